@@ -1,0 +1,102 @@
+"""An epoch of `yisheng.train`, everything on, beside a hand-written loop of plain torch.
+
+Both train the same network with the same updates on the same rows of Fashion-MNIST, batch 256, and score
+the same validation rows after each epoch. The hand-written loop holds scaled float32 tensors in memory and
+does nothing else. Ours is the whole of `yisheng.train` as users have it: progress, log, a checkpoint every
+second, best weights. The two take turns (A B A B ...) in one process.
+
+    python benchmarks/loop.py [rounds=5] [epochs=5] [model=mlp|linear|lenet ...]
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+import sys
+import tempfile
+import time
+
+import torch
+from torch import nn
+
+import yisheng
+from yisheng.core import machine
+from yisheng.core.recipe import resolve
+from yisheng.core.types import Dataset, Split
+from yisheng.train.assemble import build_model
+from yisheng.verbs import load
+
+SETTINGS = {"batch": 256, "optimizer": "sgd", "lr": 0.1, "schedule": "constant", "scale": "unit", "seed": 0}
+
+
+def by_hand(data: Dataset, split: Split, model: str, epochs: int) -> tuple[float, float]:
+    """Seconds per epoch, and validation accuracy at the end, of a plain loop."""
+    recipe = resolve([(k, v, "command line") for k, v in {**SETTINGS, "model": model}.items()]).recipe
+    recipe = recipe.settle(data.spec, len(split.train))
+    net = build_model(recipe, data.spec)
+    x, y = torch.from_numpy(data.x).float().div(255), torch.from_numpy(data.y)
+    train, valid = torch.from_numpy(split.train), torch.from_numpy(split.validation)
+    x_train, y_train, x_valid, y_valid = x[train], y[train], x[valid], y[valid]
+    loss = nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    accuracy = 0.0
+    began = time.perf_counter()
+    for _ in range(epochs):
+        net.train()
+        order = torch.randperm(len(x_train))
+        for at in range(0, len(order), 256):
+            rows = order[at : at + 256]
+            value = loss(net(x_train[rows]), y_train[rows])
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
+        net.eval()
+        with torch.no_grad():
+            right = sum(
+                int((net(x_valid[at : at + 256]).argmax(1) == y_valid[at : at + 256]).sum())
+                for at in range(0, len(x_valid), 256)
+            )
+        accuracy = right / len(x_valid)
+    return (time.perf_counter() - began) / epochs, accuracy
+
+
+def ours(data: Dataset, model: str, epochs: int) -> tuple[float, float]:
+    """The same of `yisheng.train`, by the seconds in its log."""
+    with tempfile.TemporaryDirectory() as out:
+        run = yisheng.train(data=data, model=model, epochs=epochs, out=out, quiet=True, checkpoint_every=1, **SETTINGS)
+        lines = [json.loads(line) for line in (run.path / "events.jsonl").read_text().splitlines()]
+        last = [line for line in lines if line["event"] == "epoch"][-1]
+        return last["seconds"] / epochs, last["scores"]["accuracy"]
+
+
+def main(words: list[str]) -> None:
+    """Measure and print a table."""
+    options = dict(word.split("=", 1) for word in words)
+    rounds, epochs = int(options.get("rounds", 5)), int(options.get("epochs", 5))
+    recipe = resolve([("data", "fashion-mnist", "command line")]).recipe
+    data = load.dataset(recipe)
+    split = load.split(recipe, data)
+    name, flags = machine.processor()
+    print(f"{name} ({', '.join(flags)}), {machine.cores()} cores, {torch.get_num_threads()} threads, ", end="")
+    print(f"torch {torch.__version__}, Python {platform.python_version()}, {rounds} rounds of {epochs} epochs\n")
+    print(f"{'model':<8} {'by hand s/epoch':>16} {'yisheng s/epoch':>16}   ratio: median (least to most)   accuracy")
+    for model in options.get("model", "linear,mlp,lenet").split(","):
+        pairs = []
+        by_hand(data, split, model, 1)  # both are warm before they count
+        ours(data, model, 1)
+        for _ in range(rounds):
+            a, accuracy_a = by_hand(data, split, model, epochs)
+            b, accuracy_b = ours(data, model, epochs)
+            pairs.append((a, b, b / a))
+        hand, mine, ratio = (statistics.median(column) for column in zip(*pairs, strict=True))
+        least, most = min(r for *_, r in pairs), max(r for *_, r in pairs)
+        print(
+            f"{model:<8} {hand:>16.3f} {mine:>16.3f}   {ratio:.3f} ({least:.3f} to {most:.3f})"
+            f"{'':<10}{accuracy_a:.3f} {accuracy_b:.3f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

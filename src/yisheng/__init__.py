@@ -1,0 +1,61 @@
+"""Yisheng (一生, a whole life; 医生, doctor): a supervised model from its data to its use.
+
+    import yisheng
+
+    run = yisheng.train(data="digits", model="lenet", epochs=20)
+    run.scores["test"]["accuracy"]
+    run.predict("photo.png")
+
+Everything is imported when it is first used: ``import yisheng`` itself costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from yisheng.core.errors import DataError, NonFiniteError, UsageError, YishengError
+    from yisheng.core.registry import register
+    from yisheng.core.types import Column, Dataset, Ink, Spec
+    from yisheng.verbs.api import TrainedRun, evaluate, load, predict, report, train
+
+_HOMES = {
+    "yisheng.core.errors": ("DataError", "NonFiniteError", "UsageError", "YishengError"),
+    "yisheng.core.registry": ("register",),
+    "yisheng.core.types": ("Column", "Dataset", "Ink", "Spec"),
+    "yisheng.verbs.api": ("TrainedRun", "evaluate", "load", "predict", "report", "train"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: RUF022  # verbs first
+    "train",
+    "load",
+    "evaluate",
+    "predict",
+    "report",
+    "TrainedRun",
+    "register",
+    "Dataset",
+    "Spec",
+    "Column",
+    "Ink",
+    "YishengError",
+    "UsageError",
+    "DataError",
+    "NonFiniteError",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'yisheng' has no attribute {name!r}")
+    import importlib
+
+    value = globals()[name] = getattr(importlib.import_module(_HOME_OF[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME_OF])

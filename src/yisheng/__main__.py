@@ -1,0 +1,7 @@
+"""``python -m yisheng`` is ``yisheng``."""
+
+import sys
+
+from yisheng.cli import main
+
+sys.exit(main())

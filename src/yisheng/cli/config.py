@@ -1,0 +1,60 @@
+"""Show every value of a recipe and where it came from, without training.
+
+usage: yisheng config [config=FILE.toml] [key=value ...] [--json] [toml=true]
+
+toml=true prints a recipe file with these values.
+"""
+
+from __future__ import annotations
+
+import json
+
+from yisheng.cli._arguments import Arguments
+
+
+def run(arguments: Arguments) -> int:
+    """Do it."""
+    arguments.inputs_only(0, 0, "keys and values only")
+    as_json, as_toml = arguments.flag("json"), arguments.flag("toml")
+
+    from yisheng.cli._recipe import resolved
+    from yisheng.cli._text import table
+    from yisheng.core import registry
+    from yisheng.core.recipe import AUTO, ROOMS, Choice
+
+    found = resolved(arguments)
+    if as_toml:
+        print(found.recipe.to_toml(), end="")
+        return 0
+    values: dict[str, object] = {}
+    for key in type(found.recipe).model_fields:
+        value = getattr(found.recipe, key)
+        if not isinstance(value, Choice):
+            values[key] = value
+            continue
+        values[key] = value.name
+        options = {}
+        if value.name != AUTO:
+            options = {o.name: o.default for o in registry.find(ROOMS[key], value.name).options.values()}
+        values |= {f"{key}.{name}": option for name, option in {**options, **value.options}.items()}
+    rows = [["key", "value", "from"]]
+    for key, value in values.items():
+        origin = found.origins.get(key, "default")
+        rows.append([key, _shown(value), "chosen for the data" if value == AUTO and key != "device" else origin])
+    if as_json:
+        print(json.dumps({row[0]: {"value": _plain(values[row[0]]), "from": row[2]} for row in rows[1:]}))
+    else:
+        print(table(rows))
+    return 0
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "none" if value is None else str(value)
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, int | float | str | bool | type(None)) else _shown(value)

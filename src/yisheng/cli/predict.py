@@ -1,0 +1,66 @@
+"""Let a trained model answer for pictures, CSV files or rows.
+
+usage: yisheng predict RUN photo.png [more.png ...] [top=3] [--json]
+       yisheng predict RUN rows.csv [--json]
+       yisheng predict RUN rows=5.1,3.5,1.4,0.2 [--json]       (several rows: separate them with ;)
+
+Pictures may be of any size and mode. What was fitted in training is applied from the run folder.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from yisheng.cli._arguments import Arguments
+
+if TYPE_CHECKING:
+    from yisheng.deploy.predictor import Answer
+
+
+def run(arguments: Arguments) -> int:
+    """Do it."""
+    arguments.inputs_only(1, 10**9, "a run folder and at least one input")
+    as_json, top = arguments.flag("json"), arguments.number("top", 3)
+    given = arguments.take("rows")
+    arguments.end({"json", "top", "rows"})
+
+    from yisheng.core.errors import UsageError
+    from yisheng.deploy import rows
+    from yisheng.deploy.predictor import Predictor
+
+    folder, *inputs = arguments.inputs
+    predictor = Predictor(Path(folder))
+    if given is not None and (inputs or predictor.spec.is_picture):
+        raise UsageError("rows= takes the place of files, for a model of rows", "give rows= or files")
+    if given is not None:
+        values = [[value.strip() for value in row.split(",")] for row in given.split(";") if row.strip()]
+        answers = predictor.predict(rows.parse(values, predictor.spec, "rows="))
+    else:
+        answers = predictor.predict(inputs)
+    if as_json:
+        print(json.dumps({"run": folder, "answers": [asdict(answer) for answer in answers]}, ensure_ascii=False))
+    else:
+        print(_table(answers, top, predictor.spec.unit))
+    return 0
+
+
+def _table(answers: list[Answer], top: int, unit: str) -> str:
+    from yisheng.cli._text import number, table
+
+    rows = [["input", "answer", *(["probabilities"] if answers[0].probabilities else [])]]
+    notes: dict[str, list[str]] = {}
+    for answer in answers:
+        if not answer.probabilities:
+            values = answer.prediction if isinstance(answer.prediction, list) else [answer.prediction]
+            rows.append([answer.input, f"{', '.join(map(number, values))} {unit}".strip()])
+            continue
+        label = ", ".join(answer.prediction) if isinstance(answer.prediction, list) else str(answer.prediction)
+        likely = list(answer.probabilities.items())[:top]
+        rows.append([answer.input, label or "(none)", "  ".join(f"{name} {p:.3f}" for name, p in likely)])
+        for note in answer.notes:
+            notes.setdefault(note, []).append(answer.input)
+    said = [f"note: {', '.join(inputs[:3])}{' ...' * (len(inputs) > 3)}: {note}" for note, inputs in notes.items()]
+    return "\n".join([table(rows), *said])

@@ -1,0 +1,1 @@
+"""What every room stands on: types, registry, recipe, seeds, errors, files."""

@@ -1,0 +1,126 @@
+"""What this machine is, and which device to train on."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from yisheng.core.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def device(name: str) -> torch.device:
+    """The training device: the one named, or the best there is.
+
+    Args:
+        name: ``auto`` (CUDA, else Apple's MPS, else the CPU), or torch's name for one.
+
+    Raises:
+        UsageError: there is no such device here.
+
+    >>> str(device("cpu"))
+    'cpu'
+    """
+    import torch
+
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        wanted = torch.device(name)
+        torch.zeros(1, device=wanted).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(
+            f"device={name} cannot be used here: {reason}", "leave device out, or see `yisheng env` for what there is"
+        ) from None
+    return wanted
+
+
+def cores() -> int:
+    """Processor cores that this process may use: affinity and the container's limit included."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        if quota != "max":
+            available = min(available, max(1, round(int(quota) / int(period))))
+    except (OSError, ValueError):
+        pass  # no cgroup v2: no limit known
+    return available
+
+
+def memory() -> tuple[int, int] | None:
+    """Bytes of memory in all and available, the container's limit included; None where unknown."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        values = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith("kB")}
+        total, free = values["MemTotal"], values["MemAvailable"]
+    except (OSError, KeyError, ValueError):
+        try:
+            total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        except (ValueError, OSError, AttributeError):
+            return None
+        return total, total
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
+        if limit != "max" and int(limit) < total:
+            total, free = int(limit), min(free, max(0, int(limit) - used))
+    except (OSError, ValueError):
+        pass
+    return total, free
+
+
+def processor() -> tuple[str, list[str]]:
+    """Name of the processor, and which of its instruction sets matter for training."""
+    wanted = ("avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_tile", "asimd", "bf16", "sve")
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine(), []
+    facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    flags = set(facts.get("flags", facts.get("Features", "")).split())
+    return facts.get("model name", platform.machine()), [flag for flag in wanted if flag in flags]
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a run depends on."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version()}
+    for name in ("yisheng", "torch", "numpy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed as a package"
+    return found
+
+
+def environment() -> dict[str, Any]:
+    """What a run records of where it ran (part of ``environment.json``)."""
+    import torch
+
+    return {
+        **versions(),
+        "platform": platform.platform(),
+        "processor": processor()[0],
+        "threads": torch.get_num_threads(),
+        "git": _git(),
+    }
+
+
+def _git() -> dict[str, Any] | None:
+    """Commit of the working tree that the run was started in, and whether it had changes."""
+    import subprocess
+
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True)
+        status = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"commit": commit.stdout.strip(), "dirty": bool(status.stdout.strip())}

@@ -1,0 +1,127 @@
+"""Batches: index gathers from one block, converted and scaled on the training device.
+
+No per-sample Python and no worker processes: a batch is one `index_select` and one scaling.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from yisheng.core.seed import generator
+from yisheng.core.types import Batch, Dataset
+
+
+class Transform(Protocol):
+    """What a fitted transform must offer here."""
+
+    def apply(self, x: torch.Tensor) -> torch.Tensor: ...
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The rows of one part, batch by batch.
+
+    Args:
+        x: the block ``(N, ...)``, uint8 or float32, on the training device if it fits there.
+        y: targets ``(N, ...)``, transformed, on the training device.
+        rows: row numbers of the part, int64 ``(n,)``, on the block's device.
+        size: samples per batch. A last batch of one sample joins the one before it: batch norm
+            cannot normalise a single row.
+        scale: the fitted input transform.
+        device: where batches go.
+        seed: each epoch's order is derived from (seed, epoch), so any batch can be made again.
+        weight: sample weights ``(N,)``, or None.
+
+    >>> import numpy as np
+    >>> from yisheng.transforms.none import none
+    >>> part = Batches(torch.zeros(10, 2), torch.zeros(10, 1), torch.arange(9), 4, none(), torch.device("cpu"), 0)
+    >>> [len(batch) for batch in part.epoch(0)], len(part)
+    ([4, 5], 2)
+    """
+
+    x: torch.Tensor
+    y: torch.Tensor
+    rows: torch.Tensor
+    size: int
+    scale: Transform
+    device: torch.device
+    seed: int
+    weight: torch.Tensor | None = None
+
+    def __len__(self) -> int:
+        """Batches per epoch."""
+        n = len(self.rows)
+        return max(1, n // self.size) if n % self.size <= 1 else n // self.size + 1
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The shuffled batches of an epoch, from batch number ``start`` on."""
+        order = torch.randperm(len(self.rows), generator=generator(self.seed, "order", epoch))
+        rows = self.rows[order.to(self.rows.device)]
+        for number in range(start, len(self)):
+            yield self._gather(rows[self._bounds(number)])
+
+    def __iter__(self) -> Iterator[Batch]:
+        """All batches in the order of the rows, for evaluation."""
+        for number in range(len(self) if len(self.rows) else 0):
+            yield self._gather(self.rows[self._bounds(number)])
+
+    def _bounds(self, number: int) -> slice:
+        last = number == len(self) - 1
+        return slice(number * self.size, len(self.rows) if last else (number + 1) * self.size)
+
+    def _gather(self, rows: torch.Tensor) -> Batch:
+        x = self.x.index_select(0, rows)
+        rows = rows.to(self.device)
+        weight = None if self.weight is None else self.weight.index_select(0, rows)
+        return Batch(self.scale.apply(x.to(self.device)), self.y.index_select(0, rows), rows, weight)
+
+
+def batches(
+    dataset: Dataset,
+    rows: np.ndarray,
+    *,
+    size: int,
+    scale: Transform,
+    target_scale: Transform | None,
+    device: torch.device,
+    seed: int,
+) -> Batches:
+    """The batches of some rows of a data set.
+
+    Args:
+        dataset: the data.
+        rows: row numbers of the part ``(n,)``.
+        size: samples per batch.
+        scale: the fitted input transform.
+        target_scale: the fitted target transform, or None.
+        device: the training device. The block is moved there whole when it takes less than half of
+            the free memory; otherwise each batch is gathered on the host.
+        seed: of the order of the epochs.
+    """
+    x, y = _tensor(dataset.x), _tensor(dataset.y)
+    if target_scale is not None:
+        y = target_scale.apply(y)
+    if device.type != "cpu" and _fits(x, device):
+        x = x.to(device)
+    weight = None if dataset.weight is None else _tensor(dataset.weight).to(device)
+    return Batches(x, y.to(device), _tensor(rows).to(x.device), size, scale, device, seed, weight)
+
+
+def _tensor(values: np.ndarray) -> torch.Tensor:
+    """The array's memory as a tensor, without a copy; read-only memory maps stay what they are."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(values)
+
+
+def _fits(x: torch.Tensor, device: torch.device) -> bool:
+    if device.type != "cuda":
+        return True  # unified memory: moving it costs what keeping it costs
+    free, _ = torch.cuda.mem_get_info(device)
+    return x.nbytes < free / 2

@@ -1,0 +1,110 @@
+"""The saved model: ``model.safetensors`` and ``model.json``, checked when read, no pickle."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as parse
+from safetensors.torch import save as serialise
+from torch import nn
+
+from yisheng import transforms
+from yisheng.core import files, registry
+from yisheng.core.errors import DataError
+from yisheng.core.types import Spec
+
+FORMAT = 1
+WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A model read from its folder, in eval mode on the CPU.
+
+    Args:
+        model: the network with its best weights.
+        spec: the contract.
+        scale: the fitted input transform.
+        target_scale: the fitted target transform, or None.
+        description: contents of ``model.json``.
+    """
+
+    model: nn.Module
+    spec: Spec
+    scale: Any
+    target_scale: Any
+    description: Mapping[str, Any]
+
+
+def save(
+    folder: Path,
+    *,
+    weights: Mapping[str, torch.Tensor],
+    name: str,
+    options: Mapping[str, Any],
+    spec: Spec,
+    fitted: Mapping[str, Any],
+    best: Mapping[str, Any],
+) -> None:
+    """Write both files; the description holds the hash of the weights and is written last.
+
+    Args:
+        folder: the run folder.
+        weights: state dict of the best epoch.
+        name: the registered model.
+        options: its options.
+        spec: the contract.
+        fitted: fitted transforms by role (``input``, ``target``), None where there is none.
+        best: epoch, name and value of the validation score that chose these weights.
+    """
+    content = serialise({key: value.detach().cpu().contiguous() for key, value in weights.items()})
+    files.write(folder / WEIGHTS, content)
+    description = {
+        "format": FORMAT,
+        "spec": spec.to_json(),
+        "transforms": {role: None if t is None else transforms.to_json(t) for role, t in fitted.items()},
+        "model": {"name": name, "options": dict(options)},
+        "best": dict(best),
+        "parameters": sum(value.numel() for key, value in weights.items() if not _is_buffer(key)),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    files.write_json(folder / DESCRIPTION, description)
+
+
+def load(folder: Path) -> Saved:
+    """Read the model of a run folder.
+
+    Raises:
+        DataError: a file is missing, damaged, of another version, or the two do not belong together.
+    """
+    description = files.read_json(folder / DESCRIPTION)
+    whole = "train again, or take the folder from where it was whole"
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise DataError(f"{folder / DESCRIPTION} is not of format {FORMAT}", "use the version that wrote it")
+    try:
+        content = (folder / WEIGHTS).read_bytes()
+    except OSError as error:
+        raise DataError(f"{folder / WEIGHTS} cannot be read: {error.strerror}", whole) from None
+    if hashlib.sha256(content).hexdigest() != description.get("sha256"):
+        raise DataError(f"{folder / WEIGHTS} is not the file that {DESCRIPTION} describes (SHA-256 differs)", whole)
+    try:
+        chosen, fitted = description["model"], description["transforms"]
+        spec = Spec.from_json(description["spec"])
+        model = registry.find("models", chosen["name"]).build(spec, **chosen["options"])
+        model.load_state_dict(parse(content))
+        scale, target = (
+            None if fitted[role] is None else transforms.from_json(fitted[role]) for role in ("input", "target")
+        )
+    except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise DataError(f"the model in {folder} cannot be rebuilt: {str(error).splitlines()[0]}", whole) from None
+    return Saved(model.eval(), spec, scale, target, description)
+
+
+def _is_buffer(key: str) -> bool:
+    return key.rpartition(".")[2] in ("running_mean", "running_var", "num_batches_tracked")

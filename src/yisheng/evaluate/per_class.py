@@ -1,0 +1,24 @@
+"""Precision, recall and F1 of each class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from yisheng.core.types import Spec
+from yisheng.metrics._counts import count, f1, precision, recall
+
+
+def per_class(spec: Spec, y: np.ndarray, prediction: np.ndarray) -> list[dict[str, Any]]:
+    """A line for each class or label: name, rows (``support``), precision, recall, F1.
+
+    A share of nothing (a class that is never predicted, or has no rows) is 0.
+
+    >>> per_class(Spec("classification", (1,), classes=("a", "b")), np.array([0, 1]), np.eye(2))[0]
+    {'class': 'a', 'support': 1, 'precision': 1.0, 'recall': 1.0, 'f1': 1.0}
+    """
+    counts = count(y, prediction)
+    columns = (counts.true.tolist(), precision(counts).tolist(), recall(counts).tolist(), f1(counts).tolist())
+    keys = ("class", "support", "precision", "recall", "f1")
+    return [dict(zip(keys, line, strict=True)) for line in zip(spec.classes, *columns, strict=True)]

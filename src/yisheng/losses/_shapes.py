@@ -1,0 +1,30 @@
+"""Shapes are compared, never stretched: (B,) against (B, 1) would silently become (B, B)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from yisheng.core.errors import DataError
+
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""``loss(output (B, O), y) -> (B,)``"""
+
+
+def require_same_shape(output: torch.Tensor, y: torch.Tensor) -> None:
+    """Refuse outputs ``(B, O)`` and targets whose shapes differ; costs one comparison of tuples.
+
+    Raises:
+        DataError: they differ.
+
+    >>> require_same_shape(torch.zeros(3, 1), torch.zeros(3))
+    Traceback (most recent call last):
+    yisheng.core.errors.DataError: the loss needs outputs and targets of one shape (B, O), got (3, 1) and (3,)
+      give one column per target or label, also where there is only one: y.reshape(-1, 1)
+    """
+    if output.shape != y.shape or output.ndim != 2:
+        raise DataError(
+            f"the loss needs outputs and targets of one shape (B, O), got {tuple(output.shape)} and {tuple(y.shape)}",
+            "give one column per target or label, also where there is only one: y.reshape(-1, 1)",
+        )

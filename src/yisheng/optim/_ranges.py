@@ -1,0 +1,16 @@
+"""What the options of several optimisers may be."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any
+
+from annotated_types import Interval
+
+Groups = list[dict[str, Any]]
+"""torch's parameter groups: ``params``, and what a group has for itself."""
+
+Rate = Annotated[float, Interval(gt=0, lt=math.inf)]
+Decay = Annotated[float, Interval(ge=0, lt=math.inf)]
+Average = Annotated[float, Interval(ge=0, lt=1)]
+"""Weight of the past in an exponentially weighted average: it looks back over 1/(1 - average) steps."""

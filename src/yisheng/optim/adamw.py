@@ -1,0 +1,42 @@
+"""Adam with weight decay that is one."""
+
+from __future__ import annotations
+
+import torch
+
+from yisheng.core.registry import register
+from yisheng.optim._fused import fusable
+from yisheng.optim._ranges import Average, Decay, Groups, Rate
+
+
+@register
+def adamw(
+    groups: Groups,
+    *,
+    lr: Rate = 0.001,
+    betas: tuple[Average, Average] = (0.9, 0.999),
+    eps: Rate = 1e-8,
+    wd: Decay = 0.01,
+) -> torch.optim.Optimizer:
+    """Adam with decoupled weight decay: w <- (1 - lr wd) w - lr m̂ / (√v̂ + eps).
+
+    m̂ and v̂ are `adam`'s running means of g and g², without the decay in them: every weight shrinks by the
+    same share.
+
+    Args:
+        lr: learning rate, in units of the weights; 0.001 is Adam's.
+        betas: what is kept of the two means from step to step; Adam's look back over 10 and 1000 steps.
+        eps: keeps the quotient finite where gradients vanish.
+        wd: weight decay, relative to lr: a weight without gradients shrinks by lr wd in each step, here
+            1e-5. It is not the penalty's λ of the other optimisers; 0.01 is torch's, the useful range is wide.
+
+    Source: Loshchilov and Hutter, "Decoupled weight decay regularization", 2019, algorithm 2.
+
+    >>> w = torch.tensor([2.0], requires_grad=True)
+    >>> optimizer = adamw([{"params": [w]}], lr=0.1, wd=0.5)
+    >>> w.grad = torch.zeros(1)
+    >>> optimizer.step()
+    >>> w  # 2 (1 - 0.1 * 0.5)
+    tensor([1.9000], requires_grad=True)
+    """
+    return torch.optim.AdamW(groups, lr, betas, eps, weight_decay=wd, fused=fusable(groups))

@@ -1,0 +1,34 @@
+"""A ball that keeps rolling."""
+
+from __future__ import annotations
+
+import torch
+
+from yisheng.core.registry import register
+from yisheng.optim._fused import fusable
+from yisheng.optim._ranges import Average, Decay, Groups, Rate
+
+
+@register
+def momentum(groups: Groups, *, lr: Rate = 0.05, momentum: Average = 0.9, wd: Decay = 0.0) -> torch.optim.Optimizer:
+    """SGD with momentum: v <- momentum v + g + wd w;  w <- w - lr v.
+
+    Steps that agree add up to 1/(1 - momentum) times one of them, those that quarrel cancel out.
+
+    Args:
+        lr: learning rate; half of plain SGD's default, since momentum makes it ten times that in the long run.
+        momentum: what is kept of the velocity from step to step; 0.9 looks back over about 10 steps. 0 is `sgd`.
+        wd: weight decay, the factor λ of a penalty λ/2 |w|² in the loss.
+
+    Source: Polyak, "Some methods of speeding up the convergence of iteration methods", 1964; Sutskever et al.,
+    "On the importance of initialization and momentum in deep learning", 2013, section 2.
+
+    >>> w = torch.tensor([2.0], requires_grad=True)
+    >>> optimizer = momentum([{"params": [w]}], lr=0.1)
+    >>> for _ in range(2):
+    ...     w.grad = torch.ones(1)
+    ...     optimizer.step()
+    >>> w  # 2 - 0.1 * 1 - 0.1 * 1.9
+    tensor([1.7100], requires_grad=True)
+    """
+    return torch.optim.SGD(groups, lr, momentum=momentum, weight_decay=wd, fused=fusable(groups))

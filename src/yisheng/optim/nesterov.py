@@ -1,0 +1,46 @@
+"""Momentum that looks ahead."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from annotated_types import Interval
+
+from yisheng.core.registry import register
+from yisheng.optim._fused import fusable
+from yisheng.optim._ranges import Decay, Groups, Rate
+
+
+@register
+def nesterov(
+    groups: Groups,
+    *,
+    lr: Rate = 0.05,
+    momentum: Annotated[float, Interval(gt=0, lt=1)] = 0.9,
+    wd: Decay = 5e-4,
+) -> torch.optim.Optimizer:
+    """SGD with Nesterov's momentum: g' = g + wd w;  v <- momentum v + g';  w <- w - lr (g' + momentum v).
+
+    The step is what plain momentum would make at the next gradient, if that were the present one: it brakes
+    earlier where the path bends.
+
+    Args:
+        lr: learning rate at the schedule's peak; 0.05 trains pictures and tables with batches of 16 to 128,
+            and is within a factor of four of the best for most small nets.
+        momentum: what is kept of the velocity from step to step; 0.9 looks back over about 10 steps.
+        wd: weight decay, the factor λ of a penalty λ/2 |w|² in the loss; 5e-4 is what residual nets for small
+            pictures settled on, and harmless elsewhere.
+
+    Source: Nesterov, "A method of solving a convex programming problem with convergence rate O(1/k²)", 1983;
+    Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013, section 2.1;
+    Zagoruyko and Komodakis, "Wide residual networks", 2016, section 3 (the settings).
+
+    >>> w = torch.tensor([2.0], requires_grad=True)
+    >>> optimizer = nesterov([{"params": [w]}], lr=0.1, wd=0.0)
+    >>> w.grad = torch.ones(1)
+    >>> optimizer.step()
+    >>> w  # 2 - 0.1 (1 + 0.9 * 1)
+    tensor([1.8100], requires_grad=True)
+    """
+    return torch.optim.SGD(groups, lr, momentum=momentum, weight_decay=wd, nesterov=True, fused=fusable(groups))

@@ -1,0 +1,1 @@
+"""Training: the loop, what listens to it, and the state that an exact continuation needs."""

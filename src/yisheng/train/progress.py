@@ -1,0 +1,134 @@
+"""Progress: a live bar on a terminal, plain lines in a log, a live plot in a notebook."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import Literal, TextIO
+
+from yisheng.core.types import Epoched, Event, Stepped
+from yisheng.train.state import State
+
+Place = Literal["terminal", "log", "notebook"]
+
+
+def place(stream: TextIO) -> Place:
+    """Where progress is being watched."""
+    shell = sys.modules.get("IPython")
+    running = shell.get_ipython() if shell is not None else None
+    if running is not None and "IPKernelApp" in running.config:
+        return "notebook"
+    return "terminal" if stream.isatty() else "log"
+
+
+def progress(
+    events: Iterator[Event], state: State, *, epochs: int, per_epoch: int, score: str, stream: TextIO, where: Place
+) -> Iterator[Event]:
+    """Show how far the run is, at most a few times a second.
+
+    Args:
+        events: what happens.
+        state: read for the best epoch so far.
+        epochs: epochs in all.
+        per_epoch: steps per epoch.
+        score: the validation score that is shown.
+        stream: where a bar or lines go.
+        where: the kind of place.
+    """
+    if where == "terminal":
+        return _bar(events, state, epochs, per_epoch, score, stream)
+    if where == "notebook":
+        return _plot(events, epochs, score)
+    return _lines(events, state, epochs, score, stream)
+
+
+def describe(event: Epoched, state: State, epochs: int, score: str) -> str:
+    """One line about an epoch."""
+    text = f"epoch {event.epoch}/{epochs}  training loss {event.loss:.4g}"
+    if "loss" in event.scores:
+        text += f"  validation loss {event.scores['loss']:.4g}"
+    if score in event.scores and score != "loss":
+        text += f"  {score} {event.scores[score]:.4f}"
+    if state.best.value is not None:
+        text += f"  (best {state.best.value:.4f} in epoch {state.best.epoch})"
+    return text
+
+
+def _bar(
+    events: Iterator[Event], state: State, epochs: int, per_epoch: int, score: str, stream: TextIO
+) -> Iterator[Event]:
+    from tqdm import tqdm
+
+    done = state.step
+    with tqdm(total=epochs * per_epoch, initial=done, file=stream, unit="step", dynamic_ncols=True, leave=False) as bar:
+        for event in events:
+            if isinstance(event, Stepped):
+                bar.update()
+            else:
+                bar.set_description_str(describe(event, state, epochs, score), refresh=False)
+            yield event
+
+
+def _lines(events: Iterator[Event], state: State, epochs: int, score: str, stream: TextIO) -> Iterator[Event]:
+    """A line every few seconds at most: 100 epochs of 20 ms are not 100 lines."""
+    said = time.monotonic()
+    last, unsaid = "", False
+    for event in events:
+        if isinstance(event, Epoched):
+            last, unsaid = describe(event, state, epochs, score), True
+            if time.monotonic() - said > 2 or event.epoch == epochs:
+                print(last, file=stream, flush=True)
+                said, unsaid = time.monotonic(), False
+        elif time.monotonic() - said > 30:
+            print(f"epoch {event.epoch + 1}/{epochs}  step {event.step}  loss {float(event.loss):.4g}", file=stream)
+            said = time.monotonic()
+        yield event
+    if unsaid:
+        print(last, file=stream, flush=True)
+
+
+def _plot(events: Iterator[Event], epochs: int, score: str) -> Iterator[Event]:
+    """Curves that are redrawn in place, once a second at most."""
+    from IPython.display import SVG, display
+
+    handle = None
+    curves: dict[str, list[float]] = {}
+    drawn = 0.0
+    for event in events:
+        if isinstance(event, Epoched):
+            shown = {"training loss": event.loss}
+            shown |= {f"validation {name}": event.scores[name] for name in ("loss", score) if name in event.scores}
+            for name, value in shown.items():
+                curves.setdefault(name, []).append(value)
+            if time.monotonic() - drawn > 1 or event.epoch == epochs:
+                picture = SVG(_draw(curves, event.epoch, epochs))
+                if handle is None:
+                    handle = display(picture, display_id=True)
+                else:
+                    handle.update(picture)
+                drawn = time.monotonic()
+        yield event
+    if handle is not None:
+        handle.update(SVG(_draw(curves, len(curves["training loss"]), epochs)))
+
+
+def _draw(curves: dict[str, list[float]], epoch: int, epochs: int) -> str:
+    import io
+
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3), layout="constrained")
+    axes = figure.subplots()
+    other = axes.twinx() if any(not name.endswith("loss") for name in curves) else axes
+    for number, (name, values) in enumerate(curves.items()):
+        target = axes if name.endswith("loss") else other
+        start = epoch - len(values) + 1
+        target.plot(range(start, epoch + 1), values, ["-", "--", "-."][number % 3], color=f"C{number}", label=name)
+        target.set_ylabel("loss" if target is axes else name.removeprefix("validation "))
+    axes.set_xlim(0, epochs)
+    axes.set_xlabel("epoch")
+    figure.legend(loc="outside upper center", ncols=3, frameon=False)
+    content = io.StringIO()
+    figure.savefig(content, format="svg")
+    return content.getvalue()

@@ -1,0 +1,92 @@
+"""One update: forward, backward, step. All that changes its mathematics is here."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import nn
+
+from yisheng.core.types import Batch
+from yisheng.train.blame import blame_gradient, blame_late, blame_loss
+from yisheng.train.loop import Loss, Step
+from yisheng.train.state import State
+
+
+def mean_loss(model: nn.Module, batch: Batch, loss: Loss) -> torch.Tensor:
+    """Mean of the samples' losses, weighted where the batch has weights."""
+    losses = loss(model(batch.x), batch.y)
+    if batch.weight is None:
+        return losses.mean()
+    return (losses * batch.weight).sum() / batch.weight.sum()
+
+
+def make_update(
+    *,
+    micro: int | None = None,
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    watch: Literal["at once", "late"] = "at once",
+) -> Step:
+    """An update on the mean loss of a batch; it gives that mean, detached.
+
+    Args:
+        micro: samples per forward pass; a larger batch is worked off in pieces whose gradients add up
+            to the whole batch's, so that it needs the memory of one piece. (Batch norm sees the pieces.)
+        clip_norm: the norm of all gradients together is scaled down to this (Pascanu et al., "On the
+            difficulty of training recurrent neural networks", 2013, section 3.2).
+        clip_value: every gradient is cut to plus or minus this, before the norm is.
+        watch: when to look whether loss and gradients are finite. At once: before the step, so that the
+            weights stay good; free on a CPU, but it would wait for a GPU at every step. Late: one update
+            behind, when the GPU has long been given the next one.
+
+    Raises:
+        NonFiniteError: (from the update) naming the step, the rows and the layer where it began.
+    """
+
+    before: list[tuple[torch.Tensor, int, int, Batch]] = []
+
+    def step(state: State, batch: Batch, loss: Loss) -> torch.Tensor:
+        means = []
+        if before and not math.isfinite(before[0][0].item()):
+            raise blame_late(*before[0][1:])
+        for piece, share in _pieces(batch, micro):
+            mean = mean_loss(state.model, piece, loss) * share
+            if watch == "at once" and not math.isfinite(mean.item()):
+                raise blame_loss(state, piece, mean.item())
+            mean.backward()
+            means.append(mean.detach())
+        parameters = [p for group in state.optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if watch == "late":
+            before[:] = [(norm, state.step + 1, state.epoch, batch)]
+        elif not math.isfinite(norm.item()):
+            raise blame_gradient(state, batch)
+        if clip_value is not None:
+            nn.utils.clip_grad_value_(parameters, clip_value)
+        if clip_norm is not None:
+            nn.utils.clip_grad_norm_(parameters, clip_norm)
+        state.optimizer.step()
+        state.optimizer.zero_grad()
+        return means[0] if len(means) == 1 else torch.stack(means).sum()
+
+    return step
+
+
+def _pieces(batch: Batch, micro: int | None) -> list[tuple[Batch, float | torch.Tensor]]:
+    """Pieces of ``micro`` samples, each with its share of the batch's mean."""
+    if micro is None or len(batch) <= micro:
+        return [(batch, 1.0)]
+    edges = list(range(0, len(batch), micro))
+    if len(batch) - edges[-1] == 1:
+        edges.pop()  # batch norm cannot normalise a single row
+    pieces: list[tuple[Batch, float | torch.Tensor]] = []
+    for at, end in zip(edges, [*edges[1:], len(batch)], strict=True):
+        share: float | torch.Tensor = (end - at) / len(batch)
+        weight = None
+        if batch.weight is not None:
+            weight = batch.weight[at:end]
+            share = weight.sum() / batch.weight.sum()
+        pieces.append((Batch(batch.x[at:end], batch.y[at:end], batch.index[at:end], weight), share))
+    return pieces

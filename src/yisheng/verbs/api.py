@@ -1,0 +1,139 @@
+"""The verbs as Python functions, in the same words as on the command line."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from yisheng.core import recipe as recipes
+from yisheng.core.errors import UsageError
+from yisheng.core.types import Dataset, Run, Scores
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from yisheng.deploy.predictor import Answer
+
+
+class TrainedRun:
+    """A run folder and what can be done with it.
+
+    Args:
+        path: the folder.
+
+    Raises:
+        DataError: it is no run folder, or a file in it is damaged.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        from yisheng.verbs import folders
+
+        self.run: Run = folders.run(Path(path))
+
+    @property
+    def path(self) -> Path:
+        """The run folder."""
+        return self.run.path
+
+    @property
+    def scores(self) -> Scores:
+        """Scores by part (``test``, ``validation``, ``baseline``) and metric."""
+        return self.run.scores
+
+    def predict(self, inputs: str | Path | Sequence[str | Path] | np.ndarray) -> list[Answer]:
+        """Answers for pictures, CSV files or an array; see `yisheng.deploy.predictor.Predictor.predict`."""
+        from yisheng.deploy.predictor import Predictor
+
+        single = isinstance(inputs, str | Path)
+        return Predictor(self.path).predict([inputs] if single else inputs)  # type: ignore[list-item,arg-type]  # told apart by single
+
+    def evaluate(self, data: Dataset | None = None) -> Scores:
+        """Score the best weights again; ``data`` is needed where the recipe cannot name it."""
+        from yisheng.verbs.evaluate import evaluate
+
+        return evaluate(self.path, data)
+
+    def report(self) -> Path:
+        """Write ``report.html`` again; gives its path."""
+        from yisheng.verbs.evaluate import report
+
+        return report(self.path)
+
+    def __repr__(self) -> str:
+        return f"TrainedRun({str(self.path)!r})"
+
+
+def train(
+    *,
+    config: str | Path | None = None,
+    data: str | Dataset | Mapping[str, Any] | None = None,
+    out: str | Path = "runs",
+    quiet: bool = False,
+    **settings: Any,
+) -> TrainedRun:
+    """Train by a recipe file, settings, or both (settings win); gives the run.
+
+    Args:
+        config: a recipe in TOML.
+        data: name of a data set, a mapping with ``name`` and options, or a `Dataset` in memory.
+        out: folder in which the run's folder is made.
+        quiet: show no progress.
+        **settings: any key of the recipe or option of its choices (``model="mlp"``, ``hidden=[64]``,
+            ``lr=0.1``), or a mapping with ``name`` and options for a choice.
+
+    Raises:
+        UsageError: an unknown key or name, or a value that is not allowed.
+        DataError: the data cannot be read.
+        NonFiniteError: the loss became NaN or infinite.
+
+    >>> import tempfile
+    >>> run = train(data="iris", epochs=2, out=tempfile.mkdtemp(), quiet=True)
+    >>> sorted(run.scores)
+    ['baseline', 'test', 'validation']
+    """
+    from yisheng.verbs.train import train as live
+
+    in_memory = data if isinstance(data, Dataset) else None
+    if data is not None:
+        settings = {"data": recipes.IN_MEMORY if in_memory else data, **settings}
+    resolved = recipes.resolve([*(recipes.read(Path(config)) if config is not None else []), *_given(settings)])
+    stream = io.StringIO() if quiet else sys.stderr
+    return TrainedRun(live(resolved.recipe, data=in_memory, out=Path(out), stream=stream))
+
+
+def load(path: str | Path) -> TrainedRun:
+    """A run folder that was trained before.
+
+    Raises:
+        DataError: it is no run folder, or a file in it is damaged.
+    """
+    return TrainedRun(path)
+
+
+def predict(path: str | Path, inputs: str | Path | Sequence[str | Path] | np.ndarray) -> list[Answer]:
+    """``load(path).predict(inputs)``."""
+    return load(path).predict(inputs)
+
+
+def evaluate(path: str | Path, data: Dataset | None = None) -> Scores:
+    """``load(path).evaluate(data)``."""
+    return load(path).evaluate(data)
+
+
+def report(path: str | Path) -> Path:
+    """``load(path).report()``."""
+    return load(path).report()
+
+
+def _given(settings: Mapping[str, Any]) -> Iterator[recipes.Setting]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            if "name" not in value:
+                raise UsageError(f"{key} must have a name, got {dict(value)!r}", f'write {key}={{"name": ..., ...}}')
+            yield key, value["name"], "command line"
+            yield from ((f"{key}.{option}", v, "command line") for option, v in value.items() if option != "name")
+        else:
+            yield key, value, "command line"

@@ -1,0 +1,92 @@
+"""``evaluate`` and ``report``: scores of the best weights, and the page about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from yisheng.core import files, machine
+from yisheng.core.errors import DataError
+from yisheng.core.types import Dataset, Score, Split
+from yisheng.data.batches import Batches, batches
+from yisheng.deploy import saved
+from yisheng.evaluate.baseline import baseline
+from yisheng.evaluate.details import details
+from yisheng.evaluate.predictions import Predictions, predict
+from yisheng.evaluate.scores import scores
+from yisheng.report.html import write as report
+from yisheng.train.assemble import Assembly
+from yisheng.verbs import folders, load
+
+__all__ = ["evaluate", "finish", "report"]
+
+
+def finish(folder: Path, assembly: Assembly, data: Dataset, split: Split) -> None:
+    """Score the trained model on its validation and test parts; write ``scores.json`` and ``evaluation.json``."""
+    target = assembly.transforms["target"]
+    parts = {"test": assembly.test, "validation": assembly.validation}
+    _write(folder, assembly.state.model, parts, assembly.spec, target, data, split)
+
+
+def evaluate(folder: Path, data: Dataset | None = None) -> Mapping[str, Mapping[str, Score]]:
+    """Score a run's best weights again on its own data and parts; rewrites the scores and the report.
+
+    Args:
+        folder: the run folder.
+        data: the data set, where the recipe cannot name it.
+
+    Raises:
+        DataError: the run or its data cannot be read, or the data is another than in training.
+    """
+    recipe = folders.recipe(folder)
+    model = saved.load(folder)
+    data = load.dataset(recipe) if data is None else data
+    if data.spec.shape != model.spec.shape or data.spec.classes != model.spec.classes:
+        raise DataError(f"{data.name} does not fit the run: shape or classes differ", "give the data of the training")
+    split = load.split(recipe, data)
+    device = machine.device(recipe.device)
+    assert isinstance(recipe.batch, int)  # settled
+
+    def part(rows: np.ndarray) -> Batches:
+        return batches(
+            data,
+            rows,
+            size=recipe.batch,  # type: ignore[arg-type]  # settled
+            scale=model.scale,
+            target_scale=model.target_scale,
+            device=device,
+            seed=recipe.seed,
+        )
+
+    parts = {"test": part(split.test), "validation": part(split.validation)}
+    found = _write(folder, model.model.to(device), parts, model.spec, model.target_scale, data, split)
+    report(folder)
+    return found
+
+
+def _write(
+    folder: Path, model: Any, parts: Mapping[str, Batches], spec: Any, target: Any, data: Dataset, split: Split
+) -> Mapping[str, Mapping[str, Score]]:
+    invert = None if target is None else target.invert
+    predicted: dict[str, Predictions] = {
+        name: predict(model, part, spec, invert) for name, part in parts.items() if len(part.rows)
+    }
+    found = {name: scores(spec, predictions) for name, predictions in predicted.items()}
+    if predicted:
+        shown = "test" if "test" in predicted else "validation"
+        found["baseline"] = baseline(spec, data.y[split.train], data.y[getattr(split, shown)])
+        about = details(
+            spec,
+            predicted[shown],
+            part=shown,
+            picture=(lambda row: data.x[row]) if spec.is_picture and data.x.dtype == np.uint8 else None,
+            name=(lambda row: data.rows[row]) if data.rows else None,  # type: ignore[index]  # asked just before
+        )
+        files.write_json(folder / folders.EVALUATION, about)
+    plain = {part: {name: asdict(score) for name, score in named.items()} for part, named in found.items()}
+    files.write_json(folder / folders.SCORES, plain)
+    return found

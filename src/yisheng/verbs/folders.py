@@ -1,0 +1,127 @@
+"""Run folders: numbered, named, never overwritten."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from yisheng.core import files
+from yisheng.core.errors import DataError, UsageError
+from yisheng.core.recipe import Recipe, read, resolve
+from yisheng.core.types import Run, Score, Spec
+
+RECIPE, ENVIRONMENT, EVENTS = "recipe.toml", "environment.json", "events.jsonl"
+SCORES, EVALUATION, CHECKPOINT = "scores.json", "evaluation.json", "checkpoint"
+
+
+def create(out: Path, data: str, model: str) -> Path:
+    """Make the next run folder, ``out/0007-data-model``.
+
+    Two processes asking at once get different numbers.
+
+    Raises:
+        StorageError: the folder cannot be made.
+    """
+    label = re.sub(r"[^\w.-]+", "-", f"{data}-{model}")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        number = 1 + max((int(m[1]) for p in out.iterdir() if (m := re.match(r"(\d{4,})-", p.name))), default=0)
+        while True:
+            lock = out / f".{number:04d}"  # the number alone must be taken, whatever the name behind it
+            try:
+                lock.mkdir()
+            except FileExistsError:
+                number += 1
+                continue
+            try:
+                if not any(out.glob(f"{number:04d}-*")):
+                    path = out / f"{number:04d}-{label}"
+                    path.mkdir()
+                    return path
+            finally:
+                lock.rmdir()
+            number += 1
+    except OSError as error:
+        raise files.storage_error(error, out) from error
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run folder while training in it: two processes in one folder would tear it apart.
+
+    Raises:
+        UsageError: another process holds it.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        (folder / CHECKPOINT).mkdir(exist_ok=True)
+        with FileLock(folder / CHECKPOINT / "lock", blocking=False):
+            yield
+    except Timeout:
+        raise UsageError(f"another process is training in {folder}", "wait for it, or stop it") from None
+
+
+def require_same(environment: Mapping[str, Any], data: str) -> None:
+    """Refuse to continue a run on other data or with other code than it began with.
+
+    Args:
+        environment: contents of ``environment.json``.
+        data: fingerprint of the data as it is now.
+
+    Raises:
+        DataError: the data differs.
+        UsageError: a version differs.
+    """
+    from yisheng.core import machine
+
+    anyway = "say force=true to continue all the same"
+    if environment.get("data", {}).get("sha256") != data:
+        raise DataError(
+            "the data is not what it was when the run began (SHA-256 differs)", f"bring it back, or {anyway}"
+        )
+    now = machine.versions()
+    for name in ("yisheng", "torch"):
+        if environment.get(name) != now[name]:
+            raise UsageError(
+                f"the run began with {name} {environment.get(name)}, this is {now[name]}: it would not continue exactly",
+                f"install that version, or {anyway}",
+            )
+
+
+def recipe(folder: Path) -> Recipe:
+    """The settled recipe of a run folder.
+
+    Raises:
+        DataError: this is no run folder.
+    """
+    path = folder / RECIPE
+    if not path.is_file():
+        raise DataError(
+            f"{folder} is not a run folder: it has no {RECIPE}", "give the path that `yisheng train` printed last"
+        )
+    return resolve(read(path)).recipe
+
+
+def run(folder: Path) -> Run:
+    """A run folder, read.
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
+    description = files.read_json(folder / "model.json")
+    scores: Mapping[str, Any] = files.read_json(folder / SCORES) if (folder / SCORES).is_file() else {}
+    try:
+        return Run(
+            path=folder,
+            recipe=recipe(folder).to_dict(),
+            spec=Spec.from_json(description["spec"]),
+            transforms=description["transforms"],
+            scores={part: {name: Score(**value) for name, value in named.items()} for part, named in scores.items()},
+            best=description["best"],
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{folder} is damaged: {error}", "take the folder from where it was whole") from None

@@ -1,0 +1,31 @@
+"""Data and split of a recipe."""
+
+from __future__ import annotations
+
+from yisheng.core import registry
+from yisheng.core.errors import DataError
+from yisheng.core.recipe import IN_MEMORY, Recipe
+from yisheng.core.types import Dataset, Split
+from yisheng.data.split import folds, hold_out
+
+
+def dataset(recipe: Recipe) -> Dataset:
+    """The data set that a recipe names.
+
+    Raises:
+        DataError: it cannot be read, or was given in memory.
+    """
+    if recipe.data.name == IN_MEMORY:
+        raise DataError("this run was trained on data given in memory", "call it from Python and pass the data again")
+    found: Dataset = registry.find("data.sets", recipe.data.name).build(**recipe.data.options)
+    return found
+
+
+def split(recipe: Recipe, data: Dataset) -> Split:
+    """The parts that a recipe asks for; the same for every model."""
+    if recipe.fold is None:
+        return hold_out(data, validation=recipe.validation, test=recipe.test, seed=recipe.seed)
+    number, k = map(int, recipe.fold.split("/"))
+    if number > k:
+        raise DataError(f"there is no fold {number} of {k}", f"give fold=1/{k} to fold={k}/{k}")
+    return folds(data, k, test=recipe.test, seed=recipe.seed)[number - 1]

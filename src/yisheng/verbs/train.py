@@ -1,0 +1,245 @@
+"""``train`` and ``resume``: from a recipe to a run folder with a model, scores and a report."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from yisheng.core import files, machine, registry
+from yisheng.core.errors import StoppedError, UsageError
+from yisheng.core.recipe import Recipe
+from yisheng.core.types import Dataset, Event, Split
+from yisheng.data.show import fingerprint
+from yisheng.deploy import saved
+from yisheng.evaluate.scorer import make_scorer
+from yisheng.train import checkpoint, pipes
+from yisheng.train.assemble import Assembly, assemble
+from yisheng.train.loop import fit
+from yisheng.train.progress import place, progress
+from yisheng.verbs import evaluate, folders, load
+
+
+def train(recipe: Recipe, *, data: Dataset | None = None, out: Path, stream: TextIO = sys.stderr) -> Path:
+    """Train by a recipe; gives the new run folder.
+
+    Args:
+        recipe: every choice; ``auto`` is settled here.
+        data: the data set, where it is not one that the recipe can name.
+        out: folder of runs.
+        stream: where progress and remarks go.
+
+    Raises:
+        StoppedError: a signal came; a checkpoint was written.
+        NonFiniteError: a loss or gradient became NaN or infinite.
+    """
+    data = load.dataset(recipe) if data is None else data
+    split = load.split(recipe, data)
+    device = machine.device(recipe.device)
+    assembly = assemble(recipe, data, split, device)
+    folder = folders.create(out, data.name, assembly.recipe.model.name)
+    with folders.locked(folder):
+        files.write(folder / folders.RECIPE, assembly.recipe.to_toml())
+        files.write_json(
+            folder / folders.ENVIRONMENT,
+            {
+                **machine.environment(),
+                "device": str(device),
+                "data": {"name": data.name, "rows": len(data), "sha256": fingerprint(data)},
+                "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            },
+        )
+        parameters = sum(p.numel() for p in assembly.state.model.parameters())
+        print(
+            f"{assembly.recipe.model.name} ({parameters:,} parameters) on {data.name} "
+            f"({len(split.train):,} training, {len(split.validation):,} validation, {len(split.test):,} test rows), "
+            f"{assembly.recipe.epochs} epochs on {device}",
+            file=stream,
+            flush=True,
+        )
+        _finish(folder, assembly, data, split, stream)
+    return folder
+
+
+def resume(
+    folder: Path,
+    *,
+    epochs: int | None = None,
+    force: bool = False,
+    data: Dataset | None = None,
+    stream: TextIO = sys.stderr,
+) -> Path:
+    """Continue a run from its newest whole checkpoint; on a CPU to the same bits as if it had never stopped.
+
+    Args:
+        folder: the run folder.
+        epochs: a larger number of epochs than the run was begun with.
+        force: continue although the data or the versions of the code changed.
+        data: the data set, where the recipe cannot name it.
+        stream: where progress and remarks go.
+
+    Raises:
+        DataError: this is no run folder, or the data changed.
+        UsageError: the code changed, ``epochs`` is smaller than before, or the run is being trained already.
+    """
+    recipe = folders.recipe(folder)
+    assert isinstance(recipe.epochs, int)  # a run folder's recipe is settled
+    if epochs is not None and epochs < recipe.epochs:
+        raise UsageError(
+            f"epochs must be {recipe.epochs} or more, got {epochs}", "a run can be made longer, not shorter"
+        )
+    longer = epochs is not None and epochs > recipe.epochs
+    if (folder / folders.SCORES).is_file() and not longer:
+        print(f"the run is finished: {recipe.epochs} epochs were asked for; nothing to do", file=stream)
+        return folder
+    data = load.dataset(recipe) if data is None else data
+    environment = files.read_json(folder / folders.ENVIRONMENT)
+    if not force:
+        folders.require_same(environment, fingerprint(data))
+    split = load.split(recipe, data)
+    with folders.locked(folder):
+        before = recipe
+        if longer:
+            recipe = recipe.model_copy(update={"epochs": epochs})
+        assembly = assemble(recipe, data, split, machine.device(recipe.device))
+        found = checkpoint.load(folder / folders.CHECKPOINT, assembly.state)
+        if longer:
+            files.write(folder / folders.RECIPE, assembly.recipe.to_toml())
+            (folder / folders.SCORES).unlink(missing_ok=True)
+            print(_schedule_remark(before, assembly), file=stream)
+        where = f"from step {assembly.state.step} (epoch {assembly.state.epoch + 1})" if found else "from the beginning"
+        note = "" if found else ": there is no whole checkpoint"
+        print(f"continuing {folder} {where}{note}", file=stream, flush=True)
+        _finish(folder, assembly, data, split, stream)
+    return folder
+
+
+def _schedule_remark(before: Recipe, assembly: Assembly) -> str:
+    """What more epochs do to the learning rate at the point where the run goes on."""
+    state, per_epoch = assembly.state, len(assembly.train)
+    assert isinstance(before.epochs, int)
+    assert isinstance(assembly.recipe.epochs, int)
+    old, new = (
+        assembly.schedule(state.step, n * per_epoch, per_epoch) for n in (before.epochs, assembly.recipe.epochs)
+    )
+    change = "stays as it was" if old == new else f"jumps from {old:.3g} to {new:.3g} times lr"
+    return (
+        f"{before.epochs} -> {assembly.recipe.epochs} epochs: the schedule {assembly.recipe.schedule.name} now spans "
+        f"all of them; at step {state.step} the learning rate {change}"
+    )
+
+
+def _finish(folder: Path, assembly: Assembly, data: Dataset, split: Split, stream: TextIO) -> None:
+    """Train to the end, evaluate, report."""
+    seconds = _live(folder, assembly, stream)
+    began = time.perf_counter()
+    evaluate.finish(folder, assembly, data, split)
+    environment = files.read_json(folder / folders.ENVIRONMENT)
+    environment["seconds"] = {"training": round(seconds, 2), "evaluation": round(time.perf_counter() - began, 2)}
+    files.write_json(folder / folders.ENVIRONMENT, environment)
+    evaluate.report(folder)
+
+
+def _live(folder: Path, assembly: Assembly, stream: TextIO) -> float:
+    """Run the loop with all that listens to it; gives the seconds of training."""
+    recipe, state = assembly.recipe, assembly.state
+    assert isinstance(recipe.epochs, int)  # settled
+    entry = None if recipe.score == "loss" else registry.find("metrics", recipe.score)
+    score = entry.key if entry else "loss"
+    target = assembly.transforms["target"]
+    scorer = make_scorer(
+        assembly.spec, assembly.loss, [score] if entry else [], invert=target.invert if target is not None else None
+    )
+    log = pipes.Log(folder / folders.EVENTS, state.log_bytes)
+    began = time.perf_counter() - state.seconds
+
+    def clock() -> float:
+        return time.perf_counter() - began
+
+    def save() -> None:
+        state.log_bytes, state.seconds = log.flush(), clock()
+        checkpoint.save(folder / folders.CHECKPOINT, state)
+
+    with contextlib.closing(log), _signals() as caught:
+        events = fit(
+            state,
+            assembly.train,
+            assembly.validation,
+            loss=assembly.loss,
+            score=scorer,
+            epochs=recipe.epochs,
+            schedule=assembly.schedule,
+            step=assembly.step,
+        )
+        events = pipes.keep_best(events, state, score=score, higher=bool(entry and entry.meta.get("higher", True)))
+        if recipe.patience:
+            events = pipes.stop_early(events, state, recipe.patience)
+        events = pipes.log(events, log, every=recipe.log_every, clock=clock)
+        events = pipes.checkpoint(events, save, every=recipe.checkpoint_every)
+        events = progress(
+            events,
+            state,
+            epochs=recipe.epochs,
+            per_epoch=len(assembly.train),
+            score=score,
+            stream=stream,
+            where=place(stream),
+        )
+        for _ in _until(events, caught):
+            pass
+        if caught:
+            save()
+            raise StoppedError(
+                caught[0],
+                f"stopped by {signal.Signals(caught[0]).name} after step {state.step}; a checkpoint was written",
+                f"continue with: yisheng resume {folder}",
+            )
+        save()
+    saved.save(
+        folder,
+        weights=state.best.weights,
+        name=recipe.model.name,
+        options=recipe.model.options,
+        spec=assembly.spec,
+        fitted=assembly.transforms,
+        best={"epoch": state.best.epoch, "score": score, "value": state.best.value},
+    )
+    state.model.load_state_dict(state.best.weights)
+    return clock()
+
+
+def _until(events: Iterator[Event], caught: list[int]) -> Iterator[Event]:
+    """The events up to the first after a signal; the state is then between two updates."""
+    for event in events:
+        yield event
+        if caught:
+            return
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collect Ctrl-C and SIGTERM instead of dying of them; a second one is obeyed at once."""
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught  # only the main thread may set handlers; there the signals do what they always do
+        return
+    before: dict[int, Any] = {}
+    number: int
+
+    def note(number: int, _frame: Any) -> None:
+        caught.append(number)
+        signal.signal(number, before[number])
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, note)
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,29 @@
+"""What all tests share: quiet threads, a scratch home, and the real data if it is there."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+REAL = os.environ.get("YISHENG_MIRROR") or (
+    (ROOT.parent / "shared" / "data").as_uri() if (ROOT.parent / "shared" / "data" / "mnist").is_dir() else None
+)
+"""The mirror of the hub with real data sets, or None: tests marked ``realdata`` are then skipped."""
+
+
+def pytest_collection_modifyitems(items):
+    if REAL is None:
+        for item in items:
+            if item.get_closest_marker("realdata"):
+                item.add_marker(pytest.mark.skip(reason="no real data: set YISHENG_MIRROR to a mirror of the hub"))
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path, monkeypatch):
+    """No test reads or fills the user's cache, nor reaches out."""
+    monkeypatch.setenv("YISHENG_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("YISHENG_OFFLINE", "1")
+    if REAL is not None:
+        monkeypatch.setenv("YISHENG_MIRROR", REAL)
+    monkeypatch.delenv("YISHENG_PLUGINS", raising=False)

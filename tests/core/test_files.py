@@ -1,0 +1,49 @@
+import os
+
+import pytest
+
+from yisheng.core import files
+from yisheng.core.errors import DataError, StorageError
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    files.write(path, "old")
+    with pytest.raises(RuntimeError), files.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_written_files_have_ordinary_permissions(tmp_path):
+    files.write(tmp_path / "a", b"x")
+    (tmp_path / "b").write_bytes(b"x")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+def test_a_missing_folder_is_a_storage_error(tmp_path):
+    with pytest.raises(StorageError, match="cannot be written"):
+        files.write(tmp_path / "no" / "a", b"x")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")  # noqa: PTH110
+def test_a_full_disk_is_told_as_such(tmp_path):
+    with pytest.raises(StorageError, match="no space left"), files.replacing(tmp_path / "a"):
+        with open("/dev/full", "wb", buffering=0) as full:  # noqa: PTH123
+            full.write(b"x")
+
+
+@pytest.mark.parametrize("content", ["{", "", "[1,", "\xff", "[" * 100_000])
+def test_json_that_is_none_is_a_data_error(tmp_path, content):
+    path = tmp_path / "a.json"
+    path.write_text(content, encoding="latin-1")
+    with pytest.raises(DataError, match="is not JSON"):
+        files.read_json(path)
+
+
+def test_json_has_a_size_limit(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(" " * 100)
+    with pytest.raises(DataError, match="larger"):
+        files.read_json(path, limit=10)

@@ -1,0 +1,149 @@
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from yisheng.core.errors import UsageError
+from yisheng.core.recipe import Recipe, read, resolve
+from yisheng.core.types import Spec
+
+PICTURES = Spec("classification", (1, 8, 8), classes=tuple("0123456789"))
+ROWS = Spec("regression", (3,))
+
+
+def shell(*words):
+    return resolve([(*word.split("=", 1), "command line") for word in words])
+
+
+def test_an_option_finds_its_owner():
+    recipe = shell("model=mlp", "hidden=64,32", "lr=0.5", "optimizer=sgd").recipe
+    assert tuple(recipe.model.options["hidden"]) == (64, 32)
+    assert recipe.optimizer.options == {"lr": 0.5}
+
+
+def test_options_of_an_automatic_choice_wait_for_the_data():
+    recipe = shell("hidden=7").recipe
+    assert tuple(recipe.settle(ROWS, 100).model.options["hidden"]) == (7,)
+    with pytest.raises(UsageError, match="model=lenet has no option 'hidden'"):
+        recipe.settle(PICTURES, 100)
+
+
+def test_later_origins_win_and_are_told(tmp_path):
+    file = tmp_path / "r.toml"
+    file.write_text('epochs = 3\nlr = 0.2\nseed = 4\n[model]\nname = "mlp"\nhidden = [5]\n')
+    found = resolve([*read(file), ("lr", "0.3", "command line")])
+    assert found.recipe.epochs == 3
+    assert found.recipe.optimizer.options["lr"] == 0.3
+    assert found.origins == {
+        "epochs": "file",
+        "seed": "file",
+        "model": "file",
+        "model.hidden": "file",
+        "optimizer.lr": "command line",
+    }
+
+
+def test_another_choice_drops_the_options_of_the_one_before(tmp_path):
+    file = tmp_path / "r.toml"
+    file.write_text('[optimizer]\nname = "sgd"\nlr = 0.9\n')
+    assert resolve([*read(file), ("optimizer", "adam", "command line")]).recipe.optimizer.options == {}
+    assert resolve([*read(file), ("optimizer", "sgd", "command line")]).recipe.optimizer.options == {"lr": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("word", "wanted"),
+    [
+        ("epoch=3", "did you mean epochs"),
+        ("model=lenett", "did you mean lenet"),
+        ("data=mnits", "did you mean mnist"),
+        ("epochs=0", "epochs must be"),
+        ("epochs=many", "epochs must be"),
+        ("lr=-1", "lr must be"),
+        ("lr=nan", "lr must be"),
+        ("lr=inf", "lr must be"),
+        ("seed=1.5", "seed must be"),
+        ("validation=1.5", "validation must be"),
+        ("validation=-0.1", "validation must be"),
+        ("fold=0/5", "fold must be"),
+        ("fold=2", "fold must be"),
+        ("clip_norm=0", "clip_norm must be"),
+        ("betas=0.9,0.99", "betas is not an option of optimizer=nesterov"),
+        ("model.depth=3", "no option 'depth'"),
+        ("modle.hidden=3", "did you mean model"),
+        ("batch=abc", "batch must be"),
+    ],
+)
+def test_bad_words_are_refused_with_what_is_wanted(word, wanted):
+    with pytest.raises(UsageError, match=re.escape(wanted)):
+        shell(word)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "epochs = ",
+        "[optimizer]\nlr = 0.1\nlr = 0.2",
+        "[nonsense]\na = 1",
+        "model = 3",
+        "epochs = [1]",
+        "\x00",
+        "[" * 5000,
+    ],
+)
+def test_bad_files_are_refused(tmp_path, content):
+    file = tmp_path / "r.toml"
+    file.write_text(content)
+    with pytest.raises(UsageError):
+        resolve(read(file))
+
+
+def test_a_missing_file_is_told(tmp_path):
+    with pytest.raises(UsageError, match="cannot be read"):
+        read(tmp_path / "no.toml")
+
+
+@pytest.mark.parametrize("spec", [PICTURES, ROWS])
+def test_a_settled_recipe_survives_toml(tmp_path, spec):
+    recipe = shell("patience=3", "clip_norm=1", "init=normal", "fold=2/5").recipe.settle(spec, 1000)
+    file = tmp_path / "r.toml"
+    file.write_text(recipe.to_toml())
+    again = resolve(read(file)).recipe
+    assert again.to_dict() == recipe.to_dict()
+    assert again.settle(spec, 1000).to_dict() == recipe.to_dict()
+    assert "auto" not in {str(v) for k, v in recipe.to_dict().items() if k not in ("device", "validation", "test")}
+
+
+def test_choices_that_do_not_fit_the_data_are_refused():
+    with pytest.raises(UsageError, match="loss=mse needs"):
+        shell("loss=mse").recipe.settle(PICTURES, 100)
+    with pytest.raises(UsageError, match="model=lenet needs"):
+        shell("model=lenet").recipe.settle(ROWS, 100)
+    with pytest.raises(UsageError, match="score=accuracy does not fit"):
+        shell("score=accuracy").recipe.settle(ROWS, 100)
+
+
+@given(n=st.integers(1, 10**7), accumulate=st.integers(1, 8))
+def test_automatic_batch_and_epochs_are_sensible(n, accumulate):
+    recipe = Recipe(accumulate=accumulate).settle(ROWS, n)
+    assert 16 <= recipe.batch <= 128
+    assert 10 <= recipe.epochs <= 100
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.text(max_size=12), st.text(max_size=12)), max_size=4))
+def test_any_words_give_a_recipe_or_a_usage_error(words):
+    try:
+        resolve([(key, value, "command line") for key, value in words])
+    except UsageError as error:
+        assert error.problem  # noqa: PT017  # either way is right; a traceback is not
+        assert error.remedy  # noqa: PT017
+
+
+@settings(max_examples=300, deadline=None)
+@given(key=st.sampled_from([*Recipe.model_fields, "lr", "wd", "hidden", "model.hidden"]), value=st.text(max_size=20))
+def test_any_value_gives_a_recipe_or_a_usage_error(key, value):
+    try:
+        resolve([(key, value, "command line")])
+    except UsageError as error:
+        assert error.remedy  # noqa: PT017

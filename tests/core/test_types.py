@@ -1,0 +1,58 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from yisheng.core.errors import DataError
+from yisheng.core.types import Column, Dataset, Ink, Spec
+
+names = st.lists(st.text(min_size=1, max_size=8), min_size=2, max_size=6, unique=True).map(tuple)
+shapes = st.one_of(st.tuples(st.integers(1, 99)), st.tuples(st.integers(1, 4), st.integers(1, 99), st.integers(1, 99)))
+
+
+@given(names, shapes, st.sampled_from([None, Ink(20, "mass")]))
+def test_a_spec_survives_json(classes, shape, ink):
+    columns = tuple(Column(f"c{i}") for i in range(shape[0])) if len(shape) == 1 else ()
+    spec = Spec("classification", shape, classes=classes, columns=columns, ink=ink)
+    assert Spec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        ({"task": "clustering", "shape": (3,)}, "task must be one of"),
+        ({"task": "classification", "shape": (3,), "classes": ("a",)}, "needs 2 or more"),
+        ({"task": "classification", "shape": (3,), "classes": ("a", "a")}, "must differ"),
+        ({"task": "regression", "shape": (3,), "classes": ("a",)}, "needs no classes"),
+        ({"task": "regression", "shape": (3, 4)}, "(D,) or (C, H, W)"),
+        ({"task": "regression", "shape": (0,)}, "sizes of 1 or more"),
+        ({"task": "regression", "shape": (3,), "columns": (Column("a"),)}, "1 columns do not fit"),
+    ],
+)
+def test_contradictions_are_refused(arguments, wanted):
+    with pytest.raises(DataError) as caught:
+        Spec(**arguments)
+    assert wanted in caught.value.problem
+
+
+@pytest.mark.parametrize("damage", [{"task": 3}, {"shape": "x"}, {"shape": None}, {"extra": 1}])
+def test_a_damaged_spec_is_a_data_error(damage):
+    with pytest.raises(DataError):
+        Spec.from_json({**Spec("regression", (2,)).to_json(), **damage})
+
+
+def test_a_data_set_checks_its_parts():
+    spec = Spec("regression", (2,))
+    x, y = np.zeros((5, 2), np.float32), np.zeros((5, 1), np.float32)
+    assert len(Dataset("d", spec, x, y)) == 5
+    for wrong in (
+        {"x": np.zeros((5, 3), np.float32)},
+        {"y": y[:4]},
+        {"part": np.zeros(4, np.int8)},
+        {"x": x.astype(np.float64)},
+        {"x": x[:0], "y": y[:0]},
+    ):
+        with pytest.raises(DataError):
+            Dataset(**{"name": "d", "spec": spec, "x": x, "y": y, **wrong})

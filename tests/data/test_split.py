@@ -1,0 +1,269 @@
+"""Splits: disjoint, covering, fair to every class, the same for the same seed, and KFold where it is one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from sklearn.model_selection import KFold
+
+from yisheng.core.errors import DataError, UsageError
+from yisheng.core.types import Dataset, Spec, Split
+from yisheng.data.split import folds, hold_out
+
+
+def classes_set(y, part=None) -> Dataset:
+    y = np.asarray(y, np.int64)
+    names = tuple(map(str, range(max(2, int(y.max()) + 1))))
+    return Dataset("set", Spec("classification", (1,), names), rows(len(y)), y, part)
+
+
+def numbers_set(n: int, part=None) -> Dataset:
+    return Dataset("set", Spec("regression", (1,)), rows(n), np.zeros((n, 1), np.float32), part)
+
+
+def rows(n: int) -> np.ndarray:
+    return np.zeros((n, 1), np.float32)
+
+
+def parts(split: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return split.train, split.validation, split.test
+
+
+def check_partition(split: Split, n: int) -> None:
+    """Every row once: a row in two parts would leak."""
+    assert sorted(np.concatenate(parts(split)).tolist()) == list(range(n))
+    for part in parts(split):
+        assert part.dtype == np.int64
+        assert (np.diff(part) > 0).all()
+
+
+class_rows = st.lists(st.integers(1, 40), min_size=1, max_size=8).flatmap(
+    lambda counts: st.permutations([label for label, count in enumerate(counts) for _ in range(count)])
+)
+seeds = st.integers(0, 2**63 - 1)
+sizes = st.just("auto") | st.integers(0, 60) | st.floats(0, 1, exclude_max=True)
+
+
+@settings(max_examples=300, deadline=None)
+@given(y=class_rows, validation=sizes, test=sizes, seed=seeds)
+def test_hold_out(y, validation, test, seed):
+    data = classes_set(y)
+    n = len(y)
+    try:
+        split = hold_out(data, validation=validation, test=test, seed=seed)
+    except UsageError:
+        assert validation != "auto" or test != "auto"
+        return
+    check_partition(split, n)
+    assert len(split.train) >= 1
+    for size, part in ((validation, split.validation), (test, split.test)):
+        if isinstance(size, int):
+            assert len(part) == size
+        elif isinstance(size, float):
+            assert abs(len(part) - size * n) <= 0.5 + 1e-9 or (len(part) == 1 and size > 0)
+    again = hold_out(data, validation=validation, test=test, seed=seed)
+    assert all(np.array_equal(a, b) for a, b in zip(parts(split), parts(again), strict=True))
+
+
+@settings(max_examples=500, deadline=None)
+@given(y=class_rows, data=st.data(), seed=seeds)
+def test_classes_get_their_shares(y, data, seed):
+    counts = np.bincount(y)
+    shared = np.where(counts > 1, counts, 0)
+    half = int(shared.sum()) // 2
+    assume(half)
+    test = data.draw(st.integers(0, half))
+    validation = data.draw(st.integers(0, half - test))
+    split = hold_out(classes_set(y), validation=validation, test=test, seed=seed)
+    # Single rows are for training; also the last row of a class that has more.
+    got = {name: np.bincount(np.array(y)[getattr(split, name)], minlength=len(counts)) for name in ("train", "test")}
+    got["validation"] = counts - got["train"] - got["test"]
+    assert (got["train"][counts > 0] >= 1).all()
+    for name, size in (("test", test), ("validation", validation)):
+        share = size * shared / shared.sum()
+        assert (np.abs(got[name] - share) <= 1 + 1e-9).all(), (name, counts, got[name], share)
+
+
+def test_odd_rows_go_to_classes_that_would_be_missing():
+    y = [0] * 900 + [label for label in range(1, 11) for _ in range(5)]
+    split = hold_out(classes_set(y), validation=20, test=20)
+    for part in parts(split):
+        assert set(np.array(y)[part]) == set(range(11))
+
+
+@settings(max_examples=100, deadline=None)
+@given(y=class_rows, test=st.integers(0, 20), seed=seeds, data=st.data())
+def test_test_part_does_not_depend_on_the_validation_part(y, test, seed, data):
+    assume(len(y) > test)
+    one, other = (data.draw(st.integers(0, len(y) - test - 1)) for _ in range(2))
+    first, second = (hold_out(classes_set(y), validation=v, test=test, seed=seed) for v in (one, other))
+    np.testing.assert_array_equal(first.test, second.test)
+    np.testing.assert_array_equal(first.test, folds(classes_set(y), 2, test=test, seed=seed)[1].test) if len(
+        y
+    ) - test >= 2 else None
+
+
+def test_rows_are_shuffled():
+    y = np.repeat(np.arange(4), 250)
+    one, other = (hold_out(classes_set(y), seed=seed) for seed in (0, 1))
+    assert not np.array_equal(one.test, other.test)
+    plain = hold_out(numbers_set(1000))
+    for split in (one, plain):
+        for part in (split.test, split.validation):
+            assert abs(part.mean() - 499.5) < 80  # neither the first nor the last rows
+            assert len(np.unique(np.diff(part))) > 3
+
+
+@pytest.mark.parametrize(
+    ("n", "validation", "test"),
+    [
+        (1, 0, 0),
+        (2, 0, 0),
+        (5, 1, 1),
+        (1797, 270, 359),
+        (9_999, 1500, 2000),
+        (10_000, 1000, 1000),
+        (999_999, 100_000, 100_000),
+        (1_000_000, 10_000, 10_000),
+    ],
+)
+def test_auto_sizes(n, validation, test):
+    split = hold_out(numbers_set(n))
+    assert (len(split.validation), len(split.test)) == (validation, test)
+    check_partition(split, n)
+
+
+def test_auto_gives_way():
+    split = hold_out(numbers_set(10), test=9)
+    assert [len(part) for part in parts(split)] == [1, 0, 9]
+    split = hold_out(numbers_set(10), validation=9)
+    assert [len(part) for part in parts(split)] == [1, 9, 0]
+
+
+@pytest.mark.parametrize("size", [-1, 1.0, 1.5, float("nan"), float("inf"), -0.1, True, None, "half", "0.2", [1]])
+@pytest.mark.parametrize("what", ["validation", "test"])
+def test_sizes_that_are_none(what, size):
+    with pytest.raises(UsageError, match=what):
+        hold_out(numbers_set(100), **{what: size})
+
+
+@pytest.mark.parametrize("asked", [{"test": 100}, {"test": 101}, {"validation": 100}, {"validation": 0.6, "test": 0.5}])
+def test_nothing_left_to_train_on(asked):
+    with pytest.raises(UsageError, match="nothing to train on"):
+        hold_out(numbers_set(100), **{"validation": 0, **asked})
+
+
+def test_numpy_sizes():
+    split = hold_out(numbers_set(100), validation=np.int64(7), test=np.float32(0.25))
+    assert [len(part) for part in parts(split)] == [68, 7, 25]
+
+
+def test_no_parts():
+    split = hold_out(numbers_set(10), validation=0, test=0)
+    np.testing.assert_array_equal(split.train, np.arange(10))
+    assert split.test.dtype == split.validation.dtype == np.int64
+
+
+def test_official_parts_are_kept_apart():
+    part = np.array([0] * 60 + [2] * 30 + [1] * 10, np.int8)
+    split = hold_out(numbers_set(100, part), validation=0.5, test=0.5)
+    np.testing.assert_array_equal(split.train, np.flatnonzero(part == 0))
+    np.testing.assert_array_equal(split.validation, np.flatnonzero(part == 1))
+    np.testing.assert_array_equal(split.test, np.flatnonzero(part == 2))
+
+
+@pytest.mark.parametrize("official", [1, 2])
+def test_one_official_part(official):
+    part = np.array([0] * 80 + [official] * 20, np.int8)
+    split = hold_out(numbers_set(100, part), validation=0.25, test=0.25)
+    kept, drawn = (split.validation, split.test) if official == 1 else (split.test, split.validation)
+    np.testing.assert_array_equal(kept, np.arange(80, 100))
+    assert len(drawn) == 20
+    check_partition(split, 100)
+
+
+def test_official_parts_that_cannot_be():
+    with pytest.raises(DataError, match="no training rows"):
+        hold_out(numbers_set(4, np.array([2, 2, 1, 2], np.int8)))
+    with pytest.raises(DataError, match="0, 1 or 2"):
+        hold_out(numbers_set(4, np.array([0, 0, 3, 2], np.int8)))
+
+
+@settings(max_examples=200, deadline=None)
+@given(y=class_rows, k=st.integers(2, 7), seed=seeds, repeats=st.integers(1, 3), test=st.sampled_from([0, 0.2, "auto"]))
+def test_folds(y, k, seed, repeats, test):
+    data = classes_set(y)
+    split = hold_out(data, test=test, validation=0, seed=seed)
+    assume(len(split.train) >= k)
+    found = folds(data, k, seed=seed, repeats=repeats, test=test)
+    assert len(found) == k * repeats
+    for fold in found:
+        check_partition(fold, len(y))
+        np.testing.assert_array_equal(fold.test, split.test)
+    for repeat in range(repeats):
+        group = found[repeat * k : (repeat + 1) * k]
+        np.testing.assert_array_equal(np.sort(np.concatenate([f.validation for f in group])), split.train)
+        sizes = [len(fold.validation) for fold in group]
+        assert max(sizes) - min(sizes) <= 1
+        per_class = np.stack([np.bincount(np.array(y)[f.validation], minlength=max(y) + 1) for f in group])
+        assert (np.ptp(per_class, axis=0) <= 1).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(n=st.integers(4, 100), k=st.integers(2, 4), test=st.sampled_from([0, 0.3]))
+def test_contiguous_folds_are_scikit_learns(n, k, test):
+    data = numbers_set(n)
+    left = hold_out(data, test=test, validation=0).train
+    assume(len(left) >= k)
+    found = folds(data, k, shuffle=False, test=test)
+    for fold, (train, validation) in zip(found, KFold(k).split(left), strict=True):
+        np.testing.assert_array_equal(fold.train, left[train])
+        np.testing.assert_array_equal(fold.validation, left[validation])
+
+
+def test_folds_with_official_parts():
+    part = np.array([0] * 60 + [2] * 30 + [1] * 10, np.int8)
+    found = folds(numbers_set(100, part), 5)
+    for fold in found:
+        np.testing.assert_array_equal(fold.test, np.arange(60, 90))
+        check_partition(fold, 100)
+
+
+def test_repeats_and_seeds_differ():
+    found = folds(numbers_set(200), 4, repeats=2)
+    assert not np.array_equal(found[0].validation, found[4].validation)
+    assert not np.array_equal(found[0].validation, folds(numbers_set(200), 4, seed=1)[0].validation)
+    np.testing.assert_array_equal(found[0].validation, folds(numbers_set(200), 4)[0].validation)
+
+
+def test_unstratified_folds_do_not_look_at_classes():
+    y = np.repeat([0, 1], 50)
+    one = folds(classes_set(y), 5, test=0, stratify=False)
+    other = folds(classes_set(y[::-1]), 5, test=0, stratify=False)
+    assert all(np.array_equal(a.validation, b.validation) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"k": 1}, {"k": 0}, {"k": 81}, {"k": 5, "repeats": 0}, {"k": 5, "repeats": 2, "shuffle": False}],
+)
+def test_folds_that_cannot_be(asked):
+    with pytest.raises(UsageError):
+        folds(numbers_set(100), **asked)
+
+
+def test_multilabel_is_drawn_without_classes():
+    y = np.zeros((50, 3), np.float32)
+    data = Dataset("set", Spec("multilabel", (1,), ("a", "b", "c")), rows(50), y)
+    check_partition(hold_out(data), 50)
+
+
+def test_order_is_the_same_everywhere():
+    """NumPy promises the raw bits of PCG64; a change here changes everyone's parts."""
+    assert hold_out(numbers_set(30), seed=7).test.tolist() == hold_out(numbers_set(30), seed=7).test.tolist()
+    assert folds(numbers_set(12), 3, test=0, seed=7)[0].validation.tolist() == EXPECTED
+
+
+EXPECTED: list[int] = []

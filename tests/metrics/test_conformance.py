@@ -1,0 +1,89 @@
+"""What every registered metric must keep."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from yisheng.core import registry
+from yisheng.core.errors import DataError
+from yisheng.core.types import Spec
+
+NAMES = registry.names("metrics")
+SPECS = (
+    Spec("classification", (1,), classes=("a", "b")),
+    Spec("classification", (1,), classes=tuple("abcdefghijkl")),
+    Spec("multilabel", (1,), classes=("p", "q", "r")),
+    Spec("regression", (1,)),
+    Spec("regression", (1,), outputs=2),
+)
+FITTING = [
+    pytest.param(name, spec, id=f"{name}-{spec.task}-{spec.outputs}")
+    for name in NAMES
+    for spec in SPECS
+    if registry.find("metrics", name).meta["fits"](spec)
+]
+
+
+def rows(spec: Spec, n: int, noise: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Truth and predictions that are the worse the more noise there is."""
+    generator = np.random.default_rng(seed)
+    if spec.task == "classification":
+        y = generator.integers(len(spec.classes), size=n)
+        scores = 8 * np.eye(len(spec.classes))[y] + noise * generator.normal(size=(n, len(spec.classes)))
+        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return y, (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    if spec.task == "multilabel":
+        y = (generator.random((n, len(spec.classes))) < 0.4).astype(np.float32)
+        return y, (1 / (1 + np.exp(4 - 8 * y - noise * generator.normal(size=y.shape)))).astype(np.float32)
+    y = generator.normal(10, 2, (n, spec.outputs)).astype(np.float32)
+    return y, (y + noise * generator.normal(size=y.shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_says_what_it_is(name: str) -> None:
+    meta = registry.find("metrics", name).meta
+    assert meta["wants"]
+    assert set(meta) <= {"fits", "wants", "default_for", "scalar", "higher", "interval", "reported"}
+    for spec in SPECS:
+        if not meta["fits"](spec):
+            assert not meta.get("reported", lambda _: False)(spec)
+            assert not meta.get("default_for", lambda _: False)(spec)
+
+
+@pytest.mark.parametrize(("task", "name"), [(0, "accuracy"), (1, "accuracy"), (2, "f1-macro"), (3, "rmse")])
+def test_one_default_for_every_task(task: int, name: str) -> None:
+    assert registry.default("metrics", SPECS[task]).name == name
+
+
+@pytest.mark.parametrize(("name", "spec"), [case for case in FITTING if case.values[0] != "confusion-matrix"])
+def test_better_predictions_score_better(name: str, spec: Spec) -> None:
+    entry = registry.find("metrics", name)
+    good, bad = (entry.build(*rows(spec, 400, noise)) for noise in (1.0, 6.0))
+    assert isinstance(good, float)
+    assert (good > bad) == entry.meta.get("higher", True)
+
+
+@pytest.mark.parametrize(("name", "spec"), FITTING)
+def test_order_of_rows_does_not_matter(name: str, spec: Spec) -> None:
+    build = registry.find("metrics", name).build
+    y, prediction = rows(spec, 100, 4.0)
+    order = np.random.default_rng(1).permutation(100)
+    np.testing.assert_allclose(build(y[order], prediction[order]), build(y, prediction), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "spec"), FITTING)
+def test_inputs_stay_untouched(name: str, spec: Spec) -> None:
+    entry = registry.find("metrics", name)
+    y, prediction = rows(spec, 50, 4.0)
+    for array in (y, prediction):
+        array.setflags(write=False)
+    entry.build(y, prediction)
+    if "interval" in entry.meta:
+        entry.meta["interval"](y, prediction)
+
+
+@pytest.mark.parametrize("name", ["mse", "rmse", "mae", "r2", "log-rmse"])
+def test_numbers_are_never_stretched(name: str) -> None:
+    with pytest.raises(DataError, match=r"\(3,\) and \(3, 1\)"):
+        registry.find("metrics", name).build(np.array([[1.0], [2.0], [3.0]]), np.array([1.0, 2.0, 3.0]))

@@ -1,0 +1,83 @@
+"""Who may import whom: downhill only, lazy imports included; and nothing heavy at the start."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "yisheng"
+LEVELS = {
+    0: {"core", "scratch"},
+    1: {"data", "transforms", "models", "init", "losses", "metrics", "optim"},
+    2: {"evaluate", "report"},
+    3: {"train"},
+    4: {"diagnose", "tune", "deploy"},
+    5: {"cli", "verbs", "__init__", "__main__"},
+}
+LEVEL_OF = {room: level for level, rooms in LEVELS.items() for room in rooms}
+ALLOWED = {
+    0: {"core", "scratch"},
+    1: {"core"},
+    2: {"core", "metrics"},
+    3: LEVELS[0] | LEVELS[1],
+    4: LEVELS[0] | LEVELS[1] | LEVELS[2] | LEVELS[3],
+    5: set(LEVEL_OF),
+}
+
+
+def room_of(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+def imports_of(path: Path) -> list[str]:
+    found: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide the room"
+            found += [
+                f"{node.module}.{alias.name}" if node.module == "yisheng" else str(node.module) for alias in node.names
+            ]
+    return [name for name in found if name.split(".")[0] == "yisheng"]
+
+
+def test_every_room_has_a_level():
+    rooms = {
+        p.stem if p.is_file() else p.name for p in SOURCE.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()
+    }
+    assert rooms <= set(LEVEL_OF)
+
+
+def test_imports_run_downhill():
+    wrong = []
+    for path in SOURCE.rglob("*.py"):
+        room = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+        for name in imports_of(path):
+            target = room_of(name)
+            if target in ("__version__",):
+                target = "__init__"
+            if target != room and target not in ALLOWED[LEVEL_OF[room]]:
+                wrong.append(f"{path.relative_to(SOURCE)} imports {name}")
+    assert not wrong, "\n".join(wrong)
+
+
+HEAVY = ("torch", "numpy", "pandas", "sklearn", "matplotlib", "pydantic", "PIL", "jinja2")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import yisheng",
+        "from yisheng.cli import main; main(['--help'])",
+        "from yisheng.cli import main; main(['--version'])",
+        "import yisheng.models, yisheng.data.sets, yisheng.losses, yisheng.metrics, yisheng.optim, yisheng.init",
+    ],
+)
+def test_the_start_is_light(code):
+    check = f"{code}\nimport sys\nprint([m for m in {HEAVY} if m in sys.modules], file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"

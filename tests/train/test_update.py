@@ -1,0 +1,132 @@
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from yisheng.core.errors import NonFiniteError
+from yisheng.core.registry import find
+from yisheng.core.types import Batch, Spec
+from yisheng.train.state import State
+from yisheng.train.update import make_update
+
+SPEC = Spec("classification", (6,), classes=tuple("abcd"))
+
+
+def loss():
+    return find("losses", "cross-entropy").build(SPEC, np.zeros(1, np.int64))
+
+
+def state(seed=0):
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 4)).double()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.3, momentum=0.9)
+    return State(model, optimizer)
+
+
+def batch(n=21, seed=0, weighted=False):
+    torch.manual_seed(seed)
+    weight = torch.rand(n).double() if weighted else None
+    return Batch(torch.randn(n, 6).double(), torch.randint(0, 4, (n,)), torch.arange(n), weight)
+
+
+def weights(s):
+    return torch.cat([p.detach().flatten() for p in s.model.parameters()])
+
+
+def by_hand(s, b, *, clip_norm=None, clip_value=None):
+    output = s.model(b.x)
+    losses = nn.functional.cross_entropy(output, b.y, reduction="none")
+    mean = losses.mean() if b.weight is None else (losses * b.weight).sum() / b.weight.sum()
+    mean.backward()
+    if clip_value:
+        nn.utils.clip_grad_value_(s.model.parameters(), clip_value)
+    if clip_norm:
+        nn.utils.clip_grad_norm_(s.model.parameters(), clip_norm)
+    s.optimizer.step()
+    s.optimizer.zero_grad()
+    return mean.detach()
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    "options", [{}, {"clip_norm": 0.05}, {"clip_value": 0.01}, {"clip_norm": 0.02, "clip_value": 0.01}]
+)
+@pytest.mark.parametrize("micro", [None, 1, 5, 10, 20, 21, 64])
+def test_an_update_equals_the_one_written_by_hand(options, micro, weighted):
+    ours, theirs = state(), state()
+    for seed in range(3):
+        mine = make_update(micro=micro, **options)(ours, batch(seed=seed, weighted=weighted), loss())
+        other = by_hand(theirs, batch(seed=seed, weighted=weighted), **options)
+        torch.testing.assert_close(mine, other)
+    torch.testing.assert_close(weights(ours), weights(theirs), rtol=1e-12, atol=1e-12)
+
+
+def test_no_piece_has_a_single_row():
+    seen = []
+    s = state()
+    s.model.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    make_update(micro=10)(s, batch(21), loss())
+    assert seen == [10, 11]
+
+
+def test_gradients_are_gone_after_the_update():
+    s = state()
+    before = copy.deepcopy(weights(s))
+    make_update()(s, batch(), loss())
+    assert not torch.equal(weights(s), before)
+    assert all(p.grad is None for p in s.model.parameters())
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("micro", [None, 7])
+def test_a_bad_input_is_named_and_the_weights_stay(value, micro):
+    s, b = state(), batch()
+    before = weights(s).clone()
+    b.x[3, 2] = value
+    with pytest.raises(NonFiniteError, match=r"step 1 .*rows 0, 1, .*the inputs of row 3 are") as caught:
+        make_update(micro=micro)(s, b, loss())
+    assert caught.value.code == 4
+    assert torch.equal(weights(s), before)
+
+
+def test_the_layer_where_it_began_is_named():
+    s = state()
+    with torch.no_grad():
+        s.model[2].weight[1, 1] = math.inf
+    before = weights(s).clone()
+    with pytest.raises(NonFiniteError, match="layer 2 is the first whose output is not finite"):
+        make_update()(s, batch(), loss())
+    assert torch.equal(weights(s), before)
+
+
+def test_a_gradient_that_is_not_finite_never_reaches_the_weights():
+    class Cliff(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * math.inf
+
+    s = state()
+    s.model[1] = type("Fall", (nn.Module,), {"forward": lambda self, x: Cliff.apply(x.tanh())})()
+    before = weights(s).clone()
+    with pytest.raises(NonFiniteError, match="gradient of 0.bias is the first"):
+        make_update()(s, batch(), loss())
+    assert torch.equal(weights(s), before)
+
+
+def test_looking_late_tells_one_update_behind():
+    s, bad = state(), batch(seed=1)
+    bad.x[5, 0] = math.nan
+    step = make_update(watch="late")
+    step(s, batch(), loss())
+    s.advance(torch.zeros(()), 21)
+    step(s, bad, loss())
+    s.advance(torch.zeros(()), 21)
+    with pytest.raises(NonFiniteError, match=r"at step 2 .*the inputs of row 5 are"):
+        step(s, batch(seed=2), loss())

@@ -1,0 +1,350 @@
+"""Transforms: equal to scikit-learn's, invertible, finite, saved and read back, never in place."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from dataclasses import asdict, dataclass
+from dataclasses import field as option
+from typing import Annotated
+
+import numpy as np
+import pytest
+import torch
+from annotated_types import Gt
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+from yisheng import transforms
+from yisheng.core import registry
+from yisheng.core.errors import DataError, UsageError
+from yisheng.core.types import Spec
+from yisheng.transforms import _rows
+from yisheng.transforms._rows import Gather
+from yisheng.transforms.none import none
+from yisheng.transforms.standard import standard
+from yisheng.transforms.unit import unit
+
+NAMES = ("standard", "unit", "none")
+moderate = st.floats(-1e4, 1e4, width=32)
+tables = hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=30), elements=moderate)
+pictures = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=4, max_dims=4, max_side=6))
+
+
+@pytest.fixture
+def small_pieces(monkeypatch):
+    monkeypatch.setattr(_rows, "PIECE", 64)
+
+
+def awkward_rows(n: int = 501) -> np.ndarray:
+    """Columns of very different size: a large mean with a small spread, a constant, two values, tiny ones."""
+    rng = np.random.Generator(np.random.PCG64(1))
+    columns = [rng.normal(2e4, 3.0, n), np.full(n, 0.1), rng.integers(0, 2, n), rng.normal(0, 1e-6, n), np.zeros(n)]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_standard_is_scikit_learns():
+    x = awkward_rows()
+    ours, theirs = standard.fit(x), StandardScaler().fit(x.astype(np.float64))
+    np.testing.assert_allclose(ours.mean, theirs.mean_, rtol=1e-13)
+    np.testing.assert_allclose(ours.std, theirs.scale_, rtol=1e-12)
+    got = ours.apply(torch.from_numpy(x.astype(np.float64)))
+    np.testing.assert_allclose(got.numpy(), theirs.transform(x.astype(np.float64)), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_unit_is_scikit_learns():
+    x = awkward_rows()
+    theirs = MinMaxScaler().fit(x.astype(np.float64))
+    ours = unit.fit(x)
+    np.testing.assert_array_equal(ours.low, theirs.data_min_)
+    np.testing.assert_array_equal(ours.high, theirs.data_max_)
+    got = ours.apply(torch.from_numpy(x.astype(np.float64)))
+    np.testing.assert_allclose(got.numpy(), theirs.transform(x.astype(np.float64)), atol=1e-11)
+
+
+def test_constant_columns_keep_their_scale():
+    fitted = standard.fit(np.full((1000, 1), 0.1, np.float32))
+    assert fitted.std == (1.0,)
+    assert fitted.apply(torch.full((2, 1), 0.1)).abs().max() < 1e-8
+    assert unit.fit(np.full((3, 1), 7.0, np.float32)).apply(torch.tensor([[7.0], [9.0]])).tolist() == [[0.0], [2.0]]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.usefixtures("small_pieces")
+def test_pictures_are_scaled_per_channel(channels, dtype):
+    rng = np.random.Generator(np.random.PCG64(2))
+    x = rng.integers(0, 256, (40, channels, 5, 4)).astype(dtype)
+    fitted = standard.fit(x)
+    wide = x.astype(np.float64)
+    np.testing.assert_allclose(fitted.mean, wide.mean(axis=(0, 2, 3)), rtol=1e-13)
+    np.testing.assert_allclose(fitted.std, wide.std(axis=(0, 2, 3)), rtol=1e-13)
+    got = fitted.apply(torch.from_numpy(x))
+    assert got.dtype is torch.float32
+    want = (wide - wide.mean(axis=(0, 2, 3), keepdims=True)) / wide.std(axis=(0, 2, 3), keepdims=True)
+    np.testing.assert_allclose(got.numpy(), want, atol=1e-6)
+
+
+def test_bytes_to_unit():
+    x = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)
+    got = unit.fit(x[:, :, :2]).apply(torch.from_numpy(x))
+    np.testing.assert_allclose(got.numpy(), x / 255, rtol=1e-6)
+
+
+def test_digits_survive_a_large_mean_in_float32():
+    x = torch.tensor([[2000.0], [2001.0], [2002.0]])
+    fitted = standard.fit(x.numpy())
+    np.testing.assert_allclose(fitted.apply(x).flatten(), [-(1.5**0.5), 0, 1.5**0.5], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=60, deadline=None)
+@given(x=st.one_of(tables, pictures))
+def test_invert_undoes_apply(name, x):
+    fitted = transforms.fit(name, x)
+    back = fitted.invert(fitted.apply(torch.from_numpy(x)))
+    assert back.dtype is torch.float32
+    np.testing.assert_allclose(back.numpy(), x, rtol=1e-5, atol=1e-5 * max(1.0, float(np.abs(x).max())))
+    wide = torch.from_numpy(x.astype(np.float64))
+    double = fitted.invert(fitted.apply(wide))
+    assert double.dtype is torch.float64
+    np.testing.assert_allclose(double, wide, rtol=1e-12, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=40, deadline=None)
+@given(x=st.one_of(tables, pictures), data=st.data())
+def test_rows_alone_are_looked_at(name, x, data):
+    rows = np.array(sorted(data.draw(st.sets(st.integers(0, len(x) - 1), min_size=1))))
+    other = x.copy()
+    other[np.setdiff1d(np.arange(len(x)), rows)] = 77
+    fitted = transforms.fit(name, x, rows=rows)
+    assert fitted == transforms.fit(name, other, rows=rows) == transforms.fit(name, x[rows])
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "x", [awkward_rows(20), np.arange(48, dtype=np.uint8).reshape(2, 2, 3, 4)], ids=["rows", "bytes"]
+)
+def test_saved_and_read_back(name, x):
+    fitted = transforms.fit(name, x)
+    data = transforms.to_json(fitted)
+    again = transforms.from_json(json.loads(json.dumps(data, allow_nan=False)))
+    assert again == fitted
+    assert data["name"] == name
+    tensor = torch.from_numpy(x)
+    assert torch.equal(again.apply(tensor), fitted.apply(tensor))
+    assert torch.equal(pickle.loads(pickle.dumps(fitted)).apply(tensor), fitted.apply(tensor))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_input_is_never_changed(name):
+    x = torch.randn(8, 3)
+    kept = x.clone()
+    fitted = transforms.fit(name, x.numpy())
+    fitted.apply(x)
+    fitted.invert(x)
+    assert torch.equal(x, kept)
+
+
+def test_constants_are_made_once_and_are_no_field():
+    fitted = standard.fit(awkward_rows(30))
+    x = torch.zeros(2, 5)
+    fitted.apply(x)
+    before = fitted._map._constants(x)
+    fitted.apply(x)
+    assert all(a is b for a, b in zip(before, fitted._map._constants(x), strict=True))
+    assert set(asdict(fitted)) == {"mean", "std"}
+    assert fitted == standard.fit(awkward_rows(30))
+    assert hash(fitted) == hash(standard.fit(awkward_rows(30)))
+
+
+def test_apply_first_used_in_inference_mode_works_in_training():
+    fitted = standard((1.0,), (2.0,))
+    with torch.inference_mode():
+        fitted.apply(torch.ones(1, 1))
+    x = torch.ones(1, 1, requires_grad=True)
+    fitted.apply(x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.item() == 0.5
+
+
+def test_axes_before_the_batch():
+    rng = np.random.Generator(np.random.PCG64(3))
+    rows = rng.normal(size=(12, 3)).astype(np.float32)
+    fitted = standard.fit(rows)
+    stacked = torch.from_numpy(rows).reshape(2, 6, 3)
+    assert torch.equal(fitted.apply(stacked).reshape(12, 3), fitted.apply(torch.from_numpy(rows)))
+    bytes_ = rng.integers(0, 256, (4, 3, 5, 5)).astype(np.uint8)
+    colours = standard.fit(bytes_)
+    x = torch.from_numpy(bytes_)
+    assert torch.equal(colours.apply(x.reshape(2, 2, 3, 5, 5)).reshape(4, 3, 5, 5), colours.apply(x))
+
+
+def test_half_precision_is_scaled_in_float32():
+    assert standard((1.0,), (2.0,)).apply(torch.ones(2, 1, dtype=torch.bfloat16)).dtype is torch.float32
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_non_finite_columns_are_named(name, bad):
+    x = np.zeros((10, 3), np.float32)
+    x[4, 1] = bad
+    with pytest.raises(DataError, match=r"column age of"):
+        transforms.fit(name, x, columns=("height", "age", "mass"))
+    with pytest.raises(DataError, match=r"column number 2 of"):
+        transforms.fit(name, x)
+    assert transforms.fit(name, x, rows=np.array([0, 1, 5])).apply(torch.zeros(1, 3)).tolist() == [[0, 0, 0]]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("kind", [standard, unit])
+def test_fit_itself_refuses_non_finite_values(kind, bad):
+    x = np.zeros((10, 9), np.float32)
+    x[0, :7] = bad
+    with pytest.raises(DataError, match=r"columns number 1, .*number 5 and 2 more"):
+        kind.fit(x)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("x", "problem"),
+    [
+        (np.zeros((0, 3), np.float32), "no rows"),
+        (np.zeros((0, 1, 4, 4), np.uint8), "no rows"),
+        (np.zeros(3, np.float32), "shape"),
+        (np.zeros((3, 2, 2), np.uint8), "shape"),
+    ],
+)
+def test_what_cannot_be_fitted(name, x, problem):
+    with pytest.raises(DataError, match=problem):
+        transforms.fit(name, x)
+
+
+@pytest.mark.parametrize("kind", [standard, unit])
+def test_fit_itself_refuses_what_has_no_columns(kind):
+    with pytest.raises(DataError, match="shape"):
+        kind.fit(np.zeros(3, np.float32))
+
+
+def test_wrong_number_of_columns():
+    with pytest.raises(DataError, match=r"2 columns.*\(4, 3\)"):
+        standard((0.0, 0.0), (1.0, 1.0)).apply(torch.zeros(4, 3))
+    with pytest.raises(DataError, match="1 channels"):
+        standard((0.0,), (1.0,)).invert(torch.zeros(4, 3, 8, 8))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        [],
+        {},
+        {"name": 3},
+        {"name": "standart", "mean": [0.0], "std": [1.0]},
+        {"name": "standard"},
+        {"name": "standard", "mean": [0.0]},
+        {"name": "standard", "mean": [0.0], "std": [1.0], "extra": 1},
+        {"name": "standard", "mean": 0.0, "std": [1.0]},
+        {"name": "standard", "mean": ["0"], "std": [1.0]},
+        {"name": "standard", "mean": [True], "std": [1.0]},
+        {"name": "standard", "mean": [None], "std": [1.0]},
+        {"name": "standard", "mean": [0.0, 1.0], "std": [1.0]},
+        {"name": "standard", "mean": [], "std": []},
+        {"name": "standard", "mean": [0.0], "std": [0.0]},
+        {"name": "standard", "mean": [0.0], "std": [-1.0]},
+        {"name": "standard", "mean": [float("nan")], "std": [1.0]},
+        {"name": "standard", "mean": [0.0], "std": [float("inf")]},
+        {"name": "unit", "low": [1.0], "high": [0.0]},
+        {"name": "unit", "low": [], "high": []},
+        {"name": "none", "mean": [0.0]},
+    ],
+)
+def test_damaged_json(data):
+    with pytest.raises(DataError):
+        transforms.from_json(data)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    name=st.sampled_from([*NAMES, "", "STANDARD", "x"]),
+    fields=st.dictionaries(st.sampled_from(["mean", "std", "low", "high", "x"]), json_values | st.lists(st.floats())),
+)
+def test_any_json_gives_a_transform_or_a_data_error(name, fields):
+    try:
+        fitted = transforms.from_json({"name": name, **fields})
+    except DataError:
+        return
+    assert transforms.to_json(fitted)["name"] == name.lower()
+
+
+def test_unknown_name():
+    with pytest.raises(UsageError, match="did you mean standard"):
+        transforms.fit("standart", np.zeros((2, 2), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [(Spec("regression", (3,)), "standard"), (Spec("classification", (3,), classes=("a", "b")), "none")],
+)
+def test_default_target_scale(spec, name):
+    assert registry.default("transforms", spec).name == name
+
+
+def test_fitted_fields_are_no_options():
+    assert all(not entry.options for entry in registry.entries("transforms") if entry.name in NAMES)
+
+
+def test_options_are_keyword_only_fields():
+    @registry.register(room="transforms-of-a-test")
+    @dataclass(frozen=True)
+    class divide:  # noqa: N801
+        """Divided by the largest value to a power.
+
+        Args:
+            largest: fitted.
+            power: of the largest value.
+        """
+
+        largest: float
+        power: Annotated[float, Gt(0)] = option(default=1.0, kw_only=True)
+
+    options = registry.find("transforms-of-a-test", "divide").options
+    assert list(options) == ["power"]
+    assert options["power"].default == 1.0
+    assert options["power"].help == "of the largest value."
+    assert transforms.to_json(divide(4.0, power=0.5)) == {"name": "divide", "largest": 4.0, "power": 0.5}
+
+
+def test_gather_is_an_array():
+    x = np.arange(12, dtype=np.float32).reshape(6, 2)
+    part = Gather(x, np.array([0, 5]))
+    np.testing.assert_array_equal(np.asarray(part), x[[0, 5]])
+    np.testing.assert_array_equal(np.asarray(part, dtype=np.float64), x[[0, 5]].astype(np.float64))
+    assert part.shape == (2, 2)
+
+
+def test_memory_mapped_data_is_read_in_pieces(tmp_path, monkeypatch):
+    monkeypatch.setattr(_rows, "PIECE", 100)
+    x = np.lib.format.open_memmap(tmp_path / "x.npy", mode="w+", dtype=np.float32, shape=(1000, 10))
+    x[:] = np.random.Generator(np.random.PCG64(4)).normal(size=x.shape)
+    seen = []
+    real = Gather.__getitem__
+    monkeypatch.setattr(
+        Gather, "__getitem__", lambda self, part: seen.append(real(self, part).size) or real(self, part)
+    )
+    fitted = transforms.fit("standard", x, rows=np.arange(0, 1000, 2))
+    np.testing.assert_allclose(fitted.mean, x[::2].astype(np.float64).mean(axis=0), atol=1e-12)
+    assert max(seen) <= 100
+    assert none.fit(x) == none()
