@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# The nets of the tests are tiny: a second thread costs more than it gains, and on a shared machine far more.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).parents[1]
 REAL = os.environ.get("YISHENG_MIRROR") or (
     (ROOT.parent / "shared" / "data").as_uri() if (ROOT.parent / "shared" / "data" / "mnist").is_dir() else None

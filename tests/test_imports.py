@@ -45,6 +45,16 @@ def imports_of(path: Path) -> list[str]:
     return [name for name in found if name.split(".")[0] == "yisheng"]
 
 
+def test_verbs_are_not_hidden_by_the_rooms_of_their_names():
+    import yisheng
+    import yisheng.evaluate.scores
+    import yisheng.report.html
+    import yisheng.train.loop
+
+    assert yisheng.train.__module__ == yisheng.evaluate.__module__ == yisheng.report.__module__ == "yisheng.verbs.api"
+    assert yisheng.train.__name__ == "train"
+
+
 def test_every_room_has_a_level():
     rooms = {
         p.stem if p.is_file() else p.name for p in SOURCE.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()

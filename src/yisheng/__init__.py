@@ -11,6 +11,8 @@ Everything is imported when it is first used: ``import yisheng`` itself costs no
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
@@ -53,8 +55,21 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'yisheng' has no attribute {name!r}")
     import importlib
 
-    value = globals()[name] = getattr(importlib.import_module(_HOME_OF[name]), name)
-    return value
+    return getattr(importlib.import_module(_HOME_OF[name]), name)
+
+
+class _Package(ModuleType):
+    """This package. Three rooms have the names of verbs; when Python has imported such a room it would put it
+    in the verb's place (``yisheng.train`` the function), so those names are kept by properties."""
+
+
+def _keep(name: str) -> property:
+    return property(lambda _: __getattr__(name), lambda _, room: None)
+
+
+for _name in ("train", "evaluate", "report"):
+    setattr(_Package, _name, _keep(_name))
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:

@@ -22,6 +22,12 @@ def test_an_option_finds_its_owner():
     assert recipe.optimizer.options == {"lr": 0.5}
 
 
+def test_a_word_in_the_place_of_a_list_is_left_whole():
+    one, two = (shell("loss=cross-entropy", f"class_weight={value}").recipe for value in ("balanced", "1,2,3"))
+    assert one.loss.options == {"class_weight": "balanced"}
+    assert two.loss.options == {"class_weight": (1, 2, 3)}
+
+
 def test_options_of_an_automatic_choice_wait_for_the_data():
     recipe = shell("hidden=7").recipe
     assert tuple(recipe.settle(ROWS, 100).model.options["hidden"]) == (7,)
@@ -68,7 +74,7 @@ def test_another_choice_drops_the_options_of_the_one_before(tmp_path):
         ("fold=0/5", "fold must be"),
         ("fold=2", "fold must be"),
         ("clip_norm=0", "clip_norm must be"),
-        ("betas=0.9,0.99", "betas is not an option of optimizer=nesterov"),
+        ("alpha=0.9", "alpha is not an option of optimizer=auto"),
         ("model.depth=3", "no option 'depth'"),
         ("modle.hidden=3", "did you mean model"),
         ("batch=abc", "batch must be"),

@@ -140,3 +140,21 @@ def test_non_finite_predictions_are_named() -> None:
     seen = Predictions(np.zeros((4, 1)), prediction, np.array([10, 11, 12, 13]))
     with pytest.raises(NonFiniteError, match=r"2 of 4 rows .* first row 11"):
         seen.require_finite()
+
+
+def test_what_a_model_keeps_from_its_first_pass_serves_training() -> None:
+    class Keeping(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 3)
+            self.scale: torch.Tensor | None = None
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if self.scale is None:
+                self.scale = torch.ones_like(x)
+            return self.layer((x * self.scale).requires_grad_() * self.scale)
+
+    model = Keeping()
+    predict(model, batches(torch.randn(4, 4), torch.zeros(4, dtype=torch.int64)), THREE)
+    model(torch.randn(4, 4)).sum().backward()
+    assert model.layer.weight.grad is not None

@@ -140,7 +140,7 @@ def test_a_metric_without_an_interval_gets_the_bootstraps() -> None:
 
 
 def test_an_interval_always_holds_its_value() -> None:
-    def off(y: np.ndarray, prediction: np.ndarray) -> tuple[float, float]:  # noqa: ARG001
+    def off(y: np.ndarray, prediction: np.ndarray) -> tuple[float, float]:
         return 0.2, 0.3
 
     metric = registry.Entry("metrics", "odd", median_error, {"interval": off})

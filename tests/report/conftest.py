@@ -122,7 +122,13 @@ SCORES = {
 }
 
 
-@pytest.fixture()
+@pytest.fixture(scope="session")
+def hostile() -> tuple[str, ...]:
+    """Names that try to break out of where they are put."""
+    return HOSTILE
+
+
+@pytest.fixture
 def make_run(tmp_path: Path) -> Make:
     """Make ``runs/0007-<name>`` in the temporary folder; ``without`` names files that shall be missing."""
 
@@ -172,7 +178,7 @@ def make_run(tmp_path: Path) -> Make:
     return make
 
 
-@pytest.fixture()
+@pytest.fixture
 def interrupted(make_run: Make) -> Path:
     """A run that was killed while it wrote its log."""
     folder = make_run(without=("model.json", "scores.json", "evaluation.json"), name="cut")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Make, score
 
 from yisheng.core.types import Score
 from yisheng.report.facts import read
 from yisheng.report.headline import headline, judge
+
+Make = Callable[..., Path]
 
 
 def test_classification(make_run: Make) -> None:
@@ -45,22 +47,24 @@ def test_interrupted(interrupted: Path) -> None:
     said = headline(read(interrupted))
     assert said.verdict == "unknown"
     assert said.result == (
-        "Not scored: the run has not come to its end (2 of 5 epochs are done). "
-        "Best validation accuracy so far: 0.850."
+        "Not scored: the run has not come to its end (2 of 5 epochs are done). Best validation accuracy so far: 0.850."
     )
     assert said.epochs == "Best so far: epoch 2 of 2."
 
 
 def test_without_a_test_part_it_speaks_of_the_validation_part(make_run: Make) -> None:
     folder = make_run()
-    scores = {"validation": {"accuracy": score(0.8, 0.7, 0.9)}, "baseline": {"accuracy": score(0.5)}}
+    scores = {
+        "validation": {"accuracy": {"value": 0.8, "low": 0.7, "high": 0.9}},
+        "baseline": {"accuracy": {"value": 0.5}},
+    }
     (folder / "scores.json").write_text(json.dumps(scores))
     assert headline(read(folder)).result.startswith("Validation accuracy 0.800 (95% interval 0.700 to 0.900)")
 
 
 def test_without_baseline_or_interval(make_run: Make) -> None:
     folder = make_run()
-    (folder / "scores.json").write_text(json.dumps({"test": {"accuracy": score(0.8)}}))
+    (folder / "scores.json").write_text(json.dumps({"test": {"accuracy": {"value": 0.8}}}))
     said = headline(read(folder))
     assert (said.result, said.meaning) == ("Test accuracy 0.800.", "There is no baseline to compare with.")
 

@@ -83,7 +83,10 @@ def test_unknown_events_of_later_versions_are_passed_over(tmp_path: Path) -> Non
     assert (len(found.steps), found.damaged) == (1, 0)
 
 
-@pytest.mark.parametrize(("written", "meant"), [("nan", math.nan), ("inf", math.inf), (None, math.nan), (10**400, math.inf)])
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("nan", math.nan), ("inf", math.inf), (None, math.nan), (10**400, math.inf), (-(10**400), -math.inf)],
+)
 def test_non_finite_losses(tmp_path: Path, written: Any, meant: float) -> None:
     loss = history(write(tmp_path, step(1, written))).steps[0].loss
     assert loss == meant or (math.isnan(meant) and math.isnan(loss))
@@ -122,7 +125,9 @@ def test_best(tmp_path: Path) -> None:
     assert found.best("b", higher=True) is None
 
 
-@given(st.lists(st.binary(max_size=60) | st.sampled_from([json.dumps(step(i)).encode() for i in range(9)]), max_size=20))
+@given(
+    st.lists(st.binary(max_size=60) | st.sampled_from([json.dumps(step(i)).encode() for i in range(9)]), max_size=20)
+)
 def test_any_bytes_are_read(tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]) -> None:
     folder = tmp_path_factory.mktemp("log")
     (folder / "events.jsonl").write_bytes(b"\n".join(lines))

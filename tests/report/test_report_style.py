@@ -57,7 +57,7 @@ def test_counts_can_be_read_on_every_depth_of_colour(dark: bool, kind: str) -> N
     for percent in range(101):
         a = percent / 100
         back: RGB = tuple(a * c + (1 - a) * p for c, p in zip(colours[kind], colours["paper"], strict=True))  # type: ignore[assignment]  # three
-        writing = colours["on-deep"] if a >= STRONG else colours["ink"]
+        writing = colours["on-deep" if a >= STRONG else "on-pale"]
         assert contrast(writing, back) >= 4.5, (a, contrast(writing, back))
 
 

@@ -64,7 +64,7 @@ class Recipe(BaseModel):
     )
     init_conv: Choice | None = Field(None, description="initial weights of convolutions, where they differ from init")
     loss: Choice = Field(Choice(name=AUTO), description="loss function")
-    optimizer: Choice = Field(Choice(name="nesterov"), description="optimiser, with lr and wd (weight decay)")
+    optimizer: Choice = Field(Choice(name=AUTO), description="optimiser, with lr and wd (weight decay)")
     schedule: Choice = Field(Choice(name="one-cycle"), description="learning rate over the run")
     scale: Choice = Field(Choice(name="standard"), description="scaling of the inputs, fitted on the training part")
     target_scale: Choice = Field(Choice(name=AUTO), description="scaling of a regression target, undone in prediction")
@@ -322,7 +322,7 @@ def _validated(key: str, kind: Any, value: Any) -> Any:
     if isinstance(value, str):
         if value.strip().lower() in ("none", "null", "") and type(None) in typing.get_args(kind):
             return None
-        if _is_sequence(kind):
+        if _is_sequence(kind) and value not in _words(kind):
             value = [part.strip() for part in value.strip("[]() ").split(",") if part.strip()]
     try:
         return TypeAdapter(kind).validate_python(value)
@@ -340,6 +340,13 @@ def _is_sequence(kind: Any) -> bool:
     if origin in (typing.Union, types.UnionType):
         return any(map(_is_sequence, typing.get_args(kind)))
     return origin in (tuple, list)
+
+
+def _words(kind: Any) -> set[str]:
+    """The literal words that a type allows."""
+    if typing.get_origin(kind) is Literal:
+        return {word for word in typing.get_args(kind) if isinstance(word, str)}
+    return set().union(*map(_words, typing.get_args(kind)))
 
 
 def _plain(value: Any) -> Any:

@@ -98,7 +98,11 @@ class DuplicateNameError(YishengError):
 _entries: dict[tuple[str, str], Entry] = {}
 
 
-def register(thing: F | None = None, /, *, room: str | None = None, **meta: Any) -> Any:
+@typing.overload
+def register(thing: F, /) -> F: ...
+@typing.overload
+def register(*, room: str | None = None, **meta: Any) -> Callable[[F], F]: ...
+def register(thing: F | None = None, /, *, room: str | None = None, **meta: Any) -> F | Callable[[F], F]:
     """Make a function or class known under its own name in the room of its file.
 
     Args:
@@ -115,7 +119,11 @@ def register(thing: F | None = None, /, *, room: str | None = None, **meta: Any)
     8
     """
     if thing is None:
-        return functools.partial(register, room=room, **meta)
+        return lambda thing: _remember(thing, room, meta)
+    return _remember(thing, room, meta)
+
+
+def _remember(thing: F, room: str | None, meta: Mapping[str, Any]) -> F:
     home = room or _room_of(thing.__module__)
     entry = Entry(home, dashed(thing.__name__), thing, MappingProxyType(meta))
     known = _entries.get((home, entry.name))

@@ -98,7 +98,7 @@ def link(output: torch.Tensor, spec: Spec, invert: Invert | None = None) -> torc
     tensor([[0.5000, 0.5000]])
     """
     output = output.detach()
-    output = output if output.dtype in (torch.float32, torch.float64) else output
+    output = output if output.dtype in (torch.float32, torch.float64) else output.float()
     if spec.task == "regression":
         return output if invert is None else invert(output)
     if spec.task == "multilabel":

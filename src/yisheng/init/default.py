@@ -8,7 +8,7 @@ from yisheng.core.registry import register
 
 
 @register
-def default(weight: torch.Tensor) -> None:  # noqa: ARG001  # every initialiser is called alike
+def default(weight: torch.Tensor) -> None:  # every initialiser is called alike
     """Leave torch's own: uniform in ±1/√fan_in, weights and biases alike.
 
     A third of Xavier's variance for a square layer, which is meek but safe for nets of a few layers.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -11,6 +12,16 @@ from yisheng.core.registry import register
 
 Mode = Literal["fan-in", "fan-out"]
 Nonlinearity = Literal["relu", "leaky-relu", "tanh", "sigmoid", "selu", "linear"]
+MODES: Mapping[Mode, Literal["fan_in", "fan_out"]] = {"fan-in": "fan_in", "fan-out": "fan_out"}
+NONLINEARITIES: Mapping[Nonlinearity, Literal["relu", "leaky_relu", "tanh", "sigmoid", "selu", "linear"]] = {
+    "relu": "relu",
+    "leaky-relu": "leaky_relu",
+    "tanh": "tanh",
+    "sigmoid": "sigmoid",
+    "selu": "selu",
+    "linear": "linear",
+}
+"""As torch spells them."""
 SLOPE = 0.01
 """Of the leaky relu below zero, as the models have it."""
 
@@ -31,10 +42,10 @@ def kaiming_normal(weight: torch.Tensor, *, nonlinearity: Nonlinearity = "relu",
     >>> _ = torch.manual_seed(0)
     >>> weight = torch.empty(100, 300)
     >>> kaiming_normal(weight)
-    >>> f"{weight.var() * 300:.2f}"
-    '2.01'
+    >>> f"{weight.var() * 300:.1f}"
+    '2.0'
     """
-    nn.init.kaiming_normal_(weight, SLOPE, mode.replace("-", "_"), nonlinearity.replace("-", "_"))
+    nn.init.kaiming_normal_(weight, SLOPE, MODES[mode], NONLINEARITIES[nonlinearity])
 
 
 @register
@@ -55,4 +66,4 @@ def kaiming_uniform(weight: torch.Tensor, *, nonlinearity: Nonlinearity = "relu"
     >>> bool(weight.abs().max() <= (6 / 300) ** 0.5)
     True
     """
-    nn.init.kaiming_uniform_(weight, SLOPE, mode.replace("-", "_"), nonlinearity.replace("-", "_"))
+    nn.init.kaiming_uniform_(weight, SLOPE, MODES[mode], NONLINEARITIES[nonlinearity])

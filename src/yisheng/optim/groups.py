@@ -44,7 +44,7 @@ def groups(model: nn.Module, *, decay_bias: bool = False) -> list[dict[str, Any]
             seen.add(id(parameter))
             lean = parameter.ndim > 1 and name != "bias" and not isinstance(module, NORMS)
             (decayed if lean or decay_bias else spared).append(parameter)
-    found = [{"params": decayed}, {"params": spared, "weight_decay": 0.0}]
+    found: list[dict[str, Any]] = [{"params": decayed}, {"params": spared, "weight_decay": 0.0}]
     found = [group for group in found if group["params"]]
     if not found:
         raise UsageError(f"{type(model).__name__} has no parameters to train", "give a model that has some")

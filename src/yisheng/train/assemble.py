@@ -116,12 +116,7 @@ def build_model(recipe: Recipe, spec: Spec) -> nn.Module:
     def fill(choice: Choice | None) -> Any:
         return None if choice is None else lambda weight: _call("init", choice, weight)
 
-    apply(
-        model,
-        init=None if recipe.init.name == "default" else fill(recipe.init),
-        linear=fill(recipe.init_linear),
-        conv=fill(recipe.init_conv),
-    )
+    apply(model, fill(recipe.init), linear=fill(recipe.init_linear), conv=fill(recipe.init_conv))
     return model
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from yisheng.core import files, machine
 from yisheng.core.errors import DataError
-from yisheng.core.types import Dataset, Score, Split
+from yisheng.core.types import Dataset, Part, Score, Split
 from yisheng.data.batches import Batches, batches
 from yisheng.deploy import saved
 from yisheng.evaluate.baseline import baseline
@@ -77,7 +77,7 @@ def _write(
     }
     found = {name: scores(spec, predictions) for name, predictions in predicted.items()}
     if predicted:
-        shown = "test" if "test" in predicted else "validation"
+        shown: Part = "test" if "test" in predicted else "validation"
         found["baseline"] = baseline(spec, data.y[split.train], data.y[getattr(split, shown)])
         about = details(
             spec,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from yisheng.core import registry
-from yisheng.core.errors import DataError
+from yisheng.core.errors import DataError, UsageError
 from yisheng.core.recipe import IN_MEMORY, Recipe
 from yisheng.core.types import Dataset, Split
 from yisheng.data.split import folds, hold_out
@@ -22,10 +22,19 @@ def dataset(recipe: Recipe) -> Dataset:
 
 
 def split(recipe: Recipe, data: Dataset) -> Split:
-    """The parts that a recipe asks for; the same for every model."""
+    """The parts that a recipe asks for; the same for every model.
+
+    Raises:
+        UsageError: sizes or fold do not fit the data or one another.
+    """
     if recipe.fold is None:
         return hold_out(data, validation=recipe.validation, test=recipe.test, seed=recipe.seed)
+    if recipe.validation != "auto":
+        raise UsageError(
+            f"validation={recipe.validation} and fold={recipe.fold} contradict each other: the fold is the validation part",
+            "leave one of them out",
+        )
     number, k = map(int, recipe.fold.split("/"))
     if number > k:
-        raise DataError(f"there is no fold {number} of {k}", f"give fold=1/{k} to fold={k}/{k}")
+        raise UsageError(f"there is no fold {number} of {k}", f"give fold=1/{k} to fold={k}/{k}")
     return folds(data, k, test=recipe.test, seed=recipe.seed)[number - 1]

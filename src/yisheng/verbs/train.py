@@ -16,7 +16,7 @@ from yisheng.core import files, machine, registry
 from yisheng.core.errors import StoppedError, UsageError
 from yisheng.core.recipe import Recipe
 from yisheng.core.types import Dataset, Event, Split
-from yisheng.data.show import fingerprint
+from yisheng.data.fingerprint import fingerprint
 from yisheng.deploy import saved
 from yisheng.evaluate.scorer import make_scorer
 from yisheng.train import checkpoint, pipes

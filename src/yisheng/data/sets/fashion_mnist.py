@@ -1,0 +1,38 @@
+"""Clothes, 28x28: as large as MNIST and harder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from yisheng.core.registry import register
+from yisheng.core.types import Dataset, Ink
+
+CLASSES = (
+    "T-shirt/top",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+)
+
+
+@register
+def fashion_mnist(*, folder: Path | None = None) -> Dataset:
+    """70,000 pictures of clothes, grey, 28x28 in ten classes, 10,000 of them the official test part.
+
+    Args:
+        folder: where the four idx files lie, gzipped or not; without it they are fetched.
+
+    Raises:
+        DataError: a file is missing and cannot be fetched, or is not Fashion-MNIST's.
+
+    Source: Xiao, Rasul and Vollgraf, Fashion-MNIST, arXiv 1708.07747 (2017).
+    """
+    from yisheng.data.sets._idx_set import idx_set
+
+    return idx_set("fashion-mnist", folder, classes=CLASSES, target="article", ink=Ink(box=28))

@@ -1,0 +1,125 @@
+"""What is in a data set: facts, and a picture to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from yisheng.core.errors import UsageError
+from yisheng.core.types import Dataset, Split
+from yisheng.data.fingerprint import fingerprint
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+PARTS = ("train", "validation", "test")
+_PIECE = 1 << 20
+
+
+def info(dataset: Dataset) -> dict[str, Any]:
+    """Facts about a data set as plain data for JSON; what it does not have is left out.
+
+    Keys: ``name``, ``about``, ``task``, ``rows``, ``parts`` (rows of each official part), ``shape``,
+    ``dtype``, ``target``, ``unit``, ``classes`` (rows of each), ``columns`` (kind, smallest, mean and
+    largest value, how many are missing), ``pixels``, ``targets``, ``source``, ``licence``, ``bytes``,
+    ``sha256`` (see `yisheng.data.fingerprint`).
+
+    >>> from yisheng.data.sets.xor import xor
+    >>> info(xor(n=8))["classes"]
+    [{'class': 'same', 'rows': 4}, {'class': 'different', 'rows': 4}]
+    """
+    spec = dataset.spec
+    found: dict[str, Any] = {"name": dataset.name, "about": dataset.about, "task": spec.task, "rows": len(dataset)}
+    if dataset.part is not None:
+        counts = {part: int(np.count_nonzero(dataset.part == number)) for number, part in enumerate(PARTS)}
+        found["parts"] = {part: count for part, count in counts.items() if count}
+    found |= {"shape": list(spec.shape), "dtype": str(dataset.x.dtype), "target": spec.target, "unit": spec.unit}
+    if spec.classes:
+        of_class = zip(spec.classes, _class_counts(dataset), strict=True)
+        found["classes"] = [{"class": name, "rows": int(count)} for name, count in of_class]
+    if spec.is_picture:
+        found["pixels"] = _merged(_ranges(dataset.x))
+    else:
+        names = [(c.name, c.kind) for c in spec.columns] or [(f"{i + 1}", "number") for i in range(spec.shape[0])]
+        ranges = _ranges(dataset.x)
+        found["columns"] = [{"column": n, "kind": k, **r} for (n, k), r in zip(names, ranges, strict=True)]
+    if spec.task == "regression":
+        found["targets"] = _merged(_ranges(dataset.y))
+    found |= {"source": dataset.source, "licence": dataset.licence}
+    found |= {"bytes": dataset.x.nbytes + dataset.y.nbytes, "sha256": fingerprint(dataset)}
+    return {key: value for key, value in found.items() if value not in ("", [], {})}
+
+
+def grid(dataset: Dataset, *, n: int = 40, seed: int = 0, split: Split | None = None) -> Image.Image:
+    """A picture of what there is to learn from: labelled samples, or how columns and target go together.
+
+    Pictures are sampled evenly over the classes. For rows it shows each of the first twelve columns: a
+    histogram by class, or the target against it; two columns with classes make one plane. An official test
+    part, and with ``split`` any, is not shown: who has looked at it cannot trust its score.
+
+    Args:
+        dataset: the data.
+        n: samples to show (pictures only).
+        seed: of the draw.
+        split: show its training part; without it, all rows outside an official test part are drawn from.
+
+    Raises:
+        UsageError: ``n`` is not from 1 to 1,000.
+    """
+    if not 1 <= n <= 1000:
+        raise UsageError(f"n must be from 1 to 1000 samples, got {n}", "give n=40, say")
+    rows = np.arange(len(dataset)) if split is None else split.train
+    if split is None and dataset.part is not None and (dataset.part != 2).any():
+        rows = np.flatnonzero(dataset.part != 2)
+    if dataset.spec.is_picture:
+        from yisheng.data import _pictures
+
+        return _pictures.grid(dataset, rows, n, seed)
+    from yisheng.data import _charts
+
+    return _charts.charts(dataset, rows, seed)
+
+
+def _class_counts(dataset: Dataset) -> np.ndarray:
+    if dataset.spec.task == "multilabel":
+        return np.count_nonzero(dataset.y, axis=0)
+    return np.bincount(dataset.y, minlength=len(dataset.spec.classes))
+
+
+def _ranges(values: np.ndarray) -> list[dict[str, Any]]:
+    """Smallest, mean and largest finite value and number of missing values, per column or channel."""
+    width = values.shape[1]
+    low, high, total = np.full(width, np.inf), np.full(width, -np.inf), np.zeros(width)
+    count = np.zeros(width, np.int64)
+    for piece in _pieces(values):
+        flat = piece.reshape(len(piece), width, -1).astype(np.float64)
+        there = np.isfinite(flat)
+        low = np.minimum(low, flat.min(axis=(0, 2), initial=np.inf, where=there))
+        high = np.maximum(high, flat.max(axis=(0, 2), initial=-np.inf, where=there))
+        total += flat.sum(axis=(0, 2), where=there)
+        count += there.sum(axis=(0, 2))
+    missing = values.size // width - count
+    return [
+        {"min": _short(a), "mean": _short(t / c), "max": _short(b), "missing": int(m)}
+        if c
+        else {"min": None, "mean": None, "max": None, "missing": int(m)}
+        for a, t, b, c, m in zip(low, total, high, count, missing, strict=True)
+    ]
+
+
+def _merged(ranges: list[dict[str, Any]]) -> Any:
+    """One column's facts as they are, several as a list."""
+    return ranges[0] if len(ranges) == 1 else ranges
+
+
+def _short(value: float) -> float:
+    """Six significant digits: these are for people."""
+    return float(f"{value:.6g}")
+
+
+def _pieces(values: np.ndarray) -> Iterator[np.ndarray]:
+    size = max(1, _PIECE // max(1, values[:1].size))
+    for start in range(0, len(values), size):
+        yield values[start : start + size]

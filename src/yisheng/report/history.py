@@ -1,0 +1,182 @@
+"""``events.jsonl`` read back: the loss by step, the scores by epoch, in bounded memory.
+
+A log is the file that most likely has scars: a killed run leaves a last line cut in two, a full disk
+leaves worse. What can be read is kept, what cannot is counted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from yisheng.core.errors import DataError
+
+EVENTS = "events.jsonl"
+STEPS = 2_000
+EPOCHS = 5_000
+LINE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One update, or the mean of several neighbours: the last one's number and rate, their mean loss."""
+
+    step: int
+    loss: float
+    lr: float
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One epoch (from 1): mean training loss, validation scores (``loss`` among them), seconds so far."""
+
+    step: int
+    epoch: int
+    loss: float
+    scores: Mapping[str, float]
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class History:
+    """What happened in a run.
+
+    Args:
+        steps: in order, `STEPS` at most; of a longer run neighbours are averaged.
+        epochs: in order, `EPOCHS` at most; of a longer run every second, fourth, ... is kept.
+        damaged: lines that could not be read.
+        cut: whether the last line was cut off, as a killed run leaves it.
+    """
+
+    steps: tuple[Step, ...] = ()
+    epochs: tuple[Epoch, ...] = ()
+    damaged: int = 0
+    cut: bool = False
+
+    def scores(self) -> list[str]:
+        """Names of the validation scores, in the order in which they appear."""
+        return list(dict.fromkeys(name for epoch in self.epochs for name in epoch.scores))
+
+    def best(self, score: str, *, higher: bool) -> Epoch | None:
+        """The epoch with the best value of a validation score; None where there is none."""
+        found = [e for e in self.epochs if math.isfinite(e.scores.get(score, math.nan))]
+        return max(found, key=lambda e: e.scores[score] if higher else -e.scores[score], default=None)
+
+
+def history(folder: Path) -> History:
+    """Read the log of a run folder; an empty history where there is no log.
+
+    Args:
+        folder: the run folder.
+
+    Raises:
+        DataError: the file is there but cannot be opened.
+    """
+    steps = _Bounded[Step](STEPS, _mean)
+    epochs = _Bounded[Epoch](EPOCHS, lambda group: group[-1])
+    damaged, cut = 0, False
+    for line, whole in _lines(folder / EVENTS):
+        try:
+            event = _event(json.loads(line)) if line is not None else None
+        except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+            event = None
+        if isinstance(event, Step):
+            steps.add(event)
+        elif isinstance(event, Epoch):
+            epochs.add(event)
+        elif event is None and whole:
+            damaged += 1
+        cut = event is None and not whole
+    return History(tuple(steps), tuple(epochs), damaged, cut)
+
+
+def _lines(path: Path) -> Iterator[tuple[bytes | None, bool]]:
+    """Each line, None for one of more than `LINE` bytes, and whether it ends as a line does."""
+    try:
+        with path.open("rb") as file:
+            while line := file.readline(LINE):
+                whole = line.endswith(b"\n")
+                if not whole and len(line) == LINE:
+                    while (rest := file.readline(LINE)) and not rest.endswith(b"\n"):
+                        pass
+                    yield None, rest.endswith(b"\n")
+                elif line.strip():
+                    yield line, whole
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}", "check the path and its permissions") from None
+
+
+def _event(record: Any) -> Step | Epoch | str:
+    """The event of a record; the name of a kind that later versions may write."""
+    kind = record["event"]
+    if kind == "step":
+        return Step(_count(record["step"]), _number(record["loss"]), _number(record["lr"]))
+    if kind == "epoch":
+        scores = {str(name): _number(value) for name, value in record.get("scores", {}).items()}
+        seconds = _number(record["seconds"]) if "seconds" in record else None
+        return Epoch(_count(record["step"]), _count(record["epoch"]), _number(record["loss"]), scores, seconds)
+    if not isinstance(kind, str):
+        raise TypeError(kind)
+    return kind
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 53:
+        raise TypeError(value)
+    return value
+
+
+def _number(value: Any) -> float:
+    """A float; JSON has no NaN or infinity, so the log has them as text (or null)."""
+    if value is None:
+        return math.nan
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise TypeError(value)
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if int(value) > 0 else -math.inf
+
+
+T = TypeVar("T", Step, Epoch)
+
+
+@dataclass
+class _Bounded(Generic[T]):
+    """A growing list that halves itself when it is full; then every entry stands for twice as many."""
+
+    limit: int
+    merge: Callable[[list[T]], T]
+    kept: list[T] = field(default_factory=list)
+    waiting: list[T] = field(default_factory=list)
+    stride: int = 1
+
+    def add(self, item: T) -> None:
+        """Add an event; one that goes back in time (a continued run) replaces what was after it."""
+        while self.waiting and self.waiting[-1].step >= item.step:
+            self.waiting.pop()
+        while not self.waiting and self.kept and self.kept[-1].step >= item.step:
+            self.kept.pop()
+        self.waiting.append(item)
+        if len(self.waiting) == self.stride:
+            self.kept.append(self.merge(self.waiting))
+            self.waiting.clear()
+            if len(self.kept) == self.limit:
+                self.kept = [self.merge(self.kept[i : i + 2]) for i in range(0, self.limit, 2)]
+                self.stride *= 2
+
+    def __iter__(self) -> Iterator[T]:
+        yield from self.kept
+        if self.waiting:
+            yield self.merge(self.waiting)
+
+
+def _mean(group: list[Step]) -> Step:
+    last = group[-1]
+    return Step(last.step, math.fsum(s.loss for s in group) / len(group), last.lr)

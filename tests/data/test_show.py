@@ -1,0 +1,247 @@
+"""Facts, fingerprints and pictures of data sets, also of awkward ones."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from yisheng.core import registry
+from yisheng.core.errors import UsageError
+from yisheng.core.types import Column, Dataset, Ink, Spec
+from yisheng.data import _fonts, show
+from yisheng.data import fingerprint as hashing
+from yisheng.data.fingerprint import fingerprint
+from yisheng.data.show import grid, info
+from yisheng.data.split import hold_out
+
+EMBEDDED = ("breast-cancer", "diabetes", "digits", "iris", "linear", "polynomial", "wine", "xor")
+AWKWARD = ("猫", "собака", "日本語のとても長い名前のクラスです", "🐶", "a$b^{c$", "two\nlines", "")
+rng = np.random.Generator(np.random.PCG64(5))
+
+
+def table(y=None, x=None, names=(), **spec) -> Dataset:
+    x = rng.normal(size=(60, 3)).astype(np.float32) if x is None else x
+    spec = {"task": "classification", "classes": AWKWARD, **spec}
+    y = np.arange(len(x)) % len(spec["classes"]) if y is None else y
+    return Dataset("set", Spec(shape=x.shape[1:], columns=tuple(map(Column, names)), **spec), x, y)
+
+
+def pictures(shape=(1, 9, 7), classes=AWKWARD, n=60, dtype=np.uint8) -> Dataset:
+    x = rng.integers(0, 256, (n, *shape)).astype(dtype)
+    return Dataset("set", Spec("classification", shape, classes), x, np.arange(n) % len(classes))
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_embedded_sets(name):
+    data = registry.find("data.sets", name).build()
+    facts = info(data)
+    assert json.loads(json.dumps(facts, allow_nan=False)) == facts
+    assert facts["rows"] == len(data)
+    assert facts["sha256"] == fingerprint(data)
+    assert facts["source"] == data.source
+    picture = grid(data)
+    assert picture.mode == "RGB"
+    assert 300 < picture.width < 2000
+    assert len(picture.getcolors(1 << 20)) > 3
+
+
+def test_facts():
+    x = np.array([[1, np.nan], [2, np.inf], [6, -4]], np.float32)
+    data = table(np.array([0, 1, 1]), x, names=("a", "b"), classes=("no", "yes"), target="sick")
+    facts = info(replace(data, part=np.array([0, 0, 2], np.int8)))
+    assert facts["parts"] == {"train": 2, "test": 1}
+    assert facts["classes"] == [{"class": "no", "rows": 1}, {"class": "yes", "rows": 2}]
+    assert facts["columns"] == [
+        {"column": "a", "kind": "number", "min": 1.0, "mean": 3.0, "max": 6.0, "missing": 0},
+        {"column": "b", "kind": "number", "min": -4.0, "mean": -4.0, "max": -4.0, "missing": 2},
+    ]
+    assert facts["target"] == "sick"
+    assert "parts" not in info(data)
+    assert "unit" not in facts
+    json.dumps(facts, allow_nan=False)
+
+
+def test_facts_of_an_empty_column_and_of_labels():
+    x = np.full((4, 1), np.nan, np.float32)
+    y = np.array([[0, 1], [1, 1], [0, 0], [0, 1]], np.float32)
+    facts = info(table(y, x, task="multilabel", classes=("a", "b")))
+    assert facts["columns"] == [{"column": "1", "kind": "number", "min": None, "mean": None, "max": None, "missing": 4}]
+    assert facts["classes"] == [{"class": "a", "rows": 1}, {"class": "b", "rows": 3}]
+    regression = info(table(y[:, :1], x, task="regression", classes=(), unit="m"))
+    assert regression["targets"] == {"min": 0.0, "mean": 0.25, "max": 1.0, "missing": 0}
+    assert regression["unit"] == "m"
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_facts_of_pictures(channels, monkeypatch):
+    monkeypatch.setattr(show, "_PIECE", 100)
+    data = pictures((channels, 5, 4))
+    facts = info(data)["pixels"]
+    facts = [facts] if channels == 1 else facts
+    np.testing.assert_allclose([f["mean"] for f in facts], data.x.mean(axis=(0, 2, 3)), rtol=1e-5)
+    assert [f["max"] for f in facts] == data.x.max(axis=(0, 2, 3)).tolist()
+
+
+def test_fingerprint_is_of_the_values(tmp_path, monkeypatch):
+    data = table()
+    want = fingerprint(data)
+    monkeypatch.setattr(hashing, "PIECE", 7)
+    assert fingerprint(data) == want
+    assert fingerprint(replace(data, x=np.asfortranarray(data.x))) == want
+    assert fingerprint(replace(data, y=data.y.astype(">i8"))) == want
+    mapped = np.lib.format.open_memmap(tmp_path / "x.npy", mode="w+", dtype=np.float32, shape=data.x.shape)
+    mapped[:] = data.x
+    assert fingerprint(replace(data, x=mapped)) == want
+    assert fingerprint(replace(data, name="other", about="told otherwise")) == want
+
+
+def test_fingerprint_sees_every_change():
+    data = table()
+    x, y = data.x.copy(), data.y.copy()
+    x[-1, -1] += 1
+    y[-1] -= 1
+    ones = np.ones(len(x), np.float32)
+    changed = [
+        replace(data, x=x),
+        replace(data, y=y),
+        replace(data, part=np.zeros(len(x), np.int8)),
+        replace(data, weight=ones),
+        replace(data, weight=2 * ones),
+        table(y, data.x, names=("a", "b", "c")),
+        table(data.y, data.x.reshape(60, 3, 1, 1)),
+    ]
+    assert len({fingerprint(each) for each in [data, *changed]}) == len(changed) + 1
+
+
+def test_fingerprint_is_the_same_on_every_machine():
+    x = np.array([[1.0, -2.5], [0.0, 3.0]], np.float32)
+    data = table(np.array([0, 1]), x, classes=("a", "b"))
+    content = b"|x<f4(2, 2)" + struct.pack("<4f", 1.0, -2.5, 0.0, 3.0) + b"|y<i8(2,)" + struct.pack("<2q", 0, 1)
+    content = repr(data.spec).encode() + content + b"|part|weight"
+    assert fingerprint(data) == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        table(),
+        table(names=("猫の重さ", "$x_1$", "a" * 300)),
+        table(x=np.full((20, 2), np.nan, np.float32), classes=("a", "b")),
+        table(x=np.full((20, 2), np.nan, np.float32), classes=(), task="regression", y=np.zeros((20, 1), np.float32)),
+        table(x=np.zeros((20, 1), np.float32)),
+        table(x=np.full((20, 3), 1e30, np.float32)),
+        table(x=np.array([[0, 1e30, -1e30]] * 5 + [[1, np.inf, 0]], np.float32), classes=("a", "b")),
+        table(x=rng.normal(size=(60, 40)).astype(np.float32)),
+        table(x=rng.normal(size=(60, 5)).astype(np.float32), classes=tuple(map(str, range(30)))),
+        table(x=rng.integers(0, 9, (60, 5)).astype(np.uint8)),
+        table(x=rng.normal(size=(1, 4)).astype(np.float32), classes=("a", "b")),
+        table(x=rng.normal(size=(9000, 2)).astype(np.float32)),
+        table(rng.integers(0, 2, (60, 3)).astype(np.float32), task="multilabel", classes=("a", "b", "猫")),
+        table(np.zeros((60, 2), np.float32), task="regression", classes=(), unit="¥", target="価格"),
+        pictures(),
+        pictures((3, 32, 40)),
+        pictures((2, 8, 8)),
+        pictures((4, 8, 8)),
+        pictures((3, 300, 200), n=3, classes=("a", "b")),
+        pictures((1, 1, 500), n=3, classes=("a", "b")),
+        pictures((1, 1, 1), n=2, classes=("a", "b")),
+        pictures(classes=tuple(f"class {i}" for i in range(50))),
+        pictures(dtype=np.float32),
+        replace(pictures(dtype=np.float32), x=np.full((60, 1, 9, 7), np.nan, np.float32)),
+        replace(pictures(), y=np.zeros(60, np.int64)),
+        Dataset("網", Spec("multilabel", (1, 8, 8), AWKWARD), pictures((1, 8, 8)).x, np.eye(60, 7, dtype=np.float32)),
+        Dataset("r", Spec("regression", (1, 8, 8)), pictures((1, 8, 8)).x, rng.normal(size=(60, 2)).astype(np.float32)),
+    ],
+    ids=lambda data: f"{data.spec.task}-{'x'.join(map(str, data.x.shape))}",
+)
+def test_awkward_sets(data):
+    for n in (1, 13):
+        picture = grid(data, n=n, seed=3)
+        assert picture.mode == "RGB"
+        assert 200 < picture.width < 2500
+        assert 100 < picture.height < 2500
+    json.dumps(info(data), allow_nan=False)
+
+
+def tiles_of(picture: Image.Image) -> int:
+    """Pictures on the sheet, where all pixels of the data are pure red."""
+    red = np.asarray(picture)[:, :, 0].astype(int) - np.asarray(picture)[:, :, 1] > 200
+    return int(red.sum())
+
+
+def red(n: int) -> Dataset:
+    x = np.zeros((n, 3, 96, 96), np.uint8)
+    x[:, 0] = 255
+    return Dataset("red", Spec("classification", (3, 96, 96), ("a", "b", "c")), x, np.arange(n) % 3)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 9, 10, 11, 40])
+def test_as_many_pictures_as_asked_for(n):
+    assert tiles_of(grid(red(120), n=n)) == n * 96 * 96
+    many = replace(red(120), spec=Spec("regression", (3, 96, 96)), y=np.zeros((120, 1), np.float32))
+    assert tiles_of(grid(many, n=n)) == n * 96 * 96
+
+
+def test_no_more_pictures_than_there_are():
+    assert tiles_of(grid(red(4), n=40)) == 4 * 96 * 96
+
+
+def test_pictures_are_shown_as_they_are():
+    data = red(30)
+    x = data.x.copy()
+    x[:, :, :48] = np.array([0, 128, 7], np.uint8)[:, None, None]
+    sheet = np.asarray(grid(replace(data, x=x), n=1))
+    rows, columns = np.nonzero((sheet == (255, 0, 0)).all(axis=2))
+    top = sheet[rows.min() - 48 : rows.min(), columns.min() : columns.max() + 1]
+    assert top.shape == (48, 96, 3)
+    assert (top == (0, 128, 7)).all()
+
+
+def test_the_test_part_is_never_shown():
+    data = red(60)
+    x = data.x.copy()
+    x[40:] = 0  # a test picture would be black
+    part = np.repeat(np.array([0, 2], np.int8), [40, 20])
+    assert tiles_of(grid(replace(data, x=x, part=part), n=36)) == 36 * 96 * 96
+    split = hold_out(data, validation=0.2, test=0.2)
+    x = data.x.copy()
+    x[np.concatenate([split.test, split.validation])] = 0
+    assert tiles_of(grid(replace(data, x=x), n=30, split=split)) == 30 * 96 * 96
+
+
+def test_another_seed_shows_others():
+    data = registry.find("data.sets", "digits").build()
+    assert grid(data, seed=1).tobytes() == grid(data, seed=1).tobytes() != grid(data).tobytes()
+
+
+@pytest.mark.parametrize("n", [0, -1, 1001])
+def test_samples_that_cannot_be(n):
+    with pytest.raises(UsageError, match="n must be"):
+        grid(red(3), n=n)
+
+
+def test_a_font_that_has_the_letters(monkeypatch, tmp_path):
+    ours = _fonts.path_for("plain")
+    assert ours.endswith(_fonts.OURS)
+    broken, right = tmp_path / "a.ttf", tmp_path / "b.ttf"
+    broken.write_bytes(b"no font")
+    right.write_bytes(b"a font")
+    monkeypatch.setattr("matplotlib.font_manager.findSystemFonts", lambda: [str(right), str(broken)])
+    known = _fonts._letters.__wrapped__
+    monkeypatch.setattr(_fonts, "_letters", lambda p: frozenset(map(ord, "猫x")) if p == str(right) else known(p))
+    _fonts._of_system.cache_clear()
+    assert _fonts.path_for("猫x") == str(right)
+    assert _fonts.path_for("猫犬") == str(right)  # none has both: one that has more
+    assert _fonts.path_for("犬") == ours
+    _fonts._of_system.cache_clear()
+
+
+def test_ink_is_not_needed():
+    data = replace(pictures(), spec=Spec("classification", (1, 9, 7), ("a", "b"), ink=Ink(box=7)))
+    assert grid(replace(data, y=data.y % 2)).mode == "RGB"

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from yisheng.core.errors import UsageError
+from yisheng.core.types import Spec
+from yisheng.models.lenet import lenet
+
+STYLES = ("modern", "classic")
+
+
+def pictures(channels: int, height: int, width: int) -> Spec:
+    return Spec("classification", (channels, height, width), classes=tuple("0123456789"))
+
+
+def test_classic_is_the_textbooks():
+    model = lenet(pictures(1, 28, 28), style="classic")
+    book = nn.Sequential(
+        *(nn.Conv2d(1, 6, 5, padding=2), nn.Sigmoid(), nn.AvgPool2d(2, stride=2)),
+        *(nn.Conv2d(6, 16, 5), nn.Sigmoid(), nn.AvgPool2d(2, stride=2), nn.Flatten()),
+        *(nn.Linear(16 * 5 * 5, 120), nn.Sigmoid(), nn.Linear(120, 84), nn.Sigmoid(), nn.Linear(84, 10)),
+    )
+    assert sum(p.numel() for p in model.parameters()) == 61_706
+    with torch.no_grad():
+        for ours, theirs in zip(model.parameters(), book.parameters(), strict=True):
+            theirs.copy_(ours)
+        x = torch.randn(3, 1, 28, 28)
+        assert torch.equal(model(x), book(x))
+
+
+def test_modern_may_pool_before_it_rectifies():
+    x = torch.randn(4, 6, 14, 14)
+    pool, relu = nn.MaxPool2d(2), nn.ReLU()
+    assert torch.equal(relu(pool(x)), pool(relu(x)))
+
+
+def test_parameter_names_are_plain_and_stay():
+    layers = ["conv1", "conv2", "linear3", "linear4", "output"]
+    classic = lenet(pictures(1, 28, 28), style="classic")
+    assert list(classic.state_dict()) == [f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias")]
+    modern = {name.split(".")[0] for name in lenet(pictures(1, 28, 28)).state_dict()}
+    assert modern == {*layers, "norm1", "norm2"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    style=st.sampled_from(STYLES),
+    channels=st.integers(1, 4),
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+)
+def test_every_size_is_taken_or_refused_at_the_door(style, channels, height, width):
+    least = {"modern": 8, "classic": 12}[style]
+    spec = pictures(channels, height, width)
+    if min(height, width) >= least:
+        model = lenet(spec, style=style)  # in training: batch norm over a single picture must work too
+        assert model(torch.randn(1, channels, height, width)).shape == (1, 10)
+    else:
+        with pytest.raises(
+            UsageError, match=f"lenet style={style} needs pictures of at least {least} x {least}"
+        ) as error:
+            lenet(spec, style=style)
+        assert ("style=modern" in error.value.remedy) == (min(height, width) >= 8)
+
+
+def test_modern_learns_the_digits():
+    """A few epochs, enough to see that it trains fast; the figures of quality are in the docs."""
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    torch.manual_seed(0)
+    order = torch.randperm(len(y))
+    x = torch.from_numpy((x.reshape(-1, 1, 8, 8) - x.mean()) / x.std()).float()[order]
+    y = torch.from_numpy(y)[order]
+    model = lenet(pictures(1, 8, 8))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, nesterov=True)
+    for _ in range(6):
+        for batch in torch.randperm(1400).split(35):
+            nn.functional.cross_entropy(model(x[batch]), y[batch]).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    with torch.no_grad():
+        accuracy = (model.eval()(x[1400:]).argmax(1) == y[1400:]).float().mean()
+    assert accuracy > 0.94

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from yisheng.core.errors import UsageError
+from yisheng.optim.groups import groups
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.batch = nn.BatchNorm2d(4)
+        self.group = nn.GroupNorm(2, 4)
+        self.layer = nn.LayerNorm((4, 5, 5))
+        self.rms = nn.RMSNorm((5, 5))
+        self.linear = nn.Linear(100, 4)
+        self.tied = nn.Linear(100, 4)
+        self.tied.weight = self.linear.weight
+        self.slope = nn.PReLU(4)
+        self.scale = nn.Parameter(torch.ones(()))
+
+
+def names(model: nn.Module, group: dict) -> set[str]:
+    found = {id(p): name for name, p in model.named_parameters()}
+    return {found[id(p)] for p in group["params"]}
+
+
+def test_biases_and_norms_do_not_decay():
+    model = Net()
+    decayed, spared = groups(model, decay_bias=False)
+    assert names(model, decayed) == {"conv.weight", "linear.weight"}
+    assert "weight_decay" not in decayed
+    assert spared["weight_decay"] == 0.0
+
+
+def test_every_parameter_is_in_one_group_once():
+    model = Net()
+    for decay_bias in (False, True):
+        parameters = [p for group in groups(model, decay_bias=decay_bias) for p in group["params"]]
+        assert len(parameters) == len({id(p) for p in parameters})
+        assert {id(p) for p in parameters} == {id(p) for p in model.parameters()}
+
+
+def test_with_biases_all_decay_in_one_group():
+    (group,) = groups(Net(), decay_bias=True)
+    assert set(group) == {"params"}
+
+
+def test_a_stack_of_biases_is_not_taken_for_weights():
+    ensemble = nn.Module()
+    ensemble.weight = nn.Parameter(torch.zeros(8, 4, 3))
+    ensemble.bias = nn.Parameter(torch.zeros(8, 3))
+    assert [len(g["params"]) for g in groups(ensemble, decay_bias=False)] == [1, 1]
+
+
+def test_there_are_no_empty_groups():
+    assert len(groups(nn.Linear(2, 2, bias=False), decay_bias=False)) == 1
+    assert groups(nn.BatchNorm1d(2), decay_bias=False)[0]["weight_decay"] == 0.0
+
+
+def test_nothing_to_train_is_refused():
+    with pytest.raises(UsageError, match="Flatten has no parameters"):
+        groups(nn.Flatten(), decay_bias=False)
