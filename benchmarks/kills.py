@@ -72,7 +72,11 @@ def outcome(folder: Path) -> tuple[str, list[dict[str, Any]], str]:
     lines = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
     for line in lines:
         del line["seconds"]
-    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest(), lines, (folder / "scores.json").read_text()
+    return (
+        hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest(),
+        lines,
+        (folder / "scores.json").read_text(),
+    )
 
 
 def campaign(name: str, kills: int, seed: int) -> tuple[int, int]:

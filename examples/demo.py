@@ -1,6 +1,6 @@
 """The demo: train on the digits that ship inside scikit-learn, five times; read a drawing of our own.
 
-Run it with `make demo`. It writes ``runs/`` and ``demo-digit.png`` into the present folder.
+Run it with `make demo`. Everything it writes goes to ``runs/`` in the present folder.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main() -> int:
     values = [run.scores["test"]["accuracy"].value for run in runs]
     print(f"\nmean over {len(values)} seeds: {statistics.mean(values):.4f} +- {statistics.stdev(values):.4f}")
 
-    picture = Path("demo-digit.png")
+    picture = runs[0].path / "drawn-by-the-demo.png"
     draw(picture)
     (answer,) = runs[0].predict(picture)
     likely = ", ".join(f"{name} {p:.3f}" for name, p in list(answer.probabilities.items())[:3])

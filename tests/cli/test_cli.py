@@ -216,7 +216,13 @@ def test_bad_input_is_refused_with_cause_remedy_and_code(words, code, capsys, tm
         assert remedy.startswith("  ")
         assert len(remedy) > 6
     assert "Traceback" not in captured.err
-    begun = {"events.jsonl", "recipe.toml", "environment.json", "lock"}  # a run that failed tells of itself
+    begun = {
+        "events.jsonl",
+        "recipe.toml",
+        "environment.json",
+        "report.html",
+        "lock",
+    }  # a run that failed tells of itself
     leftovers = {p.name for p in tmp_path.rglob("*") if p.is_file()} - begun
     assert leftovers == set()
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from yisheng.core import registry
+from yisheng.core.types import Spec, Task
 
 ENTRIES = list(registry.entries("optim"))
 each = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
@@ -33,11 +34,18 @@ def task(dtype: torch.dtype = torch.float64) -> tuple[nn.Module, Any]:
 
 @each
 def test_it_has_what_every_run_may_set(entry: registry.Entry) -> None:
-    assert set(entry.meta) == set()
+    assert set(entry.meta) <= {"default_for"}
     assert {"lr", "wd"} <= set(entry.options)
     optimizer = entry.build([{"params": [torch.zeros(2, requires_grad=True)]}], lr=0.25, wd=0.125)
     assert isinstance(optimizer, torch.optim.Optimizer)
     assert [(g["lr"], g["weight_decay"]) for g in optimizer.param_groups] == [(0.25, 0.125)]
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (13,)], ids=str)
+@pytest.mark.parametrize("task", ["classification", "multilabel", "regression"])
+def test_there_is_one_default_for_every_kind_of_data(shape: tuple[int, ...], task: Task) -> None:
+    spec = Spec(task, shape, classes=() if task == "regression" else ("a", "b"))
+    assert registry.default("optim", spec) in ENTRIES
 
 
 @each

@@ -34,7 +34,10 @@ def run(finished, tmp_path):
 def test_killed_runs_end_with_the_same_bytes():
     """The quick version of ``benchmarks/kills.py``."""
     done = subprocess.run(
-        [sys.executable, str(ROOT / "benchmarks" / "kills.py"), "n=4"], capture_output=True, text=True, env={**os.environ}
+        [sys.executable, str(ROOT / "benchmarks" / "kills.py"), "n=4"],
+        capture_output=True,
+        text=True,
+        env={**os.environ},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert int(re.search(r"(\d+) kills: every resumed run", done.stdout)[1]) >= 4

@@ -61,12 +61,10 @@ def test_underfitting_and_overfitting_come_out_as_the_textbook_says(tmp_path):
         run = train(tmp_path, config=f"{ROOT}/recipes/polynomial-{lesson}.toml")
         last = history(run)[-1]
         gaps[lesson] = (last["loss"], last["scores"]["loss"])
-    train_loss = {lesson: gap[0] for lesson, gap in gaps.items()}
-    assert train_loss["underfitting"] > 20 * train_loss["fitting"]
-    assert gaps["underfitting"][1] > 20 * gaps["fitting"][1]
-    assert gaps["fitting"][1] < 0.05
-    assert gaps["overfitting"][1] > 1.3 * gaps["overfitting"][0]
-    assert gaps["overfitting"][1] > gaps["fitting"][1]
+    for lesson, (train_loss, validation_loss) in gaps.items():
+        assert (validation_loss > 5 * train_loss) == (lesson == "overfitting"), gaps
+    assert gaps["underfitting"][0] > 100 * gaps["fitting"][0]  # a line cannot follow a cubic
+    assert gaps["fitting"][0] == pytest.approx(0.1**2, rel=0.5)  # what is left is the noise
 
 
 def test_equal_initial_weights_stay_equal(tmp_path):
@@ -104,7 +102,7 @@ def test_data_in_memory(tmp_path):
     x = random.normal(size=(300, 4)).astype(np.float32)
     y = (x[:, 0] * x[:, 1] > 0).astype(np.int64)
     data = yisheng.Dataset("mine", yisheng.Spec("classification", (4,), classes=("no", "yes")), x, y)
-    run = train(tmp_path, data=data, epochs=60)
+    run = train(tmp_path, data=data, epochs=60, lr=0.01)
     assert run.path.name == "0001-mine-mlp"
     assert run.scores["test"]["accuracy"].value > 0.8
     answers = run.predict(x[:5])

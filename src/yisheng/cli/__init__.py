@@ -6,6 +6,7 @@ imported before a verb runs.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -17,20 +18,31 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; gives its exit code.
 
     0 done, 2 bad usage or value, 3 bad data, 4 numbers went non-finite, 5 missing optional part,
-    130 or 143 stopped by a signal, 1 anything else.
+    130 or 143 stopped by a signal, 1 anything else. With ``YISHENG_DEBUG=1`` an unforeseen exception is
+    not made into two lines but raised.
     """
     from yisheng.core.errors import YishengError
 
     try:
-        return _run(list(sys.argv[1:] if argv is None else argv))
+        _print_any_name()
+        code = _run(list(sys.argv[1:] if argv is None else argv))
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a full disk behind it shows here, while it can still be told
+        return code
     except YishengError as error:
-        print(f"yisheng: {error.problem}\n  {error.remedy}", file=sys.stderr)
+        print(f"yisheng: {_line(error.problem)}\n  {_line(error.remedy)}", file=sys.stderr)
         return error.code
     except KeyboardInterrupt:
         print("yisheng: stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # a defect, or a trouble of the machine that nothing above foresaw
+        if os.environ.get("YISHENG_DEBUG", "").strip() not in ("", "0"):
+            raise
+        problem, remedy = _unforeseen(error)
+        print(f"yisheng: {_line(problem)}\n  {remedy}", file=sys.stderr)
         return 1
 
 
@@ -47,6 +59,34 @@ def verbs() -> dict[str, str]:
     return found
 
 
+def _unforeseen(error: Exception) -> tuple[str, str]:
+    """Problem and remedy of an exception that nothing foresaw, in a line each."""
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError) or "can't allocate memory" in text or "out of memory" in text:
+        return "there is not enough memory", "close other programs, or use a smaller batch, model or data set"
+    if isinstance(error, OSError) and error.errno is not None:
+        return text, "check the path, its permissions and the disk; YISHENG_DEBUG=1 shows where it happened"
+    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return said, "this should not happen: set YISHENG_DEBUG=1 to see where, and report it with what it shows"
+
+
+def _line(text: str, most: int = 1500) -> str:
+    """Text that may quote a hostile name or value, as one line that a terminal only shows.
+
+    >>> print(_line("no file 'a\\x1b[2J\\nb'"))
+    no file 'a\\x1b[2J\\nb'
+    """
+    text = text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 2 :]}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _print_any_name() -> None:
+    """Let standard output take file names that are no valid text, and characters that it cannot encode."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        as_bytes = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+        sys.stdout.reconfigure(errors="surrogateescape" if as_bytes else "backslashreplace")
+
+
 def _run(argv: list[str]) -> int:
     from yisheng.cli._arguments import Arguments
     from yisheng.core.errors import UsageError, closest
@@ -61,9 +101,12 @@ def _run(argv: list[str]) -> int:
         return 0
     verb = argv[0]
     if verb not in verbs():
-        raise UsageError(f"unknown command {verb!r}", closest(verb, verbs()))
+        raise UsageError(f"unknown command {verb!r}", closest(verb.lower(), verbs()))
     import importlib
 
+    from yisheng.core.machine import wait_briefly
+
+    wait_briefly()
     module = importlib.import_module(f"yisheng.cli.{verb}")
     arguments = Arguments.parse(verb, argv[1:])
     if arguments.flag("help"):

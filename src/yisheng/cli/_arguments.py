@@ -32,7 +32,7 @@ class Arguments:
         """Sort the words.
 
         Raises:
-            UsageError: a key is given twice, or has no value.
+            UsageError: a key is given twice, or has no value, or a word holds a NUL character.
 
         >>> a = Arguments.parse("train", ["data=digits", "--lr", "0.1", "photo.png", "--json"])
         >>> a.inputs, a.settings
@@ -43,6 +43,8 @@ class Arguments:
         waiting = list(words)
         while waiting:
             word = waiting.pop(0)
+            if "\0" in word:  # no path, name or value can hold one; the system would refuse it deep below
+                raise UsageError(f"{word!r} holds a NUL character", "leave it out")
             if word == "--":
                 inputs += waiting
                 break
@@ -85,15 +87,17 @@ class Arguments:
             raise UsageError(f"{key} must be true or false, got {value!r}", f"write --{key}, or leave it out")
         return value in TRUE
 
-    def number(self, key: str, default: int) -> int:
-        """Remove a whole number of 1 or more and give it.
+    def number(self, key: str, default: int, *, least: int = 1) -> int:
+        """Remove a whole number of ``least`` or more, and below a thousand million, and give it.
 
         Raises:
             UsageError: the value is no such number.
         """
         value = self.settings.pop(key, str(default))
-        if not value.isascii() or not value.isdigit() or not 0 < int(value) < 10**9:
-            raise UsageError(f"{key} must be a whole number of 1 or more, got {value!r}", f"write {key}={default}")
+        if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) < least:
+            raise UsageError(
+                f"{key} must be a whole number from {least} to 999999999, got {value!r}", f"write {key}={default}"
+            )
         return int(value)
 
     def end(self, known: Collection[str]) -> None:

@@ -1,50 +1,84 @@
-"""Data sets: list them, tell of one, show samples as a picture.
+"""Data sets: list them, look into one, bring the files behind them.
 
 usage: yisheng data list [--json]
        yisheng data info NAME [key=value ...] [--json]
        yisheng data show NAME [key=value ...] [n=40] [seed=0] [out=NAME.png]
+       yisheng data fetch NAME [form=...] [--json]
+       yisheng data import FILE [--json]
+       yisheng data verify [NAME] [--json]
+       yisheng data bundle NAME[:FORM] ... out=FILE.zip [--json]
 
-Further keys are options of the data set (folder=..., degree=3).
+Further keys of info and show are options of the data set (folder=..., degree=3).
+
+Training fetches what it needs by itself; fetch does it beforehand. Without a network: bundle the sets on
+a machine that has one, carry the file over, and import it there. import also takes any single file that
+you downloaded by hand, under whatever name: it is known by its checksum. verify reads the files again and
+ends with code 3 if one is damaged, or if no form of the set that it was asked for is whole.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from yisheng.cli._arguments import Arguments
 
 if TYPE_CHECKING:
     from yisheng.core.types import Dataset
 
+NOTHING = "There are no files in the cache."
+
 
 def run(arguments: Arguments) -> int:
     """Do it."""
     from yisheng.core.errors import UsageError, closest
 
-    actions = {"list": _list, "info": _info, "show": _show}
+    actions: dict[str, Callable[[Arguments], int | None]] = {
+        "list": _list,
+        "info": _info,
+        "show": _show,
+        "fetch": _fetch,
+        "import": _import,
+        "verify": _verify,
+        "bundle": _bundle,
+    }
     action = arguments.inputs.pop(0) if arguments.inputs else ""
     if action not in actions:
         raise UsageError(
             f"yisheng data wants one of {', '.join(actions)}, got {action or 'nothing'}", closest(action, actions)
         )
-    actions[action](arguments)
-    return 0
+    arguments.verb = f"data {action}"
+    return actions[action](arguments) or 0
 
 
 def _list(arguments: Arguments) -> None:
     from yisheng.cli._text import table
     from yisheng.core import registry
+    from yisheng.data import catalog, hub
 
     arguments.inputs_only(0, 0, "nothing after list")
     as_json = arguments.flag("json")
     arguments.end({"json"})
-    entries = list(registry.entries("data.sets"))
+    fetched = hub.sets()
+    loaded = {
+        e.name: {"about": e.about, "files": "fetched" if e.name in fetched else "built in"}
+        for e in registry.entries("data.sets")
+    }
+    bare = {name: catalog.find(name) for name in fetched if name not in loaded}
     if as_json:
-        print(json.dumps({e.name: e.about for e in entries}))
-    else:
-        print(table([["data set", "what it is"], *([e.name, e.about] for e in entries)]))
+        files_only = {
+            name: {"about": owner.about, "forms": list(filter(None, owner.forms))} for name, owner in bare.items()
+        }
+        print(json.dumps({"sets": loaded, "files_only": files_only}, ensure_ascii=False))
+        return
+    print(table([["data set", "files", "what it is"], *([n, e["files"], e["about"]] for n, e in loaded.items())]))
+    if bare:
+        rows = [[name, ", ".join(filter(None, owner.forms)), owner.about] for name, owner in bare.items()]
+        print(
+            f"\nFiles only: `yisheng data fetch NAME` brings them.\n\n{table([['set', 'forms', 'what it is'], *rows])}"
+        )
 
 
 def _info(arguments: Arguments) -> None:
@@ -70,7 +104,8 @@ def _show(arguments: Arguments) -> None:
     from yisheng.core import files
     from yisheng.data.show import grid
 
-    out, n, seed = arguments.take("out"), arguments.number("n", 40), int(arguments.take("seed", "0") or 0)
+    out, n = arguments.take("out"), arguments.number("n", 40)
+    seed = arguments.number("seed", 0, least=0)
     dataset = _dataset(arguments)
     path = Path(out or f"{dataset.name}.png")
     picture = grid(dataset, n=n, seed=seed)
@@ -79,15 +114,95 @@ def _show(arguments: Arguments) -> None:
     print(path)
 
 
+def _fetch(arguments: Arguments) -> None:
+    from yisheng.data import hub
+
+    arguments.inputs_only(1, 1, "the name of one set")
+    as_json, form = arguments.flag("json"), arguments.take("form")
+    arguments.end({"json", "form"})
+    name = _with_files(arguments.inputs[0])
+    found = {file: str(path) for file, path in hub.fetch(name, form).items()}
+    _say(as_json, {"set": name, "files": found}, found.values())
+
+
+def _import(arguments: Arguments) -> None:
+    from yisheng.data import hub
+
+    arguments.inputs_only(1, 1, "one file")
+    as_json = arguments.flag("json")
+    arguments.end({"json"})
+    taken = hub.import_file(arguments.inputs[0])
+    plain = [{"set": name, "file": file} for name, file in taken]
+    _say(as_json, {"taken": plain}, [f"{name}/{file}" for name, file in taken])
+
+
+def _verify(arguments: Arguments) -> int:
+    from dataclasses import asdict
+
+    from yisheng.cli._text import table
+    from yisheng.data import catalog, hub
+
+    arguments.inputs_only(0, 1, "at most one set")
+    as_json = arguments.flag("json")
+    arguments.end({"json"})
+    name = _with_files(arguments.inputs[0]) if arguments.inputs else None
+    checked = hub.verify(name)
+    good = all(one.state != "damaged" for one in checked)
+    if name is not None:
+        owner, missing = catalog.find(name), {one.file for one in checked if one.state == "missing"}
+        good = good and any(missing.isdisjoint(file.name for file in owner.form(form)) for form in owner.forms)
+    said = [table([["set", "file", "state"], *([c.set, c.file, c.state] for c in checked)])] if checked else [NOTHING]
+    said += [f"\n{c.set}/{c.file}: {c.detail}" for c in checked if c.detail]
+    _say(as_json, {"good": good, "checked": [asdict(one) for one in checked]}, said)
+    return 0 if good else 3
+
+
+def _bundle(arguments: Arguments) -> None:
+    from yisheng.core.errors import UsageError
+    from yisheng.data import hub
+
+    arguments.inputs_only(1, 10**6, "the names of one or more sets")
+    as_json, out = arguments.flag("json"), arguments.take("out")
+    arguments.end({"json", "out"})
+    if not out:
+        raise UsageError("yisheng data bundle wants out=, the file to write", f"say out={arguments.inputs[0]}.zip")
+    names = [_with_files(name) for name in arguments.inputs]
+    path = hub.bundle(names, out)
+    _say(as_json, {"bundle": str(path), "sets": names, "bytes": path.stat().st_size}, [str(path)])
+
+
+def _with_files(word: str) -> str:
+    """The name of a set (perhaps ``name:form``) that the hub has files of."""
+    from yisheng.core import registry
+    from yisheng.core.errors import UsageError
+    from yisheng.data import catalog, hub
+
+    name = registry.dashed(word.partition(":")[0])
+    if name not in hub.sets() and name in registry.names("data.sets"):
+        raise UsageError(f"{name} is built in: there are no files to fetch", f"use it, as in yisheng train data={name}")
+    return ":".join([catalog.find(name).name, *word.split(":")[1:]])
+
+
+def _say(as_json: bool, plain: dict[str, Any], lines: Any) -> None:
+    print(json.dumps(plain, ensure_ascii=False) if as_json else "\n".join(lines))
+
+
 def _dataset(arguments: Arguments) -> Dataset:
     """The data set that the words name, built with its options."""
+    from yisheng.core import registry
     from yisheng.core.errors import UsageError, closest
     from yisheng.core.recipe import Setting, resolve
-    from yisheng.core.registry import names
+    from yisheng.data import hub
     from yisheng.verbs import load
 
+    known = registry.names("data.sets")
     if len(arguments.inputs) != 1:
-        raise UsageError("name one data set", closest("", names("data.sets")))
-    settings: list[Setting] = [("data", arguments.inputs[0], "command line")]
+        raise UsageError("name one data set", closest("", known))
+    name = registry.dashed(arguments.inputs[0])
+    if name in hub.sets() and name not in known:
+        raise UsageError(
+            f"only the files of {name} are known, not how to read them", f"yisheng data fetch {name} brings them"
+        )
+    settings: list[Setting] = [("data", name, "command line")]
     settings += [(f"data.{key}", value, "command line") for key, value in arguments.settings.items()]
     return load.dataset(resolve(settings).recipe)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from yisheng.core import machine
 from yisheng.core import recipe as recipes
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Dataset, Run, Scores
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from yisheng.deploy.predictor import Answer
+
+
+machine.wait_briefly()  # before the first import of torch, where that is still to come
 
 
 class TrainedRun:

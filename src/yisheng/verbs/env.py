@@ -71,7 +71,7 @@ def advice(found: dict[str, Any]) -> list[str]:
     if found.get("load", 0) > found["cores"] * 0.75:
         said.append(
             f"The machine is busy (load {found['load']} on {found['cores']} cores): times will be longer; "
-            "OMP_WAIT_POLICY=passive helps when cores are shared."
+            "stop what is not needed, or give training one core with OMP_NUM_THREADS=1."
         )
     if found["memory_gib"] and found["memory_gib"]["available"] < 2:
         said.append("Less than 2 GiB of memory are free: close something, or use a smaller data set.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -99,11 +100,19 @@ def recipe(folder: Path) -> Recipe:
         DataError: this is no run folder.
     """
     path = folder / RECIPE
-    if not path.is_file():
+    if not os.path.lexists(path):  # False, too, for what cannot be a path at all
         raise DataError(
             f"{folder} is not a run folder: it has no {RECIPE}", "give the path that `yisheng train` printed last"
         )
-    return resolve(read(path)).recipe
+    try:
+        found = resolve(read(path)).recipe
+        if not (isinstance(found.epochs, int) and isinstance(found.batch, int)):
+            raise UsageError("epochs and batch must be settled", "")
+    except UsageError as error:  # a recipe that came out of training was right
+        raise DataError(
+            f"{path} is damaged: {error.problem}", f"take it from where it was whole ({error.remedy})"
+        ) from None
+    return found
 
 
 def run(folder: Path) -> Run:

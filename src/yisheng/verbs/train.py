@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from yisheng.core import files, machine, registry
-from yisheng.core.errors import StoppedError, UsageError
+from yisheng.core.errors import NonFiniteError, StoppedError, UsageError
 from yisheng.core.recipe import Recipe
 from yisheng.core.types import Dataset, Event, Split
 from yisheng.data.fingerprint import fingerprint
@@ -136,8 +136,12 @@ def _schedule_remark(before: Recipe, assembly: Assembly) -> str:
 
 
 def _finish(folder: Path, assembly: Assembly, data: Dataset, split: Split, stream: TextIO) -> None:
-    """Train to the end, evaluate, report."""
-    seconds = _live(folder, assembly, stream)
+    """Train to the end, evaluate, report. A run that breaks off gets a report of how far it came."""
+    try:
+        seconds = _live(folder, assembly, stream)
+    except (NonFiniteError, StoppedError):
+        evaluate.report(folder)
+        raise
     began = time.perf_counter()
     evaluate.finish(folder, assembly, data, split)
     environment = files.read_json(folder / folders.ENVIRONMENT)

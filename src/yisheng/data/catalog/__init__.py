@@ -177,7 +177,8 @@ def _folders() -> list[Path]:
     """Where catalogue files lie; the plugins themselves are not imported."""
     found = [Path(__file__).parent]
     for package in plugins():
-        spec = importlib.util.find_spec(package.partition(".")[0])
+        top = package.partition(".")[0]
+        spec = importlib.util.find_spec(top) if top.isidentifier() else None
         inner = package.split(".")[1:]
         roots = (spec.submodule_search_locations or []) if spec else []
         found += [Path(root).joinpath(*inner, "data", "catalog") for root in roots]

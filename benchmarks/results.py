@@ -1,0 +1,69 @@
+"""Test accuracy, mean and spread over seeds, and training time of the recipes and the defaults.
+
+Needs Fashion-MNIST and MNIST: from a mirror (`YISHENG_MIRROR`), or fetched by the hub.
+
+    python benchmarks/results.py [seeds=3] [only=WORD]
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from yisheng.core.machine import wait_briefly
+
+wait_briefly()
+
+import torch  # noqa: E402  # only after OpenMP was told how to wait
+
+import yisheng  # noqa: E402
+from yisheng.core import machine  # noqa: E402
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+RUNS: dict[str, dict[str, Any]] = {
+    "recipes/fashion-mnist-softmax.toml": {"config": RECIPES / "fashion-mnist-softmax.toml"},
+    "recipes/fashion-mnist-mlp.toml": {"config": RECIPES / "fashion-mnist-mlp.toml"},
+    "recipes/fashion-mnist-lenet.toml": {"config": RECIPES / "fashion-mnist-lenet.toml"},
+    "data=fashion-mnist model=linear": {"data": "fashion-mnist", "model": "linear"},
+    "data=fashion-mnist model=mlp": {"data": "fashion-mnist", "model": "mlp"},
+    "data=fashion-mnist model=lenet": {"data": "fashion-mnist", "model": "lenet"},
+    "data=mnist": {"data": "mnist"},
+}
+
+
+def main(words: list[str]) -> None:
+    """Train everything, print a table in Markdown."""
+    options = dict(word.split("=", 1) for word in words)
+    seeds = range(int(options.get("seeds", 3)))
+    print(
+        f"{machine.processor()[0]}, {machine.cores()} cores, torch {torch.__version__}, Python {platform.python_version()}\n"
+    )
+    print("| run | test accuracy, mean and spread | epochs | training, s | evaluation and report, s |")
+    print("|---|---|---|---|---|")
+    for name, settings in RUNS.items():
+        if options.get("only", "") not in name:
+            continue
+        values, training, evaluation, epochs = [], [], [], 0
+        for seed in seeds:
+            with tempfile.TemporaryDirectory() as out:
+                run = yisheng.train(out=out, quiet=True, seed=seed, **settings)
+                seconds = json.loads((run.path / "environment.json").read_text())["seconds"]
+                epochs = run.run.recipe["epochs"]
+            values.append(run.scores["test"]["accuracy"].value)
+            training.append(seconds["training"])
+            evaluation.append(seconds["evaluation"])
+        print(
+            f"| `{name}` | {statistics.mean(values):.4f} ± {statistics.stdev(values) if len(values) > 1 else 0:.4f} "
+            f"| {epochs} | {statistics.median(training):.1f} ({min(training):.1f} to {max(training):.1f}) "
+            f"| {statistics.median(evaluation):.1f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,99 @@
+"""``reproduce``: train again by a run's recipe, and say whether it came out the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from yisheng.core import files, machine
+from yisheng.core.errors import DataError
+from yisheng.core.types import Dataset
+from yisheng.data.fingerprint import fingerprint
+from yisheng.deploy import saved
+from yisheng.verbs import folders, load
+from yisheng.verbs.train import train
+
+COMPARED = {"weights": saved.WEIGHTS, "events": folders.EVENTS, "scores": folders.SCORES}
+"""What must come out the same, and the file that holds it."""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What training again brought.
+
+    Args:
+        same: whether weights, events and scores are all the same.
+        parts: whether each of them is.
+        changed: what the run depends on and is another now: then and now, by name.
+    """
+
+    same: bool
+    parts: Mapping[str, bool]
+    changed: Mapping[str, tuple[Any, Any]]
+
+
+def reproduce(
+    folder: Path, *, force: bool = False, data: Dataset | None = None, stream: TextIO = sys.stderr
+) -> Reproduction:
+    """Train by a run's settled recipe into a temporary folder, and compare.
+
+    Compared are the SHA-256 of the weights, the events but for their seconds, and the scores. The run
+    itself is only read.
+
+    Args:
+        folder: a finished run.
+        force: train although the data changed.
+        data: the data set, where the recipe cannot name it.
+        stream: where progress and remarks go.
+
+    Raises:
+        DataError: this is no finished run, a file of it is damaged, or its data changed.
+    """
+    recipe = folders.recipe(folder)
+    before = _results(folder)
+    then = files.read_json(folder / folders.ENVIRONMENT)
+    if not isinstance(then, dict):
+        raise DataError(f"{folder / folders.ENVIRONMENT} is damaged: it is no object", "take it from the whole run")
+    data = load.dataset(recipe) if data is None else data
+    changed = _changed(then, {**machine.environment(), "device": str(machine.device(recipe.device))}, fingerprint(data))
+    if "data" in changed and not force:
+        raise DataError(
+            "the data is not what it was when the run was trained (SHA-256 differs): it cannot come out the same",
+            "bring it back, or say force=true to train on it all the same",
+        )
+    with tempfile.TemporaryDirectory(prefix="yisheng-") as scratch:
+        after = _results(train(recipe, data=data, out=Path(scratch), stream=stream))
+    parts = {name: before[name] == after[name] for name in COMPARED}
+    return Reproduction(all(parts.values()), parts, changed)
+
+
+def _results(folder: Path) -> dict[str, Any]:
+    """What is compared of a run."""
+    for name in COMPARED.values():
+        if not (folder / name).is_file():
+            raise DataError(f"{folder} is not a finished run: it has no {name}", "finish it: yisheng resume RUN")
+    try:
+        with (folder / saved.WEIGHTS).open("rb") as stream:
+            weights = hashlib.file_digest(stream, "sha256").hexdigest()
+        with (folder / folders.EVENTS).open(encoding="utf-8") as lines:
+            events = [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read: {error.strerror}", "check the files' permissions") from None
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise DataError(
+            f"{folder / folders.EVENTS} is damaged: {error}", "take the folder from where it was whole"
+        ) from None
+    return {"weights": weights, "events": events, "scores": files.read_json(folder / folders.SCORES)}
+
+
+def _changed(then: Mapping[str, Any], now: Mapping[str, Any], data: str) -> dict[str, tuple[Any, Any]]:
+    """What the run depends on that is another now than it was then."""
+    about = then.get("data")
+    was = {**then, "data": about.get("sha256") if isinstance(about, dict) else None}
+    return {name: (was.get(name), value) for name, value in {**now, "data": data}.items() if was.get(name) != value}
