@@ -40,9 +40,8 @@ def main(words: list[str]) -> None:
     """Train everything, print a table in Markdown."""
     options = dict(word.split("=", 1) for word in words)
     seeds = range(int(options.get("seeds", 3)))
-    print(
-        f"{machine.processor()[0]}, {machine.cores()} cores, torch {torch.__version__}, Python {platform.python_version()}\n"
-    )
+    versions = f"torch {torch.__version__}, Python {platform.python_version()}"
+    print(f"{machine.processor()[0]}, {machine.cores()} cores, {versions}\n")
     print("| run | test accuracy, mean and spread | epochs | training, s | evaluation and report, s |")
     print("|---|---|---|---|---|")
     for name, settings in RUNS.items():

@@ -18,7 +18,7 @@ FILES = {
             Args:
                 width: units of the layer.
             '''
-            return nn.Sequential(nn.Flatten(), nn.Linear(spec.shape[0], width), nn.Tanh(), nn.Linear(width, spec.outputs))
+            return nn.Sequential(nn.Linear(spec.shape[0], width), nn.Tanh(), nn.Linear(width, spec.outputs))
         """,
     "data/sets/ring.py": """
         import numpy as np

@@ -64,7 +64,7 @@ class _Package(ModuleType):
 
 
 def _keep(name: str) -> property:
-    return property(lambda _: __getattr__(name), lambda _, room: None)
+    return property(lambda _: __getattr__(name), lambda _, __: None)
 
 
 for _name in ("train", "evaluate", "report"):

