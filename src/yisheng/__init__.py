@@ -6,6 +6,9 @@
     run.scores["test"]["accuracy"]
     run.predict("photo.png")
 
+    data = yisheng.data.load("mnist")
+    net = yisheng.models.build("mlp", data.spec, hidden=(64,))
+
 Everything is imported when it is first used: ``import yisheng`` itself costs nothing.
 """
 
@@ -21,14 +24,15 @@ if TYPE_CHECKING:
     from yisheng.core.errors import DataError, NonFiniteError, UsageError, YishengError
     from yisheng.core.registry import register
     from yisheng.core.types import Column, Dataset, Ink, Spec
-    from yisheng.verbs.api import TrainedRun, evaluate, load, predict, report, train
+    from yisheng.verbs.api import TrainedRun, config, env, evaluate, load, predict, report, resume, train
 
 _HOMES = {
     "yisheng.core.errors": ("DataError", "NonFiniteError", "UsageError", "YishengError"),
     "yisheng.core.registry": ("register",),
     "yisheng.core.types": ("Column", "Dataset", "Ink", "Spec"),
-    "yisheng.verbs.api": ("TrainedRun", "evaluate", "load", "predict", "report", "train"),
+    "yisheng.verbs.api": ("TrainedRun", "config", "env", "evaluate", "load", "predict", "report", "resume", "train"),
 }
+_ROOMS = ("data", "models")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022  # verbs first
@@ -37,6 +41,9 @@ __all__ = [  # noqa: RUF022  # verbs first
     "evaluate",
     "predict",
     "report",
+    "resume",
+    "config",
+    "env",
     "TrainedRun",
     "register",
     "Dataset",
@@ -51,10 +58,12 @@ __all__ = [  # noqa: RUF022  # verbs first
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'yisheng' has no attribute {name!r}")
     import importlib
 
+    if name in _ROOMS:
+        return importlib.import_module(f"yisheng.{name}")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'yisheng' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME_OF[name]), name)
 
 

@@ -6,6 +6,7 @@ import os
 import struct
 
 import pytest
+import torch
 from safetensors.torch import load_file, save
 
 from yisheng.cli import main
@@ -33,21 +34,31 @@ NEEDED = {  # what a command cannot do without; all else may be missing or damag
 WORDS = {"predict": ["rows=5,3,1,0"]}
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize(("verb", "name"), [(verb, name) for verb, names in NEEDED.items() for name in sorted(names)])
+NO_FILE = {"gone", "a folder", "a link to itself", "a link to nothing"}
+
+
+def is_content(verb, name, damage):
+    """Whether the file is whole for this command, only with other contents."""
+    if verb == "resume" and name == "scores.json":
+        return damage in NO_FILE  # without scores a run is taken up again
+    if verb != "reproduce" or damage in NO_FILE:
+        return False
+    if name == "events.jsonl":
+        return damage == "empty"
+    return name == "model.safetensors" or (name == "scores.json" and damage in ("JSON of another kind", "null"))
+
+
+CASES = [
+    (verb, name, damage)
+    for verb, names in NEEDED.items()
+    for name in sorted(names)
+    for damage in DAMAGES
+    if not is_content(verb, name, damage)
+]
+
+
+@pytest.mark.parametrize(("verb", "name", "damage"), CASES)
 def test_a_damaged_file_is_named(verb, name, damage, refused, run):
-    if (
-        verb == "resume"
-        and name == "scores.json"
-        and damage in ("gone", "a folder", "a link to nothing", "a link to itself")
-    ):
-        pytest.skip("without scores a run is taken up again")
-    if verb == "reproduce" and name == "model.safetensors" and damage in ("noise", "empty", "cut", "null"):
-        pytest.skip("other weights are what it tells of")
-    if verb == "reproduce" and name in ("model.safetensors", "scores.json") and (" " in damage or damage == "null"):
-        pytest.skip("other contents are what it tells of")
-    if verb == "reproduce" and name == "events.jsonl" and damage == "empty":
-        pytest.skip("another history is what it tells of")
     DAMAGES[damage](run / name)
     refused([verb, run, *WORDS.get(verb, [])], 3, name.partition(".")[0] + "|" + str(run))
 
@@ -101,7 +112,8 @@ MODELS = [
     (["spec", "columns"], [{"name": "a"}], "."),
     (["spec", "columns"], [3, 3, 3, 3], "columns"),
     (["spec", "outputs"], -1, "."),
-    (["spec", "outputs"], 2, "."),
+    (["spec", "outputs"], 1, "do not fit 3 classes"),
+    (["spec", "outputs"], 2, "do not fit 3 classes"),
     (["spec", "outputs"], 10**12, "."),
     (["spec", "outputs"], "many", "outputs"),
     (["spec", "colour"], "red", "unknown parts: colour"),
@@ -115,6 +127,7 @@ MODELS = [
     (["model", "options"], {"hidden": [4]}, "."),
     (["model", "options"], {"hidden": "8"}, "."),
     (["model", "options"], {"hidden": [10**12]}, "."),
+    (["model", "options"], {"hidden": [1 << 20, 1 << 20]}, "linear1.weight should be"),
     (["model", "options"], {"hidden": [-1]}, "."),
     (["model", "options"], {"depth": 3}, "."),
     (["model", "options"], {"hidden": [8], "activation": "zap"}, "."),
@@ -170,7 +183,7 @@ WEIGHTS = {
     "a shape that does not fit": raw({"a": tensor(0, 8, [3])}, bytes(8)),
     "a shape that overflows": raw({"a": tensor(0, 8, [2**62, 2**62])}, bytes(8)),
     "an unknown type": raw({"a": tensor(0, 8, [2], "F99")}, bytes(8)),
-    "other names": save({"other": load_file}) if False else raw({"a": tensor(0, 8, [2])}, bytes(8)),
+    "other names": raw({"a": tensor(0, 8, [2])}, bytes(8)),
     "a pickle": b"\x80\x04cos\nsystem\n(S'true'\ntR.",
 }
 
@@ -192,7 +205,7 @@ def test_weights_of_another_model(change_one, refused, run):
     elif change_one == "one more":
         weights["more"] = weights[name].clone()
     elif change_one == "other type":
-        weights[name] = weights[name].to(dtype=__import__("torch").int8)
+        weights[name] = weights[name].to(torch.int8)
     else:
         weights[name] = weights[name] * float("nan")
     described(run, save(weights))
@@ -207,12 +220,9 @@ def test_a_run_folder_that_is_a_link_to_itself(refused, world):
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
 def test_files_without_permission(refused, run, world):
-    from yisheng.cli import main as _  # noqa: F401  # all is imported before the folder is closed
-
     for verb, name in (("predict", "model.json"), ("predict", "model.safetensors"), ("report", "recipe.toml")):
         (run / name).chmod(0)
-        with pytest.MonkeyPatch.context():
-            assert main([verb, str(run), *WORDS.get(verb, [])]) == 3
+        assert main([verb, str(run), *WORDS.get(verb, [])]) == 3
         (run / name).chmod(0o644)
     world.chmod(0o500)
     assert main(["train", "data=iris", "epochs=1", f"out={world / 'runs'}"]) == 1
@@ -238,7 +248,7 @@ def test_scores_that_are_none(content, code, refused, run):
 
 RECIPES = [
     ("epochs = 1", "auto", "settled"),
-    ("epochs = 1", 'model = "lenett"', "lenett"),
+    ('name = "mlp"', 'name = "lenett"', "lenett"),
     ("batch = 16", 'batch = "auto"', "settled"),
     ("seed = 0", "seed = -1", "seed must be"),
     ("seed = 0", "sede = 0", "did you mean seed"),

@@ -230,6 +230,23 @@ def resolve(settings: Iterable[Setting]) -> Resolved:
     return Resolved(Recipe.model_validate({**plain, **chosen}), origins)
 
 
+def build(room: str, name: str, *given: Any, **options: Any) -> Any:
+    """Build a registered thing by name with checked options.
+
+    Args:
+        room: where it lives.
+        name: its registered name.
+        *given: what the room hands over.
+        **options: its options.
+
+    Raises:
+        UsageError: the name or an option is unknown, or a value is not allowed.
+    """
+    entry = registry.find(room, name)
+    what = registry.PEOPLE_SAY.get(room, room)
+    return entry.build(*given, **{key: _checked(entry, what, key, value) for key, value in options.items()})
+
+
 def _by_origin(settings: Iterable[Setting]) -> Iterator[tuple[Origin, list[tuple[str, Any]]]]:
     groups: dict[Origin, list[tuple[str, Any]]] = {}
     for key, value, origin in settings:

@@ -174,6 +174,16 @@ class Dataset:
     licence: str = ""
 
     def __post_init__(self) -> None:
+        for what in ("x", "y", "part", "weight"):
+            values = getattr(self, what)
+            if not (hasattr(values, "dtype") and hasattr(values, "shape")) and (values is not None or what in "xy"):
+                raise DataError(
+                    f"{self.name}: {what} must be a NumPy array, got {type(values).__name__}", "give numpy.asarray(...)"
+                )
+            if hasattr(values, "columns"):  # pandas: len() and dtypes mean something else there
+                raise DataError(f"{self.name}: {what} must be a NumPy array, got a table", "give its .to_numpy()")
+            if values is not None and values.ndim == 0:
+                raise DataError(f"{self.name}: {what} must hold a value for each row, got one value", "give an array")
         n = len(self.x)
         if tuple(self.x.shape[1:]) != self.spec.shape:
             raise DataError(
@@ -187,6 +197,51 @@ class Dataset:
             raise DataError(f"{self.name}: the data set is empty", "give a file with at least a few rows")
         if self.x.dtype.name not in ("uint8", "float32"):
             raise DataError(f"{self.name}: inputs must be uint8 or float32, got {self.x.dtype}", "convert them first")
+        self._check_targets()
+        self._check_parts()
+
+    def _check_targets(self) -> None:
+        """Kind, shape and range of the targets, by task."""
+        outputs = len(self.spec.classes)
+        if self.spec.task == "classification":
+            if self.y.dtype.name != "int64" or self.y.ndim != 1:
+                raise DataError(
+                    f"{self.name}: class numbers must be int64 (N,), got {self.y.dtype} {self.y.shape}",
+                    "give the number of each row's class, as in y.astype('int64').ravel()",
+                )
+            low, high = int(self.y.min()), int(self.y.max())
+            if low < 0 or high >= outputs:
+                row = int((self.y < 0).argmax() if low < 0 else (self.y >= outputs).argmax())
+                raise DataError(
+                    f"{self.name}: class numbers must be from 0 to {outputs - 1}, got {self.y[row]} in row {row}",
+                    "check the targets, or the spec's classes",
+                )
+            return
+        width = outputs if self.spec.task == "multilabel" else None
+        if self.y.dtype.name != "float32" or self.y.ndim != 2 or self.y.shape[1] != (width or self.y.shape[1]):
+            wanted = f"float32 (N, {width})" if width else "float32 (N, T), (N, 1) for one target"
+            raise DataError(
+                f"{self.name}: targets must be {wanted}, got {self.y.dtype} {self.y.shape}",
+                "convert them, as in y.astype('float32').reshape(len(y), -1)",
+            )
+        with_trouble = ~((self.y == 0) | (self.y == 1)) if width else ~(abs(self.y) < float("inf"))
+        if with_trouble.any():
+            row = int(with_trouble.any(1).argmax())
+            wanted = "0 or 1 for each label" if width else "finite numbers"
+            raise DataError(
+                f"{self.name}: targets must be {wanted}, got {self.y[row].tolist()} in row {row}",
+                "mend or drop the row",
+            )
+
+    def _check_parts(self) -> None:
+        """Official parts and sample weights."""
+        if self.part is not None and not ((self.part >= 0) & (self.part <= 2)).all():
+            raise DataError(
+                f"{self.name}: official parts must be 0, 1 or 2, got {sorted(set(self.part.tolist()))[:5]}",
+                "0 is train, 1 validation, 2 test",
+            )
+        if self.weight is not None and not ((self.weight >= 0) & (self.weight < float("inf"))).all():
+            raise DataError(f"{self.name}: sample weights must be 0 or more, and finite", "mend the weights")
 
     def __len__(self) -> int:
         return len(self.x)

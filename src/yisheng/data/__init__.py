@@ -8,3 +8,41 @@
 - ``show``: what is in a data set: facts, and a picture.
 - ``fingerprint``: whether data is what it was.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from yisheng.core.types import Dataset
+
+
+def names() -> list[str]:
+    """Names of all data sets that can be loaded.
+
+    >>> "digits" in names()
+    True
+    """
+    from yisheng.core.registry import names
+
+    return names("data.sets")
+
+
+def load(name: str, **options: Any) -> Dataset:
+    """A data set by name; its files are fetched if need be.
+
+    Args:
+        name: its registered name.
+        **options: its options, checked.
+
+    Raises:
+        UsageError: the name or an option is unknown, or a value is not allowed.
+        DataError: the files cannot be had, or are damaged.
+
+    >>> load("polynomial", degree=3).x.shape
+    (200, 3)
+    """
+    from yisheng.core import recipe
+
+    found: Dataset = recipe.build("data.sets", name, **options)
+    return found

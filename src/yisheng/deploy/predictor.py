@@ -60,9 +60,21 @@ class Predictor:
             UsageError: there are no inputs.
         """
         if isinstance(inputs, np.ndarray):
-            return self._answers(self._checked(inputs), [str(n) for n in range(len(inputs))], [()] * len(inputs))
+            x = self._checked(inputs)
+            return self._answers(x, [str(n) for n in range(len(x))], [()] * len(x))
+        if isinstance(inputs, str | Path) or not isinstance(inputs, Sequence):
+            raise UsageError(
+                f"predict wants a list of paths or a NumPy array, got {type(inputs).__name__}",
+                "give [path], or an array",
+            )
         if not inputs:
             raise UsageError("predict needs at least one input", "name a picture, a CSV file, or rows=1.5,2.0")
+        wrong = [path for path in inputs if not isinstance(path, str | Path) or "\0" in str(path)]
+        if wrong:
+            raise UsageError(
+                f"an input must be a path, got {wrong[0]!r}",
+                "give paths; values go into a NumPy array, a row for each input",
+            )
         paths = [Path(path) for path in inputs]
         if not self.spec.is_picture:
             blocks = [rows.read(path, self.spec) for path in paths]
@@ -89,15 +101,21 @@ class Predictor:
             return torch.cat(parts).numpy()
 
     def _checked(self, x: np.ndarray) -> np.ndarray:
-        if tuple(x.shape[1:]) != self.spec.shape or len(x) == 0:
+        if x.ndim == 0 or tuple(x.shape[1:]) != self.spec.shape or len(x) == 0:
             raise DataError(
                 f"inputs of shape (N, {', '.join(map(str, self.spec.shape))}) are wanted, got {x.shape}", "reshape them"
             )
         if x.dtype == np.uint8:
             return np.ascontiguousarray(x)
-        if not np.isfinite(x).all():
-            raise DataError("the inputs hold NaN or infinite values", "remove or replace them")
-        return np.ascontiguousarray(x, dtype=np.float32)
+        if x.dtype.kind not in "fiub":
+            raise DataError(
+                f"inputs must be numbers, got an array of {x.dtype}", "convert them, as in x.astype('float32')"
+            )
+        with np.errstate(over="ignore"):
+            values = np.ascontiguousarray(x, dtype=np.float32)
+        if not np.isfinite(values).all():
+            raise DataError("the inputs hold NaN, infinite or too large values", "remove or replace them")
+        return values
 
     def _answers(self, x: np.ndarray, names: list[str], notes: Sequence[tuple[str, ...]]) -> list[Answer]:
         answers = []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from torch import nn
 
 from yisheng import transforms
 from yisheng.core import files, registry
-from yisheng.core.errors import DataError
+from yisheng.core.errors import DataError, UsageError
 from yisheng.core.types import Spec
 
 FORMAT = 1
@@ -95,15 +96,45 @@ def load(folder: Path) -> Saved:
         raise DataError(f"{folder / WEIGHTS} is not the file that {DESCRIPTION} describes (SHA-256 differs)", whole)
     try:
         chosen, fitted = description["model"], description["transforms"]
-        spec = Spec.from_json(description["spec"])
-        model = registry.find("models", chosen["name"]).build(spec, **chosen["options"])
-        model.load_state_dict(parse(content))
-        scale, target = (
-            None if fitted[role] is None else transforms.from_json(fitted[role]) for role in ("input", "target")
-        )
-    except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise DataError(f"the model in {folder} cannot be rebuilt: {str(error).splitlines()[0]}", whole) from None
+        spec = _spec(description["spec"])
+        scale = transforms.from_json(fitted["input"])
+        target = None if fitted["target"] is None else transforms.from_json(fitted["target"])
+        build = functools.partial(registry.find("models", str(chosen["name"])).build, spec, **chosen["options"])
+        weights = parse(content)
+        _require_fit(build, weights)
+        model: nn.Module = build()
+        model.load_state_dict(weights)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError, UsageError) as error:
+        reason = error.problem if isinstance(error, UsageError) else str(error)
+        raise DataError(f"the model in {folder} cannot be rebuilt: {' '.join(reason.split())[:300]}", whole) from None
     return Saved(model.eval(), spec, scale, target, description)
+
+
+def _spec(data: Any) -> Spec:
+    spec = Spec.from_json(data)
+    one_unit = spec.outputs == 1 and len(spec.classes) == 2
+    if spec.outputs < 1 or (spec.classes and spec.outputs != len(spec.classes) and not one_unit):
+        raise ValueError(f"{spec.outputs} output units do not fit {len(spec.classes)} classes")
+    return spec
+
+
+def _require_fit(build: Callable[[], nn.Module], weights: Mapping[str, torch.Tensor]) -> None:
+    """Compare the weights with what the model wants, before memory is taken for a model of whatever size."""
+    for name, value in weights.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise ValueError(f"the weights {name} hold NaN or infinite values")
+    try:
+        with torch.device("meta"):
+            wanted = build().state_dict()
+    except (NotImplementedError, RuntimeError):
+        return  # a model that looks at values while it is made; what does not fit shows when it is loaded
+    for name in (*wanted, *weights):
+        want, got = (
+            "nothing" if t is None else f"{tuple(t.shape)} of {'floats' if t.is_floating_point() else 'integers'}"
+            for t in (wanted.get(name), weights.get(name))
+        )
+        if want != got:
+            raise ValueError(f"the weights {name} should be {want}, got {got}")
 
 
 def _is_buffer(key: str) -> bool:

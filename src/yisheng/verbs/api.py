@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ class TrainedRun:
     def __init__(self, path: str | Path) -> None:
         from yisheng.verbs import folders
 
-        self.run: Run = folders.run(Path(path))
+        self.run: Run = folders.run(_path(path, "the run"))
 
     @property
     def path(self) -> Path:
@@ -100,12 +101,19 @@ def train(
     """
     from yisheng.verbs.train import train as live
 
+    if not (data is None or isinstance(data, str | Dataset | Mapping)):
+        raise UsageError(
+            f"data must be the name of a data set, a mapping with name, or a Dataset; got {type(data).__name__}",
+            "make one: yisheng.Dataset(name, yisheng.Spec(...), x, y)",
+        )
     in_memory = data if isinstance(data, Dataset) else None
     if data is not None:
         settings = {"data": recipes.IN_MEMORY if in_memory else data, **settings}
-    resolved = recipes.resolve([*(recipes.read(Path(config)) if config is not None else []), *_given(settings)])
+    folder = _path(out, "out")
+    read = recipes.read(_path(config, "config")) if config is not None else []
+    resolved = recipes.resolve([*read, *_given(settings)])
     stream = io.StringIO() if quiet else sys.stderr
-    return TrainedRun(live(resolved.recipe, data=in_memory, out=Path(out), stream=stream))
+    return TrainedRun(live(resolved.recipe, data=in_memory, out=folder, stream=stream))
 
 
 def load(path: str | Path) -> TrainedRun:
@@ -130,6 +138,41 @@ def evaluate(path: str | Path, data: Dataset | None = None) -> Scores:
 def report(path: str | Path) -> Path:
     """``load(path).report()``."""
     return load(path).report()
+
+
+def _path(value: Any, what: str) -> Path:
+    if not isinstance(value, str | os.PathLike) or "\0" in os.fspath(value):
+        raise UsageError(f"{what} must be a path, got {value!r}", "give the path as text or as a pathlib.Path")
+    return Path(value)
+
+
+def resume(path: str | Path, *, epochs: int | None = None, force: bool = False, quiet: bool = False) -> TrainedRun:
+    """Continue a run that was stopped or killed; see `yisheng.verbs.train.resume`."""
+    from yisheng.verbs.train import resume as live
+
+    stream = io.StringIO() if quiet else sys.stderr
+    return TrainedRun(live(Path(path), epochs=epochs, force=force, stream=stream))
+
+
+def config(*, config: str | Path | None = None, **settings: Any) -> dict[str, Any]:
+    """The recipe that `train` would take with the same words, as plain data; nothing is trained.
+
+    Raises:
+        UsageError: an unknown key or name, or a value that is not allowed.
+
+    >>> config(model="mlp", lr=0.1)["optimizer"]
+    {'name': 'auto', 'lr': 0.1}
+    """
+    settings_of_file = recipes.read(Path(config)) if config is not None else []
+    return recipes.resolve([*settings_of_file, *_given(settings)]).recipe.to_dict()
+
+
+def env() -> dict[str, Any]:
+    """What this machine is good for, with ``advice`` on what is missing; see `yisheng.verbs.env`."""
+    from yisheng.verbs.env import advice, facts
+
+    found = facts()
+    return {**found, "advice": advice(found)}
 
 
 def _given(settings: Mapping[str, Any]) -> Iterator[recipes.Setting]:

@@ -80,7 +80,10 @@ def require_same(environment: Mapping[str, Any], data: str) -> None:
     from yisheng.core import machine
 
     anyway = "say force=true to continue all the same"
-    if environment.get("data", {}).get("sha256") != data:
+    about = environment.get("data") if isinstance(environment, Mapping) else None
+    if not isinstance(about, Mapping):
+        raise DataError(f"{ENVIRONMENT} is damaged: it does not tell of the data", f"take it from the run, or {anyway}")
+    if about.get("sha256") != data:
         raise DataError(
             "the data is not what it was when the run began (SHA-256 differs)", f"bring it back, or {anyway}"
         )
@@ -121,16 +124,24 @@ def run(folder: Path) -> Run:
     Raises:
         DataError: a file is missing or damaged.
     """
+    from pydantic import TypeAdapter
+
     description = files.read_json(folder / "model.json")
     scores: Mapping[str, Any] = files.read_json(folder / SCORES) if (folder / SCORES).is_file() else {}
+    numbers = TypeAdapter(Score)
     try:
         return Run(
             path=folder,
             recipe=recipe(folder).to_dict(),
             spec=Spec.from_json(description["spec"]),
             transforms=description["transforms"],
-            scores={part: {name: Score(**value) for name, value in named.items()} for part, named in scores.items()},
+            scores={
+                part: {name: numbers.validate_python(value) for name, value in named.items()}
+                for part, named in scores.items()
+            },
             best=description["best"],
         )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{folder} is damaged: {error}", "take the folder from where it was whole") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"{folder} is damaged: {' '.join(str(error).split())[:300]}", "take the folder from where it was whole"
+        ) from None

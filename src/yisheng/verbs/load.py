@@ -7,6 +7,7 @@ from yisheng.core.errors import DataError, UsageError
 from yisheng.core.recipe import IN_MEMORY, Recipe
 from yisheng.core.types import Dataset, Split
 from yisheng.data.split import folds, hold_out
+from yisheng.transforms._rows import Gather, require_finite
 
 
 def dataset(recipe: Recipe) -> Dataset:
@@ -26,7 +27,17 @@ def split(recipe: Recipe, data: Dataset) -> Split:
 
     Raises:
         UsageError: sizes or fold do not fit the data or one another.
+        DataError: the validation or test part holds values that are not finite (the training part is looked
+            at when the scaling is fitted to it).
     """
+    found = _split(recipe, data)
+    columns = [column.name for column in data.spec.columns]
+    for rows in (found.validation, found.test):
+        require_finite(Gather(data.x, rows), columns)
+    return found
+
+
+def _split(recipe: Recipe, data: Dataset) -> Split:
     if recipe.fold is None:
         return hold_out(data, validation=recipe.validation, test=recipe.test, seed=recipe.seed)
     if recipe.validation != "auto":

@@ -1,0 +1,125 @@
+"""``yisheng data fetch, import, verify, bundle`` and the list, against a small mirror and against the real one."""
+
+import gzip
+import hashlib
+import json
+import shutil
+
+import pytest
+import tomli_w
+
+from yisheng.cli import main
+
+PICTURES, LABELS = bytes(range(256)) * 40, bytes(range(10)) * 30
+
+
+@pytest.fixture
+def mirror(tmp_path, monkeypatch):
+    """Two sets of a plugin, one in two forms, and a ``file://`` mirror that holds them."""
+    catalog, folder = tmp_path / "plugins" / "dataplug" / "data" / "catalog", tmp_path / "mirror"
+    catalog.mkdir(parents=True)
+    (tmp_path / "plugins" / "dataplug" / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path / "plugins"))
+    monkeypatch.setenv("YISHENG_PLUGINS", "dataplug")
+    monkeypatch.setenv("YISHENG_MIRROR", folder.as_uri())
+
+    def file(name, content, form="", of="file"):
+        return {"name": name, "form": form, "sums": [f"{of}:sha256:{hashlib.sha256(content).hexdigest()}"]}
+
+    sets = {
+        "tiny": [file("pictures.gz", PICTURES, of="content"), file("labels.bin", LABELS)],
+        "both": [file("a.bin", LABELS[:-1], "plain"), file("b.zip", PICTURES, "packed")],
+    }
+    for name, files in sets.items():
+        about = {"about": f"The {name} set", **({"forms": ["plain", "packed"]} if name == "both" else {})}
+        (catalog / f"{name}.toml").write_text(tomli_w.dumps({**about, "files": files}))
+        (folder / name).mkdir(parents=True)
+    (folder / "tiny" / "pictures.gz").write_bytes(gzip.compress(PICTURES))
+    (folder / "tiny" / "labels.bin").write_bytes(LABELS)
+    (folder / "both" / "b.zip").write_bytes(PICTURES)
+    return folder
+
+
+def call(capsys, *words, code=0):
+    """What a command prints, as an object."""
+    assert main(["data", *map(str, words), "--json"]) == code
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_list_tells_what_can_be_fetched(mirror, capsys):
+    found = call(capsys, "list")
+    assert found["sets"]["digits"]["files"] == "built in"
+    assert found["sets"]["mnist"]["files"] == "fetched"
+    assert found["files_only"]["both"] == {"about": "The both set", "forms": ["plain", "packed"]}
+    assert set(found["sets"]).isdisjoint(found["files_only"])
+    assert main(["data", "list"]) == 0
+    sets, files_only = capsys.readouterr().out.split("Files only")
+    assert "digits" in sets
+    assert "breast-cancer" not in files_only
+    assert "plain, packed" in files_only
+
+
+def test_fetch_verify_damage_verify(mirror, capsys, tmp_path):
+    cache = tmp_path / "home" / "data" / "tiny"
+    found = call(capsys, "fetch", "tiny")
+    assert found == {"set": "tiny", "files": {n: str(cache / n) for n in ("pictures.gz", "labels.bin")}}
+    assert main(["data", "fetch", "Tiny"]) == 0
+    assert capsys.readouterr().out.splitlines() == [str(cache / "pictures.gz"), str(cache / "labels.bin")]
+    assert {one["state"] for one in call(capsys, "verify")["checked"]} == {"ok"}
+    (cache / "labels.bin").write_bytes(LABELS[:-1] + b"x")
+    found = call(capsys, "verify", "tiny", code=3)
+    assert [one["state"] for one in found["checked"]] == ["ok", "damaged"]
+    assert found["good"] is False
+    assert main(["data", "verify"]) == 3
+    assert "tiny/labels.bin: its sha256 is" in capsys.readouterr().out
+    call(capsys, "fetch", "tiny")
+    assert main(["data", "verify"]) == 0
+
+
+def test_a_form_that_is_whole_is_enough(mirror, capsys):
+    assert call(capsys, "verify", "both", code=3)["good"] is False
+    found = call(capsys, "fetch", "both")
+    assert list(found["files"]) == ["b.zip"]
+    found = call(capsys, "verify", "both")
+    assert {one["file"]: one["state"] for one in found["checked"]} == {"a.bin": "missing", "b.zip": "ok"}
+    assert main(["data", "fetch", "both", "form=plain"]) == 3
+    assert "or take another form of the set: packed" in capsys.readouterr().err
+
+
+def test_a_set_travels_to_a_machine_without_a_network(mirror, capsys, tmp_path, monkeypatch):
+    out = tmp_path / "usb" / "sets.zip"
+    out.parent.mkdir()
+    found = call(capsys, "bundle", "tiny", "both:packed", f"out={out}")
+    assert found == {"bundle": str(out), "sets": ["tiny", "both:packed"], "bytes": out.stat().st_size}
+    monkeypatch.setenv("YISHENG_HOME", str(tmp_path / "there"))
+    monkeypatch.delenv("YISHENG_MIRROR")
+    assert main(["data", "fetch", "tiny"]) == 3
+    assert "yisheng data import FILE" in capsys.readouterr().err
+    taken = call(capsys, "import", out)["taken"]
+    assert {(one["set"], one["file"]) for one in taken} == {
+        ("tiny", "pictures.gz"),
+        ("tiny", "labels.bin"),
+        ("both", "b.zip"),
+    }
+    assert main(["data", "fetch", "tiny"]) == 0
+    assert main(["data", "fetch", "both"]) == 0
+
+
+def test_a_file_under_any_name_is_known_by_its_checksum(mirror, capsys, tmp_path):
+    shutil.copy(mirror / "tiny" / "labels.bin", tmp_path / "download (3).tmp")
+    assert main(["data", "import", str(tmp_path / "download (3).tmp")]) == 0
+    assert capsys.readouterr().out == "tiny/labels.bin\n"
+    assert (tmp_path / "home" / "data" / "tiny" / "labels.bin").read_bytes() == LABELS
+
+
+def test_an_empty_cache_is_said(capsys):
+    assert main(["data", "verify"]) == 0
+    assert capsys.readouterr().out == "There are no files in the cache.\n"
+
+
+@pytest.mark.realdata
+def test_the_real_sets(capsys):
+    assert list(call(capsys, "fetch", "titanic")["files"]) == ["train.csv", "test.csv"]
+    assert call(capsys, "verify", "titanic")["good"]
+    assert len(call(capsys, "fetch", "fashion-mnist")["files"]) == 4
+    assert call(capsys, "verify")["good"]

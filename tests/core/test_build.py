@@ -1,0 +1,32 @@
+"""Building by name from Python, with the checks of the recipe."""
+
+import pytest
+
+import yisheng
+from yisheng.core.errors import UsageError
+from yisheng.core.types import Spec
+
+
+def test_models_and_data_are_built_by_name_with_checked_options():
+    data = yisheng.data.load("linear", n=50)
+    assert len(data) == 50
+    net = yisheng.models.build("mlp", data.spec, hidden="7,5")
+    assert [p.shape[0] for p in net.parameters()] == [7, 7, 5, 5, 1, 1]
+    for call, wanted in [
+        (lambda: yisheng.models.build("mpl", data.spec), "did you mean mlp"),
+        (lambda: yisheng.models.build("mlp", data.spec, width=3), "model=mlp has no option 'width'"),
+        (lambda: yisheng.models.build("mlp", data.spec, dropout=2), "dropout must be"),
+        (lambda: yisheng.models.build("lenet", Spec("regression", (3,))), "lenet needs pictures"),
+        (lambda: yisheng.data.load("linear", n=-1), "n must be"),
+        (lambda: yisheng.config(epochs=0), "epochs must be"),
+    ]:
+        with pytest.raises(UsageError) as caught:
+            call()
+        assert wanted in str(caught.value)
+
+
+def test_the_rest_of_the_package_is_there():
+    assert yisheng.env()["cores"] >= 1
+    assert set(yisheng.__all__) <= set(dir(yisheng))
+    with pytest.raises(AttributeError):
+        _ = yisheng.no_such_thing

@@ -1,0 +1,61 @@
+"""What README says runs as it stands, in both languages; the files it points to are there."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "README.zh.md"]
+
+
+def blocks(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def run(words, folder):
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_the_commands_run(tmp_path):
+    (commands,) = blocks(PAGES[0], "sh")
+    paper = Image.new("L", (90, 120), 220)
+    paper.paste(40, (40, 20, 50, 100))
+    paper.save(tmp_path / "my-digit.png")
+    for line in commands.splitlines():
+        verb, *words = shlex.split(line)
+        assert verb == "yisheng"
+        run(["-m", "yisheng", *words], tmp_path)
+    assert (tmp_path / "runs" / "0001-digits-lenet" / "report.html").exists()
+
+
+def test_the_python_runs(tmp_path):
+    (code,) = blocks(PAGES[0], "python")
+    assert "Score(value=" in run(["-c", code], tmp_path)
+
+
+def test_both_languages_say_the_same():
+    english, chinese = (page.read_text(encoding="utf-8") for page in PAGES)
+    assert blocks(PAGES[0], "sh") == blocks(PAGES[1], "sh")
+    assert len(re.findall(r"^\|", english, re.MULTILINE)) == len(re.findall(r"^\|", chinese, re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", [*PAGES, *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"], ids=lambda p: p.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        assert "://" in target or (page.parent / target).exists(), f"{page.name} points to {target}"
+
+
+def test_recipes_are_valid():
+    from yisheng.core.recipe import read, resolve
+
+    recipes = sorted((ROOT / "recipes").glob("*.toml"))
+    assert len(recipes) >= 8
+    for path in recipes:
+        assert resolve(read(path)).recipe.epochs != "auto"

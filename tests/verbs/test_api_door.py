@@ -1,0 +1,188 @@
+"""Wrong arguments from Python: refused by name before any work is spent, and no folder is made."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import yisheng
+from yisheng import DataError, Dataset, Spec, UsageError
+
+N = 40
+RANDOM = np.random.default_rng(0)
+X = RANDOM.normal(size=(N, 3)).astype(np.float32)
+Y = (X[:, 0] > 0).astype(np.int64)
+VALUES = X[:, :1].copy()
+LABELS = (X[:, :2] > 0).astype(np.float32)
+CLASSES = Spec("classification", (3,), classes=("no", "yes"))
+REGRESSION = Spec("regression", (3,))
+MULTILABEL = Spec("multilabel", (3,), classes=("a", "b"))
+
+
+def changed(values, row, to):
+    """A copy with one row changed."""
+    copy = values.copy()
+    copy[row] = to
+    return copy
+
+
+SETTINGS = [
+    ({"data": 3}, "data must be .* got int"),
+    ({"data": pd.DataFrame({"a": [1, 2]})}, "got DataFrame"),
+    ({"data": X}, "got ndarray"),
+    ({"data": (X, Y)}, "got tuple"),
+    ({"data": {}}, "data must have a name"),
+    ({"data": {"name": 3}}, "data must be a name"),
+    ({"data": {"name": "iris", "folder": "x"}}, "no option 'folder'"),
+    ({"data": "mnits"}, "did you mean mnist"),
+    ({"data": "iris", "dataset": "digits", "epoch": 3}, "epoch"),
+    ({"config": "missing.toml"}, "missing.toml"),
+    ({"config": 3}, "config must be a path"),
+    ({"config": "."}, "."),
+    ({"config": "a\0b"}, "config must be a path"),
+    ({"data": "iris", "out": 3}, "out must be a path"),
+    ({"data": "iris", "out": None}, "out must be a path"),
+    ({"data": "iris", "out": "a\0b"}, "out must be a path"),
+    ({"data": "iris", "epochs": -1}, "epochs must be"),
+    ({"data": "iris", "epochs": 0}, "epochs must be"),
+    ({"data": "iris", "epochs": 1.5}, "epochs must be"),
+    ({"data": "iris", "epochs": [3]}, "epochs must be"),
+    ({"data": "iris", "epochs": object()}, "epochs must be"),
+    ({"data": "iris", "lr": float("nan")}, "lr must be"),
+    ({"data": "iris", "lr": float("inf")}, "lr must be"),
+    ({"data": "iris", "lr": -0.1}, "lr must be"),
+    ({"data": "iris", "lr": "fast"}, "lr must be"),
+    ({"data": "iris", "lr": None}, "lr must be"),
+    ({"data": "iris", "lr": 1j}, "lr must be"),
+    ({"data": "iris", "lr": np.array([0.1, 0.2])}, "lr must be"),
+    ({"data": "iris", "batch": 0}, "batch must be"),
+    ({"data": "iris", "seed": -1}, "seed must be"),
+    ({"data": "iris", "seed": 2**64}, "seed must be"),
+    ({"data": "iris", "model": 3}, "model must be a name"),
+    ({"data": "iris", "model": None}, "model must be a name"),
+    ({"data": "iris", "model": {"hidden": [8]}}, "model must have a name"),
+    ({"data": "iris", "model": {"name": "mlp", "width": 8}}, "no option 'width'"),
+    ({"data": "iris", "hidden": "eight"}, "hidden must be"),
+    ({"data": "iris", "hidden": [-8]}, "hidden must be"),
+    ({"data": "iris", "validation": 2.5}, "validation must be"),
+    ({"data": "iris", "fold": 0.2}, "fold must be"),
+    ({"data": "iris", "device": "tpu"}, "device=tpu"),
+    ({"data": "iris", "device": 0}, "device must be"),
+    ({"data": "iris", "score": 3}, "score must be"),
+]
+
+
+@pytest.mark.parametrize(("settings", "cause"), SETTINGS, ids=[str(s)[:50].replace("\0", "0") for s, _ in SETTINGS])
+def test_settings(settings, cause, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=cause) as caught:
+        yisheng.train(**settings)
+    assert "\n" not in caught.value.problem
+    assert list(tmp_path.iterdir()) == []
+
+
+DATA = [
+    (lambda: (CLASSES, X.tolist(), Y), "x must be a NumPy array, got list"),
+    (lambda: (CLASSES, pd.DataFrame(X), Y), "x must be a NumPy array"),
+    (lambda: (CLASSES, X, pd.Series(Y).to_frame()), "y must be a NumPy array"),
+    (lambda: (CLASSES, X, None), "y must be a NumPy array, got NoneType"),
+    (lambda: (CLASSES, np.float32(1), Y), "one value"),
+    (lambda: (CLASSES, X[:0], Y[:0]), "empty"),
+    (lambda: (CLASSES, X.astype(np.float64), Y), "uint8 or float32, got float64"),
+    (lambda: (CLASSES, X.astype(object), Y), "uint8 or float32, got object"),
+    (lambda: (CLASSES, X[:, :2], Y), r"shape \(3,\) were promised, got \(2,\)"),
+    (lambda: (CLASSES, X, Y[:-1]), "40 inputs need 40 targets, got 39"),
+    (lambda: (CLASSES, X, Y.astype(np.float32)), r"int64 \(N,\), got float32"),
+    (lambda: (CLASSES, X, Y.astype(np.int32)), r"int64 \(N,\), got int32"),
+    (lambda: (CLASSES, X, Y.astype(str)), r"int64 \(N,\)"),
+    (lambda: (CLASSES, X, Y[:, None]), r"int64 \(N,\), got int64 \(40, 1\)"),
+    (lambda: (CLASSES, X, np.eye(2, dtype=np.int64)[Y]), r"int64 \(N,\)"),
+    (lambda: (CLASSES, X, Y + 1), "from 0 to 1, got 2 in row"),
+    (lambda: (CLASSES, X, changed(Y, 7, -1)), "from 0 to 1, got -1 in row 7"),
+    (lambda: (CLASSES, X, changed(Y, 9, 2**60)), "got 1152921504606846976 in row 9"),
+    (lambda: (REGRESSION, X, VALUES[:, 0]), r"float32 \(N, T\), .* got float32 \(40,\)"),
+    (lambda: (REGRESSION, X, VALUES.astype(np.float64)), r"float32 \(N, T\)"),
+    (lambda: (REGRESSION, X, Y), r"float32 \(N, T\)"),
+    (lambda: (REGRESSION, X, changed(VALUES, 3, np.nan)), r"finite numbers, got \[nan\] in row 3"),
+    (lambda: (REGRESSION, X, changed(VALUES, 4, np.inf)), r"finite numbers, got \[inf\] in row 4"),
+    (lambda: (MULTILABEL, X, LABELS[:, :1]), r"float32 \(N, 2\), got float32 \(40, 1\)"),
+    (lambda: (MULTILABEL, X, LABELS.astype(np.int64)), r"float32 \(N, 2\)"),
+    (lambda: (MULTILABEL, X, changed(LABELS, 2, 0.5)), r"0 or 1 for each label, got \[0.5, 0.5\] in row 2"),
+    (lambda: (CLASSES, X, Y, np.full(N, 3, np.int8)), "parts must be 0, 1 or 2"),
+    (lambda: (CLASSES, X, Y, np.zeros(3, np.int8)), "40 inputs need 40 parts, got 3"),
+    (lambda: (CLASSES, X, Y, None, np.full(N, -1, np.float32)), "weights must be 0 or more"),
+    (lambda: (CLASSES, X, Y, None, np.full(N, np.nan, np.float32)), "weights must be 0 or more"),
+    (lambda: (CLASSES, X, Y, None, None, ("a",)), "40 inputs need 40 rows, got 1"),
+]
+
+
+@pytest.mark.parametrize(("make", "cause"), DATA, ids=[cause for _, cause in DATA])
+def test_data(make, cause):
+    with pytest.raises(DataError, match=cause):
+        Dataset("mine", *make())
+
+
+@pytest.mark.parametrize("row", range(0, N, 3))
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_inputs_that_are_not_finite_in_any_part(row, value, tmp_path):
+    data = Dataset("mine", CLASSES, changed(X, row, value), Y)
+    with pytest.raises(DataError, match="column|finite|NaN"):
+        yisheng.train(data=data, epochs=1, out=tmp_path / "runs", quiet=True)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    data = Dataset("mine", CLASSES, X, Y)
+    return yisheng.train(data=data, model="linear", epochs=1, out=tmp_path_factory.mktemp("runs"), quiet=True)
+
+
+INPUTS = [
+    (3, UsageError, "got int"),
+    (None, UsageError, "got NoneType"),
+    ([], UsageError, "at least one input"),
+    ([[1.0, 2.0, 3.0]], UsageError, "NumPy array"),
+    ([1.0, 2.0, 3.0], UsageError, "NumPy array"),
+    (["a\0b"], UsageError, "must be a path"),
+    ("nowhere.csv", DataError, "does not exist"),
+    (Path("nowhere.csv"), DataError, "does not exist"),
+    (X[0], DataError, "are wanted, got"),
+    (X[:0], DataError, "are wanted, got"),
+    (X[:, :2], DataError, "are wanted, got"),
+    (np.float32(3).reshape(()), DataError, "are wanted, got"),
+    (changed(X, 0, np.nan), DataError, "NaN"),
+    (np.full((1, 3), 1e300), DataError, "too large"),
+    (X.astype(str), DataError, "must be numbers"),
+    (X.astype(object), DataError, "must be numbers"),
+    (X.astype(complex), DataError, "must be numbers"),
+    (pd.DataFrame(X), UsageError, "got DataFrame"),
+]
+
+
+@pytest.mark.parametrize(("inputs", "error", "cause"), INPUTS, ids=[cause + str(n) for n, (*_, cause) in enumerate(INPUTS)])
+def test_inputs_of_predict(inputs, error, cause, run):
+    with pytest.raises(error, match=cause):
+        run.predict(inputs)
+
+
+def test_runs_that_are_none(tmp_path):
+    for path in (3, None, "a\0b"):
+        with pytest.raises(UsageError, match="must be a path"):
+            yisheng.load(path)
+    for path in ("nowhere", tmp_path, "a" * 300, __file__):
+        with pytest.raises(DataError):
+            yisheng.load(path)
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    run = yisheng.train(
+        data="iris",
+        hidden=[np.int64(4)],
+        lr=np.float64(0.01),
+        epochs=np.int64(1),
+        seed=np.int32(3),
+        out=tmp_path,
+        quiet=True,
+    )
+    assert run.run.recipe["seed"] == 3
