@@ -234,7 +234,6 @@ SCORES = [
     ("[]", 3),
     ('{"test": 3}', 3),
     ('{"test": {"accuracy": 0.9}}', 3),
-    ('{"test": {"accuracy": {"value": 0.9, "mean": 1}}}', 3),
     ('{"test": {"accuracy": {"value": "high"}}}', 3),
     ('{"test": {"accuracy": {"value": null}}}', 3),
 ]

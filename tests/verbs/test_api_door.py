@@ -127,7 +127,7 @@ def test_data(make, cause):
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_inputs_that_are_not_finite_in_any_part(row, value, tmp_path):
     data = Dataset("mine", CLASSES, changed(X, row, value), Y)
-    with pytest.raises(DataError, match="column|finite|NaN"):
+    with pytest.raises(DataError, match=r"column number 1|column.* 1, 2, number 3|infinite values in columns .* of the (training|validation|test) part"):
         yisheng.train(data=data, epochs=1, out=tmp_path / "runs", quiet=True)
     assert not (tmp_path / "runs").exists()
 
@@ -150,7 +150,7 @@ INPUTS = [
     (X[0], DataError, "are wanted, got"),
     (X[:0], DataError, "are wanted, got"),
     (X[:, :2], DataError, "are wanted, got"),
-    (np.float32(3).reshape(()), DataError, "are wanted, got"),
+    (np.zeros(()), DataError, "are wanted, got"),
     (changed(X, 0, np.nan), DataError, "NaN"),
     (np.full((1, 3), 1e300), DataError, "too large"),
     (X.astype(str), DataError, "must be numbers"),

@@ -102,6 +102,14 @@ def test_changed_data_or_code_is_refused_unless_told(run, what, error):
     assert (run / "scores.json").exists()
 
 
+def test_a_recipe_that_was_changed_by_hand_is_refused(run):
+    stop(run)
+    recipe = run / "recipe.toml"
+    recipe.write_text(re.sub(r"hidden = \[\s*256,?\s*\]", "hidden = [9]", recipe.read_text()))
+    with pytest.raises(DataError, match="of another model"):
+        resume(run, stream=io.StringIO())
+
+
 def test_two_processes_cannot_train_in_one_folder(run):
     from yisheng.verbs.folders import locked
 

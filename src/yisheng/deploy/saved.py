@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,9 @@ def save(
     fitted: Mapping[str, Any],
     best: Mapping[str, Any],
 ) -> None:
-    """Write both files; the description holds the hash of the weights and is written last.
+    """Write both files; the description holds the hash of the weights.
+
+    Neither gets its name before both are on the disk, so that a full one leaves the old pair together.
 
     Args:
         folder: the run folder.
@@ -65,7 +68,6 @@ def save(
         best: epoch, name and value of the validation score that chose these weights.
     """
     content = serialise({key: value.detach().cpu().contiguous() for key, value in weights.items()})
-    files.write(folder / WEIGHTS, content)
     description = {
         "format": FORMAT,
         "spec": spec.to_json(),
@@ -75,7 +77,10 @@ def save(
         "parameters": sum(value.numel() for key, value in weights.items() if not _is_buffer(key)),
         "sha256": hashlib.sha256(content).hexdigest(),
     }
-    files.write_json(folder / DESCRIPTION, description)
+    text = json.dumps(description, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    with files.replacing(folder / WEIGHTS) as new_weights, files.replacing(folder / DESCRIPTION) as new_description:
+        new_weights.write_bytes(content)
+        new_description.write_text(text, encoding="utf-8")
 
 
 def load(folder: Path) -> Saved:

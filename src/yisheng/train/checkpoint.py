@@ -18,7 +18,7 @@ from safetensors.torch import load as parse
 from safetensors.torch import save as serialise
 
 from yisheng.core import files
-from yisheng.core.errors import NonFiniteError
+from yisheng.core.errors import DataError, NonFiniteError
 from yisheng.train.state import State
 
 FORMAT = 1
@@ -58,7 +58,11 @@ def save(folder: Path, state: State) -> Path:
 
 
 def load(folder: Path, state: State) -> Path | None:
-    """Bring the state to the newest whole checkpoint; gives its path, or None where there is none."""
+    """Bring the state to the newest whole checkpoint; gives its path, or None where there is none.
+
+    Raises:
+        DataError: the checkpoint is whole, but of another model or optimiser.
+    """
     for path in _newest_first(folder):
         try:
             content = path.read_bytes()
@@ -68,9 +72,16 @@ def load(folder: Path, state: State) -> Path | None:
             plain = json.loads(bytes(tensors.pop("json").tolist()))
         except (OSError, SafetensorError, KeyError, ValueError):
             continue
-        if plain.pop("format") == FORMAT:
+        if plain.pop("format") != FORMAT:
+            continue
+        try:
             state.load(tensors, plain)
-            return path
+        except (RuntimeError, KeyError, ValueError, TypeError) as error:
+            raise DataError(
+                f"{path} is of another model or optimiser: {str(error).splitlines()[0]}",
+                "bring back the recipe that the run was begun with",
+            ) from None
+        return path
     return None
 
 

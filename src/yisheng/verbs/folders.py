@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from yisheng.core import files
-from yisheng.core.errors import DataError, UsageError
+from yisheng.core.errors import DataError, StorageError, UsageError
 from yisheng.core.recipe import Recipe, read, resolve
 from yisheng.core.types import Run, Score, Spec
 
 RECIPE, ENVIRONMENT, EVENTS = "recipe.toml", "environment.json", "events.jsonl"
 SCORES, EVALUATION, CHECKPOINT = "scores.json", "evaluation.json", "checkpoint"
+
+COPIES, SPARE = 6, 16 << 20
+"""Free space to begin with: so many times the weights for the checkpoints, and bytes for all else."""
 
 
 def create(out: Path, data: str, model: str) -> Path:
@@ -47,6 +50,33 @@ def create(out: Path, data: str, model: str) -> Path:
             number += 1
     except OSError as error:
         raise files.storage_error(error, out) from error
+
+
+def require_space(out: Path, model: int) -> None:
+    """See before training that the checkpoints will fit: rather than when hours are spent.
+
+    Args:
+        out: where the run will be written; it need not exist yet.
+        model: bytes of the weights.
+
+    Raises:
+        StorageError: there is too little free space.
+    """
+    import shutil
+
+    place = out.absolute()
+    while not os.path.isdir(place) and place != place.parent:
+        place = place.parent
+    try:
+        free = shutil.disk_usage(place).free
+    except OSError as error:
+        raise files.storage_error(error, out) from error
+    needed = COPIES * model + SPARE
+    if free < needed:
+        raise StorageError(
+            f"{place} has {free / 2**20:,.1f} MiB of free space, this run needs about {needed / 2**20:,.1f} MiB",
+            "free some space, or write elsewhere with out=",
+        )
 
 
 @contextlib.contextmanager

@@ -32,8 +32,11 @@ def split(recipe: Recipe, data: Dataset) -> Split:
     """
     found = _split(recipe, data)
     columns = [column.name for column in data.spec.columns]
-    for rows in (found.validation, found.test):
-        require_finite(Gather(data.x, rows), columns)
+    for part, rows in (("validation", found.validation), ("test", found.test)):
+        try:
+            require_finite(Gather(data.x, rows), columns)
+        except DataError as error:
+            raise DataError(error.problem.replace("training part", f"{part} part"), error.remedy) from None
     return found
 
 

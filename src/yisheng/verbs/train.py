@@ -38,11 +38,13 @@ def train(recipe: Recipe, *, data: Dataset | None = None, out: Path, stream: Tex
     Raises:
         StoppedError: a signal came; a checkpoint was written.
         NonFiniteError: a loss or gradient became NaN or infinite.
+        StorageError: there is too little space on the disk, or it became full.
     """
     data = load.dataset(recipe) if data is None else data
     split = load.split(recipe, data)
     device = machine.device(recipe.device)
     assembly = assemble(recipe, data, split, device)
+    folders.require_space(out, sum(value.nbytes for value in assembly.state.model.state_dict().values()))
     folder = folders.create(out, data.name, assembly.recipe.model.name)
     with folders.locked(folder):
         files.write(folder / folders.RECIPE, assembly.recipe.to_toml())
@@ -110,8 +112,8 @@ def resume(
         assembly = assemble(recipe, data, split, machine.device(recipe.device))
         found = checkpoint.load(folder / folders.CHECKPOINT, assembly.state)
         if longer:
+            (folder / folders.SCORES).unlink(missing_ok=True)  # first: a run with scores counts as finished
             files.write(folder / folders.RECIPE, assembly.recipe.to_toml())
-            (folder / folders.SCORES).unlink(missing_ok=True)
             print(_schedule_remark(before, assembly), file=stream)
         where = f"from step {assembly.state.step} (epoch {assembly.state.epoch + 1})" if found else "from the beginning"
         note = "" if found else ": there is no whole checkpoint"
