@@ -17,6 +17,7 @@ lint: $(VENV)/ready
 	$(BIN)/mypy
 
 bench: $(VENV)/ready
+	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/loop.py
 
 $(VENV)/ready: pyproject.toml constraints.txt

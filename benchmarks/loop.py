@@ -17,15 +17,18 @@ import sys
 import tempfile
 import time
 
-import torch
-from torch import nn
-
-import yisheng
 from yisheng.core import machine
-from yisheng.core.recipe import resolve
-from yisheng.core.types import Dataset, Split
-from yisheng.train.assemble import build_model
-from yisheng.verbs import load
+
+machine.wait_briefly()  # both loops wait for their threads in the same way
+
+import torch  # noqa: E402
+from torch import nn  # noqa: E402
+
+import yisheng  # noqa: E402
+from yisheng.core.recipe import resolve  # noqa: E402
+from yisheng.core.types import Dataset, Split  # noqa: E402
+from yisheng.train.assemble import build_model  # noqa: E402
+from yisheng.verbs import load  # noqa: E402
 
 SETTINGS = {"batch": 256, "optimizer": "sgd", "lr": 0.1, "schedule": "constant", "scale": "unit", "seed": 0}
 

@@ -4,9 +4,18 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # The nets of the tests are tiny: a second thread costs more than it gains, and on a shared machine far more.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+settings.register_profile(
+    "yisheng",
+    max_examples=int(os.environ.get("YISHENG_EXAMPLES", "200")),  # 10,000 for the thorough round
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+settings.load_profile("yisheng")
 
 ROOT = Path(__file__).parents[1]
 REAL = os.environ.get("YISHENG_MIRROR") or (

@@ -19,7 +19,7 @@ def tree(folder):
         for name in [*folders, *names]:
             path = Path(base, name)
             if path.is_symlink():
-                what = ("link", os.readlink(path))
+                what = ("link", str(path.readlink()))
             elif path.is_file():
                 what = ("file", hashlib.sha256(path.read_bytes()).hexdigest())
             else:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -243,11 +244,15 @@ def test_bad_inputs_for_a_good_run_are_refused(runs, tmp_path, capsys):
         assert "Traceback" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "model.json", "recipe.toml"])
-@pytest.mark.parametrize("damage", ["cut", "gone", "flipped", "empty"])
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        *(("model.safetensors", damage) for damage in ("cut", "gone", "flipped", "empty")),
+        *(("model.json", damage) for damage in ("cut", "gone", "empty")),
+        *(("recipe.toml", damage) for damage in ("gone", "empty")),
+    ],
+)
 def test_a_damaged_run_folder_is_refused(runs, tmp_path, capsys, name, damage):
-    import shutil
-
     folder = tmp_path / "run"
     shutil.copytree(runs["iris"], folder)
     content = bytearray((folder / name).read_bytes())
@@ -257,10 +262,7 @@ def test_a_damaged_run_folder_is_refused(runs, tmp_path, capsys, name, damage):
         content[len(content) // 2] ^= 8
         keep = {"cut": len(content) // 2, "flipped": len(content), "empty": 0}[damage]
         (folder / name).write_bytes(content[:keep])
-    code = main(["evaluate", str(folder)])
-    assert (
-        code in (2, 3) or (code == 0 and damage == "flipped" and name != "model.safetensors") or name == "recipe.toml"
-    )
+    assert main(["evaluate", str(folder)]) == 3
     assert "Traceback" not in capsys.readouterr().err
 
 

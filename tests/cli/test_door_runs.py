@@ -218,16 +218,28 @@ def test_a_run_folder_that_is_a_link_to_itself(refused, world):
         refused([verb, "loop", *WORDS.get(verb, [])], 3, "loop")
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_files_without_permission(refused, run, world):
+def test_files_without_permission(run, world, capsys):
+    (world / "precious.txt").chmod(0)
+    if os.access(world / "precious.txt", os.R_OK):
+        pytest.skip("this user may read everything")
     for verb, name in (("predict", "model.json"), ("predict", "model.safetensors"), ("report", "recipe.toml")):
         (run / name).chmod(0)
         assert main([verb, str(run), *WORDS.get(verb, [])]) == 3
+        assert "Permission denied" in capsys.readouterr().err
         (run / name).chmod(0o644)
+    run.chmod(0o500)
     world.chmod(0o500)
-    assert main(["train", "data=iris", "epochs=1", f"out={world / 'runs'}"]) == 1
-    assert main(["data", "show", "iris", f"out={world / 'a.png'}"]) == 1
-    world.chmod(0o755)
+    for words in (
+        ["train", "data=iris", "epochs=1", f"out={world / 'runs'}"],
+        ["data", "show", "iris", f"out={world / 'a.png'}"],
+        ["report", str(run)],
+    ):
+        assert main(words) == 1
+        assert "Permission denied" in capsys.readouterr().err
+    for place in (world, run):
+        place.chmod(0o755)
+    (world / "precious.txt").chmod(0o644)
+    assert {path.name for path in world.iterdir()} == {"precious.txt", "run"}
 
 
 SCORES = [

@@ -127,7 +127,7 @@ def test_data(make, cause):
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_inputs_that_are_not_finite_in_any_part(row, value, tmp_path):
     data = Dataset("mine", CLASSES, changed(X, row, value), Y)
-    with pytest.raises(DataError, match=r"column number 1|column.* 1, 2, number 3|infinite values in columns .* of the (training|validation|test) part"):
+    with pytest.raises(DataError, match="infinite values in columns .* of the (training|validation|test) part"):
         yisheng.train(data=data, epochs=1, out=tmp_path / "runs", quiet=True)
     assert not (tmp_path / "runs").exists()
 
@@ -160,7 +160,7 @@ INPUTS = [
 ]
 
 
-@pytest.mark.parametrize(("inputs", "error", "cause"), INPUTS, ids=[cause + str(n) for n, (*_, cause) in enumerate(INPUTS)])
+@pytest.mark.parametrize(("inputs", "error", "cause"), INPUTS, ids=[f"{n} {i[2]}" for n, i in enumerate(INPUTS)])
 def test_inputs_of_predict(inputs, error, cause, run):
     with pytest.raises(error, match=cause):
         run.predict(inputs)

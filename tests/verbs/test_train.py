@@ -105,8 +105,8 @@ def test_data_in_memory(tmp_path):
     run = train(tmp_path, data=data, epochs=60, lr=0.01)
     assert run.path.name == "0001-mine-mlp"
     assert run.scores["test"]["accuracy"].value > 0.8
-    answers = run.predict(x[:5])
-    assert [a.prediction for a in answers] == [("no", "yes")[c] for c in y[:5]] or len(answers) == 5
+    right = sum(a.prediction == ("no", "yes")[c] for a, c in zip(run.predict(x), y, strict=True))
+    assert right > 240
     with pytest.raises(yisheng.DataError, match="in memory"):
         run.evaluate()
     assert run.evaluate(data)["test"]["accuracy"].value == run.scores["test"]["accuracy"].value
@@ -117,7 +117,7 @@ def test_accumulation_clipping_and_early_stopping_work_together(tmp_path):
         tmp_path, data="digits", model="mlp", batch=16, accumulate=4, clip_norm=1, clip_value=0.5, patience=2, epochs=60
     )
     epochs = history(run)
-    assert len(epochs) - run.run.best["epoch"] == 2 or len(epochs) == 60
+    assert len(epochs) - run.run.best["epoch"] == 2
     assert epochs[0]["step"] == -(-len(load.split(resolve([]).recipe, load.dataset(resolve([]).recipe)).train) // 64)
 
 

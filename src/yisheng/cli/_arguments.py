@@ -41,10 +41,11 @@ class Arguments:
         inputs: list[str] = []
         settings: dict[str, str] = {}
         waiting = list(words)
-        while waiting:
-            word = waiting.pop(0)
+        for word in waiting:
             if "\0" in word:  # no path, name or value can hold one; the system would refuse it deep below
                 raise UsageError(f"{word!r} holds a NUL character", "leave it out")
+        while waiting:
+            word = waiting.pop(0)
             if word == "--":
                 inputs += waiting
                 break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from yisheng.core.errors import DataError
 from yisheng.core.types import Spec
 
-LIMIT = 1 << 30
+LIMIT = 256 << 20
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -26,9 +27,7 @@ def read(path: Path, spec: Spec) -> np.ndarray:
 
     names = [column.name for column in spec.columns]
     try:
-        if path.stat().st_size > LIMIT:
-            raise DataError(f"{path} is larger than {LIMIT >> 30} GiB", "split it")
-        table = pd.read_csv(path, header=None, dtype=str, keep_default_na=False, skipinitialspace=True)
+        table = pd.read_csv(_content(path), header=None, dtype=str, keep_default_na=False, skipinitialspace=True)
     except FileNotFoundError:
         raise DataError(f"{path} does not exist", "check the path") from None
     except (OSError, ValueError) as error:  # pandas' parser errors and bad encodings are ValueErrors
@@ -71,6 +70,18 @@ def parse(rows: list[list[str]], spec: Spec, where: str) -> np.ndarray:
     if not len(block):
         raise DataError(f"{where} has no rows", "give at least one")
     return block
+
+
+def _content(path: Path) -> io.BytesIO:
+    """The whole file, read piece by piece: a pipe or device does not tell its size."""
+    content = io.BytesIO()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            content.write(piece)
+            if content.tell() > LIMIT:
+                raise DataError(f"{path} is larger than {LIMIT >> 20} MiB", "split it")
+    content.seek(0)
+    return content
 
 
 def _is_number(text: str) -> bool:

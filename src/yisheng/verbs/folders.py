@@ -65,9 +65,9 @@ def require_space(out: Path, model: int) -> None:
     import shutil
 
     place = out.absolute()
-    while not os.path.isdir(place) and place != place.parent:
-        place = place.parent
     try:
+        while not place.is_dir() and place != place.parent:
+            place = place.parent
         free = shutil.disk_usage(place).free
     except OSError as error:
         raise files.storage_error(error, out) from error

@@ -1,0 +1,53 @@
+"""What starting costs: `yisheng --help` and `import yisheng` beside a bare Python with three light modules.
+
+The commands take turns; wall and CPU milliseconds are medians over the rounds.
+
+    python benchmarks/startup.py [rounds=30]
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+COMMANDS = {
+    "python -c 'import argparse, json, pathlib'": [sys.executable, "-c", "import argparse, json, pathlib"],
+    "python -c 'import yisheng'": [sys.executable, "-c", "import yisheng"],
+    "yisheng --help": [str(Path(sys.executable).with_name("yisheng")), "--help"],
+    "python -c 'import torch'": [sys.executable, "-c", "import torch"],
+}
+
+
+def cost(command: list[str]) -> tuple[float, float]:
+    """Wall and CPU milliseconds of one process."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    began = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    wall = time.perf_counter() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return wall * 1000, cpu * 1000
+
+
+def main(words: list[str]) -> None:
+    """Measure and print a table."""
+    rounds = int(dict(word.split("=", 1) for word in words).get("rounds", 30))
+    for command in COMMANDS.values():
+        cost(command)
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in COMMANDS}
+    for _ in range(rounds):
+        for name, command in COMMANDS.items():
+            found[name].append(cost(command))
+    base = statistics.median(cpu for _, cpu in found[next(iter(found))])
+    print(f"{'command':<44} {'wall ms':>8} {'CPU ms':>8} {'ratio of CPU':>13}")
+    for name, pairs in found.items():
+        wall, cpu = (statistics.median(column) for column in zip(*pairs, strict=True))
+        print(f"{name:<44} {wall:>8.1f} {cpu:>8.1f} {cpu / base:>13.2f}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
