@@ -336,7 +336,7 @@ PROCESSES = [
     (["train", "epoch=3"], 2, b"did you mean epochs"),
     (["evaluate", "nowhere"], 3, b"not a run folder"),
     (["train", "config=."], 2, b"cannot be read|is a folder"),
-    (["train", "data=iris", "out=precious.txt"], 1, b"precious.txt"),
+    (["data", "bundle", "titanic", "out=precious.txt/a.zip"], 2, b"does not exist"),
     ([b"evaluate", b"\xff\xfe"], 3, b"not a run folder"),
 ]
 
