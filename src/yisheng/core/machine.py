@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,29 @@ def wait_briefly() -> None:
     """
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & set(os.environ):
         os.environ["GOMP_SPINCOUNT"] = "10000"
+
+
+@contextlib.contextmanager
+def threads_for(values: int) -> Iterator[int]:
+    """As many threads as a batch is worth; gives their number, and puts the old one back.
+
+    Below 65,536 values a second thread gains nothing on quiet cores, and on busy ones every operation waits
+    for the slower of the two: a run on 8x8 digits was seen to take nine times as long. The rule looks at the
+    data alone, never at the clock, because other numbers of threads round differently: the same recipe must
+    give the same weights. A user who set ``OMP_NUM_THREADS`` is obeyed.
+
+    Args:
+        values: input values of one batch.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    if values < 1 << 16 and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
+    try:
+        yield torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)
 
 
 def device(name: str) -> torch.device:

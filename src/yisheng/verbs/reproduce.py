@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from yisheng.core import files, machine
+from yisheng.core import files
 from yisheng.core.errors import DataError
 from yisheng.core.types import Dataset
 from yisheng.data.fingerprint import fingerprint
@@ -61,14 +61,20 @@ def reproduce(
     if not isinstance(then, dict):
         raise DataError(f"{folder / folders.ENVIRONMENT} is damaged: it is no object", "take it from the whole run")
     data = load.dataset(recipe) if data is None else data
-    changed = _changed(then, {**machine.environment(), "device": str(machine.device(recipe.device))}, fingerprint(data))
-    if "data" in changed and not force:
+    about = then.get("data")
+    known = about.get("sha256") if isinstance(about, dict) else None
+    if known != fingerprint(data) and not force:
         raise DataError(
             "the data is not what it was when the run was trained (SHA-256 differs): it cannot come out the same",
             "bring it back, or say force=true to train on it all the same",
         )
     with tempfile.TemporaryDirectory(prefix="yisheng-") as scratch:
-        after = _results(train(recipe, data=data, out=Path(scratch), stream=stream))
+        again = train(recipe, data=data, out=Path(scratch), stream=stream)
+        after, now = _results(again), files.read_json(again / folders.ENVIRONMENT)
+    passing = ("started", "seconds")
+    changed = {
+        name: (then.get(name), value) for name, value in now.items() if name not in passing and then.get(name) != value
+    }
     parts = {name: before[name] == after[name] for name in COMPARED}
     return Reproduction(all(parts.values()), parts, changed)
 
@@ -90,10 +96,3 @@ def _results(folder: Path) -> dict[str, Any]:
             f"{folder / folders.EVENTS} is damaged: {error}", "take the folder from where it was whole"
         ) from None
     return {"weights": weights, "events": events, "scores": files.read_json(folder / folders.SCORES)}
-
-
-def _changed(then: Mapping[str, Any], now: Mapping[str, Any], data: str) -> dict[str, tuple[Any, Any]]:
-    """What the run depends on that is another now than it was then."""
-    about = then.get("data")
-    was = {**then, "data": about.get("sha256") if isinstance(about, dict) else None}
-    return {name: (was.get(name), value) for name, value in {**now, "data": data}.items() if was.get(name) != value}

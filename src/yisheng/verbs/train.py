@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import sys
 import threading
@@ -46,7 +47,7 @@ def train(recipe: Recipe, *, data: Dataset | None = None, out: Path, stream: Tex
     assembly = assemble(recipe, data, split, device)
     folders.require_space(out, sum(value.nbytes for value in assembly.state.model.state_dict().values()))
     folder = folders.create(out, data.name, assembly.recipe.model.name)
-    with folders.locked(folder):
+    with folders.locked(folder), machine.threads_for(_values(assembly)):
         files.write(folder / folders.RECIPE, assembly.recipe.to_toml())
         files.write_json(
             folder / folders.ENVIRONMENT,
@@ -118,7 +119,8 @@ def resume(
         where = f"from step {assembly.state.step} (epoch {assembly.state.epoch + 1})" if found else "from the beginning"
         note = "" if found else ": there is no whole checkpoint"
         print(f"continuing {folder} {where}{note}", file=stream, flush=True)
-        _finish(folder, assembly, data, split, stream)
+        with machine.threads_for(_values(assembly)):
+            _finish(folder, assembly, data, split, stream)
     return folder
 
 
@@ -135,6 +137,12 @@ def _schedule_remark(before: Recipe, assembly: Assembly) -> str:
         f"{before.epochs} -> {assembly.recipe.epochs} epochs: the schedule {assembly.recipe.schedule.name} now spans "
         f"all of them; at step {state.step} the learning rate {change}"
     )
+
+
+def _values(assembly: Assembly) -> int:
+    """Input values of one forward pass."""
+    assert isinstance(assembly.recipe.batch, int)  # settled
+    return assembly.recipe.batch * math.prod(assembly.spec.shape)
 
 
 def _finish(folder: Path, assembly: Assembly, data: Dataset, split: Split, stream: TextIO) -> None:
