@@ -117,14 +117,13 @@ def campaign(name: str, kills: int, seed: int) -> tuple[int, int]:
             out = Path(home, f"run{same}")
             done = run(train, str(out), settings(), within=chance.uniform(0.05, length))
             folders = [p for p in out.iterdir() if p.is_dir() and (p / "recipe.toml").exists()] if out.exists() else []
-            if not done:
-                hits += 1
+            hits += bool(not done and folders)  # killed before the run began to exist: there is nothing to resume
             while not done and folders:
                 remaining = chance.uniform(0.05, length) if hits < kills and chance.random() < 0.75 else None
                 done = run(resume, str(folders[0]), within=remaining)
                 hits += not done
             if not folders:
-                continue  # killed before the run began to exist: there is nothing to continue
+                continue
             if outcome(folders[0]) != wanted:
                 raise SystemExit(f"{name}: a resumed run differs from the one never killed")
             same += 1

@@ -24,13 +24,24 @@ if TYPE_CHECKING:
     from yisheng.core.errors import DataError, NonFiniteError, UsageError, YishengError
     from yisheng.core.registry import register
     from yisheng.core.types import Column, Dataset, Ink, Spec
-    from yisheng.verbs.api import TrainedRun, config, env, evaluate, load, predict, report, resume, train
+    from yisheng.verbs.api import TrainedRun, config, env, evaluate, load, predict, report, reproduce, resume, train
 
 _HOMES = {
     "yisheng.core.errors": ("DataError", "NonFiniteError", "UsageError", "YishengError"),
     "yisheng.core.registry": ("register",),
     "yisheng.core.types": ("Column", "Dataset", "Ink", "Spec"),
-    "yisheng.verbs.api": ("TrainedRun", "config", "env", "evaluate", "load", "predict", "report", "resume", "train"),
+    "yisheng.verbs.api": (
+        "TrainedRun",
+        "config",
+        "env",
+        "evaluate",
+        "load",
+        "predict",
+        "report",
+        "reproduce",
+        "resume",
+        "train",
+    ),
 }
 _ROOMS = ("data", "models")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -42,6 +53,7 @@ __all__ = [  # noqa: RUF022  # verbs first
     "predict",
     "report",
     "resume",
+    "reproduce",
     "config",
     "env",
     "TrainedRun",

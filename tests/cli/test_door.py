@@ -220,17 +220,14 @@ RECIPES = {
     "too large": (b"# " + b"x" * (1 << 20), "larger than 1 MiB"),
 }
 
-WAITS = pytest.mark.xfail(strict=True, reason="waits for a change in core")
 
-
-@pytest.mark.parametrize("what", [pytest.param(w, marks=WAITS) if w == "table of a plain key" else w for w in RECIPES])
+@pytest.mark.parametrize("what", RECIPES)
 def test_recipe_files(what, refused, world):
     content, cause = RECIPES[what]
     (world / "run.toml").write_bytes(content)
     refused(["train", "config=run.toml"], 3 if what == "a nul in a path" else 2, cause)
 
 
-@WAITS
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no /dev/zero here")
 def test_a_recipe_without_end(refused):
     resource = pytest.importorskip("resource")
@@ -243,7 +240,6 @@ def test_a_recipe_without_end(refused):
         resource.setrlimit(resource.RLIMIT_AS, before)
 
 
-@WAITS
 def test_a_recipe_with_a_byte_order_mark_is_read(world, capsys):
     (world / "run.toml").write_bytes(b"\xef\xbb\xbflr = 0.5\n")
     assert main(["config", "config=run.toml"]) == 0
@@ -283,7 +279,7 @@ PLUGINS = {
 }
 
 
-@pytest.mark.parametrize("what", [w if w in ("missing", "words") else pytest.param(w, marks=WAITS) for w in PLUGINS])
+@pytest.mark.parametrize("what", PLUGINS)
 def test_plugins(what, refused, tmp_path, monkeypatch):
     name, content, code, cause = PLUGINS[what]
     for path, text in content.items():

@@ -71,7 +71,8 @@ def test_a_report_is_written_of_what_is_left(name, damage, run, capsys):
     assert main(["report", str(run)]) == 0
     assert "Traceback" not in capsys.readouterr().err
     assert (run / "report.html").read_bytes()[:15].lower() == b"<!doctype html>"
-    assert (run / "report.html").read_bytes() != before or name == "events.jsonl"
+    if name != "events.jsonl":  # a log is read as far as it is good, which may be all of it
+        assert (run / "report.html").read_bytes() != before
 
 
 def change(path, *keys, to):

@@ -243,5 +243,6 @@ def test_a_font_that_has_the_letters(monkeypatch, tmp_path):
 
 
 def test_ink_is_not_needed():
-    data = replace(pictures(), spec=Spec("classification", (1, 9, 7), ("a", "b"), ink=Ink(box=7)))
-    assert grid(replace(data, y=data.y % 2)).mode == "RGB"
+    data = pictures()
+    spec = Spec("classification", (1, 9, 7), ("a", "b"), ink=Ink(box=7))
+    assert grid(replace(data, spec=spec, y=data.y % 2)).mode == "RGB"

@@ -377,7 +377,6 @@ def fresh():
     return State(model, torch.optim.SGD(model.parameters(), lr=0.1))
 
 
-@pytest.mark.xfail(strict=True, reason="checkpoint.load trusts what is named truly")
 @given(st.data())
 def test_checkpoints_are_read_or_passed_over(tmp_path_factory, data):
     place = tmp_path_factory.mktemp("checkpoint")

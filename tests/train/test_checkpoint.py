@@ -103,3 +103,19 @@ def test_no_checkpoint_is_none(tmp_path):
     (tmp_path / "strange-name.safetensors").write_bytes(b"x")
     assert checkpoint.load(tmp_path, state) is None
     assert checkpoint.load(tmp_path / "none", state) is None
+
+
+def test_after_damage_the_last_two_good_ones_are_kept(tmp_path):
+    newest = max(saved(tmp_path / "c"))
+    newest.write_bytes(newest.read_bytes()[:-1])
+    state, train, valid = rig.make()
+    assert checkpoint.load(tmp_path / "c", state)
+    for number, _ in enumerate(piped(state, train, valid)):
+        checkpoint.save(tmp_path / "c", state)
+        if number == 1:
+            break
+    assert newest not in list((tmp_path / "c").iterdir())
+    assert len(list((tmp_path / "c").iterdir())) == 2
+    other, _, _ = rig.make()
+    checkpoint.load(tmp_path / "c", other)
+    assert other.step == state.step

@@ -31,6 +31,7 @@ def some_state():
         ([0.1, 0.5, 0.4, 0.5], True, 2),
         ([0.1, 0.5, 0.4, 0.05], False, 4),
         ([math.nan, 0.5, math.nan, 0.4], True, 2),
+        ([math.nan, math.nan], True, 2),
         ([None, None, None], True, 3),
         ([0.5, 0.5, 0.5], False, 1),
     ],
@@ -108,9 +109,17 @@ def test_progress_passes_every_event_and_tells_of_the_last_epoch(where):
         events, state, epochs=3, per_epoch=len(train), score="accuracy", stream=stream, where=where
     )
     assert sum(1 for _ in shown) == 3 * len(train) + 3
+    said = stream.getvalue()
+    assert ("epoch 3/3" if where == "log" else "1/3 |") in said
     if where == "log":
-        assert "epoch 3/3" in stream.getvalue()
-        assert "accuracy" in stream.getvalue()
+        assert "accuracy" in said
+
+
+def test_a_bar_fits_on_80_columns():
+    event = Epoched(9999, 100, 0.12345, {"loss": 0.12345, "precision_macro": 0.98765})
+    text = progress._brief(event, 1000, "precision_macro")
+    assert text == "100/1000 loss 0.123 precision-ma 0.9877"
+    assert len(text) + len(" || 100% 00:00<00:00") <= 65  # which leaves 15 columns for the bar
 
 
 def test_a_run_that_ends_early_tells_of_its_last_epoch():

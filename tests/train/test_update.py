@@ -130,3 +130,15 @@ def test_looking_late_tells_one_update_behind():
     s.advance(torch.zeros(()), 21)
     with pytest.raises(NonFiniteError, match=r"at step 2 .*the inputs of row 5 are"):
         step(s, batch(seed=2), loss())
+
+
+def test_samples_that_all_weigh_nothing_change_nothing():
+    s, b = state(), batch(weighted=True)
+    b.weight[:7] = 0
+    before = weights(s).clone()
+    make_update(micro=7)(s, b, loss())
+    assert torch.isfinite(weights(s)).all()
+    b.weight[:] = 0
+    s = state()
+    assert make_update()(s, b, loss()) == 0
+    assert torch.equal(weights(s), before)

@@ -132,6 +132,12 @@ def test_inputs_that_are_not_finite_in_any_part(row, value, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_parts_may_be_empty(tmp_path):
+    data = Dataset("mine", CLASSES, X, Y)
+    run = yisheng.train(data=data, epochs=1, validation=0, test=0, out=tmp_path, quiet=True)
+    assert run.scores == {}
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     data = Dataset("mine", CLASSES, X, Y)

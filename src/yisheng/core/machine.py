@@ -27,9 +27,8 @@ def wait_briefly() -> None:
         os.environ["GOMP_SPINCOUNT"] = "10000"
 
 
-@contextlib.contextmanager
-def threads_for(values: int) -> Iterator[int]:
-    """As many threads as a batch is worth; gives their number, and puts the old one back.
+def threads_worth(values: int) -> int:
+    """As many threads as a batch is worth.
 
     Below 65,536 values a second thread gains nothing on quiet cores, and on busy ones every operation waits
     for the slower of the two: a run on 8x8 digits was seen to take nine times as long. The rule looks at the
@@ -41,11 +40,19 @@ def threads_for(values: int) -> Iterator[int]:
     """
     import torch
 
+    small = values < 1 << 16 and "OMP_NUM_THREADS" not in os.environ
+    return 1 if small else torch.get_num_threads()
+
+
+@contextlib.contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Have torch use so many threads, and as many as before afterwards."""
+    import torch
+
     before = torch.get_num_threads()
-    if values < 1 << 16 and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
-        yield torch.get_num_threads()
+        yield
     finally:
         torch.set_num_threads(before)
 
@@ -72,7 +79,7 @@ def device(name: str) -> torch.device:
         wanted = torch.device(name)
         torch.zeros(1, device=wanted).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].partition(". ")[0][:200]
         raise UsageError(
             f"device={name} cannot be used here: {reason}", "leave device out, or see `yisheng env` for what there is"
         ) from None
@@ -147,8 +154,25 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": processor()[0],
         "threads": torch.get_num_threads(),
+        "code": code(),
         "git": _git(),
     }
+
+
+def code() -> str:
+    """SHA-256 over the sources of this package and of the plugins: whether a run can go on as it began."""
+    import hashlib
+    import importlib.util
+
+    from yisheng.core.registry import HOME, plugins
+
+    digest = hashlib.sha256()
+    for package in (HOME, *plugins()):
+        spec = importlib.util.find_spec(package)
+        for folder in (spec.submodule_search_locations or []) if spec else []:
+            for path in sorted(Path(folder).rglob("*.py")):
+                digest.update(f"{package}/{path.relative_to(folder).as_posix()}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 def _git() -> dict[str, Any] | None:

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from yisheng.core import registry
 from yisheng.core.errors import UsageError, closest
+from yisheng.core.files import read_bytes
 from yisheng.core.types import Spec
 
 AUTO: Final = "auto"
@@ -46,7 +47,7 @@ class Choice(BaseModel):
 
 
 Auto = Literal["auto"]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
 Size = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -122,8 +123,10 @@ class Recipe(BaseModel):
         score = registry.default("metrics", spec).name if self.score == AUTO else registry.dashed(self.score)
         if score != "loss":
             entry = registry.find("metrics", score)
-            if not entry.meta["fits"](spec) or not entry.meta.get("scalar", True):
-                raise UsageError(f"score={score} does not fit {spec.task}", "name another metric, or score=loss")
+            scalar = entry.meta.get("scalar", True)
+            if not scalar or not entry.meta["fits"](spec):
+                why = f"does not fit {spec.task}" if scalar else "is a table, not a number"
+                raise UsageError(f"score={score} {why}", "name another metric, or score=loss")
         changes["score"] = score
         return self.model_copy(update=changes)
 
@@ -180,9 +183,10 @@ def read(path: Path) -> list[Setting]:
         UsageError: the file is missing, too large, or no TOML.
     """
     try:
-        if path.stat().st_size > 1 << 20:
+        content = read_bytes(path, 1 << 20)
+        if content is None:
             raise UsageError(f"{path} is larger than 1 MiB: no recipe", "give a recipe in TOML")
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(content.decode("utf-8-sig"))  # editors on Windows write a byte order mark
     except OSError as error:
         raise UsageError(f"recipe {path} cannot be read: {error.strerror}", "check the path after config=") from None
     except (ValueError, RecursionError) as error:
@@ -264,7 +268,7 @@ def _flatten(data: Mapping[str, Any], origin: Origin) -> Iterator[Setting]:
         if not isinstance(value, dict):
             yield key, value, origin
             continue
-        if "name" not in value and _canonical(key) not in ROOMS:
+        if _canonical(key) not in ROOMS:
             raise UsageError(f"[{key}] is not a part of a recipe", closest(key, ROOMS))
         if "name" in value:
             yield key, value["name"], origin
@@ -336,6 +340,8 @@ def _checked(entry: registry.Entry, key: str, name: str, value: Any) -> Any:
 
 def _validated(key: str, kind: Any, value: Any) -> Any:
     """``value`` as ``kind``; text from the shell is read as what is wanted (``64,32`` as a list)."""
+    if isinstance(value, bool) and not _allows_bool(kind):
+        raise UsageError(f"{key} must be a number or a word, got {str(value).lower()}", f"give {key} such a value")
     if isinstance(value, str):
         if value.strip().lower() in ("none", "null", "") and type(None) in typing.get_args(kind):
             return None
@@ -344,6 +350,10 @@ def _validated(key: str, kind: Any, value: Any) -> Any:
     try:
         return TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
+        if key == "fold":
+            raise UsageError(
+                f"fold must be written like 2/5, got {value!r}", "fold=2/5 is the second of five folds"
+            ) from None
         reasons = sorted(
             {e["msg"].removeprefix("Input should be ").removeprefix("Value error, ") for e in error.errors()}
         )
@@ -357,6 +367,10 @@ def _is_sequence(kind: Any) -> bool:
     if origin in (typing.Union, types.UnionType):
         return any(map(_is_sequence, typing.get_args(kind)))
     return origin in (tuple, list)
+
+
+def _allows_bool(kind: Any) -> bool:
+    return kind is bool or kind is Any or any(map(_allows_bool, typing.get_args(kind)))
 
 
 def _words(kind: Any) -> set[str]:

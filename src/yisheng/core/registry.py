@@ -24,6 +24,7 @@ import importlib.util
 import inspect
 import os
 import re
+import sys
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -144,12 +145,14 @@ def find(room: str, name: str) -> Entry:
         DuplicateNameError: two files define it.
     """
     wanted = dashed(name)
+    modules = _listing(room, plugins()).get(wanted)
+    if modules is not None and len(modules) > 1:  # registering the second one tells of both
+        for module in modules:
+            _import(module)
     if (room, wanted) not in _entries:
-        modules = _listing(room, plugins()).get(wanted)
         if modules is None:
             raise UsageError(f"unknown {PEOPLE_SAY.get(room, room)} {name!r}", closest(wanted, names(room)))
-        for module in modules:
-            importlib.import_module(module)
+        _import(modules[0])
     return _entries[room, wanted]
 
 
@@ -212,28 +215,54 @@ def _listing(room: str, packages: tuple[str, ...]) -> Mapping[str, list[str]]:
     """Registered name -> modules that define it, from the syntax trees of the room's files."""
     found: dict[str, list[str]] = {}
     for package in (HOME, *packages):
-        for folder in _folders(f"{package}.{room}", required=package != HOME and package):
+        if package != HOME:
+            _require_plugin(package)
+        for folder in _folders(f"{package}.{room}"):
             for path in sorted(folder.glob("[!_]*.py")):
                 for name in _registered_names(path):
                     found.setdefault(name, []).append(f"{package}.{room}.{path.stem}")
     return found
 
 
-def _folders(package: str, *, required: str | bool) -> list[Path]:
+def _folders(package: str) -> list[Path]:
     try:
         spec = importlib.util.find_spec(package)
-    except ModuleNotFoundError:
+    except ModuleNotFoundError:  # a plugin need not add to every room
         spec = None
-        if required and importlib.util.find_spec(str(required).split(".")[0]) is None:
-            raise UsageError(
-                f"the plugin package {required!r} cannot be imported",
-                "install it, or mend YISHENG_PLUGINS",
-            ) from None
     return [Path(p) for p in (spec.submodule_search_locations or [])] if spec else []
 
 
+def _require_plugin(package: str) -> None:
+    """Import a plugin's package: whatever goes wrong in it is told as such."""
+    if all(part.isidentifier() for part in package.split(".")):
+        _import(package)
+    if not hasattr(sys.modules.get(package), "__path__"):
+        raise UsageError(f"the plugin {package!r} is no package", "mend YISHENG_PLUGINS: names, separated by commas")
+
+
+def _import(module: str) -> None:
+    """Import a room's file, or a plugin's package."""
+    try:
+        importlib.import_module(module)
+    except YishengError:
+        raise
+    except Exception as error:
+        if module.startswith(f"{HOME}."):
+            raise
+        raise UsageError(
+            f"the plugin {module!r} cannot be imported: {type(error).__name__}: {error}",
+            "install or mend it, or leave it out of YISHENG_PLUGINS",
+        ) from error
+
+
 def _registered_names(path: Path) -> Iterator[str]:
-    for node in ast.parse(path.read_bytes(), str(path)).body:
+    try:
+        body = ast.parse(path.read_bytes(), str(path)).body
+    except (SyntaxError, ValueError) as error:
+        raise UsageError(
+            f"{path} is not Python: {error}", "mend it, or take its package out of YISHENG_PLUGINS"
+        ) from None
+    for node in body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and any(map(_is_register, node.decorator_list)):
             yield dashed(node.name)
 

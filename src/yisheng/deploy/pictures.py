@@ -31,7 +31,7 @@ def read(path: Path, spec: Spec) -> tuple[np.ndarray, list[str]]:
     picture = _open(path)
     channels, height, width = spec.shape
     if spec.ink is not None:
-        return _drawing(picture, spec.ink, channels, height, width)
+        return _drawing(picture, path, spec.ink, channels, height, width)
     picture = _flatten(picture).convert("L" if channels == 1 else "RGB")
     notes = []
     if picture.size != (width, height):
@@ -113,7 +113,9 @@ def _flatten(picture: Image.Image) -> Image.Image:
     return picture.convert("RGB")
 
 
-def _drawing(picture: Image.Image, ink: Ink, channels: int, height: int, width: int) -> tuple[np.ndarray, list[str]]:
+def _drawing(
+    picture: Image.Image, path: Path, ink: Ink, channels: int, height: int, width: int
+) -> tuple[np.ndarray, list[str]]:
     grey = np.asarray(_flatten(picture).convert("L"))
     notes = []
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
@@ -121,15 +123,15 @@ def _drawing(picture: Image.Image, ink: Ink, channels: int, height: int, width: 
     if dark_on_light:
         grey = 255 - grey
         notes.append("inverted: dark on light, where the training pictures are light on black")
-    if grey.shape == (height, width) and not dark_on_light:
-        return _block(grey, channels), notes
     # paper is never quite even: what is well below the darkest stroke is background
     floor = float(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
     top = float(grey.max())
     if top - floor < 16:
         raise DataError(
-            "the picture is blank: no strokes stand out from the background", "give a picture with more contrast"
+            f"{path} is blank: no strokes stand out from the background", "give a picture with more contrast"
         )
+    if grey.shape == (height, width) and not dark_on_light:
+        return _block(grey, channels), notes
     stretched = np.clip((grey - floor) / (top - floor) * 255, 0, 255)
     strokes = stretched > 255 * 0.35
     rows, columns = np.flatnonzero(strokes.any(1)), np.flatnonzero(strokes.any(0))

@@ -15,7 +15,7 @@ LARGEST = float(np.finfo(np.float32).max)
 
 
 def read(path: Path, spec: Spec) -> np.ndarray:
-    """Rows of a CSV file as float32 ``(N, D)``.
+    """Rows of a CSV file (tab-separated where its name ends in .tsv) as float32 ``(N, D)``.
 
     A header row is matched by name, in any order, further columns left out; without a header the
     columns are taken in the order of training.
@@ -27,13 +27,20 @@ def read(path: Path, spec: Spec) -> np.ndarray:
 
     names = [column.name for column in spec.columns]
     try:
-        table = pd.read_csv(_content(path), header=None, dtype=str, keep_default_na=False, skipinitialspace=True)
+        table = pd.read_csv(
+            _content(path),
+            sep="\t" if path.suffix.lower() == ".tsv" else ",",
+            header=None,
+            dtype=str,
+            keep_default_na=False,
+            skipinitialspace=True,
+        )
     except FileNotFoundError:
         raise DataError(f"{path} does not exist", "check the path") from None
     except (OSError, ValueError) as error:  # pandas' parser errors and bad encodings are ValueErrors
         raise DataError(f"{path} cannot be read as CSV: {error}", "give a comma-separated text file in UTF-8") from None
     header = [str(value).strip() for value in table.iloc[0]]
-    if any(not _is_number(value) for value in header):
+    if set(header) & set(names) or not any(map(_is_number, header)):
         missing = [name for name in names if name not in header]
         if missing:
             raise DataError(
@@ -86,6 +93,6 @@ def _content(path: Path) -> io.BytesIO:
 
 def _is_number(text: str) -> bool:
     try:
-        return abs(float(text)) <= LARGEST  # NaN is not
+        return "_" not in text and abs(float(text)) <= LARGEST  # NaN is not; Python alone reads 5_1 as 51
     except ValueError:
         return False

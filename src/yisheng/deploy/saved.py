@@ -89,6 +89,8 @@ def load(folder: Path) -> Saved:
     Raises:
         DataError: a file is missing, damaged, of another version, or the two do not belong together.
     """
+    if not (folder / DESCRIPTION).exists() and (folder / "recipe.toml").is_file():
+        raise DataError(f"the run in {folder} is not finished: it has no model yet", f"say yisheng resume {folder}")
     description = files.read_json(folder / DESCRIPTION)
     whole = "train again, or take the folder from where it was whole"
     if not isinstance(description, dict) or description.get("format") != FORMAT:

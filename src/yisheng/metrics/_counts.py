@@ -111,8 +111,10 @@ def resampled_counts(y: np.ndarray, prediction: np.ndarray) -> Counts:
     right = weights @ (here[truth] * (truth == said)[:, None])
     predicted, true = weights @ here[said], weights @ here[truth]
     if len(cells):
-        occurring, at = np.union1d(truth, said), np.arange(resamples)
-        extra_truth, extra_said = generator.choice(occurring, (2, resamples))
+        at = np.arange(resamples)
+        # Of the classes that occur on either side: the only prediction of a class would swing its precision to 1.
+        extra_truth = generator.choice(np.unique(truth), resamples)
+        extra_said = generator.choice(np.unique(said), resamples)
         true[at, extra_truth] += extra
         predicted[at, extra_said] += extra
         right[at, extra_truth] += extra * (extra_truth == extra_said)

@@ -96,6 +96,8 @@ def history(folder: Path) -> History:
 
 def _lines(path: Path) -> Iterator[tuple[bytes | None, bool]]:
     """Each line, None for one of more than `LINE` bytes, and whether it ends as a line does."""
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path} is not a plain file", "take the file from where it was whole")
     try:
         with path.open("rb") as file:
             while line := file.readline(LINE):

@@ -11,6 +11,7 @@ from torch import nn
 
 from yisheng import transforms
 from yisheng.core import registry
+from yisheng.core.errors import UsageError
 from yisheng.core.recipe import Choice, Recipe
 from yisheng.core.seed import derive, seed_everything
 from yisheng.core.types import Dataset, Spec, Split
@@ -83,6 +84,11 @@ def assemble(recipe: Recipe, dataset: Dataset, split: Split, device: torch.devic
 
     assert isinstance(recipe.batch, int)  # settled
     model = build_model(recipe, spec).to(device)
+    if min(recipe.batch, len(split.train)) == 1 and any(isinstance(m, nn.BatchNorm1d) for m in model.modules()):
+        raise UsageError(
+            f"batch norm needs two rows or more in every batch, got batch={recipe.batch} and {len(split.train)} rows",
+            "make batch= larger, or leave batch_norm out",
+        )
     optimizer = _call("optim", recipe.optimizer, groups(model, decay_bias=recipe.decay_bias))
     for group in optimizer.param_groups:
         group.setdefault("initial_lr", group["lr"])

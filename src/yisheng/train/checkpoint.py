@@ -52,7 +52,9 @@ def save(folder: Path, state: State) -> Path:
     except OSError as error:
         raise files.storage_error(error, folder) from error
     files.write(path, content)
-    for old in [p for p in _newest_first(folder) if p != path][KEPT - 1 :]:
+    others = [p for p in _newest_first(folder) if p != path]
+    later = [p for p in others if _step(p) > state.step]  # damaged ones that were passed over: they must not count
+    for old in later + [p for p in others if p not in later][KEPT - 1 :]:
         old.unlink(missing_ok=True)
     return path
 
@@ -69,14 +71,14 @@ def load(folder: Path, state: State) -> Path | None:
             if _digest(content) != path.stem.partition("-")[2]:
                 continue
             tensors = parse(content)
-            plain = json.loads(bytes(tensors.pop("json").tolist()))
-        except (OSError, SafetensorError, KeyError, ValueError):
+            plain = json.loads(tensors.pop("json").numpy().tobytes())
+        except (OSError, SafetensorError, KeyError, ValueError, TypeError, RecursionError):
             continue
-        if plain.pop("format") != FORMAT:
+        if not isinstance(plain, dict) or plain.pop("format", None) != FORMAT:
             continue
         try:
             state.load(tensors, plain)
-        except (RuntimeError, KeyError, ValueError, TypeError) as error:
+        except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise DataError(
                 f"{path} is of another model or optimiser: {str(error).splitlines()[0]}",
                 "bring back the recipe that the run was begun with",
@@ -88,7 +90,11 @@ def load(folder: Path, state: State) -> Path | None:
 def _newest_first(folder: Path) -> Iterator[Path]:
     """Checkpoints by step, then by age: two of one step differ when an epoch's end was scored between."""
     found = [p for p in folder.glob("*-*.safetensors") if p.stem.partition("-")[0].isdigit()]
-    yield from sorted(found, key=lambda p: (int(p.stem.partition("-")[0]), p.stat().st_mtime_ns), reverse=True)
+    yield from sorted(found, key=lambda p: (_step(p), p.stat().st_mtime_ns), reverse=True)
+
+
+def _step(path: Path) -> int:
+    return int(path.stem.partition("-")[0])
 
 
 def _digest(content: bytes) -> str:

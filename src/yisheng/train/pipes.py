@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from yisheng.core import files
+from yisheng.core.errors import DataError
 from yisheng.core.types import Epoched, Event
 from yisheng.train.state import Best, State
 
@@ -30,11 +31,12 @@ def keep_best(events: Iterator[Event], state: State, *, score: str, higher: bool
         events: what happens.
         state: its ``best`` is kept up to date.
         score: which of the epoch's scores counts.
-        higher: whether larger is better.
+        higher: whether larger is better. A score that the rows do not define (NaN) counts as none.
     """
     for event in events:
         if isinstance(event, Epoched):
             value = event.scores.get(score)
+            value = None if value is not None and math.isnan(value) else value
             if _better(value, state.best.value, higher):
                 weights = {name: tensor.detach().clone() for name, tensor in state.model.state_dict().items()}
                 state.best = Best(event.epoch, value, weights)
@@ -58,6 +60,10 @@ class Log:
     Args:
         path: the file.
         length: bytes of it that count; what a killed run wrote after its checkpoint is cut off.
+
+    Raises:
+        DataError: the file is shorter than that: it is not the log of this state.
+        StorageError: it cannot be written.
     """
 
     def __init__(self, path: Path, length: int = 0) -> None:
@@ -65,17 +71,27 @@ class Log:
         self._waiting: list[tuple[dict[str, Any], torch.Tensor | None]] = []
         try:
             self._file = path.open("ab", buffering=0)  # a failed write must not be tried again by close()
-            if self._file.seek(0, os.SEEK_END) > length:
+            found = self._file.seek(0, os.SEEK_END)
+            if found > length:
                 self._file.truncate(length)
         except OSError as error:
             raise files.storage_error(error, path) from error
+        if found < length:
+            self._file.close()
+            raise DataError(
+                f"{path} has {found:,} bytes, the checkpoint was written after {length:,}: a part of the log is gone",
+                "bring the file back, or train anew",
+            )
 
     def add(self, record: dict[str, Any], loss: torch.Tensor | None = None) -> None:
         """Add a line, to be written with the next `flush`."""
         self._waiting.append((record, loss))
 
-    def flush(self) -> int:
+    def flush(self, *, sync: bool = False) -> int:
         """Write what waits; gives the length of the file.
+
+        Args:
+            sync: have it on the disk before going on.
 
         Raises:
             StorageError: the disk is full.
@@ -89,6 +105,8 @@ class Log:
             content = memoryview("".join(line + "\n" for line in lines).encode())
             while content:
                 content = content[self._file.write(content) :]
+            if sync:
+                os.fsync(self._file.fileno())
             return self._file.tell()
         except OSError as error:
             raise files.storage_error(error, self.path) from error
@@ -153,9 +171,9 @@ def checkpoint(events: Iterator[Event], save: Callable[[], object], *, every: fl
 
 
 def _better(value: float | None, best: float | None, higher: bool) -> bool:
-    """Unscored epochs replace one another; NaN is never better than a number."""
-    if value is None or best is None or math.isnan(best):
-        return True
+    """Unscored epochs replace one another until there is a score."""
+    if value is None or best is None:
+        return best is None
     return value > best if higher else value < best
 
 

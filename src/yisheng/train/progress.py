@@ -49,7 +49,7 @@ def describe(event: Epoched, state: State, epochs: int, score: str) -> str:
     if "loss" in event.scores:
         text += f"  validation loss {event.scores['loss']:.4g}"
     if score in event.scores and score != "loss":
-        text += f"  {score} {event.scores[score]:.4f}"
+        text += f"  {score.replace('_', '-')} {event.scores[score]:.4f}"
     if state.best.value is not None:
         text += f"  (best {state.best.value:.4f} in epoch {state.best.epoch})"
     return text
@@ -61,13 +61,26 @@ def _bar(
     from tqdm import tqdm
 
     done = state.step
-    with tqdm(total=epochs * per_epoch, initial=done, file=stream, unit="step", dynamic_ncols=True, leave=False) as bar:
+    form = "{desc} |{bar}| {percentage:3.0f}% {elapsed}<{remaining}"  # the numbers matter more than the bar's length
+    with tqdm(
+        total=epochs * per_epoch, initial=done, file=stream, bar_format=form, dynamic_ncols=True, leave=False
+    ) as bar:
+        bar.set_description_str(f"1/{epochs}", refresh=False)
         for event in events:
             if isinstance(event, Stepped):
                 bar.update()
             else:
-                bar.set_description_str(describe(event, state, epochs, score), refresh=False)
+                bar.set_description_str(_brief(event, epochs, score), refresh=False)
             yield event
+
+
+def _brief(event: Epoched, epochs: int, score: str) -> str:
+    """At most about 40 columns about an epoch, so that a bar fits beside it on 80."""
+    text = f"{event.epoch}/{epochs} loss {event.loss:.3g}"
+    if score in event.scores:
+        name = "valid" if score == "loss" else score.replace("_", "-")[:12]
+        text += f" {name} {event.scores[score]:.4g}"
+    return text
 
 
 def _lines(events: Iterator[Event], state: State, epochs: int, score: str, stream: TextIO) -> Iterator[Event]:

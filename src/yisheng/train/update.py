@@ -19,7 +19,12 @@ def mean_loss(model: nn.Module, batch: Batch, loss: Loss) -> torch.Tensor:
     losses = loss(model(batch.x), batch.y)
     if batch.weight is None:
         return losses.mean()
-    return (losses * batch.weight).sum() / batch.weight.sum()
+    return (losses * batch.weight).sum() / _total(batch.weight)
+
+
+def _total(weight: torch.Tensor) -> torch.Tensor:
+    """Sum of the weights; samples that all weigh nothing make a loss of 0, not 0/0."""
+    return weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)
 
 
 def make_update(
@@ -87,6 +92,6 @@ def _pieces(batch: Batch, micro: int | None) -> list[tuple[Batch, float | torch.
         weight = None
         if batch.weight is not None:
             weight = batch.weight[at:end]
-            share = weight.sum() / batch.weight.sum()
+            share = weight.sum() / _total(batch.weight)
         pieces.append((Batch(batch.x[at:end], batch.y[at:end], batch.index[at:end], weight), share))
     return pieces

@@ -61,7 +61,7 @@ def pieces(x: np.ndarray | Gather) -> Iterator[np.ndarray]:
         yield x[start : start + size].reshape(-1, x.shape[1], int(np.prod(x.shape[2:])))
 
 
-def require_finite(x: np.ndarray | Gather, columns: Sequence[str] = ()) -> None:
+def require_finite(x: np.ndarray | Gather, columns: Sequence[str] = (), part: str = "training") -> None:
     """See that no value is missing or infinite.
 
     Raises:
@@ -73,16 +73,16 @@ def require_finite(x: np.ndarray | Gather, columns: Sequence[str] = ()) -> None:
     for piece in pieces(x):
         bad |= ~np.isfinite(piece).all(axis=(0, 2))
     if bad.any():
-        refuse(bad, columns)
+        refuse(bad, columns, part)
 
 
-def refuse(bad: np.ndarray, columns: Sequence[str] = ()) -> NoReturn:
+def refuse(bad: np.ndarray, columns: Sequence[str] = (), part: str = "training") -> NoReturn:
     """Raise the error about the columns where ``bad (D,)`` holds."""
     numbers = np.flatnonzero(bad)
     shown = [columns[i] if len(columns) == len(bad) else f"number {i + 1}" for i in numbers[:5]]
     more = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
     plural = "s" if len(numbers) > 1 else ""
     raise DataError(
-        f"missing or infinite values in column{plural} {', '.join(shown)}{more} of the training part",
+        f"missing or infinite values in column{plural} {', '.join(shown)}{more} of the {part} part",
         "fill them in, or leave out those rows or columns",
     )

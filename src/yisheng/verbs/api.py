@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from yisheng.deploy.predictor import Answer
+    from yisheng.verbs.reproduce import Reproduction
 
 
 machine.wait_briefly()  # before the first import of torch, where that is still to come
@@ -55,11 +56,11 @@ class TrainedRun:
         single = isinstance(inputs, str | Path)
         return Predictor(self.path).predict([inputs] if single else inputs)  # type: ignore[list-item,arg-type]  # told apart by single
 
-    def evaluate(self, data: Dataset | None = None) -> Scores:
-        """Score the best weights again; ``data`` is needed where the recipe cannot name it."""
+    def evaluate(self, data: Dataset | None = None, *, force: bool = False) -> Scores:
+        """Score the best weights again; see `yisheng.verbs.evaluate.evaluate`."""
         from yisheng.verbs.evaluate import evaluate
 
-        return evaluate(self.path, data)
+        return evaluate(self.path, data, force=force)
 
     def report(self) -> Path:
         """Write ``report.html`` again; gives its path."""
@@ -146,12 +147,35 @@ def _path(value: Any, what: str) -> Path:
     return Path(value)
 
 
-def resume(path: str | Path, *, epochs: int | None = None, force: bool = False, quiet: bool = False) -> TrainedRun:
-    """Continue a run that was stopped or killed; see `yisheng.verbs.train.resume`."""
+def resume(
+    path: str | Path,
+    *,
+    epochs: int | None = None,
+    force: bool = False,
+    data: Dataset | None = None,
+    quiet: bool = False,
+) -> TrainedRun:
+    """Continue a run that was stopped or killed; see `yisheng.verbs.train.resume`.
+
+    Raises:
+        UsageError: an argument is of the wrong kind, or the run cannot go on as it began.
+        DataError: this is no run folder, or the data changed.
+    """
     from yisheng.verbs.train import resume as live
 
+    if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int)):
+        raise UsageError(f"epochs must be a whole number, got {epochs!r}", "give epochs=20")
     stream = io.StringIO() if quiet else sys.stderr
-    return TrainedRun(live(Path(path), epochs=epochs, force=force, stream=stream))
+    return TrainedRun(live(_path(path, "path"), epochs=epochs, force=force, data=data, stream=stream))
+
+
+def reproduce(
+    path: str | Path, *, force: bool = False, data: Dataset | None = None, quiet: bool = False
+) -> Reproduction:
+    """Train again by a run's recipe and say whether it came out the same; see `yisheng.verbs.reproduce`."""
+    from yisheng.verbs.reproduce import reproduce as live
+
+    return live(_path(path, "path"), force=force, data=data, stream=io.StringIO() if quiet else sys.stderr)
 
 
 def config(*, config: str | Path | None = None, **settings: Any) -> dict[str, Any]:
@@ -163,7 +187,7 @@ def config(*, config: str | Path | None = None, **settings: Any) -> dict[str, An
     >>> config(model="mlp", lr=0.1)["optimizer"]
     {'name': 'auto', 'lr': 0.1}
     """
-    settings_of_file = recipes.read(Path(config)) if config is not None else []
+    settings_of_file = recipes.read(_path(config, "config")) if config is not None else []
     return recipes.resolve([*settings_of_file, *_given(settings)]).recipe.to_dict()
 
 

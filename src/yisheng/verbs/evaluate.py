@@ -13,6 +13,7 @@ from yisheng.core import files, machine
 from yisheng.core.errors import DataError
 from yisheng.core.types import Dataset, Part, Score, Split
 from yisheng.data.batches import Batches, batches
+from yisheng.data.fingerprint import fingerprint
 from yisheng.deploy import saved
 from yisheng.evaluate.baseline import baseline
 from yisheng.evaluate.details import details
@@ -32,21 +33,29 @@ def finish(folder: Path, assembly: Assembly, data: Dataset, split: Split) -> Non
     _write(folder, assembly.state.model, parts, assembly.spec, target, data, split)
 
 
-def evaluate(folder: Path, data: Dataset | None = None) -> Mapping[str, Mapping[str, Score]]:
+def evaluate(folder: Path, data: Dataset | None = None, *, force: bool = False) -> Mapping[str, Mapping[str, Score]]:
     """Score a run's best weights again on its own data and parts; rewrites the scores and the report.
 
     Args:
         folder: the run folder.
         data: the data set, where the recipe cannot name it.
+        force: score although the data is not what it was in training; its parts may then be others.
 
     Raises:
         DataError: the run or its data cannot be read, or the data is another than in training.
+        UsageError: another process is training in the folder.
     """
     recipe = folders.recipe(folder)
     model = saved.load(folder)
     data = load.dataset(recipe) if data is None else data
     if data.spec.shape != model.spec.shape or data.spec.classes != model.spec.classes:
         raise DataError(f"{data.name} does not fit the run: shape or classes differ", "give the data of the training")
+    about = folders.environment(folder).get("data")
+    if not force and (about.get("sha256") if isinstance(about, dict) else None) != fingerprint(data):
+        raise DataError(
+            "the data is not what it was in training (SHA-256 differs): rows of training might be scored as test rows",
+            "bring it back, or say force=true to score it all the same",
+        )
     split = load.split(recipe, data)
     device = machine.device(recipe.device)
     assert isinstance(recipe.batch, int)  # settled
@@ -63,8 +72,9 @@ def evaluate(folder: Path, data: Dataset | None = None) -> Mapping[str, Mapping[
         )
 
     parts = {"test": part(split.test), "validation": part(split.validation)}
-    found = _write(folder, model.model.to(device), parts, model.spec, model.target_scale, data, split)
-    report(folder)
+    with folders.locked(folder):
+        found = _write(folder, model.model.to(device), parts, model.spec, model.target_scale, data, split)
+        report(folder)
     return found
 
 

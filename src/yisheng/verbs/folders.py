@@ -124,6 +124,25 @@ def require_same(environment: Mapping[str, Any], data: str) -> None:
                 f"the run began with {name} {environment.get(name)}, this is {now[name]}: not exactly the same run",
                 f"install that version, or {anyway}",
             )
+    if environment.get("code") != machine.code():
+        raise UsageError(
+            "the sources of yisheng or of a plugin are not those that the run began with: not exactly the same run",
+            f"bring them back, or {anyway}",
+        )
+
+
+def environment(folder: Path) -> dict[str, Any]:
+    """What a run depends on, and whether it is finished.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    found = files.read_json(folder / ENVIRONMENT)
+    if not isinstance(found, dict):
+        raise DataError(
+            f"{folder / ENVIRONMENT} is damaged: it is no object", "take the folder from where it was whole"
+        )
+    return found
 
 
 def recipe(folder: Path) -> Recipe:

@@ -33,10 +33,8 @@ def split(recipe: Recipe, data: Dataset) -> Split:
     found = _split(recipe, data)
     columns = [column.name for column in data.spec.columns]
     for part, rows in (("validation", found.validation), ("test", found.test)):
-        try:
-            require_finite(Gather(data.x, rows), columns)
-        except DataError as error:
-            raise DataError(error.problem.replace("training part", f"{part} part"), error.remedy) from None
+        if len(rows):
+            require_finite(Gather(data.x, rows), columns, part)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from yisheng.core import files
-from yisheng.core.errors import DataError
+from yisheng.core.errors import DataError, StoppedError
 from yisheng.core.types import Dataset
 from yisheng.data.fingerprint import fingerprint
 from yisheng.deploy import saved
@@ -69,7 +70,11 @@ def reproduce(
             "bring it back, or say force=true to train on it all the same",
         )
     with tempfile.TemporaryDirectory(prefix="yisheng-") as scratch:
-        again = train(recipe, data=data, out=Path(scratch), stream=stream)
+        try:
+            again = train(recipe, data=data, out=Path(scratch), stream=stream)
+        except StoppedError as error:
+            problem = f"stopped by {signal.Signals(error.code - 128).name}; the run itself was only read"
+            raise StoppedError(error.code - 128, problem, "reproduce it again when there is time") from None
         after, now = _results(again), files.read_json(again / folders.ENVIRONMENT)
     passing = ("started", "seconds")
     changed = {

@@ -8,10 +8,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from yisheng.core import files, machine, registry
 from yisheng.core.errors import NonFiniteError, StoppedError, UsageError
@@ -47,7 +47,7 @@ def train(recipe: Recipe, *, data: Dataset | None = None, out: Path, stream: Tex
     assembly = assemble(recipe, data, split, device)
     folders.require_space(out, sum(value.nbytes for value in assembly.state.model.state_dict().values()))
     folder = folders.create(out, data.name, assembly.recipe.model.name)
-    with folders.locked(folder), machine.threads_for(_values(assembly)):
+    with folders.locked(folder), machine.threads(machine.threads_worth(_values(assembly))):
         files.write(folder / folders.RECIPE, assembly.recipe.to_toml())
         files.write_json(
             folder / folders.ENVIRONMENT,
@@ -56,6 +56,7 @@ def train(recipe: Recipe, *, data: Dataset | None = None, out: Path, stream: Tex
                 "device": str(device),
                 "data": {"name": data.name, "rows": len(data), "sha256": fingerprint(data)},
                 "started": datetime.now(UTC).isoformat(timespec="seconds"),
+                "finished": False,
             },
         )
         parameters = sum(p.numel() for p in assembly.state.model.parameters())
@@ -89,39 +90,53 @@ def resume(
 
     Raises:
         DataError: this is no run folder, or the data changed.
-        UsageError: the code changed, ``epochs`` is smaller than before, or the run is being trained already.
+        UsageError: the code changed, ``epochs`` is smaller than before, the run stopped early, or another
+            process is training in it.
     """
-    recipe = folders.recipe(folder)
-    assert isinstance(recipe.epochs, int)  # a run folder's recipe is settled
-    if epochs is not None and epochs < recipe.epochs:
-        raise UsageError(
-            f"epochs must be {recipe.epochs} or more, got {epochs}", "a run can be made longer, not shorter"
-        )
-    longer = epochs is not None and epochs > recipe.epochs
-    if (folder / folders.SCORES).is_file() and not longer:
-        print(f"the run is finished: {recipe.epochs} epochs were asked for; nothing to do", file=stream)
-        return folder
-    data = load.dataset(recipe) if data is None else data
-    environment = files.read_json(folder / folders.ENVIRONMENT)
-    if not force:
-        folders.require_same(environment, fingerprint(data))
-    split = load.split(recipe, data)
+    folders.recipe(folder)  # is it a run folder at all?
     with folders.locked(folder):
+        recipe = folders.recipe(folder)
         before = recipe
+        assert isinstance(before.epochs, int)  # a run folder's recipe is settled
+        if epochs is not None and epochs < before.epochs:
+            raise UsageError(
+                f"epochs must be {before.epochs} or more, got {epochs}", "a run can be made longer, not shorter"
+            )
+        longer = epochs is not None and epochs > before.epochs
+        environment = folders.environment(folder)
+        if environment.get("finished") and not longer:
+            print(f"the run is finished: {before.epochs} epochs were asked for; nothing to do", file=stream)
+            return folder
+        data = load.dataset(recipe) if data is None else data
+        if not force:
+            folders.require_same(environment, fingerprint(data))
+        split = load.split(recipe, data)
         if longer:
             recipe = recipe.model_copy(update={"epochs": epochs})
         assembly = assemble(recipe, data, split, machine.device(recipe.device))
         found = checkpoint.load(folder / folders.CHECKPOINT, assembly.state)
         if longer:
-            (folder / folders.SCORES).unlink(missing_ok=True)  # first: a run with scores counts as finished
+            _require_patience(assembly)
+            files.write_json(folder / folders.ENVIRONMENT, {**environment, "finished": False})
             files.write(folder / folders.RECIPE, assembly.recipe.to_toml())
             print(_schedule_remark(before, assembly), file=stream)
         where = f"from step {assembly.state.step} (epoch {assembly.state.epoch + 1})" if found else "from the beginning"
         note = "" if found else ": there is no whole checkpoint"
         print(f"continuing {folder} {where}{note}", file=stream, flush=True)
-        with machine.threads_for(_values(assembly)):
+        threads = environment.get("threads")  # another number would round differently
+        with machine.threads(threads if isinstance(threads, int) else machine.threads_worth(_values(assembly))):
             _finish(folder, assembly, data, split, stream)
     return folder
+
+
+def _require_patience(assembly: Assembly) -> None:
+    """More epochs are no use to a run that stopped early."""
+    state, patience = assembly.state, assembly.recipe.patience
+    if patience and state.position == 0 and state.epoch - state.best.epoch >= patience:
+        raise UsageError(
+            f"the run stopped early: no better score in the {patience} epochs after epoch {state.best.epoch}",
+            "train anew with a larger patience=, or with patience=0",
+        )
 
 
 def _schedule_remark(before: Recipe, assembly: Assembly) -> str:
@@ -147,21 +162,27 @@ def _values(assembly: Assembly) -> int:
 
 def _finish(folder: Path, assembly: Assembly, data: Dataset, split: Split, stream: TextIO) -> None:
     """Train to the end, evaluate, report. A run that breaks off gets a report of how far it came."""
-    try:
-        seconds = _live(folder, assembly, stream)
-    except (NonFiniteError, StoppedError):
+    with _signals() as caught:
+        try:
+            seconds = _live(folder, assembly, stream, caught)
+        except (NonFiniteError, StoppedError):
+            evaluate.report(folder)
+            raise
+        began = time.perf_counter()
+        evaluate.finish(folder, assembly, data, split)
         evaluate.report(folder)
-        raise
-    began = time.perf_counter()
-    evaluate.finish(folder, assembly, data, split)
-    environment = files.read_json(folder / folders.ENVIRONMENT)
-    environment["seconds"] = {"training": round(seconds, 2), "evaluation": round(time.perf_counter() - began, 2)}
-    files.write_json(folder / folders.ENVIRONMENT, environment)
-    evaluate.report(folder)
+        spent = {"training": round(seconds, 2), "evaluation": round(time.perf_counter() - began, 2)}
+        environment = {**folders.environment(folder), "seconds": spent, "finished": True}
+        files.write_json(folder / folders.ENVIRONMENT, environment)
+    if caught:
+        name = signal.Signals(caught[0]).name
+        raise StoppedError(
+            caught[0], f"{name} came when training was over; the run is finished", f"it lies in {folder}"
+        )
 
 
-def _live(folder: Path, assembly: Assembly, stream: TextIO) -> float:
-    """Run the loop with all that listens to it; gives the seconds of training."""
+def _live(folder: Path, assembly: Assembly, stream: TextIO, caught: list[int]) -> float:
+    """Run the loop with all that listens to it, up to its end or a signal; gives the seconds of training."""
     recipe, state = assembly.recipe, assembly.state
     assert isinstance(recipe.epochs, int)  # settled
     entry = None if recipe.score == "loss" else registry.find("metrics", recipe.score)
@@ -177,10 +198,10 @@ def _live(folder: Path, assembly: Assembly, stream: TextIO) -> float:
         return time.perf_counter() - began
 
     def save() -> None:
-        state.log_bytes, state.seconds = log.flush(), clock()
+        state.log_bytes, state.seconds = log.flush(sync=True), clock()  # the log first: the checkpoint counts on it
         checkpoint.save(folder / folders.CHECKPOINT, state)
 
-    with contextlib.closing(log), _signals() as caught:
+    with contextlib.closing(log):
         events = fit(
             state,
             assembly.train,
@@ -205,8 +226,10 @@ def _live(folder: Path, assembly: Assembly, stream: TextIO) -> float:
             stream=stream,
             where=place(stream),
         )
-        for _ in _until(events, caught):
-            pass
+        with contextlib.closing(cast("Generator[Event]", events)):  # the bar is gone before anything else is said
+            for _ in events:
+                if caught:  # the state is between two updates
+                    break
         if caught:
             save()
             raise StoppedError(
@@ -226,14 +249,6 @@ def _live(folder: Path, assembly: Assembly, stream: TextIO) -> float:
     )
     state.model.load_state_dict(state.best.weights)
     return clock()
-
-
-def _until(events: Iterator[Event], caught: list[int]) -> Iterator[Event]:
-    """The events up to the first after a signal; the state is then between two updates."""
-    for event in events:
-        yield event
-        if caught:
-            return
 
 
 @contextlib.contextmanager
