@@ -68,7 +68,7 @@ WORDS = [
     ("train data=iris loss=mse", 2, "loss=mse needs"),
     ("train data=diabetes loss=cross-entropy", 2, "loss=cross-entropy needs"),
     ("train data=iris score=rmse", 2, "score=rmse does not fit"),
-    ("train data=iris score=confusion-matrix", 2, "does not fit"),
+    ("train data=iris score=confusion-matrix", 2, "is a table"),
     ("train data=iris score=acuracy", 2, "did you mean accuracy"),
     ("train data=iris validation=1000", 2, "validation"),
     ("train data=iris validation=1.5", 2, "validation must be"),

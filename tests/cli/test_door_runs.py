@@ -314,5 +314,6 @@ UNFINISHED = {
 def test_a_run_that_cannot_be_taken_up(what, refused, run):
     for name in ("scores.json", "model.json", "model.safetensors"):
         (run / name).unlink()
+    change(run / "environment.json", "finished", to=False)
     UNFINISHED[what](run)
     refused(["resume", run], 1 if what == "no checkpoint folder" else 3, "environment|data|checkpoint")

@@ -19,6 +19,8 @@ def read(tmp_path, content):
 def test_columns_are_matched_by_name_or_taken_in_order(tmp_path):
     wanted = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
     assert np.array_equal(read(tmp_path, "1,2,3\n4,5,6\n"), wanted)
+    (tmp_path / "rows.tsv").write_text("1\t2\t3\n4\t5\t6\n")
+    assert np.array_equal(rows.read(tmp_path / "rows.tsv", SPEC), wanted)
     assert np.array_equal(read(tmp_path, "c,extra,a,b b\n3,x,1,2\n6,,4,5\n"), wanted)
     assert np.array_equal(read(tmp_path, "\ufeffa,b b,c\r\n1,2,3\r\n4,5,6\r\n"), wanted)
 
@@ -31,7 +33,9 @@ def test_columns_are_matched_by_name_or_taken_in_order(tmp_path):
         ("a,c\n1,2\n", "lacks the column b b"),
         ("1,2\n", "has 2 values, the model wants 3"),
         ("1,2,3\n4,x,6\n", "row 2, b b: 'x' is not a number"),
-        ("1,2,nan\n", "lacks the columns a, b b, c"),
+        ("1,2,nan\n", "row 1, c: 'nan' is not a number"),
+        ("x,y,z\n1,2,3\n", "lacks the columns a, b b, c"),
+        ("5_1,2,3\n", "row 1, a: '5_1' is not a number"),
         ("1,2,3\n1,,3\n", "is not a number"),
         ("1,2,3\n1,2,1e99\n", "is not a number"),
         ("1,2,3\n1,2,3,4\n", "cannot be read as CSV"),

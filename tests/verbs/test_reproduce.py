@@ -110,6 +110,8 @@ def test_another_recipe_comes_out_different(run):
 def test_a_run_that_was_stopped_and_continued_is_the_same(run):
     for name in ("scores.json", "model.json", "model.safetensors"):
         (run / name).unlink()
+    environment = json.loads((run / "environment.json").read_text())
+    (run / "environment.json").write_text(json.dumps({**environment, "finished": False}))
     with pytest.raises(DataError, match="not a finished run"):
         recall(run)
     assert main(["resume", str(run), "--quiet"]) == 0

@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
 
     for name in ("stdout", "stderr"):  # a closed stream is None; what would go there goes nowhere
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115  # for all the process
+            setattr(sys, name, io.StringIO())
     try:
         _print_any_name()
         code = _run(list(sys.argv[1:] if argv is None else argv))

@@ -84,6 +84,8 @@ def _content(path: Path) -> io.BytesIO:
     content = io.BytesIO()
     with path.open("rb") as file:
         while piece := file.read(1 << 20):
+            if b"\0" in piece:
+                raise DataError(f"{path} cannot be read as CSV: it holds zero bytes", "give a text file in UTF-8")
             content.write(piece)
             if content.tell() > LIMIT:
                 raise DataError(f"{path} is larger than {LIMIT >> 20} MiB", "split it")

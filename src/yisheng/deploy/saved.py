@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +90,7 @@ def load(folder: Path) -> Saved:
     Raises:
         DataError: a file is missing, damaged, of another version, or the two do not belong together.
     """
-    if not (folder / DESCRIPTION).exists() and (folder / "recipe.toml").is_file():
+    if not os.path.lexists(folder / DESCRIPTION) and os.path.isfile(folder / "recipe.toml"):  # noqa: PTH113  # never raises
         raise DataError(f"the run in {folder} is not finished: it has no model yet", f"say yisheng resume {folder}")
     description = files.read_json(folder / DESCRIPTION)
     whole = "train again, or take the folder from where it was whole"
