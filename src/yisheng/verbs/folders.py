@@ -17,8 +17,9 @@ from yisheng.core.types import Run, Score, Spec
 RECIPE, ENVIRONMENT, EVENTS = "recipe.toml", "environment.json", "events.jsonl"
 SCORES, EVALUATION, CHECKPOINT = "scores.json", "evaluation.json", "checkpoint"
 
-COPIES, SPARE = 6, 16 << 20
-"""Free space to begin with: so many times the weights for the checkpoints, and bytes for all else."""
+COPIES, SPARE = 14, 16 << 20
+"""Free space to begin with: three checkpoints (two kept, one being written) of weights, best weights and Adam's two
+moments come to 12 times the weights, the model itself to one; and bytes for all else."""
 
 
 def create(out: Path, data: str, model: str) -> Path:
