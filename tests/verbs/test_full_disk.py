@@ -191,6 +191,6 @@ def test_too_little_space_is_seen_before_training(disk, capsys, monkeypatch):
 def test_the_space_that_is_asked_for_grows_with_the_model(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=100 << 20))
-    folders.require_space(tmp_path, 14 << 20)
-    with pytest.raises(StorageError, match="has 100.0 MiB of free space, this run needs about 106.0 MiB"):
-        folders.require_space(tmp_path / "not" / "yet", 15 << 20)
+    folders.require_space(tmp_path, 6 << 20)
+    with pytest.raises(StorageError, match="has 100.0 MiB of free space, this run needs about 114.0 MiB"):
+        folders.require_space(tmp_path / "not" / "yet", 7 << 20)
