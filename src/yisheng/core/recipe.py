@@ -223,10 +223,7 @@ def resolve(settings: Iterable[Setting]) -> Resolved:
             owner, name = _owner(key, chosen)
             choice = chosen[owner]
             assert choice is not None
-            entry = _candidates(owner, choice)[0] if choice.name == AUTO else registry.find(ROOMS[owner], choice.name)
-            for candidate in _candidates(owner, choice):
-                if name in candidate.options:
-                    entry = candidate
+            entry = [e for e in _candidates(owner, choice) if name in e.options][-1]
             chosen[owner] = Choice(
                 name=choice.name, options={**choice.options, name: _checked(entry, owner, name, value)}
             )

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from yisheng.core import files, machine
 from yisheng.core.errors import DataError
-from yisheng.core.types import Dataset, Part, Score, Split
+from yisheng.core.types import Dataset, Part, Score, Spec, Split
 from yisheng.data.batches import Batches, batches
 from yisheng.data.fingerprint import fingerprint
 from yisheng.deploy import saved
@@ -50,8 +51,7 @@ def evaluate(folder: Path, data: Dataset | None = None, *, force: bool = False) 
     data = load.dataset(recipe) if data is None else data
     if data.spec.shape != model.spec.shape or data.spec.classes != model.spec.classes:
         raise DataError(f"{data.name} does not fit the run: shape or classes differ", "give the data of the training")
-    about = folders.environment(folder).get("data")
-    if not force and (about.get("sha256") if isinstance(about, dict) else None) != fingerprint(data):
+    if not force and folders.data_hash(folders.environment(folder)) != fingerprint(data):
         raise DataError(
             "the data is not what it was in training (SHA-256 differs): rows of training might be scored as test rows",
             "bring it back, or say force=true to score it all the same",
@@ -79,7 +79,13 @@ def evaluate(folder: Path, data: Dataset | None = None, *, force: bool = False) 
 
 
 def _write(
-    folder: Path, model: Any, parts: Mapping[str, Batches], spec: Any, target: Any, data: Dataset, split: Split
+    folder: Path,
+    model: nn.Module,
+    parts: Mapping[str, Batches],
+    spec: Spec,
+    target: Any,
+    data: Dataset,
+    split: Split,
 ) -> Mapping[str, Mapping[str, Score]]:
     invert = None if target is None else target.invert
     predicted: dict[str, Predictions] = {

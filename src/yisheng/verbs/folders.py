@@ -97,6 +97,12 @@ def locked(folder: Path) -> Iterator[None]:
         raise UsageError(f"another process is training in {folder}", "wait for it, or stop it") from None
 
 
+def data_hash(environment: Mapping[str, Any]) -> str | None:
+    """The recorded fingerprint of the data that a run was trained on; None where it is damaged."""
+    about = environment.get("data")
+    return about.get("sha256") if isinstance(about, Mapping) else None
+
+
 def require_same(environment: Mapping[str, Any], data: str) -> None:
     """Refuse to continue a run on other data or with other code than it began with.
 

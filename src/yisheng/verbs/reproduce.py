@@ -58,13 +58,9 @@ def reproduce(
     """
     recipe = folders.recipe(folder)
     before = _results(folder)
-    then = files.read_json(folder / folders.ENVIRONMENT)
-    if not isinstance(then, dict):
-        raise DataError(f"{folder / folders.ENVIRONMENT} is damaged: it is no object", "take it from the whole run")
+    then = folders.environment(folder)
     data = load.dataset(recipe) if data is None else data
-    about = then.get("data")
-    known = about.get("sha256") if isinstance(about, dict) else None
-    if known != fingerprint(data) and not force:
+    if folders.data_hash(then) != fingerprint(data) and not force:
         raise DataError(
             "the data is not what it was when the run was trained (SHA-256 differs): it cannot come out the same",
             "bring it back, or say force=true to train on it all the same",
