@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yisheng.core.errors import UsageError
-from yisheng.core.recipe import Recipe, read, resolve
+from yisheng.core.errors import DataError, UsageError
+from yisheng.core.recipe import Choice, Recipe, read, resolve
 from yisheng.core.types import Spec
 
 PICTURES = Spec("classification", (1, 8, 8), classes=tuple("0123456789"))
@@ -74,7 +74,7 @@ def test_another_choice_drops_the_options_of_the_one_before(tmp_path):
         ("fold=0/5", "fold must be"),
         ("fold=2", "fold must be"),
         ("clip_norm=0", "clip_norm must be"),
-        ("alpha=0.9", "alpha is not an option of optimizer=auto"),
+        ("alpha=0.9", "alpha is not an option of augment=none, optimizer=auto"),
         ("model.depth=3", "no option 'depth'"),
         ("modle.hidden=3", "did you mean model"),
         ("batch=abc", "batch must be"),
@@ -111,13 +111,14 @@ def test_a_missing_file_is_told(tmp_path):
 
 @pytest.mark.parametrize("spec", [PICTURES, ROWS])
 def test_a_settled_recipe_survives_toml(tmp_path, spec):
-    recipe = shell("patience=3", "clip_norm=1", "init=normal", "fold=2/5").recipe.settle(spec, 1000)
+    recipe = shell("clip_norm=1", "init=normal", "fold=2/5").recipe.settle(spec, 1000)
     file = tmp_path / "r.toml"
     file.write_text(recipe.to_toml())
     again = resolve(read(file)).recipe
     assert again.to_dict() == recipe.to_dict()
     assert again.settle(spec, 1000).to_dict() == recipe.to_dict()
-    assert "auto" not in {str(v) for k, v in recipe.to_dict().items() if k not in ("device", "validation", "test")}
+    open_choices = ("device", "validation", "test", "split")
+    assert "auto" not in {str(v) for k, v in recipe.to_dict().items() if k not in open_choices}
 
 
 def test_choices_that_do_not_fit_the_data_are_refused():
@@ -151,5 +152,67 @@ def test_any_words_give_a_recipe_or_a_usage_error(words):
 def test_any_value_gives_a_recipe_or_a_usage_error(key, value):
     try:
         resolve([(key, value, "command line")])
-    except UsageError as error:
+    except (UsageError, DataError) as error:
         assert error.remedy  # noqa: PT017
+
+
+def test_augmentations_come_in_their_order_with_their_options(tmp_path):
+    recipe = shell("augment=crop,flip", "pad=2", "augment.flip.p=0.25").recipe
+    assert [(c.name, dict(c.options)) for c in recipe.augment] == [("crop", {"pad": 2}), ("flip", {"p": 0.25})]
+    file = tmp_path / "r.toml"
+    file.write_text(recipe.to_toml())
+    assert resolve(read(file)).recipe.augment == recipe.augment
+    assert resolve([*read(file), ("augment", "none", "command line")]).recipe.augment == ()
+    assert resolve([*read(file), ("pad", "3", "command line")]).recipe.augment[0].options == {"pad": 3}
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["augment=flop"], "did you mean flip"),
+        (["augment=flip,flip"], "twice"),
+        (["augment=flip", "augment.crop.pad=3"], "say augment=crop"),
+        (["pad=3"], "it belongs to augment=crop"),
+        (["augment=flip", "augment.flip.q=3"], "no option 'q'"),
+        (["augment=flip", "augment.flip.p=3"], "p must be"),
+        (["finetune=head"], "needs weights"),
+        (["head_lr=3"], "needs weights"),
+        (["weights=x.pth", "finetune=tail"], "finetune must be"),
+        (["precision=fp8"], "precision must be"),
+        (["repeats=3"], "needs folds"),
+        (["repeat=3"], "needs fold"),
+        (["folds=5", "patience=2"], "very rows"),
+        (["folds=1"], "folds must be"),
+    ],
+)
+def test_bad_augmentations_and_fine_tunings_are_refused(words, wanted):
+    with pytest.raises(UsageError, match=re.escape(wanted)):
+        shell(*words)
+
+
+def test_test_is_a_size_or_a_file_where_the_data_takes_one(tmp_path):
+    for name in ("train.csv", "test.csv"):
+        (tmp_path / name).write_text("a,b\n1,2\n")
+    table = f"data={tmp_path / 'train.csv'}"
+    assert shell(table, f"test={tmp_path / 'test.csv'}").recipe.data.options["test"] == str(tmp_path / "test.csv")
+    assert shell(table, "test=0.3").recipe.test == 0.3
+    assert "test" not in shell(table, "test=auto").recipe.data.options
+    with pytest.raises(UsageError, match="test must be"):
+        shell("data=digits", "test=rows.csv")
+
+
+def test_settling_writes_out_augmentations_and_what_weights_bring():
+    spec = Spec("classification", (1, 8, 8), classes=("a", "b"))
+    settled = shell("augment=crop", "weights=x.pth").recipe.settle(spec, 100)
+    assert settled.augment[0].options["pad"] == 4
+    assert (settled.finetune, settled.head_lr) == ("all", 10.0)
+    with pytest.raises(UsageError, match="augment=flip needs"):
+        shell("augment=flip").recipe.settle(Spec("regression", (3,)), 100)
+
+
+def test_what_auto_means_can_be_told_by_who_knows_the_data():
+    spec = Spec("classification", (3, 8, 8), classes=("a", "b"))
+    told = {"scale": Choice(name="imagenet", options={"mean": (0.5, 0.5, 0.5)})}
+    assert shell().recipe.settle(spec, 100, auto=told).scale.options["mean"] == (0.5, 0.5, 0.5)
+    assert shell("scale=unit").recipe.settle(spec, 100, auto=told).scale.name == "unit"
+    assert shell().recipe.settle(spec, 100).scale.name == "standard"

@@ -10,21 +10,24 @@ from __future__ import annotations
 
 import math
 import tomllib
-import types
-import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from yisheng.core import registry
 from yisheng.core.errors import UsageError, closest
 from yisheng.core.files import read_bytes
+from yisheng.core.opening import is_path, opening
 from yisheng.core.types import Spec
+from yisheng.core.values import validated
 
 AUTO: Final = "auto"
+SCALES = ("standard", "columns")
+"""What ``scale=auto`` may come to, where no weights decide."""
 IN_MEMORY = "in-memory"
 ALIASES = {
     "learning_rate": "lr",
@@ -57,8 +60,19 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    data: Choice = Field(Choice(name="digits"), description="data set (see `yisheng data list`)")
+    data: Choice = Field(
+        Choice(name="digits"), description="data set (see `yisheng data list`), or the path of a folder, zip or table"
+    )
     model: Choice = Field(Choice(name=AUTO), description="network (see `yisheng models`)")
+    weights: str | None = Field(
+        None, description="trained weights to begin with: a .pth or .safetensors file, a name in the hub, a run folder"
+    )
+    finetune: Literal["all", "head", "gradual"] | None = Field(
+        None, description="what trains after weights=: all (default), the head, or gradually more from it on"
+    )
+    head_lr: Positive | None = Field(
+        None, description="with weights=: the head's learning rate, in multiples of lr (default 10)"
+    )
     init: Choice = Field(Choice(name="default"), description="initial weights of all linear and convolution layers")
     init_linear: Choice | None = Field(
         None, description="initial weights of linear layers, where they differ from init"
@@ -67,23 +81,40 @@ class Recipe(BaseModel):
     loss: Choice = Field(Choice(name=AUTO), description="loss function")
     optimizer: Choice = Field(Choice(name=AUTO), description="optimiser, with lr and wd (weight decay)")
     schedule: Choice = Field(Choice(name="one-cycle"), description="learning rate over the run")
-    scale: Choice = Field(Choice(name="standard"), description="scaling of the inputs, fitted on the training part")
+    scale: Choice = Field(Choice(name=AUTO), description="scaling of the inputs, fitted on the training part")
     target_scale: Choice = Field(Choice(name=AUTO), description="scaling of a regression target, undone in prediction")
+    augment: tuple[Choice, ...] = Field(
+        (), description="random changes of the training inputs, in this order (augment=flip,crop)"
+    )
     epochs: Count | Auto = Field(AUTO, description="passes over the training part")
     batch: Count | Auto = Field(AUTO, description="samples per forward pass")
     accumulate: Count = Field(1, description="forward passes per update: one update sees batch x accumulate samples")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="of every random generator")
     validation: Size | Auto = Field(AUTO, description="validation part: a fraction below 1, or a number of rows")
     test: Size | Auto = Field(AUTO, description="test part, where the data has no official one")
+    split: Literal["auto", "random", "contiguous", "time"] = Field(
+        AUTO, description="how parts are drawn: by chance, in the order of the rows, or in time (auto: time if known)"
+    )
+    folds: Annotated[int, Field(ge=2, le=1000)] | None = Field(
+        None, description="train k models, each validated on another fold; scores with spread, predictions averaged"
+    )
+    repeats: Annotated[int, Field(ge=1, le=1000)] = Field(1, description="with folds=: draw the folds so many times")
     fold: Annotated[str, Field(pattern=r"^[1-9]\d*/[1-9]\d*$")] | None = Field(
         None, description="train on one of k folds, as 2/5: its part is the validation part"
     )
+    repeat: Count = Field(1, description="which draw of the folds fold= is of")
     score: str = Field(AUTO, description="validation score that chooses the best epoch: a metric's name, or loss")
+    boosting: bool | Auto = Field(
+        AUTO, description="score boosted trees on the same rows beside the network (auto: for tables from files)"
+    )
     patience: Annotated[int, Field(ge=0)] = Field(
-        0, description="stop after so many epochs without a better score; 0: never"
+        0, description="stop after so many epochs without a better score; 0: never (not with folds)"
     )
     clip_norm: Positive | None = Field(None, description="largest norm of all gradients together")
     clip_value: Positive | None = Field(None, description="largest absolute value of any gradient")
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="of the layers in training; bf16 is faster on hardware that has it, weights stay fp32"
+    )
     decay_bias: bool = Field(False, description="weight decay on biases and norm layers too")
     device: str = Field(AUTO, description="auto, cpu, cuda, cuda:1, mps")
     log_every: Count = Field(10, description="write every n-th step to events.jsonl")
@@ -91,35 +122,34 @@ class Recipe(BaseModel):
         10.0, description="seconds between checkpoints; 0: after every step"
     )
 
-    def settle(self, spec: Spec, n: int) -> Recipe:
+    def settle(self, spec: Spec, n: int, *, auto: Mapping[str, Choice] = MappingProxyType({})) -> Recipe:
         """The recipe with every ``auto`` decided for this data, and every option written out.
 
         Args:
             spec: the contract of the data set.
             n: rows of the training part.
+            auto: what ``auto`` means for a choice, where the contract alone cannot tell.
 
         Raises:
             UsageError: a choice does not fit the data.
         """
         changes: dict[str, Any] = {}
-        for key, room in ROOMS.items():
+        for key in ROOMS:
             choice: Choice | None = getattr(self, key)
             if choice is None or choice.name == IN_MEMORY:
                 continue
-            entry = registry.default(room, spec) if choice.name == AUTO else registry.find(room, choice.name)
-            if "fits" in entry.meta and not entry.meta["fits"](spec):
-                got = f"{spec.task} on inputs of shape {spec.shape}"
-                raise UsageError(
-                    f"{key}={entry.name} needs {entry.meta['wants']}; this is {got}",
-                    f"leave {key} out to have it chosen, or name another",
-                )
-            given = {name: _checked(entry, key, name, value) for name, value in choice.options.items()}
-            filled = {o.name: o.default for o in entry.options.values() if o.default is not registry.REQUIRED}
-            changes[key] = Choice(name=entry.name, options={**filled, **given})
+            if choice.name == AUTO:
+                chosen = auto.get(key) or Choice(name=_default(key, spec))
+                choice = Choice(name=chosen.name, options={**chosen.options, **choice.options})
+            changes[key] = _settled(key, choice, spec)
+        changes["augment"] = tuple(_settled(f"{AUGMENT}.{choice.name}", choice, spec) for choice in self.augment)
+        if self.weights is not None:
+            changes |= {"finetune": self.finetune or "all", "head_lr": self.head_lr or 10.0}
         batch = self.batch if isinstance(self.batch, int) else min(128, max(16, 2 ** round(math.log2(max(n, 1) / 32))))
         steps = max(1, math.ceil(n / (batch * self.accumulate)))
         changes["batch"] = batch
-        changes["epochs"] = self.epochs if isinstance(self.epochs, int) else min(100, max(10, math.ceil(2000 / steps)))
+        most = 100 if self.weights is None else 15  # trained weights are near the goal already
+        changes["epochs"] = self.epochs if isinstance(self.epochs, int) else min(most, max(10, math.ceil(2000 / steps)))
         score = registry.default("metrics", spec).name if self.score == AUTO else registry.dashed(self.score)
         if score != "loss":
             entry = registry.find("metrics", score)
@@ -128,6 +158,10 @@ class Recipe(BaseModel):
                 why = f"does not fit {spec.task}" if scalar else "is a table, not a number"
                 raise UsageError(f"score={score} {why}", "name another metric, or score=loss")
         changes["score"] = score
+        if self.boosting == AUTO:
+            changes["boosting"] = not spec.is_picture and any(column.source for column in spec.columns)
+        elif self.boosting and spec.is_picture:
+            raise UsageError("boosting=true needs rows; these are pictures", "leave boosting out")
         return self.model_copy(update=changes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -136,7 +170,10 @@ class Recipe(BaseModel):
         tables: dict[str, Any] = {}
         for key in type(self).model_fields:
             value = getattr(self, key)
-            if isinstance(value, Choice):
+            if key == AUGMENT:
+                if value:
+                    tables[key] = [{"name": c.name, **{k: _plain(v) for k, v in c.options.items()}} for c in value]
+            elif isinstance(value, Choice):
                 options = {k: _plain(v) for k, v in value.options.items() if v is not None}
                 if options:
                     tables[key] = {"name": value.name, **options}
@@ -166,6 +203,17 @@ ROOMS = {
     "target_scale": "transforms",
 }
 """Key of each choice -> the room it chooses from."""
+
+AUGMENT: Final = "augment"
+
+
+def room_of(key: str) -> str:
+    """The room that a key of the recipe chooses from.
+
+    >>> room_of("loss"), room_of("augment.flip")
+    ('losses', 'transforms.augment')
+    """
+    return "transforms.augment" if key.startswith(AUGMENT) else ROOMS[key]
 
 
 @dataclass(frozen=True)
@@ -208,19 +256,24 @@ def resolve(settings: Iterable[Setting]) -> Resolved:
     plain: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
     for origin, group in _by_origin(settings):
-        named = [(key, value) for key, value in group if key in ROOMS]
+        named = [(key, value) for key, value in group if key in ROOMS or key == AUGMENT]
         for key, value in named:
-            chosen[key] = _choose(key, value, chosen[key])
+            if key == AUGMENT:
+                chosen = {k: c for k, c in chosen.items() if not k.startswith(AUGMENT)} | _augmentations(value)
+            else:
+                chosen[key] = _choose(key, value, chosen[key])
             origins = {k: o for k, o in origins.items() if not k.startswith(key + ".")}
             origins[key] = origin
+            if key == AUGMENT:
+                origins |= {f"{k}.{o}": origin for k, c in chosen.items() if k not in ROOMS and c for o in c.options}
         for key, value in group:
-            if key in ROOMS:
+            if key in ROOMS or key == AUGMENT:
                 continue
-            if key in Recipe.model_fields:
+            if key in Recipe.model_fields and not _is_test_file(key, value, chosen["data"]):
                 plain[key] = _field(key, value)
                 origins[key] = origin
                 continue
-            owner, name = _owner(key, chosen)
+            owner, name = _owner("data.test" if key == "test" else key, chosen)
             choice = chosen[owner]
             assert choice is not None
             entry = [e for e in _candidates(owner, choice) if name in e.options][-1]
@@ -228,7 +281,19 @@ def resolve(settings: Iterable[Setting]) -> Resolved:
                 name=choice.name, options={**choice.options, name: _checked(entry, owner, name, value)}
             )
             origins[f"{owner}.{name}"] = origin
-    return Resolved(Recipe.model_validate({**plain, **chosen}), origins)
+    for name in ("finetune", "head_lr"):
+        if plain.get(name) is not None and plain.get("weights") is None:
+            raise UsageError(f"{name}={plain[name]} needs weights to begin with", "say weights=FILE or weights=NAME")
+    for name, of in (("repeats", "folds"), ("repeat", "fold")):
+        if plain.get(name, 1) != 1 and plain.get(of) is None:
+            raise UsageError(f"{name}={plain[name]} needs {of}", f"say {of}={5 if of == 'folds' else '1/5'} too")
+    if plain.get("patience") and (plain.get("folds") or plain.get("fold")):
+        raise UsageError(
+            "patience would choose an epoch by the very rows that a fold is scored on", "leave it out, and name epochs="
+        )
+    rooms = {key: chosen[key] for key in ROOMS}
+    augment = tuple(choice for key, choice in chosen.items() if key not in ROOMS)
+    return Resolved(Recipe.model_validate({**plain, **rooms, AUGMENT: augment}), origins)
 
 
 def build(room: str, name: str, *given: Any, **options: Any) -> Any:
@@ -265,6 +330,8 @@ def _flatten(data: Mapping[str, Any], origin: Origin) -> Iterator[Setting]:
         if not isinstance(value, dict):
             yield key, value, origin
             continue
+        if _canonical(key) == AUGMENT:
+            raise UsageError("[augment] holds one table only", 'write augment = ["flip"], or [[augment]] for each')
         if _canonical(key) not in ROOMS:
             raise UsageError(f"[{key}] is not a part of a recipe", closest(key, ROOMS))
         if "name" in value:
@@ -277,6 +344,10 @@ def _choose(key: str, value: Any, current: Choice | None) -> Choice | None:
         return value
     if not isinstance(value, str):
         raise UsageError(f"{key} must be a name, got {value!r}", closest("", registry.names(ROOMS[key])))
+    if key == "data" and registry.dashed(value) not in registry.names("data.sets") and is_path(value):
+        opened, path = opening(value)
+        kept = current.options if current and current.name == opened else {}
+        return Choice(name=opened, options={**kept, "path": path})
     name = registry.dashed(value)
     optional = Recipe.model_fields[key].default is None
     if name == AUTO and Recipe.model_fields[key].default == Choice(name=AUTO):
@@ -289,92 +360,115 @@ def _choose(key: str, value: Any, current: Choice | None) -> Choice | None:
     return current if current and current.name == entry.name else Choice(name=entry.name)
 
 
+def _is_test_file(key: str, value: Any, data: Choice | None) -> bool:
+    """Whether ``test=`` names a file of test rows, where the data set takes one, rather than a size."""
+    if key != "test" or not isinstance(value, str) or not any("test" in e.options for e in _candidates("data", data)):
+        return False
+    try:
+        float(value)
+    except ValueError:
+        return value.strip().lower() != AUTO
+    return False
+
+
+def _augmentations(value: Any) -> dict[str, Choice | None]:
+    """``augment=`` as choices: ``flip,crop``, a list of names, or a list of tables with ``name`` and options."""
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, list | tuple):
+        raise UsageError(f"augment must be names, got {value!r}", "say augment=flip,crop")
+    found: dict[str, Choice | None] = {}
+    for item in items:
+        if isinstance(item, Choice):
+            item = {"name": item.name, **item.options}
+        given = dict(item) if isinstance(item, Mapping) else {"name": item}
+        name = given.pop("name", None)
+        if not isinstance(name, str):
+            raise UsageError(f"an augmentation must have a name, got {item!r}", "say augment=flip,crop")
+        if registry.dashed(name) in ("none", "") and len(items) == 1:
+            return {}
+        entry = registry.find("transforms.augment", name)
+        key = f"{AUGMENT}.{entry.name}"
+        if key in found:
+            raise UsageError(f"augment names {entry.name} twice", "name each once")
+        found[key] = Choice(name=entry.name, options={o: _checked(entry, key, o, v) for o, v in given.items()})
+    return found
+
+
+def _default(key: str, spec: Spec) -> str:
+    """What ``auto`` means for a contract."""
+    return "standard" if key == "scale" else registry.default(ROOMS[key], spec).name
+
+
+def _settled(key: str, choice: Choice, spec: Spec) -> Choice:
+    """A choice that fits the data, with every option written out."""
+    entry = registry.find(room_of(key), choice.name)
+    if "fits" in entry.meta and not entry.meta["fits"](spec):
+        got = f"{spec.task} on inputs of shape {spec.shape}"
+        if key.startswith(AUGMENT):
+            raise UsageError(f"augment={entry.name} needs {entry.meta['wants']}; this is {got}", "leave it out")
+        raise UsageError(
+            f"{key}={entry.name} needs {entry.meta['wants']}; this is {got}",
+            f"leave {key} out to have it chosen, or name another",
+        )
+    given = {name: _checked(entry, key, name, value) for name, value in choice.options.items()}
+    filled = {o.name: o.default for o in entry.options.values() if o.default is not registry.REQUIRED}
+    return Choice(name=entry.name, options={**filled, **given})
+
+
 def _candidates(key: str, choice: Choice | None) -> list[registry.Entry]:
     if choice is None or choice.name == IN_MEMORY:
         return []
+    if choice.name == AUTO and key == "scale":
+        return [registry.find(ROOMS[key], name) for name in SCALES]
     if choice.name == AUTO:
         return [e for e in registry.entries(ROOMS[key]) if "default_for" in e.meta]
-    return [registry.find(ROOMS[key], choice.name)]
+    return [registry.find(room_of(key), choice.name)]
 
 
 def _owner(key: str, chosen: Mapping[str, Choice | None]) -> tuple[str, str]:
     """The choice that a loose or dotted option belongs to, and the option's name."""
-    head, _, name = key.partition(".")
+    head, _, name = key.rpartition(".") if key.startswith(f"{AUGMENT}.") else key.partition(".")
+    if not head:
+        head, name = name, ""
     if name:
-        if head not in ROOMS:
+        if head not in chosen and head.startswith(AUGMENT):
+            said = head.removeprefix(AUGMENT).strip(".") or name
+            raise UsageError(f"{key}: {said} is not among the augmentations", f"say augment={said}, and what else")
+        if head not in chosen:
             raise UsageError(f"{head!r} in {key} is not a choice of a recipe", closest(head, ROOMS))
         options = {o for e in _candidates(head, chosen[head]) for o in e.options}
         if name not in options:
             what = chosen[head].name if chosen[head] else "none"  # type: ignore[union-attr]  # checked just before
             raise UsageError(f"{head}={what} has no option {name!r}", closest(name, options))
         return head, name
-    owners = [k for k in ROOMS if any(head in e.options for e in _candidates(k, chosen[k]))]
+    owners = [k for k in chosen if any(head in e.options for e in _candidates(k, chosen[k]))]
     if len(owners) == 1:
         return owners[0], head
     if owners:
         ways = " or ".join(f"{owner}.{head}=" for owner in owners)
         raise UsageError(f"{head} is an option of {' and of '.join(owners)}", f"say {ways}")
-    elsewhere = [f"{k}={e.name}" for k in ROOMS for e in registry.entries(ROOMS[k]) if head in e.options]
+    rooms = {**ROOMS, AUGMENT: "transforms.augment"}
+    elsewhere = [f"{k}={e.name}" for k in rooms for e in registry.entries(rooms[k]) if head in e.options]
     if elsewhere:
         now = {k: c.name for k, c in chosen.items() if c}
         keys = sorted({e.split("=")[0] for e in elsewhere})
         ours = ", ".join(f"{k}={now.get(k, 'none')}" for k in keys)
         raise UsageError(f"{head} is not an option of {ours}", f"it belongs to {', '.join(elsewhere)}")
-    known = {*Recipe.model_fields, *(o for k in ROOMS for e in _candidates(k, chosen[k]) for o in e.options)}
+    known = {*Recipe.model_fields, *(o for k in chosen for e in _candidates(k, chosen[k]) for o in e.options)}
     raise UsageError(f"unknown key {head!r}", closest(head, known))
 
 
 def _field(key: str, value: Any) -> Any:
+    if key == "weights" and isinstance(value, str) and "\0" not in value and Path(value).expanduser().exists():
+        value = str(Path(value).expanduser().absolute())  # else it is a name in the hub
     info = Recipe.model_fields[key]
-    return _validated(key, info.rebuild_annotation(), value)
+    return validated(key, info.rebuild_annotation(), value)
 
 
 def _checked(entry: registry.Entry, key: str, name: str, value: Any) -> Any:
     if name not in entry.options:
         raise UsageError(f"{key}={entry.name} has no option {name!r}", closest(name, entry.options))
-    return _validated(name, entry.options[name].type, value)
-
-
-def _validated(key: str, kind: Any, value: Any) -> Any:
-    """``value`` as ``kind``; text from the shell is read as what is wanted (``64,32`` as a list)."""
-    if isinstance(value, bool) and not _allows_bool(kind):
-        raise UsageError(f"{key} must be a number or a word, got {str(value).lower()}", f"give {key} such a value")
-    if isinstance(value, str):
-        if value.strip().lower() in ("none", "null", "") and type(None) in typing.get_args(kind):
-            return None
-        if _is_sequence(kind) and value not in _words(kind):
-            value = [part.strip() for part in value.strip("[]() ").split(",") if part.strip()]
-    try:
-        return TypeAdapter(kind).validate_python(value)
-    except ValidationError as error:
-        if key == "fold":
-            raise UsageError(
-                f"fold must be written like 2/5, got {value!r}", "fold=2/5 is the second of five folds"
-            ) from None
-        reasons = sorted(
-            {e["msg"].removeprefix("Input should be ").removeprefix("Value error, ") for e in error.errors()}
-        )
-        raise UsageError(f"{key} must be {' or '.join(reasons)}; got {value!r}", f"give {key} such a value") from None
-
-
-def _is_sequence(kind: Any) -> bool:
-    origin = typing.get_origin(kind)
-    if origin is Annotated:
-        return _is_sequence(typing.get_args(kind)[0])
-    if origin in (typing.Union, types.UnionType):
-        return any(map(_is_sequence, typing.get_args(kind)))
-    return origin in (tuple, list)
-
-
-def _allows_bool(kind: Any) -> bool:
-    return kind is bool or kind is Any or any(map(_allows_bool, typing.get_args(kind)))
-
-
-def _words(kind: Any) -> set[str]:
-    """The literal words that a type allows."""
-    if typing.get_origin(kind) is Literal:
-        return {word for word in typing.get_args(kind) if isinstance(word, str)}
-    return set().union(*map(_words, typing.get_args(kind)))
+    return validated(name, entry.options[name].type, value)
 
 
 def _plain(value: Any) -> Any:

@@ -44,6 +44,7 @@ PEOPLE_SAY = {
     "optim": "optimizer",
     "optim.schedules": "schedule",
     "transforms": "scaling",
+    "transforms.augment": "augmentation",
 }
 REQUIRED = inspect.Parameter.empty
 F = TypeVar("F", bound=Callable[..., Any])

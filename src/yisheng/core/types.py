@@ -28,11 +28,29 @@ Part = Literal["train", "validation", "test"]
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table: its name, its kind and, for categories, its levels."""
+    """One column of a table: its name, its kind and, for categories, its levels.
+
+    Args:
+        name: of the feature.
+        kind: number, category or yes/no; the other kinds never reach a network.
+        levels: of a category, by number; the words of a yes/no column for 0 and for 1.
+        source: the column of the file that it comes from, as its header names it; empty for values that were never
+            in a file with missing ones: prediction then takes nothing but finite numbers.
+        part: which number of a date it is (``year``, ``weekday``, ...).
+        form: how the file writes its numbers or dates (``.$``, ``%d/%m/%Y``); empty for plain numbers.
+        unknown: further words of this column that mean a missing value.
+        bins: of a scaled number: the edges of bins that hold about as many rows each, ascending.
+    """
 
     name: str
     kind: Kind = "number"
     levels: tuple[str, ...] = ()
+    # How to read a file again; not shown, so that the fingerprint of the data is of the data alone.
+    source: str = field(default="", repr=False)
+    part: str = field(default="", repr=False)
+    form: str = field(default="", repr=False)
+    unknown: tuple[str, ...] = field(default=(), repr=False)
+    bins: tuple[float, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -65,6 +83,7 @@ class Spec:
         outputs: output units O of the model. 0 (default) means one per class or label, and 1 for
             regression; the loss may change it (binary cross-entropy on two classes needs only 1).
         ink: set for drawings (digits, clothes on black); see `Ink`.
+        fit: how a picture of another size comes to ``shape``: the middle cut out, squashed, or padded with black.
 
     Raises:
         DataError: the parts contradict each other.
@@ -81,6 +100,7 @@ class Spec:
     unit: str = ""
     outputs: int = 0
     ink: Ink | None = None
+    fit: Literal["crop", "squash", "pad"] = field(default="crop", repr=False)  # repr is part of fingerprints
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -157,6 +177,9 @@ class Dataset:
             the set has no official parts.
         weight: float32 ``(N,)`` sample weights, or None.
         rows: a name for each row (a file, an id), or None: a row is then named by its number.
+        group: int64 ``(N,)``: rows of the same group stay in the same part and fold; or None.
+        time: float64 ``(N,)``: when each row was; the data is then split in time, never shuffled; or None.
+        findings: what was noticed while reading: files left out, pictures twice, columns not used.
         about: one or two sentences: what it is, where it comes from.
         source: paper, page or address.
         licence: the licence of the data, in a few words.
@@ -169,12 +192,15 @@ class Dataset:
     part: np.ndarray | None = None
     weight: np.ndarray | None = None
     rows: tuple[str, ...] | None = None
+    group: np.ndarray | None = None
+    time: np.ndarray | None = None
+    findings: tuple[Finding, ...] = ()
     about: str = ""
     source: str = ""
     licence: str = ""
 
     def __post_init__(self) -> None:
-        for what in ("x", "y", "part", "weight"):
+        for what in ("x", "y", "part", "weight", "group", "time"):
             values = getattr(self, what)
             if not (hasattr(values, "dtype") and hasattr(values, "shape")) and (values is not None or what in "xy"):
                 raise DataError(
@@ -190,7 +216,14 @@ class Dataset:
                 f"{self.name}: inputs of shape {self.spec.shape} were promised, got {tuple(self.x.shape[1:])}",
                 "check the file, or the spec",
             )
-        for what, values in (("targets", self.y), ("parts", self.part), ("weights", self.weight), ("rows", self.rows)):
+        for what, values in (
+            ("targets", self.y),
+            ("parts", self.part),
+            ("weights", self.weight),
+            ("rows", self.rows),
+            ("groups", self.group),
+            ("times", self.time),
+        ):
             if values is not None and len(values) != n:
                 raise DataError(f"{self.name}: {n} inputs need {n} {what}, got {len(values)}", "check the file")
         if n == 0:
@@ -242,6 +275,8 @@ class Dataset:
             )
         if self.weight is not None and not ((self.weight >= 0) & (self.weight < float("inf"))).all():
             raise DataError(f"{self.name}: sample weights must be 0 or more, and finite", "mend the weights")
+        if self.time is not None and not (abs(self.time) < float("inf")).all():
+            raise DataError(f"{self.name}: the time of every row must be known", "mend or drop the rows without one")
 
     def __len__(self) -> int:
         return len(self.x)
