@@ -88,3 +88,34 @@ def test_weights_and_scaled_targets_travel_with_their_rows():
     for batch in part.epoch(0):
         assert torch.equal(batch.weight, torch.from_numpy(weight)[batch.index])
         np.testing.assert_allclose(standard.invert(batch.y).numpy(), y[batch.index], rtol=1e-5)
+
+
+def shift(x, y, draw):
+    """A change by chance that also moves the targets."""
+    by = torch.randint(1, 1000, (len(x),), generator=draw)
+    return x.float() + by.view(-1, *[1] * (x.ndim - 1)), y + by.view(-1, *[1] * (y.ndim - 1))
+
+
+def test_augmented_batches_can_be_made_again_and_differ_by_epoch():
+    _, part = make()
+    part = dataclasses.replace(part, augment=(shift, shift))
+    whole = [(b.x, b.y) for b in part.epoch(3)]
+    for start in range(len(part)):
+        for (x, y), again in zip(whole[start:], part.epoch(3, start), strict=True):
+            assert torch.equal(x, again.x)
+            assert torch.equal(y, again.y)
+    plain = [b.x for b in dataclasses.replace(part, augment=()).epoch(3)]
+    assert not any(torch.equal(x, other) for (x, _), other in zip(whole, plain, strict=True))
+    by_row = [
+        {int(i): float(y) for b in part.epoch(epoch) for i, y in zip(b.index, b.y.flatten(), strict=True)}
+        for epoch in (3, 4)
+    ]
+    assert by_row[0] != by_row[1]
+
+
+def test_only_shuffled_batches_are_augmented():
+    _, part = make()
+    augmented = dataclasses.replace(part, augment=(shift,))
+    for plain, same in zip(part, augmented, strict=True):
+        assert torch.equal(plain.x, same.x)
+        assert torch.equal(plain.y, same.y)

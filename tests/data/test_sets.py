@@ -234,3 +234,16 @@ def test_real_sets(name):
         assert np.abs(rows - 14).mean() < 0.5  # the centre of mass is in the middle: what Ink says
     else:
         assert np.bincount(data.y).tolist() == [7000] * 10
+
+
+def test_resized_pictures_are_pillows():
+    from PIL import Image
+
+    from yisheng.data.sets._idx_set import resized
+
+    x = np.random.default_rng(0).integers(0, 256, (3, 1, 28, 28)).astype(np.uint8)
+    for size in (96, 20):
+        ours = resized(x, size)
+        for mine, given in zip(ours[:, 0], x[:, 0], strict=True):
+            pillows = np.asarray(Image.fromarray(given).resize((size, size), Image.Resampling.BILINEAR))
+            assert np.abs(mine.astype(int) - pillows.astype(int)).max() <= 1

@@ -9,15 +9,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from yisheng.core import registry
 from yisheng.core.errors import UsageError
-from yisheng.core.types import Column, Dataset, Ink, Spec
+from yisheng.core.types import Column, Dataset, Finding, Ink, Spec
 from yisheng.data import _fonts, show
 from yisheng.data import fingerprint as hashing
 from yisheng.data.fingerprint import fingerprint
-from yisheng.data.show import grid, info
+from yisheng.data.show import TIMES, before_after, grid, info
 from yisheng.data.split import hold_out
 
 EMBEDDED = ("breast-cancer", "diabetes", "digits", "iris", "linear", "polynomial", "wine", "xor")
@@ -246,3 +247,90 @@ def test_ink_is_not_needed():
     data = pictures()
     spec = Spec("classification", (1, 9, 7), ("a", "b"), ink=Ink(box=7))
     assert grid(replace(data, spec=spec, y=data.y % 2)).mode == "RGB"
+
+
+def test_findings_are_facts():
+    found = Finding("twins", "warning", {"count": 2}, "two are the same", "remove one")
+    facts = info(replace(pictures(), findings=(found,)))
+    assert facts["findings"] == [
+        {"severity": "warning", "check": "twins", "cause": "two are the same", "remedy": "remove one"}
+    ]
+    assert "findings" not in info(pictures())
+
+
+def to_red(x, y, draw):
+    x = torch.zeros_like(x)
+    x[:, 0] = 255
+    return x, y
+
+
+@pytest.mark.parametrize("n", [1, 9, 10, 11, 25])
+def test_every_picture_is_shown_before_and_after(n):
+    white = replace(red(60), x=np.full((60, 3, 96, 96), 255, np.uint8))
+    assert tiles_of(before_after(white, [to_red], n=n)) == n * TIMES * 96 * 96
+    assert tiles_of(before_after(red(60), [], n=n)) == n * (TIMES + 1) * 96 * 96
+
+
+def test_changes_are_made_in_order_and_drawn_from_the_seed():
+    data = pictures((3, 12, 12), n=30)
+
+    def add_one(x, y, draw):
+        return x + 1, y
+
+    def noise(x, y, draw):
+        assert x.dtype == torch.uint8
+        return x * torch.rand(len(x), 1, 1, 1, generator=draw), y
+
+    picture = before_after(data, [add_one, noise], n=6, seed=4)
+    assert picture.tobytes() == before_after(data, [add_one, noise], n=6, seed=4).tobytes()
+    assert picture.tobytes() != before_after(data, [add_one, noise], n=6, seed=5).tobytes()
+
+
+def test_mixed_targets_are_told_in_more_room():
+    def mix(x, y, draw):
+        return x, torch.nn.functional.one_hot(y, 3) * 0.7 + 0.1
+
+    plain, mixed = before_after(red(30), [], n=5), before_after(red(30), [mix], n=5)
+    assert mixed.height - plain.height == TIMES * 3 * 22  # three classes, a line each
+    assert show._shares(red(3), [0.25, 0.0, 0.75]) == "75% c\n25% a"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pictures(),
+        pictures((4, 8, 8)),
+        pictures((1, 1, 500), n=3, classes=("a", "b")),
+        pictures((1, 1, 1), n=2, classes=("a", "b")),
+        pictures(dtype=np.float32),
+        replace(pictures(dtype=np.float32), x=np.full((60, 1, 9, 7), np.nan, np.float32)),
+        Dataset("網", Spec("multilabel", (1, 8, 8), AWKWARD), pictures((1, 8, 8)).x, np.eye(60, 7, dtype=np.float32)),
+        Dataset("r", Spec("regression", (1, 8, 8)), pictures((1, 8, 8)).x, rng.normal(size=(60, 2)).astype(np.float32)),
+    ],
+    ids=lambda data: f"{data.spec.task}-{'x'.join(map(str, data.x.shape))}-{data.x.dtype}",
+)
+def test_awkward_pictures_before_and_after(data):
+    before = data.x.copy()
+
+    def halve(x, y, draw):
+        return x * 0.5, y * 0.5 if y.is_floating_point() else y
+
+    picture = before_after(data, [halve], n=13)
+    assert picture.mode == "RGB"
+    assert 200 < picture.width < 2500
+    assert np.array_equal(data.x, before, equal_nan=True)
+
+
+def test_rows_have_no_before_and_after():
+    with pytest.raises(UsageError, match="only augmented pictures"):
+        before_after(table(), [])
+    with pytest.raises(UsageError, match="n must be"):
+        before_after(pictures(), [], n=0)
+
+
+def test_before_and_after_leave_the_test_part_alone():
+    data = red(60)
+    x = data.x.copy()
+    x[40:] = 0
+    part = np.repeat(np.array([0, 2], np.int8), [40, 20])
+    assert tiles_of(before_after(replace(data, x=x, part=part), [], n=40)) == 40 * (TIMES + 1) * 96 * 96

@@ -218,9 +218,9 @@ def test_folds(y, k, seed, repeats, test):
 @given(n=st.integers(4, 100), k=st.integers(2, 4), test=st.sampled_from([0, 0.3]))
 def test_contiguous_folds_are_scikit_learns(n, k, test):
     data = numbers_set(n)
-    left = hold_out(data, test=test, validation=0).train
+    left = hold_out(data, test=test, validation=0, how="contiguous").train
     assume(len(left) >= k)
-    found = folds(data, k, shuffle=False, test=test)
+    found = folds(data, k, how="contiguous", test=test)
     for fold, (train, validation) in zip(found, KFold(k).split(left), strict=True):
         np.testing.assert_array_equal(fold.train, left[train])
         np.testing.assert_array_equal(fold.validation, left[validation])
@@ -250,7 +250,7 @@ def test_unstratified_folds_do_not_look_at_classes():
 
 @pytest.mark.parametrize(
     "asked",
-    [{"k": 1}, {"k": 0}, {"k": 81}, {"k": 5, "repeats": 0}, {"k": 5, "repeats": 2, "shuffle": False}],
+    [{"k": 1}, {"k": 0}, {"k": 81}, {"k": 5, "repeats": 0}, {"k": 5, "repeats": 2, "how": "contiguous"}],
 )
 def test_folds_that_cannot_be(asked):
     with pytest.raises(UsageError):
@@ -266,3 +266,95 @@ def test_multilabel_is_drawn_without_classes():
 def test_order_is_the_same_everywhere():
     """NumPy promises the raw bits of PCG64; a change here would change everyone's parts."""
     assert folds(numbers_set(12), 3, test=0, seed=8)[0].validation.tolist() == [3, 6, 8, 11]
+
+
+def timed(n=60, *, ties=1, group=None, seed=0):
+    """Rows whose time is a shuffled 0, 1, 2, ... with ``ties`` rows at each."""
+    time = np.random.default_rng(seed).permutation(np.arange(n) // ties).astype(np.float64)
+    x, y = np.zeros((n, 1), np.float32), np.zeros((n, 1), np.float32)
+    return Dataset("timed", Spec("regression", (1,)), x, y, time=None if group is not None else time, group=group)
+
+
+@pytest.mark.parametrize("ties", [1, 3, 7])
+def test_parts_in_time_follow_one_another(ties):
+    data = timed(ties=ties)
+    split = hold_out(data)
+    train, validation, test = (data.time[rows] for rows in (split.train, split.validation, split.test))
+    assert train.max() < validation.min() <= validation.max() < test.min()
+    assert len(train) + len(validation) + len(test) == 60
+    assert abs(len(test) - 12) <= ties
+    assert abs(len(validation) - 9) <= 2 * ties
+
+
+def test_folds_in_time_are_sklearns():
+    from sklearn.model_selection import TimeSeriesSplit
+
+    data = timed(64)
+    order = np.argsort(data.time)
+    for ours, (train, valid) in zip(folds(data, 4, test=0), TimeSeriesSplit(4).split(order), strict=True):
+        assert ours.train.tolist() == sorted(order[train].tolist())
+        assert ours.validation.tolist() == sorted(order[valid].tolist())
+
+
+def test_folds_in_time_do_not_part_the_same_moment():
+    data = timed(63, ties=5)
+    for fold in folds(data, 3):
+        assert data.time[fold.train].max() < data.time[fold.validation].min()
+
+
+def test_contiguous_parts_are_the_first_and_the_last_rows():
+    split = hold_out(timed(), validation=10, test=5, how="contiguous")
+    assert (split.train, split.validation, split.test)[0].tolist() == list(range(45))
+    assert split.validation.tolist() == list(range(45, 55))
+    assert split.test.tolist() == list(range(55, 60))
+
+
+def test_groups_stay_together_in_parts_and_folds():
+    group = np.repeat(np.arange(20), 5)[np.random.default_rng(1).permutation(100)]
+    data = timed(100, group=group)
+    split = hold_out(data, validation=0.2, test=0.2)
+    parts = [set(group[rows]) for rows in (split.train, split.validation, split.test)]
+    assert not parts[0] & parts[1]
+    assert not parts[0] & parts[2]
+    assert not parts[1] & parts[2]
+    assert len(split.test) == len(split.validation) == 20
+    seen = []
+    for fold in folds(data, 4, test=0):
+        assert not set(group[fold.train]) & set(group[fold.validation])
+        assert len(fold.validation) == 25
+        seen += fold.validation.tolist()
+    assert sorted(seen) == list(range(100))
+    again, other = folds(data, 4, test=0), folds(data, 4, test=0, seed=1)
+    assert [f.validation.tolist() for f in folds(data, 4, test=0)] == [f.validation.tolist() for f in again]
+    assert [f.validation.tolist() for f in other] != [f.validation.tolist() for f in again]
+
+
+def test_small_groups_leave_the_classes_their_shares():
+    random = np.random.default_rng(2)
+    group = np.sort(random.integers(0, 250, 300))  # mostly one or two rows each
+    y = (group % 5 == 0).astype(np.int64)
+    x = np.zeros((300, 1), np.float32)
+    data = Dataset("grouped", Spec("classification", (1,), classes=("a", "b")), x, y, group=group)
+    split = hold_out(data)
+    for rows, share in ((split.test, 0.2), (split.validation, 0.15)):
+        for number in (0, 1):
+            assert abs((y[rows] == number).sum() - share * (y == number).sum()) <= 2
+    assert not set(group[split.train]) & set(group[split.test])
+    for fold in folds(data, 5, test=0):
+        assert abs(y[fold.validation].sum() - y.sum() / 5) <= 2
+        assert abs(len(fold.validation) - 60) <= 4
+        assert not set(group[fold.train]) & set(group[fold.validation])
+
+
+def test_one_huge_group_leaves_rows_to_train_on():
+    split = hold_out(timed(50, group=np.zeros(50, np.int64)), validation=0.2, test=0.2)
+    assert len(split.train) == 50
+
+
+def test_time_and_groups_are_asked_for_in_vain():
+    with pytest.raises(UsageError, match="no time"):
+        hold_out(timed(group=np.arange(60)), how="time")
+    with pytest.raises(UsageError, match="as many groups"):
+        folds(timed(60, group=np.repeat(np.arange(3), 20)), 5, test=0)
+    with pytest.raises(UsageError, match="too few different times"):
+        folds(timed(60, ties=60), 3, test=0)

@@ -117,7 +117,7 @@ def same(one, two):
 def test_what_a_recipe_writes_it_reads_again(folder, settings):
     try:
         found = resolve([(key, value, "command line") for key, value in settings]).recipe
-    except UsageError:
+    except (UsageError, DataError):  # a value of data= that looks like a path is one, and nothing lies there
         return
     path = folder / "written.toml"
     path.write_text(found.to_toml(), encoding="utf-8")

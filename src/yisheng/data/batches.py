@@ -1,12 +1,13 @@
-"""Batches: index gathers from one block, converted and scaled on the training device.
+"""Batches: index gathers from one block, augmented and scaled on the training device.
 
-No per-sample Python and no worker processes: a batch is one `index_select` and one scaling.
+No per-sample Python and no worker processes: a batch is one `index_select`, the augmentations on all of it, and
+one scaling.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +24,10 @@ class Transform(Protocol):
     def apply(self, x: torch.Tensor) -> torch.Tensor: ...
 
 
+Augment = Callable[[torch.Tensor, torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]]
+"""Inputs and targets of a batch, changed by chance; see `yisheng.transforms.augment`."""
+
+
 @dataclass(frozen=True)
 class Batches:
     """The rows of one part, batch by batch.
@@ -37,6 +42,8 @@ class Batches:
         device: where batches go.
         seed: each epoch's order is derived from (seed, epoch), so any batch can be made again.
         weight: sample weights ``(N,)``, or None.
+        augment: random changes of the shuffled batches, in this order, before scaling; what they draw is derived
+            from (seed, epoch, batch), so any batch can be made again.
 
     >>> import numpy as np
     >>> from yisheng.transforms.none import none
@@ -53,6 +60,7 @@ class Batches:
     device: torch.device
     seed: int
     weight: torch.Tensor | None = None
+    augment: tuple[Augment, ...] = ()
 
     def __len__(self) -> int:
         """Batches per epoch."""
@@ -64,7 +72,7 @@ class Batches:
         order = torch.randperm(len(self.rows), generator=generator(self.seed, "order", epoch))
         rows = self.rows[order.to(self.rows.device)]
         for number in range(start, len(self)):
-            yield self._gather(rows[self._bounds(number)])
+            yield self._gather(rows[self._bounds(number)], epoch, number)
 
     def __iter__(self) -> Iterator[Batch]:
         """All batches in the order of the rows, for evaluation."""
@@ -75,11 +83,16 @@ class Batches:
         last = number == len(self) - 1
         return slice(number * self.size, len(self.rows) if last else (number + 1) * self.size)
 
-    def _gather(self, rows: torch.Tensor) -> Batch:
-        x = self.x.index_select(0, rows)
+    def _gather(self, rows: torch.Tensor, *drawn_for: int) -> Batch:
+        x = self.x.index_select(0, rows).to(self.device)
         rows = rows.to(self.device)
+        y = self.y.index_select(0, rows)
         weight = None if self.weight is None else self.weight.index_select(0, rows)
-        return Batch(self.scale.apply(x.to(self.device)), self.y.index_select(0, rows), rows, weight)
+        if drawn_for and self.augment:
+            draw = generator(self.seed, "augment", *drawn_for)
+            for change in self.augment:
+                x, y = change(x, y, draw)
+        return Batch(self.scale.apply(x), y, rows, weight)
 
 
 def batches(
@@ -91,6 +104,7 @@ def batches(
     target_scale: Transform | None,
     device: torch.device,
     seed: int,
+    augment: tuple[Augment, ...] = (),
 ) -> Batches:
     """The batches of some rows of a data set.
 
@@ -102,7 +116,8 @@ def batches(
         target_scale: the fitted target transform, or None.
         device: the training device. The block is moved there whole when it takes less than half of
             the free memory; otherwise each batch is gathered on the host.
-        seed: of the order of the epochs.
+        seed: of the order of the epochs, and of the augmentations.
+        augment: random changes of the shuffled batches.
     """
     x, y = _tensor(dataset.x), _tensor(dataset.y)
     if target_scale is not None:
@@ -110,7 +125,7 @@ def batches(
     if device.type != "cpu" and _fits(x, device):
         x = x.to(device)
     weight = None if dataset.weight is None else _tensor(dataset.weight).to(device)
-    return Batches(x, y.to(device), _tensor(rows).to(x.device), size, scale, device, seed, weight)
+    return Batches(x, y.to(device), _tensor(rows).to(x.device), size, scale, device, seed, weight, augment)
 
 
 def _tensor(values: np.ndarray) -> torch.Tensor:

@@ -98,21 +98,9 @@ def adopt(owner: HubSet, file: HubFile, source: Path) -> Path:
 @contextlib.contextmanager
 def locked(owner: HubSet, name: str) -> Iterator[Path]:
     """Hold the lock of a file of a set, and yield the set's folder; another process that wants it waits."""
-    from filelock import FileLock, Timeout
-
     folder = places.folder(owner.name)
-    lock = FileLock(folder / f".{name}.lock")
-    with places.writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            places.say(f"waiting for another process that is bringing {owner.name}/{name}")
-            lock.acquire()
-    try:
+    with places.alone(folder / f".{name}.lock", f"bringing {owner.name}/{name}"):
         yield folder
-    finally:
-        lock.release()
 
 
 def by_hand(owner: HubSet, file: HubFile) -> str:

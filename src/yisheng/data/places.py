@@ -101,6 +101,33 @@ def writing(path: Path) -> Iterator[None]:
         raise StorageError(f"{path} cannot be written: {what}", remedy) from error
 
 
+@contextlib.contextmanager
+def alone(lock: Path, work: str) -> Iterator[None]:
+    """Hold a lock file, whose folder is made; another process that wants it waits, and says for what.
+
+    Args:
+        lock: the file.
+        work: what is done while it is held, as in "decoding photos".
+
+    Raises:
+        StorageError: the folder cannot be written to.
+    """
+    from filelock import FileLock, Timeout
+
+    held = FileLock(lock)
+    with writing(lock.parent):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            held.acquire(timeout=0)
+        except Timeout:
+            say(f"waiting for another process that is {work}")
+            held.acquire()
+    try:
+        yield
+    finally:
+        held.release()
+
+
 def need_space(path: Path, size: int) -> None:
     """See before the work that ``size`` bytes fit on the disk of the folder ``path``.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,11 @@ from yisheng.data.fingerprint import fingerprint
 if TYPE_CHECKING:
     from PIL import Image
 
+Change = Callable[[Any, Any, Any], tuple[Any, Any]]
+"""An augmentation: inputs, targets and a generator to inputs and targets of a batch."""
 PARTS = ("train", "validation", "test")
+TIMES = 3
+"""How often each picture of a before-and-after sheet is changed."""
 _PIECE = 1 << 20
 
 
@@ -23,8 +27,9 @@ def info(dataset: Dataset) -> dict[str, Any]:
 
     Keys: ``name``, ``about``, ``task``, ``rows``, ``parts`` (rows of each official part), ``shape``,
     ``dtype``, ``target``, ``unit``, ``classes`` (rows of each), ``columns`` (kind, smallest, mean and
-    largest value, how many are missing), ``pixels``, ``targets``, ``source``, ``licence``, ``bytes``,
-    ``sha256`` (see `yisheng.data.fingerprint`).
+    largest value, how many are missing; of a table from a file: what each of its columns becomes), ``pixels``,
+    ``targets``, ``findings`` (what was noticed while reading), ``source``, ``licence``, ``bytes``, ``sha256``
+    (see `yisheng.data.fingerprint`).
 
     >>> from yisheng.data.sets.xor import xor
     >>> info(xor(n=8))["classes"]
@@ -39,14 +44,20 @@ def info(dataset: Dataset) -> dict[str, Any]:
     if spec.classes:
         of_class = zip(spec.classes, _class_counts(dataset), strict=True)
         found["classes"] = [{"class": name, "rows": int(count)} for name, count in of_class]
+    read = [f.evidence["columns"] for f in dataset.findings if f.check == "columns"]
     if spec.is_picture:
         found["pixels"] = _merged(_ranges(dataset.x))
+    elif read:
+        found["columns"] = read[0]
     else:
         names = [(c.name, c.kind) for c in spec.columns] or [(f"{i + 1}", "number") for i in range(spec.shape[0])]
         ranges = _ranges(dataset.x)
         found["columns"] = [{"column": n, "kind": k, **r} for (n, k), r in zip(names, ranges, strict=True)]
     if spec.task == "regression":
         found["targets"] = _merged(_ranges(dataset.y))
+    found["findings"] = [
+        {"severity": f.severity, "check": f.check, "cause": f.cause, "remedy": f.remedy} for f in dataset.findings
+    ]
     found |= {"source": dataset.source, "licence": dataset.licence}
     found |= {"bytes": dataset.x.nbytes + dataset.y.nbytes, "sha256": fingerprint(dataset)}
     return {key: value for key, value in found.items() if value not in ("", [], {})}
@@ -68,11 +79,7 @@ def grid(dataset: Dataset, *, n: int = 40, seed: int = 0, split: Split | None = 
     Raises:
         UsageError: ``n`` is not from 1 to 1,000.
     """
-    if not 1 <= n <= 1000:
-        raise UsageError(f"n must be from 1 to 1000 samples, got {n}", "give n=40, say")
-    rows = np.arange(len(dataset)) if split is None else split.train
-    if split is None and dataset.part is not None and (dataset.part != 2).any():
-        rows = np.flatnonzero(dataset.part != 2)
+    rows = _rows(dataset, n, split)
     if dataset.spec.is_picture:
         from yisheng.data import _pictures
 
@@ -80,6 +87,64 @@ def grid(dataset: Dataset, *, n: int = 40, seed: int = 0, split: Split | None = 
     from yisheng.data import _charts
 
     return _charts.charts(dataset, rows, seed)
+
+
+def before_after(
+    dataset: Dataset, changes: Sequence[Change], *, n: int = 10, seed: int = 0, split: Split | None = None
+) -> Image.Image:
+    """The same pictures before and after augmentation, each changed three times.
+
+    Where targets change too (mixup), what they became stands under the picture.
+
+    Args:
+        dataset: pictures.
+        changes: the augmentations, in their order.
+        n: pictures to show.
+        seed: of the choice of pictures, and of the changes.
+        split: show its training part; without it, all rows outside an official test part are drawn from.
+
+    Raises:
+        UsageError: there are no pictures, or ``n`` is not from 1 to 1,000.
+    """
+    import torch
+
+    from yisheng.core.seed import generator
+    from yisheng.data import _pictures
+
+    if not dataset.spec.is_picture:
+        raise UsageError(
+            f"only augmented pictures can be shown; {dataset.name} holds rows of numbers", "leave augment= out"
+        )
+    rows = _pictures.evenly(dataset, _rows(dataset, n, split), n, seed)
+    before, y = torch.from_numpy(dataset.x[rows].copy()), torch.from_numpy(dataset.y[rows].copy())
+    after, said = [], []
+    for time in range(TIMES):
+        draw = generator(seed, "show", "augment", time)
+        x, targets = before, y
+        for change in changes:
+            x, targets = change(x, targets, draw)
+        after.append(x.numpy())
+        same = targets.shape == y.shape and bool((targets == y).all())
+        said.append([] if same else [_shares(dataset, row) for row in targets.tolist()])
+    return _pictures.before_after(dataset, rows, before.numpy(), after, said)
+
+
+def _shares(dataset: Dataset, target: Sequence[float]) -> str:
+    """A mixed target for people, in lines: the classes with their shares, or the numbers."""
+    if not dataset.spec.classes:
+        return ", ".join(f"{value:.4g}" for value in target)
+    there = [(share, name) for share, name in zip(target, dataset.spec.classes, strict=True) if share >= 0.005]
+    return "\n".join(f"{share:.0%} {name}" for share, name in sorted(there, key=lambda pair: -pair[0]))
+
+
+def _rows(dataset: Dataset, n: int, split: Split | None) -> np.ndarray:
+    """The rows that may be looked at."""
+    if not 1 <= n <= 1000:
+        raise UsageError(f"n must be from 1 to 1000 samples, got {n}", "give n=40, say")
+    rows = np.arange(len(dataset)) if split is None else split.train
+    if split is None and dataset.part is not None and (dataset.part != 2).any():
+        rows = np.flatnonzero(dataset.part != 2)
+    return rows
 
 
 def _class_counts(dataset: Dataset) -> np.ndarray:

@@ -1,29 +1,34 @@
-"""Parts of a data set: hold-out and k folds, drawn by chance, never "the last rows".
+"""Parts of a data set: hold-out and k folds, drawn by chance, never "the last rows" unless time or the user says so.
 
 Rows with an official part keep it: an official test part is *the* test part, whatever is asked for, and so is
 an official validation part. Only the other rows, the free ones, are given out. Where classes are predicted,
-each part gets its share of every class.
+each part gets its share of every class. Rows of one group stay together. Rows with a time are parted in time: the
+model is tried on what came after all that it learnt from.
 """
 
 from __future__ import annotations
 
 import math
 import numbers
+from typing import Literal
 
 import numpy as np
 
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.seed import derive
 from yisheng.core.types import Dataset, Split
+from yisheng.data._order import TEST, TRAIN, VALIDATION, by_group, folds_in_time, folds_of_groups, in_order
 
-TRAIN, VALIDATION, TEST = 0, 1, 2
 SHARES = ((10_000, 0.15, 0.20), (1_000_000, 0.10, 0.10), (math.inf, 0.01, 0.01))
 """What ``auto`` means: below so many free rows, these shares of them for validation and test. Scores on small
 parts are too noisy to choose by; from a million rows on, one in a hundred (98:1:1) is still ten thousand."""
 Size = int | float | str
+How = Literal["auto", "random", "contiguous", "time"]
 
 
-def hold_out(dataset: Dataset, *, validation: Size = "auto", test: Size = "auto", seed: int = 0) -> Split:
+def hold_out(
+    dataset: Dataset, *, validation: Size = "auto", test: Size = "auto", seed: int = 0, how: How = "auto"
+) -> Split:
     """A training, a validation and a test part, stratified by class.
 
     The share of a class in the test part is within one row of proportional, and so is its share in the
@@ -37,6 +42,8 @@ def hold_out(dataset: Dataset, *, validation: Size = "auto", test: Size = "auto"
             for none, or ``auto`` (see `SHARES`), which alone is allowed where the data has an official one.
         test: size of the test part, likewise.
         seed: of the draw.
+        how: ``random``, or ``contiguous``: the first rows train, the last test; or ``time``, the same in the order
+            of `Dataset.time`. ``auto`` is time where the data has one, else random.
 
     Raises:
         UsageError: a size is not one of these, is given though there is an official part, or the two leave
@@ -64,7 +71,13 @@ def hold_out(dataset: Dataset, *, validation: Size = "auto", test: Size = "auto"
             f"{dataset.name} has {len(free)} rows to give out",
             "make test= and validation= smaller",
         )
-    part = _draw(_classes(dataset, free), tests, validations, derive(seed, "hold-out"))
+    how = _how(dataset, how)
+    if how != "random":
+        part = in_order(_keys(dataset, how)[free], tests, validations)
+    elif dataset.group is not None:
+        part = _draw_groups(dataset, free, tests, validations, derive(seed, "hold-out"))
+    else:
+        part = _draw(_classes(dataset, free), tests, validations, derive(seed, "hold-out"))
     return Split(
         train=free[part == TRAIN],
         validation=official_validation if len(official_validation) else free[part == VALIDATION],
@@ -78,7 +91,7 @@ def folds(
     *,
     test: Size = "auto",
     seed: int = 0,
-    shuffle: bool = True,
+    how: How = "auto",
     stratify: bool = True,
     repeats: int = 1,
 ) -> list[Split]:
@@ -92,8 +105,9 @@ def folds(
         k: number of folds, 2 or more.
         test: size of the test part, as in `hold_out`; 0 deals out all rows.
         seed: of the draw; the same seed gives the same folds for every model.
-        shuffle: False takes contiguous rows, as scikit-learn's ``KFold(shuffle=False)``; then nothing is
-            stratified.
+        how: ``random``; ``contiguous``, as scikit-learn's ``KFold(shuffle=False)``; or ``time``, where each fold
+            is trained on all that came before its validation part, as scikit-learn's ``TimeSeriesSplit``. In the
+            last two nothing is stratified. ``auto`` is time where the data has one, else random.
         stratify: where classes are predicted, the folds' numbers of rows of each class differ by one at most.
         repeats: draws of k folds, one after the other in the list.
 
@@ -103,22 +117,38 @@ def folds(
     """
     official_validation = _official(dataset)[1]
     validation = "auto" if len(official_validation) else 0
-    held_out = hold_out(dataset, validation=validation, test=test, seed=seed).test
+    held_out = hold_out(dataset, validation=validation, test=test, seed=seed, how=how).test
     rows = np.setdiff1d(np.arange(len(dataset)), held_out)
     if not 2 <= k <= len(rows):
         raise UsageError(
             f"folds must be from 2 to {len(rows)}, the rows outside the test part, got {k}",
             "choose another number",
         )
-    if repeats < 1 or (repeats > 1 and not shuffle):
+    how = _how(dataset, how)
+    if repeats < 1 or (repeats > 1 and how != "random"):
         raise UsageError(
-            f"repeats must be 1 or more, and 1 for contiguous folds, which never change; got {repeats}",
+            f"repeats must be 1 or more, and 1 for folds that are not drawn by chance and never change; got {repeats}",
             "leave repeats out",
+        )
+    if how == "time":
+        parted = folds_in_time(_keys(dataset, how)[rows], k)
+        if any(not len(train) or not len(valid) for train, valid in parted):
+            raise UsageError(f"there are too few different times for {k} folds in time", "choose fewer folds")
+        return [Split(rows[train], rows[valid], held_out) for train, valid in parted]
+    grouped = dataset.group is not None and how == "random"
+    if grouped and len(np.unique(dataset.group[rows])) < k:  # type: ignore[index]  # asked just before
+        raise UsageError(
+            f"{k} folds need as many groups, got {len(np.unique(dataset.group[rows]))}",  # type: ignore[index]
+            "choose fewer folds",
         )
     classes = _classes(dataset, rows) if stratify else np.zeros(len(rows), np.int64)
     splits = []
     for repeat in range(repeats):
-        if shuffle:
+        if grouped:
+            keys = _random(len(rows), derive(seed, "folds", repeat))
+            strata = _strata(dataset, rows) if stratify else np.zeros(len(rows), np.int64)
+            fold = folds_of_groups(dataset.group[rows], k, keys, strata)  # type: ignore[index]  # grouped
+        elif how == "random":
             # Dealt like cards, one class after the other: totals and classes are even to within one row.
             order = _shuffled(classes, derive(seed, "folds", repeat))
             fold = np.empty(len(rows), np.int64)
@@ -173,12 +203,57 @@ def _classes(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
     return np.unique(dataset.y[rows], return_inverse=True)[1]
 
 
+def _draw_groups(dataset: Dataset, rows: np.ndarray, tests: int, validations: int, seed: int) -> np.ndarray:
+    """The part of each row ``(n,)``, whole groups drawn by chance, each class's groups by themselves."""
+    assert dataset.group is not None
+    strata, keys = _strata(dataset, rows), _random(len(rows), seed)
+    counts = np.bincount(strata)
+    for_test = _shares(counts, tests, counts)
+    for_validation = _shares(counts, validations, counts - for_test)
+    part = np.empty(len(rows), np.int8)
+    for stratum in range(len(counts)):
+        here = np.flatnonzero(strata == stratum)
+        groups = dataset.group[rows[here]]
+        part[here] = by_group(groups, int(for_test[stratum]), int(for_validation[stratum]), keys[here])
+    return part
+
+
+def _strata(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
+    """Numbers without gaps ``(n,)``: the class of the first row of each row's group."""
+    assert dataset.group is not None
+    _, first, inverse = np.unique(dataset.group[rows], return_index=True, return_inverse=True)
+    return np.unique(_classes(dataset, rows)[first][inverse], return_inverse=True)[1]
+
+
+def _how(dataset: Dataset, how: How) -> How:
+    """What ``auto`` is for this data.
+
+    Raises:
+        UsageError: the data has no time to be split in.
+    """
+    if how == "time" and dataset.time is None:
+        raise UsageError(f"{dataset.name} has no time to be split in", "name its column, as in time=Date")
+    if how == "auto":
+        return "random" if dataset.time is None else "time"
+    return how
+
+
+def _keys(dataset: Dataset, how: How) -> np.ndarray:
+    """What the rows are ordered by ``(N,)``."""
+    return np.arange(len(dataset)) if dataset.time is None or how == "contiguous" else dataset.time
+
+
+def _random(n: int, seed: int) -> np.ndarray:
+    """Random numbers from the raw bits of PCG64, which NumPy promises never to change."""
+    return np.random.PCG64(seed).random_raw(n)
+
+
 def _shuffled(classes: np.ndarray, seed: int) -> np.ndarray:
     """Positions, ordered by class and by chance within a class.
 
-    From the raw bits of PCG64, which NumPy promises never to change (its generators' methods may).
+    Its generators' methods may change between versions of NumPy; see `_random`.
     """
-    return np.lexsort((np.random.PCG64(seed).random_raw(len(classes)), classes))
+    return np.lexsort((_random(len(classes), seed), classes))
 
 
 def _draw(classes: np.ndarray, tests: int, validations: int, seed: int) -> np.ndarray:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from yisheng.core.registry import register
 from yisheng.core.types import Dataset, Ink
+from yisheng.data.sets._idx_set import Size, idx_set
 
 CLASSES = (
     "T-shirt/top",
@@ -22,17 +23,16 @@ CLASSES = (
 
 
 @register
-def fashion_mnist(*, folder: Path | None = None) -> Dataset:
+def fashion_mnist(*, folder: Path | None = None, size: Size | None = None) -> Dataset:
     """70,000 pictures of clothes, grey, 28x28 in ten classes, 10,000 of them the official test part.
 
     Args:
         folder: where the four idx files lie, gzipped or not; without it they are fetched.
+        size: rows and columns to resize the pictures to, as the textbook does for AlexNet (224); 28 without it.
 
     Raises:
         DataError: a file is missing and cannot be fetched, or is not Fashion-MNIST's.
 
     Source: Xiao, Rasul and Vollgraf, Fashion-MNIST, arXiv 1708.07747 (2017).
     """
-    from yisheng.data.sets._idx_set import idx_set
-
-    return idx_set("fashion-mnist", folder, classes=CLASSES, target="article", ink=Ink(box=28))
+    return idx_set("fashion-mnist", folder, classes=CLASSES, target="article", ink=Ink(box=28), size=size)

@@ -1,0 +1,389 @@
+"""Files of tables: encodings, separators, headers, ragged rows, sizes; Parquet and .npz."""
+
+import gzip
+import io
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from yisheng.core import registry
+from yisheng.core.errors import DataError, MissingPartError, UsageError
+from yisheng.core.opening import opening
+from yisheng.data import tables
+from yisheng.data.tables import delimited, files, scan, source
+from yisheng.data.tables.sniff import lists_pictures, look
+
+ROWS = "".join(f"{n}.5,{['red', 'blue'][n % 2]},{n % 7}\n" for n in range(20))
+PLAIN = f"a,b,y\n{ROWS}"
+
+
+def write(folder, content, name="t.csv"):
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def read(folder, content, name="t.csv", **options):
+    return tables.from_file(write(folder, content, name), **{"target": "last", **options})
+
+
+# --- how text is written ---
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "utf-16-be", "latin-1", "cp1252", "gb18030"]
+)
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+def test_encodings_and_line_ends(tmp_path, encoding, ending):
+    word = "größe" if encoding in ("latin-1", "cp1252") else "中文"
+    text = PLAIN.replace("red", word).replace("a,", f"{word},", 1).replace("\n", ending)
+    said = {"encoding": encoding} if encoding in ("utf-16-be", "gb18030") else {}
+    data = read(tmp_path, text.encode(encoding), **said)
+    plain = read(tmp_path, PLAIN)
+    assert data.spec.columns[0].name == word
+    assert data.spec.columns[1].levels == ("blue", word)
+    np.testing.assert_array_equal(data.x, plain.x)
+    guessed = [finding for finding in data.findings if finding.check == "encoding"]
+    assert bool(guessed) == (encoding in ("latin-1", "cp1252"))
+
+
+def test_a_byte_that_is_no_utf8_far_into_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(source, "PIECE", 1 << 10)
+    text = "a,b,y\n" + "1.5,x,2\n2.5,y,3\n" * 500 + "4,é,5\n"
+    data = read(tmp_path, text.encode("latin-1"))
+    assert len(data) == 1001
+    assert data.spec.columns[1].levels == ("x", "y", "é")
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+def test_separators_are_found(tmp_path, mark):
+    plain = read(tmp_path, PLAIN)
+    data = read(tmp_path, PLAIN.replace(",", mark))
+    np.testing.assert_array_equal(data.x, plain.x)
+    with_commas = read(tmp_path, PLAIN.replace(",", mark).replace(".", ",")) if mark != "," else plain
+    np.testing.assert_array_equal(with_commas.x, plain.x)
+    assert with_commas.spec.columns[0].form == ("," if mark != "," else "")
+
+
+def test_separators_are_said(tmp_path):
+    plain = read(tmp_path, PLAIN)
+    np.testing.assert_array_equal(read(tmp_path, PLAIN.replace(",", ":"), separator=":").x, plain.x)
+    np.testing.assert_array_equal(read(tmp_path, PLAIN.replace(",", " "), separator=" ").x, plain.x)
+    np.testing.assert_array_equal(read(tmp_path, PLAIN.replace(",", "\t"), separator="tab").x, plain.x)
+    np.testing.assert_array_equal(read(tmp_path, PLAIN.replace(",", "\t"), name="t.tsv").x, plain.x)
+    for wrong in ("", "ab", '"', "é", "\n"):
+        with pytest.raises(UsageError, match="separator must be"):
+            read(tmp_path, PLAIN, separator=wrong)
+    with pytest.raises(UsageError, match="no encoding"):
+        read(tmp_path, PLAIN, encoding="utf-9")
+
+
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        ("a,b\n1,2\n", True),
+        ("1,2\n3,4\n", False),
+        ("country,2019,2020\nFrance,1,2\n", False),  # years above numbers look like a row: header=true says otherwise
+        ("0,1,2\n5.5,6.1,7.2\n", True),  # what pandas writes for columns without names
+        (",0,1\n0,5.5,6.1\n", True),
+        ("name,colour\nAnna,red\nBob,blue\n", True),
+        ("red,small\nblue,small\nred,big\n", False),
+        ("a,,c\n1,2,3\n", True),
+        ("x\n1\n2\n", True),
+        ("1\n2\n", False),
+        ("a,NA\n1,2\n", True),
+    ],
+)
+def test_headers_are_told_from_rows(tmp_path, text, header):
+    found = look(write(tmp_path, text))
+    assert found.header is header
+    assert len(found.names) == len(set(found.names))
+
+
+def test_headers_are_said(tmp_path):
+    path = write(tmp_path, "country,2019,2020\nFrance,1,2\nItaly,3,5\nSpain,4,5\n")
+    assert look(path, known=["2019"]).header
+    assert tables.from_file(path, target="2020", header=True).spec.target == "2020"
+    without = tables.from_file(write(tmp_path, ROWS), target="3", header=False)
+    assert [column.name for column in without.spec.columns] == ["column-1", "column-2"]
+    assert without.spec.target == "column-3"
+    assert "header" in {finding.check for finding in without.findings}
+
+
+def test_columns_of_one_name_and_of_none_are_renamed_and_told(tmp_path):
+    data = read(tmp_path, "a,a,,a.1,y\n" + "".join(f"{n},{n * n},{n % 3},{n % 4},{n / 2}\n" for n in range(9)))
+    assert [column.name for column in data.spec.columns] == ["a", "a.2", "column-3", "a.1"]
+    told = next(finding for finding in data.findings if finding.check == "header")
+    assert told.severity == "warning"
+    assert "a, column-3" in told.cause
+
+
+def test_quotes_hold_separators_line_ends_and_quotes(tmp_path):
+    text = "a,b,y\n" + '"1","x, ""y""",2\n"2.5","two\nlines",3\n3, "spaced",4.5\n' * 4
+    data = read(tmp_path, text)
+    assert data.spec.columns[1].levels == ("spaced", "two\nlines", 'x, "y"')
+    assert data.x[:3, 0].tolist() == [1, 2.5, 3]
+
+
+def test_a_quote_in_the_middle_of_a_value_is_a_letter(tmp_path):
+    data = read(tmp_path, "a,b,y\n" + '5" pipe,x,1\n6" pipe,y,2\n7 pipe,z,2.5\n' * 3)
+    assert data.spec.columns[0].levels == ('5" pipe', '6" pipe', "7 pipe")
+    assert len(data) == 9
+
+
+def test_codes_keep_their_zeros(tmp_path, monkeypatch):
+    monkeypatch.setattr(source, "PIECE", 1 << 8)
+    monkeypatch.setattr(delimited, "CHUNK", 60)
+    text = "zip,n,y\n" + "".join(f"{n % 40 + 60},{n},{n / 2}\n" for n in range(100)) + "007,5,1\n010,6,2\n"
+    zips = read(tmp_path, text).spec.columns[0]
+    assert zips.kind == "category"
+    assert {"007", "010", "60"} <= set(zips.levels)
+
+
+def test_what_comes_late_is_read_again(tmp_path, monkeypatch):
+    """Numbers first and words later: nothing of how the numbers were written is lost."""
+    monkeypatch.setattr(delimited, "CHUNK", 60)
+    late = "".join(f"{n % 5}.50,{n % 2},,{n % 3}\n" for n in range(100)) + "x,true,5,1.5\n"
+    data = read(tmp_path, f"a,b,c,y\n{late}", kinds={"a": "category"})
+    assert data.spec.columns[0].levels == ("0.50", "1.50", "2.50", "3.50", "4.50", "x")
+    assert data.spec.columns[1].levels == ("0", "1", "true")
+    assert data.spec.columns[2].levels == ("5",)
+    assert np.isnan(data.x[:100, 2]).all()
+
+
+def test_free_text_is_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(delimited, "CHUNK", 300)
+    monkeypatch.setattr(delimited, "LEVELS", 50)
+    moments = pd.date_range("2020-01-01", periods=300, freq="61s").astype(str)
+    text = "t,when,n,y\n" + "".join(f"words {n} of text,{moments[n]},{n % 9},{n / 2}\n" for n in range(300))
+    path = write(tmp_path, text)
+    table = files.read(path)
+    assert table.columns["t"].free
+    assert not table.columns["t"].levels
+    assert len(table.columns["when"].levels) == 300  # dates are kept
+    assert {row["column"]: row["kind"] for row in tables.describe(path)}["t"] == "text"
+    assert len(files.read(path, keep=["t"]).columns["t"].levels) == 300
+    with pytest.raises(DataError, match="too many for classes"):
+        tables.from_file(path, target="t")
+
+
+# --- what is no table ---
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        ("", "is empty"),
+        ("\n\n\n", "is empty"),
+        ("a,b,y\n", "no rows below its header"),
+        ("a,b,y\n1,2,3\n1,2\n", "line 3 has 2 values, the first line has 3"),
+        ("a,b,y\n1,2,3\n\n1,2,3,4\n", "line 4 has 4 values, the first line has 3"),
+        ("a,b\n1,2,\n3,4,\n", "line 2 has 3 values, the first line has 2"),
+        ('a,b,y\n1,"x\ny",3\n1,2\n', "line 4 has 2 values"),
+        ('a,b,y\n1,"2,3\n4,5,6\n', "the quote that begins in line 2 never ends"),
+        ("a,b,y\n1,2,3\0\n", "zero bytes"),
+        ("a,b,y\n1,2,3\n".encode("utf-16-le"), "zero bytes"),
+        (b"\xff\xfea\x00,", "is not in utf-16-le"),
+        (gzip.compress(PLAIN.encode())[:60], "cannot be read"),
+        ("a,y\n1,1\n", "in every row"),
+        ("a,y\n1,5\n2,5\n", "5 in every row"),
+    ],
+)
+def test_what_is_refused(tmp_path, content, cause):
+    with pytest.raises(DataError, match=cause):
+        read(tmp_path, content)
+
+
+def test_paths_that_are_no_files(tmp_path):
+    for path, cause in ((tmp_path / "nowhere.csv", "does not exist"), (tmp_path, "is no file")):
+        with pytest.raises(DataError, match=cause):
+            tables.from_file(path, target="last")
+    with pytest.raises(DataError, match="cannot be read"):
+        tables.from_file(tmp_path / ("a" * 300 + ".csv"), target="last")
+
+
+def test_sizes_are_bounded(tmp_path, monkeypatch):
+    path = write(tmp_path, PLAIN)
+    monkeypatch.setattr(scan, "VALUES", 30)
+    with pytest.raises(DataError, match="more than 30 values"):
+        tables.from_file(path, target="y")
+    monkeypatch.setattr(scan, "COLUMNS", 2)
+    with pytest.raises(DataError, match="3 columns, more than the 2"):
+        tables.from_file(path, target="y")
+    monkeypatch.setattr(source, "LIMIT", 100)
+    for packed in (path, write(tmp_path, gzip.compress(b"a,y\n" + b"0" * (1 << 20)), "bomb.csv.gz")):
+        with pytest.raises(DataError, match="GiB of text"):
+            tables.from_file(packed, target="y")
+
+
+def test_a_line_without_end_is_refused_in_bounded_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(scan, "_RECORD", 1 << 10)
+    monkeypatch.setattr(source, "PIECE", 1 << 10)
+    with pytest.raises(DataError, match=r"line|value of more than|no rows|too many"):
+        read(tmp_path, "a,y\n" + "1" * 5000)
+    with pytest.raises(DataError, match="never ends|a line of more"):
+        read(tmp_path, 'a,y\n1,2\n"' + "1\n" * 5000)
+
+
+@pytest.mark.slow
+def test_many_rows_in_bounded_memory(tmp_path):
+    """300,000 rows of 20 columns are 24 MB of features: reading takes a few times that, whatever the file's size."""
+    code = """
+import resource, sys
+import pandas
+from yisheng.data import tables
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+data = tables.from_file(sys.argv[1], target="y")
+print(len(data), data.x.nbytes >> 20, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
+"""
+    draw = np.random.default_rng(0)
+    with (tmp_path / "big.csv").open("w") as file:
+        file.write(",".join([*(f"n{n}" for n in range(18)), "text", "y"]) + "\n")
+        for _ in range(300):
+            block = draw.normal(size=(1000, 19)).round(5).astype(str)
+            words = draw.integers(0, 2**40, 1000).astype(str)
+            file.writelines(
+                f"{','.join(row[:18])},some words {word},{row[18]}\n" for row, word in zip(block, words, strict=True)
+            )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "big.csv")], capture_output=True, text=True, check=True
+    )
+    rows, kept, peak = map(int, done.stdout.split())
+    assert rows == 300_000
+    assert peak < 8 * kept + 80
+
+
+# --- other formats ---
+
+
+def frame():
+    return pd.DataFrame(
+        {
+            "n": [1.5, None, 2.5, 3] * 5,
+            "c": ["red", "blue", None, "red"] * 5,
+            "f": [True, False, False, True] * 5,
+            "d": pd.to_datetime(["2020-01-01", "2020-02-03", None, "2021-01-01"] * 5),
+            "k": pd.Categorical(["lo", "hi", "mid", "hi"] * 5, ["lo", "mid", "hi"], ordered=True),
+            "y": np.arange(20) * 0.5,
+        }
+    )
+
+
+def test_parquet_is_the_frame(tmp_path):
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "t.parquet"
+    frame().to_parquet(path)
+    data, theirs = tables.from_file(path, target="y"), tables.from_frame(frame(), target="y")
+    assert data.spec == theirs.spec
+    np.testing.assert_array_equal(data.x, theirs.x)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(DataError, match="cannot be read as Parquet"):
+        tables.from_file(path, target="y")
+    with pytest.raises(DataError, match="does not exist"):
+        tables.from_file(tmp_path / "nowhere.parquet", target="y")
+
+
+def test_parquet_without_pyarrow_tells_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingPartError, match="needs pyarrow"):
+        tables.from_file(write(tmp_path, b"", "t.parquet"), target="y")
+
+
+def test_npz(tmp_path):
+    x, y = np.random.default_rng(0).normal(size=(30, 3)), np.arange(30) % 3
+    np.savez(tmp_path / "a.npz", x=x, y=y)
+    data = tables.from_file(tmp_path / "a.npz")
+    np.testing.assert_array_equal(data.x, x.astype(np.float32))
+    assert (data.spec.task, data.y.tolist(), data.spec.target) == ("classification", y.tolist(), "y")
+    np.savez_compressed(tmp_path / "b.npz", rows=np.column_stack([x, y]))
+    np.testing.assert_array_equal(tables.from_file(tmp_path / "b.npz", target="last").x, data.x)
+    np.savez(tmp_path / "c.npz", X=x, Y=np.array(["a", "b", "c"])[y])
+    assert tables.from_file(tmp_path / "c.npz").spec.classes == ("a", "b", "c")
+    np.savez(tmp_path / "d.npz", x=x, y=x[:, :2])
+    assert tables.from_file(tmp_path / "d.npz", target=("y-1", "y-2")).y.shape == (30, 2)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "cause"),
+    [
+        ({"x": np.zeros((4, 2, 2, 2)), "y": np.zeros(4)}, "must hold rows"),
+        ({"x": np.zeros((4, 2)), "y": np.zeros(5)}, "x has 4 rows, y has 5"),
+        ({"a": np.zeros((4, 2)), "b": np.zeros(4)}, "arrays 'a', 'b'"),
+        ({"x": np.zeros((0, 2)), "y": np.zeros(0)}, "0 rows"),
+        ({"x": np.array([[{}]], dtype=object), "y": np.zeros(1)}, "pickled objects"),
+        ({"x": np.zeros((4, 2), complex), "y": np.zeros(4)}, "numbers or text"),
+    ],
+)
+def test_npz_that_are_refused(tmp_path, arrays, cause):
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(DataError, match=cause):
+        tables.from_file(tmp_path / "a.npz")
+
+
+def test_npz_bombs_and_damage(tmp_path, monkeypatch):
+    np.savez_compressed(tmp_path / "a.npz", x=np.zeros((1000, 1000)), y=np.zeros(1000))
+    monkeypatch.setattr(files, "VALUES", 1000)
+    with pytest.raises(DataError, match="more than is read"):
+        tables.from_file(tmp_path / "a.npz")
+    content = (tmp_path / "a.npz").read_bytes()
+    for wrong in (b"", b"no zip", content[:100], content[:-100]):
+        with pytest.raises(DataError, match="cannot be read as .npz"):
+            tables.from_file(write(tmp_path, wrong, "b.npz"))
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as packed:
+        packed.writestr(
+            "x.npy", b"\x93NUMPY\x01\x00v\x00{'descr': '<f8', 'fortran_order': False, 'shape': (2147483647, 99), }"
+        )
+    with pytest.raises(DataError, match="cannot be read as .npz"):
+        tables.from_file(write(tmp_path, held.getvalue(), "c.npz"))
+
+
+# --- the registered set ---
+
+
+def test_a_path_opens_as_a_table(tmp_path):
+    for name in ("a.csv", "a.TSV", "a.csv.gz", "a.npz", "a.parquet"):
+        path = write(tmp_path, PLAIN, name)
+        assert opening(str(path)) == ("table", str(path))
+    data = registry.find("data.sets", "table").build(path=str(tmp_path / "a.csv"), target=3)
+    assert (data.name, data.spec.target) == ("a", "y")
+    with pytest.raises(UsageError, match="needs a file"):
+        registry.find("data.sets", "table").build()
+
+
+def test_a_test_file_is_looked_for_beside_the_other(tmp_path):
+    path = write(tmp_path, PLAIN)
+    write(tmp_path, "a,b,y\n5,red,1\n", "test.csv")
+    data = tables.from_file(path, target="y", test="test.csv")
+    assert data.part is not None
+    assert data.part.sum() == 2
+    headless = write(tmp_path, ROWS, "h.csv")
+    write(tmp_path, "5.5,red,3\n", "htest.csv")
+    assert len(tables.from_file(headless, target="last", test="htest.csv")) == 21
+
+
+@pytest.mark.parametrize(
+    ("text", "listed"),
+    [
+        ("file,label\na.jpg,cat\nb.jpg,dog\n", True),
+        ("image_name,label\na.jpg,cat\nb.jpg,dog\n", True),
+        ("a.jpg,cat\nb.jpg,dog\n", False),  # nothing lies there
+        ("x.png,cat\ny.png,dog\n", True),
+        ("label,what\ncat,x.png\ndog,y.png\n", True),
+        ("label,what\ncat,a.png\ndog,b.png\n", False),
+        ("file,size\n1,2\n3,4\n", False),
+        ("path,y\n1.5,2\n3.5,4\n", False),
+        ("a,y\n1,2\n", False),
+        ("", False),
+        ('"', False),
+        ("a\0b", False),
+    ],
+)
+def test_lists_of_pictures_are_no_tables(tmp_path, text, listed):
+    (tmp_path / "x.png").touch()
+    path = write(tmp_path, text)
+    assert lists_pictures(path) is listed
