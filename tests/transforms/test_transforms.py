@@ -20,7 +20,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from yisheng import transforms
 from yisheng.core import registry
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.types import Spec
+from yisheng.core.types import Column, Spec
 from yisheng.transforms import _rows
 from yisheng.transforms._rows import Gather
 from yisheng.transforms.none import none
@@ -195,7 +195,7 @@ def test_non_finite_columns_are_named(name, bad):
     x = np.zeros((10, 3), np.float32)
     x[4, 1] = bad
     with pytest.raises(DataError, match=r"column age of"):
-        transforms.fit(name, x, columns=("height", "age", "mass"))
+        transforms.fit(name, x, columns=[Column(c) for c in ("height", "age", "mass")])
     with pytest.raises(DataError, match=r"column number 2 of"):
         transforms.fit(name, x)
     assert transforms.fit(name, x, rows=np.array([0, 1, 5])).apply(torch.zeros(1, 3)).tolist() == [[0, 0, 0]]

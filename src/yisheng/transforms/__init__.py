@@ -7,7 +7,10 @@ its keyword-only fields, if any, are its options (so the registry knows them, an
     t.apply(x) -> tensor          float32 (float64 for float64); never in place
     t.invert(x) -> tensor         the inverse
 
-on pictures ``(B, C, H, W)`` or rows ``(B, D)``, also with further axes before them. Field values are plain
+A transform that prepares the columns of a table by their kinds, missing values included, asks for them in its
+``fit(x, *, columns, **options)``; where it changes their number, ``t.spec(spec)`` is the contract after it.
+
+They work on pictures ``(B, C, H, W)`` or rows ``(B, D)``, also with further axes before them. Field values are plain
 JSON data.
 
 What `register` may be told here: ``default_for`` (what ``target_scale=auto`` means for a spec).
@@ -21,6 +24,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import numpy as np
     import torch
+
+    from yisheng.core.types import Column, Spec
 
 
 class Transform(Protocol):
@@ -37,7 +42,7 @@ def fit(
     options: Mapping[str, Any] | None = None,
     *,
     rows: np.ndarray | None = None,
-    columns: Sequence[str] = (),
+    columns: Sequence[Column] = (),
 ) -> Transform:
     """A transform fitted on the training part.
 
@@ -47,7 +52,7 @@ def fit(
         options: its options by name.
         rows: row numbers of the training part; all rows without it. ``fit("standard", x, rows=train)``
             gathers a piece at a time, so the part need not fit into the memory.
-        columns: names of the columns, for errors; numbers are used without them.
+        columns: the table's columns, for what asks for them and for errors, where numbers are used without them.
 
     Raises:
         UsageError: no transform has that name.
@@ -62,9 +67,41 @@ def fit(
 
     entry = registry.find("transforms", name)
     part: Any = x if rows is None else Gather(x, rows)
-    require_finite(part, columns)
-    fitted: Transform = entry.build.fit(part, **(options or {}))  # type: ignore[attr-defined]  # the room's contract
+    given = dict(options or {})
+    if takes_columns(name):
+        given["columns"] = tuple(columns)
+    else:
+        require_finite(part, [column.name for column in columns])
+    fitted: Transform = entry.build.fit(part, **given)  # type: ignore[attr-defined]  # the room's contract
     return fitted
+
+
+def takes_columns(name: str) -> bool:
+    """Whether a transform prepares a table's columns by their kinds, missing values included.
+
+    Raises:
+        UsageError: no transform has that name.
+
+    >>> takes_columns("standard")
+    False
+    """
+    import inspect
+
+    from yisheng.core import registry
+
+    build: Any = registry.find("transforms", name).build
+    return "columns" in inspect.signature(build.fit).parameters
+
+
+def after(transform: Transform | None, spec: Spec) -> Spec:
+    """The contract of what a fitted transform gives: another number of columns, perhaps.
+
+    >>> from yisheng.core.types import Spec
+    >>> after(None, Spec("regression", (3,))).shape
+    (3,)
+    """
+    changed: Spec = transform.spec(spec) if hasattr(transform, "spec") else spec  # type: ignore[union-attr]  # asked
+    return changed
 
 
 def to_json(transform: Transform) -> dict[str, Any]:

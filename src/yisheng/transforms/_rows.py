@@ -61,6 +61,23 @@ def pieces(x: np.ndarray | Gather) -> Iterator[np.ndarray]:
         yield x[start : start + size].reshape(-1, x.shape[1], int(np.prod(x.shape[2:])))
 
 
+def spread(squares: np.ndarray, mean: np.ndarray, count: Any) -> np.ndarray:
+    """Standard deviations (divided by the number of values) to scale by: 1 where all values are the same.
+
+    Args:
+        squares: sums of squared deviations from the mean ``(D,)``.
+        mean: of each column ``(D,)``.
+        count: of values, one for all or one for each column.
+    """
+    variance = squares / np.maximum(count, 1)
+    # What is left of a constant column after rounding is no spread (the bound is scikit-learn's).
+    eps = np.finfo(np.float64).eps
+    constant = variance <= count * eps * variance + (count * mean * eps) ** 2
+    std: np.ndarray = np.sqrt(variance)
+    std[constant | (std < np.finfo(np.float32).tiny)] = 1.0
+    return std
+
+
 def require_finite(x: np.ndarray | Gather, columns: Sequence[str] = (), part: str = "training") -> None:
     """See that no value is missing or infinite.
 

@@ -12,7 +12,7 @@ import torch
 from yisheng.core.errors import DataError
 from yisheng.core.registry import register
 from yisheng.transforms._affine import Affine
-from yisheng.transforms._rows import Gather, pieces, refuse, width
+from yisheng.transforms._rows import Gather, pieces, refuse, spread, width
 
 
 @register(default_for=lambda spec: spec.task == "regression")
@@ -76,13 +76,7 @@ class standard:  # noqa: N801  # its name is the registered name
                 count += n
         if not np.isfinite(squares).all():
             refuse(~np.isfinite(squares))
-        variance = squares / count
-        # What is left of a constant column after rounding is no spread (the bound is scikit-learn's).
-        eps = np.finfo(np.float64).eps
-        constant = variance <= count * eps * variance + (count * mean * eps) ** 2
-        std = np.sqrt(variance)
-        std[constant | (std < np.finfo(np.float32).tiny)] = 1.0
-        return cls(tuple(mean.tolist()), tuple(std.tolist()))
+        return cls(tuple(mean.tolist()), tuple(spread(squares, mean, count).tolist()))
 
     def apply(self, x: torch.Tensor) -> torch.Tensor:
         """Scaled inputs, float32 (float64 for float64).

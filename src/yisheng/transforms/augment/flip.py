@@ -1,0 +1,28 @@
+"""Mirrored left to right."""
+
+from __future__ import annotations
+
+from yisheng.core.registry import register
+from yisheng.core.types import Spec
+from yisheng.transforms.augment._contract import Augment, Probability
+from yisheng.transforms.augment._mirror import mirror
+
+
+@register(fits=lambda spec: spec.is_picture, wants="pictures")
+def flip(spec: Spec, *, p: Probability = 0.5) -> Augment:  # noqa: ARG001  # any picture has a mirror image
+    """Mirror each picture left to right with a chance of p.
+
+    Right for most photographs; wrong where left and right differ, as in letters and digits.
+
+    Args:
+        p: chance of each picture. At 0.5 a picture and its mirror image are as likely.
+
+    >>> import torch
+    >>> x = torch.arange(3, dtype=torch.uint8).view(1, 1, 1, 3)
+    >>> flip(Spec("regression", (1, 1, 3)), p=1.0)(x, torch.zeros(1, 1), torch.Generator())[0].tolist()
+    [[[[2, 1, 0]]]]
+
+    Source: Krizhevsky, Sutskever and Hinton, ImageNet classification with deep convolutional neural networks
+    (2012), section 4.1.
+    """
+    return mirror(-1, p)

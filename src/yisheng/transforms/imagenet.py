@@ -1,0 +1,111 @@
+"""As ImageNet's pictures were scaled for the published networks."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import numpy as np
+import torch
+from annotated_types import Interval
+
+from yisheng.core.errors import DataError
+from yisheng.core.registry import register
+from yisheng.transforms._affine import Affine
+from yisheng.transforms._rows import Gather, width
+
+Mean = Annotated[float, Interval(gt=-math.inf, lt=math.inf)]
+Std = Annotated[float, Interval(gt=0, lt=math.inf)]
+MEAN: tuple[float, ...] = (0.485, 0.456, 0.406)
+STD: tuple[float, ...] = (0.229, 0.224, 0.225)
+
+
+@register(fits=lambda spec: spec.is_picture, wants="pictures")
+@dataclass(frozen=True)
+class imagenet:  # noqa: N801  # its name is the registered name
+    """Pixels from 0 to 255 by ImageNet's own mean and spread: the scale that published weights were trained on.
+
+    ``y = (x / 255 − mean) / std`` per channel. Nothing is fitted to the data: a network that was trained before wants
+    its inputs as they were then. On grey pictures, where the filters of the three colours are added up, it is the
+    average over the channels of the means and of the standard deviations: a grey pixel is then scaled as the three
+    would be, but for the small differences between the colours.
+
+    Args:
+        mean: in units of pixel / 255, red, green, blue; one value stands for all channels. The default is ImageNet's;
+            GoogLeNet's weights want 0.5 for both.
+        std: standard deviation, in the same units.
+
+    Raises:
+        DataError: the fields are not as many, not finite, or not above zero.
+
+    >>> scale = imagenet.fit(np.zeros((1, 3, 8, 8), np.uint8))
+    >>> scale
+    imagenet(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+    >>> scale.apply(torch.full((1, 3, 1, 1), 255, dtype=torch.uint8)).flatten()
+    tensor([2.2489, 2.4286, 2.6400])
+    >>> imagenet.fit(np.zeros((1, 1, 8, 8), np.uint8), mean=(0.5,), std=(0.25,))
+    imagenet(mean=(0.5,), std=(0.25,))
+
+    Source: Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks",
+    2012, section 2 (subtracting the mean); torchvision's model zoo (the numbers).
+    """
+
+    mean: tuple[Mean, ...] = field(default=MEAN, kw_only=True)
+    std: tuple[Std, ...] = field(default=STD, kw_only=True)
+
+    def __post_init__(self) -> None:
+        values = (*self.mean, *self.std)
+        if not (len(self.mean) == len(self.std) > 0 and all(map(math.isfinite, values)) and min(self.std) > 0):
+            raise DataError(
+                f"imagenet scaling needs as many finite means as standard deviations above zero, got mean={self.mean} "
+                f"and std={self.std}",
+                "give both once for all channels, or for red, green and blue",
+            )
+
+    @classmethod
+    def fit(cls, x: np.ndarray | Gather, *, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD) -> imagenet:
+        """The constants for as many channels as the pictures have; their pixels are not looked at.
+
+        Args:
+            x: pictures ``(N, C, H, W)``.
+            mean: one value, or one per channel; of three, grey pictures take the average.
+            std: likewise.
+
+        Raises:
+            DataError: these are no pictures, or their channels are not as many as the values.
+        """
+        channels = width(x)
+        if x.ndim != 4:
+            raise DataError("imagenet scaling is for pictures, got rows of numbers", "say scale=standard")
+        return cls(mean=_spread(mean, channels, "mean"), std=_spread(std, channels, "std"))
+
+    def apply(self, x: torch.Tensor) -> torch.Tensor:
+        """Scaled pictures, float32 (float64 for float64).
+
+        Raises:
+            DataError: the number of channels is not that of the fit.
+        """
+        return self._map.apply(x)
+
+    def invert(self, x: torch.Tensor) -> torch.Tensor:
+        """Pixels from 0 to 255."""
+        return self._map.invert(x)
+
+    @functools.cached_property
+    def _map(self) -> Affine:
+        return Affine([255 * value for value in self.mean], [255 * value for value in self.std])
+
+
+def _spread(values: tuple[float, ...], channels: int, what: str) -> tuple[float, ...]:
+    if len(values) == channels:
+        return tuple(values)
+    if len(values) == 1:
+        return tuple(values) * channels
+    if channels == 1 and values:
+        return (sum(values) / len(values),)
+    raise DataError(
+        f"imagenet scaling has {len(values)} values of {what} for pictures of {channels} channels",
+        f"give {what} once for all channels, or {channels} values; or say scale=standard",
+    )

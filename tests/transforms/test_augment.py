@@ -1,0 +1,522 @@
+"""Augmentations on whole batches do what plain loops over single pictures do."""
+
+from __future__ import annotations
+
+import colorsys
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from yisheng.core import registry
+from yisheng.core.errors import UsageError
+from yisheng.core.recipe import build, resolve
+from yisheng.core.types import Column, Spec
+from yisheng.transforms.augment import resized_crop
+from yisheng.transforms.augment._boxes import draw_boxes
+
+ROOM = "transforms.augment"
+PICTURES = ("crop", "erase", "flip", "jitter", "resized-crop", "vertical-flip")
+MOVING = ("crop", "erase", "flip", "vertical-flip")
+"""These only move values: bytes stay bytes."""
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def spec_of(shape, **other):
+    return Spec("classification", shape, **{"classes": ("a", "b", "c"), **other})
+
+
+def pictures(b=8, c=3, h=12, w=10, dtype=torch.uint8, seed=1):
+    x = torch.randint(0, 256, (b, c, h, w), generator=generator(seed), dtype=torch.uint8)
+    return x.to(dtype)
+
+
+def change(name, x, seed=0, y=None, **options):
+    y = torch.arange(len(x)) % 3 if y is None else y
+    return build(ROOM, name, spec_of(tuple(x.shape[1:])), **options)(x, y, generator(seed))
+
+
+def kept(name, shape):
+    """Options that this picture bears."""
+    return {"pad": min(4, min(shape[-2:]) - 1)} if name == "crop" else {}
+
+
+def test_every_augmentation_is_tested():
+    assert set(registry.names(ROOM)) >= {*PICTURES, "mixup"}
+    for entry in registry.entries(ROOM):
+        assert all(option.help for option in entry.options.values())
+        assert "fits" in entry.meta
+        assert entry.meta["wants"]
+
+
+# What holds for all of them.
+
+
+@settings(max_examples=60)
+@given(
+    name=st.sampled_from([*PICTURES, "mixup"]),
+    shape=st.tuples(*(st.integers(1, n) for n in (5, 4, 17, 17))),
+    dtype=st.sampled_from([torch.uint8, torch.float32]),
+    seed=st.integers(0, 2**32),
+)
+def test_contract(name, shape, dtype, seed):
+    x = pictures(*shape, dtype=dtype)
+    before, y = x.clone(), torch.arange(len(x)) % 3
+    found, targets = change(name, x, seed, y, **kept(name, shape))
+    assert found.shape == x.shape
+    assert found.dtype == (torch.uint8 if name in MOVING and dtype == torch.uint8 else torch.float32)
+    assert float(found.min()) >= 0
+    assert float(found.max()) <= 255 + 1e-3
+    assert torch.equal(x, before)
+    assert torch.equal(y, torch.arange(len(x)) % 3)
+    if name != "mixup":
+        assert torch.equal(targets, y)
+    again, _ = change(name, x, seed, y, **kept(name, shape))
+    assert torch.equal(found, again)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_bytes_and_floats_give_the_same(name):
+    x = pictures()
+    one, other = change(name, x)[0], change(name, x.float())[0]
+    assert torch.equal(one.float(), other)
+    assert other.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", [*PICTURES, "mixup"])
+def test_another_generator_gives_another_batch(name):
+    x = pictures(b=32)
+    assert not torch.equal(change(name, x, 0)[0].float(), change(name, x, 1)[0].float())
+    state = torch.get_rng_state()
+    change(name, x)
+    assert torch.equal(state, torch.get_rng_state())  # nothing else is a source of chance
+
+
+@pytest.mark.parametrize("name", [*PICTURES, "mixup"])
+def test_inputs_of_other_layouts(name):
+    x = pictures(c=3)
+    plain = change(name, x)[0]
+    for other in (x.to(memory_format=torch.channels_last), x.transpose(2, 3).contiguous().transpose(2, 3)):
+        torch.testing.assert_close(change(name, other)[0].float(), plain.float(), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("flip", {"p": 0.0}),
+        ("vertical_flip", {"p": 0.0}),
+        ("crop", {"pad": 0}),
+        ("crop", {"pad": 0, "mode": "reflect"}),
+        ("erase", {"p": 0.0}),
+        ("jitter", {"brightness": (1, 1), "contrast": (1, 1), "saturation": (1, 1)}),
+    ],
+)
+def test_settings_that_change_nothing(name, options):
+    x = pictures()
+    found, _ = change(name, x, **options)
+    assert found.dtype == torch.uint8
+    assert torch.equal(found, x)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_rows_are_refused(name):
+    rows = Spec("classification", (4,), classes=("a", "b"))
+    entry = registry.find(ROOM, name)
+    assert not entry.meta["fits"](rows)
+    assert entry.meta["fits"](spec_of((1, 8, 8)))
+    recipe = resolve([("augment", name, "command line")]).recipe
+    with pytest.raises(UsageError, match="pictures"):
+        recipe.settle(rows, 100)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "problem"),
+    [
+        ("flip", {"p": 1.1}, "p must"),
+        ("crop", {"pad": 10}, "smaller than the pictures of 10x12"),
+        ("crop", {"mode": "wrap"}, "mode"),
+        ("resized_crop", {"area": (0.5, 0.1)}, "area=0.1,0.5"),
+        ("resized_crop", {"area": (0.0, 0.1)}, "area"),
+        ("resized_crop", {"ratio": (2.0, 1.0)}, "ratio"),
+        ("jitter", {"brightness": (1.5, 0.5)}, "brightness"),
+        ("jitter", {"contrast": (-1.0, 0.5)}, "contrast"),
+        ("jitter", {"hue": 0.6}, "hue"),
+        ("erase", {"ratio": (3.0, 0.3)}, "ratio"),
+        ("erase", {"fill": "pink"}, "fill"),
+        ("mixup", {"alpha": 0.0}, "alpha"),
+    ],
+)
+def test_bad_options(name, options, problem):
+    with pytest.raises(UsageError, match=problem):
+        change(name, pictures(), **options)
+
+
+def test_hue_needs_colours():
+    for c in (1, 2, 4):
+        with pytest.raises(UsageError, match=f"these have {c} channel"):
+            change("jitter", pictures(c=c), hue=0.1)
+
+
+# Each against a plain loop.
+
+
+@pytest.mark.parametrize(("name", "axis"), [("flip", -1), ("vertical_flip", -2)])
+def test_flips(name, axis):
+    x = pictures(b=2000, c=1, h=3, w=4)
+    found, _ = change(name, x)
+    flipped = 0
+    for one, other in zip(x.numpy(), found.numpy(), strict=True):
+        mirrored = np.flip(one, axis)
+        assert np.array_equal(other, one) or np.array_equal(other, mirrored)
+        flipped += not np.array_equal(other, one)
+    assert abs(flipped - 1000) < 5 * math.sqrt(500)
+    assert torch.equal(change(name, x, p=1.0)[0], x.flip(axis))
+
+
+@pytest.mark.parametrize(("mode", "numpy_mode"), [("zeros", "constant"), ("reflect", "reflect")])
+@pytest.mark.parametrize(("h", "w", "pad"), [(6, 9, 2), (5, 5, 4), (2, 3, 1), (12, 10, 4)])
+def test_crop_is_a_slice_of_a_padded_picture(mode, numpy_mode, h, w, pad):
+    x = torch.arange(1, 1 + 300 * 2 * h * w).view(300, 2, h, w).float()  # every pixel differs
+    found = change("crop", x, pad=pad, mode=mode)[0].numpy()
+    places = []
+    for one, other in zip(x.numpy(), found, strict=True):
+        padded = np.pad(one, ((0, 0), (pad, pad), (pad, pad)), numpy_mode)
+        cut = [
+            (i, j)
+            for i in range(2 * pad + 1)
+            for j in range(2 * pad + 1)
+            if np.array_equal(padded[:, i : i + h, j : j + w], other)
+        ]
+        assert cut
+        places += cut
+    counts = np.bincount([i for i, _ in places], minlength=2 * pad + 1)
+    assert counts.min() > 0
+    assert len(set(places)) > min(40, (2 * pad + 1) ** 2 - 1)  # rows and columns are drawn apart
+
+
+def test_crop_of_bytes_by_hand():
+    x = pictures(b=1, c=1, h=4, w=4)
+    drawn = torch.randint(5, (2, 1), generator=generator(7))
+    i, j = int(drawn[0, 0]), int(drawn[1, 0])
+    padded = F.pad(x, (2, 2, 2, 2))
+    assert torch.equal(change("crop", x, 7, pad=2)[0], padded[:, :, i : i + 4, j : j + 4])
+
+
+def boxes_one_by_one(count, tall, wide, area, ratio, seed):
+    """torchvision's rule, picture by picture, on the same draws."""
+    draw = generator(seed)
+    areas = area[0] + (area[1] - area[0]) * torch.rand((10, count), generator=draw, dtype=torch.float64)
+    low, high = math.log(ratio[0]), math.log(ratio[1])
+    ratios = low + (high - low) * torch.rand((10, count), generator=draw, dtype=torch.float64)
+    tops, lefts = (torch.rand(count, generator=draw, dtype=torch.float64) for _ in range(2))
+    for b in range(count):
+        for t in range(10):
+            target, aspect = tall * wide * float(areas[t, b]), math.exp(float(ratios[t, b]))
+            w, h = round(math.sqrt(target * aspect)), round(math.sqrt(target / aspect))
+            if 0 < w <= wide and 0 < h <= tall:
+                yield int(float(tops[b]) * (tall - h + 1)), int(float(lefts[b]) * (wide - w + 1)), h, w
+                break
+        else:
+            yield None
+
+
+def middle(tall, wide, ratio):
+    """torchvision's fallback."""
+    h, w = tall, wide
+    if wide / tall < min(ratio):
+        h = round(wide / min(ratio))
+    elif wide / tall > max(ratio):
+        w = round(tall * max(ratio))
+    return (tall - h) // 2, (wide - w) // 2, h, w
+
+
+@pytest.mark.parametrize(
+    ("tall", "wide", "area", "ratio", "least_missing"),
+    [
+        (32, 32, (0.08, 1.0), (3 / 4, 4 / 3), 0),
+        (21, 48, (0.3, 1.0), (3 / 4, 4 / 3), 1),
+        (40, 7, (0.5, 0.9), (3 / 4, 4 / 3), 64),
+        (7, 40, (0.9, 1.0), (1.0, 1.0), 64),
+        (24, 20, (1.0, 1.0), (1.0, 1.0), 64),
+        (5, 5, (0.01, 0.3), (0.2, 5.0), 0),
+        (1, 1, (0.08, 1.0), (3 / 4, 4 / 3), 0),
+    ],
+)
+def test_resized_crop_is_the_resized_box(tall, wide, area, ratio, least_missing):
+    """Within 0.02 of 255: grid_sample takes places as float32 from -1 to 1."""
+    x = pictures(64, 3, tall, wide)
+    found, _ = change("resized_crop", x, 5, area=area, ratio=ratio)
+    missing = 0
+    boxes = list(boxes_one_by_one(64, tall, wide, area, ratio, 5))
+    for one, other, box in zip(x, found, boxes, strict=True):
+        missing += box is None
+        i, j, h, w = box or middle(tall, wide, ratio)
+        part = one[None, :, i : i + h, j : j + w].float()
+        wanted = F.interpolate(part, (tall, wide), mode="bilinear", align_corners=False)[0]
+        torch.testing.assert_close(other, wanted, rtol=0, atol=0.02)
+        # Stretching needs no smoothing: the smoothed form is the same.
+        smoothed = F.interpolate(part, (tall, wide), mode="bilinear", align_corners=False, antialias=True)[0]
+        torch.testing.assert_close(wanted, smoothed, rtol=0, atol=0.02)
+    assert missing >= least_missing  # the rule for what fits nowhere was tested too
+
+
+@settings(max_examples=80)
+@given(
+    size=st.tuples(st.integers(1, 64), st.integers(1, 64)),
+    area=st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)).map(sorted),
+    ratio=st.tuples(st.floats(0.1, 9), st.floats(0.1, 9)).map(sorted),
+    seed=st.integers(0, 2**32),
+)
+def test_boxes_keep_to_their_ranges(size, area, ratio, seed):
+    tall, wide = size
+    boxes = draw_boxes(50, size, tuple(area), tuple(ratio), generator(seed))
+    for top, left, h, w, found in zip(
+        *(part.tolist() for part in (boxes.top, boxes.left, boxes.height, boxes.width, boxes.found)), strict=True
+    ):
+        assert top >= 0
+        assert top + h <= tall
+        assert left >= 0
+        assert left + w <= wide
+        if found:  # sides were rounded by half a pixel at most
+            assert (h - 0.5) * (w - 0.5) <= area[1] * tall * wide * (1 + 1e-9)
+            assert (h + 0.5) * (w + 0.5) >= area[0] * tall * wide * (1 - 1e-9)
+            assert (w - 0.5) / (h + 0.5) <= ratio[1] * (1 + 1e-9)
+            assert (w + 0.5) / max(h - 0.5, 1e-9) >= ratio[0] * (1 - 1e-9)
+    wanted = list(boxes_one_by_one(50, tall, wide, area, ratio, seed))
+    assert [box is not None for box in wanted] == boxes.found.tolist()
+
+
+def test_boxes_are_spread_evenly():
+    boxes = draw_boxes(20_000, (100, 100), (0.1, 0.3), (0.5, 2.0), generator())
+    share = (boxes.height * boxes.width).double() / 10_000
+    assert bool(boxes.found.all())
+    assert abs(float(share.mean()) - 0.2) < 0.003
+    assert abs(float((boxes.width > boxes.height).double().mean()) - 0.5) < 0.03  # as often wide as high
+    room = (100 - boxes.width).double()
+    assert abs(float((boxes.left / room).mean()) - 0.5) < 0.01
+
+
+def test_nothing_around_the_box_gets_into_the_crop(monkeypatch):
+    x = torch.full((1, 1, 16, 16), 255.0)
+    x[:, :, 4:8, 3:11] = 10.0
+    one = torch.tensor
+    box = resized_crop.Boxes(one([4]), one([3]), one([4]), one([8]), one([True]))
+    monkeypatch.setattr(resized_crop, "draw_boxes", lambda *_: box)
+    found, _ = change("resized_crop", x)
+    torch.testing.assert_close(found, torch.full_like(found, 10.0), rtol=0, atol=0.02)
+
+
+def blended(a, b, factor):
+    return np.clip(factor * a + (1 - factor) * b, 0, 255)
+
+
+def grey_of(picture):
+    weights = [0.2989, 0.587, 0.114] if len(picture) == 3 else [1 / len(picture)] * len(picture)
+    return np.tensordot(weights, picture, 1)[None]
+
+
+def turned(picture, turn):
+    """Pixel by pixel, with Python's own colour conversions."""
+    found = np.empty_like(picture)
+    for place in np.ndindex(picture.shape[1:]):
+        h, s, v = colorsys.rgb_to_hsv(*picture[(slice(None), *place)] / 255)
+        found[(slice(None), *place)] = 255 * np.array(colorsys.hsv_to_rgb((h + turn) % 1, s, v))
+    return found
+
+
+PLAIN = {
+    "brightness": lambda p, f: np.clip(p * f, 0, 255),
+    "contrast": lambda p, f: blended(p, grey_of(p).mean(), f),
+    "saturation": lambda p, f: blended(p, grey_of(p), f),
+    "hue": turned,
+}
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+def test_jitter_is_the_textbooks_formulas(channels, seed):
+    x = pictures(6, channels, 7, 5)
+    x[0] = 128  # no colour, no contrast
+    x[1, :, ::2], x[1, :, 1::2] = 0, 255
+    options = {"brightness": (0.2, 2.0), "contrast": (0.0, 3.0), "saturation": (0.0, 2.5)}
+    if channels == 3:
+        options["hue"] = 0.5
+    found, _ = change("jitter", x, seed, **options)
+    ranges = {k: (-v, v) if k == "hue" else v for k, v in options.items()}
+    names = [n for n in ("brightness", "contrast", "saturation", "hue") if n in ranges]
+    names = [n for n in names if n != "saturation" or channels > 1]
+    draw = generator(seed)
+    order = [names[i] for i in torch.randperm(len(names), generator=draw).tolist()]
+    wanted = x.double().numpy()
+    for name in order:
+        low, high = ranges[name]
+        factors = low + (high - low) * torch.rand(len(x), generator=draw, dtype=torch.float64).numpy()
+        wanted = np.stack([PLAIN[name](p, f) for p, f in zip(wanted, factors, strict=True)])
+    np.testing.assert_allclose(found.numpy(), wanted, rtol=0, atol=2e-2)
+
+
+@pytest.mark.parametrize("name", ["brightness", "contrast", "saturation", "hue"])
+def test_each_operation_alone_is_exact_enough(name):
+    x = pictures(4, 3, 9, 9)
+    off = {"brightness": (1, 1), "contrast": (1, 1), "saturation": (1, 1)}
+    for value in (0.0, 0.3, 0.5):
+        options = {**off, name: value if name == "hue" else (2 * value, 2 * value)}
+        found, _ = change("jitter", x, **options)
+        if name == "hue":
+            turns = torch.rand(4, generator=_after_order(), dtype=torch.float64) * 2 * value - value
+            wanted = np.stack([turned(p, t) for p, t in zip(x.double().numpy(), turns.tolist(), strict=True)])
+        else:
+            wanted = np.stack([PLAIN[name](p, 2 * value) for p in x.double().numpy()])
+        np.testing.assert_allclose(found.numpy(), wanted, rtol=0, atol=1e-3)
+
+
+def _after_order():
+    draw = generator()
+    torch.randperm(1, generator=draw)
+    return draw
+
+
+def test_pillow_agrees_on_brightness_and_saturation():
+    from PIL import Image, ImageEnhance
+
+    x = pictures(1, 3, 8, 8)
+    picture = Image.fromarray(x[0].permute(1, 2, 0).numpy())
+    for name, theirs in (("brightness", ImageEnhance.Brightness), ("saturation", ImageEnhance.Color)):
+        off = {"brightness": (1, 1), "contrast": (1, 1), "saturation": (1, 1), name: (0.6, 0.6)}
+        ours = change("jitter", x, **off)[0][0].permute(1, 2, 0).numpy()
+        wanted = np.asarray(theirs(picture).enhance(0.6), np.float64)
+        assert np.abs(ours - wanted).max() <= 1.5  # Pillow rounds to bytes, and grey before
+
+
+def test_jitter_orders_differ_between_batches():
+    x = pictures(2, 3)
+    limits = {"brightness": (1.6, 1.6), "contrast": (1.7, 1.7), "saturation": (0.0, 0.0)}
+    found = {change("jitter", x, seed, **limits)[0].numpy().tobytes() for seed in range(60)}
+    assert len(found) == 6  # factors are fixed: only the order is left to chance
+
+
+@pytest.mark.parametrize("fill", ["random", "mean", "zero"])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_erase_fills_one_box(fill, dtype):
+    x = pictures(400, 2, 20, 30, dtype=dtype) // 2 + 1  # no zeros
+    found, _ = change("erase", x, 3, p=0.6, fill=fill)
+    erased = 0
+    for one, other in zip(x.numpy(), found.numpy(), strict=True):
+        differs = (one != other).any(0)
+        if not differs.any():
+            continue
+        erased += 1
+        rows, columns = np.flatnonzero(differs.any(1)), np.flatnonzero(differs.any(0))
+        box = (slice(None), slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+        inside = other[box].astype(float)
+        if fill == "zero":
+            assert (inside == 0).all()
+        elif fill == "mean":
+            wanted = one.astype(float).mean((1, 2))[:, None, None]
+            assert np.abs(inside - wanted).max() <= (0.5 + 1e-4 if dtype == torch.uint8 else 1e-3)
+        elif inside.size > 100:
+            assert inside.std() > 40  # evenly from 0 to 255: 73.9
+    assert abs(erased - 240) < 5 * math.sqrt(400 * 0.24)
+
+
+def test_erase_draws_all_bytes_evenly():
+    x = torch.zeros(16, 3, 32, 32, dtype=torch.uint8)
+    found, _ = change("erase", x, p=1.0, area=(1.0, 1.0), ratio=(1.0, 1.0))
+    counts = np.bincount(found.numpy().ravel(), minlength=256)
+    expected = x.numel() / 256
+    chi = float(((counts - expected) ** 2 / expected).sum())
+    assert abs(chi - 255) < 6 * math.sqrt(2 * 255)
+    flat = found.numpy().ravel().astype(float)
+    assert abs(np.corrcoef(flat[:-1], flat[1:])[0, 1]) < 0.02
+
+
+def test_erased_area_and_ratio():
+    x = torch.full((500, 1, 50, 50), 7, dtype=torch.uint8)
+    found, _ = change("erase", x, p=1.0, fill="zero", area=(0.1, 0.2), ratio=(0.5, 2.0))
+    hidden = (found == 0)[:, 0].numpy()
+    heights, widths = hidden.any(2).sum(1), hidden.any(1).sum(1)
+    assert (hidden.sum((1, 2)) == heights * widths).all()
+    assert ((heights + 0.5) * (widths + 0.5) >= 0.1 * 2500).all()
+    assert ((heights - 0.5) * (widths - 0.5) <= 0.2 * 2500).all()
+    assert ((widths - 0.5) / (heights + 0.5) <= 2).all()
+    assert ((widths + 0.5) / (heights - 0.5) >= 0.5).all()
+
+
+def test_mixup_mixes_inputs_and_targets_in_the_same_shares():
+    x, y = pictures(9), torch.arange(9) % 3
+    for seed in range(20):
+        found, soft = change("mixup", x, seed, y, alpha=1.0)
+        assert soft.dtype == torch.float32
+        assert soft.shape == (9, 3)
+        torch.testing.assert_close(soft.sum(1), torch.ones(9))
+        partner = torch.randperm(9, generator=generator(seed))
+        one_hot = torch.eye(3)
+        moved = (y != y[partner]).nonzero()[:, 0]
+        share = 1.0
+        if len(moved):
+            share = float(soft[moved[0], y[moved[0]]])
+            torch.testing.assert_close(soft, share * one_hot[y] + (1 - share) * one_hot[y[partner]])
+            torch.testing.assert_close(found, share * x.float() + (1 - share) * x[partner].float(), atol=1e-3, rtol=0)
+
+
+def test_mixup_shares_follow_the_beta_distribution():
+    from scipy import stats
+
+    x = torch.tensor([[0.0], [1.0]])
+    for alpha in (0.2, 1.0, 4.0):
+        mix = build(ROOM, "mixup", Spec("regression", (1,)), alpha=alpha)
+        shares = []
+        for seed in range(3000):
+            draw = generator(seed)
+            swapped = torch.randperm(2, generator=generator(seed)).tolist() == [1, 0]
+            found, _ = mix(x, x, draw)
+            if swapped:
+                shares.append(1 - float(found[0]))
+        assert len(shares) > 1300
+        assert stats.kstest(shares, "beta", args=(alpha, alpha)).pvalue > 1e-4
+
+
+def test_mixup_of_other_targets():
+    x = torch.rand(6, 4, generator=generator(2))
+    numbers = torch.rand(6, 2, generator=generator(3)) * 100
+    for task, y, classes in (
+        ("regression", numbers, ()),
+        ("multilabel", (numbers > 50).float(), ("a", "b")),
+        ("classification", torch.softmax(numbers, 1), ("a", "b")),
+    ):
+        mix = build(ROOM, "mixup", Spec(task, (4,), classes=classes), alpha=1.0)
+        mixed, soft = mix(x, y, generator())
+        both, _ = mix(torch.cat([x, y], 1), y, generator())
+        torch.testing.assert_close(torch.cat([mixed, soft], 1), both)  # one share for both
+        assert soft.dtype == torch.float32
+
+
+def test_mixup_of_a_single_row_is_the_row():
+    x = pictures(1)
+    found, soft = change("mixup", x, y=torch.tensor([2]))
+    assert torch.equal(found, x.float())
+    assert soft.tolist() == [[0, 0, 1]]
+
+
+def test_mixup_takes_no_categories():
+    columns = (Column("age"), Column("town", "category", ("here", "there")))
+    entry = registry.find(ROOM, "mixup")
+    assert not entry.meta["fits"](Spec("regression", (2,), columns=columns))
+    assert entry.meta["fits"](Spec("regression", (2,), columns=columns[:1] * 2))
+    assert entry.meta["fits"](Spec("regression", (2,)))
+
+
+def test_losses_take_what_mixup_gives():
+    x, y = pictures(8), torch.arange(8) % 3
+    _, soft = change("mixup", x, y=y, alpha=1.0)
+    spec = spec_of(tuple(x.shape[1:]))
+    loss = registry.find("losses", "cross-entropy").build(spec, y.numpy())
+    output = torch.randn(8, 3, generator=generator())
+    torch.testing.assert_close(loss(output, soft), -(soft * output.log_softmax(1)).sum(1))

@@ -1,0 +1,101 @@
+"""ImageNet's scaling: torchvision's formula, nothing fitted, saved and read back."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis.extra import numpy as hnp
+
+from yisheng import transforms
+from yisheng.core.errors import DataError, UsageError
+from yisheng.core.recipe import resolve
+from yisheng.core.types import Spec
+from yisheng.transforms.imagenet import MEAN, STD, imagenet
+
+pictures = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=4, max_dims=4, max_side=6))
+
+
+def normalised(x, mean, std):
+    """torchvision's ToTensor and Normalize."""
+    x = x.to(torch.float64) / 255
+    mean, std = (torch.tensor(v, dtype=torch.float64).view(-1, 1, 1) for v in (mean, std))
+    return (x - mean) / std
+
+
+def colour(x):
+    return np.repeat(x[:, :1], 3, axis=1)
+
+
+@given(x=pictures)
+def test_it_is_torchvisions(x):
+    x = colour(x)
+    scale = imagenet.fit(x)
+    got = scale.apply(torch.from_numpy(x))
+    assert got.dtype is torch.float32
+    torch.testing.assert_close(got.double(), normalised(torch.from_numpy(x), MEAN, STD), atol=2e-6, rtol=0)
+    torch.testing.assert_close(scale.invert(got), torch.from_numpy(x).float(), atol=1e-3, rtol=0)
+
+
+@given(x=pictures)
+def test_nothing_is_fitted(x):
+    x = colour(x)
+    assert imagenet.fit(x) == imagenet.fit(255 - x) == imagenet()
+
+
+def test_grey_pictures_get_the_average():
+    scale = imagenet.fit(np.zeros((1, 1, 2, 2), np.uint8))
+    assert scale.mean == pytest.approx([np.mean(MEAN)])
+    assert scale.std == pytest.approx([np.mean(STD)])
+    grey = torch.full((1, 1, 1, 1), 100, dtype=torch.uint8)
+    three = imagenet().apply(grey.expand(1, 3, 1, 1))
+    assert abs(float(scale.apply(grey)) - float(three.mean())) < 0.02
+
+
+def test_one_value_stands_for_all_channels():
+    scale = imagenet.fit(np.zeros((1, 3, 2, 2), np.uint8), mean=(0.5,), std=(0.5,))
+    assert scale == imagenet(mean=(0.5,) * 3, std=(0.5,) * 3)
+    assert scale.apply(torch.tensor([0, 255], dtype=torch.uint8).repeat(3, 1)[None, :, None]).unique().tolist() == [
+        -1.0,
+        1.0,
+    ]
+
+
+def test_it_is_saved_and_read_back():
+    scale = imagenet.fit(np.zeros((1, 3, 2, 2), np.uint8), std=(0.25,))
+    assert transforms.from_json(json.loads(json.dumps(transforms.to_json(scale)))) == scale
+    with pytest.raises(DataError):
+        transforms.from_json({"name": "imagenet", "mean": [0.5], "std": [0.0]})
+    with pytest.raises(DataError):
+        transforms.from_json({"name": "imagenet", "mean": [0.5, 0.5], "std": [0.5]})
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "cause"),
+    [
+        ((2, 4, 3, 3), {}, "3 values of mean for pictures of 4 channels"),
+        ((2, 3, 3, 3), {"std": (0.5, 0.5)}, "2 values of std for pictures of 3 channels"),
+        ((2, 1, 3, 3), {"mean": ()}, "0 values of mean"),
+        ((2, 5), {}, "for pictures, got rows"),
+    ],
+)
+def test_what_does_not_fit_is_refused(shape, options, cause):
+    with pytest.raises(DataError, match=cause):
+        imagenet.fit(np.zeros(shape, np.uint8), **options)
+
+
+def test_other_channels_than_those_of_the_fit_are_refused():
+    with pytest.raises(DataError, match="fitted on 3 channels"):
+        imagenet().apply(torch.zeros(1, 1, 2, 2))
+
+
+def test_it_is_an_option_of_the_recipe():
+    recipe = resolve([("scale", "imagenet", "command line"), ("scale.mean", "0.5", "command line")]).recipe
+    assert recipe.scale.options == {"mean": (0.5,)}
+    settled = recipe.settle(Spec("classification", (3, 8, 8), classes=("a", "b")), 100)
+    assert settled.scale.options == {"mean": (0.5,), "std": STD}
+    with pytest.raises(UsageError, match="scale=imagenet needs pictures"):
+        recipe.settle(Spec("classification", (3,), classes=("a", "b")), 100)
+    with pytest.raises(UsageError):
+        resolve([("scale", "imagenet", "command line"), ("scale.std", "0", "command line")])
