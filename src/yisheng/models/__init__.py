@@ -5,7 +5,8 @@ A model is a function ``f(spec, **options) -> nn.Module``; the module takes a ba
 (``conv1.weight``, ``output.bias``), which are those of the saved file.
 
 What `register` may be told here: ``fits`` and ``wants`` (where it can be used, and how to say so), ``default_for``
-(what ``model=auto`` means), ``stackable=False`` (several of them cannot run as one under `torch.func.vmap`).
+(what ``model=auto`` means), ``stackable=False`` (several of them cannot run as one under `torch.func.vmap`),
+``shape`` (of the input that `yisheng models NAME` shows it with).
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ LEAST = {"modern": 8, "classic": 12}
     fits=lambda spec: spec.is_picture,
     wants="pictures",
     default_for=lambda spec: spec.is_picture,
+    shape=(1, 28, 28),
 )
 def lenet(spec: Spec, *, style: Literal["modern", "classic"] = "modern") -> nn.Module:
     """LeNet-5: convolve and pool twice (6, then 16 channels), then layers of 120, 84 and O units.

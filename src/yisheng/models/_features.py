@@ -1,0 +1,98 @@
+"""Rows of a table as a network takes them in: each number embedded, the rest as it is."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+from annotated_types import Interval
+from rtdl_num_embeddings import (  # type: ignore[import-untyped]
+    PeriodicEmbeddings,
+    PiecewiseLinearEmbeddings,
+)
+from torch import nn
+
+from yisheng.core.errors import UsageError
+from yisheng.core.types import Column, Spec
+
+Embeddings = Literal["piecewise-linear", "periodic", "none"]
+Size = Annotated[int, Interval(ge=1, le=1024)]
+Frequency = Annotated[float, Interval(gt=0, le=1000)]
+
+
+class Features(nn.Module):
+    """Every number as a vector of its own, then the columns that are not numbers: ``(B, D)`` to ``(B, D')``.
+
+    A network is smooth in its inputs and must bend hard to follow a jump; an embedding bends for it.
+
+    - piecewise-linear: what share of each of the number's bins lies below it, times learnt weights. The bins are
+      the columns' own, quantiles of the training part; without them, those of the standard normal distribution. A
+      number outside of them counts as the first or last edge, as in a tree.
+    - periodic: sines and cosines of learnt frequencies, times learnt weights, ReLU.
+
+    Args:
+        spec: its columns of kind number are embedded; all where it names none.
+        embeddings: which.
+        size: length of a number's vector; 8 if None.
+        frequency: of the periodic ones: standard deviation of the first frequencies, in cycles per unit; 0.1 if None.
+
+    Raises:
+        UsageError: size or frequency is given where there are no such embeddings.
+
+    Source: Gorishniy, Rubachev and Babenko, "On embeddings for numerical features in tabular deep learning", 2022,
+    sections 3.2 and 3.3; version B of the piecewise-linear ones is TabM's (2025).
+    """
+
+    numbers: torch.Tensor
+    others: torch.Tensor
+    low: torch.Tensor | None
+    high: torch.Tensor | None
+
+    def __init__(
+        self, spec: Spec, embeddings: Embeddings, *, size: int | None = None, frequency: float | None = None
+    ) -> None:
+        super().__init__()
+        if embeddings == "none" and size is not None:
+            raise UsageError(f"embedding_size={size} needs embeddings", "say embeddings=piecewise-linear")
+        if embeddings != "periodic" and frequency is not None:
+            raise UsageError(f"frequency={frequency} needs periodic embeddings", "say embeddings=periodic")
+        size, frequency = size or 8, frequency or 0.1
+        D = spec.shape[0]
+        columns = spec.columns or (Column("x"),) * D
+        numbers = [i for i, column in enumerate(columns) if column.kind == "number"]
+        others = [i for i, column in enumerate(columns) if column.kind != "number"]
+        # Not saved: they follow from the spec.
+        self.register_buffer("numbers", torch.tensor(numbers, dtype=torch.int64), persistent=False)
+        self.register_buffer("others", torch.tensor(others, dtype=torch.int64), persistent=False)
+        self.embedding: nn.Module | None = None
+        if embeddings == "none" or not numbers:
+            self.sizes = [1] * D
+            return
+        self.register_buffer("low", None)
+        self.register_buffer("high", None)
+        if embeddings == "piecewise-linear":
+            bins = [_bins(columns[i]) for i in numbers]
+            self.register_buffer("low", torch.stack([edges[0] for edges in bins]), persistent=False)
+            self.register_buffer("high", torch.stack([edges[-1] for edges in bins]), persistent=False)
+            self.embedding = PiecewiseLinearEmbeddings(bins, size, activation=False, version="B")
+        else:
+            self.embedding = PeriodicEmbeddings(len(numbers), size, frequency_init_scale=frequency, lite=False)
+        self.sizes = [size] * len(numbers) + [1] * len(others)
+        """Length of what each column became, in the order of the outputs."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Rows ``(B, D)`` to ``(B, sum of sizes)``."""
+        if self.embedding is None:
+            return x
+        numbers = x.index_select(1, self.numbers)
+        if self.low is not None:
+            numbers = numbers.clamp(self.low, self.high)
+        return torch.cat([self.embedding(numbers).flatten(1), x.index_select(1, self.others)], dim=1)
+
+
+def _bins(column: Column) -> torch.Tensor:
+    """Edges of a number's bins, ascending: its own, or the standard normal distribution's."""
+    if len(column.bins) > 2:
+        return torch.tensor(column.bins, dtype=torch.float32)
+    places = torch.linspace(0.001, 0.999, 33, dtype=torch.float64)
+    return torch.special.ndtri(places).to(torch.float32)

@@ -1,0 +1,92 @@
+"""Many networks for a table in one, sharing most of their weights."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+from annotated_types import Interval
+from tabm import EnsembleView, LinearEnsemble, make_tabm_backbone  # type: ignore[import-untyped]
+from torch import nn
+
+from yisheng.core.registry import register
+from yisheng.core.types import Spec
+from yisheng.models._features import Embeddings, Features, Frequency, Size
+from yisheng.models._members import average
+
+
+class TabM(nn.Module):
+    """K members: ``(B, K, O)`` in training, their average ``(B, O)`` in eval mode."""
+
+    def __init__(self, spec: Spec, features: Features, backbone: nn.Module, *, k: int, width: int) -> None:
+        super().__init__()
+        self.contract = spec
+        self.features = features
+        self.members = EnsembleView(k=k)
+        self.backbone = backbone
+        self.output = LinearEnsemble(width, spec.outputs, k=k)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Prepared rows ``(B, D)``."""
+        output: torch.Tensor = self.output(self.backbone(self.members(self.features(x))))
+        return output if self.training else average(output, self.contract)
+
+
+@register(
+    fits=lambda spec: not spec.is_picture,
+    wants="rows of a table",
+    default_for=lambda spec: not spec.is_picture and any(column.source for column in spec.columns),
+    stackable=False,
+)
+def tabm(
+    spec: Spec,
+    *,
+    arch: Literal["tabm", "tabm-mini"] = "tabm-mini",
+    k: Annotated[int, Interval(ge=1, le=1024)] = 16,
+    blocks: Annotated[int, Interval(ge=1, le=64)] = 2,
+    width: Annotated[int, Interval(ge=1, le=2**16)] = 128,
+    dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.1,
+    embeddings: Embeddings = "piecewise-linear",
+    embedding_size: Size | None = None,
+    frequency: Frequency | None = None,
+) -> nn.Module:
+    """TabM: K networks trained at once, each with a loss of its own, that share all weights but some scales.
+
+    A layer of member i gives s_i * (W (r_i * x)) + b_i: the matrix W is everyone's, the vectors r_i and s_i are
+    its own. The members err in different directions, and what is shared keeps them from overfitting: their
+    average is about as good as that of as many networks, at a fraction of the cost.
+
+    Args:
+        arch: tabm gives every layer scales of each member; tabm-mini only the input, which is about as good and
+            faster.
+        k: members; the paper takes 32, half of them cost half.
+        blocks: hidden layers.
+        width: units of each.
+        dropout: share of the hidden units set to zero in training.
+        embeddings: of the numbers; see `embedded-mlp`.
+        embedding_size: length of a number's vector; 8 if not given.
+        frequency: of the periodic ones; see `embedded-mlp`.
+
+    Raises:
+        UsageError: embedding_size or frequency is given where there are no such embeddings.
+
+    Source: Gorishniy, Kotelnikov and Babenko, "TabM: advancing tabular deep learning with parameter-efficient
+    ensembling", 2025, sections 3.3 and 3.4 (their package).
+
+    >>> model = tabm(Spec("regression", (5,)), k=4)
+    >>> x = torch.zeros(7, 5)
+    >>> model(x).shape, model.eval()(x).shape
+    (torch.Size([7, 4, 1]), torch.Size([7, 1]))
+    """
+    features = Features(spec, embeddings, size=embedding_size, frequency=frequency)
+    backbone = make_tabm_backbone(
+        d_in=sum(features.sizes),
+        n_blocks=blocks,
+        d_block=width,
+        dropout=dropout,
+        k=k,
+        arch_type=arch,
+        start_scaling_init="random-signs" if features.embedding is None else "normal",
+        start_scaling_init_chunks=features.sizes,
+    )
+    return TabM(spec, features, backbone, k=k, width=width)
