@@ -131,3 +131,18 @@ def test_a_run_that_ends_early_tells_of_its_last_epoch():
         )
     )
     assert "epoch 1/9" in stream.getvalue()
+
+
+def test_of_epochs_with_the_same_score_the_one_with_the_smallest_loss_is_kept():
+    from yisheng.train.state import State
+
+    model = torch.nn.Linear(1, 1)
+    state = State(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    seen = [(0.8, 0.7), (0.9, 0.5), (0.9, 0.6), (0.9, 0.4), (0.9, 0.4), (0.8, 0.1)]
+    events = [Epoched(n, n, 0.0, {"accuracy": a, "loss": b}) for n, (a, b) in enumerate(seen, start=1)]
+    for _ in pipes.keep_best(iter(events), state, score="accuracy", higher=True):
+        pass
+    assert (state.best.epoch, state.best.value, state.best.loss) == (4, 0.9, 0.4)
+    again = State(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    again.load(*state.dump())
+    assert (again.best.epoch, again.best.loss) == (4, 0.4)

@@ -142,3 +142,49 @@ def test_samples_that_all_weigh_nothing_change_nothing():
     s = state()
     assert make_update()(s, b, loss()) == 0
     assert torch.equal(weights(s), before)
+
+
+class Members(nn.Module):
+    """Two linear models side by side: ``(B, 2, O)``."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(6, 4), nn.Linear(6, 4)
+
+    def forward(self, x):
+        return torch.stack([self.first(x), self.second(x)], 1)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("micro", [None, 8])
+def test_members_have_a_loss_each(micro, weighted):
+    torch.manual_seed(0)
+    together = Members().double()
+    b = batch(weighted=weighted)
+    alone = [copy.deepcopy(together.first), copy.deepcopy(together.second)]
+    values = []
+    for model in alone:
+        s = State(model, torch.optim.SGD(model.parameters(), lr=0.5))  # the mean of two halves each gradient
+        values.append(by_hand(s, b))
+    s = State(together, torch.optim.SGD(together.parameters(), lr=1.0))
+    value = make_update(micro=micro)(s, b, loss())
+    torch.testing.assert_close(value, torch.stack(values).mean())
+    torch.testing.assert_close(together.first.weight, alone[0].weight)
+    torch.testing.assert_close(together.second.weight, alone[1].weight)
+
+
+def test_bf16_runs_the_layers_in_bfloat16_and_keeps_the_weights_in_float32():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 4))
+    kinds = []
+    model[0].register_forward_hook(lambda _m, _i, output: kinds.append(output.dtype))
+    s = State(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    b = batch()
+    b = Batch(b.x.float(), b.y, b.index)
+    exact = make_update()(State(copy.deepcopy(model), torch.optim.SGD(model.parameters(), lr=0.0)), b, loss())
+    value = make_update(precision="bf16")(s, b, loss())
+    assert kinds[-1] == torch.bfloat16
+    assert value.dtype == torch.float32
+    assert all(p.dtype == torch.float32 for p in model.parameters())
+    torch.testing.assert_close(value, exact, rtol=0.02, atol=0.02)
+    assert not torch.equal(value, exact)

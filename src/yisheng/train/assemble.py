@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -17,10 +18,31 @@ from yisheng.core.seed import derive, seed_everything
 from yisheng.core.types import Dataset, Spec, Split
 from yisheng.data.batches import Batches, batches
 from yisheng.init.apply import apply
+from yisheng.models import weights as trained
+from yisheng.models.head import head
 from yisheng.optim.groups import groups
+from yisheng.train import finetune
 from yisheng.train.loop import Factor, Loss, Step
 from yisheng.train.state import State
 from yisheng.train.update import make_update
+from yisheng.transforms._rows import Gather, require_finite
+from yisheng.transforms.log import skewed
+
+FINE = 0.001
+"""Learning rate after trained weights: what they know is to be bent, not thrown away."""
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """Trained weights to begin with.
+
+    Args:
+        tensors: by the names of the network's parameters.
+        scale: the scaling of the inputs that they were trained with, where it is known.
+    """
+
+    tensors: Mapping[str, torch.Tensor]
+    scale: Choice | None = None
 
 
 @dataclass(frozen=True)
@@ -29,7 +51,7 @@ class Assembly:
 
     Args:
         recipe: settled: nothing in it is ``auto``.
-        spec: the contract, with the output units that the loss wants.
+        spec: the contract of the data, with the output units that the loss wants.
         state: at its beginning.
         train: shuffled batches of the training part.
         validation: batches of the validation part; may be empty.
@@ -38,6 +60,7 @@ class Assembly:
         schedule: factor of the learning rate by step.
         step: one update.
         transforms: the fitted transforms by role: ``input``, and ``target`` (None if not scaled).
+        remarks: what the user should know of it.
     """
 
     recipe: Recipe
@@ -50,9 +73,12 @@ class Assembly:
     schedule: Factor
     step: Step
     transforms: Mapping[str, Any]
+    remarks: tuple[str, ...] = ()
 
 
-def assemble(recipe: Recipe, dataset: Dataset, split: Split, device: torch.device) -> Assembly:
+def assemble(
+    recipe: Recipe, dataset: Dataset, split: Split, device: torch.device, pretrained: Pretrained | None = None
+) -> Assembly:
     """Fit the transforms on the training part, build and initialise the model, and all the rest.
 
     Args:
@@ -60,58 +86,117 @@ def assemble(recipe: Recipe, dataset: Dataset, split: Split, device: torch.devic
         dataset: the data.
         split: its parts.
         device: where to train.
+        pretrained: weights to begin with.
 
     Raises:
         UsageError: a choice of the recipe does not fit the data.
-        DataError: the training part cannot be fitted (not finite, say).
+        DataError: a part holds values that are not finite, or the weights do not fit the network.
     """
-    recipe = recipe.settle(dataset.spec, len(split.train))
+    asked = recipe.head_lr
+    recipe = recipe.settle(dataset.spec, len(split.train), auto=_auto(dataset, split, pretrained))
     loss_entry = registry.find("losses", recipe.loss.name)
     spec = dataset.spec
     if "outputs" in loss_entry.meta:
         spec = spec.with_outputs(loss_entry.meta["outputs"](spec))
-    columns = [column.name for column in spec.columns]
-    scale = transforms.fit(recipe.scale.name, dataset.x, recipe.scale.options, rows=split.train, columns=columns)
+    scale = transforms.fit(recipe.scale.name, dataset.x, recipe.scale.options, rows=split.train, columns=spec.columns)
+    if not transforms.takes_columns(recipe.scale.name):
+        for name in ("validation", "test"):
+            rows = getattr(split, name)
+            if len(rows):
+                require_finite(Gather(dataset.x, rows), [column.name for column in spec.columns], name)
     target_scale = None
     if recipe.target_scale.name != "none":
         options = recipe.target_scale.options
         target_scale = transforms.fit(recipe.target_scale.name, dataset.y, options, rows=split.train)
 
-    def part(rows: Any, size: int) -> Batches:
+    augment = tuple(_call("transforms.augment", choice, spec) for choice in recipe.augment)
+
+    def part(rows: Any, size: int, augment: Any = ()) -> Batches:
         return batches(
-            dataset, rows, size=size, scale=scale, target_scale=target_scale, device=device, seed=recipe.seed
+            dataset,
+            rows,
+            size=size,
+            scale=scale,
+            target_scale=target_scale,
+            device=device,
+            seed=recipe.seed,
+            augment=augment,
         )
 
     assert isinstance(recipe.batch, int)  # settled
-    model = build_model(recipe, spec).to(device)
+    model = build_model(recipe, transforms.after(scale, spec))
+    remarks: tuple[str, ...] = ()
+    head_lr = recipe.head_lr
+    if pretrained is not None:
+        fitted = trained.fit(model, pretrained.tensors, name=recipe.model.name)
+        remarks = fitted.remarks + _unlike(scale, pretrained)
+        if not fitted.fresh and asked is None:  # a head that knows its classes already learns as the rest does
+            head_lr = 1.0
+    model.to(device)
     if min(recipe.batch, len(split.train)) == 1 and any(isinstance(m, nn.BatchNorm1d) for m in model.modules()):
         raise UsageError(
             f"batch norm needs two rows or more in every batch, got batch={recipe.batch} and {len(split.train)} rows",
             "make batch= larger, or leave batch_norm out",
         )
-    optimizer = _call("optim", recipe.optimizer, groups(model, decay_bias=recipe.decay_bias))
+    faster = None if head_lr is None else head(model)[1]
+    parameters = groups(model, decay_bias=recipe.decay_bias, head=faster, head_lr=head_lr or 1.0)
+    optimizer = _call("optim", recipe.optimizer, parameters)
     for group in optimizer.param_groups:
-        group.setdefault("initial_lr", group["lr"])
+        group.setdefault("initial_lr", group["lr"] * group.get("multiple", 1.0))
     torch.manual_seed(derive(recipe.seed, "train"))  # what the loop itself draws, dropout above all
     state = State(model, optimizer, loss_sum=torch.zeros((), device=device))
-    micro = recipe.batch if recipe.accumulate > 1 else None
+    step = make_update(
+        micro=recipe.batch if recipe.accumulate > 1 else None,
+        clip_norm=recipe.clip_norm,
+        clip_value=recipe.clip_value,
+        watch="at once" if device.type == "cpu" else "late",
+        precision=recipe.precision,
+    )
+    if recipe.finetune is not None:
+        assert isinstance(recipe.epochs, int)  # settled
+        step = finetune.wrap(step, finetune.plan(model, recipe.finetune, recipe.epochs))
     return Assembly(
-        recipe=recipe,
+        recipe=recipe.model_copy(update={"head_lr": head_lr}),
         spec=spec,
         state=state,
-        train=part(split.train, recipe.batch * recipe.accumulate),
+        train=part(split.train, recipe.batch * recipe.accumulate, augment),
         validation=part(split.validation, recipe.batch),
         test=part(split.test, recipe.batch),
         loss=_call("losses", recipe.loss, spec, dataset.y[split.train]),
         schedule=_call("optim.schedules", recipe.schedule),
-        step=make_update(
-            micro=micro,
-            clip_norm=recipe.clip_norm,
-            clip_value=recipe.clip_value,
-            watch="at once" if device.type == "cpu" else "late",
-        ),
+        step=step,
         transforms={"input": scale, "target": target_scale},
+        remarks=remarks,
     )
+
+
+def _auto(dataset: Dataset, split: Split, pretrained: Pretrained | None) -> dict[str, Choice]:
+    """What ``auto`` means where only the data or the weights can tell."""
+    found: dict[str, Choice] = {}
+    if pretrained is not None and dataset.spec.is_picture:
+        found["optimizer"] = Choice(name="nesterov", options={"lr": FINE})
+    if pretrained is not None and pretrained.scale is not None:
+        found["scale"] = pretrained.scale
+    elif dataset.spec.columns and (
+        any(column.source or column.kind != "number" for column in dataset.spec.columns) or _any_missing(dataset.x)
+    ):
+        found["scale"] = Choice(name="columns")
+    if dataset.spec.task == "regression" and skewed(dataset.y[split.train]):
+        found["target_scale"] = Choice(name="log")
+    return found
+
+
+def _any_missing(x: np.ndarray) -> bool:
+    """Whether any value is NaN, read piece by piece."""
+    return any(bool(np.isnan(x[at : at + 65_536]).any()) for at in range(0, len(x), 65_536))
+
+
+def _unlike(scale: Any, pretrained: Pretrained) -> tuple[str, ...]:
+    """A warning where the inputs are scaled otherwise than the weights know them."""
+    if pretrained.scale is None or pretrained.scale.name != "imagenet":
+        return ()
+    remark = finetune.preprocessing_remark(scale, **pretrained.scale.options)
+    return () if remark is None else (remark,)
 
 
 def build_model(recipe: Recipe, spec: Spec) -> nn.Module:

@@ -27,6 +27,9 @@ from yisheng.train.state import Best, State
 def keep_best(events: Iterator[Event], state: State, *, score: str, higher: bool) -> Iterator[Event]:
     """Keep a copy of the weights of the best epoch by validation score; without one, of the latest.
 
+    Of epochs with the same score the one with the smallest validation loss is the best: on few rows many have the
+    same accuracy, and the first of them is rarely the one that learnt most.
+
     Args:
         events: what happens.
         state: its ``best`` is kept up to date.
@@ -37,9 +40,11 @@ def keep_best(events: Iterator[Event], state: State, *, score: str, higher: bool
         if isinstance(event, Epoched):
             value = event.scores.get(score)
             value = None if value is not None and math.isnan(value) else value
-            if _better(value, state.best.value, higher):
+            loss = event.scores.get("loss", math.inf)
+            tied = value is not None and value == state.best.value
+            if _better(value, state.best.value, higher) or (tied and loss < state.best.loss):
                 weights = {name: tensor.detach().clone() for name, tensor in state.model.state_dict().items()}
-                state.best = Best(event.epoch, value, weights)
+                state.best = Best(event.epoch, value, weights, loss)
         yield event
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,11 +20,13 @@ class Best:
         epoch: number of the epoch, from 1; 0 before any.
         value: its validation score; None where nothing is scored (the latest epoch then counts).
         weights: the model's state dict at its end, copied.
+        loss: its validation loss, which decides between epochs of the same score; infinite where there is none.
     """
 
     epoch: int = 0
     value: float | None = None
     weights: dict[str, torch.Tensor] = field(default_factory=dict)
+    loss: float = math.inf
 
 
 @dataclass
@@ -94,7 +97,7 @@ class State:
             "seen": self.seen,
             "seconds": self.seconds,
             "log_bytes": self.log_bytes,
-            "best": {"epoch": self.best.epoch, "value": self.best.value},
+            "best": {"epoch": self.best.epoch, "value": self.best.value, "loss": _finite(self.best.loss)},
             "optimizer": {"state": plain_state, "param_groups": optimizer["param_groups"]},
             "random": {"python": [version, list(numbers), gauss], "numpy": [int(at), int(has_gauss), float(cached)]},
         }
@@ -111,7 +114,9 @@ class State:
         self.loss_sum = tensors["loss_sum"].to(self.loss_sum.device)
         self.epoch, self.position, self.step = plain["epoch"], plain["position"], plain["step"]
         self.seen, self.seconds, self.log_bytes = plain["seen"], plain["seconds"], plain["log_bytes"]
-        self.best = Best(plain["best"]["epoch"], plain["best"]["value"], _below(tensors, "best."))
+        best = plain["best"]
+        loss = math.inf if best["loss"] is None else best["loss"]
+        self.best = Best(best["epoch"], best["value"], _below(tensors, "best."), loss)
         version, numbers, gauss = plain["random"]["python"]
         random.setstate((version, tuple(numbers), gauss))
         at, has_gauss, cached = plain["random"]["numpy"]
@@ -124,3 +129,8 @@ class State:
 
 def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no infinity."""
+    return value if math.isfinite(value) else None

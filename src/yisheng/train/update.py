@@ -13,10 +13,31 @@ from yisheng.train.blame import blame_gradient, blame_late, blame_loss
 from yisheng.train.loop import Loss, Step
 from yisheng.train.state import State
 
+Precision = Literal["fp32", "bf16"]
 
-def mean_loss(model: nn.Module, batch: Batch, loss: Loss) -> torch.Tensor:
-    """Mean of the samples' losses, weighted where the batch has weights."""
-    losses = loss(model(batch.x), batch.y)
+
+def mean_loss(model: nn.Module, batch: Batch, loss: Loss, precision: Precision = "fp32") -> torch.Tensor:
+    """Mean of the samples' losses, weighted where the batch has weights.
+
+    A network may give ``(B, K, O)``: K members, each with a loss of its own; a sample's loss is their mean.
+
+    Args:
+        model: in training mode.
+        batch: the samples.
+        loss: ``(output, y) -> (B,)``, always in float32.
+        precision: bf16 lets torch run the layers that bear it in bfloat16 (autocast); weights stay float32.
+    """
+    if precision == "bf16":
+        with torch.autocast(batch.x.device.type, dtype=torch.bfloat16):
+            output = model(batch.x)
+        output = output.float()
+    else:
+        output = model(batch.x)
+    if output.ndim == 3:
+        members = output.shape[1]
+        losses = loss(output.flatten(0, 1), batch.y.repeat_interleave(members, 0)).view(-1, members).mean(1)
+    else:
+        losses = loss(output, batch.y)
     if batch.weight is None:
         return losses.mean()
     return (losses * batch.weight).sum() / _total(batch.weight)
@@ -33,6 +54,7 @@ def make_update(
     clip_norm: float | None = None,
     clip_value: float | None = None,
     watch: Literal["at once", "late"] = "at once",
+    precision: Precision = "fp32",
 ) -> Step:
     """An update on the mean loss of a batch; it gives that mean, detached.
 
@@ -45,6 +67,7 @@ def make_update(
         watch: when to look whether loss and gradients are finite. At once: before the step, so that the
             weights stay good; free on a CPU, but it would wait for a GPU at every step. Late: one update
             behind, when the GPU has long been given the next one.
+        precision: of the forward pass; see `mean_loss`.
 
     Raises:
         NonFiniteError: (from the update) naming the step, the rows and the layer where it began.
@@ -57,7 +80,7 @@ def make_update(
         if before and not math.isfinite(before[0][0].item()):
             raise blame_late(*before[0][1:])
         for piece, share in _pieces(batch, micro):
-            mean = mean_loss(state.model, piece, loss) * share
+            mean = mean_loss(state.model, piece, loss, precision) * share
             if watch == "at once" and not math.isfinite(mean.item()):
                 raise blame_loss(state, piece, mean.item())
             mean.backward()
