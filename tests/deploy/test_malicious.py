@@ -82,7 +82,7 @@ def test_pickles_are_never_loaded(name, canary, tmp_path, runs, capsys):
         (["evaluate", str(path)], 3),
         (["resume", str(path)], 3),
         (["train", f"config={path}"], 2),
-        (["train", f"data={path}"], 2),
+        (["train", f"data={path}"], 3),
         (["train", "data=mnist", f"folder={path}"], 3),
         (["data", "import", str(path)], 3),
     ):

@@ -1,5 +1,6 @@
 import io
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 from yisheng.core.errors import DataError
 from yisheng.core.types import Ink, Spec
+from yisheng.data.pictures import decode
 from yisheng.deploy import pictures
 
 COLOUR = Spec("classification", (3, 16, 24), classes=("a", "b"))
@@ -143,6 +145,23 @@ def test_hostile_files_are_refused(tmp_path, content, wanted):
     path.write_bytes(content)
     with pytest.raises(DataError, match=wanted):
         pictures.read(path, COLOUR)
+
+
+@pytest.mark.parametrize("fit", ["crop", "squash", "pad"])
+def test_a_picture_comes_to_its_size_as_in_training(tmp_path, fit):
+    scene(size=(90, 30)).save(tmp_path / "a.png")
+    block, notes = pictures.read(tmp_path / "a.png", replace(COLOUR, fit=fit))
+    wanted = decode.resize(np.asarray(scene(size=(90, 30))), (16, 24), fit)
+    assert np.array_equal(block.transpose(1, 2, 0), wanted)
+    assert (block[:, 0].max() == 0) == (fit == "pad")
+    assert notes == ["resized from 90x30 to 24x16"]
+
+
+def test_a_file_that_is_too_large_is_told(tmp_path, monkeypatch):
+    scene().save(tmp_path / "a.png")
+    monkeypatch.setattr(pictures, "BYTES", 50)
+    with pytest.raises(DataError, match="more than"):
+        pictures.read(tmp_path / "a.png", COLOUR)
 
 
 def test_a_missing_file_and_a_folder_are_told(tmp_path):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from yisheng.core.errors import DataError
+from yisheng.core.files import read_bytes
 from yisheng.core.types import Ink, Spec
-
-PIXELS = 64_000_000
-"""Largest picture that is decoded (8,000 x 8,000); a bomb says it is larger, or is cut off here."""
+from yisheng.data.pictures import decode
+from yisheng.data.pictures.listing import BYTES
 
 
 def read(path: Path, spec: Spec) -> tuple[np.ndarray, list[str]]:
@@ -28,16 +27,18 @@ def read(path: Path, spec: Spec) -> tuple[np.ndarray, list[str]]:
     Raises:
         DataError: the file is missing, no picture, damaged, or too large.
     """
-    picture = _open(path)
+    content = _content(path)
     channels, height, width = spec.shape
-    if spec.ink is not None:
-        return _drawing(picture, path, spec.ink, channels, height, width)
-    picture = _flatten(picture).convert("L" if channels == 1 else "RGB")
+    with decode.quiet():
+        if spec.ink is not None:
+            return _drawing(decode.decode(content, str(path), colour="grey"), path, spec)
+        pixels, whole = decode.decode_from(
+            content, str(path), colour="grey" if channels == 1 else "rgb", size=(height, width), fit=spec.fit
+        )
     notes = []
-    if picture.size != (width, height):
-        notes.append(f"resized from {picture.width}x{picture.height} to {width}x{height}")
-        picture = ImageOps.fit(picture, (width, height), Image.Resampling.BILINEAR)
-    return _block(np.asarray(picture), channels), notes
+    if whole != (height, width):
+        notes.append(f"resized from {whole[1]}x{whole[0]} to {width}x{height}")
+    return _block(pixels, channels), notes
 
 
 def fit_ink(ink: np.ndarray, how: Ink, height: int, width: int) -> np.ndarray:
@@ -73,50 +74,21 @@ def fit_ink(ink: np.ndarray, how: Ink, height: int, width: int) -> np.ndarray:
     return result
 
 
-def _open(path: Path) -> Image.Image:
+def _content(path: Path) -> bytes:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of what is refused below, and of odd metadata
-            with Image.open(path) as picture:
-                if picture.width * picture.height > PIXELS:
-                    raise DataError(
-                        f"{path} has {picture.width}x{picture.height} pixels, more than the {PIXELS:,} that are read",
-                        "scale it down first",
-                    )
-                picture.load()
-                turned: Image.Image = ImageOps.exif_transpose(picture)
-                return turned
+        content = read_bytes(path, BYTES)
     except FileNotFoundError:
         raise DataError(f"{path} does not exist", "check the path") from None
-    except UnidentifiedImageError:
-        raise DataError(
-            f"{path} is not a picture in a format that is known", "give PNG, JPEG, WebP, BMP, GIF or TIFF"
-        ) from None
-    except Image.DecompressionBombError:
-        raise DataError(f"{path} unfolds to far more pixels than {PIXELS:,}", "scale it down first") from None
-    except DataError:
-        raise
-    except (OSError, ValueError, SyntaxError, EOFError, ZeroDivisionError, OverflowError, TypeError, KeyError) as error:
-        # Pillow's decoders raise all of these on damaged files
-        raise DataError(f"{path} cannot be decoded: {error}", "the file is damaged; save it again as PNG") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}", "check the path and its permissions") from None
+    if content is None:
+        raise DataError(f"{path} has more than {BYTES >> 20} MiB", "scale the picture down first")
+    return content
 
 
-def _flatten(picture: Image.Image) -> Image.Image:
-    """Eight bits a channel, transparent parts on white."""
-    if picture.mode.startswith(("I", "F")):
-        values = np.asarray(picture, dtype=np.float64)
-        top = 65535.0 if values.max(initial=0) > 255 else 255.0
-        return Image.fromarray(np.clip(values / top * 255, 0, 255).astype(np.uint8))
-    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
-        rgba = picture.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return picture.convert("RGB")
-
-
-def _drawing(
-    picture: Image.Image, path: Path, ink: Ink, channels: int, height: int, width: int
-) -> tuple[np.ndarray, list[str]]:
-    grey = np.asarray(_flatten(picture).convert("L"))
+def _drawing(grey: np.ndarray, path: Path, spec: Spec) -> tuple[np.ndarray, list[str]]:
+    channels, height, width = spec.shape
+    assert spec.ink is not None
     notes = []
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     dark_on_light = np.median(border) > 127
@@ -138,7 +110,7 @@ def _drawing(
     clean = np.where(stretched > 255 * 0.15, stretched, 0).astype(np.uint8)
     cropped = clean[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     notes.append(f"cropped to the drawing and fitted into {width}x{height}")
-    return _block(fit_ink(cropped, ink, height, width), channels), notes
+    return _block(fit_ink(cropped, spec.ink, height, width), channels), notes
 
 
 def _block(values: np.ndarray, channels: int) -> np.ndarray:

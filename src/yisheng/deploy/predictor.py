@@ -1,4 +1,4 @@
-"""From a run folder to answers."""
+"""From a run folder, or a study of k folds, to answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from yisheng.core.errors import DataError, UsageError
-from yisheng.deploy import pictures, rows, saved
+from yisheng.deploy import members, pictures, rows, saved
 from yisheng.evaluate.predictions import link
 
 TABLES = (".csv", ".tsv", ".txt")
@@ -37,16 +37,19 @@ class Answer:
 class Predictor:
     """A trained model that answers, with all that was fitted in training.
 
+    That of a study is the mean of the models of its folds: of their probabilities, or of their values in the
+    original units. Each scales its inputs as in its own training.
+
     Args:
-        folder: a run folder.
+        folder: a run folder, or a study of k folds.
 
     Raises:
-        DataError: the folder does not hold a whole model.
+        DataError: the folder does not hold a whole model; one damaged member of a study is enough.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.saved = saved.load(folder)
-        self.spec = self.saved.spec
+        self.members = members.load(folder) if members.is_study(folder) else [saved.load(folder)]
+        self.spec = self.members[0].spec
 
     def predict(self, inputs: Sequence[str | Path] | np.ndarray) -> list[Answer]:
         """Answers for picture files, CSV files, or an array.
@@ -77,9 +80,7 @@ class Predictor:
             )
         paths = [Path(path) for path in inputs]
         if not self.spec.is_picture:
-            blocks = [rows.read(path, self.spec) for path in paths]
-            names = [f"{p}:{n + 1}" for p, b in zip(paths, blocks, strict=True) for n in range(len(b))]
-            return self._answers(np.concatenate(blocks), names, [()] * len(names))
+            return [answer for path in paths for answer in self.table(path)[0]]
         for path in paths:
             if path.suffix.lower() in TABLES:
                 raise DataError(
@@ -90,15 +91,32 @@ class Predictor:
             np.stack([block for block, _ in read]), [str(p) for p in paths], [tuple(n) for _, n in read]
         )
 
+    def table(self, path: Path, id: str = "") -> tuple[list[Answer], rows.Rows]:
+        """Answers for the rows of a table, and the table as it was read: what its rows are called, what was noticed.
+
+        Args:
+            path: .csv, .tsv (perhaps .gz), .parquet or .npz with the columns of training.
+            id: the column with the names of the rows; found by its name without it.
+
+        Raises:
+            DataError: the file cannot be read, or a column is missing.
+            UsageError: the model is not for rows.
+        """
+        if self.spec.is_picture:
+            raise UsageError(f"the model wants pictures of shape {self.spec.shape}, {path} is a table", "give pictures")
+        found = rows.read_named(path, self.spec, id)
+        names = [f"{path}:{n + 1}" for n in range(len(found.x))]
+        return self._answers(found.x, names, [found.notes, *[()] * (len(names) - 1)]), found
+
     def outputs(self, x: np.ndarray) -> np.ndarray:
         """Probabilities ``(N, C)`` or predicted values ``(N, T)`` for inputs ``(N, *shape)``."""
-        invert = self.saved.target_scale.invert if self.saved.target_scale is not None else None
-        with torch.inference_mode():
-            parts = [
-                link(self.saved.model(self.saved.scale.apply(torch.from_numpy(x[at : at + 256]))), self.spec, invert)
-                for at in range(0, len(x), 256)
-            ]
-            return torch.cat(parts).numpy()
+        total = np.zeros((), np.float64)
+        for member in self.members:
+            found = _outputs(member, x)
+            if len(self.members) == 1:
+                return found
+            total = total + found
+        return (total / len(self.members)).astype(np.float32)
 
     def _checked(self, x: np.ndarray) -> np.ndarray:
         if x.ndim == 0 or tuple(x.shape[1:]) != self.spec.shape or len(x) == 0:
@@ -131,3 +149,14 @@ class Predictor:
             else:
                 answers.append(Answer(name, next(iter(ranked)), ranked, said))
         return answers
+
+
+def _outputs(model: saved.Saved, x: np.ndarray) -> np.ndarray:
+    """What one model says of all inputs, some at a time."""
+    invert = model.target_scale.invert if model.target_scale is not None else None
+    with torch.inference_mode():
+        parts = [
+            link(model.model(model.scale.apply(torch.from_numpy(x[at : at + 256]))), model.spec, invert)
+            for at in range(0, len(x), 256)
+        ]
+        return torch.cat(parts).numpy()

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ class Saved:
 
     Args:
         model: the network with its best weights.
-        spec: the contract.
+        spec: the contract of the raw data, before ``scale``.
         scale: the fitted input transform.
         target_scale: the fitted target transform, or None.
         description: contents of ``model.json``.
@@ -107,10 +108,13 @@ def load(folder: Path) -> Saved:
         spec = _spec(description["spec"])
         scale = transforms.from_json(fitted["input"])
         target = None if fitted["target"] is None else transforms.from_json(fitted["target"])
-        build = functools.partial(registry.find("models", str(chosen["name"])).build, spec, **chosen["options"])
+        inner = transforms.after(scale, spec)
+        build = functools.partial(registry.find("models", str(chosen["name"])).build, inner, **chosen["options"])
         weights = parse(content)
-        _require_fit(build, weights)
-        model: nn.Module = build()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a damaged description may ask for layers of no size
+            _require_fit(build, weights)
+            model: nn.Module = build()
         model.load_state_dict(weights)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError, UsageError) as error:
         reason = error.problem if isinstance(error, UsageError) else str(error)

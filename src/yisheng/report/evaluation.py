@@ -93,6 +93,13 @@ class Pairs(_Part):
         return self
 
 
+class Trees(_Part):
+    """How the boosted trees that a network on a table is compared with were grown."""
+
+    about: str
+    seconds: float = 0.0
+
+
 class Evaluation(_Part):
     """What the report shows besides the scores; see the forms in the architecture's text."""
 
@@ -103,6 +110,7 @@ class Evaluation(_Part):
     calibration: Calibration | None = None
     pairs: Pairs | None = None
     worst: list[Mistake] = []
+    boosting: Trees | None = None
 
     @model_validator(mode="after")
     def _square(self) -> Evaluation:

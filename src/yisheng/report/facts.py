@@ -16,6 +16,7 @@ from yisheng.core import files
 from yisheng.core.errors import DataError
 from yisheng.core.types import Score, Spec
 from yisheng.report.evaluation import Best, Evaluation
+from yisheng.report.folds import FOLDS, Folds
 from yisheng.report.history import EVENTS, History, history
 from yisheng.report.words import higher
 
@@ -40,6 +41,7 @@ class Facts:
         scores: by part and metric.
         evaluation: None before evaluation.
         environment: ``environment.json``.
+        folds: of a study of k folds, what its members reached; None for a single run.
         problems: what is wrong with which file.
     """
 
@@ -53,6 +55,7 @@ class Facts:
     scores: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
     evaluation: Evaluation | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
+    folds: Folds | None = None
     problems: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -139,6 +142,7 @@ def read(folder: Path) -> Facts:
         scores=_scores(_object(folder / SCORES, problems), problems),
         evaluation=_checked(EVALUATION, Evaluation.model_validate, about or None, problems),
         environment=_object(folder / ENVIRONMENT, problems),
+        folds=_checked(FOLDS, Folds.model_validate, _object(folder / FOLDS, problems) or None, problems),
         problems=problems,
     )
 

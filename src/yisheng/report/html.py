@@ -21,6 +21,7 @@ from yisheng.report.sections.classes import classes
 from yisheng.report.sections.confusion import confusion
 from yisheng.report.sections.curves import curves
 from yisheng.report.sections.environment import environment
+from yisheng.report.sections.folds import folds
 from yisheng.report.sections.mistakes import mistakes
 from yisheng.report.sections.recipe import recipe
 from yisheng.report.sections.regression import regression
@@ -35,6 +36,7 @@ MONTHS = (
 )
 SECTIONS: tuple[Callable[[Facts], Section | None], ...] = (
     scores,
+    folds,
     curves,
     confusion,
     classes,

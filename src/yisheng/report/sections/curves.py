@@ -39,8 +39,10 @@ TEMPLATE = """
 SHOWN = 100
 
 
-def curves(facts: Facts) -> Section:
-    """What happened in training."""
+def curves(facts: Facts) -> Section | None:
+    """What happened in training; of a study of k folds, its members' reports tell."""
+    if facts.folds is not None:
+        return None
     log, best = facts.history, facts.best_epoch
     if not log.epochs and not log.steps:
         remark = "The log holds no epoch and no step, so there is nothing to draw."

@@ -1,4 +1,4 @@
-"""The table of scores: test with its interval, validation, baseline."""
+"""The table of scores: test with its interval, validation, baseline, boosted trees."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from yisheng.report.words import higher, places
 TEMPLATE = """
 {% set note %}
 Intervals are 95% confidence intervals. The baseline is {{ baseline }}.
+{% if trees %}Boosted trees are gradient boosting on the same training rows: {{ trees }}.{% endif %}
 {% if not known %}There is no test part, so the scores are those of the validation part, which also chose the weights:
 they are too hopeful.{% endif %}
 {% endset %}
@@ -21,6 +22,7 @@ they are too hopeful.{% endif %}
 {{ words("Score") }}{{ numbers(part | capital) }}{{ numbers("95% interval") }}
 {% if both %}{{ numbers("Validation") }}{% endif %}
 {{ numbers("Baseline") }}
+{% if trees %}{{ numbers("Boosted trees") }}{% endif %}
 <th scope="col" class="wide" aria-hidden="true">
 <span class="key"><i class="k-dot"></i>{{ part }}</span> <span class="key"><i class="k-base"></i>baseline</span>
 </th>
@@ -37,6 +39,7 @@ they are too hopeful.{% endif %}
 </td>
 {% if both %}<td class="n">{{ row.validation.value | exact(row.places) if row.validation else "–" }}</td>{% endif %}
 <td class="n">{{ row.baseline.value | exact(row.places) if row.baseline else "–" }}</td>
+{% if trees %}<td class="n">{{ row.boosting.value | exact(row.places) if row.boosting else "–" }}</td>{% endif %}
 <td class="wide" aria-hidden="true">
 {% if row.bar %}
 <span class="range"><i class="span" style="left:{{ row.bar.low }}%;width:{{ row.bar.width }}%"></i>
@@ -68,6 +71,7 @@ class Row:
     main: Score
     validation: Score | None
     baseline: Score | None
+    boosting: Score | None
     first: bool
 
     @property
@@ -96,14 +100,20 @@ class Row:
         return Bar(at[0], round(at[1] - at[0], 2), at[2], at[3])
 
 
+def _grown(facts: Facts) -> str:
+    """How the boosted trees were grown, as far as the run tells."""
+    trees = facts.evaluation.boosting if facts.evaluation else None
+    return trees.about if trees else "not tuned"
+
+
 def scores(facts: Facts) -> Section:
     """Every measured score, beside what the validation part and the baseline give."""
     if not facts.scores.get(facts.part):
         return Section("scores", "Scores", missing(facts, "There are no scores yet."))
     validation = facts.scores.get("validation", {}) if facts.part == "test" else {}
-    baseline = facts.scores.get("baseline", {})
+    baseline, boosting = facts.scores.get("baseline", {}), facts.scores.get("boosting", {})
     rows = [
-        Row(name, main, validation.get(name), baseline.get(name), name == facts.score)
+        Row(name, main, validation.get(name), baseline.get(name), boosting.get(name), name == facts.score)
         for name, main in facts.scores[facts.part].items()
     ]
     meant = {
@@ -117,6 +127,7 @@ def scores(facts: Facts) -> Section:
         part=facts.part,
         known=facts.part == "test",
         both=bool(validation),
+        trees=_grown(facts) if boosting else "",
         baseline=meant[facts.spec.task] if facts.spec else "the simplest answer that needs no model",
     )
     return Section("scores", "Scores", html)
