@@ -14,7 +14,7 @@ LEVELS = {
     2: {"evaluate", "report"},
     3: {"train"},
     4: {"diagnose", "tune", "deploy"},
-    5: {"cli", "verbs", "__init__", "__main__"},
+    5: {"cli", "verbs", "sklearn", "__init__", "__main__"},
 }
 LEVEL_OF = {room: level for level, rooms in LEVELS.items() for room in rooms}
 ALLOWED = {

@@ -43,7 +43,7 @@ _HOMES = {
         "train",
     ),
 }
-_ROOMS = ("data", "models")
+_ROOMS = ("data", "models", "sklearn")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022  # verbs first

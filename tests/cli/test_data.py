@@ -4,9 +4,12 @@ import gzip
 import hashlib
 import json
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 import tomli_w
+from PIL import Image
 
 from yisheng.cli import main
 
@@ -50,6 +53,7 @@ def test_the_list_tells_what_can_be_fetched(mirror, capsys):
     found = call(capsys, "list")
     assert found["sets"]["digits"]["files"] == "built in"
     assert found["sets"]["mnist"]["files"] == "fetched"
+    assert found["sets"]["folder"]["files"] == "yours"
     assert found["files_only"]["both"] == {"about": "The both set", "forms": ["plain", "packed"]}
     assert set(found["sets"]).isdisjoint(found["files_only"])
     assert main(["data", "list"]) == 0
@@ -115,6 +119,76 @@ def test_a_file_under_any_name_is_known_by_its_checksum(mirror, capsys, tmp_path
 def test_an_empty_cache_is_said(capsys):
     assert main(["data", "verify"]) == 0
     assert capsys.readouterr().out == "There are no files in the cache.\n"
+
+
+def photos(folder, n=6):
+    """Two class folders of small pictures."""
+    draw = np.random.Generator(np.random.PCG64(3))
+    for name in ("cats", "dogs"):
+        (folder / name).mkdir(parents=True)
+        for i in range(n):
+            Image.fromarray(draw.integers(0, 256, (12, 10, 3), dtype=np.uint8)).save(folder / name / f"{i}.png")
+    return folder
+
+
+def size_of(path):
+    with Image.open(path) as picture:
+        return picture.size
+
+
+def test_info_and_show_take_a_path(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    photos(tmp_path / "photos")
+    found = call(capsys, "info", "photos/")
+    assert (found["name"], found["rows"], found["shape"]) == ("photos", 12, [3, 12, 10])
+    assert call(capsys, "info", "photos", "size=8")["shape"] == [3, 8, 8]
+    assert main(["data", "show", "photos"]) == 0
+    assert capsys.readouterr().out == "photos.png\n"
+    assert size_of("photos.png")[0] > 300
+    (tmp_path / "rows.csv").write_text("a,b,target\n" + "\n".join(f"{i},{i % 7},{i % 2}" for i in range(40)))
+    assert call(capsys, "info", "rows.csv", "target=target")["rows"] == 40
+
+
+def test_show_before_and_after(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    photos(tmp_path / "photos")
+    assert main(["data", "show", "photos/", "augment=flip,crop,jitter"]) == 0
+    assert capsys.readouterr().out == "photos-augmented.png\n"
+    wide, _ = size_of("photos-augmented.png")
+    words = ["data", "show", "photos", "augment=crop", "n=4", "seed=2"]
+    for options in ([], ["pad=2"], ["augment.crop.pad=2"], ["pad=2", "mode=reflect"]):
+        out = f"{len(list(tmp_path.glob('*.png')))}.png"
+        assert main([*words, *options, f"out={out}"]) == 0
+    default, loose, dotted, reflected = (Path(f"{n}.png").read_bytes() for n in range(1, 5))
+    assert loose == dotted
+    assert len({default, loose, reflected}) == 3
+    assert size_of("1.png")[0] < wide
+    assert main(["data", "show", "photos", "augment=mixup", "alpha=1"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        ("iris augment=flip", "pictures"),
+        ("iris augment=mixup", "rows of numbers"),
+        ("digits augment=flop", "did you mean flip"),
+        ("digits augment=flip,erase p=1", "augment.flip.p"),
+        ("digits augment=flip pad=3", "no option 'pad'"),
+        ("digits augment=crop pad=x", "pad must"),
+        ("digits augment=crop pad=8", "smaller than the pictures"),
+        ("digits augment.crop.pad=2", "not among the augmentations"),
+        ("digits augment=flip lr=1", "no option 'lr'"),
+        ("no/such/folder", "does not exist"),
+    ],
+)
+def test_show_refuses(words, cause, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = main(["data", "show", *words.split()])
+    said = capsys.readouterr().err
+    assert code in (2, 3)
+    assert cause in said
+    assert "Traceback" not in said
+    assert not list(tmp_path.glob("*.png"))
 
 
 @pytest.mark.realdata

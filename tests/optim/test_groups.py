@@ -64,3 +64,31 @@ def test_there_are_no_empty_groups():
 def test_nothing_to_train_is_refused():
     with pytest.raises(UsageError, match="Flatten has no parameters"):
         groups(nn.Flatten(), decay_bias=False)
+
+
+@pytest.mark.parametrize("decay_bias", [False, True])
+def test_a_new_head_has_groups_of_its_own_after_the_bodys(decay_bias):
+    model = Net()
+    found = groups(model, decay_bias=decay_bias, head=model.slope, head_lr=7.0)
+    plain = groups(model, decay_bias=decay_bias)
+    assert [g["multiple"] for g in found] == [1.0] * len(plain) + [7.0]
+    assert names(model, found[-1]) == {"slope.weight"}
+    assert ("weight_decay" in found[-1]) == (not decay_bias)
+    for body, whole in zip(found, plain, strict=False):
+        assert names(model, body) == names(model, whole) - {"slope.weight"}
+        assert body.get("weight_decay") == whole.get("weight_decay")
+    assert all("multiple" not in g for g in plain)
+
+
+def test_the_head_learns_its_multiple_faster():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2))
+    before = [p.detach().clone() for p in model.parameters()]
+    optimizer = torch.optim.SGD(groups(model, head=model[1]), lr=0.01)
+    for group in optimizer.param_groups:
+        group["lr"] *= group["multiple"]
+    model(torch.randn(4, 3)).square().sum().backward()
+    gradients = [p.grad.clone() for p in model.parameters()]
+    optimizer.step()
+    for p, old, gradient, lr in zip(model.parameters(), before, gradients, (0.01, 0.01, 0.1, 0.1), strict=True):
+        torch.testing.assert_close(p.detach(), old - lr * gradient)

@@ -158,7 +158,7 @@ def test_whole_epochs_share_a_rate():
         ("schedule=cosine", "warmup=1"),
         ("schedule=cosine", "floor=nan"),
         ("schedule=one-cycle", "start=2"),
-        ("schedule=constant", "k=1"),
+        ("schedule=constant", "rate=0.5"),
     ],
 )
 def test_bad_options_are_refused(words):

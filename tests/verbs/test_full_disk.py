@@ -94,7 +94,7 @@ def test_train_and_then_resume(leave, small, trained, capsys):
     (small / "filler").unlink()
     begun = [path for path in (small / "runs").iterdir() if path.name != "0001-old"]
     assert len(begun) <= 1
-    if begun and (begun[0] / "environment.json").exists():
+    if begun and folders.is_begun(begun[0]):
         resume(begun[0], stream=io.StringIO())
         assert (begun[0] / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
         steps = [json.loads(line)["step"] for line in (begun[0] / "events.jsonl").read_text().splitlines()]

@@ -26,7 +26,7 @@ def keys_help() -> str:
     rows = [["key", "default", "what it is"]]
     for key, info in Recipe.model_fields.items():
         default = info.default.name if isinstance(info.default, Choice) else info.default
-        rows.append([key, "none" if default is None else str(default), info.description or ""])
+        rows.append([key, "none" if default in (None, ()) else str(default), info.description or ""])
     options = [["option", "default", "what it is"]]
     for key, room in ROOMS.items():
         choice = Recipe.model_fields[key].default

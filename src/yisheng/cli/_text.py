@@ -29,18 +29,24 @@ def width(text: str) -> int:
 
 
 def scores(found: Mapping[str, Mapping[str, Score]]) -> str:
-    """The scores as a table: each part's value and interval, and the baseline beside them."""
+    """The scores as a table: each part's value and interval, the baseline and boosted trees beside them."""
     parts = [part for part in ("test", "validation") if part in found]
     if not parts:
         return "no scores: there is neither a test nor a validation part"
     rows = [["", *(head for part in parts for head in (part, "95% interval")), "baseline"]]
+    if "boosting" in found:
+        rows[0].append("boosting")
     for name in found[parts[0]]:
         row = [name.replace("_", "-")]
         for part in parts:
             score = found[part].get(name)
             row += [number(score.value), _interval(score)] if score else ["-", ""]
         base = found.get("baseline", {}).get(name)
-        rows.append([*row, number(base.value) if base else "-"])
+        row.append(number(base.value) if base else "-")
+        if "boosting" in found:
+            trees = found["boosting"].get(name)
+            row.append(number(trees.value) if trees else "-")
+        rows.append(row)
     return table(rows)
 
 

@@ -20,7 +20,7 @@ def run(arguments: Arguments) -> int:
     from yisheng.cli._recipe import resolved
     from yisheng.cli._text import table
     from yisheng.core import registry
-    from yisheng.core.recipe import AUTO, ROOMS, Choice
+    from yisheng.core.recipe import AUGMENT, AUTO, Choice, room_of
 
     found = resolved(arguments)
     if as_toml:
@@ -29,14 +29,19 @@ def run(arguments: Arguments) -> int:
     values: dict[str, object] = {}
     for key in type(found.recipe).model_fields:
         value = getattr(found.recipe, key)
-        if not isinstance(value, Choice):
-            values[key] = value
-            continue
-        values[key] = value.name
-        options = {}
-        if value.name != AUTO:
-            options = {o.name: o.default for o in registry.find(ROOMS[key], value.name).options.values()}
-        values |= {f"{key}.{name}": option for name, option in {**options, **value.options}.items()}
+        chosen = {f"{key}.{c.name}": c for c in value} if key == AUGMENT else {key: value}
+        if key == AUGMENT:
+            values[key] = [c.name for c in value] or None
+        else:
+            values[key] = value.name if isinstance(value, Choice) else value
+        for where, choice in chosen.items():
+            if not isinstance(choice, Choice):
+                continue
+            options = {}
+            if choice.name != AUTO:
+                entry = registry.find(room_of(where), choice.name)
+                options = {o.name: o.default for o in entry.options.values() if o.default is not registry.REQUIRED}
+            values |= {f"{where}.{name}": option for name, option in {**options, **choice.options}.items()}
     rows = [["key", "value", "from"]]
     for key, value in values.items():
         origin = found.origins.get(key, "default")

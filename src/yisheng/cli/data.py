@@ -3,12 +3,15 @@
 usage: yisheng data list [--json]
        yisheng data info NAME [key=value ...] [--json]
        yisheng data show NAME [key=value ...] [n=40] [seed=0] [out=NAME.png]
+       yisheng data show NAME augment=flip,crop [pad=4 ...] [n=10] [seed=0] [out=NAME-augmented.png]
        yisheng data fetch NAME [form=...] [--json]
        yisheng data import FILE [--json]
        yisheng data verify [NAME] [--json]
        yisheng data bundle NAME[:FORM] ... out=FILE.zip [--json]
 
-Further keys of info and show are options of the data set (folder=..., degree=3).
+NAME is a data set, or for info and show the path of a folder, zip or table of your own (photos/). Further keys
+of info and show are options of the data set (folder=..., degree=3). show augment=... draws pictures before and
+after augmentation; options are written as for training (pad=4, or augment.crop.pad=4).
 
 Training fetches what it needs by itself; fetch does it beforehand. Without a network: bundle the sets on
 a machine that has one, carry the file over, and import it there. import also takes any single file that
@@ -27,6 +30,7 @@ from yisheng.cli._arguments import Arguments
 
 if TYPE_CHECKING:
     from yisheng.core.types import Dataset
+    from yisheng.data.show import Change
 
 NOTHING = "There are no files in the cache."
 
@@ -63,7 +67,10 @@ def _list(arguments: Arguments) -> None:
     arguments.end({"json"})
     fetched = hub.sets()
     loaded = {
-        e.name: {"about": e.about, "files": "fetched" if e.name in fetched else "built in"}
+        e.name: {
+            "about": e.about,
+            "files": "yours" if "opens" in e.meta else "fetched" if e.name in fetched else "built in",
+        }
         for e in registry.entries("data.sets")
     }
     bare = {name: catalog.find(name) for name in fetched if name not in loaded}
@@ -85,7 +92,7 @@ def _info(arguments: Arguments) -> None:
     from yisheng.data.show import info
 
     as_json = arguments.flag("json")
-    found = info(_dataset(arguments))
+    found = info(_chosen(arguments)[0])
     if as_json:
         print(json.dumps(found, ensure_ascii=False))
         return
@@ -102,13 +109,13 @@ def _info(arguments: Arguments) -> None:
 
 def _show(arguments: Arguments) -> None:
     from yisheng.core import files
-    from yisheng.data.show import grid
+    from yisheng.data import show
 
-    out, n = arguments.take("out"), arguments.number("n", 40)
-    seed = arguments.number("seed", 0, least=0)
-    dataset = _dataset(arguments)
-    path = Path(out or f"{dataset.name}.png")
-    picture = grid(dataset, n=n, seed=seed)
+    out, augmented = arguments.take("out"), "augment" in arguments.settings
+    n, seed = arguments.number("n", 10 if augmented else 40), arguments.number("seed", 0, least=0)
+    dataset, changes = _chosen(arguments)
+    picture = show.before_after(dataset, changes, n=n, seed=seed) if augmented else show.grid(dataset, n=n, seed=seed)
+    path = Path(out or f"{dataset.name}{'-augmented' * augmented}.png")
     with files.replacing(path) as temporary:
         picture.save(temporary, format="PNG")
     print(path)
@@ -187,22 +194,36 @@ def _say(as_json: bool, plain: dict[str, Any], lines: Any) -> None:
     print(json.dumps(plain, ensure_ascii=False) if as_json else "\n".join(lines))
 
 
-def _dataset(arguments: Arguments) -> Dataset:
-    """The data set that the words name, built with its options."""
+def _chosen(arguments: Arguments) -> tuple[Dataset, list[Change]]:
+    """The data set that the words name, built with its options, and the augmentations for it."""
     from yisheng.core import registry
     from yisheng.core.errors import UsageError, closest
-    from yisheng.core.recipe import Setting, resolve
+    from yisheng.core.opening import is_path
+    from yisheng.core.recipe import Setting, build, resolve
     from yisheng.data import hub
     from yisheng.verbs import load
 
     known = registry.names("data.sets")
     if len(arguments.inputs) != 1:
         raise UsageError("name one data set", closest("", known))
-    name = registry.dashed(arguments.inputs[0])
-    if name in hub.sets() and name not in known:
+    given, augment = arguments.inputs[0], arguments.take("augment")
+    name = registry.dashed(given)
+    if name in hub.sets() and name not in known and not is_path(given):
         raise UsageError(
             f"only the files of {name} are known, not how to read them", f"yisheng data fetch {name} brings them"
         )
-    settings: list[Setting] = [("data", name, "command line")]
-    settings += [(f"data.{key}", value, "command line") for key, value in arguments.settings.items()]
-    return load.dataset(resolve(settings).recipe)
+    settings: list[Setting] = [("data", given, "command line")]
+    if augment is not None:
+        settings.append(("augment", augment, "command line"))
+    chosen = resolve(settings).recipe
+    ours = registry.find("data.sets", chosen.data.name).options
+    theirs = {o for choice in chosen.augment for o in registry.find("transforms.augment", choice.name).options}
+    for key, value in arguments.settings.items():
+        loose = key in theirs and key not in ours
+        settings.append((key if loose or key.startswith("augment.") else f"data.{key}", value, "command line"))
+    recipe = resolve(settings).recipe
+    dataset = load.dataset(recipe)
+    settled = recipe.settle(dataset.spec, len(dataset)) if recipe.augment else recipe
+    return dataset, [
+        build("transforms.augment", choice.name, dataset.spec, **choice.options) for choice in settled.augment
+    ]

@@ -1,15 +1,20 @@
-"""Let a trained model answer for pictures, CSV files or rows.
+"""Let a trained model answer for pictures, tables or rows.
 
 usage: yisheng predict RUN photo.png [more.png ...] [top=3] [--json]
        yisheng predict RUN rows.csv [--json]
        yisheng predict RUN rows=5.1,3.5,1.4,0.2 [--json]       (several rows: separate them with ;)
+       yisheng predict RUN test.csv out=submission.csv [id=COLUMN] [format=answer|probability]
 
-Pictures may be of any size and mode. What was fitted in training is applied from the run folder.
+Pictures may be of any size and mode. What was fitted in training is applied from the run folder; that of a study of
+k folds answers with the mean of its models. out= writes the answers into a file: .csv (or .tsv) with the names of
+the rows and the target, or .jsonl with all that is known of each.
 """
 
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,14 +29,21 @@ def run(arguments: Arguments) -> int:
     """Do it."""
     arguments.inputs_only(1, 10**9, "a run folder and at least one input")
     as_json, top = arguments.flag("json"), arguments.number("top", 3)
-    given = arguments.take("rows")
-    arguments.end({"json", "top", "rows"})
+    given, out = arguments.take("rows"), arguments.take("out")
+    into = {key: value for key in ("id", "format") if (value := arguments.take(key)) is not None}
+    arguments.end({"json", "top", "rows", "out", "id", "format"})
 
     from yisheng.core.errors import UsageError
     from yisheng.deploy import rows
     from yisheng.deploy.predictor import Predictor
 
     folder, *inputs = arguments.inputs
+    if out is not None:
+        if given is not None:
+            raise UsageError("out= takes a table's rows, not rows=", "put the rows into a file")
+        return _write(folder, inputs, Path(out), into, as_json)
+    if into:
+        raise UsageError(f"{' and '.join(into)} say how a file of answers is written", "say out=submission.csv, too")
     predictor = Predictor(Path(folder))
     if given is not None and (inputs or predictor.spec.is_picture):
         raise UsageError("rows= takes the place of files, for a model of rows", "give rows= or files")
@@ -44,6 +56,21 @@ def run(arguments: Arguments) -> int:
         print(json.dumps({"run": folder, "answers": [asdict(answer) for answer in answers]}, ensure_ascii=False))
     else:
         print(_table(answers, top, predictor.spec.unit))
+    return 0
+
+
+def _write(folder: str, inputs: list[str], out: Path, into: Mapping[str, str], as_json: bool) -> int:
+    """Write the answers into a file, and say how many there are."""
+    from yisheng.verbs.submit import submit
+
+    answers = submit(Path(folder), inputs, out, **into)
+    notes = [note for answer in answers for note in answer.notes]
+    if as_json:
+        print(json.dumps({"run": folder, "out": str(out), "rows": len(answers), "notes": notes}, ensure_ascii=False))
+        return 0
+    for note in dict.fromkeys(notes):
+        print(f"note: {note}", file=sys.stderr)
+    print(f"{len(answers):,} answers in {out}")
     return 0
 
 

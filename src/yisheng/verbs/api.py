@@ -25,7 +25,7 @@ machine.wait_briefly()  # before the first import of torch, where that is still 
 
 
 class TrainedRun:
-    """A run folder and what can be done with it.
+    """A run folder, or a study of k folds, and what can be done with it.
 
     Args:
         path: the folder.
@@ -35,9 +35,10 @@ class TrainedRun:
     """
 
     def __init__(self, path: str | Path) -> None:
-        from yisheng.verbs import folders
+        from yisheng.verbs import cross, folders
 
-        self.run: Run = folders.run(_path(path, "the run"))
+        folder = _path(path, "the run")
+        self.run: Run = cross.run(folder) if cross.is_study(folder) else folders.run(folder)
 
     @property
     def path(self) -> Path:
@@ -46,7 +47,7 @@ class TrainedRun:
 
     @property
     def scores(self) -> Scores:
-        """Scores by part (``test``, ``validation``, ``baseline``) and metric."""
+        """Scores by part (``test``, ``validation``, ``baseline``; of a study ``out_of_fold`` too) and metric."""
         return self.run.scores
 
     def predict(self, inputs: str | Path | Sequence[str | Path] | np.ndarray) -> list[Answer]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,19 @@ from torch import nn
 
 from yisheng.core import files, machine
 from yisheng.core.errors import DataError
+from yisheng.core.recipe import Recipe
 from yisheng.core.types import Dataset, Part, Score, Spec, Split
 from yisheng.data.batches import Batches, batches
 from yisheng.data.fingerprint import fingerprint
 from yisheng.deploy import saved
 from yisheng.evaluate.baseline import baseline
+from yisheng.evaluate.boosting import boosting
 from yisheng.evaluate.details import details
 from yisheng.evaluate.predictions import Predictions, predict
 from yisheng.evaluate.scores import scores
 from yisheng.report.html import write as report
 from yisheng.train.assemble import Assembly
-from yisheng.verbs import folders, load
+from yisheng.verbs import cross, folders, load
 
 __all__ = ["evaluate", "finish", "report"]
 
@@ -31,7 +32,7 @@ def finish(folder: Path, assembly: Assembly, data: Dataset, split: Split) -> Non
     """Score the trained model on its validation and test parts; write ``scores.json`` and ``evaluation.json``."""
     target = assembly.transforms["target"]
     parts = {"test": assembly.test, "validation": assembly.validation}
-    _write(folder, assembly.state.model, parts, assembly.spec, target, data, split)
+    _write(folder, assembly.state.model, parts, assembly.spec, target, data, split, assembly.recipe)
 
 
 def evaluate(folder: Path, data: Dataset | None = None, *, force: bool = False) -> Mapping[str, Mapping[str, Score]]:
@@ -46,6 +47,8 @@ def evaluate(folder: Path, data: Dataset | None = None, *, force: bool = False) 
         DataError: the run or its data cannot be read, or the data is another than in training.
         UsageError: another process is training in the folder.
     """
+    if cross.is_study(folder):
+        return cross.evaluate(folder, data, force=force)
     recipe = folders.recipe(folder)
     model = saved.load(folder)
     data = load.dataset(recipe) if data is None else data
@@ -73,7 +76,7 @@ def evaluate(folder: Path, data: Dataset | None = None, *, force: bool = False) 
 
     parts = {"test": part(split.test), "validation": part(split.validation)}
     with folders.locked(folder):
-        found = _write(folder, model.model.to(device), parts, model.spec, model.target_scale, data, split)
+        found = _write(folder, model.model.to(device), parts, model.spec, model.target_scale, data, split, recipe)
         report(folder)
     return found
 
@@ -86,6 +89,7 @@ def _write(
     target: Any,
     data: Dataset,
     split: Split,
+    recipe: Recipe,
 ) -> Mapping[str, Mapping[str, Score]]:
     invert = None if target is None else target.invert
     predicted: dict[str, Predictions] = {
@@ -102,7 +106,10 @@ def _write(
             picture=(lambda row: data.x[row]) if spec.is_picture and data.x.dtype == np.uint8 else None,
             name=(lambda row: data.rows[row]) if data.rows else None,  # type: ignore[index]  # asked just before
         )
+        if recipe.boosting is True:
+            grown = boosting(data, split, target=target, seed=recipe.seed)
+            found["boosting"] = dict(grown.scores[shown])
+            about["boosting"] = {"about": grown.about, "seconds": round(grown.seconds, 2)}
         files.write_json(folder / folders.EVALUATION, about)
-    plain = {part: {name: asdict(score) for name, score in named.items()} for part, named in found.items()}
-    files.write_json(folder / folders.SCORES, plain)
+    folders.write_scores(folder, found)
     return found

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from yisheng.core import files
 from yisheng.core.errors import DataError, StorageError, UsageError
 from yisheng.core.recipe import Recipe, read, resolve
-from yisheng.core.types import Run, Score, Spec
+from yisheng.core.types import Dataset, Finding, Run, Score, Spec
 
 RECIPE, ENVIRONMENT, EVENTS = "recipe.toml", "environment.json", "events.jsonl"
 SCORES, EVALUATION, CHECKPOINT = "scores.json", "evaluation.json", "checkpoint"
@@ -95,6 +97,47 @@ def locked(folder: Path) -> Iterator[None]:
             yield
     except Timeout:
         raise UsageError(f"another process is training in {folder}", "wait for it, or stop it") from None
+
+
+def begin(folder: Path, recipe: Recipe, data: Dataset, device: object) -> None:
+    """Write what a run or study depends on, then its recipe, which makes the folder one that can be continued.
+
+    Raises:
+        StorageError: a file cannot be written.
+    """
+    from yisheng.core import machine
+    from yisheng.data.fingerprint import fingerprint
+
+    about = {
+        **machine.environment(),
+        "device": str(device),
+        "data": {"name": data.name, "rows": len(data), "sha256": fingerprint(data)},
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "finished": False,
+    }
+    files.write_json(folder / ENVIRONMENT, about)
+    files.write(folder / RECIPE, recipe.to_toml())
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether all that `begin` writes is there."""
+    return all((folder / name).is_file() for name in (ENVIRONMENT, RECIPE))
+
+
+def write_scores(folder: Path, scores: Mapping[str, Mapping[str, Score]]) -> None:
+    """Write scores by part and name.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    plain = {part: {name: asdict(score) for name, score in named.items()} for part, named in scores.items()}
+    files.write_json(folder / SCORES, plain)
+
+
+def tell(findings: Sequence[Finding], remarks: Sequence[str], stream: TextIO) -> None:
+    """Say what was noticed before training."""
+    for said in (*(f"{f.severity}: {f.cause}; {f.remedy}" for f in findings), *remarks):
+        print(said, file=stream)
 
 
 def data_hash(environment: Mapping[str, Any]) -> str | None:

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from yisheng.core import files
-from yisheng.core.errors import DataError, StoppedError
+from yisheng.core.errors import DataError, StoppedError, UsageError
 from yisheng.core.types import Dataset
 from yisheng.data.fingerprint import fingerprint
 from yisheng.deploy import saved
+from yisheng.deploy.members import is_study
 from yisheng.verbs import folders, load
 from yisheng.verbs.train import train
 
@@ -56,6 +57,8 @@ def reproduce(
     Raises:
         DataError: this is no finished run, a file of it is damaged, or its data changed.
     """
+    if is_study(folder):
+        raise UsageError(f"{folder} is a study of several runs", "reproduce one of them: its fold-01, say")
     recipe = folders.recipe(folder)
     before = _results(folder)
     then = folders.environment(folder)

@@ -3,37 +3,40 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import signal
 import sys
-import threading
 import time
-from collections.abc import Generator, Iterator
-from datetime import UTC, datetime
+from collections.abc import Generator
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import TextIO, cast
 
-from yisheng.core import files, machine, registry
+from yisheng.core import files, machine
 from yisheng.core.errors import NonFiniteError, StoppedError, UsageError
 from yisheng.core.recipe import Recipe
 from yisheng.core.types import Dataset, Event, Split
 from yisheng.data.fingerprint import fingerprint
 from yisheng.deploy import saved
-from yisheng.evaluate.scorer import make_scorer
 from yisheng.train import checkpoint, pipes
 from yisheng.train.assemble import Assembly, assemble
-from yisheng.train.loop import fit
-from yisheng.train.progress import place, progress
-from yisheng.verbs import evaluate, folders, load
+from yisheng.verbs import cross, evaluate, folders, live, load, submit
+from yisheng.verbs.pretrained import pretrained
 
 
-def train(recipe: Recipe, *, data: Dataset | None = None, out: Path, stream: TextIO = sys.stderr) -> Path:
+def train(
+    recipe: Recipe,
+    *,
+    data: Dataset | None = None,
+    out: Path,
+    folder: Path | None = None,
+    stream: TextIO = sys.stderr,
+) -> Path:
     """Train by a recipe; gives the new run folder.
 
     Args:
         recipe: every choice; ``auto`` is settled here.
         data: the data set, where it is not one that the recipe can name.
         out: folder of runs.
+        folder: an empty folder that becomes the run's, instead of a new one in ``out``.
         stream: where progress and remarks go.
 
     Raises:
@@ -41,24 +44,17 @@ def train(recipe: Recipe, *, data: Dataset | None = None, out: Path, stream: Tex
         NonFiniteError: a loss or gradient became NaN or infinite.
         StorageError: there is too little space on the disk, or it became full.
     """
+    if recipe.folds is not None:
+        return cross.cross(recipe, data=data, out=out, stream=stream)
     data = load.dataset(recipe) if data is None else data
     split = load.split(recipe, data)
     device = machine.device(recipe.device)
-    assembly = assemble(recipe, data, split, device)
+    recipe, begin = pretrained(recipe)
+    assembly = assemble(recipe, data, split, device, begin)
     folders.require_space(out, sum(value.nbytes for value in assembly.state.model.state_dict().values()))
-    folder = folders.create(out, data.name, assembly.recipe.model.name)
-    with folders.locked(folder), machine.threads(machine.threads_worth(_values(assembly))):
-        files.write(folder / folders.RECIPE, assembly.recipe.to_toml())
-        files.write_json(
-            folder / folders.ENVIRONMENT,
-            {
-                **machine.environment(),
-                "device": str(device),
-                "data": {"name": data.name, "rows": len(data), "sha256": fingerprint(data)},
-                "started": datetime.now(UTC).isoformat(timespec="seconds"),
-                "finished": False,
-            },
-        )
+    folder = folders.create(out, data.name, assembly.recipe.model.name) if folder is None else folder
+    with folders.locked(folder), machine.threads(live.threads_worth(assembly)):
+        folders.begin(folder, assembly.recipe, data, device)
         parameters = sum(p.numel() for p in assembly.state.model.parameters())
         print(
             f"{assembly.recipe.model.name} ({parameters:,} parameters) on {data.name} "
@@ -67,6 +63,7 @@ def train(recipe: Recipe, *, data: Dataset | None = None, out: Path, stream: Tex
             file=stream,
             flush=True,
         )
+        folders.tell(data.findings, assembly.remarks, stream)
         _finish(folder, assembly, data, split, stream)
     return folder
 
@@ -93,6 +90,8 @@ def resume(
         UsageError: the code changed, ``epochs`` is smaller than before, the run stopped early, or another
             process is training in it.
     """
+    if cross.is_study(folder):
+        return cross.resume(folder, epochs=epochs, force=force, data=data, stream=stream)
     folders.recipe(folder)  # is it a run folder at all?
     with folders.locked(folder):
         recipe = folders.recipe(folder)
@@ -115,6 +114,8 @@ def resume(
             recipe = recipe.model_copy(update={"epochs": epochs})
         assembly = assemble(recipe, data, split, machine.device(recipe.device))
         found = checkpoint.load(folder / folders.CHECKPOINT, assembly.state)
+        if not found and recipe.weights is not None:
+            assembly = assemble(recipe, data, split, machine.device(recipe.device), pretrained(recipe)[1])
         if longer:
             _require_patience(assembly)
             files.write_json(folder / folders.ENVIRONMENT, {**environment, "finished": False})
@@ -124,7 +125,7 @@ def resume(
         note = "" if found else ": there is no whole checkpoint"
         print(f"continuing {folder} {where}{note}", file=stream, flush=True)
         threads = environment.get("threads")  # another number would round differently
-        with machine.threads(threads if isinstance(threads, int) else machine.threads_worth(_values(assembly))):
+        with machine.threads(threads if isinstance(threads, int) else live.threads_worth(assembly)):
             _finish(folder, assembly, data, split, stream)
     return folder
 
@@ -154,15 +155,9 @@ def _schedule_remark(before: Recipe, assembly: Assembly) -> str:
     )
 
 
-def _values(assembly: Assembly) -> int:
-    """Input values of one forward pass."""
-    assert isinstance(assembly.recipe.batch, int)  # settled
-    return assembly.recipe.batch * math.prod(assembly.spec.shape)
-
-
 def _finish(folder: Path, assembly: Assembly, data: Dataset, split: Split, stream: TextIO) -> None:
     """Train to the end, evaluate, report. A run that breaks off gets a report of how far it came."""
-    with _signals() as caught:
+    with live.signals() as caught:
         try:
             seconds = _live(folder, assembly, stream, caught)
         except (NonFiniteError, StoppedError):
@@ -172,8 +167,9 @@ def _finish(folder: Path, assembly: Assembly, data: Dataset, split: Split, strea
         evaluate.finish(folder, assembly, data, split)
         evaluate.report(folder)
         spent = {"training": round(seconds, 2), "evaluation": round(time.perf_counter() - began, 2)}
-        environment = {**folders.environment(folder), "seconds": spent, "finished": True}
-        files.write_json(folder / folders.ENVIRONMENT, environment)
+        environment = {**folders.environment(folder), "seconds": spent}
+        submit.after_training(folder, assembly.recipe, stream)
+        files.write_json(folder / folders.ENVIRONMENT, {**environment, "finished": True})
     if caught:
         name = signal.Signals(caught[0]).name
         raise StoppedError(
@@ -183,14 +179,7 @@ def _finish(folder: Path, assembly: Assembly, data: Dataset, split: Split, strea
 
 def _live(folder: Path, assembly: Assembly, stream: TextIO, caught: list[int]) -> float:
     """Run the loop with all that listens to it, up to its end or a signal; gives the seconds of training."""
-    recipe, state = assembly.recipe, assembly.state
-    assert isinstance(recipe.epochs, int)  # settled
-    entry = None if recipe.score == "loss" else registry.find("metrics", recipe.score)
-    score = entry.key if entry else "loss"
-    target = assembly.transforms["target"]
-    scorer = make_scorer(
-        assembly.spec, assembly.loss, [score] if entry else [], invert=target.invert if target is not None else None
-    )
+    recipe, state, score = assembly.recipe, assembly.state, live.score_of(assembly)
     log = pipes.Log(folder / folders.EVENTS, state.log_bytes)
     began = time.perf_counter() - state.seconds
 
@@ -202,30 +191,11 @@ def _live(folder: Path, assembly: Assembly, stream: TextIO, caught: list[int]) -
         checkpoint.save(folder / folders.CHECKPOINT, state)
 
     with contextlib.closing(log):
-        events = fit(
-            state,
-            assembly.train,
-            assembly.validation,
-            loss=assembly.loss,
-            score=scorer,
-            epochs=recipe.epochs,
-            schedule=assembly.schedule,
-            step=assembly.step,
-        )
-        events = pipes.keep_best(events, state, score=score, higher=bool(entry and entry.meta.get("higher", True)))
-        if recipe.patience:
-            events = pipes.stop_early(events, state, recipe.patience)
+        # The score of a fold is what the study is about: it must not choose the epoch that it is measured at.
+        events = live.listened(assembly, choose=recipe.fold is None)
         events = pipes.log(events, log, every=recipe.log_every, clock=clock)
         events = pipes.checkpoint(events, save, every=recipe.checkpoint_every)
-        events = progress(
-            events,
-            state,
-            epochs=recipe.epochs,
-            per_epoch=len(assembly.train),
-            score=score,
-            stream=stream,
-            where=place(stream),
-        )
+        events = live.shown(events, assembly, stream)
         with contextlib.closing(cast("Generator[Event]", events)):  # the bar is gone before anything else is said
             for _ in events:
                 if caught:  # the state is between two updates
@@ -249,26 +219,3 @@ def _live(folder: Path, assembly: Assembly, stream: TextIO, caught: list[int]) -
     )
     state.model.load_state_dict(state.best.weights)
     return clock()
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collect Ctrl-C and SIGTERM instead of dying of them; a second one is obeyed at once."""
-    caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught  # only the main thread may set handlers; there the signals do what they always do
-        return
-    before: dict[int, Any] = {}
-    number: int
-
-    def note(number: int, _frame: Any) -> None:
-        caught.append(number)
-        signal.signal(number, before[number])
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, note)
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
