@@ -2,7 +2,9 @@
 
 Needs Fashion-MNIST and MNIST: from a mirror (`YISHENG_MIRROR`), or fetched by the hub.
 
-    python benchmarks/results.py [seeds=3] [only=WORD]
+    python benchmarks/results.py [seeds=3] [only=WORD] [part=recipes|nets] [key=value ...]
+
+Further keys are the recipe's, for all runs: `part=nets epochs=2` trains the textbook's networks for two epochs.
 """
 
 from __future__ import annotations
@@ -34,23 +36,36 @@ RUNS: dict[str, dict[str, Any]] = {
     "data=fashion-mnist model=lenet": {"data": "fashion-mnist", "model": "lenet"},
     "data=mnist": {"data": "mnist"},
 }
+SMALL = {"precision": "bf16", "augment": "flip,crop", "pad": 2, "optimizer": "nesterov", "wd": 5e-4, "lr": 0.05}
+NETS: dict[str, dict[str, Any]] = {
+    **{
+        f"recipes/fashion-mnist-{name}.toml size={size}": {
+            "config": RECIPES / f"fashion-mnist-{name}.toml",
+            "size": size,
+            "precision": "bf16",
+        }
+        for name, size in {"alexnet": 67, "vgg11": 32, "nin": 67, "googlenet": 32, "resnet18": 32}.items()
+    },
+    "data=fashion-mnist model=resnet18": {"data": "fashion-mnist", "model": "resnet18", **SMALL},
+}
 
 
 def main(words: list[str]) -> None:
     """Train everything, print a table in Markdown."""
     options = dict(word.split("=", 1) for word in words)
-    seeds = range(int(options.get("seeds", 3)))
+    seeds = range(int(options.pop("seeds", 3)))
+    only, runs = options.pop("only", ""), {"recipes": RUNS, "nets": NETS}[options.pop("part", "recipes")]
     versions = f"torch {torch.__version__}, Python {platform.python_version()}"
     print(f"{machine.processor()[0]}, {machine.cores()} cores, {versions}\n")
     print("| run | test accuracy, mean and spread | epochs | training, s | evaluation and report, s |")
     print("|---|---|---|---|---|")
-    for name, settings in RUNS.items():
-        if options.get("only", "") not in name:
+    for name, settings in runs.items():
+        if only not in name:
             continue
         values, training, evaluation, epochs = [], [], [], 0
         for seed in seeds:
             with tempfile.TemporaryDirectory() as out:
-                run = yisheng.train(out=out, quiet=True, seed=seed, **settings)
+                run = yisheng.train(out=out, quiet=True, seed=seed, **{**settings, **options})
                 seconds = json.loads((run.path / "environment.json").read_text())["seconds"]
                 epochs = run.run.recipe["epochs"]
             values.append(run.scores["test"]["accuracy"].value)

@@ -1,0 +1,103 @@
+"""An epoch's data path beside the compute of a ResNet-18 epoch, on data of CIFAR-10's size.
+
+The data path is all that stands between the block of pictures and the network: the order of the epoch, and for each
+batch the gather, the augmentations and the scaling. It is run for a whole epoch of 50,000 random pictures of 3x32x32.
+The compute is that of the updates on such batches (forward, backward, optimiser, the watch for NaN); a few are timed
+and multiplied. Both come from the parts that `yisheng.train` puts together, and take turns (A B A B ...) in one
+process.
+
+    python benchmarks/augment.py [rounds=3] [steps=3] [augment=crop,flip] [batch=128] [model=resnet18] [precision=fp32]
+                                 [device=auto]
+
+Further keys are the recipe's, such as augment.crop.pad=2.
+"""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import sys
+import time
+
+from yisheng.core import machine
+
+machine.wait_briefly()  # as `yisheng.train` does
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+
+from yisheng.core.recipe import resolve  # noqa: E402
+from yisheng.core.types import Dataset, Spec, Split  # noqa: E402
+from yisheng.data.batches import Batches  # noqa: E402
+from yisheng.train.assemble import Assembly, assemble  # noqa: E402
+
+ROWS = 50_000
+DEFAULTS = {"model": "resnet18", "augment": "crop,flip", "scale": "standard", "batch": "128", "epochs": "1"}
+
+
+def data() -> Dataset:
+    """Random pictures of CIFAR-10's size."""
+    draw = np.random.default_rng(0)
+    x = draw.integers(0, 256, (ROWS, 3, 32, 32), dtype=np.uint8)
+    spec = Spec("classification", (3, 32, 32), classes=tuple("0123456789"))
+    return Dataset("random", spec, x, np.arange(ROWS) % 10)
+
+
+def data_path(train: Batches, device: torch.device) -> float:
+    """Seconds of an epoch's batches with nothing done to them."""
+    wait(device)
+    began = time.perf_counter()
+    for _ in train.epoch(0):
+        pass
+    wait(device)
+    return time.perf_counter() - began
+
+
+def compute(parts: Assembly, steps: int, device: torch.device) -> float:
+    """Seconds of an epoch's updates, from a few of them on batches that are ready."""
+    ready = [batch for batch, _ in zip(parts.train.epoch(1), range(steps), strict=False)]
+    parts.state.model.train()
+    wait(device)
+    began = time.perf_counter()
+    for batch in ready:
+        parts.step(parts.state, batch, parts.loss)
+    wait(device)
+    return (time.perf_counter() - began) / steps * len(parts.train)
+
+
+def wait(device: torch.device) -> None:
+    """Until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def main(words: list[str]) -> None:
+    """Measure and print."""
+    options = DEFAULTS | dict(word.split("=", 1) for word in words)
+    rounds, steps = int(options.pop("rounds", 3)), int(options.pop("steps", 3))
+    recipe = resolve([(key, value, "command line") for key, value in options.items()]).recipe
+    device = machine.device(recipe.device)
+    nothing = np.arange(0)
+    parts = assemble(recipe, data(), Split(np.arange(ROWS), nothing, nothing), device)
+    name, flags = machine.processor()
+    print(
+        f"{name} ({', '.join(flags)}), {machine.cores()} cores, {torch.get_num_threads()} threads, {device}, ", end=""
+    )
+    print(f"torch {torch.__version__}, Python {platform.python_version()}, {rounds} rounds of {steps} updates\n")
+    settled = parts.recipe
+    changes = ",".join(choice.name for choice in settled.augment) or "none"
+    print(f"{settled.model.name}, {settled.precision}, batch {settled.batch}, augment={changes}\n")
+    compute(parts, 1, device)  # both are warm before they count
+    data_path(parts.train, device)
+    rows = []
+    for _ in range(rounds):
+        a, b = data_path(parts.train, device), compute(parts, steps, device)
+        rows.append((a, b, a / b))
+    path, updates, share = (statistics.median(column) for column in zip(*rows, strict=True))
+    least, most = min(r for *_, r in rows), max(r for *_, r in rows)
+    print("data path s/epoch   compute s/epoch   data path/compute: median (least to most)")
+    print(f"{path:>17.2f}   {updates:>15.1f}   {share:.3%} ({least:.3%} to {most:.3%})")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,149 @@
+"""The first decode of a folder or zip of pictures beside Pillow alone, on one core each.
+
+Pillow alone is `np.asarray(Image.open(file).convert("RGB"))`, fitted with `ImageOps.fit` where another size is
+wanted, and laid into an array in memory. Ours is measured twice: `decode`, the same step on the same bytes in
+memory; and `whole`, all that `data=PATH` does the first time: listing and checking the files, reading, decoding,
+looking for duplicates, and writing the block to the disk. Pillow's `whole` lists and reads the files too. Both take
+turns (A B A B ...) in one process that is bound to one core.
+
+    python benchmarks/decode.py data=PATH [rounds=3] [size=224] [enlarge=2048] [limit=5000]
+
+`enlarge` first writes copies of the pictures with that longer side, as a camera's would be; `limit` takes only so
+many pictures.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import platform
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import PIL
+import simplejpeg
+from PIL import Image, ImageOps
+
+from yisheng.core import machine
+from yisheng.data import load
+from yisheng.data.pictures import decode, discover
+from yisheng.data.pictures.listing import is_picture
+
+
+def by_pillow(contents: Sequence[bytes], size: tuple[int, int] | None, block: np.ndarray) -> None:
+    """Pillow alone, from bytes in memory."""
+    for row, content in zip(block, contents, strict=True):
+        row[:] = pillow(io.BytesIO(content), size)
+
+
+def pillow(file: io.BytesIO | Path, size: tuple[int, int] | None) -> np.ndarray:
+    """One picture."""
+    picture = Image.open(file).convert("RGB")
+    if size is not None and picture.size != size[::-1]:
+        picture = ImageOps.fit(picture, size[::-1], Image.Resampling.BILINEAR)
+    return np.asarray(picture)
+
+
+def pillow_from_files(path: Path, size: tuple[int, int] | None, block: np.ndarray) -> None:
+    """Pillow alone, from the files."""
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if is_picture(file.name))
+        for row, file in zip(block, files, strict=True):
+            row[:] = pillow(file, size)
+        return
+    with zipfile.ZipFile(path) as packed:
+        names = [name for name in packed.namelist() if is_picture(name)]
+        for row, name in zip(block, names, strict=True):
+            row[:] = pillow(io.BytesIO(packed.read(name)), size)
+
+
+def by_us(contents: Sequence[bytes], size: tuple[int, int] | None, block: np.ndarray) -> None:
+    """Our reader, from bytes in memory."""
+    for row, content in zip(block, contents, strict=True):
+        if not decode.plain(content, row):
+            row[:] = decode.decode(content, "a picture", colour="rgb", size=size)
+
+
+def us_from_files(path: Path, size: tuple[int, int] | None) -> None:
+    """All that the first load does, with an empty cache."""
+    shutil.rmtree(Path(os.environ["YISHENG_HOME"]) / "pictures", ignore_errors=True)
+    load("folder", path=str(path), colour="rgb", **({} if size is None else {"size": size}))
+
+
+def prepared(path: Path, enlarge: int, limit: int, folder: Path) -> Path:
+    """The pictures to measure: as they are, or larger or fewer in a new folder."""
+    if not (enlarge or limit):
+        return path
+    listing = discover.listing(path)
+    numbers = discover.discover(listing).numbers.tolist()
+    numbers = numbers[:: max(1, len(numbers) // limit)][:limit] if limit else numbers
+    for n, content in zip(numbers, listing.read(numbers), strict=True):
+        assert isinstance(content, bytes)
+        target = folder / "pictures" / listing.names[n]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if enlarge:
+            picture = Image.open(io.BytesIO(content)).convert("RGB")
+            scale = enlarge / max(picture.size)
+            size = (round(picture.width * scale), round(picture.height * scale))
+            picture.resize(size, Image.Resampling.BICUBIC).save(target.with_suffix(".jpg"), "JPEG", quality=90)
+        else:
+            target.write_bytes(content)
+    return folder / "pictures"
+
+
+def seconds(work: Callable[[], None]) -> tuple[float, float]:
+    """How long something takes: by the clock, and of the processor."""
+    clock, processor = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - clock, time.process_time() - processor
+
+
+def main(words: list[str]) -> None:
+    """Measure and print a table."""
+    options = dict(word.split("=", 1) for word in words)
+    rounds, side = int(options.get("rounds", 3)), int(options.get("size", 0))
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    with tempfile.TemporaryDirectory() as temporary:
+        os.environ["YISHENG_HOME"] = str(Path(temporary) / "home")
+        enlarge, limit = int(options.get("enlarge", 0)), int(options.get("limit", 0))
+        path = prepared(Path(options["data"]), enlarge, limit, Path(temporary))
+        listing = discover.listing(path)
+        numbers = discover.discover(listing).numbers.tolist()
+        contents = [content for content in listing.read(numbers) if isinstance(content, bytes)]
+        first = decode.decode(contents[0], "a picture", colour="rgb")
+        size = (side, side) if side else None
+        block = np.empty((len(contents), *(size or first.shape[:2]), 3), np.uint8)
+        print(
+            f"{machine.processor()[0]}, one core, Python {platform.python_version()}, Pillow {PIL.__version__}, ",
+            end="",
+        )
+        print(f"simplejpeg {simplejpeg.__version__}; {len(contents):,} pictures of {path.name}, ", end="")
+        print(f"{sum(map(len, contents)) / len(contents) / 1e3:.1f} kB each, to {block.shape[1:3]}, {rounds} rounds\n")
+        print(f"{'':<24} {'Pillow /s':>10} {'yisheng /s':>10}   ratio: median (least to most)")
+        turns = {
+            "decode": (lambda: by_pillow(contents, size, block), lambda: by_us(contents, size, block)),
+            "whole": (lambda: pillow_from_files(path, size, block), lambda: us_from_files(path, size)),
+        }
+        for name, (theirs, ours) in turns.items():
+            pairs = [(seconds(theirs), seconds(ours)) for _ in range(rounds)]
+            for which, clock in enumerate(("by the clock", "of the processor")):
+                a = len(contents) / statistics.median(pair[0][which] for pair in pairs)
+                b = len(contents) / statistics.median(pair[1][which] for pair in pairs)
+                ratios = sorted(pair[0][which] / pair[1][which] for pair in pairs)
+                print(
+                    f"{name:<6} {clock:<17} {a:>10,.0f} {b:>10,.0f}   "
+                    f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,155 @@
+"""Few pictures: fine-tuning a small network against a linear probe on it, and against training it from scratch.
+
+The data is hymenoptera: 244 photographs of ants and bees to learn from, 153 to test on. Nothing is chosen by the
+test pictures: every run trains on all 244 and its last epoch counts; the settings below were chosen by
+cross-validation on the 244 (`cv=true` shows that of the present ones). All three see the same pixels.
+
+    python benchmarks/finetune.py [seeds=5] [network=squeezenet1-1,squeezenet1-0] [part=probe,finetune,scratch]
+                                  [cv=true] [key=value ...]       further settings of the recipe
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from typing import Any
+
+from yisheng.core.machine import wait_briefly
+
+wait_briefly()
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402  # only after OpenMP was told how to wait
+from sklearn.linear_model import LogisticRegression  # noqa: E402
+from sklearn.model_selection import GridSearchCV, StratifiedKFold  # noqa: E402
+from sklearn.pipeline import make_pipeline  # noqa: E402
+from sklearn.preprocessing import StandardScaler  # noqa: E402
+
+import yisheng  # noqa: E402
+from yisheng import models  # noqa: E402
+from yisheng.core import machine  # noqa: E402
+from yisheng.core.types import Dataset, Spec  # noqa: E402
+from yisheng.data import hub  # noqa: E402
+from yisheng.data.sets.folder import folder  # noqa: E402
+from yisheng.models import weights  # noqa: E402
+from yisheng.transforms.imagenet import imagenet  # noqa: E402
+
+FILES = {"squeezenet1-0": "squeezenet1_0_in1k_fp16.pth", "squeezenet1-1": "squeezenet1_1_in1k_fp16.pth"}
+COMMON: dict[str, Any] = {
+    "batch": 16,
+    "augment": [{"name": "flip"}, {"name": "resized-crop", "area": [0.35, 1.0]}],
+    "scale": "imagenet",
+    "validation": 0,
+    "checkpoint_every": 600,
+}
+FINETUNE: dict[str, Any] = {"optimizer": "nesterov", "lr": 0.001, "epochs": 15}
+SCRATCH: dict[str, Any] = {"optimizer": "adamw", "lr": 0.001, "wd": 0.05, "epochs": 40}
+
+
+def pictures() -> Dataset:
+    """Hymenoptera with its second part as the test part."""
+    where = hub.fetch("hymenoptera", "folder")["train"].parent
+    data = folder(path=str(where), size=224)
+    assert data.part is not None
+    return replace(data, name="hymenoptera", part=np.where(data.part == 0, 0, 2).astype(np.int8))
+
+
+def features(data: Dataset, network: str) -> np.ndarray:
+    """The means of the last 512 feature maps of the network as published, ``(N, 512)``."""
+    published = Spec("classification", data.spec.shape, classes=tuple(map(str, range(1000))))
+    net = models.build(network, published)
+    weights.fit(net, weights.read(hub.path("weights", FILES[network])), name=network)
+    net.eval()
+    scale = imagenet.fit(data.x[:1])
+    with torch.inference_mode():
+        maps = [
+            net.get_submodule("features")(scale.apply(torch.from_numpy(np.array(data.x[at : at + 32])))).mean((2, 3))
+            for at in range(0, len(data), 32)
+        ]
+    return torch.cat(maps).numpy()
+
+
+def probe(data: Dataset, network: str) -> None:
+    """Logistic regression on the frozen features: scikit-learn's default, and one chosen by cross-validation."""
+    x, train, test = features(data, network), data.part == 0, data.part == 2
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    strengths = {"logisticregression__C": [0.001, 0.01, 0.1, 1.0, 10.0]}
+    for name, model in (
+        ("linear probe, C=1", LogisticRegression(max_iter=10_000)),
+        (
+            "linear probe, standardised, C by 5 folds",
+            GridSearchCV(make_pipeline(StandardScaler(), LogisticRegression(max_iter=10_000)), strengths, cv=folds),
+        ),
+    ):
+        began = time.perf_counter()
+        model.fit(x[train], data.y[train])
+        row(network, name, [model.score(x[test], data.y[test])], time.perf_counter() - began)
+
+
+def trained(data: Dataset, settings: dict[str, Any], seed: int) -> tuple[float, float]:
+    """Accuracy on the test part and seconds of training."""
+    with tempfile.TemporaryDirectory() as out:
+        began = time.perf_counter()
+        run = yisheng.train(data=data, out=out, quiet=True, seed=seed, **settings)
+        accuracy, seconds = run.scores["test"]["accuracy"].value, time.perf_counter() - began
+    print(f"{settings['model']} seed {seed}: {accuracy:.3f} in {seconds:.0f} s", file=sys.stderr, flush=True)
+    return accuracy, seconds
+
+
+def cross_validate(data: Dataset, network: str, settings: dict[str, Any]) -> None:
+    """Accuracy of the last epoch on each of five folds of the training part; the test part is left out of it."""
+    learn = data.part == 0
+    inner = replace(data, x=np.asarray(data.x)[learn], y=data.y[learn], part=None, rows=None)
+    free = {key: value for key, value in settings.items() if key != "validation"}
+    found, began = [], time.perf_counter()
+    for k in range(1, 6):
+        with tempfile.TemporaryDirectory() as out:
+            run = yisheng.train(data=inner, out=out, quiet=True, seed=k, test=0, fold=f"{k}/5", **free)
+            lines = [json.loads(line) for line in (run.path / "events.jsonl").read_text().splitlines()]
+            found.append([line["scores"]["accuracy"] for line in lines if line["event"] == "epoch"][-1])
+    row(network, "fine-tuned, folds of the training part", found, (time.perf_counter() - began) / 5)
+
+
+def row(network: str, name: str, values: list[float], seconds: float) -> None:
+    """One line of the table."""
+    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+    each = ", ".join(f"{value:.3f}" for value in values)
+    print(f"| {network} | {name} | {statistics.mean(values):.3f}{spread} | {each} | {seconds:.0f} |", flush=True)
+
+
+def main(words: list[str]) -> None:
+    """Measure, and print a table in Markdown."""
+    options = dict(word.split("=", 1) for word in words)
+    seeds = range(int(options.pop("seeds", "5")))
+    networks = options.pop("network", "squeezenet1-1,squeezenet1-0").split(",")
+    parts = options.pop("part", "probe,finetune,scratch").split(",")
+    cv = options.pop("cv", "false") == "true"
+    data = pictures()
+    versions = f"torch {torch.__version__}, {torch.get_num_threads()} threads, Python {platform.python_version()}"
+    print(f"{machine.processor()[0]}, {machine.cores()} cores, {versions}\n")
+    print("| network | what | test accuracy, mean and spread | each seed | s per run |\n|---|---|---|---|---|")
+    for network in networks:
+        tuned = {**COMMON, **FINETUNE, "model": network, "weights": "imagenet", **options}
+        if cv:
+            cross_validate(data, network, tuned)
+            continue
+        if "probe" in parts:
+            probe(data, network)
+        for part, settings in (("finetune", tuned), ("scratch", {**COMMON, **SCRATCH, "model": network, **options})):
+            if part in parts:
+                found = [trained(data, settings, seed) for seed in seeds]
+                name = "fine-tuned" if part == "finetune" else "from scratch"
+                row(network, f"{name}, {settings['epochs']} epochs", *_columns(found))
+
+
+def _columns(found: list[tuple[float, float]]) -> tuple[list[float], float]:
+    return [value for value, _ in found], statistics.median(seconds for _, seconds in found)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,93 @@
+"""House prices, five contiguous folds, root mean squared error of the logarithm: networks, boosted trees, and both.
+
+Nothing is tuned by hand for this data: `yisheng train data=house-prices folds=5 split=contiguous test=0` with all else
+chosen by itself, once for each seed; boosted trees on the same rows; and the mean of their predictions (of the
+logarithms), each row predicted by models that never saw it.
+
+    python benchmarks/house_prices.py [seeds=3] [out=FOLDER]       studies that are there already are taken as they are
+"""
+
+from __future__ import annotations
+
+import csv
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from yisheng.core.machine import wait_briefly
+
+wait_briefly()
+
+import numpy as np  # noqa: E402
+
+import yisheng  # noqa: E402
+from yisheng import transforms  # noqa: E402
+from yisheng.core.types import Split  # noqa: E402
+from yisheng.data.split import folds  # noqa: E402
+from yisheng.evaluate.boosting import boosting  # noqa: E402
+
+K = 5
+
+
+def main(words: list[str]) -> None:
+    """Train what is not there yet, print the table."""
+    options = dict(word.split("=", 1) for word in words)
+    seeds = range(int(options.get("seeds", 3)))
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(options.get("out", scratch))
+        data = yisheng.data.load("house-prices")
+        splits = folds(data, K, test=0, how="contiguous")
+        price = data.y[:, 0].astype(np.float64)
+        network, seconds = [], []
+        for seed in seeds:
+            began = time.perf_counter()
+            network.append(np.log(out_of_fold(out / f"seed-{seed}", seed, len(price))))
+            seconds.append(time.perf_counter() - began)
+        trees, began = [], time.perf_counter()
+        for seed in seeds:
+            grown = np.empty(len(price))
+            for split in splits:
+                target = transforms.fit("log", data.y, rows=split.train)
+                part = Split(split.train, split.validation, split.test)
+                found = boosting(data, part, target=target, seed=seed).predictions["validation"]
+                grown[found.index] = np.log(found.prediction[:, 0])
+            trees.append(grown)
+        spent = (time.perf_counter() - began) / len(seeds)
+    truth = np.log(price)
+
+    def score(guess: np.ndarray) -> float:
+        return statistics.mean(
+            float(np.sqrt(np.mean((guess[s.validation] - truth[s.validation]) ** 2))) for s in splits
+        )
+
+    print("| what | log-RMSE, mean over the folds; mean ± sd over seeds | seconds per study |")
+    print("|---|---|---|")
+    line("default network", [score(g) for g in network], statistics.mean(seconds))
+    line("boosted trees", [score(g) for g in trees], spent)
+    line("mean of network and trees, same seed", [score((a + b) / 2) for a, b in zip(network, trees, strict=True)])
+    line(f"mean of the networks of all {len(network)} seeds", [score(np.mean(network, 0))])
+    line("mean of all networks and all trees", [score((np.mean(network, 0) + np.mean(trees, 0)) / 2)])
+
+
+def out_of_fold(out: Path, seed: int, n: int) -> np.ndarray:
+    """Prices predicted by the fold models that did not see the row; trains the study if it is not there."""
+    if not list(out.glob("*/scores.json")):
+        yisheng.train(data="house-prices", folds=K, split="contiguous", test=0, seed=seed, out=out, quiet=True)
+    (folder,) = {path.parent for path in out.glob("*/scores.json")}
+    predicted = np.full(n, np.nan)
+    with (folder / "out-of-fold.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            predicted[int(row["row"])] = float(row["predicted"])
+    return predicted
+
+
+def line(what: str, values: list[float], seconds: float | None = None) -> None:
+    """A row of the table."""
+    spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
+    print(f"| {what} | {statistics.mean(values):.4f}{spread} | {'' if seconds is None else f'{seconds:.0f}'} |")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
