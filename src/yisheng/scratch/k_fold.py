@@ -1,0 +1,56 @@
+"""Every row is for validation once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from yisheng.core.errors import UsageError
+from yisheng.core.registry import register
+
+
+def _plot(axes: Any) -> None:
+    """Which of 23 rows are for validation in each of 5 folds."""
+    picture = torch.zeros(5, 23)
+    for fold, (_, validation) in enumerate(k_fold(23, k=5)):
+        picture[fold, validation] = 1
+    axes.imshow(picture.numpy(), cmap="Blues", vmin=0, vmax=1.4, aspect="auto")
+    axes.set(xlabel="row", ylabel="fold", title="dark: validation", yticks=range(5))
+
+
+@register(
+    equation="validation_f = the f-th of k nearly equal parts of 0 … N − 1;   training_f = all the others",
+    usual="""
+from sklearn.model_selection import KFold
+folds = list(KFold(n_splits=5).split(range(23)))
+""",
+    when="""To choose settings when rows are few (below some 10,000): the score is a mean over k models, with a spread.
+It costs k trainings; rows of one group or of one time series must not be parted like this.""",
+    plot=_plot,
+)
+def k_fold(n: int, *, k: int = 5, generator: torch.Generator | None = None) -> list[tuple[Tensor, Tensor]]:
+    """k folds: the row numbers for training and for validation, k times, each row once in validation.
+
+    Args:
+        n: rows.
+        k: folds, from 2 to n; 5 or 10 are customary. The first n mod k of them have one row more.
+        generator: shuffle the rows first, drawing from it; without it folds are stretches of the rows' order.
+
+    Raises:
+        UsageError: k is not from 2 to n.
+
+    Source: Stone, "Cross-validatory choice and assessment of statistical predictions", 1974; Hastie, Tibshirani
+    and Friedman, "The elements of statistical learning", 2009, section 7.10.
+
+    >>> for train, validation in k_fold(5, k=2):
+    ...     print(train.tolist(), validation.tolist())
+    [3, 4] [0, 1, 2]
+    [0, 1, 2] [3, 4]
+    """
+    if not 2 <= k <= n:
+        raise UsageError(f"k must be from 2 to the {n} rows, got {k}", "give k=5, say")
+    order = torch.arange(n) if generator is None else torch.randperm(n, generator=generator)
+    parts = order.tensor_split(k)
+    return [(torch.cat(parts[:f] + parts[f + 1 :]), parts[f]) for f in range(k)]

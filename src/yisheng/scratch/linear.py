@@ -1,0 +1,34 @@
+"""A weighted sum of the features for each output unit."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from yisheng.core.registry import register
+
+
+@register(
+    equation="y = x Wᵀ + b",
+    usual="""
+import torch
+x = torch.randn(32, 10)
+y = torch.nn.Linear(10, 3)(x)
+""",
+    when="""As the whole model, the baseline that every other one must beat; as the last layer of nearly every
+network. Several of them in a row with nothing between are still one linear map.""",
+)
+def linear(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+    """The linear layer: y = x Wᵀ + b.
+
+    Args:
+        x: inputs (B, D).
+        w: weights (O, D), a row for each output unit, as torch keeps them.
+        b: biases (O,), in units of the output.
+
+    Source: Zhang et al., "Dive into deep learning", 2023, section 3.1.1.
+
+    >>> import torch
+    >>> linear(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0], [0.0, -1.0]]), torch.tensor([0.5, 0.0]))
+    tensor([[11.5000, -2.0000]])
+    """
+    return x @ w.mT + b

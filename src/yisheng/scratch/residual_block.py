@@ -1,0 +1,68 @@
+"""A block that adds to its input."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from yisheng.core.registry import register
+from yisheng.scratch.batch_norm import batch_norm
+from yisheng.scratch.cross_correlation import cross_correlation
+from yisheng.scratch.relu import relu
+
+Layer = tuple[Tensor, Tensor, Tensor]
+"""Kernels (O, C, h, w) of a convolution, scale (O,) and shift (O,) of the batch norm behind it."""
+
+
+def _normalised(x: Tensor, layer: Layer, *, stride: int = 1, padding: int = 0) -> Tensor:
+    w, gamma, beta = layer
+    y = cross_correlation(x, w, stride=stride, padding=padding)
+    return batch_norm(y, gamma, beta, y.new_zeros(len(w)), y.new_ones(len(w)), training=True)[0]
+
+
+@register(
+    equation="y = relu(x + bn(conv(relu(bn(conv(x))))))",
+    usual="""
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+class Block(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+
+    def forward(self, x):
+        return F.relu(x + self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))))
+
+y = Block(4)(torch.randn(2, 4, 8, 8))
+""",
+    when="""As soon as a convolutional network has more than a dozen layers: gradients reach the first layer through
+the sums undamped. In a short network it gains little.""",
+)
+def residual_block(x: Tensor, first: Layer, second: Layer, shortcut: Layer | None = None, *, stride: int = 1) -> Tensor:
+    """Residual block: two convolutions learn what is to be added to the input.
+
+    y = relu(s(x) + bn(conv(relu(bn(conv(x)))))), s the identity or a 1x1 convolution with batch norm. As in
+    training: batch norm goes by the batch.
+
+    Args:
+        x: pictures (B, C, H, W).
+        first: kernels (O, C, 3, 3), scale (O,) and shift (O,).
+        second: kernels (O, O, 3, 3), scale (O,) and shift (O,).
+        shortcut: kernels (O, C, 1, 1), scale and shift, where the block changes channels or size; else none.
+        stride: of the first convolution and the shortcut; 2 halves rows and columns.
+
+    Source: He et al., "Deep residual learning for image recognition", 2016, sections 3.2 and 3.3.
+
+    >>> import torch
+    >>> x, zeros = torch.ones(2, 1, 4, 4), torch.zeros(1)
+    >>> silent = (torch.zeros(1, 1, 3, 3), zeros, zeros)
+    >>> torch.equal(residual_block(x, silent, silent), x)  # a block of zeros does nothing
+    True
+    """
+    y = relu(_normalised(x, first, stride=stride, padding=1))
+    y = _normalised(y, second, padding=1)
+    return relu(y + (x if shortcut is None else _normalised(x, shortcut, stride=stride)))

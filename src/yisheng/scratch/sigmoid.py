@@ -1,0 +1,53 @@
+"""Any number squeezed between 0 and 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from yisheng.core.registry import register
+from yisheng.scratch import _curves
+
+
+def _plot(axes: Any) -> None:
+    _curves.draw_with_slope(axes, sigmoid, label="σ(x)", low=-8, high=8, xlabel="x")
+
+
+@register(
+    equation="""σ(x) = 1 / (1 + exp(−x)) = exp(x) / (1 + exp(x))
+derivative: σ(x) (1 − σ(x)), at most ¼""",
+    usual="""
+import torch
+x = torch.randn(32, 10)
+y = torch.sigmoid(x)
+""",
+    when="""To read one output as the probability of yes, and for gates. Between layers seldom: its slope is ¼ at
+most, so gradients fade with depth; take relu.""",
+    plot=_plot,
+)
+def sigmoid(x: Tensor) -> Tensor:
+    """The logistic function: 1 / (1 + exp(−x)), written so that the exp is never above 1.
+
+    Args:
+        x: of any shape.
+
+    Source: Verhulst, "Recherches mathématiques sur la loi d'accroissement de la population", 1845; Zhang et al.,
+    "Dive into deep learning", 2023, section 5.1.2.2.
+
+    >>> sigmoid(torch.tensor([-1000.0, 0.0, 1000.0]))
+    tensor([0.0000, 0.5000, 1.0000])
+    """
+    small = torch.where(x < 0, x, -x).exp()
+    return torch.where(x < 0, small, 1) / (1 + small)
+
+
+def sigmoid_naive(x: Tensor) -> Tensor:
+    """The definition as it stands: far below zero its gradient is 0 times infinity.
+
+    >>> x = torch.tensor([-1000.0], requires_grad=True)
+    >>> torch.autograd.grad(sigmoid_naive(x).sum(), x)
+    (tensor([nan]),)
+    """
+    return 1 / (1 + (-x).exp())
