@@ -51,6 +51,12 @@ class MissingPartError(YishengError):
     code = 5
 
 
+class FindingsError(YishengError):
+    """The doctor found what ``fail_on=`` does not allow (exit code 6)."""
+
+    code = 6
+
+
 class StorageError(YishengError):
     """A file could not be written: disk full, no permission (exit code 1)."""
 

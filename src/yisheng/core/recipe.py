@@ -112,8 +112,14 @@ class Recipe(BaseModel):
     )
     clip_norm: Positive | None = Field(None, description="largest norm of all gradients together")
     clip_value: Positive | None = Field(None, description="largest absolute value of any gradient")
-    precision: Literal["fp32", "bf16"] = Field(
-        "fp32", description="of the layers in training; bf16 is faster on hardware that has it, weights stay fp32"
+    precision: Literal["fp32", "bf16", "fp64"] = Field(
+        "fp32", description="of training: bf16 is faster on hardware that has it, weights stay fp32; fp64 is for proofs"
+    )
+    scratch: bool = Field(
+        False, description="train with the hand-written layers, loss and optimiser, and the library's beside them"
+    )
+    doctor: Literal["off", "passive", "full"] = Field(
+        "passive", description="watch the training for what goes wrong; full: try remedies before it, too"
     )
     decay_bias: bool = Field(False, description="weight decay on biases and norm layers too")
     device: str = Field(AUTO, description="auto, cpu, cuda, cuda:1, mps")

@@ -45,6 +45,9 @@ PEOPLE_SAY = {
     "optim.schedules": "schedule",
     "transforms": "scaling",
     "transforms.augment": "augmentation",
+    "scratch": "concept",
+    "tune.searches": "search",
+    "diagnose.checks": "check",
 }
 REQUIRED = inspect.Parameter.empty
 F = TypeVar("F", bound=Callable[..., Any])
@@ -83,7 +86,7 @@ class Entry:
     def options(self) -> Mapping[str, Option]:
         """Its keyword-only parameters."""
         hints = typing.get_type_hints(_callable(self.build), include_extras=True)
-        lines = _argument_help(inspect.getdoc(self.build) or "")
+        lines = argument_help(inspect.getdoc(self.build) or "")
         return MappingProxyType(
             {
                 p.name: Option(p.name, hints.get(p.name, Any), p.default, lines.get(p.name, ""))
@@ -278,7 +281,7 @@ def _callable(thing: Callable[..., Any]) -> Callable[..., Any]:
     return thing.__init__ if inspect.isclass(thing) else thing
 
 
-def _argument_help(doc: str) -> dict[str, str]:
+def argument_help(doc: str) -> dict[str, str]:
     """The lines of a docstring's ``Args:`` section, by argument."""
     section = re.search(r"^Args:\n((?:[ ]+.*\n?|\n)+)", doc, re.MULTILINE)
     if not section:

@@ -44,6 +44,7 @@ class Batches:
         weight: sample weights ``(N,)``, or None.
         augment: random changes of the shuffled batches, in this order, before scaling; what they draw is derived
             from (seed, epoch, batch), so any batch can be made again.
+        double: give inputs and real targets as float64.
 
     >>> import numpy as np
     >>> from yisheng.transforms.none import none
@@ -61,6 +62,7 @@ class Batches:
     seed: int
     weight: torch.Tensor | None = None
     augment: tuple[Augment, ...] = ()
+    double: bool = False
 
     def __len__(self) -> int:
         """Batches per epoch."""
@@ -92,6 +94,9 @@ class Batches:
             draw = generator(self.seed, "augment", *drawn_for)
             for change in self.augment:
                 x, y = change(x, y, draw)
+        if self.double:
+            x, y = x.double(), y.double() if y.is_floating_point() else y
+            weight = None if weight is None else weight.double()
         return Batch(self.scale.apply(x), y, rows, weight)
 
 
@@ -105,6 +110,7 @@ def batches(
     device: torch.device,
     seed: int,
     augment: tuple[Augment, ...] = (),
+    double: bool = False,
 ) -> Batches:
     """The batches of some rows of a data set.
 
@@ -118,6 +124,7 @@ def batches(
             the free memory; otherwise each batch is gathered on the host.
         seed: of the order of the epochs, and of the augmentations.
         augment: random changes of the shuffled batches.
+        double: give inputs and real targets as float64.
     """
     x, y = _tensor(dataset.x), _tensor(dataset.y)
     if target_scale is not None:
@@ -125,7 +132,7 @@ def batches(
     if device.type != "cpu" and _fits(x, device):
         x = x.to(device)
     weight = None if dataset.weight is None else _tensor(dataset.weight).to(device)
-    return Batches(x, y.to(device), _tensor(rows).to(x.device), size, scale, device, seed, weight, augment)
+    return Batches(x, y.to(device), _tensor(rows).to(x.device), size, scale, device, seed, weight, augment, double)
 
 
 def _tensor(values: np.ndarray) -> torch.Tensor:

@@ -55,10 +55,10 @@ def binary_cross_entropy(
     """
     one_unit = spec.task == "classification"
     labels = y if y.ndim == 1 else y[:, 1:] if one_unit else y
-    weights = None if pos_weight == 1.0 else Constant(_pos_weights(labels, pos_weight))
+    weights = None if pos_weight == 1.0 else Constant(pos_weights(labels, pos_weight))
 
     def loss(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        target = (_second_class(output, y) if one_unit else y).to(output.dtype)
+        target = (second_class(output, y) if one_unit else y).to(output.dtype)
         require_same_shape(output, target)
         if smoothing:
             target = target * (1 - smoothing) + smoothing / 2
@@ -68,7 +68,7 @@ def binary_cross_entropy(
     return loss
 
 
-def _second_class(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def second_class(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Targets ``(B, 1)`` from class numbers ``(B,)`` or soft labels ``(B, 2)``."""
     if output.shape[1:] != (1,) or y.shape not in (output.shape[:1], (len(output), 2)):
         raise DataError(
@@ -79,7 +79,7 @@ def _second_class(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return (y if y.ndim == 1 else y[:, 1])[:, None]
 
 
-def _pos_weights(y: np.ndarray, given: str | float) -> torch.Tensor:
+def pos_weights(y: np.ndarray, given: str | float) -> torch.Tensor:
     """Weights ``(1,)`` or ``(L,)``; a label that never holds (or always does) counts as if one row differed."""
     if not isinstance(given, str):
         return torch.tensor([given], dtype=torch.float64)

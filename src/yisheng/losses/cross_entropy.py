@@ -52,22 +52,31 @@ def cross_entropy(
     >>> loss(torch.zeros(2, 3), torch.tensor([0, 2]))
     tensor([1.0986, 1.0986])
     """
-    weights = None if class_weight is None else Constant(_class_weights(spec, y, class_weight))
+    weights = None if class_weight is None else Constant(class_weights(spec, y, class_weight))
 
     def loss(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        if output.ndim != 2 or y.shape not in (output.shape[:1], output.shape):
-            raise DataError(
-                f"cross-entropy needs class numbers (B,) or soft labels (B, C) for outputs (B, C), "
-                f"got targets {tuple(y.shape)} for outputs {tuple(output.shape)}",
-                "give one class number per row, and a model with one output unit per class",
-            )
+        require_classes(output, y)
         weight = None if weights is None else weights.beside(output)
         return F.cross_entropy(output, y, weight=weight, label_smoothing=smoothing, reduction="none")
 
     return loss
 
 
-def _class_weights(spec: Spec, y: np.ndarray, given: str | tuple[float, ...]) -> torch.Tensor:
+def require_classes(output: torch.Tensor, y: torch.Tensor) -> None:
+    """Refuse targets that are neither class numbers ``(B,)`` nor soft labels ``(B, C)`` for outputs ``(B, C)``.
+
+    Raises:
+        DataError: they do not fit one another.
+    """
+    if output.ndim != 2 or y.shape not in (output.shape[:1], output.shape):
+        raise DataError(
+            f"cross-entropy needs class numbers (B,) or soft labels (B, C) for outputs (B, C), "
+            f"got targets {tuple(y.shape)} for outputs {tuple(output.shape)}",
+            "give one class number per row, and a model with one output unit per class",
+        )
+
+
+def class_weights(spec: Spec, y: np.ndarray, given: str | tuple[float, ...]) -> torch.Tensor:
     """Weights ``(C,)``; a class without a training row counts as having one."""
     classes = len(spec.classes)
     if isinstance(given, str):

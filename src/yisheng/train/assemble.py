@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ from yisheng.init.apply import apply
 from yisheng.models import weights as trained
 from yisheng.models.head import head
 from yisheng.optim.groups import groups
-from yisheng.train import finetune
+from yisheng.train import by_hand, finetune
 from yisheng.train.loop import Factor, Loss, Step
 from yisheng.train.state import State
 from yisheng.train.update import make_update
@@ -43,6 +44,19 @@ class Pretrained:
 
     tensors: Mapping[str, torch.Tensor]
     scale: Choice | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The transforms of a training part: they are the same for all recipes that scale alike.
+
+    Args:
+        scale: of the inputs, fitted.
+        target_scale: of the targets, fitted, or None.
+    """
+
+    scale: Any
+    target_scale: Any
 
 
 @dataclass(frozen=True)
@@ -77,7 +91,13 @@ class Assembly:
 
 
 def assemble(
-    recipe: Recipe, dataset: Dataset, split: Split, device: torch.device, pretrained: Pretrained | None = None
+    recipe: Recipe,
+    dataset: Dataset,
+    split: Split,
+    device: torch.device,
+    pretrained: Pretrained | None = None,
+    *,
+    prepared: Prepared | None = None,
 ) -> Assembly:
     """Fit the transforms on the training part, build and initialise the model, and all the rest.
 
@@ -87,6 +107,7 @@ def assemble(
         split: its parts.
         device: where to train.
         pretrained: weights to begin with.
+        prepared: what `prepare` gives for this very part and these scalings; fitted here if not given.
 
     Raises:
         UsageError: a choice of the recipe does not fit the data.
@@ -98,17 +119,8 @@ def assemble(
     spec = dataset.spec
     if "outputs" in loss_entry.meta:
         spec = spec.with_outputs(loss_entry.meta["outputs"](spec))
-    scale = transforms.fit(recipe.scale.name, dataset.x, recipe.scale.options, rows=split.train, columns=spec.columns)
-    if not transforms.takes_columns(recipe.scale.name):
-        for name in ("validation", "test"):
-            rows = getattr(split, name)
-            if len(rows):
-                require_finite(Gather(dataset.x, rows), [column.name for column in spec.columns], name)
-    target_scale = None
-    if recipe.target_scale.name != "none":
-        options = recipe.target_scale.options
-        target_scale = transforms.fit(recipe.target_scale.name, dataset.y, options, rows=split.train)
-
+    prepared = prepared or prepare(recipe, dataset, split)
+    scale, target_scale = prepared.scale, prepared.target_scale
     augment = tuple(_call("transforms.augment", choice, spec) for choice in recipe.augment)
 
     def part(rows: Any, size: int, augment: Any = ()) -> Batches:
@@ -121,6 +133,7 @@ def assemble(
             device=device,
             seed=recipe.seed,
             augment=augment,
+            double=recipe.precision == "fp64",
         )
 
     assert isinstance(recipe.batch, int)  # settled
@@ -132,15 +145,19 @@ def assemble(
         remarks = fitted.remarks + _unlike(scale, pretrained)
         if not fitted.fresh and asked is None:  # a head that knows its classes already learns as the rest does
             head_lr = 1.0
-    model.to(device)
+    model.to(device, torch.float64 if recipe.precision == "fp64" else None)
     if min(recipe.batch, len(split.train)) == 1 and any(isinstance(m, nn.BatchNorm1d) for m in model.modules()):
         raise UsageError(
             f"batch norm needs two rows or more in every batch, got batch={recipe.batch} and {len(split.train)} rows",
             "make batch= larger, or leave batch_norm out",
         )
+    if recipe.scratch:
+        model = by_hand.network(recipe, model)
     faster = None if head_lr is None else head(model)[1]
     parameters = groups(model, decay_bias=recipe.decay_bias, head=faster, head_lr=head_lr or 1.0)
-    optimizer = _call("optim", recipe.optimizer, parameters)
+    optimizer = (by_hand.optimizer if recipe.scratch else functools.partial(_call, "optim"))(
+        recipe.optimizer, parameters
+    )
     for group in optimizer.param_groups:
         group.setdefault("initial_lr", group["lr"] * group.get("multiple", 1.0))
     torch.manual_seed(derive(recipe.seed, "train"))  # what the loop itself draws, dropout above all
@@ -162,12 +179,33 @@ def assemble(
         train=part(split.train, recipe.batch * recipe.accumulate, augment),
         validation=part(split.validation, recipe.batch),
         test=part(split.test, recipe.batch),
-        loss=_call("losses", recipe.loss, spec, dataset.y[split.train]),
+        loss=(by_hand.loss if recipe.scratch else functools.partial(_call, "losses"))(
+            recipe.loss, spec, dataset.y[split.train]
+        ),
         schedule=_call("optim.schedules", recipe.schedule),
         step=step,
         transforms={"input": scale, "target": target_scale},
         remarks=remarks,
     )
+
+
+def prepare(recipe: Recipe, dataset: Dataset, split: Split) -> Prepared:
+    """Fit the transforms of a settled recipe on the training part.
+
+    Raises:
+        DataError: a part holds values that are not finite.
+    """
+    columns = dataset.spec.columns
+    scale = transforms.fit(recipe.scale.name, dataset.x, recipe.scale.options, rows=split.train, columns=columns)
+    if not transforms.takes_columns(recipe.scale.name):
+        for name in ("validation", "test"):
+            rows = getattr(split, name)
+            if len(rows):
+                require_finite(Gather(dataset.x, rows), [column.name for column in columns], name)
+    if recipe.target_scale.name == "none":
+        return Prepared(scale, None)
+    options = recipe.target_scale.options
+    return Prepared(scale, transforms.fit(recipe.target_scale.name, dataset.y, options, rows=split.train))
 
 
 def _auto(dataset: Dataset, split: Split, pretrained: Pretrained | None) -> dict[str, Choice]:

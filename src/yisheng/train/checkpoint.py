@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -65,17 +66,7 @@ def load(folder: Path, state: State) -> Path | None:
     Raises:
         DataError: the checkpoint is whole, but of another model or optimiser.
     """
-    for path in _newest_first(folder):
-        try:
-            content = path.read_bytes()
-            if _digest(content) != path.stem.partition("-")[2]:
-                continue
-            tensors = parse(content)
-            plain = json.loads(tensors.pop("json").numpy().tobytes())
-        except (OSError, SafetensorError, KeyError, ValueError, TypeError, RecursionError):
-            continue
-        if not isinstance(plain, dict) or plain.pop("format", None) != FORMAT:
-            continue
+    for path, tensors, plain in _whole(folder):
         try:
             state.load(tensors, plain)
         except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
@@ -85,6 +76,32 @@ def load(folder: Path, state: State) -> Path | None:
             ) from None
         return path
     return None
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    """The model's weights in the newest whole checkpoint: those after the last update, not of the best epoch.
+
+    Raises:
+        DataError: there is none.
+    """
+    for _, tensors, _ in _whole(folder):
+        return {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
+    raise DataError(f"{folder} has no whole checkpoint", "train anew")
+
+
+def _whole(folder: Path) -> Iterator[tuple[Path, dict[str, torch.Tensor], dict[str, Any]]]:
+    """The whole checkpoints of this format, newest first: path, tensors, plain data."""
+    for path in _newest_first(folder):
+        try:
+            content = path.read_bytes()
+            if _digest(content) != path.stem.partition("-")[2]:
+                continue
+            tensors = parse(content)
+            plain = json.loads(tensors.pop("json").numpy().tobytes())
+        except (OSError, SafetensorError, KeyError, ValueError, TypeError, RecursionError):
+            continue
+        if isinstance(plain, dict) and plain.pop("format", None) == FORMAT:
+            yield path, tensors, plain
 
 
 def _newest_first(folder: Path) -> Iterator[Path]:

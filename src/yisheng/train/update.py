@@ -13,7 +13,7 @@ from yisheng.train.blame import blame_gradient, blame_late, blame_loss
 from yisheng.train.loop import Loss, Step
 from yisheng.train.state import State
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "bf16", "fp64"]
 
 
 def mean_loss(model: nn.Module, batch: Batch, loss: Loss, precision: Precision = "fp32") -> torch.Tensor:
@@ -24,8 +24,9 @@ def mean_loss(model: nn.Module, batch: Batch, loss: Loss, precision: Precision =
     Args:
         model: in training mode.
         batch: the samples.
-        loss: ``(output, y) -> (B,)``, always in float32.
-        precision: bf16 lets torch run the layers that bear it in bfloat16 (autocast); weights stay float32.
+        loss: ``(output, y) -> (B,)``, in float32 or more.
+        precision: bf16 lets torch run the layers that bear it in bfloat16 (autocast); weights stay float32. Otherwise
+            that of the weights.
     """
     if precision == "bf16":
         with torch.autocast(batch.x.device.type, dtype=torch.bfloat16):

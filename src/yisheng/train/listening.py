@@ -1,0 +1,58 @@
+"""The loop with what every training listens with: the score, the best weights, early stopping."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+from yisheng.core import machine, registry
+from yisheng.core.types import Event
+from yisheng.train import pipes
+from yisheng.train.assemble import Assembly
+from yisheng.train.loop import Scorer, fit
+
+MakeScorer = Callable[..., Scorer]
+"""``(spec, loss, metrics, invert=...) -> scorer``; see `yisheng.evaluate.scorer.make_scorer`."""
+
+
+def threads_worth(assembly: Assembly) -> int:
+    """As many threads as one forward pass can use."""
+    assert isinstance(assembly.recipe.batch, int)  # settled
+    return machine.threads_worth(assembly.recipe.batch * math.prod(assembly.spec.shape))
+
+
+def score_of(assembly: Assembly) -> str:
+    """What the score that chooses the best epoch is called in events."""
+    name = assembly.recipe.score
+    return name if name == "loss" else registry.find("metrics", name).key
+
+
+def listened(assembly: Assembly, make_scorer: MakeScorer, *, choose: bool = True) -> Iterator[Event]:
+    """The events of a training up to its end; on the way the best weights are kept, and patience may run out.
+
+    Args:
+        assembly: what is trained, from where it stands.
+        make_scorer: makes what scores the validation part after each epoch.
+        choose: whether the score chooses the best epoch; otherwise it is the last one.
+    """
+    recipe, state, target = assembly.recipe, assembly.state, assembly.transforms["target"]
+    assert isinstance(recipe.epochs, int)  # settled
+    entry = None if recipe.score == "loss" else registry.find("metrics", recipe.score)
+    events = fit(
+        state,
+        assembly.train,
+        assembly.validation,
+        loss=assembly.loss,
+        score=make_scorer(
+            assembly.spec,
+            assembly.loss,
+            [entry.key] if entry else [],
+            invert=None if target is None else target.invert,
+        ),
+        epochs=recipe.epochs,
+        schedule=assembly.schedule,
+        step=assembly.step,
+    )
+    chooses = score_of(assembly) if choose else ""
+    events = pipes.keep_best(events, state, score=chooses, higher=bool(entry and entry.meta.get("higher", True)))
+    return pipes.stop_early(events, state, recipe.patience) if recipe.patience else events

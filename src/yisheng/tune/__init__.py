@@ -1,0 +1,1 @@
+"""Search over recipes, and training of many models: one after the other, or all in one pass."""
