@@ -1,0 +1,432 @@
+"""Programs written when the checks were finished: faulty ones with their twins, and healthy ones.
+
+They were run once, and nothing was changed after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from parts import Data, Trial, accuracy, agreement, batches, binary_accuracy, faulty, healthy, made, pictures, table
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
+
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+class Block(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(x + self.bn2(self.conv2(out)))
+
+
+class TinyResNet(nn.Module):
+    def __init__(self, classes: int = 10) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 8, 3, padding=1)
+        self.blocks = nn.Sequential(Block(8), Block(8))
+        self.fc = nn.Linear(8, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.blocks(F.relu(self.stem(x))).mean((2, 3)))
+
+
+class Words(nn.Module):
+    """An embedding and a recurrent layer over word numbers."""
+
+    def __init__(self, cell: type[nn.Module] = nn.LSTM) -> None:
+        super().__init__()
+        self.embedding, self.cell, self.out = nn.Embedding(30, 16), cell(16, 32, batch_first=True), nn.Linear(32, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(self.cell(self.embedding(x))[0].mean(1))
+
+
+def texts(seed: int) -> Data:
+    draw = torch.Generator().manual_seed(seed)
+    x = torch.randint(0, 30, (1500, 10), generator=draw)
+    y = ((x < 6).sum(1) > (x > 22).sum(1)).long()
+    return Data(x[:1000], y[:1000], x[1000:], y[1000:])
+
+
+def rings(seed: int) -> Data:
+    draw = torch.Generator().manual_seed(seed)
+    x = 2 * torch.rand(1200, 2, generator=draw) - 1
+    y = (((x**2).sum(1).sqrt() * 2).long() % 2).long()
+    return Data(2 * x[:800], y[:800], 2 * x[800:], y[800:])
+
+
+def epochs(
+    t: Trial, model: nn.Module, optimizer: torch.optim.Optimizer, data: Data, loss: Loss, count: int = 5
+) -> None:
+    loader = DataLoader(TensorDataset(data.x, data.y), batch_size=32, shuffle=True)
+    with t.doctor(model, optimizer):
+        for _ in range(count):
+            model.train()
+            for x, y in loader:
+                optimizer.zero_grad()
+                out = model(x)
+                value = loss(out, y)
+                value.backward()
+                optimizer.step()
+
+
+@faulty("loss-pairing")
+def later_softmax_of_a_residual_network(t: Trial) -> float:
+    data, net = pictures(t.seed), TinyResNet()
+    epochs(
+        t,
+        net,
+        torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9),
+        data,
+        lambda out, y: F.cross_entropy(out if t.fixed else F.softmax(out, -1), y),
+        count=4,
+    )
+    return accuracy(net, data)
+
+
+@faulty("mode")
+def later_evaluated_with_batch_norm(t: Trial) -> float:
+    data, net = pictures(t.seed), TinyResNet()
+    optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3)
+    right = 0
+    with t.doctor(net, optimizer):
+        for x, y in batches(data, 32, 100, t.seed):
+            optimizer.zero_grad()
+            F.cross_entropy(net(x), y).backward()
+            optimizer.step()
+        if t.fixed:
+            net.eval()
+        with torch.no_grad():
+            order = data.y_test.argsort()
+            for rows in order.split(3):
+                right += int((net(data.x_test[rows]).argmax(1) == data.y_test[rows]).sum())
+    return right / len(data.y_test)
+
+
+@faulty("high-learning-rate", "non-finite-loss")
+def later_residual_network_too_fast(t: Trial) -> float:
+    data, net = pictures(t.seed), TinyResNet()
+    optimizer = torch.optim.Adam(net.parameters(), lr=3e-3 if t.fixed else 3.0)
+    epochs(t, net, optimizer, data, nn.CrossEntropyLoss(), count=3)
+    return accuracy(net, data)
+
+
+@faulty("low-learning-rate")
+def later_words_too_slow(t: Trial) -> float:
+    data, net = texts(t.seed), Words()
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2 if t.fixed else 1e-6)
+    epochs(t, net, optimizer, data, F.cross_entropy)
+    return accuracy(net, data)
+
+
+@faulty("carried-gradients")
+def later_words_without_zero_grad(t: Trial) -> float:
+    data, net = texts(t.seed), Words(nn.GRU)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.3, momentum=0.9)
+    with t.doctor(net, optimizer):
+        for x, y in batches(data, 50, 150, t.seed):
+            if t.fixed:
+                net.zero_grad()
+            F.cross_entropy(net(x), y).backward()
+            nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+            optimizer.step()
+    return accuracy(net, data)
+
+
+@faulty("uncovered-parameters")
+def later_embedding_forgotten(t: Trial) -> float:
+    data, net = texts(t.seed), Words(nn.GRU)
+    held = list(net.out.parameters()) + (list(net.embedding.parameters()) + list(net.cell.parameters())) * t.fixed
+    epochs(t, net, torch.optim.Adam(held, lr=1e-2), data, F.cross_entropy)
+    return accuracy(net, data)
+
+
+@faulty("no-gradient")
+def later_argmax_in_the_middle(t: Trial) -> float:
+    class Hard(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(2, 32), nn.Linear(32, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.a(x)
+            return self.b(torch.relu(x) if t.fixed else (x > 0).float())
+
+    data, net = rings(t.seed), Hard()
+    epochs(t, net, torch.optim.Adam(net.parameters(), lr=2e-2), data, F.cross_entropy, count=12)
+    return accuracy(net, data)
+
+
+@faulty("loss-pairing")
+def later_binary_twice_with_dropout(t: Trial) -> float:
+    data = rings(t.seed)
+    net = nn.Sequential(nn.Linear(2, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Dropout(0.05), nn.Linear(64, 1))
+    criterion = nn.BCEWithLogitsLoss()
+    epochs(
+        t,
+        net,
+        torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9),
+        data,
+        lambda out, y: criterion((out if t.fixed else out.sigmoid()).squeeze(-1), y.float()),
+        count=12,
+    )
+    return binary_accuracy(net if t.fixed else nn.Sequential(net, nn.Sigmoid()), data, 0.0 if t.fixed else 0.5)
+
+
+@faulty("loss-pairing")
+def later_targets_of_another_shape(t: Trial) -> float:
+    data = made("friedman", t.seed)
+    net = nn.Sequential(nn.Linear(10, 32), nn.Tanh(), nn.Linear(32, 1, bias=False))
+    epochs(
+        t,
+        net,
+        torch.optim.Adam(net.parameters(), lr=1e-2),
+        data,
+        lambda out, y: nn.MSELoss()(out if t.fixed else out[:, 0], y),
+    )
+    return agreement(net, data)
+
+
+@faulty("inputs")
+def later_dates_beside_shares(t: Trial) -> float:
+    data = made("binary", t.seed)
+    if not t.fixed:
+        move = torch.zeros(20)
+        move[4] = 1.7e4
+        unit = torch.ones(20)
+        unit[4] = 3e3
+        data = Data(data.x * unit + move, data.y, data.x_test * unit + move, data.y_test)
+    net = nn.Sequential(nn.Linear(20, 32), nn.ReLU(), nn.Linear(32, 2))
+    epochs(t, net, torch.optim.SGD(net.parameters(), lr=0.05), data, F.cross_entropy)
+    return accuracy(net, data)
+
+
+@faulty("target-scale")
+def later_years(t: Trial) -> float:
+    found = made("regression", t.seed)
+    move, unit = (0.0, 1.0) if t.fixed else (1980.0, 15.0)
+    data = Data(found.x, found.y * unit + move, found.x_test, found.y_test * unit + move)
+    net = nn.Sequential(nn.Linear(20, 32), nn.ReLU(), nn.Linear(32, 1))
+    epochs(t, net, torch.optim.Adam(net.parameters(), lr=3e-3), data, F.mse_loss)
+    return agreement(net, data)
+
+
+@faulty("symmetric-weights")
+def later_all_weights_one_number(t: Trial) -> float:
+    data = table("digits", t.seed)
+    net = nn.Sequential(nn.Linear(64, 48), nn.Sigmoid(), nn.Linear(48, 48), nn.Sigmoid(), nn.Linear(48, 10))
+    if not t.fixed:
+        for layer in net:
+            if isinstance(layer, nn.Linear):
+                nn.init.constant_(layer.weight, 0.05)
+                nn.init.zeros_(layer.bias)
+    epochs(t, net, torch.optim.RMSprop(net.parameters(), lr=3e-3), data, F.cross_entropy)
+    return accuracy(net, data)
+
+
+@faulty("vanishing-gradients", "low-learning-rate")
+def later_very_deep_tanh(t: Trial) -> float:
+    data = rings(t.seed)
+    layers: list[nn.Module] = [nn.Linear(2, 16)]
+    for _ in range(1 if t.fixed else 18):
+        layers += [nn.Sigmoid() if not t.fixed else nn.Tanh(), nn.Linear(16, 16)]
+    net = nn.Sequential(*layers, nn.Tanh(), nn.Linear(16, 2))
+    epochs(t, net, torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9), data, F.cross_entropy, count=15)
+    return accuracy(net, data)
+
+
+@faulty("exploding-gradients", "initial-loss")
+def later_weights_of_unit_spread(t: Trial) -> float:
+    data, net = table("digits", t.seed), nn.Sequential()
+    for i in range(4):
+        net += nn.Sequential(nn.Linear(64, 64), nn.ELU())
+        if not t.fixed:
+            nn.init.normal_(net[2 * i].weight)
+    net.append(nn.Linear(64, 10))
+    epochs(t, net, torch.optim.AdamW(net.parameters(), lr=1e-3), data, F.cross_entropy, count=4)
+    return accuracy(net, data)
+
+
+@faulty("sorted-batches")
+def later_one_file_after_another(t: Trial) -> float:
+    data = rings(t.seed)
+    order = data.y.argsort(stable=True)
+    net = nn.Sequential(nn.Linear(2, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 2))
+    optimizer = torch.optim.Adam(net.parameters(), lr=5e-3)
+    rows = TensorDataset(data.x[order], data.y[order])
+    with t.doctor(net, optimizer):
+        for _ in range(15):
+            for x, y in DataLoader(rows, batch_size=25, shuffle=t.fixed):
+                optimizer.zero_grad()
+                F.cross_entropy(net(x), y).backward()
+                optimizer.step()
+    return accuracy(net, data)
+
+
+@faulty("dead-relu")
+def later_biases_far_below(t: Trial) -> float:
+    data, net = texts(t.seed), nn.Sequential(nn.Embedding(30, 8), nn.Flatten(), nn.Linear(80, 32), nn.ReLU())
+    net.append(nn.Linear(32, 2))
+    if not t.fixed:
+        nn.init.constant_(net[2].bias, -15.0)
+    epochs(t, net, torch.optim.SGD(net.parameters(), lr=0.1), data, F.cross_entropy)
+    return accuracy(net, data)
+
+
+@healthy
+def later_residual_network(t: Trial) -> float:
+    data, net = pictures(t.seed), TinyResNet()
+    epochs(t, net, torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4), data, F.cross_entropy)
+    return accuracy(net, data)
+
+
+@healthy
+def later_words(t: Trial) -> float:
+    data, net = texts(t.seed), Words()
+    epochs(t, net, torch.optim.Adam(net.parameters(), lr=1e-2), data, F.cross_entropy)
+    return accuracy(net, data)
+
+
+@healthy
+def later_rings_with_a_plateau(t: Trial) -> float:
+    data = rings(t.seed)
+    net = nn.Sequential(nn.Linear(2, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 2))
+    epochs(t, net, torch.optim.Adam(net.parameters(), lr=3e-3), data, F.cross_entropy, count=20)
+    return accuracy(net, data)
+
+
+@healthy
+def later_strong_dropout(t: Trial) -> float:
+    data = table("digits", t.seed)
+    net = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Dropout(0.8), nn.Linear(256, 10))
+    epochs(t, net, torch.optim.Adam(net.parameters(), lr=3e-3), data, F.cross_entropy)
+    return accuracy(net, data)
+
+
+@healthy
+def later_autoencoder(t: Trial) -> float:
+    found = pictures(t.seed)
+    data = Data(found.x.flatten(1), found.x.flatten(1), found.x_test.flatten(1), found.x_test.flatten(1))
+    net = nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 64), nn.Sigmoid())
+    epochs(t, net, torch.optim.Adam(net.parameters(), lr=1e-2), data, nn.BCELoss())
+    return agreement(net, data)
+
+
+@healthy
+def later_weights_averaged(t: Trial) -> float:
+    data = table("wine", t.seed)
+    net = nn.Sequential(nn.Linear(13, 32), nn.ReLU(), nn.Linear(32, 3))
+    mean = torch.optim.swa_utils.AveragedModel(net)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
+    with t.doctor(net, optimizer):
+        for x, y in batches(data, 16, 150, t.seed):
+            optimizer.zero_grad()
+            F.cross_entropy(net(x), y).backward()
+            optimizer.step()
+            mean.update_parameters(net)
+    return accuracy(mean, data)
+
+
+@healthy
+def later_labels_with_noise(t: Trial) -> float:
+    found = table("digits", t.seed)
+    draw = torch.Generator().manual_seed(t.seed)
+    wrong = torch.rand(len(found.y), generator=draw) < 0.4
+    y = torch.where(wrong, torch.randint(0, 10, found.y.shape, generator=draw), found.y)
+    data = Data(found.x, y, found.x_test, found.y_test)
+    net = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+    epochs(t, net, torch.optim.SGD(net.parameters(), lr=0.05), data, F.cross_entropy)
+    return accuracy(net, data)
+
+
+@healthy
+def later_distilled(t: Trial) -> float:
+    data = table("digits", t.seed)
+    teacher = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
+    first = torch.optim.Adam(teacher.parameters(), lr=3e-3)
+    for x, y in batches(data, 32, 200, t.seed):
+        first.zero_grad()
+        F.cross_entropy(teacher(x), y).backward()
+        first.step()
+    net = nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
+    optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)
+    with t.doctor(net, optimizer):
+        for x, y in batches(data, 32, 250, t.seed):
+            with torch.no_grad():
+                soft = F.softmax(teacher(x) / 3, 1)
+            optimizer.zero_grad()
+            out = net(x)
+            (F.kl_div(F.log_softmax(out / 3, 1), soft, reduction="batchmean") * 9 + F.cross_entropy(out, y)).backward()
+            optimizer.step()
+    return accuracy(net, data)
+
+
+@healthy
+def later_quantiles(t: Trial) -> float:
+    data = made("friedman", t.seed)
+    net = nn.Sequential(nn.Linear(10, 32), nn.ELU(), nn.Linear(32, 1))
+
+    def pinball(out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return torch.maximum(0.5 * (y - out), -0.5 * (y - out)).mean()
+
+    epochs(t, net, torch.optim.Adam(net.parameters(), lr=1e-2), data, pinball)
+    return agreement(net, data)
+
+
+class Counts(nn.Module):
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x).exp()
+
+
+@healthy
+def later_counts(t: Trial) -> float:
+    found = made("regression", t.seed)
+    data = Data(found.x, (found.y * 0.5 + 1).exp().round(), found.x_test, (found.y_test * 0.5 + 1).exp().round())
+    net = nn.Sequential(nn.Linear(20, 32), nn.ReLU(), nn.Linear(32, 1))
+    epochs(t, net, torch.optim.Adam(net.parameters(), lr=3e-3), data, nn.PoissonNLLLoss())
+    return agreement(Counts(net), data)
+
+
+@healthy
+def later_nearly_converged(t: Trial) -> float:
+    data = table("iris", t.seed)
+    net = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 3))
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
+    for x, y in batches(data, 16, 400, t.seed):
+        optimizer.zero_grad()
+        F.cross_entropy(net(x), y).backward()
+        optimizer.step()
+    epochs(t, net, torch.optim.SGD(net.parameters(), lr=1e-3), data, F.cross_entropy, count=60)
+    return accuracy(net, data)
+
+
+@healthy
+def later_metric_of_two(t: Trial) -> float:
+    data = table("digits", t.seed)
+    net = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 8))
+    optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)
+    with t.doctor(net, optimizer):
+        for x, y in batches(data, 64, 250, t.seed):
+            optimizer.zero_grad()
+            half = len(x) // 2
+            found, other, same = net(x[:half]), net(x[half : 2 * half]), y[:half] == y[half : 2 * half]
+            far = (found - other).square().sum(1)
+            torch.where(same, far, F.relu(1 - far)).mean().backward()
+            optimizer.step()
+    with torch.no_grad():
+        near = torch.cdist(net(data.x_test), net(data.x)).argmin(1)
+        return float((data.y[near] == data.y_test).float().mean())

@@ -1,0 +1,38 @@
+"""Units that have stopped to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from yisheng.core.registry import register
+from yisheng.core.types import Finding
+from yisheng.diagnose.case import Case
+from yisheng.diagnose.dead import dead_layer
+
+LITTLE = 0.5
+
+
+@register(when="during", cause="rate", explains=("vanishing-gradients",))
+def dead_relu(case: Case) -> Iterator[Finding]:
+    """Nearly all relu units of a layer are zero for every sample, three times running, and little is learned.
+
+    Args:
+        case: the shares of zeros in the steps that were looked at.
+
+    Source: Lu, Shin, Su and Karniadakis, "Dying ReLU and initialization", 2020, section 2.
+    """
+    found = dead_layer(case) if case.harmed(LITTLE) else None
+    if found is not None:
+        yield Finding(
+            "dead-relu",
+            "error",
+            {"layer": found.layer, "share dead": found.share, "samples": found.samples},
+            f"{found.share:.0%} of the relu units {found.layer} are zero for all of the last {found.samples} samples"
+            + (", as they were before the first update" if found.born else ""),
+            case.says(
+                "say init=kaiming-normal" if found.born else "lower lr, and say init=kaiming-normal",
+                "initialise by Kaiming with biases of zero, or use leaky relu"
+                if found.born
+                else "lower the learning rate, initialise by Kaiming with biases of zero, or use leaky relu",
+            ),
+        )
