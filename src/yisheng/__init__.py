@@ -24,17 +24,35 @@ if TYPE_CHECKING:
     from yisheng.core.errors import DataError, NonFiniteError, UsageError, YishengError
     from yisheng.core.registry import register
     from yisheng.core.types import Column, Dataset, Ink, Spec
-    from yisheng.verbs.api import TrainedRun, config, env, evaluate, load, predict, report, reproduce, resume, train
+    from yisheng.diagnose.doctor import doctor
+    from yisheng.verbs.api import (
+        TrainedRun,
+        config,
+        diagnose,
+        env,
+        evaluate,
+        explain,
+        load,
+        predict,
+        report,
+        reproduce,
+        resume,
+        train,
+    )
+    from yisheng.verbs.tuned import Tuned, tune
 
 _HOMES = {
     "yisheng.core.errors": ("DataError", "NonFiniteError", "UsageError", "YishengError"),
     "yisheng.core.registry": ("register",),
     "yisheng.core.types": ("Column", "Dataset", "Ink", "Spec"),
+    "yisheng.diagnose.doctor": ("doctor",),
     "yisheng.verbs.api": (
         "TrainedRun",
         "config",
+        "diagnose",
         "env",
         "evaluate",
+        "explain",
         "load",
         "predict",
         "report",
@@ -42,12 +60,14 @@ _HOMES = {
         "resume",
         "train",
     ),
+    "yisheng.verbs.tuned": ("Tuned", "tune"),
 }
 _ROOMS = ("data", "models", "sklearn")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022  # verbs first
     "train",
+    "tune",
     "load",
     "evaluate",
     "predict",
@@ -56,7 +76,11 @@ __all__ = [  # noqa: RUF022  # verbs first
     "reproduce",
     "config",
     "env",
+    "explain",
+    "diagnose",
+    "doctor",
     "TrainedRun",
+    "Tuned",
     "register",
     "Dataset",
     "Spec",
@@ -80,7 +104,7 @@ def __getattr__(name: str) -> object:
 
 
 class _Package(ModuleType):
-    """This package. Three rooms have the names of verbs; when Python has imported such a room it would put it
+    """This package. Five rooms have the names of verbs; when Python has imported such a room it would put it
     in the verb's place (``yisheng.train`` the function), so those names are kept by properties."""
 
 
@@ -88,7 +112,7 @@ def _keep(name: str) -> property:
     return property(lambda _: __getattr__(name), lambda _, __: None)
 
 
-for _name in ("train", "evaluate", "report"):
+for _name in ("train", "tune", "diagnose", "evaluate", "report"):
     setattr(_Package, _name, _keep(_name))
 sys.modules[__name__].__class__ = _Package
 

@@ -45,6 +45,8 @@ ELSEWHERE = {
     "fold": "use cross_val_score",
     "repeat": "use RepeatedKFold",
     "boosting": "score one of scikit-learn's own beside it",
+    "doctor": "use yisheng.diagnose",
+    "scratch": "use yisheng.train",
     "log_every": "nothing is written",
     "checkpoint_every": "nothing is written",
 }

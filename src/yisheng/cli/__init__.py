@@ -18,8 +18,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; gives its exit code.
 
     0 done, 2 bad usage or value, 3 bad data, 4 numbers went non-finite, 5 missing optional part,
-    130 or 143 stopped by a signal, 1 anything else. With ``YISHENG_DEBUG=1`` an unforeseen exception is
-    not made into two lines but raised.
+    6 findings that ``fail_on=`` does not allow, 130 or 143 stopped by a signal, 1 anything else. With
+    ``YISHENG_DEBUG=1`` an unforeseen exception is not made into two lines but raised.
     """
     from yisheng.core.errors import YishengError
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from yisheng.cli import _text
 from yisheng.core import files
-from yisheng.verbs import cross, folders
+from yisheng.deploy.members import BEST
+from yisheng.report.tuning_facts import word
+from yisheng.tune.table import TABLE, TRIALS
+from yisheng.verbs import cross, folders, tune
 
 
 def show(folder: Path, *, as_json: bool, stream: TextIO, quiet: bool) -> None:
@@ -20,6 +24,9 @@ def show(folder: Path, *, as_json: bool, stream: TextIO, quiet: bool) -> None:
         stream: where the text for people goes.
         quiet: print the path only.
     """
+    if tune.is_search(folder):
+        _show_search(folder, as_json=as_json, stream=stream, quiet=quiet)
+        return
     if cross.is_study(folder):
         _show_study(folder, as_json=as_json, stream=stream, quiet=quiet)
         return
@@ -50,3 +57,39 @@ def _show_study(folder: Path, *, as_json: bool, stream: TextIO, quiet: bool) -> 
         print(f"\n{models}: validation is the mean over the folds, test the mean of the models", file=stream)
         print(f"\n{_text.scores(trained.scores)}\n\nreport: {folder / 'report.html'}", file=stream)
     print(folder)
+
+
+def _show_search(folder: Path, *, as_json: bool, stream: TextIO, quiet: bool) -> None:
+    """Tell of a finished search: of its trials, and of the chosen setting's run."""
+    about = files.read_json(folder / TRIALS)
+    trials = {trial["number"]: trial for trial in about["trials"]}
+    best, chosen = (trials[about[which]] for which in ("best", "chosen"))
+    trained = folders.run(folder / BEST)
+    if as_json:
+        scores = json.loads((folder / BEST / folders.SCORES).read_text(encoding="utf-8"))
+        found = {"score": about["score"], "trials": len(trials), "best": best, "chosen": chosen, "scores": scores}
+        print(json.dumps({"run": str(folder), **found}))
+        return
+    if not quiet:
+        print(f"\n{_table(about)}\n\nthe chosen setting's model:\n\n{_text.scores(trained.scores)}\n", file=stream)
+        print(f"all trials: {folder / TABLE}\nreport: {folder / 'report.html'}", file=stream)
+    print(folder)
+
+
+def _table(about: Mapping[str, Any], most: int = 10) -> str:
+    """The best trials, and the chosen one."""
+    sign = -1 if about["higher"] else 1
+    scored = sorted((t for t in about["trials"] if t["mean"] is not None), key=lambda t: sign * t["mean"])
+    marks = {about["best"]: "best", about["chosen"]: "chosen"}
+    if about["best"] == about["chosen"]:
+        marks = {about["best"]: "best, chosen"}
+    shown = [t for place, t in enumerate(scored) if place < most or t["number"] in marks]
+    names = [axis["name"] for axis in about["axes"]]
+    rows = [["trial", *names, about["score"].replace("_", "-"), "± sd", "parameters", ""]]
+    for trial in shown:
+        values = [word(trial["setting"][name]) for name in names]
+        spread = "" if trial["sd"] is None else _text.number(trial["sd"])
+        size = f"{trial['parameters']:,}"
+        mark = marks.get(trial["number"], "")
+        rows.append([str(trial["number"]), *values, _text.number(trial["mean"]), spread, size, mark])
+    return _text.table(rows)

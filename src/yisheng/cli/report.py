@@ -17,11 +17,14 @@ def run(arguments: Arguments) -> int:
     as_json = arguments.flag("json")
     arguments.end({"json"})
 
-    from yisheng.verbs import folders
+    from yisheng.verbs import folders, tune
     from yisheng.verbs.evaluate import report
 
     folder = Path(arguments.inputs[0])
-    folders.recipe(folder)  # is it a run folder at all?
-    path = report(folder)
+    if tune.is_search(folder):
+        path = tune.report(folder)
+    else:
+        folders.recipe(folder)  # is it a run folder at all?
+        path = report(folder)
     print(json.dumps({"report": str(path)}) if as_json else path)
     return 0

@@ -15,6 +15,10 @@ from yisheng.deploy import saved
 
 STUDY = "folds.json"
 """What makes a folder a study of k folds; see docs/architecture.md for its form."""
+SEARCH = "study.toml"
+"""What makes a folder a search; see docs/tuning.md."""
+BEST = "best"
+"""The run of a search's chosen setting, in its folder."""
 MOST = 1_000_000
 """Folds and repeats have a thousand each at most."""
 
@@ -22,6 +26,24 @@ MOST = 1_000_000
 def is_study(folder: Path) -> bool:
     """Whether the folder is a study of k folds rather than a single run."""
     return os.path.isfile(folder / STUDY)  # noqa: PTH113  # never raises
+
+
+def is_search(folder: Path) -> bool:
+    """Whether the folder is a search rather than a run or a study of k folds."""
+    return os.path.isfile(folder / SEARCH)  # noqa: PTH113  # never raises
+
+
+def chosen(folder: Path) -> Path:
+    """The folder of the model: of a search that of the chosen setting, else the folder itself.
+
+    Raises:
+        DataError: the search is not finished.
+    """
+    if not is_search(folder):
+        return folder
+    if not os.path.isfile(folder / BEST / saved.DESCRIPTION):  # noqa: PTH113  # never raises
+        raise DataError(f"the search in {folder} is not finished: it has no model yet", f"say yisheng resume {folder}")
+    return folder / BEST
 
 
 def describe(folder: Path, spec: Spec, members: Mapping[str, Mapping[str, Any]]) -> None:

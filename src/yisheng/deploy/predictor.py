@@ -41,13 +41,14 @@ class Predictor:
     original units. Each scales its inputs as in its own training.
 
     Args:
-        folder: a run folder, or a study of k folds.
+        folder: a run folder, a study of k folds, or a search: its chosen setting's run.
 
     Raises:
         DataError: the folder does not hold a whole model; one damaged member of a study is enough.
     """
 
     def __init__(self, folder: Path) -> None:
+        folder = members.chosen(folder)
         self.members = members.load(folder) if members.is_study(folder) else [saved.load(folder)]
         self.spec = self.members[0].spec
 

@@ -16,8 +16,10 @@ from yisheng.core import files
 from yisheng.core.errors import DataError
 from yisheng.core.types import Score, Spec
 from yisheng.report.evaluation import Best, Evaluation
+from yisheng.report.findings import FINDINGS, Findings
 from yisheng.report.folds import FOLDS, Folds
 from yisheng.report.history import EVENTS, History, history
+from yisheng.report.twin import LIBRARY, TWIN, Twin
 from yisheng.report.words import higher
 
 RECIPE, MODEL, SCORES = "recipe.toml", "model.json", "scores.json"
@@ -41,7 +43,10 @@ class Facts:
         scores: by part and metric.
         evaluation: None before evaluation.
         environment: ``environment.json``.
+        findings: what the doctor says; None where he was not there.
         folds: of a study of k folds, what its members reached; None for a single run.
+        twin: of a run by hand, how far it lies from the library's; None before that one is trained.
+        library: the log of the library's run beside a run by hand.
         problems: what is wrong with which file.
     """
 
@@ -55,7 +60,10 @@ class Facts:
     scores: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
     evaluation: Evaluation | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
+    findings: Findings | None = None
     folds: Folds | None = None
+    twin: Twin | None = None
+    library: History = field(default_factory=History)
     problems: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -123,12 +131,7 @@ def read(folder: Path) -> Facts:
     problems: dict[str, str] = {}
     text = _text(folder / RECIPE, problems)
     model = _object(folder / MODEL, problems)
-    try:
-        log = history(folder)
-        if log.damaged:
-            problems[EVENTS] = f"lines that could not be read and were left out: {log.damaged:,}"
-    except DataError as error:
-        log, problems[EVENTS] = History(), error.problem
+    log, library = _log(folder, EVENTS, problems), _log(folder / LIBRARY, f"{LIBRARY}/{EVENTS}", problems)
     about = _object(folder / EVALUATION, problems)
     where = folder.resolve()
     return Facts(
@@ -142,9 +145,24 @@ def read(folder: Path) -> Facts:
         scores=_scores(_object(folder / SCORES, problems), problems),
         evaluation=_checked(EVALUATION, Evaluation.model_validate, about or None, problems),
         environment=_object(folder / ENVIRONMENT, problems),
+        findings=_checked(FINDINGS, Findings.model_validate, _object(folder / FINDINGS, problems) or None, problems),
         folds=_checked(FOLDS, Folds.model_validate, _object(folder / FOLDS, problems) or None, problems),
+        twin=_checked(TWIN, Twin.model_validate, _object(folder / TWIN, problems) or None, problems),
+        library=library,
         problems=problems,
     )
+
+
+def _log(folder: Path, file: str, problems: dict[str, str]) -> History:
+    """The log of a run folder; empty where there is none, or it is damaged (which is noted)."""
+    try:
+        log = history(folder)
+    except DataError as error:
+        problems[file] = error.problem
+        return History()
+    if log.damaged:
+        problems[file] = f"lines that could not be read and were left out: {log.damaged:,}"
+    return log
 
 
 def _checked(file: str, check: Callable[[Any], T], data: Any, problems: dict[str, str]) -> T | None:

@@ -21,11 +21,13 @@ from yisheng.report.sections.classes import classes
 from yisheng.report.sections.confusion import confusion
 from yisheng.report.sections.curves import curves
 from yisheng.report.sections.environment import environment
+from yisheng.report.sections.findings import findings
 from yisheng.report.sections.folds import folds
 from yisheng.report.sections.mistakes import mistakes
 from yisheng.report.sections.recipe import recipe
 from yisheng.report.sections.regression import regression
 from yisheng.report.sections.scores import scores
+from yisheng.report.sections.twin import twin
 from yisheng.report.sections.usage import usage
 from yisheng.report.words import clean, duration, plural
 
@@ -35,9 +37,11 @@ MONTHS = (
     *("July", "August", "September", "October", "November", "December"),
 )
 SECTIONS: tuple[Callable[[Facts], Section | None], ...] = (
+    findings,
     scores,
     folds,
     curves,
+    twin,
     confusion,
     classes,
     regression,

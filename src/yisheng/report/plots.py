@@ -21,6 +21,7 @@ DECADES = 1.5
 """Values that span more than this many powers of ten are drawn on a log axis."""
 LARGEST = 1e30
 """Numbers beyond this are those of a run that diverged, and would press all others flat."""
+Points = Sequence[tuple[int, float]]
 MARKERS = 40
 """Up to so many epochs each has a marker of its own."""
 
@@ -83,6 +84,38 @@ def rate_by_step(history: History) -> str:
         _finish(axes, "learning rate", "step", ())
 
     return draw("rate", paint)
+
+
+def losses_of_two(ours: Points, theirs: Points, along: str) -> str:
+    """Training losses by hand and by the library, one on the other.
+
+    Args:
+        ours: of the run by hand, by step or epoch.
+        theirs: of the library's.
+        along: ``step`` or ``epoch``.
+    """
+
+    def paint(axes: Axes) -> None:
+        both = [[(x, _drawable(y)) for x, y in points] for points in (ours, theirs)]
+        axes.plot(*zip(*both[0], strict=True), color=FIRST, alpha=0.45, linewidth=3.5, label="by hand")
+        axes.plot(*zip(*both[1], strict=True), color=SECOND, linewidth=1.1, linestyle=(0, (4, 2)), label="library")
+        _finish(axes, "training loss", along, [y for points in both for _, y in points])
+
+    return draw("twin", paint)
+
+
+def difference(points: Points, along: str) -> str:
+    """How far two losses are apart, in units of a power of ten."""
+
+    def paint(axes: Axes) -> None:
+        apart = [_drawable(abs(y)) for _, y in points]
+        unit = 10.0 ** math.floor(math.log10(max((y for y in apart if y > 0), default=1.0)))
+        scaled = [y / unit for y in apart]  # the numbers beside the axis stay short
+        marker = "o" if len(points) <= MARKERS else ""
+        axes.plot([x for x, _ in points], scaled, color=FIRST, marker=marker, markersize=3, linewidth=1)
+        _finish(axes, f"difference of the losses (in {short(unit)})", along, scaled)
+
+    return draw("apart", paint)
 
 
 def reliability(bins: Sequence[Bin]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,13 @@ from yisheng.core.types import Dataset, Run, Scores
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
+    from torch import nn
 
     from yisheng.deploy.predictor import Answer
+    from yisheng.diagnose.ranking import Diagnosis
+    from yisheng.report.findings import Findings
+    from yisheng.verbs.explain import Explanation
     from yisheng.verbs.reproduce import Reproduction
 
 
@@ -25,7 +30,7 @@ machine.wait_briefly()  # before the first import of torch, where that is still 
 
 
 class TrainedRun:
-    """A run folder, or a study of k folds, and what can be done with it.
+    """A run folder, a study of k folds, or the run of a search's chosen setting, and what can be done with it.
 
     Args:
         path: the folder.
@@ -35,9 +40,10 @@ class TrainedRun:
     """
 
     def __init__(self, path: str | Path) -> None:
+        from yisheng.deploy import members
         from yisheng.verbs import cross, folders
 
-        folder = _path(path, "the run")
+        folder = members.chosen(folder_of(path, "the run"))
         self.run: Run = cross.run(folder) if cross.is_study(folder) else folders.run(folder)
 
     @property
@@ -62,6 +68,12 @@ class TrainedRun:
         from yisheng.verbs.evaluate import evaluate
 
         return evaluate(self.path, data, force=force)
+
+    def diagnose(self) -> Findings:
+        """What the doctor says of it; printed by `yisheng.verbs.diagnose.text`."""
+        from yisheng.verbs.diagnose import diagnose
+
+        return diagnose(self.path)
 
     def report(self) -> Path:
         """Write ``report.html`` again; gives its path."""
@@ -111,9 +123,9 @@ def train(
     in_memory = data if isinstance(data, Dataset) else None
     if data is not None:
         settings = {"data": recipes.IN_MEMORY if in_memory else data, **settings}
-    folder = _path(out, "out")
-    read = recipes.read(_path(config, "config")) if config is not None else []
-    resolved = recipes.resolve([*read, *_given(settings)])
+    folder = folder_of(out, "out")
+    read = recipes.read(folder_of(config, "config")) if config is not None else []
+    resolved = recipes.resolve([*read, *given(settings)])
     stream = io.StringIO() if quiet else sys.stderr
     return TrainedRun(live(resolved.recipe, data=in_memory, out=folder, stream=stream))
 
@@ -138,11 +150,43 @@ def evaluate(path: str | Path, data: Dataset | None = None) -> Scores:
 
 
 def report(path: str | Path) -> Path:
-    """``load(path).report()``."""
-    return load(path).report()
+    """Write the ``report.html`` of a run, a study of k folds or a search again; gives its path.
+
+    Raises:
+        DataError: it is no such folder, or a file in it is damaged.
+    """
+    from yisheng.verbs import tune
+
+    folder = folder_of(path, "path")
+    return tune.report(folder) if tune.is_search(folder) else load(folder).report()
 
 
-def _path(value: Any, what: str) -> Path:
+def diagnose(
+    model: nn.Module,
+    data: tuple[torch.Tensor, torch.Tensor] | Iterable[Any],
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    optimizer: torch.optim.Optimizer,
+    *,
+    steps: int = 200,
+) -> Diagnosis:
+    """Train a copy of anyone's network for a few steps, say what is wrong with it, and try the remedies.
+
+    See `yisheng.diagnose.examine.examine`. Of a run folder ``yisheng diagnose RUN`` tells.
+
+    Raises:
+        UsageError: these are no network, data, loss and optimiser that fit one another.
+    """
+    from yisheng.diagnose.examine import examine
+
+    return examine(model, data, loss, optimizer, steps=steps)
+
+
+def folder_of(value: Any, what: str) -> Path:
+    """A path that was given in Python.
+
+    Raises:
+        UsageError: it is none.
+    """
     if not isinstance(value, str | os.PathLike) or "\0" in os.fspath(value):
         raise UsageError(f"{what} must be a path, got {value!r}", "give the path as text or as a pathlib.Path")
     return Path(value)
@@ -167,7 +211,7 @@ def resume(
     if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int)):
         raise UsageError(f"epochs must be a whole number, got {epochs!r}", "give epochs=20")
     stream = io.StringIO() if quiet else sys.stderr
-    return TrainedRun(live(_path(path, "path"), epochs=epochs, force=force, data=data, stream=stream))
+    return TrainedRun(live(folder_of(path, "path"), epochs=epochs, force=force, data=data, stream=stream))
 
 
 def reproduce(
@@ -176,7 +220,7 @@ def reproduce(
     """Train again by a run's recipe and say whether it came out the same; see `yisheng.verbs.reproduce`."""
     from yisheng.verbs.reproduce import reproduce as live
 
-    return live(_path(path, "path"), force=force, data=data, stream=io.StringIO() if quiet else sys.stderr)
+    return live(folder_of(path, "path"), force=force, data=data, stream=io.StringIO() if quiet else sys.stderr)
 
 
 def config(*, config: str | Path | None = None, **settings: Any) -> dict[str, Any]:
@@ -188,8 +232,8 @@ def config(*, config: str | Path | None = None, **settings: Any) -> dict[str, An
     >>> config(model="mlp", lr=0.1)["optimizer"]
     {'name': 'auto', 'lr': 0.1}
     """
-    settings_of_file = recipes.read(_path(config, "config")) if config is not None else []
-    return recipes.resolve([*settings_of_file, *_given(settings)]).recipe.to_dict()
+    settings_of_file = recipes.read(folder_of(config, "config")) if config is not None else []
+    return recipes.resolve([*settings_of_file, *given(settings)]).recipe.to_dict()
 
 
 def env() -> dict[str, Any]:
@@ -200,7 +244,36 @@ def env() -> dict[str, Any]:
     return {**found, "advice": advice(found)}
 
 
-def _given(settings: Mapping[str, Any]) -> Iterator[recipes.Setting]:
+def explain(name: str, *, out: str | Path | None = None) -> Explanation:
+    """A concept: equation, hand-written lines, usual call, when to use it; printed, it is a page of text.
+
+    Args:
+        name: the concept; ``yisheng explain`` lists them.
+        out: file for its picture (.png, .svg, .pdf).
+
+    Raises:
+        UsageError: there is no such concept, or no picture of it.
+        StorageError: the picture cannot be written.
+
+    >>> explain("sgd").equation
+    'w ← w − lr (g + wd w)'
+    """
+    from yisheng.verbs.explain import explain as tell
+
+    if not isinstance(name, str):
+        raise UsageError(f"a concept is named by text, got {type(name).__name__}", 'say yisheng.explain("adam")')
+    told = tell(name)
+    if out is not None:
+        told.draw(folder_of(out, "out"))
+    return told
+
+
+def given(settings: Mapping[str, Any]) -> Iterator[recipes.Setting]:
+    """Settings that were given in Python, a mapping as a name and its options.
+
+    Raises:
+        UsageError: a mapping has no name.
+    """
     for key, value in settings.items():
         if isinstance(value, Mapping):
             if "name" not in value:

@@ -19,7 +19,7 @@ from yisheng.report.words import higher
 from yisheng.verbs import cross, folders
 from yisheng.verbs.verdict import Member, Side, Verdict, verdict
 
-PASSING = ("device", "log_every", "checkpoint_every")
+PASSING = ("device", "doctor", "log_every", "checkpoint_every")
 """Keys of a recipe in which the runs of a group may differ, besides the seed: they do not change what is trained."""
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -47,6 +45,11 @@ def cross(recipe: Recipe, *, data: Dataset | None = None, out: Path, stream: Tex
         StorageError: there is too little space on the disk, or it became full.
         UsageError: a choice does not fit the data, or the folds are asked for twice.
     """
+    if recipe.scratch:
+        raise UsageError(
+            f"scratch=true trains one run by hand and one by the library, folds={recipe.folds} a study of many",
+            f"say fold=1/{recipe.folds} for one of the folds, or leave scratch out",
+        )
     data = load.dataset(recipe) if data is None else data
     each = plan(recipe, data)
     device = machine.device(recipe.device)
@@ -209,13 +212,13 @@ def _go(folder: Path, recipe: Recipe, data: Dataset, each: list[Fold], stream: T
             done[fold.name] = standing.result(folder / fold.name)
             trained += 1
             left = (time.perf_counter() - began) / trained * (len(each) - len(done))
-            with _undisturbed(f"after {which}", f"continue with: yisheng resume {folder}"):
+            with live.undisturbed(f"after {which}", f"continue with: yisheng resume {folder}"):
                 standing.write(folder, recipe, each, done)
                 print(f"{which}  {standing.progress(recipe, done, fold.name, left)}", file=stream, flush=True)
     except (NonFiniteError, StoppedError):
         report(folder)
         raise
-    with _undisturbed("when all folds were trained; the study is finished", f"it lies in {folder}"):
+    with live.undisturbed("when all folds were trained; the study is finished", f"it lies in {folder}"):
         began = time.perf_counter()
         standing.write(folder, recipe, each, done)
         pooled.finish(folder, recipe, data, each)
@@ -248,12 +251,3 @@ def _train(path: Path, recipe: Recipe, data: Dataset, stream: TextIO, which: str
         raise NonFiniteError(f"{which}: {error.problem}", error.remedy) from None
     except OSError as error:
         raise files.storage_error(error, path) from error
-
-
-@contextlib.contextmanager
-def _undisturbed(when: str, remedy: str) -> Iterator[None]:
-    """Put off Ctrl-C and SIGTERM while files are written that belong together."""
-    with live.signals() as caught:
-        yield
-    if caught:
-        raise StoppedError(caught[0], f"stopped by {signal.Signals(caught[0]).name} {when}", remedy)

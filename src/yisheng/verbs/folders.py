@@ -105,18 +105,22 @@ def begin(folder: Path, recipe: Recipe, data: Dataset, device: object) -> None:
     Raises:
         StorageError: a file cannot be written.
     """
+    files.write_json(folder / ENVIRONMENT, surroundings(data, device))
+    files.write(folder / RECIPE, recipe.to_toml())
+
+
+def surroundings(data: Dataset, device: object) -> dict[str, Any]:
+    """What a run or study that begins now depends on."""
     from yisheng.core import machine
     from yisheng.data.fingerprint import fingerprint
 
-    about = {
+    return {
         **machine.environment(),
         "device": str(device),
         "data": {"name": data.name, "rows": len(data), "sha256": fingerprint(data)},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "finished": False,
     }
-    files.write_json(folder / ENVIRONMENT, about)
-    files.write(folder / RECIPE, recipe.to_toml())
 
 
 def is_begun(folder: Path) -> bool:

@@ -16,6 +16,7 @@ from torch import nn
 
 from yisheng import transforms
 from yisheng.core import machine, registry
+from yisheng.core.errors import UsageError
 from yisheng.core.recipe import AUTO, Recipe
 from yisheng.core.types import Dataset, Epoched, Spec, Split
 from yisheng.data.split import hold_out
@@ -118,6 +119,10 @@ def fit(recipe: Recipe, dataset: Dataset, *, stream: TextIO | None = None) -> Re
         DataError: a value is missing or infinite where that is not allowed.
         NonFiniteError: the loss or a gradient became NaN or infinite.
     """
+    if recipe.scratch:
+        raise UsageError(
+            "scratch=true compares two runs in their folders, and nothing is written here", "say yisheng.train(...)"
+        )
     device = machine.device(recipe.device)
     recipe, begin = pretrained(recipe)
     recipe, dataset, split = arranged(recipe, dataset)

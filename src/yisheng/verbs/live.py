@@ -1,63 +1,27 @@
-"""A loop with what every training listens with: the score, the best weights, early stopping; and its signals."""
+"""A training as it is watched: its events with their scores, its progress, its signals."""
 
 from __future__ import annotations
 
 import contextlib
-import math
 import signal
 import threading
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-from yisheng.core import machine, registry
+from yisheng.core.errors import StoppedError
 from yisheng.core.types import Event
 from yisheng.evaluate.scorer import make_scorer
-from yisheng.train import pipes
+from yisheng.train import listening
 from yisheng.train.assemble import Assembly
-from yisheng.train.loop import fit
+from yisheng.train.listening import score_of, threads_worth
 from yisheng.train.progress import place, progress
 
-
-def threads_worth(assembly: Assembly) -> int:
-    """As many threads as one forward pass can use."""
-    assert isinstance(assembly.recipe.batch, int)  # settled
-    return machine.threads_worth(assembly.recipe.batch * math.prod(assembly.spec.shape))
-
-
-def score_of(assembly: Assembly) -> str:
-    """What the score that chooses the best epoch is called in events."""
-    name = assembly.recipe.score
-    return name if name == "loss" else registry.find("metrics", name).key
+__all__ = ["listened", "score_of", "shown", "signals", "threads_worth", "undisturbed"]
 
 
 def listened(assembly: Assembly, *, choose: bool = True) -> Iterator[Event]:
-    """The events of a training up to its end; on the way the best weights are kept, and patience may run out.
-
-    Args:
-        assembly: what is trained, from where it stands.
-        choose: whether the score chooses the best epoch; otherwise it is the last one.
-    """
-    recipe, state, target = assembly.recipe, assembly.state, assembly.transforms["target"]
-    assert isinstance(recipe.epochs, int)  # settled
-    entry = None if recipe.score == "loss" else registry.find("metrics", recipe.score)
-    events = fit(
-        state,
-        assembly.train,
-        assembly.validation,
-        loss=assembly.loss,
-        score=make_scorer(
-            assembly.spec,
-            assembly.loss,
-            [entry.key] if entry else [],
-            invert=None if target is None else target.invert,
-        ),
-        epochs=recipe.epochs,
-        schedule=assembly.schedule,
-        step=assembly.step,
-    )
-    chooses = score_of(assembly) if choose else ""
-    events = pipes.keep_best(events, state, score=chooses, higher=bool(entry and entry.meta.get("higher", True)))
-    return pipes.stop_early(events, state, recipe.patience) if recipe.patience else events
+    """The events of a training up to its end, scored on the validation part; see `yisheng.train.listening`."""
+    return listening.listened(assembly, make_scorer, choose=choose)
 
 
 def shown(events: Iterator[Event], assembly: Assembly, stream: TextIO) -> Iterator[Event]:
@@ -95,3 +59,20 @@ def signals() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def undisturbed(when: str, remedy: str) -> Iterator[None]:
+    """Put off Ctrl-C and SIGTERM while files are written that belong together.
+
+    Args:
+        when: the end of the sentence "stopped by SIGTERM ...", where one came.
+        remedy: what to do then.
+
+    Raises:
+        StoppedError: one came.
+    """
+    with signals() as caught:
+        yield
+    if caught:
+        raise StoppedError(caught[0], f"stopped by {signal.Signals(caught[0]).name} {when}", remedy)

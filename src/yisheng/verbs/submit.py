@@ -17,7 +17,7 @@ from yisheng.data.tables import files as table_files
 from yisheng.data.tables.sniff import look
 from yisheng.deploy import saved
 from yisheng.deploy.answers import FORMATS, write_submission
-from yisheng.deploy.members import is_study
+from yisheng.deploy.members import chosen, is_study
 from yisheng.deploy.predictor import Answer, Predictor
 from yisheng.verbs import cross, folders
 
@@ -40,7 +40,7 @@ def submit(
     one of pictures writes their files. JSON lines hold all that an answer holds.
 
     Args:
-        folder: a run or a study.
+        folder: a run, a study, or a search.
         inputs: the table, or pictures.
         out: a file ending in .csv, .tsv or .jsonl.
         id: the column with the names of the rows; that of the training data, else found by its name.
@@ -55,6 +55,7 @@ def submit(
         raise UsageError(f"format must be {' or '.join(FORMATS)}, got {format!r}", closest(format, FORMATS))
     if not out.name.lower().endswith(ENDS):
         raise UsageError(f"answers are written to {', '.join(ENDS)}, got out={out}", "say out=submission.csv")
+    folder = chosen(folder)
     predictor = Predictor(folder)
     spec = predictor.spec
     ids: tuple[str, ...] | None

@@ -18,7 +18,8 @@ from yisheng.data.fingerprint import fingerprint
 from yisheng.deploy import saved
 from yisheng.train import checkpoint, pipes
 from yisheng.train.assemble import Assembly, assemble
-from yisheng.verbs import cross, evaluate, folders, live, load, submit
+from yisheng.verbs import cross, evaluate, folders, live, load, submit, tune, twin
+from yisheng.verbs.bedside import Bedside
 from yisheng.verbs.pretrained import pretrained
 
 
@@ -64,7 +65,7 @@ def train(
             flush=True,
         )
         folders.tell(data.findings, assembly.remarks, stream)
-        _finish(folder, assembly, data, split, stream)
+        _finish(folder, assembly, data, split, stream, force=False)
     return folder
 
 
@@ -90,6 +91,8 @@ def resume(
         UsageError: the code changed, ``epochs`` is smaller than before, the run stopped early, or another
             process is training in it.
     """
+    if tune.is_search(folder):
+        return tune.resume(folder, epochs=epochs, force=force, data=data, stream=stream)
     if cross.is_study(folder):
         return cross.resume(folder, epochs=epochs, force=force, data=data, stream=stream)
     folders.recipe(folder)  # is it a run folder at all?
@@ -126,7 +129,7 @@ def resume(
         print(f"continuing {folder} {where}{note}", file=stream, flush=True)
         threads = environment.get("threads")  # another number would round differently
         with machine.threads(threads if isinstance(threads, int) else live.threads_worth(assembly)):
-            _finish(folder, assembly, data, split, stream)
+            _finish(folder, assembly, data, split, stream, force=force)
     return folder
 
 
@@ -155,29 +158,35 @@ def _schedule_remark(before: Recipe, assembly: Assembly) -> str:
     )
 
 
-def _finish(folder: Path, assembly: Assembly, data: Dataset, split: Split, stream: TextIO) -> None:
-    """Train to the end, evaluate, report. A run that breaks off gets a report of how far it came."""
+def _finish(folder: Path, assembly: Assembly, data: Dataset, split: Split, stream: TextIO, *, force: bool) -> None:
+    """Train to the end, evaluate, report; after a run by hand the library's. One that breaks off gets a report too."""
+    scratch = assembly.recipe.scratch
+    doctor = Bedside(folder, assembly, data)
     with live.signals() as caught:
         try:
-            seconds = _live(folder, assembly, stream, caught)
-        except (NonFiniteError, StoppedError):
+            seconds = _live(folder, assembly, stream, caught, doctor)
+        except (NonFiniteError, StoppedError) as error:
+            doctor.tell(stream, error)
             evaluate.report(folder)
             raise
         began = time.perf_counter()
         evaluate.finish(folder, assembly, data, split)
+        doctor.tell(stream)
         evaluate.report(folder)
         spent = {"training": round(seconds, 2), "evaluation": round(time.perf_counter() - began, 2)}
         environment = {**folders.environment(folder), "seconds": spent}
         submit.after_training(folder, assembly.recipe, stream)
-        files.write_json(folder / folders.ENVIRONMENT, {**environment, "finished": True})
+        files.write_json(folder / folders.ENVIRONMENT, {**environment, "finished": not scratch})
     if caught:
         name = signal.Signals(caught[0]).name
-        raise StoppedError(
-            caught[0], f"{name} came when training was over; the run is finished", f"it lies in {folder}"
-        )
+        left = ("the library's form is not trained yet", f"continue with: yisheng resume {folder}")
+        what, remedy = left if scratch else ("the run is finished", f"it lies in {folder}")
+        raise StoppedError(caught[0], f"{name} came when training was over; {what}", remedy)
+    if scratch:
+        twin.beside(folder, assembly.recipe, data, force=force, stream=stream)
 
 
-def _live(folder: Path, assembly: Assembly, stream: TextIO, caught: list[int]) -> float:
+def _live(folder: Path, assembly: Assembly, stream: TextIO, caught: list[int], doctor: Bedside) -> float:
     """Run the loop with all that listens to it, up to its end or a signal; gives the seconds of training."""
     recipe, state, score = assembly.recipe, assembly.state, live.score_of(assembly)
     log = pipes.Log(folder / folders.EVENTS, state.log_bytes)
@@ -188,9 +197,10 @@ def _live(folder: Path, assembly: Assembly, stream: TextIO, caught: list[int]) -
 
     def save() -> None:
         state.log_bytes, state.seconds = log.flush(sync=True), clock()  # the log first: the checkpoint counts on it
+        doctor.remember()
         checkpoint.save(folder / folders.CHECKPOINT, state)
 
-    with contextlib.closing(log):
+    with contextlib.closing(log), doctor.watching():
         # The score of a fold is what the study is about: it must not choose the epoch that it is measured at.
         events = live.listened(assembly, choose=recipe.fold is None)
         events = pipes.log(events, log, every=recipe.log_every, clock=clock)

@@ -1,0 +1,128 @@
+"""The doctor at the bedside of a run: it watches the training and writes ``findings.json``."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TextIO
+
+from yisheng.core import files
+from yisheng.core.errors import NonFiniteError, YishengError
+from yisheng.core.types import Dataset, Finding
+from yisheng.diagnose import memory
+from yisheng.diagnose.case import Case
+from yisheng.diagnose.examine import of_assembly
+from yisheng.diagnose.page import after, page
+from yisheng.diagnose.probe import Probes, probe, verified
+from yisheng.diagnose.ranking import Diagnosis, diagnose
+from yisheng.diagnose.watch import Broken, Watch
+from yisheng.report import facts
+from yisheng.report.findings import FINDINGS, Findings
+from yisheng.train.assemble import Assembly
+from yisheng.verbs import folders
+
+MEMORY = "watch.safetensors"
+"""In the checkpoint's folder: what was seen so far."""
+
+
+class Bedside:
+    """What the doctor sees of one training, from its first step to its last, through stops and continuations.
+
+    Args:
+        folder: of the run.
+        assembly: what is trained, from where it stands.
+        data: the data set; what was noticed while reading it belongs to the page.
+    """
+
+    def __init__(self, folder: Path, assembly: Assembly, data: Dataset) -> None:
+        self._folder, self._data, self._kept = folder, data, -1
+        self._memory = folder / folders.CHECKPOINT / MEMORY
+        self._watch: Watch | None = None
+        self._probes = Probes()
+        if assembly.recipe.doctor == "off":
+            return
+        state = assembly.state
+        if assembly.recipe.doctor == "full":
+            before = _read(folder) if state.step else Findings()
+            self._probes = Probes(before.probes) if state.step else probe(of_assembly(assembly))
+        self._watch = Watch(state.model, state.optimizer)
+        if state.step:
+            self._recall(state.step)
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Look at the training inside; the hooks are gone afterwards."""
+        with self._watch or contextlib.nullcontext():
+            yield
+
+    def remember(self) -> None:
+        """Write what was seen since the last time, so that it outlives this process."""
+        watch = self._watch
+        if watch is None or len(watch.moments) == self._kept:
+            return
+        self._kept = len(watch.moments)
+        files.write(self._memory, memory.dump(watch))
+        self._write(self._page(None))
+
+    def tell(self, stream: TextIO, error: YishengError | None = None) -> None:
+        """Write the page of a run that is over or broke off, and say its errors and warnings, one line each.
+
+        Args:
+            stream: where remarks go.
+            error: what broke it off.
+        """
+        if self._watch is None:
+            return
+        found = after(self._page(error), facts.read(self._folder))
+        self._write(found)
+        known = {finding.cause for finding in self._data.findings}  # was said before training
+        for one in found.findings:
+            if one.severity != "note" and one.cause not in known:
+                print(f"{one.severity}: {one.cause}; {one.remedy}", file=stream)
+
+    def _page(self, error: YishengError | None) -> Findings:
+        assert self._watch is not None  # asked by the callers
+        case = Case.of(self._watch, recipe=True)
+        broken = isinstance(error, NonFiniteError)
+        if broken:  # the loop looks at the loss before it is propagated back, so the watch has not seen it
+            step = len(case.losses) + 1
+            case = replace(case, losses=[*case.losses, math.nan], broken=case.broken or Broken(step, True, True, True))
+        diagnosis = verified(_asked(case), self._probes)
+        if broken and error is not None:
+            diagnosis = _named(diagnosis, error)
+        return page(diagnosis, case.moments, steps=case.steps, others=self._data.findings, probes=self._probes)
+
+    def _write(self, found: Findings) -> None:
+        files.write_json(self._folder / FINDINGS, found.plain())
+
+    def _recall(self, step: int) -> None:
+        assert self._watch is not None  # just made
+        with contextlib.suppress(OSError):
+            memory.load(self._watch, self._memory.read_bytes(), step)
+
+
+def _read(folder: Path) -> Findings:
+    return facts.read(folder).findings or Findings()
+
+
+def _asked(case: Case) -> Diagnosis:
+    """What the checks say; a defect in one of them must not cost the run that it looks at."""
+    try:
+        return diagnose(case)
+    except Exception as error:
+        return Diagnosis((), {}, (f"all of them, because of a defect: {type(error).__name__}: {error}",))
+
+
+def _named(diagnosis: Diagnosis, error: YishengError) -> Diagnosis:
+    """Where numbers became non-finite the loop knows more than the watch: the rows, the layer."""
+
+    def told(finding: Finding) -> Finding:
+        if finding.check != "non-finite-loss":
+            return finding
+        return replace(finding, cause=error.problem, remedy=error.remedy)
+
+    symptoms = {check: tuple(map(told, some)) for check, some in diagnosis.symptoms.items()}
+    return Diagnosis(tuple(map(told, diagnosis.findings)), symptoms, diagnosis.unchecked)

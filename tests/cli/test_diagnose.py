@@ -1,0 +1,76 @@
+"""``yisheng diagnose``: text, JSON, exit codes."""
+
+import json
+
+import pytest
+
+from yisheng.cli import main
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs")
+    assert main(["train", "data=iris", "model=mlp", "lr=1e-7", "epochs=12", f"out={out}", "--quiet"]) == 0
+    (folder,) = out.iterdir()
+    return folder
+
+
+def test_the_page_as_text(run, capsys):
+    assert main(["diagnose", str(run)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("Found in 72 steps of training: 1 warning.")
+    assert "1. warning: " in said
+    assert "(low-learning-rate)" in said
+    assert "   do: " in said
+    assert "   seen: relative update" in said
+    assert "not checked:" in said
+    assert max(map(len, said.splitlines())) <= 100
+
+
+def test_as_json(run, capsys):
+    assert main(["diagnose", str(run), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["run"] == str(run)
+    assert found["findings"][0]["check"] == "low-learning-rate"
+
+
+def test_the_members_of_a_study(tmp_path, capsys):
+    out = tmp_path / "runs"
+    assert main(["train", "data=iris", "model=mlp", "epochs=3", "folds=2", f"out={out}", "--quiet"]) == 0
+    (study,) = out.iterdir()
+    capsys.readouterr()
+    assert main(["diagnose", str(study), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["members"]) == 2
+    assert main(["diagnose", str(study)]) == 0
+    assert capsys.readouterr().out.count("not checked:") == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["fail_on=error"], 0),
+        (["fail_on=warning"], 6),
+        (["fail_on=note"], 2),
+        (["lr=1"], 2),
+        (["another"], 2),
+    ],
+)
+def test_exit_codes(run, capsys, words, code):
+    assert main(["diagnose", str(run), *words]) == code
+
+
+def test_what_is_no_run(tmp_path, capsys):
+    assert main(["diagnose", str(tmp_path)]) == 3
+    assert "is not a run folder" in capsys.readouterr().err
+
+
+def test_training_fails_on_what_is_found_but_the_run_is_there(tmp_path, capsys):
+    words = ["train", "data=iris", "model=mlp", "epochs=12", f"out={tmp_path}", "--quiet"]
+    assert main([*words, "lr=1e-7", "fail_on=warning"]) == 6
+    printed = capsys.readouterr()
+    assert "warning: " in printed.err
+    assert (tmp_path / "0001-iris-mlp" / "report.html").exists()
+    assert printed.out.splitlines()[-1].endswith("0001-iris-mlp")
+    assert main([*words, "fail_on=warning", "doctor=off"]) == 2
+    assert main([*words, "fail_on=never"]) == 2
+    assert not (tmp_path / "0002-iris-mlp").exists()
