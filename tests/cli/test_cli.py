@@ -45,6 +45,7 @@ def test_train_makes_a_whole_run_folder_and_prints_it_last(runs):
         "events.jsonl",
         "scores.json",
         "evaluation.json",
+        "findings.json",
         "environment.json",
         "report.html",
         "checkpoint",
@@ -221,6 +222,7 @@ def test_bad_input_is_refused_with_cause_remedy_and_code(words, code, capsys, tm
         "events.jsonl",
         "recipe.toml",
         "environment.json",
+        "findings.json",
         "report.html",
         "lock",
     }  # a run that failed tells of itself

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
-import pickle
 import signal
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
@@ -137,13 +137,13 @@ def _side_by_side(jobs: Sequence[Job], data: Dataset, processes: int) -> Iterato
 def _answer(line: Connection, worker: SpawnProcess) -> Outcome:
     """What a process says of its job."""
     try:
-        answer = pickle.loads(line.recv_bytes())
+        answer, arrays = line.recv()
     except (EOFError, ConnectionResetError):
         worker.join()
         raise RuntimeError(f"a training process ended by itself (exit code {worker.exitcode})") from None
     if isinstance(answer, BaseException):
         raise answer
-    outcome: Outcome = answer
+    outcome: Outcome = replace(answer, weights={name: torch.from_numpy(value) for name, value in arrays.items()})
     return outcome
 
 
@@ -157,13 +157,17 @@ def _work(line: Connection, data: Dataset, splits: Sequence[Split]) -> None:
             key, recipe, number = line.recv()
         except EOFError:
             return
+        answer: Outcome | Exception
+        arrays: dict[str, Any] = {}  # as tensors torch would share their memory, and files with it
         try:
-            answer: Any = trainer.train(Job(key, recipe, splits[number]))
+            answer = trainer.train(Job(key, recipe, splits[number]))
+            arrays = {name: value.cpu().numpy() for name, value in answer.weights.items()}
+            answer = replace(answer, weights={})
         except YishengError as error:
             answer = error
         except Exception as error:
             answer = RuntimeError(f"{type(error).__name__}: {error}")
         try:
-            line.send_bytes(pickle.dumps(answer))  # torch's own way would share memory, and files with it
+            line.send((answer, arrays))
         except OSError:  # nobody listens any more
             return

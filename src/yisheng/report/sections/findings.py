@@ -91,7 +91,7 @@ def told(evidence: Any) -> str:
     """Evidence in words, on one line.
 
     >>> told({"loss": 0.25, "layers": ["a", "b"], "tried": {"change": "lr x 0.1"}})
-    'loss: 0.25; layers: a, b; tried: (change: lr x 0.1)'
+    'loss: 0.250; layers: a, b; tried: (change: lr x 0.1)'
     """
     return "; ".join(f"{name}: {_said(value)}" for name, value in evidence.items() if value not in ("", None))
 
