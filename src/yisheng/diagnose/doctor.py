@@ -27,15 +27,15 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
         UsageError: these are no network and no optimiser.
 
     >>> net = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 2))
-    >>> sgd = torch.optim.SGD(net[2].parameters(), lr=0.1)
+    >>> sgd = torch.optim.SGD(net.parameters(), lr=0.1)
     >>> x, y = torch.randn(16, 2), torch.zeros(16, dtype=torch.long)
     >>> with doctor(net, sgd) as dr:
     ...     for _ in range(5):
     ...         sgd.zero_grad()
-    ...         nn.functional.cross_entropy(net(x), y).backward()
+    ...         nn.functional.cross_entropy(net(x).softmax(1), y).backward()
     ...         sgd.step()
     >>> dr.findings[0].check
-    'uncovered-parameters'
+    'loss-pairing'
     """
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
