@@ -18,7 +18,8 @@ MakeScorer = Callable[..., Scorer]
 def threads_worth(assembly: Assembly) -> int:
     """As many threads as one forward pass can use."""
     assert isinstance(assembly.recipe.batch, int)  # settled
-    return machine.threads_worth(assembly.recipe.batch * math.prod(assembly.spec.shape))
+    batch, weights = assembly.recipe.batch, sum(p.numel() for p in assembly.state.model.parameters())
+    return machine.threads_worth(batch * math.prod(assembly.spec.shape), batch * weights)
 
 
 def score_of(assembly: Assembly) -> str:
