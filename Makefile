@@ -8,9 +8,9 @@ BIN := $(VENV)/bin
 demo: $(VENV)/ready
 	$(BIN)/python examples/demo.py
 
-# Two tests at a time with one thread each: twice as fast on two cores as one after the other.
+# Two tests at a time (each with one thread): twice as fast on two cores as one after the other.
 test: $(VENV)/ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check

@@ -39,3 +39,8 @@ def _own_home(tmp_path, monkeypatch):
     if REAL is not None:
         monkeypatch.setenv("YISHENG_MIRROR", REAL)
     monkeypatch.delenv("YISHENG_PLUGINS", raising=False)
+
+
+def pytest_make_parametrize_id(val, argname):
+    """Bytes have no name of their own: packed ones hold the time, and every process must name a test alike."""
+    return f"{argname} of {len(val)} bytes" if isinstance(val, bytes) else None
