@@ -1,11 +1,11 @@
 """The doctor over faulty and healthy trainings.
 
-    python benchmarks/doctor/run.py [half=odd|even|later|all] [seeds=3] [only=NAME,...] [--verbose]
+    python benchmarks/doctor/run.py [half=odd|even|later|latest|all] [seeds=3] [only=NAME,...] [--verbose]
     python benchmarks/doctor/run.py verify [only=NAME,...]
 
 The first asks it: how often it says anything, names the right cause first or among the first three, after how many
 backward passes, and how often it speaks where all is well. The thresholds are tuned on the odd programs alone;
-the later ones were written when that was done.
+the later ones were written when that was done, the latest ones with checks that came after them.
 `verify` trains each faulty program and its mended twin with 5 seeds and tests that the twin is better (Welch).
 """
 
@@ -20,6 +20,7 @@ import faulty
 import faulty_numbers
 import healthy
 import later
+import latest
 import numpy as np
 import torch
 from parts import FAULTY, HEALTHY, Program, Trial
@@ -29,15 +30,16 @@ assert faulty
 assert faulty_numbers
 assert healthy
 assert later
+assert latest
 
 SEEDS, LEVEL = 5, 0.05
-HALVES = {"odd": "development", "even": "held out", "later": "written later"}
+HALVES = {"odd": "development", "even": "held out", "later": "written later", "latest": "latest"}
 
 
 def half_of(program: Program) -> str:
     """Which part of the benchmark a program is in."""
-    if program.run.__module__ == "later":
-        return "later"
+    if program.run.__module__ in HALVES:
+        return program.run.__module__
     return "odd" if program.number % 2 else "even"
 
 

@@ -337,6 +337,84 @@ def strong_decay(fixed, steps):
     return loop(model, sgd(model, weight_decay=1e-4 if fixed else 2.0), *classes(), steps=steps)
 
 
+@program("oscillation", 160)
+def from_side_to_side(fixed, steps):
+    model = nn.Linear(8, 1)
+    optimizer = sgd(model, 0.03 if fixed else 0.6)
+    x, y = line()
+    with doctor(model, optimizer) as dr:
+        for _ in range(steps):
+            optimizer.zero_grad()
+            F.l1_loss(model(x), y).backward()
+            optimizer.step()
+    return dr
+
+
+@program("oscillation", 200)
+def up_and_down_again(fixed, steps):
+    model = net(8, 32, 1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.005 if fixed else 0.1, betas=(0.5, 0.9))
+    x, y = line()
+    y = torch.sin(3 * y)
+    with doctor(model, optimizer) as dr:
+        for _ in range(steps):
+            optimizer.zero_grad()
+            F.mse_loss(model(x), y).backward()
+            optimizer.step()
+    return dr
+
+
+@program("plateau", 600)
+def nothing_more_to_gain(fixed, steps):
+    x, y = classes()
+    if not fixed:
+        y = torch.where(torch.rand(len(y), generator=torch.Generator().manual_seed(1)) < 0.4, y.roll(7), y)
+    model = nn.Linear(8, 3)
+    return loop(model, sgd(model, 0.1), x, y, steps=steps)
+
+
+@program("small-batch-norm", 60)
+@program("small-batch-norm", 400)
+def three_rows(fixed, steps):
+    model = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 3))
+    optimizer = sgd(model, 0.02)
+    x, y = classes()
+    with doctor(model, optimizer) as dr:
+        for _ in range(steps):
+            rows = torch.randint(0, len(x), (32 if fixed else 3,))
+            optimizer.zero_grad()
+            F.cross_entropy(model(x[rows]), y[rows]).backward()
+            optimizer.step()
+    return dr
+
+
+@program("half-precision", 30)
+def gradients_in_float16(fixed, steps):
+    model = net(8, 16, 3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    scaler = torch.amp.GradScaler("cpu", enabled=fixed)
+    x, y = classes()
+    with doctor(model, optimizer) as dr:
+        for _ in range(steps):
+            optimizer.zero_grad()
+            with torch.autocast("cpu", dtype=torch.float16):
+                loss = 3e-5 * F.cross_entropy(model(x), y)
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+    return dr
+
+
+@program("half-precision", 60)
+def weights_in_bfloat16(fixed, steps):
+    model = net(8, 16, 3).to(torch.float32 if fixed else torch.bfloat16)
+    x, y = classes()
+    x = x.to(model[0].weight.dtype)
+    return loop(
+        model, sgd(model, 1e-3, momentum=0.9), x, y, lambda out, y: F.cross_entropy(out.float(), y), steps=steps
+    )
+
+
 CASES = [
     pytest.param(check, build, steps, id=f"{check}-{build.__name__}-{i}")
     for check, found in PROGRAMS.items()
@@ -358,3 +436,27 @@ def test_a_check_finds_its_fault_first_and_keeps_quiet_of_the_mended_twin(check,
 
 def test_every_check_has_its_program():
     assert set(registry.names("diagnose.checks")) == set(PROGRAMS)
+
+
+def test_what_has_nothing_to_look_at_says_why():
+    model = net(8, 16, 3)
+    optimizer = sgd(model)
+    with doctor(model, optimizer) as dr:
+        before = dr.diagnosis().unchecked
+    assert set(before) == set(registry.names("diagnose.checks")) - {"frozen-parameters", "uncovered-parameters"}
+    assert all(before.values())
+    after = loop(model, optimizer, *classes(), steps=120).diagnosis()
+    assert set(after.unchecked) == {
+        "exploding-gradients",
+        "half-precision",
+        "mode",
+        "plateau",
+        "saturated-activation",
+        "small-batch-norm",
+        "strong-decay",
+        "target-range",
+        "target-scale",
+        "vanishing-gradients",
+    }
+    assert "no sigmoid or tanh was seen" in str(after)
+    assert "3 layers with weights" in after.unchecked["exploding-gradients"]

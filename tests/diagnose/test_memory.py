@@ -70,3 +70,114 @@ def test_what_is_damaged_is_not_taken(change):
     again = Watch(watch.model, watch.optimizer)
     assert not memory.load(again, change(memory.dump(watch)), 5)
     assert (again.moments, again.losses, again.steps) == ([], [], 0)
+
+
+class Training:
+    """A training that can be stopped anywhere: all that a process would keep, and the loop."""
+
+    def __init__(self, build, lr):
+        torch.manual_seed(0)
+        self.parts = build()
+        self.optimizer = torch.optim.SGD([p for part in self.parts[:1] for p in part.parameters()], lr=lr, momentum=0.9)
+        self.step = 0
+
+    def again(self, before):
+        """What another process would read."""
+        for part, old in zip(self.parts, before.parts, strict=True):
+            part.load_state_dict(old.state_dict())
+        self.optimizer.load_state_dict(before.optimizer.state_dict())
+        self.step = before.step
+        torch.set_rng_state(before.drawn)
+        return self
+
+    def run(self, watch, until):
+        net, *others = self.parts
+        draw = torch.Generator().manual_seed(7)
+        x = torch.randn(until, 16, 4, generator=draw)
+        with watch:
+            for at in range(self.step, until):
+                self.optimizer.zero_grad()
+                output = net(x[at])
+                for other in others:
+                    output = other(output)
+                nn.functional.cross_entropy(output, (x[at, :, 0] > 0).long()).backward()
+                self.optimizer.step()
+            if until == TOGETHER:
+                with torch.no_grad():
+                    net(x[0])
+        self.step, self.drawn = until, torch.get_rng_state()
+        return watch
+
+    def watch(self):
+        return Watch(self.parts[0], self.optimizer)
+
+
+TOGETHER = 165
+
+
+def plain():
+    return [nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 3))]
+
+
+def alike():
+    net = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
+    for p in net.parameters():
+        nn.init.constant_(p, 0.1)
+    return [net]
+
+
+def lost():
+    return [nn.Sequential(nn.Linear(4, 16)), nn.Linear(16, 3)]
+
+
+def half_frozen():
+    net = plain()
+    net[0][0].requires_grad_(False)
+    return net
+
+
+@pytest.mark.parametrize("build", [plain, alike, lost, half_frozen], ids=lambda build: build.__name__)
+@pytest.mark.parametrize("stops", [(3,), (4, 9), (50,), (100, 103), (160,)], ids=str)
+def test_a_training_that_is_stopped_and_continued_is_seen_as_a_whole(build, stops):
+    whole = Training(build, 0.05)
+    wanted = whole.run(whole.watch(), TOGETHER)
+    training = Training(build, 0.05)
+    watch = training.watch()
+    for until in (*stops, TOGETHER):
+        watch = training.run(watch, until)
+        if until != TOGETHER:
+            content = memory.dump(watch)
+            training = Training(build, 0.05).again(training)
+            watch = training.watch()
+            assert memory.load(watch, content, training.step)
+            assert [tuple(p.shape) for p in watch.strays] == [tuple(p.shape) for p in watch.lost]
+    assert equal(watch.moments, wanted.moments)
+    assert watch.losses == wanted.losses
+    assert (watch.steps, watch.backwards, watch.begun) == (wanted.steps, wanted.backwards, wanted.begun)
+    assert (watch.still_equal, watch.untouched) == (wanted.still_equal, wanted.untouched)
+    assert [p.shape for p in watch.strays] == [p.shape for p in wanted.strays]
+    assert str(diagnose(Case.of(watch))) == str(diagnose(Case.of(wanted)))
+    assert build is plain or diagnose(Case.of(wanted)).findings
+
+
+def test_losses_of_others_are_told_apart_after_a_stop():
+    torch.manual_seed(0)
+    one, two = nn.Linear(3, 1), nn.Linear(3, 1)
+    x = torch.randn(16, 3)
+    sgd = torch.optim.SGD(one.parameters(), lr=0.01)
+
+    def run(watch, steps):
+        with watch:
+            for _ in range(steps):
+                (two(x) + 5).square().mean().backward()
+                sgd.zero_grad()
+                one(x).square().mean().backward()
+                sgd.step()
+
+    watch = Watch(one, sgd)
+    run(watch, 50)
+    again = Watch(one, sgd)
+    assert memory.load(again, memory.dump(watch), 50)
+    run(again, 20)
+    assert len(again.losses) == again.steps == 70
+    assert max(again.losses) < 5

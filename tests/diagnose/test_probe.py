@@ -141,10 +141,10 @@ def losses(**more):
 
 
 def test_an_alarm_that_the_experiment_contradicts_is_dropped_and_its_symptoms_stand_for_themselves():
-    said = Diagnosis((finding("high-learning-rate"),), {"high-learning-rate": (finding("dead-relu"),)}, ("mode",))
+    said = Diagnosis((finding("high-learning-rate"),), {"high-learning-rate": (finding("dead-relu"),)}, {"mode": "why"})
     found = verified(said, Probes({**losses().losses, "lr x 0.1": 1.1}))
     assert [one.check for one in found.findings] == ["dead-relu"]
-    assert (found.symptoms, found.unchecked) == ({}, ("mode",))
+    assert (found.symptoms, found.unchecked) == ({}, {"mode": "why"})
     confirmed = verified(said, Probes({**losses().losses, "lr x 0.1": 0.4}))
     assert confirmed.findings[0].evidence["tried"] == {"change": "lr x 0.1", "loss without": 1.0, "loss with": 0.4}
     assert confirmed.symptoms == said.symptoms
@@ -164,19 +164,19 @@ def test_an_alarm_that_the_experiment_contradicts_is_dropped_and_its_symptoms_st
 )
 def test_only_alarms_about_rates_and_scales_can_be_taken_back(one, kept):
     probes = Probes({**losses().losses, STANDARDISED: 1.2, "lr x 0.1": 1.3, "lr x 10": 1.2})
-    found = verified(Diagnosis((one,), {}, ()), probes)
+    found = verified(Diagnosis((one,), {}, {}), probes)
     assert bool(found.findings) == kept
 
 
 def test_without_experiments_nothing_changes():
-    said = Diagnosis((finding("low-learning-rate"),), {}, ())
+    said = Diagnosis((finding("low-learning-rate"),), {}, {})
     assert verified(said, Probes()) is said
 
 
 def test_a_network_that_cannot_fit_one_batch_is_told():
-    found = verified(Diagnosis((), {}, ()), Probes({**losses().losses, ONE_BATCH: 0.99}))
+    found = verified(Diagnosis((), {}, {}), Probes({**losses().losses, ONE_BATCH: 0.99}))
     assert [one.check for one in found.findings] == ["one-batch"]
-    assert verified(Diagnosis((), {}, ()), losses()).findings == ()
+    assert verified(Diagnosis((), {}, {}), losses()).findings == ()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import faulty  # noqa: E402, F401
 import faulty_numbers  # noqa: E402, F401
 import healthy  # noqa: E402, F401
 import later  # noqa: E402, F401
+import latest  # noqa: E402, F401
 from parts import FAULTY, HEALTHY, Trial  # noqa: E402
 
 sys.path.remove(str(HERE))
@@ -31,6 +32,10 @@ QUICK = {
     "the_generator_of_two_that_compete",
     "the_judge_of_two_that_compete",
     "two_losses_in_one",
+    "latest_two_batches_in_a_fixed_order",
+    "latest_triangles",
+    "latest_two_losses_propagated_at_once",
+    "latest_layers_computed_again",
 }
 
 

@@ -71,26 +71,26 @@ def hooks(net, optimizer):
 def test_no_hook_stays_behind(steps):
     net, x = mlp()
     optimizer = sgd(net)
-    original = torch.Tensor.backward
+    original = torch.autograd.backward
     with Watch(net, optimizer):
         assert hooks(net, optimizer) > 0
-        assert torch.Tensor.backward is not original
+        assert torch.autograd.backward is not original
         for _ in range(steps):
             optimizer.zero_grad()
             net(x).sum().backward()
             optimizer.step()
     assert hooks(net, optimizer) == 0
-    assert torch.Tensor.backward is original
+    assert torch.autograd.backward is original
 
 
 def test_everything_is_put_back_after_an_exception():
     net, x = conv()
     optimizer = adam(net)
-    original = torch.Tensor.backward
+    original = torch.autograd.backward
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"), Watch(net, optimizer):
         net(x[:, :, :5])
     assert hooks(net, optimizer) == 0
-    assert torch.Tensor.backward is original
+    assert torch.autograd.backward is original
 
 
 def test_two_networks_are_watched_at_once_each_with_its_own_losses():
@@ -98,7 +98,7 @@ def test_two_networks_are_watched_at_once_each_with_its_own_losses():
     first, x = mlp()
     second, _ = mlp()
     one, two = sgd(first), sgd(second)
-    original = torch.Tensor.backward
+    original = torch.autograd.backward
     with Watch(first, one) as outer:
         with Watch(second, two) as inner:
             for step in range(30):
@@ -108,8 +108,8 @@ def test_two_networks_are_watched_at_once_each_with_its_own_losses():
                     optimizer.zero_grad()
                     (scale * net(x).square().mean() + scale).backward()
                     optimizer.step()
-        assert torch.Tensor.backward is not original
-    assert torch.Tensor.backward is original
+        assert torch.autograd.backward is not original
+    assert torch.autograd.backward is original
     assert (outer.steps, inner.steps) == (30, 15)
     assert (len(outer.losses), len(inner.losses)) == (30, 15)
     assert min(outer.losses) > 0 > max(inner.losses)
@@ -155,3 +155,91 @@ def test_the_first_loss_that_is_no_number_is_traced():
             optimizer.step()
     assert watch.broken is not None
     assert (watch.broken.step, watch.broken.inputs, watch.broken.weights) == (13, False, True)
+
+
+@pytest.mark.parametrize(
+    "propagate",
+    [
+        lambda a, b: torch.autograd.backward(a + b),
+        lambda a, b: torch.autograd.backward([a + b]),
+        lambda a, b: torch.autograd.backward(tensors=(a, b)),
+        lambda a, b: torch.autograd.backward([a, b / 4]),
+        lambda a, b: (a + b).backward(),
+        lambda a, b: (a + b).as_subclass(Subclass).backward(),
+        lambda a, b: torch.autograd.backward((a + b).as_subclass(Subclass)),
+        lambda a, b: torch.autograd.backward([a.as_subclass(Subclass), b]),
+    ],
+    ids=[
+        "one",
+        "a list of one",
+        "two",
+        "two with a factor",
+        "method",
+        "method of a subclass",
+        "a subclass",
+        "in a list",
+    ],
+)
+def test_a_loss_is_seen_once_however_it_is_propagated(propagate):
+    net, x = mlp()
+    optimizer = sgd(net.eval())
+    with Watch(net, optimizer) as watch:
+        wanted = []
+        for _ in range(14):
+            optimizer.zero_grad()
+            output = net(x)
+            a, b = F.cross_entropy(output, torch.zeros(len(x), dtype=torch.long)), output.square().mean()
+            wanted.append(float((a + b).detach()))
+            propagate(a, b)
+            optimizer.step()
+    assert watch.losses == pytest.approx(wanted)
+    assert watch.backwards == 14
+    assert watch.moments[0].pairing.loss == "nll"
+    assert not watch.moments[0].pairing.whole
+    assert len(watch.moments[0].reached) == 4
+
+
+class Subclass(torch.Tensor):
+    pass
+
+
+def test_a_pass_within_a_pass_is_no_loss():
+    net, x = mlp()
+    optimizer = sgd(net)
+    x.requires_grad_(True)
+    with Watch(net, optimizer) as watch:
+        for _ in range(12):
+            optimizer.zero_grad()
+            loss = torch.utils.checkpoint.checkpoint(lambda x: net(x).square().mean(), x, use_reentrant=True)
+            hidden = torch.utils.checkpoint.checkpoint(net[:2], x, use_reentrant=True)
+            (loss + net[2:](hidden).square().mean()).backward()
+            optimizer.step()
+    assert len(watch.losses) == 12
+
+
+def test_what_the_network_gives_is_propagated_with_gradients_of_its_own():
+    net, x = mlp()
+    with Watch(net, sgd(net)) as watch:
+        torch.autograd.backward([net(x)], [torch.ones(240, 3)])
+        torch.autograd.backward(net(x), torch.ones(240, 3))
+        torch.autograd.backward(list(net(x).unbind()), list(torch.ones(240, 3).unbind()))
+        net(x).backward(torch.ones(240, 3))
+    assert watch.losses == []
+
+
+def test_a_network_that_is_met_late_is_given_time_before_it_is_called_lost():
+    net, x = mlp()
+    other = nn.Linear(3, 3)
+    optimizer, its = sgd(net), sgd(other)
+    lost = []
+    with Watch(net, optimizer) as watch:
+        for step in range(200):
+            optimizer.zero_grad()
+            output = net(x[:8])
+            (other(output) if step >= 100 else output).square().mean().backward()
+            lost.append(len(watch.strays))
+            optimizer.step()
+            if step >= 100:
+                its.step()
+    assert len(watch.strangers) == 2
+    assert max(lost) == 0

@@ -374,6 +374,11 @@ class Finding:
         evidence: the numbers, by name.
         cause: one sentence: what is wrong.
         remedy: one sentence or setting, in the recipe's words.
+        change: the remedy as settings of the recipe, where it can be said so: plain data by the keys of
+            `yisheng.core.recipe.resolve` (``{"scale": "standard"}``). A text of ``x`` and a factor stands for a
+            multiple of the present value (``{"lr": "x 0.1"}``): a check does not know the recipe, whoever applies
+            it does (`yisheng.verbs.remedy`), and passes over settings that the recipe has no place for. Empty in
+            anyone's own loop.
     """
 
     check: str
@@ -381,6 +386,7 @@ class Finding:
     evidence: Mapping[str, Any]
     cause: str
     remedy: str
+    change: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

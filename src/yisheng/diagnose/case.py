@@ -7,6 +7,7 @@ import math
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,6 +17,9 @@ from yisheng.diagnose.watch import Broken, Learning, Moment, Watch
 
 PATIENCE = 50
 """Losses before one says that nothing is learned."""
+NO_LOSS = "no loss was seen"
+REGRESSION = ("mse", "squared", "smooth_l1", "huber", "absolute")
+"""Losses, as in `Pairing`, that compare numbers."""
 FEW = 8
 """Losses of the beginning and of the end that a middle is taken from."""
 
@@ -108,12 +112,24 @@ class Case:
 
         Entropy of the classes for cross-entropy, variance for the squared error.
         """
-        if self.pairing is None or not self.pairing.whole or self.pairing.reduction not in ("mean", ""):
+        if self.pairing is None or not self.pairing.whole or not self.is_mean:
             return math.nan
         targets = [moment.seen for moment in self.moments if moment.seen is not None]
         if not targets or len({tuple(one.shape[1:]) for one in targets}) > 1:
             return math.nan
         return guessing(self.pairing.loss, torch.cat(targets))
+
+    @property
+    def is_mean(self) -> bool:
+        """Whether the loss is the plain mean over the samples, as far as its graph tells.
+
+        A recipe's loss gives a value for each sample, and the loop takes their mean.
+        """
+        if self.pairing is None:
+            return False
+        return self.pairing.reduction in ("mean", "") or (
+            self.recipe and self.pairing.reduction == "none" and not self.pairing.weighted
+        )
 
     @functools.cached_property
     def gone(self) -> float:
@@ -138,6 +154,11 @@ class Case:
         for moment in self.moments[1:]:
             yield from ((moment.step, one) for one in moment.learning if len(one.shape) > 1)
 
+    @property
+    def updated(self) -> int:
+        """How many of the steps that were looked at ended in an update."""
+        return sum(bool(moment.learning) for moment in self.moments)
+
     def targets(self) -> torch.Tensor | None:
         """The targets of the steps that were looked at, flat; None where the loss keeps none."""
         seen = [moment.seen.flatten() for moment in self.moments if moment.seen is not None]
@@ -146,6 +167,10 @@ class Case:
     def says(self, recipe: str, plain: str) -> str:
         """A remedy in the words of the one who trains."""
         return recipe if self.recipe else plain
+
+    def settings(self, **change: Any) -> dict[str, Any]:
+        """A remedy as settings of a recipe; nothing where anyone's own loop trains."""
+        return change if self.recipe else {}
 
 
 @torch.no_grad()
@@ -204,6 +229,15 @@ def untrained(weights: Iterable[torch.Tensor]) -> bool:
     """Whether most of some weights are as torch's layers draw them."""
     wide = [weight for weight in weights if weight.ndim > 1]
     return sum(p.numel() for p in wide if fresh(p)) > sum(p.numel() for p in wide) / 2
+
+
+def at_least(least: int, seen: int, what: str) -> str:
+    """Why a check says nothing: it needs more than was seen; empty where there is enough.
+
+    >>> at_least(5, 2, "updates"), at_least(5, 6, "updates")
+    ('it needs 5 updates or more, and has seen 2', '')
+    """
+    return "" if seen >= least else f"it needs {least} {what} or more, and has seen {seen}"
 
 
 def named(names: Sequence[str], most: int = 4) -> str:

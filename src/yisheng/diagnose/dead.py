@@ -8,7 +8,7 @@ import torch
 
 from yisheng.diagnose.case import PATIENCE, Case
 
-RUNNING, SHARE, SAMPLES = 3, 0.9, 96
+RUNNING, SHARE, SAMPLES = 3, 0.9, 48
 
 
 @dataclass(frozen=True)

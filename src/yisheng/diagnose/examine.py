@@ -7,14 +7,16 @@ import copy
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 
 from yisheng.core.errors import UsageError
-from yisheng.core.types import Batch
+from yisheng.core.types import Batch, Finding
 from yisheng.diagnose.case import Case
+from yisheng.diagnose.numeric import wrong_backward
 from yisheng.diagnose.probe import STEPS, Patient, probe, restored, verified
 from yisheng.diagnose.ranking import Diagnosis, diagnose
 from yisheng.diagnose.watch import Watch
@@ -36,7 +38,8 @@ def examine(
 ) -> Diagnosis:
     """Train a copy of a network for a few steps, say what is wrong with it, and try the remedies.
 
-    Network, optimiser and random generators are the same to the bit afterwards. The data is read once.
+    Backward passes that someone wrote are compared with differences of their forward passes, too. Network, optimiser
+    and random generators are the same to the bit afterwards. The data is read once.
 
     Args:
         model: the network.
@@ -63,6 +66,7 @@ def examine(
             net, updater = copy.deepcopy((model, optimizer))
         except (RuntimeError, TypeError, ValueError) as error:
             raise UsageError(f"the network cannot be copied: {error}", "use yisheng.doctor around your loop") from None
+        wrong = wrong_backward(net, batches[0].x)
         patient = of_loop(net, updater, loss, batches, held_out)
         with restored(net, updater), Watch(net, updater) as watch:
             net.train()
@@ -71,13 +75,21 @@ def examine(
                     patient.update(batch)
             except (RuntimeError, TypeError, ValueError, IndexError) as error:
                 if watch.steps:  # it went well before: what went wrong then is what the doctor is asked
-                    return diagnose(Case.of(watch))
+                    return _with(wrong, diagnose(Case.of(watch)))
                 why = " ".join(str(error).split())[:300]
                 raise UsageError(
                     f"network, data and loss do not fit: {why}", "try one batch: loss(model(x), y).backward()"
                 ) from None
             found = diagnose(Case.of(watch))
-        return verified(found, probe(patient))
+        return _with(wrong, verified(found, probe(patient)))
+
+
+def _with(wrong: Finding | None, found: Diagnosis) -> Diagnosis:
+    """A diagnosis, with a wrong backward pass before all else; a note after it."""
+    if wrong is None:
+        return found
+    findings = (*found.findings, wrong) if wrong.severity == "note" else (wrong, *found.findings)
+    return replace(found, findings=findings)
 
 
 def of_loop(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,8 @@ LAYERS = ("Addmm", "Mm", "Bmm", "Baddbmm", "Convolution", "NativeBatchNorm", "Na
 """Where a layer with weights begins: what lies behind it is the network's own business."""
 GIVEN = {"Addmm": ("mat1", 1), "Mm": ("self", 0), "Convolution": ("input", 0), "NativeBatchNorm": ("input", 0)}
 """What such a layer keeps of its input, and which of its inputs that is."""
+FACTORS = ("MulBackward0", "DivBackward0")
+"""What a loss ends in where it has a factor."""
 DEPTH, WIDTH, MOST = 40, 200, 5000
 REDUCTIONS = ("none", "mean", "sum")
 
@@ -80,6 +82,7 @@ class Pairing:
         difference: of a loss that is written out: what is squared, where the graph keeps it.
         sign: 1 where that is output minus target, else -1.
         whole: whether the loss is this and nothing else, up to a factor.
+        weighted: whether classes or labels have weights of their own.
     """
 
     loss: str
@@ -93,9 +96,81 @@ class Pairing:
     difference: torch.Tensor | None = None
     sign: int = 1
     whole: bool = True
+    weighted: bool = False
 
 
-def pairing(loss: torch.Tensor) -> Pairing:
+@dataclass(frozen=True)
+class Together:
+    """Losses that are propagated back at once: as one loss, their sum, and as one node above their graphs.
+
+    Args:
+        losses: each of one value.
+        roots: nodes of all that is propagated back.
+    """
+
+    losses: tuple[torch.Tensor, ...]
+    roots: tuple[Any, ...]
+
+    @property
+    def grad_fn(self) -> Together:
+        return self
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        return tuple((root, 0) for root in self.roots)
+
+    @property
+    def is_cpu(self) -> bool:
+        return all(loss.is_cpu for loss in self.losses)
+
+    def name(self) -> str:
+        return type(self).__name__
+
+    def numel(self) -> int:
+        return 1
+
+    def item(self) -> float:
+        return sum(map(float, self._values()))
+
+    def detach(self) -> torch.Tensor:
+        first, *others = self._values()
+        return first + sum(value.to(first.device) for value in others)
+
+    def _values(self) -> list[torch.Tensor]:
+        scales = [(loss.detach().reshape(()), factor(loss)) for loss in self.losses]
+        return [value if scale is None else value * scale for value, scale in scales]
+
+
+Loss = torch.Tensor | Together
+
+
+def together(tensors: Any, grad_tensors: Any = None, *_: Any, **__: Any) -> Loss | None:
+    """What ``torch.autograd.backward`` is given, as one loss; None where there is none among it.
+
+    A tensor in a list that comes with a gradient of its own is in the middle of a backward pass, and no loss.
+
+    >>> w = torch.ones(2, requires_grad=True)
+    >>> both = together([w.sum(), (w * w).sum() / 4, w * 2])
+    >>> both.item(), [node.name() for node, _ in both.next_functions], together([w * 2])
+    (4.0, ['SumBackward0', 'DivBackward0', 'MulBackward0'], None)
+    """
+    if isinstance(tensors, torch.Tensor):
+        return tensors
+    if not isinstance(tensors, list | tuple):
+        return None
+    given = grad_tensors if isinstance(grad_tensors, list | tuple) else [grad_tensors] * len(tensors)
+    found = [one for one in tensors if isinstance(one, torch.Tensor) and one.grad_fn is not None]
+    losses = tuple(
+        one
+        for one, gradient in zip(tensors, given, strict=False)
+        if gradient is None and isinstance(one, torch.Tensor) and one.grad_fn is not None and one.numel() == 1
+    )
+    if len(losses) == len(found) == 1:
+        return losses[0]
+    return Together(losses, tuple(one.grad_fn for one in found)) if losses else None
+
+
+def pairing(loss: Loss) -> Pairing:
     """Read the graph of a loss before its backward pass.
 
     Args:
@@ -124,20 +199,41 @@ def pairing(loss: torch.Tensor) -> Pairing:
         target,
         output,
         whole=_whole(nodes[0], node),
+        weighted=any(_saved(node, name) is not None for name in ("weight", "pos_weight")),
     )
 
 
-def leaves(loss: torch.Tensor) -> list[torch.Tensor]:
-    """The tensors that the backward pass of a loss fills the gradients of.
+def every(loss: Loss) -> list[Any]:
+    """Every node of a loss's graph once, breadth first, a bounded number.
 
     >>> w = torch.ones(2, requires_grad=True)
-    >>> [found is w for found in leaves((w * 2).sum())]
+    >>> [node.name() for node in every((w * 2).sum())]
+    ['SumBackward0', 'MulBackward0', 'torch::autograd::AccumulateGrad']
+    """
+    waiting, kept = deque[Any]([loss.grad_fn]), dict[int, Any]()
+    while waiting and len(kept) < MOST:
+        node = waiting.popleft()
+        if node is None or id(node) in kept:
+            continue
+        kept[id(node)] = node  # held, so that no other node gets its id
+        waiting.extend(below for below, _ in node.next_functions)
+    return list(kept.values())
+
+
+def leaves(nodes: Sequence[Any]) -> list[torch.Tensor]:
+    """The tensors that the backward pass of a loss fills the gradients of.
+
+    Args:
+        nodes: every one of its graph.
+
+    >>> w = torch.ones(2, requires_grad=True)
+    >>> [found is w for found in leaves(every((w * 2).sum()))]
     [True]
     """
-    return [node.variable for node in _all(loss.grad_fn) if hasattr(node, "variable")]
+    return [node.variable for node in nodes if hasattr(node, "variable")]
 
 
-def outside(loss: torch.Tensor) -> list[torch.Tensor]:
+def outside(loss: Loss) -> list[torch.Tensor]:
     """What a loss's layers were given from outside, as far as the graph keeps it.
 
     >>> x, w = torch.ones(4, 3), torch.ones(2, 3, requires_grad=True)
@@ -145,14 +241,14 @@ def outside(loss: torch.Tensor) -> list[torch.Tensor]:
     [(4, 3)]
     """
     found = []
-    for node in _all(loss.grad_fn):
+    for node in every(loss):
         name, place = next((kept for start, kept in GIVEN.items() if node.name().startswith(start)), ("", 0))
         if name and node.next_functions[place][0] is None:
             found.append(_saved(node, name))
     return [tensor for tensor in found if tensor is not None]
 
 
-def factor(loss: torch.Tensor) -> torch.Tensor | None:
+def factor(loss: Loss) -> torch.Tensor | None:
     """What a loss has to be multiplied by to undo a factor, as for accumulation or half precision; None without one.
 
     >>> w = torch.ones(2, requires_grad=True)
@@ -161,7 +257,7 @@ def factor(loss: torch.Tensor) -> torch.Tensor | None:
     """
     node = loss.grad_fn
     name = "" if node is None else node.name()
-    if node is None or name not in ("MulBackward0", "DivBackward0"):
+    if node is None or name not in FACTORS:
         return None
     kept = [_saved(node, "other")] if name == "DivBackward0" else [_saved(node, "other"), _saved(node, "self")]
     used = [below for below, _ in node.next_functions if below is not None]
@@ -171,36 +267,26 @@ def factor(loss: torch.Tensor) -> torch.Tensor | None:
     return found if name == "DivBackward0" else 1 / found
 
 
-def activations(loss: torch.Tensor, names: Mapping[int, str]) -> list[Activation]:
+def activations(nodes: Sequence[Any], names: Mapping[int, str]) -> list[Activation]:
     """The activations between inputs and loss, from the last to the first.
 
     Args:
-        loss: before its backward pass.
+        nodes: every one of the loss's graph, before its backward pass.
         names: of the parameters, by ``id``.
 
     >>> w = torch.ones(2, 3, requires_grad=True)
     >>> hidden = torch.nn.functional.linear(torch.ones(4, 3), w).relu()
-    >>> [(found.name, found.kind, tuple(found.result.shape)) for found in activations(hidden.sum(), {id(w): "w"})]
+    >>> nodes = every(hidden.sum())
+    >>> [(found.name, found.kind, tuple(found.result.shape)) for found in activations(nodes, {id(w): "w"})]
     [('after w', 'relu', (4, 2))]
     """
     found: list[Activation] = []
-    for node in _all(loss.grad_fn):
-        kind, result = BENDS.get(node.name()), _saved(node, "result")
+    for node in nodes:
+        kind = BENDS.get(node.name())
+        result = None if kind is None else _saved(node, "result")
         if kind is not None and result is not None:
             found.append(Activation(f"after {_nearest(node, names)}", kind, result))
     return found
-
-
-def _all(root: Any) -> Iterator[Any]:
-    """Every node of a graph once, breadth first, a bounded number."""
-    waiting, kept = deque([root]), dict[int, Any]()
-    while waiting and len(kept) < MOST:
-        node = waiting.popleft()
-        if node is None or id(node) in kept:
-            continue
-        kept[id(node)] = node  # held, so that no other node gets its id
-        yield node
-        waiting.extend(below for below, _ in node.next_functions)
 
 
 def _whole(root: Any, node: Any) -> bool:

@@ -12,12 +12,12 @@ from safetensors.torch import load as parse
 from safetensors.torch import save as serialise
 
 from yisheng.diagnose import watch as seen
-from yisheng.diagnose.watch import Moment, Watch
+from yisheng.diagnose.watch import SETTLED, Moment, Watch
 
-FORMAT = 1
+FORMAT = 2
 KINDS = {name: kind for name, kind in vars(seen).items() if isinstance(kind, type) and is_dataclass(kind)}
 """The forms that what was seen is kept in, by name."""
-ELSEWHERE = ("model", "optimizer", "moments", "equal_rows", "strangers", "steps", "backwards")
+ELSEWHERE = ("model", "optimizer", "moments", "equal_rows", "strangers", "lost", "touched", "steps", "backwards")
 """What a watch has, but is not kept as a plain value: parts of this process, or kept in another way."""
 
 
@@ -33,11 +33,17 @@ def dump(watch: Watch) -> bytes:
     >>> load(again, dump(watch), 1), again.losses == watch.losses, len(again.moments)
     (True, True, 1)
     """
-    tensors: dict[str, torch.Tensor] = {"losses": torch.tensor(watch.losses, dtype=torch.float64)}
+    watch._read()
+    tensors: dict[str, torch.Tensor] = {"losses": torch.tensor(watch._values, dtype=torch.float64)}
     tensors |= {f"equal.{name}": row for name, row in watch.equal_rows.items()}
+    tensors |= {f"lost.{at}": p.detach().clone() for at, p in enumerate(watch.strays)}
     plain = {
         "format": FORMAT,
         "steps": watch.steps,
+        "backwards": watch.backwards,
+        "aside": watch._aside,
+        "touched": sorted(watch.changed),
+        "probe": None if watch._probe is None else watch._names.get(id(watch._probe)),
         "kept": {name: _plain(value, tensors) for name, value in _counted(watch)},
         "moments": [_plain(moment, tensors) for moment in watch.moments],
     }
@@ -61,18 +67,33 @@ def load(watch: Watch, content: bytes, step: int) -> bool:
         moments = [_again(one, tensors) for one in plain["moments"]]
         losses = tensors["losses"].tolist()
         # A step has one loss, or as many as it has pieces; of a log cut in the middle the share is right.
-        kept = len(losses) if step >= plain["steps"] else round(len(losses) * step / max(1, plain["steps"]))
-        watch.moments = [moment for moment in moments if isinstance(moment, Moment) and moment.step <= step]
+        share = min(1.0, step / max(1, plain["steps"]))
+        kept = round(len(losses) * share)
+        moments = [moment for moment in moments if isinstance(moment, Moment) and moment.step <= step]
         found = {name: _again(plain["kept"][name], tensors) for name, _ in _counted(watch)}
+        aside = [float(loss) for loss in plain["aside"]]
+        backwards = round(int(plain["backwards"]) * share)
+        touched = frozenset(map(str, plain["touched"]))
+        probe = plain["probe"]
     except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError):
         return False
+    watch.moments = moments
     for name, value in found.items():
         setattr(watch, name, value)
-    watch._values = losses[:kept]
-    watch.steps = step
-    watch.backwards = kept
-    watch.equal_rows = {name.removeprefix("equal."): t for name, t in tensors.items() if name.startswith("equal.")}
+    watch._values, watch._aside = losses[:kept], aside
+    watch.steps, watch.backwards, watch.touched = step, backwards, touched
+    watch.equal_rows = _named(tensors, "equal.")
+    watch.lost = [tensor for _, tensor in sorted(_named(tensors, "lost.").items(), key=lambda pair: int(pair[0]))]
+    watch._probe = watch._parameters.get(probe) if isinstance(probe, str) else None
+    if step < SETTLED:
+        watch.still_equal = ()
+    if watch.broken is not None and watch.broken.step > kept:
+        watch.broken = None
     return True
+
+
+def _named(tensors: dict[str, torch.Tensor], start: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
 
 
 def _counted(watch: Watch) -> list[tuple[str, Any]]:

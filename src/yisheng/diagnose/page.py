@@ -14,7 +14,6 @@ from yisheng.diagnose.watch import Bend, Learning, Moment
 from yisheng.report.facts import Facts
 from yisheng.report.findings import SEVERITIES, Curves, Findings, Found, Line, Symptom, plain
 
-NOTHING_SEEN = "training has shown nothing that it could look at"
 PROBES = "lr ladder, inputs standardised, one batch"
 
 
@@ -35,7 +34,7 @@ def page(
         others: what was noticed elsewhere, of the data say.
         probes: experiments that were made.
     """
-    unchecked = dict.fromkeys(diagnosis.unchecked, NOTHING_SEEN)
+    unchecked = dict(diagnosis.unchecked)
     if probes is None or not probes.losses:
         unchecked[PROBES] = "experiments are made with doctor=full only"
     causes = [_found(finding, diagnosis.symptoms.get(finding.check, ())) for finding in diagnosis.findings]
@@ -138,6 +137,7 @@ def _symptom(finding: Finding) -> Symptom:
         evidence=plain(finding.evidence),
         cause=finding.cause,
         remedy=finding.remedy,
+        change=plain(finding.change),
     )
 
 

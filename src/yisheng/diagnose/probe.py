@@ -86,6 +86,7 @@ def rate_of(factor: float) -> str:
 LOWER, HIGHER = [rate_of(factor) for factor in DOWN], [rate_of(factor) for factor in UP]
 REMEDIES: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     "high-learning-rate": (LOWER, ("error", "warning")),
+    "oscillation": (LOWER, ()),
     "low-learning-rate": (HIGHER, ("error", "warning")),
     "inputs": ([STANDARDISED], ("warning",)),
     "non-finite-loss": (LOWER, ()),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from yisheng.core import registry
@@ -21,19 +21,22 @@ class Diagnosis:
     Args:
         findings: causes, the likeliest first.
         symptoms: what one of the causes explains, by the cause's check.
-        unchecked: checks that had nothing to look at.
+        unchecked: why a check had nothing to look at, by its name.
     """
 
     findings: tuple[Finding, ...]
     symptoms: dict[str, tuple[Finding, ...]]
-    unchecked: tuple[str, ...]
+    unchecked: Mapping[str, str]
 
     def __str__(self) -> str:
         lines = []
         for finding in self.findings:
             lines += [f"{finding.severity}: {finding.cause}", f"  {finding.remedy}"]
             lines += [f"  explains: {symptom.cause}" for symptom in self.symptoms.get(finding.check, ())]
-        return "\n".join(lines) or "nothing found"
+        lines = lines or ["nothing found"]
+        if self.unchecked:
+            lines.append("not checked: " + ", ".join(f"{name} ({why})" for name, why in self.unchecked.items()))
+        return "\n".join(lines)
 
 
 def diagnose(case: Case) -> Diagnosis:
@@ -43,12 +46,13 @@ def diagnose(case: Case) -> Diagnosis:
     """
     entries = {entry.name: entry for entry in registry.entries("diagnose.checks")}
     found: list[tuple[str, Finding]] = []
-    unchecked = []
+    unchecked = {}
     for name, entry in entries.items():
-        if not entry.meta.get("needs", lambda _: True)(case):
-            unchecked.append(name)
-            continue
-        found += [(name, finding) for finding in entry.build(case)]
+        why_not = entry.meta["needs"](case) if "needs" in entry.meta else ""
+        if why_not:
+            unchecked[name] = why_not
+        else:
+            found += [(name, finding) for finding in entry.build(case)]
     found.sort(key=lambda pair: _rank(entries[pair[0]].meta["cause"], pair[1]))
     return _folded(found, {name: entry.meta.get("explains", ()) for name, entry in entries.items()}, unchecked)
 
@@ -58,7 +62,7 @@ def _rank(cause: str, finding: Finding) -> tuple[bool, int, int]:
 
 
 def _folded(
-    found: Sequence[tuple[str, Finding]], explains: dict[str, tuple[str, ...]], unchecked: list[str]
+    found: Sequence[tuple[str, Finding]], explains: dict[str, tuple[str, ...]], unchecked: dict[str, str]
 ) -> Diagnosis:
     """Findings that another explains become its symptoms; of two that explain each other the first is the cause."""
     names = list(dict.fromkeys(name for name, _ in found))
@@ -79,7 +83,7 @@ def _folded(
         if name not in roots:
             root = _root(name, above, roots)
             symptoms[root] = (*symptoms.get(root, ()), finding)
-    return Diagnosis(tuple(kept), symptoms, tuple(unchecked))
+    return Diagnosis(tuple(kept), symptoms, unchecked)
 
 
 def _root(name: str, above: dict[str, list[str]], roots: list[str]) -> str:

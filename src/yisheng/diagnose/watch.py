@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -16,13 +16,27 @@ from typing import Any
 import torch
 from torch import nn
 
-from yisheng.diagnose.graph import Activation, Pairing, activations, factor, leaves, outside, pairing
+from yisheng.diagnose.graph import (
+    FACTORS,
+    Activation,
+    Loss,
+    Pairing,
+    activations,
+    every,
+    factor,
+    leaves,
+    outside,
+    pairing,
+    together,
+)
 
-FIRST, SPARSE = 10, 200
-"""Every one of the first steps is looked at, then ever fewer, at last every 200th: 30 of 2,000 steps in all."""
+FIRST, SPARSE = 5, 320
+"""Every one of the first steps is looked at, then ever fewer, at last every 320th: 16 of 2,000 steps in all."""
 MODAL = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
 SETTLED = 5
 """Updates after which rows that are equal stay so, and after which a parameter that nothing has changed is left out."""
+FAINT = 2.0**-22
+"""Below it float16, whose least number is 2^-24, holds a value in two bits or fewer."""
 SAMPLES = 4096
 """Values of a layer that its statistics are taken from at most, per unit."""
 
@@ -80,6 +94,7 @@ class Learning:
         weight: root mean square of its values before the update.
         gradient: of its gradient; None where it has none.
         update: of the change that the update made.
+        lost: of a parameter in 16 bits: share of the values with a gradient that the update left as they were.
     """
 
     name: str
@@ -87,6 +102,22 @@ class Learning:
     weight: float
     gradient: float | None
     update: float
+    lost: float | None = None
+
+
+@dataclass(frozen=True)
+class Slope:
+    """The gradient of what a layer gave, where that is in float16.
+
+    Args:
+        name: of the layer.
+        zero: share of its values that are zero.
+        tiny: of the others, share that float16 holds in two bits or fewer: below 2^-22.
+    """
+
+    name: str
+    zero: float
+    tiny: float
 
 
 @dataclass(frozen=True)
@@ -126,6 +157,7 @@ class Moment:
         reached: names of the parameters of the optimiser that the loss depends on.
         shared: whether the loss also depends on parameters that the optimiser does not hold.
         rate: the largest learning rate.
+        slopes: gradients of the layers that ran in float16, from the last to the first.
     """
 
     step: int
@@ -140,6 +172,7 @@ class Moment:
     reached: tuple[str, ...] = ()
     shared: bool = False
     rate: float = 0.0
+    slopes: list[Slope] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -170,8 +203,10 @@ class Watch:
     ``evaluated_in_training_mode`` (forward passes without gradient while dropout or batch norm were in training mode),
     ``updated_in_evaluation_mode`` (updates), ``equal_rows`` (weights whose rows were all the same at the beginning) and
     ``still_equal`` (which of them were after some updates), ``broken`` (the first loss that was not finite), ``begun``
-    (updates that have begun, of those looked at), and ``strangers`` (parameters that the loss depends on and neither
-    the network nor the optimiser knows, with their versions when first seen).
+    (updates that have begun, of those looked at), ``others`` (whether losses were seen that do not reach the network),
+    and ``strangers`` (parameters that the loss depends on and neither the network nor the optimiser knows, with their
+    versions and the updates made when first seen). Of what another watch saw before a training was stopped, it keeps
+    ``touched`` (parameters that had changed) and ``lost`` (copies of strangers that nothing had changed).
 
     >>> net = nn.Linear(2, 1)
     >>> sgd = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -188,20 +223,22 @@ class Watch:
         self.model, self.optimizer = model, optimizer
         self.moments: list[Moment] = []
         self.steps = 0
-        self.backwards = self.begun = self._updates = 0
+        self.backwards = self.begun = 0
         self.evaluated_in_training_mode = 0
         self.equal_rows = _equal_rows(model)
         self.updated_in_evaluation_mode = 0
         self.still_equal: tuple[str, ...] = ()
         self.broken: Broken | None = None
-        self.strangers: dict[int, tuple[torch.Tensor, int]] = {}
+        self.others = False
+        self.strangers: dict[int, tuple[torch.Tensor, int, int]] = {}
+        self.lost: list[torch.Tensor] = []
+        self.touched: frozenset[str] = frozenset()
         self._versions = {name: p._version for name, p in model.named_parameters()}
         self._modal = [part for part in model.modules() if isinstance(part, MODAL)]
         self._losses: list[torch.Tensor | float] = []
         self._values: list[float] = []
         self._aside: list[float] = []
         self._probe: torch.Tensor | None = None
-        self._others = False
         self._answer: torch.Tensor | None = None
         self._carrying: dict[str, torch.Tensor] = {}
         self._always: list[Any] = []
@@ -210,6 +247,9 @@ class Watch:
         self._before: dict[str, torch.Tensor] = {}
         self._used: dict[str, tuple[int, int]] = {}
         self._names = {id(p): name for name, p in model.named_parameters()}
+        self._parameters = dict(model.named_parameters())
+        self._next = 0
+        self._nested = False
         self._backward: Callable[..., Any] | None = None
 
     def __enter__(self) -> Watch:
@@ -218,16 +258,18 @@ class Watch:
         ]
         if self._modal:
             self._always.append(self.model.register_forward_pre_hook(self._noted))
-        self._backward = torch.Tensor.backward
-        torch.Tensor.backward = self._seen_backward(self._backward)  # type: ignore[method-assign]
-        self._look()
+        self._backward = torch.autograd.backward  # what Tensor.backward calls, too
+        torch.autograd.backward = self._seen_backward(self._backward)
+        self._next = _next_look(self.steps)
+        if self.steps + 1 >= self._next:
+            self._look()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._backward is not None:
-            torch.Tensor.backward = self._backward  # type: ignore[method-assign]
+            torch.autograd.backward = self._backward
             self._backward = None
         for handle in (*self._always, *self._now):
             handle.remove()
@@ -244,18 +286,22 @@ class Watch:
     @property
     def untouched(self) -> frozenset[str]:
         """Parameters that nothing has changed; none before some updates were seen."""
-        if self.backwards > 0 and self._updates < SETTLED:
+        if self.backwards > 0 and self.steps < SETTLED:
             return frozenset()
-        return frozenset(
-            name for name, p in self.model.named_parameters() if p._version == self._versions.get(name, p._version)
-        )
+        return frozenset(name for name, _ in self.model.named_parameters()) - self.changed
+
+    @property
+    def changed(self) -> frozenset[str]:
+        """Parameters that something has changed."""
+        now = self.model.named_parameters()
+        return self.touched.union(name for name, p in now if p._version != self._versions.get(name, p._version))
 
     @property
     def strays(self) -> list[torch.Tensor]:
         """Parameters of the loss that neither network nor optimiser knows and nothing has changed."""
-        if self._updates < SETTLED:
-            return []
-        return [p for p, version in self.strangers.values() if p._version == version]
+        seen = self.strangers.values()
+        same = [p for p, version, at in seen if p._version == version and self.steps - at >= SETTLED]
+        return [*self.lost, *same]
 
     @property
     def now(self) -> Moment | None:
@@ -265,6 +311,7 @@ class Watch:
     def _look(self) -> None:
         """Look at the next step."""
         self._moment = Moment(self.steps + 1, self.model.training)
+        self._parameters = dict(self.model.named_parameters())
         self._now = [
             self.optimizer.register_step_pre_hook(self._before_update),
             self.model.register_forward_pre_hook(self._given),
@@ -305,37 +352,51 @@ class Watch:
         fits = isinstance(output, torch.Tensor) and output.is_floating_point() and output.numel()
         if self._moment is not None and fits and torch.is_grad_enabled():
             self._moment.units.append(_unit(name, module, output.detach()))
+            if output.dtype == torch.float16 and output.requires_grad:
+                output.register_hook(functools.partial(_note_slope, self._moment.slopes, name))
 
     def _seen_backward(self, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
-        def backward(tensor: torch.Tensor, *arguments: Any, **more: Any) -> Any:
-            if tensor.numel() != 1 or tensor.grad_fn is None:
-                return original(tensor, *arguments, **more)
-            loss: torch.Tensor | float = tensor.item() if tensor.device.type == "cpu" else tensor.detach()
-            scale = factor(tensor)
+        def backward(tensors: Any, *arguments: Any, **more: Any) -> Any:
+            plain = type(tensors) is torch.Tensor
+            run = original if plain else functools.partial(self._once, original)
+            loss: Loss | None = tensors if plain else None if self._nested else together(tensors, *arguments, **more)
+            node = None if loss is None else loss.grad_fn
+            if loss is None or node is None or loss.numel() != 1:
+                return original(tensors, *arguments, **more)
+            value: torch.Tensor | float = loss.item() if loss.is_cpu else loss.detach()
+            scale = factor(loss) if node.name() in FACTORS else None
             if scale is not None:
-                loss = loss * (scale if isinstance(loss, torch.Tensor) else scale.item())
-            if self._moment is None and not self._others and isinstance(loss, float) and math.isfinite(loss):
+                value = value * (scale if isinstance(value, torch.Tensor) else scale.item())
+            if self._moment is None and not self.others and isinstance(value, float) and math.isfinite(value):
                 self.backwards += 1
-                self._losses.append(loss)  # nothing else to see: the shortest way for the smallest networks
-                return original(tensor, *arguments, **more)
-            reached = self._loss(tensor, loss)
-            before = self._mark() if self._others else None
-            result = original(tensor, *arguments, **more)
-            if reached or (reached is None and (not self._others or before != self._mark())):
-                self._losses.append(loss)
+                self._losses.append(value)  # nothing else to see: the shortest way for the smallest networks
+                return run(tensors, *arguments, **more)
+            reached = self._loss(loss, value)
+            before = self._mark() if self.others else None
+            result = run(tensors, *arguments, **more)
+            if reached or (reached is None and (not self.others or before != self._mark())):
+                self._losses.append(value)
             elif not self._values and not self._losses:
-                self._aside.append(float(loss))
+                self._aside.append(float(value))
             return result
 
         return backward
+
+    def _once(self, original: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
+        """Lists of losses, and tensors of other classes, come back through the same name on their way."""
+        self._nested = True
+        try:
+            return original(*arguments, **more)
+        finally:
+            self._nested = False
 
     def _mark(self) -> tuple[int, int] | None:
         """What changes when a backward pass reaches the network."""
         gradient = None if self._probe is None else self._probe.grad
         return None if gradient is None else (id(gradient), gradient._version)
 
-    def _loss(self, loss: torch.Tensor, value: torch.Tensor | float) -> bool | None:
+    def _loss(self, loss: Loss, value: torch.Tensor | float) -> bool | None:
         """Look at a loss before its backward pass; whether it reaches the network, None where nobody looked."""
         self.backwards += 1
         near = isinstance(value, float) or self._moment is not None  # elsewhere reading it would wait for the device
@@ -346,26 +407,35 @@ class Watch:
         moment = self._moment
         if moment is None:
             return None
-        held = {id(p): p for group in self.optimizer.param_groups for p in group["params"]}
-        found = leaves(loss)
+        held = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
+        nodes = every(loss)
+        found = leaves(nodes)
         reached = [p for p in found if id(p) in held]
         moment.shared |= len(reached) < len(found)
         for p in found:
-            if id(p) not in held and id(p) not in self._names:
-                self.strangers.setdefault(id(p), (p, p._version))
+            if id(p) not in held and id(p) not in self._names and id(p) not in self.strangers:
+                self._meet(p)
         if reached and self._probe is None:
             self._probe = reached[0]
-        self._others |= not reached
+        self.others |= not reached
         if moment.pairing is None and (reached or self._probe is None):
             moment.pairing = pairing(loss)
-            moment.bends = [_bend(found) for found in activations(loss, self._names) if found.result.ndim > 1]
+            moment.bends = [_bend(found) for found in activations(nodes, self._names) if found.result.ndim > 1]
             moment.reached = tuple(self._names[id(p)] for p in reached if id(p) in self._names)
             target = moment.pairing.target
             moment.seen = _written_target(moment.pairing, self._answer) if target is None else target[:SAMPLES].clone()
         self._note_carried(first=not moment.carried and not self._carrying)
         return bool(reached)
 
-    def _broken(self, loss: torch.Tensor) -> Broken:
+    def _meet(self, p: torch.Tensor) -> None:
+        """Note a parameter that nobody knows; it may be one that was known before the training was stopped."""
+        alike = [known for known in self.lost if (known.shape, known.dtype) == (p.shape, p.dtype)]
+        same = next((known for known in alike if torch.equal(known, p.detach().cpu())), None)
+        self.strangers[id(p)] = (p, p._version, self.steps - (0 if same is None else SETTLED))
+        gone = same if same is not None else next(iter(alike), None)
+        self.lost = [known for known in self.lost if known is not gone]
+
+    def _broken(self, loss: Loss) -> Broken:
         found = pairing(loss)
         return Broken(
             len(self._losses) + len(self._values) + 1,
@@ -384,16 +454,15 @@ class Watch:
             held = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
             self._carrying = {
                 name: p.grad
-                for name, p in self.model.named_parameters()
+                for name, p in self._parameters.items()
                 if p.grad is not None
                 and id(p) in held
                 and self._used.get(name) == (id(p.grad), p.grad._version)
                 and bool(p.grad.any())
             }
             return
-        parameters = dict(self.model.named_parameters())
         for name, gradient in list(self._carrying.items()):
-            if parameters[name].grad is not gradient or not bool(gradient.any()):
+            if self._parameters[name].grad is not gradient or not bool(gradient.any()):
                 del self._carrying[name]
 
     def _before_update(self, *_: Any) -> None:
@@ -402,23 +471,23 @@ class Watch:
             self._note_carried(first=False)
             self._moment.carried = tuple(self._carrying)
             self._moment.rate = max(float(group.get("lr", 0.0)) for group in self.optimizer.param_groups)
-            self._before = {name: p.detach().clone() for name, p in self.model.named_parameters() if p.requires_grad}
+            self._before = {name: p.detach().clone() for name, p in self._parameters.items() if p.requires_grad}
 
     def _after_update(self, *_: Any) -> None:
         self.steps += 1
-        self._updates += 1
         self.updated_in_evaluation_mode += not self.model.training
-        if self._updates == SETTLED and self.equal_rows:
+        if self.steps == SETTLED and self.equal_rows:
             self.still_equal = _still_equal(self.model, self.equal_rows)
         if self._moment is not None:
-            parameters = dict(self.model.named_parameters())
-            self._moment.learning = _learning(self._before, {name: parameters[name] for name in self._before})
+            after = {name: self._parameters[name] for name in self._before}
+            self._moment.learning = _learning(self._before, after)
             self._keep()
-        if _is_looked_at(self.steps + 1):
-            self._used = {
-                name: (id(p.grad), p.grad._version) for name, p in self.model.named_parameters() if p.grad is not None
-            }
+            self._next = _next_look(self.steps)
+        if self.steps + 1 >= self._next:
             self._look()
+            self._used = {
+                name: (id(p.grad), p.grad._version) for name, p in self._parameters.items() if p.grad is not None
+            }
 
     def _read(self) -> None:
         waiting = [loss for loss in self._losses if isinstance(loss, torch.Tensor)]
@@ -427,18 +496,20 @@ class Watch:
         self._losses.clear()
 
 
-def _is_looked_at(step: int) -> bool:
-    """Whether a step is among those that are looked at.
+def _next_look(step: int) -> int:
+    """The step to be looked at next after a step.
 
-    >>> [step for step in range(1, 1000) if _is_looked_at(step)][9:]
-    [10, 15, 20, 30, 40, 60, 80, 120, 160, 200, 400, 600, 800]
+    >>> found = [1]
+    >>> while found[-1] < 1000:
+    ...     found.append(_next_look(found[-1]))
+    >>> found
+    [1, 2, 3, 4, 5, 10, 20, 40, 80, 160, 320, 640, 960, 1280]
     """
-    if step <= FIRST:
-        return True
+    if step < FIRST:
+        return step + 1
     if step >= SPARSE:
-        return step % SPARSE == 0
-    half = 5 * 2 ** int(math.log2(step / FIRST))
-    return step % half == 0
+        return (step // SPARSE + 1) * SPARSE
+    return FIRST * 2 ** (int(math.log2(step / FIRST)) + 1)
 
 
 def _equal_rows(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -482,16 +553,17 @@ def _inputs(x: torch.Tensor) -> Inputs:
     values = x.detach()
     if not values.is_floating_point():
         values = values.float()
-    rows = values if values.ndim == 2 else None
-    std, mean = torch.std_mean(values.flatten()[: 1 << 16], correction=0)
-    return Inputs(
-        tuple(x.shape),
-        float(mean),
-        float(std),
-        _largest(values),
-        None if rows is None else rows.std(0, correction=0),
-        None if rows is None else rows.mean(0),
-    )
+    columns = torch.std_mean(values, 0, correction=0) if values.ndim == 2 else (None, None)
+    mean, std = _spread(values.flatten()[: 1 << 16])
+    return Inputs(tuple(x.shape), mean, std, _largest(values), *columns)
+
+
+def _spread(values: torch.Tensor) -> tuple[float, float]:
+    """Mean and standard deviation; three passes over the values, which is quicker than torch's one."""
+    flat = values.flatten().float()
+    mean = flat.mean()
+    centred = flat - mean
+    return float(mean), math.sqrt(float(torch.dot(centred, centred)) / max(1, flat.numel()))
 
 
 def _largest(values: torch.Tensor) -> float:
@@ -504,15 +576,15 @@ def _largest(values: torch.Tensor) -> float:
 def _unit(name: str, module: nn.Module, output: torch.Tensor) -> Unit:
     """Statistics of what a layer gave ``(B, units, ...)``."""
     some = output[: max(1, (1 << 14) * len(output) // output.numel())] if output.ndim else output
-    std, mean = torch.std_mean(some.float(), correction=0)
-    largest = _largest(output)
-    return Unit(name, type(module).__name__, module.training, tuple(output.shape), float(mean), float(std), largest)
+    return Unit(name, type(module).__name__, module.training, tuple(output.shape), *_spread(some), _largest(output))
 
 
 @torch.no_grad()
 def _bend(activation: Activation) -> Bend:
     """How much of an activation ``(B, units, ...)`` is bent."""
-    values = activation.result.movedim(1, 0).flatten(1)[:, :SAMPLES]
+    result = activation.result
+    rows = -(-SAMPLES // max(1, math.prod(result.shape[2:])))
+    values = result[:rows].movedim(1, 0).flatten(1)[:, :SAMPLES]
     zero = low = high = None
     if activation.kind == "relu":
         zero = (values == 0).float().mean(1)
@@ -525,22 +597,40 @@ def _bend(activation: Activation) -> Bend:
 @torch.no_grad()
 def _learning(before: dict[str, torch.Tensor], after: dict[str, nn.Parameter]) -> list[Learning]:
     """What an update did to the parameters."""
-    names = list(before)
     gradients = {name: p.grad for name, p in after.items() if p.grad is not None and not p.grad.is_sparse}
-    weight = _sizes(before)
-    update = _sizes({name: after[name].detach() - before[name] for name in names})
-    gradient = _sizes(gradients)
-    return [Learning(name, tuple(before[name].shape), weight[name], gradient.get(name), update[name]) for name in names]
+    changes = [after[name].detach() - old for name, old in before.items()]
+    sizes = iter(_sizes([*before.values(), *changes, *gradients.values()]))
+    weight, update = ({name: next(sizes) for name in before} for _ in range(2))
+    gradient = {name: next(sizes) for name in gradients}
+    short = [name for name in gradients if after[name].dtype in (torch.float16, torch.bfloat16)]
+    lost = {name: _lost(before[name], after[name], gradients[name]) for name in short}
+    return [
+        Learning(name, tuple(old.shape), weight[name], gradient.get(name), update[name], lost.get(name))
+        for name, old in before.items()
+    ]
 
 
-def _sizes(tensors: Mapping[str, torch.Tensor]) -> dict[str, float]:
+@torch.no_grad()
+def _note_slope(slopes: list[Slope], name: str, gradient: torch.Tensor) -> None:
+    """Note how well float16 holds a gradient; it stays as it is."""
+    some = gradient != 0
+    count = int(some.sum())
+    tiny = int((some & (gradient.abs() < FAINT)).sum())
+    slopes.append(Slope(name, 1 - count / max(1, gradient.numel()), tiny / max(1, count)))
+
+
+def _lost(before: torch.Tensor, after: torch.Tensor, gradient: torch.Tensor) -> float | None:
+    """Share of the values with a gradient that are as they were; None where there is none."""
+    some = gradient != 0
+    count = int(some.sum())
+    return float((some & (before == after)).sum()) / count if count else None
+
+
+def _sizes(tensors: Sequence[torch.Tensor]) -> list[float]:
     """Root mean squares, waiting for the device once."""
     if not tensors:
-        return {}
-    near = {tensor.device for tensor in tensors.values()}
-    norms = torch._foreach_norm([tensor.detach().float() for tensor in tensors.values()])
+        return []
+    norms = torch._foreach_norm([tensor.detach().float() for tensor in tensors])
+    near = {tensor.device for tensor in tensors}
     read = torch.stack(norms).tolist() if len(near) == 1 else [float(norm) for norm in norms]
-    return {
-        name: norm / math.sqrt(max(1, tensor.numel()))
-        for (name, tensor), norm in zip(tensors.items(), read, strict=True)
-    }
+    return [norm / math.sqrt(max(1, tensor.numel())) for tensor, norm in zip(tensors, read, strict=True)]

@@ -35,6 +35,7 @@ class Symptom(_Part):
     evidence: dict[str, Any] = {}
     cause: str
     remedy: str
+    change: dict[str, Any] = {}
 
 
 class Found(Symptom):

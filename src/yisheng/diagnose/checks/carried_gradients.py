@@ -6,15 +6,28 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnose.case import Case, named
+from yisheng.diagnose.case import Case, at_least, named
 
 LEAST = 2
 
 
+def why_not(case: Case) -> str:
+    """What it lacks."""
+    return at_least(LEAST, case.updated, "updates that were looked at")
+
+
 @register(
+    needs=why_not,
     when="first",
     cause="structure",
-    explains=("high-learning-rate", "exploding-gradients", "dead-relu", "saturated-activation", "non-finite-loss"),
+    explains=(
+        "high-learning-rate",
+        "exploding-gradients",
+        "dead-relu",
+        "saturated-activation",
+        "non-finite-loss",
+        "oscillation",
+    ),
 )
 def carried_gradients(case: Case) -> Iterator[Finding]:
     """A backward pass begins with gradients that an update has already used: they were not set to zero.

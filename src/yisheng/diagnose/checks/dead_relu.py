@@ -6,13 +6,19 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnose.case import Case
-from yisheng.diagnose.dead import dead_layer
+from yisheng.diagnose.case import Case, at_least
+from yisheng.diagnose.dead import RUNNING, dead_layer
 
 LITTLE = 0.5
 
 
-@register(when="during", cause="rate", explains=("vanishing-gradients",))
+def why_not(case: Case) -> str:
+    """What it lacks."""
+    seen = sum(any(bend.zero is not None for bend in moment.bends) for moment in case.moments)
+    return at_least(RUNNING, seen, "steps with relus in them") if seen else "no relu was seen"
+
+
+@register(needs=why_not, when="during", cause="rate", explains=("vanishing-gradients", "plateau"))
 def dead_relu(case: Case) -> Iterator[Finding]:
     """Nearly all relu units of a layer are zero for every sample, three times running, and little is learned.
 
@@ -35,4 +41,5 @@ def dead_relu(case: Case) -> Iterator[Finding]:
                 if found.born
                 else "lower the learning rate, initialise by Kaiming with biases of zero, or use leaky relu",
             ),
+            change=case.settings(init="kaiming-normal", **({} if found.born else {"lr": "x 0.1"})),
         )

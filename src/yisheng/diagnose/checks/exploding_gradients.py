@@ -8,13 +8,21 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnose.case import Case
+from yisheng.diagnose.case import Case, at_least
 
 LAYERS, TIMES, LITTLE = 3, 30.0, 0.8
 WEIGHTED = ("Linear", "Conv1d", "Conv2d", "Conv3d")
 
 
+def why_not(case: Case) -> str:
+    """What it lacks."""
+    first = next((moment for moment in case.moments if moment.units and moment.inputs), None)
+    weighted = 0 if first is None else sum(unit.kind in WEIGHTED for unit in first.units)
+    return at_least(LAYERS, weighted, "layers with weights")
+
+
 @register(
+    needs=why_not,
     when="first",
     cause="data",
     explains=("high-learning-rate", "non-finite-loss", "initial-loss", "dead-relu", "saturated-activation"),
@@ -47,4 +55,5 @@ def exploding_gradients(case: Case) -> Iterator[Finding]:
                 "say init=kaiming-normal or init=default",
                 "initialise by Kaiming or Xavier, or put batch norm in between",
             ),
+            change=case.settings(init="kaiming-normal"),
         )

@@ -13,7 +13,14 @@ from yisheng.diagnose.case import Case, fresh, named
 LEAST, MUCH = 0.1, 0.5
 
 
-@register(when="before", cause="structure", explains=("low-learning-rate", "vanishing-gradients"))
+def why_not(case: Case) -> str:
+    """What it lacks."""
+    return "" if any(True for _ in case.model.parameters()) else "the network has no parameters"
+
+
+@register(
+    needs=why_not, when="before", cause="structure", explains=("low-learning-rate", "vanishing-gradients", "plateau")
+)
 def frozen_parameters(case: Case) -> Iterator[Finding]:
     """Weights with ``requires_grad=False`` that still are as they were drawn: chance stays in the network.
 
@@ -46,5 +53,9 @@ def frozen_parameters(case: Case) -> Iterator[Finding]:
             "error",
             {"parameters": names, "share": share},
             f"{named(names)} cannot learn (requires_grad is False) and still are as they were drawn by chance",
-            case.says("leave freeze out, or say weights=", "set requires_grad_(True), or load trained weights first"),
+            case.says(
+                "say finetune=all, or begin with trained weights=",
+                "set requires_grad_(True), or load trained weights first",
+            ),
+            change=case.settings(finetune="all"),
         )

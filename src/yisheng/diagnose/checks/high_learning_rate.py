@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnose.case import PATIENCE, Case
+from yisheng.diagnose.case import PATIENCE, Case, at_least
 from yisheng.diagnose.dead import dead_layer
 
 LEAST = 20
@@ -16,10 +16,24 @@ ABOVE, SPIKE, LONG, LITTLE, NOTHING = 1.2, 5.0, 0.3, 0.5, 0.2
 BEGINNING = 10
 
 
+def why_not(case: Case) -> str:
+    """What it lacks."""
+    return at_least(LEAST if case.broken is None else 2, len(case.losses), "losses")
+
+
 @register(
+    needs=why_not,
     when="during",
     cause="rate",
-    explains=("dead-relu", "saturated-activation", "exploding-gradients", "non-finite-loss", "no-gradient"),
+    explains=(
+        "dead-relu",
+        "saturated-activation",
+        "exploding-gradients",
+        "non-finite-loss",
+        "no-gradient",
+        "oscillation",
+        "plateau",
+    ),
 )
 def high_learning_rate(case: Case) -> Iterator[Finding]:
     """The loss ends above where it began, jumped far above and stayed, or grew past all numbers; or updates are as
@@ -34,7 +48,7 @@ def high_learning_rate(case: Case) -> Iterator[Finding]:
     2017, section 3.3.
     """
     losses = [loss for loss in case.losses if math.isfinite(loss)]
-    if len(losses) < 2 or (len(case.losses) < LEAST and case.broken is None):
+    if len(losses) < 2:
         return
     longest, typical = _lengths(case)
     why = _why(case, losses, longest, typical)
@@ -47,6 +61,7 @@ def high_learning_rate(case: Case) -> Iterator[Finding]:
         evidence,
         f"{why}: the steps are too long (an update changed a weight by up to {longest:.2g} times its size)",
         case.says("divide lr by 10", "divide the learning rate by 10"),
+        change=case.settings(lr="x 0.1"),
     )
 
 

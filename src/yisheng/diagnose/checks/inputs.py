@@ -16,7 +16,14 @@ LITTLE = 0.7
 """Where more than this share of guessing's loss is gone, the scaling did no harm that can be seen."""
 
 
+def why_not(case: Case) -> str:
+    """What it lacks."""
+    seen = any(moment.inputs is not None for moment in case.moments) or (case.broken and not case.broken.inputs)
+    return "" if seen else "the network was not seen to be given a tensor"
+
+
 @register(
+    needs=why_not,
     when="first",
     cause="data",
     explains=(
@@ -29,6 +36,8 @@ LITTLE = 0.7
         "initial-loss",
         "vanishing-gradients",
         "target-scale",
+        "oscillation",
+        "plateau",
     ),
 )
 def inputs(case: Case) -> Iterator[Finding]:
@@ -65,6 +74,7 @@ def inputs(case: Case) -> Iterator[Finding]:
             case.says(
                 "say scale=standard", "subtract the mean and divide by the standard deviation of the training rows"
             ),
+            change=case.settings(scale="standard"),
         )
 
 

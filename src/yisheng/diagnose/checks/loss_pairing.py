@@ -9,14 +9,22 @@ import torch
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnose.case import Case
+from yisheng.diagnose.case import NO_LOSS, Case
 from yisheng.diagnose.graph import Pairing
 
 LITTLE = 0.3
 HOPEFUL = "leave it out: the loss wants the raw output (logits) of the last layer"
 
 
+def why_not(case: Case) -> str:
+    """What it lacks."""
+    if case.pairing is None:
+        return NO_LOSS
+    return "" if case.pairing.loss else "the loss is none that it knows"
+
+
 @register(
+    needs=why_not,
     when="first",
     cause="structure",
     explains=(
@@ -30,6 +38,9 @@ HOPEFUL = "leave it out: the loss wants the raw output (logits) of the last laye
         "dead-relu",
         "initial-loss",
         "non-finite-loss",
+        "oscillation",
+        "plateau",
+        "half-precision",
     ),
 )
 def loss_pairing(case: Case) -> Iterator[Finding]:

@@ -8,13 +8,18 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnose.case import Case
+from yisheng.diagnose.case import Case, at_least
 
 SHORT, TOTAL = 1e-3, 0.2
 LEAST, LITTLE, NOTHING = 50, 0.2, 1e-3
 
 
-@register(when="during", cause="rate")
+def why_not(case: Case) -> str:
+    """What it lacks."""
+    return at_least(LEAST, len(case.losses), "losses")
+
+
+@register(needs=why_not, when="during", cause="rate", explains=("plateau",))
 def low_learning_rate(case: Case) -> Iterator[Finding]:
     """Updates that hardly change the weights, while the loss hardly falls; or a rate that decayed to nothing too soon.
 
@@ -23,7 +28,7 @@ def low_learning_rate(case: Case) -> Iterator[Finding]:
 
     Source: Goodfellow, Bengio and Courville, "Deep learning", 2016, section 11.4.1.
     """
-    if len(case.losses) < LEAST or math.isnan(case.fallen) or case.fallen > LITTLE or case.gone > LITTLE:
+    if math.isnan(case.fallen) or case.fallen > LITTLE or case.gone > LITTLE:
         return
     rates = [(moment.step, moment.rate) for moment in case.moments if moment.rate > 0]
     if len(rates) > 1 and rates[-1][1] > rates[-2][1]:
@@ -58,7 +63,11 @@ def _finding(case: Case, evidence: dict[str, float], what: str, decayed: bool) -
         "warning",
         {**evidence, "share of the loss gone": case.fallen},
         f"{what}, and in {len(case.losses)} steps {case.fallen:.1%} of the loss is gone: the steps are too short",
-        case.says("let the schedule fall more slowly", "step the schedule once per epoch, not per batch, or decay less")
+        case.says(
+            "say schedule=cosine, which falls more slowly",
+            "step the schedule once per epoch, not per batch, or decay less",
+        )
         if decayed
         else case.says("multiply lr by 10 to 100", "multiply the learning rate by 10 to 100"),
+        change=case.settings(schedule="cosine") if decayed else case.settings(lr="x 10"),
     )

@@ -6,13 +6,18 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnose.case import Case
+from yisheng.diagnose.case import Case, at_least
 
 LEAST = 8
 """Backward passes before one speaks: gradients may be collected over a few."""
 
 
-@register(when="first", cause="structure", explains=("no-gradient", "carried-gradients"))
+def why_not(case: Case) -> str:
+    """What it lacks."""
+    return at_least(LEAST, len(case.losses), "losses")
+
+
+@register(needs=why_not, when="first", cause="structure", explains=("no-gradient", "carried-gradients"))
 def missing_update(case: Case) -> Iterator[Finding]:
     """Losses are propagated back, but nothing is ever updated.
 
@@ -21,7 +26,7 @@ def missing_update(case: Case) -> Iterator[Finding]:
 
     Source: PyTorch documentation, torch.optim, "Taking an optimization step".
     """
-    if case.steps == 0 and case.begun == 0 and len(case.losses) >= LEAST:
+    if case.steps == 0 and case.begun == 0:
         yield Finding(
             "missing-update",
             "error",

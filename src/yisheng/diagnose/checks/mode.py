@@ -14,7 +14,13 @@ from yisheng.diagnose.watch import MODAL
 LEAST, SHARE = 5, 0.25
 
 
-@register(when="first", cause="structure")
+def why_not(case: Case) -> str:
+    """What it lacks."""
+    seen = any(isinstance(module, MODAL) for module in case.model.modules())
+    return "" if seen else "the network has neither dropout nor batch norm"
+
+
+@register(needs=why_not, when="first", cause="structure")
 def mode(case: Case) -> Iterator[Finding]:
     """Updates in evaluation mode, or evaluation in training mode, in a network where it makes a difference.
 

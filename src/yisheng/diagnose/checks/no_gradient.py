@@ -6,12 +6,22 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnose.case import Case, named
+from yisheng.diagnose.case import Case, at_least, named
 
 LEAST, LITTLE = 5, 0.3
 
 
-@register(when="first", cause="structure", explains=("vanishing-gradients", "low-learning-rate", "dead-relu"))
+def why_not(case: Case) -> str:
+    """What it lacks."""
+    return at_least(LEAST, case.updated, "updates that were looked at")
+
+
+@register(
+    needs=why_not,
+    when="first",
+    cause="structure",
+    explains=("vanishing-gradients", "low-learning-rate", "dead-relu", "plateau"),
+)
 def no_gradient(case: Case) -> Iterator[Finding]:
     """Parameters that want a gradient and are in the optimiser never get one.
 
@@ -24,8 +34,6 @@ def no_gradient(case: Case) -> Iterator[Finding]:
     Source: PyTorch documentation, "Autograd mechanics" (detach, .data, no_grad).
     """
     looked = [moment for moment in case.moments if moment.learning]
-    if len(looked) < LEAST:
-        return
     never = {one.name for one in looked[0].learning if one.gradient is None}
     zero = {one.name for one in looked[0].learning if one.gradient == 0}
     reached = False

@@ -7,10 +7,15 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnose.case import Case
+from yisheng.diagnose.case import NO_LOSS, Case
 
 
-@register(when="during", cause="rate", explains=("dead-relu", "no-gradient"))
+def why_not(case: Case) -> str:
+    """What it lacks."""
+    return "" if case.losses or case.broken is not None else NO_LOSS
+
+
+@register(needs=why_not, when="during", cause="rate", explains=("dead-relu", "no-gradient"))
 def non_finite_loss(case: Case) -> Iterator[Finding]:
     """The loss became NaN or infinite.
 
@@ -35,6 +40,7 @@ def non_finite_loss(case: Case) -> Iterator[Finding]:
         {"step": at, "loss before": before, "layer": layer},
         f"the loss is not finite from step {at} on{where}{_origin(case)}",
         _remedy(case),
+        change=case.settings(lr="x 0.1") if case.broken is None or (case.broken.inputs and case.broken.targets) else {},
     )
 
 

@@ -8,13 +8,19 @@ import torch
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnose.case import Case
+from yisheng.diagnose.case import Case, at_least
 
 RUNNING, UNITS, SHARE = 3, 0.5, 0.9
 LITTLE = 0.9
 
 
-@register(when="during", cause="rate", explains=("vanishing-gradients",))
+def why_not(case: Case) -> str:
+    """What it lacks."""
+    seen = sum(any(bend.low is not None for bend in moment.bends) for moment in case.moments)
+    return at_least(RUNNING, seen, "steps with sigmoid or tanh in them") if seen else "no sigmoid or tanh was seen"
+
+
+@register(needs=why_not, when="during", cause="rate", explains=("vanishing-gradients", "plateau"))
 def saturated_activation(case: Case) -> Iterator[Finding]:
     """Most units of a hidden layer lie within 3% of an end for nearly all inputs, and the loss hardly falls.
 
@@ -47,5 +53,6 @@ def saturated_activation(case: Case) -> Iterator[Finding]:
                     "say init=xavier-uniform and scale=standard, or activation=relu",
                     "use smaller initial weights (Xavier), scale the inputs, or use relu",
                 ),
+                change=case.settings(init="xavier-uniform", scale="standard"),
             )
             return

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
+
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnose.case import Case
+from yisheng.diagnose.case import Case, at_least
 
 LEAST, MANY = 5, 8
 
 
-@register(when="first", cause="data", explains=("high-learning-rate", "oscillation"))
+def why_not(case: Case) -> str:
+    """What it lacks."""
+    return at_least(LEAST, len(_seen(case)), f"batches of {MANY} class numbers")
+
+
+def _seen(case: Case) -> list[torch.Tensor]:
+    """The class numbers of each batch that was looked at and is large enough."""
+    seen = [m.seen.flatten() for m in case.moments if m.seen is not None and not m.seen.is_floating_point()]
+    return [targets for targets in seen if len(targets) >= MANY]
+
+
+@register(needs=why_not, when="first", cause="data", explains=("high-learning-rate", "oscillation", "plateau"))
 def sorted_batches(case: Case) -> Iterator[Finding]:
     """The rows come in the order of their classes: each batch holds one or two of many.
 
@@ -20,10 +33,7 @@ def sorted_batches(case: Case) -> Iterator[Finding]:
 
     Source: Bottou, "Stochastic gradient descent tricks", 2012, section 2.2 (shuffle the examples).
     """
-    seen = [m.seen.flatten() for m in case.moments if m.seen is not None and not m.seen.is_floating_point()]
-    seen = [targets for targets in seen if len(targets) >= MANY]
-    if len(seen) < LEAST:
-        return
+    seen = _seen(case)
     kinds = [len(targets.unique()) for targets in seen]
     # How many kinds a batch would hold if its rows were drawn from all that was seen.
     all_seen = case.targets()

@@ -6,16 +6,22 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnose.case import Case, named
-from yisheng.diagnose.watch import alike
+from yisheng.diagnose.case import Case, at_least, named
+from yisheng.diagnose.watch import SETTLED, alike
 
 LITTLE = 0.5
 
 
+def why_not(case: Case) -> str:
+    """What it lacks."""
+    return at_least(SETTLED, case.steps, "updates")
+
+
 @register(
+    needs=why_not,
     when="first",
     cause="structure",
-    explains=("no-gradient", "vanishing-gradients", "low-learning-rate", "dead-relu", "high-learning-rate"),
+    explains=("no-gradient", "vanishing-gradients", "low-learning-rate", "dead-relu", "high-learning-rate", "plateau"),
 )
 def symmetric_weights(case: Case) -> Iterator[Finding]:
     """All units of a hidden layer began with the same weights and still had them after some updates.
@@ -45,4 +51,5 @@ def symmetric_weights(case: Case) -> Iterator[Finding]:
             {"parameters": same, "updates": case.steps},
             f"all units of {named(same)} began with the same weights and still had the same after some updates",
             case.says("say init=xavier-uniform, or leave init out", "draw the weights by chance, as torch's layers do"),
+            change=case.settings(init="xavier-uniform"),
         )

@@ -8,14 +8,25 @@ import torch
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnose.case import Case
+from yisheng.diagnose.case import NO_LOSS, REGRESSION, Case
 
 RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, float("inf")), "softmax": (0.0, 1.0)}
 SOME, ROUNDING = 0.02, 1e-4
 """Share of the targets outside that is more than rounding, and by how much."""
 
 
+def why_not(case: Case) -> str:
+    """What it lacks."""
+    if case.pairing is None:
+        return NO_LOSS
+    regression = case.pairing.loss in REGRESSION and case.pairing.between[:1] in BENT
+    if not regression and not case.pairing.loss.startswith("binary_cross_entropy"):
+        return "neither the loss nor a last activation bounds the targets"
+    return "" if case.targets() is not None else "the loss keeps no targets"
+
+
 @register(
+    needs=why_not,
     when="first",
     cause="structure",
     explains=(
@@ -26,6 +37,8 @@ SOME, ROUNDING = 0.02, 1e-4
         "dead-relu",
         "target-scale",
         "no-gradient",
+        "oscillation",
+        "plateau",
     ),
 )
 def target_range(case: Case) -> Iterator[Finding]:
@@ -44,7 +57,7 @@ def target_range(case: Case) -> Iterator[Finding]:
     if pairing.loss.startswith("binary_cross_entropy"):
         what, (low, high) = "binary cross-entropy wants targets from 0 to 1", (0.0, 1.0)
         remedy = "give the targets as 0 and 1"
-    elif pairing.loss in ("mse", "smooth_l1", "huber", "squared", "absolute") and pairing.between[:1] in BENT:
+    elif pairing.loss in REGRESSION and pairing.between[:1] in BENT:
         bend = pairing.between[0]
         low, high = RANGES[bend]
         what = f"the output goes through {bend} and stays within {low:g} to {high:g}"

@@ -7,15 +7,31 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnose.case import Case
+from yisheng.diagnose.case import REGRESSION, Case
 
 FAR, WIDE, LITTLE = 5.0, 10.0, 0.05
 
 
+def why_not(case: Case) -> str:
+    """What it lacks."""
+    if case.pairing is None or case.pairing.loss not in REGRESSION:
+        return "the loss is none of regression"
+    return "" if case.targets() is not None else "the loss keeps no targets"
+
+
 @register(
+    needs=why_not,
     when="during",
     cause="data",
-    explains=("high-learning-rate", "low-learning-rate", "dead-relu", "non-finite-loss", "exploding-gradients"),
+    explains=(
+        "high-learning-rate",
+        "low-learning-rate",
+        "dead-relu",
+        "non-finite-loss",
+        "exploding-gradients",
+        "oscillation",
+        "plateau",
+    ),
 )
 def target_scale(case: Case) -> Iterator[Finding]:
     """Targets of regression far from 0 or widely spread, and the network is not yet better than their mean.
@@ -27,8 +43,8 @@ def target_scale(case: Case) -> Iterator[Finding]:
     recognition", 1995, section 8.2.
     """
     pairing, targets = case.pairing, case.targets()
-    if pairing is None or targets is None or pairing.loss not in ("mse", "squared", "smooth_l1", "huber", "absolute"):
-        return
+    assert pairing is not None  # asked by needs
+    assert targets is not None
     if len(targets) < 2 or not case.harmed(LITTLE):
         return
     mean, std = float(targets.double().mean()), float(targets.double().std())
@@ -44,4 +60,5 @@ def target_scale(case: Case) -> Iterator[Finding]:
             "say target_scale=standard",
             "train on (target - mean) / standard deviation of the training rows, and turn the answers back",
         ),
+        change=case.settings(target_scale="standard"),
     )

@@ -6,16 +6,30 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnose.case import Case, named, untrained
+from yisheng.diagnose.case import Case, at_least, named, untrained
+from yisheng.diagnose.watch import SETTLED
 
 WELL = 0.3
 """Where more of guessing's loss is gone, a trained part that is left out is meant to stay as it is."""
 
 
+def why_not(case: Case) -> str:
+    """What it lacks."""
+    return at_least(SETTLED, case.steps, "updates") if case.losses else ""
+
+
 @register(
+    needs=why_not,
     when="before",
     cause="structure",
-    explains=("no-gradient", "vanishing-gradients", "low-learning-rate", "missing-update", "frozen-parameters"),
+    explains=(
+        "no-gradient",
+        "vanishing-gradients",
+        "low-learning-rate",
+        "missing-update",
+        "frozen-parameters",
+        "plateau",
+    ),
 )
 def uncovered_parameters(case: Case) -> Iterator[Finding]:
     """The optimiser does not hold all parameters that want a gradient, and nothing else changes them.

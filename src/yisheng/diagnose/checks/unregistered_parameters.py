@@ -6,10 +6,18 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnose.case import Case, untrained
+from yisheng.diagnose.case import Case, at_least, untrained
+from yisheng.diagnose.watch import SETTLED
 
 
-@register(when="first", cause="structure", explains=("low-learning-rate", "vanishing-gradients"))
+def why_not(case: Case) -> str:
+    """What it lacks."""
+    return at_least(SETTLED, case.steps, "updates")
+
+
+@register(
+    needs=why_not, when="first", cause="structure", explains=("low-learning-rate", "vanishing-gradients", "plateau")
+)
 def unregistered_parameters(case: Case) -> Iterator[Finding]:
     """The loss depends on untrained weights that are in neither ``model.parameters()`` nor the optimiser.
 

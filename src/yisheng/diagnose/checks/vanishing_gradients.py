@@ -9,7 +9,7 @@ from typing import Any
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnose.case import Case
+from yisheng.diagnose.case import Case, at_least
 
 LAYERS, FADED = 3, 1e-3
 WEIGHTED = ("Linear", "Conv1d", "Conv2d", "Conv3d")
@@ -17,10 +17,29 @@ RATIO, UPDATE, LEAST, LITTLE = 1e-4, 1e-6, 5, 0.1
 SMALL, SLOW = 1e-3, 1e-4
 
 
+def why_not(case: Case) -> str:
+    """What it lacks."""
+    return at_least(LEAST, len(_gradients(case)), f"updates of {LAYERS} weights")
+
+
+def _gradients(case: Case) -> list[tuple[float, float, str, str]]:
+    """Ratio of the first weight's gradient to the last one's, relative update of the first, and their names."""
+    found = []
+    for moment in case.moments:
+        weights = [one for one in moment.learning if len(one.shape) > 1 and one.gradient is not None]
+        if len(weights) < LAYERS or not weights[-1].gradient or not weights[0].weight:
+            continue
+        first, last = weights[0], weights[-1]
+        ratio = (first.gradient or 0.0) / (last.gradient or 1.0)
+        found.append((ratio, first.update / first.weight, first.name, last.name))
+    return found
+
+
 @register(
+    needs=why_not,
     when="first",
     cause="structure",
-    explains=("low-learning-rate", "high-learning-rate", "no-gradient"),
+    explains=("low-learning-rate", "high-learning-rate", "no-gradient", "plateau"),
 )
 def vanishing_gradients(case: Case) -> Iterator[Finding]:
     """The gradient of the first layer is a tiny fraction of the last one's, and it hardly moves or nothing is learned.
@@ -31,16 +50,7 @@ def vanishing_gradients(case: Case) -> Iterator[Finding]:
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010,
     section 4.2.
     """
-    found = []
-    for moment in case.moments:
-        weights = [one for one in moment.learning if len(one.shape) > 1 and one.gradient is not None]
-        if len(weights) < 3 or not weights[-1].gradient or not weights[0].weight:
-            continue
-        first, last = weights[0], weights[-1]
-        ratio = (first.gradient or 0.0) / (last.gradient or 1.0)
-        found.append((ratio, first.update / first.weight, first.name, last.name))
-    if len(found) < LEAST:
-        return
+    found = _gradients(case)
     early = found[:LEAST]
     if _faded(case):
         yield _finding(case, "the values hardly get through the layers", {"std of the output": _stds(case)[-1]})
@@ -79,4 +89,5 @@ def _finding(case: Case, what: str, evidence: dict[str, Any]) -> Finding:
             "say activation=relu batch_norm=true and init=kaiming-normal, or take a network with short cuts",
             "use relu with Kaiming initialisation, batch norm, or short cuts around the layers",
         ),
+        change=case.settings(activation="relu", batch_norm=True, style="modern", init="kaiming-normal"),
     )

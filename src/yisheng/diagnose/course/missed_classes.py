@@ -44,6 +44,7 @@ def missed_classes(facts: Facts) -> Iterator[Finding]:
         return
     worst = min(missed, key=lambda row: row.recall or 0)
     names = ", ".join(row.name for row in missed[:4]) + (f" and {len(missed) - 4} more" if len(missed) > 4 else "")
+    option = _weights(facts)
     yield Finding(
         "missed-classes",
         "warning",
@@ -53,7 +54,8 @@ def missed_classes(facts: Facts) -> Iterator[Finding]:
         },
         f"rare classes are hardly found ({names}): of {worst.support} rows of {worst.name} {worst.recall or 0:.0%}, of "
         f"the common classes {rest:.0%}",
-        _remedy(facts),
+        f"say {option}=balanced" if option else "collect more rows of these classes, or join them with others",
+        change={option: "balanced"} if option else {},
     )
 
 
@@ -62,11 +64,10 @@ def _at_most(row: ClassRow) -> float:
     return wilson(np.arange(row.support) < round((row.recall or 0) * row.support))[1]
 
 
-def _remedy(facts: Facts) -> str:
+def _weights(facts: Facts) -> str:
+    """The option of the loss that weighs the classes, where it is not in use; empty where there is none."""
     name = facts.choice("loss")
     loss = facts.recipe.get("loss")
     options = loss if isinstance(loss, dict) else {}
-    option = "pos_weight" if name == "binary-cross-entropy" else "class_weight"
-    if options.get(option) in (None, 1.0) and name in ("binary-cross-entropy", "cross-entropy"):
-        return f"say {option}=balanced"
-    return "collect more rows of these classes, or join them with others"
+    option = {"binary-cross-entropy": "pos_weight", "cross-entropy": "class_weight"}.get(name, "")
+    return option if options.get(option) in (None, 1.0) else ""

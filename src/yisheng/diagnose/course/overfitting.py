@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
@@ -45,7 +46,7 @@ def overfitting(facts: Facts) -> Iterator[Finding]:
         "share lost": lost,
         "share that holds": holds,
     }
-    more = "augment=flip,crop" if facts.spec is not None and facts.spec.is_picture else "wd=0.01, or dropout=0.3"
+    more, change = _more(facts)
     if holds < KEPT:
         what = f"of what the network learnt of the training rows only {max(0.0, holds):.0%} holds for validation rows"
     else:
@@ -60,4 +61,23 @@ def overfitting(facts: Facts) -> Iterator[Finding]:
         evidence,
         what,
         f"more rows help most; else say {more}, a smaller model, or patience={max(5, epochs // 10)} to stop in time",
+        change=change,
     )
+
+
+def _more(facts: Facts) -> tuple[str, dict[str, Any]]:
+    """What holds a network back from learning rows by heart, in words and as settings."""
+    if facts.spec is not None and facts.spec.is_picture:
+        names = "flip,crop" if facts.spec.ink is None else "crop"  # a mirrored digit is none
+        pad = max(1, min(4, min(facts.spec.shape[1:]) // 8))
+        return f"augment={names}", {} if facts.recipe.get("augment") else {"augment": names, "pad": pad}
+    dropout, wd = _option(facts, "model", "dropout"), _option(facts, "optimizer", "wd")
+    weaker = {} if wd is None else {"wd": max(0.01, 10 * wd)}
+    return "wd=0.01, or dropout=0.3", {"dropout": 0.3} if dropout is not None and dropout < 0.3 else weaker
+
+
+def _option(facts: Facts, choice: str, name: str) -> float | None:
+    """A number among the options of one of the recipe's choices; None where there is none."""
+    options = facts.recipe.get(choice)
+    value = options.get(name) if isinstance(options, Mapping) else None
+    return value if isinstance(value, int | float) else None

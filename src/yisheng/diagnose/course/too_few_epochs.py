@@ -41,6 +41,7 @@ def too_few_epochs(facts: Facts) -> Iterator[Finding]:
         f"the validation loss still fell at the end: the last {len(tail)} of {epochs} epochs brought {gained:.0%} of "
         "all that was gained",
         f"say epochs={2 * epochs}, or a larger lr",
+        change={"epochs": 2 * epochs},
     )
 
 

@@ -39,6 +39,7 @@ def underfitting(facts: Facts) -> Iterator[Finding]:
                 f"boosted trees on the same rows reach {score_name(score)} {number(trees.value)} where the network "
                 f"reaches {number(ours.value)}: it has not learnt what there is to learn",
                 "try model=tabm, more epochs, a wider network (hidden=256,256), or search: yisheng tune",
+                change={"model": "tabm"},
             )
             return
     fallen = (seen.start - min(seen.training)) / abs(seen.start) if seen.start else 0.0
