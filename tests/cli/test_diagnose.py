@@ -34,6 +34,16 @@ def test_as_json(run, capsys):
     assert found["findings"][0]["check"] == "low-learning-rate"
 
 
+def test_the_data_is_looked_at_when_asked(run, capsys):
+    assert main(["diagnose", str(run), "data=true"]) == 0
+    printed = capsys.readouterr()
+    assert "looking at the data: label-noise" in printed.err
+    assert "label-noise: it trains small models" not in printed.out
+    assert main(["diagnose", str(run)]) == 0
+    assert "label-noise: it trains small models" in capsys.readouterr().out
+    assert main(["diagnose", str(run), "data=perhaps"]) == 2
+
+
 def test_the_members_of_a_study(tmp_path, capsys):
     out = tmp_path / "runs"
     assert main(["train", "data=iris", "model=mlp", "epochs=3", "folds=2", f"out={out}", "--quiet"]) == 0

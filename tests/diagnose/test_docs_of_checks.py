@@ -9,6 +9,6 @@ from yisheng.core import registry
 TEXT = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("room", ["diagnose.checks", "diagnose.course"])
+@pytest.mark.parametrize("room", ["diagnose.checks", "diagnose.course", "diagnose.rows"])
 def test_every_check_is_told_of(room):
     assert [name for name in registry.names(room) if f"| `{name}` |" not in TEXT] == []

@@ -8,10 +8,12 @@ import shutil
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import yisheng
 from yisheng.core.errors import DataError, FindingsError, NonFiniteError, StoppedError, UsageError
+from yisheng.diagnose.data import LATER
 from yisheng.diagnose.page import PROBES
 from yisheng.report.findings import Findings
 from yisheng.train import checkpoint
@@ -57,8 +59,9 @@ def test_a_healthy_run_has_a_page_without_findings(runs):
     page = said(runs["passive"])
     assert page["findings"] == []
     assert page["steps"] == 8 * 6
-    assert set(page["unchecked"]) == {PROBES}  # a check with a defect would stand here
-    assert page["curves"]["steps"][:10] == list(range(1, 11))
+    assert PROBES in page["unchecked"]
+    assert "all of them" not in page["unchecked"]  # a check with a defect would stand here
+    assert page["curves"]["steps"] == [1, 2, 3, 4, 5, 10, 20, 40]
     assert [line["name"] for line in page["curves"]["gradients"]][-1] == "output.weight"
     assert page["probes"] == {}
     assert "Nothing was found wrong" in (runs["passive"] / "report.html").read_text()
@@ -78,8 +81,10 @@ def test_steps_that_are_too_short_are_said(tmp_path):
     settings = {"data": "digits", "model": "mlp", "lr": 1e-6, "epochs": 3, "doctor": "full"}
     recipe = resolve([(key, value, "command line") for key, value in settings.items()]).recipe
     folder = train_live(recipe, out=tmp_path, stream=stream)
-    (one,) = said(folder)["findings"]
+    one, *notes = said(folder)["findings"]
     assert one["check"] == "low-learning-rate"
+    assert [note["check"] for note in notes] == ["learning-curve"]
+    assert "the network" not in notes[0]["evidence"]  # its size is not what it is hindered by
     assert one["evidence"]["tried"]["loss with"] < one["evidence"]["tried"]["loss without"]
     assert f"{one['severity']}: {one['cause']}; {one['remedy']}" in stream.getvalue()
     assert one["cause"] in (folder / "report.html").read_text()
@@ -125,9 +130,8 @@ def test_a_run_that_is_continued_is_seen_as_a_whole(runs, tmp_path, monkeypatch,
     assert events(folder) == events(runs["off"])
     assert after["steps"] == whole["steps"]
     assert after["probes"] == whole["probes"]
-    kept = dict(zip(after["curves"]["steps"], after["curves"]["updates"][0]["values"], strict=True))
-    for step, value in zip(whole["curves"]["steps"], whole["curves"]["updates"][0]["values"], strict=True):
-        assert kept[step] == value
+    for part in ("curves", "unchecked", "findings"):
+        assert after[part] == whole[part]
 
 
 def test_a_memory_that_is_damaged_costs_nothing_but_itself(runs, tmp_path, monkeypatch):
@@ -145,6 +149,67 @@ def test_findings_of_the_data_are_part_of_the_page(tmp_path):
     data = yisheng.data.load("table", path=str(tmp_path / "t.csv"), target="answer")
     assert data.findings
     assert {f.cause for f in data.findings} <= {one["cause"] for one in said(folder)["findings"]}
+
+
+def leaking(tmp_path, seed=0):
+    """A table whose test rows are training rows, a third of its labels at random."""
+    draw = np.random.default_rng(seed)
+    x, y = draw.normal(size=(300, 4)).round(4), draw.integers(0, 2, 300)
+    x[:, 0] += 4 * y
+    twice = np.concatenate([np.arange(300), draw.integers(0, 300, 100)])
+    wrong = draw.random(400) < 0.15
+    lines = [f"{','.join(map(str, x[i]))},{'yes' if y[i] != w else 'no'}" for i, w in zip(twice, wrong, strict=True)]
+    (tmp_path / "t.csv").write_text("a,b,c,d,answer\n" + "\n".join(lines) + "\n")
+    return {"data": str(tmp_path / "t.csv"), "target": "answer", "boosting": False, "dropout": 0}
+
+
+def test_what_is_wrong_with_the_data_is_said_and_written(tmp_path):
+    stream = io.StringIO()
+    from yisheng.core.recipe import resolve
+
+    settings = {**leaking(tmp_path), "model": "mlp", "epochs": 3}
+    recipe = resolve([(key, value, "command line") for key, value in settings.items()]).recipe
+    folder = train_live(recipe, out=tmp_path / "runs", stream=stream)
+    page = said(folder)
+    leaks = [one for one in page["findings"] if one["check"] == "leaking-rows"]
+    assert {one["evidence"]["part"] for one in leaks} == {"test", "validation"}
+    assert all(f"{one['severity']}: {one['cause']}" in stream.getvalue() for one in leaks)
+    assert page["unchecked"]["label-noise"] == LATER
+    assert leaks[0]["cause"] in (folder / "report.html").read_text()
+
+
+def test_the_data_of_a_run_is_looked_at_afterwards(tmp_path):
+    kind = leaking(tmp_path)
+    folder = train(tmp_path / "off", **kind, doctor="off", epochs=3)
+    assert {"leaking-rows", "label-noise"} <= set(diagnose.diagnose(folder).unchecked)
+    stream = io.StringIO()
+    found = diagnose.diagnose(folder, data=True, stream=stream)
+    assert "leaking-rows" in {one.check for one in found.findings}
+    assert not {"leaking-rows", "label-noise"} & set(found.unchecked)
+    assert "looking at the data: label-noise" in stream.getvalue()
+    assert not (folder / "findings.json").exists()
+    watched = train(tmp_path / "passive", **kind, epochs=3)
+    again = diagnose.diagnose(watched, data=True)
+    assert [one.check for one in again.findings].count("leaking-rows") == 2
+    (tmp_path / "t.csv").write_text("a,b,c,d,answer\n" + "1,2,3,4,yes\n2,3,4,5,no\n" * 30)
+    with pytest.raises(DataError, match="is not what it was"):
+        diagnose.diagnose(watched, data=True)
+
+
+def test_data_given_in_memory_is_given_again_to_be_looked_at(tmp_path):
+    draw = np.random.default_rng(1)
+    x = draw.normal(size=(250, 6)).astype(np.float32)
+    spec = yisheng.Spec("classification", (6,), ("a", "b"))
+    data = yisheng.Dataset("noise", spec, x, draw.permutation(np.arange(250) % 2))
+    folder = yisheng.train(data=data, model="mlp", hidden=[8], epochs=8, doctor="full", quiet=True, out=tmp_path).path
+    page = said(folder)
+    (one,) = [one for one in page["findings"] if one["check"] == "no-signal"]
+    assert one["evidence"]["p"] > 0.05
+    again = diagnose.diagnose(folder)
+    assert [f.check for f in again.findings] == [f["check"] for f in page["findings"]]
+    with pytest.raises(DataError, match="given in memory"):
+        diagnose.diagnose(folder, data=True)
+    assert "no-signal" in {one.check for one in diagnose.diagnose(folder, data=data).findings}
 
 
 def test_members_of_a_study_are_watched(tmp_path):

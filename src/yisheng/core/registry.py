@@ -48,6 +48,7 @@ PEOPLE_SAY = {
     "scratch": "concept",
     "tune.searches": "search",
     "diagnose.checks": "check",
+    "diagnose.rows": "check of the data",
 }
 REQUIRED = inspect.Parameter.empty
 F = TypeVar("F", bound=Callable[..., Any])

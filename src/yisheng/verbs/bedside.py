@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import TextIO
 
 from yisheng.core import files
-from yisheng.core.errors import NonFiniteError, YishengError
-from yisheng.core.types import Dataset, Finding
+from yisheng.core.errors import NonFiniteError, StoppedError, YishengError
+from yisheng.core.types import Dataset, Finding, Split
+from yisheng.diagnose import data as data_checks
 from yisheng.diagnose import memory
 from yisheng.diagnose.case import Case
 from yisheng.diagnose.examine import of_assembly
 from yisheng.diagnose.page import after, page
 from yisheng.diagnose.probe import Probes, probe, verified
 from yisheng.diagnose.ranking import Diagnosis, diagnose
+from yisheng.diagnose.sample import Sample
 from yisheng.diagnose.watch import Broken, Watch
 from yisheng.report import facts
 from yisheng.report.findings import FINDINGS, Findings
@@ -42,8 +44,11 @@ class Bedside:
         self._memory = folder / folders.CHECKPOINT / MEMORY
         self._watch: Watch | None = None
         self._probes = Probes()
+        self._recipe = assembly.recipe
         if assembly.recipe.doctor == "off":
             return
+        self._sample = _sample(assembly, data)
+        self._said = data_checks.ask(self._sample, "cheap", told=[one.check for one in data.findings])
         state = assembly.state
         if assembly.recipe.doctor == "full":
             before = _read(folder) if state.step else Findings()
@@ -55,8 +60,13 @@ class Bedside:
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
         """Look at the training inside; the hooks are gone afterwards."""
-        with self._watch or contextlib.nullcontext():
-            yield
+        try:
+            with self._watch or contextlib.nullcontext():
+                yield
+        except StoppedError:  # to be continued, to the last step
+            if self._watch is not None:
+                files.write(self._memory, memory.dump(self._watch))
+            raise
 
     def remember(self) -> None:
         """Write what was seen since the last time, so that it outlives this process."""
@@ -65,7 +75,8 @@ class Bedside:
             return
         self._kept = len(watch.moments)
         files.write(self._memory, memory.dump(watch))
-        self._write(self._page(None))
+        later = data_checks.not_asked("trainings", data_checks.LATER, self._data.spec)
+        self._write(data_checks.joined(self._page(None), [self._said, later]))
 
     def tell(self, stream: TextIO, error: YishengError | None = None) -> None:
         """Write the page of a run that is over or broke off, and say its errors and warnings, one line each.
@@ -76,12 +87,32 @@ class Bedside:
         """
         if self._watch is None:
             return
-        found = after(self._page(error), facts.read(self._folder))
+        course = facts.read(self._folder)
+        seen = self._page(error)
+        answers = [self._said, self._trained(course, seen, stream, error)]
+        found = data_checks.folded(after(data_checks.joined(seen, answers), course))
         self._write(found)
         known = {finding.cause for finding in self._data.findings}  # was said before training
         for one in found.findings:
             if one.severity != "note" and one.cause not in known:
                 print(f"{one.severity}: {one.cause}; {one.remedy}", file=stream)
+
+    def _trained(
+        self, course: facts.Facts, seen: Findings, stream: TextIO, error: YishengError | None
+    ) -> data_checks.Answers:
+        """What the checks say that train small models; asked with ``doctor=full``, once for all folds."""
+        fold, why_not = self._recipe.fold, ""
+        if self._recipe.doctor != "full":
+            why_not = data_checks.LATER
+        elif error is not None:
+            why_not = "the run broke off"
+        elif fold is not None and (not fold.startswith("1/") or self._recipe.repeat > 1):
+            why_not = "asked of the first fold"
+        if why_not:
+            return data_checks.not_asked("trainings", why_not, self._data.spec)
+        return data_checks.ask(
+            data_checks.with_course(self._sample, course, seen), "trainings", progress=data_checks.spoken(stream)
+        )
 
     def _page(self, error: YishengError | None) -> Findings:
         assert self._watch is not None  # asked by the callers
@@ -104,6 +135,13 @@ class Bedside:
             memory.load(self._watch, self._memory.read_bytes(), step)
 
 
+def _sample(assembly: Assembly, data: Dataset) -> Sample:
+    """The data in the parts that are trained and scored on."""
+    parts = (assembly.train, assembly.validation, assembly.test)
+    split = Split(*(part.rows.cpu().numpy() for part in parts))
+    return Sample.of(data, split, seed=assembly.recipe.seed, ordered=data_checks.is_ordered(assembly.recipe, data))
+
+
 def _read(folder: Path) -> Findings:
     return facts.read(folder).findings or Findings()
 
@@ -113,7 +151,7 @@ def _asked(case: Case) -> Diagnosis:
     try:
         return diagnose(case)
     except Exception as error:
-        return Diagnosis((), {}, (f"all of them, because of a defect: {type(error).__name__}: {error}",))
+        return Diagnosis((), {}, {"all of them": f"because of a defect: {type(error).__name__}: {error}"})
 
 
 def _named(diagnosis: Diagnosis, error: YishengError) -> Diagnosis:

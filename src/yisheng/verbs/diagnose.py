@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from yisheng.core.errors import DataError, FindingsError, UsageError
 from yisheng.core.recipe import Recipe
+from yisheng.core.types import Dataset, Split
+from yisheng.data.fingerprint import fingerprint
 from yisheng.deploy.members import chosen
+from yisheng.diagnose import data as data_checks
 from yisheng.diagnose.page import after
+from yisheng.diagnose.sample import Sample
 from yisheng.report import facts
 from yisheng.report.findings import FINDINGS, SEVERITIES, Findings
 from yisheng.report.sections.findings import summary, told
-from yisheng.verbs import cross, folders
+from yisheng.verbs import cross, folders, load
 
 WIDTH = 100
 FAIL_ON = ("error", "warning")
 """What ``fail_on`` may be: findings of that severity, or worse, are not allowed."""
 
 
-def diagnose(folder: Path) -> Findings:
+def diagnose(folder: Path, *, data: bool | Dataset = False, stream: TextIO | None = None) -> Findings:
     """What the doctor says of a run, finished or broken off; its course is looked at anew.
 
     Args:
         folder: a run folder.
+        data: look at the data, too, with all checks, those that train small models among them; a data set where the
+            recipe cannot name it.
+        stream: where progress on the data goes.
 
     Raises:
-        DataError: it is no run folder, or its ``findings.json`` is damaged.
+        DataError: it is no run folder, or its ``findings.json`` is damaged; or the data is not what it was in training.
     """
     known = facts.read(folder)
     if FINDINGS in known.problems:
@@ -38,7 +46,32 @@ def diagnose(folder: Path) -> Findings:
         why = f"the doctor was not there: there is no {FINDINGS}"
         why = why if known.folds is None else "each member has a page of its own"
         found = Findings(unchecked={"training": why})
-    return after(found, known)
+        if known.folds is None:
+            left = "the doctor was not there: say data=true"
+            found = data_checks.joined(
+                found, [data_checks.not_asked(cost, left, known.spec) for cost in data_checks.COSTS]
+            )
+    if data is not False:
+        sample = data_checks.with_course(_sample(folder, None if data is True else data), known, found)
+        progress = data_checks.spoken(stream or io.StringIO())
+        told = [finding.check for finding in found.findings]
+        found = data_checks.joined(
+            found, [data_checks.ask(sample, cost, told=told, progress=progress) for cost in data_checks.COSTS]
+        )
+    return data_checks.folded(after(found, known))
+
+
+def _sample(folder: Path, data: Dataset | None) -> Sample:
+    """The data of a run in the parts that it was trained and scored on."""
+    recipe = folders.recipe(folder)
+    data = load.dataset(recipe) if data is None else data
+    if folders.data_hash(folders.environment(folder)) != fingerprint(data):
+        raise DataError(
+            "the data is not what it was in training (SHA-256 differs): other rows would be looked at",
+            "bring it back, or train anew",
+        )
+    split: Split = load.split(recipe, data)
+    return Sample.of(data, split, seed=recipe.seed, ordered=data_checks.is_ordered(recipe, data))
 
 
 def members(folder: Path) -> dict[str, Path]:
@@ -67,9 +100,19 @@ def require_healthy(folder: Path, fail_on: str) -> None:
         FindingsError: something of that severity or worse was found.
         UsageError: ``fail_on`` is neither.
     """
+    require_none({name: diagnose(path) for name, path in members(folder).items()}, fail_on)
+
+
+def require_none(pages: Mapping[str, Findings], fail_on: str) -> None:
+    """The same of pages that are there already, by the names of the runs.
+
+    Raises:
+        FindingsError: something of that severity or worse was found.
+        UsageError: ``fail_on`` is neither.
+    """
     severity = severity_of(fail_on)
-    for name, path in members(folder).items():
-        bad = [one for one in diagnose(path).findings if SEVERITIES.index(one.severity) <= SEVERITIES.index(severity)]
+    for name, page in pages.items():
+        bad = [one for one in page.findings if SEVERITIES.index(one.severity) <= SEVERITIES.index(severity)]
         if bad:
             more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
             where = f"{name}: " if name else ""
