@@ -54,8 +54,20 @@ def test_groups_are_written_with_commas(runs, capsys, tmp_path):
     assert main(["compare", str(odd), runs[3]]) == 0
 
 
+def test_the_curves_are_drawn_where_asked(runs, capsys, tmp_path):
+    page = tmp_path / "page.html"
+    assert main(["compare", runs[0], runs[1], f"out={page}"]) == 0
+    assert capsys.readouterr().out.endswith(f"\n\ncurves: {page}\n")
+    assert page.read_text().startswith("<!DOCTYPE html>")
+    assert main(["compare", runs[0], runs[1], f"out={tmp_path / 'curves.png'}", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["comparisons"]
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_mistakes_are_told(refused, runs):
     refused(["compare", runs[0]], 2, "wants two run folders")
     refused(["compare", runs[0], runs[1], "score=accurate"], 2, "did you mean accuracy")
     refused(["compare", runs[0], "nowhere"], 3, "nowhere")
+    refused(["compare", runs[0], runs[1], "out=curves.pdf"], 2, "must end in .html")
+    refused(["compare", runs[0], runs[1], "out=nowhere/curves.png"], 1, "cannot be written")
     refused(["compare", runs[0], runs[1], "metric=f1"], 2, "unknown key 'metric'")

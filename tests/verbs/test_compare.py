@@ -1,18 +1,24 @@
 """Comparing runs: the differences and their intervals by hand, and when nothing can be said."""
 
 import json
+import re
 import shutil
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 from scipy import stats
 
 import yisheng
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.types import Dataset, Spec
+from yisheng.report.compare_plots import Curves, paint
+from yisheng.report.history import history
 from yisheng.verbs import cross
 from yisheng.verbs import evaluate as verb_evaluate
-from yisheng.verbs.compare import compare
+from yisheng.verbs.compare import compare, draw
 
 FAST = {"epochs": 2, "lr": 0.01, "quiet": True}
 
@@ -196,3 +202,59 @@ def test_bad_questions_are_refused(trained, tmp_path):
     (broken / "folds.json").write_text('{"each": [{"folder": "../.."}]}')
     with pytest.raises(DataError, match="folds.json is damaged"):
         compare([[broken], [trained["b study"]]])
+
+
+def drawn(trained, names, out):
+    found = compare([[trained[one] for one in name.split(",")] for name in names], score="log_loss")
+    draw(found, out)
+    return found
+
+
+def test_the_page_holds_the_curves_the_scores_and_the_verdict(trained, tmp_path):
+    page = tmp_path / "page.html"
+    found = drawn(trained, ["a study", "b study"], page)
+    text = page.read_text()
+    assert text.count("<svg") == 2  # training loss, and log-loss, which is what the validation loss is
+    for word in ("model=linear", "model=mlp", "Training loss by epoch", "default-src 'none'", found.verdicts[0].said):
+        assert word in text
+    assert not re.search(r"<script|src=\"http|href=\"http|@import|url\(http", text)
+    ElementTree.fromstring(re.search(r"<svg.*?</svg>", text, re.DOTALL)[0])
+
+
+def test_the_curves_are_those_of_the_logs(trained):
+    sides = [Curves(name, (history(trained[f"{name}0"]), history(trained[f"{name}1"]))) for name in "ab"]
+    axes = Figure().subplots()
+    paint(axes, sides, "accuracy")
+    logs = [trained[f"{name}{seed}"] / "events.jsonl" for name in "ab" for seed in (0, 1)]
+    for line, log in zip(axes.get_lines(), logs, strict=True):
+        events = [json.loads(one) for one in log.read_text().splitlines()]
+        epochs = [(e["epoch"], e["scores"]["accuracy"]) for e in events if e["event"] == "epoch"]
+        assert line.get_xydata().tolist() == [list(one) for one in epochs]
+    colours = [line.get_color() for line in axes.get_lines()]
+    assert colours[0] == colours[1] != colours[2] == colours[3]
+    markers = {line.get_marker() for line in axes.get_lines()}
+    assert len(markers) == 2  # colour is not all that tells them apart
+
+
+def test_pictures_of_the_curves(trained, tmp_path):
+    drawn(trained, ["a0,a1", "b0", "b1"], tmp_path / "curves.svg")
+    assert "model=linear, seed=0, 1" in (tmp_path / "curves.svg").read_text()
+    ElementTree.parse(tmp_path / "curves.svg")
+    drawn(trained, ["a0", "a1"], tmp_path / "curves.PNG")
+    with Image.open(tmp_path / "curves.PNG") as picture:
+        assert picture.format == "PNG"
+        assert picture.width > 2 * picture.height
+
+
+def test_a_page_of_odd_names_and_logs_without_an_epoch(trained, tmp_path):
+    odd = shutil.copytree(trained["a0"], tmp_path / "<script>alert(1)</script>")
+    twin = shutil.copytree(trained["a0"], tmp_path / "twin")
+    for run in (odd, twin):
+        (run / "events.jsonl").write_text("")
+    for name in ("page.html", "curves.png"):
+        draw(compare([[odd], [twin]]), tmp_path / name)
+    text = (tmp_path / "page.html").read_text()
+    assert "<script" not in text
+    assert "None of the logs holds an epoch" in text
+    with pytest.raises(UsageError, match=r"end in .html, .svg or .png, got 'page.pdf'"):
+        draw(compare([[odd], [twin]]), tmp_path / "page.pdf")

@@ -1,10 +1,11 @@
 """Compare runs: their scores, what differs in their recipes, and whether the difference is real.
 
-usage: yisheng compare RUN RUN [RUN ...] [score=NAME] [--json]
+usage: yisheng compare RUN RUN [RUN ...] [score=NAME] [out=FILE.html|.svg|.png] [--json]
        yisheng compare A1,A2,A3 B1,B2,B3 [score=NAME]          (runs that differ in their seed only)
 
 Each is compared with the first. Studies of k folds (`yisheng train ... folds=5`) with the same seed have the same
 folds, whatever the model, and are compared fold by fold. Two single runs do not tell whether one is really better.
+With out= the curves over the epochs are drawn, too: a page with all that is said here, or a picture.
 """
 
 from __future__ import annotations
@@ -25,13 +26,18 @@ if TYPE_CHECKING:
 def run(arguments: Arguments) -> int:
     """Do it."""
     arguments.inputs_only(2, 10**9, "two run folders or more")
-    as_json, score = arguments.flag("json"), arguments.take("score")
-    arguments.end({"json", "score"})
+    as_json, score, out = arguments.flag("json"), arguments.take("score"), arguments.take("out")
+    arguments.end({"json", "score", "out"})
 
-    from yisheng.verbs.compare import compare
+    from yisheng.verbs.compare import compare, draw, require_kind
 
+    if out is not None:
+        require_kind(Path(out))
     found = compare([_paths(word) for word in arguments.inputs], score=score)
-    print(json.dumps(_plain(found), ensure_ascii=False) if as_json else _text(found))
+    if out is not None:
+        draw(found, Path(out))
+    drawn = "" if out is None else f"\n\ncurves: {out}"
+    print(json.dumps(_plain(found), ensure_ascii=False) if as_json else _text(found) + drawn)
     return 0
 
 
@@ -72,24 +78,10 @@ def _text(found: Comparison) -> str:
 def _said(verdict: Verdict, name: str) -> list[str]:
     """What can be said of a side against the first, and what to do to know more."""
     from yisheng.cli._text import number
+    from yisheng.verbs.compare import told
 
-    lines = [f"{_short(verdict.second)} against {_short(verdict.first)}:"]
-    difference = verdict.difference
-    if difference is None or difference.low is None or difference.high is None:
-        lines.append(f"  it cannot be said whether they differ: {verdict.said}")
-    else:
-        signed = ["+" * (value > 0) + number(value) for value in (difference.value, difference.low, difference.high)]
-        lines.append(f"  {verdict.part} {name} {signed[0]} (95% interval {signed[1]} to {signed[2]}), {verdict.said}")
-        side = "above" if difference.low > 0 else "below"
-        none = "no difference is shown: the interval includes zero"
-        lines.append(
-            {
-                "better": f"  it is better: the whole interval lies {side} zero",
-                "worse": f"  it is worse: the whole interval lies {side} zero",
-                "unclear": f"  {none if difference.low < difference.high else 'there is no difference'}",
-            }[verdict.outcome]
-        )
-    return lines + [f"  {command}" for command in verdict.remedy]
+    heading = f"{_short(verdict.second)} against {_short(verdict.first)}:"
+    return [heading, *(f"  {line}" for line in told(verdict, name, number))]
 
 
 def _spread(score: Score, deviation: float | None) -> str:

@@ -76,12 +76,12 @@ def history(folder: Path) -> History:
     Raises:
         DataError: the file is there but cannot be opened.
     """
-    steps = _Bounded[Step](STEPS, _mean)
-    epochs = _Bounded[Epoch](EPOCHS, lambda group: group[-1])
+    steps = Bounded[Step](STEPS, mean_of)
+    epochs = Bounded[Epoch](EPOCHS, lambda group: group[-1])
     damaged, cut = 0, False
     for line, whole in _lines(folder / EVENTS):
         try:
-            event = _event(json.loads(line)) if line is not None else None
+            event = event_of(json.loads(line)) if line is not None else None
         except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
             event = None
         if isinstance(event, Step):
@@ -114,7 +114,7 @@ def _lines(path: Path) -> Iterator[tuple[bytes | None, bool]]:
         raise DataError(f"{path} cannot be read: {error.strerror}", "check the path and its permissions") from None
 
 
-def _event(record: Any) -> Step | Epoch | str:
+def event_of(record: Any) -> Step | Epoch | str:
     """The event of a record; the name of a kind that later versions may write."""
     kind = record["event"]
     if kind == "step":
@@ -150,7 +150,7 @@ T = TypeVar("T", Step, Epoch)
 
 
 @dataclass
-class _Bounded(Generic[T]):
+class Bounded(Generic[T]):
     """A growing list that halves itself when it is full; then every entry stands for twice as many."""
 
     limit: int
@@ -179,6 +179,6 @@ class _Bounded(Generic[T]):
             yield self.merge(self.waiting)
 
 
-def _mean(group: list[Step]) -> Step:
+def mean_of(group: list[Step]) -> Step:
     last = group[-1]
     return Step(last.step, math.fsum(s.loss for s in group) / len(group), last.lr)

@@ -42,7 +42,7 @@ def draw(name: str, paint: Callable[[Axes], None]) -> str:
     from matplotlib.figure import Figure
 
     content = io.StringIO()
-    with matplotlib.rc_context(_style(name)), warnings.catch_warnings():
+    with matplotlib.rc_context(style(name)), warnings.catch_warnings():
         # The font that measures the text need not have every sign; the browser's fonts have.
         warnings.filterwarnings("ignore", "Glyph|Matplotlib currently does not support", UserWarning)
         figure = Figure(figsize=(WIDTH, HEIGHT), facecolor="none")
@@ -65,7 +65,7 @@ def label(text: str, longest: int = 40) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def _style(name: str) -> dict[str, Any]:
+def style(name: str) -> dict[str, Any]:
     """Matplotlib's own defaults, whatever the user's style is, and ours over them."""
     from matplotlib import rcParamsDefault
 

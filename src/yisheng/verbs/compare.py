@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -14,13 +13,14 @@ from yisheng.core.errors import DataError, UsageError, closest
 from yisheng.core.types import Dataset
 from yisheng.deploy.members import STUDY, is_study
 from yisheng.evaluate.resampled import LEVEL
+from yisheng.report import compare as page
+from yisheng.report.compare_plots import Curves
+from yisheng.report.differing import PASSING, flat
 from yisheng.report.folds import Folds
-from yisheng.report.words import higher
+from yisheng.report.history import History, history
+from yisheng.report.words import higher, number, score_name
 from yisheng.verbs import cross, folders
 from yisheng.verbs.verdict import Member, Side, Verdict, verdict
-
-PASSING = ("device", "doctor", "log_every", "checkpoint_every")
-"""Keys of a recipe in which the runs of a group may differ, besides the seed: they do not change what is trained."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,87 @@ def compare(groups: Sequence[Sequence[Path]], *, score: str | None = None, data:
     return Comparison(chosen, upward, sides, _differing(sides), tuple(verdicts))
 
 
+def told(verdict: Verdict, score: str, number: Callable[[float], str]) -> list[str]:
+    """What can be said of a side against the first, and what to do to know more, a line each.
+
+    Args:
+        verdict: of the two.
+        score: the score's name for people.
+        number: how a number is written.
+    """
+    difference = verdict.difference
+    if difference is None or difference.low is None or difference.high is None:
+        return [f"it cannot be said whether they differ: {verdict.said}", *verdict.remedy]
+    signed = ["+" * (value > 0) + number(value) for value in (difference.value, difference.low, difference.high)]
+    side = "above" if difference.low > 0 else "below"
+    none = "no difference is shown: the interval includes zero"
+    outcome = {
+        "better": f"it is better: the whole interval lies {side} zero",
+        "worse": f"it is worse: the whole interval lies {side} zero",
+        "unclear": none if difference.low < difference.high else "there is no difference",
+    }[verdict.outcome]
+    measured = f"{verdict.part} {score} {signed[0]} (95% interval {signed[1]} to {signed[2]}), {verdict.said}"
+    return [measured, outcome, *verdict.remedy]
+
+
+def draw(found: Comparison, out: Path) -> None:
+    """Write the curves of what was compared over the epochs; into a page also the scores and verdicts.
+
+    Args:
+        found: the comparison.
+        out: a file that ends in ``.html``, ``.svg`` or ``.png``.
+
+    Raises:
+        UsageError: it has another ending.
+        DataError: a log cannot be opened.
+        StorageError: the file cannot be written.
+    """
+    require_kind(out)
+    labels = _labels(found)
+    compared = [
+        page.Compared(
+            side.name,
+            Curves(label, tuple(log for member in side.members for log in _logs(member))),
+            {part: side.value(part, found.score) for part in page.PARTS},
+        )
+        for side, label in zip(found.sides, labels, strict=True)
+    ]
+    said = []
+    for at, (label, one) in enumerate(zip(labels[1:], found.verdicts, strict=True), 2):
+        first = f"{at} ({label}) against 1 ({labels[0]})"
+        said.append(page.Said(one.outcome, [first, *told(one, score_name(found.score), number)]))
+    page.write(out, compared, found.score, found.differing, said)
+
+
+def require_kind(out: Path) -> None:
+    """The ending must be one that can be written.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if out.suffix.lower() not in (".html", ".svg", ".png"):
+        raise UsageError(f"out= must end in .html, .svg or .png, got {out.name!r}", "name such a file")
+
+
+def _labels(found: Comparison) -> list[str]:
+    """Each side by what it differs in; by its name where that says nothing."""
+    shown = [key for key in found.differing if not key.startswith("data (")][:3]
+    labels = [
+        ", ".join(f"{key}={found.differing[key][at]}" for key in shown if found.differing[key][at] != "none")
+        for at in range(len(found.sides))
+    ]
+    if all(labels) and len(set(labels)) == len(labels):
+        return labels
+    return [f"{Path(side.name).name} {label}".strip() for side, label in zip(found.sides, labels, strict=True)]
+
+
+def _logs(member: Member) -> list[History]:
+    """The logs of a run, or of all models of a study."""
+    if member.folds is None:
+        return [history(member.path)]
+    return [history(member.path / one.folder) for one in member.folds.each]
+
+
 def _side(paths: Sequence[Path]) -> Side:
     name = ",".join(map(str, paths))
     if len({path.resolve() for path in paths}) < len(paths):
@@ -76,7 +157,7 @@ def _side(paths: Sequence[Path]) -> Side:
     members = tuple(map(_member, paths))
     if len({member.folds is None for member in members}) > 1:
         raise UsageError(f"{name} mixes runs with studies of k folds", "put only the one or the other into a group")
-    values = [_flat(member.recipe.to_dict()) for member in members]
+    values = [flat(member.recipe.to_dict()) for member in members]
     keys = dict.fromkeys(key for one in values for key in one if key not in ("seed", *PASSING))
     differ = [key for key in keys if len({str(one.get(key)) for one in values}) > 1]
     if differ or len({member.data for member in members}) > 1:
@@ -119,7 +200,7 @@ def _score(members: Sequence[Member], wanted: str | None) -> str:
 
 def _differing(sides: Sequence[Side]) -> dict[str, tuple[str, ...]]:
     """Keys of the recipes, and the data, that are not the same for all sides."""
-    recipes = [[_flat(member.recipe.to_dict()) for member in side.members] for side in sides]
+    recipes = [[flat(member.recipe.to_dict()) for member in side.members] for side in sides]
     found = {}
     for key in dict.fromkeys(key for side in recipes for one in side for key in one):
         values = tuple(", ".join(dict.fromkeys(str(one.get(key, "none")) for one in side)) for side in recipes)
@@ -127,11 +208,3 @@ def _differing(sides: Sequence[Side]) -> dict[str, tuple[str, ...]]:
             found[key] = values
     data = tuple((side.members[0].data or "unknown")[:12] for side in sides)
     return {**found, **({"data (SHA-256)": data} if len(set(data)) > 1 else {})}
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted keys; a choice's name stands under the choice's own key."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return {key.removesuffix(".name"): value for key, value in found.items()}

@@ -1,0 +1,21 @@
+"""What recipes differ in: their values under dotted keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+PASSING = ("device", "doctor", "tensorboard", "visdom", "watch", "log_every", "checkpoint_every")
+"""Keys of a recipe in which the runs of a group may differ, besides the seed: they do not change what is trained."""
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Dotted keys; a choice's name stands under the choice's own key.
+
+    >>> flat({"epochs": 2, "model": {"name": "mlp", "hidden": [64]}})
+    {'epochs': 2, 'model': 'mlp', 'model.hidden': [64]}
+    """
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return {key.removesuffix(".name"): value for key, value in found.items()}

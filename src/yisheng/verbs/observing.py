@@ -1,0 +1,22 @@
+"""What else follows a training while it runs: TensorBoard's files, Visdom's curves, the live page's mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from yisheng.core.types import Event
+from yisheng.train.assemble import Assembly
+from yisheng.verbs import boards, mistakes, visdom
+
+
+def observed(events: Iterator[Event], folder: Path, assembly: Assembly, stream: TextIO) -> Iterator[Event]:
+    """The same events; on the way is written what the recipe asks for. Remarks go to the stream."""
+    if assembly.recipe.tensorboard:
+        events = boards.written(events, folder, assembly, stream)
+    if assembly.recipe.visdom:
+        events = visdom.plotted(events, folder, assembly, stream)
+    if assembly.recipe.watch:
+        events = mistakes.noted(events, folder, assembly)
+    return events
