@@ -1,7 +1,9 @@
 """Files made to do harm: refused wherever a file is taken, and nothing in them is ever run."""
 
 import ast
+import hashlib
 import io
+import json
 import os
 import pickle
 import shutil
@@ -16,6 +18,7 @@ import yisheng
 from yisheng.cli import main
 from yisheng.core.errors import YishengError
 from yisheng.data import archives
+from yisheng.deploy import saved
 
 
 class Bomb:
@@ -101,14 +104,15 @@ def test_pickles_are_never_loaded(name, canary, tmp_path, runs, capsys):
 
 
 def test_pickles_in_the_files_of_a_run_are_never_loaded(canary, tmp_path, runs, capsys):
-    for name in ("recipe.toml", "model.json", "model.safetensors", "environment.json", "scores.json", "events.jsonl"):
+    rest = ("recipe.toml", "environment.json", "scores.json", "events.jsonl")
+    for name in (*saved.NEEDED, *rest):
         run = tmp_path / f"run-{name}"
         shutil.copytree(runs[0], run)
         (run / name).write_bytes(bombs(canary)["a.pkl"])
         for verb in ("evaluate", "report", "resume", "reproduce"):
             assert main([verb, str(run), "--json"]) in (0, 1, 3)
             assert "should not happen" not in capsys.readouterr().err
-        assert main(["predict", str(run), "rows=1,2,3,4"]) == (3 if name.startswith("model") else 0)
+        assert main(["predict", str(run), "rows=1,2,3,4"]) == (3 if name in saved.NEEDED else 0)
     checkpoints = list((runs[0] / "checkpoint").glob("*.safetensors"))
     run = tmp_path / "stopped"
     shutil.copytree(runs[0], run)
@@ -117,6 +121,20 @@ def test_pickles_in_the_files_of_a_run_are_never_loaded(canary, tmp_path, runs, 
         (run / "checkpoint" / path.name).write_bytes(bombs(canary)["a.pth"])
     assert main(["resume", str(run), "--quiet"]) == 0  # from the beginning: no checkpoint is whole
     capsys.readouterr()
+
+
+@pytest.mark.parametrize("name", ["a.pkl", "a.pth", "a.npz", "a.zip"])
+@pytest.mark.parametrize("file", [name for name in saved.NEEDED if name != saved.SUMS])
+def test_pickles_whose_hash_is_listed_are_not_loaded_either(name, file, canary, tmp_path, runs):
+    run = Path(shutil.copytree(runs[0], tmp_path / "run"))
+    (run / file).write_bytes(bombs(canary)[name])
+    if file == saved.WEIGHTS:
+        about = json.loads((run / saved.DESCRIPTION).read_text())
+        about["sha256"] = hashlib.sha256((run / file).read_bytes()).hexdigest()
+        (run / saved.DESCRIPTION).write_text(json.dumps(about))
+    saved.seal(run)
+    with pytest.raises(YishengError, match=r"cannot be rebuilt|not JSON"):
+        yisheng.load(run)
 
 
 def test_the_package_never_unpickles():

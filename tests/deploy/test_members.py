@@ -29,6 +29,7 @@ def study(done, tmp_path):
 def change(study, **values):
     path = study / "model.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+    saved.seal(study)
 
 
 def test_members_are_whole_models_with_their_own_scaling(study):
@@ -43,7 +44,7 @@ def test_members_are_whole_models_with_their_own_scaling(study):
     np.testing.assert_allclose(outputs.sum(axis=1), 1, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "model.json"])
+@pytest.mark.parametrize("name", saved.NEEDED)
 @pytest.mark.parametrize("damage", ["gone", "cut", "another member's"])
 def test_a_damaged_member_is_refused(study, name, damage):
     path = study / "fold-02" / name
@@ -58,7 +59,7 @@ def test_a_damaged_member_is_refused(study, name, damage):
 
 
 def test_a_member_that_was_changed_is_told_from_the_one_that_the_study_ended_with(study):
-    for name in ("model.safetensors", "model.json"):
+    for name in saved.NEEDED:
         shutil.copy(study / "fold-03" / name, study / "fold-02" / name)
     with pytest.raises(DataError, match="fold-02 is not the member that the study ended with"):
         Predictor(study)
@@ -68,7 +69,7 @@ def test_a_member_that_was_changed_is_told_from_the_one_that_the_study_ended_wit
 
 def test_a_member_of_another_contract_is_refused(study, tmp_path):
     other = yisheng.train(data="wine", model="linear", epochs=1, out=tmp_path, quiet=True).path
-    for name in ("model.safetensors", "model.json"):
+    for name in saved.NEEDED:
         shutil.copy(other / name, study / "fold-01" / name)
     listed = json.loads((study / "model.json").read_text())["members"]
     listed[0]["sha256"] = hashlib.sha256((study / "fold-01" / "model.safetensors").read_bytes()).hexdigest()

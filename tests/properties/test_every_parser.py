@@ -340,6 +340,8 @@ def test_descriptions_of_models_are_read_or_refused(folder, run, data):
     changed = data.draw(mutated([description]))
     (folder / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes())
     (folder / "model.json").write_text(json.dumps(changed))
+    (folder / "familiar.safetensors").write_bytes((run / "familiar.safetensors").read_bytes())
+    saved.seal(folder)
     try:
         found = saved.load(folder)
     except DataError as error:
@@ -368,6 +370,7 @@ def test_weights_files_are_read_or_refused(folder, run, content):
     description["sha256"] = hashlib.sha256(content).hexdigest()
     (folder / "model.json").write_text(json.dumps(description))
     (folder / "model.safetensors").write_bytes(content)
+    saved.seal(folder)
     with bounded(8), pytest.raises(DataError):
         saved.load(folder)
 

@@ -1,12 +1,14 @@
-"""Look inside: the first filters, the feature maps of a layer, the classic edge filters, as a PNG.
+"""Look inside: the first filters, the feature maps of a layer, what an answer depends on, edge filters, as a PNG.
 
 usage: yisheng look RUN [out=filters.png] [--json]                          filters of the first convolution
        yisheng look RUN photo.png [layer=NAME] [out=photo-NAME.png] [--json]   what a layer makes of a picture
+       yisheng look RUN photo.png explain=true [out=photo-explained.png] [--json]   what counted for its answer
        yisheng look photo.png kernel=vertical|sobel|scharr [out=photo-KERNEL.png] [--json]
 
-A layer that does not exist (layer=?) lists those that do, with their shapes. The edge filters are what the first
-convolution of a trained network finds by itself, written by hand: each is laid over every place of the picture, and the
-sum of its products with the pixels is the brightness of the result.
+A layer that does not exist (layer=?) lists those that do, with their shapes. explain=true covers one part of the
+picture after the other, and marks in orange those without which the network would give its answer up. The edge filters
+are what the first convolution of a trained network finds by itself, written by hand: each is laid over every place of
+the picture, and the sum of its products with the pixels is the brightness of the result.
 """
 
 from __future__ import annotations
@@ -20,9 +22,9 @@ from yisheng.cli._arguments import Arguments
 def run(arguments: Arguments) -> int:
     """Do it."""
     arguments.inputs_only(1, 2, "a run folder and perhaps a picture, or a picture and kernel=")
-    as_json = arguments.flag("json")
+    as_json, explain = arguments.flag("json"), arguments.flag("explain")
     kernel, layer, out = (arguments.take(key) for key in ("kernel", "layer", "out"))
-    arguments.end({"json", "kernel", "layer", "out"})
+    arguments.end({"json", "kernel", "layer", "explain", "out"})
 
     from yisheng.core import files
     from yisheng.core.errors import UsageError
@@ -30,7 +32,7 @@ def run(arguments: Arguments) -> int:
     from yisheng.deploy.members import is_study
 
     first, *photos = map(Path, arguments.inputs)
-    if kernel is not None and (photos or layer is not None):
+    if kernel is not None and (photos or layer is not None or explain):
         raise UsageError("kernel= takes one picture, no run and no layer=", "yisheng look photo.png kernel=sobel")
     if kernel is not None:
         picture = look.draw_edges(first, kernel)  # type: ignore[arg-type]  # checked there
@@ -39,6 +41,13 @@ def run(arguments: Arguments) -> int:
         raise UsageError(f"{first} is a file, not a run folder", f"say yisheng look {first} kernel=sobel, or a run")
     elif is_study(first):
         raise UsageError(f"{first} is a study of several runs", f"look into one of them: {first / 'fold-01'}")
+    elif explain and (layer is not None or not photos):
+        raise UsageError(
+            "explain=true takes a picture and no layer=", f"say yisheng look {first} photo.png explain=true"
+        )
+    elif explain:
+        picture = look.draw_looked_at(saved.load(first), photos[0])
+        path = Path(out or f"{photos[0].stem}-explained.png")
     elif photos:
         picture = look.draw_maps(saved.load(first), photos[0], layer)
         path = Path(out or f"{photos[0].stem}-{layer or 'maps'}.png")

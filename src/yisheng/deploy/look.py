@@ -16,7 +16,9 @@ from yisheng.core.errors import UsageError, closest
 from yisheng.data.pictures import decode
 from yisheng.deploy import pictures
 from yisheng.deploy._sheet import Tile, sheet, signed, stretched
+from yisheng.deploy.saliency import looked_at
 from yisheng.deploy.saved import Saved
+from yisheng.evaluate.predictions import link
 
 Kernel = Literal["vertical", "sobel", "scharr"]
 MIDDLE: Mapping[Kernel, tuple[float, float, float]] = {
@@ -163,6 +165,25 @@ def draw_maps(saved: Saved, path: Path, layer: str | None = None) -> Image.Image
     tiles: list[Tile] = [(str(number), stretched(values)) for number, values in enumerate(found[:MOST].numpy())]
     facts = f"of {path.name}: {_count(len(found), 'maps')} of {tall} x {wide}"
     return sheet(name, facts, [("input", seen), *tiles], side=96, columns=12)
+
+
+def draw_looked_at(saved: Saved, path: Path) -> Image.Image:
+    """A sheet of a picture file, and of what the network's answer to it depends on, in orange.
+
+    Raises:
+        DataError: the file cannot be read.
+        UsageError: the network is not for pictures.
+    """
+    if not saved.spec.is_picture:
+        raise UsageError("the network reads rows of numbers, not pictures", "look into a run that learned pictures")
+    x, _ = pictures.read(path, saved.spec)
+    seen = x.transpose(1, 2, 0) if len(x) == 3 else x.mean(axis=0).astype(np.uint8)
+    with torch.inference_mode():
+        output = saved.model(saved.scale.apply(torch.from_numpy(x[None])))
+    likely = link(output, saved.spec)[0]
+    said = "the predicted number" if saved.spec.task == "regression" else saved.spec.classes[int(likely.argmax())]
+    tiles: list[Tile] = [("input", seen), ("what counted", looked_at(saved, x))]
+    return sheet(said, f"{path.name}: covering the orange parts changes the answer most", tiles, side=360, columns=2)
 
 
 def draw_edges(path: Path, kernel: Kernel) -> Image.Image:

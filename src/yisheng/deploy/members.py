@@ -58,6 +58,7 @@ def describe(folder: Path, spec: Spec, members: Mapping[str, Mapping[str, Any]])
     parameters = next(iter(members.values()))["parameters"]
     about = {"format": saved.FORMAT, "spec": spec.to_json(), "parameters": parameters, "members": listed}
     files.write_json(folder / saved.DESCRIPTION, about)
+    saved.seal(folder)
 
 
 def description(folder: Path) -> Mapping[str, Any]:
@@ -70,6 +71,7 @@ def description(folder: Path) -> Mapping[str, Any]:
     if not os.path.lexists(path):
         raise DataError(f"the study in {folder} is not finished: it has no model yet", f"say yisheng resume {folder}")
     found = files.read_json(path)
+    saved.require_listed(folder, saved.DESCRIPTION)
     listed = found.get("members") if isinstance(found, dict) else None
     whole = "take the folder from where it was whole"
     if not isinstance(listed, list) or not 0 < len(listed) <= MOST or found.get("format") != saved.FORMAT:

@@ -27,14 +27,27 @@ def read(path: Path, spec: Spec) -> tuple[np.ndarray, list[str]]:
     Raises:
         DataError: the file is missing, no picture, damaged, or too large.
     """
-    content = _content(path)
-    channels, height, width = spec.shape
     with decode.quiet():
-        if spec.ink is not None:
-            return _drawing(decode.decode(content, str(path), colour="grey"), path, spec)
-        pixels, whole = decode.decode_from(
-            content, str(path), colour="grey" if channels == 1 else "rgb", size=(height, width), fit=spec.fit
-        )
+        return unpack(_content(path), str(path), spec)
+
+
+def unpack(content: bytes, name: str, spec: Spec) -> tuple[np.ndarray, list[str]]:
+    """What `read` gives, from a file's bytes; whoever calls it takes `decode.quiet` around it.
+
+    Args:
+        content: the bytes.
+        name: what an error calls it.
+        spec: a contract for pictures.
+
+    Raises:
+        DataError: it is no picture, damaged, or too large.
+    """
+    channels, height, width = spec.shape
+    if spec.ink is not None:
+        return _drawing(decode.decode(content, name, colour="grey"), name, spec)
+    pixels, whole = decode.decode_from(
+        content, name, colour="grey" if channels == 1 else "rgb", size=(height, width), fit=spec.fit
+    )
     notes = []
     if whole != (height, width):
         notes.append(f"resized from {whole[1]}x{whole[0]} to {width}x{height}")
@@ -86,21 +99,20 @@ def _content(path: Path) -> bytes:
     return content
 
 
-def _drawing(grey: np.ndarray, path: Path, spec: Spec) -> tuple[np.ndarray, list[str]]:
+def _drawing(grey: np.ndarray, name: str, spec: Spec) -> tuple[np.ndarray, list[str]]:
     channels, height, width = spec.shape
     assert spec.ink is not None
     notes = []
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    dark_on_light = np.median(border) > 127
+    floor = float(np.median(border))  # paper is never quite even: what is well below the darkest stroke is background
+    dark_on_light = floor > 127
     if dark_on_light:
-        grey = 255 - grey
+        grey, floor = 255 - grey, 255 - floor
         notes.append("inverted: dark on light, where the training pictures are light on black")
-    # paper is never quite even: what is well below the darkest stroke is background
-    floor = float(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
     top = float(grey.max())
     if top - floor < 16:
         raise DataError(
-            f"{path} is blank: no strokes stand out from the background", "give a picture with more contrast"
+            f"{name} is blank: no strokes stand out from the background", "give a picture with more contrast"
         )
     if grey.shape == (height, width) and not dark_on_light:
         return _block(grey, channels), notes

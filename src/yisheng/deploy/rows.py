@@ -70,7 +70,7 @@ def read_named(path: Path, spec: Spec, id: str = "") -> Rows:
     ids, id_name = _ids(table, spec, id, path)
     x, odd = encode(table.columns, spec.columns, str(path))
     notes = [finding.cause for finding in table.findings if finding.severity != "note"]
-    return Rows(x, ids, id_name, (*notes, *_said(odd)))
+    return Rows(x, ids, id_name, (*notes, *said(odd)))
 
 
 def parse(rows: list[list[str]], spec: Spec, where: str) -> np.ndarray:
@@ -150,7 +150,8 @@ def _texts(raw: Raw) -> tuple[str, ...]:
     return tuple(raw.levels[code] if code >= 0 else "" for code in raw.codes)
 
 
-def _said(odd: list[Odd]) -> list[str]:
+def said(odd: list[Odd]) -> list[str]:
+    """What was noticed of values that could not be taken as they are, a sentence for each column."""
     return [
         f"{one.column}: {one.what} (row {one.first + 1}" + f" and {one.rows - 1} more such rows" * (one.rows > 1) + ")"
         for one in odd
@@ -176,7 +177,7 @@ def _read_plain(path: Path, spec: Spec) -> np.ndarray:
     except (OSError, ValueError) as error:  # pandas' parser errors and bad encodings are ValueErrors
         raise DataError(f"{path} cannot be read as CSV: {error}", "give a comma-separated text file in UTF-8") from None
     header = [str(value).strip() for value in table.iloc[0]]
-    if set(header) & set(names) or not any(map(_is_number, header)):
+    if set(header) & set(names) or not any(map(is_number, header)):
         missing = [name for name in names if name not in header]
         if missing:
             raise DataError(
@@ -191,7 +192,7 @@ def _parse_plain(rows: list[list[str]], spec: Spec, where: str) -> np.ndarray:
     block = np.empty((len(rows), spec.shape[0]), np.float32)
     for number, row in enumerate(rows):
         for column, text in enumerate(row):
-            if not _is_number(text):
+            if not is_number(text):
                 name = spec.columns[column].name if spec.columns else f"column {column + 1}"
                 raise DataError(f"{where}: row {number + 1}, {name}: {text!r} is not a number", "give a finite number")
             block[number, column] = float(text)
@@ -212,7 +213,8 @@ def _content(path: Path) -> io.BytesIO:
     return content
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a text is a finite number that single precision can hold."""
     try:
         return "_" not in text and abs(float(text)) <= LARGEST  # NaN is not; Python alone reads 5_1 as 51
     except ValueError:

@@ -1,7 +1,8 @@
-"""The saved model: ``model.safetensors`` and ``model.json``, checked when read, no pickle."""
+"""The saved model: ``model.safetensors``, ``model.json`` and ``familiar.safetensors``, checked when read, no pickle."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -22,9 +23,14 @@ from yisheng import transforms
 from yisheng.core import files, registry
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.types import Spec
+from yisheng.deploy import familiar as knowing
+from yisheng.deploy.familiar import Familiar
 
 FORMAT = 1
-WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+WEIGHTS, DESCRIPTION, FAMILIAR, SUMS = "model.safetensors", "model.json", "familiar.safetensors", "SHA256SUMS"
+NEEDED = (DESCRIPTION, WEIGHTS, FAMILIAR, SUMS)
+"""All that prediction reads: a folder with these files is whole."""
+WHOLE = "train again, or take the folder from where it was whole"
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,7 @@ class Saved:
         scale: the fitted input transform.
         target_scale: the fitted target transform, or None.
         description: contents of ``model.json``.
+        familiar: what inputs like the training data look like to it, or None.
     """
 
     model: nn.Module
@@ -44,6 +51,7 @@ class Saved:
     scale: Any
     target_scale: Any
     description: Mapping[str, Any]
+    familiar: Familiar | None = None
 
 
 def save(
@@ -55,10 +63,11 @@ def save(
     spec: Spec,
     fitted: Mapping[str, Any],
     best: Mapping[str, Any],
+    familiar: Familiar | None = None,
 ) -> None:
-    """Write both files; the description holds the hash of the weights.
+    """Write the files, and their SHA-256 in the form of ``sha256sum``.
 
-    Neither gets its name before both are on the disk, so that a full one leaves the old pair together.
+    None gets its name before all are on the disk, so that a full one leaves the old ones together.
 
     Args:
         folder: the run folder.
@@ -68,6 +77,7 @@ def save(
         spec: the contract.
         fitted: fitted transforms by role (``input``, ``target``), None where there is none.
         best: epoch, name and value of the validation score that chose these weights.
+        familiar: what inputs like the training data look like to it.
     """
     content = serialise({key: value.detach().cpu().contiguous() for key, value in weights.items()})
     description = {
@@ -78,31 +88,66 @@ def save(
         "best": dict(best),
         "parameters": sum(value.numel() for key, value in weights.items() if not _is_buffer(key)),
         "sha256": hashlib.sha256(content).hexdigest(),
+        "familiar": None if familiar is None else familiar.to_json(),
     }
     text = json.dumps(description, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    with files.replacing(folder / WEIGHTS) as new_weights, files.replacing(folder / DESCRIPTION) as new_description:
-        new_weights.write_bytes(content)
-        new_description.write_text(text, encoding="utf-8")
+    new = {WEIGHTS: content, DESCRIPTION: text.encode()}
+    if familiar is not None:
+        new[FAMILIAR] = familiar.to_bytes()
+    new[SUMS] = _listed({name: hashlib.sha256(value).hexdigest() for name, value in new.items()})
+    with contextlib.ExitStack() as stack:
+        for name, value in new.items():
+            stack.enter_context(files.replacing(folder / name)).write_bytes(value)
+    if familiar is None:
+        (folder / FAMILIAR).unlink(missing_ok=True)
+
+
+def seal(folder: Path) -> None:
+    """List the SHA-256 of the files of a run or study as they are now.
+
+    Raises:
+        StorageError: the list cannot be written.
+    """
+    there = [folder / name for name in NEEDED if name != SUMS and (folder / name).is_file()]
+    files.write(folder / SUMS, _listed({path.name: _hash(path) for path in there}))
+
+
+def require_listed(folder: Path, *names: str) -> None:
+    """Refuse a file that is not the one whose SHA-256 was listed when the model was saved.
+
+    Raises:
+        DataError: a file or the list is missing or damaged, or the two do not belong together.
+    """
+    path = folder / SUMS
+    try:
+        text = (files.read_bytes(path, 1 << 16) or b"").decode("ascii")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is damaged"
+        raise DataError(f"{path} cannot be read: {reason}; it lists what the files should be", WHOLE) from None
+    listed = {name: value for value, _, name in (line.partition("  ") for line in text.splitlines())}
+    for name in names:
+        if _hash(folder / name) != listed.get(name):
+            raise DataError(f"{folder / name} is not the file that {SUMS} lists (SHA-256 differs)", WHOLE)
 
 
 def load(folder: Path) -> Saved:
-    """Read the model of a run folder.
+    """Read the model of a run folder, or of a folder with nothing but the files in `NEEDED`.
 
     Raises:
-        DataError: a file is missing, damaged, of another version, or the two do not belong together.
+        DataError: a file is missing, damaged, of another version, or not the one that was saved; or the network or
+            transform is a plugin's that is not there.
     """
     if not os.path.lexists(folder / DESCRIPTION) and os.path.isfile(folder / "recipe.toml"):  # noqa: PTH113  # never raises
         raise DataError(f"the run in {folder} is not finished: it has no model yet", f"say yisheng resume {folder}")
     description = files.read_json(folder / DESCRIPTION)
-    whole = "train again, or take the folder from where it was whole"
+    knows = isinstance(description, dict) and description.get("familiar") is not None
+    require_listed(folder, DESCRIPTION, WEIGHTS, *([FAMILIAR] if knows else []))
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise DataError(f"{folder / DESCRIPTION} is not of format {FORMAT}", "use the version that wrote it")
-    try:
-        content = (folder / WEIGHTS).read_bytes()
-    except OSError as error:
-        raise DataError(f"{folder / WEIGHTS} cannot be read: {error.strerror}", whole) from None
+    content = (folder / WEIGHTS).read_bytes()
     if hashlib.sha256(content).hexdigest() != description.get("sha256"):
-        raise DataError(f"{folder / WEIGHTS} is not the file that {DESCRIPTION} describes (SHA-256 differs)", whole)
+        raise DataError(f"{folder / WEIGHTS} is not the file that {DESCRIPTION} describes (SHA-256 differs)", WHOLE)
+    _require_known(folder, description)
     try:
         chosen, fitted = description["model"], description["transforms"]
         spec = _spec(description["spec"])
@@ -116,10 +161,38 @@ def load(folder: Path) -> Saved:
             _require_fit(build, weights)
             model: nn.Module = build()
         model.load_state_dict(weights)
+        known = None
+        if knows:
+            known = knowing.read((folder / FAMILIAR).read_bytes(), description["familiar"], model, spec, inner)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError, UsageError) as error:
         reason = error.problem if isinstance(error, UsageError) else str(error)
-        raise DataError(f"the model in {folder} cannot be rebuilt: {' '.join(reason.split())[:300]}", whole) from None
-    return Saved(model.eval(), spec, scale, target, description)
+        raise DataError(f"the model in {folder} cannot be rebuilt: {' '.join(reason.split())[:300]}", WHOLE) from None
+    return Saved(model.eval(), spec, scale, target, description, known)
+
+
+def _require_known(folder: Path, description: Mapping[str, Any]) -> None:
+    """Weights and numbers are in the folder, but a plugin's network or transform is code."""
+    for room, *keys in (("models", "model", "name"), ("transforms", "transforms", "input", "name")):
+        name: Any = description
+        for key in keys:
+            name = name.get(key) if isinstance(name, Mapping) else None
+        if isinstance(name, str) and registry.dashed(name) not in registry.names(room):
+            raise DataError(
+                f"the model in {folder} cannot be rebuilt: unknown {registry.PEOPLE_SAY[room]} {name!r}",
+                "if it is a plugin's, its code is needed here too: name the package in YISHENG_PLUGINS",
+            )
+
+
+def _listed(sums: Mapping[str, str]) -> bytes:
+    return "".join(f"{value}  {name}\n" for name, value in sums.items()).encode()
+
+
+def _hash(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}", WHOLE) from None
 
 
 def _spec(data: Any) -> Spec:

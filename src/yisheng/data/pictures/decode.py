@@ -77,6 +77,16 @@ def decode_from(
     return (pixels if size is None else resize(pixels, size, fit)), whole
 
 
+def size(content: bytes, name: str) -> tuple[int, int]:
+    """Height and width of a picture as its file lies; nothing is decoded.
+
+    Raises:
+        DataError: it is no picture, or too large.
+    """
+    with _opened(content, name) as picture:
+        return picture.height, picture.width
+
+
 def plain(content: bytes, out: np.ndarray) -> bool:
     """Decode a JPEG that has just the size and the channels of ``out`` and nothing special about it.
 
@@ -241,6 +251,8 @@ def _turn(picture: Image.Image) -> int:
 
 
 def _upright(pixels: np.ndarray, turn: int) -> np.ndarray:
+    if turn == 1:
+        return pixels
     if turn in (5, 7):
         pixels = pixels.swapaxes(0, 1)
     return {
