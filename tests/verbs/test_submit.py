@@ -68,7 +68,8 @@ def test_a_table_is_answered_from_one_command(files, tmp_path, folds, capsys):
 
 def test_classes_by_name_or_by_probability(files, tmp_path):
     run = train(files, "sold", tmp_path / "runs")
-    answers = submit(run, [files[1]], tmp_path / "names.csv")
+    submit(run, [files[1]], tmp_path / "names.csv")
+    answers, _ = Predictor(run).table(files[1])
     assert [row[1] for row in read(tmp_path / "names.csv")] == ["sold", *(a.prediction for a in answers)]
     assert main(["predict", str(run), str(files[1]), f"out={tmp_path / 'p.csv'}", "format=probability"]) == 0
     said = [float(row[1]) for row in read(tmp_path / "p.csv")[1:]]
@@ -77,7 +78,9 @@ def test_classes_by_name_or_by_probability(files, tmp_path):
 
 def test_lines_of_json_hold_all(files, tmp_path):
     run = train(files, "sold", tmp_path / "runs")
-    answers = submit(run, [files[1]], tmp_path / "answers.jsonl")
+    done = submit(run, [files[1]], tmp_path / "answers.jsonl")
+    assert (done.rows, done.damaged) == (25, 0)
+    answers, _ = Predictor(run).table(files[1])
     lines = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["id"] for line in lines] == [f"{1000 + n:05d}" for n in range(25)]
     assert lines[3]["probabilities"] == answers[3].probabilities

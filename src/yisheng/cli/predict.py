@@ -3,11 +3,14 @@
 usage: yisheng predict RUN photo.png [more.png ...] [top=3] [--json]
        yisheng predict RUN rows.csv [--json]
        yisheng predict RUN rows=5.1,3.5,1.4,0.2 [--json]       (several rows: separate them with ;)
-       yisheng predict RUN test.csv out=submission.csv [id=COLUMN] [format=answer|probability]
+       yisheng predict RUN test.csv out=submission.csv [id=COLUMN] [format=answer|probability] [force=true]
+       yisheng predict RUN FOLDER|photo.png ... out=answers.csv [format=...] [strict=true] [force=true]
 
 Pictures may be of any size and mode. What was fitted in training is applied from the run folder; that of a study of
-k folds answers with the mean of its models. out= writes the answers into a file: .csv (or .tsv) with the names of
-the rows and the target, or .jsonl with all that is known of each.
+k folds answers with the mean of its models. out= writes the answers into a file: .csv, .tsv or .parquet with the
+names of the rows and the target, or .jsonl with all that is known of each. It is written as a stream, so that inputs
+may be larger than memory; stopped or killed, the same command goes on where it was (force=true begins anew). Damaged
+pictures are named in the column error; with strict=true the first one is an error.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from yisheng.cli._arguments import Arguments
 
@@ -30,8 +33,9 @@ def run(arguments: Arguments) -> int:
     arguments.inputs_only(1, 10**9, "a run folder and at least one input")
     as_json, top = arguments.flag("json"), arguments.number("top", 3)
     given, out = arguments.take("rows"), arguments.take("out")
-    into = {key: value for key in ("id", "format") if (value := arguments.take(key)) is not None}
-    arguments.end({"json", "top", "rows", "out", "id", "format"})
+    into: dict[str, Any] = {key: value for key in ("id", "format") if (value := arguments.take(key)) is not None}
+    into |= {key: True for key in ("strict", "force") if arguments.flag(key)}
+    arguments.end({"json", "top", "rows", "out", "id", "format", "strict", "force"})
 
     from yisheng.core.errors import UsageError
     from yisheng.deploy import rows
@@ -47,6 +51,8 @@ def run(arguments: Arguments) -> int:
     predictor = Predictor(Path(folder))
     if given is not None and (inputs or predictor.spec.is_picture):
         raise UsageError("rows= takes the place of files, for a model of rows", "give rows= or files")
+    if predictor.spec.is_picture and any(Path(path).is_dir() for path in inputs):
+        raise UsageError("the answers for a folder of pictures go into a file", "say out=answers.csv, too")
     if given is not None:
         values = [[value.strip() for value in row.split(",")] for row in given.split(";") if row.strip()]
         answers = predictor.predict(rows.parse(values, predictor.spec, "rows="))
@@ -59,18 +65,22 @@ def run(arguments: Arguments) -> int:
     return 0
 
 
-def _write(folder: str, inputs: list[str], out: Path, into: Mapping[str, str], as_json: bool) -> int:
+def _write(folder: str, inputs: list[str], out: Path, into: Mapping[str, Any], as_json: bool) -> int:
     """Write the answers into a file, and say how many there are."""
     from yisheng.verbs.submit import submit
 
-    answers = submit(Path(folder), inputs, out, **into)
-    notes = [note for answer in answers for note in answer.notes]
+    done = submit(Path(folder), inputs, out, **into, stream=sys.stderr)
     if as_json:
-        print(json.dumps({"run": folder, "out": str(out), "rows": len(answers), "notes": notes}, ensure_ascii=False))
+        counts = {"rows": done.rows, "damaged": done.damaged, "unlike": done.unlike}
+        print(json.dumps({"run": folder, "out": str(out), **counts, "notes": list(done.notes)}, ensure_ascii=False))
         return 0
-    for note in dict.fromkeys(notes):
+    for note in done.notes:
         print(f"note: {note}", file=sys.stderr)
-    print(f"{len(answers):,} answers in {out}")
+    if done.damaged:
+        print(f"{done.damaged:,} of {done.rows:,} pictures could not be read: see the column error", file=sys.stderr)
+    if done.unlike:
+        print(f"{done.unlike:,} of {done.rows:,} inputs are unlike the training data", file=sys.stderr)
+    print(f"{done.rows - done.damaged:,} answers in {out}")
     return 0
 
 

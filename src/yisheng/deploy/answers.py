@@ -1,14 +1,16 @@
-"""The answer file: a row for each row of a test table, as competitions ask for it."""
+"""The forms of a file of answers: a row for each input, as competitions ask for it; or all that is known, as JSON."""
 
 from __future__ import annotations
 
 import csv
+import io
+import json
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
-from yisheng.core import files
-from yisheng.core.errors import DataError, UsageError
+from yisheng.core.errors import UsageError
+from yisheng.core.types import Spec
 
 if TYPE_CHECKING:
     from yisheng.deploy.predictor import Answer
@@ -16,66 +18,121 @@ if TYPE_CHECKING:
 FORMATS = ("answer", "probability")
 
 
-def write_submission(
-    path: Path,
-    answers: Sequence[Answer],
-    ids: Sequence[str] | None,
-    *,
-    id_name: str = "",
-    target_name: str = "target",
-    classes: Sequence[str] = (),
-    format: Literal["answer", "probability"] = "answer",
-) -> None:
-    """Write answers as CSV (tab-separated where the name ends in .tsv); the old file stays until the new one is whole.
+@dataclass(frozen=True)
+class Form:
+    """A table of answers: the name of each row, what is answered, and perhaps what was wrong.
 
     Args:
-        path: the file to write.
-        answers: of the predictor, in the order of the rows.
-        ids: names of the rows as their file writes them; None numbers them from 1.
+        spec: the contract: the target's name heads its column; several, with commas between them, make several.
         id_name: name of the first column; ``row`` if it is empty.
-        target_name: name of the second one; several targets, with commas between them, make several columns.
-        classes: of the model, in its order; needed for probabilities.
         format: ``answer`` writes the name of the class as in the training file (labels with spaces between them) or
             the value; ``probability`` that of the second of two classes, or a column for each of more.
+        errors: whether there is a last column ``error``: why an input could not be read; its answer is then empty.
+        separator: between the values.
 
     Raises:
-        DataError: there are no answers, or not as many as ids.
-        UsageError: the format does not fit the model.
-        StorageError: the file cannot be written.
+        UsageError: the format is unknown, or does not fit the model.
+
+    >>> form = Form(Spec("regression", (3,), target="price"), "Id")
+    >>> form.names
+    ('Id', 'price')
     """
-    if ids is not None and len(ids) != len(answers):
-        raise DataError(f"{len(answers)} answers do not fit {len(ids)} rows", "predict the table that has these rows")
-    if not answers:
-        raise DataError("there are no answers to write", "give a table with rows")
-    names, values = _columns(answers, target_name, classes, format)
-    with files.replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", lineterminator="\n")
-        writer.writerow([id_name or "row", *names])
-        for number, row in enumerate(values):
-            writer.writerow([str(number + 1) if ids is None else ids[number], *row])
 
+    spec: Spec
+    id_name: str = ""
+    format: str = "answer"
+    errors: bool = False
+    separator: str = ","
 
-def _columns(
-    answers: Sequence[Answer], target_name: str, classes: Sequence[str], format: str
-) -> tuple[list[str], list[list[Any]]]:
-    """Names of the columns behind the first, and the values of each row."""
-    if format not in FORMATS:
-        raise UsageError(f"format must be one of {', '.join(FORMATS)}, got {format!r}", "say format=answer")
-    first = answers[0].prediction
-    if format == "probability":
-        if not classes or not answers[0].probabilities:
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise UsageError(f"format must be one of {', '.join(FORMATS)}, got {self.format!r}", "say format=answer")
+        if self.format == "probability" and not self.spec.classes:
             raise UsageError("only a model of classes or labels has probabilities", "say format=answer")
-        if len(classes) == 2 and not isinstance(first, list):
-            return [target_name], [[_written(answer.probabilities[classes[1]])] for answer in answers]
-        return list(classes), [[_written(answer.probabilities[name]) for name in classes] for answer in answers]
-    if isinstance(first, list) and answers[0].probabilities:
-        return [target_name], [[" ".join(answer.prediction)] for answer in answers]
-    if isinstance(first, list):
-        names = target_name.split(", ")
-        if len(names) != len(first):
-            names = [f"{target_name}-{n + 1}" for n in range(len(first))]
-        return names, [list(map(_written, answer.prediction)) for answer in answers]
-    return [target_name], [[_written(answer.prediction)] for answer in answers]
+
+    @property
+    def numbers(self) -> bool:
+        """Whether what is answered are numbers."""
+        return self.format == "probability" or self.spec.task == "regression"
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the columns that are answered."""
+        spec = self.spec
+        if self.format == "probability":
+            return (spec.target,) if self._one_of_two else spec.classes
+        if spec.task != "regression" or spec.outputs == 1:
+            return (spec.target,)
+        names = tuple(spec.target.split(", "))
+        return names if len(names) == spec.outputs else tuple(f"{spec.target}-{n + 1}" for n in range(spec.outputs))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all columns."""
+        return (self.id_name or "row", *self.targets, *(("error",) if self.errors else ()))
+
+    def header(self) -> str:
+        """The first line."""
+        return self._lines([self.names])
+
+    def lines(self, answers: Sequence[Answer | None], ids: Sequence[str], errors: Sequence[str | None]) -> str:
+        """A line for each input.
+
+        Args:
+            answers: None where an input could not be read.
+            ids: what the rows are called.
+            errors: what was wrong with each, or None.
+        """
+        rows = []
+        for answer, id, error in zip(answers, ids, errors, strict=True):
+            values = [""] * len(self.targets) if answer is None else self._values(answer)
+            rows.append((id, *values, *((error or "",) if self.errors else ())))
+        return self._lines(rows)
+
+    @property
+    def _one_of_two(self) -> bool:
+        return len(self.spec.classes) == 2 and self.spec.task == "classification"
+
+    def _values(self, answer: Answer) -> list[str]:
+        said = answer.prediction
+        if self.format == "probability":
+            shown = self.spec.classes[1:] if self._one_of_two else self.spec.classes
+            return [_written(answer.probabilities[name]) for name in shown]
+        if self.spec.task == "multilabel":
+            return [" ".join(said)]
+        return [_written(value) for value in said] if isinstance(said, list) else [_written(said)]
+
+    def _lines(self, rows: Sequence[Sequence[str]]) -> str:
+        text = io.StringIO()
+        csv.writer(text, delimiter=self.separator, lineterminator="\n").writerows(rows)
+        return text.getvalue()
+
+
+def json_lines(
+    answers: Sequence[Answer | None],
+    names: Sequence[str],
+    ids: Sequence[str] | None,
+    errors: Sequence[str | None] | None = None,
+) -> str:
+    """All that is known of each input, an object a line.
+
+    Args:
+        answers: None where an input could not be read.
+        names: what the inputs are called.
+        ids: what the rows are called, or None.
+        errors: what was wrong with each; None for inputs that are never left out, whose lines then tell of no error.
+    """
+    lines = list[str]()
+    nothing: dict[str, Any] = {"prediction": None, "probabilities": {}, "notes": (), "unlike": None}
+    for n, (answer, name) in enumerate(zip(answers, names, strict=True)):
+        about: dict[str, Any] = {
+            "id": None if ids is None else ids[n],
+            **(asdict(answer) if answer else {"input": name, **nothing}),
+        }
+        if errors is not None:
+            about["error"] = errors[n]
+        lines.append(json.dumps(about, ensure_ascii=False) + "\n")
+    return "".join(lines)
 
 
 def _written(value: Any) -> str:

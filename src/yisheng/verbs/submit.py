@@ -1,10 +1,10 @@
-"""Answers in a file: a row for each row of a table whose target is not known."""
+"""Answers in a file: a row for each row of a table whose target is not known, or for each picture."""
 
 from __future__ import annotations
 
-import json
+import io
+import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
@@ -16,14 +16,16 @@ from yisheng.data import tables
 from yisheng.data.tables import files as table_files
 from yisheng.data.tables.sniff import look
 from yisheng.deploy import saved
-from yisheng.deploy.answers import FORMATS, write_submission
+from yisheng.deploy.answers import FORMATS
 from yisheng.deploy.members import chosen, is_study
-from yisheng.deploy.predictor import Answer, Predictor
-from yisheng.verbs import cross, folders
+from yisheng.deploy.predictor import Predictor
+from yisheng.deploy.stream.chunk import Source
+from yisheng.deploy.stream.pictures import Pictures
+from yisheng.deploy.stream.rows import opened
+from yisheng.verbs import bulk, cross, folders
+from yisheng.verbs.bulk import ENDS, Written
 
 SUBMISSION = "submission.csv"
-LINES = (".jsonl", ".ndjson")
-ENDS = (".csv", ".tsv", *LINES)
 
 
 def submit(
@@ -33,52 +35,53 @@ def submit(
     *,
     id: str | None = None,
     format: str = "answer",
-) -> list[Answer]:
-    """Write answers into a file; gives them, with what was noticed.
+    strict: bool = False,
+    force: bool = False,
+    stream: TextIO | None = None,
+) -> Written:
+    """Write answers into a file, as a stream; see `yisheng.verbs.bulk.answer`.
 
     A model of rows takes one table and writes the names of its rows and the target under the names of their columns;
-    one of pictures writes their files. JSON lines hold all that an answer holds.
+    one of pictures takes files and folders and writes their paths, and why one could not be read. JSON lines hold all
+    that an answer holds.
 
     Args:
         folder: a run, a study, or a search.
-        inputs: the table, or pictures.
-        out: a file ending in .csv, .tsv or .jsonl.
+        inputs: the table, or pictures and folders of them.
+        out: a file ending in .csv, .tsv, .jsonl or .parquet.
         id: the column with the names of the rows; that of the training data, else found by its name.
         format: ``answer``, or ``probability`` (of the second class of two, or of each class).
+        strict: a damaged picture is an error, instead of being told of in the file.
+        force: begin anew where a part of an earlier stream is there.
+        stream: where progress and remarks go; nowhere without it.
 
     Raises:
-        UsageError: the end of ``out`` or the number of inputs does not fit.
+        UsageError: the end of ``out`` or the number of inputs does not fit, or a part that is there is of other
+            inputs, another model or another form.
         DataError: an input cannot be read, or a column is missing.
         StorageError: the file cannot be written.
+        StoppedError: a signal came; the same again goes on.
     """
     if format not in FORMATS:
         raise UsageError(f"format must be {' or '.join(FORMATS)}, got {format!r}", closest(format, FORMATS))
     if not out.name.lower().endswith(ENDS):
         raise UsageError(f"answers are written to {', '.join(ENDS)}, got out={out}", "say out=submission.csv")
+    if out.is_dir() or any(os.path.realpath(path) == os.path.realpath(out) for path in inputs):
+        what = "a folder" if out.is_dir() else "one of the inputs"
+        raise UsageError(f"the answers cannot be written to {out}: it is {what}", "name another file with out=")
     folder = chosen(folder)
     predictor = Predictor(folder)
-    spec = predictor.spec
-    ids: tuple[str, ...] | None
-    if spec.is_picture:
-        answers, name = predictor.predict(list(inputs)), "file"
-        ids = tuple(answer.input for answer in answers)
+    source: Source
+    if predictor.spec.is_picture and id is not None:
+        raise UsageError(f"id={id} is for the rows of a table: pictures are called by their files", "leave it out")
+    if predictor.spec.is_picture:
+        source = Pictures([Path(path) for path in inputs], predictor.spec, strict=strict)
     else:
         if len(inputs) != 1:
             raise UsageError(f"out={out} takes the rows of one table, got {len(inputs)} files", "give one table")
-        given = _id(folder) if id is None else id
-        answers, read = predictor.table(Path(inputs[0]), given)
-        ids, name = read.ids, read.id_name
-    if out.suffix.lower() in LINES:
-        called = [None] * len(answers) if ids is None else list(ids)
-        lines = [
-            json.dumps({"id": row, **asdict(answer)}, ensure_ascii=False)
-            for row, answer in zip(called, answers, strict=True)
-        ]
-        files.write(out, "".join(f"{line}\n" for line in lines))
-    else:
-        names = {"id_name": name, "target_name": spec.target}
-        write_submission(out, answers, ids, **names, classes=spec.classes, format=format)  # type: ignore[arg-type]  # one of FORMATS
-    return answers
+        source = opened(Path(inputs[0]), predictor.spec, _id(folder) if id is None else id)
+    said = io.StringIO() if stream is None else stream
+    return bulk.answer(predictor, source, out, format=format, force=force, stream=said)
 
 
 def after_training(folder: Path, recipe: Recipe, stream: TextIO) -> Path | None:
@@ -97,11 +100,11 @@ def after_training(folder: Path, recipe: Recipe, stream: TextIO) -> Path | None:
         targets = _target(folder).split(", ")
         if set(targets) & set(_columns(table, targets)):
             return None  # it is the test part
-        answers = submit(folder, [table], out)
+        written = submit(folder, [table], out)
     except YishengError as error:
         print(f"warning: no {SUBMISSION}: {error.problem}; {error.remedy}", file=stream)
         return None
-    print(f"answers for the {len(answers):,} rows of {table.name}: {out}", file=stream)
+    print(f"answers for the {written.rows:,} rows of {table.name}: {out}", file=stream)
     return out
 
 

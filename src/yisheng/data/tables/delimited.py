@@ -96,7 +96,7 @@ def read(
     for n, name in enumerate(found.names):
         columns[name] = growing[n].finished()
         growing[n] = _Growing(name)  # free its chunks
-    return Table(columns, _noticed(path, found, seen.encoding if seen.guessed else ""), found.header)
+    return Table(columns, noticed(path, found, seen.encoding if seen.guessed else ""), found.header)
 
 
 def _parse(
@@ -104,19 +104,38 @@ def _parse(
 ) -> int:
     """Parse the file into some of the columns; the number of rows."""
     rows = 0
-    for chunk in _chunks(path, found, encoding, texts, wanted):
+    for chunk in chunks(path, found, encoding, texts, wanted):
         rows += len(chunk)
         for n in wanted:
             growing[n].add(chunk[n])
     return rows
 
 
-def _chunks(
-    path: Path, found: Look, encoding: str, texts: Collection[int], wanted: Collection[int]
+def chunks(
+    path: Path,
+    found: Look,
+    encoding: str,
+    texts: Collection[int],
+    wanted: Collection[int],
+    size: int = 0,
 ) -> Iterator[pd.DataFrame]:
+    """The rows of a file, some at a time, its columns by their numbers.
+
+    Args:
+        path: the file.
+        found: what its beginning told.
+        encoding: of the text.
+        texts: columns to read as they are written.
+        wanted: columns to read at all.
+        size: rows at a time; as many as make `CHUNK` values without it.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     import pandas as pd
 
-    options: dict[str, Any] = {"dtype": dict.fromkeys(texts, str), "chunksize": max(1, CHUNK // len(found.names))}
+    size = size or max(1, CHUNK // len(found.names))
+    options: dict[str, Any] = {"dtype": dict.fromkeys(texts, str), "chunksize": size}
     try:
         with pd.read_csv(
             io.BufferedReader(_Stream(source.pieces(path, encoding)), source.PIECE),
@@ -137,7 +156,8 @@ def _chunks(
         raise DataError(f"{path} cannot be read as a table: {' '.join(str(error).split())}", "mend the file") from None
 
 
-def _noticed(path: Path, found: Look, guessed: str) -> tuple[Finding, ...]:
+def noticed(path: Path, found: Look, guessed: str) -> tuple[Finding, ...]:
+    """What is worth telling of a file: a guessed encoding, columns that were renamed, no header."""
     findings = []
     if guessed:
         findings.append(
