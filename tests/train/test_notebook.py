@@ -4,6 +4,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from yisheng.train import progress
+
 
 @pytest.mark.slow
 def test_a_notebook_shows_curves_that_are_updated_in_place(tmp_path):
@@ -15,3 +17,11 @@ def test_a_notebook_shows_curves_that_are_updated_in_place(tmp_path):
     assert len(pictures) == 1  # one display, redrawn
     assert "validation" in pictures[0]["data"]["image/svg+xml"]
     assert any("TrainedRun" in o.get("data", {}).get("text/plain", "") for o in outputs)
+
+
+def test_the_curves_show_steps_before_the_first_epoch_and_a_single_epoch():
+    before = progress._draw({}, [(0.1, 2.0), (0.2, 1.0)], 0, 4)
+    assert "loss of a step" in before
+    first = progress._draw({"training loss": [1.0], "validation accuracy": [0.5]}, [], 1, 4)
+    assert "validation accuracy" in first
+    assert "loss of a step" not in first

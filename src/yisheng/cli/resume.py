@@ -21,8 +21,10 @@ def run(arguments: Arguments) -> int:
     for_people, remarks = streams(as_json, quiet)
 
     from yisheng.cli._outcome import show
+    from yisheng.verbs import watching
     from yisheng.verbs.train import resume
 
-    folder = resume(Path(arguments.inputs[0]), epochs=epochs, force=force, stream=remarks)
+    with watching.resumed(Path(arguments.inputs[0]), remarks):
+        folder = resume(Path(arguments.inputs[0]), epochs=epochs, force=force, stream=remarks)
     show(folder, as_json=as_json, stream=for_people, quiet=quiet)
     return 0

@@ -11,6 +11,8 @@ from yisheng.core.types import Epoched, Event, Stepped
 from yisheng.train.state import State
 
 Place = Literal["terminal", "log", "notebook"]
+MOST = 2_000
+"""Points of a curve of steps in a notebook; of more every second one is dropped."""
 
 
 def place(stream: TextIO) -> Place:
@@ -39,7 +41,7 @@ def progress(
     if where == "terminal":
         return _bar(events, state, epochs, per_epoch, score, stream)
     if where == "notebook":
-        return _plot(events, epochs, score)
+        return _plot(events, epochs, per_epoch, score)
     return _lines(events, state, epochs, score, stream)
 
 
@@ -101,47 +103,71 @@ def _lines(events: Iterator[Event], state: State, epochs: int, score: str, strea
         print(last, file=stream, flush=True)
 
 
-def _plot(events: Iterator[Event], epochs: int, score: str) -> Iterator[Event]:
-    """Curves that are redrawn in place, once a second at most."""
+def _plot(events: Iterator[Event], epochs: int, per_epoch: int, score: str) -> Iterator[Event]:
+    """Curves that are redrawn in place, once a second at most; a long first epoch shows its steps meanwhile.
+
+    Drawing takes about a twentieth of the time at most, however slow the machine is.
+    """
     from IPython.display import SVG, display
 
     handle = None
     curves: dict[str, list[float]] = {}
-    drawn = 0.0
+    steps: list[tuple[float, float]] = []
+    epoch, drawn, pause = 0, time.monotonic(), 1.0
     for event in events:
+        late = time.monotonic() - drawn > pause
         if isinstance(event, Epoched):
+            epoch = event.epoch
             shown = {"training loss": event.loss}
             shown |= {f"validation {name}": event.scores[name] for name in ("loss", score) if name in event.scores}
             for name, value in shown.items():
                 curves.setdefault(name, []).append(value)
-            if time.monotonic() - drawn > 1 or event.epoch == epochs:
-                picture = SVG(_draw(curves, event.epoch, epochs))
-                if handle is None:
-                    handle = display(picture, display_id=True)
-                else:
-                    handle.update(picture)
-                drawn = time.monotonic()
+        elif late:  # reading a loss more often would stall a GPU
+            steps.append((event.step / per_epoch, float(event.loss)))
+            steps = steps if len(steps) < MOST else steps[::2]
+        if late or (isinstance(event, Epoched) and (handle is None or epoch == epochs)):
+            began = time.monotonic()
+            picture = SVG(_draw(curves, steps, epoch, epochs))
+            if handle is None:
+                handle = display(picture, display_id=True)
+            else:
+                handle.update(picture)
+            drawn = time.monotonic()
+            pause = max(1.0, 20 * (drawn - began))
         yield event
     if handle is not None:
-        handle.update(SVG(_draw(curves, len(curves["training loss"]), epochs)))
+        handle.update(SVG(_draw(curves, steps, epoch, epochs)))
 
 
-def _draw(curves: dict[str, list[float]], epoch: int, epochs: int) -> str:
+def _draw(curves: dict[str, list[float]], steps: list[tuple[float, float]], epoch: int, epochs: int) -> str:
     import io
 
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(6, 3), layout="constrained")
     axes = figure.subplots()
     other = axes.twinx() if any(not name.endswith("loss") for name in curves) else axes
+    if steps:
+        axes.plot(*zip(*steps, strict=True), color="C0", alpha=0.35, linewidth=0.8, label="loss of a step")
     for number, (name, values) in enumerate(curves.items()):
         target = axes if name.endswith("loss") else other
         start = epoch - len(values) + 1
-        target.plot(range(start, epoch + 1), values, ["-", "--", "-."][number % 3], color=f"C{number}", label=name)
-        target.set_ylabel("loss" if target is axes else name.removeprefix("validation "))
+        target.plot(
+            range(start, epoch + 1),
+            values,
+            ["-", "--", "-."][number % 3],
+            color=f"C{number}",
+            marker="o" if len(values) == 1 else None,  # a line needs two points to be seen
+            label=name,
+        )
+        if target is other:
+            target.set_ylabel(name.removeprefix("validation "))
+    axes.set_ylabel("loss")
     axes.set_xlim(0, epochs)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
-    figure.legend(loc="outside upper center", ncols=3, frameon=False)
+    figure.legend(loc="outside upper center", ncols=4, frameon=False)
     content = io.StringIO()
     figure.savefig(content, format="svg")
     return content.getvalue()
