@@ -47,6 +47,9 @@ ELSEWHERE = {
     "boosting": "score one of scikit-learn's own beside it",
     "doctor": "use yisheng.diagnose",
     "scratch": "use yisheng.train",
+    "tensorboard": "use yisheng.train",
+    "visdom": "use yisheng.train",
+    "watch": "use yisheng.train",
     "log_every": "nothing is written",
     "checkpoint_every": "nothing is written",
 }

@@ -42,7 +42,10 @@ def test_train_makes_a_whole_run_folder_and_prints_it_last(runs):
         "recipe.toml",
         "model.safetensors",
         "model.json",
+        "familiar.safetensors",
+        "SHA256SUMS",
         "events.jsonl",
+        "history.csv",
         "scores.json",
         "evaluation.json",
         "findings.json",
@@ -221,6 +224,7 @@ def test_bad_input_is_refused_with_cause_remedy_and_code(words, code, capsys, tm
     begun = {
         "events.jsonl",
         "recipe.toml",
+        "history.csv",
         "environment.json",
         "findings.json",
         "report.html",

@@ -168,7 +168,7 @@ INPUTS = [
     (X.astype(str), DataError, "must be numbers"),
     (X.astype(object), DataError, "must be numbers"),
     (X.astype(complex), DataError, "must be numbers"),
-    (pd.DataFrame(X), UsageError, "got DataFrame"),
+    (pd.DataFrame(X).iloc[:, :2], DataError, "the DataFrame has 2 columns"),
 ]
 
 

@@ -1,14 +1,17 @@
 """Train a model on a data set, evaluate it, and write a run folder with a report.
 
-usage: yisheng train [config=FILE.toml] [key=value ...] [out=runs] [fail_on=error|warning] [--json] [--quiet]
+usage: yisheng train [config=FILE.toml] [key=value ...] [out=runs] [fail_on=error|warning] [fix=true]
+                     [--json] [--quiet]
 
 Keys are the recipe's, and the options of its choices; see the list below and `yisheng config`.
 The last line printed is the path of the run folder. With fail_on= a finished run of which the doctor found something
-of that severity or worse ends in exit code 6.
+of that severity or worse ends in exit code 6. With fix=true the doctor's first remedy is applied and the run trained
+again, and both are compared. With watch=true a page in the browser follows the run.
 """
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from yisheng.cli._arguments import Arguments, streams
@@ -18,7 +21,8 @@ def run(arguments: Arguments) -> int:
     """Do it."""
     arguments.inputs_only(0, 0, "keys and values only (data=NAME, not a bare NAME)")
     as_json, quiet = arguments.flag("json"), arguments.flag("quiet")
-    out, fail_on = Path(arguments.take("out") or "runs"), arguments.take("fail_on")
+    fix, fail_on = arguments.flag("fix"), arguments.take("fail_on")
+    out = Path(arguments.take("out") or "runs")
     for_people, remarks = streams(as_json, quiet)
 
     from yisheng.cli._recipe import resolved
@@ -26,12 +30,14 @@ def run(arguments: Arguments) -> int:
     recipe = resolved(arguments).recipe
 
     from yisheng.cli._outcome import show
-    from yisheng.verbs import diagnose
+    from yisheng.verbs import diagnose, watching
+    from yisheng.verbs.fix import train as train_and_fix
     from yisheng.verbs.train import train
 
     if fail_on is not None:
         diagnose.require_doctor(recipe, fail_on)
-    folder = train(recipe, out=out, stream=remarks)
+    with watching.beside(out, remarks) if recipe.watch else contextlib.nullcontext():
+        folder = (train_and_fix if fix else train)(recipe, out=out, stream=remarks)
     show(folder, as_json=as_json, stream=for_people, quiet=quiet)
     if fail_on is not None:
         diagnose.require_healthy(folder, fail_on)

@@ -121,6 +121,13 @@ class Recipe(BaseModel):
     doctor: Literal["off", "passive", "full"] = Field(
         "passive", description="watch the training for what goes wrong; full: try remedies before it, too"
     )
+    tensorboard: bool = Field(
+        False, description="write the run for TensorBoard, too (`yisheng tensorboard runs/` shows it)"
+    )
+    visdom: Annotated[str, Field(pattern=r"^https?://[^\s/]+\S*$")] | None = Field(
+        None, description="address of a Visdom server that shows the curves, as http://localhost:8097"
+    )
+    watch: bool = Field(False, description="serve a page in the browser that follows the run")
     decay_bias: bool = Field(False, description="weight decay on biases and norm layers too")
     device: str = Field(AUTO, description="auto, cpu, cuda, cuda:1, mps")
     log_every: Count = Field(10, description="write every n-th step to events.jsonl")

@@ -17,6 +17,7 @@ from yisheng.core.errors import DataError
 from yisheng.core.types import Score, Spec
 from yisheng.report.evaluation import Best, Evaluation
 from yisheng.report.findings import FINDINGS, Findings
+from yisheng.report.fix import FIX, Fix
 from yisheng.report.folds import FOLDS, Folds
 from yisheng.report.history import EVENTS, History, history
 from yisheng.report.twin import LIBRARY, TWIN, Twin
@@ -47,6 +48,7 @@ class Facts:
         folds: of a study of k folds, what its members reached; None for a single run.
         twin: of a run by hand, how far it lies from the library's; None before that one is trained.
         library: the log of the library's run beside a run by hand.
+        fix: of a run that ``fix=true`` gave, what was mended on the way to it; None for any other.
         problems: what is wrong with which file.
     """
 
@@ -64,6 +66,7 @@ class Facts:
     folds: Folds | None = None
     twin: Twin | None = None
     library: History = field(default_factory=History)
+    fix: Fix | None = None
     problems: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -149,6 +152,7 @@ def read(folder: Path) -> Facts:
         folds=_checked(FOLDS, Folds.model_validate, _object(folder / FOLDS, problems) or None, problems),
         twin=_checked(TWIN, Twin.model_validate, _object(folder / TWIN, problems) or None, problems),
         library=library,
+        fix=_checked(FIX, Fix.model_validate, _object(folder / FIX, problems) or None, problems),
         problems=problems,
     )
 

@@ -22,6 +22,7 @@ from yisheng.report.sections.confusion import confusion
 from yisheng.report.sections.curves import curves
 from yisheng.report.sections.environment import environment
 from yisheng.report.sections.findings import findings
+from yisheng.report.sections.fix import fix
 from yisheng.report.sections.folds import folds
 from yisheng.report.sections.mistakes import mistakes
 from yisheng.report.sections.recipe import recipe
@@ -38,6 +39,7 @@ MONTHS = (
 )
 SECTIONS: tuple[Callable[[Facts], Section | None], ...] = (
     findings,
+    fix,
     scores,
     folds,
     curves,

@@ -42,6 +42,9 @@ WHY_NOT = {
     "checkpoint_every": "it does not change the network",
     "scratch": "it does not change the network",
     "doctor": "it does not change the network",
+    "tensorboard": "it does not change the network",
+    "visdom": "it does not change the network",
+    "watch": "it does not change the network",
     "weights": "a search trains from the beginning",
 }
 """Keys that cannot be axes."""

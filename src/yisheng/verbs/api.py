@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yisheng.core import machine
 from yisheng.core import recipe as recipes
-from yisheng.core.errors import UsageError
+from yisheng.core.errors import DataError, UsageError
 from yisheng.core.types import Dataset, Run, Scores
 
 if TYPE_CHECKING:
@@ -19,10 +21,11 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from yisheng.deploy.predictor import Answer
+    from yisheng.deploy.predictor import Answer, Inputs, Predictor
     from yisheng.diagnose.ranking import Diagnosis
     from yisheng.report.findings import Findings
     from yisheng.verbs.explain import Explanation
+    from yisheng.verbs.export import Exported
     from yisheng.verbs.reproduce import Reproduction
 
 
@@ -32,36 +35,57 @@ machine.wait_briefly()  # before the first import of torch, where that is still 
 class TrainedRun:
     """A run folder, a study of k folds, or the run of a search's chosen setting, and what can be done with it.
 
+    A folder with nothing but the files that prediction reads (see docs/predictor.md) will do for `predict` and
+    `outputs`; all else says what is missing.
+
     Args:
         path: the folder.
 
     Raises:
-        DataError: it is no run folder, or a file in it is damaged.
+        DataError: the search is not finished.
     """
 
     def __init__(self, path: str | Path) -> None:
         from yisheng.deploy import members
+
+        self.path = members.chosen(folder_of(path, "the run"))
+        """The run folder."""
+
+    @functools.cached_property
+    def run(self) -> Run:
+        """The folder, read when it is first asked for.
+
+        Raises:
+            DataError: a file is damaged, or the folder holds only what prediction needs.
+        """
         from yisheng.verbs import cross, folders
 
-        folder = members.chosen(folder_of(path, "the run"))
-        self.run: Run = cross.run(folder) if cross.is_study(folder) else folders.run(folder)
+        if not os.path.lexists(self.path / folders.RECIPE):
+            raise DataError(
+                f"{self.path} has no {folders.RECIPE}: it holds no more than prediction needs",
+                "take the whole run folder for its recipe, scores and report",
+            )
+        return cross.run(self.path) if cross.is_study(self.path) else folders.run(self.path)
 
-    @property
-    def path(self) -> Path:
-        """The run folder."""
-        return self.run.path
+    @functools.cached_property
+    def predictor(self) -> Predictor:
+        """The model; read once, when it is first asked for."""
+        from yisheng.deploy.predictor import Predictor
+
+        return Predictor(self.path)
 
     @property
     def scores(self) -> Scores:
         """Scores by part (``test``, ``validation``, ``baseline``; of a study ``out_of_fold`` too) and metric."""
         return self.run.scores
 
-    def predict(self, inputs: str | Path | Sequence[str | Path] | np.ndarray) -> list[Answer]:
-        """Answers for pictures, CSV files or an array; see `yisheng.deploy.predictor.Predictor.predict`."""
-        from yisheng.deploy.predictor import Predictor
+    def predict(self, inputs: str | Path | Inputs) -> list[Answer]:
+        """Answers for pictures, CSV files, an array or a DataFrame; see `deploy.predictor.Predictor.predict`."""
+        return self.predictor.predict([inputs] if isinstance(inputs, str | Path) else inputs)
 
-        single = isinstance(inputs, str | Path)
-        return Predictor(self.path).predict([inputs] if single else inputs)  # type: ignore[list-item,arg-type]  # told apart by single
+    def outputs(self, inputs: str | Path | Inputs) -> np.ndarray:
+        """Probabilities ``(N, C)``, columns in the order of ``predictor.spec.classes``, or values ``(N, T)``."""
+        return self.predictor.values([inputs] if isinstance(inputs, str | Path) else inputs)
 
     def evaluate(self, data: Dataset | None = None, *, force: bool = False) -> Scores:
         """Score the best weights again; see `yisheng.verbs.evaluate.evaluate`."""
@@ -69,16 +93,21 @@ class TrainedRun:
 
         return evaluate(self.path, data, force=force)
 
-    def diagnose(self) -> Findings:
-        """What the doctor says of it; printed by `yisheng.verbs.diagnose.text`."""
+    def diagnose(self, *, data: bool | Dataset = False) -> Findings:
+        """What the doctor says of it; with ``data`` of its rows, too. Printed by `yisheng.verbs.diagnose.text`."""
         from yisheng.verbs.diagnose import diagnose
 
-        return diagnose(self.path)
+        return diagnose(self.path, data=data)
+
+    def export(self, *, format: str = "onnx", out: str | Path | None = None, force: bool = False) -> Exported:
+        """Write the model as one file for other programs; see `yisheng.verbs.export.export`."""
+        return export(self.path, format=format, out=out, force=force)
 
     def report(self) -> Path:
         """Write ``report.html`` again; gives its path."""
         from yisheng.verbs.evaluate import report
 
+        assert self.run  # what is missing shows here
         return report(self.path)
 
     def __repr__(self) -> str:
@@ -91,6 +120,7 @@ def train(
     data: str | Dataset | Mapping[str, Any] | None = None,
     out: str | Path = "runs",
     quiet: bool = False,
+    fix: bool = False,
     **settings: Any,
 ) -> TrainedRun:
     """Train by a recipe file, settings, or both (settings win); gives the run.
@@ -100,6 +130,7 @@ def train(
         data: name of a data set, a mapping with ``name`` and options, or a `Dataset` in memory.
         out: folder in which the run's folder is made.
         quiet: show no progress.
+        fix: apply the doctor's first remedy, train again, and give the better run; see `yisheng.verbs.fix`.
         **settings: any key of the recipe or option of its choices (``model="mlp"``, ``hidden=[64]``,
             ``lr=0.1``), or a mapping with ``name`` and options for a choice.
 
@@ -113,6 +144,8 @@ def train(
     >>> sorted(run.scores)
     ['baseline', 'test', 'validation']
     """
+    from yisheng.verbs import watching
+    from yisheng.verbs.fix import train as train_and_fix
     from yisheng.verbs.train import train as live
 
     if not (data is None or isinstance(data, str | Dataset | Mapping)):
@@ -127,26 +160,53 @@ def train(
     read = recipes.read(folder_of(config, "config")) if config is not None else []
     resolved = recipes.resolve([*read, *given(settings)])
     stream = io.StringIO() if quiet else sys.stderr
-    return TrainedRun(live(resolved.recipe, data=in_memory, out=folder, stream=stream))
+    with watching.beside(folder, stream) if resolved.recipe.watch else contextlib.nullcontext():
+        return TrainedRun((train_and_fix if fix else live)(resolved.recipe, data=in_memory, out=folder, stream=stream))
 
 
 def load(path: str | Path) -> TrainedRun:
-    """A run folder that was trained before.
+    """A run folder that was trained before, or one with nothing but the files that prediction reads.
+
+    Nothing is unpickled, and no code but this package's is run (and a plugin's, where its network is one's own).
 
     Raises:
-        DataError: it is no run folder, or a file in it is damaged.
+        DataError: it is no run folder, a file in it is damaged or not the one that was saved, or the network is a
+            plugin's that is not there.
     """
-    return TrainedRun(path)
+    found = TrainedRun(path)
+    assert found.predictor  # what is wrong with it shows here
+    return found
 
 
-def predict(path: str | Path, inputs: str | Path | Sequence[str | Path] | np.ndarray) -> list[Answer]:
+def predict(path: str | Path, inputs: str | Path | Inputs) -> list[Answer]:
     """``load(path).predict(inputs)``."""
     return load(path).predict(inputs)
 
 
+def export(
+    path: str | Path,
+    *,
+    format: str = "onnx",
+    out: str | Path | None = None,
+    force: bool = False,
+    data: Dataset | None = None,
+) -> Exported:
+    """Write a trained model as one file for other programs; see `yisheng.verbs.export.export`.
+
+    Raises:
+        UsageError: the format is unknown, or the file is there already.
+        DataError: it is no run folder, or the file would answer other than the run.
+        MissingPartError: the format needs an extra that is not installed.
+    """
+    from yisheng.verbs.export import export as write
+
+    file = None if out is None else folder_of(out, "out")
+    return write(folder_of(path, "path"), format=format, out=file, force=force, data=data)
+
+
 def evaluate(path: str | Path, data: Dataset | None = None) -> Scores:
-    """``load(path).evaluate(data)``."""
-    return load(path).evaluate(data)
+    """Score a run again; see `TrainedRun.evaluate`."""
+    return TrainedRun(path).evaluate(data)
 
 
 def report(path: str | Path) -> Path:
@@ -158,7 +218,7 @@ def report(path: str | Path) -> Path:
     from yisheng.verbs import tune
 
     folder = folder_of(path, "path")
-    return tune.report(folder) if tune.is_search(folder) else load(folder).report()
+    return tune.report(folder) if tune.is_search(folder) else TrainedRun(folder).report()
 
 
 def diagnose(
@@ -206,12 +266,15 @@ def resume(
         UsageError: an argument is of the wrong kind, or the run cannot go on as it began.
         DataError: this is no run folder, or the data changed.
     """
+    from yisheng.verbs import watching
     from yisheng.verbs.train import resume as live
 
     if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int)):
         raise UsageError(f"epochs must be a whole number, got {epochs!r}", "give epochs=20")
     stream = io.StringIO() if quiet else sys.stderr
-    return TrainedRun(live(folder_of(path, "path"), epochs=epochs, force=force, data=data, stream=stream))
+    folder = folder_of(path, "path")
+    with watching.resumed(folder, stream):
+        return TrainedRun(live(folder, epochs=epochs, force=force, data=data, stream=stream))
 
 
 def reproduce(

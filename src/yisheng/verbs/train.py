@@ -15,10 +15,11 @@ from yisheng.core.errors import NonFiniteError, StoppedError, UsageError
 from yisheng.core.recipe import Recipe
 from yisheng.core.types import Dataset, Event, Split
 from yisheng.data.fingerprint import fingerprint
-from yisheng.deploy import saved
+from yisheng.deploy import fit_familiar, saved
+from yisheng.report import csv
 from yisheng.train import checkpoint, pipes
 from yisheng.train.assemble import Assembly, assemble
-from yisheng.verbs import cross, evaluate, folders, live, load, submit, tune, twin
+from yisheng.verbs import boards, cross, evaluate, folders, hparams, live, load, observing, submit, tune, twin
 from yisheng.verbs.bedside import Bedside
 from yisheng.verbs.pretrained import pretrained
 
@@ -45,6 +46,8 @@ def train(
         NonFiniteError: a loss or gradient became NaN or infinite.
         StorageError: there is too little space on the disk, or it became full.
     """
+    if recipe.tensorboard:
+        hparams.require()  # before any work is spent
     if recipe.folds is not None:
         return cross.cross(recipe, data=data, out=out, stream=stream)
     data = load.dataset(recipe) if data is None else data
@@ -168,11 +171,15 @@ def _finish(folder: Path, assembly: Assembly, data: Dataset, split: Split, strea
         except (NonFiniteError, StoppedError) as error:
             doctor.tell(stream, error)
             evaluate.report(folder)
+            csv.write(folder)
             raise
         began = time.perf_counter()
         evaluate.finish(folder, assembly, data, split)
         doctor.tell(stream)
         evaluate.report(folder)
+        csv.write(folder)
+        if assembly.recipe.tensorboard:
+            boards.finish(folder)
         spent = {"training": round(seconds, 2), "evaluation": round(time.perf_counter() - began, 2)}
         environment = {**folders.environment(folder), "seconds": spent}
         submit.after_training(folder, assembly.recipe, stream)
@@ -204,6 +211,7 @@ def _live(folder: Path, assembly: Assembly, stream: TextIO, caught: list[int], d
         # The score of a fold is what the study is about: it must not choose the epoch that it is measured at.
         events = live.listened(assembly, choose=recipe.fold is None)
         events = pipes.log(events, log, every=recipe.log_every, clock=clock)
+        events = observing.observed(events, folder, assembly, stream)
         events = pipes.checkpoint(events, save, every=recipe.checkpoint_every)
         events = live.shown(events, assembly, stream)
         with contextlib.closing(cast("Generator[Event]", events)):  # the bar is gone before anything else is said
@@ -218,6 +226,10 @@ def _live(folder: Path, assembly: Assembly, stream: TextIO, caught: list[int], d
                 f"continue with: yisheng resume {folder}",
             )
         save()
+    state.model.load_state_dict(state.best.weights)
+    known = None  # layers that are written by hand cannot be looked at; the library's form beside them can
+    if not recipe.scratch:
+        known = fit_familiar.fit(state.model, assembly.spec, assembly.train, assembly.validation, seed=recipe.seed)
     saved.save(
         folder,
         weights=state.best.weights,
@@ -226,6 +238,6 @@ def _live(folder: Path, assembly: Assembly, stream: TextIO, caught: list[int], d
         spec=assembly.spec,
         fitted=assembly.transforms,
         best={"epoch": state.best.epoch, "score": score, "value": state.best.value},
+        familiar=known,
     )
-    state.model.load_state_dict(state.best.weights)
     return clock()
