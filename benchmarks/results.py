@@ -36,7 +36,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "data=fashion-mnist model=lenet": {"data": "fashion-mnist", "model": "lenet"},
     "data=mnist": {"data": "mnist"},
 }
-SMALL = {"precision": "bf16", "augment": "flip,crop", "pad": 2, "optimizer": "nesterov", "wd": 5e-4, "lr": 0.05}
+SMALL = {"precision": "bf16", "augment": "flip", "optimizer": "nesterov", "wd": 5e-4, "lr": 0.05, "batch": 64}
 NETS: dict[str, dict[str, Any]] = {
     **{
         f"recipes/fashion-mnist-{name}.toml size={size}": {

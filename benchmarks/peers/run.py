@@ -1,0 +1,119 @@
+"""The same training by Yisheng, by hand, by the textbook's loader, Lightning, skorch and Keras: turn about, a table.
+
+    python benchmarks/peers/run.py peers=PEERS/bin/python [rounds=3] [models=softmax,mlp,lenet,resnet18]
+                                   [only=plain,lightning,...] [busy=true]
+
+Each turn is a process of its own (`worker.py` in the peers' environment, `ours.py` in this one): Fashion-MNIST, 54,000
+training and 6,000 validation rows (ResNet-18: 2,048 and 512), batch 256, plain SGD, each warm before its clock runs.
+Ratios are to the loop by hand of the same round. `busy=true` keeps one core busy with another process meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from yisheng.core import machine
+from yisheng.core.recipe import resolve
+from yisheng.verbs import load
+
+HERE = Path(__file__).parent
+OURS = {"yisheng": "same", "yisheng, defaults": "defaults"}
+PEERS = ("plain", "floor", "textbook", "textbook, 2 workers", "lightning", "skorch", "keras on torch", "keras on jax")
+EPOCHS = {"softmax": 5, "mlp": 5, "lenet": 2, "resnet18": 1}
+ROWS = {"resnet18": (2048, 512)}
+Turn = dict[str, float]
+
+
+def main(words: list[str]) -> None:
+    """Measure and print."""
+    options = dict(word.split("=", 1) for word in words)
+    rounds, peers = int(options.get("rounds", 3)), options.get("peers", sys.executable)
+    contestants = [name for name in (*PEERS, *OURS) if name in options.get("only", name).split(",") or name == "plain"]
+    name, flags = machine.processor()
+    print(f"{name} ({', '.join(flags)}), {machine.cores()} cores, Python {platform.python_version()}, {rounds} rounds")
+    busy = options.get("busy", "false") == "true"
+    with tempfile.TemporaryDirectory() as folder, _busy() if busy else contextlib.nullcontext():
+        for model in options.get("models", ",".join(EPOCHS)).split(","):
+            rows = _rows(Path(folder) / f"{model}.npz", *ROWS.get(model, (54000, 6000)))
+            found: dict[str, list[Turn]] = {one: [] for one in contestants}
+            for _ in range(rounds):
+                for one in contestants:
+                    found[one].append(_turn(one, model, rows, peers))
+            _table(model, found)
+
+
+def _rows(path: Path, train: int, validation: int) -> Path:
+    """The rows that all contestants get, in a file."""
+    recipe = resolve([("data", "fashion-mnist", "command line")]).recipe
+    data = load.dataset(recipe)
+    split = load.split(recipe, data)
+    parts = {"": split.train[:train], "_valid": split.validation[:validation]}
+    x, y = np.asarray(data.x).reshape(-1, 28, 28), np.asarray(data.y)
+    np.savez(path, **{f"{key}{end}": values[at] for end, at in parts.items() for key, values in (("x", x), ("y", y))})
+    return path
+
+
+def _turn(contestant: str, model: str, rows: Path, peers: str) -> Turn:
+    """One training in its own process."""
+    mine = contestant in OURS
+    script = HERE / ("ours.py" if mine else "worker.py")
+    words = [OURS.get(contestant, contestant), model, str(EPOCHS[model]), str(rows)]
+    done = subprocess.run(
+        [sys.executable if mine else peers, str(script), *words], capture_output=True, text=True, env={**os.environ}
+    )
+    if done.returncode:
+        print(f"{contestant} on {model}: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+        return {}
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def _table(model: str, found: dict[str, list[Turn]]) -> None:
+    """Medians, and ratios to the loop by hand of the same round with their spread."""
+    print(f"\n{model}, {EPOCHS[model]} epochs\n")
+    print("| contestant | s/epoch | processor s/epoch | ratio to the loop by hand (least to most) | accuracy | MiB |")
+    print("|---|---|---|---|---|---|")
+    for name, turns in found.items():
+        pairs = [(turn, plain) for turn, plain in zip(turns, found["plain"], strict=True) if turn and plain]
+        if not pairs:
+            continue
+        ratios = [turn["wall"] / plain["wall"] for turn, plain in pairs]
+        wall, cpu, accuracy, peak = (
+            statistics.median(turn[key] for turn, _ in pairs) for key in ("wall", "cpu", "accuracy", "peak_mib")
+        )
+        spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        epochs = EPOCHS[model]
+        row = f"| {name} | {wall / epochs:.3f} | {cpu / epochs:.3f} | {spread} | {accuracy:.3f} | {peak:.0f} |"
+        print(row, flush=True)
+
+
+@contextlib.contextmanager
+def _busy() -> Iterator[None]:
+    """One core taken by another process."""
+    taken = multiprocessing.get_context("spawn").Process(target=_spin, daemon=True)
+    taken.start()
+    try:
+        yield
+    finally:
+        taken.terminate()
+        taken.join()
+
+
+def _spin() -> None:
+    while True:
+        sum(range(10000))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,304 @@
+"""One contestant in a process of its own: train on the rows of a file, print seconds and accuracy as JSON.
+
+    python worker.py CONTESTANT MODEL EPOCHS ROWS.npz
+
+It knows nothing of Yisheng: it runs in the peers' environment. Every contestant trains the same network by plain SGD
+(batch 256, learning rate 0.1) on the same rows, and is scored on the same validation rows after each epoch, as its
+users would do it; one short epoch before the clock runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+BATCH, RATE = 256, 0.1
+Rows = dict[str, np.ndarray]
+Report = Callable[[int], float]
+
+
+def main(words: list[str]) -> None:
+    """Train one epoch on 2,048 rows to warm up, then the asked for, and print what it took."""
+    contestant, model, epochs, path = words
+    warnings.simplefilter("ignore")
+    rows = dict(np.load(path))
+    few = {**rows, "x": rows["x"][:2048], "y": rows["y"][:2048]}
+    train = CONTESTANTS[contestant]
+    train(model, few, 1)
+    wall, cpu = time.perf_counter(), time.process_time() + _children()
+    accuracy = train(model, rows, int(epochs))
+    wall, cpu = time.perf_counter() - wall, time.process_time() + _children() - cpu
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"wall": wall, "cpu": cpu, "accuracy": accuracy, "peak_mib": peak}))
+
+
+def _children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def network(model: str) -> Any:
+    """The same networks in torch."""
+    from torch import nn
+
+    if model == "softmax":
+        return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    if model == "mlp":
+        return nn.Sequential(nn.Flatten(), nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 10))
+    if model == "lenet":
+        return nn.Sequential(
+            *(nn.Conv2d(1, 6, 5, padding=2), nn.Sigmoid(), nn.AvgPool2d(2)),
+            *(nn.Conv2d(6, 16, 5), nn.Sigmoid(), nn.AvgPool2d(2), nn.Flatten()),
+            *(nn.Linear(400, 120), nn.Sigmoid(), nn.Linear(120, 84), nn.Sigmoid(), nn.Linear(84, 10)),
+        )
+    return _resnet18()
+
+
+def _resnet18() -> Any:
+    """ResNet-18 for small pictures."""
+    import torch
+    from torch import nn
+
+    class Block(nn.Module):
+        def __init__(self, before: int, after: int, stride: int) -> None:
+            super().__init__()
+            self.first = nn.Conv2d(before, after, 3, stride, 1, bias=False)
+            self.second = nn.Conv2d(after, after, 3, 1, 1, bias=False)
+            self.norm1, self.norm2 = nn.BatchNorm2d(after), nn.BatchNorm2d(after)
+            plain = stride == 1 and before == after
+            short = nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
+            self.short = nn.Identity() if plain else short
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            inner = self.norm2(self.second(self.norm1(self.first(x)).relu()))
+            return (inner + self.short(x)).relu()
+
+    stages = [(64, 64, 1), (64, 64, 1), (64, 128, 2), (128, 128, 1), (128, 256, 2), (256, 256, 1)]
+    stages += [(256, 512, 2), (512, 512, 1)]
+    start = [nn.Conv2d(1, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
+    blocks = [Block(*stage) for stage in stages]
+    return nn.Sequential(*start, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10))
+
+
+def _floats(rows: Rows, part: str) -> Any:
+    import torch
+
+    return torch.from_numpy(rows[part]).float().div(255)[:, None]
+
+
+def plain(model: str, rows: Rows, epochs: int) -> float:
+    """A loop by hand over scaled float32 tensors in memory: nothing but the updates and the validation."""
+    import torch
+
+    torch.manual_seed(0)
+    net, loss = network(model), torch.nn.CrossEntropyLoss()
+    x, y = _floats(rows, "x"), torch.from_numpy(rows["y"])
+    x_valid, y_valid = _floats(rows, "x_valid"), torch.from_numpy(rows["y_valid"])
+    optimizer = torch.optim.SGD(net.parameters(), lr=RATE)
+    right = 0
+    for _ in range(epochs):
+        net.train()
+        for some in torch.randperm(len(x)).split(BATCH):
+            optimizer.zero_grad()
+            loss(net(x[some]), y[some]).backward()
+            optimizer.step()
+        net.eval()
+        with torch.no_grad():
+            pairs = zip(x_valid.split(BATCH), y_valid.split(BATCH), strict=True)
+            right = sum(int((net(some).argmax(1) == answers).sum()) for some, answers in pairs)
+    return right / len(x_valid)
+
+
+def floor(model: str, rows: Rows, epochs: int) -> float:
+    """The same number of updates on one batch that stays where it is: what no loop can be below."""
+    import torch
+
+    torch.manual_seed(0)
+    net, loss = network(model), torch.nn.CrossEntropyLoss()
+    x, y = _floats(rows, "x")[:BATCH].clone(), torch.from_numpy(rows["y"])[:BATCH]
+    optimizer = torch.optim.SGD(net.parameters(), lr=RATE)
+    for _ in range(epochs * -(-len(rows["x"]) // BATCH)):
+        optimizer.zero_grad()
+        loss(net(x), y).backward()
+        optimizer.step()
+    return float("nan")
+
+
+def _pictures(rows: Rows, part: str, answers: str) -> Any:
+    """The textbook's data set: each sample made into a PIL picture and from it into a tensor."""
+    import torch
+    from PIL import Image
+
+    class Pictures(torch.utils.data.Dataset):
+        def __len__(self) -> int:
+            return len(rows[part])
+
+        def __getitem__(self, row: int) -> tuple[torch.Tensor, int]:
+            picture = np.array(Image.fromarray(rows[part][row], mode="L"))
+            return torch.from_numpy(picture)[None].float().div(255), int(rows[answers][row])
+
+    return Pictures()
+
+
+def textbook(model: str, rows: Rows, epochs: int, workers: int = 0) -> float:
+    """The textbook's way: a Dataset of PIL pictures and a DataLoader."""
+    import torch
+
+    torch.manual_seed(0)
+    net, loss = network(model), torch.nn.CrossEntropyLoss()
+    more = {"batch_size": BATCH, "num_workers": workers, "persistent_workers": workers > 0}
+    train = torch.utils.data.DataLoader(_pictures(rows, "x", "y"), shuffle=True, **more)
+    valid = torch.utils.data.DataLoader(_pictures(rows, "x_valid", "y_valid"), **more)
+    optimizer = torch.optim.SGD(net.parameters(), lr=RATE)
+    right = 0
+    for _ in range(epochs):
+        net.train()
+        for x, y in train:
+            optimizer.zero_grad()
+            loss(net(x), y).backward()
+            optimizer.step()
+        net.eval()
+        with torch.no_grad():
+            right = sum(int((net(x).argmax(1) == y).sum()) for x, y in valid)
+    return right / len(rows["x_valid"])
+
+
+def lightning(model: str, rows: Rows, epochs: int) -> float:
+    """Lightning's trainer over tensors in a TensorDataset, quiet, without checkpoints and log."""
+    import logging
+
+    import torch
+
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    import lightning as L
+
+    class Net(L.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net, self.right = network(model), 0
+
+        def training_step(self, batch: Any, _number: int) -> Any:
+            return torch.nn.functional.cross_entropy(self.net(batch[0]), batch[1])
+
+        def on_validation_epoch_start(self) -> None:
+            self.right = 0
+
+        def validation_step(self, batch: Any, _number: int) -> None:
+            self.right += int((self.net(batch[0]).argmax(1) == batch[1]).sum())
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), lr=RATE)
+
+    torch.manual_seed(0)
+    parts = [
+        torch.utils.data.TensorDataset(_floats(rows, x), torch.from_numpy(rows[y]))
+        for x, y in (("x", "y"), ("x_valid", "y_valid"))
+    ]
+    train = torch.utils.data.DataLoader(parts[0], BATCH, shuffle=True)
+    valid = torch.utils.data.DataLoader(parts[1], BATCH)
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = L.Trainer(
+        max_epochs=epochs, accelerator="cpu", enable_model_summary=False, num_sanity_val_steps=0, **quiet
+    )
+    net = Net()
+    trainer.fit(net, train, valid)
+    return net.right / len(rows["x_valid"])
+
+
+def skorch(model: str, rows: Rows, epochs: int) -> float:
+    """skorch's NeuralNetClassifier on tensors, with the validation rows given."""
+    import torch
+    from skorch import NeuralNetClassifier
+    from skorch.dataset import Dataset
+    from skorch.helper import predefined_split
+
+    torch.manual_seed(0)
+    valid = Dataset(_floats(rows, "x_valid"), torch.from_numpy(rows["y_valid"]))
+    net = NeuralNetClassifier(
+        network(model),
+        criterion=torch.nn.CrossEntropyLoss,
+        optimizer=torch.optim.SGD,
+        lr=RATE,
+        batch_size=BATCH,
+        max_epochs=epochs,
+        train_split=predefined_split(valid),
+        iterator_train__shuffle=True,
+        verbose=0,
+    )
+    net.fit(_floats(rows, "x"), torch.from_numpy(rows["y"]))
+    return float(net.history[-1, "valid_acc"])
+
+
+def keras(model: str, rows: Rows, epochs: int) -> float:
+    """Keras on the backend that KERAS_BACKEND names, compiled as it likes."""
+    import keras as K
+
+    K.utils.set_random_seed(0)
+    layer = K.layers
+    inner = {
+        "softmax": lambda: [layer.Flatten()],
+        "mlp": lambda: [layer.Flatten(), layer.Dense(256, "relu")],
+        "lenet": lambda: [
+            *(layer.Conv2D(6, 5, padding="same", activation="sigmoid"), layer.AveragePooling2D()),
+            *(layer.Conv2D(16, 5, activation="sigmoid"), layer.AveragePooling2D(), layer.Flatten()),
+            *(layer.Dense(120, "sigmoid"), layer.Dense(84, "sigmoid")),
+        ],
+    }
+    x, x_valid = (rows[part].astype(np.float32)[..., None] / 255 for part in ("x", "x_valid"))
+    if model == "resnet18":
+        net = _keras_resnet18(K)
+    else:
+        net = K.Sequential([K.Input((28, 28, 1)), *inner[model](), layer.Dense(10)])
+    loss = K.losses.SparseCategoricalCrossentropy(from_logits=True)
+    net.compile(K.optimizers.SGD(RATE), loss, metrics=["accuracy"])
+    past = net.fit(
+        x, rows["y"], BATCH, epochs, validation_data=(x_valid, rows["y_valid"]), validation_batch_size=BATCH, verbose=0
+    )
+    return float(past.history["val_accuracy"][-1])
+
+
+def _keras_resnet18(K: Any) -> Any:
+    layer = K.layers
+
+    def normed(x: Any, units: int, kernel: int, stride: int) -> Any:
+        x = layer.Conv2D(units, kernel, stride, padding="same", use_bias=False)(x)
+        return layer.BatchNormalization()(x)
+
+    start = K.Input((28, 28, 1))
+    x = layer.ReLU()(normed(start, 64, 3, 1))
+    for before, after, stride in ((64, 64, 1), (64, 128, 2), (128, 256, 2), (256, 512, 2)):
+        for step, wide in ((stride, before), (1, after)):
+            short = x if step == 1 and wide == after else normed(x, after, 1, step)
+            x = layer.ReLU()(normed(layer.ReLU()(normed(x, after, 3, step)), after, 3, 1) + short)
+    return K.Model(start, layer.Dense(10)(layer.GlobalAveragePooling2D()(x)))
+
+
+def _keras_on(backend: str) -> Callable[[str, Rows, int], float]:
+    def train(model: str, rows: Rows, epochs: int) -> float:
+        os.environ["KERAS_BACKEND"] = backend
+        return keras(model, rows, epochs)
+
+    return train
+
+
+CONTESTANTS: dict[str, Callable[[str, Rows, int], float]] = {
+    "plain": plain,
+    "floor": floor,
+    "textbook": textbook,
+    "textbook, 2 workers": lambda model, rows, epochs: textbook(model, rows, epochs, workers=2),
+    "lightning": lightning,
+    "skorch": skorch,
+    "keras on torch": _keras_on("torch"),
+    "keras on jax": _keras_on("jax"),
+}
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
