@@ -11,7 +11,7 @@ from yisheng.core.recipe import Recipe
 from yisheng.core.types import Dataset, Finding, Spec
 from yisheng.diagnose.sample import Sample, UnclearError
 from yisheng.report.facts import Facts
-from yisheng.report.findings import SEVERITIES, Findings, Found, Symptom, plain
+from yisheng.report.findings import SEVERITIES, Findings, Found, Symptom
 from yisheng.report.headline import judge
 from yisheng.report.words import higher
 
@@ -123,7 +123,7 @@ def joined(found: Findings, answers: Iterable[Answers]) -> Findings:
     kept = [one for one in found.findings if one.check not in asked]
     unchecked = {name: why for name, why in found.unchecked.items() if name not in asked}
     for one in answers:
-        kept += [_found(finding) for finding in one.findings]
+        kept += [Found.of(finding) for finding in one.findings]
         unchecked |= one.unchecked
     return folded(found.model_copy(update={"findings": kept, "unchecked": unchecked}))
 
@@ -165,14 +165,3 @@ def _place(check: str) -> int:
     if check in registry.names("diagnose.checks"):
         return 2 if registry.find("diagnose.checks", check).meta["cause"] in BEFORE else 0
     return 3 if check in registry.names("diagnose.course") else 1
-
-
-def _found(finding: Finding) -> Found:
-    return Found(
-        check=finding.check,
-        severity=finding.severity,
-        evidence=plain(finding.evidence),
-        cause=finding.cause,
-        remedy=finding.remedy,
-        change=plain(finding.change),
-    )

@@ -12,7 +12,7 @@ from yisheng.diagnose.probe import Probes
 from yisheng.diagnose.ranking import Diagnosis
 from yisheng.diagnose.watch import Bend, Learning, Moment
 from yisheng.report.facts import Facts
-from yisheng.report.findings import SEVERITIES, Curves, Findings, Found, Line, Symptom, plain
+from yisheng.report.findings import SEVERITIES, Curves, Findings, Found, Line, Symptom
 
 PROBES = "lr ladder, inputs standardised, one batch"
 
@@ -66,7 +66,7 @@ def after(found: Findings, facts: Facts) -> Findings:
         if why_not:
             unchecked[name] = why_not
         else:
-            told.update((name, _symptom(finding)) for finding in entry.build(facts))
+            told.update((name, Symptom.of(finding)) for finding in entry.build(facts))
     watched = registry.names("diagnose.checks")
     root = next((one.check for one in causes if one.check in watched and one.severity != "note"), None)
     symptoms: dict[str, list[Symptom]] = {}
@@ -127,18 +127,7 @@ def _explains(entry: registry.Entry, by: Symptom, one: Symptom) -> bool:
 
 
 def _found(finding: Finding, symptoms: Iterable[Finding] = ()) -> Found:
-    return Found(**_symptom(finding).model_dump(), symptoms=[_symptom(symptom) for symptom in symptoms])
-
-
-def _symptom(finding: Finding) -> Symptom:
-    return Symptom(
-        check=finding.check,
-        severity=finding.severity,
-        evidence=plain(finding.evidence),
-        cause=finding.cause,
-        remedy=finding.remedy,
-        change=plain(finding.change),
-    )
+    return Found.of(finding).model_copy(update={"symptoms": [Symptom.of(symptom) for symptom in symptoms]})
 
 
 def _without(found: Found, names: Container[str]) -> Found:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from yisheng.core.types import Finding
 
 FINDINGS = "findings.json"
 """The file in a run folder."""
@@ -36,6 +38,11 @@ class Symptom(_Part):
     cause: str
     remedy: str
     change: dict[str, Any] = {}
+
+    @classmethod
+    def of(cls, finding: Finding) -> Self:
+        """A check's finding as it is written."""
+        return cls(**{**vars(finding), "evidence": plain(finding.evidence), "change": plain(finding.change)})
 
 
 class Found(Symptom):
