@@ -83,7 +83,7 @@ def test_inputs_of_the_wrong_kind(refused, run, pictures, world):
     refused(["predict", pictures, "rows=1,2,3,4"], 2, "for a model of rows")
     refused(["predict", pictures, "rows.csv"], 3, "is a table")
     refused(["predict", pictures, "nowhere.png"], 3, "does not exist")
-    refused(["predict", pictures, "."], 3, "cannot be read")
+    refused(["predict", pictures, "."], 2, "go into a file")
     refused(["predict", pictures, "a" * 300], 3, "File name too long")
     (world / "loop.png").symlink_to("loop.png")
     refused(["predict", pictures, "loop.png"], 3, "symbolic links")

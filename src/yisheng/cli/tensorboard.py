@@ -24,14 +24,14 @@ def run(arguments: Arguments) -> int:
     arguments.end({"json", "port"})
 
     from yisheng.core.errors import UsageError
+    from yisheng.core.signals import signals
 
     if port > 65535:
         raise UsageError(f"port must be from 0 to 65535, got {port}", "write port=6006")
 
-    from yisheng.verbs import live
     from yisheng.verbs.tensorboard import serving
 
-    with live.signals() as caught, serving(Path(arguments.inputs[0]), port=port) as found:
+    with signals() as caught, serving(Path(arguments.inputs[0]), port=port) as found:
         if as_json:
             print(json.dumps(asdict(found)), flush=True)
         else:

@@ -11,6 +11,7 @@ serving. beside=true ends it when standard input is closed: that is how a traini
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -25,9 +26,10 @@ def run(arguments: Arguments) -> int:
     arguments.end({"json", "port", "beside"})
     out = Path(arguments.inputs[0] if arguments.inputs else "runs")
 
-    from yisheng.core.errors import DataError
+    from yisheng.core.errors import DataError, StoppedError
+    from yisheng.core.signals import signals
 
-    if not beside and not out.is_dir():  # a training makes its folder in a moment
+    if not beside and not os.path.isdir(out):  # noqa: PTH112  # never raises; a training makes its folder in a moment
         raise DataError(f"there is no folder {out}", "name the folder of runs: yisheng watch runs/")
 
     from yisheng.deploy.web.live import serve
@@ -37,5 +39,8 @@ def run(arguments: Arguments) -> int:
         if not as_json:
             print("open it in a browser; Ctrl-C ends it", file=sys.stderr)
 
-    serve(out, port, announce, beside=beside)
+    with signals() as caught:
+        serve(out, port, announce, beside=beside)
+    if caught and not beside:
+        raise StoppedError(caught[0], "stopped", f"the runs in {out} are as they were")
     return 0

@@ -19,13 +19,13 @@ from filelock import FileLock, Timeout
 
 from yisheng.core import files, machine
 from yisheng.core.errors import DataError, StoppedError, UsageError
+from yisheng.core.signals import signals
 from yisheng.deploy.answers import Form, json_lines
 from yisheng.deploy.familiar import LEVEL
 from yisheng.deploy.predictor import Answer, Predictor
 from yisheng.deploy.stream import parquet
 from yisheng.deploy.stream.chunk import Chunk, Source, Tally
 from yisheng.deploy.stream.partial import Partial
-from yisheng.verbs import live
 
 LINES = (".jsonl", ".ndjson")
 ENDS = (".csv", ".tsv", *LINES, parquet.SUFFIX)
@@ -82,7 +82,7 @@ def answer(
         parquet.require()
     partial = Partial(out)
     about = _about(predictor, source, out, format)
-    with _alone(partial), live.signals() as caught:
+    with _alone(partial), signals() as caught:
         if partial.begun and not force:
             partial.go_on(about)
             print(f"going on with {partial.path} behind its {partial.tally.rows:,} answers", file=stream, flush=True)

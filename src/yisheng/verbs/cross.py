@@ -12,6 +12,7 @@ from typing import Any, TextIO
 from yisheng.core import files, machine
 from yisheng.core.errors import DataError, NonFiniteError, StoppedError, UsageError
 from yisheng.core.recipe import Recipe, read, resolve
+from yisheng.core.signals import undisturbed
 from yisheng.core.types import Dataset, Run, Score, Scores, Spec
 from yisheng.data.fingerprint import fingerprint
 from yisheng.deploy.members import STUDY, description, is_study
@@ -19,7 +20,7 @@ from yisheng.report.html import write as report
 from yisheng.train.assemble import assemble
 from yisheng.train.progress import place
 from yisheng.verbs import evaluate as rescore
-from yisheng.verbs import folders, live, load, pooled, standing, submit
+from yisheng.verbs import folders, load, pooled, standing, submit
 from yisheng.verbs import train as single
 from yisheng.verbs.plan import Fold, of_fold, plan, settled
 from yisheng.verbs.pretrained import pretrained
@@ -212,13 +213,13 @@ def _go(folder: Path, recipe: Recipe, data: Dataset, each: list[Fold], stream: T
             done[fold.name] = standing.result(folder / fold.name)
             trained += 1
             left = (time.perf_counter() - began) / trained * (len(each) - len(done))
-            with live.undisturbed(f"after {which}", f"continue with: yisheng resume {folder}"):
+            with undisturbed(f"after {which}", f"continue with: yisheng resume {folder}"):
                 standing.write(folder, recipe, each, done)
                 print(f"{which}  {standing.progress(recipe, done, fold.name, left)}", file=stream, flush=True)
     except (NonFiniteError, StoppedError):
         report(folder)
         raise
-    with live.undisturbed("when all folds were trained; the study is finished", f"it lies in {folder}"):
+    with undisturbed("when all folds were trained; the study is finished", f"it lies in {folder}"):
         began = time.perf_counter()
         standing.write(folder, recipe, each, done)
         pooled.finish(folder, recipe, data, each)

@@ -13,10 +13,10 @@ from typing import TextIO
 from urllib.parse import quote
 
 from yisheng.core.errors import StoppedError, UsageError
+from yisheng.core.signals import signals
 from yisheng.deploy.web import server
 from yisheng.deploy.web.guard import LOOPBACK
 from yisheng.deploy.web.limits import Limits
-from yisheng.verbs import live
 
 SHORTEST = 16
 """Characters of a token that others than this machine may try to guess."""
@@ -69,7 +69,7 @@ def serve(
             print(f"serving {folder} at {page}\nCtrl-C ends it", file=stream, flush=True)
             ready(page)
 
-        with live.signals() as caught:
+        with signals() as caught:
             server.run(app, listening, ready=tell)
     number = caught[0] if caught else signal.SIGINT
     raise StoppedError(number, f"stopped by {signal.Signals(number).name}", "what was asked before has been answered")

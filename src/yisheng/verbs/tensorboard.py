@@ -104,7 +104,7 @@ def _server(logs: list[Path], port: int) -> Iterator[str]:
 
 def _runs(folder: Path) -> Iterator[Path]:
     """Runs, and searches, in a folder or being it; studies by their members."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112  # never raises
         raise DataError(f"{folder} is not a folder", "give the folder of a run, or one with runs in it")
     top = folder.resolve()
     for place, inner, names in os.walk(top):

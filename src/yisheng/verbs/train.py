@@ -13,6 +13,7 @@ from typing import TextIO, cast
 from yisheng.core import files, machine
 from yisheng.core.errors import NonFiniteError, StoppedError, UsageError
 from yisheng.core.recipe import Recipe
+from yisheng.core.signals import signals
 from yisheng.core.types import Dataset, Event, Split
 from yisheng.data.fingerprint import fingerprint
 from yisheng.deploy import fit_familiar, saved
@@ -165,7 +166,7 @@ def _finish(folder: Path, assembly: Assembly, data: Dataset, split: Split, strea
     """Train to the end, evaluate, report; after a run by hand the library's. One that breaks off gets a report too."""
     scratch = assembly.recipe.scratch
     doctor = Bedside(folder, assembly, data)
-    with live.signals() as caught:
+    with signals() as caught:
         try:
             seconds = _live(folder, assembly, stream, caught, doctor)
         except (NonFiniteError, StoppedError) as error:

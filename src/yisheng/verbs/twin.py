@@ -14,11 +14,12 @@ import torch
 from yisheng.core import files
 from yisheng.core.errors import DataError, NonFiniteError, StoppedError
 from yisheng.core.recipe import Recipe
+from yisheng.core.signals import undisturbed
 from yisheng.core.types import Dataset
 from yisheng.report.html import write as report
 from yisheng.report.twin import LIBRARY, TWIN, Difference, Twin
 from yisheng.train import checkpoint
-from yisheng.verbs import folders, live, standing
+from yisheng.verbs import folders, standing
 from yisheng.verbs import train as single
 
 
@@ -60,7 +61,7 @@ def beside(folder: Path, recipe: Recipe, data: Dataset, *, force: bool, stream: 
     except NonFiniteError as error:
         report(folder)
         raise NonFiniteError(f"the library's form: {error.problem}", error.remedy) from None
-    with live.undisturbed("when both forms were trained; the run is finished", f"it lies in {folder}"):
+    with undisturbed("when both forms were trained; the run is finished", f"it lies in {folder}"):
         found = compare(folder, path)
         files.write_json(folder / TWIN, json.loads(found.model_dump_json()))
         report(folder)

@@ -329,7 +329,7 @@ def test_the_page_fits_a_phone_in_the_dark_and_works_by_keyboard(browser, servic
 
 
 def test_the_live_page_follows_a_run_to_its_end(page, tmp_path):
-    words = ["data=digits", "model=mlp", "hidden=[32]", "epochs=25", "watch=true", f"out={tmp_path}"]
+    words = ["data=digits", "model=mlp", "hidden=[32]", "epochs=400", "watch=true", f"out={tmp_path}"]
     with command("train", *words) as child:
         address = re.search(r"http://\S+", child.stderr.readline())[0]
         page.goto(address)
@@ -348,7 +348,7 @@ def test_the_live_page_follows_a_run_to_its_end(page, tmp_path):
     epochs = [event for event in events if event["event"] == "epoch"]
     shown = page.locator(".legend b").all_inner_texts()
     assert f"{epochs[-1]['loss']:.4g}" in {f"{float(one):.4g}" for one in shown if re.fullmatch(r"[\d.]+", one)}
-    assert "epoch 25 of 25" in page.locator("#standing").inner_text()
+    assert "epoch 400 of 400" in page.locator("#standing").inner_text()
     assert page.locator("#mistakes img").count() >= 1
     assert page.locator("#report").is_visible()
 

@@ -114,9 +114,9 @@ def _levels(raw: Raw, column: Column, odd: list[Odd], before: int) -> np.ndarray
 
 
 def _alike(level: str, kind: str) -> str:
-    """What two ways of writing the same level have in common: 1 and 1.0, and yes and YES."""
+    """What two ways of writing the same level have in common: 1 and 1.0, 0 and -0, and yes and YES."""
     if is_number(level) and not is_code(level):
-        return repr(float(level))
+        return repr(float(level) + 0.0)  # no zero below zero
     return level.casefold() if kind == "yes/no" else level
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -44,11 +45,11 @@ class Pictures:
         self.notes: list[str] = []
         stamps = []
         for path in inputs:
-            if path.is_dir():
+            if os.path.isdir(path):  # noqa: PTH112  # never raises
                 stamps.append(self._folder(path))
             elif is_table(path):
                 raise DataError(f"the model wants pictures of shape {spec.shape}, {path} is a table", "give pictures")
-            elif not path.exists():
+            elif not os.path.exists(path):  # noqa: PTH110  # likewise
                 raise DataError(f"{path} does not exist", "check the path")
             else:
                 self.paths.append(path)

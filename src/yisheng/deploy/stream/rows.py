@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -40,7 +41,7 @@ def opened(path: Path, spec: Spec, id: str = "") -> Source:
     Raises:
         DataError: the file cannot be read, or a column is missing.
     """
-    if path.exists() and not path.is_file():
+    if os.path.exists(path) and not path.is_file():  # noqa: PTH110  # never raises
         what = "a folder" if path.is_dir() else "no file, which could be read more than once"
         raise DataError(f"{path} cannot be read as a table: it is {what}", "give a table's file")
     if path.suffix.lower() in files.OTHERS:
@@ -93,7 +94,7 @@ class Table:
 
     def __init__(self, path: Path, spec: Spec, id: str) -> None:
         self.path, self.spec = path, spec
-        self.stamp = stamp(path) if path.is_file() else ""
+        self.stamp = stamp(path) if os.path.isfile(path) else ""  # noqa: PTH113  # never raises
         self.plan = _plan(path, spec, id)
         plan = self.plan
         self.id_name = "" if plan.id is None else plan.found.names[plan.id]

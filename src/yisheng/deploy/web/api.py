@@ -126,8 +126,7 @@ class Service:
         """``POST /wrong``."""
         if inputs.kind_of(request.headers.get("content-type", "")) != inputs.JSON:
             raise Refusal(415, "type", "a correction is sent as JSON", f"send {inputs.JSON}")
-        kept = await self._in_reader(self._keep, await request.body())
-        return telling.as_json({"kept": kept, "count": self.corrections.count})
+        return telling.as_json(await self._in_reader(self._keep, await request.body()))
 
     async def model(self, _: Request) -> Response:
         """``GET /model``."""
@@ -164,8 +163,8 @@ class Service:
     async def _in_reader(self, do: Callable[..., Any], *given: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self.readers, do, *given)
 
-    def _keep(self, body: bytes) -> str:
-        """Keep the sample of a correction; gives its place in the run folder."""
+    def _keep(self, body: bytes) -> dict[str, Any]:
+        """Keep the sample of a correction; gives its place in the run folder, and how many there are."""
         found = inputs.load_json(body)
         sample = "picture" if self.spec.is_picture else "row"
         if set(found) != {sample, "label"}:
@@ -173,10 +172,10 @@ class Service:
             raise Refusal(422, "input", f"{sample} and label are wanted, got {got}", f'send {{"{sample}", "label"}}')
         if self.spec.is_picture:
             content = inputs.picture(inputs.unbase64(found["picture"], "the picture"), "the picture", self.limits)
-            path = self.corrections.picture(content, found["label"])
+            kept = self.corrections.picture(content, found["label"])
         else:
-            path = self.corrections.row(found["row"], found["label"])
-        return path.relative_to(self.corrections.folder.parent).as_posix()
+            kept = self.corrections.row(found["row"], found["label"])
+        return {"kept": kept.path.relative_to(self.corrections.folder.parent).as_posix(), "count": kept.total}
 
 
 def _routed(service: Service, *, token: bool) -> App:

@@ -9,7 +9,7 @@ import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 
@@ -24,6 +24,13 @@ SIDE = 1024
 """Longest side of a picture that is kept, in pixels."""
 TEXT = 1000
 """Most characters of a value that is kept."""
+
+
+class Kept(NamedTuple):
+    """Where a correction is, and how many there are with it."""
+
+    path: Path
+    total: int
 
 
 class Corrections:
@@ -43,7 +50,7 @@ class Corrections:
         self.folders = class_folders(spec.classes)
         self.count = self._counted()
 
-    def picture(self, content: bytes, label: Any) -> Path:
+    def picture(self, content: bytes, label: Any) -> Kept:
         """Keep a picture, written anew as PNG; whoever calls it takes `decode.quiet` around it.
 
         Args:
@@ -51,7 +58,7 @@ class Corrections:
             label: its class.
 
         Returns:
-            Where it is: one picture is kept once, and the last word on it counts.
+            Where it is, and how many there are: one picture is kept once, and the last word on it counts.
 
         Raises:
             DataError: it is no picture.
@@ -78,9 +85,9 @@ class Corrections:
                 if other != path:
                     other.unlink(missing_ok=True)
             self.count += not old
-        return path
+            return Kept(path, self.count)
 
-    def row(self, row: Any, label: Any) -> Path:
+    def row(self, row: Any, label: Any) -> Kept:
         """Keep a row in a table with the columns of training and the target's.
 
         Args:
@@ -107,7 +114,7 @@ class Corrections:
             names = json_rows.names(self.spec) or [f"x{n + 1}" for n in range(len(texts))]
             _append(path, [*names, self.spec.target], [*texts, target])
             self.count += 1
-        return path
+            return Kept(path, self.count)
 
     def _label(self, label: Any) -> str:
         """The class as it is called, or the value as text."""
