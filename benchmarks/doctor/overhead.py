@@ -29,7 +29,7 @@ from yisheng.core.types import Dataset, Spec  # noqa: E402
 from yisheng.verbs import load  # noqa: E402
 
 MODELS: dict[str, dict[str, Any]] = {
-    "mlp": {"model": "mlp", "hidden": 8, "batch": 32, "epochs": 20},
+    "mlp": {"model": "mlp", "hidden": [8], "batch": 32, "epochs": 20},
     "lenet": {"model": "lenet", "batch": 128, "epochs": 2},
     "resnet18": {"model": "resnet18", "batch": 64, "epochs": 1, "precision": "bf16"},
 }
