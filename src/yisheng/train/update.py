@@ -81,7 +81,8 @@ def make_update(
         if before and not math.isfinite(before[0][0].item()):
             raise blame_late(*before[0][1:])
         for piece, share in _pieces(batch, micro):
-            mean = mean_loss(state.model, piece, loss, precision) * share
+            mean = mean_loss(state.model, piece, loss, precision)
+            mean = mean if share is None else mean * share
             if watch == "at once" and not math.isfinite(mean.item()):
                 raise blame_loss(state, piece, mean.item())
             mean.backward()
@@ -103,14 +104,14 @@ def make_update(
     return step
 
 
-def _pieces(batch: Batch, micro: int | None) -> list[tuple[Batch, float | torch.Tensor]]:
-    """Pieces of ``micro`` samples, each with its share of the batch's mean."""
+def _pieces(batch: Batch, micro: int | None) -> list[tuple[Batch, float | torch.Tensor | None]]:
+    """Pieces of ``micro`` samples, each with its share of the batch's mean; None of the batch as a whole."""
     if micro is None or len(batch) <= micro:
-        return [(batch, 1.0)]
+        return [(batch, None)]
     edges = list(range(0, len(batch), micro))
     if len(batch) - edges[-1] == 1:
         edges.pop()  # batch norm cannot normalise a single row
-    pieces: list[tuple[Batch, float | torch.Tensor]] = []
+    pieces: list[tuple[Batch, float | torch.Tensor | None]] = []
     for at, end in zip(edges, [*edges[1:], len(batch)], strict=True):
         share: float | torch.Tensor = (end - at) / len(batch)
         weight = None
