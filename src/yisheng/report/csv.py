@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from pathlib import Path
 
 from yisheng.core import files
@@ -48,10 +47,7 @@ def _epochs(path: Path) -> list[Epoch]:
         for line in lines:
             if b'"event": "epoch"' not in line[:40]:
                 continue
-            try:
-                event = event_of(json.loads(line))
-            except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
-                continue
+            event = event_of(line)
             if isinstance(event, Epoch):
                 found.append(event)
     return found

@@ -80,10 +80,7 @@ def history(folder: Path) -> History:
     epochs = Bounded[Epoch](EPOCHS, lambda group: group[-1])
     damaged, cut = 0, False
     for line, whole in _lines(folder / EVENTS):
-        try:
-            event = event_of(json.loads(line)) if line is not None else None
-        except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
-            event = None
+        event = event_of(line) if line is not None else None
         if isinstance(event, Step):
             steps.add(event)
         elif isinstance(event, Epoch):
@@ -114,8 +111,19 @@ def _lines(path: Path) -> Iterator[tuple[bytes | None, bool]]:
         raise DataError(f"{path} cannot be read: {error.strerror}", "check the path and its permissions") from None
 
 
-def event_of(record: Any) -> Step | Epoch | str:
-    """The event of a record; the name of a kind that later versions may write."""
+def event_of(line: bytes) -> Step | Epoch | str | None:
+    """The event of a line of the log; the name of a kind that later versions may write, None for no event.
+
+    >>> event_of(b'{"event": "step", "step": 10, "loss": 0.5, "lr": 0.1}'), event_of(b'{"event": "st')
+    (Step(step=10, loss=0.5, lr=0.1), None)
+    """
+    try:
+        return _event(json.loads(line))
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _event(record: Any) -> Step | Epoch | str:
     kind = record["event"]
     if kind == "step":
         return Step(_count(record["step"]), _number(record["loss"]), _number(record["lr"]))

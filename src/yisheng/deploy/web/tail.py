@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import os
 from pathlib import Path
@@ -72,11 +71,8 @@ class Tail:
     def _take(self, line: bytes) -> None:
         if not line or len(line) > LINE:
             return
-        try:
-            event = event_of(json.loads(line))
-        except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
-            return
-        if isinstance(event, str):
+        event = event_of(line)
+        if event is None or isinstance(event, str):
             return
         if self.last is not None and event.step < self.last.step:
             self.generation = next(_generations)
