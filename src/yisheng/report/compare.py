@@ -86,7 +86,6 @@ def render(
         differing: keys of the recipes -> the value of each.
         said: of each after the first.
     """
-    style = (Path(__file__).parent / "templates" / "style.css").read_text(encoding="utf-8")
     labels = [one.curves.label for one in compared]
     rows = [(one.curves.label, [_cell(one.scores.get(part)) for part in PARTS]) for one in compared]
     sections = [
@@ -95,7 +94,7 @@ def render(
         Section("recipes", "Recipes", fill(DIFFERENCES, rows=differing, runs=[one.name for one in compared])),
     ]
     about = [(one.outcome, SIGNS[one.outcome], one.lines) for one in said]
-    text = page("compare.html", count=len(compared), said=about, sections=sections, style=Markup(style))
+    text = page("compare.html", count=len(compared), said=about, sections=sections)
     return clean(text)
 
 

@@ -10,8 +10,6 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from markupsafe import Markup
-
 from yisheng.core import files
 from yisheng.report.facts import Facts, read
 from yisheng.report.headline import headline
@@ -66,14 +64,12 @@ def render(folder: Path) -> str:
         DataError: it is no run folder at all.
     """
     facts = read(Path(folder))
-    style = (Path(__file__).parent / "templates" / "style.css").read_text(encoding="utf-8")
     text = page(
         "page.html",
         facts=facts,
         headline=headline(facts),
         glance=_glance(facts),
         sections=[section for make in SECTIONS if (section := make(facts))],
-        style=Markup(style),
     )
     return clean(text)
 

@@ -7,7 +7,7 @@ nothing to say about such a run (a confusion matrix of a regression).
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from markupsafe import Markup
 from yisheng.report.facts import Facts
 from yisheng.report.svg import NAMESPACE
 from yisheng.report.words import capital, duration, number, percent, places, plural, score_name
+
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,10 @@ def fill(template: str, **values: Any) -> Markup:
     return Markup(_compiled(template).render(**values))
 
 
-def page(name: str, **values: Any) -> str:
-    """HTML from a template file in ``templates/``."""
-    return _environment().get_template(name).render(**values)
+def page(name: str, *, styles: Sequence[str] = ("style.css",), **values: Any) -> str:
+    """HTML from a template file in ``templates/``, with style sheets of that folder written into it."""
+    style = "".join((TEMPLATES / sheet).read_text(encoding="utf-8") for sheet in styles)
+    return _environment().get_template(name).render(**values, style=Markup(style))
 
 
 def figure(svg: str, alt: str, caption: str = "") -> Markup:
@@ -97,7 +100,7 @@ def _exact(value: float | None, decimals: int | None = None) -> Markup:
 def _environment() -> Environment:
     environment = Environment(
         autoescape=True,
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

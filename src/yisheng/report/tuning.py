@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from markupsafe import Markup
-
 from yisheng.core import files
 from yisheng.report.html import REPORT
 from yisheng.report.section import Section, page
@@ -37,15 +35,13 @@ def render(folder: Path) -> str:
         DataError: ``trials.json`` is missing or damaged.
     """
     search = read(Path(folder))
-    templates = Path(__file__).parent / "templates"
-    style = "".join((templates / name).read_text(encoding="utf-8") for name in ("style.css", "tuning.css"))
     text = page(
         "tuning.html",
+        styles=("style.css", "tuning.css"),
         study=Path(folder).resolve().name,
         headline=headline(search),
         glance=_glance(search),
         sections=[section for make in SECTIONS if (section := make(search))],
-        style=Markup(style),
     )
     return clean(text)
 
