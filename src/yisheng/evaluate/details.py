@@ -10,7 +10,7 @@ from yisheng.core.types import Part, Spec
 from yisheng.evaluate.calibration import calibration
 from yisheng.evaluate.per_class import per_class
 from yisheng.evaluate.predictions import Predictions
-from yisheng.evaluate.worst import Name, Picture, plain, worst_classes, worst_labels, worst_numbers
+from yisheng.evaluate.worst import Name, Picture, plain, worst_rows
 from yisheng.metrics.confusion_matrix import confusion_matrix
 
 MOST_PAIRS = 2000
@@ -50,15 +50,12 @@ def details(
     y, prediction = predictions.y, predictions.prediction
     found: dict[str, Any] = {"part": part, "rows": len(predictions)}
     if spec.task == "regression":
-        return found | {"pairs": _pairs(predictions), "worst": worst_numbers(predictions, worst, name)}
-    found["per_class"] = per_class(spec, y, prediction)
-    if spec.task == "multilabel":
-        return found | {"worst": worst_labels(spec, predictions, worst, picture, name)}
-    return found | {
-        "confusion": confusion_matrix(y, prediction).tolist(),
-        "calibration": calibration(y, prediction),
-        "worst": worst_classes(spec, predictions, worst, picture, name),
-    }
+        found["pairs"] = _pairs(predictions)
+    else:
+        found["per_class"] = per_class(spec, y, prediction)
+    if spec.task == "classification":
+        found |= {"confusion": confusion_matrix(y, prediction).tolist(), "calibration": calibration(y, prediction)}
+    return found | {"worst": worst_rows(spec, predictions, worst, picture, name)}
 
 
 def _pairs(predictions: Predictions) -> dict[str, Any]:

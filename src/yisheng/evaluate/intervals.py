@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -36,10 +37,20 @@ def bootstrap(metric: Entry, y: np.ndarray, prediction: np.ndarray) -> Bounds:
 
     Source: Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7, 1979.
     """
+    return resampled(lambda rows: metric.build(y[rows], prediction[rows]), len(y), prediction.size)
+
+
+def resampled(value: Callable[[np.ndarray], float], n: int, numbers: int) -> Bounds:
+    """Expanded percentiles of a value over rows drawn with replacement, with a fixed seed.
+
+    Args:
+        value: of the rows of a resample ``(n,)``; NaN where it is undefined there.
+        n: rows.
+        numbers: that the value is taken from; the more, the fewer resamples.
+    """
     generator = np.random.default_rng(SEED)
-    resamples = int(np.clip(NUMBERS // max(prediction.size, 1), LEAST_RESAMPLES, RESAMPLES))
+    resamples = int(np.clip(NUMBERS // max(numbers, 1), LEAST_RESAMPLES, RESAMPLES))
     values = np.empty(resamples)
     for number in range(resamples):
-        rows = generator.integers(len(y), size=len(y))
-        values[number] = metric.build(y[rows], prediction[rows])
-    return percentiles(values, len(y))
+        values[number] = value(generator.integers(n, size=n))
+    return percentiles(values, n)

@@ -8,8 +8,7 @@ import numpy as np
 
 from yisheng.core.registry import Entry
 from yisheng.core.types import Score
-from yisheng.evaluate.intervals import LEAST_RESAMPLES, NUMBERS
-from yisheng.metrics._bootstrap import RESAMPLES, SEED, percentiles
+from yisheng.evaluate.intervals import resampled
 
 
 def difference(metric: Entry, y: np.ndarray, first: np.ndarray, second: np.ndarray) -> Score:
@@ -35,14 +34,12 @@ def difference(metric: Entry, y: np.ndarray, first: np.ndarray, second: np.ndarr
     >>> found.value, round(found.low, 1), round(found.high, 1)
     (0.5, 0.4, 0.6)
     """
+
+    def apart(rows: np.ndarray) -> float:
+        return metric.build(y[rows], second[rows]) - metric.build(y[rows], first[rows])
+
     value = float(metric.build(y, second)) - float(metric.build(y, first))
-    generator = np.random.default_rng(SEED)
-    resamples = int(np.clip(NUMBERS // max(2 * first.size, 1), LEAST_RESAMPLES, RESAMPLES))
-    values = np.empty(resamples)
-    for number in range(resamples):
-        rows = generator.integers(len(y), size=len(y))
-        values[number] = metric.build(y[rows], second[rows]) - metric.build(y[rows], first[rows])
-    low, high = percentiles(values, len(y))
+    low, high = resampled(apart, len(y), 2 * first.size)
     if not (math.isfinite(low) and math.isfinite(high)):
         return Score(value)
     return Score(value, min(low, value), max(high, value))

@@ -16,6 +16,24 @@ Picture = Callable[[int], np.ndarray]
 Name = Callable[[int], str]
 
 
+def worst_rows(
+    spec: Spec, predictions: Predictions, most: int, picture: Picture | None = None, name: Name | None = None
+) -> list[dict[str, Any]]:
+    """The rows of a task on which the model is most wrong, in the form of ``evaluation.json``.
+
+    Args:
+        spec: the contract.
+        predictions: what was predicted.
+        most: rows that are listed.
+        picture: row number in the data set -> uint8 ``(C, H, W)`` to show; None for rows of a table.
+        name: row number -> its name; None for the number itself.
+    """
+    if spec.task == "regression":
+        return worst_numbers(predictions, most, name)
+    listed = worst_labels if spec.task == "multilabel" else worst_classes
+    return listed(spec, predictions, most, picture, name)
+
+
 def worst_classes(
     spec: Spec, predictions: Predictions, most: int, picture: Picture | None, name: Name | None
 ) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from yisheng.core.errors import YishengError
 from yisheng.core.types import Epoched, Event, Spec
 from yisheng.data.batches import Batches
 from yisheng.evaluate.predictions import Predictions, predict
-from yisheng.evaluate.worst import worst_classes, worst_labels, worst_numbers
+from yisheng.evaluate.worst import worst_rows
 from yisheng.train.assemble import Assembly
 
 MISTAKES = "mistakes.json"
@@ -87,7 +87,4 @@ def _some(part: Batches) -> Batches:
 def _listed(spec: Spec, seen: Predictions, part: Batches) -> list[dict[str, Any]]:
     shown = spec.is_picture and part.x.dtype == torch.uint8
     picture = (lambda row: part.x[row].cpu().numpy()) if shown else None
-    if spec.task == "regression":
-        return worst_numbers(seen, KEPT, None)
-    listed = worst_labels if spec.task == "multilabel" else worst_classes
-    return listed(spec, seen, KEPT, picture, None)
+    return worst_rows(spec, seen, KEPT, picture)
