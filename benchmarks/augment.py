@@ -21,7 +21,7 @@ import time
 
 from yisheng.core import machine
 
-machine.wait_briefly()  # as `yisheng.train` does
+machine.prepare()  # as `yisheng.train` does
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402

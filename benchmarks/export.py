@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from yisheng.core.machine import wait_briefly
+from yisheng.core.machine import prepare
 
-wait_briefly()
+prepare()
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402

@@ -19,12 +19,12 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from yisheng.core.machine import wait_briefly
+from yisheng.core.machine import prepare
 
-wait_briefly()
+prepare()
 
 import numpy as np  # noqa: E402
-import torch  # noqa: E402  # only after OpenMP was told how to wait
+import torch  # noqa: E402  # only after what must be said before
 from sklearn.linear_model import LogisticRegression  # noqa: E402
 from sklearn.model_selection import GridSearchCV, StratifiedKFold  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402

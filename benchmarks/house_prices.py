@@ -16,9 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from yisheng.core.machine import wait_briefly
+from yisheng.core.machine import prepare
 
-wait_briefly()
+prepare()
 
 import numpy as np  # noqa: E402
 

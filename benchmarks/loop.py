@@ -19,7 +19,7 @@ import time
 
 from yisheng.core import machine
 
-machine.wait_briefly()  # both loops wait for their threads in the same way
+machine.prepare()  # both loops wait for their threads, and keep memory, in the same way
 
 import torch  # noqa: E402
 from torch import nn  # noqa: E402

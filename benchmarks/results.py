@@ -17,11 +17,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from yisheng.core.machine import wait_briefly
+from yisheng.core.machine import prepare
 
-wait_briefly()
+prepare()
 
-import torch  # noqa: E402  # only after OpenMP was told how to wait
+import torch  # noqa: E402  # only after what must be said before
 
 import yisheng  # noqa: E402
 from yisheng.core import machine  # noqa: E402

@@ -18,9 +18,9 @@ from typing import Any
 
 from yisheng.core import machine
 
-machine.wait_briefly()
+machine.prepare()
 
-import numpy as np  # noqa: E402  # only after OpenMP was told how to wait
+import numpy as np  # noqa: E402  # only after what must be said before
 import torch  # noqa: E402
 
 import yisheng  # noqa: E402

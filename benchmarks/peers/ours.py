@@ -20,9 +20,9 @@ import numpy as np
 
 from yisheng.core import machine
 
-machine.wait_briefly()
+machine.prepare()
 
-import yisheng  # noqa: E402  # only after OpenMP was told how to wait
+import yisheng  # noqa: E402  # only after what must be said before
 from yisheng.core.types import Dataset, Spec  # noqa: E402
 
 SAME = {"batch": 256, "optimizer": "sgd", "lr": 0.1, "schedule": "constant", "scale": "unit"}

@@ -106,9 +106,9 @@ def _run(argv: list[str]) -> int:
         raise UsageError(f"unknown command {verb!r}", closest(verb.lower(), verbs()))
     import importlib
 
-    from yisheng.core.machine import wait_briefly
+    from yisheng.core.machine import prepare
 
-    wait_briefly()
+    prepare()
     module = importlib.import_module(f"yisheng.cli.{verb}")
     arguments = Arguments.parse(verb, argv[1:])
     if arguments.flag("help"):

@@ -25,8 +25,9 @@ def keys_help() -> str:
     """All keys of the recipe with their defaults, and the options of the default choices."""
     rows = [["key", "default", "what it is"]]
     for key, info in Recipe.model_fields.items():
-        default = info.default.name if isinstance(info.default, Choice) else info.default
-        rows.append([key, "none" if default in (None, ()) else str(default), info.description or ""])
+        default = info.default[0] if isinstance(info.default, tuple) else info.default
+        default = default.name if isinstance(default, Choice) else default
+        rows.append([key, "none" if default is None else str(default), info.description or ""])
     options = [["option", "default", "what it is"]]
     for key, room in ROOMS.items():
         choice = Recipe.model_fields[key].default

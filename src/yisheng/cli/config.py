@@ -20,7 +20,7 @@ def run(arguments: Arguments) -> int:
     from yisheng.cli._recipe import resolved
     from yisheng.cli._text import table
     from yisheng.core import registry
-    from yisheng.core.recipe import AUGMENT, AUTO, Choice, room_of
+    from yisheng.core.recipe import AUGMENT, AUTO, Choice, Recipe, room_of
 
     found = resolved(arguments)
     if as_toml:
@@ -31,7 +31,7 @@ def run(arguments: Arguments) -> int:
         value = getattr(found.recipe, key)
         chosen = {f"{key}.{c.name}": c for c in value} if key == AUGMENT else {key: value}
         if key == AUGMENT:
-            values[key] = [c.name for c in value] or None
+            values[key] = AUTO if value == Recipe.model_fields[key].default else [c.name for c in value] or None
         else:
             values[key] = value.name if isinstance(value, Choice) else value
         for where, choice in chosen.items():

@@ -217,13 +217,12 @@ def _chosen(arguments: Arguments) -> tuple[Dataset, list[Change]]:
         settings.append(("augment", augment, "command line"))
     chosen = resolve(settings).recipe
     ours = registry.find("data.sets", chosen.data.name).options
-    theirs = {o for choice in chosen.augment for o in registry.find("transforms.augment", choice.name).options}
+    changes = chosen.augment if augment is not None else ()
+    theirs = {o for choice in changes for o in registry.find("transforms.augment", choice.name).options}
     for key, value in arguments.settings.items():
         loose = key in theirs and key not in ours
         settings.append((key if loose or key.startswith("augment.") else f"data.{key}", value, "command line"))
     recipe = resolve(settings).recipe
     dataset = load.dataset(recipe)
-    settled = recipe.settle(dataset.spec, len(dataset)) if recipe.augment else recipe
-    return dataset, [
-        build("transforms.augment", choice.name, dataset.spec, **choice.options) for choice in settled.augment
-    ]
+    named = recipe.settle(dataset.spec, len(dataset)).augment if augment is not None else ()
+    return dataset, [build("transforms.augment", choice.name, dataset.spec, **choice.options) for choice in named]

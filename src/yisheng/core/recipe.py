@@ -9,6 +9,7 @@ win: defaults, then the file, then the command line. ``auto`` is settled when th
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from yisheng.core import registry
 from yisheng.core.errors import UsageError, closest
@@ -55,6 +56,19 @@ Size = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, lt=1, allow_in
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
+def _seconds(value: Any) -> Any:
+    """``90``, ``90s``, ``5m`` and ``1.5h`` as seconds; anything else as it is."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([smh]?)\s*", value) if isinstance(value, str) else None
+    if found is None:
+        if isinstance(value, str):
+            raise ValueError("a time such as 90s, 5m or 1.5h")
+        return value
+    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=1, le=10**7, allow_inf_nan=False)]
+
+
 class Recipe(BaseModel):
     """Every choice of a run. See the module's text for how it is written."""
 
@@ -84,9 +98,14 @@ class Recipe(BaseModel):
     scale: Choice = Field(Choice(name=AUTO), description="scaling of the inputs, fitted on the training part")
     target_scale: Choice = Field(Choice(name=AUTO), description="scaling of a regression target, undone in prediction")
     augment: tuple[Choice, ...] = Field(
-        (), description="random changes of the training inputs, in this order (augment=flip,crop)"
+        (Choice(name=AUTO),),
+        description="random changes of the training inputs, in this order (augment=flip,crop); auto: none, or with "
+        "budget= what suits the data",
     )
     epochs: Count | Auto = Field(AUTO, description="passes over the training part")
+    budget: Seconds | None = Field(
+        None, description="time granted for training, as 90s, 5m or 1h: what is not said is chosen to learn most in it"
+    )
     batch: Count | Auto = Field(AUTO, description="samples per forward pass")
     accumulate: Count = Field(1, description="forward passes per update: one update sees batch x accumulate samples")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="of every random generator")
@@ -112,8 +131,13 @@ class Recipe(BaseModel):
     )
     clip_norm: Positive | None = Field(None, description="largest norm of all gradients together")
     clip_value: Positive | None = Field(None, description="largest absolute value of any gradient")
-    precision: Literal["fp32", "bf16", "fp64"] = Field(
-        "fp32", description="of training: bf16 is faster on hardware that has it, weights stay fp32; fp64 is for proofs"
+    precision: Literal["auto", "fp32", "bf16", "fp64"] = Field(
+        AUTO,
+        description="of training: fp32, or bf16 (weights stay fp32) where a trial shows that it is faster; fp64 is for "
+        "proofs",
+    )
+    memory_format: Literal["auto", "contiguous", "channels-last"] = Field(
+        AUTO, description="order of a picture's numbers in convolutions; auto: what a trial shows to be faster"
     )
     scratch: bool = Field(
         False, description="train with the hand-written layers, loss and optimiser, and the library's beside them"
@@ -155,7 +179,9 @@ class Recipe(BaseModel):
                 chosen = auto.get(key) or Choice(name=_default(key, spec))
                 choice = Choice(name=chosen.name, options={**chosen.options, **choice.options})
             changes[key] = _settled(key, choice, spec)
-        changes["augment"] = tuple(_settled(f"{AUGMENT}.{choice.name}", choice, spec) for choice in self.augment)
+        changes["augment"] = tuple(
+            _settled(f"{AUGMENT}.{choice.name}", choice, spec) for choice in self.augment if choice.name != AUTO
+        )
         if self.weights is not None:
             changes |= {"finetune": self.finetune or "all", "head_lr": self.head_lr or 10.0}
         batch = self.batch if isinstance(self.batch, int) else min(128, max(16, 2 ** round(math.log2(max(n, 1) / 32))))
@@ -184,7 +210,9 @@ class Recipe(BaseModel):
         for key in type(self).model_fields:
             value = getattr(self, key)
             if key == AUGMENT:
-                if value:
+                if not value:
+                    plain[key] = "none"
+                elif value != type(self).model_fields[key].default:
                     tables[key] = [{"name": c.name, **{k: _plain(v) for k, v in c.options.items()}} for c in value]
             elif isinstance(value, Choice):
                 options = {k: _plain(v) for k, v in value.options.items() if v is not None}
@@ -266,6 +294,7 @@ def resolve(settings: Iterable[Setting]) -> Resolved:
     ('sgd', 0.5)
     """
     chosen: dict[str, Choice | None] = {key: Recipe.model_fields[key].default for key in ROOMS}
+    chosen |= _augmentations(AUTO)
     plain: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
     for origin, group in _by_origin(settings):
@@ -297,6 +326,14 @@ def resolve(settings: Iterable[Setting]) -> Resolved:
     for name in ("finetune", "head_lr"):
         if plain.get(name) is not None and plain.get("weights") is None:
             raise UsageError(f"{name}={plain[name]} needs weights to begin with", "say weights=FILE or weights=NAME")
+    if plain.get("budget") is not None:
+        for name in ("epochs", "folds", "scratch"):
+            if plain.get(name) not in (None, AUTO, False):
+                raise UsageError(
+                    f"budget={plain['budget']:g} (seconds) and {name}={_plain(plain[name])} contradict: a budget "
+                    "decides how many epochs one training gets",
+                    f"leave budget or {name} out",
+                )
     for name, of in (("repeats", "folds"), ("repeat", "fold")):
         if plain.get(name, 1) != 1 and plain.get(of) is None:
             raise UsageError(f"{name}={plain[name]} needs {of}", f"say {of}={5 if of == 'folds' else '1/5'} too")
@@ -399,6 +436,8 @@ def _augmentations(value: Any) -> dict[str, Choice | None]:
             raise UsageError(f"an augmentation must have a name, got {item!r}", "say augment=flip,crop")
         if registry.dashed(name) in ("none", "") and len(items) == 1:
             return {}
+        if registry.dashed(name) == AUTO and len(items) == 1:
+            return {f"{AUGMENT}.{AUTO}": Choice(name=AUTO)}
         entry = registry.find("transforms.augment", name)
         key = f"{AUGMENT}.{entry.name}"
         if key in found:
@@ -429,7 +468,7 @@ def _settled(key: str, choice: Choice, spec: Spec) -> Choice:
 
 
 def _candidates(key: str, choice: Choice | None) -> list[registry.Entry]:
-    if choice is None or choice.name == IN_MEMORY:
+    if choice is None or choice.name == IN_MEMORY or key == f"{AUGMENT}.{AUTO}":
         return []
     if choice.name == AUTO and key == "scale":
         return [registry.find(ROOMS[key], name) for name in SCALES]

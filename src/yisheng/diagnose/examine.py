@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from yisheng.core.errors import UsageError
+from yisheng.core.recipe import AUTO
 from yisheng.core.types import Batch, Finding
 from yisheng.diagnose.case import Case
 from yisheng.diagnose.numeric import wrong_backward
@@ -21,7 +22,7 @@ from yisheng.diagnose.probe import STEPS, Patient, probe, restored, verified
 from yisheng.diagnose.ranking import Diagnosis, diagnose
 from yisheng.diagnose.watch import Watch
 from yisheng.train.assemble import Assembly
-from yisheng.train.update import mean_loss
+from yisheng.train.update import Precision, mean_loss
 
 HELD_OUT = 512
 """Rows that experiments are scored on at most, and a quarter of all."""
@@ -112,10 +113,12 @@ def of_assembly(assembly: Assembly) -> Patient:
     """A training by a recipe, at its beginning, as a patient: its own update, batches of its first epoch."""
     found = list(itertools.islice(assembly.train.epoch(0), STEPS + 4))
     held, batches = _divided(found)
-    recipe, state = assembly.recipe, assembly.state
+    state = assembly.state
+    assert assembly.recipe.precision != AUTO  # settled
+    precision: Precision = assembly.recipe.precision
 
     def measure(batch: Batch) -> torch.Tensor:
-        return mean_loss(state.model, batch, assembly.loss, recipe.precision)
+        return mean_loss(state.model, batch, assembly.loss, precision)
 
     return Patient(
         state.model,

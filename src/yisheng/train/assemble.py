@@ -24,6 +24,7 @@ from yisheng.models.head import head
 from yisheng.optim.groups import groups
 from yisheng.train import by_hand, finetune
 from yisheng.train.loop import Factor, Loss, Step
+from yisheng.train.pace import FORMATS, PLAIN, pace
 from yisheng.train.state import State
 from yisheng.train.update import make_update
 from yisheng.transforms._rows import Gather, require_finite
@@ -113,6 +114,11 @@ def assemble(
         UsageError: a choice of the recipe does not fit the data.
         DataError: a part holds values that are not finite, or the weights do not fit the network.
     """
+    if recipe.budget is not None:
+        raise UsageError(
+            f"budget={recipe.budget:g} (seconds) is for one training: here many are trained, or parts of one",
+            "say epochs= instead",
+        )
     asked = recipe.head_lr
     recipe = recipe.settle(dataset.spec, len(split.train), auto=_auto(dataset, split, pretrained))
     loss_entry = registry.find("losses", recipe.loss.name)
@@ -151,6 +157,16 @@ def assemble(
             f"batch norm needs two rows or more in every batch, got batch={recipe.batch} and {len(split.train)} rows",
             "make batch= larger, or leave batch_norm out",
         )
+    train = part(split.train, recipe.batch * recipe.accumulate, augment)
+    loss = (by_hand.loss if recipe.scratch else functools.partial(_call, "losses"))(
+        recipe.loss, spec, dataset.y[split.train]
+    )
+    assert isinstance(recipe.epochs, int)  # settled
+    found = pace(recipe, model, transforms.after(scale, spec), train, loss, recipe.epochs * len(train))
+    if (found.precision, found.memory_format) != PLAIN and found.seconds:
+        remarks += (str(found),)
+    if found.memory_format != "contiguous":
+        model.to(memory_format=FORMATS[found.memory_format])  # type: ignore[call-overload]  # no stub has it
     if recipe.scratch:
         model = by_hand.network(recipe, model)
     faster = None if head_lr is None else head(model)[1]
@@ -167,21 +183,20 @@ def assemble(
         clip_norm=recipe.clip_norm,
         clip_value=recipe.clip_value,
         watch="at once" if device.type == "cpu" else "late",
-        precision=recipe.precision,
+        precision=found.precision,
     )
     if recipe.finetune is not None:
-        assert isinstance(recipe.epochs, int)  # settled
         step = finetune.wrap(step, finetune.plan(model, recipe.finetune, recipe.epochs))
     return Assembly(
-        recipe=recipe.model_copy(update={"head_lr": head_lr}),
+        recipe=recipe.model_copy(
+            update={"head_lr": head_lr, "precision": found.precision, "memory_format": found.memory_format}
+        ),
         spec=spec,
         state=state,
-        train=part(split.train, recipe.batch * recipe.accumulate, augment),
+        train=train,
         validation=part(split.validation, recipe.batch),
         test=part(split.test, recipe.batch),
-        loss=(by_hand.loss if recipe.scratch else functools.partial(_call, "losses"))(
-            recipe.loss, spec, dataset.y[split.train]
-        ),
+        loss=loss,
         schedule=_call("optim.schedules", recipe.schedule),
         step=step,
         transforms={"input": scale, "target": target_scale},

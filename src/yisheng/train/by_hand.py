@@ -66,6 +66,11 @@ def network(recipe: Recipe, model: nn.Module) -> nn.Module:
             "scratch=true and precision=bf16: the hand-written layers compute in the precision of the weights",
             "leave precision out, or say precision=fp64",
         )
+    if recipe.memory_format == "channels-last":
+        raise UsageError(
+            "scratch=true and memory_format=channels-last: the hand-written layers know one order of numbers",
+            "leave memory_format out",
+        )
     if recipe.weights is not None:
         raise UsageError(
             f"scratch=true and weights={recipe.weights}: what is written by hand begins from the beginning",

@@ -111,6 +111,7 @@ class State:
             index, _, key = name.partition(".")
             state.setdefault(int(index), {})[key] = value
         self.optimizer.load_state_dict({"state": state, "param_groups": plain["optimizer"]["param_groups"]})
+        self._order_memory()
         self.loss_sum = tensors["loss_sum"].to(self.loss_sum.device)
         self.epoch, self.position, self.step = plain["epoch"], plain["position"], plain["step"]
         self.seen, self.seconds, self.log_bytes = plain["seen"], plain["seconds"], plain["log_bytes"]
@@ -125,6 +126,13 @@ class State:
         cuda = _below(tensors, "random.cuda.")
         if cuda and torch.cuda.is_available():
             torch.cuda.set_rng_state_all([cuda[str(number)] for number in range(len(cuda))])
+
+    def _order_memory(self) -> None:
+        """What the optimiser keeps of a parameter lies in memory as the parameter does: fused kernels rely on it."""
+        for parameter, kept in self.optimizer.state.items():
+            for name, value in kept.items():
+                if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                    kept[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

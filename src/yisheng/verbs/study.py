@@ -228,8 +228,14 @@ class Jobs:
 
     def of(self, trial: Trial) -> list[Job]:
         """The jobs of a trial."""
-        recipe = self._study.space.recipe(trial.setting, trial.epochs)
+        recipe = _plainly(self._study.space.recipe(trial.setting, trial.epochs))
         return [
             Job(f"{trial.number:04d}/{name}", recipe.model_copy(update=dict(updates)), split)
             for name, updates, split in self._parts
         ]
+
+
+def _plainly(recipe: Recipe) -> Recipe:
+    """Settings are compared as they compute: all in one precision and order, whatever is faster for one of them."""
+    plain = {"precision": "fp32", "memory_format": "contiguous"}
+    return recipe.model_copy(update={key: value for key, value in plain.items() if getattr(recipe, key) == AUTO})

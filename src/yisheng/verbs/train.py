@@ -18,7 +18,7 @@ from yisheng.core.types import Dataset, Event, Split
 from yisheng.data.fingerprint import fingerprint
 from yisheng.deploy import fit_familiar, saved
 from yisheng.report import csv
-from yisheng.train import checkpoint, pipes
+from yisheng.train import budget, checkpoint, pipes
 from yisheng.train.assemble import Assembly, assemble
 from yisheng.verbs import boards, cross, evaluate, folders, hparams, live, load, observing, submit, tune, twin
 from yisheng.verbs.bedside import Bedside
@@ -55,6 +55,10 @@ def train(
     split = load.split(recipe, data)
     device = machine.device(recipe.device)
     recipe, begin = pretrained(recipe)
+    remarks: tuple[str, ...] = ()
+    if recipe.budget is not None:
+        recipe, planned = budget.plan(recipe, data, split, device, begin)
+        remarks = (planned,)
     assembly = assemble(recipe, data, split, device, begin)
     folders.require_space(out, sum(value.nbytes for value in assembly.state.model.state_dict().values()))
     folder = folders.create(out, data.name, assembly.recipe.model.name) if folder is None else folder
@@ -68,7 +72,7 @@ def train(
             file=stream,
             flush=True,
         )
-        folders.tell(data.findings, assembly.remarks, stream)
+        folders.tell(data.findings, remarks + assembly.remarks, stream)
         _finish(folder, assembly, data, split, stream, force=False)
     return folder
 

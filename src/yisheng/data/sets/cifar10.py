@@ -15,7 +15,7 @@ ARCHIVE, INNER = "cifar-10-binary.tar.gz", "cifar-10-batches-bin"
 FILES = (*(f"data_batch_{n}.bin" for n in range(1, 6)), "test_batch.bin")
 
 
-@register
+@register(mirror=True)
 def cifar10(*, form: Literal["binary", "jpeg"] | None = None) -> Dataset:
     """60,000 colour photographs of 32x32 in ten classes, 10,000 of them the official test part.
 

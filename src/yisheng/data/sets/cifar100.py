@@ -14,7 +14,7 @@ COUNTS = {"coarse": 20, "fine": 100}
 """Classes of the two labels, in the order of a record."""
 
 
-@register
+@register(mirror=True)
 def cifar100(*, labels: Literal["fine", "coarse"] = "fine") -> Dataset:
     """60,000 colour photographs of 32x32 in a hundred classes, 10,000 of them the official test part.
 

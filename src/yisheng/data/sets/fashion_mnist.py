@@ -22,7 +22,7 @@ CLASSES = (
 )
 
 
-@register
+@register(mirror=True)
 def fashion_mnist(*, folder: Path | None = None, size: Size | None = None) -> Dataset:
     """70,000 pictures of clothes, grey, 28x28 in ten classes, 10,000 of them the official test part.
 

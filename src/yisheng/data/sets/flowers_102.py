@@ -15,7 +15,7 @@ CLASSES = 102
 PARTS = ("trnid", "valid", "tstid")
 
 
-@register
+@register(mirror=True)
 def flowers_102(*, size: Size = 224, fit: Literal["crop", "squash", "pad"] = "crop", strict: bool = False) -> Dataset:
     """8,189 photographs of 102 kinds of flowers; official parts: 1,020 train, 1,020 validation, 6,149 test.
 

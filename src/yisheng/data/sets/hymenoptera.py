@@ -13,7 +13,7 @@ NOT_OURS = ("imageNotFound.gif",)
 """A web server's answer in place of a picture, which the published zip has among the ants."""
 
 
-@register
+@register(mirror=True)
 def hymenoptera(*, size: Size = 224, fit: Literal["crop", "squash", "pad"] = "crop", strict: bool = False) -> Dataset:
     """397 photographs of ants and bees, 153 of them the official validation part: the example of fine-tuning.
 

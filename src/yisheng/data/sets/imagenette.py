@@ -9,7 +9,7 @@ from yisheng.core.types import Dataset
 from yisheng.data.pictures.gather import Size
 
 
-@register
+@register(mirror=True)
 def imagenette(*, size: Size = 224, fit: Literal["crop", "squash", "pad"] = "crop", strict: bool = False) -> Dataset:
     """13,394 photographs of ten kinds of things, full size, 3,925 of them the official validation part.
 

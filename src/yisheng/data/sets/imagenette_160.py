@@ -9,7 +9,7 @@ from yisheng.core.types import Dataset
 from yisheng.data.pictures.gather import Size
 
 
-@register
+@register(mirror=True)
 def imagenette_160(
     *, size: Size = 128, fit: Literal["crop", "squash", "pad"] = "crop", strict: bool = False
 ) -> Dataset:

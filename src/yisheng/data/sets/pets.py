@@ -17,7 +17,7 @@ LISTS = (("trainval.txt", 0), ("test.txt", 2))
 SPECIES = ("cat", "dog")
 
 
-@register
+@register(mirror=True)
 def pets(
     *,
     labels: Literal["breed", "species"] = "breed",

@@ -1,0 +1,129 @@
+"""From a time that is granted to a recipe that learns most in it.
+
+For small pictures of which nothing else is said it is a recipe of our own: the network `airbench`, the optimiser
+`muon`, smoothed labels, small shifts, and mirror images where they mean the same, in training and in use. How wide the
+network is and how often it sees the data follow from the time: each width is tried for some updates, and the widest is
+taken that comes to enough epochs. Where the user has named a network, only its epochs are counted.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+
+from yisheng.core import machine, registry
+from yisheng.core.recipe import AUTO, Choice, Recipe
+from yisheng.core.types import Dataset, Split
+from yisheng.train.assemble import Assembly, Pretrained, assemble
+from yisheng.train.listening import threads_worth
+from yisheng.train.loop import set_lr
+
+SMALL = (16, 96)
+"""Rows and columns of the pictures that the recipe is meant for."""
+SIZES: tuple[tuple[tuple[int, ...], int], ...] = (
+    ((64, 128, 256), 24),
+    ((48, 96, 192), 16),
+    ((32, 64, 128), 3),
+    ((16, 32, 64), 0),
+)
+"""Widths of the network, and how many epochs must fit for it; chosen on validation rows of Fashion-MNIST."""
+SPARE = 0.94
+"""Part of the time that is planned: the rest is for log, checkpoints and the doctor, and for a machine's moods."""
+TRIED, MOST_TRIED = 0.01, 1.5
+"""Part of the time, and seconds at most, in which the updates are made that a plan rests on; as long for validation."""
+
+
+def plan(
+    recipe: Recipe, dataset: Dataset, split: Split, device: torch.device, pretrained: Pretrained | None = None
+) -> tuple[Recipe, str]:
+    """The recipe with its epochs, and with all else that the budget decides; and what to tell the user of it.
+
+    The plan holds as long as the machine stays as fast as it was while it was tried: nothing is cut off.
+
+    Args:
+        recipe: with a ``budget``; what the user has said is kept.
+        dataset: the data.
+        split: its parts.
+        device: where to train.
+        pretrained: weights to begin with.
+
+    Raises:
+        UsageError: a choice does not fit the data.
+    """
+    granted = recipe.budget
+    assert granted is not None
+    recipe = recipe.model_copy(update={"budget": None, "epochs": 1})
+    ours = _fits(recipe, dataset)
+    found, seconds, epochs = recipe, 0.0, 1
+    for widths, enough in SIZES if ours else (((), 0),):
+        found = _small_pictures(recipe, widths) if ours else recipe
+        seconds = _epoch_seconds(assemble(found, dataset, split, device, pretrained), min(TRIED * granted, MOST_TRIED))
+        epochs = max(1, int(SPARE * granted / seconds))
+        if epochs >= enough:
+            break
+    found = found.model_copy(update={"epochs": epochs})
+    return found, f"budget of {granted:g} s: {epochs} epochs of about {seconds:.1f} s on this machine"
+
+
+def _fits(recipe: Recipe, dataset: Dataset) -> bool:
+    """Whether the recipe of our own is meant for this: small pictures, and nothing said of the network."""
+    spec, (least, most) = dataset.spec, SMALL
+    small = spec.is_picture and least <= min(spec.shape[1:]) and max(spec.shape[1:]) <= most
+    return small and spec.task == "classification" and recipe.model.name == AUTO and recipe.weights is None
+
+
+def _small_pictures(recipe: Recipe, widths: tuple[int, ...]) -> Recipe:
+    """What was not said, as it does best for small pictures."""
+    name = recipe.data.name
+    mirrored = name in registry.names("data.sets") and bool(registry.find("data.sets", name).meta.get("mirror"))
+    said = [choice.name for choice in recipe.augment] != [AUTO]
+    shift = Choice(name="crop", options={"pad": 2})
+    ours = {
+        "model": Choice(name="airbench", options={"mirror": mirrored, "widths": widths, **recipe.model.options}),
+        "optimizer": Choice(name="muon", options=recipe.optimizer.options),
+        "loss": Choice(name="cross-entropy", options={"smoothing": 0.1, **recipe.loss.options}),
+        "augment": (Choice(name="flip"), shift) if mirrored else (shift,),
+        "batch": 256,
+    }
+    keep = {
+        "optimizer": recipe.optimizer.name != AUTO,
+        "loss": recipe.loss.name != AUTO,
+        "augment": said,
+        "batch": recipe.batch != AUTO,
+    }
+    return recipe.model_copy(update={key: value for key, value in ours.items() if not keep.get(key)})
+
+
+def _epoch_seconds(assembly: Assembly, tried: float) -> float:
+    """Seconds of an epoch with its validation, from so many seconds of updates that are made and thrown away."""
+    updates = itertools.chain.from_iterable(assembly.train.epoch(number) for number in itertools.count())
+    with machine.threads(threads_worth(assembly)):
+        model = assembly.state.model.train()
+        set_lr(assembly.state.optimizer, 1e-3)  # without the schedule's rise the full rate might end in NaN
+        seconds = len(assembly.train) * _typical(
+            lambda: assembly.step(assembly.state, next(updates), assembly.loss), tried
+        )
+        if len(assembly.validation.rows):
+            seen = itertools.cycle(assembly.validation)
+            model.eval()
+            with torch.no_grad():
+                seconds += len(assembly.validation) * _typical(lambda: model(next(seen).x), tried)
+    return seconds
+
+
+def _typical(work: Callable[[], object], tried: float) -> float:
+    """Middle of the seconds that a piece of work takes, once it is warm."""
+    for _ in range(2):
+        work()
+    times: list[float] = []
+    while sum(times) < tried or len(times) < 3:
+        began = time.perf_counter()
+        work()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()  # the work is done, not only asked for
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)

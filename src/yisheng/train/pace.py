@@ -1,0 +1,177 @@
+"""How a network computes fastest on this machine, found out by a short trial of it.
+
+Two things can be chosen without changing what is learnt beyond rounding: the precision of the forward pass (bfloat16
+halves the bytes, and some processors multiply it faster) and the order of a picture's numbers in memory (``channels
+last`` puts the channels of a pixel side by side, as the convolutions of most libraries like them). Which is faster
+depends on the network, the processor and the version of torch; so each is timed, on a few rows of the data, before
+training begins. What was found is remembered, so that the same recipe trains alike on the same machine.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import time
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from yisheng.core import files, machine
+from yisheng.core.errors import YishengError
+from yisheng.core.recipe import Recipe
+from yisheng.core.types import Batch, Spec
+from yisheng.data import places
+from yisheng.data.batches import Batches
+from yisheng.models.summary import summary
+from yisheng.train.loop import Loss
+from yisheng.train.update import Precision, mean_loss
+
+MemoryFormat = Literal["contiguous", "channels-last"]
+FORMATS = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last}
+PLAIN: tuple[Precision, MemoryFormat] = ("fp32", "contiguous")
+
+WORTH = 5e10
+"""Multiplications of a whole training, forward, from which on a trial is worth its second or two."""
+ROUND = 4e9
+"""Multiplications of one timed pass forward: as many rows are taken."""
+ROUNDS = 5
+GAIN = 0.95
+"""What is not faster than this part of the time of plain float32 is not worth another rounding."""
+KEPT = 200
+"""Trials that are remembered."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How to compute.
+
+    Args:
+        precision: of the forward pass; see `yisheng.train.update.mean_loss`.
+        memory_format: of the convolutions' weights, which the pictures follow.
+        seconds: what a pass forward and back of some rows took with each (``bf16, channels-last``); empty where
+            nothing was tried.
+    """
+
+    precision: Precision
+    memory_format: MemoryFormat
+    seconds: dict[str, float]
+
+    def __str__(self) -> str:
+        """The trial in one line."""
+        plain = self.seconds[_name(*PLAIN)] if _name(*PLAIN) in self.seconds else max(self.seconds.values())
+        parts = ", ".join(f"{name} {seconds / plain:.2f}" for name, seconds in self.seconds.items())
+        return f"computing with precision={self.precision} memory_format={self.memory_format}; in a trial: {parts}"
+
+
+def pace(recipe: Recipe, model: nn.Module, spec: Spec, train: Batches, loss: Loss, updates: int) -> Pace:
+    """What ``precision`` and ``memory_format`` are where the recipe says ``auto``.
+
+    Float32 and the usual order, unless the whole training is long enough for a trial. Half precision is tried where
+    classes are learnt and the hardware has instructions for it; channels last on networks with convolutions.
+
+    Args:
+        recipe: the choices; what is not ``auto`` is left as it is.
+        model: on its device; it is copied, not changed, and no random generator moves.
+        spec: the contract of the scaled inputs.
+        train: the training part, of which the first rows are taken.
+        loss: ``(output, y) -> (B,)``.
+        updates: of the whole training.
+    """
+    precisions = _precisions(recipe, spec, train.device)
+    formats = _formats(recipe, model)
+    asked = [(one, other) for one in precisions for other in formats]
+    if len(asked) == 1:
+        return Pace(*asked[0], {})
+    work = max(1, summary(model, spec).multiply_adds)
+    if work * train.size * updates < WORTH:
+        return Pace(*asked[0], {})
+    rows = min(train.size, len(train.rows), max(2, round(ROUND / work)))
+    key = _key(recipe, model, spec, rows, asked)
+    seconds = _remembered().get(key)
+    if not (isinstance(seconds, dict) and set(seconds) == {_name(*one) for one in asked}):
+        seconds = _timed(model, next(iter(replace(train, size=rows, augment=()))), loss, asked)
+        _remember(key, seconds)
+    first = asked[0]
+    best = min(asked, key=lambda one: seconds[_name(*one)])
+    if seconds[_name(*best)] > GAIN * seconds[_name(*first)]:
+        best = first
+    return Pace(*best, seconds)
+
+
+def _precisions(recipe: Recipe, spec: Spec, device: torch.device) -> list[Precision]:
+    if recipe.precision != "auto":
+        return [recipe.precision]
+    if _plainly(recipe) or spec.task == "regression":  # eight bits of a number are too few to predict one
+        return ["fp32"]
+    able = torch.cuda.is_bf16_supported() if device.type == "cuda" else device.type == "cpu" and machine.halves()
+    return ["fp32", "bf16"] if able else ["fp32"]
+
+
+def _formats(recipe: Recipe, model: nn.Module) -> list[MemoryFormat]:
+    if recipe.memory_format != "auto":
+        return [recipe.memory_format]
+    convolves = any(isinstance(module, nn.Conv2d) for module in model.modules())
+    return ["contiguous", "channels-last"] if convolves and not _plainly(recipe) else ["contiguous"]
+
+
+def _plainly(recipe: Recipe) -> bool:
+    """What is written by hand, and the folds of a study, which may be trained as one, compute in one way only."""
+    return recipe.scratch or recipe.fold is not None
+
+
+def _timed(
+    model: nn.Module, batch: Batch, loss: Loss, asked: list[tuple[Precision, MemoryFormat]]
+) -> dict[str, float]:
+    """Least seconds of a pass forward and back, turn about; the least is what other work on the machine spares."""
+    networks = [
+        copy.deepcopy(model).train().to(memory_format=FORMATS[memory_format])  # type: ignore[call-overload]
+        for _, memory_format in asked
+    ]
+    least = [float("inf")] * len(asked)
+    with torch.random.fork_rng(), torch.enable_grad():
+        for turn in range(ROUNDS + 1):
+            for number, (network, (precision, _)) in enumerate(zip(networks, asked, strict=True)):
+                began = time.perf_counter()
+                mean_loss(network, batch, loss, precision).backward()
+                if batch.x.device.type == "cuda":
+                    torch.cuda.synchronize(batch.x.device)
+                if turn:  # the first is to warm up
+                    least[number] = min(least[number], time.perf_counter() - began)
+                network.zero_grad()
+    return {_name(*one): round(seconds, 6) for one, seconds in zip(asked, least, strict=True)}
+
+
+def _name(precision: str, memory_format: str) -> str:
+    return f"{precision}, {memory_format}"
+
+
+def _key(recipe: Recipe, model: nn.Module, spec: Spec, rows: int, asked: list[tuple[Precision, MemoryFormat]]) -> str:
+    """Names the network, the rows and the machine."""
+    shapes = [tuple(p.shape) for p in model.parameters()]
+    device = next(model.parameters()).device
+    there = machine.processor()[0] if device.type == "cpu" else torch.cuda.get_device_name(device)
+    threads = (machine.cores(), torch.get_num_threads())
+    text = repr((recipe.model, shapes, spec.shape, rows, asked, there, threads, torch.__version__))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _remembered() -> dict[str, Any]:
+    try:
+        found = files.read_json(places.home() / "pace.json", limit=1 << 20)
+    except (YishengError, OSError):
+        return {}  # none yet, or damaged: tried again
+    return found if isinstance(found, dict) else {}
+
+
+def _remember(key: str, seconds: dict[str, float]) -> None:
+    """Keep the last trials; where the folder cannot be written, the next run tries again."""
+    kept = {**_remembered(), key: seconds}
+    kept = dict(list(kept.items())[-KEPT:])
+    try:
+        places.home().mkdir(parents=True, exist_ok=True)
+        files.write(places.home() / "pace.json", json.dumps(kept, indent=1) + "\n", sync=False)
+    except (YishengError, OSError):
+        pass

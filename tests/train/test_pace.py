@@ -1,0 +1,136 @@
+"""How a network computes: tried once, remembered, and never a change of what is learnt."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from yisheng.core import machine
+from yisheng.core.recipe import resolve
+from yisheng.core.types import Dataset, Spec, Split
+from yisheng.data import places
+from yisheng.train import pace as module
+from yisheng.train.assemble import assemble
+
+CPU = torch.device("cpu")
+
+
+def pictures(n: int = 96) -> Dataset:
+    random = np.random.default_rng(0)
+    y = random.integers(3, size=n)
+    x = random.integers(256, size=(n, 1, 12, 12)).astype(np.uint8)
+    x[np.arange(n), 0, y * 4] = 255
+    return Dataset("lines", Spec("classification", (1, 12, 12), classes=("a", "b", "c")), x, y)
+
+
+def made(data: Dataset | None = None, **settings: object):
+    data = data or pictures()
+    rows = np.arange(len(data.x))
+    split = Split(rows[:80], rows[80:], rows[:0])
+    given = {"model": "lenet", "batch": 16, "epochs": 2, **settings}
+    recipe = resolve([(key, value, "command line") for key, value in given.items()]).recipe
+    return assemble(recipe, data, split, CPU)
+
+
+def trained(assembly):
+    for batch in assembly.train.epoch(0):
+        assembly.step(assembly.state, batch, assembly.loss)
+    return assembly.state.model.state_dict()
+
+
+@pytest.fixture
+def eager(monkeypatch):
+    """Every training is worth a trial, on any processor."""
+    monkeypatch.setattr(module, "WORTH", 0)
+    monkeypatch.setattr(machine, "halves", lambda: True)
+
+
+def test_a_short_training_is_computed_plainly_and_nothing_is_tried():
+    assembly = made()
+    assert (assembly.recipe.precision, assembly.recipe.memory_format) == ("fp32", "contiguous")
+    assert not (places.home() / "pace.json").exists()
+
+
+@pytest.mark.usefixtures("eager")
+def test_all_four_ways_are_tried_once_and_remembered(monkeypatch):
+    first = made()
+    (seconds,) = json.loads((places.home() / "pace.json").read_text()).values()
+    assert set(seconds) == {
+        *("fp32, contiguous", "fp32, channels-last"),
+        *("bf16, contiguous", "bf16, channels-last"),
+    }
+    monkeypatch.setattr(module, "_timed", lambda *_: pytest.fail("tried again"))
+    again = made()
+    for key in ("precision", "memory_format"):
+        assert getattr(first.recipe, key) == getattr(again.recipe, key)
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize(
+    ("seconds", "chosen"),
+    [
+        ([1.0, 0.5, 0.9, 0.4], ("bf16", "channels-last")),
+        ([1.0, 0.5, 0.9, 0.6], ("fp32", "channels-last")),
+        ([1.0, 1.1, 0.6, 0.9], ("bf16", "contiguous")),
+        ([1.0, 0.97, 0.96, 0.98], ("fp32", "contiguous")),  # not worth another rounding
+    ],
+)
+def test_the_fastest_is_taken_where_it_is_clearly_faster(monkeypatch, seconds, chosen):
+    monkeypatch.setattr(
+        module, "_timed", lambda model, batch, loss, asked: dict(zip([", ".join(one) for one in asked], seconds))
+    )
+    assembly = made()
+    assert (assembly.recipe.precision, assembly.recipe.memory_format) == chosen
+    assert bool(assembly.remarks) == (chosen != module.PLAIN)
+    conv = assembly.state.model.conv2.weight
+    assert conv.is_contiguous(memory_format=module.FORMATS[chosen[1]])
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_trial_moves_no_weight_and_no_random_number():
+    with_trial, plain = made(), made(precision="fp32", memory_format="contiguous")
+    assert with_trial.remarks or with_trial.recipe.precision == "fp32"
+    for name, value in plain.state.model.state_dict().items():
+        assert torch.equal(value, with_trial.state.model.state_dict()[name]), name
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("settings", [{"scratch": True, "style": "classic"}, {"fold": "1/2"}], ids=str)
+def test_what_must_compute_plainly_is_not_tried(settings):
+    assembly = made(**settings)
+    assert (assembly.recipe.precision, assembly.recipe.memory_format) == module.PLAIN
+
+
+@pytest.mark.usefixtures("eager")
+def test_numbers_are_predicted_in_full_precision():
+    data = pictures()
+    spec = Spec("regression", (1, 12, 12))
+    numbers = Dataset("numbers", spec, data.x, data.y[:, None].astype(np.float32))
+    assert made(numbers).recipe.precision == "fp32"
+
+
+def test_channels_last_learns_the_same_up_to_rounding():
+    plain, other = (trained(made(memory_format=one, optimizer="nesterov")) for one in ("contiguous", "channels-last"))
+    for name, value in plain.items():
+        torch.testing.assert_close(value, other[name], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", ["nesterov", "adam", "muon"])
+def test_a_state_in_another_memory_format_goes_on_to_the_same_bits(optimizer):
+    """Fused kernels walk through weights and velocities side by side: both must lie alike in memory."""
+    through, stopped = (made(memory_format="channels-last", optimizer=optimizer) for _ in range(2))
+    batches = list(through.train.epoch(0))
+    for batch in batches:
+        through.step(through.state, batch, through.loss)
+    for batch in batches[:2]:
+        stopped.step(stopped.state, batch, stopped.loss)
+    tensors, plain = stopped.state.dump()
+    resumed = made(memory_format="channels-last", optimizer=optimizer)
+    resumed.state.load({name: value.clone().contiguous() for name, value in tensors.items()}, plain)
+    for batch in batches[2:]:
+        resumed.step(resumed.state, batch, resumed.loss)
+    for name, value in through.state.model.state_dict().items():
+        assert torch.equal(value, resumed.state.model.state_dict()[name]), name
