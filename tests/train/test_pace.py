@@ -80,7 +80,9 @@ def test_all_four_ways_are_tried_once_and_remembered(monkeypatch):
 )
 def test_the_fastest_is_taken_where_it_is_clearly_faster(monkeypatch, seconds, chosen):
     monkeypatch.setattr(
-        module, "_timed", lambda model, batch, loss, asked: dict(zip([", ".join(one) for one in asked], seconds))
+        module,
+        "_timed",
+        lambda model, batch, loss, asked: dict(zip([", ".join(one) for one in asked], seconds, strict=True)),
     )
     assembly = made()
     assert (assembly.recipe.precision, assembly.recipe.memory_format) == chosen

@@ -14,13 +14,15 @@ from yisheng.optim._ranges import Decay, Groups, Rate
 TURNS = (3.4445, -4.7750, 2.0315)
 """Of the quintic Newton-Schulz iteration: chosen by its author for slope at zero, not for convergence."""
 VELOCITY = "momentum_buffer"
+LEAST = 0.01
+"""A layer counts as no shorter than this part of an orthogonal matrix, so that weights of zero can learn."""
 
 
 @register
 def muon(
     groups: Groups,
     *,
-    lr: Rate = 0.1,
+    lr: Rate = 0.07,
     momentum: Annotated[float, Interval(gt=0, lt=1)] = 0.6,
     wd: Decay = 0.0,
     turns: Annotated[int, Interval(ge=1, le=10)] = 3,
@@ -36,7 +38,7 @@ def muon(
     plain Nesterov's momentum of 0.9 with the learning rate ``others lr``.
 
     Args:
-        lr: at the schedule's peak; 0.1 turns a layer by about six degrees a step.
+        lr: at the schedule's peak; 0.07 turns a layer by four degrees a step.
         momentum: what is kept of the velocity; less than for SGD, as each step has its full length.
         wd: weight decay, decoupled as in AdamW; steps grow and shrink with the weights, so little is gained by it
             before a norm layer.
@@ -104,7 +106,8 @@ class Muon(torch.optim.Optimizer):
         velocity = self._velocity(w)
         velocity.mul_(group["momentum"]).add_(w.grad)
         direction = orthogonal(w.grad.add(velocity, alpha=group["momentum"]).flatten(1), group["turns"]).view_as(w)
-        length = w.norm() / direction.norm().clamp_min(torch.finfo(w.dtype).tiny)
+        size = direction.norm()
+        length = torch.maximum(w.norm(), LEAST * size) / size.clamp_min(1e-3)  # 0 where the gradient is
         w.mul_(1 - group["lr"] * group["weight_decay"])
         w.addcmul_(direction, length, value=-group["lr"])
 

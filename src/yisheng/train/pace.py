@@ -122,9 +122,7 @@ def _plainly(recipe: Recipe) -> bool:
     return recipe.scratch or recipe.fold is not None
 
 
-def _timed(
-    model: nn.Module, batch: Batch, loss: Loss, asked: list[tuple[Precision, MemoryFormat]]
-) -> dict[str, float]:
+def _timed(model: nn.Module, batch: Batch, loss: Loss, asked: list[tuple[Precision, MemoryFormat]]) -> dict[str, float]:
     """Least seconds of a pass forward and back, turn about; the least is what other work on the machine spares."""
     networks = [
         copy.deepcopy(model).train().to(memory_format=FORMATS[memory_format])  # type: ignore[call-overload]

@@ -15,7 +15,11 @@ EXTRAS = {"notebook": ("ipykernel", "IPython")}
 
 
 def facts() -> dict[str, Any]:
-    """What there is: versions, processor, threads, memory (GiB), disk (GiB), GPU and driver, extras."""
+    """What there is: versions, processor, threads, memory (GiB), disk (GiB), GPU and driver, extras.
+
+    ``threads_wait`` is how a thread waits for the others; ``bfloat16``, whether there are instructions for it;
+    ``keeps_memory``, whether memory that a step gives back stays with the process (see `machine.keep_memory`).
+    """
     import importlib.util
 
     import torch
@@ -30,6 +34,9 @@ def facts() -> dict[str, Any]:
         "instruction_sets": features,
         "cores": machine.cores(),
         "threads": torch.get_num_threads(),
+        "threads_wait": _waiting(),
+        "bfloat16": torch.cuda.is_bf16_supported() if torch.cuda.is_available() else machine.halves(),
+        "keeps_memory": machine.keep_memory(),
         "memory_gib": None if memory is None else {"total": _gib(memory[0]), "available": _gib(memory[1])},
         "disk_gib": {"total": _gib(disk.total), "free": _gib(disk.free)},
         "device": str(machine.device("auto")),
@@ -73,6 +80,11 @@ def advice(found: dict[str, Any]) -> list[str]:
             f"The machine is busy (load {found['load']} on {found['cores']} cores): times will be longer; "
             "stop what is not needed, or give training one core with OMP_NUM_THREADS=1."
         )
+    if found["device"] == "cpu" and not found["keeps_memory"]:
+        said.append(
+            "Memory that a step gives back returns to the system, which costs page faults: leave MALLOC_* and "
+            "GLIBC_TUNABLES unset, or on another C library than glibc preload tcmalloc or jemalloc."
+        )
     if found["memory_gib"] and found["memory_gib"]["available"] < 2:
         said.append("Less than 2 GiB of memory are free: close something, or use a smaller data set.")
     if found["disk_gib"]["free"] < 1:
@@ -83,6 +95,14 @@ def advice(found: dict[str, Any]) -> list[str]:
         if state == "missing"
     ]
     return said
+
+
+def _waiting() -> str:
+    """How a thread waits for the others: as the user or `machine.wait_briefly` said."""
+    return next(
+        (f"{name}={os.environ[name]}" for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT") if name in os.environ),
+        "as OpenMP does by itself",
+    )
 
 
 def _gpus() -> list[str]:

@@ -1,0 +1,60 @@
+"""The net for small pictures."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from yisheng.core.errors import UsageError
+from yisheng.core.types import Spec
+from yisheng.models.airbench import SCALE, airbench
+
+
+def spec(size: int = 28, channels: int = 1) -> Spec:
+    return Spec("classification", (channels, size, size), classes=tuple("0123456789"))
+
+
+def test_it_is_the_layers_that_it_says():
+    net = airbench(spec(32, 3), widths=(8, 12), depth=3)
+    convolutions = [m for m in net.modules() if isinstance(m, nn.Conv2d)]
+    assert [(c.in_channels, c.out_channels, c.kernel_size[0]) for c in convolutions] == [
+        (3, 16, 2),
+        *((16, 8, 3), (8, 8, 3), (8, 8, 3)),
+        *((8, 12, 3), (12, 12, 3), (12, 12, 3)),
+    ]
+    shapes: list[tuple[int, ...]] = []
+    for group in (net.net.group1, net.net.group2):
+        group.register_forward_hook(lambda _m, _i, output: shapes.append(tuple(output.shape)))
+    net(torch.zeros(2, 3, 32, 32))
+    assert shapes == [(2, 8, 15, 15), (2, 12, 7, 7)]
+
+
+def test_the_first_rows_begin_as_the_identity():
+    torch.manual_seed(0)
+    conv = airbench(spec(), widths=(32,)).net.group1.conv1  # from 16 channels to 32
+    x = torch.randn(2, 16, 9, 9)
+    torch.testing.assert_close(conv(x)[:, :16], x)
+    assert conv(x)[:, 16:].std() > 0.1
+
+
+def test_in_use_it_looks_at_the_mirror_image_too():
+    torch.manual_seed(0)
+    net = airbench(spec(), widths=(8, 8), mirror=True)
+    net.train()
+    net(torch.randn(64, 1, 28, 28))  # batch norm has seen something
+    x = torch.randn(5, 1, 28, 28)
+    net.eval()
+    torch.testing.assert_close(net(x), SCALE * (net.net(x) + net.net(x.flip(-1))) / 2)
+    torch.testing.assert_close(net(x), net(x.flip(-1)))
+    net.train()
+    assert not torch.equal(net(x), net(x.flip(-1)))
+    plain = airbench(spec(), widths=(8, 8)).eval()
+    assert not torch.equal(plain(x), plain(x.flip(-1)))
+
+
+def test_pictures_that_are_too_small_are_refused_with_what_would_do():
+    with pytest.raises(UsageError, match=r"halves the pictures 3 times and needs at least 9 x 9 pixels, got 8 x 8"):
+        airbench(spec(8))
+    assert airbench(spec(9))(torch.zeros(2, 1, 9, 9)).shape == (2, 10)
+    assert airbench(spec(8), widths=(8, 8))(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
