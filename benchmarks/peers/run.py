@@ -5,7 +5,8 @@
 
 Each turn is a process of its own (`worker.py` in the peers' environment, `ours.py` in this one): Fashion-MNIST, 54,000
 training and 6,000 validation rows (ResNet-18: 2,048 and 512), batch 256, plain SGD, each warm before its clock runs.
-Ratios are to the loop by hand of the same round. `busy=true` keeps one core busy with another process meanwhile.
+Ratios are to the loop by hand of the same round. `busy=true` keeps one core busy with another process meanwhile, and
+begins each round with the loop by hand in one thread while the machine is still quiet.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from yisheng.verbs import load
 HERE = Path(__file__).parent
 OURS = {"yisheng": "same", "yisheng, defaults": "defaults"}
 PEERS = ("plain", "floor", "textbook", "textbook, 2 workers", "lightning", "skorch", "keras on torch", "keras on jax")
+ALONE = "plain, one thread, quiet machine"
 EPOCHS = {"softmax": 5, "mlp": 5, "lenet": 2, "resnet18": 1}
 ROWS = {"resnet18": (2048, 512)}
 Turn = dict[str, float]
@@ -44,13 +46,16 @@ def main(words: list[str]) -> None:
     name, flags = machine.processor()
     print(f"{name} ({', '.join(flags)}), {machine.cores()} cores, Python {platform.python_version()}, {rounds} rounds")
     busy = options.get("busy", "false") == "true"
-    with tempfile.TemporaryDirectory() as folder, _busy() if busy else contextlib.nullcontext():
+    with tempfile.TemporaryDirectory() as folder:
         for model in options.get("models", ",".join(EPOCHS)).split(","):
             rows = _rows(Path(folder) / f"{model}.npz", *ROWS.get(model, (54000, 6000)))
-            found: dict[str, list[Turn]] = {one: [] for one in contestants}
+            found: dict[str, list[Turn]] = {one: [] for one in ([ALONE] if busy else []) + contestants}
             for _ in range(rounds):
-                for one in contestants:
-                    found[one].append(_turn(one, model, rows, peers))
+                if busy:
+                    found[ALONE].append(_turn("plain", model, rows, peers, OMP_NUM_THREADS="1"))
+                with _busy() if busy else contextlib.nullcontext():
+                    for one in contestants:
+                        found[one].append(_turn(one, model, rows, peers))
             _table(model, found)
 
 
@@ -65,13 +70,16 @@ def _rows(path: Path, train: int, validation: int) -> Path:
     return path
 
 
-def _turn(contestant: str, model: str, rows: Path, peers: str) -> Turn:
+def _turn(contestant: str, model: str, rows: Path, peers: str, **environment: str) -> Turn:
     """One training in its own process."""
     mine = contestant in OURS
     script = HERE / ("ours.py" if mine else "worker.py")
     words = [OURS.get(contestant, contestant), model, str(EPOCHS[model]), str(rows)]
     done = subprocess.run(
-        [sys.executable if mine else peers, str(script), *words], capture_output=True, text=True, env={**os.environ}
+        [sys.executable if mine else peers, str(script), *words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
     )
     if done.returncode:
         print(f"{contestant} on {model}: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)

@@ -1,0 +1,115 @@
+"""Peak resident memory of each command, and training from a memory-mapped file beside training from memory.
+
+    python benchmarks/memory.py [rows=400000] [rounds=3]
+
+The commands run on Fashion-MNIST in processes of their own. For the second table a block of so many rows of 28x28 bytes
+is held once in memory and once in a file that is mapped. Memory of its own is what a process has beside mapped files,
+whose pages the system takes back when it needs them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from yisheng.core import machine
+
+COMMANDS = {
+    "yisheng --help": ["--help"],
+    "yisheng env": ["env"],
+    "yisheng train data=fashion-mnist model=mlp": ["train", "data=fashion-mnist", "model=mlp", "epochs=1"],
+    "yisheng train data=fashion-mnist model=lenet": ["train", "data=fashion-mnist", "model=lenet", "epochs=1"],
+    "yisheng evaluate RUN": ["evaluate", "RUN"],
+    "yisheng predict RUN photo.png": ["predict", "RUN", "PICTURE"],
+    "yisheng report RUN": ["report", "RUN"],
+}
+"""What is measured, in this order; RUN is the folder of the last training."""
+
+MAPPED = """
+import json, sys, time
+from yisheng.core import machine
+machine.prepare()
+import numpy as np
+import yisheng
+from yisheng.core.types import Dataset, Spec
+path, rows, mapped = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "mapped"
+x = np.load(path, mmap_mode="r" if mapped else None)
+y = (np.arange(rows) % 10).astype(np.int64)
+data = Dataset("block", Spec("classification", (1, 28, 28), classes=tuple("0123456789")), x, y)
+import tempfile
+with tempfile.TemporaryDirectory() as out:
+    settings = {"model": "lenet", "batch": 256, "epochs": 1, "validation": 1000, "test": 1000, "doctor": "off"}
+    run = yisheng.train(data=data, out=out, quiet=True, **settings)
+    epoch = json.loads((run.path / "events.jsonl").read_text().splitlines()[-1])
+own = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("RssAnon"))
+print(json.dumps({"seconds": epoch["seconds"], "own_mib": own / 1024}))
+"""
+
+
+def main(words: list[str]) -> None:
+    """Measure and print."""
+    options = dict(word.split("=", 1) for word in words)
+    print(f"{machine.processor()[0]}, {machine.cores()} cores\n")
+    print("| command | peak resident memory, MiB |")
+    print("|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        _commands(Path(folder))
+        print("\n| block of rows | s/epoch | memory of its own at the end, MiB |")
+        print("|---|---|---|")
+        _blocks(Path(folder), int(options.get("rows", 400_000)), int(options.get("rounds", 3)))
+
+
+def _commands(folder: Path) -> None:
+    from PIL import Image
+
+    picture = folder / "photo.png"
+    Image.new("L", (28, 28), 0).save(picture)
+    run = ""
+    for name, words in COMMANDS.items():
+        known = {"RUN": run, "PICTURE": str(picture)}
+        given = [known.get(word, word) for word in words]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "yisheng", *given],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert process.stdout is not None
+        said = process.stdout.read()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0, (given, said)
+        if words[0] == "train":
+            run = str(folder / said.strip().splitlines()[-1])
+        print(f"| `{name}` | {used.ru_maxrss / 1024:.0f} |", flush=True)
+
+
+def _blocks(folder: Path, rows: int, rounds: int) -> None:
+    import numpy as np
+
+    path = folder / "block.npy"
+    block = np.lib.format.open_memmap(path, "w+", np.uint8, (rows, 1, 28, 28))
+    block[:] = np.random.default_rng(0).integers(256, size=(1, 1, 28, 28), dtype=np.uint8)
+    block.flush()
+    found: dict[str, list[dict[str, float]]] = {"in memory": [], "mapped": []}
+    for _ in range(rounds):
+        for how, turns in found.items():
+            done = subprocess.run(
+                [sys.executable, "-c", MAPPED, str(path), str(rows), how], capture_output=True, text=True, check=True
+            )
+            turns.append(json.loads(done.stdout.splitlines()[-1]))
+    for how, turns in found.items():
+        seconds = sorted(turn["seconds"] for turn in turns)
+        own = max(turn["own_mib"] for turn in turns)
+        size = rows * 784 / 2**20
+        spread = f"{seconds[len(seconds) // 2]:.2f} ({seconds[0]:.2f} to {seconds[-1]:.2f})"
+        print(f"| {size:.0f} MiB {how} | {spread} | {own:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
