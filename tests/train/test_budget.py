@@ -83,6 +83,9 @@ def test_the_more_time_the_more_epochs_or_the_wider(monkeypatch):
     widths = [found[granted].model.options["widths"] for granted in found]
     assert widths == [(16, 32, 64), (16, 32, 64), (32, 64, 128), (48, 96, 192), (64, 128, 256)]
     assert [found[granted].epochs for granted in found] == [1, 4, 14, 18, 56]
+    rates = [found[granted].optimizer.options["lr"] for granted in found]
+    assert rates == sorted(rates, reverse=True)
+    assert planned(data(), budget=600, optimizer="muon", lr=0.5)[0].optimizer.options["lr"] == 0.5
 
 
 def test_a_study_has_no_budget(tmp_path):
