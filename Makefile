@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .peers
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench clean bench-startup bench-memory bench-loop bench-precision bench-budget bench-peers bench-busy
 
 demo: $(VENV)/ready
 	$(BIN)/python examples/demo.py
@@ -17,14 +18,28 @@ lint: $(VENV)/ready
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-bench: $(VENV)/ready
-	$(BIN)/python benchmarks/startup.py
-	$(BIN)/python benchmarks/loop.py
+# Each part can be had alone, as `make bench-startup`; all of them take about two hours on two cores.
+bench: bench-startup bench-memory bench-loop bench-precision bench-peers bench-busy bench-budget
+
+bench-startup bench-memory bench-loop bench-precision bench-budget: bench-%: $(VENV)/ready
+	$(BIN)/python benchmarks/$*.py
+
+bench-peers: $(VENV)/ready $(PEERS)/ready
+	$(BIN)/python benchmarks/peers/run.py peers=$(PEERS)/bin/python
+
+bench-busy: $(VENV)/ready $(PEERS)/ready
+	$(BIN)/python benchmarks/peers/run.py peers=$(PEERS)/bin/python models=softmax,mlp,lenet busy=true
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
+$(PEERS)/ready: benchmarks/peers/requirements.txt constraints.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .hypothesis

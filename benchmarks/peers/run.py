@@ -30,9 +30,9 @@ from yisheng.core.recipe import resolve
 from yisheng.verbs import load
 
 HERE = Path(__file__).parent
-OURS = {"yisheng": "same", "yisheng, defaults": "defaults"}
-PEERS = ("plain", "floor", "textbook", "textbook, 2 workers", "lightning", "skorch", "keras on torch", "keras on jax")
-ALONE = "plain, one thread, quiet machine"
+OURS = {"yisheng": "same", "yisheng (defaults)": "defaults"}
+PEERS = ("plain", "floor", "textbook", "textbook (2 workers)", "lightning", "skorch", "keras on torch", "keras on jax")
+ALONE = "plain (one thread, quiet machine)"
 EPOCHS = {"softmax": 5, "mlp": 5, "lenet": 2, "resnet18": 1}
 ROWS = {"resnet18": (2048, 512)}
 Turn = dict[str, float]

@@ -44,6 +44,7 @@ ELSEWHERE = {
     "repeats": "use RepeatedKFold",
     "fold": "use cross_val_score",
     "repeat": "use RepeatedKFold",
+    "budget": "say epochs=",
     "boosting": "score one of scikit-learn's own beside it",
     "doctor": "use yisheng.diagnose",
     "scratch": "use yisheng.train",

@@ -33,8 +33,8 @@ MemoryFormat = Literal["contiguous", "channels-last"]
 FORMATS = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last}
 PLAIN: tuple[Precision, MemoryFormat] = ("fp32", "contiguous")
 
-WORTH = 5e10
-"""Multiplications of a whole training, forward, from which on a trial is worth its second or two."""
+WORTH = 1e10
+"""Multiplications of a whole training, forward, from which on a trial is worth its time, mostly below a second."""
 ROUND = 4e9
 """Multiplications of one timed pass forward: as many rows are taken."""
 ROUNDS = 5
