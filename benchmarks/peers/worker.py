@@ -3,8 +3,8 @@
     python worker.py CONTESTANT MODEL EPOCHS ROWS.npz
 
 It knows nothing of Yisheng: it runs in the peers' environment. Every contestant trains the same network by plain SGD
-(batch 256, learning rate 0.1, LeNet's 0.9) on the same rows, and is scored on the same validation rows after each epoch,
-as its users would do it; one short epoch before the clock runs.
+(batch 256, learning rate 0.1, LeNet's 0.9) on the same rows, and is scored on the same validation rows after each
+epoch, as its users would do it; one short epoch before the clock runs.
 """
 
 from __future__ import annotations
