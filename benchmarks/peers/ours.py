@@ -2,9 +2,9 @@
 
     python ours.py same|defaults MODEL EPOCHS ROWS.npz
 
-``same`` makes the very updates of the others in single precision; ``defaults`` leaves precision, optimiser and the rest
-to the recipe's defaults. Wall seconds are those of the log up to the last epoch's validation (the loop with log, progress,
-checkpoints and doctor); processor seconds and memory are of everything, evaluation and report included.
+``same`` makes the very updates of the others in single precision; ``defaults`` leaves precision, optimiser and the
+rest to the recipe's defaults. Wall seconds are those of the log up to the last epoch's validation (the loop with log,
+progress, checkpoints and doctor); processor seconds and memory are of everything, evaluation and report included.
 """
 
 from __future__ import annotations
@@ -26,8 +26,12 @@ import yisheng  # noqa: E402  # only after what must be said before
 from yisheng.core.types import Dataset, Spec  # noqa: E402
 
 SAME = {
-    **{"batch": 256, "optimizer": "sgd", "schedule": "constant", "scale": "unit"},
-    **{"precision": "fp32", "memory_format": "contiguous"},
+    "batch": 256,
+    "optimizer": "sgd",
+    "schedule": "constant",
+    "scale": "unit",
+    "precision": "fp32",
+    "memory_format": "contiguous",
 }
 MODELS = {
     "softmax": {"model": "linear"},
