@@ -4,10 +4,12 @@ import os
 import platform
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
 
+from yisheng.core import machine
 from yisheng.core.machine import threads_worth
 
 
@@ -54,3 +56,20 @@ def test_memory_that_is_given_back_costs_no_page_faults_when_taken_again():
     (kept, few), (left, many) = faults(), faults(MALLOC_ARENA_MAX="2", MALLOC_MMAP_THRESHOLD_="100000")
     assert (kept, left) == ("True", "False")  # a user who set it is obeyed
     assert few < many / 10
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc/stat tells it")
+def test_cores_that_others_keep_busy_are_seen():
+    if len(os.sched_getaffinity(0)) != machine.cores():
+        pytest.skip("a share of all cores: the system does not tell")
+    quiet = min(machine.taken(0.2) for _ in range(5))
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(machine.cores())]
+    try:
+        time.sleep(0.5)
+        taken = max(machine.taken(0.5) for _ in range(3))
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    assert 0 <= quiet <= machine.cores() + 0.5
+    assert taken > 0.5 * machine.cores()

@@ -12,6 +12,7 @@ from yisheng.core import machine
 from yisheng.core.recipe import resolve
 from yisheng.core.types import Dataset, Spec, Split
 from yisheng.data import places
+from yisheng.train import listening
 from yisheng.train import pace as module
 from yisheng.train.assemble import assemble
 
@@ -136,3 +137,18 @@ def test_a_state_in_another_memory_format_goes_on_to_the_same_bits(optimizer):
         resumed.step(resumed.state, batch, resumed.loss)
     for name, value in through.state.model.state_dict().items():
         assert torch.equal(value, resumed.state.model.state_dict()[name]), name
+
+
+def test_as_many_threads_fewer_as_others_keep_cores_busy(monkeypatch):
+    assembly = made(batch=80)
+    monkeypatch.setattr(listening, "threads_worth", lambda _: 8)
+    monkeypatch.setattr(machine, "cores", lambda: 8)
+    monkeypatch.setattr(machine, "taken", lambda: 2.6)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert listening.threads_now(assembly) == (5, "other programs keep 2.6 of 8 cores busy: 5 left to train on")
+    monkeypatch.setattr(machine, "taken", lambda: 0.4)
+    assert listening.threads_now(assembly) == (8, "")
+    monkeypatch.setattr(machine, "taken", lambda: 9.0)
+    assert listening.threads_now(assembly)[0] == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    assert listening.threads_now(assembly) == (8, "")  # the user is obeyed

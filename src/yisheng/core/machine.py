@@ -88,6 +88,32 @@ def threads_worth(values: int, products: int = 0) -> int:
     return 1 if small else torch.get_num_threads()
 
 
+def taken(seconds: float = 0.3) -> float:
+    """Cores, of those that this process may use, that others keep busy just now, seen over so many seconds.
+
+    0 where the system does not tell: without ``/proc/stat``, or where a container may use a share of all cores.
+    """
+    import time
+
+    mine = {f"cpu{number}" for number in os.sched_getaffinity(0)} if hasattr(os, "sched_getaffinity") else set()
+    if len(mine) != cores():
+        return 0.0
+    try:
+        before, own, began = _worked(mine), time.process_time(), time.perf_counter()
+        time.sleep(seconds)
+        after, own, lasted = _worked(mine), time.process_time() - own, time.perf_counter() - began
+    except (OSError, ValueError, IndexError):
+        return 0.0
+    return max(0.0, (after - before - own) / lasted)
+
+
+def _worked(names: set[str]) -> float:
+    """Seconds that some cores have worked, for whomever, since the system started."""
+    lines = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
+    busy = [sum(map(int, (*line[1:4], *line[6:9]))) for line in lines if line[0] in names]
+    return float(sum(busy) / os.sysconf("SC_CLK_TCK"))
+
+
 @contextlib.contextmanager
 def threads(count: int) -> Iterator[None]:
     """Have torch use so many threads, and as many as before afterwards."""

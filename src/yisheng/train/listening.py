@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator
 
 from yisheng.core import machine, registry
@@ -20,6 +21,21 @@ def threads_worth(assembly: Assembly) -> int:
     assert isinstance(assembly.recipe.batch, int)  # settled
     batch, weights = assembly.recipe.batch, sum(p.numel() for p in assembly.state.model.parameters())
     return machine.threads_worth(batch * math.prod(assembly.spec.shape), batch * weights)
+
+
+def threads_now(assembly: Assembly) -> tuple[int, str]:
+    """As many threads as one forward pass can use of the cores that are free; and what to tell the user of it.
+
+    A thread on a core that is busy with something else holds up all the others at the end of every operation.
+    """
+    worth = threads_worth(assembly)
+    if worth == 1 or "OMP_NUM_THREADS" in os.environ or assembly.train.device.type != "cpu":
+        return worth, ""
+    others = machine.taken()
+    free = max(1, worth - round(others))
+    if free == worth:
+        return worth, ""
+    return free, f"other programs keep {others:.1f} of {machine.cores()} cores busy: {free} left to train on"
 
 
 def score_of(assembly: Assembly) -> str:

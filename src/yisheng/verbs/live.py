@@ -9,10 +9,10 @@ from yisheng.core.types import Event
 from yisheng.evaluate.scorer import make_scorer
 from yisheng.train import listening
 from yisheng.train.assemble import Assembly
-from yisheng.train.listening import score_of, threads_worth
+from yisheng.train.listening import score_of, threads_now, threads_worth
 from yisheng.train.progress import place, progress
 
-__all__ = ["listened", "score_of", "shown", "threads_worth"]
+__all__ = ["listened", "score_of", "shown", "threads_now", "threads_worth"]
 
 
 def listened(assembly: Assembly, *, choose: bool = True) -> Iterator[Event]:

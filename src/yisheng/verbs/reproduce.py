@@ -70,7 +70,7 @@ def reproduce(
         )
     with tempfile.TemporaryDirectory(prefix="yisheng-") as scratch:
         try:
-            again = train(recipe, data=data, out=Path(scratch), stream=stream)
+            again = train(recipe, data=data, out=Path(scratch), threads=_threads(then), stream=stream)
         except StoppedError as error:
             problem = f"stopped by {signal.Signals(error.code - 128).name}; the run itself was only read"
             raise StoppedError(error.code - 128, problem, "reproduce it again when there is time") from None
@@ -81,6 +81,12 @@ def reproduce(
     }
     parts = {name: before[name] == after[name] for name in COMPARED}
     return Reproduction(all(parts.values()), parts, changed)
+
+
+def _threads(environment: Mapping[str, Any]) -> int | None:
+    """How many threads a run computed with."""
+    found = environment.get("threads")
+    return found if isinstance(found, int) and 1 <= found <= 4096 else None
 
 
 def _results(folder: Path) -> dict[str, Any]:

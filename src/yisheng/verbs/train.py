@@ -31,6 +31,7 @@ def train(
     data: Dataset | None = None,
     out: Path,
     folder: Path | None = None,
+    threads: int | None = None,
     stream: TextIO = sys.stderr,
 ) -> Path:
     """Train by a recipe; gives the new run folder.
@@ -40,6 +41,7 @@ def train(
         data: the data set, where it is not one that the recipe can name.
         out: folder of runs.
         folder: an empty folder that becomes the run's, instead of a new one in ``out``.
+        threads: how many compute, where another number would round differently; else as many as are worth it and free.
         stream: where progress and remarks go.
 
     Raises:
@@ -62,7 +64,9 @@ def train(
     assembly = assemble(recipe, data, split, device, begin)
     folders.require_space(out, sum(value.nbytes for value in assembly.state.model.state_dict().values()))
     folder = folders.create(out, data.name, assembly.recipe.model.name) if folder is None else folder
-    with folders.locked(folder), machine.threads(live.threads_worth(assembly)):
+    count, remark = live.threads_now(assembly) if threads is None else (threads, "")
+    remarks += (remark,) if remark else ()
+    with folders.locked(folder), machine.threads(count):
         folders.begin(folder, assembly.recipe, data, device)
         parameters = sum(p.numel() for p in assembly.state.model.parameters())
         print(
