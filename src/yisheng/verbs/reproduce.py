@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from yisheng.core import files
+import torch
+
+from yisheng.core import files, machine
 from yisheng.core.errors import DataError, StoppedError, UsageError
 from yisheng.core.types import Dataset
 from yisheng.data.fingerprint import fingerprint
@@ -84,9 +86,9 @@ def reproduce(
 
 
 def _threads(environment: Mapping[str, Any]) -> int | None:
-    """How many threads a run computed with."""
+    """How many threads a run computed with, where there are as many cores here."""
     found = environment.get("threads")
-    return found if isinstance(found, int) and 1 <= found <= 4096 else None
+    return found if isinstance(found, int) and 1 <= found <= max(machine.cores(), torch.get_num_threads()) else None
 
 
 def _results(folder: Path) -> dict[str, Any]:
