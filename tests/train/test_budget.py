@@ -69,6 +69,10 @@ def test_a_network_that_is_named_gets_its_epochs_and_nothing_else():
     assert recipe.epochs > 1
 
 
+def test_small_data_is_not_repeated_for_ever():
+    assert planned(data(n=30), budget="10h", model="linear")[0].epochs == module.MOST_EPOCHS
+
+
 def test_pictures_of_other_sizes_keep_the_default():
     recipe, _ = planned(data(size=8), budget=2)
     assert recipe.model.name == "auto"
