@@ -32,8 +32,8 @@ SIZES: tuple[tuple[tuple[int, ...], int], ...] = (
 )
 """Widths of the network, and how many epochs must fit for it, so that each is trained to its end."""
 RATE, WARMUP = 0.14, 0.1
-"""Muon's peak rate is RATE / sqrt(epochs); the part of the run in which it rises. Chosen by trials of 4 and 16 epochs on
-validation rows of Fashion-MNIST."""
+"""Muon's peak rate is RATE / sqrt(epochs); the part of the run in which it rises. Chosen by trials of 4 and 16 epochs
+on validation rows of Fashion-MNIST."""
 MOST_EPOCHS = 1000
 """What is not learnt in so many epochs is not learnt in more, however small the data."""
 SPARE = 0.94
