@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Classifier", "ParameterError", "Regressor", "RowsError"]
 
-machine.prepare()  # before the first import of torch, where that is still to come
+machine.wait_briefly()  # before the first import of torch, where that is still to come
 
 ELSEWHERE = {
     "data": "rows are given to fit",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from yisheng.optim.groups import groups
 from yisheng.optim.muon import TURNS, muon, orthogonal
 
 
@@ -89,6 +91,35 @@ def test_weights_of_zero_can_still_learn():
     w.grad = torch.ones(4, 5)
     optimizer.step()
     assert 0 < w.norm() < math.inf
+
+
+def test_gradients_and_velocities_that_fade_away_move_no_weight_to_nan():
+    w, last = nn.Parameter(torch.ones(4, 5)), nn.Parameter(torch.zeros(2, 2))
+    optimizer = muon([{"params": [w, last]}], lr=0.1)
+    w.grad = torch.ones(4, 5)
+    for _ in range(300):  # the velocity passes through numbers whose squares are 0, and ends as 0 itself
+        optimizer.step()
+        w.grad = torch.zeros(4, 5)
+    assert torch.isfinite(w).all()
+
+
+def test_a_copy_goes_on_like_the_original():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 3))
+    optimizer = muon(groups(net), lr=0.1)
+    twin, copied = copy.deepcopy((net, optimizer))
+    for model, one in ((net, optimizer), (twin, copied)):
+        for parameter in model.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        one.step()
+    for a, b in zip(net.parameters(), twin.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_norm_layer_with_several_axes_is_not_taken_for_the_output_layer():
+    net = nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 4), nn.Unflatten(1, (2, 2)), nn.LayerNorm((2, 2)))
+    turned = [[tuple(g["params"][i].shape) for i in g["turned"]] for g in muon(groups(net)).param_groups]
+    assert turned == [[(6, 4)], []]
 
 
 def test_a_gradient_of_zero_moves_nothing():

@@ -7,10 +7,12 @@ import pytest
 import torch
 
 import yisheng
+from yisheng.core import registry
 from yisheng.core.errors import UsageError
 from yisheng.core.recipe import resolve
 from yisheng.core.types import Dataset, Spec, Split
 from yisheng.train import budget as module
+from yisheng.train.assemble import Pretrained, assemble
 
 CPU = torch.device("cpu")
 
@@ -63,10 +65,35 @@ def test_what_the_user_said_is_kept():
     assert recipe.loss.options["smoothing"] == 0.2
 
 
+def test_our_network_may_be_named_to_say_its_options():
+    recipe, _ = planned(data(), budget=2, model="airbench", mirror=True, widths="8,12", augment="flip")
+    assert recipe.model.options == {"mirror": True, "widths": (8, 12)}
+    assert (recipe.optimizer.name, recipe.batch) == ("muon", 256)
+    assert [choice.name for choice in recipe.augment] == ["flip"]
+
+
+@pytest.mark.parametrize("name", ["folder", "labels", "mnist"])
+def test_what_says_nothing_of_mirror_images_is_not_mirrored(name):
+    assert not registry.find("data.sets", name).meta.get("mirror")
+
+
 def test_a_network_that_is_named_gets_its_epochs_and_nothing_else():
     recipe, _ = planned(data(), budget=2, model="lenet")
     assert (recipe.model.name, recipe.optimizer.name, recipe.batch) == ("lenet", "auto", "auto")
     assert recipe.epochs > 1
+
+
+def test_gradual_unfreezing_gets_epochs_too():
+    rows = np.arange(300)
+    split = Split(rows[:240], rows[240:], rows[:0])
+    said = [("model", "lenet"), ("weights", "some.pth"), ("finetune", "gradual"), ("budget", 2)]
+    recipe = resolve([(key, value, "command line") for key, value in said]).recipe
+    plain = recipe.model_copy(update={"weights": None, "finetune": None, "budget": None})
+    trained = Pretrained(assemble(plain, data(), split, CPU).state.model.state_dict())
+    found, _ = module.plan(recipe, data(), split, CPU, trained)
+    assert found.finetune == "gradual"
+    assert found.epochs >= 2
+    assert assemble(found, data(), split, CPU, trained).recipe.epochs == found.epochs
 
 
 def test_small_data_is_not_repeated_for_ever():

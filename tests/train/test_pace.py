@@ -115,6 +115,32 @@ def test_numbers_are_predicted_in_full_precision():
     assert made(numbers).recipe.precision == "fp32"
 
 
+def test_double_precision_is_computed_as_it_is_asked_for():
+    assembly = made(precision="fp64")
+    trained(assembly)
+    assert assembly.state.model.conv1.weight.dtype == torch.float64
+
+
+@pytest.mark.usefixtures("eager")
+def test_what_cannot_be_remembered_is_not_chosen(monkeypatch):
+    monkeypatch.setattr(module, "_remember", lambda *_: False)
+    assembly = made()
+    assert (assembly.recipe.precision, assembly.recipe.memory_format) == module.PLAIN
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_layer_that_does_not_bear_a_way_is_computed_in_another(monkeypatch):
+    true = module.mean_loss
+
+    def refusing(model, batch, loss, precision):
+        if precision == "bf16":
+            raise RuntimeError("not implemented for 'BFloat16'")
+        return true(model, batch, loss, precision)
+
+    monkeypatch.setattr(module, "mean_loss", refusing)
+    assert made().recipe.precision == "fp32"
+
+
 def test_channels_last_learns_the_same_up_to_rounding():
     plain, other = (trained(made(memory_format=one, optimizer="nesterov")) for one in ("contiguous", "channels-last"))
     for name, value in plain.items():

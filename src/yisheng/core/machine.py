@@ -42,7 +42,8 @@ def keep_memory() -> bool:
     glibc hands blocks that are larger than a bound, and what lies free at the end of the heap, back to the system. The
     next step asks for the same again, and pays for each page of 4 KiB with a fault: on LeNet 4,500 to 6,400 faults and
     up to half of the time of a step; tcmalloc is faster there because it keeps what it has. With this no block is
-    mapped apart, and up to a quarter of the machine's memory (2 GiB at most) stays with the process.
+    mapped apart. At the end of the heap up to a quarter of the machine's memory (2 GiB at most) stays with the process,
+    and below blocks that are still in use whatever was freed there.
 
     It may be said at any time, and it is not said where the user has said something: by a variable of the
     environment (``MALLOC_MMAP_MAX_``, ``MALLOC_TRIM_THRESHOLD_``, ..., ``GLIBC_TUNABLES``), or by another allocator

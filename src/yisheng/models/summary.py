@@ -66,7 +66,7 @@ def summary(model: nn.Module, spec: Spec) -> Summary:
     >>> found.parameters, found.multiply_adds, [row.output for row in found.rows]
     (14, 12, [(6,), (2,)])
     """
-    where = next((p.device for p in model.parameters()), torch.device("cpu"))
+    first = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
     rows: list[Row | None] = []
     waiting: list[int] = []
     counted: set[int] = set()
@@ -78,7 +78,7 @@ def summary(model: nn.Module, spec: Spec) -> Summary:
     training = {module: module.training for module in model.modules()}
     try:
         with torch.no_grad():
-            model.eval()(torch.zeros(1, *spec.shape, device=where))
+            model.eval()(torch.zeros(1, *spec.shape, device=first.device, dtype=first.dtype))
     finally:
         for handle in handles:
             handle.remove()

@@ -55,23 +55,18 @@ def muon(
     >>> bool((w.detach().diag() - 0.9).abs().max() < 0.04)  # both directions alike, though one gradient is tiny
     True
     """
-    wide = [p for group in groups for p in group["params"] if p.ndim > 1]
-    last = wide[-1] if wide else None
-    return Muon(groups, last, lr=lr, momentum=momentum, weight_decay=wd, turns=turns, others=others)
+    # What is spared the decay is a bias or a norm layer, whatever its axes.
+    wide = [p for group in groups if group.get("weight_decay") != 0 for p in group["params"] if p.ndim > 1]
+    turned = {id(p) for p in wide[:-1]}
+    marked = [{**group, "turned": [i for i, p in enumerate(group["params"]) if id(p) in turned]} for group in groups]
+    return Muon(marked, {"lr": lr, "momentum": momentum, "weight_decay": wd, "turns": turns, "others": others})
 
 
 class Muon(torch.optim.Optimizer):
     """Updates as `muon` tells.
 
-    Args:
-        groups: torch's parameter groups.
-        last: the output layer's weights, which are not made orthogonal.
-        **defaults: options of the groups.
+    A group's ``turned`` are the places of its parameters whose steps are made orthogonal. It is made by `muon`.
     """
-
-    def __init__(self, groups: Groups, last: torch.Tensor | None, **defaults: Any) -> None:
-        super().__init__(groups, defaults)
-        self._last = last
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -85,12 +80,11 @@ class Muon(torch.optim.Optimizer):
             with torch.enable_grad():
                 value = closure()
         for group in self.param_groups:
-            given = [p for p in group["params"] if p.grad is not None]
-            plain = [p for p in given if p.ndim < 2 or p is self._last]
-            if plain:
+            given = [(i in group["turned"], p) for i, p in enumerate(group["params"]) if p.grad is not None]
+            if plain := [p for turned, p in given if not turned]:
                 self._plain(plain, group)
-            for parameter in given:
-                if parameter.ndim > 1 and parameter is not self._last:
+            for turned, parameter in given:
+                if turned:
                     self._orthogonal(parameter, group)
         return value
 
@@ -134,7 +128,9 @@ def orthogonal(matrix: torch.Tensor, turns: int) -> torch.Tensor:
     a, b, c = TURNS
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix
-    x = x / x.norm().clamp_min(torch.finfo(x.dtype).tiny)
+    tiny = torch.finfo(x.dtype).tiny
+    x = x / x.abs().amax().clamp_min(tiny)  # first of all, as the squares of small numbers are 0
+    x = x / x.norm().clamp_min(tiny)
     for _ in range(turns):
         square = x @ x.T
         x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)

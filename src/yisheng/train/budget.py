@@ -19,9 +19,10 @@ from yisheng.core import machine, registry
 from yisheng.core.recipe import AUTO, Choice, Recipe
 from yisheng.core.types import Dataset, Split
 from yisheng.train.assemble import Assembly, Pretrained, assemble
-from yisheng.train.listening import threads_worth
+from yisheng.train.listening import threads_now
 from yisheng.train.loop import set_lr
 
+OURS = "airbench"
 SMALL = (16, 96)
 """Rows and columns of the pictures that the recipe is meant for."""
 SIZES: tuple[tuple[tuple[int, ...], int], ...] = (
@@ -61,24 +62,28 @@ def plan(
     """
     granted = recipe.budget
     assert granted is not None
+    finetune, least = recipe.finetune, 2 if recipe.finetune == "gradual" else 1
+    if finetune == "gradual":
+        recipe = recipe.model_copy(update={"finetune": "all"})  # what it comes to, and what is tried
     recipe = recipe.model_copy(update={"budget": None, "epochs": 1})
     ours = _fits(recipe, dataset)
+    said = recipe.model.options.get("widths")
     found, seconds, epochs = recipe, 0.0, 1
-    for widths, enough in SIZES if ours else (((), 0),):
+    for widths, enough in (((said, 0),) if said else SIZES) if ours else (((), 0),):
         found = _small_pictures(recipe, widths) if ours else recipe
         seconds = _epoch_seconds(assemble(found, dataset, split, device, pretrained), min(TRIED * granted, MOST_TRIED))
-        epochs = min(MOST_EPOCHS, max(1, int(SPARE * granted / seconds)))
+        epochs = min(MOST_EPOCHS, max(least, int(SPARE * granted / seconds)))
         if epochs >= enough:
             break
-    found = (_paced(found, epochs) if ours else found).model_copy(update={"epochs": epochs})
+    found = (_paced(found, epochs) if ours else found).model_copy(update={"epochs": epochs, "finetune": finetune})
     return found, f"budget of {granted:g} s: {epochs} epochs of about {seconds:.1f} s on this machine"
 
 
 def _fits(recipe: Recipe, dataset: Dataset) -> bool:
-    """Whether the recipe of our own is meant for this: small pictures, and nothing said of the network."""
+    """Whether the recipe of our own is meant for this: small pictures, and no other network named."""
     spec, (least, most) = dataset.spec, SMALL
     small = spec.is_picture and least <= min(spec.shape[1:]) and max(spec.shape[1:]) <= most
-    return small and spec.task == "classification" and recipe.model.name == AUTO and recipe.weights is None
+    return small and spec.task == "classification" and recipe.model.name in (AUTO, OURS) and recipe.weights is None
 
 
 def _small_pictures(recipe: Recipe, widths: tuple[int, ...]) -> Recipe:
@@ -88,7 +93,7 @@ def _small_pictures(recipe: Recipe, widths: tuple[int, ...]) -> Recipe:
     said = [choice.name for choice in recipe.augment] != [AUTO]
     shift = Choice(name="crop", options={"pad": 2})
     ours = {
-        "model": Choice(name="airbench", options={"mirror": mirrored, "widths": widths, **recipe.model.options}),
+        "model": Choice(name=OURS, options={"mirror": mirrored, "widths": widths, **recipe.model.options}),
         "optimizer": Choice(name="muon", options=recipe.optimizer.options),
         "loss": Choice(name="cross-entropy", options={"smoothing": 0.1, **recipe.loss.options}),
         "augment": (Choice(name="flip"), shift) if mirrored else (shift,),
@@ -117,21 +122,22 @@ def _paced(recipe: Recipe, epochs: int) -> Recipe:
 def _epoch_seconds(assembly: Assembly, tried: float) -> float:
     """Seconds of an epoch with its validation, from so many seconds of updates that are made and thrown away."""
     updates = itertools.chain.from_iterable(assembly.train.epoch(number) for number in itertools.count())
-    with machine.threads(threads_worth(assembly)):
+    device = assembly.train.device
+    with machine.threads(threads_now(assembly)[0]):
         model = assembly.state.model.train()
         set_lr(assembly.state.optimizer, 1e-3)  # without the schedule's rise the full rate might end in NaN
         seconds = len(assembly.train) * _typical(
-            lambda: assembly.step(assembly.state, next(updates), assembly.loss), tried
+            lambda: assembly.step(assembly.state, next(updates), assembly.loss), tried, device
         )
         if len(assembly.validation.rows):
             seen = itertools.cycle(assembly.validation)
             model.eval()
             with torch.no_grad():
-                seconds += len(assembly.validation) * _typical(lambda: model(next(seen).x), tried)
+                seconds += len(assembly.validation) * _typical(lambda: model(next(seen).x), tried, device)
     return seconds
 
 
-def _typical(work: Callable[[], object], tried: float) -> float:
+def _typical(work: Callable[[], object], tried: float, device: torch.device) -> float:
     """Middle of the seconds that a piece of work takes, once it is warm."""
     for _ in range(2):
         work()
@@ -139,7 +145,9 @@ def _typical(work: Callable[[], object], tried: float) -> float:
     while sum(times) < tried or len(times) < 3:
         began = time.perf_counter()
         work()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()  # the work is done, not only asked for
+        if device.type == "cuda":  # the work is done, not only asked for
+            torch.cuda.synchronize(device)
+        elif device.type == "mps":
+            torch.mps.synchronize()
         times.append(time.perf_counter() - began)
     return statistics.median(times)

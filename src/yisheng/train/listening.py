@@ -32,7 +32,7 @@ def threads_now(assembly: Assembly) -> tuple[int, str]:
     if worth == 1 or "OMP_NUM_THREADS" in os.environ or assembly.train.device.type != "cpu":
         return worth, ""
     others = machine.taken()
-    free = max(1, worth - round(others))
+    free = max(1, min(worth, machine.cores() - round(others)))
     if free == worth:
         return worth, ""
     return free, f"other programs keep {others:.1f} of {machine.cores()} cores busy: {free} left to train on"

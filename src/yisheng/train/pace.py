@@ -84,7 +84,7 @@ def pace(recipe: Recipe, model: nn.Module, spec: Spec, train: Batches, loss: Los
     precisions = _precisions(recipe, spec, train.device)
     formats = _formats(recipe, model)
     asked = [(one, other) for one in precisions for other in formats]
-    if len(asked) == 1:
+    if len(asked) == 1 or not _measurable(train.device):
         return Pace(*asked[0], {})
     work = max(1, summary(model, spec).multiply_adds)
     if work * train.size * updates < WORTH:
@@ -94,12 +94,20 @@ def pace(recipe: Recipe, model: nn.Module, spec: Spec, train: Batches, loss: Los
     seconds = _remembered().get(key)
     if not (isinstance(seconds, dict) and set(seconds) == {_name(*one) for one in asked}):
         seconds = _timed(model, next(iter(replace(train, size=rows, augment=()))), loss, asked)
-        _remember(key, seconds)
+        if not _remember(key, seconds):
+            return Pace(*asked[0], {})  # the next run would have to try again, and might choose otherwise
     first = asked[0]
     best = min(asked, key=lambda one: seconds[_name(*one)])
     if seconds[_name(*best)] > GAIN * seconds[_name(*first)]:
         best = first
     return Pace(*best, seconds)
+
+
+def _measurable(device: torch.device) -> bool:
+    """Whether times of some milliseconds can be told here; Windows counts a thread's in steps of 16."""
+    if device.type == "cuda":
+        return True
+    return device.type == "cpu" and time.get_clock_info("thread_time").resolution < 1e-4
 
 
 def _precisions(recipe: Recipe, spec: Spec, device: torch.device) -> list[Precision]:
@@ -126,7 +134,8 @@ def _plainly(recipe: Recipe) -> bool:
 def _timed(model: nn.Module, batch: Batch, loss: Loss, asked: list[tuple[Precision, MemoryFormat]]) -> dict[str, float]:
     """Least seconds of a pass forward and back, turn about.
 
-    On a processor they are those of one thread at work: what else the machine does hardly counts then.
+    On a processor they are those of one thread at work: what else the machine does hardly counts then. A way that a
+    layer does not bear takes for ever.
     """
     on_cpu = batch.x.device.type == "cpu"
     clock = time.thread_time if on_cpu else time.perf_counter
@@ -139,14 +148,25 @@ def _timed(model: nn.Module, batch: Batch, loss: Loss, asked: list[tuple[Precisi
     with one, torch.random.fork_rng(), torch.enable_grad():
         for turn in range(ROUNDS + 1):
             for number, (network, (precision, _)) in enumerate(zip(networks, asked, strict=True)):
+                if least[number] < 0:
+                    continue
                 began = clock()
-                mean_loss(network, batch, loss, precision).backward()
+                try:
+                    mean_loss(network, batch, loss, precision).backward()
+                except RuntimeError:
+                    if not number:
+                        raise  # plainly it must work
+                    least[number] = -1
+                    continue
                 if batch.x.device.type == "cuda":
                     torch.cuda.synchronize(batch.x.device)
                 if turn:  # the first is to warm up
                     least[number] = min(least[number], clock() - began)
                 network.zero_grad()
-    return {_name(*one): round(seconds, 6) for one, seconds in zip(asked, least, strict=True)}
+    return {
+        _name(*one): round(seconds, 6) if seconds > 0 else float("inf")
+        for one, seconds in zip(asked, least, strict=True)
+    }
 
 
 def _name(precision: str, memory_format: str) -> str:
@@ -170,12 +190,13 @@ def _remembered() -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _remember(key: str, seconds: dict[str, float]) -> None:
-    """Keep the last trials; where the folder cannot be written, the next run tries again."""
+def _remember(key: str, seconds: dict[str, float]) -> bool:
+    """Keep the last trials; gives whether the folder can be written to."""
     kept = {**_remembered(), key: seconds}
     kept = dict(list(kept.items())[-KEPT:])
     try:
         places.home().mkdir(parents=True, exist_ok=True)
         files.write(places.home() / "pace.json", json.dumps(kept, indent=1) + "\n", sync=False)
     except (YishengError, OSError):
-        pass
+        return False
+    return True

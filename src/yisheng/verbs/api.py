@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from yisheng.verbs.reproduce import Reproduction
 
 
-machine.prepare()  # before the first import of torch, where that is still to come
+machine.wait_briefly()  # before the first import of torch, where that is still to come
 
 
 class TrainedRun:

@@ -80,7 +80,8 @@ def advice(found: dict[str, Any]) -> list[str]:
             f"The machine is busy (load {found['load']} on {found['cores']} cores): times will be longer; "
             "stop what is not needed, or give training one core with OMP_NUM_THREADS=1."
         )
-    if found["device"] == "cpu" and not found["keeps_memory"]:
+    linux = found["platform"].startswith("Linux")
+    if linux and found["device"] == "cpu" and not found["keeps_memory"] and "LD_PRELOAD" not in os.environ:
         said.append(
             "Memory that a step gives back returns to the system, which costs page faults: leave MALLOC_* and "
             "GLIBC_TUNABLES unset, or on another C library than glibc preload tcmalloc or jemalloc."

@@ -119,6 +119,7 @@ def fit(recipe: Recipe, dataset: Dataset, *, stream: TextIO | None = None) -> Re
         DataError: a value is missing or infinite where that is not allowed.
         NonFiniteError: the loss or a gradient became NaN or infinite.
     """
+    machine.keep_memory()
     if recipe.scratch:
         raise UsageError(
             "scratch=true compares two runs in their folders, and nothing is written here", "say yisheng.train(...)"

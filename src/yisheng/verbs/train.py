@@ -49,6 +49,7 @@ def train(
         NonFiniteError: a loss or gradient became NaN or infinite.
         StorageError: there is too little space on the disk, or it became full.
     """
+    machine.keep_memory()
     if recipe.tensorboard:
         hparams.require()  # before any work is spent
     if recipe.folds is not None:
@@ -103,6 +104,7 @@ def resume(
         UsageError: the code changed, ``epochs`` is smaller than before, the run stopped early, or another
             process is training in it.
     """
+    machine.keep_memory()
     if tune.is_search(folder):
         return tune.resume(folder, epochs=epochs, force=force, data=data, stream=stream)
     if cross.is_study(folder):

@@ -16,7 +16,7 @@ def opens(path: Path) -> bool:
     return path.is_dir() or path.suffix.lower() == ".zip"
 
 
-@register(opens=opens, mirror=True)
+@register(opens=opens)
 def folder(
     *,
     path: str,

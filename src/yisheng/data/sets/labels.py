@@ -18,7 +18,7 @@ def opens(path: Path) -> bool:
     return is_table(path) and path.name.lower().endswith(TEXT) and path.is_file() and lists_pictures(path)
 
 
-@register(opens=opens, mirror=True)
+@register(opens=opens)
 def labels(
     *,
     path: str,
