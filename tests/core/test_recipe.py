@@ -117,7 +117,7 @@ def test_a_settled_recipe_survives_toml(tmp_path, spec):
     again = resolve(read(file)).recipe
     assert again.to_dict() == recipe.to_dict()
     assert again.settle(spec, 1000).to_dict() == recipe.to_dict()
-    open_choices = ("device", "validation", "test", "split")
+    open_choices = ("device", "validation", "test", "split", "precision", "memory_format")
     assert "auto" not in {str(v) for k, v in recipe.to_dict().items() if k not in open_choices}
 
 

@@ -424,7 +424,7 @@ def test_each_key_of_the_recipe_has_its_place():
     mine = set(Classifier().get_params()) | set(ELSEWHERE)
     assert set(Recipe.model_fields) - mine == {
         *("weights", "finetune", "head_lr", "init", "init_linear", "init_conv", "target_scale", "augment"),
-        *("accumulate", "split", "score", "clip_norm", "clip_value", "precision", "decay_bias"),
+        *("accumulate", "split", "score", "clip_norm", "clip_value", "precision", "memory_format", "decay_bias"),
     }
 
 
