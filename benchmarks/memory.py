@@ -67,7 +67,9 @@ def _commands(folder: Path) -> None:
     from PIL import Image
 
     picture = folder / "photo.png"
-    Image.new("L", (28, 28), 0).save(picture)
+    photo = Image.new("L", (60, 80), 230)
+    photo.paste(30, (26, 15, 34, 65))  # something dark on light paper
+    photo.save(picture)
     run = ""
     for name, words in COMMANDS.items():
         known = {"RUN": run, "PICTURE": str(picture)}

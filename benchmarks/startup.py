@@ -46,7 +46,9 @@ def main(words: list[str]) -> None:
     rounds = int(dict(word.split("=", 1) for word in words).get("rounds", 30))
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in COMMANDS}
     with tempfile.TemporaryDirectory() as folder:
-        Image.new("L", (8, 8), 0).save(Path(folder) / "photo.png")
+        photo = Image.new("L", (60, 80), 230)
+        photo.paste(30, (26, 15, 34, 65))  # a one, in dark ink
+        photo.save(Path(folder) / "photo.png")
         subprocess.run([YISHENG, "train", "data=digits", "epochs=1", "--quiet"], check=True, cwd=folder)
         for _ in range(rounds):
             for name, command in COMMANDS.items():

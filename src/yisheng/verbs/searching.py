@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import TextIO
 
 from yisheng.core import files, registry
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.signals import signals
 from yisheng.core.types import Dataset
 from yisheng.report.tuning_facts import word
 from yisheng.report.words import duration, number
@@ -203,10 +205,14 @@ class Standing:
         outcomes = choose.run(todo, self.data, how=self.study.how, processes=self.study.processes, say=self._say)
         for done, outcome in enumerate(outcomes, 1):
             trial = of[outcome.key]
-            self.journal.add(outcome, trial)
-            left[trial.number] -= 1
+            with signals() as caught:  # the table tells of every training that the journal tells of
+                self.journal.add(outcome, trial)
+                left[trial.number] -= 1
+                if not left[trial.number]:
+                    self._end(trial, plans[trial.number], facts[trial.number])
+            if caught:
+                signal.raise_signal(caught[0])
             if not left[trial.number]:
-                self._end(trial, plans[trial.number], facts[trial.number])
                 rest = (time.monotonic() - began) / done * (len(todo) - done + len(later) * len(self.jobs))
                 self._tell(trial.number, (later or trials)[-1].number, rest)
             if time.monotonic() > self.next_writing:
