@@ -30,7 +30,7 @@ COMMANDS = {
 """What is measured, in this order; RUN is the folder of the last training."""
 
 MAPPED = """
-import json, sys, time
+import json, sys, tempfile
 from yisheng.core import machine
 machine.prepare()
 import numpy as np
@@ -40,7 +40,6 @@ path, rows, mapped = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "mapped"
 x = np.load(path, mmap_mode="r" if mapped else None)
 y = (np.arange(rows) % 10).astype(np.int64)
 data = Dataset("block", Spec("classification", (1, 28, 28), classes=tuple("0123456789")), x, y)
-import tempfile
 with tempfile.TemporaryDirectory() as out:
     settings = {"model": "lenet", "batch": 256, "epochs": 1, "validation": 1000, "test": 1000, "doctor": "off"}
     run = yisheng.train(data=data, out=out, quiet=True, **settings)

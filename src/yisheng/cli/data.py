@@ -212,17 +212,19 @@ def _chosen(arguments: Arguments) -> tuple[Dataset, list[Change]]:
         raise UsageError(
             f"only the files of {name} are known, not how to read them", f"yisheng data fetch {name} brings them"
         )
-    settings: list[Setting] = [("data", given, "command line")]
-    if augment is not None:
-        settings.append(("augment", augment, "command line"))
+    settings: list[Setting] = [
+        ("data", given, "command line"),
+        ("augment", "none" if augment is None else augment, "command line"),
+    ]
     chosen = resolve(settings).recipe
     ours = registry.find("data.sets", chosen.data.name).options
-    changes = chosen.augment if augment is not None else ()
-    theirs = {o for choice in changes for o in registry.find("transforms.augment", choice.name).options}
+    theirs = {o for choice in chosen.augment for o in registry.find("transforms.augment", choice.name).options}
     for key, value in arguments.settings.items():
         loose = key in theirs and key not in ours
         settings.append((key if loose or key.startswith("augment.") else f"data.{key}", value, "command line"))
     recipe = resolve(settings).recipe
     dataset = load.dataset(recipe)
-    named = recipe.settle(dataset.spec, len(dataset)).augment if augment is not None else ()
-    return dataset, [build("transforms.augment", choice.name, dataset.spec, **choice.options) for choice in named]
+    settled = recipe.settle(dataset.spec, len(dataset)) if recipe.augment else recipe
+    return dataset, [
+        build("transforms.augment", choice.name, dataset.spec, **choice.options) for choice in settled.augment
+    ]

@@ -18,7 +18,7 @@ import torch
 from yisheng.core import machine, registry
 from yisheng.core.recipe import AUTO, Choice, Recipe
 from yisheng.core.types import Dataset, Split
-from yisheng.train.assemble import Assembly, Pretrained, assemble
+from yisheng.train.assemble import Assembly, Prepared, Pretrained, assemble
 from yisheng.train.listening import threads_now
 from yisheng.train.loop import set_lr
 
@@ -68,10 +68,12 @@ def plan(
     recipe = recipe.model_copy(update={"budget": None, "epochs": 1})
     ours = _fits(recipe, dataset)
     said = recipe.model.options.get("widths")
-    found, seconds, epochs = recipe, 0.0, 1
+    found, seconds, epochs, prepared = recipe, 0.0, 1, None
     for widths, enough in (((said, 0),) if said else SIZES) if ours else (((), 0),):
         found = _small_pictures(recipe, widths) if ours else recipe
-        seconds = _epoch_seconds(assemble(found, dataset, split, device, pretrained), min(TRIED * granted, MOST_TRIED))
+        assembly = assemble(found, dataset, split, device, pretrained, prepared=prepared)
+        prepared = Prepared(assembly.transforms["input"], assembly.transforms["target"])  # fitted once for all widths
+        seconds = _epoch_seconds(assembly, min(TRIED * granted, MOST_TRIED))
         epochs = min(MOST_EPOCHS, max(least, int(SPARE * granted / seconds)))
         if epochs >= enough:
             break

@@ -52,8 +52,8 @@ class Pace:
     Args:
         precision: of the forward pass; see `yisheng.train.update.mean_loss`.
         memory_format: of the convolutions' weights, which the pictures follow.
-        seconds: what a pass forward and back of some rows took with each (``bf16, channels-last``); empty where
-            nothing was tried.
+        seconds: what a pass forward and back of some rows took with each (``bf16, channels-last``), the plainest
+            first; empty where nothing was tried.
     """
 
     precision: Precision
@@ -62,8 +62,8 @@ class Pace:
 
     def __str__(self) -> str:
         """The trial in one line."""
-        plain = self.seconds[_name(*PLAIN)] if _name(*PLAIN) in self.seconds else max(self.seconds.values())
-        parts = ", ".join(f"{name} {seconds / plain:.2f}" for name, seconds in self.seconds.items())
+        first = next(iter(self.seconds.values()))
+        parts = ", ".join(f"{name} {seconds / first:.2f}" for name, seconds in self.seconds.items())
         return f"computing with precision={self.precision} memory_format={self.memory_format}; in a trial: {parts}"
 
 
@@ -143,12 +143,12 @@ def _timed(model: nn.Module, batch: Batch, loss: Loss, asked: list[tuple[Precisi
         copy.deepcopy(model).train().to(memory_format=FORMATS[memory_format])  # type: ignore[call-overload]
         for _, memory_format in asked
     ]
-    least = [float("inf")] * len(asked)
+    least, refused = [float("inf")] * len(asked), set[int]()
     one = machine.threads(1) if on_cpu else contextlib.nullcontext()
     with one, torch.random.fork_rng(), torch.enable_grad():
         for turn in range(ROUNDS + 1):
             for number, (network, (precision, _)) in enumerate(zip(networks, asked, strict=True)):
-                if least[number] < 0:
+                if number in refused:
                     continue
                 began = clock()
                 try:
@@ -156,17 +156,14 @@ def _timed(model: nn.Module, batch: Batch, loss: Loss, asked: list[tuple[Precisi
                 except RuntimeError:
                     if not number:
                         raise  # plainly it must work
-                    least[number] = -1
+                    refused.add(number)
                     continue
                 if batch.x.device.type == "cuda":
                     torch.cuda.synchronize(batch.x.device)
                 if turn:  # the first is to warm up
                     least[number] = min(least[number], clock() - began)
                 network.zero_grad()
-    return {
-        _name(*one): round(seconds, 6) if seconds > 0 else float("inf")
-        for one, seconds in zip(asked, least, strict=True)
-    }
+    return {_name(*one): round(seconds, 6) for one, seconds in zip(asked, least, strict=True)}
 
 
 def _name(precision: str, memory_format: str) -> str:

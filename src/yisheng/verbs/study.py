@@ -16,6 +16,7 @@ from yisheng.core.recipe import AUTO, Recipe, Setting
 from yisheng.core.types import Dataset, Split
 from yisheng.core.values import validated
 from yisheng.deploy.members import SEARCH
+from yisheng.train.pace import PLAIN
 from yisheng.tune import space as spaces
 from yisheng.tune.jobs import Job
 from yisheng.tune.space import MOST, Space
@@ -237,5 +238,5 @@ class Jobs:
 
 def _plainly(recipe: Recipe) -> Recipe:
     """Settings are compared as they compute: all in one precision and order, whatever is faster for one of them."""
-    plain = {"precision": "fp32", "memory_format": "contiguous"}
+    plain = dict(zip(("precision", "memory_format"), PLAIN, strict=True))
     return recipe.model_copy(update={key: value for key, value in plain.items() if getattr(recipe, key) == AUTO})
