@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from yisheng.core import halved
 from yisheng.core.errors import DataError
 from yisheng.core.types import Batch
 
@@ -29,11 +30,16 @@ class Outputs:
     weight: torch.Tensor | None
 
 
-def run(model: nn.Module, batches: Iterable[Batch]) -> Outputs:
+def run(model: nn.Module, batches: Iterable[Batch], *, half: bool = False) -> Outputs:
     """The model's outputs in evaluation mode and without gradients, batch by batch.
 
     Every module is left in the mode it was in (frozen layers stay in theirs). Nothing is read back from the
     device. Gradients are off only while the model computes, never in the code that makes the batches.
+
+    Args:
+        model: the network.
+        batches: the rows.
+        half: compute in bfloat16; see `yisheng.core.halved.output`.
 
     Raises:
         DataError: there is no row.
@@ -45,7 +51,7 @@ def run(model: nn.Module, batches: Iterable[Batch]) -> Outputs:
         for batch in batches:
             # Not inference_mode: what a model computes once and keeps would be barred from training.
             with torch.no_grad():
-                outputs.append(model(batch.x))
+                outputs.append(halved.output(model, batch.x, half=half))
             targets.append(batch.y)
             rows.append(batch.index)
             if batch.weight is not None:

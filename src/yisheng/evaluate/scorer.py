@@ -19,7 +19,9 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 Scorer = Callable[[nn.Module, Iterable[Batch]], dict[str, float]]
 
 
-def make_scorer(spec: Spec, loss: Loss, metrics: Sequence[str], invert: Invert | None = None) -> Scorer:
+def make_scorer(
+    spec: Spec, loss: Loss, metrics: Sequence[str], invert: Invert | None = None, *, half: bool = False
+) -> Scorer:
     """A function that scores a model on some batches, in one pass over them.
 
     It gives ``loss``, the mean that training makes smaller (weighted where the batches are, in the scale of
@@ -31,6 +33,7 @@ def make_scorer(spec: Spec, loss: Loss, metrics: Sequence[str], invert: Invert |
         loss: ``(output, y) -> (B,)``.
         metrics: names of metrics; ``loss`` among them is allowed and changes nothing.
         invert: undoes the target transform of a regression.
+        half: compute as a training in bfloat16 does; see `run`.
 
     Raises:
         UsageError: a metric is unknown, gives a table, or does not fit the data.
@@ -44,7 +47,7 @@ def make_scorer(spec: Spec, loss: Loss, metrics: Sequence[str], invert: Invert |
     chosen = find_metrics(spec, [name for name in metrics if name != "loss"])
 
     def score(model: nn.Module, batches: Iterable[Batch]) -> dict[str, float]:
-        outputs = run(model, batches)
+        outputs = run(model, batches, half=half)
         with torch.no_grad():
             losses = loss(outputs.output, outputs.y)
         weight = torch.ones_like(losses) if outputs.weight is None else outputs.weight

@@ -10,6 +10,7 @@ from torch import nn
 from yisheng.core.errors import UsageError
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
+from yisheng.models._pool import AvgPool2d
 
 LEAST = {"modern": 8, "classic": 12}
 """Fewest rows and columns of a picture, by style."""
@@ -61,10 +62,10 @@ def _classic(channels: int, height: int, width: int, outputs: int) -> nn.Module:
         OrderedDict(
             conv1=nn.Conv2d(channels, 6, kernel_size=5, padding=2),
             activation1=nn.Sigmoid(),
-            pool1=nn.AvgPool2d(2),
+            pool1=AvgPool2d(),
             conv2=nn.Conv2d(6, 16, kernel_size=5),
             activation2=nn.Sigmoid(),
-            pool2=nn.AvgPool2d(2),
+            pool2=AvgPool2d(),
             flatten=nn.Flatten(),
             linear3=nn.Linear(features, 120),
             activation3=nn.Sigmoid(),

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import torch
 
-from yisheng.core import machine, registry
+from yisheng.core import halved, machine, registry
 from yisheng.core.recipe import AUTO, Choice, Recipe
 from yisheng.core.types import Dataset, Split
 from yisheng.train.assemble import Assembly, Prepared, Pretrained, assemble
@@ -135,7 +135,9 @@ def _epoch_seconds(assembly: Assembly, tried: float) -> float:
             seen = itertools.cycle(assembly.validation)
             model.eval()
             with torch.no_grad():
-                seconds += len(assembly.validation) * _typical(lambda: model(next(seen).x), tried, device)
+                seconds += len(assembly.validation) * _typical(
+                    lambda: halved.output(model, next(seen).x, half=assembly.recipe.precision == "bf16"), tried, device
+                )
     return seconds
 
 

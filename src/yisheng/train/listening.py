@@ -13,7 +13,7 @@ from yisheng.train.assemble import Assembly
 from yisheng.train.loop import Scorer, fit
 
 MakeScorer = Callable[..., Scorer]
-"""``(spec, loss, metrics, invert=...) -> scorer``; see `yisheng.evaluate.scorer.make_scorer`."""
+"""``(spec, loss, metrics, invert=..., half=...) -> scorer``; see `yisheng.evaluate.scorer.make_scorer`."""
 
 
 def threads_worth(assembly: Assembly) -> int:
@@ -65,6 +65,7 @@ def listened(assembly: Assembly, make_scorer: MakeScorer, *, choose: bool = True
             assembly.loss,
             [entry.key] if entry else [],
             invert=None if target is None else target.invert,
+            half=recipe.precision == "bf16",
         ),
         epochs=recipe.epochs,
         schedule=assembly.schedule,

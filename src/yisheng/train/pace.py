@@ -171,11 +171,11 @@ def _name(precision: str, memory_format: str) -> str:
 
 
 def _key(recipe: Recipe, model: nn.Module, spec: Spec, rows: int, asked: list[tuple[Precision, MemoryFormat]]) -> str:
-    """Names the network, the rows and the machine."""
+    """Names the network, the rows, the machine and the code, as another version may compute otherwise."""
     shapes = [tuple(p.shape) for p in model.parameters()]
     device = next(model.parameters()).device
     there = machine.processor()[0] if device.type == "cpu" else torch.cuda.get_device_name(device)
-    text = repr((recipe.model, shapes, spec.shape, rows, asked, there, torch.__version__))
+    text = repr((recipe.model, shapes, spec.shape, rows, asked, there, torch.__version__, machine.code()))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

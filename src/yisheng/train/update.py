@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from yisheng.core import halved
 from yisheng.core.types import Batch
 from yisheng.train.blame import blame_gradient, blame_late, blame_loss
 from yisheng.train.loop import Loss, Step
@@ -28,12 +29,7 @@ def mean_loss(model: nn.Module, batch: Batch, loss: Loss, precision: Precision =
         precision: bf16 lets torch run the layers that bear it in bfloat16 (autocast); weights stay float32. Otherwise
             that of the weights.
     """
-    if precision == "bf16":
-        with torch.autocast(batch.x.device.type, dtype=torch.bfloat16):
-            output = model(batch.x)
-        output = output.float()
-    else:
-        output = model(batch.x)
+    output = halved.output(model, batch.x, half=precision == "bf16")
     if output.ndim == 3:
         members = output.shape[1]
         losses = loss(output.flatten(0, 1), batch.y.repeat_interleave(members, 0)).view(-1, members).mean(1)

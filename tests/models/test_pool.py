@@ -1,0 +1,65 @@
+"""Means of 2 x 2 pixels: torch's results, in every layout, type and mode."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from yisheng.models._pool import AvgPool2d
+
+SIZES = st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(2, 9), st.integers(2, 9))
+
+
+def both(x: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Means and the input's gradient, ours and torch's."""
+    found = []
+    for layer in (AvgPool2d(), nn.AvgPool2d(2)):
+        given = x.clone(memory_format=torch.preserve_format).requires_grad_()
+        y = layer(given)
+        weights = torch.arange(y.numel(), dtype=y.dtype).view(y.shape) % 7
+        (gradient,) = torch.autograd.grad((y * weights).sum(), given)
+        found.append((y.detach(), gradient))
+    return found
+
+
+@given(SIZES, st.sampled_from([torch.float32, torch.float64, torch.bfloat16]), st.booleans())
+def test_as_torch(size, dtype, channels_last):
+    x = torch.randn(size, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(dtype)
+    x = x.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+    (y, gradient), (wanted, wanted_gradient) = both(x)
+    assert torch.equal(y, wanted)
+    assert y.dtype == dtype
+    assert torch.equal(gradient, wanted_gradient)  # a quarter is exact
+    assert gradient.stride() == wanted_gradient.stride() or 1 in x.shape
+
+
+def test_derivatives_of_any_order():
+    x = torch.randn(2, 3, 5, 4, dtype=torch.float64, requires_grad=True)
+    pool = AvgPool2d()
+    assert torch.autograd.gradcheck(lambda x: pool(x) ** 2, x)
+    assert torch.autograd.gradgradcheck(lambda x: pool(x) ** 2, x)
+
+
+def test_many_networks_as_one():
+    x = torch.randn(3, 2, 4, 6, 6)
+    pool = AvgPool2d()
+
+    def gradient(x: torch.Tensor) -> torch.Tensor:
+        return torch.func.grad(lambda x: (pool(x) ** 2).sum())(x)
+
+    assert torch.equal(torch.vmap(gradient)(x), torch.stack([gradient(one) for one in x]))
+
+
+@pytest.mark.parametrize("shape", [(3, 6, 6), (2, 3, 6, 6)])
+def test_in_use_it_is_torch_itself(shape):
+    x = torch.randn(shape)
+    assert torch.equal(AvgPool2d().eval()(x), nn.AvgPool2d(2)(x))
+    assert repr(AvgPool2d()) == repr(nn.AvgPool2d(2))
+
+
+def test_a_single_picture_in_training():
+    x = torch.randn(3, 6, 6)
+    assert torch.equal(AvgPool2d()(x), nn.AvgPool2d(2)(x))
