@@ -1,19 +1,23 @@
 """Peak resident memory of each command, and training from a memory-mapped file beside training from memory.
 
-    python benchmarks/memory.py [rows=400000] [rounds=3]
+    python benchmarks/memory.py [rows=1500000] [rounds=2] [limit=1024]
 
 The commands run on Fashion-MNIST in processes of their own. For the second table a block of so many rows of 28x28 bytes
-is held once in memory and once in a file that is mapped. Memory of its own is what a process has beside mapped files,
-whose pages the system takes back when it needs them.
+is held once in memory, once in a file that is mapped, and once in such a file by a process that may have only so many
+MiB (a control group; needs root): Python and torch take more than half of them, so that most of the file must be read
+from the disk in every epoch. Memory of its own is what a process has beside mapped files, whose pages the system takes
+back when it needs them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from yisheng.core import machine
@@ -59,7 +63,8 @@ def main(words: list[str]) -> None:
         _commands(Path(folder))
         print("\n| block of rows | s/epoch | memory of its own at the end, MiB |")
         print("|---|---|---|")
-        _blocks(Path(folder), int(options.get("rows", 400_000)), int(options.get("rounds", 3)))
+        rows, rounds, limit = (int(options.get(*one)) for one in (("rows", 1_500_000), ("rounds", 2), ("limit", 1024)))
+        _blocks(Path(folder), rows, rounds, limit)
 
 
 def _commands(folder: Path) -> None:
@@ -90,26 +95,54 @@ def _commands(folder: Path) -> None:
         print(f"| `{name}` | {used.ru_maxrss / 1024:.0f} |", flush=True)
 
 
-def _blocks(folder: Path, rows: int, rounds: int) -> None:
+def _blocks(folder: Path, rows: int, rounds: int, limit: int) -> None:
     import numpy as np
 
     path = folder / "block.npy"
     block = np.lib.format.open_memmap(path, "w+", np.uint8, (rows, 1, 28, 28))
     block[:] = np.random.default_rng(0).integers(256, size=(1, 1, 28, 28), dtype=np.uint8)
     block.flush()
-    found: dict[str, list[dict[str, float]]] = {"in memory": [], "mapped": []}
+    del block
+    narrow = f"mapped, {limit} MiB of memory"
+    found: dict[str, list[dict[str, float]]] = {"in memory": [], "mapped": [], narrow: []}
     for _ in range(rounds):
         for how, turns in found.items():
-            done = subprocess.run(
-                [sys.executable, "-c", MAPPED, str(path), str(rows), how], capture_output=True, text=True, check=True
-            )
+            words = [sys.executable, "-c", MAPPED, str(path), str(rows), how.split(",")[0]]
+            with _limited(limit, path) if how == narrow else contextlib.nullcontext() as group:
+                enter = ["sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh"] if group else []
+                if how == narrow and not group:
+                    continue
+                done = subprocess.run([*enter, *words], capture_output=True, text=True, check=True)
             turns.append(json.loads(done.stdout.splitlines()[-1]))
     for how, turns in found.items():
+        if not turns:
+            print("(no memory could be limited: that needs root and control groups)")
+            continue
         seconds = sorted(turn["seconds"] for turn in turns)
         own = max(turn["own_mib"] for turn in turns)
         size = rows * 784 / 2**20
         spread = f"{seconds[len(seconds) // 2]:.2f} ({seconds[0]:.2f} to {seconds[-1]:.2f})"
         print(f"| {size:.0f} MiB {how} | {spread} | {own:.0f} |", flush=True)
+
+
+@contextlib.contextmanager
+def _limited(mib: int, path: Path) -> Iterator[Path | None]:
+    """A control group with so much memory, and the file out of the system's; None where that cannot be."""
+    old = Path("/sys/fs/cgroup/memory")
+    group = (old if old.is_dir() else old.parent) / "yisheng-benchmark"
+    try:
+        group.mkdir(exist_ok=True)
+        (group / ("memory.limit_in_bytes" if old.is_dir() else "memory.max")).write_text(str(mib << 20))
+    except OSError:
+        yield None
+        return
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    try:
+        yield group
+    finally:
+        group.rmdir()
 
 
 if __name__ == "__main__":

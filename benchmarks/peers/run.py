@@ -1,10 +1,14 @@
 """The same training by Yisheng, by hand, by the textbook's loader, Lightning, skorch and Keras: turn about, a table.
 
-    python benchmarks/peers/run.py peers=PEERS/bin/python [rounds=3] [models=softmax,mlp,lenet,resnet18]
+    python benchmarks/peers/run.py peers=PEERS/bin/python [rounds=3] [models=softmax,mlp,lenet,resnet18,table,jpeg]
                                    [only=plain,lightning,...] [busy=true]
 
 Each turn is a process of its own (`worker.py` in the peers' environment, `ours.py` in this one): Fashion-MNIST, 54,000
 training and 6,000 validation rows (ResNet-18: 2,048 and 512), batch 256, plain SGD, each warm before its clock runs.
+`table` is an MLP that tells from the eight numbers of Californian districts whether their houses cost more than the
+median (18,576 and 2,064 rows); its clock runs once the table is in memory. `jpeg` is LeNet on the pictures in 14,000
+files, and its clock runs from the files on: by hand they are decoded once into memory, the textbook's loader decodes
+them in every epoch, ours finds no cache of them, or (cached) the one of an earlier training.
 Ratios are to the loop by hand of the same round. `busy=true` keeps one core busy with another process meanwhile, and
 begins each round with the loop by hand in one thread while the machine is still quiet.
 """
@@ -24,17 +28,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from yisheng.core import machine
 from yisheng.core.recipe import resolve
 from yisheng.verbs import load
 
 HERE = Path(__file__).parent
-OURS = {"yisheng": "same", "yisheng (defaults)": "defaults"}
+OURS = {"yisheng": "same", "yisheng (defaults)": "defaults", "yisheng (cached)": "cached"}
 PEERS = ("plain", "floor", "textbook", "textbook (2 workers)", "lightning", "skorch", "keras on torch", "keras on jax")
 ALONE = "plain (one thread, quiet machine)"
-EPOCHS = {"softmax": 5, "mlp": 5, "lenet": 2, "resnet18": 1}
-ROWS = {"resnet18": (2048, 512)}
+EPOCHS = {"softmax": 5, "mlp": 5, "lenet": 2, "resnet18": 1, "table": 20, "jpeg": 2}
+ROWS = {"resnet18": (2048, 512), "jpeg": (12_000, 2_000)}
+ONLY = {"jpeg": ("plain", "textbook", "textbook (2 workers)", *OURS)}
 Turn = dict[str, float]
 
 
@@ -42,13 +48,14 @@ def main(words: list[str]) -> None:
     """Measure and print."""
     options = dict(word.split("=", 1) for word in words)
     rounds, peers = int(options.get("rounds", 3)), options.get("peers", sys.executable)
-    contestants = [name for name in (*PEERS, *OURS) if name in options.get("only", name).split(",") or name == "plain"]
+    asked = [name for name in (*PEERS, *OURS) if name in options.get("only", name).split(",") or name == "plain"]
     name, flags = machine.processor()
     print(f"{name} ({', '.join(flags)}), {machine.cores()} cores, Python {platform.python_version()}, {rounds} rounds")
     busy = options.get("busy", "false") == "true"
     with tempfile.TemporaryDirectory() as folder:
         for model in options.get("models", ",".join(EPOCHS)).split(","):
-            rows = _rows(Path(folder) / f"{model}.npz", *ROWS.get(model, (54000, 6000)))
+            rows = _rows(model, Path(folder))
+            contestants = [name for name in asked if name in ONLY.get(model, (*PEERS, *list(OURS)[:2]))]
             found: dict[str, list[Turn]] = {one: [] for one in ([ALONE] if busy else []) + contestants}
             for _ in range(rounds):
                 if busy:
@@ -59,15 +66,43 @@ def main(words: list[str]) -> None:
             _table(model, found)
 
 
-def _rows(path: Path, train: int, validation: int) -> Path:
+def _rows(model: str, folder: Path) -> Path:
     """The rows that all contestants get, in a file."""
-    recipe = resolve([("data", "fashion-mnist", "command line")]).recipe
+    recipe = resolve([("data", "california-housing" if model == "table" else "fashion-mnist", "command line")]).recipe
     data = load.dataset(recipe)
     split = load.split(recipe, data)
-    parts = {"": split.train[:train], "_valid": split.validation[:validation]}
-    x, y = np.asarray(data.x).reshape(-1, 28, 28), np.asarray(data.y)
-    np.savez(path, **{f"{key}{end}": values[at] for end, at in parts.items() for key, values in (("x", x), ("y", y))})
+    most = ROWS.get(model, (None, None))
+    parts = {"": split.train[: most[0]], "_valid": split.validation[: most[1]]}
+    if model == "table":
+        parts = {"": np.r_[split.train, split.test], "_valid": split.validation}
+        x, y = _table_rows(np.asarray(data.x), np.asarray(data.y))
+    else:
+        x, y = np.asarray(data.x).reshape(-1, 28, 28), np.asarray(data.y)
+    rows = {f"{key}{end}": values[at] for end, at in parts.items() for key, values in (("x", x), ("y", y))}
+    if model == "jpeg":
+        for part, end in (("train", ""), ("validation", "_valid")):
+            rows[f"x{end}"] = _files(folder / "pictures" / part, rows[f"x{end}"], rows[f"y{end}"])
+    path = folder / f"{model}.npz"
+    np.savez(path, **rows)
     return path
+
+
+def _table_rows(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eight numbers of each district, standardised, and whether its houses are dear."""
+    numbers = x[:, :8].astype(np.float64)
+    numbers = np.where(np.isnan(numbers), np.nanmedian(numbers, 0), numbers)
+    scaled = (numbers - numbers.mean(0)) / numbers.std(0)
+    return scaled.astype(np.float32), (y[:, 0] > np.median(y)).astype(np.int64)
+
+
+def _files(folder: Path, pictures: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Each picture in a JPEG file in the folder of its class; gives the paths."""
+    for name in range(10):
+        (folder / str(name)).mkdir(parents=True)
+    paths = [folder / str(name) / f"{number:05}.jpg" for number, name in enumerate(y)]
+    for path, picture in zip(paths, pictures, strict=True):
+        Image.fromarray(picture).save(path, quality=90)
+    return np.array(list(map(str, paths)))
 
 
 def _turn(contestant: str, model: str, rows: Path, peers: str, **environment: str) -> Turn:

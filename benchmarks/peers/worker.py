@@ -4,7 +4,8 @@
 
 It knows nothing of Yisheng: it runs in the peers' environment. Every contestant trains the same network by plain SGD
 (batch 256, learning rate 0.1, LeNet's 0.9) on the same rows, and is scored on the same validation rows after each
-epoch, as its users would do it; one short epoch before the clock runs.
+epoch, as its users would do it; one short epoch before the clock runs. Rows are pictures in bytes, scaled numbers of a
+table, or paths of JPEG files.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 
 BATCH = 256
-RATES = {"lenet": 0.9}
+RATES = {"lenet": 0.9, "jpeg": 0.9}
 """Learning rates, where 0.1 does not do: with sigmoids LeNet stands still for long."""
 Rows = dict[str, np.ndarray]
 Report = Callable[[int], float]
@@ -60,7 +61,9 @@ def network(model: str) -> Any:
         return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
     if model == "mlp":
         return nn.Sequential(nn.Flatten(), nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 10))
-    if model == "lenet":
+    if model == "table":
+        return nn.Sequential(nn.Linear(8, 256), nn.ReLU(), nn.Linear(256, 2))
+    if model in ("lenet", "jpeg"):
         return nn.Sequential(
             *(nn.Conv2d(1, 6, 5, padding=2), nn.Sigmoid(), nn.AvgPool2d(2)),
             *(nn.Conv2d(6, 16, 5), nn.Sigmoid(), nn.AvgPool2d(2), nn.Flatten()),
@@ -98,7 +101,19 @@ def _resnet18() -> Any:
 def _floats(rows: Rows, part: str) -> Any:
     import torch
 
-    return torch.from_numpy(rows[part]).float().div(255)[:, None]
+    values = rows[part]
+    if values.dtype == np.float32:
+        return torch.from_numpy(values)
+    if values.dtype.kind == "U":
+        values = np.stack([_decoded(path) for path in values])
+    return torch.from_numpy(values).float().div(255)[:, None]
+
+
+def _decoded(path: str) -> np.ndarray:
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        return np.array(picture)
 
 
 def plain(model: str, rows: Rows, epochs: int) -> float:
@@ -139,20 +154,27 @@ def floor(model: str, rows: Rows, epochs: int) -> float:
     return float("nan")
 
 
-def _pictures(rows: Rows, part: str, answers: str) -> Any:
-    """The textbook's data set: each sample made into a PIL picture and from it into a tensor."""
+def _samples(rows: Rows, part: str, answers: str) -> Any:
+    """The textbook's data set: each sample becomes a PIL picture, if need be from its file, and then a tensor."""
     import torch
     from PIL import Image
 
-    class Pictures(torch.utils.data.Dataset):
+    values = rows[part]
+
+    def sample(row: int) -> torch.Tensor:
+        if values.dtype == np.float32:
+            return torch.from_numpy(values[row])
+        picture = _decoded(values[row]) if values.dtype.kind == "U" else np.array(Image.fromarray(values[row]))
+        return torch.from_numpy(picture)[None].float().div(255)
+
+    class Samples(torch.utils.data.Dataset):
         def __len__(self) -> int:
-            return len(rows[part])
+            return len(values)
 
         def __getitem__(self, row: int) -> tuple[torch.Tensor, int]:
-            picture = np.array(Image.fromarray(rows[part][row], mode="L"))
-            return torch.from_numpy(picture)[None].float().div(255), int(rows[answers][row])
+            return sample(row), int(rows[answers][row])
 
-    return Pictures()
+    return Samples()
 
 
 def textbook(model: str, rows: Rows, epochs: int, workers: int = 0) -> float:
@@ -162,8 +184,8 @@ def textbook(model: str, rows: Rows, epochs: int, workers: int = 0) -> float:
     torch.manual_seed(0)
     net, loss = network(model), torch.nn.CrossEntropyLoss()
     more = {"batch_size": BATCH, "num_workers": workers, "persistent_workers": workers > 0}
-    train = torch.utils.data.DataLoader(_pictures(rows, "x", "y"), shuffle=True, **more)
-    valid = torch.utils.data.DataLoader(_pictures(rows, "x_valid", "y_valid"), **more)
+    train = torch.utils.data.DataLoader(_samples(rows, "x", "y"), shuffle=True, **more)
+    valid = torch.utils.data.DataLoader(_samples(rows, "x_valid", "y_valid"), **more)
     optimizer = torch.optim.SGD(net.parameters(), lr=rate(model))
     right = 0
     for _ in range(epochs):
@@ -259,11 +281,13 @@ def keras(model: str, rows: Rows, epochs: int) -> float:
             *(layer.Dense(120, "sigmoid"), layer.Dense(84, "sigmoid")),
         ],
     }
-    x, x_valid = (rows[part].astype(np.float32)[..., None] / 255 for part in ("x", "x_valid"))
-    if model == "resnet18":
-        net = _keras_resnet18(K)
+    x, x_valid = (_floats(rows, part).numpy() for part in ("x", "x_valid"))
+    if model == "table":
+        net = K.Sequential([K.Input((8,)), layer.Dense(256, "relu"), layer.Dense(2)])
     else:
-        net = K.Sequential([K.Input((28, 28, 1)), *inner[model](), layer.Dense(10)])
+        x, x_valid = x[:, 0, :, :, None], x_valid[:, 0, :, :, None]
+        start = K.Input((28, 28, 1))
+        net = _keras_resnet18(K) if model == "resnet18" else K.Sequential([start, *inner[model](), layer.Dense(10)])
     loss = K.losses.SparseCategoricalCrossentropy(from_logits=True)
     net.compile(K.optimizers.SGD(rate(model)), loss, metrics=["accuracy"])
     past = net.fit(

@@ -73,3 +73,28 @@ def test_cores_that_others_keep_busy_are_seen():
             process.wait()
     assert 0 <= quiet <= machine.cores() + 0.5
     assert taken > 0.5 * machine.cores()
+
+
+@pytest.mark.parametrize(
+    ("line", "folder", "names"),
+    [
+        ("0::/box", "box", ("memory.max", "memory.current", "inactive_file")),
+        ("0::/seen/from/outside", "", ("memory.max", "memory.current", "inactive_file")),
+        (
+            "9:cpu:/\n4:memory:/box\n0::/",
+            "memory/box",
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ),
+    ],
+)
+def test_what_a_container_may_use(tmp_path, line, folder, names):
+    (tmp_path / "mine").write_text(line + "\n")
+    group = tmp_path / "groups" / folder
+    group.mkdir(parents=True)
+    limit, used, idle = names
+    for name, text in ((limit, "1000"), (used, "700"), ("memory.stat", f"anon 500\n{idle} 150")):
+        (group / name).write_text(text + "\n")
+    assert machine._container(tmp_path / "mine", tmp_path / "groups") == (1000, 450)
+    (group / limit).write_text("max\n")
+    assert machine._container(tmp_path / "mine", tmp_path / "groups") is None
+    assert machine._container(tmp_path / "none", tmp_path / "groups") is None

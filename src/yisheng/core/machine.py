@@ -181,14 +181,36 @@ def memory() -> tuple[int, int] | None:
         except (ValueError, OSError, AttributeError):
             return None
         return total, total
+    limit = _container()
+    if limit is not None and limit[0] < total:
+        total, free = limit[0], min(free, limit[1])
+    return total, free
+
+
+def _container(mine: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> tuple[int, int] | None:
+    """Bytes of memory that the container grants, and those it can still give; None without a limit.
+
+    What it has read of files and not used lately counts as free: it gives that back when it needs to.
+    """
     try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-        if limit != "max" and int(limit) < total:
-            total, free = int(limit), min(free, max(0, int(limit) - used))
+        for line in mine.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers == "":
+                at, limit, used, idle = root, "memory.max", "memory.current", "inactive_file"
+            elif "memory" in controllers.split(","):  # the first version of control groups
+                at, limit = root / "memory", "memory.limit_in_bytes"
+                used, idle = "memory.usage_in_bytes", "total_inactive_file"
+            else:
+                continue
+            inner = at / path.strip("/")  # seen from inside a container it is the root itself
+            at = inner if (inner / limit).exists() else at
+            if (at / limit).exists() and (granted := (at / limit).read_text().strip()) != "max":
+                facts = dict(pair.split() for pair in (at / "memory.stat").read_text().splitlines())
+                taken = int((at / used).read_text()) - int(facts.get(idle, 0))
+                return int(granted), max(0, int(granted) - taken)
     except (OSError, ValueError):
         pass
-    return total, free
+    return None
 
 
 def processor() -> tuple[str, list[str]]:

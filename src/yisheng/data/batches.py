@@ -16,6 +16,7 @@ import torch
 
 from yisheng.core.seed import generator
 from yisheng.core.types import Batch, Dataset
+from yisheng.data.ahead import reader
 
 
 class Transform(Protocol):
@@ -45,6 +46,7 @@ class Batches:
         augment: random changes of the shuffled batches, in this order, before scaling; what they draw is derived
             from (seed, epoch, batch), so any batch can be made again.
         double: give inputs and real targets as float64.
+        ahead: told the rows of a batch some time before they are gathered; see `yisheng.data.ahead`.
 
     >>> import numpy as np
     >>> from yisheng.transforms.none import none
@@ -63,6 +65,7 @@ class Batches:
     weight: torch.Tensor | None = None
     augment: tuple[Augment, ...] = ()
     double: bool = False
+    ahead: Callable[[torch.Tensor], None] | None = None
 
     def __len__(self) -> int:
         """Batches per epoch."""
@@ -73,13 +76,22 @@ class Batches:
         """The shuffled batches of an epoch, from batch number ``start`` on."""
         order = torch.randperm(len(self.rows), generator=generator(self.seed, "order", epoch))
         rows = self.rows[order.to(self.rows.device)]
-        for number in range(start, len(self)):
+        for number in self._announced(range(start, len(self)), rows):
             yield self._gather(rows[self._bounds(number)], epoch, number)
 
     def __iter__(self) -> Iterator[Batch]:
         """All batches in the order of the rows, for evaluation."""
-        for number in range(len(self) if len(self.rows) else 0):
+        for number in self._announced(range(len(self) if len(self.rows) else 0), self.rows):
             yield self._gather(self.rows[self._bounds(number)])
+
+    def _announced(self, numbers: range, rows: torch.Tensor) -> Iterator[int]:
+        """The same numbers; the rows of each batch are told a batch ahead."""
+        for number in numbers:
+            if self.ahead is not None:
+                for soon in (number, number + 1) if number == numbers.start else (number + 1,):
+                    if soon < numbers.stop:
+                        self.ahead(rows[self._bounds(soon)])
+            yield number
 
     def _bounds(self, number: int) -> slice:
         last = number == len(self) - 1
@@ -132,7 +144,20 @@ def batches(
     if device.type != "cpu" and _fits(x, device):
         x = x.to(device)
     weight = None if dataset.weight is None else _tensor(dataset.weight).to(device)
-    return Batches(x, y.to(device), _tensor(rows).to(x.device), size, scale, device, seed, weight, augment, double)
+    on_host = x.device.type == "cpu"
+    return Batches(
+        x,
+        y.to(device),
+        _tensor(rows).to(x.device),
+        size,
+        scale,
+        device,
+        seed,
+        weight,
+        augment,
+        double,
+        reader(dataset.x) if on_host else None,
+    )
 
 
 def _tensor(values: np.ndarray) -> torch.Tensor:

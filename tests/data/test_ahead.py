@@ -1,0 +1,95 @@
+"""Rows of a file larger than memory are asked for a batch before they are gathered."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from yisheng.core import machine
+from yisheng.data import ahead
+from yisheng.data.batches import Batches
+from yisheng.transforms.none import none
+
+ROW = (4, 32, 32)
+
+
+@pytest.fixture
+def block(tmp_path, monkeypatch):
+    """Rows of 4 KiB in a mapped file of 16 MiB, where 1 MiB of memory is free."""
+    monkeypatch.setattr(machine, "memory", lambda: (1 << 30, 1 << 20))
+    rows = np.lib.format.open_memmap(tmp_path / "rows.npy", "w+", np.uint8, (4096, *ROW))
+    rows[:] = np.arange(4096)[:, None, None, None] % 251
+    rows.flush()
+    return np.load(tmp_path / "rows.npy", mmap_mode="r")
+
+
+def resident(block: np.ndarray) -> np.ndarray:
+    """Which pages of the file are in memory."""
+    start = np.frombuffer(block._mmap, np.uint8).ctypes.data
+    pages = -(-len(block._mmap) // mmap.PAGESIZE)
+    found = (ctypes.c_ubyte * pages)()
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.mincore(ctypes.c_void_p(start), ctypes.c_size_t(len(block._mmap)), found) == 0
+    return np.frombuffer(found, np.uint8) & 1
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux which pages are in memory")
+def test_just_these_rows_are_read(block, tmp_path):
+    with (tmp_path / "rows.npy").open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    if resident(block).mean() > 0.1:
+        pytest.skip("this file system keeps files in memory")
+    rows = torch.tensor([7, 900, 901, 4095, 2000])
+    wanted = {(128 + 4096 * row) // mmap.PAGESIZE for row in rows.tolist()}  # 128 bytes of NumPy's head
+    wanted |= {(127 + 4096 * (row + 1)) // mmap.PAGESIZE for row in rows.tolist()}
+    told = ahead.reader(block)
+    assert told is not None
+    told(rows)
+    until = time.monotonic() + 20
+    while not resident(block)[list(wanted)].all() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert wanted <= set(np.flatnonzero(resident(block)))
+    assert resident(block).sum() < 200  # not what lies around them
+
+
+def test_what_fits_into_memory_comes_to_lie_there_by_itself(block, monkeypatch):
+    monkeypatch.setattr(machine, "memory", lambda: (1 << 30, 1 << 30))
+    assert ahead.reader(block) is None
+
+
+@pytest.mark.parametrize("change", [np.array, lambda rows: rows[::2], lambda rows: rows[:0]])
+def test_what_is_in_memory_or_scattered_or_empty_is_not_asked_for(block, change):
+    assert ahead.reader(change(block)) is None
+
+
+def test_a_part_of_a_file_asks_for_its_own_rows(block):
+    told = ahead.reader(block[3000:])
+    assert told is not None
+    told(torch.tensor([1095]))  # beyond the file's end it would fail
+    with pytest.raises((OSError, ValueError)):
+        told(torch.tensor([1097]))
+
+
+@pytest.mark.parametrize("start", [0, 2])
+def test_every_batch_is_told_once_before_it_is_gathered(start):
+    heard: list[list[int]] = []
+    part = Batches(torch.zeros(20, 2), torch.zeros(20, 1), torch.arange(18), 4, none(), torch.device("cpu"), 0)
+    listening = Batches(
+        *(part.x, part.y, part.rows, 4, none(), part.device, 0), ahead=lambda rows: heard.append(rows.tolist())
+    )
+    seen = []
+    for number, (batch, plain) in enumerate(zip(listening.epoch(1, start), part.epoch(1, start), strict=True)):
+        assert torch.equal(batch.index, plain.index)
+        seen.append(batch.index.tolist())
+        assert len(heard) == min(number + 2, len(part) - start)
+    assert heard == seen
+    heard.clear()
+    assert [batch.index.tolist() for batch in listening] == heard
