@@ -3,10 +3,10 @@
     python benchmarks/memory.py [rows=1500000] [rounds=2] [limit=1024]
 
 The commands run on Fashion-MNIST in processes of their own. For the second table a block of so many rows of 28x28 bytes
-is held once in memory, once in a file that is mapped, and once in such a file by a process that may have only so many
-MiB (a control group; needs root): Python and torch take more than half of them, so that most of the file must be read
-from the disk in every epoch. Memory of its own is what a process has beside mapped files, whose pages the system takes
-back when it needs them.
+is held once in memory, once in a file that is mapped, and twice in such a file by a process that may have only so many
+MiB (a control group; needs root), its rows asked for ahead and not: Python and torch take more than half of the memory,
+so that most of the file must be read from the disk in every epoch, where the folder for temporary files is on one.
+Memory of its own is what a process has beside mapped files, whose pages the system takes back when it needs them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ machine.prepare()
 import numpy as np
 import yisheng
 from yisheng.core.types import Dataset, Spec
+from yisheng.data import ahead
 path, rows, mapped = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "mapped"
+if sys.argv[4] == "unasked":
+    ahead.PART = float("inf")
 x = np.load(path, mmap_mode="r" if mapped else None)
 y = (np.arange(rows) % 10).astype(np.int64)
 data = Dataset("block", Spec("classification", (1, 28, 28), classes=tuple("0123456789")), x, y)
@@ -104,19 +107,22 @@ def _blocks(folder: Path, rows: int, rounds: int, limit: int) -> None:
     block.flush()
     del block
     narrow = f"mapped, {limit} MiB of memory"
-    found: dict[str, list[dict[str, float]]] = {"in memory": [], "mapped": [], narrow: []}
+    unasked = f"{narrow}, rows not asked for ahead"
+    found: dict[str, list[dict[str, float]]] = {"in memory": [], "mapped": [], narrow: [], unasked: []}
     for _ in range(rounds):
         for how, turns in found.items():
             words = [sys.executable, "-c", MAPPED, str(path), str(rows), how.split(",")[0]]
-            with _limited(limit, path) if how == narrow else contextlib.nullcontext() as group:
+            words += ["unasked" if how == unasked else "asked"]
+            few = how in (narrow, unasked)
+            with _limited(limit, path) if few else contextlib.nullcontext() as group:
                 enter = ["sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh"] if group else []
-                if how == narrow and not group:
+                if few and not group:
                     continue
                 done = subprocess.run([*enter, *words], capture_output=True, text=True, check=True)
             turns.append(json.loads(done.stdout.splitlines()[-1]))
     for how, turns in found.items():
         if not turns:
-            print("(no memory could be limited: that needs root and control groups)")
+            print(f"({how}: memory could not be limited; that needs root and control groups)")
             continue
         seconds = sorted(turn["seconds"] for turn in turns)
         own = max(turn["own_mib"] for turn in turns)
@@ -134,6 +140,8 @@ def _limited(mib: int, path: Path) -> Iterator[Path | None]:
         group.mkdir(exist_ok=True)
         (group / ("memory.limit_in_bytes" if old.is_dir() else "memory.max")).write_text(str(mib << 20))
     except OSError:
+        with contextlib.suppress(OSError):
+            group.rmdir()
         yield None
         return
     with path.open("rb") as file:
@@ -142,7 +150,8 @@ def _limited(mib: int, path: Path) -> Iterator[Path | None]:
     try:
         yield group
     finally:
-        group.rmdir()
+        with contextlib.suppress(OSError):  # somebody is still in it
+            group.rmdir()
 
 
 if __name__ == "__main__":

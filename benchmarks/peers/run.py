@@ -1,16 +1,18 @@
 """The same training by Yisheng, by hand, by the textbook's loader, Lightning, skorch and Keras: turn about, a table.
 
     python benchmarks/peers/run.py peers=PEERS/bin/python [rounds=3] [models=softmax,mlp,lenet,resnet18,table,jpeg]
-                                   [only=plain,lightning,...] [busy=true]
+                                   [only=plain,lightning,...] [busy=true] [rows=8192]
 
 Each turn is a process of its own (`worker.py` in the peers' environment, `ours.py` in this one): Fashion-MNIST, 54,000
 training and 6,000 validation rows (ResNet-18: 2,048 and 512), batch 256, plain SGD, each warm before its clock runs.
 `table` is an MLP that tells from the eight numbers of Californian districts whether their houses cost more than the
-median (18,576 and 2,064 rows); its clock runs once the table is in memory. `jpeg` is LeNet on the pictures in 14,000
-files, and its clock runs from the files on: by hand they are decoded once into memory, the textbook's loader decodes
-them in every epoch, ours finds no cache of them, or (cached) the one of an earlier training.
+median (18,576 and 2,064 rows); its clock runs once the table is in memory, and counts what each contestant prepares.
+`jpeg` is LeNet on the pictures in 14,000 files, and its clock runs from the files on: by hand they are decoded once
+into memory, the textbook's loader decodes them in every epoch, ours finds no cache of them, or (cached) what an earlier
+training left.
 Ratios are to the loop by hand of the same round. `busy=true` keeps one core busy with another process meanwhile, and
-begins each round with the loop by hand in one thread while the machine is still quiet.
+begins each round with the loop by hand in one thread while the machine is still quiet. `rows=` is for fewer or, of
+ResNet-18, more rows to train on.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ HERE = Path(__file__).parent
 OURS = {"yisheng": "same", "yisheng (defaults)": "defaults", "yisheng (cached)": "cached"}
 PEERS = ("plain", "floor", "textbook", "textbook (2 workers)", "lightning", "skorch", "keras on torch", "keras on jax")
 ALONE = "plain (one thread, quiet machine)"
-EPOCHS = {"softmax": 5, "mlp": 5, "lenet": 2, "resnet18": 1, "table": 20, "jpeg": 2}
+EPOCHS = {"softmax": 5, "mlp": 5, "lenet": 2, "resnet18": 1, "table": 50, "jpeg": 2}
 ROWS = {"resnet18": (2048, 512), "jpeg": (12_000, 2_000)}
 ONLY = {"jpeg": ("plain", "textbook", "textbook (2 workers)", *OURS)}
 Turn = dict[str, float]
@@ -54,7 +56,7 @@ def main(words: list[str]) -> None:
     busy = options.get("busy", "false") == "true"
     with tempfile.TemporaryDirectory() as folder:
         for model in options.get("models", ",".join(EPOCHS)).split(","):
-            rows = _rows(model, Path(folder))
+            rows = _rows(model, Path(folder), options.get("rows"))
             contestants = [name for name in asked if name in ONLY.get(model, (*PEERS, *list(OURS)[:2]))]
             found: dict[str, list[Turn]] = {one: [] for one in ([ALONE] if busy else []) + contestants}
             for _ in range(rounds):
@@ -66,15 +68,16 @@ def main(words: list[str]) -> None:
             _table(model, found)
 
 
-def _rows(model: str, folder: Path) -> Path:
+def _rows(model: str, folder: Path, asked: str | None) -> Path:
     """The rows that all contestants get, in a file."""
     recipe = resolve([("data", "california-housing" if model == "table" else "fashion-mnist", "command line")]).recipe
     data = load.dataset(recipe)
     split = load.split(recipe, data)
     most = ROWS.get(model, (None, None))
+    most = (int(asked), most[1]) if asked else most
     parts = {"": split.train[: most[0]], "_valid": split.validation[: most[1]]}
     if model == "table":
-        parts = {"": np.r_[split.train, split.test], "_valid": split.validation}
+        parts = {"": np.r_[split.train, split.test][: most[0]], "_valid": split.validation}
         x, y = _table_rows(np.asarray(data.x), np.asarray(data.y))
     else:
         x, y = np.asarray(data.x).reshape(-1, 28, 28), np.asarray(data.y)

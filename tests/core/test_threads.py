@@ -75,26 +75,44 @@ def test_cores_that_others_keep_busy_are_seen():
     assert taken > 0.5 * machine.cores()
 
 
+V2 = ("memory.max", "memory.current", ("active_file", "inactive_file"))
+V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", ("total_active_file", "total_inactive_file"))
+
+
+def grouped(path, names, granted, used=700):
+    """A control group that grants so much; 150 bytes of what it uses are of files."""
+    path.mkdir(parents=True, exist_ok=True)
+    limit, usage, (active, inactive) = names
+    for name, text in ((limit, granted), (usage, used), ("memory.stat", f"anon 500\n{active} 50\n{inactive} 100")):
+        (path / name).write_text(f"{text}\n")
+
+
 @pytest.mark.parametrize(
     ("line", "folder", "names"),
     [
-        ("0::/box", "box", ("memory.max", "memory.current", "inactive_file")),
-        ("0::/seen/from/outside", "", ("memory.max", "memory.current", "inactive_file")),
-        (
-            "9:cpu:/\n4:memory:/box\n0::/",
-            "memory/box",
-            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-        ),
+        ("0::/box", "box", V2),
+        ("0::/init", "", V2),  # a container whose processes were moved into a group of their own
+        ("0::/seen/from/outside", "", V2),
+        ("0::/../outside", "", V2),
+        ("0::/job/step/task", "job", V2),
+        ("9:cpu:/\n4:memory:/box\n0::/", "memory/box", V1),
+        ("4:memory:/far/away", "memory", V1),
     ],
 )
 def test_what_a_container_may_use(tmp_path, line, folder, names):
-    (tmp_path / "mine").write_text(line + "\n")
-    group = tmp_path / "groups" / folder
-    group.mkdir(parents=True)
-    limit, used, idle = names
-    for name, text in ((limit, "1000"), (used, "700"), ("memory.stat", f"anon 500\n{idle} 150")):
-        (group / name).write_text(text + "\n")
-    assert machine._container(tmp_path / "mine", tmp_path / "groups") == (1000, 450)
-    (group / limit).write_text("max\n")
-    assert machine._container(tmp_path / "mine", tmp_path / "groups") is None
-    assert machine._container(tmp_path / "none", tmp_path / "groups") is None
+    mine, groups = tmp_path / "mine", tmp_path / "groups"
+    mine.write_text(line + "\n")
+    for free in ("init", "job/step", "job/step/task"):
+        grouped(groups / free, V2, "max")
+    grouped(groups / folder, names, 1000)
+    assert machine._container(mine, groups) == (1000, 450)
+    grouped(groups / folder, names, "max")
+    assert machine._container(mine, groups) is None
+    assert machine._container(tmp_path / "none", groups) is None
+
+
+def test_the_tightest_limit_counts(tmp_path):
+    (tmp_path / "mine").write_text("0::/job/task\n")
+    grouped(tmp_path / "job", V2, 2000, used=1800)
+    grouped(tmp_path / "job" / "task", V2, 1000)
+    assert machine._container(tmp_path / "mine", tmp_path) == (1000, 350)

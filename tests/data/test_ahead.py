@@ -13,11 +13,13 @@ import pytest
 import torch
 
 from yisheng.core import machine
+from yisheng.core.types import Dataset, Spec
 from yisheng.data import ahead
-from yisheng.data.batches import Batches
+from yisheng.data.batches import Batches, batches
 from yisheng.transforms.none import none
 
 ROW = (4, 32, 32)
+ADVISES = pytest.mark.skipif(not hasattr(mmap, "MADV_WILLNEED"), reason="the system takes no advice")
 
 
 @pytest.fixture
@@ -70,12 +72,35 @@ def test_what_is_in_memory_or_scattered_or_empty_is_not_asked_for(block, change)
     assert ahead.reader(change(block)) is None
 
 
+@ADVISES
 def test_a_part_of_a_file_asks_for_its_own_rows(block):
     told = ahead.reader(block[3000:])
     assert told is not None
     told(torch.tensor([1095]))  # beyond the file's end it would fail
     with pytest.raises((OSError, ValueError)):
         told(torch.tensor([1097]))
+
+
+@ADVISES
+def test_a_map_that_begins_within_the_file(block, tmp_path):
+    inner = np.memmap(tmp_path / "rows.npy", np.uint8, "r", offset=70_000, shape=(4000, 4096))
+    told = ahead.reader(inner)
+    assert told is not None
+    told(torch.tensor([3999]))
+    with pytest.raises((OSError, ValueError)):
+        told(torch.tensor([4100]))
+
+
+@ADVISES
+def test_batches_of_such_a_file_ask_ahead(block):
+    def part(x: np.ndarray) -> Batches:
+        spec = Spec("classification", ROW, classes=("a", "b"))
+        data = Dataset("rows", spec, x, np.arange(len(x)) % 2)
+        rows = np.arange(len(x))
+        return batches(data, rows, size=4, scale=none(), target_scale=None, device=torch.device("cpu"), seed=0)
+
+    assert part(block).ahead is not None
+    assert part(np.array(block[:64])).ahead is None
 
 
 @pytest.mark.parametrize("start", [0, 2])

@@ -13,12 +13,13 @@ from yisheng.models._pool import AvgPool2d
 SIZES = st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(2, 9), st.integers(2, 9))
 
 
-def both(x: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+def both(x: torch.Tensor, autocast: bool = False) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Means and the input's gradient, ours and torch's."""
     found = []
     for layer in (AvgPool2d(), nn.AvgPool2d(2)):
         given = x.clone(memory_format=torch.preserve_format).requires_grad_()
-        y = layer(given)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+            y = layer(given)
         weights = torch.arange(y.numel(), dtype=y.dtype).view(y.shape) % 7
         (gradient,) = torch.autograd.grad((y * weights).sum(), given)
         found.append((y.detach(), gradient))
@@ -32,8 +33,50 @@ def test_as_torch(size, dtype, channels_last):
     (y, gradient), (wanted, wanted_gradient) = both(x)
     assert torch.equal(y, wanted)
     assert y.dtype == dtype
+    assert y.stride() == wanted.stride() or 1 in y.shape
     assert torch.equal(gradient, wanted_gradient)  # a quarter is exact
     assert gradient.stride() == wanted_gradient.stride() or 1 in x.shape
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda x: x[:, 1:, 1:, ::2],
+        lambda x: x.permute(1, 0, 3, 2),
+        lambda x: x[:1].expand(4, -1, -1, -1),
+        lambda x: x[:, :1].contiguous(memory_format=torch.channels_last),
+    ],
+)
+@pytest.mark.parametrize("autocast", [False, True])
+def test_any_view(view, autocast):
+    (y, gradient), (wanted, wanted_gradient) = both(view(torch.randn(4, 3, 8, 9)), autocast)
+    assert torch.equal(y, wanted)
+    assert torch.equal(gradient, wanted_gradient)
+
+
+def test_a_gradient_that_is_the_same_everywhere():
+    x = torch.randn(2, 3, 6, 6, requires_grad=True)
+    (gradient,) = torch.autograd.grad(AvgPool2d()(x).sum(), x)  # an expanded scalar comes back
+    assert torch.equal(gradient, torch.full_like(x, 0.25))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 1, 6), (2, 3, 6, 1)])
+@pytest.mark.parametrize("training", [False, True])
+def test_what_cannot_be_halved_is_refused_as_torch_refuses_it(shape, training):
+    with pytest.raises(RuntimeError, match="too small"):
+        AvgPool2d().train(training)(torch.randn(shape))
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")  # said when torch loads its own rules
+def test_derivatives_forward():
+    x, direction = torch.randn(2, 3, 5, 4), torch.randn(2, 3, 5, 4)
+    pool = AvgPool2d()
+    for ours, theirs in zip(
+        torch.func.jvp(pool, (x,), (direction,)),
+        torch.func.jvp(nn.AvgPool2d(2), (x,), (direction,)),
+        strict=True,
+    ):
+        assert torch.equal(ours, theirs)
 
 
 def test_derivatives_of_any_order():
@@ -57,7 +100,6 @@ def test_many_networks_as_one():
 def test_in_use_it_is_torch_itself(shape):
     x = torch.randn(shape)
     assert torch.equal(AvgPool2d().eval()(x), nn.AvgPool2d(2)(x))
-    assert repr(AvgPool2d()) == repr(nn.AvgPool2d(2))
 
 
 def test_a_single_picture_in_training():

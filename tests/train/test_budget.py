@@ -108,7 +108,7 @@ def test_pictures_of_other_sizes_keep_the_default():
 def test_the_more_time_the_more_epochs_or_the_wider(monkeypatch):
     seconds = {(64, 128, 256): 10.0, (48, 96, 192): 5.0, (32, 64, 128): 2.0, (16, 32, 64): 1.0}
     monkeypatch.setattr(
-        module, "_epoch_seconds", lambda assembly, _: seconds[tuple(assembly.recipe.model.options["widths"])]
+        module, "_epoch_seconds", lambda assembly, *_: seconds[tuple(assembly.recipe.model.options["widths"])]
     )
     found = {granted: planned(data(), budget=granted)[0] for granted in (1, 5, 30, 100, 600)}
     widths = [found[granted].model.options["widths"] for granted in found]

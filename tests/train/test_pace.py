@@ -10,8 +10,9 @@ import torch
 
 from yisheng.core import machine
 from yisheng.core.recipe import resolve
-from yisheng.core.types import Dataset, Spec, Split
+from yisheng.core.types import Dataset, Epoched, Spec, Split
 from yisheng.data import places
+from yisheng.evaluate.scorer import make_scorer
 from yisheng.train import listening
 from yisheng.train import pace as module
 from yisheng.train.assemble import assemble
@@ -178,3 +179,23 @@ def test_as_many_threads_fewer_as_others_keep_cores_busy(monkeypatch):
     assert listening.threads_now(assembly)[0] == 1
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
     assert listening.threads_now(assembly) == (8, "")  # the user is obeyed
+
+
+@pytest.mark.parametrize(("precision", "wanted"), [("bf16", torch.bfloat16), ("fp32", torch.float32)])
+def test_validation_computes_as_the_training_does(precision, wanted):
+    assembly = made(precision=precision, memory_format="contiguous", epochs=1)
+    seen: list[torch.dtype] = []
+    last = list(assembly.state.model.modules())[-1]
+    last.register_forward_hook(lambda module, _, y: None if module.training else seen.append(y.dtype))
+    epoch = [event for event in listening.listened(assembly, make_scorer) if isinstance(event, Epoched)][-1]
+    assert set(seen) == {wanted}
+    exact = make_scorer(assembly.spec, assembly.loss, ["accuracy"])(assembly.state.model, assembly.validation)
+    assert seen[-1] == torch.float32
+    assert epoch.scores["loss"] == pytest.approx(exact["loss"], rel=0.02)
+
+
+def test_numbers_are_validated_in_full():
+    data = pictures()
+    data = Dataset("lines", Spec("regression", (1, 12, 12)), data.x, data.y[:, None].astype(np.float32))
+    assert not made(data, precision="bf16").half
+    assert made(precision="bf16").half

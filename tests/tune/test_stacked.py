@@ -42,10 +42,10 @@ def table(n=70):
     )
 
 
-def pictures(n=40):
+def pictures(n=40, side=8):
     draw = np.random.default_rng(2)
-    x = draw.integers(0, 256, (n, 1, 8, 8), dtype=np.uint8)
-    return Dataset("made", Spec("classification", (1, 8, 8), ("a", "b")), x, draw.integers(0, 2, n))
+    x = draw.integers(0, 256, (n, 1, side, side), dtype=np.uint8)
+    return Dataset("made", Spec("classification", (1, side, side), ("a", "b")), x, draw.integers(0, 2, n))
 
 
 def recipe(**options):
@@ -163,6 +163,11 @@ def test_folds_whose_inputs_differ_in_number():
 def test_any_network_is_lifted():
     data = pictures()
     require_equal(both(jobs(data, folds=2, model="lenet", epochs=2), data))
+
+
+def test_a_layer_with_a_way_back_of_its_own_is_lifted():
+    data = pictures(side=12)
+    require_equal(both(jobs(data, folds=2, model="lenet", style="classic", epochs=2), data))
 
 
 @pytest.mark.parametrize("way", ["augmented", "not kept"])

@@ -157,6 +157,16 @@ def device(name: str) -> torch.device:
     return wanted
 
 
+def finish(device: torch.device) -> None:
+    """Wait until a device has done what it was given; a processor always has."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
 def cores() -> int:
     """Processor cores that this process may use: affinity and the container's limit included."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -190,27 +200,39 @@ def memory() -> tuple[int, int] | None:
 def _container(mine: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> tuple[int, int] | None:
     """Bytes of memory that the container grants, and those it can still give; None without a limit.
 
-    What it has read of files and not used lately counts as free: it gives that back when it needs to.
+    The tightest limit counts, of this process's control group and of those around it. What was read of files counts as
+    free: it is given back when it is needed.
     """
+    found: list[tuple[int, int]] = []
     try:
-        for line in mine.read_text().splitlines():
-            _, controllers, path = line.split(":", 2)
-            if controllers == "":
-                at, limit, used, idle = root, "memory.max", "memory.current", "inactive_file"
-            elif "memory" in controllers.split(","):  # the first version of control groups
-                at, limit = root / "memory", "memory.limit_in_bytes"
-                used, idle = "memory.usage_in_bytes", "total_inactive_file"
-            else:
-                continue
-            inner = at / path.strip("/")  # seen from inside a container it is the root itself
-            at = inner if (inner / limit).exists() else at
-            if (at / limit).exists() and (granted := (at / limit).read_text().strip()) != "max":
-                facts = dict(pair.split() for pair in (at / "memory.stat").read_text().splitlines())
-                taken = int((at / used).read_text()) - int(facts.get(idle, 0))
-                return int(granted), max(0, int(granted) - taken)
+        lines = mine.read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            at, names, files = root, ("memory.max", "memory.current"), ("active_file", "inactive_file")
+        elif "memory" in controllers.split(","):  # the first version of control groups
+            at, names = root / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes")
+            files = ("total_active_file", "total_inactive_file")
+        else:
+            continue
+        place = at if ".." in path else at / path.strip("/")  # seen from inside a container it may lie outside
+        for group in (place, *place.parents):
+            with contextlib.suppress(OSError, ValueError):  # "max", or no such group here
+                granted, used = (int((group / name).read_text()) for name in names)
+                found.append((granted, max(0, granted - used + _of_files(group / "memory.stat", files))))
+            if group == at:
+                break
+    return (min(one for one, _ in found), min(one for _, one in found)) if found else None
+
+
+def _of_files(path: Path, names: tuple[str, ...]) -> int:
+    try:
+        facts = dict(line.split(maxsplit=1) for line in path.read_text().splitlines())
+        return sum(int(facts.get(name, 0)) for name in names)
     except (OSError, ValueError):
-        pass
-    return None
+        return 0
 
 
 def processor() -> tuple[str, list[str]]:

@@ -133,8 +133,8 @@ class Recipe(BaseModel):
     clip_value: Positive | None = Field(None, description="largest absolute value of any gradient")
     precision: Literal["auto", "fp32", "bf16", "fp64"] = Field(
         AUTO,
-        description="of training: fp32, or bf16 (weights stay fp32) where a trial shows that it is faster; fp64 is for "
-        "proofs",
+        description="of training and its validation: fp32, or bf16 (weights stay fp32) where a trial shows that it is "
+        "faster; fp64 is for proofs",
     )
     memory_format: Literal["auto", "contiguous", "channels-last"] = Field(
         AUTO, description="order of a picture's numbers in convolutions; auto: what a trial shows to be faster"

@@ -160,6 +160,8 @@ def _drawn(part: Batches, seed: int) -> Batches:
 
 def _gathered(part: Batches) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Rows scaled, float64, as they are in the block, and their targets, on the CPU."""
+    if part.ahead is not None:
+        part.ahead(part.rows)
     raw = part.x.index_select(0, part.rows).cpu()
     scaled = [batch.x.cpu().double() for batch in part]
     return (

@@ -12,11 +12,11 @@ EXACT = (torch.float32, torch.float64)
 """Types in which torch adds as it is told here; shorter ones it adds in float32."""
 
 
-class AvgPool2d(nn.AvgPool2d):
-    """`torch.nn.AvgPool2d(2)` to the bit.
+class AvgPool2d(nn.Module):
+    """`torch.nn.AvgPool2d(2)` to the bit, but for the sign of a zero.
 
-    In training on a processor torch's own takes up to twice as long as the sum of four strided views, and its way back
-    up to six times as long as writing every gradient to its four pixels (docs/speed.md). Elsewhere and in use, where it
+    In training on a processor torch's own is slow forward in float32, and back in every type (docs/speed.md): there the
+    sum of four strided views is taken, and each gradient is written to its four pixels. Elsewhere and in use, where it
     may be exported, it is torch's own.
 
     >>> x = torch.arange(4.0).view(1, 1, 2, 2)
@@ -24,15 +24,14 @@ class AvgPool2d(nn.AvgPool2d):
     True
     """
 
-    def __init__(self) -> None:
-        super().__init__(2)
+    kernel_size, stride, padding = 2, 2, 0
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``(B, C, H, W)`` to ``(B, C, H // 2, W // 2)``."""
-        if self.training and x.ndim == 4 and x.device.type == "cpu":
+        if self.training and x.ndim == 4 and x.device.type == "cpu" and min(x.shape[2:]) >= 2:
             found: torch.Tensor = _Halved.apply(x)
             return found
-        return super().forward(x)
+        return F.avg_pool2d(x, 2)
 
 
 class _Halved(torch.autograd.Function):
@@ -62,3 +61,7 @@ class _Halved(torch.autograd.Function):
             for column in (0, 1):
                 found[:, :, row:h:2, column:w:2] = quarter
         return found
+
+    @staticmethod
+    def jvp(_ctx: Any, *tangents: torch.Tensor) -> torch.Tensor:
+        return F.avg_pool2d(tangents[0], 2)

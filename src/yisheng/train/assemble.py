@@ -95,6 +95,11 @@ class Assembly:
     transforms: Mapping[str, Any]
     remarks: tuple[str, ...] = ()
 
+    @property
+    def half(self) -> bool:
+        """Whether to validate in bfloat16: as it is trained, but for numbers, which eight bits are too few to score."""
+        return self.recipe.precision == "bf16" and self.spec.task != "regression"
+
 
 def assemble(
     recipe: Recipe,

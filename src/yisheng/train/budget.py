@@ -8,6 +8,7 @@ taken that comes to enough epochs. Where the user has named a network, only its 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import statistics
 import time
@@ -69,11 +70,12 @@ def plan(
     ours = _fits(recipe, dataset)
     said = recipe.model.options.get("widths")
     found, seconds, epochs, prepared = recipe, 0.0, 1, None
+    taken = functools.cache(machine.taken)  # seen once for all widths
     for widths, enough in (((said, 0),) if said else SIZES) if ours else (((), 0),):
         found = _small_pictures(recipe, widths) if ours else recipe
         assembly = assemble(found, dataset, split, device, pretrained, prepared=prepared)
         prepared = Prepared(assembly.transforms["input"], assembly.transforms["target"])  # fitted once for all widths
-        seconds = _epoch_seconds(assembly, min(TRIED * granted, MOST_TRIED))
+        seconds = _epoch_seconds(assembly, min(TRIED * granted, MOST_TRIED), taken)
         epochs = min(MOST_EPOCHS, max(least, int(SPARE * granted / seconds)))
         if epochs >= enough:
             break
@@ -121,11 +123,11 @@ def _paced(recipe: Recipe, epochs: int) -> Recipe:
     return recipe.model_copy(update=changes)
 
 
-def _epoch_seconds(assembly: Assembly, tried: float) -> float:
+def _epoch_seconds(assembly: Assembly, tried: float, taken: Callable[[], float]) -> float:
     """Seconds of an epoch with its validation, from so many seconds of updates that are made and thrown away."""
     updates = itertools.chain.from_iterable(assembly.train.epoch(number) for number in itertools.count())
     device = assembly.train.device
-    with machine.threads(threads_now(assembly)[0]):
+    with machine.threads(threads_now(assembly, taken)[0]):
         model = assembly.state.model.train()
         set_lr(assembly.state.optimizer, 1e-3)  # without the schedule's rise the full rate might end in NaN
         seconds = len(assembly.train) * _typical(
@@ -136,7 +138,7 @@ def _epoch_seconds(assembly: Assembly, tried: float) -> float:
             model.eval()
             with torch.no_grad():
                 seconds += len(assembly.validation) * _typical(
-                    lambda: halved.output(model, next(seen).x, half=assembly.recipe.precision == "bf16"), tried, device
+                    lambda: halved.output(model, next(seen).x, half=assembly.half), tried, device
                 )
     return seconds
 
@@ -149,9 +151,6 @@ def _typical(work: Callable[[], object], tried: float, device: torch.device) -> 
     while sum(times) < tried or len(times) < 3:
         began = time.perf_counter()
         work()
-        if device.type == "cuda":  # the work is done, not only asked for
-            torch.cuda.synchronize(device)
-        elif device.type == "mps":
-            torch.mps.synchronize()
+        machine.finish(device)
         times.append(time.perf_counter() - began)
     return statistics.median(times)

@@ -23,15 +23,19 @@ def threads_worth(assembly: Assembly) -> int:
     return machine.threads_worth(batch * math.prod(assembly.spec.shape), batch * weights)
 
 
-def threads_now(assembly: Assembly) -> tuple[int, str]:
+def threads_now(assembly: Assembly, taken: Callable[[], float] | None = None) -> tuple[int, str]:
     """As many threads as one forward pass can use of the cores that are free; and what to tell the user of it.
 
     A thread on a core that is busy with something else holds up all the others at the end of every operation.
+
+    Args:
+        assembly: what is trained.
+        taken: how many cores others keep busy; looked at now if not given.
     """
     worth = threads_worth(assembly)
     if worth == 1 or "OMP_NUM_THREADS" in os.environ or assembly.train.device.type != "cpu":
         return worth, ""
-    others = machine.taken()
+    others = (taken or machine.taken)()
     free = max(1, min(worth, machine.cores() - round(others)))
     if free == worth:
         return worth, ""
@@ -65,7 +69,7 @@ def listened(assembly: Assembly, make_scorer: MakeScorer, *, choose: bool = True
             assembly.loss,
             [entry.key] if entry else [],
             invert=None if target is None else target.invert,
-            half=recipe.precision == "bf16",
+            half=assembly.half,
         ),
         epochs=recipe.epochs,
         schedule=assembly.schedule,

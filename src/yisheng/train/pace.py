@@ -158,8 +158,7 @@ def _timed(model: nn.Module, batch: Batch, loss: Loss, asked: list[tuple[Precisi
                         raise  # plainly it must work
                     refused.add(number)
                     continue
-                if batch.x.device.type == "cuda":
-                    torch.cuda.synchronize(batch.x.device)
+                machine.finish(batch.x.device)
                 if turn:  # the first is to warm up
                     least[number] = min(least[number], clock() - began)
                 network.zero_grad()
