@@ -10,7 +10,7 @@ from torch import nn
 
 from yisheng.models._pool import AvgPool2d
 
-SIZES = st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(2, 9), st.integers(2, 9))
+SIZES = st.tuples(st.integers(1, 3), st.sampled_from([1, 2, 3, 5, 17]), st.integers(2, 9), st.integers(2, 9))
 
 
 def both(x: torch.Tensor, autocast: bool = False) -> list[tuple[torch.Tensor, torch.Tensor]]:
