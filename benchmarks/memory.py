@@ -1,12 +1,12 @@
 """Peak resident memory of each command, and training from a memory-mapped file beside training from memory.
 
-    python benchmarks/memory.py [rows=1500000] [rounds=2] [limit=1024]
+    python benchmarks/memory.py [rows=400000] [rounds=2] [limit=1024]
 
-The commands run on Fashion-MNIST in processes of their own. For the second table a block of so many rows of 28x28 bytes
-is held once in memory, once in a file that is mapped, and twice in such a file by a process that may have only so many
-MiB (a control group; needs root), its rows asked for ahead and not: Python and torch take more than half of the memory,
-so that most of the file must be read from the disk in every epoch, where the folder for temporary files is on one.
-Memory of its own is what a process has beside mapped files, whose pages the system takes back when it needs them.
+The commands run on Fashion-MNIST in processes of their own. For the second table a block of so many rows of 3x32x32
+bytes is held once in memory, once in a file that is mapped, and twice in such a file by a process that may have only so
+many MiB (a control group; needs root), its rows asked for ahead and not: Python and torch take more than half of the
+memory, so that most of the file must be read from the disk in every epoch, where the folder for temporary files is on
+one. Memory of its own is what a process has beside mapped files, whose pages the system takes back when it needs them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ if sys.argv[4] == "unasked":
     ahead.PART = float("inf")
 x = np.load(path, mmap_mode="r" if mapped else None)
 y = (np.arange(rows) % 10).astype(np.int64)
-data = Dataset("block", Spec("classification", (1, 28, 28), classes=tuple("0123456789")), x, y)
+data = Dataset("block", Spec("classification", (3, 32, 32), classes=tuple("0123456789")), x, y)
 with tempfile.TemporaryDirectory() as out:
     settings = {"model": "lenet", "batch": 256, "epochs": 1, "validation": 1000, "test": 1000, "doctor": "off"}
     run = yisheng.train(data=data, out=out, quiet=True, **settings)
@@ -66,7 +66,7 @@ def main(words: list[str]) -> None:
         _commands(Path(folder))
         print("\n| block of rows | s/epoch | memory of its own at the end, MiB |")
         print("|---|---|---|")
-        rows, rounds, limit = (int(options.get(*one)) for one in (("rows", 1_500_000), ("rounds", 2), ("limit", 1024)))
+        rows, rounds, limit = (int(options.get(*one)) for one in (("rows", 400_000), ("rounds", 2), ("limit", 1024)))
         _blocks(Path(folder), rows, rounds, limit)
 
 
@@ -102,8 +102,8 @@ def _blocks(folder: Path, rows: int, rounds: int, limit: int) -> None:
     import numpy as np
 
     path = folder / "block.npy"
-    block = np.lib.format.open_memmap(path, "w+", np.uint8, (rows, 1, 28, 28))
-    block[:] = np.random.default_rng(0).integers(256, size=(1, 1, 28, 28), dtype=np.uint8)
+    block = np.lib.format.open_memmap(path, "w+", np.uint8, (rows, 3, 32, 32))
+    block[:] = np.random.default_rng(0).integers(256, size=(1, 3, 32, 32), dtype=np.uint8)
     block.flush()
     del block
     narrow = f"mapped, {limit} MiB of memory"
@@ -126,7 +126,7 @@ def _blocks(folder: Path, rows: int, rounds: int, limit: int) -> None:
             continue
         seconds = sorted(turn["seconds"] for turn in turns)
         own = max(turn["own_mib"] for turn in turns)
-        size = rows * 784 / 2**20
+        size = rows * 3072 / 2**20
         spread = f"{seconds[len(seconds) // 2]:.2f} ({seconds[0]:.2f} to {seconds[-1]:.2f})"
         print(f"| {size:.0f} MiB {how} | {spread} | {own:.0f} |", flush=True)
 

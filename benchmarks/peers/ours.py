@@ -58,7 +58,7 @@ def main(words: list[str]) -> None:
         same["scale"] = "none"  # as the rows are scaled
     settings = {**(same if how == "same" else {"batch": 256}), **MODELS[model]}
     from_files = rows["x"].dtype.kind == "U"
-    warm = {key: np.zeros((2048, 28, 28), np.uint8) for key in ("x", "x_valid")} if from_files else {}
+    warm = {key: np.zeros((len(rows[key]), 28, 28), np.uint8) for key in ("x", "x_valid")} if from_files else {}
     few = {**rows, **warm}
     _train(_dataset({key: few[key][:2048] for key in few}), settings, 1)
     with tempfile.TemporaryDirectory() as home:

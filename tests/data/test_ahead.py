@@ -7,6 +7,7 @@ import mmap
 import os
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -103,18 +104,35 @@ def test_batches_of_such_a_file_ask_ahead(block):
     assert part(np.array(block[:64])).ahead is None
 
 
+class Heard:
+    """What it was told."""
+
+    def __init__(self) -> None:
+        self.rows: list[list[int]] = []
+        self.ended = 0
+
+    def __call__(self, rows: torch.Tensor) -> None:
+        self.rows.append(rows.tolist())
+
+    def done(self) -> None:
+        self.ended += 1
+
+
 @pytest.mark.parametrize("start", [0, 2])
 def test_every_batch_is_told_once_before_it_is_gathered(start):
-    heard: list[list[int]] = []
+    heard = Heard()
     part = Batches(torch.zeros(20, 2), torch.zeros(20, 1), torch.arange(18), 4, none(), torch.device("cpu"), 0)
-    listening = Batches(
-        *(part.x, part.y, part.rows, 4, none(), part.device, 0), ahead=lambda rows: heard.append(rows.tolist())
-    )
+    listening = replace(part, ahead=heard)
     seen = []
     for number, (batch, plain) in enumerate(zip(listening.epoch(1, start), part.epoch(1, start), strict=True)):
         assert torch.equal(batch.index, plain.index)
         seen.append(batch.index.tolist())
-        assert len(heard) == min(number + 2, len(part) - start)
-    assert heard == seen
-    heard.clear()
-    assert [batch.index.tolist() for batch in listening] == heard
+        assert len(heard.rows) == min(number + 2, len(part) - start)
+        assert not heard.ended
+    assert heard.rows == seen
+    assert heard.ended == 1
+    heard.rows.clear()
+    assert [batch.index.tolist() for batch in listening] == heard.rows
+    assert heard.ended == 2
+    next(iter(listening.epoch(0)))  # left in the middle
+    assert heard.ended == 3

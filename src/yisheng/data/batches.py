@@ -16,7 +16,7 @@ import torch
 
 from yisheng.core.seed import generator
 from yisheng.core.types import Batch, Dataset
-from yisheng.data.ahead import reader
+from yisheng.data.ahead import Ahead, reader
 
 
 class Transform(Protocol):
@@ -65,7 +65,7 @@ class Batches:
     weight: torch.Tensor | None = None
     augment: tuple[Augment, ...] = ()
     double: bool = False
-    ahead: Callable[[torch.Tensor], None] | None = None
+    ahead: Ahead | None = None
 
     def __len__(self) -> int:
         """Batches per epoch."""
@@ -86,12 +86,17 @@ class Batches:
 
     def _announced(self, numbers: range, rows: torch.Tensor) -> Iterator[int]:
         """The same numbers; the rows of each batch are told a batch ahead."""
-        for number in numbers:
-            if self.ahead is not None:
+        if self.ahead is None:
+            yield from numbers
+            return
+        try:
+            for number in numbers:
                 for soon in (number, number + 1) if number == numbers.start else (number + 1,):
                     if soon < numbers.stop:
                         self.ahead(rows[self._bounds(soon)])
-            yield number
+                yield number
+        finally:
+            self.ahead.done()
 
     def _bounds(self, number: int) -> slice:
         last = number == len(self) - 1
