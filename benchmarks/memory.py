@@ -1,12 +1,13 @@
 """Peak resident memory of each command, and training from a memory-mapped file beside training from memory.
 
-    python benchmarks/memory.py [rows=400000] [rounds=2] [limit=1024]
+    python benchmarks/memory.py [rows=400000] [rounds=2] [limit=1024] [most=120]
 
 The commands run on Fashion-MNIST in processes of their own. For the second table a block of so many rows of 3x32x32
 bytes is held once in memory, once in a file that is mapped, and twice in such a file by a process that may have only so
 many MiB (a control group; needs root), its rows asked for ahead and not: Python and torch take more than half of the
 memory, so that most of the file must be read from the disk in every epoch, where the folder for temporary files is on
-one. Memory of its own is what a process has beside mapped files, whose pages the system takes back when it needs them.
+one. After `most` seconds an epoch is stopped, and the rest reckoned. Memory of its own is what a process has beside
+mapped files, whose pages the system takes back when it needs them.
 """
 
 from __future__ import annotations
@@ -34,11 +35,13 @@ COMMANDS = {
 """What is measured, in this order; RUN is the folder of the last training."""
 
 MAPPED = """
-import json, sys, tempfile
+import json, os, signal, sys, tempfile, threading
+from pathlib import Path
 from yisheng.core import machine
 machine.prepare()
 import numpy as np
 import yisheng
+from yisheng.core.errors import StoppedError
 from yisheng.core.types import Dataset, Spec
 from yisheng.data import ahead
 path, rows, mapped = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "mapped"
@@ -47,12 +50,19 @@ if sys.argv[4] == "unasked":
 x = np.load(path, mmap_mode="r" if mapped else None)
 y = (np.arange(rows) % 10).astype(np.int64)
 data = Dataset("block", Spec("classification", (3, 32, 32), classes=tuple("0123456789")), x, y)
+timer = threading.Timer(float(sys.argv[5]), os.kill, (os.getpid(), signal.SIGTERM))
+timer.daemon = True
 with tempfile.TemporaryDirectory() as out:
     settings = {"model": "lenet", "batch": 256, "epochs": 1, "validation": 1000, "test": 1000, "doctor": "off"}
-    run = yisheng.train(data=data, out=out, quiet=True, **settings)
-    epoch = json.loads((run.path / "events.jsonl").read_text().splitlines()[-1])
+    timer.start()
+    try:
+        yisheng.train(data=data, out=out, quiet=True, **settings)
+    except StoppedError:
+        pass
+    last = json.loads(next(Path(out).glob("*/events.jsonl")).read_text().splitlines()[-1])
 own = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("RssAnon"))
-print(json.dumps({"seconds": epoch["seconds"], "own_mib": own / 1024}))
+done = last["step"] / -(-(rows - 2000) // 256)
+print(json.dumps({"seconds": last["seconds"] / done, "done": done, "own_mib": own / 1024}))
 """
 
 
@@ -66,8 +76,8 @@ def main(words: list[str]) -> None:
         _commands(Path(folder))
         print("\n| block of rows | s/epoch | memory of its own at the end, MiB |")
         print("|---|---|---|")
-        rows, rounds, limit = (int(options.get(*one)) for one in (("rows", 400_000), ("rounds", 2), ("limit", 1024)))
-        _blocks(Path(folder), rows, rounds, limit)
+        defaults = {"rows": 400_000, "rounds": 2, "limit": 1024, "most": 120}
+        _blocks(Path(folder), *(int(options.get(key, value)) for key, value in defaults.items()))
 
 
 def _commands(folder: Path) -> None:
@@ -98,7 +108,7 @@ def _commands(folder: Path) -> None:
         print(f"| `{name}` | {used.ru_maxrss / 1024:.0f} |", flush=True)
 
 
-def _blocks(folder: Path, rows: int, rounds: int, limit: int) -> None:
+def _blocks(folder: Path, rows: int, rounds: int, limit: int, most: int) -> None:
     import numpy as np
 
     path = folder / "block.npy"
@@ -112,7 +122,7 @@ def _blocks(folder: Path, rows: int, rounds: int, limit: int) -> None:
     for _ in range(rounds):
         for how, turns in found.items():
             words = [sys.executable, "-c", MAPPED, str(path), str(rows), how.split(",")[0]]
-            words += ["unasked" if how == unasked else "asked"]
+            words += ["unasked" if how == unasked else "asked", str(most)]
             few = how in (narrow, unasked)
             with _limited(limit, path) if few else contextlib.nullcontext() as group:
                 enter = ["sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh"] if group else []
@@ -128,6 +138,8 @@ def _blocks(folder: Path, rows: int, rounds: int, limit: int) -> None:
         own = max(turn["own_mib"] for turn in turns)
         size = rows * 3072 / 2**20
         spread = f"{seconds[len(seconds) // 2]:.2f} ({seconds[0]:.2f} to {seconds[-1]:.2f})"
+        part = min(turn["done"] for turn in turns)
+        how += f" ({100 * part:.0f}% of the epoch made)" if part < 1 else ""
         print(f"| {size:.0f} MiB {how} | {spread} | {own:.0f} |", flush=True)
 
 
