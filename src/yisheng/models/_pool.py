@@ -12,16 +12,12 @@ EXACT = (torch.float32, torch.float64)
 """Types in which torch adds as it is told here; shorter ones it adds in float32."""
 
 
-MANY = 16
-"""Channels from which on torch's own is quicker, where those of a pixel lie side by side."""
-
-
 class AvgPool2d(nn.Module):
     """`torch.nn.AvgPool2d(2)` to the bit, but for the sign of a zero.
 
-    In training on a processor torch's own is slow forward in float32, and back in every type, but for many channels
-    side by side (docs/speed.md): there the sum of four strided views is taken, and each gradient is written to its four
-    pixels. Elsewhere and in use, where it may be exported, it is torch's own.
+    In training on a processor torch's own is slow forward in float32, and back in every type (docs/speed.md): there the
+    sum of four strided views is taken, and each gradient is written to its four pixels. Elsewhere and in use, where it
+    may be exported, it is torch's own.
 
     >>> x = torch.arange(4.0).view(1, 1, 2, 2)
     >>> AvgPool2d()(x).item() == nn.AvgPool2d(2)(x).item() == 1.5
@@ -32,11 +28,10 @@ class AvgPool2d(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``(B, C, H, W)`` to ``(B, C, H // 2, W // 2)``."""
-        halves = self.training and x.ndim == 4 and x.device.type == "cpu" and min(x.shape[2:]) >= 2
-        if not halves or (x.stride(1) == 1 and x.shape[1] >= MANY):
-            return F.avg_pool2d(x, 2)
-        found: torch.Tensor = _Halved.apply(x)
-        return found
+        if self.training and x.ndim == 4 and x.device.type == "cpu" and min(x.shape[2:]) >= 2:
+            found: torch.Tensor = _Halved.apply(x)
+            return found
+        return F.avg_pool2d(x, 2)
 
 
 class _Halved(torch.autograd.Function):
