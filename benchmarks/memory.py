@@ -21,6 +21,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from startup import photo
 from yisheng.core import machine
 
 COMMANDS = {
@@ -81,13 +82,8 @@ def main(words: list[str]) -> None:
 
 
 def _commands(folder: Path) -> None:
-    from PIL import Image
-
-    picture = folder / "photo.png"
-    photo = Image.new("L", (60, 80), 230)
-    photo.paste(30, (26, 15, 34, 65))  # something dark on light paper
-    photo.save(picture)
-    run = ""
+    picture, run = folder / "photo.png", ""
+    photo().save(picture)
     for name, words in COMMANDS.items():
         known = {"RUN": run, "PICTURE": str(picture)}
         given = [known.get(word, word) for word in words]

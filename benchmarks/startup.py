@@ -30,6 +30,13 @@ COMMANDS = {
 }
 
 
+def photo() -> Image.Image:
+    """Something dark on light paper: a one in ink."""
+    drawn = Image.new("L", (60, 80), 230)
+    drawn.paste(30, (26, 15, 34, 65))
+    return drawn
+
+
 def cost(command: list[str], folder: str) -> tuple[float, float]:
     """Wall and CPU milliseconds of one process in a folder."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -46,9 +53,7 @@ def main(words: list[str]) -> None:
     rounds = int(dict(word.split("=", 1) for word in words).get("rounds", 30))
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in COMMANDS}
     with tempfile.TemporaryDirectory() as folder:
-        photo = Image.new("L", (60, 80), 230)
-        photo.paste(30, (26, 15, 34, 65))  # a one, in dark ink
-        photo.save(Path(folder) / "photo.png")
+        photo().save(Path(folder) / "photo.png")
         subprocess.run([YISHENG, "train", "data=digits", "epochs=1", "--quiet"], check=True, cwd=folder)
         for _ in range(rounds):
             for name, command in COMMANDS.items():

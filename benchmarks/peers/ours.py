@@ -45,8 +45,8 @@ MODELS = {
     "lenet": {"model": {"name": "lenet", "style": "classic"}},
     "resnet18": {"model": "resnet18"},
     "table": {"model": "mlp"},
-    "jpeg": {"model": {"name": "lenet", "style": "classic"}},
 }
+MODELS["jpeg"] = MODELS["lenet"]
 
 
 def main(words: list[str]) -> None:
@@ -66,10 +66,9 @@ def main(words: list[str]) -> None:
             os.environ["YISHENG_HOME"] = home  # with no cache of the pictures
         if how == "cached":
             _train(_read(rows), settings, int(epochs))
+        in_memory = None if from_files else _dataset(rows)
         began, used = time.time(), time.process_time()
-        data = _read(rows) if from_files else _dataset(rows)
-        began = began if from_files else time.time()
-        seconds, ended, accuracy = _train(data, settings, int(epochs))
+        seconds, ended, accuracy = _train(in_memory or _read(rows), settings, int(epochs))
         used = time.process_time() - used
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     wall = ended - began if model in ("table", "jpeg") else seconds

@@ -1,7 +1,7 @@
 """The same training by Yisheng, by hand, by the textbook's loader, Lightning, skorch and Keras: turn about, a table.
 
     python benchmarks/peers/run.py peers=PEERS/bin/python [rounds=3] [models=softmax,mlp,lenet,resnet18,table,jpeg]
-                                   [only=plain,lightning,...] [busy=true] [rows=8192]
+                                   [only=plain,lightning,...] [busy=true] [rows=8192] [epochs=2]
 
 Each turn is a process of its own (`worker.py` in the peers' environment, `ours.py` in this one): Fashion-MNIST, 54,000
 training and 6,000 validation rows (ResNet-18: 2,048 and 512), batch 256, plain SGD, each warm before its clock runs.
@@ -12,7 +12,7 @@ into memory, the textbook's loader decodes them in every epoch, ours finds no ca
 training left.
 Ratios are to the loop by hand of the same round. `busy=true` keeps one core busy with another process meanwhile, and
 begins each round with the loop by hand in one thread while the machine is still quiet. `rows=` is for fewer or, of
-ResNet-18, more rows to train on.
+ResNet-18, more rows to train on, `epochs=` for another number of epochs than is usual for the model.
 """
 
 from __future__ import annotations
@@ -58,14 +58,15 @@ def main(words: list[str]) -> None:
         for model in options.get("models", ",".join(EPOCHS)).split(","):
             rows = _rows(model, Path(folder), options.get("rows"))
             contestants = [name for name in asked if name in ONLY.get(model, (*PEERS, *list(OURS)[:2]))]
+            epochs = int(options.get("epochs", EPOCHS[model]))
             found: dict[str, list[Turn]] = {one: [] for one in ([ALONE] if busy else []) + contestants}
             for _ in range(rounds):
                 if busy:
-                    found[ALONE].append(_turn("plain", model, rows, peers, OMP_NUM_THREADS="1"))
+                    found[ALONE].append(_turn("plain", model, epochs, rows, peers, OMP_NUM_THREADS="1"))
                 with _busy() if busy else contextlib.nullcontext():
                     for one in contestants:
-                        found[one].append(_turn(one, model, rows, peers))
-            _table(model, found)
+                        found[one].append(_turn(one, model, epochs, rows, peers))
+            _table(model, found, epochs)
 
 
 def _rows(model: str, folder: Path, asked: str | None) -> Path:
@@ -108,11 +109,11 @@ def _files(folder: Path, pictures: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.array(list(map(str, paths)))
 
 
-def _turn(contestant: str, model: str, rows: Path, peers: str, **environment: str) -> Turn:
+def _turn(contestant: str, model: str, epochs: int, rows: Path, peers: str, **environment: str) -> Turn:
     """One training in its own process."""
     mine = contestant in OURS
     script = HERE / ("ours.py" if mine else "worker.py")
-    words = [OURS.get(contestant, contestant), model, str(EPOCHS[model]), str(rows)]
+    words = [OURS.get(contestant, contestant), model, str(epochs), str(rows)]
     done = subprocess.run(
         [sys.executable if mine else peers, str(script), *words],
         capture_output=True,
@@ -125,9 +126,9 @@ def _turn(contestant: str, model: str, rows: Path, peers: str, **environment: st
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def _table(model: str, found: dict[str, list[Turn]]) -> None:
+def _table(model: str, found: dict[str, list[Turn]], epochs: int) -> None:
     """Medians, and ratios to the loop by hand of the same round with their spread."""
-    print(f"\n{model}, {EPOCHS[model]} epochs\n")
+    print(f"\n{model}, {epochs} epochs\n")
     print("| contestant | s/epoch | processor s/epoch | ratio to the loop by hand (least to most) | accuracy | MiB |")
     print("|---|---|---|---|---|---|")
     for name, turns in found.items():
@@ -139,7 +140,6 @@ def _table(model: str, found: dict[str, list[Turn]]) -> None:
             statistics.median(turn[key] for turn, _ in pairs) for key in ("wall", "cpu", "accuracy", "peak_mib")
         )
         spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        epochs = EPOCHS[model]
         row = f"| {name} | {wall / epochs:.3f} | {cpu / epochs:.3f} | {spread} | {accuracy:.3f} | {peak:.0f} |"
         print(row, flush=True)
 

@@ -15,17 +15,67 @@ from yisheng.core.machine import threads_worth
 
 def test_a_second_thread_is_for_large_batches_or_large_networks(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    monkeypatch.setattr(machine, "cores", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     digits, mnist = 32 * 64, 128 * 784
     assert threads_worth(digits, 32 * 5_000) == 1
     assert threads_worth(mnist, 128 * 60_000) == 8
     assert threads_worth(digits, 32 * 11_000_000) == 8  # ResNet-18 on 8x8 pictures
+    monkeypatch.setattr(machine, "cores", lambda: 2)  # torch counts all, a container grants two of them
+    assert threads_worth(mnist, 128 * 60_000) == 2
 
 
 def test_the_user_is_obeyed(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
     assert threads_worth(1, 1) == 8
+
+
+@pytest.mark.parametrize(
+    ("line", "files", "granted"),
+    [
+        ("0::/", {"cpu.max": "200000 100000"}, 2),
+        ("0::/", {"cpu.max": "max 100000"}, 8),
+        ("0::/", {"cpu.max": "10000 100000"}, 1),
+        ("0::/", {"cpu.max": "1600000 100000"}, 8),
+        ("0::/", {"cpu.max": "what is this"}, 8),
+        ("0::/job/task", {"cpu.max": "300000 100000", "job/task/cpu.max": "max 100000"}, 3),
+        ("0::/job/task", {"job/cpu.max": "300000 100000", "job/task/cpu.max": "200000 100000"}, 2),
+        ("4:cpuacct,cpu:/box", {"cpu/box/cpu.cfs_quota_us": "500000", "cpu/box/cpu.cfs_period_us": "100000"}, 5),
+        ("4:cpu:/far/away\n0::/", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8),
+        ("4:cpuset:/\n0::/../out", {}, 8),
+    ],
+)
+def test_the_share_of_the_cores_that_a_container_grants(tmp_path, monkeypatch, line, files, granted):
+    monkeypatch.setattr(machine, "affinity", lambda: 8)
+    (tmp_path / "mine").write_text(line + "\n")
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text + "\n")
+    assert machine.cores(tmp_path / "mine", tmp_path) == granted
+    assert machine.cores(tmp_path / "none", tmp_path) == 8
+
+
+def test_torch_is_told_of_the_share_and_the_user_is_obeyed(monkeypatch):
+    monkeypatch.setattr(machine, "affinity", lambda: 8)
+    monkeypatch.setattr(machine, "cores", lambda: 2)
+    monkeypatch.setattr(os, "environ", dict[str, str]())
+    machine.count_threads()
+    assert os.environ["OMP_NUM_THREADS"] == "2"
+    assert not machine.threads_said()  # a small network is still worth one thread alone
+    os.environ["OMP_NUM_THREADS"] = "3"
+    machine.count_threads()
+    assert os.environ["OMP_NUM_THREADS"] == "3"
+    assert machine.threads_said()
+
+
+def test_all_cores_need_not_be_told(monkeypatch):
+    monkeypatch.setattr(machine, "affinity", lambda: 8)
+    monkeypatch.setattr(machine, "cores", lambda: 8)
+    monkeypatch.setattr(os, "environ", dict[str, str]())
+    machine.count_threads()
+    assert os.environ == {}
+    assert not machine.threads_said()
 
 
 PROGRAM = """

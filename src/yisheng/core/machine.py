@@ -14,14 +14,36 @@ from yisheng.core.errors import UsageError
 if TYPE_CHECKING:
     import torch
 
+OWN_GROUPS, GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+"""Where Linux tells the control groups of a process, and what they grant."""
+COUNTED = "YISHENG_THREADS"
+"""Variable of the environment that says what was written to OMP_NUM_THREADS by us and not by the user."""
 TRIM_THRESHOLD, MMAP_MAX = -1, -4
 """What mallopt calls its parameters, in glibc's malloc.h."""
 
 
 def prepare() -> None:
-    """Say what has to be said before torch is imported: how threads wait, and what becomes of memory given back."""
+    """Say what has to be said before torch is imported: how many threads, how they wait, what becomes of memory."""
+    count_threads()
     wait_briefly()
     keep_memory()
+
+
+def count_threads() -> None:
+    """Have torch take one thread for each core that the container grants.
+
+    By itself it takes one for each core that the process may run on. Where a container grants a share of their time
+    (``docker run --cpus=2`` on a machine of 64 cores) the share is then used up at once, and all threads are held
+    up until the next one. Nothing is said where the user has said something (``OMP_NUM_THREADS``).
+    """
+    granted = cores()
+    if "OMP_NUM_THREADS" not in os.environ and granted < affinity():
+        os.environ["OMP_NUM_THREADS"] = os.environ[COUNTED] = str(granted)
+
+
+def threads_said() -> bool:
+    """Whether the user has said how many threads there shall be."""
+    return os.environ.get("OMP_NUM_THREADS") not in (None, os.environ.get(COUNTED))
 
 
 def wait_briefly() -> None:
@@ -85,8 +107,10 @@ def threads_worth(values: int, products: int = 0) -> int:
     """
     import torch
 
-    small = values < 1 << 16 and products < 1 << 26 and "OMP_NUM_THREADS" not in os.environ
-    return 1 if small else torch.get_num_threads()
+    if threads_said():
+        return torch.get_num_threads()
+    small = values < 1 << 16 and products < 1 << 26
+    return 1 if small else min(torch.get_num_threads(), cores())
 
 
 def taken(seconds: float = 0.3) -> float:
@@ -167,15 +191,19 @@ def finish(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
-def cores() -> int:
-    """Processor cores that this process may use: affinity and the container's limit included."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        if quota != "max":
-            available = min(available, max(1, round(int(quota) / int(period))))
-    except (OSError, ValueError):
-        pass  # no cgroup v2: no limit known
+def affinity() -> int:
+    """Processor cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cores(mine: Path = OWN_GROUPS, root: Path = GROUPS) -> int:
+    """Processor cores that this process may use: affinity, and the container's share of their time, rounded."""
+    available = affinity()
+    for group, old in _groups("cpu", mine, root):
+        with contextlib.suppress(OSError, ValueError, ZeroDivisionError):  # "max", or no such group here
+            names = ("cpu.cfs_quota_us", "cpu.cfs_period_us") if old else ("cpu.max",)
+            quota, period = map(int, " ".join((group / name).read_text() for name in names).split())
+            available = min(available, max(1, round(quota / period))) if quota > 0 else available
     return available
 
 
@@ -197,34 +225,38 @@ def memory() -> tuple[int, int] | None:
     return total, free
 
 
-def _container(mine: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> tuple[int, int] | None:
+def _container(mine: Path = OWN_GROUPS, root: Path = GROUPS) -> tuple[int, int] | None:
     """Bytes of memory that the container grants, and those it can still give; None without a limit.
 
     The tightest limit counts, of this process's control group and of those around it. What was read of files counts as
     free: it is given back when it is needed.
     """
     found: list[tuple[int, int]] = []
+    for group, old in _groups("memory", mine, root):
+        names = ("memory.limit_in_bytes", "memory.usage_in_bytes") if old else ("memory.max", "memory.current")
+        files = ("total_active_file", "total_inactive_file") if old else ("active_file", "inactive_file")
+        with contextlib.suppress(OSError, ValueError):  # "max", or no such group here
+            granted, used = (int((group / name).read_text()) for name in names)
+            found.append((granted, max(0, granted - used + _of_files(group / "memory.stat", files))))
+    return (min(one for one, _ in found), min(one for _, one in found)) if found else None
+
+
+def _groups(controller: str, mine: Path, root: Path) -> Iterator[tuple[Path, bool]]:
+    """Folders of this process's control group and of those around it, and whether they are of the first version."""
     try:
-        lines = mine.read_text().splitlines()
+        lines = [line.split(":", 2) for line in mine.read_text().splitlines()]
     except OSError:
-        return None
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            at, names, files = root, ("memory.max", "memory.current"), ("active_file", "inactive_file")
-        elif "memory" in controllers.split(","):  # the first version of control groups
-            at, names = root / "memory", ("memory.limit_in_bytes", "memory.usage_in_bytes")
-            files = ("total_active_file", "total_inactive_file")
-        else:
+        return  # no control groups here
+    for _, controllers, path in lines:
+        old = controller in controllers.split(",")
+        if controllers and not old:
             continue
+        at = root / controller if old else root
         place = at if ".." in path else at / path.strip("/")  # seen from inside a container it may lie outside
         for group in (place, *place.parents):
-            with contextlib.suppress(OSError, ValueError):  # "max", or no such group here
-                granted, used = (int((group / name).read_text()) for name in names)
-                found.append((granted, max(0, granted - used + _of_files(group / "memory.stat", files))))
+            yield group, old
             if group == at:
                 break
-    return (min(one for one, _ in found), min(one for _, one in found)) if found else None
 
 
 def _of_files(path: Path, names: tuple[str, ...]) -> int:

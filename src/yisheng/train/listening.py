@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator
 
 from yisheng.core import machine, registry
@@ -33,7 +32,7 @@ def threads_now(assembly: Assembly, taken: Callable[[], float] | None = None) ->
         taken: how many cores others keep busy; looked at now if not given.
     """
     worth = threads_worth(assembly)
-    if worth == 1 or "OMP_NUM_THREADS" in os.environ or assembly.train.device.type != "cpu":
+    if worth == 1 or machine.threads_said() or assembly.train.device.type != "cpu":
         return worth, ""
     others = (taken or machine.taken)()
     free = max(1, min(worth, machine.cores() - round(others)))
