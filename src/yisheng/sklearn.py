@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Classifier", "ParameterError", "Regressor", "RowsError"]
 
-machine.wait_briefly()  # before the first import of torch, where that is still to come
+machine.count_threads()  # before the first import of torch, where that is still to come
+machine.wait_briefly()
 
 ELSEWHERE = {
     "data": "rows are given to fit",

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yisheng import transforms
+from yisheng.core import machine
 from yisheng.core.types import Dataset, Spec
 from yisheng.data.batches import batches
 
@@ -119,3 +120,20 @@ def test_only_shuffled_batches_are_augmented():
     for plain, same in zip(part, augmented, strict=True):
         assert torch.equal(plain.x, same.x)
         assert torch.equal(plain.y, same.y)
+
+
+def test_on_another_device_all_parts_share_one_block(monkeypatch):
+    data, usual = make(40)
+    there = torch.device("meta")
+
+    def part(rows, of=data):
+        return batches(of, rows, size=8, scale=usual.scale, target_scale=None, device=there, seed=0)
+
+    train, validation = part(np.arange(30)), part(np.arange(30, 40))
+    assert train.x.device == there
+    assert train.x is validation.x
+    again = dataclasses.replace(data, x=data.x.copy())
+    assert part(np.arange(9), again).x is not train.x
+    monkeypatch.setattr(machine, "memory", lambda: (1000, 2 * data.x.nbytes))  # no more than half of it
+    assert part(np.arange(9)).x is train.x
+    assert part(np.arange(9), dataclasses.replace(data, x=data.x.copy())).x.device.type == "cpu"

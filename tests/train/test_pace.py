@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 
 from yisheng.core import machine
+from yisheng.core.errors import UsageError
 from yisheng.core.recipe import resolve
 from yisheng.core.types import Dataset, Epoched, Spec, Split
 from yisheng.data import places
@@ -28,13 +31,13 @@ def pictures(n: int = 96) -> Dataset:
     return Dataset("lines", Spec("classification", (1, 12, 12), classes=("a", "b", "c")), x, y)
 
 
-def made(data: Dataset | None = None, **settings: object):
+def made(data: Dataset | None = None, device: torch.device = CPU, **settings: object):
     data = data or pictures()
     rows = np.arange(len(data.x))
     split = Split(rows[:80], rows[80:], rows[:0])
     given = {"model": "lenet", "batch": 16, "epochs": 2, **settings}
     recipe = resolve([(key, value, "command line") for key, value in given.items()]).recipe
-    return assemble(recipe, data, split, CPU)
+    return assemble(recipe, data, split, device)
 
 
 def trained(assembly):
@@ -47,7 +50,7 @@ def trained(assembly):
 def eager(monkeypatch):
     """Every training is worth a trial, on any processor."""
     monkeypatch.setattr(module, "WORTH", 0)
-    monkeypatch.setattr(machine, "halves", lambda: True)
+    monkeypatch.setattr(machine, "halves", lambda _: True)
 
 
 def test_a_short_training_is_computed_plainly_and_nothing_is_tried():
@@ -116,6 +119,11 @@ def test_numbers_are_predicted_in_full_precision():
     assert made(numbers).recipe.precision == "fp32"
 
 
+def test_a_gpu_without_double_precision_is_refused():
+    with pytest.raises(UsageError, match="fp64"):
+        made(precision="fp64", device=torch.device("mps"))
+
+
 def test_double_precision_is_computed_as_it_is_asked_for():
     assembly = made(precision="fp64")
     trained(assembly)
@@ -123,10 +131,47 @@ def test_double_precision_is_computed_as_it_is_asked_for():
 
 
 @pytest.mark.usefixtures("eager")
-def test_what_cannot_be_remembered_is_not_chosen(monkeypatch):
-    monkeypatch.setattr(module, "_remember", lambda *_: False)
+def test_what_cannot_be_remembered_is_not_tried(monkeypatch):
+    places.home().parent.mkdir(parents=True, exist_ok=True)
+    places.home().write_text("not a folder")
+    monkeypatch.setattr(module, "_timed", lambda *_: pytest.fail("tried"))
     assembly = made()
     assert (assembly.recipe.precision, assembly.recipe.memory_format) == module.PLAIN
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("value", [None, "fast", -1.0, 0, True, [1.0], float("nan")], ids=str)
+def test_what_stands_damaged_in_the_memory_is_tried_again(value):
+    made()
+    path = places.home() / "pace.json"
+    ((key, seconds),) = json.loads(path.read_text()).items()
+    path.write_text(json.dumps({key: {**seconds, "fp32, contiguous": value}}))
+    made()
+    ((_, seconds),) = json.loads(path.read_text()).items()
+    assert seconds["fp32, contiguous"] > 0
+
+
+@pytest.mark.usefixtures("eager")
+def test_trainings_that_begin_at_once_try_once_and_compute_alike(monkeypatch):
+    tried, true = [], module._timed
+
+    def slow(*arguments):
+        tried.append(1)
+        time.sleep(0.2)
+        return true(*arguments)
+
+    monkeypatch.setattr(module, "_timed", slow)
+    with ThreadPoolExecutor(3) as pool:
+        paces = list(pool.map(lambda _: module.pace(*asked()), range(3)))
+    assert len(tried) == 1
+    assert len({(one.precision, one.memory_format) for one in paces}) == 1
+
+
+def asked():
+    """What `pace` is asked with."""
+    whole = made(precision="fp32", memory_format="contiguous")
+    recipe = whole.recipe.model_copy(update={"precision": "auto", "memory_format": "auto"})
+    return recipe, whole.state.model, whole.spec, whole.train, whole.loss, 10
 
 
 @pytest.mark.usefixtures("eager")
@@ -139,6 +184,8 @@ def test_a_layer_that_does_not_bear_a_way_is_computed_in_another(monkeypatch):
         return true(model, batch, loss, precision)
 
     monkeypatch.setattr(module, "mean_loss", refusing)
+    assert made().recipe.precision == "fp32"
+    monkeypatch.setattr(module, "mean_loss", lambda *_: pytest.fail("tried again"))
     assert made().recipe.precision == "fp32"
 
 

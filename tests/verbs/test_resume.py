@@ -88,11 +88,12 @@ def test_a_log_that_is_gone_is_told(run):
         resume(run, stream=io.StringIO())
 
 
-def test_the_number_of_threads_is_that_of_the_beginning(run):
+@pytest.mark.parametrize(("said", "taken"), [(2, 2), (0, 1), (-3, 1), (10**6, 1), ("many", 1), (None, 1)])
+def test_the_number_of_threads_is_that_of_the_beginning(run, said, taken):
     import torch
 
     environment = json.loads((run / "environment.json").read_text())
-    (run / "environment.json").write_text(json.dumps({**environment, "threads": 2}))
+    (run / "environment.json").write_text(json.dumps({**environment, "threads": said}))
     stop(run)
     before, seen = torch.get_num_threads(), []
 
@@ -102,7 +103,7 @@ def test_the_number_of_threads_is_that_of_the_beginning(run):
             return super().write(text)
 
     resume(run, epochs=4, stream=Said())
-    assert seen[-1] == 2
+    assert seen[-1] == taken
     assert torch.get_num_threads() == before
 
 

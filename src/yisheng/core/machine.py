@@ -68,7 +68,7 @@ def keep_memory() -> bool:
     and below blocks that are still in use whatever was freed there.
 
     It may be said at any time, and it is not said where the user has said something: by a variable of the
-    environment (``MALLOC_MMAP_MAX_``, ``MALLOC_TRIM_THRESHOLD_``, ..., ``GLIBC_TUNABLES``), or by another allocator
+    environment (``MALLOC_ARENA_MAX``, ``MALLOC_TRIM_THRESHOLD_``, ..., ``GLIBC_TUNABLES``), or by another allocator
     in ``LD_PRELOAD``. Gives whether it was said.
 
     Source: mallopt(3).
@@ -76,7 +76,7 @@ def keep_memory() -> bool:
     import ctypes
     import sys
 
-    said = any(key.startswith("MALLOC_") and key.endswith("_") for key in os.environ)
+    said = any(key.startswith("MALLOC_") for key in os.environ)
     if said or {"GLIBC_TUNABLES", "LD_PRELOAD"} & set(os.environ) or not sys.platform.startswith("linux"):
         return False
     library = ctypes.CDLL(None)
@@ -87,9 +87,14 @@ def keep_memory() -> bool:
     return bool(library.mallopt(MMAP_MAX, 0)) and bool(library.mallopt(TRIM_THRESHOLD, most))
 
 
-def halves() -> bool:
-    """Whether the processor has instructions for bfloat16; without them it is slower than float32."""
-    return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(processor()[1]))
+def halves(device: torch.device) -> bool:
+    """Whether a processor or a CUDA device has instructions for bfloat16; without them it is slower than float32."""
+    if device.type == "cuda":
+        import torch
+
+        with torch.cuda.device(device):
+            return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and bool({"avx512_bf16", "amx_bf16", "bf16"} & set(processor()[1]))
 
 
 def threads_worth(values: int, products: int = 0) -> int:

@@ -7,6 +7,7 @@ one scaling.
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,6 +15,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from yisheng.core import machine
 from yisheng.core.seed import generator
 from yisheng.core.types import Batch, Dataset
 from yisheng.data.ahead import Ahead, reader
@@ -143,11 +145,9 @@ def batches(
         augment: random changes of the shuffled batches.
         double: give inputs and real targets as float64.
     """
-    x, y = _tensor(dataset.x), _tensor(dataset.y)
+    x, y = _block(dataset.x, device), _tensor(dataset.y)
     if target_scale is not None:
         y = target_scale.apply(y)
-    if device.type != "cpu" and _fits(x, device):
-        x = x.to(device)
     weight = None if dataset.weight is None else _tensor(dataset.weight).to(device)
     on_host = x.device.type == "cpu"
     return Batches(
@@ -172,8 +172,29 @@ def _tensor(values: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(values)
 
 
+def _block(values: np.ndarray, device: torch.device) -> torch.Tensor:
+    """The block on the training device if it fits there, once for all parts and trainings that take it; else here."""
+    x = _tensor(values)
+    if device.type == "cpu":
+        return x
+    known = _moved.get((id(values), str(device)))
+    moved = known[1]() if known is not None and known[0]() is values else None
+    if moved is None:
+        if not _fits(x, device):
+            return x
+        moved = x.to(device)
+        for key in [key for key, (_, tensor) in _moved.items() if tensor() is None]:
+            del _moved[key]
+        _moved[id(values), str(device)] = weakref.ref(values), weakref.ref(moved)
+    return moved
+
+
+_moved: dict[tuple[int, str], tuple[weakref.ref[np.ndarray], weakref.ref[torch.Tensor]]] = {}
+"""Blocks on other devices that somebody still holds, by array and device."""
+
+
 def _fits(x: torch.Tensor, device: torch.device) -> bool:
-    if device.type != "cuda":
-        return True  # unified memory: moving it costs what keeping it costs
-    free, _ = torch.cuda.mem_get_info(device)
-    return x.nbytes < free / 2
+    if device.type == "cuda":
+        return x.nbytes < torch.cuda.mem_get_info(device)[0] / 2
+    there = machine.memory()  # what such a device has is that of the processor
+    return there is None or x.nbytes < there[1] / 2

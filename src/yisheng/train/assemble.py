@@ -129,6 +129,8 @@ def assemble(
             f"budget={recipe.budget:g} (seconds) is for one training: here many are trained, or parts of one",
             "say epochs= instead",
         )
+    if recipe.precision == "fp64" and device.type == "mps":
+        raise UsageError("Apple's GPU (device=mps) cannot compute with precision=fp64", "say device=cpu")
     asked = recipe.head_lr
     recipe = recipe.settle(dataset.spec, len(split.train), auto=_auto(dataset, split, pretrained))
     loss_entry = registry.find("losses", recipe.loss.name)

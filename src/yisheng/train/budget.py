@@ -66,7 +66,7 @@ def plan(
     finetune, least = recipe.finetune, 2 if recipe.finetune == "gradual" else 1
     if finetune == "gradual":
         recipe = recipe.model_copy(update={"finetune": "all"})  # what it comes to, and what is tried
-    recipe = recipe.model_copy(update={"budget": None, "epochs": 1})
+    recipe = recipe.model_copy(update={"budget": None, "epochs": MOST_EPOCHS})  # tried as what is long computes
     ours = _fits(recipe, dataset)
     said = recipe.model.options.get("widths")
     found, seconds, epochs, prepared = recipe, 0.0, 1, None

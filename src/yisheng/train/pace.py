@@ -13,15 +13,18 @@ import contextlib
 import copy
 import hashlib
 import json
+import math
+import sys
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from yisheng.core import files, machine
-from yisheng.core.errors import YishengError
+from yisheng.core.errors import StorageError, UsageError, YishengError
 from yisheng.core.recipe import Recipe
 from yisheng.core.types import Batch, Spec
 from yisheng.data import places
@@ -41,6 +44,8 @@ ROUND = 2e9
 ROUNDS = 4
 GAIN = 0.95
 """What is not faster than this part of the time of plain float32 is not worth another rounding."""
+REFUSED = math.inf
+"""Seconds of a way that a layer does not bear."""
 KEPT = 200
 """Trials that are remembered."""
 
@@ -91,11 +96,16 @@ def pace(recipe: Recipe, model: nn.Module, spec: Spec, train: Batches, loss: Los
         return Pace(*asked[0], {})
     rows = min(train.size, len(train.rows), max(2, round(ROUND / work)))
     key = _key(recipe, model, spec, rows, asked)
-    seconds = _remembered().get(key)
-    if not (isinstance(seconds, dict) and set(seconds) == {_name(*one) for one in asked}):
-        seconds = _timed(model, next(iter(replace(train, size=rows, augment=()))), loss, asked)
-        if not _remember(key, seconds):
-            return Pace(*asked[0], {})  # the next run would have to try again, and might choose otherwise
+    seconds = _remembered(key, asked)
+    if seconds is None:
+        try:  # of processes that begin at once one tries, while the others wait
+            with places.alone(places.home() / "pace.lock", "trying how a network computes fastest"):
+                seconds = _remembered(key, asked)
+                if seconds is None:
+                    seconds = _timed(model, next(iter(replace(train, size=rows, augment=()))), loss, asked)
+                    _remember(key, seconds)
+        except (StorageError, UsageError):  # the next run would have to try again, and might choose otherwise
+            return Pace(*asked[0], {})
     first = asked[0]
     best = min(asked, key=lambda one: seconds[_name(*one)])
     if seconds[_name(*best)] > GAIN * seconds[_name(*first)]:
@@ -104,10 +114,11 @@ def pace(recipe: Recipe, model: nn.Module, spec: Spec, train: Batches, loss: Los
 
 
 def _measurable(device: torch.device) -> bool:
-    """Whether times of some milliseconds can be told here; Windows counts a thread's in steps of 16."""
+    """Whether times of some milliseconds can be told here; Windows counts a thread's in steps of 16, and says finer."""
     if device.type == "cuda":
         return True
-    return device.type == "cpu" and time.get_clock_info("thread_time").resolution < 1e-4
+    fine = sys.platform != "win32" and time.get_clock_info("thread_time").resolution < 1e-4
+    return device.type == "cpu" and fine
 
 
 def _precisions(recipe: Recipe, spec: Spec, device: torch.device) -> list[Precision]:
@@ -115,8 +126,7 @@ def _precisions(recipe: Recipe, spec: Spec, device: torch.device) -> list[Precis
         return [recipe.precision]
     if _plainly(recipe) or spec.task == "regression":  # eight bits of a number are too few to predict one
         return ["fp32"]
-    able = torch.cuda.is_bf16_supported() if device.type == "cuda" else device.type == "cpu" and machine.halves()
-    return ["fp32", "bf16"] if able else ["fp32"]
+    return ["fp32", "bf16"] if machine.halves(device) else ["fp32"]
 
 
 def _formats(recipe: Recipe, model: nn.Module) -> list[MemoryFormat]:
@@ -143,9 +153,9 @@ def _timed(model: nn.Module, batch: Batch, loss: Loss, asked: list[tuple[Precisi
         copy.deepcopy(model).train().to(memory_format=FORMATS[memory_format])  # type: ignore[call-overload]
         for _, memory_format in asked
     ]
-    least, refused = [float("inf")] * len(asked), set[int]()
+    least, refused = [REFUSED] * len(asked), set[int]()
     one = machine.threads(1) if on_cpu else contextlib.nullcontext()
-    with one, torch.random.fork_rng(), torch.enable_grad():
+    with one, torch.random.fork_rng([] if on_cpu else [batch.x.device]), torch.enable_grad():
         for turn in range(ROUNDS + 1):
             for number, (network, (precision, _)) in enumerate(zip(networks, asked, strict=True)):
                 if number in refused:
@@ -178,21 +188,34 @@ def _key(recipe: Recipe, model: nn.Module, spec: Spec, rows: int, asked: list[tu
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _remembered() -> dict[str, Any]:
+def _trials() -> dict[str, Any]:
     try:
-        found = files.read_json(places.home() / "pace.json", limit=1 << 20)
+        found = files.read_json(_path(), limit=1 << 20)
     except (YishengError, OSError):
         return {}  # none yet, or damaged: tried again
     return found if isinstance(found, dict) else {}
 
 
-def _remember(key: str, seconds: dict[str, float]) -> bool:
-    """Keep the last trials; gives whether the folder can be written to."""
-    kept = {**_remembered(), key: seconds}
+def _remembered(key: str, asked: list[tuple[Precision, MemoryFormat]]) -> dict[str, float] | None:
+    """The seconds of an earlier trial; None where there is none, or something else stands there."""
+    found, names = _trials().get(key), [_name(*one) for one in asked]
+    if not isinstance(found, dict) or set(found) != set(names):
+        return None
+    seconds = {name: REFUSED if found[name] is None else found[name] for name in names}
+    whole = all(type(value) in (int, float) and value > 0 for value in seconds.values())
+    return seconds if whole and seconds[names[0]] < REFUSED else None
+
+
+def _remember(key: str, seconds: dict[str, float]) -> None:
+    """Keep the last trials.
+
+    Raises:
+        StorageError: the folder cannot be written to.
+    """
+    kept = {**_trials(), key: {name: value if value < REFUSED else None for name, value in seconds.items()}}
     kept = dict(list(kept.items())[-KEPT:])
-    try:
-        places.home().mkdir(parents=True, exist_ok=True)
-        files.write(places.home() / "pace.json", json.dumps(kept, indent=1) + "\n", sync=False)
-    except (YishengError, OSError):
-        return False
-    return True
+    files.write(_path(), json.dumps(kept, indent=1) + "\n", sync=False)
+
+
+def _path() -> Path:
+    return places.home() / "pace.json"

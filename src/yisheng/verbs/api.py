@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from yisheng.verbs.reproduce import Reproduction
 
 
-machine.wait_briefly()  # before the first import of torch, where that is still to come
+machine.count_threads()  # before the first import of torch, where that is still to come
+machine.wait_briefly()
 
 
 class TrainedRun:

@@ -35,7 +35,7 @@ def facts() -> dict[str, Any]:
         "cores": machine.cores(),
         "threads": torch.get_num_threads(),
         "threads_wait": _waiting(),
-        "bfloat16": torch.cuda.is_bf16_supported() if torch.cuda.is_available() else machine.halves(),
+        "bfloat16": machine.halves(machine.device("auto")),
         "keeps_memory": machine.keep_memory(),
         "memory_gib": None if memory is None else {"total": _gib(memory[0]), "available": _gib(memory[1])},
         "disk_gib": {"total": _gib(disk.total), "free": _gib(disk.free)},
