@@ -183,10 +183,11 @@ def assemble(
     if recipe.scratch:
         model = by_hand.network(recipe, model)
     faster = None if head_lr is None else head(model)[1]
-    parameters = groups(model, decay_bias=recipe.decay_bias, head=faster, head_lr=head_lr or 1.0)
-    optimizer = (by_hand.optimizer if recipe.scratch else functools.partial(_call, "optim"))(
-        recipe.optimizer, parameters
-    )
+    make = by_hand.optimizer if recipe.scratch else functools.partial(_call, "optim")
+    grouped = functools.partial(groups, model, head=faster, head_lr=head_lr or 1.0)
+    optimizer = make(recipe.optimizer, grouped(decay_bias=recipe.decay_bias))
+    if not _differ(optimizer):
+        optimizer = make(recipe.optimizer, grouped(decay_bias=True))
     for group in optimizer.param_groups:
         group.setdefault("initial_lr", group["lr"] * group.get("multiple", 1.0))
     torch.manual_seed(derive(recipe.seed, "train"))  # what the loop itself draws, dropout above all
@@ -215,6 +216,12 @@ def assemble(
         transforms={"input": scale, "target": target_scale},
         remarks=remarks,
     )
+
+
+def _differ(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether groups of parameters learn in different ways; where nothing decays they do not, and one is quicker."""
+    ways = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+    return any(way != ways[0] for way in ways)
 
 
 def prepare(recipe: Recipe, dataset: Dataset, split: Split) -> Prepared:

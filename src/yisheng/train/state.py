@@ -61,7 +61,7 @@ class State:
         """Count one update of ``samples`` samples with this mean loss, without reading it."""
         self.step += 1
         self.position += 1
-        self.loss_sum = self.loss_sum + loss * samples
+        self.loss_sum = self.loss_sum.to(loss.dtype).add_(loss, alpha=samples)
         self.seen += samples
 
     def end_epoch(self) -> float:
