@@ -34,8 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Classifier", "ParameterError", "Regressor", "RowsError"]
 
-machine.count_threads()  # before the first import of torch, where that is still to come
-machine.wait_briefly()
+machine.prepare_threads()  # before the first import of torch, where that is still to come
 
 ELSEWHERE = {
     "data": "rows are given to fit",

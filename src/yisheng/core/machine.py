@@ -24,9 +24,14 @@ TRIM_THRESHOLD, MMAP_MAX = -1, -4
 
 def prepare() -> None:
     """Say what has to be said before torch is imported: how many threads, how they wait, what becomes of memory."""
+    prepare_threads()
+    keep_memory()
+
+
+def prepare_threads() -> None:
+    """The part of it that leaves the process's memory alone: for what only imports us."""
     count_threads()
     wait_briefly()
-    keep_memory()
 
 
 def count_threads() -> None:
@@ -178,7 +183,7 @@ def device(name: str) -> torch.device:
     try:
         wanted = torch.device(name)
         torch.zeros(1, device=wanted).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # as torch says it of each device
         reason = str(error).splitlines()[0].partition(". ")[0][:200]
         raise UsageError(
             f"device={name} cannot be used here: {reason}", "leave device out, or see `yisheng env` for what there is"

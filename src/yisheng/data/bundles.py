@@ -65,7 +65,7 @@ def is_bundle(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as packed:
             return MANIFEST in packed.namelist()
-    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):  # no zip, or of a kind we do not write
         return False
 
 

@@ -88,6 +88,7 @@ def _require_plain_zip(path: Path) -> None:
                 if item.filename.endswith(".pkl") and item.file_size > DIRECTORY:
                     raise DataError(f"{path} has a list of contents of {item.file_size:,} bytes", "fetch it again")
             damaged = packed.testzip()
+    # All that reading a damaged zip raises: NotImplementedError where its version or compression is none there is.
     except (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, NotImplementedError) as error:
         raise DataError(f"{path} is damaged: {error}", "fetch it again") from None
     if damaged is not None:

@@ -186,7 +186,7 @@ def assemble(
     make = by_hand.optimizer if recipe.scratch else functools.partial(_call, "optim")
     grouped = functools.partial(groups, model, head=faster, head_lr=head_lr or 1.0)
     optimizer = make(recipe.optimizer, grouped(decay_bias=recipe.decay_bias))
-    if not _differ(optimizer):
+    if _alike(optimizer):
         optimizer = make(recipe.optimizer, grouped(decay_bias=True))
     for group in optimizer.param_groups:
         group.setdefault("initial_lr", group["lr"] * group.get("multiple", 1.0))
@@ -218,10 +218,10 @@ def assemble(
     )
 
 
-def _differ(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether groups of parameters learn in different ways; where nothing decays they do not, and one is quicker."""
-    ways = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
-    return any(way != ways[0] for way in ways)
+def _alike(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether several groups of parameters learn in one way, as where nothing decays: a single one is quicker."""
+    first, *others = [{**group, "params": None} for group in optimizer.param_groups]
+    return bool(others) and all(other == first for other in others)
 
 
 def prepare(recipe: Recipe, dataset: Dataset, split: Split) -> Prepared:

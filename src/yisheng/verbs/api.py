@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from yisheng.verbs.reproduce import Reproduction
 
 
-machine.count_threads()  # before the first import of torch, where that is still to come
-machine.wait_briefly()
+machine.prepare_threads()  # before the first import of torch, where that is still to come
 
 
 class TrainedRun:

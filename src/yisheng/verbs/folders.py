@@ -22,6 +22,8 @@ SCORES, EVALUATION, CHECKPOINT = "scores.json", "evaluation.json", "checkpoint"
 COPIES, SPARE = 14, 16 << 20
 """Free space to begin with: three checkpoints (two kept, one being written) of weights, best weights and Adam's two
 moments come to 12 times the weights, the model itself to one; and bytes for all else."""
+MOST_THREADS = 1024
+"""A run that claims to have computed with more is not believed."""
 
 
 def create(out: Path, data: str, model: str) -> Path:
@@ -197,6 +199,12 @@ def environment(folder: Path) -> dict[str, Any]:
             f"{folder / ENVIRONMENT} is damaged: it is no object", "take the folder from where it was whole"
         )
     return found
+
+
+def threads(environment: Mapping[str, Any]) -> int | None:
+    """How many threads a run computed with; None where its ``environment.json`` says nothing that can be believed."""
+    found = environment.get("threads")
+    return found if isinstance(found, int) and 1 <= found <= MOST_THREADS else None
 
 
 def recipe(folder: Path) -> Recipe:

@@ -87,8 +87,8 @@ def reproduce(
 
 def _threads(environment: Mapping[str, Any]) -> int | None:
     """How many threads a run computed with, where there are as many cores here."""
-    found = environment.get("threads")
-    return found if isinstance(found, int) and 1 <= found <= max(machine.cores(), torch.get_num_threads()) else None
+    found = folders.threads(environment)
+    return None if found is None or found > max(machine.cores(), torch.get_num_threads()) else found
 
 
 def _results(folder: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -23,9 +23,6 @@ from yisheng.train.assemble import Assembly, assemble
 from yisheng.verbs import boards, cross, evaluate, folders, hparams, live, load, observing, submit, tune, twin
 from yisheng.verbs.bedside import Bedside
 from yisheng.verbs.pretrained import pretrained
-
-MOST_THREADS = 1024
-"""A run that claims to have computed with more is not believed."""
 
 
 def train(
@@ -144,15 +141,10 @@ def resume(
         where = f"from step {assembly.state.step} (epoch {assembly.state.epoch + 1})" if found else "from the beginning"
         note = "" if found else ": there is no whole checkpoint"
         print(f"continuing {folder} {where}{note}", file=stream, flush=True)
-        with machine.threads(_threads(environment, assembly)):
+        threads = folders.threads(environment)  # another number would round differently
+        with machine.threads(live.threads_worth(assembly) if threads is None else threads):
             _finish(folder, assembly, data, split, stream, force=force)
     return folder
-
-
-def _threads(environment: Mapping[str, object], assembly: Assembly) -> int:
-    """As many as the run began with: another number would round differently."""
-    found = environment.get("threads")
-    return found if isinstance(found, int) and 1 <= found <= MOST_THREADS else live.threads_worth(assembly)
 
 
 def _require_patience(assembly: Assembly) -> None:
