@@ -308,7 +308,7 @@ class Batch:
     weight: torch.Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.index)
+        return self.index.shape[0]  # len() of a tensor takes microseconds
 
 
 @dataclass(frozen=True, slots=True)

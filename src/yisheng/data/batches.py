@@ -71,7 +71,7 @@ class Batches:
 
     def __len__(self) -> int:
         """Batches per epoch."""
-        n = len(self.rows)
+        n = self.rows.shape[0]
         return max(1, n // self.size) if n % self.size <= 1 else n // self.size + 1
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
@@ -102,7 +102,7 @@ class Batches:
 
     def _bounds(self, number: int) -> slice:
         last = number == len(self) - 1
-        return slice(number * self.size, len(self.rows) if last else (number + 1) * self.size)
+        return slice(number * self.size, self.rows.shape[0] if last else (number + 1) * self.size)
 
     def _gather(self, rows: torch.Tensor, *drawn_for: int) -> Batch:
         x = self.x.index_select(0, rows).to(self.device)

@@ -22,6 +22,7 @@ from yisheng.data.batches import Batches, batches
 from yisheng.init.apply import apply
 from yisheng.models import weights as trained
 from yisheng.models.head import head
+from yisheng.optim import light
 from yisheng.optim.groups import groups
 from yisheng.train import by_hand, finetune
 from yisheng.train.loop import Factor, Loss, Step
@@ -183,6 +184,7 @@ def assemble(
     if recipe.scratch:
         model = by_hand.network(recipe, model)
     faster = None if head_lr is None else head(model)[1]
+    light.leave_compiler_out()
     make = by_hand.optimizer if recipe.scratch else functools.partial(_call, "optim")
     grouped = functools.partial(groups, model, head=faster, head_lr=head_lr or 1.0)
     optimizer = make(recipe.optimizer, grouped(decay_bias=recipe.decay_bias))

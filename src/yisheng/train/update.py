@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Literal
 
@@ -9,7 +10,9 @@ import torch
 from torch import nn
 
 from yisheng.core import halved
+from yisheng.core.errors import UsageError
 from yisheng.core.types import Batch
+from yisheng.optim import light
 from yisheng.train.blame import blame_gradient, blame_late, blame_loss
 from yisheng.train.loop import Loss, Step
 from yisheng.train.state import State
@@ -30,14 +33,27 @@ def mean_loss(model: nn.Module, batch: Batch, loss: Loss, precision: Precision =
             that of the weights.
     """
     output = halved.output(model, batch.x, half=precision == "bf16")
-    if output.ndim == 3:
-        members = output.shape[1]
-        losses = loss(output.flatten(0, 1), batch.y.repeat_interleave(members, 0)).view(-1, members).mean(1)
-    else:
-        losses = loss(output, batch.y)
+    members = output.shape[1] if output.ndim == 3 else 1
+    y = batch.y if members == 1 else batch.y.repeat_interleave(members, 0)
+    losses = loss(output.flatten(0, 1) if output.ndim == 3 else output, y)
+    if losses.shape != y.shape[:1]:
+        raise UsageError(
+            f"a loss must give one value for each of {len(y)} outputs, got shape {tuple(losses.shape)}",
+            "give the losses themselves, (B,): the update takes their mean",
+        )
+    losses = losses if members == 1 else losses.view(-1, members).mean(1)
     if batch.weight is None:
-        return losses.mean()
-    return (losses * batch.weight).sum() / _total(batch.weight)
+        share = _even(losses.shape[0], losses.dtype, losses.device)
+    else:
+        share = batch.weight / _total(batch.weight)
+    return losses.dot(share)  # quicker than a mean, whose gradient is spread out first
+
+
+@functools.lru_cache(maxsize=8)
+def _even(samples: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """What each of so many samples has in their mean ``(B,)``."""
+    with torch.inference_mode(False):  # kept for trainings to come
+        return torch.full((samples,), 1 / samples, dtype=dtype, device=device)
 
 
 def _total(weight: torch.Tensor) -> torch.Tensor:
@@ -84,25 +100,22 @@ def make_update(
             mean.backward()
             means.append(mean.detach())
         parameters = [p for group in state.optimizer.param_groups for p in group["params"] if p.grad is not None]
-        size = _size([p.grad for p in parameters if p.grad is not None])
+        norms = torch._foreach_norm([p.grad for p in parameters if p.grad is not None]) if parameters else ()
         if watch == "late":
+            size = torch.stack(norms).sum() if norms else torch.zeros(())
             before[:] = [(size, state.step + 1, state.epoch, batch)]
-        elif not math.isfinite(size.item()):
+        elif not all(math.isfinite(norm.item()) for norm in norms):
             raise blame_gradient(state, batch)
         if clip_value is not None:
             nn.utils.clip_grad_value_(parameters, clip_value)
         if clip_norm is not None:
             nn.utils.clip_grad_norm_(parameters, clip_norm)
-        state.optimizer.step()
-        state.optimizer.zero_grad()
+        light.step(state.optimizer)
+        for parameter in parameters:
+            parameter.grad = None
         return means[0] if len(means) == 1 else torch.stack(means).sum()
 
     return step
-
-
-def _size(gradients: list[torch.Tensor]) -> torch.Tensor:
-    """Sum of the gradients' norms: finite if all of them are; `torch.nn.utils.get_total_norm` would take longer."""
-    return torch.stack(torch._foreach_norm(gradients)).sum() if gradients else torch.zeros(())
 
 
 def _pieces(batch: Batch, micro: int | None) -> list[tuple[Batch, float | torch.Tensor | None]]:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import torch
 
 from yisheng.core import registry
+from yisheng.optim import light
 
 LIFTED_UP_TO = {"kernel": 500, "fused": 6000, "plain": 18000}
 """Weights of a model up to which lifting is faster than calling torch's kernel, than its optimisers that have one, and
@@ -159,7 +160,7 @@ class Grouped:
                 row.grad = own
         for group in self._optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
-        self._optimizer.step()
+        light.step(self._optimizer)
 
     def select(self, slots: torch.Tensor, blocks: Sequence[torch.Tensor]) -> None:
         """Go on with some of the models, whose blocks these are now."""
