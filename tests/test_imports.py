@@ -91,3 +91,11 @@ def test_the_start_is_light(code):
     check = f"{code}\nimport sys\nprint([m for m in {HEAVY} if m in sys.modules], file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
+
+
+def test_a_training_imports_what_it_uses(tmp_path):
+    heavy = ("torch._dynamo", "pandas", "sklearn", "scipy", "onnxscript", "tensorboard")
+    code = "from yisheng.cli import main; main(['train', 'data=digits', 'epochs=1', '--quiet'])"
+    check = f"{code}\nimport sys\nprint([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import stdtrit  # type: ignore[import-untyped]
 
 from yisheng.core.types import Score
 
@@ -82,4 +81,6 @@ def _moments(values: Sequence[float]) -> tuple[float, float, int]:
 
 def _t(level: float, freedom: float) -> float:
     """How many standard errors the interval reaches to both sides."""
+    from scipy.special import stdtrit  # type: ignore[import-untyped]
+
     return float(stdtrit(freedom, (1 + level) / 2))

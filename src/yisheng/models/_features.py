@@ -6,10 +6,6 @@ from typing import Annotated, Literal
 
 import torch
 from annotated_types import Interval
-from rtdl_num_embeddings import (  # type: ignore[import-untyped]
-    PeriodicEmbeddings,
-    PiecewiseLinearEmbeddings,
-)
 from torch import nn
 
 from yisheng.core.errors import UsageError
@@ -68,6 +64,11 @@ class Features(nn.Module):
         if embeddings == "none" or not numbers:
             self.sizes = [1] * D
             return
+        from rtdl_num_embeddings import (  # type: ignore[import-untyped]  # imports scikit-learn: 0.8 s
+            PeriodicEmbeddings,
+            PiecewiseLinearEmbeddings,
+        )
+
         self.register_buffer("low", None)
         self.register_buffer("high", None)
         if embeddings == "piecewise-linear":

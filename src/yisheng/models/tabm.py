@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 import torch
 from annotated_types import Interval
-from tabm import EnsembleView, LinearEnsemble, make_tabm_backbone  # type: ignore[import-untyped]
 from torch import nn
 
 from yisheng.core.registry import register
@@ -19,6 +18,8 @@ class TabM(nn.Module):
     """K members: ``(B, K, O)`` in training, their average ``(B, O)`` in eval mode."""
 
     def __init__(self, spec: Spec, features: Features, backbone: nn.Module, *, k: int, width: int) -> None:
+        from tabm import EnsembleView, LinearEnsemble  # type: ignore[import-untyped]  # imports scikit-learn: 0.8 s
+
         super().__init__()
         self.contract = spec
         self.features = features
@@ -79,6 +80,8 @@ def tabm(
     (torch.Size([7, 4, 1]), torch.Size([7, 1]))
     """
     features = Features(spec, embeddings, size=embedding_size, frequency=frequency)
+    from tabm import make_tabm_backbone
+
     backbone = make_tabm_backbone(
         d_in=sum(features.sizes),
         n_blocks=blocks,

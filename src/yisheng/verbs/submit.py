@@ -21,7 +21,6 @@ from yisheng.deploy.members import chosen, is_study
 from yisheng.deploy.predictor import Predictor
 from yisheng.deploy.stream.chunk import Source
 from yisheng.deploy.stream.pictures import Pictures
-from yisheng.deploy.stream.rows import opened
 from yisheng.verbs import bulk, cross, folders
 from yisheng.verbs.bulk import ENDS, Written
 
@@ -79,6 +78,8 @@ def submit(
     else:
         if len(inputs) != 1:
             raise UsageError(f"out={out} takes the rows of one table, got {len(inputs)} files", "give one table")
+        from yisheng.deploy.stream.rows import opened  # imports pandas, and every training imports this module
+
         source = opened(Path(inputs[0]), predictor.spec, _id(folder) if id is None else id)
     said = io.StringIO() if stream is None else stream
     return bulk.answer(predictor, source, out, format=format, force=force, stream=said)
