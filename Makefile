@@ -10,7 +10,9 @@ demo: $(VENV)/ready
 	$(BIN)/python examples/demo.py
 
 # Two tests at a time (each with one thread): twice as fast on two cores as one after the other.
+# They start hundreds of processes, which must not compile the sources each time where Python may not keep that.
 test: $(VENV)/ready
+	$(BIN)/python -m compileall -q src
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/ready

@@ -1,6 +1,5 @@
 """Optimisers without torch's compiler and profiler around them."""
 
-import contextlib
 import functools
 import subprocess
 import sys
@@ -32,6 +31,7 @@ MAKERS = {
 def trained(make, step, *, watched=()):
     net = network()
     optimizer = make(net.parameters())
+    assert light._bare(type(optimizer).step) is not None
     for before in watched:
         before(optimizer)
     x = torch.randn(6, 5, generator=torch.Generator().manual_seed(1))
@@ -76,43 +76,82 @@ def test_a_hook_may_change_what_the_step_is_given():
     assert calls == [True]
 
 
-@pytest.fixture
-def ordinary(monkeypatch):
-    """Calls of the step that torch has wrapped."""
-    seen, wrapped = [], torch.optim.SGD([torch.zeros(1)]).step.__func__
-
-    @functools.wraps(wrapped)
-    def counted(*given):
-        seen.append(given)
-        return wrapped(*given)
-
-    counted.__wrapped__ = wrapped.__wrapped__
-    monkeypatch.setattr(torch.optim.SGD, "step", counted)
-    return seen
+WHERE = {
+    "a hook of all optimisers": lambda o: register_optimizer_step_post_hook(lambda *_: None).remove,
+    "a schedule": lambda o: torch.optim.lr_scheduler.StepLR(o, 1) and None,
+    "a profiler": lambda o: profiled(),
+}
 
 
-@pytest.mark.parametrize("where", ["nothing", "all", "scheduled", "learnable", "profiled", "somebody's own"])
-def test_where_something_else_is_at_work_it_is_torchs_own_step(where, ordinary):
-    class Mine(torch.optim.SGD):
-        pass
+def profiled():
+    profile = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU])
+    profile.start()
 
-    make = Mine if where == "somebody's own" else torch.optim.SGD
-    optimizer = make([w := torch.ones(1)], lr=0.5, differentiable=where == "learnable")
+    def stop():
+        profile.stop()
+        assert "Optimizer.step#SGD.step" in {event.name for event in profile.events()}
+
+    return stop
+
+
+@pytest.mark.parametrize("where", [None, *WHERE])
+def test_where_something_else_is_at_work_it_is_torchs_own_step(where, monkeypatch):
+    optimizer = torch.optim.SGD([w := torch.ones(1)], lr=0.5)
+    bare, seen = light._bare(torch.optim.SGD.step), []
+    monkeypatch.setattr(light, "_bare", lambda step: lambda *given: seen.append(given) or bare(*given))
     w.grad = torch.ones(1)
-    around = contextlib.nullcontext()
-    if where == "all":
-        around = contextlib.ExitStack()
-        around.callback(register_optimizer_step_post_hook(lambda *_: None).remove)
-    elif where == "scheduled":
-        torch.optim.lr_scheduler.StepLR(optimizer, 1)
-    elif where == "profiled":
-        around = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU])
-    with around:
+    undo = WHERE[where](optimizer) if where else None
+    try:
         light.step(optimizer)
-    assert len(ordinary) == (where != "nothing")
+    finally:
+        if undo is not None:
+            undo()
+    assert len(seen) == (where is None)
     assert w.item() == 0.5
-    if where == "profiled":
-        assert "Optimizer.step#SGD.step" in {event.name for event in around.events()}
+
+
+def test_gradients_through_the_update_go_by_torchs_own_step():
+    w, lr = torch.ones(1, requires_grad=True), torch.tensor(0.5, requires_grad=True)
+    moved = w.clone()
+    optimizer = torch.optim.SGD([moved], lr=lr, differentiable=True)
+    moved.grad = torch.ones(1)
+    light.step(optimizer)
+    moved.sum().backward()
+    assert lr.grad.item() == -1
+
+
+@pytest.mark.parametrize("wrap", [functools.wraps, lambda _: lambda function: function])
+def test_a_step_that_somebody_has_patched_is_called(wrap, monkeypatch):
+    optimizer = torch.optim.SGD([w := torch.ones(1)], lr=0.5)
+    w.grad = torch.ones(1)
+    light.step(optimizer)  # so that what was found before is not taken for ever
+    theirs, seen = torch.optim.SGD.step, []
+
+    @wrap(theirs)
+    def patched(self):
+        seen.append(self)
+        return theirs(self)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", patched)
+    light.step(optimizer)
+    assert seen == [optimizer]
+    assert w.item() == 0
+
+
+def test_an_optimiser_with_its_own_way_to_clear_gradients_is_asked():
+    seen = []
+
+    class Own(torch.optim.SGD):
+        def zero_grad(self, set_to_none=True):
+            seen.append(1)
+            super().zero_grad(set_to_none)
+
+    w = torch.ones(1, requires_grad=True)
+    for optimizer in (Own([w], lr=0.1), torch.optim.SGD([w], lr=0.1)):
+        w.grad = torch.ones(1)
+        light.clear(optimizer)
+        assert w.grad is None
+    assert seen == [1]
 
 
 ALONE = """

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from yisheng.core.errors import NonFiniteError
+from yisheng.core.errors import NonFiniteError, UsageError
 from yisheng.core.registry import find
 from yisheng.core.types import Batch, Spec
 from yisheng.train.state import State
-from yisheng.train.update import make_update
+from yisheng.train.update import make_update, mean_loss
 
 SPEC = Spec("classification", (6,), classes=tuple("abcd"))
 
@@ -188,3 +188,35 @@ def test_bf16_runs_the_layers_in_bfloat16_and_keeps_the_weights_in_float32():
     assert all(p.dtype == torch.float32 for p in model.parameters())
     torch.testing.assert_close(value, exact, rtol=0.02, atol=0.02)
     assert not torch.equal(value, exact)
+
+
+@pytest.mark.parametrize(
+    "wrong", [lambda losses: losses.mean(), lambda losses: losses[:, None], lambda losses: losses[:-1]]
+)
+def test_a_loss_that_is_not_one_value_for_each_sample_is_refused(wrong):
+    s, before = state(), weights(state())
+    with pytest.raises(UsageError, match="one value for each of 21 outputs"):
+        make_update()(s, batch(), lambda output, y: wrong(loss()(output, y)))
+    assert torch.equal(weights(s), before)
+
+
+def test_a_mean_taken_without_gradients_does_not_spoil_the_next_update():
+    b = batch(n=13)
+    s = state()
+    with torch.inference_mode():
+        mean_loss(s.model, b, loss())
+    make_update()(s, b, loss())
+    assert not torch.equal(weights(s), weights(state()))
+
+
+@pytest.mark.parametrize("precise", ["weights", "losses"])
+def test_weights_and_losses_may_differ_in_type(precise):
+    b, s = batch(weighted=True), state()
+    if precise == "weights":
+        s.model.float()
+        b = Batch(b.x.float(), b.y, b.index, b.weight)
+    else:
+        b = Batch(b.x, b.y, b.index, b.weight.float())
+    losses = loss()(s.model(b.x), b.y).detach().double()
+    wanted = (losses * b.weight).sum() / b.weight.double().sum()
+    assert float(make_update()(s, b, loss())) == pytest.approx(float(wanted), rel=1e-5)

@@ -18,13 +18,13 @@ WIDE = 16
 
 
 class AvgPool2d(nn.Module):
-    """`torch.nn.AvgPool2d(2)`, in float32 and float64 to the bit but for the sign of a zero.
+    """`torch.nn.AvgPool2d(2)`, of finite values in float32 and float64 to the bit but for the sign of a zero.
 
     In training on a processor torch's own is slow forward but for many channels side by side, and back in every type
     (docs/speed.md). There float32 is the sum of four strided views. bfloat16 is a product with a small matrix of
     quarters, with channels last after adding rows in pairs: sums may be rounded on the way, torch rounds the mean.
-    Gradients come back through the matrix' transpose: each quarter is exact. Elsewhere and in use, where it may be
-    exported, it is torch's own.
+    Gradients come back through the matrix' transpose: each quarter is exact (an infinite one spoils those beside it).
+    Odd sides take neither. Elsewhere and in use, where it may be exported, it is torch's own.
 
     >>> x = torch.arange(4.0).view(1, 1, 2, 2)
     >>> AvgPool2d()(x).item() == nn.AvgPool2d(2)(x).item() == 1.5
@@ -58,9 +58,9 @@ class _Halved(torch.autograd.Function):
             return F.avg_pool2d(x, 2)
         if _is_channels_last(x):
             pairs = x.permute(0, 2, 3, 1).reshape(B * H // 2, 2, W * C)
-            means = (pairs[:, 0] + pairs[:, 1]).view(-1, 2 * C) @ _quarters(1, 2, C, x.dtype)
-            return means.view(B, H // 2, W // 2, C).permute(0, 3, 1, 2)
-        return (x.reshape(-1, 2 * W) @ _quarters(2, W, 1, x.dtype)).view(B, C, H // 2, W // 2)
+            means = (pairs[:, 0] + pairs[:, 1]).reshape(-1, 2 * C) @ _quarters(1, 2, C, x.dtype)
+            return means.reshape(B, H // 2, W // 2, C).permute(0, 3, 1, 2)
+        return (x.reshape(-1, 2 * W) @ _quarters(2, W, 1, x.dtype)).reshape(B, C, H // 2, W // 2)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[torch.Tensor], _output: torch.Tensor) -> None:
@@ -75,8 +75,8 @@ class _Halved(torch.autograd.Function):
             with torch.autocast("cpu", enabled=False):
                 if ctx.channels_last:
                     wide = g.permute(0, 2, 3, 1).reshape(-1, C) @ _quarters(1, 2, C, g.dtype).t()
-                    return wide.view(-1, 1, W * C).repeat(1, 2, 1).view(B, H, W, C).permute(0, 3, 1, 2)
-                return (g.reshape(-1, W // 2) @ _quarters(2, W, 1, g.dtype).t()).view(B, C, H, W)
+                    return wide.reshape(-1, 1, W * C).repeat(1, 2, 1).reshape(B, H, W, C).permute(0, 3, 1, 2)
+                return (g.reshape(-1, W // 2) @ _quarters(2, W, 1, g.dtype).t()).reshape(B, C, H, W)
         quarter = g * 0.25
         make = quarter.new_zeros if H % 2 or W % 2 else quarter.new_empty  # a last odd row has no part in any mean
         found = make((B, H, W, C)).permute(0, 3, 1, 2) if ctx.channels_last else make((B, C, H, W))
@@ -99,5 +99,5 @@ def _is_channels_last(x: torch.Tensor) -> bool:
 def _quarters(H: int, W: int, C: int, dtype: torch.dtype) -> torch.Tensor:
     """The matrix ``(H W C, W // 2 C)`` that gives quarters of H rows and neighbouring columns, channel by channel."""
     with torch.inference_mode(False):  # kept for trainings to come
-        each = torch.eye(W // 2 * C, dtype=dtype).view(1, W // 2, 1, C, -1) / 4
+        each = torch.eye(W // 2 * C, dtype=dtype, device="cpu").view(1, W // 2, 1, C, -1) / 4
         return each.expand(H, -1, 2, -1, -1).reshape(H * W * C, -1)

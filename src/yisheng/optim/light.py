@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.optim.optimizer import _global_optimizer_post_hooks as after_all
-from torch.optim.optimizer import _global_optimizer_pre_hooks as before_all
 
+ROOM = importlib.import_module("torch.optim.optimizer")
 GUARDED = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
 """Methods of an optimiser that torch keeps from being compiled."""
 KEPT = "__dynamo_disable"
 """Where torch keeps the form of such a method that its compiler leaves alone, once it has made it."""
+OF_ALL = ("_global_optimizer_pre_hooks", "_global_optimizer_post_hooks")
+OF_ONE = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
+WRAPPED_IN = (ROOM.__name__, "torch.utils._contextlib")
+"""Modules of the functions that torch wraps around the step of an optimiser."""
 
 
 def leave_compiler_out() -> None:
@@ -35,7 +39,7 @@ def _until_compiled(name: str, bare: Callable[..., Any]) -> Callable[..., Any]:
         if "torch._dynamo" not in sys.modules:
             return bare(*arguments, **named)
         if getattr(bare, KEPT, None) is call:
-            delattr(bare, KEPT)
+            vars(bare).pop(KEPT, None)
         return getattr(torch.optim.Optimizer, name)(*arguments, **named)  # torch keeps its own from now on
 
     return call
@@ -56,30 +60,51 @@ def step(optimizer: torch.optim.Optimizer) -> None:
     tensor([0.5000, 0.5000], requires_grad=True)
     """
     kind: Any = type(optimizer)
-    bare = _bare(kind)
+    own, bare = vars(optimizer), _bare(kind.step)
     if (
         bare is None
-        or "step" in vars(optimizer)
+        or "step" in own
         or optimizer.defaults.get("differentiable")
-        or before_all
-        or after_all
-        or torch.autograd.profiler._is_profiler_enabled
+        or any(getattr(ROOM, name, True) for name in OF_ALL)
+        or any(name not in own for name in OF_ONE)
+        or getattr(torch.autograd.profiler, "_is_profiler_enabled", True)
     ):
         optimizer.step()
         return
+    before, after = (own[name].values() for name in OF_ONE)
     arguments: tuple[Any, ...] = (optimizer,)
     named: dict[str, Any] = {}
-    for before in optimizer._optimizer_step_pre_hooks.values():
-        arguments, named = before(optimizer, arguments, named) or (arguments, named)
+    for hook in before:
+        if (changed := hook(optimizer, arguments, named)) is not None:
+            arguments, named = changed
     with torch.no_grad():
         bare(*arguments, **named)
-    for after in optimizer._optimizer_step_post_hooks.values():
-        after(optimizer, arguments, named)
+    for hook in after:
+        hook(optimizer, arguments, named)
 
 
-@functools.cache
-def _bare(kind: type[torch.optim.Optimizer]) -> Callable[..., Any] | None:
-    """What updates the parameters of an optimiser of torch's, without what is around it; None of others."""
-    if not kind.__module__.startswith("torch.optim.") or not getattr(kind.step, "hooked", False):
-        return None
-    return getattr(getattr(kind.step, "__wrapped__", None), "__wrapped__", None)
+@functools.lru_cache(maxsize=64)
+def _bare(step: Callable[..., Any]) -> Callable[..., Any] | None:
+    """What updates the parameters of an optimiser of torch's, without what torch is around it; None of others."""
+    for _ in range(2):
+        if not hasattr(step, "__wrapped__") or step.__globals__["__name__"] not in WRAPPED_IN:
+            return None
+        step = step.__wrapped__
+    return step if step.__module__.startswith("torch.optim.") else None
+
+
+def clear(optimizer: torch.optim.Optimizer) -> None:
+    """``optimizer.zero_grad()`` without a mark for the profiler, where an optimiser has no way of its own.
+
+    >>> w = torch.ones(2, requires_grad=True)
+    >>> w.sum().backward()
+    >>> clear(torch.optim.SGD([w], lr=0.5))
+    >>> w.grad is None
+    True
+    """
+    if type(optimizer).zero_grad is not torch.optim.Optimizer.zero_grad or "zero_grad" in vars(optimizer):
+        optimizer.zero_grad()
+        return
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = None

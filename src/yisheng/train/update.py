@@ -31,6 +31,9 @@ def mean_loss(model: nn.Module, batch: Batch, loss: Loss, precision: Precision =
         loss: ``(output, y) -> (B,)``, in float32 or more.
         precision: bf16 lets torch run the layers that bear it in bfloat16 (autocast); weights stay float32. Otherwise
             that of the weights.
+
+    Raises:
+        UsageError: the loss does not give one value for each sample.
     """
     output = halved.output(model, batch.x, half=precision == "bf16")
     members = output.shape[1] if output.ndim == 3 else 1
@@ -45,7 +48,7 @@ def mean_loss(model: nn.Module, batch: Batch, loss: Loss, precision: Precision =
     if batch.weight is None:
         share = _even(losses.shape[0], losses.dtype, losses.device)
     else:
-        share = batch.weight / _total(batch.weight)
+        share = (batch.weight / _total(batch.weight)).to(losses.dtype)
     return losses.dot(share)  # quicker than a mean, whose gradient is spread out first
 
 
@@ -84,6 +87,7 @@ def make_update(
 
     Raises:
         NonFiniteError: (from the update) naming the step, the rows and the layer where it began.
+        UsageError: (from the update) the loss does not give one value for each sample.
     """
 
     before: list[tuple[torch.Tensor, int, int, Batch]] = []
@@ -111,8 +115,7 @@ def make_update(
         if clip_norm is not None:
             nn.utils.clip_grad_norm_(parameters, clip_norm)
         light.step(state.optimizer)
-        for parameter in parameters:
-            parameter.grad = None
+        light.clear(state.optimizer)
         return means[0] if len(means) == 1 else torch.stack(means).sum()
 
     return step
