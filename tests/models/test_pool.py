@@ -92,10 +92,10 @@ def test_derivatives_forward():
         assert torch.equal(ours, theirs)
 
 
-@pytest.mark.parametrize("columns", [4, 5])
+@pytest.mark.parametrize("size", [(6, 4), (6, 5), (5, 4)])
 @pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
-def test_derivatives_of_any_order(columns, order):
-    x = torch.randn(2, 3, 6, columns, dtype=torch.float64).contiguous(memory_format=order).requires_grad_()
+def test_derivatives_of_any_order(size, order):
+    x = torch.randn(2, 3, *size, dtype=torch.float64).contiguous(memory_format=order).requires_grad_()
     pool = AvgPool2d()
     assert torch.autograd.gradcheck(lambda x: pool(x) ** 2, x)
     assert torch.autograd.gradgradcheck(lambda x: pool(x) ** 2, x)

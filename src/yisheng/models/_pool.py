@@ -46,17 +46,18 @@ class _Halved(torch.autograd.Function):
 
     @staticmethod
     def forward(x: torch.Tensor) -> torch.Tensor:
-        if _is_channels_last(x) and x.shape[1] >= WIDE:
+        B, C, H, W = x.shape
+        side_by_side = _is_channels_last(x)
+        if side_by_side and C >= WIDE:
             return F.avg_pool2d(x, 2)
         if x.dtype in EXACT:
-            h, w = (2 * (n // 2) for n in x.shape[2:])
+            h, w = 2 * (H // 2), 2 * (W // 2)
             first, *others = (x[:, :, row:h:2, column:w:2] for row in (0, 1) for column in (0, 1))
             total = first + others[0]
             return total.add_(others[1]).add_(others[2]).mul_(0.25)  # in torch's own order
-        B, C, H, W = x.shape
         if x.dtype != torch.bfloat16 or H % 2 or W % 2:
             return F.avg_pool2d(x, 2)
-        if _is_channels_last(x):
+        if side_by_side:
             pairs = x.permute(0, 2, 3, 1).reshape(B * H // 2, 2, W * C)
             means = (pairs[:, 0] + pairs[:, 1]).reshape(-1, 2 * C) @ _quarters(1, 2, C, x.dtype)
             return means.reshape(B, H // 2, W // 2, C).permute(0, 3, 1, 2)
@@ -78,8 +79,8 @@ class _Halved(torch.autograd.Function):
                     return wide.reshape(-1, 1, W * C).repeat(1, 2, 1).reshape(B, H, W, C).permute(0, 3, 1, 2)
                 return (g.reshape(-1, W // 2) @ _quarters(2, W, 1, g.dtype).t()).reshape(B, C, H, W)
         quarter = g * 0.25
-        make = quarter.new_zeros if H % 2 or W % 2 else quarter.new_empty  # a last odd row has no part in any mean
-        found = make((B, H, W, C)).permute(0, 3, 1, 2) if ctx.channels_last else make((B, C, H, W))
+        zeros = quarter.new_zeros  # a last odd row has no part in any mean
+        found = zeros((B, H, W, C)).permute(0, 3, 1, 2) if ctx.channels_last else zeros((B, C, H, W))
         h, w = 2 * (H // 2), 2 * (W // 2)
         for row in (0, 1):
             for column in (0, 1):

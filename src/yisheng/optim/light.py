@@ -87,7 +87,7 @@ def step(optimizer: torch.optim.Optimizer) -> None:
 def _bare(step: Callable[..., Any]) -> Callable[..., Any] | None:
     """What updates the parameters of an optimiser of torch's, without what torch is around it; None of others."""
     for _ in range(2):
-        if not hasattr(step, "__wrapped__") or step.__globals__["__name__"] not in WRAPPED_IN:
+        if not hasattr(step, "__wrapped__") or getattr(step, "__globals__", {}).get("__name__") not in WRAPPED_IN:
             return None
         step = step.__wrapped__
     return step if step.__module__.startswith("torch.optim.") else None

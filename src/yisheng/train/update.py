@@ -36,15 +36,18 @@ def mean_loss(model: nn.Module, batch: Batch, loss: Loss, precision: Precision =
         UsageError: the loss does not give one value for each sample.
     """
     output = halved.output(model, batch.x, half=precision == "bf16")
-    members = output.shape[1] if output.ndim == 3 else 1
-    y = batch.y if members == 1 else batch.y.repeat_interleave(members, 0)
-    losses = loss(output.flatten(0, 1) if output.ndim == 3 else output, y)
+    members, y = 1, batch.y
+    if output.ndim == 3:
+        members = output.shape[1]
+        output, y = output.flatten(0, 1), y.repeat_interleave(members, 0)
+    losses = loss(output, y)
     if losses.shape != y.shape[:1]:
         raise UsageError(
             f"a loss must give one value for each of {len(y)} outputs, got shape {tuple(losses.shape)}",
             "give the losses themselves, (B,): the update takes their mean",
         )
-    losses = losses if members == 1 else losses.view(-1, members).mean(1)
+    if members > 1:
+        losses = losses.view(-1, members).mean(1)
     if batch.weight is None:
         share = _even(losses.shape[0], losses.dtype, losses.device)
     else:
