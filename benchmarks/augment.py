@@ -26,10 +26,10 @@ machine.prepare()  # as `yisheng.train` does
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-from yisheng.core.recipe import resolve  # noqa: E402
+from yisheng.core.config import resolve  # noqa: E402
 from yisheng.core.types import Dataset, Spec, Split  # noqa: E402
 from yisheng.data.batches import Batches  # noqa: E402
-from yisheng.train.assemble import Assembly, assemble  # noqa: E402
+from yisheng.training.setup import Assembly, assemble  # noqa: E402
 
 ROWS = 50_000
 DEFAULTS = {"model": "resnet18", "augment": "crop,flip", "scale": "standard", "batch": "128", "epochs": "1"}

@@ -33,8 +33,8 @@ from PIL import Image, ImageOps
 
 from yisheng.core import machine
 from yisheng.data import load
-from yisheng.data.pictures import decode, discover
-from yisheng.data.pictures.listing import is_picture
+from yisheng.data.images import decode, folder_labels
+from yisheng.data.images.file_listing import is_picture
 
 
 def by_pillow(contents: Sequence[bytes], size: tuple[int, int] | None, block: np.ndarray) -> None:
@@ -81,8 +81,8 @@ def prepared(path: Path, enlarge: int, limit: int, folder: Path) -> Path:
     """The pictures to measure: as they are, or larger or fewer in a new folder."""
     if not (enlarge or limit):
         return path
-    listing = discover.listing(path)
-    numbers = discover.discover(listing).numbers.tolist()
+    listing = folder_labels.listing(path)
+    numbers = folder_labels.discover(listing).numbers.tolist()
     numbers = numbers[:: max(1, len(numbers) // limit)][:limit] if limit else numbers
     for n, content in zip(numbers, listing.read(numbers), strict=True):
         assert isinstance(content, bytes)
@@ -115,8 +115,8 @@ def main(words: list[str]) -> None:
         os.environ["YISHENG_HOME"] = str(Path(temporary) / "home")
         enlarge, limit = int(options.get("enlarge", 0)), int(options.get("limit", 0))
         path = prepared(Path(options["data"]), enlarge, limit, Path(temporary))
-        listing = discover.listing(path)
-        numbers = discover.discover(listing).numbers.tolist()
+        listing = folder_labels.listing(path)
+        numbers = folder_labels.discover(listing).numbers.tolist()
         contents = [content for content in listing.read(numbers) if isinstance(content, bytes)]
         first = decode.decode(contents[0], "a picture", colour="rgb")
         size = (side, side) if side else None

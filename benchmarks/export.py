@@ -29,12 +29,12 @@ from yisheng import transforms  # noqa: E402
 from yisheng.core import registry  # noqa: E402
 from yisheng.core.errors import UsageError  # noqa: E402
 from yisheng.core.types import Dataset, Spec  # noqa: E402
-from yisheng.data.pictures.decode import resize  # noqa: E402
+from yisheng.data.images.decode import resize  # noqa: E402
 from yisheng.data.split import hold_out  # noqa: E402
-from yisheng.deploy import saved  # noqa: E402
-from yisheng.deploy.export import onnx_file  # noqa: E402
-from yisheng.deploy.export.check import check  # noqa: E402
-from yisheng.deploy.predictor import Predictor  # noqa: E402
+from yisheng.inference import artifact  # noqa: E402
+from yisheng.inference.export import onnx_file  # noqa: E402
+from yisheng.inference.export.verify import check  # noqa: E402
+from yisheng.inference.predictor import Predictor  # noqa: E402
 
 ROWS, TRAIN = 1000, 256
 SIDES = (28, 32, 48, 64, 96)
@@ -129,7 +129,7 @@ def tell(
             last *= (3 if spec.classes else 1) / spread
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        saved.save(
+        artifact.save(
             folder,
             weights=model.state_dict(),
             name=entry.name,

@@ -23,12 +23,13 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 import yisheng
+from yisheng.core import run_folder
 from yisheng.core.types import Dataset, Spec, Split
-from yisheng.deploy import saved
-from yisheng.deploy.familiar import LEVEL
-from yisheng.deploy.predictor import Predictor
-from yisheng.deploy.saliency import heat
-from yisheng.verbs import folders, load
+from yisheng.experiments import load_data
+from yisheng.inference import artifact
+from yisheng.inference.occlusion import heat
+from yisheng.inference.ood import LEVEL
+from yisheng.inference.predictor import Predictor
 
 PICTURES = (("mnist", "lenet"), ("mnist", "mlp"), ("mnist", "linear"), ("fashion-mnist", "lenet"), ("digits", "lenet"))
 TABLES = ("iris", "breast-cancer", "titanic", "california-housing", "house-prices")
@@ -40,9 +41,9 @@ def trained(data: str, out: str, seed: int, **settings: Any) -> tuple[Path, Data
     began = time.perf_counter()
     run = yisheng.train(data=data, seed=seed, out=out, quiet=True, **settings)
     seconds = time.perf_counter() - began
-    recipe = folders.recipe(run.path)
-    dataset = load.dataset(recipe)
-    return run.path, dataset, load.split(recipe, dataset), seconds
+    recipe = run_folder.recipe(run.path)
+    dataset = load_data.dataset(recipe)
+    return run.path, dataset, load_data.split(recipe, dataset), seconds
 
 
 def strange_pictures(own: str, x: np.ndarray, chance: np.random.Generator) -> dict[str, np.ndarray]:
@@ -132,7 +133,7 @@ def looked(words: dict[str, str]) -> None:
             began = time.perf_counter()
             ours = [heat(one, picture) for picture in x]
             each = (time.perf_counter() - began) / len(x)
-            other = saved.load(folder)
+            other = artifact.load(folder)
             torch.manual_seed(seed)
             for module in other.model.modules():
                 if hasattr(module, "reset_parameters"):

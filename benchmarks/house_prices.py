@@ -26,7 +26,7 @@ import yisheng  # noqa: E402
 from yisheng import transforms  # noqa: E402
 from yisheng.core.types import Split  # noqa: E402
 from yisheng.data.split import folds  # noqa: E402
-from yisheng.evaluate.boosting import boosting  # noqa: E402
+from yisheng.evaluation.tree_baseline import boosting  # noqa: E402
 
 K = 5
 

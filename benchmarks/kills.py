@@ -62,7 +62,7 @@ def train(out: str, settings: dict[str, Any]) -> None:
 
 def resume(folder: str) -> None:
     """What the processes after a kill do."""
-    from yisheng.verbs.train import resume
+    from yisheng.experiments.run import resume
 
     resume(Path(folder), stream=io.StringIO())
 
@@ -86,7 +86,7 @@ def campaign(name: str, kills: int, seed: int) -> tuple[int, int]:
         Kills that hit, and runs that came out the same; raises if one did not.
     """
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["yisheng.verbs.train", "yisheng.verbs.api"])
+    processes.set_forkserver_preload(["yisheng.experiments.run", "yisheng.api"])
     chance = random.Random(f"{name} {seed}")
     with tempfile.TemporaryDirectory() as home:
 

@@ -25,10 +25,10 @@ import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
 import yisheng  # noqa: E402
-from yisheng.core.recipe import resolve  # noqa: E402
+from yisheng.core.config import resolve  # noqa: E402
 from yisheng.core.types import Dataset, Split  # noqa: E402
-from yisheng.train.assemble import build_model  # noqa: E402
-from yisheng.verbs import load  # noqa: E402
+from yisheng.experiments import load_data  # noqa: E402
+from yisheng.training.setup import build_model  # noqa: E402
 
 SETTINGS = {"batch": 256, "optimizer": "sgd", "lr": 0.1, "schedule": "constant", "scale": "unit", "seed": 0}
 
@@ -78,8 +78,8 @@ def main(words: list[str]) -> None:
     options = dict(word.split("=", 1) for word in words)
     rounds, epochs = int(options.get("rounds", 5)), int(options.get("epochs", 5))
     recipe = resolve([("data", "fashion-mnist", "command line")]).recipe
-    data = load.dataset(recipe)
-    split = load.split(recipe, data)
+    data = load_data.dataset(recipe)
+    split = load_data.split(recipe, data)
     name, flags = machine.processor()
     print(f"{name} ({', '.join(flags)}), {machine.cores()} cores, {torch.get_num_threads()} threads, ", end="")
     print(f"torch {torch.__version__}, Python {platform.python_version()}, {rounds} rounds of {epochs} epochs\n")

@@ -6,7 +6,7 @@
 
 ``equal`` trains all 80 models one by one and in one pass and compares the scores of the validation parts; and, in
 float32, one by one with the inputs in another order, whose sums are rounded otherwise. ``speed`` takes turns (A B A B
-...) between `yisheng.tune.stacked` as users have it, the fit of the transforms included, and plain torch loops, on each
+...) between `yisheng.search.executors.stacked.train` as users have it, the fit of the transforms included, and plain torch loops, on each
 number of threads in ``plain=``, which hold prepared tensors in memory and do nothing but train; ``peers=`` names the
 Python of an environment with `benchmarks/requirements-peers.txt`, for skorch under GridSearchCV and for Ray Tune.
 ``widths`` shows over the number and the width of models where one pass stops paying, and what the automatic choice
@@ -42,9 +42,9 @@ COMMON = {"data": "house-prices", "batch": BATCH, "optimizer": "adam", "schedule
 
 def grid(data: Any = None, *, settings: Sequence[tuple[float, float]] = SETTINGS, **more: Any) -> tuple[Any, Any]:
     """The jobs of all settings on all folds, and the data."""
-    from yisheng.core.recipe import resolve
-    from yisheng.tune.jobs import Job
-    from yisheng.verbs import load
+    from yisheng.core.config import resolve
+    from yisheng.experiments import load_data
+    from yisheng.search.jobs import Job
 
     jobs = []
     for fold in range(1, FOLDS + 1):
@@ -52,15 +52,15 @@ def grid(data: Any = None, *, settings: Sequence[tuple[float, float]] = SETTINGS
         for lr, wd in settings:
             chosen = {**COMMON, **more, "fold": f"{fold}/{FOLDS}", "lr": lr, "wd": wd}
             recipe = resolve([(key, value, "command line") for key, value in chosen.items()]).recipe
-            data = data or load.dataset(recipe)
-            split = split or load.split(recipe, data)
+            data = data or load_data.dataset(recipe)
+            split = split or load_data.split(recipe, data)
             jobs.append(Job(f"lr={lr} wd={wd}/{fold}", recipe, split))
     return jobs, data
 
 
 def tensors(jobs: Any, data: Any) -> list[tuple[torch.Tensor, ...]]:
     """Prepared training and validation tensors of each fold."""
-    from yisheng.tune.serial import Trainer
+    from yisheng.search.executors.serial import Trainer
 
     found = []
     for job in jobs[:: len(jobs) // FOLDS]:
@@ -103,7 +103,7 @@ def timed(act: Callable[[], object]) -> float:
 
 def speed(words: dict[str, str]) -> None:
     """One pass beside plain loops on one thread and on all, and beside the peers."""
-    from yisheng.tune.stacked import stacked
+    from yisheng.search.executors.stacked.train import stacked
 
     epochs, rounds, threads = int(words.get("epochs", 100)), int(words.get("rounds", 2)), torch.get_num_threads()
     counts = [int(n) for n in words.get("plain", f"1,{threads}").split(",")]
@@ -215,8 +215,8 @@ def _note(words: dict[str, str], seconds: float) -> None:
 
 def equal(words: dict[str, str]) -> None:
     """Scores of 80 models in one pass, and one by one with the inputs in another order, beside one by one."""
-    from yisheng.tune.serial import serial
-    from yisheng.tune.stacked import stacked
+    from yisheng.search.executors.serial import serial
+    from yisheng.search.executors.stacked.train import stacked
 
     epochs = int(words.get("epochs", 100))
     print(f"{FOLDS} folds x {len(SETTINGS)} settings, {epochs} epochs; the validation rmse differs from one by one\n")
@@ -250,10 +250,10 @@ def _ranking(scores: np.ndarray) -> np.ndarray:
 
 def turned(jobs: Any, data: Any) -> Any:
     """Trainings one by one on the same inputs in another order: the same sums, added up otherwise."""
-    from yisheng.evaluate.scorer import make_scorer
-    from yisheng.train.listening import listened
-    from yisheng.tune.jobs import Outcome
-    from yisheng.tune.serial import Trainer
+    from yisheng.evaluation.scorer import make_scorer
+    from yisheng.search.executors.serial import Trainer
+    from yisheng.search.jobs import Outcome
+    from yisheng.training.monitored import listened
 
     trainer = Trainer(data)
     for job in jobs:
@@ -269,9 +269,9 @@ def turned(jobs: Any, data: Any) -> Any:
 
 def widths(words: dict[str, str]) -> None:
     """Where one pass stops paying, and what the automatic choice takes."""
-    from yisheng.tune.choose import run
-    from yisheng.tune.serial import serial
-    from yisheng.tune.stacked import stacked
+    from yisheng.search.executors.auto import run
+    from yisheng.search.executors.serial import serial
+    from yisheng.search.executors.stacked.train import stacked
 
     epochs, rounds, data = int(words.get("epochs", 10)), int(words.get("rounds", 2)), None
     print(f"{epochs} epochs; seconds: medians of {rounds} rounds; one by one: 5 models, scaled up to their number\n")

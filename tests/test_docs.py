@@ -55,7 +55,7 @@ def test_links_lead_somewhere(page):
 
 
 def test_recipes_are_valid():
-    from yisheng.core.recipe import read, resolve
+    from yisheng.core.config import read, resolve
 
     recipes = sorted((ROOT / "recipes").glob("*.toml"))
     assert len(recipes) >= 8

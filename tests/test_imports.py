@@ -47,11 +47,11 @@ def imports_of(path: Path) -> list[str]:
 
 def test_verbs_are_not_hidden_by_the_rooms_of_their_names():
     import yisheng
-    import yisheng.evaluate.scores
-    import yisheng.report.html
-    import yisheng.train.loop
+    import yisheng.evaluation.scores
+    import yisheng.reporting.run_page
+    import yisheng.training.loop
 
-    assert yisheng.train.__module__ == yisheng.evaluate.__module__ == yisheng.report.__module__ == "yisheng.verbs.api"
+    assert yisheng.train.__module__ == yisheng.evaluate.__module__ == yisheng.report.__module__ == "yisheng.api"
     assert yisheng.train.__name__ == "train"
 
 
@@ -84,7 +84,7 @@ HEAVY = ("torch", "numpy", "pandas", "sklearn", "matplotlib", "pydantic", "PIL",
         "import yisheng",
         "from yisheng.cli import main; main(['--help'])",
         "from yisheng.cli import main; main(['--version'])",
-        "import yisheng.models, yisheng.data.sets, yisheng.losses, yisheng.metrics, yisheng.optim, yisheng.init",
+        "import yisheng.models, yisheng.data.datasets, yisheng.losses, yisheng.metrics, yisheng.optim, yisheng.init",
     ],
 )
 def test_the_start_is_light(code):

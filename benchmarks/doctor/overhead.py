@@ -24,9 +24,9 @@ import numpy as np  # noqa: E402  # only after what must be said before
 import torch  # noqa: E402
 
 import yisheng  # noqa: E402
-from yisheng.core.recipe import resolve  # noqa: E402
+from yisheng.core.config import resolve  # noqa: E402
 from yisheng.core.types import Dataset, Spec  # noqa: E402
-from yisheng.verbs import load  # noqa: E402
+from yisheng.experiments import load_data  # noqa: E402
 
 MODELS: dict[str, dict[str, Any]] = {
     "mlp": {"model": "mlp", "hidden": [8], "batch": 32, "epochs": 20},
@@ -73,7 +73,7 @@ def _seconds(data: Dataset, name: str, doctor: str, *, warm: bool = False) -> tu
 
 def _pictures(rows: int) -> Dataset:
     """The first training rows of Fashion-MNIST, without its parts."""
-    data = load.dataset(resolve([("data", "fashion-mnist", "command line")]).recipe)
+    data = load_data.dataset(resolve([("data", "fashion-mnist", "command line")]).recipe)
     return Dataset(data.name, data.spec, np.asarray(data.x[:rows]), np.asarray(data.y[:rows]))
 
 

@@ -16,7 +16,7 @@ from sklearn.model_selection import train_test_split
 from torch import nn
 from torch.nn import functional as F
 
-from yisheng.diagnose.doctor import doctor
+from yisheng.diagnosis.doctor import doctor
 
 ASKED = (1, 3, 5, 8, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 400, 600)
 """Backward passes after which the doctor is asked."""

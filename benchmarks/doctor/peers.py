@@ -222,7 +222,7 @@ def torch_audit(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[
 @contextlib.contextmanager
 def ours(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[Seen]:
     """``with yisheng.doctor(...)``."""
-    from yisheng.diagnose.doctor import doctor
+    from yisheng.diagnosis.doctor import doctor
 
     with doctor(model, optimizer) as dr:
         yield lambda: [finding.check for finding in dr.diagnosis().findings]

@@ -21,7 +21,7 @@ import torch
 
 import yisheng
 from yisheng.core.errors import NonFiniteError
-from yisheng.report.words import higher, number
+from yisheng.reporting.formatting import higher, number
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,9 @@ from yisheng.core import machine
 machine.prepare()
 
 import yisheng  # noqa: E402  # only after what must be said before
-from yisheng.core.recipe import resolve  # noqa: E402
+from yisheng.core.config import resolve  # noqa: E402
 from yisheng.core.types import Dataset, Spec  # noqa: E402
-from yisheng.verbs import load  # noqa: E402
+from yisheng.experiments import load_data  # noqa: E402
 
 SAME = {
     "batch": 256,
@@ -77,7 +77,7 @@ def main(words: list[str]) -> None:
 
 def _read(rows: dict[str, np.ndarray]) -> Dataset:
     """The folder in which the files lie."""
-    return load.dataset(resolve([("data", str(Path(rows["x"][0]).parents[2]), "command line")]).recipe)
+    return load_data.dataset(resolve([("data", str(Path(rows["x"][0]).parents[2]), "command line")]).recipe)
 
 
 def _dataset(rows: dict[str, np.ndarray]) -> Dataset:

@@ -33,8 +33,8 @@ import numpy as np
 from PIL import Image
 
 from yisheng.core import machine
-from yisheng.core.recipe import resolve
-from yisheng.verbs import load
+from yisheng.core.config import resolve
+from yisheng.experiments import load_data
 
 HERE = Path(__file__).parent
 OURS = {"yisheng": "same", "yisheng (defaults)": "defaults", "yisheng (cached)": "cached"}
@@ -72,8 +72,8 @@ def main(words: list[str]) -> None:
 def _rows(model: str, folder: Path, asked: str | None) -> Path:
     """The rows that all contestants get, in a file."""
     recipe = resolve([("data", "california-housing" if model == "table" else "fashion-mnist", "command line")]).recipe
-    data = load.dataset(recipe)
-    split = load.split(recipe, data)
+    data = load_data.dataset(recipe)
+    split = load_data.split(recipe, data)
     most = ROWS.get(model, (None, None))
     most = (int(asked), most[1]) if asked else most
     parts = {"": split.train[: most[0]], "_valid": split.validation[: most[1]]}

@@ -14,18 +14,12 @@ Everything is imported when it is first used: ``import yisheng`` itself costs no
 
 from __future__ import annotations
 
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from yisheng.core.errors import DataError, NonFiniteError, UsageError, YishengError
-    from yisheng.core.registry import register
-    from yisheng.core.types import Column, Dataset, Ink, Spec
-    from yisheng.diagnose.doctor import doctor
-    from yisheng.verbs.api import (
+    from yisheng.api import (
         TrainedRun,
         config,
         diagnose,
@@ -40,14 +34,18 @@ if TYPE_CHECKING:
         resume,
         train,
     )
-    from yisheng.verbs.tuned import Tuned, tune
+    from yisheng.core.errors import DataError, NonFiniteError, UsageError, YishengError
+    from yisheng.core.registry import register
+    from yisheng.core.types import Column, Dataset, Ink, Spec
+    from yisheng.diagnosis.doctor import doctor
+    from yisheng.experiments.search.result import Tuned, tune
 
 _HOMES = {
     "yisheng.core.errors": ("DataError", "NonFiniteError", "UsageError", "YishengError"),
     "yisheng.core.registry": ("register",),
     "yisheng.core.types": ("Column", "Dataset", "Ink", "Spec"),
-    "yisheng.diagnose.doctor": ("doctor",),
-    "yisheng.verbs.api": (
+    "yisheng.diagnosis.doctor": ("doctor",),
+    "yisheng.api": (
         "TrainedRun",
         "config",
         "diagnose",
@@ -62,7 +60,7 @@ _HOMES = {
         "resume",
         "train",
     ),
-    "yisheng.verbs.tuned": ("Tuned", "tune"),
+    "yisheng.experiments.search.result": ("Tuned", "tune"),
 }
 _ROOMS = ("data", "models", "sklearn")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -106,19 +104,5 @@ def __getattr__(name: str) -> object:
     return getattr(importlib.import_module(_HOME_OF[name]), name)
 
 
-class _Package(ModuleType):
-    """This package. Five rooms have the names of verbs; when Python has imported such a room it would put it
-    in the verb's place (``yisheng.train`` the function), so those names are kept by properties."""
-
-
-def _keep(name: str) -> property:
-    return property(lambda _: __getattr__(name), lambda _, __: None)
-
-
-for _name in ("train", "tune", "diagnose", "evaluate", "report"):
-    setattr(_Package, _name, _keep(_name))
-sys.modules[__name__].__class__ = _Package
-
-
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME_OF])
+    return sorted(__all__)

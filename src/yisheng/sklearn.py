@@ -22,12 +22,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, check_X_y, validate_data
 
 from yisheng.core import machine
+from yisheng.core.config import ALIASES, IN_MEMORY, Recipe, resolve
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.recipe import ALIASES, IN_MEMORY, Recipe, resolve
 from yisheng.core.types import Column, Dataset, Spec
+from yisheng.estimators import dataframes
 from yisheng.transforms import takes_columns
-from yisheng.transforms._rows import require_finite
-from yisheng.verbs import frames
+from yisheng.transforms._chunks import require_finite
 
 if TYPE_CHECKING:
     from torch import nn
@@ -145,10 +145,10 @@ class _Network(BaseEstimator):
     @np.errstate(over="ignore")  # what is too large for float32 becomes infinite, and is refused as such
     def _opened(self, X: Any, y: Any, **how: Any) -> tuple[np.ndarray, np.ndarray, tuple[Column, ...]]:
         """Checked rows, float32 ``(N, D)``, checked targets, and what the features are."""
-        if frames.is_mixed(X):
+        if dataframes.is_mixed(X):
             validate_data(self, X, y, skip_check_array=True)
             _, y = check_X_y(np.zeros((len(X), 1)), y, **how)
-            x, columns, self.left_out_ = frames.opened(X)
+            x, columns, self.left_out_ = dataframes.opened(X)
             return x, y, columns
         x, y = validate_data(self, X, y, dtype=np.float32, ensure_all_finite="allow-nan", **how)
         names = getattr(self, "feature_names_in_", [f"x{i + 1}" for i in range(x.shape[1])])
@@ -161,11 +161,11 @@ class _Network(BaseEstimator):
         check_is_fitted(self)
         spec: Spec = self._fitted.spec
         if any(column.source for column in spec.columns):
-            if not frames.is_frame(X):
+            if not dataframes.is_frame(X):
                 got = type(X).__name__
                 raise DataError(f"the model was fitted on a DataFrame, got {got}", "give the columns by name again")
             validate_data(self, X, reset=False, skip_check_array=True)
-            return frames.answered(X, spec.columns)
+            return dataframes.answered(X, spec.columns)
         x: np.ndarray = validate_data(self, X, reset=False, dtype=np.float32, ensure_all_finite="allow-nan")
         if not takes_columns(self._fitted.fitted["input"]["name"]):
             require_finite(x, [column.name for column in spec.columns], "given")
@@ -173,7 +173,7 @@ class _Network(BaseEstimator):
 
     def _trained(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None, spec: Spec) -> Self:
         """Train, and keep what came of it."""
-        from yisheng.verbs import in_memory
+        from yisheng.estimators import fit as in_memory
 
         dataset = Dataset("rows", spec, x, y, weight=weight)
         result = in_memory.fit(self._recipe(), dataset, stream=sys.stderr if self.verbose else None)

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from yisheng.cli import main, verbs
-from yisheng.data.sets.digits import digits
+from yisheng.data.datasets.digits import digits
 
 
 def yisheng(*words, cwd=None):

@@ -316,12 +316,12 @@ def test_environment_variables(name, value, words, code, cause, refused, world, 
 
 
 def test_an_unforeseen_exception_is_two_lines_too(refused, monkeypatch):
-    import yisheng.verbs.env
+    import yisheng.experiments.environment
 
     def broken():
         raise RuntimeError("something odd\nin two lines")
 
-    monkeypatch.setattr(yisheng.verbs.env, "facts", broken)
+    monkeypatch.setattr(yisheng.experiments.environment, "facts", broken)
     refused(["env"], 1, "RuntimeError: something odd in two lines\n.*YISHENG_DEBUG=1")
     monkeypatch.setenv("YISHENG_DEBUG", "1")
     with pytest.raises(RuntimeError, match="something odd"):

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from yisheng.cli import main
-from yisheng.data.bundles import MANIFEST
+from yisheng.data.hub.bundles import MANIFEST
 
 HEADER = b"sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)\n"
 TABLES = {

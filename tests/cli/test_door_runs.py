@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save
 
 from yisheng.cli import main
-from yisheng.deploy import saved
+from yisheng.inference import artifact
 
 DAMAGES = {
     "gone": lambda path: path.unlink(),
@@ -88,7 +88,7 @@ def change(path, *keys, to):
         place[keys[-1]] = to
     path.write_text(json.dumps(data))
     if path.name == "model.json":
-        saved.seal(path.parent)  # else its hash would be refused before anything in it is read
+        artifact.seal(path.parent)  # else its hash would be refused before anything in it is read
 
 
 MODELS = [

@@ -14,7 +14,7 @@ from PIL import Image
 import yisheng
 from yisheng.cli import main
 from yisheng.core import registry
-from yisheng.verbs.explain import explain
+from yisheng.experiments.explain import explain
 
 NAMES = registry.names("scratch")
 PAGE = Path(__file__).parents[2] / "docs" / "concepts.md"

@@ -16,7 +16,7 @@ import pytest
 
 import yisheng
 from yisheng.cli import main
-from yisheng.verbs.tensorboard import serving
+from yisheng.experiments.tensorboard_server import serving
 
 pytest.importorskip("tensorboard")
 

@@ -14,12 +14,12 @@ import torch
 from yisheng.core import registry
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Column, Spec
-from yisheng.deploy import saved
-from yisheng.deploy.export.check import check
-from yisheng.deploy.export.samples import drawn
-from yisheng.deploy.predictor import Predictor
+from yisheng.experiments.export import export
+from yisheng.inference import artifact
+from yisheng.inference.export.example_inputs import drawn
+from yisheng.inference.export.verify import check
+from yisheng.inference.predictor import Predictor
 from yisheng.transforms import after, fit
-from yisheng.verbs.export import export
 
 TEN = tuple("0123456789")
 PLACES = ((1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 68, 68))
@@ -84,7 +84,7 @@ def make(folder, name, spec, options):
     target = None
     if spec.task == "regression":
         target = fit("log", np.exp(np.random.default_rng(1).normal(3, 1, (50, spec.outputs))).astype(np.float32))
-    saved.save(
+    artifact.save(
         folder,
         weights=model.state_dict(),
         name=name,
@@ -97,7 +97,7 @@ def make(folder, name, spec, options):
 
 
 def compare(folder, x, spec, alone=1000):
-    from yisheng.deploy.export import onnx_file
+    from yisheng.inference.export import onnx_file
 
     done = export(folder)
     outputs = Predictor(folder).outputs

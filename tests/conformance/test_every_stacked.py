@@ -13,13 +13,13 @@ import pytest
 import torch
 
 from yisheng.core import registry
+from yisheng.core.config import IN_MEMORY, Recipe, resolve
 from yisheng.core.errors import UsageError
-from yisheng.core.recipe import IN_MEMORY, Recipe, resolve
 from yisheng.core.types import Dataset, Spec, Split
-from yisheng.tune import chunks
-from yisheng.tune.jobs import Job
-from yisheng.tune.serial import Trainer, serial
-from yisheng.tune.stacked import stacked
+from yisheng.search.executors.serial import Trainer, serial
+from yisheng.search.executors.stacked import chunks
+from yisheng.search.executors.stacked.train import stacked
+from yisheng.search.jobs import Job
 
 SHAPES = ((5,), (1, 8, 8), (1, 32, 32), (1, 68, 68))
 SMALL = {"ratio": 16, "width": 8, "hidden": "6", "k": 2}

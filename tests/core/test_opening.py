@@ -3,20 +3,20 @@
 import pytest
 
 from yisheng.core import registry
+from yisheng.core.config import resolve
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.opening import is_path, opening
-from yisheng.core.recipe import resolve
+from yisheng.core.paths import is_path, opening
 
 
 @pytest.fixture
 def opener():
     """A data set that opens files named *.toy; forgotten afterwards."""
 
-    @registry.register(room="data.sets", opens=lambda path: path.suffix == ".toy")
+    @registry.register(room="data.datasets", opens=lambda path: path.suffix == ".toy")
     def toy(*, path: str, depth: int = 1): ...
 
     yield
-    del registry._entries["data.sets", "toy"]
+    del registry._entries["data.datasets", "toy"]
 
 
 def test_names_are_no_paths_and_paths_are_no_names(tmp_path, monkeypatch):

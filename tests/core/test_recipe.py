@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from yisheng.core.config import Choice, Recipe, read, resolve
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.recipe import Choice, Recipe, read, resolve
 from yisheng.core.types import Spec
 
 PICTURES = Spec("classification", (1, 8, 8), classes=tuple("0123456789"))

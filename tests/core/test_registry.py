@@ -8,7 +8,7 @@ from yisheng.core import registry
 from yisheng.core.errors import UsageError
 from yisheng.core.registry import register
 
-ROOMS = ("data.sets", "models", "init", "losses", "metrics", "optim", "optim.schedules", "transforms")
+ROOMS = ("data.datasets", "models", "init", "losses", "metrics", "optim", "optim.schedules", "transforms")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import random
 import numpy as np
 import torch
 
-from yisheng.core.seed import derive, generator, seed_everything
+from yisheng.core.seeds import derive, generator, seed_everything
 
 
 def test_seeds_differ_by_use_and_fit_63_bits():

@@ -15,7 +15,7 @@ import torch
 
 from yisheng.core import machine
 from yisheng.core.types import Dataset, Spec
-from yisheng.data import ahead
+from yisheng.data import prefetch
 from yisheng.data.batches import Batches, batches
 from yisheng.transforms.none import none
 
@@ -53,7 +53,7 @@ def test_just_these_rows_are_read(block, tmp_path):
     rows = torch.tensor([7, 900, 901, 4095, 2000])
     wanted = {(128 + 4096 * row) // mmap.PAGESIZE for row in rows.tolist()}  # 128 bytes of NumPy's head
     wanted |= {(127 + 4096 * (row + 1)) // mmap.PAGESIZE for row in rows.tolist()}
-    told = ahead.reader(block)
+    told = prefetch.reader(block)
     assert told is not None
     told(rows)
     until = time.monotonic() + 20
@@ -65,17 +65,17 @@ def test_just_these_rows_are_read(block, tmp_path):
 
 def test_what_fits_into_memory_comes_to_lie_there_by_itself(block, monkeypatch):
     monkeypatch.setattr(machine, "memory", lambda: (1 << 30, 1 << 30))
-    assert ahead.reader(block) is None
+    assert prefetch.reader(block) is None
 
 
 @pytest.mark.parametrize("change", [np.array, lambda rows: rows[::2], lambda rows: rows[:0]])
 def test_what_is_in_memory_or_scattered_or_empty_is_not_asked_for(block, change):
-    assert ahead.reader(change(block)) is None
+    assert prefetch.reader(change(block)) is None
 
 
 @ADVISES
 def test_a_part_of_a_file_asks_for_its_own_rows(block):
-    told = ahead.reader(block[3000:])
+    told = prefetch.reader(block[3000:])
     assert told is not None
     told(torch.tensor([1095]))  # beyond the file's end it would fail
     with pytest.raises((OSError, ValueError)):
@@ -85,7 +85,7 @@ def test_a_part_of_a_file_asks_for_its_own_rows(block):
 @ADVISES
 def test_a_map_that_begins_within_the_file(block, tmp_path):
     inner = np.memmap(tmp_path / "rows.npy", np.uint8, "r", offset=70_000, shape=(4000, 4096))
-    told = ahead.reader(inner)
+    told = prefetch.reader(inner)
     assert told is not None
     told(torch.tensor([3999]))
     with pytest.raises((OSError, ValueError)):

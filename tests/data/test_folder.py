@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 import yisheng
+from yisheng.core.config import resolve
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.recipe import resolve
 from yisheng.data import load
-from yisheng.data.pictures import block
+from yisheng.data.images import block
 from yisheng.data.split import folds, hold_out
-from yisheng.deploy import pictures
+from yisheng.inference import images
 
 FITS = ("crop", "squash", "pad")
 
@@ -114,7 +114,7 @@ def test_prediction_reads_the_very_same_pixels(tmp_path, fit, colour):
     data = load("folder", path=str(root), size="24,32", fit=fit, colour=colour)
     assert data.spec.fit == fit
     for row, name in zip(data.x, data.rows, strict=True):
-        again, _ = pictures.read(root / name, data.spec)
+        again, _ = images.read(root / name, data.spec)
         assert np.array_equal(row, again), name
 
 
@@ -127,7 +127,7 @@ def test_prediction_reads_the_same_where_nothing_is_resized(tmp_path, mode):
     data = load("folder", path=str(tmp_path))
     assert data.spec.shape == (1 if mode == "L" else 3, 21, 33)
     for row, name in zip(data.x, data.rows, strict=True):
-        again, notes = pictures.read(tmp_path / name, data.spec)
+        again, notes = images.read(tmp_path / name, data.spec)
         assert np.array_equal(row, again), name
         assert notes == []
 

@@ -16,10 +16,10 @@ import tomli_w
 from PIL import Image
 from scipy.io import savemat
 
-from yisheng.core import recipe, registry
+from yisheng.core import config, registry
 from yisheng.core.errors import DataError, UsageError
-from yisheng.data import catalog
-from yisheng.data.sets import cifar10, kmnist, pets
+from yisheng.data.datasets import cifar10, kmnist, pets
+from yisheng.data.hub import catalog
 
 draw = np.random.Generator(np.random.PCG64(11))
 
@@ -48,7 +48,7 @@ def serve(tmp_path, monkeypatch):
 
 
 def build(name, **options):
-    data = recipe.build("data.sets", name, **options)
+    data = config.build("data.datasets", name, **options)
     assert data.name == name
     assert data.about == f"small {name}"
     assert (data.source, data.licence) == ("made here", "free")
@@ -102,7 +102,7 @@ ALL = (
 
 @pytest.mark.parametrize("name", ALL)
 def test_registered_and_without_files_a_clear_error(name, monkeypatch, tmp_path):
-    entry = registry.find("data.sets", name)
+    entry = registry.find("data.datasets", name)
     assert entry.about
     assert all(option.help for option in entry.options.values())
     monkeypatch.setenv("YISHENG_MIRROR", (tmp_path / "empty").as_uri())
@@ -114,7 +114,7 @@ def test_registered_and_without_files_a_clear_error(name, monkeypatch, tmp_path)
 
 def test_every_set_of_pictures_that_the_hub_knows_can_be_read():
     tables_and_weights = {"adult", "weights"}  # a table that has no reader yet; weights of networks
-    assert set(catalog.names()) - set(registry.names("data.sets")) <= tables_and_weights
+    assert set(catalog.names()) - set(registry.names("data.datasets")) <= tables_and_weights
 
 
 # --- idx ---
@@ -527,7 +527,7 @@ def one_home(tmp_path_factory):
 @pytest.mark.realdata
 def test_the_real_hymenoptera(one_home, monkeypatch):
     monkeypatch.setenv("YISHENG_HOME", str(one_home))
-    data = recipe.build("data.sets", "hymenoptera", size=64)
+    data = config.build("data.datasets", "hymenoptera", size=64)
     assert data.x.shape == (397, 3, 64, 64)
     assert data.spec.classes == ("ants", "bees")
     assert np.bincount(data.part).tolist() == [244, 153]
@@ -538,7 +538,7 @@ def test_the_real_hymenoptera(one_home, monkeypatch):
 @pytest.mark.realdata
 def test_the_real_cifar10(one_home, monkeypatch):
     monkeypatch.setenv("YISHENG_HOME", str(one_home))
-    data = recipe.build("data.sets", "cifar10")
+    data = config.build("data.datasets", "cifar10")
     assert data.x.shape == (60_000, 3, 32, 32)
     assert data.spec.classes == cifar10.CLASSES
     assert np.bincount(data.part).tolist() == [50_000, 0, 10_000]

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import yisheng
+from yisheng.core.config import resolve
 from yisheng.core.errors import DataError
-from yisheng.core.recipe import resolve
 from yisheng.data import load
-from yisheng.data.pictures import lists
+from yisheng.data.images import label_files
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_lists_are_read_or_refused(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "any.csv"
     path.write_bytes(content)
     try:
-        found = lists.read(path)
+        found = label_files.read(path)
     except DataError:
         return
     assert len(found.files) == len(found.y) > 0

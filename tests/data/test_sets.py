@@ -12,9 +12,9 @@ import pytest
 from sklearn import datasets as theirs
 
 from yisheng.core import registry
+from yisheng.core.config import resolve
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.recipe import resolve
-from yisheng.data.sets import _idx_set
+from yisheng.data.datasets import _idx_dataset
 
 EMBEDDED = ("breast-cancer", "diabetes", "digits", "iris", "linear", "polynomial", "wine", "xor")
 GENERATED = ("linear", "polynomial", "xor")
@@ -22,7 +22,7 @@ FILES = ("mnist", "fashion-mnist")
 
 
 def build(name, **options):
-    return registry.find("data.sets", name).build(**options)
+    return registry.find("data.datasets", name).build(**options)
 
 
 @pytest.mark.parametrize("name", [*EMBEDDED, *(pytest.param(name, marks=pytest.mark.realdata) for name in FILES)])
@@ -54,7 +54,7 @@ def test_contract(name):
 
 
 def test_all_sets_are_tested():
-    assert set(registry.names("data.sets")) >= {*EMBEDDED, *FILES}
+    assert set(registry.names("data.datasets")) >= {*EMBEDDED, *FILES}
 
 
 @pytest.mark.parametrize("name", GENERATED)
@@ -62,7 +62,7 @@ def test_generated_sets_have_their_own_seed(name):
     one, same, other = build(name), build(name, seed=0), build(name, seed=1)
     assert one.x.tobytes() == same.x.tobytes()
     assert one.x.tobytes() != other.x.tobytes()
-    options = registry.find("data.sets", name).options
+    options = registry.find("data.datasets", name).options
     assert {"n", "noise", "seed"} <= set(options)
     assert all(option.help for option in options.values())
     recipe = resolve([("data", name, "file"), ("seed", 5, "file"), ("data.seed", "7", "command line")]).recipe
@@ -181,14 +181,14 @@ def four_files(folder: Path, **changed: np.ndarray) -> dict[str, Path]:
     }
     arrays |= {key.replace("_", "-"): value for key, value in changed.items()}
     paths = {}
-    for file in (file for pair in _idx_set.FILES.values() for file in pair):
+    for file in (file for pair in _idx_dataset.FILES.values() for file in pair):
         paths[file] = folder / file
         paths[file].write_bytes(gzip.compress(idx_bytes(arrays[file.partition("-idx")[0]])))
     return paths
 
 
 def test_four_files_make_one_block(tmp_path):
-    x, y, part = _idx_set.read("small", four_files(tmp_path), 3)
+    x, y, part = _idx_dataset.read("small", four_files(tmp_path), 3)
     assert x.shape == (10, 1, 6, 5)
     assert y.tolist() == [0, 1, 2, 0, 1, 2, 2, 2, 1, 0]
     assert part.tolist() == [0] * 7 + [2] * 3
@@ -209,7 +209,7 @@ def test_four_files_make_one_block(tmp_path):
 )
 def test_files_that_do_not_fit(tmp_path, changed, problem):
     with pytest.raises(DataError, match=problem):
-        _idx_set.read("small", four_files(tmp_path, **changed), 3)
+        _idx_dataset.read("small", four_files(tmp_path, **changed), 3)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -243,7 +243,7 @@ def test_real_sets(name):
 def test_resized_pictures_are_pillows():
     from PIL import Image
 
-    from yisheng.data.sets._idx_set import resized
+    from yisheng.data.datasets._idx_dataset import resized
 
     x = np.random.default_rng(0).integers(0, 256, (3, 1, 28, 28)).astype(np.uint8)
     for size in (96, 20):

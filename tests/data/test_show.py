@@ -40,7 +40,7 @@ def pictures(shape=(1, 9, 7), classes=AWKWARD, n=60, dtype=np.uint8) -> Dataset:
 
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_embedded_sets(name):
-    data = registry.find("data.sets", name).build()
+    data = registry.find("data.datasets", name).build()
     facts = info(data)
     assert json.loads(json.dumps(facts, allow_nan=False)) == facts
     assert facts["rows"] == len(data)
@@ -217,7 +217,7 @@ def test_the_test_part_is_never_shown():
 
 
 def test_another_seed_shows_others():
-    data = registry.find("data.sets", "digits").build()
+    data = registry.find("data.datasets", "digits").build()
     assert grid(data, seed=1).tobytes() == grid(data, seed=1).tobytes() != grid(data).tobytes()
 
 

@@ -12,9 +12,9 @@ import pytest
 
 from yisheng.core import registry
 from yisheng.core.errors import DataError, MissingPartError, UsageError
-from yisheng.core.opening import opening
+from yisheng.core.paths import opening
 from yisheng.data import tables
-from yisheng.data.tables import delimited, files, scan, source
+from yisheng.data.tables import decoded_text, delimited, files, scan
 from yisheng.data.tables.sniff import lists_pictures, look
 
 ROWS = "".join(f"{n}.5,{['red', 'blue'][n % 2]},{n % 7}\n" for n in range(20))
@@ -52,7 +52,7 @@ def test_encodings_and_line_ends(tmp_path, encoding, ending):
 
 
 def test_a_byte_that_is_no_utf8_far_into_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(source, "PIECE", 1 << 10)
+    monkeypatch.setattr(decoded_text, "PIECE", 1 << 10)
     text = "a,b,y\n" + "1.5,x,2\n2.5,y,3\n" * 500 + "4,é,5\n"
     data = read(tmp_path, text.encode("latin-1"))
     assert len(data) == 1001
@@ -136,7 +136,7 @@ def test_a_quote_in_the_middle_of_a_value_is_a_letter(tmp_path):
 
 
 def test_codes_keep_their_zeros(tmp_path, monkeypatch):
-    monkeypatch.setattr(source, "PIECE", 1 << 8)
+    monkeypatch.setattr(decoded_text, "PIECE", 1 << 8)
     monkeypatch.setattr(delimited, "CHUNK", 60)
     text = "zip,n,y\n" + "".join(f"{n % 40 + 60},{n},{n / 2}\n" for n in range(100)) + "007,5,1\n010,6,2\n"
     zips = read(tmp_path, text).spec.columns[0]
@@ -214,7 +214,7 @@ def test_sizes_are_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(scan, "COLUMNS", 2)
     with pytest.raises(DataError, match="3 columns, more than the 2"):
         tables.from_file(path, target="y")
-    monkeypatch.setattr(source, "LIMIT", 100)
+    monkeypatch.setattr(decoded_text, "LIMIT", 100)
     for packed in (path, write(tmp_path, gzip.compress(b"a,y\n" + b"0" * (1 << 20)), "bomb.csv.gz")):
         with pytest.raises(DataError, match="GiB of text"):
             tables.from_file(packed, target="y")
@@ -222,7 +222,7 @@ def test_sizes_are_bounded(tmp_path, monkeypatch):
 
 def test_a_line_without_end_is_refused_in_bounded_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(scan, "_RECORD", 1 << 10)
-    monkeypatch.setattr(source, "PIECE", 1 << 10)
+    monkeypatch.setattr(decoded_text, "PIECE", 1 << 10)
     with pytest.raises(DataError, match=r"line|value of more than|no rows|too many"):
         read(tmp_path, "a,y\n" + "1" * 5000)
     with pytest.raises(DataError, match="never ends|a line of more"):
@@ -349,10 +349,10 @@ def test_a_path_opens_as_a_table(tmp_path):
     for name in ("a.csv", "a.TSV", "a.csv.gz", "a.npz", "a.parquet"):
         path = write(tmp_path, PLAIN, name)
         assert opening(str(path)) == ("table", str(path))
-    data = registry.find("data.sets", "table").build(path=str(tmp_path / "a.csv"), target=3)
+    data = registry.find("data.datasets", "table").build(path=str(tmp_path / "a.csv"), target=3)
     assert (data.name, data.spec.target) == ("a", "y")
     with pytest.raises(UsageError, match="needs a file"):
-        registry.find("data.sets", "table").build()
+        registry.find("data.datasets", "table").build()
 
 
 def test_a_test_file_is_looked_for_beside_the_other(tmp_path):

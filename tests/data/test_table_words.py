@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yisheng.data.tables import dates
-from yisheng.data.tables.order import sorted_for_people
-from yisheng.data.tables.raw import written
-from yisheng.data.tables.words import MISSING, is_code, is_missing, is_number, number_form, number_reader, yes_no
+from yisheng.data.tables.literals import MISSING, is_code, is_missing, is_number, number_form, number_reader, yes_no
+from yisheng.data.tables.natural_sort import sorted_for_people
+from yisheng.data.tables.raw_column import written
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 

@@ -28,12 +28,12 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import yisheng
 from yisheng.core import registry
-from yisheng.core.recipe import Recipe, resolve
+from yisheng.core.config import Recipe, resolve
 from yisheng.core.types import Dataset, Spec, Split
+from yisheng.estimators.fit import FEW, merged
 from yisheng.sklearn import ELSEWHERE, Classifier, ParameterError, Regressor, RowsError
-from yisheng.train.assemble import assemble
-from yisheng.train.loop import fit
-from yisheng.verbs.in_memory import FEW, merged
+from yisheng.training.loop import fit
+from yisheng.training.setup import assemble
 
 LONG = {"check_classifiers_train", "check_regressors_train", "check_regressor_data_not_an_array"}
 """Checks that fit hundreds of rows several times."""

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from yisheng.core import registry
+from yisheng.core.config import resolve
 from yisheng.core.errors import UsageError
-from yisheng.core.recipe import resolve
 from yisheng.init.kaiming import Mode, Nonlinearity
 from yisheng.init.uniform import uniform
 

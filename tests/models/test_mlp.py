@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from yisheng.core.recipe import resolve
+from yisheng.core.config import resolve
 from yisheng.core.types import Spec
 from yisheng.models._activations import ACTIVATIONS, Activation
 from yisheng.models.mlp import mlp

@@ -11,7 +11,7 @@ from PIL import Image
 
 from yisheng import models
 from yisheng.core.types import Spec
-from yisheng.data import places
+from yisheng.data.hub import locations
 
 pytestmark = pytest.mark.realdata
 BEE, ANT = 309, 310
@@ -21,8 +21,8 @@ MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225
 
 @pytest.fixture
 def mirror() -> Path:
-    for one in places.mirrors():
-        if (path := places.local(one)) and path.is_dir():
+    for one in locations.mirrors():
+        if (path := locations.local(one)) and path.is_dir():
             return path
     pytest.skip("the mirror is no folder of this machine")
 

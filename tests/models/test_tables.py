@@ -11,8 +11,8 @@ from torch import nn
 from yisheng import models
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Column, Spec
+from yisheng.models._ensemble_output import average
 from yisheng.models._features import Features
-from yisheng.models._members import average
 
 COLUMNS = (Column("a"), Column("flag", "yes/no"), Column("b", bins=(-1.0, 0.0, 0.5, 2.0)), Column("c"))
 NUMBER = Spec("regression", (4,), columns=COLUMNS)

@@ -16,7 +16,7 @@ from torch import nn
 from yisheng import models
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.types import Spec
-from yisheng.data import hub
+from yisheng.data.hub import files
 from yisheng.models import _weights_file, weights
 from yisheng.models.head import head
 
@@ -347,7 +347,7 @@ def test_googlenet_saw_other_pixels():
 @pytest.mark.realdata
 @pytest.mark.parametrize("version", ["1_0", "1_1"])
 def test_the_published_weights_fit(version):
-    state = weights.read(hub.path("weights", f"squeezenet{version}_in1k_fp16.pth"))
+    state = weights.read(files.path("weights", f"squeezenet{version}_in1k_fp16.pth"))
     assert weights.fitting_networks(state) == [f"squeezenet{version.replace('_', '-')}"]
     whole = models.build(f"squeezenet{version}", spec(classes=1000))
     assert not weights.fit(whole, state).fresh

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from yisheng.core import registry
+from yisheng.core.config import resolve
 from yisheng.core.errors import UsageError
-from yisheng.core.recipe import resolve
 from yisheng.optim._fused import fusable
 from yisheng.optim.groups import groups
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch.optim import lr_scheduler as torchs
 
 from yisheng.core import registry
+from yisheng.core.config import resolve
 from yisheng.core.errors import UsageError
-from yisheng.core.recipe import resolve
 from yisheng.optim.schedules import Factor
 
 LR = 0.4

@@ -24,14 +24,15 @@ import yisheng
 from yisheng import transforms
 from yisheng.cli import main
 from yisheng.cli._arguments import Arguments
+from yisheng.core.config import ROOMS, Recipe, read, resolve
 from yisheng.core.errors import DataError, UsageError, YishengError
-from yisheng.core.recipe import ROOMS, Recipe, read, resolve
 from yisheng.core.types import Column, Dataset, Ink, Spec
-from yisheng.data import catalog, idx, member_names
-from yisheng.deploy import rows, saved
-from yisheng.report.history import history
-from yisheng.train import checkpoint
-from yisheng.train.state import State
+from yisheng.data import archive_names, idx
+from yisheng.data.hub import catalog
+from yisheng.inference import artifact, rows
+from yisheng.reporting.history import history
+from yisheng.training import checkpoint
+from yisheng.training.state import State
 
 ROWS = Spec("classification", (2,), classes=("a", "b"), columns=(Column("x"), Column("y")))
 PLAIN = st.recursive(
@@ -210,7 +211,7 @@ NAMES = st.text(max_size=20) | st.lists(
 @given(NAMES)
 def test_names_in_archives_stay_inside_or_are_refused(folder, name):
     try:
-        parts = member_names.parts_of(name, length=512, depth=32)
+        parts = archive_names.parts_of(name, length=512, depth=32)
     except DataError:
         return
     inside = folder.joinpath(*parts)
@@ -341,9 +342,9 @@ def test_descriptions_of_models_are_read_or_refused(folder, run, data):
     (folder / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes())
     (folder / "model.json").write_text(json.dumps(changed))
     (folder / "familiar.safetensors").write_bytes((run / "familiar.safetensors").read_bytes())
-    saved.seal(folder)
+    artifact.seal(folder)
     try:
-        found = saved.load(folder)
+        found = artifact.load(folder)
     except DataError as error:
         said(error)
         return
@@ -370,9 +371,9 @@ def test_weights_files_are_read_or_refused(folder, run, content):
     description["sha256"] = hashlib.sha256(content).hexdigest()
     (folder / "model.json").write_text(json.dumps(description))
     (folder / "model.safetensors").write_bytes(content)
-    saved.seal(folder)
+    artifact.seal(folder)
     with bounded(8), pytest.raises(DataError):
-        saved.load(folder)
+        artifact.load(folder)
 
 
 def fresh():

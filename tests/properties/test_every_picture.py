@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, features
 
-from yisheng.data.pictures import decode
+from yisheng.data.images import decode
 
 MEMORY = 2 << 30
 """Bytes that one process may take in all: the largest picture, 64 million pixels, in several copies."""
@@ -32,7 +32,7 @@ PATIENCE = 60
 CHILD = """
 import json, pathlib, re, resource, struct, sys
 from yisheng.core.errors import DataError
-from yisheng.data.pictures import decode
+from yisheng.data.images import decode
 def peak():
     # Linux's ru_maxrss begins with the parent's, whatever the child takes; VmHWM is its own, in KiB.
     status = pathlib.Path("/proc/self/status")

@@ -15,7 +15,7 @@ from yisheng.core.errors import DataError, UsageError
 from yisheng.core.types import Spec
 from yisheng.data import tables
 from yisheng.data.tables import sniff
-from yisheng.deploy import rows
+from yisheng.inference import rows
 
 WORDS = (
     *("", "NA", "?", "-", "1", "0", "2.5", "-3e5", "1e999", "inf", "-Infinity", "nan", "007", "1,234", '"1,234"', "$5"),

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from yisheng.core import registry
+from yisheng.core.config import build, resolve
 from yisheng.core.errors import UsageError
-from yisheng.core.recipe import build, resolve
 from yisheng.core.types import Column, Spec
 from yisheng.transforms.augment import resized_crop
 from yisheng.transforms.augment._boxes import draw_boxes

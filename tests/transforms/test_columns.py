@@ -17,8 +17,8 @@ from sklearn.preprocessing import OneHotEncoder, PowerTransformer, QuantileTrans
 from yisheng import transforms
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.types import Column, Spec
-from yisheng.transforms import _rows, _survey
-from yisheng.transforms._rows import Gather
+from yisheng.transforms import _chunks, _column_statistics
+from yisheng.transforms._chunks import Gather
 from yisheng.transforms.columns import columns
 
 NUMBERS = ("standard", "robust", "quantile", "power", "none")
@@ -60,7 +60,7 @@ def prepared(x: np.ndarray, fitted: columns) -> np.ndarray:
 
 @pytest.fixture
 def small_pieces(monkeypatch):
-    monkeypatch.setattr(_rows, "PIECE", 64)
+    monkeypatch.setattr(_chunks, "PIECE", 64)
 
 
 @pytest.mark.usefixtures("small_pieces")
@@ -404,9 +404,9 @@ def test_damaged_json(changes):
 
 
 def test_memory_mapped_data_is_read_in_pieces_and_sampled(tmp_path, monkeypatch):
-    monkeypatch.setattr(_rows, "PIECE", 100)
-    monkeypatch.setattr(_survey, "LEAST", 200)
-    monkeypatch.setattr(_survey, "SAMPLE", 600)
+    monkeypatch.setattr(_chunks, "PIECE", 100)
+    monkeypatch.setattr(_column_statistics, "LEAST", 200)
+    monkeypatch.setattr(_column_statistics, "SAMPLE", 600)
     x = np.lib.format.open_memmap(tmp_path / "x.npy", mode="w+", dtype=np.float32, shape=(2000, 3))
     x[:] = numbers_alone(2000)
     seen = []
@@ -422,8 +422,8 @@ def test_memory_mapped_data_is_read_in_pieces_and_sampled(tmp_path, monkeypatch)
 
 
 def test_the_mean_of_a_large_part_is_that_of_all_its_rows(monkeypatch):
-    monkeypatch.setattr(_survey, "LEAST", 10)
-    monkeypatch.setattr(_survey, "SAMPLE", 30)
+    monkeypatch.setattr(_column_statistics, "LEAST", 10)
+    monkeypatch.setattr(_column_statistics, "SAMPLE", 30)
     x = numbers_alone(999)
     fitted = columns.fit(x)
     np.testing.assert_allclose(fitted.shift, np.nanmean(x.astype(np.float64), 0), rtol=1e-9)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis.extra import numpy as hnp
 
 from yisheng import transforms
+from yisheng.core.config import resolve
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.recipe import resolve
 from yisheng.core.types import Spec
 from yisheng.transforms.imagenet import MEAN, STD, imagenet
 

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from yisheng import transforms
 from yisheng.core.errors import DataError
-from yisheng.transforms import _rows
+from yisheng.transforms import _chunks
 from yisheng.transforms.log import _skewness, log, skewed
 
 
@@ -25,7 +25,7 @@ def prices(n: int = 500, seed: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize("zeros", [False, True])
 def test_it_is_the_standardised_logarithm(zeros, monkeypatch):
-    monkeypatch.setattr(_rows, "PIECE", 64)
+    monkeypatch.setattr(_chunks, "PIECE", 64)
     y = np.concatenate([prices(), prices(seed=1)], axis=1)
     if zeros:
         y[3] = 0

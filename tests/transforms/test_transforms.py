@@ -21,8 +21,8 @@ from yisheng import transforms
 from yisheng.core import registry
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.types import Column, Spec
-from yisheng.transforms import _rows
-from yisheng.transforms._rows import Gather
+from yisheng.transforms import _chunks
+from yisheng.transforms._chunks import Gather
 from yisheng.transforms.none import none
 from yisheng.transforms.standard import standard
 from yisheng.transforms.unit import unit
@@ -35,7 +35,7 @@ pictures = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=4, max_dims=4, max_sid
 
 @pytest.fixture
 def small_pieces(monkeypatch):
-    monkeypatch.setattr(_rows, "PIECE", 64)
+    monkeypatch.setattr(_chunks, "PIECE", 64)
 
 
 def awkward_rows(n: int = 501) -> np.ndarray:
@@ -336,7 +336,7 @@ def test_gather_is_an_array():
 
 
 def test_memory_mapped_data_is_read_in_pieces(tmp_path, monkeypatch):
-    monkeypatch.setattr(_rows, "PIECE", 100)
+    monkeypatch.setattr(_chunks, "PIECE", 100)
     x = np.lib.format.open_memmap(tmp_path / "x.npy", mode="w+", dtype=np.float32, shape=(1000, 10))
     x[:] = np.random.Generator(np.random.PCG64(4)).normal(size=x.shape)
     seen = []

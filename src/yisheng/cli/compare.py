@@ -19,8 +19,8 @@ from yisheng.cli._arguments import Arguments
 
 if TYPE_CHECKING:
     from yisheng.core.types import Score
-    from yisheng.verbs.compare import Comparison
-    from yisheng.verbs.verdict import Verdict
+    from yisheng.experiments.compare import Comparison
+    from yisheng.experiments.significance import Verdict
 
 
 def run(arguments: Arguments) -> int:
@@ -29,7 +29,7 @@ def run(arguments: Arguments) -> int:
     as_json, score, out = arguments.flag("json"), arguments.take("score"), arguments.take("out")
     arguments.end({"json", "score", "out"})
 
-    from yisheng.verbs.compare import compare, draw, require_kind
+    from yisheng.experiments.compare import compare, draw, require_kind
 
     if out is not None:
         require_kind(Path(out))
@@ -51,7 +51,7 @@ def _paths(word: str) -> list[Path]:
 
 
 def _text(found: Comparison) -> str:
-    from yisheng.cli._text import number, table
+    from yisheng.cli._tables import number, table
 
     name = found.score.replace("_", "-")
     rows = [["run", "test", "", "validation", "", "baseline"]]
@@ -77,15 +77,15 @@ def _text(found: Comparison) -> str:
 
 def _said(verdict: Verdict, name: str) -> list[str]:
     """What can be said of a side against the first, and what to do to know more."""
-    from yisheng.cli._text import number
-    from yisheng.verbs.compare import told
+    from yisheng.cli._tables import number
+    from yisheng.experiments.compare import told
 
     heading = f"{_short(verdict.second)} against {_short(verdict.first)}:"
     return [heading, *(f"  {line}" for line in told(verdict, name, number))]
 
 
 def _spread(score: Score, deviation: float | None) -> str:
-    from yisheng.cli._text import number
+    from yisheng.cli._tables import number
 
     if deviation is not None:
         return f"sd {number(deviation)}"

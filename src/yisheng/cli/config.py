@@ -17,10 +17,10 @@ def run(arguments: Arguments) -> int:
     arguments.inputs_only(0, 0, "keys and values only")
     as_json, as_toml = arguments.flag("json"), arguments.flag("toml")
 
-    from yisheng.cli._recipe import resolved
-    from yisheng.cli._text import table
+    from yisheng.cli._config import resolved
+    from yisheng.cli._tables import table
     from yisheng.core import registry
-    from yisheng.core.recipe import AUGMENT, AUTO, Choice, Recipe, room_of
+    from yisheng.core.config import AUGMENT, AUTO, Choice, Recipe, room_of
 
     found = resolved(arguments)
     if as_toml:

@@ -58,9 +58,10 @@ def run(arguments: Arguments) -> int:
 
 
 def _list(arguments: Arguments) -> None:
-    from yisheng.cli._text import table
+    from yisheng.cli._tables import table
     from yisheng.core import registry
-    from yisheng.data import catalog, hub
+    from yisheng.data.hub import catalog
+    from yisheng.data.hub import files as hub
 
     arguments.inputs_only(0, 0, "nothing after list")
     as_json = arguments.flag("json")
@@ -71,7 +72,7 @@ def _list(arguments: Arguments) -> None:
             "about": e.about,
             "files": "yours" if "opens" in e.meta else "fetched" if e.name in fetched else "built in",
         }
-        for e in registry.entries("data.sets")
+        for e in registry.entries("data.datasets")
     }
     bare = {name: catalog.find(name) for name in fetched if name not in loaded}
     if as_json:
@@ -96,7 +97,7 @@ def _info(arguments: Arguments) -> None:
     if as_json:
         print(json.dumps(found, ensure_ascii=False))
         return
-    from yisheng.cli._text import table
+    from yisheng.cli._tables import table
 
     for key, value in found.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
@@ -122,7 +123,7 @@ def _show(arguments: Arguments) -> None:
 
 
 def _fetch(arguments: Arguments) -> None:
-    from yisheng.data import hub
+    from yisheng.data.hub import files as hub
 
     arguments.inputs_only(1, 1, "the name of one set")
     as_json, form = arguments.flag("json"), arguments.take("form")
@@ -133,7 +134,7 @@ def _fetch(arguments: Arguments) -> None:
 
 
 def _import(arguments: Arguments) -> None:
-    from yisheng.data import hub
+    from yisheng.data.hub import files as hub
 
     arguments.inputs_only(1, 1, "one file")
     as_json = arguments.flag("json")
@@ -146,8 +147,9 @@ def _import(arguments: Arguments) -> None:
 def _verify(arguments: Arguments) -> int:
     from dataclasses import asdict
 
-    from yisheng.cli._text import table
-    from yisheng.data import catalog, hub
+    from yisheng.cli._tables import table
+    from yisheng.data.hub import catalog
+    from yisheng.data.hub import files as hub
 
     arguments.inputs_only(0, 1, "at most one set")
     as_json = arguments.flag("json")
@@ -166,7 +168,7 @@ def _verify(arguments: Arguments) -> int:
 
 def _bundle(arguments: Arguments) -> None:
     from yisheng.core.errors import UsageError
-    from yisheng.data import hub
+    from yisheng.data.hub import files as hub
 
     arguments.inputs_only(1, 10**6, "the names of one or more sets")
     as_json, out = arguments.flag("json"), arguments.take("out")
@@ -182,10 +184,11 @@ def _with_files(word: str) -> str:
     """The name of a set (perhaps ``name:form``) that the hub has files of."""
     from yisheng.core import registry
     from yisheng.core.errors import UsageError
-    from yisheng.data import catalog, hub
+    from yisheng.data.hub import catalog
+    from yisheng.data.hub import files as hub
 
     name = registry.dashed(word.partition(":")[0])
-    if name not in hub.sets() and name in registry.names("data.sets"):
+    if name not in hub.sets() and name in registry.names("data.datasets"):
         raise UsageError(f"{name} is built in: there are no files to fetch", f"use it, as in yisheng train data={name}")
     return ":".join([catalog.find(name).name, *word.split(":")[1:]])
 
@@ -197,13 +200,13 @@ def _say(as_json: bool, plain: dict[str, Any], lines: Any) -> None:
 def _chosen(arguments: Arguments) -> tuple[Dataset, list[Change]]:
     """The data set that the words name, built with its options, and the augmentations for it."""
     from yisheng.core import registry
+    from yisheng.core.config import Setting, build, resolve
     from yisheng.core.errors import UsageError, closest
-    from yisheng.core.opening import is_path
-    from yisheng.core.recipe import Setting, build, resolve
-    from yisheng.data import hub
-    from yisheng.verbs import load
+    from yisheng.core.paths import is_path
+    from yisheng.data.hub import files as hub
+    from yisheng.experiments import load_data
 
-    known = registry.names("data.sets")
+    known = registry.names("data.datasets")
     if len(arguments.inputs) != 1:
         raise UsageError("name one data set", closest("", known))
     given, augment = arguments.inputs[0], arguments.take("augment")
@@ -217,13 +220,13 @@ def _chosen(arguments: Arguments) -> tuple[Dataset, list[Change]]:
         ("augment", "none" if augment is None else augment, "command line"),
     ]
     chosen = resolve(settings).recipe
-    ours = registry.find("data.sets", chosen.data.name).options
+    ours = registry.find("data.datasets", chosen.data.name).options
     theirs = {o for choice in chosen.augment for o in registry.find("transforms.augment", choice.name).options}
     for key, value in arguments.settings.items():
         loose = key in theirs and key not in ours
         settings.append((key if loose or key.startswith("augment.") else f"data.{key}", value, "command line"))
     recipe = resolve(settings).recipe
-    dataset = load.dataset(recipe)
+    dataset = load_data.dataset(recipe)
     settled = recipe.settle(dataset.spec, len(dataset)) if recipe.augment else recipe
     return dataset, [
         build("transforms.augment", choice.name, dataset.spec, **choice.options) for choice in settled.augment

@@ -23,7 +23,7 @@ def run(arguments: Arguments) -> int:
     as_json, data, fail_on = arguments.flag("json"), arguments.flag("data"), arguments.take("fail_on")
     arguments.end({"json", "data", "fail_on"})
 
-    from yisheng.verbs import diagnose
+    from yisheng.experiments import diagnose
 
     if fail_on is not None:
         diagnose.severity_of(fail_on)

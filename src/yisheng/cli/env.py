@@ -16,8 +16,8 @@ def run(arguments: Arguments) -> int:
     as_json = arguments.flag("json")
     arguments.end({"json"})
 
-    from yisheng.cli._text import table
-    from yisheng.verbs.env import advice, facts
+    from yisheng.cli._tables import table
+    from yisheng.experiments.environment import advice, facts
 
     found = facts()
     said = advice(found)

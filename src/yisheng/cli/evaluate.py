@@ -20,8 +20,8 @@ def run(arguments: Arguments) -> int:
     as_json, force = arguments.flag("json"), arguments.flag("force")
     arguments.end({"json", "force"})
 
-    from yisheng.cli._text import scores
-    from yisheng.verbs.evaluate import evaluate
+    from yisheng.cli._tables import scores
+    from yisheng.experiments.evaluate import evaluate
 
     found = evaluate(Path(arguments.inputs[0]), force=force)
     if as_json:

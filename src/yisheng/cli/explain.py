@@ -26,7 +26,7 @@ def run(arguments: Arguments) -> int:
     out = arguments.take("out")
     arguments.end({"out", "json"})
 
-    from yisheng.verbs.explain import explain
+    from yisheng.experiments.explain import explain
 
     told = explain(arguments.inputs[0])
     if out is not None:
@@ -43,7 +43,7 @@ def run(arguments: Arguments) -> int:
 
 
 def _list(as_json: bool) -> None:
-    from yisheng.cli._text import table
+    from yisheng.cli._tables import table
     from yisheng.core import registry
 
     entries = list(registry.entries("scratch"))

@@ -22,7 +22,7 @@ def run(arguments: Arguments) -> int:
     form, out = arguments.take("format", "onnx"), arguments.take("out")
     arguments.end({"json", "force", "format", "out"})
 
-    from yisheng.verbs.export import export
+    from yisheng.experiments.export import export
 
     done = export(Path(arguments.inputs[0]), format=str(form), out=None if out is None else Path(out), force=force)
     largest, allowed = done.agreement.largest, done.agreement.allowed

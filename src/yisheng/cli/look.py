@@ -28,14 +28,14 @@ def run(arguments: Arguments) -> int:
 
     from yisheng.core import files
     from yisheng.core.errors import UsageError
-    from yisheng.deploy import look, saved
-    from yisheng.deploy.members import is_study
+    from yisheng.inference import artifact, visualize
+    from yisheng.inference.ensemble import is_study
 
     first, *photos = map(Path, arguments.inputs)
     if kernel is not None and (photos or layer is not None or explain):
         raise UsageError("kernel= takes one picture, no run and no layer=", "yisheng look photo.png kernel=sobel")
     if kernel is not None:
-        picture = look.draw_edges(first, kernel)  # type: ignore[arg-type]  # checked there
+        picture = visualize.draw_edges(first, kernel)  # type: ignore[arg-type]  # checked there
         path = Path(out or f"{first.stem}-{kernel}.png")
     elif first.is_file():
         raise UsageError(f"{first} is a file, not a run folder", f"say yisheng look {first} kernel=sobel, or a run")
@@ -46,15 +46,15 @@ def run(arguments: Arguments) -> int:
             "explain=true takes a picture and no layer=", f"say yisheng look {first} photo.png explain=true"
         )
     elif explain:
-        picture = look.draw_looked_at(saved.load(first), photos[0])
+        picture = visualize.draw_looked_at(artifact.load(first), photos[0])
         path = Path(out or f"{photos[0].stem}-explained.png")
     elif photos:
-        picture = look.draw_maps(saved.load(first), photos[0], layer)
+        picture = visualize.draw_maps(artifact.load(first), photos[0], layer)
         path = Path(out or f"{photos[0].stem}-{layer or 'maps'}.png")
     elif layer is not None:
         raise UsageError("layer= shows the feature maps of a picture", f"say yisheng look {first} photo.png layer=...")
     else:
-        picture = look.draw_filters(saved.load(first))
+        picture = visualize.draw_filters(artifact.load(first))
         path = Path(out or "filters.png")
     with files.replacing(path) as temporary:
         picture.save(temporary, format="PNG")

@@ -55,7 +55,7 @@ def run(arguments: Arguments) -> int:
 
 
 def _list(as_json: bool) -> None:
-    from yisheng.cli._text import table
+    from yisheng.cli._tables import table
     from yisheng.core import registry
 
     entries = list(registry.entries("models"))
@@ -66,7 +66,7 @@ def _list(as_json: bool) -> None:
 
 
 def _tell(entry: Entry, options: dict[str, Any], chosen: dict[str, str], spec: Spec, found: Summary) -> None:
-    from yisheng.cli._text import table
+    from yisheng.cli._tables import table
 
     print(f"{entry.name}: {entry.about}\n")
     rows = [[name, _shown(o["default"]), str(o["help"])] for name, o in options.items()]

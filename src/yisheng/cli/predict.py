@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from yisheng.cli._arguments import Arguments
 
 if TYPE_CHECKING:
-    from yisheng.deploy.predictor import Answer
+    from yisheng.inference.predictor import Answer
 
 
 def run(arguments: Arguments) -> int:
@@ -39,8 +39,8 @@ def run(arguments: Arguments) -> int:
     arguments.end({"json", "top", "rows", "out", "id", "format", "strict", "force"})
 
     from yisheng.core.errors import UsageError
-    from yisheng.deploy import rows
-    from yisheng.deploy.predictor import Predictor
+    from yisheng.inference import rows
+    from yisheng.inference.predictor import Predictor
 
     folder, *inputs = arguments.inputs
     if out is not None:
@@ -68,7 +68,7 @@ def run(arguments: Arguments) -> int:
 
 def _write(folder: str, inputs: list[str], out: Path, into: Mapping[str, Any], as_json: bool) -> int:
     """Write the answers into a file, and say how many there are."""
-    from yisheng.verbs.submit import submit
+    from yisheng.experiments.submission import submit
 
     done = submit(Path(folder), inputs, out, **into, stream=sys.stderr)
     if as_json:
@@ -86,7 +86,7 @@ def _write(folder: str, inputs: list[str], out: Path, into: Mapping[str, Any], a
 
 
 def _table(answers: list[Answer], top: int, unit: str) -> str:
-    from yisheng.cli._text import number, table
+    from yisheng.cli._tables import number, table
 
     rows = [["input", "answer", *(["probabilities"] if answers[0].probabilities else [])]]
     notes: dict[str, list[str]] = {}

@@ -17,14 +17,15 @@ def run(arguments: Arguments) -> int:
     as_json = arguments.flag("json")
     arguments.end({"json"})
 
-    from yisheng.verbs import folders, tune
-    from yisheng.verbs.evaluate import report
+    from yisheng.core import run_folder
+    from yisheng.experiments.evaluate import report
+    from yisheng.experiments.search import run_search as tune
 
     folder = Path(arguments.inputs[0])
     if tune.is_search(folder):
         path = tune.report(folder)
     else:
-        folders.recipe(folder)  # is it a run folder at all?
+        run_folder.recipe(folder)  # is it a run folder at all?
         path = report(folder)
     print(json.dumps({"report": str(path)}) if as_json else path)
     return 0

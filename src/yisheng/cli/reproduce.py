@@ -22,8 +22,8 @@ def run(arguments: Arguments) -> int:
     arguments.end({"json", "quiet", "force"})
     _, remarks = streams(as_json, quiet)
 
-    from yisheng.cli._text import table
-    from yisheng.verbs.reproduce import reproduce
+    from yisheng.cli._tables import table
+    from yisheng.experiments.reproduce import reproduce
 
     found = reproduce(Path(arguments.inputs[0]), force=force, stream=remarks)
     if as_json:

@@ -20,11 +20,11 @@ def run(arguments: Arguments) -> int:
     arguments.end({"json", "quiet", "force", "epochs"})
     for_people, remarks = streams(as_json, quiet)
 
-    from yisheng.cli._outcome import show
-    from yisheng.verbs import watching
-    from yisheng.verbs.train import resume
+    from yisheng.cli._summary import show
+    from yisheng.experiments import watch
+    from yisheng.experiments.run import resume
 
-    with watching.resumed(Path(arguments.inputs[0]), remarks):
+    with watch.resumed(Path(arguments.inputs[0]), remarks):
         folder = resume(Path(arguments.inputs[0]), epochs=epochs, force=force, stream=remarks)
     show(folder, as_json=as_json, stream=for_people, quiet=quiet)
     return 0

@@ -39,8 +39,8 @@ def run(arguments: Arguments) -> int:
     known = {"json", "quiet", "host", "token", "hosts", "port", "batch", "wait"}
     arguments.end(known | {"body", "pixels", "pictures", "rows", "seconds"})
 
-    from yisheng.deploy.web.limits import Limits
-    from yisheng.verbs.serve import serve
+    from yisheng.experiments.serve import serve
+    from yisheng.serving.limits import Limits
 
     def tell(address: str) -> None:
         if as_json:

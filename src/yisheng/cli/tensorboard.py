@@ -29,7 +29,7 @@ def run(arguments: Arguments) -> int:
     if port > 65535:
         raise UsageError(f"port must be from 0 to 65535, got {port}", "write port=6006")
 
-    from yisheng.verbs.tensorboard import serving
+    from yisheng.experiments.tensorboard_server import serving
 
     with signals() as caught, serving(Path(arguments.inputs[0]), port=port) as found:
         if as_json:

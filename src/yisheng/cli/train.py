@@ -25,18 +25,18 @@ def run(arguments: Arguments) -> int:
     out = Path(arguments.take("out") or "runs")
     for_people, remarks = streams(as_json, quiet)
 
-    from yisheng.cli._recipe import resolved
+    from yisheng.cli._config import resolved
 
     recipe = resolved(arguments).recipe
 
-    from yisheng.cli._outcome import show
-    from yisheng.verbs import diagnose, watching
-    from yisheng.verbs.fix import train as train_and_fix
-    from yisheng.verbs.train import train
+    from yisheng.cli._summary import show
+    from yisheng.experiments import diagnose, watch
+    from yisheng.experiments.fix import train as train_and_fix
+    from yisheng.experiments.run import train
 
     if fail_on is not None:
         diagnose.require_doctor(recipe, fail_on)
-    with watching.beside(out, remarks) if recipe.watch else contextlib.nullcontext():
+    with watch.beside(out, remarks) if recipe.watch else contextlib.nullcontext():
         folder = (train_and_fix if fix else train)(recipe, out=out, stream=remarks)
     show(folder, as_json=as_json, stream=for_people, quiet=quiet)
     if fail_on is not None:
@@ -46,6 +46,6 @@ def run(arguments: Arguments) -> int:
 
 def more_help() -> str:
     """The keys of the recipe."""
-    from yisheng.cli._recipe import keys_help
+    from yisheng.cli._config import keys_help
 
     return keys_help()

@@ -41,10 +41,10 @@ def run(arguments: Arguments) -> int:
     file = arguments.take("config")
     for_people, remarks = streams(as_json, quiet)
 
-    from yisheng.cli._outcome import show
-    from yisheng.core.recipe import Setting, read
-    from yisheng.verbs.study import study
-    from yisheng.verbs.tune import tune
+    from yisheng.cli._summary import show
+    from yisheng.core.config import Setting, read
+    from yisheng.experiments.search.run_search import tune
+    from yisheng.experiments.search.settings import study
 
     settings: list[Setting] = read(Path(file)) if file is not None else []
     settings += [(key, value, "command line") for key, value in arguments.settings.items()]
@@ -64,6 +64,6 @@ def run(arguments: Arguments) -> int:
 
 def more_help() -> str:
     """The keys of the recipe."""
-    from yisheng.cli._recipe import keys_help
+    from yisheng.cli._config import keys_help
 
     return keys_help()

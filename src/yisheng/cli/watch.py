@@ -32,7 +32,7 @@ def run(arguments: Arguments) -> int:
     if not beside and not os.path.isdir(out):  # noqa: PTH112  # never raises; a training makes its folder in a moment
         raise DataError(f"there is no folder {out}", "name the folder of runs: yisheng watch runs/")
 
-    from yisheng.deploy.web.live import serve
+    from yisheng.serving.live_page import serve
 
     def announce(address: str) -> None:
         print(json.dumps({"address": address, "out": str(out)}) if as_json else address, flush=True)

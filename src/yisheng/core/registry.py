@@ -36,7 +36,7 @@ from yisheng.core.errors import UsageError, YishengError, closest
 
 HOME = "yisheng"
 PEOPLE_SAY = {
-    "data.sets": "data set",
+    "data.datasets": "data set",
     "models": "model",
     "init": "initialisation",
     "losses": "loss",
@@ -46,9 +46,9 @@ PEOPLE_SAY = {
     "transforms": "scaling",
     "transforms.augment": "augmentation",
     "scratch": "concept",
-    "tune.searches": "search",
-    "diagnose.checks": "check",
-    "diagnose.rows": "check of the data",
+    "search.samplers": "search",
+    "diagnosis.training_checks": "check",
+    "diagnosis.data_checks": "check of the data",
 }
 REQUIRED = inspect.Parameter.empty
 F = TypeVar("F", bound=Callable[..., Any])

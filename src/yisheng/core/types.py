@@ -375,9 +375,9 @@ class Finding:
         cause: one sentence: what is wrong.
         remedy: one sentence or setting, in the recipe's words.
         change: the remedy as settings of the recipe, where it can be said so: plain data by the keys of
-            `yisheng.core.recipe.resolve` (``{"scale": "standard"}``). A text of ``x`` and a factor stands for a
+            `yisheng.core.config.resolve` (``{"scale": "standard"}``). A text of ``x`` and a factor stands for a
             multiple of the present value (``{"lr": "x 0.1"}``): a check does not know the recipe, whoever applies
-            it does (`yisheng.verbs.remedy`), and passes over settings that the recipe has no place for. Empty in
+            it does (`yisheng.experiments.remedies`), and passes over settings that the recipe has no place for. Empty in
             anyone's own loop.
     """
 

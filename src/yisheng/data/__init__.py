@@ -25,7 +25,7 @@ def names() -> list[str]:
     """
     from yisheng.core.registry import names
 
-    return names("data.sets")
+    return names("data.datasets")
 
 
 def load(name: str, **options: Any) -> Dataset:
@@ -42,7 +42,7 @@ def load(name: str, **options: Any) -> Dataset:
     >>> load("polynomial", degree=3).x.shape
     (200, 3)
     """
-    from yisheng.core import recipe
+    from yisheng.core import config
 
-    found: Dataset = recipe.build("data.sets", name, **options)
+    found: Dataset = config.build("data.datasets", name, **options)
     return found

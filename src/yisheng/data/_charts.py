@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from yisheng.core.seed import derive
+from yisheng.core.seeds import derive
 from yisheng.core.types import Dataset
 from yisheng.data._fonts import one_line, path_for
 

@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import IO, Protocol, cast
 
 from yisheng.core.errors import DataError, UsageError
-from yisheng.data import compression, places
-from yisheng.data.member_names import key_of, parts_of
-from yisheng.data.partial import opened, write_all
+from yisheng.data import compression
+from yisheng.data.archive_names import key_of, parts_of
+from yisheng.data.hub import locations
+from yisheng.data.hub.resumable import opened, write_all
 
 CHUNK = 1 << 20
 FREE = 64 << 20
@@ -77,7 +78,7 @@ def extract(archive: Path, folder: Path, *, limits: Limits | None = None) -> Pat
     """
     if folder.exists():
         raise UsageError(f"{folder} exists", "name a new folder to extract into")
-    with places.writing(folder):
+    with locations.writing(folder):
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".extracting", dir=folder.parent))
     try:
         (work / "all").mkdir()
@@ -86,7 +87,7 @@ def extract(archive: Path, folder: Path, *, limits: Limits | None = None) -> Pat
             members = _zip if stream.read(4).startswith((b"PK\3\4", b"PK\5\6")) else _tar
             for parts, is_folder, source in members(stream, count, folder.parent):
                 _write(source, (work / "all").joinpath(*parts), is_folder, count)
-        with places.writing(folder):
+        with locations.writing(folder):
             (work / "all").replace(folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -139,7 +140,7 @@ def _zip(stream: IO[bytes], count: _Count, folder: Path) -> Iterator[_Member]:
     _count_directory(stream, count)
     with zipfile.ZipFile(stream) as archive:
         entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
-        places.need_space(folder, min(sum(entry.file_size for entry in entries), count.limits.total))
+        locations.need_space(folder, min(sum(entry.file_size for entry in entries), count.limits.total))
         free_from = 0
         for entry in entries:
             kind = stat.S_IFMT(entry.external_attr >> 16)
@@ -217,7 +218,7 @@ class _Forward:
 
 
 def _write(source: _Readable, target: Path, is_folder: bool, count: _Count) -> None:
-    with places.writing(target):
+    with locations.writing(target):
         (target if is_folder else target.parent).mkdir(parents=True, exist_ok=True)
     if is_folder:
         return

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from yisheng.core import machine
-from yisheng.core.seed import generator
+from yisheng.core.seeds import generator
 from yisheng.core.types import Batch, Dataset
-from yisheng.data.ahead import Ahead, reader
+from yisheng.data.prefetch import Ahead, reader
 
 
 class Transform(Protocol):
@@ -48,7 +48,7 @@ class Batches:
         augment: random changes of the shuffled batches, in this order, before scaling; what they draw is derived
             from (seed, epoch, batch), so any batch can be made again.
         double: give inputs and real targets as float64.
-        ahead: told the rows of a batch some time before they are gathered; see `yisheng.data.ahead`.
+        ahead: told the rows of a batch some time before they are gathered; see `yisheng.data.prefetch`.
 
     >>> import numpy as np
     >>> from yisheng.transforms.none import none

@@ -20,7 +20,7 @@ def fingerprint(dataset: Dataset) -> str:
     Args:
         dataset: the data.
 
-    >>> from yisheng.data.sets.xor import xor
+    >>> from yisheng.data.datasets.xor import xor
     >>> fingerprint(xor()) == fingerprint(xor()) != fingerprint(xor(seed=1))
     True
     """

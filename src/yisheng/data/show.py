@@ -31,7 +31,7 @@ def info(dataset: Dataset) -> dict[str, Any]:
     ``targets``, ``findings`` (what was noticed while reading), ``source``, ``licence``, ``bytes``, ``sha256``
     (see `yisheng.data.fingerprint`).
 
-    >>> from yisheng.data.sets.xor import xor
+    >>> from yisheng.data.datasets.xor import xor
     >>> info(xor(n=8))["classes"]
     [{'class': 'same', 'rows': 4}, {'class': 'different', 'rows': 4}]
     """
@@ -81,9 +81,9 @@ def grid(dataset: Dataset, *, n: int = 40, seed: int = 0, split: Split | None = 
     """
     rows = _rows(dataset, n, split)
     if dataset.spec.is_picture:
-        from yisheng.data import _pictures
+        from yisheng.data import _image_grid
 
-        return _pictures.grid(dataset, rows, n, seed)
+        return _image_grid.grid(dataset, rows, n, seed)
     from yisheng.data import _charts
 
     return _charts.charts(dataset, rows, seed)
@@ -108,14 +108,14 @@ def before_after(
     """
     import torch
 
-    from yisheng.core.seed import generator
-    from yisheng.data import _pictures
+    from yisheng.core.seeds import generator
+    from yisheng.data import _image_grid
 
     if not dataset.spec.is_picture:
         raise UsageError(
             f"only augmented pictures can be shown; {dataset.name} holds rows of numbers", "leave augment= out"
         )
-    rows = _pictures.evenly(dataset, _rows(dataset, n, split), n, seed)
+    rows = _image_grid.evenly(dataset, _rows(dataset, n, split), n, seed)
     before, y = torch.from_numpy(dataset.x[rows].copy()), torch.from_numpy(dataset.y[rows].copy())
     after, said = [], []
     for time in range(TIMES):
@@ -126,7 +126,7 @@ def before_after(
         after.append(x.numpy())
         same = targets.shape == y.shape and bool((targets == y).all())
         said.append([] if same else [_shares(dataset, row) for row in targets.tolist()])
-    return _pictures.before_after(dataset, rows, before.numpy(), after, said)
+    return _image_grid.before_after(dataset, rows, before.numpy(), after, said)
 
 
 def _shares(dataset: Dataset, target: Sequence[float]) -> str:

@@ -15,9 +15,9 @@ from typing import Literal
 import numpy as np
 
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.seed import derive
+from yisheng.core.seeds import derive
 from yisheng.core.types import Dataset, Split
-from yisheng.data._order import TEST, TRAIN, VALIDATION, by_group, folds_in_time, folds_of_groups, in_order
+from yisheng.data._ordered_split import TEST, TRAIN, VALIDATION, by_group, folds_in_time, folds_of_groups, in_order
 
 SHARES = ((10_000, 0.15, 0.20), (1_000_000, 0.10, 0.10), (math.inf, 0.01, 0.01))
 """What ``auto`` means: below so many free rows, these shares of them for validation and test. Scores on small

@@ -45,11 +45,11 @@ def build(name: str, spec: Spec, **options: Any) -> nn.Module:
     >>> build("mlp", Spec("regression", (3,)), hidden="5").output
     Linear(in_features=5, out_features=1, bias=True)
     """
-    from yisheng.core import recipe, registry
+    from yisheng.core import config, registry
     from yisheng.core.errors import UsageError
 
     entry = registry.find("models", name)
     if "fits" in entry.meta and not entry.meta["fits"](spec):
         raise UsageError(f"{entry.name} needs {entry.meta['wants']}, got inputs of shape {spec.shape}", "name another")
-    model: nn.Module = recipe.build("models", name, spec, **options)
+    model: nn.Module = config.build("models", name, spec, **options)
     return model

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from yisheng.core.types import Spec
-from yisheng.models._style import open_bend
+from yisheng.models._variants import open_bend
 
 
 class Fire(nn.Module):

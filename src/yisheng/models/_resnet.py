@@ -12,7 +12,7 @@ from torch import nn
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Spec
 from yisheng.models._residual import Basic, Block, Bottleneck, PreBasic, PreBottleneck
-from yisheng.models._style import LEAST_SMALL, choose, xavier
+from yisheng.models._variants import LEAST_SMALL, choose, xavier
 
 Style = Literal["auto", "published", "small"]
 

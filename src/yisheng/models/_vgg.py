@@ -12,7 +12,7 @@ from annotated_types import Interval
 from torch import nn
 
 from yisheng.core.types import Spec
-from yisheng.models._style import LEAST_SMALL, choose, kaiming, xavier
+from yisheng.models._variants import LEAST_SMALL, choose, kaiming, xavier
 
 Style = Literal["auto", "published", "small"]
 Ratio = Annotated[int, Interval(ge=1, le=64)]

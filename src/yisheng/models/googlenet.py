@@ -11,7 +11,7 @@ from torch import nn
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
 from yisheng.models._inception import Conv, Inception, stages
-from yisheng.models._style import LEAST_SMALL, choose, kaiming, xavier
+from yisheng.models._variants import LEAST_SMALL, choose, kaiming, xavier
 
 LEAST = {"published": 32, "small": LEAST_SMALL, "textbook": 32}
 

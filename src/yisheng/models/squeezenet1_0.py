@@ -9,7 +9,7 @@ from torch import nn
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
 from yisheng.models._fire import Fire, build, pool
-from yisheng.models._style import LEAST_SMALL, choose, last_bend
+from yisheng.models._variants import LEAST_SMALL, choose, last_bend
 
 LEAST = {"published": 21, "small": LEAST_SMALL}
 

@@ -10,8 +10,8 @@ from torch import nn
 
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
+from yisheng.models._ensemble_output import average
 from yisheng.models._features import Embeddings, Features, Frequency, Size
-from yisheng.models._members import average
 
 
 class TabM(nn.Module):

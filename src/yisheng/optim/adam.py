@@ -6,7 +6,7 @@ import torch
 
 from yisheng.core.registry import register
 from yisheng.optim._fused import fusable
-from yisheng.optim._ranges import Average, Decay, Groups, Rate
+from yisheng.optim._option_ranges import Average, Decay, Groups, Rate
 
 
 @register

@@ -9,7 +9,7 @@ import torch
 from annotated_types import Interval
 
 from yisheng.core.registry import register
-from yisheng.optim._ranges import Decay, Groups, Rate
+from yisheng.optim._option_ranges import Decay, Groups, Rate
 
 TURNS = (3.4445, -4.7750, 2.0315)
 """Of the quintic Newton-Schulz iteration: chosen by its author for slope at zero, not for convergence."""

@@ -9,7 +9,7 @@ from annotated_types import Interval
 
 from yisheng.core.registry import register
 from yisheng.optim._fused import fusable
-from yisheng.optim._ranges import Decay, Groups, Rate
+from yisheng.optim._option_ranges import Decay, Groups, Rate
 
 
 @register(default_for=lambda spec: spec.is_picture)

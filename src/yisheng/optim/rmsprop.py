@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from yisheng.core.registry import register
-from yisheng.optim._ranges import Average, Decay, Groups, Rate
+from yisheng.optim._option_ranges import Average, Decay, Groups, Rate
 
 
 @register

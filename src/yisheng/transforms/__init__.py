@@ -63,7 +63,7 @@ def fit(
     standard(mean=(2.0,), std=(1.0,))
     """
     from yisheng.core import registry
-    from yisheng.transforms._rows import Gather, require_finite
+    from yisheng.transforms._chunks import Gather, require_finite
 
     entry = registry.find("transforms", name)
     part: Any = x if rows is None else Gather(x, rows)

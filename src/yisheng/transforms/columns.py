@@ -15,11 +15,11 @@ from annotated_types import Interval
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.registry import register
 from yisheng.core.types import Column, Spec
-from yisheng.transforms import _numbers
-from yisheng.transforms._levels import choose_levels
-from yisheng.transforms._prepare import Prepare
-from yisheng.transforms._rows import Gather, width
-from yisheng.transforms._survey import sample, survey
+from yisheng.transforms import _number_scaling
+from yisheng.transforms._categories import choose_levels
+from yisheng.transforms._chunks import Gather, width
+from yisheng.transforms._column_ops import Prepare
+from yisheng.transforms._column_statistics import sample, survey
 
 Clip = Annotated[float, Interval(ge=0, le=1e6)] | Literal["auto"]
 Count = Annotated[int, Interval(ge=1, le=10**9)]
@@ -91,7 +91,7 @@ class columns:  # noqa: N801  # its name is the registered name
     pooled: tuple[int, ...]
     level_of: tuple[int, ...]
     level: tuple[int, ...]
-    numbers: _numbers.Numbers = field(default="standard", kw_only=True)
+    numbers: _number_scaling.Numbers = field(default="standard", kw_only=True)
     clip: Clip = field(default="auto", kw_only=True)
     rare: Count = field(default=3, kw_only=True)
     levels: Annotated[int, Interval(ge=2, le=10**6)] = field(default=50, kw_only=True)
@@ -135,7 +135,7 @@ class columns:  # noqa: N801  # its name is the registered name
         x: np.ndarray | Gather,
         *,
         columns: Sequence[Column] = (),
-        numbers: _numbers.Numbers = "standard",
+        numbers: _number_scaling.Numbers = "standard",
         clip: float | Literal["auto"] = "auto",
         rare: int = 3,
         levels: int = 50,
@@ -247,23 +247,23 @@ def _require_kinds(table: Sequence[Column], D: int) -> None:
 
 
 def _fit_numbers(
-    x: np.ndarray | Gather, plain: Sequence[int], numbers: _numbers.Numbers, mean: np.ndarray, std: np.ndarray
+    x: np.ndarray | Gather, plain: Sequence[int], numbers: _number_scaling.Numbers, mean: np.ndarray, std: np.ndarray
 ) -> tuple[Values, Values, Values, Values]:
     """Shifts, scales, powers and knots, as fields."""
     if not plain:
         return (), (), (), ()
     values = sample(x, plain)
-    count = _numbers.knot_count(len(x)) if numbers == "quantile" else _numbers.edge_count(len(x))
-    knots = tuple(np.concatenate([_numbers.fit_quantiles(some, count) for some in values]).tolist())
+    count = _number_scaling.knot_count(len(x)) if numbers == "quantile" else _number_scaling.edge_count(len(x))
+    knots = tuple(np.concatenate([_number_scaling.fit_quantiles(some, count) for some in values]).tolist())
     if numbers == "quantile":
         return (), (), (), knots
     if numbers == "none":
         return (0.0,) * len(plain), (1.0,) * len(plain), (), knots
     shift, scale = mean[plain].tolist(), std[plain].tolist()
     if numbers == "robust":
-        shift, scale = zip(*map(_numbers.fit_robust, values), strict=True)
+        shift, scale = zip(*map(_number_scaling.fit_robust, values), strict=True)
     power: list[float] = []
     if numbers == "power":
         for some, middle, spread in zip(values, shift, scale, strict=True):
-            power += _numbers.fit_power((some - middle) / spread)
+            power += _number_scaling.fit_power((some - middle) / spread)
     return tuple(shift), tuple(scale), tuple(power), knots

@@ -14,7 +14,7 @@ from annotated_types import Interval
 from yisheng.core.errors import DataError
 from yisheng.core.registry import register
 from yisheng.transforms._affine import Affine
-from yisheng.transforms._rows import Gather, width
+from yisheng.transforms._chunks import Gather, width
 
 Mean = Annotated[float, Interval(gt=-math.inf, lt=math.inf)]
 Std = Annotated[float, Interval(gt=0, lt=math.inf)]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from yisheng.core.registry import register
-from yisheng.transforms._rows import Gather
+from yisheng.transforms._chunks import Gather
 
 
 @register(default_for=lambda spec: spec.task != "regression")

@@ -12,7 +12,7 @@ import torch
 from yisheng.core.errors import DataError
 from yisheng.core.registry import register
 from yisheng.transforms._affine import Affine
-from yisheng.transforms._rows import Gather, pieces, refuse, width
+from yisheng.transforms._chunks import Gather, pieces, refuse, width
 
 
 @register

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from yisheng.core.types import Dataset, Task
+    from yisheng.data.tables.column_roles import Roles
     from yisheng.data.tables.delimited import Table
-    from yisheng.data.tables.roles import Roles
 
 
 def from_frame(
@@ -64,12 +64,12 @@ def from_frame(
     >>> data.spec.task, [(column.name, column.kind) for column in data.spec.columns]
     ('regression', [('size', 'number'), ('town', 'yes/no')])
     """
-    from yisheng.data.tables import build, files
-    from yisheng.data.tables.roles import Roles, parse_kinds
+    from yisheng.data.tables import files, table_dataset
+    from yisheng.data.tables.column_roles import Roles, parse_kinds
 
     roles = Roles(_tuple(target), id, time, group, tuple(drop), parse_kinds(kinds), task)
     second = None if test is None else files.from_frame(test)
-    return build.dataset(name, files.from_frame(frame), roles, second)
+    return table_dataset.dataset(name, files.from_frame(frame), roles, second)
 
 
 def from_file(
@@ -109,14 +109,14 @@ def from_file(
     """
     from pathlib import Path
 
-    from yisheng.data.tables import build, files
-    from yisheng.data.tables.roles import Roles, parse_kinds
+    from yisheng.data.tables import files, table_dataset
+    from yisheng.data.tables.column_roles import Roles, parse_kinds
 
     path = Path(path).expanduser()
     roles = Roles(_tuple(target), id, time, group, tuple(drop), parse_kinds(kinds), task)
     table = _read(path, roles, reading)
     second = None if test is None else _read(beside(path, Path(test)), roles, {**reading, "header": table.header})
-    return build.dataset(name or files.name_of(path), table, roles, second)
+    return table_dataset.dataset(name or files.name_of(path), table, roles, second)
 
 
 def describe(
@@ -158,13 +158,13 @@ def describe(
     """
     from pathlib import Path
 
-    from yisheng.data.tables import build, files
-    from yisheng.data.tables.roles import Roles, parse_kinds
+    from yisheng.data.tables import files, table_dataset
+    from yisheng.data.tables.column_roles import Roles, parse_kinds
 
     roles = Roles(_tuple(target), id, time, group, tuple(drop), parse_kinds(kinds))
     if isinstance(what, str | Path):
-        return build.describe(_read(Path(what).expanduser(), roles, reading), roles)
-    return build.describe(files.from_frame(what), roles)
+        return table_dataset.describe(_read(Path(what).expanduser(), roles, reading), roles)
+    return table_dataset.describe(files.from_frame(what), roles)
 
 
 def _tuple(target: str | Sequence[str]) -> tuple[str, ...]:

@@ -12,11 +12,11 @@ import numpy as np
 
 from yisheng.core.errors import DataError
 from yisheng.core.types import Finding
-from yisheng.data.tables import dates, source
-from yisheng.data.tables.raw import Raw, merged
+from yisheng.data.tables import dates, decoded_text
+from yisheng.data.tables.literals import MISSING, number_form
+from yisheng.data.tables.raw_column import Raw, merged
 from yisheng.data.tables.scan import scan
 from yisheng.data.tables.sniff import Look, look
-from yisheng.data.tables.words import MISSING, number_form
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,8 +51,8 @@ def read(
     path: Path,
     *,
     header: bool | Literal["auto"] = "auto",
-    separator: str = source.AUTO,
-    encoding: str = source.AUTO,
+    separator: str = decoded_text.AUTO,
+    encoding: str = decoded_text.AUTO,
     known: Collection[str] = (),
     as_text: Collection[str] = (),
     keep: Collection[str] = (),
@@ -74,7 +74,7 @@ def read(
     """
     found = look(path, header=header, separator=separator, encoding=encoding, known=known)
     seen = scan(path, found.separator, len(found.names), encoding)
-    if encoding == source.AUTO and seen.encoding != "utf-8":
+    if encoding == decoded_text.AUTO and seen.encoding != "utf-8":
         found = look(path, header=header, separator=found.separator, encoding=seen.encoding, known=known)
     if not seen.rows - found.header:
         raise DataError(f"{path} has no rows below its header", "give at least a few rows")
@@ -138,7 +138,7 @@ def chunks(
     options: dict[str, Any] = {"dtype": dict.fromkeys(texts, str), "chunksize": size}
     try:
         with pd.read_csv(
-            io.BufferedReader(_Stream(source.pieces(path, encoding)), source.PIECE),
+            io.BufferedReader(_Stream(decoded_text.pieces(path, encoding)), decoded_text.PIECE),
             sep=found.separator,
             header=0 if found.header else None,
             names=list(range(len(found.names))),

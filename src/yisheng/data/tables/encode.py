@@ -10,9 +10,9 @@ import numpy as np
 from yisheng.core.errors import DataError
 from yisheng.core.types import Column
 from yisheng.data.tables import dates
-from yisheng.data.tables.kinds import LARGEST, days_of
-from yisheng.data.tables.raw import Raw
-from yisheng.data.tables.words import is_code, is_number, number_reader
+from yisheng.data.tables.column_kinds import LARGEST, days_of
+from yisheng.data.tables.literals import is_code, is_number, number_reader
+from yisheng.data.tables.raw_column import Raw
 
 
 class Odd(NamedTuple):

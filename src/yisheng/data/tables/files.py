@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from yisheng.core.errors import DataError, MissingPartError
-from yisheng.data.tables import delimited, source
+from yisheng.data.tables import decoded_text, delimited
 from yisheng.data.tables.delimited import Table
-from yisheng.data.tables.raw import Raw, from_series
+from yisheng.data.tables.raw_column import Raw, from_series
 from yisheng.data.tables.scan import COLUMNS, VALUES
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def read(
     path: Path,
     *,
     header: bool | Literal["auto"] = "auto",
-    separator: str = source.AUTO,
-    encoding: str = source.AUTO,
+    separator: str = decoded_text.AUTO,
+    encoding: str = decoded_text.AUTO,
     known: Collection[str] = (),
     as_text: Collection[str] = (),
     keep: Collection[str] = (),
@@ -70,7 +70,7 @@ def read(
     if suffix == ".npz":
         return _npz(path)
     if suffix == ".tsv" or path.name.lower().endswith(".tsv.gz"):
-        separator = "\t" if separator == source.AUTO else separator
+        separator = "\t" if separator == decoded_text.AUTO else separator
     return delimited.read(
         path, header=header, separator=separator, encoding=encoding, known=known, as_text=as_text, keep=keep
     )

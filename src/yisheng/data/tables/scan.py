@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from yisheng.core.errors import DataError
-from yisheng.data.tables import source
-from yisheng.data.tables.words import is_code
+from yisheng.data.tables import decoded_text
+from yisheng.data.tables.literals import is_code
 
 VALUES = 1 << 29
 """Rows x columns that are read: each takes 8 bytes while it is read and 4 afterwards."""
@@ -44,7 +44,7 @@ class Scan:
     codes: frozenset[int]
 
 
-def scan(path: Path, separator: str, width: int, encoding: str = source.AUTO) -> Scan:
+def scan(path: Path, separator: str, width: int, encoding: str = decoded_text.AUTO) -> Scan:
     """Read a file through once.
 
     Args:
@@ -62,20 +62,20 @@ def scan(path: Path, separator: str, width: int, encoding: str = source.AUTO) ->
             f"{path} has {width:,} columns, more than the {COLUMNS:,} that are read",
             "drop columns, or give the values as .npz",
         )
-    guesses = source.guesses(path, encoding)
+    guesses = decoded_text.guesses(path, encoding)
     for guess in guesses:
         try:
             rows, codes = _scan(path, separator, width, guess)
         except UnicodeDecodeError:
             continue
-        return Scan(guess, encoding == source.AUTO and guess in source.GUESSES[1:], rows, frozenset(codes))
+        return Scan(guess, encoding == decoded_text.AUTO and guess in decoded_text.GUESSES[1:], rows, frozenset(codes))
     raise DataError(f"{path} is not in {guesses[-1]}", "say another encoding=, or save it as UTF-8")
 
 
 def _scan(path: Path, separator: str, width: int, encoding: str) -> tuple[int, set[int]]:
     mark, rows, codes = ord(separator), 0, set[int]()
     held = b""
-    for piece in source.pieces(path, encoding):
+    for piece in decoded_text.pieces(path, encoding):
         block = held + piece
         counted, done = _count(block, mark, width)
         held = block[done:]
@@ -195,7 +195,7 @@ def _refuse(path: Path, line: int, got: int, width: int, rows: int) -> None:
 def _lines(path: Path, encoding: str) -> Iterator[str]:
     """Lines with their ends, then one that no file has: what it ends up in tells whether a quote was open."""
     held = b""
-    for piece in source.pieces(path, encoding):
+    for piece in decoded_text.pieces(path, encoding):
         whole, mark, held = (held + piece).rpartition(b"\n")
         if mark:
             yield from io.StringIO((whole + mark).decode("utf-8"), newline="\n")

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from yisheng.core.errors import DataError, UsageError
-from yisheng.data.tables import source
-from yisheng.data.tables.words import is_missing, is_number
+from yisheng.data.tables import decoded_text
+from yisheng.data.tables.literals import is_missing, is_number
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -43,8 +43,8 @@ def look(
     path: Path,
     *,
     header: bool | Literal["auto"] = "auto",
-    separator: str = source.AUTO,
-    encoding: str = source.AUTO,
+    separator: str = decoded_text.AUTO,
+    encoding: str = decoded_text.AUTO,
     known: Collection[str] = (),
 ) -> Look:
     """Look at the beginning of a file.
@@ -101,8 +101,8 @@ def _exists(folder: Path, value: str) -> bool:
 
 def _lines(path: Path, encoding: str) -> list[str]:
     """The first lines of a file; the last one only if it is whole."""
-    start = source.head(path, _HEAD)
-    for guess in source.guesses(path, encoding):
+    start = decoded_text.head(path, _HEAD)
+    for guess in decoded_text.guesses(path, encoding):
         try:
             text = codecs.getincrementaldecoder(guess)().decode(start, final=len(start) < _HEAD)
             break
@@ -122,7 +122,7 @@ def _lines(path: Path, encoding: str) -> list[str]:
 
 
 def _separator(lines: Sequence[str], wanted: str) -> str:
-    if wanted != source.AUTO:
+    if wanted != decoded_text.AUTO:
         mark = {"tab": "\t", "\\t": "\t"}.get(wanted, wanted)
         if len(mark) != 1 or mark in '"\n\r\0' or ord(mark) > 126:
             raise UsageError(

@@ -10,10 +10,10 @@ import numpy as np
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.types import Task
 from yisheng.data.tables import dates
-from yisheng.data.tables.kinds import LARGEST
-from yisheng.data.tables.order import sorted_for_people
-from yisheng.data.tables.raw import Raw, written
-from yisheng.data.tables.words import is_code, is_number, number_form, number_reader, yes_no
+from yisheng.data.tables.column_kinds import LARGEST
+from yisheng.data.tables.literals import is_code, is_number, number_form, number_reader, yes_no
+from yisheng.data.tables.natural_sort import sorted_for_people
+from yisheng.data.tables.raw_column import Raw, written
 
 CLASSES, ROWS_EACH = 20, 5
 """Whole numbers are classes where they have at most so many different values, each in so many rows on average."""

@@ -1,0 +1,32 @@
+"""Breast tumours, malignant or benign."""
+
+from __future__ import annotations
+
+from yisheng.core.registry import register
+from yisheng.core.types import Dataset
+
+
+@register
+def breast_cancer() -> Dataset:
+    """569 breast tumours, malignant or benign, 30 measures of cell nuclei (inside scikit-learn: no download).
+
+    >>> data = breast_cancer()
+    >>> len(data), data.spec.classes
+    (569, ('malignant', 'benign'))
+
+    Source: Street, Wolberg and Mangasarian, Nuclear feature extraction for breast tumor diagnosis (1993).
+    """
+    from sklearn.datasets import load_breast_cancer
+
+    from yisheng.data.datasets._sklearn import classified
+
+    return classified(
+        "breast-cancer",
+        load_breast_cancer(),
+        classes=("malignant", "benign"),
+        target="diagnosis",
+        about="Cell nuclei in a fine needle aspirate of a breast mass: mean, standard error and worst of ten measures.",
+        source="Wolberg, Mangasarian, Street and Street, Breast Cancer Wisconsin (Diagnostic), UCI Machine Learning "
+        "Repository (1995)",
+        licence="CC BY 4.0 (UCI Machine Learning Repository)",
+    )

@@ -1,0 +1,31 @@
+"""Ten easy classes of ImageNet, photographs of their full size."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from yisheng.core.registry import register
+from yisheng.core.types import Dataset
+from yisheng.data.images.image_dataset import Size
+
+
+@register(mirror=True)
+def imagenette(*, size: Size = 224, fit: Literal["crop", "squash", "pad"] = "crop", strict: bool = False) -> Dataset:
+    """13,394 photographs of ten kinds of things, full size, 3,925 of them the official validation part.
+
+    A download of 1.6 GB.
+
+    Args:
+        size: height and width of the inputs, one number for both; 224 is what networks trained on ImageNet want.
+        fit: how a picture of another ratio of sides comes to that size: the middle is cut out (crop), it is squashed,
+            or filled up with black (pad). Prediction does the same.
+        strict: a damaged picture is an error; else it is left out and named.
+
+    Raises:
+        DataError: the archive is missing and cannot be fetched, or holds something else.
+
+    Source: Howard, Imagenette, github.com/fastai/imagenette.
+    """
+    from yisheng.data.datasets._imagenette import imagenette_set
+
+    return imagenette_set("imagenette", "imagenette2.tgz", size, fit, strict)

@@ -1,0 +1,31 @@
+"""Three kinds of iris flowers."""
+
+from __future__ import annotations
+
+from yisheng.core.registry import register
+from yisheng.core.types import Dataset
+
+
+@register
+def iris() -> Dataset:
+    """150 iris flowers of three species, four measured lengths each (inside scikit-learn: no download).
+
+    >>> data = iris()
+    >>> len(data), data.spec.classes
+    (150, ('setosa', 'versicolor', 'virginica'))
+
+    Source: Fisher, The use of multiple measurements in taxonomic problems, Annals of Eugenics 7 (1936).
+    """
+    from sklearn.datasets import load_iris
+
+    from yisheng.data.datasets._sklearn import classified
+
+    return classified(
+        "iris",
+        load_iris(),
+        classes=("setosa", "versicolor", "virginica"),
+        target="species",
+        about="Sepals and petals of 50 flowers of each of three species, measured by Edgar Anderson.",
+        source="Fisher, The use of multiple measurements in taxonomic problems, Annals of Eugenics 7 (1936)",
+        licence="CC BY 4.0 (UCI Machine Learning Repository)",
+    )

@@ -1,0 +1,165 @@
+"""The doctor at the bedside of a run: it watches the training and writes ``findings.json``."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TextIO
+
+from yisheng.core import files, run_folder
+from yisheng.core.errors import NonFiniteError, StoppedError, YishengError
+from yisheng.core.types import Dataset, Finding, Split
+from yisheng.diagnosis import data_findings as data_checks
+from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.data_sample import Sample
+from yisheng.diagnosis.examination import of_assembly
+from yisheng.diagnosis.experiments import Probes, probe, verified
+from yisheng.diagnosis.ranking import Diagnosis, diagnose
+from yisheng.diagnosis.recorder import saved_state
+from yisheng.diagnosis.recorder.recorder import Broken, Watch
+from yisheng.diagnosis.run_diagnosis import after, page
+from yisheng.reporting import run_facts
+from yisheng.reporting.findings_schema import FINDINGS, Findings
+from yisheng.training.setup import Assembly
+
+MEMORY = "watch.safetensors"
+"""In the checkpoint's folder: what was seen so far."""
+
+
+class Bedside:
+    """What the doctor sees of one training, from its first step to its last, through stops and continuations.
+
+    Args:
+        folder: of the run.
+        assembly: what is trained, from where it stands.
+        data: the data set; what was noticed while reading it belongs to the page.
+    """
+
+    def __init__(self, folder: Path, assembly: Assembly, data: Dataset) -> None:
+        self._folder, self._data, self._kept = folder, data, -1
+        self._memory = folder / run_folder.CHECKPOINT / MEMORY
+        self._watch: Watch | None = None
+        self._probes = Probes()
+        self._recipe = assembly.recipe
+        if assembly.recipe.doctor == "off":
+            return
+        self._sample = _sample(assembly, data)
+        self._said = data_checks.ask(self._sample, "cheap", told=[one.check for one in data.findings])
+        state = assembly.state
+        if assembly.recipe.doctor == "full":
+            before = _read(folder) if state.step else Findings()
+            self._probes = Probes(before.probes) if state.step else probe(of_assembly(assembly))
+        self._watch = Watch(state.model, state.optimizer)
+        if state.step:
+            self._recall(state.step)
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Look at the training inside; the hooks are gone afterwards."""
+        try:
+            with self._watch or contextlib.nullcontext():
+                yield
+        except StoppedError:  # to be continued, to the last step
+            if self._watch is not None:
+                files.write(self._memory, saved_state.dump(self._watch))
+            raise
+
+    def remember(self) -> None:
+        """Write what was seen since the last time, so that it outlives this process."""
+        watch = self._watch
+        if watch is None or len(watch.moments) == self._kept:
+            return
+        self._kept = len(watch.moments)
+        files.write(self._memory, saved_state.dump(watch))
+        later = data_checks.not_asked("trainings", data_checks.LATER, self._data.spec)
+        self._write(data_checks.joined(self._page(None), [self._said, later]))
+
+    def tell(self, stream: TextIO, error: YishengError | None = None) -> None:
+        """Write the page of a run that is over or broke off, and say its errors and warnings, one line each.
+
+        Args:
+            stream: where remarks go.
+            error: what broke it off.
+        """
+        if self._watch is None:
+            return
+        course = run_facts.read(self._folder)
+        seen = self._page(error)
+        answers = [self._said, self._trained(course, seen, stream, error)]
+        found = data_checks.folded(after(data_checks.joined(seen, answers), course))
+        self._write(found)
+        known = {finding.cause for finding in self._data.findings}  # was said before training
+        for one in found.findings:
+            if one.severity != "note" and one.cause not in known:
+                print(f"{one.severity}: {one.cause}; {one.remedy}", file=stream)
+
+    def _trained(
+        self, course: run_facts.Facts, seen: Findings, stream: TextIO, error: YishengError | None
+    ) -> data_checks.Answers:
+        """What the checks say that train small models; asked with ``doctor=full``, once for all folds."""
+        fold, why_not = self._recipe.fold, ""
+        if self._recipe.doctor != "full":
+            why_not = data_checks.LATER
+        elif error is not None:
+            why_not = "the run broke off"
+        elif fold is not None and (not fold.startswith("1/") or self._recipe.repeat > 1):
+            why_not = "asked of the first fold"
+        if why_not:
+            return data_checks.not_asked("trainings", why_not, self._data.spec)
+        return data_checks.ask(
+            data_checks.with_course(self._sample, course, seen), "trainings", progress=data_checks.spoken(stream)
+        )
+
+    def _page(self, error: YishengError | None) -> Findings:
+        assert self._watch is not None  # asked by the callers
+        case = Case.of(self._watch, recipe=True)
+        broken = isinstance(error, NonFiniteError)
+        if broken:  # the loop looks at the loss before it is propagated back, so the watch has not seen it
+            step = len(case.losses) + 1
+            case = replace(case, losses=[*case.losses, math.nan], broken=case.broken or Broken(step, True, True, True))
+        diagnosis = verified(_asked(case), self._probes)
+        if broken and error is not None:
+            diagnosis = _named(diagnosis, error)
+        return page(diagnosis, case.moments, steps=case.steps, others=self._data.findings, probes=self._probes)
+
+    def _write(self, found: Findings) -> None:
+        files.write_json(self._folder / FINDINGS, found.plain())
+
+    def _recall(self, step: int) -> None:
+        assert self._watch is not None  # just made
+        with contextlib.suppress(OSError):
+            saved_state.load(self._watch, self._memory.read_bytes(), step)
+
+
+def _sample(assembly: Assembly, data: Dataset) -> Sample:
+    """The data in the parts that are trained and scored on."""
+    parts = (assembly.train, assembly.validation, assembly.test)
+    split = Split(*(part.rows.cpu().numpy() for part in parts))
+    return Sample.of(data, split, seed=assembly.recipe.seed, ordered=data_checks.is_ordered(assembly.recipe, data))
+
+
+def _read(folder: Path) -> Findings:
+    return run_facts.read(folder).findings or Findings()
+
+
+def _asked(case: Case) -> Diagnosis:
+    """What the checks say; a defect in one of them must not cost the run that it looks at."""
+    try:
+        return diagnose(case)
+    except Exception as error:
+        return Diagnosis((), {}, {"all of them": f"because of a defect: {type(error).__name__}: {error}"})
+
+
+def _named(diagnosis: Diagnosis, error: YishengError) -> Diagnosis:
+    """Where numbers became non-finite the loop knows more than the watch: the rows, the layer."""
+
+    def told(finding: Finding) -> Finding:
+        if finding.check != "non-finite-loss":
+            return finding
+        return replace(finding, cause=error.problem, remedy=error.remedy)
+
+    symptoms = {check: tuple(map(told, some)) for check, some in diagnosis.symptoms.items()}
+    return Diagnosis(tuple(map(told, diagnosis.findings)), symptoms, diagnosis.unchecked)

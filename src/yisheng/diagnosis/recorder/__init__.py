@@ -1,0 +1,1 @@
+"""Record what happens in a training, by hooks that are removed afterwards."""

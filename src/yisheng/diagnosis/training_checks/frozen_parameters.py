@@ -1,0 +1,61 @@
+"""Layers that were frozen before they learned anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from yisheng.core.registry import register
+from yisheng.core.types import Finding
+from yisheng.diagnosis.case import Case, fresh, named
+
+LEAST, MUCH = 0.1, 0.5
+
+
+def why_not(case: Case) -> str:
+    """What it lacks."""
+    return "" if any(True for _ in case.model.parameters()) else "the network has no parameters"
+
+
+@register(
+    needs=why_not, when="before", cause="structure", explains=("low-learning-rate", "vanishing-gradients", "plateau")
+)
+def frozen_parameters(case: Case) -> Iterator[Finding]:
+    """Weights with ``requires_grad=False`` that still are as they were drawn: chance stays in the network.
+
+    Frozen weights that were trained before are meant to be frozen; so is, when the rest learns, a part that is in
+    evaluation mode or that the optimiser was not given.
+
+    Args:
+        case: its network.
+
+    Source: PyTorch documentation, "Autograd mechanics", requires_grad.
+    """
+    frozen = []
+    for module in case.model.modules():
+        for name, p in module.named_parameters(recurse=False):
+            meant = (not module.training and case.model.training) or id(p) not in case.held
+            if (
+                not p.requires_grad
+                and p.ndim > 1
+                and not isinstance(module, nn.Embedding)
+                and fresh(p)
+                and (not meant or case.harmed(MUCH))
+            ):
+                frozen.append((name, p))
+    held = {id(p) for _, p in frozen}
+    share = sum(p.numel() for _, p in frozen) / max(1, sum(p.numel() for p in case.model.parameters()))
+    names = [name for name, p in case.model.named_parameters() if id(p) in held]
+    if share > LEAST:
+        yield Finding(
+            "frozen-parameters",
+            "error",
+            {"parameters": names, "share": share},
+            f"{named(names)} cannot learn (requires_grad is False) and still are as they were drawn by chance",
+            case.says(
+                "say finetune=all, or begin with trained weights=",
+                "set requires_grad_(True), or load trained weights first",
+            ),
+            change=case.settings(finetune="all"),
+        )

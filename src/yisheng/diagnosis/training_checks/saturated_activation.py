@@ -1,0 +1,58 @@
+"""Sigmoid and tanh units that are stuck at their ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from yisheng.core.registry import register
+from yisheng.core.types import Finding
+from yisheng.diagnosis.case import Case, at_least
+
+RUNNING, UNITS, SHARE = 3, 0.5, 0.9
+LITTLE = 0.9
+
+
+def why_not(case: Case) -> str:
+    """What it lacks."""
+    seen = sum(any(bend.low is not None for bend in moment.bends) for moment in case.moments)
+    return at_least(RUNNING, seen, "steps with sigmoid or tanh in them") if seen else "no sigmoid or tanh was seen"
+
+
+@register(needs=why_not, when="during", cause="rate", explains=("vanishing-gradients", "plateau"))
+def saturated_activation(case: Case) -> Iterator[Finding]:
+    """Most units of a hidden layer lie within 3% of an end for nearly all inputs, and the loss hardly falls.
+
+    Their slope there is next to nothing, so nothing below them learns.
+
+    Args:
+        case: the shares near the ends in the steps that were looked at.
+
+    Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010,
+    section 3.
+    """
+    if not case.harmed(LITTLE):
+        return
+    looked = [moment for moment in case.moments if moment.bends]
+    names = dict.fromkeys(bend.name for moment in looked for bend in moment.bends if bend.low is not None)
+    for name in names:
+        seen = [b for m in looked for b in m.bends if b.name == name and b.low is not None and b.high is not None]
+        last = seen[-RUNNING:]
+        if len(last) < RUNNING or len({len(b.low) for b in last if b.low is not None}) > 1:
+            continue
+        ends = torch.stack([b.low + b.high for b in last if b.low is not None and b.high is not None])
+        stuck = float((ends.mean(0) > SHARE).float().mean())
+        if stuck >= UNITS:
+            yield Finding(
+                "saturated-activation",
+                "error",
+                {"layer": name, "kind": last[0].kind, "share stuck": stuck},
+                f"{stuck:.0%} of the {last[0].kind} units {name} are stuck at an end of their range",
+                case.says(
+                    "say init=xavier-uniform and scale=standard, or activation=relu",
+                    "use smaller initial weights (Xavier), scale the inputs, or use relu",
+                ),
+                change=case.settings(init="xavier-uniform", scale="standard"),
+            )
+            return

@@ -1,0 +1,64 @@
+"""A model's outputs over all rows of a part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from yisheng.core import autocast
+from yisheng.core.errors import DataError
+from yisheng.core.types import Batch
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What `run` gives, still on the model's device and in the scale that the model was trained in.
+
+    Args:
+        output: ``(N, O)``.
+        y: targets, ``(N,)``, ``(N, L)`` or ``(N, T)``.
+        index: row numbers in the data set ``(N,)``.
+        weight: sample weights ``(N,)``, or None.
+    """
+
+    output: torch.Tensor
+    y: torch.Tensor
+    index: torch.Tensor
+    weight: torch.Tensor | None
+
+
+def run(model: nn.Module, batches: Iterable[Batch], *, half: bool = False) -> Outputs:
+    """The model's outputs in evaluation mode and without gradients, batch by batch.
+
+    Every module is left in the mode it was in (frozen layers stay in theirs). Nothing is read back from the
+    device. Gradients are off only while the model computes, never in the code that makes the batches.
+
+    Args:
+        model: the network.
+        batches: the rows.
+        half: compute in bfloat16; see `yisheng.core.autocast.output`.
+
+    Raises:
+        DataError: there is no row.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    outputs, targets, rows, weights = [], [], [], []
+    model.eval()
+    try:
+        for batch in batches:
+            # Not inference_mode: what a model computes once and keeps would be barred from training.
+            with torch.no_grad():
+                outputs.append(autocast.output(model, batch.x, half=half))
+            targets.append(batch.y)
+            rows.append(batch.index)
+            if batch.weight is not None:
+                weights.append(batch.weight)
+    finally:
+        for module, mode in modes:
+            module.training = mode
+    if not outputs:
+        raise DataError("there is no row to evaluate", "give a part with at least one row")
+    return Outputs(torch.cat(outputs), torch.cat(targets), torch.cat(rows), torch.cat(weights) if weights else None)

@@ -1,0 +1,108 @@
+"""From a model's outputs to predictions in the original units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from yisheng.core.errors import DataError, NonFiniteError
+from yisheng.core.types import Batch, Spec
+from yisheng.evaluation.outputs import Outputs, run
+
+Invert = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Truth and prediction of some rows, as NumPy arrays in the original units.
+
+    Args:
+        y: int64 ``(N,)`` class numbers; ``(N, L)`` zeros and ones; ``(N, T)`` numbers.
+        prediction: probabilities ``(N, C)`` (also for two classes) or ``(N, L)``; numbers ``(N, T)``.
+        index: row numbers in the data set ``(N,)``.
+
+    Raises:
+        DataError: the shapes do not fit one another.
+    """
+
+    y: np.ndarray
+    prediction: np.ndarray
+    index: np.ndarray
+
+    def __post_init__(self) -> None:
+        fitting = self.y.shape if self.y.ndim == 2 else (len(self.y), self.prediction.shape[-1])
+        if self.prediction.shape != fitting or len(self.index) != len(self.y):
+            raise DataError(
+                f"predictions must be (N, C) for class numbers (N,), or of the targets' shape, got "
+                f"{self.prediction.shape} for {self.y.shape} with {len(self.index)} row numbers",
+                "give one line of predictions per row",
+            )
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def require_finite(self) -> None:
+        """Refuse predictions that no score can be computed from.
+
+        Raises:
+            NonFiniteError: some are NaN or infinite; the error names the first row.
+        """
+        finite = np.isfinite(self.prediction).all(axis=1)
+        if not finite.all():
+            raise NonFiniteError(
+                f"predictions must be finite, but those of {(~finite).sum()} of {len(self)} rows are NaN or infinite, "
+                f"first row {self.index[finite.argmin()]}",
+                "train with a smaller lr or with clip_norm=1, and look for NaN in the data",
+            )
+
+
+def predict(model: nn.Module, batches: Iterable[Batch], spec: Spec, invert: Invert | None = None) -> Predictions:
+    """Predictions of a model on the rows of some batches.
+
+    Args:
+        model: its training modes are restored afterwards.
+        batches: read once.
+        spec: the contract; its ``outputs`` say how the outputs are meant.
+        invert: undoes the target transform of a regression, on targets and outputs alike.
+
+    Raises:
+        DataError: there is no row.
+
+    >>> x, y, rows = torch.tensor([[2.0], [-2.0]]), torch.tensor([1, 0]), torch.arange(2)
+    >>> spec = Spec("classification", (1,), classes=("no", "yes"), outputs=1)
+    >>> predict(nn.Identity(), [Batch(x, y, rows)], spec).prediction.round(2)
+    array([[0.12, 0.88],
+           [0.88, 0.12]], dtype=float32)
+    """
+    return to_predictions(run(model, batches), spec, invert)
+
+
+def to_predictions(outputs: Outputs, spec: Spec, invert: Invert | None = None) -> Predictions:
+    """Outputs through the link function, copied to the host in one go."""
+    y = invert(outputs.y) if invert is not None and spec.task == "regression" else outputs.y
+    tensors = (y, link(outputs.output, spec, invert), outputs.index)
+    return Predictions(*(tensor.cpu().numpy() for tensor in tensors))
+
+
+def link(output: torch.Tensor, spec: Spec, invert: Invert | None = None) -> torch.Tensor:
+    """What outputs ``(..., O)`` mean: probabilities, or numbers in the original unit.
+
+    Classification: softmax over O = C units, or 1 - sigmoid and sigmoid of the one unit; multilabel: sigmoid;
+    regression: ``invert(output)``. Computed in float32 at least, without overflow.
+
+    >>> link(torch.tensor([[0.0]]), Spec("classification", (1,), classes=("no", "yes"), outputs=1))
+    tensor([[0.5000, 0.5000]])
+    """
+    output = output.detach()
+    output = output if output.dtype in (torch.float32, torch.float64) else output.float()
+    if spec.task == "regression":
+        return output if invert is None else invert(output)
+    if spec.task == "multilabel":
+        return output.sigmoid()
+    if spec.outputs == 1:
+        return torch.cat([-output, output], dim=-1).sigmoid()
+    return output.softmax(dim=-1)

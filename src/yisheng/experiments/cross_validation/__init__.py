@@ -1,0 +1,1 @@
+"""Train one run per fold and pool their out-of-fold predictions."""

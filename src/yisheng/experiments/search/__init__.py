@@ -1,0 +1,1 @@
+"""Run a search over configs, resume it, and read its results."""

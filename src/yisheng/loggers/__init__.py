@@ -1,0 +1,1 @@
+"""Write a training to other tools while it runs: TensorBoard, Visdom, the worst mistakes for the live page."""

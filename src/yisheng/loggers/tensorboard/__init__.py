@@ -1,0 +1,1 @@
+"""TensorBoard's event files: scalars, histograms, images, the graph, and the HParams view."""

@@ -1,1 +1,0 @@
-"""The sections of the report, one file each; `yisheng.report.html.SECTIONS` is their order."""

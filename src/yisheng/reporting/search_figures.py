@@ -1,0 +1,167 @@
+"""The figures of a search that matplotlib draws: the score against each parameter, and the best trials' curves."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from yisheng.reporting.figures import spans_decades
+from yisheng.reporting.formatting import score_name, short
+from yisheng.reporting.search_facts import LARGEST, Axis, Search, Trial, coordinate, levels, window, word
+from yisheng.reporting.svg import FIRST, INK, MUTED, PAPER, SECOND, draw, label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+DOTS = 400
+BARS = 80
+"""Up to so many trials have their standard deviation drawn."""
+NAMED = 8
+"""Up to so many alternatives of a choice are all named."""
+LINES = ((FIRST, "-", "o"), (SECOND, (0, (4, 1.5)), "s"), (INK, (0, (1, 1.2)), "^"), (MUTED, "-", "D"))
+"""Colour, dash and marker of each curve."""
+
+
+def score_by_parameter(search: Search, axis: Axis, number: int) -> str:
+    """The score of each trial against one parameter; the best and the chosen trial are marked.
+
+    Args:
+        search: at least one trial has a score.
+        axis: the parameter.
+        number: of the figure.
+    """
+
+    def paint(axes: Axes) -> None:
+        shown = [t for t in search.some(DOTS) if axis.name in t.setting]
+        at = _places(axis, search, shown)
+        low, high = window([t.score for t in search.ranked], higher=search.higher)
+        most = max((t.epochs or 0 for t in shown), default=0) if search.rungs else 0
+        known = [t for t in shown if t.spread and len(shown) <= BARS]
+        lows, highs = [t.score - t.spread for t in known], [t.score + t.spread for t in known]
+        axes.vlines([at[t.number] for t in known], lows, highs, color=MUTED, linewidth=0.9, alpha=0.6)
+        for colour, some in (
+            (MUTED, [t for t in shown if (t.epochs or 0) < most]),
+            (FIRST, [t for t in shown if (t.epochs or 0) >= most]),
+        ):
+            inside = [t for t in some if low <= t.score <= high]
+            beyond = [t for t in some if not low <= t.score <= high]
+            xs, ys = [at[t.number] for t in inside], [t.score for t in inside]
+            axes.plot(xs, ys, "o", color=colour, alpha=0.6, markersize=4.5 if len(shown) <= BARS else 3, mew=0)
+            edge = low if search.higher else high
+            axes.plot([at[t.number] for t in beyond], [edge] * len(beyond), "x", color=colour, markersize=4)
+        _ring(axes, at, search.winner, "o", "best", (low, high))
+        if search.pick is not search.winner:
+            _ring(axes, at, search.pick, "s", "chosen", (low, high))
+        _finish(axes, score_name(search.score))
+        _across(axes, axis, search, list(at.values()))
+        if not search.higher and spans_decades([low, high]):
+            _log(axes, "y", low, high)
+        elif high > low:  # with room for the bars, but not for those that would press the dots flat
+            room = 0.06 * (high - low)
+            bottom, top = max(min(lows, default=low), low - 4 * room), min(max(highs, default=high), high + 4 * room)
+            axes.set_ylim(min(bottom, low) - room, max(top, high) + room)
+
+    return draw(f"parameter-{number}", paint)
+
+
+def training_loss(trials: Sequence[Trial]) -> str:
+    """Training loss by epoch, a line for each trial (`LINES` of them at most)."""
+    from matplotlib.ticker import MaxNLocator
+
+    def paint(axes: Axes) -> None:
+        seen: list[float] = []
+        for trial, (colour, dash, marker) in zip(trials, LINES, strict=False):
+            ys = [_drawable(loss) for loss in trial.curve]
+            seen += ys
+            every = max(1, len(ys) // 12)
+            (line,) = axes.plot(range(1, len(ys) + 1), ys, color=colour, label=f"trial {trial.number}")
+            line.set(linestyle=dash, marker=marker, markevery=every, markersize=3.5)
+        _finish(axes, "training loss")
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        finite = [y for y in seen if math.isfinite(y)]
+        if spans_decades(finite):
+            _log(axes, "y", min(finite), max(finite))
+
+    return draw("curves", paint)
+
+
+def _places(axis: Axis, search: Search, shown: Sequence[Trial]) -> dict[int, float]:
+    """Number of each trial -> where it stands on the level axis; those of one category side by side."""
+    if axis.kind != "choice":
+        return {t.number: coordinate(axis, t.setting[axis.name]) for t in shown}
+    names = levels(axis, search.ranked)
+    places: dict[int, float] = {}
+    for i, name in enumerate(names):
+        group = [t for t in shown if word(t.setting[axis.name]) == name]
+        for k, trial in enumerate(sorted(group, key=lambda t: t.number)):
+            places[trial.number] = i + (0.0 if len(group) == 1 else 0.5 * k / (len(group) - 1) - 0.25)
+    return places
+
+
+def _across(axes: Axes, axis: Axis, search: Search, at: Sequence[float]) -> None:
+    """The level axis: names of categories with the median over each, or a scale."""
+    axes.set_xlabel(label(axis.name, 40))
+    if axis.kind != "choice":
+        # The whole range is shown, also where no trial has been.
+        finite = [x for x in (*at, coordinate(axis, axis.low), coordinate(axis, axis.high)) if math.isfinite(x)]
+        low, high = min(finite, default=0.0), max(finite, default=0.0)
+        if "log" in axis.kind and finite:
+            _log(axes, "x", low, high)
+        elif high > low:
+            axes.set_xlim(low - 0.04 * (high - low), high + 0.04 * (high - low))
+        return
+    names = levels(axis, search.ranked)
+    every = -(-len(names) // NAMED) or 1
+    axes.set_xlim(-0.6, len(names) - 0.4)
+    axes.set_xticks(range(0, len(names), every), [label(name, 60 // min(len(names), NAMED)) for name in names[::every]])
+    for i, name in enumerate(names):
+        scores = [t.score for t in search.ranked if axis.name in t.setting and word(t.setting[axis.name]) == name]
+        if len(scores) > 2:
+            axes.hlines(statistics.median(scores), i - 0.33, i + 0.33, color=INK, linewidth=1.2, label="_")
+
+
+def _ring(
+    axes: Axes, at: dict[int, float], trial: Trial | None, marker: str, name: str, ends: tuple[float, float]
+) -> None:
+    if trial is None or trial.number not in at:
+        return
+    score = min(max(trial.score, ends[0]), ends[1])
+    (ring,) = axes.plot([at[trial.number]], [score], marker, color=PAPER, label=f"{name}: trial {trial.number}")
+    ring.set(markeredgecolor=INK, markeredgewidth=1.6, markersize=8, zorder=5)
+
+
+def _finish(axes: Axes, up: str) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    axes.set_title(label(up, 30), loc="left", x=-0.1)
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    for one in (axes.xaxis, axes.yaxis):
+        one.set_major_formatter(FuncFormatter(lambda value, _: short(value, 4)))
+    if axes.get_legend_handles_labels()[1]:
+        place = {"loc": "lower right", "bbox_to_anchor": (1.01, 0.985), "ncols": 4}
+        axes.legend(**place, handlelength=1.7, columnspacing=1.1, handletextpad=0.4, borderaxespad=0, fontsize="small")
+
+
+def _log(axes: Axes, which: str, low: float, high: float) -> None:
+    """A log axis from ``low`` to ``high``, with some room on both sides."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    room = (high / low) ** 0.05 if high > low else 1.5
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    (axes.set_xlim if which == "x" else axes.set_ylim)(low / room, high * room)
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if math.log10(high / low) < 1.5 else (1,), numticks=7))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    axis.set_minor_formatter(NullFormatter())
+    axis.set_tick_params(which="minor", length=0)
+
+
+def _drawable(value: float | None) -> float:
+    """The value; NaN (a gap in the line) for what no axis can hold, and zero for what cannot be told from it."""
+    if value is None or not abs(value) < LARGEST:
+        return math.nan
+    return value if abs(value) > 1 / LARGEST else 0.0

@@ -1,0 +1,42 @@
+"""Where the run was made: versions, machine, data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from yisheng.reporting.run_facts import Facts
+from yisheng.reporting.section import Section, fill
+
+TEMPLATE = """
+{% if rows %}
+<details class="printed"><summary>Versions, machine and data</summary>
+{% call table("Environment", "What the run depended on.", "facts") %}
+<thead><tr>{{ words("What") }}{{ words("Value") }}</tr></thead>
+<tbody>
+{% for name, value in rows %}<tr><th scope="row">{{ name }}</th><td>{{ value }}</td></tr>{% endfor %}
+</tbody>
+{% endcall %}
+</details>
+{% else %}
+<p class="missing">The run folder has no <code>environment.json</code>.</p>
+{% endif %}
+"""
+MOST = 200
+
+
+def environment(facts: Facts) -> Section:
+    """Everything in ``environment.json``, whatever later versions put there."""
+    rows = [row for row, _ in zip(_flat(facts.environment), range(MOST), strict=False)]
+    return Section("environment", "Environment", fill(TEMPLATE, rows=rows))
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{name}, ")
+        elif isinstance(value, bool):
+            yield name, "yes" if value else "no"
+        elif value is not None:
+            yield name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)

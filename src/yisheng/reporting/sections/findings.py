@@ -1,0 +1,142 @@
+"""What the doctor found: causes first with their evidence and symptoms, then what was seen of the layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from markupsafe import Markup
+
+from yisheng.reporting import layer_figures
+from yisheng.reporting.findings_schema import SEVERITIES, Curves, Findings, Line
+from yisheng.reporting.formatting import number, plural
+from yisheng.reporting.run_facts import Facts
+from yisheng.reporting.section import Section, figure, fill
+
+SIGNS = {"error": "✗", "warning": "!", "note": "i"}
+TEMPLATE = """
+<p>{{ summary }}</p>
+{% if found.findings %}
+<ol class="findings">
+{% for one in found.findings %}
+<li class="{{ one.severity }}">
+<p><span class="sign" aria-hidden="true">{{ signs[one.severity] }}</span>
+<strong>{{ one.severity | capital }}: <bdi>{{ one.cause }}</bdi>.</strong></p>
+<p>What to do: <bdi>{{ one.remedy }}</bdi>.</p>
+{% if one.evidence %}<p class="note">{{ told(one.evidence) }} (<code>{{ one.check }}</code>)</p>{% endif %}
+{% if one.symptoms %}
+<p>This explains:</p>
+<ul>{% for symptom in one.symptoms %}<li><bdi>{{ symptom.cause }}</bdi></li>{% endfor %}</ul>
+{% endif %}
+</li>
+{% endfor %}
+</ol>
+{% endif %}
+{% if figures %}
+<details{% if found.findings %} open{% endif %}>
+<summary>Gradients, updates and activations by step</summary>
+<p class="note">Looked at in every one of the first steps and then ever fewer. Dotted: where a check begins to speak; it
+needs more than one step beyond the line, and other signs.</p>
+<div class="plots">{{ figures }}</div>
+</details>
+{% endif %}
+{% if probes %}
+<details><summary>Experiments before training</summary>
+{% call table("Experiments", "Loss of training rows held out, after the same few steps with one thing changed.") %}
+<thead><tr>{{ words("Changed") }}{{ numbers("Loss") }}</tr></thead>
+<tbody>
+{% for name, loss in probes %}<tr><th scope="row">{{ name }}</th>
+<td class="n">{% if loss is none %}not finite{% else %}{{ loss | exact }}{% endif %}</td></tr>
+{% endfor %}
+</tbody>
+{% endcall %}
+</details>
+{% endif %}
+{% if found.unchecked %}
+<details><summary>What was not checked</summary>
+<ul>{% for name, why in found.unchecked.items() %}<li><code>{{ name }}</code>: {{ why }}</li>{% endfor %}</ul>
+</details>
+{% endif %}
+"""
+
+
+def findings(facts: Facts) -> Section | None:
+    """The doctor's page; none where he was not there."""
+    found = facts.findings
+    if found is None:
+        return None
+    html = fill(
+        TEMPLATE,
+        found=found,
+        summary=summary(found),
+        signs=SIGNS,
+        told=told,
+        figures=Markup("").join(_figures(found.curves)),
+        probes=list(found.probes.items()),
+    )
+    return Section("findings", "Findings", html)
+
+
+def summary(found: Findings) -> str:
+    """How many findings of which severity.
+
+    >>> summary(Findings(steps=600))
+    'Nothing was found wrong in 600 steps of training.'
+    """
+    counts = [plural(n, name) for name in SEVERITIES if (n := found.count(name))]
+    seen = f" in {plural(found.steps, 'step')} of training" if found.steps else ""
+    return f"Found{seen}: {', '.join(counts)}." if counts else f"Nothing was found wrong{seen}."
+
+
+def told(evidence: Any) -> str:
+    """Evidence in words, on one line.
+
+    >>> told({"loss": 0.25, "layers": ["a", "b"], "tried": {"change": "lr x 0.1"}})
+    'loss: 0.250; layers: a, b; tried: (change: lr x 0.1)'
+    """
+    return "; ".join(f"{name}: {_said(value)}" for name, value in evidence.items() if value not in ("", None))
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"({told(value)})"
+    if isinstance(value, list):
+        return ", ".join(_said(one) for one in value[:8]) + (", ..." if len(value) > 8 else "")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value) if isinstance(value, int) else number(value, None).replace(",", "") if value else "0"
+    return str(value)
+
+
+def _figures(curves: Curves) -> list[Markup]:
+    limits, drawn = curves.thresholds, []
+    if len(curves.steps) < 2:
+        return []
+    if curves.gradients:
+        last, share = curves.gradients[-1], limits.get("gradients")
+        line = None
+        if share is not None and len(curves.gradients) > 1:
+            line = Line(name="", values=[None if value is None else share * value for value in last.values])
+        svg = layer_figures.by_step("gradients", "gradient", curves.steps, curves.gradients, line, log=True)
+        caption = _ends("Root mean square of the gradient", curves.gradients)
+        drawn.append(figure(svg, caption, caption))
+    if curves.updates:
+        svg = layer_figures.by_step(
+            "updates", "relative update", curves.steps, curves.updates, limits.get("updates"), log=True
+        )
+        caption = _ends("Change of a weight in one update, relative to its size", curves.updates)
+        drawn.append(figure(svg, caption, caption))
+    for name, lines, up, what in (
+        ("dead", curves.dead, "dead units", "relu units that are zero throughout"),
+        ("saturated", curves.saturated, "saturated units", "sigmoid and tanh units at an end"),
+    ):
+        if lines:
+            svg = layer_figures.by_step(name, up, curves.steps, lines, limits.get(name), log=False)
+            caption = _ends(f"Share of {what}", lines)
+            drawn.append(figure(svg, caption, caption))
+    return drawn
+
+
+def _ends(what: str, lines: list[Line]) -> str:
+    """The last values of the first and the last layer, in words."""
+    ends = [(one.name, next((v for v in reversed(one.values) if v is not None), None)) for one in (lines[0], lines[-1])]
+    said = [f"{number(value)} ({name})" for name, value in dict.fromkeys(ends)]
+    return f"{what}, at the end {' and '.join(said)}."

@@ -1,0 +1,133 @@
+"""The folds of a study: each member's score, and how far they lie apart."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from yisheng.reporting.cv_schema import Folds
+from yisheng.reporting.formatting import higher, number, places, plural, score_name, short
+from yisheng.reporting.run_facts import Facts
+from yisheng.reporting.section import Section, figure, fill
+from yisheng.reporting.svg import FIRST, MUTED, draw
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+TEMPLATE = """
+<p>{{ of.trained | length | plural("model") }} of {{ of.each | length | count }}, each validated on another fold of the
+rows{% if of.repeats > 1 %}; the folds were drawn {{ of.repeats | count }} times{% endif %}. Validation scores are
+means over the folds; their intervals are those of the corrected resampled t-test, since folds share training rows.
+{% if chosen %}
+A fold's score is that of its best epoch, which the fold itself chose: it is too hopeful, the more so the smaller the
+fold.
+{% endif %}
+{% if tested %}The test scores, and the predictions of this study, are of the mean of all models.
+{% else %}The predictions of this study are the mean of all models.{% endif %}</p>
+{% if figures %}<div class="plots">{{ figures }}</div>{% endif %}
+{% call table("Folds", "Each model's folder is a whole run with a report of its own.") %}
+<thead><tr>
+{{ words("Model") }}{{ words("Fold") }}{% if of.repeats > 1 %}{{ numbers("Repeat") }}{% endif %}
+{{ numbers("Training rows") }}{{ numbers("Validation rows") }}
+{% for name in names %}{{ numbers(name | score | capital) }}{% endfor %}
+{{ numbers("Epoch") }}{{ numbers("Seconds") }}
+</tr></thead>
+<tbody>
+{% for one in shown %}
+<tr>
+<th scope="row"><a href="{{ one.folder }}/report.html"><bdi>{{ one.folder }}</bdi></a></th><td>{{ one.fold }}</td>
+{% if of.repeats > 1 %}<td class="n">{{ one.repeat | count }}</td>{% endif %}
+<td class="n">{{ one.rows.train | count }}</td><td class="n">{{ one.rows.validation | count }}</td>
+{% for name in names %}<td class="n">{{ (one.scores or {}).get(name) | exact(decimals[name]) }}</td>{% endfor %}
+<td class="n">{{ "–" if one.epoch is none else one.epoch | count }}</td>
+<td class="n">{{ one.seconds | number(1) }}</td>
+</tr>
+{% endfor %}
+{% for label, values in (("Mean", of.mean), ("Standard deviation", of.sd)) %}
+<tr class="first"><th scope="row">{{ label }}</th><td></td>{% if of.repeats > 1 %}<td></td>{% endif %}
+<td></td><td></td>
+{% for name in names %}<td class="n">{{ values.get(name) | exact(decimals[name]) }}</td>{% endfor %}
+<td></td><td></td></tr>
+{% endfor %}
+</tbody>
+{% endcall %}
+{% if shown | length < of.each | length %}
+<p class="note">The first {{ shown | length | count }} of {{ of.each | length | plural("fold") }}; all are in
+<code>folds.json</code>.</p>
+{% endif %}
+"""
+SHOWN = 50
+SCORES = 6
+
+
+def folds(facts: Facts) -> Section | None:
+    """A line for each fold, and the spread of the score as dots."""
+    of = facts.folds
+    if of is None:
+        return None
+    first = of.score if of.score in of.mean else next(iter(of.mean), "")
+    names = [first, *(name for name in of.mean if name != first)][:SCORES] if first else []
+    html = fill(
+        TEMPLATE,
+        of=of,
+        shown=of.each[:SHOWN],
+        chosen=any(member.chosen for member in of.each),
+        names=names,
+        decimals={name: _decimals(of, name) for name in names},
+        figures=_figure(of, first) if first else "",
+        tested=facts.part == "test" and bool(facts.scores.get("test")),
+    )
+    return Section("folds", "Folds", html)
+
+
+def dots(of: Folds, score: str, name: str) -> str:
+    """A figure of every fold's score, a row of dots for each repeat, and their mean as a line."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    def paint(axes: Axes) -> None:
+        found = of.values(score)
+        values = [value for _, value in found]
+        rows = sorted({member.repeat for member, _ in found})
+        axes.axvline(statistics.fmean(values), color=MUTED, linewidth=1, linestyle=(0, (4, 3)), label="mean")
+        axes.plot(
+            values,
+            [-rows.index(member.repeat) for member, _ in found],
+            "o",
+            color=FIRST,
+            alpha=0.7,
+            markersize=8 if len(rows) <= 12 else 4,
+            label="a fold",
+        )
+        axes.set_ylim(-len(rows) + 0.4, 0.6)
+        axes.set_yticks([-i for i in range(len(rows))] if 1 < len(rows) <= 12 else [])
+        axes.set_yticklabels([f"{row}" for row in rows] if 1 < len(rows) <= 12 else [])
+        axes.set_title(f"{name} by fold" if len(rows) == 1 else f"{name} by fold and repeat", loc="left", x=-0.1)
+        axes.set_xlabel(f"validation {name}")
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+        place = {"loc": "lower right", "bbox_to_anchor": (1.01, 0.985), "ncols": 2}
+        axes.legend(**place, handlelength=1.7, columnspacing=1.1, handletextpad=0.5, borderaxespad=0)
+
+    return draw("folds", paint)
+
+
+def _figure(of: Folds, score: str) -> Markup:
+    values = [value for _, value in of.values(score)]
+    if len(values) < 2:
+        return Markup("")
+    name, decimals = score_name(score), _decimals(of, score)
+    best, worst = (max, min) if higher(score) is not False else (min, max)
+    words = (
+        f"Validation {name} of {plural(len(values), 'fold')}: mean {number(statistics.fmean(values), decimals)}, "
+        f"standard deviation {number(statistics.stdev(values), decimals)}, best {number(best(values), decimals)}, "
+        f"worst {number(worst(values), decimals)}."
+    )
+    return figure(dots(of, score, name), f"{name} by fold. {words}", words)
+
+
+def _decimals(of: Folds, score: str) -> int:
+    """Decimal places, the same for all folds: as many as their spread can tell apart."""
+    mean, spread = of.mean[score], of.sd.get(score) or 0.0
+    return places(mean, mean - spread, mean + spread)

@@ -1,0 +1,48 @@
+"""How to use the run: the commands, ready to copy."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from yisheng.reporting.run_facts import RECIPE, Facts
+from yisheng.reporting.section import Section, fill
+
+TEMPLATE = """
+<p>To be typed in the folder that holds <code>{{ parent }}/</code>.</p>
+<dl class="commands">
+{% for what, command in commands %}
+<dt>{{ what }}</dt><dd><pre tabindex="0"><code>{{ command }}</code></pre></dd>
+{% endfor %}
+</dl>
+{% if not trained %}
+<p class="missing">The run has not come to its end, so there is no model to predict with yet.</p>
+{% endif %}
+"""
+
+
+def usage(facts: Facts) -> Section:
+    """Commands for this very run."""
+    html = fill(
+        TEMPLATE,
+        commands=list(_commands(facts)),
+        trained=facts.finished,
+        parent=facts.run.rpartition("/")[0] or "/",
+    )
+    return Section("use", "Use this run", html)
+
+
+def _commands(facts: Facts) -> Iterator[tuple[str, str]]:
+    if facts.finished:
+        if facts.spec is None or facts.spec.is_picture:
+            yield "Ask it about a picture", f"yisheng predict {facts.typed} photo.png"
+        else:
+            yield "Ask it about the rows of a table", f"yisheng predict {facts.typed} rows.csv"
+        yield f"Score it again on its own {facts.part} part", f"yisheng evaluate {facts.typed}"
+    if facts.recipe and facts.choice("data") != "in-memory":
+        recipe = shlex.quote(f"config={facts.run}/{RECIPE}")
+        seed = facts.recipe.get("seed", 0)
+        if not facts.finished:
+            yield "Train again with the same recipe", f"yisheng train {recipe}"
+        elif isinstance(seed, int) and 0 <= seed < 1 << 62:
+            yield "Train with the same recipe and another seed", f"yisheng train {recipe} seed={seed + 1}"

@@ -1,0 +1,146 @@
+"""Figures as SVG text: drawn by matplotlib, coloured by the page that holds them.
+
+Every colour is written as a CSS variable with its light value as the fallback, so that one figure fits a
+light page, a dark page and paper. Text stays text, in the page's own font.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+from yisheng.reporting.formatting import clean
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+INK, MUTED, LINE, PAPER = "#1b2026", "#57606b", "#d4dae0", "#fffffe"
+FIRST, SECOND = "#0072b2", "#c65102"
+"""Blue and vermillion (after Okabe and Ito, "Color universal design", 2008): apart for every kind of eye."""
+VARIABLES = {INK: "ink", MUTED: "muted", LINE: "line", PAPER: "paper", FIRST: "first", SECOND: "second"}
+WIDTH, HEIGHT = 4.6, 3.0
+NAMESPACE = "http://www.w3.org/2000/svg"
+
+_DIGITS = re.compile(r"(\.\d\d)\d+")
+_COLOUR = re.compile("|".join(VARIABLES))
+_LINK = re.compile(r"#(?=\w)")
+
+
+def draw(name: str, paint: Callable[[Axes], None]) -> str:
+    """An SVG element, which is also a whole SVG file.
+
+    Args:
+        name: begins every id in it, so that several figures can stand in one page.
+        paint: draws on empty axes.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    content = io.StringIO()
+    with matplotlib.rc_context(style(name)), warnings.catch_warnings():
+        # The font that measures the text need not have every sign; the browser's fonts have.
+        warnings.filterwarnings("ignore", "Glyph|Matplotlib currently does not support", UserWarning)
+        figure = Figure(figsize=(WIDTH, HEIGHT), facecolor="none")
+        # Fixed margins: half the time of a fitted layout, and neighbours line up.
+        axes = figure.add_axes((0.135, 0.15, 0.845, 0.73))
+        axes.tick_params(length=0, pad=5)
+        paint(axes)
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        FigureCanvasSVG(figure).print_svg(content, metadata=nothing)
+    return _settled(content.getvalue(), name)
+
+
+def label(text: str, longest: int = 40) -> str:
+    """A name fit to stand in a figure: on one line, not too long, without signs that XML forbids.
+
+    >>> label("living\\narea", 8)
+    'living …'
+    """
+    text = " ".join(clean(text).split())
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def style(name: str) -> dict[str, Any]:
+    """Matplotlib's own defaults, whatever the user's style is, and ours over them."""
+    from matplotlib import rcParamsDefault
+
+    rooms = ("axes", "xtick", "ytick", "lines", "grid", "legend", "font", "text", "markers", "patch", "svg", "path")
+    kept = {key: value for key, value in dict.items(rcParamsDefault) if key.startswith(rooms)}
+    ours = {
+        "axes.axisbelow": True,
+        "axes.edgecolor": MUTED,
+        "axes.facecolor": "none",
+        "axes.grid": True,
+        "axes.labelcolor": INK,
+        "axes.linewidth": 0.8,
+        "axes.spines.left": False,
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "axes.titlesize": "medium",
+        "axes.titlepad": 9,
+        "font.family": ["DejaVu Sans"],
+        "font.size": 10,
+        "grid.color": LINE,
+        "grid.linewidth": 0.7,
+        "legend.fontsize": "medium",
+        "legend.frameon": False,
+        "lines.linewidth": 1.8,
+        "svg.fonttype": "none",
+        "svg.hashsalt": name,
+        "text.color": INK,
+        "text.parse_math": False,
+        "xtick.labelcolor": INK,
+        "ytick.labelcolor": INK,
+    }
+    return {**kept, **ours}
+
+
+def _settled(drawn: str, name: str) -> str:
+    """Matplotlib's SVG with ids of its own, the page's colours and font, and no more digits than can be seen."""
+    root = ElementTree.fromstring(drawn)  # matplotlib wrote it a moment ago
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag.rpartition("}")[2] in ("metadata", "style"):
+                parent.remove(child)
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+        element.text = (element.text or "").strip() if element.tag != "text" else element.text
+        element.tail = None
+        element.attrib = {key.rpartition("}")[2]: _value(value, name) for key, value in element.items()}
+        if element.tag in ("g", "svg"):
+            element.attrib.pop("id", None)
+        elif "id" in element.attrib:
+            element.set("id", f"{name}-{element.attrib['id']}")
+        if element.get("transform", "").startswith("rotate(-0 "):
+            del element.attrib["transform"]
+    for group in root.iter("g"):
+        _share_style(group)
+    size = (root.attrib[side].removesuffix("pt") for side in ("width", "height"))
+    root.attrib = {
+        "xmlns": NAMESPACE,
+        "viewBox": f"0 0 {' '.join(size)}",
+        "style": "font-family: var(--font, sans-serif); stroke-linejoin: round; stroke-linecap: butt",
+    }
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _value(value: str, name: str) -> str:
+    value = value.replace("font-family: 'DejaVu Sans'; ", "")
+    value = _COLOUR.sub(lambda found: f"var(--{VARIABLES[found[0]]}, {found[0]})", value)
+    if value.startswith(("#", "url(#")):
+        value = _LINK.sub(f"#{name}-", value)
+    return _DIGITS.sub(r"\1", value)
+
+
+def _share_style(group: ElementTree.Element) -> None:
+    """Thousands of dots of one look need not say it a thousand times."""
+    styles = {child.get("style") for child in group}
+    if len(group) > 1 and len(styles) == 1 and None not in styles and "style" not in group.attrib:
+        group.set("style", str(styles.pop()))
+        for child in group:
+            del child.attrib["style"]

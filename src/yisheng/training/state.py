@@ -1,0 +1,144 @@
+"""What a run is at one moment: everything that an exact continuation needs."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+
+@dataclass
+class Best:
+    """The best epoch so far: early stopping's memory, and the weights that will be used.
+
+    Args:
+        epoch: number of the epoch, from 1; 0 before any.
+        value: its validation score; None where nothing is scored (the latest epoch then counts).
+        weights: the model's state dict at its end, copied.
+        loss: its validation loss, which decides between epochs of the same score; infinite where there is none.
+    """
+
+    epoch: int = 0
+    value: float | None = None
+    weights: dict[str, torch.Tensor] = field(default_factory=dict)
+    loss: float = math.inf
+
+
+@dataclass
+class State:
+    """The one mutable type: trained in place by `yisheng.training.loop.fit`.
+
+    Args:
+        model: the network.
+        optimizer: torch's optimiser over its parameters; each group holds its ``initial_lr``.
+        epoch: epochs finished.
+        position: batches of the present epoch that are done.
+        step: updates made.
+        loss_sum: sum of the training loss over the present epoch's samples, on the device.
+        seen: number of those samples.
+        best: the best epoch so far.
+        seconds: time spent training before this process.
+        log_bytes: length of ``events.jsonl`` that belongs to this state.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    epoch: int = 0
+    position: int = 0
+    step: int = 0
+    loss_sum: torch.Tensor = field(default_factory=lambda: torch.zeros(()))
+    seen: int = 0
+    best: Best = field(default_factory=Best)
+    seconds: float = 0.0
+    log_bytes: int = 0
+
+    def advance(self, loss: torch.Tensor, samples: int) -> None:
+        """Count one update of ``samples`` samples with this mean loss, without reading it."""
+        self.step += 1
+        self.position += 1
+        self.loss_sum = self.loss_sum.to(loss.dtype).add_(loss, alpha=samples)
+        self.seen += samples
+
+    def end_epoch(self) -> float:
+        """Count the epoch; gives its mean training loss (the one place where it is read)."""
+        mean = float(self.loss_sum) / max(self.seen, 1)
+        self.epoch, self.position = self.epoch + 1, 0
+        self.loss_sum, self.seen = torch.zeros_like(self.loss_sum), 0
+        return mean
+
+    def dump(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """The state as named tensors and plain data; the tensors are the live ones, not copies."""
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        tensors |= {f"best.{name}": value for name, value in self.best.weights.items()}
+        tensors["loss_sum"] = self.loss_sum
+        optimizer = self.optimizer.state_dict()
+        plain_state: dict[str, dict[str, Any]] = {}
+        for index, values in optimizer["state"].items():
+            for name, value in values.items():
+                if isinstance(value, torch.Tensor):
+                    tensors[f"optimizer.{index}.{name}"] = value
+                else:
+                    plain_state.setdefault(str(index), {})[name] = value
+        version, numbers, gauss = random.getstate()
+        _, keys, at, has_gauss, cached = np.random.get_state(legacy=True)
+        tensors["random.torch"] = torch.get_rng_state()
+        tensors["random.numpy"] = torch.from_numpy(np.asarray(keys).astype(np.int64))
+        for number, value in enumerate(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []):
+            tensors[f"random.cuda.{number}"] = value
+        plain = {
+            "epoch": self.epoch,
+            "position": self.position,
+            "step": self.step,
+            "seen": self.seen,
+            "seconds": self.seconds,
+            "log_bytes": self.log_bytes,
+            "best": {"epoch": self.best.epoch, "value": self.best.value, "loss": _finite(self.best.loss)},
+            "optimizer": {"state": plain_state, "param_groups": optimizer["param_groups"]},
+            "random": {"python": [version, list(numbers), gauss], "numpy": [int(at), int(has_gauss), float(cached)]},
+        }
+        return tensors, plain
+
+    def load(self, tensors: dict[str, torch.Tensor], plain: dict[str, Any]) -> None:
+        """Become the state that `dump` told of; model and optimiser must be built as they were."""
+        self.model.load_state_dict(_below(tensors, "model."))
+        state: dict[int, dict[str, Any]] = {int(i): dict(v) for i, v in plain["optimizer"]["state"].items()}
+        for name, value in _below(tensors, "optimizer.").items():
+            index, _, key = name.partition(".")
+            state.setdefault(int(index), {})[key] = value
+        self.optimizer.load_state_dict({"state": state, "param_groups": plain["optimizer"]["param_groups"]})
+        self._order_memory()
+        self.loss_sum = tensors["loss_sum"].to(self.loss_sum.device)
+        self.epoch, self.position, self.step = plain["epoch"], plain["position"], plain["step"]
+        self.seen, self.seconds, self.log_bytes = plain["seen"], plain["seconds"], plain["log_bytes"]
+        best = plain["best"]
+        loss = math.inf if best["loss"] is None else best["loss"]
+        self.best = Best(best["epoch"], best["value"], _below(tensors, "best."), loss)
+        version, numbers, gauss = plain["random"]["python"]
+        random.setstate((version, tuple(numbers), gauss))
+        at, has_gauss, cached = plain["random"]["numpy"]
+        np.random.set_state(("MT19937", tensors["random.numpy"].numpy().astype(np.uint32), at, has_gauss, cached))
+        torch.set_rng_state(tensors["random.torch"])
+        cuda = _below(tensors, "random.cuda.")
+        if cuda and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all([cuda[str(number)] for number in range(len(cuda))])
+
+    def _order_memory(self) -> None:
+        """What the optimiser keeps of a parameter lies in memory as the parameter does: fused kernels rely on it."""
+        for parameter, kept in self.optimizer.state.items():
+            for name, value in kept.items():
+                if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                    kept[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+
+def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no infinity."""
+    return value if math.isfinite(value) else None

@@ -1,0 +1,77 @@
+"""The real sets of a mirror, if there is one, against the catalogue's sums."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from yisheng.data.hub import catalog, locations
+from yisheng.data.hub import files as hub
+
+pytestmark = pytest.mark.realdata
+IDX = {
+    "train-images-idx3-ubyte.gz": 47_040_016,
+    "train-labels-idx1-ubyte.gz": 60_008,
+    "t10k-images-idx3-ubyte.gz": 7_840_016,
+    "t10k-labels-idx1-ubyte.gz": 10_008,
+}
+
+
+@pytest.fixture(scope="module")
+def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for this file: the sets are copied once."""
+    return tmp_path_factory.mktemp("realdata") / "home"
+
+
+@pytest.fixture(autouse=True)
+def folder(shared_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The mirror as a folder."""
+    monkeypatch.setenv("YISHENG_HOME", str(shared_home))
+    monkeypatch.setenv("YISHENG_OFFLINE", "1")
+    for mirror in locations.mirrors():
+        if (path := locations.local(mirror)) and path.is_dir():
+            return path
+    pytest.skip("the mirror is no folder of this machine")
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+def test_the_digits_and_clothes_are_the_true_ones(name: str) -> None:
+    files = hub.fetch(name)
+    assert {file: len(gzip.decompress(path.read_bytes())) for file, path in files.items()} == IDX
+    assert all(s.of == "content" for file in catalog.find(name).files for s in file.sums)
+
+
+def test_every_set_of_the_mirror_passes_its_checks(folder: Path) -> None:
+    """All that the mirror holds is verified; what has no published checksum says so."""
+    held = 0
+    for name in catalog.names():
+        owner = catalog.find(name)
+        for file in owner.files:
+            if (folder / name / file.name).exists():
+                held += 1
+                hub.path(name, file.name)
+    states = [c.state for name in catalog.names() if (folder / name).is_dir() for c in hub.verify(name)]
+    assert held >= 20
+    assert states.count("ok") + states.count("unverified") == held
+    assert states.count("unverified") == 2 * (folder / "hymenoptera").is_dir()
+
+
+def test_the_form_that_the_mirror_holds_is_taken(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv("YISHENG_HOME", str(tmp_path / "home"))
+    if not (folder / "cifar10" / "train.zip").exists():
+        pytest.skip("the mirror holds another form")
+    assert list(hub.fetch("cifar10")) == ["train.zip", "test.zip"]
+    assert "took the form 'jpeg'" in capsys.readouterr().err
+
+
+def test_a_bundle_of_real_files_round_trips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = hub.bundle(["mnist", "titanic"], tmp_path / "air.zip")
+    monkeypatch.setenv("YISHENG_HOME", str(tmp_path / "there"))
+    monkeypatch.delenv("YISHENG_MIRROR")
+    assert len(hub.import_file(out)) == 6
+    assert list(hub.fetch("mnist")) == list(IDX)

@@ -1,0 +1,14 @@
+"""The documentation names every check."""
+
+from pathlib import Path
+
+import pytest
+
+from yisheng.core import registry
+
+TEXT = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("room", ["diagnosis.training_checks", "diagnosis.history_checks", "diagnosis.data_checks"])
+def test_every_check_is_told_of(room):
+    assert [name for name in registry.names(room) if f"| `{name}` |" not in TEXT] == []

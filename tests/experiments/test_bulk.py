@@ -1,0 +1,536 @@
+"""Predicting in bulk: streams give what whole files give, go on after a kill, and hold little in memory."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import yisheng
+from yisheng.cli import main
+from yisheng.core.errors import DataError, MissingPartError, StoppedError, UsageError
+from yisheng.core.types import Column, Spec
+from yisheng.experiments import bulk_prediction
+from yisheng.experiments import evaluate as verb_evaluate
+from yisheng.experiments.submission import submit
+from yisheng.inference import rows as whole
+from yisheng.inference.bulk import chunk as chunks
+from yisheng.inference.bulk import numeric_rows, partial_output
+from yisheng.inference.bulk import rows as stream_rows
+from yisheng.inference.bulk.chunk import Tally
+from yisheng.inference.bulk.images import Pictures
+from yisheng.inference.predictor import Predictor
+
+COLUMNS = (
+    Column("size", source="size"),
+    Column("town", "category", ("Bonn", "Köln", "1"), source="town"),
+    Column("price", source="price", form=".$"),
+    Column("day.month", source="day", part="month", form="%d/%m/%Y"),
+    Column("garden", "yes/no", ("no", "yes"), source="garden"),
+)
+SPEC = Spec("regression", (5,), columns=COLUMNS)
+PLAIN = Spec("regression", (2,), columns=(Column("a"), Column("b")))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Runs on pictures and on rows of a table."""
+    out = tmp_path_factory.mktemp("runs")
+    draw = np.random.default_rng(0)
+    table = pd.DataFrame({"size": draw.uniform(1, 9, 90).round(3), "town": draw.choice(["a", "b"], 90)})
+    table["sold"] = np.where(table["size"] > 5, "yes", "no")
+    table.to_csv(out / "train.csv", index=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verb_evaluate, "report", lambda folder: folder / "report.html")
+        small = {"model": "mlp", "hidden": [4], "epochs": 2, "quiet": True, "out": out}
+        return {
+            "pictures": yisheng.train(data="digits", **small).path,
+            "table": yisheng.train(data=str(out / "train.csv"), target="sold", **small).path,
+            "other": yisheng.train(data=str(out / "train.csv"), target="sold", seed=1, **small).path,
+        }
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Streams of a few rows at a time."""
+    for module in (stream_rows, numeric_rows):
+        monkeypatch.setattr(module, "ROWS", 4)
+
+
+def write_table(path, rows, seed=1):
+    draw = np.random.default_rng(seed)
+    table = pd.DataFrame({"Id": [f"{n:06d}" for n in range(rows)], "size": draw.uniform(1, 9, rows).round(3)})
+    table["town"] = draw.choice(["a", "b", "new", ""], rows)
+    table.loc[draw.random(rows) < 0.1, "size"] = np.nan
+    table.to_csv(path, index=False)
+    return path
+
+
+def write_pictures(folder, count, size=8):
+    for n in range(count):
+        path = folder / f"part {n % 3}" / f"{n}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.tri(size, k=n % 5, dtype=np.uint8) * 200).save(path)
+    return folder
+
+
+def read(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+CELLS = {
+    "size": st.sampled_from(["1", "2.5", "-3e4", "", "NA", "1e39", "007", " 4"]),
+    "town": st.sampled_from(["Bonn", "Köln", "1", "1.0", "else", "", "?"]),
+    "price": st.sampled_from(["1", "$2.50", "", "$1,200", "17"]),
+    "day": st.sampled_from(["01/02/2020", "31/12/1999", "", "NULL"]),
+    "garden": st.sampled_from(["yes", "no", "YES", "", "maybe"]),
+    "Id": st.sampled_from(["a", "b", "c", "007", "8", ""]) | st.uuids().map(str),
+    "other": st.sampled_from(["x", "1"]),
+}
+
+
+@st.composite
+def tables(draw):
+    names = draw(st.permutations(list(CELLS)))
+    lines = draw(st.lists(st.tuples(*(CELLS[name] for name in names)), min_size=1, max_size=14))
+    return [names, *lines]
+
+
+@given(table=tables(), wanted=st.sampled_from(["", "Id"]))
+@settings(max_examples=60)
+def test_a_stream_gives_what_the_whole_file_gives(tmp_path_factory, table, wanted):
+    path = tmp_path_factory.mktemp("t") / "rows.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(table)
+    found = whole.read_named(path, SPEC, wanted)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream_rows, "ROWS", 3)
+        source, tally = stream_rows.opened(path, SPEC, wanted), Tally()
+        parts = list(source.chunks(tally))
+    np.testing.assert_array_equal(np.concatenate([part.x for part in parts]), found.x)
+    ids = [id for part in parts for id in part.ids or ()]
+    assert (tuple(ids) or None, source.id_name) == (found.ids, found.id_name)
+    assert sorted([*source.notes, *tally.said()]) == sorted(found.notes)
+    assert source.total == len(found.x)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a,b\n1,2\n3,4\n5,6\n7,8\n9,1\n", "1,2\n3, 4\n5,6\n7,8\n9,1\n2,2\n", "x,b,a\nq,1,2\nr,3,4\n", "b,a\n1,2\n"],
+)
+def test_plain_rows_are_those_of_the_whole_file(tmp_path, small, text):
+    path = tmp_path / "rows.csv"
+    path.write_text(text)
+    source = stream_rows.opened(path, PLAIN)
+    found = np.concatenate([part.x for part in source.chunks(Tally())])
+    np.testing.assert_array_equal(found, whole.read(path, PLAIN))
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("a,b\n", "has no rows"),
+        ("", "cannot be read as CSV"),
+        ("a,c\n1,2\n", "lacks the column b"),
+        ("1,2,3\n", "row 1 has 3 values, the model wants 2"),
+        ("a,b\n" + "1,2\n" * 9 + "1,x\n", "row 10, b: 'x' is not a number"),
+        ("a,b\n1,nan\n", "row 1, b: 'nan' is not a number"),
+        ("a,b\n1,1_0\n", "is not a number"),
+        ("1,2\n3\n", "is not a number"),
+        ("1,2\n3,4,5\n", "cannot be read as CSV"),
+        ("a,b\n1,\0\n", "zero bytes"),
+    ],
+)
+def test_damaged_plain_rows_are_refused(tmp_path, small, text, cause):
+    path = tmp_path / "rows.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=cause):
+        list(stream_rows.opened(path, PLAIN).chunks(Tally()))
+    with pytest.raises(DataError):
+        whole.read(path, PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("size,town,price,day\n1,Bonn,2,\n", "lacks the column garden"),
+        ("size,town,price,day,garden\n", "no rows"),
+        ("1,Bonn,$2,01/01/2020,yes,more\n" * 3, "row 1 has 6 values, the model wants 5|lacks the columns"),
+        ("size,town,price,day,garden\n" + "1,Bonn,2,,yes\n" * 7 + "1,Bonn,two,,no\n", "row 8, price: 'two'"),
+        ("size,town,price,day,garden\n" + "1,Bonn,2,,yes\n" * 7 + "1,Bonn,2,soon,no\n", "row 8, day: 'soon'"),
+        ("size,town,price,day,garden\n" + "1,Bonn,2,,yes\n" * 7 + "1,Bonn\n", "line 9 has 2 values"),
+    ],
+)
+def test_damaged_tables_are_refused(tmp_path, small, text, cause):
+    path = tmp_path / "rows.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=cause):
+        list(stream_rows.opened(path, SPEC).chunks(Tally()))
+    with pytest.raises(DataError, match=cause):
+        whole.read_named(path, SPEC)
+
+
+def test_columns_without_a_header_are_taken_in_order(tmp_path, small):
+    path = tmp_path / "rows.csv"
+    path.write_text("1,Bonn,$2,01/02/2020,yes\n2,Bonn,$3,01/03/2020,no\n" * 3)
+    found = np.concatenate([part.x for part in stream_rows.opened(path, SPEC).chunks(Tally())])
+    np.testing.assert_array_equal(found, whole.read(path, SPEC))
+    numbered = Spec("regression", (2,), columns=(Column("column-1", source="column-1"), Column("c", source="column-2")))
+    for text in ("1,2\n3,4\n" * 5, "x,y\n1,2\n", "column-2,column-1\n1,2\n"):
+        path.write_text(text)
+        if text.startswith("x"):
+            with pytest.raises(DataError):
+                whole.read(path, numbered)
+            with pytest.raises(DataError):
+                list(stream_rows.opened(path, numbered).chunks(Tally()))
+            continue
+        found = np.concatenate([part.x for part in stream_rows.opened(path, numbered).chunks(Tally())])
+        np.testing.assert_array_equal(found, whole.read(path, numbered))
+
+
+@pytest.mark.parametrize("end", ["csv", "tsv", "jsonl", "parquet"])
+def test_a_table_is_answered_in_every_form(runs, tmp_path, small, end):
+    path, out = write_table(tmp_path / "rows.csv", 50), tmp_path / f"answers.{end}"
+    done = submit(runs["table"], [path], out)
+    assert (done.rows, done.damaged) == (50, 0)
+    assert any("'new' was never seen" in note for note in done.notes)
+    answers, found = Predictor(runs["table"]).table(path)
+    assert list(done.notes) == list(found.notes)
+    if end == "jsonl":
+        lines = [json.loads(line) for line in out.read_text().splitlines()]
+        assert [line["id"] for line in lines] == list(found.ids)
+        assert [line["input"] for line in lines] == [answer.input for answer in answers]
+        assert [line["notes"] for line in lines[1:]] == [list(answer.notes) for answer in answers[1:]]
+        assert done.unlike == sum((answer.unlike or 0) > 0.995 for answer in answers)
+        wanted = [answer.probabilities["yes"] for answer in answers]
+        assert [line["probabilities"]["yes"] for line in lines] == pytest.approx(wanted, rel=1e-5)
+    else:
+        table = (
+            pd.read_parquet(out) if end == "parquet" else pd.read_csv(out, dtype=str, sep="\t" if end == "tsv" else ",")
+        )
+        assert list(table.columns) == ["Id", "sold"]
+        assert table["Id"].tolist() == list(found.ids)
+        assert table["sold"].tolist() == [answer.prediction for answer in answers]
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([path.name, out.name])
+
+
+def test_probabilities_in_parquet_are_numbers_as_computed(runs, tmp_path):
+    path = write_table(tmp_path / "rows.csv", 30)
+    submit(runs["table"], [path], tmp_path / "a.parquet", format="probability")
+    found = pd.read_parquet(tmp_path / "a.parquet")["sold"]
+    assert found.dtype == np.float32
+    predictor = Predictor(runs["table"])
+    np.testing.assert_array_equal(found, predictor.outputs(whole.read(path, predictor.spec))[:, 1])
+
+
+def test_other_formats_of_tables_are_answered_too(runs, tmp_path):
+    path = write_table(tmp_path / "rows.csv", 30)
+    pd.read_csv(path, dtype={"Id": str}).to_parquet(tmp_path / "rows.parquet")
+    shutil.copy(path, tmp_path / "rows.tsv")
+    (tmp_path / "rows.tsv").write_text(path.read_text().replace(",", "\t"))
+    for name in ("rows.csv", "rows.parquet", "rows.tsv"):
+        submit(runs["table"], [tmp_path / name], tmp_path / f"{name}.answers.csv")
+    first, *others = [read(tmp_path / f"{name}.answers.csv") for name in ("rows.csv", "rows.parquet", "rows.tsv")]
+    assert others == [first, first]
+
+
+@pytest.mark.parametrize("end", ["csv", "jsonl", "parquet"])
+def test_a_folder_is_answered_in_natural_order_and_damage_is_told(runs, tmp_path, end, capsys):
+    folder = write_pictures(tmp_path / "photos", 31)
+    (folder / "part 1" / "4.png").write_bytes(b"no picture")
+    (folder / "notes.txt").write_text("no picture either")
+    out = tmp_path / f"a.{end}"
+    assert main(["predict", str(runs["pictures"]), str(folder), f"out={out}"]) == 0
+    said = capsys.readouterr()
+    assert said.out == f"30 answers in {out}\n"
+    assert "1 of 31 pictures could not be read" in said.err
+    assert "1 other files were left out (notes.txt)" in said.err
+    names = [str(folder / f"part {k}" / f"{n}.png") for k in range(3) for n in range(k, 31, 3)]
+    bad = names.index(str(folder / "part 1" / "4.png"))
+    good = [name for name in names if not name.endswith("/4.png")]
+    wanted = [answer.prediction for answer in Predictor(runs["pictures"]).predict(good)]
+    wanted.insert(bad, None)
+    if end == "jsonl":
+        lines = [json.loads(line) for line in out.read_text().splitlines()]
+        found = [(line["input"], line["prediction"], line["error"]) for line in lines]
+    elif end == "parquet":
+        table = pd.read_parquet(out).astype(object)
+        found = [tuple(None if pd.isna(v) else v for v in row) for row in table.itertuples(index=False)]
+    else:
+        head, *lines = read(out)
+        assert head == ["file", "class" if head[1] == "class" else head[1], "error"]
+        found = [tuple(value or None for value in line) for line in lines]
+    assert [(name, said) for name, said, _ in found] == list(zip(names, wanted, strict=True))
+    assert [bool(error) for _, _, error in found] == [n == bad for n in range(31)]
+    assert "4.png is not a picture" in found[bad][2]
+
+
+def test_a_damaged_picture_is_an_error_where_it_is_asked_for(runs, tmp_path, capsys):
+    folder = write_pictures(tmp_path / "photos", 5)
+    (folder / "part 0" / "3.png").write_bytes(b"no picture")
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["predict", str(runs["pictures"]), str(folder), f"out={tmp_path / 'a.csv'}", "strict=true"]) == 3
+    assert "3.png is not a picture" in capsys.readouterr().err
+    for words, code in [
+        ([str(folder)], 2),
+        ([str(folder / "part 9" / "1.png"), f"out={tmp_path / 'a.csv'}"], 3),
+        ([str(tmp_path), str(write_table(tmp_path / "t.csv", 3)), f"out={tmp_path / 'a.csv'}"], 3),
+        ([str(folder), "strict=true"], 2),
+        ([str(folder), f"out={tmp_path / 'a.csv'}", "id=Id"], 2),
+    ]:
+        assert main(["predict", str(runs["pictures"]), *words]) == code, words
+    (tmp_path / "empty").mkdir()
+    assert main(["predict", str(runs["pictures"]), str(tmp_path / "empty"), f"out={tmp_path / 'a.csv'}"]) == 3
+    assert "holds no pictures" in capsys.readouterr().err
+    (tmp_path / "t.csv").unlink()
+    (tmp_path / "empty").rmdir()
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_pictures_are_cut_small_enough(tmp_path):
+    folder = write_pictures(tmp_path / "p", 7)
+    source = Pictures([folder], Spec("regression", (3, 8, 8)))
+    assert source.size == 256
+    assert Pictures([folder], Spec("regression", (3, 4096, 4096))).size == 1
+    source.size = 2
+    parts = list(source.chunks(Tally()))
+    assert [len(part.x) for part in parts] == [2, 2, 2, 1]
+    assert [name for part in source.chunks(Tally(rows=4)) for name in part.names] == [
+        name for part in parts[2:] for name in part.names
+    ]
+
+
+class BrokenOffError(Exception):
+    """What the test breaks a stream off with."""
+
+
+def broken(monkeypatch, after):
+    """Let the network fail after some chunks, as a kill would: without any farewell."""
+    judge, seen = Predictor.judge, []
+
+    def once(self, x):
+        seen.append(len(x))
+        if len(seen) > after:
+            raise BrokenOffError
+        return judge(self, x)
+
+    monkeypatch.setattr(Predictor, "judge", once)
+    monkeypatch.setattr(partial_output, "PAUSE", 0.0)
+    return seen
+
+
+@pytest.mark.parametrize("end", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("kind", ["table", "pictures"])
+def test_what_was_broken_off_goes_on_to_the_same_bytes(runs, tmp_path, small, end, kind):
+    if kind == "table":
+        given = write_table(tmp_path / "rows.csv", 50)
+    else:
+        given = write_pictures(tmp_path / "photos", 600)
+        (given / "part 0" / "3.png").write_bytes(b"no picture")
+    at_once = submit(runs[kind], [given], tmp_path / f"once.{end}")
+    out = tmp_path / f"a.{end}"
+    with pytest.MonkeyPatch.context() as patch:
+        seen = broken(patch, after=2)
+        with pytest.raises(BrokenOffError):
+            submit(runs[kind], [given], out)
+    state = json.loads((tmp_path / f"a.{end}.part.json").read_text())
+    assert state["tally"]["rows"] == sum(seen[:2]) + state["tally"]["damaged"]
+    with (tmp_path / f"a.{end}.part").open("ab") as file:
+        file.write(b"half a li")  # what was written behind the last state
+    again = submit(runs[kind], [given], out)
+    assert out.read_bytes() == (tmp_path / f"once.{end}").read_bytes()
+    assert again == replace(at_once, path=out)
+    assert not list(tmp_path.glob("*.part*"))
+
+
+def test_a_part_of_something_else_is_refused(runs, tmp_path, small, capsys):
+    given, out = write_table(tmp_path / "rows.csv", 50), tmp_path / "a.csv"
+    with pytest.MonkeyPatch.context() as patch:
+        broken(patch, after=2)
+        with pytest.raises(BrokenOffError):
+            submit(runs["table"], [given], out)
+    kept = (tmp_path / "a.csv.part").read_bytes()
+    with pytest.raises(UsageError, match="begun with other form"):
+        submit(runs["table"], [given], out, format="probability")
+    os.utime(given, (1, 1))
+    with pytest.raises(UsageError, match="begun with other inputs"):
+        submit(runs["table"], [given], out)
+    with pytest.raises(UsageError, match="other model and inputs"):
+        submit(runs["other"], [given], out)
+    assert (tmp_path / "a.csv.part").read_bytes() == kept
+    (tmp_path / "a.csv.part.json").write_text("{}")
+    with pytest.raises(DataError, match="does not fit"):
+        submit(runs["table"], [given], out)
+    assert main(["predict", str(runs["table"]), str(given), f"out={out}", "force=true"]) == 0
+    assert len(read(out)) == 51
+
+
+def test_a_bad_row_leaves_nothing_behind(runs, tmp_path, small):
+    given, out = write_table(tmp_path / "rows.csv", 50), tmp_path / "a.csv"
+    out.write_text("old")
+    with given.open("a") as file:
+        file.write("50,large,a\n")
+    with pytest.raises(DataError, match="row 51, size: 'large' is not a number"):
+        submit(runs["table"], [given], out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "rows.csv"]
+    assert out.read_text() == "old"
+
+
+def test_a_signal_stops_between_two_chunks(runs, tmp_path, small):
+    given, out = write_table(tmp_path / "rows.csv", 50), tmp_path / "a.csv"
+    judge = Predictor.judge
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Predictor, "judge", lambda self, x: os.kill(os.getpid(), signal.SIGTERM) or judge(self, x))
+        with pytest.raises(StoppedError, match="stopped by SIGTERM after 4 answers") as caught:
+            submit(runs["table"], [given], out)
+    assert caught.value.code == 143
+    assert submit(runs["table"], [given], out).rows == 50
+
+
+def test_two_processes_do_not_write_one_file(runs, tmp_path):
+    from filelock import FileLock
+
+    given = write_table(tmp_path / "rows.csv", 5)
+    with FileLock(tmp_path / "a.csv.part.lock"), pytest.raises(UsageError, match="another process writes"):
+        submit(runs["table"], [given], tmp_path / "a.csv")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no pipes with names")
+def test_what_is_no_file_is_refused(runs, tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe.csv")
+    for name, cause in (("pipe.csv", "no file"), (".", "a folder"), ("none.csv", "does not exist")):
+        assert main(["predict", str(runs["table"]), str(tmp_path / name), f"out={tmp_path / 'a.csv'}"]) == 3
+        assert cause in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_that_are_no_text_are_written_as_text(runs, tmp_path):
+    folder = write_pictures(tmp_path / os.fsdecode(b"caf\xe9"), 3)
+    for end in ("csv", "jsonl"):
+        assert submit(runs["pictures"], [folder], tmp_path / f"a.{end}").rows == 3
+    table = write_table(folder / "rows.csv", 3)
+    assert submit(runs["table"], [table], tmp_path / "a.jsonl", force=True).rows == 3
+
+
+def test_an_input_is_not_written_over(runs, tmp_path):
+    given = write_table(tmp_path / "rows.csv", 5)
+    (tmp_path / "link.csv").symlink_to(given)
+    for out in (given, tmp_path / "link.csv"):
+        with pytest.raises(UsageError, match="one of the inputs"):
+            submit(runs["table"], [given], out)
+    (tmp_path / "b.csv").mkdir()
+    with pytest.raises(UsageError, match="a folder"):
+        submit(runs["table"], [given], tmp_path / "b.csv")
+    assert submit(runs["table"], [given], tmp_path / "a.csv").rows == 5
+
+
+def test_progress_is_shown_where_it_takes_long(runs, tmp_path, small, monkeypatch, capsys):
+    given = write_table(tmp_path / "rows.csv", 10)
+    words = ["predict", str(runs["table"]), str(given), f"out={tmp_path / 'a.csv'}", "--json"]
+    assert main(words) == 0
+    assert "answered" not in capsys.readouterr().err
+    monkeypatch.setattr(bulk_prediction, "QUIET", 0.0)
+    monkeypatch.setattr(bulk_prediction, "PAUSE", 0.0)
+    assert main(words) == 0
+    said = capsys.readouterr()
+    assert "4 of 10 answered\n8 of 10 answered\n" in said.err
+    assert json.loads(said.out)["rows"] == 10
+
+
+def test_parquet_says_what_it_needs(runs, tmp_path, monkeypatch):
+    given = write_table(tmp_path / "rows.csv", 5)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(MissingPartError, match="pyarrow"):
+        submit(runs["table"], [given], tmp_path / "a.parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
+
+
+def test_names_of_rows_are_looked_for_as_far_as_memory_allows(tmp_path, small, monkeypatch):
+    path = tmp_path / "rows.csv"
+    path.write_text("size,town,price,day,garden,Id\n" + "".join(f"1,Bonn,2,,yes,{n}\n" for n in range(9)))
+    assert stream_rows.opened(path, SPEC).id_name == "Id"
+    monkeypatch.setattr(stream_rows, "LOOKED", 8)
+    assert stream_rows.opened(path, SPEC).id_name == ""
+    assert stream_rows.opened(path, SPEC, "Id").id_name == "Id"
+
+
+def test_the_size_of_a_chunk_is_a_whole_number_of_the_predictors_batches():
+    assert chunks.ROWS % 256 == 0
+
+
+KILLED = """
+import sys, time
+from yisheng.cli import main
+from yisheng.inference.predictor import Predictor
+from yisheng.inference.bulk import partial, rows
+rows.ROWS, partial.PAUSE = 50, 0.0
+judge = Predictor.judge
+Predictor.judge = lambda self, x: time.sleep(0.05) or judge(self, x)
+sys.exit(main(["predict", *sys.argv[1:]]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows kills otherwise")
+def test_a_killed_process_goes_on_to_the_same_bytes(runs, tmp_path):
+    given = write_table(tmp_path / "rows.csv", 3000)
+    words = [sys.executable, "-c", KILLED, str(runs["table"]), str(given)]
+    subprocess.run([*words, f"out={tmp_path / 'once.csv'}"], check=True, capture_output=True)
+    out, state = tmp_path / "a.csv", tmp_path / "a.csv.part.json"
+    kills, last = 0, -1
+    while not out.exists():
+        process = subprocess.Popen([*words, f"out={out}"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        end = time.monotonic() + 120
+        while process.poll() is None and kills < 3 and time.monotonic() < end:
+            rows = json.loads(state.read_text())["tally"]["rows"] if state.exists() else -1
+            if rows > last:
+                process.kill()
+                kills, last = kills + 1, rows
+            time.sleep(0.02)
+        _, said = process.communicate()
+        assert process.returncode in (0, -signal.SIGKILL), said
+        assert not out.exists() or process.returncode == 0
+    assert kills == 3
+    assert out.read_bytes() == (tmp_path / "once.csv").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "once.csv", "rows.csv"]
+
+
+PEAK = """
+import resource, sys
+from yisheng.cli import main
+code = main(["predict", *sys.argv[1:], "--json"])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def peak(run, given, out):
+    """MiB that a process took at most."""
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, str(run), str(given), f"out={out}"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return int(done.stderr.split()[-1]) / (1024 if sys.platform != "darwin" else 1 << 20), json.loads(done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="there is no getrusage")
+@pytest.mark.parametrize("end", ["csv", "parquet"])
+def test_200_000_rows_take_no_more_memory_than_20_000(runs, tmp_path, end):
+    few, _ = peak(runs["table"], write_table(tmp_path / "few.csv", 20_000), tmp_path / f"few-answers.{end}")
+    many, said = peak(runs["table"], write_table(tmp_path / "many.csv", 200_000), tmp_path / f"many-answers.{end}")
+    assert said["rows"] == 200_000
+    assert (tmp_path / f"many-answers.{end}").stat().st_size > 100_000
+    assert many < few + 64, f"{few:.0f} MiB for 20,000 rows, {many:.0f} MiB for 200,000"

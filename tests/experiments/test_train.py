@@ -1,0 +1,176 @@
+"""A whole life from Python: any data, any choice, the lessons of the textbook."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import yisheng
+from yisheng.core.config import resolve
+from yisheng.experiments import load_data
+
+ROOT = Path(__file__).parents[2]
+
+
+def history(run):
+    lines = [json.loads(line) for line in (run.path / "events.jsonl").read_text().splitlines()]
+    return [line for line in lines if line["event"] == "epoch"]
+
+
+def train(tmp_path, **settings):
+    return yisheng.train(out=tmp_path / "runs", quiet=True, **settings)
+
+
+@pytest.mark.parametrize("data", ["iris", "wine", "breast-cancer", "diabetes", "linear", "polynomial", "xor", "digits"])
+def test_every_small_set_is_trained_beyond_its_baseline(tmp_path, data):
+    run = train(tmp_path, data=data, **({"epochs": 15} if data == "digits" else {}))
+    test, baseline = run.scores["test"], run.scores["baseline"]
+    name, better = ("rmse", np.less) if "rmse" in test else ("accuracy", np.greater)
+    assert better(test[name].value, baseline[name].value)
+    assert test[name].low <= test[name].value <= test[name].high
+    assert (run.path / "report.html").exists()
+
+
+def test_the_linear_lesson_finds_the_true_weights(tmp_path):
+    run = train(
+        tmp_path,
+        data="linear",
+        model="linear",
+        scale="none",
+        target_scale="none",
+        optimizer="sgd",
+        lr=0.03,
+        schedule="constant",
+        epochs=20,
+        batch=10,
+    )
+    from safetensors.torch import load_file
+
+    weights = load_file(run.path / "model.safetensors")
+    values = {tuple(v.shape): v.flatten() for v in weights.values()}
+    torch.testing.assert_close(values[1, 2], torch.tensor([2.0, -3.4]), atol=0.01, rtol=0)
+    torch.testing.assert_close(values[1,], torch.tensor([4.2]), atol=0.01, rtol=0)
+
+
+@pytest.mark.slow
+def test_underfitting_and_overfitting_come_out_as_the_textbook_says(tmp_path):
+    gaps = {}
+    for lesson in ("underfitting", "fitting", "overfitting"):
+        run = train(tmp_path, config=f"{ROOT}/recipes/polynomial-{lesson}.toml")
+        last = history(run)[-1]
+        gaps[lesson] = (last["loss"], last["scores"]["loss"])
+    for lesson, (train_loss, validation_loss) in gaps.items():
+        assert (validation_loss > 5 * train_loss) == (lesson == "overfitting"), gaps
+    assert gaps["underfitting"][0] > 100 * gaps["fitting"][0]  # a line cannot follow a cubic
+    assert gaps["fitting"][0] == pytest.approx(0.1**2, rel=0.5)  # what is left is the noise
+
+
+def test_equal_initial_weights_stay_equal(tmp_path):
+    from safetensors.torch import load_file
+
+    losses = {}
+    for init, options in (("constant", {"value": 0.01}), ("normal", {"std": 0.01})):
+        run = train(
+            tmp_path,
+            data="digits",
+            model={"name": "mlp", "hidden": [32]},
+            init={"name": init, **options},
+            optimizer="sgd",
+            lr=0.1,
+            schedule="constant",
+            epochs=20,
+            scale="unit",
+        )
+        losses[init] = history(run)[-1]["loss"]
+        first = next(v for v in load_file(run.path / "model.safetensors").values() if v.shape == (32, 64))
+        rows_equal = bool((first == first[:1]).all())
+        assert rows_equal == (init == "constant")
+    assert losses["constant"] > 2 * losses["normal"]
+
+
+def test_the_same_recipe_and_seed_give_the_same_bytes(tmp_path):
+    settings = {"data": "digits", "model": "mlp", "dropout": 0.2, "epochs": 3}
+    one, two, other = (train(tmp_path, seed=seed, **settings) for seed in (1, 1, 2))
+    read = [(run.path / "model.safetensors").read_bytes() for run in (one, two, other)]
+    assert read[0] == read[1] != read[2]
+
+
+def test_data_in_memory(tmp_path):
+    random = np.random.default_rng(0)
+    x = random.normal(size=(300, 4)).astype(np.float32)
+    y = (x[:, 0] * x[:, 1] > 0).astype(np.int64)
+    data = yisheng.Dataset("mine", yisheng.Spec("classification", (4,), classes=("no", "yes")), x, y)
+    run = train(tmp_path, data=data, epochs=60, lr=0.01)
+    assert run.path.name == "0001-mine-mlp"
+    assert run.scores["test"]["accuracy"].value > 0.8
+    right = sum(a.prediction == ("no", "yes")[c] for a, c in zip(run.predict(x), y, strict=True))
+    assert right > 240
+    with pytest.raises(yisheng.DataError, match="in memory"):
+        run.evaluate()
+    other = yisheng.Dataset("mine", data.spec, -x, y)
+    with pytest.raises(yisheng.DataError, match="not what it was in training"):
+        run.evaluate(other)
+    assert run.evaluate(data)["test"]["accuracy"].value == run.scores["test"]["accuracy"].value
+
+
+def test_accumulation_clipping_and_early_stopping_work_together(tmp_path):
+    run = train(
+        tmp_path, data="digits", model="mlp", batch=16, accumulate=4, clip_norm=1, clip_value=0.5, patience=2, epochs=60
+    )
+    epochs = history(run)
+    assert len(epochs) - run.run.best["epoch"] == 2
+    assert epochs[0]["step"] == -(
+        -len(load_data.split(resolve([]).recipe, load_data.dataset(resolve([]).recipe)).train) // 64
+    )
+
+
+def test_folds_share_the_test_part_and_cover_the_rest(tmp_path):
+    data = load_data.dataset(resolve([]).recipe)
+    splits = [load_data.split(resolve([("fold", f"{n}/5", "command line")]).recipe, data) for n in range(1, 6)]
+    assert all(np.array_equal(s.test, splits[0].test) for s in splits)
+    rows = np.concatenate([s.validation for s in splits])
+    assert len(set(rows)) == len(rows) == len(data) - len(splits[0].test)
+
+
+def test_no_validation_part_keeps_the_last_epoch(tmp_path):
+    run = train(tmp_path, data="iris", validation=0, epochs=3)
+    assert run.run.best["epoch"] == 3
+    assert set(run.scores) == {"test", "baseline"}
+
+
+def test_runs_are_numbered_and_never_overwritten(tmp_path):
+    runs = [train(tmp_path, data="iris", epochs=1) for _ in range(3)]
+    assert [run.path.name for run in runs] == [f"000{n}-iris-mlp" for n in (1, 2, 3)]
+
+
+def test_best_weights_are_those_of_the_best_epoch(tmp_path):
+    run = train(tmp_path, data="digits", epochs=8)
+    values = [e["scores"]["accuracy"] for e in history(run)]
+    assert run.run.best["epoch"] == 1 + int(np.argmax(values))
+    assert run.scores["validation"]["accuracy"].value == pytest.approx(max(values), abs=1e-9)
+
+
+def test_a_loss_that_explodes_keeps_the_folder_and_raises(tmp_path):
+    with pytest.raises(yisheng.NonFiniteError, match="at step"):
+        train(tmp_path, data="diabetes", target_scale="none", optimizer="sgd", lr=1e6, schedule="constant")
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert (folder / "events.jsonl").exists()
+
+
+def test_a_score_that_the_validation_rows_do_not_define_keeps_the_latest_epoch(tmp_path):
+    run = train(tmp_path, data="iris", epochs=3, validation=1, score="roc-auc-ovr-macro")
+    assert run.run.best["epoch"] == 3
+    assert run.run.best["value"] is None
+
+
+def test_batch_norm_on_single_rows_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(yisheng.UsageError, match="two rows or more"):
+        train(tmp_path, data="iris", model="mlp", batch_norm=True, batch=1)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_no_test_part(tmp_path):
+    run = train(tmp_path, data="iris", test=0, epochs=2)
+    assert set(run.scores) == {"validation", "baseline"}

@@ -1,0 +1,186 @@
+"""The HParams view, read back by TensorBoard itself."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from yisheng.core.errors import DataError, MissingPartError, StorageError
+from yisheng.loggers.tensorboard.hparams import hparams
+
+AXES = [
+    {"name": "lr", "kind": "log", "low": 1e-4, "high": 1.0},
+    {"name": "hidden", "kind": "choice", "values": [[16], [64, 64]]},
+    {"name": "momentum", "kind": "choice", "values": [0, 0.9]},
+    {"name": "nesterov", "kind": "choice", "values": [False, True]},
+]
+
+
+def search() -> dict[str, Any]:
+    trials = [
+        {
+            "number": i,
+            "setting": {
+                "lr": 10**-i,
+                "hidden": [[16], [64, 64]][i % 2],
+                "momentum": [0, 0.9][i % 2],
+                "nesterov": i % 2 == 1,
+            },
+            "mean": 0.5 / i,
+            "epochs": 3,
+            "curve": [3.0 / i, 2.0 / i, 1.0 / i],
+        }
+        for i in range(1, 4)
+    ]
+    failed = {"number": 4, "mean": None, "failure": "the loss became nan", "curve": [9.0, math.nan]}
+    trials.append({**trials[0], "setting": dict(trials[0]["setting"]), **failed})
+    return {"score": "log_rmse", "axes": AXES, "trials": trials, "best": 3, "chosen": 3, "finished": True}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    pytest.importorskip("tensorboard")
+    (tmp_path / "trials.json").write_text(json.dumps(search()))
+    return tmp_path
+
+
+def accumulated(path: Path) -> Any:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    found = EventAccumulator(str(path))
+    found.Reload()
+    return found
+
+
+def sessions(path: Path) -> dict[str, Any]:
+    """What the HParams plugin keeps of a run: its three parts by name."""
+    from tensorboard.plugins.hparams import metadata, plugin_data_pb2
+
+    content = accumulated(path).summary_metadata
+    found = {}
+    for tag in (metadata.EXPERIMENT_TAG, metadata.SESSION_START_INFO_TAG, metadata.SESSION_END_INFO_TAG):
+        if tag in content:
+            assert content[tag].plugin_data.plugin_name == "hparams"
+            data = plugin_data_pb2.HParamsPluginData.FromString(content[tag].plugin_data.content)
+            found[tag.rpartition("/")[2]] = getattr(data, data.WhichOneof("data"))
+    return found
+
+
+def test_curves_and_scores(folder: Path) -> None:
+    out = hparams(folder)
+    assert out == folder / "tensorboard"
+    assert sorted(p.name for p in out.iterdir()) == [f"trial-000{i}" for i in range(1, 5)]
+    for one in search()["trials"][:3]:
+        run = accumulated(out / f"trial-{one['number']:04d}")
+        curve = [(e.step, e.value) for e in run.Scalars("loss/training")]
+        assert curve == [(epoch, pytest.approx(loss)) for epoch, loss in enumerate(one["curve"], 1)]
+        assert [(e.step, e.value) for e in run.Scalars("score/log_rmse")] == [(3, pytest.approx(one["mean"]))]
+    failed = accumulated(out / "trial-0004")
+    assert failed.Tags()["scalars"] == ["loss/training"]
+    assert len(failed.Scalars("loss/training")) == 1
+
+
+def test_settings_and_how_it_ended(folder: Path) -> None:
+    from tensorboard.plugins.hparams import api_pb2
+
+    out = hparams(folder, folder / "elsewhere")
+    for one in search()["trials"]:
+        parts = sessions(out / f"trial-{one['number']:04d}")
+        kept = parts["session_start_info"].hparams
+        assert kept["lr"].number_value == one["setting"]["lr"]
+        assert kept["momentum"].number_value == one["setting"]["momentum"]
+        assert kept["hidden"].string_value == {1: "16", 2: "64,64"}[len(one["setting"]["hidden"])]
+        assert kept["nesterov"].string_value == str(one["setting"]["nesterov"]).lower()
+        wanted = "STATUS_FAILURE" if one.get("failure") else "STATUS_SUCCESS"
+        assert parts["session_end_info"].status == api_pb2.Status.Value(wanted)
+        infos = {info.name: info for info in parts["experiment"].hparam_infos}
+        assert set(infos) == {"lr", "hidden", "momentum", "nesterov"}
+        assert [v.string_value for v in infos["hidden"].domain_discrete.values] == ["16", "64,64"]
+        assert [v.number_value for v in infos["momentum"].domain_discrete.values] == [0.0, 0.9]
+        assert [m.name.tag for m in parts["experiment"].metric_infos] == ["score/log_rmse"]
+
+
+def test_the_plugin_itself_lists_the_sessions(folder: Path) -> None:
+    """The very request that the HParams page makes: all sessions with settings and scores."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
+        from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+        from tensorboard.context import RequestContext
+        from tensorboard.plugins.base_plugin import TBContext
+        from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
+
+    out = hparams(folder)
+    multiplexer = EventMultiplexer().AddRunsFromDirectory(str(out))
+    multiplexer.Reload()
+    backend = backend_context.Context(TBContext(data_provider=MultiplexerDataProvider(multiplexer, str(out))))
+    asked = api_pb2.ListSessionGroupsRequest(start_index=0, slice_size=10, allowed_statuses=range(5))
+    asked.col_params.add(hparam="lr", order=api_pb2.ORDER_ASC)
+    found = list_session_groups.Handler(RequestContext(), backend, "any", asked).run()
+    assert found.total_size == 4
+    told = [
+        (group.hparams["lr"].number_value, [metric.value for metric in group.metric_values])
+        for group in found.session_groups
+    ]
+    assert sorted(told) == [
+        (0.001, [pytest.approx(0.5 / 3)]),
+        (0.01, [pytest.approx(0.25)]),
+        (0.1, []),
+        (0.1, [pytest.approx(0.5)]),
+    ]
+
+
+def test_a_second_call_replaces_the_first(folder: Path) -> None:
+    out = hparams(folder)
+    (out / "trial-0001" / "note.txt").write_text("mine")
+    assert hparams(folder) == out
+    assert len(list(out.glob("*/events.*"))) == 4
+    assert (out / "trial-0001" / "note.txt").exists()
+
+
+def test_any_setting_can_be_told(folder: Path) -> None:
+    content = search()
+    values = [None, "学习率\ud800", 10**50, {"a": 1}]
+    content["axes"].append({"name": "x", "kind": "choice", "values": None})
+    for one, value in zip(content["trials"], values, strict=False):
+        one["setting"]["x"] = value
+    del content["trials"][3]["setting"]["hidden"]
+    (folder / "trials.json").write_text(json.dumps(content))
+    out = hparams(folder)
+    kept = [sessions(out / f"trial-000{i}")["session_start_info"].hparams["x"].string_value for i in (1, 2, 3)]
+    assert kept == ["none", "学习率�", "1" + 50 * "0"]
+
+
+def test_without_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "trials.json").write_text(json.dumps(search()))
+    for name in [n for n in sys.modules if n.startswith("torch.utils.tensorboard")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(MissingPartError, match="needs TensorBoard"):
+        hparams(tmp_path)
+    assert not (tmp_path / "tensorboard").exists()
+
+
+def test_what_cannot_be_read_or_written(folder: Path) -> None:
+    with pytest.raises(DataError, match="does not exist"):
+        hparams(folder / "nowhere")
+    (folder / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot be written"):
+        hparams(folder, folder / "file" / "in")
+
+
+def test_a_search_writes_them_when_asked(tmp_path):
+    import yisheng
+
+    asked = {"data": "iris", "model": "linear", "lr": [0.01, 0.1], "epochs": 1, "quiet": True}
+    found = yisheng.tune(**asked, tensorboard=True, out=tmp_path)
+    written = sorted(path.name for path in (found.path / "tensorboard").iterdir())
+    assert written == ["trial-0001", "trial-0002"]
+    assert not (yisheng.tune(**asked, out=tmp_path).path / "tensorboard").exists()

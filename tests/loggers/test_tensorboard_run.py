@@ -1,0 +1,418 @@
+"""Runs in TensorBoard: read back by TensorBoard itself."""
+
+import base64
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from safetensors.numpy import load_file
+from torch import nn
+
+import yisheng
+from yisheng.core.config import resolve
+from yisheng.core.errors import DataError, MissingPartError, NonFiniteError, StorageError
+from yisheng.core.types import Spec
+from yisheng.experiments import load_data
+from yisheng.experiments.run import resume
+from yisheng.loggers import image_grid
+from yisheng.loggers.tensorboard import event_file, run_events
+from yisheng.loggers.tensorboard.event_file import EventFile
+from yisheng.loggers.tensorboard.graph import graph
+from yisheng.reporting.evaluation_schema import Mistake
+from yisheng.training import monitoring
+from yisheng.training.setup import assemble
+
+pytest.importorskip("tensorboard")
+DIGITS = {"data": "digits", "model": "lenet", "epochs": 2, "log_every": 5, "quiet": True}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """The same run with TensorBoard's files and without."""
+    out = tmp_path_factory.mktemp("runs")
+    return [yisheng.train(**DIGITS, tensorboard=asked, out=out).path for asked in (True, False)]
+
+
+@pytest.fixture(scope="module")
+def board(runs):
+    return read(runs[0] / "tensorboard")
+
+
+def read(folder):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    found = EventAccumulator(str(folder), size_guidance={"scalars": 0, "histograms": 0, "images": 0})
+    found.Reload()
+    return found
+
+
+def curve(board, tag):
+    known = tag in board.Tags()["scalars"]
+    return [(event.step, event.value) for event in board.Scalars(tag)] if known else []
+
+
+def logged(folder, kind):
+    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    return [event for event in events if event["event"] == kind]
+
+
+def single(values):
+    """Values as TensorBoard keeps them, in single precision."""
+    return [(step, pytest.approx(value, rel=1e-6)) for step, value in values]
+
+
+def decoded(board, tag):
+    (event,) = board.Images(tag)
+    return np.asarray(Image.open(io.BytesIO(event.encoded_image_string)))
+
+
+def test_training_is_the_same_to_the_bit_with_it_on(runs, tmp_path):
+    dropout = {"data": "iris", "model": "mlp", "hidden": [16], "dropout": 0.5, "epochs": 3, "quiet": True}
+    pairs = [runs, [yisheng.train(**dropout, tensorboard=asked, out=tmp_path).path for asked in (True, False)]]
+    for first, second in pairs:
+        assert (first / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
+        assert [e["loss"] for e in logged(first, "step")] == [e["loss"] for e in logged(second, "step")]
+    assert not (runs[1] / "tensorboard").exists()
+
+
+def test_scalars_are_those_of_the_log(runs, board):
+    steps, epochs = (logged(runs[0], kind) for kind in ("step", "epoch"))
+    assert len(steps) > 10
+    assert curve(board, "loss/batch") == single((e["step"], e["loss"]) for e in steps)
+    assert curve(board, "lr") == single((e["step"], e["lr"]) for e in steps)
+    assert curve(board, "loss/training") == single((e["step"], e["loss"]) for e in epochs)
+    assert curve(board, "loss/validation") == single((e["step"], e["scores"]["loss"]) for e in epochs)
+    assert curve(board, "score/accuracy") == single((e["step"], e["scores"]["accuracy"]) for e in epochs)
+    assert curve(board, "epoch") == [(e["step"], e["epoch"]) for e in epochs]
+
+
+def test_the_doctors_curves_are_those_of_findings(runs, board):
+    curves = json.loads((runs[0] / "findings.json").read_text())["curves"]
+    for kind, tag in [("gradients", "gradient"), ("updates", "update"), ("dead", "dead")]:
+        assert curves[kind]
+        for line in curves[kind]:
+            wanted = [(s, v) for s, v in zip(curves["steps"], line["values"], strict=True) if v is not None]
+            assert curve(board, f"doctor-{tag}/{line['name']}") == single(wanted)
+
+
+def test_histograms_are_of_the_weights_and_of_the_last_gradients_of_an_epoch(tmp_path):
+    """One update of one epoch: the gradient can be computed by hand."""
+    settings = {"data": "iris", "model": "mlp", "hidden": [8], "epochs": 1, "batch": 1000}
+    run = yisheng.train(**settings, tensorboard=True, out=tmp_path, quiet=True).path
+    board, weights = read(run / "tensorboard"), load_file(run / "model.safetensors")
+    recipe = resolve([(key, value, "command line") for key, value in settings.items()]).recipe
+    data = load_data.dataset(recipe)
+    again = assemble(recipe, data, load_data.split(recipe, data), torch.device("cpu"))
+    (batch,) = again.train.epoch(0)
+    again.state.model.train()
+    again.loss(again.state.model(batch.x), batch.y).mean().backward()
+    gradients = {name: p.grad.numpy() for name, p in again.state.model.named_parameters()}
+    assert set(board.Tags()["histograms"]) == {f"{k}/{n}" for k in ("weights", "gradients") for n in gradients}
+    for kind, tensors in (("weights", weights), ("gradients", gradients)):
+        for name in gradients:
+            (event,) = board.Histograms(f"{kind}/{name}")
+            told, values = event.histogram_value, tensors[name].astype(np.float64).ravel()
+            assert (event.step, told.num) == (1, values.size)
+            assert (told.min, told.max) == pytest.approx((values.min(), values.max()), rel=1e-4, abs=1e-7)
+            assert told.sum == pytest.approx(values.sum(), rel=1e-4, abs=1e-6)
+            assert told.sum_squares == pytest.approx((values**2).sum(), rel=1e-4)
+            limits = np.array(told.bucket_limit)
+            counts = np.histogram(values, limits)[0]
+            assert sum(told.bucket) == values.size
+            assert np.abs(np.cumsum(counts) - np.cumsum(told.bucket[1:])).max() <= 1  # a value on a limit
+
+
+def test_there_are_about_fifty_histograms_however_many_epochs(tmp_path):
+    run = yisheng.train(data="iris", model="linear", epochs=120, tensorboard=True, out=tmp_path, quiet=True).path
+    board = read(run / "tensorboard")
+    for tag in board.Tags()["histograms"]:
+        assert 40 <= len(board.Histograms(tag)) <= 52
+    steps = [event.step for event in board.Histograms("gradients/output.weight")]
+    per_epoch = logged(run, "epoch")[0]["step"]
+    assert steps[0] == per_epoch
+    assert steps[-1] == 120 * per_epoch
+
+
+def test_a_histogram_of_anything(tmp_path):
+    file = EventFile(tmp_path)
+    values = {
+        "constant": torch.full((5,), 3.0),
+        "zero": torch.zeros(4),
+        "gaps": torch.tensor([1.0, float("nan"), float("inf"), 2.0]),
+        "large": torch.arange(2_500_000, dtype=torch.float64),
+        "half": torch.linspace(-1, 1, 10, dtype=torch.bfloat16),
+        "nothing": torch.zeros(0),
+        "no number": torch.tensor([float("nan")]),
+    }
+    for name, tensor in values.items():
+        file.histogram(name, tensor, 1)
+    file.close()
+    board = read(tmp_path)
+    assert sorted(board.Tags()["histograms"]) == ["constant", "gaps", "half", "large", "zero"]
+    counts = {tag: sum(board.Histograms(tag)[0].histogram_value.bucket) for tag in board.Tags()["histograms"]}
+    assert counts == {"constant": 5, "gaps": 2, "half": 10, "large": 833_334, "zero": 4}
+
+
+def test_pictures_are_a_training_batch_and_the_worst_mistakes(runs, board):
+    assert set(board.Tags()["images"]) == {"pictures/training", "pictures/worst test mistakes"}
+    data = yisheng.data.load("digits")
+    shown = decoded(board, "pictures/training")
+    cells = [shown[2:66, 2 + 66 * i : 66 + 66 * i] for i in range(3)]
+    for cell in cells:  # each is one of the data's, eight times as large
+        small = cell[::8, ::8, 0]
+        assert np.array_equal(small.repeat(8, 0).repeat(8, 1), cell[..., 0])
+        assert np.abs(data.x[:, 0].astype(int) - small.astype(int)).max((1, 2)).min() <= 1
+    worst = json.loads((runs[0] / "evaluation.json").read_text())["worst"]
+    mistakes = decoded(board, "pictures/worst test mistakes")
+    first = np.asarray(Image.open(io.BytesIO(base64.b64decode(worst[0]["picture"]))).convert("RGB"))
+    times = 64 // max(first.shape[:2])
+    large = first.repeat(times, 0).repeat(times, 1)
+    assert np.array_equal(mistakes[2 : 2 + large.shape[0], 2 : 2 + large.shape[1]], large)
+
+
+def test_a_grid_of_any_pictures():
+    floats = np.array([[[[np.nan, -1.0], [3.0, np.inf]]]])
+    assert image_grid.of_batch(floats)[[2, 40, 60], [60, 2, 2], 0].tolist() == [0, 255, 255]
+    assert image_grid.of_batch(np.zeros((3, 5, 200, 100), np.float32)).shape == (2 * 202 + 2, 2 * 102 + 2, 3)
+    broken = Mistake(picture="iVBORw0KGgo=")
+    assert image_grid.of_mistakes([broken, Mistake()], [("字", "b"), ("a", "b")]) is None
+
+
+def test_the_graph_names_the_layers(runs, board):
+    names = [node.name for node in board.Graph().node]
+    layers = {name.rpartition(".")[0] for name in load_file(runs[0] / "model.safetensors")}
+    assert layers
+    for layer in layers:
+        assert any(f"[{layer}]" in name for name in names), layer
+
+
+def test_a_network_that_cannot_be_traced_is_trained_all_the_same(tmp_path):
+    class Untraceable(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x):
+            if torch.jit.is_tracing():
+                raise RuntimeError("not me")
+            return self.inner(x)
+
+    recipe = resolve(
+        [(k, v, "command line") for k, v in {"data": "iris", "model": "linear", "epochs": 2}.items()]
+    ).recipe
+    data = load_data.dataset(recipe)
+    assembly = assemble(recipe, data, load_data.split(recipe, data), torch.device("cpu"))
+    assembly.state.model = Untraceable(assembly.state.model)
+    said = io.StringIO()
+    for _ in run_events.written(monitoring.listened(assembly), tmp_path, assembly, said):
+        pass
+    assert said.getvalue() == "TensorBoard shows no graph of linear: RuntimeError: not me\n"
+    assert read(tmp_path / "tensorboard").Tags()["graph"] is False
+    assert len(read(tmp_path / "tensorboard").Scalars("loss/training")) == 2
+
+
+def test_settings_and_final_scores_are_a_session_of_hparams(runs):
+    from tensorboard.plugins.hparams import metadata, plugin_data_pb2
+
+    session = read(runs[0] / "tensorboard" / "hparams")
+    scores = json.loads((runs[0] / "scores.json").read_text())
+    for part in ("test", "validation"):
+        for name, score in scores[part].items():
+            ((_, value),) = curve(session, f"{part}/{name}")
+            assert value == pytest.approx(score["value"])
+    content = session.summary_metadata[metadata.SESSION_START_INFO_TAG].plugin_data.content
+    kept = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info.hparams
+    assert kept["epochs"].number_value == 2
+    assert kept["model"].string_value == "lenet"
+    assert kept["optimizer.lr"].number_value > 0
+    assert not {"tensorboard", "doctor", "device"} & set(kept)
+    assert metadata.SESSION_END_INFO_TAG in session.summary_metadata
+
+
+def test_a_longer_run_continues_the_curves(runs, tmp_path):
+    run = Path(shutil.copytree(runs[0], tmp_path / "run"))
+    resume(run, epochs=4, stream=io.StringIO(), force=True)
+    board = read(run / "tensorboard")
+    for tag, kind in (("loss/batch", "step"), ("loss/training", "epoch")):
+        assert curve(board, tag) == single((e["step"], e["loss"]) for e in logged(run, kind))
+    for tag in board.Tags()["scalars"]:
+        steps = [step for step, _ in curve(board, tag)]
+        assert steps == sorted(set(steps)), tag
+    assert len(board.Histograms("weights/output.weight")) == 4
+    assert len(read(run / "tensorboard" / "hparams").Scalars("test/accuracy")) == 1
+    assert len(board.Images("pictures/training")) == len(board.Images("pictures/worst test mistakes")) == 1
+
+
+def test_what_a_killed_run_wrote_too_much_or_not_at_all(runs, tmp_path):
+    """After the checkpoint there was more, before it a part never came to the disk."""
+    run = Path(shutil.copytree(runs[0], tmp_path / "run"))
+    (first,) = (path for path in (run / "tensorboard").glob("events*") if path.suffix != ".end")
+    last = logged(run, "epoch")[-1]["step"]
+    lost = len(first.read_bytes()) // 2
+    first.write_bytes(first.read_bytes()[:-lost])
+    kept = read(run / "tensorboard")
+    assert len(curve(kept, "loss/training")) < 2
+    file = EventFile(run / "tensorboard")
+    file.scalars({"loss/batch": 99.0, "loss/training": 99.0}, last + 5)
+    file.close()
+    resume(run, epochs=3, stream=io.StringIO(), force=True)
+    board = read(run / "tensorboard")
+    for tag, kind in (("loss/batch", "step"), ("loss/training", "epoch")):
+        assert curve(board, tag) == single((e["step"], e["loss"]) for e in logged(run, kind))
+
+
+def test_an_epoch_that_was_told_before_the_checkpoint_knew_of_it(tmp_path):
+    """Stopped between the last update of an epoch and its end, while the file tells of both."""
+    settings = {"data": "iris", "model": "linear", "batch": 30, "log_every": 1, "epochs": 3}
+    recipe = resolve([(key, value, "command line") for key, value in settings.items()]).recipe
+    data = load_data.dataset(recipe)
+    assembly = assemble(recipe, data, load_data.split(recipe, data), torch.device("cpu"))
+    last = len(assembly.train)
+    file = EventFile(tmp_path / "tensorboard")
+    for step in range(1, last + 1):
+        file.scalars({"loss/batch": 9.0}, step)
+    file.scalars({"loss/training": 9.0}, last)
+    file.close()
+    steps = [{"event": "step", "step": step, "epoch": 0, "lr": 1.0, "loss": 9.0} for step in range(1, last + 1)]
+    (tmp_path / "events.jsonl").write_text("".join(json.dumps(one) + "\n" for one in steps))
+    for event in monitoring.listened(assembly):
+        if event.step == last:
+            break
+    for _ in run_events.written(monitoring.listened(assembly), tmp_path, assembly):
+        pass
+    board = read(tmp_path / "tensorboard")
+    assert [step for step, _ in curve(board, "loss/batch")] == list(range(1, 3 * last + 1))
+    assert [step for step, _ in curve(board, "loss/training")] == [last, 2 * last, 3 * last]
+    assert curve(board, "loss/training")[0][1] != 9.0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
+def test_a_run_that_is_really_killed(tmp_path):
+    words = ["train", "data=iris", "model=mlp", "hidden=8", "epochs=60", "checkpoint_every=0", "log_every=1"]
+    command = [sys.executable, "-m", "yisheng", *words, "tensorboard=true", f"out={tmp_path}", "--quiet"]
+    child = subprocess.Popen(command)
+    log = tmp_path / "0001-iris-mlp" / "events.jsonl"
+    while child.poll() is None and not (log.is_file() and log.read_text().count('"epoch", ') > 5):
+        time.sleep(0.01)
+    child.send_signal(signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    resume(log.parent, stream=io.StringIO(), force=True)
+    board = read(log.parent / "tensorboard")
+    for tag, kind in (("loss/batch", "step"), ("loss/training", "epoch")):
+        assert curve(board, tag) == single((e["step"], e["loss"]) for e in logged(log.parent, kind))
+    assert len(curve(board, "loss/training")) == 60
+
+
+def test_a_new_file_sorts_after_all_others(tmp_path):
+    (tmp_path / "events.out.tfevents.1999999999.host.123.0").write_bytes(b"")  # of a clock that was ahead
+    made = [EventFile(tmp_path) for _ in range(3)]
+    for file in made:
+        file.close()
+    names = [file.path.name for file in made]
+    assert names == sorted(names)
+    assert sorted(tmp_path.iterdir())[0].name == "events.out.tfevents.1999999999.host.123.0"
+
+
+def test_an_old_run_is_converted_from_its_log(runs, board, tmp_path):
+    converted = read(run_events.convert(runs[1], tmp_path / "out"))
+    for tag in (
+        "loss/batch",
+        "lr",
+        "loss/training",
+        "loss/validation",
+        "score/accuracy",
+        "doctor-dead/after norm1.weight",
+    ):
+        assert curve(converted, tag) == curve(board, tag)
+    assert converted.Tags()["images"] == ["pictures/worst test mistakes"]
+    run_events.convert(runs[1], tmp_path / "out")
+    assert len(curve(read(tmp_path / "out"), "loss/training")) == 2
+    assert not run_events.is_written(runs[1])
+    assert run_events.is_written(runs[0])
+    with pytest.raises(DataError):
+        run_events.convert(tmp_path / "nowhere", tmp_path / "other")
+
+
+def test_a_run_that_breaks_off_shows_how_far_it_came(tmp_path):
+    with pytest.raises(NonFiniteError):
+        yisheng.train(data="diabetes", model="linear", lr=1e30, epochs=3, tensorboard=True, out=tmp_path, quiet=True)
+    (run,) = tmp_path.iterdir()
+    assert read(run / "tensorboard").Tags()["graph"]
+    assert (run / "history.csv").is_file()
+
+
+def test_tables_by_hand_and_in_folds(tmp_path):
+    """Rows have no pictures; a run by hand and its twin, and each fold, have files of their own."""
+    by_hand = yisheng.train(
+        data="iris", model="mlp", epochs=1, scratch=True, tensorboard=True, out=tmp_path, quiet=True
+    )
+    for folder in (by_hand.path, by_hand.path / "library"):
+        tags = read(folder / "tensorboard").Tags()
+        assert not tags["images"]
+        assert "loss/training" in tags["scalars"]
+    study = yisheng.train(data="iris", model="linear", epochs=1, folds=2, tensorboard=True, out=tmp_path, quiet=True)
+    assert len(list(study.path.glob("fold-*/tensorboard/events*.end"))) == 2
+
+
+def test_without_tensorboard_nothing_is_begun(tmp_path, monkeypatch):
+    for name in [n for n in sys.modules if n.startswith("torch.utils.tensorboard")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(MissingPartError, match="needs TensorBoard"):
+        yisheng.train(data="iris", tensorboard=True, out=tmp_path, quiet=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot be written"):
+        EventFile(tmp_path / "file" / "in")
+
+
+def test_history_csv_is_the_log_by_epoch(runs):
+    table = pd.read_csv(runs[1] / "history.csv")
+    epochs = logged(runs[1], "epoch")
+    assert list(table.columns) == [
+        *("epoch", "step", "seconds", "training_loss", "validation_loss", "validation_accuracy"),
+    ]
+    assert table["training_loss"].tolist() == [e["loss"] for e in epochs]
+    assert table["validation_accuracy"].tolist() == [e["scores"]["accuracy"] for e in epochs]
+    assert table[["epoch", "step"]].to_numpy().tolist() == [[e["epoch"], e["step"]] for e in epochs]
+
+
+def test_damaged_event_files_cost_only_themselves(tmp_path):
+    (tmp_path / "events.out.tfevents.1000000000.a").write_bytes(b"no event file at all")
+    file = EventFile(tmp_path)
+    file.scalars({"a": 1.0}, 1)
+    file.close()
+    assert [v.tag for event in event_file.read(tmp_path) for v in event.summary.value] == ["a"]
+
+
+@pytest.mark.parametrize("model", ["lenet", "resnet18", "squeezenet1-1", "embedded-mlp", "tabm"])
+def test_the_graph_leaves_the_network_as_it_was(model):
+    shape = (4,) if model in ("embedded-mlp", "tabm") else (3, 64, 64)
+    net = yisheng.models.build(model, Spec("classification", shape, ("a", "b")))
+    calls = []
+    net.register_forward_hook(lambda *_: calls.append(1))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    state = torch.get_rng_state()
+    assert len(graph(net, torch.rand(2, *shape, generator=torch.Generator().manual_seed(0)))) > 1000
+    assert net.training
+    assert not calls
+    assert torch.equal(state, torch.get_rng_state())
+    for name, value in net.state_dict().items():
+        assert torch.equal(value, before[name]), name

@@ -1,0 +1,237 @@
+"""By hand and by the library: the same losses, step by step, and the same weights at the end."""
+
+import numpy as np
+import pytest
+import torch
+
+from yisheng import models
+from yisheng.core.config import IN_MEMORY, resolve
+from yisheng.core.errors import UsageError
+from yisheng.core.types import Dataset, Spec
+from yisheng.experiments.load_data import split
+from yisheng.models._activations import ACTIVATIONS
+from yisheng.training import checkpoint, from_scratch
+from yisheng.training.loop import fit
+from yisheng.training.setup import assemble
+
+CPU = torch.device("cpu")
+EPOCHS = 3
+
+
+def table(task="classification", n=61):
+    random = np.random.default_rng(0)
+    x = random.normal(size=(n, 5)).astype(np.float32)
+    signal = np.stack([x[:, 0] + x[:, 1] ** 2, x[:, 2] - x[:, 3], x.sum(1)], axis=1)
+    if task == "multilabel":
+        return Dataset("t", Spec(task, (5,), classes=("a", "b", "c")), x, (signal > 0).astype(np.float32))
+    if task == "regression":
+        return Dataset("t", Spec(task, (5,), outputs=2), x, signal[:, :2].astype(np.float32))
+    classes = ("a", "b", "c") if task == "classification" else ("no", "yes")
+    return Dataset("t", Spec("classification", (5,), classes=classes), x, signal[:, : len(classes)].argmax(1))
+
+
+def pictures(n=40):
+    random = np.random.default_rng(0)
+    x = random.integers(0, 256, (n, 2, 13, 14), np.uint8)
+    x[:, :, :4] = 0  # an empty border, as drawings have: all maxima in it are equal
+    return Dataset("p", Spec("classification", (2, 13, 14), classes=("a", "b", "c")), x, np.arange(n) % 3)
+
+
+def assembled(data, *, scratch, **settings):
+    given = {"data": IN_MEMORY, "model": "mlp", "hidden": "6,4", "batch": 8, "epochs": EPOCHS, "precision": "fp64"}
+    given = {**given, **settings, "scratch": scratch}
+    if given["model"] != "mlp":
+        given.pop("hidden")
+    recipe = resolve([(key, value, "command line") for key, value in given.items()]).recipe
+    return assemble(recipe, data, split(recipe, data), CPU)
+
+
+def events(assembly):
+    return fit(
+        assembly.state,
+        assembly.train,
+        assembly.validation,
+        loss=assembly.loss,
+        score=lambda model, batches: {},
+        epochs=assembly.recipe.epochs,
+        schedule=assembly.schedule,
+        step=assembly.step,
+    )
+
+
+def trajectory(data, *, scratch, **settings):
+    """The loss of every step and epoch, and the weights at the end."""
+    assembly = assembled(data, scratch=scratch, **settings)
+    losses = [float(event.loss) for event in events(assembly)]
+    return torch.tensor(losses, dtype=torch.float64), assembly.state.model.state_dict()
+
+
+def apart(data, **settings):
+    """The largest difference of losses, and of weights, by hand and by the library; both relative to the largest."""
+    (ours, weights), (theirs, usual) = (trajectory(data, scratch=scratch, **settings) for scratch in (True, False))
+    assert len(ours) == len(theirs) >= 2 * EPOCHS
+    assert list(weights) == list(usual)
+    far = [(weights[name].double() - usual[name].double()).abs().max() / usual[name].abs().max() for name in usual]
+    return float((ours - theirs).abs().max() / theirs.abs().max()), float(max(far))
+
+
+def require_close(found, tolerance=1e-11):
+    losses, weights = found
+    assert losses <= tolerance
+    assert weights <= tolerance
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_mlp_with_every_activation(activation):
+    require_close(apart(table(), activation=activation))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"model": "linear"},
+        {"hidden": ""},
+        {"dropout": 0.4},
+        {"batch_norm": True},
+        {"batch_norm": True, "dropout": 0.3, "activation": "tanh", "decay_bias": True},
+    ],
+    ids=str,
+)
+def test_linear_and_mlp(settings):
+    require_close(apart(table(), **settings))
+
+
+@pytest.mark.parametrize("style", ["modern", "classic"])
+def test_lenet(style):
+    require_close(apart(pictures(), model="lenet", style=style, lr=0.05))
+
+
+@pytest.mark.parametrize("schedule", ["one-cycle", "constant"])
+@pytest.mark.parametrize("wd", [0, 0.1])
+@pytest.mark.parametrize("optimizer", from_scratch.OPTIMIZERS)
+def test_every_optimiser(optimizer, wd, schedule):
+    require_close(apart(table(), optimizer=optimizer, wd=wd, lr=0.02, schedule=schedule, batch_norm=True))
+
+
+LOSSES = [
+    ("regression", {"loss": "mse"}),
+    ("regression", {"loss": "half-mse"}),
+    ("regression", {"loss": "l1"}),
+    ("regression", {"loss": "huber", "delta": 0.3}),
+    ("classification", {"loss": "cross-entropy"}),
+    ("classification", {"loss": "cross-entropy", "smoothing": 0.1}),
+    ("classification", {"loss": "cross-entropy", "class_weight": "balanced"}),
+    ("classification", {"loss": "cross-entropy", "class_weight": "1,2,0.5", "smoothing": 0.2}),
+    ("two classes", {"loss": "binary-cross-entropy"}),
+    ("two classes", {"loss": "binary-cross-entropy", "pos_weight": "balanced", "smoothing": 0.1}),
+    ("multilabel", {"loss": "binary-cross-entropy"}),
+    ("multilabel", {"loss": "binary-cross-entropy", "pos_weight": 3}),
+]
+
+
+@pytest.mark.parametrize(("task", "settings"), LOSSES, ids=str)
+def test_every_loss(task, settings):
+    require_close(apart(table(task), **settings))
+
+
+def test_every_registered_loss_is_among_these():
+    from yisheng.core import registry
+
+    assert {settings["loss"] for _, settings in LOSSES} == set(registry.names("losses"))
+
+
+def test_losses_of_soft_labels_are_the_librarys():
+    from yisheng.core import registry
+    from yisheng.core.config import Choice
+
+    spec = Spec("classification", (5,), classes=("a", "b", "c"))
+    draw = torch.Generator().manual_seed(0)
+    output = 9 * torch.randn(20, 3, generator=draw, dtype=torch.float64)
+    soft = torch.rand(20, 3, generator=draw, dtype=torch.float64).softmax(1)
+    options = {"smoothing": 0.1, "class_weight": (1.0, 0.0, 2.5)}
+    ours = from_scratch.loss(Choice(name="cross-entropy", options=options), spec, np.arange(3))
+    theirs = registry.find("losses", "cross-entropy").build(spec, np.arange(3), **options)
+    torch.testing.assert_close(ours(output, soft), theirs(output, soft), rtol=1e-12, atol=1e-12)
+    wild = torch.tensor([[1000.0, 0.0, -1000.0]], dtype=torch.float64)  # neither form overflows
+    torch.testing.assert_close(ours(wild, torch.tensor([2])), theirs(wild, torch.tensor([2])), rtol=1e-12, atol=0)
+
+
+def test_what_changes_an_update_changes_both_alike():
+    require_close(apart(table(), accumulate=2, clip_norm=0.5, clip_value=0.1, batch=4, dropout=0.2))
+
+
+def test_in_single_precision_they_drift_apart_by_rounding_only():
+    losses, weights = apart(table(n=200), precision="fp32", batch_norm=True, dropout=0.2, epochs=10, lr=0.01)
+    assert 0 < weights < 1e-3  # they do round differently
+    assert losses < 1e-4
+
+
+def test_another_rule_is_not_taken_for_the_same():
+    ours, _ = trajectory(table(), scratch=True, optimizer="nesterov", lr=0.02, wd=0)
+    theirs, _ = trajectory(table(), scratch=False, optimizer="momentum", lr=0.02, wd=0)
+    assert float((ours - theirs).abs().max()) > 1e-4
+
+
+def test_the_weights_are_the_library_forms():
+    by_us = assembled(pictures(), scratch=True, model="lenet", lr=0.05)
+    for _ in events(by_us):
+        pass
+    usual = assembled(pictures(), scratch=False, model="lenet", lr=0.05).state.model
+    usual.load_state_dict(by_us.state.model.state_dict())
+    x = next(iter(by_us.validation)).x
+    with torch.no_grad():
+        outputs = [model.eval()(x) for model in (by_us.state.model, usual)]
+    torch.testing.assert_close(*outputs, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("optimizer", from_scratch.OPTIMIZERS)
+def test_continued_from_a_checkpoint_it_comes_out_the_same_to_the_bit(optimizer, tmp_path):
+    settings = {"optimizer": optimizer, "dropout": 0.3, "batch_norm": True, "precision": "fp32", "lr": 0.01}
+    whole = assembled(table(), scratch=True, **settings)
+    losses = []
+    for number, event in enumerate(events(whole)):
+        losses.append(float(event.loss))
+        if number == 6:  # in the middle of an epoch
+            checkpoint.save(tmp_path, whole.state)
+    again = assembled(table(), scratch=True, **settings)
+    assert checkpoint.load(tmp_path, again.state)
+    assert [float(event.loss) for event in events(again)] == losses[7:]
+    ours, theirs = again.state.dump()[0], whole.state.dump()[0]
+    assert set(ours) == set(theirs)
+    assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
+    steps = {state["t"] for state in again.state.optimizer.state.values()}
+    assert steps == {whole.state.step}
+
+
+@pytest.mark.parametrize(
+    ("data", "settings", "said"),
+    [
+        (pictures, {"model": "resnet18"}, "model=resnet18 is not written by hand"),
+        (table, {"model": "tabm"}, "model=tabm is not written by hand"),
+        (table, {"precision": "bf16"}, "precision=bf16"),
+        (table, {"batch": 1, "batch_norm": True}, "batch norm needs two rows"),
+    ],
+)
+def test_what_is_not_written_by_hand_is_refused(data, settings, said):
+    with pytest.raises(UsageError, match=said):
+        assembled(data(), scratch=True, **settings)
+
+
+def test_a_loss_and_an_optimiser_of_a_plugin_are_refused():
+    from yisheng.core.config import Choice
+
+    for build in (
+        lambda choice: from_scratch.loss(choice, table().spec, np.arange(3)),
+        lambda choice: from_scratch.optimizer(choice, []),
+    ):
+        with pytest.raises(UsageError, match="=lookahead is not written by hand") as caught:
+            build(Choice(name="lookahead"))
+        assert "leave scratch out" in caught.value.remedy
+
+
+def test_dropout_is_refused_where_torch_draws_otherwise():
+    recipe = resolve([("model", "mlp", "command line"), ("dropout", 0.5, "command line")]).recipe
+    model = models.build("mlp", table().spec, dropout=0.5)
+    assert from_scratch.network(recipe, model)
+    with pytest.raises(UsageError, match="scratch=true and dropout"):
+        from_scratch.network(recipe, model.to("meta"))
