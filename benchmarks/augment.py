@@ -1,7 +1,7 @@
 """An epoch's data path beside the compute of a ResNet-18 epoch, on data of CIFAR-10's size.
 
-The data path is all that stands between the block of pictures and the network: the order of the epoch, and for each
-batch the gather, the augmentations and the scaling. It is run for a whole epoch of 50,000 random pictures of 3x32x32.
+The data path is all that stands between the block of images and the network: the order of the epoch, and for each
+batch the gather, the augmentations and the scaling. It is run for a whole epoch of 50,000 random images of 3x32x32.
 The compute is that of the updates on such batches (forward, backward, optimiser, the watch for NaN); a few are timed
 and multiplied. Both come from the parts that `yisheng.train` puts together, and take turns (A B A B ...) in one
 process.
@@ -9,7 +9,7 @@ process.
     python benchmarks/augment.py [rounds=3] [steps=3] [augment=crop,flip] [batch=128] [model=resnet18] [precision=fp32]
                                  [device=auto]
 
-Further keys are the recipe's, such as augment.crop.pad=2.
+Further keys are the config's, such as augment.crop.pad=2.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DEFAULTS = {"model": "resnet18", "augment": "crop,flip", "scale": "standard", "b
 
 
 def data() -> Dataset:
-    """Random pictures of CIFAR-10's size."""
+    """Random images of CIFAR-10's size."""
     draw = np.random.default_rng(0)
     x = draw.integers(0, 256, (ROWS, 3, 32, 32), dtype=np.uint8)
     spec = Spec("classification", (3, 32, 32), classes=tuple("0123456789"))
@@ -75,16 +75,16 @@ def main(words: list[str]) -> None:
     """Measure and print."""
     options = DEFAULTS | dict(word.split("=", 1) for word in words)
     rounds, steps = int(options.pop("rounds", 3)), int(options.pop("steps", 3))
-    recipe = resolve([(key, value, "command line") for key, value in options.items()]).recipe
-    device = machine.device(recipe.device)
+    config = resolve([(key, value, "command line") for key, value in options.items()]).config
+    device = machine.device(config.device)
     nothing = np.arange(0)
-    parts = assemble(recipe, data(), Split(np.arange(ROWS), nothing, nothing), device)
+    parts = assemble(config, data(), Split(np.arange(ROWS), nothing, nothing), device)
     name, flags = machine.processor()
     print(
         f"{name} ({', '.join(flags)}), {machine.cores()} cores, {torch.get_num_threads()} threads, {device}, ", end=""
     )
     print(f"torch {torch.__version__}, Python {platform.python_version()}, {rounds} rounds of {steps} updates\n")
-    settled = parts.recipe
+    settled = parts.config
     changes = ",".join(choice.name for choice in settled.augment) or "none"
     print(f"{settled.model.name}, {settled.precision}, batch {settled.batch}, augment={changes}\n")
     compute(parts, 1, device)  # both are warm before they count

@@ -1,6 +1,6 @@
 """Accuracy against time: what `budget=` brings on Fashion-MNIST, beside other networks with the same budget.
 
-Nothing is chosen by the test pictures: the epoch with the best validation score counts, and the recipe was chosen on
+Nothing is chosen by the test images: the epoch with the best validation score counts, and the config was chosen on
 validation rows. The seconds are of training with its validation, log, checkpoints and doctor; not of the test.
 
     python benchmarks/budget.py [budgets=1m,5m,15m] [models=auto,lenet,resnet18] [seeds=3] [data=fashion-mnist]

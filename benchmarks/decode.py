@@ -1,4 +1,4 @@
-"""The first decode of a folder or zip of pictures beside Pillow alone, on one core each.
+"""The first decode of a folder or zip of images beside Pillow alone, on one core each.
 
 Pillow alone is `np.asarray(Image.open(file).convert("RGB"))`, fitted with `ImageOps.fit` where another size is
 wanted, and laid into an array in memory. Ours is measured twice: `decode`, the same step on the same bytes in
@@ -8,8 +8,8 @@ turns (A B A B ...) in one process that is bound to one core.
 
     python benchmarks/decode.py data=PATH [rounds=3] [size=224] [enlarge=2048] [limit=5000]
 
-`enlarge` first writes copies of the pictures with that longer side, as a camera's would be; `limit` takes only so
-many pictures.
+`enlarge` first writes copies of the images with that longer side, as a camera's would be; `limit` takes only so
+many images.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from PIL import Image, ImageOps
 from yisheng.core import machine
 from yisheng.data import load
 from yisheng.data.images import decode, folder_labels
-from yisheng.data.images.file_listing import is_picture
+from yisheng.data.images.file_listing import is_image
 
 
 def by_pillow(contents: Sequence[bytes], size: tuple[int, int] | None, block: np.ndarray) -> None:
@@ -44,22 +44,22 @@ def by_pillow(contents: Sequence[bytes], size: tuple[int, int] | None, block: np
 
 
 def pillow(file: io.BytesIO | Path, size: tuple[int, int] | None) -> np.ndarray:
-    """One picture."""
-    picture = Image.open(file).convert("RGB")
-    if size is not None and picture.size != size[::-1]:
-        picture = ImageOps.fit(picture, size[::-1], Image.Resampling.BILINEAR)
-    return np.asarray(picture)
+    """One image."""
+    image = Image.open(file).convert("RGB")
+    if size is not None and image.size != size[::-1]:
+        image = ImageOps.fit(image, size[::-1], Image.Resampling.BILINEAR)
+    return np.asarray(image)
 
 
 def pillow_from_files(path: Path, size: tuple[int, int] | None, block: np.ndarray) -> None:
     """Pillow alone, from the files."""
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if is_picture(file.name))
+        files = sorted(file for file in path.rglob("*") if is_image(file.name))
         for row, file in zip(block, files, strict=True):
             row[:] = pillow(file, size)
         return
     with zipfile.ZipFile(path) as packed:
-        names = [name for name in packed.namelist() if is_picture(name)]
+        names = [name for name in packed.namelist() if is_image(name)]
         for row, name in zip(block, names, strict=True):
             row[:] = pillow(io.BytesIO(packed.read(name)), size)
 
@@ -68,17 +68,17 @@ def by_us(contents: Sequence[bytes], size: tuple[int, int] | None, block: np.nda
     """Our reader, from bytes in memory."""
     for row, content in zip(block, contents, strict=True):
         if not decode.plain(content, row):
-            row[:] = decode.decode(content, "a picture", colour="rgb", size=size)
+            row[:] = decode.decode(content, "an image", colour="rgb", size=size)
 
 
 def us_from_files(path: Path, size: tuple[int, int] | None) -> None:
     """All that the first load does, with an empty cache."""
-    shutil.rmtree(Path(os.environ["YISHENG_HOME"]) / "pictures", ignore_errors=True)
+    shutil.rmtree(Path(os.environ["YISHENG_HOME"]) / "images", ignore_errors=True)
     load("folder", path=str(path), colour="rgb", **({} if size is None else {"size": size}))
 
 
 def prepared(path: Path, enlarge: int, limit: int, folder: Path) -> Path:
-    """The pictures to measure: as they are, or larger or fewer in a new folder."""
+    """The images to measure: as they are, or larger or fewer in a new folder."""
     if not (enlarge or limit):
         return path
     listing = folder_labels.listing(path)
@@ -86,16 +86,16 @@ def prepared(path: Path, enlarge: int, limit: int, folder: Path) -> Path:
     numbers = numbers[:: max(1, len(numbers) // limit)][:limit] if limit else numbers
     for n, content in zip(numbers, listing.read(numbers), strict=True):
         assert isinstance(content, bytes)
-        target = folder / "pictures" / listing.names[n]
+        target = folder / "images" / listing.names[n]
         target.parent.mkdir(parents=True, exist_ok=True)
         if enlarge:
-            picture = Image.open(io.BytesIO(content)).convert("RGB")
-            scale = enlarge / max(picture.size)
-            size = (round(picture.width * scale), round(picture.height * scale))
-            picture.resize(size, Image.Resampling.BICUBIC).save(target.with_suffix(".jpg"), "JPEG", quality=90)
+            image = Image.open(io.BytesIO(content)).convert("RGB")
+            scale = enlarge / max(image.size)
+            size = (round(image.width * scale), round(image.height * scale))
+            image.resize(size, Image.Resampling.BICUBIC).save(target.with_suffix(".jpg"), "JPEG", quality=90)
         else:
             target.write_bytes(content)
-    return folder / "pictures"
+    return folder / "images"
 
 
 def seconds(work: Callable[[], None]) -> tuple[float, float]:
@@ -118,14 +118,14 @@ def main(words: list[str]) -> None:
         listing = folder_labels.listing(path)
         numbers = folder_labels.discover(listing).numbers.tolist()
         contents = [content for content in listing.read(numbers) if isinstance(content, bytes)]
-        first = decode.decode(contents[0], "a picture", colour="rgb")
+        first = decode.decode(contents[0], "an image", colour="rgb")
         size = (side, side) if side else None
         block = np.empty((len(contents), *(size or first.shape[:2]), 3), np.uint8)
         print(
             f"{machine.processor()[0]}, one core, Python {platform.python_version()}, Pillow {PIL.__version__}, ",
             end="",
         )
-        print(f"simplejpeg {simplejpeg.__version__}; {len(contents):,} pictures of {path.name}, ", end="")
+        print(f"simplejpeg {simplejpeg.__version__}; {len(contents):,} images of {path.name}, ", end="")
         print(f"{sum(map(len, contents)) / len(contents) / 1e3:.1f} kB each, to {block.shape[1:3]}, {rounds} rounds\n")
         print(f"{'':<24} {'Pillow /s':>10} {'yisheng /s':>10}   ratio: median (least to most)")
         turns = {

@@ -57,7 +57,7 @@ def main(words: list[str]) -> None:
             for data, test in TABLES.items():
                 of_table(entry, data, test)
         if fits(entry, Spec("regression", (1, 28, 28))):
-            of_pictures(entry)
+            of_images(entry)
 
 
 def fits(entry: registry.Entry, spec: Spec) -> bool:
@@ -65,7 +65,7 @@ def fits(entry: registry.Entry, spec: Spec) -> bool:
     return bool(entry.meta.get("fits", lambda _: True)(spec))
 
 
-def of_pictures(entry: registry.Entry) -> None:
+def of_images(entry: registry.Entry) -> None:
     """Fashion-MNIST at the smallest side that a network takes."""
     options = {key: value for key, value in NARROW.items() if key in entry.options}
     data = yisheng.data.load("fashion-mnist")
@@ -85,7 +85,7 @@ def of_pictures(entry: registry.Entry) -> None:
 
 
 def takes(entry: registry.Entry, side: int, options: dict[str, Any]) -> bool:
-    """Whether a network can be built for pictures of that side."""
+    """Whether a network can be built for images of that side."""
     try:
         with torch.device("meta"):
             entry.build(Spec("classification", (1, side, side), classes=tuple("0123456789")), **options)

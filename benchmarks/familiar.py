@@ -1,9 +1,9 @@
-"""Does it notice what is unlike the training data, and is what it marks in a picture what counted?
+"""Does it notice what is unlike the training data, and is what it marks in an image what counted?
 
     python benchmarks/familiar.py unlike [epochs=2] [seed=0] [data=NAME]
-    python benchmarks/familiar.py looked [epochs=2] [seed=0] [pictures=100]
+    python benchmarks/familiar.py looked [epochs=2] [seed=0] [images=100]
 
-``unlike`` trains networks on pictures and tables and shows them their own test part, where each warning is a false one,
+``unlike`` trains networks on images and tables and shows them their own test part, where each warning is a false one,
 and what they were never trained on: the share that is warned of, and the AUROC (1: all of it is more unusual than the
 test part; 0.5: not told apart). ``looked`` covers pixels in the order of the heat with the colour of the border and
 shows how much probability the answer loses (Petsiuk, Das and Saenko 2018), beside pixels by chance, the pixels that
@@ -31,7 +31,7 @@ from yisheng.inference.occlusion import heat
 from yisheng.inference.ood import LEVEL
 from yisheng.inference.predictor import Predictor
 
-PICTURES = (("mnist", "lenet"), ("mnist", "mlp"), ("mnist", "linear"), ("fashion-mnist", "lenet"), ("digits", "lenet"))
+IMAGES = (("mnist", "lenet"), ("mnist", "mlp"), ("mnist", "linear"), ("fashion-mnist", "lenet"), ("digits", "lenet"))
 TABLES = ("iris", "breast-cancer", "titanic", "california-housing", "house-prices")
 MOST = 2000
 
@@ -41,13 +41,13 @@ def trained(data: str, out: str, seed: int, **settings: Any) -> tuple[Path, Data
     began = time.perf_counter()
     run = yisheng.train(data=data, seed=seed, out=out, quiet=True, **settings)
     seconds = time.perf_counter() - began
-    recipe = run_folder.recipe(run.path)
-    dataset = load_data.dataset(recipe)
-    return run.path, dataset, load_data.split(recipe, dataset), seconds
+    config = run_folder.config(run.path)
+    dataset = load_data.dataset(config)
+    return run.path, dataset, load_data.split(config, dataset), seconds
 
 
-def strange_pictures(own: str, x: np.ndarray, chance: np.random.Generator) -> dict[str, np.ndarray]:
-    """What a network for small grey pictures was not trained on."""
+def strange_images(own: str, x: np.ndarray, chance: np.random.Generator) -> dict[str, np.ndarray]:
+    """What a network for small grey images was not trained on."""
     found = {}
     for name in ("mnist", "fashion-mnist"):
         if x.shape[1:] == (1, 28, 28) and name != own:
@@ -85,10 +85,10 @@ def unlike(words: dict[str, str]) -> None:
     epochs, seed = int(words.get("epochs", 2)), int(words.get("seed", 0))
     print(f"{'trained on':<28}{'shown':<28}{'inputs':>7}{'warned of':>11}{'AUROC':>8}")
     with tempfile.TemporaryDirectory() as out:
-        for data, model in [*PICTURES, *((name, "auto") for name in TABLES)]:
+        for data, model in [*IMAGES, *((name, "auto") for name in TABLES)]:
             if words.get("data", data) != data:
                 continue
-            settings = {"model": model, "epochs": epochs} if data in dict(PICTURES) else {}
+            settings = {"model": model, "epochs": epochs} if data in dict(IMAGES) else {}
             settings = {"model": model} if data == "digits" else settings
             folder, dataset, split, _ = trained(data, out, seed, **settings)
             predictor, chance = Predictor(folder), np.random.default_rng(seed)
@@ -96,8 +96,8 @@ def unlike(words: dict[str, str]) -> None:
             x = np.ascontiguousarray(dataset.x[rows[:MOST]])
             spec = dataset.spec
             shown = (
-                strange_pictures(data, x, chance)
-                if spec.is_picture
+                strange_images(data, x, chance)
+                if spec.is_image
                 else strange_rows(spec, dataset.x[split.train], x, chance)
             )
             label = f"{data}, {folder.name.rpartition('-')[2]}"
@@ -117,12 +117,12 @@ def looked(words: dict[str, str]) -> None:
     import torch
 
     epochs, seed, count = (
-        int(words.get(key, default)) for key, default in (("epochs", 2), ("seed", 0), ("pictures", 100))
+        int(words.get(key, default)) for key, default in (("epochs", 2), ("seed", 0), ("images", 100))
     )
     shares = (0.05, 0.1, 0.2)
     print(f"{'network':<24}{'order of the pixels':<32}" + "".join(f"{f'{share:.0%} covered':>14}" for share in shares))
     with tempfile.TemporaryDirectory() as out:
-        for data, model in PICTURES[:4]:
+        for data, model in IMAGES[:4]:
             folder, dataset, split, _ = trained(data, out, seed, model=model, epochs=epochs)
             predictor, chance = Predictor(folder), np.random.default_rng(seed)
             one = predictor.members[0]
@@ -131,17 +131,17 @@ def looked(words: dict[str, str]) -> None:
             answers = before.argmax(1)
 
             began = time.perf_counter()
-            ours = [heat(one, picture) for picture in x]
+            ours = [heat(one, image) for image in x]
             each = (time.perf_counter() - began) / len(x)
             other = artifact.load(folder)
             torch.manual_seed(seed)
             for module in other.model.modules():
                 if hasattr(module, "reset_parameters"):
                     module.reset_parameters()
-            foreign = [heat(other, picture) for picture in x]
+            foreign = [heat(other, image) for image in x]
             border = [np.median(np.r_[p[0, 0], p[0, -1], p[0, :, 0], p[0, :, -1]]) for p in x]
             ways = {
-                "by chance": [chance.random(picture.shape[1:]) for picture in x],
+                "by chance": [chance.random(image.shape[1:]) for image in x],
                 "farthest from the border": [np.abs(p[0] - b) for p, b in zip(x.astype(float), border, strict=True)],
                 "heat of new weights": foreign,
                 "heat": ours,
@@ -150,16 +150,16 @@ def looked(words: dict[str, str]) -> None:
                 lost = []
                 for share in shares:
                     covered = x.copy()
-                    for picture, order, paper in zip(covered, orders, border, strict=True):
+                    for image, order, paper in zip(covered, orders, border, strict=True):
                         chosen = np.argsort(-order, axis=None, kind="stable")[: round(share * order.size)]
-                        picture[0].flat[chosen] = paper
+                        image[0].flat[chosen] = paper
                     after = predictor.outputs(covered)
                     lost.append(float((before - after)[np.arange(len(x)), answers].mean()))
                 print(f"{data + ', ' + model:<24}{name:<32}" + "".join(f"{value:>14.2f}" for value in lost), flush=True)
             same = np.nanmean(
                 [spearmanr(a.ravel(), b.ravel())[0] for a, b in zip(ours, foreign, strict=True) if b.any()]
             )
-            print(f"{'':<24}rank correlation with the heat of new weights {same:.2f}; {each * 1e3:.0f} ms a picture")
+            print(f"{'':<24}rank correlation with the heat of new weights {same:.2f}; {each * 1e3:.0f} ms an image")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Few pictures: fine-tuning a small network against a linear probe on it, and against training it from scratch.
+"""Few images: fine-tuning a small network against a linear probe on it, and against training it from scratch.
 
 The data is hymenoptera: 244 photographs of ants and bees to learn from, 153 to test on. Nothing is chosen by the
-test pictures: every run trains on all 244 and its last epoch counts; the settings below were chosen by
+test images: every run trains on all 244 and its last epoch counts; the settings below were chosen by
 cross-validation on the 244 (`cv=true` shows that of the present ones). All three see the same pixels.
 
     python benchmarks/finetune.py [seeds=5] [network=squeezenet1-1,squeezenet1-0] [part=probe,finetune,scratch]
-                                  [cv=true] [key=value ...]       further settings of the recipe
+                                  [cv=true] [key=value ...]       further settings of the config
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ FINETUNE: dict[str, Any] = {"optimizer": "nesterov", "lr": 0.001, "epochs": 15}
 SCRATCH: dict[str, Any] = {"optimizer": "adamw", "lr": 0.001, "wd": 0.05, "epochs": 40}
 
 
-def pictures() -> Dataset:
+def images() -> Dataset:
     """Hymenoptera with its second part as the test part."""
     where = files.fetch("hymenoptera", "folder")["train"].parent
     data = folder(path=str(where), size=224)
@@ -129,7 +129,7 @@ def main(words: list[str]) -> None:
     networks = options.pop("network", "squeezenet1-1,squeezenet1-0").split(",")
     parts = options.pop("part", "probe,finetune,scratch").split(",")
     cv = options.pop("cv", "false") == "true"
-    data = pictures()
+    data = images()
     versions = f"torch {torch.__version__}, {torch.get_num_threads()} threads, Python {platform.python_version()}"
     print(f"{machine.processor()[0]}, {machine.cores()} cores, {versions}\n")
     print("| network | what | test accuracy, mean and spread | each seed | s per run |\n|---|---|---|---|---|")

@@ -41,7 +41,7 @@ def state(process: int) -> str:
 
 
 def png(values: np.ndarray) -> bytes:
-    """A picture as a PNG file."""
+    """An image as a PNG file."""
     file = io.BytesIO()
     Image.fromarray(values).save(file, "PNG")
     return file.getvalue()
@@ -53,7 +53,7 @@ def described(url: str, count: int, tally: Tally) -> list[str]:
     import schemathesis
     from schemathesis import GenerationMode
     from schemathesis.core.failures import FailureGroup
-    from schemathesis.specs.openapi.checks import positive_data_acceptance  # a schema cannot say "is a picture"
+    from schemathesis.specs.openapi.checks import positive_data_acceptance  # a schema cannot say "is an image"
 
     wrong: list[str] = []
     session = requests.Session()
@@ -85,14 +85,12 @@ def described(url: str, count: int, tally: Tally) -> list[str]:
 
 def whole() -> list[bytes]:
     """Good requests."""
-    picture = png(np.pad(np.full((4, 2), 250, np.uint8), 2))
+    image = png(np.pad(np.full((4, 2), 250, np.uint8), 2))
     form = (
-        b'--line\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
-        + picture
-        + b"\r\n--line--\r\n"
+        b'--line\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n' + image + b"\r\n--line--\r\n"
     )
     rows = json.dumps({"rows": [[1.0, 2.0, 3.0, 4.0]]}).encode()
-    bodies = [(picture, "image/png"), (form, "multipart/form-data; boundary=line"), (rows, "application/json")]
+    bodies = [(image, "image/png"), (form, "multipart/form-data; boundary=line"), (rows, "application/json")]
     found = [b"GET /model HTTP/1.1\r\nHost: localhost\r\n\r\n", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"]
     for body, kind in bodies:
         heads = (

@@ -116,7 +116,7 @@ def campaign(name: str, kills: int, seed: int) -> tuple[int, int]:
         while hits < kills:
             out = Path(home, f"run{same}")
             done = run(train, str(out), settings(), within=chance.uniform(0.05, length))
-            folders = [p for p in out.iterdir() if p.is_dir() and (p / "recipe.toml").exists()] if out.exists() else []
+            folders = [p for p in out.iterdir() if p.is_dir() and (p / "config.toml").exists()] if out.exists() else []
             hits += bool(not done and folders)  # killed before the run began to exist: there is nothing to resume
             while not done and folders:
                 remaining = chance.uniform(0.05, length) if hits < kills and chance.random() < 0.75 else None

@@ -35,9 +35,9 @@ SETTINGS = {"batch": 256, "optimizer": "sgd", "lr": 0.1, "schedule": "constant",
 
 def by_hand(data: Dataset, split: Split, model: str, epochs: int) -> tuple[float, float]:
     """Seconds per epoch, and validation accuracy at the end, of a plain loop."""
-    recipe = resolve([(k, v, "command line") for k, v in {**SETTINGS, "model": model}.items()]).recipe
-    recipe = recipe.settle(data.spec, len(split.train))
-    net = build_model(recipe, data.spec)
+    config = resolve([(k, v, "command line") for k, v in {**SETTINGS, "model": model}.items()]).config
+    config = config.settle(data.spec, len(split.train))
+    net = build_model(config, data.spec)
     x, y = torch.from_numpy(data.x).float().div(255), torch.from_numpy(data.y)
     train, valid = torch.from_numpy(split.train), torch.from_numpy(split.validation)
     x_train, y_train, x_valid, y_valid = x[train], y[train], x[valid], y[valid]
@@ -77,9 +77,9 @@ def main(words: list[str]) -> None:
     """Measure and print a table."""
     options = dict(word.split("=", 1) for word in words)
     rounds, epochs = int(options.get("rounds", 5)), int(options.get("epochs", 5))
-    recipe = resolve([("data", "fashion-mnist", "command line")]).recipe
-    data = load_data.dataset(recipe)
-    split = load_data.split(recipe, data)
+    config = resolve([("data", "fashion-mnist", "command line")]).config
+    data = load_data.dataset(config)
+    split = load_data.split(config, data)
     name, flags = machine.processor()
     print(f"{name} ({', '.join(flags)}), {machine.cores()} cores, {torch.get_num_threads()} threads, ", end="")
     print(f"torch {torch.__version__}, Python {platform.python_version()}, {rounds} rounds of {epochs} epochs\n")

@@ -30,7 +30,7 @@ COMMANDS = {
     "yisheng train data=fashion-mnist model=mlp": ["train", "data=fashion-mnist", "model=mlp", "epochs=1"],
     "yisheng train data=fashion-mnist model=lenet": ["train", "data=fashion-mnist", "model=lenet", "epochs=1"],
     "yisheng evaluate RUN": ["evaluate", "RUN"],
-    "yisheng predict RUN photo.png": ["predict", "RUN", "PICTURE"],
+    "yisheng predict RUN photo.png": ["predict", "RUN", "IMAGE"],
     "yisheng report RUN": ["report", "RUN"],
 }
 """What is measured, in this order; RUN is the folder of the last training."""
@@ -82,10 +82,10 @@ def main(words: list[str]) -> None:
 
 
 def _commands(folder: Path) -> None:
-    picture, run = folder / "photo.png", ""
-    photo().save(picture)
+    image, run = folder / "photo.png", ""
+    photo().save(image)
     for name, words in COMMANDS.items():
-        known = {"RUN": run, "PICTURE": str(picture)}
+        known = {"RUN": run, "IMAGE": str(image)}
         given = [known.get(word, word) for word in words]
         process = subprocess.Popen(
             [sys.executable, "-m", "yisheng", *given],

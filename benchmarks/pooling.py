@@ -27,7 +27,7 @@ def main(words: list[str]) -> None:
     options = dict(word.split("=", 1) for word in words)
     rounds, batch = int(options.get("rounds", 15)), int(options.get("batch", 256))
     print(f"{machine.processor()[0]}, {machine.cores()} cores, torch {torch.__version__}, {rounds} rounds\n")
-    print("| pictures | type, order | torch, ms forward + back | ours, ms | ratio of the sums (least to most) |")
+    print("| images | type, order | torch, ms forward + back | ours, ms | ratio of the sums (least to most) |")
     print("|---|---|---|---|---|")
     for channels, size in SIZES:
         for dtype in (torch.float32, torch.bfloat16):

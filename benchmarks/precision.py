@@ -1,4 +1,4 @@
-"""Whether half precision and channels last learn as well: the same recipe computed in two ways, over many seeds.
+"""Whether half precision and channels last learn as well: the same config computed in two ways, over many seeds.
 
     python benchmarks/precision.py [seeds=10] [epochs=3] [model=lenet] [data=fashion-mnist]
 

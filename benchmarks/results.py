@@ -1,10 +1,10 @@
-"""Test accuracy, mean and spread over seeds, and training time of the recipes and the defaults.
+"""Test accuracy, mean and spread over seeds, and training time of the configs and the defaults.
 
 Needs Fashion-MNIST and MNIST: from a mirror (`YISHENG_MIRROR`), or fetched by the hub.
 
-    python benchmarks/results.py [seeds=3] [only=WORD] [part=recipes|nets] [key=value ...]
+    python benchmarks/results.py [seeds=3] [only=WORD] [part=configs|nets] [key=value ...]
 
-Further keys are the recipe's, for all runs: `part=nets epochs=2` trains the textbook's networks for two epochs.
+Further keys are the config's, for all runs: `part=nets epochs=2` trains the textbook's networks for two epochs.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ import torch  # noqa: E402  # only after what must be said before
 import yisheng  # noqa: E402
 from yisheng.core import machine  # noqa: E402
 
-RECIPES = Path(__file__).parents[1] / "recipes"
+CONFIGS = Path(__file__).parents[1] / "configs"
 RUNS: dict[str, dict[str, Any]] = {
-    "recipes/fashion-mnist-softmax.toml": {"config": RECIPES / "fashion-mnist-softmax.toml"},
-    "recipes/fashion-mnist-mlp.toml": {"config": RECIPES / "fashion-mnist-mlp.toml"},
-    "recipes/fashion-mnist-lenet.toml": {"config": RECIPES / "fashion-mnist-lenet.toml"},
+    "configs/fashion-mnist-softmax.toml": {"config": CONFIGS / "fashion-mnist-softmax.toml"},
+    "configs/fashion-mnist-mlp.toml": {"config": CONFIGS / "fashion-mnist-mlp.toml"},
+    "configs/fashion-mnist-lenet.toml": {"config": CONFIGS / "fashion-mnist-lenet.toml"},
     "data=fashion-mnist model=linear": {"data": "fashion-mnist", "model": "linear"},
     "data=fashion-mnist model=mlp": {"data": "fashion-mnist", "model": "mlp"},
     "data=fashion-mnist model=lenet": {"data": "fashion-mnist", "model": "lenet"},
@@ -39,8 +39,8 @@ RUNS: dict[str, dict[str, Any]] = {
 SMALL = {"precision": "bf16", "augment": "flip", "optimizer": "nesterov", "wd": 5e-4, "lr": 0.05, "batch": 64}
 NETS: dict[str, dict[str, Any]] = {
     **{
-        f"recipes/fashion-mnist-{name}.toml size={size}": {
-            "config": RECIPES / f"fashion-mnist-{name}.toml",
+        f"configs/fashion-mnist-{name}.toml size={size}": {
+            "config": CONFIGS / f"fashion-mnist-{name}.toml",
             "size": size,
             "precision": "bf16",
         }
@@ -54,7 +54,7 @@ def main(words: list[str]) -> None:
     """Train everything, print a table in Markdown."""
     options = dict(word.split("=", 1) for word in words)
     seeds = range(int(options.pop("seeds", 3)))
-    only, runs = options.pop("only", ""), {"recipes": RUNS, "nets": NETS}[options.pop("part", "recipes")]
+    only, runs = options.pop("only", ""), {"configs": RUNS, "nets": NETS}[options.pop("part", "configs")]
     versions = f"torch {torch.__version__}, Python {platform.python_version()}"
     print(f"{machine.processor()[0]}, {machine.cores()} cores, {versions}\n")
     print("| run | test accuracy, mean and spread | epochs | training, s | evaluation and report, s |")
@@ -67,7 +67,7 @@ def main(words: list[str]) -> None:
             with tempfile.TemporaryDirectory() as out:
                 run = yisheng.train(out=out, quiet=True, seed=seed, **{**settings, **options})
                 seconds = json.loads((run.path / "environment.json").read_text())["seconds"]
-                epochs = run.run.recipe["epochs"]
+                epochs = run.run.config["epochs"]
             values.append(run.scores["test"]["accuracy"].value)
             training.append(seconds["training"])
             evaluation.append(seconds["evaluation"])

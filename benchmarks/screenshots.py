@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 DOCS = Path(__file__).parents[1] / "docs"
 MOST = 150_000
-"""Bytes of a picture."""
+"""Bytes of an image."""
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 THREE = [(0.33, 0.22), (0.38, 0.17), (0.45, 0.14), (0.54, 0.14), (0.61, 0.18), (0.65, 0.26), (0.62, 0.36), (0.54, 0.43)]
 THREE += [(0.45, 0.47), (0.55, 0.5), (0.63, 0.56), (0.67, 0.65), (0.64, 0.76), (0.56, 0.84), (0.44, 0.86), (0.32, 0.8)]
@@ -32,7 +32,7 @@ MLP = ["data=fashion-mnist", "model=mlp", "hidden=[128]"]
 
 
 def main() -> None:
-    """Train, open the pages, and write the pictures."""
+    """Train, open the pages, and write the images."""
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if chromium is None:
         sys.exit("no Chromium here: see scripts/chromium.sh")

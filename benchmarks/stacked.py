@@ -51,10 +51,10 @@ def grid(data: Any = None, *, settings: Sequence[tuple[float, float]] = SETTINGS
         split = None
         for lr, wd in settings:
             chosen = {**COMMON, **more, "fold": f"{fold}/{FOLDS}", "lr": lr, "wd": wd}
-            recipe = resolve([(key, value, "command line") for key, value in chosen.items()]).recipe
-            data = data or load_data.dataset(recipe)
-            split = split or load_data.split(recipe, data)
-            jobs.append(Job(f"lr={lr} wd={wd}/{fold}", recipe, split))
+            config = resolve([(key, value, "command line") for key, value in chosen.items()]).config
+            data = data or load_data.dataset(config)
+            split = split or load_data.split(config, data)
+            jobs.append(Job(f"lr={lr} wd={wd}/{fold}", config, split))
     return jobs, data
 
 

@@ -1,6 +1,6 @@
 """What starting costs: `yisheng --help` and `import yisheng` beside a bare Python with three light modules.
 
-Then the commands that need torch beside its bare import: an answer for one picture by a saved LeNet, and a whole
+Then the commands that need torch beside its bare import: an answer for one image by a saved LeNet, and a whole
 training of one epoch on the 1,797 digits, with its evaluation and report. The commands take turns; wall and CPU
 milliseconds are medians over the rounds, the ratio is that of their CPU time to the first command's.
 

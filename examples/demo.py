@@ -46,11 +46,11 @@ def main() -> int:
     values = [run.scores["test"]["accuracy"].value for run in runs]
     print(f"\nmean over {len(values)} seeds: {statistics.mean(values):.4f} +- {statistics.stdev(values):.4f}")
 
-    picture = runs[0].path / "drawn-by-the-demo.png"
-    draw(picture)
-    (answer,) = runs[0].predict(picture)
+    image = runs[0].path / "drawn-by-the-demo.png"
+    draw(image)
+    (answer,) = runs[0].predict(image)
     likely = ", ".join(f"{name} {p:.3f}" for name, p in list(answer.probabilities.items())[:3])
-    print(f"\n{picture} (a four that this demo drew) is read as: {answer.prediction}   ({likely})")
+    print(f"\n{image} (a four that this demo drew) is read as: {answer.prediction}   ({likely})")
     print("  " + "; ".join(answer.notes))
     print(f"\nreport: {runs[0].path / 'report.html'}")
     print(f"work: {time.perf_counter() - began:.1f} s")

@@ -197,4 +197,4 @@ def test_numbers_of_numpy_are_numbers(tmp_path):
         out=tmp_path,
         quiet=True,
     )
-    assert run.run.recipe["seed"] == 3
+    assert run.run.config["seed"] == 3

@@ -54,10 +54,10 @@ def test_links_lead_somewhere(page):
         assert "://" in target or (page.parent / target).exists(), f"{page.name} points to {target}"
 
 
-def test_recipes_are_valid():
+def test_configs_are_valid():
     from yisheng.core.config import read, resolve
 
-    recipes = sorted((ROOT / "recipes").glob("*.toml"))
-    assert len(recipes) >= 8
-    for path in recipes:
-        assert resolve(read(path)).recipe.epochs != "auto"
+    configs = sorted((ROOT / "configs").glob("*.toml"))
+    assert len(configs) >= 8
+    for path in configs:
+        assert resolve(read(path)).config.epochs != "auto"

@@ -16,7 +16,7 @@ LEVELS = {
     4: {"diagnose", "tune", "deploy"},
     5: {"cli", "verbs", "sklearn", "__init__", "__main__"},
 }
-LEVEL_OF = {room: level for level, rooms in LEVELS.items() for room in rooms}
+LEVEL_OF = {kind: level for level, kinds in LEVELS.items() for kind in kinds}
 ALLOWED = {
     0: {"core", "scratch"},
     1: {"core"},
@@ -27,7 +27,7 @@ ALLOWED = {
 }
 
 
-def room_of(module: str) -> str:
+def kind_of(module: str) -> str:
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else "__init__"
 
@@ -38,14 +38,14 @@ def imports_of(path: Path) -> list[str]:
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative imports hide the room"
+            assert node.level == 0, f"{path}: relative imports hide the kind"
             found += [
                 f"{node.module}.{alias.name}" if node.module == "yisheng" else str(node.module) for alias in node.names
             ]
     return [name for name in found if name.split(".")[0] == "yisheng"]
 
 
-def test_verbs_are_not_hidden_by_the_rooms_of_their_names():
+def test_verbs_are_not_hidden_by_the_kinds_of_their_names():
     import yisheng
     import yisheng.evaluation.scores
     import yisheng.reporting.run_page
@@ -55,22 +55,22 @@ def test_verbs_are_not_hidden_by_the_rooms_of_their_names():
     assert yisheng.train.__name__ == "train"
 
 
-def test_every_room_has_a_level():
-    rooms = {
+def test_every_kind_has_a_level():
+    kinds = {
         p.stem if p.is_file() else p.name for p in SOURCE.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()
     }
-    assert rooms <= set(LEVEL_OF)
+    assert kinds <= set(LEVEL_OF)
 
 
 def test_imports_run_downhill():
     wrong = []
     for path in SOURCE.rglob("*.py"):
-        room = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+        kind = path.relative_to(SOURCE).parts[0].removesuffix(".py")
         for name in imports_of(path):
-            target = room_of(name)
+            target = kind_of(name)
             if target in ("__version__",):
                 target = "__init__"
-            if target != room and target not in ALLOWED[LEVEL_OF[room]]:
+            if target != kind and target not in ALLOWED[LEVEL_OF[kind]]:
                 wrong.append(f"{path.relative_to(SOURCE)} imports {name}")
     assert not wrong, "\n".join(wrong)
 

@@ -60,7 +60,7 @@ FILES = {
 }
 
 
-def test_a_package_adds_to_every_room(tmp_path):
+def test_a_package_adds_to_every_kind(tmp_path):
     for name, content in FILES.items():
         path = tmp_path / "visitor" / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -17,11 +17,11 @@ from parts import (
     binary_accuracy,
     diabetes,
     faulty,
+    images,
     lenet,
     made,
     mlp,
     photos,
-    pictures,
     table,
     train,
 )
@@ -47,7 +47,7 @@ def optimiser_of_an_older_network(t: Trial) -> float:
 
 @faulty("uncovered-parameters")
 def optimiser_of_the_original_of_a_copy(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
     original = lenet()
     optimizer = Adam(original.parameters(), lr=3e-3)
     model = original if t.fixed else copy.deepcopy(original)
@@ -70,7 +70,7 @@ def head_replaced_after_the_optimiser(t: Trial) -> float:
 
 @faulty("uncovered-parameters")
 def layers_added_later(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.Tanh())
     if t.fixed:
         model.append(nn.Linear(16, 10))
@@ -83,7 +83,7 @@ def layers_added_later(t: Trial) -> float:
 
 @faulty("uncovered-parameters")
 def only_the_head_is_trained(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
     model = lenet(act=nn.Tanh)
     optimizer = SGD(model.parameters() if t.fixed else model[-1].parameters(), lr=0.1)
     train(t, model, optimizer, data)
@@ -130,7 +130,7 @@ def layers_in_a_plain_list_of_a_table(t: Trial) -> float:
 
 @faulty("frozen-parameters")
 def everything_but_the_head_frozen_by_mistake(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
     model = lenet()
     if not t.fixed:
         for p in model[:-1].parameters():
@@ -228,7 +228,7 @@ def constant_weights(t: Trial) -> float:
 
 @faulty("symmetric-weights")
 def zero_weights(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
     model = lenet(act=nn.Tanh)
     if not t.fixed:
         for p in model.parameters():
@@ -283,7 +283,7 @@ def softmax_before_cross_entropy(t: Trial) -> float:
 
 @faulty("loss-pairing")
 def softmax_in_forward_before_cross_entropy(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
 
     class Net(nn.Module):
         def __init__(self) -> None:
@@ -337,7 +337,7 @@ def relu_before_cross_entropy(t: Trial) -> float:
 
 @faulty("loss-pairing")
 def relu_at_the_end_of_a_convolution(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
     model = lenet()
     last = (lambda z: z) if t.fixed else F.relu
     train(t, model, SGD(model.parameters(), lr=0.1), data, lambda out, y: F.cross_entropy(last(out), y))
@@ -354,7 +354,7 @@ def nll_on_raw_outputs(t: Trial) -> float:
 
 @faulty("loss-pairing")
 def nll_on_probabilities(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
     model = lenet()
     last = nn.LogSoftmax(1) if t.fixed else nn.Softmax(1)
     criterion = nn.NLLLoss()
@@ -561,7 +561,7 @@ def no_zero_grad(t: Trial) -> float:
 
 @faulty("carried-gradients")
 def no_zero_grad_with_adam(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
     model = lenet()
     optimizer = Adam(model.parameters(), lr=5e-3)
     criterion = nn.CrossEntropyLoss()
@@ -701,7 +701,7 @@ def trained_in_evaluation_mode(t: Trial) -> float:
 
 @faulty("mode")
 def never_back_in_training_mode(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
     model = nn.Sequential(
         nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.Tanh(), nn.Conv2d(8, 16, 3), nn.BatchNorm2d(16), nn.Tanh()
     )
@@ -741,8 +741,8 @@ def rows_in_the_order_of_their_classes(t: Trial) -> float:
 
 
 @faulty("sorted-batches")
-def pictures_class_by_class(t: Trial) -> float:
-    data = pictures(t.seed)
+def images_class_by_class(t: Trial) -> float:
+    data = images(t.seed)
     order = data.y.argsort(stable=True)
     model = lenet()
     optimizer = Adam(model.parameters(), lr=2e-3)

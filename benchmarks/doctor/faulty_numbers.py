@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from parts import Data, Trial, accuracy, agreement, batches, diabetes, faulty, lenet, made, mlp, photos, pictures, table
+from parts import Data, Trial, accuracy, agreement, batches, diabetes, faulty, images, lenet, made, mlp, photos, table
 from parts import train as fit
 from torch import nn
 from torch.nn import functional as F
@@ -31,7 +31,7 @@ def sgd_too_fast(t: Trial) -> float:
 
 @faulty(*LONG)
 def momentum_too_fast(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
     model = lenet()
     fit(t, model, SGD(model.parameters(), lr=0.05 if t.fixed else 3.0, momentum=0.9), data, steps=150)
     return accuracy(model, data)
@@ -46,8 +46,8 @@ def adam_too_fast(t: Trial) -> float:
 
 
 @faulty(*LONG)
-def adam_too_fast_for_pictures(t: Trial) -> float:
-    data = pictures(t.seed)
+def adam_too_fast_for_images(t: Trial) -> float:
+    data = images(t.seed)
     model = lenet(act=nn.Tanh)
     fit(t, model, Adam(model.parameters(), lr=2e-3 if t.fixed else 0.3), data, steps=150)
     return accuracy(model, data)
@@ -95,7 +95,7 @@ def sgd_too_slow(t: Trial) -> float:
 
 @faulty("low-learning-rate")
 def momentum_too_slow(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
     model = lenet()
     fit(t, model, SGD(model.parameters(), lr=0.05 if t.fixed else 1e-5, momentum=0.9), data, steps=150)
     return accuracy(model, data)
@@ -103,7 +103,7 @@ def momentum_too_slow(t: Trial) -> float:
 
 @faulty("low-learning-rate")
 def adam_too_slow(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
     model = lenet()
     fit(t, model, Adam(model.parameters(), lr=2e-3 if t.fixed else 1e-6), data, steps=150)
     return accuracy(model, data)
@@ -145,7 +145,7 @@ def the_schedule_steps_every_batch(t: Trial) -> float:
 
 @faulty("low-learning-rate")
 def the_decay_is_of_epochs(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
     model = lenet()
     optimizer = Adam(model.parameters(), lr=2e-3)
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.995 if t.fixed else 0.6)
@@ -177,16 +177,16 @@ def changed(data: Data, change: Callable[[torch.Tensor], torch.Tensor]) -> Data:
 
 
 @faulty("inputs")
-def pictures_from_0_to_255(t: Trial) -> float:
-    data = pictures(t.seed) if t.fixed else changed(pictures(t.seed), lambda x: x * 255)
+def images_from_0_to_255(t: Trial) -> float:
+    data = images(t.seed) if t.fixed else changed(images(t.seed), lambda x: x * 255)
     model = lenet()
     fit(t, model, SGD(model.parameters(), lr=0.05, momentum=0.9), data, steps=150)
     return accuracy(model, data)
 
 
 @faulty("inputs")
-def pictures_from_0_to_255_and_tanh(t: Trial) -> float:
-    data = pictures(t.seed) if t.fixed else changed(pictures(t.seed), lambda x: (x * 255).round())
+def images_from_0_to_255_and_tanh(t: Trial) -> float:
+    data = images(t.seed) if t.fixed else changed(images(t.seed), lambda x: (x * 255).round())
     model = nn.Sequential(nn.Flatten(), mlp(64, 32, 32, 10, act=nn.Tanh))
     fit(t, model, SGD(model.parameters(), lr=0.1), data)
     return accuracy(model, data)
@@ -222,8 +222,8 @@ def inputs_next_to_nothing(t: Trial) -> float:
 
 
 @faulty("inputs")
-def pictures_divided_twice(t: Trial) -> float:
-    data = pictures(t.seed) if t.fixed else changed(pictures(t.seed), lambda x: x / 255)
+def images_divided_twice(t: Trial) -> float:
+    data = images(t.seed) if t.fixed else changed(images(t.seed), lambda x: x / 255)
     model = lenet()
     fit(t, model, SGD(model.parameters(), lr=0.1), data)
     return accuracy(model, data)
@@ -244,8 +244,8 @@ def missing_values(t: Trial) -> float:
 
 
 @faulty("inputs")
-def one_broken_picture(t: Trial) -> float:
-    data = pictures(t.seed) if t.fixed else with_missing(pictures(t.seed), 1)
+def one_broken_image(t: Trial) -> float:
+    data = images(t.seed) if t.fixed else with_missing(images(t.seed), 1)
     model = lenet()
     fit(t, model, SGD(model.parameters(), lr=0.05, momentum=0.9), data, steps=120)
     return accuracy(model, data)
@@ -343,7 +343,7 @@ def weights_too_small(t: Trial) -> float:
 
 @faulty("vanishing-gradients", "low-learning-rate")
 def weights_too_small_for_relu(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
     model = lenet()
     if not t.fixed:
         drawn(model, 1e-3)
@@ -362,8 +362,8 @@ def weights_too_large(t: Trial) -> float:
 
 
 @faulty(*LARGE)
-def weights_too_large_for_pictures(t: Trial) -> float:
-    data = pictures(t.seed)
+def weights_too_large_for_images(t: Trial) -> float:
+    data = images(t.seed)
     model = lenet()
     if not t.fixed:
         drawn(model, 1.0)
@@ -426,7 +426,7 @@ def dead_from_the_beginning(t: Trial) -> float:
 
 @faulty("dead-relu")
 def dead_functional_relus(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
 
     class Net(nn.Module):
         def __init__(self) -> None:
@@ -454,7 +454,7 @@ def decay_eats_the_weights(t: Trial) -> float:
 
 @faulty("strong-decay")
 def decay_of_adamw_eats_the_weights(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
     model = lenet()
     decay = 1e-2 if t.fixed else 30.0
     fit(t, model, torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=decay), data, steps=150)

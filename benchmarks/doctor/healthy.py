@@ -18,10 +18,10 @@ from parts import (
     binary_accuracy,
     diabetes,
     healthy,
+    images,
     lenet,
     made,
     mlp,
-    pictures,
     table,
     train,
 )
@@ -40,8 +40,8 @@ def plain_digits(t: Trial) -> float:
 
 
 @healthy
-def plain_pictures(t: Trial) -> float:
-    data = pictures(t.seed)
+def plain_images(t: Trial) -> float:
+    data = images(t.seed)
     model = lenet()
     train(t, model, Adam(model.parameters(), lr=2e-3), data)
     return accuracy(model, data)
@@ -61,7 +61,7 @@ def spikes_of_the_warm_up(t: Trial) -> float:
 
 @healthy
 def one_cycle(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
     model = lenet()
     optimizer = SGD(model.parameters(), lr=0.1, momentum=0.9)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.08, total_steps=250)
@@ -91,7 +91,7 @@ def cosine_to_zero(t: Trial) -> float:
 
 @healthy
 def long_plateau_of_a_sigmoid_lenet(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
     model = lenet(act=nn.Sigmoid)
     for p in model.parameters():
         if p.ndim > 1:
@@ -127,8 +127,8 @@ def much_dropout(t: Trial) -> float:
 
 
 @healthy
-def dropout_and_batch_norm_in_a_picture_network(t: Trial) -> float:
-    data = pictures(t.seed)
+def dropout_and_batch_norm_in_an_image_network(t: Trial) -> float:
+    data = images(t.seed)
     model = nn.Sequential(
         nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout2d(0.2), nn.Flatten(), nn.Linear(288, 10)
     )
@@ -157,7 +157,7 @@ def smoothed_labels(t: Trial) -> float:
 
 @healthy
 def mixed_rows(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
     model = lenet()
     optimizer = Adam(model.parameters(), lr=2e-3)
     with t.doctor(model, optimizer):
@@ -203,7 +203,7 @@ def pretrained(data: Data, seed: int) -> nn.Sequential:
 
 @healthy
 def frozen_backbone(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
     model = pretrained(data, t.seed)
     model[0].requires_grad_(False)
     train(t, model, SGD(model[1].parameters(), lr=0.02), data)
@@ -212,7 +212,7 @@ def frozen_backbone(t: Trial) -> float:
 
 @healthy
 def frozen_backbone_in_the_optimiser(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
     model = pretrained(data, t.seed)
     for p in model[0].parameters():
         p.requires_grad = False
@@ -222,7 +222,7 @@ def frozen_backbone_in_the_optimiser(t: Trial) -> float:
 
 @healthy
 def backbone_in_evaluation_mode(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
     body = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Dropout(0.2))
     model = nn.Sequential(body, nn.Linear(288, 10))
     optimizer = SGD(model.parameters(), lr=0.05, momentum=0.9)
@@ -245,7 +245,7 @@ def backbone_in_evaluation_mode(t: Trial) -> float:
 
 @healthy
 def features_of_a_trained_body_without_gradient(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
     trained = pretrained(data, t.seed)
 
     class Head(nn.Module):
@@ -265,7 +265,7 @@ def features_of_a_trained_body_without_gradient(t: Trial) -> float:
 
 @healthy
 def a_body_in_small_steps(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
     model = pretrained(data, t.seed)
     groups = [{"params": model[0].parameters(), "lr": 1e-5}, {"params": model[1].parameters(), "lr": 5e-3}]
     train(t, model, Adam(groups), data)
@@ -297,7 +297,7 @@ def half_of_the_relus_are_zero(t: Trial) -> float:
 
 @healthy
 def many_relus_and_few_active(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
     model = nn.Sequential(nn.Flatten(), mlp(64, 512, 10))
     train(t, model, SGD(model.parameters(), lr=0.3), data)
     return accuracy(model, data)
@@ -399,7 +399,7 @@ def residual_branches_that_begin_at_zero(t: Trial) -> float:
 
 @healthy
 def last_layer_begins_at_zero(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
     model = lenet()
     nn.init.zeros_(model[-1].weight)
     nn.init.zeros_(model[-1].bias)
@@ -690,7 +690,7 @@ def a_head_that_waits(t: Trial) -> float:
 
 @healthy
 def recurrent_and_clipped(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
 
     class Rows(nn.Module):
         def __init__(self) -> None:
@@ -781,7 +781,7 @@ def penalised_weights_in_the_loss(t: Trial) -> float:
 
 @healthy
 def bounded_logits(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
     model = lenet()
     train(
         t, model, Adam(model.parameters(), lr=2e-3), data, lambda out, y: F.cross_entropy(15 * torch.tanh(out / 15), y)
@@ -808,7 +808,7 @@ def easy_rows_first(t: Trial) -> float:
 
 @healthy
 def judged_by_a_trained_network(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
     teacher = pretrained(data, t.seed)[0]
     model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.Tanh(), nn.Conv2d(4, 1, 3, padding=1))
     optimizer = Adam(model.parameters(), lr=1e-2)

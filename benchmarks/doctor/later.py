@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from parts import Data, Trial, accuracy, agreement, batches, binary_accuracy, faulty, healthy, made, pictures, table
+from parts import Data, Trial, accuracy, agreement, batches, binary_accuracy, faulty, healthy, images, made, table
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
@@ -82,7 +82,7 @@ def epochs(
 
 @faulty("loss-pairing")
 def later_softmax_of_a_residual_network(t: Trial) -> float:
-    data, net = pictures(t.seed), TinyResNet()
+    data, net = images(t.seed), TinyResNet()
     epochs(
         t,
         net,
@@ -96,7 +96,7 @@ def later_softmax_of_a_residual_network(t: Trial) -> float:
 
 @faulty("mode")
 def later_evaluated_with_batch_norm(t: Trial) -> float:
-    data, net = pictures(t.seed), TinyResNet()
+    data, net = images(t.seed), TinyResNet()
     optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3)
     right = 0
     with t.doctor(net, optimizer):
@@ -115,7 +115,7 @@ def later_evaluated_with_batch_norm(t: Trial) -> float:
 
 @faulty("high-learning-rate", "non-finite-loss")
 def later_residual_network_too_fast(t: Trial) -> float:
-    data, net = pictures(t.seed), TinyResNet()
+    data, net = images(t.seed), TinyResNet()
     optimizer = torch.optim.Adam(net.parameters(), lr=3e-3 if t.fixed else 3.0)
     epochs(t, net, optimizer, data, nn.CrossEntropyLoss(), count=3)
     return accuracy(net, data)
@@ -285,7 +285,7 @@ def later_biases_far_below(t: Trial) -> float:
 
 @healthy
 def later_residual_network(t: Trial) -> float:
-    data, net = pictures(t.seed), TinyResNet()
+    data, net = images(t.seed), TinyResNet()
     epochs(t, net, torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4), data, F.cross_entropy)
     return accuracy(net, data)
 
@@ -315,7 +315,7 @@ def later_strong_dropout(t: Trial) -> float:
 
 @healthy
 def later_autoencoder(t: Trial) -> float:
-    found = pictures(t.seed)
+    found = images(t.seed)
     data = Data(found.x.flatten(1), found.x.flatten(1), found.x_test.flatten(1), found.x_test.flatten(1))
     net = nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 64), nn.Sigmoid())
     epochs(t, net, torch.optim.Adam(net.parameters(), lr=1e-2), data, nn.BCELoss())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import torch
-from parts import Data, Trial, accuracy, agreement, batches, faulty, healthy, made, mlp, pictures, table, train
+from parts import Data, Trial, accuracy, agreement, batches, faulty, healthy, images, made, mlp, table, train
 from torch import nn
 from torch.nn import functional as F
 
@@ -104,7 +104,7 @@ def latest_batch_norm_of_two_rows(t: Trial) -> float:
 
 @faulty("small-batch-norm")
 def latest_batch_norm_after_pooling(t: Trial) -> float:
-    data = pictures(t.seed)
+    data = images(t.seed)
 
     model = nn.Sequential(
         nn.Conv2d(1, 16, 3),
@@ -121,8 +121,8 @@ def latest_batch_norm_after_pooling(t: Trial) -> float:
 
 
 @healthy
-def latest_batch_norm_of_four_pictures(t: Trial) -> float:
-    data = pictures(t.seed)
+def latest_batch_norm_of_four_images(t: Trial) -> float:
+    data = images(t.seed)
     model = nn.Sequential(
         nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(72, 10)
     )

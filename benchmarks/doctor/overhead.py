@@ -45,7 +45,7 @@ def main(words: list[str]) -> None:
     print("| network | updates | doctor=off, s | passive, s | cost, middle (least to most) |")
     print("|---|---|---|---|---|")
     for name in names:
-        data = _generated(ROWS[name]) if name == "mlp" else _pictures(int(options.get("rows", ROWS[name])))
+        data = _generated(ROWS[name]) if name == "mlp" else _images(int(options.get("rows", ROWS[name])))
         _seconds(data, name, "passive", warm=True)
         pairs = []
         for turn in range(rounds):
@@ -71,9 +71,9 @@ def _seconds(data: Dataset, name: str, doctor: str, *, warm: bool = False) -> tu
     return last["seconds"], last["step"]
 
 
-def _pictures(rows: int) -> Dataset:
+def _images(rows: int) -> Dataset:
     """The first training rows of Fashion-MNIST, without its parts."""
-    data = load_data.dataset(resolve([("data", "fashion-mnist", "command line")]).recipe)
+    data = load_data.dataset(resolve([("data", "fashion-mnist", "command line")]).config)
     return Dataset(data.name, data.spec, np.asarray(data.x[:rows]), np.asarray(data.y[:rows]))
 
 

@@ -142,8 +142,8 @@ def diabetes(seed: int, scale: bool = True, scale_target: bool = True) -> Data:
 
 
 @functools.cache
-def pictures(seed: int) -> Data:
-    """The digits as pictures (1, 8, 8) from 0 to 1."""
+def images(seed: int) -> Data:
+    """The digits as images (1, 8, 8) from 0 to 1."""
     x, y = datasets.load_digits(return_X_y=True)
     return _cut((x / 16).reshape(-1, 1, 8, 8), y.astype("int64"), seed, False)
 
@@ -173,7 +173,7 @@ def made(kind: str, seed: int, rows: int = 800, columns: int = 20) -> Data:
 
 @functools.cache
 def photos(name: str, seed: int, rows: int = 1500) -> Data:
-    """Some rows of a picture data set that Yisheng knows, from 0 to 1."""
+    """Some rows of an image data set that Yisheng knows, from 0 to 1."""
     import yisheng
 
     found = yisheng.data.load(name)
@@ -205,7 +205,7 @@ def mlp(*widths: int, act: type[nn.Module] = nn.ReLU) -> nn.Sequential:
 
 
 def lenet(classes: int = 10, act: type[nn.Module] = nn.ReLU, channels: int = 1, side: int = 8) -> nn.Sequential:
-    """A small convolutional network for pictures."""
+    """A small convolutional network for images."""
     return nn.Sequential(
         nn.Conv2d(channels, 8, 3, padding=1),
         act(),

@@ -1,10 +1,10 @@
-"""The doctor, and ``fix=true``, over recipes of our own.
+"""The doctor, and ``fix=true``, over configs of our own.
 
-    python benchmarks/doctor/recipes.py [seeds=2] [only=NAME,...] [part=faulty|healthy]
+    python benchmarks/doctor/configs.py [seeds=2] [only=NAME,...] [part=faulty|healthy]
 
-Each faulty recipe is a healthy one with a setting spoiled. It is trained with fix=true, and beside it the healthy one.
+Each faulty config is a healthy one with a setting spoiled. It is trained with fix=true, and beside it the healthy one.
 Printed is a table in Markdown: how often a right cause was named first, the validation score before and after the
-remedies, and that of the healthy recipe. Then the healthy recipes, and what the doctor found to say of them.
+remedies, and that of the healthy config. Then the healthy configs, and what the doctor found to say of them.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from yisheng.reporting.formatting import higher, number
 
 @dataclass(frozen=True)
 class Case:
-    """A recipe that is spoiled.
+    """A config that is spoiled.
 
     Args:
         name: of the case.
-        recipe: the healthy one.
+        config: the healthy one.
         fault: settings that spoil it; ``run:0.01`` stands for the weights of a run of one epoch at such a rate.
         causes: checks that name the fault.
     """
 
     name: str
-    recipe: dict[str, Any]
+    config: dict[str, Any]
     fault: dict[str, Any] = field(default_factory=dict)
     causes: tuple[str, ...] = ()
 
@@ -128,10 +128,10 @@ HEALTHY = [
 ]
 
 
-def trained(recipe: dict[str, Any], out: Path, *, fix: bool) -> Path:
+def trained(config: dict[str, Any], out: Path, *, fix: bool) -> Path:
     """Train; gives the run, also where it broke off: then the last one that has a page of what was mended."""
     try:
-        return yisheng.train(**recipe, out=out, fix=fix, quiet=True).path
+        return yisheng.train(**config, out=out, fix=fix, quiet=True).path
     except NonFiniteError:
         return next(path for path in sorted(out.iterdir()) if not fix or (path / "fix.json").is_file())
 
@@ -148,20 +148,20 @@ def validation(run: Path, score: str) -> float:
 
 
 def spoiled(case: Case, out: Path, seed: int) -> dict[str, Any]:
-    """The faulty recipe."""
+    """The faulty config."""
     fault = dict(case.fault)
     if str(fault.get("weights", "")).startswith("run:"):
         lr = float(fault["weights"].removeprefix("run:"))
-        fault["weights"] = str(trained({**case.recipe, "epochs": 1, "lr": lr, "seed": seed + 1}, out / "w", fix=False))
-    return {**case.recipe, **fault, "seed": seed}
+        fault["weights"] = str(trained({**case.config, "epochs": 1, "lr": lr, "seed": seed + 1}, out / "w", fix=False))
+    return {**case.config, **fault, "seed": seed}
 
 
 def mended(case: Case, seed: int) -> dict[str, Any]:
-    """A faulty recipe with fix=true, and the healthy one beside it."""
+    """A faulty config with fix=true, and the healthy one beside it."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         run = trained(spoiled(case, out, seed), out / "fix", fix=True)
-        healthy = trained({**case.recipe, "seed": seed}, out / "twin", fix=False)
+        healthy = trained({**case.config, "seed": seed}, out / "twin", fix=False)
         first = sorted((out / "fix").iterdir())[0]
         fix = json.loads((run / "fix.json").read_text())
         rounds = fix["rounds"]
@@ -191,8 +191,8 @@ def said(values: list[float | None]) -> str:
 
 
 def ask(cases: list[Case], seeds: int) -> None:
-    """The table of the faulty recipes."""
-    print("| recipe | named first | score | before | after fix=true | healthy recipe | what was changed (first seed) |")
+    """The table of the faulty configs."""
+    print("| config | named first | score | before | after fix=true | healthy config | what was changed (first seed) |")
     print("|---|---|---|---|---|---|---|")
     right = better = reached = three = times = 0
     for case in cases:
@@ -211,9 +211,9 @@ def ask(cases: list[Case], seeds: int) -> None:
         changes = "; ".join(each[0]["changes"]) or "nothing"
         print(f"| {case.name} | {named} | {each[0]['score']} | {' | '.join(columns)} | {changes} |", flush=True)
     print(
-        f"\n{len(cases)} faulty recipes, {seeds} seeds: right cause first {right} of {times}, among the first three "
+        f"\n{len(cases)} faulty configs, {seeds} seeds: right cause first {right} of {times}, among the first three "
         f"{three}; first remedy better beyond its interval {better} of {times}; at least 90% of the way from "
-        f"the faulty to the healthy recipe's score {reached} of {times}\n"
+        f"the faulty to the healthy config's score {reached} of {times}\n"
     )
 
 
@@ -228,12 +228,12 @@ def as_good(one: dict[str, Any]) -> bool:
 
 
 def better(value: float, one: dict[str, Any]) -> bool:
-    """Whether a value is as good as the healthy recipe's."""
+    """Whether a value is as good as the healthy config's."""
     return value >= one["twin"] if higher(one["score"]) else value <= one["twin"]
 
 
 def alarms(cases: list[Case], seeds: int) -> None:
-    """What is said of healthy recipes, and what fix=true makes of them."""
+    """What is said of healthy configs, and what fix=true makes of them."""
     count, changed, scores = 0, 0, []
     for case in cases:
         for seed in range(seeds):
@@ -249,7 +249,7 @@ def alarms(cases: list[Case], seeds: int) -> None:
                     told = [f"{worded(one['change'])}: {one['outcome']}" for one in fix["rounds"]]
                     print(f"alarm: {case.name}, seed {seed}: {names}, changed: {told}", flush=True)
     print(
-        f"{len(cases)} healthy recipes, {seeds} seeds: alarms {count}, trained again {changed} of {len(cases) * seeds}"
+        f"{len(cases)} healthy configs, {seeds} seeds: alarms {count}, trained again {changed} of {len(cases) * seeds}"
     )
     print("scores:", "; ".join(scores))
 

@@ -3,7 +3,7 @@
     python ours.py same|defaults|cached MODEL EPOCHS ROWS.npz
 
 ``same`` makes the very updates of the others in single precision; ``defaults`` leaves precision, optimiser and all but
-batch and network to the recipe's defaults; ``cached`` does, too, after a first training has left the pictures decoded.
+batch and network to the config's defaults; ``cached`` does, too, after a first training has left the images decoded.
 Wall seconds are those of the log up to the last epoch's validation (the loop with log, progress, checkpoints and
 doctor); of a table and of files all from the call on, up to the same moment. Processor seconds and memory are of
 everything, evaluation and report included.
@@ -63,7 +63,7 @@ def main(words: list[str]) -> None:
     _train(_dataset({key: few[key][:2048] for key in few}), settings, 1)
     with tempfile.TemporaryDirectory() as home:
         if from_files:
-            os.environ["YISHENG_HOME"] = home  # with no cache of the pictures
+            os.environ["YISHENG_HOME"] = home  # with no cache of the images
         if how == "cached":
             _train(_read(rows), settings, int(epochs))
         in_memory = None if from_files else _dataset(rows)
@@ -77,7 +77,7 @@ def main(words: list[str]) -> None:
 
 def _read(rows: dict[str, np.ndarray]) -> Dataset:
     """The folder in which the files lie."""
-    return load_data.dataset(resolve([("data", str(Path(rows["x"][0]).parents[2]), "command line")]).recipe)
+    return load_data.dataset(resolve([("data", str(Path(rows["x"][0]).parents[2]), "command line")]).config)
 
 
 def _dataset(rows: dict[str, np.ndarray]) -> Dataset:

@@ -7,7 +7,7 @@ Each turn is a process of its own (`worker.py` in the peers' environment, `ours.
 training and 6,000 validation rows (ResNet-18: 2,048 and 512), batch 256, plain SGD, each warm before its clock runs.
 `table` is an MLP that tells from the eight numbers of Californian districts whether their houses cost more than the
 median (18,576 and 2,064 rows); its clock runs once the table is in memory, and counts what each contestant prepares.
-`jpeg` is LeNet on the pictures in 14,000 files, and its clock runs from the files on: by hand they are decoded once
+`jpeg` is LeNet on the images in 14,000 files, and its clock runs from the files on: by hand they are decoded once
 into memory, the textbook's loader decodes them in every epoch, ours finds no cache of them, or (cached) what an earlier
 training left.
 Ratios are to the loop by hand of the same round. `busy=true` keeps one core busy with another process meanwhile, and
@@ -71,9 +71,9 @@ def main(words: list[str]) -> None:
 
 def _rows(model: str, folder: Path, asked: str | None) -> Path:
     """The rows that all contestants get, in a file."""
-    recipe = resolve([("data", "california-housing" if model == "table" else "fashion-mnist", "command line")]).recipe
-    data = load_data.dataset(recipe)
-    split = load_data.split(recipe, data)
+    config = resolve([("data", "california-housing" if model == "table" else "fashion-mnist", "command line")]).config
+    data = load_data.dataset(config)
+    split = load_data.split(config, data)
     most = ROWS.get(model, (None, None))
     most = (int(asked), most[1]) if asked else most
     parts = {"": split.train[: most[0]], "_valid": split.validation[: most[1]]}
@@ -85,7 +85,7 @@ def _rows(model: str, folder: Path, asked: str | None) -> Path:
     rows = {f"{key}{end}": values[at] for end, at in parts.items() for key, values in (("x", x), ("y", y))}
     if model == "jpeg":
         for part, end in (("train", ""), ("validation", "_valid")):
-            rows[f"x{end}"] = _files(folder / "pictures" / part, rows[f"x{end}"], rows[f"y{end}"])
+            rows[f"x{end}"] = _files(folder / "images" / part, rows[f"x{end}"], rows[f"y{end}"])
     path = folder / f"{model}.npz"
     np.savez(path, **rows)
     return path
@@ -99,13 +99,13 @@ def _table_rows(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return scaled.astype(np.float32), (y[:, 0] > np.median(y)).astype(np.int64)
 
 
-def _files(folder: Path, pictures: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Each picture in a JPEG file in the folder of its class; gives the paths."""
+def _files(folder: Path, images: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Each image in a JPEG file in the folder of its class; gives the paths."""
     for name in range(10):
         (folder / str(name)).mkdir(parents=True)
     paths = [folder / str(name) / f"{number:05}.jpg" for number, name in enumerate(y)]
-    for path, picture in zip(paths, pictures, strict=True):
-        Image.fromarray(picture).save(path, quality=90)
+    for path, image in zip(paths, images, strict=True):
+        Image.fromarray(image).save(path, quality=90)
     return np.array(list(map(str, paths)))
 
 

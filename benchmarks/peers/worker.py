@@ -4,7 +4,7 @@
 
 It knows nothing of Yisheng: it runs in the peers' environment. Every contestant trains the same network by plain SGD
 (batch 256, learning rate 0.1, LeNet's 0.9) on the same rows, and is scored on the same validation rows after each
-epoch, as its users would do it. Rows are pictures in bytes, scaled numbers of a table, or paths of JPEG files. Pictures
+epoch, as its users would do it. Rows are images in bytes, scaled numbers of a table, or paths of JPEG files. Images
 in bytes are scaled, and the network is built, compiled and trained on some rows, before the clock runs; of a table and
 of files all is done again while it runs.
 """
@@ -81,7 +81,7 @@ def network(model: str) -> Any:
 
 
 def _resnet18() -> Any:
-    """ResNet-18 for small pictures."""
+    """ResNet-18 for small images."""
     import torch
     from torch import nn
 
@@ -120,8 +120,8 @@ def _floats(rows: Rows, part: str) -> Any:
 def _decoded(path: str) -> np.ndarray:
     from PIL import Image
 
-    with Image.open(path) as picture:
-        return np.array(picture)
+    with Image.open(path) as image:
+        return np.array(image)
 
 
 def plain(model: str) -> Train:
@@ -171,7 +171,7 @@ def floor(model: str) -> Train:
 
 
 def _samples(rows: Rows, part: str, answers: str) -> Any:
-    """The textbook's data set: each sample becomes a PIL picture, if need be from its file, and then a tensor."""
+    """The textbook's data set: each sample becomes a PIL image, if need be from its file, and then a tensor."""
     import torch
     from PIL import Image
 
@@ -180,8 +180,8 @@ def _samples(rows: Rows, part: str, answers: str) -> Any:
     def sample(row: int) -> torch.Tensor:
         if values.dtype == np.float32:
             return torch.from_numpy(values[row])
-        picture = _decoded(values[row]) if values.dtype.kind == "U" else np.array(Image.fromarray(values[row]))
-        return torch.from_numpy(picture)[None].float().div(255)
+        image = _decoded(values[row]) if values.dtype.kind == "U" else np.array(Image.fromarray(values[row]))
+        return torch.from_numpy(image)[None].float().div(255)
 
     class Samples(torch.utils.data.Dataset):
         def __len__(self) -> int:
@@ -194,7 +194,7 @@ def _samples(rows: Rows, part: str, answers: str) -> Any:
 
 
 def textbook(model: str, workers: int = 0) -> Train:
-    """The textbook's way: a Dataset of PIL pictures and a DataLoader."""
+    """The textbook's way: a Dataset of PIL images and a DataLoader."""
     import torch
 
     torch.manual_seed(0)

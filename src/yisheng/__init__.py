@@ -62,7 +62,7 @@ _HOMES = {
     ),
     "yisheng.experiments.search.result": ("Tuned", "tune"),
 }
-_ROOMS = ("data", "models", "sklearn")
+_KINDS = ("data", "models", "sklearn")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [  # noqa: RUF022  # verbs first
@@ -97,7 +97,7 @@ __all__ = [  # noqa: RUF022  # verbs first
 def __getattr__(name: str) -> object:
     import importlib
 
-    if name in _ROOMS:
+    if name in _KINDS:
         return importlib.import_module(f"yisheng.{name}")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'yisheng' has no attribute {name!r}")

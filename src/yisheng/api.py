@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yisheng.core import config as recipes
+from yisheng.core import config as configs
 from yisheng.core import machine
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.types import Dataset, Run, Scores
@@ -61,10 +61,10 @@ class TrainedRun:
         from yisheng.core import run_folder
         from yisheng.experiments.cross_validation import train_folds as cross
 
-        if not os.path.lexists(self.path / run_folder.RECIPE):
+        if not os.path.lexists(self.path / run_folder.CONFIG):
             raise DataError(
-                f"{self.path} has no {run_folder.RECIPE}: it holds no more than prediction needs",
-                "take the whole run folder for its recipe, scores and report",
+                f"{self.path} has no {run_folder.CONFIG}: it holds no more than prediction needs",
+                "take the whole run folder for its config, scores and report",
             )
         return cross.run(self.path) if cross.is_study(self.path) else run_folder.run(self.path)
 
@@ -81,7 +81,7 @@ class TrainedRun:
         return self.run.scores
 
     def predict(self, inputs: str | Path | Inputs) -> list[Answer]:
-        """Answers for pictures, CSV files, an array or a DataFrame; see `deploy.predictor.Predictor.predict`."""
+        """Answers for images, CSV files, an array or a DataFrame; see `deploy.predictor.Predictor.predict`."""
         return self.predictor.predict([inputs] if isinstance(inputs, str | Path) else inputs)
 
     def outputs(self, inputs: str | Path | Inputs) -> np.ndarray:
@@ -124,15 +124,15 @@ def train(
     fix: bool = False,
     **settings: Any,
 ) -> TrainedRun:
-    """Train by a recipe file, settings, or both (settings win); gives the run.
+    """Train by a config file, settings, or both (settings win); gives the run.
 
     Args:
-        config: a recipe in TOML.
+        config: a config in TOML.
         data: name of a data set, a mapping with ``name`` and options, or a `Dataset` in memory.
         out: folder in which the run's folder is made.
         quiet: show no progress.
         fix: apply the doctor's first remedy, train again, and give the better run; see `yisheng.experiments.fix`.
-        **settings: any key of the recipe or option of its choices (``model="mlp"``, ``hidden=[64]``,
+        **settings: any key of the config or option of its choices (``model="mlp"``, ``hidden=[64]``,
             ``lr=0.1``), or a mapping with ``name`` and options for a choice.
 
     Raises:
@@ -156,13 +156,13 @@ def train(
         )
     in_memory = data if isinstance(data, Dataset) else None
     if data is not None:
-        settings = {"data": recipes.IN_MEMORY if in_memory else data, **settings}
+        settings = {"data": configs.IN_MEMORY if in_memory else data, **settings}
     folder = folder_of(out, "out")
-    read = recipes.read(folder_of(config, "config")) if config is not None else []
-    resolved = recipes.resolve([*read, *given(settings)])
+    read = configs.read(folder_of(config, "config")) if config is not None else []
+    resolved = configs.resolve([*read, *given(settings)])
     stream = io.StringIO() if quiet else sys.stderr
-    with watch.beside(folder, stream) if resolved.recipe.watch else contextlib.nullcontext():
-        return TrainedRun((train_and_fix if fix else live)(resolved.recipe, data=in_memory, out=folder, stream=stream))
+    with watch.beside(folder, stream) if resolved.config.watch else contextlib.nullcontext():
+        return TrainedRun((train_and_fix if fix else live)(resolved.config, data=in_memory, out=folder, stream=stream))
 
 
 def load(path: str | Path) -> TrainedRun:
@@ -281,14 +281,14 @@ def resume(
 def reproduce(
     path: str | Path, *, force: bool = False, data: Dataset | None = None, quiet: bool = False
 ) -> Reproduction:
-    """Train again by a run's recipe and say whether it came out the same; see `yisheng.experiments.reproduce`."""
+    """Train again by a run's config and say whether it came out the same; see `yisheng.experiments.reproduce`."""
     from yisheng.experiments.reproduce import reproduce as live
 
     return live(folder_of(path, "path"), force=force, data=data, stream=io.StringIO() if quiet else sys.stderr)
 
 
 def config(*, config: str | Path | None = None, **settings: Any) -> dict[str, Any]:
-    """The recipe that `train` would take with the same words, as plain data; nothing is trained.
+    """The config that `train` would take with the same words, as plain data; nothing is trained.
 
     Raises:
         UsageError: an unknown key or name, or a value that is not allowed.
@@ -296,8 +296,8 @@ def config(*, config: str | Path | None = None, **settings: Any) -> dict[str, An
     >>> config(model="mlp", lr=0.1)["optimizer"]
     {'name': 'auto', 'lr': 0.1}
     """
-    settings_of_file = recipes.read(folder_of(config, "config")) if config is not None else []
-    return recipes.resolve([*settings_of_file, *given(settings)]).recipe.to_dict()
+    settings_of_file = configs.read(folder_of(config, "config")) if config is not None else []
+    return configs.resolve([*settings_of_file, *given(settings)]).config.to_dict()
 
 
 def env() -> dict[str, Any]:
@@ -313,11 +313,11 @@ def explain(name: str, *, out: str | Path | None = None) -> Explanation:
 
     Args:
         name: the concept; ``yisheng explain`` lists them.
-        out: file for its picture (.png, .svg, .pdf).
+        out: file for its image (.png, .svg, .pdf).
 
     Raises:
-        UsageError: there is no such concept, or no picture of it.
-        StorageError: the picture cannot be written.
+        UsageError: there is no such concept, or no image of it.
+        StorageError: the image cannot be written.
 
     >>> explain("sgd").equation
     'w ← w − lr (g + wd w)'
@@ -332,7 +332,7 @@ def explain(name: str, *, out: str | Path | None = None) -> Explanation:
     return told
 
 
-def given(settings: Mapping[str, Any]) -> Iterator[recipes.Setting]:
+def given(settings: Mapping[str, Any]) -> Iterator[configs.Setting]:
     """Settings that were given in Python, a mapping as a name and its options.
 
     Raises:

@@ -4,7 +4,7 @@
 
     GridSearchCV(Classifier(epochs=20), {"hidden": [(64,), (256,)], "lr": [1e-3, 1e-2]}).fit(X, y)
 
-They train as `yisheng.train` does, by the same recipe and to the same weights, but in memory: no run folder, no
+They train as `yisheng.train` does, by the same config and to the same weights, but in memory: no run folder, no
 files, and nothing is printed unless ``verbose``.
 """
 
@@ -22,7 +22,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, check_X_y, validate_data
 
 from yisheng.core import machine
-from yisheng.core.config import ALIASES, IN_MEMORY, Recipe, resolve
+from yisheng.core.config import ALIASES, IN_MEMORY, Config, resolve
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.types import Column, Dataset, Spec
 from yisheng.estimators import dataframes
@@ -54,7 +54,7 @@ ELSEWHERE = {
     "log_every": "nothing is written",
     "checkpoint_every": "nothing is written",
 }
-"""Keys of the recipe that have no place in ``settings``, and what to do instead."""
+"""Keys of the config that have no place in ``settings``, and what to do instead."""
 
 
 class ParameterError(UsageError, ValueError):
@@ -66,7 +66,7 @@ class RowsError(DataError, ValueError):
 
 
 class _Network(BaseEstimator):
-    """What both estimators share: parameters in the recipe's words, rows in, a network out."""
+    """What both estimators share: parameters in the config's words, rows in, a network out."""
 
     def __init__(
         self,
@@ -123,8 +123,8 @@ class _Network(BaseEstimator):
         check_is_fitted(self)
         return self._fitted.network
 
-    def _recipe(self) -> Recipe:
-        """The recipe that the parameters come to."""
+    def _config(self) -> Config:
+        """The config that the parameters come to."""
         given = self.get_params(deep=False)
         settings, random_state = given.pop("settings"), given.pop("random_state")
         del given["verbose"]
@@ -140,7 +140,7 @@ class _Network(BaseEstimator):
         words = {key: value for key, value in given.items() if value is not None} | more
         # The metrics know no weights, and accuracy on few rows is soon as good as it gets, long before the loss is.
         settled = [("score", "loss"), *_written(words), ("data", IN_MEMORY), ("test", 0), ("seed", seed)]
-        return resolve((key, value, "command line") for key, value in settled).recipe
+        return resolve((key, value, "command line") for key, value in settled).config
 
     @np.errstate(over="ignore")  # what is too large for float32 becomes infinite, and is refused as such
     def _opened(self, X: Any, y: Any, **how: Any) -> tuple[np.ndarray, np.ndarray, tuple[Column, ...]]:
@@ -176,9 +176,9 @@ class _Network(BaseEstimator):
         from yisheng.estimators import fit as in_memory
 
         dataset = Dataset("rows", spec, x, y, weight=weight)
-        result = in_memory.fit(self._recipe(), dataset, stream=sys.stderr if self.verbose else None)
+        result = in_memory.fit(self._config(), dataset, stream=sys.stderr if self.verbose else None)
         self._fitted = result.fitted
-        self.recipe_ = result.recipe.to_dict()
+        self.config_ = result.config.to_dict()
         self.history_ = list(result.history)
         self.n_iter_ = len(result.history)
         self.best_epoch_ = result.best
@@ -212,7 +212,7 @@ class Classifier(ClassifierMixin, _Network):
         device: auto, cpu, cuda, ...: where to train. Answers are always computed on the CPU.
         random_state: seed; None draws one from NumPy's global generator.
         verbose: show progress.
-        settings: any further key of the recipe or option of its choices, as in ``{"clip_norm": 1.0}``.
+        settings: any further key of the config or option of its choices, as in ``{"clip_norm": 1.0}``.
 
     Attributes:
         classes_: the classes, sorted.
@@ -222,7 +222,7 @@ class Classifier(ClassifierMixin, _Network):
         best_epoch_: the one whose weights are used, from 1.
         history_: a mapping for each epoch: ``epoch``, ``training_loss``, and of the rows held out ``loss`` and the
             score.
-        recipe_: every choice, as plain data.
+        config_: every choice, as plain data.
         network_: the network.
         left_out_: columns of a DataFrame that are not used, and why.
 
@@ -350,14 +350,14 @@ def _weighed(x: np.ndarray, y: np.ndarray, sample_weight: Any) -> tuple[np.ndarr
 
 
 def _seed(random_state: Any) -> int:
-    """A seed for the recipe: the number itself, or one drawn from the generator."""
+    """A seed for the config: the number itself, or one drawn from the generator."""
     if isinstance(random_state, int | np.integer) and random_state >= 0:
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 def _written(words: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Settings as the recipe reads them: NumPy's numbers as Python's, a mapping as a name with options."""
+    """Settings as the config reads them: NumPy's numbers as Python's, a mapping as a name with options."""
     for key, value in words.items():
         if isinstance(value, np.ndarray | np.generic):
             value = value.tolist()

@@ -30,7 +30,7 @@ def tree(folder):
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
-    """Two small finished runs by the name of their data: rows and pictures."""
+    """Two small finished runs by the name of their data: rows and images."""
     out = tmp_path_factory.mktemp("trained")
     return {
         name: yisheng.train(data=name, model="mlp", hidden=[8], epochs=1, out=out / name, quiet=True).path
@@ -55,9 +55,9 @@ def run(world, trained):
 
 
 @pytest.fixture
-def pictures(world, trained):
-    """A copy of the finished run on pictures, as ``pictures`` in the world."""
-    return Path(shutil.copytree(trained["digits"], world / "pictures"))
+def images(world, trained):
+    """A copy of the finished run on images, as ``images`` in the world."""
+    return Path(shutil.copytree(trained["digits"], world / "images"))
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def yisheng(*words, cwd=None):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Two trained runs: pictures and rows."""
+    """Two trained runs: images and rows."""
     out = tmp_path_factory.mktemp("runs")
     done = {}
     for data in ("digits", "iris"):
@@ -39,7 +39,7 @@ def test_train_makes_a_whole_run_folder_and_prints_it_last(runs):
     folder = runs["digits"]
     assert re.fullmatch(r"0001-digits-lenet", folder.name)
     assert {p.name for p in folder.iterdir()} == {
-        "recipe.toml",
+        "config.toml",
         "model.safetensors",
         "model.json",
         "familiar.safetensors",
@@ -61,13 +61,13 @@ def test_train_makes_a_whole_run_folder_and_prints_it_last(runs):
     assert runs["iris"].name == "0002-iris-mlp"
 
 
-def test_predict_answers_for_pictures(runs, tmp_path):
+def test_predict_answers_for_images(runs, tmp_path):
     data = digits()
     right = 0
     for row in range(10):
-        picture = Image.fromarray(255 - data.x[row, 0]).resize((160, 160), Image.Resampling.BICUBIC)
+        image = Image.fromarray(255 - data.x[row, 0]).resize((160, 160), Image.Resampling.BICUBIC)
         paper = Image.new("RGB", (300, 300), (240, 238, 230))
-        paper.paste(picture, (60, 80))
+        paper.paste(image, (60, 80))
         paper.save(tmp_path / f"{row}.png")
     answer = yisheng("predict", runs["digits"], *(tmp_path / f"{row}.png" for row in range(10)), "--json")
     found = json.loads(answer.stdout)
@@ -127,7 +127,7 @@ def test_config_tells_where_each_value_came_from(tmp_path, capsys):
     assert found["loss"] == {"value": "auto", "from": "chosen for the data"}
 
 
-def test_a_printed_recipe_trains_the_same(tmp_path):
+def test_a_printed_config_trains_the_same(tmp_path):
     toml = yisheng("config", "data=iris", "model=mlp", "hidden=8", "epochs=3", "toml=true").stdout
     (tmp_path / "r.toml").write_text(toml)
     one = yisheng("train", f"config={tmp_path / 'r.toml'}", f"out={tmp_path}", "--json")
@@ -159,8 +159,8 @@ def test_models_and_data_are_listed_and_described(capsys, tmp_path, monkeypatch)
         json.loads(capsys.readouterr().out)
     for name in ("digits", "iris", "linear"):
         assert main(["data", "show", name, "n=12"]) == 0
-        with Image.open(tmp_path / capsys.readouterr().out.strip()) as picture:
-            assert np.asarray(picture.convert("L")).std() > 5
+        with Image.open(tmp_path / capsys.readouterr().out.strip()) as image:
+            assert np.asarray(image.convert("L")).std() > 5
 
 
 BAD = [
@@ -223,7 +223,7 @@ def test_bad_input_is_refused_with_cause_remedy_and_code(words, code, capsys, tm
     assert "Traceback" not in captured.err
     begun = {
         "events.jsonl",
-        "recipe.toml",
+        "config.toml",
         "history.csv",
         "environment.json",
         "findings.json",
@@ -235,7 +235,7 @@ def test_bad_input_is_refused_with_cause_remedy_and_code(words, code, capsys, tm
 
 
 def test_bad_inputs_for_a_good_run_are_refused(runs, tmp_path, capsys):
-    (tmp_path / "a.png").write_bytes(b"no picture")
+    (tmp_path / "a.png").write_bytes(b"no image")
     (tmp_path / "a.csv").write_text("1,2\n")
     for words in (
         ["predict", runs["digits"]],
@@ -255,7 +255,7 @@ def test_bad_inputs_for_a_good_run_are_refused(runs, tmp_path, capsys):
     [
         *(("model.safetensors", damage) for damage in ("cut", "gone", "flipped", "empty")),
         *(("model.json", damage) for damage in ("cut", "gone", "empty")),
-        *(("recipe.toml", damage) for damage in ("gone", "empty")),
+        *(("config.toml", damage) for damage in ("gone", "empty")),
     ],
 )
 def test_a_damaged_run_folder_is_refused(runs, tmp_path, capsys, name, damage):

@@ -23,7 +23,7 @@ def test_two_studies(runs, capsys):
     assert main(["compare", runs[0], runs[1]]) == 0
     said = capsys.readouterr().out
     assert said.startswith("accuracy (larger is better; intervals of 95%)\n")
-    assert "what differs in the recipes:" in said
+    assert "what differs in the configs:" in said
     assert "paired over 2 folds" in said
     for path in runs[:2]:
         assert Path(path).name in said
@@ -43,8 +43,8 @@ def test_two_single_runs_and_what_to_run(runs, capsys):
     assert main(["compare", runs[2], runs[3]]) == 0
     said = capsys.readouterr().out
     assert "it cannot be said whether they differ" in said
-    assert f"yisheng train config={runs[2]}/recipe.toml folds=5" in said
-    assert f"yisheng train config={runs[3]}/recipe.toml folds=5 seed=0" in said
+    assert f"yisheng train config={runs[2]}/config.toml folds=5" in said
+    assert f"yisheng train config={runs[3]}/config.toml folds=5 seed=0" in said
 
 
 def test_groups_are_written_with_commas(runs, capsys, tmp_path):

@@ -13,7 +13,7 @@ from PIL import Image
 
 from yisheng.cli import main
 
-PICTURES, LABELS = bytes(range(256)) * 40, bytes(range(10)) * 30
+IMAGES, LABELS = bytes(range(256)) * 40, bytes(range(10)) * 30
 
 
 @pytest.fixture
@@ -30,16 +30,16 @@ def mirror(tmp_path, monkeypatch):
         return {"name": name, "form": form, "sums": [f"{of}:sha256:{hashlib.sha256(content).hexdigest()}"]}
 
     sets = {
-        "tiny": [file("pictures.gz", PICTURES, of="content"), file("labels.bin", LABELS)],
-        "both": [file("a.bin", LABELS[:-1], "plain"), file("b.zip", PICTURES, "packed")],
+        "tiny": [file("images.gz", IMAGES, of="content"), file("labels.bin", LABELS)],
+        "both": [file("a.bin", LABELS[:-1], "plain"), file("b.zip", IMAGES, "packed")],
     }
     for name, files in sets.items():
         about = {"about": f"The {name} set", **({"forms": ["plain", "packed"]} if name == "both" else {})}
         (catalog / f"{name}.toml").write_text(tomli_w.dumps({**about, "files": files}))
         (folder / name).mkdir(parents=True)
-    (folder / "tiny" / "pictures.gz").write_bytes(gzip.compress(PICTURES))
+    (folder / "tiny" / "images.gz").write_bytes(gzip.compress(IMAGES))
     (folder / "tiny" / "labels.bin").write_bytes(LABELS)
-    (folder / "both" / "b.zip").write_bytes(PICTURES)
+    (folder / "both" / "b.zip").write_bytes(IMAGES)
     return folder
 
 
@@ -66,9 +66,9 @@ def test_the_list_tells_what_can_be_fetched(mirror, capsys):
 def test_fetch_verify_damage_verify(mirror, capsys, tmp_path):
     cache = tmp_path / "home" / "data" / "tiny"
     found = call(capsys, "fetch", "tiny")
-    assert found == {"set": "tiny", "files": {n: str(cache / n) for n in ("pictures.gz", "labels.bin")}}
+    assert found == {"set": "tiny", "files": {n: str(cache / n) for n in ("images.gz", "labels.bin")}}
     assert main(["data", "fetch", "Tiny"]) == 0
-    assert capsys.readouterr().out.splitlines() == [str(cache / "pictures.gz"), str(cache / "labels.bin")]
+    assert capsys.readouterr().out.splitlines() == [str(cache / "images.gz"), str(cache / "labels.bin")]
     assert {one["state"] for one in call(capsys, "verify")["checked"]} == {"ok"}
     (cache / "labels.bin").write_bytes(LABELS[:-1] + b"x")
     found = call(capsys, "verify", "tiny", code=3)
@@ -101,7 +101,7 @@ def test_a_set_travels_to_a_machine_without_a_network(mirror, capsys, tmp_path, 
     assert "yisheng data import FILE" in capsys.readouterr().err
     taken = call(capsys, "import", out)["taken"]
     assert {(one["set"], one["file"]) for one in taken} == {
-        ("tiny", "pictures.gz"),
+        ("tiny", "images.gz"),
         ("tiny", "labels.bin"),
         ("both", "b.zip"),
     }
@@ -122,7 +122,7 @@ def test_an_empty_cache_is_said(capsys):
 
 
 def photos(folder, n=6):
-    """Two class folders of small pictures."""
+    """Two class folders of small images."""
     draw = np.random.Generator(np.random.PCG64(3))
     for name in ("cats", "dogs"):
         (folder / name).mkdir(parents=True)
@@ -132,8 +132,8 @@ def photos(folder, n=6):
 
 
 def size_of(path):
-    with Image.open(path) as picture:
-        return picture.size
+    with Image.open(path) as image:
+        return image.size
 
 
 def test_info_and_show_take_a_path(tmp_path, capsys, monkeypatch):
@@ -169,13 +169,13 @@ def test_show_before_and_after(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "cause"),
     [
-        ("iris augment=flip", "pictures"),
+        ("iris augment=flip", "images"),
         ("iris augment=mixup", "rows of numbers"),
         ("digits augment=flop", "did you mean flip"),
         ("digits augment=flip,erase p=1", "augment.flip.p"),
         ("digits augment=flip pad=3", "no option 'pad'"),
         ("digits augment=crop pad=x", "pad must"),
-        ("digits augment=crop pad=8", "smaller than the pictures"),
+        ("digits augment=crop pad=8", "smaller than the images"),
         ("digits augment.crop.pad=2", "not among the augmentations"),
         ("digits augment=flip lr=1", "no option 'lr'"),
         ("no/such/folder", "does not exist"),

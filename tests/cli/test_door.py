@@ -1,4 +1,4 @@
-"""Words, recipes and environments that are wrong: each has its cause, its remedy and its exit code."""
+"""Words, configs and environments that are wrong: each has its cause, its remedy and its exit code."""
 
 import re
 import subprocess
@@ -43,7 +43,7 @@ WORDS = [
     ("train lr=inf", 2, "lr must be"),
     ("train optimizer=sgdd", 2, "did you mean sgd"),
     ("train optimizer=sgd optimizer.lrr=1", 2, "no option 'lrr'"),
-    ("train nonsense.lr=1", 2, "is not a choice of a recipe"),
+    ("train nonsense.lr=1", 2, "is not a choice of a config"),
     ("train data=mnits", 2, "did you mean mnist"),
     ("train data=titanic.csv", 3, "does not exist"),
     ("train data=../../nowhere/passwd", 3, "does not exist"),
@@ -56,7 +56,7 @@ WORDS = [
     ("train data=mnist folder=nowhere", 3, "nowhere"),
     ("train data=mnist folder=precious.txt", 3, "precious.txt"),
     ("train model=lenett", 2, "did you mean lenet"),
-    ("train data=iris model=lenet", 2, "needs .*picture"),
+    ("train data=iris model=lenet", 2, "needs .*image"),
     ("train model=mlp hidden=0", 2, "hidden must be"),
     ("train model=mlp hidden=1000000000000", 2, "hidden must be"),
     ("train model=mlp hidden=-3,4", 2, "hidden must be"),
@@ -187,7 +187,7 @@ def test_no_words_at_all_tell_what_there_is(capsys):
     assert "usage: yisheng COMMAND" in capsys.readouterr().out
 
 
-RECIPES = {
+CONFIGS = {
     "no TOML": (b"epochs = = 3", "not TOML"),
     "not in UTF-8": (b"data = '\xff\xfe'", "not TOML"),
     "UTF-16": ("data = 'iris'".encode("utf-16"), "not TOML"),
@@ -200,8 +200,8 @@ RECIPES = {
     "a long number": (b"epochs = " + b"9" * 10_000, "not TOML|epochs must be"),
     "unknown key": (b"epoch = 3", "did you mean epochs"),
     "unknown table": (b"[modle]\nname = 'mlp'", "did you mean model"),
-    "table of a plain key": (b"[epochs]\nname = 3", "not a part of a recipe"),
-    "table without sense": (b"[epochs]\nvalue = 3", "not a part of a recipe"),
+    "table of a plain key": (b"[epochs]\nname = 3", "not a part of a config"),
+    "table without sense": (b"[epochs]\nvalue = 3", "not a part of a config"),
     "tables in a list": (b"[[model]]\nname = 'mlp'", "model must be a name"),
     "a choice as number": (b"data = 3", "data must be a name"),
     "a choice as list": (b"data = ['iris']", "data must be a name"),
@@ -221,15 +221,15 @@ RECIPES = {
 }
 
 
-@pytest.mark.parametrize("what", RECIPES)
-def test_recipe_files(what, refused, world):
-    content, cause = RECIPES[what]
+@pytest.mark.parametrize("what", CONFIGS)
+def test_config_files(what, refused, world):
+    content, cause = CONFIGS[what]
     (world / "run.toml").write_bytes(content)
     refused(["train", "config=run.toml"], 3 if what == "a nul in a path" else 2, cause)
 
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no /dev/zero here")
-def test_a_recipe_without_end(refused):
+def test_a_config_without_end(refused):
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_AS)
     now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -240,13 +240,13 @@ def test_a_recipe_without_end(refused):
         resource.setrlimit(resource.RLIMIT_AS, before)
 
 
-def test_a_recipe_with_a_byte_order_mark_is_read(world, capsys):
+def test_a_config_with_a_byte_order_mark_is_read(world, capsys):
     (world / "run.toml").write_bytes(b"\xef\xbb\xbflr = 0.5\n")
     assert main(["config", "config=run.toml"]) == 0
     assert "optimizer.lr" in capsys.readouterr().out
 
 
-def test_recipe_files_that_are_no_files(refused, world):
+def test_config_files_that_are_no_files(refused, world):
     (world / "folder.toml").mkdir()
     (world / "loop.toml").symlink_to("loop.toml")
     (world / "gone.toml").symlink_to("nowhere")

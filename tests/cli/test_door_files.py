@@ -1,4 +1,4 @@
-"""Tables, pictures, archives and set files that are wrong, hostile or not what their name says."""
+"""Tables, images, archives and set files that are wrong, hostile or not what their name says."""
 
 import gzip
 import io
@@ -68,7 +68,7 @@ def test_rows_on_the_command_line(given, code, cause, refused, run):
     refused(["predict", run, f"rows={given}"], code, cause)
 
 
-def test_inputs_of_the_wrong_kind(refused, run, pictures, world):
+def test_inputs_of_the_wrong_kind(refused, run, images, world):
     (world / "rows.csv").write_text("5,3,1,0\n")
     Image.new("L", (8, 8)).save(world / "a.png")
     refused(["predict", run], 2, "at least one input")
@@ -80,13 +80,13 @@ def test_inputs_of_the_wrong_kind(refused, run, pictures, world):
     refused(["predict", run, "a" * 300], 3, "File name too long")
     refused(["predict", run, "rows.csv", "top=none"], 2, "top must be")
     refused(["predict", run, "rows.csv", "topp=3"], 2, "did you mean top")
-    refused(["predict", pictures, "rows=1,2,3,4"], 2, "for a model of rows")
-    refused(["predict", pictures, "rows.csv"], 3, "is a table")
-    refused(["predict", pictures, "nowhere.png"], 3, "does not exist")
-    refused(["predict", pictures, "."], 2, "go into a file")
-    refused(["predict", pictures, "a" * 300], 3, "File name too long")
+    refused(["predict", images, "rows=1,2,3,4"], 2, "for a model of rows")
+    refused(["predict", images, "rows.csv"], 3, "is a table")
+    refused(["predict", images, "nowhere.png"], 3, "does not exist")
+    refused(["predict", images, "."], 2, "go into a file")
+    refused(["predict", images, "a" * 300], 3, "File name too long")
     (world / "loop.png").symlink_to("loop.png")
-    refused(["predict", pictures, "loop.png"], 3, "symbolic links")
+    refused(["predict", images, "loop.png"], 3, "symbolic links")
 
 
 def png(width, height, rows=b"", bits=8):
@@ -99,9 +99,9 @@ def png(width, height, rows=b"", bits=8):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
-def as_bytes(picture, kind):
+def as_bytes(image, kind):
     held = io.BytesIO()
-    picture.save(held, kind)
+    image.save(held, kind)
     return held.getvalue()
 
 
@@ -114,17 +114,17 @@ def zipped(**members):
 
 
 GOOD = as_bytes(Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)), "PNG")
-PICTURES = {
-    "empty": (b"", "not a picture"),
-    "text": (b"a photograph", "not a picture"),
-    "a web page": (b"<!doctype html>", "not a picture"),
-    "an SVG": (b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>', "not a picture"),
+IMAGES = {
+    "empty": (b"", "not an image"),
+    "text": (b"a photograph", "not an image"),
+    "a web page": (b"<!doctype html>", "not an image"),
+    "an SVG": (b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>', "not an image"),
     "an SVG that reads a file": (
         b'<?xml version="1.0"?><!DOCTYPE svg [<!ENTITY x SYSTEM "file:///etc/passwd">]><svg>&x;</svg>',
-        "not a picture",
+        "not an image",
     ),
     "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(/tmp/x) (w) file\n", "."),
-    "half a PNG": (GOOD[: len(GOOD) // 2], "cannot be decoded|not a picture"),
+    "half a PNG": (GOOD[: len(GOOD) // 2], "cannot be decoded|not an image"),
     "half a JPEG": (as_bytes(Image.effect_noise((64, 64), 90), "JPEG")[:900], "cannot be decoded"),
     "a PNG with a wrong checksum": (GOOD[:45] + bytes([GOOD[45] ^ 1]) + GOOD[46:], "cannot be decoded"),
     "a PNG without pixels": (png(8, 8), "cannot be decoded"),
@@ -132,26 +132,26 @@ PICTURES = {
     "50,000 x 50,000": (png(50_000, 50_000), "more than the 64,000,000|far more pixels"),
     "2,147,483,647 wide": (png(2**31 - 1, 1), "more than the 64,000,000|far more pixels|cannot be decoded"),
     "8,001 x 8,001": (png(8_001, 8_001, bytes(8_001 * 8_002)), "more than the 64,000,000"),
-    "a pickle": (pickle.dumps({"weights": 1}), "not a picture"),
-    "an archive": (zipped(a="b"), "not a picture"),
+    "a pickle": (pickle.dumps({"weights": 1}), "not an image"),
+    "an archive": (zipped(a="b"), "not an image"),
     "blank": (as_bytes(Image.new("L", (40, 40), 255), "PNG"), "blank"),
 }
 
 
-@pytest.mark.parametrize("what", PICTURES)
-def test_pictures(what, refused, pictures, world):
-    content, cause = PICTURES[what]
+@pytest.mark.parametrize("what", IMAGES)
+def test_images(what, refused, images, world):
+    content, cause = IMAGES[what]
     (world / "photo.png").write_bytes(content)
-    refused(["predict", pictures, "photo.png"], 3, cause)
+    refused(["predict", images, "photo.png"], 3, cause)
     (world / "good.png").write_bytes(GOOD)
-    refused(["predict", pictures, "good.png", "photo.png", "--json"], 3, cause)
+    refused(["predict", images, "good.png", "photo.png", "--json"], 3, cause)
 
 
-def test_a_picture_that_is_an_archive_too_is_only_a_picture(pictures, world, capsys):
+def test_an_image_that_is_an_archive_too_is_only_an_image(images, world, capsys):
     """Behind the end of a PNG may stand anything: it is not looked at."""
     (world / "photo.png").write_bytes(GOOD + zipped(**{"../evil.txt": "x", MANIFEST: "{}"}))
     (world / "good.png").write_bytes(GOOD)
-    assert main(["predict", str(pictures), "good.png", "photo.png"]) == 0
+    assert main(["predict", str(images), "good.png", "photo.png"]) == 0
     good, photo = (line.split()[1:] for line in capsys.readouterr().out.splitlines()[2:4])
     assert good == photo
     assert not (world.parent / "evil.txt").exists()

@@ -27,10 +27,10 @@ DAMAGES = {
 }
 NEEDED = {  # what a command cannot do without; all else may be missing or damaged
     "predict": {"model.json", "model.safetensors", "familiar.safetensors", "SHA256SUMS"},
-    "evaluate": {"recipe.toml", "model.json", "model.safetensors", "SHA256SUMS"},
-    "report": {"recipe.toml"},
-    "resume": {"recipe.toml", "model.json", "scores.json"},
-    "reproduce": {"recipe.toml", "model.safetensors", "environment.json", "scores.json", "events.jsonl"},
+    "evaluate": {"config.toml", "model.json", "model.safetensors", "SHA256SUMS"},
+    "report": {"config.toml"},
+    "resume": {"config.toml", "model.json", "scores.json"},
+    "reproduce": {"config.toml", "model.safetensors", "environment.json", "scores.json", "events.jsonl"},
 }
 WORDS = {"predict": ["rows=5,3,1,0"]}
 
@@ -226,7 +226,7 @@ def test_files_without_permission(run, world, capsys):
     (world / "precious.txt").chmod(0)
     if os.access(world / "precious.txt", os.R_OK):
         pytest.skip("this user may read everything")
-    for verb, name in (("predict", "model.json"), ("predict", "model.safetensors"), ("report", "recipe.toml")):
+    for verb, name in (("predict", "model.json"), ("predict", "model.safetensors"), ("report", "config.toml")):
         (run / name).chmod(0)
         assert main([verb, str(run), *WORDS.get(verb, [])]) == 3
         assert "Permission denied" in capsys.readouterr().err
@@ -261,7 +261,7 @@ def test_scores_that_are_none(content, code, refused, run):
     refused(["resume", run], code, "damaged")
 
 
-RECIPES = [
+CONFIGS = [
     ("epochs = 1", "auto", "settled"),
     ('name = "mlp"', 'name = "lenett"', "lenett"),
     ("batch = 16", 'batch = "auto"', "settled"),
@@ -271,12 +271,12 @@ RECIPES = [
 ]
 
 
-@pytest.mark.parametrize(("old", "new", "cause"), RECIPES)
-def test_a_recipe_that_training_did_not_write(old, new, cause, refused, run):
-    text = (run / "recipe.toml").read_text()
+@pytest.mark.parametrize(("old", "new", "cause"), CONFIGS)
+def test_a_config_that_training_did_not_write(old, new, cause, refused, run):
+    text = (run / "config.toml").read_text()
     assert old in text
     new = 'epochs = "auto"' if new == "auto" else new
-    (run / "recipe.toml").write_text(text.replace(old, new, 1))
+    (run / "config.toml").write_text(text.replace(old, new, 1))
     for verb in ("evaluate", "report", "resume", "reproduce"):
         refused([verb, run], 3, cause)
 

@@ -1,4 +1,4 @@
-"""``yisheng explain``: what is told of a concept, that its lines run as they are printed, and its picture."""
+"""``yisheng explain``: what is told of a concept, that its lines run as they are printed, and its image."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_what_is_told_of_adam(capsys):
     assert "      m = beta1 * m + (1 - beta1) * g" in text
     assert "  optimizer = torch.optim.Adam([w], lr=0.001)" in text
     assert "Kingma and Ba" in text
-    assert text.endswith("There is a picture too: yisheng explain adam out=adam.png\n")
+    assert text.endswith("There is an image too: yisheng explain adam out=adam.png\n")
     assert "@register" not in text
     assert '"""' not in text
     assert "noqa" not in said(capsys, "sgd")
@@ -86,18 +86,18 @@ def test_the_printed_lines_run_and_do_what_the_docstring_says(name):
 
 
 @pytest.mark.parametrize("form", ["png", "svg", "pdf"])
-def test_a_picture_is_written(form, capsys, tmp_path):
+def test_an_image_is_written(form, capsys, tmp_path):
     path = tmp_path / f"adam.{form}"
-    assert said(capsys, "adam", f"out={path}").endswith(f"Its picture is in {path}\n")
+    assert said(capsys, "adam", f"out={path}").endswith(f"Its image is in {path}\n")
     assert path.read_bytes().startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[form])
     if form == "png":
-        with Image.open(path) as picture:
-            assert picture.size == (960, 660)
-            assert len(picture.convert("RGB").getcolors(10**6)) > 50
+        with Image.open(path) as image:
+            assert image.size == (960, 660)
+            assert len(image.convert("RGB").getcolors(10**6)) > 50
 
 
 def test_python_writes_one_too(tmp_path):
-    assert yisheng.explain("k_fold", out=str(tmp_path / "folds.SVG")).picture
+    assert yisheng.explain("k_fold", out=str(tmp_path / "folds.SVG")).image
     assert b"<svg" in (tmp_path / "folds.SVG").read_bytes()
 
 
@@ -125,7 +125,7 @@ def test_a_concept_of_a_script_is_told_too(tmp_path, monkeypatch):
         "def doubling_of_mine(x, *, by=_times):\n    return by(x)"
     )
     assert [(a.name, a.default, a.help) for a in told.arguments] == [("x", None, "a number."), ("by", "_times", "how.")]
-    assert (told.about, told.source, told.picture) == ("Twice as much.", 'nobody, "Nothing".', True)
+    assert (told.about, told.source, told.image) == ("Twice as much.", 'nobody, "Nothing".', True)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_a_concept_of_a_script_is_told_too(tmp_path, monkeypatch):
         (["adam", "sgd"], 2, "at most one name"),
         (["adam", "colour=red"], 2, "unknown key 'colour'"),
         (["out=a.png"], 2, "unknown key 'out'"),
-        (["max-pooling", "out=a.png"], 2, "no picture of max-pooling"),
+        (["max-pooling", "out=a.png"], 2, "no image of max-pooling"),
         (["adam", "out=a.gif"], 2, "ends in .pdf, .png or .svg"),
         (["adam", "out=png"], 2, "ends in .pdf, .png or .svg"),
         (["adam", "out=nowhere/a.png"], 1, "cannot be written"),

@@ -69,7 +69,7 @@ def test_no_memory_is_taken_for_the_weights(capsys):
         (["resnet19"], "did you mean resnet18"),
         (["alexnet", "shape=3,40,40", "style=published"], "at least 63 x 63 pixels, got 40 x 40"),
         (["alexnet", "style=big"], "style must be 'auto', 'published'"),
-        (["alexnet", "shape=8"], r"alexnet needs pictures, got inputs of shape \(8,\)"),
+        (["alexnet", "shape=8"], r"alexnet needs images, got inputs of shape \(8,\)"),
         (["lenet", "shape=3,,4"], "shape must be"),
         (["lenet", "shape=0,5,5"], "shape must be"),
         (["lenet", "shape=28,28"], "shape must be"),

@@ -65,9 +65,9 @@ DAMAGES = {
 }
 NEEDED = {
     "predict": {"model.json"},
-    "evaluate": {"recipe.toml", "model.json", "fold-02/model.json", "fold-02/recipe.toml"},
-    "compare": {"recipe.toml", "model.json", "folds.json", "scores.json", "environment.json"},
-    "resume": {"recipe.toml", "environment.json"},
+    "evaluate": {"config.toml", "model.json", "fold-02/model.json", "fold-02/config.toml"},
+    "compare": {"config.toml", "model.json", "folds.json", "scores.json", "environment.json"},
+    "resume": {"config.toml", "environment.json"},
 }
 CASES = [(verb, name, damage) for verb, names in NEEDED.items() for name in sorted(names) for damage in DAMAGES]
 

@@ -84,10 +84,10 @@ def test_the_server_shows_all_that_is_there_and_ends_on_ctrl_c(runs, tmp_path, m
         losses = [(e["step"], e["loss"]) for e in events if e["event"] == "epoch"]
         assert [(step, value) for _, step, value in curve] == [(s, pytest.approx(v, rel=1e-6)) for s, v in losses]
         images = json.loads(fetch(address, "data/plugin/images/tags"))
-        assert set(images[one]) == {"pictures/training", "pictures/worst test mistakes"}
-        (about,) = json.loads(fetch(address, f"data/plugin/images/images?run={one}&tag=pictures/training&sample=0"))
-        picture = fetch(address, f"data/plugin/images/individualImage?{about['query']}")
-        assert picture.startswith(b"\x89PNG")
+        assert set(images[one]) == {"images/training", "images/worst test mistakes"}
+        (about,) = json.loads(fetch(address, f"data/plugin/images/images?run={one}&tag=images/training&sample=0"))
+        image = fetch(address, f"data/plugin/images/individualImage?{about['query']}")
+        assert image.startswith(b"\x89PNG")
         graph = fetch(address, f"data/plugin/graphs/graph?run={one}&conceptual=false")
         assert b"Linear" in graph
         assert "weights/output.weight" in json.loads(fetch(address, "data/plugin/histograms/tags"))[one]

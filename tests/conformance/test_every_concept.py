@@ -61,7 +61,7 @@ def test_its_file_has_its_name(entry: registry.Entry) -> None:
 
 
 @each
-def test_its_picture_shows_something(entry: registry.Entry) -> None:
+def test_its_image_shows_something(entry: registry.Entry) -> None:
     if "plot" not in entry.meta:
         return
     figure = Figure(figsize=(4, 3), dpi=50)

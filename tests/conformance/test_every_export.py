@@ -1,7 +1,7 @@
 """Every registered model as an ONNX file: onnxruntime's answers are ours on 1,000 inputs, one and 64 at a time.
 
 The run folders are made without training: random weights, with batch norm's averages of a few batches and the last
-layer scaled so that the answers differ from input to input. A large network takes the smallest picture that it fits
+layer scaled so that the answers differ from input to input. A large network takes the smallest image that it fits
 and, where it can, a part of its channels: these tests ask whether the file computes what the network does.
 """
 
@@ -42,7 +42,7 @@ TASKS = {
 
 @functools.cache
 def spec_of(name):
-    """The first picture, or else table, that a model takes."""
+    """The first image, or else table, that a model takes."""
     entry = registry.find("models", name)
     options = {key: value for key, value in NARROW.items() if key in entry.options}
     for shape in PLACES:

@@ -3,7 +3,7 @@
 A new model is tested as soon as its file is there. One that cannot run under `torch.func.vmap` says so:
 ``@register(stackable=False)``.
 
-Large networks, those with more than `LARGE` weights on the smallest picture they take, are tested on that picture
+Large networks, those with more than `LARGE` weights on the smallest image they take, are tested on that image
 alone, and where they have a ``ratio`` with `NARROW` of their channels: these tests ask whether a network holds
 together, not how good it is.
 """
@@ -44,7 +44,7 @@ META = {"fits", "wants", "default_for", "stackable", "shape"}
 LARGE = 300_000
 NARROW = {"ratio": 16}
 SIDES = (8, 32, 68)
-"""Pictures for large networks: the first of these that a form takes."""
+"""Images for large networks: the first of these that a form takes."""
 
 
 def values(kind: Any) -> tuple[Any, ...]:
@@ -73,7 +73,7 @@ def fits(entry: registry.Entry, spec: Spec) -> bool:
 
 @functools.cache
 def smallest(name: str, **options: Any) -> tuple[Spec, str] | None:
-    """The contract of the smallest pictures that a large form takes, and its layers; None where it is not large."""
+    """The contract of the smallest images that a large form takes, and its layers; None where it is not large."""
     entry = registry.find("models", name)
     if fits(entry, SPECS[-1]):
         return None
@@ -175,7 +175,7 @@ def test_it_says_where_it_fits(entry: registry.Entry) -> None:
 
 @pytest.mark.parametrize("spec", SPECS, ids=name_of)
 def test_there_is_one_default_for_every_kind_of_data(spec: Spec) -> None:
-    assert registry.default("models", spec).name == ("lenet" if spec.is_picture else "mlp")
+    assert registry.default("models", spec).name == ("lenet" if spec.is_image else "mlp")
 
 
 @every_form
@@ -196,7 +196,7 @@ def test_shape_and_gradients(entry: registry.Entry, options: Mapping[str, Any], 
 
 
 @pytest.mark.parametrize("entry", list(filter(is_large, registry.entries("models"))), ids=lambda entry: entry.name)
-@pytest.mark.parametrize("spec", [s for s in SPECS if s.is_picture and s.task != "classification"], ids=name_of)
+@pytest.mark.parametrize("spec", [s for s in SPECS if s.is_image and s.task != "classification"], ids=name_of)
 def test_large_networks_fit_every_task(entry: registry.Entry, spec: Spec) -> None:
     with torch.device("meta"):
         model = entry.build(spec)

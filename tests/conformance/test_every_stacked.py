@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from yisheng.core import registry
-from yisheng.core.config import IN_MEMORY, Recipe, resolve
+from yisheng.core.config import IN_MEMORY, Config, resolve
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Dataset, Spec, Split
 from yisheng.search.executors.serial import Trainer, serial
@@ -36,11 +36,11 @@ def data_of(shape: tuple[int, ...], n: int = 9) -> Dataset:
     return Dataset("made", Spec("classification", shape, ("a", "b", "c")), x, np.arange(n) % 3)
 
 
-def recipe(name: str, **options: Any) -> Recipe:
+def config(name: str, **options: Any) -> Config:
     known = registry.find("models", name).options
     small = {f"model.{key}": value for key, value in SMALL.items() if key in known}
     chosen = {"data": IN_MEMORY, "model": name, **small, "epochs": 1, "batch": 3, "fold": "1/2", "precision": "fp64"}
-    return resolve([(key, value, "command line") for key, value in {**chosen, **options}.items()]).recipe
+    return resolve([(key, value, "command line") for key, value in {**chosen, **options}.items()]).config
 
 
 def assembled(name: str, options: dict[str, Any]) -> tuple[list[Job], Dataset]:
@@ -48,7 +48,7 @@ def assembled(name: str, options: dict[str, Any]) -> tuple[list[Job], Dataset]:
     split = Split(np.arange(6), np.arange(6, 9), np.arange(0))
     for shape in SHAPES:
         data = data_of(shape)
-        jobs = [Job(f"{lr}", recipe(name, lr=lr, optimizer="momentum", **options), split) for lr in (0.001, 0.01)]
+        jobs = [Job(f"{lr}", config(name, lr=lr, optimizer="momentum", **options), split) for lr in (0.001, 0.01)]
         try:
             Trainer(data).assemble(jobs[0])
         except UsageError:

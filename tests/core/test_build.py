@@ -1,4 +1,4 @@
-"""Building by name from Python, with the checks of the recipe."""
+"""Building by name from Python, with the checks of the config."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def test_models_and_data_are_built_by_name_with_checked_options():
         (lambda: yisheng.models.build("mpl", data.spec), "did you mean mlp"),
         (lambda: yisheng.models.build("mlp", data.spec, width=3), "model=mlp has no option 'width'"),
         (lambda: yisheng.models.build("mlp", data.spec, dropout=2), "dropout must be"),
-        (lambda: yisheng.models.build("lenet", Spec("regression", (3,))), "lenet needs pictures"),
+        (lambda: yisheng.models.build("lenet", Spec("regression", (3,))), "lenet needs images"),
         (lambda: yisheng.data.load("linear", n=-1), "n must be"),
         (lambda: yisheng.config(epochs=0), "epochs must be"),
     ]:

@@ -12,7 +12,7 @@ from yisheng.core.paths import is_path, opening
 def opener():
     """A data set that opens files named *.toy; forgotten afterwards."""
 
-    @registry.register(room="data.datasets", opens=lambda path: path.suffix == ".toy")
+    @registry.register(kind="data.datasets", opens=lambda path: path.suffix == ".toy")
     def toy(*, path: str, depth: int = 1): ...
 
     yield
@@ -36,7 +36,7 @@ def test_a_path_becomes_an_absolute_option(opener, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.toy").touch()
     assert opening("a.toy") == ("toy", str(tmp_path / "a.toy"))
-    choice = resolve([("data", "a.toy", "command line"), ("depth", "3", "command line")]).recipe.data
+    choice = resolve([("data", "a.toy", "command line"), ("depth", "3", "command line")]).config.data
     assert (choice.name, choice.options) == ("toy", {"path": str(tmp_path / "a.toy"), "depth": 3})
 
 
@@ -44,7 +44,7 @@ def test_options_of_a_file_stay_when_the_path_is_another(opener, tmp_path):
     (tmp_path / "a.toy").touch()
     (tmp_path / "b.toy").touch()
     file = [("data", str(tmp_path / "a.toy"), "file"), ("data.depth", 2, "file")]
-    choice = resolve([*file, ("data", str(tmp_path / "b.toy"), "command line")]).recipe.data
+    choice = resolve([*file, ("data", str(tmp_path / "b.toy"), "command line")]).config.data
     assert choice.options == {"path": str(tmp_path / "b.toy"), "depth": 2}
 
 
@@ -64,7 +64,7 @@ def test_what_nothing_opens_is_told(opener, tmp_path):
 def test_a_registered_name_wins_over_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "digits").mkdir()
-    assert resolve([("data", "digits", "command line")]).recipe.data.name == "digits"
+    assert resolve([("data", "digits", "command line")]).config.data.name == "digits"
 
 
 def test_an_unknown_name_is_still_an_unknown_name():

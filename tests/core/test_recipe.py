@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yisheng.core.config import Choice, Recipe, read, resolve
+from yisheng.core.config import Choice, Config, read, resolve
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.types import Spec
 
-PICTURES = Spec("classification", (1, 8, 8), classes=tuple("0123456789"))
+IMAGES = Spec("classification", (1, 8, 8), classes=tuple("0123456789"))
 ROWS = Spec("regression", (3,))
 
 
@@ -17,30 +17,30 @@ def shell(*words):
 
 
 def test_an_option_finds_its_owner():
-    recipe = shell("model=mlp", "hidden=64,32", "lr=0.5", "optimizer=sgd").recipe
-    assert tuple(recipe.model.options["hidden"]) == (64, 32)
-    assert recipe.optimizer.options == {"lr": 0.5}
+    config = shell("model=mlp", "hidden=64,32", "lr=0.5", "optimizer=sgd").config
+    assert tuple(config.model.options["hidden"]) == (64, 32)
+    assert config.optimizer.options == {"lr": 0.5}
 
 
 def test_a_word_in_the_place_of_a_list_is_left_whole():
-    one, two = (shell("loss=cross-entropy", f"class_weight={value}").recipe for value in ("balanced", "1,2,3"))
+    one, two = (shell("loss=cross-entropy", f"class_weight={value}").config for value in ("balanced", "1,2,3"))
     assert one.loss.options == {"class_weight": "balanced"}
     assert two.loss.options == {"class_weight": (1, 2, 3)}
 
 
 def test_options_of_an_automatic_choice_wait_for_the_data():
-    recipe = shell("hidden=7").recipe
-    assert tuple(recipe.settle(ROWS, 100).model.options["hidden"]) == (7,)
+    config = shell("hidden=7").config
+    assert tuple(config.settle(ROWS, 100).model.options["hidden"]) == (7,)
     with pytest.raises(UsageError, match="model=lenet has no option 'hidden'"):
-        recipe.settle(PICTURES, 100)
+        config.settle(IMAGES, 100)
 
 
 def test_later_origins_win_and_are_told(tmp_path):
     file = tmp_path / "r.toml"
     file.write_text('epochs = 3\nlr = 0.2\nseed = 4\n[model]\nname = "mlp"\nhidden = [5]\n')
     found = resolve([*read(file), ("lr", "0.3", "command line")])
-    assert found.recipe.epochs == 3
-    assert found.recipe.optimizer.options["lr"] == 0.3
+    assert found.config.epochs == 3
+    assert found.config.optimizer.options["lr"] == 0.3
     assert found.origins == {
         "epochs": "file",
         "seed": "file",
@@ -53,8 +53,8 @@ def test_later_origins_win_and_are_told(tmp_path):
 def test_another_choice_drops_the_options_of_the_one_before(tmp_path):
     file = tmp_path / "r.toml"
     file.write_text('[optimizer]\nname = "sgd"\nlr = 0.9\n')
-    assert resolve([*read(file), ("optimizer", "adam", "command line")]).recipe.optimizer.options == {}
-    assert resolve([*read(file), ("optimizer", "sgd", "command line")]).recipe.optimizer.options == {"lr": 0.9}
+    assert resolve([*read(file), ("optimizer", "adam", "command line")]).config.optimizer.options == {}
+    assert resolve([*read(file), ("optimizer", "sgd", "command line")]).config.optimizer.options == {"lr": 0.9}
 
 
 @pytest.mark.parametrize(
@@ -109,37 +109,37 @@ def test_a_missing_file_is_told(tmp_path):
         read(tmp_path / "no.toml")
 
 
-@pytest.mark.parametrize("spec", [PICTURES, ROWS])
-def test_a_settled_recipe_survives_toml(tmp_path, spec):
-    recipe = shell("clip_norm=1", "init=normal", "fold=2/5").recipe.settle(spec, 1000)
+@pytest.mark.parametrize("spec", [IMAGES, ROWS])
+def test_a_settled_config_survives_toml(tmp_path, spec):
+    config = shell("clip_norm=1", "init=normal", "fold=2/5").config.settle(spec, 1000)
     file = tmp_path / "r.toml"
-    file.write_text(recipe.to_toml())
-    again = resolve(read(file)).recipe
-    assert again.to_dict() == recipe.to_dict()
-    assert again.settle(spec, 1000).to_dict() == recipe.to_dict()
+    file.write_text(config.to_toml())
+    again = resolve(read(file)).config
+    assert again.to_dict() == config.to_dict()
+    assert again.settle(spec, 1000).to_dict() == config.to_dict()
     open_choices = ("device", "validation", "test", "split", "precision", "memory_format")
-    assert "auto" not in {str(v) for k, v in recipe.to_dict().items() if k not in open_choices}
+    assert "auto" not in {str(v) for k, v in config.to_dict().items() if k not in open_choices}
 
 
 def test_choices_that_do_not_fit_the_data_are_refused():
     with pytest.raises(UsageError, match="loss=mse needs"):
-        shell("loss=mse").recipe.settle(PICTURES, 100)
+        shell("loss=mse").config.settle(IMAGES, 100)
     with pytest.raises(UsageError, match="model=lenet needs"):
-        shell("model=lenet").recipe.settle(ROWS, 100)
+        shell("model=lenet").config.settle(ROWS, 100)
     with pytest.raises(UsageError, match="score=accuracy does not fit"):
-        shell("score=accuracy").recipe.settle(ROWS, 100)
+        shell("score=accuracy").config.settle(ROWS, 100)
 
 
 @given(n=st.integers(1, 10**7), accumulate=st.integers(1, 8))
 def test_automatic_batch_and_epochs_are_sensible(n, accumulate):
-    recipe = Recipe(accumulate=accumulate).settle(ROWS, n)
-    assert 16 <= recipe.batch <= 128
-    assert 10 <= recipe.epochs <= 100
+    config = Config(accumulate=accumulate).settle(ROWS, n)
+    assert 16 <= config.batch <= 128
+    assert 10 <= config.epochs <= 100
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(st.text(max_size=12), st.text(max_size=12)), max_size=4))
-def test_any_words_give_a_recipe_or_a_usage_error(words):
+def test_any_words_give_a_config_or_a_usage_error(words):
     try:
         resolve([(key, value, "command line") for key, value in words])
     except UsageError as error:
@@ -148,8 +148,8 @@ def test_any_words_give_a_recipe_or_a_usage_error(words):
 
 
 @settings(max_examples=300, deadline=None)
-@given(key=st.sampled_from([*Recipe.model_fields, "lr", "wd", "hidden", "model.hidden"]), value=st.text(max_size=20))
-def test_any_value_gives_a_recipe_or_a_usage_error(key, value):
+@given(key=st.sampled_from([*Config.model_fields, "lr", "wd", "hidden", "model.hidden"]), value=st.text(max_size=20))
+def test_any_value_gives_a_config_or_a_usage_error(key, value):
     try:
         resolve([(key, value, "command line")])
     except (UsageError, DataError) as error:
@@ -157,13 +157,13 @@ def test_any_value_gives_a_recipe_or_a_usage_error(key, value):
 
 
 def test_augmentations_come_in_their_order_with_their_options(tmp_path):
-    recipe = shell("augment=crop,flip", "pad=2", "augment.flip.p=0.25").recipe
-    assert [(c.name, dict(c.options)) for c in recipe.augment] == [("crop", {"pad": 2}), ("flip", {"p": 0.25})]
+    config = shell("augment=crop,flip", "pad=2", "augment.flip.p=0.25").config
+    assert [(c.name, dict(c.options)) for c in config.augment] == [("crop", {"pad": 2}), ("flip", {"p": 0.25})]
     file = tmp_path / "r.toml"
-    file.write_text(recipe.to_toml())
-    assert resolve(read(file)).recipe.augment == recipe.augment
-    assert resolve([*read(file), ("augment", "none", "command line")]).recipe.augment == ()
-    assert resolve([*read(file), ("pad", "3", "command line")]).recipe.augment[0].options == {"pad": 3}
+    file.write_text(config.to_toml())
+    assert resolve(read(file)).config.augment == config.augment
+    assert resolve([*read(file), ("augment", "none", "command line")]).config.augment == ()
+    assert resolve([*read(file), ("pad", "3", "command line")]).config.augment[0].options == {"pad": 3}
 
 
 @pytest.mark.parametrize(
@@ -194,25 +194,25 @@ def test_test_is_a_size_or_a_file_where_the_data_takes_one(tmp_path):
     for name in ("train.csv", "test.csv"):
         (tmp_path / name).write_text("a,b\n1,2\n")
     table = f"data={tmp_path / 'train.csv'}"
-    assert shell(table, f"test={tmp_path / 'test.csv'}").recipe.data.options["test"] == str(tmp_path / "test.csv")
-    assert shell(table, "test=0.3").recipe.test == 0.3
-    assert "test" not in shell(table, "test=auto").recipe.data.options
+    assert shell(table, f"test={tmp_path / 'test.csv'}").config.data.options["test"] == str(tmp_path / "test.csv")
+    assert shell(table, "test=0.3").config.test == 0.3
+    assert "test" not in shell(table, "test=auto").config.data.options
     with pytest.raises(UsageError, match="test must be"):
         shell("data=digits", "test=rows.csv")
 
 
 def test_settling_writes_out_augmentations_and_what_weights_bring():
     spec = Spec("classification", (1, 8, 8), classes=("a", "b"))
-    settled = shell("augment=crop", "weights=x.pth").recipe.settle(spec, 100)
+    settled = shell("augment=crop", "weights=x.pth").config.settle(spec, 100)
     assert settled.augment[0].options["pad"] == 4
     assert (settled.finetune, settled.head_lr) == ("all", 10.0)
     with pytest.raises(UsageError, match="augment=flip needs"):
-        shell("augment=flip").recipe.settle(Spec("regression", (3,)), 100)
+        shell("augment=flip").config.settle(Spec("regression", (3,)), 100)
 
 
 def test_what_auto_means_can_be_told_by_who_knows_the_data():
     spec = Spec("classification", (3, 8, 8), classes=("a", "b"))
     told = {"scale": Choice(name="imagenet", options={"mean": (0.5, 0.5, 0.5)})}
-    assert shell().recipe.settle(spec, 100, auto=told).scale.options["mean"] == (0.5, 0.5, 0.5)
-    assert shell("scale=unit").recipe.settle(spec, 100, auto=told).scale.name == "unit"
-    assert shell().recipe.settle(spec, 100).scale.name == "standard"
+    assert shell().config.settle(spec, 100, auto=told).scale.options["mean"] == (0.5, 0.5, 0.5)
+    assert shell("scale=unit").config.settle(spec, 100, auto=told).scale.name == "unit"
+    assert shell().config.settle(spec, 100).scale.name == "standard"

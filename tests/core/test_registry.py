@@ -8,20 +8,20 @@ from yisheng.core import registry
 from yisheng.core.errors import UsageError
 from yisheng.core.registry import register
 
-ROOMS = ("data.datasets", "models", "init", "losses", "metrics", "optim", "optim.schedules", "transforms")
+KINDS = ("data.datasets", "models", "init", "losses", "metrics", "optim", "optim.schedules", "transforms")
 
 
 @pytest.fixture
 def plugin(tmp_path, monkeypatch):
-    """A package that adds to the rooms; gives a function that writes one of its files."""
+    """A package that adds to the kinds; gives a function that writes one of its files."""
     home = tmp_path / "plugins"
     monkeypatch.syspath_prepend(str(home))
     monkeypatch.setenv("YISHENG_PLUGINS", "visitor")
     registry._listing.cache_clear()
 
-    def write(room, file, content):
+    def write(kind, file, content):
         folder = home / "visitor"
-        for part in ("", *room.split(".")):
+        for part in ("", *kind.split(".")):
             folder = folder / part if part else folder
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "__init__.py").touch()
@@ -82,8 +82,8 @@ def test_unknown_names_get_a_guess():
         registry.find("losses", "")
 
 
-def test_a_function_of_a_script_names_its_room():
-    @register(room="models")
+def test_a_function_of_a_script_names_its_kind():
+    @register(kind="models")
     def from_a_script(spec): ...
 
     try:
@@ -92,13 +92,13 @@ def test_a_function_of_a_script_names_its_room():
         del registry._entries["models", "from-a-script"]
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_every_listed_name_is_found_and_documented(room):
-    found = list(registry.entries(room))
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_listed_name_is_found_and_documented(kind):
+    found = list(registry.entries(kind))
     assert found
     for entry in found:
-        assert entry.about.endswith("."), f"{room} {entry.name} needs a sentence"
-        assert all(option.help for option in entry.options.values()), f"{room} {entry.name}: an option without help"
+        assert entry.about.endswith("."), f"{kind} {entry.name} needs a sentence"
+        assert all(option.help for option in entry.options.values()), f"{kind} {entry.name}: an option without help"
         required = {option.name for option in entry.options.values() if option.default is registry.REQUIRED}
         assert required <= ({"path"} if "opens" in entry.meta else set())
 

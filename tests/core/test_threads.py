@@ -20,7 +20,7 @@ def test_a_second_thread_is_for_large_batches_or_large_networks(monkeypatch):
     digits, mnist = 32 * 64, 128 * 784
     assert threads_worth(digits, 32 * 5_000) == 1
     assert threads_worth(mnist, 128 * 60_000) == 8
-    assert threads_worth(digits, 32 * 11_000_000) == 8  # ResNet-18 on 8x8 pictures
+    assert threads_worth(digits, 32 * 11_000_000) == 8  # ResNet-18 on 8x8 images
     monkeypatch.setattr(machine, "cores", lambda: 2)  # torch counts all, a container grants two of them
     assert threads_worth(mnist, 128 * 60_000) == 2
 

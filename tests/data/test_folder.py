@@ -1,4 +1,4 @@
-"""Pictures in class folders, from the files to a trained model and its predictions."""
+"""Images in class folders, from the files to a trained model and its predictions."""
 
 import io
 import os
@@ -20,31 +20,31 @@ from yisheng.inference import images
 FITS = ("crop", "squash", "pad")
 
 
-def picture(seed, size=(16, 12), mode="RGB", light=128):
+def image(seed, size=(16, 12), mode="RGB", light=128):
     noise = np.random.default_rng(seed).normal(light, 40, (size[1], size[0], 3))
     return Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8)).convert(mode)
 
 
 def fill(root, tree):
-    """Pictures by name, each from its seed; an `Image` or bytes as they are."""
+    """Images by name, each from its seed; an `Image` or bytes as they are."""
     for name, what in tree.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(what, bytes):
             path.write_bytes(what)
         else:
-            (picture(what) if isinstance(what, int) else what).save(path)
+            (image(what) if isinstance(what, int) else what).save(path)
     return root
 
 
 def classes(root, n=8, parts=("",), suffix="png", size=(16, 12)):
-    """Two classes that are easy to tell apart, n pictures each in every part."""
+    """Two classes that are easy to tell apart, n images each in every part."""
     for p, part in enumerate(parts):
         for light, name in ((70, "dark"), (180, "light")):
             for i in range(n):
                 path = root / part / name / f"{i}.{suffix}"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                picture(1000 * p + 10 * i + light, size, light=light).save(path)
+                image(1000 * p + 10 * i + light, size, light=light).save(path)
     return root
 
 
@@ -64,7 +64,7 @@ def test_contract(tmp_path):
     assert data.part is None
     assert data.group is None
     assert data.rows[0] == "dark/0.png"
-    assert np.array_equal(data.x[0].transpose(1, 2, 0), np.asarray(picture(70, light=70)))
+    assert np.array_equal(data.x[0].transpose(1, 2, 0), np.asarray(image(70, light=70)))
     assert data.findings == ()
     assert data.about
     assert data.source == str(tmp_path / "My photos")
@@ -103,14 +103,14 @@ def test_prediction_reads_the_very_same_pixels(tmp_path, fit, colour):
     exif = Image.Exif()
     exif[0x0112] = 6
     tree = {
-        "a/1.png": picture(1, (50, 30)),
-        "a/2.png": picture(2, (9, 40), "RGBA"),
-        "b/3.png": picture(3, (20, 20), "P"),
+        "a/1.png": image(1, (50, 30)),
+        "a/2.png": image(2, (9, 40), "RGBA"),
+        "b/3.png": image(3, (20, 20), "P"),
     }
     root = fill(tmp_path, tree)
-    picture(4, (300, 200)).save(root / "b" / "4.jpg", quality=80)
-    picture(5, (200, 310)).save(root / "b" / "5.jpg", exif=exif)
-    picture(6, (64, 64), "CMYK").save(root / "b" / "6.jpg")
+    image(4, (300, 200)).save(root / "b" / "4.jpg", quality=80)
+    image(5, (200, 310)).save(root / "b" / "5.jpg", exif=exif)
+    image(6, (64, 64), "CMYK").save(root / "b" / "6.jpg")
     data = load("folder", path=str(root), size="24,32", fit=fit, colour=colour)
     assert data.spec.fit == fit
     for row, name in zip(data.x, data.rows, strict=True):
@@ -123,7 +123,7 @@ def test_prediction_reads_the_same_where_nothing_is_resized(tmp_path, mode):
     for n in range(4):
         path = tmp_path / "ab"[n % 2] / f"{n}.{'jpg' if n < 3 else 'png'}"
         path.parent.mkdir(exist_ok=True)
-        picture(n, (33, 21), mode).save(path)
+        image(n, (33, 21), mode).save(path)
     data = load("folder", path=str(tmp_path))
     assert data.spec.shape == (1 if mode == "L" else 3, 21, 33)
     for row, name in zip(data.x, data.rows, strict=True):
@@ -132,22 +132,22 @@ def test_prediction_reads_the_same_where_nothing_is_resized(tmp_path, mode):
         assert notes == []
 
 
-def test_damaged_pictures_are_named_and_left_out(tmp_path):
+def test_damaged_images_are_named_and_left_out(tmp_path):
     root = classes(tmp_path, n=4)
     fill(root, {"dark/9.png": b"hello", "light/0.png": (root / "light" / "1.png").read_bytes()[:-50]})
     data = load("folder", path=str(root))
     assert len(data) == 7
     assert "light/0.png" not in data.rows
     assert np.bincount(data.y).tolist() == [4, 3]
-    told = checks(data)["damaged-pictures"]
+    told = checks(data)["damaged-images"]
     assert told.severity == "warning"
     assert (told.evidence["count"], told.evidence["of"]) == (2, 9)
     assert [text.split()[0] for text in told.evidence["first"]] == ["dark/9.png", "light/0.png"]
-    with pytest.raises(DataError, match="2 of 9 pictures are damaged: dark/9.png is not a picture"):
+    with pytest.raises(DataError, match="2 of 9 images are damaged: dark/9.png is not an image"):
         load("folder", path=str(root), strict=True)
 
 
-def test_pictures_in_two_parts_are_told(tmp_path):
+def test_images_in_two_parts_are_told(tmp_path):
     root = classes(tmp_path, n=3, parts=("train", "test"))
     shutil.copy(root / "train" / "dark" / "1.png", root / "test" / "light" / "new.png")
     told = checks(load("folder", path=str(root)))
@@ -155,7 +155,7 @@ def test_pictures_in_two_parts_are_told(tmp_path):
     assert told["leakage"].evidence["first"] == ["test/light/new.png = train/dark/1.png"]
 
 
-def test_pictures_that_are_there_twice_stay_together(tmp_path):
+def test_images_that_are_there_twice_stay_together(tmp_path):
     root = classes(tmp_path, n=20)
     for n in range(5):
         shutil.copy(root / "dark" / f"{n}.png", root / "light" / f"{n}-again.png")
@@ -178,11 +178,11 @@ def test_what_systems_leave_does_not_matter(tmp_path):
 @pytest.mark.parametrize(
     ("tree", "wanted"),
     [
-        ({}, "holds no pictures"),
+        ({}, "holds no images"),
         ({"1.png": 1, "2.png": 2}, "no class folders"),
         ({"cat/1.png": 1}, "one class only: cat"),
-        ({"notes.txt": b"x"}, "no pictures; there are 1 other files"),
-        ({"a/1.jpg": b"x", "b/1.jpg": b"y"}, "none of the 2 pictures"),
+        ({"notes.txt": b"x"}, "no images; there are 1 other files"),
+        ({"a/1.jpg": b"x", "b/1.jpg": b"y"}, "none of the 2 images"),
     ],
 )
 def test_what_is_no_data_is_told(tmp_path, tree, wanted):
@@ -199,13 +199,13 @@ def test_a_path_is_opened_as_a_folder(tmp_path):
     root = classes(tmp_path / "photos", n=1)
     packed = shutil.make_archive(str(tmp_path / "packed"), "zip", root)
     for path in (root, packed):
-        choice = resolve([("data", str(path), "command line"), ("fit", "pad", "command line")]).recipe.data
+        choice = resolve([("data", str(path), "command line"), ("fit", "pad", "command line")]).config.data
         assert (choice.name, choice.options) == ("folder", {"path": str(path), "fit": "pad"})
 
 
 def test_a_zip_that_reaches_outside_is_refused(tmp_path):
     content = io.BytesIO()
-    picture(1).save(content, "PNG")
+    image(1).save(content, "PNG")
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as out:
         out.writestr("a/1.png", content.getvalue())
         out.writestr("../b/1.png", content.getvalue())

@@ -84,7 +84,7 @@ def zip_file(members):
     return buffer.getvalue()
 
 
-def picture(colour, size=(40, 30), form="PNG"):
+def image(colour, size=(40, 30), form="PNG"):
     buffer = io.BytesIO()
     Image.new("RGB", size, colour).save(buffer, form)
     return buffer.getvalue()
@@ -112,7 +112,7 @@ def test_registered_and_without_files_a_clear_error(name, monkeypatch, tmp_path)
     assert "bring it from" in caught.value.remedy
 
 
-def test_every_set_of_pictures_that_the_hub_knows_can_be_read():
+def test_every_set_of_images_that_the_hub_knows_can_be_read():
     tables_and_weights = {"adult", "weights"}  # a table that has no reader yet; weights of networks
     assert set(catalog.names()) - set(registry.names("data.datasets")) <= tables_and_weights
 
@@ -261,10 +261,10 @@ def test_cifar10_binary(serve):
     assert data.spec.classes == cifar10.CLASSES
 
 
-def test_cifar10_from_pictures(serve):
+def test_cifar10_from_images(serve):
     def folders(part, n):
         return {
-            f"{part}/{name}/{i:04d}.png": picture((20 * c, i, 7), (32, 32))
+            f"{part}/{name}/{i:04d}.png": image((20 * c, i, 7), (32, 32))
             for c, name in enumerate(cifar10.CLASSES)
             for i in range(n)
         }
@@ -389,16 +389,16 @@ def test_svhn(serve):
 def test_svhn_files_that_do_not_fit(serve, found):
     content = mat_file(**found)
     serve("svhn", {"train_32x32.mat": content, "test_32x32.mat": content})
-    with pytest.raises(DataError, match="should hold pictures X"):
+    with pytest.raises(DataError, match="should hold images X"):
         build("svhn")
 
 
 def test_flowers(serve):
     labels = np.array([[3, 1, 102, 1, 2, 3]], np.uint8)
-    pictures = {f"jpg/image_{n:05d}.jpg": picture((40 * n, 0, 0), form="JPEG") for n in range(1, 7)}
+    images = {f"jpg/image_{n:05d}.jpg": image((40 * n, 0, 0), form="JPEG") for n in range(1, 7)}
     ids = {"trnid": np.array([[6, 2]]), "valid": np.array([[1, 3]]), "tstid": np.array([[4, 5]])}
     files = {
-        "102flowers.tgz": tar_file(pictures),
+        "102flowers.tgz": tar_file(images),
         "imagelabels.mat": mat_file(labels=labels),
         "setid.mat": mat_file(**ids),
     }
@@ -418,7 +418,7 @@ def test_flowers(serve):
 def test_flowers_lists_that_do_not_fit(serve, labels, ids):
     empty = np.zeros((1, 0))
     files = {
-        "102flowers.tgz": tar_file({"jpg/image_00001.jpg": picture("red", form="JPEG")}),
+        "102flowers.tgz": tar_file({"jpg/image_00001.jpg": image("red", form="JPEG")}),
         "imagelabels.mat": mat_file(labels=np.array([labels])),
         "setid.mat": mat_file(trnid=np.array([ids]), valid=empty, tstid=empty),
     }
@@ -427,17 +427,17 @@ def test_flowers_lists_that_do_not_fit(serve, labels, ids):
         build("flowers-102")
 
 
-# --- picture files ---
+# --- image files ---
 
 
 def test_hymenoptera_from_the_published_zip(serve):
     members = {
-        f"hymenoptera_data/{part}/{name}/{i}.jpg": picture((0, 100 + 50 * c, 10 * i), form="JPEG")
+        f"hymenoptera_data/{part}/{name}/{i}.jpg": image((0, 100 + 50 * c, 10 * i), form="JPEG")
         for part in ("train", "val")
         for c, name in enumerate(("ants", "bees"))
         for i in range(3)
     }
-    members["hymenoptera_data/train/ants/imageNotFound.gif"] = picture("white", form="GIF")
+    members["hymenoptera_data/train/ants/imageNotFound.gif"] = image("white", form="GIF")
     serve("hymenoptera", {"hymenoptera_data.zip": zip_file(members)}, {"zip": ["hymenoptera_data.zip"]})
     data = build("hymenoptera", size=24)
     assert data.spec.classes == ("ants", "bees")
@@ -450,7 +450,7 @@ def test_hymenoptera_from_the_published_zip(serve):
 
 def test_imagenette(serve):
     members = {
-        f"imagenette2-160/{part}/{number}/{i}.JPEG": picture((100 * c, 60 * i, 0), form="JPEG")
+        f"imagenette2-160/{part}/{number}/{i}.JPEG": image((100 * c, 60 * i, 0), form="JPEG")
         for part in ("train", "val")
         for c, number in enumerate(("n01440764", "n03888257"))
         for i in range(2)
@@ -472,7 +472,7 @@ def pets_files(lines=None):
     names = [line.split()[0] for listed in rows.values() for line in listed if line.strip()]
     return {
         "images.tar.gz": tar_file(
-            {f"images/{name}.jpg": picture((i, 99, 0), form="JPEG") for i, name in enumerate(names)}
+            {f"images/{name}.jpg": image((i, 99, 0), form="JPEG") for i, name in enumerate(names)}
         ),
         "annotations.tar.gz": tar_file({f"annotations/{k}": "\n".join(v).encode() for k, v in rows.items()}),
     }
@@ -508,11 +508,11 @@ def test_pets_lists_that_do_not_fit(serve, line, problem):
         build("pets")
 
 
-def test_a_listed_picture_that_is_not_there(serve):
+def test_a_listed_image_that_is_not_there(serve):
     files = pets_files()
-    files["images.tar.gz"] = tar_file({"images/Abyssinian_1.jpg": picture("red", form="JPEG")})
+    files["images.tar.gz"] = tar_file({"images/Abyssinian_1.jpg": image("red", form="JPEG")})
     serve("pets", files)
-    with pytest.raises(DataError, match="lacks 3 pictures of pets: american_bulldog_12"):
+    with pytest.raises(DataError, match="lacks 3 images of pets: american_bulldog_12"):
         build("pets")
 
 
@@ -544,4 +544,4 @@ def test_the_real_cifar10(one_home, monkeypatch):
     assert np.bincount(data.part).tolist() == [50_000, 0, 10_000]
     assert np.bincount(data.y).tolist() == [6000] * 10
     np.testing.assert_allclose(data.x[data.part == 0].mean((0, 2, 3)) / 255, [0.4914, 0.4822, 0.4465], atol=0.004)
-    shutil.rmtree(one_home / "pictures")
+    shutil.rmtree(one_home / "images")

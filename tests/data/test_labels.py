@@ -1,4 +1,4 @@
-"""Pictures that a CSV lists with one label or several."""
+"""Images that a CSV lists with one label or several."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from yisheng.data.images import label_files
 
 @pytest.fixture
 def photos(tmp_path):
-    """Six pictures to list."""
+    """Six images to list."""
     (tmp_path / "img").mkdir()
     for n in range(6):
         noise = np.random.default_rng(n).integers(0, 256, (10, 12, 3)).astype(np.uint8)
@@ -81,21 +81,21 @@ def test_missing_files_and_labels_are_told(photos):
     text = lines("a", "b", "", "b", "a", "b") + "img/7.png,a\nimg/8.png,b\n"
     data = listed(photos, text)
     told = {finding.check: finding for finding in data.findings}
-    assert told["missing-pictures"].evidence == {"count": 2, "first": ["img/7.png", "img/8.png"]}
-    assert told["pictures-without-class"].evidence == {"count": 1, "first": ["img/2.png"]}
+    assert told["missing-images"].evidence == {"count": 2, "first": ["img/7.png", "img/8.png"]}
+    assert told["images-without-class"].evidence == {"count": 1, "first": ["img/2.png"]}
     assert data.rows == tuple(f"img/{n}.png" for n in (0, 1, 3, 4, 5))
     assert data.y.tolist() == [0, 1, 1, 0, 1]
-    with pytest.raises(DataError, match="2 of 8 pictures listed in .* are not there: img/7.png, img/8.png"):
+    with pytest.raises(DataError, match="2 of 8 images listed in .* are not there: img/7.png, img/8.png"):
         listed(photos, text, strict=True)
 
 
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("", "is empty|lists no pictures"),
-        ("file,label\n", "lists no pictures"),
-        ("file,label\nnothing,a\n", "must name picture files, got 'nothing'"),
-        ("x/1.png,a\nx/2.png,b\n", "2 of 2 pictures listed"),
+        ("", "is empty|lists no images"),
+        ("file,label\n", "lists no images"),
+        ("file,label\nnothing,a\n", "must name image files, got 'nothing'"),
+        ("x/1.png,a\nx/2.png,b\n", "2 of 2 images listed"),
         ("img/1.png,a\nimg/1.png,b\n", "lists img/1.png twice"),
         ("img/1.png\nimg/2.png\n", "without labels"),
         ("img/1.png,\nimg/2.png,\n", "without labels"),
@@ -139,7 +139,7 @@ def test_files_are_named_as_seen_from_the_csv(photos):
 )
 def test_a_path_is_opened_as_what_it_is(photos, text, wanted):
     (photos / "data.csv").write_text(text)
-    assert resolve([("data", str(photos / "data.csv"), "command line")]).recipe.data.name == wanted
+    assert resolve([("data", str(photos / "data.csv"), "command line")]).config.data.name == wanted
 
 
 @given(

@@ -30,7 +30,7 @@ def test_contract(name):
     data = build(name)
     assert data.name == name
     assert data.x.flags.c_contiguous
-    assert data.x.dtype == (np.uint8 if data.spec.is_picture else np.float32)
+    assert data.x.dtype == (np.uint8 if data.spec.is_image else np.float32)
     assert np.isfinite(data.x).all()
     assert np.isfinite(data.y).all()
     if data.spec.task == "classification":
@@ -40,12 +40,12 @@ def test_contract(name):
     else:
         assert data.y.dtype == np.float32
         assert data.y.shape == (len(data), 1)
-    assert len(data.spec.columns) == (0 if data.spec.is_picture else data.spec.shape[0])
+    assert len(data.spec.columns) == (0 if data.spec.is_image else data.spec.shape[0])
     assert len({column.name for column in data.spec.columns}) == len(data.spec.columns)
     assert data.about
     assert data.source
     assert data.licence
-    if data.spec.is_picture:
+    if data.spec.is_image:
         assert data.spec.ink is not None
         assert data.x.max() == 255
     again = build(name)
@@ -65,8 +65,8 @@ def test_generated_sets_have_their_own_seed(name):
     options = registry.find("data.datasets", name).options
     assert {"n", "noise", "seed"} <= set(options)
     assert all(option.help for option in options.values())
-    recipe = resolve([("data", name, "file"), ("seed", 5, "file"), ("data.seed", "7", "command line")]).recipe
-    assert (recipe.seed, recipe.data.options["seed"]) == (5, 7)
+    config = resolve([("data", name, "file"), ("seed", 5, "file"), ("data.seed", "7", "command line")]).config
+    assert (config.seed, config.data.options["seed"]) == (5, 7)
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_real_sets(name):
         assert np.bincount(data.y).tolist() == [7000] * 10
 
 
-def test_resized_pictures_are_pillows():
+def test_resized_images_are_pillows():
     from PIL import Image
 
     from yisheng.data.datasets._idx_dataset import resized

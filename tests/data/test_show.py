@@ -1,4 +1,4 @@
-"""Facts, fingerprints and pictures of data sets, also of awkward ones."""
+"""Facts, fingerprints and images of data sets, also of awkward ones."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def table(y=None, x=None, names=(), **spec) -> Dataset:
     return Dataset("set", Spec(shape=x.shape[1:], columns=tuple(map(Column, names)), **spec), x, y)
 
 
-def pictures(shape=(1, 9, 7), classes=AWKWARD, n=60, dtype=np.uint8) -> Dataset:
+def images(shape=(1, 9, 7), classes=AWKWARD, n=60, dtype=np.uint8) -> Dataset:
     x = rng.integers(0, 256, (n, *shape)).astype(dtype)
     return Dataset("set", Spec("classification", shape, classes), x, np.arange(n) % len(classes))
 
@@ -46,10 +46,10 @@ def test_embedded_sets(name):
     assert facts["rows"] == len(data)
     assert facts["sha256"] == fingerprint(data)
     assert facts["source"] == data.source
-    picture = grid(data)
-    assert picture.mode == "RGB"
-    assert 300 < picture.width < 2000
-    assert len(picture.getcolors(1 << 20)) > 3
+    image = grid(data)
+    assert image.mode == "RGB"
+    assert 300 < image.width < 2000
+    assert len(image.getcolors(1 << 20)) > 3
 
 
 def test_facts():
@@ -80,9 +80,9 @@ def test_facts_of_an_empty_column_and_of_labels():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_facts_of_pictures(channels, monkeypatch):
+def test_facts_of_images(channels, monkeypatch):
     monkeypatch.setattr(show, "_PIECE", 100)
-    data = pictures((channels, 5, 4))
+    data = images((channels, 5, 4))
     facts = info(data)["pixels"]
     facts = [facts] if channels == 1 else facts
     np.testing.assert_allclose([f["mean"] for f in facts], data.x.mean(axis=(0, 2, 3)), rtol=1e-5)
@@ -145,34 +145,34 @@ def test_fingerprint_is_the_same_on_every_machine():
         table(x=rng.normal(size=(9000, 2)).astype(np.float32)),
         table(rng.integers(0, 2, (60, 3)).astype(np.float32), task="multilabel", classes=("a", "b", "猫")),
         table(np.zeros((60, 2), np.float32), task="regression", classes=(), unit="¥", target="価格"),
-        pictures(),
-        pictures((3, 32, 40)),
-        pictures((2, 8, 8)),
-        pictures((4, 8, 8)),
-        pictures((3, 300, 200), n=3, classes=("a", "b")),
-        pictures((1, 1, 500), n=3, classes=("a", "b")),
-        pictures((1, 1, 1), n=2, classes=("a", "b")),
-        pictures(classes=tuple(f"class {i}" for i in range(50))),
-        pictures(dtype=np.float32),
-        replace(pictures(dtype=np.float32), x=np.full((60, 1, 9, 7), np.nan, np.float32)),
-        replace(pictures(), y=np.zeros(60, np.int64)),
-        Dataset("網", Spec("multilabel", (1, 8, 8), AWKWARD), pictures((1, 8, 8)).x, np.eye(60, 7, dtype=np.float32)),
-        Dataset("r", Spec("regression", (1, 8, 8)), pictures((1, 8, 8)).x, rng.normal(size=(60, 2)).astype(np.float32)),
+        images(),
+        images((3, 32, 40)),
+        images((2, 8, 8)),
+        images((4, 8, 8)),
+        images((3, 300, 200), n=3, classes=("a", "b")),
+        images((1, 1, 500), n=3, classes=("a", "b")),
+        images((1, 1, 1), n=2, classes=("a", "b")),
+        images(classes=tuple(f"class {i}" for i in range(50))),
+        images(dtype=np.float32),
+        replace(images(dtype=np.float32), x=np.full((60, 1, 9, 7), np.nan, np.float32)),
+        replace(images(), y=np.zeros(60, np.int64)),
+        Dataset("網", Spec("multilabel", (1, 8, 8), AWKWARD), images((1, 8, 8)).x, np.eye(60, 7, dtype=np.float32)),
+        Dataset("r", Spec("regression", (1, 8, 8)), images((1, 8, 8)).x, rng.normal(size=(60, 2)).astype(np.float32)),
     ],
     ids=lambda data: f"{data.spec.task}-{'x'.join(map(str, data.x.shape))}",
 )
 def test_awkward_sets(data):
     for n in (1, 13):
-        picture = grid(data, n=n, seed=3)
-        assert picture.mode == "RGB"
-        assert 200 < picture.width < 2500
-        assert 100 < picture.height < 2500
+        image = grid(data, n=n, seed=3)
+        assert image.mode == "RGB"
+        assert 200 < image.width < 2500
+        assert 100 < image.height < 2500
     json.dumps(info(data), allow_nan=False)
 
 
-def tiles_of(picture: Image.Image) -> int:
-    """Pictures on the sheet, where all pixels of the data are pure red."""
-    red = np.asarray(picture)[:, :, 0].astype(int) - np.asarray(picture)[:, :, 1] > 200
+def tiles_of(image: Image.Image) -> int:
+    """Images on the sheet, where all pixels of the data are pure red."""
+    red = np.asarray(image)[:, :, 0].astype(int) - np.asarray(image)[:, :, 1] > 200
     return int(red.sum())
 
 
@@ -183,17 +183,17 @@ def red(n: int) -> Dataset:
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 9, 10, 11, 40])
-def test_as_many_pictures_as_asked_for(n):
+def test_as_many_images_as_asked_for(n):
     assert tiles_of(grid(red(120), n=n)) == n * 96 * 96
     many = replace(red(120), spec=Spec("regression", (3, 96, 96)), y=np.zeros((120, 1), np.float32))
     assert tiles_of(grid(many, n=n)) == n * 96 * 96
 
 
-def test_no_more_pictures_than_there_are():
+def test_no_more_images_than_there_are():
     assert tiles_of(grid(red(4), n=40)) == 4 * 96 * 96
 
 
-def test_pictures_are_shown_as_they_are():
+def test_images_are_shown_as_they_are():
     data = red(30)
     x = data.x.copy()
     x[:, :, :48] = np.array([0, 128, 7], np.uint8)[:, None, None]
@@ -207,7 +207,7 @@ def test_pictures_are_shown_as_they_are():
 def test_the_test_part_is_never_shown():
     data = red(60)
     x = data.x.copy()
-    x[40:] = 0  # a test picture would be black
+    x[40:] = 0  # a test image would be black
     part = np.repeat(np.array([0, 2], np.int8), [40, 20])
     assert tiles_of(grid(replace(data, x=x, part=part), n=36)) == 36 * 96 * 96
     split = hold_out(data, validation=0.2, test=0.2)
@@ -244,18 +244,18 @@ def test_a_font_that_has_the_letters(monkeypatch, tmp_path):
 
 
 def test_ink_is_not_needed():
-    data = pictures()
+    data = images()
     spec = Spec("classification", (1, 9, 7), ("a", "b"), ink=Ink(box=7))
     assert grid(replace(data, spec=spec, y=data.y % 2)).mode == "RGB"
 
 
 def test_findings_are_facts():
     found = Finding("twins", "warning", {"count": 2}, "two are the same", "remove one")
-    facts = info(replace(pictures(), findings=(found,)))
+    facts = info(replace(images(), findings=(found,)))
     assert facts["findings"] == [
         {"severity": "warning", "check": "twins", "cause": "two are the same", "remedy": "remove one"}
     ]
-    assert "findings" not in info(pictures())
+    assert "findings" not in info(images())
 
 
 def to_red(x, y, draw):
@@ -265,14 +265,14 @@ def to_red(x, y, draw):
 
 
 @pytest.mark.parametrize("n", [1, 9, 10, 11, 25])
-def test_every_picture_is_shown_before_and_after(n):
+def test_every_image_is_shown_before_and_after(n):
     white = replace(red(60), x=np.full((60, 3, 96, 96), 255, np.uint8))
     assert tiles_of(before_after(white, [to_red], n=n)) == n * TIMES * 96 * 96
     assert tiles_of(before_after(red(60), [], n=n)) == n * (TIMES + 1) * 96 * 96
 
 
 def test_changes_are_made_in_order_and_drawn_from_the_seed():
-    data = pictures((3, 12, 12), n=30)
+    data = images((3, 12, 12), n=30)
 
     def add_one(x, y, draw):
         return x + 1, y
@@ -281,12 +281,12 @@ def test_changes_are_made_in_order_and_drawn_from_the_seed():
         assert x.dtype == torch.uint8
         return x * torch.rand(len(x), 1, 1, 1, generator=draw), y
 
-    picture = before_after(data, [add_one, noise], n=6, seed=4)
-    assert picture.tobytes() == before_after(data, [add_one, noise], n=6, seed=4).tobytes()
-    assert picture.tobytes() != before_after(data, [add_one, noise], n=6, seed=5).tobytes()
+    image = before_after(data, [add_one, noise], n=6, seed=4)
+    assert image.tobytes() == before_after(data, [add_one, noise], n=6, seed=4).tobytes()
+    assert image.tobytes() != before_after(data, [add_one, noise], n=6, seed=5).tobytes()
 
 
-def test_mixed_targets_are_told_in_more_room():
+def test_mixed_targets_are_told_in_more_kind():
     def mix(x, y, draw):
         return x, torch.nn.functional.one_hot(y, 3) * 0.7 + 0.1
 
@@ -298,34 +298,34 @@ def test_mixed_targets_are_told_in_more_room():
 @pytest.mark.parametrize(
     "data",
     [
-        pictures(),
-        pictures((4, 8, 8)),
-        pictures((1, 1, 500), n=3, classes=("a", "b")),
-        pictures((1, 1, 1), n=2, classes=("a", "b")),
-        pictures(dtype=np.float32),
-        replace(pictures(dtype=np.float32), x=np.full((60, 1, 9, 7), np.nan, np.float32)),
-        Dataset("網", Spec("multilabel", (1, 8, 8), AWKWARD), pictures((1, 8, 8)).x, np.eye(60, 7, dtype=np.float32)),
-        Dataset("r", Spec("regression", (1, 8, 8)), pictures((1, 8, 8)).x, rng.normal(size=(60, 2)).astype(np.float32)),
+        images(),
+        images((4, 8, 8)),
+        images((1, 1, 500), n=3, classes=("a", "b")),
+        images((1, 1, 1), n=2, classes=("a", "b")),
+        images(dtype=np.float32),
+        replace(images(dtype=np.float32), x=np.full((60, 1, 9, 7), np.nan, np.float32)),
+        Dataset("網", Spec("multilabel", (1, 8, 8), AWKWARD), images((1, 8, 8)).x, np.eye(60, 7, dtype=np.float32)),
+        Dataset("r", Spec("regression", (1, 8, 8)), images((1, 8, 8)).x, rng.normal(size=(60, 2)).astype(np.float32)),
     ],
     ids=lambda data: f"{data.spec.task}-{'x'.join(map(str, data.x.shape))}-{data.x.dtype}",
 )
-def test_awkward_pictures_before_and_after(data):
+def test_awkward_images_before_and_after(data):
     before = data.x.copy()
 
     def halve(x, y, draw):
         return x * 0.5, y * 0.5 if y.is_floating_point() else y
 
-    picture = before_after(data, [halve], n=13)
-    assert picture.mode == "RGB"
-    assert 200 < picture.width < 2500
+    image = before_after(data, [halve], n=13)
+    assert image.mode == "RGB"
+    assert 200 < image.width < 2500
     assert np.array_equal(data.x, before, equal_nan=True)
 
 
 def test_rows_have_no_before_and_after():
-    with pytest.raises(UsageError, match="only augmented pictures"):
+    with pytest.raises(UsageError, match="only augmented images"):
         before_after(table(), [])
     with pytest.raises(UsageError, match="n must be"):
-        before_after(pictures(), [], n=0)
+        before_after(images(), [], n=0)
 
 
 def test_before_and_after_leave_the_test_part_alone():

@@ -15,7 +15,7 @@ from yisheng.core.errors import DataError, MissingPartError, UsageError
 from yisheng.core.paths import opening
 from yisheng.data import tables
 from yisheng.data.tables import decoded_text, delimited, files, scan
-from yisheng.data.tables.sniff import lists_pictures, look
+from yisheng.data.tables.sniff import lists_images, look
 
 ROWS = "".join(f"{n}.5,{['red', 'blue'][n % 2]},{n % 7}\n" for n in range(20))
 PLAIN = f"a,b,y\n{ROWS}"
@@ -383,7 +383,7 @@ def test_a_test_file_is_looked_for_beside_the_other(tmp_path):
         ("a\0b", False),
     ],
 )
-def test_lists_of_pictures_are_no_tables(tmp_path, text, listed):
+def test_lists_of_images_are_no_tables(tmp_path, text, listed):
     (tmp_path / "x.png").touch()
     path = write(tmp_path, text)
-    assert lists_pictures(path) is listed
+    assert lists_images(path) is listed

@@ -127,7 +127,7 @@ def test_airfoil_is_tab_separated_without_a_header(tmp_path, monkeypatch):
 
 
 @pytest.mark.realdata
-def test_options_of_a_table_in_a_recipe():
+def test_options_of_a_table_in_a_config():
     path = str(files.path("house-prices", "kaggle_house_pred_train.csv"))
     said = {
         "data": path,
@@ -137,8 +137,8 @@ def test_options_of_a_table_in_a_recipe():
         "kinds": "MSSubClass:category,YrSold:category",
         "task": "regression",
     }
-    recipe = resolve([(key, value, "command line") for key, value in said.items()]).recipe
-    data = registry.find("data.datasets", recipe.data.name).build(**recipe.data.options)
+    config = resolve([(key, value, "command line") for key, value in said.items()]).config
+    data = registry.find("data.datasets", config.data.name).build(**config.data.options)
     assert data.x.shape == (1460, 77)
     kinds = {column.name: column.kind for column in data.spec.columns}
     assert (kinds["MSSubClass"], kinds["YrSold"], kinds["MoSold"]) == ("category", "category", "number")

@@ -56,7 +56,7 @@ def sample(data, seed=0, split=None, **more):
 
 def said(check, sample):
     """Findings of one check."""
-    return list(registry.find(asking.ROOM, check).build(sample))
+    return list(registry.find(asking.KIND, check).build(sample))
 
 
 def severities(check, sample):

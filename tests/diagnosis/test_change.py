@@ -1,4 +1,4 @@
-"""A finding's change is the remedy as settings that a recipe takes; in anyone's own loop there is none."""
+"""A finding's change is the remedy as settings that a config takes; in anyone's own loop there is none."""
 
 import functools
 import math
@@ -107,25 +107,25 @@ def seen(check):
     return FAULTS[check][0]()
 
 
-def said(check, *, recipe):
+def said(check, *, config):
     entry = registry.find("diagnosis.training_checks", check)
-    return list(entry.build(Case.of(seen(check), recipe=recipe)))
+    return list(entry.build(Case.of(seen(check), config=config)))
 
 
 @pytest.mark.parametrize("check", FAULTS)
 def test_the_remedy_is_a_setting(check):
-    (finding,) = said(check, recipe=True)
+    (finding,) = said(check, config=True)
     assert finding.change == FAULTS[check][1]
 
 
 @pytest.mark.parametrize("check", FAULTS)
 def test_nobody_elses_loop_is_told_settings(check):
-    (finding,) = said(check, recipe=False)
+    (finding,) = said(check, config=False)
     assert finding.change == {}
 
 
 @pytest.mark.parametrize("check", FAULTS)
-def test_a_recipe_takes_the_settings(check):
+def test_a_config_takes_the_settings(check):
     model = "lenet" if "style" in FAULTS[check][1] else "mlp"
     begun = [("model", model, "file"), ("optimizer", "sgd", "file"), ("weights", "w.pth", "file")]
     taken = 0
@@ -144,7 +144,7 @@ def test_a_recipe_takes_the_settings(check):
 
 
 def test_the_page_of_a_run_keeps_it():
-    case = Case.of(seen("symmetric-weights"), recipe=True)
+    case = Case.of(seen("symmetric-weights"), config=True)
     found = page(diagnose(case), case.moments, steps=case.steps)
     assert found.findings[0].check == "symmetric-weights"
     assert found.plain()["findings"][0]["change"] == {"init": "xavier-uniform"}
@@ -157,7 +157,7 @@ def test_no_rate_mends_missing_values(inputs, targets, change):
     model = net(8, 3)
     broken = Broken(3, inputs, targets, True)
     case = Case(
-        model, torch.optim.SGD(model.parameters(), 0.1), [], [1.0, 2.0, math.nan], 2, recipe=True, broken=broken
+        model, torch.optim.SGD(model.parameters(), 0.1), [], [1.0, 2.0, math.nan], 2, config=True, broken=broken
     )
     (finding,) = non_finite_loss.non_finite_loss(case)
     assert finding.change == change

@@ -18,7 +18,7 @@ def make(tmp_path):
     def write(training, validation, *, scores=None, classes=(), loss="cross-entropy", shape=(3,), name="run"):
         folder = tmp_path / name
         folder.mkdir()
-        (folder / "recipe.toml").write_text(f'epochs = {len(training)}\nloss = "{loss}"\nscore = "accuracy"\n')
+        (folder / "config.toml").write_text(f'epochs = {len(training)}\nloss = "{loss}"\nscore = "accuracy"\n')
         steps = [{"event": "step", "step": 1, "epoch": 0, "lr": 0.1, "loss": 2.0}]
         epochs = [
             {"event": "epoch", "step": 10 * n, "epoch": n, "loss": t, "scores": {"loss": v, "accuracy": 0.5}}
@@ -72,7 +72,7 @@ def test_overfitting_by_what_is_lost_again(make, rise, severity):
         assert "wd=0.01" in found.remedy
 
 
-def test_overfitting_of_pictures_is_told_to_augment(make):
+def test_overfitting_of_images_is_told_to_augment(make):
     validation = [0.3 + abs(i - 6) * 0.2 for i in range(40)]
     found = checks(make(falling(40, end=0.01), validation, scores=GOOD, shape=(1, 8, 8)))["overfitting"]
     assert "augment=" in found.remedy

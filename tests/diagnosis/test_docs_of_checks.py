@@ -9,6 +9,6 @@ from yisheng.core import registry
 TEXT = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("room", ["diagnosis.training_checks", "diagnosis.history_checks", "diagnosis.data_checks"])
-def test_every_check_is_told_of(room):
-    assert [name for name in registry.names(room) if f"| `{name}` |" not in TEXT] == []
+@pytest.mark.parametrize("kind", ["diagnosis.training_checks", "diagnosis.history_checks", "diagnosis.data_checks"])
+def test_every_check_is_told_of(kind):
+    assert [name for name in registry.names(kind) if f"| `{name}` |" not in TEXT] == []

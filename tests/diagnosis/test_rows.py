@@ -112,13 +112,13 @@ def test_rows_near_one_another_by_nature_are_none(seed):
         said("near-duplicates", sample(rows(spiral, turn), seed))
 
 
-def test_brighter_copies_of_pictures_are_near_duplicates():
+def test_brighter_copies_of_images_are_near_duplicates():
     draw = np.random.default_rng(0)
     coarse = draw.integers(20, 200, (600, 3, 12, 12))
     x = coarse.repeat(2, 2).repeat(2, 3).astype(np.uint8)
     split = parts(600)
     x[split.test[:12]] = np.clip(x[split.train[:12]] * 1.1 + 8, 0, 255).astype(np.uint8)
-    data = Dataset("pictures", Spec("classification", (3, 24, 24), ("a", "b")), x, draw.integers(0, 2, 600))
+    data = Dataset("images", Spec("classification", (3, 24, 24), ("a", "b")), x, draw.integers(0, 2, 600))
     (found,) = said("near-duplicates", sample(data, split=split))
     assert found.evidence["rows"] == 12
     assert len(said("leaking-rows", sample(data, split=split))) == 0
@@ -301,14 +301,14 @@ def test_data_of_every_form_is_looked_at_without_a_defect():
 
 
 def test_a_check_with_a_defect_costs_its_own_answer_only():
-    @registry.register(room=asking.ROOM, cost="cheap")
+    @registry.register(kind=asking.KIND, cost="cheap")
     def broken(sample):
         raise ZeroDivisionError(len(sample.x))
 
     try:
         answers = asking.ask(sample(blobs(0)), "cheap")
     finally:
-        del registry._entries[asking.ROOM, "broken"]
+        del registry._entries[asking.KIND, "broken"]
     assert answers.unchecked == {"broken": "it has a defect: ZeroDivisionError: 600"}
 
 

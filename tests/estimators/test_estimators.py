@@ -28,7 +28,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import yisheng
 from yisheng.core import registry
-from yisheng.core.config import Recipe, resolve
+from yisheng.core.config import Config, resolve
 from yisheng.core.types import Dataset, Spec, Split
 from yisheng.estimators.fit import FEW, merged
 from yisheng.sklearn import ELSEWHERE, Classifier, ParameterError, Regressor, RowsError
@@ -104,15 +104,15 @@ def test_merging_equal_rows_changes_nothing_but_the_rounding(kind):
     target = y.astype(np.int64) if kind is Classifier else y.astype(np.float32)[:, None]
     plain = {key: value for key, value in FULL_BATCH.items() if key != "random_state"}
     more = {"target_scale": "none", "score": "loss", "data": "in-memory", **plain, **words}
-    recipe = resolve((key, value, "command line") for key, value in more.items()).recipe
+    config = resolve((key, value, "command line") for key, value in more.items()).config
     none = np.zeros(0, np.int64)
-    got = assemble(recipe, Dataset("d", spec, X, target), Split(np.arange(len(X)), none, none), torch.device("cpu"))
+    got = assemble(config, Dataset("d", spec, X, target), Split(np.arange(len(X)), none, none), torch.device("cpu"))
     assert len(got.train) == 1
     events = fit(
         *(got.state, got.train, got.validation),
         loss=got.loss,
         score=lambda *_: {},
-        epochs=got.recipe.epochs,
+        epochs=got.config.epochs,
         schedule=got.schedule,
         step=got.step,
     )
@@ -143,7 +143,7 @@ def test_rows_of_weight_zero_are_left_out_also_where_batches_are_drawn(kind):
     X[weight == 0] = 1e6
     model = kind(epochs=3, random_state=0)
     weighted = answer(model.fit(X, y, sample_weight=weight), X)
-    assert model.recipe_["batch"] == 16
+    assert model.config_["batch"] == 16
     assert "loss" in model.history_[-1]  # some are held out
     there = weight > 0
     np.testing.assert_array_equal(weighted, answer(model.fit(X[there], y[there], sample_weight=weight[there]), X))
@@ -177,8 +177,8 @@ def test_the_weights_are_those_of_a_run_to_the_bit(tmp_path, model):
     said = [answer.probabilities for answer in run.predict(X)]
     wanted = np.array([[one[name] for name in names] for one in said])
     np.testing.assert_allclose(ours.predict_proba(X), wanted, rtol=1e-4, atol=1e-6)
-    kept = {key: value for key, value in run.run.recipe.items() if key != "boosting"}
-    assert {key: value for key, value in ours.recipe_.items() if key != "boosting"} == kept
+    kept = {key: value for key, value in run.run.config.items() if key != "boosting"}
+    assert {key: value for key, value in ours.config_.items() if key != "boosting"} == kept
 
 
 def test_what_a_row_is_answered_does_not_depend_on_the_others():
@@ -231,7 +231,7 @@ def test_a_grid_of_three_parameters_is_searched():
     found = search(1)
     assert len(found.cv_results_["params"]) == 8
     assert found.best_score_ > 0.9
-    assert found.best_estimator_.recipe_["model"]["hidden"] == list(found.best_params_["hidden"])
+    assert found.best_estimator_.config_["model"]["hidden"] == list(found.best_params_["hidden"])
     assert len(set(found.cv_results_["mean_test_score"])) > 1
 
 
@@ -245,7 +245,7 @@ def test_a_pipeline_passes_weights_and_parameters_on():
     X, y = load_wine(return_X_y=True)
     pipeline = make_pipeline(StandardScaler(), Classifier(epochs=10, random_state=0))
     pipeline.set_params(classifier__hidden=(16,)).fit(X, y, classifier__sample_weight=np.arange(len(y)))
-    assert pipeline[-1].recipe_["model"]["hidden"] == [16]
+    assert pipeline[-1].config_["model"]["hidden"] == [16]
     assert (pipeline.predict(X[y == 2]) == 2).mean() > 0.9
 
 
@@ -258,7 +258,7 @@ def test_a_clone_has_the_parameters_and_nothing_else():
     assert not hasattr(other, "network_")
 
 
-@pytest.mark.parametrize("name", [e.name for e in registry.entries("models") if e.meta.get("wants") != "pictures"])
+@pytest.mark.parametrize("name", [e.name for e in registry.entries("models") if e.meta.get("wants") != "images"])
 @pytest.mark.parametrize("kind", [Classifier, Regressor])
 def test_every_network_of_rows_comes_back_from_a_file(tmp_path, kind, name):
     X, y = load_iris(return_X_y=True)
@@ -349,7 +349,7 @@ def test_a_table_is_taken_as_it_is():
     X, y = table()
     model = Classifier(epochs=30, lr=0.01, random_state=0).fit(X, y)
     assert model.score(X, y) > 0.95
-    assert model.recipe_["scale"]["name"] == "columns"
+    assert model.config_["scale"]["name"] == "columns"
     assert model.left_out_ == {"name": "left out: a different text in every row"}
     assert list(model.feature_names_in_) == list(X.columns)
     later = X.copy()
@@ -384,7 +384,7 @@ def test_missing_values_are_learned_from():
     X, y = load_iris(return_X_y=True)
     X[::7, 2] = np.nan
     model = Classifier(random_state=0).fit(X, y)
-    assert model.recipe_["scale"]["name"] == "columns"
+    assert model.config_["scale"]["name"] == "columns"
     assert model.score(X, y) > 0.9
     whole = np.arange(len(X)) % 7 > 0
     with pytest.raises(RowsError, match="missing or infinite values in column x3 of the given part"):
@@ -399,7 +399,7 @@ def test_missing_values_are_learned_from():
     ("parameters", "said"),
     [
         ({"model": "lenett"}, "did you mean lenet"),
-        ({"model": "lenet"}, "needs pictures"),
+        ({"model": "lenet"}, "needs images"),
         ({"epochs": 0}, "epochs must be"),
         ({"model": "linear", "hidden": (3,)}, "hidden is not an option of model=linear"),
         ({"settings": 3}, "settings must be a mapping"),
@@ -419,16 +419,16 @@ def test_parameters_are_looked_at_in_fit(parameters, said):
     assert isinstance(caught.value, yisheng.UsageError)
 
 
-def test_each_key_of_the_recipe_has_its_place():
+def test_each_key_of_the_config_has_its_place():
     """A new key is a parameter, has a place in settings, or is refused there: it is never ignored."""
     mine = set(Classifier().get_params()) | set(ELSEWHERE)
-    assert set(Recipe.model_fields) - mine == {
+    assert set(Config.model_fields) - mine == {
         *("weights", "finetune", "head_lr", "init", "init_linear", "init_conv", "target_scale", "augment"),
         *("accumulate", "split", "score", "clip_norm", "clip_value", "precision", "memory_format", "decay_bias"),
     }
 
 
-def test_settings_and_numpys_numbers_reach_the_recipe():
+def test_settings_and_numpys_numbers_reach_the_config():
     X, y = load_iris(return_X_y=True)
     model = Classifier(
         {"name": "mlp", "batch_norm": True},
@@ -437,17 +437,17 @@ def test_settings_and_numpys_numbers_reach_the_recipe():
         lr=np.float32(0.5),
         settings={"clip-norm": 1.0, "optimizer.betas": (0.8, 0.99), "class_weight": "balanced", "precision": "bf16"},
     ).fit(X, y)
-    recipe = model.recipe_
-    assert recipe["model"] == {
+    config = model.config_
+    assert config["model"] == {
         "name": "mlp",
         "hidden": [4, 5],
         "activation": "relu",
         "dropout": 0.0,
         "batch_norm": True,
     }
-    assert recipe["optimizer"]["betas"] == [0.8, 0.99]
-    assert (recipe["epochs"], recipe["clip_norm"], recipe["optimizer"]["lr"]) == (2, 1.0, 0.5)
-    assert (recipe["precision"], recipe["loss"]["class_weight"]) == ("bf16", "balanced")
+    assert config["optimizer"]["betas"] == [0.8, 0.99]
+    assert (config["epochs"], config["clip_norm"], config["optimizer"]["lr"]) == (2, 1.0, 0.5)
+    assert (config["precision"], config["loss"]["class_weight"]) == ("bf16", "balanced")
 
 
 def test_rows_that_cannot_be_taken_are_refused():

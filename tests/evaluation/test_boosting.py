@@ -10,7 +10,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Column, Dataset, Spec, Split
-from yisheng.evaluation import tree_baseline as room
+from yisheng.evaluation import tree_baseline as kind
 from yisheng.evaluation.baseline import baseline
 from yisheng.evaluation.scores import scores
 from yisheng.evaluation.tree_baseline import boosting
@@ -87,7 +87,7 @@ def test_a_target_is_learnt_in_the_scale_of_the_network():
         max_features=1.0,
         categorical_features=[False, True, False],
         early_stopping=False,
-        random_state=room.derive(0, "trees") % 2**31,
+        random_state=kind.derive(0, "trees") % 2**31,
     )
     logs = np.log(data.y[parts.train].astype(np.float64))
     trees.fit(data.x[parts.train], ((logs - logs.mean()) / logs.std()).ravel())
@@ -157,7 +157,7 @@ def test_rows_without_weight_are_not_learnt_from():
 
 
 def test_large_parts_are_sampled_and_it_says_so(monkeypatch):
-    monkeypatch.setattr(room, "ROWS", 100)
+    monkeypatch.setattr(kind, "ROWS", 100)
     data, parts = prices(), split(500)
     found = boosting(data, parts, seed=3)
     assert found.about == "gradient boosting, 600 rounds, grown on 100 of 300 rows"
@@ -171,8 +171,8 @@ def test_parts_without_rows_have_no_scores():
     assert list(boosting(data, replace(parts, validation=parts.test[:0])).scores) == ["test"]
 
 
-def test_pictures_are_refused():
+def test_images_are_refused():
     x = np.zeros((9, 1, 8, 8), np.uint8)
-    data = Dataset("pictures", Spec("classification", (1, 8, 8), classes=("a", "b")), x, np.arange(9) % 2)
+    data = Dataset("images", Spec("classification", (1, 8, 8), classes=("a", "b")), x, np.arange(9) % 2)
     with pytest.raises(UsageError, match="needs rows"):
         boosting(data, split(9))

@@ -76,11 +76,11 @@ def test_worst_are_the_most_confident_mistakes_by_their_own_rows() -> None:
     assert [item["probability"] for item in found] == sorted(sure[wrong].tolist(), reverse=True)[:5]
     for item in found:
         (at,) = np.flatnonzero(seen.index == item["row"])
-        assert list(item) == ["row", "name", "true", "predicted", "probability", "true_probability", "picture"]
+        assert list(item) == ["row", "name", "true", "predicted", "probability", "true_probability", "image"]
         assert item["name"] == f"{item['row']}.png"
         assert item["true"] == THREE.classes[seen.y[at]] != item["predicted"] == THREE.classes[said[at]]
         assert item["true_probability"] == seen.prediction[at, seen.y[at]]
-        assert item["picture"] is None
+        assert item["image"] is None
 
 
 def test_no_mistakes_no_worst() -> None:
@@ -93,28 +93,28 @@ def test_rows_without_a_name_are_named_by_their_number() -> None:
     assert details(THREE, wrong, part="test")["worst"][0]["name"] == "41"
 
 
-def test_pictures_are_those_of_the_rows() -> None:
+def test_images_are_those_of_the_rows() -> None:
     wrong = Predictions(np.array([0, 1]), np.eye(3)[[2, 2]], np.array([7, 9]))
     asked = []
 
-    def picture(row: int) -> np.ndarray:
+    def image(row: int) -> np.ndarray:
         asked.append(row)
         return np.full((1, 2, 3), row, np.uint8)
 
-    found = details(THREE, wrong, part="test", picture=picture)["worst"]
+    found = details(THREE, wrong, part="test", image=image)["worst"]
     for item in found:
-        shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(item["picture"]))))
+        shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(item["image"]))))
         np.testing.assert_array_equal(shown, np.full((2, 3), item["row"]))
     assert asked == [7, 9]
 
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB"), (4, "RGBA"), (2, "L"), (5, "L")])
 def test_png_keeps_every_pixel(channels: int, mode: str) -> None:
-    picture = np.random.default_rng(0).integers(256, size=(channels, 5, 4), dtype=np.uint8)
-    image = Image.open(io.BytesIO(base64.b64decode(png_base64(picture))))
-    assert image.mode == mode
-    expected = picture[0] if mode == "L" else picture.transpose(1, 2, 0)
-    np.testing.assert_array_equal(np.asarray(image), expected)
+    image = np.random.default_rng(0).integers(256, size=(channels, 5, 4), dtype=np.uint8)
+    shown = Image.open(io.BytesIO(base64.b64decode(png_base64(image))))
+    assert shown.mode == mode
+    expected = image[0] if mode == "L" else image.transpose(1, 2, 0)
+    np.testing.assert_array_equal(np.asarray(shown), expected)
 
 
 def test_form_for_numbers() -> None:

@@ -29,7 +29,7 @@ from yisheng.inference.bulk import chunk as chunks
 from yisheng.inference.bulk import numeric_rows, partial_output
 from yisheng.inference.bulk import rows as stream_rows
 from yisheng.inference.bulk.chunk import Tally
-from yisheng.inference.bulk.images import Pictures
+from yisheng.inference.bulk.images import Images
 from yisheng.inference.predictor import Predictor
 
 COLUMNS = (
@@ -45,7 +45,7 @@ PLAIN = Spec("regression", (2,), columns=(Column("a"), Column("b")))
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Runs on pictures and on rows of a table."""
+    """Runs on images and on rows of a table."""
     out = tmp_path_factory.mktemp("runs")
     draw = np.random.default_rng(0)
     table = pd.DataFrame({"size": draw.uniform(1, 9, 90).round(3), "town": draw.choice(["a", "b"], 90)})
@@ -55,7 +55,7 @@ def runs(tmp_path_factory):
         patch.setattr(verb_evaluate, "report", lambda folder: folder / "report.html")
         small = {"model": "mlp", "hidden": [4], "epochs": 2, "quiet": True, "out": out}
         return {
-            "pictures": yisheng.train(data="digits", **small).path,
+            "images": yisheng.train(data="digits", **small).path,
             "table": yisheng.train(data=str(out / "train.csv"), target="sold", **small).path,
             "other": yisheng.train(data=str(out / "train.csv"), target="sold", seed=1, **small).path,
         }
@@ -77,7 +77,7 @@ def write_table(path, rows, seed=1):
     return path
 
 
-def write_pictures(folder, count, size=8):
+def write_images(folder, count, size=8):
     for n in range(count):
         path = folder / f"part {n % 3}" / f"{n}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -248,19 +248,19 @@ def test_other_formats_of_tables_are_answered_too(runs, tmp_path):
 
 @pytest.mark.parametrize("end", ["csv", "jsonl", "parquet"])
 def test_a_folder_is_answered_in_natural_order_and_damage_is_told(runs, tmp_path, end, capsys):
-    folder = write_pictures(tmp_path / "photos", 31)
-    (folder / "part 1" / "4.png").write_bytes(b"no picture")
-    (folder / "notes.txt").write_text("no picture either")
+    folder = write_images(tmp_path / "photos", 31)
+    (folder / "part 1" / "4.png").write_bytes(b"no image")
+    (folder / "notes.txt").write_text("no image either")
     out = tmp_path / f"a.{end}"
-    assert main(["predict", str(runs["pictures"]), str(folder), f"out={out}"]) == 0
+    assert main(["predict", str(runs["images"]), str(folder), f"out={out}"]) == 0
     said = capsys.readouterr()
     assert said.out == f"30 answers in {out}\n"
-    assert "1 of 31 pictures could not be read" in said.err
+    assert "1 of 31 images could not be read" in said.err
     assert "1 other files were left out (notes.txt)" in said.err
     names = [str(folder / f"part {k}" / f"{n}.png") for k in range(3) for n in range(k, 31, 3)]
     bad = names.index(str(folder / "part 1" / "4.png"))
     good = [name for name in names if not name.endswith("/4.png")]
-    wanted = [answer.prediction for answer in Predictor(runs["pictures"]).predict(good)]
+    wanted = [answer.prediction for answer in Predictor(runs["images"]).predict(good)]
     wanted.insert(bad, None)
     if end == "jsonl":
         lines = [json.loads(line) for line in out.read_text().splitlines()]
@@ -274,15 +274,15 @@ def test_a_folder_is_answered_in_natural_order_and_damage_is_told(runs, tmp_path
         found = [tuple(value or None for value in line) for line in lines]
     assert [(name, said) for name, said, _ in found] == list(zip(names, wanted, strict=True))
     assert [bool(error) for _, _, error in found] == [n == bad for n in range(31)]
-    assert "4.png is not a picture" in found[bad][2]
+    assert "4.png is not an image" in found[bad][2]
 
 
-def test_a_damaged_picture_is_an_error_where_it_is_asked_for(runs, tmp_path, capsys):
-    folder = write_pictures(tmp_path / "photos", 5)
-    (folder / "part 0" / "3.png").write_bytes(b"no picture")
+def test_a_damaged_image_is_an_error_where_it_is_asked_for(runs, tmp_path, capsys):
+    folder = write_images(tmp_path / "photos", 5)
+    (folder / "part 0" / "3.png").write_bytes(b"no image")
     before = sorted(tmp_path.rglob("*"))
-    assert main(["predict", str(runs["pictures"]), str(folder), f"out={tmp_path / 'a.csv'}", "strict=true"]) == 3
-    assert "3.png is not a picture" in capsys.readouterr().err
+    assert main(["predict", str(runs["images"]), str(folder), f"out={tmp_path / 'a.csv'}", "strict=true"]) == 3
+    assert "3.png is not an image" in capsys.readouterr().err
     for words, code in [
         ([str(folder)], 2),
         ([str(folder / "part 9" / "1.png"), f"out={tmp_path / 'a.csv'}"], 3),
@@ -290,20 +290,20 @@ def test_a_damaged_picture_is_an_error_where_it_is_asked_for(runs, tmp_path, cap
         ([str(folder), "strict=true"], 2),
         ([str(folder), f"out={tmp_path / 'a.csv'}", "id=Id"], 2),
     ]:
-        assert main(["predict", str(runs["pictures"]), *words]) == code, words
+        assert main(["predict", str(runs["images"]), *words]) == code, words
     (tmp_path / "empty").mkdir()
-    assert main(["predict", str(runs["pictures"]), str(tmp_path / "empty"), f"out={tmp_path / 'a.csv'}"]) == 3
-    assert "holds no pictures" in capsys.readouterr().err
+    assert main(["predict", str(runs["images"]), str(tmp_path / "empty"), f"out={tmp_path / 'a.csv'}"]) == 3
+    assert "holds no images" in capsys.readouterr().err
     (tmp_path / "t.csv").unlink()
     (tmp_path / "empty").rmdir()
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_pictures_are_cut_small_enough(tmp_path):
-    folder = write_pictures(tmp_path / "p", 7)
-    source = Pictures([folder], Spec("regression", (3, 8, 8)))
+def test_images_are_cut_small_enough(tmp_path):
+    folder = write_images(tmp_path / "p", 7)
+    source = Images([folder], Spec("regression", (3, 8, 8)))
     assert source.size == 256
-    assert Pictures([folder], Spec("regression", (3, 4096, 4096))).size == 1
+    assert Images([folder], Spec("regression", (3, 4096, 4096))).size == 1
     source.size = 2
     parts = list(source.chunks(Tally()))
     assert [len(part.x) for part in parts] == [2, 2, 2, 1]
@@ -332,13 +332,13 @@ def broken(monkeypatch, after):
 
 
 @pytest.mark.parametrize("end", ["csv", "jsonl", "parquet"])
-@pytest.mark.parametrize("kind", ["table", "pictures"])
+@pytest.mark.parametrize("kind", ["table", "images"])
 def test_what_was_broken_off_goes_on_to_the_same_bytes(runs, tmp_path, small, end, kind):
     if kind == "table":
         given = write_table(tmp_path / "rows.csv", 50)
     else:
-        given = write_pictures(tmp_path / "photos", 600)
-        (given / "part 0" / "3.png").write_bytes(b"no picture")
+        given = write_images(tmp_path / "photos", 600)
+        (given / "part 0" / "3.png").write_bytes(b"no image")
     at_once = submit(runs[kind], [given], tmp_path / f"once.{end}")
     out = tmp_path / f"a.{end}"
     with pytest.MonkeyPatch.context() as patch:
@@ -417,9 +417,9 @@ def test_what_is_no_file_is_refused(runs, tmp_path, capsys):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 def test_names_that_are_no_text_are_written_as_text(runs, tmp_path):
-    folder = write_pictures(tmp_path / os.fsdecode(b"caf\xe9"), 3)
+    folder = write_images(tmp_path / os.fsdecode(b"caf\xe9"), 3)
     for end in ("csv", "jsonl"):
-        assert submit(runs["pictures"], [folder], tmp_path / f"a.{end}").rows == 3
+        assert submit(runs["images"], [folder], tmp_path / f"a.{end}").rows == 3
     table = write_table(folder / "rows.csv", 3)
     assert submit(runs["table"], [table], tmp_path / "a.jsonl", force=True).rows == 3
 

@@ -236,14 +236,14 @@ def test_the_curves_are_those_of_the_logs(trained):
     assert len(markers) == 2  # colour is not all that tells them apart
 
 
-def test_pictures_of_the_curves(trained, tmp_path):
+def test_images_of_the_curves(trained, tmp_path):
     drawn(trained, ["a0,a1", "b0", "b1"], tmp_path / "curves.svg")
     assert "model=linear, seed=0, 1" in (tmp_path / "curves.svg").read_text()
     ElementTree.parse(tmp_path / "curves.svg")
     drawn(trained, ["a0", "a1"], tmp_path / "curves.PNG")
-    with Image.open(tmp_path / "curves.PNG") as picture:
-        assert picture.format == "PNG"
-        assert picture.width > 2 * picture.height
+    with Image.open(tmp_path / "curves.PNG") as image:
+        assert image.format == "PNG"
+        assert image.width > 2 * image.height
 
 
 def test_a_page_of_odd_names_and_logs_without_an_epoch(trained, tmp_path):

@@ -62,8 +62,8 @@ def test_each_fold_is_the_run_that_a_loop_would_train(done, tmp_path):
         assert (member / "model.safetensors").read_bytes() == (alone.path / "model.safetensors").read_bytes()
         assert (member / "scores.json").read_bytes() == (alone.path / "scores.json").read_bytes()
         assert one["scores"] == {name: s.value for name, s in alone.scores["validation"].items()}
-        recipe = (member / "recipe.toml").read_text()
-        assert recipe == (alone.path / "recipe.toml").read_text()
+        config = (member / "config.toml").read_text()
+        assert config == (alone.path / "config.toml").read_text()
         assert (member / "report.html").exists()
 
 
@@ -200,18 +200,18 @@ def test_groups_stay_together_and_folds_in_time_look_forward(tmp_path, unreporte
     ]
     seen = sorted(timed.time[int(row["row"])] for row in table(path))
     assert seen == list(range(15, 60))  # the first block is in no validation part
-    assert 'epochs = "auto"' not in (path / "fold-01" / "recipe.toml").read_text()
+    assert 'epochs = "auto"' not in (path / "fold-01" / "config.toml").read_text()
 
 
-def test_what_differs_between_the_folds_stays_auto_in_the_studys_recipe(tmp_path, unreported):
+def test_what_differs_between_the_folds_stays_auto_in_the_studys_config(tmp_path, unreported):
     timed = rows_of(3000, time=np.arange(3000.0))
     settings = {**TINY, "epochs": 1, "batch": "auto"}
     path = yisheng.train(data=timed, folds=2, test=0, out=tmp_path, **settings).path
-    batches = [resolve(yisheng.core.config.read(path / f"fold-0{n}" / "recipe.toml")).recipe.batch for n in (1, 2)]
+    batches = [resolve(yisheng.core.config.read(path / f"fold-0{n}" / "config.toml")).config.batch for n in (1, 2)]
     assert batches == [32, 64]
-    assert study.recipe_of(path).batch == "auto"
-    assert study.recipe_of(path).epochs == 1
-    assert yisheng.load(path).run.recipe["batch"] == "auto"
+    assert study.config_of(path).batch == "auto"
+    assert study.config_of(path).epochs == 1
+    assert yisheng.load(path).run.config["batch"] == "auto"
 
 
 @pytest.mark.parametrize(
@@ -253,9 +253,9 @@ def test_a_bar_goes_through_and_lines_do_not():
 
 def test_a_study_is_not_a_run_and_a_run_is_not_a_study(done, tmp_path):
     with pytest.raises(DataError, match="not a study"):
-        study.recipe_of(done / "fold-01")
+        study.config_of(done / "fold-01")
     with pytest.raises(DataError, match="not a study"):
-        study.recipe_of(tmp_path)
+        study.config_of(tmp_path)
     assert study.is_study(done)
     assert not study.is_study(done / "fold-01")
     assert not study.is_study(Path("a" * 5000))

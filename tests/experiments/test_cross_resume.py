@@ -33,7 +33,7 @@ def outcome(folder):
     for one in about["each"]:
         lines = [json.loads(line) for line in (folder / one["folder"] / "events.jsonl").read_text().splitlines()]
         logs.append([{key: value for key, value in line.items() if key != "seconds"} for line in lines])
-    names = ("scores.json", "out-of-fold.csv", "evaluation.json", "model.json", "recipe.toml")
+    names = ("scores.json", "out-of-fold.csv", "evaluation.json", "model.json", "config.toml")
     weights = [
         hashlib.sha256((folder / one["folder"] / "model.safetensors").read_bytes()).hexdigest() for one in about["each"]
     ]
@@ -99,8 +99,8 @@ def test_a_study_killed_twice_ends_with_the_table_of_the_one_never_killed(whole,
     assert "2 of 3 folds are trained" in said.getvalue()
     assert (folder / "fold-01" / "model.safetensors").stat().st_mtime_ns == first  # finished folds are kept
     got, wanted = outcome(folder), outcome(whole)
-    for found in (got, wanted):  # the one key of the recipe that differs
-        found["recipe.toml"] = found["recipe.toml"].replace(b"checkpoint_every = 0.0", b"checkpoint_every = 10.0")
+    for found in (got, wanted):  # the one key of the config that differs
+        found["config.toml"] = found["config.toml"].replace(b"checkpoint_every = 0.0", b"checkpoint_every = 10.0")
     assert got == wanted
 
 
@@ -130,10 +130,10 @@ def stop(folder, *members):
         shutil.rmtree(folder / name)
 
 
-@pytest.mark.parametrize("state", ["nothing", "a folder", "a recipe", "an environment", "a broken fold", "all folds"])
+@pytest.mark.parametrize("state", ["nothing", "a folder", "a config", "an environment", "a broken fold", "all folds"])
 def test_wherever_it_was_killed_it_ends_the_same(copy, whole, state):
     stop(copy, *(["fold-02", "fold-03"] if state != "all folds" else []))
-    first = {"a folder": [], "a recipe": ["recipe.toml"], "an environment": ["environment.json"]}
+    first = {"a folder": [], "a config": ["config.toml"], "an environment": ["environment.json"]}
     if state in first:
         (copy / "fold-02").mkdir()
     for name in first.get(state, []):
@@ -141,7 +141,7 @@ def test_wherever_it_was_killed_it_ends_the_same(copy, whole, state):
     if state == "a broken fold":
         shutil.copytree(whole / "fold-02", copy / "fold-02")
         for path in (copy / "fold-02").glob("*.*"):
-            if path.name not in ("recipe.toml", "environment.json", "events.jsonl"):
+            if path.name not in ("config.toml", "environment.json", "events.jsonl"):
                 path.unlink()
     about = copy / "fold-02" / "environment.json"
     if state in ("an environment", "a broken fold"):
@@ -189,13 +189,13 @@ def test_a_damaged_member_is_named(copy, name):
         resume(copy, stream=io.StringIO())
 
 
-def test_a_damaged_recipe_is_named(copy):
+def test_a_damaged_config_is_named(copy):
     stop(copy)
-    (copy / "recipe.toml").write_text('data = "wine"\n')
-    with pytest.raises(DataError, match="recipe.toml is damaged: it has no folds"):
+    (copy / "config.toml").write_text('data = "wine"\n')
+    with pytest.raises(DataError, match="config.toml is damaged: it has no folds"):
         resume(copy, stream=io.StringIO())
-    (copy / "recipe.toml").write_text("folds = 'many'\n")
-    with pytest.raises(DataError, match="recipe.toml is damaged"):
+    (copy / "config.toml").write_text("folds = 'many'\n")
+    with pytest.raises(DataError, match="config.toml is damaged"):
         resume(copy, stream=io.StringIO())
 
 

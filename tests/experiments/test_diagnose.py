@@ -79,8 +79,8 @@ def test_steps_that_are_too_short_are_said(tmp_path):
     from yisheng.core.config import resolve
 
     settings = {"data": "digits", "model": "mlp", "lr": 1e-6, "epochs": 3, "doctor": "full"}
-    recipe = resolve([(key, value, "command line") for key, value in settings.items()]).recipe
-    folder = train_live(recipe, out=tmp_path, stream=stream)
+    config = resolve([(key, value, "command line") for key, value in settings.items()]).config
+    folder = train_live(config, out=tmp_path, stream=stream)
     one, *notes = said(folder)["findings"]
     assert one["check"] == "low-learning-rate"
     assert [note["check"] for note in notes] == ["learning-curve"]
@@ -168,8 +168,8 @@ def test_what_is_wrong_with_the_data_is_said_and_written(tmp_path):
     from yisheng.core.config import resolve
 
     settings = {**leaking(tmp_path), "model": "mlp", "epochs": 3}
-    recipe = resolve([(key, value, "command line") for key, value in settings.items()]).recipe
-    folder = train_live(recipe, out=tmp_path / "runs", stream=stream)
+    config = resolve([(key, value, "command line") for key, value in settings.items()]).config
+    folder = train_live(config, out=tmp_path / "runs", stream=stream)
     page = said(folder)
     leaks = [one for one in page["findings"] if one["check"] == "leaking-rows"]
     assert {one["evidence"]["part"] for one in leaks} == {"test", "validation"}

@@ -22,13 +22,13 @@ from yisheng.reporting.findings_schema import Findings, Found
 IRIS = {"data": "iris", "model": "mlp", "hidden": [16], "optimizer": "sgd", "lr": 0.1, "epochs": 12}
 
 
-def recipe(**settings):
-    return resolve((key, value, "command line") for key, value in settings.items()).recipe
+def config(**settings):
+    return resolve((key, value, "command line") for key, value in settings.items()).config
 
 
 def mended(out, **settings):
     stream = io.StringIO()
-    return fix.train(recipe(**settings), out=out, stream=stream), stream.getvalue()
+    return fix.train(config(**settings), out=out, stream=stream), stream.getvalue()
 
 
 def written(folder):
@@ -46,8 +46,8 @@ def test_the_first_remedy_is_applied_and_the_better_run_given(spoiled):
     folder, said, out = spoiled
     first, second = sorted(out.iterdir())[:2]
     assert folder == second
-    assert run_folder.recipe(first).init.name == "constant"
-    assert run_folder.recipe(second).init.name == "xavier-uniform"
+    assert run_folder.config(first).init.name == "constant"
+    assert run_folder.config(second).init.name == "xavier-uniform"
     (one, *_) = written(folder)["rounds"]
     assert (one["before"]["run"], one["after"]["run"]) == (first.name, second.name)
     assert one["check"] == run_facts.read(first).findings.findings[0].check == "symmetric-weights"
@@ -60,7 +60,7 @@ def test_the_first_remedy_is_applied_and_the_better_run_given(spoiled):
 def test_nothing_else_differs(spoiled):
     """Same seed, same parts, same data, and what was not said to change."""
     _, _, out = spoiled
-    first, second = (run_folder.recipe(path).to_dict() for path in sorted(out.iterdir())[:2])
+    first, second = (run_folder.config(path).to_dict() for path in sorted(out.iterdir())[:2])
     assert {key for key in first if first[key] != second[key]} == {"init"}
     hashes = {run_folder.data_hash(run_folder.environment(path)) for path in sorted(out.iterdir())}
     assert len(hashes) == 1
@@ -106,7 +106,7 @@ def test_a_remedy_that_does_not_help_is_not_kept(tmp_path, monkeypatch):
     folder, said = mended(tmp_path, **IRIS)
     first, second = sorted(tmp_path.iterdir())
     assert folder == first
-    assert run_folder.recipe(second).optimizer.options["lr"] == 1e-7
+    assert run_folder.config(second).optimizer.options["lr"] == 1e-7
     assert written(first)["rounds"][0]["outcome"] == "worse"
     assert not (second / "fix.json").exists()
     assert "the last remedy did not help" in said
@@ -165,7 +165,7 @@ def test_a_run_that_cannot_be_mended_raises_its_own_error(tmp_path):
     settings = {"model": "linear", "optimizer": "sgd", "lr": 0.1, "epochs": 2, "target_scale": "none", "clip_norm": 1}
     stream = io.StringIO()
     with pytest.raises(NonFiniteError):
-        fix.train(recipe(data="in-memory", **settings), data=data, out=tmp_path, stream=stream)
+        fix.train(config(data="in-memory", **settings), data=data, out=tmp_path, stream=stream)
     first = sorted(tmp_path.iterdir())[0]
     assert (first / "fix.json").is_file()
 
@@ -227,7 +227,7 @@ def test_init_of_one_kind_of_layers_does_not_stand_against_it(tmp_path):
     (one, *_) = written(folder)["rounds"]
     assert one["change"] == {"init": "xavier-uniform", "init_linear": "none"}
     assert one["was"] == {"init": "default", "init_linear": "constant"}
-    assert run_folder.recipe(folder).init_linear is None
+    assert run_folder.config(folder).init_linear is None
 
 
 def test_the_paired_difference_knows_more_than_two_intervals():

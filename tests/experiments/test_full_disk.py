@@ -84,7 +84,7 @@ def nothing_half_written(folder):
 @pytest.mark.parametrize("leave", [0, 4, 8, 12, 16, 24, 32, 48, 64, 80, 100, 120])
 def test_train_and_then_resume(leave, small, trained, capsys):
     (small / "runs" / "0001-old").mkdir(parents=True)
-    (small / "runs" / "0001-old" / "recipe.toml").write_text("data = 'iris'")
+    (small / "runs" / "0001-old" / "config.toml").write_text("data = 'iris'")
     old = files(small)
     fill(small, leave)
     assert main(["train", *WORDS, f"out={small / 'runs'}", "--quiet"]) == 1
@@ -118,7 +118,7 @@ def test_resume_longer(leave, small, trained, capsys):
     (small / "filler").unlink()
     resume(run, epochs=4, stream=io.StringIO())
     whole = yisheng.load(run)
-    assert whole.run.recipe["epochs"] == 4
+    assert whole.run.config["epochs"] == 4
     assert whole.predict(np.ones((1, 4), "float32"))
 
 

@@ -25,8 +25,8 @@ def begun(out, **settings):
     """A run that begins with weights, and what was said."""
     said = io.StringIO()
     words = {"data": "digits", "epochs": 1, **settings}
-    recipe = resolve([(key, value, "command line") for key, value in words.items()]).recipe
-    return train(recipe, out=out, stream=said), said.getvalue()
+    config = resolve([(key, value, "command line") for key, value in words.items()]).config
+    return train(config, out=out, stream=said), said.getvalue()
 
 
 def weights(folder):
@@ -46,11 +46,11 @@ def test_all_learns_and_the_run_tells_what_was_chosen(first, tmp_path):
     folder, _ = begun(tmp_path, weights=str(first))
     changed = [name for name, value in weights(folder).items() if not torch.equal(value, weights(first)[name])]
     assert "conv1.weight" in changed
-    recipe = yisheng.load(folder).run.recipe
-    assert recipe["model"]["name"] == "lenet"
-    assert (recipe["finetune"], recipe["head_lr"]) == ("all", 1.0)  # the head knows these classes
-    assert recipe["optimizer"]["lr"] == 0.001
-    assert recipe["scale"]["name"] == "imagenet"
+    config = yisheng.load(folder).run.config
+    assert config["model"]["name"] == "lenet"
+    assert (config["finetune"], config["head_lr"]) == ("all", 1.0)  # the head knows these classes
+    assert config["optimizer"]["lr"] == 0.001
+    assert config["scale"]["name"] == "imagenet"
 
 
 def test_the_inputs_are_scaled_as_the_weights_know_them(first, tmp_path):
@@ -82,7 +82,7 @@ def test_a_file_of_another_number_of_classes_keeps_the_body(first, tmp_path):
     folder, said = begun(tmp_path, weights=str(tmp_path / "three.safetensors"), model="lenet", finetune="head")
     assert "the head output begins anew: 10 outputs, where the weights have 3" in said
     assert torch.equal(weights(folder)["conv1.weight"], tensors["conv1.weight"])
-    assert yisheng.load(folder).run.recipe["head_lr"] == 10.0
+    assert yisheng.load(folder).run.config["head_lr"] == 10.0
 
 
 @pytest.mark.parametrize(
@@ -102,18 +102,18 @@ def test_what_cannot_be_begun_with_is_refused(first, tmp_path, settings, error, 
 
 
 def test_published_weights_want_the_published_form():
-    recipe = resolve([("weights", "x.pth", "command line"), ("model", "resnet18", "command line")]).recipe
+    config = resolve([("weights", "x.pth", "command line"), ("model", "resnet18", "command line")]).config
     from yisheng.experiments.pretrained import _published
 
-    assert _published(recipe.model, "x.pth", {}).options == {"style": "published"}
-    assert pretrained(resolve([]).recipe)[1] is None
+    assert _published(config.model, "x.pth", {}).options == {"style": "published"}
+    assert pretrained(resolve([]).config)[1] is None
 
 
 @pytest.mark.realdata
 @pytest.mark.parametrize("name", ["squeezenet1_1", "squeezenet1_1_in1k_fp16.pth"])
 def test_squeezenet_is_found_by_its_name(name):
-    recipe = resolve([("weights", name, "command line")]).recipe
-    recipe, begin = pretrained(recipe)
-    assert recipe.model.name == "squeezenet1-1"
+    config = resolve([("weights", name, "command line")]).config
+    config, begin = pretrained(config)
+    assert config.model.name == "squeezenet1-1"
     assert begin.tensors["features.0.weight"].shape == (64, 3, 3, 3)
     assert begin.scale.name == "imagenet"

@@ -101,9 +101,9 @@ def test_other_data_is_refused_unless_told(run, capsys):
     assert set(found.changed) == {"data"}
 
 
-def test_another_recipe_comes_out_different(run):
-    text = (run / "recipe.toml").read_text()
-    (run / "recipe.toml").write_text(text.replace("seed = 5", "seed = 6"))
+def test_another_config_comes_out_different(run):
+    text = (run / "config.toml").read_text()
+    (run / "config.toml").write_text(text.replace("seed = 5", "seed = 6"))
     assert not any(recall(run).parts.values())
 
 

@@ -57,7 +57,7 @@ def test_more_epochs_continue_and_say_what_the_schedule_does(run):
     assert re.search(r"3 -> 5 epochs: the schedule one-cycle .* jumps from", said.getvalue())
     epochs = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
     assert [e["epoch"] for e in epochs if e["event"] == "epoch"] == [1, 2, 3, 4, 5]
-    assert "epochs = 5" in (run / "recipe.toml").read_text()
+    assert "epochs = 5" in (run / "config.toml").read_text()
     with pytest.raises(UsageError, match="5 or more"):
         resume(run, epochs=3, stream=said)
 
@@ -74,11 +74,11 @@ def test_evaluate_between_stop_and_resume_does_not_end_the_run(run):
 
 def test_a_run_that_stopped_early_cannot_be_made_longer_and_says_so(tmp_path):
     run = yisheng.train(data="digits", model="mlp", epochs=60, patience=1, lr=0.02, out=tmp_path, quiet=True).path
-    recipe = (run / "recipe.toml").read_text()
+    config = (run / "config.toml").read_text()
     assert json.loads((run / "model.json").read_text())["best"]["epoch"] < 59
     with pytest.raises(UsageError, match="stopped early"):
         resume(run, epochs=80, stream=io.StringIO())
-    assert (run / "recipe.toml").read_text() == recipe
+    assert (run / "config.toml").read_text() == config
 
 
 def test_a_log_that_is_gone_is_told(run):
@@ -151,10 +151,10 @@ def test_changed_data_or_code_is_refused_unless_told(run, what, error):
     assert (run / "scores.json").exists()
 
 
-def test_a_recipe_that_was_changed_by_hand_is_refused(run):
+def test_a_config_that_was_changed_by_hand_is_refused(run):
     stop(run)
-    recipe = run / "recipe.toml"
-    recipe.write_text(re.sub(r"hidden = \[\s*256,?\s*\]", "hidden = [9]", recipe.read_text()))
+    config = run / "config.toml"
+    config.write_text(re.sub(r"hidden = \[\s*256,?\s*\]", "hidden = [9]", config.read_text()))
     with pytest.raises(DataError, match="of another model"):
         resume(run, stream=io.StringIO())
 

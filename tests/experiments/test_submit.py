@@ -92,7 +92,7 @@ def test_a_test_table_without_its_target_is_answered_in_the_run(files, tmp_path,
     run = train(files, "price", tmp_path / "runs", folds=folds, **{"data.test": "test.csv"})
     said = io.StringIO()
     if folds is None:
-        assert after_training(run, run_folder.recipe(run), said) == run / "submission.csv"
+        assert after_training(run, run_folder.config(run), said) == run / "submission.csv"
         assert said.getvalue().startswith("answers for the 25 rows of test.csv: ")
     assert len(read(run / "submission.csv")) == 26
     assert not list(run.glob("fold-*/submission.csv"))
@@ -105,17 +105,17 @@ def test_a_test_part_is_not_answered_and_a_lost_table_is_told(files, tmp_path):
     with (tmp_path / "known.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows[:21])
     known = train(files, "price", tmp_path / "runs", **{"data.test": "known.csv"})
-    assert after_training(known, run_folder.recipe(known), io.StringIO()) is None
+    assert after_training(known, run_folder.config(known), io.StringIO()) is None
     run = train(files, "price", tmp_path / "runs", **{"data.test": "test.csv"})
     files[1].unlink()
     said = io.StringIO()
-    assert after_training(run, run_folder.recipe(run), said) is None
+    assert after_training(run, run_folder.config(run), said) is None
     assert said.getvalue().startswith("warning: no submission.csv: ")
     plain = yisheng.train(data="iris", out=tmp_path / "runs", **TINY).path
-    assert after_training(plain, run_folder.recipe(plain), said) is None
+    assert after_training(plain, run_folder.config(plain), said) is None
 
 
-def test_pictures_are_named_by_their_files(tmp_path):
+def test_images_are_named_by_their_files(tmp_path):
     run = yisheng.train(data="digits", out=tmp_path / "runs", **TINY).path
     paths = [tmp_path / f"{n}.png" for n in range(3)]
     for n, path in enumerate(paths):

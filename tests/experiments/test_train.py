@@ -58,7 +58,7 @@ def test_the_linear_lesson_finds_the_true_weights(tmp_path):
 def test_underfitting_and_overfitting_come_out_as_the_textbook_says(tmp_path):
     gaps = {}
     for lesson in ("underfitting", "fitting", "overfitting"):
-        run = train(tmp_path, config=f"{ROOT}/recipes/polynomial-{lesson}.toml")
+        run = train(tmp_path, config=f"{ROOT}/configs/polynomial-{lesson}.toml")
         last = history(run)[-1]
         gaps[lesson] = (last["loss"], last["scores"]["loss"])
     for lesson, (train_loss, validation_loss) in gaps.items():
@@ -90,7 +90,7 @@ def test_equal_initial_weights_stay_equal(tmp_path):
     assert losses["constant"] > 2 * losses["normal"]
 
 
-def test_the_same_recipe_and_seed_give_the_same_bytes(tmp_path):
+def test_the_same_config_and_seed_give_the_same_bytes(tmp_path):
     settings = {"data": "digits", "model": "mlp", "dropout": 0.2, "epochs": 3}
     one, two, other = (train(tmp_path, seed=seed, **settings) for seed in (1, 1, 2))
     read = [(run.path / "model.safetensors").read_bytes() for run in (one, two, other)]
@@ -122,13 +122,13 @@ def test_accumulation_clipping_and_early_stopping_work_together(tmp_path):
     epochs = history(run)
     assert len(epochs) - run.run.best["epoch"] == 2
     assert epochs[0]["step"] == -(
-        -len(load_data.split(resolve([]).recipe, load_data.dataset(resolve([]).recipe)).train) // 64
+        -len(load_data.split(resolve([]).config, load_data.dataset(resolve([]).config)).train) // 64
     )
 
 
 def test_folds_share_the_test_part_and_cover_the_rest(tmp_path):
-    data = load_data.dataset(resolve([]).recipe)
-    splits = [load_data.split(resolve([("fold", f"{n}/5", "command line")]).recipe, data) for n in range(1, 6)]
+    data = load_data.dataset(resolve([]).config)
+    splits = [load_data.split(resolve([("fold", f"{n}/5", "command line")]).config, data) for n in range(1, 6)]
     assert all(np.array_equal(s.test, splits[0].test) for s in splits)
     rows = np.concatenate([s.validation for s in splits])
     assert len(set(rows)) == len(rows) == len(data) - len(splits[0].test)

@@ -119,10 +119,10 @@ def test_the_files_of_a_search(whole):
 
 def test_the_chosen_model_is_an_ordinary_run_on_all_rows_and_predicts(whole):
     setting = whole.chosen["setting"]
-    recipe = tomllib.loads((whole.path / "best" / "recipe.toml").read_text())
-    assert recipe["model"]["hidden"] == setting["hidden"]
-    assert recipe["optimizer"]["lr"] == setting["lr"]
-    assert (recipe["validation"], "fold" in recipe, recipe["epochs"]) == (0, False, 2)
+    config = tomllib.loads((whole.path / "best" / "config.toml").read_text())
+    assert config["model"]["hidden"] == setting["hidden"]
+    assert config["optimizer"]["lr"] == setting["lr"]
+    assert (config["validation"], "fold" in config, config["epochs"]) == (0, False, 2)
     rows = yisheng.data.load("wine").x[:3]
     assert [a.prediction for a in whole.predict(rows)] == [a.prediction for a in yisheng.predict(whole.path, rows)]
     assert whole.run.scores["test"]["accuracy"].value > 0.3
@@ -175,7 +175,7 @@ def test_halving_chooses_among_the_last_rung(tmp_path):
     trials = found.trials
     assert trials["epochs"].tolist() == [2] * 6 + [6] * 2
     assert found.chosen["epochs"] == 6
-    assert tomllib.loads((found.path / "best" / "recipe.toml").read_text())["epochs"] == 6
+    assert tomllib.loads((found.path / "best" / "config.toml").read_text())["epochs"] == 6
 
 
 def test_in_one_pass_it_is_the_same_to_rounding(tmp_path, whole):

@@ -21,7 +21,7 @@ from yisheng.experiments.run import resume
 from yisheng.reporting.scratch_comparison_schema import Difference
 
 SETTINGS = {"data": "digits", "model": "mlp", "hidden": [24], "dropout": 0.2, "batch": 256, "log_every": 2}
-ENDS = ("model.safetensors", "scores.json", "evaluation.json", "twin.json", "recipe.toml")
+ENDS = ("model.safetensors", "scores.json", "evaluation.json", "twin.json", "config.toml")
 
 
 def train(out, **more):
@@ -56,7 +56,7 @@ def test_both_forms_are_whole_runs_that_agree(whole):
     assert json.loads((whole / "environment.json").read_text())["finished"] is True
     for run in (yisheng.load(whole), yisheng.load(whole / "library")):
         assert run.scores["test"]["accuracy"].value > 0.5
-    assert "scratch = false" in (whole / "library" / "recipe.toml").read_text()
+    assert "scratch = false" in (whole / "library" / "config.toml").read_text()
     assert 'id="twin"' in (whole / "report.html").read_text()
     assert 'id="twin"' not in (whole / "library" / "report.html").read_text()
 
@@ -78,10 +78,10 @@ def test_the_last_line_tells_the_differences(tmp_path):
     said = io.StringIO()
     from yisheng.core.config import resolve
 
-    recipe = resolve([(k, v, "command line") for k, v in {**SETTINGS, "epochs": 1, "scratch": True}.items()]).recipe
+    config = resolve([(k, v, "command line") for k, v in {**SETTINGS, "epochs": 1, "scratch": True}.items()]).config
     from yisheng.experiments.run import train as verb
 
-    verb(recipe, out=tmp_path, stream=said)
+    verb(config, out=tmp_path, stream=said)
     last = said.getvalue().splitlines()[-1]
     assert last.startswith("by hand against the library: losses of ")
     assert " differ by at most " in last
@@ -165,7 +165,7 @@ def test_a_finished_run_resumed_does_nothing(copy):
 def test_more_epochs_are_more_for_both(copy):
     resume(copy, epochs=4, stream=io.StringIO())
     assert json.loads((copy / "twin.json").read_text())["epochs"] == [4, 4]
-    assert "epochs = 4" in (copy / "library" / "recipe.toml").read_text()
+    assert "epochs = 4" in (copy / "library" / "config.toml").read_text()
 
 
 def test_a_signal_in_the_librarys_form_stops_the_run_and_it_goes_on(copy, whole):

@@ -98,7 +98,7 @@ def test_watching_changes_no_bit_of_a_run(tmp_path):
 
 def test_a_run_that_does_not_watch_goes_on_without_a_page(tmp_path):
     said = io.StringIO()
-    (tmp_path / "recipe.toml").write_text("watch = false\n")
+    (tmp_path / "config.toml").write_text("watch = false\n")
     for folder in (tmp_path, tmp_path / "not there"):
         with watching.resumed(folder, said):
             pass

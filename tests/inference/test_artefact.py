@@ -76,11 +76,11 @@ def test_four_files_are_enough(whole, bare):
 def test_what_is_not_there_is_named(bare, capsys):
     found = yisheng.load(bare)
     for ask in (lambda: found.scores, lambda: found.run, found.evaluate, found.report):
-        with pytest.raises(DataError, match=r"recipe\.toml"):
+        with pytest.raises(DataError, match=r"config\.toml"):
             ask()
     for verb in ("evaluate", "report", "resume", "reproduce"):
         assert main([verb, str(bare)]) == 3
-        assert "recipe.toml" in capsys.readouterr().err
+        assert "config.toml" in capsys.readouterr().err
     assert main(["predict", str(bare), "rows=5,3,1,0"]) == 0
 
 
@@ -250,7 +250,7 @@ def test_a_network_of_a_plugin_needs_its_code(tmp_path, monkeypatch):
 
 
 def test_a_prediction_starts_with_nothing_heavy(tmp_path_factory):
-    """What takes long to import and is not needed for one picture or a few rows."""
+    """What takes long to import and is not needed for one image or a few rows."""
     out = tmp_path_factory.mktemp("quick")
     run = yisheng.train(data="digits", model="linear", epochs=1, out=out, quiet=True).path
     Image.new("L", (8, 8)).save(out / "photo.png")

@@ -35,20 +35,20 @@ COLUMNS = (
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """A run on pictures, one on rows, and a study of three."""
+    """A run on images, one on rows, and a study of three."""
     out = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(verb_evaluate, "report", lambda folder: folder / "report.html")
         settings = {"model": "mlp", "hidden": [4], "epochs": 1, "quiet": True, "out": out}
         return {
-            "pictures": yisheng.train(data="digits", **settings).path,
+            "images": yisheng.train(data="digits", **settings).path,
             "rows": yisheng.train(data="diabetes", **settings).path,
             "study": yisheng.train(data="iris", folds=3, **settings).path,
         }
 
 
 @pytest.mark.parametrize("format", FILES)
-@pytest.mark.parametrize("run", ["pictures", "rows", "study"])
+@pytest.mark.parametrize("run", ["images", "rows", "study"])
 def test_the_file_answers_as_the_run_does(runs, tmp_path, run, format):
     done = yisheng.export(runs[run], format=format, out=tmp_path / "model")
     assert set(done.agreement.largest) == {1, 64}
@@ -141,10 +141,10 @@ def test_each_file_says_what_it_is(runs, tmp_path):
     assert json.loads(extra[torchscript_file.ABOUT]) == said
 
 
-def test_pictures_go_in_as_bytes(runs, tmp_path):
+def test_images_go_in_as_bytes(runs, tmp_path):
     import onnxruntime
 
-    path = export(runs["pictures"], out=tmp_path / "a.onnx").path
+    path = export(runs["images"], out=tmp_path / "a.onnx").path
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     assert session.get_inputs()[0].type == "tensor(uint8)"
     assert session.get_outputs()[0].shape == ["N", 10]
@@ -157,7 +157,7 @@ def test_a_file_that_answers_otherwise_is_refused(runs, tmp_path, monkeypatch, f
     outputs = Predictor.outputs
     monkeypatch.setattr(Predictor, "outputs", lambda self, x: outputs(self, x) * np.float32(1.001))
     with pytest.raises(DataError, match="answers other than the run"):
-        export(runs["pictures"], format=format, out=path, force=True)
+        export(runs["images"], format=format, out=path, force=True)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -220,10 +220,10 @@ def test_nothing_is_written_over_unasked(runs, tmp_path, capsys):
 def test_onnx_says_what_it_needs(runs, tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_file, "LIMIT", 1000)
     with pytest.raises(UsageError, match="an ONNX file holds 2 GiB"):
-        export(runs["pictures"], out=tmp_path / "a.onnx")
+        export(runs["images"], out=tmp_path / "a.onnx")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingPartError, match="onnxruntime"):
-        export(runs["pictures"], out=tmp_path / "a.onnx")
+        export(runs["images"], out=tmp_path / "a.onnx")
     assert not list(tmp_path.iterdir())
 
 

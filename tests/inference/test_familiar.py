@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
+def images(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs")
     return yisheng.train(data="digits", model="lenet", epochs=5, out=out, quiet=True).path
 
@@ -70,7 +70,7 @@ def test_features_are_means_and_deviations_of_maps():
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 9, 12)])
-def test_the_picture_itself_is_seen_with_its_edges(shape):
+def test_the_image_itself_is_seen_with_its_edges(shape):
     x = torch.rand(2, *shape)
     assert _ood_features.edges(x).shape == (2, 8 * shape[0], *shape[1:])
     flat = _ood_features.edges(torch.full((1, *shape), 0.5))
@@ -82,8 +82,8 @@ def test_the_picture_itself_is_seen_with_its_edges(shape):
     ("name", "wanted"),
     [
         ("lenet", ["maps", "maps", "head"]),
-        ("linear", ["picture", "head"]),
-        ("mlp", ["picture", "head"]),
+        ("linear", ["image", "head"]),
+        ("mlp", ["image", "head"]),
         ("nin", ["maps", "maps", "maps", "head"]),
         ("resnet18", ["maps", "maps", "maps", "head"]),
     ],
@@ -170,8 +170,8 @@ def test_from_too_few_rows_nothing_is_said():
     assert fit_ood.fit(torch.nn.Linear(2, 1), categories, *parts(x, x[:, :1], categories), seed=0) is None
 
 
-def test_strange_pictures_are_told_from_digits(pictures):
-    predictor = Predictor(pictures)
+def test_strange_images_are_told_from_digits(images):
+    predictor = Predictor(images)
     data = yisheng.data.load("digits")
     outputs, usual = predictor.judge(data.x)
     np.testing.assert_array_equal(outputs, predictor.outputs(data.x))
@@ -199,8 +199,8 @@ def test_a_column_out_of_range_is_named(rows, capsys):
     assert 0 <= answer["unlike"] < LEVEL
 
 
-def test_it_is_saved_and_read_as_it_was(pictures):
-    one = artifact.load(pictures)
+def test_it_is_saved_and_read_as_it_was(images):
+    one = artifact.load(images)
     known, x = one.familiar, torch.from_numpy(yisheng.data.load("digits").x[:50])
     again = read(known.to_bytes(), json.loads(json.dumps(known.to_json())), one.model, one.spec, one.spec)
     with torch.no_grad():
@@ -210,8 +210,8 @@ def test_it_is_saved_and_read_as_it_was(pictures):
     assert sum(held.values()) < 20_000  # means and projections, no rows
 
 
-def test_a_run_that_does_not_know_says_nothing(pictures, tmp_path):
-    folder = Path(shutil.copytree(pictures, tmp_path / "run"))
+def test_a_run_that_does_not_know_says_nothing(images, tmp_path):
+    folder = Path(shutil.copytree(images, tmp_path / "run"))
     about = json.loads((folder / "model.json").read_text())
     (folder / "model.json").write_text(json.dumps({**about, "familiar": None}))
     (folder / "familiar.safetensors").unlink()
@@ -229,8 +229,8 @@ def test_of_a_study_the_first_member_says_it(tmp_path):
     assert found[1] > LEVEL
 
 
-def test_another_networks_knowledge_is_refused(pictures):
-    one = artifact.load(pictures)
+def test_another_networks_knowledge_is_refused(images):
+    one = artifact.load(images)
     view = one.familiar.views[0]
     narrow = replace(one.familiar, views=(replace(view, projection=view.projection[:-1]),))
     with pytest.raises(DataError, match="does not fit the network at its conv1"):
@@ -258,11 +258,11 @@ LIES = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_a_lying_file_is_refused(lie, pictures, tmp_path):
+def test_a_lying_file_is_refused(lie, images, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     for name in artifact.NEEDED:
-        shutil.copy(pictures / name, folder / name)
+        shutil.copy(images / name, folder / name)
     description = json.loads((folder / "model.json").read_text())
     tensors, about = LIES[lie](load((folder / "familiar.safetensors").read_bytes()), description["familiar"])
     (folder / "familiar.safetensors").write_bytes(save(tensors))

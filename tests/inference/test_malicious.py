@@ -77,10 +77,10 @@ NAMES = ["a.pkl", "a.csv", "a.png", "a.toml", "model.safetensors", "a.pth", "a.p
 def test_pickles_are_never_loaded(name, canary, tmp_path, runs, capsys):
     path = tmp_path / name
     path.write_bytes(bombs(canary)[name])
-    rows, pictures = map(str, runs)
+    rows, images = map(str, runs)
     for words, code in (
         (["predict", rows, str(path)], 3),
-        (["predict", pictures, str(path)], 3),
+        (["predict", images, str(path)], 3),
         (["predict", str(path), "rows=1"], 3),
         (["evaluate", str(path)], 3),
         (["resume", str(path)], 3),
@@ -104,7 +104,7 @@ def test_pickles_are_never_loaded(name, canary, tmp_path, runs, capsys):
 
 
 def test_pickles_in_the_files_of_a_run_are_never_loaded(canary, tmp_path, runs, capsys):
-    rest = ("recipe.toml", "environment.json", "scores.json", "events.jsonl")
+    rest = ("config.toml", "environment.json", "scores.json", "events.jsonl")
     for name in (*artifact.NEEDED, *rest):
         run = tmp_path / f"run-{name}"
         shutil.copytree(runs[0], run)

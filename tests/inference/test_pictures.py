@@ -38,7 +38,7 @@ def test_every_mode_is_read(tmp_path, mode, spec):
     assert block.std() > 0
 
 
-def test_a_picture_of_the_right_size_is_not_changed(tmp_path):
+def test_an_image_of_the_right_size_is_not_changed(tmp_path):
     scene().save(tmp_path / "a.png")
     block, notes = images.read(tmp_path / "a.png", COLOUR)
     assert np.array_equal(block.transpose(1, 2, 0), np.asarray(scene()))
@@ -98,7 +98,7 @@ def test_light_on_dark_is_not_inverted(tmp_path):
     assert np.abs(light.astype(int) - dark).mean() < 3
 
 
-def test_a_picture_as_in_training_is_used_as_it_is(tmp_path):
+def test_an_image_as_in_training_is_used_as_it_is(tmp_path):
     values = np.zeros((28, 28), np.uint8)
     values[3:9, 4:20] = 200
     Image.fromarray(values).save(tmp_path / "a.png")
@@ -132,9 +132,9 @@ def bomb(width, height):
 @pytest.mark.parametrize(
     ("content", "wanted"),
     [
-        (b"", "not a picture"),
-        (b"hello", "not a picture"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
+        (b"", "not an image"),
+        (b"hello", "not an image"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image"),
         (bomb(50_000, 50_000), "pixels"),
         (bomb(9000, 9000), "more than"),
         (bomb(100, 100), "cannot be decoded"),
@@ -148,7 +148,7 @@ def test_hostile_files_are_refused(tmp_path, content, wanted):
 
 
 @pytest.mark.parametrize("fit", ["crop", "squash", "pad"])
-def test_a_picture_comes_to_its_size_as_in_training(tmp_path, fit):
+def test_an_image_comes_to_its_size_as_in_training(tmp_path, fit):
     scene(size=(90, 30)).save(tmp_path / "a.png")
     block, notes = images.read(tmp_path / "a.png", replace(COLOUR, fit=fit))
     wanted = decode.resize(np.asarray(scene(size=(90, 30))), (16, 24), fit)
@@ -180,7 +180,7 @@ for kind in ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"):
 
 @settings(max_examples=400, deadline=None)
 @given(data=st.data())
-def test_damaged_files_give_a_picture_or_a_data_error(tmp_path_factory, data):
+def test_damaged_files_give_an_image_or_a_data_error(tmp_path_factory, data):
     content = bytearray(data.draw(st.sampled_from(FORMATS)))
     for _ in range(data.draw(st.integers(1, 6))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))

@@ -33,19 +33,17 @@ def made(name, shape, task="classification", classes=FEW, outputs=0):
     return Saved(models.build(name, spec).eval(), spec, none(), None, {})
 
 
-def picture(shape, seed=0):
+def image(shape, seed=0):
     return np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
 
 
 QUICK = ("lenet", "linear", "mlp")
-PICTURE_MODELS = [
-    e.name for e in registry.entries("models") if e.meta.get("fits", bool)(Spec("regression", (3, 32, 32)))
-]
+IMAGE_MODELS = [e.name for e in registry.entries("models") if e.meta.get("fits", bool)(Spec("regression", (3, 32, 32)))]
 
 
-@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in PICTURE_MODELS])
-def test_every_network_for_pictures(name):
-    one, x = made(name, (3, 32, 32)), picture((3, 32, 32))
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in IMAGE_MODELS])
+def test_every_network_for_images(name):
+    one, x = made(name, (3, 32, 32)), image((3, 32, 32))
     before = x.copy()
     found = heat(one, x)
     assert found.shape == (32, 32)
@@ -89,7 +87,7 @@ def test_it_finds_the_only_place_that_counts(shape):
     [("regression", (), 0), ("regression", (), 3), ("multilabel", FEW, 0), ("classification", ("a", "b"), 1)],
 )
 def test_every_task(task, classes, outputs):
-    found = heat(made("mlp", (1, 12, 12), task, classes, outputs), picture((1, 12, 12)))
+    found = heat(made("mlp", (1, 12, 12), task, classes, outputs), image((1, 12, 12)))
     assert found.max() == 1
 
 
@@ -147,10 +145,10 @@ def test_the_colour_stands_where_the_heat_is(run):
 def test_what_does_not_fit_is_refused(tmp_path):
     one = made("linear", (1, 8, 8))
     with pytest.raises(UsageError, match=r"shape \(1, 8, 8\) is wanted, got \(1, 9, 8\)"):
-        heat(one, picture((1, 9, 8)))
+        heat(one, image((1, 9, 8)))
     spec = Spec("regression", (3,))
     rows = Saved(models.build("linear", spec).eval(), spec, none(), None, {})
-    with pytest.raises(UsageError, match="not pictures"):
+    with pytest.raises(UsageError, match="not images"):
         looked_at(rows, np.zeros((1, 1, 3), np.uint8))
 
 
@@ -165,9 +163,9 @@ def test_the_command_writes_it(run, tmp_path, monkeypatch, capsys):
     assert main(["look", str(run), "photo.png", "explain=yes", "out=mine.png", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["out"] == "mine.png"
     for words, cause in (
-        ([str(run), "explain=true"], "takes a picture and no layer="),
-        ([str(run), "photo.png", "explain=true", "layer=conv1"], "takes a picture and no layer="),
-        (["photo.png", "kernel=sobel", "explain=true"], "kernel= takes one picture"),
+        ([str(run), "explain=true"], "takes an image and no layer="),
+        ([str(run), "photo.png", "explain=true", "layer=conv1"], "takes an image and no layer="),
+        (["photo.png", "kernel=sobel", "explain=true"], "kernel= takes one image"),
         ([str(run), "photo.png", "explain=perhaps"], "must be true or false"),
     ):
         assert main(["look", *words]) == 2

@@ -113,9 +113,9 @@ def test_histograms_are_of_the_weights_and_of_the_last_gradients_of_an_epoch(tmp
     settings = {"data": "iris", "model": "mlp", "hidden": [8], "epochs": 1, "batch": 1000}
     run = yisheng.train(**settings, tensorboard=True, out=tmp_path, quiet=True).path
     board, weights = read(run / "tensorboard"), load_file(run / "model.safetensors")
-    recipe = resolve([(key, value, "command line") for key, value in settings.items()]).recipe
-    data = load_data.dataset(recipe)
-    again = assemble(recipe, data, load_data.split(recipe, data), torch.device("cpu"))
+    config = resolve([(key, value, "command line") for key, value in settings.items()]).config
+    data = load_data.dataset(config)
+    again = assemble(config, data, load_data.split(config, data), torch.device("cpu"))
     (batch,) = again.train.epoch(0)
     again.state.model.train()
     again.loss(again.state.model(batch.x), batch.y).mean().backward()
@@ -166,28 +166,28 @@ def test_a_histogram_of_anything(tmp_path):
     assert counts == {"constant": 5, "gaps": 2, "half": 10, "large": 833_334, "zero": 4}
 
 
-def test_pictures_are_a_training_batch_and_the_worst_mistakes(runs, board):
-    assert set(board.Tags()["images"]) == {"pictures/training", "pictures/worst test mistakes"}
+def test_images_are_a_training_batch_and_the_worst_mistakes(runs, board):
+    assert set(board.Tags()["images"]) == {"images/training", "images/worst test mistakes"}
     data = yisheng.data.load("digits")
-    shown = decoded(board, "pictures/training")
+    shown = decoded(board, "images/training")
     cells = [shown[2:66, 2 + 66 * i : 66 + 66 * i] for i in range(3)]
     for cell in cells:  # each is one of the data's, eight times as large
         small = cell[::8, ::8, 0]
         assert np.array_equal(small.repeat(8, 0).repeat(8, 1), cell[..., 0])
         assert np.abs(data.x[:, 0].astype(int) - small.astype(int)).max((1, 2)).min() <= 1
     worst = json.loads((runs[0] / "evaluation.json").read_text())["worst"]
-    mistakes = decoded(board, "pictures/worst test mistakes")
-    first = np.asarray(Image.open(io.BytesIO(base64.b64decode(worst[0]["picture"]))).convert("RGB"))
+    mistakes = decoded(board, "images/worst test mistakes")
+    first = np.asarray(Image.open(io.BytesIO(base64.b64decode(worst[0]["image"]))).convert("RGB"))
     times = 64 // max(first.shape[:2])
     large = first.repeat(times, 0).repeat(times, 1)
     assert np.array_equal(mistakes[2 : 2 + large.shape[0], 2 : 2 + large.shape[1]], large)
 
 
-def test_a_grid_of_any_pictures():
+def test_a_grid_of_any_images():
     floats = np.array([[[[np.nan, -1.0], [3.0, np.inf]]]])
     assert image_grid.of_batch(floats)[[2, 40, 60], [60, 2, 2], 0].tolist() == [0, 255, 255]
     assert image_grid.of_batch(np.zeros((3, 5, 200, 100), np.float32)).shape == (2 * 202 + 2, 2 * 102 + 2, 3)
-    broken = Mistake(picture="iVBORw0KGgo=")
+    broken = Mistake(image="iVBORw0KGgo=")
     assert image_grid.of_mistakes([broken, Mistake()], [("字", "b"), ("a", "b")]) is None
 
 
@@ -210,11 +210,11 @@ def test_a_network_that_cannot_be_traced_is_trained_all_the_same(tmp_path):
                 raise RuntimeError("not me")
             return self.inner(x)
 
-    recipe = resolve(
+    config = resolve(
         [(k, v, "command line") for k, v in {"data": "iris", "model": "linear", "epochs": 2}.items()]
-    ).recipe
-    data = load_data.dataset(recipe)
-    assembly = assemble(recipe, data, load_data.split(recipe, data), torch.device("cpu"))
+    ).config
+    data = load_data.dataset(config)
+    assembly = assemble(config, data, load_data.split(config, data), torch.device("cpu"))
     assembly.state.model = Untraceable(assembly.state.model)
     said = io.StringIO()
     for _ in run_events.written(monitoring.listened(assembly), tmp_path, assembly, said):
@@ -253,7 +253,7 @@ def test_a_longer_run_continues_the_curves(runs, tmp_path):
         assert steps == sorted(set(steps)), tag
     assert len(board.Histograms("weights/output.weight")) == 4
     assert len(read(run / "tensorboard" / "hparams").Scalars("test/accuracy")) == 1
-    assert len(board.Images("pictures/training")) == len(board.Images("pictures/worst test mistakes")) == 1
+    assert len(board.Images("images/training")) == len(board.Images("images/worst test mistakes")) == 1
 
 
 def test_what_a_killed_run_wrote_too_much_or_not_at_all(runs, tmp_path):
@@ -277,9 +277,9 @@ def test_what_a_killed_run_wrote_too_much_or_not_at_all(runs, tmp_path):
 def test_an_epoch_that_was_told_before_the_checkpoint_knew_of_it(tmp_path):
     """Stopped between the last update of an epoch and its end, while the file tells of both."""
     settings = {"data": "iris", "model": "linear", "batch": 30, "log_every": 1, "epochs": 3}
-    recipe = resolve([(key, value, "command line") for key, value in settings.items()]).recipe
-    data = load_data.dataset(recipe)
-    assembly = assemble(recipe, data, load_data.split(recipe, data), torch.device("cpu"))
+    config = resolve([(key, value, "command line") for key, value in settings.items()]).config
+    data = load_data.dataset(config)
+    assembly = assemble(config, data, load_data.split(config, data), torch.device("cpu"))
     last = len(assembly.train)
     file = EventFile(tmp_path / "tensorboard")
     for step in range(1, last + 1):
@@ -338,7 +338,7 @@ def test_an_old_run_is_converted_from_its_log(runs, board, tmp_path):
         "doctor-dead/after norm1.weight",
     ):
         assert curve(converted, tag) == curve(board, tag)
-    assert converted.Tags()["images"] == ["pictures/worst test mistakes"]
+    assert converted.Tags()["images"] == ["images/worst test mistakes"]
     run_events.convert(runs[1], tmp_path / "out")
     assert len(curve(read(tmp_path / "out"), "loss/training")) == 2
     assert not run_events.is_written(runs[1])
@@ -356,7 +356,7 @@ def test_a_run_that_breaks_off_shows_how_far_it_came(tmp_path):
 
 
 def test_tables_by_hand_and_in_folds(tmp_path):
-    """Rows have no pictures; a run by hand and its twin, and each fold, have files of their own."""
+    """Rows have no images; a run by hand and its twin, and each fold, have files of their own."""
     by_hand = yisheng.train(
         data="iris", model="mlp", epochs=1, scratch=True, tensorboard=True, out=tmp_path, quiet=True
     )

@@ -21,8 +21,8 @@ from yisheng.training.setup import assemble
 
 
 def assembled(data, **settings):
-    recipe = resolve([(key, value, "command line") for key, value in {"epochs": 2, **settings}.items()]).recipe
-    return assemble(recipe, data, load_data.split(recipe, data), torch.device("cpu"))
+    config = resolve([(key, value, "command line") for key, value in {"epochs": 2, **settings}.items()]).config
+    return assemble(config, data, load_data.split(config, data), torch.device("cpu"))
 
 
 def trained(data, folder=None, **settings):
@@ -63,8 +63,8 @@ def test_the_rows_are_those_that_the_network_is_most_wrong_on(tmp_path):
     assert np.allclose([one["probability"] for one in found["worst"]], sure)
     first = found["worst"][0]
     assert data.spec.classes[data.y[first["row"]]] == first["true"] != first["predicted"]
-    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(first["picture"]))))
-    assert np.array_equal(picture, data.x[first["row"], 0])
+    image = np.asarray(Image.open(io.BytesIO(base64.b64decode(first["image"]))))
+    assert np.array_equal(image, data.x[first["row"], 0])
 
 
 def test_of_many_rows_some_are_looked_at_spread_over_all(monkeypatch):

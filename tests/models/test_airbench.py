@@ -1,4 +1,4 @@
-"""The net for small pictures."""
+"""The net for small images."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def test_in_use_it_looks_at_the_mirror_image_too():
 
 
 @pytest.mark.parametrize("size", [2, 3, 8, 9])
-def test_tiny_pictures_are_halved_as_long_as_there_is_something_to_halve(size):
+def test_tiny_images_are_halved_as_long_as_there_is_something_to_halve(size):
     assert airbench(spec(size))(torch.zeros(2, 1, size, size)).shape == (2, 10)
 
 
-def test_pictures_of_one_row_are_refused():
+def test_images_of_one_row_are_refused():
     with pytest.raises(UsageError, match="at least 2 x 2 pixels, got 1 x 1"):
         airbench(spec(1))

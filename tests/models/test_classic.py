@@ -36,7 +36,7 @@ RESNET = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4,
 NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
-def pictures(channels: int, height: int, width: int, classes: int = 10) -> Spec:
+def images(channels: int, height: int, width: int, classes: int = 10) -> Spec:
     return Spec("classification", (channels, height, width), classes=tuple(map(str, range(classes))))
 
 
@@ -52,7 +52,7 @@ def parameters(model: torch.nn.Module) -> int:
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_published_form_has_the_published_parameters(name):
-    model = bare(name, pictures(3, 224, 224, classes=1000))
+    model = bare(name, images(3, 224, 224, classes=1000))
     assert parameters(model) == PUBLISHED[name]
     assert model(torch.zeros(2, 3, 224, 224, device="meta")).shape == (2, 1000)
 
@@ -83,7 +83,7 @@ def test_vggs_parameters_are_those_of_the_formula(name):
     ],
 )
 def test_the_textbooks_form_has_the_textbooks_parameters(name, side, options, count):
-    model = bare(name, pictures(1, side, side), style="textbook", **options)
+    model = bare(name, images(1, side, side), style="textbook", **options)
     assert parameters(model) == count
     assert model(torch.zeros(2, 1, side, side, device="meta")).shape == (2, 10)
 
@@ -158,14 +158,14 @@ LENGTHS = {
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_names_and_order_are_torchvisions(name):
     (keys,) = (rule for prefix, rule in KEYS.items() if name.startswith(prefix))
-    assert list(bare(name, pictures(3, 224, 224)).state_dict()) == keys(name)
+    assert list(bare(name, images(3, 224, 224)).state_dict()) == keys(name)
     assert len(keys(name)) == LENGTHS.get(name, len(keys(name)))
 
 
 @pytest.mark.parametrize("name", [name for name in PUBLISHED if name.startswith(("resnet", "squeezenet", "googlenet"))])
 def test_the_small_form_differs_in_the_first_convolution_only(name):
     """So the other published weights could be taken over."""
-    large, small = (bare(name, pictures(3, side, side)).state_dict() for side in (224, 32))
+    large, small = (bare(name, images(3, side, side)).state_dict() for side in (224, 32))
     assert list(large) == list(small)
     different = [key for key in large if large[key].shape != small[key].shape]
     wide = {"googlenet": "conv1.conv.weight", "resnet": "conv1.weight", "squeezenet": "features.0.weight"}
@@ -182,12 +182,12 @@ def test_it_is_found_in_both_spellings(name, word):
 def test_auto_is_small_up_to_64_pixels(name):
     full = "textbook" if name == "nin" else "published"
     for shape, form in (((64, 300), "small"), ((28, 28), "small"), ((67, 67), full), ((224, 80), full)):
-        spec = pictures(3, *shape)
+        spec = images(3, *shape)
         assert str(bare(name, spec)) == str(bare(name, spec, style=form))
 
 
 def test_auto_never_asks_for_more_pixels_than_there_are():
-    assert str(bare("nin", pictures(1, 66, 66))) == str(bare("nin", pictures(1, 66, 66), style="small"))
+    assert str(bare("nin", images(1, 66, 66))) == str(bare("nin", images(1, 66, 66), style="small"))
 
 
 def styles(name: str) -> list[str]:
@@ -211,15 +211,15 @@ LEAST = {
 def test_it_takes_every_size_from_the_least_on(name, style):
     least = LEAST.get((name, style), 8 if style == "small" else 32)
     for height, width in ((least, least), (least + 1, least), (least, least + 9), (129, least + 2)):
-        model = bare(name, pictures(2, height, width, classes=3), style=style)
+        model = bare(name, images(2, height, width, classes=3), style=style)
         assert model(torch.zeros(2, 2, height, width, device="meta")).shape == (2, 3)
     for shape in ((least - 1, least), (least, least - 1), (1, 1)):
         with pytest.raises(UsageError) as error:
-            bare(name, pictures(2, *shape), style=style)
+            bare(name, images(2, *shape), style=style)
         assert error.value.problem == (
-            f"{name} style={style} needs pictures of at least {least} x {least} pixels, got {shape[0]} x {shape[1]}"
+            f"{name} style={style} needs images of at least {least} x {least} pixels, got {shape[0]} x {shape[1]}"
         )
-        fitting = [other for other in styles(name) if taken(name, other, pictures(2, *shape))]
+        fitting = [other for other in styles(name) if taken(name, other, images(2, *shape))]
         said = " or ".join(f"style={other}" for other in fitting) if fitting else "model=mlp"
         assert sorted(error.value.remedy.split()) == sorted(f"say {said}".split())
 

@@ -83,7 +83,7 @@ def test_alexnet(style):
 )
 def test_vgg(name, style, batch_norm):
     shape = (2, 28, 35) if style == "small" else (2, 70, 41)
-    # A picture of 28 rows is halved to 14, 7 and 3; one more time would leave a single cell.
+    # An image of 28 rows is halved to 14, 7 and 3; one more time would leave a single cell.
     pools = 3 if style == "small" else 5
 
     def reference(w: Weights, x: torch.Tensor) -> torch.Tensor:

@@ -13,12 +13,12 @@ from yisheng.models.lenet import lenet
 STYLES = ("modern", "classic")
 
 
-def pictures(channels: int, height: int, width: int) -> Spec:
+def images(channels: int, height: int, width: int) -> Spec:
     return Spec("classification", (channels, height, width), classes=tuple("0123456789"))
 
 
 def test_classic_is_the_textbooks():
-    model = lenet(pictures(1, 28, 28), style="classic")
+    model = lenet(images(1, 28, 28), style="classic")
     book = nn.Sequential(
         *(nn.Conv2d(1, 6, 5, padding=2), nn.Sigmoid(), nn.AvgPool2d(2, stride=2)),
         *(nn.Conv2d(6, 16, 5), nn.Sigmoid(), nn.AvgPool2d(2, stride=2), nn.Flatten()),
@@ -39,7 +39,7 @@ def test_modern_may_pool_before_it_rectifies():
 
 
 def parameters(style: str) -> str:
-    return " ".join(name for name, _ in lenet(pictures(1, 28, 28), style=style).named_parameters())
+    return " ".join(name for name, _ in lenet(images(1, 28, 28), style=style).named_parameters())
 
 
 def test_parameter_names_are_plain_and_stay():
@@ -57,13 +57,13 @@ def test_parameter_names_are_plain_and_stay():
 )
 def test_every_size_is_taken_or_refused_at_the_door(style, channels, height, width):
     least = {"modern": 8, "classic": 12}[style]
-    spec = pictures(channels, height, width)
+    spec = images(channels, height, width)
     if min(height, width) >= least:
-        model = lenet(spec, style=style)  # in training: batch norm over a single picture must work too
+        model = lenet(spec, style=style)  # in training: batch norm over a single image must work too
         assert model(torch.randn(1, channels, height, width)).shape == (1, 10)
     else:
         with pytest.raises(
-            UsageError, match=f"lenet style={style} needs pictures of at least {least} x {least}"
+            UsageError, match=f"lenet style={style} needs images of at least {least} x {least}"
         ) as error:
             lenet(spec, style=style)
         assert ("style=modern" in error.value.remedy) == (min(height, width) >= 8)
@@ -78,7 +78,7 @@ def test_modern_learns_the_digits():
     order = torch.randperm(len(y))
     x = torch.from_numpy((x.reshape(-1, 1, 8, 8) - x.mean()) / x.std()).float()[order]
     y = torch.from_numpy(y)[order]
-    model = lenet(pictures(1, 8, 8))
+    model = lenet(images(1, 8, 8))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, nesterov=True)
     for _ in range(6):
         for batch in torch.randperm(1400).split(35):

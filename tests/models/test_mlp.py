@@ -89,5 +89,5 @@ def test_without_hidden_layers_it_is_linear():
     ("word", "hidden"), [("64,32", (64, 32)), ("64", (64,)), ("[64, 32]", (64, 32)), ("(8,)", (8,)), ("[]", ())]
 )
 def test_hidden_is_read_as_people_write_it(word, hidden):
-    recipe = resolve([("model", "mlp", "command line"), ("hidden", word, "command line")]).recipe
-    assert recipe.model.options["hidden"] == hidden
+    config = resolve([("model", "mlp", "command line"), ("hidden", word, "command line")]).config
+    assert config.model.options["hidden"] == hidden

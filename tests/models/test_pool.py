@@ -120,7 +120,7 @@ def test_in_use_it_is_torch_itself(shape):
     assert torch.equal(AvgPool2d().eval()(x), nn.AvgPool2d(2)(x))
 
 
-def test_a_single_picture_in_training():
+def test_a_single_image_in_training():
     x = torch.randn(3, 6, 6)
     assert torch.equal(AvgPool2d()(x), nn.AvgPool2d(2)(x))
 

@@ -31,10 +31,10 @@ def photographs(folder: Path, n: int) -> torch.Tensor:
     """The first n, as torchvision prepares them: short side 256, the middle 224 x 224, ImageNet's statistics."""
     batch = []
     for path in sorted(folder.glob("*.jpg"))[:n]:
-        with Image.open(path) as picture:
-            short = min(picture.size)
-            size = tuple(round(side * 256 / short) for side in picture.size)
-            resized = picture.convert("RGB").resize(size, Image.Resampling.BILINEAR)
+        with Image.open(path) as image:
+            short = min(image.size)
+            size = tuple(round(side * 256 / short) for side in image.size)
+            resized = image.convert("RGB").resize(size, Image.Resampling.BILINEAR)
         left, top = (resized.width - 224) // 2, (resized.height - 224) // 2
         pixels = np.asarray(resized.crop((left, top, left + 224, top + 224))) / 255
         batch.append(((pixels - MEAN) / DEVIATION).transpose(2, 0, 1))
@@ -52,5 +52,5 @@ def test_the_published_weights_know_ants_and_bees(name, mirror):
             logits = model(photographs(mirror / "hymenoptera" / "val" / animal, 24))
         best = logits.argsort(1, descending=True)[:, :5]
         in_five = (best == number).any(1).float().mean()
-        # By chance 0.5%; the published rate over all of ImageNet is 80%, and these pictures are hard ones.
+        # By chance 0.5%; the published rate over all of ImageNet is 80%, and these images are hard ones.
         assert in_five > 0.5, f"{animal}: {in_five:.2f}"

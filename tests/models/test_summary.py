@@ -13,26 +13,26 @@ from yisheng.models.summary import Row, outline, summary
 TEN = tuple("0123456789")
 
 
-def pictures(channels: int, side: int, classes: int = 10) -> Spec:
+def images(channels: int, side: int, classes: int = 10) -> Spec:
     return Spec("classification", (channels, side, side), classes=tuple(map(str, range(classes))))
 
 
 @pytest.mark.parametrize(
     ("name", "spec", "options", "millions"),
     [
-        ("lenet", pictures(1, 28), {"style": "classic"}, 0.4),
-        ("alexnet", pictures(1, 224), {"style": "textbook"}, 938),
-        ("vgg11", pictures(1, 224), {"style": "textbook"}, 7547),
-        ("vgg11", pictures(1, 224), {"style": "textbook", "ratio": 4}, 512),
-        ("nin", pictures(1, 224), {"style": "textbook"}, 762),
-        ("googlenet", pictures(1, 96), {"style": "textbook"}, 276),
-        ("resnet18", pictures(1, 96), {"style": "textbook"}, 319),
-        ("resnet18", pictures(1, 224), {"style": "textbook"}, 1735),
-        ("alexnet", pictures(3, 224, 1000), {}, 714),
-        ("vgg16", pictures(3, 224, 1000), {}, 15470),
-        ("resnet18", pictures(3, 224, 1000), {}, 1814),
-        ("resnet50", pictures(3, 224, 1000), {}, 4089),
-        ("squeezenet1-1", pictures(3, 224, 1000), {}, 349),
+        ("lenet", images(1, 28), {"style": "classic"}, 0.4),
+        ("alexnet", images(1, 224), {"style": "textbook"}, 938),
+        ("vgg11", images(1, 224), {"style": "textbook"}, 7547),
+        ("vgg11", images(1, 224), {"style": "textbook", "ratio": 4}, 512),
+        ("nin", images(1, 224), {"style": "textbook"}, 762),
+        ("googlenet", images(1, 96), {"style": "textbook"}, 276),
+        ("resnet18", images(1, 96), {"style": "textbook"}, 319),
+        ("resnet18", images(1, 224), {"style": "textbook"}, 1735),
+        ("alexnet", images(3, 224, 1000), {}, 714),
+        ("vgg16", images(3, 224, 1000), {}, 15470),
+        ("resnet18", images(3, 224, 1000), {}, 1814),
+        ("resnet50", images(3, 224, 1000), {}, 4089),
+        ("squeezenet1-1", images(3, 224, 1000), {}, 349),
     ],
 )
 def test_multiply_adds_are_the_published_ones(name, spec, options, millions):
@@ -42,7 +42,7 @@ def test_multiply_adds_are_the_published_ones(name, spec, options, millions):
 
 def test_a_small_net_by_hand():
     net = nn.Sequential(nn.Conv2d(4, 6, 3, stride=2, groups=2), nn.ReLU(), nn.Flatten(), nn.Linear(24, 5, bias=False))
-    found = summary(net, pictures(4, 6, 5))
+    found = summary(net, images(4, 6, 5))
     assert found.rows == (
         Row("0", "Conv2d", (6, 2, 2), 6 * 2 * 9 + 6, 6 * 4 * 2 * 9),
         Row("1", "ReLU", (6, 2, 2), 0, 0),
@@ -86,11 +86,11 @@ def test_every_weight_is_counted_once_and_every_call_has_its_row():
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_the_model_is_left_as_it_was(device):
     with torch.device(device):
-        model = models.build("resnet18", pictures(1, 8))
+        model = models.build("resnet18", images(1, 8))
     model.get_submodule("layer1").eval()
     before = {name: module.training for name, module in model.named_modules()}
     tensors = {key: value.clone() for key, value in model.state_dict().items()}
-    summary(model, pictures(1, 8))
+    summary(model, images(1, 8))
     assert {name: module.training for name, module in model.named_modules()} == before
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
     if device == "cpu":
@@ -117,7 +117,7 @@ class Looks(nn.Module):
 
 
 def test_a_net_that_looks_at_values_is_built_in_earnest():
-    @registry.register(room="models")
+    @registry.register(kind="models")
     def looks(spec: Spec) -> nn.Module:
         return Looks()
 
@@ -130,7 +130,7 @@ def test_a_net_that_looks_at_values_is_built_in_earnest():
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(UsageError, match="resnet18 needs pictures"):
+    with pytest.raises(UsageError, match="resnet18 needs images"):
         outline("resnet18", Spec("regression", (3,)))
     with pytest.raises(UsageError, match="ratio must be"):
-        outline("vgg11", pictures(1, 28), ratio=0)
+        outline("vgg11", images(1, 28), ratio=0)

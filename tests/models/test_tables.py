@@ -189,7 +189,7 @@ def test_options_that_would_do_nothing_are_refused(name, options, problem):
         models.build(name, NUMBER, **options)
 
 
-def test_pictures_are_refused():
+def test_images_are_refused():
     for name in ("tabm", "embedded-mlp"):
         with pytest.raises(UsageError, match="rows of a table"):
             models.build(name, Spec("regression", (1, 8, 8)))

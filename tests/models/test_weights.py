@@ -281,10 +281,10 @@ def test_side_heads_are_left_out():
     assert fitted.remarks[0].startswith("2 weights of side heads")
 
 
-def test_grey_pictures_see_what_their_three_equal_channels_would_show():
+def test_grey_images_see_what_their_three_equal_channels_would_show():
     old, new = Net(channels=3).eval(), Net(channels=1).eval()
     fitted = weights.fit(new, old.state_dict())
-    assert fitted.remarks == ("grey pictures: the filters of conv are added up over their 3 channels",)
+    assert fitted.remarks == ("grey images: the filters of conv are added up over their 3 channels",)
     x = torch.randn(2, 1, 8, 8)
     torch.testing.assert_close(new(x), old(x.expand(-1, 3, -1, -1)))
 
@@ -315,7 +315,7 @@ def test_what_does_not_fit_is_named_and_nothing_is_loaded():
         weights.fit(new, state)
 
 
-def test_grey_weights_do_not_fit_colour_pictures():
+def test_grey_weights_do_not_fit_colour_images():
     with pytest.raises(DataError, match="of another shape: conv.weight"):
         weights.fit(Net(channels=3), Net(channels=1).state_dict())
 

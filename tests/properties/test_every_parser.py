@@ -24,7 +24,7 @@ import yisheng
 from yisheng import transforms
 from yisheng.cli import main
 from yisheng.cli._arguments import Arguments
-from yisheng.core.config import ROOMS, Recipe, read, resolve
+from yisheng.core.config import KINDS, Config, read, resolve
 from yisheng.core.errors import DataError, UsageError, YishengError
 from yisheng.core.types import Column, Dataset, Ink, Spec
 from yisheng.data import archive_names, idx
@@ -90,22 +90,22 @@ def test_commands_that_do_no_work_end_with_a_code(words, verb):
         assert main([verb, *words]) in (0, 2, 3)
 
 
-# --- recipes ---
+# --- configs ---
 
-SETTING_KEYS = st.sampled_from([*Recipe.model_fields, "lr", "hidden", "optimizer.lr", "model.hidden", "init.std", "wd"])
+SETTING_KEYS = st.sampled_from([*Config.model_fields, "lr", "hidden", "optimizer.lr", "model.hidden", "init.std", "wd"])
 SETTING_VALUES = PLAIN | st.sampled_from(["auto", "none", "mlp", "iris", "sgd", "0.1", "64,32", "1/5", "true", "[]"])
 
 
 @given(st.lists(st.tuples(SETTING_KEYS | st.text(max_size=8), SETTING_VALUES), max_size=5))
-def test_settings_make_a_recipe_or_are_refused(settings):
+def test_settings_make_a_config_or_are_refused(settings):
     try:
         found = resolve([(key, value, "command line") for key, value in settings])
     except (UsageError, DataError) as error:  # a value of data= that looks like a path is one, and nothing lies there
         said(error)
         return
     assert set(found.origins.values()) <= {"command line"}
-    for key in ROOMS:
-        choice = getattr(found.recipe, key)
+    for key in KINDS:
+        choice = getattr(found.config, key)
         assert choice is None or isinstance(choice.name, str)
 
 
@@ -115,14 +115,14 @@ def same(one, two):
 
 
 @given(st.lists(st.tuples(SETTING_KEYS, SETTING_VALUES), max_size=4))
-def test_what_a_recipe_writes_it_reads_again(folder, settings):
+def test_what_a_config_writes_it_reads_again(folder, settings):
     try:
-        found = resolve([(key, value, "command line") for key, value in settings]).recipe
+        found = resolve([(key, value, "command line") for key, value in settings]).config
     except (UsageError, DataError):  # a value of data= that looks like a path is one, and nothing lies there
         return
     path = folder / "written.toml"
     path.write_text(found.to_toml(), encoding="utf-8")
-    assert same(resolve(read(path)).recipe.to_dict(), found.to_dict())
+    assert same(resolve(read(path)).config.to_dict(), found.to_dict())
 
 
 TOML = (
@@ -144,7 +144,7 @@ def without_none(value):
 @example(b"lr = " + b"[" * 2_000)
 @example(b"epochs = " + b"9" * 5_000)
 @example(b"\xef\xbb\xbflr = 1")
-def test_recipe_files_are_read_or_refused(folder, content):
+def test_config_files_are_read_or_refused(folder, content):
     path = folder / "any.toml"
     path.write_bytes(content)
     with contextlib.suppress(UsageError):

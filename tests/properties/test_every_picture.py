@@ -1,4 +1,4 @@
-"""Whatever a picture file holds, it gives pixels or an error of ours: no crash, no hang, in bounded memory.
+"""Whatever an image file holds, it gives pixels or an error of ours: no crash, no hang, in bounded memory.
 
 The decoders are C code, so they run in a process of their own, where a crash or a hang shows as a failed example.
 `YISHENG_EXAMPLES=10000` makes this thorough; see CONTRIBUTING.
@@ -26,9 +26,9 @@ from PIL import Image, features
 from yisheng.data.images import decode
 
 MEMORY = 2 << 30
-"""Bytes that one process may take in all: the largest picture, 64 million pixels, in several copies."""
+"""Bytes that one process may take in all: the largest image, 64 million pixels, in several copies."""
 PATIENCE = 60
-"""Seconds that one file may take; a busy machine decodes the largest picture in a few."""
+"""Seconds that one file may take; a busy machine decodes the largest image in a few."""
 CHILD = """
 import json, pathlib, re, resource, struct, sys
 from yisheng.core.errors import DataError
@@ -185,7 +185,7 @@ def noise(_, draw):
     st.integers(0, 2**32),
     HOW,
 )
-def test_pictures_are_decoded_or_refused(decoder, change, seed, how):
+def test_images_are_decoded_or_refused(decoder, change, seed, how):
     draw = random.Random(seed)
     content = change(draw.choice(FILES), draw)
     if draw.random() < 0.2:

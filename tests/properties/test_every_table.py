@@ -84,7 +84,7 @@ def said(error):
 def test_tables_are_read_or_refused(tmp_path_factory, content, task):
     path = tmp_path_factory.getbasetemp() / "hostile.csv"
     path.write_bytes(content)
-    sniff.lists_pictures(path)
+    sniff.lists_images(path)
     try:
         data = tables.from_file(path, target="last", task=task)
     except DataError as error:

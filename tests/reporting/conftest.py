@@ -29,7 +29,7 @@ Make = Callable[..., Path]
 
 
 def png(size: int = 8, seed: int = 0) -> str:
-    """A grey picture as base64 PNG."""
+    """A grey image as base64 PNG."""
     content = io.BytesIO()
     Image.fromarray(np.random.default_rng(seed).integers(0, 256, (size, size), np.uint8)).save(content, "PNG")
     return base64.b64encode(content.getvalue()).decode()
@@ -53,14 +53,14 @@ def events(epochs: int = 5, per_epoch: int = 20, scores: tuple[str, ...] = ("acc
     return found
 
 
-def spec(task: str, classes: tuple[str, ...] = (), *, picture: bool = False, **more: Any) -> dict[str, Any]:
-    shape = [1, 8, 8] if picture else [3]
-    columns = [] if picture else [{"name": f"x{i}", "kind": "number", "levels": []} for i in range(3)]
+def spec(task: str, classes: tuple[str, ...] = (), *, image: bool = False, **more: Any) -> dict[str, Any]:
+    shape = [1, 8, 8] if image else [3]
+    columns = [] if image else [{"name": f"x{i}", "kind": "number", "levels": []} for i in range(3)]
     plain = {"task": task, "shape": shape, "classes": list(classes), "columns": columns, "target": "target"}
     return {**plain, "unit": "", "outputs": max(1, len(classes)), "ink": None, **more}
 
 
-def evaluation(task: str, classes: tuple[str, ...], *, picture: bool = False) -> dict[str, Any]:
+def evaluation(task: str, classes: tuple[str, ...], *, image: bool = False) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     about: dict[str, Any] = {"part": "test", "rows": 200}
     if task == "regression":
@@ -87,7 +87,7 @@ def evaluation(task: str, classes: tuple[str, ...], *, picture: bool = False) ->
             "predicted": pair[1],
             "probability": 0.987,
             "true_probability": 0.002,
-            "picture": png(seed=i) if picture else None,
+            "image": png(seed=i) if image else None,
         }
         for i in range(6)
     ]
@@ -137,7 +137,7 @@ def make_run(tmp_path: Path) -> Make:
         classes: tuple[str, ...] = ("cat", "dog", "newt"),
         *,
         name: str = "fake",
-        picture: bool = False,
+        image: bool = False,
         without: tuple[str, ...] = (),
         spec_more: dict[str, Any] | None = None,
     ) -> Path:
@@ -146,14 +146,14 @@ def make_run(tmp_path: Path) -> Make:
         main = next(iter(SCORES[task]["test"]))
         description = {
             "format": 1,
-            "spec": spec(task, classes if task != "regression" else (), picture=picture, **(spec_more or {})),
+            "spec": spec(task, classes if task != "regression" else (), image=image, **(spec_more or {})),
             "transforms": {"input": None, "target": None},
             "model": {"name": "mlp", "options": {}},
             "best": {"epoch": 3, "score": main, "value": 0.9},
             "parameters": 4810,
             "sha256": "ab" * 32,
         }
-        recipe = {"epochs": 5, "seed": 0, "score": main.replace("_", "-"), "data": {"name": "digits", "fold": "a"}}
+        config = {"epochs": 5, "seed": 0, "score": main.replace("_", "-"), "data": {"name": "digits", "fold": "a"}}
         environment = {
             "python": "3.11.2",
             "device": "cpu",
@@ -163,11 +163,11 @@ def make_run(tmp_path: Path) -> Make:
             "started": "2025-03-09T14:05:00+00:00",
         }
         content = {
-            "recipe.toml": tomli_w.dumps({**recipe, "model": "mlp"}),
+            "config.toml": tomli_w.dumps({**config, "model": "mlp"}),
             "model.json": json.dumps(description),
             "events.jsonl": "".join(json.dumps(event) + "\n" for event in events(scores=(main,))),
             "scores.json": json.dumps(SCORES[task]),
-            "evaluation.json": json.dumps(evaluation(task, classes, picture=picture)),
+            "evaluation.json": json.dumps(evaluation(task, classes, image=image)),
             "environment.json": json.dumps(environment),
         }
         for file, text in content.items():

@@ -38,8 +38,8 @@ def test_multilabel_that_does_not_clear_its_baseline(make_run: Make) -> None:
 
 def test_stopped_early(make_run: Make) -> None:
     folder = make_run()
-    recipe = folder / "recipe.toml"
-    recipe.write_text(recipe.read_text().replace("epochs = 5", "epochs = 50"))
+    config = folder / "config.toml"
+    config.write_text(config.read_text().replace("epochs = 5", "epochs = 50"))
     assert headline(read(folder)).epochs == "Best weights: epoch 3 of 5, stopped early (50 were asked for)."
 
 

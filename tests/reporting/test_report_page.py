@@ -21,7 +21,7 @@ from yisheng.reporting.run_page import render, write
 
 Make = Callable[..., Path]
 VOID = {"meta", "br", "img", "link", "input", "hr", "col", "wbr"}
-ALL = ("recipe.toml", "model.json", "events.jsonl", "scores.json", "evaluation.json", "environment.json")
+ALL = ("config.toml", "model.json", "events.jsonl", "scores.json", "evaluation.json", "environment.json")
 
 
 @pytest.fixture(autouse=True)
@@ -121,14 +121,14 @@ def section(text: str, name: str) -> str:
 
 
 KINDS: dict[str, dict[str, Any]] = {
-    "pictures": {"picture": True},
+    "images": {"image": True},
     "binary": {"classes": ("no", "yes")},
     "rows": {},
     "regression": {"task": "regression", "spec_more": {"target": "价格", "unit": "€/m²"}},
     "multilabel": {"task": "multilabel"},
     "twenty": {"classes": tuple(f"kind {i}" for i in range(20))},
     "hundred": {"classes": tuple(f"kind {i}" for i in range(100))},
-    "hostile": {"classes": "hostile", "picture": True},
+    "hostile": {"classes": "hostile", "image": True},
     "hostile labels": {"task": "multilabel", "classes": "hostile"},
     "hostile target": {"task": "regression", "spec_more": {"target": "<script>", "unit": '"><img src=x onerror=1>'}},
 }
@@ -150,7 +150,7 @@ def test_every_kind_of_run(make_run: Make, hostile: tuple[str, ...], kind: str) 
         "regression": {"scores", "curves", "regression", "mistakes"},
     }[task]
     shown = re.findall(r'<section id="(\w+)"', text)
-    assert set(shown) == wanted | {"use", "recipe", "environment"}
+    assert set(shown) == wanted | {"use", "config", "environment"}
     for part in json.loads((folder / "scores.json").read_text()).values():
         for values in part.values():
             assert repr(values["value"]) in page.values
@@ -158,7 +158,7 @@ def test_every_kind_of_run(make_run: Make, hostile: tuple[str, ...], kind: str) 
 
 
 def test_hostile_names_are_shown_as_they_are(make_run: Make, hostile: tuple[str, ...]) -> None:
-    text, page = check(make_run(classes=hostile, picture=True))
+    text, page = check(make_run(classes=hostile, image=True))
     said = "".join(page.text)
     for name in hostile:
         assert svg.clean(name) in said
@@ -175,7 +175,7 @@ def test_folder_names_are_escaped(make_run: Make) -> None:
 
 
 def test_verdict_and_scores(make_run: Make) -> None:
-    text, _ = check(make_run(picture=True))
+    text, _ = check(make_run(image=True))
     assert "Test accuracy 0.911 (95% interval 0.905 to 0.917); guessing the commonest class gives 0.100." in text
     scores = section(text, "scores")
     assert '<data value="0.91124">0.911</data>' in scores
@@ -217,19 +217,19 @@ def test_classes_come_worst_first_and_the_unknown_last(make_run: Make) -> None:
     assert names == ["newt", "dog", "cat"]
 
 
-def test_pictures_of_the_worst(make_run: Make) -> None:
-    shown = section(render(make_run(picture=True)), "mistakes")
+def test_images_of_the_worst(make_run: Make) -> None:
+    shown = section(render(make_run(image=True)), "mistakes")
     assert shown.count("<img ") == 6
     assert shown.count('class="pixels"') == 6
     assert 'alt="row 0: cat, taken for' in shown
     assert "98.7% sure" in shown
 
 
-@pytest.mark.parametrize("picture", ["", "no base64!", "aGVsbG8=", '"><script>', "A" * (1 << 20) + "===="])
-def test_what_is_no_picture_is_not_shown_as_one(make_run: Make, picture: str) -> None:
-    folder = make_run(picture=True)
+@pytest.mark.parametrize("image", ["", "no base64!", "aGVsbG8=", '"><script>', "A" * (1 << 20) + "===="])
+def test_what_is_no_image_is_not_shown_as_one(make_run: Make, image: str) -> None:
+    folder = make_run(image=True)
     about = json.loads((folder / "evaluation.json").read_text())
-    about["worst"][0]["picture"] = picture
+    about["worst"][0]["image"] = image
     (folder / "evaluation.json").write_text(json.dumps(about))
     assert section(check(folder)[0], "mistakes").count("<img ") == 5
 
@@ -259,7 +259,7 @@ def test_interrupted_run(interrupted: Path) -> None:
     assert "There are no scores yet. Training has not come to its end." in section(text, "scores")
     assert "The run stopped in epoch 3 of 5" in section(text, "curves")
     assert "yisheng predict" not in text
-    assert "yisheng train config=runs/0007-cut/recipe.toml" in section(text, "use")
+    assert "yisheng train config=runs/0007-cut/config.toml" in section(text, "use")
 
 
 def test_trained_but_not_scored(make_run: Make) -> None:
@@ -280,7 +280,7 @@ def test_any_one_file_may_be_damaged(make_run: Make, damaged: str, content: byte
     folder = make_run()
     (folder / damaged).write_bytes(content)
     text, _ = check(folder)
-    harmless = content == b"" and damaged in ("recipe.toml", "events.jsonl")
+    harmless = content == b"" and damaged in ("config.toml", "events.jsonl")
     unknown = damaged in ("scores.json", "evaluation.json", "environment.json") and content.startswith(b'{"spec')
     if not (harmless or unknown or damaged == "events.jsonl"):
         assert f"<code>{damaged}</code>:" in text

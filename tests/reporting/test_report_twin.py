@@ -48,8 +48,8 @@ def log(shift: float = 0.0, steps: int = 30) -> str:
 
 
 def by_hand(folder: Path, content: dict[str, Any] | None, *, shift: float = 0.25, steps: int = 30) -> Path:
-    recipe = folder / "recipe.toml"
-    recipe.write_text("scratch = true\n" + recipe.read_text())
+    config = folder / "config.toml"
+    config.write_text("scratch = true\n" + config.read_text())
     (folder / "library").mkdir(exist_ok=True)
     (folder / "events.jsonl").write_text(log(steps=steps))
     (folder / "library" / "events.jsonl").write_text(log(shift, steps=steps))

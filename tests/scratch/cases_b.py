@@ -380,7 +380,7 @@ CASES = [
     *[
         Case("batch-norm", f"{BATCH_NORM}, {part}, {shape}", compared, 1e-12, of_batch_norm(training, *size))
         for part, training, compared in (TRAINING, EVALUATION)
-        for shape, size in (("rows", ()), ("pictures", (3, 2)))
+        for shape, size in (("rows", ()), ("images", (3, 2)))
     ],
     Case("residual-block", "conv2d, batch_norm, relu of torch.nn.functional", LAYER, 1e-12, of_residual_block),
     Case("lenet", 'yisheng.models.build("lenet", style="classic"), of torch.nn', LAYER, 1e-13, of_lenet),

@@ -64,7 +64,7 @@ def by_torch(name: str, options: dict[str, Any]) -> Tensor:
 
 @each
 def test_options_are_those_of_the_registered_optimiser(name: str) -> None:
-    ours, theirs = (registry.find(room, name).options for room in ("scratch", "optim"))
+    ours, theirs = (registry.find(kind, name).options for kind in ("scratch", "optim"))
     assert {key: o.default for key, o in ours.items()} == {key: o.default for key, o in theirs.items()}
 
 

@@ -88,8 +88,8 @@ def test_convolution_1x1_is_a_correlation_with_kernels_of_one_pixel() -> None:
     torch.testing.assert_close(convolution_1x1(x, w), cross_correlation(x, w[:, :, None, None]), rtol=0, atol=1e-13)
 
 
-def test_the_kernel_that_made_a_picture_is_found_again() -> None:
-    """Learnt from the picture of its edges by gradient descent, as the textbook does."""
+def test_the_kernel_that_made_an_image_is_found_again() -> None:
+    """Learnt from the image of its edges by gradient descent, as the textbook does."""
     x = torch.ones(1, 1, 6, 8)
     x[..., 2:6] = 0
     edges = cross_correlation(x, torch.tensor([[[[1.0, -1.0]]]]))

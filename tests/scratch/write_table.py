@@ -1,11 +1,11 @@
-"""Write docs/twins.md, the table of all proofs: python tests/scratch/write_table.py"""
+"""Write docs/equivalence.md, the table of all proofs: python tests/scratch/write_table.py"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "docs" / "twins.md"
+PAGE = Path(__file__).parents[2] / "docs" / "equivalence.md"
 TOP = """# Twins: every concept by hand, and the proof
 
 Each concept of `yisheng.scratch` is a few lines of tensor operations, equation and source beside them. This table says

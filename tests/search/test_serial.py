@@ -23,24 +23,24 @@ from yisheng.search.executors.serial import Trainer, serial
 from yisheng.search.jobs import Job
 
 BASE = {"data": "wine", "model": "mlp", "hidden": [8], "dropout": 0.2, "batch_norm": True, "epochs": 3, "batch": 16}
-LENET = resolve([("model", "lenet", "file")]).recipe
+LENET = resolve([("model", "lenet", "file")]).config
 
 
-def recipe(**settings):
-    return resolve([(key, value, "command line") for key, value in {**BASE, **settings}.items()]).recipe
+def config(**settings):
+    return resolve([(key, value, "command line") for key, value in {**BASE, **settings}.items()]).config
 
 
 def jobs(data, *each):
     found = []
     for n, settings in enumerate(each):
-        one = recipe(**settings)
+        one = config(**settings)
         found.append(Job(f"{n:04d}", one, load_data.split(one, data)))
     return found
 
 
 @pytest.fixture(scope="module")
 def wine():
-    return load_data.dataset(recipe())
+    return load_data.dataset(config())
 
 
 @pytest.mark.parametrize(
@@ -54,9 +54,9 @@ def wine():
     ],
     ids=lambda s: "-".join(s),
 )
-def test_a_job_is_the_training_of_its_recipe(tmp_path, settings):
+def test_a_job_is_the_training_of_its_config(tmp_path, settings):
     run = yisheng.train(**{**BASE, **settings}, out=tmp_path, quiet=True)
-    data = load_data.dataset(recipe(**settings))
+    data = load_data.dataset(config(**settings))
     (outcome,) = serial(jobs(data, settings), data)
     events = [json.loads(line) for line in (run.path / "events.jsonl").read_text().splitlines()]
     epochs = [event for event in events if event["event"] == "epoch"]
@@ -81,16 +81,16 @@ def test_numbers_that_are_not_finite_are_an_outcome(wine):
 
 def test_a_choice_that_does_not_fit_is_an_error(wine):
     with pytest.raises(UsageError, match="lenet"):
-        list(serial([Job("1", LENET, load_data.split(recipe(), wine))], wine))
+        list(serial([Job("1", LENET, load_data.split(config(), wine))], wine))
 
 
 def test_transforms_are_fitted_once_for_a_part_and_a_scaling(wine):
-    splits = [load_data.split(recipe(fold=fold), wine) for fold in ("1/2", "2/2")]
+    splits = [load_data.split(config(fold=fold), wine) for fold in ("1/2", "2/2")]
     trainer, fitted = Trainer(wine), {}
     for _ in range(2):
         for split in splits:
             for settings in ({"lr": 0.1}, {"hidden": [4]}, {"scale": "none"}):
-                scale = trainer.assemble(Job("1", recipe(fold="1/2", **settings), split)).transforms["input"]
+                scale = trainer.assemble(Job("1", config(fold="1/2", **settings), split)).transforms["input"]
                 fitted.setdefault((id(split), settings.get("scale")), []).append(scale)
     assert len(fitted) == 4
     assert all(scale is same[0] for same in fitted.values() for scale in same)

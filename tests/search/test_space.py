@@ -1,4 +1,4 @@
-"""A search space is read as the recipe reads, and what is wrong with it is said before anything is trained."""
+"""A search space is read as the config reads, and what is wrong with it is said before anything is trained."""
 
 import math
 import string
@@ -34,10 +34,10 @@ def test_alternatives_ranges_and_lists():
     ]
     assert found.axes[0].values == (0.01, 0.1)
     assert found.axes[1].values == ([64, 32], [128])
-    recipe = found.recipe({"lr": 0.1, "hidden": [64, 32], "wd": 0.001, "batch": 16})
-    wanted = resolve(words(model="mlp", lr="0.1", hidden="64,32", wd="0.001", batch="16", epochs="7")).recipe
-    assert recipe == wanted
-    assert found.recipe({"lr": 0.1, "hidden": [64, 32], "wd": 0.001, "batch": 16}, epochs=3).epochs == 3
+    config = found.config({"lr": 0.1, "hidden": [64, 32], "wd": 0.001, "batch": 16})
+    wanted = resolve(words(model="mlp", lr="0.1", hidden="64,32", wd="0.001", batch="16", epochs="7")).config
+    assert config == wanted
+    assert found.config({"lr": 0.1, "hidden": [64, 32], "wd": 0.001, "batch": 16}, epochs=3).epochs == 3
 
 
 def test_two_numbers_are_two_networks_and_python_says_the_same():
@@ -56,11 +56,11 @@ def test_choices_can_be_axes_and_their_options_too():
         ("linear", "mlp"),
         (["flip"], ["crop"]),
     ]
-    recipe = found.recipe({"optimizer": "adam", "lr": 0.2, "model": "linear", "augment": ["crop"]})
-    assert (recipe.optimizer.name, recipe.model.name, recipe.augment[0].name) == ("adam", "linear", "crop")
+    config = found.config({"optimizer": "adam", "lr": 0.2, "model": "linear", "augment": ["crop"]})
+    assert (config.optimizer.name, config.model.name, config.augment[0].name) == ("adam", "linear", "crop")
     assert space(**{"model.dropout": "uniform(0,0.5)"}).axes[0].key == "model.dropout"
     assert space(clip_norm="none,1.0").axes[0].values == ("none", 1.0)
-    assert space(clip_norm="none,1.0").recipe({"clip_norm": "none"}).clip_norm is None
+    assert space(clip_norm="none,1.0").config({"clip_norm": "none"}).clip_norm is None
 
 
 def test_options_of_the_data_keep_their_commas(tmp_path):
@@ -68,8 +68,8 @@ def test_options_of_the_data_keep_their_commas(tmp_path):
     table.write_text("x,z,y\n1,2,3\n")
     found = space(data=str(table), target="y", drop="x,z", lr="0.1,0.2")
     assert [axis.name for axis in found.axes] == ["lr"]
-    recipe = found.recipe({"lr": 0.1})
-    assert recipe == resolve(words(data=str(table), target="y", drop="x,z", lr="0.1")).recipe
+    config = found.config({"lr": 0.1})
+    assert config == resolve(words(data=str(table), target="y", drop="x,z", lr="0.1")).config
 
 
 @pytest.mark.parametrize(
@@ -193,8 +193,8 @@ def test_a_study_is_written_and_read_again(tmp_path, monkeypatch):
     again = read(tmp_path)
     setting = {"hidden": [8], "wd": 0.001, "clip_norm": "none", "batch": 9}
     assert again.space.axes == made.space.axes
-    assert again.space.recipe(setting) == made.space.recipe(setting)
-    assert again.space.recipe(setting).data.options["path"] == str(tmp_path / "a.csv")
+    assert again.space.config(setting) == made.space.config(setting)
+    assert again.space.config(setting).data.options["path"] == str(tmp_path / "a.csv")
     assert (again.search, again.n, again.seeds, again.how, again.processes) == ("coarse", 7, 2, "serial", 2)
     assert [t.setting for t in next(again.rounds(5))] == [t.setting for t in next(made.rounds(5))]
 

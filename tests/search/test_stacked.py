@@ -42,13 +42,13 @@ def table(n=70):
     )
 
 
-def pictures(n=40, side=8):
+def images(n=40, side=8):
     draw = np.random.default_rng(2)
     x = draw.integers(0, 256, (n, 1, side, side), dtype=np.uint8)
     return Dataset("made", Spec("classification", (1, side, side), ("a", "b")), x, draw.integers(0, 2, n))
 
 
-def recipe(**options):
+def config(**options):
     chosen = {
         "data": IN_MEMORY,
         "epochs": 3,
@@ -60,7 +60,7 @@ def recipe(**options):
     }
     if chosen["model"] != "mlp":
         del chosen["hidden"]
-    return resolve([(key, value, "command line") for key, value in chosen.items()]).recipe
+    return resolve([(key, value, "command line") for key, value in chosen.items()]).config
 
 
 def jobs(data, settings=SETTINGS, folds=3, **options):
@@ -69,7 +69,7 @@ def jobs(data, settings=SETTINGS, folds=3, **options):
     for fold in [{"fold": f"{i}/{folds}"} for i in range(1, folds + 1)] if folds else [{}]:
         split = None
         for number, setting in enumerate(settings):
-            chosen = recipe(**{**options, **fold, **setting})
+            chosen = config(**{**options, **fold, **setting})
             split = load_data.split(chosen, data) if split is None or "seed" in setting else split
             found.append(Job(f"{number}/{fold.get('fold', 0)}", chosen, split))
     return found
@@ -161,18 +161,18 @@ def test_folds_whose_inputs_differ_in_number():
 
 
 def test_any_network_is_lifted():
-    data = pictures()
+    data = images()
     require_equal(both(jobs(data, folds=2, model="lenet", epochs=2), data))
 
 
 def test_a_layer_with_a_way_back_of_its_own_is_lifted():
-    data = pictures(side=12)
+    data = images(side=12)
     require_equal(both(jobs(data, folds=2, model="lenet", style="classic", epochs=2), data))
 
 
 @pytest.mark.parametrize("way", ["augmented", "not kept"])
 def test_batches_that_are_made_each_time(way, monkeypatch):
-    data = pictures()
+    data = images()
     monkeypatch.setattr(batches, "SHARE", 10**12 if way == "not kept" else 4)
     more = {"augment": "flip"} if way == "augmented" else {}
     require_equal(both(jobs(data, folds=2, model="linear", epochs=2, **more), data))
@@ -253,6 +253,6 @@ def test_who_stops_listening_does_not_wait():
 @pytest.mark.parametrize("options", [{"model": "linear"}, {"hidden": "64"}], ids=str)
 def test_house_prices(options):
     settings = tuple({"lr": lr, "wd": wd} for lr, wd in itertools.product((0.001, 0.01), (0.0, 0.01)))
-    data = load_data.dataset(recipe(data="house-prices"))
+    data = load_data.dataset(config(data="house-prices"))
     found = jobs(data, settings, folds=5, optimizer="adam", batch=64, epochs=2, **options)
     require_equal(both(found, data))

@@ -22,8 +22,8 @@ def jobs(data, settings=({"lr": 0.001}, {"lr": 0.01}), **options):
     found = []
     for number, setting in enumerate(settings):
         chosen = {"data": IN_MEMORY, "epochs": 2, "batch": 16, "model": "linear", **options, **setting}
-        recipe = resolve([(key, value, "command line") for key, value in chosen.items()]).recipe
-        found.append(Job(str(number), recipe, load_data.split(recipe, data)))
+        config = resolve([(key, value, "command line") for key, value in chosen.items()]).config
+        found.append(Job(str(number), config, load_data.split(config, data)))
     return found
 
 

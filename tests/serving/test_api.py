@@ -26,7 +26,7 @@ from yisheng.serving.corrections import class_folders
 from yisheng.serving.errors import Refusal
 from yisheng.serving.limits import Limits
 
-PICTURE = {"content-type": "image/png"}
+IMAGE = {"content-type": "image/png"}
 JSON = {"content-type": "application/json"}
 CSV = {"content-type": "text/csv"}
 
@@ -114,18 +114,18 @@ def same(found, wanted):
     assert found["unlike"] == pytest.approx(wanted.unlike, abs=1e-3)
 
 
-def test_a_picture_is_answered_as_by_the_predictor(digits, tmp_path):
+def test_an_image_is_answered_as_by_the_predictor(digits, tmp_path):
     with client(digits) as service:
         for number in range(5):
             content = png(drawn(number))
-            (tmp_path / "picture").write_bytes(content)
-            wanted = Predictor(digits).predict([tmp_path / "picture"])[0]
-            (found,) = good(service.post("/predict", content, PICTURE))
+            (tmp_path / "image").write_bytes(content)
+            wanted = Predictor(digits).predict([tmp_path / "image"])[0]
+            (found,) = good(service.post("/predict", content, IMAGE))
             same(found, wanted)
             assert found["looked_at"] is None
 
 
-def test_many_pictures_in_a_form_keep_their_order_and_names(digits):
+def test_many_images_in_a_form_keep_their_order_and_names(digits):
     files = [("file", (f"{n}.png", png(drawn(n)), "image/png")) for n in range(10)]
     with client(digits) as service:
         found = good(service.post("/predict", files=files))
@@ -135,11 +135,11 @@ def test_many_pictures_in_a_form_keep_their_order_and_names(digits):
 
 
 @pytest.mark.parametrize("prefix", ["", "data:image/png;base64,"])
-def test_pictures_in_json(digits, prefix):
+def test_images_in_json(digits, prefix):
     texts = [prefix + base64.b64encode(png(drawn(n))).decode() for n in (3, 4)]
     with client(digits) as service:
-        found = good(service.post("/predict", json={"pictures": texts}))
-    assert [one["input"] for one in found] == ["picture 1", "picture 2"]
+        found = good(service.post("/predict", json={"images": texts}))
+    assert [one["input"] for one in found] == ["image 1", "image 2"]
     assert [one["prediction"] for one in found] == ["3", "4"]
 
 
@@ -155,7 +155,7 @@ def test_other_formats_and_sizes(digits, format):
 
 def test_only_the_most_probable(digits):
     with client(digits) as service:
-        whole, some = (good(service.post(path, png(drawn(1)), PICTURE))[0] for path in ("/predict", "/predict?top=3"))
+        whole, some = (good(service.post(path, png(drawn(1)), IMAGE))[0] for path in ("/predict", "/predict?top=3"))
     assert list(some["probabilities"].items()) == list(whole["probabilities"].items())[:3]
     assert len(whole["probabilities"]) == 10
 
@@ -164,7 +164,7 @@ def test_what_the_network_looked_at(digits):
     from yisheng.inference.occlusion import looked_at
 
     with client(digits) as service:
-        (found,) = good(service.post("/predict?explain=true", png(drawn(2)), PICTURE))
+        (found,) = good(service.post("/predict?explain=true", png(drawn(2)), IMAGE))
     seen = np.asarray(Image.open(io.BytesIO(base64.b64decode(found["looked_at"]))))
     np.testing.assert_array_equal(seen, looked_at(Predictor(digits).members[0], drawn(2)[None]))
 
@@ -173,16 +173,16 @@ def test_noise_is_said_to_be_unlike_the_training_data(digits):
     noise = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
     noise[0] = noise[-1] = 0
     with client(digits) as service:
-        (strange,) = good(service.post("/predict", png(noise), PICTURE))
-        (usual,) = good(service.post("/predict", png(drawn(0)), PICTURE))
+        (strange,) = good(service.post("/predict", png(noise), IMAGE))
+        (usual,) = good(service.post("/predict", png(drawn(0)), IMAGE))
     assert usual["unlike"] < strange["unlike"] <= 1
     assert any("unlike the training data" in note for note in strange["notes"])
 
 
 def test_requests_at_the_same_time_get_their_own_answers(digits):
     wanted = Predictor(digits).predict(np.stack([drawn(n)[None] for n in range(24)]))
-    requests = [("POST", "/predict", {"content": png(drawn(n)), "headers": PICTURE}) for n in range(24)]
-    bad = ("POST", "/predict", {"content": b"no picture", "headers": PICTURE})
+    requests = [("POST", "/predict", {"content": png(drawn(n)), "headers": IMAGE}) for n in range(24)]
+    bad = ("POST", "/predict", {"content": b"no image", "headers": IMAGE})
     with client(digits, batch=16) as service:
         found = service.all(*requests[:12], bad, *requests[12:])
     assert code(found.pop(12)) == (422, "input")
@@ -279,10 +279,10 @@ def test_a_study_answers_with_its_mean(tmp_path):
 @pytest.mark.parametrize(
     ("content", "headers", "wanted"),
     [
-        (b"", PICTURE, (422, "input")),
-        (b"\x89PNG\r\n\x1a\n", PICTURE, (422, "input")),
-        (png(np.zeros((8, 8), np.uint8))[:-20], PICTURE, (422, "input")),
-        (png(np.zeros((30, 30), np.uint8)), PICTURE, (422, "input")),  # blank
+        (b"", IMAGE, (422, "input")),
+        (b"\x89PNG\r\n\x1a\n", IMAGE, (422, "input")),
+        (png(np.zeros((8, 8), np.uint8))[:-20], IMAGE, (422, "input")),
+        (png(np.zeros((30, 30), np.uint8)), IMAGE, (422, "input")),  # blank
         (b"1,2", CSV, (415, "type")),
         (b"x", {}, (415, "type")),
         (b"x", {"content-type": "multipart/form-data"}, (400, "form")),
@@ -291,18 +291,18 @@ def test_a_study_answers_with_its_mean(tmp_path):
         (b"--y--\r\n", {"content-type": "multipart/form-data; boundary=y"}, (422, "input")),
         (b"{", JSON, (400, "json")),
         (b"[" * 100_000, JSON, (400, "json")),
-        (b'{"pictures": [NaN]}', JSON, (400, "json")),
+        (b'{"images": [NaN]}', JSON, (400, "json")),
         (b"[]", JSON, (422, "input")),
         (b"{}", JSON, (422, "input")),
-        (b'{"pictures": []}', JSON, (422, "input")),
+        (b'{"images": []}', JSON, (422, "input")),
         (b'{"rows": [[1]]}', JSON, (422, "input")),
-        (b'{"pictures": ["a"], "top": 3}', JSON, (422, "input")),
-        (b'{"pictures": ["***"]}', JSON, (422, "input")),
-        (b'{"pictures": [7]}', JSON, (422, "input")),
-        ('{"pictures": ["ä"]}'.encode(), JSON, (422, "input")),
+        (b'{"images": ["a"], "top": 3}', JSON, (422, "input")),
+        (b'{"images": ["***"]}', JSON, (422, "input")),
+        (b'{"images": [7]}', JSON, (422, "input")),
+        ('{"images": ["ä"]}'.encode(), JSON, (422, "input")),
     ],
 )
-def test_bad_pictures_are_refused_in_words(digits, content, headers, wanted):
+def test_bad_images_are_refused_in_words(digits, content, headers, wanted):
     with client(digits) as service:
         assert code(service.post("/predict", content, headers)) == wanted
 
@@ -354,20 +354,20 @@ def test_bad_tables_are_refused_by_their_own_name(people, content, status, said)
 )
 def test_bad_queries_are_refused(digits, query):
     with client(digits) as service:
-        assert code(service.post(f"/predict?{query}", png(drawn(0)), PICTURE)) == (422, "query")
+        assert code(service.post(f"/predict?{query}", png(drawn(0)), IMAGE)) == (422, "query")
 
 
 def test_limits(digits, iris):
     big = png(np.zeros((400, 300), np.uint8))
-    with client(digits, limits=Limits(pixels=100_000, pictures=2, body=20_000, explained=1)) as service:
-        assert code(service.post("/predict", big, PICTURE)) == (413, "too-large")
+    with client(digits, limits=Limits(pixels=100_000, images=2, body=20_000, explained=1)) as service:
+        assert code(service.post("/predict", big, IMAGE)) == (413, "too-large")
         two = [("file", ("a", png(np.eye(250, dtype=np.uint8) * 255)))] * 2
         assert code(service.post("/predict", files=two)) == (413, "too-large")
         three = [("file", ("a", png(drawn(0))))] * 3
         assert code(service.post("/predict", files=three)) == (422, "too-many")
         assert code(service.post("/predict?explain=true", files=three[:2])) == (422, "too-many")
-        assert code(service.post("/predict", b"x" * 20_001, PICTURE)) == (413, "too-large")
-        kept = {"picture": base64.b64encode(big).decode(), "label": "1"}
+        assert code(service.post("/predict", b"x" * 20_001, IMAGE)) == (413, "too-large")
+        kept = {"image": base64.b64encode(big).decode(), "label": "1"}
         assert code(service.post("/wrong", json=kept)) == (413, "too-large")
     with client(iris, limits=Limits(rows=3)) as service:
         assert len(good(service.post("/predict", json={"rows": [[1, 2, 3, 4]] * 3}))) == 3
@@ -380,13 +380,13 @@ def test_a_bomb_is_refused_by_what_it_says_it_unfolds_to(digits):
     bomb = png(np.zeros((9000, 9000), np.uint8))
     assert len(bomb) < 1 << 20
     with client(digits) as service:
-        assert code(service.post("/predict", bomb, PICTURE)) == (413, "too-large")
+        assert code(service.post("/predict", bomb, IMAGE)) == (413, "too-large")
         assert code(service.post("/predict", bomb, {"content-type": "image/jpeg"})) == (413, "too-large")
 
 
 def test_a_request_that_takes_too_long_is_ended(digits):
     with client(digits, limits=Limits(seconds=0.0)) as service:
-        answer = service.post("/predict", png(drawn(0)), PICTURE)
+        answer = service.post("/predict", png(drawn(0)), IMAGE)
     assert code(answer)[0] in (408, 503)
 
 
@@ -473,10 +473,10 @@ def own(digits, tmp_path):
 
 
 def correction(number, label, **more):
-    return {"picture": base64.b64encode(png(drawn(number), **more)).decode(), "label": label}
+    return {"image": base64.b64encode(png(drawn(number), **more)).decode(), "label": label}
 
 
-def test_corrected_pictures_are_training_data(own):
+def test_corrected_images_are_training_data(own):
     with client(own) as service:
         answers = service.all(*(("POST", "/wrong", {"json": correction(n, str(n % 3))}) for n in range(12)))
         assert [answer.status_code for answer in answers] == [200] * 12
@@ -484,15 +484,15 @@ def test_corrected_pictures_are_training_data(own):
     kept = [own / answer.json()["kept"] for answer in answers]
     for n, path in enumerate(kept):
         assert path.parent.name == str(n % 3)
-        with Image.open(path) as picture:
-            np.testing.assert_array_equal(np.asarray(picture), drawn(n))
+        with Image.open(path) as image:
+            np.testing.assert_array_equal(np.asarray(image), drawn(n))
     data = yisheng.data.load("folder", path=str(own / "corrections"))
     assert data.spec.classes == ("0", "1", "2")
     assert len(data) == 12
     Predictor(own)  # the run is whole as before
 
 
-def test_the_last_word_on_a_picture_counts(own):
+def test_the_last_word_on_an_image_counts(own):
     with client(own) as service:
         for label in ("3", "5", "5"):
             found = service.post("/wrong", json=correction(3, label)).json()
@@ -508,7 +508,7 @@ def test_corrections_are_written_anew_and_bounded(own):
     about = Image.Exif()
     about[0x010E] = "where I live"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (3000, 20, 3), np.uint8)).save(file, "JPEG", exif=about)
-    sample = {"picture": base64.b64encode(file.getvalue()).decode(), "label": "1"}
+    sample = {"image": base64.b64encode(file.getvalue()).decode(), "label": "1"}
     with client(own, limits=Limits(corrections=1)) as service:
         path = own / service.post("/wrong", json=sample).json()["kept"]
         assert b"where I live" not in path.read_bytes()
@@ -520,12 +520,12 @@ def test_corrections_are_written_anew_and_bounded(own):
 @pytest.mark.parametrize(
     "sample",
     [
-        {"picture": "****", "label": "1"},
-        {"picture": base64.b64encode(b"no picture").decode(), "label": "1"},
-        {"picture": base64.b64encode(png(np.eye(9, dtype=np.uint8))).decode(), "label": "eleven"},
-        {"picture": base64.b64encode(png(np.eye(9, dtype=np.uint8))).decode(), "label": 1},
-        {"picture": base64.b64encode(png(np.eye(9, dtype=np.uint8))).decode(), "label": "../1"},
-        {"picture": base64.b64encode(png(np.eye(9, dtype=np.uint8))).decode(), "label": "1\ud800"},
+        {"image": "****", "label": "1"},
+        {"image": base64.b64encode(b"no image").decode(), "label": "1"},
+        {"image": base64.b64encode(png(np.eye(9, dtype=np.uint8))).decode(), "label": "eleven"},
+        {"image": base64.b64encode(png(np.eye(9, dtype=np.uint8))).decode(), "label": 1},
+        {"image": base64.b64encode(png(np.eye(9, dtype=np.uint8))).decode(), "label": "../1"},
+        {"image": base64.b64encode(png(np.eye(9, dtype=np.uint8))).decode(), "label": "1\ud800"},
         {"row": [1], "label": "1"},
         {"label": "1"},
         {},
@@ -534,7 +534,7 @@ def test_corrections_are_written_anew_and_bounded(own):
 def test_bad_corrections_are_refused(own, sample):
     with client(own) as service:
         assert code(service.post("/wrong", json.dumps(sample), JSON)) == (422, "input")
-        assert code(service.post("/wrong", png(drawn(0)), PICTURE)) == (415, "type")
+        assert code(service.post("/wrong", png(drawn(0)), IMAGE)) == (415, "type")
     assert not (own / "corrections").exists()
 
 

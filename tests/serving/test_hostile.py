@@ -56,7 +56,7 @@ def test_requests_made_from_its_own_description(kind, serving, request, tmp_path
     import hypothesis
     import schemathesis
     from schemathesis import GenerationMode
-    from schemathesis.specs.openapi.checks import positive_data_acceptance  # a schema cannot say "is a picture"
+    from schemathesis.specs.openapi.checks import positive_data_acceptance  # a schema cannot say "is an image"
 
     run = Path(shutil.copytree(request.getfixturevalue(kind), tmp_path / "run"))
     with serving(application(run)) as found:
@@ -177,10 +177,10 @@ def test_no_request_is_smuggled_inside_another(served):
         (GOOD, b"application/x-pickle"),
         (GOOD, b"\xff\xfe"),
         (b"\xff\xfe{\0}\0", b"application/json"),
-        (b'{"pictures": ' + b"[" * 50_000, b"application/json"),
-        (b'{"pictures": [' + b"1" * 10_000 + b"]}", b"application/json"),
-        (b'{"pictures": ["' + b"A" * 900_000 + b'"]}', b"application/json"),
-        (json.dumps({"pictures": ["A"] * 100_000}).encode(), b"application/json"),
+        (b'{"images": ' + b"[" * 50_000, b"application/json"),
+        (b'{"images": [' + b"1" * 10_000 + b"]}", b"application/json"),
+        (b'{"images": ["' + b"A" * 900_000 + b'"]}', b"application/json"),
+        (json.dumps({"images": ["A"] * 100_000}).encode(), b"application/json"),
     ],
     ids=lambda value: f"{value[:20]!r} of {len(value)}",
 )

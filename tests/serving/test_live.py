@@ -17,7 +17,7 @@ def make(folder, *, finished=False):
     """A run folder with two epochs."""
     folder.mkdir()
     (folder / "environment.json").write_text(json.dumps({"finished": finished}))
-    (folder / "recipe.toml").write_text('epochs = 4\ndata = "digits"\n')
+    (folder / "config.toml").write_text('epochs = 4\ndata = "digits"\n')
     lines = [{"event": "epoch", "step": 10 * n, "epoch": n, "loss": 1 / n, "scores": {}} for n in (1, 2)]
     (folder / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return folder

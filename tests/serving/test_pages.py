@@ -140,11 +140,11 @@ def asked(page, do):
 
 def photo(strokes, side=200):
     """A drawing as dark ink on light paper, a PNG."""
-    picture = Image.new("L", (side, side), 235)
+    image = Image.new("L", (side, side), 235)
     for stroke in strokes:
-        ImageDraw.Draw(picture).line([(x * side, y * side) for x, y in stroke], fill=25, width=side // 9, joint="curve")
+        ImageDraw.Draw(image).line([(x * side, y * side) for x, y in stroke], fill=25, width=side // 9, joint="curve")
     file = io.BytesIO()
-    picture.save(file, "PNG")
+    image.save(file, "PNG")
     return file.getvalue()
 
 
@@ -193,7 +193,7 @@ def test_a_finger_draws_too(browser, service):
         assert answer(page) in set("0123456789")
 
 
-def test_a_picture_is_uploaded_and_dropped(drawing):
+def test_an_image_is_uploaded_and_dropped(drawing):
     file = {"name": "zero.png", "mimeType": "image/png", "buffer": photo(ZERO)}
     told = asked(drawing, lambda: drawing.locator("#file").set_input_files(file))
     assert answer(drawing) == "0"
@@ -208,7 +208,7 @@ def test_a_picture_is_uploaded_and_dropped(drawing):
     assert again["answers"][0]["probabilities"] == told["answers"][0]["probabilities"]
 
 
-def test_several_pictures_make_a_table_that_can_be_kept(drawing):
+def test_several_images_make_a_table_that_can_be_kept(drawing):
     some = [{"name": f"{n}.png", "mimeType": "image/png", "buffer": photo(ZERO)} for n in range(3)]
     asked(drawing, lambda: drawing.locator("#file").set_input_files(some))
     assert drawing.locator("tbody tr").count() == 3

@@ -10,13 +10,13 @@ from filelock import FileLock
 from yisheng.serving import live_runs as module
 from yisheng.serving.live_runs import Runs
 
-RECIPE = 'epochs = 4\nbatch = 32\ndata = "digits"\n[model]\nname = "lenet"\n[optimizer]\nname = "sgd"\n'
+CONFIG = 'epochs = 4\nbatch = 32\ndata = "digits"\n[model]\nname = "lenet"\n[optimizer]\nname = "sgd"\n'
 
 
 def make(folder, *, finished=False, epochs=2):
     (folder / "checkpoint").mkdir(parents=True)
     (folder / "environment.json").write_text(json.dumps({"finished": finished}))
-    (folder / "recipe.toml").write_text(RECIPE)
+    (folder / "config.toml").write_text(CONFIG)
     lines = [
         {"event": "epoch", "step": 10 * n, "epoch": n, "loss": 1 / n, "scores": {"loss": 2 / n}, "seconds": n}
         for n in range(1, epochs + 1)
@@ -34,7 +34,7 @@ def test_runs_are_listed_with_those_of_studies_and_nothing_else(tmp_path):
     make(tmp_path / "0001-digits-lenet", finished=True)
     make(tmp_path / "0002-study" / "fold-01")
     (tmp_path / "0002-study" / "folds.json").write_text("{}")
-    for name in ("environment.json", "recipe.toml"):
+    for name in ("environment.json", "config.toml"):
         (tmp_path / "0002-study" / name).write_text("{}")
     (tmp_path / "notes").mkdir()
     (tmp_path / "0003-half").mkdir()
@@ -143,7 +143,7 @@ def test_damaged_files_take_nothing_else_with_them(tmp_path, content):
     folder = make(tmp_path / "0001-a-b")
     for name in ("findings.json", "mistakes.json", "model.json", "environment.json"):
         (folder / name).write_bytes(content.encode("utf-8", "surrogateescape"))
-    (folder / "recipe.toml").write_text("epochs = [" if len(content) % 2 else f"epochs = {10**400}")
+    (folder / "config.toml").write_text("epochs = [" if len(content) % 2 else f"epochs = {10**400}")
     runs = Runs(tmp_path)
     json.dumps(runs.look(), allow_nan=False)
     whole = runs.whole(one(runs)["id"])

@@ -1,4 +1,4 @@
-"""From a time that is granted to a recipe."""
+"""From a time that is granted to a config."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def data(size: int = 16, n: int = 300) -> Dataset:
 
 
 def planned(given: Dataset, **settings: object):
-    recipe = resolve([(key, value, "command line") for key, value in settings.items()]).recipe
+    config = resolve([(key, value, "command line") for key, value in settings.items()]).config
     rows = np.arange(len(given.x))
-    return module.plan(recipe, given, Split(rows[:240], rows[240:], rows[:0]), CPU)
+    return module.plan(config, given, Split(rows[:240], rows[240:], rows[:0]), CPU)
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90", 90), ("90s", 90), ("5m", 300), ("1.5h", 5400), (" .5 m ", 30), (60, 60), (2.5, 2.5)]
 )
 def test_a_time_is_written_as_people_write_it(text, seconds):
-    assert resolve([("budget", text, "command line")]).recipe.budget == seconds
+    assert resolve([("budget", text, "command line")]).config.budget == seconds
 
 
 @pytest.mark.parametrize("text", ["soon", "5 days", "-1m", "0", "nan", "1e400", 0, -3, True])
@@ -50,26 +50,26 @@ def test_a_budget_contradicts_what_decides_otherwise(key):
         resolve([("budget", "1m", "command line"), (*key, "command line")])
 
 
-def test_for_small_pictures_it_is_the_recipe_of_our_own():
-    recipe, remark = planned(data(), budget="3s")
-    assert (recipe.model.name, recipe.optimizer.name, recipe.loss.options["smoothing"]) == ("airbench", "muon", 0.1)
-    assert [choice.name for choice in recipe.augment] == ["crop"]  # nobody said that these may be mirrored
-    assert recipe.budget is None
-    assert recipe.epochs > 1
-    assert f"{recipe.epochs} epochs" in remark
+def test_for_small_images_it_is_the_config_of_our_own():
+    config, remark = planned(data(), budget="3s")
+    assert (config.model.name, config.optimizer.name, config.loss.options["smoothing"]) == ("airbench", "muon", 0.1)
+    assert [choice.name for choice in config.augment] == ["crop"]  # nobody said that these may be mirrored
+    assert config.budget is None
+    assert config.epochs > 1
+    assert f"{config.epochs} epochs" in remark
 
 
 def test_what_the_user_said_is_kept():
-    recipe, _ = planned(data(), budget=2, optimizer="adam", augment="none", smoothing=0.2, batch=32)
-    assert (recipe.optimizer.name, recipe.augment, recipe.batch) == ("adam", (), 32)
-    assert recipe.loss.options["smoothing"] == 0.2
+    config, _ = planned(data(), budget=2, optimizer="adam", augment="none", smoothing=0.2, batch=32)
+    assert (config.optimizer.name, config.augment, config.batch) == ("adam", (), 32)
+    assert config.loss.options["smoothing"] == 0.2
 
 
 def test_our_network_may_be_named_to_say_its_options():
-    recipe, _ = planned(data(), budget=2, model="airbench", mirror=True, widths="8,12", augment="flip")
-    assert recipe.model.options == {"mirror": True, "widths": (8, 12)}
-    assert (recipe.optimizer.name, recipe.batch) == ("muon", 256)
-    assert [choice.name for choice in recipe.augment] == ["flip"]
+    config, _ = planned(data(), budget=2, model="airbench", mirror=True, widths="8,12", augment="flip")
+    assert config.model.options == {"mirror": True, "widths": (8, 12)}
+    assert (config.optimizer.name, config.batch) == ("muon", 256)
+    assert [choice.name for choice in config.augment] == ["flip"]
 
 
 @pytest.mark.parametrize("name", ["folder", "labels", "mnist"])
@@ -78,37 +78,37 @@ def test_what_says_nothing_of_mirror_images_is_not_mirrored(name):
 
 
 def test_a_network_that_is_named_gets_its_epochs_and_nothing_else():
-    recipe, _ = planned(data(), budget=2, model="lenet")
-    assert (recipe.model.name, recipe.optimizer.name, recipe.batch) == ("lenet", "auto", "auto")
-    assert recipe.epochs > 1
+    config, _ = planned(data(), budget=2, model="lenet")
+    assert (config.model.name, config.optimizer.name, config.batch) == ("lenet", "auto", "auto")
+    assert config.epochs > 1
 
 
 def test_gradual_unfreezing_gets_epochs_too():
     rows = np.arange(300)
     split = Split(rows[:240], rows[240:], rows[:0])
     said = [("model", "lenet"), ("weights", "some.pth"), ("finetune", "gradual"), ("budget", 2)]
-    recipe = resolve([(key, value, "command line") for key, value in said]).recipe
-    plain = recipe.model_copy(update={"weights": None, "finetune": None, "budget": None})
+    config = resolve([(key, value, "command line") for key, value in said]).config
+    plain = config.model_copy(update={"weights": None, "finetune": None, "budget": None})
     trained = Pretrained(assemble(plain, data(), split, CPU).state.model.state_dict())
-    found, _ = module.plan(recipe, data(), split, CPU, trained)
+    found, _ = module.plan(config, data(), split, CPU, trained)
     assert found.finetune == "gradual"
     assert found.epochs >= 2
-    assert assemble(found, data(), split, CPU, trained).recipe.epochs == found.epochs
+    assert assemble(found, data(), split, CPU, trained).config.epochs == found.epochs
 
 
 def test_small_data_is_not_repeated_for_ever():
     assert planned(data(n=30), budget="10h", model="linear")[0].epochs == module.MOST_EPOCHS
 
 
-def test_pictures_of_other_sizes_keep_the_default():
-    recipe, _ = planned(data(size=8), budget=2)
-    assert recipe.model.name == "auto"
+def test_images_of_other_sizes_keep_the_default():
+    config, _ = planned(data(size=8), budget=2)
+    assert config.model.name == "auto"
 
 
 def test_the_more_time_the_more_epochs_or_the_wider(monkeypatch):
     seconds = {(64, 128, 256): 10.0, (48, 96, 192): 5.0, (32, 64, 128): 2.0, (16, 32, 64): 1.0}
     monkeypatch.setattr(
-        module, "_epoch_seconds", lambda assembly, *_: seconds[tuple(assembly.recipe.model.options["widths"])]
+        module, "_epoch_seconds", lambda assembly, *_: seconds[tuple(assembly.config.model.options["widths"])]
     )
     found = {granted: planned(data(), budget=granted)[0] for granted in (1, 5, 30, 100, 600)}
     widths = [found[granted].model.options["widths"] for granted in found]
@@ -126,7 +126,7 @@ def test_a_study_has_no_budget(tmp_path):
 
 def test_a_run_says_what_its_budget_came_to(tmp_path, capsys):
     run = yisheng.train(data=data(), budget=1, out=str(tmp_path))
-    written = (run.path / "recipe.toml").read_text()
+    written = (run.path / "config.toml").read_text()
     assert 'name = "airbench"' in written
     assert "budget" not in written
     assert "budget of 1 s" in capsys.readouterr().err

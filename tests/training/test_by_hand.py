@@ -30,7 +30,7 @@ def table(task="classification", n=61):
     return Dataset("t", Spec("classification", (5,), classes=classes), x, signal[:, : len(classes)].argmax(1))
 
 
-def pictures(n=40):
+def images(n=40):
     random = np.random.default_rng(0)
     x = random.integers(0, 256, (n, 2, 13, 14), np.uint8)
     x[:, :, :4] = 0  # an empty border, as drawings have: all maxima in it are equal
@@ -42,8 +42,8 @@ def assembled(data, *, scratch, **settings):
     given = {**given, **settings, "scratch": scratch}
     if given["model"] != "mlp":
         given.pop("hidden")
-    recipe = resolve([(key, value, "command line") for key, value in given.items()]).recipe
-    return assemble(recipe, data, split(recipe, data), CPU)
+    config = resolve([(key, value, "command line") for key, value in given.items()]).config
+    return assemble(config, data, split(config, data), CPU)
 
 
 def events(assembly):
@@ -53,7 +53,7 @@ def events(assembly):
         assembly.validation,
         loss=assembly.loss,
         score=lambda model, batches: {},
-        epochs=assembly.recipe.epochs,
+        epochs=assembly.config.epochs,
         schedule=assembly.schedule,
         step=assembly.step,
     )
@@ -103,7 +103,7 @@ def test_linear_and_mlp(settings):
 
 @pytest.mark.parametrize("style", ["modern", "classic"])
 def test_lenet(style):
-    require_close(apart(pictures(), model="lenet", style=style, lr=0.05))
+    require_close(apart(images(), model="lenet", style=style, lr=0.05))
 
 
 @pytest.mark.parametrize("schedule", ["one-cycle", "constant"])
@@ -173,10 +173,10 @@ def test_another_rule_is_not_taken_for_the_same():
 
 
 def test_the_weights_are_the_library_forms():
-    by_us = assembled(pictures(), scratch=True, model="lenet", lr=0.05)
+    by_us = assembled(images(), scratch=True, model="lenet", lr=0.05)
     for _ in events(by_us):
         pass
-    usual = assembled(pictures(), scratch=False, model="lenet", lr=0.05).state.model
+    usual = assembled(images(), scratch=False, model="lenet", lr=0.05).state.model
     usual.load_state_dict(by_us.state.model.state_dict())
     x = next(iter(by_us.validation)).x
     with torch.no_grad():
@@ -206,7 +206,7 @@ def test_continued_from_a_checkpoint_it_comes_out_the_same_to_the_bit(optimizer,
 @pytest.mark.parametrize(
     ("data", "settings", "said"),
     [
-        (pictures, {"model": "resnet18"}, "model=resnet18 is not written by hand"),
+        (images, {"model": "resnet18"}, "model=resnet18 is not written by hand"),
         (table, {"model": "tabm"}, "model=tabm is not written by hand"),
         (table, {"precision": "bf16"}, "precision=bf16"),
         (table, {"batch": 1, "batch_norm": True}, "batch norm needs two rows"),
@@ -230,8 +230,8 @@ def test_a_loss_and_an_optimiser_of_a_plugin_are_refused():
 
 
 def test_dropout_is_refused_where_torch_draws_otherwise():
-    recipe = resolve([("model", "mlp", "command line"), ("dropout", 0.5, "command line")]).recipe
+    config = resolve([("model", "mlp", "command line"), ("dropout", 0.5, "command line")]).config
     model = models.build("mlp", table().spec, dropout=0.5)
-    assert from_scratch.network(recipe, model)
+    assert from_scratch.network(config, model)
     with pytest.raises(UsageError, match="scratch=true and dropout"):
-        from_scratch.network(recipe, model.to("meta"))
+        from_scratch.network(config, model.to("meta"))

@@ -23,7 +23,7 @@ from yisheng.training.setup import assemble
 CPU = torch.device("cpu")
 
 
-def pictures(n: int = 96) -> Dataset:
+def images(n: int = 96) -> Dataset:
     random = np.random.default_rng(0)
     y = random.integers(3, size=n)
     x = random.integers(256, size=(n, 1, 12, 12)).astype(np.uint8)
@@ -32,12 +32,12 @@ def pictures(n: int = 96) -> Dataset:
 
 
 def made(data: Dataset | None = None, device: torch.device = CPU, **settings: object):
-    data = data or pictures()
+    data = data or images()
     rows = np.arange(len(data.x))
     split = Split(rows[:80], rows[80:], rows[:0])
     given = {"model": "lenet", "batch": 16, "epochs": 2, **settings}
-    recipe = resolve([(key, value, "command line") for key, value in given.items()]).recipe
-    return assemble(recipe, data, split, device)
+    config = resolve([(key, value, "command line") for key, value in given.items()]).config
+    return assemble(config, data, split, device)
 
 
 def trained(assembly):
@@ -55,7 +55,7 @@ def eager(monkeypatch):
 
 def test_a_short_training_is_computed_plainly_and_nothing_is_tried():
     assembly = made()
-    assert (assembly.recipe.precision, assembly.recipe.memory_format) == ("fp32", "contiguous")
+    assert (assembly.config.precision, assembly.config.memory_format) == ("fp32", "contiguous")
     assert not (locations.home() / "pace.json").exists()
 
 
@@ -70,7 +70,7 @@ def test_all_four_ways_are_tried_once_and_remembered(monkeypatch):
     monkeypatch.setattr(module, "_timed", lambda *_: pytest.fail("tried again"))
     again = made()
     for key in ("precision", "memory_format"):
-        assert getattr(first.recipe, key) == getattr(again.recipe, key)
+        assert getattr(first.config, key) == getattr(again.config, key)
 
 
 @pytest.mark.usefixtures("eager")
@@ -90,7 +90,7 @@ def test_the_fastest_is_taken_where_it_is_clearly_faster(monkeypatch, seconds, c
         lambda model, batch, loss, asked: dict(zip([", ".join(one) for one in asked], seconds, strict=True)),
     )
     assembly = made()
-    assert (assembly.recipe.precision, assembly.recipe.memory_format) == chosen
+    assert (assembly.config.precision, assembly.config.memory_format) == chosen
     assert bool(assembly.remarks) == (chosen != module.PLAIN)
     conv = assembly.state.model.conv2.weight
     assert conv.is_contiguous(memory_format=module.FORMATS[chosen[1]])
@@ -99,7 +99,7 @@ def test_the_fastest_is_taken_where_it_is_clearly_faster(monkeypatch, seconds, c
 @pytest.mark.usefixtures("eager")
 def test_a_trial_moves_no_weight_and_no_random_number():
     with_trial, plain = made(), made(precision="fp32", memory_format="contiguous")
-    assert with_trial.remarks or with_trial.recipe.precision == "fp32"
+    assert with_trial.remarks or with_trial.config.precision == "fp32"
     for name, value in plain.state.model.state_dict().items():
         assert torch.equal(value, with_trial.state.model.state_dict()[name]), name
 
@@ -108,15 +108,15 @@ def test_a_trial_moves_no_weight_and_no_random_number():
 @pytest.mark.parametrize("settings", [{"scratch": True, "style": "classic"}, {"fold": "1/2"}], ids=str)
 def test_what_must_compute_plainly_is_not_tried(settings):
     assembly = made(**settings)
-    assert (assembly.recipe.precision, assembly.recipe.memory_format) == module.PLAIN
+    assert (assembly.config.precision, assembly.config.memory_format) == module.PLAIN
 
 
 @pytest.mark.usefixtures("eager")
 def test_numbers_are_predicted_in_full_precision():
-    data = pictures()
+    data = images()
     spec = Spec("regression", (1, 12, 12))
     numbers = Dataset("numbers", spec, data.x, data.y[:, None].astype(np.float32))
-    assert made(numbers).recipe.precision == "fp32"
+    assert made(numbers).config.precision == "fp32"
 
 
 def test_a_gpu_without_double_precision_is_refused():
@@ -136,7 +136,7 @@ def test_what_cannot_be_remembered_is_not_tried(monkeypatch):
     locations.home().write_text("not a folder")
     monkeypatch.setattr(module, "_timed", lambda *_: pytest.fail("tried"))
     assembly = made()
-    assert (assembly.recipe.precision, assembly.recipe.memory_format) == module.PLAIN
+    assert (assembly.config.precision, assembly.config.memory_format) == module.PLAIN
 
 
 @pytest.mark.usefixtures("eager")
@@ -170,8 +170,8 @@ def test_trainings_that_begin_at_once_try_once_and_compute_alike(monkeypatch):
 def asked():
     """What `pace` is asked with."""
     whole = made(precision="fp32", memory_format="contiguous")
-    recipe = whole.recipe.model_copy(update={"precision": "auto", "memory_format": "auto"})
-    return recipe, whole.state.model, whole.spec, whole.train, whole.loss, 10
+    config = whole.config.model_copy(update={"precision": "auto", "memory_format": "auto"})
+    return config, whole.state.model, whole.spec, whole.train, whole.loss, 10
 
 
 @pytest.mark.usefixtures("eager")
@@ -184,9 +184,9 @@ def test_a_layer_that_does_not_bear_a_way_is_computed_in_another(monkeypatch):
         return true(model, batch, loss, precision)
 
     monkeypatch.setattr(module, "mean_loss", refusing)
-    assert made().recipe.precision == "fp32"
+    assert made().config.precision == "fp32"
     monkeypatch.setattr(module, "mean_loss", lambda *_: pytest.fail("tried again"))
-    assert made().recipe.precision == "fp32"
+    assert made().config.precision == "fp32"
 
 
 def test_channels_last_learns_the_same_up_to_rounding():
@@ -242,7 +242,7 @@ def test_validation_computes_as_the_training_does(precision, wanted):
 
 
 def test_numbers_are_validated_in_full():
-    data = pictures()
+    data = images()
     data = Dataset("lines", Spec("regression", (1, 12, 12)), data.x, data.y[:, None].astype(np.float32))
     assert not made(data, precision="bf16").half
     assert made(precision="bf16").half

@@ -1,4 +1,4 @@
-"""Augmentations on whole batches do what plain loops over single pictures do."""
+"""Augmentations on whole batches do what plain loops over single images do."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from yisheng.core.types import Column, Spec
 from yisheng.transforms.augment import resized_crop
 from yisheng.transforms.augment._boxes import draw_boxes
 
-ROOM = "transforms.augment"
-PICTURES = ("crop", "erase", "flip", "jitter", "resized-crop", "vertical-flip")
+KIND = "transforms.augment"
+IMAGES = ("crop", "erase", "flip", "jitter", "resized-crop", "vertical-flip")
 MOVING = ("crop", "erase", "flip", "vertical-flip")
 """These only move values: bytes stay bytes."""
 
@@ -33,24 +33,24 @@ def spec_of(shape, **other):
     return Spec("classification", shape, **{"classes": ("a", "b", "c"), **other})
 
 
-def pictures(b=8, c=3, h=12, w=10, dtype=torch.uint8, seed=1):
+def images(b=8, c=3, h=12, w=10, dtype=torch.uint8, seed=1):
     x = torch.randint(0, 256, (b, c, h, w), generator=generator(seed), dtype=torch.uint8)
     return x.to(dtype)
 
 
 def change(name, x, seed=0, y=None, **options):
     y = torch.arange(len(x)) % 3 if y is None else y
-    return build(ROOM, name, spec_of(tuple(x.shape[1:])), **options)(x, y, generator(seed))
+    return build(KIND, name, spec_of(tuple(x.shape[1:])), **options)(x, y, generator(seed))
 
 
 def kept(name, shape):
-    """Options that this picture bears."""
+    """Options that this image bears."""
     return {"pad": min(4, min(shape[-2:]) - 1)} if name == "crop" else {}
 
 
 def test_every_augmentation_is_tested():
-    assert set(registry.names(ROOM)) >= {*PICTURES, "mixup"}
-    for entry in registry.entries(ROOM):
+    assert set(registry.names(KIND)) >= {*IMAGES, "mixup"}
+    for entry in registry.entries(KIND):
         assert all(option.help for option in entry.options.values())
         assert "fits" in entry.meta
         assert entry.meta["wants"]
@@ -61,13 +61,13 @@ def test_every_augmentation_is_tested():
 
 @settings(max_examples=60)
 @given(
-    name=st.sampled_from([*PICTURES, "mixup"]),
+    name=st.sampled_from([*IMAGES, "mixup"]),
     shape=st.tuples(*(st.integers(1, n) for n in (5, 4, 17, 17))),
     dtype=st.sampled_from([torch.uint8, torch.float32]),
     seed=st.integers(0, 2**32),
 )
 def test_contract(name, shape, dtype, seed):
-    x = pictures(*shape, dtype=dtype)
+    x = images(*shape, dtype=dtype)
     before, y = x.clone(), torch.arange(len(x)) % 3
     found, targets = change(name, x, seed, y, **kept(name, shape))
     assert found.shape == x.shape
@@ -82,26 +82,26 @@ def test_contract(name, shape, dtype, seed):
     assert torch.equal(found, again)
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", IMAGES)
 def test_bytes_and_floats_give_the_same(name):
-    x = pictures()
+    x = images()
     one, other = change(name, x)[0], change(name, x.float())[0]
     assert torch.equal(one.float(), other)
     assert other.dtype == torch.float32
 
 
-@pytest.mark.parametrize("name", [*PICTURES, "mixup"])
+@pytest.mark.parametrize("name", [*IMAGES, "mixup"])
 def test_another_generator_gives_another_batch(name):
-    x = pictures(b=32)
+    x = images(b=32)
     assert not torch.equal(change(name, x, 0)[0].float(), change(name, x, 1)[0].float())
     state = torch.get_rng_state()
     change(name, x)
     assert torch.equal(state, torch.get_rng_state())  # nothing else is a source of chance
 
 
-@pytest.mark.parametrize("name", [*PICTURES, "mixup"])
+@pytest.mark.parametrize("name", [*IMAGES, "mixup"])
 def test_inputs_of_other_layouts(name):
-    x = pictures(c=3)
+    x = images(c=3)
     plain = change(name, x)[0]
     for other in (x.to(memory_format=torch.channels_last), x.transpose(2, 3).contiguous().transpose(2, 3)):
         torch.testing.assert_close(change(name, other)[0].float(), plain.float(), rtol=0, atol=1e-3)
@@ -119,28 +119,28 @@ def test_inputs_of_other_layouts(name):
     ],
 )
 def test_settings_that_change_nothing(name, options):
-    x = pictures()
+    x = images()
     found, _ = change(name, x, **options)
     assert found.dtype == torch.uint8
     assert torch.equal(found, x)
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", IMAGES)
 def test_rows_are_refused(name):
     rows = Spec("classification", (4,), classes=("a", "b"))
-    entry = registry.find(ROOM, name)
+    entry = registry.find(KIND, name)
     assert not entry.meta["fits"](rows)
     assert entry.meta["fits"](spec_of((1, 8, 8)))
-    recipe = resolve([("augment", name, "command line")]).recipe
-    with pytest.raises(UsageError, match="pictures"):
-        recipe.settle(rows, 100)
+    config = resolve([("augment", name, "command line")]).config
+    with pytest.raises(UsageError, match="images"):
+        config.settle(rows, 100)
 
 
 @pytest.mark.parametrize(
     ("name", "options", "problem"),
     [
         ("flip", {"p": 1.1}, "p must"),
-        ("crop", {"pad": 10}, "smaller than the pictures of 10x12"),
+        ("crop", {"pad": 10}, "smaller than the images of 10x12"),
         ("crop", {"mode": "wrap"}, "mode"),
         ("resized_crop", {"area": (0.5, 0.1)}, "area=0.1,0.5"),
         ("resized_crop", {"area": (0.0, 0.1)}, "area"),
@@ -155,13 +155,13 @@ def test_rows_are_refused(name):
 )
 def test_bad_options(name, options, problem):
     with pytest.raises(UsageError, match=problem):
-        change(name, pictures(), **options)
+        change(name, images(), **options)
 
 
 def test_hue_needs_colours():
     for c in (1, 2, 4):
         with pytest.raises(UsageError, match=f"these have {c} channel"):
-            change("jitter", pictures(c=c), hue=0.1)
+            change("jitter", images(c=c), hue=0.1)
 
 
 # Each against a plain loop.
@@ -169,7 +169,7 @@ def test_hue_needs_colours():
 
 @pytest.mark.parametrize(("name", "axis"), [("flip", -1), ("vertical_flip", -2)])
 def test_flips(name, axis):
-    x = pictures(b=2000, c=1, h=3, w=4)
+    x = images(b=2000, c=1, h=3, w=4)
     found, _ = change(name, x)
     flipped = 0
     for one, other in zip(x.numpy(), found.numpy(), strict=True):
@@ -182,7 +182,7 @@ def test_flips(name, axis):
 
 @pytest.mark.parametrize(("mode", "numpy_mode"), [("zeros", "constant"), ("reflect", "reflect")])
 @pytest.mark.parametrize(("h", "w", "pad"), [(6, 9, 2), (5, 5, 4), (2, 3, 1), (12, 10, 4)])
-def test_crop_is_a_slice_of_a_padded_picture(mode, numpy_mode, h, w, pad):
+def test_crop_is_a_slice_of_a_padded_image(mode, numpy_mode, h, w, pad):
     x = torch.arange(1, 1 + 300 * 2 * h * w).view(300, 2, h, w).float()  # every pixel differs
     found = change("crop", x, pad=pad, mode=mode)[0].numpy()
     places = []
@@ -202,7 +202,7 @@ def test_crop_is_a_slice_of_a_padded_picture(mode, numpy_mode, h, w, pad):
 
 
 def test_crop_of_bytes_by_hand():
-    x = pictures(b=1, c=1, h=4, w=4)
+    x = images(b=1, c=1, h=4, w=4)
     drawn = torch.randint(5, (2, 1), generator=generator(7))
     i, j = int(drawn[0, 0]), int(drawn[1, 0])
     padded = F.pad(x, (2, 2, 2, 2))
@@ -210,7 +210,7 @@ def test_crop_of_bytes_by_hand():
 
 
 def boxes_one_by_one(count, tall, wide, area, ratio, seed):
-    """torchvision's rule, picture by picture, on the same draws."""
+    """torchvision's rule, image by image, on the same draws."""
     draw = generator(seed)
     areas = area[0] + (area[1] - area[0]) * torch.rand((10, count), generator=draw, dtype=torch.float64)
     low, high = math.log(ratio[0]), math.log(ratio[1])
@@ -251,7 +251,7 @@ def middle(tall, wide, ratio):
 )
 def test_resized_crop_is_the_resized_box(tall, wide, area, ratio, least_missing):
     """Within 0.02 of 255: grid_sample takes places as float32 from -1 to 1."""
-    x = pictures(64, 3, tall, wide)
+    x = images(64, 3, tall, wide)
     found, _ = change("resized_crop", x, 5, area=area, ratio=ratio)
     missing = 0
     boxes = list(boxes_one_by_one(64, tall, wide, area, ratio, 5))
@@ -299,8 +299,8 @@ def test_boxes_are_spread_evenly():
     assert bool(boxes.found.all())
     assert abs(float(share.mean()) - 0.2) < 0.003
     assert abs(float((boxes.width > boxes.height).double().mean()) - 0.5) < 0.03  # as often wide as high
-    room = (100 - boxes.width).double()
-    assert abs(float((boxes.left / room).mean()) - 0.5) < 0.01
+    kind = (100 - boxes.width).double()
+    assert abs(float((boxes.left / kind).mean()) - 0.5) < 0.01
 
 
 def test_nothing_around_the_box_gets_into_the_crop(monkeypatch):
@@ -317,16 +317,16 @@ def blended(a, b, factor):
     return np.clip(factor * a + (1 - factor) * b, 0, 255)
 
 
-def grey_of(picture):
-    weights = [0.2989, 0.587, 0.114] if len(picture) == 3 else [1 / len(picture)] * len(picture)
-    return np.tensordot(weights, picture, 1)[None]
+def grey_of(image):
+    weights = [0.2989, 0.587, 0.114] if len(image) == 3 else [1 / len(image)] * len(image)
+    return np.tensordot(weights, image, 1)[None]
 
 
-def turned(picture, turn):
+def turned(image, turn):
     """Pixel by pixel, with Python's own colour conversions."""
-    found = np.empty_like(picture)
-    for place in np.ndindex(picture.shape[1:]):
-        h, s, v = colorsys.rgb_to_hsv(*picture[(slice(None), *place)] / 255)
+    found = np.empty_like(image)
+    for place in np.ndindex(image.shape[1:]):
+        h, s, v = colorsys.rgb_to_hsv(*image[(slice(None), *place)] / 255)
         found[(slice(None), *place)] = 255 * np.array(colorsys.hsv_to_rgb((h + turn) % 1, s, v))
     return found
 
@@ -342,7 +342,7 @@ PLAIN = {
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 @pytest.mark.parametrize("seed", [0, 1, 2, 3])
 def test_jitter_is_the_textbooks_formulas(channels, seed):
-    x = pictures(6, channels, 7, 5)
+    x = images(6, channels, 7, 5)
     x[0] = 128  # no colour, no contrast
     x[1, :, ::2], x[1, :, 1::2] = 0, 255
     options = {"brightness": (0.2, 2.0), "contrast": (0.0, 3.0), "saturation": (0.0, 2.5)}
@@ -364,7 +364,7 @@ def test_jitter_is_the_textbooks_formulas(channels, seed):
 
 @pytest.mark.parametrize("name", ["brightness", "contrast", "saturation", "hue"])
 def test_each_operation_alone_is_exact_enough(name):
-    x = pictures(4, 3, 9, 9)
+    x = images(4, 3, 9, 9)
     off = {"brightness": (1, 1), "contrast": (1, 1), "saturation": (1, 1)}
     for value in (0.0, 0.3, 0.5):
         options = {**off, name: value if name == "hue" else (2 * value, 2 * value)}
@@ -386,17 +386,17 @@ def _after_order():
 def test_pillow_agrees_on_brightness_and_saturation():
     from PIL import Image, ImageEnhance
 
-    x = pictures(1, 3, 8, 8)
-    picture = Image.fromarray(x[0].permute(1, 2, 0).numpy())
+    x = images(1, 3, 8, 8)
+    image = Image.fromarray(x[0].permute(1, 2, 0).numpy())
     for name, theirs in (("brightness", ImageEnhance.Brightness), ("saturation", ImageEnhance.Color)):
         off = {"brightness": (1, 1), "contrast": (1, 1), "saturation": (1, 1), name: (0.6, 0.6)}
         ours = change("jitter", x, **off)[0][0].permute(1, 2, 0).numpy()
-        wanted = np.asarray(theirs(picture).enhance(0.6), np.float64)
+        wanted = np.asarray(theirs(image).enhance(0.6), np.float64)
         assert np.abs(ours - wanted).max() <= 1.5  # Pillow rounds to bytes, and grey before
 
 
 def test_jitter_orders_differ_between_batches():
-    x = pictures(2, 3)
+    x = images(2, 3)
     limits = {"brightness": (1.6, 1.6), "contrast": (1.7, 1.7), "saturation": (0.0, 0.0)}
     found = {change("jitter", x, seed, **limits)[0].numpy().tobytes() for seed in range(60)}
     assert len(found) == 6  # factors are fixed: only the order is left to chance
@@ -405,7 +405,7 @@ def test_jitter_orders_differ_between_batches():
 @pytest.mark.parametrize("fill", ["random", "mean", "zero"])
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
 def test_erase_fills_one_box(fill, dtype):
-    x = pictures(400, 2, 20, 30, dtype=dtype) // 2 + 1  # no zeros
+    x = images(400, 2, 20, 30, dtype=dtype) // 2 + 1  # no zeros
     found, _ = change("erase", x, 3, p=0.6, fill=fill)
     erased = 0
     for one, other in zip(x.numpy(), found.numpy(), strict=True):
@@ -450,7 +450,7 @@ def test_erased_area_and_ratio():
 
 
 def test_mixup_mixes_inputs_and_targets_in_the_same_shares():
-    x, y = pictures(9), torch.arange(9) % 3
+    x, y = images(9), torch.arange(9) % 3
     for seed in range(20):
         found, soft = change("mixup", x, seed, y, alpha=1.0)
         assert soft.dtype == torch.float32
@@ -471,7 +471,7 @@ def test_mixup_shares_follow_the_beta_distribution():
 
     x = torch.tensor([[0.0], [1.0]])
     for alpha in (0.2, 1.0, 4.0):
-        mix = build(ROOM, "mixup", Spec("regression", (1,)), alpha=alpha)
+        mix = build(KIND, "mixup", Spec("regression", (1,)), alpha=alpha)
         shares = []
         for seed in range(3000):
             draw = generator(seed)
@@ -491,7 +491,7 @@ def test_mixup_of_other_targets():
         ("multilabel", (numbers > 50).float(), ("a", "b")),
         ("classification", torch.softmax(numbers, 1), ("a", "b")),
     ):
-        mix = build(ROOM, "mixup", Spec(task, (4,), classes=classes), alpha=1.0)
+        mix = build(KIND, "mixup", Spec(task, (4,), classes=classes), alpha=1.0)
         mixed, soft = mix(x, y, generator())
         both, _ = mix(torch.cat([x, y], 1), y, generator())
         torch.testing.assert_close(torch.cat([mixed, soft], 1), both)  # one share for both
@@ -499,7 +499,7 @@ def test_mixup_of_other_targets():
 
 
 def test_mixup_of_a_single_row_is_the_row():
-    x = pictures(1)
+    x = images(1)
     found, soft = change("mixup", x, y=torch.tensor([2]))
     assert torch.equal(found, x.float())
     assert soft.tolist() == [[0, 0, 1]]
@@ -507,14 +507,14 @@ def test_mixup_of_a_single_row_is_the_row():
 
 def test_mixup_takes_no_categories():
     columns = (Column("age"), Column("town", "category", ("here", "there")))
-    entry = registry.find(ROOM, "mixup")
+    entry = registry.find(KIND, "mixup")
     assert not entry.meta["fits"](Spec("regression", (2,), columns=columns))
     assert entry.meta["fits"](Spec("regression", (2,), columns=columns[:1] * 2))
     assert entry.meta["fits"](Spec("regression", (2,)))
 
 
 def test_losses_take_what_mixup_gives():
-    x, y = pictures(8), torch.arange(8) % 3
+    x, y = images(8), torch.arange(8) % 3
     _, soft = change("mixup", x, y=y, alpha=1.0)
     spec = spec_of(tuple(x.shape[1:]))
     loss = registry.find("losses", "cross-entropy").build(spec, y.numpy())

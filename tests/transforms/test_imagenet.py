@@ -14,7 +14,7 @@ from yisheng.core.errors import DataError, UsageError
 from yisheng.core.types import Spec
 from yisheng.transforms.imagenet import MEAN, STD, imagenet
 
-pictures = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=4, max_dims=4, max_side=6))
+images = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=4, max_dims=4, max_side=6))
 
 
 def normalised(x, mean, std):
@@ -28,7 +28,7 @@ def colour(x):
     return np.repeat(x[:, :1], 3, axis=1)
 
 
-@given(x=pictures)
+@given(x=images)
 def test_it_is_torchvisions(x):
     x = colour(x)
     scale = imagenet.fit(x)
@@ -38,13 +38,13 @@ def test_it_is_torchvisions(x):
     torch.testing.assert_close(scale.invert(got), torch.from_numpy(x).float(), atol=1e-3, rtol=0)
 
 
-@given(x=pictures)
+@given(x=images)
 def test_nothing_is_fitted(x):
     x = colour(x)
     assert imagenet.fit(x) == imagenet.fit(255 - x) == imagenet()
 
 
-def test_grey_pictures_get_the_average():
+def test_grey_images_get_the_average():
     scale = imagenet.fit(np.zeros((1, 1, 2, 2), np.uint8))
     assert scale.mean == pytest.approx([np.mean(MEAN)])
     assert scale.std == pytest.approx([np.mean(STD)])
@@ -74,10 +74,10 @@ def test_it_is_saved_and_read_back():
 @pytest.mark.parametrize(
     ("shape", "options", "cause"),
     [
-        ((2, 4, 3, 3), {}, "3 values of mean for pictures of 4 channels"),
-        ((2, 3, 3, 3), {"std": (0.5, 0.5)}, "2 values of std for pictures of 3 channels"),
+        ((2, 4, 3, 3), {}, "3 values of mean for images of 4 channels"),
+        ((2, 3, 3, 3), {"std": (0.5, 0.5)}, "2 values of std for images of 3 channels"),
         ((2, 1, 3, 3), {"mean": ()}, "0 values of mean"),
-        ((2, 5), {}, "for pictures, got rows"),
+        ((2, 5), {}, "for images, got rows"),
     ],
 )
 def test_what_does_not_fit_is_refused(shape, options, cause):
@@ -90,12 +90,12 @@ def test_other_channels_than_those_of_the_fit_are_refused():
         imagenet().apply(torch.zeros(1, 1, 2, 2))
 
 
-def test_it_is_an_option_of_the_recipe():
-    recipe = resolve([("scale", "imagenet", "command line"), ("scale.mean", "0.5", "command line")]).recipe
-    assert recipe.scale.options == {"mean": (0.5,)}
-    settled = recipe.settle(Spec("classification", (3, 8, 8), classes=("a", "b")), 100)
+def test_it_is_an_option_of_the_config():
+    config = resolve([("scale", "imagenet", "command line"), ("scale.mean", "0.5", "command line")]).config
+    assert config.scale.options == {"mean": (0.5,)}
+    settled = config.settle(Spec("classification", (3, 8, 8), classes=("a", "b")), 100)
     assert settled.scale.options == {"mean": (0.5,), "std": STD}
-    with pytest.raises(UsageError, match="scale=imagenet needs pictures"):
-        recipe.settle(Spec("classification", (3,), classes=("a", "b")), 100)
+    with pytest.raises(UsageError, match="scale=imagenet needs images"):
+        config.settle(Spec("classification", (3,), classes=("a", "b")), 100)
     with pytest.raises(UsageError):
         resolve([("scale", "imagenet", "command line"), ("scale.std", "0", "command line")])

@@ -30,7 +30,7 @@ from yisheng.transforms.unit import unit
 NAMES = ("standard", "unit", "none")
 moderate = st.floats(-1e4, 1e4, width=32)
 tables = hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=2, max_side=30), elements=moderate)
-pictures = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=4, max_dims=4, max_side=6))
+images = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=4, max_dims=4, max_side=6))
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_constant_columns_keep_their_scale():
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.usefixtures("small_pieces")
-def test_pictures_are_scaled_per_channel(channels, dtype):
+def test_images_are_scaled_per_channel(channels, dtype):
     rng = np.random.Generator(np.random.PCG64(2))
     x = rng.integers(0, 256, (40, channels, 5, 4)).astype(dtype)
     fitted = standard.fit(x)
@@ -103,7 +103,7 @@ def test_digits_survive_a_large_mean_in_float32():
 
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=60, deadline=None)
-@given(x=st.one_of(tables, pictures))
+@given(x=st.one_of(tables, images))
 def test_invert_undoes_apply(name, x):
     fitted = transforms.fit(name, x)
     back = fitted.invert(fitted.apply(torch.from_numpy(x)))
@@ -117,7 +117,7 @@ def test_invert_undoes_apply(name, x):
 
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=40, deadline=None)
-@given(x=st.one_of(tables, pictures), data=st.data())
+@given(x=st.one_of(tables, images), data=st.data())
 def test_rows_alone_are_looked_at(name, x, data):
     rows = np.array(sorted(data.draw(st.sets(st.integers(0, len(x) - 1), min_size=1))))
     other = x.copy()
@@ -307,7 +307,7 @@ def test_fitted_fields_are_no_options():
 
 
 def test_options_are_keyword_only_fields():
-    @registry.register(room="transforms-of-a-test")
+    @registry.register(kind="transforms-of-a-test")
     @dataclass(frozen=True)
     class divide:  # noqa: N801
         """Divided by the largest value to a power.

@@ -1,11 +1,11 @@
-"""Compare runs: their scores, what differs in their recipes, and whether the difference is real.
+"""Compare runs: their scores, what differs in their configs, and whether the difference is real.
 
 usage: yisheng compare RUN RUN [RUN ...] [score=NAME] [out=FILE.html|.svg|.png] [--json]
        yisheng compare A1,A2,A3 B1,B2,B3 [score=NAME]          (runs that differ in their seed only)
 
 Each is compared with the first. Studies of k folds (`yisheng train ... folds=5`) with the same seed have the same
 folds, whatever the model, and are compared fold by fold. Two single runs do not tell whether one is really better.
-With out= the curves over the epochs are drawn, too: a page with all that is said here, or a picture.
+With out= the curves over the epochs are drawn, too: a page with all that is said here, or an image.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ def _text(found: Comparison) -> str:
     if found.differing:
         heads = [_short(side.name, 24) for side in found.sides]
         told = [[key, *(_short(value, 40, end=False) for value in values)] for key, values in found.differing.items()]
-        lines += ["", "what differs in the recipes:", table([["", *heads], *told])]
+        lines += ["", "what differs in the configs:", table([["", *heads], *told])]
     else:
-        lines += ["", "the recipes do not differ"]
+        lines += ["", "the configs do not differ"]
     for verdict in found.verdicts:
         lines += ["", *_said(verdict, name)]
     if len(found.verdicts) > 1:

@@ -1,8 +1,8 @@
-"""Show every value of a recipe and where it came from, without training.
+"""Show every value of a config and where it came from, without training.
 
 usage: yisheng config [config=FILE.toml] [key=value ...] [--json] [toml=true]
 
-toml=true prints a recipe file with these values.
+toml=true prints a config file with these values.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ def run(arguments: Arguments) -> int:
     from yisheng.cli._config import resolved
     from yisheng.cli._tables import table
     from yisheng.core import registry
-    from yisheng.core.config import AUGMENT, AUTO, Choice, Recipe, room_of
+    from yisheng.core.config import AUGMENT, AUTO, Choice, Config, kind_of
 
     found = resolved(arguments)
     if as_toml:
-        print(found.recipe.to_toml(), end="")
+        print(found.config.to_toml(), end="")
         return 0
     values: dict[str, object] = {}
-    for key in type(found.recipe).model_fields:
-        value = getattr(found.recipe, key)
+    for key in type(found.config).model_fields:
+        value = getattr(found.config, key)
         chosen = {f"{key}.{c.name}": c for c in value} if key == AUGMENT else {key: value}
         if key == AUGMENT:
-            values[key] = AUTO if value == Recipe.model_fields[key].default else [c.name for c in value] or None
+            values[key] = AUTO if value == Config.model_fields[key].default else [c.name for c in value] or None
         else:
             values[key] = value.name if isinstance(value, Choice) else value
         for where, choice in chosen.items():
@@ -39,7 +39,7 @@ def run(arguments: Arguments) -> int:
                 continue
             options = {}
             if choice.name != AUTO:
-                entry = registry.find(room_of(where), choice.name)
+                entry = registry.find(kind_of(where), choice.name)
                 options = {o.name: o.default for o in entry.options.values() if o.default is not registry.REQUIRED}
             values |= {f"{where}.{name}": option for name, option in {**options, **choice.options}.items()}
     rows = [["key", "value", "from"]]

@@ -10,7 +10,7 @@ usage: yisheng data list [--json]
        yisheng data bundle NAME[:FORM] ... out=FILE.zip [--json]
 
 NAME is a data set, or for info and show the path of a folder, zip or table of your own (photos/). Further keys
-of info and show are options of the data set (folder=..., degree=3). show augment=... draws pictures before and
+of info and show are options of the data set (folder=..., degree=3). show augment=... draws images before and
 after augmentation; options are written as for training (pad=4, or augment.crop.pad=4).
 
 Training fetches what it needs by itself; fetch does it beforehand. Without a network: bundle the sets on
@@ -115,10 +115,10 @@ def _show(arguments: Arguments) -> None:
     out, augmented = arguments.take("out"), "augment" in arguments.settings
     n, seed = arguments.number("n", 10 if augmented else 40), arguments.number("seed", 0, least=0)
     dataset, changes = _chosen(arguments)
-    picture = show.before_after(dataset, changes, n=n, seed=seed) if augmented else show.grid(dataset, n=n, seed=seed)
+    image = show.before_after(dataset, changes, n=n, seed=seed) if augmented else show.grid(dataset, n=n, seed=seed)
     path = Path(out or f"{dataset.name}{'-augmented' * augmented}.png")
     with files.replacing(path) as temporary:
-        picture.save(temporary, format="PNG")
+        image.save(temporary, format="PNG")
     print(path)
 
 
@@ -219,15 +219,15 @@ def _chosen(arguments: Arguments) -> tuple[Dataset, list[Change]]:
         ("data", given, "command line"),
         ("augment", "none" if augment is None else augment, "command line"),
     ]
-    chosen = resolve(settings).recipe
+    chosen = resolve(settings).config
     ours = registry.find("data.datasets", chosen.data.name).options
     theirs = {o for choice in chosen.augment for o in registry.find("transforms.augment", choice.name).options}
     for key, value in arguments.settings.items():
         loose = key in theirs and key not in ours
         settings.append((key if loose or key.startswith("augment.") else f"data.{key}", value, "command line"))
-    recipe = resolve(settings).recipe
-    dataset = load_data.dataset(recipe)
-    settled = recipe.settle(dataset.spec, len(dataset)) if recipe.augment else recipe
+    config = resolve(settings).config
+    dataset = load_data.dataset(config)
+    settled = config.settle(dataset.spec, len(dataset)) if config.augment else config
     return dataset, [
         build("transforms.augment", choice.name, dataset.spec, **choice.options) for choice in settled.augment
     ]

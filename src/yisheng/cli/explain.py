@@ -3,8 +3,8 @@
 usage: yisheng explain [--json]                           all concepts, one line each
        yisheng explain NAME [out=NAME.png] [--json]
 
-out= writes the concept's picture, where there is one, as .png, .svg or .pdf. Both the hand-written lines and the
-usual call run as they are printed; docs/twins.md says how closely they agree.
+out= writes the concept's image, where there is one, as .png, .svg or .pdf. Both the hand-written lines and the
+usual call run as they are printed; docs/equivalence.md says how closely they agree.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ def run(arguments: Arguments) -> int:
         return 0
     print(told)
     if out is not None:
-        print(f"\nIts picture is in {out}")
-    elif told.picture:
-        print(f"\nThere is a picture too: yisheng explain {told.name} out={told.name}.png")
+        print(f"\nIts image is in {out}")
+    elif told.image:
+        print(f"\nThere is an image too: yisheng explain {told.name} out={told.name}.png")
     return 0
 
 

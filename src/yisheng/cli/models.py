@@ -4,7 +4,7 @@ usage: yisheng models [--json]
        yisheng models NAME [key=value ...] [shape=3,224,224] [classes=10] [--json]
 
 Further keys are options of the network (style=small, ratio=4). The shape is that of one input: channels, rows and
-columns of a picture, or the number of features of a row. classes=1 stands for regression. Multiply-adds are those
+columns of an image, or the number of features of a row. classes=1 stands for regression. Multiply-adds are those
 of convolutions and linear layers, for one input. No memory is taken for the weights.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from yisheng.core.types import Spec
     from yisheng.models.summary import Summary
 
-PICTURE, ROW = (3, 224, 224), (8,)
+IMAGE, ROW = (3, 224, 224), (8,)
 MOST = 10**9
 
 
@@ -92,7 +92,7 @@ def _spec(entry: Entry, shape: str | None, classes: int) -> Spec:
     if shape is not None:
         return spec(_sizes(shape))
     fits = entry.meta.get("fits", lambda _: True)
-    return spec(entry.meta.get("shape") or (ROW if fits(spec(ROW)) else PICTURE))
+    return spec(entry.meta.get("shape") or (ROW if fits(spec(ROW)) else IMAGE))
 
 
 def _sizes(text: str) -> tuple[int, ...]:
@@ -102,7 +102,7 @@ def _sizes(text: str) -> tuple[int, ...]:
     sizes = tuple(int(part) for part in parts if re.fullmatch("[0-9]{1,10}", part))
     if len(sizes) != len(parts) or len(sizes) not in (1, 3) or not 1 <= math.prod(sizes) <= MOST:
         raise UsageError(
-            f"shape must be the features of a row or channels,rows,columns of a picture, {MOST:,} values at most, "
+            f"shape must be the features of a row or channels,rows,columns of an image, {MOST:,} values at most, "
             f"got {text!r}",
             "write shape=8 or shape=3,224,224",
         )

@@ -1,4 +1,4 @@
-"""Let a trained model answer for pictures, tables or rows.
+"""Let a trained model answer for images, tables or rows.
 
 usage: yisheng predict RUN photo.png [more.png ...] [top=3] [--json]
        yisheng predict RUN rows.csv [--json]
@@ -6,11 +6,11 @@ usage: yisheng predict RUN photo.png [more.png ...] [top=3] [--json]
        yisheng predict RUN test.csv out=submission.csv [id=COLUMN] [format=answer|probability] [force=true]
        yisheng predict RUN FOLDER|photo.png ... out=answers.csv [format=...] [strict=true] [force=true]
 
-Pictures may be of any size and mode. What was fitted in training is applied from the run folder; that of a study of
+Images may be of any size and mode. What was fitted in training is applied from the run folder; that of a study of
 k folds answers with the mean of its models. out= writes the answers into a file: .csv, .tsv or .parquet with the
 names of the rows and the target, or .jsonl with all that is known of each. It is written as a stream, so that inputs
 may be larger than memory; stopped or killed, the same command goes on where it was (force=true begins anew). Damaged
-pictures are named in the column error; with strict=true the first one is an error.
+images are named in the column error; with strict=true the first one is an error.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ def run(arguments: Arguments) -> int:
     if into:
         raise UsageError(f"{' and '.join(into)} say how a file of answers is written", "say out=submission.csv, too")
     predictor = Predictor(Path(folder))
-    if given is not None and (inputs or predictor.spec.is_picture):
+    if given is not None and (inputs or predictor.spec.is_image):
         raise UsageError("rows= takes the place of files, for a model of rows", "give rows= or files")
-    if predictor.spec.is_picture and any(os.path.isdir(path) for path in inputs):  # noqa: PTH112  # never raises
-        raise UsageError("the answers for a folder of pictures go into a file", "say out=answers.csv, too")
+    if predictor.spec.is_image and any(os.path.isdir(path) for path in inputs):  # noqa: PTH112  # never raises
+        raise UsageError("the answers for a folder of images go into a file", "say out=answers.csv, too")
     if given is not None:
         values = [[value.strip() for value in row.split(",")] for row in given.split(";") if row.strip()]
         answers = predictor.predict(rows.parse(values, predictor.spec, "rows="))
@@ -78,7 +78,7 @@ def _write(folder: str, inputs: list[str], out: Path, into: Mapping[str, Any], a
     for note in done.notes:
         print(f"note: {note}", file=sys.stderr)
     if done.damaged:
-        print(f"{done.damaged:,} of {done.rows:,} pictures could not be read: see the column error", file=sys.stderr)
+        print(f"{done.damaged:,} of {done.rows:,} images could not be read: see the column error", file=sys.stderr)
     if done.unlike:
         print(f"{done.unlike:,} of {done.rows:,} inputs are unlike the training data", file=sys.stderr)
     print(f"{done.rows - done.damaged:,} answers in {out}")

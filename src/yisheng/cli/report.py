@@ -25,7 +25,7 @@ def run(arguments: Arguments) -> int:
     if tune.is_search(folder):
         path = tune.report(folder)
     else:
-        run_folder.recipe(folder)  # is it a run folder at all?
+        run_folder.config(folder)  # is it a run folder at all?
         path = report(folder)
     print(json.dumps({"report": str(path)}) if as_json else path)
     return 0

@@ -1,4 +1,4 @@
-"""Train again by a run's recipe, and say whether it came out the same.
+"""Train again by a run's config, and say whether it came out the same.
 
 usage: yisheng reproduce RUN [force=true] [--json] [--quiet]
 

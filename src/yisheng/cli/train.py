@@ -3,7 +3,7 @@
 usage: yisheng train [config=FILE.toml] [key=value ...] [out=runs] [fail_on=error|warning] [fix=true]
                      [--json] [--quiet]
 
-Keys are the recipe's, and the options of its choices; see the list below and `yisheng config`.
+Keys are the config's, and the options of its choices; see the list below and `yisheng config`.
 The last line printed is the path of the run folder. With fail_on= a finished run of which the doctor found something
 of that severity or worse ends in exit code 6. With fix=true the doctor's first remedy is applied and the run trained
 again, and both are compared. With watch=true a page in the browser follows the run.
@@ -27,7 +27,7 @@ def run(arguments: Arguments) -> int:
 
     from yisheng.cli._config import resolved
 
-    recipe = resolved(arguments).recipe
+    config = resolved(arguments).config
 
     from yisheng.cli._summary import show
     from yisheng.experiments import diagnose, watch
@@ -35,9 +35,9 @@ def run(arguments: Arguments) -> int:
     from yisheng.experiments.run import train
 
     if fail_on is not None:
-        diagnose.require_doctor(recipe, fail_on)
-    with watch.beside(out, remarks) if recipe.watch else contextlib.nullcontext():
-        folder = (train_and_fix if fix else train)(recipe, out=out, stream=remarks)
+        diagnose.require_doctor(config, fail_on)
+    with watch.beside(out, remarks) if config.watch else contextlib.nullcontext():
+        folder = (train_and_fix if fix else train)(config, out=out, stream=remarks)
     show(folder, as_json=as_json, stream=for_people, quiet=quiet)
     if fail_on is not None:
         diagnose.require_healthy(folder, fail_on)
@@ -45,7 +45,7 @@ def run(arguments: Arguments) -> int:
 
 
 def more_help() -> str:
-    """The keys of the recipe."""
+    """The keys of the config."""
     from yisheng.cli._config import keys_help
 
     return keys_help()

@@ -5,7 +5,7 @@ usage: yisheng tune [config=FILE.toml] lr=0.01,0.1 [wd=log(1e-6,1e-2)] [key=valu
                     [how=auto|serial|stacked] [processes=1] [tensorboard=true]
                     [out=runs] [--json] [--quiet]
 
-Keys are the recipe's, as of `yisheng train`; a value may be several, or a range:
+Keys are the config's, as of `yisheng train`; a value may be several, or a range:
 
   lr=0.01,0.1            two alternatives           hidden=64,256          two networks of one hidden layer
   hidden=[64,32],[128]   lists keep brackets        batch=int(16,64)       whole numbers
@@ -63,7 +63,7 @@ def run(arguments: Arguments) -> int:
 
 
 def more_help() -> str:
-    """The keys of the recipe."""
+    """The keys of the config."""
     from yisheng.cli._config import keys_help
 
     return keys_help()

@@ -1,1 +1,1 @@
-"""What every room stands on: types, registry, recipe, seeds, errors, files."""
+"""What every kind stands on: types, registry, config, seeds, errors, files."""

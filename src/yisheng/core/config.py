@@ -1,4 +1,4 @@
-"""The recipe: every choice of a run as plain data, from the shell, a TOML file or Python alike.
+"""The config: every choice of a run as plain data, from the shell, a TOML file or Python alike.
 
 A choice names a registered thing and its options (``model = mlp`` with ``hidden = 64,32``). On the
 command line and in a file's top level an option may be given by its own name when only one of the
@@ -69,7 +69,7 @@ def _seconds(value: Any) -> Any:
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=1, le=10**7, allow_inf_nan=False)]
 
 
-class Recipe(BaseModel):
+class Config(BaseModel):
     """Every choice of a run. See the module's text for how it is written."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -137,7 +137,7 @@ class Recipe(BaseModel):
         "faster; fp64 is for proofs",
     )
     memory_format: Literal["auto", "contiguous", "channels-last"] = Field(
-        AUTO, description="order of a picture's numbers in convolutions; auto: what a trial shows to be faster"
+        AUTO, description="order of an image's numbers in convolutions; auto: what a trial shows to be faster"
     )
     scratch: bool = Field(
         False, description="train with the hand-written layers, loss and optimiser, and the library's beside them"
@@ -159,8 +159,8 @@ class Recipe(BaseModel):
         10.0, description="seconds between checkpoints; 0: after every step"
     )
 
-    def settle(self, spec: Spec, n: int, *, auto: Mapping[str, Choice] = MappingProxyType({})) -> Recipe:
-        """The recipe with every ``auto`` decided for this data, and every option written out.
+    def settle(self, spec: Spec, n: int, *, auto: Mapping[str, Choice] = MappingProxyType({})) -> Config:
+        """The config with every ``auto`` decided for this data, and every option written out.
 
         Args:
             spec: the contract of the data set.
@@ -171,7 +171,7 @@ class Recipe(BaseModel):
             UsageError: a choice does not fit the data.
         """
         changes: dict[str, Any] = {}
-        for key in ROOMS:
+        for key in KINDS:
             choice: Choice | None = getattr(self, key)
             if choice is None or choice.name == IN_MEMORY:
                 continue
@@ -198,9 +198,9 @@ class Recipe(BaseModel):
                 raise UsageError(f"score={score} {why}", "name another metric, or score=loss")
         changes["score"] = score
         if self.boosting == AUTO:
-            changes["boosting"] = not spec.is_picture and any(column.source for column in spec.columns)
-        elif self.boosting and spec.is_picture:
-            raise UsageError("boosting=true needs rows; these are pictures", "leave boosting out")
+            changes["boosting"] = not spec.is_image and any(column.source for column in spec.columns)
+        elif self.boosting and spec.is_image:
+            raise UsageError("boosting=true needs rows; these are images", "leave boosting out")
         return self.model_copy(update=changes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -225,13 +225,13 @@ class Recipe(BaseModel):
         return {**plain, **tables}
 
     def to_toml(self) -> str:
-        """The recipe as a TOML file that `read` takes back."""
+        """The config as a TOML file that `read` takes back."""
         import tomli_w
 
         return tomli_w.dumps(self.to_dict())
 
 
-ROOMS = {
+KINDS = {
     "data": "data.datasets",
     "model": "models",
     "init": "init",
@@ -243,30 +243,30 @@ ROOMS = {
     "scale": "transforms",
     "target_scale": "transforms",
 }
-"""Key of each choice -> the room it chooses from."""
+"""Key of each choice -> the kind it chooses from."""
 
 AUGMENT: Final = "augment"
 
 
-def room_of(key: str) -> str:
-    """The room that a key of the recipe chooses from.
+def kind_of(key: str) -> str:
+    """The kind that a key of the config chooses from.
 
-    >>> room_of("loss"), room_of("augment.flip")
+    >>> kind_of("loss"), kind_of("augment.flip")
     ('losses', 'transforms.augment')
     """
-    return "transforms.augment" if key.startswith(AUGMENT) else ROOMS[key]
+    return "transforms.augment" if key.startswith(AUGMENT) else KINDS[key]
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """A checked recipe, and where each value came from (dotted key -> origin)."""
+    """A checked config, and where each value came from (dotted key -> origin)."""
 
-    recipe: Recipe
+    config: Config
     origins: Mapping[str, Origin]
 
 
 def read(path: Path) -> list[Setting]:
-    """Settings of a TOML recipe file.
+    """Settings of a TOML config file.
 
     Raises:
         UsageError: the file is missing, too large, or no TOML.
@@ -274,31 +274,31 @@ def read(path: Path) -> list[Setting]:
     try:
         content = read_bytes(path, 1 << 20)
         if content is None:
-            raise UsageError(f"{path} is larger than 1 MiB: no recipe", "give a recipe in TOML")
+            raise UsageError(f"{path} is larger than 1 MiB: no config", "give a config in TOML")
         data = tomllib.loads(content.decode("utf-8-sig"))  # editors on Windows write a byte order mark
     except OSError as error:
-        raise UsageError(f"recipe {path} cannot be read: {error.strerror}", "check the path after config=") from None
+        raise UsageError(f"config {path} cannot be read: {error.strerror}", "check the path after config=") from None
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"recipe {path} is not TOML: {error}", "mend that line; see recipes/ for examples") from None
+        raise UsageError(f"config {path} is not TOML: {error}", "mend that line; see configs/ for examples") from None
     return list(_flatten(data, "file"))
 
 
 def resolve(settings: Iterable[Setting]) -> Resolved:
-    """A checked recipe from settings in rising order of priority.
+    """A checked config from settings in rising order of priority.
 
     Raises:
         UsageError: a key or name is unknown, a value is not allowed, or an option has several owners.
 
-    >>> recipe = resolve([("lr", "0.5", "command line"), ("optimizer", "sgd", "command line")]).recipe
-    >>> recipe.optimizer.name, recipe.optimizer.options["lr"]
+    >>> config = resolve([("lr", "0.5", "command line"), ("optimizer", "sgd", "command line")]).config
+    >>> config.optimizer.name, config.optimizer.options["lr"]
     ('sgd', 0.5)
     """
-    chosen: dict[str, Choice | None] = {key: Recipe.model_fields[key].default for key in ROOMS}
+    chosen: dict[str, Choice | None] = {key: Config.model_fields[key].default for key in KINDS}
     chosen |= _augmentations(AUTO)
     plain: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
     for origin, group in _by_origin(settings):
-        named = [(key, value) for key, value in group if key in ROOMS or key == AUGMENT]
+        named = [(key, value) for key, value in group if key in KINDS or key == AUGMENT]
         for key, value in named:
             if key == AUGMENT:
                 chosen = {k: c for k, c in chosen.items() if not k.startswith(AUGMENT)} | _augmentations(value)
@@ -307,11 +307,11 @@ def resolve(settings: Iterable[Setting]) -> Resolved:
             origins = {k: o for k, o in origins.items() if not k.startswith(key + ".")}
             origins[key] = origin
             if key == AUGMENT:
-                origins |= {f"{k}.{o}": origin for k, c in chosen.items() if k not in ROOMS and c for o in c.options}
+                origins |= {f"{k}.{o}": origin for k, c in chosen.items() if k not in KINDS and c for o in c.options}
         for key, value in group:
-            if key in ROOMS or key == AUGMENT:
+            if key in KINDS or key == AUGMENT:
                 continue
-            if key in Recipe.model_fields and not _is_test_file(key, value, chosen["data"]):
+            if key in Config.model_fields and not _is_test_file(key, value, chosen["data"]):
                 plain[key] = _field(key, value)
                 origins[key] = origin
                 continue
@@ -341,25 +341,25 @@ def resolve(settings: Iterable[Setting]) -> Resolved:
         raise UsageError(
             "patience would choose an epoch by the very rows that a fold is scored on", "leave it out, and name epochs="
         )
-    rooms = {key: chosen[key] for key in ROOMS}
-    augment = tuple(choice for key, choice in chosen.items() if key not in ROOMS)
-    return Resolved(Recipe.model_validate({**plain, **rooms, AUGMENT: augment}), origins)
+    kinds = {key: chosen[key] for key in KINDS}
+    augment = tuple(choice for key, choice in chosen.items() if key not in KINDS)
+    return Resolved(Config.model_validate({**plain, **kinds, AUGMENT: augment}), origins)
 
 
-def build(room: str, name: str, *given: Any, **options: Any) -> Any:
+def build(kind: str, name: str, *given: Any, **options: Any) -> Any:
     """Build a registered thing by name with checked options.
 
     Args:
-        room: where it lives.
+        kind: where it lives.
         name: its registered name.
-        *given: what the room hands over.
+        *given: what the kind hands over.
         **options: its options.
 
     Raises:
         UsageError: the name or an option is unknown, or a value is not allowed.
     """
-    entry = registry.find(room, name)
-    what = registry.PEOPLE_SAY.get(room, room)
+    entry = registry.find(kind, name)
+    what = registry.PEOPLE_SAY.get(kind, kind)
     return entry.build(*given, **{key: _checked(entry, what, key, value) for key, value in options.items()})
 
 
@@ -382,8 +382,8 @@ def _flatten(data: Mapping[str, Any], origin: Origin) -> Iterator[Setting]:
             continue
         if _canonical(key) == AUGMENT:
             raise UsageError("[augment] holds one table only", 'write augment = ["flip"], or [[augment]] for each')
-        if _canonical(key) not in ROOMS:
-            raise UsageError(f"[{key}] is not a part of a recipe", closest(key, ROOMS))
+        if _canonical(key) not in KINDS:
+            raise UsageError(f"[{key}] is not a part of a config", closest(key, KINDS))
         if "name" in value:
             yield key, value["name"], origin
         yield from ((f"{key}.{option}", v, origin) for option, v in value.items() if option != "name")
@@ -393,20 +393,20 @@ def _choose(key: str, value: Any, current: Choice | None) -> Choice | None:
     if isinstance(value, Choice):
         return value
     if not isinstance(value, str):
-        raise UsageError(f"{key} must be a name, got {value!r}", closest("", registry.names(ROOMS[key])))
+        raise UsageError(f"{key} must be a name, got {value!r}", closest("", registry.names(KINDS[key])))
     if key == "data" and registry.dashed(value) not in registry.names("data.datasets") and is_path(value):
         opened, path = opening(value)
         kept = current.options if current and current.name == opened else {}
         return Choice(name=opened, options={**kept, "path": path})
     name = registry.dashed(value)
-    optional = Recipe.model_fields[key].default is None
-    if name == AUTO and Recipe.model_fields[key].default == Choice(name=AUTO):
+    optional = Config.model_fields[key].default is None
+    if name == AUTO and Config.model_fields[key].default == Choice(name=AUTO):
         return Choice(name=AUTO)
     if optional and name == "none":
         return None
     if key == "data" and name == IN_MEMORY:
         return Choice(name=IN_MEMORY)
-    entry = registry.find(ROOMS[key], name)
+    entry = registry.find(KINDS[key], name)
     return current if current and current.name == entry.name else Choice(name=entry.name)
 
 
@@ -448,12 +448,12 @@ def _augmentations(value: Any) -> dict[str, Choice | None]:
 
 def _default(key: str, spec: Spec) -> str:
     """What ``auto`` means for a contract."""
-    return "standard" if key == "scale" else registry.default(ROOMS[key], spec).name
+    return "standard" if key == "scale" else registry.default(KINDS[key], spec).name
 
 
 def _settled(key: str, choice: Choice, spec: Spec) -> Choice:
     """A choice that fits the data, with every option written out."""
-    entry = registry.find(room_of(key), choice.name)
+    entry = registry.find(kind_of(key), choice.name)
     if "fits" in entry.meta and not entry.meta["fits"](spec):
         got = f"{spec.task} on inputs of shape {spec.shape}"
         if key.startswith(AUGMENT):
@@ -471,10 +471,10 @@ def _candidates(key: str, choice: Choice | None) -> list[registry.Entry]:
     if choice is None or choice.name == IN_MEMORY or key == f"{AUGMENT}.{AUTO}":
         return []
     if choice.name == AUTO and key == "scale":
-        return [registry.find(ROOMS[key], name) for name in SCALES]
+        return [registry.find(KINDS[key], name) for name in SCALES]
     if choice.name == AUTO:
-        return [e for e in registry.entries(ROOMS[key]) if "default_for" in e.meta]
-    return [registry.find(room_of(key), choice.name)]
+        return [e for e in registry.entries(KINDS[key]) if "default_for" in e.meta]
+    return [registry.find(kind_of(key), choice.name)]
 
 
 def _owner(key: str, chosen: Mapping[str, Choice | None]) -> tuple[str, str]:
@@ -487,7 +487,7 @@ def _owner(key: str, chosen: Mapping[str, Choice | None]) -> tuple[str, str]:
             said = head.removeprefix(AUGMENT).strip(".") or name
             raise UsageError(f"{key}: {said} is not among the augmentations", f"say augment={said}, and what else")
         if head not in chosen:
-            raise UsageError(f"{head!r} in {key} is not a choice of a recipe", closest(head, ROOMS))
+            raise UsageError(f"{head!r} in {key} is not a choice of a config", closest(head, KINDS))
         options = {o for e in _candidates(head, chosen[head]) for o in e.options}
         if name not in options:
             what = chosen[head].name if chosen[head] else "none"  # type: ignore[union-attr]  # checked just before
@@ -499,21 +499,21 @@ def _owner(key: str, chosen: Mapping[str, Choice | None]) -> tuple[str, str]:
     if owners:
         ways = " or ".join(f"{owner}.{head}=" for owner in owners)
         raise UsageError(f"{head} is an option of {' and of '.join(owners)}", f"say {ways}")
-    rooms = {**ROOMS, AUGMENT: "transforms.augment"}
-    elsewhere = [f"{k}={e.name}" for k in rooms for e in registry.entries(rooms[k]) if head in e.options]
+    kinds = {**KINDS, AUGMENT: "transforms.augment"}
+    elsewhere = [f"{k}={e.name}" for k in kinds for e in registry.entries(kinds[k]) if head in e.options]
     if elsewhere:
         now = {k: c.name for k, c in chosen.items() if c}
         keys = sorted({e.split("=")[0] for e in elsewhere})
         ours = ", ".join(f"{k}={now.get(k, 'none')}" for k in keys)
         raise UsageError(f"{head} is not an option of {ours}", f"it belongs to {', '.join(elsewhere)}")
-    known = {*Recipe.model_fields, *(o for k in chosen for e in _candidates(k, chosen[k]) for o in e.options)}
+    known = {*Config.model_fields, *(o for k in chosen for e in _candidates(k, chosen[k]) for o in e.options)}
     raise UsageError(f"unknown key {head!r}", closest(head, known))
 
 
 def _field(key: str, value: Any) -> Any:
     if key == "weights" and isinstance(value, str) and "\0" not in value and Path(value).expanduser().exists():
         value = str(Path(value).expanduser().absolute())  # else it is a name in the hub
-    info = Recipe.model_fields[key]
+    info = Config.model_fields[key]
     return validated(key, info.rebuild_annotation(), value)
 
 

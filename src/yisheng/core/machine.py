@@ -107,8 +107,8 @@ def threads_worth(values: int, products: int = 0) -> int:
 
     Below 65,536 values in a small network a second thread gains nothing on quiet cores, and on busy ones every
     operation waits for the slower of the two: a run on 8x8 digits was seen to take nine times as long. In a large
-    network it gains even where the pictures are small. The rule looks at data and network alone, never at the clock,
-    because other numbers of threads round differently: the same recipe must give the same weights. A user who set
+    network it gains even where the images are small. The rule looks at data and network alone, never at the clock,
+    because other numbers of threads round differently: the same config must give the same weights. A user who set
     ``OMP_NUM_THREADS`` is obeyed.
 
     Args:

@@ -45,6 +45,6 @@ def opening(value: str) -> tuple[str, str]:
         several = f": several data sets could read it ({', '.join(e.name for e in fitting)})" if fitting else ""
         raise DataError(
             f"{value} cannot be opened as data{several}",
-            "give a folder or zip of pictures in class folders, or a table (.csv, .tsv, .parquet, .npz)",
+            "give a folder or zip of images in class folders, or a table (.csv, .tsv, .parquet, .npz)",
         )
     return fitting[0].name, str(path)

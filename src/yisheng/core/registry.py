@@ -1,6 +1,6 @@
-"""Names to functions, found by themselves: a new thing is one file in its room.
+"""Names to functions, found by themselves: a new thing is one file in its kind.
 
-A *room* is a sub-package (``models``, ``data.sets``, ``losses``, ...). A function or class in one of
+A *kind* is a sub-package (``models``, ``data.sets``, ``losses``, ...). A function or class in one of
 its files becomes known under its own name (``_`` reads ``-``) by the one decorator `register`:
 
     # yisheng/models/tiny.py
@@ -11,7 +11,7 @@ its files becomes known under its own name (``_`` reads ``-``) by the one decora
 
 The keyword-only parameters are its options: their annotations are the checks, their defaults the
 defaults, their lines in the docstring the help. Files are listed by reading their syntax tree, so
-nothing is imported before it is used. Another package adds to the rooms with the same layout
+nothing is imported before it is used. Another package adds to the kinds with the same layout
 (``mine/models/tiny.py``), named in ``YISHENG_PLUGINS`` or by an entry point of the group ``yisheng``.
 """
 
@@ -66,9 +66,9 @@ class Option:
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered thing: call ``build`` with what its room hands over and its options."""
+    """A registered thing: call ``build`` with what its kind hands over and its options."""
 
-    room: str
+    kind: str
     name: str
     build: Callable[..., Any]
     meta: Mapping[str, Any] = field(default_factory=dict)
@@ -98,7 +98,7 @@ class Entry:
 
 
 class DuplicateNameError(YishengError):
-    """Two things of one room have the same name."""
+    """Two things of one kind have the same name."""
 
 
 _entries: dict[tuple[str, str], Entry] = {}
@@ -107,30 +107,30 @@ _entries: dict[tuple[str, str], Entry] = {}
 @typing.overload
 def register(thing: F, /) -> F: ...
 @typing.overload
-def register(*, room: str | None = None, **meta: Any) -> Callable[[F], F]: ...
-def register(thing: F | None = None, /, *, room: str | None = None, **meta: Any) -> F | Callable[[F], F]:
-    """Make a function or class known under its own name in the room of its file.
+def register(*, kind: str | None = None, **meta: Any) -> Callable[[F], F]: ...
+def register(thing: F | None = None, /, *, kind: str | None = None, **meta: Any) -> F | Callable[[F], F]:
+    """Make a function or class known under its own name in the kind of its file.
 
     Args:
         thing: the function or class.
-        room: the room, for code that lives elsewhere (a script, a notebook cell).
-        **meta: what the room wants to know of it; each room's ``__init__`` lists its own.
+        kind: the kind, for code that lives elsewhere (a script, a notebook cell).
+        **meta: what the kind wants to know of it; each kind's ``__init__`` lists its own.
 
     Raises:
-        DuplicateNameError: the room has another of that name.
+        DuplicateNameError: the kind has another of that name.
 
-    >>> @register(room="doctest")
+    >>> @register(kind="doctest")
     ... def tiny(*, width: int = 8): ...
     >>> find("doctest", "tiny").options["width"].default
     8
     """
     if thing is None:
-        return lambda thing: _remember(thing, room, meta)
-    return _remember(thing, room, meta)
+        return lambda thing: _remember(thing, kind, meta)
+    return _remember(thing, kind, meta)
 
 
-def _remember(thing: F, room: str | None, meta: Mapping[str, Any]) -> F:
-    home = room or _room_of(thing.__module__)
+def _remember(thing: F, kind: str | None, meta: Mapping[str, Any]) -> F:
+    home = kind or _kind_of(thing.__module__)
     entry = Entry(home, dashed(thing.__name__), thing, MappingProxyType(meta))
     known = _entries.get((home, entry.name))
     if known and known.build.__module__ != thing.__module__:
@@ -142,7 +142,7 @@ def _remember(thing: F, room: str | None, meta: Mapping[str, Any]) -> F:
     return thing
 
 
-def find(room: str, name: str) -> Entry:
+def find(kind: str, name: str) -> Entry:
     """The thing of that name.
 
     Raises:
@@ -150,37 +150,37 @@ def find(room: str, name: str) -> Entry:
         DuplicateNameError: two files define it.
     """
     wanted = dashed(name)
-    modules = _listing(room, plugins()).get(wanted)
+    modules = _listing(kind, plugins()).get(wanted)
     if modules is not None and len(modules) > 1:  # registering the second one tells of both
         for module in modules:
             _import(module)
-    if (room, wanted) not in _entries:
+    if (kind, wanted) not in _entries:
         if modules is None:
-            raise UsageError(f"unknown {PEOPLE_SAY.get(room, room)} {name!r}", closest(wanted, names(room)))
+            raise UsageError(f"unknown {PEOPLE_SAY.get(kind, kind)} {name!r}", closest(wanted, names(kind)))
         _import(modules[0])
-    return _entries[room, wanted]
+    return _entries[kind, wanted]
 
 
-def names(room: str) -> list[str]:
-    """Names of all things in a room, sorted; imports none of them."""
-    return sorted({*_listing(room, plugins()), *(name for home, name in _entries if home == room)})
+def names(kind: str) -> list[str]:
+    """Names of all things in a kind, sorted; imports none of them."""
+    return sorted({*_listing(kind, plugins()), *(name for home, name in _entries if home == kind)})
 
 
-def entries(room: str) -> Iterator[Entry]:
-    """All things of a room, in order of their names."""
-    return (find(room, name) for name in names(room))
+def entries(kind: str) -> Iterator[Entry]:
+    """All things of a kind, in order of their names."""
+    return (find(kind, name) for name in names(kind))
 
 
-def default(room: str, *question: Any) -> Entry:
-    """The one thing of a room whose ``default_for(*question)`` holds.
+def default(kind: str, *question: Any) -> Entry:
+    """The one thing of a kind whose ``default_for(*question)`` holds.
 
     Raises:
         UsageError: none or several do.
     """
-    fitting = [e for e in entries(room) if "default_for" in e.meta and e.meta["default_for"](*question)]
+    fitting = [e for e in entries(kind) if "default_for" in e.meta and e.meta["default_for"](*question)]
     if len(fitting) != 1:
         which = ", ".join(e.name for e in fitting) or "none"
-        raise UsageError(f"no single default among the {room} for this data (fitting: {which})", "name one")
+        raise UsageError(f"no single default among the {kind} for this data (fitting: {which})", "name one")
     return fitting[0]
 
 
@@ -194,7 +194,7 @@ def dashed(name: str) -> str:
 
 
 def plugins() -> tuple[str, ...]:
-    """Packages that add to the rooms, besides this one."""
+    """Packages that add to the kinds, besides this one."""
     named = [name.strip() for name in os.environ.get("YISHENG_PLUGINS", "").split(",") if name.strip()]
     return tuple(dict.fromkeys([*named, *_entry_points()]))
 
@@ -206,33 +206,33 @@ def _entry_points() -> tuple[str, ...]:
     return tuple(point.value for point in entry_points(group=HOME))
 
 
-def _room_of(module: str) -> str:
+def _kind_of(module: str) -> str:
     for package in (HOME, *plugins()):
         if module.startswith(package + "."):
             return module[len(package) + 1 :].rpartition(".")[0]
     raise UsageError(
-        f"cannot tell the room of {module}", "say register(room=...), or list its package in YISHENG_PLUGINS"
+        f"cannot tell the kind of {module}", "say register(kind=...), or list its package in YISHENG_PLUGINS"
     )
 
 
 @functools.cache
-def _listing(room: str, packages: tuple[str, ...]) -> Mapping[str, list[str]]:
-    """Registered name -> modules that define it, from the syntax trees of the room's files."""
+def _listing(kind: str, packages: tuple[str, ...]) -> Mapping[str, list[str]]:
+    """Registered name -> modules that define it, from the syntax trees of the kind's files."""
     found: dict[str, list[str]] = {}
     for package in (HOME, *packages):
         if package != HOME:
             _require_plugin(package)
-        for folder in _folders(f"{package}.{room}"):
+        for folder in _folders(f"{package}.{kind}"):
             for path in sorted(folder.glob("[!_]*.py")):
                 for name in _registered_names(path):
-                    found.setdefault(name, []).append(f"{package}.{room}.{path.stem}")
+                    found.setdefault(name, []).append(f"{package}.{kind}.{path.stem}")
     return found
 
 
 def _folders(package: str) -> list[Path]:
     try:
         spec = importlib.util.find_spec(package)
-    except ModuleNotFoundError:  # a plugin need not add to every room
+    except ModuleNotFoundError:  # a plugin need not add to every kind
         spec = None
     return [Path(p) for p in (spec.submodule_search_locations or [])] if spec else []
 
@@ -246,7 +246,7 @@ def _require_plugin(package: str) -> None:
 
 
 def _import(module: str) -> None:
-    """Import a room's file, or a plugin's package."""
+    """Import a kind's file, or a plugin's package."""
     try:
         importlib.import_module(module)
     except YishengError:

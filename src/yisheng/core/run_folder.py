@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from yisheng.core import files
-from yisheng.core.config import Recipe, read, resolve
+from yisheng.core.config import Config, read, resolve
 from yisheng.core.errors import DataError, StorageError, UsageError
 from yisheng.core.types import Dataset, Finding, Run, Score, Spec
 
-RECIPE, ENVIRONMENT, EVENTS = "recipe.toml", "environment.json", "events.jsonl"
+CONFIG, ENVIRONMENT, EVENTS = "config.toml", "environment.json", "events.jsonl"
 SCORES, EVALUATION, CHECKPOINT = "scores.json", "evaluation.json", "checkpoint"
 
 COPIES, SPARE = 14, 16 << 20
@@ -57,7 +57,7 @@ def create(out: Path, data: str, model: str) -> Path:
         raise files.storage_error(error, out) from error
 
 
-def require_space(out: Path, model: int) -> None:
+def require_space(out: Path, model_bytes: int) -> None:
     """See before training that the checkpoints will fit: rather than when hours are spent.
 
     Args:
@@ -76,7 +76,7 @@ def require_space(out: Path, model: int) -> None:
         free = shutil.disk_usage(place).free
     except OSError as error:
         raise files.storage_error(error, out) from error
-    needed = COPIES * model + SPARE
+    needed = COPIES * model_bytes + SPARE
     if free < needed:
         raise StorageError(
             f"{place} has {free / 2**20:,.1f} MiB of free space, this run needs about {needed / 2**20:,.1f} MiB",
@@ -101,14 +101,14 @@ def locked(folder: Path) -> Iterator[None]:
         raise UsageError(f"another process is training in {folder}", "wait for it, or stop it") from None
 
 
-def begin(folder: Path, recipe: Recipe, data: Dataset, device: object) -> None:
-    """Write what a run or study depends on, then its recipe, which makes the folder one that can be continued.
+def begin(folder: Path, config: Config, data: Dataset, device: object) -> None:
+    """Write what a run or study depends on, then its config, which makes the folder one that can be continued.
 
     Raises:
         StorageError: a file cannot be written.
     """
     files.write_json(folder / ENVIRONMENT, surroundings(data, device))
-    files.write(folder / RECIPE, recipe.to_toml())
+    files.write(folder / CONFIG, config.to_toml())
 
 
 def surroundings(data: Dataset, device: object) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def surroundings(data: Dataset, device: object) -> dict[str, Any]:
 
 def is_begun(folder: Path) -> bool:
     """Whether all that `begin` writes is there."""
-    return all((folder / name).is_file() for name in (ENVIRONMENT, RECIPE))
+    return all((folder / name).is_file() for name in (ENVIRONMENT, CONFIG))
 
 
 def write_scores(folder: Path, scores: Mapping[str, Mapping[str, Score]]) -> None:
@@ -201,28 +201,28 @@ def environment(folder: Path) -> dict[str, Any]:
     return found
 
 
-def threads(environment: Mapping[str, Any]) -> int | None:
+def recorded_threads(environment: Mapping[str, Any]) -> int | None:
     """How many threads a run computed with; None where its ``environment.json`` says nothing that can be believed."""
     found = environment.get("threads")
     return found if isinstance(found, int) and 1 <= found <= MOST_THREADS else None
 
 
-def recipe(folder: Path) -> Recipe:
-    """The settled recipe of a run folder.
+def config(folder: Path) -> Config:
+    """The settled config of a run folder.
 
     Raises:
         DataError: this is no run folder.
     """
-    path = folder / RECIPE
+    path = folder / CONFIG
     if not os.path.lexists(path):  # False, too, for what cannot be a path at all
         raise DataError(
-            f"{folder} is not a run folder: it has no {RECIPE}", "give the path that `yisheng train` printed last"
+            f"{folder} is not a run folder: it has no {CONFIG}", "give the path that `yisheng train` printed last"
         )
     try:
-        found = resolve(read(path)).recipe
+        found = resolve(read(path)).config
         if not (isinstance(found.epochs, int) and isinstance(found.batch, int)):
             raise UsageError("epochs and batch must be settled", "")
-    except UsageError as error:  # a recipe that came out of training was right
+    except UsageError as error:  # a config that came out of training was right
         raise DataError(
             f"{path} is damaged: {error.problem}", f"take it from where it was whole ({error.remedy})"
         ) from None
@@ -243,7 +243,7 @@ def run(folder: Path) -> Run:
     try:
         return Run(
             path=folder,
-            recipe=recipe(folder).to_dict(),
+            config=config(folder).to_dict(),
             spec=Spec.from_json(description["spec"]),
             transforms=description["transforms"],
             scores={

@@ -1,4 +1,4 @@
-"""The types that flow through the rooms, and the one alphabet of shapes.
+"""The types that flow through the kinds, and the one alphabet of shapes.
 
 Shapes, everywhere in the package: ``N`` samples, ``B`` samples of one batch, ``C`` channels or
 classes, ``H`` and ``W`` height and width, ``D`` features of a row, ``O`` output units, ``T`` targets,
@@ -55,13 +55,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Ink:
-    """How drawings lie in a picture set: light strokes on black, the drawing fitted into a box.
+    """How drawings lie in an image set: light strokes on black, the drawing fitted into a box.
 
     A photograph of dark ink on light paper is inverted and fitted in the same way before prediction.
 
     Args:
-        box: longest side of the drawing, in pixels of the set's pictures (20 of 28 for MNIST).
-        centre: what is put into the middle of the picture: the centre of ``mass`` of the ink (MNIST)
+        box: longest side of the drawing, in pixels of the set's images (20 of 28 for MNIST).
+        centre: what is put into the middle of the image: the centre of ``mass`` of the ink (MNIST)
             or of its bounding ``box``.
     """
 
@@ -75,15 +75,15 @@ class Spec:
 
     Args:
         task: ``classification`` (one class of C), ``multilabel`` (any of L labels) or ``regression``.
-        shape: shape of one input as the model sees it: ``(C, H, W)`` for pictures, ``(D,)`` for rows.
+        shape: shape of one input as the model sees it: ``(C, H, W)`` for images, ``(D,)`` for rows.
         classes: names of the classes or labels; empty for regression.
-        columns: the columns of a table, in the order of the features; empty for pictures.
+        columns: the columns of a table, in the order of the features; empty for images.
         target: what is predicted, for people to read.
         unit: unit of a regression target, for people to read.
         outputs: output units O of the model. 0 (default) means one per class or label, and 1 for
             regression; the loss may change it (binary cross-entropy on two classes needs only 1).
         ink: set for drawings (digits, clothes on black); see `Ink`.
-        fit: how a picture of another size comes to ``shape``: the middle cut out, squashed, or padded with black.
+        fit: how an image of another size comes to ``shape``: the middle cut out, squashed, or padded with black.
 
     Raises:
         DataError: the parts contradict each other.
@@ -108,7 +108,7 @@ class Spec:
         if len(self.shape) not in (1, 3) or any(n < 1 for n in self.shape):
             raise DataError(
                 f"an input must have shape (D,) or (C, H, W) with sizes of 1 or more, got {self.shape}",
-                "give rows of numbers or pictures with a channel axis",
+                "give rows of numbers or images with a channel axis",
             )
         least = {"classification": 2, "multilabel": 1, "regression": 0}[self.task]
         if len(self.classes) < least or (self.task == "regression" and self.classes):
@@ -128,8 +128,8 @@ class Spec:
             object.__setattr__(self, "outputs", max(1, len(self.classes)))
 
     @property
-    def is_picture(self) -> bool:
-        """Whether one input is a picture ``(C, H, W)`` rather than a row ``(D,)``."""
+    def is_image(self) -> bool:
+        """Whether one input is an image ``(C, H, W)`` rather than a row ``(D,)``."""
         return len(self.shape) == 3
 
     def with_outputs(self, outputs: int) -> Spec:
@@ -170,7 +170,7 @@ class Dataset:
     Args:
         name: the registered name.
         spec: the contract.
-        x: inputs ``(N, *spec.shape)``, uint8 (pictures, 0..255) or float32; may be memory-mapped.
+        x: inputs ``(N, *spec.shape)``, uint8 (images, 0..255) or float32; may be memory-mapped.
         y: int64 ``(N,)`` class numbers; float32 ``(N, L)`` of zeros and ones for labels; float32
             ``(N, T)`` for regression.
         part: the official part of each row, int8 ``(N,)``: 0 train, 1 validation, 2 test; None where
@@ -179,7 +179,7 @@ class Dataset:
         rows: a name for each row (a file, an id), or None: a row is then named by its number.
         group: int64 ``(N,)``: rows of the same group stay in the same part and fold; or None.
         time: float64 ``(N,)``: when each row was; the data is then split in time, never shuffled; or None.
-        findings: what was noticed while reading: files left out, pictures twice, columns not used.
+        findings: what was noticed while reading: files left out, images twice, columns not used.
         about: one or two sentences: what it is, where it comes from.
         source: paper, page or address.
         licence: the licence of the data, in a few words.
@@ -373,11 +373,11 @@ class Finding:
             be) or ``note``.
         evidence: the numbers, by name.
         cause: one sentence: what is wrong.
-        remedy: one sentence or setting, in the recipe's words.
-        change: the remedy as settings of the recipe, where it can be said so: plain data by the keys of
+        remedy: one sentence or setting, in the config's words.
+        change: the remedy as settings of the config, where it can be said so: plain data by the keys of
             `yisheng.core.config.resolve` (``{"scale": "standard"}``). A text of ``x`` and a factor stands for a
-            multiple of the present value (``{"lr": "x 0.1"}``): a check does not know the recipe, whoever applies
-            it does (`yisheng.experiments.remedies`), and passes over settings that the recipe has no place for. Empty in
+            multiple of the present value (``{"lr": "x 0.1"}``): a check does not know the config, whoever applies
+            it does (`yisheng.experiments.remedies`), and passes over settings that the config has no place for. Empty in
             anyone's own loop.
     """
 
@@ -395,7 +395,7 @@ class Run:
 
     Args:
         path: the folder.
-        recipe: the recipe as plain data, every choice settled.
+        config: the config as plain data, every choice settled.
         spec: the contract between data and model.
         transforms: the fitted transforms as plain data, by role (``input``, ``target``).
         scores: contents of ``scores.json``; empty before evaluation.
@@ -403,7 +403,7 @@ class Run:
     """
 
     path: Path
-    recipe: Mapping[str, Any]
+    config: Mapping[str, Any]
     spec: Spec
     transforms: Mapping[str, Any]
     scores: Scores = field(default_factory=dict)

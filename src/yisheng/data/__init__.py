@@ -5,7 +5,7 @@
 - ``idx``: the reader of MNIST's file format.
 - ``split``: hold-out parts and k folds.
 - ``batches``: index gathers, scaled on the training device.
-- ``show``: what is in a data set: facts, and a picture.
+- ``show``: what is in a data set: facts, and an image.
 - ``fingerprint``: whether data is what it was.
 """
 

@@ -1,4 +1,4 @@
-"""A labelled grid of pictures."""
+"""A labelled grid of images."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from yisheng.core.types import Dataset
 from yisheng.data._fonts import one_line, path_for
 
 SIDE = 96
-"""Longest side of a shown picture, in pixels; small ones are magnified by a whole number."""
+"""Longest side of a shown image, in pixels; small ones are magnified by a whole number."""
 WIDTH = 10
-"""Pictures beside one another."""
+"""Images beside one another."""
 MARGIN, GAP, GROUP_GAP, HEAD, CAPTION, MARK = 20, 6, 18, 44, 22, 52
 PAPER, INK, PALE, LINE = "#ffffff", "#222222", "#777777", "#d8d8d8"
 
 
 def grid(dataset: Dataset, rows: np.ndarray, n: int, seed: int) -> Image.Image:
-    """``n`` pictures from ``rows``; a column or more for each class where there are few, else captions."""
+    """``n`` images from ``rows``; a column or more for each class where there are few, else captions."""
     draw = np.random.Generator(np.random.PCG64(derive(seed, "show")))
     classes = dataset.spec.classes
     if dataset.spec.task == "classification" and len(classes) <= WIDTH + 2:
@@ -66,14 +66,14 @@ def _by_class(dataset: Dataset, rows: np.ndarray, n: int, draw: np.random.Genera
 def before_after(
     dataset: Dataset, rows: np.ndarray, before: np.ndarray, after: Sequence[np.ndarray], said: Sequence[Sequence[str]]
 ) -> Image.Image:
-    """Pictures over their changed selves, ten beside one another.
+    """Images over their changed selves, ten beside one another.
 
     Args:
         dataset: where they come from.
         rows: which ones, ``(n,)``.
         before: as they were, ``(n, C, H, W)``.
         after: as they became, each ``(n, C, H, W)``.
-        said: under each of ``after``, a caption for every picture, perhaps of several lines, or none where the
+        said: under each of ``after``, a caption for every image, perhaps of several lines, or none where the
             targets are what they were.
     """
     low, high = _range(before)
@@ -116,7 +116,7 @@ def evenly(dataset: Dataset, rows: np.ndarray, n: int, seed: int) -> np.ndarray:
 def _sheet(dataset: Dataset, width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
     """An empty sheet with a heading, for contents of some size."""
     channels, tall, wide = dataset.spec.shape
-    facts = f"{len(dataset):,} {'grey ' if channels == 1 else ''}pictures of {wide} x {tall}"
+    facts = f"{len(dataset):,} {'grey ' if channels == 1 else ''}images of {wide} x {tall}"
     if dataset.spec.classes:
         what = "labels" if dataset.spec.task == "multilabel" else "classes"
         facts += f", {len(dataset.spec.classes)} {what}"
@@ -163,7 +163,7 @@ def _range(x: np.ndarray) -> tuple[float, float]:
 
 
 def _bytes(x: np.ndarray, ends: tuple[float, float] | None = None) -> np.ndarray:
-    """Pictures as bytes, black and white at these ends, or at their own."""
+    """Images as bytes, black and white at these ends, or at their own."""
     if x.dtype == np.uint8:
         return x
     low, high = ends or _range(x)
@@ -172,7 +172,7 @@ def _bytes(x: np.ndarray, ends: tuple[float, float] | None = None) -> np.ndarray
 
 
 def _tiles(x: np.ndarray) -> list[Image.Image]:
-    """Pictures of bytes ``(n, C, H, W)``, all of one size."""
+    """Images of bytes ``(n, C, H, W)``, all of one size."""
     if x.shape[1] not in (1, 3):  # no colours that could be shown: their mean
         x = x.mean(axis=1, keepdims=True).astype(np.uint8)
     tall, wide = x.shape[2:]
@@ -180,5 +180,5 @@ def _tiles(x: np.ndarray) -> list[Image.Image]:
     scale = factor if factor >= 1 else SIDE / max(tall, wide)
     size = (max(1, round(wide * scale)), max(1, round(tall * scale)))
     how = Image.Resampling.NEAREST if factor >= 1 else Image.Resampling.LANCZOS
-    pictures = (Image.fromarray(a[0] if len(a) == 1 else np.ascontiguousarray(a.transpose(1, 2, 0))) for a in x)
-    return [picture.convert("RGB").resize(size, how) for picture in pictures]
+    images = (Image.fromarray(a[0] if len(a) == 1 else np.ascontiguousarray(a.transpose(1, 2, 0))) for a in x)
+    return [image.convert("RGB").resize(size, how) for image in images]

@@ -25,7 +25,7 @@ LIMIT = 4 << 30
 """Most bytes of values: far above any set of this format (EMNIST has 0.6 GiB)."""
 MOST_AXES = 8
 RATIO, SMALL = 200, 16 << 20
-"""A gz file may grow by this factor, or to this many bytes if that is more (MNIST's pictures: 5)."""
+"""A gz file may grow by this factor, or to this many bytes if that is more (MNIST's images: 5)."""
 _PIECE = 1 << 20
 
 

@@ -32,7 +32,7 @@ MATRIX, COMPRESSED = 14, 15
 LIMIT = 2 << 30
 """Most bytes of a file, and of a variable in it."""
 RATIO, SMALL = 200, 16 << 20
-"""Compressed variables may grow by this factor, or to this many bytes if that is more (SVHN's pictures: 1.3)."""
+"""Compressed variables may grow by this factor, or to this many bytes if that is more (SVHN's images: 1.3)."""
 MOST_AXES = 8
 
 

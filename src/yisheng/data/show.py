@@ -1,4 +1,4 @@
-"""What is in a data set: facts, and a picture to look at."""
+"""What is in a data set: facts, and an image to look at."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Change = Callable[[Any, Any, Any], tuple[Any, Any]]
 """An augmentation: inputs, targets and a generator to inputs and targets of a batch."""
 PARTS = ("train", "validation", "test")
 TIMES = 3
-"""How often each picture of a before-and-after sheet is changed."""
+"""How often each image of a before-and-after sheet is changed."""
 _PIECE = 1 << 20
 
 
@@ -45,7 +45,7 @@ def info(dataset: Dataset) -> dict[str, Any]:
         of_class = zip(spec.classes, _class_counts(dataset), strict=True)
         found["classes"] = [{"class": name, "rows": int(count)} for name, count in of_class]
     read = [f.evidence["columns"] for f in dataset.findings if f.check == "columns"]
-    if spec.is_picture:
+    if spec.is_image:
         found["pixels"] = _merged(_ranges(dataset.x))
     elif read:
         found["columns"] = read[0]
@@ -64,15 +64,15 @@ def info(dataset: Dataset) -> dict[str, Any]:
 
 
 def grid(dataset: Dataset, *, n: int = 40, seed: int = 0, split: Split | None = None) -> Image.Image:
-    """A picture of what there is to learn from: labelled samples, or how columns and target go together.
+    """An image of what there is to learn from: labelled samples, or how columns and target go together.
 
-    Pictures are sampled evenly over the classes. For rows it shows each of the first twelve columns: a
+    Images are sampled evenly over the classes. For rows it shows each of the first twelve columns: a
     histogram by class, or the target against it; two columns with classes make one plane. An official test
     part, and with ``split`` any, is not shown: who has looked at it cannot trust its score.
 
     Args:
         dataset: the data.
-        n: samples to show (pictures only).
+        n: samples to show (images only).
         seed: of the draw.
         split: show its training part; without it, all rows outside an official test part are drawn from.
 
@@ -80,7 +80,7 @@ def grid(dataset: Dataset, *, n: int = 40, seed: int = 0, split: Split | None = 
         UsageError: ``n`` is not from 1 to 1,000.
     """
     rows = _rows(dataset, n, split)
-    if dataset.spec.is_picture:
+    if dataset.spec.is_image:
         from yisheng.data import _image_grid
 
         return _image_grid.grid(dataset, rows, n, seed)
@@ -92,28 +92,28 @@ def grid(dataset: Dataset, *, n: int = 40, seed: int = 0, split: Split | None = 
 def before_after(
     dataset: Dataset, changes: Sequence[Change], *, n: int = 10, seed: int = 0, split: Split | None = None
 ) -> Image.Image:
-    """The same pictures before and after augmentation, each changed three times.
+    """The same images before and after augmentation, each changed three times.
 
-    Where targets change too (mixup), what they became stands under the picture.
+    Where targets change too (mixup), what they became stands under the image.
 
     Args:
-        dataset: pictures.
+        dataset: images.
         changes: the augmentations, in their order.
-        n: pictures to show.
-        seed: of the choice of pictures, and of the changes.
+        n: images to show.
+        seed: of the choice of images, and of the changes.
         split: show its training part; without it, all rows outside an official test part are drawn from.
 
     Raises:
-        UsageError: there are no pictures, or ``n`` is not from 1 to 1,000.
+        UsageError: there are no images, or ``n`` is not from 1 to 1,000.
     """
     import torch
 
     from yisheng.core.seeds import generator
     from yisheng.data import _image_grid
 
-    if not dataset.spec.is_picture:
+    if not dataset.spec.is_image:
         raise UsageError(
-            f"only augmented pictures can be shown; {dataset.name} holds rows of numbers", "leave augment= out"
+            f"only augmented images can be shown; {dataset.name} holds rows of numbers", "leave augment= out"
         )
     rows = _image_grid.evenly(dataset, _rows(dataset, n, split), n, seed)
     before, y = torch.from_numpy(dataset.x[rows].copy()), torch.from_numpy(dataset.y[rows].copy())

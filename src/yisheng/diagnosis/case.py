@@ -36,7 +36,7 @@ class Case:
         steps: updates made.
         evaluated_in_training_mode: forward passes without gradient while dropout or batch norm were training.
         equal_rows: a row of each weight whose rows were all the same at the beginning.
-        recipe: whether remedies are said in the words of a recipe; else in torch's.
+        config: whether remedies are said in the words of a config; else in torch's.
         updated_in_evaluation_mode: updates.
         broken: the first loss that was not finite.
         untouched: names of parameters that nothing has changed since the beginning.
@@ -53,7 +53,7 @@ class Case:
     steps: int
     evaluated_in_training_mode: int = 0
     equal_rows: dict[str, torch.Tensor] = field(default_factory=dict)
-    recipe: bool = False
+    config: bool = False
     updated_in_evaluation_mode: int = 0
     broken: Broken | None = None
     untouched: frozenset[str] = frozenset()
@@ -62,7 +62,7 @@ class Case:
     begun: int = 0
 
     @staticmethod
-    def of(watch: Watch, *, recipe: bool = False) -> Case:
+    def of(watch: Watch, *, config: bool = False) -> Case:
         """The case that a watch has seen so far."""
         moments = [*watch.moments, *([watch.now] if watch.now is not None and watch.now.pairing is not None else [])]
         return Case(
@@ -73,7 +73,7 @@ class Case:
             watch.steps,
             watch.evaluated_in_training_mode,
             watch.equal_rows,
-            recipe,
+            config,
             watch.updated_in_evaluation_mode,
             watch.broken,
             watch.untouched,
@@ -123,12 +123,12 @@ class Case:
     def is_mean(self) -> bool:
         """Whether the loss is the plain mean over the samples, as far as its graph tells.
 
-        A recipe's loss gives a value for each sample, and the loop takes their mean.
+        A config's loss gives a value for each sample, and the loop takes their mean.
         """
         if self.pairing is None:
             return False
         return self.pairing.reduction in ("mean", "") or (
-            self.recipe and self.pairing.reduction == "none" and not self.pairing.weighted
+            self.config and self.pairing.reduction == "none" and not self.pairing.weighted
         )
 
     @functools.cached_property
@@ -164,13 +164,13 @@ class Case:
         seen = [moment.seen.flatten() for moment in self.moments if moment.seen is not None]
         return torch.cat(seen) if seen else None
 
-    def says(self, recipe: str, plain: str) -> str:
+    def says(self, config: str, plain: str) -> str:
         """A remedy in the words of the one who trains."""
-        return recipe if self.recipe else plain
+        return config if self.config else plain
 
     def settings(self, **change: Any) -> dict[str, Any]:
-        """A remedy as settings of a recipe; nothing where anyone's own loop trains."""
-        return change if self.recipe else {}
+        """A remedy as settings of a config; nothing where anyone's own loop trains."""
+        return change if self.config else {}
 
 
 @torch.no_grad()

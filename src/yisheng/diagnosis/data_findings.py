@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, TextIO
 
 from yisheng.core import registry
-from yisheng.core.config import Recipe
+from yisheng.core.config import Config
 from yisheng.core.types import Dataset, Finding, Spec
 from yisheng.diagnosis.data_sample import Sample, UnclearError
 from yisheng.reporting.findings_schema import SEVERITIES, Findings, Found, Symptom
@@ -15,7 +15,7 @@ from yisheng.reporting.formatting import higher
 from yisheng.reporting.headline import judge
 from yisheng.reporting.run_facts import Facts
 
-ROOM = "diagnosis.data_checks"
+KIND = "diagnosis.data_checks"
 Cost = Literal["cheap", "trainings"]
 COSTS: tuple[Cost, ...] = ("cheap", "trainings")
 TELLING = ("accuracy", "log_loss", "rmse")
@@ -101,9 +101,9 @@ def with_course(sample: Sample, facts: Facts, found: Findings) -> Sample:
     return replace(sample, reached=reached, learnt=learnt)
 
 
-def is_ordered(recipe: Recipe, data: Dataset) -> bool:
+def is_ordered(config: Config, data: Dataset) -> bool:
     """Whether the parts are cut in the order of time or of the rows."""
-    return recipe.split in ("contiguous", "time") or (recipe.split == "auto" and data.time is not None)
+    return config.split in ("contiguous", "time") or (config.split == "auto" and data.time is not None)
 
 
 def spoken(stream: TextIO) -> Callable[[str], None]:
@@ -135,7 +135,7 @@ def folded(found: Findings) -> Findings:
     the structure of the training and before all others.
     """
     causes = list(found.findings)
-    for entry in registry.entries(ROOM):
+    for entry in registry.entries(KIND):
         for cause in [one for one in causes if one.check == entry.name and one.severity != "note"]:
             taken = [one for one in causes if one.check in entry.meta.get("explains", ()) and _as_grave(cause, one)]
             plain_ones = [Symptom(**one.model_dump(exclude={"symptoms"})) for one in taken]
@@ -147,7 +147,7 @@ def folded(found: Findings) -> Findings:
 
 
 def _of(cost: Cost) -> list[registry.Entry]:
-    return [entry for entry in registry.entries(ROOM) if entry.meta["cost"] == cost]
+    return [entry for entry in registry.entries(KIND) if entry.meta["cost"] == cost]
 
 
 def _fits(entry: registry.Entry, spec: Spec) -> bool:
@@ -160,7 +160,7 @@ def _as_grave(finding: Symptom, one: Symptom) -> bool:
 
 def _place(check: str) -> int:
     """0 structure and data of the training, 1 the data's rows, 2 rates and fit, 3 the course."""
-    if check in registry.names(ROOM):
+    if check in registry.names(KIND):
         return 1
     if check in registry.names("diagnosis.training_checks"):
         return 2 if registry.find("diagnosis.training_checks", check).meta["cause"] in BEFORE else 0

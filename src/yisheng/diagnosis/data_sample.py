@@ -22,7 +22,7 @@ PIECE = 1 << 24
 ROWS = 4000
 """Rows that features are made of at most."""
 SIDE = 16
-"""Pictures are averaged down to this many pixels a side at most."""
+"""Images are averaged down to this many pixels a side at most."""
 FEW, COINCIDE = 4, 0.005
 """Rows of fewer columns, or that coincide in half of their columns more often than that, are alike by chance."""
 
@@ -95,13 +95,13 @@ class Sample:
     def features(self, rows: np.ndarray) -> np.ndarray:
         """Rows as numbers to learn from, float32 ``(n, D)``, standardised by the training part.
 
-        Pictures are averaged down to `SIDE` pixels a side. Of a table missing values are filled in and marked, and
+        Images are averaged down to `SIDE` pixels a side. Of a table missing values are filled in and marked, and
         categories become columns of zeros and ones.
 
         Args:
             rows: row numbers.
         """
-        if not self.spec.is_picture:
+        if not self.spec.is_image:
             given = torch.from_numpy(np.asarray(self.x[rows], np.float32))
             return np.asarray(self._columns.apply(given).numpy(), np.float32)
         mean, std = self._pixels
@@ -109,8 +109,8 @@ class Sample:
 
     @functools.cached_property
     def feature_names(self) -> tuple[str, ...]:
-        """Names of the features of a table; empty for pictures."""
-        if self.spec.is_picture:
+        """Names of the features of a table; empty for images."""
+        if self.spec.is_image:
             return ()
         return tuple(column.name for column in transforms.after(self._columns, self.spec).columns)
 
@@ -198,7 +198,7 @@ def marks(x: np.ndarray, rows: np.ndarray, columns: slice) -> np.ndarray:
 
 
 def pooled(x: np.ndarray, rows: np.ndarray, side: int = SIDE) -> np.ndarray:
-    """Pictures averaged down to at most ``side`` pixels a side, float32 ``(n, C * h * w)``.
+    """Images averaged down to at most ``side`` pixels a side, float32 ``(n, C * h * w)``.
 
     >>> pooled(np.arange(16.0).reshape(1, 1, 4, 4), np.array([0]), side=2).tolist()
     [[2.5, 4.5, 10.5, 12.5]]

@@ -43,13 +43,13 @@ class Bedside:
         self._memory = folder / run_folder.CHECKPOINT / MEMORY
         self._watch: Watch | None = None
         self._probes = Probes()
-        self._recipe = assembly.recipe
-        if assembly.recipe.doctor == "off":
+        self._config = assembly.config
+        if assembly.config.doctor == "off":
             return
         self._sample = _sample(assembly, data)
         self._said = data_checks.ask(self._sample, "cheap", told=[one.check for one in data.findings])
         state = assembly.state
-        if assembly.recipe.doctor == "full":
+        if assembly.config.doctor == "full":
             before = _read(folder) if state.step else Findings()
             self._probes = Probes(before.probes) if state.step else probe(of_assembly(assembly))
         self._watch = Watch(state.model, state.optimizer)
@@ -100,12 +100,12 @@ class Bedside:
         self, course: run_facts.Facts, seen: Findings, stream: TextIO, error: YishengError | None
     ) -> data_checks.Answers:
         """What the checks say that train small models; asked with ``doctor=full``, once for all folds."""
-        fold, why_not = self._recipe.fold, ""
-        if self._recipe.doctor != "full":
+        fold, why_not = self._config.fold, ""
+        if self._config.doctor != "full":
             why_not = data_checks.LATER
         elif error is not None:
             why_not = "the run broke off"
-        elif fold is not None and (not fold.startswith("1/") or self._recipe.repeat > 1):
+        elif fold is not None and (not fold.startswith("1/") or self._config.repeat > 1):
             why_not = "asked of the first fold"
         if why_not:
             return data_checks.not_asked("trainings", why_not, self._data.spec)
@@ -115,7 +115,7 @@ class Bedside:
 
     def _page(self, error: YishengError | None) -> Findings:
         assert self._watch is not None  # asked by the callers
-        case = Case.of(self._watch, recipe=True)
+        case = Case.of(self._watch, config=True)
         broken = isinstance(error, NonFiniteError)
         if broken:  # the loop looks at the loss before it is propagated back, so the watch has not seen it
             step = len(case.losses) + 1
@@ -138,7 +138,7 @@ def _sample(assembly: Assembly, data: Dataset) -> Sample:
     """The data in the parts that are trained and scored on."""
     parts = (assembly.train, assembly.validation, assembly.test)
     split = Split(*(part.rows.cpu().numpy() for part in parts))
-    return Sample.of(data, split, seed=assembly.recipe.seed, ordered=data_checks.is_ordered(assembly.recipe, data))
+    return Sample.of(data, split, seed=assembly.config.seed, ordered=data_checks.is_ordered(assembly.config, data))
 
 
 def _read(folder: Path) -> Findings:

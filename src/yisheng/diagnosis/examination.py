@@ -110,12 +110,12 @@ def of_loop(
 
 
 def of_assembly(assembly: Assembly) -> Patient:
-    """A training by a recipe, at its beginning, as a patient: its own update, batches of its first epoch."""
+    """A training by a config, at its beginning, as a patient: its own update, batches of its first epoch."""
     found = list(itertools.islice(assembly.train.epoch(0), STEPS + 4))
     held, batches = _divided(found)
     state = assembly.state
-    assert assembly.recipe.precision != AUTO  # settled
-    precision: Precision = assembly.recipe.precision
+    assert assembly.config.precision != AUTO  # settled
+    precision: Precision = assembly.config.precision
 
     def measure(batch: Batch) -> torch.Tensor:
         return mean_loss(state.model, batch, assembly.loss, precision)
@@ -162,7 +162,7 @@ def _parts(data: Any, device: torch.device, steps: int) -> tuple[list[Batch], li
 
 
 def _cut(x: torch.Tensor, y: torch.Tensor) -> Iterator[Batch]:
-    """Shuffled batches of as many rows as a recipe would take."""
+    """Shuffled batches of as many rows as a config would take."""
     if not len(x) or len(x) != len(y):
         raise UsageError(f"inputs and targets must be as many, got {len(x)} and {len(y)}", "give one target per row")
     size = min(128, max(16, 2 ** round(math.log2(max(len(x), 1) / 32))), len(x))

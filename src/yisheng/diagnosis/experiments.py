@@ -107,7 +107,7 @@ def probe(patient: Patient, steps: int = STEPS) -> Probes:
         steps: updates of each experiment.
 
     Source: Smith, "Cyclical learning rates for training neural networks", 2017, section 3.3 (rates); Karpathy, "A
-    recipe for training neural networks", 2019 (overfit one batch).
+    config for training neural networks", 2019 (overfit one batch).
     """
     if not sum(len(batch) for batch in patient.held_out):
         return Probes()
@@ -255,7 +255,7 @@ def _ladder(patient: Patient, steps: int, now: float) -> dict[str, float]:
 
 
 def _standardised(patient: Patient) -> Patient:
-    """The same with inputs of zero mean and unit spread: each column of rows, each channel of pictures."""
+    """The same with inputs of zero mean and unit spread: each column of rows, each channel of images."""
     x = torch.cat([batch.x for batch in patient.batches]).double()
     axes = [axis for axis in range(x.ndim) if axis != 1 or x.ndim < 2]
     std, mean = torch.std_mean(x, axes, correction=0, keepdim=True)

@@ -121,7 +121,7 @@ def _saturated(bend: Bend) -> float | None:
 
 
 def _explains(entry: registry.Entry, by: Symptom, one: Symptom) -> bool:
-    """Whether a finding is the cause of another of the same room, and as grave as it."""
+    """Whether a finding is the cause of another of the same kind, and as grave as it."""
     named = registry.dashed(one.check) in entry.meta.get("explains", ())
     return named and SEVERITIES.index(by.severity) <= SEVERITIES.index(one.severity)
 

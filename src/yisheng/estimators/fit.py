@@ -16,7 +16,7 @@ from torch import nn
 
 from yisheng import transforms
 from yisheng.core import machine, registry
-from yisheng.core.config import AUTO, Recipe
+from yisheng.core.config import AUTO, Config
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Dataset, Epoched, Spec, Split
 from yisheng.data.split import hold_out
@@ -95,22 +95,22 @@ class Result:
 
     Args:
         fitted: the network with the weights of the best epoch.
-        recipe: settled.
+        config: settled.
         history: for each epoch its number, training loss, and validation scores if there is a validation part.
         best: number of the best epoch, from 1; the last one where nothing is held out.
     """
 
     fitted: Fitted
-    recipe: Recipe
+    config: Config
     history: tuple[dict[str, float], ...]
     best: int
 
 
-def fit(recipe: Recipe, dataset: Dataset, *, stream: TextIO | None = None) -> Result:
-    """Train by a recipe on some rows; the global random generators are left as they were.
+def fit(config: Config, dataset: Dataset, *, stream: TextIO | None = None) -> Result:
+    """Train by a config on some rows; the global random generators are left as they were.
 
     Args:
-        recipe: any recipe; ``auto`` is settled here, its ``data`` and ``test`` do not count.
+        config: any config; ``auto`` is settled here, its ``data`` and ``test`` do not count.
         dataset: all rows to learn from.
         stream: where progress goes, if anywhere.
 
@@ -120,29 +120,29 @@ def fit(recipe: Recipe, dataset: Dataset, *, stream: TextIO | None = None) -> Re
         NonFiniteError: the loss or a gradient became NaN or infinite.
     """
     machine.keep_memory()
-    if recipe.scratch:
+    if config.scratch:
         raise UsageError(
             "scratch=true compares two runs in their folders, and nothing is written here", "say yisheng.train(...)"
         )
-    device = machine.device(recipe.device)
-    recipe, begin = pretrained(recipe)
-    recipe, dataset, split = arranged(recipe, dataset)
+    device = machine.device(config.device)
+    config, begin = pretrained(config)
+    config, dataset, split = arranged(config, dataset)
     with own_chance(device):
-        assembly = assemble(recipe, dataset, split, device, begin)
+        assembly = assemble(config, dataset, split, device, begin)
         with machine.threads(monitoring.threads_worth(assembly)):
             history = _live(assembly, stream)
     best = assembly.state.best
     fitted = Fitted(
-        assembly.recipe.model.name,
-        dict(assembly.recipe.model.options),
+        assembly.config.model.name,
+        dict(assembly.config.model.options),
         assembly.spec,
         {role: None if t is None else transforms.to_json(t) for role, t in assembly.transforms.items()},
         {name: value.cpu().numpy() for name, value in best.weights.items()},
     )
-    return Result(fitted, assembly.recipe, tuple(history), best.epoch)
+    return Result(fitted, assembly.config, tuple(history), best.epoch)
 
 
-def arranged(recipe: Recipe, dataset: Dataset) -> tuple[Recipe, Dataset, Split]:
+def arranged(config: Config, dataset: Dataset) -> tuple[Config, Dataset, Split]:
     """The parts of the rows; and where every update sees all of them, equal rows as one with a larger weight.
 
     In the latter case the result depends on nothing but which rows there are, how often or with what weight: a row
@@ -150,19 +150,19 @@ def arranged(recipe: Recipe, dataset: Dataset) -> tuple[Recipe, Dataset, Split]:
     drawn, or some rows are held out, the rows stay as they are.
 
     Args:
-        recipe: its ``validation`` and ``batch`` may be auto; see `FEW`.
+        config: its ``validation`` and ``batch`` may be auto; see `FEW`.
         dataset: all rows to learn from.
     """
-    auto = recipe.validation == AUTO
-    once = None if recipe.validation and not (auto and _may_be_few(dataset)) else merged(dataset)
+    auto = config.validation == AUTO
+    once = None if config.validation and not (auto and _may_be_few(dataset)) else merged(dataset)
     if auto and once is not None and len(once) < FEW:
-        recipe = recipe.model_copy(update={"validation": 0})
-    if not recipe.validation and once is not None:
-        batch = recipe.settle(dataset.spec, len(once)).batch
+        config = config.model_copy(update={"validation": 0})
+    if not config.validation and once is not None:
+        batch = config.settle(dataset.spec, len(once)).batch
         assert isinstance(batch, int)  # settled
         dataset = once if batch >= len(once) else dataset
-    split = hold_out(dataset, validation=recipe.validation, test=0, seed=recipe.seed, how=recipe.split)
-    return recipe, dataset, split
+    split = hold_out(dataset, validation=config.validation, test=0, seed=config.seed, how=config.split)
+    return config, dataset, split
 
 
 def merged(dataset: Dataset) -> Dataset:

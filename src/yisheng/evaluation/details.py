@@ -10,7 +10,7 @@ from yisheng.core.types import Part, Spec
 from yisheng.evaluation.calibration import calibration
 from yisheng.evaluation.per_class import per_class
 from yisheng.evaluation.predictions import Predictions
-from yisheng.evaluation.worst_rows import Name, Picture, plain, worst_rows
+from yisheng.evaluation.worst_rows import Image, Name, plain, worst_rows
 from yisheng.metrics.confusion_matrix import confusion_matrix
 
 MOST_PAIRS = 2000
@@ -22,7 +22,7 @@ def details(
     predictions: Predictions,
     *,
     part: Part,
-    picture: Picture | None = None,
+    image: Image | None = None,
     name: Name | None = None,
     worst: int = 24,
 ) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def details(
         spec: the contract.
         predictions: what was predicted.
         part: the part that the rows are of.
-        picture: row number in the data set -> uint8 ``(C, H, W)`` to show; None (default) for rows of a table.
+        image: row number in the data set -> uint8 ``(C, H, W)`` to show; None (default) for rows of a table.
         name: row number -> its name (a file, an id); None (default) for the number itself.
         worst: mistakes to list; 24 fill a screen of thumbnails.
 
@@ -55,7 +55,7 @@ def details(
         found["per_class"] = per_class(spec, y, prediction)
     if spec.task == "classification":
         found |= {"confusion": confusion_matrix(y, prediction).tolist(), "calibration": calibration(y, prediction)}
-    return found | {"worst": worst_rows(spec, predictions, worst, picture, name)}
+    return found | {"worst": worst_rows(spec, predictions, worst, image, name)}
 
 
 def _pairs(predictions: Predictions) -> dict[str, Any]:

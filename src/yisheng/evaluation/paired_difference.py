@@ -18,7 +18,7 @@ def difference(metric: Entry, y: np.ndarray, first: np.ndarray, second: np.ndarr
     says nothing of training once more with another seed.
 
     Args:
-        metric: of the room ``metrics``.
+        metric: of the kind ``metrics``.
         y: what is true ``(N, ...)``.
         first: predictions of the one ``(N, ...)``.
         second: predictions of the other, of the same rows.

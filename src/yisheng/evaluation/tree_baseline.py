@@ -66,7 +66,7 @@ def boosting(dataset: Dataset, split: Split, *, target: Target | None = None, se
         seed: of the choice of columns and rows.
 
     Raises:
-        UsageError: the inputs are pictures.
+        UsageError: the inputs are images.
 
     Source: Ke et al., "LightGBM: a highly efficient gradient boosting decision tree", 2017; Grinsztajn, Oyallon
     and Varoquaux, "Why do tree-based models still outperform deep learning on typical tabular data?", 2022.
@@ -79,8 +79,8 @@ def boosting(dataset: Dataset, split: Split, *, target: Target | None = None, se
     True
     """
     spec = dataset.spec
-    if spec.is_picture:
-        raise UsageError(f"gradient boosting needs rows, got pictures of shape {spec.shape}", "leave it out")
+    if spec.is_image:
+        raise UsageError(f"gradient boosting needs rows, got images of shape {spec.shape}", "leave it out")
     began = time.perf_counter()
     rows, notes = split.train, []
     if len(rows) > ROWS:

@@ -12,12 +12,12 @@ from yisheng.evaluation.png import png_base64
 from yisheng.evaluation.predictions import Predictions
 from yisheng.metrics._counts import predicted_class
 
-Picture = Callable[[int], np.ndarray]
+Image = Callable[[int], np.ndarray]
 Name = Callable[[int], str]
 
 
 def worst_rows(
-    spec: Spec, predictions: Predictions, most: int, picture: Picture | None = None, name: Name | None = None
+    spec: Spec, predictions: Predictions, most: int, image: Image | None = None, name: Name | None = None
 ) -> list[dict[str, Any]]:
     """The rows of a task on which the model is most wrong, in the form of ``evaluation.json``.
 
@@ -25,17 +25,17 @@ def worst_rows(
         spec: the contract.
         predictions: what was predicted.
         most: rows that are listed.
-        picture: row number in the data set -> uint8 ``(C, H, W)`` to show; None for rows of a table.
+        image: row number in the data set -> uint8 ``(C, H, W)`` to show; None for rows of a table.
         name: row number -> its name; None for the number itself.
     """
     if spec.task == "regression":
         return worst_numbers(predictions, most, name)
     listed = worst_labels if spec.task == "multilabel" else worst_classes
-    return listed(spec, predictions, most, picture, name)
+    return listed(spec, predictions, most, image, name)
 
 
 def worst_classes(
-    spec: Spec, predictions: Predictions, most: int, picture: Picture | None, name: Name | None
+    spec: Spec, predictions: Predictions, most: int, image: Image | None, name: Name | None
 ) -> list[dict[str, Any]]:
     """The mistakes, the most confident first."""
     y, probabilities = predictions.y, predictions.prediction
@@ -48,14 +48,14 @@ def worst_classes(
             "predicted": spec.classes[said[i]],
             "probability": float(probabilities[i, said[i]]),
             "true_probability": float(probabilities[i, y[i]]),
-            "picture": _shown(predictions, i, picture),
+            "image": _shown(predictions, i, image),
         }
         for i in surest[(said != y)[surest]][:most].tolist()
     ]
 
 
 def worst_labels(
-    spec: Spec, predictions: Predictions, most: int, picture: Picture | None, name: Name | None
+    spec: Spec, predictions: Predictions, most: int, image: Image | None, name: Name | None
 ) -> list[dict[str, Any]]:
     """The rows with a wrong label, the least probable truth first.
 
@@ -72,7 +72,7 @@ def worst_labels(
             "predicted": _labels(spec, said[i]),
             "probability": float(np.exp(_chance(said[i], predictions.prediction[i]))),
             "true_probability": float(np.exp(truth[i])),
-            "picture": _shown(predictions, i, picture),
+            "image": _shown(predictions, i, image),
         }
         for i in least[(said != holds).any(axis=1)[least]][:most].tolist()
     ]
@@ -107,8 +107,8 @@ def _row(predictions: Predictions, i: int, name: Name | None) -> dict[str, Any]:
     return {"row": row, "name": name(row) if name else str(row)}
 
 
-def _shown(predictions: Predictions, i: int, picture: Picture | None) -> str | None:
-    return png_base64(picture(int(predictions.index[i]))) if picture else None
+def _shown(predictions: Predictions, i: int, image: Image | None) -> str | None:
+    return png_base64(image(int(predictions.index[i]))) if image else None
 
 
 def _chance(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:

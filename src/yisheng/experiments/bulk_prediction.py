@@ -77,7 +77,7 @@ def answer(
     """
     lines = out.name.lower().endswith(LINES)
     separator = "\t" if out.name.lower().endswith(".tsv") else ","
-    form = Form(predictor.spec, source.id_name, format, errors=predictor.spec.is_picture, separator=separator)
+    form = Form(predictor.spec, source.id_name, format, errors=predictor.spec.is_image, separator=separator)
     if out.name.lower().endswith(parquet.SUFFIX):
         parquet.require()
     partial = Partial(out)

@@ -31,7 +31,7 @@ class Comparison:
         score: the score that is compared.
         upward: whether larger is better.
         sides: what was compared.
-        differing: keys of the recipes whose values differ -> the value of each side.
+        differing: keys of the configs whose values differ -> the value of each side.
         verdicts: of each later side against the first.
     """
 
@@ -53,7 +53,7 @@ def compare(groups: Sequence[Sequence[Path]], *, score: str | None = None, data:
     Args:
         groups: at least two; each one folder, or several that differ in their seed only.
         score: the score to compare; the one that chose the weights of the first.
-        data: the data set, where the recipes cannot name it.
+        data: the data set, where the configs cannot name it.
 
     Raises:
         UsageError: fewer than two are given, a group differs in more than its seed, or there is no such score.
@@ -157,13 +157,13 @@ def _side(paths: Sequence[Path]) -> Side:
     members = tuple(map(_member, paths))
     if len({member.folds is None for member in members}) > 1:
         raise UsageError(f"{name} mixes runs with studies of k folds", "put only the one or the other into a group")
-    values = [flat(member.recipe.to_dict()) for member in members]
+    values = [flat(member.config.to_dict()) for member in members]
     keys = dict.fromkeys(key for one in values for key in one if key not in ("seed", *PASSING))
     differ = [key for key in keys if len({str(one.get(key)) for one in values}) > 1]
     if differ or len({member.data for member in members}) > 1:
         what = ", ".join(differ) or "their data"
         raise UsageError(f"runs of a group may differ in their seed only; {name} differ in {what}", "part them")
-    if len({member.recipe.seed for member in members}) < len(members):
+    if len({member.config.seed for member in members}) < len(members):
         raise UsageError(f"two runs of {name} have the same seed", "name one of them")
     return Side(name, members)
 
@@ -175,20 +175,20 @@ def _member(path: Path) -> Member:
         raise DataError(f"{path} has no scores", f"say yisheng evaluate {path}")
     data = run_folder.data_hash(run_folder.environment(path))
     if not study:
-        return Member(path, run_folder.recipe(path), run.scores, data, None)
+        return Member(path, run_folder.config(path), run.scores, data, None)
     try:
         found = Folds.model_validate(files.read_json(path / STUDY))
     except ValidationError as error:
         problem = error.errors()[0]["msg"]
         raise DataError(f"{path / STUDY} is damaged: {problem}", f"say yisheng evaluate {path}") from None
-    return Member(path, cross.recipe_of(path), run.scores, data, found)
+    return Member(path, cross.config_of(path), run.scores, data, found)
 
 
 def _score(members: Sequence[Member], wanted: str | None) -> str:
     """The score to compare; all must have it."""
     have = [{name for part in ("test", "validation") for name in m.scores.get(part, {})} for m in members]
     known = set.intersection(*have)
-    name = (members[0].recipe.score if wanted is None else wanted).strip().replace("-", "_").lower()
+    name = (members[0].config.score if wanted is None else wanted).strip().replace("-", "_").lower()
     if wanted is None and name not in known:  # the loss chose the weights, and is in no run's scores
         measured = [name for part in ("test", "validation") for name in members[0].scores.get(part, {})]
         name = next((one for one in measured if one in known), name)
@@ -199,11 +199,11 @@ def _score(members: Sequence[Member], wanted: str | None) -> str:
 
 
 def _differing(sides: Sequence[Side]) -> dict[str, tuple[str, ...]]:
-    """Keys of the recipes, and the data, that are not the same for all sides."""
-    recipes = [[flat(member.recipe.to_dict()) for member in side.members] for side in sides]
+    """Keys of the configs, and the data, that are not the same for all sides."""
+    configs = [[flat(member.config.to_dict()) for member in side.members] for side in sides]
     found = {}
-    for key in dict.fromkeys(key for side in recipes for one in side for key in one):
-        values = tuple(", ".join(dict.fromkeys(str(one.get(key, "none")) for one in side)) for side in recipes)
+    for key in dict.fromkeys(key for side in configs for one in side for key in one):
+        values = tuple(", ".join(dict.fromkeys(str(one.get(key, "none")) for one in side)) for side in configs)
         if len(set(values)) > 1:
             found[key] = values
     data = tuple((side.members[0].data or "unknown")[:12] for side in sides)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from yisheng.core import run_folder
-from yisheng.core.config import Recipe
+from yisheng.core.config import Config
 from yisheng.core.errors import DataError, FindingsError, UsageError
 from yisheng.core.types import Dataset, Split
 from yisheng.data.fingerprint import fingerprint
@@ -34,7 +34,7 @@ def diagnose(folder: Path, *, data: bool | Dataset = False, stream: TextIO | Non
     Args:
         folder: a run folder.
         data: look at the data, too, with all checks, those that train small models among them; a data set where the
-            recipe cannot name it.
+            config cannot name it.
         stream: where progress on the data goes.
 
     Raises:
@@ -65,15 +65,15 @@ def diagnose(folder: Path, *, data: bool | Dataset = False, stream: TextIO | Non
 
 def _sample(folder: Path, data: Dataset | None) -> Sample:
     """The data of a run in the parts that it was trained and scored on."""
-    recipe = run_folder.recipe(folder)
-    data = load_data.dataset(recipe) if data is None else data
+    config = run_folder.config(folder)
+    data = load_data.dataset(config) if data is None else data
     if run_folder.data_hash(run_folder.environment(folder)) != fingerprint(data):
         raise DataError(
             "the data is not what it was in training (SHA-256 differs): other rows would be looked at",
             "bring it back, or train anew",
         )
-    split: Split = load_data.split(recipe, data)
-    return Sample.of(data, split, seed=recipe.seed, ordered=data_checks.is_ordered(recipe, data))
+    split: Split = load_data.split(config, data)
+    return Sample.of(data, split, seed=config.seed, ordered=data_checks.is_ordered(config, data))
 
 
 def members(folder: Path) -> dict[str, Path]:
@@ -85,7 +85,7 @@ def members(folder: Path) -> dict[str, Path]:
     folder = chosen(folder)
     if not train_folds.is_study(folder):
         return {"": folder}
-    found = {path.name: path for path in sorted(folder.iterdir()) if (path / run_folder.RECIPE).is_file()}
+    found = {path.name: path for path in sorted(folder.iterdir()) if (path / run_folder.CONFIG).is_file()}
     if not found:
         raise DataError(f"{folder} holds no run yet", f"go on with it: yisheng resume {folder}")
     return found
@@ -132,14 +132,14 @@ def severity_of(fail_on: str) -> Any:
     return fail_on
 
 
-def require_doctor(recipe: Recipe, fail_on: str) -> None:
+def require_doctor(config: Config, fail_on: str) -> None:
     """See before training that ``fail_on`` can be kept.
 
     Raises:
-        UsageError: it is neither error nor warning, or the recipe has no doctor.
+        UsageError: it is neither error nor warning, or the config has no doctor.
     """
     severity_of(fail_on)
-    if recipe.doctor == "off":
+    if config.doctor == "off":
         raise UsageError(f"fail_on={fail_on} needs the doctor, got doctor=off", "leave one of them out")
 
 

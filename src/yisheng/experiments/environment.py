@@ -69,7 +69,7 @@ def advice(found: dict[str, Any]) -> list[str]:
                 "update the driver, or install a torch built for an older CUDA."
             )
     elif not found["gpu"] and found["device"] == "cpu":
-        said.append("No GPU: training uses the processor. Small pictures and tables are quick on it.")
+        said.append("No GPU: training uses the processor. Small images and tables are quick on it.")
     if found["threads"] > found["cores"]:
         said.append(
             f"torch uses {found['threads']} threads on {found['cores']} cores, which slows it down: "

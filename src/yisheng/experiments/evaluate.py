@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from yisheng.core import files, machine, run_folder
-from yisheng.core.config import Recipe
+from yisheng.core.config import Config
 from yisheng.core.errors import DataError
 from yisheng.core.types import Dataset, Part, Score, Spec, Split
 from yisheng.data.batches import Batches, batches
@@ -33,7 +33,7 @@ def finish(folder: Path, assembly: Assembly, data: Dataset, split: Split) -> Non
     """Score the trained model on its validation and test parts; write ``scores.json`` and ``evaluation.json``."""
     target = assembly.transforms["target"]
     parts = {"test": assembly.test, "validation": assembly.validation}
-    _write(folder, assembly.state.model, parts, assembly.spec, target, data, split, assembly.recipe)
+    _write(folder, assembly.state.model, parts, assembly.spec, target, data, split, assembly.config)
 
 
 def evaluate(folder: Path, data: Dataset | None = None, *, force: bool = False) -> Mapping[str, Mapping[str, Score]]:
@@ -41,7 +41,7 @@ def evaluate(folder: Path, data: Dataset | None = None, *, force: bool = False) 
 
     Args:
         folder: the run folder.
-        data: the data set, where the recipe cannot name it.
+        data: the data set, where the config cannot name it.
         force: score although the data is not what it was in training; its parts may then be others.
 
     Raises:
@@ -50,9 +50,9 @@ def evaluate(folder: Path, data: Dataset | None = None, *, force: bool = False) 
     """
     if train_folds.is_study(folder):
         return train_folds.evaluate(folder, data, force=force)
-    recipe = run_folder.recipe(folder)
+    config = run_folder.config(folder)
     model = artifact.load(folder)
-    data = load_data.dataset(recipe) if data is None else data
+    data = load_data.dataset(config) if data is None else data
     if data.spec.shape != model.spec.shape or data.spec.classes != model.spec.classes:
         raise DataError(f"{data.name} does not fit the run: shape or classes differ", "give the data of the training")
     if not force and run_folder.data_hash(run_folder.environment(folder)) != fingerprint(data):
@@ -60,24 +60,24 @@ def evaluate(folder: Path, data: Dataset | None = None, *, force: bool = False) 
             "the data is not what it was in training (SHA-256 differs): rows of training might be scored as test rows",
             "bring it back, or say force=true to score it all the same",
         )
-    split = load_data.split(recipe, data)
-    device = machine.device(recipe.device)
-    assert isinstance(recipe.batch, int)  # settled
+    split = load_data.split(config, data)
+    device = machine.device(config.device)
+    assert isinstance(config.batch, int)  # settled
 
     def part(rows: np.ndarray) -> Batches:
         return batches(
             data,
             rows,
-            size=recipe.batch,  # type: ignore[arg-type]  # settled
+            size=config.batch,  # type: ignore[arg-type]  # settled
             scale=model.scale,
             target_scale=model.target_scale,
             device=device,
-            seed=recipe.seed,
+            seed=config.seed,
         )
 
     parts = {"test": part(split.test), "validation": part(split.validation)}
     with run_folder.locked(folder):
-        found = _write(folder, model.model.to(device), parts, model.spec, model.target_scale, data, split, recipe)
+        found = _write(folder, model.model.to(device), parts, model.spec, model.target_scale, data, split, config)
         report(folder)
     return found
 
@@ -90,7 +90,7 @@ def _write(
     target: Any,
     data: Dataset,
     split: Split,
-    recipe: Recipe,
+    config: Config,
 ) -> Mapping[str, Mapping[str, Score]]:
     invert = None if target is None else target.invert
     predicted: dict[str, Predictions] = {
@@ -104,11 +104,11 @@ def _write(
             spec,
             predicted[shown],
             part=shown,
-            picture=(lambda row: data.x[row]) if spec.is_picture and data.x.dtype == np.uint8 else None,
+            image=(lambda row: data.x[row]) if spec.is_image and data.x.dtype == np.uint8 else None,
             name=(lambda row: data.rows[row]) if data.rows else None,  # type: ignore[index]  # asked just before
         )
-        if recipe.boosting is True:
-            grown = boosting(data, split, target=target, seed=recipe.seed)
+        if config.boosting is True:
+            grown = boosting(data, split, target=target, seed=config.seed)
             found["boosting"] = dict(grown.scores[shown])
             about["boosting"] = {"about": grown.about, "seconds": round(grown.seconds, 2)}
         files.write_json(folder / run_folder.EVALUATION, about)

@@ -1,4 +1,4 @@
-"""A concept told: its equation, its hand-written lines, its usual form, when to use it, and a picture."""
+"""A concept told: its equation, its hand-written lines, its usual form, when to use it, and an image."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Explanation:
         usual: how it is usually called, which runs too.
         when: when to use it.
         source: paper or book.
-        picture: whether `draw` can draw one.
+        image: whether `draw` can draw one.
     """
 
     name: str
@@ -55,25 +55,25 @@ class Explanation:
     usual: str
     when: str
     source: str
-    picture: bool
+    image: bool
 
     def draw(self, path: str | Path) -> Path:
-        """Write its picture.
+        """Write its image.
 
         Args:
             path: file to write; its ending says which format: pdf, png or svg.
 
         Raises:
-            UsageError: there is no picture of it, or no such format.
+            UsageError: there is no image of it, or no such format.
             StorageError: the file cannot be written.
         """
         path = Path(path)
         form = path.suffix.lower().removeprefix(".")
-        if not self.picture:
+        if not self.image:
             with_one = ", ".join(e.name for e in registry.entries("scratch") if "plot" in e.meta)
-            raise UsageError(f"there is no picture of {self.name}", f"leave out= out; there are pictures of {with_one}")
+            raise UsageError(f"there is no image of {self.name}", f"leave out= out; there are images of {with_one}")
         if form not in FORMATS:
-            raise UsageError(f"a picture ends in .pdf, .png or .svg, got {path}", f"say out={self.name}.png")
+            raise UsageError(f"an image ends in .pdf, .png or .svg, got {path}", f"say out={self.name}.png")
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(6.4, 4.4), layout="constrained")
@@ -136,7 +136,7 @@ def explain(name: str) -> Explanation:
         usual=entry.meta["usual"].strip("\n"),
         when=" ".join(entry.meta["when"].split()),
         source=" ".join(source[1].split()) if source else "",
-        picture="plot" in entry.meta,
+        image="plot" in entry.meta,
     )
 
 

@@ -55,7 +55,7 @@ def export(
         format: ``onnx``, ``safetensors`` or ``torchscript``.
         out: the file; ``export.onnx`` (.safetensors, .pt) in the folder without it.
         force: write over a file that is there.
-        data: the data set to take samples from, where the recipe cannot name it.
+        data: the data set to take samples from, where the config cannot name it.
 
     Raises:
         UsageError: the format is unknown, the file is there already, or the weights do not fit into one.
@@ -85,7 +85,7 @@ def export(
 
 def _belongs(path: Path) -> bool:
     """Whether a file is one of a run folder's own."""
-    return path.name in ("model.safetensors", "model.json") and (path.parent / run_folder.RECIPE).exists()
+    return path.name in ("model.safetensors", "model.json") and (path.parent / run_folder.CONFIG).exists()
 
 
 def _samples(folder: Path, predictor: Predictor, data: Dataset | None) -> tuple[str, np.ndarray]:
@@ -93,9 +93,9 @@ def _samples(folder: Path, predictor: Predictor, data: Dataset | None) -> tuple[
     member = folder / ensemble.description(folder)["members"][0]["folder"] if ensemble.is_study(folder) else folder
     spec = predictor.spec
     try:
-        recipe = run_folder.recipe(member)
-        data = load_data.dataset(recipe) if data is None else data
-        split = load_data.split(recipe, data)
+        config = run_folder.config(member)
+        data = load_data.dataset(config) if data is None else data
+        split = load_data.split(config, data)
     except YishengError as error:
         inputs = drawn(spec, predictor.members[0].scale, ROWS)
         return f"{ROWS} inputs drawn in the range of training (its data cannot be had: {error.problem})", inputs

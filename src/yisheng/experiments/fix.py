@@ -1,6 +1,6 @@
 """``train ... fix=true``: apply the doctor's first remedy, train again, and compare.
 
-run -> first finding with a change -> recipe with it -> run -> scores of the same validation rows -> ...
+run -> first finding with a change -> config with it -> run -> scores of the same validation rows -> ...
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from yisheng.core import files, machine, registry, run_folder
-from yisheng.core.config import Recipe
+from yisheng.core.config import Config
 from yisheng.core.errors import NonFiniteError, UsageError
 from yisheng.core.types import Dataset, Split
 from yisheng.data.batches import batches
@@ -38,14 +38,14 @@ class Attempt:
 
     Args:
         folder: of the run.
-        recipe: settled.
+        config: settled.
         predicted: on the validation rows; None where it broke off.
         score: of them.
         error: what broke it off.
     """
 
     folder: Path
-    recipe: Recipe
+    config: Config
     predicted: Predictions | None = None
     score: Measured | None = None
     error: NonFiniteError | None = None
@@ -55,67 +55,67 @@ class Attempt:
         return Trained(run=self.folder.name, score=self.score)
 
 
-def train(recipe: Recipe, *, data: Dataset | None = None, out: Path, stream: TextIO = sys.stderr) -> Path:
-    """Train; where the doctor has a remedy that the recipe can say, train again with it. Gives the better run's folder.
+def train(config: Config, *, data: Dataset | None = None, out: Path, stream: TextIO = sys.stderr) -> Path:
+    """Train; where the doctor has a remedy that the config can say, train again with it. Gives the better run's folder.
 
     Up to three remedies, one after the other, each with the same seed and the same parts. It ends where the doctor has
     no further remedy, or one did not help. What was done is in ``fix.json`` of the folder that is given.
 
     Args:
-        recipe: every choice; ``auto`` is settled here.
-        data: the data set, where it is not one that the recipe can name.
+        config: every choice; ``auto`` is settled here.
+        data: the data set, where it is not one that the config can name.
         out: folder of runs; each training has a folder of its own.
         stream: where progress and remarks go.
 
     Raises:
-        UsageError: the recipe has folds, no doctor or no validation part, or a choice does not fit the data.
+        UsageError: the config has folds, no doctor or no validation part, or a choice does not fit the data.
         StoppedError: a signal came; a checkpoint of the training that it came to was written.
         NonFiniteError: the run broke off, and no remedy mended it.
         StorageError: there is too little space on the disk, or it became full.
     """
-    if recipe.folds is not None:
+    if config.folds is not None:
         raise UsageError(
-            f"fix=true mends one run, folds={recipe.folds} trains a study of many",
-            f"mend it with fold=1/{recipe.folds} or without folds, and train the folds by the recipe that comes out",
+            f"fix=true mends one run, folds={config.folds} trains a study of many",
+            f"mend it with fold=1/{config.folds} or without folds, and train the folds by the config that comes out",
         )
-    if recipe.doctor == "off":
+    if config.doctor == "off":
         raise UsageError("fix=true needs the doctor, got doctor=off", "leave one of them out")
-    data = load_data.dataset(recipe) if data is None else data
-    split = load_data.split(recipe, data)
+    data = load_data.dataset(config) if data is None else data
+    split = load_data.split(config, data)
     if not len(split.validation):
         raise UsageError("fix=true compares validation scores, and there is no validation part", "say validation=0.2")
-    return _Ward(data, split, out, stream).mend(recipe)
+    return _Ward(data, split, out, stream).mend(config)
 
 
 @dataclass(frozen=True)
 class _Ward:
-    """What all trainings of one recipe share."""
+    """What all trainings of one config share."""
 
     data: Dataset
     split: Split
     out: Path
     stream: TextIO
 
-    def mend(self, recipe: Recipe) -> Path:
+    def mend(self, config: Config) -> Path:
         """Train, look, mend and compare, up to `ROUNDS` times; gives the best run."""
-        best = now = self._trained(recipe)
-        metric, known, rounds = self._metric(now.recipe), [now.recipe], list[Round]()
+        best = now = self._trained(config)
+        metric, known, rounds = self._metric(now.config), [now.config], list[Round]()
         ended = f"{ROUNDS} remedies were tried, and that is the most"
         for _ in range(ROUNDS):
-            found = remedies(now.folder, now.recipe, self.data, self.split)
-            remedy = next((one for one in found if one.recipe not in known), None)
+            found = remedies(now.folder, now.config, self.data, self.split)
+            remedy = next((one for one in found if one.config not in known), None)
             if remedy is None:
                 ended = "the doctor found nothing" + " more" * bool(rounds) + " that a setting can mend"
                 break
             self._say(f"fix: {remedy.finding.check}: {worded(remedy.was)} -> {worded(remedy.change)}")
             try:
-                after = self._trained(remedy.recipe)
+                after = self._trained(remedy.config)
             except UsageError as error:
                 ended = f"the next remedy ({worded(remedy.change)}) does not fit: {error.problem}"
                 break
             rounds.append(_round(now, after, remedy, metric))
             self._say(_told(rounds[-1], metric))
-            known.append(after.recipe)
+            known.append(after.config)
             if _is_better(after, best, metric):
                 best = after
             elif after.error is None or best.error is None:  # of two that broke off neither is better: go on
@@ -130,20 +130,20 @@ class _Ward:
             raise best.error
         return best.folder
 
-    def _trained(self, recipe: Recipe) -> Attempt:
+    def _trained(self, config: Config) -> Attempt:
         """Train in a new folder, and score the validation rows."""
-        model = pretrained(recipe)[0].settle(self.data.spec, len(self.split.train)).model
+        model = pretrained(config)[0].settle(self.data.spec, len(self.split.train)).model
         folder = run_folder.create(self.out, self.data.name, model.name)
         error = None
         try:
-            single.train(recipe, data=self.data, out=self.out, folder=folder, stream=self.stream)
+            single.train(config, data=self.data, out=self.out, folder=folder, stream=self.stream)
         except NonFiniteError as broken:
             error = broken
         finally:
             if not run_folder.is_begun(folder):  # it was refused, and nothing is in there
                 with contextlib.suppress(OSError):
                     folder.rmdir()
-        settled = run_folder.recipe(folder).settle(self.data.spec, len(self.split.train))
+        settled = run_folder.config(folder).settle(self.data.spec, len(self.split.train))
         if error is not None:
             self._say(f"{folder} broke off: {error.problem}")
             return Attempt(folder, settled, error=error)
@@ -153,27 +153,27 @@ class _Ward:
         measured = None if score is None else Measured(value=score.value, low=score.low, high=score.high)
         return Attempt(folder, settled, predicted, measured)
 
-    def _predicted(self, folder: Path, recipe: Recipe) -> Predictions:
+    def _predicted(self, folder: Path, config: Config) -> Predictions:
         """What the best weights of a run say of the validation rows."""
-        model, device = artifact.load(folder), machine.device(recipe.device)
-        assert isinstance(recipe.batch, int)  # settled
+        model, device = artifact.load(folder), machine.device(config.device)
+        assert isinstance(config.batch, int)  # settled
         part = batches(
             self.data,
             self.split.validation,
-            size=recipe.batch,
+            size=config.batch,
             scale=model.scale,
             target_scale=model.target_scale,
             device=device,
-            seed=recipe.seed,
+            seed=config.seed,
         )
         invert = None if model.target_scale is None else model.target_scale.invert
         return predict(model.model.to(device), part, model.spec, invert)
 
-    def _metric(self, recipe: Recipe) -> registry.Entry:
+    def _metric(self, config: Config) -> registry.Entry:
         """The score that chooses epochs; not the loss, which a remedy may put in another scale."""
-        if recipe.score == "loss":
+        if config.score == "loss":
             return registry.default("metrics", self.data.spec)
-        return registry.find("metrics", recipe.score)
+        return registry.find("metrics", config.score)
 
     def _say(self, line: str) -> None:
         print(line, file=self.stream, flush=True)

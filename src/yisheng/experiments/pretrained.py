@@ -1,4 +1,4 @@
-"""Trained weights of a recipe: from a file, from the hub by name, or from a run."""
+"""Trained weights of a config: from a file, from the hub by name, or from a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from yisheng import transforms
 from yisheng.core import files, registry
-from yisheng.core.config import AUTO, Choice, Recipe
+from yisheng.core.config import AUTO, Choice, Config
 from yisheng.core.errors import DataError, UsageError, closest
 from yisheng.core.types import Spec
 from yisheng.data.hub import catalog
@@ -24,8 +24,8 @@ HUB = "weights"
 """The hub's set of published weights."""
 
 
-def pretrained(recipe: Recipe) -> tuple[Recipe, Pretrained | None]:
-    """The weights that a recipe begins with, and the recipe with the network that they are for.
+def pretrained(config: Config) -> tuple[Config, Pretrained | None]:
+    """The weights that a config begins with, and the config with the network that they are for.
 
     Published weights are for a network's published form, so ``style=published`` is taken where nothing else is
     said; without ``model=`` the network is the one that they fit. A run's weights are for its network and options.
@@ -34,23 +34,23 @@ def pretrained(recipe: Recipe) -> tuple[Recipe, Pretrained | None]:
         UsageError: the hub has no weights of that name, or the network has to be named.
         DataError: the file cannot be had, is damaged, or is no file of weights.
     """
-    if recipe.weights is None:
-        return recipe, None
-    path = Path(recipe.weights)
+    if config.weights is None:
+        return config, None
+    path = Path(config.weights)
     if path.is_dir():
         if is_study(path):
             raise UsageError(f"weights={path} is a study of several runs", "name one of them: its fold-01, say")
-        return _of_run(recipe, path)
+        return _of_run(config, path)
     name = path.name
     if not path.is_file():
-        if any(sign in recipe.weights for sign in "/\\~"):
+        if any(sign in config.weights for sign in "/\\~"):
             raise DataError(f"weights={path} does not exist", "check the path")
-        name, path = _fetched(recipe.weights, recipe.model.name)
+        name, path = _fetched(config.weights, config.model.name)
     tensors = trained.read(path)
-    model = _published(recipe.model, name, tensors)
+    model = _published(config.model, name, tensors)
     mean, std = trained.preprocessing(model.name)
     scale = Choice(name="imagenet", options={"mean": mean, "std": std})
-    return recipe.model_copy(update={"model": model}), Pretrained(tensors, scale)
+    return config.model_copy(update={"model": model}), Pretrained(tensors, scale)
 
 
 def _published(model: Choice, name: str, tensors: Any) -> Choice:
@@ -67,8 +67,8 @@ def _published(model: Choice, name: str, tensors: Any) -> Choice:
     return model
 
 
-def _of_run(recipe: Recipe, folder: Path) -> tuple[Recipe, Pretrained]:
-    """The best weights of a run, and the recipe with its network."""
+def _of_run(config: Config, folder: Path) -> tuple[Config, Pretrained]:
+    """The best weights of a run, and the config with its network."""
     tensors = trained.read(folder / artifact.WEIGHTS)
     description = files.read_json(folder / artifact.DESCRIPTION)
     try:
@@ -78,18 +78,18 @@ def _of_run(recipe: Recipe, folder: Path) -> tuple[Recipe, Pretrained]:
         raise DataError(
             f"{folder / artifact.DESCRIPTION} is damaged: {error}", "take the run from a whole copy"
         ) from None
-    model = recipe.model
+    model = config.model
     if model.name in (AUTO, known.name):
         model = Choice(name=known.name, options={**known.options, **model.options})
     choice = None
-    if spec.is_picture:
+    if spec.is_image:
         mean, std = pixel_scale(scale, spec.shape[0])
         choice = Choice(name="imagenet", options={"mean": mean, "std": std})
-    return recipe.model_copy(update={"model": model}), Pretrained(tensors, choice)
+    return config.model_copy(update={"model": model}), Pretrained(tensors, choice)
 
 
 def _fetched(wanted: str, model: str) -> tuple[str, Path]:
-    """The hub's file of that name: its own name, a network's, or ``imagenet`` for those of the recipe's network.
+    """The hub's file of that name: its own name, a network's, or ``imagenet`` for those of the config's network.
 
     Where several files are meant, the first that can be had is taken.
     """

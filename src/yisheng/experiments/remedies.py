@@ -1,4 +1,4 @@
-"""The doctor's remedies as recipes: what a finding says to change, applied to the recipe of the run that it is of."""
+"""The doctor's remedies as configs: what a finding says to change, applied to the config of the run that it is of."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from yisheng.core import machine, run_folder
-from yisheng.core.config import ROOMS, Choice, Recipe, Setting, read, resolve
+from yisheng.core.config import KINDS, Choice, Config, Setting, read, resolve
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Dataset, Split
 from yisheng.diagnosis import experiments
@@ -28,27 +28,27 @@ class Remedy:
 
     Args:
         finding: of the run.
-        recipe: with the change, settled.
+        config: with the change, settled.
         change: the settings that differ.
         was: the same ones before.
     """
 
     finding: Found
-    recipe: Recipe
+    config: Config
     change: Mapping[str, Any]
     was: Mapping[str, Any]
 
 
-def remedies(folder: Path, recipe: Recipe, data: Dataset, split: Split) -> Iterator[Remedy]:
+def remedies(folder: Path, config: Config, data: Dataset, split: Split) -> Iterator[Remedy]:
     """What the doctor's errors and warnings of a run would have changed, the first first.
 
-    Settings that the recipe has no place for (another network's option), or that it has already, are passed over; a
+    Settings that the config has no place for (another network's option), or that it has already, are passed over; a
     finding of which nothing remains has no remedy. Where a learning rate is to be multiplied, and nobody has tried by
     how much, a ladder of rates is tried now (see `yisheng.diagnosis.experiments`).
 
     Args:
         folder: the run's.
-        recipe: its recipe, settled.
+        config: its config, settled.
         data: what it was trained on.
         split: its parts.
     """
@@ -56,41 +56,41 @@ def remedies(folder: Path, recipe: Recipe, data: Dataset, split: Split) -> Itera
     for finding in found.findings if found else ():
         if finding.severity == "note" or not finding.change:
             continue
-        wanted = {**finding.change, **_measured(finding, recipe, data, split)}
+        wanted = {**finding.change, **_measured(finding, config, data, split)}
         if "init" in wanted:  # what is said of one kind of layers would stand against it
             wanted |= {"init_linear": "none", "init_conv": "none"}
-        changed, change = _applied(folder, recipe, wanted, data, split)
+        changed, change = _applied(folder, config, wanted, data, split)
         if change:
-            yield Remedy(finding, changed, change, {key: present(recipe, key) for key in change})
+            yield Remedy(finding, changed, change, {key: present(config, key) for key in change})
 
 
-def present(recipe: Recipe, key: str) -> Any:
-    """The value of a setting in a settled recipe, as plain data; None where it has none.
+def present(config: Config, key: str) -> Any:
+    """The value of a setting in a settled config, as plain data; None where it has none.
 
-    >>> recipe = resolve([("optimizer", "sgd", "file"), ("lr", 0.5, "file")]).recipe
-    >>> present(recipe, "lr"), present(recipe, "optimizer"), present(recipe, "optimizer.lr"), present(recipe, "dropout")
+    >>> config = resolve([("optimizer", "sgd", "file"), ("lr", 0.5, "file")]).config
+    >>> present(config, "lr"), present(config, "optimizer"), present(config, "optimizer.lr"), present(config, "dropout")
     (0.5, 'sgd', 0.5, None)
     """
-    if key in Recipe.model_fields:
-        value = getattr(recipe, key)
+    if key in Config.model_fields:
+        value = getattr(config, key)
         if isinstance(value, tuple):
             return [choice.name for choice in value]
         return value.name if isinstance(value, Choice) else value
-    room, _, option = key.rpartition(".")
-    chosen = [getattr(recipe, room)] if room in ROOMS else [*(getattr(recipe, key) for key in ROOMS), *recipe.augment]
+    kind, _, option = key.rpartition(".")
+    chosen = [getattr(config, kind)] if kind in KINDS else [*(getattr(config, key) for key in KINDS), *config.augment]
     return next((one.options[option] for one in chosen if one is not None and option in one.options), None)
 
 
 def _applied(
-    folder: Path, recipe: Recipe, wanted: Mapping[str, Any], data: Dataset, split: Split
-) -> tuple[Recipe, dict[str, Any]]:
-    """The recipe with those of the settings that it has a place for, and what of them differs."""
-    settings: list[Setting] = read(folder / run_folder.RECIPE)
-    changed, change = recipe, dict[str, Any]()
+    folder: Path, config: Config, wanted: Mapping[str, Any], data: Dataset, split: Split
+) -> tuple[Config, dict[str, Any]]:
+    """The config with those of the settings that it has a place for, and what of them differs."""
+    settings: list[Setting] = read(folder / run_folder.CONFIG)
+    changed, change = config, dict[str, Any]()
     for key, value in wanted.items():
-        setting: Setting = (key, _absolute(recipe, key, value), "command line")
+        setting: Setting = (key, _absolute(config, key, value), "command line")
         try:
-            with_it = resolve([*settings, setting]).recipe.settle(data.spec, len(split.train))
+            with_it = resolve([*settings, setting]).config.settle(data.spec, len(split.train))
         except UsageError:  # this network, optimiser or data has no such option
             continue
         if with_it != changed:
@@ -99,15 +99,15 @@ def _applied(
     return changed, change
 
 
-def _absolute(recipe: Recipe, key: str, value: Any) -> Any:
+def _absolute(config: Config, key: str, value: Any) -> Any:
     """A setting as it is to be; a multiple of what is no number stays as it is, and is refused."""
-    now = present(recipe, key)
+    now = present(config, key)
     if isinstance(value, str) and value.startswith(MULTIPLE) and isinstance(now, int | float):
         return float(f"{now * float(value.removeprefix(MULTIPLE)):.12g}")
     return value
 
 
-def _measured(finding: Found, recipe: Recipe, data: Dataset, split: Split) -> dict[str, str]:
+def _measured(finding: Found, config: Config, data: Dataset, split: Split) -> dict[str, str]:
     """A multiple of the learning rate that experiments prefer to the one that the finding names."""
     said = str(finding.change.get("lr", ""))
     if not said.startswith(MULTIPLE):
@@ -116,9 +116,9 @@ def _measured(finding: Found, recipe: Recipe, data: Dataset, split: Split) -> di
     tried = finding.evidence.get("tried")
     if isinstance(tried, Mapping) and tried.get("change") in rates:
         return {"lr": str(tried["change"]).removeprefix("lr ")}
-    if recipe.doctor == "full":
+    if config.doctor == "full":
         return {}
-    named, begin = pretrained(recipe)
-    patient = of_assembly(assemble(named, data, split, machine.device(recipe.device), begin))
+    named, begin = pretrained(config)
+    patient = of_assembly(assemble(named, data, split, machine.device(config.device), begin))
     best, gain = experiments.probe(patient).best(rates)
     return {"lr": best.removeprefix("lr ")} if gain >= experiments.GAIN else {}

@@ -1,4 +1,4 @@
-"""``reproduce``: train again by a run's recipe, and say whether it came out the same."""
+"""``reproduce``: train again by a run's config, and say whether it came out the same."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Reproduction:
 def reproduce(
     folder: Path, *, force: bool = False, data: Dataset | None = None, stream: TextIO = sys.stderr
 ) -> Reproduction:
-    """Train by a run's settled recipe into a temporary folder, and compare.
+    """Train by a run's settled config into a temporary folder, and compare.
 
     Compared are the SHA-256 of the weights, the events but for their seconds, and the scores. The run
     itself is only read.
@@ -53,7 +53,7 @@ def reproduce(
     Args:
         folder: a finished run.
         force: train although the data changed.
-        data: the data set, where the recipe cannot name it.
+        data: the data set, where the config cannot name it.
         stream: where progress and remarks go.
 
     Raises:
@@ -61,10 +61,10 @@ def reproduce(
     """
     if is_study(folder):
         raise UsageError(f"{folder} is a study of several runs", "reproduce one of them: its fold-01, say")
-    recipe = run_folder.recipe(folder)
+    config = run_folder.config(folder)
     before = _results(folder)
     then = run_folder.environment(folder)
-    data = load_data.dataset(recipe) if data is None else data
+    data = load_data.dataset(config) if data is None else data
     if run_folder.data_hash(then) != fingerprint(data) and not force:
         raise DataError(
             "the data is not what it was when the run was trained (SHA-256 differs): it cannot come out the same",
@@ -72,7 +72,7 @@ def reproduce(
         )
     with tempfile.TemporaryDirectory(prefix="yisheng-") as scratch:
         try:
-            again = train(recipe, data=data, out=Path(scratch), threads=_threads(then), stream=stream)
+            again = train(config, data=data, out=Path(scratch), threads=_threads(then), stream=stream)
         except StoppedError as error:
             problem = f"stopped by {signal.Signals(error.code - 128).name}; the run itself was only read"
             raise StoppedError(error.code - 128, problem, "reproduce it again when there is time") from None
@@ -87,7 +87,7 @@ def reproduce(
 
 def _threads(environment: Mapping[str, Any]) -> int | None:
     """How many threads a run computed with, where there are as many cores here."""
-    found = run_folder.threads(environment)
+    found = run_folder.recorded_threads(environment)
     return None if found is None or found > max(machine.cores(), torch.get_num_threads()) else found
 
 

@@ -12,7 +12,7 @@ from typing import TextIO
 import torch
 
 from yisheng.core import files, run_folder
-from yisheng.core.config import Recipe
+from yisheng.core.config import Config
 from yisheng.core.errors import DataError, NonFiniteError, StoppedError
 from yisheng.core.signals import undisturbed
 from yisheng.core.types import Dataset
@@ -23,7 +23,7 @@ from yisheng.reporting.scratch_comparison_schema import LIBRARY, TWIN, Differenc
 from yisheng.training import checkpoint
 
 
-def beside(folder: Path, recipe: Recipe, data: Dataset, *, force: bool, stream: TextIO) -> None:
+def beside(folder: Path, config: Config, data: Dataset, *, force: bool, stream: TextIO) -> None:
     """Train the library's form of a run by hand as a run in ``folder/library``, or go on with it; then compare.
 
     Both begin with the same weights and see the same batches in the same order; only the arithmetic differs. The
@@ -31,7 +31,7 @@ def beside(folder: Path, recipe: Recipe, data: Dataset, *, force: bool, stream: 
 
     Args:
         folder: of the run by hand, trained and scored.
-        recipe: its recipe, settled.
+        config: its config, settled.
         data: the data set.
         force: continue although the data or the versions of the code changed.
         stream: where progress and the largest differences go.
@@ -42,16 +42,16 @@ def beside(folder: Path, recipe: Recipe, data: Dataset, *, force: bool, stream: 
         DataError: a log is damaged, or there is no whole checkpoint to compare.
     """
     path = folder / LIBRARY
-    assert isinstance(recipe.epochs, int)  # settled
+    assert isinstance(config.epochs, int)  # settled
     remedy = f"continue with: yisheng resume {folder}"
     try:
         if not run_folder.is_begun(path):
             path.mkdir(exist_ok=True)
             print("the library's form, from the same weights on the same batches:", file=stream, flush=True)
-            usual = recipe.model_copy(update={"scratch": False})
+            usual = config.model_copy(update={"scratch": False})
             single.train(usual, data=data, out=folder, folder=path, stream=stream)
-        elif not status.is_finished(path) or run_folder.recipe(path).epochs != recipe.epochs:
-            single.resume(path, epochs=recipe.epochs, data=data, force=force, stream=stream)
+        elif not status.is_finished(path) or run_folder.config(path).epochs != config.epochs:
+            single.resume(path, epochs=config.epochs, data=data, force=force, stream=stream)
     except StoppedError as error:
         report(folder)
         name = signal.Signals(error.code - 128).name
@@ -70,7 +70,7 @@ def beside(folder: Path, recipe: Recipe, data: Dataset, *, force: bool, stream: 
 
 
 def compare(by_hand: Path, library: Path) -> Twin:
-    """The largest differences of two finished runs of one recipe.
+    """The largest differences of two finished runs of one config.
 
     Args:
         by_hand: a run folder.

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from yisheng.core import run_folder
-from yisheng.core.config import IN_MEMORY, Recipe
+from yisheng.core.config import IN_MEMORY, Config
 from yisheng.core.errors import DataError, YishengError
 from yisheng.core.types import Dataset, Score, Scores
 from yisheng.data.fingerprint import fingerprint
@@ -25,10 +25,10 @@ Outcome = Literal["better", "worse", "unclear", "unknown"]
 
 @dataclass(frozen=True)
 class Member:
-    """One run or study, read: its recipe, scores, the hash of its data, and its folds (None for a single run)."""
+    """One run or study, read: its config, scores, the hash of its data, and its folds (None for a single run)."""
 
     path: Path
-    recipe: Recipe
+    config: Config
     scores: Scores
     data: str | None
     folds: Folds | None
@@ -100,7 +100,7 @@ def verdict(
         score: its name in JSON.
         upward: whether larger is better.
         level: of the interval.
-        data: the data set, where the recipes cannot name it; needed for runs over seeds.
+        data: the data set, where the configs cannot name it; needed for runs over seeds.
     """
     hashes = {member.data for side in (first, second) for member in side.members}
     if len(hashes) > 1 or None in hashes:
@@ -169,7 +169,7 @@ def _over_seeds(first: Side, second: Side, score: str, upward: bool, level: floa
 
 
 def _by_seed(side: Side, part: str, score: str) -> dict[int, float]:
-    return {member.recipe.seed: member.scores[part][score].value for member in side.members}
+    return {member.config.seed: member.scores[part][score].value for member in side.members}
 
 
 def _drawn(side: Side, part: str, data: Dataset | None) -> tuple[dict[int, bytes], float]:
@@ -178,12 +178,12 @@ def _drawn(side: Side, part: str, data: Dataset | None) -> tuple[dict[int, bytes
     Raises:
         YishengError: the data cannot be read, or is not what it was.
     """
-    recipe = side.members[0].recipe
-    if data is None and recipe.data.name != IN_MEMORY:
-        data = load_data.dataset(recipe)
+    config = side.members[0].config
+    if data is None and config.data.name != IN_MEMORY:
+        data = load_data.dataset(config)
     if data is None or fingerprint(data) != side.members[0].data:
         raise DataError("the data that they were trained on is not here", "compare them from Python with data=")
-    splits = {member.recipe.seed: load_data.split(member.recipe, data) for member in side.members}
+    splits = {member.config.seed: load_data.split(member.config, data) for member in side.members}
     rows = {seed: np.ascontiguousarray(getattr(split, part), "<i8").tobytes() for seed, split in splits.items()}
     return rows, statistics.fmean(len(getattr(split, part)) / len(split.train) for split in splits.values())
 
@@ -204,17 +204,17 @@ def _unknown(first: Side, second: Side, why: str, remedy: Sequence[str] = ()) ->
 
 def _to_run(first: Side, second: Side) -> tuple[str, ...]:
     """Commands that make the two comparable: over the same folds."""
-    recipes = [side.members[0].recipe for side in (first, second)]
-    if any(recipe.data.name == IN_MEMORY for recipe in recipes):
+    configs = [side.members[0].config for side in (first, second)]
+    if any(config.data.name == IN_MEMORY for config in configs):
         return ("train both with folds=5 on the same data and with the same seed, and compare the studies",)
-    study = next((recipe for recipe in recipes if recipe.folds), None)
+    study = next((config for config in configs if config.folds), None)
     how = f"folds={study.folds if study else 5}" + (f" repeats={study.repeats}" if study and study.repeats > 1 else "")
-    seed = (study or recipes[0]).seed
+    seed = (study or configs[0]).seed
     commands = []
-    for side, recipe in zip((first, second), recipes, strict=True):
-        if recipe.folds is None:
-            config = shlex.quote(f"config={side.members[0].path / run_folder.RECIPE}")
-            other = "" if recipe.validation == "auto" else " validation=auto"
-            commands.append(f"yisheng train {config} {how}{other}" + (f" seed={seed}" if recipe.seed != seed else ""))
+    for side, config in zip((first, second), configs, strict=True):
+        if config.folds is None:
+            argument = shlex.quote(f"config={side.members[0].path / run_folder.CONFIG}")
+            other = "" if config.validation == "auto" else " validation=auto"
+            commands.append(f"yisheng train {argument} {how}{other}" + (f" seed={seed}" if config.seed != seed else ""))
     either = ("or train each with several seeds: yisheng compare A1,A2,A3 B1,B2,B3",) if study is None else ()
     return (*commands, "yisheng compare STUDY STUDY", *either)

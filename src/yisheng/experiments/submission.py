@@ -1,4 +1,4 @@
-"""Answers in a file: a row for each row of a table whose target is not known, or for each picture."""
+"""Answers in a file: a row for each row of a table whose target is not known, or for each image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from yisheng.core import files, run_folder
-from yisheng.core.config import Recipe
+from yisheng.core.config import Config
 from yisheng.core.errors import UsageError, YishengError, closest
 from yisheng.core.types import Spec
 from yisheng.data import tables
@@ -20,7 +20,7 @@ from yisheng.experiments.bulk_prediction import ENDS, Written
 from yisheng.experiments.cross_validation import train_folds
 from yisheng.inference import artifact
 from yisheng.inference.bulk.chunk import Source
-from yisheng.inference.bulk.images import Pictures
+from yisheng.inference.bulk.images import Images
 from yisheng.inference.ensemble import chosen, is_study
 from yisheng.inference.prediction_file import FORMATS
 from yisheng.inference.predictor import Predictor
@@ -42,16 +42,16 @@ def submit(
     """Write answers into a file, as a stream; see `yisheng.experiments.bulk_prediction.answer`.
 
     A model of rows takes one table and writes the names of its rows and the target under the names of their columns;
-    one of pictures takes files and folders and writes their paths, and why one could not be read. JSON lines hold all
+    one of images takes files and folders and writes their paths, and why one could not be read. JSON lines hold all
     that an answer holds.
 
     Args:
         folder: a run, a study, or a search.
-        inputs: the table, or pictures and folders of them.
+        inputs: the table, or images and folders of them.
         out: a file ending in .csv, .tsv, .jsonl or .parquet.
         id: the column with the names of the rows; that of the training data, else found by its name.
         format: ``answer``, or ``probability`` (of the second class of two, or of each class).
-        strict: a damaged picture is an error, instead of being told of in the file.
+        strict: a damaged image is an error, instead of being told of in the file.
         force: begin anew where a part of an earlier stream is there.
         stream: where progress and remarks go; nowhere without it.
 
@@ -72,10 +72,10 @@ def submit(
     folder = chosen(folder)
     predictor = Predictor(folder)
     source: Source
-    if predictor.spec.is_picture and id is not None:
-        raise UsageError(f"id={id} is for the rows of a table: pictures are called by their files", "leave it out")
-    if predictor.spec.is_picture:
-        source = Pictures([Path(path) for path in inputs], predictor.spec, strict=strict)
+    if predictor.spec.is_image and id is not None:
+        raise UsageError(f"id={id} is for the rows of a table: images are called by their files", "leave it out")
+    if predictor.spec.is_image:
+        source = Images([Path(path) for path in inputs], predictor.spec, strict=strict)
     else:
         if len(inputs) != 1:
             raise UsageError(f"out={out} takes the rows of one table, got {len(inputs)} files", "give one table")
@@ -86,16 +86,16 @@ def submit(
     return bulk_prediction.answer(predictor, source, out, format=format, force=force, stream=said)
 
 
-def after_training(folder: Path, recipe: Recipe, stream: TextIO) -> Path | None:
+def after_training(folder: Path, config: Config, stream: TextIO) -> Path | None:
     """Answer the data's test table into ``submission.csv``, where its target is not known; gives the file.
 
     Args:
         folder: a finished run or study.
-        recipe: its recipe; only tables with ``test=`` have something to answer.
+        config: its config; only tables with ``test=`` have something to answer.
         stream: where it is said; also that the table cannot be read any more: the run is finished all the same.
     """
-    path, test = recipe.data.options.get("path"), recipe.data.options.get("test")
-    if not path or not test or recipe.fold is not None:
+    path, test = config.data.options.get("path"), config.data.options.get("test")
+    if not path or not test or config.fold is not None:
         return None
     table, out = tables.beside(Path(path).expanduser(), Path(test)), folder / SUBMISSION
     try:
@@ -124,6 +124,6 @@ def _columns(path: Path, known: list[str]) -> list[str]:
 
 
 def _id(folder: Path) -> str:
-    """The column that names the rows, as the recipe says it."""
-    recipe = train_folds.recipe_of(folder) if is_study(folder) else run_folder.recipe(folder)
-    return str(recipe.data.options.get("id") or "")
+    """The column that names the rows, as the config says it."""
+    config = train_folds.config_of(folder) if is_study(folder) else run_folder.config(folder)
+    return str(config.data.options.get("id") or "")

@@ -114,5 +114,5 @@ def _runs(folder: Path) -> Iterator[Path]:
         inner[:] = sorted(name for name in inner if name not in (run_folder.CHECKPOINT, hparams.FOLDER))
         if len(path.relative_to(top).parts) >= DEPTH:
             inner.clear()
-        if run_search.is_search(path) or (run_folder.RECIPE in names and run_folder.EVENTS in names):
+        if run_search.is_search(path) or (run_folder.CONFIG in names and run_folder.EVENTS in names):
             yield path

@@ -57,7 +57,7 @@ def beside(out: Path, stream: TextIO) -> Iterator[None]:
 
 @contextlib.contextmanager
 def resumed(folder: Path, stream: TextIO) -> Iterator[None]:
-    """`beside` for a run or study that goes on, where its recipe says ``watch``.
+    """`beside` for a run or study that goes on, where its config says ``watch``.
 
     Args:
         folder: of the run.
@@ -68,7 +68,7 @@ def resumed(folder: Path, stream: TextIO) -> Iterator[None]:
     """
     wanted: object = False
     with contextlib.suppress(OSError, ValueError, RecursionError):  # who continues the run says what is wrong with it
-        wanted = tomllib.loads((folder / run_folder.RECIPE).read_text("utf-8")).get("watch")
+        wanted = tomllib.loads((folder / run_folder.CONFIG).read_text("utf-8")).get("watch")
     with beside(folder.absolute().parent, stream) if wanted is True else contextlib.nullcontext():
         yield
 

@@ -1,4 +1,4 @@
-"""A sheet of small pictures with captions under a heading."""
+"""A sheet of small images with captions under a heading."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MARGIN, GAP, HEAD, CAPTION = 20, 6, 44, 18
 PAPER, INK, PALE, LINE = "#ffffff", "#222222", "#777777", "#d8d8d8"
 
 Tile = tuple[str, np.ndarray]
-"""A caption and a picture, uint8 ``(H, W)`` or ``(H, W, 3)``."""
+"""A caption and an image, uint8 ``(H, W)`` or ``(H, W, 3)``."""
 
 
 def sheet(title: str, facts: str, tiles: Sequence[Tile], *, side: int, columns: int) -> Image.Image:
@@ -23,12 +23,12 @@ def sheet(title: str, facts: str, tiles: Sequence[Tile], *, side: int, columns: 
     Args:
         title: what is shown.
         facts: a few words beside it.
-        tiles: captions and pictures, at least one; the last one's shape decides the size of all.
-        side: longest side of a shown picture, in pixels; smaller ones are magnified by a whole number.
+        tiles: captions and images, at least one; the last one's shape decides the size of all.
+        side: longest side of a shown image, in pixels; smaller ones are magnified by a whole number.
         columns: tiles beside one another.
     """
     width, height = size = _size(tiles[-1][1], side)
-    pictures = [_sized(values, size) for _, values in tiles]
+    images = [_sized(values, size) for _, values in tiles]
     beside, down = min(columns, len(tiles)), math.ceil(len(tiles) / columns)
     caption = CAPTION if any(text for text, _ in tiles) else 0
     title, facts = one_line(title, 60), one_line(facts, 160)
@@ -39,10 +39,10 @@ def sheet(title: str, facts: str, tiles: Sequence[Tile], *, side: int, columns: 
     pen = ImageDraw.Draw(paper)
     pen.text((MARGIN, MARGIN + 16), title, INK, font=big, anchor="ls")
     pen.text((MARGIN + big.getlength(title) + 14, MARGIN + 16), facts, PALE, font=small, anchor="ls")
-    for number, (picture, (text, _)) in enumerate(zip(pictures, tiles, strict=True)):
+    for number, (image, (text, _)) in enumerate(zip(images, tiles, strict=True)):
         left = MARGIN + number % columns * (width + GAP)
         top = MARGIN + HEAD + number // columns * (height + caption + GAP)
-        paper.paste(picture, (left, top))
+        paper.paste(image, (left, top))
         pen.rectangle((left - 1, top - 1, left + width, top + height), outline=LINE)
         if text:
             font = ImageFont.truetype(path_for(text), 11)
@@ -75,7 +75,7 @@ def stretched(values: np.ndarray) -> np.ndarray:
 
 
 def _size(values: np.ndarray, side: int) -> tuple[int, int]:
-    """Width and height at which a picture is shown."""
+    """Width and height at which an image is shown."""
     tall, wide = values.shape[:2]
     factor = side // max(tall, wide)
     scale = factor if factor >= 1 else side / max(tall, wide)

@@ -30,18 +30,18 @@ EDGES = (
     ((1, 2, 1), (0, 0, 0), (-1, -2, -1)),
     ((0, 1, 0), (1, -4, 1), (0, 1, 0)),
 )
-"""The picture itself, its two Sobel edges, its Laplacian."""
+"""The image itself, its two Sobel edges, its Laplacian."""
 
 
 class Place(NamedTuple):
-    """Where features are taken: from the ``maps`` of a layer, the input of the ``head``, or the ``picture``."""
+    """Where features are taken: from the ``maps`` of a layer, the input of the ``head``, or the ``image``."""
 
-    what: Literal["maps", "head", "picture"]
+    what: Literal["maps", "head", "image"]
     layer: str = ""
 
 
 def places(model: nn.Module) -> list[Place]:
-    """Where to look in a network for pictures.
+    """Where to look in a network for images.
 
     >>> from yisheng.models.lenet import lenet
     >>> spec = Spec("classification", (1, 28, 28), classes=("a", "b"))
@@ -56,7 +56,7 @@ def places(model: nn.Module) -> list[Place]:
     chosen = dict.fromkeys(maps[round(n * (len(maps) - 1) / (MAPS - 1))] for n in range(MAPS)) if maps else {}
     return [
         *(Place("maps", name) for name in chosen),
-        *([] if maps else [Place("picture")]),
+        *([] if maps else [Place("image")]),
         *(Place("head", name) for name in last),
     ]
 
@@ -79,13 +79,13 @@ def watched(model: nn.Module, wanted: Sequence[Place]) -> Iterator[dict[Place, t
             return module.register_forward_pre_hook(lambda _, inputs: keep(place, inputs[0] if inputs else None))
         return module.register_forward_hook(lambda _, __, output: keep(place, output))
 
-    def watch_picture(_: nn.Module, inputs: tuple[object, ...]) -> None:
+    def watch_image(_: nn.Module, inputs: tuple[object, ...]) -> None:
         if inputs and isinstance(inputs[0], torch.Tensor):
-            keep(Place("picture"), edges(inputs[0]))
+            keep(Place("image"), edges(inputs[0]))
 
-    handles = [watch(place) for place in wanted if place.what != "picture"]
-    if Place("picture") in wanted:
-        handles.append(model.register_forward_pre_hook(watch_picture))
+    handles = [watch(place) for place in wanted if place.what != "image"]
+    if Place("image") in wanted:
+        handles.append(model.register_forward_pre_hook(watch_image))
     try:
         yield seen
     finally:
@@ -109,7 +109,7 @@ def features(value: torch.Tensor) -> torch.Tensor:
 
 
 def edges(x: torch.Tensor) -> torch.Tensor:
-    """Pictures ``(B, C, H, W)`` and their edges, in their own size and in half of it, as maps ``(B, 8C, H, W)``."""
+    """Images ``(B, C, H, W)`` and their edges, in their own size and in half of it, as maps ``(B, 8C, H, W)``."""
     filters = torch.tensor(EDGES, dtype=x.dtype, device=x.device)[:, None].repeat(x.shape[1], 1, 1, 1)
     small = F.interpolate(F.avg_pool2d(x, 2, ceil_mode=True), x.shape[2:])
     both = [F.conv2d(F.pad(one, (1, 1, 1, 1), mode="replicate"), filters, groups=x.shape[1]) for one in (x, small)]

@@ -137,7 +137,7 @@ def load(folder: Path) -> Saved:
         DataError: a file is missing, damaged, of another version, or not the one that was saved; or the network or
             transform is a plugin's that is not there.
     """
-    if not os.path.lexists(folder / DESCRIPTION) and os.path.isfile(folder / "recipe.toml"):  # noqa: PTH113  # never raises
+    if not os.path.lexists(folder / DESCRIPTION) and os.path.isfile(folder / "config.toml"):  # noqa: PTH113  # never raises
         raise DataError(f"the run in {folder} is not finished: it has no model yet", f"say yisheng resume {folder}")
     description = files.read_json(folder / DESCRIPTION)
     knows = isinstance(description, dict) and description.get("familiar") is not None
@@ -172,13 +172,13 @@ def load(folder: Path) -> Saved:
 
 def _require_known(folder: Path, description: Mapping[str, Any]) -> None:
     """Weights and numbers are in the folder, but a plugin's network or transform is code."""
-    for room, *keys in (("models", "model", "name"), ("transforms", "transforms", "input", "name")):
+    for kind, *keys in (("models", "model", "name"), ("transforms", "transforms", "input", "name")):
         name: Any = description
         for key in keys:
             name = name.get(key) if isinstance(name, Mapping) else None
-        if isinstance(name, str) and registry.dashed(name) not in registry.names(room):
+        if isinstance(name, str) and registry.dashed(name) not in registry.names(kind):
             raise DataError(
-                f"the model in {folder} cannot be rebuilt: unknown {registry.PEOPLE_SAY[room]} {name!r}",
+                f"the model in {folder} cannot be rebuilt: unknown {registry.PEOPLE_SAY[kind]} {name!r}",
                 "if it is a plugin's, its code is needed here too: name the package in YISHENG_PLUGINS",
             )
 

@@ -36,12 +36,12 @@ def read(frame: pd.DataFrame, spec: Spec) -> Rows:
 
     >>> import pandas as pd
     >>> from yisheng.core.types import Column
-    >>> spec = Spec("regression", (2,), columns=(Column("size"), Column("rooms")))
-    >>> read(pd.DataFrame({"rooms": [3], "town": ["a"], "size": [80.5]}), spec).x.tolist()
+    >>> spec = Spec("regression", (2,), columns=(Column("size"), Column("kinds")))
+    >>> read(pd.DataFrame({"kinds": [3], "town": ["a"], "size": [80.5]}), spec).x.tolist()
     [[80.5, 3.0]]
     """
-    if spec.is_picture:
-        raise DataError(f"the model wants pictures of shape {spec.shape}, got a DataFrame", "give pictures")
+    if spec.is_image:
+        raise DataError(f"the model wants images of shape {spec.shape}, got a DataFrame", "give images")
     if not len(frame):
         raise DataError("the DataFrame has no rows", "give at least one")
     if any(column.source for column in spec.columns):

@@ -29,8 +29,8 @@ MANY = 1000
 def fit(model: nn.Module, spec: Spec, train: Batches, held_out: Batches, *, seed: int) -> Familiar | None:
     """Learn what inputs like those of the training look like to a trained network.
 
-    Of pictures: the Mahalanobis distance to the nearest class in the means and deviations of the maps of up to three
-    convolutions (of the picture itself and its edges, where there is none) and in the input of the last layer; and
+    Of images: the Mahalanobis distance to the nearest class in the means and deviations of the maps of up to three
+    convolutions (of the image itself and its edges, where there is none) and in the input of the last layer; and
     the energy -log Σ exp(output). Of rows: the same distance in the scaled numbers, and by what share of a column's
     range a value lies beyond it. The largest counts, each measured by what held-out rows reach.
 
@@ -40,7 +40,7 @@ def fit(model: nn.Module, spec: Spec, train: Batches, held_out: Batches, *, seed
         model: the network with its best weights.
         spec: the contract of the raw data.
         train: batches of the training part; at most `ROWS` of its rows are looked at.
-        held_out: those of the validation part. Where a picture set has none, half of the training rows take its
+        held_out: those of the validation part. Where an image set has none, half of the training rows take its
             place, which the network knows: then more than 1 in 200 will warn.
         seed: which rows are drawn.
 
@@ -51,15 +51,15 @@ def fit(model: nn.Module, spec: Spec, train: Batches, held_out: Batches, *, seed
     attacks", 2018, section 2; Liu et al., "Energy-based out-of-distribution detection", 2020, section 3.
     """
     fitting, measuring = _drawn(train, seed), _drawn(held_out, seed)
-    if len(measuring.rows) < LEAST and spec.is_picture:
+    if len(measuring.rows) < LEAST and spec.is_image:
         half = len(fitting.rows) // 2
         fitting, measuring = replace(fitting, rows=fitting.rows[:half]), replace(fitting, rows=fitting.rows[half:])
     if len(fitting.rows) < LEAST:
         return None
-    return _of_pictures(model, spec, fitting, measuring) if spec.is_picture else _of_rows(spec, fitting, measuring)
+    return _of_images(model, spec, fitting, measuring) if spec.is_image else _of_rows(spec, fitting, measuring)
 
 
-def _of_pictures(model: nn.Module, spec: Spec, fitting: Batches, measuring: Batches) -> Familiar | None:
+def _of_images(model: nn.Module, spec: Spec, fitting: Batches, measuring: Batches) -> Familiar | None:
     wanted = places(model)
     (known, _, y), (new, output, _) = (_seen(model, wanted, part) for part in (fitting, measuring))
     labels = y if spec.task == "classification" else None

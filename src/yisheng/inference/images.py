@@ -1,4 +1,4 @@
-"""From any picture file to the input that the network was trained on."""
+"""From any image file to the input that the network was trained on."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from yisheng.data.images.file_listing import BYTES
 
 
 def read(path: Path, spec: Spec) -> tuple[np.ndarray, list[str]]:
-    """A picture as the network wants it, and what was done to it.
+    """An image as the network wants it, and what was done to it.
 
     Args:
-        path: a picture file of any mode and size.
-        spec: a contract for pictures.
+        path: an image file of any mode and size.
+        spec: a contract for images.
 
     Returns:
         uint8 ``(C, H, W)`` of ``spec.shape``, and notes for the user ("inverted: ...").
 
     Raises:
-        DataError: the file is missing, no picture, damaged, or too large.
+        DataError: the file is missing, no image, damaged, or too large.
     """
     with decode.quiet():
         return unpack(_content(path), str(path), spec)
@@ -37,10 +37,10 @@ def unpack(content: bytes, name: str, spec: Spec) -> tuple[np.ndarray, list[str]
     Args:
         content: the bytes.
         name: what an error calls it.
-        spec: a contract for pictures.
+        spec: a contract for images.
 
     Raises:
-        DataError: it is no picture, damaged, or too large.
+        DataError: it is no image, damaged, or too large.
     """
     channels, height, width = spec.shape
     if spec.ink is not None:
@@ -55,7 +55,7 @@ def unpack(content: bytes, name: str, spec: Spec) -> tuple[np.ndarray, list[str]
 
 
 def fit_ink(ink: np.ndarray, how: Ink, height: int, width: int) -> np.ndarray:
-    """Place a drawing as the training pictures hold theirs: scaled into a box, then centred.
+    """Place a drawing as the training images hold theirs: scaled into a box, then centred.
 
     Args:
         ink: light strokes on black, uint8 ``(h, w)``, cropped to the drawing.
@@ -95,7 +95,7 @@ def _content(path: Path) -> bytes:
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}", "check the path and its permissions") from None
     if content is None:
-        raise DataError(f"{path} has more than {BYTES >> 20} MiB", "scale the picture down first")
+        raise DataError(f"{path} has more than {BYTES >> 20} MiB", "scale the image down first")
     return content
 
 
@@ -108,11 +108,11 @@ def _drawing(grey: np.ndarray, name: str, spec: Spec) -> tuple[np.ndarray, list[
     dark_on_light = floor > 127
     if dark_on_light:
         grey, floor = 255 - grey, 255 - floor
-        notes.append("inverted: dark on light, where the training pictures are light on black")
+        notes.append("inverted: dark on light, where the training images are light on black")
     top = float(grey.max())
     if top - floor < 16:
         raise DataError(
-            f"{name} is blank: no strokes stand out from the background", "give a picture with more contrast"
+            f"{name} is blank: no strokes stand out from the background", "give an image with more contrast"
         )
     if grey.shape == (height, width) and not dark_on_light:
         return _block(grey, channels), notes

@@ -1,4 +1,4 @@
-"""What a network looked at: the parts of a picture that it cannot do without."""
+"""What a network looked at: the parts of an image that it cannot do without."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ STRENGTH = 0.75
 
 
 def looked_at(saved: Saved, x: np.ndarray) -> np.ndarray:
-    """A picture in grey, and in orange over it what the network's answer depends on.
+    """An image in grey, and in orange over it what the network's answer depends on.
 
     Args:
-        saved: a trained network for pictures.
-        x: one picture as it was read ``(C, H, W)``, uint8.
+        saved: a trained network for images.
+        x: one image as it was read ``(C, H, W)``, uint8.
 
     Returns:
         uint8 ``(H, W, 3)``.
 
     Raises:
-        UsageError: the network is not for pictures, or the picture has another shape.
+        UsageError: the network is not for images, or the image has another shape.
     """
     share = (STRENGTH * heat(saved, x))[..., None]
     values = x.astype(np.float32).mean(axis=0)
@@ -41,26 +41,26 @@ def looked_at(saved: Saved, x: np.ndarray) -> np.ndarray:
 
 
 def heat(saved: Saved, x: np.ndarray) -> np.ndarray:
-    """How much the network's answer depends on each place of a picture, from 0 to 1, float32 ``(H, W)``.
+    """How much the network's answer depends on each place of an image, from 0 to 1, float32 ``(H, W)``.
 
-    A patch in the colour of the picture's border is laid over one place after the other. What the logarithm of the
+    A patch in the colour of the image's border is laid over one place after the other. What the logarithm of the
     answer's probability loses by it (of a predicted number: by how much it changes) is the heat of the pixels below,
     averaged over the patches that cover them; what makes the answer surer by being covered has none. Nothing is
     asked of the network but its answers, so it is the same for every kind.
 
     Args:
-        saved: a trained network for pictures.
-        x: one picture as it was read ``(C, H, W)``.
+        saved: a trained network for images.
+        x: one image as it was read ``(C, H, W)``.
 
     Raises:
-        UsageError: the network is not for pictures, or the picture has another shape.
+        UsageError: the network is not for images, or the image has another shape.
 
     Source: Zeiler and Fergus, "Visualizing and understanding convolutional networks", 2014, section 4.2.
     """
-    if not saved.spec.is_picture:
-        raise UsageError("the network reads rows of numbers, not pictures", "look into a run that learned pictures")
+    if not saved.spec.is_image:
+        raise UsageError("the network reads rows of numbers, not images", "look into a run that learned images")
     if x.shape != saved.spec.shape:
-        raise UsageError(f"a picture of shape {saved.spec.shape} is wanted, got {x.shape}", "read it with its run")
+        raise UsageError(f"an image of shape {saved.spec.shape} is wanted, got {x.shape}", "read it with its run")
     height, width = x.shape[1:]
     heavy = sum(weight.numel() for weight in saved.model.parameters()) >= HEAVY
     overlap = 1 if heavy or height * width >= LARGE else 2
@@ -92,10 +92,10 @@ def _spans(side: int, overlap: int) -> list[slice]:
 
 
 def _losses(saved: Saved, x: np.ndarray, covered: np.ndarray) -> np.ndarray:
-    """What the answer to a picture ``(C, H, W)`` loses in each of the covered ones, float64 ``(P,)``."""
+    """What the answer to an image ``(C, H, W)`` loses in each of the covered ones, float64 ``(P,)``."""
 
-    def outputs(pictures: np.ndarray) -> torch.Tensor:
-        return saved.model(saved.scale.apply(torch.from_numpy(pictures))).double()
+    def outputs(images: np.ndarray) -> torch.Tensor:
+        return saved.model(saved.scale.apply(torch.from_numpy(images))).double()
 
     with torch.inference_mode():
         whole = outputs(x[None])

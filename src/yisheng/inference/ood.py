@@ -21,8 +21,8 @@ LEVELS = (*(n / 100 for n in range(100)), LEVEL, 1.0)
 """Shares of held-out rows, for which the scores are kept."""
 BEYOND = 0.1
 """A number beyond the range of the training part by less than this share of the range never warns by itself."""
-What = Literal["maps", "head", "picture", "energy", "numbers", "range"]
-PLACES = ("maps", "head", "picture")
+What = Literal["maps", "head", "image", "energy", "numbers", "range"]
+PLACES = ("maps", "head", "image")
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class View:
     """One way to look at an input, and how far from usual it may be.
 
     Args:
-        what: the ``maps`` of a layer, the input of the ``head``, the ``picture`` itself, the network's ``energy``, a
+        what: the ``maps`` of a layer, the input of the ``head``, the ``image`` itself, the network's ``energy``, a
             row's ``numbers``, or their ``range``.
         layer: name of the module; empty for what is none.
         middle: median score of the held-out rows.
@@ -59,10 +59,10 @@ class Familiar:
     Args:
         views: the ways to look; an input is as unlike as the one says that it is most unlike to.
         values: score of the held-out rows for each of `LEVELS`, ascending.
-        ranged: which columns of the raw rows are numbers ``(R,)``; empty for pictures.
+        ranged: which columns of the raw rows are numbers ``(R,)``; empty for images.
         low: their least values in the training part ``(R,)``.
         high: their largest.
-        picked: which of the scaled features are numbers; empty for pictures.
+        picked: which of the scaled features are numbers; empty for images.
     """
 
     views: tuple[View, ...]
@@ -112,7 +112,7 @@ class Familiar:
             yield (found - view.middle) / view.reach
 
     def reasons(self, raw: torch.Tensor, spec: Spec) -> list[list[str]]:
-        """For each row the columns that are beyond what training saw; empty lists for pictures.
+        """For each row the columns that are beyond what training saw; empty lists for images.
 
         Args:
             raw: rows ``(B, D)`` as they came.
@@ -173,7 +173,7 @@ def read(content: bytes, about: Any, model: nn.Module, spec: Spec, inner: Spec) 
     if not all(t.is_floating_point() and t.isfinite().all() for t in floats):
         raise ValueError("familiar holds values that are not finite numbers")
     for what, picked, among in (("ranges", found.ranged, spec), ("numbers", found.picked, inner)):
-        most = 0 if spec.is_picture else among.shape[0]
+        most = 0 if spec.is_image else among.shape[0]
         if picked.dtype != torch.int64 or picked.ndim != 1 or not ((picked >= 0) & (picked < most)).all():
             raise ValueError(f"familiar has {what} of other columns than the data")
     if not found.low.shape == found.high.shape == found.ranged.shape:

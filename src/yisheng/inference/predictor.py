@@ -67,10 +67,10 @@ class Predictor:
         self._looking = threading.Lock()
 
     def predict(self, inputs: Inputs) -> list[Answer]:
-        """Answers for picture files, CSV files, an array, or a DataFrame.
+        """Answers for image files, CSV files, an array, or a DataFrame.
 
         Args:
-            inputs: paths of pictures (or of CSV files, for a model of rows); or values as in training:
+            inputs: paths of images (or of CSV files, for a model of rows); or values as in training:
                 uint8 ``(N, C, H, W)``, float ``(N, D)``; or a DataFrame with the columns of training.
 
         Raises:
@@ -93,7 +93,7 @@ class Predictor:
                 "give [path], or an array",
             )
         if not inputs:
-            raise UsageError("predict needs at least one input", "name a picture, a CSV file, or rows=1.5,2.0")
+            raise UsageError("predict needs at least one input", "name an image, a CSV file, or rows=1.5,2.0")
         wrong = [path for path in inputs if not isinstance(path, str | Path) or "\0" in str(path)]
         if wrong:
             raise UsageError(
@@ -101,7 +101,7 @@ class Predictor:
                 "give paths; values go into a NumPy array, a row for each input",
             )
         paths = [Path(path) for path in inputs]
-        if not self.spec.is_picture:
+        if not self.spec.is_image:
             tables = [self._table(path) for path in paths]
             x = np.concatenate([found.x for found, _ in tables])
             notes = [note for found, _ in tables for note in _first(found.notes, len(found.x))]
@@ -109,7 +109,7 @@ class Predictor:
         for path in paths:
             if path.suffix.lower() in TABLES:
                 raise DataError(
-                    f"the model wants pictures of shape {self.spec.shape}, {path} is a table", "give picture files"
+                    f"the model wants images of shape {self.spec.shape}, {path} is a table", "give image files"
                 )
         read = [images.read(path, self.spec) for path in paths]
         return np.stack([block for block, _ in read]), [str(p) for p in paths], [tuple(n) for _, n in read]
@@ -130,8 +130,8 @@ class Predictor:
 
     def _table(self, path: Path, id: str = "") -> tuple[rows.Rows, list[str]]:
         """A table as it was read, and what its rows are called in answers."""
-        if self.spec.is_picture:
-            raise UsageError(f"the model wants pictures of shape {self.spec.shape}, {path} is a table", "give pictures")
+        if self.spec.is_image:
+            raise UsageError(f"the model wants images of shape {self.spec.shape}, {path} is a table", "give images")
         found = rows.read_named(path, self.spec, id)
         return found, [f"{path}:{n + 1}" for n in range(len(found.x))]
 

@@ -30,7 +30,7 @@ MIDDLE: Mapping[Kernel, tuple[float, float, float]] = {
 MOST = 256
 """Most filters or maps on one sheet."""
 SIDE = 1024
-"""Longest side of a picture that the edge filters are shown on, in pixels."""
+"""Longest side of an image that the edge filters are shown on, in pixels."""
 
 
 def edge_filter(kernel: Kernel) -> torch.Tensor:
@@ -54,9 +54,9 @@ def edge_filter(kernel: Kernel) -> torch.Tensor:
 
 
 def edges(grey: np.ndarray, kernel: Kernel) -> dict[str, np.ndarray]:
-    """The edges of a picture, by cross-correlation with a filter and with its transpose.
+    """The edges of an image, by cross-correlation with a filter and with its transpose.
 
-    Beyond the border the picture goes on as at the border, so that the border itself is no edge.
+    Beyond the border the image goes on as at the border, so that the border itself is no edge.
 
     Args:
         grey: ``(H, W)``.
@@ -93,11 +93,11 @@ def filters(model: nn.Module) -> tuple[str, torch.Tensor]:
 
 
 def maps(saved: Saved, x: np.ndarray, layer: str | None = None) -> tuple[str, torch.Tensor]:
-    """What a layer makes of a picture: its name, and its feature maps ``(C, H, W)``.
+    """What a layer makes of an image: its name, and its feature maps ``(C, H, W)``.
 
     Args:
-        saved: a trained network for pictures.
-        x: one picture as in training, ``(C, H, W)``, uint8 or float32.
+        saved: a trained network for images.
+        x: one image as in training, ``(C, H, W)``, uint8 or float32.
         layer: a module of the network by name; the first convolution without it. The first time that the network
             comes by counts.
 
@@ -134,7 +134,7 @@ def maps(saved: Saved, x: np.ndarray, layer: str | None = None) -> tuple[str, to
 def draw_filters(saved: Saved) -> Image.Image:
     """A sheet of the first convolution's filters.
 
-    Zero is mid-grey and a filter's largest weight black or white (in its colour, where pictures have three channels).
+    Zero is mid-grey and a filter's largest weight black or white (in its colour, where images have three channels).
 
     Raises:
         UsageError: the network has no convolution.
@@ -150,14 +150,14 @@ def draw_filters(saved: Saved) -> Image.Image:
 
 
 def draw_maps(saved: Saved, path: Path, layer: str | None = None) -> Image.Image:
-    """A sheet of a layer's feature maps for a picture file, each from black (its least) to white (its most).
+    """A sheet of a layer's feature maps for an image file, each from black (its least) to white (its most).
 
     Raises:
         DataError: the file cannot be read.
-        UsageError: the network is not for pictures, or has no such layer; see `maps`.
+        UsageError: the network is not for images, or has no such layer; see `maps`.
     """
-    if not saved.spec.is_picture:
-        raise UsageError("the network reads rows of numbers, not pictures", "look into a run that learned pictures")
+    if not saved.spec.is_image:
+        raise UsageError("the network reads rows of numbers, not images", "look into a run that learned images")
     x, _ = images.read(path, saved.spec)
     name, found = maps(saved, x, layer)
     seen = x.transpose(1, 2, 0) if len(x) == 3 else x.mean(axis=0).astype(np.uint8)
@@ -168,14 +168,14 @@ def draw_maps(saved: Saved, path: Path, layer: str | None = None) -> Image.Image
 
 
 def draw_looked_at(saved: Saved, path: Path) -> Image.Image:
-    """A sheet of a picture file, and of what the network's answer to it depends on, in orange.
+    """A sheet of an image file, and of what the network's answer to it depends on, in orange.
 
     Raises:
         DataError: the file cannot be read.
-        UsageError: the network is not for pictures.
+        UsageError: the network is not for images.
     """
-    if not saved.spec.is_picture:
-        raise UsageError("the network reads rows of numbers, not pictures", "look into a run that learned pictures")
+    if not saved.spec.is_image:
+        raise UsageError("the network reads rows of numbers, not images", "look into a run that learned images")
     x, _ = images.read(path, saved.spec)
     seen = x.transpose(1, 2, 0) if len(x) == 3 else x.mean(axis=0).astype(np.uint8)
     with torch.inference_mode():
@@ -187,7 +187,7 @@ def draw_looked_at(saved: Saved, path: Path) -> Image.Image:
 
 
 def draw_edges(path: Path, kernel: Kernel) -> Image.Image:
-    """A sheet of a picture, its vertical and horizontal edges (mid-grey is none) and their magnitude.
+    """A sheet of an image, its vertical and horizontal edges (mid-grey is none) and their magnitude.
 
     Raises:
         DataError: the file cannot be read.
@@ -198,7 +198,7 @@ def draw_edges(path: Path, kernel: Kernel) -> Image.Image:
     found = edges(grey, kernel)
     most = max(float(np.abs(found[way]).max()) for way in ("vertical", "horizontal"))
     tiles: list[Tile] = [
-        ("picture", grey),
+        ("image", grey),
         ("vertical edges", signed(found["vertical"], most)),
         ("horizontal edges", signed(found["horizontal"], most)),
         ("magnitude", stretched(found["magnitude"])),
@@ -208,11 +208,11 @@ def draw_edges(path: Path, kernel: Kernel) -> Image.Image:
 
 
 def _grey(path: Path) -> np.ndarray:
-    """A picture file in grey, uint8 ``(H, W)``, scaled down to `SIDE` if it is larger."""
+    """An image file in grey, uint8 ``(H, W)``, scaled down to `SIDE` if it is larger."""
     with decode.quiet():
-        picture = Image.fromarray(decode.decode(images._content(path), str(path), colour="grey"))
-    picture.thumbnail((SIDE, SIDE))
-    return np.asarray(picture)
+        image = Image.fromarray(decode.decode(images._content(path), str(path), colour="grey"))
+    image.thumbnail((SIDE, SIDE))
+    return np.asarray(image)
 
 
 def _by(shape: tuple[int, ...]) -> str:

@@ -13,11 +13,11 @@ from yisheng.training.setup import Assembly
 
 
 def observed(events: Iterator[Event], folder: Path, assembly: Assembly, stream: TextIO) -> Iterator[Event]:
-    """The same events; on the way is written what the recipe asks for. Remarks go to the stream."""
-    if assembly.recipe.tensorboard:
+    """The same events; on the way is written what the config asks for. Remarks go to the stream."""
+    if assembly.config.tensorboard:
         events = run_events.written(events, folder, assembly, stream)
-    if assembly.recipe.visdom:
+    if assembly.config.visdom:
         events = visdom.plotted(events, folder, assembly, stream)
-    if assembly.recipe.watch:
+    if assembly.config.watch:
         events = worst_mistakes.noted(events, folder, assembly)
     return events

@@ -1,4 +1,4 @@
-"""Pictures side by side, as one picture."""
+"""Images side by side, as one image."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 MOST = 64
 SIDE = 64
-"""Pictures are shown at least so large, in whole multiples of their pixels."""
+"""Images are shown at least so large, in whole multiples of their pixels."""
 GAP = 2
 TEXT = 14
 
 
 def of_batch(pixels: np.ndarray) -> np.ndarray:
-    """A grid of the pictures of a batch, 64 of them at most.
+    """A grid of the images of a batch, 64 of them at most.
 
     Args:
-        pixels: ``(B, C, H, W)``: uint8, or any numbers, whose range is then that of the grey levels. Of pictures with
+        pixels: ``(B, C, H, W)``: uint8, or any numbers, whose range is then that of the grey levels. Of images with
             neither one nor three channels the first is shown.
 
     Returns:
@@ -49,7 +49,7 @@ def of_batch(pixels: np.ndarray) -> np.ndarray:
 
 
 def of_mistakes(mistakes: Sequence[Mistake], words: Sequence[tuple[str, str]]) -> np.ndarray | None:
-    """A grid of the pictures of mistakes, under each what it is and what it was taken for; None without pictures.
+    """A grid of the images of mistakes, under each what it is and what it was taken for; None without images.
 
     Args:
         mistakes: the worst first.
@@ -62,14 +62,14 @@ def of_mistakes(mistakes: Sequence[Mistake], words: Sequence[tuple[str, str]]) -
 
     cells = []
     for mistake, (true, predicted) in list(zip(mistakes, words, strict=True))[:MOST]:
-        if mistake.size is None or mistake.picture is None:
+        if mistake.size is None or mistake.image is None:
             continue
         try:
-            with Image.open(io.BytesIO(base64.b64decode(mistake.picture))) as file:
-                picture = file.convert("RGB")
+            with Image.open(io.BytesIO(base64.b64decode(mistake.image))) as file:
+                image = file.convert("RGB")
         except (OSError, ValueError):
             continue
-        pixels = _larger(np.moveaxis(np.asarray(picture), 2, 0))
+        pixels = _larger(np.moveaxis(np.asarray(image), 2, 0))
         cell = Image.new("RGB", (pixels.shape[2], pixels.shape[1] + TEXT), "white")
         cell.paste(Image.fromarray(np.ascontiguousarray(np.moveaxis(pixels, 0, 2))), (0, 0))
         _caption(ImageDraw.Draw(cell), cell, f"{true} > {predicted}")
@@ -78,7 +78,7 @@ def of_mistakes(mistakes: Sequence[Mistake], words: Sequence[tuple[str, str]]) -
 
 
 def _caption(draw: ImageDraw.ImageDraw, cell: Image.Image, text: str) -> None:
-    """What fits under a picture, in the signs that the built-in font has."""
+    """What fits under an image, in the signs that the built-in font has."""
     plain = text.encode("ascii", "replace").decode()
     draw.text((2, cell.height - TEXT + 1), plain[: max(3, cell.width // 6)], fill="black")
 

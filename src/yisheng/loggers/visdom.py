@@ -31,12 +31,12 @@ def plotted(events: Iterator[Event], folder: Path, assembly: Assembly, stream: T
     Args:
         events: what happens.
         folder: the run folder; what it did before is in its log.
-        assembly: what is trained; its recipe names the server.
+        assembly: what is trained; its config names the server.
         stream: where the remark goes.
 
     Source: the messages are those of Visdom's own client (``visdom.Visdom.line``), version 0.2.4.
     """
-    address = assembly.recipe.visdom
+    address = assembly.config.visdom
     assert address is not None  # asked by the caller
     curves = _Curves()
     past = history(folder)
@@ -45,7 +45,7 @@ def plotted(events: Iterator[Event], folder: Path, assembly: Assembly, stream: T
     for epoch in past.epochs:
         curves.add(epoch)
     with _Sender(address, folder.name, curves, stream):
-        every = assembly.recipe.log_every
+        every = assembly.config.log_every
         waiting: list[Stepped] = []
         for event in events:
             if isinstance(event, Stepped):

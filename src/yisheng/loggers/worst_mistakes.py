@@ -85,6 +85,6 @@ def _some(part: Batches) -> Batches:
 
 
 def _listed(spec: Spec, seen: Predictions, part: Batches) -> list[dict[str, Any]]:
-    shown = spec.is_picture and part.x.dtype == torch.uint8
-    picture = (lambda row: part.x[row].cpu().numpy()) if shown else None
-    return worst_rows(spec, seen, KEPT, picture)
+    shown = spec.is_image and part.x.dtype == torch.uint8
+    image = (lambda row: part.x[row].cpu().numpy()) if shown else None
+    return worst_rows(spec, seen, KEPT, image)

@@ -42,7 +42,7 @@ def build(
         in_textbook: whether the textbook has it.
 
     Raises:
-        UsageError: the pictures are too small for the style, or the options contradict each other.
+        UsageError: the images are too small for the style, or the options contradict each other.
     """
     least = {"published": 32, "small": LEAST_SMALL, **({"textbook": 32} if in_textbook else {})}
     form = choose(name, spec, style, least)
@@ -79,7 +79,7 @@ def build(
 
 
 def _stem(channels: int, *, small: bool, bias: bool, norm: bool) -> OrderedDict[str, nn.Module]:
-    """What comes before the stages: it leaves a quarter of the rows and columns, or all of a small picture's."""
+    """What comes before the stages: it leaves a quarter of the rows and columns, or all of a small image's."""
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     if small:
         parts["conv1"] = nn.Conv2d(channels, WIDTHS[0], kernel_size=3, padding=1, bias=bias)

@@ -1,4 +1,4 @@
-"""The forms that a classic network comes in, and which of them a picture can take."""
+"""The forms that a classic network comes in, and which of them an image can take."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from yisheng.core.errors import UsageError
 from yisheng.core.types import Spec
 
 SMALL_UP_TO = 64
-"""Pictures whose shorter side is at most this get the small form; the published ones were made for 224."""
+"""Images whose shorter side is at most this get the small form; the published ones were made for 224."""
 
 LEAST_SMALL = 8
 """Shorter side from which on every small form works: its three halvings leave one cell."""
 
 
 def choose(model: str, spec: Spec, style: str, least: Mapping[str, int]) -> str:
-    """The form to build: the one that was named, or what ``auto`` means for pictures of this size.
+    """The form to build: the one that was named, or what ``auto`` means for images of this size.
 
     Args:
         model: the network's name, for the error.
         spec: the contract of the data.
         style: what was asked for.
-        least: the shortest side that each form takes; the first is the form for large pictures.
+        least: the shortest side that each form takes; the first is the form for large images.
 
     Raises:
-        UsageError: the pictures are too small for the form.
+        UsageError: the images are too small for the form.
 
     >>> choose("alexnet", Spec("regression", (3, 32, 32)), "auto", {"published": 63, "small": 8})
     'small'
@@ -39,7 +39,7 @@ def choose(model: str, spec: Spec, style: str, least: Mapping[str, int]) -> str:
         return style
     fitting = [name for name, needed in least.items() if side >= needed]
     raise UsageError(
-        f"{model} style={style} needs pictures of at least {least[style]} x {least[style]} pixels, "
+        f"{model} style={style} needs images of at least {least[style]} x {least[style]} pixels, "
         f"got {spec.shape[1]} x {spec.shape[2]}",
         f"say {' or '.join(f'style={name}' for name in fitting)}" if fitting else "say model=mlp",
     )

@@ -43,7 +43,7 @@ def build(
         in_textbook: whether the textbook has it.
 
     Raises:
-        UsageError: the pictures are too small for the style.
+        UsageError: the images are too small for the style.
     """
     least = {"published": 32, "small": LEAST_SMALL, **({"textbook": 32} if in_textbook else {})}
     form = choose(name, spec, style, least)
@@ -53,7 +53,7 @@ def build(
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     parts["features"] = nn.Sequential(*_features(spec.shape[0], widths, depths, pools=pools, batch_norm=batch_norm))
     cells = {"published": (7, 7), "small": (1, 1), "textbook": (sides[0] >> pools, sides[1] >> pools)}[form]
-    if form != "textbook":  # a fixed grid of cells, so that the linear layers fit pictures of any size
+    if form != "textbook":  # a fixed grid of cells, so that the linear layers fit images of any size
         parts["avgpool"] = nn.AdaptiveAvgPool2d(cells)
     parts["flatten"] = nn.Flatten()
     inputs = widths[-1] * cells[0] * cells[1]
@@ -72,7 +72,7 @@ def build(
 
 
 def _pools(side: int) -> int:
-    """How often a small picture is halved: as long as 2 cells or more are left, five times at most."""
+    """How often a small image is halved: as long as 2 cells or more are left, five times at most."""
     return min(len(WIDTHS), max(1, side.bit_length() - 2))
 
 

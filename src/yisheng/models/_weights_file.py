@@ -119,7 +119,7 @@ def _checked(path: Path, held: Any, size: int) -> dict[str, torch.Tensor]:
     if not isinstance(held, Mapping) or not held or not all(isinstance(name, str) for name in held):
         raise DataError(f"{path} holds no weights by name, but {type(held).__name__}", alone)
     found: dict[str, torch.Tensor] = {}
-    room = 4 * size  # half precision doubles, and two names may share their numbers
+    kind = 4 * size  # half precision doubles, and two names may share their numbers
     for name, value in held.items():
         if not isinstance(value, torch.Tensor):
             raise DataError(f"{path} holds {name}, a {type(value).__name__}, beside its weights", alone)
@@ -127,8 +127,8 @@ def _checked(path: Path, held: Any, size: int) -> dict[str, torch.Tensor]:
         if not plain or value.is_complex():
             raise DataError(f"the weights {name} of {path} are no plain numbers ({value.dtype}, {value.layout})", alone)
         # A tensor of many elements may lie on one number of the file, and would unfold when it is copied.
-        room -= value.numel() * value.element_size()
-        if room < 0:
+        kind -= value.numel() * value.element_size()
+        if kind < 0:
             raise DataError(f"the weights {name} of {path} claim more numbers than the file holds", "fetch it again")
         copy = torch.Tensor.detach(value).clone(memory_format=torch.contiguous_format)
         if copy.is_floating_point():

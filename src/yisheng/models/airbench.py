@@ -1,4 +1,4 @@
-"""A net for small pictures that learns much in few passes."""
+"""A net for small images that learns much in few passes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCALE = 1 / 9
 Width = Annotated[int, Interval(ge=1, le=4096)]
 
 
-@register(fits=lambda spec: spec.is_picture, wants="pictures", shape=(1, 28, 28))
+@register(fits=lambda spec: spec.is_image, wants="images", shape=(1, 28, 28))
 def airbench(
     spec: Spec,
     *,
@@ -35,14 +35,14 @@ def airbench(
     rest is learnt beside it. Meant for ``optimizer=muon``, with which it comes far in few passes.
 
     Args:
-        widths: channels of the groups; each halves the picture where there is something to halve, so three take 28 x 28
+        widths: channels of the groups; each halves the image where there is something to halve, so three take 28 x 28
             to 3 x 3.
         depth: convolutions in each group.
         mirror: in use (not in training) look at the mirror image, too, and give the mean of both outputs: twice the
             time, and right where left and right mean the same, as in most photographs and not in letters and digits.
 
     Raises:
-        UsageError: the pictures have a single row or column.
+        UsageError: the images have a single row or column.
 
     Source: Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024, section 3 and its program airbench; there
     the first convolution is computed from the data (whitening), and the activation is GELU.
@@ -56,7 +56,7 @@ def airbench(
     size = min(spec.shape[1:]) - 1  # what the 2 x 2 convolution leaves
     if size < 1:
         got = " x ".join(map(str, spec.shape[1:]))
-        raise UsageError(f"airbench needs pictures of at least 2 x 2 pixels, got {got}", "say model=mlp")
+        raise UsageError(f"airbench needs images of at least 2 x 2 pixels, got {got}", "say model=mlp")
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     parts["stem"] = nn.Sequential(OrderedDict(conv=nn.Conv2d(spec.shape[0], STEM, kernel_size=2), relu=nn.ReLU()))
     channels = STEM
@@ -74,7 +74,7 @@ class Airbench(nn.Module):
 
     Args:
         parts: the layers.
-        mirror: in use, give the mean of the outputs for a picture and for its mirror image.
+        mirror: in use, give the mean of the outputs for an image and for its mirror image.
     """
 
     def __init__(self, parts: OrderedDict[str, nn.Module], *, mirror: bool) -> None:

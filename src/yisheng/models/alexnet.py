@@ -14,7 +14,7 @@ from yisheng.models._variants import LEAST_SMALL, choose, kaiming, xavier
 LEAST = {"published": 63, "small": LEAST_SMALL, "textbook": 65}
 
 
-@register(fits=lambda spec: spec.is_picture, wants="pictures")
+@register(fits=lambda spec: spec.is_image, wants="images")
 def alexnet(spec: Spec, *, style: Literal["auto", "published", "small", "textbook"] = "auto") -> nn.Module:
     """AlexNet: five convolutions, overlapping max pooling, relu, and dropout before two wide linear layers.
 
@@ -24,10 +24,10 @@ def alexnet(spec: Spec, *, style: Literal["auto", "published", "small", "textboo
     looks at every pixel (5 x 5, no stride), the pools are padded, and the linear layers have 1024 units.
 
     Args:
-        style: auto takes small for pictures up to 64 pixels and published for larger ones.
+        style: auto takes small for images up to 64 pixels and published for larger ones.
 
     Raises:
-        UsageError: the pictures are too small for the style.
+        UsageError: the images are too small for the style.
 
     Source: Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks",
     2012; Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014 (published);

@@ -16,7 +16,7 @@ from yisheng.models.mlp import Width
 
 
 @register(
-    fits=lambda spec: not spec.is_picture,
+    fits=lambda spec: not spec.is_image,
     wants="rows of a table",
     stackable=False,
 )

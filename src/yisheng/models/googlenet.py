@@ -16,7 +16,7 @@ from yisheng.models._variants import LEAST_SMALL, choose, kaiming, xavier
 LEAST = {"published": 32, "small": LEAST_SMALL, "textbook": 32}
 
 
-@register(fits=lambda spec: spec.is_picture, wants="pictures")
+@register(fits=lambda spec: spec.is_image, wants="images")
 def googlenet(
     spec: Spec,
     *,
@@ -34,12 +34,12 @@ def googlenet(
     ten classes).
 
     Args:
-        style: auto takes small for pictures up to 64 pixels and published for larger ones.
+        style: auto takes small for images up to 64 pixels and published for larger ones.
         batch_norm: whether every convolution is normalised; auto: yes, except in the textbook's form, which
             therefore trains slowly at first.
 
     Raises:
-        UsageError: the pictures are too small for the style.
+        UsageError: the images are too small for the style.
 
     Source: Szegedy et al., "Going deeper with convolutions", 2015, table 1; Ioffe and Szegedy, "Batch
     normalization", 2015; Zhang et al., "Dive into Deep Learning", section 8.4 (textbook).

@@ -13,13 +13,13 @@ from yisheng.core.types import Spec
 from yisheng.models._pool import AvgPool2d
 
 LEAST = {"modern": 8, "classic": 12}
-"""Fewest rows and columns of a picture, by style."""
+"""Fewest rows and columns of an image, by style."""
 
 
 @register(
-    fits=lambda spec: spec.is_picture,
-    wants="pictures",
-    default_for=lambda spec: spec.is_picture,
+    fits=lambda spec: spec.is_image,
+    wants="images",
+    default_for=lambda spec: spec.is_image,
     shape=(1, 28, 28),
 )
 def lenet(spec: Spec, *, style: Literal["modern", "classic"] = "modern") -> nn.Module:
@@ -30,13 +30,13 @@ def lenet(spec: Spec, *, style: Literal["modern", "classic"] = "modern") -> nn.M
     learning rate near 0.9.
 
     ``modern`` has the same layers with what came later: relu, max pooling and batch norm. Its second
-    convolution is 3 x 3 and padded, so that it takes pictures from 8 x 8 on.
+    convolution is 3 x 3 and padded, so that it takes images from 8 x 8 on.
 
     Args:
         style: modern, which trains in a few epochs at any sensible learning rate, or classic, to see why.
 
     Raises:
-        UsageError: the pictures are too small to be pooled twice.
+        UsageError: the images are too small to be pooled twice.
 
     Source: LeCun et al., "Gradient-based learning applied to document recognition", 1998, section II-B;
     Zhang et al., "Dive into Deep Learning", section 7.6 (the classic form here).
@@ -49,7 +49,7 @@ def lenet(spec: Spec, *, style: Literal["modern", "classic"] = "modern") -> nn.M
     least = LEAST[style]
     if min(height, width) < least:
         raise UsageError(
-            f"lenet style={style} needs pictures of at least {least} x {least} pixels, got {height} x {width}",
+            f"lenet style={style} needs images of at least {least} x {least} pixels, got {height} x {width}",
             "say style=modern, or model=mlp" if min(height, width) >= LEAST["modern"] else "say model=mlp",
         )
     return (_classic if style == "classic" else _modern)(channels, height, width, spec.outputs)

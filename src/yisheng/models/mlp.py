@@ -16,7 +16,7 @@ from yisheng.models._activations import ACTIVATIONS, Activation
 Width = Annotated[int, Interval(ge=1, le=2**20)]
 
 
-@register(default_for=lambda spec: not spec.is_picture and not any(column.source for column in spec.columns))
+@register(default_for=lambda spec: not spec.is_image and not any(column.source for column in spec.columns))
 def mlp(
     spec: Spec,
     *,

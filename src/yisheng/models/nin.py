@@ -14,11 +14,11 @@ from yisheng.models._variants import LEAST_SMALL, choose, kaiming, last_bend, op
 LEAST = {"textbook": 67, "small": LEAST_SMALL}
 
 
-@register(fits=lambda spec: spec.is_picture, wants="pictures")
+@register(fits=lambda spec: spec.is_image, wants="images")
 def nin(spec: Spec, *, style: Literal["auto", "small", "textbook"] = "auto") -> nn.Module:
     """NiN: each convolution is followed by two of 1 x 1, a small net at every pixel; the last maps are averaged.
 
-    The last block has one map per output, and the average of a map over the picture is that output: there is no
+    The last block has one map per output, and the average of a map over the image is that output: there is no
     linear layer, and so few weights to learn by heart.
 
     ``textbook`` has AlexNet's convolutions (96, 256, 384 channels; 1,992,166 parameters on one channel with ten
@@ -28,11 +28,11 @@ def nin(spec: Spec, *, style: Literal["auto", "small", "textbook"] = "auto") -> 
     (regression, labels, one output for two classes).
 
     Args:
-        style: auto takes small for pictures up to 64 pixels (and where textbook needs more) and textbook for larger
+        style: auto takes small for images up to 64 pixels (and where textbook needs more) and textbook for larger
             ones.
 
     Raises:
-        UsageError: the pictures are too small for the style.
+        UsageError: the images are too small for the style.
 
     Source: Lin, Chen and Yan, "Network in network", 2014, sections 3 and 4.2; Zhang et al., "Dive into Deep
     Learning", section 8.3 (textbook).

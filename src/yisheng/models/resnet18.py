@@ -14,7 +14,7 @@ DEPTHS = (2, 2, 2, 2)
 """Blocks of the four stages."""
 
 
-@register(fits=lambda spec: spec.is_picture, wants="pictures")
+@register(fits=lambda spec: spec.is_image, wants="images")
 def resnet18(
     spec: Spec,
     *,
@@ -30,12 +30,12 @@ def resnet18(
     on one channel with ten classes).
 
     Args:
-        style: auto takes small for pictures up to 64 pixels and published for larger ones.
+        style: auto takes small for images up to 64 pixels and published for larger ones.
         preactivation: whether batch norm and relu come before each convolution instead of after it; it helps the
             more, the deeper the net is. Off, since the published weights have none.
 
     Raises:
-        UsageError: the pictures are too small for the style, or textbook is asked for with pre-activation.
+        UsageError: the images are too small for the style, or textbook is asked for with pre-activation.
 
     Source: He et al., "Deep residual learning for image recognition", 2016, table 1; He et al., "Identity mappings
     in deep residual networks", 2016 (pre-activation); Zhang et al., "Dive into Deep Learning", section 8.6 (textbook).

@@ -12,7 +12,7 @@ DEPTHS = (3, 4, 6, 3)
 """Blocks of the four stages."""
 
 
-@register(fits=lambda spec: spec.is_picture, wants="pictures")
+@register(fits=lambda spec: spec.is_image, wants="images")
 def resnet34(
     spec: Spec,
     *,
@@ -26,12 +26,12 @@ def resnet34(
     CIFAR-10; its other weights have the same names and shapes.
 
     Args:
-        style: auto takes small for pictures up to 64 pixels and published for larger ones.
+        style: auto takes small for images up to 64 pixels and published for larger ones.
         preactivation: whether batch norm and relu come before each convolution instead of after it; it helps the
             more, the deeper the net is. Off, since the published weights have none.
 
     Raises:
-        UsageError: the pictures are too small for the style.
+        UsageError: the images are too small for the style.
 
     Source: He et al., "Deep residual learning for image recognition", 2016, table 1; He et al., "Identity mappings
     in deep residual networks", 2016 (pre-activation).

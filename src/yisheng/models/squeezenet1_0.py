@@ -14,7 +14,7 @@ from yisheng.models._variants import LEAST_SMALL, choose, last_bend
 LEAST = {"published": 21, "small": LEAST_SMALL}
 
 
-@register(fits=lambda spec: spec.is_picture, wants="pictures")
+@register(fits=lambda spec: spec.is_image, wants="images")
 def squeezenet1_0(spec: Spec, *, style: Literal["auto", "published", "small"] = "auto") -> nn.Module:
     """SqueezeNet 1.0: one convolution, eight fire modules, and one map per output, averaged.
 
@@ -28,10 +28,10 @@ def squeezenet1_0(spec: Spec, *, style: Literal["auto", "published", "small"] = 
     less, and stands still at 0.05.
 
     Args:
-        style: auto takes small for pictures up to 64 pixels and published for larger ones.
+        style: auto takes small for images up to 64 pixels and published for larger ones.
 
     Raises:
-        UsageError: the pictures are too small for the style.
+        UsageError: the images are too small for the style.
 
     Source: Iandola et al., "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and <0.5MB model size",
     2016, table 1.

@@ -14,7 +14,7 @@ DEPTHS = (1, 1, 2, 2, 2)
 """Convolutions of the five blocks."""
 
 
-@register(fits=lambda spec: spec.is_picture, wants="pictures")
+@register(fits=lambda spec: spec.is_image, wants="images")
 def vgg11(
     spec: Spec, *, style: Literal["auto", "published", "small", "textbook"] = "auto", ratio: Ratio = 1
 ) -> nn.Module:
@@ -27,12 +27,12 @@ def vgg11(
     1 x 224 x 224, and 43,093,322 with ratio=4.
 
     Args:
-        style: auto takes small for pictures up to 64 pixels and published for larger ones.
+        style: auto takes small for images up to 64 pixels and published for larger ones.
         ratio: what the channels of the convolutions are divided by; 4 makes them about 16 times cheaper, and is
             the textbook's choice for Fashion-MNIST.
 
     Raises:
-        UsageError: the pictures are too small for the style.
+        UsageError: the images are too small for the style.
 
     Source: Simonyan and Zisserman, "Very deep convolutional networks for large-scale image recognition", 2015,
     table 1; Zhang et al., "Dive into Deep Learning", section 8.2 (textbook).

@@ -12,7 +12,7 @@ DEPTHS = (2, 2, 4, 4, 4)
 """Convolutions of the five blocks."""
 
 
-@register(fits=lambda spec: spec.is_picture, wants="pictures")
+@register(fits=lambda spec: spec.is_image, wants="images")
 def vgg19(spec: Spec, *, style: Style = "auto", ratio: Ratio = 1) -> nn.Module:
     """VGG-19: sixteen 3 x 3 convolutions in blocks of 2, 2, 4, 4, 4, then three linear layers.
 
@@ -21,12 +21,12 @@ def vgg19(spec: Spec, *, style: Style = "auto", ratio: Ratio = 1) -> nn.Module:
     are left, and has one linear layer on the averaged maps.
 
     Args:
-        style: auto takes small for pictures up to 64 pixels and published for larger ones.
+        style: auto takes small for images up to 64 pixels and published for larger ones.
         ratio: what the channels of the convolutions are divided by; 4 makes them about 16 times cheaper, and is
             the textbook's choice for Fashion-MNIST.
 
     Raises:
-        UsageError: the pictures are too small for the style.
+        UsageError: the images are too small for the style.
 
     Source: Simonyan and Zisserman, "Very deep convolutional networks for large-scale image recognition", 2015,
     table 1.

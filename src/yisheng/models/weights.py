@@ -47,7 +47,7 @@ class Fitted:
 def preprocessing(name: str) -> tuple[Triple, Triple]:
     """Mean and standard deviation, in units of pixel / 255, that published weights were trained with.
 
-    All of torchvision's classic networks saw pictures scaled by ImageNet's statistics, but for GoogLeNet, whose
+    All of torchvision's classic networks saw images scaled by ImageNet's statistics, but for GoogLeNet, whose
     weights came from TensorFlow: pixels from -1 to 1 (torchvision hides this in ``transform_input``).
 
     Args:
@@ -65,8 +65,8 @@ def fit(model: nn.Module, tensors: Mapping[str, torch.Tensor], *, name: str = "t
     """Load weights into a network, in place: every one, by name and shape, but for what is said here.
 
     The head keeps its first weights where the file's has another number of outputs: another task was learned
-    there. On grey pictures the first convolution's filters for red, green and blue are added up, which is what
-    they do to a picture whose three channels are the same. GoogLeNet's side heads are dropped, and so is what
+    there. On grey images the first convolution's filters for red, green and blue are added up, which is what
+    they do to an image whose three channels are the same. GoogLeNet's side heads are dropped, and so is what
     wrappers put before the names. Counters of batch norm (``num_batches_tracked``), which older files lack, stay.
 
     Args:
@@ -110,7 +110,7 @@ def fitting_networks(tensors: Mapping[str, torch.Tensor]) -> list[str]:
     """Registered networks, in their default form, whose body these weights fit.
 
     Args:
-        tensors: weights by name. Only networks for pictures are looked at: those of rows have names like ``linear1``
+        tensors: weights by name. Only networks for images are looked at: those of rows have names like ``linear1``
             that say nothing.
     """
     given = _named_plainly(tensors, [])
@@ -128,7 +128,7 @@ def _fits_body(entry: registry.Entry, spec: Spec, given: Mapping[str, torch.Tens
         with torch.device("meta"):  # shapes without memory
             model: nn.Module = entry.build(spec)
             where, _ = head(model)
-    except (YishengError, NotImplementedError, RuntimeError):  # too small a picture, or made by looking at values
+    except (YishengError, NotImplementedError, RuntimeError):  # too small an image, or made by looking at values
         return False
     wanted = model.state_dict()
     top = f"{where}."
@@ -152,7 +152,7 @@ def _named_plainly(tensors: Mapping[str, torch.Tensor], remarks: list[str]) -> d
 
 
 def _greyed(model: nn.Module, given: dict[str, torch.Tensor], remarks: list[str]) -> None:
-    """Add up the first convolution's filters over the channels, where pictures are grey and the weights are not."""
+    """Add up the first convolution's filters over the channels, where images are grey and the weights are not."""
     found = next(((name, m) for name, m in model.named_modules() if isinstance(m, nn.Conv2d)), None)
     if found is None or found[1].in_channels != 1:
         return
@@ -161,7 +161,7 @@ def _greyed(model: nn.Module, given: dict[str, torch.Tensor], remarks: list[str]
     if weight is None or weight.ndim != 4 or weight.shape[1] == 1:
         return
     given[key] = weight.sum(dim=1, keepdim=True)
-    remarks.append(f"grey pictures: the filters of {found[0]} are added up over their {weight.shape[1]} channels")
+    remarks.append(f"grey images: the filters of {found[0]} are added up over their {weight.shape[1]} channels")
 
 
 def _misfit(wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]) -> str:

@@ -9,7 +9,7 @@ from yisheng.optim._fused import fusable
 from yisheng.optim._option_ranges import Average, Decay, Groups, Rate
 
 
-@register(default_for=lambda spec: not spec.is_picture)  # columns differ in scale and tails; Adam minds little
+@register(default_for=lambda spec: not spec.is_image)  # columns differ in scale and tails; Adam minds little
 def adamw(
     groups: Groups,
     *,

@@ -26,7 +26,7 @@ def groups(
             optimiser passes them over).
         decay_bias: let everything decay, as the textbooks write it; there is one group then.
         head: a part of the model that begins anew while the rest was trained before. Its groups come after those
-            of the body, and say so in ``multiple``: what their learning rate is in units of the recipe's.
+            of the body, and say so in ``multiple``: what their learning rate is in units of the config's.
         head_lr: that multiple; 10 is the textbook's. The body's is 1.
 
     Raises:

@@ -10,14 +10,14 @@ from typing import Any
 
 import torch
 
-ROOM = importlib.import_module("torch.optim.optimizer")
+KIND = importlib.import_module("torch.optim.optimizer")
 GUARDED = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
 """Methods of an optimiser that torch keeps from being compiled."""
 KEPT = "__dynamo_disable"
 """Where torch keeps the form of such a method that its compiler leaves alone, once it has made it."""
 OF_ALL = ("_global_optimizer_pre_hooks", "_global_optimizer_post_hooks")
 OF_ONE = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
-WRAPPED_IN = (ROOM.__name__, "torch.utils._contextlib")
+WRAPPED_IN = (KIND.__name__, "torch.utils._contextlib")
 """Modules of the functions that torch wraps around the step of an optimiser."""
 
 
@@ -65,7 +65,7 @@ def step(optimizer: torch.optim.Optimizer) -> None:
         bare is None
         or "step" in own
         or optimizer.defaults.get("differentiable")
-        or any(getattr(ROOM, name, True) for name in OF_ALL)
+        or any(getattr(KIND, name, True) for name in OF_ALL)
         or any(name not in own for name in OF_ONE)
         or getattr(torch.autograd.profiler, "_is_profiler_enabled", True)
     ):

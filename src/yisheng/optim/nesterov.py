@@ -12,7 +12,7 @@ from yisheng.optim._fused import fusable
 from yisheng.optim._option_ranges import Decay, Groups, Rate
 
 
-@register(default_for=lambda spec: spec.is_picture)
+@register(default_for=lambda spec: spec.is_image)
 def nesterov(
     groups: Groups,
     *,
@@ -30,7 +30,7 @@ def nesterov(
             shallow ones on scaled inputs. Take a tenth of it where the loss climbs.
         momentum: what is kept of the velocity from step to step; 0.9 looks back over about 10 steps.
         wd: weight decay, the factor λ of a penalty λ/2 |w|² in the loss; 5e-4 is the wide
-            residual nets' on small pictures.
+            residual nets' on small images.
 
     Source: Nesterov, "A method of solving a convex programming problem with convergence rate O(1/k²)", 1983;
     Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013, section 2.1;

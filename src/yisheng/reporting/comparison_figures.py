@@ -22,7 +22,7 @@ COLOURS = (svg.FIRST, svg.SECOND, "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 MARKERS = "os^Dv*P"
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
 PANEL = (5.2, 3.4)
-"""Inches of one figure in a picture file."""
+"""Inches of one figure in an image file."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def colour(number: int) -> str:
 
 
 def write(path: Path, sides: Sequence[Curves], score: str) -> None:
-    """Write all figures side by side as one picture, SVG or PNG by the file's name.
+    """Write all figures side by side as one image, SVG or PNG by the file's name.
 
     Args:
         path: the file.

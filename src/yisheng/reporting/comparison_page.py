@@ -42,7 +42,7 @@ SCORES = """
 """
 DIFFERENCES = """
 {% if rows %}
-{% call table("What differs in the recipes", "Keys whose values are the same for all are left out.") %}
+{% call table("What differs in the configs", "Keys whose values are the same for all are left out.") %}
 <thead><tr>{{ words("Key") }}{% for run in runs %}<th scope="col">{{ loop.index }}</th>{% endfor %}</tr></thead>
 <tbody>
 {% for key, values in rows.items() %}
@@ -51,7 +51,7 @@ DIFFERENCES = """
 {% endfor %}
 </tbody>
 {% endcall %}
-{% else %}<p>The recipes do not differ.</p>{% endif %}
+{% else %}<p>The configs do not differ.</p>{% endif %}
 <dl class="facts">
 {% for run in runs %}<div><dt>{{ loop.index }}</dt><dd><code>{{ run }}</code></dd></div>{% endfor %}
 </dl>
@@ -83,7 +83,7 @@ def render(
     Args:
         compared: at least two; the others are measured against the first.
         score: the score that is compared.
-        differing: keys of the recipes -> the value of each.
+        differing: keys of the configs -> the value of each.
         said: of each after the first.
     """
     labels = [one.curves.label for one in compared]
@@ -91,7 +91,7 @@ def render(
     sections = [
         Section("curves", "Curves", _curves(compared, score, labels)),
         Section("scores", "Scores", fill(SCORES, name=score_name(score), parts=PARTS, rows=rows)),
-        Section("recipes", "Recipes", fill(DIFFERENCES, rows=differing, runs=[one.name for one in compared])),
+        Section("configs", "Configs", fill(DIFFERENCES, rows=differing, runs=[one.name for one in compared])),
     ]
     about = [(one.outcome, SIGNS[one.outcome], one.lines) for one in said]
     text = page("compare.html", count=len(compared), said=about, sections=sections)
@@ -105,7 +105,7 @@ def write(
     differing: Mapping[str, Sequence[str]],
     said: Sequence[Said],
 ) -> None:
-    """Write the page, or its curves as a picture, by the file's ending.
+    """Write the page, or its curves as an image, by the file's ending.
 
     Args:
         path: ``.html``, ``.svg`` or ``.png``.

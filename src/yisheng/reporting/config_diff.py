@@ -1,4 +1,4 @@
-"""What recipes differ in: their values under dotted keys."""
+"""What configs differ in: their values under dotted keys."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 PASSING = ("device", "doctor", "tensorboard", "visdom", "watch", "log_every", "checkpoint_every")
-"""Keys of a recipe in which the runs of a group may differ, besides the seed: they do not change what is trained."""
+"""Keys of a config in which the runs of a group may differ, besides the seed: they do not change what is trained."""
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -13,7 +13,7 @@ Label = str | int | float | list[str | int | float] | None
 Share = Annotated[float, Field(ge=0, le=1)] | None
 Count = Annotated[int, Field(ge=0)]
 Values = Annotated[list[float], BeforeValidator(lambda value: _flat(value))]
-PICTURE = 1 << 20
+IMAGE = 1 << 20
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -49,7 +49,7 @@ class Calibration(_Part):
 
 
 class Mistake(_Part):
-    """One row on which the model did badly. ``picture`` is a PNG in base64, or None."""
+    """One row on which the model did badly. ``image`` is a PNG in base64, or None."""
 
     row: int | str | None = None
     name: str | None = None
@@ -58,7 +58,7 @@ class Mistake(_Part):
     probability: Share = None
     true_probability: Share = None
     error: float | list[float] | None = None
-    picture: str | None = None
+    image: str | None = None
 
     @property
     def called(self) -> str:
@@ -69,11 +69,11 @@ class Mistake(_Part):
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """Width and height of the picture; None where there is none, or it is no PNG of bearable size."""
-        if self.picture is None or len(self.picture) > PICTURE:
+        """Width and height of the image; None where there is none, or it is no PNG of bearable size."""
+        if self.image is None or len(self.image) > IMAGE:
             return None
         try:
-            content = base64.b64decode(self.picture, validate=True)
+            content = base64.b64decode(self.image, validate=True)
             width, height = struct.unpack(">II", content[16:24])
         except (binascii.Error, ValueError, struct.error):
             return None

@@ -55,7 +55,7 @@ def by_step(
 
 
 def _limits(lines: Sequence[Line], log: bool) -> tuple[float, float]:
-    """The ends of the upright axis: all that is drawn, with some room."""
+    """The ends of the upright axis: all that is drawn, with some kind."""
     found = [value for line in lines for value in _drawable(line, log) if not math.isnan(value)]
     return (min(found, default=1.0) / 3, max(found, default=1.0) * 3) if log else (-0.02, 1.05)
 

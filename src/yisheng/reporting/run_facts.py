@@ -23,7 +23,7 @@ from yisheng.reporting.formatting import higher
 from yisheng.reporting.history import EVENTS, History, history
 from yisheng.reporting.scratch_comparison_schema import LIBRARY, TWIN, Twin
 
-RECIPE, MODEL, SCORES = "recipe.toml", "model.json", "scores.json"
+CONFIG, MODEL, SCORES = "config.toml", "model.json", "scores.json"
 EVALUATION, ENVIRONMENT = "evaluation.json", "environment.json"
 LIMIT = 64 << 20
 T = TypeVar("T")
@@ -35,8 +35,8 @@ class Facts:
 
     Args:
         run: the run folder as one would type it: its parent's name and its own.
-        recipe: the settled recipe; empty where it cannot be read.
-        recipe_text: ``recipe.toml`` as it stands.
+        config: the settled config; empty where it cannot be read.
+        config_text: ``config.toml`` as it stands.
         model: ``model.json``; empty for a run that has not ended.
         spec: the contract between data and model, or None.
         best: which epoch's weights are kept, or None.
@@ -53,8 +53,8 @@ class Facts:
     """
 
     run: str
-    recipe: Mapping[str, Any] = field(default_factory=dict)
-    recipe_text: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    config_text: str = ""
     model: Mapping[str, Any] = field(default_factory=dict)
     spec: Spec | None = None
     best: Best | None = None
@@ -88,7 +88,7 @@ class Facts:
     def score(self) -> str | None:
         """The score that the headline speaks of: the one that chose the weights, else the first there is."""
         measured = [name for name in self.scores.get(self.part, {}) if name != "loss"]
-        chosen = str(self.recipe.get("score", "")).replace("-", "_")
+        chosen = str(self.config.get("score", "")).replace("-", "_")
         return chosen if chosen in measured else next(iter(measured), None)
 
     @property
@@ -96,7 +96,7 @@ class Facts:
         """The validation score that chooses the best epoch."""
         if self.best:
             return self.best.score
-        return str(self.recipe.get("score", "loss")).replace("-", "_")
+        return str(self.config.get("score", "loss")).replace("-", "_")
 
     @property
     def best_epoch(self) -> int | None:
@@ -109,7 +109,7 @@ class Facts:
     @property
     def epochs(self) -> tuple[int, int | None]:
         """Epochs trained, and epochs asked for."""
-        asked = self.recipe.get("epochs")
+        asked = self.config.get("epochs")
         return self.history.epochs[-1].epoch if self.history.epochs else 0, asked if isinstance(asked, int) else None
 
     @property
@@ -118,8 +118,8 @@ class Facts:
         return bool(self.model) or MODEL in self.problems
 
     def choice(self, key: str) -> str:
-        """Name of one of the recipe's choices (``data``, ``model``, ...); empty where it is not known."""
-        value = self.recipe.get(key, "")
+        """Name of one of the config's choices (``data``, ``model``, ...); empty where it is not known."""
+        value = self.config.get(key, "")
         return str(value.get("name", "") if isinstance(value, Mapping) else value)
 
 
@@ -129,18 +129,18 @@ def read(folder: Path) -> Facts:
     Raises:
         DataError: it is no run folder: none of the files is there.
     """
-    if not any((folder / name).is_file() for name in (RECIPE, MODEL, EVENTS, SCORES)):
-        raise DataError(f"{folder} is not a run folder: it has no {RECIPE}", "give the path of a run's folder")
+    if not any((folder / name).is_file() for name in (CONFIG, MODEL, EVENTS, SCORES)):
+        raise DataError(f"{folder} is not a run folder: it has no {CONFIG}", "give the path of a run's folder")
     problems: dict[str, str] = {}
-    text = _text(folder / RECIPE, problems)
+    text = _text(folder / CONFIG, problems)
     model = _object(folder / MODEL, problems)
     log, library = _log(folder, EVENTS, problems), _log(folder / LIBRARY, f"{LIBRARY}/{EVENTS}", problems)
     about = _object(folder / EVALUATION, problems)
     where = folder.resolve()
     return Facts(
         run=f"{where.parent.name}/{where.name}".lstrip("/"),
-        recipe=_recipe(text, problems),
-        recipe_text=text,
+        config=_config(text, problems),
+        config_text=text,
         model=model,
         spec=_checked(MODEL, Spec.from_json, model.get("spec"), problems),
         best=_checked(MODEL, Best.model_validate, model.get("best"), problems),
@@ -211,11 +211,11 @@ def _text(path: Path, problems: dict[str, str]) -> str:
         return ""
 
 
-def _recipe(text: str, problems: dict[str, str]) -> Mapping[str, Any]:
+def _config(text: str, problems: dict[str, str]) -> Mapping[str, Any]:
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        problems[RECIPE] = f"{RECIPE} is not TOML: {error}"
+        problems[CONFIG] = f"{CONFIG} is not TOML: {error}"
         return {}
 
 

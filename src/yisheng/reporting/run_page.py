@@ -1,6 +1,6 @@
 """The report: ``report.html``, one self-contained page from the files of a run folder.
 
-It needs no script and no network: figures are inline SVG, pictures are data URIs, and a content security
+It needs no script and no network: figures are inline SVG, images are data URIs, and a content security
 policy forbids everything else, should hostile data ever find a way past the escaping.
 """
 
@@ -17,7 +17,7 @@ from yisheng.reporting.run_facts import Facts, read
 from yisheng.reporting.section import Section, page
 from yisheng.reporting.sections.calibration import calibration
 from yisheng.reporting.sections.classes import classes
-from yisheng.reporting.sections.config import recipe
+from yisheng.reporting.sections.config import config
 from yisheng.reporting.sections.confusion import confusion
 from yisheng.reporting.sections.curves import curves
 from yisheng.reporting.sections.environment import environment
@@ -48,7 +48,7 @@ SECTIONS: tuple[Callable[[Facts], Section | None], ...] = (
     mistakes,
     calibration,
     usage,
-    recipe,
+    config,
     environment,
 )
 """What the page holds, in order; a new section is a file in ``sections/`` and a line here."""

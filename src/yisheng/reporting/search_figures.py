@@ -59,9 +59,12 @@ def score_by_parameter(search: Search, axis: Axis, number: int) -> str:
         if not search.higher and spans_decades([low, high]):
             _log(axes, "y", low, high)
         elif high > low:  # with room for the bars, but not for those that would press the dots flat
-            room = 0.06 * (high - low)
-            bottom, top = max(min(lows, default=low), low - 4 * room), min(max(highs, default=high), high + 4 * room)
-            axes.set_ylim(min(bottom, low) - room, max(top, high) + room)
+            margin = 0.06 * (high - low)
+            bottom, top = (
+                max(min(lows, default=low), low - 4 * margin),
+                min(max(highs, default=high), high + 4 * margin),
+            )
+            axes.set_ylim(min(bottom, low) - margin, max(top, high) + margin)
 
     return draw(f"parameter-{number}", paint)
 
@@ -147,12 +150,12 @@ def _finish(axes: Axes, up: str) -> None:
 
 
 def _log(axes: Axes, which: str, low: float, high: float) -> None:
-    """A log axis from ``low`` to ``high``, with some room on both sides."""
+    """A log axis from ``low`` to ``high``, with some margin on both sides."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    room = (high / low) ** 0.05 if high > low else 1.5
+    margin = (high / low) ** 0.05 if high > low else 1.5
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
-    (axes.set_xlim if which == "x" else axes.set_ylim)(low / room, high * room)
+    (axes.set_xlim if which == "x" else axes.set_ylim)(low / margin, high * margin)
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if math.log10(high / low) < 1.5 else (1,), numticks=7))
     axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))

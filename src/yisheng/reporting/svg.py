@@ -69,8 +69,8 @@ def style(name: str) -> dict[str, Any]:
     """Matplotlib's own defaults, whatever the user's style is, and ours over them."""
     from matplotlib import rcParamsDefault
 
-    rooms = ("axes", "xtick", "ytick", "lines", "grid", "legend", "font", "text", "markers", "patch", "svg", "path")
-    kept = {key: value for key, value in dict.items(rcParamsDefault) if key.startswith(rooms)}
+    kinds = ("axes", "xtick", "ytick", "lines", "grid", "legend", "font", "text", "markers", "patch", "svg", "path")
+    kept = {key: value for key, value in dict.items(rcParamsDefault) if key.startswith(kinds)}
     ours = {
         "axes.axisbelow": True,
         "axes.edgecolor": MUTED,

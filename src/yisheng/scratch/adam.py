@@ -32,7 +32,7 @@ import torch
 w = torch.tensor([2.0], requires_grad=True)
 optimizer = torch.optim.Adam([w], lr=0.001)
 """,
-    when="""Where a good result is wanted without much search: lr=0.001 is seldom far off. On pictures well-tuned
+    when="""Where a good result is wanted without much search: lr=0.001 is seldom far off. On images well-tuned
 momentum often ends a little better; where weight decay matters take AdamW.""",
     plot=_plot,
 )

@@ -14,7 +14,7 @@ from yisheng.scratch.padding import padding as pad
 import torch
 y = torch.nn.AvgPool2d(kernel_size=2)(torch.ones(2, 6, 28, 28))
 """,
-    when="""At the end of a network over the whole picture, in place of large linear layers; between layers max pooling
+    when="""At the end of a network over the whole image, in place of large linear layers; between layers max pooling
 is more usual. With padding the zeros count in the mean, so borders come out fainter.""",
 )
 def average_pooling(x: Tensor, size: int, *, stride: int | None = None, padding: int = 0) -> Tensor:
@@ -23,7 +23,7 @@ def average_pooling(x: Tensor, size: int, *, stride: int | None = None, padding:
     y[b, c, i, j] = 1/size² Σ_{u, v < size} x[b, c, i stride + u, j stride + v]
 
     Args:
-        x: pictures (B, C, H, W).
+        x: images (B, C, H, W).
         size: rows and columns of a window.
         stride: how far the window moves; its own size if not given, so that windows do not overlap.
         padding: rows and columns of zeros on each side, which count in the mean.

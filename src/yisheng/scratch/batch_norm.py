@@ -57,7 +57,7 @@ def batch_norm(
     which the variance is divided by n - 1, in evaluation.
 
     Args:
-        x: rows (N, C) or pictures (N, C, H, W); n = N, or N H W, values to a channel.
+        x: rows (N, C) or images (N, C, H, W); n = N, or N H W, values to a channel.
         gamma: scale (C,); ones at first.
         beta: shift (C,); zeros at first.
         running_mean: moving average of the means (C,); zeros at first.

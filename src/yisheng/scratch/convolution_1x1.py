@@ -23,7 +23,7 @@ def convolution_1x1(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
     y[b, :, i, j] = W x[b, :, i, j] + b
 
     Args:
-        x: pictures (B, C, H, W).
+        x: images (B, C, H, W).
         w: the matrix (O, C).
         b: bias (O,), or none.
 

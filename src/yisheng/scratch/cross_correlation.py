@@ -22,7 +22,7 @@ def _plot(axes: Any) -> None:
 
 
 def cross_correlation_by_loops(x: Tensor, w: Tensor) -> Tensor:
-    """The definition: one picture (H, W), one kernel (h, w), each place by itself."""
+    """The definition: one image (H, W), one kernel (h, w), each place by itself."""
     H, W = x.shape[0] - w.shape[0] + 1, x.shape[1] - w.shape[1] + 1
     y = x.new_zeros(H, W)
     for i in range(H):
@@ -38,21 +38,21 @@ import torch
 layer = torch.nn.Conv2d(in_channels=3, out_channels=8, kernel_size=5, stride=1, padding=2)
 y = layer(torch.ones(2, 3, 28, 28))
 """,
-    when="""The layer for pictures and anything else on a grid, where the same pattern may be anywhere. What is called
+    when="""The layer for images and anything else on a grid, where the same pattern may be anywhere. What is called
 convolution in networks is this: the true convolution turns the kernel around, which learnt weights do not notice.""",
     plot=_plot,
 )
 def cross_correlation(x: Tensor, w: Tensor, b: Tensor | None = None, *, stride: int = 1, padding: int = 0) -> Tensor:
-    """Cross-correlation: each kernel is laid over every place of the picture, its products with it summed up.
+    """Cross-correlation: each kernel is laid over every place of the image, its products with it summed up.
 
     y[b, o, i, j] = b[o] + Σ_c Σ_u Σ_v x[b, c, i stride + u, j stride + v] w[o, c, u, v]
 
     Args:
-        x: pictures (B, C, H, W).
+        x: images (B, C, H, W).
         w: one kernel of C layers for each of O outputs, (O, C, h, w).
         b: bias (O,), or none.
         stride: how far the kernel moves from place to place; y has (H + 2 padding - h) // stride + 1 rows.
-        padding: rows and columns of zeros on each side; none by default, so the picture shrinks.
+        padding: rows and columns of zeros on each side; none by default, so the image shrinks.
 
     Source: LeCun et al., "Gradient-based learning applied to document recognition", 1998, section 2;
     Goodfellow, Bengio and Courville, "Deep learning", 2016, equation 9.6; Zhang et al., "Dive into Deep

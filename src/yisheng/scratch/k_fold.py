@@ -13,10 +13,10 @@ from yisheng.core.registry import register
 
 def _plot(axes: Any) -> None:
     """Which of 23 rows are for validation in each of 5 folds."""
-    picture = torch.zeros(5, 23)
+    image = torch.zeros(5, 23)
     for fold, (_, validation) in enumerate(k_fold(23, k=5)):
-        picture[fold, validation] = 1
-    axes.imshow(picture.numpy(), cmap="Blues", vmin=0, vmax=1.4, aspect="auto")
+        image[fold, validation] = 1
+    axes.imshow(image.numpy(), cmap="Blues", vmin=0, vmax=1.4, aspect="auto")
     axes.set(xlabel="row", ylabel="fold", title="dark: validation", yticks=range(5))
 
 

@@ -33,7 +33,7 @@ def lenet(x: Tensor, convolutions: Sequence[Layer], linears: Sequence[Layer]) ->
     """LeNet-5 in its textbook form: two convolutions find patterns, three linear layers judge them.
 
     Args:
-        x: pictures (B, C, H, W), 28 x 28 in the textbook.
+        x: images (B, C, H, W), 28 x 28 in the textbook.
         convolutions: kernels and bias of two: (6, C, 5, 5), (6,) and (16, 6, 5, 5), (16,).
         linears: weights and bias of three: (120, 16 h w), (120,); (84, 120), (84,); (O, 84), (O,), with h x w what
             the second pooling leaves, 5 x 5 of 28 x 28.

@@ -23,7 +23,7 @@ def max_pooling(x: Tensor, size: int, *, stride: int | None = None, padding: int
     y[b, c, i, j] = max_{u, v < size} x[b, c, i stride + u, j stride + v]
 
     Args:
-        x: pictures (B, C, H, W).
+        x: images (B, C, H, W).
         size: rows and columns of a window.
         stride: how far the window moves; its own size if not given, so that windows do not overlap.
         padding: rows and columns of -inf on each side, at most half of size.

@@ -44,7 +44,7 @@ import torch
 model = torch.nn.Sequential(torch.nn.Linear(10, 64), torch.nn.ReLU(), torch.nn.Linear(64, 3))
 output = model(torch.randn(32, 10))
 """,
-    when="""For tables, and wherever the features have no neighbours (pictures have: take a convolutional net).
+    when="""For tables, and wherever the features have no neighbours (images have: take a convolutional net).
 Begin with one hidden layer of 64 to 256 units and scaled inputs; without the relu it would be no more than a
 linear model.""",
     plot=_plot,

@@ -28,7 +28,7 @@ import torch
 w = torch.tensor([2.0], requires_grad=True)
 optimizer = torch.optim.SGD([w], lr=0.05, momentum=0.9, nesterov=True)
 """,
-    when="""A good default for networks on pictures: no dearer than plain momentum, and it brakes earlier where the
+    when="""A good default for networks on images: no dearer than plain momentum, and it brakes earlier where the
 path bends. With batches that are small and noisy the difference is slight.""",
     plot=_plot,
 )
@@ -54,7 +54,7 @@ def nesterov(
         lr: learning rate, or a tensor of them that broadcasts against w, such as (K, 1) for K models.
         momentum: what is kept of the velocity from step to step, likewise; 0.9 looks back over about 10 steps.
         wd: weight decay, the factor λ of a penalty λ/2 |w|² in the loss, likewise; 5e-4 is the wide residual
-            nets' on small pictures.
+            nets' on small images.
 
     Source: Nesterov, "A method of solving a convex programming problem with convergence rate O(1/k²)", 1983;
     Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013, section 2.1.

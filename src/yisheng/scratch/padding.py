@@ -1,4 +1,4 @@
-"""A frame around a picture."""
+"""A frame around an image."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ y = F.pad(torch.ones(1, 1, 2, 2), (1, 1, 1, 1))
 often as the middle. Convolutions and poolings take padding= themselves.""",
 )
 def padding(x: Tensor, size: int, *, value: float = 0.0) -> Tensor:
-    """Padding: rows and columns of one value, put around each picture.
+    """Padding: rows and columns of one value, put around each image.
 
     y[i + size, j + size] = x[i, j], and y = value elsewhere.
 
     Args:
-        x: pictures (B, C, H, W).
+        x: images (B, C, H, W).
         size: rows and columns to add on each side; y is (B, C, H + 2 size, W + 2 size).
         value: what is put there; zeros, as convolutions want. Max pooling wants -inf, which never wins.
 

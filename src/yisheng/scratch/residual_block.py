@@ -49,7 +49,7 @@ def residual_block(x: Tensor, first: Layer, second: Layer, shortcut: Layer | Non
     training: batch norm goes by the batch.
 
     Args:
-        x: pictures (B, C, H, W).
+        x: images (B, C, H, W).
         first: kernels (O, C, 3, 3), scale (O,) and shift (O,).
         second: kernels (O, O, 3, 3), scale (O,) and shift (O,).
         shortcut: kernels (O, C, 1, 1), scale and shift, where the block changes channels or size; else none.

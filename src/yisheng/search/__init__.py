@@ -1,1 +1,1 @@
-"""Search over recipes, and training of many models: one after the other, or all in one pass."""
+"""Search over configs, and training of many models: one after the other, or all in one pass."""

@@ -60,7 +60,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Axis:
-    """A key of the recipe that a search varies.
+    """A key of the config that a search varies.
 
     Args:
         name: the key as it was given (``lr``).

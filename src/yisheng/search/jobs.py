@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from yisheng.core.config import Recipe
+from yisheng.core.config import Config
 from yisheng.core.types import Split
 
 
@@ -17,12 +17,12 @@ class Job:
 
     Args:
         key: names it within the search, as ``0003/fold-02/seed-1``.
-        recipe: every choice, its seed and its fold included; ``auto`` is settled in training.
+        config: every choice, its seed and its fold included; ``auto`` is settled in training.
         split: its rows.
     """
 
     key: str
-    recipe: Recipe
+    config: Config
     split: Split
 
 
@@ -33,7 +33,7 @@ class Outcome:
     Args:
         key: the job's.
         scores: of the validation part, by metric's key and ``loss``, at the epoch that counts: the last one where the
-            recipe names a fold, else the best. Empty for a failure.
+            config names a fold, else the best. Empty for a failure.
         epoch: that epoch, from 1; 0 for a failure.
         seconds: of training; of a job among K trained at once a K-th of the whole.
         history: training loss of each epoch that was trained.

@@ -1,4 +1,4 @@
-"""A search space in the words of the recipe: what is fixed, and the axes that a search varies."""
+"""A search space in the words of the config: what is fixed, and the axes that a search varies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from yisheng.core import registry
-from yisheng.core.config import ALIASES, AUGMENT, AUTO, IN_MEMORY, ROOMS, Choice, Recipe, Setting, resolve
+from yisheng.core.config import ALIASES, AUGMENT, AUTO, IN_MEMORY, KINDS, Choice, Config, Setting, resolve
 from yisheng.core.errors import UsageError
 from yisheng.core.paths import is_path
 from yisheng.search.axes import Axis, Range, parse, require_different
@@ -62,12 +62,12 @@ class Space:
     fixed: tuple[Setting, ...]
     axes: tuple[Axis, ...]
 
-    def recipe(self, setting: Mapping[str, Any], epochs: int | None = None) -> Recipe:
-        """The recipe of a setting.
+    def config(self, setting: Mapping[str, Any], epochs: int | None = None) -> Config:
+        """The config of a setting.
 
         Args:
             setting: name of each axis -> its value.
-            epochs: in the place of the recipe's own.
+            epochs: in the place of the config's own.
         """
         values = [(axis.name, setting[axis.name]) for axis in self.axes]
         found = _resolve(self.fixed, values)
@@ -89,11 +89,11 @@ class Space:
 
         What can be wrong with a value by itself, or with a choice that it belongs to, is wrong in one of them.
         """
-        rooms = [axis for axis in self.axes if axis.key in ROOMS]
-        others = [axis for axis in self.axes if axis.key not in ROOMS]
+        kinds = [axis for axis in self.axes if axis.key in KINDS]
+        others = [axis for axis in self.axes if axis.key not in KINDS]
         ends = {axis.name: _ends(axis) for axis in others}
-        for values in itertools.product(*(axis.values or () for axis in rooms)):
-            base = {axis.name: value for axis, value in zip(rooms, values, strict=True)}
+        for values in itertools.product(*(axis.values or () for axis in kinds)):
+            base = {axis.name: value for axis, value in zip(kinds, values, strict=True)}
             base |= {axis.name: ends[axis.name][0] for axis in others}
             base = {axis.name: base[axis.name] for axis in self.axes}
             yield base
@@ -105,8 +105,8 @@ def space(settings: Sequence[Setting]) -> Space:
     """A search space from settings in rising order of priority; every value is checked before anything is trained.
 
     Args:
-        settings: as of a recipe, but a value that is given on the command line or in Python may be several
-            alternatives, or a range; a file's are what they are in a recipe.
+        settings: as of a config, but a value that is given on the command line or in Python may be several
+            alternatives, or a range; a file's are what they are in a config.
 
     Raises:
         UsageError: a key or value is wrong, nothing varies, or a key cannot be varied.
@@ -145,7 +145,7 @@ def space(settings: Sequence[Setting]) -> Space:
 
 
 def canonical(key: str) -> str:
-    """A key as the recipe writes it.
+    """A key as the config writes it.
 
     >>> canonical("learning-rate"), canonical("optimizer.weight_decay")
     ('lr', 'optimizer.wd')
@@ -155,12 +155,12 @@ def canonical(key: str) -> str:
 
 
 def _checked(fixed: tuple[Setting, ...], varied: Mapping[str, Range | tuple[Any, ...]]) -> Space:
-    """The space, every value as the recipe reads it."""
+    """The space, every value as the config reads it."""
     first = {name: str(v.low) if isinstance(v, Range) else v[0] for name, v in varied.items()}
-    recipe = _resolve(fixed, list(first.items()))
-    if recipe.weights is not None:
+    config = _resolve(fixed, list(first.items()))
+    if config.weights is not None:
         raise UsageError(
-            f"weights={recipe.weights}: a search trains from the beginning", "train with weights= once it is found"
+            f"weights={config.weights}: a search trains from the beginning", "train with weights= once it is found"
         )
     axes = []
     for name, found in varied.items():
@@ -171,14 +171,14 @@ def _checked(fixed: tuple[Setting, ...], varied: Mapping[str, Range | tuple[Any,
         values = tuple(_value(_resolve(fixed, [*{**first, name: v}.items()]), key) for v in found)
         require_different(name, values)
         axes.append(Axis(name, key, values=values))
-    combinations = math.prod(len(axis.values or ()) for axis in axes if axis.key in ROOMS)
+    combinations = math.prod(len(axis.values or ()) for axis in axes if axis.key in KINDS)
     if combinations > COMBINATIONS:
         raise UsageError(
             f"{combinations:,} combinations of choices, more than {COMBINATIONS:,}", "search over fewer at a time"
         )
-    whole = Space(_settled_data(fixed, recipe), tuple(axes))
+    whole = Space(_settled_data(fixed, config), tuple(axes))
     for setting in whole.samples():
-        whole.recipe(setting)
+        whole.config(setting)
     return whole
 
 
@@ -203,8 +203,8 @@ def _ends(axis: Axis) -> Sequence[Any]:
     return axis.values if axis.values is not None else (axis.rounded(axis.low), axis.rounded(axis.high))
 
 
-def _resolve(fixed: Sequence[Setting], values: Sequence[tuple[str, Any]]) -> Recipe:
-    return resolve([*fixed, *((name, _word(value), "command line") for name, value in values)]).recipe
+def _resolve(fixed: Sequence[Setting], values: Sequence[tuple[str, Any]]) -> Config:
+    return resolve([*fixed, *((name, _word(value), "command line") for name, value in values)]).config
 
 
 def _word(value: Any) -> Any:
@@ -216,21 +216,21 @@ def _word(value: Any) -> Any:
 
 def _owned(name: str, fixed: Sequence[Setting], first: Mapping[str, Any]) -> str:
     """The key with its owner: ``optimizer.lr``."""
-    if name in Recipe.model_fields or "." in name:
+    if name in Config.model_fields or "." in name:
         return name
     origins = resolve([*fixed, *((n, _word(v), "command line") for n, v in first.items())]).origins
     return next(key for key in origins if key.rpartition(".")[2] == name)
 
 
-def _value(recipe: Recipe, key: str) -> Any:
-    """What a recipe has under a key, as plain data."""
+def _value(config: Config, key: str) -> Any:
+    """What a config has under a key, as plain data."""
     head, _, option = key.rpartition(".") if key.startswith(f"{AUGMENT}.") else key.partition(".")
     if not head:
         head, option = key, ""
     if head.startswith(f"{AUGMENT}."):
-        choice = next(c for c in recipe.augment if c.name == head.removeprefix(f"{AUGMENT}."))
+        choice = next(c for c in config.augment if c.name == head.removeprefix(f"{AUGMENT}."))
         return _plain(choice.options[option])
-    found = getattr(recipe, head)
+    found = getattr(config, head)
     if option:
         return _plain(found.options[option])
     return _plain(found)
@@ -251,14 +251,14 @@ def _options_of_data(settings: Sequence[Setting]) -> set[str]:
     for _, value, _ in named:
         if isinstance(value, str) and "," in value and not is_path(value):
             raise UsageError(f"data={value}: {WHY_NOT['data']}", "search on one after the other")
-    choice = resolve(named).recipe.data
-    return set() if choice.name == IN_MEMORY else set(registry.find(ROOMS["data"], choice.name).options)
+    choice = resolve(named).config.data
+    return set() if choice.name == IN_MEMORY else set(registry.find(KINDS["data"], choice.name).options)
 
 
 def _require_plain(name: str, found: Range | tuple[Any, ...]) -> None:
     """An axis has a range, or not too many alternatives that are names or values."""
     if isinstance(found, Range):
-        if name in ROOMS or name == AUGMENT:
+        if name in KINDS or name == AUGMENT:
             raise UsageError(f"{name}={found}: {name} is a name, not a number", "give alternatives: names with commas")
         return
     if len(found) > ALTERNATIVES:
@@ -287,16 +287,16 @@ def _tried(name: str, text: str) -> Any:
         return text
 
 
-def _settled_data(fixed: tuple[Setting, ...], recipe: Recipe) -> tuple[Setting, ...]:
+def _settled_data(fixed: tuple[Setting, ...], config: Config) -> tuple[Setting, ...]:
     """The data by name and whole path: a search may be continued from anywhere."""
-    if not any(canonical(key) == "data" for key, _, _ in fixed) or recipe.data.name in (IN_MEMORY, AUTO):
+    if not any(canonical(key) == "data" for key, _, _ in fixed) or config.data.name in (IN_MEMORY, AUTO):
         return fixed
-    options = dict(recipe.data.options)
+    options = dict(config.data.options)
     if isinstance(options.get("test"), str):
         options["test"] = str(Path(options["test"]).expanduser().absolute())
     mine = {f"data.{name}" for name in options} | set(options) | {"data"}
     rest = [s for s in fixed if canonical(s[0]) not in mine]
-    data: list[Setting] = [("data", recipe.data.name, "command line")]
+    data: list[Setting] = [("data", config.data.name, "command line")]
     data += [(f"data.{name}", _plain(value), "command line") for name, value in options.items()]
     return (*rest, *data)
 
@@ -310,7 +310,7 @@ def read(fixed: Sequence[Sequence[Any]], axes: Sequence[Mapping[str, Any]]) -> S
     try:
         known = tuple(Axis(**{**axis, "values": tuple(axis["values"]) if "values" in axis else None}) for axis in axes)
         found = Space(tuple((str(key), value, origin) for key, value, origin in fixed), known)
-        found.recipe(next(iter(found.samples())))
+        found.config(next(iter(found.samples())))
     except (TypeError, ValueError, KeyError, StopIteration) as error:
         raise UsageError(f"the search space is damaged: {error}", "take it from where it was whole") from None
     return found

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 READERS = 2
-"""Threads that decode pictures and read tables."""
+"""Threads that decode images and read tables."""
 Endpoint = Callable[["Request"], Awaitable["Response"]]
 
 
@@ -110,17 +110,17 @@ class Service:
         """``POST /predict``."""
         top, explain = _query(request)
         given = await self._read(await request.body(), request.headers.get("content-type", ""))
-        if explain and self.spec.is_picture and len(given.x) > self.limits.explained:
-            most = f"{self.limits.explained} pictures of a request can be explained, got {len(given.x)}"
+        if explain and self.spec.is_image and len(given.x) > self.limits.explained:
+            most = f"{self.limits.explained} images of a request can be explained, got {len(given.x)}"
             raise Refusal(422, "too-many", most, "send fewer, or leave explain out")
         judged = await self.batches.outputs(given.x)
         outputs, unlike = judged[:, :-1], None if np.isnan(judged[0, -1]) else judged[:, -1]
         said = self.predictor.warnings(given.x, unlike)
         notes = [(*before, *more) for before, more in zip(given.notes, said, strict=True)]
         answers = self.predictor.answers(outputs, given.names, notes, unlike)
-        pictures = await self._looked_at(given.x) if explain else [None] * len(answers)
+        images = await self._looked_at(given.x) if explain else [None] * len(answers)
         return responses.as_json(
-            {"answers": [responses.told(one, top, seen) for one, seen in zip(answers, pictures, strict=True)]}
+            {"answers": [responses.told(one, top, seen) for one, seen in zip(answers, images, strict=True)]}
         )
 
     async def wrong(self, request: Request) -> Response:
@@ -147,8 +147,8 @@ class Service:
         return np.concatenate([outputs, last[:, None]], axis=1, dtype=np.float64)
 
     async def _looked_at(self, x: np.ndarray) -> list[str | None]:
-        """A picture in base64 of what the network looked at, for each input; rows have none."""
-        if not self.spec.is_picture:
+        """An image in base64 of what the network looked at, for each input; rows have none."""
+        if not self.spec.is_image:
             return [None] * len(x)
         return [await self.batches.beside(self._saliency, one) for one in x]
 
@@ -167,13 +167,13 @@ class Service:
     def _keep(self, body: bytes) -> dict[str, Any]:
         """Keep the sample of a correction; gives its place in the run folder, and how many there are."""
         found = inputs.load_json(body)
-        sample = "picture" if self.spec.is_picture else "row"
+        sample = "image" if self.spec.is_image else "row"
         if set(found) != {sample, "label"}:
             got = ", ".join(map(repr, list(found)[:5])) or "nothing"
             raise Refusal(422, "input", f"{sample} and label are wanted, got {got}", f'send {{"{sample}", "label"}}')
-        if self.spec.is_picture:
-            content = inputs.picture(inputs.unbase64(found["picture"], "the picture"), "the picture", self.limits)
-            kept = self.corrections.picture(content, found["label"])
+        if self.spec.is_image:
+            content = inputs.image(inputs.unbase64(found["image"], "the image"), "the image", self.limits)
+            kept = self.corrections.image(content, found["label"])
         else:
             kept = self.corrections.row(found["row"], found["label"])
         return {"kept": kept.path.relative_to(self.corrections.folder.parent).as_posix(), "count": kept.total}

@@ -1,4 +1,4 @@
-"""Samples that a person corrected, kept for the next training: class folders of pictures, or a table."""
+"""Samples that a person corrected, kept for the next training: class folders of images, or a table."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from yisheng.serving import json_rows
 
 FOLDER, TABLE = "corrections", "rows.csv"
 SIDE = 1024
-"""Longest side of a picture that is kept, in pixels."""
+"""Longest side of an image that is kept, in pixels."""
 TEXT = 1000
 """Most characters of a value that is kept."""
 
@@ -34,7 +34,7 @@ class Kept(NamedTuple):
 
 
 class Corrections:
-    """The corrections of a run, in ``RUN/corrections``; ``yisheng train data=RUN/corrections`` learns from pictures.
+    """The corrections of a run, in ``RUN/corrections``; ``yisheng train data=RUN/corrections`` learns from images.
 
     Args:
         folder: the run.
@@ -50,34 +50,34 @@ class Corrections:
         self.folders = class_folders(spec.classes)
         self.count = self._counted()
 
-    def picture(self, content: bytes, label: Any) -> Kept:
-        """Keep a picture, written anew as PNG; whoever calls it takes `decode.quiet` around it.
+    def image(self, content: bytes, label: Any) -> Kept:
+        """Keep an image, written anew as PNG; whoever calls it takes `decode.quiet` around it.
 
         Args:
-            content: a picture file's bytes.
+            content: an image file's bytes.
             label: its class.
 
         Returns:
-            Where it is, and how many there are: one picture is kept once, and the last word on it counts.
+            Where it is, and how many there are: one image is kept once, and the last word on it counts.
 
         Raises:
-            DataError: it is no picture.
+            DataError: it is no image.
             UsageError: there is no such class, or too much is kept already.
             StorageError: it cannot be written.
         """
-        if not self.spec.is_picture:
-            raise UsageError("the model takes rows, got a picture", "send the row")
+        if not self.spec.is_image:
+            raise UsageError("the model takes rows, got an image", "send the row")
         name = self._label(label)
-        picture = Image.fromarray(decode.decode(content, "the picture"))
-        picture.thumbnail((SIDE, SIDE))
+        image = Image.fromarray(decode.decode(content, "the image"))
+        image.thumbnail((SIDE, SIDE))
         written = io.BytesIO()
-        picture.save(written, "PNG")
+        image.save(written, "PNG")
         png = written.getvalue()
         file = hashlib.sha256(png).hexdigest()[:32] + ".png"
         with self.lock:
             old = [path for one in self.folders.values() if (path := self.folder / one / file).exists()]
             if not old:
-                self._require_room()
+                self._require_kind()
             path = self.folder / self.folders[name] / file
             _make(path.parent)
             files.write(path, png)
@@ -99,8 +99,8 @@ class Corrections:
             UsageError: there is no such class, the value is no number, or too much is kept already.
             StorageError: it cannot be written.
         """
-        if self.spec.is_picture:
-            raise UsageError("the model takes pictures, got a row", "send the picture")
+        if self.spec.is_image:
+            raise UsageError("the model takes images, got a row", "send the image")
         target = self._label(label)
         json_rows.read([row], self.spec)
         texts = json_rows.texts(row, self.spec)
@@ -109,7 +109,7 @@ class Corrections:
             raise DataError(f"{bad[0][:40]!r} cannot be kept in a table", "send short text in one line")
         path = self.folder / TABLE
         with self.lock:
-            self._require_room()
+            self._require_kind()
             _make(path.parent)
             names = json_rows.names(self.spec) or [f"x{n + 1}" for n in range(len(texts))]
             _append(path, [*names, self.spec.target], [*texts, target])
@@ -122,7 +122,7 @@ class Corrections:
             if not isinstance(label, str) or label not in self.spec.classes:
                 raise UsageError(f"there is no class {str(label)[:60]!r}", closest(str(label)[:60], self.spec.classes))
             return label
-        if self.spec.task == "multilabel" or self.spec.outputs > 1 or self.spec.is_picture:
+        if self.spec.task == "multilabel" or self.spec.outputs > 1 or self.spec.is_image:
             raise UsageError(
                 f"corrections are kept for one class, or one number of a row; this model gives {self.spec.task}",
                 "keep the sample in a file of your own",
@@ -131,17 +131,17 @@ class Corrections:
             raise UsageError("the right value must be a finite number", 'send {"label": 1.5}')
         return json_rows.text(label)
 
-    def _require_room(self) -> None:
+    def _require_kind(self) -> None:
         if self.count >= self.most:
             raise UsageError(f"{self.most:,} corrections are kept already", f"train on them, and empty {self.folder}")
 
     def _counted(self) -> int:
-        pictures = sum(1 for _ in self.folder.glob("*/*.png"))
+        images = sum(1 for _ in self.folder.glob("*/*.png"))
         try:
             with (self.folder / TABLE).open("rb") as table:
-                return pictures + sum(1 for _ in table) - 1
+                return images + sum(1 for _ in table) - 1
         except FileNotFoundError:
-            return pictures
+            return images
         except OSError as error:
             raise files.storage_error(error, self.folder) from None
 

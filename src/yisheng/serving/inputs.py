@@ -1,4 +1,4 @@
-"""From a request's body to inputs of the network: pictures, forms, CSV and JSON, refused here if anything is wrong."""
+"""From a request's body to inputs of the network: images, forms, CSV and JSON, refused here if anything is wrong."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from yisheng.serving.errors import Refusal
 from yisheng.serving.limits import Limits
 
 FORM, JSON, CSV = "multipart/form-data", "application/json", "text/csv"
-PICTURES = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif", "image/tiff", "image/avif")
+IMAGES = ("image/png", "image/jpeg", "image/webp", "image/bmp", "image/gif", "image/tiff", "image/avif")
 LIGHT = 32 << 10
 """Bytes of a body that is read at once: handing it to another thread would take longer."""
 SMALL = 1 << 16
-"""Pixels of a picture that is decoded at once."""
+"""Pixels of an image that is decoded at once."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ def read(body: bytes, content_type: str, spec: Spec, limits: Limits) -> Inputs:
     """
     try:
         kind = kind_of(content_type)
-        if spec.is_picture:
-            return _pictures(_files(body, content_type, kind), spec, limits)
+        if spec.is_image:
+            return _images(_files(body, content_type, kind), spec, limits)
         if kind == JSON:
             return _rows(_list(body, "rows"), spec, limits)
         return _table(*_table_file(body, content_type, kind), spec, limits)
@@ -85,11 +85,11 @@ def unfit(error: YishengError) -> Refusal:
     return Refusal(422, "input", error.problem, error.remedy)
 
 
-def picture(content: bytes, name: str, limits: Limits) -> bytes:
-    """The same bytes, if they are a picture of no more pixels than a request may have.
+def image(content: bytes, name: str, limits: Limits) -> bytes:
+    """The same bytes, if they are an image of no more pixels than a request may have.
 
     Raises:
-        DataError: it is no picture.
+        DataError: it is no image.
         Refusal: it is too large.
     """
     height, width = decode.size(content, name)
@@ -151,15 +151,15 @@ def _list(body: bytes, wanted: str) -> list[Any]:
 
 
 def _files(body: bytes, content_type: str, kind: str) -> list[tuple[str, bytes]]:
-    """Names and bytes of the pictures in a body."""
+    """Names and bytes of the images in a body."""
     if kind == FORM:
         return _form_files(body, content_type)
     if kind == JSON:
-        texts = _list(body, "pictures")
-        return [(name := f"picture {n + 1}", unbase64(text, name)) for n, text in enumerate(texts)]
+        texts = _list(body, "images")
+        return [(name := f"image {n + 1}", unbase64(text, name)) for n, text in enumerate(texts)]
     if kind.startswith("image/"):
-        return [("picture", body)]
-    raise _wrong_type(kind, "pictures", (*PICTURES, FORM, JSON))
+        return [("image", body)]
+    raise _wrong_type(kind, "images", (*IMAGES, FORM, JSON))
 
 
 def _form_files(body: bytes, content_type: str) -> list[tuple[str, bytes]]:
@@ -171,9 +171,9 @@ def _form_files(body: bytes, content_type: str) -> list[tuple[str, bytes]]:
     return [(part.file[:200] or f"file {n + 1}", part.content) for n, part in enumerate(parts)]
 
 
-def _pictures(files: Sequence[tuple[str, bytes]], spec: Spec, limits: Limits) -> Inputs:
-    if len(files) > limits.pictures:
-        raise Refusal(422, "too-many", f"a request may have {limits.pictures} pictures, got {len(files)}", "send fewer")
+def _images(files: Sequence[tuple[str, bytes]], spec: Spec, limits: Limits) -> Inputs:
+    if len(files) > limits.images:
+        raise Refusal(422, "too-many", f"a request may have {limits.images} images, got {len(files)}", "send fewer")
     pixels = 0
     for name, content in files:
         pixels += _png_pixels(content) or math.prod(decode.size(content, name))
@@ -198,7 +198,7 @@ def _too_many_pixels(limits: Limits) -> Refusal:
     return Refusal(
         413,
         "too-large",
-        f"the pictures of a request may have {limits.pixels:,} pixels together",
+        f"the images of a request may have {limits.pixels:,} pixels together",
         "scale them down first",
     )
 

@@ -20,9 +20,9 @@ from yisheng.serving.log_tail import Tail, number
 
 State = Literal["running", "finished", "stopped", "broken"]
 
-RECIPE, ENVIRONMENT, MODEL, FINDINGS = "recipe.toml", "environment.json", "model.json", "findings.json"
+CONFIG, ENVIRONMENT, MODEL, FINDINGS = "config.toml", "environment.json", "model.json", "findings.json"
 MISTAKES, REPORT, LOCK = "mistakes.json", "report.html", "checkpoint/lock"
-LOOKED_AT = (RECIPE, ENVIRONMENT, MODEL, FINDINGS, MISTAKES, REPORT, EVENTS)
+LOOKED_AT = (CONFIG, ENVIRONMENT, MODEL, FINDINGS, MISTAKES, REPORT, EVENTS)
 MOST_RUNS = 500
 """Runs that are listed: the newest."""
 MOST_OPEN = 32
@@ -45,7 +45,7 @@ class Run:
         folder: where it lies.
         name: the path below the folder of runs.
         stamps: size and time of its files when they were last looked at.
-        recipe: what the list shows of it.
+        config: what the list shows of it.
         finished: whether training came to its end.
         best: which epoch's weights are kept, and their score.
         findings: what the doctor says.
@@ -59,7 +59,7 @@ class Run:
     folder: Path
     name: str
     stamps: dict[str, Stamp] = field(default_factory=dict)
-    recipe: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
     finished: bool = False
     best: Mapping[str, Any] | None = None
     findings: list[dict[str, str]] = field(default_factory=list)
@@ -137,11 +137,11 @@ class Runs:
 
     def _found(self) -> dict[str, Path]:
         """Run folders by their ids, the newest first: those in the folder, and in studies and searches in it."""
-        if _is_plain(self.out / RECIPE):
+        if _is_plain(self.out / CONFIG):
             folders = [self.out, *_below(self.out)]
         else:
             folders = [one for first in _below(self.out) for one in (first, *_below(first))]
-        runs = [one for one in folders if all(_is_plain(one / name) for name in (ENVIRONMENT, RECIPE))]
+        runs = [one for one in folders if all(_is_plain(one / name) for name in (ENVIRONMENT, CONFIG))]
         runs = [one for one in runs if not any(_is_plain(one / name) for name in ("folds.json", "study.toml"))]
         runs.sort(key=self._name, reverse=True)
         self.left_out = max(0, len(runs) - MOST_RUNS)
@@ -177,12 +177,12 @@ def _news(run: Run, held: set[int] | None) -> Iterator[News]:
 
 def _read(run: Run, changed: set[str]) -> None:
     """What the changed files say."""
-    if RECIPE in changed:
-        recipe = _recipe(run.folder / RECIPE)
-        epochs = recipe.get("epochs")
-        named = {key: _choice(recipe.get(key)) for key in ("data", "model", "optimizer")}
+    if CONFIG in changed:
+        config = _config(run.folder / CONFIG)
+        epochs = config.get("epochs")
+        named = {key: _choice(config.get(key)) for key in ("data", "model", "optimizer")}
         countable = isinstance(epochs, int) and not isinstance(epochs, bool) and 0 < epochs < 1 << 31
-        run.recipe = {**named, "epochs": epochs if countable else None}
+        run.config = {**named, "epochs": epochs if countable else None}
     if ENVIRONMENT in changed:
         run.finished = _object(run.folder / ENVIRONMENT).get("finished") is True
     if MODEL in changed:
@@ -208,8 +208,8 @@ def _state(run: Run, held: set[int] | None) -> State:
 
 
 def _summary(run: Run, state: State, tail: Tail | None) -> dict[str, Any]:
-    about = {"id": run.id, "name": run.name, "state": state, **run.recipe, "best": run.best}
-    progress = tail.progress(run.recipe["epochs"]) if tail is not None else {}
+    about = {"id": run.id, "name": run.name, "state": state, **run.config, "best": run.best}
+    progress = tail.progress(run.config["epochs"]) if tail is not None else {}
     return {**about, "report": run.stamps[REPORT] is not None, **progress}
 
 
@@ -226,7 +226,7 @@ def _object(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _recipe(path: Path) -> Mapping[str, Any]:
+def _config(path: Path) -> Mapping[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8", "replace"))
     except (OSError, ValueError, RecursionError):
@@ -234,7 +234,7 @@ def _recipe(path: Path) -> Mapping[str, Any]:
 
 
 def _choice(value: Any) -> str:
-    """The name of one of the recipe's choices."""
+    """The name of one of the config's choices."""
     return str(value.get("name", "") if isinstance(value, Mapping) else value or "")
 
 

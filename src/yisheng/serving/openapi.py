@@ -57,7 +57,7 @@ def document(title: str, version: str, spec: Spec, limits: Limits, *, token: boo
         "paths": {
             "/predict": {
                 "post": {
-                    "summary": "Answers for pictures or rows, in their order",
+                    "summary": "Answers for images or rows, in their order",
                     "operationId": "predict",
                     "parameters": _parameters(limits),
                     "requestBody": {"required": True, "content": _bodies(spec, limits)},
@@ -100,7 +100,7 @@ def _json(schema: Schema) -> Schema:
 
 def _parameters(limits: Limits) -> list[Schema]:
     top = "so many of the most probable classes; all without it"
-    explain = f"also what the network looked at, of {limits.explained} pictures at most"
+    explain = f"also what the network looked at, of {limits.explained} images at most"
     return [
         {"name": "top", "in": "query", "description": top, "schema": {"type": "integer", "minimum": 1}},
         {"name": "explain", "in": "query", "description": explain, "schema": {"type": "boolean", "default": False}},
@@ -110,26 +110,26 @@ def _parameters(limits: Limits) -> list[Schema]:
 def _bodies(spec: Spec, limits: Limits) -> Schema:
     """What ``/predict`` takes, by content type."""
     file: Schema = {"type": "string", "contentMediaType": "application/octet-stream"}
-    most = limits.pictures if spec.is_picture else 1
+    most = limits.images if spec.is_image else 1
     form = {
         "type": "object",
         "required": ["file"],
         "additionalProperties": False,
         "properties": {"file": {"type": "array", "items": file, "minItems": 1, "maxItems": most}},
     }
-    if spec.is_picture:
-        texts = {"type": "array", "items": _PICTURE, "minItems": 1, "maxItems": most}
-        listed = _object({"pictures": texts})
-        return {**{kind: {"schema": file} for kind in inputs.PICTURES}, inputs.FORM: {"schema": form}, **_json(listed)}
+    if spec.is_image:
+        texts = {"type": "array", "items": _IMAGE, "minItems": 1, "maxItems": most}
+        listed = _object({"images": texts})
+        return {**{kind: {"schema": file} for kind in inputs.IMAGES}, inputs.FORM: {"schema": form}, **_json(listed)}
     rows = {"type": "array", "items": row(spec), "minItems": 1, "maxItems": inputs.most_rows(spec, limits)}
     table: Schema = {"type": "string", "description": "the columns of training in any order, with a header row"}
     return {inputs.CSV: {"schema": table}, inputs.FORM: {"schema": form}, **_json(_object({"rows": rows}))}
 
 
-_PICTURE: Schema = {
+_IMAGE: Schema = {
     "type": "string",
     "contentEncoding": "base64",
-    "description": "a picture file's bytes in base64, perhaps as a data URL",
+    "description": "an image file's bytes in base64, perhaps as a data URL",
 }
 
 
@@ -156,7 +156,7 @@ def row(spec: Spec) -> Schema:
 def _correction(spec: Spec) -> Schema:
     """What ``/wrong`` takes."""
     label: Schema = {"enum": list(spec.classes)} if spec.task == "classification" else {"type": "number"}
-    return _object({"picture": _PICTURE, "label": label} if spec.is_picture else {"row": row(spec), "label": label})
+    return _object({"image": _IMAGE, "label": label} if spec.is_image else {"row": row(spec), "label": label})
 
 
 def _object(properties: Schema) -> Schema:

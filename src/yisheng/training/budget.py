@@ -1,6 +1,6 @@
-"""From a time that is granted to a recipe that learns most in it.
+"""From a time that is granted to a config that learns most in it.
 
-For small pictures of which nothing else is said it is a recipe of our own: the network `airbench`, the optimiser
+For small images of which nothing else is said it is a config of our own: the network `airbench`, the optimiser
 `muon`, smoothed labels, small shifts, and mirror images where they mean the same, in training and in use. How wide the
 network is and how often it sees the data follow from the time: each width is tried for some updates, and the widest is
 taken that comes to enough epochs. Where the user has named a network, only its epochs are counted.
@@ -17,7 +17,7 @@ from collections.abc import Callable
 import torch
 
 from yisheng.core import autocast, machine, registry
-from yisheng.core.config import AUTO, Choice, Recipe
+from yisheng.core.config import AUTO, Choice, Config
 from yisheng.core.types import Dataset, Split
 from yisheng.training.loop import set_lr
 from yisheng.training.monitored import threads_now
@@ -25,7 +25,7 @@ from yisheng.training.setup import Assembly, Prepared, Pretrained, assemble
 
 OURS = "airbench"
 SMALL = (16, 96)
-"""Rows and columns of the pictures that the recipe is meant for."""
+"""Rows and columns of the images that the config is meant for."""
 SIZES: tuple[tuple[tuple[int, ...], int], ...] = (
     ((64, 128, 256), 24),
     ((48, 96, 192), 16),
@@ -45,14 +45,14 @@ TRIED, MOST_TRIED = 0.01, 1.5
 
 
 def plan(
-    recipe: Recipe, dataset: Dataset, split: Split, device: torch.device, pretrained: Pretrained | None = None
-) -> tuple[Recipe, str]:
-    """The recipe with its epochs, and with all else that the budget decides; and what to tell the user of it.
+    config: Config, dataset: Dataset, split: Split, device: torch.device, pretrained: Pretrained | None = None
+) -> tuple[Config, str]:
+    """The config with its epochs, and with all else that the budget decides; and what to tell the user of it.
 
     The plan holds as long as the machine stays as fast as it was while it was tried: nothing is cut off.
 
     Args:
-        recipe: with a ``budget``; what the user has said is kept.
+        config: with a ``budget``; what the user has said is kept.
         dataset: the data.
         split: its parts.
         device: where to train.
@@ -61,18 +61,18 @@ def plan(
     Raises:
         UsageError: a choice does not fit the data.
     """
-    granted = recipe.budget
+    granted = config.budget
     assert granted is not None
-    finetune, least = recipe.finetune, 2 if recipe.finetune == "gradual" else 1
+    finetune, least = config.finetune, 2 if config.finetune == "gradual" else 1
     if finetune == "gradual":
-        recipe = recipe.model_copy(update={"finetune": "all"})  # what it comes to, and what is tried
-    recipe = recipe.model_copy(update={"budget": None, "epochs": MOST_EPOCHS})  # tried as what is long computes
-    ours = _fits(recipe, dataset)
-    said = recipe.model.options.get("widths")
-    found, seconds, epochs, prepared = recipe, 0.0, 1, None
+        config = config.model_copy(update={"finetune": "all"})  # what it comes to, and what is tried
+    config = config.model_copy(update={"budget": None, "epochs": MOST_EPOCHS})  # tried as what is long computes
+    ours = _fits(config, dataset)
+    said = config.model.options.get("widths")
+    found, seconds, epochs, prepared = config, 0.0, 1, None
     taken = functools.cache(machine.taken)  # seen once for all widths
     for widths, enough in (((said, 0),) if said else SIZES) if ours else (((), 0),):
-        found = _small_pictures(recipe, widths) if ours else recipe
+        found = _small_images(config, widths) if ours else config
         assembly = assemble(found, dataset, split, device, pretrained, prepared=prepared)
         prepared = Prepared(assembly.transforms["input"], assembly.transforms["target"])  # fitted once for all widths
         seconds = _epoch_seconds(assembly, min(TRIED * granted, MOST_TRIED), taken)
@@ -83,44 +83,44 @@ def plan(
     return found, f"budget of {granted:g} s: {epochs} epochs of about {seconds:.1f} s on this machine"
 
 
-def _fits(recipe: Recipe, dataset: Dataset) -> bool:
-    """Whether the recipe of our own is meant for this: small pictures, and no other network named."""
+def _fits(config: Config, dataset: Dataset) -> bool:
+    """Whether the config of our own is meant for this: small images, and no other network named."""
     spec, (least, most) = dataset.spec, SMALL
-    small = spec.is_picture and least <= min(spec.shape[1:]) and max(spec.shape[1:]) <= most
-    return small and spec.task == "classification" and recipe.model.name in (AUTO, OURS) and recipe.weights is None
+    small = spec.is_image and least <= min(spec.shape[1:]) and max(spec.shape[1:]) <= most
+    return small and spec.task == "classification" and config.model.name in (AUTO, OURS) and config.weights is None
 
 
-def _small_pictures(recipe: Recipe, widths: tuple[int, ...]) -> Recipe:
-    """What was not said, as it does best for small pictures."""
-    name = recipe.data.name
+def _small_images(config: Config, widths: tuple[int, ...]) -> Config:
+    """What was not said, as it does best for small images."""
+    name = config.data.name
     mirrored = name in registry.names("data.datasets") and bool(registry.find("data.datasets", name).meta.get("mirror"))
-    said = [choice.name for choice in recipe.augment] != [AUTO]
+    said = [choice.name for choice in config.augment] != [AUTO]
     shift = Choice(name="crop", options={"pad": 2})
     ours = {
-        "model": Choice(name=OURS, options={"mirror": mirrored, "widths": widths, **recipe.model.options}),
-        "optimizer": Choice(name="muon", options=recipe.optimizer.options),
-        "loss": Choice(name="cross-entropy", options={"smoothing": 0.1, **recipe.loss.options}),
+        "model": Choice(name=OURS, options={"mirror": mirrored, "widths": widths, **config.model.options}),
+        "optimizer": Choice(name="muon", options=config.optimizer.options),
+        "loss": Choice(name="cross-entropy", options={"smoothing": 0.1, **config.loss.options}),
         "augment": (Choice(name="flip"), shift) if mirrored else (shift,),
         "batch": 256,
     }
     keep = {
-        "optimizer": recipe.optimizer.name != AUTO,
-        "loss": recipe.loss.name != AUTO,
+        "optimizer": config.optimizer.name != AUTO,
+        "loss": config.loss.name != AUTO,
         "augment": said,
-        "batch": recipe.batch != AUTO,
+        "batch": config.batch != AUTO,
     }
-    return recipe.model_copy(update={key: value for key, value in ours.items() if not keep.get(key)})
+    return config.model_copy(update={key: value for key, value in ours.items() if not keep.get(key)})
 
 
-def _paced(recipe: Recipe, epochs: int) -> Recipe:
+def _paced(config: Config, epochs: int) -> Config:
     """The learning rate for so many epochs, where none was said: few need long steps, many can afford short ones."""
     changes: dict[str, Choice] = {}
-    if recipe.optimizer.name == "muon":
+    if config.optimizer.name == "muon":
         lr = round(min(0.1, max(0.02, RATE / epochs**0.5)), 4)
-        changes["optimizer"] = Choice(name="muon", options={"lr": lr, **recipe.optimizer.options})
-    if recipe.schedule.name == "one-cycle":
-        changes["schedule"] = Choice(name="one-cycle", options={"warmup": WARMUP, **recipe.schedule.options})
-    return recipe.model_copy(update=changes)
+        changes["optimizer"] = Choice(name="muon", options={"lr": lr, **config.optimizer.options})
+    if config.schedule.name == "one-cycle":
+        changes["schedule"] = Choice(name="one-cycle", options={"warmup": WARMUP, **config.schedule.options})
+    return config.model_copy(update=changes)
 
 
 def _epoch_seconds(assembly: Assembly, tried: float, taken: Callable[[], float]) -> float:

@@ -72,7 +72,7 @@ def load(folder: Path, state: State) -> Path | None:
         except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise DataError(
                 f"{path} is of another model or optimiser: {str(error).splitlines()[0]}",
-                "bring back the recipe that the run was begun with",
+                "bring back the config that the run was begun with",
             ) from None
         return path
     return None

@@ -90,7 +90,7 @@ def plan(model: nn.Module, how: How, epochs: int) -> Plan:
         epochs: of the whole run.
 
     Raises:
-        UsageError: the network has no head, or a run of one epoch has no room for a gradual beginning.
+        UsageError: the network has no head, or a run of one epoch has no kind for a gradual beginning.
 
     Source: Howard and Ruder, "Universal language model fine-tuning for text classification", 2018, section 3.3
     (gradual unfreezing).
@@ -158,11 +158,11 @@ class Transform(Protocol):
 
 
 def pixel_scale(transform: Transform, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation, in units of pixel / 255, by which a transform scales pictures.
+    """Mean and standard deviation, in units of pixel / 255, by which a transform scales images.
 
     Args:
         transform: any that is the same line at every pixel of a channel.
-        channels: of the pictures.
+        channels: of the images.
 
     >>> from yisheng.transforms.unit import unit
     >>> pixel_scale(unit((0.0,), (255.0,)), channels=1)
@@ -177,9 +177,9 @@ def pixel_scale(transform: Transform, channels: int) -> tuple[tuple[float, ...],
 
 
 def preprocessing_remark(transform: Transform, mean: Sequence[float], std: Sequence[float]) -> str | None:
-    """What to tell where pictures are scaled otherwise than when the weights were trained; None where they are not.
+    """What to tell where images are scaled otherwise than when the weights were trained; None where they are not.
 
-    Both scalings are lines; they are compared where they differ most, at black or white. For grey pictures the
+    Both scalings are lines; they are compared where they differ most, at black or white. For grey images the
     average over the channels is what the weights want.
 
     Args:

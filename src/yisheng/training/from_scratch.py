@@ -1,4 +1,4 @@
-"""The hand-written forms in the places of the library's: network, loss and optimiser of a recipe."""
+"""The hand-written forms in the places of the library's: network, loss and optimiser of a config."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from yisheng.core import registry
-from yisheng.core.config import Choice, Recipe
+from yisheng.core.config import Choice, Config
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Spec
 from yisheng.training._scratch_layers import Forward, forward_of
@@ -40,40 +40,40 @@ class _Layer(nn.Module):
         return self._compute(x, tensors, self.training)
 
 
-def network(recipe: Recipe, model: nn.Module) -> nn.Module:
+def network(config: Config, model: nn.Module) -> nn.Module:
     """The same network with hand-written layers, on the same parameters under the same names.
 
     Its weights are therefore the library form's: a run that was trained by hand is read without any of this.
 
     Args:
-        recipe: settled; its ``model`` is what was built.
+        config: settled; its ``model`` is what was built.
         model: built and initialised, on its device.
 
     Raises:
-        UsageError: the network is not written by hand, or the recipe asks for what is not.
+        UsageError: the network is not written by hand, or the config asks for what is not.
 
     >>> from yisheng.core.types import Spec
     >>> from yisheng.models.linear import linear
     >>> usual = linear(Spec("regression", (3,)))
-    >>> by_hand = network(Recipe(model=Choice(name="linear")), usual)
+    >>> by_hand = network(Config(model=Choice(name="linear")), usual)
     >>> x = torch.ones(2, 3)
     >>> torch.equal(by_hand(x), usual(x)), list(by_hand.state_dict()) == list(usual.state_dict())
     (True, True)
     """
-    _require("model", recipe.model.name, MODELS)
-    if recipe.precision == "bf16":
+    _require("model", config.model.name, MODELS)
+    if config.precision == "bf16":
         raise UsageError(
             "scratch=true and precision=bf16: the hand-written layers compute in the precision of the weights",
             "leave precision out, or say precision=fp64",
         )
-    if recipe.memory_format == "channels-last":
+    if config.memory_format == "channels-last":
         raise UsageError(
             "scratch=true and memory_format=channels-last: the hand-written layers know one order of numbers",
             "leave memory_format out",
         )
-    if recipe.weights is not None:
+    if config.weights is not None:
         raise UsageError(
-            f"scratch=true and weights={recipe.weights}: what is written by hand begins from the beginning",
+            f"scratch=true and weights={config.weights}: what is written by hand begins from the beginning",
             "leave weights or scratch out",
         )
     if any(isinstance(layer, nn.Dropout) for layer in model.modules()) and not _on_cpu(model):

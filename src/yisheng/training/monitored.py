@@ -17,8 +17,8 @@ MakeScorer = Callable[..., Scorer]
 
 def threads_worth(assembly: Assembly) -> int:
     """As many threads as one forward pass can use."""
-    assert isinstance(assembly.recipe.batch, int)  # settled
-    batch, weights = assembly.recipe.batch, sum(p.numel() for p in assembly.state.model.parameters())
+    assert isinstance(assembly.config.batch, int)  # settled
+    batch, weights = assembly.config.batch, sum(p.numel() for p in assembly.state.model.parameters())
     return machine.threads_worth(batch * math.prod(assembly.spec.shape), batch * weights)
 
 
@@ -43,7 +43,7 @@ def threads_now(assembly: Assembly, taken: Callable[[], float] | None = None) ->
 
 def score_of(assembly: Assembly) -> str:
     """What the score that chooses the best epoch is called in events."""
-    name = assembly.recipe.score
+    name = assembly.config.score
     return name if name == "loss" else registry.find("metrics", name).key
 
 
@@ -55,9 +55,9 @@ def listened(assembly: Assembly, make_scorer: MakeScorer, *, choose: bool = True
         make_scorer: makes what scores the validation part after each epoch.
         choose: whether the score chooses the best epoch; otherwise it is the last one.
     """
-    recipe, state, target = assembly.recipe, assembly.state, assembly.transforms["target"]
-    assert isinstance(recipe.epochs, int)  # settled
-    entry = None if recipe.score == "loss" else registry.find("metrics", recipe.score)
+    config, state, target = assembly.config, assembly.state, assembly.transforms["target"]
+    assert isinstance(config.epochs, int)  # settled
+    entry = None if config.score == "loss" else registry.find("metrics", config.score)
     events = fit(
         state,
         assembly.train,
@@ -70,10 +70,10 @@ def listened(assembly: Assembly, make_scorer: MakeScorer, *, choose: bool = True
             invert=None if target is None else target.invert,
             half=assembly.half,
         ),
-        epochs=recipe.epochs,
+        epochs=config.epochs,
         schedule=assembly.schedule,
         step=assembly.step,
     )
     chooses = score_of(assembly) if choose else ""
     events = callbacks.keep_best(events, state, score=chooses, higher=bool(entry and entry.meta.get("higher", True)))
-    return callbacks.stop_early(events, state, recipe.patience) if recipe.patience else events
+    return callbacks.stop_early(events, state, config.patience) if config.patience else events

@@ -22,11 +22,11 @@ def listened(assembly: Assembly, *, choose: bool = True) -> Iterator[Event]:
 
 def shown(events: Iterator[Event], assembly: Assembly, stream: TextIO) -> Iterator[Event]:
     """The same events, with the progress of the training on a stream."""
-    assert isinstance(assembly.recipe.epochs, int)  # settled
+    assert isinstance(assembly.config.epochs, int)  # settled
     return progress(
         events,
         assembly.state,
-        epochs=assembly.recipe.epochs,
+        epochs=assembly.config.epochs,
         per_epoch=len(assembly.train),
         score=score_of(assembly),
         stream=stream,

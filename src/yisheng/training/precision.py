@@ -1,10 +1,10 @@
 """How a network computes fastest on this machine, found out by a short trial of it.
 
 Two things can be chosen without changing what is learnt beyond rounding: the precision of the forward pass (bfloat16
-halves the bytes, and some processors multiply it faster) and the order of a picture's numbers in memory (``channels
+halves the bytes, and some processors multiply it faster) and the order of an image's numbers in memory (``channels
 last`` puts the channels of a pixel side by side, as the convolutions of most libraries like them). Which is faster
 depends on the network, the processor and the version of torch; so each is timed, on a few rows of the data, before
-training begins. What was found is remembered, so that the same recipe trains alike on the same machine.
+training begins. What was found is remembered, so that the same config trains alike on the same machine.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 from yisheng.core import files, machine
-from yisheng.core.config import Recipe
+from yisheng.core.config import Config
 from yisheng.core.errors import StorageError, UsageError, YishengError
 from yisheng.core.types import Batch, Spec
 from yisheng.data.batches import Batches
@@ -56,7 +56,7 @@ class Pace:
 
     Args:
         precision: of the forward pass; see `yisheng.training.update.mean_loss`.
-        memory_format: of the convolutions' weights, which the pictures follow.
+        memory_format: of the convolutions' weights, which the images follow.
         seconds: what a pass forward and back of some rows took with each (``bf16, channels-last``), the plainest
             first; empty where nothing was tried.
     """
@@ -72,22 +72,22 @@ class Pace:
         return f"computing with precision={self.precision} memory_format={self.memory_format}; in a trial: {parts}"
 
 
-def pace(recipe: Recipe, model: nn.Module, spec: Spec, train: Batches, loss: Loss, updates: int) -> Pace:
-    """What ``precision`` and ``memory_format`` are where the recipe says ``auto``.
+def pace(config: Config, model: nn.Module, spec: Spec, train: Batches, loss: Loss, updates: int) -> Pace:
+    """What ``precision`` and ``memory_format`` are where the config says ``auto``.
 
     Float32 and the usual order, unless the whole training is long enough for a trial. Half precision is tried where
     classes are learnt and the hardware has instructions for it; channels last on networks with convolutions.
 
     Args:
-        recipe: the choices; what is not ``auto`` is left as it is.
+        config: the choices; what is not ``auto`` is left as it is.
         model: on its device; it is copied, not changed, and no random generator moves.
         spec: the contract of the scaled inputs.
         train: the training part, of which the first rows are taken.
         loss: ``(output, y) -> (B,)``.
         updates: of the whole training.
     """
-    precisions = _precisions(recipe, spec, train.device)
-    formats = _formats(recipe, model)
+    precisions = _precisions(config, spec, train.device)
+    formats = _formats(config, model)
     asked = [(one, other) for one in precisions for other in formats]
     if len(asked) == 1 or not _measurable(train.device):
         return Pace(*asked[0], {})
@@ -95,7 +95,7 @@ def pace(recipe: Recipe, model: nn.Module, spec: Spec, train: Batches, loss: Los
     if work * train.size * updates < WORTH:
         return Pace(*asked[0], {})
     rows = min(train.size, len(train.rows), max(2, round(ROUND / work)))
-    key = _key(recipe, model, spec, rows, asked)
+    key = _key(config, model, spec, rows, asked)
     seconds = _remembered(key, asked)
     if seconds is None:
         try:  # of processes that begin at once one tries, while the others wait
@@ -121,24 +121,24 @@ def _measurable(device: torch.device) -> bool:
     return device.type == "cpu" and fine
 
 
-def _precisions(recipe: Recipe, spec: Spec, device: torch.device) -> list[Precision]:
-    if recipe.precision != "auto":
-        return [recipe.precision]
-    if _plainly(recipe) or spec.task == "regression":  # eight bits of a number are too few to predict one
+def _precisions(config: Config, spec: Spec, device: torch.device) -> list[Precision]:
+    if config.precision != "auto":
+        return [config.precision]
+    if _plainly(config) or spec.task == "regression":  # eight bits of a number are too few to predict one
         return ["fp32"]
     return ["fp32", "bf16"] if machine.halves(device) else ["fp32"]
 
 
-def _formats(recipe: Recipe, model: nn.Module) -> list[MemoryFormat]:
-    if recipe.memory_format != "auto":
-        return [recipe.memory_format]
+def _formats(config: Config, model: nn.Module) -> list[MemoryFormat]:
+    if config.memory_format != "auto":
+        return [config.memory_format]
     convolves = any(isinstance(module, nn.Conv2d) for module in model.modules())
-    return ["contiguous", "channels-last"] if convolves and not _plainly(recipe) else ["contiguous"]
+    return ["contiguous", "channels-last"] if convolves and not _plainly(config) else ["contiguous"]
 
 
-def _plainly(recipe: Recipe) -> bool:
+def _plainly(config: Config) -> bool:
     """What is written by hand, and the folds of a study, which may be trained as one, compute in one way only."""
-    return recipe.scratch or recipe.fold is not None
+    return config.scratch or config.fold is not None
 
 
 def _timed(model: nn.Module, batch: Batch, loss: Loss, asked: list[tuple[Precision, MemoryFormat]]) -> dict[str, float]:
@@ -179,12 +179,12 @@ def _name(precision: str, memory_format: str) -> str:
     return f"{precision}, {memory_format}"
 
 
-def _key(recipe: Recipe, model: nn.Module, spec: Spec, rows: int, asked: list[tuple[Precision, MemoryFormat]]) -> str:
+def _key(config: Config, model: nn.Module, spec: Spec, rows: int, asked: list[tuple[Precision, MemoryFormat]]) -> str:
     """Names the network, the rows, the machine and the code, as another version may compute otherwise."""
     shapes = [tuple(p.shape) for p in model.parameters()]
     device = next(model.parameters()).device
     there = machine.processor()[0] if device.type == "cpu" else torch.cuda.get_device_name(device)
-    text = repr((recipe.model, shapes, spec.shape, rows, asked, there, torch.__version__, machine.code()))
+    text = repr((config.model, shapes, spec.shape, rows, asked, there, torch.__version__, machine.code()))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

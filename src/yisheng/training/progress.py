@@ -127,11 +127,11 @@ def _plot(events: Iterator[Event], epochs: int, per_epoch: int, score: str) -> I
             steps = steps if len(steps) < MOST else steps[::2]
         if late or (isinstance(event, Epoched) and (handle is None or epoch == epochs)):
             began = time.monotonic()
-            picture = SVG(_draw(curves, steps, epoch, epochs))
+            image = SVG(_draw(curves, steps, epoch, epochs))
             if handle is None:
-                handle = display(picture, display_id=True)
+                handle = display(image, display_id=True)
             else:
-                handle.update(picture)
+                handle.update(image)
             drawn = time.monotonic()
             pause = max(1.0, 20 * (drawn - began))
         yield event

@@ -1,4 +1,4 @@
-"""From a settled recipe and data to everything that the loop needs."""
+"""From a settled config and data to everything that the loop needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import nn
 
 from yisheng import transforms
 from yisheng.core import registry
-from yisheng.core.config import Choice, Recipe
+from yisheng.core.config import Choice, Config
 from yisheng.core.errors import UsageError
 from yisheng.core.seeds import derive, seed_everything
 from yisheng.core.types import Dataset, Spec, Split
@@ -55,7 +55,7 @@ class Pretrained:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The transforms of a training part: they are the same for all recipes that scale alike.
+    """The transforms of a training part: they are the same for all configs that scale alike.
 
     Args:
         scale: of the inputs, fitted.
@@ -71,7 +71,7 @@ class Assembly:
     """What the loop needs, built and on its device.
 
     Args:
-        recipe: settled: nothing in it is ``auto``.
+        config: settled: nothing in it is ``auto``.
         spec: the contract of the data, with the output units that the loss wants.
         state: at its beginning.
         train: shuffled batches of the training part.
@@ -84,7 +84,7 @@ class Assembly:
         remarks: what the user should know of it.
     """
 
-    recipe: Recipe
+    config: Config
     spec: Spec
     state: State
     train: Batches
@@ -99,11 +99,11 @@ class Assembly:
     @property
     def half(self) -> bool:
         """Whether to validate in bfloat16: as it is trained, but for numbers, which eight bits are too few to score."""
-        return self.recipe.precision == "bf16" and self.spec.task != "regression"
+        return self.config.precision == "bf16" and self.spec.task != "regression"
 
 
 def assemble(
-    recipe: Recipe,
+    config: Config,
     dataset: Dataset,
     split: Split,
     device: torch.device,
@@ -114,7 +114,7 @@ def assemble(
     """Fit the transforms on the training part, build and initialise the model, and all the rest.
 
     Args:
-        recipe: any recipe; it is settled here.
+        config: any config; it is settled here.
         dataset: the data.
         split: its parts.
         device: where to train.
@@ -122,25 +122,25 @@ def assemble(
         prepared: what `prepare` gives for this very part and these scalings; fitted here if not given.
 
     Raises:
-        UsageError: a choice of the recipe does not fit the data.
+        UsageError: a choice of the config does not fit the data.
         DataError: a part holds values that are not finite, or the weights do not fit the network.
     """
-    if recipe.budget is not None:
+    if config.budget is not None:
         raise UsageError(
-            f"budget={recipe.budget:g} (seconds) is for one training: here many are trained, or parts of one",
+            f"budget={config.budget:g} (seconds) is for one training: here many are trained, or parts of one",
             "say epochs= instead",
         )
-    if recipe.precision == "fp64" and device.type == "mps":
+    if config.precision == "fp64" and device.type == "mps":
         raise UsageError("Apple's GPU (device=mps) cannot compute with precision=fp64", "say device=cpu")
-    asked = recipe.head_lr
-    recipe = recipe.settle(dataset.spec, len(split.train), auto=_auto(dataset, split, pretrained))
-    loss_entry = registry.find("losses", recipe.loss.name)
+    asked = config.head_lr
+    config = config.settle(dataset.spec, len(split.train), auto=_auto(dataset, split, pretrained))
+    loss_entry = registry.find("losses", config.loss.name)
     spec = dataset.spec
     if "outputs" in loss_entry.meta:
         spec = spec.with_outputs(loss_entry.meta["outputs"](spec))
-    prepared = prepared or prepare(recipe, dataset, split)
+    prepared = prepared or prepare(config, dataset, split)
     scale, target_scale = prepared.scale, prepared.target_scale
-    augment = tuple(_call("transforms.augment", choice, spec) for choice in recipe.augment)
+    augment = tuple(_call("transforms.augment", choice, spec) for choice in config.augment)
 
     def part(rows: Any, size: int, augment: Any = ()) -> Batches:
         return batches(
@@ -150,61 +150,61 @@ def assemble(
             scale=scale,
             target_scale=target_scale,
             device=device,
-            seed=recipe.seed,
+            seed=config.seed,
             augment=augment,
-            double=recipe.precision == "fp64",
+            double=config.precision == "fp64",
         )
 
-    assert isinstance(recipe.batch, int)  # settled
-    model = build_model(recipe, transforms.after(scale, spec))
+    assert isinstance(config.batch, int)  # settled
+    model = build_model(config, transforms.after(scale, spec))
     remarks: tuple[str, ...] = ()
-    head_lr = recipe.head_lr
+    head_lr = config.head_lr
     if pretrained is not None:
-        fitted = trained.fit(model, pretrained.tensors, name=recipe.model.name)
+        fitted = trained.fit(model, pretrained.tensors, name=config.model.name)
         remarks = fitted.remarks + _unlike(scale, pretrained)
         if not fitted.fresh and asked is None:  # a head that knows its classes already learns as the rest does
             head_lr = 1.0
-    model.to(device, torch.float64 if recipe.precision == "fp64" else None)
-    if min(recipe.batch, len(split.train)) == 1 and any(isinstance(m, nn.BatchNorm1d) for m in model.modules()):
+    model.to(device, torch.float64 if config.precision == "fp64" else None)
+    if min(config.batch, len(split.train)) == 1 and any(isinstance(m, nn.BatchNorm1d) for m in model.modules()):
         raise UsageError(
-            f"batch norm needs two rows or more in every batch, got batch={recipe.batch} and {len(split.train)} rows",
+            f"batch norm needs two rows or more in every batch, got batch={config.batch} and {len(split.train)} rows",
             "make batch= larger, or leave batch_norm out",
         )
-    train = part(split.train, recipe.batch * recipe.accumulate, augment)
-    looked_at = max(recipe.batch, min(LOOKED_AT, VALUES // math.prod(spec.shape)))
-    loss = (from_scratch.loss if recipe.scratch else functools.partial(_call, "losses"))(
-        recipe.loss, spec, dataset.y[split.train]
+    train = part(split.train, config.batch * config.accumulate, augment)
+    looked_at = max(config.batch, min(LOOKED_AT, VALUES // math.prod(spec.shape)))
+    loss = (from_scratch.loss if config.scratch else functools.partial(_call, "losses"))(
+        config.loss, spec, dataset.y[split.train]
     )
-    assert isinstance(recipe.epochs, int)  # settled
-    found = pace(recipe, model, transforms.after(scale, spec), train, loss, recipe.epochs * len(train))
+    assert isinstance(config.epochs, int)  # settled
+    found = pace(config, model, transforms.after(scale, spec), train, loss, config.epochs * len(train))
     if (found.precision, found.memory_format) != PLAIN and found.seconds:
         remarks += (str(found),)
     if found.memory_format != "contiguous":
         model.to(memory_format=FORMATS[found.memory_format])  # type: ignore[call-overload]  # no stub has it
-    if recipe.scratch:
-        model = from_scratch.network(recipe, model)
+    if config.scratch:
+        model = from_scratch.network(config, model)
     faster = None if head_lr is None else head(model)[1]
     light.leave_compiler_out()
-    make = from_scratch.optimizer if recipe.scratch else functools.partial(_call, "optim")
+    make = from_scratch.optimizer if config.scratch else functools.partial(_call, "optim")
     grouped = functools.partial(groups, model, head=faster, head_lr=head_lr or 1.0)
-    optimizer = make(recipe.optimizer, grouped(decay_bias=recipe.decay_bias))
+    optimizer = make(config.optimizer, grouped(decay_bias=config.decay_bias))
     if _alike(optimizer):
-        optimizer = make(recipe.optimizer, grouped(decay_bias=True))
+        optimizer = make(config.optimizer, grouped(decay_bias=True))
     for group in optimizer.param_groups:
         group.setdefault("initial_lr", group["lr"] * group.get("multiple", 1.0))
-    torch.manual_seed(derive(recipe.seed, "train"))  # what the loop itself draws, dropout above all
+    torch.manual_seed(derive(config.seed, "train"))  # what the loop itself draws, dropout above all
     state = State(model, optimizer, loss_sum=torch.zeros((), device=device))
     step = make_update(
-        micro=recipe.batch if recipe.accumulate > 1 else None,
-        clip_norm=recipe.clip_norm,
-        clip_value=recipe.clip_value,
+        micro=config.batch if config.accumulate > 1 else None,
+        clip_norm=config.clip_norm,
+        clip_value=config.clip_value,
         watch="at once" if device.type == "cpu" else "late",
         precision=found.precision,
     )
-    if recipe.finetune is not None:
-        step = finetune.wrap(step, finetune.plan(model, recipe.finetune, recipe.epochs))
+    if config.finetune is not None:
+        step = finetune.wrap(step, finetune.plan(model, config.finetune, config.epochs))
     return Assembly(
-        recipe=recipe.model_copy(
+        config=config.model_copy(
             update={"head_lr": head_lr, "precision": found.precision, "memory_format": found.memory_format}
         ),
         spec=spec,
@@ -213,7 +213,7 @@ def assemble(
         validation=part(split.validation, looked_at),
         test=part(split.test, looked_at),
         loss=loss,
-        schedule=_call("optim.schedules", recipe.schedule),
+        schedule=_call("optim.schedules", config.schedule),
         step=step,
         transforms={"input": scale, "target": target_scale},
         remarks=remarks,
@@ -226,29 +226,29 @@ def _alike(optimizer: torch.optim.Optimizer) -> bool:
     return bool(others) and all(other == first for other in others)
 
 
-def prepare(recipe: Recipe, dataset: Dataset, split: Split) -> Prepared:
-    """Fit the transforms of a settled recipe on the training part.
+def prepare(config: Config, dataset: Dataset, split: Split) -> Prepared:
+    """Fit the transforms of a settled config on the training part.
 
     Raises:
         DataError: a part holds values that are not finite.
     """
     columns = dataset.spec.columns
-    scale = transforms.fit(recipe.scale.name, dataset.x, recipe.scale.options, rows=split.train, columns=columns)
-    if not transforms.takes_columns(recipe.scale.name):
+    scale = transforms.fit(config.scale.name, dataset.x, config.scale.options, rows=split.train, columns=columns)
+    if not transforms.takes_columns(config.scale.name):
         for name in ("validation", "test"):
             rows = getattr(split, name)
             if len(rows):
                 require_finite(Gather(dataset.x, rows), [column.name for column in columns], name)
-    if recipe.target_scale.name == "none":
+    if config.target_scale.name == "none":
         return Prepared(scale, None)
-    options = recipe.target_scale.options
-    return Prepared(scale, transforms.fit(recipe.target_scale.name, dataset.y, options, rows=split.train))
+    options = config.target_scale.options
+    return Prepared(scale, transforms.fit(config.target_scale.name, dataset.y, options, rows=split.train))
 
 
 def _auto(dataset: Dataset, split: Split, pretrained: Pretrained | None) -> dict[str, Choice]:
     """What ``auto`` means where only the data or the weights can tell."""
     found: dict[str, Choice] = {}
-    if pretrained is not None and dataset.spec.is_picture:
+    if pretrained is not None and dataset.spec.is_image:
         found["optimizer"] = Choice(name="nesterov", options={"lr": FINE})
     if pretrained is not None and pretrained.scale is not None:
         found["scale"] = pretrained.scale
@@ -274,17 +274,17 @@ def _unlike(scale: Any, pretrained: Pretrained) -> tuple[str, ...]:
     return () if remark is None else (remark,)
 
 
-def build_model(recipe: Recipe, spec: Spec) -> nn.Module:
-    """The network of a recipe with its initial weights, the same for the same seed."""
-    seed_everything(derive(recipe.seed, "init"))
-    model: nn.Module = _call("models", recipe.model, spec)
+def build_model(config: Config, spec: Spec) -> nn.Module:
+    """The network of a config with its initial weights, the same for the same seed."""
+    seed_everything(derive(config.seed, "init"))
+    model: nn.Module = _call("models", config.model, spec)
 
     def fill(choice: Choice | None) -> Any:
         return None if choice is None else lambda weight: _call("init", choice, weight)
 
-    apply(model, fill(recipe.init), linear=fill(recipe.init_linear), conv=fill(recipe.init_conv))
+    apply(model, fill(config.init), linear=fill(config.init_linear), conv=fill(config.init_conv))
     return model
 
 
-def _call(room: str, choice: Choice, *given: Any) -> Any:
-    return registry.find(room, choice.name).build(*given, **choice.options)
+def _call(kind: str, choice: Choice, *given: Any) -> Any:
+    return registry.find(kind, choice.name).build(*given, **choice.options)

@@ -10,7 +10,7 @@ its keyword-only fields, if any, are its options (so the registry knows them, an
 A transform that prepares the columns of a table by their kinds, missing values included, asks for them in its
 ``fit(x, *, columns, **options)``; where it changes their number, ``t.spec(spec)`` is the contract after it.
 
-They work on pictures ``(B, C, H, W)`` or rows ``(B, D)``, also with further axes before them. Field values are plain
+They work on images ``(B, C, H, W)`` or rows ``(B, D)``, also with further axes before them. Field values are plain
 JSON data.
 
 What `register` may be told here: ``default_for`` (what ``target_scale=auto`` means for a spec).
@@ -72,7 +72,7 @@ def fit(
         given["columns"] = tuple(columns)
     else:
         require_finite(part, [column.name for column in columns])
-    fitted: Transform = entry.build.fit(part, **given)  # type: ignore[attr-defined]  # the room's contract
+    fitted: Transform = entry.build.fit(part, **given)  # type: ignore[attr-defined]  # the kind's contract
     return fitted
 
 

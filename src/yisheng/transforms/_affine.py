@@ -13,7 +13,7 @@ class Affine:
     """``y = (x − shift) / scale`` with constants that are made once per device and precision.
 
     Args:
-        shift: one value per channel of pictures or column of rows ``(C,)`` or ``(D,)``.
+        shift: one value per channel of images or column of rows ``(C,)`` or ``(D,)``.
         scale: the same number of values, none of them zero.
     """
 
@@ -38,19 +38,19 @@ class Affine:
         return torch.addcmul(shift, y.to(shift.dtype), scale)
 
     def _constants(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        picture = x.ndim >= 4
-        if x.shape[-3 if picture else -1] != len(self.shift):
-            what = "channels" if picture else "columns"
+        image = x.ndim >= 4
+        if x.shape[-3 if image else -1] != len(self.shift):
+            what = "channels" if image else "columns"
             raise DataError(
                 f"this transform was fitted on {len(self.shift)} {what}, got inputs of shape {tuple(x.shape)}",
                 "give data of the form that the model was trained on",
             )
         dtype = torch.float64 if x.dtype is torch.float64 else torch.float32
-        key = (x.device, dtype, picture)
+        key = (x.device, dtype, image)
         if key not in self._kept:
             # Constants made in inference mode could never again take part in a backward pass.
             with torch.inference_mode(False):
-                shape = (-1, 1, 1) if picture else (-1,)
+                shape = (-1, 1, 1) if image else (-1,)
                 shift, scale = (torch.tensor(v, dtype=torch.float64).reshape(shape) for v in (self.shift, self.scale))
                 self._kept[key] = tuple(v.to(x.device, dtype) for v in (shift, scale, -shift / scale))
         return self._kept[key]

@@ -42,11 +42,11 @@ def width(x: np.ndarray | Gather) -> int:
     """Number of channels or columns.
 
     Raises:
-        DataError: there is no row, or an input is neither a picture nor a row.
+        DataError: there is no row, or an input is neither an image nor a row.
     """
     if x.ndim not in (2, 4):
         raise DataError(
-            f"a transform is fitted on rows (N, D) or pictures (N, C, H, W), got an array of shape {tuple(x.shape)}",
+            f"a transform is fitted on rows (N, D) or images (N, C, H, W), got an array of shape {tuple(x.shape)}",
             "give it an axis for the columns",
         )
     if not len(x):

@@ -1,4 +1,4 @@
-"""As ImageNet's pictures were scaled for the published networks."""
+"""As ImageNet's images were scaled for the published networks."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ MEAN: tuple[float, ...] = (0.485, 0.456, 0.406)
 STD: tuple[float, ...] = (0.229, 0.224, 0.225)
 
 
-@register(fits=lambda spec: spec.is_picture, wants="pictures")
+@register(fits=lambda spec: spec.is_image, wants="images")
 @dataclass(frozen=True)
 class imagenet:  # noqa: N801  # its name is the registered name
     """Pixels from 0 to 255 by ImageNet's own mean and spread: the scale that published weights were trained on.
 
     ``y = (x / 255 − mean) / std`` per channel. Nothing is fitted to the data: a network that was trained before wants
-    its inputs as they were then. On grey pictures, where the filters of the three colours are added up, it is the
+    its inputs as they were then. On grey images, where the filters of the three colours are added up, it is the
     average over the channels of the means and of the standard deviations: a grey pixel is then scaled as the three
     would be, but for the small differences between the colours.
 
@@ -66,23 +66,23 @@ class imagenet:  # noqa: N801  # its name is the registered name
 
     @classmethod
     def fit(cls, x: np.ndarray | Gather, *, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD) -> imagenet:
-        """The constants for as many channels as the pictures have; their pixels are not looked at.
+        """The constants for as many channels as the images have; their pixels are not looked at.
 
         Args:
-            x: pictures ``(N, C, H, W)``.
-            mean: one value, or one per channel; of three, grey pictures take the average.
+            x: images ``(N, C, H, W)``.
+            mean: one value, or one per channel; of three, grey images take the average.
             std: likewise.
 
         Raises:
-            DataError: these are no pictures, or their channels are not as many as the values.
+            DataError: these are no images, or their channels are not as many as the values.
         """
         channels = width(x)
         if x.ndim != 4:
-            raise DataError("imagenet scaling is for pictures, got rows of numbers", "say scale=standard")
+            raise DataError("imagenet scaling is for images, got rows of numbers", "say scale=standard")
         return cls(mean=_spread(mean, channels, "mean"), std=_spread(std, channels, "std"))
 
     def apply(self, x: torch.Tensor) -> torch.Tensor:
-        """Scaled pictures, float32 (float64 for float64).
+        """Scaled images, float32 (float64 for float64).
 
         Raises:
             DataError: the number of channels is not that of the fit.
@@ -106,6 +106,6 @@ def _spread(values: tuple[float, ...], channels: int, what: str) -> tuple[float,
     if channels == 1 and values:
         return (sum(values) / len(values),)
     raise DataError(
-        f"imagenet scaling has {len(values)} values of {what} for pictures of {channels} channels",
+        f"imagenet scaling has {len(values)} values of {what} for images of {channels} channels",
         f"give {what} once for all channels, or {channels} values; or say scale=standard",
     )

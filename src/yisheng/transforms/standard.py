@@ -18,7 +18,7 @@ from yisheng.transforms._chunks import Gather, pieces, refuse, spread, width
 @register(default_for=lambda spec: spec.task == "regression")
 @dataclass(frozen=True)
 class standard:  # noqa: N801  # its name is the registered name
-    """Zero mean and unit variance on the training part: per channel of pictures, per column of rows.
+    """Zero mean and unit variance on the training part: per channel of images, per column of rows.
 
     ``y = (x − mean) / std``, with the population's standard deviation (divided by N, as scikit-learn's
     StandardScaler). A channel or column that is constant keeps its scale.
@@ -52,10 +52,10 @@ class standard:  # noqa: N801  # its name is the registered name
 
     @classmethod
     def fit(cls, x: np.ndarray | Gather) -> standard:
-        """Means and standard deviations of the rows or pictures, read once, piece by piece.
+        """Means and standard deviations of the rows or images, read once, piece by piece.
 
         Args:
-            x: rows ``(N, D)`` or pictures ``(N, C, H, W)``.
+            x: rows ``(N, D)`` or images ``(N, C, H, W)``.
 
         Raises:
             DataError: there is no row, or a value is missing or infinite.

@@ -20,7 +20,7 @@ from yisheng.transforms._chunks import Gather, pieces, refuse, width
 class unit:  # noqa: N801  # its name is the registered name
     """To the interval from 0 to 1: bytes are divided by 255, other values by their training range.
 
-    ``y = (x − low) / (high − low)``, per channel of pictures, per column of rows, as scikit-learn's
+    ``y = (x − low) / (high − low)``, per channel of images, per column of rows, as scikit-learn's
     MinMaxScaler. Later values outside the training range fall outside the interval. A constant column
     becomes 0.
 
@@ -50,10 +50,10 @@ class unit:  # noqa: N801  # its name is the registered name
 
     @classmethod
     def fit(cls, x: np.ndarray | Gather) -> unit:
-        """The range of the rows or pictures, read once, piece by piece; bytes are not looked at.
+        """The range of the rows or images, read once, piece by piece; bytes are not looked at.
 
         Args:
-            x: rows ``(N, D)`` or pictures ``(N, C, H, W)``.
+            x: rows ``(N, D)`` or images ``(N, C, H, W)``.
 
         Raises:
             DataError: there is no row, or a value is missing or infinite.

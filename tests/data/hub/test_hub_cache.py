@@ -38,13 +38,13 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, catalogue: Any) -> P
         {"name": "more.bin", "form": "extra", "sums": [sum_of(b"extra")]},
         forms=["exact", "copies"],
     )
-    catalogue.add("loose", {"name": "b.bin"}, {"name": "pictures", "folder": True})
+    catalogue.add("loose", {"name": "b.bin"}, {"name": "images", "folder": True})
     for name, data in {
         "tiny/a.csv.gz": PACKED,
         "forms/copy.bin": b"copies",
         "loose/b.bin": b"loose",
-        "loose/pictures/ants/1.jpg": b"ant",
-        "loose/pictures/bees/1.jpg": b"bee",
+        "loose/images/ants/1.jpg": b"ant",
+        "loose/images/bees/1.jpg": b"bee",
     }.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
@@ -251,19 +251,19 @@ def test_a_damaged_pin_is_an_error(mirror: Path, text: str) -> None:
 
 
 def test_a_folder_of_a_mirror_is_copied_and_pinned(mirror: Path, capsys: Any) -> None:
-    path = files.path("loose", "pictures")
+    path = files.path("loose", "images")
     assert (path / "ants" / "1.jpg").read_bytes() == b"ant"
     assert "pinned at first use" in capsys.readouterr().err
-    assert files.path("loose", "pictures") == path
+    assert files.path("loose", "images") == path
     (path / "ants" / "2.jpg").write_bytes(b"new")
     with pytest.raises(DataError, match="has changed since it was first used"):
-        files.path("loose", "pictures")
+        files.path("loose", "images")
 
 
 def test_a_folder_with_links_is_not_taken(mirror: Path) -> None:
-    (mirror / "loose" / "pictures" / "link").symlink_to("/etc")
+    (mirror / "loose" / "images" / "link").symlink_to("/etc")
     with pytest.raises(DataError, match="no plain file"):
-        files.path("loose", "pictures")
+        files.path("loose", "images")
 
 
 def test_a_mirror_decides_between_forms_and_it_is_said(mirror: Path, capsys: Any) -> None:
@@ -349,11 +349,11 @@ def test_a_bundle_brings_all_to_another_machine(mirror: Path, tmp_path: Path, mo
     assert sorted(files.import_file(out)) == [
         ("forms", "copy.bin"),
         ("loose", "b.bin"),
-        ("loose", "pictures"),
+        ("loose", "images"),
         ("tiny", "a.csv.gz"),
     ]
     assert gzip.decompress(files.fetch("tiny")["a.csv.gz"].read_bytes()) == TEXT
-    assert (files.path("loose", "pictures") / "bees" / "1.jpg").read_bytes() == b"bee"
+    assert (files.path("loose", "images") / "bees" / "1.jpg").read_bytes() == b"bee"
     assert {c.state for c in files.verify()} == {"ok", "unverified"}
     assert not list((tmp_path / "there" / "data").glob(".import-*"))
 

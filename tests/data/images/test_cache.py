@@ -1,4 +1,4 @@
-"""The block of decoded pictures: what is in it, when it is used again, and what a crash leaves."""
+"""The block of decoded images: what is in it, when it is used again, and what a crash leaves."""
 
 import io
 import os
@@ -20,18 +20,18 @@ from yisheng.data.images import block, cache, folder_files
 from yisheng.data.images.block import Settings
 
 
-def picture(seed, size=(12, 10), mode="RGB"):
+def image(seed, size=(12, 10), mode="RGB"):
     noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3)).astype(np.uint8)
     return Image.fromarray(noise).convert(mode)
 
 
 @pytest.fixture
 def photos(tmp_path):
-    """Six small pictures, lossless."""
+    """Six small images, lossless."""
     root = tmp_path / "photos"
     root.mkdir()
     for n in range(6):
-        picture(n).save(root / f"{n}.png")
+        image(n).save(root / f"{n}.png")
     return root
 
 
@@ -51,12 +51,12 @@ def forbid(monkeypatch, *names):
 
 
 def blocks():
-    return sorted(path.parent for path in (locations.home() / "pictures").rglob(cache.ENTRY))
+    return sorted(path.parent for path in (locations.home() / "images").rglob(cache.ENTRY))
 
 
 def test_pixels_are_those_of_the_files(photos):
     found = decoded(photos)
-    assert np.array_equal(found.pixels, [chw(picture(n)) for n in range(6)])
+    assert np.array_equal(found.pixels, [chw(image(n)) for n in range(6)])
     assert isinstance(found.pixels, np.memmap)
     assert found.pixels.mode == "r"
     with pytest.raises(ValueError, match="read-only"):
@@ -125,50 +125,50 @@ def test_a_damaged_block_is_not_used(photos, damage):
 
 def test_auto_keeps_a_common_small_size_only(tmp_path):
     for n in range(40):
-        picture(n, (20, 30)).save(tmp_path / f"{n:02}.png")
+        image(n, (20, 30)).save(tmp_path / f"{n:02}.png")
     assert decoded(tmp_path).pixels.shape == (40, 3, 30, 20)
-    picture(40, (20, 31)).save(tmp_path / "40.png")  # past those that are looked at first
+    image(40, (20, 31)).save(tmp_path / "40.png")  # past those that are looked at first
     assert decoded(tmp_path).pixels.shape == (41, 3, 224, 224)
 
 
 @pytest.mark.parametrize(("size", "wanted"), [((96, 50), (50, 96)), ((97, 50), (224, 224))])
-def test_auto_makes_large_pictures_224(tmp_path, size, wanted):
+def test_auto_makes_large_images_224(tmp_path, size, wanted):
     for n in range(2):
-        picture(n, size).save(tmp_path / f"{n}.png")
+        image(n, size).save(tmp_path / f"{n}.png")
     assert decoded(tmp_path).pixels.shape[2:] == wanted
 
 
 def test_auto_is_grey_if_all_are(tmp_path):
     for n in range(40):
-        picture(n, mode="L").save(tmp_path / f"{n:02}.{'jpg' if n % 2 else 'png'}")
+        image(n, mode="L").save(tmp_path / f"{n:02}.{'jpg' if n % 2 else 'png'}")
     grey = decoded(tmp_path)
     assert grey.pixels.shape[1] == 1
-    assert np.array_equal(grey.pixels[0, 0], np.asarray(picture(0, mode="L")))
-    picture(39).save(tmp_path / "39.jpg")
+    assert np.array_equal(grey.pixels[0, 0], np.asarray(image(0, mode="L")))
+    image(39).save(tmp_path / "39.jpg")
     colour = decoded(tmp_path)
     assert colour.pixels.shape[1] == 3
     assert np.array_equal(colour.pixels[0], np.repeat(grey.pixels[0], 3, 0))
 
 
-def test_damaged_pictures_say_nothing_about_the_rest(tmp_path):
+def test_damaged_images_say_nothing_about_the_rest(tmp_path):
     for n in range(60):
-        picture(n, mode="L").save(tmp_path / f"{n:02}.png")
+        image(n, mode="L").save(tmp_path / f"{n:02}.png")
     for n in range(0, 60, 3):  # what is looked at first is damaged, and would be another size
         content = io.BytesIO()
-        picture(n, (50, 50)).save(content, "PNG")
+        image(n, (50, 50)).save(content, "PNG")
         (tmp_path / f"{n:02}.png").write_bytes(content.getvalue()[:-60])
     found = decoded(tmp_path)
     assert found.pixels.shape == (40, 1, 10, 12)
     assert found.kept.tolist() == [n for n in range(60) if n % 3]
     assert len(found.damaged) == 20
     assert found.damaged[0].startswith("00.png cannot be decoded")
-    assert np.array_equal(found.pixels[0, 0], np.asarray(picture(1, mode="L")))
+    assert np.array_equal(found.pixels[0, 0], np.asarray(image(1, mode="L")))
 
 
-def test_only_damaged_pictures_are_an_error(tmp_path):
+def test_only_damaged_images_are_an_error(tmp_path):
     (tmp_path / "0.png").write_bytes(b"hello")
     for settings in (Settings(), Settings((8, 8), colour="rgb")):
-        with pytest.raises(DataError, match="none of the 1 pictures"):
+        with pytest.raises(DataError, match="none of the 1 images"):
             decoded(tmp_path, settings)
     assert not blocks()
     assert not list(locations.home().rglob(f"{cache.PART}*"))
@@ -176,14 +176,14 @@ def test_only_damaged_pictures_are_an_error(tmp_path):
 
 def test_the_number_of_cores_changes_nothing(tmp_path, monkeypatch):
     for n in range(30):
-        picture(n, (40, 30 + n % 7)).save(tmp_path / f"{n:02}.jpg")
+        image(n, (40, 30 + n % 7)).save(tmp_path / f"{n:02}.jpg")
     (tmp_path / "12.jpg").write_bytes(b"hello")
-    monkeypatch.setattr(block, "PIECE", 10_000)  # a few pictures each
+    monkeypatch.setattr(block, "PIECE", 10_000)  # a few images each
     found = []
     for cores in (1, 4):
         monkeypatch.setattr(machine, "cores", lambda n=cores: n)
         found.append(decoded(tmp_path, Settings((20, 20))))
-        shutil.rmtree(locations.home() / "pictures")
+        shutil.rmtree(locations.home() / "images")
     assert np.array_equal(found[0].pixels, found[1].pixels)
     assert found[0].damaged == found[1].damaged
     assert found[0].kept.tolist() == found[1].kept.tolist()
@@ -191,7 +191,7 @@ def test_the_number_of_cores_changes_nothing(tmp_path, monkeypatch):
 
 def test_memory_is_bounded(tmp_path, monkeypatch):
     content = io.BytesIO()
-    picture(0, (32, 32)).save(content, "JPEG")
+    image(0, (32, 32)).save(content, "JPEG")
     for n in range(300):
         (tmp_path / f"{n}.jpg").write_bytes(content.getvalue())
     monkeypatch.setattr(machine, "cores", lambda: 2)
@@ -217,7 +217,7 @@ def test_a_full_disk_is_seen_before(photos, monkeypatch):
 def test_a_home_that_cannot_be_written_to_is_told(photos, tmp_path, monkeypatch):
     blocked = tmp_path / "blocked"
     blocked.mkdir()
-    (blocked / "pictures").write_text("a file is in the way")
+    (blocked / "images").write_text("a file is in the way")
     monkeypatch.setenv("YISHENG_HOME", str(blocked))
     with pytest.raises(StorageError, match="cannot be written"):
         decoded(photos)
@@ -242,11 +242,11 @@ def child(root):
 
 @pytest.fixture
 def many(tmp_path):
-    """Pictures that take a second or more to decode."""
+    """Images that take a second or more to decode."""
     root = tmp_path / "many"
     root.mkdir()
     for n in range(600):
-        picture(n % 50).save(root / f"{n:04}.png", compress_level=0)
+        image(n % 50).save(root / f"{n:04}.png", compress_level=0)
     return root
 
 

@@ -19,7 +19,7 @@ SCALED_LEVELS = 6
 
 
 def scene(size=(60, 40), seed=0):
-    """A smooth picture with edges, as photographs are, without symmetry."""
+    """A smooth image with edges, as photographs are, without symmetry."""
     across, down = np.meshgrid(np.linspace(0, 1, size[0]), np.linspace(0, 1, size[1]))
     colours = np.stack([across, down, (across - down) ** 2], -1) * 200
     colours[size[1] // 5 : size[1] // 3, size[0] // 2 :] += 55
@@ -27,9 +27,9 @@ def scene(size=(60, 40), seed=0):
     return Image.fromarray(np.clip(colours + noise, 0, 255).astype(np.uint8))
 
 
-def saved(picture, kind="PNG", **options):
+def saved(image, kind="PNG", **options):
     file = io.BytesIO()
-    picture.save(file, kind, **options)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 
@@ -62,8 +62,8 @@ def test_jpeg_has_pillows_pixels(mode, options):
 @pytest.mark.parametrize("fit", ["crop", "squash", "pad"])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_a_scaled_jpeg_is_near_pillows(size, fit, mode):
-    picture = scene((700, 500)).convert(mode)
-    content = saved(picture, "JPEG", quality=95)
+    image = scene((700, 500)).convert(mode)
+    content = saved(image, "JPEG", quality=95)
     theirs = Image.open(io.BytesIO(content))
     how = Image.Resampling.BILINEAR
     wanted = {
@@ -142,19 +142,19 @@ def test_damaged_metadata_do_not_matter():
 
 
 def test_transparent_parts_are_white():
-    picture = scene().convert("RGBA")
-    picture.putalpha(Image.fromarray(np.tile(np.linspace(0, 255, 60).astype(np.uint8), (40, 1))))
-    found = decode.decode(saved(picture), "a").astype(float)
-    alpha = np.asarray(picture)[..., 3:] / 255
-    wanted = np.asarray(picture)[..., :3] * alpha + 255 * (1 - alpha)
+    image = scene().convert("RGBA")
+    image.putalpha(Image.fromarray(np.tile(np.linspace(0, 255, 60).astype(np.uint8), (40, 1))))
+    found = decode.decode(saved(image), "a").astype(float)
+    alpha = np.asarray(image)[..., 3:] / 255
+    wanted = np.asarray(image)[..., :3] * alpha + 255 * (1 - alpha)
     assert np.abs(found - wanted).max() <= 1
     assert (found[:, 0] == 255).all()
 
 
 def test_grey_with_alpha_stays_grey():
-    picture = scene().convert("LA")
-    picture.putalpha(Image.new("L", picture.size, 0))
-    found = decode.decode(saved(picture), "a")
+    image = scene().convert("LA")
+    image.putalpha(Image.new("L", image.size, 0))
+    found = decode.decode(saved(image), "a")
     assert found.shape == (40, 60)
     assert (found == 255).all()
 
@@ -251,9 +251,9 @@ def jpeg_of_scans(count):
 @pytest.mark.parametrize(
     ("content", "wanted"),
     [
-        (b"", "not a picture"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
+        (b"", "not an image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image"),
         (png(50_000, 50_000, b"\0" * 1000), "far more pixels"),
         (png(9_000, 9_000, b"\0" * 1000), "81|pixels, more than the 64,000,000"),
         (png(100, 100, b"\0" * 1000), "cannot be decoded"),

@@ -12,7 +12,7 @@ from yisheng.data.images.folder_labels import discover, listing, natural, part_o
 
 
 def place(*names, folders=(), others=(), links=()):
-    """A listing of names, some with several pictures as in ``a/1,2.jpg``."""
+    """A listing of names, some with several images as in ``a/1,2.jpg``."""
     found = Listing(Path("photos"), lambda numbers: iter(()), others=list(others), links=list(links))
     for name in names:
         folder, _, files = name.rpartition("/")
@@ -106,17 +106,17 @@ def test_folders_beside_the_parts_are_told():
     of = place("train/cat/1.jpg", "train/dog/1.jpg", "test/cat/1.jpg", "test/dog/1.jpg", "raw/cat/1,2.jpg", "old/x.jpg")
     found = discover(of)
     assert len(found.y) == 4
-    assert checks(found)["folders-left-out"].evidence == {"pictures": 3, "folders": ["old", "raw"]}
+    assert checks(found)["folders-left-out"].evidence == {"images": 3, "folders": ["old", "raw"]}
 
 
 @pytest.mark.parametrize(
     ("names", "wanted"),
     [
-        ([], "holds no pictures"),
-        (["1,2,3.jpg"], "3 pictures, but no class folders"),
+        ([], "holds no images"),
+        (["1,2,3.jpg"], "3 images, but no class folders"),
         (["cat/1.jpg"], "one class only: cat"),
         (["train/1.jpg", "test/2.jpg"], "train without class folders|test, train"),
-        (["test/cat/1.jpg", "val/cat/1.jpg"], "no folder of training pictures"),
+        (["test/cat/1.jpg", "val/cat/1.jpg"], "no folder of training images"),
         (["train/cat/1.jpg", "dev/cat/1.jpg", "val/cat/1.jpg"], "both mean the validation part"),
     ],
 )
@@ -127,7 +127,7 @@ def test_what_cannot_be_data_is_told(names, wanted):
     assert len(error.value.remedy) > 10
 
 
-def test_other_files_are_counted_where_there_are_no_pictures():
+def test_other_files_are_counted_where_there_are_no_images():
     with pytest.raises(DataError, match="there are 2 other files"):
         discover(place(others=["a.txt", "b.csv"]))
 
@@ -138,7 +138,7 @@ def test_what_is_left_out_is_told():
         others=["readme.txt"], links=["train/loop"], folders=["train/bird", "test/dog"],
     )  # fmt: skip
     found = checks(discover(of))
-    assert found["pictures-without-class"].evidence["count"] == 3
+    assert found["images-without-class"].evidence["count"] == 3
     assert found["files-left-out"].evidence == {"count": 1, "first": ["readme.txt"]}
     assert found["links-left-out"].severity == "note"
     assert found["empty-class-folders"].evidence["first"] == ["bird"]

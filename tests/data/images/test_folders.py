@@ -18,7 +18,7 @@ def contents(found):
     return dict(zip(found.names, found.read(range(len(found.names))), strict=True))
 
 
-def test_pictures_and_others_are_told_apart(tmp_path):
+def test_images_and_others_are_told_apart(tmp_path):
     names = ["a/1.jpg", "a/2.JPEG", "b/c/3.png", "notes.txt", "a/noext", "a/.hidden.jpg", "Thumbs.db", "b/x.tar.gz"]
     (tmp_path / "empty").mkdir()
     found = folder_files.listing(filled(tmp_path, names))
@@ -43,7 +43,7 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_a_pipe_is_no_picture(tmp_path):
+def test_a_pipe_is_no_image(tmp_path):
     filled(tmp_path, ["a/1.jpg"])
     os.mkfifo(tmp_path / "a" / "2.jpg")
     found = folder_files.listing(tmp_path)
@@ -87,7 +87,7 @@ def test_too_deep_and_too_many_are_refused(tmp_path, monkeypatch):
         folder_files.listing(tmp_path)
     monkeypatch.undo()
     monkeypatch.setattr(file_listing, "COUNT", 1)
-    with pytest.raises(DataError, match="more than 1 pictures"):
+    with pytest.raises(DataError, match="more than 1 images"):
         folder_files.listing(tmp_path)
 
 

@@ -6,7 +6,7 @@ from yisheng.data.images import duplicates
 
 
 @given(st.lists(st.integers(0, 6), max_size=30), st.sampled_from([(1, 3, 3), (3, 8, 8), (1, 1, 1)]))
-def test_groups_are_those_of_equal_pictures(kinds, shape):
+def test_groups_are_those_of_equal_images(kinds, shape):
     stock = np.random.default_rng(0).integers(0, 256, (7, *shape)).astype(np.uint8)
     stock[6] = stock[5]
     pixels = stock[np.array(kinds, int)] if kinds else np.empty((0, *shape), np.uint8)
@@ -38,7 +38,7 @@ def found(groups, y, part=None):
     }
 
 
-def test_pictures_in_two_parts_are_a_leak():
+def test_images_in_two_parts_are_a_leak():
     told = found([[0, 3, 4], [1, 2]], [0, 1, 1, 0, 0, 1], [0, 0, 0, 2, 2, 2])
     assert told["leakage"].severity == "warning"
     assert told["leakage"].evidence == {
@@ -47,9 +47,9 @@ def test_pictures_in_two_parts_are_a_leak():
         "of": 3,
         "first": ["3.jpg = 0.jpg", "4.jpg = 0.jpg"],
     }
-    assert "2 of 3 pictures of the test part are in the training part" in told["leakage"].cause
-    assert told["duplicate-pictures"].evidence["first"] == ["4.jpg = 3.jpg", "2.jpg = 1.jpg"]
-    assert told["duplicate-pictures"].severity == "note"
+    assert "2 of 3 images of the test part are in the training part" in told["leakage"].cause
+    assert told["duplicate-images"].evidence["first"] == ["4.jpg = 3.jpg", "2.jpg = 1.jpg"]
+    assert told["duplicate-images"].severity == "note"
 
 
 def test_both_later_parts_are_looked_at():
@@ -61,11 +61,11 @@ def test_both_later_parts_are_looked_at():
     assert [leak.evidence["part"] for leak in leaks] == ["test", "validation"]
 
 
-def test_different_labels_of_the_same_picture_are_told():
+def test_different_labels_of_the_same_image_are_told():
     told = found([[0, 1, 2]], [0, 1, 0])
     assert told["conflicting-labels"].evidence == {"count": 1, "first": ["1.jpg = 0.jpg"]}
     assert told["conflicting-labels"].severity == "warning"
-    assert told["duplicate-pictures"].evidence["count"] == 1
+    assert told["duplicate-images"].evidence["count"] == 1
     several = found([[0, 1]], [[1.0, 0.0], [1.0, 1.0]])
     assert list(several) == ["conflicting-labels"]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from yisheng.core.errors import DataError
 from yisheng.data import archives
 from yisheng.data.images import zip_files
-from yisheng.data.images.file_listing import is_hidden, is_picture
+from yisheng.data.images.file_listing import is_hidden, is_image
 
 
 def packed(tmp_path, members, *, method=zipfile.ZIP_STORED, before=b"", comment=b"", wide=False):
@@ -56,11 +56,11 @@ def test_what_zipfile_writes_is_read(tmp_path_factory, members, method, before, 
     folder = tmp_path_factory.mktemp("zip")
     path = packed(folder, list(members.items()), method=method, before=before, comment=comment, wide=wide)
     with zipfile.ZipFile(path) as theirs:
-        wanted = {name: theirs.read(name) for name in theirs.namelist() if is_picture(name)}
+        wanted = {name: theirs.read(name) for name in theirs.namelist() if is_image(name)}
     assert contents(path) == wanted
     listing = zip_files.listing(path)
     assert dict(zip(listing.names, listing.sizes, strict=True)) == {n: len(c) for n, c in wanted.items()}
-    assert sorted(listing.others) == sorted(name for name in members if not is_picture(name))
+    assert sorted(listing.others) == sorted(name for name in members if not is_image(name))
     path.unlink()
     folder.rmdir()
 

@@ -22,7 +22,7 @@ MOST = 60_000
 
 
 def read(folder: Path, names: Sequence[str], counts: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pictures ``(N, 3, 32, 32)``, labels ``(N, len(counts))`` and records of each file.
+    """Images ``(N, 3, 32, 32)``, labels ``(N, len(counts))`` and records of each file.
 
     Args:
         folder: where they lie.

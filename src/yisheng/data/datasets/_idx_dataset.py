@@ -22,7 +22,7 @@ FILES = {
 
 
 Size = Annotated[int, Interval(ge=8, le=512)]
-"""Rows and columns that pictures are resized to."""
+"""Rows and columns that images are resized to."""
 
 
 def idx_set(
@@ -36,7 +36,7 @@ def idx_set(
         classes: their names.
         target: what is predicted.
         ink: how the drawings lie.
-        size: rows and columns to resize the pictures to (bilinear), for networks that are made for larger ones.
+        size: rows and columns to resize the images to (bilinear), for networks that are made for larger ones.
 
     Raises:
         DataError: a file is missing and cannot be fetched, or is not what it should be.
@@ -52,7 +52,7 @@ def idx_set(
 
 
 def resized(x: np.ndarray, size: int) -> np.ndarray:
-    """Pictures of ``size`` rows and columns, as Pillow's bilinear filter makes them.
+    """Images of ``size`` rows and columns, as Pillow's bilinear filter makes them.
 
     Args:
         x: uint8 ``(N, C, H, W)``.
@@ -72,7 +72,7 @@ def resized(x: np.ndarray, size: int) -> np.ndarray:
 
 
 def read(name: str, paths: Mapping[str, Path], classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pictures ``(N, 1, H, W)``, labels ``(N,)`` and official parts ``(N,)``.
+    """Images ``(N, 1, H, W)``, labels ``(N,)`` and official parts ``(N,)``.
 
     Args:
         name: of the set, for errors.
@@ -80,7 +80,7 @@ def read(name: str, paths: Mapping[str, Path], classes: int) -> tuple[np.ndarray
         classes: number of classes.
 
     Raises:
-        DataError: pictures and labels do not fit together.
+        DataError: images and labels do not fit together.
     """
     train, test = (pair(paths[FILES[part][0]], paths[FILES[part][1]], classes) for part in ("train", "test"))
     return stacked(name, train, test)
@@ -89,14 +89,14 @@ def read(name: str, paths: Mapping[str, Path], classes: int) -> tuple[np.ndarray
 def stacked(
     name: str, train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pictures ``(N, 1, H, W)``, labels ``(N,)`` and official parts ``(N,)`` of two parts.
+    """Images ``(N, 1, H, W)``, labels ``(N,)`` and official parts ``(N,)`` of two parts.
 
     Raises:
-        DataError: their pictures are not of one size.
+        DataError: their images are not of one size.
     """
     if train[0].shape[1:] != test[0].shape[1:]:
         raise DataError(
-            f"{name}: training pictures of {train[0].shape[1:]} and test pictures of {test[0].shape[1:]} pixels",
+            f"{name}: training images of {train[0].shape[1:]} and test images of {test[0].shape[1:]} pixels",
             "take all four files from one set",
         )
     x = np.concatenate([train[0], test[0]])[:, None]
@@ -105,12 +105,12 @@ def stacked(
 
 
 def pair(
-    pictures_path: Path, labels_path: Path, classes: int, *, first: int = 0, column: int | None = None
+    images_path: Path, labels_path: Path, classes: int, *, first: int = 0, column: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures uint8 ``(N, H, W)`` and class numbers int64 ``(N,)`` of two files.
+    """Images uint8 ``(N, H, W)`` and class numbers int64 ``(N,)`` of two files.
 
     Args:
-        pictures_path: of the pictures.
+        images_path: of the images.
         labels_path: of the labels.
         classes: how many there are.
         first: the label of the first class.
@@ -119,20 +119,19 @@ def pair(
     Raises:
         DataError: the files do not fit together, or hold something else.
     """
-    pictures, labels = idx.read(pictures_path), idx.read(labels_path)
-    if pictures.dtype != np.uint8 or pictures.ndim != 3:
+    images, labels = idx.read(images_path), idx.read(labels_path)
+    if images.dtype != np.uint8 or images.ndim != 3:
         raise DataError(
-            f"{pictures_path} should hold pictures (N, H, W) in bytes, "
-            f"got an array {pictures.shape} of {pictures.dtype}",
-            "are the files of pictures and labels swapped?",
+            f"{images_path} should hold images (N, H, W) in bytes, got an array {images.shape} of {images.dtype}",
+            "are the files of images and labels swapped?",
         )
     wide = column is not None
     right = labels.dtype == (np.int32 if wide else np.uint8) and labels.ndim == 1 + wide
-    if not right or len(labels) != len(pictures) or (column is not None and labels.shape[1] <= column):
+    if not right or len(labels) != len(images) or (column is not None and labels.shape[1] <= column):
         what = "rows of labels in int32" if wide else "labels in bytes"
         raise DataError(
-            f"{labels_path} should hold {len(pictures)} {what}, got an array {labels.shape} of {labels.dtype}",
-            "take pictures and labels from one set",
+            f"{labels_path} should hold {len(images)} {what}, got an array {labels.shape} of {labels.dtype}",
+            "take images and labels from one set",
         )
     y = (labels if column is None else labels[:, column]).astype(np.int64) - first
     if y.min() < 0 or y.max() >= classes:
@@ -141,4 +140,4 @@ def pair(
             f"{labels_path} has the label {y[row] + first} in row {row}; there are {classes} classes, from {first}",
             "take the file of this set",
         )
-    return pictures, y
+    return images, y

@@ -1,4 +1,4 @@
-"""Sets of the hub that are picture files."""
+"""Sets of the hub that are image files."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def in_folders(
     called: Callable[[str], str] = str,
     without: Sequence[str] = (),
 ) -> Dataset:
-    """A set whose pictures lie in class folders.
+    """A set whose images lie in class folders.
 
     Args:
         name: the registered name, and the hub's.
         place: the folder or zip.
-        how: how the pictures shall come out.
-        strict: a damaged picture is an error.
+        how: how the images shall come out.
+        strict: a damaged image is an error.
         called: the name of a class by that of its folder.
-        without: names of files that are no pictures of the set.
+        without: names of files that are no images of the set.
 
     Raises:
-        DataError: there are no pictures, or not as they should be.
+        DataError: there are no images, or not as they should be.
     """
     listing = folder_labels.listing(place)
     found = folder_labels.discover(listing)
@@ -59,25 +59,25 @@ def by_list(
     *,
     strict: bool = False,
 ) -> Dataset:
-    """A set that lists its pictures, which lie in one folder.
+    """A set that lists its images, which lie in one folder.
 
     Args:
         name: the registered name, and the hub's.
         root: the folder.
-        files: names of the pictures.
+        files: names of the images.
         y: class numbers ``(N,)``.
         classes: their names.
         part: official parts ``(N,)``.
-        how: how the pictures shall come out.
-        strict: a damaged picture is an error.
+        how: how the images shall come out.
+        strict: a damaged image is an error.
 
     Raises:
-        DataError: a picture is missing, or none can be decoded.
+        DataError: an image is missing, or none can be decoded.
     """
     listing = folder_files.listed(root, files)
     missing = [file for file, size in zip(files, listing.sizes, strict=True) if size < 0]
     if missing:
-        raise DataError(f"{root} lacks {len(missing)} pictures of {name}: {missing[0]}", "fetch the set again")
+        raise DataError(f"{root} lacks {len(missing)} images of {name}: {missing[0]}", "fetch the set again")
     labelled = image_dataset.Labelled(name, listing, np.arange(len(files)), y, classes, part, findings=(), about="")
     return _known(image_dataset.dataset(labelled, how, strict=strict))
 

@@ -15,7 +15,7 @@ UNIT = 100_000
 def california_housing(*, folder: Path | None = None) -> Dataset:
     """20,640 districts of California in 1990, the median value of their houses in 100,000 dollars.
 
-    The raw table: totals of rooms, bedrooms, people and households for each district, 207 missing values, and how
+    The raw table: totals of kinds, bedrooms, people and households for each district, 207 missing values, and how
     near the sea is. Values above 500,000 dollars were written as 500,001.
 
     Args:

@@ -19,7 +19,7 @@ def cifar100(*, labels: Literal["fine", "coarse"] = "fine") -> Dataset:
     """60,000 colour photographs of 32x32 in a hundred classes, 10,000 of them the official test part.
 
     Args:
-        labels: fine, a hundred classes of 600 pictures, or coarse, the twenty groups of five that they form.
+        labels: fine, a hundred classes of 600 images, or coarse, the twenty groups of five that they form.
 
     Raises:
         DataError: the files are missing and cannot be fetched, or are not CIFAR-100's.

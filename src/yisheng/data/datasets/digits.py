@@ -13,7 +13,7 @@ from yisheng.core.types import Dataset, Ink, Spec
 
 @register
 def digits() -> Dataset:
-    """1,797 handwritten digits, grey pictures 8x8 in ten classes (inside scikit-learn: no download).
+    """1,797 handwritten digits, grey images 8x8 in ten classes (inside scikit-learn: no download).
 
     The 17 levels 0 to 16, counts of ink pixels in cells of 4x4, become the bytes 0 to 255. The digits are
     stretched to the full height of 8 pixels, and their bounding box is in the middle.
@@ -32,7 +32,7 @@ def digits() -> Dataset:
         spec,
         x,
         rows[:, -1].astype(np.int64),
-        about="Digits written by 13 people, counted down from 32x32 bitmaps to 8x8 grey pictures.",
+        about="Digits written by 13 people, counted down from 32x32 bitmaps to 8x8 grey images.",
         source="Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository (1998)",
         licence="CC BY 4.0",
     )

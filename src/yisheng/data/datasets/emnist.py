@@ -17,7 +17,7 @@ ARCHIVE, INNER = "gzip.zip", "gzip"
 
 @register
 def emnist(*, split: Literal["balanced", "byclass", "bymerge", "letters", "digits", "mnist"] = "balanced") -> Dataset:
-    """Handwritten letters and digits, grey pictures 28x28; an official test part in each of six splits.
+    """Handwritten letters and digits, grey images 28x28; an official test part in each of six splits.
 
     - balanced: 131,600 in 47 classes of the same size: digits, capitals, and the small letters that look different.
     - letters: 145,600 in 26 classes, capital and small together. digits: 280,000 in ten. mnist: 70,000 in ten.
@@ -40,8 +40,8 @@ def emnist(*, split: Literal["balanced", "byclass", "bymerge", "letters", "digit
 
     def both(part: str) -> tuple[np.ndarray, np.ndarray]:
         stem = f"emnist-{split}-{part}"
-        pictures, labels = folder / f"{stem}-images-idx3-ubyte.gz", folder / f"{stem}-labels-idx1-ubyte.gz"
-        x, y = pair(pictures, labels, len(classes), first=first)
+        images, labels = folder / f"{stem}-images-idx3-ubyte.gz", folder / f"{stem}-labels-idx1-ubyte.gz"
+        x, y = pair(images, labels, len(classes), first=first)
         return x.swapaxes(1, 2), y  # the files hold columns where MNIST's hold rows
 
     x, y, part = stacked("emnist", both("train"), both("test"))

@@ -24,11 +24,11 @@ CLASSES = (
 
 @register(mirror=True)
 def fashion_mnist(*, folder: Path | None = None, size: Size | None = None) -> Dataset:
-    """70,000 pictures of clothes, grey, 28x28 in ten classes, 10,000 of them the official test part.
+    """70,000 images of clothes, grey, 28x28 in ten classes, 10,000 of them the official test part.
 
     Args:
         folder: where the four idx files lie, gzipped or not; without it they are fetched.
-        size: rows and columns to resize the pictures to, as the textbook does for AlexNet (224); 28 without it.
+        size: rows and columns to resize the images to, as the textbook does for AlexNet (224); 28 without it.
 
     Raises:
         DataError: a file is missing and cannot be fetched, or is not Fashion-MNIST's.

@@ -23,9 +23,9 @@ def flowers_102(*, size: Size = 224, fit: Literal["crop", "squash", "pad"] = "cr
 
     Args:
         size: height and width of the inputs, one number for both; networks trained on ImageNet want 224.
-        fit: how a picture of another ratio of sides comes to that size: the middle is cut out (crop), it is squashed,
+        fit: how an image of another ratio of sides comes to that size: the middle is cut out (crop), it is squashed,
             or filled up with black (pad). Prediction does the same.
-        strict: a damaged picture is an error; else it is left out and named.
+        strict: a damaged image is an error; else it is left out and named.
 
     Raises:
         DataError: a file is missing and cannot be fetched, or holds something else.
@@ -43,7 +43,7 @@ def flowers_102(*, size: Size = 224, fit: Literal["crop", "squash", "pad"] = "cr
     of_part = np.concatenate(numbers)
     whole = len(labels) > 0 and np.isin(labels, np.arange(1, CLASSES + 1)).all()
     if not (whole and np.array_equal(np.sort(of_part), np.arange(1, len(labels) + 1))):
-        raise DataError("flowers-102: setid.mat does not part the pictures of imagelabels.mat", "fetch the set again")
+        raise DataError("flowers-102: setid.mat does not part the images of imagelabels.mat", "fetch the set again")
     order = np.sort(of_part).astype(np.int64)
     part = np.repeat(np.arange(3, dtype=np.int8), [len(rows) for rows in numbers])[np.argsort(of_part)]
     return _image_dataset.by_list(

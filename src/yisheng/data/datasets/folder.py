@@ -1,4 +1,4 @@
-"""Pictures in class folders."""
+"""Images in class folders."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ def folder(
     colour: Literal["auto", "grey", "rgb"] = "auto",
     strict: bool = False,
 ) -> Dataset:
-    """Pictures in a folder for each class, with or without folders for train, validation and test.
+    """Images in a folder for each class, with or without folders for train, validation and test.
 
-    The folder may be a zip, or hold ``train.zip`` and ``test.zip``. Pictures are decoded once, into a block in the
+    The folder may be a zip, or hold ``train.zip`` and ``test.zip``. Images are decoded once, into a block in the
     cache; later runs take it from there as long as the files stay as they are.
 
     Args:
         path: the folder or zip.
-        size: height and width of the inputs, one number for both; auto keeps the size that all pictures have, if no
+        size: height and width of the inputs, one number for both; auto keeps the size that all images have, if no
             side is longer than 96, and else takes 224, which networks trained on ImageNet want.
-        fit: how a picture of another ratio of sides comes to that size: the middle is cut out (crop), it is squashed,
+        fit: how an image of another ratio of sides comes to that size: the middle is cut out (crop), it is squashed,
             or filled up with black (pad). Prediction does the same.
-        colour: grey or rgb; auto is grey if all pictures are.
-        strict: a damaged picture is an error; else it is left out and named.
+        colour: grey or rgb; auto is grey if all images are.
+        strict: a damaged image is an error; else it is left out and named.
 
     Raises:
-        DataError: there are no pictures, less than two classes, or it is not clear which folders are classes.
+        DataError: there are no images, less than two classes, or it is not clear which folders are classes.
         StorageError: the cache cannot be written to.
     """
     from yisheng.data.images import folder_labels, image_dataset
@@ -50,7 +50,7 @@ def folder(
         raise DataError(f"{path} does not exist", "check the path")
     listing = folder_labels.listing(place)
     found = folder_labels.discover(listing)
-    about = f"Pictures in class folders: {place.name}."
+    about = f"Images in class folders: {place.name}."
     labelled = image_dataset.Labelled(
         image_dataset.name_of(place), listing, found.numbers, found.y, found.classes, found.part, found.findings, about
     )

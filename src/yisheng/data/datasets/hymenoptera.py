@@ -10,7 +10,7 @@ from yisheng.data.images.image_dataset import Size
 
 ZIP = "hymenoptera_data.zip"
 NOT_OURS = ("imageNotFound.gif",)
-"""A web server's answer in place of a picture, which the published zip has among the ants."""
+"""A web server's answer in place of an image, which the published zip has among the ants."""
 
 
 @register(mirror=True)
@@ -19,14 +19,14 @@ def hymenoptera(*, size: Size = 224, fit: Literal["crop", "squash", "pad"] = "cr
 
     Args:
         size: height and width of the inputs, one number for both; networks trained on ImageNet want 224.
-        fit: how a picture of another ratio of sides comes to that size: the middle is cut out (crop), it is squashed,
+        fit: how an image of another ratio of sides comes to that size: the middle is cut out (crop), it is squashed,
             or filled up with black (pad). Prediction does the same.
-        strict: a damaged picture is an error; else it is left out and named.
+        strict: a damaged image is an error; else it is left out and named.
 
     Raises:
         DataError: the files are missing and cannot be fetched, or hold something else.
 
-    Source: PyTorch's tutorial on transfer learning; pictures of ImageNet.
+    Source: PyTorch's tutorial on transfer learning; images of ImageNet.
     """
     from yisheng.data.datasets import _image_dataset
     from yisheng.data.hub import files as hub

@@ -19,9 +19,9 @@ def imagenette_160(
 
     Args:
         size: height and width of the inputs, one number for both; 128 is the smallest of the set's leaderboard.
-        fit: how a picture of another ratio of sides comes to that size: the middle is cut out (crop), it is squashed,
+        fit: how an image of another ratio of sides comes to that size: the middle is cut out (crop), it is squashed,
             or filled up with black (pad). Prediction does the same.
-        strict: a damaged picture is an error; else it is left out and named.
+        strict: a damaged image is an error; else it is left out and named.
 
     Raises:
         DataError: the archive is missing and cannot be fetched, or holds something else.

@@ -20,7 +20,7 @@ def kmnist(*, folder: Path | None = None, size: Size | None = None) -> Dataset:
 
     Args:
         folder: where the four idx files lie, gzipped or not; without it they are fetched.
-        size: rows and columns to resize the pictures to; 28 without it.
+        size: rows and columns to resize the images to; 28 without it.
 
     Raises:
         DataError: a file is missing and cannot be fetched, or is not KMNIST's (or that of before February 2019).

@@ -1,4 +1,4 @@
-"""Pictures that a CSV lists with their labels."""
+"""Images that a CSV lists with their labels."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from yisheng.data.images.image_dataset import Size
 
 
 def opens(path: Path) -> bool:
-    """Whether a path is a CSV that lists picture files; other tables are read as such."""
+    """Whether a path is a CSV that lists image files; other tables are read as such."""
     from yisheng.data.tables.files import TEXT, is_table
-    from yisheng.data.tables.sniff import lists_pictures
+    from yisheng.data.tables.sniff import lists_images
 
-    return is_table(path) and path.name.lower().endswith(TEXT) and path.is_file() and lists_pictures(path)
+    return is_table(path) and path.name.lower().endswith(TEXT) and path.is_file() and lists_images(path)
 
 
 @register(opens=opens)
@@ -27,7 +27,7 @@ def labels(
     colour: Literal["auto", "grey", "rgb"] = "auto",
     strict: bool = False,
 ) -> Dataset:
-    """Pictures listed in a CSV: file and label, or file and several labels that may hold together.
+    """Images listed in a CSV: file and label, or file and several labels that may hold together.
 
     One column of labels makes a classification. Several make a multilabel task, with a probability for each label:
     the cells of a row are the names of its labels, or each column is a label, named in the header, and holds 0 or 1.
@@ -35,15 +35,15 @@ def labels(
 
     Args:
         path: the CSV; files are named as seen from its folder.
-        size: height and width of the inputs, one number for both; auto keeps the size that all pictures have, if no
+        size: height and width of the inputs, one number for both; auto keeps the size that all images have, if no
             side is longer than 96, and else takes 224, which networks trained on ImageNet want.
-        fit: how a picture of another ratio of sides comes to that size: the middle is cut out (crop), it is squashed,
+        fit: how an image of another ratio of sides comes to that size: the middle is cut out (crop), it is squashed,
             or filled up with black (pad). Prediction does the same.
-        colour: grey or rgb; auto is grey if all pictures are.
-        strict: a missing or damaged picture is an error; else it is left out and named.
+        colour: grey or rgb; auto is grey if all images are.
+        strict: a missing or damaged image is an error; else it is left out and named.
 
     Raises:
-        DataError: the CSV is damaged or has no labels, or none of its pictures is there.
+        DataError: the CSV is damaged or has no labels, or none of its images is there.
         StorageError: the cache cannot be written to.
     """
     from yisheng.data.images import image_dataset

@@ -30,9 +30,9 @@ def pets(
     Args:
         labels: breed, 37 classes, or species, cat or dog.
         size: height and width of the inputs, one number for both; networks trained on ImageNet want 224.
-        fit: how a picture of another ratio of sides comes to that size: the middle is cut out (crop), it is squashed,
+        fit: how an image of another ratio of sides comes to that size: the middle is cut out (crop), it is squashed,
             or filled up with black (pad). Prediction does the same.
-        strict: a damaged picture is an error; else it is left out and named.
+        strict: a damaged image is an error; else it is left out and named.
 
     Raises:
         DataError: the archives are missing and cannot be fetched, or hold something else.
@@ -64,7 +64,7 @@ def pets(
 
 
 def _rows(path: Path) -> list[tuple[str, int, int]]:
-    """Name, breed and species of each picture of a list, both from 0.
+    """Name, breed and species of each image of a list, both from 0.
 
     Raises:
         DataError: it is not such a list.
@@ -78,7 +78,7 @@ def _rows(path: Path) -> list[tuple[str, int, int]]:
         match = re.fullmatch(r"([\w-]{1,100}) ([1-9]\d{0,2}) ([12]) \d+\s*", line, re.ASCII)
         if not match:
             raise DataError(
-                f"{path}: a line must have a picture's name and three numbers, got {line[:80]!r}", "fetch the set again"
+                f"{path}: a line must have an image's name and three numbers, got {line[:80]!r}", "fetch the set again"
             )
         found.append((match[1], int(match[2]) - 1, int(match[3]) - 1))
     return found

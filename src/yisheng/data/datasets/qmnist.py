@@ -1,4 +1,4 @@
-"""MNIST's digits with all of the test pictures that were lost, and a name for every picture."""
+"""MNIST's digits with all of the test images that were lost, and a name for every image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FILES = ("qmnist-{part}-images-idx3-ubyte.gz", "qmnist-{part}-labels-idx2-int.gz
 
 @register
 def qmnist(*, folder: Path | None = None) -> Dataset:
-    """120,000 handwritten digits, grey pictures 28x28 in ten classes, 60,000 of them the official test part.
+    """120,000 handwritten digits, grey images 28x28 in ten classes, 60,000 of them the official test part.
 
     The training part is MNIST's. The first 10,000 of the test part are MNIST's test part; the other 50,000 were never
     published before, so nobody has tuned a network on them.
@@ -29,8 +29,8 @@ def qmnist(*, folder: Path | None = None) -> Dataset:
     from yisheng.data.hub import catalog, files
 
     def both(part: str) -> tuple[Path, Path]:
-        pictures, labels = (files.path("qmnist", file.format(part=part), folder) for file in FILES)
-        return pictures, labels
+        images, labels = (files.path("qmnist", file.format(part=part), folder) for file in FILES)
+        return images, labels
 
     # The other seven columns tell of the writer and of the place in NIST's own files.
     train, test = (pair(*both(part), 10, column=0) for part in ("train", "test"))

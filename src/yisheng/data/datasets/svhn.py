@@ -17,7 +17,7 @@ FILES = ("train_32x32.mat", "test_32x32.mat")
 def svhn(*, folder: Path | None = None) -> Dataset:
     """99,289 digits cut out of photographs of house numbers, colour, 32x32, 26,032 of them the official test part.
 
-    The digit in the middle counts; its neighbours are often in the picture.
+    The digit in the middle counts; its neighbours are often in the image.
 
     Args:
         folder: where train_32x32.mat and test_32x32.mat lie; without it they are fetched.
@@ -38,7 +38,7 @@ def svhn(*, folder: Path | None = None) -> Dataset:
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures uint8 ``(N, 3, 32, 32)`` and digits int64 ``(N,)``.
+    """Images uint8 ``(N, 3, 32, 32)`` and digits int64 ``(N,)``.
 
     Raises:
         DataError: the file holds something else.
@@ -50,7 +50,7 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     right = x is not None and x.dtype == np.uint8 and x.ndim == 4 and x.shape[:3] == (32, 32, 3)
     if x is None or y is None or not right or y.size != x.shape[-1] or not np.isin(y, np.arange(1, 11)).all():
         raise DataError(
-            f"{path} should hold pictures X (32, 32, 3, N) in bytes and digits y (N, 1) from 1 to 10",
+            f"{path} should hold images X (32, 32, 3, N) in bytes and digits y (N, 1) from 1 to 10",
             "take the file of this set",
         )
     return np.ascontiguousarray(x.transpose(3, 2, 0, 1)), y.ravel().astype(np.int64) % 10  # 10 stands for 0

@@ -12,9 +12,9 @@ from yisheng.data.tables.files import is_table
 
 
 def _opens(path: Path) -> bool:
-    from yisheng.data.tables.sniff import lists_pictures
+    from yisheng.data.tables.sniff import lists_images
 
-    return is_table(path) and path.is_file() and (path.suffix in (".parquet", ".npz") or not lists_pictures(path))
+    return is_table(path) and path.is_file() and (path.suffix in (".parquet", ".npz") or not lists_images(path))
 
 
 @register(opens=_opens)

@@ -1,7 +1,7 @@
 """One file from one address into a partial file, going on where an earlier attempt stopped.
 
 pooch was looked at first: it checks a file's own hash and retries, but it has no resumption, no mirrors,
-no hashes of decompressed content and no locks, which is what this room consists of. What is left is
+no hashes of decompressed content and no locks, which is what this kind consists of. What is left is
 urllib's part (see `yisheng.data.hub.http`), so requests and httpx are not needed either.
 
 A partial file's note holds the address, the validator and the total. The next attempt asks for the rest

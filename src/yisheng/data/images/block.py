@@ -1,6 +1,6 @@
-"""All pictures of a set decoded into one file, by all cores, in bounded memory.
+"""All images of a set decoded into one file, by all cores, in bounded memory.
 
-What ``auto`` means is guessed from a few pictures; where one says otherwise, decoding begins again. So no file is
+What ``auto`` means is guessed from a few images; where one says otherwise, decoding begins again. So no file is
 read twice only to look at its header, and the result does not depend on which thread came first.
 """
 
@@ -28,22 +28,22 @@ from yisheng.data.images.file_listing import Listing, readable
 
 T = TypeVar("T")
 SMALL = 96
-"""Longest side of pictures that ``size=auto`` leaves as they are, if all have the same size."""
+"""Longest side of images that ``size=auto`` leaves as they are, if all have the same size."""
 LARGE = (224, 224)
 """What it makes of others: what networks trained on ImageNet want."""
 PIECE = 2 << 20
 """Bytes of pixels that one thread decodes at a time: they stay in its cache."""
 SAMPLE = 16
-"""Pictures to guess from."""
+"""Images to guess from."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How pictures shall come out.
+    """How images shall come out.
 
     Args:
         size: height and width, or ``auto``.
-        fit: how a picture comes to another size, see `decode.resize`.
+        fit: how an image comes to another size, see `decode.resize`.
         colour: ``grey``, ``rgb``, or ``auto``: grey if all of them are.
     """
 
@@ -57,10 +57,10 @@ class Decoded:
     """What came of it.
 
     Args:
-        shape: of one picture, ``(C, H, W)``.
+        shape: of one image, ``(C, H, W)``.
         damaged: place among the files and reason, of those that were left out.
         digests: SHA-256 of each file's content, one after the other.
-        sums: see `twins.sums`, one for each picture that is in the block.
+        sums: see `twins.sums`, one for each image that is in the block.
     """
 
     shape: tuple[int, int, int]
@@ -71,7 +71,7 @@ class Decoded:
 
 @dataclass(frozen=True)
 class _Plan:
-    """The shape of all pictures, and whether it is only a guess."""
+    """The shape of all images, and whether it is only a guess."""
 
     height: int
     width: int
@@ -82,7 +82,7 @@ class _Plan:
 
 
 class _OtherwiseError(Exception):
-    """A picture is not as was guessed."""
+    """An image is not as was guessed."""
 
     def __init__(self, plan: _Plan) -> None:
         self.plan = plan
@@ -121,7 +121,7 @@ def write(listing: Listing, numbers: Sequence[int], settings: Settings, target: 
                 plan = other.plan
     if len(found.damaged) == len(numbers):
         why = found.damaged[0][1]
-        raise DataError(f"none of the {len(numbers)} pictures in {listing.path} can be read: {why}", "look at them")
+        raise DataError(f"none of the {len(numbers)} images in {listing.path} can be read: {why}", "look at them")
     return found
 
 
@@ -177,7 +177,7 @@ def _put(out: IO[bytes], target: Path, pixels: np.ndarray) -> None:
 
 
 def _decode(listing: Listing, numbers: Sequence[int], plan: _Plan) -> _Piece:
-    """Some pictures, by one thread."""
+    """Some images, by one thread."""
     pixels = np.empty((len(numbers), plan.height, plan.width, plan.channels), np.uint8)
     damaged: list[tuple[int, str]] = []
     digests = []
@@ -199,7 +199,7 @@ def _decode(listing: Listing, numbers: Sequence[int], plan: _Plan) -> _Piece:
 
 
 def _take(content: bytes, name: str, plan: _Plan, out: np.ndarray) -> None:
-    """Decode one picture that `decode.plain` did not take, and see whether it is as guessed."""
+    """Decode one image that `decode.plain` did not take, and see whether it is as guessed."""
     size = None if plan.size_guessed else (plan.height, plan.width)
     colour: decode.Colour = "auto" if plan.grey_guessed else "grey" if plan.channels == 1 else "rgb"
     found = decode.decode(content, name, colour=colour, size=size, fit=plan.fit)
@@ -212,7 +212,7 @@ def _take(content: bytes, name: str, plan: _Plan, out: np.ndarray) -> None:
 
 
 def _guess(listing: Listing, numbers: Sequence[int], settings: Settings) -> _Plan:
-    """The plan for what a few pictures are like; for what settings say, no picture is looked at."""
+    """The plan for what a few images are like; for what settings say, no image is looked at."""
     size = None if settings.size == "auto" else settings.size
     sizes: set[tuple[int, int]] = set()
     coloured = False
@@ -231,7 +231,7 @@ def _guess(listing: Listing, numbers: Sequence[int], settings: Settings) -> _Pla
 
 
 def _decodable(listing: Listing, numbers: Sequence[int]) -> Iterator[np.ndarray]:
-    """The pictures that are not damaged, as they are."""
+    """The images that are not damaged, as they are."""
     for n in numbers:
         for content in listing.read([n]):
             if not isinstance(content, DataError):

@@ -1,11 +1,11 @@
-"""Where decoded pictures are kept, and when they may be used again.
+"""Where decoded images are kept, and when they may be used again.
 
-    <home>/pictures/<outline>/                     names and sizes of the files, and the settings
+    <home>/images/<outline>/                     names and sizes of the files, and the settings
         <content>/pixels, entry.json               what the files hold, decoded
         <manifest>.json                            which content files with these times of change hold
 
 A later run looks only at names, sizes and times. Files that were merely copied or touched are read and compared,
-not decoded. A block gets its name when it is whole and on the disk. All of ``<home>/pictures`` can be deleted at
+not decoded. A block gets its name when it is whole and on the disk. All of ``<home>/images`` can be deleted at
 any time; nothing else is lost than the time to decode again.
 """
 
@@ -36,13 +36,13 @@ PIXELS, ENTRY, PART = "pixels", "entry.json", ".part-"
 
 @dataclass(frozen=True)
 class Block:
-    """Decoded pictures.
+    """Decoded images.
 
     Args:
         pixels: uint8 ``(N, C, H, W)``, memory-mapped, read-only.
         kept: which of the files asked for they are, int64 ``(N,)``.
         damaged: why each of the others was left out.
-        twins: rows that hold the same picture, in groups.
+        twins: rows that hold the same image, in groups.
     """
 
     pixels: np.ndarray
@@ -52,7 +52,7 @@ class Block:
 
 
 def decoded(listing: Listing, numbers: Sequence[int], settings: Settings, name: str) -> Block:
-    """Pictures from the cache, decoded into it if need be.
+    """Images from the cache, decoded into it if need be.
 
     Args:
         listing: where the files lie.
@@ -66,7 +66,7 @@ def decoded(listing: Listing, numbers: Sequence[int], settings: Settings, name: 
     """
     outline = _outline(listing, numbers, settings)
     manifest = _key(outline, listing.stamp)
-    folder = locations.home() / "pictures" / outline
+    folder = locations.home() / "images" / outline
     found = _recall(folder, manifest, len(numbers))
     if found is None:
         with locations.alone(folder / ".lock", f"decoding {name}"):

@@ -1,4 +1,4 @@
-"""From the bytes of any picture file to pixels: the one reader, for training and for prediction.
+"""From the bytes of any image file to pixels: the one reader, for training and for prediction.
 
 JPEG goes through simplejpeg, which decodes to a smaller size right away where a smaller one is wanted; what it
 does not take, or finds odd, and every other format goes through Pillow. Both rest on libjpeg-turbo: at full size
@@ -29,11 +29,11 @@ except Exception:  # a broken installation raises what it likes; Pillow then rea
 READERS = f"Pillow {PIL.__version__}, simplejpeg {getattr(simplejpeg, '__version__', 'none')}"
 """Who decodes: other versions may round otherwise."""
 PIXELS = 64_000_000
-"""Largest picture that is decoded (8,000 x 8,000); a bomb says it is larger, or is cut off here."""
+"""Largest image that is decoded (8,000 x 8,000); a bomb says it is larger, or is cut off here."""
 MANY = 8_000_000
-"""Pixels from which on only two threads decode at a time: Pillow holds such a picture in several copies."""
+"""Pixels from which on only two threads decode at a time: Pillow holds such an image in several copies."""
 SCANS = 500
-"""Most scans of a JPEG: each goes over the whole picture, so that a small file could keep a core busy for hours."""
+"""Most scans of a JPEG: each goes over the whole image, so that a small file could keep a core busy for hours."""
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "AVIF")
 """What Pillow may take a file for. EPS, say, would be handed to another program."""
 ORIENTATION = 0x0112
@@ -46,20 +46,20 @@ Fit = Literal["crop", "squash", "pad"]
 def decode(
     content: bytes, name: str, *, colour: Colour = "auto", size: tuple[int, int] | None = None, fit: Fit = "crop"
 ) -> np.ndarray:
-    """The pixels of a picture file, upright, transparent parts on white, eight bits a channel.
+    """The pixels of an image file, upright, transparent parts on white, eight bits a channel.
 
     Args:
         content: the file's bytes.
         name: what an error calls it.
-        colour: ``grey`` or ``rgb``; ``auto`` is what the picture itself has.
-        size: height and width of the result; None keeps the picture's own.
+        colour: ``grey`` or ``rgb``; ``auto`` is what the image itself has.
+        size: height and width of the result; None keeps the image's own.
         fit: how it comes to that size, see `resize`.
 
     Returns:
         uint8 ``(H, W)`` in grey, ``(H, W, 3)`` in colour.
 
     Raises:
-        DataError: it is no picture, damaged, or too large.
+        DataError: it is no image, damaged, or too large.
 
     >>> file = io.BytesIO()
     >>> Image.new("RGB", (30, 20), "red").save(file, "PNG")
@@ -72,25 +72,25 @@ def decode(
 def decode_from(
     content: bytes, name: str, *, colour: Colour = "auto", size: tuple[int, int] | None = None, fit: Fit = "crop"
 ) -> tuple[np.ndarray, tuple[int, int]]:
-    """What `decode` gives, and height and width of the picture in the file, upright."""
+    """What `decode` gives, and height and width of the image in the file, upright."""
     pixels, whole = _jpeg(content, colour, size, fit) or _other(content, name, colour)
     return (pixels if size is None else resize(pixels, size, fit)), whole
 
 
 def size(content: bytes, name: str) -> tuple[int, int]:
-    """Height and width of a picture as its file lies; nothing is decoded.
+    """Height and width of an image as its file lies; nothing is decoded.
 
     Raises:
-        DataError: it is no picture, or too large.
+        DataError: it is no image, or too large.
     """
-    with _opened(content, name) as picture:
-        return picture.height, picture.width
+    with _opened(content, name) as image:
+        return image.height, image.width
 
 
 def plain(content: bytes, out: np.ndarray) -> bool:
     """Decode a JPEG that has just the size and the channels of ``out`` and nothing special about it.
 
-    It gives what `decode` gives, in less time: small pictures are decoded in the time that it takes to ask Pillow.
+    It gives what `decode` gives, in less time: small images are decoded in the time that it takes to ask Pillow.
 
     Args:
         content: the file's bytes.
@@ -117,7 +117,7 @@ def resize(pixels: np.ndarray, size: tuple[int, int], fit: Fit) -> np.ndarray:
         pixels: uint8 ``(H, W)`` or ``(H, W, 3)``.
         size: height and width of the result.
         fit: ``crop`` cuts the middle out at the wanted ratio of sides; ``squash`` changes the ratio; ``pad`` keeps
-            the whole picture, and fills up with black.
+            the whole image, and fills up with black.
 
     >>> resize(np.ones((10, 30), np.uint8), (5, 5), "pad").tolist()[:2]
     [[0, 0, 0, 0, 0], [1, 1, 1, 1, 1]]
@@ -126,8 +126,8 @@ def resize(pixels: np.ndarray, size: tuple[int, int], fit: Fit) -> np.ndarray:
         pixels = _cropped(pixels, size)
     inner = _inside(pixels.shape[:2], size) if fit == "pad" else size
     if pixels.shape[:2] != inner:
-        picture = Image.fromarray(np.ascontiguousarray(pixels))
-        pixels = np.asarray(picture.resize(inner[::-1], Image.Resampling.BILINEAR))
+        image = Image.fromarray(np.ascontiguousarray(pixels))
+        pixels = np.asarray(image.resize(inner[::-1], Image.Resampling.BILINEAR))
     if inner == size:
         return pixels
     canvas = np.zeros((*size, *pixels.shape[2:]), np.uint8)
@@ -183,32 +183,32 @@ def _jpeg(
 
 
 def _other(content: bytes, name: str, colour: Colour) -> tuple[np.ndarray, tuple[int, int]]:
-    """The pixels of a picture of any format, and its size."""
-    with _opened(content, name) as picture:
-        if picture.format in ("JPEG", "MPO") and _scans(content) > SCANS:
+    """The pixels of an image of any format, and its size."""
+    with _opened(content, name) as image:
+        if image.format in ("JPEG", "MPO") and _scans(content) > SCANS:
             raise DataError(f"{name} is a JPEG of more than {SCANS} scans", "save it again, as PNG or JPEG")
-        with _MANY if picture.width * picture.height > MANY else contextlib.nullcontext():
-            picture.load()
-            flat = _flatten(picture)
+        with _MANY if image.width * image.height > MANY else contextlib.nullcontext():
+            image.load()
+            flat = _flatten(image)
             mode = {"auto": flat.mode, "grey": "L", "rgb": "RGB"}[colour]
-            pixels = _upright(np.asarray(flat if flat.mode == mode else flat.convert(mode)), _turn(picture))
+            pixels = _upright(np.asarray(flat if flat.mode == mode else flat.convert(mode)), _turn(image))
         return pixels, (pixels.shape[0], pixels.shape[1])
 
 
 @contextlib.contextmanager
 def _opened(content: bytes, name: str) -> Iterator[Image.Image]:
-    """The picture, its size looked at but nothing decoded; what goes wrong inside becomes a `DataError`."""
+    """The image, its size looked at but nothing decoded; what goes wrong inside becomes a `DataError`."""
     try:
-        with Image.open(io.BytesIO(content), formats=_formats()) as picture:
-            if picture.width * picture.height > PIXELS:
+        with Image.open(io.BytesIO(content), formats=_formats()) as image:
+            if image.width * image.height > PIXELS:
                 raise DataError(
-                    f"{name} has {picture.width}x{picture.height} pixels, more than the {PIXELS:,} that are read",
+                    f"{name} has {image.width}x{image.height} pixels, more than the {PIXELS:,} that are read",
                     "scale it down first",
                 )
-            yield picture
+            yield image
     except UnidentifiedImageError:
         raise DataError(
-            f"{name} is not a picture in a format that is known", "give PNG, JPEG, WebP, BMP, GIF or TIFF"
+            f"{name} is not an image in a format that is known", "give PNG, JPEG, WebP, BMP, GIF or TIFF"
         ) from None
     except Image.DecompressionBombError:
         raise DataError(f"{name} unfolds to far more pixels than {PIXELS:,}", "scale it down first") from None
@@ -235,16 +235,16 @@ def _turn_of(content: bytes) -> int:
     if b"Exif\0" not in content and b"tiff:Orientation" not in content:
         return 1
     try:
-        with Image.open(io.BytesIO(content), formats=("JPEG",)) as picture:
-            return _turn(picture)
+        with Image.open(io.BytesIO(content), formats=("JPEG",)) as image:
+            return _turn(image)
     except Exception:  # see `_opened`
         return 1
 
 
-def _turn(picture: Image.Image) -> int:
-    """How a picture lies, 1 to 8, as EXIF counts; damaged metadata are no reason to refuse it."""
+def _turn(image: Image.Image) -> int:
+    """How an image lies, 1 to 8, as EXIF counts; damaged metadata are no reason to refuse it."""
     try:
-        turn = picture.getexif().get(ORIENTATION, 1)
+        turn = image.getexif().get(ORIENTATION, 1)
     except Exception:  # see `_opened`
         return 1
     return turn if turn in range(1, 9) else 1
@@ -265,24 +265,24 @@ def _upright(pixels: np.ndarray, turn: int) -> np.ndarray:
     }.get(turn, pixels)
 
 
-def _flatten(picture: Image.Image) -> Image.Image:
+def _flatten(image: Image.Image) -> Image.Image:
     """Grey or RGB, eight bits a channel, transparent parts on white."""
-    if picture.mode.startswith(("I", "F")):
-        values = np.asarray(picture, dtype=np.float32)
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image, dtype=np.float32)
         top = 65535.0 if values.max(initial=0) > 255 else 255.0
         return Image.fromarray(np.nan_to_num(np.clip(values / top * 255, 0, 255)).astype(np.uint8))
-    mode = "L" if _is_grey(picture) else "RGB"
-    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
-        rgba = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return picture.convert("RGB").convert(mode) if picture.mode == "P" else picture.convert(mode)
+    mode = "L" if _is_grey(image) else "RGB"
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    return image.convert("RGB").convert(mode) if image.mode == "P" else image.convert(mode)
 
 
-def _is_grey(picture: Image.Image) -> bool:
-    if picture.mode in ("P", "PA"):
-        colours = np.asarray(picture.getpalette("RGB") or (), np.uint8).reshape(-1, 3)
+def _is_grey(image: Image.Image) -> bool:
+    if image.mode in ("P", "PA"):
+        colours = np.asarray(image.getpalette("RGB") or (), np.uint8).reshape(-1, 3)
         return bool((colours == colours[:, :1]).all())
-    return picture.mode in ("1", "L", "LA", "La")
+    return image.mode in ("1", "L", "LA", "La")
 
 
 def _cropped(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -295,7 +295,7 @@ def _cropped(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _inside(whole: tuple[int, ...], size: tuple[int, int]) -> tuple[int, int]:
-    """The largest size of a picture that fits into ``size`` whole."""
+    """The largest size of an image that fits into ``size`` whole."""
     scale = min(size[0] / whole[0], size[1] / whole[1])
     tall, wide = (min(limit, max(1, round(n * scale))) for n, limit in zip(whole, size, strict=True))
     return tall, wide

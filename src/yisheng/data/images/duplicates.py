@@ -1,4 +1,4 @@
-"""Pictures that are there twice: within a part, across parts, with the same label or with another."""
+"""Images that are there twice: within a part, across parts, with the same label or with another."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ SEED = 0
 
 
 def sums(pixels: np.ndarray) -> np.ndarray:
-    """One number for each picture, uint64 ``(N,)``; equal pictures have equal ones, others hardly ever.
+    """One number for each image, uint64 ``(N,)``; equal images have equal ones, others hardly ever.
 
-    A sum with random weights, modulo 2^64: all pictures of a piece in one go, where a digest of each would take
+    A sum with random weights, modulo 2^64: all images of a piece in one go, where a digest of each would take
     as long as decoding a small one.
 
     Args:
@@ -40,7 +40,7 @@ def sums(pixels: np.ndarray) -> np.ndarray:
 
 
 def groups(values: np.ndarray, pixels: np.ndarray) -> list[list[int]]:
-    """Rows that hold the very same picture, in groups of two or more.
+    """Rows that hold the very same image, in groups of two or more.
 
     Args:
         values: their `sums`.
@@ -58,11 +58,11 @@ def groups(values: np.ndarray, pixels: np.ndarray) -> list[list[int]]:
 def findings(
     twins: Sequence[Sequence[int]], rows: Sequence[str], y: np.ndarray, part: np.ndarray | None
 ) -> Iterable[Finding]:
-    """What to say about pictures that are there twice.
+    """What to say about images that are there twice.
 
     Args:
-        twins: groups of equal pictures.
-        rows: name of each picture.
+        twins: groups of equal images.
+        rows: name of each image.
         y: class numbers ``(N,)``, or labels ``(N, L)``.
         part: official part of each, or None.
     """
@@ -71,7 +71,7 @@ def findings(
         across = [(a, b) for group in twins for a, b in _across(group, parts, later)]
         if across:
             n = int((parts == later).sum())
-            where = f"{len(across)} of {n} pictures of the {PARTS[later]} part"
+            where = f"{len(across)} of {n} images of the {PARTS[later]} part"
             yield Finding(
                 "leakage",
                 "warning",
@@ -87,27 +87,27 @@ def findings(
             "conflicting-labels",
             "warning",
             {"count": len(differ), "first": _pairs(differ, rows)},
-            f"{len(differ)} pictures are there twice with different labels: {_text(differ, rows)}",
+            f"{len(differ)} images are there twice with different labels: {_text(differ, rows)}",
             "keep the one with the right label",
         )
     if same:
         yield Finding(
-            "duplicate-pictures",
+            "duplicate-images",
             "note",
             {"count": len(same), "first": _pairs(same, rows)},
-            f"{len(same)} pictures are there twice in the same part: {_text(same, rows)}",
+            f"{len(same)} images are there twice in the same part: {_text(same, rows)}",
             "remove one of each, unless they are meant to count twice",
         )
 
 
 def _across(group: Sequence[int], parts: np.ndarray, later: int) -> Iterable[tuple[int, int]]:
-    """Pictures of a later part with their like in the training part."""
+    """Images of a later part with their like in the training part."""
     trained = next((row for row in group if parts[row] == 0), None)
     return [] if trained is None else [(row, trained) for row in group if parts[row] == later]
 
 
 def _within(group: Sequence[int], parts: np.ndarray) -> Iterable[tuple[int, int]]:
-    """Pictures with the first of their like in the same part; another label shows against any that came before."""
+    """Images with the first of their like in the same part; another label shows against any that came before."""
     first: dict[int, int] = {}
     for row in group:
         if int(parts[row]) in first:

@@ -1,4 +1,4 @@
-"""What lies in a place: the picture files, and what else there is."""
+"""What lies in a place: the image files, and what else there is."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from yisheng.core.errors import DataError
 SUFFIXES = frozenset(
     "jpg jpeg jpe jfif mpo png webp bmp dib gif tif tiff ppm pgm pbm pnm avif".split()  # noqa: SIM905
 )
-"""Files that are taken for pictures, by the end of their names in lower case."""
+"""Files that are taken for images, by the end of their names in lower case."""
 HIDDEN = frozenset(("__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "system volume information"))
 """What systems leave in folders, in lower case; names that begin with a dot are hidden too."""
 COUNT = 2_000_000
-"""Most picture files of a place; each takes some hundred bytes of memory while they are listed."""
+"""Most image files of a place; each takes some hundred bytes of memory while they are listed."""
 BYTES = 512 << 20
-"""Largest picture file: the largest picture that is decoded, uncompressed in 16 bits and four channels."""
+"""Largest image file: the largest image that is decoded, uncompressed in 16 bits and four channels."""
 DEPTH = 32
 """Most folders within one another."""
 
@@ -28,7 +28,7 @@ Contents = Iterator[bytes | DataError]
 
 @dataclass
 class Listing:
-    """The picture files of a place, in parallel lists.
+    """The image files of a place, in parallel lists.
 
     Args:
         path: the folder or zip.
@@ -37,7 +37,7 @@ class Listing:
         stamp: what changes when any of them does.
         read: the bytes of those with these numbers, in this order; may be called by several threads at once.
         folders: every folder in it.
-        others: files that are no pictures by their names.
+        others: files that are no images by their names.
         links: links to folders that were listed already.
     """
 
@@ -51,17 +51,17 @@ class Listing:
     links: list[str] = field(default_factory=list)
 
     def add(self, name: str, size: int) -> None:
-        """One more picture file."""
+        """One more image file."""
         if len(self.names) == COUNT:
-            raise DataError(f"{self.path} holds more than {COUNT:,} pictures", "split it into several data sets")
+            raise DataError(f"{self.path} holds more than {COUNT:,} images", "split it into several data sets")
         self.names.append(name)
         self.sizes.append(size)
 
 
-def is_picture(name: str) -> bool:
-    """Whether a file's name is one of a picture.
+def is_image(name: str) -> bool:
+    """Whether a file's name is one of an image.
 
-    >>> is_picture("ants/1.JPG"), is_picture("notes.txt"), is_picture(".png")
+    >>> is_image("ants/1.JPG"), is_image("notes.txt"), is_image(".png")
     (True, False, False)
     """
     stem, _, suffix = name.rpartition(".")

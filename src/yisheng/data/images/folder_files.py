@@ -1,4 +1,4 @@
-"""The picture files of a folder."""
+"""The image files of a folder."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from yisheng.core.errors import DataError
-from yisheng.data.images.file_listing import BYTES, DEPTH, Contents, Listing, is_hidden, is_picture
+from yisheng.data.images.file_listing import BYTES, DEPTH, Contents, Listing, is_hidden, is_image
 
 
 def listing(root: Path) -> Listing:
-    """All picture files below a folder; links are followed, but no folder is listed twice.
+    """All image files below a folder; links are followed, but no folder is listed twice.
 
     Raises:
         DataError: a folder cannot be read, or there are too many files or folders within one another.
@@ -30,19 +30,19 @@ def listing(root: Path) -> Listing:
             if status is not None and stat.S_ISDIR(status.st_mode):
                 found.folders.add(name)
                 inner.append((name, depth + 1))
-            elif not is_picture(name) or (status is not None and not stat.S_ISREG(status.st_mode)):
+            elif not is_image(name) or (status is not None and not stat.S_ISREG(status.st_mode)):
                 found.others.append(name)
             else:
                 _take(found, name, status, stamp)
         if inner and depth == DEPTH:
-            raise DataError(f"{root} has more than {DEPTH} folders within one another", "move the pictures up")
+            raise DataError(f"{root} has more than {DEPTH} folders within one another", "move the images up")
         waiting.extend(reversed(inner))
     found.stamp = stamp.hexdigest()
     return found
 
 
 def listed(root: Path, names: Iterable[str]) -> Listing:
-    """Picture files that are named, by their paths from a folder.
+    """Image files that are named, by their paths from a folder.
 
     Those that are not there have a size of -1.
     """

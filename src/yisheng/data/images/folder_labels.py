@@ -1,4 +1,4 @@
-"""Parts and classes of pictures, from the names of the folders that they lie in."""
+"""Parts and classes of images, from the names of the folders that they lie in."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NAMED = 5
 
 @dataclass(frozen=True)
 class Found:
-    """Pictures with their classes, in the order of parts, classes and names.
+    """Images with their classes, in the order of parts, classes and names.
 
     Args:
         numbers: which of the listing's files, int64 ``(N,)``.
@@ -63,7 +63,7 @@ def natural(name: str) -> tuple[object, ...]:
 
 
 def listing(path: Path) -> Listing:
-    """The picture files of a folder or a zip; zips of parts in a folder (``train.zip``) count as its folders.
+    """The image files of a folder or a zip; zips of parts in a folder (``train.zip``) count as its folders.
 
     Raises:
         DataError: it cannot be read, or is not safe.
@@ -90,18 +90,18 @@ def part_of(folder: str) -> int | None:
 
 
 def discover(listing: Listing) -> Found:
-    """Parts and classes of a place's pictures.
+    """Parts and classes of a place's images.
 
     Class folders may lie directly in it, or in folders of parts; a lone folder around all of them does not
-    count. Pictures that lie deeper belong to the class folder above them.
+    count. Images that lie deeper belong to the class folder above them.
 
     Raises:
-        DataError: there are no pictures, no class folders or less than two, or it is not clear what is meant.
+        DataError: there are no images, no class folders or less than two, or it is not clear what is meant.
     """
     if not listing.names:
         there = f"; there are {len(listing.others)} other files" if listing.others else ""
-        raise DataError(f"{listing.path} holds no pictures{there}", "put the pictures of each class into a folder")
-    inside: dict[str, list[int]] = defaultdict(list)  # few folders, many pictures: what can be is done by folder
+        raise DataError(f"{listing.path} holds no images{there}", "put the images of each class into a folder")
+    inside: dict[str, list[int]] = defaultdict(list)  # few folders, many images: what can be is done by folder
     for n, name in enumerate(listing.names):
         inside[name.rpartition("/")[0]].append(n)
     skip = _wrapper(listing)
@@ -145,7 +145,7 @@ def _unwrapped(listing: Listing) -> Listing:
 
 
 def _wrapper(listing: Listing) -> int:
-    """How many folders lie around all pictures, class folders not counted."""
+    """How many folders lie around all images, class folders not counted."""
     first = listing.names[0].split("/") if listing.names else []
     depth = max((name.count("/") for name in listing.names), default=0)
     count = 0
@@ -166,8 +166,8 @@ def _parts(listing: Listing, paths: Iterable[tuple[str, ...]]) -> Mapping[str, i
     others = [folder for folder in upper if folder not in named]
     if not nested and not others and len(named) > 1:
         raise DataError(
-            f"the pictures in {listing.path} lie in {', '.join(named)} without class folders",
-            "put the pictures of each class into a folder, or list files and labels in a CSV and give that as data",
+            f"the images in {listing.path} lie in {', '.join(named)} without class folders",
+            "put the images of each class into a folder, or list files and labels in a CSV and give that as data",
         )
     if not nested:
         return None
@@ -183,21 +183,21 @@ def _parts(listing: Listing, paths: Iterable[tuple[str, ...]]) -> Mapping[str, i
                 f"{listing.path} holds {' and '.join(same)}, which both mean the {name} part", "keep one of them"
             )
     if 0 not in named.values():
-        raise DataError(f"{listing.path} holds {', '.join(named)}, but no folder of training pictures", "name it train")
+        raise DataError(f"{listing.path} holds {', '.join(named)}, but no folder of training images", "name it train")
     return named
 
 
 def _too_few(listing: Listing, classes: Sequence[str]) -> DataError:
-    remedy = "put the pictures of each class into a folder, or list files and labels in a CSV and give that as data"
+    remedy = "put the images of each class into a folder, or list files and labels in a CSV and give that as data"
     if not classes:
-        return DataError(f"{listing.path} holds {len(listing.names)} pictures, but no class folders", remedy)
-    return DataError(f"{listing.path} holds pictures of one class only: {classes[0]}", remedy)
+        return DataError(f"{listing.path} holds {len(listing.names)} images, but no class folders", remedy)
+    return DataError(f"{listing.path} holds images of one class only: {classes[0]}", remedy)
 
 
 def _left_out(
     listing: Listing, paths: Iterable[tuple[tuple[str, ...], Sequence[int]]], parts: Mapping[str, int] | None
 ) -> Iterable[Finding]:
-    """What was not taken: pictures without a class, folders beside the parts, other files, links."""
+    """What was not taken: images without a class, folders beside the parts, other files, links."""
     beside: Counter[str] = Counter()
     loose = []
     for path, numbers in paths:
@@ -207,27 +207,27 @@ def _left_out(
             loose += [listing.names[n] for n in numbers]
     if loose:
         yield finding(
-            "pictures-without-class",
+            "images-without-class",
             "warning",
             loose,
-            "pictures lie in no class folder and were left out",
+            "images lie in no class folder and were left out",
             "put them into the folders of their classes",
         )
     if beside:
         yield Finding(
             "folders-left-out",
             "warning",
-            {"pictures": beside.total(), "folders": sorted(beside)},
+            {"images": beside.total(), "folders": sorted(beside)},
             f"folders lie beside those of the parts and were left out: {', '.join(sorted(beside)[:NAMED])}",
-            "move their pictures into the class folders of a part, if they belong to the data",
+            "move their images into the class folders of a part, if they belong to the data",
         )
     if listing.others:
         yield finding(
             "files-left-out",
             "note",
             listing.others,
-            "files are no pictures by their names and were left out",
-            "rename them, if they are pictures",
+            "files are no images by their names and were left out",
+            "rename them, if they are images",
         )
     if listing.links:
         yield finding(
@@ -242,7 +242,7 @@ def _left_out(
 def _empty(
     listing: Listing, skip: int, head: int, parts: Mapping[str, int] | None, classes: Sequence[str]
 ) -> Iterable[Finding]:
-    """Class folders without a picture."""
+    """Class folders without an image."""
     inside = (readable(folder).split("/")[skip:] for folder in listing.folders)
     named = {path[head] for path in inside if len(path) == head + 1 and (parts is None or path[0] in parts)}
     empty = sorted(named - set(classes), key=natural)
@@ -251,8 +251,8 @@ def _empty(
             "empty-class-folders",
             "warning",
             empty,
-            "class folders hold no pictures and are no classes",
-            "put pictures into them, or remove them",
+            "class folders hold no images and are no classes",
+            "put images into them, or remove them",
         )
 
 
@@ -265,8 +265,8 @@ def _one_sided(classes: Sequence[str], y: np.ndarray, part: np.ndarray) -> Itera
             "classes-not-in-training",
             "warning",
             unseen,
-            "classes have no training pictures, so none can be learned",
-            "give training pictures of them, or remove their folders; is a folder's name misspelt?",
+            "classes have no training images, so none can be learned",
+            "give training images of them, or remove their folders; is a folder's name misspelt?",
         )
     for p in (1, 2):
         missing = [name for name, n in zip(classes, counts[p], strict=True) if not n]
@@ -275,7 +275,7 @@ def _one_sided(classes: Sequence[str], y: np.ndarray, part: np.ndarray) -> Itera
                 "classes-not-scored",
                 "note",
                 missing,
-                f"classes have no pictures in the {PARTS[p]} part",
+                f"classes have no images in the {PARTS[p]} part",
                 "the scores say nothing about them",
             )
 
@@ -286,7 +286,7 @@ def _deeper(deep: Sequence[str]) -> Iterable[Finding]:
             "deeper-folders",
             "note",
             deep,
-            "pictures lie in folders within class folders; the upper ones are classes",
+            "images lie in folders within class folders; the upper ones are classes",
             "give a folder further down as data, if those are the classes",
         )
 

@@ -1,4 +1,4 @@
-"""Listed and labelled pictures as a data set."""
+"""Listed and labelled images as a data set."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Size = Literal["auto"] | Side | Annotated[tuple[Side, ...], Len(1, 2)]
 
 @dataclass(frozen=True)
 class Labelled:
-    """Pictures with what is known of each.
+    """Images with what is known of each.
 
     Args:
         name: of the data set.
@@ -49,7 +49,7 @@ class Labelled:
 
 
 def settings(size: Size, fit: Literal["crop", "squash", "pad"], colour: Literal["auto", "grey", "rgb"]) -> Settings:
-    """The options of a data set of pictures, in one form."""
+    """The options of a data set of images, in one form."""
     if size == "auto":
         return Settings("auto", fit, colour)
     sides = (size,) if isinstance(size, int) else tuple(size)
@@ -63,19 +63,19 @@ def name_of(path: Path) -> str:
     'My-photos'
     """
     stem = path.stem if path.is_file() or path.suffix else path.name
-    return re.sub(r"[^\w.-]+", "-", readable(stem)).strip("-.")[:60] or "pictures"
+    return re.sub(r"[^\w.-]+", "-", readable(stem)).strip("-.")[:60] or "images"
 
 
 def dataset(found: Labelled, how: Settings, *, strict: bool) -> Dataset:
     """Decode what was found, or take it from the cache.
 
     Args:
-        found: the pictures.
+        found: the images.
         how: how they shall come out.
-        strict: a damaged picture is an error rather than left out.
+        strict: a damaged image is an error rather than left out.
 
     Raises:
-        DataError: no picture can be decoded, or ``strict`` and one cannot.
+        DataError: no image can be decoded, or ``strict`` and one cannot.
         StorageError: the cache cannot be written to.
     """
     block = cache.decoded(found.listing, found.numbers.tolist(), how, found.name)
@@ -105,15 +105,15 @@ def dataset(found: Labelled, how: Settings, *, strict: bool) -> Dataset:
 
 
 def listed(path: Path, how: Settings, *, strict: bool) -> Dataset:
-    """The data set of a CSV that lists pictures.
+    """The data set of a CSV that lists images.
 
     Args:
         path: the CSV.
-        how: how the pictures shall come out.
-        strict: a missing or damaged picture is an error rather than left out.
+        how: how the images shall come out.
+        strict: a missing or damaged image is an error rather than left out.
 
     Raises:
-        DataError: the CSV or its pictures are not as they should be.
+        DataError: the CSV or its images are not as they should be.
         StorageError: the cache cannot be written to.
     """
     rows = label_files.read(path)
@@ -125,28 +125,28 @@ def listed(path: Path, how: Settings, *, strict: bool) -> Dataset:
     if len(missing) == len(there) or (strict and missing):
         first = ", ".join(map(readable, missing[:NAMED]))
         raise DataError(
-            f"{len(missing)} of {len(there)} pictures listed in {path} are not there: {first}",
+            f"{len(missing)} of {len(there)} images listed in {path} are not there: {first}",
             f"name them as seen from {path.parent}",
         )
     findings = []
     if missing:
         remedy = "mend the list; strict=true makes it an error"
-        findings.append(finding("missing-pictures", "warning", missing, "listed pictures are not there", remedy))
+        findings.append(finding("missing-images", "warning", missing, "listed images are not there", remedy))
     if nameless:
-        what = "listed pictures have no label and were left out"
-        findings.append(finding("pictures-without-class", "warning", nameless, what, "give each a label"))
+        what = "listed images have no label and were left out"
+        findings.append(finding("images-without-class", "warning", nameless, what, "give each a label"))
     numbers = np.flatnonzero(there & named)
     y, classes = rows.y[numbers], rows.classes
     if y.ndim == 1 and len(classes) < 2:
-        raise DataError(f"{path} lists pictures of one class only: {', '.join(classes)}", "list some of another class")
+        raise DataError(f"{path} lists images of one class only: {', '.join(classes)}", "list some of another class")
     part = None if rows.part is None else rows.part[numbers]
-    about = f"Pictures listed in {path.name}."
+    about = f"Images listed in {path.name}."
     labelled = Labelled(name_of(path), files, numbers, y, classes, part, tuple(findings), about)
     return dataset(labelled, how, strict=strict)
 
 
 def damaged(reasons: Sequence[str], of: int, *, strict: bool) -> Finding:
-    """The finding about pictures that cannot be decoded.
+    """The finding about images that cannot be decoded.
 
     Raises:
         DataError: ``strict``.
@@ -154,20 +154,20 @@ def damaged(reasons: Sequence[str], of: int, *, strict: bool) -> Finding:
     first = "; ".join(reasons[:NAMED]) + ("; ..." if len(reasons) > NAMED else "")
     if strict:
         raise DataError(
-            f"{len(reasons)} of {of} pictures are damaged: {first}",
+            f"{len(reasons)} of {of} images are damaged: {first}",
             "mend or remove them; strict=false leaves them out",
         )
     return Finding(
-        "damaged-pictures",
+        "damaged-images",
         "warning",
         {"count": len(reasons), "of": of, "first": list(reasons[:NAMED])},
-        f"{len(reasons)} of {of} pictures are damaged and were left out: {first}",
+        f"{len(reasons)} of {of} images are damaged and were left out: {first}",
         "mend or remove them; strict=true makes them an error",
     )
 
 
 def _groups(same: Iterable[Sequence[int]], count: int) -> np.ndarray | None:
-    """The same number for equal pictures, so that no split parts them; None where all differ."""
+    """The same number for equal images, so that no split parts them; None where all differ."""
     numbers = np.arange(count)
     for rows in same:
         numbers[list(rows)] = rows[0]

@@ -1,4 +1,4 @@
-"""A CSV that lists picture files with their labels: ``file,label``, or several labels in a row."""
+"""A CSV that lists image files with their labels: ``file,label``, or several labels in a row."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from yisheng.core.errors import DataError
-from yisheng.data.images.file_listing import COUNT, is_picture
+from yisheng.data.images.file_listing import COUNT, is_image
 from yisheng.data.images.folder_labels import natural, part_of
 from yisheng.data.tables import decoded_text
 from yisheng.data.tables.literals import is_number
@@ -19,7 +19,7 @@ from yisheng.data.tables.sniff import look
 
 YES, NO = frozenset(("1", "1.0", "true", "yes")), frozenset(("0", "0.0", "false", "no", ""))
 PART_COLUMNS = frozenset(("part", "split", "set", "subset", "fold"))
-"""Headers of a column that may say which part a picture belongs to, if all its values do."""
+"""Headers of a column that may say which part an image belongs to, if all its values do."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Listed:
     """The rows of such a file.
 
     Args:
-        files: the pictures, as they are written.
+        files: the images, as they are written.
         y: class numbers int64 ``(N,)``, -1 where there is none; or labels float32 ``(N, L)``.
         classes: names of the classes or labels.
         part: official part of each, int8 ``(N,)``, or None.
@@ -46,22 +46,22 @@ def read(path: Path) -> Listed:
     the name of a label, or the cells of a row are the names of its labels.
 
     Raises:
-        DataError: it is damaged, names a picture twice, or has no labels.
+        DataError: it is damaged, names an image twice, or has no labels.
     """
     rows = _rows(path)
-    header = [] if not rows or is_picture(rows[0][0]) else rows.pop(0)
+    header = [] if not rows or is_image(rows[0][0]) else rows.pop(0)
     rows = [row for row in rows if any(row)]
     if not rows:
-        raise DataError(f"{path} lists no pictures", "give a row for each: file,label")
-    if not any(is_picture(row[0]) for row in rows[:100]):
+        raise DataError(f"{path} lists no images", "give a row for each: file,label")
+    if not any(is_image(row[0]) for row in rows[:100]):
         raise DataError(
-            f"the first column of {path} must name picture files, got {rows[0][0]!r}",
+            f"the first column of {path} must name image files, got {rows[0][0]!r}",
             "move the column of files to the front, or read it as a table: data=table path=...",
         )
     first: dict[str, int] = {}
     for number, row in enumerate(rows):
         if first.setdefault(row[0], number) != number:
-            raise DataError(f"{path} lists {row[0]} twice", "give one row for each picture, its labels beside it")
+            raise DataError(f"{path} lists {row[0]} twice", "give one row for each image, its labels beside it")
     width = max(len(header), *map(len, rows))
     columns = [[row[i] if i < len(row) else "" for row in rows] for i in range(1, width)]
     names = [*header[1:], *([""] * (width - 1 - len(header[1:])))] if header else [""] * (width - 1)
@@ -80,15 +80,15 @@ def _rows(path: Path) -> list[list[str]]:
         except UnicodeDecodeError:
             continue
         except csv.Error as error:
-            raise DataError(f"{path} cannot be read as a list of pictures: {error}", "mend the file") from None
+            raise DataError(f"{path} cannot be read as a list of images: {error}", "mend the file") from None
         if len(rows) > COUNT:
-            raise DataError(f"{path} lists more than {COUNT:,} pictures", "split it")
+            raise DataError(f"{path} lists more than {COUNT:,} images", "split it")
         return rows
     raise DataError(f"{path} is in an unknown encoding", "save it as UTF-8")
 
 
 def _parted(names: Sequence[str], columns: Sequence[list[str]]) -> tuple[np.ndarray | None, list[str], list[list[str]]]:
-    """The column that says which part a picture belongs to, if there is one, and the others."""
+    """The column that says which part an image belongs to, if there is one, and the others."""
     for at, (name, column) in enumerate(zip(names, columns, strict=True)):
         parts = [part_of(cell) for cell in column]
         if name.lower() in PART_COLUMNS and 0 in parts and None not in parts:
@@ -100,7 +100,7 @@ def _parted(names: Sequence[str], columns: Sequence[list[str]]) -> tuple[np.ndar
 
 def _labels(path: Path, names: Sequence[str], columns: Sequence[list[str]]) -> tuple[np.ndarray, tuple[str, ...]]:
     if not columns or not any(map(any, columns)):
-        raise DataError(f"{path} lists pictures without labels", "give a column of labels: file,label")
+        raise DataError(f"{path} lists images without labels", "give a column of labels: file,label")
     if len(columns) > 1 and all(cell.lower() in YES | NO for column in columns for cell in column):
         if not all(names) or len(set(names)) < len(names):
             raise DataError(

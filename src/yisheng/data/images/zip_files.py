@@ -1,7 +1,7 @@
-"""The picture files of a zip, decoded from where they lie in it.
+"""The image files of a zip, decoded from where they lie in it.
 
 Nothing is written anywhere, but what `yisheng.data.archives` refuses to extract is refused here too. The table of
-contents is read here rather than with `zipfile`, which takes four times as long for it: with small pictures that
+contents is read here rather than with `zipfile`, which takes four times as long for it: with small images that
 is a third of the time until the first epoch.
 """
 
@@ -19,7 +19,7 @@ from typing import IO, NamedTuple
 from yisheng.core.errors import DataError
 from yisheng.data.archive_names import parts_of
 from yisheng.data.archives import FREE, Limits
-from yisheng.data.images.file_listing import BYTES, Contents, Listing, is_hidden, is_picture
+from yisheng.data.images.file_listing import BYTES, Contents, Listing, is_hidden, is_image
 
 LIMITS = Limits(total=1 << 44, single=BYTES, count=4_000_000)
 """Decoding leaves nothing on the disk but pixels: it is the ratio that tells a bomb."""
@@ -44,7 +44,7 @@ class _Member(NamedTuple):
 
 
 def listing(path: Path) -> Listing:
-    """All picture files of a zip.
+    """All image files of a zip.
 
     Raises:
         DataError: it is damaged, encrypted, not safe or a bomb.
@@ -71,7 +71,7 @@ def _list(stream: IO[bytes], size: int, found: Listing, members: list[_Member]) 
         folder, last = checks.name(name)
         if folder is None or not last or is_hidden(last):
             continue
-        if is_picture(last):
+        if is_image(last):
             member = _member(fields, extra, shift)
             checks.kind(name, fields, member)
             found.add(folder + last, member.size)

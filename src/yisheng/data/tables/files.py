@@ -169,7 +169,7 @@ def _columns(path: Path, what: str, block: np.ndarray, prefix: str) -> dict[str,
     if block.ndim not in (1, 2):
         raise DataError(
             f"{path}: {what} must hold rows (N, D), got an array of shape {block.shape}",
-            "for pictures give a folder of class folders",
+            "for images give a folder of class folders",
         )
     table = block.reshape(len(block), -1) if len(block) else block.reshape(0, 1)
     _require_size(f"{path}: {what}", *table.shape)

@@ -1,4 +1,4 @@
-"""A first look at a table's file: how its columns are separated, whether it has a header, whether it lists pictures."""
+"""A first look at a table's file: how its columns are separated, whether it has a header, whether it lists images."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from yisheng.data.tables import decoded_text
 from yisheng.data.tables.literals import is_missing, is_number
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-FILE_WORDS = re.compile(r"(file|image|img|picture|photo|pic)s?[ _-]?(name|path|file|id)?|(file ?)?path", re.IGNORECASE)
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+FILE_WORDS = re.compile(r"(file|image|img|image|photo|pic)s?[ _-]?(name|path|file|id)?|(file ?)?path", re.IGNORECASE)
 _HEAD, _RECORDS = 1 << 18, 200
 
 
@@ -71,10 +71,10 @@ def look(
     return Look(mark, named, names, renamed, tuple(map(tuple, records[int(named) :])))
 
 
-def lists_pictures(path: Path) -> bool:
-    """Whether a CSV is a list of picture files with their labels, rather than a table of values.
+def lists_images(path: Path) -> bool:
+    """Whether a CSV is a list of image files with their labels, rather than a table of values.
 
-    It is one when the first values of a column end like picture files (.jpg, .png, ...) and either this is the first
+    It is one when the first values of a column end like image files (.jpg, .png, ...) and either this is the first
     column and its name says so (file, image, path, ...) or one of these files exists, seen from the CSV's folder.
     """
     try:
@@ -83,11 +83,11 @@ def lists_pictures(path: Path) -> bool:
         return False
     for number, name in enumerate(found.names):
         values = [row[number].strip() for row in found.sample[:20] if len(row) > number]
-        values += [name] * name.lower().endswith(PICTURES)  # a list without a header looks as if it had one
-        pictures = [value for value in values if value.lower().endswith(PICTURES)]
-        if len(pictures) * 2 <= len(values):
+        values += [name] * name.lower().endswith(IMAGES)  # a list without a header looks as if it had one
+        images = [value for value in values if value.lower().endswith(IMAGES)]
+        if len(images) * 2 <= len(values):
             continue
-        if (number == 0 and FILE_WORDS.fullmatch(name)) or any(_exists(path.parent, value) for value in pictures):
+        if (number == 0 and FILE_WORDS.fullmatch(name)) or any(_exists(path.parent, value) for value in images):
             return True
     return False
 

@@ -12,7 +12,7 @@ from yisheng.diagnosis.data_checks._formatting import listed
 from yisheng.diagnosis.data_sample import Sample
 
 
-@register(cost="cheap", fits=lambda spec: not spec.is_picture)
+@register(cost="cheap", fits=lambda spec: not spec.is_image)
 def constant_columns(sample: Sample) -> Iterator[Finding]:
     """Columns with the same value, or none, in all training rows.
 

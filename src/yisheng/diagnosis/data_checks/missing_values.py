@@ -15,7 +15,7 @@ MOSTLY, APART = 0.5, 0.3
 """Share of missing values from which on a column is mostly empty; and how far training and test may lie apart."""
 
 
-@register(cost="cheap", fits=lambda spec: not spec.is_picture)
+@register(cost="cheap", fits=lambda spec: not spec.is_image)
 def missing_values(sample: Sample) -> Iterator[Finding]:
     """Columns that are mostly empty; or far emptier in one of training and test part than in the other.
 

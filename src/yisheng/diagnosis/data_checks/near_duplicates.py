@@ -1,4 +1,4 @@
-"""Test rows that are almost a training row: re-encoded pictures, copies with a little noise."""
+"""Test rows that are almost a training row: re-encoded images, copies with a little noise."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def near_duplicates(sample: Sample) -> Iterator[Finding]:
 
     With d(k) the distance to the k-th nearest training row: d(1) < 0.1 d(50). Where rows fill m dimensions, m =
     log(50 / 20) / median log(d(50) / d(20)), that happens by chance to 1 - (1 - 0.1^m)^49 of them; five times as many
-    are asked. Pictures are compared in grey, averaged
+    are asked. Images are compared in grey, averaged
     down to 8 pixels a side, with their own mean and contrast taken out; so re-encoded, brighter and rescaled copies are
     found, mirrored and shifted ones are not.
 
@@ -77,8 +77,8 @@ def near_duplicates(sample: Sample) -> Iterator[Finding]:
 
 
 def _plain(sample: Sample, rows: np.ndarray) -> np.ndarray:
-    """Rows to be compared, ``(n, D)``; a picture without any contrast is all zero."""
-    if not sample.spec.is_picture:
+    """Rows to be compared, ``(n, D)``; an image without any contrast is all zero."""
+    if not sample.spec.is_image:
         return sample.features(rows)
     C = sample.spec.shape[0]
     grey = pooled(sample.x, rows, SIDE).reshape(len(rows), C, -1).mean(1)

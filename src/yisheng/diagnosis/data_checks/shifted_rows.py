@@ -76,8 +76,8 @@ def _area(score: np.ndarray, y: np.ndarray) -> tuple[float, float]:
 
 
 def _differing(sample: Sample, a: np.ndarray, b: np.ndarray) -> tuple[list[str], dict[str, object]]:
-    """Names of the features that differ most; of pictures their brightness and contrast, as evidence."""
-    if sample.spec.is_picture:
+    """Names of the features that differ most; of images their brightness and contrast, as evidence."""
+    if sample.spec.is_image:
         parts = {"training": a, "test": b}
         told = {name: [float(one.mean()), float(one.std(1).mean())] for name, one in parts.items()}
         return [], {"brightness and contrast": told}

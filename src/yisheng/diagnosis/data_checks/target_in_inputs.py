@@ -21,7 +21,7 @@ BINS = 16
 
 
 def _fits(spec: Spec) -> bool:
-    return not spec.is_picture and spec.shape[0] > 1 and spec.task != "multilabel"
+    return not spec.is_image and spec.shape[0] > 1 and spec.task != "multilabel"
 
 
 @register(cost="cheap", fits=_fits)

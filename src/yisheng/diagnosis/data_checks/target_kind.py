@@ -26,7 +26,7 @@ def target_kind(sample: Sample) -> Iterator[Finding]:
     Args:
         sample: its targets.
 
-    Source: Karpathy, "A recipe for training neural networks", 2019 (become one with the data).
+    Source: Karpathy, "A config for training neural networks", 2019 (become one with the data).
     """
     y = sample.y[sample.rows("train")]
     if sample.spec.task != "multilabel" and len(y) > 1 and (y == y[:1]).all():

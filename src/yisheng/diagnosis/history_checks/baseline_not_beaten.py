@@ -24,7 +24,7 @@ def baseline_not_beaten(facts: Facts) -> Iterator[Finding]:
     Args:
         facts: the scores with their intervals.
 
-    Source: Karpathy, "A recipe for training neural networks", 2019 (input-independent baseline).
+    Source: Karpathy, "A config for training neural networks", 2019 (input-independent baseline).
     """
     base = facts.scores["baseline"]
     verdicts = {

@@ -67,7 +67,7 @@ def _at_most(row: ClassRow) -> float:
 def _weights(facts: Facts) -> str:
     """The option of the loss that weighs the classes, where it is not in use; empty where there is none."""
     name = facts.choice("loss")
-    loss = facts.recipe.get("loss")
+    loss = facts.config.get("loss")
     options = loss if isinstance(loss, dict) else {}
     option = {"binary-cross-entropy": "pos_weight", "cross-entropy": "class_weight"}.get(name, "")
     return option if options.get(option) in (None, 1.0) else ""

@@ -128,7 +128,7 @@ class Inputs:
         shape: of the batch.
         mean, std: over all values.
         largest: largest absolute value; not finite where a value is not.
-        column_std: standard deviation of each column of rows ``(D,)``, or None for pictures.
+        column_std: standard deviation of each column of rows ``(D,)``, or None for images.
         column_mean: likewise.
     """
 

@@ -42,7 +42,7 @@ def initial_loss(case: Case) -> Iterator[Finding]:
     Args:
         case: its first loss and number of classes.
 
-    Source: Karpathy, "A recipe for training neural networks", 2019 (verify loss at init).
+    Source: Karpathy, "A config for training neural networks", 2019 (verify loss at init).
     """
     guess = _guess(case)
     if not case.start > (TIMES if case.harmed(LITTLE) else MANY) * guess:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from yisheng.core import files, machine, run_folder
-from yisheng.core.config import Recipe
+from yisheng.core.config import Config
 from yisheng.core.types import Dataset, Score, Scores, Spec
 from yisheng.data.batches import batches
 from yisheng.evaluation.baseline import baseline
@@ -44,7 +44,7 @@ class _Seen:
     descriptions: dict[str, Mapping[str, Any]]
 
 
-def finish(folder: Path, recipe: Recipe, data: Dataset, plan: Sequence[Fold]) -> Scores:
+def finish(folder: Path, config: Config, data: Dataset, plan: Sequence[Fold]) -> Scores:
     """Predict each fold with the model that was not trained on it, and the test part with the mean of all models.
 
     Writes ``out-of-fold.csv``, ``evaluation.json`` (of the out-of-fold predictions), ``scores.json`` and
@@ -52,7 +52,7 @@ def finish(folder: Path, recipe: Recipe, data: Dataset, plan: Sequence[Fold]) ->
 
     Args:
         folder: the study; all its members are trained.
-        recipe: the study's.
+        config: the study's.
         data: the data.
         plan: the folds.
 
@@ -60,14 +60,14 @@ def finish(folder: Path, recipe: Recipe, data: Dataset, plan: Sequence[Fold]) ->
         DataError: a member is missing or damaged.
         NonFiniteError: a prediction is NaN or infinite.
     """
-    seen = _look(folder, recipe, data, plan)
+    seen = _look(folder, config, data, plan)
     pooled = _mean_by_row(seen.validation, data)
     _write_table(folder / OUT_OF_FOLD, seen, data, plan)
     about = details(
         seen.spec,
         pooled,
         part="validation",
-        picture=(lambda row: data.x[row]) if seen.spec.is_picture and data.x.dtype == np.uint8 else None,
+        image=(lambda row: data.x[row]) if seen.spec.is_image and data.x.dtype == np.uint8 else None,
         name=(lambda row: data.rows[row]) if data.rows else None,  # type: ignore[index]  # asked just before
     )
     files.write_json(folder / run_folder.EVALUATION, about)
@@ -93,16 +93,16 @@ def finish(folder: Path, recipe: Recipe, data: Dataset, plan: Sequence[Fold]) ->
     return found
 
 
-def _look(folder: Path, recipe: Recipe, data: Dataset, plan: Sequence[Fold]) -> _Seen:
+def _look(folder: Path, config: Config, data: Dataset, plan: Sequence[Fold]) -> _Seen:
     """Load one member after the other, and let it predict."""
-    device, test = machine.device(recipe.device), plan[0].split.test
+    device, test = machine.device(config.device), plan[0].split.test
     validation: list[Predictions] = []
     total: np.ndarray | None = None
     descriptions: dict[str, Mapping[str, Any]] = {}
     spec = data.spec
     for fold in plan:
         model = artifact.load(folder / fold.name)
-        batch = run_folder.recipe(folder / fold.name).batch
+        batch = run_folder.config(folder / fold.name).batch
         assert isinstance(batch, int)  # settled
         validation.append(_predicted(model, data, fold.split.validation, batch, device))
         validation[-1].require_finite()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from yisheng.core import files, run_folder
-from yisheng.core.config import Recipe
+from yisheng.core.config import Config
 from yisheng.core.errors import DataError
 from yisheng.experiments.cross_validation.folds import Fold
 from yisheng.inference import artifact
@@ -46,7 +46,7 @@ def result(path: Path) -> dict[str, Any]:
         ) from None
 
 
-def write(folder: Path, recipe: Recipe, plan: Sequence[Fold], done: Results) -> None:
+def write(folder: Path, config: Config, plan: Sequence[Fold], done: Results) -> None:
     """Write ``folds.json``: every fold, and the mean and standard deviation over those that are trained."""
     nothing = {"scores": None, "seconds": None, "epoch": None, "chosen": None}
     each = [
@@ -64,9 +64,9 @@ def write(folder: Path, recipe: Recipe, plan: Sequence[Fold], done: Results) -> 
     names = [name for name in found[0] if all(name in scores for scores in found)] if found else []
     values = {name: [scores[name] for scores in found] for name in names}
     about = {
-        "folds": recipe.folds,
-        "repeats": recipe.repeats,
-        "score": recipe.score.replace("-", "_"),
+        "folds": config.folds,
+        "repeats": config.repeats,
+        "score": config.score.replace("-", "_"),
         "mean": {name: statistics.fmean(v) for name, v in values.items()},
         "sd": {name: statistics.stdev(v) if len(v) > 1 else None for name, v in values.items()},
         "each": each,
@@ -74,9 +74,9 @@ def write(folder: Path, recipe: Recipe, plan: Sequence[Fold], done: Results) -> 
     files.write_json(folder / STUDY, about)
 
 
-def progress(recipe: Recipe, done: Results, name: str, left: float) -> str:
+def progress(config: Config, done: Results, name: str, left: float) -> str:
     """What is said of a fold that was just trained: its score, the mean so far, its seconds, the time left."""
-    score, said = recipe.score.replace("-", "_"), ""
+    score, said = config.score.replace("-", "_"), ""
     found = [result["scores"][score] for result in done.values() if score in result["scores"]]
     if score in done[name]["scores"]:
         so_far = f" (mean of {len(found)}: {number(statistics.fmean(found))})"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from yisheng.core import files, machine, run_folder
-from yisheng.core.config import Recipe, read, resolve
+from yisheng.core.config import Config, read, resolve
 from yisheng.core.errors import DataError, NonFiniteError, StoppedError, UsageError
 from yisheng.core.signals import undisturbed
 from yisheng.core.types import Dataset, Run, Score, Scores, Spec
@@ -26,18 +26,18 @@ from yisheng.reporting.run_page import write as report
 from yisheng.training.progress import place
 from yisheng.training.setup import assemble
 
-__all__ = ["STUDY", "cross", "evaluate", "is_study", "recipe_of", "resume", "run"]
+__all__ = ["STUDY", "config_of", "cross", "evaluate", "is_study", "resume", "run"]
 
 
-def cross(recipe: Recipe, *, data: Dataset | None = None, out: Path, stream: TextIO = sys.stderr) -> Path:
-    """Train a model for each fold by a recipe with ``folds``; gives the study's folder.
+def cross(config: Config, *, data: Dataset | None = None, out: Path, stream: TextIO = sys.stderr) -> Path:
+    """Train a model for each fold by a config with ``folds``; gives the study's folder.
 
     Each fold is a whole run in a folder of its own, the same to the bit as one trained with ``fold=2/5``. The data
     is read once.
 
     Args:
-        recipe: every choice; ``auto`` is settled for each fold.
-        data: the data set, where it is not one that the recipe can name.
+        config: every choice; ``auto`` is settled for each fold.
+        data: the data set, where it is not one that the config can name.
         out: folder of runs.
         stream: where progress and remarks go.
 
@@ -47,33 +47,33 @@ def cross(recipe: Recipe, *, data: Dataset | None = None, out: Path, stream: Tex
         StorageError: there is too little space on the disk, or it became full.
         UsageError: a choice does not fit the data, or the folds are asked for twice.
     """
-    if recipe.scratch:
+    if config.scratch:
         raise UsageError(
-            f"scratch=true trains one run by hand and one by the library, folds={recipe.folds} a study of many",
-            f"say fold=1/{recipe.folds} for one of the folds, or leave scratch out",
+            f"scratch=true trains one run by hand and one by the library, folds={config.folds} a study of many",
+            f"say fold=1/{config.folds} for one of the folds, or leave scratch out",
         )
-    data = load_data.dataset(recipe) if data is None else data
-    each = plan(recipe, data)
-    device = machine.device(recipe.device)
-    named, begin = pretrained(recipe)
+    data = load_data.dataset(config) if data is None else data
+    each = plan(config, data)
+    device = machine.device(config.device)
+    named, begin = pretrained(config)
     first = assemble(of_fold(named, each[0]), data, each[0].split, device, begin)  # what is wrong shows here
     state = first.state.model.state_dict().values()
     run_folder.require_space(out, len(each) * sum(value.nbytes for value in state))
-    recipe = settled(recipe, first.recipe, data, each)
-    folder = run_folder.create(out, data.name, f"{recipe.model.name}-{recipe.folds}-folds")
+    config = settled(config, first.config, data, each)
+    folder = run_folder.create(out, data.name, f"{config.model.name}-{config.folds}-folds")
     with run_folder.locked(folder):
-        status.write(folder, recipe, each, {})
-        run_folder.begin(folder, recipe, data, device)
-        repeats = f" x {recipe.repeats} repeats" if recipe.repeats > 1 else ""
+        status.write(folder, config, each, {})
+        run_folder.begin(folder, config, data, device)
+        repeats = f" x {config.repeats} repeats" if config.repeats > 1 else ""
         print(
-            f"{recipe.model.name} on {data.name}: {recipe.folds} folds{repeats}, {len(each)} models "
+            f"{config.model.name} on {data.name}: {config.folds} folds{repeats}, {len(each)} models "
             f"({len(data) - len(each[0].split.test):,} rows, {len(each[0].split.test):,} test rows) on {device}",
             file=stream,
             flush=True,
         )
         run_folder.tell(data.findings, first.remarks, stream)
         del first, state  # the members are built one by one
-        _go(folder, recipe, data, each, stream)
+        _go(folder, config, data, each, stream)
     return folder
 
 
@@ -93,29 +93,29 @@ def resume(
         folder: the study's folder.
         epochs: refused: a study cannot be made longer.
         force: continue although the data or the versions of the code changed.
-        data: the data set, where the recipe cannot name it.
+        data: the data set, where the config cannot name it.
         stream: where progress and remarks go.
 
     Raises:
         DataError: this is no study, or the data changed.
         UsageError: the code changed, ``epochs`` is given, or another process is training in it.
     """
-    recipe = recipe_of(folder)
+    config = config_of(folder)
     if epochs is not None:
-        again = f"yisheng train config={folder / run_folder.RECIPE} epochs={epochs}"
+        again = f"yisheng train config={folder / run_folder.CONFIG} epochs={epochs}"
         raise UsageError("a study of k folds cannot be made longer", f"train anew: {again}")
     with run_folder.locked(folder):
         environment = run_folder.environment(folder)
         if environment.get("finished"):
-            print(f"the study is finished: all {recipe.folds} folds are trained; nothing to do", file=stream)
+            print(f"the study is finished: all {config.folds} folds are trained; nothing to do", file=stream)
             return folder
-        data = load_data.dataset(recipe) if data is None else data
+        data = load_data.dataset(config) if data is None else data
         if not force:
             run_folder.require_same(environment, fingerprint(data))
-        each = plan(recipe, data)
+        each = plan(config, data)
         kept = sum(map(status.is_finished, (folder / fold.name for fold in each)))
         print(f"continuing {folder}: {kept} of {len(each)} folds are trained", file=stream, flush=True)
-        _go(folder, recipe, data, each, stream, force=force)
+        _go(folder, config, data, each, stream, force=force)
     return folder
 
 
@@ -124,22 +124,22 @@ def evaluate(folder: Path, data: Dataset | None = None, *, force: bool = False) 
 
     Args:
         folder: a finished study.
-        data: the data set, where the recipe cannot name it.
+        data: the data set, where the config cannot name it.
         force: score although the data is not what it was in training.
 
     Raises:
         DataError: the study or its data cannot be read, or the data is another than in training.
     """
-    recipe = recipe_of(folder)
+    config = config_of(folder)
     description(folder)
-    data = load_data.dataset(recipe) if data is None else data
-    each = plan(recipe, data)
+    data = load_data.dataset(config) if data is None else data
+    each = plan(config, data)
     with run_folder.locked(folder):
         for fold in each:
             rescore.evaluate(folder / fold.name, data, force=force)
         done = {fold.name: status.result(folder / fold.name) for fold in each}
-        status.write(folder, recipe, each, done)
-        found = pooling.finish(folder, recipe, data, each)
+        status.write(folder, config, each, done)
+        found = pooling.finish(folder, config, data, each)
         report(folder)
     return found
 
@@ -156,22 +156,22 @@ def run(folder: Path) -> Run:
         scores = {part: {name: Score(**value) for name, value in named.items()} for part, named in plain.items()}
     except (TypeError, AttributeError) as error:
         raise DataError(f"{path} is damaged: {error}", f"say yisheng evaluate {folder}") from None
-    return Run(folder, recipe_of(folder).to_dict(), Spec.from_json(about["spec"]), {}, scores)
+    return Run(folder, config_of(folder).to_dict(), Spec.from_json(about["spec"]), {}, scores)
 
 
-def recipe_of(folder: Path) -> Recipe:
-    """The recipe of a study; where the folds are of very different sizes its epochs or batch may be ``auto``.
+def config_of(folder: Path) -> Config:
+    """The config of a study; where the folds are of very different sizes its epochs or batch may be ``auto``.
 
     Raises:
-        DataError: this is no study, or its recipe is damaged.
+        DataError: this is no study, or its config is damaged.
     """
-    path = folder / run_folder.RECIPE
+    path = folder / run_folder.CONFIG
     if not is_study(folder) or not path.is_file():
         raise DataError(
             f"{folder} is not a study: it has no {STUDY}", "give the path that `yisheng train` printed last"
         )
     try:
-        found = resolve(read(path)).recipe
+        found = resolve(read(path)).config
     except UsageError as error:
         raise DataError(f"{path} is damaged: {error.problem}", "take it from where it was whole") from None
     if found.folds is None:
@@ -200,7 +200,7 @@ class _Bars(io.TextIOBase):
         return self._stream.fileno()
 
 
-def _go(folder: Path, recipe: Recipe, data: Dataset, each: list[Fold], stream: TextIO, *, force: bool = False) -> None:
+def _go(folder: Path, config: Config, data: Dataset, each: list[Fold], stream: TextIO, *, force: bool = False) -> None:
     """Train what is not trained yet, then put the folds together. A study that breaks off gets a report."""
     done = {fold.name: status.result(folder / fold.name) for fold in each if status.is_finished(folder / fold.name)}
     inner: Any = _Bars(stream) if place(stream) == "terminal" else io.StringIO()
@@ -210,30 +210,30 @@ def _go(folder: Path, recipe: Recipe, data: Dataset, each: list[Fold], stream: T
             if fold.name in done:
                 continue
             which = f"fold {number} of {len(each)}"
-            _train(folder / fold.name, of_fold(recipe, fold), data, inner, which, force)
+            _train(folder / fold.name, of_fold(config, fold), data, inner, which, force)
             done[fold.name] = status.result(folder / fold.name)
             trained += 1
             left = (time.perf_counter() - began) / trained * (len(each) - len(done))
             with undisturbed(f"after {which}", f"continue with: yisheng resume {folder}"):
-                status.write(folder, recipe, each, done)
-                print(f"{which}  {status.progress(recipe, done, fold.name, left)}", file=stream, flush=True)
+                status.write(folder, config, each, done)
+                print(f"{which}  {status.progress(config, done, fold.name, left)}", file=stream, flush=True)
     except (NonFiniteError, StoppedError):
         report(folder)
         raise
     with undisturbed("when all folds were trained; the study is finished", f"it lies in {folder}"):
         began = time.perf_counter()
-        status.write(folder, recipe, each, done)
-        pooling.finish(folder, recipe, data, each)
+        status.write(folder, config, each, done)
+        pooling.finish(folder, config, data, each)
         training = sum(result["seconds"] or 0.0 for result in done.values())
         spent = {"training": round(training, 2), "evaluation": round(time.perf_counter() - began, 2)}
         environment = {**run_folder.environment(folder), "seconds": spent}
         files.write_json(folder / run_folder.ENVIRONMENT, environment)
-        submission.after_training(folder, recipe, stream)
+        submission.after_training(folder, config, stream)
         report(folder)
         files.write_json(folder / run_folder.ENVIRONMENT, {**environment, "finished": True})
 
 
-def _train(path: Path, recipe: Recipe, data: Dataset, stream: TextIO, which: str, force: bool) -> None:
+def _train(path: Path, config: Config, data: Dataset, stream: TextIO, which: str, force: bool) -> None:
     """Train one member, or go on with it; what stops it is told of the study."""
     study = path.parent
     try:
@@ -241,7 +241,7 @@ def _train(path: Path, recipe: Recipe, data: Dataset, stream: TextIO, which: str
             single.resume(path, data=data, force=force, stream=stream)
         else:  # nothing of it counts yet
             path.mkdir(exist_ok=True)
-            single.train(recipe, data=data, out=study, folder=path, stream=stream)
+            single.train(config, data=data, out=study, folder=path, stream=stream)
     except StoppedError as error:
         name = signal.Signals(error.code - 128).name
         raise StoppedError(

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yisheng.core import config as recipe
+from yisheng.core import config as configs
 from yisheng.core import files
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.types import Dataset
@@ -107,7 +107,7 @@ def tune(
     """Search for the best setting and train its model; see docs/tuning.md.
 
     Args:
-        config: a recipe in TOML: what all settings share.
+        config: a config in TOML: what all settings share.
         data: name of a data set, a mapping with ``name`` and options, or a `Dataset` in memory.
         search: ``grid``, ``random``, ``coarse``, ``halving`` or ``tpe``; a mapping with ``name`` and its options;
             ``auto`` is a grid where there are alternatives only and no ``n``, else random.
@@ -118,7 +118,7 @@ def tune(
         tensorboard: write TensorBoard's files too, for its HParams view.
         out: folder in which the study's folder is made.
         quiet: show no progress.
-        **settings: any key of the recipe; a list holds alternatives (``hidden=[[64], [64, 32]]``), text may be a
+        **settings: any key of the config; a list holds alternatives (``hidden=[[64], [64, 32]]``), text may be a
             range (``lr="log(1e-4,1)"``), and so may a `yisheng.search.axes.Range`.
 
     Raises:
@@ -142,13 +142,13 @@ def tune(
         )
     in_memory = data if isinstance(data, Dataset) else None
     if data is not None:
-        settings = {"data": recipe.IN_MEMORY if in_memory else data, **settings}
+        settings = {"data": configs.IN_MEMORY if in_memory else data, **settings}
     options = dict(search) if isinstance(search, Mapping) else {"name": search}
     name = options.pop("name", None)
     if not isinstance(name, str):
         raise UsageError(f"search must be a name, got {name!r}", 'write search="random"')
     folder = folder_of(out, "out")
-    read = recipe.read(folder_of(config, "config")) if config is not None else []
+    read = configs.read(folder_of(config, "config")) if config is not None else []
     found = study(
         [*read, *given(settings)],
         search=name,

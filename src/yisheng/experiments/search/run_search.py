@@ -1,4 +1,4 @@
-"""``tune``: search over recipes, live, and to be continued whatever happened; then train what was chosen."""
+"""``tune``: search over configs, live, and to be continued whatever happened; then train what was chosen."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def tune(study: Study, *, data: Dataset | None = None, out: Path, stream: TextIO
 
     Args:
         study: what is searched and how.
-        data: the data set, where it is not one that the recipe can name.
+        data: the data set, where it is not one that the config can name.
         out: folder of runs.
         stream: where progress and remarks go.
 
@@ -44,13 +44,13 @@ def tune(study: Study, *, data: Dataset | None = None, out: Path, stream: TextIO
         StorageError: there is too little space on the disk, or it became full.
         UsageError: a value does not fit the data.
     """
-    recipe = study.recipe
-    data = load_data.dataset(recipe) if data is None else data
+    config = study.config
+    data = load_data.dataset(config) if data is None else data
     jobs = Jobs(study, data)
-    device = machine.device(recipe.device)
+    device = machine.device(config.device)
     assembly = trials.require_fit(study, data, jobs)
     run_folder.require_space(out, sum(value.nbytes for value in assembly.state.model.state_dict().values()))
-    name = assembly.recipe.model.name if all(axis.key != "model" for axis in study.space.axes) else "models"
+    name = assembly.config.model.name if all(axis.key != "model" for axis in study.space.axes) else "models"
     folder = run_folder.create(out, data.name, f"{name}-search")
     with run_folder.locked(folder):
         files.write_json(folder / run_folder.ENVIRONMENT, run_folder.surroundings(data, device))
@@ -80,7 +80,7 @@ def resume(
         folder: the study's folder.
         epochs: refused: trials of different lengths cannot be compared.
         force: continue although the data or the versions of the code changed.
-        data: the data set, where the recipe cannot name it.
+        data: the data set, where the config cannot name it.
         stream: where progress and remarks go.
 
     Raises:
@@ -95,7 +95,7 @@ def resume(
         if environment.get("finished"):
             print("the search is finished; nothing to do", file=stream)
             return folder
-        data = load_data.dataset(study.recipe) if data is None else data
+        data = load_data.dataset(study.config) if data is None else data
         if not force:
             run_folder.require_same(environment, fingerprint(data))
         print(f"continuing {folder}", file=stream, flush=True)
@@ -184,19 +184,19 @@ def _train(folder: Path, study: Study, data: Dataset, job: Job, stream: TextIO, 
     With folds it learns from all rows outside the test part, for as many epochs and with batches of the size that its
     first fold was trained with. Without, it is the first of its trainings again.
     """
-    recipe, path = job.recipe, folder / BEST
-    if study.recipe.folds is not None:
-        settled = recipe.settle(data.spec, len(job.split.train))
+    config, path = job.config, folder / BEST
+    if study.config.folds is not None:
+        settled = config.settle(data.spec, len(job.split.train))
         official = data.part is not None and bool((data.part == 1).any())
-        bare = {"fold": None, "repeat": 1, "validation": recipe.validation if official else 0}
-        recipe = recipe.model_copy(update={**bare, "epochs": settled.epochs, "batch": settled.batch})
+        bare = {"fold": None, "repeat": 1, "validation": config.validation if official else 0}
+        config = config.model_copy(update={**bare, "epochs": settled.epochs, "batch": settled.batch})
     print(f"training the chosen setting: {path}", file=stream, flush=True)
     try:
         if run_folder.is_begun(path):
             single.resume(path, data=data, force=force, stream=stream)
         else:
             path.mkdir(exist_ok=True)
-            single.train(recipe, data=data, out=folder, folder=path, stream=stream)
+            single.train(config, data=data, out=folder, folder=path, stream=stream)
     except StoppedError as error:
         name = signal.Signals(error.code - 128).name
         raise StoppedError(

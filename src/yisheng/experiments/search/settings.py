@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from yisheng.core import config as recipes
+from yisheng.core import config as configs
 from yisheng.core import files, registry
-from yisheng.core.config import AUTO, Recipe, Setting
+from yisheng.core.config import AUTO, Config, Setting
 from yisheng.core.errors import DataError, UsageError, closest
 from yisheng.core.types import Dataset, Split
 from yisheng.core.values import validated
@@ -25,7 +25,7 @@ from yisheng.search.space import MOST, Space
 from yisheng.search.trials import Trial
 from yisheng.training.precision import PLAIN
 
-ROOM = "search.samplers"
+KIND = "search.samplers"
 USUAL = 40
 """Settings of a search that is not told how many."""
 OWN = ("n", "seed", "epochs")
@@ -42,7 +42,7 @@ class Study:
         space: what is searched.
         search: how settings are chosen.
         n: how many settings, or None where the search has no use for it.
-        seeds: trainings of a setting on each fold, with the recipe's seed and those after it.
+        seeds: trainings of a setting on each fold, with the config's seed and those after it.
         how: ``serial``, ``stacked``, or ``auto``.
         processes: that train side by side, where one after the other is trained.
         options: of the search.
@@ -64,22 +64,22 @@ class Study:
         Args:
             epochs: of a whole training, for a search that divides them.
         """
-        wanted = registry.find(ROOM, self.search).options
-        mine = {"n": self.n or 0, "seed": self.recipe.seed, "epochs": epochs}
+        wanted = registry.find(KIND, self.search).options
+        mine = {"n": self.n or 0, "seed": self.config.seed, "epochs": epochs}
         given = {name: value for name, value in mine.items() if name in wanted}
         found: Generator[list[Trial], list[float | None], None]
-        found = recipes.build(ROOM, self.search, self.space.axes, **given, **self.options)
+        found = configs.build(KIND, self.search, self.space.axes, **given, **self.options)
         return found
 
     @property
     def divides_epochs(self) -> bool:
         """Whether the search says for how many epochs a trial is trained."""
-        return "epochs" in registry.find(ROOM, self.search).options
+        return "epochs" in registry.find(KIND, self.search).options
 
     @property
-    def recipe(self) -> Recipe:
-        """The recipe of one of the settings: for all that does not vary."""
-        return self.space.recipe(next(self.space.samples()))
+    def config(self) -> Config:
+        """The config of one of the settings: for all that does not vary."""
+        return self.space.config(next(self.space.samples()))
 
 
 def study(
@@ -96,7 +96,7 @@ def study(
     """A search from what was asked for; all of it is checked before anything is trained.
 
     Args:
-        settings: of the recipe, alternatives and ranges among them; see `yisheng.search.space.space`.
+        settings: of the config, alternatives and ranges among them; see `yisheng.search.space.space`.
         search: ``auto`` is a grid where there are alternatives only and no ``n``, else random.
         n: settings; 40 where a search needs a number and none is given.
         seeds: trainings of each setting on each fold.
@@ -121,7 +121,7 @@ def study(
     found = spaces.space(settings)
     if search == AUTO:
         search = "random" if found.has_ranges or n is not None else "grid"
-    entry = registry.find(ROOM, search)
+    entry = registry.find(KIND, search)
     if found.has_ranges and not entry.meta.get("ranges", True):
         ranges = ", ".join(axis.name for axis in found.axes if axis.values is None)
         raise UsageError(
@@ -180,7 +180,7 @@ def read(folder: Path) -> Study:
         space = spaces.read(about["fixed"], about["axes"])
         return Study(
             space,
-            registry.find(ROOM, about["search"]).name,
+            registry.find(KIND, about["search"]).name,
             about.get("n"),
             int(about["seeds"]),
             validated("how", How, about["how"]),
@@ -211,12 +211,12 @@ class Jobs:
 
     def __init__(self, found: Study, data: Dataset) -> None:
         self._study = found
-        recipe = found.recipe
+        config = found.config
         self._parts: list[tuple[str, Mapping[str, Any], Split]] = []
-        for seed in range(recipe.seed, recipe.seed + found.seeds):
-            mine = recipe.model_copy(update={"seed": seed})
-            if recipe.folds is None:
-                name = "hold-out" if recipe.fold is None else f"fold-{recipe.fold.partition('/')[0]}"
+        for seed in range(config.seed, config.seed + found.seeds):
+            mine = config.model_copy(update={"seed": seed})
+            if config.folds is None:
+                name = "hold-out" if config.fold is None else f"fold-{config.fold.partition('/')[0]}"
                 self._parts.append((f"{name}/seed-{seed}", {"seed": seed}, load_data.split(mine, data)))
                 continue
             for fold in plan(mine, data):
@@ -230,14 +230,14 @@ class Jobs:
 
     def of(self, trial: Trial) -> list[Job]:
         """The jobs of a trial."""
-        recipe = _plainly(self._study.space.recipe(trial.setting, trial.epochs))
+        config = _plainly(self._study.space.config(trial.setting, trial.epochs))
         return [
-            Job(f"{trial.number:04d}/{name}", recipe.model_copy(update=dict(updates)), split)
+            Job(f"{trial.number:04d}/{name}", config.model_copy(update=dict(updates)), split)
             for name, updates, split in self._parts
         ]
 
 
-def _plainly(recipe: Recipe) -> Recipe:
+def _plainly(config: Config) -> Config:
     """Settings are compared as they compute: all in one precision and order, whatever is faster for one of them."""
     plain = dict(zip(("precision", "memory_format"), PLAIN, strict=True))
-    return recipe.model_copy(update={key: value for key, value in plain.items() if getattr(recipe, key) == AUTO})
+    return config.model_copy(update={key: value for key, value in plain.items() if getattr(config, key) == AUTO})

@@ -54,7 +54,7 @@ def require_fit(study: Study, data: Dataset, jobs: Jobs) -> Assembly:
     with own_chance():
         for setting in study.space.samples():
             found = trainer.assemble(jobs.of(Trial(0, setting))[0])
-            reason = chunks.refused(found.recipe) or chunks.refused_network(found)
+            reason = chunks.refused(found.config) or chunks.refused_network(found)
             if study.how == "stacked" and reason:
                 raise UsageError(f"how=stacked: these cannot be trained in one pass: {reason}", "leave how= out")
             first = first or found
@@ -114,8 +114,8 @@ class Standing:
         first = self._assembled(self.jobs.of(Trial(0, next(self.study.space.samples())))[0])
         self.score = score_of(first)
         self.higher = self.score != "loss" and bool(registry.find("metrics", self.score).meta.get("higher", True))
-        assert isinstance(first.recipe.epochs, int)  # settled
-        self.epochs = first.recipe.epochs
+        assert isinstance(first.config.epochs, int)  # settled
+        self.epochs = first.config.epochs
         self.sizes: dict[str, int] = {}
         self.next_writing = 0.0
 
@@ -240,10 +240,10 @@ class Standing:
 
     def _facts(self, job: Job) -> dict[str, int]:
         """Parameters and epochs of a trial."""
-        recipe = job.recipe
-        epochs = recipe.settle(self.data.spec, len(job.split.train)).epochs
+        config = job.config
+        epochs = config.settle(self.data.spec, len(job.split.train)).epochs
         assert isinstance(epochs, int)  # settled
-        key = repr((recipe.model, recipe.loss, recipe.scale))
+        key = repr((config.model, config.loss, config.scale))
         if key not in self.sizes:
             model = self._assembled(job).state.model
             self.sizes[key] = sum(p.numel() for p in model.parameters())

@@ -2,7 +2,7 @@
 
 - ``chunk``: some inputs, and what is counted on the way.
 - ``rows``: the rows of a table's file; ``plain``: of one that holds nothing but numbers.
-- ``pictures``: files and folders, decoded by two workers while the network runs.
+- ``images``: files and folders, decoded by two workers while the network runs.
 - ``partial``: the unfinished file beside the one that is wanted, and how far it is.
 - ``parquet``: from the written table to Parquet.
 """

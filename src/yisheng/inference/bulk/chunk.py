@@ -17,7 +17,7 @@ from yisheng.inference.rows import said
 ROWS = 8192
 """Rows of a table that are read, answered and written at a time."""
 NOTES = 20
-"""Different notes that are kept; of thousands of pictures each may have been resized from another size."""
+"""Different notes that are kept; of thousands of images each may have been resized from another size."""
 
 
 def stamp(path: Path) -> str:

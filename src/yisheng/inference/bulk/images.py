@@ -1,4 +1,4 @@
-"""Picture files and folders as a stream: two workers read and decode while the network runs."""
+"""Image files and folders as a stream: two workers read and decode while the network runs."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from yisheng.inference.bulk.chunk import Chunk, Tally, stamp
 
 WORKERS = 2
 BYTES = 64 << 20
-"""Decoded pictures of a chunk take so much memory at most; there are `WORKERS` + 1 chunks at a time."""
+"""Decoded images of a chunk take so much memory at most; there are `WORKERS` + 1 chunks at a time."""
 
 
-class Pictures:
-    """Pictures, in the order in which they were named; a folder's in natural order, those of its folders too.
+class Images:
+    """Images, in the order in which they were named; a folder's in natural order, those of its folders too.
 
     Args:
         inputs: files and folders.
-        spec: a contract for pictures.
-        strict: a picture that cannot be read is an error, instead of being left out.
+        spec: a contract for images.
+        strict: an image that cannot be read is an error, instead of being left out.
 
     Raises:
-        DataError: a file is missing or is a table, a folder cannot be read or holds no pictures.
+        DataError: a file is missing or is a table, a folder cannot be read or holds no images.
     """
 
     id_name = "file"
@@ -48,7 +48,7 @@ class Pictures:
             if os.path.isdir(path):  # noqa: PTH112  # never raises
                 stamps.append(self._folder(path))
             elif is_table(path):
-                raise DataError(f"the model wants pictures of shape {spec.shape}, {path} is a table", "give pictures")
+                raise DataError(f"the model wants images of shape {spec.shape}, {path} is a table", "give images")
             elif not os.path.exists(path):  # noqa: PTH110  # likewise
                 raise DataError(f"{path} does not exist", "check the path")
             else:
@@ -62,7 +62,7 @@ class Pictures:
         """See `chunk.Source.chunks`.
 
         Raises:
-            DataError: a picture cannot be read, and ``strict`` was said.
+            DataError: an image cannot be read, and ``strict`` was said.
         """
         waiting: collections.deque[Future[Chunk]] = collections.deque()
         with decode.quiet(), ThreadPoolExecutor(WORKERS) as pool:
@@ -78,11 +78,11 @@ class Pictures:
                     one.cancel()
 
     def _folder(self, path: Path) -> str:
-        """Take the pictures of a folder; gives what changes when one of them does."""
+        """Take the images of a folder; gives what changes when one of them does."""
         found = folder_files.listing(path)
         if not found.names:
             there = f"; there are {len(found.others)} other files" if found.others else ""
-            raise DataError(f"{path} holds no pictures{there}", "give a folder with .png, .jpg, .webp, ... files")
+            raise DataError(f"{path} holds no images{there}", "give a folder with .png, .jpg, .webp, ... files")
         if found.others:
             shown = ", ".join(found.others[:3]) + " ..." * (len(found.others) > 3)
             self.notes.append(f"{path}: {len(found.others)} other files were left out ({shown})")

@@ -13,7 +13,7 @@ from yisheng.core.types import Spec
 def drawn(spec: Spec, scale: Any, n: int, seed: int = 0) -> np.ndarray:
     """Raw inputs in the range of the training part.
 
-    Pictures are noise, uint8. Numbers lie between the smallest and the largest of the training part, or within three
+    Images are noise, uint8. Numbers lie between the smallest and the largest of the training part, or within three
     standard deviations of its mean, as far as the fitted scaling knows them; categories may be any level, or one that
     was never seen; one value in ten is missing where the scaling fills it in.
 
@@ -31,7 +31,7 @@ def drawn(spec: Spec, scale: Any, n: int, seed: int = 0) -> np.ndarray:
     [[16.0], [13.0], [10.0]]
     """
     draw = np.random.default_rng(seed)
-    if spec.is_picture:
+    if spec.is_image:
         return draw.integers(0, 256, (n, *spec.shape), dtype=np.uint8)
     D = spec.shape[0]
     fitted = {field.name: getattr(scale, field.name) for field in dataclasses.fields(scale)}

@@ -74,7 +74,7 @@ def check(
         raise DataError(
             f"the exported file answers other than the run: in batches of {worst} by up to {largest[worst]:.3g}, "
             f"{allowed:.3g} is allowed; nothing was written",
-            "export in another format, and report it with the recipe of the run",
+            "export in another format, and report it with the config of the run",
         )
     return Agreement(len(x), largest, allowed)
 

@@ -75,8 +75,8 @@ class EventFile:
             return
         low, high = (float(end) for end in flat.aminmax())
         if low == high:  # a bin must have a width
-            room = max(abs(low) * 1e-3, 1e-12)
-            low, high = low - room, high + room
+            margin = max(abs(low) * 1e-3, 1e-12)
+            low, high = low - margin, high + margin
         counts = flat.histc(BINS, low, high).tolist()
         limits = [low + (high - low) * (i + 1) / BINS for i in range(BINS)]
         squares = float(flat.double().square().sum())
@@ -84,8 +84,8 @@ class EventFile:
         told = (tag, low, high, flat.numel(), float(flat.double().sum()), squares, [low, *limits], [0.0, *counts])
         self.add(self._summary.histogram_raw(*told), step)
 
-    def picture(self, tag: str, pixels: np.ndarray, step: int) -> None:
-        """A picture, uint8 ``(H, W, 3)``."""
+    def image(self, tag: str, pixels: np.ndarray, step: int) -> None:
+        """An image, uint8 ``(H, W, 3)``."""
         self.add(self._summary.image(tag, pixels, dataformats="HWC"), step)
 
     def graph(self, definition: bytes) -> None:

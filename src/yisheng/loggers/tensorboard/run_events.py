@@ -1,4 +1,4 @@
-"""A run for TensorBoard: scalars, histograms, pictures, the graph, and what the doctor saw."""
+"""A run for TensorBoard: scalars, histograms, images, the graph, and what the doctor saw."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def is_written(folder: Path) -> bool:
 
 
 def _written(events: Iterator[Event], folder: Path, assembly: Assembly, stream: TextIO) -> Iterator[Event]:
-    state, recipe = assembly.state, assembly.recipe
+    state, config = assembly.state, assembly.config
     with contextlib.closing(_begun(folder, assembly)) as board, _Gradients(assembly, board) as gradients:
         waiting: list[Stepped] = []
         fresh, flushed = state.step == 0, time.monotonic()
@@ -119,7 +119,7 @@ def _written(events: Iterator[Event], folder: Path, assembly: Assembly, stream: 
             if isinstance(event, Epoched):
                 gradients.epoch(event)
                 board.scalars(_of_epoch(event), event.step)
-            elif event.step % recipe.log_every == 0:
+            elif event.step % config.log_every == 0:
                 waiting.append(event)
             if isinstance(event, Stepped):
                 if fresh:
@@ -176,9 +176,9 @@ class _Gradients:
     """
 
     def __init__(self, assembly: Assembly, board: EventFile) -> None:
-        assert isinstance(assembly.recipe.epochs, int)  # settled
+        assert isinstance(assembly.config.epochs, int)  # settled
         self._state, self._board, self._last = assembly.state, board, len(assembly.train) - 1
-        self._epochs, self._every = assembly.recipe.epochs, math.ceil(assembly.recipe.epochs / HISTOGRAMS)
+        self._epochs, self._every = assembly.config.epochs, math.ceil(assembly.config.epochs / HISTOGRAMS)
         self._handle: Any = None
 
     def __enter__(self) -> _Gradients:
@@ -216,19 +216,19 @@ class _Gradients:
 
 
 def _add_first(board: EventFile, assembly: Assembly, event: Stepped, stream: TextIO) -> None:
-    """What the first batch shows: the pictures as the network sees them, and the network's graph."""
+    """What the first batch shows: the images as the network sees them, and the network's graph."""
     x = event.batch.x
-    if assembly.spec.is_picture:
+    if assembly.spec.is_image:
         pixels = assembly.transforms["input"].invert(x[:64]).detach().cpu()
         if assembly.train.x.dtype == torch.uint8:
             pixels = pixels.round().clamp(0, 255).to(torch.uint8)
-        board.picture("pictures/training", of_batch(pixels.numpy()), event.step)
+        board.image("images/training", of_batch(pixels.numpy()), event.step)
     try:
         board.graph(graph(assembly.state.model, x[:2]))
     except Exception as error:  # whatever a network does that cannot be traced: its training goes on
         said = f"{type(error).__name__}: {error}"
         print(
-            f"TensorBoard shows no graph of {assembly.recipe.model.name}: {' '.join(said.split())[:200]}", file=stream
+            f"TensorBoard shows no graph of {assembly.config.model.name}: {' '.join(said.split())[:200]}", file=stream
         )
 
 
@@ -254,16 +254,16 @@ def _add_mistakes(board: EventFile, known: Facts, step: int) -> None:
     worst, classes = known.evaluation.worst, known.spec.classes if known.spec else ()
     grid = of_mistakes(worst, [(name_of(one.true, classes), name_of(one.predicted, classes)) for one in worst])
     if grid is not None:
-        board.picture(f"pictures/worst {known.evaluation.part} mistakes", grid, step)
+        board.image(f"images/worst {known.evaluation.part} mistakes", grid, step)
 
 
 def _add_session(board: EventFile, known: Facts, step: int) -> None:
-    """The recipe's values and the final scores, as the HParams view wants them.
+    """The config's values and the final scores, as the HParams view wants them.
 
     What parameters and scores there are is not said, so that TensorBoard gathers them from all runs that it shows.
     """
     summary: Any = importlib.import_module("torch.utils.tensorboard.summary")
-    setting = {key: _told(value) for key, value in flat(known.recipe).items() if key not in PASSING}
+    setting = {key: _told(value) for key, value in flat(known.config).items() if key not in PASSING}
     _, start, end = summary.hparams(setting, {})
     board.add(start, 0)
     parts: Mapping[str, Mapping[str, Any]] = known.scores
@@ -274,6 +274,6 @@ def _add_session(board: EventFile, known: Facts, step: int) -> None:
 
 
 def _told(value: Any) -> float | str:
-    """A value of a recipe: a number, or in words."""
+    """A value of a config: a number, or in words."""
     number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
     return float(value) if number else clean(word(value))

@@ -1,4 +1,4 @@
-"""The recipe: every choice of the run, as the file that would repeat it."""
+"""The config: every choice of the run, as the file that would repeat it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from yisheng.reporting.section import Section, fill
 
 TEMPLATE = """
 {% if text %}
-<details class="printed"><summary>Every setting (<code>recipe.toml</code>)</summary>
+<details class="printed"><summary>Every setting (<code>config.toml</code>)</summary>
 <pre tabindex="0"><code>{{ text }}</code></pre>
 </details>
 {% else %}
-<p class="missing">The run folder has no <code>recipe.toml</code>.</p>
+<p class="missing">The run folder has no <code>config.toml</code>.</p>
 {% endif %}
 """
 
 
-def recipe(facts: Facts) -> Section:
-    """The settled recipe."""
-    return Section("recipe", "Recipe", fill(TEMPLATE, text=facts.recipe_text.strip()))
+def config(facts: Facts) -> Section:
+    """The settled config."""
+    return Section("config", "Config", fill(TEMPLATE, text=facts.config_text.strip()))

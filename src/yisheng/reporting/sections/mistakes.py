@@ -1,4 +1,4 @@
-"""The worst mistakes: pictures with what they are and what the model says, or a table of rows."""
+"""The worst mistakes: images with what they are and what the model says, or a table of rows."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from yisheng.reporting.run_facts import Facts
 from yisheng.reporting.section import Section, fill, name_of
 
 SHOWN = 48
-PICTURES = """
+IMAGES = """
 <p>The {{ cards | length | plural("row") }} of the {{ part }} part on which the model is surest of a wrong answer. Look
 for wrong labels among them.</p>
 <ul class="cards">
 {% for card in cards %}
 <li><figure>
 {% if card.size %}
-<img src="data:image/png;base64,{{ card.of.picture }}" width="{{ card.size[0] }}" height="{{ card.size[1] }}"
+<img src="data:image/png;base64,{{ card.of.image }}" width="{{ card.size[0] }}" height="{{ card.size[1] }}"
 {% if card.size[0] <= 96 %}class="pixels"{% endif %} alt="{{ card.of.called }}: {{ card.true }}, taken for
 {{ card.predicted }}">
 {% endif %}
@@ -71,7 +71,7 @@ NONE = """<p>There is no mistake on the {{ part }} part.</p>"""
 
 @dataclass(frozen=True)
 class Card:
-    """A mistake with its labels in words, the size of its picture, and its error for each target."""
+    """A mistake with its labels in words, the size of its image, and its error for each target."""
 
     of: Mistake
     true: str
@@ -97,7 +97,7 @@ def mistakes(facts: Facts) -> Section | None:
     if not cards:
         return Section("mistakes", "Worst mistakes", fill(NONE, part=about.part))
     if any(card.size for card in cards):
-        return Section("mistakes", "Worst mistakes", fill(PICTURES, cards=cards, part=about.part))
+        return Section("mistakes", "Worst mistakes", fill(IMAGES, cards=cards, part=about.part))
     html = fill(
         ROWS,
         cards=cards,

@@ -17,7 +17,7 @@ from yisheng.reporting.section import Section, figure, fill
 
 TITLE = "By hand, and by the library"
 TEMPLATE = """
-<p>This model was trained by hand-written layers, loss and optimiser; the library's run of the same recipe, from the
+<p>This model was trained by hand-written layers, loss and optimiser; the library's run of the same config, from the
 same initial weights on the same batches, lies in <a href="{{ library }}/report.html"><code>{{ library }}/</code></a>.
 {% if remark %}</p><p class="missing">{{ remark }}{% endif %}</p>
 <div class="plots">{{ figures }}</div>
@@ -41,7 +41,7 @@ UNFINISHED = "The library's run has not come to its end, so the two are not comp
 
 def twin(facts: Facts) -> Section | None:
     """Of a run by hand; nothing of any other."""
-    if facts.recipe.get("scratch") is not True:
+    if facts.config.get("scratch") is not True:
         return None
     found = facts.twin
     rows: list[tuple[str, Difference, str]] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from yisheng.reporting.run_facts import RECIPE, Facts
+from yisheng.reporting.run_facts import CONFIG, Facts
 from yisheng.reporting.section import Section, fill
 
 TEMPLATE = """
@@ -34,15 +34,15 @@ def usage(facts: Facts) -> Section:
 
 def _commands(facts: Facts) -> Iterator[tuple[str, str]]:
     if facts.finished:
-        if facts.spec is None or facts.spec.is_picture:
-            yield "Ask it about a picture", f"yisheng predict {facts.typed} photo.png"
+        if facts.spec is None or facts.spec.is_image:
+            yield "Ask it about an image", f"yisheng predict {facts.typed} photo.png"
         else:
             yield "Ask it about the rows of a table", f"yisheng predict {facts.typed} rows.csv"
         yield f"Score it again on its own {facts.part} part", f"yisheng evaluate {facts.typed}"
-    if facts.recipe and facts.choice("data") != "in-memory":
-        recipe = shlex.quote(f"config={facts.run}/{RECIPE}")
-        seed = facts.recipe.get("seed", 0)
+    if facts.config and facts.choice("data") != "in-memory":
+        config = shlex.quote(f"config={facts.run}/{CONFIG}")
+        seed = facts.config.get("seed", 0)
         if not facts.finished:
-            yield "Train again with the same recipe", f"yisheng train {recipe}"
+            yield "Train again with the same config", f"yisheng train {config}"
         elif isinstance(seed, int) and 0 <= seed < 1 << 62:
-            yield "Train with the same recipe and another seed", f"yisheng train {recipe} seed={seed + 1}"
+            yield "Train with the same config and another seed", f"yisheng train {config} seed={seed + 1}"

@@ -94,16 +94,16 @@ def decide(group: Group, trainer: Trainer, processes: int = 1) -> Decided:
         trainer: assembles them.
         processes: that would train one by one side by side.
     """
-    if reason := chunks.refused(group.first.recipe):
+    if reason := chunks.refused(group.first.config):
         return Decided(False, f"since {reason}")
     if len(group) == 1:
         return Decided(False, "there is nothing to train it with")
     first = trainer.assemble(group.first)
     if reason := chunks.refused_network(first):
         return Decided(False, f"since {reason}")
-    assert isinstance(first.recipe.epochs, int)  # settled
+    assert isinstance(first.config.epochs, int)  # settled
     values = sum(p.numel() for p in first.state.model.parameters())
-    if first.recipe.epochs * len(first.train) < WORTH_MEASURING * STEPS:
+    if first.config.epochs * len(first.train) < WORTH_MEASURING * STEPS:
         small = values <= SMALL and layers.is_chain(first.state.model)
         return Decided(small, f"networks of {values:,} weights with too few updates to measure")
     workers = torch.get_num_threads() if first.train.device.type == "cpu" else 1

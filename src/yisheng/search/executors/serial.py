@@ -23,7 +23,7 @@ from yisheng.training.setup import Assembly, Prepared, assemble
 
 
 def serial(jobs: Iterable[Job], data: Dataset, *, processes: int = 1) -> Iterator[Outcome]:
-    """Train every job as `yisheng train` would train its recipe: on a CPU the same to the bit with as many threads.
+    """Train every job as `yisheng train` would train its config: on a CPU the same to the bit with as many threads.
 
     Args:
         jobs: what to train.
@@ -36,7 +36,7 @@ def serial(jobs: Iterable[Job], data: Dataset, *, processes: int = 1) -> Iterato
         iterator, whether it was listened to up to its end or not.
 
     Raises:
-        UsageError: a choice of a recipe does not fit the data.
+        UsageError: a choice of a config does not fit the data.
         DataError: the data does not do for a training.
     """
     if processes == 1:
@@ -62,13 +62,13 @@ class Trainer:
         """A job at its beginning.
 
         Raises:
-            UsageError: a choice of its recipe does not fit the data.
+            UsageError: a choice of its config does not fit the data.
             DataError: the data does not do for a training.
         """
-        recipe = job.recipe
-        key = (id(job.split), repr(recipe.scale), repr(recipe.target_scale))
+        config = job.config
+        key = (id(job.split), repr(config.scale), repr(config.target_scale))
         known = self._prepared[key][1] if key in self._prepared else None
-        found = assemble(recipe, self._data, job.split, machine.device(recipe.device), prepared=known)
+        found = assemble(config, self._data, job.split, machine.device(config.device), prepared=known)
         if known is None:
             self._prepared[key] = job.split, Prepared(found.transforms["input"], found.transforms["target"])
         return found
@@ -88,7 +88,7 @@ def _run(job: Job, assembly: Assembly) -> Outcome:
     failure = ""
     try:
         # The score of a fold must not choose the epoch that it is measured at.
-        for event in listened(assembly, make_scorer, choose=job.recipe.fold is None):
+        for event in listened(assembly, make_scorer, choose=job.config.fold is None):
             if isinstance(event, Epoched):
                 history.append(event.loss)
                 scores[event.epoch] = event.scores
@@ -104,7 +104,7 @@ def _side_by_side(jobs: Sequence[Job], data: Dataset, processes: int) -> Iterato
     """Hand each process its next job when it has ended one."""
     splits = list({id(job.split): job.split for job in jobs}.values())
     number = {id(split): n for n, split in enumerate(splits)}
-    waiting = [(job.key, job.recipe, number[id(job.split)]) for job in reversed(jobs)]
+    waiting = [(job.key, job.config, number[id(job.split)]) for job in reversed(jobs)]
     context = multiprocessing.get_context("spawn")
     workers: dict[Connection, SpawnProcess] = {}
     try:
@@ -154,13 +154,13 @@ def _work(line: Connection, data: Dataset, splits: Sequence[Split]) -> None:
     trainer = Trainer(data)
     while True:
         try:
-            key, recipe, number = line.recv()
+            key, config, number = line.recv()
         except EOFError:
             return
         answer: Outcome | Exception
         arrays: dict[str, Any] = {}  # as tensors torch would share their memory, and files with it
         try:
-            answer = trainer.train(Job(key, recipe, splits[number]))
+            answer = trainer.train(Job(key, config, splits[number]))
             arrays = {name: value.cpu().numpy() for name, value in answer.weights.items()}
             answer = replace(answer, weights={})
         except YishengError as error:

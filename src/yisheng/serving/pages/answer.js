@@ -56,18 +56,18 @@ function bars(probabilities) {
   return element("div", {}, list, element("p", { class: "hint" }, `${all.length - BARS} more classes: ${percent(rest)} together`));
 }
 
-/** The picture that was sent; what the network looked at comes beside it when it is known. */
+/** The image that was sent; what the network looked at comes beside it when it is known. */
 function seen(shown) {
-  const own = shown ? element("img", { alt: "your picture", src: URL.createObjectURL(shown),
+  const own = shown ? element("img", { alt: "your image", src: URL.createObjectURL(shown),
     onload: (event) => URL.revokeObjectURL(event.target.src), onerror: (event) => event.target.closest("figure").remove() }) : null;
-  return element("div", { class: "seen", id: "seen" }, own ? element("figure", {}, own, element("figcaption", {}, "your picture")) : null);
+  return element("div", { class: "seen", id: "seen" }, own ? element("figure", {}, own, element("figcaption", {}, "your image")) : null);
 }
 
 /** Show what the network looked at, where the server tells it. */
 export function lookedAt(answer) {
   if (!answer.looked_at) return;
   document.getElementById("seen").append(element("figure", {}, element("img", { id: "looked-at", src: `data:image/png;base64,${answer.looked_at}`,
-    alt: "your picture as the network sees it, with the places marked that the answer depends on" }),
+    alt: "your image as the network sees it, with the places marked that the answer depends on" }),
   element("figcaption", {}, "as the network sees it; in orange, what the answer depends on")));
 }
 

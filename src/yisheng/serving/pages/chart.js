@@ -10,11 +10,11 @@ const HEIGHT = 232, LEFT = 58, RIGHT = 10, TOP = 10, BOTTOM = 38;
  */
 export function chart(title, { logarithmic = false, height = HEIGHT } = {}) {
   let series = [], xName = "", log = logarithmic === true, at = null, scales = null, xs = [];
-  const picture = drawn("svg", { class: "curves", role: "img", tabindex: "0", height });
+  const image = drawn("svg", { class: "curves", role: "img", tabindex: "0", height });
   const legend = element("ul", { class: "legend" });
   const toggle = element("button", { type: "button", class: "small", "aria-pressed": String(log), onclick: turn }, "log");
   const head = element("div", { class: "chart-head" }, element("h3", {}, title), logarithmic === null ? null : toggle);
-  const whole = element("figure", { class: "chart" }, head, picture, legend);
+  const whole = element("figure", { class: "chart" }, head, image, legend);
   const cross = drawn("line", { class: "cross", y1: TOP, y2: height - BOTTOM });
 
   function turn() {
@@ -34,11 +34,11 @@ export function chart(title, { logarithmic = false, height = HEIGHT } = {}) {
 
   function redraw() {
     const width = Math.max(240, whole.clientWidth || 480);
-    picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    picture.setAttribute("aria-label", `${title}: ${series.map((one) => one.name).join(", ") || "nothing yet"}`);
+    image.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    image.setAttribute("aria-label", `${title}: ${series.map((one) => one.name).join(", ") || "nothing yet"}`);
     scales = scaled(series, log, width, height);
     const marks = scales ? [...grid(scales, xName, log, width, height), ...series.map((one) => curve(one, scales, log))] : [];
-    picture.replaceChildren(...(marks.length ? [...marks, cross] : [empty(width, height)]));
+    image.replaceChildren(...(marks.length ? [...marks, cross] : [empty(width, height)]));
     tell();
   }
 
@@ -55,7 +55,7 @@ export function chart(title, { logarithmic = false, height = HEIGHT } = {}) {
 
   function point(event) {
     if (!scales || !xs.length) return;
-    const box = picture.getBoundingClientRect();
+    const box = image.getBoundingClientRect();
     const x = scales.from(((event.clientX - box.left) / box.width) * scales.width);
     at = nearest(xs, x);
     tell();
@@ -66,10 +66,10 @@ export function chart(title, { logarithmic = false, height = HEIGHT } = {}) {
     tell();
   }
 
-  picture.addEventListener("pointermove", point);
-  picture.addEventListener("pointerleave", leave);
-  picture.addEventListener("blur", leave);
-  picture.addEventListener("keydown", (event) => {
+  image.addEventListener("pointermove", point);
+  image.addEventListener("pointerleave", leave);
+  image.addEventListener("blur", leave);
+  image.addEventListener("keydown", (event) => {
     const to = { ArrowLeft: -1, ArrowRight: 1, Home: -xs.length, End: xs.length }[event.key];
     if (!to || !xs.length) return;
     event.preventDefault();
@@ -103,7 +103,7 @@ function nearest(values, x) {
   return low > 0 && x - values[low - 1] < values[low] - x ? low - 1 : low;
 }
 
-/** From values to places in the picture, or null where there is nothing to draw. */
+/** From values to places in the image, or null where there is nothing to draw. */
 function scaled(series, log, width, height) {
   let left = Infinity, right = -Infinity, low = Infinity, high = -Infinity;
   for (const { points } of series) {
@@ -116,9 +116,9 @@ function scaled(series, log, width, height) {
   if (left > right) return null;
   if (left === right) { left -= 0.5; right += 0.5; }
   let [from, to] = log ? [Math.log10(low), Math.log10(high)] : [low, high];
-  const room = (to - from) * 0.04 || Math.abs(from) * 0.1 || 0.5;
-  from = !log && low >= 0 && from - room < 0 ? 0 : from - room;
-  to += room;
+  const kind = (to - from) * 0.04 || Math.abs(from) * 0.1 || 0.5;
+  from = !log && low >= 0 && from - kind < 0 ? 0 : from - kind;
+  to += kind;
   const wide = width - LEFT - RIGHT, tall = height - TOP - BOTTOM;
   return {
     width, left, right,

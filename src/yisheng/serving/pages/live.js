@@ -144,7 +144,7 @@ function choose(ids) {
   show(ids);
 }
 
-/** Draw with the next picture of the screen, however much came before it. */
+/** Draw with the next image of the screen, however much came before it. */
 function soon() {
   if (!drawing) drawing = requestAnimationFrame(() => { drawing = 0; draw(); });
 }
@@ -253,7 +253,7 @@ function drawMistakes(found) {
       element("b", { class: "wrong" }, String(one.predicted)), ` (${percent(one.probability)})`]
       : ["is ", element("b", {}, listed(one.true)), ", predicted ", element("b", { class: "wrong" }, listed(one.predicted))];
     return element("li", {},
-      one.picture ? element("img", { src: `data:image/png;base64,${one.picture}`, alt: `row ${one.row}` }) : null,
+      one.image ? element("img", { src: `data:image/png;base64,${one.image}`, alt: `row ${one.row}` }) : null,
       element("span", {}, ...what), element("small", {}, `row ${one.name}`));
   }));
 }

@@ -1,11 +1,11 @@
-// A pad to draw on: light strokes on black, as the training pictures are; mouse, finger and pen alike.
+// A pad to draw on: light strokes on black, as the training images are; mouse, finger and pen alike.
 
 const WIDTH = 0.075; // of a stroke, in sides of the pad: a felt pen's in MNIST
-const PIXELS = 0.85; // of a stroke, in pixels of the network's picture: a thinner one would fade
+const PIXELS = 0.85; // of a stroke, in pixels of the network's image: a thinner one would fade
 
 /**
  * Make a canvas drawable. `changed(count, ended)` is told how many strokes there are when one begins, and with `ended`
- * when the pen was lifted or something was taken back. `side` is that of the network's picture in pixels.
+ * when the pen was lifted or something was taken back. `side` is that of the network's image in pixels.
  */
 export function pad(canvas, side, changed) {
   const width = canvas.width * Math.max(WIDTH, PIXELS / side);
@@ -78,6 +78,6 @@ export function pad(canvas, side, changed) {
       redraw();
       changed(0, true);
     },
-    picture: () => new Promise((done) => canvas.toBlob(done, "image/png")),
+    image: () => new Promise((done) => canvas.toBlob(done, "image/png")),
   };
 }

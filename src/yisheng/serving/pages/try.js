@@ -27,11 +27,11 @@ async function begin() {
   at("title").textContent = model.run;
   facts();
   const [channels, height, width] = model.shape;
-  const pictures = model.shape.length === 3;
-  if (pictures && channels === 1 && Math.max(height, width) <= SMALL) drawing();
-  else if (pictures) at("drop-title").textContent = "A picture";
+  const images = model.shape.length === 3;
+  if (images && channels === 1 && Math.max(height, width) <= SMALL) drawing();
+  else if (images) at("drop-title").textContent = "An image";
   else form();
-  files(pictures);
+  files(images);
 }
 
 function facts() {
@@ -56,7 +56,7 @@ function drawing() {
     at("undo").disabled = at("clear").disabled = count === 0;
     if (!ended) return;
     if (!count) nothing();
-    else pictureAsked(await paper.picture());
+    else imageAsked(await paper.image());
   });
   at("undo").addEventListener("click", () => paper.undo());
   at("clear").addEventListener("click", () => paper.clear());
@@ -94,13 +94,13 @@ function valueOf(text, column) {
   return column.kind === "number" && Number.isFinite(number) ? number : trimmed;
 }
 
-function files(pictures) {
+function files(images) {
   const input = at("file"), drop = at("drop");
-  input.multiple = pictures;
-  input.accept = pictures ? "image/*" : ".csv,.tsv,.txt,text/csv";
-  at("drop-hint").textContent = pictures ? "pictures: PNG, JPEG, WebP, ..." : "a CSV with the columns of training";
+  input.multiple = images;
+  input.accept = images ? "image/*" : ".csv,.tsv,.txt,text/csv";
+  at("drop-hint").textContent = images ? "images: PNG, JPEG, WebP, ..." : "a CSV with the columns of training";
   input.addEventListener("change", () => {
-    if (input.files.length) filesAsked([...input.files], pictures);
+    if (input.files.length) filesAsked([...input.files], images);
     input.value = "";
   });
   for (const kind of ["dragenter", "dragover"]) {
@@ -116,21 +116,21 @@ function files(pictures) {
     event.preventDefault();
     drop.classList.remove("over");
     const dropped = [...event.dataTransfer.files];
-    if (dropped.length) filesAsked(dropped, pictures);
+    if (dropped.length) filesAsked(dropped, images);
   });
 }
 
-function filesAsked(chosen, pictures) {
-  if (pictures && chosen.length === 1) pictureAsked(chosen[0], chosen[0].name);
-  else if (!pictures && chosen.length > 1) trouble(new Trouble("one table at a time", "drop a single CSV file"));
+function filesAsked(chosen, images) {
+  if (images && chosen.length === 1) imageAsked(chosen[0], chosen[0].name);
+  else if (!images && chosen.length > 1) trouble(new Trouble("one table at a time", "drop a single CSV file"));
   else {
     const body = new FormData();
     for (const file of chosen) body.append("file", file, file.name);
-    question({ body, title: chosen.length > 1 ? `${chosen.length} pictures` : chosen[0].name });
+    question({ body, title: chosen.length > 1 ? `${chosen.length} images` : chosen[0].name });
   }
 }
 
-function pictureAsked(blob, name) {
+function imageAsked(blob, name) {
   const body = new FormData();
   body.append("file", blob, name ?? "drawing.png");
   question({ body, right: { blob }, shown: name === undefined ? null : blob }); // a drawing is there to see
@@ -168,7 +168,7 @@ async function explain(mine, options) {
 
 /** Have a sample kept with its right answer; gives what to say about it. */
 async function keep({ blob, row }, label) {
-  const sample = blob ? { picture: await base64(blob) } : { row };
+  const sample = blob ? { image: await base64(blob) } : { row };
   const headers = { "Content-Type": "application/json" };
   return ask("/wrong", { method: "POST", headers, body: JSON.stringify({ ...sample, label }) });
 }

@@ -7,7 +7,7 @@ A registered thing is a function ``f(spec, **options) -> change``, and
 changes a whole batch:
 
 - ``x`` is ``(B, C, H, W)`` (or ``(B, D)``), uint8 or float32, on the training device, in the units of the data
-  *before* scaling: 0..255 for pictures. What comes back has the same shape. It is uint8 where x was and the values
+  *before* scaling: 0..255 for images. What comes back has the same shape. It is uint8 where x was and the values
   are only moved (flip, crop, erase), else float32.
 - ``y`` are the batch's targets. Only `mixup` changes them.
 - ``draw`` is a generator on the CPU, and the only source of chance: the same state gives the same batch, on any

@@ -1,4 +1,4 @@
-"""Random boxes within a picture, by area and ratio of the sides."""
+"""Random boxes within an image, by area and ratio of the sides."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def draw_boxes(
     ratio: tuple[float, float],
     draw: torch.Generator,
 ) -> Boxes:
-    """For each sample the first of ten random boxes that fits into the picture, at a random place.
+    """For each sample the first of ten random boxes that fits into the image, at a random place.
 
     A try draws an area, evenly, and a ratio of width to height, evenly in its logarithm, so that a box is as
     likely to be twice as wide as twice as high. Sides are rounded to whole pixels, so that area and ratio hold
@@ -38,8 +38,8 @@ def draw_boxes(
 
     Args:
         count: samples.
-        size: height and width of the picture.
-        area: least and largest share of the picture.
+        size: height and width of the image.
+        area: least and largest share of the image.
         ratio: least and largest width/height.
         draw: the generator.
 

@@ -12,7 +12,7 @@ from annotated_types import Interval
 from yisheng.core.errors import UsageError
 
 Augment = Callable[[torch.Tensor, torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]]
-"""``change(x, y, draw) -> (x, y)``; see the room's text."""
+"""``change(x, y, draw) -> (x, y)``; see the kind's text."""
 
 Probability = Annotated[float, Interval(ge=0, le=1)]
 Fraction = Annotated[float, Interval(gt=0, le=1)]

@@ -14,18 +14,18 @@ from yisheng.core.types import Spec
 from yisheng.transforms.augment._contract import Augment
 
 
-@register(fits=lambda spec: spec.is_picture, wants="pictures")
+@register(fits=lambda spec: spec.is_image, wants="images")
 def crop(
     spec: Spec, *, pad: Annotated[int, Interval(ge=0, lt=4096)] = 4, mode: Literal["zeros", "reflect"] = "zeros"
 ) -> Augment:
-    """Pad each picture on all four sides and cut its old size out at a random place: a shift by up to ``pad``.
+    """Pad each image on all four sides and cut its old size out at a random place: a shift by up to ``pad``.
 
     Args:
-        pad: pixels on each side; all (2 pad + 1)^2 places are as likely. 4 is usual for pictures of 32x32.
-        mode: what the padding is: zeros (black), or reflect, the picture mirrored at its outermost pixels.
+        pad: pixels on each side; all (2 pad + 1)^2 places are as likely. 4 is usual for images of 32x32.
+        mode: what the padding is: zeros (black), or reflect, the image mirrored at its outermost pixels.
 
     Raises:
-        UsageError: the padding is as wide as the picture, of which nothing might be left.
+        UsageError: the padding is as wide as the image, of which nothing might be left.
 
     >>> x = torch.ones(64, 1, 4, 4, dtype=torch.uint8)
     >>> shifted, _ = crop(Spec("regression", (1, 4, 4)), pad=1)(x, torch.zeros(64, 1), torch.Generator())
@@ -37,7 +37,7 @@ def crop(
     _, height, width = spec.shape
     if pad and pad >= min(height, width):
         raise UsageError(
-            f"crop needs a padding smaller than the pictures of {width}x{height}, got pad={pad}",
+            f"crop needs a padding smaller than the images of {width}x{height}, got pad={pad}",
             f"give crop.pad={min(height, width) - 1} or less",
         )
 
@@ -45,7 +45,7 @@ def crop(
         if not pad:
             return x, y
         top, left = torch.randint(2 * pad + 1, (2, len(x)), generator=draw).to(x.device)
-        # A view of every window that could be cut out, of which each picture takes one.
+        # A view of every window that could be cut out, of which each image takes one.
         windows = _padded(x, pad, mode).unfold(2, height, 1).unfold(3, width, 1)
         return windows[torch.arange(len(x), device=x.device), :, top, left], y
 

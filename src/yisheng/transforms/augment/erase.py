@@ -1,4 +1,4 @@
-"""A box of each picture hidden: do not look at one spot only."""
+"""A box of each image hidden: do not look at one spot only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from yisheng.transforms.augment._boxes import draw_boxes
 from yisheng.transforms.augment._contract import Augment, Fraction, Probability, Ratio, require_order
 
 
-@register(fits=lambda spec: spec.is_picture, wants="pictures")
+@register(fits=lambda spec: spec.is_image, wants="images")
 def erase(
     spec: Spec,
     *,
@@ -22,15 +22,15 @@ def erase(
     ratio: tuple[Ratio, Ratio] = (0.3, 1 / 0.3),
     fill: Literal["random", "mean", "zero"] = "random",
 ) -> Augment:
-    """Random erasing: fill a random box of each picture with a chance of p.
+    """Random erasing: fill a random box of each image with a chance of p.
 
-    Where ten tries fit no box into the picture, it stays as it is.
+    Where ten tries fit no box into the image, it stays as it is.
 
     Args:
-        p: chance of each picture.
-        area: least and largest share of the picture that is erased. The paper's values.
+        p: chance of each image.
+        area: least and largest share of the image that is erased. The paper's values.
         ratio: least and largest width/height of the box. The paper's values, drawn evenly in the logarithm.
-        fill: random, a value from 0 to 255 for each pixel and channel (the paper's best); the mean of the picture
+        fill: random, a value from 0 to 255 for each pixel and channel (the paper's best); the mean of the image
             in each channel; or zero, black.
 
     Raises:

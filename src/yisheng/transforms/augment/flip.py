@@ -8,14 +8,14 @@ from yisheng.transforms.augment._contract import Augment, Probability
 from yisheng.transforms.augment._mirror import mirror
 
 
-@register(fits=lambda spec: spec.is_picture, wants="pictures")
-def flip(spec: Spec, *, p: Probability = 0.5) -> Augment:  # noqa: ARG001  # any picture has a mirror image
-    """Mirror each picture left to right with a chance of p.
+@register(fits=lambda spec: spec.is_image, wants="images")
+def flip(spec: Spec, *, p: Probability = 0.5) -> Augment:  # noqa: ARG001  # any image has a mirror image
+    """Mirror each image left to right with a chance of p.
 
     Right for most photographs; wrong where left and right differ, as in letters and digits.
 
     Args:
-        p: chance of each picture. At 0.5 a picture and its mirror image are as likely.
+        p: chance of each image. At 0.5 an image and its mirror image are as likely.
 
     >>> import torch
     >>> x = torch.arange(3, dtype=torch.uint8).view(1, 1, 1, 3)

@@ -16,10 +16,10 @@ from yisheng.transforms.augment._contract import Augment, Factor, beside, requir
 LUMA = (0.2989, 0.587, 0.114)
 """Shares of red, green and blue in grey (ITU-R BT.601, as torchvision rounds them)."""
 Operation = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""Pictures ``(B, C, H, W)`` and a number for each to pictures."""
+"""Images ``(B, C, H, W)`` and a number for each to images."""
 
 
-@register(fits=lambda spec: spec.is_picture, wants="pictures")
+@register(fits=lambda spec: spec.is_image, wants="images")
 def jitter(
     spec: Spec,
     *,
@@ -30,26 +30,26 @@ def jitter(
 ) -> Augment:
     """Change brightness, contrast, saturation and hue at random; float32 from 0 to 255.
 
-    With a factor f, drawn evenly for each picture and operation, and the result cut off at 0 and 255:
+    With a factor f, drawn evenly for each image and operation, and the result cut off at 0 and 255:
 
         brightness   f x
-        contrast     f x + (1 - f) m      m the mean of the picture's grey
+        contrast     f x + (1 - f) m      m the mean of the image's grey
         saturation   f x + (1 - f) g      g the grey of the pixel
         hue          turned by f of the colour circle
 
-    Grey is 0.2989 red + 0.587 green + 0.114 blue, and where there are not three channels their mean: a grey picture
+    Grey is 0.2989 red + 0.587 green + 0.114 blue, and where there are not three channels their mean: a grey image
     has no saturation that could change. The order of the operations is drawn once per batch. A range of 1,1 leaves
     an operation out.
 
     Args:
         brightness: least and largest factor.
         contrast: least and largest factor.
-        saturation: least and largest factor; at 0 the picture becomes grey.
+        saturation: least and largest factor; at 0 the image becomes grey.
         hue: largest turn either way, in turns of the colour circle; 0.5 is the opposite colour. 0 by default,
             since colours are often what tells classes apart.
 
     Raises:
-        UsageError: the ends of a range are in the wrong order, or hue is asked of pictures without three channels.
+        UsageError: the ends of a range are in the wrong order, or hue is asked of images without three channels.
 
     >>> x = torch.full((1, 1, 2, 2), 100, dtype=torch.uint8)
     >>> dark = jitter(Spec("regression", (1, 2, 2)), brightness=(0.5, 0.5))
@@ -65,7 +65,7 @@ def jitter(
     channels = spec.shape[0]
     if hue and channels != 3:
         raise UsageError(
-            f"jitter can only turn the hue of pictures with red, green and blue; these have {channels} "
+            f"jitter can only turn the hue of images with red, green and blue; these have {channels} "
             f"channel{'s' if channels > 1 else ''}",
             "leave jitter.hue out",
         )

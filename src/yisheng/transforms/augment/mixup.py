@@ -16,7 +16,7 @@ from yisheng.transforms.augment._contract import Augment
 
 @register(
     fits=lambda spec: all(column.kind == "number" for column in spec.columns),
-    wants="pictures, or columns of numbers only (categories cannot be mixed)",
+    wants="images, or columns of numbers only (categories cannot be mixed)",
 )
 def mixup(spec: Spec, *, alpha: Annotated[float, Interval(gt=0, le=100)] = 0.2) -> Augment:
     """Mix every sample of a batch with another one of it, and their targets in the same shares.

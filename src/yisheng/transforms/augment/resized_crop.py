@@ -1,4 +1,4 @@
-"""A random part of the picture, stretched back to its size."""
+"""A random part of the image, stretched back to its size."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from yisheng.transforms.augment._boxes import Boxes, draw_boxes
 from yisheng.transforms.augment._contract import Augment, Fraction, Ratio, require_order
 
 
-@register(fits=lambda spec: spec.is_picture, wants="pictures")
+@register(fits=lambda spec: spec.is_image, wants="images")
 def resized_crop(
     spec: Spec, *, area: tuple[Fraction, Fraction] = (0.08, 1.0), ratio: tuple[Ratio, Ratio] = (3 / 4, 4 / 3)
 ) -> Augment:
-    """Cut a random box out of each picture and stretch it to the picture's size, linearly between pixels.
+    """Cut a random box out of each image and stretch it to the image's size, linearly between pixels.
 
     A box's area is drawn evenly, its ratio evenly in the logarithm, its place evenly. Where ten tries fit no box
-    into the picture, it is the largest one in the middle whose ratio is in the range. The result is float32.
+    into the image, it is the largest one in the middle whose ratio is in the range. The result is float32.
 
     Args:
-        area: least and largest share of the picture. The published 0.08 is for large photographs; with small
-            pictures, or few epochs, 0.3,1 or more loses less of what is to be learnt.
+        area: least and largest share of the image. The published 0.08 is for large photographs; with small
+            images, or few epochs, 0.3,1 or more loses less of what is to be learnt.
         ratio: least and largest width/height of the box.
 
     Raises:
@@ -73,7 +73,7 @@ def _or_middle(boxes: Boxes, tall: int, wide: int, ratio: tuple[float, float]) -
 
 
 def _places(start: torch.Tensor, length: torch.Tensor, size: int) -> torch.Tensor:
-    """Where each output pixel's centre lies in the picture ``(B, size)``, from -1 to 1 as `grid_sample` counts.
+    """Where each output pixel's centre lies in the image ``(B, size)``, from -1 to 1 as `grid_sample` counts.
 
     Outside the centres of the box's outermost pixels it is theirs: nothing of what surrounds the box gets in.
     """

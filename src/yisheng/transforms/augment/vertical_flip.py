@@ -8,15 +8,15 @@ from yisheng.transforms.augment._contract import Augment, Probability
 from yisheng.transforms.augment._mirror import mirror
 
 
-@register(fits=lambda spec: spec.is_picture, wants="pictures")
-def vertical_flip(spec: Spec, *, p: Probability = 0.5) -> Augment:  # noqa: ARG001  # any picture has a mirror image
-    """Mirror each picture top to bottom with a chance of p.
+@register(fits=lambda spec: spec.is_image, wants="images")
+def vertical_flip(spec: Spec, *, p: Probability = 0.5) -> Augment:  # noqa: ARG001  # any image has a mirror image
+    """Mirror each image top to bottom with a chance of p.
 
-    Right where up and down mean nothing: cells under a microscope, pictures from above. With `flip` as well, half
-    of the pictures are turned upside down.
+    Right where up and down mean nothing: cells under a microscope, images from above. With `flip` as well, half
+    of the images are turned upside down.
 
     Args:
-        p: chance of each picture. At 0.5 a picture and its mirror image are as likely.
+        p: chance of each image. At 0.5 an image and its mirror image are as likely.
 
     >>> import torch
     >>> x = torch.arange(3, dtype=torch.uint8).view(1, 1, 3, 1)
@@ -24,6 +24,6 @@ def vertical_flip(spec: Spec, *, p: Probability = 0.5) -> Augment:  # noqa: ARG0
     [[[[2], [1], [0]]]]
 
     Source: as for `flip`; Cireşan et al., Mitosis detection in breast cancer histology images with deep neural
-    networks (2013), for pictures without an up and down.
+    networks (2013), for images without an up and down.
     """
     return mirror(-2, p)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from yisheng.core import registry
-from yisheng.core.config import Choice, Recipe
+from yisheng.core.config import Choice, Config
 from yisheng.core.types import Split
 from yisheng.search.executors.stacked import layers, update
 from yisheng.search.jobs import Job
@@ -44,7 +44,7 @@ class Group:
     def chunks(self, models: int) -> Iterator[Group]:
         """The group in pieces of about so many models: all streams of some settings, or some streams of each.
 
-        >>> jobs = tuple(tuple(Job(f"{f}{s}", Recipe(), None) for s in range(4)) for f in range(2))
+        >>> jobs = tuple(tuple(Job(f"{f}{s}", Config(), None) for s in range(4)) for f in range(2))
         >>> [[[job.key for job in stream] for stream in part.streams] for part in Group(jobs).chunks(4)]
         [[['00', '01'], ['10', '11']], [['02', '03'], ['12', '13']]]
         """
@@ -64,8 +64,8 @@ def groups(jobs: Sequence[Job]) -> list[Group]:
     for job in jobs:
         if id(job.split) not in rows:
             rows[id(job.split)] = numbers.setdefault(rows_of(job.split), len(numbers))
-        stream = (rows[id(job.split)], job.recipe.seed)
-        found.setdefault(_common(job.recipe), {}).setdefault(stream, []).append(job)
+        stream = (rows[id(job.split)], job.config.seed)
+        found.setdefault(_common(job.config), {}).setdefault(stream, []).append(job)
     return [Group(tuple(map(tuple, streams.values()))) for streams in found.values()]
 
 
@@ -74,31 +74,31 @@ def rows_of(split: Split) -> bytes:
     return split.train.tobytes() + b"|" + split.validation.tobytes()
 
 
-def _common(recipe: Recipe) -> str:
+def _common(config: Config) -> str:
     """All that jobs of a group have in common; weights may begin, rows be drawn and updates be tuned differently."""
-    free = {"seed": 0, "fold": recipe.fold and "1/1", "repeat": 1, "init_linear": None, "init_conv": None}
-    init, optimizer = Choice(name="default"), Choice(name=recipe.optimizer.name)
-    return recipe.model_copy(update={**free, "init": init, "optimizer": optimizer}).model_dump_json()
+    free = {"seed": 0, "fold": config.fold and "1/1", "repeat": 1, "init_linear": None, "init_conv": None}
+    init, optimizer = Choice(name="default"), Choice(name=config.optimizer.name)
+    return config.model_copy(update={**free, "init": init, "optimizer": optimizer}).model_dump_json()
 
 
-def refused(recipe: Recipe) -> str:
-    """Why jobs of such a recipe cannot be trained as one, as far as the recipe tells; else empty."""
+def refused(config: Config) -> str:
+    """Why jobs of such a config cannot be trained as one, as far as the config tells; else empty."""
     reasons = {
-        "they begin with trained weights": recipe.weights is not None,
-        "scratch=true trains each in two ways": recipe.scratch,
-        f"accumulate={recipe.accumulate} adds up gradients of smaller batches": recipe.accumulate > 1,
-        "precision=bf16 rounds differently in every order": recipe.precision == "bf16",
+        "they begin with trained weights": config.weights is not None,
+        "scratch=true trains each in two ways": config.scratch,
+        f"accumulate={config.accumulate} adds up gradients of smaller batches": config.accumulate > 1,
+        "precision=bf16 rounds differently in every order": config.precision == "bf16",
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
 
 
 def refused_network(assembly: Assembly) -> str:
     """Why jobs like this one cannot be trained as one; else empty."""
-    name, model = assembly.recipe.model.name, assembly.state.model
+    name, model = assembly.config.model.name, assembly.state.model
     if not registry.find("models", name).meta.get("stackable", True):
         return f"model={name} is declared not stackable"
     if not update.liftable(assembly.state.optimizer):
-        return f"optimizer={assembly.recipe.optimizer.name} is not one of torch's"
+        return f"optimizer={assembly.config.optimizer.name} is not one of torch's"
     if (reason := layers.unstackable(model)) or assembly.train.device.type == "cpu":
         return reason and f"model={name}: {reason}"
     return "dropout is drawn otherwise on this device" if _drops(model) else ""
@@ -110,13 +110,13 @@ def _drops(model: torch.nn.Module) -> bool:
 
 def shape(assembly: Assembly) -> str:
     """What must be the same in jobs of a chunk and only shows in the assembled network: shapes, batches, groups."""
-    recipe, model = assembly.recipe, assembly.state.model
+    config, model = assembly.config, assembly.state.model
     wide = layers.network(model).wide
     parts = [(name, tuple(p.shape[:1] if name == wide else p.shape)) for name, p in model.named_parameters()]
     exact = any(isinstance(m, torch.nn.modules.batchnorm._BatchNorm) for m in model.modules())
     rows = len(assembly.train.rows) if exact else len(assembly.train)  # a batch filled up would change its mean
     sizes = [len(group["params"]) for group in assembly.state.optimizer.param_groups]
-    return repr((recipe.batch, recipe.epochs, recipe.optimizer.name, recipe.score, rows, parts, sizes))
+    return repr((config.batch, config.epochs, config.optimizer.name, config.score, rows, parts, sizes))
 
 
 def worth(assembly: Assembly, jobs: int, workers: int) -> int:

@@ -21,13 +21,13 @@ def scorer(assembly: Assembly) -> Scorer:
 
 def higher(assembly: Assembly) -> bool:
     """Whether a larger score is the better one."""
-    score = assembly.recipe.score
+    score = assembly.config.score
     return score != "loss" and bool(registry.find("metrics", score).meta.get("higher", True))
 
 
 def counts_rows(assembly: Assembly) -> bool:
     """Whether the loss may depend on the training rows: weights of classes do, and those of other packages might."""
-    choice = assembly.recipe.loss
+    choice = assembly.config.loss
     ours = registry.find("losses", choice.name).build.__module__.startswith("yisheng.losses.")
     return not ours or "balanced" in choice.options.values()
 

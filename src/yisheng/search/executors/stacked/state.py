@@ -81,11 +81,11 @@ class Slots:
             for name in dict(first.state.model.named_buffers())
         }
         self._update = update(
-            first.recipe.optimizer.name,
+            first.config.optimizer.name,
             self._bundles.blocks,
             self._bundles.groups,
             [assembly.state.optimizer for assembly in built],
-            [assembly.recipe.optimizer.options for assembly in built],
+            [assembly.config.optimizer.options for assembly in built],
         )
         self._width = self._bundles.places[self._network.wide].shape[1] if self._network.wide else 0
         leaders = [cast(Member, row[0]).assembly for row in self._table]
@@ -110,9 +110,9 @@ class Slots:
                 return
         self._epoch += 1
         means, finite = sums.tolist(), (torch.isfinite(worst) & torch.isfinite(sums)).tolist()
-        recipe, size = self._first.recipe, len(self._table[0])
-        last = self._epoch == recipe.epochs
-        counts = last or recipe.fold is None  # of a fold only the last epoch does
+        config, size = self._first.config, len(self._table[0])
+        last = self._epoch == config.epochs
+        counts = last or config.fold is None  # of a fold only the last epoch does
         outputs = self._outputs() if counts else None
         for f, row in enumerate(self._table):
             for s, member in enumerate(row):
@@ -134,17 +134,17 @@ class Slots:
 
     def steps(self, epoch: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """The updates of an epoch: after each sums of the samples' losses and norms of the gradients, ``(K,)``."""
-        recipe, parameters = self._first.recipe, list(self._bundles.parameters.values())
+        config, parameters = self._first.config, list(self._bundles.parameters.values())
         size, per_epoch = len(self._table[0]), len(self._streams)
-        assert isinstance(recipe.epochs, int)  # settled
+        assert isinstance(config.epochs, int)  # settled
         for side in self._streams.epoch(epoch):
-            factor = self._first.schedule(self._step, recipe.epochs * per_epoch, per_epoch)
+            factor = self._first.schedule(self._step, config.epochs * per_epoch, per_epoch)
             mask = self._streams.mask(side.counts, size)
             output = self._network(self._bundles.parameters, self._buffers, side.x, training=True, mask=mask)
             means = self._means(output, side, size)
             gradients = self._bundles.gather(torch.autograd.grad(means.sum(), parameters))
             norms = _norms(gradients)
-            self._update.step(_clipped(gradients, recipe.clip_value, recipe.clip_norm), factor)
+            self._update.step(_clipped(gradients, config.clip_value, config.clip_norm), factor)
             self._step += 1
             samples = side.counts[0] if len(set(side.counts)) == 1 else _by_slot(means, side.counts, size)
             yield means.detach() * samples, norms
@@ -183,16 +183,16 @@ class Slots:
 
     def _ends(self, member: Member, k: int, seen: Batch | None) -> bool:
         """Score a member, keep its weights if they are the best, and say whether its patience is at its end."""
-        recipe, state = member.assembly.recipe, member.assembly.state
+        config, state = member.assembly.config, member.assembly.state
         scores = {} if seen is None else self._scorers[id(member)](nn.Identity(), [seen])
         state.model = cast(Any, _Weights(self, member, k))
-        chooses = score_of(member.assembly) if recipe.fold is None else ""
+        chooses = score_of(member.assembly) if config.fold is None else ""
         event = Epoched(self._step, self._epoch, member.history[-1], scores)
         for _ in callbacks.keep_best(iter([event]), state, score=chooses, higher=higher(member.assembly)):
             pass
         if state.best.epoch == self._epoch:
             member.scores = scores
-        return bool(recipe.patience) and self._epoch - state.best.epoch >= recipe.patience
+        return bool(config.patience) and self._epoch - state.best.epoch >= config.patience
 
     def _pack(self) -> None:
         """Leave out streams and slots where nobody learns any more."""

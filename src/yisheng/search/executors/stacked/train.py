@@ -53,10 +53,10 @@ def one_pass(found: Sequence[Group], trainer: Trainer, *, chunk: int | None = No
         UsageError: some cannot be trained so.
     """
     for group in found:
-        if reason := chunks.refused(group.first.recipe):
+        if reason := chunks.refused(group.first.config):
             raise refusal(reason)
     ready = ((group, trainer.assemble(group.first)) for group in found)
-    cpu = all(machine.device(group.first.recipe.device).type == "cpu" for group in found)
+    cpu = all(machine.device(group.first.config.device).type == "cpu" for group in found)
     workers = torch.get_num_threads() if cpu else 1
     parts = _parts(ready, trainer, chunk, workers)
     stop = threading.Event()
