@@ -1,6 +1,6 @@
 """The words of the project: names, docstrings, comments, messages and docs in the field's own terms.
 
-The lists below are deny-lists. A name that says nothing about the thing (`found`, `one`, `rest`) hides what the code does;
+The lists below are deny-lists. A name that says nothing (`found`, `one`, `rest`) hides what the code does;
 a private word (a "twin", a "bedside") has to be learnt before the sentence can be read.
 """
 
@@ -143,10 +143,7 @@ def test_docstrings_of_functions_begin_with_a_verb(path):
 
 
 def test_the_lists_find_what_they_deny():
-    assert [name for name, _ in assigned_names(ast.parse("found = 1\ndef told(rest): ..."))] == [
-        "found",
-        "told",
-        "rest",
-    ]
+    names = {name for name, _ in assigned_names(ast.parse("found = 1\ndef told(rest): ..."))}
+    assert names == {"found", "told", "rest"} <= NAMES
     assert complaints([("Settle the recipe anew; say epochs=20", 1)])
     assert not complaints([("the config of the run; use epochs=20", 1)])
