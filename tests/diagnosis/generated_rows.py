@@ -9,7 +9,7 @@ from yisheng.core import registry
 from yisheng.core.types import Column, Dataset, Spec, Split
 from yisheng.data.split import hold_out
 from yisheng.diagnosis import data_findings as asking
-from yisheng.diagnosis.data_sample import Sample
+from yisheng.diagnosis.sample import Sample
 
 SEEDS = (0, 1, 2)
 SLOW_SEEDS = (0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in SEEDS[1:]))
@@ -51,7 +51,7 @@ def flipped(data, share, seed):
 
 
 def sample(data, seed=0, split=None, **more):
-    return replace(Sample.of(data, split or hold_out(data, seed=seed), seed=seed), **more)
+    return replace(Sample.from_dataset(data, split or hold_out(data, seed=seed), seed=seed), **more)
 
 
 def said(check, sample):

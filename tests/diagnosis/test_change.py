@@ -9,11 +9,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from yisheng.core import registry
-from yisheng.core.config import resolve
+from yisheng.core.config import merge_settings
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.ranking import diagnose
-from yisheng.diagnosis.recorder.recorder import Broken, Watch
-from yisheng.diagnosis.run_diagnosis import page
+from yisheng.diagnosis.recorder.recorder import Recorder
+from yisheng.diagnosis.recorder.records import NonFiniteLoss
+from yisheng.diagnosis.run_diagnosis import build_findings
 from yisheng.diagnosis.training_checks import non_finite_loss
 
 STEPS = 120
@@ -36,7 +37,7 @@ def classes(rows=480, columns=8, kinds=3):
 
 def watched(model, lr, x, y, loss=F.cross_entropy, **more):
     optimizer = torch.optim.SGD(model.parameters(), lr=lr, **more)
-    with Watch(model, optimizer) as watch:
+    with Recorder(model, optimizer) as watch:
         for _ in range(STEPS):
             rows = torch.randint(0, len(x), (32,))
             optimizer.zero_grad()
@@ -109,7 +110,7 @@ def seen(check):
 
 def said(check, *, config):
     entry = registry.find("diagnosis.training_checks", check)
-    return list(entry.build(Case.of(seen(check), config=config)))
+    return list(entry.build(Case.from_recorder(seen(check), from_config=config)))
 
 
 @pytest.mark.parametrize("check", FAULTS)
@@ -136,16 +137,16 @@ def test_a_config_takes_the_settings(check):
             assert math.isfinite(float(factor))
             value = 0.1 * float(factor)
         if key in ("activation", "batch_norm"):
-            resolve([("model", "mlp", "file"), (key, value, "command line")])
+            merge_settings([("model", "mlp", "file"), (key, value, "command line")])
         else:
-            resolve([*begun, (key, value, "command line")])
+            merge_settings([*begun, (key, value, "command line")])
         taken += 1
     assert taken
 
 
 def test_the_page_of_a_run_keeps_it():
-    case = Case.of(seen("symmetric-weights"), config=True)
-    found = page(diagnose(case), case.moments, steps=case.steps)
+    case = Case.from_recorder(seen("symmetric-weights"), from_config=True)
+    found = build_findings(diagnose(case), case.records, steps=case.steps)
     assert found.findings[0].check == "symmetric-weights"
     assert found.plain()["findings"][0]["change"] == {"init": "xavier-uniform"}
 
@@ -155,9 +156,9 @@ def test_the_page_of_a_run_keeps_it():
 )
 def test_no_rate_mends_missing_values(inputs, targets, change):
     model = net(8, 3)
-    broken = Broken(3, inputs, targets, True)
+    broken = NonFiniteLoss(3, inputs, targets, True)
     case = Case(
-        model, torch.optim.SGD(model.parameters(), 0.1), [], [1.0, 2.0, math.nan], 2, config=True, broken=broken
+        model, torch.optim.SGD(model.parameters(), 0.1), [], [1.0, 2.0, math.nan], 2, from_config=True, nonfinite_loss=broken
     )
     (finding,) = non_finite_loss.non_finite_loss(case)
     assert finding.change == change

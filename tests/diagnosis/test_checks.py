@@ -442,13 +442,13 @@ def test_what_has_nothing_to_look_at_says_why():
     model = net(8, 16, 3)
     optimizer = sgd(model)
     with doctor(model, optimizer) as dr:
-        before = dr.diagnosis().unchecked
+        before = dr.diagnose().unchecked
     assert set(before) == set(registry.names("diagnosis.training_checks")) - {
         "frozen-parameters",
         "uncovered-parameters",
     }
     assert all(before.values())
-    after = loop(model, optimizer, *classes(), steps=120).diagnosis()
+    after = loop(model, optimizer, *classes(), steps=120).diagnose()
     assert set(after.unchecked) == {
         "exploding-gradients",
         "half-precision",

@@ -6,7 +6,7 @@ import math
 import pytest
 
 from yisheng.core.types import Finding
-from yisheng.diagnosis.run_diagnosis import after
+from yisheng.diagnosis.run_diagnosis import add_history_findings
 from yisheng.reporting import run_facts
 from yisheng.reporting.findings_schema import Findings, Found
 
@@ -49,7 +49,7 @@ GOOD = {"test": (0.9, 0.85, 0.95), "baseline": (0.33, 0.3, 0.36)}
 
 
 def checks(known, found=None):
-    page = after(found or Findings(), known)
+    page = add_history_findings(found or Findings(), known)
     return {one.check: one for one in page.findings}
 
 
@@ -155,12 +155,12 @@ def test_asked_twice_it_says_the_same(make):
     known = make(line, line, scores=GOOD)
     cause = Found(check="low-learning-rate", severity="warning", cause="too short", remedy="more")
     for begin in (Findings(), Findings(findings=[cause])):
-        once = after(begin, known)
-        assert after(once, known) == once
+        once = add_history_findings(begin, known)
+        assert add_history_findings(once, known) == once
 
 
 def test_what_cannot_be_checked_says_why(make):
-    page = after(Findings(), make([2.0, 1.0], [2.0, 1.0]))
+    page = add_history_findings(Findings(), make([2.0, 1.0], [2.0, 1.0]))
     assert page.findings == []
     assert set(page.unchecked) == {
         "baseline-not-beaten",

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import yisheng
-from yisheng.diagnosis.gradcheck import wrong_backward
+from yisheng.diagnosis.gradcheck import check_backward
 
 
 def function(forward, backward, name="Own"):
@@ -60,17 +60,17 @@ X = torch.randn(32, 6, generator=torch.Generator().manual_seed(0))
 
 @pytest.mark.parametrize("name", RIGHT)
 def test_a_right_one_is_left_in_peace(name):
-    assert wrong_backward(net(RIGHT[name]), X) is None
+    assert check_backward(net(RIGHT[name]), X) is None
 
 
 @pytest.mark.parametrize("name", MEANT)
 def test_one_that_is_meant_to_be_another_is_left_in_peace(name):
-    assert wrong_backward(net(MEANT[name]), X) is None
+    assert check_backward(net(MEANT[name]), X) is None
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_one_is_named(name):
-    found = wrong_backward(net(WRONG[name]), X)
+    found = check_backward(net(WRONG[name]), X)
     assert (found.check, found.severity) == ("wrong-backward", "error")
     assert (found.evidence["layer"], found.evidence["function"], found.evidence["of"]) == ("1", "Own", "input 0")
     assert found.evidence["backward"] != pytest.approx(found.evidence["measured"], rel=1e-3)
@@ -78,7 +78,7 @@ def test_a_wrong_one_is_named(name):
 
 def test_a_gradient_passed_straight_through_a_clamp_is_a_note():
     through = function(lambda x: x.clamp(-0.1, 0.1), lambda g, x: g)
-    assert wrong_backward(net(through), X).severity == "note"
+    assert check_backward(net(through), X).severity == "note"
 
 
 def linear(wrong):
@@ -90,7 +90,7 @@ def linear(wrong):
 
 @pytest.mark.parametrize("wrong", [False, True])
 def test_the_derivative_by_a_weight_is_checked_too(wrong):
-    found = wrong_backward(net(linear(wrong), torch.randn(8, 8)), X)
+    found = check_backward(net(linear(wrong), torch.randn(8, 8)), X)
     assert (found and found.evidence["of"]) == ("weight" if wrong else None)
 
 
@@ -107,7 +107,7 @@ class Inside(nn.Module):
 def test_one_in_the_forward_of_a_network_is_found(name):
     own = RIGHT["swish"] if name is None else WRONG[name]
     own = type("Another", (own,), {})
-    found = wrong_backward(Inside(own), X)
+    found = check_backward(Inside(own), X)
     assert (found and (found.evidence["layer"], found.evidence["function"])) == (
         None if name is None else ("", "Another")
     )
@@ -116,7 +116,7 @@ def test_one_in_the_forward_of_a_network_is_found(name):
 def test_nothing_is_changed():
     model = net(WRONG["square"])
     before, drawn = {name: one.clone() for name, one in model.state_dict().items()}, torch.get_rng_state()
-    wrong_backward(model, X)
+    check_backward(model, X)
     assert all(torch.equal(one, before[name]) for name, one in model.state_dict().items())
     assert torch.equal(drawn, torch.get_rng_state())
     assert not any(module._forward_hooks for module in model.modules())
@@ -126,12 +126,12 @@ def test_nothing_is_changed():
 def test_what_cannot_be_tried_is_left_out():
     single = function(lambda x: x.float() * 2, lambda g, x: g)
     refuses = function(lambda x: torch.stack([x[9]]), lambda g, x: g)
-    assert wrong_backward(net(refuses), X) is None
-    assert wrong_backward(nn.Sequential(nn.Linear(6, 3), Layer(single)), X) is None
-    assert wrong_backward(nn.Flatten(), X) is None
-    assert wrong_backward(nn.Sequential(Layer(WRONG["square"]), nn.Linear(6, 3)), X) is None  # it is never used
+    assert check_backward(net(refuses), X) is None
+    assert check_backward(nn.Sequential(nn.Linear(6, 3), Layer(single)), X) is None
+    assert check_backward(nn.Flatten(), X) is None
+    assert check_backward(nn.Sequential(Layer(WRONG["square"]), nn.Linear(6, 3)), X) is None  # it is never used
     assert (
-        wrong_backward(nn.Sequential(nn.Embedding(5, 4), nn.Flatten(), nn.Linear(8, 2)), torch.ones(4, 2).long())
+        check_backward(nn.Sequential(nn.Embedding(5, 4), nn.Flatten(), nn.Linear(8, 2)), torch.ones(4, 2).long())
         is None
     )
 
@@ -146,7 +146,7 @@ def test_torchs_own_functions_are_not_doubted():
             x = self.a(x)
             return self.b(torch.utils.checkpoint.checkpoint(torch.relu, x, use_reentrant=True))
 
-    assert wrong_backward(Saved(), X) is None
+    assert check_backward(Saved(), X) is None
 
 
 def test_an_examination_puts_it_first():

@@ -14,16 +14,16 @@ from torch.utils.data import DataLoader, TensorDataset
 import yisheng
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Finding
-from yisheng.diagnosis.examination import of_loop
+from yisheng.diagnosis.examination import build_setup_from_loop
 from yisheng.diagnosis.experiments import (
-    AS_IT_IS,
+    UNCHANGED,
     ONE_BATCH,
     ONE_BATCH_START,
-    STANDARDISED,
-    Probes,
-    probe,
-    restored,
-    verified,
+    STANDARDIZED_INPUTS,
+    ExperimentResults,
+    run_experiments,
+    preserve_training_state,
+    verify_findings,
 )
 from yisheng.diagnosis.ranking import Diagnosis
 
@@ -76,7 +76,7 @@ def test_all_is_as_it_was_to_the_bit(make):
     net[0].weight.requires_grad_(False)
     net[3].eval()
     before = everything(net, optimizer)
-    with restored(net, optimizer):
+    with preserve_training_state(net, optimizer):
         net.train()
         net[0].weight.requires_grad_(True)
         optimizer.param_groups[0].update(lr=9.0, more=1)
@@ -130,8 +130,8 @@ def test_scaling_helps_where_inputs_are_unscaled_and_only_there():
         net = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3))
         batches = [yisheng.core.types.Batch(x, y, torch.arange(len(y))) for x, y in _batches(scale)]
         optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-        patient = of_loop(net, optimizer, nn.functional.cross_entropy, batches[2:], batches[:2])
-        gain = probe(patient).best([STANDARDISED])[1]
+        patient = build_setup_from_loop(net, optimizer, nn.functional.cross_entropy, batches[2:], batches[:2])
+        gain = run_experiments(patient).best_change([STANDARDIZED_INPUTS])[1]
         assert (gain > 0.2) == helps
 
 
@@ -146,15 +146,15 @@ def finding(check, severity="error", **evidence):
 
 def losses(**more):
     named = {key.replace("_", " "): value for key, value in more.items()}
-    return Probes({AS_IT_IS: 1.0, ONE_BATCH_START: 1.0, ONE_BATCH: 0.1, **named})
+    return ExperimentResults({UNCHANGED: 1.0, ONE_BATCH_START: 1.0, ONE_BATCH: 0.1, **named})
 
 
 def test_an_alarm_that_the_experiment_contradicts_is_dropped_and_its_symptoms_stand_for_themselves():
     said = Diagnosis((finding("high-learning-rate"),), {"high-learning-rate": (finding("dead-relu"),)}, {"mode": "why"})
-    found = verified(said, Probes({**losses().losses, "lr x 0.1": 1.1}))
+    found = verify_findings(said, ExperimentResults({**losses().losses, "lr x 0.1": 1.1}))
     assert [one.check for one in found.findings] == ["dead-relu"]
     assert (found.symptoms, found.unchecked) == ({}, {"mode": "why"})
-    confirmed = verified(said, Probes({**losses().losses, "lr x 0.1": 0.4}))
+    confirmed = verify_findings(said, ExperimentResults({**losses().losses, "lr x 0.1": 0.4}))
     assert confirmed.findings[0].evidence["tried"] == {"change": "lr x 0.1", "loss without": 1.0, "loss with": 0.4}
     assert confirmed.symptoms == said.symptoms
 
@@ -172,20 +172,20 @@ def test_an_alarm_that_the_experiment_contradicts_is_dropped_and_its_symptoms_st
     ids=lambda value: getattr(value, "check", None),
 )
 def test_only_alarms_about_rates_and_scales_can_be_taken_back(one, kept):
-    probes = Probes({**losses().losses, STANDARDISED: 1.2, "lr x 0.1": 1.3, "lr x 10": 1.2})
-    found = verified(Diagnosis((one,), {}, {}), probes)
+    probes = ExperimentResults({**losses().losses, STANDARDIZED_INPUTS: 1.2, "lr x 0.1": 1.3, "lr x 10": 1.2})
+    found = verify_findings(Diagnosis((one,), {}, {}), probes)
     assert bool(found.findings) == kept
 
 
 def test_without_experiments_nothing_changes():
     said = Diagnosis((finding("low-learning-rate"),), {}, {})
-    assert verified(said, Probes()) is said
+    assert verify_findings(said, ExperimentResults()) is said
 
 
 def test_a_network_that_cannot_fit_one_batch_is_told():
-    found = verified(Diagnosis((), {}, {}), Probes({**losses().losses, ONE_BATCH: 0.99}))
+    found = verify_findings(Diagnosis((), {}, {}), ExperimentResults({**losses().losses, ONE_BATCH: 0.99}))
     assert [one.check for one in found.findings] == ["one-batch"]
-    assert verified(Diagnosis((), {}, {}), losses()).findings == ()
+    assert verify_findings(Diagnosis((), {}, {}), losses()).findings == ()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from generated_rows import SEEDS, blobs, changed, load, parts, rows, said, sampl
 from yisheng.core import registry
 from yisheng.core.types import Dataset, Finding, Spec, Split
 from yisheng.diagnosis import data_findings as asking
-from yisheng.diagnosis.data_sample import UnclearError
+from yisheng.diagnosis.sample import InconclusiveError
 from yisheng.reporting.findings_schema import Findings
 
 HEALTHY = ("iris", "digits", "wine", "breast-cancer", "diabetes", "linear", "polynomial", "xor")
@@ -19,14 +19,14 @@ HEALTHY = ("iris", "digits", "wine", "breast-cancer", "diabetes", "linear", "pol
 def test_healthy_data_gets_no_more_than_notes_and_no_check_has_a_defect(name):
     data = load(name)
     for seed in SEEDS:
-        answers = asking.ask(sample(data, seed), "cheap")
+        answers = asking.run_checks(sample(data, seed), "cheap")
         assert [f for f in answers.findings if f.severity != "note"] == []
         assert [why for why in answers.unchecked.values() if "defect" in why] == []
 
 
 def test_no_global_generator_is_drawn_from():
     before = np.random.get_state()[1].copy()
-    asking.ask(sample(blobs(0)), "cheap")
+    asking.run_checks(sample(blobs(0)), "cheap")
     assert (np.random.get_state()[1] == before).all()
 
 
@@ -108,7 +108,7 @@ def test_rows_near_one_another_by_nature_are_none(seed):
     assert said("near-duplicates", sample(load("digits"), seed)) == []
     turn = draw.random(1500) * 9  # a line, wound up in a space of 8 dimensions
     spiral = np.stack([np.sin(turn * k) for k in range(1, 9)], 1)
-    with pytest.raises(UnclearError, match="dimensions only"):
+    with pytest.raises(InconclusiveError, match="dimensions only"):
         said("near-duplicates", sample(rows(spiral, turn), seed))
 
 
@@ -296,7 +296,7 @@ def test_data_of_every_form_is_looked_at_without_a_defect():
         warnings.simplefilter("error")
         for data in forms:
             for split in splits:
-                answers = asking.ask(sample(data, split=split), "cheap")
+                answers = asking.run_checks(sample(data, split=split), "cheap")
                 assert [why for why in answers.unchecked.values() if "defect" in why] == [], data.name
 
 
@@ -306,14 +306,14 @@ def test_a_check_with_a_defect_costs_its_own_answer_only():
         raise ZeroDivisionError(len(sample.x))
 
     try:
-        answers = asking.ask(sample(blobs(0)), "cheap")
+        answers = asking.run_checks(sample(blobs(0)), "cheap")
     finally:
         del registry._entries[asking.KIND, "broken"]
     assert answers.unchecked == {"broken": "it has a defect: ZeroDivisionError: 600"}
 
 
 def test_large_data_is_drawn_from_and_that_is_said(monkeypatch):
-    from yisheng.diagnosis import data_sample as module
+    from yisheng.diagnosis import sample as module
 
     data = blobs(0, n=2000)
     split = parts(2000)
@@ -335,24 +335,24 @@ def finding(check, severity="warning", **more):
 def test_a_cause_in_the_data_takes_what_it_explains_and_stands_before_rates():
     course = finding("overfitting", symptoms=[finding("baseline-not-beaten")])
     seen = Findings(findings=[finding("low-learning-rate"), finding("loss-pairing"), course])
-    told = asking.Answers(("no-signal",), (Finding("no-signal", "warning", {}, "no signal", "mend it"),))
-    page = asking.joined(seen, [told])
+    told = asking.CheckResults(("no-signal",), (Finding("no-signal", "warning", {}, "no signal", "mend it"),))
+    page = asking.merge_findings(seen, [told])
     assert [one.check for one in page.findings] == ["loss-pairing", "no-signal", "low-learning-rate"]
     assert [one.check for one in page.findings[1].symptoms] == ["overfitting", "baseline-not-beaten"]
     grave = seen.model_copy(update={"findings": [seen.findings[2].model_copy(update={"severity": "error"})]})
-    assert [one.check for one in asking.joined(grave, [told]).findings] == ["overfitting", "no-signal"]
+    assert [one.check for one in asking.merge_findings(grave, [told]).findings] == ["overfitting", "no-signal"]
 
 
 def test_what_is_asked_again_replaces_what_was_said():
     seen = Findings(findings=[finding("label-noise")], unchecked={"no-signal": "later", "mode": "nothing seen"})
-    page = asking.joined(seen, [asking.Answers(("label-noise", "no-signal"))])
+    page = asking.merge_findings(seen, [asking.CheckResults(("label-noise", "no-signal"))])
     assert page.findings == []
     assert page.unchecked == {"mode": "nothing seen"}
-    later = asking.not_asked("trainings", "later", Spec("regression", (2,)))
-    assert set(asking.joined(page, [later]).unchecked) == {"mode", "no-signal", "shifted-rows", "learning-curve"}
+    later = asking.skip_checks("trainings", "later", Spec("regression", (2,)))
+    assert set(asking.merge_findings(page, [later]).unchecked) == {"mode", "no-signal", "shifted-rows", "learning-curve"}
 
 
 def test_what_reading_the_data_has_told_is_not_told_twice():
     data, split = blobs(0, n=1000), parts(1000)
     data, _ = copied(data, split, 0.2, 0)
-    assert asking.ask(sample(data, split=split), "cheap", told=["leakage"]).findings == ()
+    assert asking.run_checks(sample(data, split=split), "cheap", reported=["leakage"]).findings == ()

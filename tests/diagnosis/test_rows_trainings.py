@@ -8,7 +8,7 @@ from generated_rows import SLOW_SEEDS, blobs, changed, flipped, load, parts, row
 
 from yisheng.core.types import Score
 from yisheng.diagnosis import data_findings as asking
-from yisheng.diagnosis.data_sample import UnclearError
+from yisheng.diagnosis.sample import InconclusiveError
 
 # label-noise
 
@@ -44,16 +44,16 @@ def test_hard_rows_are_not_wrong_labels(seed):
     assert said("label-noise", sample(rows(near, y, classes=2), seed)) == []
     chance = (draw.random(1000) < 1 / (1 + np.exp(-2 * x[:, 0] - x[:, 1]))).astype(int)
     data = sample(rows(x, chance, classes=2), seed)
-    with contextlib.suppress(UnclearError):
+    with contextlib.suppress(InconclusiveError):
         assert said("label-noise", data) == []
 
 
 def test_where_nothing_can_be_learnt_no_label_is_accused():
     draw = np.random.default_rng(0)
-    with pytest.raises(UnclearError, match="hard rows cannot be told from wrong labels"):
+    with pytest.raises(InconclusiveError, match="hard rows cannot be told from wrong labels"):
         said("label-noise", sample(rows(draw.normal(size=(400, 5)), draw.integers(0, 2, 400), classes=2)))
     rare = (draw.random(400) < 0.05).astype(int)
-    with pytest.raises(UnclearError):
+    with pytest.raises(InconclusiveError):
         said("label-noise", sample(rows(draw.normal(size=(400, 5)), rare, classes=2)))
 
 
@@ -153,7 +153,7 @@ def test_no_more_rows_where_all_is_learnt_and_a_network_where_it_lags():
 @pytest.mark.parametrize("name", ["iris", "wine", "breast-cancer", "digits", "diabetes"])
 def test_healthy_data_gets_no_more_than_notes_and_no_check_has_a_defect(name):
     state = np.random.get_state()[1].copy()
-    answers = asking.ask(sample(load(name)), "trainings")
+    answers = asking.run_checks(sample(load(name)), "trainings")
     assert [f for f in answers.findings if f.severity != "note"] == []
     assert [why for why in answers.unchecked.values() if "defect" in why] == []
     assert (np.random.get_state()[1] == state).all()

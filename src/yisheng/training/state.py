@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,6 +44,8 @@ class State:
         seen: number of those samples.
         best: the best epoch so far.
         seconds: time spent training before this process.
+        observe_loss: called with the mean loss of each batch right before its backward pass; it only looks. The doctor's
+            recorder is set here, and it is not saved.
         log_bytes: length of ``events.jsonl`` that belongs to this state.
     """
 
@@ -56,6 +59,7 @@ class State:
     best: Best = field(default_factory=Best)
     seconds: float = 0.0
     log_bytes: int = 0
+    observe_loss: Callable[[torch.Tensor], None] | None = None
 
     def advance(self, loss: torch.Tensor, samples: int) -> None:
         """Count one update of ``samples`` samples with this mean loss, without reading it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Literal
 
@@ -12,9 +11,8 @@ from torch import nn
 from yisheng.core import autocast
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Batch
-from yisheng.optim import light
 from yisheng.training.loop import Loss, Step
-from yisheng.training.nonfinite import blame_gradient, blame_late, blame_loss
+from yisheng.training.nonfinite import explain_nonfinite_gradient, explain_nonfinite_update, explain_nonfinite_loss
 from yisheng.training.state import State
 
 Precision = Literal["fp32", "bf16", "fp64"]
@@ -49,17 +47,9 @@ def mean_loss(model: nn.Module, batch: Batch, loss: Loss, precision: Precision =
     if members > 1:
         losses = losses.view(-1, members).mean(1)
     if batch.weight is None:
-        share = _even(losses.shape[0], losses.dtype, losses.device)
-    else:
-        share = (batch.weight / _total(batch.weight)).to(losses.dtype)
-    return losses.dot(share)  # quicker than a mean, whose gradient is spread out first
-
-
-@functools.lru_cache(maxsize=8)
-def _even(samples: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """What each of so many samples has in their mean ``(B,)``."""
-    with torch.inference_mode(False):  # kept for trainings to come
-        return torch.full((samples,), 1 / samples, dtype=dtype, device=device)
+        return losses.mean()
+    fractions = (batch.weight / _total(batch.weight)).to(losses.dtype)
+    return (losses * fractions).sum()
 
 
 def _total(weight: torch.Tensor) -> torch.Tensor:
@@ -69,10 +59,10 @@ def _total(weight: torch.Tensor) -> torch.Tensor:
 
 def make_update(
     *,
-    micro: int | None = None,
+    micro_batch: int | None = None,
     clip_norm: float | None = None,
     clip_value: float | None = None,
-    watch: Literal["at once", "late"] = "at once",
+    check_finite: Literal["at once", "late"] = "at once",
     precision: Precision = "fp32",
 ) -> Step:
     """An update on the mean loss of a batch; it gives that mean, detached.
@@ -98,27 +88,31 @@ def make_update(
     def step(state: State, batch: Batch, loss: Loss) -> torch.Tensor:
         means = []
         if before and not math.isfinite(before[0][0].item()):
-            raise blame_late(*before[0][1:])
-        for piece, share in _pieces(batch, micro):
+            raise explain_nonfinite_update(*before[0][1:])
+        for piece, share in _pieces(batch, micro_batch):
             mean = mean_loss(state.model, piece, loss, precision)
             mean = mean if share is None else mean * share
-            if watch == "at once" and not math.isfinite(mean.item()):
-                raise blame_loss(state, piece, mean.item())
+            if check_finite == "at once" and not math.isfinite(mean.item()):
+                raise explain_nonfinite_loss(state, piece, mean.item())
+            if state.observe_loss is not None:
+                state.observe_loss(mean)
             mean.backward()
             means.append(mean.detach())
         parameters = [p for group in state.optimizer.param_groups for p in group["params"] if p.grad is not None]
-        norms = torch._foreach_norm([p.grad for p in parameters if p.grad is not None]) if parameters else ()
-        if watch == "late":
-            size = torch.stack(norms).sum() if norms else torch.zeros(())
+        sums = [
+            p.grad.sum() for p in parameters if p.grad is not None
+        ]  # not finite if any value is not, and cheaper than a norm
+        if check_finite == "late":
+            size = torch.stack(sums).sum() if sums else torch.zeros(())
             before[:] = [(size, state.step + 1, state.epoch, batch)]
-        elif not all(math.isfinite(norm.item()) for norm in norms):
-            raise blame_gradient(state, batch)
+        elif not all(math.isfinite(value.item()) for value in sums):
+            raise explain_nonfinite_gradient(state, batch)
         if clip_value is not None:
             nn.utils.clip_grad_value_(parameters, clip_value)
         if clip_norm is not None:
             nn.utils.clip_grad_norm_(parameters, clip_norm)
-        light.step(state.optimizer)
-        light.clear(state.optimizer)
+        state.optimizer.step()
+        state.optimizer.zero_grad()
         return means[0] if len(means) == 1 else torch.stack(means).sum()
 
     return step

@@ -1,4 +1,4 @@
-"""What a watch has seen, as bytes: a run that is stopped and continued is seen as a whole."""
+"""A recorder's observations as bytes, so that a run that is stopped and continued is diagnosed as a whole."""
 
 from __future__ import annotations
 
@@ -9,120 +9,151 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as parse
-from safetensors.torch import save as serialise
+from safetensors.torch import save as serialize
 
-from yisheng.diagnosis.recorder import recorder as seen
-from yisheng.diagnosis.recorder.recorder import SETTLED, Moment, Watch
+from yisheng.diagnosis.loss_graph import Pairing
+from yisheng.diagnosis.recorder.recorder import MIN_UPDATES_TO_JUDGE, Recorder
+from yisheng.diagnosis.recorder.records import (
+    ActivationRecord,
+    GradientRecord,
+    InputRecord,
+    LayerRecord,
+    NonFiniteLoss,
+    ParameterRecord,
+    StepRecord,
+)
 
-FORMAT = 2
-KINDS = {name: kind for name, kind in vars(seen).items() if isinstance(kind, type) and is_dataclass(kind)}
-"""The forms that what was seen is kept in, by name."""
-ELSEWHERE = ("model", "optimizer", "moments", "equal_rows", "strangers", "lost", "touched", "steps", "backwards")
-"""What a watch has, but is not kept as a plain value: parts of this process, or kept in another way."""
+FORMAT = 3
+RECORD_TYPES = {
+    kind.__name__: kind
+    for kind in (
+        ActivationRecord,
+        GradientRecord,
+        InputRecord,
+        LayerRecord,
+        NonFiniteLoss,
+        Pairing,
+        ParameterRecord,
+        StepRecord,
+    )
+}
+SAVED_SEPARATELY = (
+    "model",
+    "optimizer",
+    "records",
+    "equal_rows",
+    "unknown_parameters",
+    "restored_unknown",
+    "changed_before",
+    "steps",
+    "backwards",
+)
+"""Attributes of a recorder that are not saved as plain values: parts of this process, or saved in another form."""
 
 
-def dump(watch: Watch) -> bytes:
-    """All that a watch has seen so far; reading the losses waits for the device.
+def dump(recorder: Recorder) -> bytes:
+    """Return all observations so far as safetensors bytes; reading the losses waits for the device.
 
     >>> net = torch.nn.Linear(2, 1)
     >>> sgd = torch.optim.SGD(net.parameters(), lr=0.1)
-    >>> with Watch(net, sgd) as watch:
+    >>> with Recorder(net, sgd) as recorder:
     ...     torch.nn.functional.mse_loss(net(torch.ones(4, 2)), torch.ones(4, 1)).backward()
     ...     sgd.step()
-    >>> again = Watch(net, sgd)
-    >>> load(again, dump(watch), 1), again.losses == watch.losses, len(again.moments)
+    >>> restored = Recorder(net, sgd)
+    >>> load(restored, dump(recorder), 1), restored.losses == recorder.losses, len(restored.records)
     (True, True, 1)
     """
-    watch._read()
-    tensors: dict[str, torch.Tensor] = {"losses": torch.tensor(watch._values, dtype=torch.float64)}
-    tensors |= {f"equal.{name}": row for name, row in watch.equal_rows.items()}
-    tensors |= {f"lost.{at}": p.detach().clone() for at, p in enumerate(watch.strays)}
+    recorder._read_losses()
+    tensors: dict[str, torch.Tensor] = {"losses": torch.tensor(recorder._values, dtype=torch.float64)}
+    tensors |= {f"equal.{name}": row for name, row in recorder.equal_rows.items()}
+    tensors |= {f"unknown.{index}": p.detach().clone() for index, p in enumerate(recorder.unchanged_unknown)}
     plain = {
         "format": FORMAT,
-        "steps": watch.steps,
-        "backwards": watch.backwards,
-        "aside": watch._aside,
-        "touched": sorted(watch.changed),
-        "probe": None if watch._probe is None else watch._names.get(id(watch._probe)),
-        "kept": {name: _plain(value, tensors) for name, value in _counted(watch)},
-        "moments": [_plain(moment, tensors) for moment in watch.moments],
+        "steps": recorder.steps,
+        "backwards": recorder.backwards,
+        "other_losses": recorder._other_values,
+        "changed": sorted(recorder.changed),
+        "probe": None if recorder._probe is None else recorder._names.get(id(recorder._probe)),
+        "attributes": {name: _encode(value, tensors) for name, value in _plain_attributes(recorder)},
+        "records": [_encode(record, tensors) for record in recorder.records],
     }
     content = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    return serialise({**content, "json": torch.frombuffer(bytearray(json.dumps(plain).encode()), dtype=torch.uint8)})
+    return serialize({**content, "json": torch.frombuffer(bytearray(json.dumps(plain).encode()), dtype=torch.uint8)})
 
 
-def load(watch: Watch, content: bytes, step: int) -> bool:
-    """Let a watch begin with what one before it saw, up to a step; False where it is damaged.
+def load(recorder: Recorder, content: bytes, step: int) -> bool:
+    """Give a recorder the observations of an earlier one; return False if they are damaged.
 
     Args:
-        watch: not entered yet.
+        recorder: not entered yet.
         content: from `dump`.
-        step: updates that the training has behind it: what was seen later is forgotten.
+        step: updates that the training has made: later observations are dropped.
     """
     try:
         tensors = parse(content)
         plain = json.loads(tensors.pop("json").numpy().tobytes())
         if plain["format"] != FORMAT:
             return False
-        moments = [_again(one, tensors) for one in plain["moments"]]
+        records = [_decode(record, tensors) for record in plain["records"]]
         losses = tensors["losses"].tolist()
-        # A step has one loss, or as many as it has pieces; of a log cut in the middle the share is right.
-        share = min(1.0, step / max(1, plain["steps"]))
-        kept = round(len(losses) * share)
-        moments = [moment for moment in moments if isinstance(moment, Moment) and moment.step <= step]
-        found = {name: _again(plain["kept"][name], tensors) for name, _ in _counted(watch)}
-        aside = [float(loss) for loss in plain["aside"]]
-        backwards = round(int(plain["backwards"]) * share)
-        touched = frozenset(map(str, plain["touched"]))
+        # A step has one loss, or one per piece of its batch: of a log that is cut the fraction is right for both.
+        fraction = min(1.0, step / max(1, plain["steps"]))
+        count = round(len(losses) * fraction)
+        records = [record for record in records if isinstance(record, StepRecord) and record.step <= step]
+        attributes = {name: _decode(plain["attributes"][name], tensors) for name, _ in _plain_attributes(recorder)}
+        other_losses = [float(loss) for loss in plain["other_losses"]]
+        backwards = round(int(plain["backwards"]) * fraction)
+        changed = frozenset(map(str, plain["changed"]))
         probe = plain["probe"]
     except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError):
         return False
-    watch.moments = moments
-    for name, value in found.items():
-        setattr(watch, name, value)
-    watch._values, watch._aside = losses[:kept], aside
-    watch.steps, watch.backwards, watch.touched = step, backwards, touched
-    watch.equal_rows = _named(tensors, "equal.")
-    watch.lost = [tensor for _, tensor in sorted(_named(tensors, "lost.").items(), key=lambda pair: int(pair[0]))]
-    watch._probe = watch._parameters.get(probe) if isinstance(probe, str) else None
-    if step < SETTLED:
-        watch.still_equal = ()
-    if watch.broken is not None and watch.broken.step > kept:
-        watch.broken = None
+    recorder.records = records
+    for name, value in attributes.items():
+        setattr(recorder, name, value)
+    recorder._values, recorder._other_values = losses[:count], other_losses
+    recorder.steps, recorder.backwards, recorder.changed_before = step, backwards, changed
+    recorder.equal_rows = _with_prefix(tensors, "equal.")
+    unknown = sorted(_with_prefix(tensors, "unknown.").items(), key=lambda pair: int(pair[0]))
+    recorder.restored_unknown = [tensor for _, tensor in unknown]
+    recorder._probe = recorder._parameters.get(probe) if isinstance(probe, str) else None
+    if step < MIN_UPDATES_TO_JUDGE:
+        recorder.still_equal = ()
+    if recorder.nonfinite_loss is not None and recorder.nonfinite_loss.step > count:
+        recorder.nonfinite_loss = None
     return True
 
 
-def _named(tensors: dict[str, torch.Tensor], start: str) -> dict[str, torch.Tensor]:
-    return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
+def _with_prefix(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _counted(watch: Watch) -> list[tuple[str, Any]]:
-    """What a watch counts and notes, besides moments and losses, by name."""
-    return [(name, value) for name, value in vars(watch).items() if name[0] != "_" and name not in ELSEWHERE]
+def _plain_attributes(recorder: Recorder) -> list[tuple[str, Any]]:
+    """Return the public counters and notes of a recorder by name."""
+    return [(name, value) for name, value in vars(recorder).items() if name[0] != "_" and name not in SAVED_SEPARATELY]
 
 
-def _plain(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    """Plain data; each tensor is put aside under a number."""
+def _encode(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    """Return plain data; each tensor is added to ``tensors`` under a number."""
     if isinstance(value, torch.Tensor):
         name = str(len(tensors))
         tensors[name] = value.clone()  # two may share their memory
         return {"tensor": name}
     if is_dataclass(value):
-        found = {one.name: _plain(getattr(value, one.name), tensors) for one in fields(value)}
-        return {"kind": type(value).__name__, "fields": found}
+        encoded = {field.name: _encode(getattr(value, field.name), tensors) for field in fields(value)}
+        return {"type": type(value).__name__, "fields": encoded}
     if isinstance(value, tuple):
-        return {"tuple": [_plain(one, tensors) for one in value]}
-    return [_plain(one, tensors) for one in value] if isinstance(value, list) else value
+        return {"tuple": [_encode(item, tensors) for item in value]}
+    return [_encode(item, tensors) for item in value] if isinstance(value, list) else value
 
 
-def _again(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
-    """The inverse of `_plain`."""
+def _decode(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
+    """Invert `_encode`."""
     if isinstance(value, list):
-        return [_again(one, tensors) for one in value]
+        return [_decode(item, tensors) for item in value]
     if not isinstance(value, dict):
         return value
     if "tensor" in value:
         return tensors[value["tensor"]]
     if "tuple" in value:
-        return tuple(_again(one, tensors) for one in value["tuple"])
-    return KINDS[value["kind"]](**{name: _again(one, tensors) for name, one in value["fields"].items()})
+        return tuple(_decode(item, tensors) for item in value["tuple"])
+    return RECORD_TYPES[value["type"]](**{name: _decode(item, tensors) for name, item in value["fields"].items()})

@@ -1,9 +1,8 @@
-"""One update of K models, each by its own optimiser's options.
+"""One update of K models, each with the options of its own optimizer.
 
-Two ways. *Lifted*: the hand-written optimiser of `yisheng.scratch` on whole blocks ``(K, n)``, its options being
-columns ``(K, 1)``: few operations for many small models. *Grouped*: torch's own optimiser, whose groups are the models
-of equal options: one pass over the memory for large ones, and the arithmetic of a training alone to the bit. *Fused*:
-the same for Adam and AdamW, by the very kernel that torch's optimiser calls, without what it does around it.
+Small models are updated by the from-scratch optimizer of `yisheng.scratch` on whole blocks ``(K, n)``, with options as
+columns ``(K, 1)``: few operations for many models. Large ones are updated by torch's optimizer, with one parameter group
+for the models of equal options: one pass over the memory, and the arithmetic of a single training to the bit.
 """
 
 from __future__ import annotations
@@ -14,16 +13,11 @@ from typing import Any, Protocol
 import torch
 
 from yisheng.core import registry
-from yisheng.optim import light
 
-LIFTED_UP_TO = {"kernel": 500, "fused": 6000, "plain": 18000}
-"""Weights of a model up to which lifting is faster than calling torch's kernel, than its optimisers that have one, and
-than those that have none; measured, see docs/stacked.md."""
+MAX_FROM_SCRATCH_WEIGHTS = {"fused": 6000, "plain": 18000}
+"""Weights of a model up to which the from-scratch optimizer is faster than torch's, with and without a fused kernel;
+measured, see docs/stacked.md."""
 Options = Mapping[str, Any]
-KERNELS: Mapping[type, Callable[..., Any]] = {
-    torch.optim.Adam: torch._fused_adam_,
-    torch.optim.AdamW: torch._fused_adamw_,
-}
 
 
 class Update(Protocol):
@@ -36,7 +30,7 @@ class Update(Protocol):
         """Go on with some of the models, whose blocks these are now."""
 
 
-def update(
+def make_stacked_update(
     name: str,
     blocks: Sequence[torch.Tensor],
     groups: Sequence[int],
@@ -53,24 +47,18 @@ def update(
         options: of each model, as registered.
     """
     first = optimizers[0]
-    kernel = _is_fused_adam(first)
-    way = "kernel" if kernel else "fused" if first.param_groups[0].get("fused") else "plain"
-    if name in registry.names("scratch") and sum(block.shape[1] for block in blocks) <= LIFTED_UP_TO[way]:
-        return Lifted(name, blocks, groups, optimizers, options)
-    return (Fused if kernel else Grouped)(blocks, groups, optimizers)
+    way = "fused" if first.param_groups[0].get("fused") else "plain"
+    if name in registry.names("scratch") and sum(block.shape[1] for block in blocks) <= MAX_FROM_SCRATCH_WEIGHTS[way]:
+        return FromScratchUpdate(name, blocks, groups, optimizers, options)
+    return GroupedUpdate(blocks, groups, optimizers)
 
 
-def _is_fused_adam(optimizer: torch.optim.Optimizer) -> bool:
-    first = optimizer.param_groups[0]
-    return type(optimizer) in KERNELS and first["fused"] and not (first["amsgrad"] or first["maximize"])
-
-
-def liftable(optimizer: torch.optim.Optimizer) -> bool:
+def is_stackable(optimizer: torch.optim.Optimizer) -> bool:
     """Whether many models can be updated as one training alone is: by torch's own optimisers."""
     return type(optimizer).__module__.startswith("torch.optim.")
 
 
-class Lifted:
+class FromScratchUpdate:
     """The hand-written optimiser over a leading model axis."""
 
     def __init__(
@@ -133,7 +121,7 @@ def _some(value: Any, slots: torch.Tensor) -> Any:
     return value.index_select(0, slots) if isinstance(value, torch.Tensor) else value
 
 
-class Grouped:
+class GroupedUpdate:
     """Torch's optimiser; models of equal options are one of its groups."""
 
     def __init__(
@@ -160,7 +148,7 @@ class Grouped:
                 row.grad = own
         for group in self._optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
-        light.step(self._optimizer)
+        self._optimizer.step()
 
     def select(self, slots: torch.Tensor, blocks: Sequence[torch.Tensor]) -> None:
         """Go on with some of the models, whose blocks these are now."""
@@ -170,59 +158,3 @@ class Grouped:
         for old, new in zip(before, self._rows, strict=True):
             for k, row in zip(kept, new, strict=True):
                 self._optimizer.state[row] = state[old[k]]
-
-
-class Fused:
-    """Adam and AdamW by torch's fused kernel; models of equal options are updated by one call."""
-
-    def __init__(
-        self, blocks: Sequence[torch.Tensor], groups: Sequence[int], optimizers: Sequence[torch.optim.Optimizer]
-    ) -> None:
-        self._kernel = KERNELS[type(optimizers[0])]
-        self._options = [[_of_kernel(o.param_groups[group]) for o in optimizers] for group in groups]
-        self._memory = tuple([torch.zeros_like(block) for block in blocks] for _ in range(2))
-        self._t = torch.zeros((), device=blocks[0].device)
-        self._begin(blocks)
-
-    def _begin(self, blocks: Sequence[torch.Tensor]) -> None:
-        found: dict[tuple[Any, ...], list[tuple[int, int]]] = {}
-        for i, each in enumerate(self._options):
-            for k, options in enumerate(each):
-                found.setdefault(tuple(options.values()), []).append((i, k))
-        rows = [[block.unbind(0) for block in some] for some in (blocks, *self._memory)]
-        self._calls = [
-            (
-                [[some[i][k] for i, k in places] for some in rows],
-                self._options[places[0][0]][places[0][1]],
-                places,
-            )
-            for places in found.values()
-        ]
-
-    def step(self, gradients: Sequence[torch.Tensor], factor: float) -> None:
-        """One update; ``factor`` is what the learning rates are multiplied by."""
-        self._t += 1
-        rows = [gradient.unbind(0) for gradient in gradients]
-        for (w, m, v), options, places in self._calls:
-            own = {**options, "lr": options["lr"] * factor}
-            g = [rows[i][k] for i, k in places]
-            self._kernel(w, g, m, v, [], [self._t] * len(w), amsgrad=False, maximize=False, **own)
-
-    def select(self, slots: torch.Tensor, blocks: Sequence[torch.Tensor]) -> None:
-        """Go on with some of the models, whose blocks these are now."""
-        kept = slots.tolist()
-        self._options = [[each[k] for k in kept] for each in self._options]
-        self._memory = tuple([block.index_select(0, slots) for block in some] for some in self._memory)
-        self._begin(blocks)
-
-
-def _of_kernel(group: Options) -> Options:
-    """What torch's optimiser tells its kernel of a group."""
-    beta1, beta2 = group["betas"]
-    return {
-        "lr": group["initial_lr"],
-        "beta1": beta1,
-        "beta2": beta2,
-        "weight_decay": group["weight_decay"],
-        "eps": group["eps"],
-    }

@@ -9,7 +9,7 @@ from torch import nn
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.ranking import diagnose
 from yisheng.diagnosis.recorder import saved_state
-from yisheng.diagnosis.recorder.recorder import Watch
+from yisheng.diagnosis.recorder.recorder import Recorder
 
 
 def watched(steps=40, lr=0.1, softmax=False):
@@ -18,7 +18,7 @@ def watched(steps=40, lr=0.1, softmax=False):
     sgd = torch.optim.SGD(net.parameters(), lr=lr)
     x = torch.randn(64, 4)
     y = (x[:, 0] > 0).long()
-    with Watch(net, sgd) as watch:
+    with Recorder(net, sgd) as watch:
         for _ in range(steps):
             sgd.zero_grad()
             output = net(x).softmax(1) if softmax else net(x)
@@ -39,27 +39,27 @@ def equal(a, b):
 
 def test_it_comes_back_as_it_was():
     watch = watched()
-    again = Watch(watch.model, watch.optimizer)
+    again = Recorder(watch.model, watch.optimizer)
     assert saved_state.load(again, saved_state.dump(watch), watch.steps)
-    assert equal(again.moments, watch.moments)
+    assert equal(again.records, watch.records)
     assert again.losses == watch.losses
     assert again.steps == watch.steps
 
 
 def test_the_same_is_said_of_it():
     watch = watched(softmax=True)
-    again = Watch(watch.model, watch.optimizer)
+    again = Recorder(watch.model, watch.optimizer)
     assert saved_state.load(again, saved_state.dump(watch), watch.steps)
-    said = [diagnose(Case.of(one)) for one in (watch, again)]
+    said = [diagnose(Case.from_recorder(one)) for one in (watch, again)]
     assert said[0].findings[0].check == "loss-pairing"
     assert str(said[0]) == str(said[1])
 
 
 def test_what_was_seen_after_a_step_is_forgotten():
     watch = watched()
-    again = Watch(watch.model, watch.optimizer)
+    again = Recorder(watch.model, watch.optimizer)
     assert saved_state.load(again, saved_state.dump(watch), 20)
-    assert again.moments[-1].step == 20
+    assert again.records[-1].step == 20
     assert again.losses == watch.losses[:20]
     assert again.steps == 20
 
@@ -67,9 +67,9 @@ def test_what_was_seen_after_a_step_is_forgotten():
 @pytest.mark.parametrize("change", [lambda b: b[:-9], lambda b: b"", lambda b: b"x" * 100, lambda b: b[: len(b) // 2]])
 def test_what_is_damaged_is_not_taken(change):
     watch = watched(5)
-    again = Watch(watch.model, watch.optimizer)
+    again = Recorder(watch.model, watch.optimizer)
     assert not saved_state.load(again, change(saved_state.dump(watch)), 5)
-    assert (again.moments, again.losses, again.steps) == ([], [], 0)
+    assert (again.records, again.losses, again.steps) == ([], [], 0)
 
 
 class Training:
@@ -109,7 +109,7 @@ class Training:
         return watch
 
     def watch(self):
-        return Watch(self.parts[0], self.optimizer)
+        return Recorder(self.parts[0], self.optimizer)
 
 
 TOGETHER = 165
@@ -150,14 +150,14 @@ def test_a_training_that_is_stopped_and_continued_is_seen_as_a_whole(build, stop
             training = Training(build, 0.05).again(training)
             watch = training.watch()
             assert saved_state.load(watch, content, training.step)
-            assert [tuple(p.shape) for p in watch.strays] == [tuple(p.shape) for p in watch.lost]
-    assert equal(watch.moments, wanted.moments)
+            assert [tuple(p.shape) for p in watch.unchanged_unknown] == [tuple(p.shape) for p in watch.restored_unknown]
+    assert equal(watch.records, wanted.records)
     assert watch.losses == wanted.losses
-    assert (watch.steps, watch.backwards, watch.begun) == (wanted.steps, wanted.backwards, wanted.begun)
-    assert (watch.still_equal, watch.untouched) == (wanted.still_equal, wanted.untouched)
-    assert [p.shape for p in watch.strays] == [p.shape for p in wanted.strays]
-    assert str(diagnose(Case.of(watch))) == str(diagnose(Case.of(wanted)))
-    assert build is plain or diagnose(Case.of(wanted)).findings
+    assert (watch.steps, watch.backwards, watch.begun_updates) == (wanted.steps, wanted.backwards, wanted.begun_updates)
+    assert (watch.still_equal, watch.unchanged) == (wanted.still_equal, wanted.unchanged)
+    assert [p.shape for p in watch.unchanged_unknown] == [p.shape for p in wanted.unchanged_unknown]
+    assert str(diagnose(Case.from_recorder(watch))) == str(diagnose(Case.from_recorder(wanted)))
+    assert build is plain or diagnose(Case.from_recorder(wanted)).findings
 
 
 def test_losses_of_others_are_told_apart_after_a_stop():
@@ -174,9 +174,9 @@ def test_losses_of_others_are_told_apart_after_a_stop():
                 one(x).square().mean().backward()
                 sgd.step()
 
-    watch = Watch(one, sgd)
+    watch = Recorder(one, sgd)
     run(watch, 50)
-    again = Watch(one, sgd)
+    again = Recorder(one, sgd)
     assert saved_state.load(again, saved_state.dump(watch), 50)
     run(again, 20)
     assert len(again.losses) == again.steps == 70

@@ -1,0 +1,162 @@
+"""What the recorder keeps of a training: plain dataclasses, one per kind of observation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from yisheng.diagnosis.loss_graph import Pairing
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """Statistics of a layer's output in one forward pass.
+
+    Args:
+        name: of the module.
+        kind: class of the module.
+        training: whether it was in training mode.
+        shape: of its output.
+        mean: of its output.
+        std: of its output.
+        max_abs: largest absolute value of its output; not finite if any value is not.
+    """
+
+    name: str
+    kind: str
+    training: bool
+    shape: tuple[int, ...]
+    mean: float
+    std: float
+    max_abs: float
+
+
+@dataclass(frozen=True)
+class ActivationRecord:
+    """How often the units of an activation were zero or saturated.
+
+    Args:
+        name: its position, as ``after conv1.weight``.
+        kind: relu, sigmoid or tanh.
+        samples: values per unit that the fractions are computed from.
+        zero_fraction: of a relu, fraction of zeros per unit ``(units,)``.
+        low_fraction: of a sigmoid or tanh, fraction of values within 3% of the lower end per unit ``(units,)``.
+        high_fraction: likewise of the upper end.
+    """
+
+    name: str
+    kind: str
+    samples: int
+    zero_fraction: torch.Tensor | None = None
+    low_fraction: torch.Tensor | None = None
+    high_fraction: torch.Tensor | None = None
+
+
+@dataclass(frozen=True)
+class ParameterRecord:
+    """One parameter in one update.
+
+    Args:
+        name: of the parameter.
+        shape: its shape.
+        weight: root mean square of its values before the update.
+        gradient: root mean square of its gradient, or None if it has none.
+        update: root mean square of the change made by the update.
+        unchanged_fraction: of a 16-bit parameter, the fraction of values that have a gradient and did not change.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    weight: float
+    gradient: float | None
+    update: float
+    unchanged_fraction: float | None = None
+
+
+@dataclass(frozen=True)
+class GradientRecord:
+    """The gradient of a layer's float16 output.
+
+    Args:
+        name: of the layer.
+        zero_fraction: fraction of zeros.
+        subnormal_fraction: of the other values, the fraction that float16 holds in two bits or fewer (below 2^-22).
+    """
+
+    name: str
+    zero_fraction: float
+    subnormal_fraction: float
+
+
+@dataclass(frozen=True)
+class InputRecord:
+    """Statistics of the network's input batch.
+
+    Args:
+        shape: of the batch.
+        mean: over all values.
+        std: over all values.
+        max_abs: largest absolute value; not finite if any value is not.
+        column_std: standard deviation of each column of a table ``(D,)``, or None for images.
+        column_mean: mean of each column, likewise.
+    """
+
+    shape: tuple[int, ...]
+    mean: float
+    std: float
+    max_abs: float
+    column_std: torch.Tensor | None
+    column_mean: torch.Tensor | None
+
+
+@dataclass
+class StepRecord:
+    """One recorded update; see `yisheng.diagnosis.recorder.recorder.Recorder`.
+
+    Args:
+        step: number of the update, from 1.
+        training: whether the network as a whole was in training mode.
+        inputs: the input, if it was a single tensor.
+        layers: the layers in the order in which they were called.
+        activations: the activations, modules or functions, from the last to the first.
+        pairing: the loss and what it compares.
+        carried_gradients: names of parameters whose gradient still contained that of an earlier update.
+        parameters: the parameters.
+        targets: a copy of the targets, if the loss keeps them.
+        reached: names of the optimizer's parameters that the loss depends on.
+        depends_on_others: whether the loss also depends on parameters that the optimizer does not hold.
+        lr: the largest learning rate.
+        gradients: gradients of layers that ran in float16, from the last to the first.
+    """
+
+    step: int
+    training: bool = True
+    inputs: InputRecord | None = None
+    layers: list[LayerRecord] = field(default_factory=list)
+    activations: list[ActivationRecord] = field(default_factory=list)
+    pairing: Pairing | None = None
+    carried_gradients: tuple[str, ...] = ()
+    parameters: list[ParameterRecord] = field(default_factory=list)
+    targets: torch.Tensor | None = None
+    reached: tuple[str, ...] = ()
+    depends_on_others: bool = False
+    lr: float = 0.0
+    gradients: list[GradientRecord] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class NonFiniteLoss:
+    """The first loss that was not finite.
+
+    Args:
+        step: its number among the losses, from 1.
+        inputs: whether the network's inputs were finite.
+        targets: whether the targets were finite, as far as the graph keeps them.
+        weights: whether all parameters were finite before the update.
+    """
+
+    step: int
+    inputs: bool
+    targets: bool
+    weights: bool

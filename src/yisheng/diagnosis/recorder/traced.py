@@ -1,0 +1,130 @@
+"""Let recorders see a loss before its backward pass, without patching torch.
+
+The network's output is given the class `TracedTensor`: a subclass of `torch.Tensor` that computes exactly as a tensor
+does, passes its class on to what is computed from it, and calls the recorders of this thread when `backward` is called
+on the result. After the update all traced tensors are plain tensors again. The class is changed in place, because
+`Tensor.as_subclass` would add a node to the graph of the loss.
+Source: "Extending torch with a Tensor-like type", https://docs.pytorch.org/docs/stable/notes/extending.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+PROPAGATING = (torch.Tensor.backward, torch.autograd.backward)
+PLAIN_TYPES = (torch.Tensor, nn.Parameter)
+
+
+class Listener(Protocol):
+    """Calls that a recorder receives around each backward pass of its thread."""
+
+    def observing_backward(self, tensors: Any, grad_tensors: Any) -> contextlib.AbstractContextManager[None]:
+        """Return a context that the backward pass of these tensors runs in."""
+
+
+class _Local(threading.local):
+    """The recorders of one thread, and whether it is inside a backward pass."""
+
+    def __init__(self) -> None:
+        self.listeners: list[Listener] = []
+        self.traced: list[weakref.ref[torch.Tensor]] = []
+        self.inside = False
+
+
+_local = _Local()
+
+
+def add_listener(listener: Listener) -> None:
+    """Have a recorder called around the backward passes of this thread."""
+    _local.listeners.append(listener)
+
+
+def remove_listener(listener: Listener) -> None:
+    """Undo `add_listener`."""
+    if listener in _local.listeners:
+        _local.listeners.remove(listener)
+
+
+def is_inside_backward() -> bool:
+    """Return whether this thread is inside a backward pass that its recorders know of."""
+    return _local.inside
+
+
+class TracedTensor(torch.Tensor):
+    """A tensor that recorders follow from the network's output to the loss."""
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Callable[..., Any], types: Sequence[type], args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Run a torch function on the underlying tensors, and trace its floating-point results."""
+        kwargs = kwargs or {}
+        if func in PROPAGATING:
+            return _propagate(func, args, kwargs)
+        if func in (torch.Tensor.__reduce_ex__, torch.Tensor.__deepcopy__):
+            untrace(args[0])  # a copy or a file knows nothing of recorders
+            return func(*args, **kwargs)
+        if not all(issubclass(kind, (cls, *PLAIN_TYPES)) for kind in types):
+            untrace((*args, *kwargs.values()))  # a class of the caller's own decides alone
+            return func(*args, **kwargs)
+        result = torch.Tensor.__torch_function__(func, (torch.Tensor,), args, kwargs)
+        return trace(result) if torch.is_grad_enabled() else result
+
+
+def trace(value: Any) -> Any:
+    """Make plain floating-point tensors `TracedTensor`, also within tuples, lists and dicts; return the value."""
+    if type(value) is torch.Tensor:
+        if value.is_floating_point():
+            _set_class(value, TracedTensor)
+            _local.traced.append(weakref.ref(value))
+    elif isinstance(value, tuple | list):
+        for item in value:
+            trace(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            trace(item)
+    return value
+
+
+def untrace(value: Any) -> None:
+    """Undo `trace`."""
+    if type(value) is TracedTensor:
+        _set_class(value, torch.Tensor)
+    elif isinstance(value, tuple | list):
+        for item in value:
+            untrace(item)
+
+
+def _set_class(value: torch.Tensor, kind: type[torch.Tensor]) -> None:
+    value.__class__ = kind
+
+
+def untrace_all() -> None:
+    """Make every traced tensor of this thread a plain tensor again."""
+    for reference in _local.traced:
+        untrace(reference())
+    _local.traced.clear()
+
+
+def _propagate(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Run a backward pass inside the recorders' contexts; passes within it (checkpointing) belong to it."""
+    if _local.inside:
+        return torch.Tensor.__torch_function__(func, (torch.Tensor,), args, kwargs)
+    tensors = args[0] if args else kwargs.get("tensors", kwargs.get("self"))
+    name = "gradient" if func is torch.Tensor.backward else "grad_tensors"
+    gradients = args[1] if len(args) > 1 else kwargs.get(name)
+    with contextlib.ExitStack() as stack:
+        for listener in _local.listeners:
+            stack.enter_context(listener.observing_backward(tensors, gradients))
+        _local.inside = True
+        try:
+            return torch.Tensor.__torch_function__(func, (torch.Tensor,), args, kwargs)
+        finally:
+            _local.inside = False
