@@ -1,4 +1,4 @@
-"""Scores, their intervals and baselines, and the validation score."""
+"""Scores, their intervals, the constant baseline, and the scorer of the validation part."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from torch import nn
 from yisheng.core import registry
 from yisheng.core.errors import NonFiniteError, UsageError
 from yisheng.core.types import Batch, Score, Spec
-from yisheng.evaluation.baseline import baseline
-from yisheng.evaluation.intervals import bootstrap, interval
+from yisheng.evaluation.baseline import score_baseline
+from yisheng.evaluation.intervals import bootstrap_metric, compute_interval
 from yisheng.evaluation.predictions import Predictions
 from yisheng.evaluation.scorer import make_scorer
-from yisheng.evaluation.scores import reported, scores
+from yisheng.evaluation.scores import compute_scores, reported_metrics
 
 TWO = Spec("classification", (2,), classes=("no", "yes"))
 THREE = Spec("classification", (3,), classes=("a", "b", "c"))
@@ -31,12 +31,12 @@ PAIR = Spec("regression", (2,), outputs=2)
 SPECS = (TWO, THREE, TEN, LABELS, NUMBER, PAIR)
 
 
-def seen(spec: Spec, n: int, seed: int = 0) -> Predictions:
+def make_predictions(spec: Spec, n: int, seed: int = 0) -> Predictions:
     generator = np.random.default_rng(seed)
     if spec.task == "classification":
         y = generator.integers(len(spec.classes), size=n)
-        powers = np.exp(generator.normal(size=(n, len(spec.classes))) + 2 * np.eye(len(spec.classes))[y])
-        return Predictions(y, (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32), np.arange(n))
+        exponentials = np.exp(generator.normal(size=(n, len(spec.classes))) + 2 * np.eye(len(spec.classes))[y])
+        return Predictions(y, (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32), np.arange(n))
     if spec.task == "multilabel":
         y = (generator.random((n, len(spec.classes))) < 0.4).astype(np.float32)
         return Predictions(y, np.clip(0.6 * y + 0.4 * generator.random(y.shape), 0, 1), np.arange(n))
@@ -47,10 +47,10 @@ def seen(spec: Spec, n: int, seed: int = 0) -> Predictions:
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.task}-{spec.outputs}")
 @pytest.mark.parametrize("n", [1, 2, 3, 50])
 def test_scores_are_plain_json_and_inside_their_intervals(spec: Spec, n: int) -> None:
-    found = scores(spec, seen(spec, n))
-    assert found
-    json.dumps({name: asdict(score) for name, score in found.items()}, allow_nan=False)
-    for score in found.values():
+    scores = compute_scores(spec, make_predictions(spec, n))
+    assert scores
+    json.dumps({name: asdict(score) for name, score in scores.items()}, allow_nan=False)
+    for score in scores.values():
         assert type(score.value) is float
         if n < 2:
             assert score.low is score.high is None
@@ -58,7 +58,7 @@ def test_scores_are_plain_json_and_inside_their_intervals(spec: Spec, n: int) ->
             assert type(score.low) is type(score.high) is float
             assert score.low <= score.value <= score.high
     if n == 50:
-        assert all(score.low is not None and score.low < score.high for score in found.values())
+        assert all(score.low is not None and score.low < score.high for score in scores.values())
 
 
 @pytest.mark.parametrize(
@@ -69,39 +69,42 @@ def test_scores_are_plain_json_and_inside_their_intervals(spec: Spec, n: int) ->
         (NUMBER, ["rmse", "log_rmse", "mae", "r2"]),
     ],
 )
-def test_what_is_reported(spec: Spec, names: list[str]) -> None:
-    """The default score first; AUC beside the others where there are classes."""
-    found = list(scores(spec, seen(spec, 50)))
-    assert found[0] == registry.default("metrics", spec).key == names[0]
+def test_reported_metrics_of_each_task(spec: Spec, names: list[str]) -> None:
+    """The default score comes first; classes have the AUC, too."""
+    scores = list(compute_scores(spec, make_predictions(spec, 50)))
+    assert scores[0] == registry.default("metrics", spec).key == names[0]
     extra = {"classification": {"roc_auc_ovr_macro"}, "multilabel": {"roc_auc_ovr_macro", "subset_accuracy"}}
-    assert set(found) == {*names, *extra.get(spec.task, set())}
+    assert set(scores) == {*names, *extra.get(spec.task, set())}
 
 
-def test_top_5_is_reported_from_ten_classes_on() -> None:
-    assert "top_5_accuracy" in scores(TEN, seen(TEN, 50))
-    assert "top-5-accuracy" not in [entry.name for entry in reported(THREE)]
+def test_top_5_accuracy_is_reported_from_ten_classes_on() -> None:
+    assert "top_5_accuracy" in compute_scores(TEN, make_predictions(TEN, 50))
+    assert "top-5-accuracy" not in [entry.name for entry in reported_metrics(THREE)]
 
 
 def test_the_same_predictions_give_the_same_intervals() -> None:
     for spec in SPECS:
-        assert scores(spec, seen(spec, 30)) == scores(spec, seen(spec, 30))
+        assert compute_scores(spec, make_predictions(spec, 30)) == compute_scores(spec, make_predictions(spec, 30))
 
 
 def test_undefined_metrics_are_left_out() -> None:
     one_class = Predictions(np.zeros(5, np.int64), np.tile([0.8, 0.2], (5, 1)), np.arange(5))
-    found = scores(TWO, one_class)
-    assert "roc_auc_ovr_macro" not in found
-    assert found["accuracy"].value == 1
+    scores = compute_scores(TWO, one_class)
+    assert "roc_auc_ovr_macro" not in scores
+    assert scores["accuracy"].value == 1
     constant = Predictions(np.ones((5, 1)), np.ones((5, 1)), np.arange(5))
-    assert set(scores(NUMBER, constant)) == {"rmse", "mae"}
+    assert set(compute_scores(NUMBER, constant)) == {"rmse", "mae"}
 
 
-def test_named_metrics_only() -> None:
-    assert list(scores(THREE, seen(THREE, 9), ["f1_weighted", "accuracy"])) == ["f1_weighted", "accuracy"]
+def test_only_the_named_metrics_are_computed() -> None:
+    assert list(compute_scores(THREE, make_predictions(THREE, 9), ["f1_weighted", "accuracy"])) == [
+        "f1_weighted",
+        "accuracy",
+    ]
 
 
 @pytest.mark.parametrize(
-    ("spec", "name", "why"),
+    ("spec", "name", "problem"),
     [
         (THREE, "rmse", "needs a number"),
         (NUMBER, "accuracy", "needs classes"),
@@ -110,65 +113,65 @@ def test_named_metrics_only() -> None:
         (THREE, "top-5-accuracy", "more than 5 classes"),
     ],
 )
-def test_metrics_that_do_not_fit_are_refused(spec: Spec, name: str, why: str) -> None:
-    with pytest.raises(UsageError, match=why):
-        scores(spec, seen(spec, 9), [name])
-    with pytest.raises(UsageError, match=why):
+def test_metrics_that_do_not_fit_are_refused(spec: Spec, name: str, problem: str) -> None:
+    with pytest.raises(UsageError, match=problem):
+        compute_scores(spec, make_predictions(spec, 9), [name])
+    with pytest.raises(UsageError, match=problem):
         make_scorer(spec, nn.MSELoss(reduction="none"), [name])
 
 
 def test_non_finite_predictions_are_refused() -> None:
-    bad = Predictions(np.zeros((2, 1)), np.array([[1.0], [np.nan]]), np.arange(2))
+    predictions = Predictions(np.zeros((2, 1)), np.array([[1.0], [np.nan]]), np.arange(2))
     with pytest.raises(NonFiniteError):
-        scores(NUMBER, bad)
+        compute_scores(NUMBER, predictions)
 
 
 def median_error(y: np.ndarray, prediction: np.ndarray) -> float:
     return float(np.median(np.abs(y - prediction)))
 
 
-def test_a_metric_without_an_interval_gets_the_bootstraps() -> None:
-    """The interval of the median error holds the true one in 87% or more of 60 samples."""
+def test_metric_without_an_interval_uses_the_bootstrap() -> None:
+    """The interval of the median error contains the true value in 87% or more of 60 samples."""
     metric = registry.Entry("metrics", "median-error", median_error, {})
     generator = np.random.default_rng(0)
-    held = 0
+    covered = 0
     for _ in range(60):
         y = np.zeros((50, 1))
-        low, high = bootstrap(metric, y, generator.normal(size=(50, 1)))
-        held += low <= 0.6745 <= high
-    assert 52 <= held <= 60
+        low, high = bootstrap_metric(metric, y, generator.normal(size=(50, 1)))
+        covered += low <= 0.6745 <= high
+    assert 52 <= covered <= 60
 
 
-def test_an_interval_always_holds_its_value() -> None:
-    def off(y: np.ndarray, prediction: np.ndarray) -> tuple[float, float]:
+def test_interval_always_contains_the_value() -> None:
+    def narrow_interval(y: np.ndarray, prediction: np.ndarray) -> tuple[float, float]:
         return 0.2, 0.3
 
-    metric = registry.Entry("metrics", "odd", median_error, {"interval": off})
-    assert interval(metric, np.zeros((5, 1)), np.zeros((5, 1)), 0.1) == (0.1, 0.3)
+    metric = registry.Entry("metrics", "odd", median_error, {"interval": narrow_interval})
+    assert compute_interval(metric, np.zeros((5, 1)), np.zeros((5, 1)), 0.1) == (0.1, 0.3)
 
 
-def test_baseline_of_classes() -> None:
+def test_classification_baseline_predicts_the_class_frequencies() -> None:
     y_train, y_test = np.array([0, 1, 1, 1, 2]), np.array([1, 0, 1, 2])
-    found = baseline(THREE, y_train, y_test)
-    assert found["accuracy"].value == 0.5
-    assert found["roc_auc_ovr_macro"].value == 0.5
-    shares = np.tile([0.2, 0.6, 0.2], (4, 1))
-    assert found["log_loss"].value == pytest.approx(reference.log_loss(y_test, shares))
-    assert found["f1_macro"].value == pytest.approx(reference.f1_score(y_test, np.ones(4), average="macro"))
+    scores = score_baseline(THREE, y_train, y_test)
+    assert scores["accuracy"].value == 0.5
+    assert scores["roc_auc_ovr_macro"].value == 0.5
+    frequencies = np.tile([0.2, 0.6, 0.2], (4, 1))
+    assert scores["log_loss"].value == pytest.approx(reference.log_loss(y_test, frequencies))
+    assert scores["f1_macro"].value == pytest.approx(reference.f1_score(y_test, np.ones(4), average="macro"))
 
 
-def test_baseline_of_numbers_takes_the_training_mean() -> None:
+def test_regression_baseline_predicts_the_training_mean() -> None:
     y_train, y_test = np.array([[1.0, 10.0], [3.0, 30.0]], np.float32), np.array([[4.0, 20.0], [2.0, 25.0]], np.float32)
-    found = baseline(PAIR, y_train, y_test)
-    assert found["rmse"].value == pytest.approx((np.sqrt(2) + np.sqrt(12.5)) / 2)
-    assert found["r2"].value < 0
+    scores = score_baseline(PAIR, y_train, y_test)
+    assert scores["rmse"].value == pytest.approx((np.sqrt(2) + np.sqrt(12.5)) / 2)
+    assert scores["r2"].value < 0
 
 
-def test_baseline_of_labels() -> None:
+def test_multilabel_baseline_predicts_the_label_frequencies() -> None:
     y_train = np.array([[1, 0, 0], [1, 1, 0], [1, 0, 0]], np.float32)
-    found = baseline(LABELS, y_train, y_train)
-    assert found["hamming_loss"].value == pytest.approx(1 / 9)
-    assert found["subset_accuracy"].value == pytest.approx(2 / 3)
+    scores = score_baseline(LABELS, y_train, y_train)
+    assert scores["hamming_loss"].value == pytest.approx(1 / 9)
+    assert scores["subset_accuracy"].value == pytest.approx(2 / 3)
 
 
 def parts(spec: Spec, n: int, weighted: bool = False) -> Iterator[Batch]:
@@ -180,18 +183,18 @@ def parts(spec: Spec, n: int, weighted: bool = False) -> Iterator[Batch]:
         yield Batch(x, y, torch.arange(at, at + size), torch.rand(size) if weighted else None)
 
 
-def test_scorer_gives_the_losses_mean_over_samples_and_the_metrics() -> None:
-    """The last batch is smaller; a mean of the batches' means would differ."""
+def test_scorer_averages_the_loss_over_samples() -> None:
+    """The last batch is smaller, so a mean of the batch means would differ."""
     all_x = torch.cat([batch.x for batch in parts(THREE, 23)])
     all_y = torch.cat([batch.y for batch in parts(THREE, 23)])
     score = make_scorer(THREE, nn.CrossEntropyLoss(reduction="none"), ["accuracy", "f1-macro", "loss"])
-    found = score(nn.Identity(), parts(THREE, 23))
-    assert list(found) == ["loss", "accuracy", "f1_macro"]
-    assert found["loss"] == pytest.approx(nn.functional.cross_entropy(all_x, all_y).item())
-    said = all_x.argmax(1)
-    assert found["accuracy"] == pytest.approx((said == all_y).float().mean().item())
-    assert found["f1_macro"] == pytest.approx(reference.f1_score(all_y, said, average="macro"))
-    assert all(type(value) is float for value in found.values())
+    scores = score(nn.Identity(), parts(THREE, 23))
+    assert list(scores) == ["loss", "accuracy", "f1_macro"]
+    assert scores["loss"] == pytest.approx(nn.functional.cross_entropy(all_x, all_y).item())
+    predicted = all_x.argmax(1)
+    assert scores["accuracy"] == pytest.approx((predicted == all_y).float().mean().item())
+    assert scores["f1_macro"] == pytest.approx(reference.f1_score(all_y, predicted, average="macro"))
+    assert all(type(value) is float for value in scores.values())
 
 
 def test_scorer_weights_the_loss_as_training_does() -> None:
@@ -199,30 +202,30 @@ def test_scorer_weights_the_loss_as_training_does() -> None:
     weight = torch.cat([batch.weight for batch in rows if batch.weight is not None])
     loss = nn.CrossEntropyLoss(reduction="none")
     losses = loss(torch.cat([batch.x for batch in rows]), torch.cat([batch.y for batch in rows]))
-    found = make_scorer(THREE, loss, [])(nn.Identity(), rows)
-    assert found == {"loss": pytest.approx(((losses * weight).sum() / weight.sum()).item())}
+    scores = make_scorer(THREE, loss, [])(nn.Identity(), rows)
+    assert scores == {"loss": pytest.approx(((losses * weight).sum() / weight.sum()).item())}
 
 
 def test_scorer_has_loss_in_the_transformed_scale_and_metrics_in_the_original() -> None:
     rows = list(parts(NUMBER, 23))
     error = torch.cat([batch.x - batch.y for batch in rows])
     loss = registry.find("losses", "mse").build(NUMBER, np.zeros((1, 1)))
-    found = make_scorer(NUMBER, loss, ["rmse"], invert=lambda values: 100 * values)(nn.Identity(), rows)
-    assert found["loss"] == pytest.approx((error**2).mean().item())
-    assert found["rmse"] == pytest.approx(100 * (error**2).mean().sqrt().item(), rel=1e-6)
+    scores = make_scorer(NUMBER, loss, ["rmse"], invert=lambda values: 100 * values)(nn.Identity(), rows)
+    assert scores["loss"] == pytest.approx((error**2).mean().item())
+    assert scores["rmse"] == pytest.approx(100 * (error**2).mean().sqrt().item(), rel=1e-6)
 
 
-def test_a_diverged_model_scores_nan_and_not_by_accident() -> None:
+def test_diverged_model_scores_nan() -> None:
     class Broken(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x * math.nan
 
-    found = make_scorer(THREE, nn.CrossEntropyLoss(reduction="none"), ["accuracy"])(Broken(), parts(THREE, 9))
-    assert math.isnan(found["accuracy"])
-    assert math.isnan(found["loss"])
+    scores = make_scorer(THREE, nn.CrossEntropyLoss(reduction="none"), ["accuracy"])(Broken(), parts(THREE, 9))
+    assert math.isnan(scores["accuracy"])
+    assert math.isnan(scores["loss"])
 
 
-def test_scorer_leaves_no_graph_and_no_mode_behind() -> None:
+def test_scorer_changes_neither_gradients_nor_modes() -> None:
     model = nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.5)).train()
     make_scorer(THREE, nn.CrossEntropyLoss(reduction="none"), ["accuracy"])(model, parts(THREE, 9))
     assert model[1].training
@@ -230,5 +233,5 @@ def test_scorer_leaves_no_graph_and_no_mode_behind() -> None:
 
 
 def test_score_without_interval() -> None:
-    only = Predictions(np.array([1]), np.array([[0.2, 0.8]]), np.array([0]))
-    assert scores(TWO, only, ["accuracy"])["accuracy"] == Score(1.0)
+    predictions = Predictions(np.array([1]), np.array([[0.2, 0.8]]), np.array([0]))
+    assert compute_scores(TWO, predictions, ["accuracy"])["accuracy"] == Score(1.0)

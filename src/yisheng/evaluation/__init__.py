@@ -1,1 +1,1 @@
-"""What a model is worth: scores with their intervals, the baseline to beat, and where it goes wrong."""
+"""Evaluation: predictions, scores with their intervals, baselines, calibration and the worst mistakes."""

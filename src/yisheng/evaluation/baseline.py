@@ -1,4 +1,4 @@
-"""What a model must beat: an answer given without looking at the input."""
+"""The baseline that a model must beat: a constant prediction."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import numpy as np
 
 from yisheng.core.types import Score, Spec
 from yisheng.evaluation.predictions import Predictions
-from yisheng.evaluation.scores import scores
+from yisheng.evaluation.scores import compute_scores
 
 
-def baseline(spec: Spec, y_train: np.ndarray, y_test: np.ndarray) -> dict[str, Score]:
-    """Scores of the best constant answer: the majority class with the classes' shares, or the mean.
+def score_baseline(spec: Spec, y_train: np.ndarray, y_test: np.ndarray) -> dict[str, Score]:
+    """Evaluate the best constant prediction: the class frequencies of the training part, or the mean of its targets.
 
     Args:
         spec: the contract.
-        y_train: targets of the training part, in the original units; the answer is taken from these only.
+        y_train: targets of the training part, in the original units; the prediction is computed from these only.
         y_test: targets of the rows to score.
 
     >>> spec = Spec("classification", (1,), classes=("a", "b"))
-    >>> baseline(spec, np.array([0, 0, 1]), np.array([0, 1, 0, 0]))["accuracy"].value
+    >>> score_baseline(spec, np.array([0, 0, 1]), np.array([0, 1, 0, 0]))["accuracy"].value
     0.75
     """
     if spec.task == "classification":
-        answer = np.bincount(y_train, minlength=len(spec.classes)) / len(y_train)
+        prediction = np.bincount(y_train, minlength=len(spec.classes)) / len(y_train)
     else:
-        answer = y_train.mean(axis=0, dtype=np.float64)
-    return scores(spec, Predictions(y_test, np.tile(answer, (len(y_test), 1)), np.arange(len(y_test))))
+        prediction = y_train.mean(axis=0, dtype=np.float64)
+    return compute_scores(spec, Predictions(y_test, np.tile(prediction, (len(y_test), 1)), np.arange(len(y_test))))

@@ -1,4 +1,4 @@
-"""What the report shows besides the scores: the contents of ``evaluation.json``."""
+"""The contents of ``evaluation.json``: what the report shows besides the scores."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 
 from yisheng.core.types import Part, Spec
-from yisheng.evaluation.calibration import calibration
-from yisheng.evaluation.per_class import per_class
+from yisheng.evaluation.calibration import compute_calibration
+from yisheng.evaluation.per_class import compute_per_class
 from yisheng.evaluation.predictions import Predictions
-from yisheng.evaluation.worst_rows import Image, Name, plain, worst_rows
+from yisheng.evaluation.worst_rows import Image, Name, find_worst_rows, to_plain
 from yisheng.metrics.confusion_matrix import confusion_matrix
 
-MOST_PAIRS = 2000
-"""Points of a scatter plot that an eye can use, and a report can carry."""
+MAX_PAIRS = 2000
+"""Points of the scatter plot of a regression: more would not be visible, and would make the report large."""
 
 
-def details(
+def collect_details(
     spec: Spec,
     predictions: Predictions,
     *,
@@ -26,14 +26,14 @@ def details(
     name: Name | None = None,
     worst: int = 24,
 ) -> dict[str, Any]:
-    """Per-class table, confusion matrix, calibration and worst mistakes, as plain data.
+    """Collect the per-class table, confusion matrix, calibration and worst mistakes as plain data.
 
     The form is that of ``evaluation.json`` in docs/architecture.md.
 
     Args:
         spec: the contract.
-        predictions: what was predicted.
-        part: the part that the rows are of.
+        predictions: the predictions.
+        part: the part that the rows belong to.
         image: row number in the data set -> uint8 ``(C, H, W)`` to show; None (default) for rows of a table.
         name: row number -> its name (a file, an id); None (default) for the number itself.
         worst: mistakes to list; 24 fill a screen of thumbnails.
@@ -42,25 +42,26 @@ def details(
         NonFiniteError: a prediction is NaN or infinite.
 
     >>> spec = Spec("classification", (1,), classes=("a", "b"))
-    >>> seen = Predictions(np.array([0, 1]), np.array([[0.5, 0.5], [0.75, 0.25]]), np.array([7, 9]))
-    >>> details(spec, seen, part="test")["worst"][0]["row"]
+    >>> predictions = Predictions(np.array([0, 1]), np.array([[0.5, 0.5], [0.75, 0.25]]), np.array([7, 9]))
+    >>> collect_details(spec, predictions, part="test")["worst"][0]["row"]
     9
     """
     predictions.require_finite()
     y, prediction = predictions.y, predictions.prediction
-    found: dict[str, Any] = {"part": part, "rows": len(predictions)}
+    evaluation: dict[str, Any] = {"part": part, "rows": len(predictions)}
     if spec.task == "regression":
-        found["pairs"] = _pairs(predictions)
+        evaluation["pairs"] = _sample_pairs(predictions)
     else:
-        found["per_class"] = per_class(spec, y, prediction)
+        evaluation["per_class"] = compute_per_class(spec, y, prediction)
     if spec.task == "classification":
-        found |= {"confusion": confusion_matrix(y, prediction).tolist(), "calibration": calibration(y, prediction)}
-    return found | {"worst": worst_rows(spec, predictions, worst, image, name)}
+        evaluation["confusion"] = confusion_matrix(y, prediction).tolist()
+        evaluation["calibration"] = compute_calibration(y, prediction)
+    return evaluation | {"worst": find_worst_rows(spec, predictions, worst, image, name)}
 
 
-def _pairs(predictions: Predictions) -> dict[str, Any]:
-    """True and predicted values of all rows, or of 2,000 drawn with a fixed seed."""
+def _sample_pairs(predictions: Predictions) -> dict[str, Any]:
+    """Return the true and predicted values of all rows, or of 2,000 rows drawn with a fixed seed."""
     rows = np.arange(len(predictions))
-    if len(rows) > MOST_PAIRS:
-        rows = np.sort(np.random.default_rng(0).choice(rows, MOST_PAIRS, replace=False))
-    return {"true": plain(predictions.y[rows]), "predicted": plain(predictions.prediction[rows])}
+    if len(rows) > MAX_PAIRS:
+        rows = np.sort(np.random.default_rng(0).choice(rows, MAX_PAIRS, replace=False))
+    return {"true": to_plain(predictions.y[rows]), "predicted": to_plain(predictions.prediction[rows])}

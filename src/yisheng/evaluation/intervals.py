@@ -1,4 +1,4 @@
-"""The 95% interval of a metric."""
+"""The 95% confidence interval of a metric."""
 
 from __future__ import annotations
 
@@ -10,47 +10,55 @@ import numpy as np
 from yisheng.core.registry import Entry
 from yisheng.metrics._bootstrap import RESAMPLES, SEED, Bounds, percentiles
 
-LEAST_RESAMPLES = 100
-NUMBERS = 20_000_000
-"""Numbers that all resamples together may hold: 200 resamples of 10,000 rows x 10 classes."""
+MIN_RESAMPLES = 100
+MAX_RESAMPLED_VALUES = 20_000_000
+"""Values that all resamples together may hold: 200 resamples of 10,000 rows x 10 classes."""
 
 
-def interval(metric: Entry, y: np.ndarray, prediction: np.ndarray, value: float) -> tuple[float | None, float | None]:
-    """The metric's own interval, else that of the bootstrap; it always holds the value.
+def compute_interval(
+    metric: Entry, y: np.ndarray, prediction: np.ndarray, value: float
+) -> tuple[float | None, float | None]:
+    """Compute the metric's registered interval, or else the bootstrap's; it always contains the value.
+
+    Args:
+        metric: a registered metric.
+        y: targets ``(N, ...)``.
+        prediction: predictions ``(N, ...)``.
+        value: the metric of these predictions.
 
     Returns:
-        ``(low, high)``, or Nones where the rows do not give one.
+        ``(low, high)``, or ``(None, None)`` for fewer than 2 rows or an undefined interval.
     """
     if len(y) < 2:
         return None, None
-    own = metric.meta.get("interval")
-    low, high = own(y, prediction) if own else bootstrap(metric, y, prediction)
+    registered = metric.meta.get("interval")
+    low, high = registered(y, prediction) if registered else bootstrap_metric(metric, y, prediction)
     if not (math.isfinite(low) and math.isfinite(high)):
         return None, None
     return float(min(low, value)), float(max(high, value))
 
 
-def bootstrap(metric: Entry, y: np.ndarray, prediction: np.ndarray) -> Bounds:
-    """Expanded percentiles of the metric over rows drawn with replacement, with a fixed seed.
+def bootstrap_metric(metric: Entry, y: np.ndarray, prediction: np.ndarray) -> Bounds:
+    """Compute expanded percentiles of the metric over rows drawn with replacement, with a fixed seed.
 
-    100 to 1,000 resamples, fewer for more numbers. Resamples in which the metric is undefined do not count.
+    100 to 1,000 resamples, fewer for larger predictions. Resamples in which the metric is undefined do not count.
 
     Source: Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7, 1979.
     """
-    return resampled(lambda rows: metric.build(y[rows], prediction[rows]), len(y), prediction.size)
+    return bootstrap_interval(lambda rows: metric.build(y[rows], prediction[rows]), len(y), prediction.size)
 
 
-def resampled(value: Callable[[np.ndarray], float], n: int, numbers: int) -> Bounds:
-    """Expanded percentiles of a value over rows drawn with replacement, with a fixed seed.
+def bootstrap_interval(statistic: Callable[[np.ndarray], float], n: int, size: int) -> Bounds:
+    """Compute expanded percentiles of a statistic over rows drawn with replacement, with a fixed seed.
 
     Args:
-        value: of the rows of a resample ``(n,)``; NaN where it is undefined there.
-        n: rows.
-        numbers: that the value is taken from; the more, the fewer resamples.
+        statistic: of the row numbers of a resample ``(n,)``; NaN if it is undefined for them.
+        n: number of rows.
+        size: number of values that the statistic reads; the more, the fewer resamples.
     """
     generator = np.random.default_rng(SEED)
-    resamples = int(np.clip(NUMBERS // max(numbers, 1), LEAST_RESAMPLES, RESAMPLES))
+    resamples = int(np.clip(MAX_RESAMPLED_VALUES // max(size, 1), MIN_RESAMPLES, RESAMPLES))
     values = np.empty(resamples)
     for number in range(resamples):
-        values[number] = value(generator.integers(n, size=n))
+        values[number] = statistic(generator.integers(n, size=n))
     return percentiles(values, n)

@@ -1,4 +1,4 @@
-"""A model's outputs over all rows of a part."""
+"""Outputs of a model on all rows of a part."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from yisheng.core.types import Batch
 
 @dataclass(frozen=True)
 class Outputs:
-    """What `run` gives, still on the model's device and in the scale that the model was trained in.
+    """Outputs of `compute_outputs`, on the model's device and in the scale that the model was trained in.
 
     Args:
         output: ``(N, O)``.
@@ -30,11 +30,11 @@ class Outputs:
     weight: torch.Tensor | None
 
 
-def run(model: nn.Module, batches: Iterable[Batch], *, half: bool = False) -> Outputs:
-    """The model's outputs in evaluation mode and without gradients, batch by batch.
+def compute_outputs(model: nn.Module, batches: Iterable[Batch], *, half: bool = False) -> Outputs:
+    """Compute the model's outputs in evaluation mode and without gradients, batch by batch.
 
-    Every module is left in the mode it was in (frozen layers stay in theirs). Nothing is read back from the
-    device. Gradients are off only while the model computes, never in the code that makes the batches.
+    Every module returns to the mode it was in, frozen layers included. Nothing is read back from the device.
+    Gradients are off only while the model computes, not in the code that makes the batches.
 
     Args:
         model: the network.
@@ -42,14 +42,14 @@ def run(model: nn.Module, batches: Iterable[Batch], *, half: bool = False) -> Ou
         half: compute in bfloat16; see `yisheng.core.autocast.output`.
 
     Raises:
-        DataError: there is no row.
+        DataError: there are no rows.
     """
     modes = [(module, module.training) for module in model.modules()]
     outputs, targets, rows, weights = [], [], [], []
     model.eval()
     try:
         for batch in batches:
-            # Not inference_mode: what a model computes once and keeps would be barred from training.
+            # Not inference_mode: a tensor that a model computes once and caches could not be used in training.
             with torch.no_grad():
                 outputs.append(autocast.output(model, batch.x, half=half))
             targets.append(batch.y)
@@ -60,5 +60,5 @@ def run(model: nn.Module, batches: Iterable[Batch], *, half: bool = False) -> Ou
         for module, mode in modes:
             module.training = mode
     if not outputs:
-        raise DataError("there is no row to evaluate", "give a part with at least one row")
+        raise DataError("there are no rows to evaluate", "give a part with at least one row")
     return Outputs(torch.cat(outputs), torch.cat(targets), torch.cat(rows), torch.cat(weights) if weights else None)

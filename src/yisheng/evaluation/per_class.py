@@ -10,15 +10,15 @@ from yisheng.core.types import Spec
 from yisheng.metrics._counts import count, f1, precision, recall
 
 
-def per_class(spec: Spec, y: np.ndarray, prediction: np.ndarray) -> list[dict[str, Any]]:
-    """A line for each class or label: name, rows (``support``), precision, recall, F1.
+def compute_per_class(spec: Spec, y: np.ndarray, prediction: np.ndarray) -> list[dict[str, Any]]:
+    """Return a dict for each class or label: name, number of rows (``support``), precision, recall, F1.
 
-    A share of nothing (a class that is never predicted, or has no rows) is 0.
+    An undefined fraction (of a class that is never predicted, or has no rows) is 0.
 
-    >>> per_class(Spec("classification", (1,), classes=("a", "b")), np.array([0, 1]), np.eye(2))[0]
+    >>> compute_per_class(Spec("classification", (1,), classes=("a", "b")), np.array([0, 1]), np.eye(2))[0]
     {'class': 'a', 'support': 1, 'precision': 1.0, 'recall': 1.0, 'f1': 1.0}
     """
     counts = count(y, prediction)
     columns = (counts.true.tolist(), precision(counts).tolist(), recall(counts).tolist(), f1(counts).tolist())
     keys = ("class", "support", "precision", "recall", "f1")
-    return [dict(zip(keys, line, strict=True)) for line in zip(spec.classes, *columns, strict=True)]
+    return [dict(zip(keys, row, strict=True)) for row in zip(spec.classes, *columns, strict=True)]

@@ -1,4 +1,4 @@
-"""Images as text, for a report that is one file."""
+"""Images as base64 text, for a report that is a single file."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 from PIL import Image
 
 
-def png_base64(image: np.ndarray) -> str:
-    """An image as base64 of a PNG file, without loss.
+def encode_png(image: np.ndarray) -> str:
+    """Encode an image as the base64 text of a PNG file, without loss.
 
     Args:
-        image: uint8 ``(C, H, W)``: grey (C = 1), RGB (3) or RGBA (4); of any other number of channels the
-            first is shown.
+        image: uint8 ``(C, H, W)``: gray (C = 1), RGB (3) or RGBA (4); with any other number of channels the first
+            one is encoded.
 
-    >>> png_base64(np.zeros((1, 2, 2), np.uint8))[:12]
+    >>> encode_png(np.zeros((1, 2, 2), np.uint8))[:12]
     'iVBORw0KGgoA'
     """
     pixels = image.transpose(1, 2, 0) if len(image) in (3, 4) else image[0]

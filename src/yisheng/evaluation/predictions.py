@@ -1,4 +1,4 @@
-"""From a model's outputs to predictions in the original units."""
+"""Predictions: a model's outputs through the link function, in the original units."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch import nn
 
 from yisheng.core.errors import DataError, NonFiniteError
 from yisheng.core.types import Batch, Spec
-from yisheng.evaluation.outputs import Outputs, run
+from yisheng.evaluation.outputs import Outputs, compute_outputs
 
 Invert = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Truth and prediction of some rows, as NumPy arrays in the original units.
+    """Targets and predictions of some rows, as NumPy arrays in the original units.
 
     Args:
         y: int64 ``(N,)`` class numbers; ``(N, L)`` zeros and ones; ``(N, T)`` numbers.
@@ -26,7 +26,7 @@ class Predictions:
         index: row numbers in the data set ``(N,)``.
 
     Raises:
-        DataError: the shapes do not fit one another.
+        DataError: the shapes do not match.
     """
 
     y: np.ndarray
@@ -34,19 +34,19 @@ class Predictions:
     index: np.ndarray
 
     def __post_init__(self) -> None:
-        fitting = self.y.shape if self.y.ndim == 2 else (len(self.y), self.prediction.shape[-1])
-        if self.prediction.shape != fitting or len(self.index) != len(self.y):
+        expected = self.y.shape if self.y.ndim == 2 else (len(self.y), self.prediction.shape[-1])
+        if self.prediction.shape != expected or len(self.index) != len(self.y):
             raise DataError(
-                f"predictions must be (N, C) for class numbers (N,), or of the targets' shape, got "
+                f"predictions must be (N, C) for class numbers (N,), or have the targets' shape, got "
                 f"{self.prediction.shape} for {self.y.shape} with {len(self.index)} row numbers",
-                "give one line of predictions per row",
+                "give one row of predictions for each target and each row number",
             )
 
     def __len__(self) -> int:
         return len(self.y)
 
     def require_finite(self) -> None:
-        """Refuse predictions that no score can be computed from.
+        """Check that all predictions are finite: no score can be computed from others.
 
         Raises:
             NonFiniteError: some are NaN or infinite; the error names the first row.
@@ -61,16 +61,16 @@ class Predictions:
 
 
 def predict(model: nn.Module, batches: Iterable[Batch], spec: Spec, invert: Invert | None = None) -> Predictions:
-    """Predictions of a model on the rows of some batches.
+    """Predict the rows of some batches with a model.
 
     Args:
-        model: its training modes are restored afterwards.
-        batches: read once.
-        spec: the contract; its ``outputs`` say how the outputs are meant.
-        invert: undoes the target transform of a regression, on targets and outputs alike.
+        model: the network; the modes of its modules are restored afterwards.
+        batches: the rows, read once.
+        spec: the contract; its ``outputs`` selects the link function.
+        invert: the inverse of a regression's target transform, applied to targets and outputs.
 
     Raises:
-        DataError: there is no row.
+        DataError: there are no rows.
 
     >>> x, y, rows = torch.tensor([[2.0], [-2.0]]), torch.tensor([1, 0]), torch.arange(2)
     >>> spec = Spec("classification", (1,), classes=("no", "yes"), outputs=1)
@@ -78,23 +78,23 @@ def predict(model: nn.Module, batches: Iterable[Batch], spec: Spec, invert: Inve
     array([[0.12, 0.88],
            [0.88, 0.12]], dtype=float32)
     """
-    return to_predictions(run(model, batches), spec, invert)
+    return to_predictions(compute_outputs(model, batches), spec, invert)
 
 
 def to_predictions(outputs: Outputs, spec: Spec, invert: Invert | None = None) -> Predictions:
-    """Outputs through the link function, copied to the host in one go."""
+    """Apply the link function to the outputs and copy them to the host."""
     y = invert(outputs.y) if invert is not None and spec.task == "regression" else outputs.y
-    tensors = (y, link(outputs.output, spec, invert), outputs.index)
+    tensors = (y, apply_link(outputs.output, spec, invert), outputs.index)
     return Predictions(*(tensor.cpu().numpy() for tensor in tensors))
 
 
-def link(output: torch.Tensor, spec: Spec, invert: Invert | None = None) -> torch.Tensor:
-    """What outputs ``(..., O)`` mean: probabilities, or numbers in the original unit.
+def apply_link(output: torch.Tensor, spec: Spec, invert: Invert | None = None) -> torch.Tensor:
+    """Convert outputs ``(..., O)`` to probabilities, or to numbers in the original unit.
 
-    Classification: softmax over O = C units, or 1 - sigmoid and sigmoid of the one unit; multilabel: sigmoid;
+    Classification: softmax over O = C units, or 1 - sigmoid and sigmoid of a single unit; multilabel: sigmoid;
     regression: ``invert(output)``. Computed in float32 at least, without overflow.
 
-    >>> link(torch.tensor([[0.0]]), Spec("classification", (1,), classes=("no", "yes"), outputs=1))
+    >>> apply_link(torch.tensor([[0.0]]), Spec("classification", (1,), classes=("no", "yes"), outputs=1))
     tensor([[0.5000, 0.5000]])
     """
     output = output.detach()

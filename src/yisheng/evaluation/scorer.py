@@ -1,4 +1,4 @@
-"""The validation score after each epoch."""
+"""The scorer of the validation part, called after each epoch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 from yisheng.core import registry
 from yisheng.core.errors import UsageError, closest
 from yisheng.core.types import Batch, Spec
-from yisheng.evaluation.outputs import run
+from yisheng.evaluation.outputs import compute_outputs
 from yisheng.evaluation.predictions import Invert, to_predictions
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -22,18 +22,18 @@ Scorer = Callable[[nn.Module, Iterable[Batch]], dict[str, float]]
 def make_scorer(
     spec: Spec, loss: Loss, metrics: Sequence[str], invert: Invert | None = None, *, half: bool = False
 ) -> Scorer:
-    """A function that scores a model on some batches, in one pass over them.
+    """Return a function that scores a model on some batches, in one pass over them.
 
-    It gives ``loss``, the mean that training makes smaller (weighted where the batches are, in the scale of
-    the transformed target), and each metric by its name in JSON, in the original units and unweighted. Where
-    an output is not finite, and where the rows do not define a metric, its score is NaN.
+    The scores are ``loss``, the mean that training minimizes (weighted if the batches have weights, in the scale of
+    the transformed target), and each metric by its name in JSON, in the original units and unweighted. A metric is
+    NaN if an output is not finite, or if the rows do not define it.
 
     Args:
         spec: the contract.
         loss: ``(output, y) -> (B,)``.
         metrics: names of metrics; ``loss`` among them is allowed and changes nothing.
-        invert: undoes the target transform of a regression.
-        half: compute as a training in bfloat16 does; see `run`.
+        invert: the inverse of a regression's target transform.
+        half: compute as a training in bfloat16 does; see `yisheng.evaluation.outputs.compute_outputs`.
 
     Raises:
         UsageError: a metric is unknown, gives a table, or does not fit the data.
@@ -44,33 +44,36 @@ def make_scorer(
     >>> {name: round(value, 3) for name, value in score(nn.Identity(), [batch]).items()}
     {'loss': 0.693, 'accuracy': 0.5}
     """
-    chosen = find_metrics(spec, [name for name in metrics if name != "loss"])
+    entries = find_metrics(spec, [name for name in metrics if name != "loss"])
 
     def score(model: nn.Module, batches: Iterable[Batch]) -> dict[str, float]:
-        outputs = run(model, batches, half=half)
+        outputs = compute_outputs(model, batches, half=half)
         with torch.no_grad():
             losses = loss(outputs.output, outputs.y)
         weight = torch.ones_like(losses) if outputs.weight is None else outputs.weight
         scores = {"loss": float((losses * weight).sum() / weight.sum())}
-        if not chosen:
+        if not entries:
             return scores
-        seen = to_predictions(outputs, spec, invert)
-        finite = bool(np.isfinite(seen.prediction).all())
-        return scores | {m.key: float(m.build(seen.y, seen.prediction)) if finite else math.nan for m in chosen}
+        predictions = to_predictions(outputs, spec, invert)
+        if not np.isfinite(predictions.prediction).all():
+            return scores | {entry.key: math.nan for entry in entries}
+        return scores | {entry.key: float(entry.build(predictions.y, predictions.prediction)) for entry in entries}
 
     return score
 
 
 def find_metrics(spec: Spec, names: Sequence[str]) -> list[registry.Entry]:
-    """The metrics of these names.
+    """Return the registered metrics of these names.
 
     Raises:
         UsageError: one is unknown, gives a table, or does not fit the data.
     """
-    chosen = [registry.find("metrics", name) for name in names]
-    for entry in chosen:
+    metrics = [registry.find("metrics", name) for name in names]
+    for entry in metrics:
         if not entry.meta["fits"](spec) or not entry.meta.get("scalar", True):
-            known = [e.name for e in registry.entries("metrics") if e.meta["fits"](spec) and e.meta.get("scalar", True)]
-            needs = f"needs {entry.meta['wants']}" if entry.meta.get("scalar", True) else "is a table, not a number"
-            raise UsageError(f"{entry.name} {needs}; this is {spec.task}", closest(entry.name, known))
-    return chosen
+            usable = [
+                m.name for m in registry.entries("metrics") if m.meta["fits"](spec) and m.meta.get("scalar", True)
+            ]
+            needs = f"needs {entry.meta['requires']}" if entry.meta.get("scalar", True) else "is a table, not a number"
+            raise UsageError(f"{entry.name} {needs}; this is {spec.task}", closest(entry.name, usable))
+    return metrics

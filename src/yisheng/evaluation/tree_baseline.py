@@ -1,4 +1,4 @@
-"""What a network on a table should beat: gradient-boosted trees on the same rows."""
+"""The tree baseline of a table: gradient-boosted trees on the same rows as the network."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ from yisheng.core.errors import UsageError
 from yisheng.core.seeds import derive
 from yisheng.core.types import Dataset, Part, Score, Spec, Split
 from yisheng.evaluation.predictions import Predictions
-from yisheng.evaluation.scores import scores
+from yisheng.evaluation.scores import compute_scores
 
-ROWS = 100_000
-"""Rows that the trees are grown on at most: more would take minutes, and change the third digit."""
-TREES = 1_200
+MAX_TRAINING_ROWS = 100_000
+"""Rows that the trees are fitted on at most: more would take minutes and change the third digit."""
+MAX_TREES = 1_200
 """Trees at most, over all classes."""
-LEVELS = 255
-"""Levels of a category that scikit-learn's trees can tell apart."""
-PARTS: tuple[Part, ...] = ("test", "validation")
+MAX_CATEGORIES = 255
+"""Categories of a column that scikit-learn's trees can distinguish."""
+SCORED_PARTS: tuple[Part, ...] = ("test", "validation")
+
+Predict = Callable[[np.ndarray], np.ndarray]
 
 
-class Target(Protocol):
+class TargetTransform(Protocol):
     """A fitted target transform."""
 
     def apply(self, x: torch.Tensor) -> torch.Tensor: ...
@@ -34,36 +36,38 @@ class Target(Protocol):
 
 
 @dataclass(frozen=True)
-class Boosted:
-    """What the trees came to.
+class TreeBaseline:
+    """Scores and predictions of the trees.
 
     Args:
         scores: by part (``test``, ``validation``; those that have rows) and metric.
         predictions: by part, in the original units.
-        about: in one sentence: how they were grown, and what was left out of them.
-        seconds: what growing them took.
+        description: one sentence: how the trees were fitted, and on which rows.
+        seconds: duration of the fit and the predictions.
     """
 
     scores: Mapping[str, Mapping[str, Score]]
     predictions: Mapping[str, Predictions]
-    about: str
+    description: str
     seconds: float
 
 
-def boosting(dataset: Dataset, split: Split, *, target: Target | None = None, seed: int = 0) -> Boosted:
-    """Scores of gradient boosting on the columns as they are: missing values stay missing, levels stay levels.
+def train_tree_baseline(
+    dataset: Dataset, split: Split, *, target: TargetTransform | None = None, seed: int = 0
+) -> TreeBaseline:
+    """Fit gradient-boosted trees on the raw columns of the training part, and score the other parts.
 
-    scikit-learn's histogram gradient boosting, grown on the training part (on 100,000 rows of it where it has
-    more). 600 rounds at a learning rate of 0.05, fewer and faster ones where there are many classes; a leaf for
-    about 150 rows, from 8 to 31; each split looks at a third of the columns, three at least, chosen by chance.
-    From 10,000 rows on a tenth of them says when to stop. It is not tuned: it is what can be had without thinking.
+    scikit-learn's histogram gradient boosting; missing values and categories enter as they are. 600 rounds at a
+    learning rate of 0.05, fewer rounds at a higher rate for many classes; a leaf for about 150 rows, from 8 to 31;
+    each split considers a random third of the columns, at least three. From 10,000 rows on, a tenth of them decides
+    about early stopping. The trees are not tuned: they are the baseline that costs no thought.
 
     Args:
         dataset: a table.
-        split: its parts; nothing but the training part is learnt from.
-        target: the fitted transform of a regression's target: where prices are learnt by their logarithm, so they
-            should be here.
-        seed: of the choice of columns and rows.
+        split: its parts; the trees learn from the training part only, from 100,000 rows of it at most.
+        target: the fitted transform of a regression's target, so that the trees learn, for example, the logarithm of
+            a price if the network does.
+        seed: seed of the random columns and rows.
 
     Raises:
         UsageError: the inputs are images.
@@ -74,100 +78,105 @@ def boosting(dataset: Dataset, split: Split, *, target: Target | None = None, se
     >>> x = np.linspace(0, 1, 90, dtype=np.float32)[:, None]
     >>> dataset = Dataset("steps", Spec("regression", (1,)), x, (x > 0.5).astype(np.float32))
     >>> rows = np.arange(90)
-    >>> found = boosting(dataset, Split(rows[rows % 3 > 0], rows[:0], rows[rows % 3 == 0]))
-    >>> found.scores["test"]["rmse"].value < 0.2
+    >>> trees = train_tree_baseline(dataset, Split(rows[rows % 3 > 0], rows[:0], rows[rows % 3 == 0]))
+    >>> trees.scores["test"]["rmse"].value < 0.2
     True
     """
     spec = dataset.spec
     if spec.is_image:
-        raise UsageError(f"gradient boosting needs rows, got images of shape {spec.shape}", "leave it out")
-    began = time.perf_counter()
-    rows, notes = split.train, []
-    if len(rows) > ROWS:
-        rows = np.sort(rows[np.lexsort((np.random.PCG64(derive(seed, "boosting")).random_raw(len(rows)),))[:ROWS]])
-        notes.append(f"grown on {ROWS:,} of {len(split.train):,} rows")
-    x, y = dataset.x[rows], dataset.y[rows]
-    weight = None if dataset.weight is None else dataset.weight[rows]
-    learners = _Learners(spec, seed, len(rows))
-    if spec.task == "regression" and target is not None:
-        y = target.apply(torch.from_numpy(y.astype(np.float64))).numpy()
-    answer = learners.fit(x, y, weight)
-    predicted: dict[str, Predictions] = {}
-    for part in PARTS:
-        where = getattr(split, part)
-        if len(where):
-            given = answer(dataset.x[where])
-            if spec.task == "regression" and target is not None:
-                given = target.invert(torch.from_numpy(given)).numpy()
-            predicted[part] = Predictions(dataset.y[where], given, where)
-    notes.insert(0, learners.about)
-    return Boosted(
-        {part: scores(spec, found) for part, found in predicted.items()},
-        predicted,
-        ", ".join(notes),
-        time.perf_counter() - began,
-    )
+        raise UsageError(f"gradient boosting needs rows, got images of shape {spec.shape}", "remove boosting=")
+    start = time.perf_counter()
+    rows = _sample_rows(split.train, seed)
+    boosting = _GradientBoosting(spec, seed, len(rows))
+    transform = target if spec.task == "regression" else None
+    y = dataset.y[rows]
+    if transform is not None:
+        y = transform.apply(torch.from_numpy(y.astype(np.float64))).numpy()
+    predict = boosting.fit(dataset.x[rows], y, None if dataset.weight is None else dataset.weight[rows])
+    predictions: dict[str, Predictions] = {}
+    for part in SCORED_PARTS:
+        index = getattr(split, part)
+        if len(index):
+            prediction = predict(dataset.x[index])
+            if transform is not None:
+                prediction = transform.invert(torch.from_numpy(prediction)).numpy()
+            predictions[part] = Predictions(dataset.y[index], prediction, index)
+    description = f"gradient boosting, {boosting.rounds} rounds"
+    if len(rows) < len(split.train):
+        description += f", grown on {len(rows):,} of {len(split.train):,} rows"
+    scores = {part: compute_scores(spec, values) for part, values in predictions.items()}
+    return TreeBaseline(scores, predictions, description, time.perf_counter() - start)
 
 
-Answer = Callable[[np.ndarray], np.ndarray]
+def _sample_rows(rows: np.ndarray, seed: int) -> np.ndarray:
+    """Return the rows, or a random subset of ``MAX_TRAINING_ROWS`` of them."""
+    if len(rows) <= MAX_TRAINING_ROWS:
+        return rows
+    keys = np.random.PCG64(derive(seed, "boosting")).random_raw(len(rows))
+    return np.sort(rows[np.lexsort((keys,))[:MAX_TRAINING_ROWS]])
 
 
-class _Learners:
-    """One set of trees for a class or a target; several for several targets or labels."""
+class _GradientBoosting:
+    """Gradient-boosted trees for a task: one ensemble, or one for each of several targets or labels.
+
+    Args:
+        spec: the contract of the table.
+        seed: seed of the trees.
+        n: number of training rows.
+    """
 
     def __init__(self, spec: Spec, seed: int, n: int) -> None:
         self.spec = spec
-        columns = len(spec.columns)
-        coded = [c.kind == "category" and len(c.levels) <= LEVELS for c in spec.columns]
-        many = {"classification": len(spec.classes) if len(spec.classes) > 2 else 1}.get(spec.task, spec.outputs)
-        rounds = int(np.clip(TREES // many, 20, 600))
+        binary = spec.task == "classification" and len(spec.classes) == 2
+        trees_per_round = 1 if binary else len(spec.classes) or spec.outputs
+        self.rounds = int(np.clip(MAX_TREES // trees_per_round, 20, 600))
+        categorical = [c.kind == "category" and len(c.levels) <= MAX_CATEGORIES for c in spec.columns]
         self.options: dict[str, Any] = {
-            "max_iter": rounds,
-            "learning_rate": min(0.2, 30 / rounds),
+            "max_iter": self.rounds,
+            "learning_rate": min(0.2, 30 / self.rounds),
             "max_leaf_nodes": int(np.clip(n // 150, 8, 31)),
             "max_features": max(0.3, min(1.0, 3 / spec.shape[0])),
-            "categorical_features": coded if columns else None,
+            "categorical_features": categorical or None,
             "early_stopping": n >= 10_000,
             "n_iter_no_change": 20,
             "random_state": derive(seed, "trees") % 2**31,
         }
-        self.about = f"gradient boosting, {rounds} rounds"
 
-    def fit(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> Answer:
-        """Grow the trees; gives what answers for rows in the form of `Predictions`."""
-        x = self._tame(x)
+    def fit(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> Predict:
+        """Fit the trees; return a function from rows to predictions in the form of `Predictions`."""
+        x = self._mark_missing(x)
         if self.spec.task == "classification":
-            answer = self._classes(x, y, len(self.spec.classes), weight)
-            return lambda rows: answer(self._tame(rows))
+            predict = self._fit_classes(x, y, len(self.spec.classes), weight)
+            return lambda rows: predict(self._mark_missing(rows))
         if self.spec.task == "multilabel":
-            labels = [self._classes(x, column.astype(np.int64), 2, weight) for column in y.T]
-            return lambda rows: np.stack([label(self._tame(rows))[:, 1] for label in labels], axis=1)
+            labels = [self._fit_classes(x, column.astype(np.int64), 2, weight) for column in y.T]
+            return lambda rows: np.stack([label(self._mark_missing(rows))[:, 1] for label in labels], axis=1)
         from sklearn.ensemble import HistGradientBoostingRegressor
 
         trees = [HistGradientBoostingRegressor(**self.options).fit(x, t, weight) for t in y.T.astype(np.float64)]
-        return lambda rows: np.stack([tree.predict(self._tame(rows)) for tree in trees], axis=1)
+        return lambda rows: np.stack([tree.predict(self._mark_missing(rows)) for tree in trees], axis=1)
 
-    def _classes(self, x: np.ndarray, y: np.ndarray, C: int, weight: np.ndarray | None) -> Answer:
-        """Probabilities of all classes; a class that is not in the training rows has none."""
+    def _fit_classes(self, x: np.ndarray, y: np.ndarray, C: int, weight: np.ndarray | None) -> Predict:
+        """Fit a classifier; return a function from rows to probabilities ``(N, C)``, 0 for classes without rows."""
         from sklearn.ensemble import HistGradientBoostingClassifier
 
-        seen = np.unique(y)
-        if len(seen) == 1:
-            return lambda rows: np.tile(np.eye(C)[seen[0]], (len(rows), 1))
+        classes = np.unique(y)
+        if len(classes) == 1:
+            return lambda rows: np.tile(np.eye(C)[classes[0]], (len(rows), 1))
         options = dict(self.options)
-        if options["early_stopping"] and np.bincount(y)[seen].min() < 2:
-            options["early_stopping"] = False  # its own part is drawn by class, and needs two rows of each
+        if options["early_stopping"] and np.bincount(y)[classes].min() < 2:
+            options["early_stopping"] = False  # its validation rows are stratified, which needs two rows of each class
         trees = HistGradientBoostingClassifier(**options).fit(x, y, weight)
 
-        def answer(rows: np.ndarray) -> np.ndarray:
-            whole = np.zeros((len(rows), C))
-            whole[:, seen] = trees.predict_proba(rows)
-            return whole
+        def predict(rows: np.ndarray) -> np.ndarray:
+            probabilities = np.zeros((len(rows), C))
+            probabilities[:, classes] = trees.predict_proba(rows)
+            return probabilities
 
-        return answer
+        return predict
 
-    def _tame(self, x: np.ndarray) -> np.ndarray:
-        """Infinite values and levels never seen are missing, as for the network."""
+    def _mark_missing(self, x: np.ndarray) -> np.ndarray:
+        """Replace infinite values and unknown categories by NaN, as for the network."""
         x = x.astype(np.float32)
         x[~np.isfinite(x)] = np.nan
         for i, column in enumerate(self.spec.columns):

@@ -1,4 +1,4 @@
-"""The rows on which the model is most wrong."""
+"""The rows with the worst predictions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from yisheng.core.types import Spec
-from yisheng.evaluation.png import png_base64
+from yisheng.evaluation.png import encode_png
 from yisheng.evaluation.predictions import Predictions
 from yisheng.metrics._counts import predicted_class
 
@@ -16,106 +16,108 @@ Image = Callable[[int], np.ndarray]
 Name = Callable[[int], str]
 
 
-def worst_rows(
-    spec: Spec, predictions: Predictions, most: int, image: Image | None = None, name: Name | None = None
+def find_worst_rows(
+    spec: Spec, predictions: Predictions, count: int, image: Image | None = None, name: Name | None = None
 ) -> list[dict[str, Any]]:
-    """The rows of a task on which the model is most wrong, in the form of ``evaluation.json``.
+    """Find the rows of a task with the worst predictions, in the form of ``evaluation.json``.
 
     Args:
         spec: the contract.
-        predictions: what was predicted.
-        most: rows that are listed.
+        predictions: the predictions.
+        count: number of rows to list at most.
         image: row number in the data set -> uint8 ``(C, H, W)`` to show; None for rows of a table.
         name: row number -> its name; None for the number itself.
     """
     if spec.task == "regression":
-        return worst_numbers(predictions, most, name)
-    listed = worst_labels if spec.task == "multilabel" else worst_classes
-    return listed(spec, predictions, most, image, name)
+        return worst_regressions(predictions, count, name)
+    find = worst_multilabel if spec.task == "multilabel" else worst_classifications
+    return find(spec, predictions, count, image, name)
 
 
-def worst_classes(
-    spec: Spec, predictions: Predictions, most: int, image: Image | None, name: Name | None
+def worst_classifications(
+    spec: Spec, predictions: Predictions, count: int, image: Image | None, name: Name | None
 ) -> list[dict[str, Any]]:
-    """The mistakes, the most confident first."""
+    """Return the misclassified rows, the most confident first."""
     y, probabilities = predictions.y, predictions.prediction
-    at, said = np.arange(len(y)), predicted_class(probabilities)
-    surest = np.argsort(-probabilities[at, said], kind="stable")
+    predicted = predicted_class(probabilities)
+    confidence = probabilities[np.arange(len(y)), predicted]
+    order = np.argsort(-confidence, kind="stable")
     return [
         {
-            **_row(predictions, i, name),
+            **_describe_row(predictions, i, name),
             "true": spec.classes[y[i]],
-            "predicted": spec.classes[said[i]],
-            "probability": float(probabilities[i, said[i]]),
+            "predicted": spec.classes[predicted[i]],
+            "probability": float(probabilities[i, predicted[i]]),
             "true_probability": float(probabilities[i, y[i]]),
-            "image": _shown(predictions, i, image),
+            "image": _encode_image(predictions, i, image),
         }
-        for i in surest[(said != y)[surest]][:most].tolist()
+        for i in order[(predicted != y)[order]][:count].tolist()
     ]
 
 
-def worst_labels(
-    spec: Spec, predictions: Predictions, most: int, image: Image | None, name: Name | None
+def worst_multilabel(
+    spec: Spec, predictions: Predictions, count: int, image: Image | None, name: Name | None
 ) -> list[dict[str, Any]]:
-    """The rows with a wrong label, the least probable truth first.
+    """Return the rows with a wrong label, those with the least probable true labels first.
 
-    A set of labels has the product of its labels' probabilities; its labels are written ``"a, b"``, no label
-    as ``"none"``.
+    The probability of a set of labels is the product of its labels' probabilities. A set is written ``"a, b"``, an
+    empty one ``"none"``.
     """
-    holds, said = predictions.y > 0.5, predictions.prediction >= 0.5
-    truth = _chance(holds, predictions.prediction)
-    least = np.argsort(truth, kind="stable")
+    true, predicted = predictions.y > 0.5, predictions.prediction >= 0.5
+    log_probability = _log_probability(true, predictions.prediction)
+    order = np.argsort(log_probability, kind="stable")
     return [
         {
-            **_row(predictions, i, name),
-            "true": _labels(spec, holds[i]),
-            "predicted": _labels(spec, said[i]),
-            "probability": float(np.exp(_chance(said[i], predictions.prediction[i]))),
-            "true_probability": float(np.exp(truth[i])),
-            "image": _shown(predictions, i, image),
+            **_describe_row(predictions, i, name),
+            "true": _join_labels(spec, true[i]),
+            "predicted": _join_labels(spec, predicted[i]),
+            "probability": float(np.exp(_log_probability(predicted[i], predictions.prediction[i]))),
+            "true_probability": float(np.exp(log_probability[i])),
+            "image": _encode_image(predictions, i, image),
         }
-        for i in least[(said != holds).any(axis=1)[least]][:most].tolist()
+        for i in order[(predicted != true).any(axis=1)[order]][:count].tolist()
     ]
 
 
-def worst_numbers(predictions: Predictions, most: int, name: Name | None) -> list[dict[str, Any]]:
-    """The largest errors (prediction - truth), by size.
+def worst_regressions(predictions: Predictions, count: int, name: Name | None) -> list[dict[str, Any]]:
+    """Return the rows with the largest errors (prediction - target).
 
-    Several targets are lists, ordered by the root mean square of the errors in units of the targets' spread.
+    Several targets are lists, ordered by the root mean square of the errors in units of the targets' standard
+    deviations.
     """
     error = np.subtract(predictions.prediction, predictions.y, dtype=np.float64)
-    spread = predictions.y.std(axis=0, dtype=np.float64) if error.shape[1] > 1 else np.ones(1)
-    size = ((error / np.where(spread > 0, spread, 1.0)) ** 2).mean(axis=1)
+    std = predictions.y.std(axis=0, dtype=np.float64) if error.shape[1] > 1 else np.ones(1)
+    size = ((error / np.where(std > 0, std, 1.0)) ** 2).mean(axis=1)
     return [
         {
-            **_row(predictions, i, name),
-            "true": plain(predictions.y[i]),
-            "predicted": plain(predictions.prediction[i]),
-            "error": plain(error[i]),
+            **_describe_row(predictions, i, name),
+            "true": to_plain(predictions.y[i]),
+            "predicted": to_plain(predictions.prediction[i]),
+            "error": to_plain(error[i]),
         }
-        for i in np.argsort(-size, kind="stable")[:most].tolist()
+        for i in np.argsort(-size, kind="stable")[:count].tolist()
     ]
 
 
-def plain(numbers: np.ndarray) -> Any:
-    """Targets ``(..., T)`` as plain numbers, as lists only where T > 1."""
-    return (numbers[..., 0] if numbers.shape[-1] == 1 else numbers).tolist()
+def to_plain(targets: np.ndarray) -> Any:
+    """Convert targets ``(..., T)`` to plain numbers, or to lists of them if T > 1."""
+    return (targets[..., 0] if targets.shape[-1] == 1 else targets).tolist()
 
 
-def _row(predictions: Predictions, i: int, name: Name | None) -> dict[str, Any]:
+def _describe_row(predictions: Predictions, i: int, name: Name | None) -> dict[str, Any]:
     row = int(predictions.index[i])
     return {"row": row, "name": name(row) if name else str(row)}
 
 
-def _shown(predictions: Predictions, i: int, image: Image | None) -> str | None:
-    return png_base64(image(int(predictions.index[i]))) if image else None
+def _encode_image(predictions: Predictions, i: int, image: Image | None) -> str | None:
+    return encode_png(image(int(predictions.index[i]))) if image else None
 
 
-def _chance(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Logarithm of the probability that just these labels hold."""
-    least = np.finfo(probabilities.dtype).tiny
-    return np.log(np.maximum(np.where(labels, probabilities, 1 - probabilities), least)).sum(axis=-1, dtype=np.float64)
+def _log_probability(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Return the logarithm of the probability that exactly these labels are true."""
+    tiny = np.finfo(probabilities.dtype).tiny
+    return np.log(np.maximum(np.where(labels, probabilities, 1 - probabilities), tiny)).sum(axis=-1, dtype=np.float64)
 
 
-def _labels(spec: Spec, holds: np.ndarray) -> str:
-    return ", ".join(spec.classes[label] for label in np.flatnonzero(holds)) or "none"
+def _join_labels(spec: Spec, true: np.ndarray) -> str:
+    return ", ".join(spec.classes[label] for label in np.flatnonzero(true)) or "none"
