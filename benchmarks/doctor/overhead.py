@@ -16,15 +16,15 @@ import sys
 import tempfile
 from typing import Any
 
-from yisheng.core import machine
+from yisheng.core import machine, process
 
-machine.prepare()
+process.prepare()
 
 import numpy as np  # noqa: E402  # only after what must be said before
 import torch  # noqa: E402
 
 import yisheng  # noqa: E402
-from yisheng.core.config import resolve  # noqa: E402
+from yisheng.core.settings import merge_settings  # noqa: E402
 from yisheng.core.types import Dataset, Spec  # noqa: E402
 from yisheng.experiments import load_data  # noqa: E402
 
@@ -40,7 +40,7 @@ def main(words: list[str]) -> None:
     """Measure and print."""
     options = dict(word.split("=", 1) for word in words)
     rounds, names = int(options.get("rounds", 5)), options.get("models", "mlp,lenet,resnet18").split(",")
-    print(f"{machine.processor()[0]}, {machine.cores()} cores, torch {torch.__version__}, ", end="")
+    print(f"{machine.describe_processor()[0]}, {machine.count_cores()} cores, torch {torch.__version__}, ", end="")
     print(f"Python {platform.python_version()}, {rounds} rounds\n")
     print("| network | updates | doctor=off, s | passive, s | cost, middle (least to most) |")
     print("|---|---|---|---|---|")
@@ -73,7 +73,7 @@ def _seconds(data: Dataset, name: str, doctor: str, *, warm: bool = False) -> tu
 
 def _images(rows: int) -> Dataset:
     """The first training rows of Fashion-MNIST, without its parts."""
-    data = load_data.dataset(resolve([("data", "fashion-mnist", "command line")]).config)
+    data = load_data.dataset(merge_settings([("data", "fashion-mnist", "command line")]).config)
     return Dataset(data.name, data.spec, np.asarray(data.x[:rows]), np.asarray(data.y[:rows]))
 
 

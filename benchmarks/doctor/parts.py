@@ -62,7 +62,7 @@ class Trial:
                 yield
             finally:
                 torch.Tensor.backward = inner
-        self.final = dr.diagnosis()
+        self.final = dr.diagnose()
 
 
 @dataclass(frozen=True)

@@ -225,7 +225,7 @@ def ours(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[Seen]:
     from yisheng.diagnosis.doctor import doctor
 
     with doctor(model, optimizer) as dr:
-        yield lambda: [finding.check for finding in dr.diagnosis().findings]
+        yield lambda: [finding.check for finding in dr.diagnose().findings]
 
 
 TOOLS: dict[str, Callable[..., contextlib.AbstractContextManager[Seen]]] = {

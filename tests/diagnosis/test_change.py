@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from yisheng.core import registry
-from yisheng.core.config import merge_settings
+from yisheng.core.settings import merge_settings
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.ranking import diagnose
 from yisheng.diagnosis.recorder.recorder import Recorder

@@ -16,13 +16,13 @@ from yisheng.core.errors import UsageError
 from yisheng.core.types import Finding
 from yisheng.diagnosis.examination import build_setup_from_loop
 from yisheng.diagnosis.experiments import (
-    UNCHANGED,
     ONE_BATCH,
     ONE_BATCH_START,
     STANDARDIZED_INPUTS,
+    UNCHANGED,
     ExperimentResults,
-    run_experiments,
     preserve_training_state,
+    run_experiments,
     verify_findings,
 )
 from yisheng.diagnosis.ranking import Diagnosis

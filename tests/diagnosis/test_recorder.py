@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from yisheng.diagnosis.doctor import doctor
-from yisheng.diagnosis.loss_graph import factor
+from yisheng.diagnosis.loss_graph import inverse_factor
 from yisheng.diagnosis.recorder.recorder import Recorder
 
 
@@ -125,7 +125,7 @@ def test_a_loss_is_seen_without_the_factor_of_accumulation():
             wanted.append(float(loss.detach()))
             (loss / 4).backward()
     assert watch.losses == pytest.approx(wanted)
-    assert factor(-net(x).square().mean()) is None
+    assert inverse_factor(-net(x).square().mean()) is None
 
 
 def test_evaluations_in_training_mode_are_counted_between_looks():
@@ -191,7 +191,7 @@ def test_a_loss_is_seen_once_however_it_is_propagated(propagate):
     assert watch.losses == pytest.approx(wanted)
     assert watch.backwards == 14
     assert watch.records[0].pairing.loss == "nll"
-    assert not watch.records[0].pairing.whole
+    assert not watch.records[0].pairing.is_only_term
     assert len(watch.records[0].reached) == 4
 
 

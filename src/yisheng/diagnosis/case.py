@@ -12,15 +12,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from yisheng.diagnosis.loss_graph import Pairing
-from yisheng.diagnosis.recorder.recorder import Broken, Learning, Moment, Watch
+from yisheng.diagnosis.pairing import Pairing
+from yisheng.diagnosis.recorder.recorder import Recorder
+from yisheng.diagnosis.recorder.records import NonFiniteLoss, ParameterRecord, StepRecord
 
-PATIENCE = 50
+MIN_LOSSES_TO_JUDGE = 50
 """Losses before one says that nothing is learned."""
 NO_LOSS = "no loss was seen"
-REGRESSION = ("mse", "squared", "smooth_l1", "huber", "absolute")
+REGRESSION_LOSSES = ("mse", "squared", "smooth_l1", "huber", "absolute")
 """Losses, as in `Pairing`, that compare numbers."""
-FEW = 8
+MEDIAN_WINDOW = 8
 """Losses of the beginning and of the end that a middle is taken from."""
 
 
@@ -48,76 +49,76 @@ class Case:
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    moments: Sequence[Moment]
+    records: Sequence[StepRecord]
     losses: Sequence[float]
     steps: int
     evaluated_in_training_mode: int = 0
     equal_rows: dict[str, torch.Tensor] = field(default_factory=dict)
-    config: bool = False
+    from_config: bool = False
     updated_in_evaluation_mode: int = 0
-    broken: Broken | None = None
-    untouched: frozenset[str] = frozenset()
-    strangers: Sequence[torch.Tensor] = ()
+    nonfinite_loss: NonFiniteLoss | None = None
+    unchanged: frozenset[str] = frozenset()
+    unknown_parameters: Sequence[torch.Tensor] = ()
     still_equal: tuple[str, ...] = ()
-    begun: int = 0
+    begun_updates: int = 0
 
     @staticmethod
-    def of(watch: Watch, *, config: bool = False) -> Case:
+    def from_recorder(recorder: Recorder, *, from_config: bool = False) -> Case:
         """The case that a watch has seen so far."""
-        moments = [*watch.moments, *([watch.now] if watch.now is not None and watch.now.pairing is not None else [])]
+        moments = [*recorder.records, *([recorder.current] if recorder.current is not None and recorder.current.pairing is not None else [])]
         return Case(
-            watch.model,
-            watch.optimizer,
+            recorder.model,
+            recorder.optimizer,
             moments,
-            list(watch.losses),
-            watch.steps,
-            watch.evaluated_in_training_mode,
-            watch.equal_rows,
-            config,
-            watch.updated_in_evaluation_mode,
-            watch.broken,
-            watch.untouched,
-            watch.strays,
-            watch.still_equal,
-            watch.begun,
+            list(recorder.losses),
+            recorder.steps,
+            recorder.evaluated_in_training_mode,
+            recorder.equal_rows,
+            from_config,
+            recorder.updated_in_evaluation_mode,
+            recorder.nonfinite_loss,
+            recorder.unchanged,
+            recorder.unchanged_unknown,
+            recorder.still_equal,
+            recorder.begun_updates,
         )
 
     @functools.cached_property
     def pairing(self) -> Pairing | None:
         """The loss and what it is fed with, at the first step."""
-        return next((moment.pairing for moment in self.moments if moment.pairing is not None), None)
+        return next((moment.pairing for moment in self.records if moment.pairing is not None), None)
 
     @functools.cached_property
-    def start(self) -> float:
+    def first_loss(self) -> float:
         """The loss of the first step; NaN where there is none."""
         return self.losses[0] if self.losses else math.nan
 
     @functools.cached_property
-    def end(self) -> float:
+    def final_loss(self) -> float:
         """The middle loss of the last tenth of the steps, eight or more."""
-        last = self.losses[-max(FEW, len(self.losses) // 10) :]
+        last = self.losses[-max(MEDIAN_WINDOW, len(self.losses) // 10) :]
         return statistics.median(last) if last else math.nan
 
     @functools.cached_property
-    def fallen(self) -> float:
+    def loss_reduction(self) -> float:
         """Share of the first loss that is gone; negative where it rose, NaN where that cannot be said."""
-        if len(self.losses) < 2 * FEW or not self.start or not math.isfinite(self.start + self.end):
+        if len(self.losses) < 2 * MEDIAN_WINDOW or not self.first_loss or not math.isfinite(self.first_loss + self.final_loss):
             return math.nan
         first = statistics.median(self.losses[:3])
-        return (first - self.end) / abs(first) if first else math.nan
+        return (first - self.final_loss) / abs(first) if first else math.nan
 
     @functools.cached_property
-    def guess(self) -> float:
+    def baseline_loss(self) -> float:
         """The loss of the best constant answer to the targets that were seen; NaN where that cannot be said.
 
         Entropy of the classes for cross-entropy, variance for the squared error.
         """
-        if self.pairing is None or not self.pairing.whole or not self.is_mean:
+        if self.pairing is None or not self.pairing.is_only_term or not self.is_mean:
             return math.nan
-        targets = [moment.seen for moment in self.moments if moment.seen is not None]
+        targets = [moment.targets for moment in self.records if moment.targets is not None]
         if not targets or len({tuple(one.shape[1:]) for one in targets}) > 1:
             return math.nan
-        return guessing(self.pairing.loss, torch.cat(targets))
+        return constant_prediction_loss(self.pairing.loss, torch.cat(targets))
 
     @property
     def is_mean(self) -> bool:
@@ -128,53 +129,53 @@ class Case:
         if self.pairing is None:
             return False
         return self.pairing.reduction in ("mean", "") or (
-            self.config and self.pairing.reduction == "none" and not self.pairing.weighted
+            self.from_config and self.pairing.reduction == "none" and not self.pairing.has_weights
         )
 
     @functools.cached_property
-    def gone(self) -> float:
+    def learned_fraction(self) -> float:
         """Share of guessing's loss that is gone at the end; where that cannot be said, of the first loss."""
-        if self.guess > 0 and math.isfinite(self.guess + self.end) and len(self.losses) >= 2 * FEW:
-            return 1 - self.end / self.guess
-        return self.fallen
+        if self.baseline_loss > 0 and math.isfinite(self.baseline_loss + self.final_loss) and len(self.losses) >= 2 * MEDIAN_WINDOW:
+            return 1 - self.final_loss / self.baseline_loss
+        return self.loss_reduction
 
-    def harmed(self, share: float) -> bool:
+    def learned_less_than(self, share: float) -> bool:
         """Whether after enough steps less than a share of guessing's loss is gone, or the loss is no number."""
-        if self.broken is not None or not all(map(math.isfinite, self.losses[-FEW:])):
+        if self.nonfinite_loss is not None or not all(map(math.isfinite, self.losses[-MEDIAN_WINDOW:])):
             return True
-        return len(self.losses) >= PATIENCE and self.gone < share
+        return len(self.losses) >= MIN_LOSSES_TO_JUDGE and self.learned_fraction < share
 
     @functools.cached_property
-    def held(self) -> frozenset[int]:
+    def optimizer_ids(self) -> frozenset[int]:
         """Identities of the parameters of the optimiser."""
         return frozenset(id(p) for group in self.optimizer.param_groups for p in group["params"])
 
-    def weights(self) -> Iterator[tuple[int, Learning]]:
+    def weight_records(self) -> Iterator[tuple[int, ParameterRecord]]:
         """What each weight with two axes or more went through, with the step, after the first step."""
-        for moment in self.moments[1:]:
-            yield from ((moment.step, one) for one in moment.learning if len(one.shape) > 1)
+        for moment in self.records[1:]:
+            yield from ((moment.step, one) for one in moment.parameters if len(one.shape) > 1)
 
     @property
-    def updated(self) -> int:
+    def recorded_updates(self) -> int:
         """How many of the steps that were looked at ended in an update."""
-        return sum(bool(moment.learning) for moment in self.moments)
+        return sum(bool(moment.parameters) for moment in self.records)
 
-    def targets(self) -> torch.Tensor | None:
+    def collect_targets(self) -> torch.Tensor | None:
         """The targets of the steps that were looked at, flat; None where the loss keeps none."""
-        seen = [moment.seen.flatten() for moment in self.moments if moment.seen is not None]
+        seen = [moment.targets.flatten() for moment in self.records if moment.targets is not None]
         return torch.cat(seen) if seen else None
 
-    def says(self, config: str, plain: str) -> str:
+    def choose_remedy(self, config: str, plain: str) -> str:
         """A remedy in the words of the one who trains."""
-        return config if self.config else plain
+        return config if self.from_config else plain
 
-    def settings(self, **change: Any) -> dict[str, Any]:
+    def config_change(self, **change: Any) -> dict[str, Any]:
         """A remedy as settings of a config; nothing where anyone's own loop trains."""
-        return change if self.config else {}
+        return change if self.from_config else {}
 
 
 @torch.no_grad()
-def guessing(loss: str, targets: torch.Tensor) -> float:
+def constant_prediction_loss(loss: str, targets: torch.Tensor) -> float:
     """The mean loss of the best constant answer.
 
     Args:
@@ -203,7 +204,7 @@ def guessing(loss: str, targets: torch.Tensor) -> float:
     return math.nan
 
 
-def fresh(weight: torch.Tensor) -> bool:
+def is_freshly_initialized(weight: torch.Tensor) -> bool:
     """Whether a weight looks as torch's layers draw it: evenly between two ends, untouched by training.
 
     >>> _ = torch.manual_seed(0)
@@ -225,13 +226,13 @@ def fresh(weight: torch.Tensor) -> bool:
     return float(values.abs().max()) < end * (1.02 + noise / 3) and abs(kurtosis - 1.8) < 0.05 + noise
 
 
-def untrained(weights: Iterable[torch.Tensor]) -> bool:
+def are_untrained(weights: Iterable[torch.Tensor]) -> bool:
     """Whether most of some weights are as torch's layers draw them."""
     wide = [weight for weight in weights if weight.ndim > 1]
-    return sum(p.numel() for p in wide if fresh(p)) > sum(p.numel() for p in wide) / 2
+    return sum(p.numel() for p in wide if is_freshly_initialized(p)) > sum(p.numel() for p in wide) / 2
 
 
-def at_least(least: int, seen: int, what: str) -> str:
+def describe_shortage(least: int, seen: int, what: str) -> str:
     """Why a check says nothing: it needs more than was seen; empty where there is enough.
 
     >>> at_least(5, 2, "updates"), at_least(5, 6, "updates")
@@ -240,7 +241,7 @@ def at_least(least: int, seen: int, what: str) -> str:
     return "" if seen >= least else f"it needs {least} {what} or more, and has seen {seen}"
 
 
-def named(names: Sequence[str], most: int = 4) -> str:
+def join_names(names: Sequence[str], most: int = 4) -> str:
     """Some names, and how many more.
 
     >>> named(["a", "b", "c"], most=2)

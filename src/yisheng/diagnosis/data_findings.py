@@ -9,7 +9,7 @@ from typing import Literal, TextIO
 from yisheng.core import registry
 from yisheng.core.config import Config
 from yisheng.core.types import Dataset, Finding, Spec
-from yisheng.diagnosis.data_sample import Sample, UnclearError
+from yisheng.diagnosis.sample import InconclusiveError, Sample
 from yisheng.reporting.findings_schema import SEVERITIES, Findings, Found, Symptom
 from yisheng.reporting.formatting import higher
 from yisheng.reporting.headline import judge
@@ -20,13 +20,13 @@ Cost = Literal["cheap", "trainings"]
 COSTS: tuple[Cost, ...] = ("cheap", "trainings")
 TELLING = ("accuracy", "log_loss", "rmse")
 """Scores that are better than the baseline's only where something was learnt."""
-LATER = "it trains small models: asked with doctor=full, or by yisheng diagnose RUN data=true"
+NEEDS_TRAININGS = "it trains small models: asked with doctor=full, or by yisheng diagnose RUN data=true"
 BEFORE = ("rate", "fit")
 """Causes in the training that those in the data outrank."""
 
 
 @dataclass(frozen=True)
-class Answers:
+class CheckResults:
     """What checks of the data say.
 
     Args:
@@ -40,13 +40,13 @@ class Answers:
     unchecked: Mapping[str, str] = field(default_factory=dict)
 
 
-def ask(
+def run_checks(
     sample: Sample,
     cost: Cost,
     *,
-    told: Collection[str] = (),
+    reported: Collection[str] = (),
     progress: Callable[[str], None] | None = None,
-) -> Answers:
+) -> CheckResults:
     """Ask the checks of one cost; a defect in one of them costs nothing but its own answer.
 
     Args:
@@ -59,29 +59,29 @@ def ask(
     findings: list[Finding] = []
     unchecked: dict[str, str] = {}
     for entry in entries:
-        if entry.meta.get("read_as") in told:
+        if entry.meta.get("read_as") in reported:
             continue
         try:
             why_not = entry.meta["needs"](sample) if "needs" in entry.meta else ""
             if why_not:
-                raise UnclearError(why_not)
+                raise InconclusiveError(why_not)
             if progress is not None:
                 progress(entry.name)
             findings += list(entry.build(sample))
-        except UnclearError as unclear:
+        except InconclusiveError as unclear:
             unchecked[entry.name] = str(unclear)
         except Exception as error:
             unchecked[entry.name] = f"it has a defect: {type(error).__name__}: {error}"
-    return Answers(tuple(entry.name for entry in entries), tuple(findings), unchecked)
+    return CheckResults(tuple(entry.name for entry in entries), tuple(findings), unchecked)
 
 
-def not_asked(cost: Cost, why: str, spec: Spec | None) -> Answers:
+def skip_checks(cost: Cost, reason: str, spec: Spec | None) -> CheckResults:
     """Answers of checks that are not asked, and why; of those for such data, where it is known."""
     names = [entry.name for entry in _of(cost) if spec is None or _fits(entry, spec)]
-    return Answers(tuple(names), (), dict.fromkeys(names, why))
+    return CheckResults(tuple(names), (), dict.fromkeys(names, reason))
 
 
-def with_course(sample: Sample, facts: Facts, found: Findings) -> Sample:
+def add_run_results(sample: Sample, facts: Facts, found: Findings) -> Sample:
     """The same with what the run's own network reached on it.
 
     Where training has shown why it reached little, that is not held against its size.
@@ -106,29 +106,29 @@ def is_ordered(config: Config, data: Dataset) -> bool:
     return config.split in ("contiguous", "time") or (config.split == "auto" and data.time is not None)
 
 
-def spoken(stream: TextIO) -> Callable[[str], None]:
+def announce_checks(stream: TextIO) -> Callable[[str], None]:
     """Tells a stream which check is asked."""
     return lambda name: print(f"looking at the data: {name}", file=stream, flush=True)
 
 
-def joined(found: Findings, answers: Iterable[Answers]) -> Findings:
+def merge_findings(findings: Findings, results: Iterable[CheckResults]) -> Findings:
     """A page with what checks of the data say, in the place of what these said before.
 
     Args:
         found: the page.
         answers: of these checks.
     """
-    answers = list(answers)
-    asked = {name for one in answers for name in one.checks}
-    kept = [one for one in found.findings if one.check not in asked]
-    unchecked = {name: why for name, why in found.unchecked.items() if name not in asked}
-    for one in answers:
+    results = list(results)
+    asked = {name for one in results for name in one.checks}
+    kept = [one for one in findings.findings if one.check not in asked]
+    unchecked = {name: why for name, why in findings.unchecked.items() if name not in asked}
+    for one in results:
         kept += [Found.of(finding) for finding in one.findings]
         unchecked |= one.unchecked
-    return folded(found.model_copy(update={"findings": kept, "unchecked": unchecked}))
+    return fold_symptoms(findings.model_copy(update={"findings": kept, "unchecked": unchecked}))
 
 
-def folded(found: Findings) -> Findings:
+def fold_symptoms(found: Findings) -> Findings:
     """A page on which causes in the data have taken the findings that they explain as their symptoms.
 
     They must be as grave as what they explain. Among findings of one severity, causes in the data come behind those in

@@ -11,7 +11,7 @@ from yisheng.core.errors import UsageError
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.ranking import Diagnosis, diagnose
-from yisheng.diagnosis.recorder.recorder import Watch
+from yisheng.diagnosis.recorder.recorder import Recorder
 
 
 class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(model, optimizer) as dr
@@ -45,7 +45,7 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
                 f"{type(optimizer).__name__}",
                 "with yisheng.doctor(model, optimizer) as dr: ...",
             )
-        self._watch = Watch(model, optimizer)
+        self._watch = Recorder(model, optimizer)
 
     def __enter__(self) -> doctor:
         self._watch.__enter__()
@@ -56,14 +56,14 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
     ) -> None:
         self._watch.__exit__(kind, error, trace)
 
-    def diagnosis(self) -> Diagnosis:
+    def diagnose(self) -> Diagnosis:
         """What can be said so far: during training, too."""
-        return diagnose(Case.of(self._watch))
+        return diagnose(Case.from_recorder(self._watch))
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """The causes, the likeliest first; empty when all is well."""
-        return self.diagnosis().findings
+        return self.diagnose().findings
 
     def __str__(self) -> str:
-        return str(self.diagnosis())
+        return str(self.diagnose())

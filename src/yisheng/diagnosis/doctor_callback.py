@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from yisheng.core import files, run_folder
+from yisheng.core import files
 from yisheng.core.errors import NonFiniteError, StoppedError, YishengError
+from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset, Finding, Split
 from yisheng.diagnosis import data_findings as data_checks
 from yisheng.diagnosis.case import Case
-from yisheng.diagnosis.sample import Sample
 from yisheng.diagnosis.examination import build_setup_from_assembly
 from yisheng.diagnosis.experiments import ExperimentResults, run_experiments, verify_findings
 from yisheng.diagnosis.ranking import Diagnosis, diagnose
@@ -22,8 +22,9 @@ from yisheng.diagnosis.recorder import saved_state
 from yisheng.diagnosis.recorder.recorder import Recorder
 from yisheng.diagnosis.recorder.records import NonFiniteLoss
 from yisheng.diagnosis.run_diagnosis import add_history_findings, build_findings
+from yisheng.diagnosis.sample import Sample
 from yisheng.reporting import run_facts
-from yisheng.reporting.findings_schema import FINDINGS, Findings
+from yisheng.reporting.findings_schema import Findings
 from yisheng.training.setup import Assembly
 
 MEMORY = "watch.safetensors"
@@ -41,7 +42,7 @@ class DoctorCallback:
 
     def __init__(self, folder: Path, assembly: Assembly, data: Dataset) -> None:
         self._folder, self._data, self._kept = folder, data, -1
-        self._memory = folder / run_folder.CHECKPOINT / MEMORY
+        self._memory = folder / RunFolder.CHECKPOINT / MEMORY
         self._watch: Recorder | None = None
         self._probes = ExperimentResults()
         self._config = assembly.config
@@ -134,7 +135,7 @@ class DoctorCallback:
         return build_findings(diagnosis, case.records, steps=case.steps, data_findings=self._data.findings, experiments=self._probes)
 
     def _write(self, found: Findings) -> None:
-        files.write_json(self._folder / FINDINGS, found.plain())
+        files.write_json(self._folder / RunFolder.FINDINGS, found.plain())
 
     def _recall(self, step: int) -> None:
         assert self._watch is not None  # just made

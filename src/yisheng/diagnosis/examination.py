@@ -17,10 +17,16 @@ from yisheng.core.config import AUTO
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Batch, Finding
 from yisheng.diagnosis.case import Case
-from yisheng.diagnosis.experiments import STEPS, Patient, probe, restored, verified
-from yisheng.diagnosis.gradcheck import wrong_backward
+from yisheng.diagnosis.experiments import (
+    EXPERIMENT_STEPS,
+    TrainingSetup,
+    preserve_training_state,
+    run_experiments,
+    verify_findings,
+)
+from yisheng.diagnosis.gradcheck import check_backward
 from yisheng.diagnosis.ranking import Diagnosis, diagnose
-from yisheng.diagnosis.recorder.recorder import Watch
+from yisheng.diagnosis.recorder.recorder import Recorder
 from yisheng.training.setup import Assembly
 from yisheng.training.update import Precision, mean_loss
 
@@ -61,28 +67,28 @@ def examine(
     """
     _require(model, loss, optimizer, steps)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    with restored(model, optimizer), _own_generators(data):
+    with preserve_training_state(model, optimizer), _own_generators(data):
         batches, held_out = _parts(data, device, steps)
         try:
             net, updater = copy.deepcopy((model, optimizer))
         except (RuntimeError, TypeError, ValueError) as error:
             raise UsageError(f"the network cannot be copied: {error}", "use yisheng.doctor around your loop") from None
-        wrong = wrong_backward(net, batches[0].x)
-        patient = of_loop(net, updater, loss, batches, held_out)
-        with restored(net, updater), Watch(net, updater) as watch:
+        wrong = check_backward(net, batches[0].x)
+        patient = build_setup_from_loop(net, updater, loss, batches, held_out)
+        with preserve_training_state(net, updater), Recorder(net, updater) as watch:
             net.train()
             try:
                 for batch in itertools.islice(itertools.cycle(batches), steps):
                     patient.update(batch)
             except (RuntimeError, TypeError, ValueError, IndexError) as error:
                 if watch.steps:  # it went well before: what went wrong then is what the doctor is asked
-                    return _with(wrong, diagnose(Case.of(watch)))
+                    return _with(wrong, diagnose(Case.from_recorder(watch)))
                 why = " ".join(str(error).split())[:300]
                 raise UsageError(
                     f"network, data and loss do not fit: {why}", "try one batch: loss(model(x), y).backward()"
                 ) from None
-            found = diagnose(Case.of(watch))
-        return _with(wrong, verified(found, probe(patient)))
+            found = diagnose(Case.from_recorder(watch))
+        return _with(wrong, verify_findings(found, run_experiments(patient)))
 
 
 def _with(wrong: Finding | None, found: Diagnosis) -> Diagnosis:
@@ -93,9 +99,9 @@ def _with(wrong: Finding | None, found: Diagnosis) -> Diagnosis:
     return replace(found, findings=findings)
 
 
-def of_loop(
+def build_setup_from_loop(
     model: nn.Module, optimizer: torch.optim.Optimizer, loss: Loss, batches: Sequence[Batch], held_out: Sequence[Batch]
-) -> Patient:
+) -> TrainingSetup:
     """A network, a loss and an optimiser as a patient: an update is forward, backward, step."""
 
     def measure(batch: Batch) -> torch.Tensor:
@@ -106,21 +112,20 @@ def of_loop(
         measure(batch).backward()
         optimizer.step()
 
-    return Patient(model, optimizer, batches, held_out, update, measure)
+    return TrainingSetup(model, optimizer, batches, held_out, update, measure)
 
 
-def of_assembly(assembly: Assembly) -> Patient:
+def build_setup_from_assembly(assembly: Assembly) -> TrainingSetup:
     """A training by a config, at its beginning, as a patient: its own update, batches of its first epoch."""
-    found = list(itertools.islice(assembly.train.epoch(0), STEPS + 4))
+    found = list(itertools.islice(assembly.train.epoch(0), EXPERIMENT_STEPS + 4))
     held, batches = _divided(found)
     state = assembly.state
-    assert assembly.config.precision != AUTO  # settled
     precision: Precision = assembly.config.precision
 
     def measure(batch: Batch) -> torch.Tensor:
         return mean_loss(state.model, batch, assembly.loss, precision)
 
-    return Patient(
+    return TrainingSetup(
         state.model,
         state.optimizer,
         batches,

@@ -18,20 +18,20 @@ from yisheng.core.errors import NonFiniteError
 from yisheng.core.types import Batch, Finding
 from yisheng.diagnosis.ranking import Diagnosis
 
-STEPS = 60
+EXPERIMENT_STEPS = 60
 """Updates of each experiment: enough to tell a rate that is ten times off, and few enough to try several."""
-DOWN, UP = (0.1, 0.01, 0.001), (10.0, 100.0, 1e3, 1e4)
+LOWER_LR_FACTORS, HIGHER_LR_FACTORS = (0.1, 0.01, 0.001), (10.0, 100.0, 1e3, 1e4)
 """Multiples of the learning rate: on each side no further than it still helps, or does no harm."""
-AS_IT_IS, STANDARDISED = "as it is", "inputs standardised"
+UNCHANGED, STANDARDIZED_INPUTS = "as it is", "inputs standardised"
 ONE_BATCH, ONE_BATCH_START = "one batch, at best", "one batch, at first"
-GAIN = 0.02
+MIN_GAIN = 0.02
 """Share of the loss that a remedy must bring down to count as confirmed."""
-FITS = 0.05
+MIN_ONE_BATCH_DROP = 0.05
 """Share of its loss that a network must be able to lose on a single batch, at any of the rates."""
 
 
 @dataclass(frozen=True)
-class Patient:
+class TrainingSetup:
     """A training that experiments can be made with.
 
     Args:
@@ -52,7 +52,7 @@ class Patient:
 
 
 @dataclass(frozen=True)
-class Probes:
+class ExperimentResults:
     """What experiments brought: by what was changed, the loss of the rows held out; infinite where training broke."""
 
     losses: Mapping[str, float | None] = field(default_factory=dict)
@@ -62,19 +62,19 @@ class Probes:
         value = self.losses.get(change, math.nan)
         return math.inf if value is None else value
 
-    def best(self, changes: Sequence[str]) -> tuple[str, float]:
+    def best_change(self, changes: Sequence[str]) -> tuple[str, float]:
         """The change with the smallest loss, and the share of the loss as it is that it takes away."""
         tried = [change for change in changes if change in self.losses]
-        if not tried or AS_IT_IS not in self.losses:
+        if not tried or UNCHANGED not in self.losses:
             return "", math.nan
         change = min(tried, key=self.loss)
-        now, then = self.loss(AS_IT_IS), self.loss(change)
+        now, then = self.loss(UNCHANGED), self.loss(change)
         if math.isinf(now):
             return change, 0.0 if math.isinf(then) else 1.0
         return change, (now - then) / max(abs(now), 1e-12)
 
 
-def rate_of(factor: float) -> str:
+def name_lr_experiment(factor: float) -> str:
     """What an experiment with another learning rate is called.
 
     >>> rate_of(0.1), rate_of(10.0)
@@ -83,21 +83,21 @@ def rate_of(factor: float) -> str:
     return f"lr x {factor:g}"
 
 
-LOWER, HIGHER = [rate_of(factor) for factor in DOWN], [rate_of(factor) for factor in UP]
+LOWER_LRS, HIGHER_LRS = [name_lr_experiment(factor) for factor in LOWER_LR_FACTORS], [name_lr_experiment(factor) for factor in HIGHER_LR_FACTORS]
 REMEDIES: dict[str, tuple[Sequence[str], Sequence[str]]] = {
-    "high-learning-rate": (LOWER, ("error", "warning")),
-    "oscillation": (LOWER, ()),
-    "low-learning-rate": (HIGHER, ("error", "warning")),
-    "inputs": ([STANDARDISED], ("warning",)),
-    "non-finite-loss": (LOWER, ()),
-    "dead-relu": (LOWER, ()),
-    "initial-loss": ([STANDARDISED, *LOWER], ()),
-    "saturated-activation": ([STANDARDISED, *LOWER], ()),
+    "high-learning-rate": (LOWER_LRS, ("error", "warning")),
+    "oscillation": (LOWER_LRS, ()),
+    "low-learning-rate": (HIGHER_LRS, ("error", "warning")),
+    "inputs": ([STANDARDIZED_INPUTS], ("warning",)),
+    "non-finite-loss": (LOWER_LRS, ()),
+    "dead-relu": (LOWER_LRS, ()),
+    "initial-loss": ([STANDARDIZED_INPUTS, *LOWER_LRS], ()),
+    "saturated-activation": ([STANDARDIZED_INPUTS, *LOWER_LRS], ()),
 }
 """What may cure a finding of a check; the severities at which it is dropped where none of it does."""
 
 
-def probe(patient: Patient, steps: int = STEPS) -> Probes:
+def run_experiments(setup: TrainingSetup, steps: int = EXPERIMENT_STEPS) -> ExperimentResults:
     """Train a few steps from the same beginning with each remedy and without, and score each on rows held out.
 
     The patient is the same to the bit afterwards: weights, buffers, optimiser, modes and generators.
@@ -109,58 +109,58 @@ def probe(patient: Patient, steps: int = STEPS) -> Probes:
     Source: Smith, "Cyclical learning rates for training neural networks", 2017, section 3.3 (rates); Karpathy, "A
     config for training neural networks", 2019 (overfit one batch).
     """
-    if not sum(len(batch) for batch in patient.held_out):
-        return Probes()
-    found = {AS_IT_IS: _tried(patient, steps)}
-    if all(batch.x.is_floating_point() for batch in patient.batches):
-        found[STANDARDISED] = _tried(_standardised(patient), steps)
-    found |= _ladder(patient, steps, found[AS_IT_IS])
-    single = replace(patient, batches=patient.batches[:1], held_out=patient.batches[:1])
+    if not sum(len(batch) for batch in setup.held_out):
+        return ExperimentResults()
+    found = {UNCHANGED: _tried(setup, steps)}
+    if all(batch.x.is_floating_point() for batch in setup.batches):
+        found[STANDARDIZED_INPUTS] = _tried(_standardised(setup), steps)
+    found |= _ladder(setup, steps, found[UNCHANGED])
+    single = replace(setup, batches=setup.batches[:1], held_out=setup.batches[:1])
     first = best = found[ONE_BATCH_START] = _tried(single, 0)
-    for factor in (1.0, *UP, *DOWN):
-        if best > (1 - FITS) * first:  # that is all that is asked
+    for factor in (1.0, *HIGHER_LR_FACTORS, *LOWER_LR_FACTORS):
+        if best > (1 - MIN_ONE_BATCH_DROP) * first:  # that is all that is asked
             best = min(best, _tried(single, steps, factor))
     found[ONE_BATCH] = best
-    return Probes({name: value if math.isfinite(value) else None for name, value in found.items()})
+    return ExperimentResults({name: value if math.isfinite(value) else None for name, value in found.items()})
 
 
-def verified(diagnosis: Diagnosis, probes: Probes) -> Diagnosis:
+def verify_findings(diagnosis: Diagnosis, results: ExperimentResults) -> Diagnosis:
     """A diagnosis with what the experiments say of it.
 
     A finding with a remedy that worked gets the measured losses as evidence; an alarm about rates or inputs whose
     remedy did not help is dropped, and what it explained stands for itself. Where nothing else was found and not even
     one batch can be fitted, that is told.
     """
-    if AS_IT_IS not in probes.losses:
+    if UNCHANGED not in results.losses:
         return diagnosis
     waiting, kept, symptoms = list(diagnosis.findings), list[Finding](), dict(diagnosis.symptoms)
     while waiting:
         finding = waiting.pop(0)
         changes, droppable = REMEDIES.get(finding.check, ((), ()))
-        change, gain = probes.best(changes)
-        if gain >= GAIN:
-            tried = {"change": change, "loss without": probes.losses[AS_IT_IS], "loss with": probes.losses[change]}
+        change, gain = results.best_change(changes)
+        if gain >= MIN_GAIN:
+            tried = {"change": change, "loss without": results.losses[UNCHANGED], "loss with": results.losses[change]}
             finding = replace(finding, evidence={**finding.evidence, "tried": tried})
-        elif change and finding.severity in droppable and _speaks_of(finding, probes):
+        elif change and finding.severity in droppable and _speaks_of(finding, results):
             waiting = [*symptoms.pop(finding.check, ()), *waiting]
             continue
         kept.append(finding)
     if not kept:
-        kept = list(_cannot_fit(probes))
+        kept = list(_cannot_fit(results))
     return Diagnosis(tuple(kept), symptoms, diagnosis.unchecked)
 
 
-def _speaks_of(finding: Finding, probes: Probes) -> bool:
+def _speaks_of(finding: Finding, probes: ExperimentResults) -> bool:
     """Whether experiments without a remedy that helps contradict a finding.
 
     Not where all broke; and they are made at one rate, so they say nothing of one that decayed too soon.
     """
     decayed = finding.check == "low-learning-rate" and "relative update" not in finding.evidence
-    return math.isfinite(probes.loss(AS_IT_IS)) and not decayed
+    return math.isfinite(probes.loss(UNCHANGED)) and not decayed
 
 
 @contextlib.contextmanager
-def restored(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
+def preserve_training_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
     """Whatever is trained inside, afterwards all is as it was, to the bit.
 
     That is: parameters, gradients, buffers, modes, the optimiser's state and settings, and the generators of Python,
@@ -209,7 +209,7 @@ def restored(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[Non
                 group.update(one)
 
 
-def score(patient: Patient) -> float:
+def compute_held_out_loss(patient: TrainingSetup) -> float:
     """Mean loss of the rows held out, in evaluation mode; infinite where it is no number."""
     patient.model.eval()
     with torch.no_grad():
@@ -218,9 +218,9 @@ def score(patient: Patient) -> float:
     return mean if math.isfinite(mean) else math.inf
 
 
-def _tried(patient: Patient, steps: int, factor: float = 1.0) -> float:
+def _tried(patient: TrainingSetup, steps: int, factor: float = 1.0) -> float:
     """The loss of the rows held out after some updates, at a multiple of the learning rate."""
-    with restored(patient.model, patient.optimizer):
+    with preserve_training_state(patient.model, patient.optimizer):
         torch.manual_seed(0)  # the same chance in every experiment
         for group in patient.optimizer.param_groups:
             group["lr"] = group["lr"] * factor
@@ -229,7 +229,7 @@ def _tried(patient: Patient, steps: int, factor: float = 1.0) -> float:
         try:
             for done in range(steps):
                 patient.update(patient.batches[done % len(patient.batches)])
-            return score(patient)
+            return compute_held_out_loss(patient)
         except NonFiniteError:
             return math.inf
         except (RuntimeError, ValueError):  # some losses refuse what is not finite in their own way
@@ -238,23 +238,23 @@ def _tried(patient: Patient, steps: int, factor: float = 1.0) -> float:
             return math.inf
 
 
-def _ladder(patient: Patient, steps: int, now: float) -> dict[str, float]:
+def _ladder(patient: TrainingSetup, steps: int, now: float) -> dict[str, float]:
     """Losses at lower rates while they fall, and at higher ones until they are worse than as it is."""
     found: dict[str, float] = {}
     before = now
-    for factor in DOWN:
-        loss = found[rate_of(factor)] = _tried(patient, steps, factor)
+    for factor in LOWER_LR_FACTORS:
+        loss = found[name_lr_experiment(factor)] = _tried(patient, steps, factor)
         if loss >= before and math.isfinite(before):
             break
         before = loss
-    for factor in UP:
-        loss = found[rate_of(factor)] = _tried(patient, steps, factor)
-        if loss > now + GAIN * abs(now) or not math.isfinite(loss):
+    for factor in HIGHER_LR_FACTORS:
+        loss = found[name_lr_experiment(factor)] = _tried(patient, steps, factor)
+        if loss > now + MIN_GAIN * abs(now) or not math.isfinite(loss):
             break
     return found
 
 
-def _standardised(patient: Patient) -> Patient:
+def _standardised(patient: TrainingSetup) -> TrainingSetup:
     """The same with inputs of zero mean and unit spread: each column of rows, each channel of images."""
     x = torch.cat([batch.x for batch in patient.batches]).double()
     axes = [axis for axis in range(x.ndim) if axis != 1 or x.ndim < 2]
@@ -267,15 +267,15 @@ def _standardised(patient: Patient) -> Patient:
     return replace(patient, batches=[*map(scaled, patient.batches)], held_out=[*map(scaled, patient.held_out)])
 
 
-def _cannot_fit(probes: Probes) -> Iterator[Finding]:
+def _cannot_fit(probes: ExperimentResults) -> Iterator[Finding]:
     first, best = probes.loss(ONE_BATCH_START), probes.loss(ONE_BATCH)
-    if not math.isfinite(first) or abs(first) < 1e-3 or (first - best) / abs(first) >= FITS:
+    if not math.isfinite(first) or abs(first) < 1e-3 or (first - best) / abs(first) >= MIN_ONE_BATCH_DROP:
         return
     yield Finding(
         "one-batch",
         "error",
-        {"loss at first": first, "least": best, "updates": STEPS},
-        f"the network cannot even fit one batch: at learning rates from {DOWN[-1]:g} to {UP[-1]:g} times its own "
+        {"loss at first": first, "least": best, "updates": EXPERIMENT_STEPS},
+        f"the network cannot even fit one batch: at learning rates from {LOWER_LR_FACTORS[-1]:g} to {HIGHER_LR_FACTORS[-1]:g} times its own "
         f"the loss went from {first:.3g} to {best:.3g} at best",
         "look at what lies between the layers and the loss, at the targets, and at what the optimiser holds",
     )

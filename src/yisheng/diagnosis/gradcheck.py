@@ -14,7 +14,7 @@ from torch.autograd.function import BackwardCFunction
 from torch.utils._pytree import tree_flatten, tree_map
 
 from yisheng.core.types import Finding
-from yisheng.diagnosis.loss_graph import every
+from yisheng.diagnosis.loss_graph import graph_nodes
 
 ROWS, DIRECTIONS = 3, 2
 """Samples that a layer is given, and directions that each of its inputs and weights is moved in."""
@@ -26,7 +26,7 @@ Call = Callable[[], Sequence[torch.Tensor]]
 
 
 @dataclass(frozen=True)
-class Wrong:
+class WrongDerivative:
     """A derivative that a backward pass gives and that the forward pass has not.
 
     Args:
@@ -46,7 +46,7 @@ class Wrong:
     passed: bool
 
 
-def wrong_backward(model: nn.Module, x: torch.Tensor) -> Finding | None:
+def check_backward(model: nn.Module, x: torch.Tensor) -> Finding | None:
     """The first layer with a backward pass of someone's own that is not the derivative of its forward pass.
 
     For a layer f, random u and v: v·f'(θ)u, as autograd says, against v·(f(θ + εu) - f(θ - εu)) / 2ε, in double
@@ -112,7 +112,7 @@ class _Seen:
     functions: tuple[str, ...]
 
 
-def _wrong(model: nn.Module, x: torch.Tensor) -> Iterator[Wrong]:
+def _wrong(model: nn.Module, x: torch.Tensor) -> Iterator[WrongDerivative]:
     """Derivatives that are off, of the innermost modules with functions of someone's own."""
     seen = _calls(model, x)
     for name, module in reversed(list(model.named_modules())):  # a part comes after what it is part of
@@ -133,8 +133,8 @@ def _calls(model: nn.Module, x: torch.Tensor) -> dict[str, _Seen]:
 
     def note(name: str) -> Callable[..., None]:
         def hook(_: nn.Module, arguments: tuple[Any, ...], named: Mapping[str, Any], output: Any) -> None:
-            above = {id(node) for given in _floats((arguments, named)) if given.grad_fn for node in every(given)}
-            nodes = [node for one in _floats(output) if one.grad_fn for node in every(one) if id(node) not in above]
+            above = {id(node) for given in _floats((arguments, named)) if given.grad_fn for node in graph_nodes(given)}
+            nodes = [node for one in _floats(output) if one.grad_fn for node in graph_nodes(one) if id(node) not in above]
             own = tuple(dict.fromkeys(filter(None, map(_own_function, nodes))))
             if own and name not in seen:
                 seen[name] = _Seen(_cut(arguments), _cut(named), own)
@@ -156,7 +156,7 @@ def _own_function(node: Any) -> str:
     return "" if function is None or function.__module__.split(".")[0] == "torch" else str(function.__name__)
 
 
-def _off(module: nn.Module, call: _Seen, name: str, function: str) -> Iterator[Wrong]:
+def _off(module: nn.Module, call: _Seen, name: str, function: str) -> Iterator[WrongDerivative]:
     given = [tensor.requires_grad_(True) for tensor in _floats((call.arguments, call.named))]
     moved = {f"input {at}": tensor for at, tensor in enumerate(given)}
     moved |= {key: p for key, p in module.named_parameters() if p.requires_grad and p.is_floating_point()}
@@ -182,7 +182,7 @@ def _off(module: nn.Module, call: _Seen, name: str, function: str) -> Iterator[W
     for key, said, measured, passed in found:
         scale = max(abs(said), abs(measured))
         if math.isfinite(said + measured) and abs(said - measured) > OFF * scale and scale > FLAT:
-            yield Wrong(name, function, key, said, measured, passed)
+            yield WrongDerivative(name, function, key, said, measured, passed)
 
 
 @torch.no_grad()

@@ -7,23 +7,23 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from yisheng.core import registry
 from yisheng.core.types import Finding
 from yisheng.diagnosis import dead_units
-from yisheng.diagnosis.experiments import Probes
+from yisheng.diagnosis.experiments import ExperimentResults
 from yisheng.diagnosis.ranking import Diagnosis
-from yisheng.diagnosis.recorder.recorder import Bend, Learning, Moment
+from yisheng.diagnosis.recorder.records import ActivationRecord, ParameterRecord, StepRecord
 from yisheng.diagnosis.training_checks import low_learning_rate, saturated_activation, vanishing_gradients
 from yisheng.reporting.findings_schema import SEVERITIES, Curves, Findings, Found, Line, Symptom
 from yisheng.reporting.run_facts import Facts
 
-PROBES = "lr ladder, inputs standardised, one batch"
+EXPERIMENTS = "lr ladder, inputs standardised, one batch"
 
 
-def page(
+def build_findings(
     diagnosis: Diagnosis,
-    moments: Sequence[Moment],
+    records: Sequence[StepRecord],
     *,
     steps: int,
-    others: Iterable[Finding] = (),
-    probes: Probes | None = None,
+    data_findings: Iterable[Finding] = (),
+    experiments: ExperimentResults | None = None,
 ) -> Findings:
     """What is said of a training as it was watched.
 
@@ -35,19 +35,19 @@ def page(
         probes: experiments that were made.
     """
     unchecked = dict(diagnosis.unchecked)
-    if probes is None or not probes.losses:
-        unchecked[PROBES] = "experiments are made with doctor=full only"
+    if experiments is None or not experiments.losses:
+        unchecked[EXPERIMENTS] = "experiments are made with doctor=full only"
     causes = [_found(finding, diagnosis.symptoms.get(finding.check, ())) for finding in diagnosis.findings]
     return Findings(
-        findings=_sorted([*causes, *(_found(finding) for finding in others)]),
+        findings=_sorted([*causes, *(_found(finding) for finding in data_findings)]),
         unchecked=unchecked,
         steps=steps,
-        curves=curves(moments),
-        probes={} if probes is None else dict(probes.losses),
+        curves=build_curves(records),
+        probes={} if experiments is None else dict(experiments.losses),
     )
 
 
-def after(found: Findings, facts: Facts) -> Findings:
+def add_history_findings(findings: Findings, facts: Facts) -> Findings:
     """The page with what the whole course of a run tells: its losses by epoch and its scores.
 
     A run that does not learn has a reason; where training has already shown one, that is the cause and what the
@@ -58,8 +58,8 @@ def after(found: Findings, facts: Facts) -> Findings:
         facts: the run's files.
     """
     entries = {entry.name: entry for entry in registry.entries("diagnosis.history_checks")}
-    causes = [_without(one, entries) for one in found.findings if one.check not in entries]
-    unchecked = {name: why for name, why in found.unchecked.items() if name not in entries}
+    causes = [_without(one, entries) for one in findings.findings if one.check not in entries]
+    unchecked = {name: why for name, why in findings.unchecked.items() if name not in entries}
     told: dict[str, Symptom] = {}
     for name, entry in entries.items():
         why_not = entry.meta["needs"](facts)
@@ -78,51 +78,51 @@ def after(found: Findings, facts: Facts) -> Findings:
         else:
             symptoms.setdefault(cause, []).append(one)
     folded = [one.model_copy(update={"symptoms": [*one.symptoms, *symptoms.get(one.check, ())]}) for one in causes]
-    return found.model_copy(update={"findings": _sorted(folded), "unchecked": unchecked})
+    return findings.model_copy(update={"findings": _sorted(folded), "unchecked": unchecked})
 
 
-def curves(moments: Sequence[Moment]) -> Curves:
+def build_curves(moments: Sequence[StepRecord]) -> Curves:
     """What was seen of the layers, as lines by step."""
-    looked = [moment for moment in moments if moment.learning or moment.bends]
-    weights = dict.fromkeys(one.name for moment in looked for one in moment.learning if len(one.shape) > 1)
-    bends = {bend.name: bend for moment in looked for bend in moment.bends}
+    looked = [moment for moment in moments if moment.parameters or moment.activations]
+    weights = dict.fromkeys(one.name for moment in looked for one in moment.parameters if len(one.shape) > 1)
+    bends = {bend.name: bend for moment in looked for bend in moment.activations}
 
-    def of_weight(name: str, value: Callable[[Learning], float | None]) -> Line:
-        seen = [next((one for one in moment.learning if one.name == name), None) for moment in looked]
+    def of_weight(name: str, value: Callable[[ParameterRecord], float | None]) -> Line:
+        seen = [next((one for one in moment.parameters if one.name == name), None) for moment in looked]
         return Line(name=name, values=[None if one is None else value(one) for one in seen])
 
-    def of_bend(name: str, value: Callable[[Bend], float | None]) -> Line:
-        seen = [next((one for one in moment.bends if one.name == name), None) for moment in looked]
+    def of_bend(name: str, value: Callable[[ActivationRecord], float | None]) -> Line:
+        seen = [next((one for one in moment.activations if one.name == name), None) for moment in looked]
         return Line(name=name, values=[None if one is None else value(one) for one in seen])
 
     return Curves(
         steps=[moment.step for moment in looked],
         gradients=[of_weight(name, lambda one: one.gradient) for name in weights],
         updates=[of_weight(name, lambda one: one.update / one.weight if one.weight else None) for name in weights],
-        dead=[of_bend(name, _dead) for name, bend in reversed(bends.items()) if bend.zero is not None],
-        saturated=[of_bend(name, _saturated) for name, bend in reversed(bends.items()) if bend.low is not None],
+        dead=[of_bend(name, _dead) for name, bend in reversed(bends.items()) if bend.zero_fraction is not None],
+        saturated=[of_bend(name, _saturated) for name, bend in reversed(bends.items()) if bend.low_fraction is not None],
         thresholds={
             "gradients": vanishing_gradients.RATIO,
             "updates": low_learning_rate.SHORT,
-            "dead": dead_units.SHARE,
+            "dead": dead_units.MIN_DEAD_FRACTION,
             "saturated": saturated_activation.UNITS,
         },
     )
 
 
-def _dead(bend: Bend) -> float | None:
-    return None if bend.zero is None else float((bend.zero == 1).float().mean())
+def _dead(bend: ActivationRecord) -> float | None:
+    return None if bend.zero_fraction is None else float((bend.zero_fraction == 1).float().mean())
 
 
-def _saturated(bend: Bend) -> float | None:
-    if bend.low is None or bend.high is None:
+def _saturated(bend: ActivationRecord) -> float | None:
+    if bend.low_fraction is None or bend.high_fraction is None:
         return None
-    return float((bend.low + bend.high > saturated_activation.SHARE).float().mean())
+    return float((bend.low_fraction + bend.high_fraction > saturated_activation.SHARE).float().mean())
 
 
 def _explains(entry: registry.Entry, by: Symptom, one: Symptom) -> bool:
     """Whether a finding is the cause of another of the same kind, and as grave as it."""
-    named = registry.dashed(one.check) in entry.meta.get("explains", ())
+    named = registry.hyphenate(one.check) in entry.meta.get("explains", ())
     return named and SEVERITIES.index(by.severity) <= SEVERITIES.index(one.severity)
 
 

@@ -5,5 +5,5 @@ What the decorator is told: ``cost``, ``cheap`` (asked before training in every 
 it has a meaning for such data; ``needs(sample)``, which says why these rows cannot be checked (empty: they can);
 ``explains``, names of checks whose findings are symptoms of this one; ``read_as``, the finding under which reading the
 data tells of the same: then it is not asked. A check that has looked and cannot tell raises
-`yisheng.diagnosis.data_sample.UnclearError` with the reason.
+`yisheng.diagnosis.sample.UnclearError` with the reason.
 """

@@ -6,7 +6,7 @@ import numpy as np
 
 from yisheng.core.seeds import derive
 from yisheng.core.types import Spec
-from yisheng.diagnosis.data_sample import Sample, UnclearError
+from yisheng.diagnosis.sample import InconclusiveError, Sample
 
 FEATURES = 2000
 """More features than that would take minutes."""
@@ -30,7 +30,7 @@ def features(sample: Sample, rows: np.ndarray) -> np.ndarray:
     """
     found = sample.features(rows)
     if found.shape[1] > FEATURES:
-        raise UnclearError(f"{found.shape[1]:,} features are too many for the quick model ({FEATURES:,})")
+        raise InconclusiveError(f"{found.shape[1]:,} features are too many for the quick model ({FEATURES:,})")
     return found
 
 
@@ -72,7 +72,7 @@ def learnable(sample: Sample, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     rows = rows[counts[sample.y[rows]] > 1]
     _, y = np.unique(sample.y[rows], return_inverse=True)
     if len(rows) < 20 or y.max() < 1:
-        raise UnclearError("there are too few rows of two classes or more")
+        raise InconclusiveError("there are too few rows of two classes or more")
     return rows, features(sample, rows), y
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.data_checks._formatting import SHOWN, listed, share
-from yisheng.diagnosis.data_sample import Sample, marks
+from yisheng.diagnosis.sample import Sample, hash_rows
 
 LEAST, MUCH = 0.005, 0.05
 """Share of the rows from which on copies with other labels are a warning; and coincidences a note."""
@@ -28,10 +28,10 @@ def conflicting_rows(sample: Sample) -> Iterator[Finding]:
 
     Source: Northcutt, Athalye and Mueller, "Pervasive label errors in test sets", 2021.
     """
-    where = np.flatnonzero(sample.part_of == 0)
-    _, group = np.unique(sample.marks[where], return_inverse=True)
-    rows = sample.compared[where]
-    labels = sample.y if sample.y.ndim == 1 else marks(sample.y, np.arange(len(sample.y)), slice(None))
+    where = np.flatnonzero(sample.compared_parts == 0)
+    _, group = np.unique(sample.row_hashes[where], return_inverse=True)
+    rows = sample.compared_rows[where]
+    labels = sample.y if sample.y.ndim == 1 else hash_rows(sample.y, np.arange(len(sample.y)), slice(None))
     _, label = np.unique(labels[rows], return_inverse=True)
     order = np.lexsort((label, group))
     pair = np.stack([group[order], label[order]], 1)
@@ -42,11 +42,11 @@ def conflicting_rows(sample: Sample) -> Iterator[Finding]:
     several = np.bincount(kinds) > 1
     torn = order[several[group[order]]]
     wrong = int((np.bincount(group) - most)[several].sum())
-    if not wrong or wrong / len(rows) < (MUCH if sample.discrete else 0):
+    if not wrong or wrong / len(rows) < (MUCH if sample.has_coinciding_rows else 0):
         return
-    names = [sample.name(row) for row in rows[torn]]
+    names = [sample.row_name(row) for row in rows[torn]]
     limit = 1 - wrong / len(rows)
-    if sample.discrete:
+    if sample.has_coinciding_rows:
         text = f"{len(torn):,} of {len(rows):,} training rows have a like with another label: with these columns"
         remedy = "more columns would tell them apart"
     else:
@@ -54,8 +54,8 @@ def conflicting_rows(sample: Sample) -> Iterator[Finding]:
         remedy = "keep the one with the right label"
     yield Finding(
         "conflicting-rows",
-        "warning" if wrong / len(rows) >= LEAST and not sample.discrete else "note",
-        {"rows": len(torn), "of": len(rows), "can be right at most": limit, "first": names[:NAMED], **sample.said},
+        "warning" if wrong / len(rows) >= LEAST and not sample.has_coinciding_rows else "note",
+        {"rows": len(torn), "of": len(rows), "can be right at most": limit, "first": names[:NAMED], **sample.comparison_evidence},
         f"{text} no network can be right on more than {share(limit)} of them (such as {listed(names[:SHOWN])})",
         remedy,
     )

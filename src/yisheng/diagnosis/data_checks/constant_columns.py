@@ -9,7 +9,7 @@ import numpy as np
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.data_checks._formatting import listed
-from yisheng.diagnosis.data_sample import Sample
+from yisheng.diagnosis.sample import Sample
 
 
 @register(cost="cheap", fits=lambda spec: not spec.is_image)
@@ -21,7 +21,7 @@ def constant_columns(sample: Sample) -> Iterator[Finding]:
 
     Source: Guyon and Elisseeff, "An introduction to variable and feature selection", 2003.
     """
-    rows = sample.drawn("train")
+    rows = sample.draw_rows("train")
     x = np.asarray(sample.x[rows], np.float32)
     same = np.all((x == x[:1]) | (np.isnan(x) & np.isnan(x[:1])), axis=0)
     if same.any() and len(rows) < len(sample.rows("train")):  # in the rows drawn; in all of them, too?
@@ -30,7 +30,7 @@ def constant_columns(sample: Sample) -> Iterator[Finding]:
         same[same] = np.all((held == held[:1]) | (np.isnan(held) & np.isnan(held[:1])), axis=0)
     if not same.any() or len(rows) < 2:
         return
-    names = [sample.column(i) for i in np.flatnonzero(same).tolist()]
+    names = [sample.column_name(i) for i in np.flatnonzero(same).tolist()]
     yield Finding(
         "constant-columns",
         "warning" if same.all() else "note",

@@ -11,7 +11,7 @@ from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.data_checks._forest import learnable, out_of_bag, why_not
 from yisheng.diagnosis.data_checks._formatting import SHOWN, listed, share
-from yisheng.diagnosis.data_sample import Sample, UnclearError
+from yisheng.diagnosis.sample import InconclusiveError, Sample
 
 ROWS, TREES, NAMED = 4000, 100, 20
 LEAST = 0.03
@@ -43,13 +43,13 @@ def label_noise(sample: Sample) -> Iterator[Finding]:
     Source: Northcutt, Jiang and Chuang, "Confident learning: estimating uncertainty in dataset labels", 2021, section
     3; Liu and Tao, "Classification with noisy labels by importance reweighting", 2016 (rates from the surest rows).
     """
-    rows, x, y = learnable(sample, sample.drawn_of_all(ROWS))
+    rows, x, y = learnable(sample, sample.draw_rows_of_all_parts(ROWS))
     p = out_of_bag(x, y, sample.seed, trees=TREES)
     wrong = p.argmax(1) != y
     guessing = 1 - np.bincount(y).max() / len(y)
     left = float(wrong.mean()) / guessing
     if left > KNOWS:
-        raise UnclearError(
+        raise InconclusiveError(
             f"a quick model is wrong on {share(float(wrong.mean()))} of the rows, guessing on {share(guessing)}: hard "
             "rows cannot be told from wrong labels"
         )
@@ -61,7 +61,7 @@ def label_noise(sample: Sample) -> Iterator[Finding]:
     known = np.unique(sample.y[rows])
     told = [
         {
-            "row": sample.name(rows[i]),
+            "row": sample.row_name(rows[i]),
             "label": sample.spec.classes[known[y[i]]],
             "likelier": sample.spec.classes[known[says[i]]],
         }

@@ -11,7 +11,7 @@ from yisheng.core.registry import register
 from yisheng.core.seeds import derive
 from yisheng.core.types import Finding
 from yisheng.diagnosis.data_checks._forest import learnable, out_of_bag, out_of_bag_numbers, single, why_not
-from yisheng.diagnosis.data_sample import Sample
+from yisheng.diagnosis.sample import Sample
 
 ROWS, TREES = 4000, 100
 PARTS = (8, 4, 2, 1)
@@ -53,7 +53,7 @@ def learning_curve(sample: Sample) -> Iterator[Finding]:
     error = float((now - before).std() / math.sqrt(len(rows)))
     name = "R²" if sample.spec.task == "regression" else "accuracy"
     told = f"{name} of a quick model: {', '.join(f'{value:.3g} with {n:,} rows' for n, value in curve.items())}"
-    ours = sample.reached
+    ours = sample.test_score
     if ours is not None and ours.high is not None and ours.high < whole - 2 * float(now.std()) / math.sqrt(len(rows)):
         said = f"the network reaches {ours.value:.3g} ({told}): bias, not the number of rows, is what holds it back"
         step = "a larger network or more epochs (hidden=256,256; yisheng tune), before more rows"

@@ -9,7 +9,7 @@ import numpy as np
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.data_checks._formatting import listed, share
-from yisheng.diagnosis.data_sample import Sample
+from yisheng.diagnosis.sample import Sample
 
 MOSTLY, APART = 0.5, 0.3
 """Share of missing values from which on a column is mostly empty; and how far training and test may lie apart."""
@@ -24,28 +24,28 @@ def missing_values(sample: Sample) -> Iterator[Finding]:
 
     Source: Little and Rubin, "Statistical analysis with missing data", 2019, chapter 1.
     """
-    empty = _empty(sample, sample.drawn("train"))
+    empty = _empty(sample, sample.draw_rows("train"))
     mostly = np.flatnonzero(empty >= MOSTLY).tolist()
     if mostly:
-        names = [sample.column(i) for i in mostly]
+        names = [sample.column_name(i) for i in mostly]
         yield Finding(
             "missing-values",
             "note",
-            {"missing": {sample.column(i): float(empty[i]) for i in mostly[:20]}},
+            {"missing": {sample.column_name(i): float(empty[i]) for i in mostly[:20]}},
             f"mostly empty: {listed([f'{name} ({share(empty[i])})' for name, i in zip(names, mostly, strict=True)])}",
             "that a value is missing is learnt from; leave a column out with drop= if it will be filled in later",
         )
-    test = sample.drawn("test")
+    test = sample.draw_rows("test")
     if len(test) < 20 or len(sample.rows("train")) < 20:
         return
     other = _empty(sample, test)
     apart = np.flatnonzero(np.abs(other - empty) >= APART).tolist()
     if apart:
-        told = [f"{sample.column(i)} ({share(empty[i])} and {share(other[i])})" for i in apart]
+        told = [f"{sample.column_name(i)} ({share(empty[i])} and {share(other[i])})" for i in apart]
         yield Finding(
             "missing-values",
             "warning",
-            {"missing": {sample.column(i): [float(empty[i]), float(other[i])] for i in apart[:20]}},
+            {"missing": {sample.column_name(i): [float(empty[i]), float(other[i])] for i in apart[:20]}},
             f"missing values differ between training and test rows: {listed(told)}",
             "see how the two came about; leave such columns out with drop=",
         )

@@ -10,7 +10,7 @@ import numpy as np
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.data_checks._formatting import listed, share
-from yisheng.diagnosis.data_sample import Sample, UnclearError, pooled
+from yisheng.diagnosis.sample import InconclusiveError, Sample, average_pool
 
 ASKED, TRAINED, SIDE = 600, 10_000, 8
 """Test rows, training rows and pixels a side that are compared at most."""
@@ -27,7 +27,7 @@ PLACES = [0, NEXT - 1, FURTHER - 1]
 def _why_not(sample: Sample) -> str:
     if len(sample.rows("test")) < 20 or len(sample.rows("train")) < 4 * FURTHER:
         return f"it needs 20 test rows and {4 * FURTHER} training rows"
-    return "few columns or values: rows may be near one another by coincidence" if sample.discrete else ""
+    return "few columns or values: rows may be near one another by coincidence" if sample.has_coinciding_rows else ""
 
 
 @register(cost="cheap", needs=_why_not)
@@ -46,7 +46,7 @@ def near_duplicates(sample: Sample) -> Iterator[Finding]:
     Source: Barz and Denzler, "Do we train on test data? Purging CIFAR of near-duplicates", 2020; Levina and Bickel,
     "Maximum likelihood estimation of intrinsic dimension", 2004, equation 9.
     """
-    asked, trained = sample.drawn("test", ASKED), sample.drawn("train", TRAINED)
+    asked, trained = sample.draw_rows("test", ASKED), sample.draw_rows("train", TRAINED)
     a, b = _plain(sample, asked), _plain(sample, trained)
     asked, a = asked[a.any(1)], a[a.any(1)]
     squares = (a**2).sum(1)[:, None] - 2 * (a @ b.T) + (b**2).sum(1)
@@ -56,14 +56,14 @@ def near_duplicates(sample: Sample) -> Iterator[Finding]:
     filled = math.log(FURTHER / NEXT) / max(float(np.median(np.log(far / near))), 1e-12)
     chance = float(1 - (1 - NEAR**filled) ** (FURTHER - 1))
     if chance > OFTEN:
-        raise UnclearError(f"the rows fill about {filled:.0f} dimensions only: they are near one another by nature")
+        raise InconclusiveError(f"the rows fill about {filled:.0f} dimensions only: they are near one another by nature")
     same = np.all(sample.x[asked] == sample.x[trained[nearest]], axis=tuple(range(1, sample.x.ndim)))  # told elsewhere
     copies = np.flatnonzero((first < NEAR * far) & ~same)
     seen = len(trained) / len(sample.rows("train"))
     among = min(1.0, len(copies) / max(1, len(asked)) / seen)
     if len(copies) < LEAST or among < TIMES * chance:
         return
-    pairs = [f"{sample.name(asked[i])} ~ {sample.name(trained[nearest[i]])}" for i in copies]
+    pairs = [f"{sample.row_name(asked[i])} ~ {sample.row_name(trained[nearest[i]])}" for i in copies]
     evidence = {"rows": len(copies), "of": len(asked), "share": among, "dimensions": filled, "first": pairs[:20]}
     if seen < 1:
         evidence |= {"training rows compared": len(trained), "of all": len(sample.rows("train"))}
@@ -81,7 +81,7 @@ def _plain(sample: Sample, rows: np.ndarray) -> np.ndarray:
     if not sample.spec.is_image:
         return sample.features(rows)
     C = sample.spec.shape[0]
-    grey = pooled(sample.x, rows, SIDE).reshape(len(rows), C, -1).mean(1)
+    grey = average_pool(sample.x, rows, SIDE).reshape(len(rows), C, -1).mean(1)
     grey -= grey.mean(1, keepdims=True)
     size = np.linalg.norm(grey, axis=1, keepdims=True)
     return np.divide(grey, size, out=np.zeros_like(grey), where=size > 1e-3 * max(1.0, float(size.max())))

@@ -10,7 +10,7 @@ from yisheng.core.registry import register
 from yisheng.core.seeds import derive
 from yisheng.core.types import Finding
 from yisheng.diagnosis.data_checks._forest import learnable, out_of_bag, out_of_bag_numbers, r2, single, why_not
-from yisheng.diagnosis.data_sample import Sample
+from yisheng.diagnosis.sample import Sample
 
 ROWS, TREES, TWINS = 1500, 50, 19
 FIRST, FAR = 5, 10.0
@@ -32,9 +32,9 @@ def no_signal(sample: Sample) -> Iterator[Finding]:
 
     Source: Ojala and Garriga, "Permutation tests for studying classifier performance", 2010.
     """
-    if sample.learnt:
+    if sample.beats_baseline:
         return
-    rows, x, y = learnable(sample, sample.drawn("train", ROWS))
+    rows, x, y = learnable(sample, sample.draw_rows("train", ROWS))
 
     def score(target: np.ndarray, number: int) -> float:
         seed = derive(sample.seed, "twin", number)

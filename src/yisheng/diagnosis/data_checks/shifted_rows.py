@@ -10,7 +10,7 @@ from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.data_checks._forest import features, out_of_bag
 from yisheng.diagnosis.data_checks._formatting import listed
-from yisheng.diagnosis.data_sample import Sample
+from yisheng.diagnosis.sample import Sample
 
 ROWS, TREES, LEAST = 1500, 100, 50
 SHIFTED, FAR = 0.55, 0.7
@@ -39,7 +39,7 @@ def shifted_rows(sample: Sample) -> Iterator[Finding]:
     of the area under a ROC curve", 1982.
     """
     n = min(ROWS, len(sample.rows("train")), len(sample.rows("test")))
-    train, test = sample.drawn("train", n), sample.drawn("test", n)
+    train, test = sample.draw_rows("train", n), sample.draw_rows("test", n)
     x = np.concatenate([features(sample, train), features(sample, test)])
     y = np.repeat([0, 1], n)
     auc, error = _area(out_of_bag(x, y, sample.seed, trees=TREES)[:, 1], y)

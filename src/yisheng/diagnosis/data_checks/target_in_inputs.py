@@ -9,7 +9,7 @@ import numpy as np
 from yisheng.core.registry import register
 from yisheng.core.types import Finding, Spec
 from yisheng.diagnosis.data_checks._formatting import listed
-from yisheng.diagnosis.data_sample import Sample
+from yisheng.diagnosis.sample import Sample
 
 VALUES, LEAST = 400_000, 300
 """Values that are looked at at most, but so many rows at least."""
@@ -38,7 +38,7 @@ def target_in_inputs(sample: Sample) -> Iterator[Finding]:
     section 3 (L2, illegitimate features).
     """
     D = sample.spec.shape[0]
-    rows = sample.drawn("train", max(LEAST, VALUES // D))
+    rows = sample.draw_rows("train", max(LEAST, VALUES // D))
     if len(rows) < 20:
         return
     x = np.asarray(sample.x[rows], np.float64)
@@ -49,7 +49,7 @@ def target_in_inputs(sample: Sample) -> Iterator[Finding]:
         if left is None:
             continue
         telling, evidence = left
-        names = [sample.column(i) for i in telling]
+        names = [sample.column_name(i) for i in telling]
         target = sample.spec.target + (f" {number + 1}" if sample.y.ndim > 1 and sample.y.shape[1] > 1 else "")
         yield Finding(
             "target-in-inputs",

@@ -9,7 +9,7 @@ import numpy as np
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.data_checks._formatting import listed, share
-from yisheng.diagnosis.data_sample import Sample
+from yisheng.diagnosis.sample import Sample
 
 CLASSES, EACH = 10, 20
 """Numbers that are classes: so many different whole ones at most, with so many rows each on average."""

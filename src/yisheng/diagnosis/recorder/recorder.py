@@ -19,7 +19,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from yisheng.diagnosis.loss_graph import FACTORS, Loss, activations, every, factor, leaves, outside, pairing, together
+from yisheng.diagnosis.loss_graph import (
+    SCALING_NODES,
+    Loss,
+    combine_losses,
+    find_activations,
+    graph_nodes,
+    inverse_factor,
+    layer_inputs,
+    leaf_tensors,
+)
+from yisheng.diagnosis.pairing import read_pairing
 from yisheng.diagnosis.recorder import traced
 from yisheng.diagnosis.recorder.records import NonFiniteLoss, StepRecord
 from yisheng.diagnosis.recorder.statistics import (
@@ -203,7 +213,7 @@ class Recorder:
             grad_tensors: its gradients, if any.
         """
         is_tensor = isinstance(tensors, torch.Tensor)
-        loss = tensors if is_tensor and tensors.numel() == 1 else together(tensors, grad_tensors)
+        loss = tensors if is_tensor and tensors.numel() == 1 else combine_losses(tensors, grad_tensors)
         node = None if loss is None or loss.numel() != 1 else loss.grad_fn
         self._is_observing = True
         try:
@@ -211,7 +221,7 @@ class Recorder:
                 yield
                 return
             value: torch.Tensor | float = loss.item() if loss.is_cpu else loss.detach()
-            scale = factor(loss) if node.name() in FACTORS else None
+            scale = inverse_factor(loss) if node.name() in SCALING_NODES else None
             if scale is not None:
                 value = value * (scale if isinstance(value, torch.Tensor) else scale.item())
             reached = self._inspect(loss, value)
@@ -317,8 +327,8 @@ class Recorder:
     def _record_loss(self, record: StepRecord, loss: Loss) -> bool:
         """Record what a loss is made of and which parameters it reaches; return whether it reaches any."""
         held = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
-        nodes = every(loss)
-        parameters = leaves(nodes)
+        nodes = graph_nodes(loss)
+        parameters = leaf_tensors(nodes)
         reached = [p for p in parameters if id(p) in held]
         record.depends_on_others |= len(reached) < len(parameters)
         for p in parameters:
@@ -328,10 +338,10 @@ class Recorder:
             self._probe = reached[0]
         self.has_other_losses |= not reached
         if record.pairing is None and (reached or self._probe is None):
-            record.pairing = pairing(loss)
+            record.pairing = read_pairing(loss)
             record.activations = [
                 describe_activation(activation)
-                for activation in activations(nodes, self._names)
+                for activation in find_activations(nodes, self._names)
                 if activation.result.ndim > 1
             ]
             record.reached = tuple(self._names[id(p)] for p in reached if id(p) in self._names)
@@ -357,10 +367,10 @@ class Recorder:
         self.restored_unknown = [known for known in self.restored_unknown if known is not replaced]
 
     def _explain_nonfinite(self, loss: Loss) -> NonFiniteLoss:
-        compared = pairing(loss)
+        compared = read_pairing(loss)
         return NonFiniteLoss(
             len(self._unread) + len(self._values) + 1,
-            all(bool(torch.isfinite(x).all()) for x in outside(loss) if x.is_floating_point()),
+            all(bool(torch.isfinite(x).all()) for x in layer_inputs(loss) if x.is_floating_point()),
             compared.target is None or bool(torch.isfinite(compared.target).all()),
             all(bool(torch.isfinite(p).all()) for p in self.model.parameters()),
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from yisheng.diagnosis.loss_graph import Pairing
+from yisheng.diagnosis.pairing import Pairing
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as parse
 from safetensors.torch import save as serialize
 
-from yisheng.diagnosis.loss_graph import Pairing
+from yisheng.diagnosis.pairing import Pairing
 from yisheng.diagnosis.recorder.recorder import MIN_UPDATES_TO_JUDGE, Recorder
 from yisheng.diagnosis.recorder.records import (
     ActivationRecord,

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import nn
 
-from yisheng.diagnosis.loss_graph import Activation, Pairing
+from yisheng.diagnosis.loss_graph import Activation
+from yisheng.diagnosis.pairing import Pairing
 from yisheng.diagnosis.recorder.records import (
     ActivationRecord,
     GradientRecord,
@@ -92,7 +93,7 @@ def describe_half_gradient(name: str, gradient: torch.Tensor) -> GradientRecord:
 @torch.no_grad()
 def targets_of_difference(pairing: Pairing, output: torch.Tensor | None) -> torch.Tensor | None:
     """Return the targets of a loss that is written out: the output minus the difference that the graph keeps."""
-    if pairing.difference is None or output is None or pairing.expanded is not None:
+    if pairing.difference is None or output is None or pairing.expanded_shape is not None:
         return None
     if pairing.difference.numel() != output.numel():
         return None

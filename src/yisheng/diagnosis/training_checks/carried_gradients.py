@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case, at_least, named
+from yisheng.diagnosis.case import Case, describe_shortage, join_names
 
 LEAST = 2
 
 
 def why_not(case: Case) -> str:
     """What it lacks."""
-    return at_least(LEAST, case.updated, "updates that were looked at")
+    return describe_shortage(LEAST, case.recorded_updates, "updates that were looked at")
 
 
 @register(
@@ -39,13 +39,13 @@ def carried_gradients(case: Case) -> Iterator[Finding]:
 
     Source: PyTorch documentation, torch.optim.Optimizer.zero_grad.
     """
-    times = [moment for moment in case.moments if moment.carried]
+    times = [moment for moment in case.records if moment.carried_gradients]
     if len(times) < LEAST:
         return
     yield Finding(
         "carried-gradients",
         "error",
-        {"steps": [moment.step for moment in times[:5]], "parameters": len(times[0].carried)},
-        f"gradients of {named(times[0].carried, 2)} are added to those of the updates before, which were not cleared",
+        {"steps": [moment.step for moment in times[:5]], "parameters": len(times[0].carried_gradients)},
+        f"gradients of {join_names(times[0].carried_gradients, 2)} are added to those of the updates before, which were not cleared",
         "call optimizer.zero_grad() before loss.backward()",
     )

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case, at_least
-from yisheng.diagnosis.dead_units import RUNNING, dead_layer
+from yisheng.diagnosis.case import Case, describe_shortage
+from yisheng.diagnosis.dead_units import MIN_STEPS, find_dead_layer
 
 LITTLE = 0.5
 
 
 def why_not(case: Case) -> str:
     """What it lacks."""
-    seen = sum(any(bend.zero is not None for bend in moment.bends) for moment in case.moments)
-    return at_least(RUNNING, seen, "steps with relus in them") if seen else "no relu was seen"
+    seen = sum(any(bend.zero_fraction is not None for bend in moment.activations) for moment in case.records)
+    return describe_shortage(MIN_STEPS, seen, "steps with relus in them") if seen else "no relu was seen"
 
 
 @register(needs=why_not, when="during", cause="rate", explains=("vanishing-gradients", "plateau"))
@@ -27,19 +27,19 @@ def dead_relu(case: Case) -> Iterator[Finding]:
 
     Source: Lu, Shin, Su and Karniadakis, "Dying ReLU and initialization", 2020, section 2.
     """
-    found = dead_layer(case) if case.harmed(LITTLE) else None
+    found = find_dead_layer(case) if case.learned_less_than(LITTLE) else None
     if found is not None:
         yield Finding(
             "dead-relu",
             "error",
-            {"layer": found.layer, "share dead": found.share, "samples": found.samples},
-            f"{found.share:.0%} of the relu units {found.layer} are zero for all of the last {found.samples} samples"
-            + (", as they were before the first update" if found.born else ""),
-            case.says(
-                "say init=kaiming-normal" if found.born else "lower lr, and say init=kaiming-normal",
+            {"layer": found.layer, "share dead": found.fraction, "samples": found.samples},
+            f"{found.fraction:.0%} of the relu units {found.layer} are zero for all of the last {found.samples} samples"
+            + (", as they were before the first update" if found.dead_from_start else ""),
+            case.choose_remedy(
+                "say init=kaiming-normal" if found.dead_from_start else "lower lr, and say init=kaiming-normal",
                 "initialise by Kaiming with biases of zero, or use leaky relu"
-                if found.born
+                if found.dead_from_start
                 else "lower the learning rate, initialise by Kaiming with biases of zero, or use leaky relu",
             ),
-            change=case.settings(init="kaiming-normal", **({} if found.born else {"lr": "x 0.1"})),
+            change=case.config_change(init="kaiming-normal", **({} if found.dead_from_start else {"lr": "x 0.1"})),
         )

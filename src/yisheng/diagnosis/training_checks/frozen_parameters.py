@@ -8,7 +8,7 @@ from torch import nn
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case, fresh, named
+from yisheng.diagnosis.case import Case, is_freshly_initialized, join_names
 
 LEAST, MUCH = 0.1, 0.5
 
@@ -35,13 +35,13 @@ def frozen_parameters(case: Case) -> Iterator[Finding]:
     frozen = []
     for module in case.model.modules():
         for name, p in module.named_parameters(recurse=False):
-            meant = (not module.training and case.model.training) or id(p) not in case.held
+            meant = (not module.training and case.model.training) or id(p) not in case.optimizer_ids
             if (
                 not p.requires_grad
                 and p.ndim > 1
                 and not isinstance(module, nn.Embedding)
-                and fresh(p)
-                and (not meant or case.harmed(MUCH))
+                and is_freshly_initialized(p)
+                and (not meant or case.learned_less_than(MUCH))
             ):
                 frozen.append((name, p))
     held = {id(p) for _, p in frozen}
@@ -52,10 +52,10 @@ def frozen_parameters(case: Case) -> Iterator[Finding]:
             "frozen-parameters",
             "error",
             {"parameters": names, "share": share},
-            f"{named(names)} cannot learn (requires_grad is False) and still are as they were drawn by chance",
-            case.says(
+            f"{join_names(names)} cannot learn (requires_grad is False) and still are as they were drawn by chance",
+            case.choose_remedy(
                 "say finetune=all, or begin with trained weights=",
                 "set requires_grad_(True), or load trained weights first",
             ),
-            change=case.settings(finetune="all"),
+            change=case.config_change(finetune="all"),
         )

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import PATIENCE, Case, at_least
-from yisheng.diagnosis.dead_units import dead_layer
+from yisheng.diagnosis.case import MIN_LOSSES_TO_JUDGE, Case, describe_shortage
+from yisheng.diagnosis.dead_units import find_dead_layer
 
 LEAST = 20
 ABOVE, SPIKE, LONG, LITTLE, NOTHING = 1.2, 5.0, 0.3, 0.5, 0.2
@@ -18,7 +18,7 @@ BEGINNING = 10
 
 def why_not(case: Case) -> str:
     """What it lacks."""
-    return at_least(LEAST if case.broken is None else 2, len(case.losses), "losses")
+    return describe_shortage(LEAST if case.nonfinite_loss is None else 2, len(case.losses), "losses")
 
 
 @register(
@@ -54,21 +54,21 @@ def high_learning_rate(case: Case) -> Iterator[Finding]:
     why = _why(case, losses, longest, typical)
     if not why:
         return
-    evidence = {"loss at the start": losses[0], "largest": max(losses), "at the end": case.end, "update": typical}
+    evidence = {"loss at the start": losses[0], "largest": max(losses), "at the end": case.final_loss, "update": typical}
     yield Finding(
         "high-learning-rate",
         "error",
         evidence,
         f"{why}: the steps are too long (an update changed a weight by up to {longest:.2g} times its size)",
-        case.says("divide lr by 10", "divide the learning rate by 10"),
-        change=case.settings(lr="x 0.1"),
+        case.choose_remedy("divide lr by 10", "divide the learning rate by 10"),
+        change=case.config_change(lr="x 0.1"),
     )
 
 
 def _lengths(case: Case) -> tuple[float, float]:
     """The longest relative update of a weight, and the middle one of the weight that moves most."""
     ratios: dict[str, list[float]] = {}
-    for one in (one for moment in case.moments for one in moment.learning):
+    for one in (one for moment in case.records for one in moment.parameters):
         drawn = len(one.shape) > 1 and one.weight > 0 and one.name not in case.equal_rows
         if drawn and math.isfinite(one.update / one.weight):
             ratios.setdefault(one.name, []).append(one.update / one.weight)
@@ -79,28 +79,28 @@ def _lengths(case: Case) -> tuple[float, float]:
 def _why(case: Case, losses: list[float], longest: float, typical: float) -> str:
     """What shows that steps are too long; empty where nothing does."""
     start, most = losses[0], max(losses)
-    if case.broken is not None or len(losses) < len(case.losses):
-        fine = case.broken is None or (case.broken.inputs and case.broken.targets)
+    if case.nonfinite_loss is not None or len(losses) < len(case.losses):
+        fine = case.nonfinite_loss is None or (case.nonfinite_loss.inputs and case.nonfinite_loss.targets)
         grew = most > SPIKE * max(abs(start), 1e-12) or longest > 1
         return f"the loss went from {start:.4g} past all numbers" if fine and grew else ""
-    if not start > 0 or not math.isfinite(case.end) or any(moment.shared for moment in case.moments):
+    if not start > 0 or not math.isfinite(case.final_loss) or any(moment.depends_on_others for moment in case.records):
         return ""
     first = min(statistics.median(losses[:3]), start * ABOVE)
-    went = f"the loss went from {start:.4g} to {most:.4g} and is {case.end:.4g} at the end"
-    unlearned = not case.gone > 0.05
-    known = case.guess > 0
-    least = max(first, case.guess) if known else 2 * first
-    if len(losses) >= PATIENCE and case.end > ABOVE * least and unlearned:
+    went = f"the loss went from {start:.4g} to {most:.4g} and is {case.final_loss:.4g} at the end"
+    unlearned = not case.learned_fraction > 0.05
+    known = case.baseline_loss > 0
+    least = max(first, case.baseline_loss) if known else 2 * first
+    if len(losses) >= MIN_LOSSES_TO_JUDGE and case.final_loss > ABOVE * least and unlearned:
         return went
-    if len(losses) >= PATIENCE and case.end > 2 * first and known and case.end > 0.2 * case.guess:
+    if len(losses) >= MIN_LOSSES_TO_JUDGE and case.final_loss > 2 * first and known and case.final_loss > 0.2 * case.baseline_loss:
         return went
-    if most > SPIKE * start and case.end > 0.9 * start and unlearned:
+    if most > SPIKE * start and case.final_loss > 0.9 * start and unlearned:
         return went
-    if case.harmed(LITTLE) and typical > LONG and len(losses) >= 2 * PATIENCE:
-        return f"the loss is {case.end:.4g} at the end, and updates are about as large as the weights"
-    dead = dead_layer(case) if case.harmed(LITTLE) else None
-    if dead is not None and not dead.born:
-        return f"the relu units {dead.layer} were alive in the first step and died, and the loss is {case.end:.4g}"
-    if case.harmed(NOTHING) and longest > 1:
-        return f"the loss is {case.end:.4g} at the end, and nothing was learned after a long update"
+    if case.learned_less_than(LITTLE) and typical > LONG and len(losses) >= 2 * MIN_LOSSES_TO_JUDGE:
+        return f"the loss is {case.final_loss:.4g} at the end, and updates are about as large as the weights"
+    dead = find_dead_layer(case) if case.learned_less_than(LITTLE) else None
+    if dead is not None and not dead.dead_from_start:
+        return f"the relu units {dead.layer} were alive in the first step and died, and the loss is {case.final_loss:.4g}"
+    if case.learned_less_than(NOTHING) and longest > 1:
+        return f"the loss is {case.final_loss:.4g} at the end, and nothing was learned after a long update"
     return ""

@@ -23,7 +23,7 @@ def why_not(case: Case) -> str:
 def _guess(case: Case) -> float:
     """The loss of guessing evenly; NaN where that cannot be said."""
     pairing = case.pairing
-    if pairing is None or not pairing.whole or not (case.is_mean and pairing.reduction):
+    if pairing is None or not pairing.is_only_term or not (case.is_mean and pairing.reduction):
         return math.nan
     if pairing.loss == "nll" and len(pairing.shape) > 1 and pairing.shape[1] > 1:
         return math.log(pairing.shape[1])
@@ -45,16 +45,16 @@ def initial_loss(case: Case) -> Iterator[Finding]:
     Source: Karpathy, "A config for training neural networks", 2019 (verify loss at init).
     """
     guess = _guess(case)
-    if not case.start > (TIMES if case.harmed(LITTLE) else MANY) * guess:
+    if not case.first_loss > (TIMES if case.learned_less_than(LITTLE) else MANY) * guess:
         return
     yield Finding(
         "initial-loss",
         "warning",
-        {"loss": case.start, "guessing": guess},
-        f"the first loss is {case.start:.3g}, where guessing gives {guess:.3g}: the network begins sure of itself and "
+        {"loss": case.first_loss, "guessing": guess},
+        f"the first loss is {case.first_loss:.3g}, where guessing gives {guess:.3g}: the network begins sure of itself and "
         "wrong",
-        case.says(
+        case.choose_remedy(
             "say init=default and scale=standard", "use smaller initial weights (torch's default), and scale the inputs"
         ),
-        change=case.settings(init="default", scale="standard"),
+        change=case.config_change(init="default", scale="standard"),
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
-from yisheng.diagnosis.recorder.recorder import Inputs
+from yisheng.diagnosis.recorder.records import InputRecord
 
 IDLE = ("Flatten", "Identity", "Dropout", "Dropout2d")
 WIDE, FAR, UNEQUAL, TINY = 10.0, 10.0, 1e3, 0.02
@@ -18,7 +18,7 @@ LITTLE = 0.7
 
 def why_not(case: Case) -> str:
     """What it lacks."""
-    seen = any(moment.inputs is not None for moment in case.moments) or (case.broken and not case.broken.inputs)
+    seen = any(moment.inputs is not None for moment in case.records) or (case.nonfinite_loss and not case.nonfinite_loss.inputs)
     return "" if seen else "the network was not seen to be given a tensor"
 
 
@@ -48,10 +48,10 @@ def inputs(case: Case) -> Iterator[Finding]:
 
     Source: LeCun, Bottou, Orr and Müller, "Efficient BackProp", 1998, section 4.3.
     """
-    given = [moment.inputs for moment in case.moments if moment.inputs is not None]
-    step = next((m.step for m in case.moments if m.inputs and not math.isfinite(m.inputs.largest)), None)
-    if step is None and case.broken is not None and not case.broken.inputs:
-        step = case.broken.step
+    given = [moment.inputs for moment in case.records if moment.inputs is not None]
+    step = next((m.step for m in case.records if m.inputs and not math.isfinite(m.inputs.max_abs)), None)
+    if step is None and case.nonfinite_loss is not None and not case.nonfinite_loss.inputs:
+        step = case.nonfinite_loss.step
     if step is not None:
         yield Finding(
             "inputs",
@@ -61,7 +61,7 @@ def inputs(case: Case) -> Iterator[Finding]:
             "fill them in or leave those rows out, before training",
         )
         return
-    if not given or not case.harmed(LITTLE) or _scaled_inside(case):
+    if not given or not case.learned_less_than(LITTLE) or _scaled_inside(case):
         return
     evidence: dict[str, float] = {"mean": given[0].mean, "std": given[0].std}
     what = _unscaled(given[0], evidence)
@@ -69,22 +69,22 @@ def inputs(case: Case) -> Iterator[Finding]:
         yield Finding(
             "inputs",
             "warning",
-            {**evidence, "share of the loss gone": case.gone},
+            {**evidence, "share of the loss gone": case.learned_fraction},
             f"the inputs are not scaled ({what}), and the loss hardly falls",
-            case.says(
+            case.choose_remedy(
                 "say scale=standard", "subtract the mean and divide by the standard deviation of the training rows"
             ),
-            change=case.settings(scale="standard"),
+            change=case.config_change(scale="standard"),
         )
 
 
 def _scaled_inside(case: Case) -> bool:
     """Whether the first layer is one that scales."""
-    first = next((unit for moment in case.moments for unit in moment.units if unit.kind not in IDLE), None)
+    first = next((unit for moment in case.records for unit in moment.layers if unit.kind not in IDLE), None)
     return first is not None and "Norm" in first.kind
 
 
-def _unscaled(first: Inputs, evidence: dict[str, float]) -> str:
+def _unscaled(first: InputRecord, evidence: dict[str, float]) -> str:
     """What is wrong with the scale of a batch; empty where nothing is."""
     if first.std > WIDE:
         return f"their standard deviation is {first.std:.3g}"

@@ -10,7 +10,7 @@ import torch
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import NO_LOSS, Case
-from yisheng.diagnosis.loss_graph import Pairing
+from yisheng.diagnosis.pairing import Pairing
 
 LITTLE = 0.3
 HOPEFUL = "leave it out: the loss wants the raw output (logits) of the last layer"
@@ -60,18 +60,18 @@ def loss_pairing(case: Case) -> Iterator[Finding]:
     if pairing is None:
         return
     for evidence, cause, remedy in _wrong(pairing, case):
-        about = {"loss": pairing.loss, "between": list(pairing.between), **evidence}
+        about = {"loss": pairing.loss, "between": list(pairing.operations), **evidence}
         yield Finding("loss-pairing", "error", about, cause, remedy)
         return  # one thing at a time: the next may vanish with it
 
 
 def _wrong(pairing: Pairing, case: Case) -> Iterator[tuple[dict[str, Any], str, str]]:
     """Evidence, cause and remedy."""
-    between, shape = pairing.between, pairing.shape
-    if pairing.expanded is not None and shape:
+    between, shape = pairing.operations, pairing.shape
+    if pairing.expanded_shape is not None and shape:
         yield (
-            {"output": list(shape), "compared": list(pairing.expanded)},
-            f"an output of shape {shape} was spread to {pairing.expanded} to meet the targets: every row is compared "
+            {"output": list(shape), "compared": list(pairing.expanded_shape)},
+            f"an output of shape {shape} was spread to {pairing.expanded_shape} to meet the targets: every row is compared "
             "with every target",
             "give output and target the same shape: target.view_as(output)",
         )
@@ -88,9 +88,9 @@ def _wrong(pairing: Pairing, case: Case) -> Iterator[tuple[dict[str, Any], str, 
                 "the softmax is over the samples of the batch instead of the classes",
                 "say dim=1",
             )
-    if pairing.whole and _turned(pairing, case):
+    if pairing.is_only_term and _turned(pairing, case):
         yield (
-            {"loss at the end": case.end},
+            {"loss at the end": case.final_loss},
             "the loss is negative, which this one never is: its sign is turned, and training makes it worse",
             "leave the minus sign out: optimisers make the loss small",
         )
@@ -103,7 +103,7 @@ def _wrong(pairing: Pairing, case: Case) -> Iterator[tuple[dict[str, Any], str, 
 def _turned(pairing: Pairing, case: Case) -> bool:
     """Whether a loss that cannot be negative is."""
     never = pairing.loss in ("mse", "smooth_l1", "huber", "squared", "absolute") or (
-        pairing.loss == "nll" and pairing.between[:1] == ("log_softmax",)
+        pairing.loss == "nll" and pairing.operations[:1] == ("log_softmax",)
     )
     return never and len(case.losses) >= 3 and max(case.losses) < 0
 
@@ -139,7 +139,7 @@ def _nll(between: tuple[str, ...], pairing: Pairing, case: Case) -> Iterator[tup
         if inner[:1] == (name,):
             bounded = BOUNDED[name]
             yield (
-                {"loss at the end": case.end},
+                {"loss at the end": case.final_loss},
                 f"{name} is applied to the output before cross-entropy, which has its own softmax: {bounded}",
                 HOPEFUL,
             )
@@ -159,9 +159,9 @@ def _others(between: tuple[str, ...], pairing: Pairing, case: Case) -> Iterator[
             "binary_cross_entropy wants probabilities, and nothing makes the output one",
             "use binary_cross_entropy_with_logits on the raw output",
         )
-    if pairing.loss in ("mse", "squared") and first == ("softmax",) and case.harmed(LITTLE):
+    if pairing.loss in ("mse", "squared") and first == ("softmax",) and case.learned_less_than(LITTLE):
         yield (
-            {"share of guessing's loss gone": case.gone},
+            {"share of guessing's loss gone": case.learned_fraction},
             "the squared error of a softmax has nearly no gradient where the network is surely wrong",
             "use cross_entropy on the raw outputs",
         )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case, at_least
+from yisheng.diagnosis.case import Case, describe_shortage
 
 SHORT, TOTAL = 1e-3, 0.2
 LEAST, LITTLE, NOTHING = 50, 0.2, 1e-3
@@ -16,7 +16,7 @@ LEAST, LITTLE, NOTHING = 50, 0.2, 1e-3
 
 def why_not(case: Case) -> str:
     """What it lacks."""
-    return at_least(LEAST, len(case.losses), "losses")
+    return describe_shortage(LEAST, len(case.losses), "losses")
 
 
 @register(needs=why_not, when="during", cause="rate", explains=("plateau",))
@@ -28,9 +28,9 @@ def low_learning_rate(case: Case) -> Iterator[Finding]:
 
     Source: Goodfellow, Bengio and Courville, "Deep learning", 2016, section 11.4.1.
     """
-    if math.isnan(case.fallen) or case.fallen > LITTLE or case.gone > LITTLE:
+    if math.isnan(case.loss_reduction) or case.loss_reduction > LITTLE or case.learned_fraction > LITTLE:
         return
-    rates = [(moment.step, moment.rate) for moment in case.moments if moment.rate > 0]
+    rates = [(moment.step, moment.lr) for moment in case.records if moment.lr > 0]
     if len(rates) > 1 and rates[-1][1] > rates[-2][1]:
         return  # still warming up
     highest = max((rate for _, rate in rates), default=0.0)
@@ -44,7 +44,7 @@ def low_learning_rate(case: Case) -> Iterator[Finding]:
         )
         return
     ratios: dict[str, list[float]] = {}
-    for _, one in case.weights():
+    for _, one in case.weight_records():
         if one.weight > 0 and one.gradient:
             ratios.setdefault(one.name, []).append(one.update / one.weight)
     fastest = max((statistics.median(found) for found in ratios.values()), default=math.nan)
@@ -61,13 +61,13 @@ def _finding(case: Case, evidence: dict[str, float], what: str, decayed: bool) -
     return Finding(
         "low-learning-rate",
         "warning",
-        {**evidence, "share of the loss gone": case.fallen},
-        f"{what}, and in {len(case.losses)} steps {case.fallen:.1%} of the loss is gone: the steps are too short",
-        case.says(
+        {**evidence, "share of the loss gone": case.loss_reduction},
+        f"{what}, and in {len(case.losses)} steps {case.loss_reduction:.1%} of the loss is gone: the steps are too short",
+        case.choose_remedy(
             "say schedule=cosine, which falls more slowly",
             "step the schedule once per epoch, not per batch, or decay less",
         )
         if decayed
-        else case.says("multiply lr by 10 to 100", "multiply the learning rate by 10 to 100"),
-        change=case.settings(schedule="cosine") if decayed else case.settings(lr="x 10"),
+        else case.choose_remedy("multiply lr by 10 to 100", "multiply the learning rate by 10 to 100"),
+        change=case.config_change(schedule="cosine") if decayed else case.config_change(lr="x 10"),
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case, at_least
+from yisheng.diagnosis.case import Case, describe_shortage
 
 LEAST = 8
 """Backward passes before one speaks: gradients may be collected over a few."""
@@ -14,7 +14,7 @@ LEAST = 8
 
 def why_not(case: Case) -> str:
     """What it lacks."""
-    return at_least(LEAST, len(case.losses), "losses")
+    return describe_shortage(LEAST, len(case.losses), "losses")
 
 
 @register(needs=why_not, when="first", cause="structure", explains=("no-gradient", "carried-gradients"))
@@ -26,7 +26,7 @@ def missing_update(case: Case) -> Iterator[Finding]:
 
     Source: PyTorch documentation, torch.optim, "Taking an optimization step".
     """
-    if case.steps == 0 and case.begun == 0:
+    if case.steps == 0 and case.begun_updates == 0:
         yield Finding(
             "missing-update",
             "error",

@@ -9,14 +9,14 @@ from torch import nn
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
-from yisheng.diagnosis.recorder.recorder import MODAL
+from yisheng.diagnosis.recorder.recorder import MODE_DEPENDENT
 
 LEAST, SHARE = 5, 0.25
 
 
 def why_not(case: Case) -> str:
     """What it lacks."""
-    seen = any(isinstance(module, MODAL) for module in case.model.modules())
+    seen = any(isinstance(module, MODE_DEPENDENT) for module in case.model.modules())
     return "" if seen else "the network has neither dropout nor batch norm"
 
 
@@ -31,7 +31,7 @@ def mode(case: Case) -> Iterator[Finding]:
 
     Source: PyTorch documentation, torch.nn.Module.eval.
     """
-    modal = [(name, module) for name, module in case.model.named_modules() if isinstance(module, MODAL)]
+    modal = [(name, module) for name, module in case.model.named_modules() if isinstance(module, MODE_DEPENDENT)]
     learning = [
         name
         for name, m in modal

@@ -11,7 +11,7 @@ import torch
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case, at_least
+from yisheng.diagnosis.case import Case, describe_shortage
 
 LEAST, WINDOW = 100, 256
 """Updates that are needed; of their last half this many at most are looked at."""
@@ -23,16 +23,16 @@ SWINGS, TIMES, NOISE, MIDDLE = 4, 1.5, 3.0, 7
 
 def why_not(case: Case) -> str:
     """What it lacks."""
-    few = at_least(LEAST, len(_by_update(case)), "updates with a loss")
+    few = describe_shortage(LEAST, len(_by_update(case)), "updates with a loss")
     if few:
         return few
-    rates = [moment.rate for moment in case.moments if moment.learning]
+    rates = [moment.lr for moment in case.records if moment.parameters]
     if any(after > before * (1 + 1e-9) for before, after in itertools.pairwise(rates)):
         return "the learning rate rises on the way, and the loss may swing with it"
-    kinds = {(m.pairing.loss, m.pairing.shape[1:]) for m in case.moments if m.pairing is not None}
-    if len(kinds) > 1 or any(moment.shared for moment in case.moments):
+    kinds = {(m.pairing.loss, m.pairing.shape[1:]) for m in case.records if m.pairing is not None}
+    if len(kinds) > 1 or any(moment.depends_on_others for moment in case.records):
         return "several losses take turns, or another network has a part in it"
-    given = [(moment.inputs.mean, moment.inputs.std) for moment in case.moments if moment.inputs is not None]
+    given = [(moment.inputs.mean, moment.inputs.std) for moment in case.records if moment.inputs is not None]
     if not given or 1 < len(set(given)) < len(given):
         return "the batches come in a fixed order, or were not seen, and the loss may swing with them"
     return ""
@@ -65,16 +65,16 @@ def oscillation(case: Case) -> Iterator[Finding]:
     yield Finding(
         "oscillation",
         "warning",
-        {**evidence, "loss at the end": case.end, "updates": len(last)},
+        {**evidence, "loss at the end": case.final_loss, "updates": len(last)},
         f"in the last {len(last)} updates the loss swings {how}: the learning rate is at the edge of what is stable",
-        case.says("divide lr by 4", "divide the learning rate by 4, or let it decay"),
+        case.choose_remedy("divide lr by 4", "divide the learning rate by 4, or let it decay"),
         change=_lower(case),
     )
 
 
 def _lower(case: Case) -> dict[str, float]:
-    rate = max((moment.rate for moment in case.moments), default=0.0)
-    return case.settings(lr=float(f"{rate / 4:.2g}")) if rate else {}
+    rate = max((moment.lr for moment in case.records), default=0.0)
+    return case.config_change(lr=float(f"{rate / 4:.2g}")) if rate else {}
 
 
 def _by_update(case: Case) -> list[float]:
@@ -126,7 +126,7 @@ def _swings(losses: Sequence[float]) -> int:
 
 def _in_turns(case: Case) -> bool:
     """Whether the batches of odd steps differ from those of even ones, so that a period of two may be theirs."""
-    given = [(m.step, m.inputs.mean, m.inputs.std) for m in case.moments if m.inputs is not None and m.step <= 5]
+    given = [(m.step, m.inputs.mean, m.inputs.std) for m in case.records if m.inputs is not None and m.step <= 5]
     for of in (1, 2):
         odd, even = ([one[of] for one in given if one[0] % 2 == rest] for rest in (1, 0))
         if odd and even and (min(odd) > max(even) or min(even) > max(odd)):

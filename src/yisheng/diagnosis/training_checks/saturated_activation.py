@@ -8,7 +8,7 @@ import torch
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case, at_least
+from yisheng.diagnosis.case import Case, describe_shortage
 
 RUNNING, UNITS, SHARE = 3, 0.5, 0.9
 LITTLE = 0.9
@@ -16,8 +16,8 @@ LITTLE = 0.9
 
 def why_not(case: Case) -> str:
     """What it lacks."""
-    seen = sum(any(bend.low is not None for bend in moment.bends) for moment in case.moments)
-    return at_least(RUNNING, seen, "steps with sigmoid or tanh in them") if seen else "no sigmoid or tanh was seen"
+    seen = sum(any(bend.low_fraction is not None for bend in moment.activations) for moment in case.records)
+    return describe_shortage(RUNNING, seen, "steps with sigmoid or tanh in them") if seen else "no sigmoid or tanh was seen"
 
 
 @register(needs=why_not, when="during", cause="rate", explains=("vanishing-gradients", "plateau"))
@@ -32,16 +32,16 @@ def saturated_activation(case: Case) -> Iterator[Finding]:
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010,
     section 3.
     """
-    if not case.harmed(LITTLE):
+    if not case.learned_less_than(LITTLE):
         return
-    looked = [moment for moment in case.moments if moment.bends]
-    names = dict.fromkeys(bend.name for moment in looked for bend in moment.bends if bend.low is not None)
+    looked = [moment for moment in case.records if moment.activations]
+    names = dict.fromkeys(bend.name for moment in looked for bend in moment.activations if bend.low_fraction is not None)
     for name in names:
-        seen = [b for m in looked for b in m.bends if b.name == name and b.low is not None and b.high is not None]
+        seen = [b for m in looked for b in m.activations if b.name == name and b.low_fraction is not None and b.high_fraction is not None]
         last = seen[-RUNNING:]
-        if len(last) < RUNNING or len({len(b.low) for b in last if b.low is not None}) > 1:
+        if len(last) < RUNNING or len({len(b.low_fraction) for b in last if b.low_fraction is not None}) > 1:
             continue
-        ends = torch.stack([b.low + b.high for b in last if b.low is not None and b.high is not None])
+        ends = torch.stack([b.low_fraction + b.high_fraction for b in last if b.low_fraction is not None and b.high_fraction is not None])
         stuck = float((ends.mean(0) > SHARE).float().mean())
         if stuck >= UNITS:
             yield Finding(
@@ -49,10 +49,10 @@ def saturated_activation(case: Case) -> Iterator[Finding]:
                 "error",
                 {"layer": name, "kind": last[0].kind, "share stuck": stuck},
                 f"{stuck:.0%} of the {last[0].kind} units {name} are stuck at an end of their range",
-                case.says(
+                case.choose_remedy(
                     "say init=xavier-uniform and scale=standard, or activation=relu",
                     "use smaller initial weights (Xavier), scale the inputs, or use relu",
                 ),
-                change=case.settings(init="xavier-uniform", scale="standard"),
+                change=case.config_change(init="xavier-uniform", scale="standard"),
             )
             return

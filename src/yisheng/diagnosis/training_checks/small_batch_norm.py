@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case, at_least, named
+from yisheng.diagnosis.case import Case, describe_shortage, join_names
 
 FEW, PAIR = 4, 2
 """Values of a channel that are too few; and so few that what comes out is one of two numbers."""
@@ -17,8 +17,8 @@ LEAST, LITTLE = 3, 0.5
 
 def why_not(case: Case) -> str:
     """What it lacks."""
-    seen = sum(any(_normal(unit.kind, unit.training) for unit in moment.units) for moment in case.moments)
-    return at_least(LEAST, seen, "steps with batch norm") if seen else "no batch norm was seen in training mode"
+    seen = sum(any(_normal(unit.kind, unit.training) for unit in moment.layers) for moment in case.records)
+    return describe_shortage(LEAST, seen, "steps with batch norm") if seen else "no batch norm was seen in training mode"
 
 
 @register(needs=why_not, when="first", cause="data", explains=("plateau",))
@@ -34,7 +34,7 @@ def small_batch_norm(case: Case) -> Iterator[Finding]:
     Source: Ioffe, "Batch renormalization", 2017, section 3; Wu and He, "Group normalization", 2018, figure 1.
     """
     found: dict[str, list[int]] = {}
-    for unit in (unit for moment in case.moments for unit in moment.units if _normal(unit.kind, unit.training)):
+    for unit in (unit for moment in case.records for unit in moment.layers if _normal(unit.kind, unit.training)):
         found.setdefault(unit.name, []).append(math.prod((unit.shape[0], *unit.shape[2:])))
     values = {name: statistics.median_low(some) for name, some in found.items() if len(some) >= LEAST}
     few = [name for name, some in values.items() if some <= FEW]
@@ -43,12 +43,12 @@ def small_batch_norm(case: Case) -> Iterator[Finding]:
     least = min(values[name] for name in few)
     yield Finding(
         "small-batch-norm",
-        "warning" if least <= PAIR or case.harmed(LITTLE) else "note",
+        "warning" if least <= PAIR or case.learned_less_than(LITTLE) else "note",
         {"values of a channel": least, "error of the mean": 1 / math.sqrt(least), "layers": few},
-        f"{named(few)} takes mean and spread of each channel from {least} value{'s' if least > 1 else ''}: they are "
+        f"{join_names(few)} takes mean and spread of each channel from {least} value{'s' if least > 1 else ''}: they are "
         "chance, and at evaluation the network is another one",
-        case.says("say batch=32", "use batches of 16 or more, or nn.GroupNorm or nn.LayerNorm in its place"),
-        change=case.settings(batch=32),
+        case.choose_remedy("say batch=32", "use batches of 16 or more, or nn.GroupNorm or nn.LayerNorm in its place"),
+        change=case.config_change(batch=32),
     )
 
 

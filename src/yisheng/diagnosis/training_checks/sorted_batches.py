@@ -8,19 +8,19 @@ import torch
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case, at_least
+from yisheng.diagnosis.case import Case, describe_shortage
 
 LEAST, MANY = 5, 8
 
 
 def why_not(case: Case) -> str:
     """What it lacks."""
-    return at_least(LEAST, len(_seen(case)), f"batches of {MANY} class numbers")
+    return describe_shortage(LEAST, len(_seen(case)), f"batches of {MANY} class numbers")
 
 
 def _seen(case: Case) -> list[torch.Tensor]:
     """The class numbers of each batch that was looked at and is large enough."""
-    seen = [m.seen.flatten() for m in case.moments if m.seen is not None and not m.seen.is_floating_point()]
+    seen = [m.targets.flatten() for m in case.records if m.targets is not None and not m.targets.is_floating_point()]
     return [targets for targets in seen if len(targets) >= MANY]
 
 
@@ -36,7 +36,7 @@ def sorted_batches(case: Case) -> Iterator[Finding]:
     seen = _seen(case)
     kinds = [len(targets.unique()) for targets in seen]
     # How many kinds a batch would hold if its rows were drawn from all that was seen.
-    all_seen = case.targets()
+    all_seen = case.collect_targets()
     assert all_seen is not None
     counts = all_seen.unique(return_counts=True)[1].double()
     shares = counts / counts.sum()

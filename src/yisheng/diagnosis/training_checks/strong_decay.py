@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case, at_least
+from yisheng.diagnosis.case import Case, describe_shortage
 
 SHRUNK, LITTLE = 0.2, 0.3
 
@@ -14,7 +14,7 @@ SHRUNK, LITTLE = 0.2, 0.3
 def why_not(case: Case) -> str:
     """What it lacks."""
     return (
-        at_least(2, case.updated, "updates that were looked at") if decay_of(case) > 0 else "there is no weight decay"
+        describe_shortage(2, case.recorded_updates, "updates that were looked at") if decay_of(case) > 0 else "there is no weight decay"
     )
 
 
@@ -37,11 +37,11 @@ def strong_decay(case: Case) -> Iterator[Finding]:
 
     Source: Krogh and Hertz, "A simple weight decay can improve generalization", 1992.
     """
-    decay, looked = decay_of(case), [moment for moment in case.moments if moment.learning]
-    if not case.harmed(LITTLE):
+    decay, looked = decay_of(case), [moment for moment in case.records if moment.parameters]
+    if not case.learned_less_than(LITTLE):
         return
-    before = {one.name: one.weight for one in looked[0].learning if len(one.shape) > 1 and one.weight > 0}
-    after = {one.name: one.weight for one in looked[-1].learning}
+    before = {one.name: one.weight for one in looked[0].parameters if len(one.shape) > 1 and one.weight > 0}
+    after = {one.name: one.weight for one in looked[-1].parameters}
     shares = [after[name] / weight for name, weight in before.items() if name in after]
     if shares and max(shares) < SHRUNK:
         yield Finding(
@@ -50,6 +50,6 @@ def strong_decay(case: Case) -> Iterator[Finding]:
             {"weight decay": decay, "largest weight left": max(shares)},
             f"with a weight decay of {decay:g} every layer's weights have shrunk to {max(shares):.1%} or less of what "
             "they were, and little is learned",
-            case.says("divide wd by 100", "divide the optimiser's weight_decay by 100"),
-            change=case.settings(wd="x 0.01"),
+            case.choose_remedy("divide wd by 100", "divide the optimiser's weight_decay by 100"),
+            change=case.config_change(wd="x 0.01"),
         )

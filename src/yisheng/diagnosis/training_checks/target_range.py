@@ -8,7 +8,7 @@ import torch
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import NO_LOSS, REGRESSION, Case
+from yisheng.diagnosis.case import NO_LOSS, REGRESSION_LOSSES, Case
 
 RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, float("inf")), "softmax": (0.0, 1.0)}
 SOME, ROUNDING = 0.02, 1e-4
@@ -19,10 +19,10 @@ def why_not(case: Case) -> str:
     """What it lacks."""
     if case.pairing is None:
         return NO_LOSS
-    regression = case.pairing.loss in REGRESSION and case.pairing.between[:1] in BENT
+    regression = case.pairing.loss in REGRESSION_LOSSES and case.pairing.operations[:1] in BENT
     if not regression and not case.pairing.loss.startswith("binary_cross_entropy"):
         return "neither the loss nor a last activation bounds the targets"
-    return "" if case.targets() is not None else "the loss keeps no targets"
+    return "" if case.collect_targets() is not None else "the loss keeps no targets"
 
 
 @register(
@@ -49,7 +49,7 @@ def target_range(case: Case) -> Iterator[Finding]:
 
     Source: Goodfellow, Bengio and Courville, "Deep learning", 2016, section 6.2.2.1.
     """
-    pairing, targets = case.pairing, case.targets()
+    pairing, targets = case.pairing, case.collect_targets()
     if pairing is None or targets is None or not targets.numel():
         return
     if not bool(torch.isfinite(targets).all()):
@@ -57,8 +57,8 @@ def target_range(case: Case) -> Iterator[Finding]:
     if pairing.loss.startswith("binary_cross_entropy"):
         what, (low, high) = "binary cross-entropy wants targets from 0 to 1", (0.0, 1.0)
         remedy = "give the targets as 0 and 1"
-    elif pairing.loss in REGRESSION and pairing.between[:1] in BENT:
-        bend = pairing.between[0]
+    elif pairing.loss in REGRESSION_LOSSES and pairing.operations[:1] in BENT:
+        bend = pairing.operations[0]
         low, high = RANGES[bend]
         what = f"the output goes through {bend} and stays within {low:g} to {high:g}"
         remedy = f"leave the {bend} out of the last layer, or scale the targets into its range"

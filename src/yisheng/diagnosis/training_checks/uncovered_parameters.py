@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case, at_least, named, untrained
-from yisheng.diagnosis.recorder.recorder import SETTLED
+from yisheng.diagnosis.case import Case, are_untrained, describe_shortage, join_names
+from yisheng.diagnosis.recorder.recorder import MIN_UPDATES_TO_JUDGE
 
 WELL = 0.3
 """Where more of guessing's loss is gone, a trained part that is left out is meant to stay as it is."""
@@ -15,7 +15,7 @@ WELL = 0.3
 
 def why_not(case: Case) -> str:
     """What it lacks."""
-    return at_least(SETTLED, case.steps, "updates") if case.losses else ""
+    return describe_shortage(MIN_UPDATES_TO_JUDGE, case.steps, "updates") if case.losses else ""
 
 
 @register(
@@ -44,20 +44,20 @@ def uncovered_parameters(case: Case) -> Iterator[Finding]:
     Source: PyTorch documentation, torch.optim, "Constructing it".
     """
     trainable = [(name, p) for name, p in case.model.named_parameters() if p.requires_grad]
-    missing = [(name, p) for name, p in trainable if id(p) not in case.held and name in case.untouched]
+    missing = [(name, p) for name, p in trainable if id(p) not in case.optimizer_ids and name in case.unchanged]
     if not missing:
         return
     whole = len(missing) == len(trainable)
     order = [name for name, _ in trainable]
     body = order[: len(missing)] == [name for name, _ in missing]  # and what is held is a head
-    if body and not whole and not untrained(p for _, p in missing) and not case.harmed(WELL):
+    if body and not whole and not are_untrained(p for _, p in missing) and not case.learned_less_than(WELL):
         return
     share = sum(p.numel() for _, p in missing) / max(1, sum(p.numel() for _, p in trainable))
     names = [name for name, _ in missing]
     cause = (
         "the optimiser holds the parameters of another network: none of this one's will change"
         if whole
-        else f"the optimiser does not hold {named(names)}: they want a gradient but will never change"
+        else f"the optimiser does not hold {join_names(names)}: they want a gradient but will never change"
     )
     yield Finding(
         "uncovered-parameters",

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case, at_least, untrained
-from yisheng.diagnosis.recorder.recorder import SETTLED
+from yisheng.diagnosis.case import Case, are_untrained, describe_shortage
+from yisheng.diagnosis.recorder.recorder import MIN_UPDATES_TO_JUDGE
 
 
 def why_not(case: Case) -> str:
     """What it lacks."""
-    return at_least(SETTLED, case.steps, "updates")
+    return describe_shortage(MIN_UPDATES_TO_JUDGE, case.steps, "updates")
 
 
 @register(
@@ -29,8 +29,8 @@ def unregistered_parameters(case: Case) -> Iterator[Finding]:
 
     Source: PyTorch documentation, torch.nn.ModuleList.
     """
-    lost = [p for p in case.strangers if p.ndim > 1]
-    if not untrained(lost):
+    lost = [p for p in case.unknown_parameters if p.ndim > 1]
+    if not are_untrained(lost):
         return
     shapes = [list(p.shape) for p in lost]
     yield Finding(

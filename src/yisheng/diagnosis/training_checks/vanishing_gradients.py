@@ -9,7 +9,7 @@ from typing import Any
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case, at_least
+from yisheng.diagnosis.case import Case, describe_shortage
 
 LAYERS, FADED = 3, 1e-3
 WEIGHTED = ("Linear", "Conv1d", "Conv2d", "Conv3d")
@@ -19,14 +19,14 @@ SMALL, SLOW = 1e-3, 1e-4
 
 def why_not(case: Case) -> str:
     """What it lacks."""
-    return at_least(LEAST, len(_gradients(case)), f"updates of {LAYERS} weights")
+    return describe_shortage(LEAST, len(_gradients(case)), f"updates of {LAYERS} weights")
 
 
 def _gradients(case: Case) -> list[tuple[float, float, str, str]]:
     """Ratio of the first weight's gradient to the last one's, relative update of the first, and their names."""
     found = []
-    for moment in case.moments:
-        weights = [one for one in moment.learning if len(one.shape) > 1 and one.gradient is not None]
+    for moment in case.records:
+        weights = [one for one in moment.parameters if len(one.shape) > 1 and one.gradient is not None]
         if len(weights) < LAYERS or not weights[-1].gradient or not weights[0].weight:
             continue
         first, last = weights[0], weights[-1]
@@ -58,22 +58,22 @@ def vanishing_gradients(case: Case) -> Iterator[Finding]:
     ratio = max(statistics.median(one[0] for one in found), statistics.median(one[0] for one in early))
     moved = statistics.median(one[1] for one in found)
     small = ratio < RATIO or (ratio < SMALL and moved < SLOW)
-    if small and (moved < UPDATE or case.harmed(LITTLE)) and not case.gone > LITTLE:
+    if small and (moved < UPDATE or case.learned_less_than(LITTLE)) and not case.learned_fraction > LITTLE:
         evidence = {"ratio": ratio, "relative update": moved, "first": found[0][2], "last": found[0][3]}
         yield _finding(case, f"the gradient of {found[0][2]} is {ratio:.1g} of that of {found[0][3]}", evidence)
 
 
 def _stds(case: Case) -> list[float]:
     """Standard deviations of what the weighted layers gave in the first pass."""
-    first = next((moment for moment in case.moments if moment.units), None)
-    return [] if first is None else [unit.std for unit in first.units if unit.kind in WEIGHTED]
+    first = next((moment for moment in case.records if moment.layers), None)
+    return [] if first is None else [unit.std for unit in first.layers if unit.kind in WEIGHTED]
 
 
 def _faded(case: Case) -> bool:
     """Whether already the first pass loses nearly all on its way, and nothing is learned."""
     stds = _stds(case)
-    first = next((moment.inputs for moment in case.moments if moment.inputs), None)
-    if first is None or len(stds) < LAYERS or not first.std > 0 or not case.harmed(LITTLE):
+    first = next((moment.inputs for moment in case.records if moment.inputs), None)
+    if first is None or len(stds) < LAYERS or not first.std > 0 or not case.learned_less_than(LITTLE):
         return False
     falling = all(after < before for before, after in itertools.pairwise(stds))
     return 0 < stds[-1] < FADED * min(first.std, 1.0) and falling
@@ -85,9 +85,9 @@ def _finding(case: Case, what: str, evidence: dict[str, Any]) -> Finding:
         "error",
         evidence,
         f"{what}: the first layers do not learn",
-        case.says(
+        case.choose_remedy(
             "say activation=relu batch_norm=true and init=kaiming-normal, or take a network with short cuts",
             "use relu with Kaiming initialisation, batch norm, or short cuts around the layers",
         ),
-        change=case.settings(activation="relu", batch_norm=True, style="modern", init="kaiming-normal"),
+        change=case.config_change(activation="relu", batch_norm=True, style="modern", init="kaiming-normal"),
     )

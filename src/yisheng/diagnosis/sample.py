@@ -14,7 +14,7 @@ from yisheng.core.seeds import derive
 from yisheng.core.types import Dataset, Part, Score, Spec, Split
 from yisheng.data.images.duplicates import sums
 
-PARTS: tuple[Part, ...] = ("train", "validation", "test")
+PART_ORDER: tuple[Part, ...] = ("train", "validation", "test")
 BYTES = 128 << 20
 """Of inputs that are compared in full; of more, rows are drawn."""
 PIECE = 1 << 24
@@ -27,7 +27,7 @@ FEW, COINCIDE = 4, 0.005
 """Rows of fewer columns, or that coincide in half of their columns more often than that, are alike by chance."""
 
 
-class UnclearError(Exception):
+class InconclusiveError(Exception):
     """A check has looked and cannot tell; the text says why."""
 
 
@@ -56,11 +56,11 @@ class Sample:
     seed: int = 0
     ordered: bool = False
     grouped: bool = False
-    reached: Score | None = None
-    learnt: bool | None = None
+    test_score: Score | None = None
+    beats_baseline: bool | None = None
 
     @classmethod
-    def of(cls, data: Dataset, split: Split, *, seed: int = 0, ordered: bool = False) -> Sample:
+    def from_dataset(cls, data: Dataset, split: Split, *, seed: int = 0, ordered: bool = False) -> Sample:
         """Of a data set in its parts.
 
         >>> data = Dataset("rows", Spec("regression", (1,)), np.zeros((4, 1), np.float32), np.zeros((4, 1), np.float32))
@@ -76,19 +76,19 @@ class Sample:
         found: np.ndarray = getattr(self.split, part)
         return found
 
-    def drawn(self, part: Part, most: int = ROWS) -> np.ndarray:
+    def draw_rows(self, part: Part, limit: int = ROWS) -> np.ndarray:
         """At most so many row numbers of a part, drawn by the seed, ascending."""
-        return self._some(self.rows(part), most, part)
+        return self._some(self.rows(part), limit, part)
 
-    def drawn_of_all(self, most: int = ROWS) -> np.ndarray:
+    def draw_rows_of_all_parts(self, most: int = ROWS) -> np.ndarray:
         """The same of all parts together."""
-        return self._some(np.sort(np.concatenate([self.rows(part) for part in PARTS])), most, "all")
+        return self._some(np.sort(np.concatenate([self.rows(part) for part in PART_ORDER])), most, "all")
 
-    def name(self, row: int) -> str:
+    def row_name(self, row: int) -> str:
         """What a row is called."""
         return f"row {row}" if self.names is None else self.names[row]
 
-    def column(self, number: int) -> str:
+    def column_name(self, number: int) -> str:
         """What a column is called."""
         return self.spec.columns[number].name if self.spec.columns else f"column {number + 1}"
 
@@ -105,7 +105,7 @@ class Sample:
             given = torch.from_numpy(np.asarray(self.x[rows], np.float32))
             return np.asarray(self._columns.apply(given).numpy(), np.float32)
         mean, std = self._pixels
-        return (pooled(self.x, rows) - mean) / std
+        return (average_pool(self.x, rows) - mean) / std
 
     @functools.cached_property
     def feature_names(self) -> tuple[str, ...]:
@@ -115,22 +115,22 @@ class Sample:
         return tuple(column.name for column in transforms.after(self._columns, self.spec).columns)
 
     @functools.cached_property
-    def compared(self) -> np.ndarray:
+    def compared_rows(self) -> np.ndarray:
         """Row numbers that are compared with one another: all, or as many of each part as `BYTES` hold."""
         return np.concatenate(self._parts)
 
     @functools.cached_property
-    def part_of(self) -> np.ndarray:
+    def compared_parts(self) -> np.ndarray:
         """Part of each compared row: 0 train, 1 validation, 2 test."""
-        return np.repeat(np.arange(len(PARTS)), [len(rows) for rows in self._parts])
+        return np.repeat(np.arange(len(PART_ORDER)), [len(rows) for rows in self._parts])
 
     @functools.cached_property
-    def marks(self) -> np.ndarray:
+    def row_hashes(self) -> np.ndarray:
         """A number for each compared row, uint64; rows that are the same have the same."""
-        return marks(self.x, self.compared, slice(None))
+        return hash_rows(self.x, self.compared_rows, slice(None))
 
     @functools.cached_property
-    def discrete(self) -> bool:
+    def has_coinciding_rows(self) -> bool:
         """Whether rows may be the same by coincidence: few columns, or few values.
 
         Rows that differ are looked at in one half of their columns and in the other. Where they hardly ever coincide
@@ -139,16 +139,16 @@ class Sample:
         width = int(np.prod(self.spec.shape))
         if width < FEW:
             return not self._fine
-        _, first = np.unique(self.marks, return_index=True)
-        rows = self.compared[np.sort(first)][:20_000]
-        halves = (marks(self.x, rows, slice(start, None, 2)) for start in (0, 1))
+        _, first = np.unique(self.row_hashes, return_index=True)
+        rows = self.compared_rows[np.sort(first)][:20_000]
+        halves = (hash_rows(self.x, rows, slice(start, None, 2)) for start in (0, 1))
         return any(1 - len(np.unique(half)) / len(rows) > COINCIDE for half in halves)
 
     @property
-    def said(self) -> dict[str, int]:
+    def comparison_evidence(self) -> dict[str, int]:
         """As evidence: how many rows were compared, where it was not all."""
-        whole = sum(len(self.rows(part)) for part in PARTS)
-        return {} if len(self.compared) == whole else {"rows compared": len(self.compared), "of": whole}
+        whole = sum(len(self.rows(part)) for part in PART_ORDER)
+        return {} if len(self.compared_rows) == whole else {"rows compared": len(self.compared_rows), "of": whole}
 
     def _some(self, rows: np.ndarray, most: int, name: str) -> np.ndarray:
         if len(rows) <= most:
@@ -159,7 +159,7 @@ class Sample:
     @property
     def _fine(self) -> bool:
         """Whether most values have more than three decimals."""
-        values = np.asarray(self.x[self.drawn("train")], np.float64)
+        values = np.asarray(self.x[self.draw_rows("train")], np.float64)
         values = values[np.isfinite(values)]
         coarse = np.abs(values * 1e3 - np.rint(values * 1e3)) <= 1e-3 * np.maximum(1, np.abs(values))
         return len(values) > 0 and float(coarse.mean()) < 0.5
@@ -167,24 +167,24 @@ class Sample:
     @functools.cached_property
     def _parts(self) -> tuple[np.ndarray, ...]:
         """The compared rows of each part."""
-        most = max(len(PARTS), BYTES // max(1, self.x[:1].nbytes))
-        if sum(len(self.rows(part)) for part in PARTS) <= most:
-            return tuple(self.rows(part) for part in PARTS)
-        later = [self.drawn(part, most // 4) for part in PARTS[1:]]
-        return (self.drawn("train", most - sum(map(len, later))), *later)
+        most = max(len(PART_ORDER), BYTES // max(1, self.x[:1].nbytes))
+        if sum(len(self.rows(part)) for part in PART_ORDER) <= most:
+            return tuple(self.rows(part) for part in PART_ORDER)
+        later = [self.draw_rows(part, most // 4) for part in PART_ORDER[1:]]
+        return (self.draw_rows("train", most - sum(map(len, later))), *later)
 
     @functools.cached_property
     def _columns(self) -> Any:
-        return transforms.fit("columns", self.x, {}, rows=self.drawn("train"), columns=self.spec.columns)
+        return transforms.fit("columns", self.x, {}, rows=self.draw_rows("train"), columns=self.spec.columns)
 
     @functools.cached_property
     def _pixels(self) -> tuple[np.ndarray, np.ndarray]:
-        some = pooled(self.x, self.drawn("train", ROWS // 4))
+        some = average_pool(self.x, self.draw_rows("train", ROWS // 4))
         std = some.std(0)
         return some.mean(0), np.where(std > 0, std, 1).astype(np.float32)
 
 
-def marks(x: np.ndarray, rows: np.ndarray, columns: slice) -> np.ndarray:
+def hash_rows(x: np.ndarray, rows: np.ndarray, columns: slice) -> np.ndarray:
     """A number for each row, uint64 ``(n,)``, from the values in some of its columns (or pixels)."""
     width = int(np.prod(x.shape[1:]))
     step = max(1, PIECE // max(1, x[:1].nbytes))
@@ -197,7 +197,7 @@ def marks(x: np.ndarray, rows: np.ndarray, columns: slice) -> np.ndarray:
     return np.concatenate(found)
 
 
-def pooled(x: np.ndarray, rows: np.ndarray, side: int = SIDE) -> np.ndarray:
+def average_pool(x: np.ndarray, rows: np.ndarray, side: int = SIDE) -> np.ndarray:
     """Images averaged down to at most ``side`` pixels a side, float32 ``(n, C * h * w)``.
 
     >>> pooled(np.arange(16.0).reshape(1, 1, 4, 4), np.array([0]), side=2).tolist()

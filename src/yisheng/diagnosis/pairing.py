@@ -1,0 +1,250 @@
+"""What a loss compares, read from autograd's graph: the kind of loss, the operations before it, output and targets."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from yisheng.diagnosis.loss_graph import LAYER_PREFIXES, Loss, first_child, saved_tensor
+
+LOSSES = {
+    "NllLossBackward0": "nll",
+    "NllLoss2DBackward0": "nll",
+    "MseLossBackward0": "mse",
+    "SmoothL1LossBackward0": "smooth_l1",
+    "HuberLossBackward0": "huber",
+    "BinaryCrossEntropyBackward0": "binary_cross_entropy",
+    "BinaryCrossEntropyWithLogitsBackward0": "binary_cross_entropy_with_logits",
+}
+OPERATIONS = {
+    "LogSoftmaxBackward0": "log_softmax",
+    "SoftmaxBackward0": "softmax",
+    "SigmoidBackward0": "sigmoid",
+    "LogSigmoidBackward0": "log_sigmoid",
+    "TanhBackward0": "tanh",
+    "ReluBackward0": "relu",
+    "LogBackward0": "log",
+    "ExpandBackward0": "expand",
+    "PowBackward0": "pow",
+    "AbsBackward0": "abs",
+    "SubBackward0": "sub",
+    "AddBackward0": "add",
+    "MulBackward0": "mul",
+    "DivBackward0": "div",
+    "ClampBackward0": "clamp",
+    "ClampBackward1": "clamp",
+}
+REDUCTIONS = ("none", "mean", "sum")
+"""Reductions of a loss by torch's number for them."""
+MAX_PATH_LENGTH = 40
+"""Nodes on one path from a loss to its last layer."""
+MAX_NODES = 200
+"""Nodes between a loss and its last layer."""
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """A loss and what it compares.
+
+    Args:
+        loss: ``nll``, ``mse``, ``smooth_l1``, ``huber``, ``binary_cross_entropy``,
+            ``binary_cross_entropy_with_logits``; ``squared``, ``absolute`` or ``soft_nll`` if composed of elementary
+            operations; empty if unknown.
+        operations: operations from the loss down to the last layer with weights, nearest the loss first.
+        softmax_axis: axis of the softmax nearest to the loss, counted from 0; None without a softmax.
+        shape: shape of the compared output; if it was broadcast, the shape before.
+        expanded_shape: the shape that the output was broadcast to, or None.
+        reduction: mean, sum or none; empty if unknown.
+        target: the targets, if the graph saves them.
+        output: the compared output, if the graph saves it (log-probabilities of ``nll``).
+        difference: of a composed loss: what is squared or made positive, if the graph saves it.
+        sign: 1 if the difference is output minus target, else -1.
+        is_only_term: whether the loss is this one term, up to a factor.
+        has_weights: whether classes or labels have weights.
+    """
+
+    loss: str
+    operations: tuple[str, ...]
+    softmax_axis: int | None = None
+    shape: tuple[int, ...] = ()
+    expanded_shape: tuple[int, ...] | None = None
+    reduction: str = ""
+    target: torch.Tensor | None = None
+    output: torch.Tensor | None = None
+    difference: torch.Tensor | None = None
+    sign: int = 1
+    is_only_term: bool = True
+    has_weights: bool = False
+
+
+@dataclass(frozen=True)
+class _Path:
+    """The way from a loss down its first input to a layer.
+
+    Args:
+        operations: names of the operations, nearest the loss first.
+        softmax_axis: axis of the first softmax.
+        shape: shape of the output before broadcasting, or of the softmax's result.
+        expanded_shape: shape after broadcasting.
+    """
+
+    operations: tuple[str, ...]
+    softmax_axis: int | None
+    shape: tuple[int, ...]
+    expanded_shape: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class _Parent:
+    """A stand-in for a node whose first input is a given node."""
+
+    node: Any
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        return ((self.node, 0),)
+
+
+def read_pairing(loss: Loss) -> Pairing:
+    """Read from the graph of a loss, before its backward pass, what the loss compares.
+
+    Args:
+        loss: a scalar that depends on parameters.
+
+    >>> x, w = torch.ones(4, 3), torch.ones(2, 3, requires_grad=True)
+    >>> output = torch.nn.functional.linear(x, w, torch.zeros(2))
+    >>> found = read_pairing(torch.nn.functional.cross_entropy(output.softmax(1), torch.zeros(4, dtype=torch.long)))
+    >>> found.loss, found.operations, found.softmax_axis, found.reduction
+    ('nll', ('log_softmax', 'softmax'), 1, 'mean')
+    """
+    nodes = list(_nodes_above_layers(loss.grad_fn))
+    node = next((node for node in nodes if node.name() in LOSSES), None)
+    if node is None:
+        return _read_composed_loss(nodes)
+    path = _follow_to_layer(node)
+    output, target = saved_tensor(node, "self"), saved_tensor(node, "target")
+    reduction = getattr(node, "_saved_reduction", None)
+    return Pairing(
+        LOSSES[node.name()],
+        path.operations,
+        path.softmax_axis,
+        path.shape or (() if output is None else tuple(output.shape)),
+        path.expanded_shape,
+        REDUCTIONS[reduction] if isinstance(reduction, int) and reduction < len(REDUCTIONS) else "",
+        target,
+        output,
+        is_only_term=_is_only_path(nodes[0], node),
+        has_weights=any(saved_tensor(node, name) is not None for name in ("weight", "pos_weight")),
+    )
+
+
+def _read_composed_loss(nodes: list[Any]) -> Pairing:
+    """Read a loss that is composed of elementary operations."""
+    names = [OPERATIONS.get(node.name(), "") for node in nodes]
+    if "sub" in names and ("pow" in names or "abs" in names):
+        return _read_difference(nodes, names)
+    if "log" in names and "softmax" in names:
+        node = nodes[names.index("softmax")]
+        path = _follow_to_layer(_Parent(node))
+        is_only_term = _is_only_path(nodes[0], node)
+        return Pairing("nll", ("log", "softmax"), path.softmax_axis, path.shape, is_only_term=is_only_term)
+    if "log_softmax" in names:  # cross-entropy with the probabilities of the classes as targets
+        node = nodes[names.index("log_softmax")]
+        path = _follow_to_layer(_Parent(node))
+        is_only_term = _is_only_path(nodes[0], node)
+        return Pairing("soft_nll", path.operations, path.softmax_axis, path.shape, is_only_term=is_only_term)
+    return Pairing("", tuple(name for name in names if name)[:8], is_only_term=False)
+
+
+def _read_difference(nodes: list[Any], names: list[str]) -> Pairing:
+    """Read a squared or absolute error that is composed of elementary operations."""
+    kind = "pow" if "pow" in names else "abs"
+    power, difference = nodes[names.index(kind)], nodes[names.index("sub")]
+    path = _follow_to_layer(difference)
+    compared = saved_tensor(power, "self")
+    output_shape = _layer_output_shape(difference)
+    compared_shape = None if compared is None else tuple(compared.shape)
+    is_broadcast = output_shape and compared_shape and math.prod(compared_shape) > math.prod(output_shape)
+    return Pairing(
+        "squared" if kind == "pow" else "absolute",
+        path.operations,
+        path.softmax_axis,
+        output_shape if is_broadcast else path.shape or compared_shape or (),
+        compared_shape if is_broadcast else None,
+        difference=compared if difference in [child for child, _ in power.next_functions] else None,
+        sign=1 if difference.next_functions[0][0] is not None else -1,
+        is_only_term=_is_only_path(nodes[0], difference),
+    )
+
+
+def _follow_to_layer(node: Any) -> _Path:
+    """Follow the first inputs from a loss to the last layer with weights."""
+    names: list[str] = []
+    axis: int | None = None
+    shape: tuple[int, ...] = ()
+    expanded_shape: tuple[int, ...] | None = None
+    child = first_child(node)
+    for _ in range(MAX_PATH_LENGTH):
+        if child is None or child.name().startswith(LAYER_PREFIXES) or "AccumulateGrad" in child.name():
+            break
+        name = OPERATIONS.get(child.name())
+        if name == "expand":
+            shape, compared = tuple(child._saved_self_sym_sizes), saved_tensor(node, "self")
+            expanded_shape = None if compared is None else tuple(compared.shape)
+        elif name is not None:
+            names.append(name)
+            if name in ("softmax", "log_softmax") and axis is None:
+                axis, result_shape = _softmax_axis(child)
+                shape = shape or result_shape
+        child = first_child(child)
+    return _Path(tuple(names), axis, shape, expanded_shape)
+
+
+def _softmax_axis(node: Any) -> tuple[int, tuple[int, ...]]:
+    """Return the axis of a softmax, counted from 0, and the shape of its result if the node saves it."""
+    result, axis = saved_tensor(node, "result"), int(node._saved_dim)
+    axis = axis - 2**64 if axis >= 2**63 else axis  # a negative axis is saved as an unsigned number
+    return (axis, ()) if result is None else (axis % result.ndim, tuple(result.shape))
+
+
+def _layer_output_shape(node: Any) -> tuple[int, ...]:
+    """Return the output shape of the linear layer below a node; empty if the graph does not save it."""
+    for _ in range(MAX_PATH_LENGTH):
+        if node is None:
+            break
+        if node.name().startswith("Addmm"):
+            return (int(node._saved_mat1_sym_sizes[0]), int(node._saved_mat2_sym_sizes[1]))
+        if node.name() == "MmBackward0":
+            return (int(node._saved_self_sym_sizes[0]), int(node._saved_mat2_sym_sizes[1]))
+        node = first_child(node)
+    return ()
+
+
+def _is_only_path(root: Any, node: Any) -> bool:
+    """Return whether the root depends on parameters only through this node."""
+    for _ in range(MAX_PATH_LENGTH):
+        if root == node:
+            return True
+        children = [child for child, _ in root.next_functions if child is not None]
+        if len(children) != 1:
+            return False
+        root = children[0]
+    return False
+
+
+def _nodes_above_layers(node: Any) -> Iterator[Any]:
+    """Yield the nodes between a loss and the last layers, breadth first, at most `MAX_NODES`."""
+    queue, count = deque([node]), 0
+    while queue and count < MAX_NODES:
+        node = queue.popleft()
+        if node is None:
+            continue
+        count += 1
+        yield node
+        if not node.name().startswith(LAYER_PREFIXES):
+            queue.extend(child for child, _ in node.next_functions)
