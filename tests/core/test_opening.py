@@ -3,9 +3,9 @@
 import pytest
 
 from yisheng.core import registry
-from yisheng.core.config import resolve
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.paths import is_path, opening
+from yisheng.core.settings import merge_settings
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_a_path_becomes_an_absolute_option(opener, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.toy").touch()
     assert opening("a.toy") == ("toy", str(tmp_path / "a.toy"))
-    choice = resolve([("data", "a.toy", "command line"), ("depth", "3", "command line")]).config.data
+    choice = merge_settings([("data", "a.toy", "command line"), ("depth", "3", "command line")]).config.data
     assert (choice.name, choice.options) == ("toy", {"path": str(tmp_path / "a.toy"), "depth": 3})
 
 
@@ -44,7 +44,7 @@ def test_options_of_a_file_stay_when_the_path_is_another(opener, tmp_path):
     (tmp_path / "a.toy").touch()
     (tmp_path / "b.toy").touch()
     file = [("data", str(tmp_path / "a.toy"), "file"), ("data.depth", 2, "file")]
-    choice = resolve([*file, ("data", str(tmp_path / "b.toy"), "command line")]).config.data
+    choice = merge_settings([*file, ("data", str(tmp_path / "b.toy"), "command line")]).config.data
     assert choice.options == {"path": str(tmp_path / "b.toy"), "depth": 2}
 
 
@@ -52,7 +52,7 @@ def test_options_of_a_file_stay_when_the_path_is_another(opener, tmp_path):
 def test_what_is_not_there_is_told(opener, value, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match="does not exist"):
-        resolve([("data", value, "command line")])
+        merge_settings([("data", value, "command line")])
 
 
 def test_what_nothing_opens_is_told(opener, tmp_path):
@@ -64,9 +64,9 @@ def test_what_nothing_opens_is_told(opener, tmp_path):
 def test_a_registered_name_wins_over_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "digits").mkdir()
-    assert resolve([("data", "digits", "command line")]).config.data.name == "digits"
+    assert merge_settings([("data", "digits", "command line")]).config.data.name == "digits"
 
 
 def test_an_unknown_name_is_still_an_unknown_name():
     with pytest.raises(UsageError, match="unknown data set 'digit'"):
-        resolve([("data", "digit", "command line")])
+        merge_settings([("data", "digit", "command line")])

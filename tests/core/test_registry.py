@@ -4,7 +4,7 @@ import textwrap
 
 import pytest
 
-from yisheng.core import registry
+from yisheng.core import discovery, registry
 from yisheng.core.errors import UsageError
 from yisheng.core.registry import register
 
@@ -17,7 +17,7 @@ def plugin(tmp_path, monkeypatch):
     home = tmp_path / "plugins"
     monkeypatch.syspath_prepend(str(home))
     monkeypatch.setenv("YISHENG_PLUGINS", "visitor")
-    registry._listing.cache_clear()
+    discovery._list_modules.cache_clear()
 
     def write(kind, file, content):
         folder = home / "visitor"
@@ -28,7 +28,7 @@ def plugin(tmp_path, monkeypatch):
         (folder / file).write_text(textwrap.dedent(content))
 
     yield write
-    registry._listing.cache_clear()
+    discovery._list_modules.cache_clear()
     for name in [m for m in sys.modules if m.startswith("visitor")]:
         del sys.modules[name]
     for key in [k for k, e in registry._entries.items() if e.build.__module__.startswith("visitor")]:
@@ -42,7 +42,7 @@ def test_a_file_is_all_it_takes(plugin):
         """
         from yisheng.core.registry import register
 
-        @register(fits=lambda spec: True, wants="anything")
+        @register(fits=lambda spec: True, requires="anything")
         def my_guest(spec, *, width: int = 8, deep: bool = False):
             '''A guest.
 
@@ -65,7 +65,7 @@ def test_two_things_of_one_name_are_refused(plugin):
     thing = "from yisheng.core.registry import register\n\n@register\ndef twin(spec): ...\n"
     plugin("models", "one.py", thing)
     plugin("models", "two.py", thing)
-    with pytest.raises(registry.DuplicateNameError, match="two things named twin"):
+    with pytest.raises(registry.DuplicateNameError, match="two components named twin"):
         registry.find("models", "twin")
 
 

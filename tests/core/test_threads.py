@@ -1,4 +1,4 @@
-"""How many threads a training gets, and what becomes of its memory."""
+"""The number of threads of a training, the memory of a container, and what the command sets for its own process."""
 
 import os
 import platform
@@ -9,19 +9,19 @@ import time
 import pytest
 import torch
 
-from yisheng.core import machine
+from yisheng.core import machine, process
 from yisheng.core.machine import threads_worth
 
 
 def test_a_second_thread_is_for_large_batches_or_large_networks(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
-    monkeypatch.setattr(machine, "cores", lambda: 8)
+    monkeypatch.setattr(machine, "count_cores", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     digits, mnist = 32 * 64, 128 * 784
     assert threads_worth(digits, 32 * 5_000) == 1
     assert threads_worth(mnist, 128 * 60_000) == 8
     assert threads_worth(digits, 32 * 11_000_000) == 8  # ResNet-18 on 8x8 images
-    monkeypatch.setattr(machine, "cores", lambda: 2)  # torch counts all, a container grants two of them
+    monkeypatch.setattr(machine, "count_cores", lambda: 2)  # torch counts all, a container grants two of them
     assert threads_worth(mnist, 128 * 60_000) == 2
 
 
@@ -47,41 +47,41 @@ def test_the_user_is_obeyed(monkeypatch):
     ],
 )
 def test_the_share_of_the_cores_that_a_container_grants(tmp_path, monkeypatch, line, files, granted):
-    monkeypatch.setattr(machine, "affinity", lambda: 8)
+    monkeypatch.setattr(machine, "count_affinity", lambda: 8)
     (tmp_path / "mine").write_text(line + "\n")
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text + "\n")
-    assert machine.cores(tmp_path / "mine", tmp_path) == granted
-    assert machine.cores(tmp_path / "none", tmp_path) == 8
+    assert machine.count_cores(tmp_path / "mine", tmp_path) == granted
+    assert machine.count_cores(tmp_path / "none", tmp_path) == 8
 
 
 def test_torch_is_told_of_the_share_and_the_user_is_obeyed(monkeypatch):
-    monkeypatch.setattr(machine, "affinity", lambda: 8)
-    monkeypatch.setattr(machine, "cores", lambda: 2)
+    monkeypatch.setattr(machine, "count_affinity", lambda: 8)
+    monkeypatch.setattr(machine, "count_cores", lambda: 2)
     monkeypatch.setattr(os, "environ", dict[str, str]())
-    machine.count_threads()
+    process.limit_threads()
     assert os.environ["OMP_NUM_THREADS"] == "2"
-    assert not machine.threads_said()  # a small network is still worth one thread alone
+    assert not process.user_set_threads()  # a small network is still worth one thread alone
     os.environ["OMP_NUM_THREADS"] = "3"
-    machine.count_threads()
+    process.limit_threads()
     assert os.environ["OMP_NUM_THREADS"] == "3"
-    assert machine.threads_said()
+    assert process.user_set_threads()
 
 
 def test_all_cores_need_not_be_told(monkeypatch):
-    monkeypatch.setattr(machine, "affinity", lambda: 8)
-    monkeypatch.setattr(machine, "cores", lambda: 8)
+    monkeypatch.setattr(machine, "count_affinity", lambda: 8)
+    monkeypatch.setattr(machine, "count_cores", lambda: 8)
     monkeypatch.setattr(os, "environ", dict[str, str]())
-    machine.count_threads()
+    process.limit_threads()
     assert os.environ == {}
-    assert not machine.threads_said()
+    assert not process.user_set_threads()
 
 
 PROGRAM = """
 import resource, sys
-from yisheng.core import machine
-print(machine.keep_memory())
+from yisheng.core import process
+print(process.keep_memory())
 import numpy as np
 np.ones(1 << 22)  # 32 MiB, as a step of training takes and gives back
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -110,19 +110,19 @@ def test_memory_that_is_given_back_costs_no_page_faults_when_taken_again():
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc/stat tells it")
 def test_cores_that_others_keep_busy_are_seen():
-    if len(os.sched_getaffinity(0)) != machine.cores():
+    if len(os.sched_getaffinity(0)) != machine.count_cores():
         pytest.skip("a share of all cores: the system does not tell")
-    quiet = min(machine.taken(0.2) for _ in range(5))
-    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(machine.cores())]
+    quiet = min(machine.busy_cores(0.2) for _ in range(5))
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(machine.count_cores())]
     try:
         time.sleep(0.5)
-        taken = max(machine.taken(0.5) for _ in range(3))
+        taken = max(machine.busy_cores(0.5) for _ in range(3))
     finally:
         for process in busy:
             process.kill()
             process.wait()
-    assert 0 <= quiet <= machine.cores() + 0.5
-    assert taken > 0.5 * machine.cores()
+    assert 0 <= quiet <= machine.count_cores() + 0.5
+    assert taken > 0.5 * machine.count_cores()
 
 
 V2 = ("memory.max", "memory.current", ("active_file", "inactive_file"))
@@ -155,14 +155,14 @@ def test_what_a_container_may_use(tmp_path, line, folder, names):
     for free in ("init", "job/step", "job/step/task"):
         grouped(groups / free, V2, "max")
     grouped(groups / folder, names, 1000)
-    assert machine._container(mine, groups) == (1000, 450)
+    assert machine._container_memory(mine, groups) == (1000, 450)
     grouped(groups / folder, names, "max")
-    assert machine._container(mine, groups) is None
-    assert machine._container(tmp_path / "none", groups) is None
+    assert machine._container_memory(mine, groups) is None
+    assert machine._container_memory(tmp_path / "none", groups) is None
 
 
 def test_the_tightest_limit_counts(tmp_path):
     (tmp_path / "mine").write_text("0::/job/task\n")
     grouped(tmp_path / "job", V2, 2000, used=1800)
     grouped(tmp_path / "job" / "task", V2, 1000)
-    assert machine._container(tmp_path / "mine", tmp_path) == (1000, 350)
+    assert machine._container_memory(tmp_path / "mine", tmp_path) == (1000, 350)

@@ -1,0 +1,304 @@
+"""Settings: pairs of a key and a value from a TOML file, the command line or Python, merged into a config.
+
+An option may be given by its own name if only one of the chosen components has it (``lr=0.1``), or with the choice's
+key before it (``optimizer.lr=0.1``). Later origins win: defaults, then the file, then the command line.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from yisheng.core import registry
+from yisheng.core.config import AUGMENT, AUTO, IN_MEMORY, KINDS, Choice, Config, kind_of, plain_value
+from yisheng.core.errors import UsageError, closest
+from yisheng.core.files import read_bytes
+from yisheng.core.paths import is_path, opening
+from yisheng.core.values import validated
+
+AUTO_SCALES = ("standard", "columns")
+"""What ``scale=auto`` may become if no pretrained weights decide: their options can be set in advance."""
+ALIASES = {
+    "learning_rate": "lr",
+    "weight_decay": "wd",
+    "batch_size": "batch",
+    "optimiser": "optimizer",
+    "dataset": "data",
+    "max_epochs": "epochs",
+}
+"""Other names of keys and options."""
+MAX_CONFIG_BYTES = 1 << 20
+
+Origin = Literal["default", "file", "command line", "chosen for this data"]
+Setting = tuple[str, Any, Origin]
+
+
+@dataclass(frozen=True)
+class MergedSettings:
+    """A checked config, and where each value came from (dotted key -> origin)."""
+
+    config: Config
+    origins: Mapping[str, Origin]
+
+
+def read_settings(path: Path) -> list[Setting]:
+    """Read the settings of a TOML config file.
+
+    Raises:
+        UsageError: the file is missing, too large, or not TOML.
+    """
+    try:
+        content = read_bytes(path, MAX_CONFIG_BYTES)
+        if content is None:
+            raise UsageError(f"{path} is larger than 1 MiB: not a config", "give a config in TOML")
+        data = tomllib.loads(content.decode("utf-8-sig"))  # editors on Windows write a byte order mark
+    except OSError as error:
+        raise UsageError(f"config {path} cannot be read: {error.strerror}", "check the path after config=") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"config {path} is not TOML: {error}", "fix that line; see configs/ for examples") from None
+    return list(_flatten(data, "file"))
+
+
+def merge_settings(settings: Iterable[Setting]) -> MergedSettings:
+    """Return the checked config of some settings in rising order of priority.
+
+    Raises:
+        UsageError: a key or name is unknown, a value is not allowed, or an option belongs to several choices.
+
+    >>> config = merge_settings([("lr", "0.5", "command line"), ("optimizer", "sgd", "command line")]).config
+    >>> config.optimizer.name, config.optimizer.options["lr"]
+    ('sgd', 0.5)
+    """
+    merger = _Merger()
+    for origin, group in _group_by_origin(settings):
+        choices = [(key, value) for key, value in group if key in KINDS or key == AUGMENT]
+        for key, value in choices:  # options of the same origin refer to these choices, in whatever order they are
+            merger.set_choice(key, value, origin)
+        for key, value in group:
+            if key not in KINDS and key != AUGMENT:
+                merger.set_value(key, value, origin)
+    _require_consistent(merger.plain)
+    return MergedSettings(merger.build_config(), merger.origins)
+
+
+class _Merger:
+    """The config while its settings are read: choices by key (``augment.NAME`` each), plain values, origins."""
+
+    def __init__(self) -> None:
+        self.choices: dict[str, Choice | None] = {key: Config.model_fields[key].default for key in KINDS}
+        self.choices |= _parse_augmentations(AUTO)
+        self.plain: dict[str, Any] = {}
+        self.origins: dict[str, Origin] = {}
+
+    def set_choice(self, key: str, value: Any, origin: Origin) -> None:
+        """Choose a component; what was set for another one before is dropped."""
+        if key == AUGMENT:
+            self.choices = {k: c for k, c in self.choices.items() if not k.startswith(AUGMENT)}
+            self.choices |= _parse_augmentations(value)
+        else:
+            self.choices[key] = _choose(key, value, self.choices[key])
+        self.origins = {k: o for k, o in self.origins.items() if not k.startswith(key + ".")}
+        self.origins[key] = origin
+        if key == AUGMENT:
+            augmentations = {k: c for k, c in self.choices.items() if k not in KINDS and c}
+            self.origins |= {f"{k}.{name}": origin for k, c in augmentations.items() for name in c.options}
+
+    def set_value(self, key: str, value: Any, origin: Origin) -> None:
+        """Set a plain key of the config, or an option of one of the choices."""
+        if key in Config.model_fields and not _is_test_file(key, value, self.choices["data"]):
+            self.plain[key] = _check_plain(key, value)
+            self.origins[key] = origin
+            return
+        owner, option = _find_owner("data.test" if key == "test" else key, self.choices)
+        choice = self.choices[owner]
+        assert choice is not None
+        entry = [e for e in _candidates(owner, choice) if option in e.options][-1]
+        value = entry.check_option(option, value, owner)
+        self.choices[owner] = Choice(name=choice.name, options={**choice.options, option: value})
+        self.origins[f"{owner}.{option}"] = origin
+
+    def build_config(self) -> Config:
+        """Return the config."""
+        choices = {key: self.choices[key] for key in KINDS}
+        augment = tuple(choice for key, choice in self.choices.items() if key not in KINDS)
+        return Config.model_validate({**self.plain, **choices, AUGMENT: augment})
+
+
+def _require_consistent(plain: Mapping[str, Any]) -> None:
+    """Raise an error for keys that contradict each other or need one another."""
+    for name in ("finetune", "head_lr"):
+        if plain.get(name) is not None and plain.get("weights") is None:
+            raise UsageError(f"{name}={plain[name]} needs pretrained weights", "use weights=FILE or weights=NAME")
+    if plain.get("budget") is not None:
+        for name in ("epochs", "folds", "scratch"):
+            if plain.get(name) not in (None, AUTO, False):
+                raise UsageError(
+                    f"budget={plain['budget']:g} (seconds) and {name}={plain_value(plain[name])} contradict: a budget "
+                    "decides how many epochs one training gets",
+                    f"leave budget or {name} out",
+                )
+    for name, required, example in (("repeats", "folds", "5"), ("repeat", "fold", "1/5")):
+        if plain.get(name, 1) != 1 and plain.get(required) is None:
+            raise UsageError(f"{name}={plain[name]} needs {required}", f"use {required}={example} too")
+    if plain.get("patience") and (plain.get("folds") or plain.get("fold")):
+        raise UsageError(
+            "patience would choose an epoch by the very rows that a fold is scored on",
+            "leave patience out, and give epochs=",
+        )
+
+
+def canonical_key(key: str) -> str:
+    """Return a key or option under the name that the config uses.
+
+    >>> canonical_key("learning-rate"), canonical_key("optimizer.weight_decay")
+    ('lr', 'optimizer.wd')
+    """
+    head, dot, tail = key.strip().replace("-", "_").partition(".")
+    return ALIASES.get(head, head) + dot + ALIASES.get(tail, tail)
+
+
+def _group_by_origin(settings: Iterable[Setting]) -> Iterator[tuple[Origin, list[tuple[str, Any]]]]:
+    groups: dict[Origin, list[tuple[str, Any]]] = {}
+    for key, value, origin in settings:
+        groups.setdefault(origin, []).append((canonical_key(key), value))
+    yield from groups.items()
+
+
+def _flatten(data: Mapping[str, Any], origin: Origin) -> Iterator[Setting]:
+    """Yield the settings of nested TOML data."""
+    for key, value in data.items():
+        if not isinstance(value, dict):
+            yield key, value, origin
+            continue
+        if canonical_key(key) == AUGMENT:
+            raise UsageError("[augment] holds one table only", 'write augment = ["flip"], or [[augment]] for each')
+        if canonical_key(key) not in KINDS:
+            raise UsageError(f"[{key}] is not a part of a config", closest(key, KINDS))
+        if "name" in value:
+            yield key, value["name"], origin
+        yield from ((f"{key}.{option}", v, origin) for option, v in value.items() if option != "name")
+
+
+def _choose(key: str, value: Any, current: Choice | None) -> Choice | None:
+    """Return the choice that a name or path means; the current one keeps its options if it is named again."""
+    if isinstance(value, Choice):
+        return value
+    if not isinstance(value, str):
+        raise UsageError(f"{key} must be a name, got {value!r}", closest("", registry.names(KINDS[key])))
+    if key == "data" and registry.hyphenate(value) not in registry.names("data.datasets") and is_path(value):
+        reader, path = opening(value)
+        options = current.options if current and current.name == reader else {}
+        return Choice(name=reader, options={**options, "path": path})
+    name = registry.hyphenate(value)
+    optional = Config.model_fields[key].default is None
+    if name == AUTO and Config.model_fields[key].default == Choice(name=AUTO):
+        return Choice(name=AUTO)
+    if optional and name == "none":
+        return None
+    if key == "data" and name == IN_MEMORY:
+        return Choice(name=IN_MEMORY)
+    entry = registry.find(KINDS[key], name)
+    return current if current and current.name == entry.name else Choice(name=entry.name)
+
+
+def _is_test_file(key: str, value: Any, data: Choice | None) -> bool:
+    """Return whether ``test=`` names a file of test rows, if the data set takes one, rather than a size."""
+    if key != "test" or not isinstance(value, str) or not any("test" in e.options for e in _candidates("data", data)):
+        return False
+    try:
+        float(value)
+    except ValueError:
+        return value.strip().lower() != AUTO
+    return False
+
+
+def _parse_augmentations(value: Any) -> dict[str, Choice | None]:
+    """Return ``augment=`` as choices, from ``flip,crop``, a list of names, or a list of tables with ``name``."""
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, list | tuple):
+        raise UsageError(f"augment must be names, got {value!r}", "use augment=flip,crop")
+    choices: dict[str, Choice | None] = {}
+    for item in items:
+        if isinstance(item, Choice):
+            item = {"name": item.name, **item.options}
+        options = dict(item) if isinstance(item, Mapping) else {"name": item}
+        name = options.pop("name", None)
+        if not isinstance(name, str):
+            raise UsageError(f"an augmentation must have a name, got {item!r}", "use augment=flip,crop")
+        if registry.hyphenate(name) in ("none", "") and len(items) == 1:
+            return {}
+        if registry.hyphenate(name) == AUTO and len(items) == 1:
+            return {f"{AUGMENT}.{AUTO}": Choice(name=AUTO)}
+        entry = registry.find("transforms.augment", name)
+        key = f"{AUGMENT}.{entry.name}"
+        if key in choices:
+            raise UsageError(f"augment names {entry.name} twice", "name each once")
+        options = {option: entry.check_option(option, v, key) for option, v in options.items()}
+        choices[key] = Choice(name=entry.name, options=options)
+    return choices
+
+
+def _candidates(key: str, choice: Choice | None) -> list[registry.Entry]:
+    """Return the components that a choice may become: all possible defaults for ``auto``."""
+    if choice is None or choice.name == IN_MEMORY or key == f"{AUGMENT}.{AUTO}":
+        return []
+    if choice.name == AUTO and key == "scale":
+        return [registry.find(KINDS[key], name) for name in AUTO_SCALES]
+    if choice.name == AUTO:
+        return [e for e in registry.entries(KINDS[key]) if "default_for" in e.meta]
+    return [registry.find(kind_of(key), choice.name)]
+
+
+def _find_owner(key: str, choices: Mapping[str, Choice | None]) -> tuple[str, str]:
+    """Return the choice that an option belongs to, and the option's name without it."""
+    head, _, name = key.rpartition(".") if key.startswith(f"{AUGMENT}.") else key.partition(".")
+    if not head:
+        head, name = name, ""
+    if name:
+        return _check_dotted(key, head, name, choices)
+    owners = [k for k in choices if any(head in e.options for e in _candidates(k, choices[k]))]
+    if len(owners) == 1:
+        return owners[0], head
+    if owners:
+        dotted = " or ".join(f"{owner}.{head}=" for owner in owners)
+        raise UsageError(f"{head} is an option of {' and of '.join(owners)}", f"use {dotted}")
+    raise _explain_unknown(head, choices)
+
+
+def _check_dotted(key: str, head: str, name: str, choices: Mapping[str, Choice | None]) -> tuple[str, str]:
+    """Return the choice and the option of a dotted key, if there are such."""
+    if head not in choices and head.startswith(AUGMENT):
+        augmentation = head.removeprefix(AUGMENT).strip(".") or name
+        raise UsageError(
+            f"{key}: {augmentation} is not among the augmentations", f"use augment={augmentation} with the others"
+        )
+    if head not in choices:
+        raise UsageError(f"{head!r} in {key} is not a choice of a config", closest(head, KINDS))
+    choice = choices[head]
+    options = {option for entry in _candidates(head, choice) for option in entry.options}
+    if name not in options:
+        raise UsageError(f"{head}={choice.name if choice else 'none'} has no option {name!r}", closest(name, options))
+    return head, name
+
+
+def _explain_unknown(key: str, choices: Mapping[str, Choice | None]) -> UsageError:
+    """Return the error about a key that neither the config nor a chosen component has."""
+    kinds = {**KINDS, AUGMENT: "transforms.augment"}
+    owners = [f"{k}={e.name}" for k in kinds for e in registry.entries(kinds[k]) if key in e.options]
+    if owners:
+        names = {k: c.name for k, c in choices.items() if c}
+        keys = sorted({owner.split("=")[0] for owner in owners})
+        chosen = ", ".join(f"{k}={names.get(k, 'none')}" for k in keys)
+        return UsageError(f"{key} is not an option of {chosen}", f"it belongs to {', '.join(owners)}")
+    options = {option for k in choices for entry in _candidates(k, choices[k]) for option in entry.options}
+    return UsageError(f"unknown key {key!r}", closest(key, {*Config.model_fields, *options}))
+
+
+def _check_plain(key: str, value: Any) -> Any:
+    """Return the value of a key that is not a choice, checked; a file of weights as an absolute path."""
+    if key == "weights" and isinstance(value, str) and "\0" not in value and Path(value).expanduser().exists():
+        value = str(Path(value).expanduser().absolute())  # else it is a name in the hub
+    return validated(key, Config.model_fields[key].rebuild_annotation(), value)
