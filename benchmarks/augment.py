@@ -19,14 +19,14 @@ import statistics
 import sys
 import time
 
-from yisheng.core import machine
+from yisheng.core import machine, process
 
-machine.prepare()  # as `yisheng.train` does
+process.prepare()  # as `yisheng.train` does
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-from yisheng.core.config import resolve  # noqa: E402
+from yisheng.core.settings import merge_settings  # noqa: E402
 from yisheng.core.types import Dataset, Spec, Split  # noqa: E402
 from yisheng.data.batches import Batches  # noqa: E402
 from yisheng.training.setup import Assembly, assemble  # noqa: E402
@@ -75,13 +75,13 @@ def main(words: list[str]) -> None:
     """Measure and print."""
     options = DEFAULTS | dict(word.split("=", 1) for word in words)
     rounds, steps = int(options.pop("rounds", 3)), int(options.pop("steps", 3))
-    config = resolve([(key, value, "command line") for key, value in options.items()]).config
-    device = machine.device(config.device)
+    config = merge_settings([(key, value, "command line") for key, value in options.items()]).config
+    device = machine.select_device(config.device)
     nothing = np.arange(0)
     parts = assemble(config, data(), Split(np.arange(ROWS), nothing, nothing), device)
-    name, flags = machine.processor()
+    name, flags = machine.describe_processor()
     print(
-        f"{name} ({', '.join(flags)}), {machine.cores()} cores, {torch.get_num_threads()} threads, {device}, ", end=""
+        f"{name} ({', '.join(flags)}), {machine.count_cores()} cores, {torch.get_num_threads()} threads, {device}, ", end=""
     )
     print(f"torch {torch.__version__}, Python {platform.python_version()}, {rounds} rounds of {steps} updates\n")
     settled = parts.config

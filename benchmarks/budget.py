@@ -14,9 +14,9 @@ import statistics
 import sys
 import tempfile
 
-from yisheng.core import machine
+from yisheng.core import machine, process
 
-machine.prepare()
+process.prepare()
 
 import torch  # noqa: E402  # only after what must be said before
 
@@ -27,8 +27,8 @@ def main(words: list[str]) -> None:
     """Train and print a table, a line as soon as it is there."""
     options = dict(word.split("=", 1) for word in words)
     seeds, data = int(options.get("seeds", 3)), options.get("data", "fashion-mnist")
-    name, flags = machine.processor()
-    print(f"{name} ({', '.join(flags)}), {machine.cores()} cores, torch {torch.__version__}, ", end="")
+    name, flags = machine.describe_processor()
+    print(f"{name} ({', '.join(flags)}), {machine.count_cores()} cores, torch {torch.__version__}, ", end="")
     print(f"Python {platform.python_version()}, {data}\n")
     print("| budget | network | epochs | training, s | test accuracy, mean ± sd | each seed |")
     print("|---|---|---|---|---|---|", flush=True)

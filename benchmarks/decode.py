@@ -122,7 +122,7 @@ def main(words: list[str]) -> None:
         size = (side, side) if side else None
         block = np.empty((len(contents), *(size or first.shape[:2]), 3), np.uint8)
         print(
-            f"{machine.processor()[0]}, one core, Python {platform.python_version()}, Pillow {PIL.__version__}, ",
+            f"{machine.describe_processor()[0]}, one core, Python {platform.python_version()}, Pillow {PIL.__version__}, ",
             end="",
         )
         print(f"simplejpeg {simplejpeg.__version__}; {len(contents):,} images of {path.name}, ", end="")

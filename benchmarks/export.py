@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from yisheng.core.machine import prepare
+from yisheng.core.process import prepare
 
 prepare()
 

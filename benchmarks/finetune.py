@@ -19,7 +19,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from yisheng.core.machine import prepare
+from yisheng.core.process import prepare
 
 prepare()
 
@@ -34,8 +34,8 @@ import yisheng  # noqa: E402
 from yisheng import models  # noqa: E402
 from yisheng.core import machine  # noqa: E402
 from yisheng.core.types import Dataset, Spec  # noqa: E402
+from yisheng.data import hub  # noqa: E402
 from yisheng.data.datasets.folder import folder  # noqa: E402
-from yisheng.data.hub import files  # noqa: E402
 from yisheng.models import weights  # noqa: E402
 from yisheng.transforms.imagenet import imagenet  # noqa: E402
 
@@ -53,7 +53,7 @@ SCRATCH: dict[str, Any] = {"optimizer": "adamw", "lr": 0.001, "wd": 0.05, "epoch
 
 def images() -> Dataset:
     """Hymenoptera with its second part as the test part."""
-    where = files.fetch("hymenoptera", "folder")["train"].parent
+    where = hub.fetch("hymenoptera", "folder")["train"].parent
     data = folder(path=str(where), size=224)
     assert data.part is not None
     return replace(data, name="hymenoptera", part=np.where(data.part == 0, 0, 2).astype(np.int8))
@@ -63,7 +63,7 @@ def features(data: Dataset, network: str) -> np.ndarray:
     """The means of the last 512 feature maps of the network as published, ``(N, 512)``."""
     published = Spec("classification", data.spec.shape, classes=tuple(map(str, range(1000))))
     net = models.build(network, published)
-    weights.fit(net, weights.read(files.path("weights", FILES[network])), name=network)
+    weights.fit(net, weights.read(hub.fetch_file("weights", FILES[network])), name=network)
     net.eval()
     scale = imagenet.fit(data.x[:1])
     with torch.inference_mode():
@@ -131,7 +131,7 @@ def main(words: list[str]) -> None:
     cv = options.pop("cv", "false") == "true"
     data = images()
     versions = f"torch {torch.__version__}, {torch.get_num_threads()} threads, Python {platform.python_version()}"
-    print(f"{machine.processor()[0]}, {machine.cores()} cores, {versions}\n")
+    print(f"{machine.describe_processor()[0]}, {machine.count_cores()} cores, {versions}\n")
     print("| network | what | test accuracy, mean and spread | each seed | s per run |\n|---|---|---|---|---|")
     for network in networks:
         tuned = {**COMMON, **FINETUNE, "model": network, "weights": "imagenet", **options}

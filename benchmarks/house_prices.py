@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from yisheng.core.machine import prepare
+from yisheng.core.process import prepare
 
 prepare()
 
@@ -25,8 +25,8 @@ import numpy as np  # noqa: E402
 import yisheng  # noqa: E402
 from yisheng import transforms  # noqa: E402
 from yisheng.core.types import Split  # noqa: E402
-from yisheng.data.split import folds  # noqa: E402
-from yisheng.evaluation.tree_baseline import boosting  # noqa: E402
+from yisheng.data.split import make_folds  # noqa: E402
+from yisheng.evaluation.tree_baseline import train_tree_baseline  # noqa: E402
 
 K = 5
 
@@ -38,7 +38,7 @@ def main(words: list[str]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(options.get("out", scratch))
         data = yisheng.data.load("house-prices")
-        splits = folds(data, K, test=0, how="contiguous")
+        splits = make_folds(data, K, test=0, method="contiguous")
         price = data.y[:, 0].astype(np.float64)
         network, seconds = [], []
         for seed in seeds:
@@ -51,7 +51,7 @@ def main(words: list[str]) -> None:
             for split in splits:
                 target = transforms.fit("log", data.y, rows=split.train)
                 part = Split(split.train, split.validation, split.test)
-                found = boosting(data, part, target=target, seed=seed).predictions["validation"]
+                found = train_tree_baseline(data, part, target=target, seed=seed).predictions["validation"]
                 grown[found.index] = np.log(found.prediction[:, 0])
             trees.append(grown)
         spent = (time.perf_counter() - began) / len(seeds)

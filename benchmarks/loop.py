@@ -17,15 +17,15 @@ import sys
 import tempfile
 import time
 
-from yisheng.core import machine
+from yisheng.core import machine, process
 
-machine.prepare()  # both loops wait for their threads, and keep memory, in the same way
+process.prepare()  # both loops wait for their threads, and keep memory, in the same way
 
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
 import yisheng  # noqa: E402
-from yisheng.core.config import resolve  # noqa: E402
+from yisheng.core.settings import merge_settings  # noqa: E402
 from yisheng.core.types import Dataset, Split  # noqa: E402
 from yisheng.experiments import load_data  # noqa: E402
 from yisheng.training.setup import build_model  # noqa: E402
@@ -35,8 +35,8 @@ SETTINGS = {"batch": 256, "optimizer": "sgd", "lr": 0.1, "schedule": "constant",
 
 def by_hand(data: Dataset, split: Split, model: str, epochs: int) -> tuple[float, float]:
     """Seconds per epoch, and validation accuracy at the end, of a plain loop."""
-    config = resolve([(k, v, "command line") for k, v in {**SETTINGS, "model": model}.items()]).config
-    config = config.settle(data.spec, len(split.train))
+    config = merge_settings([(k, v, "command line") for k, v in {**SETTINGS, "model": model}.items()]).config
+    config = config.resolve(data.spec, len(split.train))
     net = build_model(config, data.spec)
     x, y = torch.from_numpy(data.x).float().div(255), torch.from_numpy(data.y)
     train, valid = torch.from_numpy(split.train), torch.from_numpy(split.validation)
@@ -77,11 +77,11 @@ def main(words: list[str]) -> None:
     """Measure and print a table."""
     options = dict(word.split("=", 1) for word in words)
     rounds, epochs = int(options.get("rounds", 5)), int(options.get("epochs", 5))
-    config = resolve([("data", "fashion-mnist", "command line")]).config
+    config = merge_settings([("data", "fashion-mnist", "command line")]).config
     data = load_data.dataset(config)
     split = load_data.split(config, data)
-    name, flags = machine.processor()
-    print(f"{name} ({', '.join(flags)}), {machine.cores()} cores, {torch.get_num_threads()} threads, ", end="")
+    name, flags = machine.describe_processor()
+    print(f"{name} ({', '.join(flags)}), {machine.count_cores()} cores, {torch.get_num_threads()} threads, ", end="")
     print(f"torch {torch.__version__}, Python {platform.python_version()}, {rounds} rounds of {epochs} epochs\n")
     print(f"{'model':<8} {'by hand s/epoch':>16} {'yisheng s/epoch':>16}   ratio: median (least to most)   accuracy")
     for model in options.get("model", "linear,mlp,lenet").split(","):

@@ -38,8 +38,8 @@ COMMANDS = {
 MAPPED = """
 import json, os, signal, sys, tempfile, threading
 from pathlib import Path
-from yisheng.core import machine
-machine.prepare()
+from yisheng.core.process import prepare
+prepare()
 import numpy as np
 import yisheng
 from yisheng.core.errors import StoppedError
@@ -70,7 +70,7 @@ print(json.dumps({"seconds": last["seconds"] / done, "done": done, "own_mib": ow
 def main(words: list[str]) -> None:
     """Measure and print."""
     options = dict(word.split("=", 1) for word in words)
-    print(f"{machine.processor()[0]}, {machine.cores()} cores\n")
+    print(f"{machine.describe_processor()[0]}, {machine.count_cores()} cores\n")
     print("| command | peak resident memory, MiB |")
     print("|---|---|")
     with tempfile.TemporaryDirectory() as folder:

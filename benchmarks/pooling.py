@@ -9,9 +9,9 @@ import statistics
 import sys
 import time
 
-from yisheng.core import machine
+from yisheng.core import machine, process
 
-machine.prepare()
+process.prepare()
 
 import torch  # noqa: E402  # only after what must be said before
 from torch import nn  # noqa: E402
@@ -26,7 +26,7 @@ def main(words: list[str]) -> None:
     """Measure and print a table."""
     options = dict(word.split("=", 1) for word in words)
     rounds, batch = int(options.get("rounds", 15)), int(options.get("batch", 256))
-    print(f"{machine.processor()[0]}, {machine.cores()} cores, torch {torch.__version__}, {rounds} rounds\n")
+    print(f"{machine.describe_processor()[0]}, {machine.count_cores()} cores, torch {torch.__version__}, {rounds} rounds\n")
     print("| images | type, order | torch, ms forward + back | ours, ms | ratio of the sums (least to most) |")
     print("|---|---|---|---|---|")
     for channels, size in SIZES:

@@ -16,9 +16,9 @@ import tempfile
 
 from scipy import stats
 
-from yisheng.core import machine
+from yisheng.core import machine, process
 
-machine.prepare()
+process.prepare()
 
 import torch  # noqa: E402  # only after what must be said before
 
@@ -35,7 +35,7 @@ def main(words: list[str]) -> None:
     options = dict(word.split("=", 1) for word in words)
     model, data = options.get("model", "lenet"), options.get("data", "fashion-mnist")
     seeds, epochs = int(options.get("seeds", 10)), int(options.get("epochs", 3))
-    print(f"{machine.processor()[0]}, {machine.cores()} cores, torch {torch.__version__}: {model} on {data}, ", end="")
+    print(f"{machine.describe_processor()[0]}, {machine.count_cores()} cores, torch {torch.__version__}: {model} on {data}, ", end="")
     print(f"{epochs} epochs, {seeds} seeds\n")
     differences, ratios = [], []
     for seed in range(seeds):

@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from yisheng.core.machine import prepare
+from yisheng.core.process import prepare
 
 prepare()
 
@@ -56,7 +56,7 @@ def main(words: list[str]) -> None:
     seeds = range(int(options.pop("seeds", 3)))
     only, runs = options.pop("only", ""), {"configs": RUNS, "nets": NETS}[options.pop("part", "configs")]
     versions = f"torch {torch.__version__}, Python {platform.python_version()}"
-    print(f"{machine.processor()[0]}, {machine.cores()} cores, {versions}\n")
+    print(f"{machine.describe_processor()[0]}, {machine.count_cores()} cores, {versions}\n")
     print("| run | test accuracy, mean and spread | epochs | training, s | evaluation and report, s |")
     print("|---|---|---|---|---|")
     for name, settings in runs.items():

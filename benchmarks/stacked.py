@@ -42,7 +42,7 @@ COMMON = {"data": "house-prices", "batch": BATCH, "optimizer": "adam", "schedule
 
 def grid(data: Any = None, *, settings: Sequence[tuple[float, float]] = SETTINGS, **more: Any) -> tuple[Any, Any]:
     """The jobs of all settings on all folds, and the data."""
-    from yisheng.core.config import resolve
+    from yisheng.core.settings import merge_settings
     from yisheng.experiments import load_data
     from yisheng.search.jobs import Job
 
@@ -51,7 +51,7 @@ def grid(data: Any = None, *, settings: Sequence[tuple[float, float]] = SETTINGS
         split = None
         for lr, wd in settings:
             chosen = {**COMMON, **more, "fold": f"{fold}/{FOLDS}", "lr": lr, "wd": wd}
-            config = resolve([(key, value, "command line") for key, value in chosen.items()]).config
+            config = merge_settings([(key, value, "command line") for key, value in chosen.items()]).config
             data = data or load_data.dataset(config)
             split = split or load_data.split(config, data)
             jobs.append(Job(f"lr={lr} wd={wd}/{fold}", config, split))
@@ -103,7 +103,7 @@ def timed(act: Callable[[], object]) -> float:
 
 def speed(words: dict[str, str]) -> None:
     """One pass beside plain loops on one thread and on all, and beside the peers."""
-    from yisheng.search.executors.stacked.train import stacked
+    from yisheng.search.executors.stacked.train import train_stacked
 
     epochs, rounds, threads = int(words.get("epochs", 100)), int(words.get("rounds", 2)), torch.get_num_threads()
     counts = [int(n) for n in words.get("plain", f"1,{threads}").split(",")]
@@ -120,7 +120,7 @@ def speed(words: dict[str, str]) -> None:
             torch.set_num_threads(threads)
 
         ways: dict[str, Callable[[], object]] = {
-            "one pass": lambda jobs=jobs, data=data: list(stacked(jobs, data)),
+            "one pass": lambda jobs=jobs, data=data: list(train_stacked(jobs, data)),
             **{f"plain loops, {n} thread{'s' * (n > 1)}": lambda n=n: plain(n) for n in counts},
         }
         with tempfile.TemporaryDirectory() as folder:
@@ -132,7 +132,7 @@ def speed(words: dict[str, str]) -> None:
                         check=True,
                         stdout=subprocess.DEVNULL,
                     )
-            list(stacked(grid(data, epochs=1, **MODELS[model])[0], data))  # warm before it counts
+            list(train_stacked(grid(data, epochs=1, **MODELS[model])[0], data))  # warm before it counts
             seconds: dict[str, list[float]] = {way: [] for way in ways}
             for _ in range(rounds):
                 for way, act in ways.items():
@@ -215,8 +215,8 @@ def _note(words: dict[str, str], seconds: float) -> None:
 
 def equal(words: dict[str, str]) -> None:
     """Scores of 80 models in one pass, and one by one with the inputs in another order, beside one by one."""
-    from yisheng.search.executors.serial import serial
-    from yisheng.search.executors.stacked.train import stacked
+    from yisheng.search.executors.serial import train_serial
+    from yisheng.search.executors.stacked.train import train_stacked
 
     epochs = int(words.get("epochs", 100))
     print(f"{FOLDS} folds x {len(SETTINGS)} settings, {epochs} epochs; the validation rmse differs from one by one\n")
@@ -228,8 +228,8 @@ def equal(words: dict[str, str]) -> None:
     }
     for (form, options), precision in itertools.product(forms.items(), ("fp64", "fp32")):
         jobs, data = grid(epochs=epochs, precision=precision, **options)
-        alone = _scores(serial(jobs, data), jobs)
-        others = {"in one pass": _scores(stacked(jobs, data), jobs)}
+        alone = _scores(train_serial(jobs, data), jobs)
+        others = {"in one pass": _scores(train_stacked(jobs, data), jobs)}
         if precision == "fp32":
             others["one by one, inputs turned"] = _scores(turned(jobs, data), jobs)
         for of, scores in others.items():
@@ -253,7 +253,7 @@ def turned(jobs: Any, data: Any) -> Any:
     from yisheng.evaluation.scorer import make_scorer
     from yisheng.search.executors.serial import Trainer
     from yisheng.search.jobs import Outcome
-    from yisheng.training.monitored import listened
+    from yisheng.training.monitored import fit_assembly
 
     trainer = Trainer(data)
     for job in jobs:
@@ -263,15 +263,15 @@ def turned(jobs: Any, data: Any) -> Any:
         with torch.no_grad():
             first.weight.copy_(first.weight[:, order])
         first.register_forward_pre_hook(lambda _module, inputs, order=order: (inputs[0][:, order],))
-        (last,) = collections.deque(listened(assembly, make_scorer, choose=False), maxlen=1)
+        (last,) = collections.deque(fit_assembly(assembly, make_scorer, choose_best=False), maxlen=1)
         yield Outcome(job.key, last.scores, last.epoch, 0.0)
 
 
 def widths(words: dict[str, str]) -> None:
     """Where one pass stops paying, and what the automatic choice takes."""
-    from yisheng.search.executors.auto import run
-    from yisheng.search.executors.serial import serial
-    from yisheng.search.executors.stacked.train import stacked
+    from yisheng.search.executors.auto import run_jobs
+    from yisheng.search.executors.serial import train_serial
+    from yisheng.search.executors.stacked.train import train_stacked
 
     epochs, rounds, data = int(words.get("epochs", 10)), int(words.get("rounds", 2)), None
     print(f"{epochs} epochs; seconds: medians of {rounds} rounds; one by one: 5 models, scaled up to their number\n")
@@ -282,9 +282,9 @@ def widths(words: dict[str, str]) -> None:
         jobs, data = grid(data, settings=SETTINGS[:some], epochs=epochs, model="mlp", hidden=str(hidden))
         said: list[str] = []
         ways = (
-            functools.partial(serial, jobs[::some], data),
-            functools.partial(stacked, jobs, data),
-            functools.partial(run, jobs, data, say=said.append),
+            functools.partial(train_serial, jobs[::some], data),
+            functools.partial(train_stacked, jobs, data),
+            functools.partial(run_jobs, jobs, data, report=said.append),
         )
         rows = [[timed(lambda way=way: list(way())) for way in ways] for _ in range(rounds)]
         a, b, c = map(statistics.median, zip(*rows, strict=True))
@@ -301,8 +301,8 @@ def main(words: list[str]) -> None:
     if act in ("equal", "speed", "widths"):
         from yisheng.core import machine
 
-        name, flags = machine.processor()
-        print(f"{name} ({', '.join(flags)}), {machine.cores()} cores, {torch.get_num_threads()} threads, ", end="")
+        name, flags = machine.describe_processor()
+        print(f"{name} ({', '.join(flags)}), {machine.count_cores()} cores, {torch.get_num_threads()} threads, ", end="")
         print(f"torch {torch.__version__}, Python {platform.python_version()}\n")
     acts[act](options)
 

@@ -22,12 +22,12 @@ from pathlib import Path
 
 import numpy as np
 
-from yisheng.core import machine
+from yisheng.core import process
 
-machine.prepare()
+process.prepare()
 
 import yisheng  # noqa: E402  # only after what must be said before
-from yisheng.core.config import resolve  # noqa: E402
+from yisheng.core.settings import merge_settings  # noqa: E402
 from yisheng.core.types import Dataset, Spec  # noqa: E402
 from yisheng.experiments import load_data  # noqa: E402
 
@@ -77,7 +77,7 @@ def main(words: list[str]) -> None:
 
 def _read(rows: dict[str, np.ndarray]) -> Dataset:
     """The folder in which the files lie."""
-    return load_data.dataset(resolve([("data", str(Path(rows["x"][0]).parents[2]), "command line")]).config)
+    return load_data.dataset(merge_settings([("data", str(Path(rows["x"][0]).parents[2]), "command line")]).config)
 
 
 def _dataset(rows: dict[str, np.ndarray]) -> Dataset:

@@ -33,7 +33,7 @@ import numpy as np
 from PIL import Image
 
 from yisheng.core import machine
-from yisheng.core.config import resolve
+from yisheng.core.settings import merge_settings
 from yisheng.experiments import load_data
 
 HERE = Path(__file__).parent
@@ -51,8 +51,8 @@ def main(words: list[str]) -> None:
     options = dict(word.split("=", 1) for word in words)
     rounds, peers = int(options.get("rounds", 3)), options.get("peers", sys.executable)
     asked = [name for name in (*PEERS, *OURS) if name in options.get("only", name).split(",") or name == "plain"]
-    name, flags = machine.processor()
-    print(f"{name} ({', '.join(flags)}), {machine.cores()} cores, Python {platform.python_version()}, {rounds} rounds")
+    name, flags = machine.describe_processor()
+    print(f"{name} ({', '.join(flags)}), {machine.count_cores()} cores, Python {platform.python_version()}, {rounds} rounds")
     busy = options.get("busy", "false") == "true"
     with tempfile.TemporaryDirectory() as folder:
         for model in options.get("models", ",".join(EPOCHS)).split(","):
@@ -71,7 +71,7 @@ def main(words: list[str]) -> None:
 
 def _rows(model: str, folder: Path, asked: str | None) -> Path:
     """The rows that all contestants get, in a file."""
-    config = resolve([("data", "california-housing" if model == "table" else "fashion-mnist", "command line")]).config
+    config = merge_settings([("data", "california-housing" if model == "table" else "fashion-mnist", "command line")]).config
     data = load_data.dataset(config)
     split = load_data.split(config, data)
     most = ROWS.get(model, (None, None))
