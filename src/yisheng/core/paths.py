@@ -1,15 +1,61 @@
-"""A path in the place of a data set's name."""
+"""Paths from users: checked once, where they enter."""
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
+from typing import Any
 
 from yisheng.core import registry
-from yisheng.core.errors import DataError, closest
+from yisheng.core.errors import DataError, UsageError, closest
+
+IMPOSSIBLE_NAME = {errno.ENAMETOOLONG, errno.EINVAL}
+"""Errors of the system about a name that no file can have; Windows reports forbidden characters as EINVAL."""
+
+
+def parse_path(value: Any, key: str) -> Path:
+    """Return a path that a user gave, with ``~`` expanded; nothing need exist there.
+
+    Args:
+        value: text or a path.
+        key: what it is called, for the error: ``out``, ``config``, ``input``.
+
+    Raises:
+        UsageError: no file can have this path: it is empty or too long, has a NUL character or a character that file
+            names cannot hold, or there is no such home folder.
+
+    >>> parse_path("runs/0001", "out").as_posix()
+    'runs/0001'
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise UsageError(f"{key} must be a path, got {value!r}", "give the path as text or as a pathlib.Path")
+    text = os.fspath(value)
+    if not isinstance(text, str):
+        raise UsageError(f"{key} must be a path as text, got {value!r}", "decode it with os.fsdecode(...)")
+    if not text.strip():
+        raise UsageError(f"{key} must be a path, got empty text", f"give {key} a path, or leave it out")
+    if "\0" in text:
+        raise UsageError(f"{key} must be a path, got {text!r}: it has a NUL character", "remove that character")
+    try:
+        os.fsencode(text)
+        path = Path(text).expanduser()
+        path.lstat()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"{key} must be a path, got {text!r}: file names cannot hold that character", "remove it"
+        ) from None
+    except RuntimeError:
+        user = text.partition("/")[0].partition("\\")[0]
+        raise UsageError(f"{key}={text}: there is no home folder {user}", "write the path in full") from None
+    except OSError as error:
+        if error.errno in IMPOSSIBLE_NAME:
+            raise UsageError(f"{key} must be a path, got {text!r}: {error.strerror}", "use another name") from None
+    return path
 
 
 def is_path(value: str) -> bool:
-    """Whether a value is meant as a path: it looks like one, or something lies there.
+    """Return whether a value is meant as a path: it looks like one, or there is a file or folder of that name.
 
     >>> is_path("photos/"), is_path("train.csv"), is_path("digits")
     (True, True, False)
@@ -20,26 +66,25 @@ def is_path(value: str) -> bool:
         return True
     try:
         return Path(value).exists()
-    except (ValueError, OSError):  # a NUL in it, no permission
+    except (ValueError, OSError):  # a NUL character, no permission
         return False
 
 
-def opening(value: str) -> tuple[str, str]:
-    """The data set that reads what lies at a path, and the path made absolute: a run may be resumed from anywhere.
+def find_data_reader(value: str) -> tuple[str, str]:
+    """Return the data set that reads what is at a path, and the absolute path: a run may be resumed from anywhere.
 
-    A data set that reads paths says which in ``@register(opens=...)``; exactly one must want this one.
+    A data set that reads paths declares which in ``@register(opens=...)``; exactly one must fit.
 
     Raises:
-        DataError: nothing lies there, or no data set reads it.
+        DataError: no file can have this path, nothing is there, or no data set reads it.
     """
     try:
-        path = Path(value).expanduser().absolute()
-        there = path.exists()
-    except (ValueError, RuntimeError, OSError):  # a NUL in it, no home, no permission
-        there = False
-    if not there:
-        known = closest(registry.dashed(value), registry.names("data.datasets"))
-        raise DataError(f"{value} does not exist", f"check the path; or name a data set: {known}")
+        path = parse_path(value, "data").absolute()
+    except UsageError as error:
+        raise DataError(error.problem, error.remedy) from None
+    if not os.path.exists(path):  # noqa: PTH110  # False for a folder without permission too
+        candidates = closest(registry.hyphenate(value), registry.names("data.datasets"))
+        raise DataError(f"{value} does not exist", f"check the path; or name a data set: {candidates}")
     fitting = [e for e in registry.entries("data.datasets") if "opens" in e.meta and e.meta["opens"](path)]
     if len(fitting) != 1:
         several = f": several data sets could read it ({', '.join(e.name for e in fitting)})" if fitting else ""

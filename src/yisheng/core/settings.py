@@ -6,6 +6,7 @@ key before it (``optimizer.lr=0.1``). Later origins win: defaults, then the file
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from yisheng.core import registry
 from yisheng.core.config import AUGMENT, AUTO, IN_MEMORY, KINDS, Choice, Config, kind_of, plain_value
 from yisheng.core.errors import UsageError, closest
 from yisheng.core.files import read_bytes
-from yisheng.core.paths import is_path, opening
+from yisheng.core.paths import find_data_reader, is_path, parse_path
 from yisheng.core.values import validated
 
 AUTO_SCALES = ("standard", "columns")
@@ -189,7 +190,7 @@ def _choose(key: str, value: Any, current: Choice | None) -> Choice | None:
     if not isinstance(value, str):
         raise UsageError(f"{key} must be a name, got {value!r}", closest("", registry.names(KINDS[key])))
     if key == "data" and registry.hyphenate(value) not in registry.names("data.datasets") and is_path(value):
-        reader, path = opening(value)
+        reader, path = find_data_reader(value)
         options = current.options if current and current.name == reader else {}
         return Choice(name=reader, options={**options, "path": path})
     name = registry.hyphenate(value)
@@ -299,6 +300,7 @@ def _explain_unknown(key: str, choices: Mapping[str, Choice | None]) -> UsageErr
 
 def _check_plain(key: str, value: Any) -> Any:
     """Return the value of a key that is not a choice, checked; a file of weights as an absolute path."""
-    if key == "weights" and isinstance(value, str) and "\0" not in value and Path(value).expanduser().exists():
-        value = str(Path(value).expanduser().absolute())  # else it is a name in the hub
+    if key == "weights" and isinstance(value, str) and value.strip().lower() not in ("", "none", "null"):
+        path = parse_path(value, key).absolute()
+        value = str(path) if os.path.exists(path) else value  # noqa: PTH110  # else it is a name in the hub
     return validated(key, Config.model_fields[key].rebuild_annotation(), value)
