@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .peers
 
-.PHONY: demo test lint bench clean bench-startup bench-memory bench-loop bench-pooling bench-precision bench-budget bench-peers bench-busy
+.PHONY: demo test lint bench clean bench-startup bench-memory bench-loop bench-precision bench-budget bench-peers bench-busy
 
 demo: $(VENV)/ready
 	$(BIN)/python examples/demo.py
@@ -21,9 +21,9 @@ lint: $(VENV)/ready
 	$(BIN)/mypy
 
 # Each part can be had alone, as `make bench-startup`; all of them take about two hours on two cores.
-bench: bench-startup bench-memory bench-loop bench-pooling bench-precision bench-peers bench-busy bench-budget
+bench: bench-startup bench-memory bench-loop bench-precision bench-peers bench-busy bench-budget
 
-bench-startup bench-memory bench-loop bench-pooling bench-precision bench-budget: bench-%: $(VENV)/ready
+bench-startup bench-memory bench-loop bench-precision bench-budget: bench-%: $(VENV)/ready
 	$(BIN)/python benchmarks/$*.py
 
 bench-peers: $(VENV)/ready $(PEERS)/ready

@@ -10,7 +10,6 @@ from torch import nn
 from yisheng.core.errors import UsageError
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
-from yisheng.models._pool import AvgPool2d
 
 LEAST = {"modern": 8, "classic": 12}
 """Fewest rows and columns of an image, by style."""
@@ -18,7 +17,7 @@ LEAST = {"modern": 8, "classic": 12}
 
 @register(
     fits=lambda spec: spec.is_image,
-    wants="images",
+    requires="images",
     default_for=lambda spec: spec.is_image,
     shape=(1, 28, 28),
 )
@@ -62,10 +61,10 @@ def _classic(channels: int, height: int, width: int, outputs: int) -> nn.Module:
         OrderedDict(
             conv1=nn.Conv2d(channels, 6, kernel_size=5, padding=2),
             activation1=nn.Sigmoid(),
-            pool1=AvgPool2d(),
+            pool1=nn.AvgPool2d(2),
             conv2=nn.Conv2d(6, 16, kernel_size=5),
             activation2=nn.Sigmoid(),
-            pool2=AvgPool2d(),
+            pool2=nn.AvgPool2d(2),
             flatten=nn.Flatten(),
             linear3=nn.Linear(features, 120),
             activation3=nn.Sigmoid(),

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from yisheng.core.errors import UsageError
 from yisheng.models._activations import ScaledSigmoid
-from yisheng.models._pool import AvgPool2d
 from yisheng.scratch.average_pooling import average_pooling
 from yisheng.scratch.batch_norm import batch_norm
 from yisheng.scratch.cross_correlation import cross_correlation
@@ -122,7 +121,6 @@ FORWARDS: Mapping[type[nn.Module], Callable[[Any], Forward]] = {
     nn.Conv2d: _conv,
     nn.MaxPool2d: _pooling(max_pooling),
     nn.AvgPool2d: _pooling(average_pooling),
-    AvgPool2d: _pooling(average_pooling),
     nn.BatchNorm1d: _batch_norm,
     nn.BatchNorm2d: _batch_norm,
     nn.Dropout: _dropout,
