@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from yisheng.core.errors import DataError, UsageError
 from yisheng.data import archives
-from yisheng.data.archive_names import key_of, parts_of
+from yisheng.data.archive_names import make_collision_key, split_member_name
 from yisheng.data.archives import Limits, extract
 
 FILES = {"train/ants/1.jpg": b"ant" * 1000, "train/bees/1.jpg": b"bee", "read me.txt": b"", "卷/é.txt": b"x"}
@@ -148,7 +148,7 @@ def test_names_that_leave_the_folder_are_refused(tmp_path: Path, name: str, make
 )
 def test_the_error_says_what_is_wrong_with_a_name(name: str, why: str) -> None:
     with pytest.raises(DataError, match=why):
-        parts_of(name, length=512, depth=32)
+        split_member_name(name, length=512, depth=32)
 
 
 def test_a_name_with_a_null_is_refused(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_sparse_member_is_refused(tmp_path: Path) -> None:
 def test_bombs_are_refused_before_they_fill_the_disk(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archives, "FREE", 1 << 20)
+    monkeypatch.setattr(archives, "MIN_BOMB_BYTES", 1 << 20)
     written = 0
     true = archives.write_all
 
@@ -225,11 +225,11 @@ def test_a_bomb_in_a_bomb_stays_packed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("limits", "why"),
     [
-        (Limits(total=4000), "more than 4,000 bytes"),
-        (Limits(single=2999), "a file of more than 2,999 bytes"),
-        (Limits(count=3), "more than 3 members"),
-        (Limits(length=15), "longer than 15 bytes"),
-        (Limits(depth=2), "deeper than 2"),
+        (Limits(total_bytes=4000), "more than 4,000 bytes"),
+        (Limits(file_bytes=2999), "a file of more than 2,999 bytes"),
+        (Limits(members=3), "more than 3 members"),
+        (Limits(path_bytes=15), "longer than 15 bytes"),
+        (Limits(path_depth=2), "deeper than 2"),
     ],
 )
 @pytest.mark.parametrize("make", [make_zip, make_tar])
@@ -251,7 +251,7 @@ def test_many_members_are_counted_before_they_are_listed(tmp_path: Path, monkeyp
     struct.pack_into("<2H", end, len(end) - 22 + 8, 1, 1)  # the count that the archive claims
     path.write_bytes(end)
     monkeypatch.setattr(zipfile, "ZipFile", None)
-    refused(path, "more than 999 members", Limits(count=999))
+    refused(path, "more than 999 members", Limits(members=999))
 
 
 def test_members_that_overlap_are_refused(tmp_path: Path) -> None:
@@ -353,7 +353,7 @@ def test_flipped_bytes_never_escape_or_crash(tmp_path: Path, make: Callable[...,
 @example(".")
 def test_any_name_is_a_path_inside_or_refused(name: str) -> None:
     try:
-        parts = parts_of(name, length=512, depth=32)
+        parts = split_member_name(name, length=512, depth=32)
     except DataError:
         return
     path = os.path.normpath(os.path.join("/root/of/it", *parts))  # noqa: PTH118  # as the system reads it
@@ -365,6 +365,6 @@ def test_any_name_is_a_path_inside_or_refused(name: str) -> None:
 @given(st.text(max_size=20))
 def test_the_key_of_a_path_ignores_case_and_how_accents_are_written(name: str) -> None:
     for form in ("NFC", "NFD"):
-        assert key_of((unicodedata.normalize(form, name),)) == key_of((name,))
-    assert key_of((name.casefold(),)) == key_of((name,))
-    assert key_of((name, "a")) != key_of((name, "b"))
+        assert make_collision_key((unicodedata.normalize(form, name),)) == make_collision_key((name,))
+    assert make_collision_key((name.casefold(),)) == make_collision_key((name,))
+    assert make_collision_key((name, "a")) != make_collision_key((name, "b"))

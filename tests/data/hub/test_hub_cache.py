@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from yisheng.core.errors import DataError, UsageError
-from yisheng.data.hub import checksums, files, locations
+from yisheng.data import hub
+from yisheng.data.hub import checksums, locations
 
 TEXT = b"1,2,3\n" * 5000
 PACKED = gzip.compress(TEXT, 9, mtime=0)
@@ -56,54 +57,54 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, catalogue: Any) -> P
 def readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of files that are read to be summed."""
     names: list[str] = []
-    true = checksums.digests
+    true = checksums.compute_digests
 
     def counted(path: Path, *args: Any, **more: Any) -> Any:
         names.append(path.name)
         return true(path, *args, **more)
 
-    monkeypatch.setattr(checksums, "digests", counted)
+    monkeypatch.setattr(checksums, "compute_digests", counted)
     return names
 
 
 def test_a_mirror_folder_is_read_also_offline(mirror: Path, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     monkeypatch.setenv("YISHENG_OFFLINE", "1")
-    assert files.fetch("tiny") == {"a.csv.gz": home / "data" / "tiny" / "a.csv.gz"}
+    assert hub.fetch("tiny") == {"a.csv.gz": home / "data" / "tiny" / "a.csv.gz"}
     assert (home / "data" / "tiny" / "a.csv.gz").read_bytes() == PACKED
     assert (mirror / "tiny" / "a.csv.gz").exists()
 
 
 def test_what_was_verified_is_not_read_again_until_it_changes(mirror: Path, readings: list[str]) -> None:
-    path = files.path("tiny", "a.csv.gz")
+    path = hub.fetch_file("tiny", "a.csv.gz")
     assert len(readings) == 1
-    files.path("tiny", "a.csv.gz")
+    hub.fetch_file("tiny", "a.csv.gz")
     assert len(readings) == 1
     os.utime(path, ns=(1, 1))
-    files.path("tiny", "a.csv.gz")
+    hub.fetch_file("tiny", "a.csv.gz")
     assert len(readings) == 2
 
 
 def test_a_damaged_memory_of_checks_only_costs_time(mirror: Path, home: Path, readings: list[str]) -> None:
-    files.path("tiny", "a.csv.gz")
+    hub.fetch_file("tiny", "a.csv.gz")
     for text in ("{", "[]", '{"/x": 3}', "\0"):
         (home / "data" / ".verified.json").write_text(text, encoding="utf-8")
-        assert files.path("tiny", "a.csv.gz").read_bytes() == PACKED
+        assert hub.fetch_file("tiny", "a.csv.gz").read_bytes() == PACKED
     assert len(readings) == 5
 
 
 def test_a_damaged_file_in_the_cache_is_replaced(mirror: Path, capsys: Any) -> None:
-    path = files.path("tiny", "a.csv.gz")
+    path = hub.fetch_file("tiny", "a.csv.gz")
     path.write_bytes(PACKED[:-20])
-    assert files.path("tiny", "a.csv.gz").read_bytes() == PACKED
+    assert hub.fetch_file("tiny", "a.csv.gz").read_bytes() == PACKED
     assert f"{path} is damaged and will be replaced" in capsys.readouterr().err
 
 
 def test_a_damaged_file_stays_when_there_is_nothing_better(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = files.path("tiny", "a.csv.gz")
+    path = hub.fetch_file("tiny", "a.csv.gz")
     path.write_bytes(b"mine")
     monkeypatch.delenv("YISHENG_MIRROR")
     with pytest.raises(DataError):
-        files.path("tiny", "a.csv.gz")
+        hub.fetch_file("tiny", "a.csv.gz")
     assert path.read_bytes() == b"mine"
 
 
@@ -111,7 +112,7 @@ def test_a_decompressed_file_put_into_the_cache_is_taken(mirror: Path, home: Pat
     shutil.rmtree(mirror)
     (home / "data" / "tiny").mkdir(parents=True)
     (home / "data" / "tiny" / "a.csv").write_bytes(TEXT)
-    assert files.path("tiny", "a.csv.gz").name == "a.csv"
+    assert hub.fetch_file("tiny", "a.csv.gz").name == "a.csv"
 
 
 @pytest.mark.parametrize(
@@ -120,7 +121,7 @@ def test_a_decompressed_file_put_into_the_cache_is_taken(mirror: Path, home: Pat
 def test_a_folder_of_the_user_is_read(mirror: Path, tmp_path: Path, home: Path, name: str, data: bytes) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / name).write_bytes(data)
-    assert files.path("tiny", "a.csv.gz", folder=tmp_path / "mine") == tmp_path / "mine" / name
+    assert hub.fetch_file("tiny", "a.csv.gz", folder=tmp_path / "mine") == tmp_path / "mine" / name
     assert list((tmp_path / "mine").iterdir()) == [tmp_path / "mine" / name]
     assert not (home / "data" / "tiny").exists()
 
@@ -145,29 +146,29 @@ def test_a_wrong_file_in_a_folder_of_the_user_is_an_error(
 ) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(DataError, match=why):
-        files.path("tiny", "a.csv.gz", folder=tmp_path)
+        hub.fetch_file("tiny", "a.csv.gz", folder=tmp_path)
 
 
 def test_a_bomb_in_a_folder_of_the_user_is_not_read_to_its_end(mirror: Path, tmp_path: Path) -> None:
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(bytes(200 << 20), 1))
     with pytest.raises(DataError, match="decompresses to more than 30,000 bytes"):
-        files.path("tiny", "a.csv.gz", folder=tmp_path)
+        hub.fetch_file("tiny", "a.csv.gz", folder=tmp_path)
 
 
 def test_a_pipe_is_no_file(mirror: Path, tmp_path: Path) -> None:
     """Opening one would wait for ever."""
     os.mkfifo(tmp_path / "a.csv.gz")
     with pytest.raises(DataError, match=r"holds no a\.csv\.gz"):
-        files.path("tiny", "a.csv.gz", folder=tmp_path)
+        hub.fetch_file("tiny", "a.csv.gz", folder=tmp_path)
     with pytest.raises(DataError, match="is no file"):
-        files.import_file(tmp_path / "a.csv.gz")
+        hub.import_file(tmp_path / "a.csv.gz")
 
 
 def test_a_file_of_another_size_is_not_read(catalogue: Any, tmp_path: Path, readings: list[str]) -> None:
     catalogue.add("sized", {"name": "a.bin", "size": 3, "sums": [sum_of(b"abc")]})
     (tmp_path / "a.bin").write_bytes(b"abcd")
     with pytest.raises(DataError, match="it has 4 bytes, expected 3"):
-        files.path("sized", "a.bin", folder=tmp_path)
+        hub.fetch_file("sized", "a.bin", folder=tmp_path)
     assert readings == []
 
 
@@ -175,26 +176,26 @@ def test_a_decompressed_file_whose_sum_nobody_knows_is_not_taken(catalogue: Any,
     catalogue.add("old", {"name": "a.csv.gz", "sums": [sum_of(PACKED)]})
     (tmp_path / "a.csv").write_bytes(TEXT)
     with pytest.raises(DataError, match=r"holds no a\.csv\.gz"):
-        files.path("old", "a.csv.gz", folder=tmp_path)
+        hub.fetch_file("old", "a.csv.gz", folder=tmp_path)
 
 
 def test_windows_line_ends_are_accepted_where_lines_are_summed(catalogue: Any, tmp_path: Path) -> None:
     catalogue.add("lines", {"name": "a.csv", "sums": [sum_of(TEXT, "lines")]})
     for data in (TEXT, TEXT.replace(b"\n", b"\r\n")):
         (tmp_path / "a.csv").write_bytes(data)
-        assert files.path("lines", "a.csv", folder=tmp_path).read_bytes() == data
+        assert hub.fetch_file("lines", "a.csv", folder=tmp_path).read_bytes() == data
     (tmp_path / "a.csv").write_bytes(TEXT.replace(b"\n", b"\r"))
     with pytest.raises(DataError):
-        files.path("lines", "a.csv", folder=tmp_path)
+        hub.fetch_file("lines", "a.csv", folder=tmp_path)
 
 
 def test_a_return_at_the_end_of_a_chunk_is_joined_with_its_line(
     catalogue: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checksums, "CHUNK", 3)
+    monkeypatch.setattr(checksums, "CHUNK_BYTES", 3)
     data = b"a\r\nbc\r\r\n\r\n\nd\r"
     (tmp_path / "a.csv").write_bytes(data)
-    got = checksums.digests(tmp_path / "a.csv", "lines", ("md5",))["md5"]
+    got = checksums.compute_digests(tmp_path / "a.csv", "lines", ("md5",))["md5"]
     assert got == hashlib.md5(data.replace(b"\r\n", b"\n")).hexdigest()
 
 
@@ -203,82 +204,82 @@ def test_older_checksums_serve_where_no_other_is_known(catalogue: Any, tmp_path:
     catalogue.add("old", {"name": "a.bin", "sums": [sum_of(b"x", "file", algorithm), sum_of(b"y")]})
     for data in (b"x", b"y"):
         (tmp_path / "a.bin").write_bytes(data)
-        assert files.path("old", "a.bin", folder=tmp_path)
+        assert hub.fetch_file("old", "a.bin", folder=tmp_path)
     (tmp_path / "a.bin").write_bytes(b"z")
     with pytest.raises(DataError, match=rf"expected {algorithm} .* or sha256 "):
-        files.path("old", "a.bin", folder=tmp_path)
+        hub.fetch_file("old", "a.bin", folder=tmp_path)
 
 
 def test_first_digits_serve_where_no_more_are_published(catalogue: Any, tmp_path: Path) -> None:
     catalogue.add("nets", {"name": "w.pth", "sums": [sum_of(b"w")[:20]]})
     (tmp_path / "w.pth").write_bytes(b"w")
-    assert files.path("nets", "w.pth", folder=tmp_path)
+    assert hub.fetch_file("nets", "w.pth", folder=tmp_path)
     (tmp_path / "w.pth").write_bytes(b"v")
     with pytest.raises(DataError, match="beginning with"):
-        files.path("nets", "w.pth", folder=tmp_path)
+        hub.fetch_file("nets", "w.pth", folder=tmp_path)
 
 
 def test_a_file_without_checksum_is_pinned_at_first_use(mirror: Path, capsys: Any) -> None:
-    path = files.path("loose", "b.bin")
+    path = hub.fetch_file("loose", "b.bin")
     said = capsys.readouterr().err
     digest = hashlib.sha256(b"loose").hexdigest()
     assert "loose/b.bin: unverified, no published checksum; pinned" in said
     assert digest in said
     assert path.with_name("b.bin.sha256").read_text(encoding="utf-8") == f"{digest}  b.bin\n"
-    assert files.path("loose", "b.bin") == path
+    assert hub.fetch_file("loose", "b.bin") == path
     assert capsys.readouterr().err == ""
     path.write_bytes(b"other")
     with pytest.raises(DataError, match="has changed since it was first used") as caught:
-        files.path("loose", "b.bin")
+        hub.fetch_file("loose", "b.bin")
     assert "delete b.bin.sha256" in caught.value.remedy
     path.with_name("b.bin.sha256").unlink()
-    assert files.path("loose", "b.bin").read_bytes() == b"other"
+    assert hub.fetch_file("loose", "b.bin").read_bytes() == b"other"
 
 
 def test_a_pin_also_holds_for_the_next_download(mirror: Path) -> None:
-    files.path("loose", "b.bin").unlink()
+    hub.fetch_file("loose", "b.bin").unlink()
     (mirror / "loose" / "b.bin").write_bytes(b"changed")
     with pytest.raises(DataError, match="wrong content"):
-        files.path("loose", "b.bin")
+        hub.fetch_file("loose", "b.bin")
 
 
 @pytest.mark.parametrize("text", ["", "abc  b.bin", "\xff"])
 def test_a_damaged_pin_is_an_error(mirror: Path, text: str) -> None:
-    path = files.path("loose", "b.bin")
+    path = hub.fetch_file("loose", "b.bin")
     path.with_name("b.bin.sha256").write_text(text, encoding="latin-1")
     with pytest.raises(DataError, match="the pin"):
-        files.path("loose", "b.bin")
+        hub.fetch_file("loose", "b.bin")
 
 
 def test_a_folder_of_a_mirror_is_copied_and_pinned(mirror: Path, capsys: Any) -> None:
-    path = files.path("loose", "images")
+    path = hub.fetch_file("loose", "images")
     assert (path / "ants" / "1.jpg").read_bytes() == b"ant"
     assert "pinned at first use" in capsys.readouterr().err
-    assert files.path("loose", "images") == path
+    assert hub.fetch_file("loose", "images") == path
     (path / "ants" / "2.jpg").write_bytes(b"new")
     with pytest.raises(DataError, match="has changed since it was first used"):
-        files.path("loose", "images")
+        hub.fetch_file("loose", "images")
 
 
 def test_a_folder_with_links_is_not_taken(mirror: Path) -> None:
     (mirror / "loose" / "images" / "link").symlink_to("/etc")
     with pytest.raises(DataError, match="no plain file"):
-        files.path("loose", "images")
+        hub.fetch_file("loose", "images")
 
 
 def test_a_mirror_decides_between_forms_and_it_is_said(mirror: Path, capsys: Any) -> None:
-    assert list(files.fetch("forms")) == ["copy.bin"]
+    assert list(hub.fetch("forms")) == ["copy.bin"]
     assert "took the form 'copies'" in capsys.readouterr().err
-    assert list(files.fetch("forms")) == ["copy.bin"]
+    assert list(hub.fetch("forms")) == ["copy.bin"]
     assert capsys.readouterr().err == ""
 
 
 def test_a_form_that_was_asked_for_is_the_one(mirror: Path) -> None:
     with pytest.raises(DataError, match=r"forms/best\.bin") as caught:
-        files.fetch("forms", "exact")
+        hub.fetch("forms", "exact")
     assert "another form of the set: copies" in caught.value.remedy
     (mirror / "forms" / "more.bin").write_bytes(b"extra")
-    assert list(files.fetch("forms", "extra")) == ["more.bin"]
+    assert list(hub.fetch("forms", "extra")) == ["more.bin"]
 
 
 def test_offline_tells_what_to_bring_and_touches_no_network(server: Any, catalogue: Any, monkeypatch: Any) -> None:
@@ -287,16 +288,16 @@ def test_offline_tells_what_to_bring_and_touches_no_network(server: Any, catalog
     monkeypatch.setenv("YISHENG_OFFLINE", "1")
     monkeypatch.setenv("YISHENG_MIRROR", server.url)
     with pytest.raises(DataError) as caught:
-        files.fetch("tiny")
+        hub.fetch("tiny")
     assert server.requests == []
     assert caught.value.code == 3
-    assert "tiny/a.bin is not at hand, and YISHENG_OFFLINE=1" in caught.value.problem
+    assert "tiny/a.bin is not in the cache, and YISHENG_OFFLINE=1" in caught.value.problem
     place = catalogue.cache / "tiny" / "a.bin"
     for part in (url, sum_of(b"x")[12:], "`yisheng data import FILE`", f"put it at {place}"):
         assert part in caught.value.remedy
     place.parent.mkdir(parents=True)
     place.write_bytes(b"x")
-    assert files.path("tiny", "a.bin") == place
+    assert hub.fetch_file("tiny", "a.bin") == place
 
 
 @pytest.mark.parametrize(
@@ -308,18 +309,18 @@ def test_a_file_is_known_by_its_content_under_any_name(
 ) -> None:
     shutil.rmtree(mirror)
     (tmp_path / "download (1)").write_bytes(data)
-    assert files.import_file(tmp_path / "download (1)") == [("tiny", "a.csv.gz")]
-    assert files.path("tiny", "a.csv.gz") == home / "data" / "tiny" / kept
+    assert hub.import_file(tmp_path / "download (1)") == [("tiny", "a.csv.gz")]
+    assert hub.fetch_file("tiny", "a.csv.gz") == home / "data" / "tiny" / kept
     assert (tmp_path / "download (1)").exists()
 
 
 def test_a_file_without_checksum_is_known_by_its_name(mirror: Path, tmp_path: Path, capsys: Any) -> None:
     (tmp_path / "b.bin").write_bytes(b"whatever")
-    assert files.import_file(tmp_path / "b.bin") == [("loose", "b.bin")]
+    assert hub.import_file(tmp_path / "b.bin") == [("loose", "b.bin")]
     assert "unverified" in capsys.readouterr().err
     (tmp_path / "b.bin").write_bytes(b"something else")
     with pytest.raises(DataError, match="wrong content"):
-        files.import_file(tmp_path / "b.bin")
+        hub.import_file(tmp_path / "b.bin")
 
 
 @pytest.mark.parametrize(
@@ -334,27 +335,27 @@ def test_a_file_without_checksum_is_known_by_its_name(mirror: Path, tmp_path: Pa
 def test_other_files_are_not_imported(mirror: Path, tmp_path: Path, name: str, data: bytes, why: str) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(DataError, match=why):
-        files.import_file(tmp_path / name)
+        hub.import_file(tmp_path / name)
     with pytest.raises(DataError, match="is no file"):
-        files.import_file(tmp_path)
+        hub.import_file(tmp_path)
 
 
 def test_a_bundle_brings_all_to_another_machine(mirror: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    out = files.bundle(["tiny", "loose", "forms:copies"], tmp_path / "air.zip")
-    again = files.bundle(["tiny", "loose", "forms:copies"], tmp_path / "again.zip")
+    out = hub.bundle(["tiny", "loose", "forms:copies"], tmp_path / "air.zip")
+    again = hub.bundle(["tiny", "loose", "forms:copies"], tmp_path / "again.zip")
     assert out.read_bytes() == again.read_bytes()
     monkeypatch.setenv("YISHENG_HOME", str(tmp_path / "there"))
     monkeypatch.delenv("YISHENG_MIRROR")
     monkeypatch.setenv("YISHENG_OFFLINE", "1")
-    assert sorted(files.import_file(out)) == [
+    assert sorted(hub.import_file(out)) == [
         ("forms", "copy.bin"),
         ("loose", "b.bin"),
         ("loose", "images"),
         ("tiny", "a.csv.gz"),
     ]
-    assert gzip.decompress(files.fetch("tiny")["a.csv.gz"].read_bytes()) == TEXT
-    assert (files.path("loose", "images") / "bees" / "1.jpg").read_bytes() == b"bee"
-    assert {c.state for c in files.verify()} == {"ok", "unverified"}
+    assert gzip.decompress(hub.fetch("tiny")["a.csv.gz"].read_bytes()) == TEXT
+    assert (hub.fetch_file("loose", "images") / "bees" / "1.jpg").read_bytes() == b"bee"
+    assert {c.state for c in hub.verify()} == {"ok", "unverified"}
     assert not list((tmp_path / "there" / "data").glob(".import-*"))
 
 
@@ -392,18 +393,18 @@ def _with_manifest(**changes: Any) -> Any:
     ],
 )
 def test_a_damaged_bundle_is_refused(mirror: Path, tmp_path: Path, home: Path, change: Any, why: str) -> None:
-    good = files.bundle(["tiny"], tmp_path / "good.zip")
+    good = hub.bundle(["tiny"], tmp_path / "good.zip")
     shutil.rmtree(home)
     _tamper(change, good, tmp_path / "bad.zip")
     with pytest.raises((DataError, UsageError), match=why):
-        files.import_file(tmp_path / "bad.zip")
+        hub.import_file(tmp_path / "bad.zip")
     assert not list(home.rglob("a.csv.gz"))
     assert not list(tmp_path.rglob("evil*"))
 
 
 def test_a_bundle_with_content_that_the_catalogue_denies_is_refused(mirror: Path, tmp_path: Path, home: Path) -> None:
     """The list in a bundle vouches for nothing: the catalogue does."""
-    good = files.bundle(["tiny"], tmp_path / "good.zip")
+    good = hub.bundle(["tiny"], tmp_path / "good.zip")
     shutil.rmtree(home)
     other = gzip.compress(b"poison")
 
@@ -414,21 +415,21 @@ def test_a_bundle_with_content_that_the_catalogue_denies_is_refused(mirror: Path
 
     _tamper(change, good, tmp_path / "bad.zip")
     with pytest.raises(DataError, match="wrong content"):
-        files.import_file(tmp_path / "bad.zip")
+        hub.import_file(tmp_path / "bad.zip")
 
 
 def test_verify_reads_again_and_names_what_is_wrong(mirror: Path, readings: list[str]) -> None:
-    path = files.path("tiny", "a.csv.gz")
+    path = hub.fetch_file("tiny", "a.csv.gz")
     readings.clear()
-    assert [(c.set, c.file, c.state) for c in files.verify("tiny")] == [("tiny", "a.csv.gz", "ok")]
+    assert [(c.set, c.file, c.state) for c in hub.verify("tiny")] == [("tiny", "a.csv.gz", "ok")]
     assert readings == ["a.csv.gz"]
     path.write_bytes(b"x")
-    (damaged,) = files.verify()
+    (damaged,) = hub.verify()
     assert (damaged.state, "not compressed" in damaged.detail) == ("damaged", True)
     path.unlink()
-    (missing,) = files.verify("tiny")
-    assert (missing.state, "bring it" in missing.detail) == ("missing", True)
-    assert files.verify() == []
+    (missing,) = hub.verify("tiny")
+    assert (missing.state, "download it" in missing.detail) == ("missing", True)
+    assert hub.verify() == []
 
 
 def test_an_archive_is_unpacked_once(catalogue: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -436,14 +437,14 @@ def test_an_archive_is_unpacked_once(catalogue: Any, tmp_path: Path, monkeypatch
         packed.writestr("train/1.txt", b"one")
     data = (tmp_path / "a.zip").read_bytes()
     catalogue.add("tiny", {"name": "a.zip", "sums": [sum_of(data)]})
-    files.import_file(tmp_path / "a.zip")
+    hub.import_file(tmp_path / "a.zip")
     left = catalogue.cache / "tiny" / ".a.zip.unpacked.xyz.extracting"
     left.mkdir()
-    folder = files.unpack("tiny", "a.zip")
+    folder = hub.unpack("tiny", "a.zip")
     assert (folder / "train" / "1.txt").read_bytes() == b"one"
     assert not left.exists()
     (folder / "mark").touch()
-    assert files.unpack("tiny", "a.zip") == folder
+    assert hub.unpack("tiny", "a.zip") == folder
     assert (folder / "mark").exists()
 
 
@@ -462,39 +463,39 @@ def test_an_archive_is_unpacked_once(catalogue: Any, tmp_path: Path, monkeypatch
 )
 def test_a_bad_mirror_is_a_usage_error(home: Path, monkeypatch: pytest.MonkeyPatch, mirrors: str) -> None:
     monkeypatch.setenv("YISHENG_MIRROR", mirrors)
-    with pytest.raises(UsageError, match="which is no mirror"):
-        files.path("mnist", "t10k-labels-idx1-ubyte.gz")
+    with pytest.raises(UsageError, match="which is not a mirror"):
+        hub.fetch_file("mnist", "t10k-labels-idx1-ubyte.gz")
 
 
 def test_several_mirrors_are_read(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("YISHENG_MIRROR", " https://host:8443/a/ ,, file:///b%20c/ , file://localhost/d,http://[::1]/e")
-    assert locations.mirrors() == ["https://host:8443/a", "file:///b%20c", "file:///d", "http://[::1]/e"]
-    assert locations.local("file:///b%20c") == Path("/b c")
+    assert locations.get_mirrors() == ["https://host:8443/a", "file:///b%20c", "file:///d", "http://[::1]/e"]
+    assert locations.to_local_path("file:///b%20c") == Path("/b c")
 
 
 @pytest.mark.parametrize(("text", "meant"), [("1", True), ("TRUE", True), ("0", False), ("", False), ("off", False)])
 def test_offline_reads_yes_and_no(home: Path, monkeypatch: pytest.MonkeyPatch, text: str, meant: bool) -> None:
     monkeypatch.setenv("YISHENG_OFFLINE", text)
-    assert locations.offline() is meant
+    assert locations.is_offline() is meant
 
 
 def test_other_values_are_usage_errors(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("YISHENG_OFFLINE", "maybe")
     with pytest.raises(UsageError, match="YISHENG_OFFLINE must be 1 or 0"):
-        locations.offline()
+        locations.is_offline()
     (tmp_path / "file").touch()
     monkeypatch.setenv("YISHENG_HOME", str(tmp_path / "file"))
     with pytest.raises(UsageError, match="not a folder"):
-        files.path("mnist", "t10k-labels-idx1-ubyte.gz")
+        hub.fetch_file("mnist", "t10k-labels-idx1-ubyte.gz")
 
 
 def test_the_cache_is_the_platform_s_by_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import platformdirs
 
     monkeypatch.delenv("YISHENG_HOME")
-    assert locations.home() == platformdirs.user_cache_path("yisheng", appauthor=False)
+    assert locations.get_cache_folder() == platformdirs.user_cache_path("yisheng", appauthor=False)
     monkeypatch.setenv("YISHENG_HOME", "~/there")
-    assert locations.home() == Path.home() / "there"
+    assert locations.get_cache_folder() == Path.home() / "there"
 
 
 def test_importing_the_hub_is_light() -> None:

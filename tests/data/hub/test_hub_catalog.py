@@ -57,16 +57,16 @@ def test_an_entry_is_whole(name: str) -> None:
         assert bool(file.sums) == ((name, file.name) not in UNVERIFIED)
         assert len(set(file.urls)) == len(file.urls)
         assert all(url.startswith("https://") for url in file.urls if "://download." in url or "github" in url)
-        assert file.limit > 0
-        if any(s.of == "content" for s in file.sums):
+        assert file.max_size > 0
+        if any(s.scope == "content" for s in file.sums):
             assert file.content_size
-            assert file.name.endswith(catalog.PACKED)
-            assert file.unpacked is not None
-            assert file.unpacked.name + ".gz" == file.name
+            assert file.name.endswith(catalog.COMPRESSED_SUFFIXES)
+            assert file.decompressed is not None
+            assert file.decompressed.name + ".gz" == file.name
 
 
 def test_no_two_files_of_the_catalogue_share_a_checksum() -> None:
-    sums = [(s.of, s.value) for name in catalog.names() for file in catalog.find(name).files for s in file.sums]
+    sums = [(s.scope, s.value) for name in catalog.names() for file in catalog.find(name).files for s in file.sums]
     assert len(set(sums)) == len(sums)
 
 
@@ -90,7 +90,7 @@ def test_a_plugin_adds_sets_but_takes_none(catalogue: Any) -> None:
         ("about = 'x'", "files"),
         ("files = 3", "int"),
         ("files = [3]", "int"),
-        ("files = [{name = 'a'}, {name = 'a'}]", "name of its own"),
+        ("files = [{name = 'a'}, {name = 'a'}]", "different names"),
         ("files = [{name = '../a'}]", "not a plain file name"),
         ("files = [{name = '.hidden'}]", "not a plain file name"),
         ("files = [{name = 3}]", "string"),
@@ -115,7 +115,7 @@ def test_an_unknown_set_or_file_is_a_usage_error(home: Path) -> None:
     with pytest.raises(UsageError, match="did you mean cifar10"):
         catalog.find("cifar-10")
     with pytest.raises(UsageError, match=r"did you mean train-labels-idx1-ubyte\.gz"):
-        catalog.find("mnist").file("train-labels-idx1-ubyte")
+        catalog.find("mnist").get_file("train-labels-idx1-ubyte")
     for name in ("", "../mnist", "mnist.toml", "a\0b"):
         with pytest.raises(UsageError):
             catalog.find(name)
@@ -124,9 +124,9 @@ def test_an_unknown_set_or_file_is_a_usage_error(home: Path) -> None:
 @given(st.text(max_size=90) | st.from_regex(r"(file|lines|content):(sha256|md5|sha1):[0-9a-f]{0,70}", fullmatch=True))
 def test_a_sum_is_read_or_refused(text: str) -> None:
     try:
-        read = catalog.parse_sum(text)
+        read = catalog.parse_checksum(text)
     except ValueError:
         return
-    assert f"{read.of}:{read.algorithm}:{read.value}" == text
+    assert f"{read.scope}:{read.algorithm}:{read.value}" == text
     assert re.fullmatch("[0-9a-f]+", read.value)
-    assert read.fits(read.value)
+    assert read.matches(read.value)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from yisheng.core.errors import StorageError
-from yisheng.data.hub import files
+from yisheng.data import hub
 
 BODY = hashlib.shake_128(b"big").digest(3 << 20)
 SUM = f"file:sha256:{hashlib.sha256(BODY).hexdigest()}"
@@ -47,7 +47,7 @@ def mounted(tmp_path: Path) -> Iterator[Path]:
 def test_two_processes_fetch_once(server: Any, catalogue: Any, child: Any) -> None:
     url = server.on("/a.bin", server.whole(BODY, chunk_pause=0.02))
     catalogue.add("tiny", {"name": "a.bin", "sums": [SUM], "urls": [url]})
-    code = "import hashlib; print(hashlib.sha256(hub.path('tiny', 'a.bin').read_bytes()).hexdigest())"
+    code = "import hashlib; print(hashlib.sha256(hub.fetch_file('tiny', 'a.bin').read_bytes()).hexdigest())"
     first = child.start(code)
     wait_until(lambda: bool(server.requests))
     second = child.start(code)
@@ -55,20 +55,20 @@ def test_two_processes_fetch_once(server: Any, catalogue: Any, child: Any) -> No
     assert [out for out, _ in outputs] == [f"{SUM[12:]}\n"] * 2, outputs
     assert len(server.requests) == 1
     assert server.requests[0].sent == len(BODY)
-    assert "waiting for another process that is bringing tiny/a.bin" in outputs[1][1]
+    assert "waiting for another process that is fetching tiny/a.bin" in outputs[1][1]
 
 
 def test_a_killed_download_goes_on_where_it_stopped(server: Any, catalogue: Any, child: Any) -> None:
     url = server.on("/a.bin", server.whole(BODY, etag='"v1"', chunk_pause=0.02))
     catalogue.add("tiny", {"name": "a.bin", "sums": [SUM], "urls": [url]})
     part = catalogue.cache / "tiny" / ".a.bin.part"
-    process = child.start("hub.path('tiny', 'a.bin')")
+    process = child.start("hub.fetch_file('tiny', 'a.bin')")
     wait_until(lambda: part.exists() and part.stat().st_size > 500_000)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     kept = part.stat().st_size
     assert 500_000 < kept < len(BODY)
-    assert files.path("tiny", "a.bin").read_bytes() == BODY
+    assert hub.fetch_file("tiny", "a.bin").read_bytes() == BODY
     assert server.requests[-1].headers["Range"] == f"bytes={kept}-"
     assert server.requests[-1].headers["If-Range"] == '"v1"'
     assert server.requests[-1].sent == len(BODY) - kept
@@ -81,7 +81,7 @@ def test_a_file_larger_than_the_disk_is_seen_before(
     monkeypatch.setenv("YISHENG_HOME", str(mounted))
     catalogue.add("tiny", {"name": "a.bin", "sums": [SUM], "urls": [server.on("/a.bin", server.whole(BODY))]})
     with pytest.raises(StorageError, match=r"needs 3\.1 MB, but its disk has 1\.0 MB left") as caught:
-        files.path("tiny", "a.bin")
+        hub.fetch_file("tiny", "a.bin")
     assert "YISHENG_HOME" in caught.value.remedy
     assert not list(mounted.rglob("*.part"))
 
@@ -101,7 +101,7 @@ def test_a_disk_that_fills_up_leaves_what_was_there(
     (mounted / "data" / "tiny").mkdir(parents=True)
     (mounted / "data" / "tiny" / "a.bin").write_bytes(b"old")
     with pytest.raises(StorageError, match="no space left on the disk"):
-        files.path("tiny", "a.bin")
+        hub.fetch_file("tiny", "a.bin")
     assert (mounted / "data" / "tiny" / "a.bin").read_bytes() == b"old"
     assert [r.path for r in server.requests] == ["/1"]
 
@@ -124,10 +124,10 @@ def test_a_full_disk_while_bundling_leaves_the_old_bundle(
 ) -> None:
     catalogue.add("tiny", {"name": "a.bin", "sums": [SUM]})
     (tmp_path / "a.bin").write_bytes(BODY)
-    files.import_file(tmp_path / "a.bin")
+    hub.import_file(tmp_path / "a.bin")
     (mounted / "out.zip").write_bytes(b"old")
     with pytest.raises(StorageError, match="no space left on the disk"):
-        files.bundle(["tiny"], mounted / "out.zip")
+        hub.bundle(["tiny"], mounted / "out.zip")
     assert (mounted / "out.zip").read_bytes() == b"old"
     assert list(mounted.iterdir()) == [mounted / "out.zip"]
 
@@ -138,12 +138,12 @@ def test_a_read_only_cache_serves_what_it_holds(server: Any, catalogue: Any, mou
     url = server.on("/a.bin", server.whole(small))
     catalogue.add("tiny", {"name": "a.bin", "sums": sums, "urls": [url]}, {"name": "b.bin", "urls": [url]})
     monkeypatch.setenv("YISHENG_HOME", str(mounted))
-    files.path("tiny", "a.bin")
+    hub.fetch_file("tiny", "a.bin")
     (mounted / "data" / ".verified.json").unlink()
     subprocess.run(["mount", "-o", "remount,ro", str(mounted)], check=True)
-    assert files.path("tiny", "a.bin").read_bytes() == small
+    assert hub.fetch_file("tiny", "a.bin").read_bytes() == small
     with pytest.raises(StorageError, match="cannot be written") as caught:
-        files.path("tiny", "b.bin")
+        hub.fetch_file("tiny", "b.bin")
     assert "set YISHENG_HOME to a folder that can be written to" in caught.value.remedy
     assert len(server.requests) == 1
 
@@ -155,11 +155,11 @@ def test_a_failure_to_write_is_named_whatever_it_is(server: Any, catalogue: Any,
     def full(*_: object) -> None:
         from yisheng.data.hub import locations
 
-        with locations.writing(Path("/the/part")):
+        with locations.explain_write_errors(Path("/the/part")):
             raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(download, "write_all", full)
     catalogue.add("tiny", {"name": "a.bin", "sums": [SUM], "urls": [server.on("/a.bin", server.whole(BODY))]})
     with pytest.raises(StorageError, match="/the/part cannot be written: no space left"):
-        files.path("tiny", "a.bin")
+        hub.fetch_file("tiny", "a.bin")
     assert not (catalogue.cache / "tiny" / "a.bin").exists()

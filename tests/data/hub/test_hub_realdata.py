@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from yisheng.data import hub
 from yisheng.data.hub import catalog, locations
-from yisheng.data.hub import files as hub
 
 pytestmark = pytest.mark.realdata
 IDX = {
@@ -31,8 +31,8 @@ def folder(shared_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The mirror as a folder."""
     monkeypatch.setenv("YISHENG_HOME", str(shared_home))
     monkeypatch.setenv("YISHENG_OFFLINE", "1")
-    for mirror in locations.mirrors():
-        if (path := locations.local(mirror)) and path.is_dir():
+    for mirror in locations.get_mirrors():
+        if (path := locations.to_local_path(mirror)) and path.is_dir():
             return path
     pytest.skip("the mirror is no folder of this machine")
 
@@ -41,7 +41,7 @@ def folder(shared_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_digits_and_clothes_are_the_true_ones(name: str) -> None:
     files = hub.fetch(name)
     assert {file: len(gzip.decompress(path.read_bytes())) for file, path in files.items()} == IDX
-    assert all(s.of == "content" for file in catalog.find(name).files for s in file.sums)
+    assert all(s.scope == "content" for file in catalog.find(name).files for s in file.sums)
 
 
 def test_every_set_of_the_mirror_passes_its_checks(folder: Path) -> None:
@@ -52,7 +52,7 @@ def test_every_set_of_the_mirror_passes_its_checks(folder: Path) -> None:
         for file in owner.files:
             if (folder / name / file.name).exists():
                 held += 1
-                hub.path(name, file.name)
+                hub.fetch_file(name, file.name)
     states = [c.state for name in catalog.names() if (folder / name).is_dir() for c in hub.verify(name)]
     assert held >= 20
     assert states.count("ok") + states.count("unverified") == held

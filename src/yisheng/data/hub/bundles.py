@@ -1,4 +1,4 @@
-"""Files carried by hand: known by their checksums, or packed into a bundle with a list.
+"""Files that a user carries to another machine: identified by their checksums, or packed into a bundle with a list.
 
 A bundle is a zip, stored without compression: ``yisheng-bundle.json`` and ``<set>/<file>``.
 """
@@ -18,132 +18,142 @@ from yisheng.core.errors import DataError, UsageError
 from yisheng.core.files import read_json, replacing
 from yisheng.data import compression, file_trees
 from yisheng.data.hub import catalog, checksums, locations
-from yisheng.data.hub.cache import adopt
+from yisheng.data.hub.cache import add_to_cache
 from yisheng.data.hub.catalog import HubFile, HubSet
 
 MANIFEST = "yisheng-bundle.json"
-FORMAT = 1
-_OLDEST = (1980, 1, 1, 0, 0, 0)
+FORMAT_VERSION = 1
+_FIXED_TIME = (1980, 1, 1, 0, 0, 0)
+"""The time of every member, so that the same files make the same bundle."""
 
 
 def identify(path: Path) -> tuple[HubSet, str, HubFile]:
-    """The set, its file and the form of that (as it is, or decompressed) that a file is, by its checksums.
+    """Return the set, the file's name and its form (compressed or not) that match a file's checksums.
 
-    A file that nobody published a checksum of is known by its name.
+    A file without a published checksum is identified by its name.
 
     Raises:
-        DataError: it is none.
+        DataError: no file of the catalog matches.
     """
-    known = [(owner, name, form) for owner, name, form in _everything() if not form.folder]
-    wanted = {(s.of, s.algorithm) for _, _, form in known for s in form.sums}
-    limit = max(form.content_size or 0 for _, _, form in known)
-    digests: dict[tuple[str, str], str] = {}
-    for of in sorted({of for of, _ in wanted}):
-        if of != "content" or checksums.is_compressed(path):
-            names = tuple(sorted(algorithm for which, algorithm in wanted if which == of))
-            try:
-                got = checksums.digests(path, of, names, limit=limit)
-            except compression.ERRORS:
-                continue
-            digests.update({(of, algorithm): value for algorithm, value in got.items()})
-    for owner, name, form in known:
-        if any((s.of, s.algorithm) in digests and s.fits(digests[s.of, s.algorithm]) for s in form.sums):
-            return owner, name, form
-    namesakes = [(owner, name, form) for owner, name, form in known if form.name == path.name]
-    for owner, name, form in namesakes:
+    candidates = [(hub_set, name, form) for hub_set, name, form in _list_forms() if not form.folder]
+    digests = _compute_all_digests(path, [form for _, _, form in candidates])
+    for hub_set, name, form in candidates:
+        if any((s.scope, s.algorithm) in digests and s.matches(digests[s.scope, s.algorithm]) for s in form.sums):
+            return hub_set, name, form
+    namesakes = [(hub_set, name, form) for hub_set, name, form in candidates if form.name == path.name]
+    for hub_set, name, form in namesakes:
         if not form.sums:
-            return owner, name, form
+            return hub_set, name, form
     sha256 = digests.get(("file", "sha256"), "unreadable")
     if namesakes:
-        which = " or ".join(owner.name for owner, _, _ in namesakes)
-        problem = f"{path} has the name of a file of {which}, but not its content (sha256 {sha256})"
-        raise DataError(problem, "it is damaged or another version: bring it again")
-    raise DataError(f"{path} is no file of a known set (sha256 {sha256})", "`yisheng data list` names the known sets")
+        set_names = " or ".join(hub_set.name for hub_set, _, _ in namesakes)
+        problem = f"{path} has the name of a file of {set_names}, but not its content (sha256 {sha256})"
+        raise DataError(problem, "it is damaged or another version: download it again")
+    raise DataError(
+        f"{path} is no file of a known set (sha256 {sha256})", "`yisheng data list` prints the names of the sets"
+    )
 
 
 def is_bundle(path: Path) -> bool:
-    """Whether a file was written by `pack`."""
+    """Return whether a file was written by `write_bundle`."""
     try:
-        with zipfile.ZipFile(path) as packed:
-            return MANIFEST in packed.namelist()
-    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):  # no zip, or of a kind we do not write
+        with zipfile.ZipFile(path) as archive:
+            return MANIFEST in archive.namelist()
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):  # not a zip, or not one of ours
         return False
 
 
-def pack(files: list[tuple[str, str, Path]], out: Path) -> Path:
-    """Write a bundle of ``(set, file, path)``; an old one at ``out`` stays whole until the end."""
+def write_bundle(members: list[tuple[str, str, Path]], out: Path) -> Path:
+    """Write a bundle of ``(set, file, path)``; an old one at ``out`` stays intact until the end."""
     if not out.parent.is_dir():
-        raise UsageError(f"the folder {out.parent} does not exist", "make it first")
-    listed = []
-    with replacing(out) as temporary, zipfile.ZipFile(temporary, "w") as packed:
-        for name, file, path in files:
-            listed.append({"set": name, "file": file, "name": path.name, "sha256": _sha256(path)})
-            for inner, source in file_trees.listing(path) if path.is_dir() else [("", path)]:
-                member = zipfile.ZipInfo("/".join(filter(None, (name, path.name, inner))), _OLDEST)
-                member.file_size = source.stat().st_size
-                with source.open("rb") as stream, packed.open(member, "w") as target:
+        raise UsageError(f"the folder {out.parent} does not exist", "create it first")
+    entries = []
+    with replacing(out) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for set_name, file, path in members:
+            entries.append({"set": set_name, "file": file, "name": path.name, "sha256": _compute_sha256(path)})
+            for inner, source in file_trees.list_files(path) if path.is_dir() else [("", path)]:
+                info = zipfile.ZipInfo("/".join(filter(None, (set_name, path.name, inner))), _FIXED_TIME)
+                info.file_size = source.stat().st_size
+                with source.open("rb") as stream, archive.open(info, "w") as target:
                     shutil.copyfileobj(stream, target, 1 << 20)
-        manifest = json.dumps({"format": FORMAT, "files": listed}, indent=2)
-        packed.writestr(zipfile.ZipInfo(MANIFEST, _OLDEST), manifest)
+        manifest = json.dumps({"format": FORMAT_VERSION, "files": entries}, indent=2)
+        archive.writestr(zipfile.ZipInfo(MANIFEST, _FIXED_TIME), manifest)
     return out
 
 
-def take(path: Path) -> list[tuple[str, str]]:
-    """Take all files of a bundle into the cache, each checked as if it had been fetched.
+def import_bundle(path: Path) -> list[tuple[str, str]]:
+    """Copy all files of a bundle into the cache, each checked against the catalog like a download.
 
     Raises:
-        DataError: the bundle is damaged, or holds a file that it should not.
+        DataError: the bundle is damaged, or holds a file that is not in the catalog.
         StorageError: the cache cannot be written to.
     """
     from yisheng.data import archives
 
-    root = locations.home() / "data"
-    with locations.writing(root):
+    root = locations.get_cache_folder() / "data"
+    with locations.explain_write_errors(root):
         root.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=".import-", dir=root))
     try:
         folder = archives.extract(path, work / "bundle")
-        taken = []
-        for owner, form, item, sha256 in _manifest(path, folder):
-            source = folder / owner.name / form.name
-            if not source.exists() or _sha256(source) != sha256:
-                raise DataError(f"{path} is damaged at {owner.name}/{form.name}", "copy the bundle again")
-            adopt(owner, form, source)
-            taken.append((owner.name, item))
-        return taken
+        imported = []
+        for hub_set, form, file, sha256 in _read_manifest(path, folder):
+            source = folder / hub_set.name / form.name
+            if not source.exists() or _compute_sha256(source) != sha256:
+                raise DataError(f"{path} is damaged at {hub_set.name}/{form.name}", "copy the bundle again")
+            add_to_cache(hub_set, form, source)
+            imported.append((hub_set.name, file))
+        return imported
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _manifest(path: Path, folder: Path) -> Iterator[tuple[HubSet, HubFile, str, str]]:
+def _read_manifest(path: Path, folder: Path) -> Iterator[tuple[HubSet, HubFile, str, str]]:
     data = read_json(folder / MANIFEST, limit=16 << 20)
-    if not isinstance(data, dict) or data.get("format") != FORMAT or not isinstance(data.get("files"), list):
-        raise DataError(f"{path} is not a bundle of format {FORMAT}", "pack it with the same version of yisheng")
+    if not isinstance(data, dict) or data.get("format") != FORMAT_VERSION or not isinstance(data.get("files"), list):
+        raise DataError(f"{path} is not a bundle of format {FORMAT_VERSION}", "write it with this version of yisheng")
     for entry in data["files"]:
-        name, item, form_name, sha256 = (_text(entry, key, path) for key in ("set", "file", "name", "sha256"))
-        owner = catalog.find(name)
-        file = owner.file(item)
-        form = next((f for f in (file, file.unpacked) if f and f.name == form_name), None)
+        set_name, file, form_name, sha256 = (_get_text(entry, key, path) for key in ("set", "file", "name", "sha256"))
+        hub_set = catalog.find(set_name)
+        published = hub_set.get_file(file)
+        form = next((f for f in (published, published.decompressed) if f and f.name == form_name), None)
         if form is None:
-            raise DataError(f"{path} lists {form_name!r}, which is no form of {name}/{item}", "pack the bundle again")
-        yield owner, form, item, sha256
+            raise DataError(f"{path} lists {form_name!r}, which is no form of {set_name}/{file}", "write it again")
+        yield hub_set, form, file, sha256
 
 
-def _text(entry: Any, key: str, path: Path) -> str:
+def _get_text(entry: Any, key: str, path: Path) -> str:
     value = entry.get(key) if isinstance(entry, dict) else None
     if not isinstance(value, str):
-        raise DataError(f"the list in the bundle {path} is damaged: a file without {key}", "pack the bundle again")
+        raise DataError(f"the list in the bundle {path} is damaged: a file without {key}", "write the bundle again")
     return value
 
 
-def _everything() -> Iterator[tuple[HubSet, str, HubFile]]:
-    for owner in map(catalog.find, catalog.names()):
-        for file in owner.files:
-            yield from ((owner, file.name, form) for form in (file, file.unpacked) if form)
+def _list_forms() -> Iterator[tuple[HubSet, str, HubFile]]:
+    """Yield both forms of every file of the catalog."""
+    for hub_set in map(catalog.find, catalog.names()):
+        for file in hub_set.files:
+            yield from ((hub_set, file.name, form) for form in (file, file.decompressed) if form)
 
 
-def _sha256(path: Path) -> str:
+def _compute_all_digests(path: Path, forms: list[HubFile]) -> dict[tuple[str, str], str]:
+    """Compute every digest that one of the forms could have, by scope and algorithm."""
+    needed = {(s.scope, s.algorithm) for form in forms for s in form.sums}
+    limit = max(form.content_size or 0 for form in forms)
+    digests: dict[tuple[str, str], str] = {}
+    for scope in sorted({scope for scope, _ in needed}):
+        if scope != "content" or checksums.is_compressed(path):
+            algorithms = tuple(sorted(algorithm for s, algorithm in needed if s == scope))
+            try:
+                values = checksums.compute_digests(path, scope, algorithms, limit=limit)
+            except compression.DECOMPRESSION_ERRORS:
+                continue
+            digests.update({(scope, algorithm): value for algorithm, value in values.items()})
+    return digests
+
+
+def _compute_sha256(path: Path) -> str:
     if path.is_dir():
-        return file_trees.digest(path)
+        return file_trees.compute_digest(path)
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

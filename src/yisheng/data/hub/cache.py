@@ -1,7 +1,7 @@
-"""A file of the catalogue into the cache: at hand, from a mirror, or brought by the user.
+"""The cache: a file of the catalog is in it already, is downloaded, or is copied from a mirror or the user.
 
-Whatever the way, it goes into a partial file, is checked there, and only then gets its name, under a
-lock that makes a second process wait and then find it.
+A file is written under a temporary name, checked, and only then gets its name, under a lock: a second process waits and
+then finds the file.
 """
 
 from __future__ import annotations
@@ -14,161 +14,166 @@ from yisheng.core.errors import DataError
 from yisheng.core.files import replacing
 from yisheng.data.hub import checksums, locations
 from yisheng.data.hub.catalog import HubFile, HubSet
-from yisheng.data.hub.resumable import RefusedError, copy, discard
+from yisheng.data.hub.resumable import SourceError, copy_to_part, discard_part
 
 
-def found(folder: Path, file: HubFile) -> list[tuple[Path, HubFile]]:
-    """What of a file lies in a folder: it, and its decompressed form."""
-    forms = [(folder / f.name, f) for f in (file, file.unpacked) if f]
+def list_forms_in(folder: Path, file: HubFile) -> list[tuple[Path, HubFile]]:
+    """Return which forms of a file are in a folder: the published one, its decompressed one, both or none."""
+    forms = [(folder / form.name, form) for form in (file, file.decompressed) if form]
     return [(path, form) for path, form in forms if (path.is_dir() if file.folder else path.is_file())]
 
 
-def at_hand(owner: HubSet, file: HubFile) -> Path | None:
-    """The file in the cache, checked; None if it must be brought.
+def find_cached(hub_set: HubSet, file: HubFile) -> Path | None:
+    """Return the path of the file in the cache, checked, or None if it is missing or damaged.
 
     Raises:
-        DataError: no checksum of it is published, and it differs from what was used first.
+        DataError: the file has no published checksum, and its content has changed since it was first used.
     """
-    for path, form in found(locations.folder(owner.name), file):
-        verdict = checksums.check(path, form)
-        if verdict.good:
-            if not (form.sums or verdict.sum):
-                _pin(owner, path)
+    for path, form in list_forms_in(locations.get_set_folder(hub_set.name), file):
+        result = checksums.check(path, form)
+        if result.usable:
+            if not (form.sums or result.checksum):
+                _pin(hub_set, path)
             return path
         if not form.sums:
             raise DataError(
-                f"{path} has changed since it was first used: {verdict.detail}",
-                f"if that was meant, delete {path.name}.sha256 beside it; if not, delete both and fetch it again",
+                f"{path} has changed since it was first used: {result.detail}",
+                f"delete {path.name}.sha256 to accept the change; delete both files to download it again",
             )
     return None
 
 
-def obtain(owner: HubSet, file: HubFile, *, mirrors_only: bool = False) -> Path:
-    """The file in the cache, brought there if need be.
+def ensure_cached(hub_set: HubSet, file: HubFile, *, mirrors_only: bool = False) -> Path:
+    """Return the path of the file in the cache, downloaded or copied if it is missing.
 
     Args:
-        owner: its set.
+        hub_set: its set.
         file: the file.
         mirrors_only: do not try the published addresses.
 
     Raises:
-        DataError: no address gave it, or the network must not be touched.
+        DataError: no address gave the file, or the network must not be used.
         StorageError: the cache cannot be written to.
     """
-    if here := at_hand(owner, file):
-        return here
-    addresses = [f"{mirror}/{owner.name}/{file.name}" for mirror in locations.mirrors()]
+    if path := find_cached(hub_set, file):
+        return path
+    addresses = [f"{mirror}/{hub_set.name}/{file.name}" for mirror in locations.get_mirrors()]
     addresses += [] if mirrors_only else file.urls
-    local_only = locations.offline() or file.folder
-    addresses = [a for a in addresses if not local_only or locations.local(a) is not None]
+    local_only = locations.is_offline() or file.folder
+    addresses = [a for a in addresses if not local_only or locations.to_local_path(a) is not None]
     if not addresses:
-        raise _missing(owner, file, [])
+        raise _unavailable(hub_set, file, [])
     reasons = []
-    with locked(owner, file.name) as folder:
-        if here := at_hand(owner, file):
-            return here
-        for path, _ in found(folder, file):
-            locations.say(f"{path} is damaged and will be replaced")
+    with lock_file(hub_set, file.name) as folder:
+        if path := find_cached(hub_set, file):
+            return path
+        for damaged, _ in list_forms_in(folder, file):
+            locations.report(f"{damaged} is damaged and will be replaced")
         for address in addresses:
             try:
-                return _bring(address, folder, owner, file)
-            except RefusedError as refused:
-                reasons.append(f"{address}: {refused}")
-    raise _missing(owner, file, reasons)
+                return _fetch_from(address, folder, hub_set, file)
+            except SourceError as error:
+                reasons.append(f"{address}: {error}")
+    raise _unavailable(hub_set, file, reasons)
 
 
-def adopt(owner: HubSet, file: HubFile, source: Path) -> Path:
-    """Copy a file that the user has into the cache, if it is what it should be.
+def add_to_cache(hub_set: HubSet, file: HubFile, source: Path) -> Path:
+    """Copy a file of the user into the cache, if its content is right.
 
     Raises:
         DataError: it is not.
         StorageError: the cache cannot be written to.
     """
-    with locked(owner, file.name) as folder:
+    with lock_file(hub_set, file.name) as folder:
         part = folder / f".{file.name}.import.part"
         try:
-            copy(source, part, file)
-            return _settle(part, folder, owner, file)
-        except RefusedError as refused:
-            raise DataError(f"{source} is not {owner.name}/{file.name}: {refused}", "bring the file again") from None
+            copy_to_part(source, part, file)
+            return _commit(part, folder, hub_set, file)
+        except SourceError as error:
+            raise DataError(f"{source} is not {hub_set.name}/{file.name}: {error}", "download it again") from None
         finally:
-            discard(part)
+            discard_part(part)
 
 
 @contextlib.contextmanager
-def locked(owner: HubSet, name: str) -> Iterator[Path]:
-    """Hold the lock of a file of a set, and yield the set's folder; another process that wants it waits."""
-    folder = locations.folder(owner.name)
-    with locations.alone(folder / f".{name}.lock", f"bringing {owner.name}/{name}"):
+def lock_file(hub_set: HubSet, name: str) -> Iterator[Path]:
+    """Hold the lock of a file of a set, and yield the set's folder; other processes wait."""
+    folder = locations.get_set_folder(hub_set.name)
+    with locations.hold_lock(folder / f".{name}.lock", f"fetching {hub_set.name}/{name}"):
         yield folder
 
 
-def by_hand(owner: HubSet, file: HubFile) -> str:
-    """How to bring a file by hand: from where, its checksum, and where to put it."""
-    where = locations.folder(owner.name) / file.name
+def describe_manual_download(hub_set: HubSet, file: HubFile) -> str:
+    """Return how to download a file without this program: from where, its checksum, and where to put it."""
+    target = locations.get_set_folder(hub_set.name) / file.name
     if file.folder:
-        return f"copy the folder of that name to {where}"
+        return f"copy the folder of that name to {target}"
     source = f"from {file.urls[0]}" if file.urls else "from someone who has it (no public address is known)"
     sums = " or ".join(map(str, file.sums)) or "no checksum is published"
-    return f"bring it {source} ({sums}), then `yisheng data import FILE`, or put it at {where}"
+    return f"download it {source} ({sums}), then run `yisheng data import FILE`, or put it at {target}"
 
 
-def _bring(address: str, folder: Path, owner: HubSet, file: HubFile) -> Path:
-    """The file from one address; once more from the beginning where parts of two versions may have met."""
+def _fetch_from(address: str, folder: Path, hub_set: HubSet, file: HubFile) -> Path:
+    """Fetch the file from one address; a resumed download with wrong content is repeated once from the beginning.
+
+    The content is wrong if the first part came from another version of the file.
+    """
     part = folder / f".{file.name}.part"
-    for last in (False, True):
-        resumed = _receive(address, part, file)
+    for is_last in (False, True):
+        resumed = _complete_part(address, part, file)
         try:
-            return _settle(part, folder, owner, file)
-        except RefusedError:
-            discard(part)
-            if last or not resumed:
+            return _commit(part, folder, hub_set, file)
+        except SourceError:
+            discard_part(part)
+            if is_last or not resumed:
                 raise
-    raise AssertionError("the second turn returns or raises")
+    raise AssertionError("the second attempt returns or raises")
 
 
-def _receive(address: str, part: Path, file: HubFile) -> bool:
-    """Complete a partial file; whether some of it was there before."""
-    source = locations.local(address)
+def _complete_part(address: str, part: Path, file: HubFile) -> bool:
+    """Complete a partial file, and return whether an earlier attempt had written some of it."""
+    source = locations.to_local_path(address)
     if source is not None:
-        copy(source, part, file)
+        copy_to_part(source, part, file)
         return False
-    from yisheng.data.hub.download import download  # the network's modules only where there is something to fetch
+    from yisheng.data.hub.download import download  # imports the network modules, which an offline run does not need
 
     return download(address, part, file)
 
 
-def _settle(part: Path, folder: Path, owner: HubSet, file: HubFile) -> Path:
-    """Check a complete partial file and give it its name."""
+def _commit(part: Path, folder: Path, hub_set: HubSet, file: HubFile) -> Path:
+    """Check a complete partial file and rename it."""
     target = folder / file.name
-    verdict = checksums.check(part, file, pin_of=target)
-    if not verdict.good:
-        raise RefusedError(f"wrong content, {verdict.detail}")
-    with locations.writing(target):
+    result = checksums.check(part, file, pin_of=target)
+    if not result.usable:
+        raise SourceError(f"wrong content, {result.detail}")
+    with locations.explain_write_errors(target):
         if file.folder:
             part.replace(target)
         else:
             with replacing(target) as temporary:
                 part.replace(temporary)
-    discard(part)
-    if file.sums or verdict.sum:
-        checksums.remember(target, verdict)
+    discard_part(part)
+    if file.sums or result.checksum:
+        checksums.remember_check(target, result)
     else:
-        _pin(owner, target)
+        _pin(hub_set, target)
     return target
 
 
-def _pin(owner: HubSet, path: Path) -> None:
-    value = checksums.pin(path)
-    locations.say(f"{owner.name}/{path.name}: unverified, no published checksum; pinned at first use as sha256 {value}")
+def _pin(hub_set: HubSet, path: Path) -> None:
+    digest = checksums.pin(path)
+    locations.report(
+        f"{hub_set.name}/{path.name}: unverified, no published checksum; pinned at first use as sha256 {digest}"
+    )
 
 
-def _missing(owner: HubSet, file: HubFile, reasons: list[str]) -> DataError:
-    name = f"{owner.name}/{file.name}"
-    if locations.offline():
-        problem = f"{name} is not at hand, and YISHENG_OFFLINE=1 keeps yisheng off the network"
+def _unavailable(hub_set: HubSet, file: HubFile, reasons: list[str]) -> DataError:
+    name = f"{hub_set.name}/{file.name}"
+    if locations.is_offline():
+        problem = f"{name} is not in the cache, and YISHENG_OFFLINE=1 forbids the network"
     elif reasons:
         problem = f"{name} could not be fetched"
     else:
-        problem = f"{name} is not at hand, and no address of it is known"
-    return DataError("; ".join([problem, *reasons]), by_hand(owner, file))
+        problem = f"{name} is not in the cache, and no address of it is known"
+    return DataError("; ".join([problem, *reasons]), describe_manual_download(hub_set, file))

@@ -1,8 +1,8 @@
-"""Whether a file on the disk is what the catalogue promises.
+"""Checks of files against the catalog's checksums.
 
-A sum that was once found right is remembered with the file's size, times and inode, so that a start
-does not read 50 MB again. A file of which nobody published a checksum is pinned: its SHA-256 is
-written beside it when it is first used (``<file>.sha256``) and must stay the same.
+A verified checksum is stored with the file's size, times and inode, so that the next start does not read 50 MB again. A
+file without a published checksum is pinned: its SHA-256 is written next to it when it is first used
+(``<file>.sha256``) and must stay the same.
 """
 
 from __future__ import annotations
@@ -20,73 +20,77 @@ from yisheng.core.errors import DataError, StorageError
 from yisheng.core.files import read_json, write
 from yisheng.data import compression, file_trees
 from yisheng.data.hub import locations
-from yisheng.data.hub.catalog import Algorithm, HubFile, Of, Sum
+from yisheng.data.hub.catalog import Algorithm, Checksum, HubFile, Scope
 
-CHUNK = 1 << 20
-CONTENT_LIMIT = 8 << 30
-"""Most bytes to decompress where the content's size is not known."""
+CHUNK_BYTES = 1 << 20
+MAX_CONTENT_BYTES = 8 << 30
+"""Most bytes to decompress if the catalog does not say how large the content is."""
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What a check found.
+class CheckResult:
+    """The result of a check.
 
     Args:
-        state: ``ok``; ``unverified`` (no published checksum; its pin, if any, holds); ``damaged``.
+        state: ``ok``; ``unverified`` (no published checksum; its pin, if any, matches); ``damaged``.
         detail: why, for people.
-        sum: the sum that fits.
+        checksum: the checksum that matches.
     """
 
     state: Literal["ok", "unverified", "damaged"]
     detail: str = ""
-    sum: Sum | None = None
+    checksum: Checksum | None = None
 
     @property
-    def good(self) -> bool:
-        """Whether the file may be used."""
+    def usable(self) -> bool:
+        """Return whether the file may be used."""
         return self.state != "damaged"
 
 
-def check(path: Path, file: HubFile, *, pin_of: Path | None = None, again: bool = False) -> Verdict:
-    """Compare a file with the sums of the catalogue, or with its pin.
+def check(path: Path, file: HubFile, *, pin_of: Path | None = None, reread: bool = False) -> CheckResult:
+    """Compare a file with the checksums of the catalog, or with its pin.
 
     Args:
         path: the file, or the folder for an entry that is one.
-        file: what it should be.
-        pin_of: the path that its pin belongs to, if it is not there yet.
-        again: read it even when it was found right before.
+        file: its entry in the catalog.
+        pin_of: the path that its pin belongs to, if the file is not at that path yet.
+        reread: read it even if it was verified before.
     """
-    sums = file.sums or _pinned(pin_of or path)
+    sums = file.sums or _read_pin(pin_of or path)
     state: Literal["ok", "unverified"] = "ok" if file.sums else "unverified"
-    if not again and (known := _recall(path, sums)):
-        return Verdict(state, sum=known)
+    if not reread and (verified := _recall_check(path, sums)):
+        return CheckResult(state, checksum=verified)
     if not sums:
-        return Verdict("unverified", "no published checksum")
-    if path.is_file() and not file.may_have(size := path.stat().st_size):
-        return Verdict("damaged", f"it has {size:,} bytes, expected {file.size or file.limit:,}{_page_hint(path)}")
-    found: dict[Of, dict[Algorithm, str]] = {}
-    for wanted in sums:
-        if wanted.of not in found:
-            names = tuple({s.algorithm for s in sums if s.of == wanted.of})
+        return CheckResult("unverified", "no published checksum")
+    if path.is_file() and not file.accepts_size(size := path.stat().st_size):
+        expected = f"{file.size or file.max_size:,}"
+        return CheckResult("damaged", f"it has {size:,} bytes, expected {expected}{_hint_at_web_page(path)}")
+    digests: dict[Scope, dict[Algorithm, str]] = {}
+    for checksum in sums:
+        if checksum.scope not in digests:
+            algorithms = tuple({s.algorithm for s in sums if s.scope == checksum.scope})
             try:
-                found[wanted.of] = digests(path, wanted.of, names, limit=file.content_size)
-            except compression.ERRORS as error:
-                return Verdict("damaged", _why(error) + _page_hint(path))
-        if wanted.fits(found[wanted.of][wanted.algorithm]):
-            _remember(path, wanted)
-            return Verdict(state, sum=wanted)
-    got = found[sums[0].of][sums[0].algorithm]
-    wanted_text = " or ".join(map(str, sums))
-    return Verdict("damaged", f"its {sums[0].algorithm} is {got}, expected {wanted_text}{_page_hint(path)}")
+                digests[checksum.scope] = compute_digests(path, checksum.scope, algorithms, limit=file.content_size)
+            except compression.DECOMPRESSION_ERRORS as error:
+                return CheckResult("damaged", _describe(error) + _hint_at_web_page(path))
+        if checksum.matches(digests[checksum.scope][checksum.algorithm]):
+            _store_check(path, checksum)
+            return CheckResult(state, checksum=checksum)
+    digest = digests[sums[0].scope][sums[0].algorithm]
+    expected = " or ".join(map(str, sums))
+    detail = f"its {sums[0].algorithm} is {digest}, expected {expected}{_hint_at_web_page(path)}"
+    return CheckResult("damaged", detail)
 
 
-def digests(path: Path, of: Of, names: tuple[Algorithm, ...], *, limit: int | None = None) -> dict[Algorithm, str]:
-    """Digests of a file, its content or its lines, by algorithm, in one reading.
+def compute_digests(
+    path: Path, scope: Scope, algorithms: tuple[Algorithm, ...], *, limit: int | None = None
+) -> dict[Algorithm, str]:
+    """Return digests of a file, its content or its lines, by algorithm, from one reading.
 
     Args:
         path: the file; a folder has only a SHA-256, over all of its files.
-        of: what to sum.
-        names: the algorithms.
+        scope: what is summed.
+        algorithms: of the digests.
         limit: most bytes of content.
 
     Raises:
@@ -94,78 +98,80 @@ def digests(path: Path, of: Of, names: tuple[Algorithm, ...], *, limit: int | No
         OSError, EOFError, zlib.error, lzma.LZMAError: it cannot be read or decompressed.
     """
     if path.is_dir():
-        return {"sha256": file_trees.digest(path)}
-    hashes = {name: hashlib.new(name, usedforsecurity=False) for name in names}
-    with _opened(path, decompress=of == "content") as stream:
-        total, chunks = 0, iter(lambda: stream.read(CHUNK), b"")
-        for chunk in _with_plain_lines(chunks) if of == "lines" else chunks:
+        return {"sha256": file_trees.compute_digest(path)}
+    hashes = {algorithm: hashlib.new(algorithm, usedforsecurity=False) for algorithm in algorithms}
+    with _open(path, decompress=scope == "content") as stream:
+        total, chunks = 0, iter(lambda: stream.read(CHUNK_BYTES), b"")
+        for chunk in _normalize_lines(chunks) if scope == "lines" else chunks:
             total += len(chunk)
-            if of == "content" and total > (limit or CONTENT_LIMIT):
-                raise ValueError(f"it decompresses to more than {limit or CONTENT_LIMIT:,} bytes")
-            for hashed in hashes.values():
-                hashed.update(chunk)
-    return {name: hashed.hexdigest() for name, hashed in hashes.items()}
+            if scope == "content" and total > (limit or MAX_CONTENT_BYTES):
+                raise ValueError(f"it decompresses to more than {limit or MAX_CONTENT_BYTES:,} bytes")
+            for digest in hashes.values():
+                digest.update(chunk)
+    return {algorithm: digest.hexdigest() for algorithm, digest in hashes.items()}
 
 
 def is_compressed(path: Path) -> bool:
-    """Whether a file begins as gzip, bzip2 or xz files do."""
+    """Return whether a file begins as gzip, bzip2 or xz files do."""
     with path.open("rb") as stream:
-        return compression.decompressed(stream) is not None
+        return compression.open_decompressed(stream) is not None
 
 
 def pin(path: Path) -> str:
-    """Write the SHA-256 of a file that nobody published one for beside it, and return it."""
-    value = digests(path, "file", ("sha256",))["sha256"]
-    with locations.writing(_pin_file(path)):
-        write(_pin_file(path), f"{value}  {path.name}\n")
-    _remember(path, Sum("file", "sha256", value))
-    return value
+    """Write the SHA-256 of a file without a published checksum next to it, and return it."""
+    digest = compute_digests(path, "file", ("sha256",))["sha256"]
+    with locations.explain_write_errors(_pin_path(path)):
+        write(_pin_path(path), f"{digest}  {path.name}\n")
+    _store_check(path, Checksum("file", "sha256", digest))
+    return digest
 
 
-def remember(path: Path, verdict: Verdict) -> None:
-    """Note a verdict for a file that has since been moved to ``path``."""
-    if verdict.sum:
-        _remember(path, verdict.sum)
+def remember_check(path: Path, result: CheckResult) -> None:
+    """Store the result for a file that has been moved to ``path`` since the check."""
+    if result.checksum:
+        _store_check(path, result.checksum)
 
 
-def _pin_file(path: Path) -> Path:
+def _pin_path(path: Path) -> Path:
     return path.with_name(path.name + ".sha256")
 
 
-def _pinned(path: Path) -> tuple[Sum, ...]:
+def _read_pin(path: Path) -> tuple[Checksum, ...]:
     try:
-        text = _pin_file(path).read_text(encoding="ascii")
+        text = _pin_path(path).read_text(encoding="ascii")
     except (FileNotFoundError, NotADirectoryError):
         return ()
     except (OSError, ValueError) as error:
-        raise DataError(f"the pin {_pin_file(path)} cannot be read: {error}", "delete it to pin anew") from None
-    value = text.split()[0] if text.split() else ""
-    if len(value) != 64 or set(value) - set("0123456789abcdef"):
-        raise DataError(f"the pin {_pin_file(path)} holds no SHA-256", "delete it to pin the file anew")
-    return (Sum("file", "sha256", value),)
+        raise DataError(
+            f"the pin {_pin_path(path)} cannot be read: {error}", "delete it to pin the file again"
+        ) from None
+    digest = text.split()[0] if text.split() else ""
+    if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+        raise DataError(f"the pin {_pin_path(path)} holds no SHA-256", "delete it to pin the file again")
+    return (Checksum("file", "sha256", digest),)
 
 
 @contextlib.contextmanager
-def _opened(path: Path, *, decompress: bool) -> Iterator[IO[bytes]]:
-    with path.open("rb") as raw:
-        stream = compression.decompressed(raw) if decompress else raw
+def _open(path: Path, *, decompress: bool) -> Iterator[IO[bytes]]:
+    with path.open("rb") as file:
+        stream = compression.open_decompressed(file) if decompress else file
         if stream is None:
             raise ValueError("it is not compressed, though its name says so")
         with stream:
             yield stream
 
 
-def _with_plain_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The chunks with CRLF as LF; a CR at the end of one waits for the next."""
-    kept = b""
+def _normalize_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the chunks with CRLF as LF; a CR at the end of one waits for the next."""
+    pending = b""
     for chunk in chunks:
-        chunk = kept + chunk
-        kept = b"\r" if chunk.endswith(b"\r") else b""
+        chunk = pending + chunk
+        pending = b"\r" if chunk.endswith(b"\r") else b""
         yield chunk.removesuffix(b"\r").replace(b"\r\n", b"\n")
-    yield kept
+    yield pending
 
 
-def _why(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     if isinstance(error, EOFError):
         return "it ends too early"
     if isinstance(error, OSError) and error.errno:
@@ -173,48 +179,49 @@ def _why(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _page_hint(path: Path) -> str:
-    """A login or error page is what often comes instead of a file."""
+def _hint_at_web_page(path: Path) -> str:
+    """Return a hint if the file is a web page: servers often send a login or error page instead of a file."""
     with contextlib.suppress(OSError), path.open("rb") as stream:
         if stream.read(256).lstrip().lower().startswith((b"<!doctype html", b"<html")):
             return " (it is a web page)"
     return ""
 
 
-def _seen_file() -> Path:
-    return locations.home() / "data" / ".verified.json"
+def _checks_path() -> Path:
+    return locations.get_cache_folder() / "data" / ".verified.json"
 
 
-def _seen() -> dict[str, list[object]]:
+def _read_checks() -> dict[str, list[object]]:
     try:
-        data = read_json(_seen_file(), limit=16 << 20)
-    except DataError:  # none yet, or damaged: it only saves time
+        data = read_json(_checks_path(), limit=16 << 20)
+    except DataError:  # missing or damaged: the files are read again
         return {}
     return data if isinstance(data, dict) else {}
 
 
-def _signature(path: Path) -> list[object]:
+def _compute_signature(path: Path) -> list[object]:
     if path.is_dir():
-        return [file_trees.signature(path)]
+        return [file_trees.compute_signature(path)]
     stat = path.stat()
     return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
 
 
-def _recall(path: Path, sums: tuple[Sum, ...]) -> Sum | None:
+def _recall_check(path: Path, sums: tuple[Checksum, ...]) -> Checksum | None:
+    """Return the checksum that was verified, if the file has not changed since."""
     with contextlib.suppress(OSError):
-        match _seen().get(os.path.realpath(path)):
-            case [str(text), *signature] if signature == _signature(path):
-                return next((s for s in sums if _key(s) == text), None)
+        match _read_checks().get(os.path.realpath(path)):
+            case [str(text), *signature] if signature == _compute_signature(path):
+                return next((s for s in sums if _to_text(s) == text), None)
     return None
 
 
-def _remember(path: Path, found: Sum) -> None:
-    """Best effort: a cache that cannot be written only costs time."""
+def _store_check(path: Path, checksum: Checksum) -> None:
+    """Store a verified checksum if the cache can be written to; otherwise the file is read again next time."""
     with contextlib.suppress(OSError, StorageError):
-        seen = {name: entry for name, entry in _seen().items() if Path(name).exists()}
-        seen[os.path.realpath(path)] = [_key(found), *_signature(path)]
-        write(_seen_file(), json.dumps(seen), sync=False)
+        checks = {name: entry for name, entry in _read_checks().items() if Path(name).exists()}
+        checks[os.path.realpath(path)] = [_to_text(checksum), *_compute_signature(path)]
+        write(_checks_path(), json.dumps(checks), sync=False)
 
 
-def _key(found: Sum) -> str:
-    return f"{found.of}:{found.algorithm}:{found.value}"
+def _to_text(checksum: Checksum) -> str:
+    return f"{checksum.scope}:{checksum.algorithm}:{checksum.value}"

@@ -1,12 +1,9 @@
-"""One file from one address into a partial file, going on where an earlier attempt stopped.
+"""One file from one address into a partial file, resumed where an earlier attempt stopped.
 
-pooch was looked at first: it checks a file's own hash and retries, but it has no resumption, no mirrors,
-no hashes of decompressed content and no locks, which is what this kind consists of. What is left is
-urllib's part (see `yisheng.data.hub.http`), so requests and httpx are not needed either.
+A partial file's note holds the address, the validator and the total. The next attempt asks for the remaining bytes with
+Range, and with If-Range if the server gave a validator, so that a file that has changed since is sent in full.
 
-A partial file's note holds the address, the validator and the total. The next attempt asks for the rest
-with Range, and with If-Range where the server gave a validator, so that a file that has changed
-meanwhile comes whole.
+pooch is not used: it has no resumption, no mirrors, no hashes of decompressed content and no locks.
 """
 
 from __future__ import annotations
@@ -25,63 +22,72 @@ from yisheng.core.files import read_json, write
 from yisheng.data.hub import http as web
 from yisheng.data.hub import locations
 from yisheng.data.hub.catalog import HubFile
-from yisheng.data.hub.progress import Meter
-from yisheng.data.hub.resumable import CHUNK, RefusedError, discard, note_of, opened, reason, size_of, write_all
+from yisheng.data.hub.progress import ByteProgress
+from yisheng.data.hub.resumable import (
+    CHUNK_BYTES,
+    SourceError,
+    describe_error,
+    discard_part,
+    note_path,
+    open_unbuffered,
+    part_size,
+    write_all,
+)
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long a server is waited for.
+class RetryPolicy:
+    """When a connection is given up, and how often the download is resumed.
 
     Args:
         timeout: seconds without a byte, while connecting or reading, after which the connection is given up.
-        window: seconds over which a crawling connection must bring ``slowest`` bytes a second.
-        slowest: bytes per second below which a connection is given up.
-        attempts: connections in a row that may break off without bringing ``CHUNK`` bytes.
-        pause: seconds to wait after the first of them, doubled for each one after.
+        speed_window: seconds over which the speed is measured.
+        min_speed: bytes per second below which a connection is given up.
+        max_attempts: consecutive connections that may break off before they have sent ``CHUNK_BYTES`` bytes.
+        backoff: seconds to wait after the first of them, doubled after each further one.
     """
 
     timeout: float = 20.0
-    window: float = 60.0
-    slowest: float = 512.0
-    attempts: int = 3
-    pause: float = 0.5
+    speed_window: float = 60.0
+    min_speed: float = 512.0
+    max_attempts: int = 3
+    backoff: float = 0.5
 
 
-PATIENCE = Patience()
+RETRY_POLICY = RetryPolicy()
 
 
-class _CutError(Exception):
-    """The connection broke off in the middle; going on may help."""
+class _InterruptedError(Exception):
+    """The connection broke off; a resumed download may succeed."""
 
 
 def download(url: str, part: Path, file: HubFile) -> bool:
     """Complete the partial file from an http(s) address.
 
     Returns:
-        Whether some of it came from another attempt or address: if it proves wrong then, beginning
-        again may help.
+        Whether some of it came from another attempt or address. If its content is wrong then, a download from the
+        beginning may help.
 
     Raises:
-        RefusedError: the address does not give the file.
+        SourceError: the address does not give the file.
         StorageError: the disk is full, or the folder cannot be written to.
     """
-    resumed, failures, best = False, 0, size_of(part)
+    resumed, failures, received = False, 0, part_size(part)
     while True:
         try:
             return _get(url, part, file) or resumed
-        except _CutError as cut:
-            gained, best = size_of(part) - best, max(best, size_of(part))
-            failures = 0 if gained >= CHUNK else failures + 1
-            if failures >= PATIENCE.attempts:
-                raise RefusedError(str(cut)) from None
+        except _InterruptedError as error:
+            gained, received = part_size(part) - received, max(received, part_size(part))
+            failures = 0 if gained >= CHUNK_BYTES else failures + 1
+            if failures >= RETRY_POLICY.max_attempts:
+                raise SourceError(str(error)) from None
             resumed = True
-            time.sleep(PATIENCE.pause * 2 ** (failures - 1) if failures else 0)
+            time.sleep(RETRY_POLICY.backoff * 2 ** (failures - 1) if failures else 0)
 
 
 def _get(url: str, part: Path, file: HubFile) -> bool:
-    """One request; whether it went on from an earlier one."""
-    offset, validator, total = _resumable(url, part, file)
+    """Send one request, and return whether it resumed an earlier one."""
+    offset, validator, total = _find_resumption(url, part, file)
     if offset and offset == total:  # stopped between the last byte and the check
         return True
     headers = {}
@@ -90,86 +96,82 @@ def _get(url: str, part: Path, file: HubFile) -> bool:
         if validator:
             headers["If-Range"] = validator
     try:
-        response = web.ask(url, headers, PATIENCE.timeout)
+        response = web.send_request(url, headers, RETRY_POLICY.timeout)
     except urllib.error.HTTPError as error:
         with error:
             if error.code == 416 and offset:
                 if error.headers.get("Content-Range", "").replace(" ", "") == f"bytes*/{offset}":
                     return True
-                discard(part)
-                raise _CutError("the server has no such range") from None
-            raise RefusedError(" ".join(["HTTP", str(error.code), *str(error.reason).splitlines()[:1]])) from None
+                discard_part(part)
+                raise _InterruptedError("the server has no such range") from None
+            raise SourceError(" ".join(["HTTP", str(error.code), *str(error.reason).splitlines()[:1]])) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise RefusedError(reason(error)) from None
+        raise SourceError(describe_error(error)) from None
     with response:
-        offset = _agreed_offset(response, offset, validator, total, part)
-        total = _total(response, offset)
-        if total is not None and not file.may_have(total):
-            raise RefusedError(f"it offers {total:,} bytes where {file.size or file.limit:,} were expected")
-        locations.need_space(part.parent, (total or offset) - offset)
+        offset = _get_offset(response, offset, validator, total, part)
+        total = None if response.length is None else offset + int(response.length)
+        if total is not None and not file.accepts_size(total):
+            raise SourceError(f"it offers {total:,} bytes where {file.size or file.max_size:,} were expected")
+        locations.require_space(part.parent, (total or offset) - offset)
         if not offset:
-            discard(part)
-            with locations.writing(part):
-                note = {"url": url, "validator": web.validator(response), "total": total}
-                write(note_of(part), json.dumps(note), sync=False)
+            discard_part(part)
+            with locations.explain_write_errors(part):
+                note = {"url": url, "validator": web.get_validator(response), "total": total}
+                write(note_path(part), json.dumps(note), sync=False)
         _receive(response, part, offset, total, file)
     return offset > 0
 
 
 def _receive(response: Any, part: Path, offset: int, total: int | None, file: HubFile) -> None:
-    with opened(part, "r+b" if offset else "wb") as out, Meter(file.name, offset, total) as meter:
+    """Write the response's body into the partial file, from ``offset`` on."""
+    with open_unbuffered(part, "r+b" if offset else "wb") as out, ByteProgress(file.name, offset, total) as progress:
         out.seek(offset)
-        began, since = time.monotonic(), offset
+        window_start, window_offset = time.monotonic(), offset
         while True:
             try:
-                chunk = response.read1(CHUNK)
+                chunk = response.read1(CHUNK_BYTES)
             except (OSError, http.client.HTTPException, ValueError) as error:
-                raise _CutError(f"{reason(error)} after {offset:,} bytes") from None
+                raise _InterruptedError(f"{describe_error(error)} after {offset:,} bytes") from None
             if not chunk:
                 break
             offset += len(chunk)
-            if offset > file.limit:
-                raise RefusedError(f"it sends more than {file.limit:,} bytes")
+            if offset > file.max_size:
+                raise SourceError(f"it sends more than {file.max_size:,} bytes")
             write_all(out, part, chunk)
-            meter.add(len(chunk))
-            if (spent := time.monotonic() - began) > PATIENCE.window:
-                if offset - since < spent * PATIENCE.slowest:
-                    raise _CutError(f"too slow after {offset:,} bytes")
-                began, since = time.monotonic(), offset
+            progress.update(len(chunk))
+            if (elapsed := time.monotonic() - window_start) > RETRY_POLICY.speed_window:
+                if offset - window_offset < elapsed * RETRY_POLICY.min_speed:
+                    raise _InterruptedError(f"too slow after {offset:,} bytes")
+                window_start, window_offset = time.monotonic(), offset
     if total is not None and offset < total:
-        raise _CutError(f"the connection was cut after {offset:,} of {total:,} bytes")
+        raise _InterruptedError(f"the connection was cut after {offset:,} of {total:,} bytes")
 
 
-def _resumable(url: str, part: Path, file: HubFile) -> tuple[int, str, int | None]:
-    """Bytes to go on from, the validator to send, and the expected total; 0 to begin anew."""
+def _find_resumption(url: str, part: Path, file: HubFile) -> tuple[int, str, int | None]:
+    """Return the offset to resume from (0: the beginning), the validator to send, and the expected total."""
     if not part.is_file():
         return 0, "", None
     try:
-        note = read_json(note_of(part), limit=1 << 16)
+        note = read_json(note_path(part), limit=1 << 16)
         address, validator, total = note["url"], note["validator"], note["total"]
     except (DataError, KeyError, TypeError):
         return 0, "", None
     if not (isinstance(validator, str) and (total is None or isinstance(total, int))):
         return 0, "", None
     if address == url and (validator or file.sums):
-        return size_of(part), validator, total
-    return (size_of(part), "", total) if file.fixed else (0, "", None)
+        return part_size(part), validator, total
+    return (part_size(part), "", total) if file.has_fixed_bytes else (0, "", None)
 
 
-def _agreed_offset(response: Any, offset: int, validator: str, total: int | None, part: Path) -> int:
-    """Where the answer begins: 0 where the server sends the whole file, whatever was asked."""
+def _get_offset(response: Any, offset: int, validator: str, total: int | None, part: Path) -> int:
+    """Return where the response's body begins: 0 if the server sends all of the file in spite of the range."""
     if response.status == 200:
         return 0
     if response.status != 206 or not offset:
-        raise RefusedError(f"HTTP {response.status} instead of the file")
+        raise SourceError(f"HTTP {response.status} instead of the file")
     match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
-    same = not validator or web.validator(response) in ("", validator)
-    if match and int(match[1]) == offset and same and (total is None or match[2] in ("*", str(total))):
+    same_version = not validator or web.get_validator(response) in ("", validator)
+    if match and int(match[1]) == offset and same_version and (total is None or match[2] in ("*", str(total))):
         return offset
-    discard(part)
-    raise _CutError("the server sent another range, or another version, than was asked for")
-
-
-def _total(response: Any, offset: int) -> int | None:
-    """Bytes of the whole file as the server says; None where it does not say."""
-    return None if response.length is None else offset + int(response.length)
+    discard_part(part)
+    raise _InterruptedError("the server sent another range or version than the requested one")

@@ -1,6 +1,7 @@
-"""HTTP as the hub wants it: proxies from the environment, few redirects, no other scheme.
+"""HTTP for the hub: proxies from the environment, few redirects, no other scheme.
 
-A redirect from https to http is refused: whoever sits on the way could answer the second request.
+A redirect from https to http is refused, because anyone on the network path could answer the second request.
+The standard library is enough: the hub needs one GET with headers, so requests and httpx are not required.
 """
 
 from __future__ import annotations
@@ -9,36 +10,36 @@ import urllib.error
 import urllib.request
 from typing import IO, Any
 
-REDIRECTS = 5
-"""Most redirects that are followed: mirrors need one or two."""
+MAX_REDIRECTS = 5
+"""Mirrors need one or two."""
 
 
-def ask(url: str, headers: dict[str, str], timeout: float) -> Any:
-    """Send a request and return the answer to read from.
+def send_request(url: str, headers: dict[str, str], timeout: float) -> Any:
+    """Send a GET request and return the response to read from.
 
     Args:
         url: an http(s) address.
-        headers: to send along.
-        timeout: seconds without a byte after which it is given up, now and in later reading.
+        headers: additional request headers.
+        timeout: seconds without a byte after which the connection is given up, now and in later reading.
 
     Raises:
-        urllib.error.HTTPError: the server refused, or redirected where it should not.
-        OSError, http.client.HTTPException, ValueError: there is no answer, or none that makes sense.
+        urllib.error.HTTPError: the server refused, or sent a redirect that is not followed.
+        OSError, http.client.HTTPException, ValueError: there is no response, or no valid one.
     """
     headers = {"User-Agent": "yisheng", "Accept": "*/*", **headers}
-    return opener().open(urllib.request.Request(url, headers=headers), timeout=timeout)
+    return build_opener().open(urllib.request.Request(url, headers=headers), timeout=timeout)
 
 
-def validator(response: Any) -> str:
-    """What the server calls this version of a file: a strong ETag, else the date, else nothing."""
+def get_validator(response: Any) -> str:
+    """Return what identifies this version of a file: a strong ETag, else the date, else an empty string."""
     tag = response.headers.get("ETag", "").strip()
     return tag if tag.startswith('"') else response.headers.get("Last-Modified", "").strip()
 
 
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """A few redirects, and none to another scheme than https or, from http, http."""
+class _RedirectHandler(urllib.request.HTTPRedirectHandler):
+    """A handler that follows a few redirects: to https from anywhere, to http only from http."""
 
-    max_redirections = REDIRECTS
+    max_redirections = MAX_REDIRECTS
     max_repeats = 2
 
     def redirect_request(
@@ -50,8 +51,11 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def opener() -> urllib.request.OpenerDirector:
-    """HTTP(S) through the environment's proxies, and nothing else: no file:, ftp: or data: addresses."""
+def build_opener() -> urllib.request.OpenerDirector:
+    """Return an opener for HTTP(S) through the environment's proxies.
+
+    ``urllib.request.build_opener`` would also open file:, ftp: and data: addresses.
+    """
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
@@ -60,7 +64,7 @@ def opener() -> urllib.request.OpenerDirector:
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.UnknownHandler(),
-        _Redirects(),
+        _RedirectHandler(),
     ):
         opener.add_handler(handler)
     return opener

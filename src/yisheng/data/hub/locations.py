@@ -1,9 +1,9 @@
-"""Where the hub keeps files and where it looks for them, as the environment says.
+"""Where the hub stores files and where it looks for them, as environment variables say.
 
 YISHENG_HOME      the cache folder (default: the platform's, such as ~/.cache/yisheng)
 YISHENG_MIRROR    http(s):// addresses or file:// folders, separated by commas, tried first;
                   a mirror holds <set>/<file>
-YISHENG_OFFLINE   1: never touch the network; file:// mirrors are still read
+YISHENG_OFFLINE   1: never use the network; file:// mirrors are still read
 """
 
 from __future__ import annotations
@@ -17,44 +17,42 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from yisheng.core.errors import StorageError, UsageError
+from yisheng.core.paths import parse_path
 
 
-def home() -> Path:
-    """The cache folder.
+def get_cache_folder() -> Path:
+    """Return the cache folder.
 
     Raises:
-        UsageError: ``YISHENG_HOME`` names something that is not a folder.
+        UsageError: ``YISHENG_HOME`` is the path of something that is not a folder.
     """
-    named = os.environ.get("YISHENG_HOME", "").strip()
-    if not named:
+    setting = os.environ.get("YISHENG_HOME", "").strip()
+    if not setting:
         import platformdirs
 
         return platformdirs.user_cache_path("yisheng", appauthor=False)
-    try:
-        path = Path(named).expanduser().absolute()
-    except RuntimeError:
-        raise UsageError(f"YISHENG_HOME={named}: no such user's home", "write the folder's whole path") from None
+    path = parse_path(setting, "YISHENG_HOME").absolute()
     if path.exists() and not path.is_dir():
-        raise UsageError(f"YISHENG_HOME={named!r} is not a folder", "name a folder that can be written to")
+        raise UsageError(f"YISHENG_HOME={setting!r} is not a folder", "set it to a folder that can be written to")
     return path
 
 
-def folder(name: str) -> Path:
-    """Where the files of a set are kept."""
-    return home() / "data" / name
+def get_set_folder(name: str) -> Path:
+    """Return the cache folder of a set."""
+    return get_cache_folder() / "data" / name
 
 
-def mirrors() -> list[str]:
-    """The user's mirrors, without a slash at the end.
+def get_mirrors() -> list[str]:
+    """Return the user's mirrors, without a slash at the end.
 
     Raises:
         UsageError: one of them is neither an http(s) address nor a file:// folder.
     """
-    return [_checked(text.strip()) for text in os.environ.get("YISHENG_MIRROR", "").split(",") if text.strip()]
+    return [_check_mirror(text.strip()) for text in os.environ.get("YISHENG_MIRROR", "").split(",") if text.strip()]
 
 
-def offline() -> bool:
-    """Whether the network must not be touched.
+def is_offline() -> bool:
+    """Return whether the network must not be used.
 
     Raises:
         UsageError: ``YISHENG_OFFLINE`` is neither yes nor no.
@@ -67,8 +65,8 @@ def offline() -> bool:
     raise UsageError(f"YISHENG_OFFLINE must be 1 or 0, got {text!r}", "set it to 1, or remove it")
 
 
-def local(address: str) -> Path | None:
-    """The path that a ``file://`` address names; None for other addresses."""
+def to_local_path(address: str) -> Path | None:
+    """Return the path of a ``file://`` address, None for other addresses."""
     if not address.startswith("file:"):
         return None
     from urllib.request import url2pathname
@@ -76,14 +74,14 @@ def local(address: str) -> Path | None:
     return Path(url2pathname(urlsplit(address).path))
 
 
-def say(text: str) -> None:
-    """Tell the user, on standard error."""
+def report(text: str) -> None:
+    """Print a message for the user on standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn a failure to write into the cache into an error that says how to mend it.
+def explain_write_errors(path: Path) -> Iterator[None]:
+    """Turn a failure to write into the cache into an error with a remedy.
 
     Raises:
         StorageError: the disk is full, or the folder cannot be written to.
@@ -94,16 +92,16 @@ def writing(path: Path) -> Iterator[None]:
         cause = error if isinstance(error, OSError) else error.__cause__
         number = cause.errno if isinstance(cause, OSError) else None
         if number in (errno.ENOSPC, errno.EDQUOT):
-            what, remedy = "no space left on the disk", "free some space, or set YISHENG_HOME to a folder elsewhere"
+            problem, remedy = "no space left on the disk", "free some space, or set YISHENG_HOME to another disk"
         else:
             text = cause.strerror if isinstance(cause, OSError) else None
-            what, remedy = text or str(cause), "set YISHENG_HOME to a folder that can be written to"
-        raise StorageError(f"{path} cannot be written: {what}", remedy) from error
+            problem, remedy = text or str(cause), "set YISHENG_HOME to a folder that can be written to"
+        raise StorageError(f"{path} cannot be written: {problem}", remedy) from error
 
 
 @contextlib.contextmanager
-def alone(lock: Path, work: str) -> Iterator[None]:
-    """Hold a lock file, whose folder is made; another process that wants it waits, and says for what.
+def hold_lock(lock: Path, work: str) -> Iterator[None]:
+    """Hold a lock file, whose folder is created; another process waits for it and reports why.
 
     Args:
         lock: the file.
@@ -114,38 +112,38 @@ def alone(lock: Path, work: str) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    held = FileLock(lock)
-    with writing(lock.parent):
+    file_lock = FileLock(lock)
+    with explain_write_errors(lock.parent):
         lock.parent.mkdir(parents=True, exist_ok=True)
         try:
-            held.acquire(timeout=0)
+            file_lock.acquire(timeout=0)
         except Timeout:
-            say(f"waiting for another process that is {work}")
-            held.acquire()
+            report(f"waiting for another process that is {work}")
+            file_lock.acquire()
     try:
         yield
     finally:
-        held.release()
+        file_lock.release()
 
 
-def need_space(path: Path, size: int) -> None:
-    """See before the work that ``size`` bytes fit on the disk of the folder ``path``.
+def require_space(path: Path, size: int) -> None:
+    """Check that ``size`` bytes fit on the disk of the folder ``path``, before they are written.
 
     Raises:
         StorageError: they do not.
     """
     import shutil
 
-    with writing(path):
+    with explain_write_errors(path):
         free = shutil.disk_usage(path).free
     if free < size:
         raise StorageError(
             f"{path} needs {size / 1e6:,.1f} MB, but its disk has {free / 1e6:,.1f} MB left",
-            "free some space, or set YISHENG_HOME to a folder elsewhere",
+            "free some space, or set YISHENG_HOME to another disk",
         )
 
 
-def _checked(text: str) -> str:
+def _check_mirror(text: str) -> str:
     try:
         parts = urlsplit(text)
         port, host = parts.port, parts.hostname
@@ -156,6 +154,6 @@ def _checked(text: str) -> str:
     if parts.scheme == "file" and (host in (None, "localhost") and port is None) and parts.path.startswith("/"):
         return "file://" + parts.path.rstrip("/")
     raise UsageError(
-        f"YISHENG_MIRROR holds {text!r}, which is no mirror",
-        "write http(s)://host/path without a password, or file:///whole/path of a folder",
+        f"YISHENG_MIRROR holds {text!r}, which is not a mirror",
+        "write http(s)://host/path without a password, or file:///absolute/path of a folder",
     )

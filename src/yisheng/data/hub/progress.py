@@ -1,4 +1,4 @@
-"""How far a download is: a bar on a terminal, a line now and then in a log, nothing when it is quick."""
+"""Progress in bytes: a bar on a terminal, a line now and then in a log, nothing for a quick transfer."""
 
 from __future__ import annotations
 
@@ -9,50 +9,45 @@ from typing import Any
 
 from yisheng.data.hub import locations
 
-QUIET = 2.0
-"""Seconds for which nothing is shown: most files are there by then."""
-PAUSE = 10.0
+QUIET_SECONDS = 2.0
+"""Seconds during which nothing is shown: most transfers end earlier."""
+LOG_INTERVAL_SECONDS = 10.0
 """Seconds between two lines in a log."""
 
 
-class Meter:
-    """Counts bytes, and shows them once it takes longer than `QUIET`.
+class ByteProgress:
+    """A byte counter that shows a tqdm bar on a terminal, and plain lines elsewhere.
+
+    tqdm redraws one line with carriage returns, and a log file would keep every state of it; hence the lines.
 
     Args:
-        name: what is being read.
-        done: bytes that an earlier attempt left.
+        name: what is transferred.
+        done: bytes from an earlier attempt.
         total: bytes in all, or None.
     """
 
     def __init__(self, name: str, done: int, total: int | None) -> None:
-        self.name, self.done, self.total = name, done, total
-        self._next = time.monotonic() + QUIET
+        self._name, self._done, self._total = name, done, total
+        self._next_line_at = time.monotonic() + QUIET_SECONDS
         self._bar: Any = None
         if sys.stderr.isatty():
             from tqdm import tqdm
 
-            self._bar = tqdm(
-                desc=name,
-                initial=done,
-                total=total,
-                unit="B",
-                unit_scale=True,
-                delay=QUIET,
-                leave=False,
-                file=sys.stderr,
-            )
+            scale: dict[str, Any] = {"initial": done, "total": total, "unit": "B", "unit_scale": True}
+            self._bar = tqdm(desc=name, **scale, delay=QUIET_SECONDS, leave=False)
 
-    def add(self, count: int) -> None:
-        """``count`` more bytes have come."""
-        self.done += count
+    def update(self, count: int) -> None:
+        """Add ``count`` bytes."""
         if self._bar is not None:
             self._bar.update(count)
-        elif time.monotonic() >= self._next:
-            self._next = time.monotonic() + PAUSE
-            of = f" of {self.total / 1e6:,.1f}" if self.total else ""
-            locations.say(f"{self.name}: {self.done / 1e6:,.1f}{of} MB")
+            return
+        self._done += count
+        if time.monotonic() >= self._next_line_at:
+            self._next_line_at = time.monotonic() + LOG_INTERVAL_SECONDS
+            total = f" of {self._total / 1e6:,.1f}" if self._total else ""
+            locations.report(f"{self._name}: {self._done / 1e6:,.1f}{total} MB")
 
-    def __enter__(self) -> Meter:
+    def __enter__(self) -> ByteProgress:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:

@@ -1,6 +1,6 @@
-"""Partial files: what is written until it is whole, checked and gets its name.
+"""Partial files: written, checked, and only then renamed.
 
-``.<name>.part`` has a note beside it, ``.<name>.part.json``, which says what it is a part of.
+``.<name>.part`` has a note next to it, ``.<name>.part.json``, with its source.
 """
 
 from __future__ import annotations
@@ -13,103 +13,103 @@ from typing import IO
 from yisheng.data import file_trees
 from yisheng.data.hub import locations
 from yisheng.data.hub.catalog import HubFile
-from yisheng.data.hub.progress import Meter
+from yisheng.data.hub.progress import ByteProgress
 
-CHUNK = 256 << 10
-
-
-class RefusedError(Exception):
-    """An address did not give the file, and why in a few words; another one may."""
+CHUNK_BYTES = 256 << 10
 
 
-def copy(source: Path, part: Path, file: HubFile) -> None:
-    """The partial file, or folder, from a path on this machine, always as a whole.
+class SourceError(Exception):
+    """An address did not give the file, and why in a few words; another address may."""
+
+
+def copy_to_part(source: Path, part: Path, file: HubFile) -> None:
+    """Copy a file or folder of this machine into the partial file, from the beginning.
 
     Raises:
-        RefusedError: it cannot be read, or is plainly not the file.
+        SourceError: it cannot be read, or its size is wrong.
         StorageError: the disk is full, or the folder cannot be written to.
     """
     try:
         if not (file.folder or source.is_file()):
-            raise RefusedError("it is no file" if source.exists() else "it does not exist")
-        sources = file_trees.listing(source) if file.folder else [("", source)]
+            raise SourceError("it is no file" if source.exists() else "it does not exist")
+        sources = file_trees.list_files(source) if file.folder else [("", source)]
         size = sum(path.stat().st_size for _, path in sources)
     except FileNotFoundError:
-        raise RefusedError("it does not exist") from None
+        raise SourceError("it does not exist") from None
     except (OSError, ValueError) as error:
-        raise RefusedError(reason(error)) from None
-    if not file.may_have(size):
-        raise RefusedError(f"it has {size:,} bytes where {file.size or file.limit:,} were expected")
-    locations.need_space(part.parent, size)
-    discard(part)  # only now: what a download left there stays while there is nothing better
-    with Meter(file.name, 0, size) as meter:
+        raise SourceError(describe_error(error)) from None
+    if not file.accepts_size(size):
+        raise SourceError(f"it has {size:,} bytes where {file.size or file.max_size:,} were expected")
+    locations.require_space(part.parent, size)
+    discard_part(part)  # not earlier: an interrupted download stays until there is something better
+    with ByteProgress(file.name, 0, size) as progress:
         for name, path in sources:
             target = part / name if file.folder else part
-            with locations.writing(target):
+            with locations.explain_write_errors(target):
                 target.parent.mkdir(parents=True, exist_ok=True)
-            with _reading(path) as stream, opened(target, "wb") as out:
-                while chunk := stream.read(CHUNK):
+            with _open_source(path) as stream, open_unbuffered(target, "wb") as out:
+                while chunk := stream.read(CHUNK_BYTES):
                     write_all(out, target, chunk)
-                    meter.add(len(chunk))
+                    progress.update(len(chunk))
 
 
-def discard(part: Path) -> None:
+def discard_part(part: Path) -> None:
     """Remove a partial file and its note."""
     import shutil
 
-    with locations.writing(part):
+    with locations.explain_write_errors(part):
         if part.is_dir():
             shutil.rmtree(part)
         part.unlink(missing_ok=True)
-        note_of(part).unlink(missing_ok=True)
+        note_path(part).unlink(missing_ok=True)
 
 
-def note_of(part: Path) -> Path:
-    """Where it is noted what a partial file is a part of."""
+def note_path(part: Path) -> Path:
+    """Return the path of the note that names a partial file's source."""
     return part.with_name(part.name + ".json")
 
 
 @contextlib.contextmanager
-def _reading(source: Path) -> Iterator[IO[bytes]]:
+def _open_source(source: Path) -> Iterator[IO[bytes]]:
     try:
         with source.open("rb") as stream:
             yield stream
     except OSError as error:
-        raise RefusedError(reason(error)) from None
+        raise SourceError(describe_error(error)) from None
 
 
 @contextlib.contextmanager
-def opened(part: Path, mode: str) -> Iterator[IO[bytes]]:
-    """A partial file without a buffer, so that a full disk shows while it is written.
+def open_unbuffered(part: Path, mode: str) -> Iterator[IO[bytes]]:
+    """Open a partial file without a buffer, so that a full disk is an error of the write, not of the close.
 
     Raises:
         StorageError: it cannot be opened.
     """
-    with locations.writing(part):
+    with locations.explain_write_errors(part):
         out = part.open(mode, buffering=0)
     with out:
         yield out
 
 
 def write_all(out: IO[bytes], part: Path, chunk: bytes) -> None:
-    """Write all of a chunk to an unbuffered file, which may take it in pieces.
+    """Write all of a chunk to an unbuffered file, which may accept fewer bytes per call.
 
     Raises:
         StorageError: the disk is full.
     """
-    rest = memoryview(chunk)
-    with locations.writing(part):
-        while rest:
-            rest = rest[out.write(rest) :]
+    remaining = memoryview(chunk)
+    with locations.explain_write_errors(part):
+        while remaining:
+            remaining = remaining[out.write(remaining) :]
 
 
-def size_of(part: Path) -> int:
-    """Bytes that are there already."""
+def part_size(part: Path) -> int:
+    """Return the number of bytes in a partial file, 0 if it does not exist."""
     return part.stat().st_size if part.is_file() else 0
 
 
-def reason(error: BaseException) -> str:
-    """Why something could not be read, in a few words."""
+def describe_error(error: BaseException) -> str:
+    """Return in a few words why something could not be read."""
     cause = getattr(error, "reason", error)
     if isinstance(cause, TimeoutError):
         return "it did not answer in time"
