@@ -35,8 +35,8 @@ def task(dtype: torch.dtype = torch.float64) -> tuple[nn.Module, Any]:
 @each
 def test_it_has_what_every_run_may_set(entry: registry.Entry) -> None:
     assert set(entry.meta) <= {"default_for"}
-    assert {"lr", "wd"} <= set(entry.options)
-    optimizer = entry.build([{"params": [torch.zeros(2, requires_grad=True)]}], lr=0.25, wd=0.125)
+    assert {"lr", "weight_decay"} <= set(entry.options)
+    optimizer = entry.build([{"params": [torch.zeros(2, requires_grad=True)]}], lr=0.25, weight_decay=0.125)
     assert isinstance(optimizer, torch.optim.Optimizer)
     assert [(g["lr"], g["weight_decay"]) for g in optimizer.param_groups] == [(0.25, 0.125)]
 
@@ -63,7 +63,7 @@ def test_the_loss_falls(entry: registry.Entry, dtype: torch.dtype) -> None:
 @each
 def test_a_group_keeps_its_own_decay(entry: registry.Entry) -> None:
     decayed, spared = (torch.ones(3, requires_grad=True) for _ in range(2))
-    optimizer = entry.build([{"params": [decayed]}, {"params": [spared], "weight_decay": 0.0}], wd=0.1)
+    optimizer = entry.build([{"params": [decayed]}, {"params": [spared], "weight_decay": 0.0}], weight_decay=0.1)
     for _ in range(3):
         decayed.grad, spared.grad = torch.zeros(3), torch.zeros(3)
         optimizer.step()
@@ -97,7 +97,7 @@ def test_saved_and_loaded_it_goes_on_to_the_very_same_weights(entry: registry.En
 @each
 def test_parameters_without_gradient_stay(entry: registry.Entry) -> None:
     parameter, frozen = (torch.ones(2, requires_grad=True) for _ in range(2))
-    optimizer = entry.build([{"params": [parameter, frozen]}], wd=0.1)
+    optimizer = entry.build([{"params": [parameter, frozen]}], weight_decay=0.1)
     parameter.grad = torch.ones(2)
     optimizer.step()
     assert (parameter < 1).all()

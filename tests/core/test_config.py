@@ -151,7 +151,7 @@ def test_any_words_give_a_config_or_a_usage_error(words):
 
 
 @settings(max_examples=300, deadline=None)
-@given(key=st.sampled_from([*Config.model_fields, "lr", "wd", "hidden", "model.hidden"]), value=st.text(max_size=20))
+@given(key=st.sampled_from([*Config.model_fields, "lr", "weight_decay", "hidden", "model.hidden"]), value=st.text(max_size=20))
 def test_any_value_gives_a_config_or_a_usage_error(key, value):
     try:
         merge_settings([(key, value, "command line")])

@@ -11,19 +11,19 @@ import torch
 from torch import nn
 
 from yisheng.core import registry
-from yisheng.core.config import resolve
 from yisheng.core.errors import UsageError
+from yisheng.core.settings import merge_settings
 from yisheng.optim._fused import fusable
 from yisheng.optim.groups import groups
 
 PLAIN = {"foreach": False, "fused": False}
 SAME = [
     ("sgd", {}, lambda g: torch.optim.SGD(g, lr=0.1, **PLAIN)),
-    ("sgd", {"lr": 0.3, "wd": 0.1}, lambda g: torch.optim.SGD(g, lr=0.3, weight_decay=0.1, **PLAIN)),
+    ("sgd", {"lr": 0.3, "weight_decay": 0.1}, lambda g: torch.optim.SGD(g, lr=0.3, weight_decay=0.1, **PLAIN)),
     ("momentum", {}, lambda g: torch.optim.SGD(g, lr=0.05, momentum=0.9, **PLAIN)),
     (
         "momentum",
-        {"momentum": 0.5, "wd": 0.1},
+        {"momentum": 0.5, "weight_decay": 0.1},
         lambda g: torch.optim.SGD(g, lr=0.05, momentum=0.5, weight_decay=0.1, **PLAIN),
     ),
     (
@@ -33,25 +33,25 @@ SAME = [
     ),
     (
         "nesterov",
-        {"lr": 0.02, "momentum": 0.8, "wd": 0.1},
+        {"lr": 0.02, "momentum": 0.8, "weight_decay": 0.1},
         lambda g: torch.optim.SGD(g, lr=0.02, momentum=0.8, weight_decay=0.1, nesterov=True, **PLAIN),
     ),
     ("rmsprop", {}, lambda g: torch.optim.RMSprop(g, lr=1e-3, alpha=0.9, eps=1e-8, foreach=False)),
     (
         "rmsprop",
-        {"lr": 0.01, "alpha": 0.99, "eps": 1e-3, "wd": 0.1},
+        {"lr": 0.01, "alpha": 0.99, "eps": 1e-3, "weight_decay": 0.1},
         lambda g: torch.optim.RMSprop(g, lr=0.01, alpha=0.99, eps=1e-3, weight_decay=0.1, foreach=False),
     ),
     ("adam", {}, lambda g: torch.optim.Adam(g, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, **PLAIN)),
     (
         "adam",
-        {"lr": 0.05, "betas": (0.8, 0.9), "eps": 1e-3, "wd": 0.1},
+        {"lr": 0.05, "betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.1},
         lambda g: torch.optim.Adam(g, lr=0.05, betas=(0.8, 0.9), eps=1e-3, weight_decay=0.1, **PLAIN),
     ),
     ("adamw", {}, lambda g: torch.optim.AdamW(g, lr=1e-3, weight_decay=0.01, **PLAIN)),
     (
         "adamw",
-        {"lr": 0.05, "betas": (0.8, 0.9), "eps": 1e-3, "wd": 0.3},
+        {"lr": 0.05, "betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.3},
         lambda g: torch.optim.AdamW(g, lr=0.05, betas=(0.8, 0.9), eps=1e-3, weight_decay=0.3, **PLAIN),
     ),
 ]
@@ -117,11 +117,11 @@ def test_only_what_the_kernels_know_is_fused() -> None:
     assert not fusable([{"params": [*real, torch.zeros(2, device="meta")]}])
 
 
-def equation(name: str, w: float, gradients: list[float], lr: float, wd: float) -> float:
+def equation(name: str, w: float, gradients: list[float], lr: float, weight_decay: float) -> float:
     """The updates of the docstrings, on one number, at the default options."""
     v = m = s = 0.0
     for t, g in enumerate(gradients, start=1):
-        h = g if name == "adamw" else g + wd * w
+        h = g if name == "adamw" else g + weight_decay * w
         if name == "sgd":
             w -= lr * h
         elif name in ("momentum", "nesterov"):
@@ -132,7 +132,7 @@ def equation(name: str, w: float, gradients: list[float], lr: float, wd: float) 
             w -= lr * h / (math.sqrt(s) + 1e-8)
         else:
             m, s = 0.9 * m + 0.1 * h, 0.999 * s + 0.001 * h * h
-            w *= 1 - lr * wd if name == "adamw" else 1
+            w *= 1 - lr * weight_decay if name == "adamw" else 1
             w -= lr * (m / (1 - 0.9**t)) / (math.sqrt(s / (1 - 0.999**t)) + 1e-8)
     return w
 
@@ -141,11 +141,11 @@ def equation(name: str, w: float, gradients: list[float], lr: float, wd: float) 
 def test_steps_equal_the_equations(name: str) -> None:
     gradients = [0.5, -1.0, 2.0, 0.25, 0.0, -0.5]
     w = torch.tensor([1.5], dtype=torch.float64, requires_grad=True)
-    optimizer = registry.find("optim", name).build([{"params": [w]}], lr=0.02, wd=0.1)
+    optimizer = registry.find("optim", name).build([{"params": [w]}], lr=0.02, weight_decay=0.1)
     for g in gradients:
         w.grad = torch.tensor([g], dtype=torch.float64)
         optimizer.step()
-    assert math.isclose(w.item(), equation(name, 1.5, gradients, lr=0.02, wd=0.1), rel_tol=1e-12)
+    assert math.isclose(w.item(), equation(name, 1.5, gradients, lr=0.02, weight_decay=0.1), rel_tol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_steps_equal_the_equations(name: str) -> None:
     [
         ("optimizer=sgd", "lr=0"),
         ("optimizer=sgd", "lr=nan"),
-        ("optimizer=sgd", "wd=-1e-9"),
+        ("optimizer=sgd", "weight_decay=-1e-9"),
         ("optimizer=sgd", "momentum=0.9"),
         ("optimizer=momentum", "momentum=1"),
         ("optimizer=nesterov", "momentum=0"),
@@ -167,4 +167,4 @@ def test_steps_equal_the_equations(name: str) -> None:
 )
 def test_bad_options_are_refused(words: tuple[str, ...]) -> None:
     with pytest.raises(UsageError):
-        resolve([(*word.split("="), "command line") for word in words])
+        merge_settings([(*word.split("="), "command line") for word in words])

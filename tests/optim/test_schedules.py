@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch.optim import lr_scheduler as torchs
 
 from yisheng.core import registry
-from yisheng.core.config import resolve
 from yisheng.core.errors import UsageError
+from yisheng.core.settings import merge_settings
 from yisheng.optim.schedules import Factor
 
 LR = 0.4
@@ -163,7 +163,7 @@ def test_whole_epochs_share_a_rate():
 )
 def test_bad_options_are_refused(words):
     with pytest.raises(UsageError):
-        resolve([(*word.split("="), "command line") for word in words])
+        merge_settings([(*word.split("="), "command line") for word in words])
 
 
 def test_schedules_do_not_need_torch():

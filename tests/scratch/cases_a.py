@@ -177,12 +177,12 @@ def of_back_propagation(rng: Generator) -> Pair:
 
 def of_weight_decay(rng: Generator) -> Pair:
     """Gradient descent on loss plus penalty, and torch's on the loss with its weight decay."""
-    x, start, wd = drawn(rng, 9, 4), drawn(rng, 4), float(torch.rand((), generator=rng))
+    x, start, weight_decay = drawn(rng, 9, 4), drawn(rng, 4), float(torch.rand((), generator=rng))
     ours, theirs = start.clone(), start.clone().requires_grad_()
-    optimizer = torch.optim.SGD([theirs], lr=0.1, weight_decay=wd)
+    optimizer = torch.optim.SGD([theirs], lr=0.1, weight_decay=weight_decay)
     for _ in range(20):
         w = ours.clone().requires_grad_()
-        (g,) = torch.autograd.grad((x @ w).tanh().mean() + l2_penalty(w, wd=wd), w)
+        (g,) = torch.autograd.grad((x @ w).tanh().mean() + l2_penalty(w, weight_decay=weight_decay), w)
         ours = ours - 0.1 * g
         optimizer.zero_grad()
         (x @ theirs).tanh().mean().backward()
@@ -191,8 +191,12 @@ def of_weight_decay(rng: Generator) -> Pair:
 
 
 def of_l1(rng: Generator) -> Pair:
-    wd = float(torch.rand((), generator=rng))
-    return both(lambda w: l1_penalty(w, wd=wd), lambda w: wd * torch.linalg.vector_norm(w, ord=1), wide(rng, 6, 5))
+    weight_decay = float(torch.rand((), generator=rng))
+    return both(
+        lambda w: l1_penalty(w, weight_decay=weight_decay),
+        lambda w: weight_decay * torch.linalg.vector_norm(w, ord=1),
+        wide(rng, 6, 5),
+    )
 
 
 def of_dropout(rng: Generator) -> Pair:

@@ -211,7 +211,7 @@ def by_torch(optimiser: Callable[..., torch.optim.Optimizer], options: dict[str,
 
 def in_torchs_words(ours: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
     extra = {"nesterov": True} if ours is nesterov else {}
-    return {"weight_decay" if key == "wd" else key: value for key, value in options.items()} | extra
+    return options | extra
 
 
 def of_optimiser(
@@ -346,18 +346,18 @@ def of_vanishing(rng: Generator) -> Pair:
 
 
 OPTIMISERS = [
-    ("sgd", sgd, 0, torch.optim.SGD, {"lr": 0.1, "wd": 0.0}),
-    ("sgd", sgd, 0, torch.optim.SGD, {"lr": 0.1, "wd": 0.01}),
-    ("momentum", momentum, 1, torch.optim.SGD, {"lr": 0.05, "momentum": 0.9, "wd": 0.0}),
-    ("momentum", momentum, 1, torch.optim.SGD, {"lr": 0.05, "momentum": 0.7, "wd": 0.01}),
-    ("nesterov", nesterov, 1, torch.optim.SGD, {"lr": 0.05, "momentum": 0.9, "wd": 0.0}),
-    ("nesterov", nesterov, 1, torch.optim.SGD, {"lr": 0.05, "momentum": 0.7, "wd": 5e-4}),
-    ("rmsprop", rmsprop, 1, torch.optim.RMSprop, {"lr": 0.01, "alpha": 0.9, "eps": 1e-8, "wd": 0.0}),
-    ("rmsprop", rmsprop, 1, torch.optim.RMSprop, {"lr": 0.01, "alpha": 0.99, "eps": 1e-6, "wd": 0.01}),
-    ("adam", adam, 2, torch.optim.Adam, {"lr": 0.01, "betas": (0.9, 0.999), "eps": 1e-8, "wd": 0.0}),
-    ("adam", adam, 2, torch.optim.Adam, {"lr": 0.01, "betas": (0.8, 0.95), "eps": 1e-6, "wd": 0.01}),
-    ("adamw", adamw, 2, torch.optim.AdamW, {"lr": 0.01, "betas": (0.9, 0.999), "eps": 1e-8, "wd": 0.0}),
-    ("adamw", adamw, 2, torch.optim.AdamW, {"lr": 0.01, "betas": (0.8, 0.95), "eps": 1e-6, "wd": 0.1}),
+    ("sgd", sgd, 0, torch.optim.SGD, {"lr": 0.1, "weight_decay": 0.0}),
+    ("sgd", sgd, 0, torch.optim.SGD, {"lr": 0.1, "weight_decay": 0.01}),
+    ("momentum", momentum, 1, torch.optim.SGD, {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.0}),
+    ("momentum", momentum, 1, torch.optim.SGD, {"lr": 0.05, "momentum": 0.7, "weight_decay": 0.01}),
+    ("nesterov", nesterov, 1, torch.optim.SGD, {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.0}),
+    ("nesterov", nesterov, 1, torch.optim.SGD, {"lr": 0.05, "momentum": 0.7, "weight_decay": 5e-4}),
+    ("rmsprop", rmsprop, 1, torch.optim.RMSprop, {"lr": 0.01, "alpha": 0.9, "eps": 1e-8, "weight_decay": 0.0}),
+    ("rmsprop", rmsprop, 1, torch.optim.RMSprop, {"lr": 0.01, "alpha": 0.99, "eps": 1e-6, "weight_decay": 0.01}),
+    ("adam", adam, 2, torch.optim.Adam, {"lr": 0.01, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0}),
+    ("adam", adam, 2, torch.optim.Adam, {"lr": 0.01, "betas": (0.8, 0.95), "eps": 1e-6, "weight_decay": 0.01}),
+    ("adamw", adamw, 2, torch.optim.AdamW, {"lr": 0.01, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0}),
+    ("adamw", adamw, 2, torch.optim.AdamW, {"lr": 0.01, "betas": (0.8, 0.95), "eps": 1e-6, "weight_decay": 0.1}),
 ]
 """Concept, ours, its memories, torch's, options."""
 

@@ -21,7 +21,7 @@ def options_of(name: str) -> dict[str, Any]:
     spread = torch.linspace(0, 1, K, dtype=torch.float64)
     values = {
         "lr": 10 ** (-3 + 2 * spread),
-        "wd": torch.cat([torch.zeros(1, dtype=torch.float64), 10 ** (-4 + 3 * spread[1:])]),
+        "weight_decay": torch.cat([torch.zeros(1, dtype=torch.float64), 10 ** (-4 + 3 * spread[1:])]),
         "momentum": 0.5 + 0.45 * spread,
         "alpha": 0.8 + 0.19 * spread,
         "eps": 10 ** (-10 + 6 * spread),

@@ -93,7 +93,7 @@ class Config(BaseModel):
     )
     init_conv: Choice | None = Field(None, description="initial weights of convolutions, where they differ from init")
     loss: Choice = Field(Choice(name=AUTO), description="loss function")
-    optimizer: Choice = Field(Choice(name=AUTO), description="optimizer, with lr and wd (weight decay)")
+    optimizer: Choice = Field(Choice(name=AUTO), description="optimizer, with lr and weight_decay")
     schedule: Choice = Field(Choice(name="one-cycle"), description="learning rate over the run")
     scale: Choice = Field(Choice(name=AUTO), description="scaling of the inputs, fitted on the training part")
     target_scale: Choice = Field(Choice(name=AUTO), description="scaling of a regression target, undone in prediction")

@@ -24,7 +24,7 @@ AUTO_SCALES = ("standard", "columns")
 """What ``scale=auto`` may become if no pretrained weights decide: their options can be set in advance."""
 ALIASES = {
     "learning_rate": "lr",
-    "weight_decay": "wd",
+    "wd": "weight_decay",
     "batch_size": "batch",
     "optimiser": "optimizer",
     "dataset": "data",
@@ -154,8 +154,8 @@ def _require_consistent(plain: Mapping[str, Any]) -> None:
 def canonical_key(key: str) -> str:
     """Return a key or option under the name that the config uses.
 
-    >>> canonical_key("learning-rate"), canonical_key("optimizer.weight_decay")
-    ('lr', 'optimizer.wd')
+    >>> canonical_key("learning-rate"), canonical_key("optimizer.wd")
+    ('lr', 'optimizer.weight_decay')
     """
     head, dot, tail = key.strip().replace("-", "_").partition(".")
     return ALIASES.get(head, head) + dot + ALIASES.get(tail, tail)

@@ -10,15 +10,17 @@ from yisheng.optim._option_ranges import Average, Decay, Groups, Rate
 
 
 @register
-def momentum(groups: Groups, *, lr: Rate = 0.05, momentum: Average = 0.9, wd: Decay = 0.0) -> torch.optim.Optimizer:
-    """SGD with momentum: v <- momentum v + g + wd w;  w <- w - lr v.
+def momentum(
+    groups: Groups, *, lr: Rate = 0.05, momentum: Average = 0.9, weight_decay: Decay = 0.0
+) -> torch.optim.Optimizer:
+    """SGD with momentum: v <- momentum v + g + λ w;  w <- w - lr v.
 
     Steps that agree add up to 1/(1 - momentum) times one of them, those that quarrel cancel out.
 
     Args:
         lr: learning rate; half of plain SGD's default, since momentum makes it ten times that in the long run.
         momentum: what is kept of the velocity from step to step; 0.9 looks back over about 10 steps. 0 is `sgd`.
-        wd: weight decay, the factor λ of a penalty λ/2 |w|² in the loss.
+        weight_decay: the factor λ of a penalty λ/2 |w|² in the loss.
 
     Source: Polyak, "Some methods of speeding up the convergence of iteration methods", 1964; Sutskever et al.,
     "On the importance of initialization and momentum in deep learning", 2013, section 2.
@@ -31,4 +33,4 @@ def momentum(groups: Groups, *, lr: Rate = 0.05, momentum: Average = 0.9, wd: De
     >>> w  # 2 - 0.1 * 1 - 0.1 * 1.9
     tensor([1.7100], requires_grad=True)
     """
-    return torch.optim.SGD(groups, lr, momentum=momentum, weight_decay=wd, fused=fusable(groups))
+    return torch.optim.SGD(groups, lr, momentum=momentum, weight_decay=weight_decay, fused=fusable(groups))

@@ -24,11 +24,11 @@ def muon(
     *,
     lr: Rate = 0.07,
     momentum: Annotated[float, Interval(gt=0, lt=1)] = 0.6,
-    wd: Decay = 0.0,
+    weight_decay: Decay = 0.0,
     turns: Annotated[int, Interval(ge=1, le=10)] = 3,
     others: Rate = 1.0,
 ) -> torch.optim.Optimizer:
-    """Nesterov's momentum, made orthogonal: v <- momentum v + g;  w <- (1 - lr wd) w - lr |w| O / |O|.
+    """Nesterov's momentum, made orthogonal: v <- momentum v + g;  w <- (1 - lr λ) w - lr |w| O / |O|.
 
     O is the orthogonal matrix nearest to g + momentum v (a filter is a row of it), found by a few turns of a
     Newton-Schulz iteration: all its singular values are near 1, so that directions with small gradients are learnt,
@@ -40,7 +40,7 @@ def muon(
     Args:
         lr: at the schedule's peak; 0.07 turns a layer by four degrees a step.
         momentum: what is kept of the velocity; less than for SGD, as each step has its full length.
-        wd: weight decay, decoupled as in AdamW; steps grow and shrink with the weights, so little is gained by it
+        weight_decay: λ, decoupled as in AdamW; steps grow and shrink with the weights, so little is gained by it
             before a norm layer.
         turns: of the iteration; 3 for short runs, 5 come nearer to orthogonal.
         others: learning rate of what is not orthogonal, in multiples of lr.
@@ -59,7 +59,9 @@ def muon(
     wide = [p for group in groups if group.get("weight_decay") != 0 for p in group["params"] if p.ndim > 1]
     turned = {id(p) for p in wide[:-1]}
     marked = [{**group, "turned": [i for i, p in enumerate(group["params"]) if id(p) in turned]} for group in groups]
-    return Muon(marked, {"lr": lr, "momentum": momentum, "weight_decay": wd, "turns": turns, "others": others})
+    return Muon(
+        marked, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "turns": turns, "others": others}
+    )
 
 
 class Muon(torch.optim.Optimizer):

@@ -18,9 +18,9 @@ def nesterov(
     *,
     lr: Rate = 0.05,
     momentum: Annotated[float, Interval(gt=0, lt=1)] = 0.9,
-    wd: Decay = 5e-4,
+    weight_decay: Decay = 5e-4,
 ) -> torch.optim.Optimizer:
-    """SGD with Nesterov's momentum: g' = g + wd w;  v <- momentum v + g';  w <- w - lr (g' + momentum v).
+    """SGD with Nesterov's momentum: g' = g + λ w;  v <- momentum v + g';  w <- w - lr (g' + momentum v).
 
     The step is what plain momentum would make at the next gradient, if that were the present one: it brakes
     earlier where the path bends.
@@ -29,7 +29,7 @@ def nesterov(
         lr: learning rate at the schedule's peak; 0.05 with batches of 16 to 128 trains nets with batch norm and
             shallow ones on scaled inputs. Take a tenth of it where the loss climbs.
         momentum: what is kept of the velocity from step to step; 0.9 looks back over about 10 steps.
-        wd: weight decay, the factor λ of a penalty λ/2 |w|² in the loss; 5e-4 is the wide
+        weight_decay: the factor λ of a penalty λ/2 |w|² in the loss; 5e-4 is the wide
             residual nets' on small images.
 
     Source: Nesterov, "A method of solving a convex programming problem with convergence rate O(1/k²)", 1983;
@@ -37,10 +37,12 @@ def nesterov(
     Zagoruyko and Komodakis, "Wide residual networks", 2016, section 3 (the settings).
 
     >>> w = torch.tensor([2.0], requires_grad=True)
-    >>> optimizer = nesterov([{"params": [w]}], lr=0.1, wd=0.0)
+    >>> optimizer = nesterov([{"params": [w]}], lr=0.1, weight_decay=0.0)
     >>> w.grad = torch.ones(1)
     >>> optimizer.step()
     >>> w  # 2 - 0.1 (1 + 0.9 * 1)
     tensor([1.8100], requires_grad=True)
     """
-    return torch.optim.SGD(groups, lr, momentum=momentum, weight_decay=wd, nesterov=True, fused=fusable(groups))
+    return torch.optim.SGD(
+        groups, lr, momentum=momentum, weight_decay=weight_decay, nesterov=True, fused=fusable(groups)
+    )

@@ -15,9 +15,9 @@ def rmsprop(
     lr: Rate = 0.001,
     alpha: Average = 0.9,
     eps: Rate = 1e-8,
-    wd: Decay = 0.0,
+    weight_decay: Decay = 0.0,
 ) -> torch.optim.Optimizer:
-    """RMSprop: g' = g + wd w;  s <- alpha s + (1 - alpha) g'²;  w <- w - lr g' / (√s + eps).
+    """RMSprop: g' = g + λ w;  s <- alpha s + (1 - alpha) g'²;  w <- w - lr g' / (√s + eps).
 
     Dividing by the gradient's recent size gives every weight steps of about lr, be its gradients large or small.
 
@@ -25,7 +25,7 @@ def rmsprop(
         lr: learning rate, in units of the weights; 0.001 is the lecture's.
         alpha: what is kept of the mean square from step to step; 0.9, the lecture's, looks back over 10 steps.
         eps: keeps the quotient finite where gradients vanish.
-        wd: weight decay, the factor λ of a penalty λ/2 |w|² in the loss (scaled with the gradient).
+        weight_decay: the factor λ of a penalty λ/2 |w|² in the loss (scaled with the gradient).
 
     Source: Tieleman and Hinton, "Lecture 6.5: rmsprop", 2012, Coursera.
 
@@ -36,4 +36,4 @@ def rmsprop(
     >>> w  # 2 - 0.1 / √0.25
     tensor([1.8000], requires_grad=True)
     """
-    return torch.optim.RMSprop(groups, lr, alpha=alpha, eps=eps, weight_decay=wd)
+    return torch.optim.RMSprop(groups, lr, alpha=alpha, eps=eps, weight_decay=weight_decay)

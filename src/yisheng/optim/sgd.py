@@ -10,22 +10,22 @@ from yisheng.optim._option_ranges import Decay, Groups, Rate
 
 
 @register
-def sgd(groups: Groups, *, lr: Rate = 0.1, wd: Decay = 0.0) -> torch.optim.Optimizer:
-    """Stochastic gradient descent: w <- w - lr (g + wd w).
+def sgd(groups: Groups, *, lr: Rate = 0.1, weight_decay: Decay = 0.0) -> torch.optim.Optimizer:
+    """Stochastic gradient descent: w <- w - lr (g + λ w).
 
     Args:
         lr: learning rate; 0.1 is the textbook's for softmax regression and small nets on scaled inputs.
-        wd: weight decay, the factor λ of a penalty λ/2 |w|² in the loss; none by default, as the textbook
+        weight_decay: the factor λ of a penalty λ/2 |w|² in the loss; none by default, as the textbook
             introduces it.
 
     Source: Robbins and Monro, "A stochastic approximation method", 1951; Zhang et al., "Dive into Deep
     Learning", section 12.4.
 
     >>> w = torch.tensor([2.0], requires_grad=True)
-    >>> optimizer = sgd([{"params": [w]}], lr=0.5, wd=0.1)
+    >>> optimizer = sgd([{"params": [w]}], lr=0.5, weight_decay=0.1)
     >>> (3 * w).sum().backward()
     >>> optimizer.step()
     >>> w  # 2 - 0.5 (3 + 0.1 * 2)
     tensor([0.4000], requires_grad=True)
     """
-    return torch.optim.SGD(groups, lr, weight_decay=wd, fused=fusable(groups))
+    return torch.optim.SGD(groups, lr, weight_decay=weight_decay, fused=fusable(groups))

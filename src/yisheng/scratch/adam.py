@@ -23,7 +23,7 @@ def _plot(axes: Any) -> None:
 
 @register(
     memories=2,
-    equation="""g' = g + wd w
+    equation="""g' = g + λ w
 m ← β₁ m + (1 − β₁) g'          v ← β₂ v + (1 − β₂) g'²
 m̂ = m / (1 − β₁ᵗ)               v̂ = v / (1 − β₂ᵗ)
 w ← w − lr m̂ / (√v̂ + eps)""",
@@ -45,11 +45,11 @@ def adam(
     lr: float | Tensor = 0.001,
     betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
     eps: float | Tensor = 1e-8,
-    wd: float | Tensor = 0.0,
+    weight_decay: float | Tensor = 0.0,
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """Adam: momentum, divided by the recent size of the gradient, both corrected for having begun at zero.
 
-    With g' = g + wd w: m <- β1 m + (1 - β1) g';  v <- β2 v + (1 - β2) g'²;
+    With g' = g + λ w: m <- β1 m + (1 - β1) g';  v <- β2 v + (1 - β2) g'²;
     w <- w - lr m̂ / (√v̂ + eps), m̂ = m / (1 - β1^t), v̂ = v / (1 - β2^t).
 
     Args:
@@ -62,7 +62,7 @@ def adam(
         betas: what is kept of the two means from step to step, likewise; the paper's look back over 10 and 1000
             steps.
         eps: keeps the quotient finite where gradients vanish, likewise.
-        wd: weight decay, the factor λ of a penalty λ/2 |w|² in the loss, likewise. It is divided by √v̂ like the
+        weight_decay: the factor λ of a penalty λ/2 |w|² in the loss, likewise. It is divided by √v̂ like the
             gradient, so it hardly touches weights with large gradients; `adamw` mends that.
 
     Source: Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1.
@@ -75,7 +75,7 @@ def adam(
     """
     m, v = memory
     beta1, beta2 = betas
-    g = g + wd * w
+    g = g + weight_decay * w
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g * g
     size = v.sqrt() / (1 - beta2**t) ** 0.5 + eps

@@ -20,10 +20,10 @@ def _plot(axes: Any) -> None:
             w, memory, path = torch.ones(50), (torch.zeros(50), torch.zeros(50)), []
             for t in range(1, 301):
                 g = noise * torch.randn(50, generator=draw)
-                w, memory = optimiser(w, g, memory, t, lr=1e-3, wd=1.0)
+                w, memory = optimiser(w, g, memory, t, lr=1e-3, weight_decay=1.0)
                 path.append(w.mean().item())
             axes.plot(path, line, color=colour, label=f"{label}, gradient noise {noise}")
-    axes.set(xlabel="update", ylabel="mean weight", title="wd = 1: AdamW's decay is the same for all weights")
+    axes.set(xlabel="update", ylabel="mean weight", title="λ = 1: AdamW's decay is the same for all weights")
     axes.legend()
 
 
@@ -31,14 +31,14 @@ def _plot(axes: Any) -> None:
     memories=2,
     equation="""m ← β₁ m + (1 − β₁) g           v ← β₂ v + (1 − β₂) g²
 m̂ = m / (1 − β₁ᵗ)               v̂ = v / (1 − β₂ᵗ)
-w ← (1 − lr wd) w − lr m̂ / (√v̂ + eps)""",
+w ← (1 − lr λ) w − lr m̂ / (√v̂ + eps)""",
     usual="""
 import torch
 w = torch.tensor([2.0], requires_grad=True)
 optimizer = torch.optim.AdamW([w], lr=0.001, weight_decay=0.01)
 """,
     when="""Wherever Adam would do and weights should decay: its decay shrinks every weight by the same share. The
-standard for tables, transformers and fine-tuning; its wd is of another kind than SGD's λ, so do not carry values
+standard for tables, transformers and fine-tuning; its λ is of another kind than SGD's λ, so do not carry values
 over.""",
     plot=_plot,
 )
@@ -51,11 +51,11 @@ def adamw(
     lr: float | Tensor = 0.001,
     betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
     eps: float | Tensor = 1e-8,
-    wd: float | Tensor = 0.01,
+    weight_decay: float | Tensor = 0.01,
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """AdamW: Adam whose weight decay is taken off the weights themselves, not added to the gradient.
 
-    w <- (1 - lr wd) w - lr m̂ / (√v̂ + eps), with m̂ and v̂ as in `adam`, of g alone.
+    w <- (1 - lr λ) w - lr m̂ / (√v̂ + eps), with m̂ and v̂ as in `adam`, of g alone.
 
     Args:
         w: weights, of any shape.
@@ -66,13 +66,13 @@ def adamw(
             for K models; 0.001 is Adam's.
         betas: what is kept of the two means from step to step, likewise; Adam's look back over 10 and 1000 steps.
         eps: keeps the quotient finite where gradients vanish, likewise.
-        wd: weight decay, relative to lr, likewise: a weight without gradients shrinks by lr wd in each step;
+        weight_decay: λ, relative to lr, likewise: a weight without gradients shrinks by lr λ in each step;
             0.01 is torch's, the useful range is wide.
 
     Source: Loshchilov and Hutter, "Decoupled weight decay regularization", 2019, algorithm 2.
 
     >>> memory = (torch.zeros(1), torch.zeros(1))
-    >>> adamw(torch.tensor([2.0]), torch.zeros(1), memory, 1, lr=0.1, wd=0.5)[0]  # 2 (1 - 0.1 * 0.5)
+    >>> adamw(torch.tensor([2.0]), torch.zeros(1), memory, 1, lr=0.1, weight_decay=0.5)[0]  # 2 (1 - 0.1 * 0.5)
     tensor([1.9000])
     """
-    return adam((1 - lr * wd) * w, g, memory, t, lr=lr, betas=betas, eps=eps, wd=0.0)
+    return adam((1 - lr * weight_decay) * w, g, memory, t, lr=lr, betas=betas, eps=eps, weight_decay=0.0)

@@ -17,7 +17,7 @@ def _plot(axes: Any) -> None:
     side = torch.linspace(-1.5, 1.5, 61)
     weights = torch.cartesian_prod(side, side)
     for penalty, level, colour, label in ((l1_penalty, 1.0, COLOURS[0], "L1"), (l2_penalty, 0.5, COLOURS[1], "L2")):
-        height = torch.stack([penalty(w, wd=1.0) for w in weights]).reshape(61, 61)
+        height = torch.stack([penalty(w, weight_decay=1.0) for w in weights]).reshape(61, 61)
         axes.contour(side, side, height, levels=[level], colors=colour)
         axes.plot([], [], color=colour, label=label)
     axes.set(xlabel="w₁", ylabel="w₂", title="weights of equal penalty", aspect="equal")
@@ -37,17 +37,17 @@ descent only swings around zero; for exact zeros take scikit-learn's Lasso or Lo
 penalty.""",
     plot=_plot,
 )
-def l1_penalty(w: Tensor, *, wd: float = 0.01) -> Tensor:
+def l1_penalty(w: Tensor, *, weight_decay: float = 0.01) -> Tensor:
     """The L1 penalty: λ Σ |w|.
 
     Args:
         w: weights, of any shape.
-        wd: λ, in units of the loss over those of the weights; 0.01 is a common beginning.
+        weight_decay: λ, in units of the loss over those of the weights; 0.01 is a common beginning.
 
     Source: Tibshirani, "Regression shrinkage and selection via the lasso", Journal of the Royal Statistical Society B
     58, 1996.
 
-    >>> l1_penalty(torch.tensor([3.0, -4.0]), wd=0.1)
+    >>> l1_penalty(torch.tensor([3.0, -4.0]), weight_decay=0.1)
     tensor(0.7000)
     """
-    return wd * (w * w.detach().sign()).sum()
+    return weight_decay * (w * w.detach().sign()).sum()

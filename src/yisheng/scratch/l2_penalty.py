@@ -29,18 +29,18 @@ makes all weights small, none of them zero. Leave biases out. With Adam take Ada
 alike.""",
     plot=_plot,
 )
-def l2_penalty(w: Tensor, *, wd: float = 0.01) -> Tensor:
+def l2_penalty(w: Tensor, *, weight_decay: float = 0.01) -> Tensor:
     """The L2 penalty, what weight decay adds to the loss: λ/2 Σ w².
 
     Args:
         w: weights, of any shape.
-        wd: λ, in units of the loss over those of the squared weights; 0.01 is a common beginning.
+        weight_decay: λ, in units of the loss over those of the squared weights; 0.01 is a common beginning.
 
     Source: Hoerl and Kennard, "Ridge regression: biased estimation for nonorthogonal problems", Technometrics 12,
     1970; Zhang et al., "Dive into deep learning", 2023, section 3.7.
 
     >>> import torch
-    >>> l2_penalty(torch.tensor([3.0, 4.0]), wd=0.1)
+    >>> l2_penalty(torch.tensor([3.0, 4.0]), weight_decay=0.1)
     tensor(1.2500)
     """
-    return wd / 2 * (w * w).sum()
+    return weight_decay / 2 * (w * w).sum()

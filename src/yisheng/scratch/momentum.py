@@ -19,7 +19,7 @@ def _plot(axes: Any) -> None:
 
 @register(
     memories=1,
-    equation="""v ← momentum v + g + wd w
+    equation="""v ← momentum v + g + λ w
 w ← w − lr v""",
     usual="""
 import torch
@@ -38,11 +38,11 @@ def momentum(
     *,
     lr: float | Tensor = 0.05,
     momentum: float | Tensor = 0.9,
-    wd: float | Tensor = 0.0,
+    weight_decay: float | Tensor = 0.0,
 ) -> tuple[Tensor, tuple[Tensor]]:
     """Momentum: steps along a velocity, a fading sum of the gradients.
 
-    v <- momentum v + g + wd w;  w <- w - lr v. Gradients that agree add up, those that quarrel cancel out.
+    v <- momentum v + g + λ w;  w <- w - lr v. Gradients that agree add up, those that quarrel cancel out.
 
     Args:
         w: weights, of any shape.
@@ -51,7 +51,7 @@ def momentum(
         t: number of the update, from 1; it does not matter here.
         lr: learning rate, or a tensor of them that broadcasts against w, such as (K, 1) for K models.
         momentum: what is kept of the velocity from step to step, likewise; 0.9 looks back over about 10 steps.
-        wd: weight decay, the factor λ of a penalty λ/2 |w|² in the loss, likewise.
+        weight_decay: the factor λ of a penalty λ/2 |w|² in the loss, likewise.
 
     Source: Polyak, "Some methods of speeding up the convergence of iteration methods", 1964; Sutskever et al.,
     "On the importance of initialization and momentum in deep learning", 2013, section 2.
@@ -64,5 +64,5 @@ def momentum(
     tensor([1.7100])
     """
     (v,) = memory
-    v = momentum * v + g + wd * w
+    v = momentum * v + g + weight_decay * w
     return w - lr * v, (v,)

@@ -15,12 +15,12 @@ def _plot(axes: Any) -> None:
     """At the same settings it overshoots less than plain momentum."""
     options = {"lr": 0.2, "momentum": 0.8}
     _bowl.draw(axes, plain, 1, steps=30, label="momentum", colour=_bowl.COLOURS[0], **options)
-    _bowl.draw(axes, nesterov, 1, steps=30, label="nesterov", colour=_bowl.COLOURS[1], wd=0.0, **options)
+    _bowl.draw(axes, nesterov, 1, steps=30, label="nesterov", colour=_bowl.COLOURS[1], weight_decay=0.0, **options)
 
 
 @register(
     memories=1,
-    equation="""g' = g + wd w
+    equation="""g' = g + λ w
 v ← momentum v + g'
 w ← w − lr (g' + momentum v)""",
     usual="""
@@ -40,11 +40,11 @@ def nesterov(
     *,
     lr: float | Tensor = 0.05,
     momentum: float | Tensor = 0.9,
-    wd: float | Tensor = 5e-4,
+    weight_decay: float | Tensor = 5e-4,
 ) -> tuple[Tensor, tuple[Tensor]]:
     """Nesterov's momentum: the step that plain momentum would make next, if the gradient stayed as it is.
 
-    g' = g + wd w;  v <- momentum v + g';  w <- w - lr (g' + momentum v)
+    g' = g + λ w;  v <- momentum v + g';  w <- w - lr (g' + momentum v)
 
     Args:
         w: weights, of any shape.
@@ -53,17 +53,17 @@ def nesterov(
         t: number of the update, from 1; it does not matter here.
         lr: learning rate, or a tensor of them that broadcasts against w, such as (K, 1) for K models.
         momentum: what is kept of the velocity from step to step, likewise; 0.9 looks back over about 10 steps.
-        wd: weight decay, the factor λ of a penalty λ/2 |w|² in the loss, likewise; 5e-4 is the wide residual
+        weight_decay: the factor λ of a penalty λ/2 |w|² in the loss, likewise; 5e-4 is the wide residual
             nets' on small images.
 
     Source: Nesterov, "A method of solving a convex programming problem with convergence rate O(1/k²)", 1983;
     Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013, section 2.1.
 
     >>> import torch
-    >>> nesterov(torch.tensor([2.0]), torch.ones(1), (torch.zeros(1),), 1, lr=0.1, wd=0.0)[0]  # 2 - 0.1 (1 + 0.9)
+    >>> nesterov(torch.tensor([2.0]), torch.ones(1), (torch.zeros(1),), 1, lr=0.1, weight_decay=0.0)[0]
     tensor([1.8100])
     """
     (v,) = memory
-    g = g + wd * w
+    g = g + weight_decay * w
     v = momentum * v + g
     return w - lr * (g + momentum * v), (v,)

@@ -19,7 +19,7 @@ def _plot(axes: Any) -> None:
 
 @register(
     memories=1,
-    equation="""g' = g + wd w
+    equation="""g' = g + λ w
 s ← alpha s + (1 − alpha) g'²
 w ← w − lr g' / (√s + eps)""",
     usual="""
@@ -41,11 +41,11 @@ def rmsprop(
     lr: float | Tensor = 0.001,
     alpha: float | Tensor = 0.9,
     eps: float | Tensor = 1e-8,
-    wd: float | Tensor = 0.0,
+    weight_decay: float | Tensor = 0.0,
 ) -> tuple[Tensor, tuple[Tensor]]:
     """RMSprop: every step divided by the recent size of that weight's gradient.
 
-    g' = g + wd w;  s <- alpha s + (1 - alpha) g'²;  w <- w - lr g' / (√s + eps)
+    g' = g + λ w;  s <- alpha s + (1 - alpha) g'²;  w <- w - lr g' / (√s + eps)
 
     Args:
         w: weights, of any shape.
@@ -57,7 +57,7 @@ def rmsprop(
         alpha: what is kept of the mean square from step to step, likewise; 0.9, the lecture's, looks back over
             10 steps.
         eps: keeps the quotient finite where gradients vanish, likewise.
-        wd: weight decay, the factor λ of a penalty λ/2 |w|² in the loss (scaled with the gradient), likewise.
+        weight_decay: the factor λ of a penalty λ/2 |w|² in the loss (scaled with the gradient), likewise.
 
     Source: Tieleman and Hinton, "Lecture 6.5: rmsprop", 2012, Coursera.
 
@@ -67,6 +67,6 @@ def rmsprop(
     tensor([1.8000])
     """
     (s,) = memory
-    g = g + wd * w
+    g = g + weight_decay * w
     s = alpha * s + (1 - alpha) * g * g
     return w - lr * g / (s.sqrt() + eps), (s,)

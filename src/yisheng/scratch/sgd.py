@@ -18,7 +18,7 @@ def _plot(axes: Any) -> None:
 
 @register(
     memories=0,
-    equation="w ← w − lr (g + wd w)",
+    equation="w ← w − lr (g + λ w)",
     usual="""
 import torch
 w = torch.tensor([2.0], requires_grad=True)
@@ -35,11 +35,11 @@ def sgd(
     t: int | Tensor,  # noqa: ARG001  # every optimiser is called alike
     *,
     lr: float | Tensor = 0.1,
-    wd: float | Tensor = 0.0,
+    weight_decay: float | Tensor = 0.0,
 ) -> tuple[Tensor, tuple[()]]:
     """Stochastic gradient descent: a step against the gradient of the batch's mean loss.
 
-    w <- w - lr (g + wd w)
+    w <- w - lr (g + λ w)
 
     Args:
         w: weights, of any shape.
@@ -47,14 +47,14 @@ def sgd(
         memory: nothing is remembered.
         t: number of the update, from 1; it does not matter here.
         lr: learning rate, or a tensor of them that broadcasts against w, such as (K, 1) for K models.
-        wd: weight decay, the factor λ of a penalty λ/2 |w|² in the loss, likewise.
+        weight_decay: the factor λ of a penalty λ/2 |w|² in the loss, likewise.
 
     Source: Robbins and Monro, "A stochastic approximation method", 1951; Zhang et al., "Dive into Deep
     Learning", section 12.4.
 
     >>> import torch
-    >>> sgd(torch.tensor([2.0]), torch.tensor([3.0]), (), 1, lr=0.5, wd=0.1)[0]  # 2 - 0.5 (3 + 0.1 * 2)
+    >>> sgd(torch.tensor([2.0]), torch.tensor([3.0]), (), 1, lr=0.5, weight_decay=0.1)[0]  # 2 - 0.5 (3 + 0.1 * 2)
     tensor([0.4000])
     """
-    g = g + wd * w
+    g = g + weight_decay * w
     return w - lr * g, memory

@@ -40,7 +40,7 @@ class _Layer(nn.Module):
         return self._compute(x, tensors, self.training)
 
 
-def network(config: Config, model: nn.Module) -> nn.Module:
+def build_network(config: Config, model: nn.Module) -> nn.Module:
     """The same network with hand-written layers, on the same parameters under the same names.
 
     Its weights are therefore the library form's: a run that was trained by hand is read without any of this.
@@ -86,7 +86,7 @@ def network(config: Config, model: nn.Module) -> nn.Module:
     )
 
 
-def loss(choice: Choice, spec: Spec, y: np.ndarray) -> Loss:
+def build_loss(choice: Choice, spec: Spec, y: np.ndarray) -> Loss:
     """The hand-written form of a registered loss, one value per sample.
 
     Args:
@@ -115,10 +115,10 @@ class _ByHand(torch.optim.Optimizer):
     def __init__(
         self, groups: list[dict[str, Any]], update: Callable[..., Any], memories: int, options: Mapping[str, Any]
     ) -> None:
-        named = {"weight_decay" if name == "wd" else name: value for name, value in options.items()}
-        super().__init__(groups, named)
+        super().__init__(groups, dict(options))
         self._update, self._memories = update, memories
-        self._names = [name for name in options if name != "wd"]  # torch adds to its defaults when a state is loaded
+        # torch adds to its defaults when a state is loaded, so the names are kept; groups may have their own decay
+        self._names = [name for name in options if name != "weight_decay"]
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]  # no closure: the loss is known already
@@ -132,17 +132,17 @@ class _ByHand(torch.optim.Optimizer):
                 state = self.state[weight]
                 t = state.get("t", 0) + 1
                 memory = tuple(state.get(f"memory{i}", torch.zeros_like(weight)) for i in range(self._memories))
-                new, memory = self._update(weight, weight.grad, memory, t, **given, wd=group["weight_decay"])
+                new, memory = self._update(weight, weight.grad, memory, t, **given, weight_decay=group["weight_decay"])
                 weight.copy_(new)
                 state.update({"t": t, **{f"memory{i}": value for i, value in enumerate(memory)}})
 
 
-def optimizer(choice: Choice, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+def build_optimizer(choice: Choice, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
     """The hand-written update of an optimiser, behind torch's interface, so that its memory is saved with a run.
 
     Args:
         choice: a registered optimiser and its options.
-        groups: torch's parameter groups; ``weight_decay`` of a group stands for the option ``wd``.
+        groups: torch's parameter groups; a group may have its own ``weight_decay``.
 
     Raises:
         UsageError: the optimiser is not written by hand.
