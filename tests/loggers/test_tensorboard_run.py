@@ -21,17 +21,18 @@ from safetensors.numpy import load_file
 from torch import nn
 
 import yisheng
-from yisheng.core.config import resolve
 from yisheng.core.errors import DataError, MissingPartError, NonFiniteError, StorageError
+from yisheng.core.settings import merge_settings
 from yisheng.core.types import Spec
+from yisheng.evaluation.scorer import make_scorer
 from yisheng.experiments import load_data
 from yisheng.experiments.run import resume
 from yisheng.loggers import image_grid
 from yisheng.loggers.tensorboard import event_file, run_events
 from yisheng.loggers.tensorboard.event_file import EventFile
-from yisheng.loggers.tensorboard.graph import graph
+from yisheng.loggers.tensorboard.graph import trace_graph
 from yisheng.reporting.evaluation_schema import Mistake
-from yisheng.training import monitoring
+from yisheng.training.fit_assembly import fit_assembly
 from yisheng.training.setup import assemble
 
 pytest.importorskip("tensorboard")
@@ -113,7 +114,7 @@ def test_histograms_are_of_the_weights_and_of_the_last_gradients_of_an_epoch(tmp
     settings = {"data": "iris", "model": "mlp", "hidden": [8], "epochs": 1, "batch": 1000}
     run = yisheng.train(**settings, tensorboard=True, out=tmp_path, quiet=True).path
     board, weights = read(run / "tensorboard"), load_file(run / "model.safetensors")
-    config = resolve([(key, value, "command line") for key, value in settings.items()]).config
+    config = merge_settings([(key, value, "command line") for key, value in settings.items()]).config
     data = load_data.dataset(config)
     again = assemble(config, data, load_data.split(config, data), torch.device("cpu"))
     (batch,) = again.train.epoch(0)
@@ -210,14 +211,14 @@ def test_a_network_that_cannot_be_traced_is_trained_all_the_same(tmp_path):
                 raise RuntimeError("not me")
             return self.inner(x)
 
-    config = resolve(
+    config = merge_settings(
         [(k, v, "command line") for k, v in {"data": "iris", "model": "linear", "epochs": 2}.items()]
     ).config
     data = load_data.dataset(config)
     assembly = assemble(config, data, load_data.split(config, data), torch.device("cpu"))
     assembly.state.model = Untraceable(assembly.state.model)
     said = io.StringIO()
-    for _ in run_events.written(monitoring.listened(assembly), tmp_path, assembly, said):
+    for _ in run_events.written(fit_assembly(assembly, make_scorer), tmp_path, assembly, said):
         pass
     assert said.getvalue() == "TensorBoard shows no graph of linear: RuntimeError: not me\n"
     assert read(tmp_path / "tensorboard").Tags()["graph"] is False
@@ -277,7 +278,7 @@ def test_what_a_killed_run_wrote_too_much_or_not_at_all(runs, tmp_path):
 def test_an_epoch_that_was_told_before_the_checkpoint_knew_of_it(tmp_path):
     """Stopped between the last update of an epoch and its end, while the file tells of both."""
     settings = {"data": "iris", "model": "linear", "batch": 30, "log_every": 1, "epochs": 3}
-    config = resolve([(key, value, "command line") for key, value in settings.items()]).config
+    config = merge_settings([(key, value, "command line") for key, value in settings.items()]).config
     data = load_data.dataset(config)
     assembly = assemble(config, data, load_data.split(config, data), torch.device("cpu"))
     last = len(assembly.train)
@@ -288,10 +289,10 @@ def test_an_epoch_that_was_told_before_the_checkpoint_knew_of_it(tmp_path):
     file.close()
     steps = [{"event": "step", "step": step, "epoch": 0, "lr": 1.0, "loss": 9.0} for step in range(1, last + 1)]
     (tmp_path / "events.jsonl").write_text("".join(json.dumps(one) + "\n" for one in steps))
-    for event in monitoring.listened(assembly):
+    for event in fit_assembly(assembly, make_scorer):
         if event.step == last:
             break
-    for _ in run_events.written(monitoring.listened(assembly), tmp_path, assembly):
+    for _ in run_events.written(fit_assembly(assembly, make_scorer), tmp_path, assembly):
         pass
     board = read(tmp_path / "tensorboard")
     assert [step for step, _ in curve(board, "loss/batch")] == list(range(1, 3 * last + 1))
@@ -410,7 +411,7 @@ def test_the_graph_leaves_the_network_as_it_was(model):
     net.register_forward_hook(lambda *_: calls.append(1))
     before = {name: value.clone() for name, value in net.state_dict().items()}
     state = torch.get_rng_state()
-    assert len(graph(net, torch.rand(2, *shape, generator=torch.Generator().manual_seed(0)))) > 1000
+    assert len(trace_graph(net, torch.rand(2, *shape, generator=torch.Generator().manual_seed(0)))) > 1000
     assert net.training
     assert not calls
     assert torch.equal(state, torch.get_rng_state())

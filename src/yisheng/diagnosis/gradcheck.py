@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import nn
 from torch.autograd.function import BackwardCFunction
-from torch.utils._pytree import tree_flatten, tree_map
 
 from yisheng.core.types import Finding
 from yisheng.diagnosis.loss_graph import graph_nodes
@@ -219,13 +218,22 @@ def _dot(outputs: Sequence[torch.Tensor], weights: Sequence[torch.Tensor]) -> to
 
 
 def _floats(values: Any) -> list[torch.Tensor]:
-    """The tensors of numbers in anything."""
-    return [one for one in tree_flatten(values)[0] if isinstance(one, torch.Tensor) and one.is_floating_point()]
+    """Return the floating-point tensors in nested tuples, lists and dicts."""
+    if isinstance(values, torch.Tensor):
+        return [values] if values.is_floating_point() else []
+    items = values.values() if isinstance(values, dict) else values if isinstance(values, tuple | list) else ()
+    return [tensor for item in items for tensor in _floats(item)]
 
 
 def _cut(values: Any) -> Any:
-    """The same with its tensors copied and cut from their graphs."""
-    return tree_map(lambda one: one.detach().clone() if isinstance(one, torch.Tensor) else one, values)
+    """Return the same nested tuples, lists and dicts with copies of their tensors, detached from their graphs."""
+    if isinstance(values, torch.Tensor):
+        return values.detach().clone()
+    if isinstance(values, dict):
+        return type(values)((key, _cut(item)) for key, item in values.items())
+    if isinstance(values, tuple) and hasattr(values, "_fields"):
+        return type(values)(*map(_cut, values))
+    return type(values)(map(_cut, values)) if isinstance(values, tuple | list) else values
 
 
 def _doubled(x: torch.Tensor) -> torch.Tensor:

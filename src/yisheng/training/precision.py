@@ -1,10 +1,10 @@
-"""How a network computes fastest on this machine, found out by a short trial of it.
+"""Precision search: which precision and memory format is fastest on this machine, measured in a short trial.
 
-Two things can be chosen without changing what is learnt beyond rounding: the precision of the forward pass (bfloat16
-halves the bytes, and some processors multiply it faster) and the order of an image's numbers in memory (``channels
-last`` puts the channels of a pixel side by side, as the convolutions of most libraries like them). Which is faster
-depends on the network, the processor and the version of torch; so each is timed, on a few rows of the data, before
-training begins. What was found is remembered, so that the same config trains alike on the same machine.
+Two choices change nothing but rounding: the precision of the forward pass (bfloat16 halves the bytes, and some
+processors multiply it faster) and the memory format of images (``channels-last`` stores the channels of a pixel next
+to each other, as the convolutions of most libraries prefer). Which is faster depends on the network, the processor and
+the version of torch, so each combination is timed on a few rows of the data before the training begins. The times are
+cached, so that the same config trains in the same way on the same machine.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from yisheng.core import files, machine
+from yisheng.core import files, machine, provenance
 from yisheng.core.config import Config
 from yisheng.core.errors import StorageError, UsageError, YishengError
 from yisheng.core.types import Batch, Spec
@@ -34,31 +34,34 @@ from yisheng.training.loop import Loss
 from yisheng.training.update import Precision, mean_loss
 
 MemoryFormat = Literal["contiguous", "channels-last"]
-FORMATS = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last}
-PLAIN: tuple[Precision, MemoryFormat] = ("fp32", "contiguous")
+Candidate = tuple[Precision, MemoryFormat]
 
-WORTH = 1e10
-"""Multiplications of a whole training, forward, from which on a trial is worth its time, mostly below a second."""
-ROUND = 2e9
-"""Multiplications of one timed pass forward: as many rows are taken."""
-ROUNDS = 4
-GAIN = 0.95
-"""What is not faster than this part of the time of plain float32 is not worth another rounding."""
-REFUSED = math.inf
-"""Seconds of a way that a layer does not bear."""
-KEPT = 200
-"""Trials that are remembered."""
+MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last}
+DEFAULT_FORMAT: Candidate = ("fp32", "contiguous")
+
+MIN_TRAINING_MULTIPLICATIONS = 1e10
+"""Multiplications of all forward passes of a training from which on a search pays; it mostly takes less than a
+second."""
+PASS_MULTIPLICATIONS = 2e9
+"""Multiplications of one timed forward pass; the number of rows follows from it."""
+TIMED_PASSES = 4
+MAX_TIME_RATIO = 0.95
+"""A candidate is chosen if it takes less than this fraction of the default's time: less gain is not worth another
+rounding."""
+UNSUPPORTED = math.inf
+"""Seconds of a candidate that a layer does not support."""
+MAX_CACHED_SEARCHES = 200
 
 
 @dataclass(frozen=True)
-class Pace:
-    """How to compute.
+class ComputeFormat:
+    """The precision and the memory format of a training.
 
     Args:
         precision: of the forward pass; see `yisheng.training.update.mean_loss`.
-        memory_format: of the convolutions' weights, which the images follow.
-        seconds: what a pass forward and back of some rows took with each (``bf16, channels-last``), the plainest
-            first; empty where nothing was tried.
+        memory_format: of the convolutions' weights; the images follow it.
+        seconds: duration of a forward and backward pass of some rows by candidate (``bf16, channels-last``), the
+            default first; empty if nothing was timed.
     """
 
     precision: Precision
@@ -66,156 +69,163 @@ class Pace:
     seconds: dict[str, float]
 
     def __str__(self) -> str:
-        """The trial in one line."""
-        first = next(iter(self.seconds.values()))
-        parts = ", ".join(f"{name} {seconds / first:.2f}" for name, seconds in self.seconds.items())
-        return f"computing with precision={self.precision} memory_format={self.memory_format}; in a trial: {parts}"
+        """Describe the search in one line."""
+        default = next(iter(self.seconds.values()))
+        times = ", ".join(f"{label} {seconds / default:.2f}" for label, seconds in self.seconds.items())
+        return f"computing with precision={self.precision} memory_format={self.memory_format}; relative times: {times}"
 
 
-def pace(config: Config, model: nn.Module, spec: Spec, train: Batches, loss: Loss, updates: int) -> Pace:
-    """What ``precision`` and ``memory_format`` are where the config says ``auto``.
+def search_precision(
+    config: Config, model: nn.Module, spec: Spec, train: Batches, loss: Loss, updates: int
+) -> ComputeFormat:
+    """Choose ``precision`` and ``memory_format`` if the config has ``auto`` for them.
 
-    Float32 and the usual order, unless the whole training is long enough for a trial. Half precision is tried where
-    classes are learnt and the hardware has instructions for it; channels last on networks with convolutions.
+    The choice is float32 and contiguous memory, unless the whole training is long enough for a search. bfloat16 is a
+    candidate for classification on hardware with instructions for it, channels-last for networks with convolutions.
 
     Args:
-        config: the choices; what is not ``auto`` is left as it is.
-        model: on its device; it is copied, not changed, and no random generator moves.
+        config: the config; values other than ``auto`` stay.
+        model: on its device; it is copied and not changed, and no random generator moves.
         spec: the contract of the scaled inputs.
-        train: the training part, of which the first rows are taken.
+        train: the training part; its first rows are used.
         loss: ``(output, y) -> (B,)``.
-        updates: of the whole training.
+        updates: number of updates of the whole training.
     """
-    precisions = _precisions(config, spec, train.device)
-    formats = _formats(config, model)
-    asked = [(one, other) for one in precisions for other in formats]
-    if len(asked) == 1 or not _measurable(train.device):
-        return Pace(*asked[0], {})
-    work = max(1, summary(model, spec).multiply_adds)
-    if work * train.size * updates < WORTH:
-        return Pace(*asked[0], {})
-    rows = min(train.size, len(train.rows), max(2, round(ROUND / work)))
-    key = _key(config, model, spec, rows, asked)
-    seconds = _remembered(key, asked)
+    precisions = _list_precisions(config, spec, train.device)
+    memory_formats = _list_memory_formats(config, model)
+    candidates = [(precision, memory_format) for precision in precisions for memory_format in memory_formats]
+    default = candidates[0]
+    if len(candidates) == 1 or not _has_fine_clock(train.device):
+        return ComputeFormat(*default, {})
+    multiplications = max(1, summary(model, spec).multiply_adds)
+    if multiplications * train.size * updates < MIN_TRAINING_MULTIPLICATIONS:
+        return ComputeFormat(*default, {})
+    rows = min(train.size, len(train.rows), max(2, round(PASS_MULTIPLICATIONS / multiplications)))
+    key = _hash_search(config, model, spec, rows, candidates)
+    seconds = _read_cached(key, candidates)
     if seconds is None:
-        try:  # of processes that begin at once one tries, while the others wait
-            with locations.alone(locations.home() / "pace.lock", "trying how a network computes fastest"):
-                seconds = _remembered(key, asked)
+        try:  # of several processes that start together one searches, and the others wait for it
+            with locations.hold_lock(_cache_path().with_suffix(".lock"), "searching the fastest precision"):
+                seconds = _read_cached(key, candidates)
                 if seconds is None:
-                    seconds = _timed(model, next(iter(replace(train, size=rows, augment=()))), loss, asked)
-                    _remember(key, seconds)
-        except (StorageError, UsageError):  # the next run would have to try again, and might choose otherwise
-            return Pace(*asked[0], {})
-    first = asked[0]
-    best = min(asked, key=lambda one: seconds[_name(*one)])
-    if seconds[_name(*best)] > GAIN * seconds[_name(*first)]:
-        best = first
-    return Pace(*best, seconds)
+                    seconds = _time_formats(model, next(iter(replace(train, size=rows, augment=()))), loss, candidates)
+                    _write_cached(key, seconds)
+        except (StorageError, UsageError):  # without the cache the next run could choose differently
+            return ComputeFormat(*default, {})
+    fastest = min(candidates, key=lambda candidate: seconds[_label(candidate)])
+    if seconds[_label(fastest)] > MAX_TIME_RATIO * seconds[_label(default)]:
+        fastest = default
+    return ComputeFormat(*fastest, seconds)
 
 
-def _measurable(device: torch.device) -> bool:
-    """Whether times of some milliseconds can be told here; Windows counts a thread's in steps of 16, and says finer."""
+def _has_fine_clock(device: torch.device) -> bool:
+    """Return whether milliseconds can be measured; Windows counts a thread's time in steps of 16 ms."""
     if device.type == "cuda":
         return True
-    fine = sys.platform != "win32" and time.get_clock_info("thread_time").resolution < 1e-4
-    return device.type == "cpu" and fine
+    return device.type == "cpu" and sys.platform != "win32" and time.get_clock_info("thread_time").resolution < 1e-4
 
 
-def _precisions(config: Config, spec: Spec, device: torch.device) -> list[Precision]:
+def _list_precisions(config: Config, spec: Spec, device: torch.device) -> list[Precision]:
     if config.precision != "auto":
         return [config.precision]
-    if _plainly(config) or spec.task == "regression":  # eight bits of a number are too few to predict one
+    if _requires_default(config) or spec.task == "regression":  # the 8 bits of bfloat16 are too few for a regression
         return ["fp32"]
-    return ["fp32", "bf16"] if machine.halves(device) else ["fp32"]
+    return ["fp32", "bf16"] if machine.has_bfloat16(device) else ["fp32"]
 
 
-def _formats(config: Config, model: nn.Module) -> list[MemoryFormat]:
+def _list_memory_formats(config: Config, model: nn.Module) -> list[MemoryFormat]:
     if config.memory_format != "auto":
         return [config.memory_format]
     convolves = any(isinstance(module, nn.Conv2d) for module in model.modules())
-    return ["contiguous", "channels-last"] if convolves and not _plainly(config) else ["contiguous"]
+    return ["contiguous", "channels-last"] if convolves and not _requires_default(config) else ["contiguous"]
 
 
-def _plainly(config: Config) -> bool:
-    """What is written by hand, and the folds of a study, which may be trained as one, compute in one way only."""
+def _requires_default(config: Config) -> bool:
+    """Return whether only the default is possible: from-scratch layers, and folds, which may be trained stacked."""
     return config.scratch or config.fold is not None
 
 
-def _timed(model: nn.Module, batch: Batch, loss: Loss, asked: list[tuple[Precision, MemoryFormat]]) -> dict[str, float]:
-    """Least seconds of a pass forward and back, turn about.
+def _time_formats(model: nn.Module, batch: Batch, loss: Loss, candidates: list[Candidate]) -> dict[str, float]:
+    """Time a forward and backward pass of each candidate in turns; return the shortest times by label.
 
-    On a processor they are those of one thread at work: what else the machine does hardly counts then. A way that a
-    layer does not bear takes for ever.
+    On a CPU they are the seconds that one thread computed, which other programs hardly change. A candidate that a
+    layer does not support takes ``UNSUPPORTED`` seconds.
     """
     on_cpu = batch.x.device.type == "cpu"
     clock = time.thread_time if on_cpu else time.perf_counter
     networks = [
-        copy.deepcopy(model).train().to(memory_format=FORMATS[memory_format])  # type: ignore[call-overload]
-        for _, memory_format in asked
+        copy.deepcopy(model).train().to(memory_format=MEMORY_FORMATS[memory_format])  # type: ignore[call-overload]
+        for _, memory_format in candidates
     ]
-    least, refused = [REFUSED] * len(asked), set[int]()
-    one = machine.threads(1) if on_cpu else contextlib.nullcontext()
-    with one, torch.random.fork_rng([] if on_cpu else [batch.x.device]), torch.enable_grad():
-        for turn in range(ROUNDS + 1):
-            for number, (network, (precision, _)) in enumerate(zip(networks, asked, strict=True)):
-                if number in refused:
+    shortest = [UNSUPPORTED] * len(candidates)
+    unsupported: set[int] = set()
+    one_thread = machine.use_threads(1) if on_cpu else contextlib.nullcontext()
+    with one_thread, torch.random.fork_rng([] if on_cpu else [batch.x.device]), torch.enable_grad():
+        for number in range(TIMED_PASSES + 1):
+            for i, (network, (precision, _)) in enumerate(zip(networks, candidates, strict=True)):
+                if i in unsupported:
                     continue
-                began = clock()
+                start = clock()
                 try:
                     mean_loss(network, batch, loss, precision).backward()
                 except RuntimeError:
-                    if not number:
-                        raise  # plainly it must work
-                    refused.add(number)
+                    if i == 0:
+                        raise  # the default must work
+                    unsupported.add(i)
                     continue
-                machine.finish(batch.x.device)
-                if turn:  # the first is to warm up
-                    least[number] = min(least[number], clock() - began)
+                machine.synchronize(batch.x.device)
+                if number:  # the first pass warms up
+                    shortest[i] = min(shortest[i], clock() - start)
                 network.zero_grad()
-    return {_name(*one): round(seconds, 6) for one, seconds in zip(asked, least, strict=True)}
+    return {
+        _label(candidate): round(seconds, 6) for candidate, seconds in zip(candidates, shortest, strict=True)
+    }
 
 
-def _name(precision: str, memory_format: str) -> str:
-    return f"{precision}, {memory_format}"
+def _label(candidate: Candidate) -> str:
+    return ", ".join(candidate)
 
 
-def _key(config: Config, model: nn.Module, spec: Spec, rows: int, asked: list[tuple[Precision, MemoryFormat]]) -> str:
-    """Names the network, the rows, the machine and the code, as another version may compute otherwise."""
+def _hash_search(config: Config, model: nn.Module, spec: Spec, rows: int, candidates: list[Candidate]) -> str:
+    """Return a key for the network, the rows, the machine and the code: another version may have other times."""
     shapes = [tuple(p.shape) for p in model.parameters()]
     device = next(model.parameters()).device
-    there = machine.processor()[0] if device.type == "cpu" else torch.cuda.get_device_name(device)
-    text = repr((config.model, shapes, spec.shape, rows, asked, there, torch.__version__, machine.code()))
+    processor = machine.describe_processor()[0] if device.type == "cpu" else torch.cuda.get_device_name(device)
+    text = repr(
+        (config.model, shapes, spec.shape, rows, candidates, processor, provenance.versions(), provenance.hash_sources())
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _trials() -> dict[str, Any]:
+def _read_cache() -> dict[str, Any]:
+    """Return all cached searches; none if the file is missing or damaged."""
     try:
-        found = files.read_json(_path(), limit=1 << 20)
+        searches = files.read_json(_cache_path(), limit=1 << 20)
     except (YishengError, OSError):
-        return {}  # none yet, or damaged: tried again
-    return found if isinstance(found, dict) else {}
+        return {}
+    return searches if isinstance(searches, dict) else {}
 
 
-def _remembered(key: str, asked: list[tuple[Precision, MemoryFormat]]) -> dict[str, float] | None:
-    """The seconds of an earlier trial; None where there is none, or something else stands there."""
-    found, names = _trials().get(key), [_name(*one) for one in asked]
-    if not isinstance(found, dict) or set(found) != set(names):
+def _read_cached(key: str, candidates: list[Candidate]) -> dict[str, float] | None:
+    """Return the seconds of an earlier search, or None if there is none or its entry is damaged."""
+    entry, labels = _read_cache().get(key), [_label(candidate) for candidate in candidates]
+    if not isinstance(entry, dict) or set(entry) != set(labels):
         return None
-    seconds = {name: REFUSED if found[name] is None else found[name] for name in names}
-    whole = all(type(value) in (int, float) and value > 0 for value in seconds.values())
-    return seconds if whole and seconds[names[0]] < REFUSED else None
+    seconds = {label: UNSUPPORTED if entry[label] is None else entry[label] for label in labels}
+    valid = all(type(value) in (int, float) and value > 0 for value in seconds.values())
+    return seconds if valid and seconds[labels[0]] < UNSUPPORTED else None
 
 
-def _remember(key: str, seconds: dict[str, float]) -> None:
-    """Keep the last trials.
+def _write_cached(key: str, seconds: dict[str, float]) -> None:
+    """Add a search to the cache, and keep the latest ones.
 
     Raises:
-        StorageError: the folder cannot be written to.
+        StorageError: the folder is not writable.
     """
-    kept = {**_trials(), key: {name: value if value < REFUSED else None for name, value in seconds.items()}}
-    kept = dict(list(kept.items())[-KEPT:])
-    files.write(_path(), json.dumps(kept, indent=1) + "\n", sync=False)
+    entry = {label: value if value < UNSUPPORTED else None for label, value in seconds.items()}
+    searches = list({**_read_cache(), key: entry}.items())[-MAX_CACHED_SEARCHES:]
+    files.write(_cache_path(), json.dumps(dict(searches), indent=1) + "\n", sync=False)
 
 
-def _path() -> Path:
-    return locations.home() / "pace.json"
+def _cache_path() -> Path:
+    return locations.get_cache_folder() / "precision_search.json"

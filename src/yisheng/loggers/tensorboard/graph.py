@@ -6,45 +6,59 @@ import contextlib
 import copy
 import importlib
 import io
+import tempfile
 import warnings
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 
-def graph(model: nn.Module, x: torch.Tensor) -> bytes:
-    """The graph of a copy of a network without its hooks, in eval mode on the CPU; the network is not touched.
+def trace_graph(model: nn.Module, x: torch.Tensor) -> bytes:
+    """Return the graph of a network, traced on a copy without hooks in evaluation mode on the CPU.
 
     Args:
-        model: the network, on any device, in any mode.
-        x: inputs ``(B, ...)``; two are enough.
+        model: the network, on any device, in any mode; it is not changed.
+        x: inputs ``(B, ...)``; two rows are enough.
 
     Returns:
-        a ``GraphDef``, serialised.
+        a serialized ``GraphDef``.
 
     Raises:
-        Exception: whatever the network raises when it is traced, or torch, where it cannot be.
+        Exception: whatever the network or torch raises if it cannot be traced.
     """
-    trace: Any = importlib.import_module("torch.utils.tensorboard._pytorch_graph")
-    known: dict[int, Any] = {}
+    replaced: dict[int, Any] = {}
     for module in model.modules():
-        parts = vars(module).items()
-        known |= {
-            id(value): type(value)() for name, value in parts if name.endswith("_hooks") and isinstance(value, dict)
+        attributes = vars(module).items()
+        replaced |= {
+            id(value): type(value)()
+            for name, value in attributes
+            if name.endswith("_hooks") and isinstance(value, dict)
         }
     for tensor in (*model.parameters(), *model.buffers()):
         value = tensor.detach().cpu().clone()
         value = value.float() if value.is_floating_point() else value
-        known[id(tensor)] = nn.Parameter(value, requires_grad=False) if isinstance(tensor, nn.Parameter) else value
-    twin = copy.deepcopy(model, known).eval()
+        replaced[id(tensor)] = nn.Parameter(value, requires_grad=False) if isinstance(tensor, nn.Parameter) else value
+    network = copy.deepcopy(model, replaced).eval()
     with (
+        tempfile.TemporaryDirectory() as folder,
         torch.random.fork_rng(devices=[]),
         torch.no_grad(),
         warnings.catch_warnings(),
         contextlib.redirect_stdout(io.StringIO()),
     ):
-        warnings.simplefilter("ignore")  # a trace holds for this input only, as it says
-        definition, _ = trace.graph(twin, x.detach().cpu().float())
-    content: bytes = definition.SerializeToString()
+        warnings.simplefilter("ignore")  # tracing warns that the graph holds for this input only
+        writer: Any = importlib.import_module("torch.utils.tensorboard").SummaryWriter(folder)
+        with contextlib.closing(writer):
+            writer.add_graph(network, x.detach().cpu().float())
+        return _read_graph(Path(folder))
+
+
+def _read_graph(folder: Path) -> bytes:
+    """Return the graph in the event file of a folder; torch's public interface can only write it there."""
+    loader: Any = importlib.import_module("tensorboard.backend.event_processing.event_file_loader")
+    (path,) = folder.iterdir()
+    graphs = [event.graph_def for event in loader.EventFileLoader(str(path)).Load() if event.HasField("graph_def")]
+    content: bytes = graphs[0]
     return content

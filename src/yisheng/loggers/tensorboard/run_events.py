@@ -13,11 +13,11 @@ from typing import Any, TextIO
 
 import torch
 
-from yisheng.core.types import Epoched, Event, Stepped
+from yisheng.core.types import EpochEnd, Event, StepEnd
 from yisheng.loggers.image_grid import of_batch, of_mistakes
 from yisheng.loggers.tensorboard import event_file
 from yisheng.loggers.tensorboard.event_file import EventFile
-from yisheng.loggers.tensorboard.graph import graph
+from yisheng.loggers.tensorboard.graph import trace_graph
 from yisheng.loggers.tensorboard.hparams import CURVE, FOLDER, require
 from yisheng.reporting import run_facts
 from yisheng.reporting.config_diff import PASSING, flat
@@ -113,20 +113,20 @@ def is_written(folder: Path) -> bool:
 def _written(events: Iterator[Event], folder: Path, assembly: Assembly, stream: TextIO) -> Iterator[Event]:
     state, config = assembly.state, assembly.config
     with contextlib.closing(_begun(folder, assembly)) as board, _Gradients(assembly, board) as gradients:
-        waiting: list[Stepped] = []
+        waiting: list[StepEnd] = []
         fresh, flushed = state.step == 0, time.monotonic()
         for event in events:
-            if isinstance(event, Epoched):
+            if isinstance(event, EpochEnd):
                 gradients.epoch(event)
                 board.scalars(_of_epoch(event), event.step)
             elif event.step % config.log_every == 0:
                 waiting.append(event)
-            if isinstance(event, Stepped):
+            if isinstance(event, StepEnd):
                 if fresh:
                     _add_first(board, assembly, event, stream)
                     fresh = False
                 gradients.step()
-            if isinstance(event, Epoched) or time.monotonic() - flushed > 1:
+            if isinstance(event, EpochEnd) or time.monotonic() - flushed > 1:
                 for one in waiting:
                     board.scalars({BATCH: float(one.loss), RATE: one.lr}, one.step)
                 waiting.clear()
@@ -155,7 +155,7 @@ def _begun(folder: Path, assembly: Assembly) -> EventFile:
     return board
 
 
-def _of_epoch(event: Epoched | Epoch) -> dict[str, float]:
+def _of_epoch(event: EpochEnd | Epoch) -> dict[str, float]:
     """The curves of an epoch: losses, and the validation scores."""
     named = {"loss/validation" if name == "loss" else f"score/{name}": value for name, value in event.scores.items()}
     return {CURVE: event.loss, **named, EPOCH: float(event.epoch)}
@@ -176,7 +176,6 @@ class _Gradients:
     """
 
     def __init__(self, assembly: Assembly, board: EventFile) -> None:
-        assert isinstance(assembly.config.epochs, int)  # settled
         self._state, self._board, self._last = assembly.state, board, len(assembly.train) - 1
         self._epochs, self._every = assembly.config.epochs, math.ceil(assembly.config.epochs / HISTOGRAMS)
         self._handle: Any = None
@@ -194,7 +193,7 @@ class _Gradients:
         if self._state.position == self._last and self._due(self._state.epoch + 1):
             self._handle = self._state.optimizer.register_step_pre_hook(self._look)
 
-    def epoch(self, event: Epoched) -> None:
+    def epoch(self, event: EpochEnd) -> None:
         """An epoch ended."""
         if self._due(event.epoch):
             for name, parameter in self._state.model.named_parameters():
@@ -215,7 +214,7 @@ class _Gradients:
             self._handle = None
 
 
-def _add_first(board: EventFile, assembly: Assembly, event: Stepped, stream: TextIO) -> None:
+def _add_first(board: EventFile, assembly: Assembly, event: StepEnd, stream: TextIO) -> None:
     """What the first batch shows: the images as the network sees them, and the network's graph."""
     x = event.batch.x
     if assembly.spec.is_image:
@@ -224,7 +223,7 @@ def _add_first(board: EventFile, assembly: Assembly, event: Stepped, stream: Tex
             pixels = pixels.round().clamp(0, 255).to(torch.uint8)
         board.image("images/training", of_batch(pixels.numpy()), event.step)
     try:
-        board.graph(graph(assembly.state.model, x[:2]))
+        board.graph(trace_graph(assembly.state.model, x[:2]))
     except Exception as error:  # whatever a network does that cannot be traced: its training goes on
         said = f"{type(error).__name__}: {error}"
         print(

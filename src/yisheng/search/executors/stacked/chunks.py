@@ -15,12 +15,14 @@ from yisheng.search.executors.stacked import layers, update
 from yisheng.search.jobs import Job
 from yisheng.training.setup import Assembly
 
-CACHE = 6 << 20
+CHUNK_BYTES = 6 << 20
 """Bytes of weights, gradients and the optimiser's memory that one chunk may have."""
-TINY = 6000
+MAX_TINY_WEIGHTS = 6000
 """Networks of fewer weights are all in one chunk: what counts then is the number of operations, not their size."""
-COPIES = 4
+VALUES_PER_WEIGHT = 4
 """What an optimiser keeps beside a weight, and its gradient, at most."""
+
+BATCH_NORMS = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d, torch.nn.SyncBatchNorm)
 
 
 @dataclass(frozen=True)
@@ -56,20 +58,20 @@ class Group:
                 yield Group(tuple(stream for stream in cut if stream))
 
 
-def groups(jobs: Sequence[Job]) -> list[Group]:
+def group_jobs(jobs: Sequence[Job]) -> list[Group]:
     """The jobs in groups, each with its streams."""
     found: dict[str, dict[tuple[int, int], list[Job]]] = {}
     rows: dict[int, int] = {}
     numbers: dict[bytes, int] = {}
     for job in jobs:
         if id(job.split) not in rows:
-            rows[id(job.split)] = numbers.setdefault(rows_of(job.split), len(numbers))
+            rows[id(job.split)] = numbers.setdefault(rows_key(job.split), len(numbers))
         stream = (rows[id(job.split)], job.config.seed)
         found.setdefault(_common(job.config), {}).setdefault(stream, []).append(job)
     return [Group(tuple(map(tuple, streams.values()))) for streams in found.values()]
 
 
-def rows_of(split: Split) -> bytes:
+def rows_key(split: Split) -> bytes:
     """Names the rows that a model is trained and validated on."""
     return split.train.tobytes() + b"|" + split.validation.tobytes()
 
@@ -81,7 +83,7 @@ def _common(config: Config) -> str:
     return config.model_copy(update={**free, "init": init, "optimizer": optimizer}).model_dump_json()
 
 
-def refused(config: Config) -> str:
+def explain_refused_config(config: Config) -> str:
     """Why jobs of such a config cannot be trained as one, as far as the config tells; else empty."""
     reasons = {
         "they begin with trained weights": config.weights is not None,
@@ -92,14 +94,14 @@ def refused(config: Config) -> str:
     return next((reason for reason, holds in reasons.items() if holds), "")
 
 
-def refused_network(assembly: Assembly) -> str:
+def explain_refused_network(assembly: Assembly) -> str:
     """Why jobs like this one cannot be trained as one; else empty."""
     name, model = assembly.config.model.name, assembly.state.model
     if not registry.find("models", name).meta.get("stackable", True):
         return f"model={name} is declared not stackable"
-    if not update.liftable(assembly.state.optimizer):
+    if not update.is_stackable(assembly.state.optimizer):
         return f"optimizer={assembly.config.optimizer.name} is not one of torch's"
-    if (reason := layers.unstackable(model)) or assembly.train.device.type == "cpu":
+    if (reason := layers.explain_unstackable(model)) or assembly.train.device.type == "cpu":
         return reason and f"model={name}: {reason}"
     return "dropout is drawn otherwise on this device" if _drops(model) else ""
 
@@ -108,20 +110,20 @@ def _drops(model: torch.nn.Module) -> bool:
     return any(isinstance(module, torch.nn.Dropout) and module.p for module in model.modules())
 
 
-def shape(assembly: Assembly) -> str:
+def stacking_key(assembly: Assembly) -> str:
     """What must be the same in jobs of a chunk and only shows in the assembled network: shapes, batches, groups."""
     config, model = assembly.config, assembly.state.model
-    wide = layers.network(model).wide
+    wide = layers.stack_network(model).wide
     parts = [(name, tuple(p.shape[:1] if name == wide else p.shape)) for name, p in model.named_parameters()]
-    exact = any(isinstance(m, torch.nn.modules.batchnorm._BatchNorm) for m in model.modules())
+    exact = any(isinstance(m, BATCH_NORMS) for m in model.modules())
     rows = len(assembly.train.rows) if exact else len(assembly.train)  # a batch filled up would change its mean
     sizes = [len(group["params"]) for group in assembly.state.optimizer.param_groups]
     return repr((config.batch, config.epochs, config.optimizer.name, config.score, rows, parts, sizes))
 
 
-def worth(assembly: Assembly, jobs: int, workers: int) -> int:
+def count_models_per_chunk(assembly: Assembly, jobs: int, workers: int) -> int:
     """How many models fit the cache, or as many as give every worker some."""
     parameters = list(assembly.state.model.parameters())
-    fitting = CACHE // (COPIES * sum(p.numel() * p.element_size() for p in parameters))
-    tiny = sum(p.numel() for p in parameters) <= TINY
+    fitting = CHUNK_BYTES // (VALUES_PER_WEIGHT * sum(p.numel() * p.element_size() for p in parameters))
+    tiny = sum(p.numel() for p in parameters) <= MAX_TINY_WEIGHTS
     return max(1, fitting if tiny else min(fitting, math.ceil(jobs / workers)))
