@@ -18,7 +18,7 @@ from yisheng.diagnosis.run_diagnosis import build_findings
 from yisheng.diagnosis.training_checks import non_finite_loss
 
 STEPS = 120
-RELATIVE = {"lr", "wd"}
+RELATIVE = {"lr", "weight_decay"}
 
 
 def net(*widths, act=nn.ReLU):
@@ -96,7 +96,7 @@ FAULTS = {
     ),
     "frozen-parameters": (frozen, {"finetune": "all"}),
     "saturated-activation": (stuck, {"init": "xavier-uniform", "scale": "standard"}),
-    "strong-decay": (lambda: watched(net(8, 16, 3), 0.1, *classes(), weight_decay=5.0), {"wd": "x 0.01"}),
+    "strong-decay": (lambda: watched(net(8, 16, 3), 0.1, *classes(), weight_decay=5.0), {"weight_decay": "x 0.01"}),
     "inputs": (unscaled, {"scale": "standard"}),
     "target-scale": (far, {"target_scale": "standard"}),
 }
@@ -148,7 +148,7 @@ def test_the_page_of_a_run_keeps_it():
     case = Case.from_recorder(seen("symmetric-weights"), from_config=True)
     found = build_findings(diagnose(case), case.records, steps=case.steps)
     assert found.findings[0].check == "symmetric-weights"
-    assert found.plain()["findings"][0]["change"] == {"init": "xavier-uniform"}
+    assert found.to_json()["findings"][0]["change"] == {"init": "xavier-uniform"}
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
-"""What a check looks at: a network, its optimiser and what was seen of their training."""
+"""What a training check examines: a network, its optimizer and the records of their training."""
 
 from __future__ import annotations
 
 import functools
 import math
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,34 +17,35 @@ from yisheng.diagnosis.recorder.recorder import Recorder
 from yisheng.diagnosis.recorder.records import NonFiniteLoss, ParameterRecord, StepRecord
 
 MIN_LOSSES_TO_JUDGE = 50
-"""Losses before one says that nothing is learned."""
-NO_LOSS = "no loss was seen"
+"""Losses before a check says that nothing is learned."""
+NO_LOSS = "no loss was recorded"
 REGRESSION_LOSSES = ("mse", "squared", "smooth_l1", "huber", "absolute")
 """Losses, as in `Pairing`, that compare numbers."""
 MEDIAN_WINDOW = 8
-"""Losses of the beginning and of the end that a middle is taken from."""
+"""Losses at the end, at least, that the final loss is the median of."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A training, as far as it was seen.
+    """A training as far as it was recorded.
 
     Args:
-        model: the network, as it is now.
+        model: the network in its present state.
         optimizer: what updates it.
-        moments: the steps that were looked at.
-        losses: of every backward pass.
+        records: the recorded steps.
+        losses: the loss of every backward pass.
         steps: updates made.
-        evaluated_in_training_mode: forward passes without gradient while dropout or batch norm were training.
-        equal_rows: a row of each weight whose rows were all the same at the beginning.
-        config: whether remedies are said in the words of a config; else in torch's.
-        updated_in_evaluation_mode: updates.
-        broken: the first loss that was not finite.
-        untouched: names of parameters that nothing has changed since the beginning.
-        strangers: parameters that the loss depends on, that neither the network nor the optimiser knows, and that
-            nothing has changed.
-        still_equal: names of those of ``equal_rows`` whose rows were the same after some updates, too.
-        begun: updates that have begun: one that asks for the loss again and again has many backward passes.
+        evaluated_in_training_mode: forward passes without gradient while dropout or batch norm were in training mode.
+        equal_rows: a row of each weight whose rows were all equal at the beginning.
+        from_config: whether a config describes the training; remedies then name its settings, else torch's.
+        updated_in_evaluation_mode: updates made in evaluation mode.
+        nonfinite_loss: the first loss that was not finite.
+        unchanged: names of parameters that have not changed since the beginning.
+        unknown_parameters: parameters that the loss depends on, that neither the network nor the optimizer holds, and
+            that have not changed.
+        still_equal: names of the weights in ``equal_rows`` whose rows were still equal after some updates.
+        begun_updates: updates that have begun; an optimizer that evaluates the loss several times makes several
+            backward passes in one update.
     """
 
     model: nn.Module
@@ -64,12 +65,14 @@ class Case:
 
     @staticmethod
     def from_recorder(recorder: Recorder, *, from_config: bool = False) -> Case:
-        """The case that a watch has seen so far."""
-        moments = [*recorder.records, *([recorder.current] if recorder.current is not None and recorder.current.pairing is not None else [])]
+        """Return the case that a recorder has recorded so far."""
+        records = list(recorder.records)
+        if recorder.current is not None and recorder.current.pairing is not None:
+            records.append(recorder.current)
         return Case(
             recorder.model,
             recorder.optimizer,
-            moments,
+            records,
             list(recorder.losses),
             recorder.steps,
             recorder.evaluated_in_training_mode,
@@ -85,46 +88,48 @@ class Case:
 
     @functools.cached_property
     def pairing(self) -> Pairing | None:
-        """The loss and what it is fed with, at the first step."""
-        return next((moment.pairing for moment in self.records if moment.pairing is not None), None)
+        """Return the loss and what it compares, at the first step that has one."""
+        return next((record.pairing for record in self.records if record.pairing is not None), None)
 
     @functools.cached_property
     def first_loss(self) -> float:
-        """The loss of the first step; NaN where there is none."""
+        """Return the loss of the first backward pass, or NaN if there is none."""
         return self.losses[0] if self.losses else math.nan
 
     @functools.cached_property
     def final_loss(self) -> float:
-        """The middle loss of the last tenth of the steps, eight or more."""
-        last = self.losses[-max(MEDIAN_WINDOW, len(self.losses) // 10) :]
-        return statistics.median(last) if last else math.nan
+        """Return the median of the last tenth of the losses, at least `MEDIAN_WINDOW`."""
+        window = self.losses[-max(MEDIAN_WINDOW, len(self.losses) // 10) :]
+        return statistics.median(window) if window else math.nan
 
     @functools.cached_property
     def loss_reduction(self) -> float:
-        """Share of the first loss that is gone; negative where it rose, NaN where that cannot be said."""
-        if len(self.losses) < 2 * MEDIAN_WINDOW or not self.first_loss or not math.isfinite(self.first_loss + self.final_loss):
+        """Return by what fraction the loss has fallen; negative if it rose, NaN if unknown."""
+        if len(self.losses) < 2 * MEDIAN_WINDOW or not self.first_loss:
             return math.nan
-        first = statistics.median(self.losses[:3])
-        return (first - self.final_loss) / abs(first) if first else math.nan
+        if not math.isfinite(self.first_loss + self.final_loss):
+            return math.nan
+        start = statistics.median(self.losses[:3])
+        return (start - self.final_loss) / abs(start) if start else math.nan
 
     @functools.cached_property
     def baseline_loss(self) -> float:
-        """The loss of the best constant answer to the targets that were seen; NaN where that cannot be said.
+        """Return the loss of the best constant prediction for the recorded targets; NaN if unknown.
 
-        Entropy of the classes for cross-entropy, variance for the squared error.
+        It is the entropy of the classes for cross-entropy, and the variance for the squared error.
         """
         if self.pairing is None or not self.pairing.is_only_term or not self.is_mean:
             return math.nan
-        targets = [moment.targets for moment in self.records if moment.targets is not None]
-        if not targets or len({tuple(one.shape[1:]) for one in targets}) > 1:
+        targets = [record.targets for record in self.records if record.targets is not None]
+        if not targets or len({tuple(batch.shape[1:]) for batch in targets}) > 1:
             return math.nan
         return constant_prediction_loss(self.pairing.loss, torch.cat(targets))
 
     @property
     def is_mean(self) -> bool:
-        """Whether the loss is the plain mean over the samples, as far as its graph tells.
+        """Return whether the loss is the plain mean over the samples, as far as its graph shows.
 
-        A config's loss gives a value for each sample, and the loop takes their mean.
+        The loss of a config gives a value per sample, and the training loop takes their mean.
         """
         if self.pairing is None:
             return False
@@ -134,67 +139,70 @@ class Case:
 
     @functools.cached_property
     def learned_fraction(self) -> float:
-        """Share of guessing's loss that is gone at the end; where that cannot be said, of the first loss."""
-        if self.baseline_loss > 0 and math.isfinite(self.baseline_loss + self.final_loss) and len(self.losses) >= 2 * MEDIAN_WINDOW:
+        """Return by what fraction the final loss is below the baseline; if that is unknown, below the first loss."""
+        is_known = self.baseline_loss > 0 and math.isfinite(self.baseline_loss + self.final_loss)
+        if is_known and len(self.losses) >= 2 * MEDIAN_WINDOW:
             return 1 - self.final_loss / self.baseline_loss
         return self.loss_reduction
 
-    def learned_less_than(self, share: float) -> bool:
-        """Whether after enough steps less than a share of guessing's loss is gone, or the loss is no number."""
+    def learned_less_than(self, fraction: float) -> bool:
+        """Return whether enough steps have learned less than this fraction, or the loss is not finite."""
         if self.nonfinite_loss is not None or not all(map(math.isfinite, self.losses[-MEDIAN_WINDOW:])):
             return True
-        return len(self.losses) >= MIN_LOSSES_TO_JUDGE and self.learned_fraction < share
+        return len(self.losses) >= MIN_LOSSES_TO_JUDGE and self.learned_fraction < fraction
 
     @functools.cached_property
     def optimizer_ids(self) -> frozenset[int]:
-        """Identities of the parameters of the optimiser."""
+        """Return the ``id`` of every parameter that the optimizer holds."""
         return frozenset(id(p) for group in self.optimizer.param_groups for p in group["params"])
 
     def weight_records(self) -> Iterator[tuple[int, ParameterRecord]]:
-        """What each weight with two axes or more went through, with the step, after the first step."""
-        for moment in self.records[1:]:
-            yield from ((moment.step, one) for one in moment.parameters if len(one.shape) > 1)
+        """Yield each recorded step after the first with each of its weights of two or more axes."""
+        for record in self.records[1:]:
+            yield from ((record.step, parameter) for parameter in record.parameters if len(parameter.shape) > 1)
 
     @property
     def recorded_updates(self) -> int:
-        """How many of the steps that were looked at ended in an update."""
-        return sum(bool(moment.parameters) for moment in self.records)
+        """Return the number of recorded steps that ended in an update."""
+        return sum(bool(record.parameters) for record in self.records)
 
     def collect_targets(self) -> torch.Tensor | None:
-        """The targets of the steps that were looked at, flat; None where the loss keeps none."""
-        seen = [moment.targets.flatten() for moment in self.records if moment.targets is not None]
-        return torch.cat(seen) if seen else None
+        """Return the targets of all recorded steps, flat, or None if the loss keeps none."""
+        targets = [record.targets.flatten() for record in self.records if record.targets is not None]
+        return torch.cat(targets) if targets else None
 
     def choose_remedy(self, config: str, plain: str) -> str:
-        """A remedy in the words of the one who trains."""
+        """Return the remedy for a training by a config, or else the one for a plain PyTorch loop."""
         return config if self.from_config else plain
 
     def config_change(self, **change: Any) -> dict[str, Any]:
-        """A remedy as settings of a config; nothing where anyone's own loop trains."""
+        """Return a remedy as settings of the config; nothing if no config describes the training."""
         return change if self.from_config else {}
 
 
 @torch.no_grad()
 def constant_prediction_loss(loss: str, targets: torch.Tensor) -> float:
-    """The mean loss of the best constant answer.
+    """Return the mean loss of the best constant prediction; NaN if unknown.
 
     Args:
         loss: as in `Pairing`.
         targets: of the samples ``(B, ...)``.
 
-    >>> round(guessing("nll", torch.tensor([0, 1, 1, 0])), 4), guessing("mse", torch.tensor([1.0, 3.0]))
-    (0.6931, 1.0)
+    >>> round(constant_prediction_loss("nll", torch.tensor([0, 1, 1, 0])), 4)
+    0.6931
+    >>> constant_prediction_loss("mse", torch.tensor([1.0, 3.0]))
+    1.0
     """
     if loss in ("nll", "soft_nll"):
         if targets.is_floating_point():
             return math.nan
         counts = targets[targets >= 0].flatten().unique(return_counts=True)[1].double()
-        shares = counts / counts.sum()
-        return float(-(shares * shares.log()).sum()) if len(counts) > 1 else math.nan
+        p = counts / counts.sum()
+        return float(-(p * p.log()).sum()) if len(counts) > 1 else math.nan
     values = targets.double()
     if loss.startswith("binary_cross_entropy"):
-        shares = values.mean(0).clamp(1e-12, 1 - 1e-12)
-        return float(-(shares * shares.log() + (1 - shares) * (1 - shares).log()).mean())
+        p = values.mean(0).clamp(1e-12, 1 - 1e-12)
+        return float(-(p * p.log() + (1 - p) * (1 - p).log()).mean())
     if loss in ("mse", "squared"):
         return float(values.var(0, correction=0).mean())
     if loss in ("smooth_l1", "huber"):
@@ -202,50 +210,3 @@ def constant_prediction_loss(loss: str, targets: torch.Tensor) -> float:
     if loss == "absolute":
         return float((values - values.median(0).values).abs().mean())
     return math.nan
-
-
-def is_freshly_initialized(weight: torch.Tensor) -> bool:
-    """Whether a weight looks as torch's layers draw it: evenly between two ends, untouched by training.
-
-    >>> _ = torch.manual_seed(0)
-    >>> layer = nn.Linear(64, 64)
-    >>> fresh(layer.weight), fresh(layer.weight + 0.02 * torch.randn(64, 64))
-    (True, False)
-    """
-    values = weight.detach().double().flatten()
-    if weight.ndim < 2 or len(values) < 16:
-        return False
-    if not bool((values != values[0]).any()):
-        return True
-    bound = weight[0].numel() ** -0.5  # where torch's own layers end
-    if 0.9 * bound < float(values.abs().max()) <= bound * (1 + 1e-6) and float(values.std()) > 0.45 * bound:
-        return True
-    end = math.sqrt(3) * float(values.square().mean().sqrt())
-    kurtosis = float(values.pow(4).mean() / values.square().mean() ** 2)
-    noise = 3 / math.sqrt(len(values))
-    return float(values.abs().max()) < end * (1.02 + noise / 3) and abs(kurtosis - 1.8) < 0.05 + noise
-
-
-def are_untrained(weights: Iterable[torch.Tensor]) -> bool:
-    """Whether most of some weights are as torch's layers draw them."""
-    wide = [weight for weight in weights if weight.ndim > 1]
-    return sum(p.numel() for p in wide if is_freshly_initialized(p)) > sum(p.numel() for p in wide) / 2
-
-
-def describe_shortage(least: int, seen: int, what: str) -> str:
-    """Why a check says nothing: it needs more than was seen; empty where there is enough.
-
-    >>> at_least(5, 2, "updates"), at_least(5, 6, "updates")
-    ('it needs 5 updates or more, and has seen 2', '')
-    """
-    return "" if seen >= least else f"it needs {least} {what} or more, and has seen {seen}"
-
-
-def join_names(names: Sequence[str], most: int = 4) -> str:
-    """Some names, and how many more.
-
-    >>> named(["a", "b", "c"], most=2)
-    'a, b and 1 more'
-    """
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

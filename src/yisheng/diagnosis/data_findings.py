@@ -10,7 +10,7 @@ from yisheng.core import registry
 from yisheng.core.config import Config
 from yisheng.core.types import Dataset, Finding, Spec
 from yisheng.diagnosis.sample import InconclusiveError, Sample
-from yisheng.reporting.findings_schema import SEVERITIES, Findings, Found, Symptom
+from yisheng.reporting.findings_schema import SEVERITIES, Findings, Cause, Symptom
 from yisheng.reporting.formatting import higher
 from yisheng.reporting.headline import judge
 from yisheng.reporting.run_facts import Facts
@@ -123,7 +123,7 @@ def merge_findings(findings: Findings, results: Iterable[CheckResults]) -> Findi
     kept = [one for one in findings.findings if one.check not in asked]
     unchecked = {name: why for name, why in findings.unchecked.items() if name not in asked}
     for one in results:
-        kept += [Found.of(finding) for finding in one.findings]
+        kept += [Cause.from_finding(finding) for finding in one.findings]
         unchecked |= one.unchecked
     return fold_symptoms(findings.model_copy(update={"findings": kept, "unchecked": unchecked}))
 

@@ -1,12 +1,14 @@
-"""Relu units that answer nothing."""
+"""Find relu units that are zero for every sample."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from yisheng.diagnosis.case import MIN_LOSSES_TO_JUDGE, Case
+from yisheng.diagnosis.recorder.records import ActivationRecord
 
 MIN_STEPS, MIN_DEAD_FRACTION, MIN_SAMPLES = 3, 0.9, 48
 
@@ -16,10 +18,10 @@ class DeadLayer:
     """A layer of relu units that are nearly all zero for every sample.
 
     Args:
-        layer: as in `watch.Bend`.
-        share: of its units.
-        samples: that they were zero for.
-        born: whether it was so before the first update.
+        layer: its position, as ``after conv1.weight``.
+        fraction: fraction of its units that are zero.
+        samples: samples that they are zero for.
+        dead_from_start: whether it was so before the first update.
     """
 
     layer: str
@@ -29,22 +31,30 @@ class DeadLayer:
 
 
 def find_dead_layer(case: Case) -> DeadLayer | None:
-    """The first layer found dead in the last steps that were looked at, three of them or more."""
-    bends = [bend for moment in case.records for bend in moment.activations if bend.zero_fraction is not None]
-    for name in dict.fromkeys(bend.name for bend in bends):
-        seen = [bend for bend in bends if bend.name == name]
-        last: list[torch.Tensor] = []
-        samples = 0
-        for bend in reversed(seen):
-            assert bend.zero_fraction is not None
-            last.append(bend.zero_fraction == 1)
-            samples += bend.samples
-            if samples >= MIN_SAMPLES and len(last) >= MIN_STEPS:
-                break
-        if samples < MIN_SAMPLES or len(last) < MIN_STEPS or len({len(one) for one in last}) > 1:
+    """Return the first layer that is dead in the last recorded steps, or None."""
+    relus = [relu for record in case.records for relu in record.activations if relu.zero_fraction is not None]
+    for name in dict.fromkeys(relu.name for relu in relus):
+        history = [relu for relu in relus if relu.name == name]
+        dead, samples = _dead_in_last_steps(history)
+        if samples < MIN_SAMPLES or len(dead) < MIN_STEPS or len({len(units) for units in dead}) > 1:
             continue
-        share = float(torch.stack(last).all(0).float().mean())
-        first = seen[0].zero_fraction
-        if first is not None and share >= MIN_DEAD_FRACTION and (share == 1 or len(case.losses) >= 2 * MIN_LOSSES_TO_JUDGE):
-            return DeadLayer(name, share, samples, float((first == 1).float().mean()) >= MIN_DEAD_FRACTION)
+        fraction = float(torch.stack(dead).all(0).float().mean())
+        start = history[0].zero_fraction
+        can_judge = fraction == 1 or len(case.losses) >= 2 * MIN_LOSSES_TO_JUDGE
+        if start is not None and fraction >= MIN_DEAD_FRACTION and can_judge:
+            dead_from_start = float((start == 1).float().mean()) >= MIN_DEAD_FRACTION
+            return DeadLayer(name, fraction, samples, dead_from_start)
     return None
+
+
+def _dead_in_last_steps(history: Sequence[ActivationRecord]) -> tuple[list[torch.Tensor], int]:
+    """Return which units are zero throughout each of the last steps, and the number of samples in these steps."""
+    dead: list[torch.Tensor] = []
+    samples = 0
+    for relu in reversed(history):
+        assert relu.zero_fraction is not None
+        dead.append(relu.zero_fraction == 1)
+        samples += relu.samples
+        if samples >= MIN_SAMPLES and len(dead) >= MIN_STEPS:
+            break
+    return dead, samples

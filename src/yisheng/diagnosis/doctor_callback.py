@@ -135,7 +135,7 @@ class DoctorCallback:
         return build_findings(diagnosis, case.records, steps=case.steps, data_findings=self._data.findings, experiments=self._probes)
 
     def _write(self, found: Findings) -> None:
-        files.write_json(self._folder / RunFolder.FINDINGS, found.plain())
+        files.write_json(self._folder / RunFolder.FINDINGS, found.to_json())
 
     def _recall(self, step: int) -> None:
         assert self._watch is not None  # just made

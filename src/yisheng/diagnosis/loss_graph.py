@@ -109,10 +109,7 @@ def combine_losses(tensors: Any, grad_tensors: Any = None, *_: Any, **__: Any) -
     losses = tuple(
         tensor
         for tensor, gradient in zip(tensors, gradients, strict=False)
-        if gradient is None
-        and isinstance(tensor, torch.Tensor)
-        and tensor.grad_fn is not None
-        and tensor.numel() == 1
+        if gradient is None and isinstance(tensor, torch.Tensor) and tensor.grad_fn is not None and tensor.numel() == 1
     )
     if len(losses) == len(with_graph) == 1:
         return losses[0]

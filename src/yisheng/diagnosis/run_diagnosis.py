@@ -11,7 +11,7 @@ from yisheng.diagnosis.experiments import ExperimentResults
 from yisheng.diagnosis.ranking import Diagnosis
 from yisheng.diagnosis.recorder.records import ActivationRecord, ParameterRecord, StepRecord
 from yisheng.diagnosis.training_checks import low_learning_rate, saturated_activation, vanishing_gradients
-from yisheng.reporting.findings_schema import SEVERITIES, Curves, Findings, Found, Line, Symptom
+from yisheng.reporting.findings_schema import SEVERITIES, Curves, Findings, Cause, LayerCurve, Symptom
 from yisheng.reporting.run_facts import Facts
 
 EXPERIMENTS = "lr ladder, inputs standardised, one batch"
@@ -66,7 +66,7 @@ def add_history_findings(findings: Findings, facts: Facts) -> Findings:
         if why_not:
             unchecked[name] = why_not
         else:
-            told.update((name, Symptom.of(finding)) for finding in entry.build(facts))
+            told.update((name, Symptom.from_finding(finding)) for finding in entry.build(facts))
     watched = registry.names("diagnosis.training_checks")
     root = next((one.check for one in causes if one.check in watched and one.severity != "note"), None)
     symptoms: dict[str, list[Symptom]] = {}
@@ -74,7 +74,7 @@ def add_history_findings(findings: Findings, facts: Facts) -> Findings:
         cause = next((other for other, by in told.items() if _explains(entries[other], by, one)), None)
         cause = root if root and entries[name].meta.get("follows") else cause
         if cause is None:
-            causes.append(Found(**one.model_dump()))
+            causes.append(Cause(**one.model_dump()))
         else:
             symptoms.setdefault(cause, []).append(one)
     folded = [one.model_copy(update={"symptoms": [*one.symptoms, *symptoms.get(one.check, ())]}) for one in causes]
@@ -87,13 +87,13 @@ def build_curves(moments: Sequence[StepRecord]) -> Curves:
     weights = dict.fromkeys(one.name for moment in looked for one in moment.parameters if len(one.shape) > 1)
     bends = {bend.name: bend for moment in looked for bend in moment.activations}
 
-    def of_weight(name: str, value: Callable[[ParameterRecord], float | None]) -> Line:
+    def of_weight(name: str, value: Callable[[ParameterRecord], float | None]) -> LayerCurve:
         seen = [next((one for one in moment.parameters if one.name == name), None) for moment in looked]
-        return Line(name=name, values=[None if one is None else value(one) for one in seen])
+        return LayerCurve(name=name, values=[None if one is None else value(one) for one in seen])
 
-    def of_bend(name: str, value: Callable[[ActivationRecord], float | None]) -> Line:
+    def of_bend(name: str, value: Callable[[ActivationRecord], float | None]) -> LayerCurve:
         seen = [next((one for one in moment.activations if one.name == name), None) for moment in looked]
-        return Line(name=name, values=[None if one is None else value(one) for one in seen])
+        return LayerCurve(name=name, values=[None if one is None else value(one) for one in seen])
 
     return Curves(
         steps=[moment.step for moment in looked],
@@ -102,10 +102,10 @@ def build_curves(moments: Sequence[StepRecord]) -> Curves:
         dead=[of_bend(name, _dead) for name, bend in reversed(bends.items()) if bend.zero_fraction is not None],
         saturated=[of_bend(name, _saturated) for name, bend in reversed(bends.items()) if bend.low_fraction is not None],
         thresholds={
-            "gradients": vanishing_gradients.RATIO,
-            "updates": low_learning_rate.SHORT,
+            "gradients": vanishing_gradients.MAX_RATIO,
+            "updates": low_learning_rate.SMALL_UPDATE,
             "dead": dead_units.MIN_DEAD_FRACTION,
-            "saturated": saturated_activation.UNITS,
+            "saturated": saturated_activation.MIN_SATURATED_UNITS,
         },
     )
 
@@ -117,7 +117,7 @@ def _dead(bend: ActivationRecord) -> float | None:
 def _saturated(bend: ActivationRecord) -> float | None:
     if bend.low_fraction is None or bend.high_fraction is None:
         return None
-    return float((bend.low_fraction + bend.high_fraction > saturated_activation.SHARE).float().mean())
+    return float((bend.low_fraction + bend.high_fraction > saturated_activation.MIN_SATURATED_SAMPLES).float().mean())
 
 
 def _explains(entry: registry.Entry, by: Symptom, one: Symptom) -> bool:
@@ -126,15 +126,15 @@ def _explains(entry: registry.Entry, by: Symptom, one: Symptom) -> bool:
     return named and SEVERITIES.index(by.severity) <= SEVERITIES.index(one.severity)
 
 
-def _found(finding: Finding, symptoms: Iterable[Finding] = ()) -> Found:
-    return Found.of(finding).model_copy(update={"symptoms": [Symptom.of(symptom) for symptom in symptoms]})
+def _found(finding: Finding, symptoms: Iterable[Finding] = ()) -> Cause:
+    return Cause.from_finding(finding).model_copy(update={"symptoms": [Symptom.from_finding(symptom) for symptom in symptoms]})
 
 
-def _without(found: Found, names: Container[str]) -> Found:
+def _without(found: Cause, names: Container[str]) -> Cause:
     """The same without symptoms of some checks, which are asked anew."""
     return found.model_copy(update={"symptoms": [one for one in found.symptoms if one.check not in names]})
 
 
-def _sorted(found: Iterable[Found]) -> list[Found]:
+def _sorted(found: Iterable[Cause]) -> list[Cause]:
     """The severe ones first; among equals the order stays."""
     return sorted(found, key=lambda one: SEVERITIES.index(one.severity))

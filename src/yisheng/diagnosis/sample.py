@@ -12,7 +12,7 @@ import torch
 from yisheng import transforms
 from yisheng.core.seeds import derive
 from yisheng.core.types import Dataset, Part, Score, Spec, Split
-from yisheng.data.images.duplicates import sums
+from yisheng.data.images.duplicates import hash_images
 
 PART_ORDER: tuple[Part, ...] = ("train", "validation", "test")
 BYTES = 128 << 20
@@ -112,7 +112,7 @@ class Sample:
         """Names of the features of a table; empty for images."""
         if self.spec.is_image:
             return ()
-        return tuple(column.name for column in transforms.after(self._columns, self.spec).columns)
+        return tuple(column.name for column in transforms.transform_spec(self._columns, self.spec).columns)
 
     @functools.cached_property
     def compared_rows(self) -> np.ndarray:
@@ -193,7 +193,7 @@ def hash_rows(x: np.ndarray, rows: np.ndarray, columns: slice) -> np.ndarray:
         piece = x[rows[at : at + step]].reshape(-1, width)[:, columns]
         if np.issubdtype(piece.dtype, np.floating):
             piece = piece + 0.0  # a negative zero is the same value
-        found.append(sums(np.ascontiguousarray(piece).view(np.uint8)))
+        found.append(hash_images(np.ascontiguousarray(piece).view(np.uint8)))
     return np.concatenate(found)
 
 

@@ -57,7 +57,7 @@ def losses(facts: Facts) -> Losses | None:
 
 def why_not(facts: Facts) -> str:
     """Why the losses cannot tell anything; empty where they can."""
-    if facts.folds is not None:
+    if facts.cross_validation is not None:
         return "the members' own pages tell of it"
     if losses(facts) is None:
         return f"it needs {LEAST} epochs or more with a validation part"

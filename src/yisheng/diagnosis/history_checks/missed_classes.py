@@ -8,7 +8,7 @@ import numpy as np
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.metrics._wilson import wilson
+from yisheng.metrics.wilson import wilson
 from yisheng.reporting.evaluation_schema import ClassRow
 from yisheng.reporting.run_facts import Facts
 

@@ -68,12 +68,12 @@ def overfitting(facts: Facts) -> Iterator[Finding]:
 def _more(facts: Facts) -> tuple[str, dict[str, Any]]:
     """What holds a network back from learning rows by heart, in words and as settings."""
     if facts.spec is not None and facts.spec.is_image:
-        names = "flip,crop" if facts.spec.ink is None else "crop"  # a mirrored digit is none
+        names = "flip,crop" if facts.spec.drawing is None else "crop"  # a mirrored digit is none
         pad = max(1, min(4, min(facts.spec.shape[1:]) // 8))
         return f"augment={names}", {} if facts.config.get("augment") else {"augment": names, "pad": pad}
-    dropout, wd = _option(facts, "model", "dropout"), _option(facts, "optimizer", "wd")
-    weaker = {} if wd is None else {"wd": max(0.01, 10 * wd)}
-    return "wd=0.01, or dropout=0.3", {"dropout": 0.3} if dropout is not None and dropout < 0.3 else weaker
+    dropout, weight_decay = _option(facts, "model", "dropout"), _option(facts, "optimizer", "weight_decay")
+    weaker = {} if weight_decay is None else {"weight_decay": max(0.01, 10 * weight_decay)}
+    return "weight_decay=0.01, or dropout=0.3", {"dropout": 0.3} if dropout is not None and dropout < 0.3 else weaker
 
 
 def _option(facts: Facts, choice: str, name: str) -> float | None:

@@ -1,4 +1,4 @@
-"""Gradients that are added to those of steps before."""
+"""Gradients that are added to those of earlier updates."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case, describe_shortage, join_names
+from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.wording import describe_shortage, join_names
 
-LEAST = 2
+MIN_UPDATES = 2
 
 
-def why_not(case: Case) -> str:
-    """What it lacks."""
-    return describe_shortage(LEAST, case.recorded_updates, "updates that were looked at")
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
+    return describe_shortage(MIN_UPDATES, case.recorded_updates, "recorded updates")
 
 
 @register(
-    needs=why_not,
+    needs=explain_skip,
     when="first",
     cause="structure",
     explains=(
@@ -30,22 +31,23 @@ def why_not(case: Case) -> str:
     ),
 )
 def carried_gradients(case: Case) -> Iterator[Finding]:
-    """A backward pass begins with gradients that an update has already used: they were not set to zero.
+    """Find backward passes that begin with gradients of an earlier update, because nobody set them to zero.
 
-    Gradients that are collected on purpose over several batches are not meant: between them there is no update.
+    Gradient accumulation over several batches is not reported: there is no update between its backward passes.
 
     Args:
-        case: which parameters still held a used gradient, in the steps that were looked at.
+        case: the parameters that held a used gradient in the recorded steps.
 
     Source: PyTorch documentation, torch.optim.Optimizer.zero_grad.
     """
-    times = [moment for moment in case.records if moment.carried_gradients]
-    if len(times) < LEAST:
+    affected = [record for record in case.records if record.carried_gradients]
+    if len(affected) < MIN_UPDATES:
         return
+    names = affected[0].carried_gradients
     yield Finding(
         "carried-gradients",
         "error",
-        {"steps": [moment.step for moment in times[:5]], "parameters": len(times[0].carried_gradients)},
-        f"gradients of {join_names(times[0].carried_gradients, 2)} are added to those of the updates before, which were not cleared",
+        {"steps": [record.step for record in affected[:5]], "parameters": len(names)},
+        f"the gradients of {join_names(names, 2)} are added to those of earlier updates, which were not cleared",
         "call optimizer.zero_grad() before loss.backward()",
     )

@@ -1,4 +1,4 @@
-"""Units that have stopped to answer."""
+"""Relu units that are zero for every sample."""
 
 from __future__ import annotations
 
@@ -6,40 +6,52 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case, describe_shortage
+from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.dead_units import MIN_STEPS, find_dead_layer
+from yisheng.diagnosis.wording import describe_shortage
 
-LITTLE = 0.5
-
-
-def why_not(case: Case) -> str:
-    """What it lacks."""
-    seen = sum(any(bend.zero_fraction is not None for bend in moment.activations) for moment in case.records)
-    return describe_shortage(MIN_STEPS, seen, "steps with relus in them") if seen else "no relu was seen"
+MAX_LEARNED_FRACTION = 0.5
+"""A training that has learned more than this is not reported."""
 
 
-@register(needs=why_not, when="during", cause="rate", explains=("vanishing-gradients", "plateau"))
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
+    count = sum(any(unit.zero_fraction is not None for unit in record.activations) for record in case.records)
+    return describe_shortage(MIN_STEPS, count, "recorded steps with relus") if count else "no relu was recorded"
+
+
+@register(needs=explain_skip, when="during", cause="rate", explains=("vanishing-gradients", "plateau"))
 def dead_relu(case: Case) -> Iterator[Finding]:
-    """Nearly all relu units of a layer are zero for every sample, three times running, and little is learned.
+    """Find a layer whose relu units are nearly all zero for every sample of three recorded steps.
+
+    It is reported if little is learned.
 
     Args:
-        case: the shares of zeros in the steps that were looked at.
+        case: the fractions of zeros in the recorded steps.
 
     Source: Lu, Shin, Su and Karniadakis, "Dying ReLU and initialization", 2020, section 2.
     """
-    found = find_dead_layer(case) if case.learned_less_than(LITTLE) else None
-    if found is not None:
-        yield Finding(
-            "dead-relu",
-            "error",
-            {"layer": found.layer, "share dead": found.fraction, "samples": found.samples},
-            f"{found.fraction:.0%} of the relu units {found.layer} are zero for all of the last {found.samples} samples"
-            + (", as they were before the first update" if found.dead_from_start else ""),
-            case.choose_remedy(
-                "say init=kaiming-normal" if found.dead_from_start else "lower lr, and say init=kaiming-normal",
-                "initialise by Kaiming with biases of zero, or use leaky relu"
-                if found.dead_from_start
-                else "lower the learning rate, initialise by Kaiming with biases of zero, or use leaky relu",
-            ),
-            change=case.config_change(init="kaiming-normal", **({} if found.dead_from_start else {"lr": "x 0.1"})),
+    dead = find_dead_layer(case) if case.learned_less_than(MAX_LEARNED_FRACTION) else None
+    if dead is None:
+        return
+    if dead.dead_from_start:
+        when = ", as they were before the first update"
+        remedy = case.choose_remedy(
+            "use init=kaiming-normal", "use Kaiming initialization with zero biases, or leaky relu"
         )
+        change = case.config_change(init="kaiming-normal")
+    else:
+        when = ""
+        remedy = case.choose_remedy(
+            "lower lr and use init=kaiming-normal",
+            "lower the learning rate, use Kaiming initialization with zero biases, or leaky relu",
+        )
+        change = case.config_change(init="kaiming-normal", lr="x 0.1")
+    yield Finding(
+        "dead-relu",
+        "error",
+        {"layer": dead.layer, "fraction dead": dead.fraction, "samples": dead.samples},
+        f"{dead.fraction:.0%} of the relu units {dead.layer} are zero for all of the last {dead.samples} samples{when}",
+        remedy,
+        change=change,
+    )

@@ -1,4 +1,4 @@
-"""Signals that grow from layer to layer."""
+"""Values that grow from layer to layer."""
 
 from __future__ import annotations
 
@@ -8,52 +8,61 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case, describe_shortage
+from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.recorder.records import StepRecord
+from yisheng.diagnosis.wording import describe_shortage
 
-LAYERS, TIMES, LITTLE = 3, 30.0, 0.8
-WEIGHTED = ("Linear", "Conv1d", "Conv2d", "Conv3d")
+MIN_LAYERS, MIN_GROWTH, MIN_RISING_FRACTION = 3, 30.0, 0.6
+"""Layers with weights; last standard deviation over that of the input; fraction of layers that increase it."""
+MAX_LEARNED_FRACTION = 0.8
+"""A training that has learned more than this is not reported."""
+LAYER_KINDS = ("Linear", "Conv1d", "Conv2d", "Conv3d")
 
 
-def why_not(case: Case) -> str:
-    """What it lacks."""
-    first = next((moment for moment in case.records if moment.layers and moment.inputs), None)
-    weighted = 0 if first is None else sum(unit.kind in WEIGHTED for unit in first.layers)
-    return describe_shortage(LAYERS, weighted, "layers with weights")
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
+    record = _first_pass(case)
+    count = 0 if record is None else sum(layer.kind in LAYER_KINDS for layer in record.layers)
+    return describe_shortage(MIN_LAYERS, count, "layers with weights")
 
 
 @register(
-    needs=why_not,
+    needs=explain_skip,
     when="first",
     cause="data",
     explains=("high-learning-rate", "non-finite-loss", "initial-loss", "dead-relu", "saturated-activation"),
 )
 def exploding_gradients(case: Case) -> Iterator[Finding]:
-    """Already in the first pass the values grow from layer to layer, and with them the gradients: too large weights.
+    """Find values that grow from layer to layer in the first pass, and gradients with them: too large weights.
 
     Args:
-        case: the layers' outputs in its first pass.
+        case: the outputs of its layers in the first pass.
 
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010,
     section 4.2; Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks", 2013.
     """
-    first = next((moment for moment in case.records if moment.layers and moment.inputs), None)
-    if first is None or first.inputs is None or not case.learned_less_than(LITTLE):
+    record = _first_pass(case)
+    if record is None or record.inputs is None or not case.learned_less_than(MAX_LEARNED_FRACTION):
         return
-    stds = [unit.std for unit in first.layers if unit.kind in WEIGHTED]
-    if len(stds) < LAYERS or not first.inputs.std > 0:
+    stds = [layer.std for layer in record.layers if layer.kind in LAYER_KINDS]
+    if len(stds) < MIN_LAYERS or not record.inputs.std > 0:
         return
-    grown = stds[-1] / max(first.inputs.std, 1.0)
+    growth = stds[-1] / max(record.inputs.std, 1.0)
     rising = sum(after > before for before, after in itertools.pairwise(stds)) / (len(stds) - 1)
-    if not math.isfinite(grown) or (grown > TIMES and rising > 0.6):
+    if not math.isfinite(growth) or (growth > MIN_GROWTH and rising > MIN_RISING_FRACTION):
         yield Finding(
             "exploding-gradients",
             "error",
-            {"std of the input": first.inputs.std, "std of the output": stds[-1], "layers": len(stds)},
-            f"over {len(stds)} layers the values grow from a standard deviation of {first.inputs.std:.3g} to "
-            f"{stds[-1]:.3g} before any training, and the gradients with them: the initial weights are too large",
+            {"std of the input": record.inputs.std, "std of the output": stds[-1], "layers": len(stds)},
+            f"before any training the standard deviation grows from {record.inputs.std:.3g} to {stds[-1]:.3g} over "
+            f"{len(stds)} layers, and the gradients with it: the initial weights are too large",
             case.choose_remedy(
-                "say init=kaiming-normal or init=default",
-                "initialise by Kaiming or Xavier, or put batch norm in between",
+                "use init=kaiming-normal or init=default",
+                "use Kaiming or Xavier initialization, or add batch norm between the layers",
             ),
             change=case.config_change(init="kaiming-normal"),
         )
+
+
+def _first_pass(case: Case) -> StepRecord | None:
+    return next((record for record in case.records if record.layers and record.inputs), None)

@@ -1,61 +1,71 @@
-"""Layers that were frozen before they learned anything."""
+"""Layers that were frozen before they were trained."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
 from torch import nn
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case, is_freshly_initialized, join_names
+from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.initialization import is_freshly_initialized
+from yisheng.diagnosis.wording import join_names
 
-LEAST, MUCH = 0.1, 0.5
+MIN_FROZEN_FRACTION = 0.1
+MAX_LEARNED_FRACTION = 0.5
+"""In a training that has learned more than this, parts that look frozen on purpose are not reported."""
 
 
-def why_not(case: Case) -> str:
-    """What it lacks."""
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
     return "" if any(True for _ in case.model.parameters()) else "the network has no parameters"
 
 
 @register(
-    needs=why_not, when="before", cause="structure", explains=("low-learning-rate", "vanishing-gradients", "plateau")
+    needs=explain_skip,
+    when="before",
+    cause="structure",
+    explains=("low-learning-rate", "vanishing-gradients", "plateau"),
 )
 def frozen_parameters(case: Case) -> Iterator[Finding]:
-    """Weights with ``requires_grad=False`` that still are as they were drawn: chance stays in the network.
+    """Find weights with ``requires_grad=False`` that still have their random initial values.
 
-    Frozen weights that were trained before are meant to be frozen; so is, when the rest learns, a part that is in
-    evaluation mode or that the optimiser was not given.
+    Frozen weights that were trained before are frozen on purpose. So is a part in evaluation mode, or one that the
+    optimizer does not hold, if the other parts learn.
 
     Args:
         case: its network.
 
     Source: PyTorch documentation, "Autograd mechanics", requires_grad.
     """
-    frozen = []
-    for module in case.model.modules():
-        for name, p in module.named_parameters(recurse=False):
-            meant = (not module.training and case.model.training) or id(p) not in case.optimizer_ids
-            if (
-                not p.requires_grad
-                and p.ndim > 1
-                and not isinstance(module, nn.Embedding)
-                and is_freshly_initialized(p)
-                and (not meant or case.learned_less_than(MUCH))
-            ):
-                frozen.append((name, p))
-    held = {id(p) for _, p in frozen}
-    share = sum(p.numel() for _, p in frozen) / max(1, sum(p.numel() for p in case.model.parameters()))
-    names = [name for name, p in case.model.named_parameters() if id(p) in held]
-    if share > LEAST:
+    frozen = [
+        p
+        for module in case.model.modules()
+        for p in module.parameters(recurse=False)
+        if _is_frozen_by_mistake(case, module, p)
+    ]
+    frozen_ids = {id(p) for p in frozen}
+    fraction = sum(p.numel() for p in frozen) / max(1, sum(p.numel() for p in case.model.parameters()))
+    names = [name for name, p in case.model.named_parameters() if id(p) in frozen_ids]
+    if fraction > MIN_FROZEN_FRACTION:
         yield Finding(
             "frozen-parameters",
             "error",
-            {"parameters": names, "share": share},
-            f"{join_names(names)} cannot learn (requires_grad is False) and still are as they were drawn by chance",
+            {"parameters": names, "fraction": fraction},
+            f"{join_names(names)} cannot learn (requires_grad is False) and still have their random initial values",
             case.choose_remedy(
-                "say finetune=all, or begin with trained weights=",
-                "set requires_grad_(True), or load trained weights first",
+                "use finetune=all, or start from trained weights with weights=",
+                "call requires_grad_(True), or load trained weights first",
             ),
             change=case.config_change(finetune="all"),
         )
+
+
+def _is_frozen_by_mistake(case: Case, module: nn.Module, p: torch.Tensor) -> bool:
+    """Return whether a parameter of a module is frozen, untrained, and probably not on purpose."""
+    if p.requires_grad or p.ndim < 2 or isinstance(module, nn.Embedding) or not is_freshly_initialized(p):
+        return False
+    on_purpose = (not module.training and case.model.training) or id(p) not in case.optimizer_ids
+    return not on_purpose or case.learned_less_than(MAX_LEARNED_FRACTION)

@@ -1,28 +1,34 @@
-"""Steps that are too long."""
+"""Updates that are too large."""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import MIN_LOSSES_TO_JUDGE, Case, describe_shortage
+from yisheng.diagnosis.case import MIN_LOSSES_TO_JUDGE, Case
 from yisheng.diagnosis.dead_units import find_dead_layer
+from yisheng.diagnosis.wording import describe_shortage
 
-LEAST = 20
-ABOVE, SPIKE, LONG, LITTLE, NOTHING = 1.2, 5.0, 0.3, 0.5, 0.2
-BEGINNING = 10
+MIN_LOSSES = 20
+MIN_RISE, MIN_SPIKE = 1.2, 5.0
+"""Factors between the first loss and the final one, or the largest one, that are reported."""
+LARGE_UPDATE = 0.3
+"""Update relative to the weight that is reported if little is learned."""
+MAX_LEARNED_FRACTION, MAX_LEARNED_AFTER_LARGE_UPDATE = 0.5, 0.2
+FIRST_UPDATES = 10
+"""Recorded updates whose median size is the typical one: later ones may be smaller by a schedule."""
 
 
-def why_not(case: Case) -> str:
-    """What it lacks."""
-    return describe_shortage(LEAST if case.nonfinite_loss is None else 2, len(case.losses), "losses")
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
+    return describe_shortage(MIN_LOSSES if case.nonfinite_loss is None else 2, len(case.losses), "losses")
 
 
 @register(
-    needs=why_not,
+    needs=explain_skip,
     when="during",
     cause="rate",
     explains=(
@@ -36,10 +42,10 @@ def why_not(case: Case) -> str:
     ),
 )
 def high_learning_rate(case: Case) -> Iterator[Finding]:
-    """The loss ends above where it began, jumped far above and stayed, or grew past all numbers; or updates are as
-    large as the weights and little is learned.
+    """Find a loss that ends above its start, stays high after a jump or overflows; or updates as large as the weights.
 
-    A spike that training recovers from, as in a warm-up, is none of that.
+    Large updates are reported only if little is learned. A spike that training recovers from, as in a warm-up, is not
+    reported.
 
     Args:
         case: its losses and updates.
@@ -50,57 +56,70 @@ def high_learning_rate(case: Case) -> Iterator[Finding]:
     losses = [loss for loss in case.losses if math.isfinite(loss)]
     if len(losses) < 2:
         return
-    longest, typical = _lengths(case)
-    why = _why(case, losses, longest, typical)
-    if not why:
+    largest, typical = _update_sizes(case)
+    symptom = _describe_divergence(case, losses, largest) or _describe_large_updates(case, largest, typical)
+    if not symptom:
         return
-    evidence = {"loss at the start": losses[0], "largest": max(losses), "at the end": case.final_loss, "update": typical}
     yield Finding(
         "high-learning-rate",
         "error",
-        evidence,
-        f"{why}: the steps are too long (an update changed a weight by up to {longest:.2g} times its size)",
+        {"loss at the start": losses[0], "largest": max(losses), "at the end": case.final_loss, "update": typical},
+        f"{symptom}: the updates are too large (one changed a weight by up to {largest:.2g} times its size)",
         case.choose_remedy("divide lr by 10", "divide the learning rate by 10"),
         change=case.config_change(lr="x 0.1"),
     )
 
 
-def _lengths(case: Case) -> tuple[float, float]:
-    """The longest relative update of a weight, and the middle one of the weight that moves most."""
+def _update_sizes(case: Case) -> tuple[float, float]:
+    """Return the largest relative update of a weight, and the median one of the weight that changes most."""
     ratios: dict[str, list[float]] = {}
-    for one in (one for moment in case.records for one in moment.parameters):
-        drawn = len(one.shape) > 1 and one.weight > 0 and one.name not in case.equal_rows
-        if drawn and math.isfinite(one.update / one.weight):
-            ratios.setdefault(one.name, []).append(one.update / one.weight)
-    longest = max((max(found) for found in ratios.values()), default=0.0)
-    return longest, max((statistics.median(found[:BEGINNING]) for found in ratios.values()), default=0.0)
+    for p in (p for record in case.records for p in record.parameters):
+        is_random = len(p.shape) > 1 and p.weight > 0 and p.name not in case.equal_rows
+        if is_random and math.isfinite(p.update / p.weight):
+            ratios.setdefault(p.name, []).append(p.update / p.weight)
+    largest = max((max(updates) for updates in ratios.values()), default=0.0)
+    return largest, max((statistics.median(updates[:FIRST_UPDATES]) for updates in ratios.values()), default=0.0)
 
 
-def _why(case: Case, losses: list[float], longest: float, typical: float) -> str:
-    """What shows that steps are too long; empty where nothing does."""
-    start, most = losses[0], max(losses)
+def _describe_divergence(case: Case, losses: Sequence[float], largest: float) -> str:
+    """Return how the loss has diverged; empty if it has not."""
+    start, peak = losses[0], max(losses)
     if case.nonfinite_loss is not None or len(losses) < len(case.losses):
-        fine = case.nonfinite_loss is None or (case.nonfinite_loss.inputs and case.nonfinite_loss.targets)
-        grew = most > SPIKE * max(abs(start), 1e-12) or longest > 1
-        return f"the loss went from {start:.4g} past all numbers" if fine and grew else ""
-    if not start > 0 or not math.isfinite(case.final_loss) or any(moment.depends_on_others for moment in case.records):
+        data_is_finite = case.nonfinite_loss is None or (case.nonfinite_loss.inputs and case.nonfinite_loss.targets)
+        has_grown = peak > MIN_SPIKE * max(abs(start), 1e-12) or largest > 1
+        return f"the loss grew from {start:.4g} until it was not finite" if data_is_finite and has_grown else ""
+    if not _can_compare(case, start):
         return ""
-    first = min(statistics.median(losses[:3]), start * ABOVE)
-    went = f"the loss went from {start:.4g} to {most:.4g} and is {case.final_loss:.4g} at the end"
-    unlearned = not case.learned_fraction > 0.05
-    known = case.baseline_loss > 0
-    least = max(first, case.baseline_loss) if known else 2 * first
-    if len(losses) >= MIN_LOSSES_TO_JUDGE and case.final_loss > ABOVE * least and unlearned:
-        return went
-    if len(losses) >= MIN_LOSSES_TO_JUDGE and case.final_loss > 2 * first and known and case.final_loss > 0.2 * case.baseline_loss:
-        return went
-    if most > SPIKE * start and case.final_loss > 0.9 * start and unlearned:
-        return went
-    if case.learned_less_than(LITTLE) and typical > LONG and len(losses) >= 2 * MIN_LOSSES_TO_JUDGE:
-        return f"the loss is {case.final_loss:.4g} at the end, and updates are about as large as the weights"
-    dead = find_dead_layer(case) if case.learned_less_than(LITTLE) else None
-    if dead is not None and not dead.dead_from_start:
-        return f"the relu units {dead.layer} were alive in the first step and died, and the loss is {case.final_loss:.4g}"
-    if case.learned_less_than(NOTHING) and longest > 1:
-        return f"the loss is {case.final_loss:.4g} at the end, and nothing was learned after a long update"
+    level = min(statistics.median(losses[:3]), start * MIN_RISE)
+    has_not_learned = not case.learned_fraction > 0.05
+    has_baseline = case.baseline_loss > 0
+    limit = max(level, case.baseline_loss) if has_baseline else 2 * level
+    end, can_judge = case.final_loss, len(losses) >= MIN_LOSSES_TO_JUDGE
+    if (
+        (can_judge and end > MIN_RISE * limit and has_not_learned)
+        or (can_judge and end > 2 * level and has_baseline and end > 0.2 * case.baseline_loss)
+        or (peak > MIN_SPIKE * start and end > 0.9 * start and has_not_learned)
+    ):
+        return f"the loss went from {start:.4g} to {peak:.4g} and is {end:.4g} at the end"
     return ""
+
+
+def _describe_large_updates(case: Case, largest: float, typical: float) -> str:
+    """Return what large updates have done to a training of finite losses; empty if nothing."""
+    is_finite = case.nonfinite_loss is None and all(map(math.isfinite, case.losses))
+    if not is_finite or not _can_compare(case, case.losses[0]):
+        return ""
+    end, learns_little = case.final_loss, case.learned_less_than(MAX_LEARNED_FRACTION)
+    if learns_little and typical > LARGE_UPDATE and len(case.losses) >= 2 * MIN_LOSSES_TO_JUDGE:
+        return f"the loss is {end:.4g} at the end, and updates are about as large as the weights"
+    dead = find_dead_layer(case) if learns_little else None
+    if dead is not None and not dead.dead_from_start:
+        return f"the relu units {dead.layer} were alive in the first step and died, and the loss is {end:.4g}"
+    if case.learned_less_than(MAX_LEARNED_AFTER_LARGE_UPDATE) and largest > 1:
+        return f"the loss is {end:.4g} at the end, and nothing was learned after a large update"
+    return ""
+
+
+def _can_compare(case: Case, start: float) -> bool:
+    """Return whether a rise of the loss means something: it is positive, and no other network has a part in it."""
+    return start > 0 and math.isfinite(case.final_loss) and not any(r.depends_on_others for r in case.records)

@@ -1,4 +1,4 @@
-"""A first loss far above what guessing gives."""
+"""A first loss far above that of a uniform guess."""
 
 from __future__ import annotations
 
@@ -9,52 +9,54 @@ from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import NO_LOSS, Case
 
-TIMES, LITTLE = 3.0, 0.8
-MANY = 10.0
+MIN_RATIO, MIN_RATIO_IF_LEARNING = 3.0, 10.0
+"""First loss over that of a uniform guess, if little is learned and otherwise."""
+MAX_LEARNED_FRACTION = 0.8
 
 
-def why_not(case: Case) -> str:
-    """What it lacks."""
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
     if case.pairing is None or not case.losses:
         return NO_LOSS
-    return "the loss is no plain mean cross-entropy" if math.isnan(_guess(case)) else ""
+    return "the loss is not a plain mean cross-entropy" if math.isnan(_uniform_guess_loss(case)) else ""
 
 
-def _guess(case: Case) -> float:
-    """The loss of guessing evenly; NaN where that cannot be said."""
+@register(
+    needs=explain_skip,
+    when="first",
+    cause="data",
+    explains=("high-learning-rate", "saturated-activation", "dead-relu", "non-finite-loss"),
+)
+def initial_loss(case: Case) -> Iterator[Finding]:
+    """Find a first loss of a classifier of three times that of a uniform guess that does not fall soon, or ten times.
+
+    Args:
+        case: its first loss and number of classes.
+
+    Source: Karpathy, https://karpathy.github.io/2019/04/25/recipe (verify loss at init).
+    """
+    guess = _uniform_guess_loss(case)
+    ratio = MIN_RATIO if case.learned_less_than(MAX_LEARNED_FRACTION) else MIN_RATIO_IF_LEARNING
+    if not case.first_loss > ratio * guess:
+        return
+    yield Finding(
+        "initial-loss",
+        "warning",
+        {"loss": case.first_loss, "guessing": guess},
+        f"the first loss is {case.first_loss:.3g}, and a uniform guess has {guess:.3g}: the untrained network is "
+        "confident and wrong",
+        case.choose_remedy(
+            "use init=default and scale=standard", "use smaller initial weights (torch's default), and scale the inputs"
+        ),
+        change=case.config_change(init="default", scale="standard"),
+    )
+
+
+def _uniform_guess_loss(case: Case) -> float:
+    """Return the loss of equal probabilities for all classes, or NaN if the loss is not a mean cross-entropy."""
     pairing = case.pairing
     if pairing is None or not pairing.is_only_term or not (case.is_mean and pairing.reduction):
         return math.nan
     if pairing.loss == "nll" and len(pairing.shape) > 1 and pairing.shape[1] > 1:
         return math.log(pairing.shape[1])
     return math.log(2) if pairing.loss.startswith("binary_cross_entropy") else math.nan
-
-
-@register(
-    needs=why_not,
-    when="first",
-    cause="data",
-    explains=("high-learning-rate", "saturated-activation", "dead-relu", "non-finite-loss"),
-)
-def initial_loss(case: Case) -> Iterator[Finding]:
-    """The first loss of a classifier is several times that of guessing and is not soon mended; or ten times.
-
-    Args:
-        case: its first loss and number of classes.
-
-    Source: Karpathy, "A config for training neural networks", 2019 (verify loss at init).
-    """
-    guess = _guess(case)
-    if not case.first_loss > (TIMES if case.learned_less_than(LITTLE) else MANY) * guess:
-        return
-    yield Finding(
-        "initial-loss",
-        "warning",
-        {"loss": case.first_loss, "guessing": guess},
-        f"the first loss is {case.first_loss:.3g}, where guessing gives {guess:.3g}: the network begins sure of itself and "
-        "wrong",
-        case.choose_remedy(
-            "say init=default and scale=standard", "use smaller initial weights (torch's default), and scale the inputs"
-        ),
-        change=case.config_change(init="default", scale="standard"),
-    )

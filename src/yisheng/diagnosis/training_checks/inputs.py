@@ -1,4 +1,4 @@
-"""Inputs that a network cannot well learn from as they are."""
+"""Inputs that are not finite, or not scaled."""
 
 from __future__ import annotations
 
@@ -10,20 +10,24 @@ from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.recorder.records import InputRecord
 
-IDLE = ("Flatten", "Identity", "Dropout", "Dropout2d")
-WIDE, FAR, UNEQUAL, TINY = 10.0, 10.0, 1e3, 0.02
-LITTLE = 0.7
-"""Where more than this share of guessing's loss is gone, the scaling did no harm that can be seen."""
+LAYERS_WITHOUT_WEIGHTS = ("Flatten", "Identity", "Dropout", "Dropout2d")
+MAX_STD, MIN_STD = 10.0, 0.02
+MAX_MEAN_IN_STDS = 10.0
+MAX_COLUMN_RATIO = 1e3
+"""Largest over smallest standard deviation of the columns."""
+MAX_LEARNED_FRACTION = 0.7
+"""In a training that has learned more than this, the scale did no visible harm."""
 
 
-def why_not(case: Case) -> str:
-    """What it lacks."""
-    seen = any(moment.inputs is not None for moment in case.records) or (case.nonfinite_loss and not case.nonfinite_loss.inputs)
-    return "" if seen else "the network was not seen to be given a tensor"
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
+    nonfinite = case.nonfinite_loss is not None and not case.nonfinite_loss.inputs
+    has_inputs = any(record.inputs is not None for record in case.records)
+    return "" if nonfinite or has_inputs else "the input of the network was not a single tensor"
 
 
 @register(
-    needs=why_not,
+    needs=explain_skip,
     when="first",
     cause="data",
     explains=(
@@ -41,68 +45,74 @@ def why_not(case: Case) -> str:
     ),
 )
 def inputs(case: Case) -> Iterator[Finding]:
-    """Values that are missing or infinite; or far from zero mean and unit spread while the loss hardly falls.
+    """Find missing or infinite inputs; or inputs far from mean 0 and standard deviation 1 while little is learned.
 
     Args:
-        case: the inputs of the steps that were looked at.
+        case: the inputs of the recorded steps.
 
     Source: LeCun, Bottou, Orr and Müller, "Efficient BackProp", 1998, section 4.3.
     """
-    given = [moment.inputs for moment in case.records if moment.inputs is not None]
-    step = next((m.step for m in case.records if m.inputs and not math.isfinite(m.inputs.max_abs)), None)
-    if step is None and case.nonfinite_loss is not None and not case.nonfinite_loss.inputs:
-        step = case.nonfinite_loss.step
+    step = _first_nonfinite_step(case)
     if step is not None:
         yield Finding(
             "inputs",
             "error",
             {"step": step},
-            f"the inputs of step {step} hold missing or infinite values",
-            "fill them in or leave those rows out, before training",
+            f"the inputs of step {step} contain missing or infinite values",
+            "before training, fill these values in or drop their rows",
         )
         return
-    if not given or not case.learned_less_than(LITTLE) or _scaled_inside(case):
+    batch = next((record.inputs for record in case.records if record.inputs is not None), None)
+    if batch is None or not case.learned_less_than(MAX_LEARNED_FRACTION) or _begins_with_normalization(case):
         return
-    evidence: dict[str, float] = {"mean": given[0].mean, "std": given[0].std}
-    what = _unscaled(given[0], evidence)
-    if what:
+    evidence: dict[str, float] = {"mean": batch.mean, "std": batch.std}
+    problem = _describe_scale(batch, evidence)
+    if problem:
         yield Finding(
             "inputs",
             "warning",
-            {**evidence, "share of the loss gone": case.learned_fraction},
-            f"the inputs are not scaled ({what}), and the loss hardly falls",
+            {**evidence, "fraction of the loss gone": case.learned_fraction},
+            f"the inputs are not scaled ({problem}), and the loss hardly falls",
             case.choose_remedy(
-                "say scale=standard", "subtract the mean and divide by the standard deviation of the training rows"
+                "use scale=standard", "subtract the mean and divide by the standard deviation of the training rows"
             ),
             change=case.config_change(scale="standard"),
         )
 
 
-def _scaled_inside(case: Case) -> bool:
-    """Whether the first layer is one that scales."""
-    first = next((unit for moment in case.records for unit in moment.layers if unit.kind not in IDLE), None)
-    return first is not None and "Norm" in first.kind
+def _first_nonfinite_step(case: Case) -> int | None:
+    """Return the first step with a missing or infinite input, or None."""
+    records = [record for record in case.records if record.inputs is not None]
+    step = next((r.step for r in records if r.inputs and not math.isfinite(r.inputs.max_abs)), None)
+    if step is None and case.nonfinite_loss is not None and not case.nonfinite_loss.inputs:
+        return case.nonfinite_loss.step
+    return step
 
 
-def _unscaled(first: InputRecord, evidence: dict[str, float]) -> str:
-    """What is wrong with the scale of a batch; empty where nothing is."""
-    if first.std > WIDE:
-        return f"their standard deviation is {first.std:.3g}"
-    if abs(first.mean) > FAR * max(first.std, 1e-12):
-        return f"their mean of {first.mean:.3g} lies far from zero for a standard deviation of {first.std:.3g}"
-    if 0 < first.std < TINY and abs(first.mean) < TINY:
-        return f"their standard deviation is only {first.std:.3g}"
-    if first.column_std is None or first.column_mean is None or len(first.column_std) < 2:
+def _begins_with_normalization(case: Case) -> bool:
+    layers = (layer for record in case.records for layer in record.layers)
+    layer = next((layer for layer in layers if layer.kind not in LAYERS_WITHOUT_WEIGHTS), None)
+    return layer is not None and "Norm" in layer.kind
+
+
+def _describe_scale(batch: InputRecord, evidence: dict[str, float]) -> str:
+    """Return what is wrong with the scale of a batch, and add it to the evidence; empty if nothing is."""
+    if batch.std > MAX_STD:
+        return f"their standard deviation is {batch.std:.3g}"
+    if abs(batch.mean) > MAX_MEAN_IN_STDS * max(batch.std, 1e-12):
+        return f"their mean of {batch.mean:.3g} is far from zero for a standard deviation of {batch.std:.3g}"
+    if 0 < batch.std < MIN_STD and abs(batch.mean) < MIN_STD:
+        return f"their standard deviation is only {batch.std:.3g}"
+    if batch.column_std is None or batch.column_mean is None or len(batch.column_std) < 2:
         return ""
-    spread = first.column_std[first.column_std > 0]
-    if not len(spread):
+    stds = batch.column_std[batch.column_std > 0]
+    if not len(stds):
         return ""
-    ratio = float(spread.max() / spread.min())
+    ratio = float(stds.max() / stds.min())
     evidence["ratio of columns"] = ratio
-    if ratio > UNEQUAL and float(spread.max()) > 1:
-        return f"one column's standard deviation is {ratio:.3g} times another's"
-    if float((first.column_mean.abs() / first.column_std.clamp(min=1e-12)).median()) > FAR and (
-        float(first.column_mean.abs().median()) > 1
-    ):
-        return "the columns' means lie far from zero for their standard deviations"
+    if ratio > MAX_COLUMN_RATIO and float(stds.max()) > 1:
+        return f"the standard deviation of one column is {ratio:.3g} times that of another"
+    means_in_stds = batch.column_mean.abs() / batch.column_std.clamp(min=1e-12)
+    if float(means_in_stds.median()) > MAX_MEAN_IN_STDS and float(batch.column_mean.abs().median()) > 1:
+        return "the means of the columns are far from zero for their standard deviations"
     return ""

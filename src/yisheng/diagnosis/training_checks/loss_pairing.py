@@ -1,4 +1,4 @@
-"""A loss and an output that do not belong together."""
+"""A loss and an output that do not fit each other."""
 
 from __future__ import annotations
 
@@ -12,19 +12,29 @@ from yisheng.core.types import Finding
 from yisheng.diagnosis.case import NO_LOSS, Case
 from yisheng.diagnosis.pairing import Pairing
 
-LITTLE = 0.3
-HOPEFUL = "leave it out: the loss wants the raw output (logits) of the last layer"
+MAX_LEARNED_FRACTION = 0.3
+"""A training with the squared error of a softmax that has learned more than this is not reported."""
+USE_LOGITS = "remove it: the loss requires the raw output (logits) of the last layer"
+NONNEGATIVE_LOSSES = ("mse", "smooth_l1", "huber", "squared", "absolute")
+SCORE_RANGES = {
+    "softmax": "all scores are between 0 and 1",
+    "sigmoid": "all scores are between 0 and 1",
+    "relu": "no score can be below 0",
+    "tanh": "all scores are between -1 and 1",
+}
+Problem = tuple[dict[str, Any], str, str]
+"""Evidence, cause and remedy."""
 
 
-def why_not(case: Case) -> str:
-    """What it lacks."""
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
     if case.pairing is None:
         return NO_LOSS
-    return "" if case.pairing.loss else "the loss is none that it knows"
+    return "" if case.pairing.loss else "the kind of loss is unknown"
 
 
 @register(
-    needs=why_not,
+    needs=explain_skip,
     when="first",
     cause="structure",
     explains=(
@@ -44,11 +54,11 @@ def why_not(case: Case) -> str:
     ),
 )
 def loss_pairing(case: Case) -> Iterator[Finding]:
-    """What lies between the last layer and the loss does not fit the loss.
+    """Find operations between the last layer and the loss that do not fit the loss.
 
     Cross-entropy and binary cross-entropy with logits apply softmax and sigmoid themselves. Applied twice, gradients
-    shrink; applied to relu, half of the scores are lost; a softmax over one unit is always 1, over the batch it
-    compares samples instead of classes.
+    shrink; applied to relu, half of the scores are lost. A softmax over one unit is always 1, and a softmax over the
+    batch compares samples instead of classes.
 
     Args:
         case: the graph of its loss.
@@ -59,114 +69,108 @@ def loss_pairing(case: Case) -> Iterator[Finding]:
     pairing = case.pairing
     if pairing is None:
         return
-    for evidence, cause, remedy in _wrong(pairing, case):
-        about = {"loss": pairing.loss, "between": list(pairing.operations), **evidence}
-        yield Finding("loss-pairing", "error", about, cause, remedy)
-        return  # one thing at a time: the next may vanish with it
+    # Only the first problem is reported: fixing it may fix the next one, too.
+    for evidence, cause, remedy in _problems(pairing, case):
+        context = {"loss": pairing.loss, "between": list(pairing.operations)}
+        yield Finding("loss-pairing", "error", {**context, **evidence}, cause, remedy)
+        return
 
 
-def _wrong(pairing: Pairing, case: Case) -> Iterator[tuple[dict[str, Any], str, str]]:
-    """Evidence, cause and remedy."""
-    between, shape = pairing.operations, pairing.shape
+def _problems(pairing: Pairing, case: Case) -> Iterator[Problem]:
+    yield from _shape_problems(pairing)
+    if pairing.is_only_term and _has_wrong_sign(pairing, case):
+        yield (
+            {"loss at the end": case.final_loss},
+            "the loss is negative, which this kind never is: its sign is reversed, and training makes it worse",
+            "remove the minus sign: optimizers minimize the loss",
+        )
+    if pairing.loss in ("nll", "soft_nll"):
+        yield from _cross_entropy_problems(pairing, case)
+    else:
+        yield from _other_problems(pairing, case)
+
+
+def _shape_problems(pairing: Pairing) -> Iterator[Problem]:
+    shape = pairing.shape
     if pairing.expanded_shape is not None and shape:
         yield (
             {"output": list(shape), "compared": list(pairing.expanded_shape)},
-            f"an output of shape {shape} was spread to {pairing.expanded_shape} to meet the targets: every row is compared "
-            "with every target",
+            f"an output of shape {shape} was broadcast to {pairing.expanded_shape} to match the targets: every row is "
+            "compared with every target",
             "give output and target the same shape: target.view_as(output)",
         )
     if pairing.softmax_axis is not None and shape:
         if shape[pairing.softmax_axis] == 1:
             yield (
                 {"output": list(shape)},
-                "the softmax is over one unit, which is always 1: the loss cannot change",
+                "the softmax is over one unit and therefore always 1: the loss cannot change",
                 "use one unit per class, or a sigmoid (binary_cross_entropy_with_logits) for one unit",
             )
         elif len(shape) == 2 and pairing.softmax_axis == 0:
             yield (
                 {"output": list(shape), "axis": 0},
                 "the softmax is over the samples of the batch instead of the classes",
-                "say dim=1",
+                "use dim=1",
             )
-    if pairing.is_only_term and _turned(pairing, case):
-        yield (
-            {"loss at the end": case.final_loss},
-            "the loss is negative, which this one never is: its sign is turned, and training makes it worse",
-            "leave the minus sign out: optimisers make the loss small",
-        )
-    if pairing.loss in ("nll", "soft_nll"):
-        yield from _nll(between, pairing, case)
+
+
+def _has_wrong_sign(pairing: Pairing, case: Case) -> bool:
+    """Return whether a loss that cannot be negative is negative."""
+    is_cross_entropy = pairing.loss == "nll" and pairing.operations[:1] == ("log_softmax",)
+    cannot_be_negative = pairing.loss in NONNEGATIVE_LOSSES or is_cross_entropy
+    return cannot_be_negative and len(case.losses) >= 3 and max(case.losses) < 0
+
+
+def _cross_entropy_problems(pairing: Pairing, case: Case) -> Iterator[Problem]:
+    operations = pairing.operations
+    if operations[:1] == ("log_softmax",):
+        before_softmax = operations[1:2]
+    elif operations[:2] == ("log", "softmax"):
+        before_softmax = operations[2:3]
     else:
-        yield from _others(between, pairing, case)
-
-
-def _turned(pairing: Pairing, case: Case) -> bool:
-    """Whether a loss that cannot be negative is."""
-    never = pairing.loss in ("mse", "smooth_l1", "huber", "squared", "absolute") or (
-        pairing.loss == "nll" and pairing.operations[:1] == ("log_softmax",)
-    )
-    return never and len(case.losses) >= 3 and max(case.losses) < 0
-
-
-BOUNDED = {
-    "softmax": "all scores lie between 0 and 1",
-    "sigmoid": "all scores lie between 0 and 1",
-    "relu": "no score can be below 0",
-    "tanh": "all scores lie between -1 and 1",
-}
-
-
-def _nll(between: tuple[str, ...], pairing: Pairing, case: Case) -> Iterator[tuple[dict[str, Any], str, str]]:
-    inner = between[1:] if between[:1] == ("log_softmax",) else None
-    if inner is None:
-        if between[:2] == ("log", "softmax"):
-            inner = between[2:]
-        elif (
-            pairing.loss == "nll"
-            and pairing.output is not None
-            and bool((pairing.output > 1e-6).any() or _no_distribution(pairing.output))
-        ):
-            what = "probabilities" if between[:1] == ("softmax",) else "raw outputs"
+        if pairing.loss == "nll" and pairing.output is not None and _are_not_log_probabilities(pairing.output):
+            kind = "probabilities" if operations[:1] == ("softmax",) else "raw outputs"
             yield (
                 {"largest": float(pairing.output.max())},
-                f"nll_loss wants log-probabilities, and got {what}",
+                f"nll_loss requires log-probabilities, got {kind}",
                 "use cross_entropy on the raw outputs",
             )
-            return
-        else:
-            return
-    for name in ("softmax", "sigmoid", "relu", "tanh"):
-        if inner[:1] == (name,):
-            bounded = BOUNDED[name]
+        return
+    for name in before_softmax:
+        if name in SCORE_RANGES:
             yield (
                 {"loss at the end": case.final_loss},
-                f"{name} is applied to the output before cross-entropy, which has its own softmax: {bounded}",
-                HOPEFUL,
+                f"{name} is applied to the output before cross-entropy, which applies softmax itself: "
+                f"{SCORE_RANGES[name]}",
+                USE_LOGITS,
             )
 
 
-def _others(between: tuple[str, ...], pairing: Pairing, case: Case) -> Iterator[tuple[dict[str, Any], str, str]]:
-    first = between[:1]
-    if pairing.loss == "binary_cross_entropy_with_logits" and first in (("sigmoid",), ("softmax",), ("relu",)):
+def _other_problems(pairing: Pairing, case: Case) -> Iterator[Problem]:
+    operations = pairing.operations
+    last = operations[0] if operations else ""
+    if pairing.loss == "binary_cross_entropy_with_logits" and last in ("sigmoid", "softmax", "relu"):
         yield (
             {},
-            f"{first[0]} is applied to the output before binary cross-entropy with logits, which has its own sigmoid",
-            HOPEFUL,
+            f"{last} is applied to the output before binary cross-entropy with logits, which applies sigmoid itself",
+            USE_LOGITS,
         )
-    if pairing.loss == "binary_cross_entropy" and "sigmoid" not in between and "softmax" not in between:
+    if pairing.loss == "binary_cross_entropy" and "sigmoid" not in operations and "softmax" not in operations:
         yield (
             {},
-            "binary_cross_entropy wants probabilities, and nothing makes the output one",
+            "binary_cross_entropy requires probabilities, and neither sigmoid nor softmax is applied to the output",
             "use binary_cross_entropy_with_logits on the raw output",
         )
-    if pairing.loss in ("mse", "squared") and first == ("softmax",) and case.learned_less_than(LITTLE):
+    if pairing.loss in ("mse", "squared") and last == "softmax" and case.learned_less_than(MAX_LEARNED_FRACTION):
         yield (
-            {"share of guessing's loss gone": case.learned_fraction},
-            "the squared error of a softmax has nearly no gradient where the network is surely wrong",
+            {"fraction of guessing's loss gone": case.learned_fraction},
+            "the squared error of a softmax has almost no gradient if the network is confident and wrong",
             "use cross_entropy on the raw outputs",
         )
 
 
-def _no_distribution(logs: torch.Tensor) -> bool:
-    """Whether these are no log-probabilities: their exponentials do not add up to 1."""
-    return logs.ndim >= 2 and bool((logs.double().exp().sum(1) - 1).abs().max() > 1e-2)
+def _are_not_log_probabilities(output: torch.Tensor) -> bool:
+    """Return whether a value is above 0, or the exponentials of a row do not add up to 1."""
+    if bool((output > 1e-6).any()):
+        return True
+    return output.ndim >= 2 and bool((output.double().exp().sum(1) - 1).abs().max() > 1e-2)

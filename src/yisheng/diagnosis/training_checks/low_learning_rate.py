@@ -1,4 +1,4 @@
-"""Steps that are too short."""
+"""Updates that are too small."""
 
 from __future__ import annotations
 
@@ -8,66 +8,76 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case, describe_shortage
+from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.wording import describe_shortage
 
-SHORT, TOTAL = 1e-3, 0.2
-LEAST, LITTLE, NOTHING = 50, 0.2, 1e-3
+SMALL_UPDATE, MAX_TOTAL_UPDATE = 1e-3, 0.2
+"""Update relative to the weight, and the sum of all updates if they had one direction."""
+MIN_LOSSES = 50
+MAX_LEARNED_FRACTION = 0.2
+"""A training that has learned more than this is not reported."""
+VANISHED_LR = 1e-3
+"""Learning rate relative to its maximum that counts as none."""
 
 
-def why_not(case: Case) -> str:
-    """What it lacks."""
-    return describe_shortage(LEAST, len(case.losses), "losses")
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
+    return describe_shortage(MIN_LOSSES, len(case.losses), "losses")
 
 
-@register(needs=why_not, when="during", cause="rate", explains=("plateau",))
+@register(needs=explain_skip, when="during", cause="rate", explains=("plateau",))
 def low_learning_rate(case: Case) -> Iterator[Finding]:
-    """Updates that hardly change the weights, while the loss hardly falls; or a rate that decayed to nothing too soon.
+    """Find updates that hardly change the weights, or a learning rate that decayed too early, while little is learned.
 
     Args:
-        case: the sizes of updates and weights in the steps that were looked at.
+        case: the sizes of updates and weights in the recorded steps.
 
     Source: Goodfellow, Bengio and Courville, "Deep learning", 2016, section 11.4.1.
     """
-    if math.isnan(case.loss_reduction) or case.loss_reduction > LITTLE or case.learned_fraction > LITTLE:
+    reduction = case.loss_reduction
+    if math.isnan(reduction) or reduction > MAX_LEARNED_FRACTION or case.learned_fraction > MAX_LEARNED_FRACTION:
         return
-    rates = [(moment.step, moment.lr) for moment in case.records if moment.lr > 0]
+    rates = [(record.step, record.lr) for record in case.records if record.lr > 0]
     if len(rates) > 1 and rates[-1][1] > rates[-2][1]:
-        return  # still warming up
+        return  # a warm-up is not over
     highest = max((rate for _, rate in rates), default=0.0)
-    gone_at = next((step for step, rate in rates if rate < NOTHING * highest and rates[0][1] > rate), None)
-    if gone_at is not None and gone_at < case.steps / 2 and len(case.losses) >= 50:
-        yield _finding(
+    decayed_at = next((step for step, rate in rates if rate < VANISHED_LR * highest and rates[0][1] > rate), None)
+    if decayed_at is not None and decayed_at < case.steps / 2:
+        yield _build_finding(
             case,
-            {"step": gone_at, "from": highest},
-            f"the learning rate is next to nothing from step {gone_at} on",
-            True,
+            {"step": decayed_at, "from": highest},
+            f"the learning rate is close to zero from step {decayed_at} on",
+            case.choose_remedy(
+                "use schedule=cosine, which falls more slowly",
+                "step the schedule once per epoch, not per batch, or decay less",
+            ),
+            case.config_change(schedule="cosine"),
         )
         return
     ratios: dict[str, list[float]] = {}
-    for _, one in case.weight_records():
-        if one.weight > 0 and one.gradient:
-            ratios.setdefault(one.name, []).append(one.update / one.weight)
-    fastest = max((statistics.median(found) for found in ratios.values()), default=math.nan)
-    if fastest < SHORT and fastest * case.steps < TOTAL:
-        yield _finding(
+    for _, p in case.weight_records():
+        if p.weight > 0 and p.gradient:
+            ratios.setdefault(p.name, []).append(p.update / p.weight)
+    fastest = max((statistics.median(updates) for updates in ratios.values()), default=math.nan)
+    if fastest < SMALL_UPDATE and fastest * case.steps < MAX_TOTAL_UPDATE:
+        yield _build_finding(
             case,
             {"relative update": fastest},
-            f"an update changes a weight by {fastest:.2g} of its size at most",
-            False,
+            f"an update changes a weight by at most {fastest:.2g} times its size",
+            case.choose_remedy("multiply lr by 10 to 100", "multiply the learning rate by 10 to 100"),
+            case.config_change(lr="x 10"),
         )
 
 
-def _finding(case: Case, evidence: dict[str, float], what: str, decayed: bool) -> Finding:
+def _build_finding(
+    case: Case, evidence: dict[str, float], symptom: str, remedy: str, change: dict[str, object]
+) -> Finding:
     return Finding(
         "low-learning-rate",
         "warning",
-        {**evidence, "share of the loss gone": case.loss_reduction},
-        f"{what}, and in {len(case.losses)} steps {case.loss_reduction:.1%} of the loss is gone: the steps are too short",
-        case.choose_remedy(
-            "say schedule=cosine, which falls more slowly",
-            "step the schedule once per epoch, not per batch, or decay less",
-        )
-        if decayed
-        else case.choose_remedy("multiply lr by 10 to 100", "multiply the learning rate by 10 to 100"),
-        change=case.config_change(schedule="cosine") if decayed else case.config_change(lr="x 10"),
+        {**evidence, "fraction of the loss gone": case.loss_reduction},
+        f"{symptom}, and the loss fell by {case.loss_reduction:.1%} in {len(case.losses)} steps: the updates are too "
+        "small",
+        remedy,
+        change=change,
     )

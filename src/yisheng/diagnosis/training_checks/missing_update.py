@@ -6,20 +6,21 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case, describe_shortage
+from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.wording import describe_shortage
 
-LEAST = 8
-"""Backward passes before one speaks: gradients may be collected over a few."""
-
-
-def why_not(case: Case) -> str:
-    """What it lacks."""
-    return describe_shortage(LEAST, len(case.losses), "losses")
+MIN_LOSSES = 8
+"""Backward passes before a missing update is reported: gradients may be accumulated over a few."""
 
 
-@register(needs=why_not, when="first", cause="structure", explains=("no-gradient", "carried-gradients"))
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
+    return describe_shortage(MIN_LOSSES, len(case.losses), "losses")
+
+
+@register(needs=explain_skip, when="first", cause="structure", explains=("no-gradient", "carried-gradients"))
 def missing_update(case: Case) -> Iterator[Finding]:
-    """Losses are propagated back, but nothing is ever updated.
+    """Find losses that are propagated back without any update.
 
     Args:
         case: its backward passes and updates.
@@ -31,6 +32,6 @@ def missing_update(case: Case) -> Iterator[Finding]:
             "missing-update",
             "error",
             {"backward passes": len(case.losses), "updates": 0},
-            f"{len(case.losses)} backward passes and not one update: optimizer.step() is not called",
+            f"{len(case.losses)} backward passes and no update: optimizer.step() is not called",
             "call optimizer.step() after loss.backward()",
         )

@@ -1,4 +1,4 @@
-"""Training mode where it is not meant, and the other way round."""
+"""Updates in evaluation mode, or evaluation in training mode."""
 
 from __future__ import annotations
 
@@ -11,48 +11,53 @@ from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.recorder.recorder import MODE_DEPENDENT
 
-LEAST, SHARE = 5, 0.25
+MIN_UPDATES, MIN_UPDATE_FRACTION = 5, 0.25
+"""Updates in evaluation mode that are reported, at least, and as a fraction of all."""
 
 
-def why_not(case: Case) -> str:
-    """What it lacks."""
-    seen = any(isinstance(module, MODE_DEPENDENT) for module in case.model.modules())
-    return "" if seen else "the network has neither dropout nor batch norm"
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
+    depends_on_mode = any(isinstance(module, MODE_DEPENDENT) for module in case.model.modules())
+    return "" if depends_on_mode else "the network has neither dropout nor batch norm"
 
 
-@register(needs=why_not, when="first", cause="structure")
+@register(needs=explain_skip, when="first", cause="structure")
 def mode(case: Case) -> Iterator[Finding]:
-    """Updates in evaluation mode, or evaluation in training mode, in a network where it makes a difference.
+    """Find updates in evaluation mode, or evaluation in training mode, if the network has layers that depend on it.
 
-    A frozen part may well be in evaluation mode: meant is the network as a whole, when what depends on the mode learns.
+    A frozen part may be in evaluation mode: only the mode of the network as a whole counts, while layers that depend
+    on the mode learn.
 
     Args:
         case: the modes of its updates and evaluations.
 
     Source: PyTorch documentation, torch.nn.Module.eval.
     """
-    modal = [(name, module) for name, module in case.model.named_modules() if isinstance(module, MODE_DEPENDENT)]
-    learning = [
-        name
-        for name, m in modal
-        if (isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0) or any(p.requires_grad for p in m.parameters())
-    ]
-    wrong = case.updated_in_evaluation_mode
-    if learning and wrong >= LEAST and wrong > SHARE * case.steps:
+    modules = [(name, module) for name, module in case.model.named_modules() if isinstance(module, MODE_DEPENDENT)]
+    learning = [name for name, module in modules if _is_active(module)]
+    count = case.updated_in_evaluation_mode
+    if learning and count >= MIN_UPDATES and count > MIN_UPDATE_FRACTION * case.steps:
         yield Finding(
             "mode",
             "warning",
-            {"updates": wrong, "of": case.steps, "layers": learning[:5]},
-            f"{wrong} of {case.steps} updates are made in evaluation mode: {learning[0]} does not do in training what "
-            "it is for",
-            "call model.train() before the training steps, again after each evaluation",
+            {"updates": count, "of": case.steps, "layers": learning[:5]},
+            f"{count} of {case.steps} updates are made in evaluation mode: {learning[0]} does not work as it should in "
+            "training",
+            "call model.train() before the training steps, and again after each evaluation",
         )
     if case.evaluated_in_training_mode > 1:
+        layer = modules[0][0] if modules else "dropout"
         yield Finding(
             "mode",
             "warning",
             {"forward passes": case.evaluated_in_training_mode},
-            f"the network is evaluated in training mode: {modal[0][0] if modal else 'dropout'} makes what it says "
-            "depend on chance or on the other rows of the batch",
+            f"the network is evaluated in training mode: {layer} makes its predictions random or dependent on the "
+            "other rows of the batch",
             "call model.eval() before evaluating",
         )
+
+
+def _is_active(module: nn.Module) -> bool:
+    """Return whether a layer is dropout with a positive probability, or has parameters that learn."""
+    drops = getattr(module, "p", 0) > 0  # only dropout has an attribute p
+    return drops or any(p.requires_grad for p in module.parameters())

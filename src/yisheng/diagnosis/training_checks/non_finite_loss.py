@@ -1,4 +1,4 @@
-"""A loss that is not a number any more."""
+"""A loss that became NaN or infinite."""
 
 from __future__ import annotations
 
@@ -9,59 +9,68 @@ from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import NO_LOSS, Case
 
+MIN_GROWTH = 5.0
+"""Largest over first loss from which on the training diverged, rather than dividing by zero."""
 
-def why_not(case: Case) -> str:
-    """What it lacks."""
+
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
     return "" if case.losses or case.nonfinite_loss is not None else NO_LOSS
 
 
-@register(needs=why_not, when="during", cause="rate", explains=("dead-relu", "no-gradient"))
+@register(needs=explain_skip, when="during", cause="rate", explains=("dead-relu", "no-gradient"))
 def non_finite_loss(case: Case) -> Iterator[Finding]:
-    """The loss became NaN or infinite.
+    """Find the step at which the loss became NaN or infinite, and the first layer that gave such values.
 
     Args:
-        case: its losses, and the layers of the steps that were looked at.
+        case: its losses, and the layers of the recorded steps.
 
     Source: Goodfellow, Bengio and Courville, "Deep learning", 2016, section 10.11.1 (cliffs, clipping).
     """
-    at = next((i for i, loss in enumerate(case.losses, 1) if not math.isfinite(loss)), None)
-    if at is None and case.nonfinite_loss is None:
+    step = next((i for i, loss in enumerate(case.losses, 1) if not math.isfinite(loss)), None)
+    nonfinite = case.nonfinite_loss
+    if step is None and nonfinite is not None:
+        step = nonfinite.step
+    if step is None:
         return
-    if at is None:
-        at = case.nonfinite_loss.step if case.nonfinite_loss is not None else 1
-    layer = next(
-        (f"{u.name} at step {m.step}" for m in case.records for u in m.layers if not math.isfinite(u.max_abs)), ""
-    )
-    where = f"; the first layer that was seen to give such values is {layer}" if layer else ""
-    before = case.losses[at - 2] if 1 < at <= len(case.losses) + 1 else math.nan
+    outputs = ((record.step, layer) for record in case.records for layer in record.layers)
+    layer = next((f"{layer.name} at step {at}" for at, layer in outputs if not math.isfinite(layer.max_abs)), "")
+    where = f"; the first recorded layer with such values is {layer}" if layer else ""
+    before = case.losses[step - 2] if 1 < step <= len(case.losses) + 1 else math.nan
+    data_is_finite = nonfinite is None or (nonfinite.inputs and nonfinite.targets)
     yield Finding(
         "non-finite-loss",
         "error",
-        {"step": at, "loss before": before, "layer": layer},
-        f"the loss is not finite from step {at} on{where}{_origin(case)}",
-        _remedy(case),
-        change=case.config_change(lr="x 0.1") if case.nonfinite_loss is None or (case.nonfinite_loss.inputs and case.nonfinite_loss.targets) else {},
+        {"step": step, "loss before": before, "layer": layer},
+        f"the loss is not finite from step {step} on{where}{_describe_origin(case)}",
+        _choose_remedy(case),
+        change=case.config_change(lr="x 0.1") if data_is_finite else {},
     )
 
 
-def _origin(case: Case) -> str:
-    if case.nonfinite_loss is None:
+def _describe_origin(case: Case) -> str:
+    """Return where the first non-finite value came from, as the end of a sentence; empty if unknown."""
+    nonfinite = case.nonfinite_loss
+    if nonfinite is None:
         return ""
-    if not case.nonfinite_loss.targets:
-        return "; its targets hold missing or infinite values"
-    if case.nonfinite_loss.inputs and case.nonfinite_loss.weights:
-        return "; inputs and weights were finite, so the loss itself made it"
-    return "; the update before had made weights that are not finite" if not case.nonfinite_loss.weights else ""
+    if not nonfinite.targets:
+        return "; its targets contain missing or infinite values"
+    if nonfinite.inputs and nonfinite.weights:
+        return "; inputs and weights were finite, so the loss itself produced it"
+    return "" if nonfinite.weights else "; the update before it produced weights that are not finite"
 
 
-def _remedy(case: Case) -> str:
-    broken = case.nonfinite_loss
-    if broken is not None and not broken.targets:
-        return "fill the targets in or leave those rows out, before training"
-    grew = case.losses and max((x for x in case.losses if math.isfinite(x)), default=0.0) > 5 * abs(case.losses[0])
-    if broken is not None and not grew:
+def _choose_remedy(case: Case) -> str:
+    nonfinite = case.nonfinite_loss
+    if nonfinite is not None and not nonfinite.targets:
+        return "before training, fill in the missing targets or drop their rows"
+    largest = max((loss for loss in case.losses if math.isfinite(loss)), default=0.0)
+    has_grown = case.losses and largest > MIN_GROWTH * abs(case.losses[0])
+    if nonfinite is not None and not has_grown:
         return (
             "look for the logarithm or root of zero or a division by zero: add a small number, or use the stable form "
             "(log_softmax, binary_cross_entropy_with_logits)"
         )
-    return case.choose_remedy("lower lr, or say clip_norm=1", "lower the learning rate, or clip the gradients' norm to 1")
+    return case.choose_remedy(
+        "lower lr, or use clip_norm=1", "lower the learning rate, or clip the norm of the gradients to 1"
+    )

@@ -1,4 +1,4 @@
-"""Half of a training that brought nothing."""
+"""The second half of a training that learned nothing."""
 
 from __future__ import annotations
 
@@ -8,28 +8,32 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case, describe_shortage
+from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.wording import describe_shortage
 
-LEAST = 500
-LITTLE, MUCH, NOTHING, SURE = 0.1, 0.95, 0.01, 2.0
-"""Shares of guessing's loss that must be gone, at least and at most; share of that gain that is nothing; its error."""
-
-
-def why_not(case: Case) -> str:
-    """What it lacks."""
-    few = describe_shortage(LEAST, len(case.losses), "losses")
-    if few:
-        return few
-    if len({moment.lr for moment in case.records if moment.parameters}) > 1:
-        return "the learning rate changes, and steps that bring nothing may be its end"
-    return "" if math.isfinite(case.learned_fraction) and case.baseline_loss > 0 else "what guessing would give is not known"
+MIN_LOSSES = 500
+MIN_LEARNED_FRACTION, MAX_LEARNED_FRACTION = 0.1, 0.95
+"""Something must have been learned, and something must be left."""
+MAX_DECREASE, MAX_DECREASE_IN_ERRORS = 0.01, 2.0
+"""Decrease that counts as none: relative to the distance to the baseline, and to its standard error."""
 
 
-@register(needs=why_not, when="during", cause="fit")
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
+    shortage = describe_shortage(MIN_LOSSES, len(case.losses), "losses")
+    if shortage:
+        return shortage
+    if len({record.lr for record in case.records if record.parameters}) > 1:
+        return "the learning rate changes, and its end may learn nothing on purpose"
+    is_known = math.isfinite(case.learned_fraction) and case.baseline_loss > 0
+    return "" if is_known else "the loss of a constant prediction is unknown"
+
+
+@register(needs=explain_skip, when="during", cause="fit")
 def plateau(case: Case) -> Iterator[Finding]:
-    """Something was learned, much is left, and the last half of the steps brought nothing at an unchanged rate.
+    """Find a loss that did not fall in the second half of the steps at a constant learning rate, with much left.
 
-    That may be all there is to learn, so it is a note.
+    There may be nothing more to learn, so it is a note.
 
     Args:
         case: its losses.
@@ -37,22 +41,24 @@ def plateau(case: Case) -> Iterator[Finding]:
     Source: Goodfellow, Bengio and Courville, "Deep learning", 2016, section 8.3.1 (the noise of the gradient does not
     vanish at a minimum; the learning rate must decrease).
     """
-    last = case.losses[len(case.losses) // 2 :]
-    if not LITTLE < case.learned_fraction < MUCH or not all(map(math.isfinite, last)):
+    half = case.losses[len(case.losses) // 2 :]
+    if not MIN_LEARNED_FRACTION < case.learned_fraction < MAX_LEARNED_FRACTION or not all(map(math.isfinite, half)):
         return
-    before, after = last[: len(last) // 2], last[len(last) // 2 :]
-    fell = statistics.fmean(before) - statistics.fmean(after)
+    before, after = half[: len(half) // 2], half[len(half) // 2 :]
+    loss = statistics.fmean(after)
+    decrease = statistics.fmean(before) - loss
     error = math.sqrt(statistics.variance(before) / len(before) + statistics.variance(after) / len(after))
-    if fell > NOTHING * (case.baseline_loss - statistics.fmean(after)) or fell > SURE * error:
+    if decrease > MAX_DECREASE * (case.baseline_loss - loss) or decrease > MAX_DECREASE_IN_ERRORS * error:
         return
     yield Finding(
         "plateau",
         "note",
-        {"loss": statistics.fmean(after), "guessing": case.baseline_loss, "fell by": fell, "losses": len(last)},
-        f"the loss has stood at {statistics.fmean(after):.4g} for the last {len(last)} of {len(case.losses)} steps, "
-        f"where guessing gives {case.baseline_loss:.4g}",
+        {"loss": loss, "guessing": case.baseline_loss, "fell by": decrease, "losses": len(half)},
+        f"the loss has not fallen below {loss:.4g} in the last {len(half)} of {len(case.losses)} steps; the best "
+        f"constant prediction has {case.baseline_loss:.4g}",
         case.choose_remedy(
-            "say schedule=cosine or a lower lr; if it stays, a larger network; or fewer epochs",
-            "let the learning rate decay or divide it by 10; if it stays, a larger network; or stop earlier",
+            "use schedule=cosine or a lower lr; if that does not help, use a larger network or fewer epochs",
+            "let the learning rate decay or divide it by 10; if that does not help, use a larger network or stop "
+            "earlier",
         ),
     )

@@ -1,4 +1,4 @@
-"""Sigmoid and tanh units that are stuck at their ends."""
+"""Sigmoid and tanh units at the ends of their range."""
 
 from __future__ import annotations
 
@@ -8,49 +8,57 @@ import torch
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case, describe_shortage
+from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.wording import describe_shortage
 
-RUNNING, UNITS, SHARE = 3, 0.5, 0.9
-LITTLE = 0.9
-
-
-def why_not(case: Case) -> str:
-    """What it lacks."""
-    seen = sum(any(bend.low_fraction is not None for bend in moment.activations) for moment in case.records)
-    return describe_shortage(RUNNING, seen, "steps with sigmoid or tanh in them") if seen else "no sigmoid or tanh was seen"
+MIN_STEPS = 3
+MIN_SATURATED_UNITS, MIN_SATURATED_SAMPLES = 0.5, 0.9
+"""Fraction of a layer's units, and for each of them fraction of the samples, that are at an end of the range."""
+MAX_LEARNED_FRACTION = 0.9
+"""A training that has learned more than this is not reported."""
 
 
-@register(needs=why_not, when="during", cause="rate", explains=("vanishing-gradients", "plateau"))
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
+    count = sum(any(unit.low_fraction is not None for unit in record.activations) for record in case.records)
+    if not count:
+        return "no sigmoid or tanh was recorded"
+    return describe_shortage(MIN_STEPS, count, "recorded steps with sigmoid or tanh")
+
+
+@register(needs=explain_skip, when="during", cause="rate", explains=("vanishing-gradients", "plateau"))
 def saturated_activation(case: Case) -> Iterator[Finding]:
-    """Most units of a hidden layer lie within 3% of an end for nearly all inputs, and the loss hardly falls.
+    """Find a hidden layer with most units within 3% of an end for almost all inputs, while the loss hardly falls.
 
-    Their slope there is next to nothing, so nothing below them learns.
+    Their slope there is close to zero, so the layers below them do not learn.
 
     Args:
-        case: the shares near the ends in the steps that were looked at.
+        case: the fractions near the ends in the recorded steps.
 
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010,
     section 3.
     """
-    if not case.learned_less_than(LITTLE):
+    if not case.learned_less_than(MAX_LEARNED_FRACTION):
         return
-    looked = [moment for moment in case.records if moment.activations]
-    names = dict.fromkeys(bend.name for moment in looked for bend in moment.activations if bend.low_fraction is not None)
-    for name in names:
-        seen = [b for m in looked for b in m.activations if b.name == name and b.low_fraction is not None and b.high_fraction is not None]
-        last = seen[-RUNNING:]
-        if len(last) < RUNNING or len({len(b.low_fraction) for b in last if b.low_fraction is not None}) > 1:
+    history: dict[str, list[torch.Tensor]] = {}
+    kinds: dict[str, str] = {}
+    for unit in (unit for record in case.records for unit in record.activations):
+        if unit.low_fraction is not None and unit.high_fraction is not None:
+            history.setdefault(unit.name, []).append(unit.low_fraction + unit.high_fraction)
+            kinds[unit.name] = unit.kind
+    for name, fractions in history.items():
+        recent = fractions[-MIN_STEPS:]
+        if len(recent) < MIN_STEPS or len({len(units) for units in recent}) > 1:
             continue
-        ends = torch.stack([b.low_fraction + b.high_fraction for b in last if b.low_fraction is not None and b.high_fraction is not None])
-        stuck = float((ends.mean(0) > SHARE).float().mean())
-        if stuck >= UNITS:
+        saturated = float((torch.stack(recent).mean(0) > MIN_SATURATED_SAMPLES).float().mean())
+        if saturated >= MIN_SATURATED_UNITS:
             yield Finding(
                 "saturated-activation",
                 "error",
-                {"layer": name, "kind": last[0].kind, "share stuck": stuck},
-                f"{stuck:.0%} of the {last[0].kind} units {name} are stuck at an end of their range",
+                {"layer": name, "kind": kinds[name], "fraction stuck": saturated},
+                f"{saturated:.0%} of the {kinds[name]} units {name} are stuck at an end of their range",
                 case.choose_remedy(
-                    "say init=xavier-uniform and scale=standard, or activation=relu",
+                    "use init=xavier-uniform and scale=standard, or activation=relu",
                     "use smaller initial weights (Xavier), scale the inputs, or use relu",
                 ),
                 change=case.config_change(init="xavier-uniform", scale="standard"),

@@ -1,4 +1,4 @@
-"""Batch norm over next to nothing."""
+"""Batch norm over very few values."""
 
 from __future__ import annotations
 
@@ -8,50 +8,59 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case, describe_shortage, join_names
+from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.recorder.records import LayerRecord
+from yisheng.diagnosis.wording import describe_shortage, join_names
 
-FEW, PAIR = 4, 2
-"""Values of a channel that are too few; and so few that what comes out is one of two numbers."""
-LEAST, LITTLE = 3, 0.5
-
-
-def why_not(case: Case) -> str:
-    """What it lacks."""
-    seen = sum(any(_normal(unit.kind, unit.training) for unit in moment.layers) for moment in case.records)
-    return describe_shortage(LEAST, seen, "steps with batch norm") if seen else "no batch norm was seen in training mode"
+MAX_VALUES, MAX_USELESS_VALUES = 4, 2
+"""Values per channel that are too few; and so few that every output is one of two numbers."""
+MIN_STEPS = 3
+MAX_LEARNED_FRACTION = 0.5
+"""In a training that has learned more than this, three or four values are a note."""
 
 
-@register(needs=why_not, when="first", cause="data", explains=("plateau",))
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
+    count = sum(any(map(_is_active_batch_norm, record.layers)) for record in case.records)
+    if not count:
+        return "no batch norm was recorded in training mode"
+    return describe_shortage(MIN_STEPS, count, "recorded steps with batch norm")
+
+
+@register(needs=explain_skip, when="first", cause="data", explains=("plateau",))
 def small_batch_norm(case: Case) -> Iterator[Finding]:
-    """Batch norm in training mode takes mean and spread from one to four values of each channel.
+    """Find batch norm in training mode that computes mean and variance from one to four values per channel.
 
-    With n values they are chance (the mean is off by 1/sqrt(n) of the spread); at evaluation, with running averages,
-    the network is another one. Of two values only their order is left.
+    With n values they are random (the error of the mean is 1/sqrt(n) standard deviations), and at evaluation, with
+    running averages, the network is a different one. Of two values only their order is left.
 
     Args:
-        case: the shapes of what its layers gave.
+        case: the output shapes of its layers.
 
     Source: Ioffe, "Batch renormalization", 2017, section 3; Wu and He, "Group normalization", 2018, figure 1.
     """
-    found: dict[str, list[int]] = {}
-    for unit in (unit for moment in case.records for unit in moment.layers if _normal(unit.kind, unit.training)):
-        found.setdefault(unit.name, []).append(math.prod((unit.shape[0], *unit.shape[2:])))
-    values = {name: statistics.median_low(some) for name, some in found.items() if len(some) >= LEAST}
-    few = [name for name, some in values.items() if some <= FEW]
-    if not few:
+    counts: dict[str, list[int]] = {}
+    for layer in (layer for record in case.records for layer in record.layers if _is_active_batch_norm(layer)):
+        counts.setdefault(layer.name, []).append(math.prod((layer.shape[0], *layer.shape[2:])))
+    values = {name: statistics.median_low(history) for name, history in counts.items() if len(history) >= MIN_STEPS}
+    layers = [name for name, count in values.items() if count <= MAX_VALUES]
+    if not layers:
         return
-    least = min(values[name] for name in few)
+    smallest = min(values[name] for name in layers)
+    is_harmful = smallest <= MAX_USELESS_VALUES or case.learned_less_than(MAX_LEARNED_FRACTION)
     yield Finding(
         "small-batch-norm",
-        "warning" if least <= PAIR or case.learned_less_than(LITTLE) else "note",
-        {"values of a channel": least, "error of the mean": 1 / math.sqrt(least), "layers": few},
-        f"{join_names(few)} takes mean and spread of each channel from {least} value{'s' if least > 1 else ''}: they are "
-        "chance, and at evaluation the network is another one",
-        case.choose_remedy("say batch=32", "use batches of 16 or more, or nn.GroupNorm or nn.LayerNorm in its place"),
+        "warning" if is_harmful else "note",
+        {"values of a channel": smallest, "error of the mean": 1 / math.sqrt(smallest), "layers": layers},
+        f"{join_names(layers)} computes mean and variance of each channel from {smallest} "
+        f"value{'s' if smallest > 1 else ''}: they are random, and at evaluation the network is a different one",
+        case.choose_remedy(
+            "use batch=32", "use batches of 16 or more, or replace batch norm by nn.GroupNorm or nn.LayerNorm"
+        ),
         change=case.config_change(batch=32),
     )
 
 
-def _normal(kind: str, training: bool) -> bool:
-    """Whether a layer is batch norm within one process, at work."""
-    return training and kind.startswith("BatchNorm")
+def _is_active_batch_norm(layer: LayerRecord) -> bool:
+    """Return whether a layer is batch norm of one process, in training mode."""
+    return layer.training and layer.kind.startswith("BatchNorm")

@@ -8,46 +8,51 @@ import torch
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case, describe_shortage
+from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.wording import describe_shortage
 
-LEAST, MANY = 5, 8
-
-
-def why_not(case: Case) -> str:
-    """What it lacks."""
-    return describe_shortage(LEAST, len(_seen(case)), f"batches of {MANY} class numbers")
+MIN_BATCHES, MIN_BATCH_ROWS = 5, 8
+MAX_CLASS_RATIO, MIN_MISSING_CLASSES = 0.6, 0.5
+"""Classes in a batch, relative to those of shuffled rows and below them."""
 
 
-def _seen(case: Case) -> list[torch.Tensor]:
-    """The class numbers of each batch that was looked at and is large enough."""
-    seen = [m.targets.flatten() for m in case.records if m.targets is not None and not m.targets.is_floating_point()]
-    return [targets for targets in seen if len(targets) >= MANY]
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
+    return describe_shortage(MIN_BATCHES, len(_class_batches(case)), f"batches of {MIN_BATCH_ROWS} class numbers")
 
 
-@register(needs=why_not, when="first", cause="data", explains=("high-learning-rate", "oscillation", "plateau"))
+@register(needs=explain_skip, when="first", cause="data", explains=("high-learning-rate", "oscillation", "plateau"))
 def sorted_batches(case: Case) -> Iterator[Finding]:
-    """The rows come in the order of their classes: each batch holds one or two of many.
+    """Find rows in the order of their classes: each batch contains one or two of many classes.
+
+    With p_c the fraction of class c in all recorded targets, a shuffled batch of n rows contains
+    sum_c (1 - (1 - p_c)^n) classes on average.
 
     Args:
-        case: the targets of the steps that were looked at.
+        case: the targets of the recorded steps.
 
     Source: Bottou, "Stochastic gradient descent tricks", 2012, section 2.2 (shuffle the examples).
     """
-    seen = _seen(case)
-    kinds = [len(targets.unique()) for targets in seen]
-    # How many kinds a batch would hold if its rows were drawn from all that was seen.
-    all_seen = case.collect_targets()
-    assert all_seen is not None
-    counts = all_seen.unique(return_counts=True)[1].double()
-    shares = counts / counts.sum()
-    wanted = sum(float((1 - (1 - shares) ** len(targets)).sum()) for targets in seen) / len(seen)
-    found = sum(kinds) / len(kinds)
-    if len(counts) > 1 and found < 0.6 * wanted and found <= wanted - 0.5:
+    batches = _class_batches(case)
+    targets = case.collect_targets()
+    assert targets is not None  # ensured by needs
+    counts = targets.unique(return_counts=True)[1].double()
+    p = counts / counts.sum()
+    expected = sum(float((1 - (1 - p) ** len(batch)).sum()) for batch in batches) / len(batches)
+    observed = sum(len(batch.unique()) for batch in batches) / len(batches)
+    is_sorted = observed < MAX_CLASS_RATIO * expected and observed <= expected - MIN_MISSING_CLASSES
+    if len(counts) > 1 and is_sorted:
         yield Finding(
             "sorted-batches",
             "error",
-            {"classes in a batch": found, "expected": wanted, "batches": len(seen)},
-            f"a batch holds {found:.1f} classes on average where shuffled rows would have {wanted:.1f}: the rows come "
-            "in the order of their classes",
-            "shuffle the training rows anew in every epoch (DataLoader(..., shuffle=True))",
+            {"classes in a batch": observed, "expected": expected, "batches": len(batches)},
+            f"a batch contains {observed:.1f} classes on average, and shuffled rows would give {expected:.1f}: the "
+            "rows are in the order of their classes",
+            "shuffle the training rows in every epoch: DataLoader(..., shuffle=True)",
         )
+
+
+def _class_batches(case: Case) -> list[torch.Tensor]:
+    """Return the class numbers of each recorded batch that is large enough."""
+    batches = [record.targets.flatten() for record in case.records if record.targets is not None]
+    return [batch for batch in batches if not batch.is_floating_point() and len(batch) >= MIN_BATCH_ROWS]

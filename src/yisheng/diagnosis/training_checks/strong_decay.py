@@ -1,4 +1,4 @@
-"""Weight decay that eats the weights."""
+"""Weight decay that shrinks the weights to nothing."""
 
 from __future__ import annotations
 
@@ -6,50 +6,54 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case, describe_shortage
+from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.wording import describe_shortage
 
-SHRUNK, LITTLE = 0.2, 0.3
-
-
-def why_not(case: Case) -> str:
-    """What it lacks."""
-    return (
-        describe_shortage(2, case.recorded_updates, "updates that were looked at") if decay_of(case) > 0 else "there is no weight decay"
-    )
+MAX_REMAINING_FRACTION = 0.2
+"""Size of a weight relative to its initial size."""
+MAX_LEARNED_FRACTION = 0.3
+"""A training that has learned more than this is not reported."""
 
 
-def decay_of(case: Case) -> float:
-    """The largest weight decay of the optimiser."""
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
+    if not largest_weight_decay(case) > 0:
+        return "there is no weight decay"
+    return describe_shortage(2, case.recorded_updates, "recorded updates")
+
+
+def largest_weight_decay(case: Case) -> float:
+    """Return the largest weight decay among the optimizer's parameter groups."""
     return max((float(group.get("weight_decay", 0.0)) for group in case.optimizer.param_groups), default=0.0)
 
 
 @register(
-    needs=why_not,
+    needs=explain_skip,
     when="during",
     cause="data",
     explains=("vanishing-gradients", "low-learning-rate", "high-learning-rate", "dead-relu", "no-gradient", "plateau"),
 )
 def strong_decay(case: Case) -> Iterator[Finding]:
-    """Weight decay has shrunk most weights to a small part of what they were, and little is learned.
+    """Find weights that weight decay has shrunk to a small part of their initial size, while little is learned.
 
     Args:
-        case: the sizes of its weights in the steps that were looked at.
+        case: the sizes of its weights in the recorded steps.
 
     Source: Krogh and Hertz, "A simple weight decay can improve generalization", 1992.
     """
-    decay, looked = decay_of(case), [moment for moment in case.records if moment.parameters]
-    if not case.learned_less_than(LITTLE):
+    decay, updates = largest_weight_decay(case), [record for record in case.records if record.parameters]
+    if not case.learned_less_than(MAX_LEARNED_FRACTION):
         return
-    before = {one.name: one.weight for one in looked[0].parameters if len(one.shape) > 1 and one.weight > 0}
-    after = {one.name: one.weight for one in looked[-1].parameters}
-    shares = [after[name] / weight for name, weight in before.items() if name in after]
-    if shares and max(shares) < SHRUNK:
+    before = {p.name: p.weight for p in updates[0].parameters if len(p.shape) > 1 and p.weight > 0}
+    after = {p.name: p.weight for p in updates[-1].parameters}
+    fractions = [after[name] / weight for name, weight in before.items() if name in after]
+    if fractions and max(fractions) < MAX_REMAINING_FRACTION:
         yield Finding(
             "strong-decay",
             "error",
-            {"weight decay": decay, "largest weight left": max(shares)},
-            f"with a weight decay of {decay:g} every layer's weights have shrunk to {max(shares):.1%} or less of what "
-            "they were, and little is learned",
-            case.choose_remedy("divide wd by 100", "divide the optimiser's weight_decay by 100"),
-            change=case.config_change(wd="x 0.01"),
+            {"weight decay": decay, "largest weight left": max(fractions)},
+            f"with a weight decay of {decay:g} the weights of every layer have shrunk to {max(fractions):.1%} or less "
+            "of their initial size, and little is learned",
+            case.choose_remedy("divide weight_decay by 100", "divide the optimizer's weight_decay by 100"),
+            change=case.config_change(weight_decay="x 0.01"),
         )

@@ -9,24 +9,24 @@ import torch
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import NO_LOSS, REGRESSION_LOSSES, Case
+from yisheng.diagnosis.pairing import Pairing
 
 RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, float("inf")), "softmax": (0.0, 1.0)}
-SOME, ROUNDING = 0.02, 1e-4
-"""Share of the targets outside that is more than rounding, and by how much."""
+MIN_OUTSIDE_FRACTION, TOLERANCE = 0.02, 1e-4
+"""Fraction of the targets outside the range that is reported, and the distance that counts as rounding."""
 
 
-def why_not(case: Case) -> str:
-    """What it lacks."""
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
     if case.pairing is None:
         return NO_LOSS
-    regression = case.pairing.loss in REGRESSION_LOSSES and case.pairing.operations[:1] in BENT
-    if not regression and not case.pairing.loss.startswith("binary_cross_entropy"):
+    if not _bounding_activation(case.pairing) and not case.pairing.loss.startswith("binary_cross_entropy"):
         return "neither the loss nor a last activation bounds the targets"
     return "" if case.collect_targets() is not None else "the loss keeps no targets"
 
 
 @register(
-    needs=why_not,
+    needs=explain_skip,
     when="first",
     cause="structure",
     explains=(
@@ -42,7 +42,7 @@ def why_not(case: Case) -> str:
     ),
 )
 def target_range(case: Case) -> Iterator[Finding]:
-    """The last activation bounds the output, or the loss wants targets from 0 to 1, and some targets lie outside.
+    """Find targets outside the range of the last activation, or outside 0 to 1 for binary cross-entropy.
 
     Args:
         case: the graph of its loss, and the targets.
@@ -50,30 +50,31 @@ def target_range(case: Case) -> Iterator[Finding]:
     Source: Goodfellow, Bengio and Courville, "Deep learning", 2016, section 6.2.2.1.
     """
     pairing, targets = case.pairing, case.collect_targets()
-    if pairing is None or targets is None or not targets.numel():
+    if pairing is None or targets is None or not targets.numel() or not bool(torch.isfinite(targets).all()):
         return
-    if not bool(torch.isfinite(targets).all()):
-        return
+    activation = _bounding_activation(pairing)
     if pairing.loss.startswith("binary_cross_entropy"):
-        what, (low, high) = "binary cross-entropy wants targets from 0 to 1", (0.0, 1.0)
+        rule, (low, high) = "binary cross-entropy requires targets from 0 to 1", (0.0, 1.0)
         remedy = "give the targets as 0 and 1"
-    elif pairing.loss in REGRESSION_LOSSES and pairing.operations[:1] in BENT:
-        bend = pairing.operations[0]
-        low, high = RANGES[bend]
-        what = f"the output goes through {bend} and stays within {low:g} to {high:g}"
-        remedy = f"leave the {bend} out of the last layer, or scale the targets into its range"
+    elif activation:
+        low, high = RANGES[activation]
+        rule = f"the output of {activation} is between {low:g} and {high:g}"
+        remedy = f"remove {activation} from the last layer, or scale the targets into its range"
     else:
         return
-    outside = float(((targets < low - ROUNDING) | (targets > high + ROUNDING)).float().mean())
-    if outside > SOME:
-        least, most = float(targets.min()), float(targets.max())
+    outside = float(((targets < low - TOLERANCE) | (targets > high + TOLERANCE)).float().mean())
+    if outside > MIN_OUTSIDE_FRACTION:
+        smallest, largest = float(targets.min()), float(targets.max())
         yield Finding(
             "target-range",
             "error",
-            {"share outside": outside, "least": least, "most": most},
-            f"{what}, but {outside:.0%} of the targets lie outside ({least:.4g} to {most:.4g})",
+            {"fraction outside": outside, "least": smallest, "most": largest},
+            f"{rule}, but {outside:.0%} of the targets are outside ({smallest:.4g} to {largest:.4g})",
             remedy,
         )
 
 
-BENT = tuple((name,) for name in RANGES)
+def _bounding_activation(pairing: Pairing) -> str:
+    """Return the bounded activation between a regression loss and the last layer; empty if there is none."""
+    last = pairing.operations[0] if pairing.operations else ""
+    return last if pairing.loss in REGRESSION_LOSSES and last in RANGES else ""

@@ -1,4 +1,4 @@
-"""Targets far from where the output begins."""
+"""Targets far from the initial outputs."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import REGRESSION_LOSSES, Case
 
-FAR, WIDE, LITTLE = 5.0, 10.0, 0.05
+MAX_STD = 10.0
+MAX_MEAN, MAX_MEAN_IN_STDS = 5.0, 5.0
+MAX_LEARNED_FRACTION = 0.05
+"""A training that has learned more than this is not reported."""
 
 
-def why_not(case: Case) -> str:
-    """What it lacks."""
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
     if case.pairing is None or case.pairing.loss not in REGRESSION_LOSSES:
-        return "the loss is none of regression"
+        return "the loss is not a regression loss"
     return "" if case.collect_targets() is not None else "the loss keeps no targets"
 
 
 @register(
-    needs=why_not,
+    needs=explain_skip,
     when="during",
     cause="data",
     explains=(
@@ -34,31 +37,31 @@ def why_not(case: Case) -> str:
     ),
 )
 def target_scale(case: Case) -> Iterator[Finding]:
-    """Targets of regression far from 0 or widely spread, and the network is not yet better than their mean.
+    """Find regression targets far from 0 or with a large standard deviation, while predictions do not beat their mean.
 
     Args:
-        case: the targets of the steps that were looked at, and its losses.
+        case: the targets of the recorded steps, and its losses.
 
     Source: LeCun, Bottou, Orr and Müller, "Efficient BackProp", 1998, section 4.5; Bishop, "Neural networks for pattern
     recognition", 1995, section 8.2.
     """
-    pairing, targets = case.pairing, case.collect_targets()
-    assert pairing is not None  # asked by needs
-    assert targets is not None
-    if len(targets) < 2 or not case.learned_less_than(LITTLE):
+    targets = case.collect_targets()
+    assert targets is not None  # ensured by needs
+    if len(targets) < 2 or not case.learned_less_than(MAX_LEARNED_FRACTION):
         return
     mean, std = float(targets.double().mean()), float(targets.double().std())
-    if not math.isfinite(mean + std) or not (std > WIDE or (abs(mean) > FAR * std and abs(mean) > FAR)):
+    is_far = abs(mean) > MAX_MEAN_IN_STDS * std and abs(mean) > MAX_MEAN
+    if not math.isfinite(mean + std) or not (std > MAX_STD or is_far):
         return
     yield Finding(
         "target-scale",
         "warning",
         {"mean": mean, "std": std, "loss at the end": case.final_loss, "loss of the mean": case.baseline_loss},
-        f"the targets ({mean:.4g} on average, standard deviation {std:.4g}) lie far from what a network gives at the "
-        "beginning, and it is not better than their mean yet",
+        f"the targets (mean {mean:.4g}, standard deviation {std:.4g}) are far from the outputs of an untrained "
+        "network, which does not predict better than their mean yet",
         case.choose_remedy(
-            "say target_scale=standard",
-            "train on (target - mean) / standard deviation of the training rows, and turn the answers back",
+            "use target_scale=standard",
+            "train on (target - mean) / standard deviation of the training rows, and invert this for predictions",
         ),
         change=case.config_change(target_scale="standard"),
     )

@@ -1,4 +1,4 @@
-"""Parameters that the optimiser does not know."""
+"""Parameters that the optimizer does not hold."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case, are_untrained, describe_shortage, join_names
+from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.initialization import are_untrained
 from yisheng.diagnosis.recorder.recorder import MIN_UPDATES_TO_JUDGE
+from yisheng.diagnosis.wording import describe_shortage, join_names
 
-WELL = 0.3
-"""Where more of guessing's loss is gone, a trained part that is left out is meant to stay as it is."""
+MAX_LEARNED_FRACTION = 0.3
+"""In a training that has learned more than this, a trained body is left out of the optimizer on purpose."""
 
 
-def why_not(case: Case) -> str:
-    """What it lacks."""
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
     return describe_shortage(MIN_UPDATES_TO_JUDGE, case.steps, "updates") if case.losses else ""
 
 
 @register(
-    needs=why_not,
+    needs=explain_skip,
     when="before",
     cause="structure",
     explains=(
@@ -32,14 +34,14 @@ def why_not(case: Case) -> str:
     ),
 )
 def uncovered_parameters(case: Case) -> Iterator[Finding]:
-    """The optimiser does not hold all parameters that want a gradient, and nothing else changes them.
+    """Find parameters that require a gradient, that the optimizer does not hold and that nothing else changes.
 
-    Happens when layers are added after the optimiser was made, when the network was made anew, or when only
-    ``model.head.parameters()`` was given and the rest was not frozen. Parts that another optimiser updates, and trained
-    parts under a head that learns, are not meant.
+    This happens if layers are added after the optimizer was created, if the network was created a second time, or if
+    only ``model.head.parameters()`` was given and the body was not frozen. Parts that another optimizer updates, and
+    a trained body under a head that learns, are not reported.
 
     Args:
-        case: its network and optimiser.
+        case: its network and optimizer.
 
     Source: PyTorch documentation, torch.optim, "Constructing it".
     """
@@ -47,23 +49,22 @@ def uncovered_parameters(case: Case) -> Iterator[Finding]:
     missing = [(name, p) for name, p in trainable if id(p) not in case.optimizer_ids and name in case.unchanged]
     if not missing:
         return
-    whole = len(missing) == len(trainable)
-    order = [name for name, _ in trainable]
-    body = order[: len(missing)] == [name for name, _ in missing]  # and what is held is a head
-    if body and not whole and not are_untrained(p for _, p in missing) and not case.learned_less_than(WELL):
+    all_missing = len(missing) == len(trainable)
+    names, weights = [name for name, _ in missing], [p for _, p in missing]
+    is_body = names == [name for name, _ in trainable][: len(missing)]  # and the optimizer holds the head
+    if is_body and not all_missing and not are_untrained(weights) and not case.learned_less_than(MAX_LEARNED_FRACTION):
         return
-    share = sum(p.numel() for _, p in missing) / max(1, sum(p.numel() for _, p in trainable))
-    names = [name for name, _ in missing]
+    fraction = sum(p.numel() for p in weights) / max(1, sum(p.numel() for _, p in trainable))
     cause = (
-        "the optimiser holds the parameters of another network: none of this one's will change"
-        if whole
-        else f"the optimiser does not hold {join_names(names)}: they want a gradient but will never change"
+        "the optimizer holds the parameters of another network: no parameter of this one will change"
+        if all_missing
+        else f"the optimizer does not hold {join_names(names)}: they require a gradient but will never change"
     )
     yield Finding(
         "uncovered-parameters",
         "error",
-        {"parameters": names, "share": share},
+        {"parameters": names, "fraction": fraction},
         cause,
-        "make the optimiser from model.parameters(), after the network is complete; or freeze what is to stay as it is "
+        "create the optimizer from model.parameters() after the network is complete, or freeze what must not change "
         "with requires_grad_(False)",
     )

@@ -1,4 +1,4 @@
-"""Layers that the network does not know as its own."""
+"""Layers that the network does not register."""
 
 from __future__ import annotations
 
@@ -6,38 +6,43 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case, are_untrained, describe_shortage
+from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.initialization import are_untrained
 from yisheng.diagnosis.recorder.recorder import MIN_UPDATES_TO_JUDGE
+from yisheng.diagnosis.wording import describe_shortage
 
 
-def why_not(case: Case) -> str:
-    """What it lacks."""
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
     return describe_shortage(MIN_UPDATES_TO_JUDGE, case.steps, "updates")
 
 
 @register(
-    needs=why_not, when="first", cause="structure", explains=("low-learning-rate", "vanishing-gradients", "plateau")
+    needs=explain_skip,
+    when="first",
+    cause="structure",
+    explains=("low-learning-rate", "vanishing-gradients", "plateau"),
 )
 def unregistered_parameters(case: Case) -> Iterator[Finding]:
-    """The loss depends on untrained weights that are in neither ``model.parameters()`` nor the optimiser.
+    """Find untrained weights that the loss depends on, in neither ``model.parameters()`` nor the optimizer.
 
     Layers in a plain Python list are not registered: they are not trained, saved or moved to a device. A trained
-    network that a loss compares features with is not meant.
+    network whose features a loss compares is not reported.
 
     Args:
         case: parameters in the graph of its loss that nothing has changed.
 
     Source: PyTorch documentation, torch.nn.ModuleList.
     """
-    lost = [p for p in case.unknown_parameters if p.ndim > 1]
-    if not are_untrained(lost):
+    weights = [p for p in case.unknown_parameters if p.ndim > 1]
+    if not are_untrained(weights):
         return
-    shapes = [list(p.shape) for p in lost]
+    shapes = [list(p.shape) for p in weights]
     yield Finding(
         "unregistered-parameters",
         "error",
         {"shapes": shapes},
-        f"the loss depends on weights of shape {', '.join(map(str, shapes[:4]))} that are not among "
-        "model.parameters(): nothing trains them",
-        "keep layers as attributes or in nn.ModuleList, not in a plain list or dict, and make the optimiser afterwards",
+        f"the loss depends on weights of shape {', '.join(map(str, shapes[:4]))} that are not in model.parameters(): "
+        "nothing trains them",
+        "assign the layers to attributes or nn.ModuleList instead of a plain list or dict, then create the optimizer",
     )

@@ -1,0 +1,39 @@
+"""Phrases that the messages of several checks share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from yisheng.core.types import Part
+
+MAX_NAMES = 5
+"""Names in a sentence about rows or columns; the evidence holds more."""
+PART_NAMES: dict[Part, str] = {"train": "training", "validation": "validation", "test": "test"}
+
+
+def describe_shortage(required: int, count: int, noun: str) -> str:
+    """Return why a check cannot run: it needs more observations; empty if there are enough.
+
+    >>> describe_shortage(5, 2, "updates"), describe_shortage(5, 6, "updates")
+    ('it needs at least 5 updates, got 2', '')
+    """
+    return "" if count >= required else f"it needs at least {required} {noun}, got {count}"
+
+
+def join_names(names: Sequence[str], limit: int = MAX_NAMES) -> str:
+    """Return the first names, and the number of the others.
+
+    >>> join_names(["a", "b", "c"], limit=2), join_names(["a", "b"])
+    ('a, b and 1 more', 'a, b')
+    """
+    hidden = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {hidden} more" if hidden > 0 else "")
+
+
+def format_fraction(value: float) -> str:
+    """Return a fraction as a percentage of two digits.
+
+    >>> format_fraction(0.123), format_fraction(0.0004)
+    ('12%', '0.04%')
+    """
+    return f"{value:.0%}" if value >= 0.095 else f"{100 * value:.2g}%"
