@@ -8,7 +8,7 @@ from torch import nn
 
 from yisheng.core.seeds import seed_everything
 from yisheng.core.types import Dataset, Spec
-from yisheng.data.batches import batches
+from yisheng.data.batches import make_batches
 from yisheng.training.loop import fit
 from yisheng.training.state import State
 from yisheng.training.update import make_update
@@ -39,7 +39,7 @@ def make(optimizer="adam", seed=0):
         group["initial_lr"] = group["lr"]
     parts = (np.arange(37), np.arange(37, 47))
     train, valid = (
-        batches(data, rows, size=8, scale=Same(), target_scale=None, device=CPU, seed=seed) for rows in parts
+        make_batches(data, rows, size=8, scale=Same(), target_scale=None, device=CPU, seed=seed) for rows in parts
     )
     seed_everything(seed + 1)
     return State(model, made), train, valid

@@ -8,8 +8,8 @@ import torch
 
 import yisheng
 from yisheng.core import registry
-from yisheng.core.config import resolve
 from yisheng.core.errors import UsageError
+from yisheng.core.settings import merge_settings
 from yisheng.core.types import Dataset, Spec, Split
 from yisheng.training import budget as module
 from yisheng.training.setup import Pretrained, assemble
@@ -26,28 +26,28 @@ def data(size: int = 16, n: int = 300) -> Dataset:
 
 
 def planned(given: Dataset, **settings: object):
-    config = resolve([(key, value, "command line") for key, value in settings.items()]).config
+    config = merge_settings([(key, value, "command line") for key, value in settings.items()]).config
     rows = np.arange(len(given.x))
-    return module.plan(config, given, Split(rows[:240], rows[240:], rows[:0]), CPU)
+    return module.plan_budget(config, given, Split(rows[:240], rows[240:], rows[:0]), CPU)
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90", 90), ("90s", 90), ("5m", 300), ("1.5h", 5400), (" .5 m ", 30), (60, 60), (2.5, 2.5)]
 )
 def test_a_time_is_written_as_people_write_it(text, seconds):
-    assert resolve([("budget", text, "command line")]).config.budget == seconds
+    assert merge_settings([("budget", text, "command line")]).config.budget == seconds
 
 
 @pytest.mark.parametrize("text", ["soon", "5 days", "-1m", "0", "nan", "1e400", 0, -3, True])
 def test_what_is_no_time_is_refused(text):
     with pytest.raises(UsageError, match="budget"):
-        resolve([("budget", text, "command line")])
+        merge_settings([("budget", text, "command line")])
 
 
 @pytest.mark.parametrize("key", [("epochs", 3), ("folds", 5), ("scratch", True)], ids=str)
 def test_a_budget_contradicts_what_decides_otherwise(key):
     with pytest.raises(UsageError, match="contradict"):
-        resolve([("budget", "1m", "command line"), (*key, "command line")])
+        merge_settings([("budget", "1m", "command line"), (*key, "command line")])
 
 
 def test_for_small_images_it_is_the_config_of_our_own():
@@ -87,17 +87,17 @@ def test_gradual_unfreezing_gets_epochs_too():
     rows = np.arange(300)
     split = Split(rows[:240], rows[240:], rows[:0])
     said = [("model", "lenet"), ("weights", "some.pth"), ("finetune", "gradual"), ("budget", 2)]
-    config = resolve([(key, value, "command line") for key, value in said]).config
+    config = merge_settings([(key, value, "command line") for key, value in said]).config
     plain = config.model_copy(update={"weights": None, "finetune": None, "budget": None})
     trained = Pretrained(assemble(plain, data(), split, CPU).state.model.state_dict())
-    found, _ = module.plan(config, data(), split, CPU, trained)
+    found, _ = module.plan_budget(config, data(), split, CPU, trained)
     assert found.finetune == "gradual"
     assert found.epochs >= 2
     assert assemble(found, data(), split, CPU, trained).config.epochs == found.epochs
 
 
 def test_small_data_is_not_repeated_for_ever():
-    assert planned(data(n=30), budget="10h", model="linear")[0].epochs == module.MOST_EPOCHS
+    assert planned(data(n=30), budget="10h", model="linear")[0].epochs == module.MAX_EPOCHS
 
 
 def test_images_of_other_sizes_keep_the_default():
@@ -108,7 +108,7 @@ def test_images_of_other_sizes_keep_the_default():
 def test_the_more_time_the_more_epochs_or_the_wider(monkeypatch):
     seconds = {(64, 128, 256): 10.0, (48, 96, 192): 5.0, (32, 64, 128): 2.0, (16, 32, 64): 1.0}
     monkeypatch.setattr(
-        module, "_epoch_seconds", lambda assembly, *_: seconds[tuple(assembly.config.model.options["widths"])]
+        module, "_time_epoch", lambda assembly, *_: seconds[tuple(assembly.config.model.options["widths"])]
     )
     found = {granted: planned(data(), budget=granted)[0] for granted in (1, 5, 30, 100, 600)}
     widths = [found[granted].model.options["widths"] for granted in found]

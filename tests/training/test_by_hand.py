@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from yisheng import models
-from yisheng.core.config import IN_MEMORY, resolve
+from yisheng.core.config import IN_MEMORY
 from yisheng.core.errors import UsageError
+from yisheng.core.settings import merge_settings
 from yisheng.core.types import Dataset, Spec
-from yisheng.experiments.load_data import split
+from yisheng.experiments.load_data import split_dataset
 from yisheng.models._activations import ACTIVATIONS
 from yisheng.training import checkpoint, from_scratch
 from yisheng.training.loop import fit
@@ -42,8 +43,8 @@ def assembled(data, *, scratch, **settings):
     given = {**given, **settings, "scratch": scratch}
     if given["model"] != "mlp":
         given.pop("hidden")
-    config = resolve([(key, value, "command line") for key, value in given.items()]).config
-    return assemble(config, data, split(config, data), CPU)
+    config = merge_settings([(key, value, "command line") for key, value in given.items()]).config
+    return assemble(config, data, split_dataset(config, data), CPU)
 
 
 def events(assembly):
@@ -107,10 +108,10 @@ def test_lenet(style):
 
 
 @pytest.mark.parametrize("schedule", ["one-cycle", "constant"])
-@pytest.mark.parametrize("wd", [0, 0.1])
+@pytest.mark.parametrize("weight_decay", [0, 0.1])
 @pytest.mark.parametrize("optimizer", from_scratch.OPTIMIZERS)
-def test_every_optimiser(optimizer, wd, schedule):
-    require_close(apart(table(), optimizer=optimizer, wd=wd, lr=0.02, schedule=schedule, batch_norm=True))
+def test_every_optimiser(optimizer, weight_decay, schedule):
+    require_close(apart(table(), optimizer=optimizer, weight_decay=weight_decay, lr=0.02, schedule=schedule, batch_norm=True))
 
 
 LOSSES = [
@@ -149,7 +150,7 @@ def test_losses_of_soft_labels_are_the_librarys():
     output = 9 * torch.randn(20, 3, generator=draw, dtype=torch.float64)
     soft = torch.rand(20, 3, generator=draw, dtype=torch.float64).softmax(1)
     options = {"smoothing": 0.1, "class_weight": (1.0, 0.0, 2.5)}
-    ours = from_scratch.loss(Choice(name="cross-entropy", options=options), spec, np.arange(3))
+    ours = from_scratch.build_loss(Choice(name="cross-entropy", options=options), spec, np.arange(3))
     theirs = registry.find("losses", "cross-entropy").build(spec, np.arange(3), **options)
     torch.testing.assert_close(ours(output, soft), theirs(output, soft), rtol=1e-12, atol=1e-12)
     wild = torch.tensor([[1000.0, 0.0, -1000.0]], dtype=torch.float64)  # neither form overflows
@@ -167,8 +168,8 @@ def test_in_single_precision_they_drift_apart_by_rounding_only():
 
 
 def test_another_rule_is_not_taken_for_the_same():
-    ours, _ = trajectory(table(), scratch=True, optimizer="nesterov", lr=0.02, wd=0)
-    theirs, _ = trajectory(table(), scratch=False, optimizer="momentum", lr=0.02, wd=0)
+    ours, _ = trajectory(table(), scratch=True, optimizer="nesterov", lr=0.02, weight_decay=0)
+    theirs, _ = trajectory(table(), scratch=False, optimizer="momentum", lr=0.02, weight_decay=0)
     assert float((ours - theirs).abs().max()) > 1e-4
 
 
@@ -206,8 +207,8 @@ def test_continued_from_a_checkpoint_it_comes_out_the_same_to_the_bit(optimizer,
 @pytest.mark.parametrize(
     ("data", "settings", "said"),
     [
-        (images, {"model": "resnet18"}, "model=resnet18 is not written by hand"),
-        (table, {"model": "tabm"}, "model=tabm is not written by hand"),
+        (images, {"model": "resnet18"}, "model=resnet18 has no from-scratch form"),
+        (table, {"model": "tabm"}, "model=tabm has no from-scratch form"),
         (table, {"precision": "bf16"}, "precision=bf16"),
         (table, {"batch": 1, "batch_norm": True}, "batch norm needs two rows"),
     ],
@@ -221,17 +222,17 @@ def test_a_loss_and_an_optimiser_of_a_plugin_are_refused():
     from yisheng.core.config import Choice
 
     for build in (
-        lambda choice: from_scratch.loss(choice, table().spec, np.arange(3)),
-        lambda choice: from_scratch.optimizer(choice, []),
+        lambda choice: from_scratch.build_loss(choice, table().spec, np.arange(3)),
+        lambda choice: from_scratch.build_optimizer(choice, []),
     ):
-        with pytest.raises(UsageError, match="=lookahead is not written by hand") as caught:
+        with pytest.raises(UsageError, match="=lookahead has no from-scratch form") as caught:
             build(Choice(name="lookahead"))
         assert "leave scratch out" in caught.value.remedy
 
 
 def test_dropout_is_refused_where_torch_draws_otherwise():
-    config = resolve([("model", "mlp", "command line"), ("dropout", 0.5, "command line")]).config
+    config = merge_settings([("model", "mlp", "command line"), ("dropout", 0.5, "command line")]).config
     model = models.build("mlp", table().spec, dropout=0.5)
-    assert from_scratch.network(config, model)
+    assert from_scratch.build_network(config, model)
     with pytest.raises(UsageError, match="scratch=true and dropout"):
-        from_scratch.network(config, model.to("meta"))
+        from_scratch.build_network(config, model.to("meta"))

@@ -15,11 +15,11 @@ from yisheng import models
 from yisheng.core.errors import UsageError
 from yisheng.core.seeds import seed_everything
 from yisheng.core.types import Dataset, Spec
-from yisheng.data.batches import batches
+from yisheng.data.batches import make_batches
 from yisheng.models.head import head
 from yisheng.optim.groups import groups
 from yisheng.training import checkpoint
-from yisheng.training.finetune import pixel_scale, plan, preprocessing_remark, wrap
+from yisheng.training.finetune import compute_pixel_scale, explain_scale_mismatch, freeze_before_step, plan_finetuning
 from yisheng.training.loop import fit
 from yisheng.training.state import State
 from yisheng.training.update import make_update
@@ -53,8 +53,8 @@ def make(how, epochs, optimizer="momentum", seed=0):
     made = OPTIMIZERS[optimizer](groups(model, head=head(model)[1]))
     for group in made.param_groups:
         group["initial_lr"] = group["lr"] * group["multiple"]
-    train = batches(data, np.arange(37), size=8, scale=none(), target_scale=None, device=CPU, seed=seed)
-    return State(model, made), train, wrap(make_update(), plan(model, how, epochs))
+    train = make_batches(data, np.arange(37), size=8, scale=none(), target_scale=None, device=CPU, seed=seed)
+    return State(model, made), train, freeze_before_step(make_update(), plan_finetuning(model, how, epochs))
 
 
 def loss(output, y):
@@ -116,7 +116,7 @@ def test_gradual_is_the_head_then_all_from_the_middle_on():
 def test_dropout_is_still_where_it_is_frozen_and_alive_before_the_head():
     model = net()
     model.train()
-    plan(model, "head", 1).apply(0)
+    plan_finetuning(model, "head", 1).freeze(0)
     modes = {name: module.training for name, module in model.named_children()}
     assert [name for name, training in modes.items() if training] == ["6", "7", "8"]
     seed_everything(0)
@@ -124,7 +124,7 @@ def test_dropout_is_still_where_it_is_frozen_and_alive_before_the_head():
     features = [model[:6](x) for _ in range(2)]
     assert torch.equal(*features)
     model.train()
-    plan(model, "all", 1).apply(0)
+    plan_finetuning(model, "all", 1).freeze(0)
     assert all(module.training for module in model.modules())
     assert all(p.requires_grad for p in model.parameters())
 
@@ -154,8 +154,8 @@ def test_a_run_that_was_stopped_continues_to_the_same_bits(tmp_path, how, optimi
 @given(body=st.integers(0, 30), epochs=st.integers(2, 200))
 def test_groups_are_added_evenly_until_the_middle(body, epochs):
     model = nn.Sequential(*(nn.Linear(1, 1) for _ in range(body + 1)))
-    gradual = plan(model, "gradual", epochs)
-    learning = [gradual.learning(epoch) for epoch in range(epochs)]
+    gradual = plan_finetuning(model, "gradual", epochs)
+    learning = [gradual.count_trained_groups(epoch) for epoch in range(epochs)]
     assert len(gradual.groups) == body + 1
     assert learning[0] == 1
     assert learning == sorted(learning)
@@ -166,19 +166,19 @@ def test_groups_are_added_evenly_until_the_middle(body, epochs):
 
 def test_one_epoch_is_too_short_to_be_gradual():
     with pytest.raises(UsageError, match="finetune=gradual needs 2 epochs or more, got epochs=1"):
-        plan(net(), "gradual", 1)
+        plan_finetuning(net(), "gradual", 1)
 
 
 @pytest.mark.parametrize("name", ["squeezenet1-1", "resnet18", "googlenet", "vgg11-bn", "alexnet", "lenet", "mlp"])
 def test_every_parameter_is_in_one_group_and_the_head_in_the_last(name):
     with torch.device("meta"):
         model = models.build(name, Spec("classification", (3, 96, 96), classes=("a", "b")))
-    found = plan(model, "head", 1)
+    found = plan_finetuning(model, "head", 1)
     parameters = [p for group in found.groups for p in group.parameters]
     assert len(parameters) == len({id(p) for p in parameters})
     assert {id(p) for p in parameters} == {id(p) for p in model.parameters()}
     assert {id(p) for p in found.groups[-1].parameters} == {id(p) for p in head(model)[1].parameters()}
-    found.apply(0)
+    found.freeze(0)
     still = [m for m in model.modules() if not m.training]
     for module in model.modules():
         if getattr(module, "running_mean", None) is not None:
@@ -198,7 +198,7 @@ def test_a_block_is_one_group_and_parameters_of_its_own_are_kept():
             self.blocks = nn.Sequential(Block(), Block())
             self.last = nn.Sequential(nn.Dropout(), nn.Linear(2, 2), nn.BatchNorm1d(2))
 
-    found = plan(Net(), "all", 1)
+    found = plan_finetuning(Net(), "all", 1)
     assert [group.names for group in found.groups] == [
         ("",),
         ("blocks.0",),
@@ -212,28 +212,28 @@ def test_a_block_is_one_group_and_parameters_of_its_own_are_kept():
 def test_the_scale_in_pixels_is_what_the_transform_does(channels):
     x = np.random.default_rng(0).integers(0, 256, (20, channels, 4, 4)).astype(np.uint8)
     fitted = standard.fit(x)
-    mean, std = pixel_scale(fitted, channels)
+    mean, std = compute_pixel_scale(fitted, channels)
     np.testing.assert_allclose(mean, x.mean((0, 2, 3)) / 255, rtol=1e-9)
     np.testing.assert_allclose(std, x.std((0, 2, 3)) / 255, rtol=1e-9)
 
 
 def test_the_right_scale_needs_no_remark():
     for channels in (1, 3):
-        assert preprocessing_remark(imagenet.fit(np.zeros((1, channels, 2, 2), np.uint8)), MEAN, STD) is None
+        assert explain_scale_mismatch(imagenet.fit(np.zeros((1, channels, 2, 2), np.uint8)), MEAN, STD) is None
     near = imagenet(mean=(0.486, 0.456, 0.406), std=STD)
-    assert preprocessing_remark(near, MEAN, STD) is None
+    assert explain_scale_mismatch(near, MEAN, STD) is None
 
 
 def test_another_scale_is_told_with_numbers():
-    said = preprocessing_remark(unit((0.0,) * 3, (255.0,) * 3), MEAN, STD)
+    said = explain_scale_mismatch(unit((0.0,) * 3, (255.0,) * 3), MEAN, STD)
     assert said is not None
     assert "mean 0.485,0.456,0.406 and std 0.229,0.224,0.225 (of pixel / 255), here by mean 0 and std 1" in said
     assert "a white pixel becomes 1 instead of 2.25,2.43,2.64, a black one 0 instead of -2.12,-2.04,-1.8" in said
-    assert said.endswith("say scale=imagenet")
-    said = preprocessing_remark(imagenet(mean=MEAN, std=STD), (0.5,) * 3, (0.5,) * 3)
+    assert said.endswith("use scale=imagenet")
+    said = explain_scale_mismatch(imagenet(mean=MEAN, std=STD), (0.5,) * 3, (0.5,) * 3)
     assert said is not None
-    assert said.endswith("say scale=imagenet scale.mean=0.5 scale.std=0.5")
-    said = preprocessing_remark(unit((0.0,), (255.0,)), MEAN, STD)
+    assert said.endswith("use scale=imagenet scale.mean=0.5 scale.std=0.5")
+    said = explain_scale_mismatch(unit((0.0,), (255.0,)), MEAN, STD)
     assert said is not None
     assert "mean 0.449 and std 0.226" in said
-    assert preprocessing_remark(none(), MEAN, STD) is not None
+    assert explain_scale_mismatch(none(), MEAN, STD) is not None

@@ -4,17 +4,17 @@ import pytest
 import rig
 import torch
 
-from yisheng.core.types import Epoched, Stepped
+from yisheng.core.types import EpochEnd, StepEnd
 
 
 def test_events_come_in_order_and_count_right():
     state, train, valid = rig.make()
     seen = list(rig.events(state, train, valid, epochs=3))
-    assert [type(e) for e in seen] == ([Stepped] * len(train) + [Epoched]) * 3
-    steps = [e for e in seen if isinstance(e, Stepped)]
+    assert [type(e) for e in seen] == ([StepEnd] * len(train) + [EpochEnd]) * 3
+    steps = [e for e in seen if isinstance(e, StepEnd)]
     assert [e.step for e in steps] == list(range(1, 3 * len(train) + 1))
     assert [e.epoch for e in steps] == [e for e in range(3) for _ in range(len(train))]
-    assert [e.epoch for e in seen if isinstance(e, Epoched)] == [1, 2, 3]
+    assert [e.epoch for e in seen if isinstance(e, EpochEnd)] == [1, 2, 3]
 
 
 def test_training_equals_a_loop_written_by_hand():
@@ -37,8 +37,8 @@ def test_training_equals_a_loop_written_by_hand():
             total, seen, step = total + value.item() * len(batch), seen + len(batch), step + 1
         means.append(total / seen)
         rig.score(other.model, valid)
-    assert [float(e.loss) for e in ours if isinstance(e, Stepped)] == pytest.approx(losses, rel=1e-6)
-    assert [e.loss for e in ours if isinstance(e, Epoched)] == pytest.approx(means, rel=1e-6)
+    assert [float(e.loss) for e in ours if isinstance(e, StepEnd)] == pytest.approx(losses, rel=1e-6)
+    assert [e.loss for e in ours if isinstance(e, EpochEnd)] == pytest.approx(means, rel=1e-6)
     for mine, theirs in zip(state.model.parameters(), other.model.parameters(), strict=True):
         assert torch.equal(mine, theirs)
 
@@ -46,7 +46,7 @@ def test_training_equals_a_loop_written_by_hand():
 def test_to_stop_it_stop_listening():
     state, train, valid = rig.make()
     for event in rig.events(state, train, valid):
-        if isinstance(event, Stepped) and event.step == 7:
+        if isinstance(event, StepEnd) and event.step == 7:
             break
     assert (state.step, state.epoch, state.position) == (7, 1, 7 - len(train))
 
@@ -55,7 +55,7 @@ def test_listeners_may_take_gradients():
     state, train, valid = rig.make()
     for event in rig.events(state, train, valid, epochs=1):
         assert torch.is_grad_enabled()
-        if isinstance(event, Epoched):
+        if isinstance(event, EpochEnd):
             assert state.model.training
 
 

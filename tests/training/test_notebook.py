@@ -20,8 +20,8 @@ def test_a_notebook_shows_curves_that_are_updated_in_place(tmp_path):
 
 
 def test_the_curves_show_steps_before_the_first_epoch_and_a_single_epoch():
-    before = progress._draw({}, [(0.1, 2.0), (0.2, 1.0)], 0, 4)
+    before = progress._draw_curves({}, [(0.1, 2.0), (0.2, 1.0)], 0, 4)
     assert "loss of a step" in before
-    first = progress._draw({"training loss": [1.0], "validation accuracy": [0.5]}, [], 1, 4)
+    first = progress._draw_curves({"training loss": [1.0], "validation accuracy": [0.5]}, [], 1, 4)
     assert "validation accuracy" in first
     assert "loss of a step" not in first

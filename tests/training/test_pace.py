@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from yisheng.core import machine
-from yisheng.core.config import resolve
 from yisheng.core.errors import UsageError
-from yisheng.core.types import Dataset, Epoched, Spec, Split
+from yisheng.core.settings import merge_settings
+from yisheng.core.types import Dataset, EpochEnd, Spec, Split
 from yisheng.data.hub import locations
 from yisheng.evaluation.scorer import make_scorer
-from yisheng.training import monitored
+from yisheng.training import threads
+from yisheng.training.fit_assembly import fit_assembly
 from yisheng.training import precision as module
 from yisheng.training.setup import assemble
 
@@ -36,7 +37,7 @@ def made(data: Dataset | None = None, device: torch.device = CPU, **settings: ob
     rows = np.arange(len(data.x))
     split = Split(rows[:80], rows[80:], rows[:0])
     given = {"model": "lenet", "batch": 16, "epochs": 2, **settings}
-    config = resolve([(key, value, "command line") for key, value in given.items()]).config
+    config = merge_settings([(key, value, "command line") for key, value in given.items()]).config
     return assemble(config, data, split, device)
 
 
@@ -49,25 +50,25 @@ def trained(assembly):
 @pytest.fixture
 def eager(monkeypatch):
     """Every training is worth a trial, on any processor."""
-    monkeypatch.setattr(module, "WORTH", 0)
-    monkeypatch.setattr(machine, "halves", lambda _: True)
+    monkeypatch.setattr(module, "MIN_TRAINING_MULTIPLICATIONS", 0)
+    monkeypatch.setattr(machine, "has_bfloat16", lambda _: True)
 
 
 def test_a_short_training_is_computed_plainly_and_nothing_is_tried():
     assembly = made()
     assert (assembly.config.precision, assembly.config.memory_format) == ("fp32", "contiguous")
-    assert not (locations.home() / "pace.json").exists()
+    assert not (locations.get_cache_folder() / "precision_search.json").exists()
 
 
 @pytest.mark.usefixtures("eager")
 def test_all_four_ways_are_tried_once_and_remembered(monkeypatch):
     first = made()
-    (seconds,) = json.loads((locations.home() / "pace.json").read_text()).values()
+    (seconds,) = json.loads((locations.get_cache_folder() / "precision_search.json").read_text()).values()
     assert set(seconds) == {
         *("fp32, contiguous", "fp32, channels-last"),
         *("bf16, contiguous", "bf16, channels-last"),
     }
-    monkeypatch.setattr(module, "_timed", lambda *_: pytest.fail("tried again"))
+    monkeypatch.setattr(module, "_time_formats", lambda *_: pytest.fail("tried again"))
     again = made()
     for key in ("precision", "memory_format"):
         assert getattr(first.config, key) == getattr(again.config, key)
@@ -91,15 +92,15 @@ def test_the_fastest_is_taken_where_it_is_clearly_faster(monkeypatch, seconds, c
     )
     assembly = made()
     assert (assembly.config.precision, assembly.config.memory_format) == chosen
-    assert bool(assembly.remarks) == (chosen != module.PLAIN)
+    assert bool(assembly.notes) == (chosen != module.DEFAULT_FORMAT)
     conv = assembly.state.model.conv2.weight
-    assert conv.is_contiguous(memory_format=module.FORMATS[chosen[1]])
+    assert conv.is_contiguous(memory_format=module.MEMORY_FORMATS[chosen[1]])
 
 
 @pytest.mark.usefixtures("eager")
 def test_a_trial_moves_no_weight_and_no_random_number():
     with_trial, plain = made(), made(precision="fp32", memory_format="contiguous")
-    assert with_trial.remarks or with_trial.config.precision == "fp32"
+    assert with_trial.notes or with_trial.config.precision == "fp32"
     for name, value in plain.state.model.state_dict().items():
         assert torch.equal(value, with_trial.state.model.state_dict()[name]), name
 
@@ -108,7 +109,7 @@ def test_a_trial_moves_no_weight_and_no_random_number():
 @pytest.mark.parametrize("settings", [{"scratch": True, "style": "classic"}, {"fold": "1/2"}], ids=str)
 def test_what_must_compute_plainly_is_not_tried(settings):
     assembly = made(**settings)
-    assert (assembly.config.precision, assembly.config.memory_format) == module.PLAIN
+    assert (assembly.config.precision, assembly.config.memory_format) == module.DEFAULT_FORMAT
 
 
 @pytest.mark.usefixtures("eager")
@@ -132,18 +133,18 @@ def test_double_precision_is_computed_as_it_is_asked_for():
 
 @pytest.mark.usefixtures("eager")
 def test_what_cannot_be_remembered_is_not_tried(monkeypatch):
-    locations.home().parent.mkdir(parents=True, exist_ok=True)
-    locations.home().write_text("not a folder")
-    monkeypatch.setattr(module, "_timed", lambda *_: pytest.fail("tried"))
+    locations.get_cache_folder().parent.mkdir(parents=True, exist_ok=True)
+    locations.get_cache_folder().write_text("not a folder")
+    monkeypatch.setattr(module, "_time_formats", lambda *_: pytest.fail("tried"))
     assembly = made()
-    assert (assembly.config.precision, assembly.config.memory_format) == module.PLAIN
+    assert (assembly.config.precision, assembly.config.memory_format) == module.DEFAULT_FORMAT
 
 
 @pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("value", [None, "fast", -1.0, 0, True, [1.0], float("nan")], ids=str)
 def test_what_stands_damaged_in_the_memory_is_tried_again(value):
     made()
-    path = locations.home() / "pace.json"
+    path = locations.get_cache_folder() / "precision_search.json"
     ((key, seconds),) = json.loads(path.read_text()).items()
     path.write_text(json.dumps({key: {**seconds, "fp32, contiguous": value}}))
     made()
@@ -153,16 +154,16 @@ def test_what_stands_damaged_in_the_memory_is_tried_again(value):
 
 @pytest.mark.usefixtures("eager")
 def test_trainings_that_begin_at_once_try_once_and_compute_alike(monkeypatch):
-    tried, true = [], module._timed
+    tried, true = [], module._time_formats
 
     def slow(*arguments):
         tried.append(1)
         time.sleep(0.2)
         return true(*arguments)
 
-    monkeypatch.setattr(module, "_timed", slow)
+    monkeypatch.setattr(module, "_time_formats", slow)
     with ThreadPoolExecutor(3) as pool:
-        paces = list(pool.map(lambda _: module.pace(*asked()), range(3)))
+        paces = list(pool.map(lambda _: module.search_precision(*asked()), range(3)))
     assert len(tried) == 1
     assert len({(one.precision, one.memory_format) for one in paces}) == 1
 
@@ -215,17 +216,17 @@ def test_a_state_in_another_memory_format_goes_on_to_the_same_bits(optimizer):
 
 def test_as_many_threads_fewer_as_others_keep_cores_busy(monkeypatch):
     assembly = made(batch=80)
-    monkeypatch.setattr(monitored, "threads_worth", lambda _: 8)
-    monkeypatch.setattr(machine, "cores", lambda: 8)
-    monkeypatch.setattr(machine, "taken", lambda: 2.6)
+    monkeypatch.setattr(threads, "count_useful_threads", lambda _: 8)
+    monkeypatch.setattr(machine, "count_cores", lambda: 8)
+    monkeypatch.setattr(machine, "busy_cores", lambda: 2.6)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert monitored.threads_now(assembly) == (5, "other programs keep 2.6 of 8 cores busy: 5 left to train on")
-    monkeypatch.setattr(machine, "taken", lambda: 0.4)
-    assert monitored.threads_now(assembly) == (8, "")
-    monkeypatch.setattr(machine, "taken", lambda: 9.0)
-    assert monitored.threads_now(assembly)[0] == 1
+    assert threads.count_free_threads(assembly) == (5, "other programs keep 2.6 of 8 cores busy: 5 left to train on")
+    monkeypatch.setattr(machine, "busy_cores", lambda: 0.4)
+    assert threads.count_free_threads(assembly) == (8, "")
+    monkeypatch.setattr(machine, "busy_cores", lambda: 9.0)
+    assert threads.count_free_threads(assembly)[0] == 1
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
-    assert monitored.threads_now(assembly) == (8, "")  # the user is obeyed
+    assert threads.count_free_threads(assembly) == (8, "")  # the user is obeyed
 
 
 @pytest.mark.parametrize(("precision", "wanted"), [("bf16", torch.bfloat16), ("fp32", torch.float32)])
@@ -234,7 +235,7 @@ def test_validation_computes_as_the_training_does(precision, wanted):
     seen: list[torch.dtype] = []
     last = list(assembly.state.model.modules())[-1]
     last.register_forward_hook(lambda module, _, y: None if module.training else seen.append(y.dtype))
-    epoch = [event for event in monitored.listened(assembly, make_scorer) if isinstance(event, Epoched)][-1]
+    epoch = [event for event in fit_assembly(assembly, make_scorer) if isinstance(event, EpochEnd)][-1]
     assert set(seen) == {wanted}
     exact = make_scorer(assembly.spec, assembly.loss, ["accuracy"])(assembly.state.model, assembly.validation)
     assert seen[-1] == torch.float32
@@ -244,5 +245,5 @@ def test_validation_computes_as_the_training_does(precision, wanted):
 def test_numbers_are_validated_in_full():
     data = images()
     data = Dataset("lines", Spec("regression", (1, 12, 12)), data.x, data.y[:, None].astype(np.float32))
-    assert not made(data, precision="bf16").half
-    assert made(precision="bf16").half
+    assert not made(data, precision="bf16").validates_in_bf16
+    assert made(precision="bf16").validates_in_bf16

@@ -7,18 +7,18 @@ import rig
 import torch
 
 from yisheng.core.errors import StorageError
-from yisheng.core.types import Batch, Epoched, Stepped
-from yisheng.training import callbacks, progress
+from yisheng.core.types import Batch, EpochEnd, StepEnd
+from yisheng.training import callbacks, event_log, progress
 
 BATCH = Batch(torch.zeros(3, 1), torch.zeros(3), torch.tensor([4, 8, 15]))
 
 
 def stepped(step, loss=1.0):
-    return Stepped(step, 0, 0.1, torch.tensor(loss), BATCH)
+    return StepEnd(step, 0, 0.1, torch.tensor(loss), BATCH)
 
 
 def epoched(epoch, value, name="accuracy"):
-    return Epoched(epoch * 10, epoch, 0.5, {} if value is None else {name: value})
+    return EpochEnd(epoch * 10, epoch, 0.5, {} if value is None else {name: value})
 
 
 def some_state():
@@ -67,14 +67,14 @@ def test_early_stopping_stops_and_a_continued_run_stays_stopped():
 
 def test_the_log_holds_every_nth_step_and_cuts_what_a_killed_run_left(tmp_path):
     path = tmp_path / "events.jsonl"
-    log = callbacks.Log(path)
+    log = event_log.EventLog(path)
     events = [stepped(n, float(n)) for n in range(1, 6)] + [epoched(1, math.nan)]
-    assert list(callbacks.log(iter(events), log, every=2, clock=lambda: 1.0)) == events
+    assert list(event_log.log_events(iter(events), log, every=2, clock=lambda: 1.0)) == events
     length = log.flush()
     log.add({"event": "step"})
     log.close()
     assert path.stat().st_size > length
-    log = callbacks.Log(path, length)
+    log = event_log.EventLog(path, length)
     log.add({"event": "more"})
     log.close()
     lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -85,7 +85,7 @@ def test_the_log_holds_every_nth_step_and_cuts_what_a_killed_run_left(tmp_path):
 
 def test_a_full_disk_under_the_log_is_told(tmp_path):
     (tmp_path / "events.jsonl").symlink_to("/dev/full")
-    log = callbacks.Log(tmp_path / "events.jsonl")
+    log = event_log.EventLog(tmp_path / "events.jsonl")
     log.add({"event": "x"})
     with pytest.raises(StorageError, match="no space left"):
         log.flush()
@@ -94,9 +94,9 @@ def test_a_full_disk_under_the_log_is_told(tmp_path):
 
 def test_checkpoints_come_by_the_clock():
     saves = []
-    list(callbacks.checkpoint(iter([stepped(n) for n in range(5)]), lambda: saves.append(1), every=0))
+    list(callbacks.save_checkpoints(iter([stepped(n) for n in range(5)]), lambda: saves.append(1), every=0))
     assert len(saves) == 5
-    list(callbacks.checkpoint(iter([stepped(n) for n in range(5)]), lambda: saves.append(1), every=1000))
+    list(callbacks.save_checkpoints(iter([stepped(n) for n in range(5)]), lambda: saves.append(1), every=1000))
     assert len(saves) == 5
 
 
@@ -105,8 +105,8 @@ def test_progress_passes_every_event_and_tells_of_the_last_epoch(where):
     state, train, valid = rig.make()
     stream = io.StringIO()
     events = callbacks.keep_best(rig.events(state, train, valid, 3), state, score="accuracy", higher=True)
-    shown = progress.progress(
-        events, state, epochs=3, per_epoch=len(train), score="accuracy", stream=stream, where=where
+    shown = progress.show_progress(
+        events, state, epochs=3, steps_per_epoch=len(train), score="accuracy", stream=stream, display=where
     )
     assert sum(1 for _ in shown) == 3 * len(train) + 3
     said = stream.getvalue()
@@ -116,8 +116,8 @@ def test_progress_passes_every_event_and_tells_of_the_last_epoch(where):
 
 
 def test_a_bar_fits_on_80_columns():
-    event = Epoched(9999, 100, 0.12345, {"loss": 0.12345, "precision_macro": 0.98765})
-    text = progress._brief(event, 1000, "precision_macro")
+    event = EpochEnd(9999, 100, 0.12345, {"loss": 0.12345, "precision_macro": 0.98765})
+    text = progress._describe_briefly(event, 1000, "precision_macro")
     assert text == "100/1000 loss 0.123 precision-ma 0.9877"
     assert len(text) + len(" || 100% 00:00<00:00") <= 65  # which leaves 15 columns for the bar
 
@@ -126,8 +126,8 @@ def test_a_run_that_ends_early_tells_of_its_last_epoch():
     state = some_state()
     stream = io.StringIO()
     list(
-        progress.progress(
-            iter([epoched(1, 0.5)]), state, epochs=9, per_epoch=1, score="accuracy", stream=stream, where="log"
+        progress.show_progress(
+            iter([epoched(1, 0.5)]), state, epochs=9, steps_per_epoch=1, score="accuracy", stream=stream, display="log"
         )
     )
     assert "epoch 1/9" in stream.getvalue()
@@ -139,7 +139,7 @@ def test_of_epochs_with_the_same_score_the_one_with_the_smallest_loss_is_kept():
     model = torch.nn.Linear(1, 1)
     state = State(model, torch.optim.SGD(model.parameters(), lr=0.1))
     seen = [(0.8, 0.7), (0.9, 0.5), (0.9, 0.6), (0.9, 0.4), (0.9, 0.4), (0.8, 0.1)]
-    events = [Epoched(n, n, 0.0, {"accuracy": a, "loss": b}) for n, (a, b) in enumerate(seen, start=1)]
+    events = [EpochEnd(n, n, 0.0, {"accuracy": a, "loss": b}) for n, (a, b) in enumerate(seen, start=1)]
     for _ in callbacks.keep_best(iter(events), state, score="accuracy", higher=True):
         pass
     assert (state.best.epoch, state.best.value, state.best.loss) == (4, 0.9, 0.4)

@@ -58,7 +58,7 @@ def by_hand(s, b, *, clip_norm=None, clip_value=None):
 def test_an_update_equals_the_one_written_by_hand(options, micro, weighted):
     ours, theirs = state(), state()
     for seed in range(3):
-        mine = make_update(micro=micro, **options)(ours, batch(seed=seed, weighted=weighted), loss())
+        mine = make_update(micro_batch=micro, **options)(ours, batch(seed=seed, weighted=weighted), loss())
         other = by_hand(theirs, batch(seed=seed, weighted=weighted), **options)
         torch.testing.assert_close(mine, other)
     torch.testing.assert_close(weights(ours), weights(theirs), rtol=1e-12, atol=1e-12)
@@ -68,7 +68,7 @@ def test_no_piece_has_a_single_row():
     seen = []
     s = state()
     s.model.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
-    make_update(micro=10)(s, batch(21), loss())
+    make_update(micro_batch=10)(s, batch(21), loss())
     assert seen == [10, 11]
 
 
@@ -87,7 +87,7 @@ def test_a_bad_input_is_named_and_the_weights_stay(value, micro):
     before = weights(s).clone()
     b.x[3, 2] = value
     with pytest.raises(NonFiniteError, match=r"step 1 .*rows 0, 1, .*the inputs of row 3 are") as caught:
-        make_update(micro=micro)(s, b, loss())
+        make_update(micro_batch=micro)(s, b, loss())
     assert caught.value.code == 4
     assert torch.equal(weights(s), before)
 
@@ -123,7 +123,7 @@ def test_a_gradient_that_is_not_finite_never_reaches_the_weights():
 def test_looking_late_tells_one_update_behind():
     s, bad = state(), batch(seed=1)
     bad.x[5, 0] = math.nan
-    step = make_update(watch="late")
+    step = make_update(check_finite="late")
     step(s, batch(), loss())
     s.advance(torch.zeros(()), 21)
     step(s, bad, loss())
@@ -136,7 +136,7 @@ def test_samples_that_all_weigh_nothing_change_nothing():
     s, b = state(), batch(weighted=True)
     b.weight[:7] = 0
     before = weights(s).clone()
-    make_update(micro=7)(s, b, loss())
+    make_update(micro_batch=7)(s, b, loss())
     assert torch.isfinite(weights(s)).all()
     b.weight[:] = 0
     s = state()
@@ -167,7 +167,7 @@ def test_members_have_a_loss_each(micro, weighted):
         s = State(model, torch.optim.SGD(model.parameters(), lr=0.5))  # the mean of two halves each gradient
         values.append(by_hand(s, b))
     s = State(together, torch.optim.SGD(together.parameters(), lr=1.0))
-    value = make_update(micro=micro)(s, b, loss())
+    value = make_update(micro_batch=micro)(s, b, loss())
     torch.testing.assert_close(value, torch.stack(values).mean())
     torch.testing.assert_close(together.first.weight, alone[0].weight)
     torch.testing.assert_close(together.second.weight, alone[1].weight)

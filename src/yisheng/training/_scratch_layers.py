@@ -1,4 +1,4 @@
-"""Which concept of `yisheng.scratch` is the forward of which layer."""
+"""From-scratch forwards of library layers, built from the functions of `yisheng.scratch`."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ Forward = Callable[[Tensor, Mapping[str, Tensor], bool], Tensor]
 """``forward(x, tensors, training)``, with the layer's parameters and buffers by name."""
 
 
-def forward_of(layer: nn.Module) -> Forward:
-    """The hand-written forward of a layer, with the layer's own settings.
+def scratch_forward(layer: nn.Module) -> Forward:
+    """Return the from-scratch forward of a layer, with the layer's settings.
 
     Raises:
-        UsageError: there is none.
+        UsageError: the layer has no from-scratch form.
 
-    >>> forward_of(nn.LeakyReLU())(torch.tensor([-1.0, 2.0]), {}, True)
+    >>> scratch_forward(nn.LeakyReLU())(torch.tensor([-1.0, 2.0]), {}, True)
     tensor([-0.0100,  2.0000])
     """
     if type(layer) not in FORWARDS:
-        raise UsageError(f"scratch=true: the layer {layer} is not written by hand", "leave scratch out")
+        raise UsageError(f"scratch=true: the layer {layer} has no from-scratch form", "remove scratch")
     return FORWARDS[type(layer)](layer)
 
 
@@ -49,7 +49,7 @@ def _linear(_layer: nn.Linear) -> Forward:
 
 def _conv(layer: nn.Conv2d) -> Forward:
     (stride,), (padding,) = set(layer.stride), set(layer.padding)
-    assert isinstance(padding, int)  # the networks written by hand pad by numbers
+    assert isinstance(padding, int)  # the networks with a from-scratch form have no padding="same"
 
     def forward(x: Tensor, tensors: Mapping[str, Tensor], _training: bool) -> Tensor:
         return cross_correlation(x, tensors["weight"], tensors.get("bias"), stride=stride, padding=padding)
@@ -59,7 +59,7 @@ def _conv(layer: nn.Conv2d) -> Forward:
 
 def _batch_norm(layer: nn.BatchNorm1d | nn.BatchNorm2d) -> Forward:
     momentum = layer.momentum
-    assert momentum is not None  # None would ask for a plain average; no network here does
+    assert momentum is not None  # None means a cumulative average, which no network here uses
 
     def forward(x: Tensor, tensors: Mapping[str, Tensor], training: bool) -> Tensor:
         running = (tensors["running_mean"], tensors["running_var"])
@@ -67,8 +67,8 @@ def _batch_norm(layer: nn.BatchNorm1d | nn.BatchNorm2d) -> Forward:
             x, tensors["weight"], tensors["bias"], *running, training=training, momentum=momentum, eps=layer.eps
         )
         if training:
-            for old, new in zip(running, (mean, var), strict=True):
-                old.copy_(new)
+            for buffer, value in zip(running, (mean, var), strict=True):
+                buffer.copy_(value)
             tensors["num_batches_tracked"].add_(1)
         return y
 
@@ -80,10 +80,10 @@ def _dropout(layer: nn.Dropout) -> Forward:
 
 
 def _pooling(pool: Callable[..., Tensor]) -> Callable[[Any], Forward]:
-    def of(layer: nn.MaxPool2d | nn.AvgPool2d) -> Forward:
+    def make_forward(layer: nn.MaxPool2d | nn.AvgPool2d) -> Forward:
         return lambda x, _tensors, _training: pool(x, layer.kernel_size, stride=layer.stride, padding=layer.padding)
 
-    return of
+    return make_forward
 
 
 def _activation(function: Callable[[Tensor], Tensor]) -> Callable[[Any], Forward]:
@@ -95,7 +95,7 @@ def _leaky_relu(layer: nn.LeakyReLU) -> Forward:
 
 
 def _elu(x: Tensor) -> Tensor:
-    return torch.where(x > 0, x, x.clamp_max(0).exp() - 1)  # cut off, or the unused side's infinity spoils gradients
+    return torch.where(x > 0, x, x.clamp_max(0).exp() - 1)  # clamped: an infinite exp(x) for x > 0 gives NaN gradients
 
 
 def _selu(x: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ def _gelu(x: Tensor) -> Tensor:
 
 def _softplus(layer: nn.Softplus) -> Forward:
     def forward(x: Tensor, _tensors: Mapping[str, Tensor], _training: bool) -> Tensor:
-        # Beyond the threshold it is the identity to 2e-9, and torch makes it exactly that.
+        # Above the threshold softplus differs from the identity by 2e-9 at most, and torch uses the identity.
         return torch.where(x > layer.threshold, x, (1 + x.clamp_max(layer.threshold).exp()).log())
 
     return forward
@@ -136,4 +136,4 @@ FORWARDS: Mapping[type[nn.Module], Callable[[Any], Forward]] = {
     ScaledSigmoid: _activation(lambda x: 4 * sigmoid(x) - 2),
     nn.Identity: _activation(lambda x: x),
 }
-"""Layer -> what makes its forward. The bends that are no concept of their own stand above."""
+"""Layer class -> function from a layer to its forward. Activations that `yisheng.scratch` lacks are defined above."""

@@ -1,4 +1,4 @@
-"""The registered losses put together from concepts of `yisheng.scratch`, with the same options."""
+"""From-scratch forms of the registered losses, with the same options, built from the functions of `yisheng.scratch`."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from yisheng.scratch.squared_loss import squared_loss
 from yisheng.training.loop import Loss
 
 
-def _mean_of(each: Callable[..., Tensor]) -> Callable[..., Loss]:
-    """A loss of numbers as one of samples: the mean over their targets."""
+def _mean_over_targets(elementwise_loss: Callable[..., Tensor]) -> Callable[..., Loss]:
+    """Make a loss with one value per sample from an elementwise one: the mean over the targets of a sample."""
 
     def build(_spec: Spec, _y: np.ndarray, **options: Any) -> Loss:
         def loss(output: Tensor, y: Tensor) -> Tensor:
             require_same_shape(output, y)
-            return each(output, y, **options).mean(dim=1)
+            return elementwise_loss(output, y, **options).mean(dim=1)
 
         return loss
 
@@ -40,19 +40,19 @@ def _mean_of(each: Callable[..., Tensor]) -> Callable[..., Loss]:
 def _cross_entropy(
     spec: Spec, y: np.ndarray, *, smoothing: float = 0.0, class_weight: str | tuple[float, ...] | None = None
 ) -> Loss:
-    given = (1.0,) * len(spec.classes) if class_weight is None else class_weight
-    weights = Constant(class_weights(spec, y, given))
-    plain = class_weight is None and not smoothing
+    class_weight_or_ones = (1.0,) * len(spec.classes) if class_weight is None else class_weight
+    weights = Constant(class_weights(spec, y, class_weight_or_ones))
+    is_plain = class_weight is None and not smoothing
 
     def loss(output: Tensor, y: Tensor) -> Tensor:
         require_classes(output, y)
-        if plain and y.ndim == 1:
+        if is_plain and y.ndim == 1:
             return cross_entropy(output, y)
         classes = output.shape[1]
         target = (one_hot(y, classes) if y.ndim == 1 else y).to(output.dtype)
         target = target * (1 - smoothing) + smoothing / classes
-        each = log_sum_exp(output)[:, None] - output  # -log softmax, of every class
-        return (weights.beside(output) * target * each).sum(dim=1)
+        negative_log_softmax = log_sum_exp(output)[:, None] - output
+        return (weights.beside(output) * target * negative_log_softmax).sum(dim=1)
 
     return loss
 
@@ -68,19 +68,19 @@ def _binary_cross_entropy(spec: Spec, y: np.ndarray, *, smoothing: float = 0.0, 
         target = target * (1 - smoothing) + smoothing / 2
         if weights is None:
             return binary_cross_entropy(output, target).mean(dim=1)
-        yes = binary_cross_entropy(output, torch.ones_like(output))
-        no = binary_cross_entropy(output, torch.zeros_like(output))
-        return (weights.beside(output) * target * yes + (1 - target) * no).mean(dim=1)
+        positive = binary_cross_entropy(output, torch.ones_like(output))
+        negative = binary_cross_entropy(output, torch.zeros_like(output))
+        return (weights.beside(output) * target * positive + (1 - target) * negative).mean(dim=1)
 
     return loss
 
 
 LOSSES: Mapping[str, Callable[..., Loss]] = {
-    "mse": _mean_of(lambda output, y: 2 * squared_loss(output, y)),
-    "half-mse": _mean_of(squared_loss),
-    "l1": _mean_of(absolute_loss),
-    "huber": _mean_of(huber_loss),
+    "mse": _mean_over_targets(lambda output, y: 2 * squared_loss(output, y)),
+    "half-mse": _mean_over_targets(squared_loss),
+    "l1": _mean_over_targets(absolute_loss),
+    "huber": _mean_over_targets(huber_loss),
     "cross-entropy": _cross_entropy,
     "binary-cross-entropy": _binary_cross_entropy,
 }
-"""Registered loss -> ``f(spec, y, **options) -> loss``, its form by hand."""
+"""Registered loss -> ``f(spec, y, **options) -> loss``."""

@@ -1,9 +1,9 @@
-"""From a time that is granted to a config that learns most in it.
+"""Budget: from a time limit to the config that learns most in it.
 
-For small images of which nothing else is said it is a config of our own: the network `airbench`, the optimiser
-`muon`, smoothed labels, small shifts, and mirror images where they mean the same, in training and in use. How wide the
-network is and how often it sees the data follow from the time: each width is tried for some updates, and the widest is
-taken that comes to enough epochs. Where the user has named a network, only its epochs are counted.
+For small images without a named network this is a preset: the network `airbench`, the optimizer `muon`, smoothed
+labels, small shifts, and horizontal flips if mirrored images have the same class, both in training and in prediction.
+The width of the network and the number of epochs follow from the time: some updates of each width are timed, and the
+widest network that gets enough epochs is chosen. If the user names a network, only the number of epochs is chosen.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import functools
 import itertools
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 
@@ -20,137 +21,164 @@ from yisheng.core import autocast, machine, registry
 from yisheng.core.config import AUTO, Choice, Config
 from yisheng.core.types import Dataset, Split
 from yisheng.training.loop import set_lr
-from yisheng.training.monitored import threads_now
-from yisheng.training.setup import Assembly, Prepared, Pretrained, assemble
+from yisheng.training.setup import Assembly, FittedTransforms, Pretrained, assemble
+from yisheng.training.threads import count_free_threads
 
-OURS = "airbench"
-SMALL = (16, 96)
-"""Rows and columns of the images that the config is meant for."""
-SIZES: tuple[tuple[tuple[int, ...], int], ...] = (
-    ((64, 128, 256), 24),
-    ((48, 96, 192), 16),
-    ((32, 64, 128), 3),
-    ((16, 32, 64), 0),
-)
-"""Widths of the network, and how many epochs must fit for it, so that each is trained to its end."""
-RATE, WARMUP = 0.14, 0.1
-"""Muon's peak rate is RATE / sqrt(epochs); the part of the run in which it rises. Chosen by trials of 4 and 16 epochs
-on validation rows of Fashion-MNIST."""
-MOST_EPOCHS = 1000
-"""What is not learnt in so many epochs is not learnt in more, however small the data."""
-SPARE = 0.94
-"""Part of the time that is planned: the rest is for log, checkpoints and the doctor, and for a machine's moods."""
-TRIED, MOST_TRIED = 0.01, 1.5
-"""Part of the time, and seconds at most, in which the updates are made that a plan rests on; as long for validation."""
+PRESET_MODEL = "airbench"
+MIN_PRESET_PIXELS, MAX_PRESET_PIXELS = 16, 96
+"""Height and width of the images that the preset is made for."""
 
 
-def plan(
-    config: Config, dataset: Dataset, split: Split, device: torch.device, pretrained: Pretrained | None = None
-) -> tuple[Config, str]:
-    """The config with its epochs, and with all else that the budget decides; and what to tell the user of it.
-
-    The plan holds as long as the machine stays as fast as it was while it was tried: nothing is cut off.
+class Width(NamedTuple):
+    """A width of the preset's network.
 
     Args:
-        config: with a ``budget``; what the user has said is kept.
+        widths: channels of its three blocks.
+        min_epochs: number of epochs that must fit into the budget, so that the network converges.
+    """
+
+    widths: tuple[int, ...]
+    min_epochs: int
+
+
+PRESET_WIDTHS = (
+    Width((64, 128, 256), 24),
+    Width((48, 96, 192), 16),
+    Width((32, 64, 128), 3),
+    Width((16, 32, 64), 0),
+)
+PEAK_LR, WARMUP = 0.14, 0.1
+"""Muon's peak learning rate is PEAK_LR / sqrt(epochs); WARMUP is the fraction of the run in which it rises. Chosen by
+runs of 4 and 16 epochs, scored on validation rows of Fashion-MNIST."""
+MAX_EPOCHS = 1000
+"""More epochs do not improve a model, on small data either."""
+PLANNED_FRACTION = 0.94
+"""Fraction of the budget that is planned: the remainder is for the log, checkpoints, the doctor, and a machine that
+becomes slower."""
+TIMING_FRACTION, MAX_TIMING_SECONDS = 0.01, 1.5
+"""Fraction of the budget, and seconds at most, to time updates in; the same again for validation."""
+
+
+def plan_budget(
+    config: Config, dataset: Dataset, split: Split, device: torch.device, pretrained: Pretrained | None = None
+) -> tuple[Config, str]:
+    """Return the config with its epochs and everything else that the budget decides, and a note for the user.
+
+    The plan assumes that the machine stays as fast as it was while updates were timed: no training is cut off.
+
+    Args:
+        config: with a ``budget``; values that the user gave stay.
         dataset: the data.
         split: its parts.
         device: where to train.
-        pretrained: weights to begin with.
+        pretrained: weights to start from.
 
     Raises:
         UsageError: a choice does not fit the data.
     """
-    granted = config.budget
-    assert granted is not None
-    finetune, least = config.finetune, 2 if config.finetune == "gradual" else 1
-    if finetune == "gradual":
-        config = config.model_copy(update={"finetune": "all"})  # what it comes to, and what is tried
-    config = config.model_copy(update={"budget": None, "epochs": MOST_EPOCHS})  # tried as what is long computes
-    ours = _fits(config, dataset)
-    said = config.model.options.get("widths")
-    found, seconds, epochs, prepared = config, 0.0, 1, None
-    taken = functools.cache(machine.taken)  # seen once for all widths
-    for widths, enough in (((said, 0),) if said else SIZES) if ours else (((), 0),):
-        found = _small_images(config, widths) if ours else config
-        assembly = assemble(found, dataset, split, device, pretrained, prepared=prepared)
-        prepared = Prepared(assembly.transforms["input"], assembly.transforms["target"])  # fitted once for all widths
-        seconds = _epoch_seconds(assembly, min(TRIED * granted, MOST_TRIED), taken)
-        epochs = min(MOST_EPOCHS, max(least, int(SPARE * granted / seconds)))
-        if epochs >= enough:
+    budget, finetune = config.budget, config.finetune
+    assert budget is not None
+    min_epochs = 2 if finetune == "gradual" else 1
+    # Timed as a long training computes; gradual unfreezing ends in training all layers.
+    changes = {"budget": None, "epochs": MAX_EPOCHS, "finetune": "all" if finetune == "gradual" else finetune}
+    config = config.model_copy(update=changes)
+    uses_preset = _fits_preset(config, dataset)
+    planned, seconds, epochs = config, 0.0, min_epochs
+    fitted: FittedTransforms | None = None
+    count_busy_cores = functools.cache(machine.busy_cores)  # measured once for all widths
+    for width in _list_widths(config) if uses_preset else [None]:
+        planned = config if width is None else _apply_preset(config, width.widths)
+        assembly = assemble(planned, dataset, split, device, pretrained, fitted=fitted)
+        fitted = FittedTransforms(
+            assembly.transforms["input"], assembly.transforms["target"]
+        )  # the same for all widths
+        seconds = _time_epoch(assembly, min(TIMING_FRACTION * budget, MAX_TIMING_SECONDS), count_busy_cores)
+        epochs = min(MAX_EPOCHS, max(min_epochs, int(PLANNED_FRACTION * budget / seconds)))
+        if width is None or epochs >= width.min_epochs:
             break
-    found = (_paced(found, epochs) if ours else found).model_copy(update={"epochs": epochs, "finetune": finetune})
-    return found, f"budget of {granted:g} s: {epochs} epochs of about {seconds:.1f} s on this machine"
+    if uses_preset:
+        planned = _set_learning_rate(planned, epochs)
+    planned = planned.model_copy(update={"epochs": epochs, "finetune": finetune})
+    return planned, f"budget of {budget:g} s: {epochs} epochs of about {seconds:.1f} s on this machine"
 
 
-def _fits(config: Config, dataset: Dataset) -> bool:
-    """Whether the config of our own is meant for this: small images, and no other network named."""
-    spec, (least, most) = dataset.spec, SMALL
-    small = spec.is_image and least <= min(spec.shape[1:]) and max(spec.shape[1:]) <= most
-    return small and spec.task == "classification" and config.model.name in (AUTO, OURS) and config.weights is None
+def _fits_preset(config: Config, dataset: Dataset) -> bool:
+    """Return whether the preset applies: a classification of small images, and no other network or weights named."""
+    spec = dataset.spec
+    if not spec.is_image or spec.task != "classification" or config.weights is not None:
+        return False
+    small = min(spec.shape[1:]) >= MIN_PRESET_PIXELS and max(spec.shape[1:]) <= MAX_PRESET_PIXELS
+    return small and config.model.name in (AUTO, PRESET_MODEL)
 
 
-def _small_images(config: Config, widths: tuple[int, ...]) -> Config:
-    """What was not said, as it does best for small images."""
+def _list_widths(config: Config) -> Sequence[Width]:
+    """Return the widths to time, the widest first; only the user's if there is one."""
+    widths = config.model.options.get("widths")
+    return [Width(widths, 0)] if widths else PRESET_WIDTHS
+
+
+def _apply_preset(config: Config, widths: tuple[int, ...]) -> Config:
+    """Return the config with the preset's values for everything that the user did not give."""
     name = config.data.name
     mirrored = name in registry.names("data.datasets") and bool(registry.find("data.datasets", name).meta.get("mirror"))
-    said = [choice.name for choice in config.augment] != [AUTO]
     shift = Choice(name="crop", options={"pad": 2})
-    ours = {
-        "model": Choice(name=OURS, options={"mirror": mirrored, "widths": widths, **config.model.options}),
+    preset = {
+        "model": Choice(name=PRESET_MODEL, options={"mirror": mirrored, "widths": widths, **config.model.options}),
         "optimizer": Choice(name="muon", options=config.optimizer.options),
         "loss": Choice(name="cross-entropy", options={"smoothing": 0.1, **config.loss.options}),
         "augment": (Choice(name="flip"), shift) if mirrored else (shift,),
         "batch": 256,
     }
-    keep = {
+    user_values = {
         "optimizer": config.optimizer.name != AUTO,
         "loss": config.loss.name != AUTO,
-        "augment": said,
+        "augment": [choice.name for choice in config.augment] != [AUTO],
         "batch": config.batch != AUTO,
     }
-    return config.model_copy(update={key: value for key, value in ours.items() if not keep.get(key)})
+    return config.model_copy(update={key: value for key, value in preset.items() if not user_values.get(key)})
 
 
-def _paced(config: Config, epochs: int) -> Config:
-    """The learning rate for so many epochs, where none was said: few need long steps, many can afford short ones."""
+def _set_learning_rate(config: Config, epochs: int) -> Config:
+    """Return the config with a learning rate for its epochs, unless the user gave one: the fewer, the larger."""
     changes: dict[str, Choice] = {}
     if config.optimizer.name == "muon":
-        lr = round(min(0.1, max(0.02, RATE / epochs**0.5)), 4)
+        lr = round(min(0.1, max(0.02, PEAK_LR / epochs**0.5)), 4)
         changes["optimizer"] = Choice(name="muon", options={"lr": lr, **config.optimizer.options})
     if config.schedule.name == "one-cycle":
         changes["schedule"] = Choice(name="one-cycle", options={"warmup": WARMUP, **config.schedule.options})
     return config.model_copy(update=changes)
 
 
-def _epoch_seconds(assembly: Assembly, tried: float, taken: Callable[[], float]) -> float:
-    """Seconds of an epoch with its validation, from so many seconds of updates that are made and thrown away."""
-    updates = itertools.chain.from_iterable(assembly.train.epoch(number) for number in itertools.count())
+def _time_epoch(assembly: Assembly, duration: float, count_busy_cores: Callable[[], float]) -> float:
+    """Return the seconds of an epoch with its validation, from updates of the given duration in seconds."""
+    batches = itertools.chain.from_iterable(assembly.train.epoch(number) for number in itertools.count())
     device = assembly.train.device
-    with machine.threads(threads_now(assembly, taken)[0]):
+    with machine.use_threads(count_free_threads(assembly, count_busy_cores)[0]):
         model = assembly.state.model.train()
-        set_lr(assembly.state.optimizer, 1e-3)  # without the schedule's rise the full rate might end in NaN
-        seconds = len(assembly.train) * _typical(
-            lambda: assembly.step(assembly.state, next(updates), assembly.loss), tried, device
+        set_lr(assembly.state.optimizer, 1e-3)  # without the schedule's warmup the full rate could end in NaN
+        seconds = len(assembly.train) * _time_median(
+            lambda: assembly.step(assembly.state, next(batches), assembly.loss), duration, device
         )
         if len(assembly.validation.rows):
-            seen = itertools.cycle(assembly.validation)
+            validation = itertools.cycle(assembly.validation)
             model.eval()
             with torch.no_grad():
-                seconds += len(assembly.validation) * _typical(
-                    lambda: autocast.output(model, next(seen).x, half=assembly.half), tried, device
+                seconds += len(assembly.validation) * _time_median(
+                    lambda: autocast.output(model, next(validation).x, half=assembly.validates_in_bf16),
+                    duration,
+                    device,
                 )
     return seconds
 
 
-def _typical(work: Callable[[], object], tried: float, device: torch.device) -> float:
-    """Middle of the seconds that a piece of work takes, once it is warm."""
+def _time_median(function: Callable[[], object], duration: float, device: torch.device) -> float:
+    """Return the median seconds of a call, after two calls to warm up; 3 calls or more, until ``duration`` is over."""
     for _ in range(2):
-        work()
+        function()
     times: list[float] = []
-    while sum(times) < tried or len(times) < 3:
-        began = time.perf_counter()
-        work()
-        machine.finish(device)
-        times.append(time.perf_counter() - began)
+    while sum(times) < duration or len(times) < 3:
+        start = time.perf_counter()
+        function()
+        machine.synchronize(device)
+        times.append(time.perf_counter() - start)
     return statistics.median(times)

@@ -1,8 +1,7 @@
-"""Checkpoints: one file each, complete, checksummed, without pickle.
+"""Checkpoints: one complete file each, with a checksum and without pickle.
 
-A checkpoint is a safetensors file named after its step and the SHA-256 of its bytes, written beside
-the others and renamed into place. Whatever happens while it is written, the one before it is whole,
-and a damaged file is known by its own name.
+A checkpoint is a safetensors file named after its step and the SHA-256 of its bytes. It is written next to the others
+and renamed into place, so the previous one stays intact whatever happens, and a damaged file does not match its name.
 """
 
 from __future__ import annotations
@@ -16,85 +15,92 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as parse
-from safetensors.torch import save as serialise
+from safetensors.torch import save as serialize
 
 from yisheng.core import files
 from yisheng.core.errors import DataError, NonFiniteError
 from yisheng.training.state import State
 
 FORMAT = 1
-KEPT = 2
+MAX_CHECKPOINTS = 2
+"""Checkpoints to keep: if the newest is damaged, a run resumes from the one before."""
 
 
 def save(folder: Path, state: State) -> Path:
-    """Write a checkpoint of the state and keep the last two.
+    """Write a checkpoint of the state, and delete all but the last two.
 
     Args:
-        folder: the run's ``checkpoint`` folder; made if missing.
+        folder: the run's ``checkpoint`` folder; created if missing.
         state: a consistent state: between two events.
 
     Raises:
-        NonFiniteError: weights are NaN or infinite: such a state is not worth continuing.
-        StorageError: it could not be written; the older ones are untouched.
+        NonFiniteError: weights are NaN or infinite, so the state is not worth resuming.
+        StorageError: the file cannot be written; the older checkpoints stay.
     """
     for name, parameter in state.model.named_parameters():
         if not torch.isfinite(parameter).all():
             raise NonFiniteError(
                 f"the weights {name} are not finite after step {state.step}: no checkpoint was written",
-                "lower lr or clip gradients (clip_norm=1); the checkpoint before is whole",
+                "use a lower lr or clip gradients (clip_norm=1); the previous checkpoint is intact",
             )
     tensors, plain = state.dump()
     text = json.dumps({"format": FORMAT, **plain}, allow_nan=False).encode()
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    content = serialise({**tensors, "json": torch.frombuffer(bytearray(text), dtype=torch.uint8)})
-    path = folder / f"{state.step:09d}-{_digest(content)}.safetensors"
+    content = serialize({**tensors, "json": torch.frombuffer(bytearray(text), dtype=torch.uint8)})
+    path = folder / f"{state.step:09d}-{_hash(content)}.safetensors"
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise files.storage_error(error, folder) from error
     files.write(path, content)
-    others = [p for p in _newest_first(folder) if p != path]
-    later = [p for p in others if _step(p) > state.step]  # damaged ones that were passed over: they must not count
-    for old in later + [p for p in others if p not in later][KEPT - 1 :]:
-        old.unlink(missing_ok=True)
+    _delete_old(folder, path, state.step)
     return path
 
 
+def _delete_old(folder: Path, newest: Path, step: int) -> None:
+    """Delete all checkpoints but the newest and its predecessors; those of later steps are damaged ones."""
+    older = [path for path in _list_newest_first(folder) if path != newest]
+    damaged = [path for path in older if _step(path) > step]
+    intact = [path for path in older if path not in damaged]
+    for path in damaged + intact[MAX_CHECKPOINTS - 1 :]:
+        path.unlink(missing_ok=True)
+
+
 def load(folder: Path, state: State) -> Path | None:
-    """Bring the state to the newest whole checkpoint; gives its path, or None where there is none.
+    """Load the newest intact checkpoint into the state; return its path, or None if there is none.
 
     Raises:
-        DataError: the checkpoint is whole, but of another model or optimiser.
+        DataError: the checkpoint is intact, but of another model or optimizer.
     """
-    for path, tensors, plain in _whole(folder):
+    for path, tensors, plain in _read_intact(folder):
         try:
             state.load(tensors, plain)
         except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise DataError(
-                f"{path} is of another model or optimiser: {str(error).splitlines()[0]}",
-                "bring back the config that the run was begun with",
+                f"{path} is of another model or optimizer: {str(error).splitlines()[0]}",
+                "restore the config.toml that the run was started with",
             ) from None
         return path
     return None
 
 
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    """The model's weights in the newest whole checkpoint: those after the last update, not of the best epoch.
+def load_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Return the model's weights in the newest intact checkpoint: those of the last update, not of the best epoch.
 
     Raises:
         DataError: there is none.
     """
-    for _, tensors, _ in _whole(folder):
+    for _, tensors, _ in _read_intact(folder):
         return {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
-    raise DataError(f"{folder} has no whole checkpoint", "train anew")
+    raise DataError(f"{folder} has no intact checkpoint", "train again")
 
 
-def _whole(folder: Path) -> Iterator[tuple[Path, dict[str, torch.Tensor], dict[str, Any]]]:
-    """The whole checkpoints of this format, newest first: path, tensors, plain data."""
-    for path in _newest_first(folder):
+def _read_intact(folder: Path) -> Iterator[tuple[Path, dict[str, torch.Tensor], dict[str, Any]]]:
+    """Yield path, tensors and plain data of the intact checkpoints of this format, newest first."""
+    for path in _list_newest_first(folder):
         try:
             content = path.read_bytes()
-            if _digest(content) != path.stem.partition("-")[2]:
+            if _hash(content) != path.stem.partition("-")[2]:
                 continue
             tensors = parse(content)
             plain = json.loads(tensors.pop("json").numpy().tobytes())
@@ -104,15 +110,15 @@ def _whole(folder: Path) -> Iterator[tuple[Path, dict[str, torch.Tensor], dict[s
             yield path, tensors, plain
 
 
-def _newest_first(folder: Path) -> Iterator[Path]:
-    """Checkpoints by step, then by age: two of one step differ when an epoch's end was scored between."""
-    found = [p for p in folder.glob("*-*.safetensors") if p.stem.partition("-")[0].isdigit()]
-    yield from sorted(found, key=lambda p: (_step(p), p.stat().st_mtime_ns), reverse=True)
+def _list_newest_first(folder: Path) -> list[Path]:
+    """Return the checkpoints by step, then by age: there are two of a step if the epoch's end was scored between."""
+    paths = [path for path in folder.glob("*-*.safetensors") if path.stem.partition("-")[0].isdigit()]
+    return sorted(paths, key=lambda path: (_step(path), path.stat().st_mtime_ns), reverse=True)
 
 
 def _step(path: Path) -> int:
     return int(path.stem.partition("-")[0])
 
 
-def _digest(content: bytes) -> str:
+def _hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:32]

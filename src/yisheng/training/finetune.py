@@ -1,4 +1,4 @@
-"""Fine-tuning: which layers of a trained network learn on, and when."""
+"""Fine-tuning: which layers of a pretrained network are trained, and in which epochs."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ from yisheng.training.loop import Loss, Step
 from yisheng.training.state import State
 from yisheng.transforms.imagenet import MEAN, STD
 
-How = Literal["all", "head", "gradual"]
-TOLERANCE = 0.05
-"""Difference of a scaled pixel that is worth a remark; scaled pixels have a spread of about 1."""
+FinetuneMode = Literal["all", "head", "gradual"]
+MAX_PIXEL_DIFFERENCE = 0.05
+"""Difference of a scaled pixel up to which two scalings count as equal; the standard deviation of scaled pixels is
+about 1."""
 
 
 @dataclass(frozen=True)
-class Group:
-    """Layers that begin to learn together.
+class LayerGroup:
+    """Layers that are unfrozen together.
 
     Args:
-        names: the layers' names.
+        names: names of the layers.
         modules: the layers.
-        parameters: all that they learn.
+        parameters: their parameters.
     """
 
     names: tuple[str, ...]
@@ -38,112 +39,113 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Which groups of layers learn in which epoch: a function of the epoch alone, so a run resumes exactly.
+class FinetunePlan:
+    """The groups of layers that are trained in each epoch: a function of the epoch alone, so a run resumes exactly.
 
     Args:
-        how: ``all``, ``head`` or ``gradual``.
-        epochs: of the whole run.
-        groups: from the input to the head; the head is the last.
+        mode: ``all``, ``head`` or ``gradual``.
+        epochs: number of epochs of the run.
+        groups: groups from the input to the head; the head is in the last.
     """
 
-    how: How
+    mode: FinetuneMode
     epochs: int
-    groups: tuple[Group, ...]
+    groups: tuple[LayerGroup, ...]
 
-    def learning(self, epoch: int) -> int:
-        """How many groups learn in an epoch (from 0), counted from the head.
+    def count_trained_groups(self, epoch: int) -> int:
+        """Return the number of groups that are trained in an epoch (from 0), counted from the head.
 
-        ``gradual`` adds groups evenly, so that all learn from the middle of the run on.
+        ``gradual`` adds groups evenly, so that all are trained from the middle of the run on.
         """
         body = len(self.groups) - 1
-        if self.how == "gradual":
+        if self.mode == "gradual":
             return 1 + min(body, math.ceil(body * epoch / (self.epochs // 2)))
-        return 1 if self.how == "head" else 1 + body
+        return 1 if self.mode == "head" else 1 + body
 
-    def apply(self, epoch: int) -> None:
-        """Freeze the groups that do not learn in this epoch, and free the others.
+    def freeze(self, epoch: int) -> None:
+        """Freeze the groups that are not trained in this epoch, and unfreeze the others.
 
-        What is frozen is in eval mode: its batch norms keep the statistics that they were trained with, and its
-        dropout does nothing. Its parameters get no gradients, and an optimiser passes over what has none.
+        Frozen layers are in evaluation mode: their batch norms keep the statistics of the pretraining, and their
+        dropout is off. Their parameters get no gradients, and an optimizer skips parameters without gradients.
         """
-        frozen = len(self.groups) - self.learning(epoch)
+        frozen = len(self.groups) - self.count_trained_groups(epoch)
         for number, group in enumerate(self.groups):
             for parameter in group.parameters:
                 parameter.requires_grad_(number >= frozen)
             if number < frozen:
                 for module in group.modules:
-                    if module.training:  # once an epoch, after the loop has put all into training mode
+                    if module.training:  # once per epoch, after the loop has set training mode
                         module.eval()
 
 
-def plan(model: nn.Module, how: How, epochs: int) -> Plan:
-    """The plan of fine-tuning a network.
+def plan_finetuning(model: nn.Module, mode: FinetuneMode, epochs: int) -> FinetunePlan:
+    """Return the plan of fine-tuning a network.
 
-    A group is a layer or block of the network with what goes with it: a batch norm belongs to the layer before it,
-    a dropout to the layer whose inputs it drops.
+    A group is a layer or block of the network with the layers that belong to it: a batch norm belongs to the layer
+    before it, a dropout to the layer whose inputs it drops.
 
     Args:
-        model: the network; its layers are taken in the order in which they were made.
-        how: ``all``: everything learns from the start. ``head``: only the head does, on the features of a frozen
-            body. ``gradual``: the head does at first, then one group after the other from the top.
-        epochs: of the whole run.
+        model: the network; its layers are grouped in the order in which they were created.
+        mode: ``all``: all layers are trained from the start. ``head``: only the head is trained, on the features of a
+            frozen body. ``gradual``: the head is trained first, then one group after the other is added.
+        epochs: number of epochs of the run.
 
     Raises:
-        UsageError: the network has no head, or a run of one epoch has no kind for a gradual beginning.
+        UsageError: the network has no head, or the run has one epoch, which is too short for gradual unfreezing.
 
     Source: Howard and Ruder, "Universal language model fine-tuning for text classification", 2018, section 3.3
     (gradual unfreezing).
 
     >>> model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 3), nn.Dropout(), nn.Linear(3, 2))
-    >>> gradual = plan(model, "gradual", epochs=8)
+    >>> gradual = plan_finetuning(model, "gradual", epochs=8)
     >>> [group.names for group in gradual.groups]
     [('0', '1'), ('2',), ('3', '4')]
-    >>> [gradual.learning(epoch) for epoch in range(8)]
+    >>> [gradual.count_trained_groups(epoch) for epoch in range(8)]
     [1, 2, 2, 3, 3, 3, 3, 3]
     """
-    if how == "gradual" and epochs < 2:
+    if mode == "gradual" and epochs < 2:
         raise UsageError(
-            f"finetune=gradual needs 2 epochs or more, got epochs={epochs}", "give more epochs, or say finetune=all"
+            f"finetune=gradual needs 2 epochs or more, got epochs={epochs}", "use epochs=2 or more, or finetune=all"
         )
     _, layer = head(model)
-    groups: list[Group] = []
-    waiting: list[tuple[str, nn.Module, bool]] = []  # pieces without parameters belong to the group after them
-    for name, module, whole in _pieces(model, layer):
-        waiting.append((name, module, whole))
-        if _parameters(module, whole) or _keeps_statistics(module):
-            joins = groups and (_is_norm(module) or layer in groups[-1].modules)
-            begun = groups.pop() if joins else Group((), (), ())
-            groups.append(_joined(begun, waiting))
-            waiting = []
-    if waiting:
-        groups.append(_joined(groups.pop(), waiting))
-    return Plan(how, epochs, tuple(groups))
+    groups: list[LayerGroup] = []
+    pending: list[_Piece] = []  # pieces without parameters belong to the next group
+    for piece in _split_model(model, layer):
+        pending.append(piece)
+        if piece.parameters or _has_statistics(piece.module):
+            joins_previous = groups and (_is_norm(piece.module) or layer in groups[-1].modules)
+            group = groups.pop() if joins_previous else LayerGroup((), (), ())
+            groups.append(_extend_group(group, pending))
+            pending = []
+    if pending:
+        groups.append(_extend_group(groups.pop(), pending))
+    return FinetunePlan(mode, epochs, tuple(groups))
 
 
-def wrap(step: Step, plan: Plan) -> Step:
-    """An update that first freezes what the plan wants frozen.
+def freeze_before_step(step: Step, plan: FinetunePlan) -> Step:
+    """Return an update that first freezes the layers that the plan does not train.
 
-    The loop puts the whole model into training mode at the beginning of an epoch; the plan puts the frozen part back.
+    The loop sets training mode for the whole model at the beginning of an epoch; the plan sets the frozen layers back
+    to evaluation mode.
 
     Args:
         step: the update.
-        plan: of the model that is trained.
+        plan: the plan for the model.
     """
 
-    def planned(state: State, batch: Batch, loss: Loss) -> torch.Tensor:
-        plan.apply(state.epoch)
-        if plan.how == "gradual" and isinstance(state.optimizer, torch.optim.SGD):
-            _begin_momentum(state.optimizer)
+    def planned_step(state: State, batch: Batch, loss: Loss) -> torch.Tensor:
+        plan.freeze(state.epoch)
+        if plan.mode == "gradual" and isinstance(state.optimizer, torch.optim.SGD):
+            _init_momentum(state.optimizer)
         return step(state, batch, loss)
 
-    return planned
+    return planned_step
 
 
-def _begin_momentum(optimizer: torch.optim.SGD) -> None:
-    """Give parameters that learn from now on a momentum of zero, which is what theirs amounts to.
+def _init_momentum(optimizer: torch.optim.SGD) -> None:
+    """Set the momentum of newly unfrozen parameters to zero, which is the value that SGD assumes for them.
 
-    torch's fused update takes either none or all of a group's.
+    torch's fused update requires the momentum of all parameters of a group, or of none.
     """
     for group in optimizer.param_groups:
         for parameter in group["params"] if group["momentum"] else ():
@@ -157,15 +159,15 @@ class Transform(Protocol):
     def apply(self, x: torch.Tensor) -> torch.Tensor: ...
 
 
-def pixel_scale(transform: Transform, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation, in units of pixel / 255, by which a transform scales images.
+def compute_pixel_scale(transform: Transform, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the mean and standard deviation, in units of pixel / 255, by which a transform scales images.
 
     Args:
-        transform: any that is the same line at every pixel of a channel.
-        channels: of the images.
+        transform: a transform that is the same linear function for all pixels of a channel.
+        channels: number of channels of the images.
 
     >>> from yisheng.transforms.unit import unit
-    >>> pixel_scale(unit((0.0,), (255.0,)), channels=1)
+    >>> compute_pixel_scale(unit((0.0,), (255.0,)), channels=1)
     ((0.0,), (1.0,))
     """
     black, white = (
@@ -176,82 +178,99 @@ def pixel_scale(transform: Transform, channels: int) -> tuple[tuple[float, ...],
     return tuple(0.0 - low * s for low, s in zip(black, std, strict=True)), std
 
 
-def preprocessing_remark(transform: Transform, mean: Sequence[float], std: Sequence[float]) -> str | None:
-    """What to tell where images are scaled otherwise than when the weights were trained; None where they are not.
+def explain_scale_mismatch(transform: Transform, mean: Sequence[float], std: Sequence[float]) -> str | None:
+    """Return a note if images are scaled differently than in the training of the weights, or None.
 
-    Both scalings are lines; they are compared where they differ most, at black or white. For grey images the
-    average over the channels is what the weights want.
+    Both scalings are linear functions, which differ most at black or white, so they are compared there. For gray
+    images the weights require the average over the channels.
 
     Args:
         transform: the fitted input transform.
-        mean: what the weights were trained with, in units of pixel / 255, by channel.
-        std: likewise.
+        mean: mean in the training of the weights, in units of pixel / 255, by channel.
+        std: standard deviation likewise.
 
     >>> from yisheng.transforms.unit import unit
-    >>> print(preprocessing_remark(unit((0.0,), (255.0,)), (0.5,), (0.25,)))
+    >>> print(explain_scale_mismatch(unit((0.0,), (255.0,)), (0.5,), (0.25,)))
     the weights were trained on pixels scaled by mean 0.5 and std 0.25 (of pixel / 255), here by mean 0 and std 1: \
-a white pixel becomes 1 instead of 2, a black one 0 instead of -2; say scale=imagenet scale.mean=0.5 scale.std=0.25
+a white pixel becomes 1 instead of 2, a black one 0 instead of -2; use scale=imagenet scale.mean=0.5 scale.std=0.25
     """
-    fitted = [value for value in vars(transform).values() if isinstance(value, tuple)]  # one value per channel each
-    channels = len(fitted[0]) if fitted else len(mean)
-    usual = tuple(mean) == MEAN and tuple(std) == STD
+    statistics = [value for value in vars(transform).values() if isinstance(value, tuple)]  # one value per channel
+    channels = len(statistics[0]) if statistics else len(mean)
+    is_default = tuple(mean) == MEAN and tuple(std) == STD
     if channels == 1:
         mean, std = (sum(mean) / len(mean),), (sum(std) / len(std),)
-    here = pixel_scale(transform, channels)
-    ours, theirs = _ends(*here), _ends(mean, std)
-    if max(abs(a - b) for end in (0, 1) for a, b in zip(ours[end], theirs[end], strict=True)) <= TOLERANCE:
+    actual_mean, actual_std = compute_pixel_scale(transform, channels)
+    actual_black, actual_white = _scale_black_and_white(actual_mean, actual_std)
+    black, white = _scale_black_and_white(mean, std)
+    pairs = zip([*actual_black, *actual_white], [*black, *white], strict=True)
+    if max(abs(actual - expected) for actual, expected in pairs) <= MAX_PIXEL_DIFFERENCE:
         return None
-    options = "" if usual else f" scale.mean={_said(mean)} scale.std={_said(std)}"
+    options = "" if is_default else f" scale.mean={_format(mean)} scale.std={_format(std)}"
     return (
-        f"the weights were trained on pixels scaled by mean {_said(mean)} and std {_said(std)} (of pixel / 255), "
-        f"here by mean {_said(here[0])} and std {_said(here[1])}: a white pixel becomes {_said(ours[1])} instead of "
-        f"{_said(theirs[1])}, a black one {_said(ours[0])} instead of {_said(theirs[0])}; say scale=imagenet{options}"
+        f"the weights were trained on pixels scaled by mean {_format(mean)} and std {_format(std)} (of pixel / 255), "
+        f"here by mean {_format(actual_mean)} and std {_format(actual_std)}: "
+        f"a white pixel becomes {_format(actual_white)} instead of {_format(white)}, "
+        f"a black one {_format(actual_black)} instead of {_format(black)}; use scale=imagenet{options}"
     )
 
 
-def _ends(mean: Sequence[float], std: Sequence[float]) -> tuple[list[float], list[float]]:
-    """What black and white become, by channel."""
+def _scale_black_and_white(mean: Sequence[float], std: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Return the scaled values of a black and of a white pixel, by channel."""
     black, white = ([(pixel - m) / s for m, s in zip(mean, std, strict=True)] for pixel in (0.0, 1.0))
     return black, white
 
 
-def _pieces(module: nn.Module, layer: nn.Module, path: str = "") -> Iterator[tuple[str, nn.Module, bool]]:
-    """Layers and blocks in order: sequences, and what holds the head, are taken apart.
+def _format(values: Sequence[float]) -> str:
+    """Format one value per channel; a single value if all are equal."""
+    texts = [f"{value + 0.0:.3g}" for value in values]
+    return texts[0] if len(set(texts)) == 1 else ",".join(texts)
 
-    Gives name, module, and whether all below it belongs to it or only what it holds itself.
+
+@dataclass(frozen=True)
+class _Piece:
+    """A part of the network that is frozen or trained as one.
+
+    Args:
+        name: its name in the network.
+        module: the layer or block.
+        is_leaf: whether the piece includes the layers below the module, or only the module's direct parameters.
     """
+
+    name: str
+    module: nn.Module
+    is_leaf: bool
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """Return the parameters of the piece."""
+        return list(self.module.parameters(recurse=self.is_leaf))
+
+
+def _split_model(module: nn.Module, layer: nn.Module, path: str = "") -> Iterator[_Piece]:
+    """Yield layers and blocks in order; sequences, and modules that contain the head, are split further."""
     if module is layer or not (isinstance(module, nn.Sequential) or layer in module.modules()):
-        yield path, module, True
+        yield _Piece(path, module, is_leaf=True)
         return
     if list(module.parameters(recurse=False)):
-        yield path, module, False
+        yield _Piece(path, module, is_leaf=False)
     for name, child in module.named_children():
-        yield from _pieces(child, layer, f"{path}.{name}" if path else name)
+        yield from _split_model(child, layer, f"{path}.{name}" if path else name)
 
 
-def _joined(group: Group, pieces: Sequence[tuple[str, nn.Module, bool]]) -> Group:
-    whole = [module for _, module, whole in pieces if whole]  # a part of the head's own way is not put into eval mode
-    return Group(
-        (*group.names, *(name for name, _, _ in pieces)),
-        (*group.modules, *whole),
-        (*group.parameters, *(p for _, module, whole in pieces for p in _parameters(module, whole))),
+def _extend_group(group: LayerGroup, pieces: Sequence[_Piece]) -> LayerGroup:
+    """Return the group with further pieces."""
+    modules = [piece.module for piece in pieces if piece.is_leaf]  # a module around the head stays in training mode
+    return LayerGroup(
+        (*group.names, *(piece.name for piece in pieces)),
+        (*group.modules, *modules),
+        (*group.parameters, *(parameter for piece in pieces for parameter in piece.parameters)),
     )
 
 
-def _parameters(module: nn.Module, whole: bool) -> list[nn.Parameter]:
-    return list(module.parameters(recurse=whole))
-
-
-def _keeps_statistics(module: nn.Module) -> bool:
+def _has_statistics(module: nn.Module) -> bool:
     return getattr(module, "running_mean", None) is not None
 
 
 def _is_norm(module: nn.Module) -> bool:
-    """A norm layer: all that it learns is one scale and one shift."""
-    return _keeps_statistics(module) or isinstance(module, nn.GroupNorm | nn.LayerNorm | nn.RMSNorm)
-
-
-def _said(values: Sequence[float]) -> str:
-    """Numbers for people; one where they are all the same."""
-    said = [f"{value + 0.0:.3g}" for value in values]
-    return said[0] if len(set(said)) == 1 else ",".join(said)
+    """Return whether a module is a norm layer: its only parameters are a scale and a shift."""
+    return _has_statistics(module) or isinstance(module, nn.GroupNorm | nn.LayerNorm | nn.RMSNorm)

@@ -1,4 +1,4 @@
-"""The hand-written forms in the places of the library's: network, loss and optimiser of a config."""
+"""From-scratch training: the network, loss and optimizer of a config built from the functions of `yisheng.scratch`."""
 
 from __future__ import annotations
 
@@ -14,18 +14,23 @@ from yisheng.core import registry
 from yisheng.core.config import Choice, Config
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Spec
-from yisheng.training._scratch_layers import Forward, forward_of
+from yisheng.training._scratch_layers import Forward, scratch_forward
 from yisheng.training._scratch_losses import LOSSES
 from yisheng.training.loop import Loss
 
 MODELS = ("linear", "mlp", "lenet")
-"""The networks all of whose layers are written by hand."""
+"""The networks all of whose layers have a from-scratch form."""
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw")
-"""The registered optimisers whose update is a concept of the same name and options."""
+"""The registered optimizers with a from-scratch form of the same name and options."""
 
 
-class _Layer(nn.Module):
-    """A hand-written forward on the parameters and buffers of a layer, under the same names."""
+class _ScratchLayer(nn.Module):
+    """A from-scratch forward on the parameters and buffers of a library layer, under the same names.
+
+    Args:
+        layer: the library layer.
+        compute: the forward.
+    """
 
     def __init__(self, layer: nn.Module, compute: Forward) -> None:
         super().__init__()
@@ -36,80 +41,70 @@ class _Layer(nn.Module):
         self._compute = compute
 
     def forward(self, x: Tensor) -> Tensor:
-        tensors: dict[str, Tensor] = {**self._parameters, **self._buffers}  # type: ignore[dict-item]  # none is None
+        tensors = dict([*self.named_parameters(recurse=False), *self.named_buffers(recurse=False)])
         return self._compute(x, tensors, self.training)
 
 
 def build_network(config: Config, model: nn.Module) -> nn.Module:
-    """The same network with hand-written layers, on the same parameters under the same names.
+    """Build the same network from from-scratch layers, on the same parameters under the same names.
 
-    Its weights are therefore the library form's: a run that was trained by hand is read without any of this.
+    The weights are therefore the library form's: a run that was trained from scratch is loaded like any other.
 
     Args:
-        config: settled; its ``model`` is what was built.
-        model: built and initialised, on its device.
+        config: the resolved config of the model.
+        model: the library form, built and initialized, on its device.
 
     Raises:
-        UsageError: the network is not written by hand, or the config asks for what is not.
+        UsageError: the network, or something else in the config, has no from-scratch form.
 
     >>> from yisheng.core.types import Spec
     >>> from yisheng.models.linear import linear
-    >>> usual = linear(Spec("regression", (3,)))
-    >>> by_hand = network(Config(model=Choice(name="linear")), usual)
+    >>> library = linear(Spec("regression", (3,)))
+    >>> scratch = build_network(Config(model=Choice(name="linear")), library)
     >>> x = torch.ones(2, 3)
-    >>> torch.equal(by_hand(x), usual(x)), list(by_hand.state_dict()) == list(usual.state_dict())
+    >>> torch.equal(scratch(x), library(x)), list(scratch.state_dict()) == list(library.state_dict())
     (True, True)
     """
-    _require("model", config.model.name, MODELS)
-    if config.precision == "bf16":
+    _require_scratch_form("model", config.model.name, MODELS)
+    _require_scratch_settings(config)
+    if any(isinstance(layer, nn.Dropout) for layer in model.modules()) and not _is_on_cpu(model):
         raise UsageError(
-            "scratch=true and precision=bf16: the hand-written layers compute in the precision of the weights",
-            "leave precision out, or say precision=fp64",
-        )
-    if config.memory_format == "channels-last":
-        raise UsageError(
-            "scratch=true and memory_format=channels-last: the hand-written layers know one order of numbers",
-            "leave memory_format out",
-        )
-    if config.weights is not None:
-        raise UsageError(
-            f"scratch=true and weights={config.weights}: what is written by hand begins from the beginning",
-            "leave weights or scratch out",
-        )
-    if any(isinstance(layer, nn.Dropout) for layer in model.modules()) and not _on_cpu(model):
-        raise UsageError(
-            "scratch=true and dropout need a processor: on a GPU torch draws its masks in another order",
-            "say device=cpu, or dropout=0",
+            "scratch=true and dropout need a CPU: on a GPU torch draws its masks in another order",
+            "use device=cpu or dropout=0",
         )
     return nn.Sequential(
-        OrderedDict((name, _Layer(layer, forward_of(layer))) for name, layer in model.named_children())
+        OrderedDict((name, _ScratchLayer(layer, scratch_forward(layer))) for name, layer in model.named_children())
     )
 
 
 def build_loss(choice: Choice, spec: Spec, y: np.ndarray) -> Loss:
-    """The hand-written form of a registered loss, one value per sample.
+    """Build the from-scratch form of a registered loss, with one value per sample.
 
     Args:
         choice: the loss and its options.
         spec: the contract.
-        y: the training targets, for what is counted from them.
+        y: the training targets, for class weights.
 
     Raises:
-        UsageError: the loss is not written by hand.
+        UsageError: the loss has no from-scratch form.
 
     >>> from yisheng.core.types import Spec
-    >>> mse = loss(Choice(name="mse"), Spec("regression", (1,)), np.zeros((2, 1), np.float32))
+    >>> mse = build_loss(Choice(name="mse"), Spec("regression", (1,)), np.zeros((2, 1), np.float32))
     >>> mse(torch.tensor([[3.0], [1.0]]), torch.tensor([[1.0], [1.0]]))
     tensor([4., 0.])
     """
-    _require("loss", choice.name, tuple(LOSSES))
+    _require_scratch_form("loss", choice.name, tuple(LOSSES))
     return LOSSES[choice.name](spec, y, **choice.options)
 
 
-class _ByHand(torch.optim.Optimizer):
-    """A pure update behind torch's interface: what it remembers of a weight lies where torch's optimisers keep it.
+class _ScratchOptimizer(torch.optim.Optimizer):
+    """A pure update function behind torch's interface: checkpoints, schedules and parameter groups work as usual.
 
-    So checkpoints hold it, and schedules and parameter groups reach it as they reach the others.
+    Args:
+        groups: torch's parameter groups.
+        update: ``(weight, gradient, memory, t, **options) -> (weight, memory)``.
+        memories: number of tensors that the update remembers for each weight.
+        options: options of the update.
     """
 
     def __init__(
@@ -117,54 +112,73 @@ class _ByHand(torch.optim.Optimizer):
     ) -> None:
         super().__init__(groups, dict(options))
         self._update, self._memories = update, memories
-        # torch adds to its defaults when a state is loaded, so the names are kept; groups may have their own decay
-        self._names = [name for name in options if name != "weight_decay"]
+        self._option_names = list(options)  # torch adds keys to self.defaults when a state is loaded
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]  # no closure: the loss is known already
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]  # there is no closure: the loss is computed
         """Update every weight that has a gradient."""
         del closure
         for group in self.param_groups:
-            given = {name: group[name] for name in self._names}
+            options = {name: group[name] for name in self._option_names}
             for weight in group["params"]:
                 if weight.grad is None:
                     continue
                 state = self.state[weight]
                 t = state.get("t", 0) + 1
                 memory = tuple(state.get(f"memory{i}", torch.zeros_like(weight)) for i in range(self._memories))
-                new, memory = self._update(weight, weight.grad, memory, t, **given, weight_decay=group["weight_decay"])
+                new, memory = self._update(weight, weight.grad, memory, t, **options)
                 weight.copy_(new)
                 state.update({"t": t, **{f"memory{i}": value for i, value in enumerate(memory)}})
 
 
 def build_optimizer(choice: Choice, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    """The hand-written update of an optimiser, behind torch's interface, so that its memory is saved with a run.
+    """Build the from-scratch form of an optimizer behind torch's interface, so that its state is saved with a run.
 
     Args:
-        choice: a registered optimiser and its options.
-        groups: torch's parameter groups; a group may have its own ``weight_decay``.
+        choice: a registered optimizer and its options.
+        groups: torch's parameter groups.
 
     Raises:
-        UsageError: the optimiser is not written by hand.
+        UsageError: the optimizer has no from-scratch form.
 
     >>> w = torch.tensor([2.0], requires_grad=True)
     >>> w.grad = torch.ones(1)
-    >>> optimizer(Choice(name="sgd", options={"lr": 0.5}), [{"params": [w]}]).step()
+    >>> build_optimizer(Choice(name="sgd", options={"lr": 0.5}), [{"params": [w]}]).step()
     >>> w
     tensor([1.5000], requires_grad=True)
     """
-    _require("optimizer", choice.name, OPTIMIZERS)
-    update = registry.find("scratch", choice.name)
-    usual = {option.name: option.default for option in registry.find("optim", choice.name).options.values()}
-    return _ByHand(groups, update.build, update.meta["memories"], {**usual, **choice.options})
+    _require_scratch_form("optimizer", choice.name, OPTIMIZERS)
+    entry = registry.find("scratch", choice.name)
+    defaults = {option.name: option.default for option in registry.find("optim", choice.name).options.values()}
+    return _ScratchOptimizer(groups, entry.build, entry.meta["memories"], {**defaults, **choice.options})
 
 
-def _on_cpu(model: nn.Module) -> bool:
+def _is_on_cpu(model: nn.Module) -> bool:
     return all(parameter.device.type == "cpu" for parameter in model.parameters())
 
 
-def _require(key: str, name: str, known: tuple[str, ...]) -> None:
-    if name not in known:
+def _require_scratch_form(key: str, name: str, supported: tuple[str, ...]) -> None:
+    if name not in supported:
         raise UsageError(
-            f"scratch=true: {key}={name} is not written by hand", f"say {key}={', '.join(known)}, or leave scratch out"
+            f"scratch=true: {key}={name} has no from-scratch form",
+            f"use {key}= with one of {', '.join(supported)}, or remove scratch",
+        )
+
+
+def _require_scratch_settings(config: Config) -> None:
+    """Check the settings that the from-scratch layers do not support."""
+    if config.precision == "bf16":
+        raise UsageError(
+            "scratch=true and precision=bf16: from-scratch layers compute in the precision of the weights",
+            "remove precision, or use precision=fp64",
+        )
+    if config.memory_format == "channels-last":
+        raise UsageError(
+            "scratch=true and memory_format=channels-last: from-scratch layers support contiguous memory only",
+            "remove memory_format",
+        )
+    if config.weights is not None:
+        raise UsageError(
+            f"scratch=true and weights={config.weights}: from-scratch training starts from random weights",
+            "remove weights or scratch",
         )

@@ -1,4 +1,4 @@
-"""The loop, on one screen."""
+"""The training loop, on one screen."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import torch
 from torch import nn
 
-from yisheng.core.types import Batch, Epoched, Event, Stepped
+from yisheng.core.types import Batch, EpochEnd, Event, StepEnd
 from yisheng.data.batches import Batches
 from yisheng.training.state import State
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 Step = Callable[[State, Batch, Loss], torch.Tensor]
 Scorer = Callable[[nn.Module, Iterable[Batch]], Mapping[str, float]]
-Factor = Callable[[int, int, int], float]
+Schedule = Callable[[int, int, int], float]
 
 
 def fit(
@@ -25,19 +25,19 @@ def fit(
     loss: Loss,
     score: Scorer,
     epochs: int,
-    schedule: Factor,
+    schedule: Schedule,
     step: Step,
 ) -> Iterator[Event]:
-    """Train ``state`` in place, telling what happens. To stop it, stop listening.
+    """Train ``state`` in place and yield an event for every step and epoch. To stop, stop iterating.
 
     Args:
-        state: where to begin, mid-epoch too; it is complete and consistent at every event.
+        state: the initial state, which may be in the middle of an epoch; it is complete and consistent at every event.
         train: training batches, shuffled by epoch.
         valid: validation batches; may be empty.
         loss: ``(output, y) -> (B,)``.
         score: ``(model, batches) -> {name: value}``.
-        epochs: total number of epochs, those already done included.
-        schedule: ``(step, steps, per_epoch) -> factor`` of the learning rate.
+        epochs: total number of epochs, including finished ones.
+        schedule: ``(step, steps, steps_per_epoch) -> factor`` of the learning rate.
         step: one update; see `yisheng.training.update.make_update`.
     """
     while state.epoch < epochs:
@@ -46,14 +46,14 @@ def fit(
             lr = set_lr(state.optimizer, schedule(state.step, epochs * len(train), len(train)))
             value = step(state, batch, loss)
             state.advance(value, len(batch))
-            yield Stepped(state.step, state.epoch, lr, value, batch)
+            yield StepEnd(state.step, state.epoch, lr, value, batch)
         scores = score(state.model, valid) if len(valid.rows) else {}
         mean = state.end_epoch()
-        yield Epoched(state.step, state.epoch, mean, scores)
+        yield EpochEnd(state.step, state.epoch, mean, scores)
 
 
 def set_lr(optimizer: torch.optim.Optimizer, factor: float) -> float:
-    """Set every group's learning rate to ``factor`` times its initial one; gives the first group's."""
+    """Set every group's learning rate to ``factor`` times its initial one; return the first group's."""
     for group in optimizer.param_groups:
         group["lr"] = group["initial_lr"] * factor
     return float(optimizer.param_groups[0]["lr"])

@@ -1,4 +1,4 @@
-"""Where NaN or infinity began: the step, the rows, the layer."""
+"""Explanations of non-finite values: the step, the rows and the layer where NaN or infinity began."""
 
 from __future__ import annotations
 
@@ -11,88 +11,88 @@ from yisheng.core.errors import NonFiniteError
 from yisheng.core.types import Batch
 from yisheng.training.state import State
 
-REMEDY = "lower lr, clip gradients (clip_norm=1), or look for extreme values in those rows"
+REMEDY = "use a lower lr, clip gradients (clip_norm=1), or look for extreme values in those rows"
+MAX_LISTED_ROWS = 8
 
 
-def blame_loss(state: State, batch: Batch, value: float) -> NonFiniteError:
-    """The error about a loss that is not finite; runs the batch once more to find the layer.
+def explain_nonfinite_loss(state: State, batch: Batch, value: float) -> NonFiniteError:
+    """Return the error for a loss that is not finite; runs the batch again to find the layer.
 
     Args:
         state: before the update.
-        batch: what gave the loss.
+        batch: the batch of the loss.
         value: the loss.
     """
-    where = _bad_rows(batch) or _first_bad_layer(state.model, batch)
-    return NonFiniteError(f"the loss became {value} {_when(state.step + 1, state.epoch, batch)}: {where}", REMEDY)
+    origin = _describe_nonfinite_rows(batch) or _find_first_nonfinite_layer(state.model, batch)
+    update = _describe_update(state.step + 1, state.epoch, batch)
+    return NonFiniteError(f"the loss became {value} {update}: {origin}", REMEDY)
 
 
-def blame_gradient(state: State, batch: Batch) -> NonFiniteError:
-    """The error about gradients that are not finite though the loss is.
+def explain_nonfinite_gradient(state: State, batch: Batch) -> NonFiniteError:
+    """Return the error for gradients that are not finite although the loss is.
 
-    Backward goes from the output to the input, so of the layers with bad gradients the one nearest to
-    the output is where it began.
+    Backward goes from the output to the input, so the non-finite gradients began in the layer nearest to the output.
 
     Args:
         state: after backward, before the step.
-        batch: what gave the gradients.
+        batch: the batch of the gradients.
     """
-    bad = [
+    nonfinite = [
         name
         for name, parameter in state.model.named_parameters()
         if parameter.grad is not None and not torch.isfinite(parameter.grad).all()
     ]
-    layer = f"the gradient of {bad[-1]} is the first that is not finite" if bad else "their norm overflows"
-    when = _when(state.step + 1, state.epoch, batch)
-    return NonFiniteError(f"gradients became non-finite {when}: {_bad_rows(batch) or layer}", REMEDY)
+    layer = f"the gradient of {nonfinite[-1]} is the first that is not finite" if nonfinite else "their norm overflows"
+    update = _describe_update(state.step + 1, state.epoch, batch)
+    return NonFiniteError(f"gradients became non-finite {update}: {_describe_nonfinite_rows(batch) or layer}", REMEDY)
 
 
-def blame_late(step: int, epoch: int, batch: Batch) -> NonFiniteError:
-    """The error about an update that turned out to be bad only after it was made (on a GPU).
+def explain_nonfinite_update(step: int, epoch: int, batch: Batch) -> NonFiniteError:
+    """Return the error for an update whose values were checked only after it was made (on a GPU).
 
     Args:
         step: number of the update, from 1.
         epoch: epochs finished before it.
-        batch: what it was made with.
+        batch: its batch.
     """
-    where = _bad_rows(batch) or "its inputs are finite, its loss or gradients are not"
-    return NonFiniteError(f"numbers became non-finite {_when(step, epoch, batch)}: {where}", REMEDY)
+    origin = _describe_nonfinite_rows(batch) or "its inputs are finite, its loss or gradients are not"
+    return NonFiniteError(f"numbers became non-finite {_describe_update(step, epoch, batch)}: {origin}", REMEDY)
 
 
-def _when(step: int, epoch: int, batch: Batch) -> str:
-    rows = ", ".join(str(int(row)) for row in batch.index[:8]) + (", ..." if len(batch) > 8 else "")
-    return f"at step {step} (epoch {epoch + 1}, rows {rows})"
+def _describe_update(step: int, epoch: int, batch: Batch) -> str:
+    rows = ", ".join(str(int(row)) for row in batch.index[:MAX_LISTED_ROWS])
+    return f"at step {step} (epoch {epoch + 1}, rows {rows}{', ...' if len(batch) > MAX_LISTED_ROWS else ''})"
 
 
-def _bad_rows(batch: Batch) -> str:
-    """Which rows have inputs or targets that are not finite, if any."""
-    for what, values in (("inputs", batch.x), ("targets", batch.y)):
-        bad = ~torch.isfinite(values).flatten(1).all(1) if values.ndim > 1 else ~torch.isfinite(values)
-        if bad.any():
-            rows = batch.index[bad][:8].tolist()
-            return f"the {what} of row{'s' * (len(rows) > 1)} {', '.join(map(str, rows))} are not finite"
+def _describe_nonfinite_rows(batch: Batch) -> str:
+    """Return which rows have inputs or targets that are not finite, or "" if none has."""
+    for name, values in (("inputs", batch.x), ("targets", batch.y)):
+        nonfinite = ~torch.isfinite(values).flatten(1).all(1) if values.ndim > 1 else ~torch.isfinite(values)
+        if nonfinite.any():
+            rows = batch.index[nonfinite][:MAX_LISTED_ROWS].tolist()
+            return f"the {name} of row{'s' * (len(rows) > 1)} {', '.join(map(str, rows))} are not finite"
     return ""
 
 
-def _first_bad_layer(model: nn.Module, batch: Batch) -> str:
-    found: list[str] = []
+def _find_first_nonfinite_layer(model: nn.Module, batch: Batch) -> str:
+    """Run the batch and return the first layer whose output is not finite."""
+    names: list[str] = []
 
-    def watch(name: str) -> Any:
+    def make_hook(name: str) -> Any:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            if isinstance(output, torch.Tensor) and not found and not torch.isfinite(output).all():
-                found.append(name)
+            if isinstance(output, torch.Tensor) and not names and not torch.isfinite(output).all():
+                names.append(name)
 
         return hook
 
     leaves = [(name, module) for name, module in model.named_modules() if not list(module.children())]
-    handles = [module.register_forward_hook(watch(name or type(module).__name__)) for name, module in leaves]
+    handles = [module.register_forward_hook(make_hook(name or type(module).__name__)) for name, module in leaves]
     try:
         with torch.no_grad():
             model(batch.x)
     finally:
         for handle in handles:
             handle.remove()
-    return (
-        f"layer {found[0]} is the first whose output is not finite"
-        if found
-        else "the outputs are finite, the loss is not"
-    )
+    if not names:
+        return "the outputs are finite, the loss is not"
+    return f"layer {names[0]} is the first whose output is not finite"

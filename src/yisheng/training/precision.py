@@ -177,9 +177,7 @@ def _time_formats(model: nn.Module, batch: Batch, loss: Loss, candidates: list[C
                 if number:  # the first pass warms up
                     shortest[i] = min(shortest[i], clock() - start)
                 network.zero_grad()
-    return {
-        _label(candidate): round(seconds, 6) for candidate, seconds in zip(candidates, shortest, strict=True)
-    }
+    return {_label(candidate): round(seconds, 6) for candidate, seconds in zip(candidates, shortest, strict=True)}
 
 
 def _label(candidate: Candidate) -> str:
@@ -192,7 +190,16 @@ def _hash_search(config: Config, model: nn.Module, spec: Spec, rows: int, candid
     device = next(model.parameters()).device
     processor = machine.describe_processor()[0] if device.type == "cpu" else torch.cuda.get_device_name(device)
     text = repr(
-        (config.model, shapes, spec.shape, rows, candidates, processor, provenance.versions(), provenance.hash_sources())
+        (
+            config.model,
+            shapes,
+            spec.shape,
+            rows,
+            candidates,
+            processor,
+            provenance.versions(),
+            provenance.hash_sources(),
+        )
     )
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

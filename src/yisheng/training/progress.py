@@ -1,22 +1,28 @@
-"""Progress: a live bar on a terminal, plain lines in a log, a live plot in a notebook."""
+"""The progress callback: a live bar on a terminal, plain lines in a log, a live plot in a notebook."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Iterator
-from typing import Literal, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
-from yisheng.core.types import Epoched, Event, Stepped
+from yisheng.core.logging import progress_stream
+from yisheng.core.types import EpochEnd, Event, StepEnd
 from yisheng.training.state import State
 
-Place = Literal["terminal", "log", "notebook"]
-MOST = 2_000
-"""Points of a curve of steps in a notebook; of more every second one is dropped."""
+if TYPE_CHECKING:
+    from yisheng.training.setup import Assembly
+
+Display = Literal["terminal", "log", "notebook"]
+MAX_PLOTTED_STEPS = 2_000
+"""Points of a curve of steps in a notebook; beyond this every second point is dropped."""
+SECONDS_BETWEEN_EPOCH_LINES = 2
+SECONDS_BETWEEN_STEP_LINES = 30
 
 
-def place(stream: TextIO) -> Place:
-    """Where progress is being watched."""
+def detect_display(stream: TextIO) -> Display:
+    """Return the kind of display that a stream belongs to."""
     shell = sys.modules.get("IPython")
     running = shell.get_ipython() if shell is not None else None
     if running is not None and "IPKernelApp" in running.config:
@@ -24,29 +30,61 @@ def place(stream: TextIO) -> Place:
     return "terminal" if stream.isatty() else "log"
 
 
-def progress(
-    events: Iterator[Event], state: State, *, epochs: int, per_epoch: int, score: str, stream: TextIO, where: Place
+def show_assembly_progress(
+    events: Iterator[Event], assembly: Assembly, stream: TextIO | None = None
 ) -> Iterator[Event]:
-    """Show how far the run is, at most a few times a second.
+    """Show the progress of an assembly's training; see `show_progress`.
 
     Args:
-        events: what happens.
-        state: read for the best epoch so far.
-        epochs: epochs in all.
-        per_epoch: steps per epoch.
-        score: the validation score that is shown.
-        stream: where a bar or lines go.
-        where: the kind of place.
+        events: the events of the training.
+        assembly: the training.
+        stream: where a bar or lines are written; by default `yisheng.core.logging.progress_stream`, and nothing is
+            shown if that is None.
     """
-    if where == "terminal":
-        return _bar(events, state, epochs, per_epoch, score, stream)
-    if where == "notebook":
-        return _plot(events, epochs, per_epoch, score)
-    return _lines(events, state, epochs, score, stream)
+    stream = stream or progress_stream()
+    if stream is None:
+        return events
+    return show_progress(
+        events,
+        assembly.state,
+        epochs=assembly.config.epochs,
+        steps_per_epoch=len(assembly.train),
+        score=assembly.score_key,
+        stream=stream,
+        display=detect_display(stream),
+    )
 
 
-def describe(event: Epoched, state: State, epochs: int, score: str) -> str:
-    """One line about an epoch."""
+def show_progress(
+    events: Iterator[Event],
+    state: State,
+    *,
+    epochs: int,
+    steps_per_epoch: int,
+    score: str,
+    stream: TextIO,
+    display: Display,
+) -> Iterator[Event]:
+    """Show the progress of a training, at most a few times a second.
+
+    Args:
+        events: the events of a training.
+        state: its best epoch is shown.
+        epochs: total number of epochs.
+        steps_per_epoch: number of steps per epoch.
+        score: the validation score to show.
+        stream: where a bar or lines are written.
+        display: the kind of display.
+    """
+    if display == "terminal":
+        return _show_bar(events, state, epochs, steps_per_epoch, score, stream)
+    if display == "notebook":
+        return _show_plot(events, epochs, steps_per_epoch, score)
+    return _print_lines(events, state, epochs, score, stream)
+
+
+def describe_epoch(event: EpochEnd, state: State, epochs: int, score: str) -> str:
+    """Describe an epoch in one line."""
     text = f"epoch {event.epoch}/{epochs}  training loss {event.loss:.4g}"
     if "loss" in event.scores:
         text += f"  validation loss {event.scores['loss']:.4g}"
@@ -57,27 +95,30 @@ def describe(event: Epoched, state: State, epochs: int, score: str) -> str:
     return text
 
 
-def _bar(
-    events: Iterator[Event], state: State, epochs: int, per_epoch: int, score: str, stream: TextIO
+def _show_bar(
+    events: Iterator[Event], state: State, epochs: int, steps_per_epoch: int, score: str, stream: TextIO
 ) -> Iterator[Event]:
     from tqdm import tqdm
 
-    done = state.step
-    form = "{desc} |{bar}| {percentage:3.0f}% {elapsed}<{remaining}"  # the numbers matter more than the bar's length
     with tqdm(
-        total=epochs * per_epoch, initial=done, file=stream, bar_format=form, dynamic_ncols=True, leave=False
+        total=epochs * steps_per_epoch,
+        initial=state.step,
+        file=stream,
+        bar_format="{desc} |{bar}| {percentage:3.0f}% {elapsed}<{remaining}",  # the bar gets the space that is left
+        dynamic_ncols=True,
+        leave=False,
     ) as bar:
         bar.set_description_str(f"1/{epochs}", refresh=False)
         for event in events:
-            if isinstance(event, Stepped):
+            if isinstance(event, StepEnd):
                 bar.update()
             else:
-                bar.set_description_str(_brief(event, epochs, score), refresh=False)
+                bar.set_description_str(_describe_briefly(event, epochs, score), refresh=False)
             yield event
 
 
-def _brief(event: Epoched, epochs: int, score: str) -> str:
-    """At most about 40 columns about an epoch, so that a bar fits beside it on 80."""
+def _describe_briefly(event: EpochEnd, epochs: int, score: str) -> str:
+    """Describe an epoch in about 40 columns at most, so that a bar fits next to it on 80."""
     text = f"{event.epoch}/{epochs} loss {event.loss:.3g}"
     if score in event.scores:
         name = "valid" if score == "loss" else score.replace("_", "-")[:12]
@@ -85,88 +126,89 @@ def _brief(event: Epoched, epochs: int, score: str) -> str:
     return text
 
 
-def _lines(events: Iterator[Event], state: State, epochs: int, score: str, stream: TextIO) -> Iterator[Event]:
-    """A line every few seconds at most: 100 epochs of 20 ms are not 100 lines."""
-    said = time.monotonic()
-    last, unsaid = "", False
+def _print_lines(events: Iterator[Event], state: State, epochs: int, score: str, stream: TextIO) -> Iterator[Event]:
+    """Print a line every few seconds at most: 100 epochs of 20 ms do not fill the log with 100 lines."""
+    printed_at = time.monotonic()
+    line, pending = "", False
     for event in events:
-        if isinstance(event, Epoched):
-            last, unsaid = describe(event, state, epochs, score), True
-            if time.monotonic() - said > 2 or event.epoch == epochs:
-                print(last, file=stream, flush=True)
-                said, unsaid = time.monotonic(), False
-        elif time.monotonic() - said > 30:
+        if isinstance(event, EpochEnd):
+            line, pending = describe_epoch(event, state, epochs, score), True
+            if time.monotonic() - printed_at > SECONDS_BETWEEN_EPOCH_LINES or event.epoch == epochs:
+                print(line, file=stream, flush=True)
+                printed_at, pending = time.monotonic(), False
+        elif time.monotonic() - printed_at > SECONDS_BETWEEN_STEP_LINES:
             print(f"epoch {event.epoch + 1}/{epochs}  step {event.step}  loss {float(event.loss):.4g}", file=stream)
-            said = time.monotonic()
+            printed_at = time.monotonic()
         yield event
-    if unsaid:
-        print(last, file=stream, flush=True)
+    if pending:
+        print(line, file=stream, flush=True)
 
 
-def _plot(events: Iterator[Event], epochs: int, per_epoch: int, score: str) -> Iterator[Event]:
-    """Curves that are redrawn in place, once a second at most; a long first epoch shows its steps meanwhile.
+def _show_plot(events: Iterator[Event], epochs: int, steps_per_epoch: int, score: str) -> Iterator[Event]:
+    """Redraw the curves in place, once a second at most; a long first epoch shows the losses of its steps.
 
-    Drawing takes about a twentieth of the time at most, however slow the machine is.
+    Drawing takes about a twentieth of the time at most, on slow machines too.
     """
     from IPython.display import SVG, display
 
     handle = None
     curves: dict[str, list[float]] = {}
     steps: list[tuple[float, float]] = []
-    epoch, drawn, pause = 0, time.monotonic(), 1.0
+    epoch, drawn_at, pause = 0, time.monotonic(), 1.0
     for event in events:
-        late = time.monotonic() - drawn > pause
-        if isinstance(event, Epoched):
+        due = time.monotonic() - drawn_at > pause
+        if isinstance(event, EpochEnd):
             epoch = event.epoch
-            shown = {"training loss": event.loss}
-            shown |= {f"validation {name}": event.scores[name] for name in ("loss", score) if name in event.scores}
-            for name, value in shown.items():
+            values = {"training loss": event.loss}
+            values |= {f"validation {name}": event.scores[name] for name in ("loss", score) if name in event.scores}
+            for name, value in values.items():
                 curves.setdefault(name, []).append(value)
-        elif late:  # reading a loss more often would stall a GPU
-            steps.append((event.step / per_epoch, float(event.loss)))
-            steps = steps if len(steps) < MOST else steps[::2]
-        if late or (isinstance(event, Epoched) and (handle is None or epoch == epochs)):
-            began = time.monotonic()
-            image = SVG(_draw(curves, steps, epoch, epochs))
+        elif due:  # reading every loss would make a GPU wait
+            steps.append((event.step / steps_per_epoch, float(event.loss)))
+            steps = steps if len(steps) < MAX_PLOTTED_STEPS else steps[::2]
+        if due or (isinstance(event, EpochEnd) and (handle is None or epoch == epochs)):
+            start = time.monotonic()
+            plot = SVG(_draw_curves(curves, steps, epoch, epochs))
             if handle is None:
-                handle = display(image, display_id=True)
+                handle = display(plot, display_id=True)
             else:
-                handle.update(image)
-            drawn = time.monotonic()
-            pause = max(1.0, 20 * (drawn - began))
+                handle.update(plot)
+            drawn_at = time.monotonic()
+            pause = max(1.0, 20 * (drawn_at - start))
         yield event
     if handle is not None:
-        handle.update(SVG(_draw(curves, steps, epoch, epochs)))
+        handle.update(SVG(_draw_curves(curves, steps, epoch, epochs)))
 
 
-def _draw(curves: dict[str, list[float]], steps: list[tuple[float, float]], epoch: int, epochs: int) -> str:
+def _draw_curves(curves: dict[str, list[float]], steps: list[tuple[float, float]], epoch: int, epochs: int) -> str:
+    """Draw the losses on the left axis and the score on the right one, as SVG."""
     import io
 
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(6, 3), layout="constrained")
-    axes = figure.subplots()
-    other = axes.twinx() if any(not name.endswith("loss") for name in curves) else axes
+    loss_axes = figure.subplots()
+    score_axes = loss_axes.twinx() if any(not name.endswith("loss") for name in curves) else loss_axes
     if steps:
-        axes.plot(*zip(*steps, strict=True), color="C0", alpha=0.35, linewidth=0.8, label="loss of a step")
+        loss_axes.plot(*zip(*steps, strict=True), color="C0", alpha=0.35, linewidth=0.8, label="loss of a step")
     for number, (name, values) in enumerate(curves.items()):
-        target = axes if name.endswith("loss") else other
+        axes = loss_axes if name.endswith("loss") else score_axes
         start = epoch - len(values) + 1
-        target.plot(
+        axes.plot(
             range(start, epoch + 1),
             values,
             ["-", "--", "-."][number % 3],
             color=f"C{number}",
-            marker="o" if len(values) == 1 else None,  # a line needs two points to be seen
+            marker="o" if len(values) == 1 else None,  # a line of a single point is invisible
             label=name,
         )
-        if target is other:
-            target.set_ylabel(name.removeprefix("validation "))
-    axes.set_ylabel("loss")
-    axes.set_xlim(0, epochs)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("epoch")
+        if axes is score_axes:
+            axes.set_ylabel(name.removeprefix("validation "))
+    loss_axes.set_ylabel("loss")
+    loss_axes.set_xlim(0, epochs)
+    loss_axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    loss_axes.set_xlabel("epoch")
     figure.legend(loc="outside upper center", ncols=4, frameon=False)
     content = io.StringIO()
     figure.savefig(content, format="svg")

@@ -1,10 +1,10 @@
-"""From a settled config and data to everything that the loop needs."""
+"""Setup of a training: from a config and data to everything that the loop needs."""
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,39 +14,42 @@ from torch import nn
 
 from yisheng import transforms
 from yisheng.core import registry
-from yisheng.core.config import Choice, Config
+from yisheng.core.config import Choice, Config, ResolvedConfig
 from yisheng.core.errors import UsageError
 from yisheng.core.seeds import derive, seed_everything
 from yisheng.core.types import Dataset, Spec, Split
-from yisheng.data.batches import Batches, batches
+from yisheng.data.batches import Batches, make_batches
 from yisheng.init.apply import apply
 from yisheng.models import weights as trained
 from yisheng.models.head import head
-from yisheng.optim import light
 from yisheng.optim.groups import groups
 from yisheng.training import finetune, from_scratch
-from yisheng.training.loop import Factor, Loss, Step
-from yisheng.training.precision import FORMATS, PLAIN, pace
+from yisheng.training.loop import Loss, Schedule, Step
+from yisheng.training.precision import DEFAULT_FORMAT, MEMORY_FORMATS, search_precision
 from yisheng.training.state import State
 from yisheng.training.update import make_update
-from yisheng.transforms._chunks import Gather, require_finite
-from yisheng.transforms.log import skewed
+from yisheng.transforms._row_chunks import RowSubset, require_finite
+from yisheng.transforms.log import is_skewed
 
-FINE = 0.001
-"""Learning rate after trained weights: what they know is to be bent, not thrown away."""
+FINETUNING_LR = 0.001
+"""Default learning rate for pretrained weights: small, so that the updates change the features and do not destroy
+them."""
 
-LOOKED_AT, VALUES = 256, 1 << 20
-"""Samples per pass where nothing is learnt, and input values of them at most: measured on LeNet, 64 and 1,000 samples
-take longer for each."""
+MAX_EVALUATION_BATCH, MAX_EVALUATION_VALUES = 256, 1 << 20
+"""Samples per evaluation pass, and input values of them, at most. Measured on LeNet: 64 and 1,000 samples take more
+time per sample."""
+
+ROWS_PER_READ = 65_536
+"""Rows that are read at once from a memory-mapped data set."""
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Trained weights to begin with.
+    """Pretrained weights to start from.
 
     Args:
         tensors: by the names of the network's parameters.
-        scale: the scaling of the inputs that they were trained with, where it is known.
+        scale: the scaling of the inputs that they were trained with, or None if it is unknown.
     """
 
     tensors: Mapping[str, torch.Tensor]
@@ -54,12 +57,12 @@ class Pretrained:
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """The transforms of a training part: they are the same for all configs that scale alike.
+class FittedTransforms:
+    """The fitted transforms of a training part; configs with the same scaling can share them.
 
     Args:
-        scale: of the inputs, fitted.
-        target_scale: of the targets, fitted, or None.
+        scale: transform of the inputs.
+        target_scale: transform of the targets, or None.
     """
 
     scale: Any
@@ -68,12 +71,12 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Assembly:
-    """What the loop needs, built and on its device.
+    """All parts of a training, built and on their device.
 
     Args:
-        config: settled: nothing in it is ``auto``.
-        spec: the contract of the data, with the output units that the loss wants.
-        state: at its beginning.
+        config: the config, resolved for the data.
+        spec: the contract of the data, with the output units that the loss requires.
+        state: the initial state.
         train: shuffled batches of the training part.
         validation: batches of the validation part; may be empty.
         test: batches of the test part; may be empty.
@@ -81,24 +84,36 @@ class Assembly:
         schedule: factor of the learning rate by step.
         step: one update.
         transforms: the fitted transforms by role: ``input``, and ``target`` (None if not scaled).
-        remarks: what the user should know of it.
+        notes: notes for the user.
     """
 
-    config: Config
+    config: ResolvedConfig
     spec: Spec
     state: State
     train: Batches
     validation: Batches
     test: Batches
     loss: Loss
-    schedule: Factor
+    schedule: Schedule
     step: Step
     transforms: Mapping[str, Any]
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
-    def half(self) -> bool:
-        """Whether to validate in bfloat16: as it is trained, but for numbers, which eight bits are too few to score."""
+    def score_key(self) -> str:
+        """Return the name, in events, of the score that chooses the best epoch."""
+        name = self.config.score
+        return name if name == "loss" else registry.find("metrics", name).key
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Return whether larger values of that score are better."""
+        name = self.config.score
+        return name != "loss" and bool(registry.find("metrics", name).meta.get("higher", True))
+
+    @property
+    def validates_in_bf16(self) -> bool:
+        """Return whether to validate in bfloat16, as in training; its 8 bits are too few to score a regression."""
         return self.config.precision == "bf16" and self.spec.task != "regression"
 
 
@@ -109,182 +124,226 @@ def assemble(
     device: torch.device,
     pretrained: Pretrained | None = None,
     *,
-    prepared: Prepared | None = None,
+    fitted: FittedTransforms | None = None,
 ) -> Assembly:
-    """Fit the transforms on the training part, build and initialise the model, and all the rest.
+    """Build all parts of a training: transforms, batches, model, loss, optimizer, schedule and update.
 
     Args:
-        config: any config; it is settled here.
+        config: any config; it is resolved for the data.
         dataset: the data.
         split: its parts.
         device: where to train.
-        pretrained: weights to begin with.
-        prepared: what `prepare` gives for this very part and these scalings; fitted here if not given.
+        pretrained: weights to start from.
+        fitted: the result of `fit_transforms` for the same training part and scaling; fitted here by default.
 
     Raises:
         UsageError: a choice of the config does not fit the data.
-        DataError: a part holds values that are not finite, or the weights do not fit the network.
+        DataError: a part contains values that are not finite, or the weights do not fit the network.
     """
+    _require_assemblable(config, device)
+    resolved = config.resolve(dataset.spec, len(split.train), auto=_choose_from_data(dataset, split, pretrained))
+    spec = _add_loss_outputs(resolved, dataset.spec)
+    fitted = fitted or fit_transforms(resolved, dataset, split)
+    input_spec = transforms.transform_spec(fitted.scale, spec)
+
+    model = build_model(resolved, input_spec)
+    head_lr, notes = _load_pretrained(model, pretrained, resolved, config.head_lr, fitted)
+    model.to(device, torch.float64 if resolved.precision == "fp64" else None)
+    _require_rows_for_batch_norm(model, resolved.batch, len(split.train))
+
+    train, validation, test = _make_part_batches(resolved, dataset, split, spec, fitted, device)
+    build_loss = from_scratch.build_loss if resolved.scratch else functools.partial(_build, "losses")
+    loss = build_loss(resolved.loss, spec, dataset.y[split.train])
+
+    searched = config.model_copy(update={"model": resolved.model})  # precision and memory_format may be auto here
+    compute = search_precision(searched, model, input_spec, train, loss, resolved.epochs * len(train))
+    if (compute.precision, compute.memory_format) != DEFAULT_FORMAT and compute.seconds:
+        notes += (str(compute),)
+    if compute.memory_format != "contiguous":
+        model.to(memory_format=MEMORY_FORMATS[compute.memory_format])  # type: ignore[call-overload]  # not in the stub
+    if resolved.scratch:
+        model = from_scratch.build_network(resolved, model)
+    resolved = resolved.model_copy(
+        update={"head_lr": head_lr, "precision": compute.precision, "memory_format": compute.memory_format}
+    )
+
+    optimizer = _build_optimizer(resolved, model)
+    torch.manual_seed(derive(resolved.seed, "train"))  # what the loop itself draws: dropout masks above all
+    return Assembly(
+        config=resolved,
+        spec=spec,
+        state=State(model, optimizer, loss_sum=torch.zeros((), device=device)),
+        train=train,
+        validation=validation,
+        test=test,
+        loss=loss,
+        schedule=_build("optim.schedules", resolved.schedule),
+        step=_build_step(resolved, model, device),
+        transforms={"input": fitted.scale, "target": fitted.target_scale},
+        notes=notes,
+    )
+
+
+def fit_transforms(config: ResolvedConfig, dataset: Dataset, split: Split) -> FittedTransforms:
+    """Fit the transforms of a config on the training part.
+
+    Raises:
+        DataError: a part contains values that are not finite.
+    """
+    columns = dataset.spec.columns
+    scale = transforms.fit(config.scale.name, dataset.x, config.scale.options, rows=split.train, columns=columns)
+    if not transforms.takes_columns(config.scale.name):
+        for part in ("validation", "test"):
+            rows = getattr(split, part)
+            if len(rows):
+                require_finite(RowSubset(dataset.x, rows), [column.name for column in columns], part)
+    if config.target_scale.name == "none":
+        return FittedTransforms(scale, None)
+    options = config.target_scale.options
+    return FittedTransforms(scale, transforms.fit(config.target_scale.name, dataset.y, options, rows=split.train))
+
+
+def build_model(config: ResolvedConfig, spec: Spec) -> nn.Module:
+    """Build the network of a config with its initial weights, the same for the same seed."""
+    seed_everything(derive(config.seed, "init"))
+    model: nn.Module = _build("models", config.model, spec)
+
+    def initializer(choice: Choice | None) -> Callable[[torch.Tensor], Any] | None:
+        return None if choice is None else lambda weight: _build("init", choice, weight)
+
+    apply(model, initializer(config.init), linear=initializer(config.init_linear), conv=initializer(config.init_conv))
+    return model
+
+
+def _build(kind: str, choice: Choice, *args: Any) -> Any:
+    """Build a registered component with the options of a choice."""
+    return registry.find(kind, choice.name).build(*args, **choice.options)
+
+
+def _require_assemblable(config: Config, device: torch.device) -> None:
+    """Check what can be checked before anything is built."""
     if config.budget is not None:
         raise UsageError(
-            f"budget={config.budget:g} (seconds) is for one training: here many are trained, or parts of one",
-            "say epochs= instead",
+            f"budget={config.budget:g} (seconds) is for one training: here several are trained, or parts of one",
+            "use epochs= instead of budget=",
         )
     if config.precision == "fp64" and device.type == "mps":
-        raise UsageError("Apple's GPU (device=mps) cannot compute with precision=fp64", "say device=cpu")
-    asked = config.head_lr
-    config = config.settle(dataset.spec, len(split.train), auto=_auto(dataset, split, pretrained))
-    loss_entry = registry.find("losses", config.loss.name)
-    spec = dataset.spec
-    if "outputs" in loss_entry.meta:
-        spec = spec.with_outputs(loss_entry.meta["outputs"](spec))
-    prepared = prepared or prepare(config, dataset, split)
-    scale, target_scale = prepared.scale, prepared.target_scale
-    augment = tuple(_call("transforms.augment", choice, spec) for choice in config.augment)
+        raise UsageError("Apple's GPU (device=mps) cannot compute with precision=fp64", "use device=cpu")
 
-    def part(rows: Any, size: int, augment: Any = ()) -> Batches:
-        return batches(
+
+def _choose_from_data(dataset: Dataset, split: Split, pretrained: Pretrained | None) -> dict[str, Choice]:
+    """Return the choices for ``auto`` that depend on the data or on the pretrained weights."""
+    choices: dict[str, Choice] = {}
+    if pretrained is not None and dataset.spec.is_image:
+        choices["optimizer"] = Choice(name="nesterov", options={"lr": FINETUNING_LR})
+    if pretrained is not None and pretrained.scale is not None:
+        choices["scale"] = pretrained.scale
+    elif dataset.spec.columns and (
+        any(column.source or column.kind != "number" for column in dataset.spec.columns) or _has_missing(dataset.x)
+    ):
+        choices["scale"] = Choice(name="columns")
+    if dataset.spec.task == "regression" and is_skewed(dataset.y[split.train]):
+        choices["target_scale"] = Choice(name="log")
+    return choices
+
+
+def _has_missing(x: np.ndarray) -> bool:
+    """Return whether any value is NaN, reading some rows at a time."""
+    return any(bool(np.isnan(x[start : start + ROWS_PER_READ]).any()) for start in range(0, len(x), ROWS_PER_READ))
+
+
+def _add_loss_outputs(config: ResolvedConfig, spec: Spec) -> Spec:
+    """Return the contract with the number of output units that the loss requires."""
+    meta = registry.find("losses", config.loss.name).meta
+    return spec.with_outputs(meta["outputs"](spec)) if "outputs" in meta else spec
+
+
+def _load_pretrained(
+    model: nn.Module,
+    pretrained: Pretrained | None,
+    config: ResolvedConfig,
+    requested_head_lr: float | None,
+    fitted: FittedTransforms,
+) -> tuple[float | None, tuple[str, ...]]:
+    """Load the pretrained weights; return the learning-rate factor of the head, and notes for the user."""
+    if pretrained is None:
+        return config.head_lr, ()
+    result = trained.fit(model, pretrained.tensors, name=config.model.name)
+    notes = result.remarks
+    if pretrained.scale is not None and pretrained.scale.name == "imagenet":
+        mismatch = finetune.explain_scale_mismatch(fitted.scale, **pretrained.scale.options)
+        notes += () if mismatch is None else (mismatch,)
+    if not result.fresh and requested_head_lr is None:  # a pretrained head learns at the rate of the other layers
+        return 1.0, notes
+    return config.head_lr, notes
+
+
+def _require_rows_for_batch_norm(model: nn.Module, batch: int, rows: int) -> None:
+    """Check that every batch has two rows or more if the model normalizes over rows."""
+    if min(batch, rows) == 1 and any(isinstance(module, nn.BatchNorm1d) for module in model.modules()):
+        raise UsageError(
+            f"batch norm needs two rows or more in every batch, got batch={batch} and {rows} rows",
+            "use a larger batch=, or remove batch_norm",
+        )
+
+
+def _make_part_batches(
+    config: ResolvedConfig,
+    dataset: Dataset,
+    split: Split,
+    spec: Spec,
+    fitted: FittedTransforms,
+    device: torch.device,
+) -> tuple[Batches, Batches, Batches]:
+    """Return the batches of the training, validation and test part."""
+    augment = tuple(_build("transforms.augment", choice, spec) for choice in config.augment)
+
+    def make(rows: np.ndarray, size: int, augment: tuple[Any, ...] = ()) -> Batches:
+        return make_batches(
             dataset,
             rows,
             size=size,
-            scale=scale,
-            target_scale=target_scale,
+            scale=fitted.scale,
+            target_scale=fitted.target_scale,
             device=device,
             seed=config.seed,
             augment=augment,
             double=config.precision == "fp64",
         )
 
-    assert isinstance(config.batch, int)  # settled
-    model = build_model(config, transforms.after(scale, spec))
-    remarks: tuple[str, ...] = ()
-    head_lr = config.head_lr
-    if pretrained is not None:
-        fitted = trained.fit(model, pretrained.tensors, name=config.model.name)
-        remarks = fitted.remarks + _unlike(scale, pretrained)
-        if not fitted.fresh and asked is None:  # a head that knows its classes already learns as the rest does
-            head_lr = 1.0
-    model.to(device, torch.float64 if config.precision == "fp64" else None)
-    if min(config.batch, len(split.train)) == 1 and any(isinstance(m, nn.BatchNorm1d) for m in model.modules()):
-        raise UsageError(
-            f"batch norm needs two rows or more in every batch, got batch={config.batch} and {len(split.train)} rows",
-            "make batch= larger, or leave batch_norm out",
-        )
-    train = part(split.train, config.batch * config.accumulate, augment)
-    looked_at = max(config.batch, min(LOOKED_AT, VALUES // math.prod(spec.shape)))
-    loss = (from_scratch.loss if config.scratch else functools.partial(_call, "losses"))(
-        config.loss, spec, dataset.y[split.train]
-    )
-    assert isinstance(config.epochs, int)  # settled
-    found = pace(config, model, transforms.after(scale, spec), train, loss, config.epochs * len(train))
-    if (found.precision, found.memory_format) != PLAIN and found.seconds:
-        remarks += (str(found),)
-    if found.memory_format != "contiguous":
-        model.to(memory_format=FORMATS[found.memory_format])  # type: ignore[call-overload]  # no stub has it
-    if config.scratch:
-        model = from_scratch.network(config, model)
-    faster = None if head_lr is None else head(model)[1]
-    light.leave_compiler_out()
-    make = from_scratch.optimizer if config.scratch else functools.partial(_call, "optim")
-    grouped = functools.partial(groups, model, head=faster, head_lr=head_lr or 1.0)
-    optimizer = make(config.optimizer, grouped(decay_bias=config.decay_bias))
-    if _alike(optimizer):
-        optimizer = make(config.optimizer, grouped(decay_bias=True))
+    evaluated = max(config.batch, min(MAX_EVALUATION_BATCH, MAX_EVALUATION_VALUES // math.prod(spec.shape)))
+    train = make(split.train, config.batch * config.accumulate, augment)
+    return train, make(split.validation, evaluated), make(split.test, evaluated)
+
+
+def _build_optimizer(config: ResolvedConfig, model: nn.Module) -> torch.optim.Optimizer:
+    """Build the optimizer with its parameter groups; each holds its ``initial_lr``."""
+    build = from_scratch.build_optimizer if config.scratch else functools.partial(_build, "optim")
+    new_head = None if config.head_lr is None else head(model)[1]
+    make_groups = functools.partial(groups, model, head=new_head, head_lr=config.head_lr or 1.0)
+    optimizer: torch.optim.Optimizer = build(config.optimizer, make_groups(decay_bias=config.decay_bias))
+    if _has_equal_groups(optimizer):  # nothing decays: one group gives the same weights in less time
+        optimizer = build(config.optimizer, make_groups(decay_bias=True))
     for group in optimizer.param_groups:
         group.setdefault("initial_lr", group["lr"] * group.get("multiple", 1.0))
-    torch.manual_seed(derive(config.seed, "train"))  # what the loop itself draws, dropout above all
-    state = State(model, optimizer, loss_sum=torch.zeros((), device=device))
+    return optimizer
+
+
+def _has_equal_groups(optimizer: torch.optim.Optimizer) -> bool:
+    """Return whether there are several parameter groups, all with the same options."""
+    options = [{**group, "params": None} for group in optimizer.param_groups]
+    return len(options) > 1 and all(values == options[0] for values in options[1:])
+
+
+def _build_step(config: ResolvedConfig, model: nn.Module, device: torch.device) -> Step:
+    """Build the update of a config."""
     step = make_update(
-        micro=config.batch if config.accumulate > 1 else None,
+        micro_batch=config.batch if config.accumulate > 1 else None,
         clip_norm=config.clip_norm,
         clip_value=config.clip_value,
-        watch="at once" if device.type == "cpu" else "late",
-        precision=found.precision,
+        check_finite="at once" if device.type == "cpu" else "late",
+        precision=config.precision,
     )
-    if config.finetune is not None:
-        step = finetune.wrap(step, finetune.plan(model, config.finetune, config.epochs))
-    return Assembly(
-        config=config.model_copy(
-            update={"head_lr": head_lr, "precision": found.precision, "memory_format": found.memory_format}
-        ),
-        spec=spec,
-        state=state,
-        train=train,
-        validation=part(split.validation, looked_at),
-        test=part(split.test, looked_at),
-        loss=loss,
-        schedule=_call("optim.schedules", config.schedule),
-        step=step,
-        transforms={"input": scale, "target": target_scale},
-        remarks=remarks,
-    )
-
-
-def _alike(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether several groups of parameters learn in one way, as where nothing decays: a single one is quicker."""
-    first, *others = [{**group, "params": None} for group in optimizer.param_groups]
-    return bool(others) and all(other == first for other in others)
-
-
-def prepare(config: Config, dataset: Dataset, split: Split) -> Prepared:
-    """Fit the transforms of a settled config on the training part.
-
-    Raises:
-        DataError: a part holds values that are not finite.
-    """
-    columns = dataset.spec.columns
-    scale = transforms.fit(config.scale.name, dataset.x, config.scale.options, rows=split.train, columns=columns)
-    if not transforms.takes_columns(config.scale.name):
-        for name in ("validation", "test"):
-            rows = getattr(split, name)
-            if len(rows):
-                require_finite(Gather(dataset.x, rows), [column.name for column in columns], name)
-    if config.target_scale.name == "none":
-        return Prepared(scale, None)
-    options = config.target_scale.options
-    return Prepared(scale, transforms.fit(config.target_scale.name, dataset.y, options, rows=split.train))
-
-
-def _auto(dataset: Dataset, split: Split, pretrained: Pretrained | None) -> dict[str, Choice]:
-    """What ``auto`` means where only the data or the weights can tell."""
-    found: dict[str, Choice] = {}
-    if pretrained is not None and dataset.spec.is_image:
-        found["optimizer"] = Choice(name="nesterov", options={"lr": FINE})
-    if pretrained is not None and pretrained.scale is not None:
-        found["scale"] = pretrained.scale
-    elif dataset.spec.columns and (
-        any(column.source or column.kind != "number" for column in dataset.spec.columns) or _any_missing(dataset.x)
-    ):
-        found["scale"] = Choice(name="columns")
-    if dataset.spec.task == "regression" and skewed(dataset.y[split.train]):
-        found["target_scale"] = Choice(name="log")
-    return found
-
-
-def _any_missing(x: np.ndarray) -> bool:
-    """Whether any value is NaN, read piece by piece."""
-    return any(bool(np.isnan(x[at : at + 65_536]).any()) for at in range(0, len(x), 65_536))
-
-
-def _unlike(scale: Any, pretrained: Pretrained) -> tuple[str, ...]:
-    """A warning where the inputs are scaled otherwise than the weights know them."""
-    if pretrained.scale is None or pretrained.scale.name != "imagenet":
-        return ()
-    remark = finetune.preprocessing_remark(scale, **pretrained.scale.options)
-    return () if remark is None else (remark,)
-
-
-def build_model(config: Config, spec: Spec) -> nn.Module:
-    """The network of a config with its initial weights, the same for the same seed."""
-    seed_everything(derive(config.seed, "init"))
-    model: nn.Module = _call("models", config.model, spec)
-
-    def fill(choice: Choice | None) -> Any:
-        return None if choice is None else lambda weight: _call("init", choice, weight)
-
-    apply(model, fill(config.init), linear=fill(config.init_linear), conv=fill(config.init_conv))
-    return model
-
-
-def _call(kind: str, choice: Choice, *given: Any) -> Any:
-    return registry.find(kind, choice.name).build(*given, **choice.options)
+    if config.finetune is None:
+        return step
+    return finetune.freeze_before_step(step, finetune.plan_finetuning(model, config.finetune, config.epochs))

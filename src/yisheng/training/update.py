@@ -12,7 +12,7 @@ from yisheng.core import autocast
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Batch
 from yisheng.training.loop import Loss, Step
-from yisheng.training.nonfinite import explain_nonfinite_gradient, explain_nonfinite_update, explain_nonfinite_loss
+from yisheng.training.nonfinite import explain_nonfinite_gradient, explain_nonfinite_loss, explain_nonfinite_update
 from yisheng.training.state import State
 
 Precision = Literal["fp32", "bf16", "fp64"]

@@ -1,0 +1,37 @@
+"""The number of threads that a training can use."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from yisheng.core import machine, process
+
+if TYPE_CHECKING:
+    from yisheng.training.setup import Assembly
+
+
+def count_useful_threads(assembly: Assembly) -> int:
+    """Return the number of threads that one forward pass can use."""
+    batch, weights = assembly.config.batch, sum(p.numel() for p in assembly.state.model.parameters())
+    return machine.threads_worth(batch * math.prod(assembly.spec.shape), batch * weights)
+
+
+def count_free_threads(assembly: Assembly, count_busy_cores: Callable[[], float] | None = None) -> tuple[int, str]:
+    """Return the number of threads that one forward pass can use on the free cores, and a note for the user, or "".
+
+    A thread on a core that is busy with another program delays all other threads at the end of every operation.
+
+    Args:
+        assembly: the training.
+        count_busy_cores: returns the number of cores that other programs use; measured now by default.
+    """
+    useful = count_useful_threads(assembly)
+    if useful == 1 or process.user_set_threads() or assembly.train.device.type != "cpu":
+        return useful, ""
+    busy = (count_busy_cores or machine.busy_cores)()
+    free = max(1, min(useful, machine.count_cores() - round(busy)))
+    if free == useful:
+        return useful, ""
+    return free, f"other programs keep {busy:.1f} of {machine.count_cores()} cores busy: {free} left to train on"
