@@ -123,7 +123,7 @@ def test_a_gradient_that_is_not_finite_never_reaches_the_weights():
 def test_looking_late_tells_one_update_behind():
     s, bad = state(), batch(seed=1)
     bad.x[5, 0] = math.nan
-    step = make_update(check_finite="late")
+    step = make_update(check_finite="one step late")
     step(s, batch(), loss())
     s.advance(torch.zeros(()), 21)
     step(s, bad, loss())

@@ -107,8 +107,8 @@ def _fits_preset(config: Config, dataset: Dataset) -> bool:
     spec = dataset.spec
     if not spec.is_image or spec.task != "classification" or config.weights is not None:
         return False
-    small = min(spec.shape[1:]) >= MIN_PRESET_PIXELS and max(spec.shape[1:]) <= MAX_PRESET_PIXELS
-    return small and config.model.name in (AUTO, PRESET_MODEL)
+    has_preset_size = min(spec.shape[1:]) >= MIN_PRESET_PIXELS and max(spec.shape[1:]) <= MAX_PRESET_PIXELS
+    return has_preset_size and config.model.name in (AUTO, PRESET_MODEL)
 
 
 def _list_widths(config: Config) -> Sequence[Width]:

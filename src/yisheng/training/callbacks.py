@@ -3,7 +3,7 @@
 A callback observes or stops a training; it does not change its arithmetic. Callbacks are composed by calling them:
 
     events = fit(state, train, valid, ...)
-    events = keep_best(events, state, score="accuracy", higher=True)
+    events = keep_best(events, state, score="accuracy", higher_is_better=True)
     events = stop_early(events, state, patience=10)
     for event in events: ...
 
@@ -21,7 +21,7 @@ from yisheng.core.types import EpochEnd, Event
 from yisheng.training.state import Best, State
 
 
-def keep_best(events: Iterator[Event], state: State, *, score: str, higher: bool) -> Iterator[Event]:
+def keep_best(events: Iterator[Event], state: State, *, score: str, higher_is_better: bool) -> Iterator[Event]:
     """Copy the weights of the best epoch by validation score into ``state.best``; without scores, of the latest epoch.
 
     Of epochs with the same score the one with the smallest validation loss is the best: on few rows many epochs have
@@ -31,7 +31,7 @@ def keep_best(events: Iterator[Event], state: State, *, score: str, higher: bool
         events: the events of a training.
         state: its ``best`` is updated.
         score: name of the validation score.
-        higher: whether larger scores are better. A score that the rows do not define (NaN) counts as no score.
+        higher_is_better: whether larger scores are better. A score that the rows do not define (NaN) counts as no score.
     """
     for event in events:
         if isinstance(event, EpochEnd):
@@ -39,7 +39,7 @@ def keep_best(events: Iterator[Event], state: State, *, score: str, higher: bool
             value = None if value is not None and math.isnan(value) else value
             loss = event.scores.get("loss", math.inf)
             tied = value is not None and value == state.best.value
-            if _is_better(value, state.best.value, higher) or (tied and loss < state.best.loss):
+            if _is_better(value, state.best.value, higher_is_better) or (tied and loss < state.best.loss):
                 weights = {name: tensor.detach().clone() for name, tensor in state.model.state_dict().items()}
                 state.best = Best(event.epoch, value, weights, loss)
         yield event
@@ -60,18 +60,18 @@ def stop_early(events: Iterator[Event], state: State, patience: int) -> Iterator
             return
 
 
-def save_checkpoints(events: Iterator[Event], save: Callable[[], object], *, every: float) -> Iterator[Event]:
+def save_checkpoints(events: Iterator[Event], save: Callable[[], object], *, interval: float) -> Iterator[Event]:
     """Call ``save`` at regular intervals, between two events.
 
     Args:
         events: the events of a training.
         save: writes the checkpoint.
-        every: seconds between two checkpoints; 0 saves after every step.
+        interval: seconds between two checkpoints; 0 saves after every step.
     """
     saved_at = time.monotonic()
     for event in events:
         yield event
-        if time.monotonic() - saved_at >= every:
+        if time.monotonic() - saved_at >= interval:
             save()
             saved_at = time.monotonic()
 

@@ -84,14 +84,14 @@ class EventLog:
 
 
 def log_events(
-    events: Iterator[Event], event_log: EventLog, *, every: int, clock: Callable[[], float]
+    events: Iterator[Event], event_log: EventLog, *, interval: int, clock: Callable[[], float]
 ) -> Iterator[Event]:
     """Write every n-th step and every epoch to the log, about once a second.
 
     Args:
         events: the events of a training.
         event_log: the log.
-        every: steps between two lines.
+        interval: steps between two lines.
         clock: seconds trained so far.
     """
     written_at = clock()
@@ -107,7 +107,7 @@ def log_events(
                     "seconds": round(clock(), 3),
                 }
             )
-        elif event.step % every == 0:
+        elif event.step % interval == 0:
             seconds = round(clock(), 3)
             event_log.add(
                 {"event": "step", "step": event.step, "epoch": event.epoch, "lr": event.lr, "seconds": seconds},

@@ -39,5 +39,5 @@ def fit_assembly(assembly: Assembly, make_scorer: MakeScorer, *, choose_best: bo
         step=assembly.step,
     )
     score = assembly.score_key if choose_best else ""
-    events = callbacks.keep_best(events, state, score=score, higher=assembly.higher_is_better)
+    events = callbacks.keep_best(events, state, score=score, higher_is_better=assembly.higher_is_better)
     return callbacks.stop_early(events, state, config.patience) if config.patience else events

@@ -341,7 +341,7 @@ def _build_step(config: ResolvedConfig, model: nn.Module, device: torch.device) 
         micro_batch=config.batch if config.accumulate > 1 else None,
         clip_norm=config.clip_norm,
         clip_value=config.clip_value,
-        check_finite="at once" if device.type == "cpu" else "late",
+        check_finite="before step" if device.type == "cpu" else "one step late",
         precision=config.precision,
     )
     if config.finetune is None:

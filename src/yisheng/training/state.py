@@ -1,4 +1,4 @@
-"""What a run is at one moment: everything that an exact continuation needs."""
+"""The state of a training: everything that an exact continuation needs."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from torch import nn
 
 @dataclass
 class Best:
-    """The best epoch so far: early stopping's memory, and the weights that will be used.
+    """The best epoch so far: the reference of early stopping, and the weights that will be used.
 
     Args:
         epoch: number of the epoch, from 1; 0 before any.
-        value: its validation score; None where nothing is scored (the latest epoch then counts).
-        weights: the model's state dict at its end, copied.
-        loss: its validation loss, which decides between epochs of the same score; infinite where there is none.
+        value: its validation score; None without scores (the latest epoch is the best then).
+        weights: a copy of the model's state dict at its end.
+        loss: its validation loss, which decides between epochs of the same score; infinite without one.
     """
 
     epoch: int = 0
@@ -32,20 +32,20 @@ class Best:
 
 @dataclass
 class State:
-    """The one mutable type: trained in place by `yisheng.training.loop.fit`.
+    """The mutable state of a training, updated in place by `yisheng.training.loop.fit`.
 
     Args:
         model: the network.
-        optimizer: torch's optimiser over its parameters; each group holds its ``initial_lr``.
-        epoch: epochs finished.
-        position: batches of the present epoch that are done.
-        step: updates made.
+        optimizer: torch's optimizer over its parameters; each group has its ``initial_lr``.
+        epoch: number of finished epochs.
+        position: number of finished batches of the present epoch.
+        step: number of updates.
         loss_sum: sum of the training loss over the present epoch's samples, on the device.
-        seen: number of those samples.
+        samples: number of those samples.
         best: the best epoch so far.
         seconds: time spent training before this process.
-        observe_loss: called with the mean loss of each batch right before its backward pass; it only looks. The doctor's
-            recorder is set here, and it is not saved.
+        observe_loss: called with the mean loss of each batch right before its backward pass; it must not change it. The
+            doctor's recorder is set here; it is not saved.
         log_bytes: length of ``events.jsonl`` that belongs to this state.
     """
 
@@ -55,28 +55,28 @@ class State:
     position: int = 0
     step: int = 0
     loss_sum: torch.Tensor = field(default_factory=lambda: torch.zeros(()))
-    seen: int = 0
+    samples: int = 0
     best: Best = field(default_factory=Best)
     seconds: float = 0.0
     log_bytes: int = 0
     observe_loss: Callable[[torch.Tensor], None] | None = None
 
     def advance(self, loss: torch.Tensor, samples: int) -> None:
-        """Count one update of ``samples`` samples with this mean loss, without reading it."""
+        """Count one update of ``samples`` samples with this mean loss, without reading the loss from its device."""
         self.step += 1
         self.position += 1
         self.loss_sum = self.loss_sum.to(loss.dtype).add_(loss, alpha=samples)
-        self.seen += samples
+        self.samples += samples
 
     def end_epoch(self) -> float:
-        """Count the epoch; gives its mean training loss (the one place where it is read)."""
-        mean = float(self.loss_sum) / max(self.seen, 1)
+        """Count the epoch; return its mean training loss, which is read from its device only here."""
+        mean = float(self.loss_sum) / max(self.samples, 1)
         self.epoch, self.position = self.epoch + 1, 0
-        self.loss_sum, self.seen = torch.zeros_like(self.loss_sum), 0
+        self.loss_sum, self.samples = torch.zeros_like(self.loss_sum), 0
         return mean
 
     def dump(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        """The state as named tensors and plain data; the tensors are the live ones, not copies."""
+        """Return the state as named tensors and plain data; the tensors are not copied."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"best.{name}": value for name, value in self.best.weights.items()}
         tensors["loss_sum"] = self.loss_sum
@@ -98,7 +98,7 @@ class State:
             "epoch": self.epoch,
             "position": self.position,
             "step": self.step,
-            "seen": self.seen,
+            "samples": self.samples,
             "seconds": self.seconds,
             "log_bytes": self.log_bytes,
             "best": {"epoch": self.best.epoch, "value": self.best.value, "loss": _finite(self.best.loss)},
@@ -108,17 +108,17 @@ class State:
         return tensors, plain
 
     def load(self, tensors: dict[str, torch.Tensor], plain: dict[str, Any]) -> None:
-        """Become the state that `dump` told of; model and optimiser must be built as they were."""
+        """Restore a state from the result of `dump`; model and optimizer must be built in the same way."""
         self.model.load_state_dict(_below(tensors, "model."))
         state: dict[int, dict[str, Any]] = {int(i): dict(v) for i, v in plain["optimizer"]["state"].items()}
         for name, value in _below(tensors, "optimizer.").items():
             index, _, key = name.partition(".")
             state.setdefault(int(index), {})[key] = value
         self.optimizer.load_state_dict({"state": state, "param_groups": plain["optimizer"]["param_groups"]})
-        self._order_memory()
+        self._match_memory_format()
         self.loss_sum = tensors["loss_sum"].to(self.loss_sum.device)
         self.epoch, self.position, self.step = plain["epoch"], plain["position"], plain["step"]
-        self.seen, self.seconds, self.log_bytes = plain["seen"], plain["seconds"], plain["log_bytes"]
+        self.samples, self.seconds, self.log_bytes = plain["samples"], plain["seconds"], plain["log_bytes"]
         best = plain["best"]
         loss = math.inf if best["loss"] is None else best["loss"]
         self.best = Best(best["epoch"], best["value"], _below(tensors, "best."), loss)
@@ -131,18 +131,19 @@ class State:
         if cuda and torch.cuda.is_available():
             torch.cuda.set_rng_state_all([cuda[str(number)] for number in range(len(cuda))])
 
-    def _order_memory(self) -> None:
-        """What the optimiser keeps of a parameter lies in memory as the parameter does: fused kernels rely on it."""
-        for parameter, kept in self.optimizer.state.items():
-            for name, value in kept.items():
+    def _match_memory_format(self) -> None:
+        """Give the optimizer's tensors the memory format of their parameters: fused kernels rely on it."""
+        for parameter, tensors in self.optimizer.state.items():
+            for name, value in tensors.items():
                 if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
-                    kept[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+                    tensors[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """Return the tensors whose names begin with a prefix, without it."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _finite(value: float) -> float | None:
-    """JSON has no infinity."""
+    """Return the number, or None for infinity and NaN, which JSON does not have."""
     return value if math.isfinite(value) else None

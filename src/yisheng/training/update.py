@@ -1,4 +1,4 @@
-"""One update: forward, backward, step. All that changes its mathematics is here."""
+"""One update: forward, backward, step. Everything that changes its arithmetic is here."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ Precision = Literal["fp32", "bf16", "fp64"]
 
 
 def mean_loss(model: nn.Module, batch: Batch, loss: Loss, precision: Precision = "fp32") -> torch.Tensor:
-    """Mean of the samples' losses, weighted where the batch has weights.
+    """Compute the mean of the samples' losses, weighted if the batch has weights.
 
-    A network may give ``(B, K, O)``: K members, each with a loss of its own; a sample's loss is their mean.
+    The outputs may be ``(B, K, O)``: K members, each with a loss; the loss of a sample is their mean.
 
     Args:
         model: in training mode.
         batch: the samples.
         loss: ``(output, y) -> (B,)``, in float32 or more.
-        precision: bf16 lets torch run the layers that bear it in bfloat16 (autocast); weights stay float32. Otherwise
-            that of the weights.
+        precision: ``bf16`` runs the layers that support it in bfloat16 (autocast), and the weights stay float32;
+            otherwise the layers compute in the precision of the weights.
 
     Raises:
-        UsageError: the loss does not give one value for each sample.
+        UsageError: the loss does not return one value for each sample.
     """
     output = autocast.output(model, batch.x, half=precision == "bf16")
     members, y = 1, batch.y
@@ -41,8 +41,8 @@ def mean_loss(model: nn.Module, batch: Batch, loss: Loss, precision: Precision =
     losses = loss(output, y)
     if losses.shape != y.shape[:1]:
         raise UsageError(
-            f"a loss must give one value for each of {len(y)} outputs, got shape {tuple(losses.shape)}",
-            "give the losses themselves, (B,): the update takes their mean",
+            f"a loss must return one value for each of {len(y)} outputs, got shape {tuple(losses.shape)}",
+            "return the losses without reduction, with shape (B,): the update takes their mean",
         )
     if members > 1:
         losses = losses.view(-1, members).mean(1)
@@ -53,7 +53,7 @@ def mean_loss(model: nn.Module, batch: Batch, loss: Loss, precision: Precision =
 
 
 def _total(weight: torch.Tensor) -> torch.Tensor:
-    """Sum of the weights; samples that all weigh nothing make a loss of 0, not 0/0."""
+    """Return the sum of the weights; samples that all have weight 0 have a loss of 0, not 0/0."""
     return weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)
 
 
@@ -62,49 +62,48 @@ def make_update(
     micro_batch: int | None = None,
     clip_norm: float | None = None,
     clip_value: float | None = None,
-    check_finite: Literal["at once", "late"] = "at once",
+    check_finite: Literal["before step", "one step late"] = "before step",
     precision: Precision = "fp32",
 ) -> Step:
-    """An update on the mean loss of a batch; it gives that mean, detached.
+    """Make an update on the mean loss of a batch; it returns that mean, detached.
 
     Args:
-        micro: samples per forward pass; a larger batch is worked off in pieces whose gradients add up
-            to the whole batch's, so that it needs the memory of one piece. (Batch norm sees the pieces.)
+        micro_batch: samples per forward pass. A larger batch is split into micro-batches whose gradients are
+            accumulated, so that it needs the memory of one micro-batch. (Batch norm normalizes each of them alone.)
         clip_norm: the norm of all gradients together is scaled down to this (Pascanu et al., "On the
             difficulty of training recurrent neural networks", 2013, section 3.2).
-        clip_value: every gradient is cut to plus or minus this, before the norm is.
-        watch: when to look whether loss and gradients are finite. At once: before the step, so that the
-            weights stay good; free on a CPU, but it would wait for a GPU at every step. Late: one update
-            behind, when the GPU has long been given the next one.
+        clip_value: every gradient is clipped to plus or minus this, before ``clip_norm`` is applied.
+        check_finite: when to check whether loss and gradients are finite. ``before step`` protects the weights; it
+            costs nothing on a CPU, but would wait for a GPU at every step. ``one step late`` checks the previous
+            update, while the GPU computes the next one.
         precision: of the forward pass; see `mean_loss`.
 
     Raises:
-        NonFiniteError: (from the update) naming the step, the rows and the layer where it began.
-        UsageError: (from the update) the loss does not give one value for each sample.
+        NonFiniteError: (from the update) it names the step, the rows and the layer where the values began.
+        UsageError: (from the update) the loss does not return one value for each sample.
     """
 
-    before: list[tuple[torch.Tensor, int, int, Batch]] = []
+    previous: list[tuple[torch.Tensor, int, int, Batch]] = []  # gradient sum, step, epoch and batch of one update
 
     def step(state: State, batch: Batch, loss: Loss) -> torch.Tensor:
         means = []
-        if before and not math.isfinite(before[0][0].item()):
-            raise explain_nonfinite_update(*before[0][1:])
-        for piece, share in _pieces(batch, micro_batch):
-            mean = mean_loss(state.model, piece, loss, precision)
-            mean = mean if share is None else mean * share
-            if check_finite == "at once" and not math.isfinite(mean.item()):
-                raise explain_nonfinite_loss(state, piece, mean.item())
+        if previous and not math.isfinite(previous[0][0].item()):
+            raise explain_nonfinite_update(*previous[0][1:])
+        for part, fraction in _split_batch(batch, micro_batch):
+            mean = mean_loss(state.model, part, loss, precision)
+            mean = mean if fraction is None else mean * fraction
+            if check_finite == "before step" and not math.isfinite(mean.item()):
+                raise explain_nonfinite_loss(state, part, mean.item())
             if state.observe_loss is not None:
                 state.observe_loss(mean)
             mean.backward()
             means.append(mean.detach())
         parameters = [p for group in state.optimizer.param_groups for p in group["params"] if p.grad is not None]
-        sums = [
-            p.grad.sum() for p in parameters if p.grad is not None
-        ]  # not finite if any value is not, and cheaper than a norm
-        if check_finite == "late":
-            size = torch.stack(sums).sum() if sums else torch.zeros(())
-            before[:] = [(size, state.step + 1, state.epoch, batch)]
+        # A sum is not finite if a value is not, and takes less time than a norm.
+        sums = [p.grad.sum() for p in parameters if p.grad is not None]
+        if check_finite == "one step late":
+            total = torch.stack(sums).sum() if sums else torch.zeros(())
+            previous[:] = [(total, state.step + 1, state.epoch, batch)]
         elif not all(math.isfinite(value.item()) for value in sums):
             raise explain_nonfinite_gradient(state, batch)
         if clip_value is not None:
@@ -118,19 +117,19 @@ def make_update(
     return step
 
 
-def _pieces(batch: Batch, micro: int | None) -> list[tuple[Batch, float | torch.Tensor | None]]:
-    """Pieces of ``micro`` samples, each with its share of the batch's mean; None of the batch as a whole."""
-    if micro is None or len(batch) <= micro:
+def _split_batch(batch: Batch, size: int | None) -> list[tuple[Batch, float | torch.Tensor | None]]:
+    """Split a batch into micro-batches, each with its fraction of the batch's mean; None for an unsplit batch."""
+    if size is None or len(batch) <= size:
         return [(batch, None)]
-    edges = list(range(0, len(batch), micro))
-    if len(batch) - edges[-1] == 1:
-        edges.pop()  # batch norm cannot normalise a single row
-    pieces: list[tuple[Batch, float | torch.Tensor | None]] = []
-    for at, end in zip(edges, [*edges[1:], len(batch)], strict=True):
-        share: float | torch.Tensor = (end - at) / len(batch)
+    starts = list(range(0, len(batch), size))
+    if len(batch) - starts[-1] == 1:
+        starts.pop()  # batch norm cannot normalize a single row
+    parts: list[tuple[Batch, float | torch.Tensor | None]] = []
+    for start, end in zip(starts, [*starts[1:], len(batch)], strict=True):
+        fraction: float | torch.Tensor = (end - start) / len(batch)
         weight = None
         if batch.weight is not None:
-            weight = batch.weight[at:end]
-            share = weight.sum() / _total(batch.weight)
-        pieces.append((Batch(batch.x[at:end], batch.y[at:end], batch.index[at:end], weight), share))
-    return pieces
+            weight = batch.weight[start:end]
+            fraction = weight.sum() / _total(batch.weight)
+        parts.append((Batch(batch.x[start:end], batch.y[start:end], batch.index[start:end], weight), fraction))
+    return parts
