@@ -1,51 +1,150 @@
-"""Who may import whom: downhill only, lazy imports included; and nothing heavy at the start."""
+"""Which package may import which, no cycle between files, and nothing heavy when the package is imported."""
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "yisheng"
-LEVELS = {
-    0: {"core", "scratch"},
-    1: {"data", "transforms", "models", "init", "losses", "metrics", "optim"},
-    2: {"evaluate", "report"},
-    3: {"train"},
-    4: {"diagnose", "tune", "deploy"},
-    5: {"cli", "verbs", "sklearn", "__init__", "__main__"},
-}
-LEVEL_OF = {kind: level for level, kinds in LEVELS.items() for kind in kinds}
-ALLOWED = {
-    0: {"core", "scratch"},
+LAYERS = (
+    {"core", "scratch"},
+    {"data", "transforms", "models", "init", "losses", "metrics", "optim"},
+    {"evaluation", "reporting"},
+    {"training"},
+    {"search", "diagnosis", "inference", "loggers"},
+    {"serving"},
+    {"experiments", "estimators"},
+    {"api", "results", "sklearn", "__init__"},
+    {"cli", "__main__"},
+)
+"""Packages and modules directly in ``yisheng``, the lowest layer first."""
+LAYER_OF = {package: layer for layer, packages in enumerate(LAYERS) for package in packages}
+NARROWER = {
     1: {"core"},
     2: {"core", "metrics"},
-    3: LEVELS[0] | LEVELS[1],
-    4: LEVELS[0] | LEVELS[1] | LEVELS[2] | LEVELS[3],
-    5: set(LEVEL_OF),
+    3: LAYERS[0] | LAYERS[1],
+    8: {"core", "experiments", "api", "results", "__init__"},
 }
+"""Layers that may import less than all lower layers."""
 
 
-def kind_of(module: str) -> str:
+def allowed(package: str) -> set[str]:
+    """Return the packages that a package may import, itself aside."""
+    layer = LAYER_OF[package]
+    return NARROWER.get(layer, set().union(*LAYERS[:layer]))
+
+
+def modules() -> dict[str, Path]:
+    """Return the path of every module of the project by its dotted name."""
+    names = {}
+    for path in sorted(SOURCE.rglob("*.py")):
+        parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+        names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return names
+
+
+def imported_modules(path: Path, known: Mapping[str, Path]) -> Iterator[str]:
+    """Yield the project's modules that a file imports: at its top, in functions, and for the type checker."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide the package"
+            for alias in node.names:
+                submodule = f"{node.module}.{alias.name}"
+                if submodule in known:
+                    yield submodule
+                elif node.module in known:
+                    yield str(node.module)
+
+
+def package_of(module: str) -> str:
+    """Return the package of a module: the name directly in ``yisheng``."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else "__init__"
 
 
-def imports_of(path: Path) -> list[str]:
-    found: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative imports hide the kind"
-            found += [
-                f"{node.module}.{alias.name}" if node.module == "yisheng" else str(node.module) for alias in node.names
-            ]
-    return [name for name in found if name.split(".")[0] == "yisheng"]
+def strongly_connected(graph: Mapping[str, set[str]]) -> list[list[str]]:
+    """Return the sets of nodes that reach one another, without single nodes (Tarjan, 1972)."""
+    order: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    stack: list[str] = []
+    components: list[list[str]] = []
+
+    def visit(node: str) -> None:
+        order[node] = lowest[node] = len(order)
+        stack.append(node)
+        for neighbor in sorted(graph[node]):
+            if neighbor not in order:
+                visit(neighbor)
+                lowest[node] = min(lowest[node], lowest[neighbor])
+            elif neighbor in stack:
+                lowest[node] = min(lowest[node], order[neighbor])
+        if lowest[node] == order[node]:
+            component = stack[stack.index(node) :]
+            del stack[stack.index(node) :]
+            if len(component) > 1:
+                components.append(component)
+
+    for node in sorted(graph):
+        if node not in order:
+            visit(node)
+    return components
 
 
-def test_verbs_are_not_hidden_by_the_kinds_of_their_names():
+def cycle_within(component: list[str], graph: Mapping[str, set[str]]) -> list[str]:
+    """Return a shortest cycle through the first file of a strongly connected component."""
+    start = sorted(component)[0]
+    paths = [[start]]
+    for path in paths:  # grows while it is read: a breadth-first search
+        for neighbor in sorted(graph[path[-1]] & set(component)):
+            if neighbor == start:
+                return [*path, start]
+            if all(neighbor not in seen for seen in paths):
+                paths.append([*path, neighbor])
+    raise AssertionError("a strongly connected component has a cycle")
+
+
+def test_every_package_has_a_layer():
+    packages = {
+        path.stem if path.is_file() else path.name
+        for path in SOURCE.iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert packages == set(LAYER_OF)
+
+
+def test_packages_import_lower_layers_only():
+    known = modules()
+    wrong = []
+    for name, path in known.items():
+        package = package_of(name)
+        for target in sorted(set(imported_modules(path, known))):
+            other = package_of(target)
+            if other != package and other not in allowed(package):
+                wrong.append(f"{path.relative_to(SOURCE)} imports {target}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_cycle_between_files():
+    known = modules()
+    graph = {name: set(imported_modules(path, known)) - {name} for name, path in known.items()}
+    cycles = [" -> ".join(cycle_within(component, graph)) for component in strongly_connected(graph)]
+    assert not cycles, "\n".join(cycles)
+
+
+def test_the_cycle_search_finds_a_cycle():
+    graph = {"a": {"b"}, "b": {"c", "d"}, "c": {"a"}, "d": set()}
+    (component,) = strongly_connected(graph)
+    assert sorted(component) == ["a", "b", "c"]
+    assert cycle_within(component, graph) == ["a", "b", "c", "a"]
+    assert strongly_connected({"a": {"b"}, "b": set()}) == []
+
+
+def test_functions_of_the_package_are_not_hidden_by_packages():
     import yisheng
     import yisheng.evaluation.scores
     import yisheng.reporting.run_page
@@ -53,26 +152,6 @@ def test_verbs_are_not_hidden_by_the_kinds_of_their_names():
 
     assert yisheng.train.__module__ == yisheng.evaluate.__module__ == yisheng.report.__module__ == "yisheng.api"
     assert yisheng.train.__name__ == "train"
-
-
-def test_every_kind_has_a_level():
-    kinds = {
-        p.stem if p.is_file() else p.name for p in SOURCE.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()
-    }
-    assert kinds <= set(LEVEL_OF)
-
-
-def test_imports_run_downhill():
-    wrong = []
-    for path in SOURCE.rglob("*.py"):
-        kind = path.relative_to(SOURCE).parts[0].removesuffix(".py")
-        for name in imports_of(path):
-            target = kind_of(name)
-            if target in ("__version__",):
-                target = "__init__"
-            if target != kind and target not in ALLOWED[LEVEL_OF[kind]]:
-                wrong.append(f"{path.relative_to(SOURCE)} imports {name}")
-    assert not wrong, "\n".join(wrong)
 
 
 HEAVY = ("torch", "numpy", "pandas", "sklearn", "matplotlib", "pydantic", "PIL", "jinja2")
@@ -87,13 +166,13 @@ HEAVY = ("torch", "numpy", "pandas", "sklearn", "matplotlib", "pydantic", "PIL",
         "import yisheng.models, yisheng.data.datasets, yisheng.losses, yisheng.metrics, yisheng.optim, yisheng.init",
     ],
 )
-def test_the_start_is_light(code):
+def test_importing_the_package_is_light(code):
     check = f"{code}\nimport sys\nprint([m for m in {HEAVY} if m in sys.modules], file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
 
 
-def test_a_training_imports_what_it_uses(tmp_path):
+def test_a_training_imports_only_what_it_uses(tmp_path):
     heavy = ("torch._dynamo", "pandas", "sklearn", "scipy", "onnxscript", "tensorboard")
     code = "from yisheng.cli import main; main(['train', 'data=digits', 'epochs=1', '--quiet'])"
     check = f"{code}\nimport sys\nprint([m for m in {heavy} if m in sys.modules])"

@@ -9,10 +9,8 @@
     data = yisheng.data.load("mnist")
     net = yisheng.models.build("mlp", data.spec, hidden=(64,))
 
-Everything is imported when it is first used: ``import yisheng`` itself costs nothing.
+Names are imported on first use, so ``import yisheng`` itself is cheap.
 """
-
-from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
@@ -20,7 +18,6 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from yisheng.api import (
-        TrainedRun,
         config,
         diagnose,
         env,
@@ -33,20 +30,21 @@ if TYPE_CHECKING:
         reproduce,
         resume,
         train,
+        tune,
     )
     from yisheng.core.errors import DataError, NonFiniteError, UsageError, YishengError
     from yisheng.core.registry import register
-    from yisheng.core.types import Column, Dataset, Ink, Spec
+    from yisheng.core.types import Column, Dataset, Drawing, Spec
     from yisheng.diagnosis.doctor import doctor
-    from yisheng.experiments.search.result import Tuned, tune
+    from yisheng.results import SearchResult, TrainedRun
 
-_HOMES = {
+_NAMES_OF_MODULE = {
     "yisheng.core.errors": ("DataError", "NonFiniteError", "UsageError", "YishengError"),
     "yisheng.core.registry": ("register",),
-    "yisheng.core.types": ("Column", "Dataset", "Ink", "Spec"),
+    "yisheng.core.types": ("Column", "Dataset", "Drawing", "Spec"),
     "yisheng.diagnosis.doctor": ("doctor",),
+    "yisheng.results": ("SearchResult", "TrainedRun"),
     "yisheng.api": (
-        "TrainedRun",
         "config",
         "diagnose",
         "env",
@@ -59,13 +57,13 @@ _HOMES = {
         "reproduce",
         "resume",
         "train",
+        "tune",
     ),
-    "yisheng.experiments.search.result": ("Tuned", "tune"),
 }
-_KINDS = ("data", "models", "sklearn")
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_MODULE_OF_NAME = {name: module for module, names in _NAMES_OF_MODULE.items() for name in names}
+_SUBMODULES = ("data", "models", "sklearn")
 
-__all__ = [  # noqa: RUF022  # verbs first
+__all__ = [  # noqa: RUF022  # functions in the order of a model's life, then classes
     "train",
     "tune",
     "load",
@@ -81,12 +79,12 @@ __all__ = [  # noqa: RUF022  # verbs first
     "diagnose",
     "doctor",
     "TrainedRun",
-    "Tuned",
+    "SearchResult",
     "register",
     "Dataset",
     "Spec",
     "Column",
-    "Ink",
+    "Drawing",
     "YishengError",
     "UsageError",
     "DataError",
@@ -97,12 +95,12 @@ __all__ = [  # noqa: RUF022  # verbs first
 def __getattr__(name: str) -> object:
     import importlib
 
-    if name in _KINDS:
+    if name in _SUBMODULES:
         return importlib.import_module(f"yisheng.{name}")
-    if name not in _HOME_OF:
+    if name not in _MODULE_OF_NAME:
         raise AttributeError(f"module 'yisheng' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME_OF[name]), name)
+    return getattr(importlib.import_module(_MODULE_OF_NAME[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, *_SUBMODULES])

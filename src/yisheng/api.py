@@ -1,23 +1,25 @@
-"""The verbs as Python functions, in the same words as on the command line."""
+"""The commands as Python functions, with the same keys and values as on the command line.
+
+Messages and progress go to standard error, as plain text; ``quiet=True`` hides them (see `yisheng.core.logging`).
+"""
 
 from __future__ import annotations
 
 import contextlib
-import functools
-import io
-import os
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yisheng.core import config as configs
-from yisheng.core import machine
-from yisheng.core.errors import DataError, UsageError
-from yisheng.core.types import Dataset, Run, Scores
+from yisheng.core.config import IN_MEMORY
+from yisheng.core.errors import UsageError
+from yisheng.core.logging import show_on_stderr
+from yisheng.core.paths import parse_path
+from yisheng.core.seeds import isolated_generators
+from yisheng.core.settings import Setting, keyword_settings, merge_settings, read_settings
+from yisheng.core.types import Dataset, Scores
+from yisheng.results import SearchResult, TrainedRun
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
     from torch import nn
 
@@ -25,96 +27,10 @@ if TYPE_CHECKING:
     from yisheng.experiments.explain import Explanation
     from yisheng.experiments.export import Exported
     from yisheng.experiments.reproduce import Reproduction
-    from yisheng.inference.predictor import Answer, Inputs, Predictor
-    from yisheng.reporting.findings_schema import Findings
+    from yisheng.inference.predictor import Answer, Inputs
 
 
-machine.prepare_threads()  # before the first import of torch, where that is still to come
-
-
-class TrainedRun:
-    """A run folder, a study of k folds, or the run of a search's chosen setting, and what can be done with it.
-
-    A folder with nothing but the files that prediction reads (see docs/predictor.md) will do for `predict` and
-    `outputs`; all else says what is missing.
-
-    Args:
-        path: the folder.
-
-    Raises:
-        DataError: the search is not finished.
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        from yisheng.inference import ensemble
-
-        self.path = ensemble.chosen(folder_of(path, "the run"))
-        """The run folder."""
-
-    @functools.cached_property
-    def run(self) -> Run:
-        """The folder, read when it is first asked for.
-
-        Raises:
-            DataError: a file is damaged, or the folder holds only what prediction needs.
-        """
-        from yisheng.core import run_folder
-        from yisheng.experiments.cross_validation import train_folds as cross
-
-        if not os.path.lexists(self.path / run_folder.CONFIG):
-            raise DataError(
-                f"{self.path} has no {run_folder.CONFIG}: it holds no more than prediction needs",
-                "take the whole run folder for its config, scores and report",
-            )
-        return cross.run(self.path) if cross.is_study(self.path) else run_folder.run(self.path)
-
-    @functools.cached_property
-    def predictor(self) -> Predictor:
-        """The model; read once, when it is first asked for."""
-        from yisheng.inference.predictor import Predictor
-
-        return Predictor(self.path)
-
-    @property
-    def scores(self) -> Scores:
-        """Scores by part (``test``, ``validation``, ``baseline``; of a study ``out_of_fold`` too) and metric."""
-        return self.run.scores
-
-    def predict(self, inputs: str | Path | Inputs) -> list[Answer]:
-        """Answers for images, CSV files, an array or a DataFrame; see `deploy.predictor.Predictor.predict`."""
-        return self.predictor.predict([inputs] if isinstance(inputs, str | Path) else inputs)
-
-    def outputs(self, inputs: str | Path | Inputs) -> np.ndarray:
-        """Probabilities ``(N, C)``, columns in the order of ``predictor.spec.classes``, or values ``(N, T)``."""
-        return self.predictor.values([inputs] if isinstance(inputs, str | Path) else inputs)
-
-    def evaluate(self, data: Dataset | None = None, *, force: bool = False) -> Scores:
-        """Score the best weights again; see `yisheng.experiments.evaluate.evaluate`."""
-        from yisheng.experiments.evaluate import evaluate
-
-        return evaluate(self.path, data, force=force)
-
-    def diagnose(self, *, data: bool | Dataset = False) -> Findings:
-        """What the doctor says of it; with ``data`` of its rows, too. Printed by `yisheng.experiments.diagnose.text`."""
-        from yisheng.experiments.diagnose import diagnose
-
-        return diagnose(self.path, data=data)
-
-    def export(self, *, format: str = "onnx", out: str | Path | None = None, force: bool = False) -> Exported:
-        """Write the model as one file for other programs; see `yisheng.experiments.export.export`."""
-        return export(self.path, format=format, out=out, force=force)
-
-    def report(self) -> Path:
-        """Write ``report.html`` again; gives its path."""
-        from yisheng.experiments.evaluate import report
-
-        assert self.run  # what is missing shows here
-        return report(self.path)
-
-    def __repr__(self) -> str:
-        return f"TrainedRun({str(self.path)!r})"
-
-
+@isolated_generators()
 def train(
     *,
     config: str | Path | None = None,
@@ -124,14 +40,14 @@ def train(
     fix: bool = False,
     **settings: Any,
 ) -> TrainedRun:
-    """Train by a config file, settings, or both (settings win); gives the run.
+    """Train by a config file, settings, or both (settings win); return the run.
 
     Args:
         config: a config in TOML.
         data: name of a data set, a mapping with ``name`` and options, or a `Dataset` in memory.
-        out: folder in which the run's folder is made.
-        quiet: show no progress.
-        fix: apply the doctor's first remedy, train again, and give the better run; see `yisheng.experiments.fix`.
+        out: folder in which the run's folder is created.
+        quiet: show no messages and no progress.
+        fix: apply the doctor's first remedy, train again, and return the better run; see `yisheng.experiments.fix`.
         **settings: any key of the config or option of its choices (``model="mlp"``, ``hidden=[64]``,
             ``lr=0.1``), or a mapping with ``name`` and options for a choice.
 
@@ -145,45 +61,105 @@ def train(
     >>> sorted(run.scores)
     ['baseline', 'test', 'validation']
     """
-    from yisheng.experiments import watch
-    from yisheng.experiments.fix import train as train_and_fix
-    from yisheng.experiments.run import train as live
+    from yisheng.experiments import dispatch, watch
+    from yisheng.experiments import fix as fixing
 
-    if not (data is None or isinstance(data, str | Dataset | Mapping)):
-        raise UsageError(
-            f"data must be the name of a data set, a mapping with name, or a Dataset; got {type(data).__name__}",
-            "make one: yisheng.Dataset(name, yisheng.Spec(...), x, y)",
-        )
-    in_memory = data if isinstance(data, Dataset) else None
-    if data is not None:
-        settings = {"data": configs.IN_MEMORY if in_memory else data, **settings}
-    folder = folder_of(out, "out")
-    read = configs.read(folder_of(config, "config")) if config is not None else []
-    resolved = configs.resolve([*read, *given(settings)])
-    stream = io.StringIO() if quiet else sys.stderr
-    with watch.beside(folder, stream) if resolved.config.watch else contextlib.nullcontext():
-        return TrainedRun((train_and_fix if fix else live)(resolved.config, data=in_memory, out=folder, stream=stream))
+    dataset, settings = _separate_dataset(data, settings)
+    folder = parse_path(out, "out")
+    merged = merge_settings(_collect_settings(config, settings)).config
+    run = fixing.train if fix else dispatch.train
+    page = watch.beside(folder) if merged.watch else contextlib.nullcontext()
+    with show_on_stderr(quiet=quiet), page:
+        return TrainedRun(run(merged, data=dataset, out=folder))
+
+
+@isolated_generators()
+def tune(
+    *,
+    config: str | Path | None = None,
+    data: str | Dataset | Mapping[str, Any] | None = None,
+    search: str | Mapping[str, Any] = "auto",
+    n: int | None = None,
+    seeds: int = 1,
+    how: str = "auto",
+    processes: int = 1,
+    tensorboard: bool = False,
+    out: str | Path = "runs",
+    quiet: bool = False,
+    **settings: Any,
+) -> SearchResult:
+    """Search for the best setting and train its model; see docs/tuning.md.
+
+    Args:
+        config: a config in TOML: the settings that all trials share.
+        data: name of a data set, a mapping with ``name`` and options, or a `Dataset` in memory.
+        search: ``grid``, ``random``, ``coarse``, ``halving`` or ``tpe``; a mapping with ``name`` and its options;
+            ``auto`` is a grid if there are alternatives only and no ``n``, else random.
+        n: number of trials, if the search takes a number (default 40).
+        seeds: trainings of each trial on each fold; with few rows a single one is not informative.
+        how: ``auto``, ``serial`` or ``stacked``.
+        processes: number of processes of serial training.
+        tensorboard: also write TensorBoard's files, for its HParams view.
+        out: folder in which the search's folder is created.
+        quiet: show no messages and no progress.
+        **settings: any key of the config; a list holds alternatives (``hidden=[[64], [64, 32]]``), text may be a
+            range (``lr="log(1e-4,1)"``), and so may a `yisheng.search.axes.Range`.
+
+    Raises:
+        UsageError: an unknown key or name, or a value that is not allowed.
+        DataError: the data cannot be read.
+        NonFiniteError: no trial has a score.
+
+    >>> import tempfile
+    >>> settings = {"model": "linear", "lr": [0.01, 0.1], "folds": 2, "epochs": 2}
+    >>> result = tune(data="iris", **settings, out=tempfile.mkdtemp(), quiet=True)
+    >>> result.trials["lr"].tolist(), result.best["setting"]
+    ([0.01, 0.1], {'lr': 0.1})
+    """
+    from yisheng.experiments.search import run_search
+    from yisheng.experiments.search.plan import plan_search
+
+    dataset, settings = _separate_dataset(data, settings)
+    options = dict(search) if isinstance(search, Mapping) else {"name": search}
+    name = options.pop("name", None)
+    if not isinstance(name, str):
+        raise UsageError(f"search must be a name, got {name!r}", 'write search="random"')
+    folder = parse_path(out, "out")
+    plan = plan_search(
+        _collect_settings(config, settings),
+        search=name,
+        n=n,
+        seeds=seeds,
+        how=how,
+        processes=processes,
+        options=options,
+        tensorboard=tensorboard,
+    )
+    with show_on_stderr(quiet=quiet):
+        return SearchResult(run_search.tune(plan, data=dataset, out=folder))
 
 
 def load(path: str | Path) -> TrainedRun:
-    """A run folder that was trained before, or one with nothing but the files that prediction reads.
+    """Return a trained run from its folder, or from one that holds only the files of a model.
 
-    Nothing is unpickled, and no code but this package's is run (and a plugin's, where its network is one's own).
+    Nothing is unpickled, and only this package's code is run, and a plugin's if the network is defined there.
 
     Raises:
-        DataError: it is no run folder, a file in it is damaged or not the one that was saved, or the network is a
-            plugin's that is not there.
+        DataError: it is not a run folder, a file in it is damaged or differs from the one that was saved, or the
+            network's plugin is missing.
     """
-    found = TrainedRun(path)
-    assert found.predictor  # what is wrong with it shows here
-    return found
+    run = TrainedRun(path)
+    assert run.predictor  # reading it raises an error if a file is damaged
+    return run
 
 
+@isolated_generators()
 def predict(path: str | Path, inputs: str | Path | Inputs) -> list[Answer]:
-    """``load(path).predict(inputs)``."""
+    """Predict with the model in a folder; the same as ``load(path).predict(inputs)``."""
     return load(path).predict(inputs)
 
 
+@isolated_generators()
 def export(
     path: str | Path,
     *,
@@ -195,33 +171,36 @@ def export(
     """Write a trained model as one file for other programs; see `yisheng.experiments.export.export`.
 
     Raises:
-        UsageError: the format is unknown, or the file is there already.
-        DataError: it is no run folder, or the file would answer other than the run.
+        UsageError: the format is unknown, or the file exists.
+        DataError: it is not a run folder, or the file's outputs differ from the run's.
         MissingPartError: the format needs an extra that is not installed.
     """
-    from yisheng.experiments.export import export as write
+    from yisheng.experiments import export as exporting
 
-    file = None if out is None else folder_of(out, "out")
-    return write(folder_of(path, "path"), format=format, out=file, force=force, data=data)
+    file = None if out is None else parse_path(out, "out")
+    return exporting.export(parse_path(path, "path"), format=format, out=file, force=force, data=data)
 
 
+@isolated_generators()
 def evaluate(path: str | Path, data: Dataset | None = None) -> Scores:
     """Score a run again; see `TrainedRun.evaluate`."""
     return TrainedRun(path).evaluate(data)
 
 
+@isolated_generators()
 def report(path: str | Path) -> Path:
-    """Write the ``report.html`` of a run, a study of k folds or a search again; gives its path.
+    """Write the ``report.html`` of a run, a cross-validation or a search again; return its path.
 
     Raises:
-        DataError: it is no such folder, or a file in it is damaged.
+        DataError: it is not such a folder, or a file in it is damaged.
     """
-    from yisheng.experiments.search import run_search as tune
+    from yisheng.core.run_folder import RunFolder
 
-    folder = folder_of(path, "path")
-    return tune.report(folder) if tune.is_search(folder) else TrainedRun(folder).report()
+    folder = parse_path(path, "path")
+    return SearchResult(folder).report() if RunFolder(folder).is_search else TrainedRun(folder).report()
 
 
+@isolated_generators()
 def diagnose(
     model: nn.Module,
     data: tuple[torch.Tensor, torch.Tensor] | Iterable[Any],
@@ -230,29 +209,19 @@ def diagnose(
     *,
     steps: int = 200,
 ) -> Diagnosis:
-    """Train a copy of anyone's network for a few steps, say what is wrong with it, and try the remedies.
+    """Train a copy of any network for a few steps, report what is wrong with the training, and try the remedies.
 
-    See `yisheng.diagnosis.examination.examine`. Of a run folder ``yisheng diagnose RUN`` tells.
+    See `yisheng.diagnosis.examination.examine`; for a run folder use `TrainedRun.diagnose`.
 
     Raises:
-        UsageError: these are no network, data, loss and optimiser that fit one another.
+        UsageError: network, data, loss and optimizer do not fit one another.
     """
     from yisheng.diagnosis.examination import examine
 
     return examine(model, data, loss, optimizer, steps=steps)
 
 
-def folder_of(value: Any, what: str) -> Path:
-    """A path that was given in Python.
-
-    Raises:
-        UsageError: it is none.
-    """
-    if not isinstance(value, str | os.PathLike) or "\0" in os.fspath(value):
-        raise UsageError(f"{what} must be a path, got {value!r}", "give the path as text or as a pathlib.Path")
-    return Path(value)
-
-
+@isolated_generators()
 def resume(
     path: str | Path,
     *,
@@ -261,34 +230,34 @@ def resume(
     data: Dataset | None = None,
     quiet: bool = False,
 ) -> TrainedRun:
-    """Continue a run that was stopped or killed; see `yisheng.experiments.run.resume`.
+    """Continue a run that was stopped or killed; see `yisheng.experiments.dispatch.resume`.
 
     Raises:
-        UsageError: an argument is of the wrong kind, or the run cannot go on as it began.
-        DataError: this is no run folder, or the data changed.
+        UsageError: an argument has the wrong type, or the run cannot be continued as it began.
+        DataError: this is not a run folder, or the data changed.
     """
-    from yisheng.experiments import watch
-    from yisheng.experiments.run import resume as live
+    from yisheng.experiments import dispatch, watch
 
     if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int)):
         raise UsageError(f"epochs must be a whole number, got {epochs!r}", "give epochs=20")
-    stream = io.StringIO() if quiet else sys.stderr
-    folder = folder_of(path, "path")
-    with watch.resumed(folder, stream):
-        return TrainedRun(live(folder, epochs=epochs, force=force, data=data, stream=stream))
+    folder = parse_path(path, "path")
+    with show_on_stderr(quiet=quiet), watch.resumed(folder):
+        return TrainedRun(dispatch.resume(folder, epochs=epochs, force=force, data=data))
 
 
+@isolated_generators()
 def reproduce(
     path: str | Path, *, force: bool = False, data: Dataset | None = None, quiet: bool = False
 ) -> Reproduction:
-    """Train again by a run's config and say whether it came out the same; see `yisheng.experiments.reproduce`."""
-    from yisheng.experiments.reproduce import reproduce as live
+    """Train again by a run's config and compare the results; see `yisheng.experiments.reproduce.reproduce`."""
+    from yisheng.experiments import reproduce as reproducing
 
-    return live(folder_of(path, "path"), force=force, data=data, stream=io.StringIO() if quiet else sys.stderr)
+    with show_on_stderr(quiet=quiet):
+        return reproducing.reproduce(parse_path(path, "path"), force=force, data=data)
 
 
 def config(*, config: str | Path | None = None, **settings: Any) -> dict[str, Any]:
-    """The config that `train` would take with the same words, as plain data; nothing is trained.
+    """Return the config that `train` would use with the same arguments, as plain data; nothing is trained.
 
     Raises:
         UsageError: an unknown key or name, or a value that is not allowed.
@@ -296,20 +265,20 @@ def config(*, config: str | Path | None = None, **settings: Any) -> dict[str, An
     >>> config(model="mlp", lr=0.1)["optimizer"]
     {'name': 'auto', 'lr': 0.1}
     """
-    settings_of_file = configs.read(folder_of(config, "config")) if config is not None else []
-    return configs.resolve([*settings_of_file, *given(settings)]).config.to_dict()
+    return merge_settings(_collect_settings(config, settings)).config.to_dict()
 
 
 def env() -> dict[str, Any]:
-    """What this machine is good for, with ``advice`` on what is missing; see `yisheng.experiments.environment`."""
+    """Return facts about this machine, and ``advice`` on what is missing; see `yisheng.experiments.environment`."""
     from yisheng.experiments.environment import advice, facts
 
-    found = facts()
-    return {**found, "advice": advice(found)}
+    machine = facts()
+    return {**machine, "advice": advice(machine)}
 
 
+@isolated_generators()
 def explain(name: str, *, out: str | Path | None = None) -> Explanation:
-    """A concept: equation, hand-written lines, usual call, when to use it; printed, it is a page of text.
+    """Return a concept: its equation, the code from scratch, the library's call, when to use it; prints as text.
 
     Args:
         name: the concept; ``yisheng explain`` lists them.
@@ -320,29 +289,33 @@ def explain(name: str, *, out: str | Path | None = None) -> Explanation:
         StorageError: the image cannot be written.
 
     >>> explain("sgd").equation
-    'w ← w − lr (g + wd w)'
+    'w ← w − lr (g + λ w)'
     """
-    from yisheng.experiments.explain import explain as tell
+    from yisheng.experiments import explain as explaining
 
     if not isinstance(name, str):
-        raise UsageError(f"a concept is named by text, got {type(name).__name__}", 'say yisheng.explain("adam")')
-    told = tell(name)
+        raise UsageError(f"a concept is named by text, got {type(name).__name__}", 'write yisheng.explain("adam")')
+    explanation = explaining.explain(name)
     if out is not None:
-        told.draw(folder_of(out, "out"))
-    return told
+        explanation.draw(parse_path(out, "out"))
+    return explanation
 
 
-def given(settings: Mapping[str, Any]) -> Iterator[configs.Setting]:
-    """Settings that were given in Python, a mapping as a name and its options.
+def _separate_dataset(data: Any, settings: Mapping[str, Any]) -> tuple[Dataset | None, dict[str, Any]]:
+    """Return the data set in memory, if there is one, and the settings with ``data``."""
+    if not (data is None or isinstance(data, str | Dataset | Mapping)):
+        raise UsageError(
+            f"data must be the name of a data set, a mapping with name, or a Dataset; got {type(data).__name__}",
+            "make one: yisheng.Dataset(name, yisheng.Spec(...), x, y)",
+        )
+    if data is None:
+        return None, dict(settings)
+    if isinstance(data, Dataset):
+        return data, {"data": IN_MEMORY, **settings}
+    return None, {"data": data, **settings}
 
-    Raises:
-        UsageError: a mapping has no name.
-    """
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            if "name" not in value:
-                raise UsageError(f"{key} must have a name, got {dict(value)!r}", f'write {key}={{"name": ..., ...}}')
-            yield key, value["name"], "command line"
-            yield from ((f"{key}.{option}", v, "command line") for option, v in value.items() if option != "name")
-        else:
-            yield key, value, "command line"
+
+def _collect_settings(config: str | Path | None, settings: Mapping[str, Any]) -> list[Setting]:
+    """Return the settings of a config file, then those from Python."""
+    from_file = [] if config is None else read_settings(parse_path(config, "config"))
+    return [*from_file, *keyword_settings(settings)]

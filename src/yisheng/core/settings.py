@@ -33,7 +33,7 @@ ALIASES = {
 """Other names of keys and options."""
 MAX_CONFIG_BYTES = 1 << 20
 
-Origin = Literal["default", "file", "command line", "chosen for this data"]
+Origin = Literal["default", "file", "command line"]
 Setting = tuple[str, Any, Origin]
 
 
@@ -61,6 +61,28 @@ def read_settings(path: Path) -> list[Setting]:
     except (ValueError, RecursionError) as error:
         raise UsageError(f"config {path} is not TOML: {error}", "fix that line; see configs/ for examples") from None
     return list(_flatten(data, "file"))
+
+
+def keyword_settings(keywords: Mapping[str, Any]) -> Iterator[Setting]:
+    """Yield the settings of Python's keyword arguments: a mapping is a name and its options, NumPy values are plain.
+
+    Raises:
+        UsageError: a mapping has no name.
+
+    >>> [(key, value) for key, value, _ in keyword_settings({"optimizer": {"name": "sgd", "lr": 0.1}})]
+    [('optimizer', 'sgd'), ('optimizer.lr', 0.1)]
+    """
+    for key, value in keywords.items():
+        if hasattr(value, "dtype") and hasattr(value, "tolist"):
+            value = value.tolist()
+        if isinstance(value, Mapping):
+            if "name" not in value:
+                raise UsageError(f"{key} must have a name, got {dict(value)!r}", f'write {key}={{"name": ..., ...}}')
+            yield key, value["name"], "command line"
+            options = {f"{key}.{option}": v for option, v in value.items() if option != "name"}
+            yield from keyword_settings(options)
+        else:
+            yield key, value, "command line"
 
 
 def merge_settings(settings: Iterable[Setting]) -> MergedSettings:
