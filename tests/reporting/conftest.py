@@ -57,7 +57,7 @@ def spec(task: str, classes: tuple[str, ...] = (), *, image: bool = False, **mor
     shape = [1, 8, 8] if image else [3]
     columns = [] if image else [{"name": f"x{i}", "kind": "number", "levels": []} for i in range(3)]
     plain = {"task": task, "shape": shape, "classes": list(classes), "columns": columns, "target": "target"}
-    return {**plain, "unit": "", "outputs": max(1, len(classes)), "ink": None, **more}
+    return {**plain, "unit": "", "outputs": max(1, len(classes)), "drawing": None, **more}
 
 
 def evaluation(task: str, classes: tuple[str, ...], *, image: bool = False) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def make_run(tmp_path: Path) -> Make:
         folder.mkdir(parents=True)
         main = next(iter(SCORES[task]["test"]))
         description = {
-            "format": 1,
+            "format": 2,
             "spec": spec(task, classes if task != "regression" else (), image=image, **(spec_more or {})),
             "transforms": {"input": None, "target": None},
             "model": {"name": "mlp", "options": {}},

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from yisheng.reporting.findings_schema import Findings, plain
-from yisheng.reporting.run_page import render
+from yisheng.reporting.findings_schema import Findings, to_plain_evidence
+from yisheng.reporting.run_page import render_run_page
 
 Make = Callable[..., Path]
 STEPS = [1, 2, 3, 5, 10, 100]
@@ -43,7 +43,7 @@ def page(**more: Any) -> dict[str, Any]:
 
 def section(folder: Path, content: dict[str, Any]) -> str:
     (folder / "findings.json").write_text(json.dumps(content), encoding="utf-8")
-    text = render(folder)
+    text = render_run_page(folder)
     found = re.search(r'<section id="findings".*?</section>', text, re.DOTALL)
     assert found
     assert re.findall(r'<section id="(\w+)"', text)[0] == "findings"
@@ -102,14 +102,14 @@ def test_hostile_texts_stay_texts(make_run: Make, hostile: tuple[str, ...]) -> N
 def test_a_damaged_file_takes_no_other_with_it(make_run: Make, content: str) -> None:
     folder = make_run()
     (folder / "findings.json").write_text(content)
-    text = render(folder)
+    text = render_run_page(folder)
     assert 'id="findings"' not in text
     assert 'id="scores"' in text
     assert "findings.json" in text
 
 
 def test_without_the_file_there_is_no_page(make_run: Make) -> None:
-    assert 'id="findings"' not in render(make_run())
+    assert 'id="findings"' not in render_run_page(make_run())
 
 
 def test_what_was_not_seen_is_a_gap(make_run: Make) -> None:
@@ -123,7 +123,7 @@ def test_what_was_not_seen_is_a_gap(make_run: Make) -> None:
 def test_evidence_is_plain() -> None:
     import torch
 
-    kept = plain({"a": torch.tensor(2.0), "b": float("nan"), 3: (1, None, True), "c": {"d": Path("x")}})
+    kept = to_plain_evidence({"a": torch.tensor(2.0), "b": float("nan"), 3: (1, None, True), "c": {"d": Path("x")}})
     assert json.loads(json.dumps(kept, allow_nan=False)) == {
         "a": 2.0,
         "b": "nan",

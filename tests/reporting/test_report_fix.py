@@ -12,7 +12,7 @@ import pytest
 
 from yisheng.reporting import figures, run_facts, svg
 from yisheng.reporting.fix_schema import Fix
-from yisheng.reporting.run_page import render
+from yisheng.reporting.run_page import render_run_page
 
 Make = Callable[..., Path]
 
@@ -40,7 +40,7 @@ def one(**more: Any) -> dict[str, Any]:
 def page(folder: Path, *rounds: dict[str, Any], **more: Any) -> str:
     about = {"score": "accuracy", "rounds": rounds, "best": "0007-fake", "ended": "no further remedy", **more}
     (folder / "fix.json").write_text(json.dumps(about))
-    found = re.search(r'<section id="fix".*?</section>', render(folder), re.DOTALL)
+    found = re.search(r'<section id="fix".*?</section>', render_run_page(folder), re.DOTALL)
     assert found
     return found[0]
 
@@ -68,7 +68,7 @@ def test_nothing_was_changed(make_run: Make) -> None:
 
 
 def test_other_runs_have_no_such_section(make_run: Make) -> None:
-    assert 'id="fix"' not in render(make_run())
+    assert 'id="fix"' not in render_run_page(make_run())
 
 
 def test_hostile_words_stay_words(make_run: Make, hostile: tuple[str, ...]) -> None:
@@ -89,10 +89,10 @@ def test_links_stay_beside_the_run(make_run: Make, run: str) -> None:
 def test_a_damaged_file_takes_nothing_with_it(make_run: Make, content: str) -> None:
     folder = make_run()
     (folder / "fix.json").write_text(content)
-    assert "fix.json" in run_facts.read(folder).problems
-    assert 'id="fix"' not in render(folder)
+    assert "fix.json" in run_facts.read_run_facts(folder).problems
+    assert 'id="fix"' not in render_run_page(folder)
 
 
 def test_the_form_survives_the_file() -> None:
     about = Fix.model_validate({"score": "accuracy", "best": "0007-fake", "rounds": [one()]})
-    assert Fix.model_validate(json.loads(json.dumps(about.plain()))) == about
+    assert Fix.model_validate(json.loads(json.dumps(about.to_json()))) == about

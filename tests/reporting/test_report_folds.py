@@ -1,4 +1,4 @@
-"""The folds of a study in the report: true to ``folds.json``, and safe whatever it holds."""
+"""The folds of a study in the report: true to ``cv.json``, and safe whatever it holds."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yisheng.reporting import svg
-from yisheng.reporting.cv_schema import Folds
-from yisheng.reporting.run_page import render
+from yisheng.reporting.cv_schema import CrossValidation
+from yisheng.reporting.run_page import render_run_page
 from yisheng.reporting.sections import folds as section_folds
 
 Make = Callable[..., Path]
@@ -56,8 +56,8 @@ def about(n: int = 4, repeats: int = 1, trained: int | None = None, **more: Any)
 
 
 def page(folder: Path, content: dict[str, Any]) -> str:
-    (folder / "folds.json").write_text(json.dumps(content))
-    return render(folder)
+    (folder / "cv.json").write_text(json.dumps(content))
+    return render_run_page(folder)
 
 
 def section(text: str) -> str:
@@ -102,7 +102,7 @@ def test_a_study_on_its_way_shows_what_there_is(make_run: Make) -> None:
 
 def test_a_single_run_has_no_folds_and_a_study_no_curves(make_run: Make) -> None:
     folder = make_run()
-    alone = render(folder)
+    alone = render_run_page(folder)
     assert 'id="folds"' not in alone
     assert 'id="curves"' in alone
     assert 'id="curves"' not in page(folder, about())
@@ -116,13 +116,13 @@ def test_no_link_leads_out_of_the_study(make_run: Make, name: str) -> None:
     assert "javascript:" not in text
     assert "example.com" not in text
     assert "<script>" not in text
-    assert "<code>folds.json</code>" in text  # among the files that could not be read
+    assert "<code>cv.json</code>" in text  # among the files that could not be read
 
 
 def test_the_figure_holds_a_dot_for_each_fold(make_run: Make, drawn: None) -> None:
     for repeats in (1, 3, 20):
-        of = Folds.model_validate(about(4, repeats=repeats))
-        drawing = section_folds.dots(of, "accuracy", "accuracy")
+        of = CrossValidation.model_validate(about(4, repeats=repeats))
+        drawing = section_folds.plot_folds(of, "accuracy", "accuracy")
         assert drawing.count("<use") >= 4 * repeats
         assert "validation accuracy" in drawing
 

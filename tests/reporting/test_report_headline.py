@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from yisheng.core.types import Score
-from yisheng.reporting.headline import headline, judge
-from yisheng.reporting.run_facts import read
+from yisheng.reporting.headline import judge_score, write_headline
+from yisheng.reporting.run_facts import read_run_facts
 
 Make = Callable[..., Path]
 
 
 def test_classification(make_run: Make) -> None:
-    said = headline(read(make_run()))
+    said = write_headline(read_run_facts(make_run()))
     assert said.result == (
         "Test accuracy 0.911 (95% interval 0.905 to 0.917); guessing the commonest class gives 0.100."
     )
@@ -25,13 +25,13 @@ def test_classification(make_run: Make) -> None:
 
 
 def test_regression_reads_the_other_way(make_run: Make) -> None:
-    said = headline(read(make_run("regression")))
+    said = write_headline(read_run_facts(make_run("regression")))
     assert said.result == "Test RMSE 5.02 (95% interval 4.61 to 5.50); predicting the mean gives 23.44."
     assert said.meaning == "Better than the baseline: the whole interval lies below it."
 
 
 def test_multilabel_that_does_not_clear_its_baseline(make_run: Make) -> None:
-    said = headline(read(make_run("multilabel")))
+    said = write_headline(read_run_facts(make_run("multilabel")))
     assert said.verdict == "unclear"
     assert said.meaning == "Not shown to be better than the baseline: the interval includes it."
 
@@ -40,11 +40,11 @@ def test_stopped_early(make_run: Make) -> None:
     folder = make_run()
     config = folder / "config.toml"
     config.write_text(config.read_text().replace("epochs = 5", "epochs = 50"))
-    assert headline(read(folder)).epochs == "Best weights: epoch 3 of 5, stopped early (50 were asked for)."
+    assert write_headline(read_run_facts(folder)).epochs == "Best weights: epoch 3 of 5, stopped early (50 were asked for)."
 
 
 def test_interrupted(interrupted: Path) -> None:
-    said = headline(read(interrupted))
+    said = write_headline(read_run_facts(interrupted))
     assert said.verdict == "unknown"
     assert said.result == (
         "Not scored: the run has not come to its end (2 of 5 epochs are done). Best validation accuracy so far: 0.850."
@@ -59,13 +59,13 @@ def test_without_a_test_part_it_speaks_of_the_validation_part(make_run: Make) ->
         "baseline": {"accuracy": {"value": 0.5}},
     }
     (folder / "scores.json").write_text(json.dumps(scores))
-    assert headline(read(folder)).result.startswith("Validation accuracy 0.800 (95% interval 0.700 to 0.900)")
+    assert write_headline(read_run_facts(folder)).result.startswith("Validation accuracy 0.800 (95% interval 0.700 to 0.900)")
 
 
 def test_without_baseline_or_interval(make_run: Make) -> None:
     folder = make_run()
     (folder / "scores.json").write_text(json.dumps({"test": {"accuracy": {"value": 0.8}}}))
-    said = headline(read(folder))
+    said = write_headline(read_run_facts(folder))
     assert (said.result, said.meaning) == ("Test accuracy 0.800.", "There is no baseline to compare with.")
 
 
@@ -84,4 +84,4 @@ def test_without_baseline_or_interval(make_run: Make) -> None:
     ],
 )
 def test_judge(measured: Score, base: Score | None, upward: bool | None, verdict: str) -> None:
-    assert judge(measured, base, upward) == verdict
+    assert judge_score(measured, base, upward) == verdict

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from yisheng.core.errors import DataError, StorageError
 from yisheng.reporting import figures, run_page, svg
-from yisheng.reporting.run_page import render, write
+from yisheng.reporting.run_page import render_run_page, write_run_page
 
 Make = Callable[..., Path]
 VOID = {"meta", "br", "img", "link", "input", "hr", "col", "wbr"}
@@ -100,7 +100,7 @@ class Page(HTMLParser):
 
 def check(folder: Path) -> tuple[str, Page]:
     """Render, and check all that holds of every page."""
-    text = render(folder)
+    text = render_run_page(folder)
     page = Page(text)
     assert max(page.ids.values()) == 1
     assert set(page.links) <= set(page.ids)
@@ -142,7 +142,7 @@ def test_every_kind_of_run(make_run: Make, hostile: tuple[str, ...], kind: str) 
         options["classes"] = hostile
     folder = make_run(**options)
     text, page = check(folder)
-    assert render(folder) == text
+    assert render_run_page(folder) == text
     task = KINDS[kind].get("task", "classification")
     wanted = {
         "classification": {"scores", "curves", "confusion", "classes", "mistakes", "calibration"},
@@ -161,7 +161,7 @@ def test_hostile_names_are_shown_as_they_are(make_run: Make, hostile: tuple[str,
     text, page = check(make_run(classes=hostile, image=True))
     said = "".join(page.text)
     for name in hostile:
-        assert svg.clean(name) in said
+        assert svg.replace_unprintable(name) in said
     assert "49" not in section(text, "classes")  # the template in a name was not run
     assert "<script" not in text
     assert "onerror=" not in re.sub(r'"[^"]*"|>[^<]*<', "", text)
@@ -190,7 +190,7 @@ def test_verdict_and_scores(make_run: Make) -> None:
 def test_confusion_matrix_is_the_files(make_run: Make) -> None:
     folder = make_run()
     about = json.loads((folder / "evaluation.json").read_text())
-    table = section(render(folder), "confusion")
+    table = section(render_run_page(folder), "confusion")
     body = table[table.index("<tbody>") :]
     shown = [[int(n) for n in re.findall(r"<td[^>]*>(?:<span[^>]*>)?([\d,]+)", row)] for row in body.split("<tr>")[1:]]
     assert [row[:-1] for row in shown] == about["confusion"]
@@ -205,7 +205,7 @@ def test_of_many_classes_the_most_confused_are_listed(make_run: Make) -> None:
     about = json.loads((folder / "evaluation.json").read_text())
     about["confusion"][7][3] = 99
     (folder / "evaluation.json").write_text(json.dumps(about))
-    rows = section(render(folder), "confusion").split("<tbody>")[1].split("<tr>")[1:]
+    rows = section(render_run_page(folder), "confusion").split("<tbody>")[1].split("<tr>")[1:]
     assert len(rows) == 20
     assert "kind 7" in rows[0]
     assert "kind 3" in rows[0]
@@ -213,12 +213,12 @@ def test_of_many_classes_the_most_confused_are_listed(make_run: Make) -> None:
 
 
 def test_classes_come_worst_first_and_the_unknown_last(make_run: Make) -> None:
-    names = re.findall(r'<th scope="row"><bdi>(\w+)', section(render(make_run()), "classes"))
+    names = re.findall(r'<th scope="row"><bdi>(\w+)', section(render_run_page(make_run()), "classes"))
     assert names == ["newt", "dog", "cat"]
 
 
 def test_images_of_the_worst(make_run: Make) -> None:
-    shown = section(render(make_run(image=True)), "mistakes")
+    shown = section(render_run_page(make_run(image=True)), "mistakes")
     assert shown.count("<img ") == 6
     assert shown.count('class="pixels"') == 6
     assert 'alt="row 0: cat, taken for' in shown
@@ -247,7 +247,7 @@ def test_several_targets(make_run: Make) -> None:
 
 
 def test_calibration_in_words(make_run: Make) -> None:
-    shown = section(render(make_run()), "calibration")
+    shown = section(render_run_page(make_run()), "calibration")
     assert "differ by 3.1 percentage points on average" in shown
     assert "(expected calibration error 0.031)" in shown
     assert "too sure of itself" in shown
@@ -290,29 +290,29 @@ def test_damaged_lines_of_the_log_are_told(make_run: Make) -> None:
     folder = make_run()
     with (folder / "events.jsonl").open("a") as log:
         log.write("scar\nscar\n")
-    assert "left out: 2" in render(folder)
+    assert "left out: 2" in render_run_page(folder)
 
 
 def test_what_is_no_run_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not a run folder"):
-        render(tmp_path)
+        render_run_page(tmp_path)
     with pytest.raises(DataError, match="not a run folder"):
-        render(tmp_path / "nowhere")
+        render_run_page(tmp_path / "nowhere")
 
 
 def test_write_is_whole_or_not_at_all(make_run: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_run()
-    path = write(folder)
+    path = write_run_page(folder)
     assert path == folder / "report.html"
     before = path.read_text(encoding="utf-8")
-    assert before == render(folder)
+    assert before == render_run_page(folder)
 
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.replace", full)
     with pytest.raises(StorageError, match="no space left"):
-        write(folder)
+        write_run_page(folder)
     assert path.read_text(encoding="utf-8") == before
     assert sorted(p.name for p in folder.iterdir()) == sorted([*ALL, "report.html"])
 
@@ -352,7 +352,7 @@ def test_any_value_anywhere_is_survived(make_run: Make, task: str) -> None:
             at = at[key]
         at[key] = data.draw(json_data)
         (folder / name).write_text(json.dumps(whole))
-        Page(render(folder))
+        Page(render_run_page(folder))
         (folder / name).write_text(originals[name])
 
     survives()

@@ -30,13 +30,13 @@ BINS = [
 ]
 PAIRS = Pairs(true=[1.0, 2.0, 3.0], predicted=[1.1, 2.0, 2.5])
 DRAWN: dict[str, Callable[[], str]] = {
-    "loss": lambda: figures.loss_by_epoch(LOG, 7),
-    "score": lambda: figures.score_by_epoch(LOG, "accuracy", "accuracy", 7),
-    "step": lambda: figures.loss_by_step(LOG),
-    "rate": lambda: figures.rate_by_step(LOG),
-    "reliability": lambda: figures.reliability(BINS),
-    "pairs": lambda: figures.predicted_by_true(PAIRS, "€"),
-    "residuals": lambda: figures.residuals(PAIRS),
+    "loss": lambda: figures.plot_loss_by_epoch(LOG, 7),
+    "score": lambda: figures.plot_score_by_epoch(LOG, "accuracy", "accuracy", 7),
+    "step": lambda: figures.plot_loss_by_step(LOG),
+    "rate": lambda: figures.plot_lr_by_step(LOG),
+    "reliability": lambda: figures.plot_reliability(BINS),
+    "pairs": lambda: figures.plot_predicted_by_true(PAIRS, "€"),
+    "residuals": lambda: figures.plot_residuals(PAIRS),
 }
 numbers = st.floats() | st.floats(-10, 10)
 
@@ -102,8 +102,8 @@ def test_pyplot_is_never_imported() -> None:
 
 def test_the_best_epoch_is_marked_on_its_point() -> None:
     assert any("epoch 7" in text for text in texts(drawn("loss")))
-    assert not any("best" in text for text in texts(figures.loss_by_epoch(LOG)))
-    svg = figures.score_by_epoch(LOG, "accuracy", "accuracy", 7)
+    assert not any("best" in text for text in texts(figures.plot_loss_by_epoch(LOG)))
+    svg = figures.plot_score_by_epoch(LOG, "accuracy", "accuracy", 7)
     root = ElementTree.fromstring(svg)
     uses = [e for e in root.iter() if e.tag.endswith("}use")]
     places = [(e.get("x"), e.get("y")) for e in uses]
@@ -112,18 +112,18 @@ def test_the_best_epoch_is_marked_on_its_point() -> None:
 
 def test_a_log_axis_is_taken_where_it_helps() -> None:
     wide = [f"{10.0**-k:g}" for k in range(3)]
-    assert set(wide) <= set(texts(figures.loss_by_step(LOG)))
-    assert "0.01" not in texts(figures.score_by_epoch(LOG, "accuracy", "accuracy"))
+    assert set(wide) <= set(texts(figures.plot_loss_by_step(LOG)))
+    assert "0.01" not in texts(figures.plot_score_by_epoch(LOG, "accuracy", "accuracy"))
 
 
 @pytest.mark.parametrize("which", range(8))
 def test_any_name_is_drawn_as_text(hostile: tuple[str, ...], which: int) -> None:
     name = hostile[which]
     log = History(epochs=(Epoch(1, 1, 0.5, {name: 0.5}), Epoch(2, 2, 0.5, {name: 0.6})))
-    svg = figures.score_by_epoch(log, name, name)
+    svg = figures.plot_score_by_epoch(log, name, name)
     assert f"validation {label(name)}" in texts(svg)
     assert "<script" not in svg
-    ElementTree.fromstring(figures.residuals(PAIRS, name))
+    ElementTree.fromstring(figures.plot_residuals(PAIRS, name))
 
 
 @settings(max_examples=6, deadline=None)
@@ -135,18 +135,18 @@ def test_any_numbers_are_drawn(values: list[float], best: int) -> None:
     )
     pairs = Pairs(true=values, predicted=values[::-1])
     for svg in (
-        figures.loss_by_epoch(log, best),
-        figures.score_by_epoch(log, "a", "a", best, log=True),
-        figures.loss_by_step(log),
-        figures.rate_by_step(log),
-        figures.predicted_by_true(pairs),
-        figures.residuals(pairs),
+        figures.plot_loss_by_epoch(log, best),
+        figures.plot_score_by_epoch(log, "a", "a", best, log=True),
+        figures.plot_loss_by_step(log),
+        figures.plot_lr_by_step(log),
+        figures.plot_predicted_by_true(pairs),
+        figures.plot_residuals(pairs),
     ):
         assert "nan" not in re.sub(r">[^<]*<", "", ElementTree.tostring(ElementTree.fromstring(svg), "unicode"))
 
 
 def test_empty_reliability() -> None:
-    ElementTree.fromstring(figures.reliability([]))
+    ElementTree.fromstring(figures.plot_reliability([]))
 
 
 def test_running_mean_is_numpys() -> None:

@@ -10,7 +10,7 @@ import pytest
 from yisheng.reporting.sections.confusion import STRONG
 from yisheng.reporting.svg import VARIABLES
 
-CSS = (resources.files("yisheng.report") / "templates" / "style.css").read_text(encoding="utf-8")
+CSS = (resources.files("yisheng.reporting") / "templates" / "style.css").read_text(encoding="utf-8")
 RGB = tuple[float, float, float]
 
 

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 
 from yisheng.core.errors import DataError, StorageError
 from yisheng.reporting import search_figures, svg
-from yisheng.reporting.parallel_coordinates import LINES, parallel
-from yisheng.reporting.search_facts import Axis, Search, Trial, typed, window
-from yisheng.reporting.search_page import render, write
+from yisheng.reporting.parallel_coordinates import MAX_LINES, draw_parallel_coordinates
+from yisheng.reporting.search_facts import Axis, Search, Trial, format_argument, score_window
+from yisheng.reporting.search_page import render_search_page, write_search_page
 
 Show = Callable[[dict[str, Any]], str]
 HOSTILE = (
@@ -36,7 +36,7 @@ HOSTILE = (
     "a" * 300,
 )
 VOID = {"meta", "br"}
-TEMPLATES = resources.files("yisheng.report") / "templates"
+TEMPLATES = resources.files("yisheng.reporting") / "templates"
 AXES = [
     {"name": "lr", "kind": "log", "values": None, "low": 1e-4, "high": 1.0},
     {"name": "hidden", "kind": "choice", "values": [[16], [64], [64, 64]], "low": None, "high": None},
@@ -66,7 +66,7 @@ def show(tmp_path: Path) -> Show:
         folder = tmp_path / "0007-house-mlp-search"
         folder.mkdir(exist_ok=True)
         (folder / "trials.json").write_text(json.dumps(content))
-        text = render(folder)
+        text = render_search_page(folder)
         page = Page(text)
         assert max(page.ids.values()) == 1
         assert set(page.links) <= set(page.ids)
@@ -260,8 +260,8 @@ def test_wild_scores_do_not_press_the_others_flat(show: Show, drawn: None) -> No
     text = show(content)
     assert "no score that one can reckon with</bdi>: trials 9, 11" in " ".join(section(text, "failures").split())
     assert "1e+12" in section(text, "trials")
-    assert window([0.5, 0.6, 0.7, 0.8, 1e12], higher=False) == pytest.approx((0.5, 1.4))
-    assert window([0.5, 0.6, 0.7, 0.8, -1e12], higher=True) == pytest.approx((-0.1, 0.8))
+    assert score_window([0.5, 0.6, 0.7, 0.8, 1e12], higher=False) == pytest.approx((0.5, 1.4))
+    assert score_window([0.5, 0.6, 0.7, 0.8, -1e12], higher=True) == pytest.approx((-0.1, 0.8))
 
 
 def test_ten_thousand_trials(show: Show, drawn: None) -> None:
@@ -271,7 +271,7 @@ def test_ten_thousand_trials(show: Show, drawn: None) -> None:
     assert "The best 301 of 10,000" in " ".join(table.split())
     assert table.count("<tr") == 302
     assert "9,003" in table
-    assert f"Drawn are {LINES} of 10,000" in section(text, "coordinates")
+    assert f"Drawn are {MAX_LINES} of 10,000" in section(text, "coordinates")
 
 
 def test_halving_shows_the_epochs(show: Show, drawn: None) -> None:
@@ -291,7 +291,7 @@ def test_halving_shows_the_epochs(show: Show, drawn: None) -> None:
 
 def _lines(content: dict[str, Any]) -> dict[str, list[tuple[str, float]]]:
     """Class of each line -> its points as (command, height) by axis."""
-    root = ElementTree.fromstring(parallel(Search.model_validate(content)))
+    root = ElementTree.fromstring(draw_parallel_coordinates(Search.model_validate(content)))
     paths = [e for e in root.iter() if e.tag == "path"]
     return {
         f"{e.get('class')} {e[0].text.split(':')[0]}": [  # type: ignore[union-attr]
@@ -342,14 +342,14 @@ def test_names_are_shown_as_they_are(show: Show, drawn: None) -> None:
     text = show(search(axes=axes, trials=trials, score=HOSTILE[1], search=HOSTILE[0], importance={HOSTILE[0]: 0.5}))
     said = Page(text).said
     for name in HOSTILE:
-        assert svg.clean(name) in said
+        assert svg.replace_unprintable(name) in said
     assert "<script" not in text
     assert "49" not in section(text, "importance")
 
 
 def test_settings_are_typed_with_all_their_digits() -> None:
-    assert typed(0.1 + 0.2) == "0.30000000000000004"
-    assert (typed([64, 32]), typed(None), typed(False), typed("relu"), typed(64)) == (
+    assert format_argument(0.1 + 0.2) == "0.30000000000000004"
+    assert (format_argument([64, 32]), format_argument(None), format_argument(False), format_argument("relu"), format_argument(64)) == (
         "64,32",
         "none",
         "false",
@@ -363,25 +363,25 @@ def test_settings_are_typed_with_all_their_digits() -> None:
 )
 def test_what_is_no_search_is_refused(tmp_path: Path, content: str) -> None:
     with pytest.raises(DataError, match="does not exist"):
-        render(tmp_path)
+        render_search_page(tmp_path)
     (tmp_path / "trials.json").write_text(content)
     with pytest.raises(DataError, match="trials.json"):
-        render(tmp_path)
+        render_search_page(tmp_path)
 
 
 def test_write_is_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "trials.json").write_text(json.dumps(search()))
-    path = write(tmp_path)
+    path = write_search_page(tmp_path)
     assert path == tmp_path / "report.html"
     before = path.read_text(encoding="utf-8")
-    assert before == render(tmp_path)
+    assert before == render_search_page(tmp_path)
 
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.replace", full)
     with pytest.raises(StorageError, match="no space left"):
-        write(tmp_path)
+        write_search_page(tmp_path)
     assert path.read_text(encoding="utf-8") == before
 
 
@@ -390,18 +390,18 @@ def test_the_style_is_made_of_the_pages_colours() -> None:
     assert set(re.findall(r"var\(--([\w-]+)", ours)) <= set(re.findall(r"--([\w-]+):", style))
     assert not re.findall(r"#[0-9a-f]{3,}|url\(|</", ours)
     assert ours.count("{") == ours.count("}")
-    classes = set(re.findall(r'class="([\w -]+)"', parallel(Search.model_validate(search()))))
+    classes = set(re.findall(r'class="([\w -]+)"', draw_parallel_coordinates(Search.model_validate(search()))))
     drawn = {name for each in classes for name in each.split()} - {"lines", "q2"}  # q2 has the colour of all paths
     assert drawn <= set(re.findall(r"\.([\w-]+)", ours))
 
 
 def test_some_holds_the_best_the_marked_and_a_sample() -> None:
     content = Search.model_validate(search(1000, chosen=777))
-    some = [t.number for t in content.some(100)]
+    some = [t.number for t in content.sample_trials(100)]
     assert len(set(some)) == len(some)
     assert set(range(1, 26)) | {777, 1000} <= set(some)
     assert len(some) <= 102
-    assert content.some(1000) is content.ranked
+    assert content.sample_trials(1000) is content.ranked
     assert Trial(number=1, mean=1.0, failure="x").score != 1.0
     assert Axis(name="a").kind == "choice"
 

@@ -1,4 +1,4 @@
-"""A run by hand in the report: both losses, and the differences of ``twin.json``, whatever it holds."""
+"""A run by hand in the report: both losses, and the differences of ``scratch_comparison.json``, whatever it holds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yisheng.reporting import figures, svg
-from yisheng.reporting.run_page import render
+from yisheng.reporting.run_page import render_run_page
 
 Make = Callable[..., Path]
 
@@ -54,12 +54,12 @@ def by_hand(folder: Path, content: dict[str, Any] | None, *, shift: float = 0.25
     (folder / "events.jsonl").write_text(log(steps=steps))
     (folder / "library" / "events.jsonl").write_text(log(shift, steps=steps))
     if content is not None:
-        (folder / "twin.json").write_text(json.dumps(content))
+        (folder / "scratch_comparison.json").write_text(json.dumps(content))
     return folder
 
 
 def section(folder: Path) -> str:
-    found = re.search(r'<section id="twin".*?</section>', render(folder), re.DOTALL)
+    found = re.search(r'<section id="twin".*?</section>', render_run_page(folder), re.DOTALL)
     assert found
     return found[0]
 
@@ -114,7 +114,7 @@ def test_other_numbers_of_epochs_are_told(make_run: Make) -> None:
 
 
 def test_a_run_by_the_library_alone_has_no_such_section(make_run: Make) -> None:
-    assert 'id="twin"' not in render(make_run())
+    assert 'id="twin"' not in render_run_page(make_run())
 
 
 def test_names_are_escaped_and_damage_is_told(make_run: Make) -> None:
@@ -123,10 +123,10 @@ def test_names_are_escaped_and_damage_is_told(make_run: Make) -> None:
     folder = by_hand(make_run(), content)
     assert "<script>" not in section(folder)
     assert "&lt;script&gt;" in section(folder)
-    (folder / "twin.json").write_text('{"epochs": "many"}')
+    (folder / "scratch_comparison.json").write_text('{"epochs": "many"}')
     (folder / "library" / "events.jsonl").write_text("no json\n")
-    text = render(folder)
-    assert "<code>twin.json</code>" in text
+    text = render_run_page(folder)
+    assert "<code>scratch_comparison.json</code>" in text
     assert "<code>library/events.jsonl</code>" in text
 
 
@@ -157,7 +157,7 @@ def test_any_value_anywhere_is_survived(make_run: Make) -> None:
                 where[key] = data.draw(json_data)
                 break
             where = where[key]
-        (folder / "twin.json").write_text(json.dumps(content))
-        assert "</html>" in render(folder)
+        (folder / "scratch_comparison.json").write_text(json.dumps(content))
+        assert "</html>" in render_run_page(folder)
 
     survives()

@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING
 
 from yisheng.core import files
 from yisheng.reporting import figures, svg
-from yisheng.reporting.formatting import higher, score_name, short
+from yisheng.reporting.formatting import format_tick, is_higher_better, score_name
 from yisheng.reporting.history import History
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COLOURS = (svg.FIRST, svg.SECOND, "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+COLORS = (svg.FIRST_COLOR, svg.SECOND_COLOR, "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 """After Okabe and Ito, "Color universal design" (2008): apart for every kind of eye, on white and on black."""
 MARKERS = "os^Dv*P"
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
-PANEL = (5.2, 3.4)
+PANEL_INCHES = (5.2, 3.4)
 """Inches of one figure in an image file."""
 
 
 @dataclass(frozen=True)
 class Curves:
-    """What is compared as one.
+    """The curves of one contender of a comparison.
 
     Args:
         label: what it differs in from the others.
@@ -38,27 +38,27 @@ class Curves:
     histories: tuple[History, ...]
 
     def points(self, score: str | None) -> list[list[tuple[int, float]]]:
-        """By epoch, of each log: a validation score, or the training loss (None)."""
+        """Return the points by epoch of each log: of a validation score, or of the training loss (None)."""
         return [
             [(e.epoch, e.loss if score is None else e.scores[score]) for e in log.epochs if score in (None, *e.scores)]
             for log in self.histories
         ]
 
 
-def panels(sides: Sequence[Curves], score: str) -> list[str | None]:
-    """The figures that there is something to draw for: None is the training loss, else a validation score."""
+def select_panels(sides: Sequence[Curves], score: str) -> list[str | None]:
+    """Return the panels that have something to draw: None is the training loss, else a validation score."""
     known = {name for side in sides for log in side.histories for name in log.scores()}
     chosen: list[str | None] = [None, *dict.fromkeys(name for name in ("loss", score) if name in known)]
     return [panel for panel in chosen if any(points for side in sides for points in side.points(panel))]
 
 
-def title(panel: str | None) -> str:
-    """What a figure shows."""
+def panel_title(panel: str | None) -> str:
+    """Return the title of a panel."""
     return "training loss" if panel is None else f"validation {score_name(panel)}"
 
 
-def paint(axes: Axes, sides: Sequence[Curves], panel: str | None) -> None:
-    """Draw the curves by epoch; runs of one side share its colour, and thin lines where there are several."""
+def plot_curves(axes: Axes, sides: Sequence[Curves], panel: str | None) -> None:
+    """Draw the curves by epoch; the runs of one contender share its color, with thin lines if there are several."""
     values: list[float] = []
     for number, side in enumerate(sides):
         every = side.points(panel)
@@ -68,15 +68,15 @@ def paint(axes: Axes, sides: Sequence[Curves], panel: str | None) -> None:
             axes.plot(
                 [x for x, _ in points],
                 drawn,
-                color=colour(number),
-                linestyle=DASHES[number // len(COLOURS) % len(DASHES)],
-                marker=MARKERS[number % len(MARKERS)] if len(points) <= figures.MARKERS else "",
+                color=curve_color(number),
+                linestyle=DASHES[number // len(COLORS) % len(DASHES)],
+                marker=MARKERS[number % len(MARKERS)] if len(points) <= figures.MAX_MARKERS else "",
                 markersize=3.5,
                 linewidth=1.8 if len(every) == 1 else 0.9,
                 label=str(number + 1) if at == 0 else "_",
             )
-    loss = panel is None or higher(panel) is False
-    _finish(axes, title(panel), log=loss and figures.spans_decades(values))
+    loss = panel is None or is_higher_better(panel) is False
+    _finish(axes, panel_title(panel), log=loss and figures.spans_decades(values))
 
 
 def _finish(axes: Axes, up: str, *, log: bool) -> None:
@@ -92,24 +92,24 @@ def _finish(axes: Axes, up: str, *, log: bool) -> None:
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.yaxis.set_tick_params(which="minor", length=0)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
     if axes.get_legend_handles_labels()[1]:
         place = {"loc": "lower right", "bbox_to_anchor": (1.01, 0.985), "ncols": 8}
         axes.legend(**place, handlelength=1.7, columnspacing=1.1, handletextpad=0.5, borderaxespad=0)
 
 
 def _drawable(value: float) -> float:
-    """The value; NaN (a gap in the line) for what no axis can hold."""
-    return value if abs(value) < figures.LARGEST else math.nan
+    """Return the value, or NaN (a gap in the line) if no axis can show it."""
+    return value if abs(value) < figures.MAX_DRAWABLE else math.nan
 
 
-def colour(number: int) -> str:
-    """Of the curves of a side, counted from 0."""
-    return COLOURS[number % len(COLOURS)]
+def curve_color(number: int) -> str:
+    """Return the color of a contender's curves, counted from 0."""
+    return COLORS[number % len(COLORS)]
 
 
-def write(path: Path, sides: Sequence[Curves], score: str) -> None:
-    """Write all figures side by side as one image, SVG or PNG by the file's name.
+def write_curves(path: Path, sides: Sequence[Curves], score: str) -> None:
+    """Write all panels side by side as one image, SVG or PNG by the file's ending.
 
     Args:
         path: the file.
@@ -124,15 +124,17 @@ def write(path: Path, sides: Sequence[Curves], score: str) -> None:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    shown = panels(sides, score)
+    shown = select_panels(sides, score)
     content = io.BytesIO()
     with matplotlib.rc_context(svg.style("compare")):
-        figure = Figure(figsize=(PANEL[0] * max(1, len(shown)), PANEL[1] + 0.22 * len(sides)), facecolor="white")
+        figure = Figure(
+            figsize=(PANEL_INCHES[0] * max(1, len(shown)), PANEL_INCHES[1] + 0.22 * len(sides)), facecolor="white"
+        )
         figure.set_layout_engine("constrained")
         every = figure.subplots(1, max(1, len(shown)), squeeze=False)[0]
         for axes, panel in zip(every, shown, strict=False):
             axes.tick_params(length=0, pad=5)
-            paint(axes, sides, panel)
+            plot_curves(axes, sides, panel)
             if axes.get_legend() is not None:  # one for all stands below
                 axes.get_legend().remove()
             axes.set_title(axes.get_title(loc="left"), loc="left", x=0)

@@ -14,7 +14,7 @@ from yisheng.core import files
 from yisheng.core.types import Score
 from yisheng.reporting import comparison_figures, svg
 from yisheng.reporting.comparison_figures import Curves
-from yisheng.reporting.formatting import clean, number, score_name
+from yisheng.reporting.formatting import format_number, replace_unprintable, score_name
 from yisheng.reporting.section import Section, figure, fill, page
 
 PARTS = ("test", "validation", "baseline")
@@ -59,8 +59,8 @@ DIFFERENCES = """
 
 
 @dataclass(frozen=True)
-class Compared:
-    """One thing that is compared: its name, its curves, and its scores with their spread, by part."""
+class Contender:
+    """One of the runs or groups of runs that are compared: its name, curves, and scores by part."""
 
     name: str
     curves: Curves
@@ -68,17 +68,17 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Said:
-    """What can be said of a later one against the first: the outcome, and sentences and commands, one a line."""
+class Conclusion:
+    """The outcome of comparing a contender with the first one, in sentences and commands."""
 
     outcome: Literal["better", "worse", "unclear", "unknown"]
     lines: Sequence[str]
 
 
-def render(
-    compared: Sequence[Compared], score: str, differing: Mapping[str, Sequence[str]], said: Sequence[Said]
+def render_comparison(
+    compared: Sequence[Contender], score: str, differing: Mapping[str, Sequence[str]], said: Sequence[Conclusion]
 ) -> str:
-    """The page as text; it needs no script and no network.
+    """Return the page as HTML; it needs no script and no network.
 
     Args:
         compared: at least two; the others are measured against the first.
@@ -95,17 +95,17 @@ def render(
     ]
     about = [(one.outcome, SIGNS[one.outcome], one.lines) for one in said]
     text = page("compare.html", count=len(compared), said=about, sections=sections)
-    return clean(text)
+    return replace_unprintable(text)
 
 
-def write(
+def write_comparison(
     path: Path,
-    compared: Sequence[Compared],
+    compared: Sequence[Contender],
     score: str,
     differing: Mapping[str, Sequence[str]],
-    said: Sequence[Said],
+    said: Sequence[Conclusion],
 ) -> None:
-    """Write the page, or its curves as an image, by the file's ending.
+    """Write the page, or its curves as an image, depending on the file's ending.
 
     Args:
         path: ``.html``, ``.svg`` or ``.png``.
@@ -118,37 +118,41 @@ def write(
         StorageError: it cannot be written.
     """
     if path.suffix.lower() == ".html":
-        files.write(path, render(compared, score, differing, said))
+        files.write(path, render_comparison(compared, score, differing, said))
     else:
-        comparison_figures.write(path, [one.curves for one in compared], score)
+        comparison_figures.write_curves(path, [one.curves for one in compared], score)
 
 
-def _curves(compared: Sequence[Compared], score: str, labels: Sequence[str]) -> Markup:
+def _curves(compared: Sequence[Contender], score: str, labels: Sequence[str]) -> Markup:
     sides = [one.curves for one in compared]
     drawn = []
-    for at, panel in enumerate(comparison_figures.panels(sides, score)):
-        drawing = svg.draw(f"panel{at}", functools.partial(comparison_figures.paint, sides=sides, panel=panel))
+    for at, panel in enumerate(comparison_figures.select_panels(sides, score)):
+        drawing = svg.draw(f"panel{at}", functools.partial(comparison_figures.plot_curves, sides=sides, panel=panel))
         words = _ends(sides, panel)
-        drawn.append(figure(drawing, f"{comparison_figures.title(panel).capitalize()} by epoch. {words}", words))
-    key = [(comparison_figures.colour(number), label) for number, label in enumerate(labels)]
+        drawn.append(figure(drawing, f"{comparison_figures.panel_title(panel).capitalize()} by epoch. {words}", words))
+    key = [(comparison_figures.curve_color(number), label) for number, label in enumerate(labels)]
     return fill(CURVES, key=key, figures=Markup("").join(drawn))
 
 
 def _ends(sides: Sequence[Curves], panel: str | None) -> str:
-    """Where the curves end, in numbers."""
+    """Return the last values of the curves as text."""
     found = []
     for at, side in enumerate(sides, 1):
         last = [points[-1][1] for points in side.points(panel) if points]
         if last:
-            found.append(f"{at}: {number(sum(last) / len(last))}")
+            found.append(f"{at}: {format_number(sum(last) / len(last))}")
     return f"At the end: {', '.join(found)}." if found else ""
 
 
 def _cell(known: tuple[Score, float | None] | None) -> str:
     if known is None:
-        return number(None)
+        return format_number(None)
     score, deviation = known
     if deviation is not None:
-        return f"{number(score.value)} ± {number(deviation)}"
-    interval = "" if score.low is None or score.high is None else f" ({number(score.low)} to {number(score.high)})"
-    return f"{number(score.value)}{interval}"
+        return f"{format_number(score.value)} ± {format_number(deviation)}"
+    interval = (
+        ""
+        if score.low is None or score.high is None
+        else f" ({format_number(score.low)} to {format_number(score.high)})"
+    )
+    return f"{format_number(score.value)}{interval}"

@@ -9,13 +9,13 @@ PASSING = ("device", "doctor", "tensorboard", "visdom", "watch", "log_every", "c
 """Keys of a config in which the runs of a group may differ, besides the seed: they do not change what is trained."""
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted keys; a choice's name stands under the choice's own key.
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values under dotted keys; a choice's name gets the key of the choice itself.
 
-    >>> flat({"epochs": 2, "model": {"name": "mlp", "hidden": [64]}})
+    >>> flatten({"epochs": 2, "model": {"name": "mlp", "hidden": [64]}})
     {'epochs': 2, 'model': 'mlp', 'model.hidden': [64]}
     """
     found: dict[str, Any] = {}
     for key, value in values.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        found |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return {key.removesuffix(".name"): value for key, value in found.items()}

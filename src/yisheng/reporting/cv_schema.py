@@ -1,4 +1,4 @@
-"""The form of ``folds.json``, checked when it is read."""
+"""The form of ``cv.json``, checked when it is read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-FOLDS = "folds.json"
 LARGEST = 1e30
 """Numbers beyond this are those of a run that diverged."""
 Count = Annotated[int, Field(ge=0)]
@@ -17,15 +16,15 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Rows(_Part):
-    """How many rows a member was trained on, and how many of its own it was validated on."""
+class RowCounts(_Part):
+    """The number of rows that a fold model was trained on and validated on."""
 
     train: Count = 0
     validation: Count = 0
 
 
-class Member(_Part):
-    """One model of a study; without scores while it is not trained.
+class FoldModel(_Part):
+    """One model of a cross-validation; it has no scores until it is trained.
 
     Args:
         folder: its run folder in the study.
@@ -42,7 +41,7 @@ class Member(_Part):
     folder: Annotated[str, Field(pattern=r"^fold-[0-9]{2,7}$")]
     fold: str = ""
     repeat: Count = 1
-    rows: Rows = Rows()
+    rows: RowCounts = RowCounts()
     sha256: str = ""
     scores: dict[str, float] | None = None
     seconds: float | None = None
@@ -50,22 +49,23 @@ class Member(_Part):
     chosen: bool | None = None
 
 
-class Folds(_Part):
-    """A study of k folds: every member, and the mean and standard deviation over those that are trained."""
+class CrossValidation(_Part):
+    """A cross-validation of k folds: its fold models, and the mean and standard deviation over those that are
+    trained."""
 
     folds: Count = 0
     repeats: Count = 1
     score: str = "loss"
     mean: dict[str, float] = {}
     sd: dict[str, float | None] = {}
-    each: list[Member] = []
+    each: list[FoldModel] = []
 
     @property
-    def trained(self) -> list[Member]:
-        """The members that have scores."""
+    def trained(self) -> list[FoldModel]:
+        """Return the fold models that have scores."""
         return [member for member in self.each if member.scores]
 
-    def values(self, score: str) -> list[tuple[Member, float]]:
-        """The members that have a score, with their values of it, where these are numbers to reckon with."""
+    def values(self, score: str) -> list[tuple[FoldModel, float]]:
+        """Return the fold models that have a finite value of a score, with that value."""
         found = [(member, (member.scores or {}).get(score, math.nan)) for member in self.trained]
         return [(member, value) for member, value in found if abs(value) < LARGEST]

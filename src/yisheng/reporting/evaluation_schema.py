@@ -22,7 +22,7 @@ class _Part(BaseModel):
 
 
 class ClassRow(_Part):
-    """One class: how many rows it has, and how well it is found; None where nothing can be said."""
+    """The row count and scores of one class; None for a score that is undefined."""
 
     name: Annotated[str, BeforeValidator(str), Field(alias="class")]
     support: Count
@@ -32,7 +32,7 @@ class ClassRow(_Part):
 
 
 class Bin(_Part):
-    """The predictions whose highest probability lies between ``low`` and ``high``."""
+    """The predictions whose highest probability is between ``low`` and ``high``."""
 
     low: float
     high: float
@@ -42,14 +42,14 @@ class Bin(_Part):
 
 
 class Calibration(_Part):
-    """How well probabilities agree with how often the model is right."""
+    """How well the probabilities agree with how often the model is right."""
 
     error: Share = None
     bins: list[Bin] = []
 
 
 class Mistake(_Part):
-    """One row on which the model did badly. ``image`` is a PNG in base64, or None."""
+    """A row on which the model is badly wrong. ``image`` is a PNG in base64, or None."""
 
     row: int | str | None = None
     name: str | None = None
@@ -61,15 +61,15 @@ class Mistake(_Part):
     image: str | None = None
 
     @property
-    def called(self) -> str:
-        """The row's name; its number where it has no other."""
+    def display_name(self) -> str:
+        """Return the row's name, or its number if it has no name."""
         if self.row is None:
             return self.name or "row"
         return self.name if self.name and self.name != str(self.row) else f"row {self.row}"
 
     @property
-    def size(self) -> tuple[int, int] | None:
-        """Width and height of the image; None where there is none, or it is no PNG of bearable size."""
+    def image_size(self) -> tuple[int, int] | None:
+        """Return width and height of the image, or None if there is none or it is not a PNG of acceptable size."""
         if self.image is None or len(self.image) > IMAGE:
             return None
         try:
@@ -81,7 +81,7 @@ class Mistake(_Part):
 
 
 class Pairs(_Part):
-    """True and predicted values of a regression, in the same order."""
+    """True and predicted values of a regression in the same order."""
 
     true: Values
     predicted: Values
@@ -93,15 +93,15 @@ class Pairs(_Part):
         return self
 
 
-class Trees(_Part):
-    """How the boosted trees that a network on a table is compared with were grown."""
+class TreeBaseline(_Part):
+    """The settings of the boosted trees that a network on a table is compared with."""
 
     about: str
     seconds: float = 0.0
 
 
 class Evaluation(_Part):
-    """What the report shows besides the scores; see the forms in the architecture's text."""
+    """The contents of the report besides the scores; the format is described in docs/architecture.md."""
 
     part: str = "test"
     rows: Count = 0
@@ -110,7 +110,7 @@ class Evaluation(_Part):
     calibration: Calibration | None = None
     pairs: Pairs | None = None
     worst: list[Mistake] = []
-    boosting: Trees | None = None
+    boosting: TreeBaseline | None = None
 
     @model_validator(mode="after")
     def _square(self) -> Evaluation:
@@ -120,7 +120,7 @@ class Evaluation(_Part):
 
 
 class Best(_Part):
-    """Which epoch's weights the run keeps, and the validation score that chose them."""
+    """The epoch whose weights the run keeps, and the validation score that chose them."""
 
     epoch: Count = 0
     score: str = "loss"
@@ -128,7 +128,7 @@ class Best(_Part):
 
 
 def _flat(value: Any) -> Any:
-    """Several targets per row are drawn as so many points."""
+    """Return several targets per row as separate points."""
     if isinstance(value, list):
         return [v for item in value for v in (item if isinstance(item, list) else [item])]
     return value

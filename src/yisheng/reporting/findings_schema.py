@@ -10,14 +10,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from yisheng.core.types import Finding
 
-FINDINGS = "findings.json"
 """The file in a run folder."""
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
 def _finite(value: Any) -> Any:
-    """JSON has no NaN or infinity: there is a gap instead."""
+    """Return None for NaN and infinity, which JSON does not have."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -30,7 +29,7 @@ class _Part(BaseModel):
 
 
 class Symptom(_Part):
-    """What a check found; see `yisheng.core.types.Finding`. Evidence is plain data."""
+    """A finding as it is stored; see `yisheng.core.types.Finding`. Its evidence is plain data."""
 
     check: str
     severity: Severity
@@ -40,26 +39,32 @@ class Symptom(_Part):
     change: dict[str, Any] = {}
 
     @classmethod
-    def of(cls, finding: Finding) -> Self:
-        """A check's finding as it is written."""
-        return cls(**{**vars(finding), "evidence": plain(finding.evidence), "change": plain(finding.change)})
+    def from_finding(cls, finding: Finding) -> Self:
+        """Return a finding in its stored form."""
+        return cls(
+            **{
+                **vars(finding),
+                "evidence": to_plain_evidence(finding.evidence),
+                "change": to_plain_evidence(finding.change),
+            }
+        )
 
 
-class Found(Symptom):
-    """A cause, and what it explains."""
+class Cause(Symptom):
+    """A finding that explains others, with those as its symptoms."""
 
     symptoms: list[Symptom] = []
 
 
-class Line(_Part):
-    """A quantity of one layer at the steps that were looked at; None where it is not known."""
+class LayerCurve(_Part):
+    """A quantity of one layer at the recorded steps; None where it is unknown."""
 
     name: str
     values: list[Number]
 
 
 class Curves(_Part):
-    """What was seen of the layers.
+    """The recorded quantities of the layers by step.
 
     Args:
         steps: that were looked at, ascending.
@@ -71,15 +76,15 @@ class Curves(_Part):
     """
 
     steps: list[Step] = []
-    gradients: list[Line] = []
-    updates: list[Line] = []
-    dead: list[Line] = []
-    saturated: list[Line] = []
+    gradients: list[LayerCurve] = []
+    updates: list[LayerCurve] = []
+    dead: list[LayerCurve] = []
+    saturated: list[LayerCurve] = []
     thresholds: dict[str, float] = {}
 
 
 class Findings(_Part):
-    """What the doctor says of a run.
+    """The findings of the doctor on a run.
 
     Args:
         findings: causes, the likeliest first.
@@ -89,35 +94,35 @@ class Findings(_Part):
         probes: of experiments before training, the loss of rows held out by what was changed; empty without.
     """
 
-    findings: list[Found] = []
+    findings: list[Cause] = []
     unchecked: dict[str, str] = {}
     steps: Step = 0
     curves: Curves = Curves()
     probes: dict[str, Number] = {}
 
-    def count(self, severity: Severity) -> int:
-        """How many causes are of a severity."""
+    def count_severity(self, severity: Severity) -> int:
+        """Return the number of causes with a severity."""
         return sum(found.severity == severity for found in self.findings)
 
-    def worst(self) -> Severity | None:
-        """The most severe there is; None where nothing was found."""
-        return next((severity for severity in SEVERITIES if self.count(severity)), None)
+    def worst_severity(self) -> Severity | None:
+        """Return the highest severity, or None if nothing was found."""
+        return next((severity for severity in SEVERITIES if self.count_severity(severity)), None)
 
-    def plain(self) -> dict[str, Any]:
-        """As written to the file."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the findings as plain data, as they are stored."""
         return self.model_dump(mode="json")
 
 
-def plain(value: Any) -> Any:
-    """Evidence as plain data that JSON can hold.
+def to_plain_evidence(value: Any) -> Any:
+    """Return evidence as plain data that JSON can hold.
 
-    >>> plain({"loss": math.inf, "steps": (1, 2)})
+    >>> to_plain_evidence({"loss": math.inf, "steps": (1, 2)})
     {'loss': 'inf', 'steps': [1, 2]}
     """
     if isinstance(value, Mapping):
-        return {str(key): plain(one) for key, one in value.items()}
+        return {str(key): to_plain_evidence(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
+        return [to_plain_evidence(one) for one in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if value is None or isinstance(value, str | bool | int | float):

@@ -7,9 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from yisheng.reporting.formatting import number
+from yisheng.reporting.formatting import format_number
 
-FIX = "fix.json"
 """The file in the folder of the run that is given in the end."""
 Outcome = Literal["better", "worse", "unclear"]
 VERDICTS: dict[Outcome, str] = {"better": "better", "worse": "worse", "unclear": "not shown to be better"}
@@ -19,19 +18,19 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Measured(_Part):
-    """A score with its 95% interval, where there is one."""
+class Score(_Part):
+    """A score with its 95% interval, if it has one."""
 
     value: float
     low: float | None = None
     high: float | None = None
 
 
-class Trained(_Part):
-    """A run and its validation score; None where it broke off."""
+class FixedRun(_Part):
+    """A run and its validation score, or None if it was aborted."""
 
     run: str
-    score: Measured | None = None
+    score: Score | None = None
 
 
 class Round(_Part):
@@ -48,18 +47,18 @@ class Round(_Part):
         outcome: whether after is better or worse beyond that interval, or neither is shown.
     """
 
-    before: Trained
-    after: Trained
+    before: FixedRun
+    after: FixedRun
     check: str
     cause: str
     change: dict[str, Any]
     was: dict[str, Any] = {}
-    difference: Measured | None = None
+    difference: Score | None = None
     outcome: Outcome
 
 
 class Fix(_Part):
-    """What ``fix=true`` did.
+    """The rounds of ``fix=true``.
 
     Args:
         score: the validation score that decides, by its name in JSON.
@@ -73,32 +72,32 @@ class Fix(_Part):
     best: str
     ended: str = ""
 
-    def plain(self) -> dict[str, Any]:
-        """As written to the file."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the rounds as plain data, as they are stored."""
         return self.model_dump(mode="json")
 
 
-def worded(settings: Mapping[str, Any]) -> str:
-    """Settings as one types them.
+def format_settings(settings: Mapping[str, Any]) -> str:
+    """Return settings as they are written on the command line.
 
-    >>> worded({"lr": 0.1, "batch_norm": True, "hidden": [64, 32], "init": None})
+    >>> format_settings({"lr": 0.1, "batch_norm": True, "hidden": [64, 32], "init": None})
     'lr=0.1 batch_norm=true hidden=64,32 init=none'
     """
     return " ".join(f"{key}={_word(value)}" for key, value in settings.items())
 
 
-def apart(done: Round) -> str:
-    """The difference that a round made, with its interval.
+def score_difference(done: Round) -> str:
+    """Return the difference that a round made, with its interval.
 
-    >>> ends = {"before": Trained(run="1"), "after": Trained(run="2"), "check": "inputs", "cause": "", "change": {}}
-    >>> apart(Round(**ends, outcome="better", difference=Measured(value=0.25, low=0.2, high=0.3)))
+    >>> ends = {"before": FixedRun(run="1"), "after": FixedRun(run="2"), "check": "inputs", "cause": "", "change": {}}
+    >>> score_difference(Round(**ends, outcome="better", difference=Score(value=0.25, low=0.2, high=0.3)))
     'difference 0.250, 95% interval 0.200 to 0.300'
     """
     found = done.difference
     if found is None:
         return ""
-    between = "" if found.low is None else f", 95% interval {number(found.low)} to {number(found.high)}"
-    return f"difference {number(found.value)}{between}"
+    between = "" if found.low is None else f", 95% interval {format_number(found.low)} to {format_number(found.high)}"
+    return f"difference {format_number(found.value)}{between}"
 
 
 def _word(value: Any) -> str:

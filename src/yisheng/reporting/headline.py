@@ -7,8 +7,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from yisheng.core.types import Score
-from yisheng.reporting.formatting import BASELINES, capital, higher, number, places, score_name
-from yisheng.reporting.run_facts import Facts
+from yisheng.reporting.formatting import (
+    BASELINE_DESCRIPTIONS,
+    capitalize,
+    decimal_places,
+    format_number,
+    is_higher_better,
+    score_name,
+)
+from yisheng.reporting.run_facts import RunFacts
 
 Verdict = Literal["better", "unclear", "worse", "unknown"]
 SIGNS: dict[Verdict, str] = {"better": "✓", "unclear": "≈", "worse": "✗", "unknown": "…"}
@@ -16,7 +23,7 @@ SIGNS: dict[Verdict, str] = {"better": "✓", "unclear": "≈", "worse": "✗", 
 
 @dataclass(frozen=True)
 class Headline:
-    """The verdict in one word, and in sentences; the first is the result, the second what it means."""
+    """The verdict in one word, and in sentences: first the result, then what it means."""
 
     verdict: Verdict
     result: str
@@ -25,37 +32,37 @@ class Headline:
 
     @property
     def sign(self) -> str:
-        """A sign for the verdict, so that it is not told by colour alone."""
+        """Return a sign for the verdict, so that it does not depend on color alone."""
         return SIGNS[self.verdict]
 
 
-def headline(facts: Facts) -> Headline:
-    """What a reader should take away who reads nothing else."""
+def write_headline(facts: RunFacts) -> Headline:
+    """Return the result of a run in two sentences."""
     score = facts.score
     if score is None:
         return Headline("unknown", _unscored(facts), "", _epochs(facts))
     measured, base = facts.scores[facts.part][score], facts.scores.get("baseline", {}).get(score)
-    decimals = places(measured.value, measured.low, measured.high)
-    result = f"{capital(facts.part)} {score_name(score)} {number(measured.value, decimals)}"
+    decimals = decimal_places(measured.value, measured.low, measured.high)
+    result = f"{capitalize(facts.part)} {score_name(score)} {format_number(measured.value, decimals)}"
     if measured.low is not None and measured.high is not None:
-        result += f" (95% interval {number(measured.low, decimals)} to {number(measured.high, decimals)})"
+        result += f" (95% interval {format_number(measured.low, decimals)} to {format_number(measured.high, decimals)})"
     if base:
-        result += f"; {_baseline(facts)} gives {number(base.value, decimals)}"
-    verdict = judge(measured, base, higher(score))
-    return Headline(verdict, f"{result}.", _meaning(verdict, measured, base, higher(score)), _epochs(facts))
+        result += f"; {_baseline(facts)} gives {format_number(base.value, decimals)}"
+    verdict = judge_score(measured, base, is_higher_better(score))
+    return Headline(verdict, f"{result}.", _meaning(verdict, measured, base, is_higher_better(score)), _epochs(facts))
 
 
-def judge(measured: Score, base: Score | None, upward: bool | None) -> Verdict:
-    """Whether the whole interval of a score lies on the good side of the baseline.
+def judge_score(measured: Score, base: Score | None, upward: bool | None) -> Verdict:
+    """Compare the interval of a score with the baseline: better, worse or unclear.
 
     Args:
         measured: the score with its interval; without one the value stands for it.
         base: the baseline's score, or None.
         upward: whether larger is better; None where that is not known.
 
-    >>> judge(Score(0.9, 0.8, 0.95), Score(0.5), True), judge(Score(0.9, 0.8, 0.95), Score(0.5), False)
+    >>> judge_score(Score(0.9, 0.8, 0.95), Score(0.5), True), judge_score(Score(0.9, 0.8, 0.95), Score(0.5), False)
     ('better', 'worse')
-    >>> judge(Score(0.6, 0.4, 0.8), Score(0.5), True)
+    >>> judge_score(Score(0.6, 0.4, 0.8), Score(0.5), True)
     'unclear'
     """
     if base is None or upward is None or not math.isfinite(measured.value + base.value):
@@ -79,28 +86,28 @@ def _meaning(verdict: Verdict, measured: Score, base: Score | None, upward: bool
     }[verdict]
 
 
-def _baseline(facts: Facts) -> str:
-    return BASELINES[facts.spec.task] if facts.spec else "the baseline"
+def _baseline(facts: RunFacts) -> str:
+    return BASELINE_DESCRIPTIONS[facts.spec.task] if facts.spec else "the baseline"
 
 
-def _unscored(facts: Facts) -> str:
-    """What can be said of a run without scores: how far it came."""
+def _unscored(facts: RunFacts) -> str:
+    """Describe how far a run without scores came."""
     done, asked = facts.epochs
-    if facts.finished:
+    if facts.is_finished:
         return "Trained, but not scored yet."
     of = f" of {asked:,}" if asked else ""
     text = f"Not scored: the run has not come to its end ({done:,}{of} epochs are done)."
-    best = facts.history.best(facts.watched, higher=higher(facts.watched) is not False)
+    best = facts.history.best_epoch(facts.watched_score, higher=is_higher_better(facts.watched_score) is not False)
     if best:
-        text += f" Best validation {score_name(facts.watched)} so far: {number(best.scores[facts.watched])}."
+        text += f" Best validation {score_name(facts.watched_score)} so far: {format_number(best.scores[facts.watched_score])}."
     return text
 
 
-def _epochs(facts: Facts) -> str:
-    """Which epoch's weights are used, of how many, and whether the run ended early."""
+def _epochs(facts: RunFacts) -> str:
+    """Describe which epoch's weights are used, of how many, and whether the run stopped early."""
     done, asked = facts.epochs
     if not facts.best_epoch:
         return ""
-    early = f", stopped early ({asked:,} were asked for)" if facts.finished and asked and done < asked else ""
-    kept = "Best weights" if facts.finished else "Best so far"
+    early = f", stopped early ({asked:,} were asked for)" if facts.is_finished and asked and done < asked else ""
+    kept = "Best weights" if facts.is_finished else "Best so far"
     return f"{kept}: epoch {facts.best_epoch:,} of {done or facts.best_epoch:,}{early}."

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from yisheng.core.errors import DataError
+from yisheng.core.run_folder import RunFolder
 
-EVENTS = "events.jsonl"
 STEPS = 2_000
 EPOCHS = 5_000
 LINE = 1 << 16
@@ -23,7 +23,7 @@ LINE = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One update, or the mean of several neighbours: the last one's number and rate, their mean loss."""
+    """One update, or the mean of several neighbors: number and learning rate of the last one, and the mean loss."""
 
     step: int
     loss: float
@@ -43,7 +43,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class History:
-    """What happened in a run.
+    """The steps and epochs of a run.
 
     Args:
         steps: in order, `STEPS` at most; of a longer run neighbours are averaged.
@@ -58,17 +58,17 @@ class History:
     cut: bool = False
 
     def scores(self) -> list[str]:
-        """Names of the validation scores, in the order in which they appear."""
+        """Return the names of the validation scores in the order in which they appear."""
         return list(dict.fromkeys(name for epoch in self.epochs for name in epoch.scores))
 
-    def best(self, score: str, *, higher: bool) -> Epoch | None:
-        """The epoch with the best value of a validation score; None where there is none."""
+    def best_epoch(self, score: str, *, higher: bool) -> Epoch | None:
+        """Return the epoch with the best value of a validation score, or None."""
         found = [e for e in self.epochs if math.isfinite(e.scores.get(score, math.nan))]
         return max(found, key=lambda e: e.scores[score] if higher else -e.scores[score], default=None)
 
 
-def history(folder: Path) -> History:
-    """Read the log of a run folder; an empty history where there is no log.
+def read_history(folder: Path) -> History:
+    """Read the log of a run folder; return an empty history if there is no log.
 
     Args:
         folder: the run folder.
@@ -76,11 +76,11 @@ def history(folder: Path) -> History:
     Raises:
         DataError: the file is there but cannot be opened.
     """
-    steps = Bounded[Step](STEPS, mean_of)
-    epochs = Bounded[Epoch](EPOCHS, lambda group: group[-1])
+    steps = ThinnedList[Step](STEPS, average_steps)
+    epochs = ThinnedList[Epoch](EPOCHS, lambda group: group[-1])
     damaged, cut = 0, False
-    for line, whole in _lines(folder / EVENTS):
-        event = event_of(line) if line is not None else None
+    for line, whole in _lines(folder / RunFolder.EVENTS):
+        event = parse_event(line) if line is not None else None
         if isinstance(event, Step):
             steps.add(event)
         elif isinstance(event, Epoch):
@@ -92,7 +92,7 @@ def history(folder: Path) -> History:
 
 
 def _lines(path: Path) -> Iterator[tuple[bytes | None, bool]]:
-    """Each line, None for one of more than `LINE` bytes, and whether it ends as a line does."""
+    """Yield each line (None for one of more than `LINE` bytes) and whether it ends with a newline."""
     if path.exists() and not path.is_file():
         raise DataError(f"{path} is not a plain file", "take the file from where it was whole")
     try:
@@ -111,10 +111,10 @@ def _lines(path: Path) -> Iterator[tuple[bytes | None, bool]]:
         raise DataError(f"{path} cannot be read: {error.strerror}", "check the path and its permissions") from None
 
 
-def event_of(line: bytes) -> Step | Epoch | str | None:
-    """The event of a line of the log; the name of a kind that later versions may write, None for no event.
+def parse_event(line: bytes) -> Step | Epoch | str | None:
+    """Return the event of a line of the log; the name of an unknown kind of event, or None if it is not an event.
 
-    >>> event_of(b'{"event": "step", "step": 10, "loss": 0.5, "lr": 0.1}'), event_of(b'{"event": "st')
+    >>> parse_event(b'{"event": "step", "step": 10, "loss": 0.5, "lr": 0.1}'), parse_event(b'{"event": "st')
     (Step(step=10, loss=0.5, lr=0.1), None)
     """
     try:
@@ -143,7 +143,7 @@ def _count(value: Any) -> int:
 
 
 def _number(value: Any) -> float:
-    """A float; JSON has no NaN or infinity, so the log has them as text (or null)."""
+    """Return a float; NaN and infinity are written as text or null, as JSON does not have them."""
     if value is None:
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -158,8 +158,8 @@ T = TypeVar("T", Step, Epoch)
 
 
 @dataclass
-class Bounded(Generic[T]):
-    """A growing list that halves itself when it is full; then every entry stands for twice as many."""
+class ThinnedList(Generic[T]):
+    """A list that halves itself when it is full, so that each entry stands for twice as many items."""
 
     limit: int
     merge: Callable[[list[T]], T]
@@ -168,7 +168,7 @@ class Bounded(Generic[T]):
     stride: int = 1
 
     def add(self, item: T) -> None:
-        """Add an event; one that goes back in time (a continued run) replaces what was after it."""
+        """Add an event; one with an earlier step (from a resumed run) replaces the later ones."""
         while self.waiting and self.waiting[-1].step >= item.step:
             self.waiting.pop()
         while not self.waiting and self.kept and self.kept[-1].step >= item.step:
@@ -187,6 +187,6 @@ class Bounded(Generic[T]):
             yield self.merge(self.waiting)
 
 
-def mean_of(group: list[Step]) -> Step:
+def average_steps(group: list[Step]) -> Step:
     last = group[-1]
     return Step(last.step, math.fsum(s.loss for s in group) / len(group), last.lr)

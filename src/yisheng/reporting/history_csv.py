@@ -7,13 +7,12 @@ import io
 from pathlib import Path
 
 from yisheng.core import files
-from yisheng.reporting.history import EVENTS, Epoch, event_of
+from yisheng.core.run_folder import RunFolder
+from yisheng.reporting.history import Epoch, parse_event
 
-HISTORY = "history.csv"
 
-
-def write(folder: Path) -> Path:
-    """Write a run's epochs beside its ``events.jsonl``; gives the path.
+def write_history_csv(folder: Path) -> Path:
+    """Write a run's epochs as ``history.csv``, next to its ``events.jsonl``; return the path.
 
     Columns are ``epoch``, ``step``, ``seconds``, ``training_loss``, and ``validation_`` with the name of each score,
     ``validation_loss`` among them. Where nothing was measured the field is empty.
@@ -24,7 +23,7 @@ def write(folder: Path) -> Path:
     Raises:
         StorageError: the file cannot be written; an older one is untouched.
     """
-    epochs = _epochs(folder / EVENTS)
+    epochs = _epochs(folder / RunFolder.EVENTS)
     names = list(dict.fromkeys(name for epoch in epochs for name in epoch.scores))
     content = io.StringIO()
     table = csv.writer(content, lineterminator="\n")
@@ -32,12 +31,12 @@ def write(folder: Path) -> Path:
     for one in epochs:
         scores = [one.scores.get(name, "") for name in names]
         table.writerow([one.epoch, one.step, "" if one.seconds is None else one.seconds, one.loss, *scores])
-    files.write(folder / HISTORY, content.getvalue())
-    return folder / HISTORY
+    files.write(folder / RunFolder.HISTORY, content.getvalue())
+    return folder / RunFolder.HISTORY
 
 
 def _epochs(path: Path) -> list[Epoch]:
-    """All of them, however many; a line that cannot be read is left out."""
+    """Yield all epochs; a line that cannot be read is skipped."""
     found = []
     try:
         lines = path.open("rb")
@@ -47,7 +46,7 @@ def _epochs(path: Path) -> list[Epoch]:
         for line in lines:
             if b'"event": "epoch"' not in line[:40]:
                 continue
-            event = event_of(line)
+            event = parse_event(line)
             if isinstance(event, Epoch):
                 found.append(event)
     return found

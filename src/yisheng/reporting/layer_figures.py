@@ -1,4 +1,4 @@
-"""Figures of what the doctor saw of the layers, by step: the first, the last, and those between as a band of lines."""
+"""Figures of the recorded layers by step: the first and the last layer, and those between as a band of lines."""
 
 from __future__ import annotations
 
@@ -6,22 +6,28 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from yisheng.reporting.figures import LARGEST
-from yisheng.reporting.findings_schema import Line
-from yisheng.reporting.formatting import short
-from yisheng.reporting.svg import FIRST, INK, MUTED, SECOND, draw, label
+from yisheng.reporting.figures import MAX_DRAWABLE
+from yisheng.reporting.findings_schema import LayerCurve
+from yisheng.reporting.formatting import format_tick
+from yisheng.reporting.svg import FIRST_COLOR, MUTED, SECOND_COLOR, TEXT, draw, label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SMALLEST = 1e-30
+MIN_DRAWABLE = 1e-30
 """What is not above it is a gap on a log axis."""
 
 
-def by_step(
-    name: str, up: str, steps: Sequence[int], lines: Sequence[Line], threshold: float | Line | None, *, log: bool
+def plot_layers_by_step(
+    name: str,
+    title: str,
+    steps: Sequence[int],
+    lines: Sequence[LayerCurve],
+    threshold: float | LayerCurve | None,
+    *,
+    log: bool,
 ) -> str:
-    """One line a layer.
+    """Draw one line per layer.
 
     Args:
         name: of the figure.
@@ -32,9 +38,9 @@ def by_step(
         log: on a log axis, as what spans many powers of ten; else from 0 to 1.
     """
 
-    bounds = [threshold] if isinstance(threshold, Line) else []
-    if threshold is not None and not isinstance(threshold, Line):
-        bounds = [Line(name="", values=[threshold] * len(steps))]
+    bounds = [threshold] if isinstance(threshold, LayerCurve) else []
+    if threshold is not None and not isinstance(threshold, LayerCurve):
+        bounds = [LayerCurve(name="", values=[threshold] * len(steps))]
 
     def paint(axes: Axes) -> None:
         axes.set_yscale("log" if log else "linear")
@@ -44,18 +50,20 @@ def by_step(
         if len(lines) > 2:
             axes.plot([], [], color=MUTED, alpha=0.6, linewidth=0.8, label="between")
         if len(lines) > 1:
-            axes.plot(steps, _drawable(lines[-1], log), color=SECOND, linestyle=(0, (4, 1.5)), label="last layer")
-        axes.plot(steps, _drawable(lines[0], log), color=FIRST, label="first layer" if len(lines) > 1 else "layer")
+            axes.plot(steps, _drawable(lines[-1], log), color=SECOND_COLOR, linestyle=(0, (4, 1.5)), label="last layer")
+        axes.plot(
+            steps, _drawable(lines[0], log), color=FIRST_COLOR, label="first layer" if len(lines) > 1 else "layer"
+        )
         for one in bounds:
-            axes.plot(steps, _drawable(one, log), color=INK, linewidth=1, linestyle=(0, (1, 2)), label="threshold")
+            axes.plot(steps, _drawable(one, log), color=TEXT, linewidth=1, linestyle=(0, (1, 2)), label="threshold")
         axes.set_xscale("symlog", linthresh=10)
-        _finish(axes, up)
+        _finish(axes, title)
 
     return draw(name, paint)
 
 
-def _limits(lines: Sequence[Line], log: bool) -> tuple[float, float]:
-    """The ends of the upright axis: all that is drawn, with some kind."""
+def _limits(lines: Sequence[LayerCurve], log: bool) -> tuple[float, float]:
+    """Return the limits of the y axis: all that is drawn, with a margin."""
     found = [value for line in lines for value in _drawable(line, log) if not math.isnan(value)]
     return (min(found, default=1.0) / 3, max(found, default=1.0) * 3) if log else (-0.02, 1.05)
 
@@ -70,7 +78,7 @@ def _finish(axes: Axes, up: str) -> None:
     most = axes.get_xlim()[1]
     axes.set_xticks([mark for mark in marks if mark <= most])
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
     if axes.get_yscale() == "log":
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}".replace("e-0", "e-")))
@@ -81,7 +89,7 @@ def _finish(axes: Axes, up: str) -> None:
     axes.legend(**place, handlelength=1.4, columnspacing=0.8, handletextpad=0.4, borderaxespad=0, fontsize="small")
 
 
-def _drawable(line: Line, log: bool) -> list[float]:
-    """The values; NaN, a gap, for what the axis cannot hold."""
-    least = SMALLEST if log else -1.0
-    return [value if value is not None and least < value < LARGEST else math.nan for value in line.values]
+def _drawable(line: LayerCurve, log: bool) -> list[float]:
+    """Return the values, with NaN (a gap) where the axis cannot show them."""
+    least = MIN_DRAWABLE if log else -1.0
+    return [value if value is not None and least < value < MAX_DRAWABLE else math.nan for value in line.values]

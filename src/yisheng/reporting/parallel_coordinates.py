@@ -12,12 +12,12 @@ from typing import Any
 from xml.etree import ElementTree
 
 from yisheng.reporting.figures import spans_decades
-from yisheng.reporting.formatting import score_name, short
-from yisheng.reporting.search_facts import Axis, Search, Trial, coordinate, levels, window, word
+from yisheng.reporting.formatting import format_tick, score_name
+from yisheng.reporting.search_facts import Axis, Search, Trial, categories, coordinate, format_value, score_window
 from yisheng.reporting.svg import label
 
-LINES = 300
-AXES = 12
+MAX_LINES = 300
+MAX_AXES = 12
 TICKS = 12
 SHADES = 5
 TOP, TALL, LEFT, RIGHT, APART = 34.0, 230.0, 62.0, 24.0, 118.0
@@ -25,7 +25,7 @@ TOP, TALL, LEFT, RIGHT, APART = 34.0, 230.0, 62.0, 24.0, 118.0
 
 @dataclass(frozen=True)
 class Scale:
-    """One upright axis.
+    """One vertical axis.
 
     Args:
         name: above it.
@@ -38,11 +38,11 @@ class Scale:
     ticks: list[tuple[float, str]]
 
 
-def parallel(search: Search) -> str:
-    """The figure as an SVG element for a page; only trials with a score are in it, at most `LINES` of them."""
-    shown = search.some(LINES)
-    scales = [_parameter(axis, search.ranked) for axis in search.axes[:AXES]]
-    if search.rungs:
+def draw_parallel_coordinates(search: Search) -> str:
+    """Return the figure as an SVG element; it shows trials with a score only, at most `MAX_LINES` of them."""
+    shown = search.sample_trials(MAX_LINES)
+    scales = [_parameter(axis, search.ranked) for axis in search.axes[:MAX_AXES]]
+    if search.has_rungs:
         scales.append(_range("epochs", [float(t.epochs or 0) for t in search.ranked], lambda t: float(t.epochs or 0)))
     scales.append(_score(search))
     wide = LEFT + APART * (len(scales) - 1) + RIGHT + 20
@@ -60,8 +60,8 @@ def parallel(search: Search) -> str:
     for trial in reversed(shown):  # the best on top
         shade = SHADES * rank[trial.number] // len(search.ranked)
         _line(lines, scales, trial, f"q{shade}", search)
-    chosen = search.pick if search.pick is not search.winner else None
-    marked = [(kind, one) for kind, one in (("chosen", chosen), ("best", search.winner)) if one]
+    chosen = search.chosen_trial if search.chosen_trial is not search.best_trial else None
+    marked = [(kind, one) for kind, one in (("chosen", chosen), ("best", search.best_trial)) if one]
     for kind, one in marked:
         _line(lines, scales, one, kind, search)
     for scale, x in zip(scales, _across(scales), strict=True):
@@ -76,7 +76,7 @@ def _across(scales: Sequence[Scale]) -> list[float]:
 
 
 def _line(parent: ElementTree.Element, scales: Sequence[Scale], trial: Trial, kind: str, search: Search) -> None:
-    """A trial's line, broken where it has no place on an axis; its words show where the pointer rests."""
+    """Draw a trial's line, broken where it has no value on an axis; its text is shown under the pointer."""
     steps, broken = [], True
     for scale, x in zip(scales, _across(scales), strict=True):
         height = scale.place(trial)
@@ -84,8 +84,8 @@ def _line(parent: ElementTree.Element, scales: Sequence[Scale], trial: Trial, ki
             steps.append(f"{'M' if broken else 'L'}{x:g} {_y(height):.1f}")
         broken = not math.isfinite(height)
     path = ElementTree.SubElement(parent, "path", {"class": kind, "d": " ".join(steps)})
-    setting = ", ".join(f"{name} {word(value)}" for name, value in trial.setting.items())
-    title = f"trial {trial.number}: {setting}; {score_name(search.score)} {short(trial.score)}"
+    setting = ", ".join(f"{name} {format_value(value)}" for name, value in trial.setting.items())
+    title = f"trial {trial.number}: {setting}; {score_name(search.score)} {format_tick(trial.score)}"
     ElementTree.SubElement(path, "title").text = label(title, 200)
 
 
@@ -128,12 +128,12 @@ def _parameter(axis: Axis, trials: Sequence[Trial]) -> Scale:
 
 
 def _choice(axis: Axis, trials: Sequence[Trial]) -> Scale:
-    """Categories at even distances, the first at the bottom; of very many some are named."""
-    names = levels(axis, trials)
+    """Return an axis of categories at equal distances, the first at the bottom; of very many only some are named."""
+    names = categories(axis, trials)
     heights = {name: (i + 0.5) / len(names) for i, name in enumerate(names)}
 
     def place(trial: Trial) -> float:
-        return heights[word(trial.setting[axis.name])] if axis.name in trial.setting else math.nan
+        return heights[format_value(trial.setting[axis.name])] if axis.name in trial.setting else math.nan
 
     every = -(-len(names) // TICKS) or 1
     return Scale(axis.name, place, [(heights[name], name) for name in names[::every]])
@@ -146,7 +146,7 @@ def _range(
     log: bool = False,
     drawn: tuple[float, float] | None = None,
 ) -> Scale:
-    """A number's axis over all of ``values``, or over the part of it that is ``drawn``."""
+    """Return an axis of numbers over all of ``values``, or over the part of it that is ``drawn``."""
     from matplotlib.ticker import LogLocator, MaxNLocator
 
     finite = [v for v in values if math.isfinite(v)]
@@ -155,7 +155,7 @@ def _range(
     low, high = drawn or (min(finite), max(finite))
     scaled: Callable[[float], float] = math.log if log else float
     if not scaled(high) > scaled(low):
-        return Scale(name, lambda t: 0.5 if math.isfinite(value_of(t)) else math.nan, [(0.5, short(low, 4))])
+        return Scale(name, lambda t: 0.5 if math.isfinite(value_of(t)) else math.nan, [(0.5, format_tick(low, 4))])
 
     def height(value: float) -> float:
         share = (scaled(value) - scaled(low)) / (scaled(high) - scaled(low)) if math.isfinite(value) else math.nan
@@ -164,13 +164,13 @@ def _range(
     subs = (1.0, 2.0, 5.0) if log and high / low < 100 else (1.0,)
     locator: Any = LogLocator(subs=subs, numticks=7) if log else MaxNLocator(5)
     ticks = [float(v) for v in locator.tick_values(low, high) if low <= v <= high]
-    return Scale(name, lambda t: height(value_of(t)), [(height(v), short(v, 4)) for v in ticks or [low, high]])
+    return Scale(name, lambda t: height(value_of(t)), [(height(v), format_tick(v, 4)) for v in ticks or [low, high]])
 
 
 def _score(search: Search) -> Scale:
-    """The score, the better the higher up; trials beyond the window lie at its end."""
+    """Return the axis of the score, with better trials higher up; trials beyond the window are at its end."""
     scores = [t.score for t in search.ranked]
-    low, high = window(scores, higher=search.higher)
+    low, high = score_window(scores, higher=search.higher)
     log = not search.higher and spans_decades([low, high])
     scale = _range(score_name(search.score), scores, lambda t: t.score, log, (low, high))
     if search.higher:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 import tomllib
 from collections.abc import Callable, Mapping
@@ -14,24 +13,23 @@ from pydantic import ValidationError
 
 from yisheng.core import files
 from yisheng.core.errors import DataError
+from yisheng.core.run_folder import RunFolder, parse_scores
 from yisheng.core.types import Score, Spec
-from yisheng.reporting.cv_schema import FOLDS, Folds
+from yisheng.reporting.cv_schema import CrossValidation
 from yisheng.reporting.evaluation_schema import Best, Evaluation
-from yisheng.reporting.findings_schema import FINDINGS, Findings
-from yisheng.reporting.fix_schema import FIX, Fix
-from yisheng.reporting.formatting import higher
-from yisheng.reporting.history import EVENTS, History, history
-from yisheng.reporting.scratch_comparison_schema import LIBRARY, TWIN, Twin
+from yisheng.reporting.findings_schema import Findings
+from yisheng.reporting.fix_schema import Fix
+from yisheng.reporting.formatting import is_higher_better
+from yisheng.reporting.history import History, read_history
+from yisheng.reporting.scratch_comparison_schema import ScratchComparison
 
-CONFIG, MODEL, SCORES = "config.toml", "model.json", "scores.json"
-EVALUATION, ENVIRONMENT = "evaluation.json", "environment.json"
 LIMIT = 64 << 20
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Facts:
-    """All that a report is made from.
+class RunFacts:
+    """Everything that a report is made from.
 
     Args:
         run: the run folder as one would type it: its parent's name and its own.
@@ -63,104 +61,127 @@ class Facts:
     evaluation: Evaluation | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
     findings: Findings | None = None
-    folds: Folds | None = None
-    twin: Twin | None = None
+    cross_validation: CrossValidation | None = None
+    scratch_comparison: ScratchComparison | None = None
     library: History = field(default_factory=History)
     fix: Fix | None = None
     problems: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        """The folder's own name."""
+        """Return the folder's own name."""
         return self.run.rpartition("/")[2]
 
     @property
-    def typed(self) -> str:
-        """The folder as an argument of a shell command."""
+    def shell_path(self) -> str:
+        """Return the folder as an argument of a shell command."""
         return shlex.quote(self.run)
 
     @property
     def part(self) -> str:
-        """The part that the headline speaks of: ``test``, or ``validation`` where there is no test part."""
+        """Return the part that the headline is about: ``test``, or ``validation`` if there is no test part."""
         return next((part for part in ("test", "validation") if self.scores.get(part)), "test")
 
     @property
     def score(self) -> str | None:
-        """The score that the headline speaks of: the one that chose the weights, else the first there is."""
+        """Return the score that the headline is about: the one that chose the weights, else the first one."""
         measured = [name for name in self.scores.get(self.part, {}) if name != "loss"]
         chosen = str(self.config.get("score", "")).replace("-", "_")
         return chosen if chosen in measured else next(iter(measured), None)
 
     @property
-    def watched(self) -> str:
-        """The validation score that chooses the best epoch."""
+    def watched_score(self) -> str:
+        """Return the validation score that chooses the best epoch."""
         if self.best:
             return self.best.score
         return str(self.config.get("score", "loss")).replace("-", "_")
 
     @property
     def best_epoch(self) -> int | None:
-        """The epoch of the weights that are kept; of a run that has not ended, the best so far."""
+        """Return the epoch whose weights are kept; of an unfinished run the best so far."""
         if self.best:
             return self.best.epoch or None
-        found = self.history.best(self.watched, higher=higher(self.watched) is not False)
+        found = self.history.best_epoch(self.watched_score, higher=is_higher_better(self.watched_score) is not False)
         return found.epoch if found else None
 
     @property
     def epochs(self) -> tuple[int, int | None]:
-        """Epochs trained, and epochs asked for."""
+        """Return the number of epochs trained and of epochs requested."""
         asked = self.config.get("epochs")
         return self.history.epochs[-1].epoch if self.history.epochs else 0, asked if isinstance(asked, int) else None
 
     @property
-    def finished(self) -> bool:
-        """Whether training came to its end; the model is written only then."""
-        return bool(self.model) or MODEL in self.problems
+    def is_finished(self) -> bool:
+        """Return whether training was finished; only then is the model written."""
+        return bool(self.model) or RunFolder.MODEL in self.problems
 
-    def choice(self, key: str) -> str:
-        """Name of one of the config's choices (``data``, ``model``, ...); empty where it is not known."""
+    def choice_name(self, key: str) -> str:
+        """Return the name of one of the config's choices (``data``, ``model``, ...), or "" if it is unknown."""
         value = self.config.get(key, "")
         return str(value.get("name", "") if isinstance(value, Mapping) else value)
 
 
-def read(folder: Path) -> Facts:
-    """Read what there is in a run folder.
+def read_run_facts(folder: Path) -> RunFacts:
+    """Read the files of a run folder.
 
     Raises:
         DataError: it is no run folder: none of the files is there.
     """
-    if not any((folder / name).is_file() for name in (CONFIG, MODEL, EVENTS, SCORES)):
-        raise DataError(f"{folder} is not a run folder: it has no {CONFIG}", "give the path of a run's folder")
+    RunFolder(folder).require_current_format()
+    if not any(
+        (folder / name).is_file() for name in (RunFolder.CONFIG, RunFolder.MODEL, RunFolder.EVENTS, RunFolder.SCORES)
+    ):
+        raise DataError(
+            f"{folder} is not a run folder: it has no {RunFolder.CONFIG}", "give the path of a run's folder"
+        )
     problems: dict[str, str] = {}
-    text = _text(folder / CONFIG, problems)
-    model = _object(folder / MODEL, problems)
-    log, library = _log(folder, EVENTS, problems), _log(folder / LIBRARY, f"{LIBRARY}/{EVENTS}", problems)
-    about = _object(folder / EVALUATION, problems)
+    text = _text(folder / RunFolder.CONFIG, problems)
+    model = _object(folder / RunFolder.MODEL, problems)
+    log, library = (
+        _log(folder, RunFolder.EVENTS, problems),
+        _log(folder / RunFolder.LIBRARY, f"{RunFolder.LIBRARY}/{RunFolder.EVENTS}", problems),
+    )
+    about = _object(folder / RunFolder.EVALUATION, problems)
     where = folder.resolve()
-    return Facts(
+    return RunFacts(
         run=f"{where.parent.name}/{where.name}".lstrip("/"),
         config=_config(text, problems),
         config_text=text,
         model=model,
-        spec=_checked(MODEL, Spec.from_json, model.get("spec"), problems),
-        best=_checked(MODEL, Best.model_validate, model.get("best"), problems),
+        spec=_checked(RunFolder.MODEL, Spec.from_json, model.get("spec"), problems),
+        best=_checked(RunFolder.MODEL, Best.model_validate, model.get("best"), problems),
         history=log,
-        scores=_scores(_object(folder / SCORES, problems), problems),
-        evaluation=_checked(EVALUATION, Evaluation.model_validate, about or None, problems),
-        environment=_object(folder / ENVIRONMENT, problems),
-        findings=_checked(FINDINGS, Findings.model_validate, _object(folder / FINDINGS, problems) or None, problems),
-        folds=_checked(FOLDS, Folds.model_validate, _object(folder / FOLDS, problems) or None, problems),
-        twin=_checked(TWIN, Twin.model_validate, _object(folder / TWIN, problems) or None, problems),
+        scores=_scores(_object(folder / RunFolder.SCORES, problems), problems),
+        evaluation=_checked(RunFolder.EVALUATION, Evaluation.model_validate, about or None, problems),
+        environment=_object(folder / RunFolder.ENVIRONMENT, problems),
+        findings=_checked(
+            RunFolder.FINDINGS,
+            Findings.model_validate,
+            _object(folder / RunFolder.FINDINGS, problems) or None,
+            problems,
+        ),
+        cross_validation=_checked(
+            RunFolder.CROSS_VALIDATION,
+            CrossValidation.model_validate,
+            _object(folder / RunFolder.CROSS_VALIDATION, problems) or None,
+            problems,
+        ),
+        scratch_comparison=_checked(
+            RunFolder.SCRATCH_COMPARISON,
+            ScratchComparison.model_validate,
+            _object(folder / RunFolder.SCRATCH_COMPARISON, problems) or None,
+            problems,
+        ),
         library=library,
-        fix=_checked(FIX, Fix.model_validate, _object(folder / FIX, problems) or None, problems),
+        fix=_checked(RunFolder.FIX, Fix.model_validate, _object(folder / RunFolder.FIX, problems) or None, problems),
         problems=problems,
     )
 
 
 def _log(folder: Path, file: str, problems: dict[str, str]) -> History:
-    """The log of a run folder; empty where there is none, or it is damaged (which is noted)."""
+    """Return the log of a run folder, empty if it is missing or damaged (which is noted)."""
     try:
-        log = history(folder)
+        log = read_history(folder)
     except DataError as error:
         problems[file] = error.problem
         return History()
@@ -170,7 +191,7 @@ def _log(folder: Path, file: str, problems: dict[str, str]) -> History:
 
 
 def _checked(file: str, check: Callable[[Any], T], data: Any, problems: dict[str, str]) -> T | None:
-    """What the check makes of a part of a file; None where the part is missing, or damaged (which is noted)."""
+    """Return the result of a check on a part of a file, or None if the part is missing or damaged (which is noted)."""
     if data is None:
         return None
     try:
@@ -186,7 +207,7 @@ def _checked(file: str, check: Callable[[Any], T], data: Any, problems: dict[str
 
 
 def _object(path: Path, problems: dict[str, str]) -> Mapping[str, Any]:
-    """A JSON object; empty where the file is missing, or damaged (which is noted)."""
+    """Return a JSON object, empty if the file is missing or damaged (which is noted)."""
     if not path.exists():
         return {}
     try:
@@ -215,25 +236,13 @@ def _config(text: str, problems: dict[str, str]) -> Mapping[str, Any]:
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        problems[CONFIG] = f"{CONFIG} is not TOML: {error}"
+        problems[RunFolder.CONFIG] = f"{RunFolder.CONFIG} is not TOML: {error}"
         return {}
 
 
-def _scores(found: Mapping[str, Any], problems: dict[str, str]) -> dict[str, dict[str, Score]]:
-    """The scores that can be read; a score without a number is left out and noted."""
-    scores: dict[str, dict[str, Score]] = {}
-    for part, named in found.items():
-        for name, values in named.items() if isinstance(named, dict) else ():
-            try:
-                value, low, high = (_float(values.get(key)) for key in ("value", "low", "high"))
-            except (AttributeError, TypeError, ValueError, OverflowError):
-                value = low = high = None
-            if value is None:
-                problems[SCORES] = f"{SCORES} has no number for {part} {name}"
-            else:
-                scores.setdefault(part, {})[name] = Score(value, low, high)
+def _scores(plain: Mapping[str, Any], problems: dict[str, str]) -> dict[str, dict[str, Score]]:
+    """Return the scores that can be read; a score without a number is left out and noted."""
+    scores, unreadable = parse_scores(plain)
+    if unreadable:
+        problems[RunFolder.SCORES] = f"{RunFolder.SCORES}: {unreadable[-1]}"
     return scores
-
-
-def _float(value: Any) -> float | None:
-    return None if value is None or (isinstance(value, float) and math.isnan(value)) else float(value)

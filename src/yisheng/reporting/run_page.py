@@ -11,9 +11,10 @@ from datetime import datetime
 from pathlib import Path
 
 from yisheng.core import files
-from yisheng.reporting.formatting import clean, duration, plural
-from yisheng.reporting.headline import headline
-from yisheng.reporting.run_facts import Facts, read
+from yisheng.core.run_folder import RunFolder
+from yisheng.reporting.formatting import format_count, format_duration, replace_unprintable
+from yisheng.reporting.headline import write_headline
+from yisheng.reporting.run_facts import RunFacts, read_run_facts
 from yisheng.reporting.section import Section, page
 from yisheng.reporting.sections.calibration import calibration
 from yisheng.reporting.sections.classes import classes
@@ -27,21 +28,20 @@ from yisheng.reporting.sections.folds import folds
 from yisheng.reporting.sections.mistakes import mistakes
 from yisheng.reporting.sections.regression import regression
 from yisheng.reporting.sections.scores import scores
-from yisheng.reporting.sections.scratch_comparison import twin
+from yisheng.reporting.sections.scratch_comparison import scratch_comparison
 from yisheng.reporting.sections.usage import usage
 
-REPORT = "report.html"
 MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
 )
-SECTIONS: tuple[Callable[[Facts], Section | None], ...] = (
+SECTIONS: tuple[Callable[[RunFacts], Section | None], ...] = (
     findings,
     fix,
     scores,
     folds,
     curves,
-    twin,
+    scratch_comparison,
     confusion,
     classes,
     regression,
@@ -54,8 +54,8 @@ SECTIONS: tuple[Callable[[Facts], Section | None], ...] = (
 """What the page holds, in order; a new section is a file in ``sections/`` and a line here."""
 
 
-def render(folder: Path) -> str:
-    """The page as text. It depends on nothing but the folder's files.
+def render_run_page(folder: Path) -> str:
+    """Return the page as HTML. It depends on the folder's files alone.
 
     Args:
         folder: a run folder, whole, interrupted or damaged: what is missing is said in its place.
@@ -63,31 +63,31 @@ def render(folder: Path) -> str:
     Raises:
         DataError: it is no run folder at all.
     """
-    facts = read(Path(folder))
+    facts = read_run_facts(Path(folder))
     text = page(
         "page.html",
         facts=facts,
-        headline=headline(facts),
+        headline=write_headline(facts),
         glance=_glance(facts),
         sections=[section for make in SECTIONS if (section := make(facts))],
     )
-    return clean(text)
+    return replace_unprintable(text)
 
 
-def write(folder: Path) -> Path:
-    """Write the page into the run folder as ``report.html``; gives its path.
+def write_run_page(folder: Path) -> Path:
+    """Write the page into the run folder as ``report.html``; return its path.
 
     Raises:
         DataError: it is no run folder.
         StorageError: it cannot be written; an older report is untouched.
     """
-    path = Path(folder) / REPORT
-    files.write(path, render(folder))
+    path = Path(folder) / RunFolder.REPORT
+    files.write(path, render_run_page(folder))
     return path
 
 
-def _glance(facts: Facts) -> list[tuple[str, str]]:
-    """The few facts that stand under the title, those that are known."""
+def _glance(facts: RunFacts) -> list[tuple[str, str]]:
+    """Return the facts below the title that are known."""
     about = facts.environment.get("data")
     about = about if isinstance(about, dict) else {}
     spent = facts.environment.get("seconds")
@@ -95,8 +95,8 @@ def _glance(facts: Facts) -> list[tuple[str, str]]:
     if seconds is None and facts.history.epochs:
         seconds = facts.history.epochs[-1].seconds
     known = {
-        "Data": _joined(about.get("name") or facts.choice("data"), _counted(about.get("rows"), "row")),
-        "Model": _joined(facts.choice("model"), _counted(facts.model.get("parameters"), "parameter")),
+        "Data": _joined(about.get("name") or facts.choice_name("data"), _counted(about.get("rows"), "row")),
+        "Model": _joined(facts.choice_name("model"), _counted(facts.model.get("parameters"), "parameter")),
         "Training": _joined(_spent(seconds), _device(facts), between=" "),
         "Started": _date(facts.environment.get("started")),
     }
@@ -108,20 +108,20 @@ def _joined(*parts: object, between: str = ", ") -> str:
 
 
 def _counted(count: object, noun: str) -> str:
-    return plural(count, noun) if isinstance(count, int) else ""
+    return format_count(count, noun) if isinstance(count, int) else ""
 
 
 def _spent(seconds: object) -> str:
-    return duration(seconds) if isinstance(seconds, int | float) else ""
+    return format_duration(seconds) if isinstance(seconds, int | float) else ""
 
 
-def _device(facts: Facts) -> str:
+def _device(facts: RunFacts) -> str:
     device = facts.environment.get("device")
     return f"on {device}" if isinstance(device, str) and device else ""
 
 
 def _date(started: object) -> str:
-    """A date for people to read, in the time zone that it was written in.
+    """Return a date as text for people, in the time zone that it was written in.
 
     >>> _date("2025-03-09T14:05:00+00:00"), _date("yesterday"), _date(None)
     ('9 March 2025, 14:05 UTC', 'yesterday', '')

@@ -1,4 +1,4 @@
-"""The form of ``twin.json``, checked when it is read: how far a run by hand lies from the library's."""
+"""The form of ``scratch_comparison.json``, checked when it is read: how far a run by hand lies from the library's."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-TWIN, LIBRARY = "twin.json", "library"
-"""The file, and the folder of the library's run beside it."""
 Count = Annotated[int, Field(ge=0)]
 Distance = Annotated[float, Field(ge=0)]
 
@@ -18,7 +16,7 @@ class _Part(BaseModel):
 
 
 class Difference(_Part):
-    """The largest difference of two rows of numbers.
+    """The largest difference of two sequences of numbers.
 
     Args:
         compared: how many numbers of each.
@@ -33,8 +31,8 @@ class Difference(_Part):
     at: int | str | None = None
 
 
-class Twin(_Part):
-    """A run by hand beside the library's.
+class ScratchComparison(_Part):
+    """A from-scratch run compared with the library's run of the same config.
 
     Args:
         epochs: trained by hand, and by the library; they differ only where patience ran out at another time.

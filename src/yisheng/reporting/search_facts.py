@@ -1,4 +1,4 @@
-"""The form of ``trials.json``, checked when it is read, and what follows from it."""
+"""The format of ``trials.json``, checked when it is read, and what follows from it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from yisheng.core import files
 from yisheng.core.errors import DataError
-from yisheng.reporting.formatting import places, short
+from yisheng.core.run_folder import RunFolder
+from yisheng.reporting.formatting import decimal_places, format_tick
 
-TRIALS = "trials.json"
-LARGEST = 1e30
+MAX_SCORE = 1e30
 """Numbers beyond this are those of a training that diverged."""
 Count = Annotated[int, Field(ge=0, lt=1 << 53)]
 Kind = Literal["log", "uniform", "int", "logint", "choice"]
@@ -36,7 +36,7 @@ class Axis(_Part):
 
 
 class Trial(_Part):
-    """A setting and what came of it.
+    """A setting and its result.
 
     Args:
         number: of the trial, from 1.
@@ -68,24 +68,24 @@ class Trial(_Part):
 
     @property
     def score(self) -> float:
-        """The mean where there is one to reckon with, else NaN; 0 for what no axis can tell from it."""
-        if self.mean is None or self.failure or not abs(self.mean) < LARGEST:
+        """Return the mean score, NaN if there is no usable one, or 0 if it is too small to be drawn."""
+        if self.mean is None or self.failure or not abs(self.mean) < MAX_SCORE:
             return math.nan
-        return self.mean if abs(self.mean) > 1 / LARGEST else 0.0
+        return self.mean if abs(self.mean) > 1 / MAX_SCORE else 0.0
 
     @property
-    def spread(self) -> float:
-        """The standard deviation, 0 where it is not known."""
-        return self.sd if self.sd is not None and 0 <= self.sd < LARGEST else 0.0
+    def known_sd(self) -> float:
+        """Return the standard deviation, or 0 if it is unknown."""
+        return self.sd if self.sd is not None and 0 <= self.sd < MAX_SCORE else 0.0
 
     @property
-    def error(self) -> float | None:
-        """The standard error where it is a number to reckon with."""
-        return self.se if self.se is not None and 0 <= self.se < LARGEST else None
+    def known_se(self) -> float | None:
+        """Return the standard error, or None if it is unknown."""
+        return self.se if self.se is not None and 0 <= self.se < MAX_SCORE else None
 
 
 class Search(_Part):
-    """A whole search."""
+    """A complete search."""
 
     score: str = "loss"
     higher: bool = False
@@ -99,117 +99,121 @@ class Search(_Part):
 
     @cached_property
     def ranked(self) -> list[Trial]:
-        """The trials with a score, the best first."""
+        """Return the trials with a score, the best first."""
         scored = [trial for trial in self.trials if math.isfinite(trial.score)]
         return sorted(scored, key=lambda t: (-t.score if self.higher else t.score, t.number))
 
     @cached_property
     def failed(self) -> list[Trial]:
-        """The trials that ended without a score."""
+        """Return the trials that ended without a score."""
         return [t for t in self.trials if t.failure or (self.finished and not math.isfinite(t.score))]
 
     @cached_property
-    def winner(self) -> Trial | None:
-        """The best trial."""
+    def best_trial(self) -> Trial | None:
+        """Return the best trial."""
         return next((t for t in self.ranked if t.number == self.best), next(iter(self.ranked), None))
 
     @cached_property
-    def pick(self) -> Trial | None:
-        """The trial that the one-standard-error rule chose."""
+    def chosen_trial(self) -> Trial | None:
+        """Return the trial chosen by the one-standard-error rule."""
         return next((t for t in self.ranked if t.number == self.chosen), None)
 
     @cached_property
     def decimals(self) -> int:
-        """Decimal places of a score, the same for all trials: as many as the best one's spread can tell apart."""
-        best = self.winner
+        """Return the decimal places of a score, the same for all trials: as many as the error of the best one can
+        distinguish."""
+        best = self.best_trial
         if best is None:
             return 3
-        spread = best.error or best.spread
-        return places(best.score, best.score - spread, best.score + spread)
+        spread = best.known_se or best.known_sd
+        return decimal_places(best.score, best.score - spread, best.score + spread)
 
     @cached_property
-    def rungs(self) -> bool:
-        """Whether the search itself trained for different numbers of epochs (successive halving)."""
+    def has_rungs(self) -> bool:
+        """Return whether the search trained for different numbers of epochs (successive halving)."""
         searched = any(axis.name == "epochs" for axis in self.axes)
         return not searched and len({t.epochs for t in self.trials if t.epochs is not None}) > 1
 
-    def some(self, most: int) -> list[Trial]:
-        """At most so many of the trials with a score: a quarter of them the best, and of the rest every nth."""
-        if len(self.ranked) <= most:
+    def sample_trials(self, count: int) -> list[Trial]:
+        """Return at most ``count`` trials with a score: a quarter of them the best, and every nth of the remaining
+        ones."""
+        if len(self.ranked) <= count:
             return self.ranked
-        head = self.ranked[: most // 4]
-        tail, count = self.ranked[most // 4 :], most - most // 4
+        head = self.ranked[: count // 4]
+        tail, count = self.ranked[count // 4 :], count - count // 4
         shown = [*head, *(tail[round(i * (len(tail) - 1) / max(1, count - 1))] for i in range(count))]
-        marked = [t for t in (self.winner, self.pick) if t and t not in shown]
+        marked = [t for t in (self.best_trial, self.chosen_trial) if t and t not in shown]
         return [*marked, *shown]
 
 
-def read(folder: Path) -> Search:
+def read_search(folder: Path) -> Search:
     """Read ``trials.json``.
 
     Raises:
         DataError: it is missing, no JSON, or not of the form.
     """
-    found = files.read_json(folder / TRIALS)
+    RunFolder(folder).require_current_format()
+    found = files.read_json(folder / RunFolder.TRIALS)
     try:
         return Search.model_validate(found)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the whole"
         raise DataError(
-            f"{folder / TRIALS} is damaged at {where}: {first['msg']}", "`yisheng resume` of the study writes it anew"
+            f"{folder / RunFolder.TRIALS} is damaged at {where}: {first['msg']}",
+            "`yisheng resume` of the study writes it anew",
         ) from None
 
 
-def word(value: Any) -> str:
-    """A value of a setting for people to read.
+def format_value(value: Any) -> str:
+    """Return a value of a setting as text for people.
 
-    >>> word(0.0031622776), word([64, 32]), word([64]), word(True), word(None), word("relu"), word(64.0)
+    >>> format_value(0.0031622776), format_value([64, 32]), format_value([64]), format_value(True), format_value(None), format_value("relu"), format_value(64.0)
     ('0.003162', '64,32', '64', 'true', 'none', 'relu', '64')
     """
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "none"}[value]
     if isinstance(value, float):
-        return short(value, 4) if math.isfinite(value) else str(value)
+        return format_tick(value, 4) if math.isfinite(value) else str(value)
     if isinstance(value, list | tuple):
-        return ",".join(map(word, value))
+        return ",".join(map(format_value, value))
     return str(value)
 
 
-def typed(value: Any) -> str:
-    """A value of a setting as it is typed on the command line, with all its digits.
+def format_argument(value: Any) -> str:
+    """Return a value of a setting as it is written on the command line, with all its digits.
 
-    >>> typed(0.0031622776), typed([64, 32])
+    >>> format_argument(0.0031622776), format_argument([64, 32])
     ('0.0031622776', '64,32')
     """
     if isinstance(value, list | tuple):
-        return ",".join(map(typed, value))
-    return word(value) if isinstance(value, bool) or value is None else str(value)
+        return ",".join(map(format_argument, value))
+    return format_value(value) if isinstance(value, bool) or value is None else str(value)
 
 
-def levels(axis: Axis, trials: Sequence[Trial]) -> list[str]:
-    """The alternatives of a choice in words: those of the search, and others that trials have."""
+def categories(axis: Axis, trials: Sequence[Trial]) -> list[str]:
+    """Return the alternatives of a choice as text: those of the search, and others that trials have."""
     used = (trial.setting[axis.name] for trial in trials if axis.name in trial.setting)
-    return list(dict.fromkeys(map(word, [*(axis.values or ()), *used])))
+    return list(dict.fromkeys(map(format_value, [*(axis.values or ()), *used])))
 
 
 def coordinate(axis: Axis, value: Any) -> float:
-    """Where a value lies on a range; NaN where it has no place there."""
+    """Return the position of a value on a range, or NaN if it has none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return math.nan
     try:
         found = float(value)
     except OverflowError:
         return math.nan
-    if not abs(found) < LARGEST or (axis.kind in ("log", "logint") and found < 1 / LARGEST):
+    if not abs(found) < MAX_SCORE or (axis.kind in ("log", "logint") and found < 1 / MAX_SCORE):
         return math.nan
     return found
 
 
-def window(values: Sequence[float], *, higher: bool) -> tuple[float, float]:
-    """The part of the score's axis that is shown: all values, but for the bad side beyond Tukey's outer fence.
+def score_window(values: Sequence[float], *, higher: bool) -> tuple[float, float]:
+    """Return the visible range of the score: all values, except the bad side beyond Tukey's outer fence.
 
-    >>> window([1.0, 2.0, 3.0, 4.0, 900.0], higher=False)
+    >>> score_window([1.0, 2.0, 3.0, 4.0, 900.0], higher=False)
     (1.0, 10.0)
     """
     ordered = sorted(values)

@@ -8,24 +8,38 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from yisheng.reporting.figures import spans_decades
-from yisheng.reporting.formatting import score_name, short
-from yisheng.reporting.search_facts import LARGEST, Axis, Search, Trial, coordinate, levels, window, word
-from yisheng.reporting.svg import FIRST, INK, MUTED, PAPER, SECOND, draw, label
+from yisheng.reporting.formatting import format_tick, score_name
+from yisheng.reporting.search_facts import (
+    MAX_SCORE,
+    Axis,
+    Search,
+    Trial,
+    categories,
+    coordinate,
+    format_value,
+    score_window,
+)
+from yisheng.reporting.svg import BACKGROUND, FIRST_COLOR, MUTED, SECOND_COLOR, TEXT, draw, label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-DOTS = 400
-BARS = 80
+MAX_DOTS = 400
+MAX_ERROR_BARS = 80
 """Up to so many trials have their standard deviation drawn."""
-NAMED = 8
+MAX_NAMED_CATEGORIES = 8
 """Up to so many alternatives of a choice are all named."""
-LINES = ((FIRST, "-", "o"), (SECOND, (0, (4, 1.5)), "s"), (INK, (0, (1, 1.2)), "^"), (MUTED, "-", "D"))
+CURVE_STYLES = (
+    (FIRST_COLOR, "-", "o"),
+    (SECOND_COLOR, (0, (4, 1.5)), "s"),
+    (TEXT, (0, (1, 1.2)), "^"),
+    (MUTED, "-", "D"),
+)
 """Colour, dash and marker of each curve."""
 
 
-def score_by_parameter(search: Search, axis: Axis, number: int) -> str:
-    """The score of each trial against one parameter; the best and the chosen trial are marked.
+def plot_score_by_parameter(search: Search, axis: Axis, number: int) -> str:
+    """Draw the score of each trial against one parameter; the best and the chosen trial are marked.
 
     Args:
         search: at least one trial has a score.
@@ -34,26 +48,28 @@ def score_by_parameter(search: Search, axis: Axis, number: int) -> str:
     """
 
     def paint(axes: Axes) -> None:
-        shown = [t for t in search.some(DOTS) if axis.name in t.setting]
+        shown = [t for t in search.sample_trials(MAX_DOTS) if axis.name in t.setting]
         at = _places(axis, search, shown)
-        low, high = window([t.score for t in search.ranked], higher=search.higher)
-        most = max((t.epochs or 0 for t in shown), default=0) if search.rungs else 0
-        known = [t for t in shown if t.spread and len(shown) <= BARS]
-        lows, highs = [t.score - t.spread for t in known], [t.score + t.spread for t in known]
+        low, high = score_window([t.score for t in search.ranked], higher=search.higher)
+        most = max((t.epochs or 0 for t in shown), default=0) if search.has_rungs else 0
+        known = [t for t in shown if t.known_sd and len(shown) <= MAX_ERROR_BARS]
+        lows, highs = [t.score - t.known_sd for t in known], [t.score + t.known_sd for t in known]
         axes.vlines([at[t.number] for t in known], lows, highs, color=MUTED, linewidth=0.9, alpha=0.6)
         for colour, some in (
             (MUTED, [t for t in shown if (t.epochs or 0) < most]),
-            (FIRST, [t for t in shown if (t.epochs or 0) >= most]),
+            (FIRST_COLOR, [t for t in shown if (t.epochs or 0) >= most]),
         ):
             inside = [t for t in some if low <= t.score <= high]
             beyond = [t for t in some if not low <= t.score <= high]
             xs, ys = [at[t.number] for t in inside], [t.score for t in inside]
-            axes.plot(xs, ys, "o", color=colour, alpha=0.6, markersize=4.5 if len(shown) <= BARS else 3, mew=0)
+            axes.plot(
+                xs, ys, "o", color=colour, alpha=0.6, markersize=4.5 if len(shown) <= MAX_ERROR_BARS else 3, mew=0
+            )
             edge = low if search.higher else high
             axes.plot([at[t.number] for t in beyond], [edge] * len(beyond), "x", color=colour, markersize=4)
-        _ring(axes, at, search.winner, "o", "best", (low, high))
-        if search.pick is not search.winner:
-            _ring(axes, at, search.pick, "s", "chosen", (low, high))
+        _ring(axes, at, search.best_trial, "o", "best", (low, high))
+        if search.chosen_trial is not search.best_trial:
+            _ring(axes, at, search.chosen_trial, "s", "chosen", (low, high))
         _finish(axes, score_name(search.score))
         _across(axes, axis, search, list(at.values()))
         if not search.higher and spans_decades([low, high]):
@@ -69,13 +85,13 @@ def score_by_parameter(search: Search, axis: Axis, number: int) -> str:
     return draw(f"parameter-{number}", paint)
 
 
-def training_loss(trials: Sequence[Trial]) -> str:
-    """Training loss by epoch, a line for each trial (`LINES` of them at most)."""
+def plot_training_loss(trials: Sequence[Trial]) -> str:
+    """Draw the training loss by epoch, a line per trial (at most as many as `CURVE_STYLES`)."""
     from matplotlib.ticker import MaxNLocator
 
     def paint(axes: Axes) -> None:
         seen: list[float] = []
-        for trial, (colour, dash, marker) in zip(trials, LINES, strict=False):
+        for trial, (colour, dash, marker) in zip(trials, CURVE_STYLES, strict=False):
             ys = [_drawable(loss) for loss in trial.curve]
             seen += ys
             every = max(1, len(ys) // 12)
@@ -92,20 +108,20 @@ def training_loss(trials: Sequence[Trial]) -> str:
 
 
 def _places(axis: Axis, search: Search, shown: Sequence[Trial]) -> dict[int, float]:
-    """Number of each trial -> where it stands on the level axis; those of one category side by side."""
+    """Return the x position of each trial by number; trials of one category are next to each other."""
     if axis.kind != "choice":
         return {t.number: coordinate(axis, t.setting[axis.name]) for t in shown}
-    names = levels(axis, search.ranked)
+    names = categories(axis, search.ranked)
     places: dict[int, float] = {}
     for i, name in enumerate(names):
-        group = [t for t in shown if word(t.setting[axis.name]) == name]
+        group = [t for t in shown if format_value(t.setting[axis.name]) == name]
         for k, trial in enumerate(sorted(group, key=lambda t: t.number)):
             places[trial.number] = i + (0.0 if len(group) == 1 else 0.5 * k / (len(group) - 1) - 0.25)
     return places
 
 
 def _across(axes: Axes, axis: Axis, search: Search, at: Sequence[float]) -> None:
-    """The level axis: names of categories with the median over each, or a scale."""
+    """Label the x axis: names of categories with the median of each, or a scale."""
     axes.set_xlabel(label(axis.name, 40))
     if axis.kind != "choice":
         # The whole range is shown, also where no trial has been.
@@ -116,14 +132,19 @@ def _across(axes: Axes, axis: Axis, search: Search, at: Sequence[float]) -> None
         elif high > low:
             axes.set_xlim(low - 0.04 * (high - low), high + 0.04 * (high - low))
         return
-    names = levels(axis, search.ranked)
-    every = -(-len(names) // NAMED) or 1
+    names = categories(axis, search.ranked)
+    every = -(-len(names) // MAX_NAMED_CATEGORIES) or 1
     axes.set_xlim(-0.6, len(names) - 0.4)
-    axes.set_xticks(range(0, len(names), every), [label(name, 60 // min(len(names), NAMED)) for name in names[::every]])
+    axes.set_xticks(
+        range(0, len(names), every),
+        [label(name, 60 // min(len(names), MAX_NAMED_CATEGORIES)) for name in names[::every]],
+    )
     for i, name in enumerate(names):
-        scores = [t.score for t in search.ranked if axis.name in t.setting and word(t.setting[axis.name]) == name]
+        scores = [
+            t.score for t in search.ranked if axis.name in t.setting and format_value(t.setting[axis.name]) == name
+        ]
         if len(scores) > 2:
-            axes.hlines(statistics.median(scores), i - 0.33, i + 0.33, color=INK, linewidth=1.2, label="_")
+            axes.hlines(statistics.median(scores), i - 0.33, i + 0.33, color=TEXT, linewidth=1.2, label="_")
 
 
 def _ring(
@@ -132,8 +153,8 @@ def _ring(
     if trial is None or trial.number not in at:
         return
     score = min(max(trial.score, ends[0]), ends[1])
-    (ring,) = axes.plot([at[trial.number]], [score], marker, color=PAPER, label=f"{name}: trial {trial.number}")
-    ring.set(markeredgecolor=INK, markeredgewidth=1.6, markersize=8, zorder=5)
+    (ring,) = axes.plot([at[trial.number]], [score], marker, color=BACKGROUND, label=f"{name}: trial {trial.number}")
+    ring.set(markeredgecolor=TEXT, markeredgewidth=1.6, markersize=8, zorder=5)
 
 
 def _finish(axes: Axes, up: str) -> None:
@@ -143,14 +164,14 @@ def _finish(axes: Axes, up: str) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     for one in (axes.xaxis, axes.yaxis):
-        one.set_major_formatter(FuncFormatter(lambda value, _: short(value, 4)))
+        one.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value, 4)))
     if axes.get_legend_handles_labels()[1]:
         place = {"loc": "lower right", "bbox_to_anchor": (1.01, 0.985), "ncols": 4}
         axes.legend(**place, handlelength=1.7, columnspacing=1.1, handletextpad=0.4, borderaxespad=0, fontsize="small")
 
 
 def _log(axes: Axes, which: str, low: float, high: float) -> None:
-    """A log axis from ``low`` to ``high``, with some margin on both sides."""
+    """Set a log axis from ``low`` to ``high``, with a margin on both sides."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     margin = (high / low) ** 0.05 if high > low else 1.5
@@ -158,13 +179,13 @@ def _log(axes: Axes, which: str, low: float, high: float) -> None:
     (axes.set_xlim if which == "x" else axes.set_ylim)(low / margin, high * margin)
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if math.log10(high / low) < 1.5 else (1,), numticks=7))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
     axis.set_minor_formatter(NullFormatter())
     axis.set_tick_params(which="minor", length=0)
 
 
 def _drawable(value: float | None) -> float:
-    """The value; NaN (a gap in the line) for what no axis can hold, and zero for what cannot be told from it."""
-    if value is None or not abs(value) < LARGEST:
+    """Return the value, NaN (a gap in the line) if no axis can show it, or zero if it is too small to be drawn."""
+    if value is None or not abs(value) < MAX_SCORE:
         return math.nan
-    return value if abs(value) > 1 / LARGEST else 0.0
+    return value if abs(value) > 1 / MAX_SCORE else 0.0

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from yisheng.core import files
-from yisheng.reporting.formatting import clean, duration, plural, score_name
-from yisheng.reporting.run_page import REPORT
-from yisheng.reporting.search_facts import Search, read
-from yisheng.reporting.search_headline import headline
+from yisheng.core.run_folder import RunFolder
+from yisheng.reporting.formatting import format_count, format_duration, replace_unprintable, score_name
+from yisheng.reporting.search_facts import Search, read_search
+from yisheng.reporting.search_headline import write_search_headline
 from yisheng.reporting.search_sections import coordinates, curves, failures, importance, parameters, time, trials
 from yisheng.reporting.section import Section, page
 
@@ -25,8 +25,8 @@ SECTIONS: tuple[Callable[[Search], Section | None], ...] = (
 """What the page holds, in order."""
 
 
-def render(folder: Path) -> str:
-    """The page as text. It depends on nothing but ``trials.json`` and the folder's name.
+def render_search_page(folder: Path) -> str:
+    """Return the page as HTML. It depends on ``trials.json`` and the folder's name alone.
 
     Args:
         folder: of a search, at its end or broken off.
@@ -34,41 +34,41 @@ def render(folder: Path) -> str:
     Raises:
         DataError: ``trials.json`` is missing or damaged.
     """
-    search = read(Path(folder))
+    search = read_search(Path(folder))
     text = page(
         "tuning.html",
         styles=("style.css", "tuning.css"),
         study=Path(folder).resolve().name,
-        headline=headline(search),
+        headline=write_search_headline(search),
         glance=_glance(search),
         sections=[section for make in SECTIONS if (section := make(search))],
     )
-    return clean(text)
+    return replace_unprintable(text)
 
 
-def write(folder: Path) -> Path:
-    """Write the page into the search's folder as ``report.html``; gives its path.
+def write_search_page(folder: Path) -> Path:
+    """Write the page into the search's folder as ``report.html``; return its path.
 
     Raises:
         DataError: ``trials.json`` is missing or damaged.
         StorageError: it cannot be written; an older report is untouched.
     """
-    path = Path(folder) / REPORT
-    files.write(path, render(folder))
+    path = Path(folder) / RunFolder.REPORT
+    files.write(path, render_search_page(folder))
     return path
 
 
 def _glance(search: Search) -> list[tuple[str, str]]:
-    """The few facts that stand under the title."""
+    """Return the facts below the title."""
     trainings = sum(trial.jobs for trial in search.trials)
     seconds = sum(t.seconds for t in search.trials if t.seconds is not None and 0 <= t.seconds < 1e12)
     ways = sorted({trial.how for trial in search.trials if trial.how})
     known = {
         "Search": search.search,
-        "Trials": f"{len(search.trials):,} ({plural(trainings, 'training')})",
+        "Trials": f"{len(search.trials):,} ({format_count(trainings, 'training')})",
         "Parameters": ", ".join(axis.name for axis in search.axes[:12]),
         "Score": f"validation {score_name(search.score)}, {'larger' if search.higher else 'smaller'} is better",
-        "Training": ", ".join([duration(seconds), *ways]) if seconds else "",
+        "Training": ", ".join([format_duration(seconds), *ways]) if seconds else "",
         "State": "" if search.finished else "not at its end",
     }
     return [(name, text) for name, text in known.items() if text]

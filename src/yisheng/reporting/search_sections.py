@@ -1,4 +1,4 @@
-"""The parts of a search's page; each gives None where it has nothing to say."""
+"""The sections of a search's page; each returns None if it has nothing to show."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 from markupsafe import Markup
 
 from yisheng.reporting import parallel_coordinates, search_figures
-from yisheng.reporting.formatting import capital, duration, number, plural, score_name
-from yisheng.reporting.search_facts import Search, Trial, word
-from yisheng.reporting.search_headline import set_to
+from yisheng.reporting.formatting import capitalize, format_count, format_duration, format_number, score_name
+from yisheng.reporting.search_facts import Search, Trial, format_value
+from yisheng.reporting.search_headline import describe_setting
 from yisheng.reporting.section import Section, figure, fill
 
 SHOWN = 300
@@ -40,20 +40,20 @@ Best first. Score: mean validation {{ score | score }} over the trainings of a t
 <thead><tr>
 {{ words("Trial") }}{% for axis in of.axes %}{{ numbers(axis.name) }}{% endfor %}
 {{ numbers(score | score | capital) }}{{ numbers("Standard deviation") }}{{ numbers("Standard error") }}
-{{ numbers("Trainings") }}{% if of.rungs %}{{ numbers("Epochs") }}{% endif %}{{ numbers("Parameters") }}
+{{ numbers("Trainings") }}{% if of.has_rungs %}{{ numbers("Epochs") }}{% endif %}{{ numbers("Parameters") }}
 {{ numbers("Seconds") }}
 </tr></thead>
 <tbody>
 {% for one in shown %}
 <tr{% if one in marked %} class="first"{% endif %}>
-<th scope="row">{{ one.number | count }}{% if one is sameas of.winner %}<span class="tag">best</span>{% endif %}
-{% if one is sameas of.pick %}<span class="tag">chosen</span>{% endif %}</th>
+<th scope="row">{{ one.number | count }}{% if one is sameas of.best_trial %}<span class="tag">best</span>{% endif %}
+{% if one is sameas of.chosen_trial %}<span class="tag">chosen</span>{% endif %}</th>
 {% for axis in of.axes %}
 <td class="n"><bdi>{{ word(one.setting[axis.name]) if axis.name in one.setting else "–" }}</bdi></td>
 {% endfor %}
 <td class="n strong">{{ one.score | exact(of.decimals) }}</td><td class="n">{{ one.sd | exact(of.decimals) }}</td>
 <td class="n">{{ one.se | exact(of.decimals) }}</td><td class="n">{{ one.jobs | count }}</td>
-{% if of.rungs %}<td class="n">{{ "–" if one.epochs is none else one.epochs | count }}</td>{% endif %}
+{% if of.has_rungs %}<td class="n">{{ "–" if one.epochs is none else one.epochs | count }}</td>{% endif %}
 <td class="n">{{ "–" if one.parameters is none else one.parameters | count }}</td>
 <td class="n">{{ one.seconds | exact(2) }}</td>
 </tr>
@@ -106,50 +106,55 @@ WAYS = {"serial": "one after the other", "stacked": "many models in one pass"}
 
 
 def coordinates(search: Search) -> Section | None:
-    """Parallel coordinates."""
-    best, pick = search.winner, search.pick
+    """Return the section with parallel coordinates."""
+    best, pick = search.best_trial, search.chosen_trial
     if best is None:
         return None
-    shown, axes = min(len(search.ranked), parallel_coordinates.LINES), min(len(search.axes), parallel_coordinates.AXES)
+    shown, axes = (
+        min(len(search.ranked), parallel_coordinates.MAX_LINES),
+        min(len(search.axes), parallel_coordinates.MAX_AXES),
+    )
     left_out = ""
     if shown < len(search.ranked):
         left_out = f" Drawn are {shown:,} of {len(search.ranked):,}: the best, and of the others every so many."
     if axes < len(search.axes):
         left_out += f" The first {axes} of {len(search.axes)} parameters have an axis."
     both = pick is best
-    alt = f"Parallel coordinates of {plural(shown, 'trial')}. Best: {_said(search, best)}."
+    alt = f"Parallel coordinates of {format_count(shown, 'trial')}. Best: {_said(search, best)}."
     html = fill(
         COORDINATES,
         left_out=left_out,
         best=f"{'best and chosen' if both else 'best'}: trial {best.number:,}",
         chosen=f"chosen: trial {pick.number:,}" if pick and not both else "",
         alt=alt if both or pick is None else f"{alt} Chosen: {_said(search, pick)}.",
-        svg=Markup(parallel_coordinates.parallel(search)),  # built by ElementTree, which escapes
+        svg=Markup(parallel_coordinates.draw_parallel_coordinates(search)),  # built by ElementTree, which escapes
     )
     return Section("coordinates", "All trials at a glance", html)
 
 
 def parameters(search: Search) -> Section | None:
-    """The score against each parameter."""
-    best = search.winner
+    """Return the section with the score against each parameter."""
+    best = search.best_trial
     axes = [a for a in search.axes if any(a.name in t.setting for t in search.ranked)][:PARAMETERS]
     if best is None or not axes:
         return None
     drawn = []
     for i, axis in enumerate(axes, 1):
-        held = f"; the best has {word(best.setting[axis.name])}" if axis.name in best.setting else ""
-        words = f"{capital(score_name(search.score))} by {axis.name}{held}."
-        drawn.append(figure(search_figures.score_by_parameter(search, axis, i), words, words))
+        held = f"; the best has {format_value(best.setting[axis.name])}" if axis.name in best.setting else ""
+        words = f"{capitalize(score_name(search.score))} by {axis.name}{held}."
+        drawn.append(figure(search_figures.plot_score_by_parameter(search, axis, i), words, words))
     notes = ["A dot is a trial's mean."]
-    if min(len(search.ranked), search_figures.DOTS) <= search_figures.BARS and any(t.spread for t in search.ranked):
+    if min(len(search.ranked), search_figures.MAX_DOTS) <= search_figures.MAX_ERROR_BARS and any(
+        t.known_sd for t in search.ranked
+    ):
         notes.append("Its upright line is one standard deviation over folds and seeds to both sides.")
     if any(axis.kind == "choice" for axis in axes):
         notes.append("A level line is the median of an alternative.")
-    if search.rungs:
+    if search.has_rungs:
         notes.append("Grey ones were trained for fewer epochs.")
     notes.append("A cross at the edge is a score far beyond it.")
-    if len(search.ranked) > search_figures.DOTS:
-        notes.append(f"Drawn are {search_figures.DOTS} of {len(search.ranked):,} trials.")
+    if len(search.ranked) > search_figures.MAX_DOTS:
+        notes.append(f"Drawn are {search_figures.MAX_DOTS} of {len(search.ranked):,} trials.")
     html = fill(
         '<p class="note">{{ note }}</p><div class="plots">{{ drawn }}</div>',
         note=" ".join(notes),
@@ -159,8 +164,8 @@ def parameters(search: Search) -> Section | None:
 
 
 def importance(search: Search) -> Section | None:
-    """How much each parameter matters."""
-    if not search.axes or search.winner is None:
+    """Return the section on how much each parameter matters."""
+    if not search.axes or search.best_trial is None:
         return None
     names = {axis.name for axis in search.axes}
     found = {n: min(max(s, 0.0), 1.0) for n, s in (search.importance or {}).items() if n in names and math.isfinite(s)}
@@ -173,40 +178,40 @@ def importance(search: Search) -> Section | None:
 
 
 def trials(search: Search) -> Section:
-    """The table of the trials with a score."""
+    """Return the table of the trials with a score."""
     if not search.ranked:
         return Section("trials", "Trials", fill('<p class="missing">No trial has a score.</p>'))
     shown = search.ranked[:SHOWN]
-    if search.pick and search.pick not in shown:
-        shown = [*shown, search.pick]
+    if search.chosen_trial and search.chosen_trial not in shown:
+        shown = [*shown, search.chosen_trial]
     html = fill(
         TRIALS,
         of=search,
         score=search.score,
         shown=shown,
-        marked=[t for t in (search.winner, search.pick) if t],
+        marked=[t for t in (search.best_trial, search.chosen_trial) if t],
         total=len(search.ranked),
         more=len(shown) < len(search.ranked),
-        word=word,
+        word=format_value,
     )
     return Section("trials", "Trials", html)
 
 
 def curves(search: Search) -> Section | None:
-    """Training-loss curves of the best few."""
+    """Return the training-loss curves of the best trials."""
     found = [t for t in search.ranked if len(t.curve) > 1]
-    some = [t for t in (search.winner, search.pick) if t in found]
-    some = list({t.number: t for t in [*some, *found]}.values())[: len(search_figures.LINES)]
+    some = [t for t in (search.best_trial, search.chosen_trial) if t in found]
+    some = list({t.number: t for t in [*some, *found]}.values())[: len(search_figures.CURVE_STYLES)]
     if not some:
         return None
-    ends = ", ".join(f"trial {t.number:,} {number(t.curve[-1])}" for t in some)
+    ends = ", ".join(f"trial {t.number:,} {format_number(t.curve[-1])}" for t in some)
     words = f"Training loss, mean over each trial's trainings; at the end: {ends}."
-    html = fill('<div class="plots">{{ one }}</div>', one=figure(search_figures.training_loss(some), words, words))
+    html = fill('<div class="plots">{{ one }}</div>', one=figure(search_figures.plot_training_loss(some), words, words))
     return Section("curves", "Training loss of the best", html)
 
 
 def failures(search: Search) -> Section | None:
-    """What failed, and why."""
+    """Return the section on failed trials and their reasons."""
     if not search.failed:
         return None
     by_reason: dict[str, list[Trial]] = defaultdict(list)
@@ -216,14 +221,14 @@ def failures(search: Search) -> Section | None:
     for reason, some in sorted(by_reason.items(), key=lambda item: -len(item[1]))[:REASONS]:
         listed = ", ".join(f"{t.number:,}" for t in some[:NUMBERS])
         more = f" and {len(some) - NUMBERS:,} more" if len(some) > NUMBERS else ""
-        rows.append((reason, f"{'trial' if len(some) == 1 else 'trials'} {listed}{more}", set_to(some[0])))
+        rows.append((reason, f"{'trial' if len(some) == 1 else 'trials'} {listed}{more}", describe_setting(some[0])))
     left = max(0, len(by_reason) - REASONS)
     html = fill(FAILURES, count=len(search.failed), total=len(search.trials), rows=rows, more=left)
     return Section("failures", "Failures", html)
 
 
 def time(search: Search) -> Section | None:
-    """How long it took, and which way the models were trained."""
+    """Return the section on training time and executors."""
     by_way: dict[str, list[Trial]] = defaultdict(list)
     for trial in search.trials:
         if trial.jobs and trial.seconds is not None and 0 <= trial.seconds < math.inf:
@@ -243,11 +248,11 @@ def _way(how: str, some: list[Trial]) -> Mapping[str, Any]:
         "trials": len(some),
         "jobs": sum(t.jobs for t in some),
         "seconds": sum(t.seconds or 0.0 for t in some),
-        "median": duration(median) if median >= 1 else f"{1000 * median:.3g} ms",
+        "median": format_duration(median) if median >= 1 else f"{1000 * median:.3g} ms",
     }
 
 
 def _said(search: Search, trial: Trial) -> str:
-    setting = ", ".join(f"{name} {word(value)}" for name, value in trial.setting.items())
-    score = f"{score_name(search.score)} {number(trial.score, search.decimals)}"
+    setting = ", ".join(f"{name} {format_value(value)}" for name, value in trial.setting.items())
+    score = f"{score_name(search.score)} {format_number(trial.score, search.decimals)}"
     return f"trial {trial.number:,}{f' with {setting}' if setting else ''}, {score}"

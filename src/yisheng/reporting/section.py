@@ -15,8 +15,16 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from yisheng.reporting.formatting import capital, duration, number, percent, places, plural, score_name
-from yisheng.reporting.run_facts import Facts
+from yisheng.reporting.formatting import (
+    capitalize,
+    decimal_places,
+    format_count,
+    format_duration,
+    format_number,
+    format_percent,
+    score_name,
+)
+from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.svg import NAMESPACE
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -24,7 +32,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: the id to link to, its title, and what stands under it."""
+    """A section of the page: the id to link to, its title, and its HTML."""
 
     id: str
     title: str
@@ -32,7 +40,7 @@ class Section:
 
 
 def fill(template: str, **values: Any) -> Markup:
-    """HTML from a template; values are escaped unless they are `Markup` already.
+    """Return HTML from a template; values are escaped unless they are `Markup`.
 
     >>> fill("<b>{{ name }}</b>", name="<script>")
     Markup('<b>&lt;script&gt;</b>')
@@ -41,13 +49,13 @@ def fill(template: str, **values: Any) -> Markup:
 
 
 def page(name: str, *, styles: Sequence[str] = ("style.css",), **values: Any) -> str:
-    """HTML from a template file in ``templates/``, with style sheets of that folder written into it."""
+    """Return HTML from a template file in ``templates/``, with the style sheets of that folder inlined."""
     style = "".join((TEMPLATES / sheet).read_text(encoding="utf-8") for sheet in styles)
     return _environment().get_template(name).render(**values, style=Markup(style))
 
 
 def figure(svg: str, alt: str, caption: str = "") -> Markup:
-    """A drawn figure with what it shows in words, for those who do not see it.
+    """Return a figure with a text alternative for people who cannot see it.
 
     Args:
         svg: from `yisheng.reporting.figures`.
@@ -64,20 +72,20 @@ def figure(svg: str, alt: str, caption: str = "") -> Markup:
     )
 
 
-def missing(facts: Facts, what: str) -> Markup:
-    """Says that something is not there, and how to get it."""
+def missing(facts: RunFacts, what: str) -> Markup:
+    """Return a paragraph that says what is missing and how to get it."""
     return fill(
         """<p class="missing">{{ what }}
 {%- if trained %} Make it with <code>yisheng evaluate {{ run }}</code>.{% else %} Training has not come to its end.
 {% endif %}</p>""",
         what=what,
-        trained=facts.finished,
-        run=facts.typed,
+        trained=facts.is_finished,
+        run=facts.shell_path,
     )
 
 
 def name_of(label: Any, classes: tuple[str, ...] = (), decimals: int | None = None) -> str:
-    """A class's name (a whole number counts into ``classes``), several joined, or a number.
+    """Return a class's name (an integer is an index into ``classes``), several names joined, or a number.
 
     >>> name_of(1, ("cat", "dog")), name_of(["cat", "dog"]), name_of([]), name_of(2.5), name_of(None)
     ('dog', 'cat, dog', 'none', '2.50', '–')
@@ -86,14 +94,14 @@ def name_of(label: Any, classes: tuple[str, ...] = (), decimals: int | None = No
         return ", ".join(name_of(one, classes, decimals) for one in label) or "none"
     if isinstance(label, int) and 0 <= label < len(classes):
         return classes[label]
-    return label if isinstance(label, str) else number(label, decimals)
+    return label if isinstance(label, str) else format_number(label, decimals)
 
 
 def _exact(value: float | None, decimals: int | None = None) -> Markup:
-    """A number as people read it, and, for those who copy it, as it was measured."""
+    """Return a number rounded for reading, with its exact value for copying."""
     if value is None:
-        return Markup("<span>{}</span>").format(number(None))
-    return Markup('<data value="{}">{}</data>').format(repr(value), number(value, decimals))
+        return Markup("<span>{}</span>").format(format_number(None))
+    return Markup('<data value="{}">{}</data>').format(repr(value), format_number(value, decimals))
 
 
 @functools.cache
@@ -106,14 +114,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     filters: Mapping[str, Any] = {
-        "capital": capital,
+        "capital": capitalize,
         "count": "{:,}".format,
-        "duration": duration,
+        "duration": format_duration,
         "exact": _exact,
-        "number": number,
-        "percent": percent,
-        "places": places,
-        "plural": plural,
+        "number": format_number,
+        "percent": format_percent,
+        "places": decimal_places,
+        "plural": format_count,
         "score": score_name,
     }
     environment.filters.update(filters)

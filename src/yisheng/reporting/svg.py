@@ -1,4 +1,4 @@
-"""Figures as SVG text: drawn by matplotlib, coloured by the page that holds them.
+"""Figures as SVG text, drawn by matplotlib and colored by the page that contains them.
 
 Every colour is written as a CSS variable with its light value as the fallback, so that one figure fits a
 light page, a dark page and paper. Text stays text, in the page's own font.
@@ -13,15 +13,22 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from yisheng.reporting.formatting import clean
+from yisheng.reporting.formatting import replace_unprintable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-INK, MUTED, LINE, PAPER = "#1b2026", "#57606b", "#d4dae0", "#fffffe"
-FIRST, SECOND = "#0072b2", "#c65102"
+TEXT, MUTED, GRID, BACKGROUND = "#1b2026", "#57606b", "#d4dae0", "#fffffe"
+FIRST_COLOR, SECOND_COLOR = "#0072b2", "#c65102"
 """Blue and vermillion (after Okabe and Ito, "Color universal design", 2008): apart for every kind of eye."""
-VARIABLES = {INK: "ink", MUTED: "muted", LINE: "line", PAPER: "paper", FIRST: "first", SECOND: "second"}
+VARIABLES = {
+    TEXT: "ink",
+    MUTED: "muted",
+    GRID: "line",
+    BACKGROUND: "paper",
+    FIRST_COLOR: "first",
+    SECOND_COLOR: "second",
+}
 WIDTH, HEIGHT = 4.6, 3.0
 NAMESPACE = "http://www.w3.org/2000/svg"
 
@@ -31,7 +38,7 @@ _LINK = re.compile(r"#(?=\w)")
 
 
 def draw(name: str, paint: Callable[[Axes], None]) -> str:
-    """An SVG element, which is also a whole SVG file.
+    """Return an SVG element, which is also a complete SVG file.
 
     Args:
         name: begins every id in it, so that several figures can stand in one page.
@@ -52,21 +59,21 @@ def draw(name: str, paint: Callable[[Axes], None]) -> str:
         paint(axes)
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         FigureCanvasSVG(figure).print_svg(content, metadata=nothing)
-    return _settled(content.getvalue(), name)
+    return _clean_svg(content.getvalue(), name)
 
 
 def label(text: str, longest: int = 40) -> str:
-    """A name fit to stand in a figure: on one line, not too long, without signs that XML forbids.
+    """Return a name for use in a figure: on one line, of limited length, without characters that XML forbids.
 
     >>> label("living\\narea", 8)
     'living …'
     """
-    text = " ".join(clean(text).split())
+    text = " ".join(replace_unprintable(text).split())
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def style(name: str) -> dict[str, Any]:
-    """Matplotlib's own defaults, whatever the user's style is, and ours over them."""
+    """Return matplotlib's own defaults, whatever the user's style is, with ours over them."""
     from matplotlib import rcParamsDefault
 
     kinds = ("axes", "xtick", "ytick", "lines", "grid", "legend", "font", "text", "markers", "patch", "svg", "path")
@@ -76,7 +83,7 @@ def style(name: str) -> dict[str, Any]:
         "axes.edgecolor": MUTED,
         "axes.facecolor": "none",
         "axes.grid": True,
-        "axes.labelcolor": INK,
+        "axes.labelcolor": TEXT,
         "axes.linewidth": 0.8,
         "axes.spines.left": False,
         "axes.spines.right": False,
@@ -85,23 +92,23 @@ def style(name: str) -> dict[str, Any]:
         "axes.titlepad": 9,
         "font.family": ["DejaVu Sans"],
         "font.size": 10,
-        "grid.color": LINE,
+        "grid.color": GRID,
         "grid.linewidth": 0.7,
         "legend.fontsize": "medium",
         "legend.frameon": False,
         "lines.linewidth": 1.8,
         "svg.fonttype": "none",
         "svg.hashsalt": name,
-        "text.color": INK,
+        "text.color": TEXT,
         "text.parse_math": False,
-        "xtick.labelcolor": INK,
-        "ytick.labelcolor": INK,
+        "xtick.labelcolor": TEXT,
+        "ytick.labelcolor": TEXT,
     }
     return {**kept, **ours}
 
 
-def _settled(drawn: str, name: str) -> str:
-    """Matplotlib's SVG with ids of its own, the page's colours and font, and no more digits than can be seen."""
+def _clean_svg(drawn: str, name: str) -> str:
+    """Return matplotlib's SVG with unique ids, the page's colors and font, and no more digits than are visible."""
     root = ElementTree.fromstring(drawn)  # matplotlib wrote it a moment ago
     for parent in list(root.iter()):
         for child in list(parent):
@@ -138,7 +145,7 @@ def _value(value: str, name: str) -> str:
 
 
 def _share_style(group: ElementTree.Element) -> None:
-    """Thousands of dots of one look need not say it a thousand times."""
+    """Move a style that all children share to their group: thousands of dots need not repeat it."""
     styles = {child.get("style") for child in group}
     if len(group) > 1 and len(styles) == 1 and None not in styles and "style" not in group.attrib:
         group.set("style", str(styles.pop()))

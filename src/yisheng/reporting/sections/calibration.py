@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from yisheng.reporting import figures
 from yisheng.reporting.evaluation_schema import Bin, Calibration
-from yisheng.reporting.formatting import number, plural
-from yisheng.reporting.run_facts import Facts
+from yisheng.reporting.formatting import format_count, format_number
+from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, figure, fill
 
 TEMPLATE = """
@@ -33,14 +33,14 @@ FEW = 1_000
 """Below so many rows a part of the error is chance, and the text says so."""
 
 
-def calibration(facts: Facts) -> Section | None:
-    """Reliability diagram and expected calibration error (Guo et al., 2017, section 2)."""
+def calibration(facts: RunFacts) -> Section | None:
+    """Return the reliability diagram and expected calibration error (Guo et al., 2017, section 2)."""
     found = facts.evaluation.calibration if facts.evaluation else None
     filled = [b for b in found.bins if b.count and b.confidence is not None and b.accuracy is not None] if found else []
     if found is None or not filled:
         return None
     sentences = _words(found, filled)
-    svg = figure(figures.reliability(filled), "Reliability diagram. " + " ".join(sentences))
+    svg = figure(figures.plot_reliability(filled), "Reliability diagram. " + " ".join(sentences))
     html = fill(TEMPLATE, figure=svg, sentences=sentences, bins=filled)
     return Section("calibration", "Can its probabilities be believed?", html)
 
@@ -54,14 +54,14 @@ def _words(found: Calibration, filled: list[Bin]) -> list[str]:
         sentences.append(
             "The probability that the model gives and the share of answers that are right differ by "
             f"{100 * found.error:.1f} percentage points on average "
-            f"(expected calibration error {number(found.error, 3)})."
+            f"(expected calibration error {format_number(found.error, 3)})."
         )
     gap = confidence - accuracy
     how = "about as sure as it should be" if abs(gap) < 0.01 else "too sure of itself" if gap > 0 else "too modest"
     sentences.append(
         f"On the whole it is {how}: it says {100 * confidence:.1f}% on average, and is right in {100 * accuracy:.1f}% "
-        f"of {plural(rows, 'row')}."
+        f"of {format_count(rows, 'row')}."
     )
     if rows < FEW:
-        sentences.append(f"With only {plural(rows, 'row')}, a part of the error is chance.")
+        sentences.append(f"With only {format_count(rows, 'row')}, a part of the error is chance.")
     return sentences

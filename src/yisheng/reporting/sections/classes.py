@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from yisheng.reporting.run_facts import Facts
+from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, fill, missing
 
 SHOWN = 100
@@ -33,8 +33,8 @@ so. F1: their harmonic mean.
 """
 
 
-def classes(facts: Facts) -> Section | None:
-    """How well each class is found."""
+def classes(facts: RunFacts) -> Section | None:
+    """Return the table of scores by class."""
     about = facts.evaluation
     if about is None or about.pairs or (facts.spec and facts.spec.task == "regression"):
         return None

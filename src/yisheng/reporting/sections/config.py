@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from yisheng.reporting.run_facts import Facts
+from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, fill
 
 TEMPLATE = """
@@ -16,6 +16,6 @@ TEMPLATE = """
 """
 
 
-def config(facts: Facts) -> Section:
-    """The settled config."""
+def config(facts: RunFacts) -> Section:
+    """Return the resolved config."""
     return Section("config", "Config", fill(TEMPLATE, text=facts.config_text.strip()))

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 from yisheng.reporting.evaluation_schema import Evaluation
-from yisheng.reporting.formatting import percent, plural
-from yisheng.reporting.run_facts import Facts
+from yisheng.reporting.formatting import format_count, format_percent
+from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, fill, missing
 
 MOST = 30
@@ -66,7 +66,7 @@ NONE = """<p>No row of the {{ part }} part was put into a wrong class.</p>"""
 
 @dataclass(frozen=True)
 class Cell:
-    """One count of the matrix: how it looks and what it says when pointed at."""
+    """One count of the matrix, with its CSS classes and its tooltip."""
 
     count: int
     title: str
@@ -75,7 +75,7 @@ class Cell:
 
     @property
     def look(self) -> str:
-        """Its CSS classes."""
+        """Return its CSS classes."""
         return ("right" if self.right else "wrong") + (" deep" if self.depth >= STRONG else "")
 
 
@@ -90,7 +90,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Pair:
-    """Rows of one class that were taken for another."""
+    """Rows of one class that were predicted as another."""
 
     true: str
     predicted: str
@@ -98,8 +98,8 @@ class Pair:
     share: float
 
 
-def confusion(facts: Facts) -> Section | None:
-    """Which classes are taken for which."""
+def confusion(facts: RunFacts) -> Section | None:
+    """Return the confusion matrix, or the most confused pairs."""
     about = facts.evaluation
     if about is None or (facts.spec and facts.spec.task != "classification"):
         return None
@@ -119,15 +119,15 @@ def confusion(facts: Facts) -> Section | None:
     return Section("confusion", "Most confused classes", html)
 
 
-def class_names(facts: Facts, about: Evaluation) -> list[str]:
-    """Names of the matrix's rows: the contract's classes, else numbers."""
+def class_names(facts: RunFacts, about: Evaluation) -> list[str]:
+    """Return the names of the matrix's rows: the classes of the spec, else numbers."""
     matrix = about.confusion or []
     classes = list(facts.spec.classes) if facts.spec else [row.name for row in about.per_class]
     return classes if len(classes) == len(matrix) else [str(i) for i in range(len(matrix))]
 
 
 def most_confused(matrix: list[list[int]], names: list[str]) -> list[Pair]:
-    """All pairs of different classes with rows in them, the largest first."""
+    """Return all pairs of different classes with rows in them, the largest first."""
     totals = [sum(row) for row in matrix]
     wrong = [(n, i, j) for i, row in enumerate(matrix) for j, n in enumerate(row) if n and i != j]
     wrong.sort(key=lambda found: (-found[0], totals[found[1]]))
@@ -141,7 +141,9 @@ def _lines(matrix: list[list[int]], names: list[str]) -> list[Line]:
         cells = []
         for j, (other, count) in enumerate(zip(names, row, strict=True)):
             share = count / total if total else 0.0
-            title = f"true {name}, predicted {other}: {count:,} of {plural(total, 'row')} ({percent(share)})"
+            title = (
+                f"true {name}, predicted {other}: {count:,} of {format_count(total, 'row')} ({format_percent(share)})"
+            )
             cells.append(Cell(count, title, round(math.sqrt(share), 2), i == j))
         lines.append(Line(name, cells, total))
     return lines

@@ -5,9 +5,9 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from yisheng.reporting import figures
-from yisheng.reporting.formatting import higher, number, score_name, short
+from yisheng.reporting.formatting import format_number, format_tick, is_higher_better, score_name
 from yisheng.reporting.history import Epoch
-from yisheng.reporting.run_facts import Facts
+from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, figure, fill
 
 TEMPLATE = """
@@ -39,9 +39,9 @@ TEMPLATE = """
 SHOWN = 100
 
 
-def curves(facts: Facts) -> Section | None:
-    """What happened in training; of a study of k folds, its members' reports tell."""
-    if facts.folds is not None:
+def curves(facts: RunFacts) -> Section | None:
+    """Return the learning curves; those of a cross-validation are in the reports of its fold models."""
+    if facts.cross_validation is not None:
         return None
     log, best = facts.history, facts.best_epoch
     if not log.epochs and not log.steps:
@@ -61,50 +61,50 @@ def curves(facts: Facts) -> Section | None:
     return Section("curves", "Learning curves", html)
 
 
-def _remark(facts: Facts) -> str:
+def _remark(facts: RunFacts) -> str:
     done, asked = facts.epochs
-    if facts.finished or not asked or done >= asked:
+    if facts.is_finished or not asked or done >= asked:
         return ""
     return f"The run stopped in epoch {done + 1:,} of {asked:,}; the curves end there."
 
 
-def _figures(facts: Facts) -> list[Markup]:
-    log, best, score = facts.history, facts.best_epoch, facts.watched
+def _figures(facts: RunFacts) -> list[Markup]:
+    log, best, score = facts.history, facts.best_epoch, facts.watched_score
     drawn: list[Markup] = []
     if log.epochs:
         words = _loss_words(log.epochs, best)
-        drawn.append(figure(figures.loss_by_epoch(log, best), f"Loss by epoch. {words}", words))
+        drawn.append(figure(figures.plot_loss_by_epoch(log, best), f"Loss by epoch. {words}", words))
         shown = score if score != "loss" else next((name for name in log.scores() if name != "loss"), "")
         if shown in log.scores():
-            log_axis = higher(shown) is False
-            svg = figures.score_by_epoch(log, shown, score_name(shown), best, log=log_axis)
+            log_axis = is_higher_better(shown) is False
+            svg = figures.plot_score_by_epoch(log, shown, score_name(shown), best, log=log_axis)
             words = _score_words(log.epochs, shown, best)
             drawn.append(figure(svg, f"Validation {score_name(shown)} by epoch. {words}", words))
     if len(log.steps) > 1:
         first, last = log.steps[0], log.steps[-1]
-        ends = f"from {number(first.loss)} at step {first.step:,} to {number(last.loss)} at step {last.step:,}"
+        ends = f"from {format_number(first.loss)} at step {first.step:,} to {format_number(last.loss)} at step {last.step:,}"
         words = f"Loss of single batches, {ends}."
-        drawn.append(figure(figures.loss_by_step(log), f"Training loss by step. {words}", words))
+        drawn.append(figure(figures.plot_loss_by_step(log), f"Training loss by step. {words}", words))
         rates = [s.lr for s in log.steps]
-        words = f"The learning rate was {short(rates[0], 3)} throughout."
+        words = f"The learning rate was {format_tick(rates[0], 3)} throughout."
         if min(rates) < max(rates):
-            words = f"The learning rate rose to {short(max(rates), 3)} and was {short(rates[-1], 3)} at the end."
-        drawn.append(figure(figures.rate_by_step(log), f"Learning rate by step. {words}", words))
+            words = f"The learning rate rose to {format_tick(max(rates), 3)} and was {format_tick(rates[-1], 3)} at the end."
+        drawn.append(figure(figures.plot_lr_by_step(log), f"Learning rate by step. {words}", words))
     return drawn
 
 
 def _loss_words(epochs: tuple[Epoch, ...], best: int | None) -> str:
     first, last = epochs[0], epochs[-1]
-    text = f"Training loss: {number(first.loss)} in epoch {first.epoch:,}, {number(last.loss)} in epoch {last.epoch:,}."
+    text = f"Training loss: {format_number(first.loss)} in epoch {first.epoch:,}, {format_number(last.loss)} in epoch {last.epoch:,}."
     if "loss" in last.scores:
         kept = next((e for e in epochs if e.epoch == best and "loss" in e.scores), None)
-        text += f" Validation loss at the end: {number(last.scores['loss'])}"
-        text += f"; in epoch {best:,}: {number(kept.scores['loss'])}." if kept and kept is not last else "."
+        text += f" Validation loss at the end: {format_number(last.scores['loss'])}"
+        text += f"; in epoch {best:,}: {format_number(kept.scores['loss'])}." if kept and kept is not last else "."
     return text
 
 
 def _score_words(epochs: tuple[Epoch, ...], score: str, best: int | None) -> str:
     scored = [e for e in epochs if score in e.scores]
     kept = next((e for e in scored if e.epoch == best), None)
-    text = f"In epoch {best:,}: {number(kept.scores[score])}; at" if kept else "At"
-    return f"{text} the end: {number(scored[-1].scores[score])}."
+    text = f"In epoch {best:,}: {format_number(kept.scores[score])}; at" if kept else "At"
+    return f"{text} the end: {format_number(scored[-1].scores[score])}."

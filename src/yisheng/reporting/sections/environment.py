@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from yisheng.reporting.run_facts import Facts
+from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, fill
 
 TEMPLATE = """
@@ -25,8 +25,8 @@ TEMPLATE = """
 MOST = 200
 
 
-def environment(facts: Facts) -> Section:
-    """Everything in ``environment.json``, whatever later versions put there."""
+def environment(facts: RunFacts) -> Section:
+    """Return everything in ``environment.json``, including keys of later versions."""
     rows = [row for row, _ in zip(_flat(facts.environment), range(MOST), strict=False)]
     return Section("environment", "Environment", fill(TEMPLATE, rows=rows))
 

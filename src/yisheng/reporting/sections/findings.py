@@ -7,9 +7,9 @@ from typing import Any
 from markupsafe import Markup
 
 from yisheng.reporting import layer_figures
-from yisheng.reporting.findings_schema import SEVERITIES, Curves, Findings, Line
-from yisheng.reporting.formatting import number, plural
-from yisheng.reporting.run_facts import Facts
+from yisheng.reporting.findings_schema import SEVERITIES, Curves, Findings, LayerCurve
+from yisheng.reporting.formatting import format_count, format_number
+from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, figure, fill
 
 SIGNS = {"error": "✗", "warning": "!", "note": "i"}
@@ -59,8 +59,8 @@ needs more than one step beyond the line, and other signs.</p>
 """
 
 
-def findings(facts: Facts) -> Section | None:
-    """The doctor's page; none where he was not there."""
+def findings(facts: RunFacts) -> Section | None:
+    """Return the doctor's findings, or nothing if ``doctor=off``."""
     found = facts.findings
     if found is None:
         return None
@@ -69,7 +69,7 @@ def findings(facts: Facts) -> Section | None:
         found=found,
         summary=summary(found),
         signs=SIGNS,
-        told=told,
+        told=format_evidence,
         figures=Markup("").join(_figures(found.curves)),
         probes=list(found.probes.items()),
     )
@@ -77,20 +77,20 @@ def findings(facts: Facts) -> Section | None:
 
 
 def summary(found: Findings) -> str:
-    """How many findings of which severity.
+    """Return the number of findings of each severity as text.
 
     >>> summary(Findings(steps=600))
     'Nothing was found wrong in 600 steps of training.'
     """
-    counts = [plural(n, name) for name in SEVERITIES if (n := found.count(name))]
-    seen = f" in {plural(found.steps, 'step')} of training" if found.steps else ""
+    counts = [format_count(n, name) for name in SEVERITIES if (n := found.count_severity(name))]
+    seen = f" in {format_count(found.steps, 'step')} of training" if found.steps else ""
     return f"Found{seen}: {', '.join(counts)}." if counts else f"Nothing was found wrong{seen}."
 
 
-def told(evidence: Any) -> str:
-    """Evidence in words, on one line.
+def format_evidence(evidence: Any) -> str:
+    """Return evidence as text on one line.
 
-    >>> told({"loss": 0.25, "layers": ["a", "b"], "tried": {"change": "lr x 0.1"}})
+    >>> format_evidence({"loss": 0.25, "layers": ["a", "b"], "tried": {"change": "lr x 0.1"}})
     'loss: 0.250; layers: a, b; tried: (change: lr x 0.1)'
     """
     return "; ".join(f"{name}: {_said(value)}" for name, value in evidence.items() if value not in ("", None))
@@ -98,11 +98,11 @@ def told(evidence: Any) -> str:
 
 def _said(value: Any) -> str:
     if isinstance(value, dict):
-        return f"({told(value)})"
+        return f"({format_evidence(value)})"
     if isinstance(value, list):
         return ", ".join(_said(one) for one in value[:8]) + (", ..." if len(value) > 8 else "")
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value) if isinstance(value, int) else number(value, None).replace(",", "") if value else "0"
+        return str(value) if isinstance(value, int) else format_number(value, None).replace(",", "") if value else "0"
     return str(value)
 
 
@@ -114,12 +114,12 @@ def _figures(curves: Curves) -> list[Markup]:
         last, share = curves.gradients[-1], limits.get("gradients")
         line = None
         if share is not None and len(curves.gradients) > 1:
-            line = Line(name="", values=[None if value is None else share * value for value in last.values])
-        svg = layer_figures.by_step("gradients", "gradient", curves.steps, curves.gradients, line, log=True)
+            line = LayerCurve(name="", values=[None if value is None else share * value for value in last.values])
+        svg = layer_figures.plot_layers_by_step("gradients", "gradient", curves.steps, curves.gradients, line, log=True)
         caption = _ends("Root mean square of the gradient", curves.gradients)
         drawn.append(figure(svg, caption, caption))
     if curves.updates:
-        svg = layer_figures.by_step(
+        svg = layer_figures.plot_layers_by_step(
             "updates", "relative update", curves.steps, curves.updates, limits.get("updates"), log=True
         )
         caption = _ends("Change of a weight in one update, relative to its size", curves.updates)
@@ -129,14 +129,14 @@ def _figures(curves: Curves) -> list[Markup]:
         ("saturated", curves.saturated, "saturated units", "sigmoid and tanh units at an end"),
     ):
         if lines:
-            svg = layer_figures.by_step(name, up, curves.steps, lines, limits.get(name), log=False)
+            svg = layer_figures.plot_layers_by_step(name, up, curves.steps, lines, limits.get(name), log=False)
             caption = _ends(f"Share of {what}", lines)
             drawn.append(figure(svg, caption, caption))
     return drawn
 
 
-def _ends(what: str, lines: list[Line]) -> str:
-    """The last values of the first and the last layer, in words."""
+def _ends(what: str, lines: list[LayerCurve]) -> str:
+    """Return the last values of the first and the last layer as text."""
     ends = [(one.name, next((v for v in reversed(one.values) if v is not None), None)) for one in (lines[0], lines[-1])]
-    said = [f"{number(value)} ({name})" for name, value in dict.fromkeys(ends)]
+    said = [f"{format_number(value)} ({name})" for name, value in dict.fromkeys(ends)]
     return f"{what}, at the end {' and '.join(said)}."

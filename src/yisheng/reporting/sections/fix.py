@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from yisheng.reporting.fix_schema import VERDICTS, Trained, apart, worded
-from yisheng.reporting.formatting import number
-from yisheng.reporting.run_facts import Facts
+from yisheng.reporting.fix_schema import VERDICTS, FixedRun, format_settings, score_difference
+from yisheng.reporting.formatting import format_number
+from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, fill
 
 TEMPLATE = """
@@ -34,8 +34,8 @@ again with the same seed on the same rows.</p>
 """
 
 
-def fix(facts: Facts) -> Section | None:
-    """Of a run that fix=true gave; nothing of any other."""
+def fix(facts: RunFacts) -> Section | None:
+    """Return the rounds of ``fix=true``, or nothing for other runs."""
     if facts.fix is None:
         return None
     html = fill(
@@ -43,17 +43,17 @@ def fix(facts: Facts) -> Section | None:
         fix=facts.fix,
         said=_said,
         linked=_linked,
-        worded=worded,
-        apart=apart,
+        worded=format_settings,
+        apart=score_difference,
         verdicts=VERDICTS,
     )
     return Section("fix", "Mended by the doctor", html)
 
 
-def _said(one: Trained) -> str:
-    return "broke off" if one.score is None else number(one.score.value)
+def _said(one: FixedRun) -> str:
+    return "broke off" if one.score is None else format_number(one.score.value)
 
 
 def _linked(run: str, best: str) -> bool:
-    """Whether a run lies beside this one, under a plain name."""
+    """Return whether a run folder with a plain name is next to this one."""
     return run != best and PurePosixPath(run).name == run and run not in ("", "..")

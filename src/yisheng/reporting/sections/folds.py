@@ -7,11 +7,18 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from yisheng.reporting.cv_schema import Folds
-from yisheng.reporting.formatting import higher, number, places, plural, score_name, short
-from yisheng.reporting.run_facts import Facts
+from yisheng.reporting.cv_schema import CrossValidation
+from yisheng.reporting.formatting import (
+    decimal_places,
+    format_count,
+    format_number,
+    format_tick,
+    is_higher_better,
+    score_name,
+)
+from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, figure, fill
-from yisheng.reporting.svg import FIRST, MUTED, draw
+from yisheng.reporting.svg import FIRST_COLOR, MUTED, draw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,16 +62,16 @@ fold.
 {% endcall %}
 {% if shown | length < of.each | length %}
 <p class="note">The first {{ shown | length | count }} of {{ of.each | length | plural("fold") }}; all are in
-<code>folds.json</code>.</p>
+<code>cv.json</code>.</p>
 {% endif %}
 """
 SHOWN = 50
 SCORES = 6
 
 
-def folds(facts: Facts) -> Section | None:
-    """A line for each fold, and the spread of the score as dots."""
-    of = facts.folds
+def folds(facts: RunFacts) -> Section | None:
+    """Return a row per fold, and the scores as dots."""
+    of = facts.cross_validation
     if of is None:
         return None
     first = of.score if of.score in of.mean else next(iter(of.mean), "")
@@ -82,8 +89,8 @@ def folds(facts: Facts) -> Section | None:
     return Section("folds", "Folds", html)
 
 
-def dots(of: Folds, score: str, name: str) -> str:
-    """A figure of every fold's score, a row of dots for each repeat, and their mean as a line."""
+def plot_folds(of: CrossValidation, score: str, name: str) -> str:
+    """Draw every fold's score, a row of dots for each repeat, and their mean as a line."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     def paint(axes: Axes) -> None:
@@ -95,7 +102,7 @@ def dots(of: Folds, score: str, name: str) -> str:
             values,
             [-rows.index(member.repeat) for member, _ in found],
             "o",
-            color=FIRST,
+            color=FIRST_COLOR,
             alpha=0.7,
             markersize=8 if len(rows) <= 12 else 4,
             label="a fold",
@@ -106,28 +113,28 @@ def dots(of: Folds, score: str, name: str) -> str:
         axes.set_title(f"{name} by fold" if len(rows) == 1 else f"{name} by fold and repeat", loc="left", x=-0.1)
         axes.set_xlabel(f"validation {name}")
         axes.xaxis.set_major_locator(MaxNLocator(6))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
         place = {"loc": "lower right", "bbox_to_anchor": (1.01, 0.985), "ncols": 2}
         axes.legend(**place, handlelength=1.7, columnspacing=1.1, handletextpad=0.5, borderaxespad=0)
 
     return draw("folds", paint)
 
 
-def _figure(of: Folds, score: str) -> Markup:
+def _figure(of: CrossValidation, score: str) -> Markup:
     values = [value for _, value in of.values(score)]
     if len(values) < 2:
         return Markup("")
     name, decimals = score_name(score), _decimals(of, score)
-    best, worst = (max, min) if higher(score) is not False else (min, max)
+    best, worst = (max, min) if is_higher_better(score) is not False else (min, max)
     words = (
-        f"Validation {name} of {plural(len(values), 'fold')}: mean {number(statistics.fmean(values), decimals)}, "
-        f"standard deviation {number(statistics.stdev(values), decimals)}, best {number(best(values), decimals)}, "
-        f"worst {number(worst(values), decimals)}."
+        f"Validation {name} of {format_count(len(values), 'fold')}: mean {format_number(statistics.fmean(values), decimals)}, "
+        f"standard deviation {format_number(statistics.stdev(values), decimals)}, best {format_number(best(values), decimals)}, "
+        f"worst {format_number(worst(values), decimals)}."
     )
-    return figure(dots(of, score, name), f"{name} by fold. {words}", words)
+    return figure(plot_folds(of, score, name), f"{name} by fold. {words}", words)
 
 
-def _decimals(of: Folds, score: str) -> int:
-    """Decimal places, the same for all folds: as many as their spread can tell apart."""
+def _decimals(of: CrossValidation, score: str) -> int:
+    """Return the decimal places, the same for all folds: as many as their standard deviation can distinguish."""
     mean, spread = of.mean[score], of.sd.get(score) or 0.0
-    return places(mean, mean - spread, mean + spread)
+    return decimal_places(mean, mean - spread, mean + spread)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from yisheng.reporting.evaluation_schema import Mistake
-from yisheng.reporting.formatting import places
-from yisheng.reporting.run_facts import Facts
+from yisheng.reporting.formatting import decimal_places
+from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, fill, name_of
 
 SHOWN = 48
@@ -18,7 +18,7 @@ for wrong labels among them.</p>
 <li><figure>
 {% if card.size %}
 <img src="data:image/png;base64,{{ card.of.image }}" width="{{ card.size[0] }}" height="{{ card.size[1] }}"
-{% if card.size[0] <= 96 %}class="pixels"{% endif %} alt="{{ card.of.called }}: {{ card.true }}, taken for
+{% if card.size[0] <= 96 %}class="pixels"{% endif %} alt="{{ card.of.display_name }}: {{ card.true }}, taken for
 {{ card.predicted }}">
 {% endif %}
 <figcaption>
@@ -29,7 +29,7 @@ for wrong labels among them.</p>
 {% if card.of.true_probability is not none %}
 {{ card.of.true_probability | percent }} for <bdi>{{ card.true }}</bdi><br>
 {% endif %}
-<bdi>{{ card.of.called }}</bdi>
+<bdi>{{ card.of.display_name }}</bdi>
 </small>
 </figcaption>
 </figure></li>
@@ -51,7 +51,7 @@ The {{ cards | length | plural("row") }} of the {{ part }} part on which the mod
 <tbody>
 {% for card in cards %}
 <tr>
-<th scope="row"><bdi>{{ card.of.called }}</bdi></th>
+<th scope="row"><bdi>{{ card.of.display_name }}</bdi></th>
 <td{{ cell }}><bdi>{{ card.true }}</bdi></td><td{{ cell }}><bdi>{{ card.predicted }}</bdi></td>
 {% if errors %}
 <td class="n strong">
@@ -71,7 +71,7 @@ NONE = """<p>There is no mistake on the {{ part }} part.</p>"""
 
 @dataclass(frozen=True)
 class Card:
-    """A mistake with its labels in words, the size of its image, and its error for each target."""
+    """A mistake with its labels as text, the size of its image, and its error for each target."""
 
     of: Mistake
     true: str
@@ -80,17 +80,21 @@ class Card:
     errors: list[float]
 
 
-def mistakes(facts: Facts) -> Section | None:
-    """Where the model is most wrong."""
+def mistakes(facts: RunFacts) -> Section | None:
+    """Return the rows on which the model is most wrong."""
     about = facts.evaluation
     if about is None:
         return None
     worst, classes = about.worst[:SHOWN], facts.spec.classes if facts.spec else ()
     largest = max((abs(error) for row in worst for error in _errors(row)), default=None)
-    decimals = None if largest is None else places(largest / 10)  # the same in all columns and rows
+    decimals = None if largest is None else decimal_places(largest / 10)  # the same in all columns and rows
     cards = [
         Card(
-            row, name_of(row.true, classes, decimals), name_of(row.predicted, classes, decimals), row.size, _errors(row)
+            row,
+            name_of(row.true, classes, decimals),
+            name_of(row.predicted, classes, decimals),
+            row.image_size,
+            _errors(row),
         )
         for row in worst
     ]

@@ -7,8 +7,8 @@ import math
 from markupsafe import Markup
 
 from yisheng.reporting import figures as plots
-from yisheng.reporting.formatting import number, plural
-from yisheng.reporting.run_facts import Facts
+from yisheng.reporting.formatting import format_count, format_number
+from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, figure, fill, missing
 
 TEMPLATE = """
@@ -18,8 +18,8 @@ part.</p>
 """
 
 
-def regression(facts: Facts) -> Section | None:
-    """How predictions lie around the truth."""
+def regression(facts: RunFacts) -> Section | None:
+    """Return the section on predicted and true values."""
     about = facts.evaluation
     if about is None or not (about.pairs or (facts.spec and facts.spec.task == "regression")):
         return None
@@ -29,17 +29,17 @@ def regression(facts: Facts) -> Section | None:
     left = [p - t for t, p in zip(pairs.true, pairs.predicted, strict=True) if math.isfinite(p - t)]
     mean = sum(left) / len(left) if left else math.nan
     spread = sorted(map(abs, left))[len(left) // 2] if left else math.nan
-    words = f"Half of the predictions are within {number(spread)} of the truth; the mean error is {number(mean)}."
+    words = f"Half of the predictions are within {format_number(spread)} of the truth; the mean error is {format_number(mean)}."
     near = "Each dot is a row; on the dashed line the prediction is right."
     figures = [
-        figure(plots.predicted_by_true(pairs, unit), f"Predicted against true values. {words}", near),
-        figure(plots.residuals(pairs, unit), f"Predicted minus true, by predicted value. {words}", words),
+        figure(plots.plot_predicted_by_true(pairs, unit), f"Predicted against true values. {words}", near),
+        figure(plots.plot_residuals(pairs, unit), f"Predicted minus true, by predicted value. {words}", words),
     ]
     html = fill(
         TEMPLATE,
         target=facts.spec.target if facts.spec else "target",
         unit=unit,
-        count=plural(len(pairs.true), "row"),
+        count=format_count(len(pairs.true), "row"),
         part=about.part,
         figures=Markup("").join(figures),
     )

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 from yisheng.core.types import Score
-from yisheng.reporting.formatting import higher, places
-from yisheng.reporting.run_facts import Facts
+from yisheng.reporting.formatting import decimal_places, is_higher_better
+from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, fill, missing
 
 TEMPLATE = """
@@ -55,7 +55,7 @@ they are too hopeful.{% endif %}
 
 @dataclass(frozen=True)
 class Bar:
-    """Where a score, its interval and the baseline lie on a strip, in percent of its width."""
+    """Positions of a score, its interval and the baseline on a strip, in percent of its width."""
 
     low: float
     width: float
@@ -65,7 +65,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Row:
-    """A score by its parts."""
+    """A score by part."""
 
     name: str
     main: Score
@@ -76,17 +76,17 @@ class Row:
 
     @property
     def places(self) -> int:
-        """Decimal places, the same for the whole row."""
-        return places(self.main.value, self.main.low, self.main.high)
+        """Return the decimal places, the same for the whole row."""
+        return decimal_places(self.main.value, self.main.low, self.main.high)
 
     @property
     def hint(self) -> str:
-        """Said only where smaller is better: one expects the other."""
-        return "smaller is better" if higher(self.name) is False else ""
+        """Return a hint for scores of which smaller values are better."""
+        return "smaller is better" if is_higher_better(self.name) is False else ""
 
     @property
     def bar(self) -> Bar | None:
-        """The score against its baseline, drawn."""
+        """Return the strip that shows the score against its baseline."""
         if self.baseline is None:
             return None
         value, base = self.main.value, self.baseline.value
@@ -100,14 +100,14 @@ class Row:
         return Bar(at[0], round(at[1] - at[0], 2), at[2], at[3])
 
 
-def _grown(facts: Facts) -> str:
-    """How the boosted trees were grown, as far as the run tells."""
+def _grown(facts: RunFacts) -> str:
+    """Describe the settings of the boosted trees as far as the run records them."""
     trees = facts.evaluation.boosting if facts.evaluation else None
     return trees.about if trees else "not tuned"
 
 
-def scores(facts: Facts) -> Section:
-    """Every measured score, beside what the validation part and the baseline give."""
+def scores(facts: RunFacts) -> Section:
+    """Return every score on the test and validation parts and of the baseline."""
     if not facts.scores.get(facts.part):
         return Section("scores", "Scores", missing(facts, "There are no scores yet."))
     validation = facts.scores.get("validation", {}) if facts.part == "test" else {}

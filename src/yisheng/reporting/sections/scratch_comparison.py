@@ -8,11 +8,12 @@ from typing import Any
 
 from markupsafe import Markup
 
+from yisheng.core.run_folder import RunFolder
 from yisheng.reporting import figures as plots
-from yisheng.reporting.formatting import number
+from yisheng.reporting.formatting import format_number
 from yisheng.reporting.history import History
-from yisheng.reporting.run_facts import Facts
-from yisheng.reporting.scratch_comparison_schema import LIBRARY, Difference
+from yisheng.reporting.run_facts import RunFacts
+from yisheng.reporting.scratch_comparison_schema import Difference
 from yisheng.reporting.section import Section, figure, fill
 
 TITLE = "By hand, and by the library"
@@ -39,11 +40,11 @@ same initial weights on the same batches, lies in <a href="{{ library }}/report.
 UNFINISHED = "The library's run has not come to its end, so the two are not compared yet."
 
 
-def twin(facts: Facts) -> Section | None:
-    """Of a run by hand; nothing of any other."""
+def scratch_comparison(facts: RunFacts) -> Section | None:
+    """Return the comparison of a from-scratch run with the library's, or nothing for other runs."""
     if facts.config.get("scratch") is not True:
         return None
-    found = facts.twin
+    found = facts.scratch_comparison
     rows: list[tuple[str, Difference, str]] = []
     remark = UNFINISHED
     if found is not None:
@@ -58,7 +59,7 @@ def twin(facts: Facts) -> Section | None:
         remark = f"Patience ran out at another time: {ours:,} epochs by hand, {theirs:,} by the library."
         remark = remark if ours != theirs else ""
     figures = Markup("").join(_figures(facts.history, facts.library))
-    return Section("twin", TITLE, fill(TEMPLATE, library=LIBRARY, remark=remark, figures=figures, rows=rows))
+    return Section("twin", TITLE, fill(TEMPLATE, library=RunFolder.LIBRARY, remark=remark, figures=figures, rows=rows))
 
 
 def _where(row: Difference, noun: str) -> str:
@@ -75,13 +76,13 @@ def _figures(ours: History, theirs: History) -> list[Markup]:
     if not apart:
         return []
     most, where = max((abs(value), at) for at, value in apart)
-    words = f"Both training losses, by {along}: at most {number(most)} apart ({along} {where:,})."
-    svg = plots.losses_of_two(list(first.items()), list(second.items()), along)
+    words = f"Both training losses, by {along}: at most {format_number(most)} apart ({along} {where:,})."
+    svg = plots.plot_two_losses(list(first.items()), list(second.items()), along)
     drawn = [figure(svg, words, words)]
     if any(value for _, value in apart):
         same = sum(not value for _, value in apart)
         words = f"How far they are apart, by {along}; {same:,} of {len(apart):,} are equal to the last bit."
-        drawn.append(figure(plots.difference(apart, along), words, words))
+        drawn.append(figure(plots.plot_loss_difference(apart, along), words, words))
     return drawn
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from yisheng.reporting.run_facts import CONFIG, Facts
+from yisheng.core.run_folder import RunFolder
+from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, fill
 
 TEMPLATE = """
@@ -21,28 +22,28 @@ TEMPLATE = """
 """
 
 
-def usage(facts: Facts) -> Section:
-    """Commands for this very run."""
+def usage(facts: RunFacts) -> Section:
+    """Return commands for this run."""
     html = fill(
         TEMPLATE,
         commands=list(_commands(facts)),
-        trained=facts.finished,
+        trained=facts.is_finished,
         parent=facts.run.rpartition("/")[0] or "/",
     )
     return Section("use", "Use this run", html)
 
 
-def _commands(facts: Facts) -> Iterator[tuple[str, str]]:
-    if facts.finished:
+def _commands(facts: RunFacts) -> Iterator[tuple[str, str]]:
+    if facts.is_finished:
         if facts.spec is None or facts.spec.is_image:
-            yield "Ask it about an image", f"yisheng predict {facts.typed} photo.png"
+            yield "Ask it about an image", f"yisheng predict {facts.shell_path} photo.png"
         else:
-            yield "Ask it about the rows of a table", f"yisheng predict {facts.typed} rows.csv"
-        yield f"Score it again on its own {facts.part} part", f"yisheng evaluate {facts.typed}"
-    if facts.config and facts.choice("data") != "in-memory":
-        config = shlex.quote(f"config={facts.run}/{CONFIG}")
+            yield "Ask it about the rows of a table", f"yisheng predict {facts.shell_path} rows.csv"
+        yield f"Score it again on its own {facts.part} part", f"yisheng evaluate {facts.shell_path}"
+    if facts.config and facts.choice_name("data") != "in-memory":
+        config = shlex.quote(f"config={facts.run}/{RunFolder.CONFIG}")
         seed = facts.config.get("seed", 0)
-        if not facts.finished:
+        if not facts.is_finished:
             yield "Train again with the same config", f"yisheng train {config}"
         elif isinstance(seed, int) and 0 <= seed < 1 << 62:
             yield "Train with the same config and another seed", f"yisheng train {config} seed={seed + 1}"
