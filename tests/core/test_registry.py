@@ -31,7 +31,7 @@ def plugin(tmp_path, monkeypatch):
     discovery._list_modules.cache_clear()
     for name in [m for m in sys.modules if m.startswith("visitor")]:
         del sys.modules[name]
-    for key in [k for k, e in registry._entries.items() if e.build.__module__.startswith("visitor")]:
+    for key in [k for k, e in registry._entries.items() if e.component.__module__.startswith("visitor")]:
         del registry._entries[key]
 
 
@@ -101,6 +101,60 @@ def test_every_listed_name_is_found_and_documented(kind):
         assert all(option.help for option in entry.options.values()), f"{kind} {entry.name}: an option without help"
         required = {option.name for option in entry.options.values() if option.default is registry.REQUIRED}
         assert required <= ({"path"} if "opens" in entry.meta else set())
+
+
+def test_variants_of_a_function_have_its_options_except_those_that_are_fixed(plugin):
+    plugin(
+        "models",
+        "family.py",
+        """
+        from typing import Literal
+
+        from yisheng.core.registry import Variant, register
+
+        @register(
+            fits=lambda spec: True,
+            variants={
+                "family11": {"depth": 11},
+                "family11-bn": Variant(
+                    {"depth": 11, "batch_norm": True}, choices={"style": ("a", "b")}, meta={"requires": "images"}
+                ),
+            },
+        )
+        def family(spec, *, depth: int = 16, batch_norm: bool = False, style: Literal["a", "b", "c"] = "a"):
+            '''Build a family of networks.
+
+            Variants:
+                family11: eleven layers.
+                family11-bn: eleven layers with
+                    batch norm.
+
+            Args:
+                depth: number of layers.
+                batch_norm: whether to normalize.
+                style: the form.
+            '''
+            return spec, depth, batch_norm, style
+        """,
+    )
+    names = registry.names("models")
+    assert {"family11", "family11-bn"} <= set(names)
+    assert "family" not in names
+    plain, normalized = (registry.find("models", name) for name in ("family11", "family11_bn"))
+    assert (plain.about, normalized.about) == ("eleven layers.", "eleven layers with batch norm.")
+    assert list(plain.options) == ["batch_norm", "style"]
+    assert [(o.name, o.default, o.help) for o in normalized.options.values()] == [("style", "a", "the form.")]
+    assert (plain.build("x"), normalized.build("x", style="b")) == (("x", 11, False, "a"), ("x", 11, True, "b"))
+    assert "requires" not in plain.meta
+    assert normalized.meta["requires"] == "images"
+    assert plain.meta["fits"] is normalized.meta["fits"]
+    assert plain.check_option("style", "c", "model") == "c"
+    with pytest.raises(UsageError, match="must be"):
+        normalized.check_option("style", "c", "model")
+    with pytest.raises(UsageError, match="unknown model 'family'"):
+        registry.find("models", "family")
+    with pytest.raises(UsageError, match="has no option 'depth'"):
+        registry.build("models", "family11", "x", depth=3)
 
 
 def test_listing_imports_nothing():

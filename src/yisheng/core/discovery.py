@@ -82,8 +82,8 @@ def _list_modules(kind: str, packages: tuple[str, ...]) -> Mapping[str, list[str
             _require_plugin(package)
         for folder in _folders(f"{package}.{kind}"):
             for path in sorted(folder.glob("[!_]*.py")):
-                for function in _registered_functions(path):
-                    modules.setdefault(function, []).append(f"{package}.{kind}.{path.stem}")
+                for name in _registered_names(path):
+                    modules.setdefault(name, []).append(f"{package}.{kind}.{path.stem}")
     return modules
 
 
@@ -105,8 +105,8 @@ def _require_plugin(package: str) -> None:
         )
 
 
-def _registered_functions(path: Path) -> Iterator[str]:
-    """Yield the names of functions and classes with the decorator ``register``, as they are registered."""
+def _registered_names(path: Path) -> Iterator[str]:
+    """Yield the names under which a file's functions and classes with the decorator ``register`` are registered."""
     try:
         body = ast.parse(path.read_bytes(), str(path)).body
     except (SyntaxError, ValueError) as error:
@@ -114,14 +114,23 @@ def _registered_functions(path: Path) -> Iterator[str]:
             f"{path} is not Python: {error}", "fix it, or leave its package out of YISHENG_PLUGINS"
         ) from None
     for node in body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and any(map(_is_register, node.decorator_list)):
-            yield hyphenate(node.name)
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            for decorator in filter(_is_register, node.decorator_list):
+                yield from map(hyphenate, _variant_names(decorator) or [node.name])
 
 
 def _is_register(decorator: ast.expr) -> bool:
     if isinstance(decorator, ast.Call):
         decorator = decorator.func
     return getattr(decorator, "id", getattr(decorator, "attr", None)) == "register"
+
+
+def _variant_names(decorator: ast.expr) -> list[str]:
+    """Return the keys of the argument ``variants``, if the decorator has one."""
+    keywords = decorator.keywords if isinstance(decorator, ast.Call) else []
+    tables = [keyword.value for keyword in keywords if keyword.arg == "variants"]
+    keys = [key for table in tables if isinstance(table, ast.Dict) for key in table.keys]
+    return [key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)]
 
 
 def hyphenate(name: str) -> str:

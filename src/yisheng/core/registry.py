@@ -10,7 +10,8 @@ class in one of its files known under its own name (``_`` reads ``-``):
     $ yisheng train model=tiny width=16
 
 The keyword-only parameters are the component's options: their annotations are the checks, their defaults the defaults,
-their lines in the docstring the help. Files are listed by reading their syntax tree (`yisheng.core.discovery`), so
+their lines in the docstring the help. A family of components that differ in a number is one function with named
+variants (see `register`). Files are listed by reading their syntax tree (`yisheng.core.discovery`), so
 nothing is imported before it is used. Another package adds to the kinds with the same layout
 (``mine/models/tiny.py``), named in ``YISHENG_PLUGINS`` or by an entry point of the group ``yisheng``.
 """
@@ -36,6 +37,7 @@ __all__ = [
     "DuplicateNameError",
     "Entry",
     "Option",
+    "Variant",
     "argument_help",
     "build",
     "default",
@@ -77,42 +79,72 @@ class Option:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """One name of a function that is registered under several.
+
+    Args:
+        options: options of the function that are fixed; the variant does not have them.
+        choices: options that take fewer values than the function allows, with these values.
+        meta: facts that hold for this variant only, in addition to those of the function.
+    """
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+Variants = Mapping[str, Mapping[str, Any] | Variant]
+"""The names of a family, each with the options that it fixes, or with a `Variant`."""
+
+
+@dataclass(frozen=True)
 class Entry:
     """A registered component.
 
     Args:
         kind: the kind.
         name: the name, with hyphens.
-        build: the function or class; called with the arguments of its kind and with its options.
+        component: the registered function or class.
         meta: what `register` was given; each kind's ``__init__`` lists its own keys.
+        variant: what the name fixes, if the function is registered under several names.
     """
 
     kind: str
     name: str
-    build: Callable[..., Any]
+    component: Callable[..., Any]
     meta: Mapping[str, Any] = field(default_factory=dict)
+    variant: Variant | None = None
 
     @property
     def key(self) -> str:
         """Return the name as written in JSON and Python (``log_rmse``)."""
         return self.name.replace("-", "_")
 
+    @functools.cached_property
+    def build(self) -> Callable[..., Any]:
+        """Return the callable: it takes the arguments of its kind and its options; a variant's are bound."""
+        return functools.partial(self.component, **self.variant.options) if self.variant else self.component
+
     @property
     def about(self) -> str:
-        """Return the first sentence of the docstring."""
-        return (inspect.getdoc(self.build) or "").split("\n\n")[0].replace("\n", " ")
+        """Return the first sentence of the docstring, or the variant's line in its section ``Variants:``."""
+        doc = inspect.getdoc(self.component) or ""
+        sentence = doc.split("\n\n")[0].replace("\n", " ")
+        return argument_help(doc, "Variants").get(self.name, sentence) if self.variant else sentence
 
     @functools.cached_property
     def options(self) -> Mapping[str, Option]:
-        """Return the keyword-only parameters."""
-        function = self.build.__init__ if inspect.isclass(self.build) else self.build
+        """Return the keyword-only parameters that a variant does not fix."""
+        function = self.component.__init__ if inspect.isclass(self.component) else self.component
         hints = typing.get_type_hints(function, include_extras=True)
-        lines = argument_help(inspect.getdoc(self.build) or "")
+        lines = argument_help(inspect.getdoc(self.component) or "")
+        variant = self.variant or Variant()
+        hints |= {name: typing.Literal[values] for name, values in variant.choices.items()}
         return MappingProxyType(
             {
                 p.name: Option(p.name, hints.get(p.name, Any), p.default, lines.get(p.name, ""))
-                for p in inspect.signature(self.build).parameters.values()
-                if p.kind is inspect.Parameter.KEYWORD_ONLY
+                for p in inspect.signature(self.component).parameters.values()
+                if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name not in variant.options
             }
         )
 
@@ -142,13 +174,23 @@ _entries: dict[tuple[str, str], Entry] = {}
 @typing.overload
 def register(component: F, /) -> F: ...
 @typing.overload
-def register(*, kind: str | None = None, **meta: Any) -> Callable[[F], F]: ...
-def register(component: F | None = None, /, *, kind: str | None = None, **meta: Any) -> F | Callable[[F], F]:
-    """Register a function or class under its own name in the kind of its file.
+def register(*, kind: str | None = None, variants: Variants | None = None, **meta: Any) -> Callable[[F], F]: ...
+def register(
+    component: F | None = None,
+    /,
+    *,
+    kind: str | None = None,
+    variants: Variants | None = None,
+    **meta: Any,
+) -> F | Callable[[F], F]:
+    """Register a function or class in the kind of its file, under its own name or under those of its variants.
 
     Args:
         component: the function or class.
         kind: the kind, for code elsewhere (a script, a notebook cell): the path of the kind's package.
+        variants: the names of a family, each with the options that it fixes, or with a `Variant`. The names are
+            literal strings, since they are read from the syntax tree. Each has a line in the docstring's section
+            ``Variants:``, in the form of ``Args:``.
         **meta: facts about the component; each kind's ``__init__`` lists its own keys.
 
     Raises:
@@ -158,24 +200,43 @@ def register(component: F | None = None, /, *, kind: str | None = None, **meta: 
     ... def tiny(*, width: int = 8): ...
     >>> find("doctest", "tiny").options["width"].default
     8
+    >>> @register(kind="doctest", variants={"net11": {"depth": 11}, "net16": {"depth": 16}})
+    ... def net(*, depth: int, width: int = 8):
+    ...     return depth, width
+    >>> list(find("doctest", "net16").options), build("doctest", "net16", width=4)
+    (['width'], (16, 4))
     """
     if component is None:
-        return lambda component: _add(component, kind, meta)
-    return _add(component, kind, meta)
+        return lambda component: _add(component, kind, variants, meta)
+    return _add(component, kind, variants, meta)
 
 
-def _add(component: F, kind: str | None, meta: Mapping[str, Any]) -> F:
+def _add(
+    component: F,
+    kind: str | None,
+    variants: Variants | None,
+    meta: Mapping[str, Any],
+) -> F:
     kind = kind or kind_of_module(component.__module__)
-    entry = Entry(kind, hyphenate(component.__name__), component, MappingProxyType(meta))
-    present = _entries.get((kind, entry.name))
-    if present and present.build.__module__ != component.__module__:
+    if variants is None:
+        _add_entry(Entry(kind, hyphenate(component.__name__), component, MappingProxyType(dict(meta))))
+        return component
+    for name, fixed in variants.items():
+        variant = fixed if isinstance(fixed, Variant) else Variant(fixed)
+        facts = MappingProxyType({**meta, **variant.meta})
+        _add_entry(Entry(kind, hyphenate(name), component, facts, variant))
+    return component
+
+
+def _add_entry(entry: Entry) -> None:
+    present = _entries.get((entry.kind, entry.name))
+    if present and present.component.__module__ != entry.component.__module__:
         raise DuplicateNameError(
-            f"{kind} has two components named {entry.name}: "
-            f"in {present.build.__module__} and in {component.__module__}",
+            f"{entry.kind} has two components named {entry.name}: "
+            f"in {present.component.__module__} and in {entry.component.__module__}",
             "rename one of them",
         )
-    _entries[kind, entry.name] = entry
-    return component
+    _entries[entry.kind, entry.name] = entry
 
 
 def find(kind: str, name: str) -> Entry:
@@ -237,15 +298,20 @@ def build(kind: str, name: str, *arguments: Any, **options: Any) -> Any:
     return entry.build(*arguments, **{key: entry.check_option(key, value, label) for key, value in options.items()})
 
 
-def argument_help(doc: str) -> dict[str, str]:
-    """Return the lines of a docstring's ``Args:`` section, by argument."""
-    section = re.search(r"^Args:\n((?:[ ]+.*\n?|\n)+)", doc, re.MULTILINE)
-    if not section:
+def argument_help(doc: str, section: str = "Args") -> dict[str, str]:
+    """Return the lines of a docstring's section, by argument.
+
+    Args:
+        doc: the docstring, without its indentation.
+        section: the heading, without its colon.
+    """
+    match = re.search(rf"^{section}:\n((?:[ ]+.*\n?|\n)+)", doc, re.MULTILINE)
+    if not match:
         return {}
     lines: dict[str, str] = {}
     argument = ""
-    for line in section[1].splitlines():
-        start = re.match(r"    (\w+): (.*)", line)
+    for line in match[1].splitlines():
+        start = re.match(r"    ([\w-]+): (.*)", line)
         if start:
             argument, lines[start[1]] = start[1], start[2]
         elif argument and line.strip():
