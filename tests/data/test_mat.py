@@ -72,7 +72,7 @@ def by_hand(values, stored, *, array_class=6, shape=None, order="<", name=b"x"):
     sizes = element(5, struct.pack(order + "2i", *(shape or (1, len(values)))), order)
     head = len(name) << 16 | 1
     small = struct.pack(order + "I", head) + name.ljust(4, b"\0")
-    data = np.array(values, order + mat.TYPES[stored]).tobytes()
+    data = np.array(values, order + mat.DTYPES[stored]).tobytes()
     mark = b"IM" if order == "<" else b"MI"
     header = b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack(order + "H", 0x0100) + mark
     return header + element(mat.MATRIX, flags + sizes + small + element(stored, data, order), order)

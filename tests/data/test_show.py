@@ -14,11 +14,11 @@ from PIL import Image
 
 from yisheng.core import registry
 from yisheng.core.errors import UsageError
-from yisheng.core.types import Column, Dataset, Finding, Ink, Spec
-from yisheng.data import _fonts, show
+from yisheng.core.types import Column, Dataset, Finding, Drawing, Spec
+from yisheng.data import _fonts, preview
 from yisheng.data import fingerprint as hashing
 from yisheng.data.fingerprint import fingerprint
-from yisheng.data.show import TIMES, before_after, grid, info
+from yisheng.data.preview import AUGMENTED_COPIES, describe, draw_augmented, draw_samples
 from yisheng.data.split import hold_out
 
 EMBEDDED = ("breast-cancer", "diabetes", "digits", "iris", "linear", "polynomial", "wine", "xor")
@@ -41,12 +41,12 @@ def images(shape=(1, 9, 7), classes=AWKWARD, n=60, dtype=np.uint8) -> Dataset:
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_embedded_sets(name):
     data = registry.find("data.datasets", name).build()
-    facts = info(data)
+    facts = describe(data)
     assert json.loads(json.dumps(facts, allow_nan=False)) == facts
     assert facts["rows"] == len(data)
     assert facts["sha256"] == fingerprint(data)
     assert facts["source"] == data.source
-    image = grid(data)
+    image = draw_samples(data)
     assert image.mode == "RGB"
     assert 300 < image.width < 2000
     assert len(image.getcolors(1 << 20)) > 3
@@ -55,7 +55,7 @@ def test_embedded_sets(name):
 def test_facts():
     x = np.array([[1, np.nan], [2, np.inf], [6, -4]], np.float32)
     data = table(np.array([0, 1, 1]), x, names=("a", "b"), classes=("no", "yes"), target="sick")
-    facts = info(replace(data, part=np.array([0, 0, 2], np.int8)))
+    facts = describe(replace(data, part=np.array([0, 0, 2], np.int8)))
     assert facts["parts"] == {"train": 2, "test": 1}
     assert facts["classes"] == [{"class": "no", "rows": 1}, {"class": "yes", "rows": 2}]
     assert facts["columns"] == [
@@ -63,7 +63,7 @@ def test_facts():
         {"column": "b", "kind": "number", "min": -4.0, "mean": -4.0, "max": -4.0, "missing": 2},
     ]
     assert facts["target"] == "sick"
-    assert "parts" not in info(data)
+    assert "parts" not in describe(data)
     assert "unit" not in facts
     json.dumps(facts, allow_nan=False)
 
@@ -71,19 +71,19 @@ def test_facts():
 def test_facts_of_an_empty_column_and_of_labels():
     x = np.full((4, 1), np.nan, np.float32)
     y = np.array([[0, 1], [1, 1], [0, 0], [0, 1]], np.float32)
-    facts = info(table(y, x, task="multilabel", classes=("a", "b")))
+    facts = describe(table(y, x, task="multilabel", classes=("a", "b")))
     assert facts["columns"] == [{"column": "1", "kind": "number", "min": None, "mean": None, "max": None, "missing": 4}]
     assert facts["classes"] == [{"class": "a", "rows": 1}, {"class": "b", "rows": 3}]
-    regression = info(table(y[:, :1], x, task="regression", classes=(), unit="m"))
+    regression = describe(table(y[:, :1], x, task="regression", classes=(), unit="m"))
     assert regression["targets"] == {"min": 0.0, "mean": 0.25, "max": 1.0, "missing": 0}
     assert regression["unit"] == "m"
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_facts_of_images(channels, monkeypatch):
-    monkeypatch.setattr(show, "_PIECE", 100)
+    monkeypatch.setattr(preview, "_CHUNK_VALUES", 100)
     data = images((channels, 5, 4))
-    facts = info(data)["pixels"]
+    facts = describe(data)["pixels"]
     facts = [facts] if channels == 1 else facts
     np.testing.assert_allclose([f["mean"] for f in facts], data.x.mean(axis=(0, 2, 3)), rtol=1e-5)
     assert [f["max"] for f in facts] == data.x.max(axis=(0, 2, 3)).tolist()
@@ -92,7 +92,7 @@ def test_facts_of_images(channels, monkeypatch):
 def test_fingerprint_is_of_the_values(tmp_path, monkeypatch):
     data = table()
     want = fingerprint(data)
-    monkeypatch.setattr(hashing, "PIECE", 7)
+    monkeypatch.setattr(hashing, "CHUNK_BYTES", 7)
     assert fingerprint(data) == want
     assert fingerprint(replace(data, x=np.asfortranarray(data.x))) == want
     assert fingerprint(replace(data, y=data.y.astype(">i8"))) == want
@@ -163,11 +163,11 @@ def test_fingerprint_is_the_same_on_every_machine():
 )
 def test_awkward_sets(data):
     for n in (1, 13):
-        image = grid(data, n=n, seed=3)
+        image = draw_samples(data, n=n, seed=3)
         assert image.mode == "RGB"
         assert 200 < image.width < 2500
         assert 100 < image.height < 2500
-    json.dumps(info(data), allow_nan=False)
+    json.dumps(describe(data), allow_nan=False)
 
 
 def tiles_of(image: Image.Image) -> int:
@@ -184,20 +184,20 @@ def red(n: int) -> Dataset:
 
 @pytest.mark.parametrize("n", [1, 2, 3, 9, 10, 11, 40])
 def test_as_many_images_as_asked_for(n):
-    assert tiles_of(grid(red(120), n=n)) == n * 96 * 96
+    assert tiles_of(draw_samples(red(120), n=n)) == n * 96 * 96
     many = replace(red(120), spec=Spec("regression", (3, 96, 96)), y=np.zeros((120, 1), np.float32))
-    assert tiles_of(grid(many, n=n)) == n * 96 * 96
+    assert tiles_of(draw_samples(many, n=n)) == n * 96 * 96
 
 
 def test_no_more_images_than_there_are():
-    assert tiles_of(grid(red(4), n=40)) == 4 * 96 * 96
+    assert tiles_of(draw_samples(red(4), n=40)) == 4 * 96 * 96
 
 
 def test_images_are_shown_as_they_are():
     data = red(30)
     x = data.x.copy()
     x[:, :, :48] = np.array([0, 128, 7], np.uint8)[:, None, None]
-    sheet = np.asarray(grid(replace(data, x=x), n=1))
+    sheet = np.asarray(draw_samples(replace(data, x=x), n=1))
     rows, columns = np.nonzero((sheet == (255, 0, 0)).all(axis=2))
     top = sheet[rows.min() - 48 : rows.min(), columns.min() : columns.max() + 1]
     assert top.shape == (48, 96, 3)
@@ -209,53 +209,53 @@ def test_the_test_part_is_never_shown():
     x = data.x.copy()
     x[40:] = 0  # a test image would be black
     part = np.repeat(np.array([0, 2], np.int8), [40, 20])
-    assert tiles_of(grid(replace(data, x=x, part=part), n=36)) == 36 * 96 * 96
+    assert tiles_of(draw_samples(replace(data, x=x, part=part), n=36)) == 36 * 96 * 96
     split = hold_out(data, validation=0.2, test=0.2)
     x = data.x.copy()
     x[np.concatenate([split.test, split.validation])] = 0
-    assert tiles_of(grid(replace(data, x=x), n=30, split=split)) == 30 * 96 * 96
+    assert tiles_of(draw_samples(replace(data, x=x), n=30, split=split)) == 30 * 96 * 96
 
 
 def test_another_seed_shows_others():
     data = registry.find("data.datasets", "digits").build()
-    assert grid(data, seed=1).tobytes() == grid(data, seed=1).tobytes() != grid(data).tobytes()
+    assert draw_samples(data, seed=1).tobytes() == draw_samples(data, seed=1).tobytes() != draw_samples(data).tobytes()
 
 
 @pytest.mark.parametrize("n", [0, -1, 1001])
 def test_samples_that_cannot_be(n):
     with pytest.raises(UsageError, match="n must be"):
-        grid(red(3), n=n)
+        draw_samples(red(3), n=n)
 
 
 def test_a_font_that_has_the_letters(monkeypatch, tmp_path):
-    ours = _fonts.path_for("plain")
-    assert ours.endswith(_fonts.OURS)
+    ours = _fonts.find_font_path("plain")
+    assert ours.endswith(_fonts.DEFAULT_FONT)
     broken, right = tmp_path / "a.ttf", tmp_path / "b.ttf"
     broken.write_bytes(b"no font")
     right.write_bytes(b"a font")
     monkeypatch.setattr("matplotlib.font_manager.findSystemFonts", lambda: [str(right), str(broken)])
-    known = _fonts._letters.__wrapped__
-    monkeypatch.setattr(_fonts, "_letters", lambda p: frozenset(map(ord, "猫x")) if p == str(right) else known(p))
-    _fonts._of_system.cache_clear()
-    assert _fonts.path_for("猫x") == str(right)
-    assert _fonts.path_for("猫犬") == str(right)  # none has both: one that has more
-    assert _fonts.path_for("犬") == ours
-    _fonts._of_system.cache_clear()
+    known = _fonts._read_characters.__wrapped__
+    monkeypatch.setattr(_fonts, "_read_characters", lambda p: frozenset(map(ord, "猫x")) if p == str(right) else known(p))
+    _fonts._list_system_fonts.cache_clear()
+    assert _fonts.find_font_path("猫x") == str(right)
+    assert _fonts.find_font_path("猫犬") == str(right)  # none has both: one that has more
+    assert _fonts.find_font_path("犬") == ours
+    _fonts._list_system_fonts.cache_clear()
 
 
 def test_ink_is_not_needed():
     data = images()
-    spec = Spec("classification", (1, 9, 7), ("a", "b"), ink=Ink(box=7))
-    assert grid(replace(data, spec=spec, y=data.y % 2)).mode == "RGB"
+    spec = Spec("classification", (1, 9, 7), ("a", "b"), drawing=Drawing(box=7))
+    assert draw_samples(replace(data, spec=spec, y=data.y % 2)).mode == "RGB"
 
 
 def test_findings_are_facts():
     found = Finding("twins", "warning", {"count": 2}, "two are the same", "remove one")
-    facts = info(replace(images(), findings=(found,)))
+    facts = describe(replace(images(), findings=(found,)))
     assert facts["findings"] == [
         {"severity": "warning", "check": "twins", "cause": "two are the same", "remedy": "remove one"}
     ]
-    assert "findings" not in info(images())
+    assert "findings" not in describe(images())
 
 
 def to_red(x, y, draw):
@@ -267,8 +267,8 @@ def to_red(x, y, draw):
 @pytest.mark.parametrize("n", [1, 9, 10, 11, 25])
 def test_every_image_is_shown_before_and_after(n):
     white = replace(red(60), x=np.full((60, 3, 96, 96), 255, np.uint8))
-    assert tiles_of(before_after(white, [to_red], n=n)) == n * TIMES * 96 * 96
-    assert tiles_of(before_after(red(60), [], n=n)) == n * (TIMES + 1) * 96 * 96
+    assert tiles_of(draw_augmented(white, [to_red], n=n)) == n * AUGMENTED_COPIES * 96 * 96
+    assert tiles_of(draw_augmented(red(60), [], n=n)) == n * (AUGMENTED_COPIES + 1) * 96 * 96
 
 
 def test_changes_are_made_in_order_and_drawn_from_the_seed():
@@ -281,18 +281,18 @@ def test_changes_are_made_in_order_and_drawn_from_the_seed():
         assert x.dtype == torch.uint8
         return x * torch.rand(len(x), 1, 1, 1, generator=draw), y
 
-    image = before_after(data, [add_one, noise], n=6, seed=4)
-    assert image.tobytes() == before_after(data, [add_one, noise], n=6, seed=4).tobytes()
-    assert image.tobytes() != before_after(data, [add_one, noise], n=6, seed=5).tobytes()
+    image = draw_augmented(data, [add_one, noise], n=6, seed=4)
+    assert image.tobytes() == draw_augmented(data, [add_one, noise], n=6, seed=4).tobytes()
+    assert image.tobytes() != draw_augmented(data, [add_one, noise], n=6, seed=5).tobytes()
 
 
 def test_mixed_targets_are_told_in_more_kind():
     def mix(x, y, draw):
         return x, torch.nn.functional.one_hot(y, 3) * 0.7 + 0.1
 
-    plain, mixed = before_after(red(30), [], n=5), before_after(red(30), [mix], n=5)
-    assert mixed.height - plain.height == TIMES * 3 * 22  # three classes, a line each
-    assert show._shares(red(3), [0.25, 0.0, 0.75]) == "75% c\n25% a"
+    plain, mixed = draw_augmented(red(30), [], n=5), draw_augmented(red(30), [mix], n=5)
+    assert mixed.height - plain.height == AUGMENTED_COPIES * 3 * 22  # three classes, a line each
+    assert preview._describe_mixed_target(red(3), [0.25, 0.0, 0.75]) == "75% c\n25% a"
 
 
 @pytest.mark.parametrize(
@@ -315,7 +315,7 @@ def test_awkward_images_before_and_after(data):
     def halve(x, y, draw):
         return x * 0.5, y * 0.5 if y.is_floating_point() else y
 
-    image = before_after(data, [halve], n=13)
+    image = draw_augmented(data, [halve], n=13)
     assert image.mode == "RGB"
     assert 200 < image.width < 2500
     assert np.array_equal(data.x, before, equal_nan=True)
@@ -323,9 +323,9 @@ def test_awkward_images_before_and_after(data):
 
 def test_rows_have_no_before_and_after():
     with pytest.raises(UsageError, match="only augmented images"):
-        before_after(table(), [])
+        draw_augmented(table(), [])
     with pytest.raises(UsageError, match="n must be"):
-        before_after(images(), [], n=0)
+        draw_augmented(images(), [], n=0)
 
 
 def test_before_and_after_leave_the_test_part_alone():
@@ -333,4 +333,4 @@ def test_before_and_after_leave_the_test_part_alone():
     x = data.x.copy()
     x[40:] = 0
     part = np.repeat(np.array([0, 2], np.int8), [40, 20])
-    assert tiles_of(before_after(replace(data, x=x, part=part), [], n=40)) == 40 * (TIMES + 1) * 96 * 96
+    assert tiles_of(draw_augmented(replace(data, x=x, part=part), [], n=40)) == 40 * (AUGMENTED_COPIES + 1) * 96 * 96

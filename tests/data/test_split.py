@@ -10,7 +10,7 @@ from sklearn.model_selection import KFold
 
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.types import Dataset, Spec, Split
-from yisheng.data.split import folds, hold_out
+from yisheng.data.split import hold_out, make_folds
 
 
 def classes_set(y, part=None) -> Dataset:
@@ -101,7 +101,7 @@ def test_test_part_does_not_depend_on_the_validation_part(y, test, seed, data):
     first, second = (hold_out(classes_set(y), validation=v, test=test, seed=seed) for v in (one, other))
     np.testing.assert_array_equal(first.test, second.test)
     if len(y) - test >= 2:
-        np.testing.assert_array_equal(first.test, folds(classes_set(y), 2, test=test, seed=seed)[1].test)
+        np.testing.assert_array_equal(first.test, make_folds(classes_set(y), 2, test=test, seed=seed)[1].test)
 
 
 def test_rows_are_shuffled():
@@ -200,7 +200,7 @@ def test_folds(y, k, seed, repeats, test):
     assume(len(y) > 1)
     split = hold_out(data, test=test, validation=0, seed=seed)
     assume(len(split.train) >= k)
-    found = folds(data, k, seed=seed, repeats=repeats, test=test)
+    found = make_folds(data, k, seed=seed, repeats=repeats, test=test)
     assert len(found) == k * repeats
     for fold in found:
         check_partition(fold, len(y))
@@ -218,9 +218,9 @@ def test_folds(y, k, seed, repeats, test):
 @given(n=st.integers(4, 100), k=st.integers(2, 4), test=st.sampled_from([0, 0.3]))
 def test_contiguous_folds_are_scikit_learns(n, k, test):
     data = numbers_set(n)
-    left = hold_out(data, test=test, validation=0, how="contiguous").train
+    left = hold_out(data, test=test, validation=0, method="contiguous").train
     assume(len(left) >= k)
-    found = folds(data, k, how="contiguous", test=test)
+    found = make_folds(data, k, method="contiguous", test=test)
     for fold, (train, validation) in zip(found, KFold(k).split(left), strict=True):
         np.testing.assert_array_equal(fold.train, left[train])
         np.testing.assert_array_equal(fold.validation, left[validation])
@@ -228,33 +228,33 @@ def test_contiguous_folds_are_scikit_learns(n, k, test):
 
 def test_folds_with_official_parts():
     part = np.array([0] * 60 + [2] * 30 + [1] * 10, np.int8)
-    found = folds(numbers_set(100, part), 5)
+    found = make_folds(numbers_set(100, part), 5)
     for fold in found:
         np.testing.assert_array_equal(fold.test, np.arange(60, 90))
         check_partition(fold, 100)
 
 
 def test_repeats_and_seeds_differ():
-    found = folds(numbers_set(200), 4, repeats=2)
+    found = make_folds(numbers_set(200), 4, repeats=2)
     assert not np.array_equal(found[0].validation, found[4].validation)
-    assert not np.array_equal(found[0].validation, folds(numbers_set(200), 4, seed=1)[0].validation)
-    np.testing.assert_array_equal(found[0].validation, folds(numbers_set(200), 4)[0].validation)
+    assert not np.array_equal(found[0].validation, make_folds(numbers_set(200), 4, seed=1)[0].validation)
+    np.testing.assert_array_equal(found[0].validation, make_folds(numbers_set(200), 4)[0].validation)
 
 
 def test_unstratified_folds_do_not_look_at_classes():
     y = np.repeat([0, 1], 50)
-    one = folds(classes_set(y), 5, test=0, stratify=False)
-    other = folds(classes_set(y[::-1]), 5, test=0, stratify=False)
+    one = make_folds(classes_set(y), 5, test=0, stratify=False)
+    other = make_folds(classes_set(y[::-1]), 5, test=0, stratify=False)
     assert all(np.array_equal(a.validation, b.validation) for a, b in zip(one, other, strict=True))
 
 
 @pytest.mark.parametrize(
     "asked",
-    [{"k": 1}, {"k": 0}, {"k": 81}, {"k": 5, "repeats": 0}, {"k": 5, "repeats": 2, "how": "contiguous"}],
+    [{"k": 1}, {"k": 0}, {"k": 81}, {"k": 5, "repeats": 0}, {"k": 5, "repeats": 2, "method": "contiguous"}],
 )
 def test_folds_that_cannot_be(asked):
     with pytest.raises(UsageError):
-        folds(numbers_set(100), **asked)
+        make_folds(numbers_set(100), **asked)
 
 
 def test_multilabel_is_drawn_without_classes():
@@ -265,7 +265,7 @@ def test_multilabel_is_drawn_without_classes():
 
 def test_order_is_the_same_everywhere():
     """NumPy promises the raw bits of PCG64; a change here would change everyone's parts."""
-    assert folds(numbers_set(12), 3, test=0, seed=8)[0].validation.tolist() == [3, 6, 8, 11]
+    assert make_folds(numbers_set(12), 3, test=0, seed=8)[0].validation.tolist() == [3, 6, 8, 11]
 
 
 def timed(n=60, *, ties=1, group=None, seed=0):
@@ -291,19 +291,19 @@ def test_folds_in_time_are_sklearns():
 
     data = timed(64)
     order = np.argsort(data.time)
-    for ours, (train, valid) in zip(folds(data, 4, test=0), TimeSeriesSplit(4).split(order), strict=True):
+    for ours, (train, valid) in zip(make_folds(data, 4, test=0), TimeSeriesSplit(4).split(order), strict=True):
         assert ours.train.tolist() == sorted(order[train].tolist())
         assert ours.validation.tolist() == sorted(order[valid].tolist())
 
 
 def test_folds_in_time_do_not_part_the_same_moment():
     data = timed(63, ties=5)
-    for fold in folds(data, 3):
+    for fold in make_folds(data, 3):
         assert data.time[fold.train].max() < data.time[fold.validation].min()
 
 
 def test_contiguous_parts_are_the_first_and_the_last_rows():
-    split = hold_out(timed(), validation=10, test=5, how="contiguous")
+    split = hold_out(timed(), validation=10, test=5, method="contiguous")
     assert (split.train, split.validation, split.test)[0].tolist() == list(range(45))
     assert split.validation.tolist() == list(range(45, 55))
     assert split.test.tolist() == list(range(55, 60))
@@ -319,13 +319,13 @@ def test_groups_stay_together_in_parts_and_folds():
     assert not parts[1] & parts[2]
     assert len(split.test) == len(split.validation) == 20
     seen = []
-    for fold in folds(data, 4, test=0):
+    for fold in make_folds(data, 4, test=0):
         assert not set(group[fold.train]) & set(group[fold.validation])
         assert len(fold.validation) == 25
         seen += fold.validation.tolist()
     assert sorted(seen) == list(range(100))
-    again, other = folds(data, 4, test=0), folds(data, 4, test=0, seed=1)
-    assert [f.validation.tolist() for f in folds(data, 4, test=0)] == [f.validation.tolist() for f in again]
+    again, other = make_folds(data, 4, test=0), make_folds(data, 4, test=0, seed=1)
+    assert [f.validation.tolist() for f in make_folds(data, 4, test=0)] == [f.validation.tolist() for f in again]
     assert [f.validation.tolist() for f in other] != [f.validation.tolist() for f in again]
 
 
@@ -340,7 +340,7 @@ def test_small_groups_leave_the_classes_their_shares():
         for number in (0, 1):
             assert abs((y[rows] == number).sum() - share * (y == number).sum()) <= 2
     assert not set(group[split.train]) & set(group[split.test])
-    for fold in folds(data, 5, test=0):
+    for fold in make_folds(data, 5, test=0):
         assert abs(y[fold.validation].sum() - y.sum() / 5) <= 2
         assert abs(len(fold.validation) - 60) <= 4
         assert not set(group[fold.train]) & set(group[fold.validation])
@@ -353,8 +353,8 @@ def test_one_huge_group_leaves_rows_to_train_on():
 
 def test_time_and_groups_are_asked_for_in_vain():
     with pytest.raises(UsageError, match="no time"):
-        hold_out(timed(group=np.arange(60)), how="time")
-    with pytest.raises(UsageError, match="as many groups"):
-        folds(timed(60, group=np.repeat(np.arange(3), 20)), 5, test=0)
+        hold_out(timed(group=np.arange(60)), method="time")
+    with pytest.raises(UsageError, match="5 folds need at least 5 groups"):
+        make_folds(timed(60, group=np.repeat(np.arange(3), 20)), 5, test=0)
     with pytest.raises(UsageError, match="too few different times"):
-        folds(timed(60, ties=60), 3, test=0)
+        make_folds(timed(60, ties=60), 3, test=0)

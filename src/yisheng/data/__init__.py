@@ -1,12 +1,13 @@
-"""From a file or an address to a data set, its parts and its batches.
+"""Data sets, from a file or an address to parts and batches.
 
-- ``sets/``: one file per data set; a registered function gives a `yisheng.core.types.Dataset`.
-- ``hub``: files of known sets by name, checked (see there for what stands behind it).
-- ``idx``: the reader of MNIST's file format.
+- ``datasets/``: one file per data set; a registered function returns a `yisheng.core.types.Dataset`.
+- ``hub/``: downloads the files of known sets by name and checks them.
+- ``images/``, ``tables/``: readers of image files and of tables.
+- ``idx``, ``mat``: readers of the file formats of MNIST and of MATLAB.
 - ``split``: hold-out parts and k folds.
 - ``batches``: index gathers, scaled on the training device.
-- ``show``: what is in a data set: facts, and an image.
-- ``fingerprint``: whether data is what it was.
+- ``preview``: facts about a data set, and an image of its samples.
+- ``fingerprint``: a hash that changes with the data.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def names() -> list[str]:
-    """Names of all data sets that can be loaded.
+    """Return the names of all data sets that can be loaded.
 
     >>> "digits" in names()
     True
@@ -29,7 +30,7 @@ def names() -> list[str]:
 
 
 def load(name: str, **options: Any) -> Dataset:
-    """A data set by name; its files are fetched if need be.
+    """Return a data set by name; its files are downloaded if necessary.
 
     Args:
         name: its registered name.
@@ -37,12 +38,12 @@ def load(name: str, **options: Any) -> Dataset:
 
     Raises:
         UsageError: the name or an option is unknown, or a value is not allowed.
-        DataError: the files cannot be had, or are damaged.
+        DataError: the files cannot be downloaded, or are damaged.
 
     >>> load("polynomial", degree=3).x.shape
     (200, 3)
     """
-    from yisheng.core import config
+    from yisheng.core import registry
 
-    found: Dataset = config.build("data.datasets", name, **options)
-    return found
+    dataset: Dataset = registry.build("data.datasets", name, **options)
+    return dataset

@@ -1,50 +1,55 @@
-"""A font that has the letters: class names come in any script."""
+"""Fonts for class names in any script."""
 
 from __future__ import annotations
 
 import functools
 from pathlib import Path
 
-OURS = "DejaVuSans.ttf"
-MOST = 400
-"""Most font files of the system that are opened in search of a letter."""
+DEFAULT_FONT = "DejaVuSans.ttf"
+"""Part of matplotlib."""
+MAX_FONT_FILES = 400
+"""Most font files of the system that are opened in search of a character."""
 
 
-def one_line(text: str, most: int) -> str:
-    """At most so many characters, without line breaks or other controls.
+def shorten_line(text: str, max_length: int) -> str:
+    """Return a text of at most ``max_length`` characters, without line breaks or other controls.
 
-    >>> one_line("a\\nvery long name", 10)
+    >>> shorten_line("a\\nvery long name", 10)
     'a very lo…'
     """
     text = "".join(c if c.isprintable() else " " for c in text)
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return text if len(text) <= max_length else text[: max_length - 1] + "…"
 
 
-def path_for(text: str) -> str:
-    """The font file that has most of the text's characters: the one that comes with matplotlib, if it has
-    them all or no font of the system has more. Boxes are drawn for the others."""
+def find_font_path(text: str) -> str:
+    """Return the path of the font with most of the text's characters.
+
+    It is matplotlib's own font if that has them all, or if no font of the system has more. Missing characters are drawn
+    as boxes.
+    """
     import matplotlib
 
-    ours = str(Path(matplotlib.get_data_path(), "fonts", "ttf", OURS))
-    needed = frozenset(map(ord, text))
-    if needed <= _letters(ours):
-        return ours
-    return max((ours, *_of_system()), key=lambda path: len(needed & _letters(path)))
+    default = str(Path(matplotlib.get_data_path(), "fonts", "ttf", DEFAULT_FONT))
+    characters = frozenset(map(ord, text))
+    if characters <= _read_characters(default):
+        return default
+    return max((default, *_list_system_fonts()), key=lambda path: len(characters & _read_characters(path)))
 
 
 @functools.cache
-def _of_system() -> tuple[str, ...]:
-    """The system's fonts, those of regular weight first."""
+def _list_system_fonts() -> tuple[str, ...]:
+    """Return the paths of the system's fonts, those of regular weight first."""
     from matplotlib.font_manager import findSystemFonts
 
-    return tuple(sorted(findSystemFonts(), key=lambda path: ("regular" not in Path(path).name.lower(), path))[:MOST])
+    paths = sorted(findSystemFonts(), key=lambda path: ("regular" not in Path(path).name.lower(), path))
+    return tuple(paths[:MAX_FONT_FILES])
 
 
-@functools.lru_cache(maxsize=MOST + 1)
-def _letters(path: str) -> frozenset[int]:
+@functools.lru_cache(maxsize=MAX_FONT_FILES + 1)
+def _read_characters(path: str) -> frozenset[int]:
     from matplotlib.ft2font import FT2Font
 
     try:
         return frozenset(FT2Font(path).get_charmap())
-    except (RuntimeError, OSError, ValueError):  # bitmap fonts and the like
+    except (RuntimeError, OSError, ValueError):  # bitmap fonts, for example
         return frozenset()

@@ -1,4 +1,4 @@
-"""A labelled grid of images."""
+"""A sheet of labelled images."""
 
 from __future__ import annotations
 
@@ -10,175 +10,186 @@ from PIL import Image, ImageDraw, ImageFont
 
 from yisheng.core.seeds import derive
 from yisheng.core.types import Dataset
-from yisheng.data._fonts import one_line, path_for
+from yisheng.data._fonts import find_font_path, shorten_line
 
-SIDE = 96
-"""Longest side of a shown image, in pixels; small ones are magnified by a whole number."""
-WIDTH = 10
-"""Images beside one another."""
-MARGIN, GAP, GROUP_GAP, HEAD, CAPTION, MARK = 20, 6, 18, 44, 22, 52
-PAPER, INK, PALE, LINE = "#ffffff", "#222222", "#777777", "#d8d8d8"
+TILE_SIDE = 96
+"""Longest side of a shown image, in pixels; small images are enlarged by an integer factor."""
+IMAGES_PER_ROW = 10
+MARGIN, GAP, GROUP_GAP, HEADING, CAPTION, ROW_LABEL = 20, 6, 18, 44, 22, 52
+"""Heights and widths in pixels."""
+NAME_SIZE, FACTS_SIZE, CAPTION_SIZE = 20, 14, 13
+"""Font sizes in pixels."""
+BACKGROUND_COLOR, TEXT_COLOR, FACTS_COLOR, LINE_COLOR = "#ffffff", "#222222", "#777777", "#d8d8d8"
 
 
-def grid(dataset: Dataset, rows: np.ndarray, n: int, seed: int) -> Image.Image:
-    """``n`` images from ``rows``; a column or more for each class where there are few, else captions."""
-    draw = np.random.Generator(np.random.PCG64(derive(seed, "show")))
+def draw_grid(dataset: Dataset, rows: np.ndarray, n: int, seed: int) -> Image.Image:
+    """Draw ``n`` of the images: one or more columns for each class if there are few classes, else with captions."""
+    rng = np.random.Generator(np.random.PCG64(derive(seed, "show")))
     classes = dataset.spec.classes
-    if dataset.spec.task == "classification" and len(classes) <= WIDTH + 2:
-        return _by_class(dataset, rows, n, draw)
-    chosen = np.sort(draw.choice(rows, min(n, len(rows)), replace=False))
+    if dataset.spec.task == "classification" and len(classes) <= IMAGES_PER_ROW + 2:
+        return _draw_by_class(dataset, rows, n, rng)
+    chosen = np.sort(rng.choice(rows, min(n, len(rows)), replace=False))
     if dataset.spec.task == "classification":
         chosen = chosen[np.argsort(dataset.y[chosen], kind="stable")]
-    tiles = _tiles(_bytes(dataset.x[chosen]))
+    tiles = _make_tiles(_to_bytes(dataset.x[chosen]))
     width, height = tiles[0].size
-    columns = min(WIDTH, len(tiles))
-    down = math.ceil(len(tiles) / columns)
-    sheet, pen = _sheet(dataset, columns * (width + GAP) - GAP, down * (height + CAPTION + GAP))
+    n_across = min(IMAGES_PER_ROW, len(tiles))
+    n_down = math.ceil(len(tiles) / n_across)
+    sheet, draw = _make_sheet(dataset, n_across * (width + GAP) - GAP, n_down * (height + CAPTION + GAP))
     for i, (tile, row) in enumerate(zip(tiles, chosen, strict=True)):
-        left = MARGIN + i % columns * (width + GAP)
-        top = MARGIN + HEAD + i // columns * (height + CAPTION + GAP)
-        _paste(sheet, pen, tile, left, top)
-        _centred(pen, _caption(dataset, int(row)), left, top + height + 3, width)
+        x = MARGIN + i % n_across * (width + GAP)
+        y = MARGIN + HEADING + i // n_across * (height + CAPTION + GAP)
+        _paste(sheet, draw, tile, x, y)
+        _write_centered(draw, _describe_target(dataset, int(row)), x, y + height + 3, width)
     return sheet
 
 
-def _by_class(dataset: Dataset, rows: np.ndarray, n: int, draw: np.random.Generator) -> Image.Image:
+def _draw_by_class(dataset: Dataset, rows: np.ndarray, n: int, rng: np.random.Generator) -> Image.Image:
     classes = dataset.spec.classes
-    each = max(1, WIDTH // len(classes))  # columns of one class
-    down = math.ceil(n / (each * len(classes)))
-    of_class = [rows[dataset.y[rows] == c] for c in range(len(classes))]
-    chosen = [draw.choice(of, min(down * each, len(of)), replace=False) for of in of_class]
-    cells = [(r, c, k) for r in range(down) for c in range(len(classes)) for k in range(each)]
-    cells = [(r, c, k) for r, c, k in cells if r * each + k < len(chosen[c])][:n]
-    down = 1 + max(r for r, _, _ in cells)
-    tiles = _tiles(_bytes(dataset.x[[chosen[c][r * each + k] for r, c, k in cells]]))
+    n_each = max(1, IMAGES_PER_ROW // len(classes))  # columns of one class
+    n_down = math.ceil(n / (n_each * len(classes)))
+    class_rows = [rows[dataset.y[rows] == c] for c in range(len(classes))]
+    chosen = [rng.choice(members, min(n_down * n_each, len(members)), replace=False) for members in class_rows]
+    cells = [(r, c, k) for r in range(n_down) for c in range(len(classes)) for k in range(n_each)]
+    cells = [(r, c, k) for r, c, k in cells if r * n_each + k < len(chosen[c])][:n]
+    n_down = 1 + max(r for r, _, _ in cells)
+    tiles = _make_tiles(_to_bytes(dataset.x[[chosen[c][r * n_each + k] for r, c, k in cells]]))
     width, height = tiles[0].size
-    group = each * (width + GAP) - GAP
-    step = group + (GROUP_GAP if each > 1 else GAP)
-    sheet, pen = _sheet(dataset, len(classes) * step - (step - group), CAPTION + down * (height + GAP) - GAP)
+    group_width = n_each * (width + GAP) - GAP
+    step = group_width + (GROUP_GAP if n_each > 1 else GAP)
+    sheet_width = len(classes) * step - (step - group_width)
+    sheet, draw = _make_sheet(dataset, sheet_width, CAPTION + n_down * (height + GAP) - GAP)
     for c, name in enumerate(classes):
-        _centred(pen, name, MARGIN + c * step, MARGIN + HEAD, group)
+        _write_centered(draw, name, MARGIN + c * step, MARGIN + HEADING, group_width)
     for tile, (r, c, k) in zip(tiles, cells, strict=True):
-        _paste(sheet, pen, tile, MARGIN + c * step + k * (width + GAP), MARGIN + HEAD + CAPTION + r * (height + GAP))
+        x, y = MARGIN + c * step + k * (width + GAP), MARGIN + HEADING + CAPTION + r * (height + GAP)
+        _paste(sheet, draw, tile, x, y)
     return sheet
 
 
-def before_after(
-    dataset: Dataset, rows: np.ndarray, before: np.ndarray, after: Sequence[np.ndarray], said: Sequence[Sequence[str]]
+def draw_before_after(
+    dataset: Dataset,
+    rows: np.ndarray,
+    before: np.ndarray,
+    after: Sequence[np.ndarray],
+    captions: Sequence[Sequence[str]],
 ) -> Image.Image:
-    """Images over their changed selves, ten beside one another.
+    """Draw images above their augmented copies, ten in a row.
 
     Args:
-        dataset: where they come from.
-        rows: which ones, ``(n,)``.
-        before: as they were, ``(n, C, H, W)``.
-        after: as they became, each ``(n, C, H, W)``.
-        said: under each of ``after``, a caption for every image, perhaps of several lines, or none where the
-            targets are what they were.
+        dataset: the data set of the images.
+        rows: their row numbers ``(n,)``.
+        before: the images ``(n, C, H, W)``.
+        after: augmented copies, each ``(n, C, H, W)``.
+        captions: for each copy a text per image, possibly of several lines; empty if the targets are unchanged.
     """
-    low, high = _range(before)
-    lines = [_tiles(_bytes(np.clip(x.astype(np.float32), low, high), (low, high))) for x in (before, *after)]
-    width, height = lines[0][0].size
-    step = height + GAP + CAPTION * max((text.count("\n") + 1 for texts in said for text in texts), default=0)
+    low, high = _pixel_range(before)
+    tiles = [_make_tiles(_to_bytes(np.clip(x.astype(np.float32), low, high), (low, high))) for x in (before, *after)]
+    width, height = tiles[0][0].size
+    caption_lines = max((text.count("\n") + 1 for texts in captions for text in texts), default=0)
+    step = height + GAP + CAPTION * caption_lines
     band = CAPTION + (height + GROUP_GAP) + len(after) * step + GROUP_GAP
-    count, columns = len(rows), min(WIDTH, len(rows))
-    down = math.ceil(count / columns)
-    sheet, pen = _sheet(dataset, MARK + columns * (width + GAP) - GAP, down * band - GROUP_GAP)
-    for i in range(count):
-        left, top = MARGIN + MARK + i % columns * (width + GAP), MARGIN + HEAD + i // columns * band
-        _centred(pen, _caption(dataset, int(rows[i])), left, top, width)
-        _paste(sheet, pen, lines[0][i], left, top + CAPTION)
+    n, n_across = len(rows), min(IMAGES_PER_ROW, len(rows))
+    n_bands = math.ceil(n / n_across)
+    sheet, draw = _make_sheet(dataset, ROW_LABEL + n_across * (width + GAP) - GAP, n_bands * band - GROUP_GAP)
+    for i in range(n):
+        x, y = MARGIN + ROW_LABEL + i % n_across * (width + GAP), MARGIN + HEADING + i // n_across * band
+        _write_centered(draw, _describe_target(dataset, int(rows[i])), x, y, width)
+        _paste(sheet, draw, tiles[0][i], x, y + CAPTION)
         for k in range(len(after)):
-            under = top + CAPTION + height + GROUP_GAP + k * step
-            _paste(sheet, pen, lines[k + 1][i], left, under)
-            for line, text in enumerate(said[k][i].splitlines() if said[k] else ()):
-                _centred(pen, text, left, under + height + 3 + line * CAPTION, width)
-    for line in range(down):
-        top = MARGIN + HEAD + line * band + CAPTION
-        _centred(pen, "before", MARGIN, top + height // 2 - 8, MARK - GAP)
-        _centred(pen, "after", MARGIN, top + height + GROUP_GAP + height // 2 - 8, MARK - GAP)
+            tile_y = y + CAPTION + height + GROUP_GAP + k * step
+            _paste(sheet, draw, tiles[k + 1][i], x, tile_y)
+            for line, text in enumerate(captions[k][i].splitlines() if captions[k] else ()):
+                _write_centered(draw, text, x, tile_y + height + 3 + line * CAPTION, width)
+    for number in range(n_bands):
+        y = MARGIN + HEADING + number * band + CAPTION
+        _write_centered(draw, "before", MARGIN, y + height // 2 - 8, ROW_LABEL - GAP)
+        _write_centered(draw, "after", MARGIN, y + height + GROUP_GAP + height // 2 - 8, ROW_LABEL - GAP)
     return sheet
 
 
-def evenly(dataset: Dataset, rows: np.ndarray, n: int, seed: int) -> np.ndarray:
-    """``n`` of the rows by chance, as many of each class as can be, in the order of the classes."""
+def sample_evenly(dataset: Dataset, rows: np.ndarray, n: int, seed: int) -> np.ndarray:
+    """Return ``n`` random rows, balanced over the classes as far as possible, in the order of the classes."""
     rows = np.random.Generator(np.random.PCG64(derive(seed, "show"))).permutation(rows)
     if dataset.spec.task != "classification":
         return np.sort(rows[:n])
     y = dataset.y[rows]
-    rank = np.empty(len(rows), np.int64)  # of each row among those of its class
+    rank = np.empty(len(rows), np.int64)  # of each row within its class
     for c in np.unique(y):
         rank[y == c] = np.arange(np.count_nonzero(y == c))
     chosen = rows[np.argsort(rank, kind="stable")[:n]]
     return chosen[np.lexsort((chosen, dataset.y[chosen]))]
 
 
-def _sheet(dataset: Dataset, width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-    """An empty sheet with a heading, for contents of some size."""
-    channels, tall, wide = dataset.spec.shape
-    facts = f"{len(dataset):,} {'grey ' if channels == 1 else ''}images of {wide} x {tall}"
+def _make_sheet(dataset: Dataset, width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    """Return an empty sheet with a heading, for content of this size."""
+    channels, image_height, image_width = dataset.spec.shape
+    facts = f"{len(dataset):,} {'grey ' if channels == 1 else ''}images of {image_width} x {image_height}"
     if dataset.spec.classes:
-        what = "labels" if dataset.spec.task == "multilabel" else "classes"
-        facts += f", {len(dataset.spec.classes)} {what}"
-    name = one_line(dataset.name, 40)
-    big, small = ImageFont.truetype(path_for(name), 20), ImageFont.truetype(path_for(facts), 14)
-    needed = math.ceil(big.getlength(name) + 14 + small.getlength(facts))
-    sheet = Image.new("RGB", (2 * MARGIN + max(width, needed), 2 * MARGIN + HEAD + height), PAPER)
-    pen = ImageDraw.Draw(sheet)
-    pen.text((MARGIN, MARGIN + 16), name, INK, font=big, anchor="ls")
-    pen.text((MARGIN + big.getlength(name) + 14, MARGIN + 16), facts, PALE, font=small, anchor="ls")
-    return sheet, pen
+        categories = "labels" if dataset.spec.task == "multilabel" else "classes"
+        facts += f", {len(dataset.spec.classes)} {categories}"
+    name = shorten_line(dataset.name, 40)
+    name_font = ImageFont.truetype(find_font_path(name), NAME_SIZE)
+    facts_font = ImageFont.truetype(find_font_path(facts), FACTS_SIZE)
+    facts_x = name_font.getlength(name) + 14
+    heading_width = math.ceil(facts_x + facts_font.getlength(facts))
+    size = (2 * MARGIN + max(width, heading_width), 2 * MARGIN + HEADING + height)
+    sheet = Image.new("RGB", size, BACKGROUND_COLOR)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((MARGIN, MARGIN + 16), name, TEXT_COLOR, font=name_font, anchor="ls")
+    draw.text((MARGIN + facts_x, MARGIN + 16), facts, FACTS_COLOR, font=facts_font, anchor="ls")
+    return sheet, draw
 
 
-def _paste(sheet: Image.Image, pen: ImageDraw.ImageDraw, tile: Image.Image, left: int, top: int) -> None:
-    sheet.paste(tile, (left, top))
-    pen.rectangle((left - 1, top - 1, left + tile.width, top + tile.height), outline=LINE)
+def _paste(sheet: Image.Image, draw: ImageDraw.ImageDraw, tile: Image.Image, x: int, y: int) -> None:
+    sheet.paste(tile, (x, y))
+    draw.rectangle((x - 1, y - 1, x + tile.width, y + tile.height), outline=LINE_COLOR)
 
 
-def _centred(pen: ImageDraw.ImageDraw, text: str, left: int, top: int, width: int) -> None:
-    """A caption, cut to the width."""
-    text = one_line(text, 200)
-    font = ImageFont.truetype(path_for(text), 13)
+def _write_centered(draw: ImageDraw.ImageDraw, text: str, x: int, y: int, width: int) -> None:
+    """Write a caption, cut to the width."""
+    text = shorten_line(text, 200)
+    font = ImageFont.truetype(find_font_path(text), CAPTION_SIZE)
     while len(text) > 1 and font.getlength(text) > width + GAP:
         text = text[:-2].rstrip() + "…"
-    pen.text((left + width / 2, top + 13), text, INK, font=font, anchor="ms")
+    draw.text((x + width / 2, y + 13), text, TEXT_COLOR, font=font, anchor="ms")
 
 
-def _caption(dataset: Dataset, row: int) -> str:
+def _describe_target(dataset: Dataset, row: int) -> str:
     spec, y = dataset.spec, dataset.y[row]
     if spec.task == "classification":
         return spec.classes[int(y)]
     if spec.task == "multilabel":
-        return ", ".join(name for name, there in zip(spec.classes, y, strict=True) if there) or "none"
+        return ", ".join(name for name, present in zip(spec.classes, y, strict=True) if present) or "none"
     return ", ".join(f"{value:.4g}" for value in np.atleast_1d(y))
 
 
-def _range(x: np.ndarray) -> tuple[float, float]:
-    """The values that black and white stand for: 0 and 255, and of floats the least and the largest."""
+def _pixel_range(x: np.ndarray) -> tuple[float, float]:
+    """Return the values of black and white: 0 and 255, and of floats the smallest and the largest."""
     if x.dtype == np.uint8:
         return 0.0, 255.0
-    there = x[np.isfinite(x)]
-    low, high = (float(there.min()), float(there.max())) if len(there) else (0.0, 0.0)
+    finite = x[np.isfinite(x)]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
     return low, high if high > low else low + 1.0
 
 
-def _bytes(x: np.ndarray, ends: tuple[float, float] | None = None) -> np.ndarray:
-    """Images as bytes, black and white at these ends, or at their own."""
+def _to_bytes(x: np.ndarray, pixel_range: tuple[float, float] | None = None) -> np.ndarray:
+    """Return images as bytes; black and white are the ends of the range, by default those of the images."""
     if x.dtype == np.uint8:
         return x
-    low, high = ends or _range(x)
+    low, high = pixel_range or _pixel_range(x)
     x = np.nan_to_num(x, nan=low, posinf=low, neginf=low)
     return np.rint((x - low) * (255 / (high - low))).astype(np.uint8)
 
 
-def _tiles(x: np.ndarray) -> list[Image.Image]:
-    """Images of bytes ``(n, C, H, W)``, all of one size."""
-    if x.shape[1] not in (1, 3):  # no colours that could be shown: their mean
+def _make_tiles(x: np.ndarray) -> list[Image.Image]:
+    """Return images of bytes ``(n, C, H, W)`` as tiles, all of one size."""
+    if x.shape[1] not in (1, 3):  # these channels are not colors: show their mean
         x = x.mean(axis=1, keepdims=True).astype(np.uint8)
-    tall, wide = x.shape[2:]
-    factor = SIDE // max(tall, wide)
-    scale = factor if factor >= 1 else SIDE / max(tall, wide)
-    size = (max(1, round(wide * scale)), max(1, round(tall * scale)))
-    how = Image.Resampling.NEAREST if factor >= 1 else Image.Resampling.LANCZOS
+    height, width = x.shape[2:]
+    factor = TILE_SIDE // max(height, width)
+    scale = factor if factor >= 1 else TILE_SIDE / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    resampling = Image.Resampling.NEAREST if factor >= 1 else Image.Resampling.LANCZOS
     images = (Image.fromarray(a[0] if len(a) == 1 else np.ascontiguousarray(a.transpose(1, 2, 0))) for a in x)
-    return [image.convert("RGB").resize(size, how) for image in images]
+    return [image.convert("RGB").resize(size, resampling) for image in images]

@@ -9,49 +9,50 @@ import unicodedata
 from yisheng.core.errors import DataError
 
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])(?:\..*)?", re.IGNORECASE)
-_WINDOWS_ONLY = '<>:"|?*'
+_FORBIDDEN_ON_WINDOWS = '<>:"|?*'
+_MAX_PART_BYTES = 255
 
 
-def parts_of(name: str, *, length: int, depth: int) -> tuple[str, ...]:
-    """The parts of a member's path; empty for the folder itself (``./``).
+def split_member_name(name: str, *, max_bytes: int, max_depth: int) -> tuple[str, ...]:
+    """Return the parts of a member's path; empty for the folder itself (``./``).
 
     Args:
-        name: the name as it stands in the archive.
-        length: most bytes of the whole path.
-        depth: most parts.
+        name: the name in the archive.
+        max_bytes: most bytes of the whole path.
+        max_depth: most parts.
 
     Raises:
-        DataError: it would leave the folder, or means something else on another platform.
+        DataError: it would leave the folder, or names another file on another platform.
 
-    >>> parts_of("./train/ants/1.jpg", length=512, depth=32)
+    >>> split_member_name("./train/ants/1.jpg", max_bytes=512, max_depth=32)
     ('train', 'ants', '1.jpg')
     """
     if name.startswith("/") or "\\" in name:
-        raise _refused(name, "an absolute path, or one with backslashes")
+        raise _refuse(name, "an absolute path, or one with backslashes")
     parts = tuple(part for part in name.removesuffix("/").split("/") if part != ".")
     try:
         size = len(os.fsencode(name))
-        widest = max((len(os.fsencode(part)) for part in parts), default=0)
+        longest = max((len(os.fsencode(part)) for part in parts), default=0)
     except UnicodeError:
-        raise _refused(name, "characters that no file name can have") from None
-    if size > length or widest > 255 or len(parts) > depth:
-        raise _refused(name, f"a path longer than {length} bytes or deeper than {depth} folders")
+        raise _refuse(name, "characters that no file name can have") from None
+    if size > max_bytes or longest > _MAX_PART_BYTES or len(parts) > max_depth:
+        raise _refuse(name, f"a path longer than {max_bytes} bytes or deeper than {max_depth} folders")
     for part in parts:
-        if why := _trouble(part):
-            raise _refused(name, why)
+        if problem := _find_problem(part):
+            raise _refuse(name, problem)
     return parts
 
 
-def key_of(parts: tuple[str, ...]) -> str:
-    """What two paths share that are the same file on a system that ignores case or accents' encoding.
+def make_collision_key(parts: tuple[str, ...]) -> str:
+    """Return a key that is equal for paths of the same file on a system that ignores case or the encoding of accents.
 
-    >>> key_of(("A", "b")) == key_of(("a", "B"))
+    >>> make_collision_key(("A", "b")) == make_collision_key(("a", "B"))
     True
     """
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", "/".join(parts)).casefold())
 
 
-def _trouble(part: str) -> str | None:
+def _find_problem(part: str) -> str | None:
     if part == "..":
         return "a path that leaves the folder"
     if not part:
@@ -62,12 +63,12 @@ def _trouble(part: str) -> str | None:
         return "a drive letter"
     if part.endswith((".", " ")) or _RESERVED.fullmatch(part):
         return "a name that Windows reserves"
-    if os.name == "nt" and any(c in _WINDOWS_ONLY for c in part):
+    if os.name == "nt" and any(c in _FORBIDDEN_ON_WINDOWS for c in part):
         return "characters that Windows forbids"
     return None
 
 
-def _refused(name: str, why: str) -> DataError:
+def _refuse(name: str, problem: str) -> DataError:
     return DataError(
-        f"the archive holds {name[:100]!r}: {why}", "it is not safe to extract; take it from a trusted source"
+        f"the archive holds {name[:100]!r}: {problem}", "it is not safe to extract; get it from a trusted source"
     )

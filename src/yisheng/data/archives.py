@@ -1,8 +1,11 @@
-"""Zip and tar files into a folder, with nothing outside it and no more than was allowed.
+"""Safe extraction of zip and tar files: nothing outside the folder, and within limits.
 
-Bytes are counted while they come, whatever the archive's headers say. Only files and folders are made,
+Bytes are counted while they are read, whatever the archive's headers say. Only files and folders are created,
 with plain permissions; links, devices and encrypted members are refused. An archive within an archive
-stays a file. The folder appears when all is there.
+stays a file. The folder appears when all members are extracted.
+
+The filters of ``tarfile`` (Python 3.12) are not enough: they limit neither sizes nor the number of members, allow
+links, and do not exist for zip files.
 """
 
 from __future__ import annotations
@@ -24,15 +27,17 @@ from typing import IO, Protocol, cast
 
 from yisheng.core.errors import DataError, UsageError
 from yisheng.data import compression
-from yisheng.data.archive_names import key_of, parts_of
+from yisheng.data.archive_names import make_collision_key, split_member_name
 from yisheng.data.hub import locations
-from yisheng.data.hub.resumable import opened, write_all
+from yisheng.data.hub.resumable import open_unbuffered, write_all
 
-CHUNK = 1 << 20
-FREE = 64 << 20
-"""Bytes that may come out before the ratio counts: a few megabytes of zeros are no bomb."""
+CHUNK_BYTES = 1 << 20
+MIN_BOMB_BYTES = 64 << 20
+"""Bytes that may be extracted before the ratio counts: a few megabytes of zeros are harmless."""
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile decompresses the others without a bound
-_BROKEN = (
+_ENCRYPTION_FLAGS = 0x2041
+_LOCAL_HEADER_BYTES, _DIRECTORY_ENTRY_BYTES, _MAX_DIRECTORY_ENTRY_BYTES = 30, 46, 1024
+_DAMAGE_ERRORS = (
     *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error),
     *(EOFError, OSError, ValueError, LookupError, ArithmeticError, MemoryError, RuntimeError),
 )
@@ -40,23 +45,23 @@ _BROKEN = (
 
 @dataclass(frozen=True)
 class Limits:
-    """What an archive may hold; every set of the catalogue passes the defaults.
+    """Limits for the content of an archive; every set of the catalog is within the defaults.
 
     Args:
-        total: bytes that come out in all.
-        single: bytes of one file.
-        count: members, folders included.
-        ratio: bytes that come out per byte of the archive (JPEG 1, text 10, DEFLATE at most 1032).
-        length: bytes of a path.
-        depth: parts of a path.
+        max_total_bytes: bytes extracted in all.
+        max_file_bytes: bytes of one file.
+        max_members: members, folders included.
+        max_ratio: bytes extracted per byte of the archive (JPEG 1, text 10, DEFLATE at most 1032).
+        max_path_bytes: bytes of a path.
+        max_path_depth: parts of a path.
     """
 
-    total: int = 32 << 30
-    single: int = 8 << 30
-    count: int = 300_000
-    ratio: float = 200.0
-    length: int = 512
-    depth: int = 32
+    max_total_bytes: int = 32 << 30
+    max_file_bytes: int = 8 << 30
+    max_members: int = 300_000
+    max_ratio: float = 200.0
+    max_path_bytes: int = 512
+    max_path_depth: int = 32
 
 
 class _Readable(Protocol):
@@ -64,30 +69,30 @@ class _Readable(Protocol):
 
 
 def extract(archive: Path, folder: Path, *, limits: Limits | None = None) -> Path:
-    """Extract a zip or tar (plain, gz, bz2, xz) into a new folder.
+    """Extract a zip or tar (plain, gz, bz2, xz) into a new folder, and return the folder.
 
     Args:
-        archive: the file; its kind is read from its bytes.
-        folder: does not exist yet; appears whole or not at all.
-        limits: what is allowed.
+        archive: the file; its format is recognized by its bytes.
+        folder: must not exist; it appears complete or not at all.
+        limits: default: `Limits`.
 
     Raises:
         UsageError: ``folder`` exists.
-        DataError: the archive is damaged, encrypted, of an unknown kind, not safe or too large.
-        StorageError: the disk is full, or the folder cannot be made.
+        DataError: the archive is damaged, encrypted, of an unknown format, not safe or too large.
+        StorageError: the disk is full, or the folder cannot be created.
     """
     if folder.exists():
         raise UsageError(f"{folder} exists", "name a new folder to extract into")
-    with locations.writing(folder):
+    with locations.explain_write_errors(folder):
         work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".extracting", dir=folder.parent))
     try:
         (work / "all").mkdir()
-        with _reading(archive) as stream:
-            count = _Count(archive, archive.stat().st_size, limits or Limits())
-            members = _zip if stream.read(4).startswith((b"PK\3\4", b"PK\5\6")) else _tar
-            for parts, is_folder, source in members(stream, count, folder.parent):
-                _write(source, (work / "all").joinpath(*parts), is_folder, count)
-        with locations.writing(folder):
+        with _open_archive(archive) as stream:
+            counter = _Counter(archive, archive.stat().st_size, limits or Limits())
+            read_members = _read_zip if stream.read(4).startswith((b"PK\3\4", b"PK\5\6")) else _read_tar
+            for parts, is_folder, source in read_members(stream, counter, folder.parent):
+                _write_member(source, (work / "all").joinpath(*parts), is_folder, counter)
+        with locations.explain_write_errors(folder):
             (work / "all").replace(folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -95,168 +100,173 @@ def extract(archive: Path, folder: Path, *, limits: Limits | None = None) -> Pat
 
 
 @dataclass
-class _Count:
-    """What has come out so far; says no when it is too much."""
+class _Counter:
+    """Counts the bytes and members extracted so far, and refuses too many."""
 
     archive: Path
     size: int
     limits: Limits
-    total: int = 0
+    total_bytes: int = 0
     members: int = 0
-    seen: dict[str, tuple[str, bool]] = field(default_factory=dict)
+    paths: dict[str, tuple[str, bool]] = field(default_factory=dict)
+    """By collision key: the path as written, and whether it is a folder."""
 
     def add_bytes(self, count: int) -> None:
-        self.total += count
-        if self.total > self.limits.total:
-            raise self.refuse(f"holds more than {self.limits.total:,} bytes")
-        if self.total > max(FREE, self.limits.ratio * self.size):
-            raise self.refuse(f"grows more than {self.limits.ratio:g} times: a decompression bomb")
+        self.total_bytes += count
+        if self.total_bytes > self.limits.max_total_bytes:
+            raise self.refuse(f"holds more than {self.limits.max_total_bytes:,} bytes")
+        if self.total_bytes > max(MIN_BOMB_BYTES, self.limits.max_ratio * self.size):
+            raise self.refuse(f"grows more than {self.limits.max_ratio:g} times: a decompression bomb")
 
     def add_member(self, name: str, is_folder: bool) -> tuple[str, ...]:
-        """The parts of the member's path, safe and not yet taken."""
+        """Return the parts of the member's path, which are safe and not used by another member."""
         self.members += 1
-        if self.members > self.limits.count:
-            raise self.refuse(f"holds more than {self.limits.count:,} members")
-        parts = parts_of(name, length=self.limits.length, depth=self.limits.depth)
+        if self.members > self.limits.max_members:
+            raise self.refuse(f"holds more than {self.limits.max_members:,} members")
+        parts = split_member_name(name, max_bytes=self.limits.max_path_bytes, max_depth=self.limits.max_path_depth)
         if not (parts or is_folder):
             raise self.refuse("holds a file without a name")
         for end in range(1, len(parts) + 1):
-            key, written = key_of(parts[:end]), "/".join(parts[:end])
-            is_inner = is_folder or end < len(parts)
-            if key not in self.seen:
-                self.seen[key] = (written, is_inner)
-            elif self.seen[key] != (written, True) or not is_inner:
-                raise self.refuse(f"holds {name[:100]!r} twice, perhaps but for upper and lower case")
+            key, path = make_collision_key(parts[:end]), "/".join(parts[:end])
+            is_path_folder = is_folder or end < len(parts)
+            if key not in self.paths:
+                self.paths[key] = (path, is_path_folder)
+            elif self.paths[key] != (path, True) or not is_path_folder:
+                raise self.refuse(f"holds {name[:100]!r} twice, perhaps with other upper and lower case")
         return parts
 
-    def refuse(self, why: str) -> DataError:
-        return DataError(f"{self.archive} {why}", "take it from a trusted source, or extract it yourself")
+    def refuse(self, problem: str) -> DataError:
+        return DataError(f"{self.archive} {problem}", "get it from a trusted source, or extract it yourself")
 
 
 _Member = tuple[tuple[str, ...], bool, _Readable]
+"""The parts of its path, whether it is a folder, and its content."""
 
 
-def _zip(stream: IO[bytes], count: _Count, folder: Path) -> Iterator[_Member]:
-    _count_directory(stream, count)
+def _read_zip(stream: IO[bytes], counter: _Counter, folder: Path) -> Iterator[_Member]:
+    _count_directory_entries(stream, counter)
     with zipfile.ZipFile(stream) as archive:
         entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
-        locations.need_space(folder, min(sum(entry.file_size for entry in entries), count.limits.total))
-        free_from = 0
+        locations.require_space(folder, min(sum(entry.file_size for entry in entries), counter.limits.max_total_bytes))
+        previous_end = 0
         for entry in entries:
             kind = stat.S_IFMT(entry.external_attr >> 16)
-            if entry.flag_bits & 0x2041:
-                raise count.refuse("is encrypted")
+            if entry.flag_bits & _ENCRYPTION_FLAGS:
+                raise counter.refuse("is encrypted")
             if entry.compress_type not in _METHODS:
-                raise count.refuse(f"uses compression method {entry.compress_type}, which is not supported")
+                raise counter.refuse(f"uses compression method {entry.compress_type}, which is not supported")
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise count.refuse(f"holds {entry.filename[:100]!r}, which is a link or a device")
-            if entry.header_offset < free_from:
-                raise count.refuse("has members that overlap: a decompression bomb")
-            free_from = entry.header_offset + 30 + entry.compress_size
+                raise counter.refuse(f"holds {entry.filename[:100]!r}, which is a link or a device")
+            if entry.header_offset < previous_end:
+                raise counter.refuse("has members that overlap: a decompression bomb")
+            previous_end = entry.header_offset + _LOCAL_HEADER_BYTES + entry.compress_size
             if "\0" in entry.orig_filename:
-                raise count.refuse(f"holds {entry.orig_filename[:100]!r}, a name with control characters")
-            parts = count.add_member(entry.filename, entry.is_dir())
+                raise counter.refuse(f"holds {entry.orig_filename[:100]!r}, a name with control characters")
+            parts = counter.add_member(entry.filename, entry.is_dir())
             with archive.open(entry) as source:
-                yield parts, entry.is_dir(), _Counted(source, count)
+                yield parts, entry.is_dir(), _CountedStream(source, counter)
 
 
-def _tar(stream: IO[bytes], count: _Count, folder: Path) -> Iterator[_Member]:  # noqa: ARG001
+def _read_tar(stream: IO[bytes], counter: _Counter, folder: Path) -> Iterator[_Member]:  # noqa: ARG001
     stream.seek(0)
-    forward = _Forward(_Counted(compression.decompressed(stream) or stream, count), count)
+    content = compression.open_decompressed(stream) or stream
+    forward = _ForwardStream(_CountedStream(content, counter), counter)
     with tarfile.open(fileobj=cast(IO[bytes], forward), mode="r:") as archive:
         for entry in archive:
-            regular = entry.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not entry.issparse()
-            if not (regular or entry.isdir()):
-                raise count.refuse(f"holds {entry.name[:100]!r}, which is a link, a device or no plain file")
-            parts = count.add_member(entry.name, entry.isdir())
-            source = archive.extractfile(entry) if regular else None
+            is_file = entry.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not entry.issparse()
+            if not (is_file or entry.isdir()):
+                raise counter.refuse(f"holds {entry.name[:100]!r}, which is a link, a device or no plain file")
+            parts = counter.add_member(entry.name, entry.isdir())
+            source = archive.extractfile(entry) if is_file else None
             yield parts, entry.isdir(), source or io.BytesIO()
-        if forward.last != bytes(tarfile.BLOCKSIZE):  # tarfile takes a damaged header for the end
+        if forward.last_read != bytes(tarfile.BLOCKSIZE):  # tarfile mistakes a damaged header for the end
             raise tarfile.ReadError("it ends too early, or is damaged in the middle")
-    while forward.read(CHUNK):  # to where the compressed stream's own checksum stands
+    while forward.read(CHUNK_BYTES):  # the checksum of the compressed stream is at its end
         pass
 
 
-class _Counted:
-    """Counts what is read."""
+class _CountedStream:
+    """A stream whose bytes are counted."""
 
-    def __init__(self, stream: _Readable, count: _Count) -> None:
-        self._stream, self._count = stream, count
+    def __init__(self, stream: _Readable, counter: _Counter) -> None:
+        self._stream, self._counter = stream, counter
 
     def read(self, size: int, /) -> bytes:
         chunk = self._stream.read(size)
-        self._count.add_bytes(len(chunk))
+        self._counter.add_bytes(len(chunk))
         return chunk
 
 
-class _Forward:
-    """A stream as tarfile wants it, which only goes forward and in small steps.
+class _ForwardStream:
+    """A stream for tarfile that only moves forward and refuses large reads.
 
-    tarfile reads a long name or a header of extensions whole, at the size that the archive claims.
+    tarfile reads a long name or an extension header in one piece, of the size that the archive claims.
     """
 
-    def __init__(self, stream: _Readable, count: _Count) -> None:
-        self._stream, self._count, self._at = stream, count, 0
-        self.last = b""
+    def __init__(self, stream: _Readable, counter: _Counter) -> None:
+        self._stream, self._counter, self._position = stream, counter, 0
+        self.last_read = b""
 
     def tell(self) -> int:
-        return self._at
+        return self._position
 
     def seek(self, position: int, /) -> int:
-        while self._at < position and self.read(min(CHUNK, position - self._at)):
+        while self._position < position and self.read(min(CHUNK_BYTES, position - self._position)):
             pass
-        if self._at != position:
+        if self._position != position:
             raise EOFError("the archive ends too early")
-        return self._at
+        return self._position
 
     def read(self, size: int = -1, /) -> bytes:
-        if not 0 <= size <= CHUNK:
-            raise self._count.refuse("has a header of more than a megabyte")
-        chunk = self.last = self._stream.read(size)
-        self._at += len(chunk)
+        if not 0 <= size <= CHUNK_BYTES:
+            raise self._counter.refuse("has a header of more than a megabyte")
+        chunk = self.last_read = self._stream.read(size)
+        self._position += len(chunk)
         return chunk
 
 
-def _write(source: _Readable, target: Path, is_folder: bool, count: _Count) -> None:
-    with locations.writing(target):
+def _write_member(source: _Readable, target: Path, is_folder: bool, counter: _Counter) -> None:
+    with locations.explain_write_errors(target):
         (target if is_folder else target.parent).mkdir(parents=True, exist_ok=True)
     if is_folder:
         return
     size = 0
-    with opened(target, "xb") as out:
-        while chunk := source.read(CHUNK):
+    with open_unbuffered(target, "xb") as out:
+        while chunk := source.read(CHUNK_BYTES):
             size += len(chunk)
-            if size > count.limits.single:
-                raise count.refuse(f"holds a file of more than {count.limits.single:,} bytes")
+            if size > counter.limits.max_file_bytes:
+                raise counter.refuse(f"holds a file of more than {counter.limits.max_file_bytes:,} bytes")
             write_all(out, target, chunk)
 
 
-def _count_directory(stream: IO[bytes], count: _Count) -> None:
-    """Count a zip's members before zipfile makes an object of each."""
-    stream.seek(max(0, count.size - 65_557))
+def _count_directory_entries(stream: IO[bytes], counter: _Counter) -> None:
+    """Count a zip's members before zipfile creates an object for each."""
+    max_members = counter.limits.max_members
+    stream.seek(max(0, counter.size - 65_557))  # the end record and the longest comment
     tail = stream.read()
-    at = tail.rfind(b"PK\5\6")
-    length = struct.unpack_from("<L", tail, at + 12)[0] if at >= 0 else 0
-    begin = count.size - len(tail) + at - length
-    if length == 0xFFFFFFFF:  # zip64: the record before the locator before this one
-        length = struct.unpack_from("<Q", tail, at - 76 + 40)[0]
-        begin = count.size - len(tail) + at - 76 - length
-    if length > count.limits.count * 1024:
-        raise count.refuse(f"holds more than {count.limits.count:,} members")
-    stream.seek(max(0, begin))
-    directory, found, place = stream.read(length), 0, 0
-    while place + 46 <= len(directory):
-        found, place = found + 1, place + 46 + sum(struct.unpack_from("<3H", directory, place + 28))
-    if found > count.limits.count:
-        raise count.refuse(f"holds more than {count.limits.count:,} members")
+    end = tail.rfind(b"PK\5\6")
+    length = struct.unpack_from("<L", tail, end + 12)[0] if end >= 0 else 0
+    start = counter.size - len(tail) + end - length
+    if length == 0xFFFFFFFF:  # zip64: its end record and locator, 76 bytes, are before this one
+        length = struct.unpack_from("<Q", tail, end - 76 + 40)[0]
+        start = counter.size - len(tail) + end - 76 - length
+    if length > max_members * _MAX_DIRECTORY_ENTRY_BYTES:
+        raise counter.refuse(f"holds more than {max_members:,} members")
+    stream.seek(max(0, start))
+    directory, members, position = stream.read(length), 0, 0
+    while position + _DIRECTORY_ENTRY_BYTES <= len(directory):
+        variable_bytes = sum(struct.unpack_from("<3H", directory, position + 28))  # name, extra field and comment
+        members, position = members + 1, position + _DIRECTORY_ENTRY_BYTES + variable_bytes
+    if members > max_members:
+        raise counter.refuse(f"holds more than {max_members:,} members")
 
 
 @contextlib.contextmanager
-def _reading(archive: Path) -> Iterator[IO[bytes]]:
+def _open_archive(archive: Path) -> Iterator[IO[bytes]]:
     try:
         with archive.open("rb") as stream:
             yield stream
-    except _BROKEN as error:
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        remedy = "bring the file again; only zip and tar (plain, .gz, .bz2, .xz) can be extracted"
-        raise DataError(f"{archive} cannot be extracted: {why}", remedy) from None
+    except _DAMAGE_ERRORS as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        remedy = "get the file again; only zip and tar (plain, .gz, .bz2, .xz) can be extracted"
+        raise DataError(f"{archive} cannot be extracted: {reason}", remedy) from None

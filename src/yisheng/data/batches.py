@@ -1,6 +1,6 @@
 """Batches: index gathers from one block, augmented and scaled on the training device.
 
-No per-sample Python and no worker processes: a batch is one `index_select`, the augmentations on all of it, and
+There is no Python per sample and no worker process: a batch is one `index_select`, the augmentations of the batch, and
 one scaling.
 """
 
@@ -18,37 +18,37 @@ import torch
 from yisheng.core import machine
 from yisheng.core.seeds import generator
 from yisheng.core.types import Batch, Dataset
-from yisheng.data.prefetch import Ahead, reader
+from yisheng.data.prefetch import Prefetcher, make_prefetcher
 
 
 class Transform(Protocol):
-    """What a fitted transform must offer here."""
+    """A fitted input or target transform."""
 
     def apply(self, x: torch.Tensor) -> torch.Tensor: ...
 
 
 Augment = Callable[[torch.Tensor, torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]]
-"""Inputs and targets of a batch, changed by chance; see `yisheng.transforms.augment`."""
+"""Changes inputs and targets of a batch at random; see `yisheng.transforms.augment`."""
 
 
 @dataclass(frozen=True)
 class Batches:
-    """The rows of one part, batch by batch.
+    """Batches of the rows of one part.
 
     Args:
         x: the block ``(N, ...)``, uint8 or float32, on the training device if it fits there.
         y: targets ``(N, ...)``, transformed, on the training device.
         rows: row numbers of the part, int64 ``(n,)``, on the block's device.
-        size: samples per batch. A last batch of one sample joins the one before it: batch norm
-            cannot normalise a single row.
+        size: samples per batch. A last batch of one sample joins the previous one, because batch norm
+            cannot normalize a single row.
         scale: the fitted input transform.
-        device: where batches go.
-        seed: each epoch's order is derived from (seed, epoch), so any batch can be made again.
+        device: the training device.
+        seed: each epoch's order is derived from (seed, epoch), so any batch can be reproduced.
         weight: sample weights ``(N,)``, or None.
-        augment: random changes of the shuffled batches, in this order, before scaling; what they draw is derived
-            from (seed, epoch, batch), so any batch can be made again.
-        double: give inputs and real targets as float64.
-        ahead: told the rows of a batch some time before they are gathered; see `yisheng.data.prefetch`.
+        augment: random changes of the shuffled batches, in this order, before scaling; their random numbers are
+            derived from (seed, epoch, batch), so any batch can be reproduced.
+        double: return inputs and real targets as float64.
+        prefetcher: announces the rows of a batch before they are gathered; see `yisheng.data.prefetch`.
 
     >>> import numpy as np
     >>> from yisheng.transforms.none import none
@@ -67,59 +67,59 @@ class Batches:
     weight: torch.Tensor | None = None
     augment: tuple[Augment, ...] = ()
     double: bool = False
-    ahead: Ahead | None = None
+    prefetcher: Prefetcher | None = None
 
     def __len__(self) -> int:
-        """Batches per epoch."""
+        """Return the number of batches per epoch."""
         n = self.rows.shape[0]
         return max(1, n // self.size) if n % self.size <= 1 else n // self.size + 1
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The shuffled batches of an epoch, from batch number ``start`` on."""
+        """Yield the shuffled batches of an epoch, from batch number ``start`` on."""
         order = torch.randperm(len(self.rows), generator=generator(self.seed, "order", epoch))
         rows = self.rows[order.to(self.rows.device)]
-        for number in self._announced(range(start, len(self)), rows):
+        for number in self._prefetched(range(start, len(self)), rows):
             yield self._gather(rows[self._bounds(number)], epoch, number)
 
     def __iter__(self) -> Iterator[Batch]:
-        """All batches in the order of the rows, for evaluation."""
-        for number in self._announced(range(len(self) if len(self.rows) else 0), self.rows):
+        """Yield all batches in the order of the rows, for evaluation."""
+        for number in self._prefetched(range(len(self) if len(self.rows) else 0), self.rows):
             yield self._gather(self.rows[self._bounds(number)])
 
-    def _announced(self, numbers: range, rows: torch.Tensor) -> Iterator[int]:
-        """The same numbers; the rows of each batch are told a batch ahead."""
-        if self.ahead is None:
+    def _prefetched(self, numbers: range, rows: torch.Tensor) -> Iterator[int]:
+        """Yield the same batch numbers, and announce each batch's rows to the prefetcher one batch earlier."""
+        if self.prefetcher is None:
             yield from numbers
             return
         try:
             for number in numbers:
-                for soon in (number, number + 1) if number == numbers.start else (number + 1,):
-                    if soon < numbers.stop:
-                        self.ahead(rows[self._bounds(soon)])
+                for upcoming in (number, number + 1) if number == numbers.start else (number + 1,):
+                    if upcoming < numbers.stop:
+                        self.prefetcher(rows[self._bounds(upcoming)])
                 yield number
         finally:
-            self.ahead.done()
+            self.prefetcher.finish()
 
     def _bounds(self, number: int) -> slice:
-        last = number == len(self) - 1
-        return slice(number * self.size, self.rows.shape[0] if last else (number + 1) * self.size)
+        is_last = number == len(self) - 1
+        return slice(number * self.size, self.rows.shape[0] if is_last else (number + 1) * self.size)
 
-    def _gather(self, rows: torch.Tensor, *drawn_for: int) -> Batch:
+    def _gather(self, rows: torch.Tensor, *draw_key: int) -> Batch:
         x = self.x.index_select(0, rows).to(self.device)
         rows = rows.to(self.device)
         y = self.y.index_select(0, rows)
         weight = None if self.weight is None else self.weight.index_select(0, rows)
-        if drawn_for and self.augment:
-            draw = generator(self.seed, "augment", *drawn_for)
+        if draw_key and self.augment:
+            rng = generator(self.seed, "augment", *draw_key)
             for change in self.augment:
-                x, y = change(x, y, draw)
+                x, y = change(x, y, rng)
         if self.double:
             x, y = x.double(), y.double() if y.is_floating_point() else y
             weight = None if weight is None else weight.double()
         return Batch(self.scale.apply(x), y, rows, weight)
 
 
-def batches(
+def make_batches(
     dataset: Dataset,
     rows: np.ndarray,
     *,
@@ -131,7 +131,7 @@ def batches(
     augment: tuple[Augment, ...] = (),
     double: bool = False,
 ) -> Batches:
-    """The batches of some rows of a data set.
+    """Return the batches of some rows of a data set.
 
     Args:
         dataset: the data.
@@ -139,13 +139,13 @@ def batches(
         size: samples per batch.
         scale: the fitted input transform.
         target_scale: the fitted target transform, or None.
-        device: the training device. The block is moved there whole when it takes less than half of
+        device: the training device. The whole block is moved there if it takes less than half of
             the free memory; otherwise each batch is gathered on the host.
-        seed: of the order of the epochs, and of the augmentations.
+        seed: determines the order of the rows in each epoch, and the augmentations.
         augment: random changes of the shuffled batches.
-        double: give inputs and real targets as float64.
+        double: return inputs and real targets as float64.
     """
-    x, y = _block(dataset.x, device), _tensor(dataset.y)
+    x, y = _move_block(dataset.x, device), _tensor(dataset.y)
     if target_scale is not None:
         y = target_scale.apply(y)
     weight = None if dataset.weight is None else _tensor(dataset.weight).to(device)
@@ -161,24 +161,24 @@ def batches(
         weight,
         augment,
         double,
-        reader(dataset.x) if on_host else None,
+        make_prefetcher(dataset.x) if on_host else None,
     )
 
 
 def _tensor(values: np.ndarray) -> torch.Tensor:
-    """The array's memory as a tensor, without a copy; read-only memory maps stay what they are."""
+    """Return a tensor that shares the array's memory; a read-only memory map stays read-only."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(values)
 
 
-def _block(values: np.ndarray, device: torch.device) -> torch.Tensor:
-    """The block on the training device if it fits there, once for all parts and trainings that take it; else here."""
+def _move_block(values: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Return the block on the training device, shared by all parts and trainings; on the host if it does not fit."""
     x = _tensor(values)
     if device.type == "cpu":
         return x
-    known = _moved.get((id(values), str(device)))
-    moved = known[1]() if known is not None and known[0]() is values else None
+    cached = _moved.get((id(values), str(device)))
+    moved = cached[1]() if cached is not None and cached[0]() is values else None
     if moved is None:
         if not _fits(x, device):
             return x
@@ -190,11 +190,11 @@ def _block(values: np.ndarray, device: torch.device) -> torch.Tensor:
 
 
 _moved: dict[tuple[int, str], tuple[weakref.ref[np.ndarray], weakref.ref[torch.Tensor]]] = {}
-"""Blocks on other devices that somebody still holds, by array and device."""
+"""Blocks on other devices that are still in use, by array and device."""
 
 
 def _fits(x: torch.Tensor, device: torch.device) -> bool:
     if device.type == "cuda":
         return x.nbytes < torch.cuda.mem_get_info(device)[0] / 2
-    there = machine.memory()  # what such a device has is that of the processor
-    return there is None or x.nbytes < there[1] / 2
+    memory = machine.memory_sizes()  # such a device (MPS) shares the processor's memory
+    return memory is None or x.nbytes < memory[1] / 2

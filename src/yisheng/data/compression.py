@@ -1,4 +1,4 @@
-"""What is inside gzip, bzip2 and xz files, told by their first bytes."""
+"""The content of gzip, bzip2 and xz files, which are recognized by their first bytes."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import zlib
 from collections.abc import Callable
 from typing import IO, Any, cast
 
-ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError, MemoryError)
+DECOMPRESSION_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError, MemoryError)
 """What reading a damaged file raises."""
 _OPENERS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 
 
-def decompressed(stream: IO[bytes]) -> IO[bytes] | None:
-    """The content of a compressed file, read from its beginning; None if it is not compressed.
+def open_decompressed(stream: IO[bytes]) -> IO[bytes] | None:
+    """Open the content of a compressed file, from its beginning; return None if it is not compressed.
 
     >>> import io
-    >>> decompressed(io.BytesIO(gzip.compress(b"ten"))).read()
+    >>> open_decompressed(io.BytesIO(gzip.compress(b"ten"))).read()
     b'ten'
     """
     stream.seek(0)

@@ -1,4 +1,4 @@
-"""Folders of files as one thing: listed and summed, plain files only."""
+"""Folders of plain files: their list, a digest of their contents, and a signature of their times."""
 
 from __future__ import annotations
 
@@ -8,41 +8,41 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-COUNT = 300_000
-"""Most files of a folder that are taken: more than any set of the catalogue has."""
+MAX_FILES = 300_000
+"""Most files of a folder: more than any set of the catalog has."""
 
 
-def listing(folder: Path) -> list[tuple[str, Path]]:
-    """Relative names (with ``/``) and paths of all files below, in the order of their names.
+def list_files(folder: Path) -> list[tuple[str, Path]]:
+    """Return the relative names (with ``/``) and the paths of all files below a folder, sorted by name.
 
     Raises:
         ValueError: there is a link or a device among them, or there are too many.
         OSError: a folder cannot be read.
     """
-    found = []
+    files = []
     for path in _walk(folder):
         if not stat.S_ISREG(path.lstat().st_mode):
             raise ValueError(f"{path} is no plain file")
-        found.append((path.relative_to(folder).as_posix(), path))
-        if len(found) > COUNT:
-            raise ValueError(f"{folder} holds more than {COUNT:,} files")
-    return sorted(found)
+        files.append((path.relative_to(folder).as_posix(), path))
+        if len(files) > MAX_FILES:
+            raise ValueError(f"{folder} holds more than {MAX_FILES:,} files")
+    return sorted(files)
 
 
-def digest(folder: Path) -> str:
-    """One SHA-256 over the names and contents of all files."""
+def compute_digest(folder: Path) -> str:
+    """Compute one SHA-256 over the names and contents of all files."""
     total = hashlib.sha256()
-    for name, path in listing(folder):
+    for name, path in list_files(folder):
         with path.open("rb") as stream:
-            value = hashlib.file_digest(stream, "sha256").hexdigest()
-        total.update(f"{value}  {name}\n".encode("utf-8", "surrogateescape"))
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        total.update(f"{digest}  {name}\n".encode("utf-8", "surrogateescape"))
     return total.hexdigest()
 
 
-def signature(folder: Path) -> str:
-    """What changes when a file is added, removed or written to, without reading any."""
+def compute_signature(folder: Path) -> str:
+    """Compute a value that changes when a file is added, removed or written to, without reading any."""
     total = hashlib.sha256()
-    for name, path in listing(folder):
+    for name, path in list_files(folder):
         s = path.stat()
         line = f"{name}\0{s.st_size}\0{s.st_mtime_ns}\0{s.st_ctime_ns}\0{s.st_ino}\n"
         total.update(line.encode("utf-8", "surrogateescape"))
@@ -50,6 +50,8 @@ def signature(folder: Path) -> str:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
+    """Yield all files, and all links to folders."""
+
     def fail(error: OSError) -> None:
         raise error
 

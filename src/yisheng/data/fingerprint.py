@@ -1,4 +1,4 @@
-"""Whether data is what it was."""
+"""A hash of a data set, to notice that it has changed."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy as np
 
 from yisheng.core.types import Dataset
 
-PIECE = 1 << 24
-"""Bytes hashed at a time, so that a memory-mapped block is never read whole."""
+CHUNK_BYTES = 1 << 24
+"""Bytes hashed at a time, so that a memory-mapped block is never in memory as a whole."""
 
 
 def fingerprint(dataset: Dataset) -> str:
-    """SHA-256 over all values of a data set with their shapes and types, and over its contract.
+    """Compute a SHA-256 over all values of a data set with their shapes and types, and over its `Spec`.
 
-    The same on every machine; another row, order, class name or sample weight gives another.
+    It is the same on every machine; another row, order, class name or sample weight gives another.
 
     Args:
         dataset: the data.
@@ -30,10 +30,10 @@ def fingerprint(dataset: Dataset) -> str:
         digest.update(f"|{name}".encode())
         if values is None:
             continue
-        little = values.dtype.newbyteorder("<")
-        digest.update(f"{little.str}{values.shape}".encode())
-        rows = max(1, PIECE // max(1, values[:1].nbytes))
+        dtype = values.dtype.newbyteorder("<")
+        digest.update(f"{dtype.str}{values.shape}".encode())
+        rows = max(1, CHUNK_BYTES // max(1, values[:1].nbytes))
         for start in range(0, len(values), rows):
-            piece = np.ascontiguousarray(values[start : start + rows], dtype=little)
-            digest.update(piece.data.cast("B") if piece.size else b"")
+            chunk = np.ascontiguousarray(values[start : start + rows], dtype=dtype)
+            digest.update(chunk.data.cast("B") if chunk.size else b"")
     return digest.hexdigest()

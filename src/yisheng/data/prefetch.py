@@ -1,8 +1,8 @@
-"""Rows of a memory-mapped file that memory may not hold: read before they are needed, many at a time.
+"""Read-ahead for a memory-mapped block that is larger than the free memory.
 
-A gather of rows that are not in memory waits for the disk row by row, and the system reads far more around each than is
-wanted (up to 8 MiB, as disks are set up today). Told of them a batch before, it reads just these, all at once, while
-the network works on the batch at hand.
+A gather of rows that are not in memory waits for the disk row by row, and the system reads far more around each row
+than is needed (up to 8 MiB, as disks are set up today). If it learns the rows one batch earlier, it reads just these,
+all at once, while the network works on the current batch.
 """
 
 from __future__ import annotations
@@ -15,50 +15,50 @@ import torch
 
 from yisheng.core import machine
 
-PART = 0.5
-"""A file that takes less than this part of the free memory comes to stay there by itself."""
+MIN_MEMORY_FRACTION = 0.5
+"""A file that takes a smaller fraction of the free memory stays in memory after the first epoch."""
 
 
-class Ahead:
-    """Tells the system which rows of a mapped block will be needed. It is made by `reader`.
+class Prefetcher:
+    """Announces to the system which rows of a mapped block will be needed; see `make_prefetcher`.
 
     Args:
-        x: the block ``(N, ...)``, its rows one after the other.
-        mapped: the map that it lies in.
+        x: the block ``(N, ...)``, its rows contiguous.
+        mapped: the map that contains it.
     """
 
     def __init__(self, x: np.ndarray, mapped: mmap.mmap) -> None:
-        self._mapped, self._length = mapped, x.strides[0]
-        self._first = x.ctypes.data - np.frombuffer(mapped, np.uint8).ctypes.data
+        self._mapped, self._row_bytes = mapped, x.strides[0]
+        self._offset = x.ctypes.data - np.frombuffer(mapped, np.uint8).ctypes.data
 
     def __call__(self, rows: torch.Tensor) -> None:
-        """Have these rows read, and nothing around them until `done`."""
-        starts = self._first + np.sort(rows.numpy()) * self._length
+        """Start to read these rows, and nothing around them until `finish`."""
+        starts = self._offset + np.sort(rows.numpy()) * self._row_bytes
         pages = starts // mmap.PAGESIZE * mmap.PAGESIZE
-        with contextlib.suppress(OSError):  # advice that cannot be taken: the gather reads them itself
+        with contextlib.suppress(OSError):  # a refused advice costs time only: the gather reads the rows itself
             self._mapped.madvise(mmap.MADV_RANDOM)
-            for page, end in zip(pages.tolist(), (starts + self._length).tolist(), strict=True):
+            for page, end in zip(pages.tolist(), (starts + self._row_bytes).tolist(), strict=True):
                 self._mapped.madvise(mmap.MADV_WILLNEED, page, end - page)
 
-    def done(self) -> None:
-        """Rows are read one after the other again."""
+    def finish(self) -> None:
+        """Let the system read ahead sequentially again."""
         with contextlib.suppress(OSError):
             self._mapped.madvise(mmap.MADV_NORMAL)
 
 
-def reader(x: np.ndarray) -> Ahead | None:
-    """What tells the system that some rows will be needed; None where there is no need, or no way.
+def make_prefetcher(x: np.ndarray) -> Prefetcher | None:
+    """Return a prefetcher for a block; None if the block fits in memory or the system takes no advice.
 
     Args:
         x: the block ``(N, ...)``.
 
-    >>> reader(np.zeros((2, 3))) is None
+    >>> make_prefetcher(np.zeros((2, 3))) is None
     True
     """
     mapped = getattr(x, "_mmap", None)
     if not isinstance(mapped, mmap.mmap) or not hasattr(mmap, "MADV_WILLNEED") or not x.flags.c_contiguous:
         return None
-    memory = machine.memory()
-    if memory is None or x.nbytes < PART * memory[1] or not len(x):
+    memory = machine.memory_sizes()
+    if memory is None or x.nbytes < MIN_MEMORY_FRACTION * memory[1] or not len(x):
         return None
-    return Ahead(x, mapped)
+    return Prefetcher(x, mapped)

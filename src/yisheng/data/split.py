@@ -1,9 +1,12 @@
-"""Parts of a data set: hold-out and k folds, drawn by chance, never "the last rows" unless time or the user says so.
+"""Parts of a data set: hold-out and k folds, drawn at random unless the data has a time or the user chooses an order.
 
-Rows with an official part keep it: an official test part is *the* test part, whatever is asked for, and so is
-an official validation part. Only the other rows, the free ones, are given out. Where classes are predicted,
-each part gets its share of every class. Rows of one group stay together. Rows with a time are parted in time: the
-model is tried on what came after all that it learnt from.
+Rows with an official part keep it: an official test part is *the* test part, whatever is requested, and so is
+an official validation part. Only the other rows, the free ones, are distributed. If classes are predicted,
+each part gets its proportion of every class. Rows of one group stay together. Rows with a time are split in time: the
+model is tested on rows later than those it was trained on.
+
+scikit-learn's splitters are not used: they know neither official parts nor stratified three-way splits, and their draws
+may change between versions of NumPy.
 """
 
 from __future__ import annotations
@@ -17,36 +20,44 @@ import numpy as np
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.seeds import derive
 from yisheng.core.types import Dataset, Split
-from yisheng.data._ordered_split import TEST, TRAIN, VALIDATION, by_group, folds_in_time, folds_of_groups, in_order
+from yisheng.data._ordered_split import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    make_group_folds,
+    make_time_folds,
+    split_by_group,
+    split_in_order,
+)
 
-SHARES = ((10_000, 0.15, 0.20), (1_000_000, 0.10, 0.10), (math.inf, 0.01, 0.01))
-"""What ``auto`` means: below so many free rows, these shares of them for validation and test. Scores on small
-parts are too noisy to choose by; from a million rows on, one in a hundred (98:1:1) is still ten thousand."""
+AUTO_FRACTIONS = ((10_000, 0.15, 0.20), (1_000_000, 0.10, 0.10), (math.inf, 0.01, 0.01))
+"""What ``auto`` means: below that number of free rows, these fractions of them for validation and test. Scores on small
+parts are too noisy to choose by; from a million rows on, 1% (98:1:1) is still ten thousand."""
 Size = int | float | str
-How = Literal["auto", "random", "contiguous", "time"]
+Method = Literal["auto", "random", "contiguous", "time"]
 
 
 def hold_out(
-    dataset: Dataset, *, validation: Size = "auto", test: Size = "auto", seed: int = 0, how: How = "auto"
+    dataset: Dataset, *, validation: Size = "auto", test: Size = "auto", seed: int = 0, method: Method = "auto"
 ) -> Split:
-    """A training, a validation and a test part, stratified by class.
+    """Return a training, a validation and a test part, stratified by class.
 
-    The share of a class in the test part is within one row of proportional, and so is its share in the
-    validation part, as long as half of the rows are left for training. Odd rows go first to the classes
-    that would else be missing there. The last row of a class stays in the training part. The test part
-    depends on ``test`` and ``seed`` alone, so that another ``validation`` leaves it as it is.
+    The fraction of a class in the test part is within one row of proportional, and so is its fraction in the
+    validation part, as long as half of the rows are available for training. Rows that cannot be divided evenly go first
+    to the classes that would otherwise be missing. The last row of a class stays in the training part. The test part
+    depends on ``test`` and ``seed`` alone, so another ``validation`` does not change it.
 
     Args:
         dataset: the data.
         validation: size of the validation part: a fraction of the free rows below 1, a number of rows, 0
-            for none, or ``auto`` (see `SHARES`), which alone is allowed where the data has an official one.
+            for none, or ``auto`` (see `AUTO_FRACTIONS`). Data with an official validation part allows only ``auto``.
         test: size of the test part, likewise.
         seed: of the draw.
-        how: ``random``, or ``contiguous``: the first rows train, the last test; or ``time``, the same in the order
-            of `Dataset.time`. ``auto`` is time where the data has one, else random.
+        method: ``random``, or ``contiguous``: the first rows train, the last test; or ``time``, the same in the order
+            of `Dataset.time`. ``auto`` is time if the data has one, else random.
 
     Raises:
-        UsageError: a size is not one of these, is given though there is an official part, or the two leave
+        UsageError: a size is invalid, is given although there is an official part, or the two sizes leave
             no training rows.
         DataError: the official parts leave no training rows, or are not numbered 0, 1, 2.
 
@@ -57,27 +68,27 @@ def hold_out(
     >>> len(split.train), len(split.validation), len(split.test)
     (65, 15, 20)
     """
-    free, official_validation, official_test = _official(dataset)
-    tests = _count("test", test, len(free), len(official_test))
-    validations = _count("validation", validation, len(free), len(official_validation))
-    spare = len(free) - 1  # one row at least is for training
-    if test == "auto":  # what is auto gives way
-        tests = min(tests, max(0, spare - (0 if validation == "auto" else validations)))
+    free, official_validation, official_test = _official_parts(dataset)
+    n_test = _count_rows("test", test, len(free), len(official_test))
+    n_validation = _count_rows("validation", validation, len(free), len(official_validation))
+    available = len(free) - 1  # one row at least is for training
+    if test == "auto":  # an automatic size yields to an explicit one
+        n_test = min(n_test, max(0, available - (0 if validation == "auto" else n_validation)))
     if validation == "auto":
-        validations = min(validations, max(0, spare - tests))
-    if tests + validations > spare:
+        n_validation = min(n_validation, max(0, available - n_test))
+    if n_test + n_validation > available:
         raise UsageError(
-            f"{tests} test and {validations} validation rows leave nothing to train on: "
-            f"{dataset.name} has {len(free)} rows to give out",
+            f"{n_test} test and {n_validation} validation rows leave nothing to train on: "
+            f"{dataset.name} has {len(free)} rows to distribute",
             "make test= and validation= smaller",
         )
-    how = _how(dataset, how)
-    if how != "random":
-        part = in_order(_keys(dataset, how)[free], tests, validations)
+    method = _resolve_method(dataset, method)
+    if method != "random":
+        part = split_in_order(_sort_keys(dataset, method)[free], n_test, n_validation)
     elif dataset.group is not None:
-        part = _draw_groups(dataset, free, tests, validations, derive(seed, "hold-out"))
+        part = _draw_groups(dataset, free, n_test, n_validation, derive(seed, "hold-out"))
     else:
-        part = _draw(_classes(dataset, free), tests, validations, derive(seed, "hold-out"))
+        part = _draw_rows(_number_classes(dataset, free), n_test, n_validation, derive(seed, "hold-out"))
     return Split(
         train=free[part == TRAIN],
         validation=official_validation if len(official_validation) else free[part == VALIDATION],
@@ -85,72 +96,57 @@ def hold_out(
     )
 
 
-def folds(
+def make_folds(
     dataset: Dataset,
     k: int,
     *,
     test: Size = "auto",
     seed: int = 0,
-    how: How = "auto",
+    method: Method = "auto",
     stratify: bool = True,
     repeats: int = 1,
 ) -> list[Split]:
-    """k folds over all rows outside the test part; each is the validation part once.
+    """Return k folds over all rows outside the test part; each is the validation part once.
 
     The test part is that of `hold_out` with the same ``test`` and ``seed``, the same for every fold. An
-    official validation part is not kept apart: its rows are dealt out with the others.
+    official validation part is not used as such: its rows are distributed over the folds with the others.
 
     Args:
         dataset: the data.
         k: number of folds, 2 or more.
-        test: size of the test part, as in `hold_out`; 0 deals out all rows.
+        test: size of the test part, as in `hold_out`; 0 puts all rows into the folds.
         seed: of the draw; the same seed gives the same folds for every model.
-        how: ``random``; ``contiguous``, as scikit-learn's ``KFold(shuffle=False)``; or ``time``, where each fold
-            is trained on all that came before its validation part, as scikit-learn's ``TimeSeriesSplit``. In the
-            last two nothing is stratified. ``auto`` is time where the data has one, else random.
-        stratify: where classes are predicted, the folds' numbers of rows of each class differ by one at most.
-        repeats: draws of k folds, one after the other in the list.
+        method: ``random``; ``contiguous``, as scikit-learn's ``KFold(shuffle=False)``; or ``time``, where each fold
+            trains on all rows earlier than its validation part, as scikit-learn's ``TimeSeriesSplit``. The
+            last two do not stratify. ``auto`` is time if the data has one, else random.
+        stratify: if classes are predicted, the folds' numbers of rows of each class differ by one at most.
+        repeats: number of draws of k folds; the list holds one draw after the other.
 
     Raises:
-        UsageError: ``k`` or ``repeats`` does not fit.
+        UsageError: ``k`` or ``repeats`` is not possible with this data.
         DataError: see `hold_out`.
     """
-    official_validation = _official(dataset)[1]
+    official_validation = _official_parts(dataset)[1]
     validation = "auto" if len(official_validation) else 0
-    held_out = hold_out(dataset, validation=validation, test=test, seed=seed, how=how).test
+    held_out = hold_out(dataset, validation=validation, test=test, seed=seed, method=method).test
     rows = np.setdiff1d(np.arange(len(dataset)), held_out)
-    if not 2 <= k <= len(rows):
-        raise UsageError(
-            f"folds must be from 2 to {len(rows)}, the rows outside the test part, got {k}",
-            "choose another number",
-        )
-    how = _how(dataset, how)
-    if repeats < 1 or (repeats > 1 and how != "random"):
-        raise UsageError(
-            f"repeats must be 1 or more, and 1 for folds that are not drawn by chance and never change; got {repeats}",
-            "leave repeats out",
-        )
-    if how == "time":
-        parted = folds_in_time(_keys(dataset, how)[rows], k)
-        if any(not len(train) or not len(valid) for train, valid in parted):
+    method = _resolve_method(dataset, method)
+    _check_folds(dataset, rows, k, repeats, method)
+    if method == "time":
+        folds = make_time_folds(_sort_keys(dataset, method)[rows], k)
+        if any(not len(train) or not len(validation) for train, validation in folds):
             raise UsageError(f"there are too few different times for {k} folds in time", "choose fewer folds")
-        return [Split(rows[train], rows[valid], held_out) for train, valid in parted]
-    grouped = dataset.group is not None and how == "random"
-    if grouped and len(np.unique(dataset.group[rows])) < k:  # type: ignore[index]  # asked just before
-        raise UsageError(
-            f"{k} folds need as many groups, got {len(np.unique(dataset.group[rows]))}",  # type: ignore[index]
-            "choose fewer folds",
-        )
-    classes = _classes(dataset, rows) if stratify else np.zeros(len(rows), np.int64)
+        return [Split(rows[train], rows[validation], held_out) for train, validation in folds]
+    classes = _number_classes(dataset, rows) if stratify else np.zeros(len(rows), np.int64)
     splits = []
     for repeat in range(repeats):
-        if grouped:
-            keys = _random(len(rows), derive(seed, "folds", repeat))
-            strata = _strata(dataset, rows) if stratify else np.zeros(len(rows), np.int64)
-            fold = folds_of_groups(dataset.group[rows], k, keys, strata)  # type: ignore[index]  # grouped
-        elif how == "random":
-            # Dealt like cards, one class after the other: totals and classes are even to within one row.
-            order = _shuffled(classes, derive(seed, "folds", repeat))
+        if dataset.group is not None and method == "random":
+            keys = _random_bits(len(rows), derive(seed, "folds", repeat))
+            strata = _number_strata(dataset, rows) if stratify else np.zeros(len(rows), np.int64)
+            fold = make_group_folds(dataset.group[rows], k, keys, strata)
+        elif method == "random":
+            # Dealt in turn, one class after the other: totals and classes are even to within one row.
+            order = _shuffle_within_classes(classes, derive(seed, "folds", repeat))
             fold = np.empty(len(rows), np.int64)
             fold[order] = np.arange(len(rows)) % k
         else:
@@ -159,8 +155,23 @@ def folds(
     return splits
 
 
-def _official(dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows by official part; without any, all are free."""
+def _check_folds(dataset: Dataset, rows: np.ndarray, k: int, repeats: int, method: Method) -> None:
+    if not 2 <= k <= len(rows):
+        raise UsageError(
+            f"folds must be from 2 to {len(rows)}, the rows outside the test part, got {k}",
+            "choose another number",
+        )
+    if repeats < 1 or (repeats > 1 and method != "random"):
+        raise UsageError(
+            f"repeats must be 1 or more, and 1 for folds that are not drawn at random and never change; got {repeats}",
+            "leave repeats out",
+        )
+    if dataset.group is not None and method == "random" and (groups := len(np.unique(dataset.group[rows]))) < k:
+        raise UsageError(f"{k} folds need at least {k} groups, got {groups}", "choose fewer folds")
+
+
+def _official_parts(dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the rows of each official part; without any, all are free."""
     part = np.zeros(len(dataset), np.int8) if dataset.part is None else np.asarray(dataset.part)
     train, validation, test = (np.flatnonzero(part == number) for number in (TRAIN, VALIDATION, TEST))
     if len(train) + len(validation) + len(test) != len(part):
@@ -173,131 +184,128 @@ def _official(dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return train, validation, test
 
 
-def _count(what: str, size: Size, free: int, official: int) -> int:
-    """Rows that a size asks for."""
+def _count_rows(part: str, size: Size, free: int, official: int) -> int:
+    """Return the number of rows of a part of this size."""
     if size == "auto":
-        column = 1 if what == "validation" else 2
-        share = next(row for row in SHARES if free < row[0])[column]
-        return 0 if official else math.floor(share * free + 0.5)
-    whole = isinstance(size, numbers.Integral) and not isinstance(size, bool)
-    fraction = isinstance(size, numbers.Real) and not isinstance(size, numbers.Integral)
-    if not (whole and size >= 0) and not (fraction and 0 <= size < 1):  # type: ignore[operator]  # numbers both
+        column = 1 if part == "validation" else 2
+        fraction = next(row for row in AUTO_FRACTIONS if free < row[0])[column]
+        return 0 if official else math.floor(fraction * free + 0.5)
+    is_count = isinstance(size, numbers.Integral) and not isinstance(size, bool)
+    is_fraction = isinstance(size, numbers.Real) and not isinstance(size, numbers.Integral)
+    if not (is_count and size >= 0) and not (is_fraction and 0 <= size < 1):  # type: ignore[operator]  # numbers both
         raise UsageError(
-            f"{what} must be a fraction from 0 to below 1, a number of rows or auto, got {size!r}",
-            f"say {what}=0.2 for a fifth, {what}=500 for 500 rows",
+            f"{part} must be a fraction from 0 to below 1, a number of rows or auto, got {size!r}",
+            f"use {part}=0.2 for a fifth, {part}=500 for 500 rows",
         )
     if official:
         raise UsageError(
-            f"{what}={size} cannot be had: the data has an official {what} part of {official:,} rows",
-            f"leave {what} out",
+            f"{part}={size} is not possible: the data has an official {part} part of {official:,} rows",
+            f"leave {part} out",
         )
-    if whole:
+    if is_count:
         return int(size)
     return max(1, math.floor(float(size) * free + 0.5)) if size else 0
 
 
-def _classes(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
-    """Class numbers without gaps ``(n,)``; all zero where no classes are predicted."""
+def _number_classes(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
+    """Return class numbers without gaps ``(n,)``; all zero if no classes are predicted."""
     if dataset.spec.task != "classification":
         return np.zeros(len(rows), np.int64)
     return np.unique(dataset.y[rows], return_inverse=True)[1]
 
 
-def _draw_groups(dataset: Dataset, rows: np.ndarray, tests: int, validations: int, seed: int) -> np.ndarray:
-    """The part of each row ``(n,)``, whole groups drawn by chance, each class's groups by themselves."""
+def _draw_groups(dataset: Dataset, rows: np.ndarray, n_test: int, n_validation: int, seed: int) -> np.ndarray:
+    """Return the part of each row ``(n,)``: complete groups drawn at random, separately for each class."""
     assert dataset.group is not None
-    strata, keys = _strata(dataset, rows), _random(len(rows), seed)
+    strata, keys = _number_strata(dataset, rows), _random_bits(len(rows), seed)
     counts = np.bincount(strata)
-    for_test = _shares(counts, tests, counts)
-    for_validation = _shares(counts, validations, counts - for_test)
+    for_test = _allocate(counts, n_test, counts)
+    for_validation = _allocate(counts, n_validation, counts - for_test)
     part = np.empty(len(rows), np.int8)
     for stratum in range(len(counts)):
-        here = np.flatnonzero(strata == stratum)
-        groups = dataset.group[rows[here]]
-        part[here] = by_group(groups, int(for_test[stratum]), int(for_validation[stratum]), keys[here])
+        members = np.flatnonzero(strata == stratum)
+        groups = dataset.group[rows[members]]
+        part[members] = split_by_group(groups, int(for_test[stratum]), int(for_validation[stratum]), keys[members])
     return part
 
 
-def _strata(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
-    """Numbers without gaps ``(n,)``: the class of the first row of each row's group."""
+def _number_strata(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
+    """Return numbers without gaps ``(n,)``: the class of the first row of each row's group."""
     assert dataset.group is not None
     _, first, inverse = np.unique(dataset.group[rows], return_index=True, return_inverse=True)
-    return np.unique(_classes(dataset, rows)[first][inverse], return_inverse=True)[1]
+    return np.unique(_number_classes(dataset, rows)[first][inverse], return_inverse=True)[1]
 
 
-def _how(dataset: Dataset, how: How) -> How:
-    """What ``auto`` is for this data.
+def _resolve_method(dataset: Dataset, method: Method) -> Method:
+    """Return what ``auto`` is for this data.
 
     Raises:
         UsageError: the data has no time to be split in.
     """
-    if how == "time" and dataset.time is None:
+    if method == "time" and dataset.time is None:
         raise UsageError(f"{dataset.name} has no time to be split in", "name its column, as in time=Date")
-    if how == "auto":
+    if method == "auto":
         return "random" if dataset.time is None else "time"
-    return how
+    return method
 
 
-def _keys(dataset: Dataset, how: How) -> np.ndarray:
-    """What the rows are ordered by ``(N,)``."""
-    return np.arange(len(dataset)) if dataset.time is None or how == "contiguous" else dataset.time
+def _sort_keys(dataset: Dataset, method: Method) -> np.ndarray:
+    """Return the key that the rows are ordered by ``(N,)``."""
+    return np.arange(len(dataset)) if dataset.time is None or method == "contiguous" else dataset.time
 
 
-def _random(n: int, seed: int) -> np.ndarray:
-    """Random numbers from the raw bits of PCG64, which NumPy promises never to change."""
+def _random_bits(n: int, seed: int) -> np.ndarray:
+    """Return the raw bits of PCG64, which NumPy promises never to change, unlike the methods of its generators."""
     return np.random.PCG64(seed).random_raw(n)
 
 
-def _shuffled(classes: np.ndarray, seed: int) -> np.ndarray:
-    """Positions, ordered by class and by chance within a class.
-
-    Its generators' methods may change between versions of NumPy; see `_random`.
-    """
-    return np.lexsort((_random(len(classes), seed), classes))
+def _shuffle_within_classes(classes: np.ndarray, seed: int) -> np.ndarray:
+    """Return positions ordered by class, and at random within a class."""
+    return np.lexsort((_random_bits(len(classes), seed), classes))
 
 
-def _draw(classes: np.ndarray, tests: int, validations: int, seed: int) -> np.ndarray:
-    """The part of each row ``(n,)``."""
+def _draw_rows(classes: np.ndarray, n_test: int, n_validation: int, seed: int) -> np.ndarray:
+    """Return the part of each row ``(n,)``."""
     counts = np.bincount(classes)
-    for_test = _shares(counts, tests, counts)
-    for_validation = _shares(counts, validations, counts - for_test)
-    order = _shuffled(classes, seed)
-    place = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)  # 0, 1, ... within each class
-    in_order = classes[order]
+    for_test = _allocate(counts, n_test, counts)
+    for_validation = _allocate(counts, n_validation, counts - for_test)
+    order = _shuffle_within_classes(classes, seed)
+    rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)  # 0, 1, ... within each class
+    sorted_classes = classes[order]
     part = np.empty(len(order), np.int8)
     part[order] = np.where(
-        place < for_test[in_order],
+        rank < for_test[sorted_classes],
         TEST,
-        np.where(place < (for_test + for_validation)[in_order], VALIDATION, TRAIN),
+        np.where(rank < (for_test + for_validation)[sorted_classes], VALIDATION, TRAIN),
     )
     return part
 
 
-def _shares(counts: np.ndarray, total: int, left: np.ndarray) -> np.ndarray:
-    """How many rows of each class make up a part of ``total`` rows: largest remainders.
+def _allocate(counts: np.ndarray, total: int, available: np.ndarray) -> np.ndarray:
+    """Return the number of rows of each class in a part of ``total`` rows, by the largest remainders.
 
     Args:
         counts: rows of each class ``(C,)``.
         total: rows of the part.
-        left: rows of each class that are still to be had ``(C,)``. The last one is not taken: a class
-            that training never saw cannot be predicted. Only a part too large for that takes it.
+        available: rows of each class that no part has yet ``(C,)``. The last one is not taken, because a class
+            without training rows cannot be predicted; only a part too large for that takes it.
     """
     if not total:
         return np.zeros_like(counts)
-    shared = np.where(counts > 1, counts, 0)
-    free = np.maximum(left - 1, 0)
-    if total > free.sum():
-        shared, free = counts, left
-    quota, odd = np.divmod(total * shared, shared.sum())
-    share = np.minimum(quota, free)
-    missing = (share == 0) & (counts > 2)
-    eager = np.lexsort((-odd, ~missing))
-    eager = eager[(free > share)[eager] & (odd > 0)[eager]]
-    share[eager[: total - share.sum()]] += 1
-    rest = free - share
-    lacking = total - share.sum()
-    if lacking:  # some classes could not give their share: the others give in proportion to what they have
-        quota, odd = np.divmod(lacking * rest, rest.sum())
-        share += quota
-        share[np.lexsort((-odd,))[: total - share.sum()]] += 1
-    return share
+    weights = np.where(counts > 1, counts, 0)
+    capacity = np.maximum(available - 1, 0)
+    if total > capacity.sum():
+        weights, capacity = counts, available
+    quota, remainder = np.divmod(total * weights, weights.sum())
+    allocation = np.minimum(quota, capacity)
+    is_missing = (allocation == 0) & (counts > 2)
+    priority = np.lexsort((-remainder, ~is_missing))
+    priority = priority[(capacity > allocation)[priority] & (remainder > 0)[priority]]
+    allocation[priority[: total - allocation.sum()]] += 1
+    unused = capacity - allocation
+    lacking = total - allocation.sum()
+    if lacking:  # some classes have too few rows: the others fill up in proportion to their unused rows
+        quota, remainder = np.divmod(lacking * unused, unused.sum())
+        allocation += quota
+        allocation[np.lexsort((-remainder,))[: total - allocation.sum()]] += 1
+    return allocation

@@ -148,7 +148,7 @@ def test_names_that_leave_the_folder_are_refused(tmp_path: Path, name: str, make
 )
 def test_the_error_says_what_is_wrong_with_a_name(name: str, why: str) -> None:
     with pytest.raises(DataError, match=why):
-        split_member_name(name, length=512, depth=32)
+        split_member_name(name, max_bytes=512, max_depth=32)
 
 
 def test_a_name_with_a_null_is_refused(tmp_path: Path) -> None:
@@ -225,11 +225,11 @@ def test_a_bomb_in_a_bomb_stays_packed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("limits", "why"),
     [
-        (Limits(total_bytes=4000), "more than 4,000 bytes"),
-        (Limits(file_bytes=2999), "a file of more than 2,999 bytes"),
-        (Limits(members=3), "more than 3 members"),
-        (Limits(path_bytes=15), "longer than 15 bytes"),
-        (Limits(path_depth=2), "deeper than 2"),
+        (Limits(max_total_bytes=4000), "more than 4,000 bytes"),
+        (Limits(max_file_bytes=2999), "a file of more than 2,999 bytes"),
+        (Limits(max_members=3), "more than 3 members"),
+        (Limits(max_path_bytes=15), "longer than 15 bytes"),
+        (Limits(max_path_depth=2), "deeper than 2"),
     ],
 )
 @pytest.mark.parametrize("make", [make_zip, make_tar])
@@ -251,7 +251,7 @@ def test_many_members_are_counted_before_they_are_listed(tmp_path: Path, monkeyp
     struct.pack_into("<2H", end, len(end) - 22 + 8, 1, 1)  # the count that the archive claims
     path.write_bytes(end)
     monkeypatch.setattr(zipfile, "ZipFile", None)
-    refused(path, "more than 999 members", Limits(members=999))
+    refused(path, "more than 999 members", Limits(max_members=999))
 
 
 def test_members_that_overlap_are_refused(tmp_path: Path) -> None:
@@ -353,7 +353,7 @@ def test_flipped_bytes_never_escape_or_crash(tmp_path: Path, make: Callable[...,
 @example(".")
 def test_any_name_is_a_path_inside_or_refused(name: str) -> None:
     try:
-        parts = split_member_name(name, length=512, depth=32)
+        parts = split_member_name(name, max_bytes=512, max_depth=32)
     except DataError:
         return
     path = os.path.normpath(os.path.join("/root/of/it", *parts))  # noqa: PTH118  # as the system reads it

@@ -50,7 +50,7 @@ def test_an_entry_is_whole(name: str) -> None:
     assert owner.name == name
     assert owner.about
     assert owner.source
-    assert owner.licence
+    assert owner.license
     assert set(owner.forms) <= {f.form for f in owner.files}
     for file in owner.files:
         assert file.urls or file.note, f"{file.name}: a file without an address needs a note"

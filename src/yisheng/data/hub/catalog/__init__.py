@@ -117,7 +117,7 @@ class HubSet:
     name: str
     about: str
     source: str
-    licence: str
+    license: str
     forms: tuple[str, ...]
     files: tuple[HubFile, ...]
 
@@ -194,8 +194,8 @@ def _read_set(name: str, data: Mapping[str, Any]) -> HubSet:
         raise ValueError("a set needs files with different names")
     if unknown := set(forms) - {f.form for f in files}:
         raise ValueError(f"no file has the form {', '.join(sorted(unknown))}")
-    about, source, licence = (str(data.get(key, "")) for key in ("about", "source", "licence"))
-    return HubSet(name, about, source, licence, forms, files)
+    about, source, license = (str(data.get(key, "")) for key in ("about", "source", "license"))
+    return HubSet(name, about, source, license, forms, files)
 
 
 def _read_file(data: Mapping[str, Any]) -> HubFile:
