@@ -40,7 +40,10 @@ def test_stopped_early(make_run: Make) -> None:
     folder = make_run()
     config = folder / "config.toml"
     config.write_text(config.read_text().replace("epochs = 5", "epochs = 50"))
-    assert write_headline(read_run_facts(folder)).epochs == "Best weights: epoch 3 of 5, stopped early (50 were asked for)."
+    assert (
+        write_headline(read_run_facts(folder)).epochs
+        == "Best weights: epoch 3 of 5, stopped early (50 were asked for)."
+    )
 
 
 def test_interrupted(interrupted: Path) -> None:
@@ -59,7 +62,9 @@ def test_without_a_test_part_it_speaks_of_the_validation_part(make_run: Make) ->
         "baseline": {"accuracy": {"value": 0.5}},
     }
     (folder / "scores.json").write_text(json.dumps(scores))
-    assert write_headline(read_run_facts(folder)).result.startswith("Validation accuracy 0.800 (95% interval 0.700 to 0.900)")
+    assert write_headline(read_run_facts(folder)).result.startswith(
+        "Validation accuracy 0.800 (95% interval 0.700 to 0.900)"
+    )
 
 
 def test_without_baseline_or_interval(make_run: Make) -> None:

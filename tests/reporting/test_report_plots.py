@@ -92,9 +92,9 @@ def test_neither_depends_on_nor_changes_the_users_settings() -> None:
 
 def test_pyplot_is_never_imported() -> None:
     code = (
-        "import sys; from yisheng.report import plots; from yisheng.reporting.evaluation_schema import Pairs\n"
+        "import sys; from yisheng.reporting import figures; from yisheng.reporting.evaluation_schema import Pairs\n"
         "assert 'matplotlib' not in sys.modules\n"
-        "plots.residuals(Pairs(true=[1, 2], predicted=[1, 3]))\n"
+        "figures.plot_residuals(Pairs(true=[1, 2], predicted=[1, 3]))\n"
         "assert 'matplotlib.pyplot' not in sys.modules and 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)

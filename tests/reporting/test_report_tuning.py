@@ -128,7 +128,7 @@ def trial(number: int, **more: Any) -> dict[str, Any]:
     }
     mean = 0.5 + 0.01 * number
     scores = {"mean": mean, "sd": 0.02, "se": 0.009, "jobs": 5, "seconds": 1.5, "parameters": 100 * (number % 3 + 1)}
-    end = {"how": "stacked", "failure": "", "epochs": 30, "curve": [2.0, 1.0, 0.5 + 0.01 * number]}
+    end = {"executor": "stacked", "failure": "", "epochs": 30, "curve": [2.0, 1.0, 0.5 + 0.01 * number]}
     return {"number": number, "setting": setting, **scores, **end, **more}
 
 
@@ -233,7 +233,7 @@ def test_nothing_yet_and_broken_off(show: Show) -> None:
 def test_time_and_the_way_of_training(show: Show) -> None:
     content = search()
     for one in content["trials"][:2]:
-        one.update(how="serial", seconds=20.0)
+        one.update(executor="serial", seconds=20.0)
     shown = section(show(content), "time")
     rows = re.findall(r"<tr>(.*?)</tr>", shown.split("<tbody>")[1], re.DOTALL)
     cells = [re.findall(r">([^<>\n]+)<", row) for row in rows]
@@ -337,7 +337,7 @@ def test_values_that_have_no_place_on_their_axis(show: Show, drawn: None, kind: 
 
 def test_names_are_shown_as_they_are(show: Show, drawn: None) -> None:
     axes = [{"name": name, "kind": "choice", "values": list(HOSTILE)} for name in HOSTILE]
-    trials = [trial(i, setting=dict.fromkeys(HOSTILE, HOSTILE[i % 7]), how=HOSTILE[i % 7]) for i in range(1, 12)]
+    trials = [trial(i, setting=dict.fromkeys(HOSTILE, HOSTILE[i % 7]), executor=HOSTILE[i % 7]) for i in range(1, 12)]
     trials.append(trial(12, setting={}, mean=None, failure=HOSTILE[0]))
     text = show(search(axes=axes, trials=trials, score=HOSTILE[1], search=HOSTILE[0], importance={HOSTILE[0]: 0.5}))
     said = Page(text).said
@@ -349,7 +349,13 @@ def test_names_are_shown_as_they_are(show: Show, drawn: None) -> None:
 
 def test_settings_are_typed_with_all_their_digits() -> None:
     assert format_argument(0.1 + 0.2) == "0.30000000000000004"
-    assert (format_argument([64, 32]), format_argument(None), format_argument(False), format_argument("relu"), format_argument(64)) == (
+    assert (
+        format_argument([64, 32]),
+        format_argument(None),
+        format_argument(False),
+        format_argument("relu"),
+        format_argument(64),
+    ) == (
         "64,32",
         "none",
         "false",

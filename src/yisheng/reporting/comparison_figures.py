@@ -47,8 +47,8 @@ class Curves:
 
 def select_panels(sides: Sequence[Curves], score: str) -> list[str | None]:
     """Return the panels that have something to draw: None is the training loss, else a validation score."""
-    known = {name for side in sides for log in side.histories for name in log.scores()}
-    chosen: list[str | None] = [None, *dict.fromkeys(name for name in ("loss", score) if name in known)]
+    available = {name for side in sides for log in side.histories for name in log.scores()}
+    chosen: list[str | None] = [None, *dict.fromkeys(name for name in ("loss", score) if name in available)]
     return [panel for panel in chosen if any(points for side in sides for points in side.points(panel))]
 
 
@@ -61,8 +61,8 @@ def plot_curves(axes: Axes, sides: Sequence[Curves], panel: str | None) -> None:
     """Draw the curves by epoch; the runs of one contender share its color, with thin lines if there are several."""
     values: list[float] = []
     for number, side in enumerate(sides):
-        every = side.points(panel)
-        for at, points in enumerate(every):
+        logs = side.points(panel)
+        for at, points in enumerate(logs):
             drawn = [_drawable(y) for _, y in points]
             values += drawn
             axes.plot(
@@ -72,7 +72,7 @@ def plot_curves(axes: Axes, sides: Sequence[Curves], panel: str | None) -> None:
                 linestyle=DASHES[number // len(COLORS) % len(DASHES)],
                 marker=MARKERS[number % len(MARKERS)] if len(points) <= figures.MAX_MARKERS else "",
                 markersize=3.5,
-                linewidth=1.8 if len(every) == 1 else 0.9,
+                linewidth=1.8 if len(logs) == 1 else 0.9,
                 label=str(number + 1) if at == 0 else "_",
             )
     loss = panel is None or is_higher_better(panel) is False
@@ -131,19 +131,19 @@ def write_curves(path: Path, sides: Sequence[Curves], score: str) -> None:
             figsize=(PANEL_INCHES[0] * max(1, len(shown)), PANEL_INCHES[1] + 0.22 * len(sides)), facecolor="white"
         )
         figure.set_layout_engine("constrained")
-        every = figure.subplots(1, max(1, len(shown)), squeeze=False)[0]
-        for axes, panel in zip(every, shown, strict=False):
+        subplots = figure.subplots(1, max(1, len(shown)), squeeze=False)[0]
+        for axes, panel in zip(subplots, shown, strict=False):
             axes.tick_params(length=0, pad=5)
             plot_curves(axes, sides, panel)
             if axes.get_legend() is not None:  # one for all stands below
                 axes.get_legend().remove()
             axes.set_title(axes.get_title(loc="left"), loc="left", x=0)
-        handles = every[0].get_legend_handles_labels()[0]
+        handles = subplots[0].get_legend_handles_labels()[0]
         labels = [f"{number}: {svg.label(side.label, 90)}" for number, side in enumerate(sides, 1)]
         figure.legend(handles, labels[: len(handles)], loc="outside lower left", ncols=1)
         if path.suffix.lower() == ".svg":
-            nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-            FigureCanvasSVG(figure).print_svg(content, metadata=nothing)
+            metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+            FigureCanvasSVG(figure).print_svg(content, metadata=metadata)
         else:
             FigureCanvasAgg(figure).print_png(content, metadata={"Software": None})
     files.write(path, content.getvalue())

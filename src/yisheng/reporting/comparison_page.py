@@ -136,12 +136,12 @@ def _curves(compared: Sequence[Contender], score: str, labels: Sequence[str]) ->
 
 def _ends(sides: Sequence[Curves], panel: str | None) -> str:
     """Return the last values of the curves as text."""
-    found = []
+    ends = []
     for at, side in enumerate(sides, 1):
         last = [points[-1][1] for points in side.points(panel) if points]
         if last:
-            found.append(f"{at}: {format_number(sum(last) / len(last))}")
-    return f"At the end: {', '.join(found)}." if found else ""
+            ends.append(f"{at}: {format_number(sum(last) / len(last))}")
+    return f"At the end: {', '.join(ends)}." if ends else ""
 
 
 def _cell(known: tuple[Score, float | None] | None) -> str:

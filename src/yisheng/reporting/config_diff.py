@@ -15,7 +15,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     >>> flatten({"epochs": 2, "model": {"name": "mlp", "hidden": [64]}})
     {'epochs': 2, 'model': 'mlp', 'model.hidden': [64]}
     """
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for key, value in values.items():
-        found |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return {key.removesuffix(".name"): value for key, value in found.items()}
+        result |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return {key.removesuffix(".name"): value for key, value in result.items()}

@@ -96,12 +96,12 @@ def plot_two_losses(first: Points, second: Points, x_label: str) -> str:
     """
 
     def paint(axes: Axes) -> None:
-        both = [[(x, _drawable(y)) for x, y in points] for points in (first, second)]
-        axes.plot(*zip(*both[0], strict=True), color=FIRST_COLOR, alpha=0.45, linewidth=3.5, label="by hand")
+        curves = [[(x, _drawable(y)) for x, y in points] for points in (first, second)]
+        axes.plot(*zip(*curves[0], strict=True), color=FIRST_COLOR, alpha=0.45, linewidth=3.5, label="by hand")
         axes.plot(
-            *zip(*both[1], strict=True), color=SECOND_COLOR, linewidth=1.1, linestyle=(0, (4, 2)), label="library"
+            *zip(*curves[1], strict=True), color=SECOND_COLOR, linewidth=1.1, linestyle=(0, (4, 2)), label="library"
         )
-        _finish(axes, "training loss", x_label, [y for points in both for _, y in points])
+        _finish(axes, "training loss", x_label, [y for points in curves for _, y in points])
 
     return draw("twin", paint)
 
@@ -110,9 +110,9 @@ def plot_loss_difference(points: Points, x_label: str) -> str:
     """Draw the difference of two losses in units of a power of ten."""
 
     def paint(axes: Axes) -> None:
-        apart = [_drawable(abs(y)) for _, y in points]
-        unit = 10.0 ** math.floor(math.log10(max((y for y in apart if y > 0), default=1.0)))
-        scaled = [y / unit for y in apart]  # the numbers beside the axis stay short
+        differences = [_drawable(abs(y)) for _, y in points]
+        unit = 10.0 ** math.floor(math.log10(max((y for y in differences if y > 0), default=1.0)))
+        scaled = [y / unit for y in differences]  # the numbers beside the axis stay short
         marker = "o" if len(points) <= MAX_MARKERS else ""
         axes.plot([x for x, _ in points], scaled, color=FIRST_COLOR, marker=marker, markersize=3, linewidth=1)
         _finish(axes, f"difference of the losses (in {format_tick(unit)})", x_label, scaled)
@@ -128,16 +128,22 @@ def plot_reliability(bins: Sequence[Bin]) -> str:
 
     def paint(axes: Axes) -> None:
         filled = [b for b in bins if b.count and b.confidence is not None and b.accuracy is not None]
-        most = max((b.count for b in filled), default=1)
+        max_count = max((b.count for b in filled), default=1)
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), label="perfect")
         for b in filled:
             axes.bar(
-                b.low, 0.16 * b.count / most, b.high - b.low, align="edge", color=GRID, edgecolor=BACKGROUND, zorder=1.5
+                b.low,
+                0.16 * b.count / max_count,
+                b.high - b.low,
+                align="edge",
+                color=GRID,
+                edgecolor=BACKGROUND,
+                zorder=1.5,
             )
         xs, ys = [b.confidence or 0 for b in filled], [b.accuracy or 0 for b in filled]
         axes.plot(xs, ys, "o-", color=FIRST_COLOR, markersize=2, linewidth=1.2, label="this model", zorder=4)
         for b, x, y in zip(filled, xs, ys, strict=True):  # a dot's area is its rows: few prove little
-            axes.plot([x], [y], "o", color=FIRST_COLOR, markersize=2 + 7 * math.sqrt(b.count / most), zorder=4)
+            axes.plot([x], [y], "o", color=FIRST_COLOR, markersize=2 + 7 * math.sqrt(b.count / max_count), zorder=4)
         axes.bar(0, 0, color=GRID, label="rows")
         axes.set_xlim(-0.01, 1.01)
         axes.set_ylim(0, 1.03)
@@ -196,8 +202,10 @@ def _mark(axes: Axes, points: Sequence[tuple[float, float]], best: int | None) -
     if best is None or not points:
         return
     axes.axvline(best, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
-    here = [y for x, y in points if x == best]
-    (ring,) = axes.plot([best], here[:1] or [math.nan], "o", color=BACKGROUND, label=f"best: epoch {best:,}", zorder=5)
+    values = [y for x, y in points if x == best]
+    (ring,) = axes.plot(
+        [best], values[:1] or [math.nan], "o", color=BACKGROUND, label=f"best: epoch {best:,}", zorder=5
+    )
     ring.set(markeredgecolor=TEXT, markeredgewidth=1.6, markersize=8)
 
 
@@ -225,12 +233,12 @@ def _finish(axes: Axes, up: str, along: str, values: Iterable[float]) -> None:
         axes.legend(**place, handlelength=1.7, columnspacing=1.1, handletextpad=0.5, borderaxespad=0)
 
 
-def _log_axis(axes: Axes, which: str) -> None:
+def _log_axis(axes: Axes, direction: str) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    (axes.set_yscale if which == "y" else axes.set_xscale)("log")
-    axis = axes.yaxis if which == "y" else axes.xaxis
-    low, high = axes.get_ylim() if which == "y" else axes.get_xlim()
+    (axes.set_yscale if direction == "y" else axes.set_xscale)("log")
+    axis = axes.yaxis if direction == "y" else axes.xaxis
+    low, high = axes.get_ylim() if direction == "y" else axes.get_xlim()
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if math.log10(high / low) < 2.5 else (1,), numticks=8))
     axis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
     axis.set_minor_formatter(NullFormatter())
@@ -242,15 +250,15 @@ def _with_unit(name: str, unit: str) -> str:
 
 
 def _finite(pairs: Pairs) -> list[tuple[float, float]]:
-    both = zip(map(_drawable, pairs.true), map(_drawable, pairs.predicted), strict=True)
-    return [(true, predicted) for true, predicted in both if math.isfinite(true + predicted)]
+    pairs_of_values = zip(map(_drawable, pairs.true), map(_drawable, pairs.predicted), strict=True)
+    return [(true, predicted) for true, predicted in pairs_of_values if math.isfinite(true + predicted)]
 
 
 def _running_mean(values: Sequence[float], reach: int) -> list[float]:
     """Return the mean of each value and ``reach`` neighbors on both sides, so that it does not lag; NaN if all are
     NaN."""
-    near = ([v for v in values[max(0, i - reach) : i + reach + 1] if not math.isnan(v)] for i in range(len(values)))
-    return [sum(some) / len(some) if some else math.nan for some in near]
+    windows = ([v for v in values[max(0, i - reach) : i + reach + 1] if not math.isnan(v)] for i in range(len(values)))
+    return [sum(window) / len(window) if window else math.nan for window in windows]
 
 
 def _drawable(value: float) -> float:

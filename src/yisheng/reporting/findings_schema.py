@@ -120,9 +120,9 @@ def to_plain_evidence(value: Any) -> Any:
     {'loss': 'inf', 'steps': [1, 2]}
     """
     if isinstance(value, Mapping):
-        return {str(key): to_plain_evidence(one) for key, one in value.items()}
+        return {str(key): to_plain_evidence(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [to_plain_evidence(one) for one in value]
+        return [to_plain_evidence(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if value is None or isinstance(value, str | bool | int | float):

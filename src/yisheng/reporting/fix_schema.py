@@ -86,18 +86,22 @@ def format_settings(settings: Mapping[str, Any]) -> str:
     return " ".join(f"{key}={_word(value)}" for key, value in settings.items())
 
 
-def score_difference(done: Round) -> str:
+def score_difference(round_: Round) -> str:
     """Return the difference that a round made, with its interval.
 
     >>> ends = {"before": FixedRun(run="1"), "after": FixedRun(run="2"), "check": "inputs", "cause": "", "change": {}}
     >>> score_difference(Round(**ends, outcome="better", difference=Score(value=0.25, low=0.2, high=0.3)))
     'difference 0.250, 95% interval 0.200 to 0.300'
     """
-    found = done.difference
-    if found is None:
+    difference = round_.difference
+    if difference is None:
         return ""
-    between = "" if found.low is None else f", 95% interval {format_number(found.low)} to {format_number(found.high)}"
-    return f"difference {format_number(found.value)}{between}"
+    between = (
+        ""
+        if difference.low is None
+        else f", 95% interval {format_number(difference.low)} to {format_number(difference.high)}"
+    )
+    return f"difference {format_number(difference.value)}{between}"
 
 
 def _word(value: Any) -> str:

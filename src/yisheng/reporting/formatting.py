@@ -34,11 +34,11 @@ def decimal_places(value: float, low: float | None = None, high: float | None = 
     >>> decimal_places(0.9111), decimal_places(0.9111, 0.905, 0.917), decimal_places(53.118, 49.2, 57.3), decimal_places(0.99912, 0.9990, 0.9993)
     (3, 3, 1, 4)
     """
-    wanted = 3 if not math.isfinite(value) or value == 0 else 2 - _magnitude(value)
-    wanted = 3 if 0.1 <= abs(value) <= 1 else wanted
+    decimals = 3 if not math.isfinite(value) or value == 0 else 2 - _magnitude(value)
+    decimals = 3 if 0.1 <= abs(value) <= 1 else decimals
     if low is not None and high is not None and math.isfinite(high - low) and high > low:
-        wanted = max(wanted, -_magnitude((high - low) / 2))
-    return min(max(wanted, 0), 12)
+        decimals = max(decimals, -_magnitude((high - low) / 2))
+    return min(max(decimals, 0), 12)
 
 
 def format_number(value: float | None, decimals: int | None = None) -> str:
@@ -99,10 +99,10 @@ def format_duration(seconds: float) -> str:
         return MISSING
     if seconds < 60:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600:,} h {whole % 3600 // 60} min"
+    total = round(seconds)
+    if total < 3600:
+        return f"{total // 60} min {total % 60} s"
+    return f"{total // 3600:,} h {total % 3600 // 60} min"
 
 
 def format_count(count: int, noun: str) -> str:

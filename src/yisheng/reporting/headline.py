@@ -76,13 +76,13 @@ def judge_score(measured: Score, base: Score | None, upward: bool | None) -> Ver
 
 def _meaning(verdict: Verdict, measured: Score, base: Score | None, upward: bool | None) -> str:
     interval = "the whole interval" if measured.low is not None else "the score"
-    side, other = ("above", "below") if upward else ("below", "above")
+    side, opposite = ("above", "below") if upward else ("below", "above")
     if verdict == "unknown":
         return "There is no baseline to compare with." if base is None else ""
     return {
         "better": f"Better than the baseline: {interval} lies {side} it.",
         "unclear": "Not shown to be better than the baseline: the interval includes it.",
-        "worse": f"Worse than the baseline: {interval} lies {other} it.",
+        "worse": f"Worse than the baseline: {interval} lies {opposite} it.",
     }[verdict]
 
 
@@ -92,11 +92,11 @@ def _baseline(facts: RunFacts) -> str:
 
 def _unscored(facts: RunFacts) -> str:
     """Describe how far a run without scores came."""
-    done, asked = facts.epochs
+    epochs_done, epochs_requested = facts.epochs
     if facts.is_finished:
         return "Trained, but not scored yet."
-    of = f" of {asked:,}" if asked else ""
-    text = f"Not scored: the run has not come to its end ({done:,}{of} epochs are done)."
+    of = f" of {epochs_requested:,}" if epochs_requested else ""
+    text = f"Not scored: the run has not come to its end ({epochs_done:,}{of} epochs are done)."
     best = facts.history.best_epoch(facts.watched_score, higher=is_higher_better(facts.watched_score) is not False)
     if best:
         text += f" Best validation {score_name(facts.watched_score)} so far: {format_number(best.scores[facts.watched_score])}."
@@ -105,9 +105,13 @@ def _unscored(facts: RunFacts) -> str:
 
 def _epochs(facts: RunFacts) -> str:
     """Describe which epoch's weights are used, of how many, and whether the run stopped early."""
-    done, asked = facts.epochs
+    epochs_done, epochs_requested = facts.epochs
     if not facts.best_epoch:
         return ""
-    early = f", stopped early ({asked:,} were asked for)" if facts.is_finished and asked and done < asked else ""
-    kept = "Best weights" if facts.is_finished else "Best so far"
-    return f"{kept}: epoch {facts.best_epoch:,} of {done or facts.best_epoch:,}{early}."
+    stopped_early = (
+        f", stopped early ({epochs_requested:,} were asked for)"
+        if facts.is_finished and epochs_requested and epochs_done < epochs_requested
+        else ""
+    )
+    best_epoch = "Best weights" if facts.is_finished else "Best so far"
+    return f"{best_epoch}: epoch {facts.best_epoch:,} of {epochs_done or facts.best_epoch:,}{stopped_early}."

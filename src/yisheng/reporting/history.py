@@ -63,8 +63,8 @@ class History:
 
     def best_epoch(self, score: str, *, higher: bool) -> Epoch | None:
         """Return the epoch with the best value of a validation score, or None."""
-        found = [e for e in self.epochs if math.isfinite(e.scores.get(score, math.nan))]
-        return max(found, key=lambda e: e.scores[score] if higher else -e.scores[score], default=None)
+        epochs = [e for e in self.epochs if math.isfinite(e.scores.get(score, math.nan))]
+        return max(epochs, key=lambda e: e.scores[score] if higher else -e.scores[score], default=None)
 
 
 def read_history(folder: Path) -> History:
@@ -79,15 +79,15 @@ def read_history(folder: Path) -> History:
     steps = ThinnedList[Step](STEPS, average_steps)
     epochs = ThinnedList[Epoch](EPOCHS, lambda group: group[-1])
     damaged, cut = 0, False
-    for line, whole in _lines(folder / RunFolder.EVENTS):
+    for line, is_complete in _lines(folder / RunFolder.EVENTS):
         event = parse_event(line) if line is not None else None
         if isinstance(event, Step):
             steps.add(event)
         elif isinstance(event, Epoch):
             epochs.add(event)
-        elif event is None and whole:
+        elif event is None and is_complete:
             damaged += 1
-        cut = event is None and not whole
+        cut = event is None and not is_complete
     return History(tuple(steps), tuple(epochs), damaged, cut)
 
 
@@ -98,13 +98,13 @@ def _lines(path: Path) -> Iterator[tuple[bytes | None, bool]]:
     try:
         with path.open("rb") as file:
             while line := file.readline(LINE):
-                whole = line.endswith(b"\n")
-                if not whole and len(line) == LINE:
-                    while (rest := file.readline(LINE)) and not rest.endswith(b"\n"):
+                is_complete = line.endswith(b"\n")
+                if not is_complete and len(line) == LINE:
+                    while (is_continued := file.readline(LINE)) and not is_continued.endswith(b"\n"):
                         pass
-                    yield None, rest.endswith(b"\n")
+                    yield None, is_continued.endswith(b"\n")
                 elif line.strip():
-                    yield line, whole
+                    yield line, is_complete
     except FileNotFoundError:
         return
     except OSError as error:

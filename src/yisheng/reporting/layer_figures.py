@@ -45,8 +45,8 @@ def plot_layers_by_step(
     def paint(axes: Axes) -> None:
         axes.set_yscale("log" if log else "linear")
         axes.set_ylim(*_limits([*lines, *bounds], log))
-        for one in lines[1:-1]:
-            axes.plot(steps, _drawable(one, log), color=MUTED, alpha=0.6, linewidth=0.8)
+        for line in lines[1:-1]:
+            axes.plot(steps, _drawable(line, log), color=MUTED, alpha=0.6, linewidth=0.8)
         if len(lines) > 2:
             axes.plot([], [], color=MUTED, alpha=0.6, linewidth=0.8, label="between")
         if len(lines) > 1:
@@ -54,8 +54,8 @@ def plot_layers_by_step(
         axes.plot(
             steps, _drawable(lines[0], log), color=FIRST_COLOR, label="first layer" if len(lines) > 1 else "layer"
         )
-        for one in bounds:
-            axes.plot(steps, _drawable(one, log), color=TEXT, linewidth=1, linestyle=(0, (1, 2)), label="threshold")
+        for line in bounds:
+            axes.plot(steps, _drawable(line, log), color=TEXT, linewidth=1, linestyle=(0, (1, 2)), label="threshold")
         axes.set_xscale("symlog", linthresh=10)
         _finish(axes, title)
 
@@ -64,8 +64,8 @@ def plot_layers_by_step(
 
 def _limits(lines: Sequence[LayerCurve], log: bool) -> tuple[float, float]:
     """Return the limits of the y axis: all that is drawn, with a margin."""
-    found = [value for line in lines for value in _drawable(line, log) if not math.isnan(value)]
-    return (min(found, default=1.0) / 3, max(found, default=1.0) * 3) if log else (-0.02, 1.05)
+    values = [value for line in lines for value in _drawable(line, log) if not math.isnan(value)]
+    return (min(values, default=1.0) / 3, max(values, default=1.0) * 3) if log else (-0.02, 1.05)
 
 
 def _finish(axes: Axes, up: str) -> None:
@@ -75,8 +75,8 @@ def _finish(axes: Axes, up: str) -> None:
     axes.set_xlabel("step")
     axes.set_xlim(left=0)
     marks = [0, 10, 100, 1000, 10_000, 100_000, 1_000_000]
-    most = axes.get_xlim()[1]
-    axes.set_xticks([mark for mark in marks if mark <= most])
+    last_step = axes.get_xlim()[1]
+    axes.set_xticks([mark for mark in marks if mark <= last_step])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
     if axes.get_yscale() == "log":
@@ -91,5 +91,5 @@ def _finish(axes: Axes, up: str) -> None:
 
 def _drawable(line: LayerCurve, log: bool) -> list[float]:
     """Return the values, with NaN (a gap) where the axis cannot show them."""
-    least = MIN_DRAWABLE if log else -1.0
-    return [value if value is not None and least < value < MAX_DRAWABLE else math.nan for value in line.values]
+    minimum = MIN_DRAWABLE if log else -1.0
+    return [value if value is not None and minimum < value < MAX_DRAWABLE else math.nan for value in line.values]

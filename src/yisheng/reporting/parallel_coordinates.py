@@ -45,14 +45,14 @@ def draw_parallel_coordinates(search: Search) -> str:
     if search.has_rungs:
         scales.append(_range("epochs", [float(t.epochs or 0) for t in search.ranked], lambda t: float(t.epochs or 0)))
     scales.append(_score(search))
-    wide = LEFT + APART * (len(scales) - 1) + RIGHT + 20
+    width = LEFT + APART * (len(scales) - 1) + RIGHT + 20
     tall = TOP + TALL + 14
     root = ElementTree.Element(
         "svg",
         {
-            "viewBox": f"0 0 {wide:g} {tall:g}",
+            "viewBox": f"0 0 {width:g} {tall:g}",
             "class": "coordinates",
-            "style": f"min-width:{0.8 * wide:.0f}px;max-width:{1.35 * wide:.0f}px",
+            "style": f"min-width:{0.8 * width:.0f}px;max-width:{1.35 * width:.0f}px",
         },
     )
     lines = ElementTree.SubElement(root, "g", {"class": "lines"})
@@ -158,8 +158,8 @@ def _range(
         return Scale(name, lambda t: 0.5 if math.isfinite(value_of(t)) else math.nan, [(0.5, format_tick(low, 4))])
 
     def height(value: float) -> float:
-        share = (scaled(value) - scaled(low)) / (scaled(high) - scaled(low)) if math.isfinite(value) else math.nan
-        return min(max(share, 0.0), 1.0) if math.isfinite(share) else math.nan
+        fraction = (scaled(value) - scaled(low)) / (scaled(high) - scaled(low)) if math.isfinite(value) else math.nan
+        return min(max(fraction, 0.0), 1.0) if math.isfinite(fraction) else math.nan
 
     subs = (1.0, 2.0, 5.0) if log and high / low < 100 else (1.0,)
     locator: Any = LogLocator(subs=subs, numticks=7) if log else MaxNLocator(5)

@@ -101,14 +101,16 @@ class RunFacts:
         """Return the epoch whose weights are kept; of an unfinished run the best so far."""
         if self.best:
             return self.best.epoch or None
-        found = self.history.best_epoch(self.watched_score, higher=is_higher_better(self.watched_score) is not False)
-        return found.epoch if found else None
+        best = self.history.best_epoch(self.watched_score, higher=is_higher_better(self.watched_score) is not False)
+        return best.epoch if best else None
 
     @property
     def epochs(self) -> tuple[int, int | None]:
         """Return the number of epochs trained and of epochs requested."""
-        asked = self.config.get("epochs")
-        return self.history.epochs[-1].epoch if self.history.epochs else 0, asked if isinstance(asked, int) else None
+        requested = self.config.get("epochs")
+        return self.history.epochs[-1].epoch if self.history.epochs else 0, requested if isinstance(
+            requested, int
+        ) else None
 
     @property
     def is_finished(self) -> bool:
@@ -142,9 +144,9 @@ def read_run_facts(folder: Path) -> RunFacts:
         _log(folder / RunFolder.LIBRARY, f"{RunFolder.LIBRARY}/{RunFolder.EVENTS}", problems),
     )
     about = _object(folder / RunFolder.EVALUATION, problems)
-    where = folder.resolve()
+    location = folder.resolve()
     return RunFacts(
-        run=f"{where.parent.name}/{where.name}".lstrip("/"),
+        run=f"{location.parent.name}/{location.name}".lstrip("/"),
         config=_config(text, problems),
         config_text=text,
         model=model,
@@ -211,14 +213,14 @@ def _object(path: Path, problems: dict[str, str]) -> Mapping[str, Any]:
     if not path.exists():
         return {}
     try:
-        found = files.read_json(path, limit=LIMIT)
+        value = files.read_json(path, limit=LIMIT)
     except DataError as error:
         problems[path.name] = error.problem.replace(str(path), path.name)
         return {}
-    if not isinstance(found, dict):
-        problems[path.name] = f"{path.name} holds {type(found).__name__}, not an object"
+    if not isinstance(value, dict):
+        problems[path.name] = f"{path.name} holds {type(value).__name__}, not an object"
         return {}
-    return found
+    return value
 
 
 def _text(path: Path, problems: dict[str, str]) -> str:

@@ -94,13 +94,13 @@ def _glance(facts: RunFacts) -> list[tuple[str, str]]:
     seconds = spent.get("training") if isinstance(spent, dict) else None
     if seconds is None and facts.history.epochs:
         seconds = facts.history.epochs[-1].seconds
-    known = {
+    facts_by_name = {
         "Data": _joined(about.get("name") or facts.choice_name("data"), _counted(about.get("rows"), "row")),
         "Model": _joined(facts.choice_name("model"), _counted(facts.model.get("parameters"), "parameter")),
         "Training": _joined(_spent(seconds), _device(facts), between=" "),
         "Started": _date(facts.environment.get("started")),
     }
-    return [(name, text) for name, text in known.items() if text]
+    return [(name, text) for name, text in facts_by_name.items() if text]
 
 
 def _joined(*parts: object, between: str = ", ") -> str:

@@ -47,7 +47,7 @@ class Trial(_Part):
         jobs: trainings of it: folds times seeds.
         seconds: of training, all jobs together.
         parameters: of the model.
-        how: ``serial`` or ``stacked``.
+        executor: ``serial`` or ``stacked``.
         failure: why there is no score.
         epochs: asked for.
         curve: training loss by epoch, mean over the jobs.
@@ -61,7 +61,7 @@ class Trial(_Part):
     jobs: Count = 0
     seconds: float | None = None
     parameters: Count | None = None
-    how: str = ""
+    executor: str = ""
     failure: str = ""
     epochs: Count | None = None
     curve: list[float | None] = []
@@ -125,8 +125,8 @@ class Search(_Part):
         best = self.best_trial
         if best is None:
             return 3
-        spread = best.known_se or best.known_sd
-        return decimal_places(best.score, best.score - spread, best.score + spread)
+        error = best.known_se or best.known_sd
+        return decimal_places(best.score, best.score - error, best.score + error)
 
     @cached_property
     def has_rungs(self) -> bool:
@@ -153,14 +153,14 @@ def read_search(folder: Path) -> Search:
         DataError: it is missing, no JSON, or not of the form.
     """
     RunFolder(folder).require_current_format()
-    found = files.read_json(folder / RunFolder.TRIALS)
+    content = files.read_json(folder / RunFolder.TRIALS)
     try:
-        return Search.model_validate(found)
+        return Search.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole"
+        location = ".".join(str(part) for part in first["loc"]) or "the whole"
         raise DataError(
-            f"{folder / RunFolder.TRIALS} is damaged at {where}: {first['msg']}",
+            f"{folder / RunFolder.TRIALS} is damaged at {location}: {first['msg']}",
             "`yisheng resume` of the study writes it anew",
         ) from None
 
@@ -202,12 +202,12 @@ def coordinate(axis: Axis, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return math.nan
     try:
-        found = float(value)
+        number = float(value)
     except OverflowError:
         return math.nan
-    if not abs(found) < MAX_SCORE or (axis.kind in ("log", "logint") and found < 1 / MAX_SCORE):
+    if not abs(number) < MAX_SCORE or (axis.kind in ("log", "logint") and number < 1 / MAX_SCORE):
         return math.nan
-    return found
+    return number
 
 
 def score_window(values: Sequence[float], *, higher: bool) -> tuple[float, float]:

@@ -51,16 +51,16 @@ def plot_score_by_parameter(search: Search, axis: Axis, number: int) -> str:
         shown = [t for t in search.sample_trials(MAX_DOTS) if axis.name in t.setting]
         at = _places(axis, search, shown)
         low, high = score_window([t.score for t in search.ranked], higher=search.higher)
-        most = max((t.epochs or 0 for t in shown), default=0) if search.has_rungs else 0
-        known = [t for t in shown if t.known_sd and len(shown) <= MAX_ERROR_BARS]
-        lows, highs = [t.score - t.known_sd for t in known], [t.score + t.known_sd for t in known]
-        axes.vlines([at[t.number] for t in known], lows, highs, color=MUTED, linewidth=0.9, alpha=0.6)
-        for colour, some in (
-            (MUTED, [t for t in shown if (t.epochs or 0) < most]),
-            (FIRST_COLOR, [t for t in shown if (t.epochs or 0) >= most]),
+        max_epochs = max((t.epochs or 0 for t in shown), default=0) if search.has_rungs else 0
+        with_sd = [t for t in shown if t.known_sd and len(shown) <= MAX_ERROR_BARS]
+        lows, highs = [t.score - t.known_sd for t in with_sd], [t.score + t.known_sd for t in with_sd]
+        axes.vlines([at[t.number] for t in with_sd], lows, highs, color=MUTED, linewidth=0.9, alpha=0.6)
+        for colour, group in (
+            (MUTED, [t for t in shown if (t.epochs or 0) < max_epochs]),
+            (FIRST_COLOR, [t for t in shown if (t.epochs or 0) >= max_epochs]),
         ):
-            inside = [t for t in some if low <= t.score <= high]
-            beyond = [t for t in some if not low <= t.score <= high]
+            inside = [t for t in group if low <= t.score <= high]
+            beyond = [t for t in group if not low <= t.score <= high]
             xs, ys = [at[t.number] for t in inside], [t.score for t in inside]
             axes.plot(
                 xs, ys, "o", color=colour, alpha=0.6, markersize=4.5 if len(shown) <= MAX_ERROR_BARS else 3, mew=0
@@ -90,17 +90,17 @@ def plot_training_loss(trials: Sequence[Trial]) -> str:
     from matplotlib.ticker import MaxNLocator
 
     def paint(axes: Axes) -> None:
-        seen: list[float] = []
+        losses: list[float] = []
         for trial, (colour, dash, marker) in zip(trials, CURVE_STYLES, strict=False):
             ys = [_drawable(loss) for loss in trial.curve]
-            seen += ys
-            every = max(1, len(ys) // 12)
+            losses += ys
+            values = max(1, len(ys) // 12)
             (line,) = axes.plot(range(1, len(ys) + 1), ys, color=colour, label=f"trial {trial.number}")
-            line.set(linestyle=dash, marker=marker, markevery=every, markersize=3.5)
+            line.set(linestyle=dash, marker=marker, markevery=values, markersize=3.5)
         _finish(axes, "training loss")
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        finite = [y for y in seen if math.isfinite(y)]
+        finite = [y for y in losses if math.isfinite(y)]
         if spans_decades(finite):
             _log(axes, "y", min(finite), max(finite))
 
@@ -133,11 +133,11 @@ def _across(axes: Axes, axis: Axis, search: Search, at: Sequence[float]) -> None
             axes.set_xlim(low - 0.04 * (high - low), high + 0.04 * (high - low))
         return
     names = categories(axis, search.ranked)
-    every = -(-len(names) // MAX_NAMED_CATEGORIES) or 1
+    values = -(-len(names) // MAX_NAMED_CATEGORIES) or 1
     axes.set_xlim(-0.6, len(names) - 0.4)
     axes.set_xticks(
-        range(0, len(names), every),
-        [label(name, 60 // min(len(names), MAX_NAMED_CATEGORIES)) for name in names[::every]],
+        range(0, len(names), values),
+        [label(name, 60 // min(len(names), MAX_NAMED_CATEGORIES)) for name in names[::values]],
     )
     for i, name in enumerate(names):
         scores = [
@@ -163,21 +163,21 @@ def _finish(axes: Axes, up: str) -> None:
     axes.set_title(label(up, 30), loc="left", x=-0.1)
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.yaxis.set_major_locator(MaxNLocator(5))
-    for one in (axes.xaxis, axes.yaxis):
-        one.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value, 4)))
+    for tick in (axes.xaxis, axes.yaxis):
+        tick.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value, 4)))
     if axes.get_legend_handles_labels()[1]:
         place = {"loc": "lower right", "bbox_to_anchor": (1.01, 0.985), "ncols": 4}
         axes.legend(**place, handlelength=1.7, columnspacing=1.1, handletextpad=0.4, borderaxespad=0, fontsize="small")
 
 
-def _log(axes: Axes, which: str, low: float, high: float) -> None:
+def _log(axes: Axes, direction: str, low: float, high: float) -> None:
     """Set a log axis from ``low`` to ``high``, with a margin on both sides."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     margin = (high / low) ** 0.05 if high > low else 1.5
-    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
-    (axes.set_xlim if which == "x" else axes.set_ylim)(low / margin, high * margin)
-    axis = axes.xaxis if which == "x" else axes.yaxis
+    (axes.set_xscale if direction == "x" else axes.set_yscale)("log")
+    (axes.set_xlim if direction == "x" else axes.set_ylim)(low / margin, high * margin)
+    axis = axes.xaxis if direction == "x" else axes.yaxis
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if math.log10(high / low) < 1.5 else (1,), numticks=7))
     axis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
     axis.set_minor_formatter(NullFormatter())

@@ -62,8 +62,8 @@ def _glance(search: Search) -> list[tuple[str, str]]:
     """Return the facts below the title."""
     trainings = sum(trial.jobs for trial in search.trials)
     seconds = sum(t.seconds for t in search.trials if t.seconds is not None and 0 <= t.seconds < 1e12)
-    ways = sorted({trial.how for trial in search.trials if trial.how})
-    known = {
+    ways = sorted({trial.executor for trial in search.trials if trial.executor})
+    facts = {
         "Search": search.search,
         "Trials": f"{len(search.trials):,} ({format_count(trainings, 'training')})",
         "Parameters": ", ".join(axis.name for axis in search.axes[:12]),
@@ -71,4 +71,4 @@ def _glance(search: Search) -> list[tuple[str, str]]:
         "Training": ", ".join([format_duration(seconds), *ways]) if seconds else "",
         "State": "" if search.finished else "not at its end",
     }
-    return [(name, text) for name, text in known.items() if text]
+    return [(name, text) for name, text in facts.items() if text]

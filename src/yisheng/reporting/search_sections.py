@@ -119,14 +119,14 @@ def coordinates(search: Search) -> Section | None:
         left_out = f" Drawn are {shown:,} of {len(search.ranked):,}: the best, and of the others every so many."
     if axes < len(search.axes):
         left_out += f" The first {axes} of {len(search.axes)} parameters have an axis."
-    both = pick is best
+    is_same = pick is best
     alt = f"Parallel coordinates of {format_count(shown, 'trial')}. Best: {_said(search, best)}."
     html = fill(
         COORDINATES,
         left_out=left_out,
-        best=f"{'best and chosen' if both else 'best'}: trial {best.number:,}",
-        chosen=f"chosen: trial {pick.number:,}" if pick and not both else "",
-        alt=alt if both or pick is None else f"{alt} Chosen: {_said(search, pick)}.",
+        best=f"{'best and chosen' if is_same else 'best'}: trial {best.number:,}",
+        chosen=f"chosen: trial {pick.number:,}" if pick and not is_same else "",
+        alt=alt if is_same or pick is None else f"{alt} Chosen: {_said(search, pick)}.",
         svg=Markup(parallel_coordinates.draw_parallel_coordinates(search)),  # built by ElementTree, which escapes
     )
     return Section("coordinates", "All trials at a glance", html)
@@ -168,9 +168,11 @@ def importance(search: Search) -> Section | None:
     if not search.axes or search.best_trial is None:
         return None
     names = {axis.name for axis in search.axes}
-    found = {n: min(max(s, 0.0), 1.0) for n, s in (search.importance or {}).items() if n in names and math.isfinite(s)}
-    if found:
-        rows = sorted(found.items(), key=lambda row: -row[1])
+    fractions = {
+        n: min(max(s, 0.0), 1.0) for n, s in (search.importance or {}).items() if n in names and math.isfinite(s)
+    }
+    if fractions:
+        rows = sorted(fractions.items(), key=lambda row: -row[1])
         html = fill(IMPORTANCE, rows=rows, note=IMPORTANCE_NOTE)
     else:
         html = fill('<p class="missing">{{ text }}</p>', text="These trials are too few, or too alike, to tell.")
@@ -199,14 +201,16 @@ def trials(search: Search) -> Section:
 
 def curves(search: Search) -> Section | None:
     """Return the training-loss curves of the best trials."""
-    found = [t for t in search.ranked if len(t.curve) > 1]
-    some = [t for t in (search.best_trial, search.chosen_trial) if t in found]
-    some = list({t.number: t for t in [*some, *found]}.values())[: len(search_figures.CURVE_STYLES)]
-    if not some:
+    with_curve = [t for t in search.ranked if len(t.curve) > 1]
+    selected = [t for t in (search.best_trial, search.chosen_trial) if t in with_curve]
+    selected = list({t.number: t for t in [*selected, *with_curve]}.values())[: len(search_figures.CURVE_STYLES)]
+    if not selected:
         return None
-    ends = ", ".join(f"trial {t.number:,} {format_number(t.curve[-1])}" for t in some)
+    ends = ", ".join(f"trial {t.number:,} {format_number(t.curve[-1])}" for t in selected)
     words = f"Training loss, mean over each trial's trainings; at the end: {ends}."
-    html = fill('<div class="plots">{{ one }}</div>', one=figure(search_figures.plot_training_loss(some), words, words))
+    html = fill(
+        '<div class="plots">{{ one }}</div>', one=figure(search_figures.plot_training_loss(selected), words, words)
+    )
     return Section("curves", "Training loss of the best", html)
 
 
@@ -218,12 +222,18 @@ def failures(search: Search) -> Section | None:
     for trial in search.failed:
         by_reason[trial.failure or "no score that one can reckon with"].append(trial)
     rows = []
-    for reason, some in sorted(by_reason.items(), key=lambda item: -len(item[1]))[:REASONS]:
-        listed = ", ".join(f"{t.number:,}" for t in some[:NUMBERS])
-        more = f" and {len(some) - NUMBERS:,} more" if len(some) > NUMBERS else ""
-        rows.append((reason, f"{'trial' if len(some) == 1 else 'trials'} {listed}{more}", describe_setting(some[0])))
-    left = max(0, len(by_reason) - REASONS)
-    html = fill(FAILURES, count=len(search.failed), total=len(search.trials), rows=rows, more=left)
+    for reason, trials_of_reason in sorted(by_reason.items(), key=lambda item: -len(item[1]))[:REASONS]:
+        listed = ", ".join(f"{t.number:,}" for t in trials_of_reason[:NUMBERS])
+        suffix = f" and {len(trials_of_reason) - NUMBERS:,} more" if len(trials_of_reason) > NUMBERS else ""
+        rows.append(
+            (
+                reason,
+                f"{'trial' if len(trials_of_reason) == 1 else 'trials'} {listed}{suffix}",
+                describe_setting(trials_of_reason[0]),
+            )
+        )
+    other_reasons = max(0, len(by_reason) - REASONS)
+    html = fill(FAILURES, count=len(search.failed), total=len(search.trials), rows=rows, more=other_reasons)
     return Section("failures", "Failures", html)
 
 
@@ -232,22 +242,22 @@ def time(search: Search) -> Section | None:
     by_way: dict[str, list[Trial]] = defaultdict(list)
     for trial in search.trials:
         if trial.jobs and trial.seconds is not None and 0 <= trial.seconds < math.inf:
-            by_way[trial.how].append(trial)
+            by_way[trial.executor].append(trial)
     if not by_way:
         return None
     note = "Of a model among K trained in one pass, a K-th of the whole time is counted."
-    html = fill(TIME, rows=[_way(how, some) for how, some in sorted(by_way.items())], note=note)
+    html = fill(TIME, rows=[_way(how, group) for how, group in sorted(by_way.items())], note=note)
     return Section("time", "Time", html)
 
 
-def _way(how: str, some: list[Trial]) -> Mapping[str, Any]:
-    each = [(t.seconds or 0.0) / t.jobs for t in some]
-    median = statistics.median(each)
+def _way(how: str, group: list[Trial]) -> Mapping[str, Any]:
+    seconds = [(t.seconds or 0.0) / t.jobs for t in group]
+    median = statistics.median(seconds)
     return {
         "how": f"{how}: {WAYS[how]}" if how in WAYS else how or "not told",
-        "trials": len(some),
-        "jobs": sum(t.jobs for t in some),
-        "seconds": sum(t.seconds or 0.0 for t in some),
+        "trials": len(group),
+        "jobs": sum(t.jobs for t in group),
+        "seconds": sum(t.seconds or 0.0 for t in group),
         "median": format_duration(median) if median >= 1 else f"{1000 * median:.3g} ms",
     }
 

@@ -72,13 +72,13 @@ def figure(svg: str, alt: str, caption: str = "") -> Markup:
     )
 
 
-def missing(facts: RunFacts, what: str) -> Markup:
+def missing(facts: RunFacts, thing_missing: str) -> Markup:
     """Return a paragraph that says what is missing and how to get it."""
     return fill(
         """<p class="missing">{{ what }}
 {%- if trained %} Make it with <code>yisheng evaluate {{ run }}</code>.{% else %} Training has not come to its end.
 {% endif %}</p>""",
-        what=what,
+        what=thing_missing,
         trained=facts.is_finished,
         run=facts.shell_path,
     )
@@ -91,7 +91,7 @@ def name_of(label: Any, classes: tuple[str, ...] = (), decimals: int | None = No
     ('dog', 'cat, dog', 'none', '2.50', '–')
     """
     if isinstance(label, list):
-        return ", ".join(name_of(one, classes, decimals) for one in label) or "none"
+        return ", ".join(name_of(name, classes, decimals) for name in label) or "none"
     if isinstance(label, int) and 0 <= label < len(classes):
         return classes[label]
     return label if isinstance(label, str) else format_number(label, decimals)

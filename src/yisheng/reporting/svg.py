@@ -57,8 +57,8 @@ def draw(name: str, paint: Callable[[Axes], None]) -> str:
         axes = figure.add_axes((0.135, 0.15, 0.845, 0.73))
         axes.tick_params(length=0, pad=5)
         paint(axes)
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        FigureCanvasSVG(figure).print_svg(content, metadata=nothing)
+        metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        FigureCanvasSVG(figure).print_svg(content, metadata=metadata)
     return _clean_svg(content.getvalue(), name)
 
 
@@ -77,8 +77,8 @@ def style(name: str) -> dict[str, Any]:
     from matplotlib import rcParamsDefault
 
     kinds = ("axes", "xtick", "ytick", "lines", "grid", "legend", "font", "text", "markers", "patch", "svg", "path")
-    kept = {key: value for key, value in dict.items(rcParamsDefault) if key.startswith(kinds)}
-    ours = {
+    defaults = {key: value for key, value in dict.items(rcParamsDefault) if key.startswith(kinds)}
+    overrides = {
         "axes.axisbelow": True,
         "axes.edgecolor": MUTED,
         "axes.facecolor": "none",
@@ -104,7 +104,7 @@ def style(name: str) -> dict[str, Any]:
         "xtick.labelcolor": TEXT,
         "ytick.labelcolor": TEXT,
     }
-    return {**kept, **ours}
+    return {**defaults, **overrides}
 
 
 def _clean_svg(drawn: str, name: str) -> str:
@@ -138,7 +138,7 @@ def _clean_svg(drawn: str, name: str) -> str:
 
 def _value(value: str, name: str) -> str:
     value = value.replace("font-family: 'DejaVu Sans'; ", "")
-    value = _COLOUR.sub(lambda found: f"var(--{VARIABLES[found[0]]}, {found[0]})", value)
+    value = _COLOUR.sub(lambda match: f"var(--{VARIABLES[match[0]]}, {match[0]})", value)
     if value.startswith(("#", "url(#")):
         value = _LINK.sub(f"#{name}-", value)
     return _DIGITS.sub(r"\1", value)

@@ -35,26 +35,26 @@ FEW = 1_000
 
 def calibration(facts: RunFacts) -> Section | None:
     """Return the reliability diagram and expected calibration error (Guo et al., 2017, section 2)."""
-    found = facts.evaluation.calibration if facts.evaluation else None
-    filled = [b for b in found.bins if b.count and b.confidence is not None and b.accuracy is not None] if found else []
-    if found is None or not filled:
+    bins = facts.evaluation.calibration if facts.evaluation else None
+    filled = [b for b in bins.bins if b.count and b.confidence is not None and b.accuracy is not None] if bins else []
+    if bins is None or not filled:
         return None
-    sentences = _words(found, filled)
+    sentences = _words(bins, filled)
     svg = figure(figures.plot_reliability(filled), "Reliability diagram. " + " ".join(sentences))
     html = fill(TEMPLATE, figure=svg, sentences=sentences, bins=filled)
     return Section("calibration", "Can its probabilities be believed?", html)
 
 
-def _words(found: Calibration, filled: list[Bin]) -> list[str]:
+def _words(calibration: Calibration, filled: list[Bin]) -> list[str]:
     rows = sum(b.count for b in filled)
     confidence = sum((b.confidence or 0) * b.count for b in filled) / rows
     accuracy = sum((b.accuracy or 0) * b.count for b in filled) / rows
     sentences = []
-    if found.error is not None:
+    if calibration.error is not None:
         sentences.append(
             "The probability that the model gives and the share of answers that are right differ by "
-            f"{100 * found.error:.1f} percentage points on average "
-            f"(expected calibration error {format_number(found.error, 3)})."
+            f"{100 * calibration.error:.1f} percentage points on average "
+            f"(expected calibration error {format_number(calibration.error, 3)})."
         )
     gap = confidence - accuracy
     how = "about as sure as it should be" if abs(gap) < 0.01 else "too sure of itself" if gap > 0 else "too modest"

@@ -130,7 +130,7 @@ def most_confused(matrix: list[list[int]], names: list[str]) -> list[Pair]:
     """Return all pairs of different classes with rows in them, the largest first."""
     totals = [sum(row) for row in matrix]
     wrong = [(n, i, j) for i, row in enumerate(matrix) for j, n in enumerate(row) if n and i != j]
-    wrong.sort(key=lambda found: (-found[0], totals[found[1]]))
+    wrong.sort(key=lambda pairs: (-pairs[0], totals[pairs[1]]))
     return [Pair(names[i], names[j], n, n / totals[i]) for n, i, j in wrong]
 
 
@@ -139,11 +139,9 @@ def _lines(matrix: list[list[int]], names: list[str]) -> list[Line]:
     for i, (name, row) in enumerate(zip(names, matrix, strict=True)):
         total = sum(row)
         cells = []
-        for j, (other, count) in enumerate(zip(names, row, strict=True)):
-            share = count / total if total else 0.0
-            title = (
-                f"true {name}, predicted {other}: {count:,} of {format_count(total, 'row')} ({format_percent(share)})"
-            )
-            cells.append(Cell(count, title, round(math.sqrt(share), 2), i == j))
+        for j, (predicted, count) in enumerate(zip(names, row, strict=True)):
+            fraction = count / total if total else 0.0
+            title = f"true {name}, predicted {predicted}: {count:,} of {format_count(total, 'row')} ({format_percent(fraction)})"
+            cells.append(Cell(count, title, round(math.sqrt(fraction), 2), i == j))
         lines.append(Line(name, cells, total))
     return lines

@@ -47,8 +47,8 @@ def curves(facts: RunFacts) -> Section | None:
     if not log.epochs and not log.steps:
         remark = "The log holds no epoch and no step, so there is nothing to draw."
         return Section("curves", "Learning curves", fill(TEMPLATE, remark=remark, figures="", rows=()))
-    every = -(-len(log.epochs) // SHOWN)
-    rows = [e for i, e in enumerate(log.epochs) if i % max(every, 1) == 0 or e.epoch == best or e is log.epochs[-1]]
+    figures_ = -(-len(log.epochs) // SHOWN)
+    rows = [e for i, e in enumerate(log.epochs) if i % max(figures_, 1) == 0 or e.epoch == best or e is log.epochs[-1]]
     html = fill(
         TEMPLATE,
         remark=_remark(facts),
@@ -62,10 +62,10 @@ def curves(facts: RunFacts) -> Section | None:
 
 
 def _remark(facts: RunFacts) -> str:
-    done, asked = facts.epochs
-    if facts.is_finished or not asked or done >= asked:
+    epochs_done, epochs_requested = facts.epochs
+    if facts.is_finished or not epochs_requested or epochs_done >= epochs_requested:
         return ""
-    return f"The run stopped in epoch {done + 1:,} of {asked:,}; the curves end there."
+    return f"The run stopped in epoch {epochs_done + 1:,} of {epochs_requested:,}; the curves end there."
 
 
 def _figures(facts: RunFacts) -> list[Markup]:
@@ -97,14 +97,18 @@ def _loss_words(epochs: tuple[Epoch, ...], best: int | None) -> str:
     first, last = epochs[0], epochs[-1]
     text = f"Training loss: {format_number(first.loss)} in epoch {first.epoch:,}, {format_number(last.loss)} in epoch {last.epoch:,}."
     if "loss" in last.scores:
-        kept = next((e for e in epochs if e.epoch == best and "loss" in e.scores), None)
+        best_epoch = next((e for e in epochs if e.epoch == best and "loss" in e.scores), None)
         text += f" Validation loss at the end: {format_number(last.scores['loss'])}"
-        text += f"; in epoch {best:,}: {format_number(kept.scores['loss'])}." if kept and kept is not last else "."
+        text += (
+            f"; in epoch {best:,}: {format_number(best_epoch.scores['loss'])}."
+            if best_epoch and best_epoch is not last
+            else "."
+        )
     return text
 
 
 def _score_words(epochs: tuple[Epoch, ...], score: str, best: int | None) -> str:
     scored = [e for e in epochs if score in e.scores]
-    kept = next((e for e in scored if e.epoch == best), None)
-    text = f"In epoch {best:,}: {format_number(kept.scores[score])}; at" if kept else "At"
+    best_epoch = next((e for e in scored if e.epoch == best), None)
+    text = f"In epoch {best:,}: {format_number(best_epoch.scores[score])}; at" if best_epoch else "At"
     return f"{text} the end: {format_number(scored[-1].scores[score])}."

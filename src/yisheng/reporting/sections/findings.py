@@ -61,29 +61,29 @@ needs more than one step beyond the line, and other signs.</p>
 
 def findings(facts: RunFacts) -> Section | None:
     """Return the doctor's findings, or nothing if ``doctor=off``."""
-    found = facts.findings
-    if found is None:
+    page_findings = facts.findings
+    if page_findings is None:
         return None
     html = fill(
         TEMPLATE,
-        found=found,
-        summary=summary(found),
+        found=page_findings,
+        summary=summary(page_findings),
         signs=SIGNS,
         told=format_evidence,
-        figures=Markup("").join(_figures(found.curves)),
-        probes=list(found.probes.items()),
+        figures=Markup("").join(_figures(page_findings.curves)),
+        probes=list(page_findings.probes.items()),
     )
     return Section("findings", "Findings", html)
 
 
-def summary(found: Findings) -> str:
+def summary(page_findings: Findings) -> str:
     """Return the number of findings of each severity as text.
 
     >>> summary(Findings(steps=600))
     'Nothing was found wrong in 600 steps of training.'
     """
-    counts = [format_count(n, name) for name in SEVERITIES if (n := found.count_severity(name))]
-    seen = f" in {format_count(found.steps, 'step')} of training" if found.steps else ""
+    counts = [format_count(n, name) for name in SEVERITIES if (n := page_findings.count_severity(name))]
+    seen = f" in {format_count(page_findings.steps, 'step')} of training" if page_findings.steps else ""
     return f"Found{seen}: {', '.join(counts)}." if counts else f"Nothing was found wrong{seen}."
 
 
@@ -111,10 +111,10 @@ def _figures(curves: Curves) -> list[Markup]:
     if len(curves.steps) < 2:
         return []
     if curves.gradients:
-        last, share = curves.gradients[-1], limits.get("gradients")
+        last, is_fraction = curves.gradients[-1], limits.get("gradients")
         line = None
-        if share is not None and len(curves.gradients) > 1:
-            line = LayerCurve(name="", values=[None if value is None else share * value for value in last.values])
+        if is_fraction is not None and len(curves.gradients) > 1:
+            line = LayerCurve(name="", values=[None if value is None else is_fraction * value for value in last.values])
         svg = layer_figures.plot_layers_by_step("gradients", "gradient", curves.steps, curves.gradients, line, log=True)
         caption = _ends("Root mean square of the gradient", curves.gradients)
         drawn.append(figure(svg, caption, caption))
@@ -124,19 +124,21 @@ def _figures(curves: Curves) -> list[Markup]:
         )
         caption = _ends("Change of a weight in one update, relative to its size", curves.updates)
         drawn.append(figure(svg, caption, caption))
-    for name, lines, up, what in (
+    for name, lines, up, quantity in (
         ("dead", curves.dead, "dead units", "relu units that are zero throughout"),
         ("saturated", curves.saturated, "saturated units", "sigmoid and tanh units at an end"),
     ):
         if lines:
             svg = layer_figures.plot_layers_by_step(name, up, curves.steps, lines, limits.get(name), log=False)
-            caption = _ends(f"Share of {what}", lines)
+            caption = _ends(f"Share of {quantity}", lines)
             drawn.append(figure(svg, caption, caption))
     return drawn
 
 
-def _ends(what: str, lines: list[LayerCurve]) -> str:
+def _ends(quantity: str, lines: list[LayerCurve]) -> str:
     """Return the last values of the first and the last layer as text."""
-    ends = [(one.name, next((v for v in reversed(one.values) if v is not None), None)) for one in (lines[0], lines[-1])]
+    ends = [
+        (line.name, next((v for v in reversed(line.values) if v is not None), None)) for line in (lines[0], lines[-1])
+    ]
     said = [f"{format_number(value)} ({name})" for name, value in dict.fromkeys(ends)]
-    return f"{what}, at the end {' and '.join(said)}."
+    return f"{quantity}, at the end {' and '.join(said)}."

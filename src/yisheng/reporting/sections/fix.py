@@ -50,8 +50,8 @@ def fix(facts: RunFacts) -> Section | None:
     return Section("fix", "Mended by the doctor", html)
 
 
-def _said(one: FixedRun) -> str:
-    return "broke off" if one.score is None else format_number(one.score.value)
+def _said(round_: FixedRun) -> str:
+    return "broke off" if round_.score is None else format_number(round_.score.value)
 
 
 def _linked(run: str, best: str) -> bool:

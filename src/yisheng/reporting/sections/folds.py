@@ -94,13 +94,13 @@ def plot_folds(of: CrossValidation, score: str, name: str) -> str:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     def paint(axes: Axes) -> None:
-        found = of.values(score)
-        values = [value for _, value in found]
-        rows = sorted({member.repeat for member, _ in found})
+        scores = of.values(score)
+        values = [value for _, value in scores]
+        rows = sorted({member.repeat for member, _ in scores})
         axes.axvline(statistics.fmean(values), color=MUTED, linewidth=1, linestyle=(0, (4, 3)), label="mean")
         axes.plot(
             values,
-            [-rows.index(member.repeat) for member, _ in found],
+            [-rows.index(member.repeat) for member, _ in scores],
             "o",
             color=FIRST_COLOR,
             alpha=0.7,
@@ -136,5 +136,5 @@ def _figure(of: CrossValidation, score: str) -> Markup:
 
 def _decimals(of: CrossValidation, score: str) -> int:
     """Return the decimal places, the same for all folds: as many as their standard deviation can distinguish."""
-    mean, spread = of.mean[score], of.sd.get(score) or 0.0
-    return decimal_places(mean, mean - spread, mean + spread)
+    mean, sd = of.mean[score], of.sd.get(score) or 0.0
+    return decimal_places(mean, mean - sd, mean + sd)

@@ -26,13 +26,15 @@ def regression(facts: RunFacts) -> Section | None:
     if about.pairs is None or not about.pairs.true:
         return Section("regression", "Predicted and true values", missing(facts, "There are no predicted values."))
     pairs, unit = about.pairs, facts.spec.unit if facts.spec else ""
-    left = [p - t for t, p in zip(pairs.true, pairs.predicted, strict=True) if math.isfinite(p - t)]
-    mean = sum(left) / len(left) if left else math.nan
-    spread = sorted(map(abs, left))[len(left) // 2] if left else math.nan
-    words = f"Half of the predictions are within {format_number(spread)} of the truth; the mean error is {format_number(mean)}."
-    near = "Each dot is a row; on the dashed line the prediction is right."
+    residuals = [p - t for t, p in zip(pairs.true, pairs.predicted, strict=True) if math.isfinite(p - t)]
+    mean = sum(residuals) / len(residuals) if residuals else math.nan
+    sd = sorted(map(abs, residuals))[len(residuals) // 2] if residuals else math.nan
+    words = (
+        f"Half of the predictions are within {format_number(sd)} of the truth; the mean error is {format_number(mean)}."
+    )
+    close = "Each dot is a row; on the dashed line the prediction is right."
     figures = [
-        figure(plots.plot_predicted_by_true(pairs, unit), f"Predicted against true values. {words}", near),
+        figure(plots.plot_predicted_by_true(pairs, unit), f"Predicted against true values. {words}", close),
         figure(plots.plot_residuals(pairs, unit), f"Predicted minus true, by predicted value. {words}", words),
     ]
     html = fill(

@@ -44,20 +44,20 @@ def scratch_comparison(facts: RunFacts) -> Section | None:
     """Return the comparison of a from-scratch run with the library's, or nothing for other runs."""
     if facts.config.get("scratch") is not True:
         return None
-    found = facts.scratch_comparison
+    comparison = facts.scratch_comparison
     rows: list[tuple[str, Difference, str]] = []
     remark = UNFINISHED
-    if found is not None:
+    if comparison is not None:
         named = {
-            ("losses of single batches", "step"): found.steps,
-            ("training losses", "epoch"): found.training,
-            ("validation losses", "epoch"): found.validation,
-            ("final weights", ""): found.weights,
+            ("losses of single batches", "step"): comparison.steps,
+            ("training losses", "epoch"): comparison.training,
+            ("validation losses", "epoch"): comparison.validation,
+            ("final weights", ""): comparison.weights,
         }
         rows = [(name, row, _where(row, noun)) for (name, noun), row in named.items() if row and row.compared]
-        ours, theirs = found.epochs
-        remark = f"Patience ran out at another time: {ours:,} epochs by hand, {theirs:,} by the library."
-        remark = remark if ours != theirs else ""
+        scratch_log, library_log = comparison.epochs
+        remark = f"Patience ran out at another time: {scratch_log:,} epochs by hand, {library_log:,} by the library."
+        remark = remark if scratch_log != library_log else ""
     figures = Markup("").join(_figures(facts.history, facts.library))
     return Section("twin", TITLE, fill(TEMPLATE, library=RunFolder.LIBRARY, remark=remark, figures=figures, rows=rows))
 
@@ -68,21 +68,21 @@ def _where(row: Difference, noun: str) -> str:
     return f"{noun} {row.at:,}" if isinstance(row.at, int) else row.at
 
 
-def _figures(ours: History, theirs: History) -> list[Markup]:
-    along = "step" if min(len(ours.steps), len(theirs.steps)) > 1 else "epoch"
-    first, second = _losses(ours, along), _losses(theirs, along)
-    both = [(at, first[at] - second[at]) for at in first if at in second]
-    apart = [(at, value) for at, value in both if math.isfinite(value)]
-    if not apart:
+def _figures(scratch_log: History, library_log: History) -> list[Markup]:
+    along = "step" if min(len(scratch_log.steps), len(library_log.steps)) > 1 else "epoch"
+    first, second = _losses(scratch_log, along), _losses(library_log, along)
+    curves = [(at, first[at] - second[at]) for at in first if at in second]
+    differences = [(at, value) for at, value in curves if math.isfinite(value)]
+    if not differences:
         return []
-    most, where = max((abs(value), at) for at, value in apart)
-    words = f"Both training losses, by {along}: at most {format_number(most)} apart ({along} {where:,})."
+    largest, position = max((abs(value), at) for at, value in differences)
+    words = f"Both training losses, by {along}: at most {format_number(largest)} apart ({along} {position:,})."
     svg = plots.plot_two_losses(list(first.items()), list(second.items()), along)
     drawn = [figure(svg, words, words)]
-    if any(value for _, value in apart):
-        same = sum(not value for _, value in apart)
-        words = f"How far they are apart, by {along}; {same:,} of {len(apart):,} are equal to the last bit."
-        drawn.append(figure(plots.plot_loss_difference(apart, along), words, words))
+    if any(value for _, value in differences):
+        is_same = sum(not value for _, value in differences)
+        words = f"How far they are apart, by {along}; {is_same:,} of {len(differences):,} are equal to the last bit."
+        drawn.append(figure(plots.plot_loss_difference(differences, along), words, words))
     return drawn
 
 
