@@ -21,11 +21,11 @@ from yisheng.diagnosis.experiments import (
     STANDARDIZED_INPUTS,
     UNCHANGED,
     ExperimentResults,
-    preserve_training_state,
     run_experiments,
     verify_findings,
 )
 from yisheng.diagnosis.ranking import Diagnosis
+from yisheng.diagnosis.training_state import preserve_training_state
 
 
 def network(inputs=6, outputs=3):

@@ -1,38 +1,39 @@
-"""What the checks of the data say, and how that goes on the page of a run."""
+"""Run the data checks and merge their results into the findings of a run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, TextIO
+from typing import Literal
 
 from yisheng.core import registry
 from yisheng.core.config import Config
+from yisheng.core.logging import logger
 from yisheng.core.types import Dataset, Finding, Spec
 from yisheng.diagnosis.sample import InconclusiveError, Sample
-from yisheng.reporting.findings_schema import SEVERITIES, Findings, Cause, Symptom
-from yisheng.reporting.formatting import higher
-from yisheng.reporting.headline import judge
-from yisheng.reporting.run_facts import Facts
+from yisheng.reporting.findings_schema import SEVERITIES, Cause, Findings, Symptom
+from yisheng.reporting.formatting import is_higher_better
+from yisheng.reporting.headline import judge_score
+from yisheng.reporting.run_facts import RunFacts
 
 KIND = "diagnosis.data_checks"
 Cost = Literal["cheap", "trainings"]
 COSTS: tuple[Cost, ...] = ("cheap", "trainings")
-TELLING = ("accuracy", "log_loss", "rmse")
-"""Scores that are better than the baseline's only where something was learnt."""
-NEEDS_TRAININGS = "it trains small models: asked with doctor=full, or by yisheng diagnose RUN data=true"
-BEFORE = ("rate", "fit")
-"""Causes in the training that those in the data outrank."""
+SCORES_TO_JUDGE = ("accuracy", "log_loss", "rmse")
+"""Scores that beat the baseline only if something was learned."""
+NEEDS_TRAININGS = "it trains small models: use doctor=full, or yisheng diagnose RUN data=true"
+OUTRANKED_CAUSES = ("rate", "fit")
+"""Kinds of causes in the training that causes in the data outrank."""
 
 
 @dataclass(frozen=True)
 class CheckResults:
-    """What checks of the data say.
+    """The results of some data checks.
 
     Args:
-        checks: names of those that this is about.
-        findings: in the order of the checks.
-        unchecked: why a check could not say anything, by its name.
+        checks: names of these checks.
+        findings: what they found, in the order of the checks.
+        unchecked: why a check could not run or decide, by its name.
     """
 
     checks: tuple[str, ...] = ()
@@ -47,121 +48,122 @@ def run_checks(
     reported: Collection[str] = (),
     progress: Callable[[str], None] | None = None,
 ) -> CheckResults:
-    """Ask the checks of one cost; a defect in one of them costs nothing but its own answer.
+    """Run the checks of one cost; a check that fails does not stop the others.
 
     Args:
         sample: the data.
         cost: ``cheap`` or ``trainings``.
-        told: checks that have spoken when the data was read; what they told of is not said twice.
-        progress: is told the name of each check before it is asked.
+        reported: checks that were reported when the data was read; the same is not reported twice.
+        progress: called with the name of each check before it runs.
     """
-    entries = [entry for entry in _of(cost) if _fits(entry, sample.spec)]
+    entries = [entry for entry in _entries(cost) if _applies(entry, sample.spec)]
     findings: list[Finding] = []
     unchecked: dict[str, str] = {}
     for entry in entries:
         if entry.meta.get("read_as") in reported:
             continue
         try:
-            why_not = entry.meta["needs"](sample) if "needs" in entry.meta else ""
-            if why_not:
-                raise InconclusiveError(why_not)
+            reason = entry.meta["needs"](sample) if "needs" in entry.meta else ""
+            if reason:
+                raise InconclusiveError(reason)
             if progress is not None:
                 progress(entry.name)
             findings += list(entry.build(sample))
-        except InconclusiveError as unclear:
-            unchecked[entry.name] = str(unclear)
-        except Exception as error:
+        except InconclusiveError as inconclusive:
+            unchecked[entry.name] = str(inconclusive)
+        except Exception as error:  # a defect in a check must not stop the run that it examines
             unchecked[entry.name] = f"it has a defect: {type(error).__name__}: {error}"
     return CheckResults(tuple(entry.name for entry in entries), tuple(findings), unchecked)
 
 
 def skip_checks(cost: Cost, reason: str, spec: Spec | None) -> CheckResults:
-    """Answers of checks that are not asked, and why; of those for such data, where it is known."""
-    names = [entry.name for entry in _of(cost) if spec is None or _fits(entry, spec)]
+    """Return the results of checks that are skipped for a reason; if the spec is known, of those that apply to it."""
+    names = [entry.name for entry in _entries(cost) if spec is None or _applies(entry, spec)]
     return CheckResults(tuple(names), (), dict.fromkeys(names, reason))
 
 
-def add_run_results(sample: Sample, facts: Facts, found: Findings) -> Sample:
-    """The same with what the run's own network reached on it.
+def add_run_results(sample: Sample, facts: RunFacts, findings: Findings) -> Sample:
+    """Return the sample with what the run has reached on it.
 
-    Where training has shown why it reached little, that is not held against its size.
+    If the training has shown why the run reached little, its score is left out: the data is not the reason.
 
     Args:
         sample: the data.
-        facts: the run's files.
-        found: of the training as it was watched.
+        facts: the files of the run.
+        findings: of the training.
     """
     score = "r2" if sample.spec.task == "regression" else "accuracy"
-    ours, base = facts.scores.get("test", {}), facts.scores.get("baseline", {})
-    verdicts = [judge(ours[name], base[name], higher(name)) for name in TELLING if name in ours and name in base]
-    learnt = "better" in verdicts if verdicts else None
-    watched = registry.names("diagnosis.training_checks")
-    hindered = any(one.check in watched and one.severity != "note" for one in found.findings)
-    reached = None if hindered else ours.get(score)
-    return replace(sample, reached=reached, learnt=learnt)
+    test, baseline = facts.scores.get("test", {}), facts.scores.get("baseline", {})
+    names = [name for name in SCORES_TO_JUDGE if name in test and name in baseline]
+    verdicts = [judge_score(test[name], baseline[name], is_higher_better(name)) for name in names]
+    beats_baseline = "better" in verdicts if verdicts else None
+    training_checks = registry.names("diagnosis.training_checks")
+    has_cause = any(cause.check in training_checks and cause.severity != "note" for cause in findings.findings)
+    return replace(sample, test_score=None if has_cause else test.get(score), beats_baseline=beats_baseline)
 
 
 def is_ordered(config: Config, data: Dataset) -> bool:
-    """Whether the parts are cut in the order of time or of the rows."""
+    """Return whether the parts are in the order of time or of the rows."""
     return config.split in ("contiguous", "time") or (config.split == "auto" and data.time is not None)
 
 
-def announce_checks(stream: TextIO) -> Callable[[str], None]:
-    """Tells a stream which check is asked."""
-    return lambda name: print(f"looking at the data: {name}", file=stream, flush=True)
+def announce_check(name: str) -> None:
+    """Log the name of a check of the data that begins."""
+    logger.info(f"checking the data: {name}")
 
 
 def merge_findings(findings: Findings, results: Iterable[CheckResults]) -> Findings:
-    """A page with what checks of the data say, in the place of what these said before.
+    """Replace the findings of data checks by their new results.
 
     Args:
-        found: the page.
-        answers: of these checks.
+        findings: of the run.
+        results: of the data checks.
     """
     results = list(results)
-    asked = {name for one in results for name in one.checks}
-    kept = [one for one in findings.findings if one.check not in asked]
-    unchecked = {name: why for name, why in findings.unchecked.items() if name not in asked}
-    for one in results:
-        kept += [Cause.from_finding(finding) for finding in one.findings]
-        unchecked |= one.unchecked
-    return fold_symptoms(findings.model_copy(update={"findings": kept, "unchecked": unchecked}))
+    checks = {name for result in results for name in result.checks}
+    causes = [cause for cause in findings.findings if cause.check not in checks]
+    unchecked = {name: reason for name, reason in findings.unchecked.items() if name not in checks}
+    for result in results:
+        causes += [Cause.from_finding(finding) for finding in result.findings]
+        unchecked |= result.unchecked
+    return fold_symptoms(findings.model_copy(update={"findings": causes, "unchecked": unchecked}))
 
 
-def fold_symptoms(found: Findings) -> Findings:
-    """A page on which causes in the data have taken the findings that they explain as their symptoms.
+def fold_symptoms(findings: Findings) -> Findings:
+    """Turn findings that a cause in the data explains, and that are not more severe, into its symptoms.
 
-    They must be as grave as what they explain. Among findings of one severity, causes in the data come behind those in
-    the structure of the training and before all others.
+    Among findings of one severity, causes in the data come after those in the structure of the training and before all
+    others.
     """
-    causes = list(found.findings)
+    causes = list(findings.findings)
     for entry in registry.entries(KIND):
-        for cause in [one for one in causes if one.check == entry.name and one.severity != "note"]:
-            taken = [one for one in causes if one.check in entry.meta.get("explains", ()) and _as_grave(cause, one)]
-            plain_ones = [Symptom(**one.model_dump(exclude={"symptoms"})) for one in taken]
-            symptoms = [*cause.symptoms, *plain_ones, *(symptom for one in taken for symptom in one.symptoms)]
-            whole = cause.model_copy(update={"symptoms": symptoms})
-            causes = [whole if one is cause else one for one in causes if one not in taken]
-    causes.sort(key=lambda one: (SEVERITIES.index(one.severity), _place(one.check)))
-    return found.model_copy(update={"findings": causes})
+        explained = entry.meta.get("explains", ())
+        for cause in [c for c in causes if c.check == entry.name and c.severity != "note"]:
+            folded = [c for c in causes if c.check in explained and _is_as_severe(cause, c)]
+            own_symptoms = [Symptom(**c.model_dump(exclude={"symptoms"})) for c in folded]
+            symptoms = [*cause.symptoms, *own_symptoms, *(symptom for c in folded for symptom in c.symptoms)]
+            with_symptoms = cause.model_copy(update={"symptoms": symptoms})
+            causes = [with_symptoms if c is cause else c for c in causes if c not in folded]
+    causes.sort(key=lambda cause: (SEVERITIES.index(cause.severity), _rank(cause.check)))
+    return findings.model_copy(update={"findings": causes})
 
 
-def _of(cost: Cost) -> list[registry.Entry]:
+def _entries(cost: Cost) -> list[registry.Entry]:
     return [entry for entry in registry.entries(KIND) if entry.meta["cost"] == cost]
 
 
-def _fits(entry: registry.Entry, spec: Spec) -> bool:
+def _applies(entry: registry.Entry, spec: Spec) -> bool:
     return bool(entry.meta.get("fits", lambda _: True)(spec))
 
 
-def _as_grave(finding: Symptom, one: Symptom) -> bool:
-    return SEVERITIES.index(finding.severity) <= SEVERITIES.index(one.severity)
+def _is_as_severe(cause: Symptom, finding: Symptom) -> bool:
+    return SEVERITIES.index(cause.severity) <= SEVERITIES.index(finding.severity)
 
 
-def _place(check: str) -> int:
-    """0 structure and data of the training, 1 the data's rows, 2 rates and fit, 3 the course."""
+def _rank(check: str) -> int:
+    """Return 0 for structure and data of the training, 1 for data checks, 2 for rates and fit, 3 for the history."""
     if check in registry.names(KIND):
         return 1
     if check in registry.names("diagnosis.training_checks"):
-        return 2 if registry.find("diagnosis.training_checks", check).meta["cause"] in BEFORE else 0
+        return 2 if registry.find("diagnosis.training_checks", check).meta["cause"] in OUTRANKED_CAUSES else 0
     return 3 if check in registry.names("diagnosis.history_checks") else 1

@@ -1,4 +1,4 @@
-"""The doctor at anyone's training loop."""
+"""The doctor in any PyTorch training loop."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from yisheng.diagnosis.recorder.recorder import Recorder
 
 
 class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(model, optimizer) as dr
-    """Watches a plain PyTorch training loop and says what is wrong with it.
+    """Record a plain PyTorch training loop and find what is wrong with it.
 
-    What is trained is the same to the bit: it only looks, at every step in the beginning and then ever fewer.
+    The trained weights are the same to the bit: the doctor only observes, in each of the first steps and then ever
+    fewer.
 
     Args:
         model: the network.
         optimizer: what updates it.
 
     Raises:
-        UsageError: these are no network and no optimiser.
+        UsageError: an argument is not a network or not an optimizer.
 
     >>> net = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 2))
     >>> sgd = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -41,28 +42,28 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         if not isinstance(model, nn.Module) or not isinstance(optimizer, torch.optim.Optimizer):
             raise UsageError(
-                f"the doctor wants a torch.nn.Module and a torch.optim.Optimizer, got {type(model).__name__} and "
-                f"{type(optimizer).__name__}",
-                "with yisheng.doctor(model, optimizer) as dr: ...",
+                "the doctor requires a torch.nn.Module and a torch.optim.Optimizer, got "
+                f"{type(model).__name__} and {type(optimizer).__name__}",
+                "write: with yisheng.doctor(model, optimizer) as dr: ...",
             )
-        self._watch = Recorder(model, optimizer)
+        self._recorder = Recorder(model, optimizer)
 
     def __enter__(self) -> doctor:
-        self._watch.__enter__()
+        self._recorder.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._watch.__exit__(kind, error, trace)
+        self._recorder.__exit__(kind, error, trace)
 
     def diagnose(self) -> Diagnosis:
-        """What can be said so far: during training, too."""
-        return diagnose(Case.from_recorder(self._watch))
+        """Run the training checks on what was recorded so far; this works during training, too."""
+        return diagnose(Case.from_recorder(self._recorder))
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """The causes, the likeliest first; empty when all is well."""
+        """Return the causes, the most likely first; empty if nothing is wrong."""
         return self.diagnose().findings
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""The doctor at the bedside of a run: it watches the training and writes ``findings.json``."""
+"""The doctor in a run: it records the training and writes ``findings.json``."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
 
 from yisheng.core import files
 from yisheng.core.errors import NonFiniteError, StoppedError, YishengError
+from yisheng.core.logging import logger
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset, Finding, Split
-from yisheng.diagnosis import data_findings as data_checks
+from yisheng.diagnosis import data_findings
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.examination import build_setup_from_assembly
 from yisheng.diagnosis.experiments import ExperimentResults, run_experiments, verify_findings
@@ -27,148 +27,152 @@ from yisheng.reporting import run_facts
 from yisheng.reporting.findings_schema import Findings
 from yisheng.training.setup import Assembly
 
-MEMORY = "watch.safetensors"
-"""In the checkpoint's folder: what was seen so far."""
+RECORDER_FILE = "watch.safetensors"
+"""The state of the recorder, in the folder of the checkpoint."""
 
 
 class DoctorCallback:
-    """What the doctor sees of one training, from its first step to its last, through stops and continuations.
+    """The doctor of one training, from its first step to its last, across stops and continuations.
 
     Args:
-        folder: of the run.
-        assembly: what is trained, from where it stands.
-        data: the data set; what was noticed while reading it belongs to the page.
+        folder: the run folder.
+        assembly: the training in its present state.
+        data: the data set; what was found while reading it is part of the findings.
     """
 
     def __init__(self, folder: Path, assembly: Assembly, data: Dataset) -> None:
-        self._folder, self._data, self._kept = folder, data, -1
-        self._memory = folder / RunFolder.CHECKPOINT / MEMORY
-        self._watch: Recorder | None = None
-        self._probes = ExperimentResults()
+        self._folder, self._data = folder, data
+        self._saved_records = -1
+        self._recorder_path = folder / RunFolder.CHECKPOINT / RECORDER_FILE
+        self._recorder: Recorder | None = None
+        self._experiments = ExperimentResults()
         self._config = assembly.config
         if assembly.config.doctor == "off":
             return
-        self._sample = _sample(assembly, data)
-        self._said = data_checks.run_checks(self._sample, "cheap", reported=[one.check for one in data.findings])
+        self._sample = _build_sample(assembly, data)
+        reported = [finding.check for finding in data.findings]
+        self._cheap_results = data_findings.run_checks(self._sample, "cheap", reported=reported)
         state = assembly.state
-        if assembly.config.doctor == "full":
-            before = _read(folder) if state.step else Findings()
-            self._probes = ExperimentResults(before.probes) if state.step else run_experiments(build_setup_from_assembly(assembly))
-        self._watch, self._state = Recorder(state.model, state.optimizer, traces=False), state
+        if assembly.config.doctor == "full" and state.step:
+            self._experiments = ExperimentResults(_read_findings(folder).probes)
+        elif assembly.config.doctor == "full":
+            self._experiments = run_experiments(build_setup_from_assembly(assembly))
+        self._recorder, self._state = Recorder(state.model, state.optimizer, traces=False), state
         if state.step:
-            self._recall(state.step)
+            with contextlib.suppress(OSError):
+                saved_state.load(self._recorder, self._recorder_path.read_bytes(), state.step)
 
     @contextlib.contextmanager
     def record_training(self) -> Iterator[None]:
-        """Look at the training inside; the hooks are gone afterwards."""
+        """Record the training inside; every hook is removed afterwards."""
+        recorder = self._recorder
+        if recorder is None:
+            yield
+            return
         try:
-            if self._watch is None:
+            with recorder:
+                self._state.observe_loss = recorder.observe_loss
                 yield
-                return
-            with self._watch:
-                self._state.observe_loss = self._watch.observe_loss
-                yield
-        except StoppedError:  # to be continued, to the last step
-            if self._watch is not None:
-                files.write(self._memory, saved_state.dump(self._watch))
+        except StoppedError:  # the run can be resumed from its last step
+            files.write(self._recorder_path, saved_state.dump(recorder))
             raise
         finally:
-            if self._watch is not None:
-                self._state.observe_loss = None
+            self._state.observe_loss = None
 
     def save_progress(self) -> None:
-        """Write what was seen since the last time, so that it outlives this process."""
-        watch = self._watch
-        if watch is None or len(watch.records) == self._kept:
+        """Write the findings so far, and the state of the recorder for a resumed run, if there are new records."""
+        recorder = self._recorder
+        if recorder is None or len(recorder.records) == self._saved_records:
             return
-        self._kept = len(watch.records)
-        files.write(self._memory, saved_state.dump(watch))
-        later = data_checks.skip_checks("trainings", data_checks.NEEDS_TRAININGS, self._data.spec)
-        self._write(data_checks.merge_findings(self._page(None), [self._said, later]))
+        self._saved_records = len(recorder.records)
+        files.write(self._recorder_path, saved_state.dump(recorder))
+        skipped = data_findings.skip_checks("trainings", data_findings.NEEDS_TRAININGS, self._data.spec)
+        findings = self._build_findings(recorder, None)
+        self._write(data_findings.merge_findings(findings, [self._cheap_results, skipped]))
 
-    def write_report(self, stream: TextIO, error: YishengError | None = None) -> None:
-        """Write the page of a run that is over or broke off, and say its errors and warnings, one line each.
+    def write_report(self, error: YishengError | None = None) -> None:
+        """Write the findings of a run that has ended, and log its errors and warnings.
 
         Args:
-            stream: where remarks go.
-            error: what broke it off.
+            error: what ended the run early, if anything.
         """
-        if self._watch is None:
+        if self._recorder is None:
             return
-        course = run_facts.read(self._folder)
-        seen = self._page(error)
-        answers = [self._said, self._trained(course, seen, stream, error)]
-        found = data_checks.fold_symptoms(add_history_findings(data_checks.merge_findings(seen, answers), course))
-        self._write(found)
-        known = {finding.cause for finding in self._data.findings}  # was said before training
-        for one in found.findings:
-            if one.severity != "note" and one.cause not in known:
-                print(f"{one.severity}: {one.cause}; {one.remedy}", file=stream)
+        facts = run_facts.read_run_facts(self._folder)
+        findings = self._build_findings(self._recorder, error)
+        results = [self._cheap_results, self._run_training_checks(facts, findings, error)]
+        findings = data_findings.merge_findings(findings, results)
+        findings = data_findings.fold_symptoms(add_history_findings(findings, facts))
+        self._write(findings)
+        logged_before_training = {finding.cause for finding in self._data.findings}
+        for cause in findings.findings:
+            if cause.severity != "note" and cause.cause not in logged_before_training:
+                logger.warning(f"{cause.severity}: {cause.cause}; {cause.remedy}")
 
-    def _trained(
-        self, course: run_facts.Facts, seen: Findings, stream: TextIO, error: YishengError | None
-    ) -> data_checks.CheckResults:
-        """What the checks say that train small models; asked with ``doctor=full``, once for all folds."""
-        fold, why_not = self._config.fold, ""
+    def _run_training_checks(
+        self, facts: run_facts.RunFacts, findings: Findings, error: YishengError | None
+    ) -> data_findings.CheckResults:
+        """Run the data checks that train small models if ``doctor=full``; in cross-validation for the first fold."""
+        fold, reason = self._config.fold, ""
         if self._config.doctor != "full":
-            why_not = data_checks.NEEDS_TRAININGS
+            reason = data_findings.NEEDS_TRAININGS
         elif error is not None:
-            why_not = "the run broke off"
+            reason = "the run did not finish"
         elif fold is not None and (not fold.startswith("1/") or self._config.repeat > 1):
-            why_not = "asked of the first fold"
-        if why_not:
-            return data_checks.skip_checks("trainings", why_not, self._data.spec)
-        return data_checks.run_checks(
-            data_checks.add_run_results(self._sample, course, seen), "trainings", progress=data_checks.announce_checks(stream)
+            reason = "it runs for the first fold only"
+        if reason:
+            return data_findings.skip_checks("trainings", reason, self._data.spec)
+        sample = data_findings.add_run_results(self._sample, facts, findings)
+        return data_findings.run_checks(sample, "trainings", progress=data_findings.announce_check)
+
+    def _build_findings(self, recorder: Recorder, error: YishengError | None) -> Findings:
+        case = Case.from_recorder(recorder, from_config=True)
+        if isinstance(error, NonFiniteError):
+            # The loop examines the loss before its backward pass, so the recorder has not seen this one.
+            nonfinite_loss = case.nonfinite_loss or NonFiniteLoss(len(case.losses) + 1, True, True, True)
+            case = replace(case, losses=[*case.losses, math.nan], nonfinite_loss=nonfinite_loss)
+        diagnosis = verify_findings(_diagnose_safely(case), self._experiments)
+        if isinstance(error, NonFiniteError):
+            diagnosis = _explain_nonfinite_loss(diagnosis, error)
+        return build_findings(
+            diagnosis,
+            case.records,
+            steps=case.steps,
+            data_findings=self._data.findings,
+            experiments=self._experiments,
         )
 
-    def _page(self, error: YishengError | None) -> Findings:
-        assert self._watch is not None  # asked by the callers
-        case = Case.from_recorder(self._watch, from_config=True)
-        broken = isinstance(error, NonFiniteError)
-        if broken:  # the loop looks at the loss before it is propagated back, so the watch has not seen it
-            step = len(case.losses) + 1
-            case = replace(case, losses=[*case.losses, math.nan], nonfinite_loss=case.nonfinite_loss or NonFiniteLoss(step, True, True, True))
-        diagnosis = verify_findings(_asked(case), self._probes)
-        if broken and error is not None:
-            diagnosis = _named(diagnosis, error)
-        return build_findings(diagnosis, case.records, steps=case.steps, data_findings=self._data.findings, experiments=self._probes)
-
-    def _write(self, found: Findings) -> None:
-        files.write_json(self._folder / RunFolder.FINDINGS, found.to_json())
-
-    def _recall(self, step: int) -> None:
-        assert self._watch is not None  # just made
-        with contextlib.suppress(OSError):
-            saved_state.load(self._watch, self._memory.read_bytes(), step)
+    def _write(self, findings: Findings) -> None:
+        files.write_json(self._folder / RunFolder.FINDINGS, findings.to_json())
 
 
-def _sample(assembly: Assembly, data: Dataset) -> Sample:
-    """The data in the parts that are trained and scored on."""
+def _build_sample(assembly: Assembly, data: Dataset) -> Sample:
+    """Return the data in the parts that are trained and scored on."""
     parts = (assembly.train, assembly.validation, assembly.test)
     split = Split(*(part.rows.cpu().numpy() for part in parts))
-    return Sample.from_dataset(data, split, seed=assembly.config.seed, ordered=data_checks.is_ordered(assembly.config, data))
+    ordered = data_findings.is_ordered(assembly.config, data)
+    return Sample.from_dataset(data, split, seed=assembly.config.seed, ordered=ordered)
 
 
-def _read(folder: Path) -> Findings:
-    return run_facts.read(folder).findings or Findings()
+def _read_findings(folder: Path) -> Findings:
+    return run_facts.read_run_facts(folder).findings or Findings()
 
 
-def _asked(case: Case) -> Diagnosis:
-    """What the checks say; a defect in one of them must not cost the run that it looks at."""
+def _diagnose_safely(case: Case) -> Diagnosis:
+    """Run the training checks; a defect in one of them must not stop the run that it examines."""
     try:
         return diagnose(case)
     except Exception as error:
-        return Diagnosis((), {}, {"all of them": f"because of a defect: {type(error).__name__}: {error}"})
+        return Diagnosis((), {}, {"all training checks": f"because of a defect: {type(error).__name__}: {error}"})
 
 
-def _named(diagnosis: Diagnosis, error: YishengError) -> Diagnosis:
-    """Where numbers became non-finite the loop knows more than the watch: the rows, the layer."""
+def _explain_nonfinite_loss(diagnosis: Diagnosis, error: YishengError) -> Diagnosis:
+    """Replace the message of ``non-finite-loss`` by that of the training loop, which knows the rows and the layer."""
 
-    def told(finding: Finding) -> Finding:
+    def explain(finding: Finding) -> Finding:
         if finding.check != "non-finite-loss":
             return finding
         return replace(finding, cause=error.problem, remedy=error.remedy)
 
-    symptoms = {check: tuple(map(told, some)) for check, some in diagnosis.symptoms.items()}
-    return Diagnosis(tuple(map(told, diagnosis.findings)), symptoms, diagnosis.unchecked)
+    symptoms = {check: tuple(map(explain, findings)) for check, findings in diagnosis.symptoms.items()}
+    return Diagnosis(tuple(map(explain, diagnosis.findings)), symptoms, diagnosis.unchecked)

@@ -1,33 +1,31 @@
-"""Probes: small experiments with and without a remedy, after which everything is as it was, to the bit."""
+"""Short experiments with and without a remedy, after which everything is as it was, to the bit."""
 
 from __future__ import annotations
 
-import contextlib
-import copy
 import math
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from yisheng.core.errors import NonFiniteError
 from yisheng.core.types import Batch, Finding
 from yisheng.diagnosis.ranking import Diagnosis
+from yisheng.diagnosis.training_state import preserve_training_state
 
 EXPERIMENT_STEPS = 60
-"""Updates of each experiment: enough to tell a rate that is ten times off, and few enough to try several."""
+"""Updates of each experiment: enough to recognize a rate that is wrong by a factor of ten, and few enough for several
+experiments."""
 LOWER_LR_FACTORS, HIGHER_LR_FACTORS = (0.1, 0.01, 0.001), (10.0, 100.0, 1e3, 1e4)
-"""Multiples of the learning rate: on each side no further than it still helps, or does no harm."""
-UNCHANGED, STANDARDIZED_INPUTS = "as it is", "inputs standardised"
+"""Multiples of the learning rate, tried in this order as long as lower ones help and higher ones do no harm."""
+UNCHANGED, STANDARDIZED_INPUTS = "as it is", "standardized inputs"
 ONE_BATCH, ONE_BATCH_START = "one batch, at best", "one batch, at first"
 MIN_GAIN = 0.02
-"""Share of the loss that a remedy must bring down to count as confirmed."""
+"""Fraction by which a remedy must lower the loss to count as confirmed."""
 MIN_ONE_BATCH_DROP = 0.05
-"""Share of its loss that a network must be able to lose on a single batch, at any of the rates."""
+"""Fraction by which a network must be able to lower its loss on a single batch, at any of the rates."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +34,11 @@ class TrainingSetup:
 
     Args:
         model: the network.
-        optimizer: over its parameters.
-        batches: to train on, the same ones in every experiment.
-        held_out: to score on; never trained on.
-        update: one update on a batch.
-        measure: mean loss of a batch ``()``.
+        optimizer: the optimizer of its parameters.
+        batches: batches to train on, the same ones in every experiment.
+        held_out: batches to compute the loss on, never trained on.
+        update: makes one update on a batch.
+        measure: returns the mean loss of a batch ``()``.
     """
 
     model: nn.Module
@@ -53,37 +51,38 @@ class TrainingSetup:
 
 @dataclass(frozen=True)
 class ExperimentResults:
-    """What experiments brought: by what was changed, the loss of the rows held out; infinite where training broke."""
+    """The held-out loss of each experiment, by what was changed; None if the training diverged."""
 
     losses: Mapping[str, float | None] = field(default_factory=dict)
 
     def loss(self, change: str) -> float:
-        """The loss after a change; NaN where that was not tried, infinite where it broke."""
+        """Return the loss after a change; NaN if it was not tried, infinity if the training diverged."""
         value = self.losses.get(change, math.nan)
         return math.inf if value is None else value
 
     def best_change(self, changes: Sequence[str]) -> tuple[str, float]:
-        """The change with the smallest loss, and the share of the loss as it is that it takes away."""
+        """Return the change with the smallest loss, and by which fraction it lowers the loss without a change."""
         tried = [change for change in changes if change in self.losses]
         if not tried or UNCHANGED not in self.losses:
             return "", math.nan
         change = min(tried, key=self.loss)
-        now, then = self.loss(UNCHANGED), self.loss(change)
-        if math.isinf(now):
-            return change, 0.0 if math.isinf(then) else 1.0
-        return change, (now - then) / max(abs(now), 1e-12)
+        without, with_change = self.loss(UNCHANGED), self.loss(change)
+        if math.isinf(without):
+            return change, 0.0 if math.isinf(with_change) else 1.0
+        return change, (without - with_change) / max(abs(without), 1e-12)
 
 
 def name_lr_experiment(factor: float) -> str:
-    """What an experiment with another learning rate is called.
+    """Return the name of an experiment with a multiple of the learning rate.
 
-    >>> rate_of(0.1), rate_of(10.0)
+    >>> name_lr_experiment(0.1), name_lr_experiment(10.0)
     ('lr x 0.1', 'lr x 10')
     """
     return f"lr x {factor:g}"
 
 
-LOWER_LRS, HIGHER_LRS = [name_lr_experiment(factor) for factor in LOWER_LR_FACTORS], [name_lr_experiment(factor) for factor in HIGHER_LR_FACTORS]
+LOWER_LRS = [name_lr_experiment(factor) for factor in LOWER_LR_FACTORS]
+HIGHER_LRS = [name_lr_experiment(factor) for factor in HIGHER_LR_FACTORS]
 REMEDIES: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     "high-learning-rate": (LOWER_LRS, ("error", "warning")),
     "oscillation": (LOWER_LRS, ()),
@@ -94,188 +93,139 @@ REMEDIES: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     "initial-loss": ([STANDARDIZED_INPUTS, *LOWER_LRS], ()),
     "saturated-activation": ([STANDARDIZED_INPUTS, *LOWER_LRS], ()),
 }
-"""What may cure a finding of a check; the severities at which it is dropped where none of it does."""
+"""Changes that may fix a finding, by its check; and the severities at which it is dropped if none of them helps."""
 
 
 def run_experiments(setup: TrainingSetup, steps: int = EXPERIMENT_STEPS) -> ExperimentResults:
-    """Train a few steps from the same beginning with each remedy and without, and score each on rows held out.
+    """Train some steps from the same start with each remedy and without, and compute each held-out loss.
 
-    The patient is the same to the bit afterwards: weights, buffers, optimiser, modes and generators.
+    Weights, buffers, optimizer, modes and random generators are the same to the bit afterwards.
 
     Args:
-        patient: what is tried on.
+        setup: the training.
         steps: updates of each experiment.
 
-    Source: Smith, "Cyclical learning rates for training neural networks", 2017, section 3.3 (rates); Karpathy, "A
-    config for training neural networks", 2019 (overfit one batch).
+    Source: Smith, "Cyclical learning rates for training neural networks", 2017, section 3.3 (rates); Karpathy,
+    https://karpathy.github.io/2019/04/25/recipe (overfit one batch).
     """
     if not sum(len(batch) for batch in setup.held_out):
         return ExperimentResults()
-    found = {UNCHANGED: _tried(setup, steps)}
+    losses = {UNCHANGED: _train(setup, steps)}
     if all(batch.x.is_floating_point() for batch in setup.batches):
-        found[STANDARDIZED_INPUTS] = _tried(_standardised(setup), steps)
-    found |= _ladder(setup, steps, found[UNCHANGED])
-    single = replace(setup, batches=setup.batches[:1], held_out=setup.batches[:1])
-    first = best = found[ONE_BATCH_START] = _tried(single, 0)
+        losses[STANDARDIZED_INPUTS] = _train(_standardize_inputs(setup), steps)
+    losses |= _try_learning_rates(setup, steps, losses[UNCHANGED])
+    one_batch = replace(setup, batches=setup.batches[:1], held_out=setup.batches[:1])
+    start = best = losses[ONE_BATCH_START] = _train(one_batch, 0)
     for factor in (1.0, *HIGHER_LR_FACTORS, *LOWER_LR_FACTORS):
-        if best > (1 - MIN_ONE_BATCH_DROP) * first:  # that is all that is asked
-            best = min(best, _tried(single, steps, factor))
-    found[ONE_BATCH] = best
-    return ExperimentResults({name: value if math.isfinite(value) else None for name, value in found.items()})
+        if best > (1 - MIN_ONE_BATCH_DROP) * start:
+            best = min(best, _train(one_batch, steps, factor))
+    losses[ONE_BATCH] = best
+    return ExperimentResults({name: loss if math.isfinite(loss) else None for name, loss in losses.items()})
 
 
 def verify_findings(diagnosis: Diagnosis, results: ExperimentResults) -> Diagnosis:
-    """A diagnosis with what the experiments say of it.
+    """Return the diagnosis after comparing it with the results of the experiments.
 
-    A finding with a remedy that worked gets the measured losses as evidence; an alarm about rates or inputs whose
-    remedy did not help is dropped, and what it explained stands for itself. Where nothing else was found and not even
-    one batch can be fitted, that is told.
+    A finding whose remedy helped gets the measured losses as evidence. A finding about rates or inputs whose remedy
+    did not help is dropped, and its symptoms become findings. If nothing else was found and the network cannot fit one
+    batch, that is the finding.
     """
     if UNCHANGED not in results.losses:
         return diagnosis
-    waiting, kept, symptoms = list(diagnosis.findings), list[Finding](), dict(diagnosis.symptoms)
-    while waiting:
-        finding = waiting.pop(0)
-        changes, droppable = REMEDIES.get(finding.check, ((), ()))
+    queue, findings, symptoms = list(diagnosis.findings), list[Finding](), dict(diagnosis.symptoms)
+    while queue:
+        finding = queue.pop(0)
+        changes, droppable_severities = REMEDIES.get(finding.check, ((), ()))
         change, gain = results.best_change(changes)
         if gain >= MIN_GAIN:
             tried = {"change": change, "loss without": results.losses[UNCHANGED], "loss with": results.losses[change]}
             finding = replace(finding, evidence={**finding.evidence, "tried": tried})
-        elif change and finding.severity in droppable and _speaks_of(finding, results):
-            waiting = [*symptoms.pop(finding.check, ()), *waiting]
+        elif change and finding.severity in droppable_severities and _contradict(results, finding):
+            queue = [*symptoms.pop(finding.check, ()), *queue]
             continue
-        kept.append(finding)
-    if not kept:
-        kept = list(_cannot_fit(results))
-    return Diagnosis(tuple(kept), symptoms, diagnosis.unchecked)
+        findings.append(finding)
+    if not findings:
+        findings = list(_find_unfittable_batch(results))
+    return Diagnosis(tuple(findings), symptoms, diagnosis.unchecked)
 
 
-def _speaks_of(finding: Finding, probes: ExperimentResults) -> bool:
-    """Whether experiments without a remedy that helps contradict a finding.
-
-    Not where all broke; and they are made at one rate, so they say nothing of one that decayed too soon.
-    """
-    decayed = finding.check == "low-learning-rate" and "relative update" not in finding.evidence
-    return math.isfinite(probes.loss(UNCHANGED)) and not decayed
-
-
-@contextlib.contextmanager
-def preserve_training_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
-    """Whatever is trained inside, afterwards all is as it was, to the bit.
-
-    That is: parameters, gradients, buffers, modes, the optimiser's state and settings, and the generators of Python,
-    NumPy and torch.
-
-    >>> net = nn.Linear(2, 1)
-    >>> sgd, before = torch.optim.SGD(net.parameters(), lr=0.1), net.weight.clone()
-    >>> with restored(net, sgd):
-    ...     _ = net.weight.data.zero_()
-    >>> torch.equal(net.weight, before)
-    True
-    """
-    held = {id(p): p for group in optimizer.param_groups for p in group["params"]}
-    parameters = list({**{id(p): p for p in model.parameters()}, **held}.values())
-    values = [(p, p.detach().clone(), p.grad, None if p.grad is None else p.grad.clone()) for p in parameters]
-    buffers = [(b, b.clone()) for b in model.buffers()]
-    modes = [(part, part.training) for part in model.modules()]
-    frozen = [(p, p.requires_grad) for p in parameters]
-    state = {p: copy.deepcopy(dict(one)) for p, one in optimizer.state.items()}
-    settings = [{key: copy.deepcopy(one) for key, one in g.items() if key != "params"} for g in optimizer.param_groups]
-    python, numpy = random.getstate(), np.random.get_state()
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices):
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy)
-            with torch.no_grad():
-                for p, value, gradient, saved in values:
-                    p.copy_(value)
-                    p.grad = gradient
-                    if gradient is not None and saved is not None:
-                        gradient.copy_(saved)
-                for b, value in buffers:
-                    b.copy_(value)
-            for part, training in modes:
-                part.training = training
-            for p, wanted in frozen:
-                p.requires_grad_(wanted)
-            optimizer.state.clear()
-            optimizer.state.update(state)
-            for group, one in zip(optimizer.param_groups, settings, strict=True):
-                for key in [key for key in group if key != "params" and key not in one]:
-                    del group[key]
-                group.update(one)
-
-
-def compute_held_out_loss(patient: TrainingSetup) -> float:
-    """Mean loss of the rows held out, in evaluation mode; infinite where it is no number."""
-    patient.model.eval()
+def compute_held_out_loss(setup: TrainingSetup) -> float:
+    """Compute the mean loss of the held-out rows in evaluation mode; infinity if it is not finite."""
+    setup.model.eval()
     with torch.no_grad():
-        losses = [(float(patient.measure(batch)), len(batch)) for batch in patient.held_out]
+        losses = [(float(setup.measure(batch)), len(batch)) for batch in setup.held_out]
     mean = sum(loss * rows for loss, rows in losses) / max(1, sum(rows for _, rows in losses))
     return mean if math.isfinite(mean) else math.inf
 
 
-def _tried(patient: TrainingSetup, steps: int, factor: float = 1.0) -> float:
-    """The loss of the rows held out after some updates, at a multiple of the learning rate."""
-    with preserve_training_state(patient.model, patient.optimizer):
-        torch.manual_seed(0)  # the same chance in every experiment
-        for group in patient.optimizer.param_groups:
-            group["lr"] = group["lr"] * factor
-        patient.model.train()
-        done = 0
+def _contradict(results: ExperimentResults, finding: Finding) -> bool:
+    """Return whether experiments in which no remedy helped contradict a finding.
+
+    They do not if all of them diverged, nor if the learning rate decayed too early, since they use a constant rate.
+    """
+    decayed = finding.check == "low-learning-rate" and "relative update" not in finding.evidence
+    return math.isfinite(results.loss(UNCHANGED)) and not decayed
+
+
+def _train(setup: TrainingSetup, steps: int, lr_factor: float = 1.0) -> float:
+    """Return the held-out loss after some updates at a multiple of the learning rate; infinity if they diverge."""
+    with preserve_training_state(setup.model, setup.optimizer):
+        torch.manual_seed(0)  # every experiment draws the same random numbers
+        for group in setup.optimizer.param_groups:
+            group["lr"] = group["lr"] * lr_factor
+        setup.model.train()
+        step = 0
         try:
-            for done in range(steps):
-                patient.update(patient.batches[done % len(patient.batches)])
-            return compute_held_out_loss(patient)
+            for step in range(steps):
+                setup.update(setup.batches[step % len(setup.batches)])
+            return compute_held_out_loss(setup)
         except NonFiniteError:
             return math.inf
-        except (RuntimeError, ValueError):  # some losses refuse what is not finite in their own way
-            if done == 0:
+        except (RuntimeError, ValueError):  # some losses raise their own error for values that are not finite
+            if step == 0:
                 raise
             return math.inf
 
 
-def _ladder(patient: TrainingSetup, steps: int, now: float) -> dict[str, float]:
-    """Losses at lower rates while they fall, and at higher ones until they are worse than as it is."""
-    found: dict[str, float] = {}
-    before = now
+def _try_learning_rates(setup: TrainingSetup, steps: int, loss_without: float) -> dict[str, float]:
+    """Return the losses at lower rates while they fall, and at higher ones until they exceed the present loss."""
+    losses: dict[str, float] = {}
+    previous = loss_without
     for factor in LOWER_LR_FACTORS:
-        loss = found[name_lr_experiment(factor)] = _tried(patient, steps, factor)
-        if loss >= before and math.isfinite(before):
+        loss = losses[name_lr_experiment(factor)] = _train(setup, steps, factor)
+        if loss >= previous and math.isfinite(previous):
             break
-        before = loss
+        previous = loss
     for factor in HIGHER_LR_FACTORS:
-        loss = found[name_lr_experiment(factor)] = _tried(patient, steps, factor)
-        if loss > now + MIN_GAIN * abs(now) or not math.isfinite(loss):
+        loss = losses[name_lr_experiment(factor)] = _train(setup, steps, factor)
+        if loss > loss_without + MIN_GAIN * abs(loss_without) or not math.isfinite(loss):
             break
-    return found
+    return losses
 
 
-def _standardised(patient: TrainingSetup) -> TrainingSetup:
-    """The same with inputs of zero mean and unit spread: each column of rows, each channel of images."""
-    x = torch.cat([batch.x for batch in patient.batches]).double()
+def _standardize_inputs(setup: TrainingSetup) -> TrainingSetup:
+    """Return the setup with inputs of mean 0 and standard deviation 1: per column of a table, per channel of images."""
+    x = torch.cat([batch.x for batch in setup.batches]).double()
     axes = [axis for axis in range(x.ndim) if axis != 1 or x.ndim < 2]
     std, mean = torch.std_mean(x, axes, correction=0, keepdim=True)
     std = torch.where(std > 0, std, torch.ones_like(std))
 
-    def scaled(batch: Batch) -> Batch:
+    def standardize(batch: Batch) -> Batch:
         return replace(batch, x=((batch.x.double() - mean) / std).to(batch.x.dtype))
 
-    return replace(patient, batches=[*map(scaled, patient.batches)], held_out=[*map(scaled, patient.held_out)])
+    return replace(setup, batches=[*map(standardize, setup.batches)], held_out=[*map(standardize, setup.held_out)])
 
 
-def _cannot_fit(probes: ExperimentResults) -> Iterator[Finding]:
-    first, best = probes.loss(ONE_BATCH_START), probes.loss(ONE_BATCH)
-    if not math.isfinite(first) or abs(first) < 1e-3 or (first - best) / abs(first) >= MIN_ONE_BATCH_DROP:
+def _find_unfittable_batch(results: ExperimentResults) -> Iterator[Finding]:
+    """Yield a finding if the network cannot fit one batch at any of the rates."""
+    start, best = results.loss(ONE_BATCH_START), results.loss(ONE_BATCH)
+    if not math.isfinite(start) or abs(start) < 1e-3 or (start - best) / abs(start) >= MIN_ONE_BATCH_DROP:
         return
     yield Finding(
         "one-batch",
         "error",
-        {"loss at first": first, "least": best, "updates": EXPERIMENT_STEPS},
-        f"the network cannot even fit one batch: at learning rates from {LOWER_LR_FACTORS[-1]:g} to {HIGHER_LR_FACTORS[-1]:g} times its own "
-        f"the loss went from {first:.3g} to {best:.3g} at best",
-        "look at what lies between the layers and the loss, at the targets, and at what the optimiser holds",
+        {"loss at first": start, "least": best, "updates": EXPERIMENT_STEPS},
+        f"the network cannot fit even one batch: at learning rates from {LOWER_LR_FACTORS[-1]:g} to "
+        f"{HIGHER_LR_FACTORS[-1]:g} times the present one the loss went from {start:.3g} to {best:.3g} at best",
+        "look at the operations between the layers and the loss, at the targets, and at the optimizer's parameters",
     )

@@ -1,4 +1,4 @@
-"""Backward passes that someone wrote: are they the derivative of the forward pass?"""
+"""Check whether custom backward passes are the derivative of their forward pass."""
 
 from __future__ import annotations
 
@@ -11,30 +11,31 @@ from typing import Any
 import torch
 from torch import nn
 from torch.autograd.function import BackwardCFunction
+from torch.utils._pytree import tree_flatten, tree_map
 
 from yisheng.core.types import Finding
 from yisheng.diagnosis.loss_graph import graph_nodes
 
-ROWS, DIRECTIONS = 3, 2
-"""Samples that a layer is given, and directions that each of its inputs and weights is moved in."""
-STEP, OFF = 1e-6, 1e-3
-"""How far, relative to the size of what is moved; and how far derivatives may be apart, relative to the larger one."""
-FLAT = 1e-9
-"""A layer whose output moves less than this in every direction has steps: its gradient is a stand-in, and meant."""
-Call = Callable[[], Sequence[torch.Tensor]]
+MAX_SAMPLES, DIRECTIONS = 3, 2
+"""Samples that a layer is given, and random directions per input and weight."""
+RELATIVE_STEP, TOLERANCE = 1e-6, 1e-3
+"""Step relative to the size of the tensor; and relative difference between the derivatives that is reported."""
+MIN_DERIVATIVE = 1e-9
+"""A layer whose output changes by less in every direction is a step function: its gradient differs on purpose."""
+ComputeOutputs = Callable[[], Sequence[torch.Tensor]]
 
 
 @dataclass(frozen=True)
 class WrongDerivative:
-    """A derivative that a backward pass gives and that the forward pass has not.
+    """A derivative of a backward pass that is not that of the forward pass.
 
     Args:
         layer: name of the module, empty for the network's own forward.
         function: name of the autograd function.
-        of: what was moved: ``input 0`` or a parameter's name.
-        backward: derivative along a direction as the backward pass says.
-        measured: as central differences of the forward pass say.
-        passed: whether the backward pass gives each value of the gradient on as it came, or zero.
+        of: the tensor in question: ``input 0`` or the name of a parameter.
+        backward: derivative along a direction according to the backward pass.
+        measured: the same by central differences of the forward pass.
+        is_straight_through: whether the backward pass returns each value of the gradient unchanged, or zero.
     """
 
     layer: str
@@ -42,20 +43,36 @@ class WrongDerivative:
     of: str
     backward: float
     measured: float
-    passed: bool
+    is_straight_through: bool
+
+
+@dataclass
+class _Call:
+    """A module's first call in a forward pass.
+
+    Args:
+        arguments: its positional arguments.
+        keywords: its keyword arguments.
+        functions: names of the custom autograd functions that it used.
+    """
+
+    arguments: tuple[Any, ...]
+    keywords: Mapping[str, Any]
+    functions: tuple[str, ...]
 
 
 def check_backward(model: nn.Module, x: torch.Tensor) -> Finding | None:
-    """The first layer with a backward pass of someone's own that is not the derivative of its forward pass.
+    """Return a finding for the first layer with a custom backward pass that is not the derivative of its forward pass.
 
-    For a layer f, random u and v: v·f'(θ)u, as autograd says, against v·(f(θ + εu) - f(θ - εu)) / 2ε, in double
-    precision. What is meant to be another derivative is left in peace: where the forward pass changes nothing (a
-    gradient that is turned round or clipped) or has steps (a rounding whose gradient is passed straight through). A
-    gradient that is passed straight through something else, as a clamp, may be meant: it is a note.
+    For a layer f and random u and v it compares v·f'(θ)u, as autograd computes it, with
+    v·(f(θ + εu) - f(θ - εu)) / 2ε, in double precision. A derivative that differs on purpose is not reported: of a
+    forward pass that changes nothing (a gradient that is reversed or clipped), or of a step function (a rounding with a
+    straight-through gradient). A straight-through gradient of another function, such as a clamp, may be on purpose: it
+    is a note.
 
     Args:
-        model: it is copied; nothing is changed.
-        x: some inputs, of which a few are taken.
+        model: the network; a copy is used.
+        x: inputs ``(B, ...)``, of which the first few are used.
 
     Source: Griewank and Walther, "Evaluating derivatives", 2008, section 1.2; torch.autograd.gradcheck.
 
@@ -70,7 +87,7 @@ def check_backward(model: nn.Module, x: torch.Tensor) -> Finding | None:
     >>> class Layer(nn.Module):
     ...     def forward(self, x):
     ...         return Square.apply(x)
-    >>> found = wrong_backward(nn.Sequential(nn.Linear(2, 3), Layer()), torch.randn(8, 2))
+    >>> found = check_backward(nn.Sequential(nn.Linear(2, 3), Layer()), torch.randn(8, 2))
     >>> found.evidence["layer"], found.evidence["function"], found.evidence["of"]
     ('1', 'Square', 'input 0')
     """
@@ -79,15 +96,18 @@ def check_backward(model: nn.Module, x: torch.Tensor) -> Finding | None:
     with torch.random.fork_rng([]), torch.enable_grad():
         torch.manual_seed(0)
         try:
-            wrong = next(_wrong(copy.deepcopy(model).double(), _doubled(x.detach()[:ROWS].clone())), None)
+            model = copy.deepcopy(model).double()
+            wrong = next(_wrong_derivatives(model, _to_double(x.detach()[:MAX_SAMPLES].clone())), None)
         except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError, AttributeError):
             return None  # some layers cannot be copied, or do not work in double precision or with few rows
-    if wrong is None:
-        return None
+    return None if wrong is None else _build_finding(wrong)
+
+
+def _build_finding(wrong: WrongDerivative) -> Finding:
     where = f"layer {wrong.layer}" if wrong.layer else "the network's forward"
     return Finding(
         "wrong-backward",
-        "note" if wrong.passed else "error",
+        "note" if wrong.is_straight_through else "error",
         {
             "layer": wrong.layer,
             "function": wrong.function,
@@ -95,146 +115,145 @@ def check_backward(model: nn.Module, x: torch.Tensor) -> Finding | None:
             "backward": wrong.backward,
             "measured": wrong.measured,
         },
-        f"the backward pass of {wrong.function} in {where} is not the derivative of its forward pass: along "
-        f"a direction of {wrong.of} it says {wrong.backward:.4g}, and the output changes by {wrong.measured:.4g}"
-        + (" (it passes the gradient straight through)" if wrong.passed else ""),
-        "mend its backward, and try it with torch.autograd.gradcheck in double precision",
+        f"the backward pass of {wrong.function} in {where} is not the derivative of its forward pass: along a "
+        f"direction of {wrong.of} it returns {wrong.backward:.4g}, and the output changes by {wrong.measured:.4g}"
+        + (" (its gradient is straight-through)" if wrong.is_straight_through else ""),
+        "fix its backward pass, and test it with torch.autograd.gradcheck in double precision",
     )
 
 
-@dataclass
-class _Seen:
-    """A module's first call in a forward pass."""
-
-    arguments: tuple[Any, ...]
-    named: Mapping[str, Any]
-    functions: tuple[str, ...]
-
-
-def _wrong(model: nn.Module, x: torch.Tensor) -> Iterator[WrongDerivative]:
-    """Derivatives that are off, of the innermost modules with functions of someone's own."""
-    seen = _calls(model, x)
-    for name, module in reversed(list(model.named_modules())):  # a part comes after what it is part of
-        call = seen.get(name)
-        inside = {one for other, found in seen.items() if _is_part(other, name) for one in found.functions}
-        if call is None or not (own := [one for one in call.functions if one not in inside]):
-            continue
-        yield from _off(module, call, name, own[0])
+def _wrong_derivatives(model: nn.Module, x: torch.Tensor) -> Iterator[WrongDerivative]:
+    """Yield the wrong derivatives of the innermost modules with custom functions."""
+    calls = _record_calls(model, x)
+    for name, module in reversed(list(model.named_modules())):  # submodules before the module that contains them
+        call = calls.get(name)
+        in_submodules = {
+            function
+            for other, other_call in calls.items()
+            if _is_submodule(other, name)
+            for function in other_call.functions
+        }
+        own_functions = [] if call is None else [f for f in call.functions if f not in in_submodules]
+        if call is not None and own_functions:
+            yield from _compare_derivatives(module, call, name, own_functions[0])
 
 
-def _is_part(name: str, of: str) -> bool:
-    return name != of and (not of or name.startswith(of + "."))
+def _is_submodule(name: str, parent: str) -> bool:
+    return name != parent and (not parent or name.startswith(parent + "."))
 
 
-def _calls(model: nn.Module, x: torch.Tensor) -> dict[str, _Seen]:
-    """What each module was given in a forward pass, and the functions of someone's own that it used."""
-    seen: dict[str, _Seen] = {}
+def _record_calls(model: nn.Module, x: torch.Tensor) -> dict[str, _Call]:
+    """Return the first call of each module that uses custom functions, by the module's name."""
+    calls: dict[str, _Call] = {}
 
-    def note(name: str) -> Callable[..., None]:
-        def hook(_: nn.Module, arguments: tuple[Any, ...], named: Mapping[str, Any], output: Any) -> None:
-            above = {id(node) for given in _floats((arguments, named)) if given.grad_fn for node in graph_nodes(given)}
-            nodes = [node for one in _floats(output) if one.grad_fn for node in graph_nodes(one) if id(node) not in above]
-            own = tuple(dict.fromkeys(filter(None, map(_own_function, nodes))))
-            if own and name not in seen:
-                seen[name] = _Seen(_cut(arguments), _cut(named), own)
+    def make_hook(name: str) -> Callable[..., None]:
+        def hook(_: nn.Module, arguments: tuple[Any, ...], keywords: Mapping[str, Any], output: Any) -> None:
+            inputs = _float_tensors((arguments, keywords))
+            before = {id(node) for tensor in inputs if tensor.grad_fn for node in graph_nodes(tensor)}
+            outputs = [tensor for tensor in _float_tensors(output) if tensor.grad_fn]
+            nodes = [node for tensor in outputs for node in graph_nodes(tensor) if id(node) not in before]
+            functions = tuple(dict.fromkeys(filter(None, map(_custom_function, nodes))))
+            if functions and name not in calls:
+                calls[name] = _Call(_detach(arguments), _detach(keywords), functions)
 
         return hook
 
-    handles = [part.register_forward_hook(note(name), with_kwargs=True) for name, part in model.named_modules()]
+    handles = [
+        module.register_forward_hook(make_hook(name), with_kwargs=True) for name, module in model.named_modules()
+    ]
     try:
         model(x)
     finally:
         for handle in handles:
             handle.remove()
-    return seen
+    return calls
 
 
-def _own_function(node: Any) -> str:
-    """The name of the autograd function behind a node, if torch did not bring it."""
+def _custom_function(node: Any) -> str:
+    """Return the name of the autograd function of a node; empty if it is one of torch's."""
     function = getattr(node, "_forward_cls", None) if isinstance(node, BackwardCFunction) else None
     return "" if function is None or function.__module__.split(".")[0] == "torch" else str(function.__name__)
 
 
-def _off(module: nn.Module, call: _Seen, name: str, function: str) -> Iterator[WrongDerivative]:
-    given = [tensor.requires_grad_(True) for tensor in _floats((call.arguments, call.named))]
-    moved = {f"input {at}": tensor for at, tensor in enumerate(given)}
-    moved |= {key: p for key, p in module.named_parameters() if p.requires_grad and p.is_floating_point()}
+def _compare_derivatives(module: nn.Module, call: _Call, name: str, function: str) -> Iterator[WrongDerivative]:
+    """Yield the derivatives of a module for which backward pass and central differences disagree."""
+    inputs = [tensor.requires_grad_(True) for tensor in _float_tensors((call.arguments, call.keywords))]
+    tensors = {f"input {i}": tensor for i, tensor in enumerate(inputs)}
+    tensors |= {key: p for key, p in module.named_parameters() if p.requires_grad and p.is_floating_point()}
 
-    def run() -> list[torch.Tensor]:
-        torch.manual_seed(0)  # dropout and the like draw the same
-        return [one for one in _floats(module(*call.arguments, **call.named)) if one.requires_grad]
+    def compute_outputs() -> list[torch.Tensor]:
+        torch.manual_seed(0)  # dropout draws the same numbers each time
+        return [tensor for tensor in _float_tensors(module(*call.arguments, **call.keywords)) if tensor.requires_grad]
 
-    outputs = run()
-    if any(one.dtype != torch.float64 for one in outputs) or _changes_nothing(outputs, given):
+    outputs = compute_outputs()
+    if any(tensor.dtype != torch.float64 for tensor in outputs) or _are_inputs(outputs, inputs):
         return
-    weights = [torch.randn_like(one) for one in outputs]
-    total = _dot(outputs, weights)
-    gradients = torch.autograd.grad(total, list(moved.values()), allow_unused=True)
-    found = []
-    for (key, tensor), gradient in zip(moved.items(), gradients, strict=True):
+    v = [torch.randn_like(tensor) for tensor in outputs]
+    gradients = torch.autograd.grad(_dot(outputs, v), list(tensors.values()), allow_unused=True)
+    derivatives = []
+    for (key, tensor), gradient in zip(tensors.items(), gradients, strict=True):
         for _ in range(DIRECTIONS):
-            along = torch.randn_like(tensor)
-            said = 0.0 if gradient is None else float((gradient * along).sum())
-            found.append((key, said, _measured(run, weights, tensor, along), _is_passed(gradient, weights)))
-    if max((abs(measured) for _, _, measured, _ in found), default=0.0) < FLAT:
+            u = torch.randn_like(tensor)
+            backward = 0.0 if gradient is None else float((gradient * u).sum())
+            measured = _central_difference(compute_outputs, v, tensor, u)
+            derivatives.append(
+                WrongDerivative(name, function, key, backward, measured, _is_straight_through(gradient, v))
+            )
+    if max((abs(derivative.measured) for derivative in derivatives), default=0.0) < MIN_DERIVATIVE:
         return
-    for key, said, measured, passed in found:
-        scale = max(abs(said), abs(measured))
-        if math.isfinite(said + measured) and abs(said - measured) > OFF * scale and scale > FLAT:
-            yield WrongDerivative(name, function, key, said, measured, passed)
+    yield from filter(_is_wrong, derivatives)
+
+
+def _is_wrong(derivative: WrongDerivative) -> bool:
+    scale = max(abs(derivative.backward), abs(derivative.measured))
+    difference = abs(derivative.backward - derivative.measured)
+    return math.isfinite(difference) and difference > TOLERANCE * scale and scale > MIN_DERIVATIVE
 
 
 @torch.no_grad()
-def _measured(run: Call, weights: Sequence[torch.Tensor], tensor: torch.Tensor, along: torch.Tensor) -> float:
-    """The central difference along a direction; NaN where a bend lies in between, so that both sides differ."""
+def _central_difference(
+    compute_outputs: ComputeOutputs, v: Sequence[torch.Tensor], tensor: torch.Tensor, u: torch.Tensor
+) -> float:
+    """Return the central difference along a direction; NaN if the slopes of both sides differ, as at a kink."""
     before = tensor.clone()
-    step = STEP * max(1.0, float(before.abs().max()) if before.numel() else 1.0)
+    step = RELATIVE_STEP * max(1.0, float(before.abs().max()) if before.numel() else 1.0)
     values = []
-    with torch.enable_grad():  # as it was run before: some layers ask whether gradients are wanted
+    with torch.enable_grad():  # some layers compute something else if no gradients are required
         for factor in (-1.0, 0.0, 1.0):
             with torch.no_grad():
-                tensor.copy_(before + factor * step * along)
-            values.append(float(_dot(run(), weights).detach()))
+                tensor.copy_(before + factor * step * u)
+            values.append(float(_dot(compute_outputs(), v).detach()))
     tensor.copy_(before)
-    left, right = (values[1] - values[0]) / step, (values[2] - values[1]) / step
-    bent = abs(left - right) > 10 * OFF * max(abs(left), abs(right), FLAT)
-    return math.nan if bent else (left + right) / 2
+    below, above = (values[1] - values[0]) / step, (values[2] - values[1]) / step
+    has_kink = abs(below - above) > 10 * TOLERANCE * max(abs(below), abs(above), MIN_DERIVATIVE)
+    return math.nan if has_kink else (below + above) / 2
 
 
-def _is_passed(gradient: torch.Tensor | None, weights: Sequence[torch.Tensor]) -> bool:
-    """Whether a gradient is the one that came in, but for zeros."""
-    if gradient is None or len(weights) != 1 or gradient.shape != weights[0].shape or not bool(gradient.any()):
+def _is_straight_through(gradient: torch.Tensor | None, v: Sequence[torch.Tensor]) -> bool:
+    """Return whether a gradient is the incoming one, apart from zeros."""
+    if gradient is None or len(v) != 1 or gradient.shape != v[0].shape or not bool(gradient.any()):
         return False
-    return bool(((gradient == weights[0]) | (gradient == 0)).all())
+    return bool(((gradient == v[0]) | (gradient == 0)).all())
 
 
-def _changes_nothing(outputs: Sequence[torch.Tensor], given: Sequence[torch.Tensor]) -> bool:
-    """Whether each output is one of the inputs."""
-    return all(any(one.shape == other.shape and torch.equal(one, other) for other in given) for one in outputs)
+def _are_inputs(outputs: Sequence[torch.Tensor], inputs: Sequence[torch.Tensor]) -> bool:
+    """Return whether each output equals one of the inputs."""
+    return all(any(x.shape == output.shape and torch.equal(output, x) for x in inputs) for output in outputs)
 
 
-def _dot(outputs: Sequence[torch.Tensor], weights: Sequence[torch.Tensor]) -> torch.Tensor:
-    return torch.stack([(one * weight).sum() for one, weight in zip(outputs, weights, strict=True)]).sum()
+def _dot(outputs: Sequence[torch.Tensor], v: Sequence[torch.Tensor]) -> torch.Tensor:
+    return torch.stack([(output * weight).sum() for output, weight in zip(outputs, v, strict=True)]).sum()
 
 
-def _floats(values: Any) -> list[torch.Tensor]:
-    """Return the floating-point tensors in nested tuples, lists and dicts."""
-    if isinstance(values, torch.Tensor):
-        return [values] if values.is_floating_point() else []
-    items = values.values() if isinstance(values, dict) else values if isinstance(values, tuple | list) else ()
-    return [tensor for item in items for tensor in _floats(item)]
+def _float_tensors(values: Any) -> list[torch.Tensor]:
+    """Return the floating-point tensors in nested containers."""
+    return [leaf for leaf in tree_flatten(values)[0] if isinstance(leaf, torch.Tensor) and leaf.is_floating_point()]
 
 
-def _cut(values: Any) -> Any:
-    """Return the same nested tuples, lists and dicts with copies of their tensors, detached from their graphs."""
-    if isinstance(values, torch.Tensor):
-        return values.detach().clone()
-    if isinstance(values, dict):
-        return type(values)((key, _cut(item)) for key, item in values.items())
-    if isinstance(values, tuple) and hasattr(values, "_fields"):
-        return type(values)(*map(_cut, values))
-    return type(values)(map(_cut, values)) if isinstance(values, tuple | list) else values
+def _detach(values: Any) -> Any:
+    """Return the values with their tensors copied and detached from their graphs."""
+    return tree_map(lambda leaf: leaf.detach().clone() if isinstance(leaf, torch.Tensor) else leaf, values)
 
 
-def _doubled(x: torch.Tensor) -> torch.Tensor:
+def _to_double(x: torch.Tensor) -> torch.Tensor:
     return x.double() if x.is_floating_point() else x

@@ -1,4 +1,4 @@
-"""One cause first, and the symptoms that it explains under it."""
+"""Rank findings: causes first, with the symptoms that they explain."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 
 CAUSES = ("structure", "data", "rate", "fit")
+"""Kinds of causes, the most fundamental first: a rate that looks wrong next to a wrong loss is a symptom."""
 SEVERITIES = ("error", "warning", "note")
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the doctor says.
+    """The findings of all training checks.
 
     Args:
-        findings: causes, the likeliest first.
-        symptoms: what one of the causes explains, by the cause's check.
-        unchecked: why a check had nothing to look at, by its name.
+        findings: causes, the most likely first.
+        symptoms: findings that a cause explains, by the cause's check.
+        unchecked: why a check could not run, by its name.
     """
 
     findings: tuple[Finding, ...]
@@ -40,60 +41,58 @@ class Diagnosis:
 
 
 def diagnose(case: Case) -> Diagnosis:
-    """Ask every check, and put what they say in order.
-
-    Structural causes outrank data, data outranks rates: a rate that looks wrong beside a wrong loss is a symptom.
-    """
+    """Run every training check and rank the findings by the kind of their cause, then by severity."""
     entries = {entry.name: entry for entry in registry.entries("diagnosis.training_checks")}
-    found: list[tuple[str, Finding]] = []
+    findings: list[tuple[str, Finding]] = []
     unchecked = {}
     for name, entry in entries.items():
-        why_not = entry.meta["needs"](case) if "needs" in entry.meta else ""
-        if why_not:
-            unchecked[name] = why_not
+        reason = entry.meta["needs"](case) if "needs" in entry.meta else ""
+        if reason:
+            unchecked[name] = reason
         else:
-            found += [(name, finding) for finding in entry.build(case)]
-    found.sort(key=lambda pair: _rank(entries[pair[0]].meta["cause"], pair[1]))
-    return _folded(found, {name: entry.meta.get("explains", ()) for name, entry in entries.items()}, unchecked)
+            findings += [(name, finding) for finding in entry.build(case)]
+    findings.sort(key=lambda pair: _sort_key(entries[pair[0]].meta["cause"], pair[1]))
+    explains = {name: entry.meta.get("explains", ()) for name, entry in entries.items()}
+    return _fold_symptoms(findings, explains, unchecked)
 
 
-def _rank(cause: str, finding: Finding) -> tuple[bool, int, int]:
+def _sort_key(cause: str, finding: Finding) -> tuple[bool, int, int]:
     return finding.severity == "note", CAUSES.index(cause), SEVERITIES.index(finding.severity)
 
 
-def _folded(
-    found: Sequence[tuple[str, Finding]], explains: dict[str, tuple[str, ...]], unchecked: dict[str, str]
+def _fold_symptoms(
+    findings: Sequence[tuple[str, Finding]], explains: dict[str, tuple[str, ...]], unchecked: dict[str, str]
 ) -> Diagnosis:
-    """Findings that another explains become its symptoms; of two that explain each other the first is the cause."""
-    names = list(dict.fromkeys(name for name, _ in found))
-    above = {
+    """Turn findings that another one explains into its symptoms; of two that explain each other, keep the first."""
+    names = list(dict.fromkeys(name for name, _ in findings))
+    explainers = {
         name: [
-            other
-            for at, other in enumerate(names)
-            if other != name
-            and name in explains.get(other, ())
-            and not (other in explains.get(name, ()) and names.index(name) < at)
+            candidate
+            for rank, candidate in enumerate(names)
+            if candidate != name
+            and name in explains.get(candidate, ())
+            and not (candidate in explains.get(name, ()) and names.index(name) < rank)
         ]
         for name in names
     }
-    roots = [name for name in names if not above[name]] or names[:1]
-    kept = [finding for name, finding in found if name in roots]
+    roots = [name for name in names if not explainers[name]] or names[:1]
+    causes = [finding for name, finding in findings if name in roots]
     symptoms: dict[str, tuple[Finding, ...]] = {}
-    for name, finding in found:
+    for name, finding in findings:
         if name not in roots:
-            root = _root(name, above, roots)
+            root = _find_root(name, explainers, roots)
             symptoms[root] = (*symptoms.get(root, ()), finding)
-    return Diagnosis(tuple(kept), symptoms, unchecked)
+    return Diagnosis(tuple(causes), symptoms, unchecked)
 
 
-def _root(name: str, above: dict[str, list[str]], roots: list[str]) -> str:
-    """The first root that explains a finding, through others if need be."""
-    waiting, seen = deque(above[name]), set[str]()
-    while waiting:
-        other = waiting.popleft()
-        if other in roots:
-            return other
-        if other not in seen:
-            seen.add(other)
-            waiting.extend(above[other])
+def _find_root(name: str, explainers: dict[str, list[str]], roots: list[str]) -> str:
+    """Return the first root that explains a finding, directly or through other findings."""
+    queue, visited = deque(explainers[name]), set[str]()
+    while queue:
+        candidate = queue.popleft()
+        if candidate in roots:
+            return candidate
+        if candidate not in visited:
+            visited.add(candidate)
+            queue.extend(explainers[candidate])
     return roots[0]

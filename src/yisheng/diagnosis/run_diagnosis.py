@@ -1,4 +1,4 @@
-"""The doctor's page of a run: causes and their symptoms, what was not checked, and the curves behind them."""
+"""Build the content of ``findings.json``: causes with their symptoms, skipped checks and the curves of the layers."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from yisheng.diagnosis.experiments import ExperimentResults
 from yisheng.diagnosis.ranking import Diagnosis
 from yisheng.diagnosis.recorder.records import ActivationRecord, ParameterRecord, StepRecord
 from yisheng.diagnosis.training_checks import low_learning_rate, saturated_activation, vanishing_gradients
-from yisheng.reporting.findings_schema import SEVERITIES, Curves, Findings, Cause, LayerCurve, Symptom
-from yisheng.reporting.run_facts import Facts
+from yisheng.reporting.findings_schema import SEVERITIES, Cause, Curves, Findings, LayerCurve, Symptom
+from yisheng.reporting.run_facts import RunFacts
 
-EXPERIMENTS = "lr ladder, inputs standardised, one batch"
+EXPERIMENTS = "learning rates, standardized inputs, one batch"
+"""The experiments by name, in the list of what was not checked."""
 
 
 def build_findings(
@@ -25,21 +26,21 @@ def build_findings(
     data_findings: Iterable[Finding] = (),
     experiments: ExperimentResults | None = None,
 ) -> Findings:
-    """What is said of a training as it was watched.
+    """Return the findings of a training, without those of its history.
 
     Args:
-        diagnosis: what the checks say.
-        moments: the steps that were looked at.
-        steps: updates that were made.
-        others: what was noticed elsewhere, of the data say.
-        probes: experiments that were made.
+        diagnosis: the findings of the training checks.
+        records: the recorded steps.
+        steps: updates made.
+        data_findings: what was found while the data was read.
+        experiments: results of the experiments, if there were any.
     """
     unchecked = dict(diagnosis.unchecked)
     if experiments is None or not experiments.losses:
-        unchecked[EXPERIMENTS] = "experiments are made with doctor=full only"
-    causes = [_found(finding, diagnosis.symptoms.get(finding.check, ())) for finding in diagnosis.findings]
+        unchecked[EXPERIMENTS] = "the experiments need doctor=full"
+    causes = [_build_cause(finding, diagnosis.symptoms.get(finding.check, ())) for finding in diagnosis.findings]
     return Findings(
-        findings=_sorted([*causes, *(_found(finding) for finding in data_findings)]),
+        findings=_sort_by_severity([*causes, *(_build_cause(finding) for finding in data_findings)]),
         unchecked=unchecked,
         steps=steps,
         curves=build_curves(records),
@@ -47,60 +48,53 @@ def build_findings(
     )
 
 
-def add_history_findings(findings: Findings, facts: Facts) -> Findings:
-    """The page with what the whole course of a run tells: its losses by epoch and its scores.
+def add_history_findings(findings: Findings, facts: RunFacts) -> Findings:
+    """Return the findings with those of the history checks: on the losses by epoch and on the scores.
 
-    A run that does not learn has a reason; where training has already shown one, that is the cause and what the
-    course tells its symptom.
+    If the training itself has shown a cause, a poor history is its symptom.
 
     Args:
-        found: of the training as it was watched; it may be empty.
-        facts: the run's files.
+        findings: of the training; may be empty. History findings in it are replaced.
+        facts: the files of the run.
     """
     entries = {entry.name: entry for entry in registry.entries("diagnosis.history_checks")}
-    causes = [_without(one, entries) for one in findings.findings if one.check not in entries]
-    unchecked = {name: why for name, why in findings.unchecked.items() if name not in entries}
-    told: dict[str, Symptom] = {}
+    causes = [_without_symptoms(cause, entries) for cause in findings.findings if cause.check not in entries]
+    unchecked = {name: reason for name, reason in findings.unchecked.items() if name not in entries}
+    history_findings: dict[str, Symptom] = {}
     for name, entry in entries.items():
-        why_not = entry.meta["needs"](facts)
-        if why_not:
-            unchecked[name] = why_not
+        reason = entry.meta["needs"](facts)
+        if reason:
+            unchecked[name] = reason
         else:
-            told.update((name, Symptom.from_finding(finding)) for finding in entry.build(facts))
-    watched = registry.names("diagnosis.training_checks")
-    root = next((one.check for one in causes if one.check in watched and one.severity != "note"), None)
+            history_findings.update((name, Symptom.from_finding(finding)) for finding in entry.build(facts))
+    training_checks = registry.names("diagnosis.training_checks")
+    root = next((c.check for c in causes if c.check in training_checks and c.severity != "note"), None)
     symptoms: dict[str, list[Symptom]] = {}
-    for name, one in told.items():
-        cause = next((other for other, by in told.items() if _explains(entries[other], by, one)), None)
-        cause = root if root and entries[name].meta.get("follows") else cause
-        if cause is None:
-            causes.append(Cause(**one.model_dump()))
+    for name, finding in history_findings.items():
+        explainers = (other for other, cause in history_findings.items() if _explains(entries[other], cause, finding))
+        explainer = root if root and entries[name].meta.get("follows") else next(explainers, None)
+        if explainer is None:
+            causes.append(Cause(**finding.model_dump()))
         else:
-            symptoms.setdefault(cause, []).append(one)
-    folded = [one.model_copy(update={"symptoms": [*one.symptoms, *symptoms.get(one.check, ())]}) for one in causes]
-    return findings.model_copy(update={"findings": _sorted(folded), "unchecked": unchecked})
+            symptoms.setdefault(explainer, []).append(finding)
+    folded = [c.model_copy(update={"symptoms": [*c.symptoms, *symptoms.get(c.check, ())]}) for c in causes]
+    return findings.model_copy(update={"findings": _sort_by_severity(folded), "unchecked": unchecked})
 
 
-def build_curves(moments: Sequence[StepRecord]) -> Curves:
-    """What was seen of the layers, as lines by step."""
-    looked = [moment for moment in moments if moment.parameters or moment.activations]
-    weights = dict.fromkeys(one.name for moment in looked for one in moment.parameters if len(one.shape) > 1)
-    bends = {bend.name: bend for moment in looked for bend in moment.activations}
-
-    def of_weight(name: str, value: Callable[[ParameterRecord], float | None]) -> LayerCurve:
-        seen = [next((one for one in moment.parameters if one.name == name), None) for moment in looked]
-        return LayerCurve(name=name, values=[None if one is None else value(one) for one in seen])
-
-    def of_bend(name: str, value: Callable[[ActivationRecord], float | None]) -> LayerCurve:
-        seen = [next((one for one in moment.activations if one.name == name), None) for moment in looked]
-        return LayerCurve(name=name, values=[None if one is None else value(one) for one in seen])
-
+def build_curves(records: Sequence[StepRecord]) -> Curves:
+    """Return the recorded quantities of the layers as curves over the steps."""
+    records = [record for record in records if record.parameters or record.activations]
+    weights = dict.fromkeys(p.name for record in records for p in record.parameters if len(p.shape) > 1)
+    units = {unit.name: unit for record in records for unit in record.activations}
+    names = list(reversed(units))  # the recorder lists activations from the last to the first
+    relus = [name for name in names if units[name].zero_fraction is not None]
+    bounded = [name for name in names if units[name].low_fraction is not None]
     return Curves(
-        steps=[moment.step for moment in looked],
-        gradients=[of_weight(name, lambda one: one.gradient) for name in weights],
-        updates=[of_weight(name, lambda one: one.update / one.weight if one.weight else None) for name in weights],
-        dead=[of_bend(name, _dead) for name, bend in reversed(bends.items()) if bend.zero_fraction is not None],
-        saturated=[of_bend(name, _saturated) for name, bend in reversed(bends.items()) if bend.low_fraction is not None],
+        steps=[record.step for record in records],
+        gradients=[_weight_curve(records, name, lambda p: p.gradient) for name in weights],
+        updates=[_weight_curve(records, name, lambda p: p.update / p.weight if p.weight else None) for name in weights],
+        dead=[_activation_curve(records, name, _dead_fraction) for name in relus],
+        saturated=[_activation_curve(records, name, _saturated_fraction) for name in bounded],
         thresholds={
             "gradients": vanishing_gradients.MAX_RATIO,
             "updates": low_learning_rate.SMALL_UPDATE,
@@ -110,31 +104,47 @@ def build_curves(moments: Sequence[StepRecord]) -> Curves:
     )
 
 
-def _dead(bend: ActivationRecord) -> float | None:
-    return None if bend.zero_fraction is None else float((bend.zero_fraction == 1).float().mean())
+def _weight_curve(
+    records: Sequence[StepRecord], name: str, value: Callable[[ParameterRecord], float | None]
+) -> LayerCurve:
+    parameters = [next((p for p in record.parameters if p.name == name), None) for record in records]
+    return LayerCurve(name=name, values=[None if p is None else value(p) for p in parameters])
 
 
-def _saturated(bend: ActivationRecord) -> float | None:
-    if bend.low_fraction is None or bend.high_fraction is None:
+def _activation_curve(
+    records: Sequence[StepRecord], name: str, value: Callable[[ActivationRecord], float | None]
+) -> LayerCurve:
+    units = [next((unit for unit in record.activations if unit.name == name), None) for record in records]
+    return LayerCurve(name=name, values=[None if unit is None else value(unit) for unit in units])
+
+
+def _dead_fraction(unit: ActivationRecord) -> float | None:
+    return None if unit.zero_fraction is None else float((unit.zero_fraction == 1).float().mean())
+
+
+def _saturated_fraction(unit: ActivationRecord) -> float | None:
+    if unit.low_fraction is None or unit.high_fraction is None:
         return None
-    return float((bend.low_fraction + bend.high_fraction > saturated_activation.MIN_SATURATED_SAMPLES).float().mean())
+    at_an_end = unit.low_fraction + unit.high_fraction > saturated_activation.MIN_SATURATED_SAMPLES
+    return float(at_an_end.float().mean())
 
 
-def _explains(entry: registry.Entry, by: Symptom, one: Symptom) -> bool:
-    """Whether a finding is the cause of another of the same kind, and as grave as it."""
-    named = registry.hyphenate(one.check) in entry.meta.get("explains", ())
-    return named and SEVERITIES.index(by.severity) <= SEVERITIES.index(one.severity)
+def _explains(entry: registry.Entry, cause: Symptom, finding: Symptom) -> bool:
+    """Return whether a history finding is the cause of another one, and at least as severe."""
+    is_listed = registry.hyphenate(finding.check) in entry.meta.get("explains", ())
+    return is_listed and SEVERITIES.index(cause.severity) <= SEVERITIES.index(finding.severity)
 
 
-def _found(finding: Finding, symptoms: Iterable[Finding] = ()) -> Cause:
-    return Cause.from_finding(finding).model_copy(update={"symptoms": [Symptom.from_finding(symptom) for symptom in symptoms]})
+def _build_cause(finding: Finding, symptoms: Iterable[Finding] = ()) -> Cause:
+    cause = Cause.from_finding(finding)
+    return cause.model_copy(update={"symptoms": [Symptom.from_finding(symptom) for symptom in symptoms]})
 
 
-def _without(found: Cause, names: Container[str]) -> Cause:
-    """The same without symptoms of some checks, which are asked anew."""
-    return found.model_copy(update={"symptoms": [one for one in found.symptoms if one.check not in names]})
+def _without_symptoms(cause: Cause, checks: Container[str]) -> Cause:
+    """Return a cause without the symptoms of checks that are run again."""
+    return cause.model_copy(update={"symptoms": [s for s in cause.symptoms if s.check not in checks]})
 
 
-def _sorted(found: Iterable[Cause]) -> list[Cause]:
-    """The severe ones first; among equals the order stays."""
-    return sorted(found, key=lambda one: SEVERITIES.index(one.severity))
+def _sort_by_severity(causes: Iterable[Cause]) -> list[Cause]:
+    """Return the causes with the most severe first; equally severe ones keep their order."""
+    return sorted(causes, key=lambda cause: SEVERITIES.index(cause.severity))

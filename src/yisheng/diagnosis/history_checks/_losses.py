@@ -6,7 +6,7 @@ import math
 import statistics
 from dataclasses import dataclass
 
-from yisheng.reporting.run_facts import Facts
+from yisheng.reporting.run_facts import RunFacts
 
 LEAST = 3
 """Epochs that a course needs at least."""
@@ -41,7 +41,7 @@ class Losses:
         return self.start - self.validation[self.best]
 
 
-def losses(facts: Facts) -> Losses | None:
+def losses(facts: RunFacts) -> Losses | None:
     """The losses of the epochs; None where they cannot tell anything."""
     epochs = [e for e in facts.history.epochs if math.isfinite(e.loss + e.scores.get("loss", math.nan))]
     if len(epochs) < LEAST:
@@ -49,13 +49,13 @@ def losses(facts: Facts) -> Losses | None:
     validation = tuple(e.scores["loss"] for e in epochs)
     logged = [step.loss for step in facts.history.steps[:1] if math.isfinite(step.loss)]
     guessing = facts.scores.get("baseline", {}).get("log_loss")
-    known = [guessing.value] if guessing is not None and facts.choice("loss") in PLAIN else []
+    known = [guessing.value] if guessing is not None and facts.choice_name("loss") in PLAIN else []
     start = max([*logged, *known, epochs[0].loss, validation[0]])
     best = min(range(len(validation)), key=validation.__getitem__)
     return Losses(start, tuple(e.loss for e in epochs), validation, best)
 
 
-def why_not(facts: Facts) -> str:
+def why_not(facts: RunFacts) -> str:
     """Why the losses cannot tell anything; empty where they can."""
     if facts.cross_validation is not None:
         return "the members' own pages tell of it"

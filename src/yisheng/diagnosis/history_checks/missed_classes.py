@@ -8,21 +8,21 @@ import numpy as np
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.metrics.wilson import wilson
+from yisheng.metrics.wilson import compute_wilson_interval
 from yisheng.reporting.evaluation_schema import ClassRow
-from yisheng.reporting.run_facts import Facts
+from yisheng.reporting.run_facts import RunFacts
 
 RARE, LEAST = 0.5, 10
 """A class is rare below this share of an even one; it needs this many rows for its recall to be known."""
 LOW, APART = 0.5, 0.2
 
 
-def _why_not(facts: Facts) -> str:
+def _why_not(facts: RunFacts) -> str:
     return "" if facts.evaluation is not None and facts.evaluation.per_class else "it needs a table of classes"
 
 
 @register(needs=_why_not)
-def missed_classes(facts: Facts) -> Iterator[Finding]:
+def missed_classes(facts: RunFacts) -> Iterator[Finding]:
     """A class with few rows is found in less than half of the cases, and surely less often than the common ones.
 
     Args:
@@ -61,12 +61,12 @@ def missed_classes(facts: Facts) -> Iterator[Finding]:
 
 def _at_most(row: ClassRow) -> float:
     """The upper end of the recall's 95% interval."""
-    return wilson(np.arange(row.support) < round((row.recall or 0) * row.support))[1]
+    return compute_wilson_interval(np.arange(row.support) < round((row.recall or 0) * row.support))[1]
 
 
-def _weights(facts: Facts) -> str:
+def _weights(facts: RunFacts) -> str:
     """The option of the loss that weighs the classes, where it is not in use; empty where there is none."""
-    name = facts.choice("loss")
+    name = facts.choice_name("loss")
     loss = facts.config.get("loss")
     options = loss if isinstance(loss, dict) else {}
     option = {"binary-cross-entropy": "pos_weight", "cross-entropy": "class_weight"}.get(name, "")

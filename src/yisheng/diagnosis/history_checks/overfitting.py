@@ -8,7 +8,7 @@ from typing import Any
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.history_checks._losses import losses, why_not
-from yisheng.reporting.run_facts import Facts
+from yisheng.reporting.run_facts import RunFacts
 
 MUCH, SOME = 0.5, 0.2
 """Share of what had been learnt about unseen rows that was lost again: beyond the first it is a warning."""
@@ -17,7 +17,7 @@ KEPT = 0.5
 
 
 @register(needs=why_not, explains=("baseline-not-beaten",))
-def overfitting(facts: Facts) -> Iterator[Finding]:
+def overfitting(facts: RunFacts) -> Iterator[Finding]:
     """The validation loss rises far above its best while the training loss falls on; or it never came near it.
 
     With L0 the loss of guessing, Lv the validation and Lt the training loss: what is lost again is
@@ -65,7 +65,7 @@ def overfitting(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _more(facts: Facts) -> tuple[str, dict[str, Any]]:
+def _more(facts: RunFacts) -> tuple[str, dict[str, Any]]:
     """What holds a network back from learning rows by heart, in words and as settings."""
     if facts.spec is not None and facts.spec.is_image:
         names = "flip,crop" if facts.spec.drawing is None else "crop"  # a mirrored digit is none
@@ -76,7 +76,7 @@ def _more(facts: Facts) -> tuple[str, dict[str, Any]]:
     return "weight_decay=0.01, or dropout=0.3", {"dropout": 0.3} if dropout is not None and dropout < 0.3 else weaker
 
 
-def _option(facts: Facts, choice: str, name: str) -> float | None:
+def _option(facts: RunFacts, choice: str, name: str) -> float | None:
     """A number among the options of one of the config's choices; None where there is none."""
     options = facts.config.get(choice)
     value = options.get(name) if isinstance(options, Mapping) else None

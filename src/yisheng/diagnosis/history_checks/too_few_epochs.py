@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.history_checks._losses import losses, why_not
-from yisheng.reporting.run_facts import Facts
+from yisheng.reporting.run_facts import RunFacts
 
 LAST = 3
 """The last third of the epochs is looked at, this many at least."""
@@ -17,7 +17,7 @@ GAIN, NOISE = 0.1, 3.0
 
 
 @register(needs=why_not, follows=True)
-def too_few_epochs(facts: Facts) -> Iterator[Finding]:
+def too_few_epochs(facts: RunFacts) -> Iterator[Finding]:
     """The validation loss still fell at the end, along a line that stands out from its scatter.
 
     Args:
