@@ -1,4 +1,4 @@
-"""Every metric equals scikit-learn's, on generated rows with ties and absent classes."""
+"""Every metric equals scikit-learn's on generated rows with ties and absent classes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from yisheng.core import registry
 
 EXAMPLES = settings(max_examples=60, deadline=None)
 AVERAGES = ("macro", "micro", "weighted")
-SHARES = ("precision", "recall", "f1")
+SCORES = ("precision", "recall", "f1")
 Rows = tuple[np.ndarray, np.ndarray]
 
 
@@ -24,9 +24,9 @@ def metric(name: str) -> Callable[..., float]:
 
 
 @st.composite
-def classified(draw: st.DrawFn, least: int = 2) -> Rows:
-    """Class numbers, and probabilities on a coarse grid so that ties are frequent; some classes are absent."""
-    classes, n = draw(st.integers(least, 8)), draw(st.integers(1, 40))
+def draw_classification(draw: st.DrawFn, min_classes: int = 2) -> Rows:
+    """Draw class numbers, and probabilities on a coarse grid so that ties are frequent; some classes are absent."""
+    classes, n = draw(st.integers(min_classes, 8)), draw(st.integers(1, 40))
     generator = np.random.default_rng(draw(st.integers(0, 2**32)))
     present = generator.permutation(classes)[: draw(st.integers(1, classes))]
     counts = generator.integers(1, draw(st.sampled_from([3, 5, 1000])), (n, classes))
@@ -34,17 +34,17 @@ def classified(draw: st.DrawFn, least: int = 2) -> Rows:
 
 
 @st.composite
-def labelled(draw: st.DrawFn) -> Rows:
+def draw_labels(draw: st.DrawFn) -> Rows:
     labels, n = draw(st.integers(1, 6)), draw(st.integers(1, 40))
     generator = np.random.default_rng(draw(st.integers(0, 2**32)))
-    share = generator.choice([0.0, 0.3, 0.7, 1.0], labels)
-    y = (generator.random((n, labels)) < share).astype(np.float32)
+    frequency = generator.choice([0.0, 0.3, 0.7, 1.0], labels)
+    y = (generator.random((n, labels)) < frequency).astype(np.float32)
     steps = draw(st.sampled_from([2, 10, 1000]))
     return y, generator.integers(0, steps + 1, (n, labels)) / steps
 
 
 @st.composite
-def measured(draw: st.DrawFn) -> Rows:
+def draw_regression(draw: st.DrawFn) -> Rows:
     targets, n = draw(st.integers(1, 3)), draw(st.integers(2, 40))
     generator = np.random.default_rng(draw(st.integers(0, 2**32)))
     scale = 10.0 ** draw(st.integers(-3, 6))
@@ -53,19 +53,19 @@ def measured(draw: st.DrawFn) -> Rows:
 
 
 @EXAMPLES
-@given(classified())
+@given(draw_classification())
 def test_accuracy_and_confusion_matrix(rows: Rows) -> None:
     y, p = rows
-    said = p.argmax(axis=1)
-    assert metric("accuracy")(y, p) == pytest.approx(reference.accuracy_score(y, said))
-    expected = reference.confusion_matrix(y, said, labels=np.arange(p.shape[1]))
+    predicted = p.argmax(axis=1)
+    assert metric("accuracy")(y, p) == pytest.approx(reference.accuracy_score(y, predicted))
+    expected = reference.confusion_matrix(y, predicted, labels=np.arange(p.shape[1]))
     np.testing.assert_array_equal(metric("confusion-matrix")(y, p), expected)
 
 
 @EXAMPLES
-@given(classified(least=6), st.sampled_from([3, 5]))
-def test_top_k(rows: Rows, k: int) -> None:
-    """scikit-learn prefers the last of equally probable classes: ours, with the classes in reverse."""
+@given(draw_classification(min_classes=6), st.sampled_from([3, 5]))
+def test_top_k_accuracy(rows: Rows, k: int) -> None:
+    """scikit-learn prefers the last of equally probable classes, so it gets the classes in reverse order."""
     y, p = rows
     classes = p.shape[1]
     expected = reference.top_k_accuracy_score(classes - 1 - y, p[:, ::-1], k=k, labels=np.arange(classes))
@@ -73,44 +73,44 @@ def test_top_k(rows: Rows, k: int) -> None:
 
 
 @EXAMPLES
-@given(classified(), st.sampled_from(SHARES), st.sampled_from(AVERAGES))
-def test_shares_of_classes(rows: Rows, share: str, average: str) -> None:
+@given(draw_classification(), st.sampled_from(SCORES), st.sampled_from(AVERAGES))
+def test_averaged_scores_of_classes(rows: Rows, score: str, average: str) -> None:
     y, p = rows
-    expected = getattr(reference, f"{share}_score")(y, p.argmax(axis=1), average=average, zero_division=0)
-    assert metric(f"{share}-{average}")(y, p) == pytest.approx(expected)
+    expected = getattr(reference, f"{score}_score")(y, p.argmax(axis=1), average=average, zero_division=0)
+    assert metric(f"{score}-{average}")(y, p) == pytest.approx(expected)
 
 
 @EXAMPLES
-@given(labelled(), st.sampled_from(SHARES), st.sampled_from(AVERAGES))
-def test_shares_of_labels(rows: Rows, share: str, average: str) -> None:
-    """Over labels scikit-learn's macro average counts those that occur nowhere as 0; ours leaves them out."""
+@given(draw_labels(), st.sampled_from(SCORES), st.sampled_from(AVERAGES))
+def test_averaged_scores_of_labels(rows: Rows, score: str, average: str) -> None:
+    """scikit-learn's macro average counts labels that do not occur as 0; this package leaves them out."""
     y, p = rows
-    said = (p >= 0.5).astype(int)
-    occurring = np.flatnonzero((y > 0).any(axis=0) | said.any(axis=0))
-    value = metric(f"{share}-{average}")(y, p)
+    predicted = (p >= 0.5).astype(int)
+    occurring = np.flatnonzero((y > 0).any(axis=0) | predicted.any(axis=0))
+    value = metric(f"{score}-{average}")(y, p)
     if not len(occurring) or (average == "weighted" and not y.any()):
         assert np.isnan(value)
         return
-    how = {"average": average, "labels": occurring} if y.shape[1] > 1 else {"average": "binary"}
-    expected = getattr(reference, f"{share}_score")(y.astype(int), said, zero_division=0, **how)
+    options = {"average": average, "labels": occurring} if y.shape[1] > 1 else {"average": "binary"}
+    expected = getattr(reference, f"{score}_score")(y.astype(int), predicted, zero_division=0, **options)
     assert value == pytest.approx(expected)
 
 
 @EXAMPLES
-@given(labelled())
-def test_sets_of_labels(rows: Rows) -> None:
+@given(draw_labels())
+def test_subset_accuracy_and_hamming_loss(rows: Rows) -> None:
     y, p = rows
-    said, truth = (p >= 0.5).astype(int), y.astype(int)
-    assert metric("subset-accuracy")(y, p) == pytest.approx((said == truth).all(axis=1).mean())
-    assert metric("hamming-loss")(y, p) == pytest.approx(reference.hamming_loss(truth, said))
+    predicted, true = (p >= 0.5).astype(int), y.astype(int)
+    assert metric("subset-accuracy")(y, p) == pytest.approx((predicted == true).all(axis=1).mean())
+    assert metric("hamming-loss")(y, p) == pytest.approx(reference.hamming_loss(true, predicted))
 
 
 @EXAMPLES
-@given(classified())
+@given(draw_classification())
 def test_auc_of_classes(rows: Rows) -> None:
     y, p = rows
-    of = range(1, 2) if p.shape[1] == 2 else range(p.shape[1])
-    areas = [reference.roc_auc_score(y == c, p[:, c]) for c in of if (y == c).any() and (y != c).any()]
+    classes = range(1, 2) if p.shape[1] == 2 else range(p.shape[1])
+    areas = [reference.roc_auc_score(y == c, p[:, c]) for c in classes if (y == c).any() and (y != c).any()]
     np.testing.assert_allclose(metric("roc-auc-ovr-macro")(y, p), np.mean(areas) if areas else np.nan)
     if len(np.unique(y)) == p.shape[1] > 2:
         expected = reference.roc_auc_score(y, p, multi_class="ovr", average="macro")
@@ -118,16 +118,16 @@ def test_auc_of_classes(rows: Rows) -> None:
 
 
 @EXAMPLES
-@given(labelled())
+@given(draw_labels())
 def test_auc_of_labels(rows: Rows) -> None:
     y, p = rows
-    both = np.flatnonzero((y > 0).any(axis=0) & (y < 1).any(axis=0))
-    expected = reference.roc_auc_score(y[:, both], p[:, both], average="macro") if len(both) else np.nan
+    defined = np.flatnonzero((y > 0).any(axis=0) & (y < 1).any(axis=0))
+    expected = reference.roc_auc_score(y[:, defined], p[:, defined], average="macro") if len(defined) else np.nan
     np.testing.assert_allclose(metric("roc-auc-ovr-macro")(y, p), expected)
 
 
 @EXAMPLES
-@given(classified())
+@given(draw_classification())
 def test_log_loss_of_classes(rows: Rows) -> None:
     y, p = rows
     expected = reference.log_loss(y, p, labels=np.arange(p.shape[1]))
@@ -135,22 +135,22 @@ def test_log_loss_of_classes(rows: Rows) -> None:
 
 
 @EXAMPLES
-@given(labelled())
+@given(draw_labels())
 def test_log_loss_of_labels(rows: Rows) -> None:
     y, p = rows
     expected = np.mean([reference.log_loss(y[:, c], p[:, c], labels=[0, 1]) for c in range(y.shape[1])])
     assert metric("log-loss")(y, p) == pytest.approx(expected, abs=1e-12)
 
 
-def test_log_loss_of_a_wrong_certainty_is_finite() -> None:
-    certain = np.eye(3, dtype=np.float32)[[0, 1]]
-    value = metric("log-loss")(np.array([2, 1]), certain)
+def test_log_loss_of_a_confident_mistake_is_finite() -> None:
+    confident = np.eye(3, dtype=np.float32)[[0, 1]]
+    value = metric("log-loss")(np.array([2, 1]), confident)
     assert value == pytest.approx(-np.log(np.finfo(np.float32).eps) / 2)
 
 
 @EXAMPLES
-@given(measured())
-def test_errors_of_numbers(rows: Rows) -> None:
+@given(draw_regression())
+def test_regression_errors(rows: Rows) -> None:
     y, p = rows
     assert metric("mse")(y, p) == pytest.approx(reference.mean_squared_error(y, p))
     assert metric("rmse")(y, p) == pytest.approx(reference.root_mean_squared_error(y, p))
@@ -159,8 +159,8 @@ def test_errors_of_numbers(rows: Rows) -> None:
 
 
 @EXAMPLES
-@given(measured())
-def test_log_rmse_clips_both_at_one(rows: Rows) -> None:
+@given(draw_regression())
+def test_log_rmse_clips_targets_and_predictions_at_one(rows: Rows) -> None:
     y, p = rows
     value = metric("log-rmse")(y, p)
     if (y > 1).any():
@@ -183,19 +183,19 @@ def test_squares_of_float32_prices_keep_their_digits() -> None:
     generator = np.random.default_rng(0)
     y = (200_000 + generator.normal(size=(5000, 1))).astype(np.float32)
     p = (y + generator.normal(size=(5000, 1))).astype(np.float32)
-    for name, theirs in (("rmse", reference.root_mean_squared_error), ("r2", reference.r2_score)):
-        assert metric(name)(y, p) == pytest.approx(theirs(y.astype(float), p.astype(float)), rel=1e-9)
+    for name, expected in (("rmse", reference.root_mean_squared_error), ("r2", reference.r2_score)):
+        assert metric(name)(y, p) == pytest.approx(expected(y.astype(float), p.astype(float)), rel=1e-9)
 
 
 @EXAMPLES
-@given(classified())
+@given(draw_classification())
 def test_calibration_error_bin_by_bin(rows: Rows) -> None:
     """As in the source: 15 half-open bins (low, high], one after the other."""
     y, p = rows
-    confidence, right = p.max(axis=1), p.argmax(axis=1) == y
+    confidence, correct = p.max(axis=1), p.argmax(axis=1) == y
     expected = 0.0
     for b in range(15):
         inside = (confidence * 15 > b) & (confidence * 15 <= b + 1)
         if inside.any():
-            expected += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
+            expected += inside.mean() * abs(correct[inside].mean() - confidence[inside].mean())
     assert metric("calibration-error")(y, p) == pytest.approx(expected)

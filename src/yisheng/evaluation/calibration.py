@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from yisheng.metrics.calibration_error import BINS, calibration_error, reliability
+from yisheng.metrics.calibration_error import BINS, calibration_error, compute_reliability
 
 
 def compute_calibration(y: np.ndarray, prediction: np.ndarray) -> dict[str, Any]:
@@ -21,13 +21,13 @@ def compute_calibration(y: np.ndarray, prediction: np.ndarray) -> dict[str, Any]
     >>> compute_calibration(np.array([0, 1]), np.array([[0.75, 0.25], [0.75, 0.25]]))["bins"]
     [{'low': 0.7333333333333333, 'high': 0.8, 'confidence': 0.75, 'accuracy': 0.5, 'count': 2}]
     """
-    diagram = reliability(y, prediction)
+    diagram = compute_reliability(y, prediction)
     bins = [
         {
             "low": b / BINS,
             "high": (b + 1) / BINS,
             "confidence": float(diagram.confidence[b] / diagram.count[b]),
-            "accuracy": float(diagram.right[b] / diagram.count[b]),
+            "accuracy": float(diagram.correct[b] / diagram.count[b]),
             "count": int(diagram.count[b]),
         }
         for b in np.flatnonzero(diagram.count).tolist()

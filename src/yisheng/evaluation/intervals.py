@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from yisheng.core.registry import Entry
-from yisheng.metrics._bootstrap import RESAMPLES, SEED, Bounds, percentiles
+from yisheng.metrics.bootstrap import RESAMPLES, SEED, Bounds, compute_percentile_interval
 
 MIN_RESAMPLES = 100
 MAX_RESAMPLED_VALUES = 20_000_000
@@ -61,4 +61,4 @@ def bootstrap_interval(statistic: Callable[[np.ndarray], float], n: int, size: i
     values = np.empty(resamples)
     for number in range(resamples):
         values[number] = statistic(generator.integers(n, size=n))
-    return percentiles(values, n)
+    return compute_percentile_interval(values, n)

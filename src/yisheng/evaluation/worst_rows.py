@@ -10,7 +10,7 @@ import numpy as np
 from yisheng.core.types import Spec
 from yisheng.evaluation.png import encode_png
 from yisheng.evaluation.predictions import Predictions
-from yisheng.metrics._counts import predicted_class
+from yisheng.metrics.class_counts import predict_class
 
 Image = Callable[[int], np.ndarray]
 Name = Callable[[int], str]
@@ -39,7 +39,7 @@ def worst_classifications(
 ) -> list[dict[str, Any]]:
     """Return the misclassified rows, the most confident first."""
     y, probabilities = predictions.y, predictions.prediction
-    predicted = predicted_class(probabilities)
+    predicted = predict_class(probabilities)
     confidence = probabilities[np.arange(len(y)), predicted]
     order = np.argsort(-confidence, kind="stable")
     return [

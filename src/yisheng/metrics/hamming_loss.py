@@ -1,31 +1,31 @@
-"""Share of labels that are wrong."""
+"""Hamming loss of a multilabel classification."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from yisheng.core.registry import register
-from yisheng.metrics._bootstrap import Bounds, percentiles
-from yisheng.metrics._counts import resampled_counts
+from yisheng.metrics.bootstrap import Bounds, compute_percentile_interval
+from yisheng.metrics.class_counts import resample_counts
 
 
 def _interval(y: np.ndarray, prediction: np.ndarray) -> Bounds:
-    counts = resampled_counts(y, prediction)
-    wrong = (counts.predicted + counts.true - 2 * counts.right).mean(axis=1) / len(y)
-    return percentiles(wrong, len(y))
+    counts = resample_counts(y, prediction)
+    losses = (counts.predicted + counts.true - 2 * counts.correct).mean(axis=1) / len(y)
+    return compute_percentile_interval(losses, len(y))
 
 
 @register(
     fits=lambda spec: spec.task == "multilabel",
-    wants="labels",
+    requires="labels",
     higher=False,
     reported=lambda spec: spec.task == "multilabel",
     interval=_interval,
 )
 def hamming_loss(y: np.ndarray, prediction: np.ndarray) -> float:
-    """Share of all labels of all rows that are wrong: mean of [(p >= 0.5) != y].
+    """Compute the fraction of all labels of all rows that are wrong: mean of [(p >= 0.5) != y].
 
-    Where labels are rare, saying none at all has a small loss: look at the baseline beside it.
+    If labels are rare, predicting none at all has a small loss: compare it with the baseline's.
 
     Source: Schapire and Singer, "BoosTexter: a boosting-based system for text categorization", 2000.
 

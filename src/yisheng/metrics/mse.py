@@ -5,19 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from yisheng.core.registry import register
-from yisheng.metrics._bootstrap import Bounds, mean_interval
-from yisheng.metrics._errors import errors
+from yisheng.metrics._regression_errors import compute_errors
+from yisheng.metrics.bootstrap import Bounds, compute_mean_interval
 
 
 def _interval(y: np.ndarray, prediction: np.ndarray) -> Bounds:
-    return mean_interval((errors(y, prediction) ** 2).mean(axis=1))
+    return compute_mean_interval((compute_errors(y, prediction) ** 2).mean(axis=1))
 
 
-@register(fits=lambda spec: spec.task == "regression", wants="a number as its target", higher=False, interval=_interval)
+@register(
+    fits=lambda spec: spec.task == "regression", requires="a number as its target", higher=False, interval=_interval
+)
 def mse(y: np.ndarray, prediction: np.ndarray) -> float:
-    """Mean squared error over rows and targets, in squared units: mean of (y' - y)².
+    """Compute the mean squared error over rows and targets, in squared units: mean of (y' - y)².
 
     >>> mse(np.array([[1.0], [2.0]]), np.array([[1.0], [4.0]]))
     2.0
     """
-    return float((errors(y, prediction) ** 2).mean()) if len(y) else float("nan")
+    return float((compute_errors(y, prediction) ** 2).mean()) if len(y) else float("nan")

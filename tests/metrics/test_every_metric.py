@@ -1,4 +1,4 @@
-"""What every registered metric must keep."""
+"""Properties that every registered metric has."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ FITTING = [
 ]
 
 
-def rows(spec: Spec, n: int, noise: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Truth and predictions that are the worse the more noise there is."""
+def make_rows(spec: Spec, n: int, noise: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return targets and predictions; with more noise the predictions are worse."""
     generator = np.random.default_rng(seed)
     if spec.task == "classification":
         y = generator.integers(len(spec.classes), size=n)
         scores = 8 * np.eye(len(spec.classes))[y] + noise * generator.normal(size=(n, len(spec.classes)))
-        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-        return y, (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+        exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return y, (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
     if spec.task == "multilabel":
         y = (generator.random((n, len(spec.classes))) < 0.4).astype(np.float32)
         return y, (1 / (1 + np.exp(4 - 8 * y - noise * generator.normal(size=y.shape)))).astype(np.float32)
@@ -41,10 +41,10 @@ def rows(spec: Spec, n: int, noise: float, seed: int = 0) -> tuple[np.ndarray, n
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_says_what_it_is(name: str) -> None:
+def test_metadata_is_complete(name: str) -> None:
     meta = registry.find("metrics", name).meta
-    assert meta["wants"]
-    assert set(meta) <= {"fits", "wants", "default_for", "scalar", "higher", "interval", "reported"}
+    assert meta["requires"]
+    assert set(meta) <= {"fits", "requires", "default_for", "scalar", "higher", "interval", "reported"}
     for spec in SPECS:
         if not meta["fits"](spec):
             assert not meta.get("reported", lambda _: False)(spec)
@@ -52,30 +52,30 @@ def test_it_says_what_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize(("task", "name"), [(0, "accuracy"), (1, "accuracy"), (2, "f1-macro"), (3, "rmse")])
-def test_one_default_for_every_task(task: int, name: str) -> None:
+def test_every_task_has_one_default(task: int, name: str) -> None:
     assert registry.default("metrics", SPECS[task]).name == name
 
 
 @pytest.mark.parametrize(("name", "spec"), [case for case in FITTING if case.values[0] != "confusion-matrix"])
 def test_better_predictions_score_better(name: str, spec: Spec) -> None:
     entry = registry.find("metrics", name)
-    good, bad = (entry.build(*rows(spec, 400, noise)) for noise in (1.0, 6.0))
-    assert isinstance(good, float)
-    assert (good > bad) == entry.meta.get("higher", True)
+    precise, noisy = (entry.build(*make_rows(spec, 400, noise)) for noise in (1.0, 6.0))
+    assert isinstance(precise, float)
+    assert (precise > noisy) == entry.meta.get("higher", True)
 
 
 @pytest.mark.parametrize(("name", "spec"), FITTING)
-def test_order_of_rows_does_not_matter(name: str, spec: Spec) -> None:
+def test_the_order_of_rows_does_not_matter(name: str, spec: Spec) -> None:
     build = registry.find("metrics", name).build
-    y, prediction = rows(spec, 100, 4.0)
+    y, prediction = make_rows(spec, 100, 4.0)
     order = np.random.default_rng(1).permutation(100)
     np.testing.assert_allclose(build(y[order], prediction[order]), build(y, prediction), rtol=1e-6)
 
 
 @pytest.mark.parametrize(("name", "spec"), FITTING)
-def test_inputs_stay_untouched(name: str, spec: Spec) -> None:
+def test_inputs_are_not_changed(name: str, spec: Spec) -> None:
     entry = registry.find("metrics", name)
-    y, prediction = rows(spec, 50, 4.0)
+    y, prediction = make_rows(spec, 50, 4.0)
     for array in (y, prediction):
         array.setflags(write=False)
     entry.build(y, prediction)
@@ -84,6 +84,6 @@ def test_inputs_stay_untouched(name: str, spec: Spec) -> None:
 
 
 @pytest.mark.parametrize("name", ["mse", "rmse", "mae", "r2", "log-rmse"])
-def test_numbers_are_never_stretched(name: str) -> None:
+def test_targets_and_predictions_are_not_broadcast(name: str) -> None:
     with pytest.raises(DataError, match=r"\(3,\) and \(3, 1\)"):
         registry.find("metrics", name).build(np.array([[1.0], [2.0], [3.0]]), np.array([1.0, 2.0, 3.0]))
