@@ -2,13 +2,19 @@
 
     tables.from_frame(frame, target="SalePrice")     a data set from a DataFrame
     tables.from_file("train.csv", target="last")     the same from a file
-    tables.describe("train.csv")                     what each column is, and what would become of it
+    tables.describe("train.csv")                     the kind of each column, and what becomes of it
 
-What happens on the way, file by file: ``source`` gives the text in UTF-8, ``sniff`` looks at its beginning, ``scan``
-checks its rows, ``delimited`` parses it (``files``: the other formats), ``kinds`` finds out what each column means
-(with ``words`` and ``dates``), ``roles`` which is the target, ``targets`` reads it, ``encode`` makes the block of
-numbers that a network's transform takes, and ``build`` puts it all together. Prediction reads its tables with the same
-``encode``, by the columns that are saved in the run.
+The steps, file by file:
+
+- ``decoded_text``: the text in UTF-8.
+- ``sniff``: separator and header, from the first lines.
+- ``scan``: check of all rows.
+- ``delimited``, ``column_builder``: parsing of text; ``files``: the other formats.
+- ``column_kinds``, ``literals``, ``dates``: the kind of each column.
+- ``column_roles``, ``targets``: the target, row names, time and groups.
+- ``encode``: the block of numbers that a network's transform takes. Prediction calls it with the columns that are saved
+  in the run.
+- ``table_dataset``: all of it together, as a data set.
 """
 
 from __future__ import annotations
@@ -39,20 +45,20 @@ def from_frame(
     group: str = "",
     name: str = "table",
 ) -> Dataset:
-    """A data set from a DataFrame.
+    """Return a data set from a DataFrame.
 
     Args:
         frame: the table; its index is left out.
-        target: the column to predict, or several; a column called target, label, class or y need not be said.
+        target: the column to predict, or several; a column called target, label, class or y is the default.
         test: a table with the same columns for the official test part.
-        id: a column that names the rows.
+        id: the column with the row names.
         drop: columns to leave out.
-        kinds: the kind of a column by name (number, category, yes/no, date, text, identifier, constant), where
-            another one is found than is meant.
-        task: classification, multilabel or regression; found out from the target if it is not said.
+        kinds: the kind of a column by name (number, category, yes/no, date, text, identifier, constant), where the
+            inferred one is wrong.
+        task: classification, multilabel or regression; inferred from the target by default.
         time: a column of dates or numbers: the data is split in the order of time.
         group: a column whose equal values must stay in the same part.
-        name: of the data set.
+        name: name of the data set.
 
     Raises:
         UsageError: a column does not exist, or no target is obvious.
@@ -67,9 +73,9 @@ def from_frame(
     from yisheng.data.tables import files, table_dataset
     from yisheng.data.tables.column_roles import Roles, parse_kinds
 
-    roles = Roles(_tuple(target), id, time, group, tuple(drop), parse_kinds(kinds), task)
-    second = None if test is None else files.from_frame(test)
-    return table_dataset.dataset(name, files.from_frame(frame), roles, second)
+    roles = Roles(_to_tuple(target), id, time, group, tuple(drop), parse_kinds(kinds), task)
+    test_table = None if test is None else files.table_from_frame(test)
+    return table_dataset.build_dataset(name, files.table_from_frame(frame), roles, test_table)
 
 
 def from_file(
@@ -86,20 +92,20 @@ def from_file(
     name: str = "",
     **reading: Any,
 ) -> Dataset:
-    """A data set from a file; see `from_frame` for what the other arguments mean.
+    """Return a data set from a file.
 
     Args:
-        path: .csv, .tsv (perhaps .gz), .parquet or .npz.
+        path: .csv or .tsv (compressed or not), .parquet or .npz.
         target: the column to predict, or several: names, numbers from 1, or ``last``.
-        test: a second file with the same columns: with the target it is the official test part, without it nothing
-            but a table to be answered later, and is only checked.
-        id: a column that names the rows.
+        test: a second file with the same columns: with the target it is the official test part; without it, it is
+            only checked whether the model can read it.
+        id: the column with the row names.
         drop: columns to leave out.
         kinds: the kind of a column by name.
         task: classification, multilabel or regression.
         time: a column of dates or numbers.
         group: a column whose equal values must stay in the same part.
-        name: of the data set; the file's name without it.
+        name: name of the data set; the file's name by default.
         **reading: ``header``, ``separator`` and ``encoding`` of a file of text.
 
     Raises:
@@ -107,20 +113,22 @@ def from_file(
         DataError: the file cannot be read, or there is nothing to learn in it.
         MissingPartError: a format needs a package that is not installed.
     """
-    from pathlib import Path
-
+    from yisheng.core.paths import parse_path
     from yisheng.data.tables import files, table_dataset
     from yisheng.data.tables.column_roles import Roles, parse_kinds
 
-    path = Path(path).expanduser()
-    roles = Roles(_tuple(target), id, time, group, tuple(drop), parse_kinds(kinds), task)
+    path = parse_path(path, "path")
+    roles = Roles(_to_tuple(target), id, time, group, tuple(drop), parse_kinds(kinds), task)
     table = _read(path, roles, reading)
-    second = None if test is None else _read(beside(path, Path(test)), roles, {**reading, "header": table.header})
-    return table_dataset.dataset(name or files.name_of(path), table, roles, second)
+    test_table = None
+    if test is not None:
+        test_path = resolve_test_path(path, parse_path(test, "test"))
+        test_table = _read(test_path, roles, {**reading, "header": table.has_header})
+    return table_dataset.build_dataset(name or files.dataset_name(path), table, roles, test_table)
 
 
 def describe(
-    what: str | Path | pd.DataFrame,
+    table: str | Path | pd.DataFrame,
     *,
     target: str | Sequence[str] = (),
     id: str = "",
@@ -130,12 +138,12 @@ def describe(
     group: str = "",
     **reading: Any,
 ) -> list[dict[str, Any]]:
-    """What each column of a table is and what would become of it, a row each; no target need be known.
+    """Return the kind of each column of a table and what becomes of it, a row each; no target is required.
 
     Args:
-        what: a file or a DataFrame.
-        target: see `from_frame`, as for the next ones.
-        id: a column that names the rows.
+        table: a file or a DataFrame.
+        target: the column to predict, or several.
+        id: the column with the row names.
         drop: columns to leave out.
         kinds: the kind of a column by name.
         time: a column of dates or numbers.
@@ -143,12 +151,12 @@ def describe(
         **reading: ``header``, ``separator`` and ``encoding`` of a file of text.
 
     Returns:
-        Rows with the keys ``column``, ``kind``, ``missing`` (rows without a value), ``values`` (range or levels) and
-        ``becomes``.
+        Rows with the keys ``column``, ``kind``, ``missing`` (number of rows without a value), ``values`` (range or
+        categories) and ``becomes``.
 
     Raises:
         UsageError: a column does not exist.
-        DataError: the file cannot be read, or a column is not of the kind that ``kinds`` says.
+        DataError: the file cannot be read, or a column is not of the kind in ``kinds``.
 
     >>> import pandas as pd
     >>> for row in describe(pd.DataFrame({"a": [1.5, None, 3], "b": ["yes", "no", "no"]})):
@@ -158,28 +166,29 @@ def describe(
     """
     from pathlib import Path
 
+    from yisheng.core.paths import parse_path
     from yisheng.data.tables import files, table_dataset
     from yisheng.data.tables.column_roles import Roles, parse_kinds
 
-    roles = Roles(_tuple(target), id, time, group, tuple(drop), parse_kinds(kinds))
-    if isinstance(what, str | Path):
-        return table_dataset.describe(_read(Path(what).expanduser(), roles, reading), roles)
-    return table_dataset.describe(files.from_frame(what), roles)
+    roles = Roles(_to_tuple(target), id, time, group, tuple(drop), parse_kinds(kinds))
+    if isinstance(table, str | Path):
+        return table_dataset.describe_columns(_read(parse_path(table, "data"), roles, reading), roles)
+    return table_dataset.describe_columns(files.table_from_frame(table), roles)
 
 
-def _tuple(target: str | Sequence[str]) -> tuple[str, ...]:
+def _to_tuple(target: str | Sequence[str]) -> tuple[str, ...]:
     return (target,) if isinstance(target, str) and target else tuple(target)
 
 
 def _read(path: Path, roles: Roles, reading: Mapping[str, Any]) -> Table:
     from yisheng.data.tables import files
 
-    as_text = {roles.id} - {""}
+    text_columns = {roles.id} - {""}
     keep = {*roles.target, roles.time, roles.group, *roles.kinds}
-    return files.read(path, known=roles.named, as_text=as_text, keep=keep, **reading)
+    return files.read_table(path, known_names=roles.mentioned_columns, text_columns=text_columns, keep=keep, **reading)
 
 
-def beside(path: Path, test: Path) -> Path:
-    """The test file as it is named, or else beside the other one."""
+def resolve_test_path(path: Path, test: Path) -> Path:
+    """Return the path of a test file: as given if it exists, else relative to the folder of the other file."""
     test = test.expanduser()
     return path.parent / test if not test.exists() and (path.parent / test).exists() else test

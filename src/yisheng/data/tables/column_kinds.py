@@ -1,4 +1,4 @@
-"""What the columns of a table mean: numbers, categories, dates, or nothing that a network could learn from."""
+"""The kind of each column of a table: number, category, date, or nothing that a network could learn from."""
 
 from __future__ import annotations
 
@@ -11,36 +11,46 @@ import numpy as np
 
 from yisheng.core.errors import DataError, UsageError, closest
 from yisheng.core.types import Column, Finding
+from yisheng.data.natural_sort import sort_naturally
 from yisheng.data.tables import dates
-from yisheng.data.tables.literals import is_code, is_number, number_form, number_reader, yes_no
-from yisheng.data.tables.natural_sort import sorted_for_people
-from yisheng.data.tables.raw_column import Raw, written
+from yisheng.data.tables.literals import (
+    infer_number_format,
+    is_code,
+    is_number,
+    make_number_parser,
+    match_yes_no,
+)
+from yisheng.data.tables.raw_column import RawColumn, format_number
 
-LARGEST = float(np.finfo(np.float32).max)
-FEW = 20
-"""Up to so many different texts are a category, however few rows there are."""
-LEVELS = 10_000
-"""Most levels of a category that is found; one that the user names may have more."""
-ODD, ODD_SHARE = 20, 0.05
-"""A column of numbers may hold so many different words, in so large a part of its rows: they are taken as missing."""
-WANTED = ("number", "category", "yes/no", "date", "text", "identifier", "constant")
-_ID = re.compile(r"(id|index|key|uuid|guid|row ?names?|row|unnamed: \d+|.*[ _-]id|.*[a-z]I[dD])|.*_ID", re.DOTALL)
+MAX_FLOAT32 = float(np.finfo(np.float32).max)
+FEW_DISTINCT_VALUES = 20
+"""Number of distinct texts up to which a column is a category, however few rows there are."""
+MAX_CATEGORIES = 10_000
+"""Largest number of categories that is inferred; a column that the user calls a category may have more."""
+MAX_STRAY_WORDS, MAX_STRAY_FRACTION = 20, 0.05
+"""Distinct words, and fraction of the rows with one, up to which words in a column of numbers count as missing."""
+REQUESTABLE_KINDS = ("number", "category", "yes/no", "date", "text", "identifier", "constant")
+_ID_NAME = re.compile(r"(id|index|key|uuid|guid|row ?names?|row|unnamed: \d+|.*[ _-]id|.*[a-z]I[dD])|.*_ID", re.DOTALL)
 _ID_WORDS = ("id", "index", "key", "uuid", "guid")
-_WHEN = re.compile(r"date|day|time|when", re.IGNORECASE)
+_DATE_NAME = re.compile(r"date|day|time|when", re.IGNORECASE)
+_MIN_IDENTIFIER_ROWS = 5
+"""Fewest rows in which distinct texts make an identifier."""
+_PRECISION_MIN_VALUE, _PRECISION_MAX_FRACTION = 1e6, 0.01
+"""Single precision is too coarse for values above the first if its step exceeds this fraction of their deviation."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a column of a table is, and what becomes of it.
+class InferredColumn:
+    """The kind of a table's column, and the features that are made of it.
 
     Args:
-        name: of the column.
-        kind: see `yisheng.core.types.Kind`; ``empty`` where it has no value at all.
-        missing: rows without a value.
-        values: its range or its levels, for people.
-        becomes: what becomes of it, for people.
-        columns: the features that are made of it; none for what is left out.
-        findings: what is worth a warning.
+        name: name of the column.
+        kind: see `yisheng.core.types.Kind`; ``empty`` if it has no value at all.
+        missing: number of rows without a value.
+        values: its range or its categories, for people to read.
+        becomes: its features or why it has none, for people to read.
+        features: the features that are made of it; none if it is left out.
+        findings: warnings about its values.
     """
 
     name: str
@@ -48,270 +58,304 @@ class Found:
     missing: int
     values: str
     becomes: str
-    columns: tuple[Column, ...] = ()
+    features: tuple[Column, ...] = ()
     findings: tuple[Finding, ...] = ()
 
 
-def find(raw: Raw, wanted: str = "", *, only: bool = False) -> Found:
-    """Find out what a column is.
+def infer_column(raw: RawColumn, requested_kind: str = "", *, is_only_column: bool = False) -> InferredColumn:
+    """Infer the kind of a column.
 
     Args:
-        raw: the column, tidy.
-        wanted: what the user says that it is (``category``, ``date:%d/%m/%Y``); nothing to find it out.
-        only: there is no other column: it is not left out as a row number then.
+        raw: the column, normalized.
+        requested_kind: the user's choice (``category``, ``date:%d/%m/%Y``); empty to infer it.
+        is_only_column: whether it is the only feature, which is not left out for counting the rows.
 
     Raises:
         UsageError: there is no such kind.
-        DataError: the column is not of the kind that the user says.
+        DataError: the column is not of the requested kind.
     """
-    if wanted and wanted.partition(":")[0] not in WANTED:
-        raise UsageError(f"{wanted!r} is no kind of a column (kinds={raw.name}:{wanted})", closest(wanted, WANTED))
+    if requested_kind and requested_kind.partition(":")[0] not in REQUESTABLE_KINDS:
+        raise UsageError(
+            f"{requested_kind!r} is not a kind of column (kinds={raw.name}:{requested_kind})",
+            closest(requested_kind, REQUESTABLE_KINDS),
+        )
     if raw.missing.all():
-        return _left_out(raw, "empty", "", "no value in any row")
-    if wanted:
-        return _as_wanted(raw, wanted)
-    if raw.free:
-        return _left_out(raw, "text", "very many different texts", "a text of its own in most rows")
-    return _find_numbers(raw, only) if raw.numbers is not None else _find_texts(raw)
+        return _leave_out(raw, "empty", "", "no value in any row")
+    if requested_kind:
+        return _as_requested(raw, requested_kind)
+    if raw.is_free_text:
+        return _leave_out(raw, "text", "very many different texts", "a different text in most rows")
+    return _infer_from_numbers(raw, is_only_column) if raw.numbers is not None else _infer_from_texts(raw)
 
 
-def _find_numbers(raw: Raw, only: bool) -> Found:
+def _infer_from_numbers(raw: RawColumn, is_only_column: bool) -> InferredColumn:
     assert raw.numbers is not None
     values = raw.numbers[~raw.missing]
     low, high = values.min(), values.max()
     if low == high:
-        return _one_value(raw.texts())
-    whole = raw.numbers.dtype.kind in "iu"
-    if whole or bool((values == np.floor(values)).all()):
+        return _single_value(raw.as_text())
+    has_integer_dtype = raw.numbers.dtype.kind in "iu"
+    if has_integer_dtype or bool((values == np.floor(values)).all()):
         if low == 0 and high == 1:
             return _yes_no(raw, ("0", "1"))
-        if names_rows(raw.name) and not raw.missing.any() and len(np.unique(values)) == len(values):
+        if is_id_name(raw.name) and not raw.missing.any() and len(np.unique(values)) == len(values):
             return _identifier(raw, "a different number in every row", "number")
-        if not only and whole and len(values) > FEW and low in (0, 1) and bool((np.diff(values) == 1).all()):
+        counts_rows = low in (0, 1) and bool((np.diff(values) == 1).all())
+        if not is_only_column and has_integer_dtype and len(values) > FEW_DISTINCT_VALUES and counts_rows:
             return _identifier(raw, "it counts the rows", "number")
-        if _WHEN.search(raw.name) and low >= 1_000_01_01 and high <= 9999_12_31:
-            texts = raw.texts()
-            if not np.isnan(dates.days_of(texts.levels, dates.DIGITS)).any():
-                return _date(texts, dates.DIGITS)
+        if _DATE_NAME.search(raw.name) and low >= 1_000_01_01 and high <= 9999_12_31:
+            texts = raw.as_text()
+            if not np.isnan(dates.parse_dates(texts.categories, dates.COMPACT_FORMAT)).any():
+                return _date(texts, dates.COMPACT_FORMAT)
     return _number(raw)
 
 
-def _find_texts(raw: Raw) -> Found:
-    levels, present = raw.levels, int((~raw.missing).sum())
-    if len(levels) == 1:
-        return _one_value(raw)
-    pair = yes_no(levels)
+def _infer_from_texts(raw: RawColumn) -> InferredColumn:
+    categories, present = raw.categories, int((~raw.missing).sum())
+    if len(categories) == 1:
+        return _single_value(raw)
+    pair = match_yes_no(categories)
     if pair:
         return _yes_no(raw, pair)
-    codes = any(map(is_code, levels))
-    form = None if codes else number_form(levels)
-    if form is not None:
-        return _number(_numbers(raw, form), form)
-    if not codes:
-        odd = list(itertools.islice((n for n, level in enumerate(levels) if not is_number(level)), ODD + 1))
-        assert raw.codes is not None
-        if len(levels) - len(odd) > FEW and len(odd) <= ODD and np.isin(raw.codes, odd).sum() <= ODD_SHARE * present:
-            words = tuple(levels[n] for n in odd)
-            return _number(_numbers(raw, "", words), "", words)
-    date = dates.date_form(levels)
-    if date is not None:
-        return _date(raw, date)
-    if len(levels) == 2:
-        return _yes_no(raw, _sorted(raw))
+    if not any(map(is_code, categories)):
+        number_format = infer_number_format(categories)
+        if number_format is not None:
+            return _number(_parse_numbers(raw, number_format), number_format)
+        stray = _find_stray_words(raw, present)
+        if stray:
+            return _number(_parse_numbers(raw, "", stray), "", stray)
+    date_format = dates.infer_date_format(categories)
+    if date_format is not None:
+        return _date(raw, date_format)
+    if len(categories) == 2:
+        return _yes_no(raw, _sorted_categories(raw))
     return _category_or_text(raw, present)
 
 
-def _category_or_text(raw: Raw, present: int) -> Found:
-    """Levels that come again can be learned; a text of its own in most rows cannot."""
-    levels, alone = raw.levels, len(raw.levels) == present
-    if (alone and present >= 5) or len(levels) > max(FEW, len(raw) / 2) or len(levels) > LEVELS:
-        sentences = sum(len(level) > 40 or len(level.split()) > 2 for level in levels) > len(levels) / 4
-        some = f"{len(levels):,} different: {_listed(levels[:3])}"
-        if alone and not sentences:
-            return _left_out(raw, "identifier", some, "a different text in every row", "category")
-        why = f"{len(levels):,} different texts in {present:,} rows"
-        return _left_out(raw, "text", some, why, "category")
+def _find_stray_words(raw: RawColumn, present: int) -> tuple[str, ...]:
+    """Return the few words in a column of numbers; empty if there are too many of them."""
+    words = (code for code, text in enumerate(raw.categories) if not is_number(text))
+    stray = list(itertools.islice(words, MAX_STRAY_WORDS + 1))
+    assert raw.codes is not None
+    if len(raw.categories) - len(stray) <= FEW_DISTINCT_VALUES or len(stray) > MAX_STRAY_WORDS:
+        return ()
+    if np.isin(raw.codes, stray).sum() > MAX_STRAY_FRACTION * present:
+        return ()
+    return tuple(raw.categories[code] for code in stray)
+
+
+def _category_or_text(raw: RawColumn, present: int) -> InferredColumn:
+    """Return a category if texts repeat, so that they can be learned; a text that differs in most rows cannot."""
+    categories, is_distinct = raw.categories, len(raw.categories) == present
+    too_many = len(categories) > max(FEW_DISTINCT_VALUES, len(raw) / 2) or len(categories) > MAX_CATEGORIES
+    if (is_distinct and present >= _MIN_IDENTIFIER_ROWS) or too_many:
+        long_texts = sum(len(text) > 40 or len(text.split()) > 2 for text in categories)
+        examples = f"{len(categories):,} different: {_list_texts(categories[:3])}"
+        if is_distinct and long_texts <= len(categories) / 4:
+            return _leave_out(raw, "identifier", examples, "a different text in every row", "category")
+        reason = f"{len(categories):,} different texts in {present:,} rows"
+        return _leave_out(raw, "text", examples, reason, "category")
     return _category(raw)
 
 
-def _as_wanted(raw: Raw, wanted: str) -> Found:
-    kind, _, form = wanted.partition(":")
-    if form and kind != "date":
+def _as_requested(raw: RawColumn, requested_kind: str) -> InferredColumn:
+    kind, _, date_format = requested_kind.partition(":")
+    if date_format and kind != "date":
         raise UsageError(
-            f"{wanted!r} is no kind of a column (kinds={raw.name}:{wanted})", f"say {kind}, or date:{form}"
+            f"{requested_kind!r} is not a kind of column (kinds={raw.name}:{requested_kind})",
+            f"use {kind}, or date:{date_format}",
         )
     if kind in ("text", "identifier", "constant"):
-        return _left_out(raw, kind, "", "as you say")
-    if raw.free:
-        raise DataError(f"column {raw.name} has too many different texts to be of kind {kind}", "leave it out")
+        return _leave_out(raw, kind, "", "as kinds= says")
+    if raw.is_free_text:
+        raise DataError(
+            f"column {raw.name} has too many different texts to be of kind {kind}", f"leave it out with drop={raw.name}"
+        )
     if kind == "category":
-        return _category(raw.texts())
+        return _category(raw.as_text())
     if kind == "number":
         if raw.numbers is not None:
             return _number(raw)
-        reads = number_form(raw.levels) or ""
-        return _number(_numbers(raw, reads), reads)
-    texts = raw.texts()
+        number_format = infer_number_format(raw.categories) or ""
+        return _number(_parse_numbers(raw, number_format), number_format)
+    texts = raw.as_text()
     if kind == "date":
-        return _date(texts, form or dates.date_form(texts.levels) or "%Y-%m-%d")
-    if len(texts.levels) > 2:
-        some = _listed(texts.levels[:5])
+        return _date(texts, date_format or dates.infer_date_format(texts.categories) or "%Y-%m-%d")
+    if len(texts.categories) > 2:
+        examples = _list_texts(texts.categories[:5])
         raise DataError(
-            f"column {raw.name} is to be yes/no, it has {len(texts.levels)} different values: {some}",
-            f"say kinds={raw.name}:category",
+            f"column {raw.name} is to be yes/no, it has {len(texts.categories)} different values: {examples}",
+            f"use kinds={raw.name}:category",
         )
-    return _yes_no(texts, yes_no(texts.levels) or (*_sorted(texts), "(other)")[:2])
+    return _yes_no(texts, match_yes_no(texts.categories) or (*_sorted_categories(texts), "(other)")[:2])
 
 
-def _number(raw: Raw, form: str = "", odd: Sequence[str] = ()) -> Found:
+def _number(raw: RawColumn, number_format: str = "", stray_words: Sequence[str] = ()) -> InferredColumn:
     assert raw.numbers is not None
-    there = raw.numbers[~raw.missing].astype(np.float64)
-    fit = there[np.abs(there) <= LARGEST]
+    present = raw.numbers[~raw.missing].astype(np.float64)
+    usable = present[np.abs(present) <= MAX_FLOAT32]
+    values = f"{_format_short(usable.min())} to {_format_short(usable.max())}" if len(usable) else ""
+    column = Column(raw.name, "number", source=raw.name, format=number_format, missing_words=tuple(stray_words))
+    findings = tuple(_check_numbers(raw, present, usable, stray_words))
+    return InferredColumn(raw.name, "number", int(raw.missing.sum()), values, "a number", (column,), findings)
+
+
+def _check_numbers(
+    raw: RawColumn, present: np.ndarray, usable: np.ndarray, stray_words: Sequence[str]
+) -> list[Finding]:
+    """Return findings about infinite values, words among numbers, and values that single precision cannot hold."""
     findings = []
-    if len(fit) < len(there):
-        row, lost = int(np.flatnonzero(~raw.missing)[np.abs(there) > LARGEST][0]) + 1, len(there) - len(fit)
+    if len(usable) < len(present):
+        count = len(present) - len(usable)
+        row = int(np.flatnonzero(~raw.missing)[np.abs(present) > MAX_FLOAT32][0]) + 1
         findings.append(
             Finding(
                 "infinite values",
                 "warning",
-                {"column": raw.name, "values": lost, "row": row},
-                f"column {raw.name} holds {lost} infinite or too large values (the first in row {row})",
-                "they count as missing; mend what wrote them, a division by zero perhaps",
+                {"column": raw.name, "values": count, "row": row},
+                f"column {raw.name} holds {count} infinite or too large values (the first in row {row})",
+                "they count as missing; correct what wrote them, perhaps a division by zero",
             )
         )
-    if odd:
+    if stray_words:
         findings.append(
             Finding(
                 "odd words",
                 "warning",
-                {"column": raw.name, "words": list(odd)},
-                f"column {raw.name} holds words among its numbers: {_listed(odd)}",
-                f"they count as missing; mend them, or say kinds={raw.name}:category",
+                {"column": raw.name, "words": list(stray_words)},
+                f"column {raw.name} holds words among its numbers: {_list_texts(stray_words)}",
+                f"they count as missing; correct them, or use kinds={raw.name}:category",
             )
         )
-    if len(fit) and np.abs(fit).max() > 1e6 and np.spacing(np.float32(np.abs(fit).max())) > 0.01 * fit.std() > 0:
-        findings.append(
-            Finding(
-                "precision",
-                "warning",
-                {"column": raw.name, "largest": float(np.abs(fit).max()), "spread": float(fit.std())},
-                f"column {raw.name}: its values differ too little for their size; in single precision most are equal",
-                "subtract a constant from it, or give a date as a date",
+    largest = np.abs(usable).max() if len(usable) else 0.0
+    if largest > _PRECISION_MIN_VALUE:
+        std = usable.std()
+        if np.spacing(np.float32(largest)) > _PRECISION_MAX_FRACTION * std > 0:
+            findings.append(
+                Finding(
+                    "precision",
+                    "warning",
+                    {"column": raw.name, "largest": float(largest), "std": float(std)},
+                    f"column {raw.name}: its values differ little for their size; most are equal in single precision",
+                    "subtract a constant from it, or give a date as a date",
+                )
             )
-        )
-    seen = f"{_short(fit.min())} to {_short(fit.max())}" if len(fit) else ""
-    column = Column(raw.name, "number", source=raw.name, form=form, unknown=tuple(odd))
-    return Found(raw.name, "number", int(raw.missing.sum()), seen, "a number", (column,), tuple(findings))
+    return findings
 
 
-def _numbers(raw: Raw, form: str, odd: Sequence[str] = ()) -> Raw:
-    """Texts as numbers.
+def _parse_numbers(raw: RawColumn, number_format: str, stray_words: Sequence[str] = ()) -> RawColumn:
+    """Return texts as numbers.
 
     Raises:
-        DataError: one is no number; the error names the row.
+        DataError: a text is neither a number nor a stray word; the error names the row.
     """
-    table, read = np.full(len(raw.levels) + 1, np.nan), number_reader(form)
-    for number, level in enumerate(raw.levels):
-        if level in odd:
-            continue
-        try:
-            table[number] = read(level)
-        except ValueError:
-            row = int(np.argmax(raw.codes == number)) + 1
+    numbers, rejected = raw.parse_numbers(make_number_parser(number_format))
+    for code in rejected:
+        if raw.categories[code] not in stray_words:
+            row = int(np.argmax(raw.codes == code)) + 1
             raise DataError(
-                f"column {raw.name}: {level!r} in row {row} is not a number", "mend it, or leave the cell empty"
-            ) from None
-    return Raw(raw.name, numbers=table[raw.codes])
+                f"column {raw.name}: {raw.categories[code]!r} in row {row} is not a number",
+                "correct it, or leave the cell empty",
+            )
+    return RawColumn(raw.name, numbers=numbers)
 
 
-def _date(raw: Raw, form: str) -> Found:
+def _date(raw: RawColumn, date_format: str) -> InferredColumn:
     try:
-        days = days_of(raw, form)
+        days = parse_date_column(raw, date_format)
     except ValueError as error:
         raise UsageError(str(error), "write it with %Y, %m, %d, %b or %y, as in date:%d/%m/%Y") from None
-    bad = np.isnan(days) & ~raw.missing
-    if bad.any():
+    invalid = np.isnan(days) & ~raw.missing
+    if invalid.any():
         assert raw.codes is not None
-        row = int(bad.argmax())
+        row = int(invalid.argmax())
         raise DataError(
-            f"column {raw.name}: {raw.levels[raw.codes[row]]!r} in row {row + 1} is not a date like {form}",
-            f"mend it, or say how dates are written, as in kinds={raw.name}:date:%d/%m/%Y",
+            f"column {raw.name}: {raw.categories[raw.codes[row]]!r} in row {row + 1} is not a date like {date_format}",
+            f"correct it, or give the format of the dates, as in kinds={raw.name}:date:%d/%m/%Y",
         )
-    there = days[~np.isnan(days)]
-    kept = [part for part in dates.PARTS if len(there) and (values := dates.part(there, part)).min() < values.max()]
-    columns = tuple(Column(f"{raw.name}.{part}", "number", source=raw.name, part=part, form=form) for part in kept)
+    present = days[~np.isnan(days)]
+    varying = []
+    for part in dates.DATE_PARTS if len(present) else ():
+        values = dates.extract_date_part(present, part)
+        if values.min() < values.max():
+            varying.append(part)
+    columns = tuple(
+        Column(f"{raw.name}.{part}", "number", source=raw.name, date_part=part, format=date_format) for part in varying
+    )
     findings = []
-    if dates.ambiguous(form, raw.levels):
+    if dates.is_ambiguous(date_format, raw.categories):
         findings.append(
             Finding(
                 "ambiguous dates",
                 "warning",
-                {"column": raw.name, "form": form},
-                f"column {raw.name}: month and day could be changed over; it was read as {form}",
-                f"say kinds={raw.name}:date:{dates.TWINS[form]} if the day comes first",
+                {"column": raw.name, "format": date_format},
+                f"column {raw.name}: month and day could be swapped; it was read as {date_format}",
+                f"if the day comes first, use kinds={raw.name}:date:{dates.SWAPPED_FORMATS[date_format]}",
             )
         )
-    first, last = (np.datetime64(int(np.floor(day)), "D") for day in (there.min(), there.max()))
-    becomes = f"numbers: {', '.join(kept)}" if kept else "left out: one date only"
+    first, last = (np.datetime64(int(np.floor(day)), "D") for day in (present.min(), present.max()))
+    becomes = f"numbers: {', '.join(varying)}" if varying else "left out: one date only"
     missing = int(raw.missing.sum())
-    return Found(raw.name, "date", missing, f"{first} to {last}", becomes, columns, tuple(findings))
+    return InferredColumn(raw.name, "date", missing, f"{first} to {last}", becomes, columns, tuple(findings))
 
 
-def days_of(raw: Raw, form: str) -> np.ndarray:
-    """Days since 1970-01-01 of a column of dates, float64 ``(N,)``, NaN where missing or no date."""
+def parse_date_column(raw: RawColumn, date_format: str) -> np.ndarray:
+    """Return the days since 1970-01-01 of a column, float64 ``(N,)``, NaN where missing or not a date."""
     assert raw.codes is not None
-    days: np.ndarray = np.append(dates.days_of(raw.levels, form), np.nan)[raw.codes]
+    days: np.ndarray = np.append(dates.parse_dates(raw.categories, date_format), np.nan)[raw.codes]
     return days
 
 
-def _category(raw: Raw) -> Found:
-    levels = raw.levels if raw.ordered else _sorted(raw)
-    column = Column(raw.name, "category", tuple(levels), source=raw.name)
-    seen = f"{len(levels):,} levels: {_listed(levels[:6])}" if len(levels) > 1 else f"{_listed(levels)} or missing"
-    return Found(raw.name, "category", int(raw.missing.sum()), seen, f"a category of {len(levels):,}", (column,))
+def _category(raw: RawColumn) -> InferredColumn:
+    categories = raw.categories if raw.ordered else _sorted_categories(raw)
+    column = Column(raw.name, "category", tuple(categories), source=raw.name)
+    listed = _list_texts(categories[:6])
+    values = f"{len(categories):,} categories: {listed}" if len(categories) > 1 else f"{listed} or missing"
+    becomes = f"a category of {len(categories):,}"
+    return InferredColumn(raw.name, "category", int(raw.missing.sum()), values, becomes, (column,))
 
 
-def _yes_no(raw: Raw, words: Sequence[str]) -> Found:
+def _yes_no(raw: RawColumn, words: Sequence[str]) -> InferredColumn:
     column = Column(raw.name, "yes/no", tuple(words), source=raw.name)
     becomes = f"0 for {words[0]}, 1 for {words[1]}"
-    return Found(raw.name, "yes/no", int(raw.missing.sum()), " or ".join(words), becomes, (column,))
+    return InferredColumn(raw.name, "yes/no", int(raw.missing.sum()), " or ".join(words), becomes, (column,))
 
 
-def _one_value(raw: Raw) -> Found:
-    """The same value wherever there is one: that it is missing in other rows may still tell something."""
+def _single_value(raw: RawColumn) -> InferredColumn:
+    """Return a category if other rows have no value, which may be informative, else a constant."""
     if raw.missing.any():
         return _category(raw)
-    return _left_out(raw, "constant", _listed(raw.levels), "the same value in every row")
+    return _leave_out(raw, "constant", _list_texts(raw.categories), "the same value in every row")
 
 
-def _identifier(raw: Raw, why: str, instead: str) -> Found:
+def _identifier(raw: RawColumn, reason: str, alternative: str) -> InferredColumn:
     assert raw.numbers is not None
-    seen = f"{_short(raw.numbers.min())} to {_short(raw.numbers.max())}"
-    return _left_out(raw, "identifier", seen, why, instead)
+    values = f"{_format_short(raw.numbers.min())} to {_format_short(raw.numbers.max())}"
+    return _leave_out(raw, "identifier", values, reason, alternative)
 
 
-def _left_out(raw: Raw, kind: str, seen: str, why: str, instead: str = "") -> Found:
-    tail = f"; kinds={raw.name}:{instead} keeps it" if instead else ""
-    return Found(raw.name, kind, int(raw.missing.sum()), seen, f"left out: {why}{tail}")
+def _leave_out(raw: RawColumn, kind: str, values: str, reason: str, alternative: str = "") -> InferredColumn:
+    hint = f"; kinds={raw.name}:{alternative} keeps it" if alternative else ""
+    return InferredColumn(raw.name, kind, int(raw.missing.sum()), values, f"left out: {reason}{hint}")
 
 
-def names_rows(name: str) -> bool:
-    """Whether a column is called like one that names the rows.
+def is_id_name(name: str) -> bool:
+    """Return whether a column's name is that of an identifier of the rows.
 
-    >>> names_rows("PassengerId"), names_rows("user_id"), names_rows("paid")
+    >>> is_id_name("PassengerId"), is_id_name("user_id"), is_id_name("paid")
     (True, True, False)
     """
-    return name.lower() in _ID_WORDS or _ID.fullmatch(name) is not None
+    return name.lower() in _ID_WORDS or _ID_NAME.fullmatch(name) is not None
 
 
-def _sorted(raw: Raw) -> tuple[str, ...]:
-    return tuple(sorted_for_people(raw.levels))
+def _sorted_categories(raw: RawColumn) -> tuple[str, ...]:
+    return tuple(sort_naturally(raw.categories))
 
 
-def _listed(texts: Sequence[str]) -> str:
-    shown = ", ".join(text if len(text) <= 30 else f"{text[:27]}..." for text in texts[:10])
-    return shown + ", ..." * (len(texts) > 10)
+def _list_texts(texts: Sequence[str]) -> str:
+    listed = ", ".join(text if len(text) <= 30 else f"{text[:27]}..." for text in texts[:10])
+    return listed + ", ..." * (len(texts) > 10)
 
 
-def _short(value: float) -> str:
-    return written(float(f"{float(value):.6g}"))
+def _format_short(value: float) -> str:
+    return format_number(float(f"{float(value):.6g}"))

@@ -1,4 +1,4 @@
-"""Which column of a table is what: the target, the names of the rows, the order of time, groups, left out."""
+"""The roles of a table's columns: target, row names, time, groups, left out."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from dataclasses import dataclass, field, replace
 from yisheng.core.errors import UsageError, closest
 from yisheng.core.types import Task
 
-OBVIOUS = ("target", "label", "labels", "class", "y", "outcome", "response")
-"""Names of a target that need not be said."""
+TARGET_NAMES = ("target", "label", "labels", "class", "y", "outcome", "response")
+"""Names by which a target is recognized that the user does not name."""
+_MAX_LISTED_COLUMNS = 200
 
 
 @dataclass(frozen=True)
 class Roles:
-    """What the user says of a table's columns.
+    """The user's choices about a table's columns.
 
     Args:
         target: the columns to predict: names, numbers from 1, or ``last``; empty for the obvious one.
-        id: the column that names the rows; no feature.
-        time: the column that tells when each row was; of a date, only what comes again (month, weekday, ...) is a
-            feature, since the year of tomorrow was never seen in training.
-        group: the column whose equal values must stay in the same part and fold; no feature.
+        id: the column with the row names; not a feature.
+        time: the column with the time of each row. Only the parts of a date that repeat (month, weekday, ...) are
+            features, since the training part never holds the years to come.
+        group: the column whose equal values must stay in the same part and fold; not a feature.
         drop: columns to leave out.
-        kinds: kind of a column by name, where another is found than is meant.
-        task: or None to find it out.
+        kinds: kind of a column by name, where the inferred one is wrong.
+        task: the task, or None to infer it.
     """
 
     target: tuple[str, ...] = ()
@@ -36,44 +37,46 @@ class Roles:
     task: Task | None = None
 
     @property
-    def named(self) -> tuple[str, ...]:
-        """All names that are said, to know a header by."""
-        said = (*self.target, self.id, self.time, self.group, *self.drop, *self.kinds)
-        return tuple(name for name in said if name)
+    def mentioned_columns(self) -> tuple[str, ...]:
+        """Return all names that the user gives, by which a header is recognized."""
+        names = (*self.target, self.id, self.time, self.group, *self.drop, *self.kinds)
+        return tuple(name for name in names if name)
 
-    def settled(self, names: Sequence[str], test: Sequence[str] | None = None, *, target: bool = True) -> Roles:
-        """The same with columns that exist.
+    def resolve(
+        self, names: Sequence[str], test_names: Sequence[str] | None = None, *, target_required: bool = True
+    ) -> Roles:
+        """Return the roles with the names of existing columns.
 
         Args:
-            names: of the table's columns.
-            test: of the test table's columns: what it alone lacks is the obvious target.
-            target: whether one is needed.
+            names: names of the table's columns.
+            test_names: names of the test table's columns: the only one that it lacks is the obvious target.
+            target_required: whether a target must exist.
 
         Raises:
             UsageError: there is no such column, no obvious target, or a column has two roles.
 
-        >>> Roles(target=("last",)).settled(["a", "b"]).target, Roles().settled(["y", "a"]).target
+        >>> Roles(target=("last",)).resolve(["a", "b"]).target, Roles().resolve(["y", "a"]).target
         (('b',), ('y',))
         """
-        found = tuple(_column(names, name, "target") for name in self.target)
-        if target and not found:
-            found = _obvious(names, self, test)
+        target = tuple(_find_column(names, name, "target") for name in self.target)
+        if target_required and not target:
+            target = _find_obvious_target(names, self, test_names)
         for key in ("id", "time", "group"):
-            _column(names, getattr(self, key), key)
+            _find_column(names, getattr(self, key), key)
         for name in self.drop:
-            _column(names, name, "drop")
+            _find_column(names, name, "drop")
         for name in self.kinds:
-            _column(names, name, "kinds")
-        if len(set(found)) < len(found):
-            raise UsageError(f"target= names a column twice: {', '.join(found)}", "name each once")
-        for key, taken in (("id", [self.id]), ("time", [self.time]), ("group", [self.group]), ("drop", self.drop)):
-            both = set(taken) & set(found)
-            if both:
-                raise UsageError(f"{both.pop()} is the target: it cannot be {key}= as well", "name another column")
-        return replace(self, target=found)
+            _find_column(names, name, "kinds")
+        if len(set(target)) < len(target):
+            raise UsageError(f"target= names a column twice: {', '.join(target)}", "name each column once")
+        for key, columns in (("id", [self.id]), ("time", [self.time]), ("group", [self.group]), ("drop", self.drop)):
+            conflicts = set(columns) & set(target)
+            if conflicts:
+                raise UsageError(f"{conflicts.pop()} is the target: it cannot be {key}= as well", "name another column")
+        return replace(self, target=target)
 
-    def of(self, name: str) -> str:
-        """The role of a column that is no ordinary feature, for people; else empty."""
+    def describe(self, name: str) -> str:
+        """Return the role of a column for people to read; empty for an ordinary feature."""
         if name in self.target:
             return "the target"
         if name == self.group:
@@ -81,12 +84,12 @@ class Roles:
         if name == self.id:
             return "the names of the rows"
         if name in self.drop and name != self.time:
-            return "left out, as you say"
+            return "left out by drop="
         return ""
 
 
-def parse_kinds(said: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
-    """Kinds by column, from a mapping or from texts like ``Year:category`` and ``Date:date:%d/%m/%Y``.
+def parse_kinds(kinds: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
+    """Return kinds by column, from a mapping or from texts like ``Year:category`` and ``Date:date:%d/%m/%Y``.
 
     Raises:
         UsageError: a text is not of this form.
@@ -94,39 +97,41 @@ def parse_kinds(said: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
     >>> parse_kinds(["Year:category", "a:b:date:%d/%m/%Y"])
     {'Year': 'category', 'a:b': 'date:%d/%m/%Y'}
     """
-    if isinstance(said, Mapping):
-        return {str(name): str(kind) for name, kind in said.items()}
-    found = {}
-    for text in said:
+    if isinstance(kinds, Mapping):
+        return {str(name): str(kind) for name, kind in kinds.items()}
+    by_column = {}
+    for text in kinds:
         name, mark, kind = text.partition(":date:")
         if not mark:
             name, mark, kind = text.rpartition(":")
         else:
             kind = f"date:{kind}"
         if not name or not kind:
-            raise UsageError(f"kinds= wants NAME:KIND, got {text!r}", "say kinds=Year:category,Zip:identifier")
-        found[name.strip()] = kind.strip()
-    return found
+            raise UsageError(f"kinds= must be NAME:KIND, got {text!r}", "use kinds=Year:category,Zip:identifier")
+        by_column[name.strip()] = kind.strip()
+    return by_column
 
 
-def _column(names: Sequence[str], name: str, key: str) -> str:
-    """The column that is meant: its name, its number from 1, or ``last``."""
+def _find_column(names: Sequence[str], name: str, key: str) -> str:
+    """Return the column that is meant by a name, by a number from 1, or by ``last``."""
     if not name or name in names:
         return name
     if key == "target" and name == "last":
         return names[-1]
     if key == "target" and name.isdecimal() and len(name) < 6 and 1 <= int(name) <= len(names):
         return names[int(name) - 1]
-    raise UsageError(f"{key}={name}: the table has no such column", closest(name, names[:200]))
+    raise UsageError(f"{key}={name}: the table has no such column", closest(name, names[:_MAX_LISTED_COLUMNS]))
 
 
-def _obvious(names: Sequence[str], roles: Roles, test: Sequence[str] | None) -> tuple[str, ...]:
-    free = [name for name in names if name not in (roles.id, roles.time, roles.group, *roles.drop)]
-    lacking = [name for name in free if name not in test] if test is not None else []
-    if len(lacking) == 1:
-        return (lacking[0],)
-    found = [name for name in free if name.casefold() in OBVIOUS]
-    if len(found) == 1:
-        return (found[0],)
-    listed = ", ".join(names[:200]) + ", ..." * (len(names) > 200)
-    raise UsageError("which column is to be predicted?", f"say target=NAME (or target=last); the columns are: {listed}")
+def _find_obvious_target(names: Sequence[str], roles: Roles, test_names: Sequence[str] | None) -> tuple[str, ...]:
+    features = [name for name in names if name not in (roles.id, roles.time, roles.group, *roles.drop)]
+    only_in_training = [name for name in features if name not in test_names] if test_names is not None else []
+    if len(only_in_training) == 1:
+        return (only_in_training[0],)
+    targets = [name for name in features if name.casefold() in TARGET_NAMES]
+    if len(targets) == 1:
+        return (targets[0],)
+    listed = ", ".join(names[:_MAX_LISTED_COLUMNS]) + ", ..." * (len(names) > _MAX_LISTED_COLUMNS)
+    raise UsageError(
+        "which column is to be predicted?", f"name it with target=NAME or target=last; the columns are: {listed}"
+    )

@@ -1,4 +1,9 @@
-"""Dates as people write them, and the numbers that a network can learn from."""
+"""Dates as people write them, and the numbers that a network can learn from.
+
+``pandas.to_datetime`` takes one exact format for all values, or guesses one for each value, which may swap month and
+day within a column. Here one format must read the whole column, while a time of day and a time zone are optional in
+each value.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +17,11 @@ from typing import Final
 
 import numpy as np
 
-PARTS: Final = ("year", "month", "day", "weekday", "day-of-year", "days", "hour")
-"""What a date becomes: weekday is 0 on Monday, days are counted from 1970-01-01, hour has its minutes as a fraction."""
-TREND: Final = ("year", "days")
-"""Parts that only ever grow: tomorrow's were never seen in training."""
+DATE_PARTS: Final = ("year", "month", "day", "weekday", "day-of-year", "days", "hour")
+"""The numbers of a date: weekday is 0 on Monday, days are counted from 1970-01-01, hours have decimals."""
+_PANDAS_NAMES = {"weekday": "day_of_week", "day-of-year": "day_of_year"}
+TREND_PARTS: Final = ("year", "days")
+"""Parts that never repeat: the training part cannot hold the values of the future."""
 _NAMES = (
     *("January", "February", "March", "April", "May", "June", "July", "August", "September", "October"),
     *("November", "December"),
@@ -38,143 +44,148 @@ _TIME = (
     r"(?: ?(?P<p>[ap])\.?m\.?)?(?: ?(?P<z>Z|UTC|[+-]\d{2}:?\d{2}))?)?"
 )
 _ISO = re.compile(r"(?:[12]\d{3}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)?\n)+", re.ASCII)
-_PIECE = 1 << 14
-FORMS = (
+_CHUNK_TEXTS = 1 << 14
+_FIRST_TEXTS = 100
+"""Texts that are tried before all of them are."""
+FORMATS = (
     *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%m-%d-%Y", "%d-%m-%Y"),
     *("%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%b %d %Y", "%d-%b-%y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y"),
     *("%Y-%m", "%b %Y", "%b-%Y"),
 )
-"""Ways to write a date, in Python's signs; a time of day may follow each. The first that reads all values is taken."""
-DIGITS: Final = "%Y%m%d"
-TWINS = {"%m/%d/%Y": "%d/%m/%Y", "%m-%d-%Y": "%d-%m-%Y", "%m/%d/%y": "%d/%m/%y"}
-"""Ways that differ only in which comes first, the month or the day."""
+"""Formats in the codes of ``strptime``; a time of day may follow each. The first that reads all values is taken."""
+COMPACT_FORMAT: Final = "%Y%m%d"
+SWAPPED_FORMATS = {"%m/%d/%Y": "%d/%m/%Y", "%m-%d-%Y": "%d-%m-%Y", "%m/%d/%y": "%d/%m/%y"}
+"""Formats with the month first, and the same with the day first."""
 
 
-def date_form(texts: Sequence[str]) -> str | None:
-    """How all of these texts write dates, or None.
+def infer_date_format(texts: Sequence[str]) -> str | None:
+    """Return the first of `FORMATS` that reads all texts, or None.
 
     Args:
-        texts: different values of a column, missing ones left out.
+        texts: the distinct values of a column, missing values left out.
 
-    >>> date_form(["2004-08-19", "2004-08-20 13:30"]), date_form(["31/12/2020"]), date_form(["12-345"])
-    ('%Y-%m-%d', '%d/%m/%Y', None)
+    >>> infer_date_format(["2004-08-19", "2004-08-20 13:30"]), infer_date_format(["31/12/2020"])
+    ('%Y-%m-%d', '%d/%m/%Y')
+    >>> infer_date_format(["12-345"]) is None
+    True
     """
-    for form in FORMS if texts else ():
-        if not np.isnan(days_of(texts[:100], form)).any() and not np.isnan(days_of(texts, form)).any():
-            return form
+    for format in FORMATS if texts else ():
+        if (
+            not np.isnan(parse_dates(texts[:_FIRST_TEXTS], format)).any()
+            and not np.isnan(parse_dates(texts, format)).any()
+        ):
+            return format
     return None
 
 
-def days_of(texts: Sequence[str], form: str) -> np.ndarray:
-    """Days since 1970-01-01 of texts, float64 ``(N,)``; NaN for what is no date of this form.
+def parse_dates(texts: Sequence[str], format: str) -> np.ndarray:
+    """Return the days since 1970-01-01, float64 ``(N,)``; NaN for a text that is not a date of this format.
 
     Raises:
-        ValueError: the form has no such signs.
+        ValueError: the format has unknown codes, or no year or month.
 
-    >>> days_of(["1970-01-03", "soon"], "%Y-%m-%d").tolist()
+    >>> parse_dates(["1970-01-03", "soon"], "%Y-%m-%d").tolist()
     [2.0, nan]
     """
-    read = date_reader(form)
+    parse = make_date_parser(format)
     days = np.full(len(texts), math.nan)
-    for start in range(0, len(texts), _PIECE):
-        piece = texts[start : start + _PIECE]
-        if form == "%Y-%m-%d" and _ISO.fullmatch("\n".join([*piece, ""])):
+    for start in range(0, len(texts), _CHUNK_TEXTS):
+        chunk = texts[start : start + _CHUNK_TEXTS]
+        if format == "%Y-%m-%d" and _ISO.fullmatch("\n".join([*chunk, ""])):
             try:
-                days[start : start + _PIECE] = np.array(piece, "datetime64[us]").astype(np.int64) / 86_400_000_000
+                days[start : start + _CHUNK_TEXTS] = np.array(chunk, "datetime64[us]").astype(np.int64) / 86_400_000_000
                 continue
-            except ValueError:  # the 30th of February
+            except ValueError:  # the 30th of February: the loop below finds out which text it is
                 pass
-        for place, text in enumerate(piece, start):
+        for index, text in enumerate(chunk, start):
             with contextlib.suppress(ValueError):
-                days[place] = read(text)
+                days[index] = parse(text)
     return days
 
 
-def ambiguous(form: str, texts: Sequence[str]) -> bool:
-    """Whether the same texts are dates with month and day changed over, too.
+def is_ambiguous(format: str, texts: Sequence[str]) -> bool:
+    """Return whether the texts are valid dates with month and day swapped, too.
 
-    >>> ambiguous("%m/%d/%Y", ["01/02/2020"]), ambiguous("%m/%d/%Y", ["01/31/2020"])
+    >>> is_ambiguous("%m/%d/%Y", ["01/02/2020"]), is_ambiguous("%m/%d/%Y", ["01/31/2020"])
     (True, False)
     """
-    return form in TWINS and not np.isnan(days_of(texts, TWINS[form])).any()
+    return format in SWAPPED_FORMATS and not np.isnan(parse_dates(texts, SWAPPED_FORMATS[format])).any()
 
 
 @functools.cache
-def date_reader(form: str) -> Callable[[str], float]:
-    """A function from text to days since 1970-01-01 (UTC where the text tells its zone); it raises ValueError.
+def make_date_parser(format: str) -> Callable[[str], float]:
+    """Return the function from text to days since 1970-01-01, in UTC if the text has a time zone.
 
-    >>> date_reader("%d %b %Y")("2 Jan 1970 12:00")
-    1.5
+    It raises ValueError for a text that is not a date of this format.
 
     Raises:
-        ValueError: the form has no such signs.
+        ValueError: the format has unknown codes, or no year or month.
+
+    >>> make_date_parser("%d %b %Y")("2 Jan 1970 12:00")
+    1.5
     """
-    pattern = re.escape(form).replace(r"\ ", " +")
-    if form == DIGITS:
+    pattern = re.escape(format).replace(r"\ ", " +")
+    if format == COMPACT_FORMAT:
         pattern = r"(?P<Y>\d{4})(?P<m>\d{2})(?P<d>\d{2})"
-    for sign, field in _FIELDS.items():
-        pattern = pattern.replace(re.escape(sign), field)
+    for code, field in _FIELDS.items():
+        pattern = pattern.replace(re.escape(code), field)
     if "%" in pattern or not re.search(r"\?P<[Yy]>", pattern) or not re.search(r"\?P<[mb]>", pattern):
-        raise ValueError(f"{form} is no form of a date")
-    match = re.compile(pattern + _TIME, re.ASCII | re.IGNORECASE).fullmatch
+        raise ValueError(f"{format} is not a date format")
+    fullmatch = re.compile(pattern + _TIME, re.ASCII | re.IGNORECASE).fullmatch
 
-    def read(text: str) -> float:
-        found = match(text)
-        if found is None:
+    def parse(text: str) -> float:
+        match = fullmatch(text)
+        if match is None:
             raise ValueError(text)
-        said = found.groupdict()
-        year = int(said["Y"]) if said.get("Y") else (int(said["y"]) + 31) % 100 + 1969  # 69 is 1969, 68 is 2068
-        month = _MONTHS[said["b"].lower()] if said.get("b") else int(said["m"])
-        day = datetime.date(year, month, int(said.get("d") or 1)).toordinal() - _EPOCH
-        return float(day) if said["H"] is None else day + _time_of_day(said, text)
+        fields = match.groupdict()
+        year = int(fields["Y"]) if fields.get("Y") else (int(fields["y"]) + 31) % 100 + 1969  # 69 is 1969, 68 is 2068
+        month = _MONTHS[fields["b"].lower()] if fields.get("b") else int(fields["m"])
+        day = datetime.date(year, month, int(fields.get("d") or 1)).toordinal() - _EPOCH
+        return float(day) if fields["H"] is None else day + _time_of_day(fields, text)
 
-    return read
+    return parse
 
 
-def _time_of_day(said: dict[str, str | None], text: str) -> float:
-    """Fraction of a day, by the groups of `_TIME`."""
-    hour, minute = int(said["H"] or 0), int(said["M"] or 0)
-    second = float((said["S"] or "0").replace(",", "."))
-    if said["p"]:
+def _time_of_day(fields: dict[str, str | None], text: str) -> float:
+    """Return the time as a fraction of a day, from the groups of `_TIME`."""
+    hour, minute = int(fields["H"] or 0), int(fields["M"] or 0)
+    second = float((fields["S"] or "0").replace(",", "."))
+    if fields["p"]:
         if not 1 <= hour <= 12:
             raise ValueError(text)
-        hour = hour % 12 + 12 * (said["p"].lower() == "p")
+        hour = hour % 12 + 12 * (fields["p"].lower() == "p")
     if hour > 23 or minute > 59 or second >= 61:
         raise ValueError(text)
-    zone = said["z"]
+    zone = fields["z"]
     if zone and zone[0] in "+-":
         sign = -1 if zone[0] == "-" else 1
         minute -= sign * (int(zone[1:3]) * 60 + int(zone[-2:]))
     return (hour * 3600 + minute * 60 + second) / 86400
 
 
-def part(days: np.ndarray, name: str) -> np.ndarray:
-    """One of `PARTS` of each date.
+def extract_date_part(days: np.ndarray, name: str) -> np.ndarray:
+    """Return one of `DATE_PARTS` of each date.
 
     Args:
         days: days since 1970-01-01, float64 ``(N,)``, NaN where missing.
-        name: of the part.
+        name: name of the part.
 
     Returns:
         float64 ``(N,)``, NaN where missing.
 
-    >>> part(np.array([12649.75, np.nan]), "hour").tolist()  # 2004-08-19 18:00
+    >>> extract_date_part(np.array([12649.75, np.nan]), "hour").tolist()  # 2004-08-19 18:00
     [18.0, nan]
     """
+    import pandas as pd
+
     if name == "days":
         return days
-    there = ~np.isnan(days)
-    whole = np.floor(days[there])
-    date = whole.astype("int64").astype("datetime64[D]")
-    year = date.astype("datetime64[Y]")
-    found = {
-        "year": lambda: year.astype("int64") + 1970,
-        "month": lambda: date.astype("datetime64[M]").astype("int64") % 12 + 1,
-        "day": lambda: (date - date.astype("datetime64[M]").astype("datetime64[D]")).astype("int64") + 1,
-        "weekday": lambda: (whole + 3) % 7,
-        "day-of-year": lambda: (date - year.astype("datetime64[D]")).astype("int64") + 1,
-        "hour": lambda: np.round((days[there] - whole) * 86400) / 3600,
-    }[name]()
+    present = ~np.isnan(days)
+    midnight = np.floor(days[present])
     result = np.full(len(days), math.nan)
-    result[there] = found
+    if name == "hour":
+        result[present] = np.round((days[present] - midnight) * 86400) / 3600
+    else:
+        dates = pd.DatetimeIndex(midnight.astype(np.int64).astype("datetime64[D]").astype("datetime64[s]"))
+        result[present] = getattr(dates, _PANDAS_NAMES.get(name, name))
     return result

@@ -3,126 +3,132 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 
 from yisheng.core.errors import DataError
 from yisheng.core.types import Column
 from yisheng.data.tables import dates
-from yisheng.data.tables.column_kinds import LARGEST, days_of
-from yisheng.data.tables.literals import is_code, is_number, number_reader
-from yisheng.data.tables.raw_column import Raw
+from yisheng.data.tables.column_kinds import MAX_FLOAT32, parse_date_column
+from yisheng.data.tables.literals import is_code, is_number, make_number_parser
+from yisheng.data.tables.raw_column import RawColumn
 
 
-class Odd(NamedTuple):
-    """Values that could not be taken as they are, for a note: which column, how many rows, the first, and what."""
+class UnusableValues(NamedTuple):
+    """Values of a column that became missing or unknown: how many rows, the first of them, and why."""
 
     column: str
-    rows: int
-    first: int
-    what: str
+    row_count: int
+    first_row: int
+    problem: str
 
 
-def encode(raws: dict[str, Raw], columns: Sequence[Column], where: str, first: int = 0) -> tuple[np.ndarray, list[Odd]]:
-    """Values of the features.
+def encode_columns(
+    raw_columns: dict[str, RawColumn], columns: Sequence[Column], source_name: str, first_row: int = 0
+) -> tuple[np.ndarray, list[UnusableValues]]:
+    """Return the values of the features.
 
-    Numbers stand as they are, a category as the number of its level (-1 for one that is not among them), yes/no as 1
-    and 0; NaN is a missing value.
+    Numbers are kept, a category becomes its number (-1 for an unseen one), yes/no becomes 1 and 0; NaN is a missing
+    value.
 
     Args:
-        raws: the columns by name; emptied on the way, so that memory is freed as it is taken.
+        raw_columns: the columns by name; removed one by one, so that their memory is freed.
         columns: the features.
-        where: what to call the source in an error.
-        first: rows of the source before these.
+        source_name: name of the source in an error.
+        first_row: number of rows of the source before these.
 
     Returns:
-        float32 ``(N, D)``, and what could not be taken as it is.
+        float32 ``(N, D)``, and the values that became missing or unknown.
 
     Raises:
-        DataError: a column is missing, or a value is no number or date where one is wanted.
+        DataError: a column is missing, or a value is not a number or date as in training.
     """
-    wanted = dict.fromkeys(column.source for column in columns)
-    lacking = [name for name in wanted if name not in raws]
-    if lacking:
-        shown = ", ".join(lacking[:5]) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")
+    names = dict.fromkeys(column.source for column in columns)
+    absent = [name for name in names if name not in raw_columns]
+    if absent:
+        listed = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
         raise DataError(
-            f"{where} lacks the column{'s' * (len(lacking) > 1)} {shown} that the model was trained on",
-            "name the columns as in training; values that are not known may be empty",
+            f"{source_name} lacks the column{'s' * (len(absent) > 1)} {listed} that the model was trained on",
+            "name the columns as in training; unknown values may be empty",
         )
-    rows = len(raws[next(iter(wanted))]) if wanted else 0
-    block, odd = np.empty((rows, len(columns)), np.float32), list[Odd]()
-    for name in wanted:
-        raw = raws.pop(name)
-        mine = [(place, column) for place, column in enumerate(columns) if column.source == name]
-        days = _days(raw, mine[0][1], where, first) if mine[0][1].part else None
-        for place, column in mine:
-            values = _values(raw, column, where, odd, first) if days is None else dates.part(days, column.part)
-            large = np.abs(values) > LARGEST
-            if large.any():
-                odd.append(Odd(name, int(large.sum()), first + int(large.argmax()), "infinite or too large: missing"))
-                values = np.where(large, np.nan, values)
-            block[:, place] = values
-    return block, odd
+    rows = len(raw_columns[next(iter(names))]) if names else 0
+    block, unusable = np.empty((rows, len(columns)), np.float32), list[UnusableValues]()
+    for name in names:
+        raw = raw_columns.pop(name)
+        features = [(index, column) for index, column in enumerate(columns) if column.source == name]
+        is_date = bool(features[0][1].date_part)
+        days = _parse_dates(raw, features[0][1], source_name, first_row) if is_date else None
+        for index, column in features:
+            if days is not None:
+                values = dates.extract_date_part(days, column.date_part)
+            elif column.kind == "number":
+                values = _parse_numbers(raw, column, source_name, first_row)
+            else:
+                values = _encode_categories(raw.as_text().normalize(), column, unusable, first_row)
+            too_large = np.abs(values) > MAX_FLOAT32
+            if too_large.any():
+                row = first_row + int(too_large.argmax())
+                unusable.append(UnusableValues(name, int(too_large.sum()), row, "infinite or too large: missing"))
+                values = np.where(too_large, np.nan, values)
+            block[:, index] = values
+    return block, unusable
 
 
-def _values(raw: Raw, column: Column, where: str, odd: list[Odd], first: int) -> np.ndarray:
-    """One feature, float64 ``(N,)``."""
-    if column.kind == "number":
-        return raw.numbers.astype(np.float64) if raw.numbers is not None else _numbers(raw.tidy(), column, where, first)
-    return _levels(raw.texts().tidy(), column, odd, first)
-
-
-def _days(raw: Raw, column: Column, where: str, first: int) -> np.ndarray:
-    """Days since 1970-01-01, float64 ``(N,)``."""
-    texts = raw.texts().tidy()
-    days = days_of(texts, column.form)
-    bad = np.isnan(days) & ~texts.missing
-    if bad.any():
-        _refuse(texts, int(bad.argmax()), where, first, f"is not a date like {column.form}")
+def _parse_dates(raw: RawColumn, column: Column, source_name: str, first_row: int) -> np.ndarray:
+    """Return days since 1970-01-01, float64 ``(N,)``."""
+    texts = raw.as_text().normalize()
+    days = parse_date_column(texts, column.format)
+    invalid = np.isnan(days) & ~texts.missing
+    if invalid.any():
+        _raise_invalid(texts, int(invalid.argmax()), source_name, first_row, f"is not a date like {column.format}")
     return days
 
 
-def _numbers(raw: Raw, column: Column, where: str, first: int) -> np.ndarray:
-    table, read = np.full(len(raw.levels) + 1, np.nan), number_reader(column.form)
-    for number, level in enumerate(raw.levels):
-        try:
-            table[number] = read(level)
-        except ValueError:
-            if level not in column.unknown:
-                _refuse(raw, int(np.argmax(raw.codes == number)), where, first, "is not a number")
-    values: np.ndarray = table[raw.codes]
-    return values
+def _parse_numbers(raw: RawColumn, column: Column, source_name: str, first_row: int) -> np.ndarray:
+    """Return numbers, float64 ``(N,)``."""
+    if raw.numbers is not None:
+        return raw.numbers.astype(np.float64)
+    texts = raw.normalize()
+    numbers, rejected = texts.parse_numbers(make_number_parser(column.format))
+    for code in rejected:
+        if texts.categories[code] not in column.missing_words:
+            row = int(np.argmax(texts.codes == code))
+            _raise_invalid(texts, row, source_name, first_row, "is not a number")
+    return numbers
 
 
-def _levels(raw: Raw, column: Column, odd: list[Odd], before: int) -> np.ndarray:
-    """Number of the level; what is written in another way (YES, 1.0) is found, too."""
-    place = {level: number for number, level in enumerate(column.levels)}
-    alike = {_alike(level, column.kind): number for level, number in place.items()}
-    codes = [place.get(level, alike.get(_alike(level, column.kind), -1)) for level in raw.levels]
-    unseen = [number for number, code in enumerate(codes) if code < 0]
+def _encode_categories(raw: RawColumn, column: Column, unusable: list[UnusableValues], first_row: int) -> np.ndarray:
+    """Return category numbers, float64 ``(N,)``; another spelling of a category (YES, 1.0) is recognized."""
+    number_of = {category: number for number, category in enumerate(column.categories)}
+    number_of_key = {_spelling_key(category, column.kind): number for category, number in number_of.items()}
+    numbers = [
+        number_of.get(category, number_of_key.get(_spelling_key(category, column.kind), -1))
+        for category in raw.categories
+    ]
+    assert raw.codes is not None
+    unseen = [code for code, number in enumerate(numbers) if number < 0]
     if unseen:
-        assert raw.codes is not None
-        rows = np.isin(raw.codes, unseen)
-        first = int(rows.argmax())
-        what = f"{raw.levels[raw.codes[first]][:40]!r} was never seen in training"
-        odd.append(Odd(raw.name, int(rows.sum()), before + first, what))
-    never = np.nan if column.kind == "yes/no" else -1
-    table = np.array([*(code if code >= 0 else never for code in codes), np.nan])
+        in_rows = np.isin(raw.codes, unseen)
+        first = int(in_rows.argmax())
+        problem = f"{raw.categories[raw.codes[first]][:40]!r} was never seen in training"
+        unusable.append(UnusableValues(raw.name, int(in_rows.sum()), first_row + first, problem))
+    unseen_value = np.nan if column.kind == "yes/no" else -1
+    table = np.array([*(number if number >= 0 else unseen_value for number in numbers), np.nan])
     values: np.ndarray = table[raw.codes]
     return values
 
 
-def _alike(level: str, kind: str) -> str:
-    """What two ways of writing the same level have in common: 1 and 1.0, 0 and -0, and yes and YES."""
-    if is_number(level) and not is_code(level):
-        return repr(float(level) + 0.0)  # no zero below zero
-    return level.casefold() if kind == "yes/no" else level
+def _spelling_key(category: str, kind: str) -> str:
+    """Return a text that is equal for all spellings of a category: 1 and 1.0, 0 and -0, and yes and YES."""
+    if is_number(category) and not is_code(category):
+        return repr(float(category) + 0.0)  # -0.0 + 0.0 is 0.0
+    return category.casefold() if kind == "yes/no" else category
 
 
-def _refuse(raw: Raw, row: int, where: str, first: int, what: str) -> None:
+def _raise_invalid(raw: RawColumn, row: int, source_name: str, first_row: int, problem: str) -> NoReturn:
     assert raw.codes is not None
     raise DataError(
-        f"{where}: row {first + row + 1}, {raw.name}: {raw.levels[raw.codes[row]][:40]!r} {what}",
-        "mend it, or leave the cell empty where the value is not known",
+        f"{source_name}: row {first_row + row + 1}, {raw.name}: {raw.categories[raw.codes[row]][:40]!r} {problem}",
+        "correct it, or leave the cell empty if the value is unknown",
     )

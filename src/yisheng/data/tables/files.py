@@ -1,4 +1,4 @@
-"""Tables from files, by the ends of their names: delimited text, Parquet, NumPy's .npz; and from a DataFrame."""
+"""Tables from files, by their suffix: delimited text, Parquet, NumPy's .npz; and from a DataFrame."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,15 +16,15 @@ import numpy as np
 from yisheng.core.errors import DataError, MissingPartError
 from yisheng.data.tables import decoded_text, delimited
 from yisheng.data.tables.delimited import Table
-from yisheng.data.tables.raw_column import Raw, from_series
-from yisheng.data.tables.scan import COLUMNS, VALUES
+from yisheng.data.tables.raw_column import RawColumn, column_from_series
+from yisheng.data.tables.scan import MAX_COLUMNS, MAX_VALUES
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TEXT = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
-OTHERS = (".parquet", ".npz")
-_DAMAGED = (
+TEXT_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+BINARY_SUFFIXES = (".parquet", ".npz")
+_NPZ_ERRORS = (
     *(OSError, EOFError, ValueError, KeyError, SyntaxError, TypeError, MemoryError, OverflowError, RuntimeError),
     *(NotImplementedError, zipfile.BadZipFile, zlib.error),
 )
@@ -31,87 +32,93 @@ _DAMAGED = (
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file's name ends like that of a table.
+    """Return whether a file has the suffix of a table.
 
     >>> is_table(Path("a.csv.gz")), is_table(Path("a.png"))
     (True, False)
     """
-    return path.name.lower().endswith((*TEXT, *OTHERS))
+    return path.name.lower().endswith((*TEXT_SUFFIXES, *BINARY_SUFFIXES))
 
 
-def read(
+def read_table(
     path: Path,
     *,
     header: bool | Literal["auto"] = "auto",
     separator: str = decoded_text.AUTO,
     encoding: str = decoded_text.AUTO,
-    known: Collection[str] = (),
-    as_text: Collection[str] = (),
+    known_names: Collection[str] = (),
+    text_columns: Collection[str] = (),
     keep: Collection[str] = (),
 ) -> Table:
-    """A table from a file.
+    """Read a table from a file.
 
     Args:
-        path: a file of text (anything that is not .parquet or .npz), perhaps compressed.
-        header: see `yisheng.data.tables.delimited.read`; for text alone, as are the next two.
-        separator: between values.
-        encoding: of the text.
-        known: names that some column has.
-        as_text: columns to read as they are written, 007 and not 7.
-        keep: columns whose texts are wanted however many there are.
+        path: a .parquet or .npz file; any other is read as text, compressed or not.
+        header: whether the first row names the columns; for text only, as are the next two.
+        separator: character between values.
+        encoding: encoding of the text.
+        known_names: names of columns, by which a header is recognized.
+        text_columns: columns to read as they are written, 007 and not 7.
+        keep: columns whose texts are kept, however many there are.
 
     Raises:
-        DataError: the file is missing, damaged, too large, or no table.
+        DataError: the file is missing, damaged, too large, or not a table.
         MissingPartError: it is Parquet, and pyarrow is not installed.
     """
     suffix = path.suffix.lower()
     if suffix == ".parquet":
-        return _parquet(path)
+        return _read_parquet(path)
     if suffix == ".npz":
-        return _npz(path)
+        return _read_npz(path)
     if suffix == ".tsv" or path.name.lower().endswith(".tsv.gz"):
         separator = "\t" if separator == decoded_text.AUTO else separator
-    return delimited.read(
-        path, header=header, separator=separator, encoding=encoding, known=known, as_text=as_text, keep=keep
+    return delimited.read_delimited(
+        path,
+        header=header,
+        separator=separator,
+        encoding=encoding,
+        known_names=known_names,
+        text_columns=text_columns,
+        keep=keep,
     )
 
 
-def from_frame(frame: pd.DataFrame) -> Table:
-    """A table from a DataFrame; its index is left out.
+def table_from_frame(frame: pd.DataFrame) -> Table:
+    """Return a table from a DataFrame; its index is left out.
 
     Raises:
-        DataError: it has no rows or no columns, or a name twice.
+        DataError: the frame has no rows, no columns, or a name twice.
     """
     names = [str(name) for name in frame.columns]
-    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-    if twice:
-        raise DataError(f"the table has several columns named {', '.join(twice[:5])}", "rename them")
+    repeated = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if repeated:
+        raise DataError(f"the table has several columns named {', '.join(repeated[:5])}", "rename them")
     _require_size("the table", len(frame), len(names))
-    return Table({name: from_series(name, frame.iloc[:, n]) for n, name in enumerate(names)})
+    return Table({name: column_from_series(name, frame.iloc[:, n]) for n, name in enumerate(names)})
 
 
-def name_of(path: Path) -> str:
-    """A data set's name from its file's: the stem, without what a folder's name cannot hold.
+def dataset_name(path: Path) -> str:
+    """Return a name for the data set of a file: its stem, with only characters that a folder's name may have.
 
-    >>> name_of(Path("My data (2).csv.gz"))
+    >>> dataset_name(Path("My data (2).csv.gz"))
     'My-data-2'
     """
     stem = re.sub(r"(\.(csv|tsv|txt|dat|data|parquet|npz|gz|bz2|xz))+$", "", path.name, flags=re.IGNORECASE)
     return re.sub(r"[^\w.-]+", "-", stem).strip("-.")[:60] or "table"
 
 
-def _require_size(what: object, rows: int, columns: int) -> None:
+def _require_size(source: object, rows: int, columns: int) -> None:
     if not rows or not columns:
-        raise DataError(f"{what} has {rows} rows and {columns} columns", "give at least a few rows")
-    if columns > COLUMNS or rows * columns > VALUES:
+        raise DataError(f"{source} has {rows} rows and {columns} columns", "give at least a few rows")
+    if columns > MAX_COLUMNS or rows * columns > MAX_VALUES:
         raise DataError(
-            f"{what} has {rows:,} rows and {columns:,} columns, more than the {COLUMNS:,} columns or "
-            f"{VALUES:,} values that are read",
+            f"{source} has {rows:,} rows and {columns:,} columns, more than the {MAX_COLUMNS:,} columns or "
+            f"{MAX_VALUES:,} values that are read",
             "drop columns, or take a sample of its rows",
         )
 
 
-def _parquet(path: Path) -> Table:
+def _read_parquet(path: Path) -> Table:
     try:
         pyarrow: Any = importlib.import_module("pyarrow")
         parquet: Any = importlib.import_module("pyarrow.parquet")
@@ -126,9 +133,9 @@ def _parquet(path: Path) -> Table:
                 raise DataError(f"{path} has several columns of one name", "rename them")
             _require_size(path, file.metadata.num_rows, len(names))
             columns = {}
-            for name in names:
-                one = file.read(columns=[name]).to_pandas(ignore_metadata=True)
-                columns[name] = from_series(name, one.iloc[:, 0])
+            for name in names:  # one at a time, to bound the memory
+                frame = file.read(columns=[name]).to_pandas(ignore_metadata=True)
+                columns[name] = column_from_series(name, frame.iloc[:, 0])
             return Table(columns)
     except FileNotFoundError:
         raise DataError(f"{path} does not exist", "check the path") from None
@@ -138,59 +145,55 @@ def _parquet(path: Path) -> Table:
         ) from None
 
 
-def _npz(path: Path) -> Table:
-    """``x`` (N, D) and ``y`` (N,) or (N, T), or one array of rows whose columns are numbered."""
-    arrays = _arrays(path)
-    given = {name.lower(): value for name, value in arrays.items()}
-    x, y = given.get("x"), given.get("y")
+def _read_npz(path: Path) -> Table:
+    """Read ``x`` (N, D) and ``y`` (N,) or (N, T), or a single array of rows, whose columns are numbered."""
+    arrays = _load_arrays(path)
+    lowercase = {name.lower(): array for name, array in arrays.items()}
+    x, y = lowercase.get("x"), lowercase.get("y")
     if x is None and len(arrays) == 1:
         x = next(iter(arrays.values()))
     if x is None or (y is None and len(arrays) > 1):
         raise DataError(
-            f"{path} holds the arrays {', '.join(map(repr, arrays)) or 'none'}; x (N, D) and y (N,) are wanted",
+            f"{path} holds the arrays {', '.join(map(repr, arrays)) or 'none'}, not x (N, D) and y (N,)",
             "save it with numpy.savez(path, x=..., y=...)",
         )
-    columns = _columns(path, "x", x, "column-")
+    columns = _columns_of_array(path, "x", x, "column-")
     if y is not None:
-        targets = _columns(path, "y", y, "y-")
+        targets = _columns_of_array(path, "y", y, "y-")
         if len(y) != len(x):
             raise DataError(f"{path}: x has {len(x)} rows, y has {len(y)}", "save them from the same rows")
-        columns |= {"y": Raw("y", **_kept(next(iter(targets.values()))))} if len(targets) == 1 else targets
-    return Table(columns, header=False)
+        columns |= {"y": replace(targets["y-1"], name="y")} if len(targets) == 1 else targets
+    return Table(columns, has_header=False)
 
 
-def _kept(raw: Raw) -> dict[str, Any]:
-    return {"numbers": raw.numbers, "codes": raw.codes, "levels": raw.levels}
-
-
-def _columns(path: Path, what: str, block: np.ndarray, prefix: str) -> dict[str, Raw]:
+def _columns_of_array(path: Path, array_name: str, array: np.ndarray, prefix: str) -> dict[str, RawColumn]:
     import pandas as pd
 
-    if block.ndim not in (1, 2):
+    if array.ndim not in (1, 2):
         raise DataError(
-            f"{path}: {what} must hold rows (N, D), got an array of shape {block.shape}",
+            f"{path}: {array_name} must hold rows (N, D), got an array of shape {array.shape}",
             "for images give a folder of class folders",
         )
-    table = block.reshape(len(block), -1) if len(block) else block.reshape(0, 1)
-    _require_size(f"{path}: {what}", *table.shape)
-    if table.dtype.kind not in "fiubUS":
-        raise DataError(f"{path}: {what} must hold numbers or text, got {table.dtype}", "convert it before saving")
-    if table.dtype.kind == "f":
-        table = table.astype(np.float64)
-    names = [f"{prefix}{n + 1}" for n in range(table.shape[1])]
-    return {name: from_series(name, pd.Series(np.ascontiguousarray(table[:, n]))) for n, name in enumerate(names)}
+    rows = array.reshape(len(array), -1) if len(array) else array.reshape(0, 1)
+    _require_size(f"{path}: {array_name}", *rows.shape)
+    if rows.dtype.kind not in "fiubUS":
+        raise DataError(f"{path}: {array_name} must hold numbers or text, got {rows.dtype}", "convert it before saving")
+    if rows.dtype.kind == "f":
+        rows = rows.astype(np.float64)
+    names = [f"{prefix}{n + 1}" for n in range(rows.shape[1])]
+    return {name: column_from_series(name, pd.Series(np.ascontiguousarray(rows[:, n]))) for n, name in enumerate(names)}
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
+def _load_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
-        with zipfile.ZipFile(path) as packed:
-            size = sum(member.file_size for member in packed.infolist())
-        if size > VALUES * 8:
-            raise DataError(f"{path} unfolds to {size >> 30} GiB, more than is read", "take a sample of its rows")
-        with np.load(path, allow_pickle=False) as packed:
-            return {name: packed[name] for name in packed.files}
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > MAX_VALUES * 8:
+            raise DataError(f"{path} decompresses to {size >> 30} GiB, more than is read", "take a sample of its rows")
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
     except FileNotFoundError:
         raise DataError(f"{path} does not exist", "check the path") from None
-    except _DAMAGED as error:
+    except _NPZ_ERRORS as error:
         reason = "it holds pickled objects" if "pickle" in str(error) else " ".join(str(error).split())[:200]
         raise DataError(f"{path} cannot be read as .npz: {reason}", "write it again with numpy.savez") from None

@@ -1,8 +1,8 @@
-"""A column as it was read: numbers, or texts by number. What it means is found out later."""
+"""Columns as they were read: numbers, or texts with a code each. What a column means is inferred later."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,24 +15,26 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Raw:
+class RawColumn:
     """One column of a table as it was read, either as numbers or as texts.
 
+    Texts are stored as by a pandas Categorical: each distinct text once, and its code in every row.
+
     Args:
-        name: of the column.
+        name: name of the column.
         numbers: int64, uint64 or float64 ``(N,)``, NaN where missing; None for texts.
-        codes: int32 ``(N,)``, number of each row's text in ``levels``, -1 where missing; None for numbers.
-        levels: the different texts, in any order.
-        ordered: the levels are in an order that means something: it is kept.
-        free: so many different texts that they were not kept: ``codes`` only tells where one is missing.
+        codes: int32 ``(N,)``, position of each row's text in ``categories``, -1 where missing; None for numbers.
+        categories: the distinct texts, in any order.
+        ordered: whether the order of the categories has a meaning and is kept.
+        is_free_text: whether there were too many distinct texts to keep: ``codes`` then only marks missing values.
     """
 
     name: str
     numbers: np.ndarray | None = None
     codes: np.ndarray | None = None
-    levels: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
     ordered: bool = False
-    free: bool = False
+    is_free_text: bool = False
 
     def __len__(self) -> int:
         return len(self._values)
@@ -45,50 +47,69 @@ class Raw:
 
     @property
     def missing(self) -> np.ndarray:
-        """Which rows have no value, bool ``(N,)``."""
+        """Return the mask of rows without a value, bool ``(N,)``."""
         if self.numbers is None:
             return self._values < 0
         return np.isnan(self.numbers) if self.numbers.dtype.kind == "f" else np.zeros(len(self), bool)
 
-    def take(self, rows: np.ndarray) -> Raw:
-        """Some rows; every level is kept, whether or not it is in them."""
+    def take(self, rows: np.ndarray) -> RawColumn:
+        """Return some of the rows; categories are kept even if none of these rows has them."""
         if self.numbers is not None:
             return replace(self, numbers=self.numbers[rows])
         return replace(self, codes=self._values[rows])
 
-    def texts(self) -> Raw:
-        """The same column as texts: numbers as people write them, 3 rather than 3.0.
+    def as_text(self) -> RawColumn:
+        """Return the column as texts; numbers are written without needless decimals, 3 rather than 3.0.
 
-        >>> Raw("a", numbers=np.array([2.0, 1.5, np.nan])).texts().levels
+        >>> RawColumn("a", numbers=np.array([2.0, 1.5, np.nan])).as_text().categories
         ('1.5', '2')
         """
         if self.numbers is None:
             return self
-        there = ~self.missing
-        found, codes = np.unique(self.numbers[there], return_inverse=True)
-        every = np.full(len(self), -1, np.int32)
-        every[there] = codes
-        return Raw(self.name, codes=every, levels=tuple(map(written, found.tolist())))
+        present = ~self.missing
+        distinct, present_codes = np.unique(self.numbers[present], return_inverse=True)
+        codes = np.full(len(self), -1, np.int32)
+        codes[present] = present_codes
+        return RawColumn(self.name, codes=codes, categories=tuple(map(format_number, distinct.tolist())))
 
-    def tidy(self) -> Raw:
-        """Texts without spaces around them; words that mean a missing value are missing, unused levels are gone."""
-        if self.numbers is not None or self.free:
+    def parse_numbers(self, parse: Callable[[str], float]) -> tuple[np.ndarray, list[int]]:
+        """Return texts as numbers.
+
+        Args:
+            parse: function from text to number that raises ValueError, see `make_number_parser`.
+
+        Returns:
+            float64 ``(N,)``, NaN where missing or not a number; and the codes of the texts that are not numbers.
+        """
+        table = np.full(len(self.categories) + 1, np.nan)  # the last entry is for code -1
+        rejected = []
+        for code, text in enumerate(self.categories):
+            try:
+                table[code] = parse(text)
+            except ValueError:
+                rejected.append(code)
+        numbers: np.ndarray = table[self._values]
+        return numbers, rejected
+
+    def normalize(self) -> RawColumn:
+        """Strip the texts, set words for missing values to missing, and drop unused categories."""
+        if self.numbers is not None or self.is_free_text:
             return self
-        used = np.zeros(len(self.levels) + 1, bool)
-        used[self._values] = True  # the last one stands for -1
-        place: dict[str, int] = {}
-        table = np.full(len(self.levels) + 1, -1, np.int32)
-        for number, level in enumerate(self.levels):
-            text = level.strip()
-            if used[number] and not is_missing(text):
-                table[number] = place.setdefault(text, len(place))
-        return replace(self, codes=table[self._values], levels=tuple(place))
+        used = np.zeros(len(self.categories) + 1, bool)
+        used[self._values] = True  # the last entry is for code -1
+        new_code: dict[str, int] = {}
+        table = np.full(len(self.categories) + 1, -1, np.int32)
+        for code, category in enumerate(self.categories):
+            text = category.strip()
+            if used[code] and not is_missing(text):
+                table[code] = new_code.setdefault(text, len(new_code))
+        return replace(self, codes=table[self._values], categories=tuple(new_code))
 
 
-def written(number: float) -> str:
-    """A number as people write it.
+def format_number(number: float) -> str:
+    """Return a number as text, whole numbers without decimals.
 
-    >>> written(3.0), written(0.5), written(10**20)
+    >>> format_number(3.0), format_number(0.5), format_number(10**20)
     ('3', '0.5', '100000000000000000000')
     """
     if isinstance(number, float) and number.is_integer() and abs(number) < 2**63:
@@ -96,64 +117,64 @@ def written(number: float) -> str:
     return str(number)
 
 
-def from_series(name: str, values: pd.Series) -> Raw:
-    """A column of a DataFrame, of any type: what is neither number nor text becomes text as Python writes it."""
+def column_from_series(name: str, values: pd.Series) -> RawColumn:
+    """Return a column of a DataFrame, of any type; values that are neither number nor text become ``str(value)``."""
     import pandas as pd
 
-    kind = values.dtype
-    if isinstance(kind, pd.CategoricalDtype):
-        levels = tuple(map(_text, values.cat.categories))
+    dtype = values.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        categories = tuple(map(_to_text, values.cat.categories))
         codes = values.cat.codes.to_numpy().astype(np.int32)
-        return Raw(name, codes=codes, levels=levels, ordered=bool(values.cat.ordered)).tidy()
-    if pd.api.types.is_bool_dtype(kind) or not pd.api.types.is_numeric_dtype(kind) or kind.kind == "c":
-        return _from_texts(name, values)
-    if pd.api.types.is_integer_dtype(kind) and not values.isna().any():
-        return Raw(name, numbers=values.to_numpy(np.uint64 if kind.kind == "u" else np.int64))
-    return Raw(name, numbers=values.to_numpy(np.float64, na_value=np.nan))
+        return RawColumn(name, codes=codes, categories=categories, ordered=bool(values.cat.ordered)).normalize()
+    if pd.api.types.is_bool_dtype(dtype) or not pd.api.types.is_numeric_dtype(dtype) or dtype.kind == "c":
+        return _text_column_from_series(name, values)
+    if pd.api.types.is_integer_dtype(dtype) and not values.isna().any():
+        return RawColumn(name, numbers=values.to_numpy(np.uint64 if dtype.kind == "u" else np.int64))
+    return RawColumn(name, numbers=values.to_numpy(np.float64, na_value=np.nan))
 
 
-def _from_texts(name: str, values: pd.Series) -> Raw:
+def _text_column_from_series(name: str, values: pd.Series) -> RawColumn:
     import pandas as pd
 
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         if getattr(values.dtype, "tz", None) is not None:
             values = values.dt.tz_convert("UTC").dt.tz_localize(None)
-        days = values.to_numpy()
-        codes, levels = pd.factorize(days)
-        return Raw(name, codes=codes.astype(np.int32), levels=tuple(np.datetime_as_string(levels).tolist())).tidy()
+        codes, moments = pd.factorize(values.to_numpy())
+        categories = tuple(np.datetime_as_string(moments).tolist())
+        return RawColumn(name, codes=codes.astype(np.int32), categories=categories).normalize()
     try:
-        codes, found = pd.factorize(values)
-    except TypeError:  # lists, dictionaries: they have no hash
-        codes, found = pd.factorize(values.map(_text, na_action="ignore"))
-    return merged(name, codes, list(map(_text, found))).tidy()
+        codes, distinct = pd.factorize(values)
+    except TypeError:  # lists and dictionaries cannot be hashed
+        codes, distinct = pd.factorize(values.map(_to_text, na_action="ignore"))
+    return merge_categories(name, codes, list(map(_to_text, distinct))).normalize()
 
 
-def merged(name: str, codes: np.ndarray, levels: Sequence[str]) -> Raw:
-    """Texts from codes whose levels may repeat (1 and "1" in a column of objects)."""
-    place: dict[str, int] = {}
-    table = np.array([place.setdefault(level, len(place)) for level in levels] + [-1], np.int32)
-    return Raw(name, codes=table[codes], levels=tuple(place))
+def merge_categories(name: str, codes: np.ndarray, categories: Sequence[str]) -> RawColumn:
+    """Return a column of texts from codes whose categories may repeat (1 and "1" in a column of objects)."""
+    new_code: dict[str, int] = {}
+    table = np.array([new_code.setdefault(text, len(new_code)) for text in categories] + [-1], np.int32)
+    return RawColumn(name, codes=table[codes], categories=tuple(new_code))
 
 
-def joined(raws: Sequence[Raw]) -> Raw:
-    """Columns one below the other: numbers if all are, else texts."""
+def concatenate_columns(raws: Sequence[RawColumn]) -> RawColumn:
+    """Return the rows of several columns one after the other: numbers if all are numbers, else texts."""
     first = raws[0]
     if len(raws) == 1:
         return first
     if all(raw.numbers is not None for raw in raws):
-        return Raw(first.name, numbers=np.concatenate([raw.numbers for raw in raws if raw.numbers is not None]))
-    texts = [raw.texts() for raw in raws]
-    if any(raw.free for raw in texts):
-        return Raw(first.name, codes=np.concatenate([np.minimum(raw._values, 0) for raw in texts]), free=True)
-    starts = np.cumsum([0, *(len(raw.levels) for raw in texts)])
-    codes = [np.where(raw._values < 0, -1, raw._values + at) for raw, at in zip(texts, starts, strict=False)]
-    return merged(first.name, np.concatenate(codes), [level for raw in texts for level in raw.levels])
+        return RawColumn(first.name, numbers=np.concatenate([raw.numbers for raw in raws if raw.numbers is not None]))
+    texts = [raw.as_text() for raw in raws]
+    if any(raw.is_free_text for raw in texts):
+        codes = np.concatenate([np.minimum(raw._values, 0) for raw in texts])
+        return RawColumn(first.name, codes=codes, is_free_text=True)
+    offsets = np.cumsum([0, *(len(raw.categories) for raw in texts)])
+    shifted = [np.where(raw._values < 0, -1, raw._values + offset) for raw, offset in zip(texts, offsets, strict=False)]
+    return merge_categories(first.name, np.concatenate(shifted), [text for raw in texts for text in raw.categories])
 
 
-def _text(value: Any) -> str:
-    """As people write it."""
+def _to_text(value: Any) -> str:
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     if isinstance(value, float | np.floating):
-        return written(float(value))
+        return format_number(float(value))
     return str(value)

@@ -1,6 +1,7 @@
-"""One pass over a whole file before it is parsed: its encoding, and whether every row has as many values as the first.
+"""One pass over a whole file before it is parsed: its encoding, and whether all rows have the same number of values.
 
-Parsers fill short rows in silence and count pieces instead of lines; here the line is told.
+``pandas.read_csv`` fills short rows with missing values without a word, and its errors count records within a chunk
+rather than lines of the file. This pass reports the line; NumPy counts whole chunks at a time, so it costs little.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -18,164 +19,166 @@ from yisheng.core.errors import DataError
 from yisheng.data.tables import decoded_text
 from yisheng.data.tables.literals import is_code
 
-VALUES = 1 << 29
+MAX_VALUES = 1 << 29
 """Rows x columns that are read: each takes 8 bytes while it is read and 4 afterwards."""
-COLUMNS = 20_000
+MAX_COLUMNS = 20_000
 _QUOTE, _NEWLINE, _ZERO = ord('"'), ord("\n"), ord("0")
 _SENTINEL = "\x1f\x1e"
-_FIELD, _RECORD = 1 << 20, 1 << 26
-_CODES_PER_PIECE = 50
+_MAX_VALUE_BYTES, _MAX_RECORD_BYTES = 1 << 20, 1 << 26
+_MAX_CODES_PER_CHUNK = 50
 
 
 @dataclass(frozen=True)
-class Scan:
-    """What a pass over a file found.
+class ScanResult:
+    """The result of a pass over a file.
 
     Args:
-        encoding: the one that the whole file is in.
-        guessed: the file is not in UTF-8 and has no mark: the encoding is a guess.
-        rows: records, the header among them; blank lines do not count.
-        codes: numbers of the columns with codes like 007, whose zeros would be lost in a number.
+        encoding: the encoding of the whole file.
+        is_guess: whether the encoding is a guess: the file is not UTF-8 and has no byte order mark.
+        row_count: number of records, the header included, blank lines not.
+        code_columns: positions of the columns with codes such as 007, which would lose their zeros as numbers.
     """
 
     encoding: str
-    guessed: bool
-    rows: int
-    codes: frozenset[int]
+    is_guess: bool
+    row_count: int
+    code_columns: frozenset[int]
 
 
-def scan(path: Path, separator: str, width: int, encoding: str = decoded_text.AUTO) -> Scan:
-    """Read a file through once.
+def scan_file(path: Path, separator: str, width: int, encoding: str = decoded_text.AUTO) -> ScanResult:
+    """Read a file through once and check it.
 
     Args:
         path: the file.
-        separator: between the values.
-        width: values of every record, as the first one has them.
-        encoding: as the user named it, or ``auto``.
+        separator: character between values.
+        width: number of values of every record, taken from the first one.
+        encoding: the user's choice, or ``auto``.
 
     Raises:
         DataError: a row has more or fewer values, a quote is never closed, or the file is too large, damaged, or not
             in its encoding.
     """
-    if width > COLUMNS:
+    if width > MAX_COLUMNS:
         raise DataError(
-            f"{path} has {width:,} columns, more than the {COLUMNS:,} that are read",
+            f"{path} has {width:,} columns, more than the {MAX_COLUMNS:,} that are read",
             "drop columns, or give the values as .npz",
         )
-    guesses = decoded_text.guesses(path, encoding)
-    for guess in guesses:
+    candidates = decoded_text.candidate_encodings(path, encoding)
+    for candidate in candidates:
         try:
-            rows, codes = _scan(path, separator, width, guess)
+            row_count, code_columns = _scan(path, separator, width, candidate)
         except UnicodeDecodeError:
             continue
-        return Scan(guess, encoding == decoded_text.AUTO and guess in decoded_text.GUESSES[1:], rows, frozenset(codes))
-    raise DataError(f"{path} is not in {guesses[-1]}", "say another encoding=, or save it as UTF-8")
+        is_guess = encoding == decoded_text.AUTO and candidate in decoded_text.DEFAULT_ENCODINGS[1:]
+        return ScanResult(candidate, is_guess, row_count, frozenset(code_columns))
+    raise DataError(f"{path} is not in {candidates[-1]}", "name its encoding with encoding=, or save it as UTF-8")
 
 
 def _scan(path: Path, separator: str, width: int, encoding: str) -> tuple[int, set[int]]:
-    mark, rows, codes = ord(separator), 0, set[int]()
+    """Return the number of records and the columns with codes, chunk by chunk."""
+    mark, rows, code_columns = ord(separator), 0, set[int]()
     held = b""
-    for piece in decoded_text.pieces(path, encoding):
-        block = held + piece
-        counted, done = _count(block, mark, width)
-        held = block[done:]
-        if counted is None or len(held) > _RECORD:
+    for chunk in decoded_text.read_utf8_chunks(path, encoding):
+        block = held + chunk
+        count, end = _count_records(block, mark, width)
+        held = block[end:]
+        if count is None or len(held) > _MAX_RECORD_BYTES:
             return _scan_exactly(path, separator, width, encoding)
-        rows += counted
+        rows += count
         _require_size(path, rows, width)
-        codes |= _codes(block[:done], separator)
-    counted, done = _count(held + b"\n", mark, width)
-    if counted is None or done <= len(held):
+        code_columns |= _find_code_columns(block[:end], separator)
+    count, end = _count_records(held + b"\n", mark, width)
+    if count is None or end <= len(held):
         return _scan_exactly(path, separator, width, encoding)
-    return rows + counted, codes | _codes(held, separator)
+    return rows + count, code_columns | _find_code_columns(held, separator)
 
 
 def _require_size(path: Path, rows: int, width: int) -> None:
-    if rows * width > VALUES:
+    if rows * width > MAX_VALUES:
         raise DataError(
-            f"{path} has more than {VALUES:,} values ({width} columns)", "split it, or take a sample of its rows"
+            f"{path} has more than {MAX_VALUES:,} values ({width} columns)", "split it, or take a sample of its rows"
         )
 
 
-def _count(block: bytes, mark: int, width: int) -> tuple[int | None, int]:
-    """Records in the lines of a block, and where the last of them ends.
+def _count_records(block: bytes, mark: int, width: int) -> tuple[int | None, int]:
+    """Return the number of complete records in a block, and the position after the last of them.
 
-    What stands between an odd and an even quote is text: separators and line ends there do not count. The number is
-    None if a record has not ``width`` values as far as this can tell: a quote may stand in the middle of a value.
+    Between an odd and an even quote, separators and line ends are text. The number is None if a record may not have
+    ``width`` values; this is not certain, since a quote inside a value is text as well.
     """
     values = np.frombuffer(block, np.uint8)
-    ends, marks = values == _NEWLINE, values == mark
+    is_end, is_mark = values == _NEWLINE, values == mark
     if b'"' in block:
         quotes = np.flatnonzero(values == _QUOTE)
         opening = quotes[::2]
-        before = values[opening[opening > 0] - 1]
-        if not ((before == mark) | (before == _NEWLINE) | (before == _QUOTE)).all():
+        preceding = values[opening[opening > 0] - 1]
+        if not ((preceding == mark) | (preceding == _NEWLINE) | (preceding == _QUOTE)).all():
             return None, 0
         quoted = np.cumsum(values == _QUOTE, dtype=np.int32) % 2 == 1
-        ends, marks = ends & ~quoted, marks & ~quoted
-    stops = np.flatnonzero(ends)
-    if not len(stops):
+        is_end, is_mark = is_end & ~quoted, is_mark & ~quoted
+    ends = np.flatnonzero(is_end)
+    if not len(ends):
         return 0, 0
-    starts = np.concatenate([[0], stops[:-1] + 1])
-    counts = np.add.reduceat(marks, starts, dtype=np.int64)
-    counts[-1] = np.count_nonzero(marks[starts[-1] : stops[-1]])  # the last sum runs on to the block's end
-    blank = stops == starts
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    counts = np.add.reduceat(is_mark, starts, dtype=np.int64)
+    counts[-1] = np.count_nonzero(is_mark[starts[-1] : ends[-1]])  # reduceat's last sum includes the incomplete record
+    blank = ends == starts
     spaces = b" \t".replace(bytes([mark]), b"")
     for row in np.flatnonzero((counts != width - 1) & ~blank):
-        if block[starts[row] : stops[row]].strip(spaces):
+        if block[starts[row] : ends[row]].strip(spaces):
             return None, 0
         blank[row] = True
-    return int(len(stops) - blank.sum()), int(stops[-1]) + 1
+    return int(len(ends) - blank.sum()), int(ends[-1]) + 1
 
 
-def _codes(block: bytes, separator: str) -> set[int]:
-    """Columns that hold codes like 007 in these lines, as far as the first such lines tell."""
+def _find_code_columns(block: bytes, separator: str) -> set[int]:
+    """Return the columns with codes such as 007, from the first lines of a block that hold one."""
     values = np.frombuffer(block, np.uint8)
     zeros = np.flatnonzero(values[:-1] == _ZERO)
     zeros = zeros[(values[zeros + 1] >= _ZERO) & (values[zeros + 1] <= _ZERO + 9)]
-    before = values[np.maximum(zeros - 1, 0)]
-    zeros = zeros[np.isin(before, [_NEWLINE, _QUOTE, ord(" "), ord(separator)]) | (zeros == 0)]
-    found: set[int] = set()
-    for place in zeros[:_CODES_PER_PIECE].tolist():
-        start, stop = block.rfind(b"\n", 0, place) + 1, block.find(b"\n", place)
-        line = block[start : stop if stop >= 0 else None].decode("utf-8", "replace")
+    preceding = values[np.maximum(zeros - 1, 0)]
+    zeros = zeros[np.isin(preceding, [_NEWLINE, _QUOTE, ord(" "), ord(separator)]) | (zeros == 0)]
+    columns: set[int] = set()
+    for position in zeros[:_MAX_CODES_PER_CHUNK].tolist():
+        start, end = block.rfind(b"\n", 0, position) + 1, block.find(b"\n", position)
+        line = block[start : end if end >= 0 else None].decode("utf-8", "replace")
         try:
             record: list[str] = next(_reader([line], separator), [])
         except csv.Error:  # a very long value
             continue
-        found |= {number for number, value in enumerate(record) if is_code(value.strip())}
-    return found
+        columns |= {column for column, value in enumerate(record) if is_code(value.strip())}
+    return columns
 
 
 def _scan_exactly(path: Path, separator: str, width: int, encoding: str) -> tuple[int, set[int]]:
-    """The same, record by record: slower, and knows the line."""
-    rows, codes, line = 0, set[int](), 1
+    """Do what `_scan` does record by record: it is slower, and knows the line."""
+    rows, code_columns, line = 0, set[int](), 1
     record: list[str] = []
-    lines = _lines(path, encoding)
-    reader, limit = _reader(lines, separator), csv.field_size_limit(_FIELD)
+    reader = _reader(_read_lines(path, encoding), separator)
+    old_limit = csv.field_size_limit(_MAX_VALUE_BYTES)
     try:
         for record in reader:
             if record == [_SENTINEL]:
-                return rows, codes
+                return rows, code_columns
             if record and record[-1].endswith(_SENTINEL + "\n"):
                 break
-            if len(record) > 1 or (record and record[0].strip()):  # else a blank line
+            if len(record) > 1 or (record and record[0].strip()):  # otherwise it is a blank line
                 if len(record) != width:
-                    _refuse(path, line, len(record), width, rows)
+                    _raise_wrong_width(path, line, len(record), width, rows)
                 rows += 1
                 _require_size(path, rows, width)
-                codes |= {number for number, value in enumerate(record) if value[:1] == "0" and is_code(value.strip())}
+                code_columns |= {n for n, value in enumerate(record) if value[:1] == "0" and is_code(value.strip())}
             line = reader.line_num + 1
     except csv.Error as error:
-        reason = f"a value of more than {_FIELD >> 20} MiB" if "limit" in str(error) else str(error)
+        reason = f"a value of more than {_MAX_VALUE_BYTES >> 20} MiB" if "limit" in str(error) else str(error)
         raise DataError(
-            f"{path} cannot be read as a table: line {line}: {reason}", "is a quote missing at its end?"
+            f"{path} cannot be read as a table: line {line}: {reason}", "check that every quote is closed"
         ) from None
     finally:
-        csv.field_size_limit(limit)
+        csv.field_size_limit(old_limit)
     raise DataError(
         f"{path} cannot be read as a table: the quote that begins in line {line} never ends",
-        'mend that line; write " as ""',
+        'close the quote in that line; write a quote inside a value as ""',
     )
 
 
@@ -183,24 +186,27 @@ def _reader(lines: Iterable[str], separator: str) -> Any:
     return csv.reader(lines, delimiter=separator, skipinitialspace=separator != " ")
 
 
-def _refuse(path: Path, line: int, got: int, width: int, rows: int) -> None:
+def _raise_wrong_width(path: Path, line: int, value_count: int, width: int, rows: int) -> NoReturn:
+    plural = "s" * (value_count != 1)
     raise DataError(
-        f"{path} cannot be read as a table: line {line} has {got} value{'s' * (got != 1)}, the first line has {width}",
-        "mend that line; a value that holds the separator needs quotes around it"
-        if rows > 1 or got < width
-        else "give every column a name, and no separator at the ends of lines; or name the right one with separator=",
+        f"{path} cannot be read as a table: line {line} has {value_count} value{plural}, the first line has {width}",
+        "correct that line; a value that holds the separator needs quotes around it"
+        if rows > 1 or value_count < width
+        else "give every column a name, remove separators at the ends of lines, or name the separator with separator=",
     )
 
 
-def _lines(path: Path, encoding: str) -> Iterator[str]:
-    """Lines with their ends, then one that no file has: what it ends up in tells whether a quote was open."""
+def _read_lines(path: Path, encoding: str) -> Iterator[str]:
+    """Yield the lines with their ends, then a sentinel; if that becomes part of a value, a quote was open."""
     held = b""
-    for piece in decoded_text.pieces(path, encoding):
-        whole, mark, held = (held + piece).rpartition(b"\n")
-        if mark:
-            yield from io.StringIO((whole + mark).decode("utf-8"), newline="\n")
-        if len(held) > _RECORD:
-            raise DataError(f"{path} has a line of more than {_RECORD >> 20} MiB", "is it a table of text?")
+    for chunk in decoded_text.read_utf8_chunks(path, encoding):
+        complete, newline, held = (held + chunk).rpartition(b"\n")
+        if newline:
+            yield from io.StringIO((complete + newline).decode("utf-8"), newline="\n")
+        if len(held) > _MAX_RECORD_BYTES:
+            raise DataError(
+                f"{path} has a line of more than {_MAX_RECORD_BYTES >> 20} MiB", "check that it is a table of text"
+            )
     if held:
         yield held.decode("utf-8") + "\n"
     yield _SENTINEL + "\n"

@@ -1,182 +1,191 @@
-"""What a table is to predict: classes, labels or numbers."""
+"""The targets of a table: classes, labels or numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.types import Task
+from yisheng.data.natural_sort import sort_naturally
 from yisheng.data.tables import dates
-from yisheng.data.tables.column_kinds import LARGEST
-from yisheng.data.tables.literals import is_code, is_number, number_form, number_reader, yes_no
-from yisheng.data.tables.natural_sort import sorted_for_people
-from yisheng.data.tables.raw_column import Raw, written
+from yisheng.data.tables.column_kinds import MAX_FLOAT32
+from yisheng.data.tables.literals import (
+    infer_number_format,
+    is_code,
+    is_number,
+    make_number_parser,
+    match_yes_no,
+)
+from yisheng.data.tables.raw_column import RawColumn, format_number
 
-CLASSES, ROWS_EACH = 20, 5
-"""Whole numbers are classes where they have at most so many different values, each in so many rows on average."""
-PAIRS = ({0, 1}, {1, 2}, {-1, 1})
-"""Two whole numbers that are classes however few rows there are."""
-MOST = 10_000
-_MEND = "check target=, or leave out the rows that are wrong"
+MAX_INTEGER_CLASSES, MIN_ROWS_PER_CLASS = 20, 5
+"""Whole numbers are classes if there are at most 20 distinct ones, with 5 rows each on average."""
+BINARY_CODES = ({0, 1}, {1, 2}, {-1, 1})
+"""Pairs of whole numbers that are classes however few rows there are."""
+MAX_CLASSES = 10_000
+_CHECK_ROWS = "check target=, or leave out the rows that are wrong"
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is predicted.
+    """The targets of a table.
 
     Args:
         task: see `yisheng.core.types.Spec`.
-        y: as in `yisheng.core.types.Dataset`, of the rows in ``known`` alone.
+        y: as in `yisheng.core.types.Dataset`, of the rows with a target alone.
         classes: names of the classes or labels.
-        known: rows whose target is known, bool ``(N,)``.
+        has_target: mask of the rows with a target, bool ``(N,)``.
     """
 
     task: Task
     y: np.ndarray
     classes: tuple[str, ...]
-    known: np.ndarray
+    has_target: np.ndarray
 
 
-def read_target(raws: Sequence[Raw], task: Task | None = None) -> Target:
-    """The targets of a table.
+def read_target(raws: Sequence[RawColumn], task: Task | None = None) -> Target:
+    """Return the targets of a table.
 
-    Texts are classes. Whole numbers are classes as scikit-learn's ``type_of_target`` has it, but only up to `CLASSES`
-    different ones with `ROWS_EACH` rows each on average; other numbers are for regression. Several columns are
-    labels if each is yes or no, else numbers for regression.
+    Texts are classes. Whole numbers are classes as in scikit-learn's ``type_of_target``, but only up to
+    `MAX_INTEGER_CLASSES` distinct ones with `MIN_ROWS_PER_CLASS` rows each on average; other numbers are for
+    regression. Several columns are labels if each is yes or no, else numbers for regression.
 
     Args:
         raws: the columns to predict.
-        task: as the user names it, or None to find it out.
+        task: the user's choice, or None to infer it.
 
     Raises:
-        DataError: a target is no number where one is wanted, infinite, or the same in every row; or no target is known.
-        UsageError: the task does not fit several columns.
+        DataError: a target of a regression is not a number, infinite, or the same in every row; or no row has one.
+        UsageError: the task does not allow several columns.
     """
-    known = ~np.any([raw.missing for raw in raws], axis=0)
+    has_target = ~np.any([raw.missing for raw in raws], axis=0)
     names = ", ".join(raw.name for raw in raws)
-    if not known.any():
+    if not has_target.any():
         raise DataError(f"the target {names} is missing in every row", "name another column with target=")
-    several = len(raws) > 1
-    if task is None and several:
-        task = "multilabel" if all(_pair(raw) for raw in raws) else "regression"
-    if task == "classification" and several:
-        raise UsageError(
-            f"classification predicts one column, got {len(raws)}: {names}",
-            "name one target, or say task=multilabel for several that are yes or no",
-        )
     if task is None:
-        task = "classification" if _are_classes(raws[0], int(known.sum())) else "regression"
-    if task == "multilabel":
-        return Target(task, np.stack([_labels(raw)[known] for raw in raws], axis=1), _different(raws), known)
+        task = _infer_task(raws, int(has_target.sum()))
     if task == "classification":
-        return _classes(raws[0], known)
-    values = np.stack([_numbers(raw)[known] for raw in raws], axis=1).astype(np.float32)
+        if len(raws) > 1:
+            raise UsageError(
+                f"classification predicts one column, got {len(raws)}: {names}",
+                "name one target, or use task=multilabel for several that are yes or no",
+            )
+        return _read_classes(raws[0], has_target)
+    if task == "multilabel":
+        labels = np.stack([_read_label(raw)[has_target] for raw in raws], axis=1)
+        return Target(task, labels, tuple(raw.name for raw in raws), has_target)
+    values = np.stack([_read_numbers(raw)[has_target] for raw in raws], axis=1).astype(np.float32)
     for raw, column in zip(raws, values.T, strict=True):
         if column.min() == column.max():
-            _same_everywhere(raw.name, written(float(column[0])))
-    return Target(task, values, (), known)
+            _raise_constant(raw.name, format_number(float(column[0])))
+    return Target(task, values, (), has_target)
 
 
-def _are_classes(raw: Raw, rows: int) -> bool:
-    if raw.numbers is None:
-        if raw.free or number_form(raw.levels) is None or any(map(is_code, raw.levels)):
+def _infer_task(raws: Sequence[RawColumn], rows: int) -> Task:
+    if len(raws) > 1:
+        return "multilabel" if all(map(_is_label, raws)) else "regression"
+    return "classification" if _are_classes(raws[0], rows) else "regression"
+
+
+def _are_classes(raw: RawColumn, rows: int) -> bool:
+    numbers = raw.numbers
+    if numbers is None:
+        if raw.is_free_text or infer_number_format(raw.categories) is None or any(map(is_code, raw.categories)):
             return True
-        raw = _as_numbers(raw)
-    assert raw.numbers is not None
-    values = np.unique(raw.numbers[~raw.missing])
+        numbers = _parse_numbers(raw)
+    values = np.unique(numbers[~raw.missing])
     if not np.isfinite(values).all() or (values != np.floor(values)).any():
         return False
-    return set(values.tolist()) in PAIRS or (len(values) <= CLASSES and rows >= ROWS_EACH * len(values))
+    if set(values.tolist()) in BINARY_CODES:
+        return True
+    return len(values) <= MAX_INTEGER_CLASSES and rows >= MIN_ROWS_PER_CLASS * len(values)
 
 
-def _classes(raw: Raw, known: np.ndarray) -> Target:
+def _read_classes(raw: RawColumn, has_target: np.ndarray) -> Target:
     if raw.numbers is not None:
-        _numbers(raw)  # an infinite one is no class
-    texts = raw.texts()
-    rows = int(known.sum())
-    if texts.free or len(texts.levels) > min(MOST, max(CLASSES, rows / 2)):
-        odd = [level for level in texts.levels if not is_number(level)]
-        if odd and len(odd) * 2 < len(texts.levels):
-            _refuse(texts, texts.levels.index(odd[0]))
-        many = f"{len(texts.levels):,} different values" if texts.levels else "very many different texts"
-        raise DataError(
-            f"the target {raw.name} has {many} in {rows:,} rows: too many for classes",
-            "name another target=, or say task=regression if it is a number",
-        )
-    if raw.numbers is None and dates.date_form(texts.levels) is not None:
+        _read_numbers(raw)  # raises if one is infinite
+    texts = raw.as_text()
+    rows = int(has_target.sum())
+    if texts.is_free_text or len(texts.categories) > min(MAX_CLASSES, max(MAX_INTEGER_CLASSES, rows / 2)):
+        _raise_too_many_classes(texts, rows)
+    if raw.numbers is None and dates.infer_date_format(texts.categories) is not None:
         raise DataError(
             f"the target {raw.name} holds dates, which are neither classes nor numbers",
-            "name another target=, or make a number of days of it",
+            "name another target=, or convert the dates to a number of days",
         )
-    if len(texts.levels) == 1:
-        _same_everywhere(raw.name, texts.levels[0])
+    if len(texts.categories) == 1:
+        _raise_constant(raw.name, texts.categories[0])
     assert texts.codes is not None
-    words = yes_no(texts.levels)
-    names = words or (texts.levels if raw.ordered else tuple(sorted_for_people(texts.levels)))
-    place = {name.casefold() if words else name: number for number, name in enumerate(names)}
-    table = np.array([place[level.casefold() if words else level] for level in texts.levels], np.int64)
-    return Target("classification", table[texts.codes[known]], tuple(names), known)
+    pair = match_yes_no(texts.categories)
+    names = pair or (texts.categories if raw.ordered else tuple(sort_naturally(texts.categories)))
+    number_of = {name.casefold() if pair else name: number for number, name in enumerate(names)}
+    numbers = [number_of[text.casefold() if pair else text] for text in texts.categories]
+    y = np.array(numbers, np.int64)[texts.codes[has_target]]
+    return Target("classification", y, tuple(names), has_target)
 
 
-def _pair(raw: Raw) -> bool:
-    levels = raw.texts().levels if not raw.free else ()
-    return yes_no(levels) is not None or (len(levels) == 1 and levels[0] in ("0", "1"))
-
-
-def _labels(raw: Raw) -> np.ndarray:
-    """Zeros and ones, float32 ``(N,)``; a label that no row or every row has is let pass."""
-    texts = raw.texts()
-    words = yes_no(texts.levels) or (("0", "1") if _pair(raw) else None)
-    if words is None:
-        some = ", ".join(texts.levels[:5]) or "many texts"
-        raise DataError(
-            f"the label {raw.name} must be yes or no in every row, got {some}", "write 0 and 1; or name another target="
-        )
-    assert texts.codes is not None
-    second = words[1].casefold()
-    table = np.array([level.casefold() == second for level in texts.levels] + [False], np.float32)
-    return table[texts.codes]
-
-
-def _numbers(raw: Raw) -> np.ndarray:
-    """Finite numbers, float64 ``(N,)``, NaN where missing."""
-    if raw.free:
-        raise DataError(f"the target {raw.name} is text, not numbers", "name another target=")
-    values = (raw if raw.numbers is not None else _as_numbers(raw)).numbers
-    assert values is not None
-    values = values.astype(np.float64)
-    large = np.abs(values) > LARGEST
-    if large.any():
-        row = int(large.argmax())
-        raise DataError(f"the target {raw.name} is {values[row]:g} in row {row + 1}: not a finite number", _MEND)
-    return values
-
-
-def _as_numbers(raw: Raw) -> Raw:
-    read = number_reader(number_form(raw.levels) or "")
-    table = np.full(len(raw.levels) + 1, np.nan)
-    for number, level in enumerate(raw.levels):
-        try:
-            table[number] = read(level)
-        except ValueError:
-            _refuse(raw, number)
-    return Raw(raw.name, numbers=table[raw.codes])
-
-
-def _refuse(raw: Raw, level: int) -> None:
-    row = int(np.argmax(raw.codes == level)) + 1
-    raise DataError(f"the target {raw.name} is {raw.levels[level][:40]!r} in row {row}: not a number", _MEND)
-
-
-def _same_everywhere(name: str, value: str) -> None:
+def _raise_too_many_classes(texts: RawColumn, rows: int) -> NoReturn:
+    words = [code for code, text in enumerate(texts.categories) if not is_number(text)]
+    if words and len(words) * 2 < len(texts.categories):  # a column of numbers with a few words in it
+        _raise_not_a_number(texts, words[0])
+    count = f"{len(texts.categories):,} different values" if texts.categories else "very many different texts"
     raise DataError(
-        f"the target {name} is {value[:40]} in every row: there is nothing to learn",
-        "name another target=, or more rows",
+        f"the target {texts.name} has {count} in {rows:,} rows: too many for classes",
+        "name another target=, or use task=regression if it is a number",
     )
 
 
-def _different(raws: Sequence[Raw]) -> tuple[str, ...]:
-    return tuple(raw.name for raw in raws)
+def _is_label(raw: RawColumn) -> bool:
+    categories = raw.as_text().categories if not raw.is_free_text else ()
+    return match_yes_no(categories) is not None or (len(categories) == 1 and categories[0] in ("0", "1"))
+
+
+def _read_label(raw: RawColumn) -> np.ndarray:
+    """Return zeros and ones, float32 ``(N,)``; the label may be the same in every row."""
+    texts = raw.as_text()
+    pair = match_yes_no(texts.categories) or (("0", "1") if _is_label(raw) else None)
+    if pair is None:
+        examples = ", ".join(texts.categories[:5]) or "many texts"
+        raise DataError(
+            f"the label {raw.name} must be yes or no in every row, got {examples}",
+            "write 0 and 1, or name another target=",
+        )
+    assert texts.codes is not None
+    yes = pair[1].casefold()
+    table = np.array([text.casefold() == yes for text in texts.categories] + [False], np.float32)
+    return table[texts.codes]
+
+
+def _read_numbers(raw: RawColumn) -> np.ndarray:
+    """Return finite numbers, float64 ``(N,)``, NaN where missing."""
+    if raw.is_free_text:
+        raise DataError(f"the target {raw.name} is text, not numbers", "name another target=")
+    values = _parse_numbers(raw) if raw.numbers is None else raw.numbers.astype(np.float64)
+    too_large = np.abs(values) > MAX_FLOAT32
+    if too_large.any():
+        row = int(too_large.argmax())
+        raise DataError(f"the target {raw.name} is {values[row]:g} in row {row + 1}: not a finite number", _CHECK_ROWS)
+    return values
+
+
+def _parse_numbers(raw: RawColumn) -> np.ndarray:
+    numbers, rejected = raw.parse_numbers(make_number_parser(infer_number_format(raw.categories) or ""))
+    if rejected:
+        _raise_not_a_number(raw, rejected[0])
+    return numbers
+
+
+def _raise_not_a_number(raw: RawColumn, code: int) -> NoReturn:
+    row = int(np.argmax(raw.codes == code)) + 1
+    raise DataError(f"the target {raw.name} is {raw.categories[code][:40]!r} in row {row}: not a number", _CHECK_ROWS)
+
+
+def _raise_constant(name: str, value: str) -> NoReturn:
+    raise DataError(
+        f"the target {name} is {value[:40]} in every row: there is nothing to learn",
+        "name another target=, or add rows with other values",
+    )

@@ -5,11 +5,10 @@ import pandas as pd
 import pytest
 
 from yisheng.core import registry
-from yisheng.core.config import resolve
 from yisheng.core.errors import DataError
-from yisheng.data import tables
+from yisheng.core.settings import merge_settings
+from yisheng.data import hub, tables
 from yisheng.data.datasets import airfoil
-from yisheng.data.hub import files
 
 SETS = ("house-prices", "titanic", "california-housing", "pima", "ohlc")
 
@@ -31,10 +30,10 @@ def test_contract(name):
     for n, column in enumerate(data.spec.columns):
         values = data.x[:, n][~np.isnan(data.x[:, n])]
         if column.kind != "number":
-            assert set(values.tolist()) == set(range(len(column.levels)))
+            assert set(values.tolist()) == set(range(len(column.categories)))
     assert data.about
     assert data.source
-    assert data.licence
+    assert data.license
     assert [finding.severity for finding in data.findings] == ["note"]
     assert data.x.tobytes() == build(name).x.tobytes()
 
@@ -42,7 +41,7 @@ def test_contract(name):
 @pytest.mark.realdata
 def test_house_prices_are_the_whole_table():
     data = build("house-prices")
-    table = pd.read_csv(files.path("house-prices", "kaggle_house_pred_train.csv"))
+    table = pd.read_csv(hub.fetch_file("house-prices", "kaggle_house_pred_train.csv"))
     assert data.x.shape == (1460, 79)
     assert data.rows is not None
     assert [int(row) for row in data.rows] == table["Id"].tolist()
@@ -53,7 +52,7 @@ def test_house_prices_are_the_whole_table():
         if column.kind == "number":
             np.testing.assert_array_equal(data.x[:, n], theirs.astype(np.float32))
         else:
-            ours = [None if np.isnan(value) else column.levels[int(value)] for value in data.x[:, n]]
+            ours = [None if np.isnan(value) else column.categories[int(value)] for value in data.x[:, n]]
             assert ours == [None if pd.isna(value) else str(value) for value in theirs]
     kinds = [column.kind for column in data.spec.columns]
     assert (kinds.count("number"), kinds.count("category") + kinds.count("yes/no")) == (36, 43)
@@ -68,7 +67,7 @@ def test_titanic_leaves_out_names_and_tickets():
     assert [column.name for column in data.spec.columns] == [
         *("Pclass", "Sex", "Age", "SibSp", "Parch", "Fare", "Cabin", "Embarked")
     ]
-    table = pd.read_csv(files.path("titanic", "train.csv"))
+    table = pd.read_csv(hub.fetch_file("titanic", "train.csv"))
     assert np.isnan(data.x).sum() == table[["Age", "Cabin", "Embarked"]].isna().sum().sum()
     left_out = {row["column"]: row["kind"] for row in data.findings[-1].evidence["columns"]}
     assert (left_out["Name"], left_out["Ticket"]) == ("text", "text")
@@ -78,9 +77,9 @@ def test_titanic_leaves_out_names_and_tickets():
 def test_california_housing_is_the_raw_table():
     data = build("california-housing")
     assert data.x.shape == (20_640, 9)
-    assert data.spec.columns[8].levels == ("<1H OCEAN", "INLAND", "ISLAND", "NEAR BAY", "NEAR OCEAN")
+    assert data.spec.columns[8].categories == ("<1H OCEAN", "INLAND", "ISLAND", "NEAR BAY", "NEAR OCEAN")
     assert np.isnan(data.x).sum() == 207
-    table = pd.read_csv(files.path("california-housing", "housing.csv"))
+    table = pd.read_csv(hub.fetch_file("california-housing", "housing.csv"))
     np.testing.assert_allclose(data.y[:, 0], table["median_house_value"] / 1e5, rtol=1e-6)
     np.testing.assert_array_equal(data.x[:, :8], table.iloc[:, :8].astype(np.float32))
 
@@ -88,10 +87,10 @@ def test_california_housing_is_the_raw_table():
 @pytest.mark.realdata
 def test_pima_has_no_header():
     data = build("pima")
-    theirs = pd.read_csv(files.path("pima", "diabetes.csv.gz"), header=None)
+    theirs = pd.read_csv(hub.fetch_file("pima", "diabetes.csv.gz"), header=None)
     np.testing.assert_array_equal(data.x, theirs.iloc[:, :8].astype(np.float32))
     assert np.bincount(data.y).tolist() == [263, 496]
-    by_path = tables.from_file(files.path("pima", "diabetes.csv.gz"), target="last")
+    by_path = tables.from_file(hub.fetch_file("pima", "diabetes.csv.gz"), target="last")
     np.testing.assert_array_equal(data.x, by_path.x)
     np.testing.assert_array_equal(data.y, by_path.y)
 
@@ -100,7 +99,7 @@ def test_pima_has_no_header():
 @pytest.mark.parametrize("ahead", [1, 5])
 def test_prices_look_ahead_and_never_into_it(ahead):
     data = build("ohlc", ahead=ahead)
-    table = pd.read_csv(files.path("ohlc", "yahoofinance-AAPL-20040819-20180120.csv"))
+    table = pd.read_csv(hub.fetch_file("ohlc", "yahoofinance-AAPL-20040819-20180120.csv"))
     assert len(data) == len(table) - 1 - ahead
     assert data.time is not None
     days = pd.to_datetime(table["Date"]).astype("datetime64[s]").astype("int64") / 86400
@@ -120,7 +119,7 @@ def test_airfoil_is_tab_separated_without_a_header(tmp_path, monkeypatch):
     (tmp_path / "airfoil_self_noise.dat").write_bytes(content)
     with pytest.raises(DataError, match="is not the file of airfoil"):
         build("airfoil", folder=tmp_path)
-    monkeypatch.setattr(files, "path", lambda _, file, folder: folder / file)
+    monkeypatch.setattr(hub, "fetch_file", lambda _, file, folder: folder / file)
     data = airfoil.airfoil(folder=tmp_path)
     np.testing.assert_array_equal(data.x, draw[:, :5].astype(np.float32))
     assert [column.name for column in data.spec.columns] == list(airfoil.COLUMNS[:5])
@@ -128,7 +127,7 @@ def test_airfoil_is_tab_separated_without_a_header(tmp_path, monkeypatch):
 
 @pytest.mark.realdata
 def test_options_of_a_table_in_a_config():
-    path = str(files.path("house-prices", "kaggle_house_pred_train.csv"))
+    path = str(hub.fetch_file("house-prices", "kaggle_house_pred_train.csv"))
     said = {
         "data": path,
         "target": "SalePrice",
@@ -137,9 +136,9 @@ def test_options_of_a_table_in_a_config():
         "kinds": "MSSubClass:category,YrSold:category",
         "task": "regression",
     }
-    config = resolve([(key, value, "command line") for key, value in said.items()]).config
+    config = merge_settings([(key, value, "command line") for key, value in said.items()]).config
     data = registry.find("data.datasets", config.data.name).build(**config.data.options)
     assert data.x.shape == (1460, 77)
     kinds = {column.name: column.kind for column in data.spec.columns}
     assert (kinds["MSSubClass"], kinds["YrSold"], kinds["MoSold"]) == ("category", "category", "number")
-    assert data.spec.columns[0].levels[:3] == ("20", "30", "40")
+    assert data.spec.columns[0].categories[:3] == ("20", "30", "40")

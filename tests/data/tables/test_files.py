@@ -1,4 +1,4 @@
-"""Files of tables: encodings, separators, headers, ragged rows, sizes; Parquet and .npz."""
+"""Files of tables: encodings, separators, headers, uneven rows, sizes; Parquet and .npz."""
 
 import gzip
 import io
@@ -12,10 +12,10 @@ import pytest
 
 from yisheng.core import registry
 from yisheng.core.errors import DataError, MissingPartError, UsageError
-from yisheng.core.paths import opening
+from yisheng.core.paths import find_data_reader
 from yisheng.data import tables
-from yisheng.data.tables import decoded_text, delimited, files, scan
-from yisheng.data.tables.sniff import lists_images, look
+from yisheng.data.tables import column_builder, decoded_text, delimited, files, scan
+from yisheng.data.tables.sniff import lists_images, sniff_layout
 
 ROWS = "".join(f"{n}.5,{['red', 'blue'][n % 2]},{n % 7}\n" for n in range(20))
 PLAIN = f"a,b,y\n{ROWS}"
@@ -31,7 +31,7 @@ def read(folder, content, name="t.csv", **options):
     return tables.from_file(write(folder, content, name), **{"target": "last", **options})
 
 
-# --- how text is written ---
+# --- encodings, separators, headers, quotes ---
 
 
 @pytest.mark.parametrize(
@@ -41,35 +41,35 @@ def read(folder, content, name="t.csv", **options):
 def test_encodings_and_line_ends(tmp_path, encoding, ending):
     word = "größe" if encoding in ("latin-1", "cp1252") else "中文"
     text = PLAIN.replace("red", word).replace("a,", f"{word},", 1).replace("\n", ending)
-    said = {"encoding": encoding} if encoding in ("utf-16-be", "gb18030") else {}
-    data = read(tmp_path, text.encode(encoding), **said)
+    options = {"encoding": encoding} if encoding in ("utf-16-be", "gb18030") else {}
+    data = read(tmp_path, text.encode(encoding), **options)
     plain = read(tmp_path, PLAIN)
     assert data.spec.columns[0].name == word
-    assert data.spec.columns[1].levels == ("blue", word)
+    assert data.spec.columns[1].categories == ("blue", word)
     np.testing.assert_array_equal(data.x, plain.x)
     guessed = [finding for finding in data.findings if finding.check == "encoding"]
     assert bool(guessed) == (encoding in ("latin-1", "cp1252"))
 
 
-def test_a_byte_that_is_no_utf8_far_into_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(decoded_text, "PIECE", 1 << 10)
+def test_a_late_byte_that_is_not_utf8_changes_the_encoding(tmp_path, monkeypatch):
+    monkeypatch.setattr(decoded_text, "CHUNK_BYTES", 1 << 10)
     text = "a,b,y\n" + "1.5,x,2\n2.5,y,3\n" * 500 + "4,é,5\n"
     data = read(tmp_path, text.encode("latin-1"))
     assert len(data) == 1001
-    assert data.spec.columns[1].levels == ("x", "y", "é")
+    assert data.spec.columns[1].categories == ("x", "y", "é")
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
-def test_separators_are_found(tmp_path, mark):
+def test_separators_are_inferred(tmp_path, mark):
     plain = read(tmp_path, PLAIN)
     data = read(tmp_path, PLAIN.replace(",", mark))
     np.testing.assert_array_equal(data.x, plain.x)
     with_commas = read(tmp_path, PLAIN.replace(",", mark).replace(".", ",")) if mark != "," else plain
     np.testing.assert_array_equal(with_commas.x, plain.x)
-    assert with_commas.spec.columns[0].form == ("," if mark != "," else "")
+    assert with_commas.spec.columns[0].format == ("," if mark != "," else "")
 
 
-def test_separators_are_said(tmp_path):
+def test_separators_can_be_given(tmp_path):
     plain = read(tmp_path, PLAIN)
     np.testing.assert_array_equal(read(tmp_path, PLAIN.replace(",", ":"), separator=":").x, plain.x)
     np.testing.assert_array_equal(read(tmp_path, PLAIN.replace(",", " "), separator=" ").x, plain.x)
@@ -98,15 +98,15 @@ def test_separators_are_said(tmp_path):
         ("a,NA\n1,2\n", True),
     ],
 )
-def test_headers_are_told_from_rows(tmp_path, text, header):
-    found = look(write(tmp_path, text))
-    assert found.header is header
-    assert len(found.names) == len(set(found.names))
+def test_headers_are_distinguished_from_rows(tmp_path, text, header):
+    layout = sniff_layout(write(tmp_path, text))
+    assert layout.has_header is header
+    assert len(layout.names) == len(set(layout.names))
 
 
-def test_headers_are_said(tmp_path):
+def test_headers_can_be_given(tmp_path):
     path = write(tmp_path, "country,2019,2020\nFrance,1,2\nItaly,3,5\nSpain,4,5\n")
-    assert look(path, known=["2019"]).header
+    assert sniff_layout(path, known_names=["2019"]).has_header
     assert tables.from_file(path, target="2020", header=True).spec.target == "2020"
     without = tables.from_file(write(tmp_path, ROWS), target="3", header=False)
     assert [column.name for column in without.spec.columns] == ["column-1", "column-2"]
@@ -114,64 +114,64 @@ def test_headers_are_said(tmp_path):
     assert "header" in {finding.check for finding in without.findings}
 
 
-def test_columns_of_one_name_and_of_none_are_renamed_and_told(tmp_path):
+def test_columns_with_the_same_or_no_name_are_renamed_with_a_warning(tmp_path):
     data = read(tmp_path, "a,a,,a.1,y\n" + "".join(f"{n},{n * n},{n % 3},{n % 4},{n / 2}\n" for n in range(9)))
     assert [column.name for column in data.spec.columns] == ["a", "a.2", "column-3", "a.1"]
-    told = next(finding for finding in data.findings if finding.check == "header")
-    assert told.severity == "warning"
-    assert "a, column-3" in told.cause
+    warning = next(finding for finding in data.findings if finding.check == "header")
+    assert warning.severity == "warning"
+    assert "a, column-3" in warning.cause
 
 
-def test_quotes_hold_separators_line_ends_and_quotes(tmp_path):
+def test_quoted_values_may_hold_separators_line_ends_and_quotes(tmp_path):
     text = "a,b,y\n" + '"1","x, ""y""",2\n"2.5","two\nlines",3\n3, "spaced",4.5\n' * 4
     data = read(tmp_path, text)
-    assert data.spec.columns[1].levels == ("spaced", "two\nlines", 'x, "y"')
+    assert data.spec.columns[1].categories == ("spaced", "two\nlines", 'x, "y"')
     assert data.x[:3, 0].tolist() == [1, 2.5, 3]
 
 
-def test_a_quote_in_the_middle_of_a_value_is_a_letter(tmp_path):
+def test_a_quote_inside_a_value_is_text(tmp_path):
     data = read(tmp_path, "a,b,y\n" + '5" pipe,x,1\n6" pipe,y,2\n7 pipe,z,2.5\n' * 3)
-    assert data.spec.columns[0].levels == ('5" pipe', '6" pipe', "7 pipe")
+    assert data.spec.columns[0].categories == ('5" pipe', '6" pipe', "7 pipe")
     assert len(data) == 9
 
 
-def test_codes_keep_their_zeros(tmp_path, monkeypatch):
-    monkeypatch.setattr(decoded_text, "PIECE", 1 << 8)
-    monkeypatch.setattr(delimited, "CHUNK", 60)
+def test_codes_keep_their_leading_zeros(tmp_path, monkeypatch):
+    monkeypatch.setattr(decoded_text, "CHUNK_BYTES", 1 << 8)
+    monkeypatch.setattr(delimited, "CHUNK_VALUES", 60)
     text = "zip,n,y\n" + "".join(f"{n % 40 + 60},{n},{n / 2}\n" for n in range(100)) + "007,5,1\n010,6,2\n"
     zips = read(tmp_path, text).spec.columns[0]
     assert zips.kind == "category"
-    assert {"007", "010", "60"} <= set(zips.levels)
+    assert {"007", "010", "60"} <= set(zips.categories)
 
 
-def test_what_comes_late_is_read_again(tmp_path, monkeypatch):
-    """Numbers first and words later: nothing of how the numbers were written is lost."""
-    monkeypatch.setattr(delimited, "CHUNK", 60)
-    late = "".join(f"{n % 5}.50,{n % 2},,{n % 3}\n" for n in range(100)) + "x,true,5,1.5\n"
-    data = read(tmp_path, f"a,b,c,y\n{late}", kinds={"a": "category"})
-    assert data.spec.columns[0].levels == ("0.50", "1.50", "2.50", "3.50", "4.50", "x")
-    assert data.spec.columns[1].levels == ("0", "1", "true")
-    assert data.spec.columns[2].levels == ("5",)
+def test_numbers_before_texts_are_read_again_as_written(tmp_path, monkeypatch):
+    """With numbers first and words later, the numbers keep the way in which they are written."""
+    monkeypatch.setattr(delimited, "CHUNK_VALUES", 60)
+    text = "".join(f"{n % 5}.50,{n % 2},,{n % 3}\n" for n in range(100)) + "x,true,5,1.5\n"
+    data = read(tmp_path, f"a,b,c,y\n{text}", kinds={"a": "category"})
+    assert data.spec.columns[0].categories == ("0.50", "1.50", "2.50", "3.50", "4.50", "x")
+    assert data.spec.columns[1].categories == ("0", "1", "true")
+    assert data.spec.columns[2].categories == ("5",)
     assert np.isnan(data.x[:100, 2]).all()
 
 
 def test_free_text_is_not_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(delimited, "CHUNK", 300)
-    monkeypatch.setattr(delimited, "LEVELS", 50)
+    monkeypatch.setattr(delimited, "CHUNK_VALUES", 300)
+    monkeypatch.setattr(column_builder, "MAX_UNCHECKED_TEXTS", 50)
     moments = pd.date_range("2020-01-01", periods=300, freq="61s").astype(str)
     text = "t,when,n,y\n" + "".join(f"words {n} of text,{moments[n]},{n % 9},{n / 2}\n" for n in range(300))
     path = write(tmp_path, text)
-    table = files.read(path)
-    assert table.columns["t"].free
-    assert not table.columns["t"].levels
-    assert len(table.columns["when"].levels) == 300  # dates are kept
+    table = files.read_table(path)
+    assert table.columns["t"].is_free_text
+    assert not table.columns["t"].categories
+    assert len(table.columns["when"].categories) == 300  # dates are kept
     assert {row["column"]: row["kind"] for row in tables.describe(path)}["t"] == "text"
-    assert len(files.read(path, keep=["t"]).columns["t"].levels) == 300
+    assert len(files.read_table(path, keep=["t"]).columns["t"].categories) == 300
     with pytest.raises(DataError, match="too many for classes"):
         tables.from_file(path, target="t")
 
 
-# --- what is no table ---
+# --- files that are refused ---
 
 
 @pytest.mark.parametrize(
@@ -193,36 +193,36 @@ def test_free_text_is_not_kept(tmp_path, monkeypatch):
         ("a,y\n1,5\n2,5\n", "5 in every row"),
     ],
 )
-def test_what_is_refused(tmp_path, content, cause):
+def test_files_that_are_not_tables_are_refused(tmp_path, content, cause):
     with pytest.raises(DataError, match=cause):
         read(tmp_path, content)
 
 
-def test_paths_that_are_no_files(tmp_path):
-    for path, cause in ((tmp_path / "nowhere.csv", "does not exist"), (tmp_path, "is no file")):
+def test_paths_that_are_not_files_are_refused(tmp_path):
+    for path, cause in ((tmp_path / "nowhere.csv", "does not exist"), (tmp_path, "is not a file")):
         with pytest.raises(DataError, match=cause):
             tables.from_file(path, target="last")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(UsageError, match="must be a path"):
         tables.from_file(tmp_path / ("a" * 300 + ".csv"), target="last")
 
 
 def test_sizes_are_bounded(tmp_path, monkeypatch):
     path = write(tmp_path, PLAIN)
-    monkeypatch.setattr(scan, "VALUES", 30)
+    monkeypatch.setattr(scan, "MAX_VALUES", 30)
     with pytest.raises(DataError, match="more than 30 values"):
         tables.from_file(path, target="y")
-    monkeypatch.setattr(scan, "COLUMNS", 2)
+    monkeypatch.setattr(scan, "MAX_COLUMNS", 2)
     with pytest.raises(DataError, match="3 columns, more than the 2"):
         tables.from_file(path, target="y")
-    monkeypatch.setattr(decoded_text, "LIMIT", 100)
+    monkeypatch.setattr(decoded_text, "MAX_TEXT_BYTES", 100)
     for packed in (path, write(tmp_path, gzip.compress(b"a,y\n" + b"0" * (1 << 20)), "bomb.csv.gz")):
         with pytest.raises(DataError, match="GiB of text"):
             tables.from_file(packed, target="y")
 
 
-def test_a_line_without_end_is_refused_in_bounded_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(scan, "_RECORD", 1 << 10)
-    monkeypatch.setattr(decoded_text, "PIECE", 1 << 10)
+def test_an_endless_line_is_refused_in_bounded_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(scan, "_MAX_RECORD_BYTES", 1 << 10)
+    monkeypatch.setattr(decoded_text, "CHUNK_BYTES", 1 << 10)
     with pytest.raises(DataError, match=r"line|value of more than|no rows|too many"):
         read(tmp_path, "a,y\n" + "1" * 5000)
     with pytest.raises(DataError, match="never ends|a line of more"):
@@ -230,7 +230,7 @@ def test_a_line_without_end_is_refused_in_bounded_memory(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_many_rows_in_bounded_memory(tmp_path):
+def test_many_rows_are_read_in_bounded_memory(tmp_path):
     """300,000 rows of 20 columns are 24 MB of features: reading takes a few times that, whatever the file's size."""
     code = """
 import resource, sys
@@ -249,12 +249,12 @@ print(len(data), data.x.nbytes >> 20, (resource.getrusage(resource.RUSAGE_SELF).
             file.writelines(
                 f"{','.join(row[:18])},some words {word},{row[18]}\n" for row, word in zip(block, words, strict=True)
             )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "big.csv")], capture_output=True, text=True, check=True
     )
-    rows, kept, peak = map(int, done.stdout.split())
+    rows, data_size, peak = map(int, process.stdout.split())
     assert rows == 300_000
-    assert peak < 8 * kept + 80
+    assert peak < 8 * data_size + 80
 
 
 # --- other formats ---
@@ -273,13 +273,13 @@ def frame():
     )
 
 
-def test_parquet_is_the_frame(tmp_path):
+def test_parquet_gives_the_data_set_of_the_frame(tmp_path):
     pytest.importorskip("pyarrow")
     path = tmp_path / "t.parquet"
     frame().to_parquet(path)
-    data, theirs = tables.from_file(path, target="y"), tables.from_frame(frame(), target="y")
-    assert data.spec == theirs.spec
-    np.testing.assert_array_equal(data.x, theirs.x)
+    data, expected = tables.from_file(path, target="y"), tables.from_frame(frame(), target="y")
+    assert data.spec == expected.spec
+    np.testing.assert_array_equal(data.x, expected.x)
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(DataError, match="cannot be read as Parquet"):
         tables.from_file(path, target="y")
@@ -287,13 +287,13 @@ def test_parquet_is_the_frame(tmp_path):
         tables.from_file(tmp_path / "nowhere.parquet", target="y")
 
 
-def test_parquet_without_pyarrow_tells_what_to_install(tmp_path, monkeypatch):
+def test_parquet_without_pyarrow_is_a_missing_part(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingPartError, match="needs pyarrow"):
         tables.from_file(write(tmp_path, b"", "t.parquet"), target="y")
 
 
-def test_npz(tmp_path):
+def test_npz_arrays_are_read(tmp_path):
     x, y = np.random.default_rng(0).normal(size=(30, 3)), np.arange(30) % 3
     np.savez(tmp_path / "a.npz", x=x, y=y)
     data = tables.from_file(tmp_path / "a.npz")
@@ -318,52 +318,52 @@ def test_npz(tmp_path):
         ({"x": np.zeros((4, 2), complex), "y": np.zeros(4)}, "numbers or text"),
     ],
 )
-def test_npz_that_are_refused(tmp_path, arrays, cause):
+def test_unsuitable_npz_arrays_are_refused(tmp_path, arrays, cause):
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(DataError, match=cause):
         tables.from_file(tmp_path / "a.npz")
 
 
-def test_npz_bombs_and_damage(tmp_path, monkeypatch):
+def test_large_and_damaged_npz_files_are_refused(tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros((1000, 1000)), y=np.zeros(1000))
-    monkeypatch.setattr(files, "VALUES", 1000)
+    monkeypatch.setattr(files, "MAX_VALUES", 1000)
     with pytest.raises(DataError, match="more than is read"):
         tables.from_file(tmp_path / "a.npz")
     content = (tmp_path / "a.npz").read_bytes()
     for wrong in (b"", b"no zip", content[:100], content[:-100]):
         with pytest.raises(DataError, match="cannot be read as .npz"):
             tables.from_file(write(tmp_path, wrong, "b.npz"))
-    held = io.BytesIO()
-    with zipfile.ZipFile(held, "w") as packed:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as packed:
         packed.writestr(
             "x.npy", b"\x93NUMPY\x01\x00v\x00{'descr': '<f8', 'fortran_order': False, 'shape': (2147483647, 99), }"
         )
     with pytest.raises(DataError, match="cannot be read as .npz"):
-        tables.from_file(write(tmp_path, held.getvalue(), "c.npz"))
+        tables.from_file(write(tmp_path, buffer.getvalue(), "c.npz"))
 
 
-# --- the registered set ---
+# --- the registered data set ---
 
 
-def test_a_path_opens_as_a_table(tmp_path):
+def test_a_path_with_the_suffix_of_a_table_is_read_as_one(tmp_path):
     for name in ("a.csv", "a.TSV", "a.csv.gz", "a.npz", "a.parquet"):
         path = write(tmp_path, PLAIN, name)
-        assert opening(str(path)) == ("table", str(path))
+        assert find_data_reader(str(path)) == ("table", str(path))
     data = registry.find("data.datasets", "table").build(path=str(tmp_path / "a.csv"), target=3)
     assert (data.name, data.spec.target) == ("a", "y")
     with pytest.raises(UsageError, match="needs a file"):
         registry.find("data.datasets", "table").build()
 
 
-def test_a_test_file_is_looked_for_beside_the_other(tmp_path):
+def test_a_test_file_may_be_named_relative_to_the_other(tmp_path):
     path = write(tmp_path, PLAIN)
     write(tmp_path, "a,b,y\n5,red,1\n", "test.csv")
     data = tables.from_file(path, target="y", test="test.csv")
     assert data.part is not None
     assert data.part.sum() == 2
-    headless = write(tmp_path, ROWS, "h.csv")
+    without_header = write(tmp_path, ROWS, "h.csv")
     write(tmp_path, "5.5,red,3\n", "htest.csv")
-    assert len(tables.from_file(headless, target="last", test="htest.csv")) == 21
+    assert len(tables.from_file(without_header, target="last", test="htest.csv")) == 21
 
 
 @pytest.mark.parametrize(
@@ -371,7 +371,7 @@ def test_a_test_file_is_looked_for_beside_the_other(tmp_path):
     [
         ("file,label\na.jpg,cat\nb.jpg,dog\n", True),
         ("image_name,label\na.jpg,cat\nb.jpg,dog\n", True),
-        ("a.jpg,cat\nb.jpg,dog\n", False),  # nothing lies there
+        ("a.jpg,cat\nb.jpg,dog\n", False),  # there are no such files
         ("x.png,cat\ny.png,dog\n", True),
         ("label,what\ncat,x.png\ndog,y.png\n", True),
         ("label,what\ncat,a.png\ndog,b.png\n", False),
@@ -383,7 +383,7 @@ def test_a_test_file_is_looked_for_beside_the_other(tmp_path):
         ("a\0b", False),
     ],
 )
-def test_lists_of_images_are_no_tables(tmp_path, text, listed):
+def test_lists_of_images_are_recognized(tmp_path, text, listed):
     (tmp_path / "x.png").touch()
     path = write(tmp_path, text)
     assert lists_images(path) is listed
