@@ -1,10 +1,9 @@
 """The doctor: what is wrong with a training, with evidence and a remedy.
 
-    Watch (hooks, sampled) -> Case -> checks -> Findings, ranked
+    Recorder (hooks on some steps) -> Case -> training checks -> Diagnosis: findings, ranked
+    Dataset and Split              -> Sample -> data checks    -> findings
+    RunFacts (the files of a run)  -> history checks           -> findings
 
-A check is one file in ``checks/``, registered as ``f(case, **thresholds) -> Iterator[Finding]``. What the decorator is
-told: ``when`` (``before``, ``first``, ``during`` or ``after``: what a case must hold for it to say anything), ``cause``
-(``structure``, ``data``, ``rate`` or ``fit``: structural causes outrank learning rates), ``explains``: names of the
-checks whose findings are symptoms of this one, and ``needs``: ``f(case) -> str``, why there is nothing for it to look
-at in the case, empty where there is.
+A check is one registered function in a file of its own; the packages `training_checks`, `data_checks` and
+`history_checks` say which arguments their decorator takes.
 """

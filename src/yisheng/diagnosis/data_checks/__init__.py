@@ -1,9 +1,9 @@
-"""One file per check of the data itself: ``f(sample, **thresholds) -> Iterator[Finding]``.
+"""One file per check of the data: ``f(sample, **thresholds) -> Iterator[Finding]``.
 
-What the decorator is told: ``cost``, ``cheap`` (asked before training in every run; NumPy only, on bounded rows) or
-``trainings`` (small models are trained: asked with ``doctor=full``, or of a run that is over); ``fits(spec)``, whether
-it has a meaning for such data; ``needs(sample)``, which says why these rows cannot be checked (empty: they can);
-``explains``, names of checks whose findings are symptoms of this one; ``read_as``, the finding under which reading the
-data tells of the same: then it is not asked. A check that has looked and cannot tell raises
-`yisheng.diagnosis.sample.UnclearError` with the reason.
+Arguments of the decorator: ``cost``, either ``cheap`` (runs before every training; NumPy only, on a bounded number of
+rows) or ``trainings`` (trains small models; runs with ``doctor=full`` or on a finished run); ``fits(spec)``, whether
+the check applies to such data; ``needs(sample)``, which returns why these rows cannot be checked, or an empty text;
+``explains``, names of the checks whose findings are symptoms of this one; ``read_as``, the finding under which reading
+the data reports the same, in which case the check does not run. A check that cannot decide raises
+`yisheng.diagnosis.sample.InconclusiveError` with the reason.
 """

@@ -1,4 +1,4 @@
-"""Classes that cannot be learnt: without training rows, or with very few."""
+"""Classes without training rows, or with very few."""
 
 from __future__ import annotations
 
@@ -8,49 +8,50 @@ import numpy as np
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.data_checks._formatting import listed
 from yisheng.diagnosis.sample import Sample
+from yisheng.diagnosis.wording import join_names
 
-HANDFUL = 5
+MIN_TRAINING_ROWS = 5
+MAX_EVIDENCE = 20
 
 
 @register(cost="cheap", fits=lambda spec: spec.task != "regression")
 def absent_classes(sample: Sample) -> Iterator[Finding]:
-    """Classes (or labels) of test or validation rows that no training row has; and those of fewer than five.
+    """Find classes (or labels) of test or validation rows without training rows, and classes with fewer than five.
 
     Args:
         sample: its rows of all parts.
 
     Source: Scheirer et al., "Toward open set recognition", 2013.
     """
-    trained, later = (_counts(sample, parts) for parts in (("train",), ("validation", "test")))
-    absent = np.flatnonzero((trained == 0) & (later > 0))
+    training, held_out = (_count_rows(sample, parts) for parts in (("train",), ("validation", "test")))
+    classes = sample.spec.classes
+    absent = np.flatnonzero((training == 0) & (held_out > 0))
     if len(absent):
-        names = [sample.spec.classes[i] for i in absent]
         yield Finding(
             "absent-classes",
             "warning",
-            {"rows elsewhere": {sample.spec.classes[i]: int(later[i]) for i in absent[:20]}},
-            f"no training row is of {listed(names)}, but {int(later[absent].sum()):,} validation and test rows are: "
-            "they cannot be right",
-            "draw the parts anew (another seed=, a smaller test=), or leave these classes out",
+            {"rows elsewhere": {classes[i]: int(held_out[i]) for i in absent[:MAX_EVIDENCE]}},
+            f"no training row belongs to {join_names([classes[i] for i in absent])}, but "
+            f"{int(held_out[absent].sum()):,} validation and test rows do: they cannot be predicted correctly",
+            "draw the parts again (another seed=, a smaller test=), or drop these classes",
         )
-    few = np.flatnonzero((trained > 0) & (trained < HANDFUL))
-    if len(few):
-        names = [f"{sample.spec.classes[i]} ({trained[i]})" for i in few]
+    rare = np.flatnonzero((training > 0) & (training < MIN_TRAINING_ROWS))
+    if len(rare):
+        names = [f"{classes[i]} ({training[i]})" for i in rare]
         yield Finding(
             "absent-classes",
             "note",
-            {"rows": {sample.spec.classes[i]: int(trained[i]) for i in few[:20]}},
-            f"very few training rows are of {listed(names)}",
-            "collect more of these, or join them with others",
+            {"rows": {classes[i]: int(training[i]) for i in rare[:MAX_EVIDENCE]}},
+            f"very few training rows belong to {join_names(names)}",
+            "collect more rows of these classes, or merge them with others",
         )
 
 
-def _counts(sample: Sample, parts: tuple[str, ...]) -> np.ndarray:
-    """Rows of each class or label in some parts ``(C,)``."""
+def _count_rows(sample: Sample, parts: tuple[str, ...]) -> np.ndarray:
+    """Return the number of rows of each class or label in some parts ``(C,)``."""
     rows = np.concatenate([getattr(sample.split, part) for part in parts])
     if sample.spec.task == "classification":
         return np.bincount(sample.y[rows], minlength=len(sample.spec.classes))
-    found: np.ndarray = sample.y[rows].sum(0)
-    return found.astype(np.int64)
+    counts: np.ndarray = sample.y[rows].sum(0)
+    return counts.astype(np.int64)

@@ -1,4 +1,4 @@
-"""The same row with different labels."""
+"""Equal rows with different labels."""
 
 from __future__ import annotations
 
@@ -8,54 +8,67 @@ import numpy as np
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.data_checks._formatting import SHOWN, listed, share
 from yisheng.diagnosis.sample import Sample, hash_rows
+from yisheng.diagnosis.wording import MAX_NAMES, format_fraction, join_names
 
-LEAST, MUCH = 0.005, 0.05
-"""Share of the rows from which on copies with other labels are a warning; and coincidences a note."""
-NAMED = 20
+MIN_COPIES, MIN_COINCIDENCES = 0.005, 0.05
+"""Fraction of the rows with a wrong label from which on copies are a warning, and coincidences a note."""
+MAX_EVIDENCE = 20
 
 
 @register(cost="cheap", fits=lambda spec: spec.task != "regression", read_as="conflicting-labels")
 def conflicting_rows(sample: Sample) -> Iterator[Finding]:
-    """Training rows that are the same, value by value, but have different labels: no network can be right on both.
+    """Find training rows that are equal, value by value, but have different labels.
 
-    What can be reached at most is 1 - (rows that do not have the commonest label among their like) / N. With few
-    columns or values rows are the same by coincidence; then only this limit is noted, where it is below 95%.
+    No network can predict both correctly: the limit is 1 - (rows without the most common label among their equals) / N.
+    With few columns or values rows are equal by coincidence; then only a limit below 95% is noted.
 
     Args:
         sample: its training rows.
 
     Source: Northcutt, Athalye and Mueller, "Pervasive label errors in test sets", 2021.
     """
-    where = np.flatnonzero(sample.compared_parts == 0)
-    _, group = np.unique(sample.row_hashes[where], return_inverse=True)
-    rows = sample.compared_rows[where]
+    training = np.flatnonzero(sample.compared_parts == 0)
+    rows = sample.compared_rows[training]
+    _, group = np.unique(sample.row_hashes[training], return_inverse=True)
     labels = sample.y if sample.y.ndim == 1 else hash_rows(sample.y, np.arange(len(sample.y)), slice(None))
     _, label = np.unique(labels[rows], return_inverse=True)
-    order = np.lexsort((label, group))
-    pair = np.stack([group[order], label[order]], 1)
-    _, counts = np.unique(pair, axis=0, return_counts=True)
-    kinds = np.unique(pair, axis=0)[:, 0]
-    most = np.zeros(kinds.max() + 1, np.int64)
-    np.maximum.at(most, kinds, counts)
-    several = np.bincount(kinds) > 1
-    torn = order[several[group[order]]]
-    wrong = int((np.bincount(group) - most)[several].sum())
-    if not wrong or wrong / len(rows) < (MUCH if sample.has_coinciding_rows else 0):
+    conflicting, wrong = _find_conflicts(group, label)
+    is_coincidence = sample.has_coinciding_rows
+    if not wrong or wrong / len(rows) < (MIN_COINCIDENCES if is_coincidence else 0):
         return
-    names = [sample.row_name(row) for row in rows[torn]]
+    names = [sample.row_name(row) for row in rows[conflicting]]
     limit = 1 - wrong / len(rows)
-    if sample.has_coinciding_rows:
-        text = f"{len(torn):,} of {len(rows):,} training rows have a like with another label: with these columns"
-        remedy = "more columns would tell them apart"
+    count = f"{len(conflicting):,} of {len(rows):,} training rows"
+    if is_coincidence:
+        text = f"{count} equal another row with another label: with these columns"
+        remedy = "add columns that distinguish these rows"
     else:
-        text = f"{len(torn):,} of {len(rows):,} training rows are there several times with different labels: now"
-        remedy = "keep the one with the right label"
+        text = f"{count} occur several times with different labels:"
+        remedy = "keep the copy with the correct label"
+    evidence = {"rows": len(conflicting), "of": len(rows), "can be right at most": limit, "first": names[:MAX_EVIDENCE]}
     yield Finding(
         "conflicting-rows",
-        "warning" if wrong / len(rows) >= LEAST and not sample.has_coinciding_rows else "note",
-        {"rows": len(torn), "of": len(rows), "can be right at most": limit, "first": names[:NAMED], **sample.comparison_evidence},
-        f"{text} no network can be right on more than {share(limit)} of them (such as {listed(names[:SHOWN])})",
+        "warning" if wrong / len(rows) >= MIN_COPIES and not is_coincidence else "note",
+        {**evidence, **sample.comparison_evidence},
+        f"{text} no network can predict more than {format_fraction(limit)} correctly (such as "
+        f"{join_names(names[:MAX_NAMES])})",
         remedy,
     )
+
+
+def _find_conflicts(group: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return the rows of groups with several labels, and how many do not have the most common label of their group.
+
+    Args:
+        group: a number for each row ``(N,)``, the same for equal rows.
+        label: a number for each row ``(N,)``.
+    """
+    order = np.lexsort((label, group))
+    pairs, counts = np.unique(np.stack([group[order], label[order]], 1), axis=0, return_counts=True)
+    groups = pairs[:, 0]
+    most_common = np.zeros(groups.max() + 1, np.int64)
+    np.maximum.at(most_common, groups, counts)
+    has_conflict = np.bincount(groups) > 1
+    wrong = int((np.bincount(group) - most_common)[has_conflict].sum())
+    return order[has_conflict[group[order]]], wrong

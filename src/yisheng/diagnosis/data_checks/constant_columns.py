@@ -1,4 +1,4 @@
-"""Columns that say nothing."""
+"""Columns with a single value."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import numpy as np
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.data_checks._formatting import listed
 from yisheng.diagnosis.sample import Sample
+from yisheng.diagnosis.wording import MAX_NAMES, join_names
+
+MAX_EVIDENCE = 50
 
 
 @register(cost="cheap", fits=lambda spec: not spec.is_image)
 def constant_columns(sample: Sample) -> Iterator[Finding]:
-    """Columns with the same value, or none, in all training rows.
+    """Find columns with one value, or no value, in all training rows.
 
     Args:
         sample: its training rows.
@@ -22,19 +24,23 @@ def constant_columns(sample: Sample) -> Iterator[Finding]:
     Source: Guyon and Elisseeff, "An introduction to variable and feature selection", 2003.
     """
     rows = sample.draw_rows("train")
-    x = np.asarray(sample.x[rows], np.float32)
-    same = np.all((x == x[:1]) | (np.isnan(x) & np.isnan(x[:1])), axis=0)
-    if same.any() and len(rows) < len(sample.rows("train")):  # in the rows drawn; in all of them, too?
+    constant = _is_constant(np.asarray(sample.x[rows], np.float32))
+    if constant.any() and len(rows) < len(sample.rows("train")):  # constant in the drawn rows: check all of them
         rows = sample.rows("train")
-        held = sample.x[rows][:, same]
-        same[same] = np.all((held == held[:1]) | (np.isnan(held) & np.isnan(held[:1])), axis=0)
-    if not same.any() or len(rows) < 2:
+        constant[constant] = _is_constant(sample.x[rows][:, constant])
+    if not constant.any() or len(rows) < 2:
         return
-    names = [sample.column_name(i) for i in np.flatnonzero(same).tolist()]
+    names = [sample.column_name(i) for i in np.flatnonzero(constant).tolist()]
     yield Finding(
         "constant-columns",
-        "warning" if same.all() else "note",
-        {"columns": names[:50], "count": len(names), "of": len(same)},
-        f"{len(names)} of {len(same)} columns have the same value in all training rows: {listed(names)}",
-        f"drop={','.join(names[:5])}: they cannot help, and another value in a later row would mislead",
+        "warning" if constant.all() else "note",
+        {"columns": names[:MAX_EVIDENCE], "count": len(names), "of": len(constant)},
+        f"{len(names)} of {len(constant)} columns have the same value in all training rows: {join_names(names)}",
+        f"use drop={','.join(names[:MAX_NAMES])}: they cannot help, and another value in a later row would mislead",
     )
+
+
+def _is_constant(x: np.ndarray) -> np.ndarray:
+    """Return for each column whether all rows have the same value, or all of them none ``(D,)``."""
+    constant: np.ndarray = np.all((x == x[:1]) | (np.isnan(x) & np.isnan(x[:1])), axis=0)
+    return constant

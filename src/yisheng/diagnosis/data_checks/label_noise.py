@@ -1,4 +1,4 @@
-"""Wrong labels: how many there are about, and the likeliest rows."""
+"""Wrong labels: about how many there are, and the most likely rows."""
 
 from __future__ import annotations
 
@@ -9,112 +9,130 @@ import numpy as np
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.data_checks._forest import learnable, out_of_bag, why_not
-from yisheng.diagnosis.data_checks._formatting import SHOWN, listed, share
+from yisheng.diagnosis.data_checks._quick_model import explain_skip, predict_probabilities, select_learnable
 from yisheng.diagnosis.sample import InconclusiveError, Sample
+from yisheng.diagnosis.wording import MAX_NAMES, format_fraction, join_names
 
-ROWS, TREES, NAMED = 4000, 100, 20
-LEAST = 0.03
-"""Share of wrong labels that must be surely there, to be spoken of."""
-KNOWS = 0.6
-"""Share of the errors of guessing that the quick model may have left: beyond it hard rows cannot be told from wrong."""
-EVEN, LEFT, HARDER = 0.42, 0.3, {True: 0.65, False: 1.5}
-"""Errors among the surest rows over all errors: wrong labels lie among sure rows as among others, hard rows do not.
-Where the quick model has more than `LEFT` of the errors of guessing left, more is asked: for each further one so many
-more with two classes, and with several, where wrong labels leave fewer of them."""
-UNLIKELY, CLASSES, KNOWN = 3, 6, 0.4
-"""Where there are so many classes, and fewer errors left than that, a label behind this many likelier ones is out of
-the question."""
+MAX_ROWS, TREES, MAX_EVIDENCE = 4000, 100, 20
+MIN_NOISE = 0.03
+"""Fraction of wrong labels whose lower confidence limit must be above this to be reported."""
+MAX_REMAINING_ERRORS = 0.6
+"""Errors of the quick model relative to those of a constant guess; above it, difficult rows and wrong labels look
+alike."""
+MIN_CONFIDENT_ERRORS = 0.42
+"""Error rate among the confident rows over that among all rows: wrong labels are as frequent among confident rows as
+among others, difficult rows are not."""
+EASY_REMAINING_ERRORS, STRICTNESS_TWO_CLASSES, STRICTNESS = 0.3, 0.65, 1.5
+"""If the quick model has more remaining errors than the first number, the required ratio rises, per unit, by one of the
+other two: with several classes wrong labels cause fewer of the remaining errors."""
+UNLIKELY_RANK, MIN_CLASSES, MAX_ERRORS_FOR_RANK = 3, 6, 0.4
+"""With this many classes, and fewer remaining errors, a label with this many more probable classes is wrong."""
+Z_90 = 1.2816
+"""Quantile of a one-sided 90% confidence limit."""
 
 
-@register(cost="trainings", fits=lambda spec: spec.task == "classification", needs=why_not, explains=("overfitting",))
+@register(
+    cost="trainings", fits=lambda spec: spec.task == "classification", needs=explain_skip, explains=("overfitting",)
+)
 def label_noise(sample: Sample) -> Iterator[Finding]:
-    """Rows that a quick model is surest of, without having seen them, have other labels: some labels are wrong.
+    """Find labels that contradict the most confident out-of-bag predictions of a quick model.
 
-    Of each class that the model names, the surer half of the rows is taken. The share of other labels among them is the
-    share of wrong ones, if it is nearly that among all rows (hard rows are hardly ever among the sure ones); or if the
-    labels lie behind three likelier classes. The rows are those of confident learning: with t_k the mean probability
-    of class k among rows labelled k, a row labelled j is likely of class k != j where k is the most probable of the
-    classes with p_k >= t_k; least p_j - max p first.
+    Of each predicted class, the more confident half of the rows is used. The error rate there is the fraction of wrong
+    labels if it is close to that of all rows (difficult rows are rarely confident), or if three classes are more
+    probable than the label. The rows are those of confident learning: with t_k the mean probability of class k among
+    rows labeled k, a row labeled j probably belongs to class k != j if k is the most probable of the classes with
+    p_k >= t_k; ordered by p_j - max p.
 
     Args:
-        sample: its rows of all parts, 4,000 at most.
+        sample: its rows of all parts, at most 4,000.
 
     Source: Northcutt, Jiang and Chuang, "Confident learning: estimating uncertainty in dataset labels", 2021, section
     3; Liu and Tao, "Classification with noisy labels by importance reweighting", 2016 (rates from the surest rows).
     """
-    rows, x, y = learnable(sample, sample.draw_rows_of_all_parts(ROWS))
-    p = out_of_bag(x, y, sample.seed, trees=TREES)
+    rows, x, y = select_learnable(sample, sample.draw_rows_of_all_parts(MAX_ROWS))
+    p = predict_probabilities(x, y, sample.seed, trees=TREES)
     wrong = p.argmax(1) != y
-    guessing = 1 - np.bincount(y).max() / len(y)
-    left = float(wrong.mean()) / guessing
-    if left > KNOWS:
+    error, guess_error = float(wrong.mean()), 1 - np.bincount(y).max() / len(y)
+    remaining = error / guess_error
+    if remaining > MAX_REMAINING_ERRORS:
         raise InconclusiveError(
-            f"a quick model is wrong on {share(float(wrong.mean()))} of the rows, guessing on {share(guessing)}: hard "
-            "rows cannot be told from wrong labels"
+            f"a quick model is wrong on {format_fraction(error)} of the rows, a constant guess on "
+            f"{format_fraction(guess_error)}: difficult rows cannot be distinguished from wrong labels"
         )
-    sure = _surer_half(p)
-    among = _shared(wrong[sure], float(wrong.mean()), left, unlikely=_behind(p, y)[sure], C=p.shape[1])
-    if among is None:
+    confident = _confident_half(p)
+    unlikely = _is_unlikely(p, y)[confident]
+    noise = _estimate_noise(wrong[confident], unlikely, error=error, remaining=remaining, classes=p.shape[1])
+    if noise is None:
         return
-    likely, says = _confident(p, y)
-    known = np.unique(sample.y[rows])
-    told = [
+    suspects, suggested = _find_suspects(p, y)
+    class_numbers = np.unique(sample.y[rows])
+    evidence = [
         {
             "row": sample.row_name(rows[i]),
-            "label": sample.spec.classes[known[y[i]]],
-            "likelier": sample.spec.classes[known[says[i]]],
+            "label": sample.spec.classes[class_numbers[y[i]]],
+            "likelier": sample.spec.classes[class_numbers[suggested[i]]],
         }
-        for i in likely[:NAMED]
+        for i in suspects[:MAX_EVIDENCE]
     ]
-    names = [f"{one['row']} ({one['label']}, likelier {one['likelier']})" for one in told]
+    names = [f"{row['row']} (labeled {row['label']}, probably {row['likelier']})" for row in evidence]
     yield Finding(
         "label-noise",
         "warning",
-        {"share": among, "likely wrong": len(likely), "rows looked at": len(rows), "likeliest": told},
-        f"about {share(among)} of the labels look wrong; the likeliest: {listed(names[:SHOWN])}",
-        "look at these rows first and mend their labels; until then label_smoothing= and patience= limit the harm",
+        {"fraction": noise, "likely wrong": len(suspects), "rows looked at": len(rows), "likeliest": evidence},
+        f"about {format_fraction(noise)} of the labels look wrong, most likely {join_names(names[:MAX_NAMES])}",
+        "correct the labels of these rows first; until then label_smoothing= and patience= limit the harm",
     )
 
 
-def _surer_half(p: np.ndarray) -> np.ndarray:
-    """Of the rows that are called each class, the half with the larger probability ``(N,)``."""
-    called, sure = p.argmax(1), np.zeros(len(p), bool)
+def _confident_half(p: np.ndarray) -> np.ndarray:
+    """Return a mask of the half of the rows of each predicted class with the larger probability ``(N,)``."""
+    predicted, confident = p.argmax(1), np.zeros(len(p), bool)
     for k in range(p.shape[1]):
-        rows = np.flatnonzero(called == k)
-        sure[rows[np.argsort(-p[rows, k], kind="stable")[: (len(rows) + 1) // 2]]] = True
-    return sure
+        rows = np.flatnonzero(predicted == k)
+        confident[rows[np.argsort(-p[rows, k], kind="stable")[: (len(rows) + 1) // 2]]] = True
+    return confident
 
 
-def _behind(p: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Whether three classes or more are likelier than the label ``(N,)``."""
-    given = p[np.arange(len(y)), y]
-    behind: np.ndarray = (p > given[:, None]).sum(1) >= UNLIKELY
-    return behind
+def _is_unlikely(p: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return whether at least `UNLIKELY_RANK` classes are more probable than the label ``(N,)``."""
+    label_probability = p[np.arange(len(y)), y]
+    unlikely: np.ndarray = (p > label_probability[:, None]).sum(1) >= UNLIKELY_RANK
+    return unlikely
 
 
-def _shared(wrong: np.ndarray, overall: float, left: float, *, unlikely: np.ndarray, C: int) -> float | None:
-    """Share of wrong labels by the sure rows; None where they do not surely show any."""
-    asked = EVEN + HARDER[C == 2] * max(0.0, left - LEFT)
-    if _at_least(wrong) > max(LEAST, asked * overall):
+def _estimate_noise(
+    wrong: np.ndarray, unlikely: np.ndarray, *, error: float, remaining: float, classes: int
+) -> float | None:
+    """Return the fraction of wrong labels, or None if the confident rows do not show any with certainty.
+
+    Args:
+        wrong: whether a confident row is predicted differently from its label.
+        unlikely: whether several classes are more probable than its label.
+        error: error rate of the quick model on all rows.
+        remaining: this error rate relative to that of a constant guess.
+        classes: number of classes.
+    """
+    strictness = STRICTNESS_TWO_CLASSES if classes == 2 else STRICTNESS
+    required = MIN_CONFIDENT_ERRORS + strictness * max(0.0, remaining - EASY_REMAINING_ERRORS)
+    if _lower_limit(wrong) > max(MIN_NOISE, required * error):
         return float(wrong.mean())
-    if C >= CLASSES and left < KNOWN and _at_least(unlikely) > LEAST:
-        return float(min(wrong.mean(), unlikely.mean() * (C - 1) / (C - UNLIKELY)))
+    if classes >= MIN_CLASSES and remaining < MAX_ERRORS_FOR_RANK and _lower_limit(unlikely) > MIN_NOISE:
+        return float(min(wrong.mean(), unlikely.mean() * (classes - 1) / (classes - UNLIKELY_RANK)))
     return None
 
 
-def _at_least(hits: np.ndarray, z: float = 1.2816) -> float:
-    """Lower end of Wilson's interval for a share, which it undercuts in one case of ten."""
-    n, share = len(hits), float(hits.mean())
-    middle, width = share + z**2 / (2 * n), z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return (middle - width) / (1 + z**2 / n)
+def _lower_limit(hits: np.ndarray, z: float = Z_90) -> float:
+    """Return the lower limit of Wilson's interval for the fraction of hits."""
+    n, fraction = len(hits), float(hits.mean())
+    center, width = fraction + z**2 / (2 * n), z * math.sqrt(fraction * (1 - fraction) / n + z**2 / (4 * n**2))
+    return (center - width) / (1 + z**2 / n)
 
 
-def _confident(p: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows that are likely mislabelled, the likeliest first, and the class that each of all rows is likely of."""
-    limits = np.array([p[y == k, k].mean() for k in range(p.shape[1])])
-    reached = np.where(p >= limits, p, -1.0)
-    says = reached.argmax(1)
-    likely = np.flatnonzero((reached.max(1) >= 0) & (says != y))
-    margin = p[likely, y[likely]] - p[likely].max(1)
-    return likely[np.argsort(margin, kind="stable")], says
+def _find_suspects(p: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows that are probably mislabeled, the most likely first, and the suggested class of every row."""
+    thresholds = np.array([p[y == k, k].mean() for k in range(p.shape[1])])
+    candidates = np.where(p >= thresholds, p, -1.0)
+    suggested = candidates.argmax(1)
+    suspects = np.flatnonzero((candidates.max(1) >= 0) & (suggested != y))
+    margin = p[suspects, y[suspects]] - p[suspects].max(1)
+    return suspects[np.argsort(margin, kind="stable")], suggested

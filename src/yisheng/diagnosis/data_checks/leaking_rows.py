@@ -1,4 +1,4 @@
-"""Rows of the training part that are in the test or validation part too."""
+"""Training rows that are in the test or validation part, too."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ import numpy as np
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding, Part
-from yisheng.diagnosis.data_checks._formatting import CALLED, SHOWN, listed, share
 from yisheng.diagnosis.sample import PART_ORDER, Sample
+from yisheng.diagnosis.wording import MAX_NAMES, PART_NAMES, format_fraction, join_names
+from yisheng.reporting.findings_schema import Severity
 
-MUCH, HALF = 0.01, 0.5
-"""Share of a part's rows from which on it is a warning, and an error: below the first the score hardly changes."""
-CHANCE = 0.05
-"""Share from which on coincidences are worth a note."""
-NAMED = 20
-
-
-def _why_not(sample: Sample) -> str:
-    later = len(sample.rows("validation")) + len(sample.rows("test"))
-    return "" if later else "there are no other parts than the training part"
+MIN_WARNING, MIN_ERROR = 0.01, 0.5
+"""Fraction of a part's rows that is a warning, and an error; below the first the score hardly changes."""
+MIN_COINCIDENCES = 0.05
+"""Fraction of coincidences that is noted."""
+MAX_EVIDENCE = 20
 
 
-@register(cost="cheap", needs=_why_not, read_as="leakage")
+def _explain_skip(sample: Sample) -> str:
+    has_held_out = len(sample.rows("validation")) + len(sample.rows("test")) > 0
+    return "" if has_held_out else "there is only a training part"
+
+
+@register(cost="cheap", needs=_explain_skip, read_as="leakage")
 def leaking_rows(sample: Sample) -> Iterator[Finding]:
-    """Test or validation rows that are the same, value by value, as training rows: their score flatters.
+    """Find test or validation rows that equal training rows, value by value, which makes their score too good.
 
-    Where rows are the same by coincidence (few columns, few values), it is a note. Rows are compared by a number of 64
-    bits made of all their values.
+    If rows are equal by coincidence (few columns, few values), it is a note. Rows are compared by 64-bit hashes of all
+    their values.
 
     Args:
         sample: its rows of all parts.
@@ -36,31 +37,51 @@ def leaking_rows(sample: Sample) -> Iterator[Finding]:
     Source: Barz and Denzler, "Do we train on test data? Purging CIFAR of near-duplicates", 2020; Kapoor and Narayanan,
     "Leakage and the reproducibility crisis in machine-learning-based science", 2023, section 3 (L1.4).
     """
-    trained = np.flatnonzero(sample.compared_parts == 0)
-    values, first = np.unique(sample.row_hashes[trained], return_index=True)
+    training = np.flatnonzero(sample.compared_parts == 0)
+    hashes, first_occurrences = np.unique(sample.row_hashes[training], return_index=True)
     for number, part in reversed(list(enumerate(PART_ORDER))[1:]):
         rows = np.flatnonzero(sample.compared_parts == number)
-        twins = rows[np.isin(sample.row_hashes[rows], values)]
-        if len(twins) >= max(1, CHANCE * len(rows) * sample.has_coinciding_rows):
-            like = trained[first[np.searchsorted(values, sample.row_hashes[twins])]]
-            yield _finding(sample, part, sample.compared_rows[twins], sample.compared_rows[like], len(rows))
+        copies = rows[np.isin(sample.row_hashes[rows], hashes)]
+        if len(copies) >= max(1, MIN_COINCIDENCES * len(rows) * sample.has_coinciding_rows):
+            originals = training[first_occurrences[np.searchsorted(hashes, sample.row_hashes[copies])]]
+            pairs = [
+                f"{sample.row_name(copy)} = {sample.row_name(original)}"
+                for copy, original in zip(
+                    sample.compared_rows[copies[:MAX_EVIDENCE]],
+                    sample.compared_rows[originals[:MAX_EVIDENCE]],
+                    strict=True,
+                )
+            ]
+            yield _build_finding(sample, part, pairs, len(copies), len(rows))
 
 
-def _finding(sample: Sample, part: Part, twins: np.ndarray, like: np.ndarray, of: int) -> Finding:
-    pairs = [f"{sample.row_name(a)} = {sample.row_name(b)}" for a, b in zip(twins[:NAMED], like[:NAMED], strict=True)]
-    among = len(twins) / of
-    chance = sample.has_coinciding_rows
-    grave = "error" if among >= HALF else "warning" if among >= MUCH else "note"
-    tail = "; with so few values rows can be the same by coincidence" if chance else ", so its score flatters"
-    shown = listed(pairs[:SHOWN]) + (", ..." if len(twins) > SHOWN else "")
+def _build_finding(sample: Sample, part: Part, pairs: list[str], count: int, total: int) -> Finding:
+    """Return the finding of a part.
+
+    Args:
+        sample: the data.
+        part: the part with copies of training rows.
+        pairs: names of the first copies and their originals.
+        count: copies in the part.
+        total: compared rows of the part.
+    """
+    fraction = count / total
+    severity: Severity = "error" if fraction >= MIN_ERROR else "warning" if fraction >= MIN_WARNING else "note"
+    if sample.has_coinciding_rows:
+        severity = "note"
+        consequence = "; with so few values rows can be equal by coincidence"
+        remedy = "check whether they are copies"
+    else:
+        consequence = ", so its score is too good"
+        when = "the data is split in time" if sample.ordered else "the data is split"
+        remedy = f"remove the copies from one part, before {when}"
+    examples = join_names(pairs[:MAX_NAMES]) + (", ..." if count > MAX_NAMES else "")
+    evidence = {"part": part, "rows": count, "of": total, "fraction": fraction, "first": pairs}
     return Finding(
         "leaking-rows",
-        "note" if chance else grave,  # type: ignore[arg-type]  # one of the three words
-        {"part": part, "rows": len(twins), "of": of, "share": among, "first": pairs, **sample.comparison_evidence},
-        f"{len(twins):,} of {of:,} {CALLED[part]} rows ({share(among)}) are training rows too{tail}: {shown}",
-        "see whether they are copies" if chance else f"take them out of one part: remove copies before {_cut(sample)}",
+        severity,
+        {**evidence, **sample.comparison_evidence},
+        f"{count:,} of {total:,} {PART_NAMES[part]} rows ({format_fraction(fraction)}) are training rows, too"
+        f"{consequence}: {examples}",
+        remedy,
     )
-
-
-def _cut(sample: Sample) -> str:
-    return "the data is split in time" if sample.ordered else "the data is split"

@@ -1,4 +1,4 @@
-"""What would help next: more rows, a larger network, or better inputs."""
+"""What to do next: more rows, a larger network, or better inputs."""
 
 from __future__ import annotations
 
@@ -10,71 +10,79 @@ import numpy as np
 from yisheng.core.registry import register
 from yisheng.core.seeds import derive
 from yisheng.core.types import Finding
-from yisheng.diagnosis.data_checks._forest import learnable, out_of_bag, out_of_bag_numbers, single, why_not
+from yisheng.diagnosis.data_checks import _quick_model
+from yisheng.diagnosis.data_checks._quick_model import (
+    has_single_target,
+    predict_probabilities,
+    predict_values,
+    select_learnable,
+)
 from yisheng.diagnosis.sample import Sample
 
-ROWS, TREES = 4000, 100
-PARTS = (8, 4, 2, 1)
-"""The rows are cut into so many parts, each learnt by itself: all rows are learnt from at each size."""
-GAIN = 0.005
-"""What doubling the rows must bring at least, and twice its standard error (by pairs of rows), to be recommended."""
+MIN_ROWS, MAX_ROWS, TREES = 200, 4000, 100
+SUBSETS = (8, 4, 2, 1)
+"""Numbers of subsets that the rows are divided into; a model is trained on each, so all rows count at each size."""
+MIN_GAIN, MIN_GAIN_IN_ERRORS = 0.005, 2
+"""Gain of the last doubling of the rows for which more rows are recommended, also in standard errors (by pairs)."""
 
 
-def _why_not(sample: Sample) -> str:
-    if len(sample.rows("train")) > ROWS:
-        return f"the quick model looks at {ROWS:,} rows at most: what more than all of these bring it cannot tell"
-    return why_not(sample, 200)
+def _explain_skip(sample: Sample) -> str:
+    if len(sample.rows("train")) > MAX_ROWS:
+        return f"the quick model uses at most {MAX_ROWS:,} rows, so it cannot predict the gain of more rows"
+    return _quick_model.explain_skip(sample, MIN_ROWS)
 
 
-@register(cost="trainings", fits=single, needs=_why_not)
+@register(cost="trainings", fits=has_single_target, needs=_explain_skip)
 def learning_curve(sample: Sample) -> Iterator[Finding]:
-    """The score of a quick model by the number of rows, and ONE next step: more rows, another network, other inputs.
+    """Compute the score of a quick model by the number of rows, and recommend one step.
 
-    Where the run's network is surely worse than the quick model on all rows, bias is what it suffers from: a larger
-    network. Else, where the last doubling of the rows still brought something, it is variance: more rows. Else neither:
-    what is left is noise, or not in the inputs. The score is accuracy, or R² of numbers, of rows not seen.
+    If the run's network is significantly worse than the quick model on all rows, it has a bias: a larger network. If
+    the last doubling of the rows still helped, it has a variance: more rows. Otherwise the remaining error is noise, or
+    not in the inputs: better inputs. The score is out-of-bag accuracy, or R² in regression.
 
     Args:
-        sample: its training rows, and what the run reached.
+        sample: its training rows, and the test score of the run.
 
     Source: Perlich, Provost and Simonoff, "Tree induction vs. logistic regression: a learning-curve analysis", 2003;
     Ng, "Machine learning yearning", 2018, chapters 28 to 30.
     """
-    rows, x, y = learnable(sample, sample.rows("train"))
+    rows, x, y = select_learnable(sample, sample.rows("train"))
     order = np.random.Generator(np.random.PCG64(derive(sample.seed, "curve"))).permutation(len(rows))
     curve: dict[int, float] = {}
-    before = now = np.empty(0)
-    for count in PARTS:
-        before, now = now, np.empty(len(rows))
-        for number, some in enumerate(np.array_split(order, count)):
-            now[some] = _hits(sample, x[some], y[some], number, float(y.var()))
-        curve[len(rows) // count] = float(now.mean())
-    whole, gain = float(now.mean()), float((now - before).mean())
-    error = float((now - before).std() / math.sqrt(len(rows)))
+    half_scores = scores = np.empty(0)
+    for count in SUBSETS:
+        half_scores, scores = scores, np.empty(len(rows))
+        for number, subset in enumerate(np.array_split(order, count)):
+            scores[subset] = _score_rows(sample, x[subset], y[subset], number, float(y.var()))
+        curve[len(rows) // count] = float(scores.mean())
+    score, gain = float(scores.mean()), float((scores - half_scores).mean())
+    gain_error = float((scores - half_scores).std() / math.sqrt(len(rows)))
+    score_error = float(scores.std()) / math.sqrt(len(rows))
     name = "R²" if sample.spec.task == "regression" else "accuracy"
-    told = f"{name} of a quick model: {', '.join(f'{value:.3g} with {n:,} rows' for n, value in curve.items())}"
-    ours = sample.test_score
-    if ours is not None and ours.high is not None and ours.high < whole - 2 * float(now.std()) / math.sqrt(len(rows)):
-        said = f"the network reaches {ours.value:.3g} ({told}): bias, not the number of rows, is what holds it back"
-        step = "a larger network or more epochs (hidden=256,256; yisheng tune), before more rows"
-    elif gain > max(GAIN, 2 * error):
-        said = f"more rows would help ({told}): the last doubling brought {gain:.3f}"
-        step = "collect more rows, before a larger network"
+    summary = f"{name} of a quick model: {', '.join(f'{value:.3g} with {n:,} rows' for n, value in curve.items())}"
+    network = sample.test_score
+    if network is not None and network.high is not None and network.high < score - 2 * score_error:
+        cause = f"the network reaches {network.value:.3g} ({summary}): it is limited by bias, not by the number of rows"
+        remedy = "use a larger network or more epochs (hidden=256,256; yisheng tune) before collecting more rows"
+    elif gain > max(MIN_GAIN, MIN_GAIN_IN_ERRORS * gain_error):
+        cause = f"more rows would help ({summary}): the last doubling gained {gain:.3f}"
+        remedy = "collect more rows before using a larger network"
     else:
-        said = f"that more rows would help is not shown ({told})"
-        step = "look for better inputs, and at the rows that are wrong, before more rows or a larger network"
+        cause = f"there is no sign that more rows would help ({summary})"
+        remedy = "look for better inputs, and at the wrong predictions, before collecting rows or enlarging the network"
     evidence = {"score": name, "by rows": {f"{n:,}": value for n, value in curve.items()}, "last doubling": gain}
-    reached = {} if ours is None else {"the network": ours.value}
-    yield Finding("learning-curve", "note", {**evidence, "standard error": error, **reached}, said, step)
+    network_evidence = {} if network is None else {"the network": network.value}
+    evidence = {**evidence, "standard error": gain_error, **network_evidence}
+    yield Finding("learning-curve", "note", evidence, cause, remedy)
 
 
-def _hits(sample: Sample, x: np.ndarray, y: np.ndarray, number: int, spread: float) -> np.ndarray:
-    """What each row adds to the score, ``(n,)``: their mean is the accuracy, or R² of numbers of that variance."""
+def _score_rows(sample: Sample, x: np.ndarray, y: np.ndarray, number: int, variance: float) -> np.ndarray:
+    """Return the contribution of each row to the score ``(n,)``: its mean is the accuracy, or R² for this variance."""
     seed = derive(sample.seed, "curve", len(y), number)
     if sample.spec.task == "regression":
-        return 1 - (y - out_of_bag_numbers(x, y, seed, trees=TREES)) ** 2 / max(spread, 1e-300)
-    classes, at = np.unique(y, return_inverse=True)
+        return 1 - (y - predict_values(x, y, seed, trees=TREES)) ** 2 / max(variance, 1e-300)
+    classes, class_numbers = np.unique(y, return_inverse=True)
     if len(classes) == 1:
         return np.ones(len(y))
-    hits: np.ndarray = out_of_bag(x, at, seed, trees=TREES).argmax(1) == at
-    return hits.astype(float)
+    correct: np.ndarray = predict_probabilities(x, class_numbers, seed, trees=TREES).argmax(1) == class_numbers
+    return correct.astype(float)

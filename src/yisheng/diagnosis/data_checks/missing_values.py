@@ -1,4 +1,4 @@
-"""Columns that are mostly empty, or empty just where the network learns."""
+"""Columns that are mostly empty, or much emptier in one part than in another."""
 
 from __future__ import annotations
 
@@ -8,50 +8,55 @@ import numpy as np
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.data_checks._formatting import listed, share
 from yisheng.diagnosis.sample import Sample
+from yisheng.diagnosis.wording import format_fraction, join_names
 
-MOSTLY, APART = 0.5, 0.3
-"""Share of missing values from which on a column is mostly empty; and how far training and test may lie apart."""
+MIN_MISSING, MIN_DIFFERENCE = 0.5, 0.3
+"""Fraction of missing values of a mostly empty column, and difference between training and test rows."""
+MIN_ROWS, MAX_EVIDENCE = 20, 20
 
 
 @register(cost="cheap", fits=lambda spec: not spec.is_image)
 def missing_values(sample: Sample) -> Iterator[Finding]:
-    """Columns that are mostly empty; or far emptier in one of training and test part than in the other.
+    """Find columns that are mostly empty, or much emptier in the training part than in the test part or vice versa.
 
     Args:
         sample: its training and test rows.
 
     Source: Little and Rubin, "Statistical analysis with missing data", 2019, chapter 1.
     """
-    empty = _empty(sample, sample.draw_rows("train"))
-    mostly = np.flatnonzero(empty >= MOSTLY).tolist()
-    if mostly:
-        names = [sample.column_name(i) for i in mostly]
+    training = _missing_fractions(sample, sample.draw_rows("train"))
+    mostly_empty = np.flatnonzero(training >= MIN_MISSING).tolist()
+    if mostly_empty:
+        names = [f"{sample.column_name(i)} ({format_fraction(training[i])})" for i in mostly_empty]
         yield Finding(
             "missing-values",
             "note",
-            {"missing": {sample.column_name(i): float(empty[i]) for i in mostly[:20]}},
-            f"mostly empty: {listed([f'{name} ({share(empty[i])})' for name, i in zip(names, mostly, strict=True)])}",
-            "that a value is missing is learnt from; leave a column out with drop= if it will be filled in later",
+            {"missing": {sample.column_name(i): float(training[i]) for i in mostly_empty[:MAX_EVIDENCE]}},
+            f"mostly empty: {join_names(names)}",
+            "the network learns from the fact that a value is missing; if a column will be filled in later, use drop=",
         )
-    test = sample.draw_rows("test")
-    if len(test) < 20 or len(sample.rows("train")) < 20:
+    test_rows = sample.draw_rows("test")
+    if len(test_rows) < MIN_ROWS or len(sample.rows("train")) < MIN_ROWS:
         return
-    other = _empty(sample, test)
-    apart = np.flatnonzero(np.abs(other - empty) >= APART).tolist()
-    if apart:
-        told = [f"{sample.column_name(i)} ({share(empty[i])} and {share(other[i])})" for i in apart]
+    test = _missing_fractions(sample, test_rows)
+    different = np.flatnonzero(np.abs(test - training) >= MIN_DIFFERENCE).tolist()
+    if different:
+        names = [
+            f"{sample.column_name(i)} ({format_fraction(training[i])} and {format_fraction(test[i])})"
+            for i in different
+        ]
+        evidence = {sample.column_name(i): [float(training[i]), float(test[i])] for i in different[:MAX_EVIDENCE]}
         yield Finding(
             "missing-values",
             "warning",
-            {"missing": {sample.column_name(i): [float(empty[i]), float(other[i])] for i in apart[:20]}},
-            f"missing values differ between training and test rows: {listed(told)}",
-            "see how the two came about; leave such columns out with drop=",
+            {"missing": evidence},
+            f"missing values differ between training and test rows: {join_names(names)}",
+            "find out how the parts were collected, or remove these columns with drop=",
         )
 
 
-def _empty(sample: Sample, rows: np.ndarray) -> np.ndarray:
-    """Share of missing values of each column ``(D,)``."""
-    found: np.ndarray = np.isnan(np.asarray(sample.x[rows], np.float32)).mean(0)
-    return found
+def _missing_fractions(sample: Sample, rows: np.ndarray) -> np.ndarray:
+    """Return the fraction of missing values of each column ``(D,)``."""
+    fractions: np.ndarray = np.isnan(np.asarray(sample.x[rows], np.float32)).mean(0)
+    return fractions

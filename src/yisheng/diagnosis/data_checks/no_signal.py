@@ -1,4 +1,4 @@
-"""Labels that the inputs do not tell anything about."""
+"""Targets that do not depend on the inputs."""
 
 from __future__ import annotations
 
@@ -9,56 +9,70 @@ import numpy as np
 from yisheng.core.registry import register
 from yisheng.core.seeds import derive
 from yisheng.core.types import Finding
-from yisheng.diagnosis.data_checks._forest import learnable, out_of_bag, out_of_bag_numbers, r2, single, why_not
+from yisheng.diagnosis.data_checks._quick_model import (
+    explain_skip,
+    has_single_target,
+    predict_probabilities,
+    predict_values,
+    r2,
+    select_learnable,
+)
 from yisheng.diagnosis.sample import Sample
 
-ROWS, TREES, TWINS = 1500, 50, 19
-FIRST, FAR = 5, 10.0
-"""After the first twins it is enough where the true score lies this many of their standard deviations above them."""
-LIMIT = 0.05
-"""Above this p-value nothing is shown: 19 twins, of which one at least does as well."""
+MAX_ROWS, TREES, PERMUTATIONS = 1500, 50, 19
+FIRST_PERMUTATIONS, CLEAR_DISTANCE = 5, 10.0
+"""After the first permutations the test stops if the true score is this many standard deviations above theirs."""
+MAX_P_VALUE = 0.05
+"""A larger p-value shows no signal: at least one of 19 permutations has the same score or a better one."""
 
 
-@register(cost="trainings", fits=single, needs=why_not, explains=("baseline-not-beaten", "overfitting", "underfitting"))
+@register(
+    cost="trainings",
+    fits=has_single_target,
+    needs=explain_skip,
+    explains=("baseline-not-beaten", "overfitting", "underfitting"),
+)
 def no_signal(sample: Sample) -> Iterator[Finding]:
-    """A quick model learns shuffled labels as well as the true ones: the inputs tell nothing of the target.
+    """Find inputs from which a quick model predicts shuffled targets as well as the true ones.
 
-    With s the score on true labels and s_i on k = 19 shuffled ones, p = (1 + #{s_i >= s}) / (k + 1). The score is the
-    mean probability of the true class, each class weighing the same, or R² of numbers; of rows that a tree has not
-    seen. It is not said of a run whose network is surely better than its baseline: that has found a signal.
+    With s the score on true targets and s_i on k = 19 permutations, p = (1 + #{s_i >= s}) / (k + 1). The score is the
+    mean out-of-bag probability of the true class, with equal weights for all classes, or R² in regression. A run that
+    significantly beats its baseline has found a signal, so it is not checked.
 
     Args:
-        sample: its training rows, 1,500 at most.
+        sample: its training rows, at most 1,500.
 
     Source: Ojala and Garriga, "Permutation tests for studying classifier performance", 2010.
     """
     if sample.beats_baseline:
         return
-    rows, x, y = learnable(sample, sample.draw_rows("train", ROWS))
+    rows, x, y = select_learnable(sample, sample.draw_rows("train", MAX_ROWS))
 
-    def score(target: np.ndarray, number: int) -> float:
+    def compute_score(target: np.ndarray, number: int) -> float:
         seed = derive(sample.seed, "twin", number)
         if sample.spec.task == "regression":
-            return r2(target, out_of_bag_numbers(x, target, seed, trees=TREES))
-        given = out_of_bag(x, target, seed, trees=TREES)[np.arange(len(target)), target]
+            return r2(target, predict_values(x, target, seed, trees=TREES))
+        p_target = predict_probabilities(x, target, seed, trees=TREES)[np.arange(len(target)), target]
         counts = np.bincount(target)
-        return float((given / counts[target]).sum() / len(counts))
+        return float((p_target / counts[target]).sum() / len(counts))
 
-    true = score(y, 0)
-    draw = np.random.Generator(np.random.PCG64(derive(sample.seed, "twins")))
-    twins: list[float] = []
-    for number in range(1, TWINS + 1):
-        twins.append(score(draw.permutation(y), number))
-        if number == FIRST and true > np.mean(twins) + FAR * max(float(np.std(twins)), 1e-6):
+    score = compute_score(y, 0)
+    generator = np.random.Generator(np.random.PCG64(derive(sample.seed, "twins")))
+    shuffled: list[float] = []
+    for number in range(1, PERMUTATIONS + 1):
+        shuffled.append(compute_score(generator.permutation(y), number))
+        distance = CLEAR_DISTANCE * max(float(np.std(shuffled)), 1e-6)
+        if number == FIRST_PERMUTATIONS and score > np.mean(shuffled) + distance:
             return
-    p = (1 + sum(twin >= true for twin in twins)) / (1 + TWINS)
-    if p <= LIMIT:
+    p_value = (1 + sum(permuted >= score for permuted in shuffled)) / (1 + PERMUTATIONS)
+    if p_value <= MAX_P_VALUE:
         return
+    mean = float(np.mean(shuffled))
     yield Finding(
         "no-signal",
         "warning",
-        {"score": true, "shuffled, at best": max(twins), "shuffled, on average": float(np.mean(twins)), "p": p},
-        f"a quick model learns shuffled targets as well as the true ones (p = {p:.2f}, {len(rows):,} rows): nothing "
-        "shows that these inputs tell the target",
-        "see whether rows and targets belong together (mixed up in a join or a sort?), or find better inputs",
+        {"score": score, "shuffled, at best": max(shuffled), "shuffled, on average": mean, "p": p_value},
+        f"a quick model predicts shuffled targets as well as the true ones (p = {p_value:.2f}, {len(rows):,} rows): "
+        "there is no sign that the target depends on these inputs",
+        "check whether rows and targets belong together (a wrong join or sort?), or find better inputs",
     )

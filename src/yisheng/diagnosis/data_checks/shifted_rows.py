@@ -1,4 +1,4 @@
-"""Test rows that are not like the training rows."""
+"""Test rows with another distribution than the training rows."""
 
 from __future__ import annotations
 
@@ -8,87 +8,90 @@ import numpy as np
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.data_checks._forest import features, out_of_bag
-from yisheng.diagnosis.data_checks._formatting import listed
+from yisheng.diagnosis.data_checks._quick_model import extract_features, predict_probabilities
 from yisheng.diagnosis.sample import Sample
+from yisheng.diagnosis.wording import join_names
 
-ROWS, TREES, LEAST = 1500, 100, 50
-SHIFTED, FAR = 0.55, 0.7
-"""The lower end of the AUC's 95% interval from which on it is a note, and a warning; 0.5 is chance."""
-NAMED = 5
+MIN_ROWS, MAX_ROWS, TREES = 50, 1500, 100
+MIN_AUC, MIN_AUC_WARNING = 0.55, 0.7
+"""Lower limit of the AUC's 95% interval that is a note, and a warning; 0.5 means equal distributions."""
+MIN_COLUMN_DISTANCE, MAX_COLUMNS = 0.1, 5
+"""Kolmogorov-Smirnov statistic of the columns that are named, and their number."""
+Z_95 = 1.96
 
 
-def _why_not(sample: Sample) -> str:
+def _explain_skip(sample: Sample) -> str:
     if sample.grouped:
-        return "rows come in groups: those of other groups are always told apart"
-    few = min(len(sample.rows("train")), len(sample.rows("test")))
-    return "" if few >= LEAST else f"it needs {LEAST} training rows and as many test rows"
+        return "rows belong to groups, and those of different groups always differ"
+    rows = min(len(sample.rows("train")), len(sample.rows("test")))
+    return "" if rows >= MIN_ROWS else f"it needs at least {MIN_ROWS} training rows and {MIN_ROWS} test rows"
 
 
-@register(cost="trainings", needs=_why_not)
+@register(cost="trainings", needs=_explain_skip)
 def shifted_rows(sample: Sample) -> Iterator[Finding]:
-    """A quick model tells test rows from training rows: the test score is about other rows than were learnt from.
+    """Find test rows that a quick model distinguishes from training rows: the score is that of other rows.
 
-    As many training as test rows are drawn; the area under the ROC curve is that of rows that a tree has not seen,
-    with Hanley and McNeil's standard error. The columns named differ most by the statistic of Kolmogorov and Smirnov.
+    The same number of training and test rows is drawn. The AUC is computed from out-of-bag probabilities, with Hanley
+    and McNeil's standard error. The named columns have the largest Kolmogorov-Smirnov statistics.
 
     Args:
-        sample: its training and test rows, 1,500 each at most.
+        sample: its training and test rows, at most 1,500 each.
 
     Source: Lopez-Paz and Oquab, "Revisiting classifier two-sample tests", 2017; Hanley and McNeil, "The meaning and use
     of the area under a ROC curve", 1982.
     """
-    n = min(ROWS, len(sample.rows("train")), len(sample.rows("test")))
-    train, test = sample.draw_rows("train", n), sample.draw_rows("test", n)
-    x = np.concatenate([features(sample, train), features(sample, test)])
+    n = min(MAX_ROWS, len(sample.rows("train")), len(sample.rows("test")))
+    rows = (sample.draw_rows("train", n), sample.draw_rows("test", n))
+    x = np.concatenate([extract_features(sample, part) for part in rows])
     y = np.repeat([0, 1], n)
-    auc, error = _area(out_of_bag(x, y, sample.seed, trees=TREES)[:, 1], y)
-    low, high = auc - 1.96 * error, min(1.0, auc + 1.96 * error)
-    if low < SHIFTED:
+    auc, error = _compute_auc(predict_probabilities(x, y, sample.seed, trees=TREES)[:, 1], y)
+    low, high = auc - Z_95 * error, min(1.0, auc + Z_95 * error)
+    if low < MIN_AUC:
         return
-    names, evidence = _differing(sample, x[:n], x[n:])
-    why = "the parts were cut in order" if sample.ordered else "the parts were not drawn alike"
+    names, evidence = _compare_features(sample, x[:n], x[n:])
+    reason = "the parts are in order" if sample.ordered else "the parts were not drawn in the same way"
     yield Finding(
         "shifted-rows",
-        "warning" if low >= FAR else "note",
+        "warning" if low >= MIN_AUC_WARNING else "note",
         {"auc": auc, "low": low, "high": high, "rows of each": n, **evidence},
-        f"test rows can be told from training rows (AUC {auc:.2f}, {low:.2f} to {high:.2f}; 0.5 is chance): {why}"
-        + (f"; they differ most in {listed(names)}" if names else ""),
-        "take the test score as one about other rows than were learnt from; for one about the same rows draw the parts "
-        "by chance (split=random, without a test file), or leave out columns that only tell when or where",
+        f"test rows can be distinguished from training rows (AUC {auc:.2f}, {low:.2f} to {high:.2f}; 0.5 if they are "
+        f"alike): {reason}" + (f"; they differ most in {join_names(names)}" if names else ""),
+        "read the test score as that of other rows than the training rows; for similar rows draw the parts at random "
+        "(split=random, without a test file), or drop columns that only identify time or place",
     )
 
 
-def _area(score: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """Area under the ROC curve, and its standard error.
+def _compute_auc(score: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Return the area under the ROC curve and its standard error.
 
-    >>> area, error = _area(np.array([0.1, 0.2, 0.8, 0.9]), np.array([0, 0, 1, 1]))
+    >>> area, error = _compute_auc(np.array([0.1, 0.2, 0.8, 0.9]), np.array([0, 0, 1, 1]))
     >>> area
     1.0
     """
-    _, at, counts = np.unique(score, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[at]
+    _, value_index, counts = np.unique(score, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[value_index]
     m, n = int((y == 1).sum()), int((y == 0).sum())
     area = float((ranks[y == 1].sum() - m * (m + 1) / 2) / (m * n))
-    one, two = area / (2 - area), 2 * area**2 / (1 + area)
-    spread = area * (1 - area) + (m - 1) * (one - area**2) + (n - 1) * (two - area**2)
-    return area, float(np.sqrt(max(spread, 0.0) / (m * n)))
+    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
+    variance = area * (1 - area) + (m - 1) * (q1 - area**2) + (n - 1) * (q2 - area**2)
+    return area, float(np.sqrt(max(variance, 0.0) / (m * n)))
 
 
-def _differing(sample: Sample, a: np.ndarray, b: np.ndarray) -> tuple[list[str], dict[str, object]]:
-    """Names of the features that differ most; of images their brightness and contrast, as evidence."""
+def _compare_features(sample: Sample, training: np.ndarray, test: np.ndarray) -> tuple[list[str], dict[str, object]]:
+    """Return the names of the features that differ most, and evidence; for images their brightness and contrast."""
     if sample.spec.is_image:
-        parts = {"training": a, "test": b}
-        told = {name: [float(one.mean()), float(one.std(1).mean())] for name, one in parts.items()}
-        return [], {"brightness and contrast": told}
-    apart = np.array([_kolmogorov(a[:, i], b[:, i]) for i in range(a.shape[1])])
-    most = [i for i in np.argsort(-apart, kind="stable")[:NAMED] if apart[i] > 0.1]
-    names = [sample.feature_names[i] for i in most]
-    return names, {"differing": dict(zip(names, apart[most].tolist(), strict=True))}
+        parts = {"training": training, "test": test}
+        statistics = {name: [float(x.mean()), float(x.std(1).mean())] for name, x in parts.items()}
+        return [], {"brightness and contrast": statistics}
+    distances = np.array([_kolmogorov_smirnov(a, b) for a, b in zip(training.T, test.T, strict=True)])
+    order = np.argsort(-distances, kind="stable")[:MAX_COLUMNS]
+    columns = [i for i in order if distances[i] > MIN_COLUMN_DISTANCE]
+    names = [sample.feature_names[i] for i in columns]
+    return names, {"differing": dict(zip(names, distances[columns].tolist(), strict=True))}
 
 
-def _kolmogorov(a: np.ndarray, b: np.ndarray) -> float:
-    """Largest distance between two distribution functions."""
+def _kolmogorov_smirnov(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the largest difference between two empirical distribution functions."""
     points = np.sort(np.concatenate([a, b]))
-    below = [np.searchsorted(np.sort(one), points, side="right") / len(one) for one in (a, b)]
-    return float(np.abs(below[0] - below[1]).max())
+    a_below, b_below = (np.searchsorted(np.sort(x), points, side="right") / len(x) for x in (a, b))
+    return float(np.abs(a_below - b_below).max())

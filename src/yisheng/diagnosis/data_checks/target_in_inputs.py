@@ -1,4 +1,4 @@
-"""A column that tells the target by itself."""
+"""A column that determines the target."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ import numpy as np
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding, Spec
-from yisheng.diagnosis.data_checks._formatting import listed
 from yisheng.diagnosis.sample import Sample
+from yisheng.diagnosis.wording import join_names
 
-VALUES, LEAST = 400_000, 300
-"""Values that are looked at at most, but so many rows at least."""
-PURE, OTHERS = 0.01, 0.2
-"""Share of the errors of guessing that is left by a column that tells the target, and by the best other column."""
-ALIKE, LESS = 0.999, 0.99
-"""Correlation with a target of numbers: of a column that tells it, and of the best other column at most."""
+MAX_VALUES, MIN_DRAWN_ROWS = 400_000, 300
+"""Values that are examined, with at least this many rows."""
+MIN_ROWS = 20
+MAX_LEAK_ERRORS, MIN_OTHER_ERRORS = 0.01, 0.2
+"""Errors relative to those of a constant guess: of a column that determines the class, and of every other column."""
+MIN_LEAK_CORRELATION, MAX_OTHER_CORRELATION = 0.999, 0.99
+"""Correlation with a numeric target: of a column that determines it, and of every other column."""
 BINS = 16
+MIN_ROWS_PER_VALUE = 10
+"""A column with fewer rows per distinct value is examined in intervals."""
+Leak = tuple[list[int], dict[str, float]]
+"""Numbers of the columns that determine the target, and evidence."""
 
 
 def _fits(spec: Spec) -> bool:
@@ -26,10 +31,10 @@ def _fits(spec: Spec) -> bool:
 
 @register(cost="cheap", fits=_fits)
 def target_in_inputs(sample: Sample) -> Iterator[Finding]:
-    """One column tells the target all but perfectly, and no other comes near: it may not be known before the target.
+    """Find a column that determines the target almost perfectly while no other comes close: it may not be known before.
 
-    Classes: the share of the errors of guessing that is left when each distinct value, or each of at most 2 C
-    intervals, answers with its commonest class. Numbers: Pearson's correlation, or Spearman's.
+    Classes: the errors left when each distinct value, or each of at most 2 C intervals, predicts its most common class,
+    relative to those of a constant guess. Numbers: Pearson's or Spearman's correlation.
 
     Args:
         sample: its training rows.
@@ -37,89 +42,95 @@ def target_in_inputs(sample: Sample) -> Iterator[Finding]:
     Source: Kapoor and Narayanan, "Leakage and the reproducibility crisis in machine-learning-based science", 2023,
     section 3 (L2, illegitimate features).
     """
-    D = sample.spec.shape[0]
-    rows = sample.draw_rows("train", max(LEAST, VALUES // D))
-    if len(rows) < 20:
+    rows = sample.draw_rows("train", max(MIN_DRAWN_ROWS, MAX_VALUES // sample.spec.shape[0]))
+    if len(rows) < MIN_ROWS:
         return
     x = np.asarray(sample.x[rows], np.float64)
-    for number, y in enumerate(np.atleast_2d(sample.y[rows].T)):
+    targets = np.atleast_2d(sample.y[rows].T)
+    for number, y in enumerate(targets, 1):
         if y.min() == y.max():
             continue
-        left = _of_classes(x, y.astype(np.int64)) if sample.spec.task == "classification" else _of_numbers(x, y)
-        if left is None:
+        is_classification = sample.spec.task == "classification"
+        leak = _find_class_leak(x, y.astype(np.int64)) if is_classification else _find_numeric_leak(x, y)
+        if leak is None:
             continue
-        telling, evidence = left
-        names = [sample.column_name(i) for i in telling]
-        target = sample.spec.target + (f" {number + 1}" if sample.y.ndim > 1 and sample.y.shape[1] > 1 else "")
+        columns, evidence = leak
+        names = [sample.column_name(i) for i in columns]
+        target = sample.spec.target + (f" {number}" if len(targets) > 1 else "")
         yield Finding(
             "target-in-inputs",
             "warning",
             {"columns": names, **evidence, "rows": len(rows)},
-            f"{listed(names)} {'tells' if len(names) == 1 else 'tell'} {target} alone, and no other column comes near",
-            f"if it is not known before {target} is, leave it out: drop={','.join(names)}",
+            f"{join_names(names)} {'determines' if len(names) == 1 else 'determine'} {target} alone, and no other "
+            "column comes close",
+            f"if it is not known before {target} is, remove it with drop={','.join(names)}",
         )
 
 
-def _of_classes(x: np.ndarray, y: np.ndarray) -> tuple[list[int], dict[str, float]] | None:
-    C = int(y.max()) + 1
-    guessing = 1 - np.bincount(y).max() / len(y)
-    left = [_left(column, y, C) / guessing for column in x.T]
-    telling = [i for i, value in enumerate(left) if value <= PURE]
-    if not telling or len(telling) > max(1, len(left) // 4):
+def _find_class_leak(x: np.ndarray, y: np.ndarray) -> Leak | None:
+    """Return the columns that determine the class, or None if there is none or too many."""
+    classes = int(y.max()) + 1
+    guess_error = 1 - np.bincount(y).max() / len(y)
+    errors = [_error_by_value(column, y, classes) / guess_error for column in x.T]
+    leaks = [i for i, error in enumerate(errors) if error <= MAX_LEAK_ERRORS]
+    if not leaks or len(leaks) > max(1, len(errors) // 4):
         return None
-    others = min((_binned(x[:, i], y, C) / guessing for i in range(len(left)) if i not in telling), default=1.0)
-    if others < OTHERS:
+    others = (i for i in range(len(errors)) if i not in leaks)
+    best_other = min((_error_by_bin(x[:, i], y, classes) / guess_error for i in others), default=1.0)
+    if best_other < MIN_OTHER_ERRORS:
         return None
-    return telling, {"errors left of those of guessing": max(left[i] for i in telling), "best other column": others}
+    return leaks, {
+        "errors left of those of guessing": max(errors[i] for i in leaks),
+        "best other column": best_other,
+    }
 
 
-def _left(column: np.ndarray, y: np.ndarray, C: int) -> float:
-    """Share of rows that are wrong when values, or few intervals, answer with their commonest class; 1: too many."""
-    values, at = np.unique(column, return_inverse=True)  # NaN is a value like any other
-    counts = np.zeros((len(values), C), np.int64)
-    np.add.at(counts, (at, y), 1)
-    answer = counts.argmax(1)
-    intervals = 1 + int((np.diff(answer) != 0).sum())
-    if len(values) > len(y) / 10 and intervals > 2 * C:
+def _error_by_value(column: np.ndarray, y: np.ndarray, classes: int) -> float:
+    """Return the error rate when each value, or interval, predicts its most common class; 1 if there are too many."""
+    values, value_index = np.unique(column, return_inverse=True)  # NaN is a value like any other
+    counts = np.zeros((len(values), classes), np.int64)
+    np.add.at(counts, (value_index, y), 1)
+    intervals = 1 + int((np.diff(counts.argmax(1)) != 0).sum())
+    if len(values) > len(y) / MIN_ROWS_PER_VALUE and intervals > 2 * classes:
         return 1.0
     return float(1 - counts.max(1).sum() / len(y))
 
 
-def _binned(column: np.ndarray, y: np.ndarray, C: int) -> float:
-    """Share of rows that are wrong when 16 intervals with as many rows each answer with their commonest class."""
-    known = np.where(np.isnan(column), -np.inf, column)
-    finite = known[np.isfinite(known)]
+def _error_by_bin(column: np.ndarray, y: np.ndarray, classes: int) -> float:
+    """Return the error rate when each of 16 intervals of equal size predicts its most common class."""
+    filled = np.where(np.isnan(column), -np.inf, column)
+    finite = filled[np.isfinite(filled)]
     if not len(finite):
         return float(1 - np.bincount(y).max() / len(y))
     edges = np.unique(np.quantile(finite, np.linspace(0, 1, BINS + 1)[1:-1]))
-    counts = np.zeros((BINS + 1, C), np.int64)
-    np.add.at(counts, (np.searchsorted(edges, known), y), 1)
+    counts = np.zeros((BINS + 1, classes), np.int64)
+    np.add.at(counts, (np.searchsorted(edges, filled), y), 1)
     return float(1 - counts.max(1).sum() / len(y))
 
 
-def _of_numbers(x: np.ndarray, y: np.ndarray) -> tuple[list[int], dict[str, float]] | None:
-    plain, ranked = _correlation(x, y), _correlation(_ranks(x), _ranks(y[:, None])[:, 0])
-    alike = np.maximum(plain, ranked)
-    telling = np.flatnonzero(alike > ALIKE)
-    others = np.delete(alike, telling)
-    if not len(telling) or not len(others) or others.max() > LESS:
+def _find_numeric_leak(x: np.ndarray, y: np.ndarray) -> Leak | None:
+    """Return the columns that determine a numeric target, or None if there is none or another one comes close."""
+    pearson, spearman = _correlations(x, y), _correlations(_ranks(x), _ranks(y[:, None])[:, 0])
+    correlations = np.maximum(pearson, spearman)
+    leaks = np.flatnonzero(correlations > MIN_LEAK_CORRELATION)
+    others = np.delete(correlations, leaks)
+    if not len(leaks) or not len(others) or others.max() > MAX_OTHER_CORRELATION:
         return None
-    return telling.tolist(), {"correlation": float(alike[telling].min()), "best other column": float(others.max())}
+    return leaks.tolist(), {"correlation": float(correlations[leaks].min()), "best other column": float(others.max())}
 
 
-def _correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Of each column with the target, without its sign; 0 where a column is constant or has missing values."""
+def _correlations(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the absolute correlation of each column with y; 0 if a column is constant or has missing values."""
     with np.errstate(all="ignore"):
         a, b = x - x.mean(0), y - y.mean()
-        found = np.abs(a.T @ b) / np.sqrt((a**2).sum(0) * (b**2).sum())
-    return np.where(np.isfinite(found), found, 0.0)
+        correlations = np.abs(a.T @ b) / np.sqrt((a**2).sum(0) * (b**2).sum())
+    return np.where(np.isfinite(correlations), correlations, 0.0)
 
 
 def _ranks(x: np.ndarray) -> np.ndarray:
-    """Ranks within each column; equal values share the middle of theirs."""
+    """Return the ranks within each column; equal values get the mean of their ranks."""
     ranks = np.empty(x.shape)
     for i, column in enumerate(x.T):
-        _, at, counts = np.unique(column, return_inverse=True, return_counts=True)
-        ends = np.cumsum(counts)
-        ranks[:, i] = (ends - (counts - 1) / 2)[at]
+        _, value_index, counts = np.unique(column, return_inverse=True, return_counts=True)
+        ranks[:, i] = (np.cumsum(counts) - (counts - 1) / 2)[value_index]
     return ranks

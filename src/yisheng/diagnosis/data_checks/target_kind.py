@@ -1,4 +1,4 @@
-"""A target that is not what it is taken for."""
+"""A target of another kind than the one that is learned."""
 
 from __future__ import annotations
 
@@ -8,68 +8,71 @@ import numpy as np
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.data_checks._formatting import listed, share
 from yisheng.diagnosis.sample import Sample
+from yisheng.diagnosis.wording import format_fraction, join_names
 
-CLASSES, EACH = 10, 20
-"""Numbers that are classes: so many different whole ones at most, with so many rows each on average."""
-MANY, NEARLY = 20, 0.5
-"""Classes that are numbers or names: so many at least, and this share of the number of rows."""
+MAX_CLASSES, MIN_ROWS_PER_CLASS = 10, 20
+"""A numeric target with so few distinct integers, and this many rows of each on average, looks like classes."""
+MIN_CLASSES, MIN_CLASS_FRACTION = 20, 0.5
+"""Classes, in total and relative to the number of rows, that look like numbers or names."""
 
 
 @register(cost="cheap")
 def target_kind(sample: Sample) -> Iterator[Finding]:
-    """The target is always the same; or few whole numbers learnt as measures; or nearly as many classes as rows.
+    """Find a constant target, a few integers learned as a numeric target, or almost as many classes as rows.
 
-    Two numbers are yes and no: a warning. Three to ten may be grades, which can be learnt as numbers: a note.
+    Two integers are yes and no: a warning. Three to ten may be grades, which can be learned as numbers: a note.
 
     Args:
         sample: its targets.
 
-    Source: Karpathy, "A config for training neural networks", 2019 (become one with the data).
+    Source: Karpathy, https://karpathy.github.io/2019/04/25/recipe (become one with the data).
     """
     y = sample.y[sample.rows("train")]
     if sample.spec.task != "multilabel" and len(y) > 1 and (y == y[:1]).all():
-        said = sample.spec.classes[int(y[0])] if sample.spec.task == "classification" else f"{y.flat[0]:g}"
+        value = sample.spec.classes[int(y[0])] if sample.spec.task == "classification" else f"{y.flat[0]:g}"
         yield Finding(
             "target-kind",
             "error",
-            {"rows": len(y), "value": said},
-            f"{sample.spec.target} is {said} in all {len(y):,} training rows: there is nothing to learn",
-            "give rows of other values too: look at how the target and the parts were made",
+            {"rows": len(y), "value": value},
+            f"{sample.spec.target} is {value} in all {len(y):,} training rows: there is nothing to learn",
+            "add rows with other values: check how the target and the parts were made",
         )
     elif sample.spec.task == "regression":
-        yield from _few_values(sample, y)
+        yield from _find_classes(sample, y)
     elif sample.spec.task == "classification":
-        yield from _many_classes(sample, y)
+        yield from _find_numbers(sample, y)
 
 
-def _few_values(sample: Sample, y: np.ndarray) -> Iterator[Finding]:
+def _find_classes(sample: Sample, y: np.ndarray) -> Iterator[Finding]:
+    """Find numeric targets that look like classes."""
     for target in y.T:
         values = np.unique(target)
-        if len(values) > CLASSES or len(target) < EACH * len(values) or (values != np.rint(values)).any():
+        too_many = len(values) > MAX_CLASSES or len(target) < MIN_ROWS_PER_CLASS * len(values)
+        if too_many or (values != np.rint(values)).any():
             continue
         names = [f"{value:g}" for value in values]
         yield Finding(
             "target-kind",
             "warning" if len(values) == 2 else "note",
             {"values": [float(value) for value in values], "rows": len(target)},
-            f"{sample.spec.target} is learnt as a measure, but holds {len(values)} whole numbers only "
-            f"({listed(names)}): are they the numbers of classes?",
-            "if they are, learn classes: task=classification for a table, a Spec with classes= in Python",
+            f"{sample.spec.target} is learned as a number, but has only {len(values)} different integers "
+            f"({join_names(names)}), which look like classes",
+            "if they are classes, use task=classification for a table, or a Spec with classes= in Python",
         )
 
 
-def _many_classes(sample: Sample, y: np.ndarray) -> Iterator[Finding]:
+def _find_numbers(sample: Sample, y: np.ndarray) -> Iterator[Finding]:
+    """Find classes that look like numbers or names."""
     rows = np.concatenate([y, sample.y[sample.rows("validation")], sample.y[sample.rows("test")]])
-    found = len(np.unique(rows))
-    if found < MANY or found < NEARLY * len(rows):
+    count = len(np.unique(rows))
+    if count < MIN_CLASSES or count < MIN_CLASS_FRACTION * len(rows):
         return
     yield Finding(
         "target-kind",
         "warning",
-        {"classes": found, "rows": len(rows), "classes with one row": int((np.bincount(rows) == 1).sum())},
-        f"{sample.spec.target} has nearly as many classes ({found:,}) as there are rows ({len(rows):,}; "
-        f"{share(found / len(rows))}): it looks like a number or a name",
-        "if it is a number, say task=regression; else name another target=",
+        {"classes": count, "rows": len(rows), "classes with one row": int((np.bincount(rows) == 1).sum())},
+        f"{sample.spec.target} has {count:,} classes in {len(rows):,} rows ({format_fraction(count / len(rows))}): it "
+        "looks like a number or a name",
+        "if it is a number, use task=regression; otherwise name another column with target=",
     )

@@ -1,4 +1,4 @@
-"""Rare classes that are hardly ever found."""
+"""Rare classes that are hardly ever predicted correctly."""
 
 from __future__ import annotations
 
@@ -8,66 +8,72 @@ import numpy as np
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
+from yisheng.diagnosis.wording import join_names
 from yisheng.metrics.wilson import compute_wilson_interval
 from yisheng.reporting.evaluation_schema import ClassRow
 from yisheng.reporting.run_facts import RunFacts
 
-RARE, LEAST = 0.5, 10
-"""A class is rare below this share of an even one; it needs this many rows for its recall to be known."""
-LOW, APART = 0.5, 0.2
+MAX_RARE_FRACTION, MIN_ROWS = 0.5, 10
+"""Rows of a rare class relative to equal class sizes; and rows from which on its recall is known."""
+MAX_RECALL, MIN_RECALL_GAP = 0.5, 0.2
+"""Recall of a missed class, and distance of its upper limit to the recall of the common classes."""
+MAX_EVIDENCE = 10
+WEIGHT_OPTIONS = {"binary-cross-entropy": "pos_weight", "cross-entropy": "class_weight"}
 
 
-def _why_not(facts: RunFacts) -> str:
-    return "" if facts.evaluation is not None and facts.evaluation.per_class else "it needs a table of classes"
+def _explain_skip(facts: RunFacts) -> str:
+    has_classes = facts.evaluation is not None and facts.evaluation.per_class
+    return "" if has_classes else "it needs the recall of each class"
 
 
-@register(needs=_why_not)
+@register(needs=_explain_skip)
 def missed_classes(facts: RunFacts) -> Iterator[Finding]:
-    """A class with few rows is found in less than half of the cases, and surely less often than the common ones.
+    """Find rare classes with a recall below one half that is significantly lower than that of the common classes.
 
     Args:
         facts: support and recall of each class.
 
     Source: He and Garcia, "Learning from imbalanced data", 2009, section 2.
     """
-    assert facts.evaluation is not None  # asked by needs
+    assert facts.evaluation is not None  # ensured by needs
     rows = [row for row in facts.evaluation.per_class if row.support and row.recall is not None]
-    even = sum(row.support for row in rows) / max(1, len(rows))
-    common = [row for row in rows if row.support >= RARE * even]
-    rest = sum((row.recall or 0) * row.support for row in common) / max(1, sum(row.support for row in common))
+    max_rare_rows = MAX_RARE_FRACTION * sum(row.support for row in rows) / max(1, len(rows))
+    common = [row for row in rows if row.support >= max_rare_rows]
+    correct = sum((row.recall or 0) * row.support for row in common)
+    common_recall = correct / max(1, sum(row.support for row in common))
     missed = [
         row
         for row in rows
-        if LEAST <= row.support < RARE * even and (row.recall or 0) < LOW and _at_most(row) < rest - APART
+        if MIN_ROWS <= row.support < max_rare_rows
+        and (row.recall or 0) < MAX_RECALL
+        and _upper_recall(row) < common_recall - MIN_RECALL_GAP
     ]
     if not missed:
         return
     worst = min(missed, key=lambda row: row.recall or 0)
-    names = ", ".join(row.name for row in missed[:4]) + (f" and {len(missed) - 4} more" if len(missed) > 4 else "")
-    option = _weights(facts)
+    option = _unused_weight_option(facts)
     yield Finding(
         "missed-classes",
         "warning",
         {
-            "classes": {row.name: {"rows": row.support, "recall": row.recall} for row in missed[:10]},
-            "recall of the others": rest,
+            "classes": {row.name: {"rows": row.support, "recall": row.recall} for row in missed[:MAX_EVIDENCE]},
+            "recall of the others": common_recall,
         },
-        f"rare classes are hardly found ({names}): of {worst.support} rows of {worst.name} {worst.recall or 0:.0%}, of "
-        f"the common classes {rest:.0%}",
-        f"say {option}=balanced" if option else "collect more rows of these classes, or join them with others",
+        f"rare classes are hardly recognized ({join_names([row.name for row in missed])}): of {worst.support} rows of "
+        f"{worst.name} {worst.recall or 0:.0%} are, of the common classes {common_recall:.0%}",
+        f"use {option}=balanced" if option else "collect more rows of these classes, or merge them with others",
         change={option: "balanced"} if option else {},
     )
 
 
-def _at_most(row: ClassRow) -> float:
-    """The upper end of the recall's 95% interval."""
+def _upper_recall(row: ClassRow) -> float:
+    """Return the upper limit of the recall's 95% interval."""
     return compute_wilson_interval(np.arange(row.support) < round((row.recall or 0) * row.support))[1]
 
 
-def _weights(facts: RunFacts) -> str:
-    """The option of the loss that weighs the classes, where it is not in use; empty where there is none."""
-    name = facts.choice_name("loss")
+def _unused_weight_option(facts: RunFacts) -> str:
+    """Return the option of the loss that weights the classes; empty if there is none or it is in use."""
     loss = facts.config.get("loss")
     options = loss if isinstance(loss, dict) else {}
-    option = {"binary-cross-entropy": "pos_weight", "cross-entropy": "class_weight"}.get(name, "")
+    option = WEIGHT_OPTIONS.get(facts.choice_name("loss"), "")
     return option if options.get(option) in (None, 1.0) else ""

@@ -1,4 +1,4 @@
-"""Training rows learnt by heart."""
+"""A network that fits its training rows but not the validation rows."""
 
 from __future__ import annotations
 
@@ -7,77 +7,84 @@ from typing import Any
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.history_checks._losses import losses, why_not
+from yisheng.diagnosis.history_checks._loss_history import explain_skip, read_loss_history
 from yisheng.reporting.run_facts import RunFacts
 
-MUCH, SOME = 0.5, 0.2
-"""Share of what had been learnt about unseen rows that was lost again: beyond the first it is a warning."""
-KEPT = 0.5
-"""Share of what was learnt of the training rows that should hold for unseen rows."""
+MIN_LOST_NOTE, MIN_LOST_WARNING = 0.2, 0.5
+"""Fraction of the gain on validation rows that was lost again after the best epoch."""
+MIN_GENERALIZED = 0.5
+"""Gain on validation rows relative to that on training rows, below which it is a warning."""
+MIN_TRAINING_GAIN = 0.1
+"""Gain on training rows, relative to the initial loss, from which on the two are compared."""
+MAX_PADDING = 4
+"""Pixels of padding of random crops, at most an eighth of the image."""
 
 
-@register(needs=why_not, explains=("baseline-not-beaten",))
+@register(needs=explain_skip, explains=("baseline-not-beaten",))
 def overfitting(facts: RunFacts) -> Iterator[Finding]:
-    """The validation loss rises far above its best while the training loss falls on; or it never came near it.
+    """Find a validation loss that rises far above its best while the training loss falls, or was never close to it.
 
-    With L0 the loss of guessing, Lv the validation and Lt the training loss: what is lost again is
-    (Lv(end) - Lv(best)) / (L0 - Lv(best)); what holds for unseen rows is (L0 - Lv) / (L0 - Lt) at the best epoch.
+    With L0 the loss of a constant prediction, Lv the validation and Lt the training loss: the fraction that is lost is
+    (Lv(end) - Lv(best)) / (L0 - Lv(best)), and the fraction that generalizes is (L0 - Lv) / (L0 - Lt) at the best
+    epoch.
 
     Args:
         facts: the losses by epoch.
 
     Source: Goodfellow, Bengio and Courville, "Deep learning", 2016, sections 5.2 and 7.8.
     """
-    seen = losses(facts)
-    assert seen is not None  # asked by needs
-    gained = max(seen.learnt, 1e-3 * abs(seen.start))
-    lost = (seen.end - seen.validation[seen.best]) / gained
-    trained = seen.start - seen.training[seen.best]
-    holds = seen.learnt / trained if trained > 0.1 * abs(seen.start) else 1.0
-    falls_on = seen.training[-1] < seen.training[seen.best]
-    if (lost <= SOME or not falls_on) and holds >= KEPT:
+    history = read_loss_history(facts)
+    assert history is not None  # ensured by needs
+    best_loss = history.validation[history.best]
+    lost = (history.end - best_loss) / max(history.gain, 1e-3 * abs(history.start))
+    training_gain = history.start - history.training[history.best]
+    can_compare = training_gain > MIN_TRAINING_GAIN * abs(history.start)
+    generalized = history.gain / training_gain if can_compare else 1.0
+    training_falls = history.training[-1] < history.training[history.best]
+    if (lost <= MIN_LOST_NOTE or not training_falls) and generalized >= MIN_GENERALIZED:
         return
-    epoch, epochs = seen.best + 1, len(seen.validation)
+    epoch, epochs = history.best + 1, len(history.validation)
     evidence = {
         "best epoch": epoch,
-        "validation loss": seen.validation[seen.best],
-        "at the end": seen.end,
-        "training loss at the end": seen.training[-1],
-        "share lost": lost,
-        "share that holds": holds,
+        "validation loss": best_loss,
+        "at the end": history.end,
+        "training loss at the end": history.training[-1],
+        "fraction lost": lost,
+        "fraction that holds": generalized,
     }
-    more, change = _more(facts)
-    if holds < KEPT:
-        what = f"of what the network learnt of the training rows only {max(0.0, holds):.0%} holds for validation rows"
+    if generalized < MIN_GENERALIZED:
+        cause = f"only {max(0.0, generalized):.0%} of the gain on training rows holds for validation rows"
     else:
-        what = (
-            f"after epoch {epoch} of {epochs} the network learnt its training rows by heart: the validation loss rose "
-            f"from {seen.validation[seen.best]:.3g} to {seen.end:.3g} while the training loss fell to "
-            f"{seen.training[-1]:.3g}"
+        cause = (
+            f"after epoch {epoch} of {epochs} the network overfits: the validation loss rose from {best_loss:.3g} to "
+            f"{history.end:.3g} while the training loss fell to {history.training[-1]:.3g}"
         )
+    regularization, change = _choose_regularization(facts)
     yield Finding(
         "overfitting",
-        "warning" if lost > MUCH or holds < KEPT else "note",
+        "warning" if lost > MIN_LOST_WARNING or generalized < MIN_GENERALIZED else "note",
         evidence,
-        what,
-        f"more rows help most; else say {more}, a smaller model, or patience={max(5, epochs // 10)} to stop in time",
+        cause,
+        f"more rows help most; otherwise use {regularization}, a smaller model, or patience={max(5, epochs // 10)} to "
+        "stop in time",
         change=change,
     )
 
 
-def _more(facts: RunFacts) -> tuple[str, dict[str, Any]]:
-    """What holds a network back from learning rows by heart, in words and as settings."""
+def _choose_regularization(facts: RunFacts) -> tuple[str, dict[str, Any]]:
+    """Return a stronger regularization, in words and as settings."""
     if facts.spec is not None and facts.spec.is_image:
-        names = "flip,crop" if facts.spec.drawing is None else "crop"  # a mirrored digit is none
-        pad = max(1, min(4, min(facts.spec.shape[1:]) // 8))
+        names = "flip,crop" if facts.spec.drawing is None else "crop"  # a mirrored digit is not a digit
+        pad = max(1, min(MAX_PADDING, min(facts.spec.shape[1:]) // 8))
         return f"augment={names}", {} if facts.config.get("augment") else {"augment": names, "pad": pad}
     dropout, weight_decay = _option(facts, "model", "dropout"), _option(facts, "optimizer", "weight_decay")
-    weaker = {} if weight_decay is None else {"weight_decay": max(0.01, 10 * weight_decay)}
-    return "weight_decay=0.01, or dropout=0.3", {"dropout": 0.3} if dropout is not None and dropout < 0.3 else weaker
+    stronger = {} if weight_decay is None else {"weight_decay": max(0.01, 10 * weight_decay)}
+    uses_dropout = dropout is not None and dropout < 0.3
+    return "weight_decay=0.01, or dropout=0.3", {"dropout": 0.3} if uses_dropout else stronger
 
 
 def _option(facts: RunFacts, choice: str, name: str) -> float | None:
-    """A number among the options of one of the config's choices; None where there is none."""
+    """Return a numeric option of one of the config's choices, or None if there is none."""
     options = facts.config.get(choice)
     value = options.get(name) if isinstance(options, Mapping) else None
     return value if isinstance(value, int | float) else None

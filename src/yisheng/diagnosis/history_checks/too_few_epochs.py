@@ -1,4 +1,4 @@
-"""A training that ended while it was still getting better."""
+"""A training that ended while it was still improving."""
 
 from __future__ import annotations
 
@@ -7,50 +7,52 @@ from collections.abc import Iterator, Sequence
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.history_checks._losses import losses, why_not
+from yisheng.diagnosis.history_checks._loss_history import explain_skip, read_loss_history
 from yisheng.reporting.run_facts import RunFacts
 
-LAST = 3
-"""The last third of the epochs is looked at, this many at least."""
-GAIN, NOISE = 0.1, 3.0
-"""Share of all that was gained that the last third must have brought, and times the scatter about its line."""
+MIN_LAST_EPOCHS = 3
+"""Epochs that are examined: the last third, but at least this many."""
+MIN_GAIN, MIN_FALL_IN_STDS = 0.1, 3.0
+"""Gain of these epochs relative to the total gain; and their fall relative to the noise around it."""
 
 
-@register(needs=why_not, follows=True)
+@register(needs=explain_skip, follows=True)
 def too_few_epochs(facts: RunFacts) -> Iterator[Finding]:
-    """The validation loss still fell at the end, along a line that stands out from its scatter.
+    """Find a validation loss that was still falling at the end, along a line that exceeds its noise.
 
     Args:
         facts: the losses by epoch.
 
     Source: Goodfellow, Bengio and Courville, "Deep learning", 2016, section 11.4.
     """
-    seen = losses(facts)
-    assert seen is not None  # asked by needs
-    tail = seen.validation[-max(LAST, len(seen.validation) // 3) :]
-    fall, scatter = _line(tail)
-    gained = fall / max(seen.start - seen.validation[-1], 1e-12)
-    late = seen.best >= len(seen.validation) - max(1, len(tail) // 4)
-    if not late or gained < GAIN or fall < NOISE * scatter or seen.training[-1] > seen.training[-len(tail)]:
+    history = read_loss_history(facts)
+    assert history is not None  # ensured by needs
+    epochs = len(history.validation)
+    tail = history.validation[-max(MIN_LAST_EPOCHS, epochs // 3) :]
+    fall, noise = _fit_line(tail)
+    gain = fall / max(history.start - history.validation[-1], 1e-12)
+    best_is_late = history.best >= epochs - max(1, len(tail) // 4)
+    training_rises = history.training[-1] > history.training[-len(tail)]
+    if not best_is_late or gain < MIN_GAIN or fall < MIN_FALL_IN_STDS * noise or training_rises:
         return
-    epochs = len(seen.validation)
     yield Finding(
         "too-few-epochs",
         "warning",
-        {"epochs": epochs, "share gained in the last": gained, "epochs looked at": len(tail)},
-        f"the validation loss still fell at the end: the last {len(tail)} of {epochs} epochs brought {gained:.0%} of "
-        "all that was gained",
-        f"say epochs={2 * epochs}, or a larger lr",
+        {"epochs": epochs, "fraction gained in the last": gain, "epochs looked at": len(tail)},
+        f"the validation loss was still falling at the end: the last {len(tail)} of {epochs} epochs contributed "
+        f"{gain:.0%} of the total gain",
+        f"use epochs={2 * epochs}, or a larger lr",
         change={"epochs": 2 * epochs},
     )
 
 
-def _line(values: Sequence[float]) -> tuple[float, float]:
-    """How far the line of least squares falls from end to end, and the standard deviation about it.
+def _fit_line(values: Sequence[float]) -> tuple[float, float]:
+    """Return how far the least-squares line falls from end to end, and the standard deviation around it.
 
-    >>> _line([3.0, 2.0, 1.0])
+    >>> _fit_line([3.0, 2.0, 1.0])
     (2.0, 0.0)
     """
-    slope, level = statistics.linear_regression(range(len(values)), values)
-    about = [value - (level + slope * at) for at, value in enumerate(values)]
-    return -slope * (len(values) - 1), (sum(one * one for one in about) / max(1, len(values) - 2)) ** 0.5
+    slope, intercept = statistics.linear_regression(range(len(values)), values)
+    residuals = [value - (intercept + slope * i) for i, value in enumerate(values)]
+    variance = sum(residual * residual for residual in residuals) / max(1, len(values) - 2)
+    return -slope * (len(values) - 1), variance**0.5

@@ -1,4 +1,4 @@
-"""A network that has not learnt what there is to learn."""
+"""A network that has not learned what the data allows."""
 
 from __future__ import annotations
 
@@ -6,55 +6,69 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.history_checks._losses import losses, why_not
-from yisheng.reporting.formatting import is_higher_better, format_number, score_name
+from yisheng.diagnosis.history_checks import baseline_not_beaten
+from yisheng.diagnosis.history_checks._loss_history import explain_skip, read_loss_history
+from yisheng.reporting.formatting import format_number, is_higher_better, score_name
 from yisheng.reporting.run_facts import RunFacts
 
-LITTLE = 0.1
+MIN_TRAINING_GAIN = 0.1
+"""Gain on training rows relative to the initial loss."""
 
 
-@register(needs=why_not, explains=("baseline-not-beaten",), follows=True)
+@register(needs=explain_skip, explains=("baseline-not-beaten",), follows=True)
 def underfitting(facts: RunFacts) -> Iterator[Finding]:
-    """Boosted trees on the same rows are surely better; or hardly anything was learnt of the training rows themselves.
+    """Find a run that boosted trees on the same rows beat significantly, or that learned almost nothing.
 
-    The latter counts only where the baseline is not beaten, too: rows may well be noisy.
+    The latter is reported only if the baseline is not beaten either: the rows may be noisy.
 
     Args:
         facts: the losses by epoch and the scores.
 
     Source: Goodfellow, Bengio and Courville, "Deep learning", 2016, section 5.2.
     """
-    seen, score = losses(facts), facts.score
-    assert seen is not None  # asked by needs
-    trees = facts.scores.get("boosting", {}).get(score or "")
-    ours = facts.scores.get(facts.part, {}).get(score or "")
-    upward = is_higher_better(score) if score else None
-    if trees is not None and ours is not None and score is not None and upward is not None:
-        ours_best, trees_worst = (ours.high, trees.low) if upward else (ours.low, trees.high)
-        if ours_best is not None and trees_worst is not None and (trees_worst > ours_best) == upward:
-            yield Finding(
-                "underfitting",
-                "warning",
-                {"score": score, "network": ours.value, "boosted trees": trees.value},
-                f"boosted trees on the same rows reach {score_name(score)} {format_number(trees.value)} where the network "
-                f"reaches {format_number(ours.value)}: it has not learnt what there is to learn",
-                "try model=tabm, more epochs, a wider network (hidden=256,256), or search: yisheng tune",
-                change={"model": "tabm"},
-            )
-            return
-    fallen = (seen.start - min(seen.training)) / abs(seen.start) if seen.start else 0.0
-    if fallen < LITTLE and not _beaten(facts):
+    history = read_loss_history(facts)
+    assert history is not None  # ensured by needs
+    if _trees_are_better(facts):
+        score = facts.score or ""
+        network, trees = facts.scores[facts.part][score], facts.scores["boosting"][score]
         yield Finding(
             "underfitting",
             "warning",
-            {"training loss at first": seen.start, "least": min(seen.training), "share gone": fallen},
-            f"hardly anything was learnt of the training rows themselves: {fallen:.0%} of the loss is gone",
-            "try another lr (ten times more, ten times less), more epochs, or a larger model",
+            {"score": score, "network": network.value, "boosted trees": trees.value},
+            f"boosted trees on the same rows reach {score_name(score)} {format_number(trees.value)}, the network only "
+            f"{format_number(network.value)}: it has not learned what the data allows",
+            "try model=tabm, more epochs, a wider network (hidden=256,256), or a search: yisheng tune",
+            change={"model": "tabm"},
+        )
+        return
+    lowest = min(history.training)
+    gain = (history.start - lowest) / abs(history.start) if history.start else 0.0
+    if gain < MIN_TRAINING_GAIN and not _beats_baseline(facts):
+        yield Finding(
+            "underfitting",
+            "warning",
+            {"training loss at first": history.start, "least": lowest, "fraction gone": gain},
+            f"the network hardly learned even its training rows: their loss fell by {gain:.0%}",
+            "try another lr (ten times larger, ten times smaller), more epochs, or a larger model",
         )
 
 
-def _beaten(facts: RunFacts) -> bool:
-    """Whether the baseline is beaten in any score."""
-    from yisheng.diagnosis.history_checks.baseline_not_beaten import baseline_not_beaten
+def _trees_are_better(facts: RunFacts) -> bool:
+    """Return whether the interval of boosted trees is entirely better than that of the network."""
+    score = facts.score or ""
+    trees = facts.scores.get("boosting", {}).get(score)
+    network = facts.scores.get(facts.part, {}).get(score)
+    higher_is_better = is_higher_better(score) if score else None
+    if trees is None or network is None or higher_is_better is None:
+        return False
+    network_limit, trees_limit = (network.high, trees.low) if higher_is_better else (network.low, trees.high)
+    if network_limit is None or trees_limit is None:
+        return False
+    return (trees_limit > network_limit) == higher_is_better
 
-    return bool(facts.score and facts.scores.get("baseline")) and not list(baseline_not_beaten(facts))
+
+def _beats_baseline(facts: RunFacts) -> bool:
+    """Return whether the baseline is beaten in any score."""
+    if baseline_not_beaten.explain_skip(facts):
+        return False
+    return not list(baseline_not_beaten.baseline_not_beaten(facts))
