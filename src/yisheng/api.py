@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from yisheng.experiments.explain import Explanation
     from yisheng.experiments.export import Exported
     from yisheng.experiments.reproduce import Reproduction
-    from yisheng.inference.predictor import Answer, Inputs
+    from yisheng.inference.predictor import Prediction, Inputs
 
 
 @isolated_generators()
@@ -68,7 +68,7 @@ def train(
     folder = parse_path(out, "out")
     merged = merge_settings(_collect_settings(config, settings)).config
     run = fixing.train if fix else dispatch.train
-    page = watch.beside(folder) if merged.watch else contextlib.nullcontext()
+    page = watch.watch_training(folder) if merged.watch else contextlib.nullcontext()
     with show_on_stderr(quiet=quiet), page:
         return TrainedRun(run(merged, data=dataset, out=folder))
 
@@ -81,7 +81,7 @@ def tune(
     search: str | Mapping[str, Any] = "auto",
     n: int | None = None,
     seeds: int = 1,
-    how: str = "auto",
+    executor: str = "auto",
     processes: int = 1,
     tensorboard: bool = False,
     out: str | Path = "runs",
@@ -97,7 +97,7 @@ def tune(
             ``auto`` is a grid if there are alternatives only and no ``n``, else random.
         n: number of trials, if the search takes a number (default 40).
         seeds: trainings of each trial on each fold; with few rows a single one is not informative.
-        how: ``auto``, ``serial`` or ``stacked``.
+        executor: ``auto``, ``serial`` or ``stacked``.
         processes: number of processes of serial training.
         tensorboard: also write TensorBoard's files, for its HParams view.
         out: folder in which the search's folder is created.
@@ -130,7 +130,7 @@ def tune(
         search=name,
         n=n,
         seeds=seeds,
-        how=how,
+        executor=executor,
         processes=processes,
         options=options,
         tensorboard=tensorboard,
@@ -154,7 +154,7 @@ def load(path: str | Path) -> TrainedRun:
 
 
 @isolated_generators()
-def predict(path: str | Path, inputs: str | Path | Inputs) -> list[Answer]:
+def predict(path: str | Path, inputs: str | Path | Inputs) -> list[Prediction]:
     """Predict with the model in a folder; the same as ``load(path).predict(inputs)``."""
     return load(path).predict(inputs)
 
@@ -241,7 +241,7 @@ def resume(
     if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int)):
         raise UsageError(f"epochs must be a whole number, got {epochs!r}", "give epochs=20")
     folder = parse_path(path, "path")
-    with show_on_stderr(quiet=quiet), watch.resumed(folder):
+    with show_on_stderr(quiet=quiet), watch.watch_resumed(folder):
         return TrainedRun(dispatch.resume(folder, epochs=epochs, force=force, data=data))
 
 
@@ -270,10 +270,10 @@ def config(*, config: str | Path | None = None, **settings: Any) -> dict[str, An
 
 def env() -> dict[str, Any]:
     """Return facts about this machine, and ``advice`` on what is missing; see `yisheng.experiments.environment`."""
-    from yisheng.experiments.environment import advice, facts
+    from yisheng.experiments.environment import advise, collect_facts
 
-    machine = facts()
-    return {**machine, "advice": advice(machine)}
+    machine = collect_facts()
+    return {**machine, "advice": advise(machine)}
 
 
 @isolated_generators()

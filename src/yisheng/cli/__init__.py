@@ -1,7 +1,8 @@
-"""The command line: ``yisheng VERB [input ...] [key=value ...]``.
+"""The command line: ``yisheng COMMAND [input ...] [key=value ...]``.
 
-A verb is one file here: its docstring is its help, ``run(arguments)`` does it. Nothing heavy is
-imported before a verb runs.
+Each command is one file of this folder: its docstring is its help, ``run(arguments)`` runs it and returns the exit
+code. A command parses, calls a function of `yisheng.experiments` or `yisheng.api`, and prints. Nothing heavy is
+imported before a command runs.
 """
 
 from __future__ import annotations
@@ -11,88 +12,87 @@ import os
 import sys
 from pathlib import Path
 
-FLAGS = {"json", "quiet", "help", "version"}
+MAX_LINE_LENGTH = 1500
+"""Characters of an error's line; longer ones are shortened in the middle."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; gives its exit code.
+    """Run one command; return its exit code.
 
-    0 done, 2 bad usage or value, 3 bad data, 4 numbers went non-finite, 5 missing optional part,
-    6 findings that ``fail_on=`` does not allow, 130 or 143 stopped by a signal, 1 anything else. With
-    ``YISHENG_DEBUG=1`` an unforeseen exception is not made into two lines but raised.
+    0 done, 2 usage, 3 bad data, 4 non-finite numbers, 5 missing optional part, 6 findings that ``fail_on=`` forbids,
+    130 or 143 stopped by a signal, 1 anything else. With ``YISHENG_DEBUG=1`` an unforeseen exception is raised instead
+    of printed as two lines.
     """
     from yisheng.core.errors import YishengError
 
-    for name in ("stdout", "stderr"):  # a closed stream is None; what would go there goes nowhere
+    for name in ("stdout", "stderr"):  # a closed stream is None
         if getattr(sys, name) is None:
             setattr(sys, name, io.StringIO())
     try:
-        _print_any_name()
+        _accept_any_name()
         code = _run(list(sys.argv[1:] if argv is None else argv))
-        sys.stdout.flush()  # a full disk behind it shows here, while it can still be told
+        sys.stdout.flush()  # an error of a full disk appears here, while it can still be reported
         return code
     except YishengError as error:
-        print(f"yisheng: {_line(error.problem)}\n  {_line(error.remedy)}", file=sys.stderr)
+        print(f"yisheng: {_escape(error.problem)}\n  {_escape(error.remedy)}", file=sys.stderr)
         return error.code
     except KeyboardInterrupt:
         print("yisheng: stopped", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader (head, less) has seen enough
+    except BrokenPipeError:  # the reader (head, less) has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:  # a defect, or a trouble of the machine that nothing above foresaw
+    except Exception as error:  # a defect, or an error of the system that no code above foresees
         if os.environ.get("YISHENG_DEBUG", "").strip() not in ("", "0"):
             raise
-        problem, remedy = _unforeseen(error)
-        print(f"yisheng: {_line(problem)}\n  {remedy}", file=sys.stderr)
+        problem, remedy = _describe_unforeseen(error)
+        print(f"yisheng: {_escape(problem)}\n  {remedy}", file=sys.stderr)
         return 1
 
 
-def verbs() -> dict[str, str]:
-    """Verb -> first line of its help, found by listing this folder.
+def list_commands() -> dict[str, str]:
+    """Return command -> first line of its help, from the files of this folder.
 
-    >>> "train" in verbs()
+    >>> "train" in list_commands()
     True
     """
-    found = {}
+    commands = {}
     for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
         with path.open(encoding="utf-8") as file:
-            found[path.stem] = file.readline().strip().strip('"')
-    return found
+            commands[path.stem] = file.readline().strip().strip('"')
+    return commands
 
 
-def _unforeseen(error: Exception) -> tuple[str, str]:
-    """Problem and remedy of an exception that nothing foresaw, in a line each."""
+def _describe_unforeseen(error: Exception) -> tuple[str, str]:
+    """Return problem and remedy of an exception that no code foresees."""
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or "can't allocate memory" in text or "out of memory" in text:
         return "there is not enough memory", "close other programs, or use a smaller batch, model or data set"
     if isinstance(error, OSError) and error.errno is not None:
         return text, "check the path, its permissions and the disk; YISHENG_DEBUG=1 shows where it happened"
-    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return said, "this should not happen: set YISHENG_DEBUG=1 to see where, and report it with what it shows"
+    problem = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return problem, "this is a defect: run it again with YISHENG_DEBUG=1, and report what it shows"
 
 
-def _line(text: str, most: int = 1500) -> str:
-    """Text that may quote a hostile name or value, as one line that a terminal only shows.
+def _escape(text: str, max_length: int = MAX_LINE_LENGTH) -> str:
+    """Return text that may quote a hostile name or value as one printable line.
 
-    >>> print(_line("no file 'a\\x1b[2J\\nb'"))
+    >>> print(_escape("no file 'a\\x1b[2J\\nb'"))
     no file 'a\\x1b[2J\\nb'
     """
-    text = text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 2 :]}"
+    if len(text) > max_length:
+        text = f"{text[: max_length // 2]} ... {text[-max_length // 2 :]}"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _print_any_name() -> None:
-    """Let standard output take file names that are no valid text, and characters that it cannot encode."""
+def _accept_any_name() -> None:
+    """Let standard output take file names that are not valid text, and characters that it cannot encode."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        as_bytes = sys.stdout.encoding.lower().replace("-", "") == "utf8"
-        sys.stdout.reconfigure(errors="surrogateescape" if as_bytes else "backslashreplace")
+        is_utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+        sys.stdout.reconfigure(errors="surrogateescape" if is_utf8 else "backslashreplace")
 
 
 def _run(argv: list[str]) -> int:
-    from yisheng.cli._arguments import Arguments
-    from yisheng.core.errors import UsageError, closest
-
     if not argv or argv[0] in ("--help", "-h", "help"):
         print(_overview())
         return 0 if argv else 2
@@ -101,27 +101,32 @@ def _run(argv: list[str]) -> int:
 
         print(f"yisheng {__version__}")
         return 0
-    verb = argv[0]
-    if verb not in verbs():
-        raise UsageError(f"unknown command {verb!r}", closest(verb.lower(), verbs()))
+
     import importlib
 
-    from yisheng.core.machine import prepare
+    from yisheng.cli._arguments import Arguments
+    from yisheng.core.errors import UsageError, closest
+    from yisheng.core.logging import show_on_stderr
+    from yisheng.core.process import prepare
 
-    prepare()
-    module = importlib.import_module(f"yisheng.cli.{verb}")
-    arguments = Arguments.parse(verb, argv[1:])
-    if arguments.flag("help"):
+    command = argv[0]
+    if command not in list_commands():
+        raise UsageError(f"unknown command {command!r}", closest(command.lower(), list_commands()))
+    prepare()  # before any module imports torch
+    module = importlib.import_module(f"yisheng.cli.{command}")
+    arguments = Arguments.parse(command, argv[1:])
+    if arguments.help:
         print((module.__doc__ or "").strip())
         if hasattr(module, "more_help"):
             print(module.more_help())
         return 0
-    code: int = module.run(arguments)
+    with show_on_stderr(quiet=arguments.quiet):
+        code: int = module.run(arguments)
     return code
 
 
 def _overview() -> str:
-    lines = [f"  {name:<10} {about}" for name, about in verbs().items()]
+    lines = [f"  {name:<10} {about}" for name, about in list_commands().items()]
     return "\n".join(
         [
             "Yisheng: a supervised model's whole life, from its data to its use.",
@@ -131,12 +136,14 @@ def _overview() -> str:
             "commands:",
             *lines,
             "",
+            "With --json a command prints one JSON object; with --quiet it shows no messages and no progress.",
+            "",
             "examples:",
             "  yisheng train data=digits",
             "  yisheng train data=fashion-mnist model=lenet epochs=10 lr=0.1",
             "  yisheng train config=run.toml lr=0.05",
             "  yisheng predict runs/0001-digits-lenet photo.png",
             "",
-            "`yisheng COMMAND --help` tells more.",
+            "`yisheng COMMAND --help` describes a command.",
         ]
     )

@@ -1,15 +1,16 @@
-"""Words of the command line: ``key=value`` in any order, ``--key value`` means the same."""
+"""Words of the command line: ``key=value`` in any order; ``--key value`` means the same."""
 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Collection
-from typing import TextIO
+from pathlib import Path
 
-from yisheng.cli import FLAGS
 from yisheng.core.errors import UsageError, closest
+from yisheng.core.paths import parse_path
 
+FLAGS = {"json", "quiet", "help", "version"}
+"""Keys that may be written without a value: ``--json``."""
 TRUE, FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
 
@@ -17,37 +18,45 @@ class Arguments:
     """The parsed words of one command.
 
     Args:
-        verb: the command's name, for errors.
+        command: name of the command, for errors.
         inputs: words that are neither key nor value, in order.
         settings: value by key, in order; keys with ``_``.
+
+    Raises:
+        UsageError: ``json``, ``quiet`` or ``help`` is neither true nor false.
     """
 
-    def __init__(self, verb: str, inputs: list[str], settings: dict[str, str]) -> None:
-        self.verb = verb
+    def __init__(self, command: str, inputs: list[str], settings: dict[str, str]) -> None:
+        self.command = command
         self.inputs = inputs
         self.settings = settings
+        self.json = self.flag("json")
+        """Whether to print one JSON object."""
+        self.quiet = self.flag("quiet")
+        """Whether to show no messages and no progress."""
+        self.help = self.flag("help")
 
     @classmethod
-    def parse(cls, verb: str, words: list[str]) -> Arguments:
-        """Sort the words.
+    def parse(cls, command: str, words: list[str]) -> Arguments:
+        """Return the words as inputs and settings.
 
         Raises:
-            UsageError: a key is given twice, or has no value, or a word holds a NUL character.
+            UsageError: a key is given twice, or has no value, or a word has a NUL character.
 
         >>> a = Arguments.parse("train", ["data=digits", "--lr", "0.1", "photo.png", "--json"])
-        >>> a.inputs, a.settings
-        (['photo.png'], {'data': 'digits', 'lr': '0.1', 'json': 'true'})
+        >>> a.inputs, a.settings, a.json
+        (['photo.png'], {'data': 'digits', 'lr': '0.1'}, True)
         """
         inputs: list[str] = []
         settings: dict[str, str] = {}
-        waiting = list(words)
-        for word in waiting:
-            if "\0" in word:  # no path, name or value can hold one; the system would refuse it deep below
-                raise UsageError(f"{word!r} holds a NUL character", "leave it out")
-        while waiting:
-            word = waiting.pop(0)
+        remaining = list(words)
+        for word in remaining:
+            if "\0" in word:  # no path, name or value can have one; the system would refuse it later
+                raise UsageError(f"{word!r} has a NUL character", "remove it")
+        while remaining:
+            word = remaining.pop(0)
             if word == "--":
-                inputs += waiting
+                inputs += remaining
                 break
             match = re.match(r"(?:--)?([A-Za-z_][\w.-]*)=(.*)", word, re.DOTALL)
             if match:
@@ -58,12 +67,12 @@ class Arguments:
                 key = word[2:]
                 if key in FLAGS:
                     value = "true"
-                elif waiting and not waiting[0].startswith("--"):
-                    value = waiting.pop(0)
+                elif remaining and not remaining[0].startswith("--"):
+                    value = remaining.pop(0)
                 else:
                     raise UsageError(f"{word} needs a value", f"write {key}=VALUE or {word} VALUE")
             elif word.startswith("-") and len(word) > 1 and not word[1].isdigit():
-                raise UsageError(f"unknown option {word!r}", "keys are written key=value or --key value")
+                raise UsageError(f"unknown option {word!r}", "write keys as key=value or --key value")
             else:
                 inputs.append(word)
                 continue
@@ -71,14 +80,23 @@ class Arguments:
             if key in settings:
                 raise UsageError(f"{key} is given twice: {settings[key]!r} and {value!r}", "leave one of them out")
             settings[key] = value
-        return cls(verb, inputs, settings)
+        return cls(command, inputs, settings)
 
-    def take(self, key: str, default: str | None = None) -> str | None:
-        """Remove a setting and give its value."""
-        return self.settings.pop(key, default)
+    def take(self, key: str) -> str | None:
+        """Remove a setting; return its value, or None if it was not given."""
+        return self.settings.pop(key, None)
+
+    def path(self, key: str) -> Path | None:
+        """Remove a setting that is a path; return it, or None if it was not given.
+
+        Raises:
+            UsageError: no file can have this path.
+        """
+        value = self.take(key)
+        return None if value is None else parse_path(value, key)
 
     def flag(self, key: str) -> bool:
-        """Remove a yes/no setting and give its value.
+        """Remove a yes/no setting; return its value.
 
         Raises:
             UsageError: the value is neither yes nor no.
@@ -88,45 +106,63 @@ class Arguments:
             raise UsageError(f"{key} must be true or false, got {value!r}", f"write --{key}, or leave it out")
         return value in TRUE
 
-    def number(self, key: str, default: int, *, least: int = 1) -> int:
-        """Remove a whole number of ``least`` or more, and below a thousand million, and give it.
+    def number(self, key: str, default: int, *, minimum: int = 1) -> int:
+        """Remove a whole number of ``minimum`` or more, and below a thousand million; return it.
 
         Raises:
-            UsageError: the value is no such number.
+            UsageError: the value is not such a number.
         """
         value = self.settings.pop(key, str(default))
-        if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) < least:
+        if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) < minimum:
             raise UsageError(
-                f"{key} must be a whole number from {least} to 999999999, got {value!r}", f"write {key}={default}"
+                f"{key} must be a whole number from {minimum} to 999999999, got {value!r}", f"write {key}={default}"
             )
         return int(value)
 
-    def end(self, known: Collection[str]) -> None:
-        """Everything must have been taken.
+    def require_no_more(self, *known: str) -> None:
+        """Raise an error if a setting was not taken.
+
+        Args:
+            *known: the keys of this command, for the error.
+
+        Raises:
+            UsageError: a setting is left.
+        """
+        for key in self.settings:
+            raise UsageError(f"unknown key {key!r} for yisheng {self.command}", closest(key, {*known, "json", "quiet"}))
+
+    def require_inputs(self, minimum: int, maximum: int, description: str) -> None:
+        """Raise an error unless the number of inputs is in a range.
+
+        Raises:
+            UsageError: it is not.
+        """
+        if not minimum <= len(self.inputs) <= maximum:
+            inputs = " ".join(self.inputs) or "nothing"
+            raise UsageError(
+                f"yisheng {self.command} needs {description}, got {inputs}", f"see `yisheng {self.command} --help`"
+            )
+
+    def input_paths(self, label: str) -> list[Path]:
+        """Return all inputs as paths.
+
+        Args:
+            label: what an input is, for the error.
+
+        Raises:
+            UsageError: no file can have such a path.
+        """
+        return [parse_path(word, label) for word in self.inputs]
+
+    def run_folder(self, known: Collection[str] = ()) -> Path:
+        """Return the only input, a run folder, after all settings have been taken.
 
         Args:
             known: the keys of this command, for the error.
 
         Raises:
-            UsageError: a key or input is left.
+            UsageError: there are other inputs, or a setting is left.
         """
-        for key in self.settings:
-            raise UsageError(f"unknown key {key!r} for yisheng {self.verb}", closest(key, known))
-
-    def inputs_only(self, least: int, most: int, what: str) -> None:
-        """The number of inputs must lie in a range.
-
-        Raises:
-            UsageError: it does not.
-        """
-        if not least <= len(self.inputs) <= most:
-            got = " ".join(self.inputs) or "nothing"
-            raise UsageError(f"yisheng {self.verb} wants {what}, got {got}", f"see `yisheng {self.verb} --help`")
-
-
-def streams(as_json: bool, quiet: bool) -> tuple[TextIO, TextIO]:
-    """Where results for people and remarks go: with ``--json`` standard output is for the one object."""
-    import io
-
-    remarks: TextIO = io.StringIO() if quiet else sys.stderr
-    return (remarks if as_json else sys.stdout), remarks
+        self.require_inputs(1, 1, "one run folder")
+        self.require_no_more(*known)
+        return parse_path(self.inputs[0], "the run folder")

@@ -1,96 +1,106 @@
-"""What train and resume say at the end."""
+"""What train, resume and tune print at the end."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from yisheng.cli import _tables
-from yisheng.core import files, run_folder
-from yisheng.experiments.cross_validation import train_folds
-from yisheng.experiments.search import run_search
-from yisheng.inference.ensemble import BEST
-from yisheng.reporting.search_facts import word
-from yisheng.search.trial_table import TABLE, TRIALS
+from yisheng.cli._arguments import Arguments
+from yisheng.cli._tables import format_number, format_scores, format_table, format_value
+from yisheng.core import files
+from yisheng.core.run_folder import RunFolder
+
+MAX_TRIALS = 10
 
 
-def show(folder: Path, *, as_json: bool, stream: TextIO, quiet: bool) -> None:
-    """Tell of a finished run; the folder's path comes last.
+def print_summary(folder: Path, arguments: Arguments) -> None:
+    """Print the results of a finished run, cross-validation or search; the folder's path comes last.
 
     Args:
-        folder: the run folder.
-        as_json: print one object instead.
-        stream: where the text for people goes.
-        quiet: print the path only.
+        folder: the folder.
+        arguments: with ``json`` one object is printed instead, with ``quiet`` only the path.
     """
-    if run_search.is_search(folder):
-        _show_search(folder, as_json=as_json, stream=stream, quiet=quiet)
+    run = RunFolder(folder)
+    summarize = _summarize_run
+    if run.is_search:
+        summarize = _summarize_search
+    elif run.is_cross_validation:
+        summarize = _summarize_cross_validation
+    results, text = summarize(run)
+    if arguments.json:
+        print(json.dumps({"run": str(folder), **results}))
         return
-    if train_folds.is_study(folder):
-        _show_study(folder, as_json=as_json, stream=stream, quiet=quiet)
-        return
-    trained = run_folder.run(folder)
-    if as_json:
-        scores = json.loads((folder / run_folder.SCORES).read_text(encoding="utf-8"))
-        print(json.dumps({"run": str(folder), "best": dict(trained.best), "scores": scores}))
-        return
+    if not arguments.quiet:
+        print(f"\n{text}\nreport: {folder / RunFolder.REPORT}")
+    print(folder)
+
+
+def _summarize_run(run: RunFolder) -> tuple[dict[str, Any], str]:
+    trained = run.read_run()
     best = trained.best
     score = str(best["score"]).replace("_", "-")
-    value = "" if best["value"] is None else f" (validation {score} {_tables.number(best['value'])})"
-    if not quiet:
-        print(f"\nbest weights: epoch {best['epoch']}{value}\n\n{_tables.scores(trained.scores)}\n", file=stream)
-        print(f"report: {folder / 'report.html'}", file=stream)
-    print(folder)
+    value = "" if best["value"] is None else f" (validation {score} {format_number(best['value'])})"
+    text = f"best weights: epoch {best['epoch']}{value}\n\n{format_scores(trained.scores)}\n"
+    return {"best": dict(best), "scores": files.read_json(run.file(RunFolder.SCORES))}, text
 
 
-def _show_study(folder: Path, *, as_json: bool, stream: TextIO, quiet: bool) -> None:
-    """Tell of a finished study of k folds."""
-    trained = train_folds.run(folder)
-    if as_json:
-        scores, about = (files.read_json(folder / name) for name in (run_folder.SCORES, train_folds.STUDY))
-        print(json.dumps({"run": str(folder), "folds": about, "scores": scores}))
-        return
-    if not quiet:
-        about = files.read_json(folder / train_folds.STUDY)
-        models = f"{len(about['each'])} models, {about['folds']} folds"
-        print(f"\n{models}: validation is the mean over the folds, test the mean of the models", file=stream)
-        print(f"\n{_tables.scores(trained.scores)}\n\nreport: {folder / 'report.html'}", file=stream)
-    print(folder)
+def _summarize_cross_validation(run: RunFolder) -> tuple[dict[str, Any], str]:
+    trained = run.read_run()
+    folds = files.read_json(run.file(RunFolder.CROSS_VALIDATION))
+    models = f"{len(folds['each'])} models, {folds['folds']} folds"
+    text = (
+        f"{models}: validation is the mean over the folds, test the mean of the models\n\n"
+        f"{format_scores(trained.scores)}\n"
+    )
+    return {"folds": folds, "scores": files.read_json(run.file(RunFolder.SCORES))}, text
 
 
-def _show_search(folder: Path, *, as_json: bool, stream: TextIO, quiet: bool) -> None:
-    """Tell of a finished search: of its trials, and of the chosen setting's run."""
-    about = files.read_json(folder / TRIALS)
-    trials = {trial["number"]: trial for trial in about["trials"]}
-    best, chosen = (trials[about[which]] for which in ("best", "chosen"))
-    trained = run_folder.run(folder / BEST)
-    if as_json:
-        scores = json.loads((folder / BEST / run_folder.SCORES).read_text(encoding="utf-8"))
-        found = {"score": about["score"], "trials": len(trials), "best": best, "chosen": chosen, "scores": scores}
-        print(json.dumps({"run": str(folder), **found}))
-        return
-    if not quiet:
-        print(f"\n{_table(about)}\n\nthe chosen setting's model:\n\n{_tables.scores(trained.scores)}\n", file=stream)
-        print(f"all trials: {folder / TABLE}\nreport: {folder / 'report.html'}", file=stream)
-    print(folder)
+def _summarize_search(run: RunFolder) -> tuple[dict[str, Any], str]:
+    table = files.read_json(run.file(RunFolder.TRIALS))
+    trials = {trial["number"]: trial for trial in table["trials"]}
+    chosen_run = run.model_folder
+    results = {
+        "score": table["score"],
+        "trials": len(trials),
+        "best": trials[table["best"]],
+        "chosen": trials[table["chosen"]],
+        "scores": files.read_json(chosen_run.file(RunFolder.SCORES)),
+    }
+    text = (
+        f"{_format_trials(table)}\n\nthe chosen setting's model:\n\n{format_scores(chosen_run.read_run().scores)}\n\n"
+        f"all trials: {run.file(RunFolder.TRIALS_TABLE)}"
+    )
+    return results, text
 
 
-def _table(about: Mapping[str, Any], most: int = 10) -> str:
-    """The best trials, and the chosen one."""
-    sign = -1 if about["higher"] else 1
-    scored = sorted((t for t in about["trials"] if t["mean"] is not None), key=lambda t: sign * t["mean"])
-    marks = {about["best"]: "best", about["chosen"]: "chosen"}
-    if about["best"] == about["chosen"]:
-        marks = {about["best"]: "best, chosen"}
-    shown = [t for place, t in enumerate(scored) if place < most or t["number"] in marks]
-    names = [axis["name"] for axis in about["axes"]]
-    rows = [["trial", *names, about["score"].replace("_", "-"), "± sd", "parameters", ""]]
-    for trial in shown:
-        values = [word(trial["setting"][name]) for name in names]
-        spread = "" if trial["sd"] is None else _tables.number(trial["sd"])
-        size = f"{trial['parameters']:,}"
-        mark = marks.get(trial["number"], "")
-        rows.append([str(trial["number"]), *values, _tables.number(trial["mean"]), spread, size, mark])
-    return _tables.table(rows)
+def _format_trials(table: Mapping[str, Any]) -> str:
+    """Return the best trials and the chosen one as a table."""
+    sign = -1 if table["higher"] else 1
+    trials = sorted((t for t in table["trials"] if t["mean"] is not None), key=lambda t: sign * t["mean"])
+    marks = {table["best"]: "best", table["chosen"]: "chosen"}
+    if table["best"] == table["chosen"]:
+        marks = {table["best"]: "best, chosen"}
+    axes = [axis["name"] for axis in table["axes"]]
+    rows = [["trial", *axes, table["score"].replace("_", "-"), "± sd", "parameters", ""]]
+    for rank, trial in enumerate(trials):
+        if rank >= MAX_TRIALS and trial["number"] not in marks:
+            continue
+        rows.append(
+            [
+                str(trial["number"]),
+                *(_format_setting(trial["setting"][axis]) for axis in axes),
+                format_number(trial["mean"]),
+                "" if trial["sd"] is None else format_number(trial["sd"]),
+                f"{trial['parameters']:,}",
+                marks.get(trial["number"], ""),
+            ]
+        )
+    return format_table(rows)
+
+
+def _format_setting(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(map(_format_setting, value))
+    return f"{value:.4g}" if isinstance(value, float) else format_value(value)

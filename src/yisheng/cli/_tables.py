@@ -1,4 +1,4 @@
-"""Tables and numbers for people."""
+"""Tables and numbers as text."""
 
 from __future__ import annotations
 
@@ -8,52 +8,52 @@ from collections.abc import Mapping, Sequence
 from yisheng.core.types import Score
 
 
-def table(rows: Sequence[Sequence[str]], *, head: bool = True) -> str:
-    """Columns side by side, two spaces between; wide characters count twice.
+def format_table(rows: Sequence[Sequence[str]], *, head: bool = True) -> str:
+    """Return rows as aligned columns, two spaces between them; wide characters count twice.
 
-    >>> print(table([["name", "rows"], ["digits", "1797"]]))
+    >>> print(format_table([["name", "rows"], ["digits", "1797"]]))
     name    rows
     ------  ----
     digits  1797
     """
-    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(text_width, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(_fill(cell, w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
     if head:
         lines.insert(1, "  ".join("-" * w for w in widths))
     return "\n".join(lines)
 
 
-def width(text: str) -> int:
-    """Columns that the text takes on a terminal."""
+def text_width(text: str) -> int:
+    """Return the number of columns that a text takes on a terminal."""
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 0 if unicodedata.combining(c) else 1 for c in text)
 
 
-def scores(found: Mapping[str, Mapping[str, Score]]) -> str:
-    """The scores as a table: each part's value and interval, the baseline and boosted trees beside them."""
-    parts = [part for part in ("test", "validation") if part in found]
+def format_scores(scores: Mapping[str, Mapping[str, Score]]) -> str:
+    """Return a table of scores: value and interval of each part, the baseline, and boosted trees if there are any."""
+    parts = [part for part in ("test", "validation") if part in scores]
     if not parts:
         return "no scores: there is neither a test nor a validation part"
     rows = [["", *(head for part in parts for head in (part, "95% interval")), "baseline"]]
-    if "boosting" in found:
+    if "boosting" in scores:
         rows[0].append("boosting")
-    for name in found[parts[0]]:
+    for name in scores[parts[0]]:
         row = [name.replace("_", "-")]
         for part in parts:
-            score = found[part].get(name)
-            row += [number(score.value), _interval(score)] if score else ["-", ""]
-        base = found.get("baseline", {}).get(name)
-        row.append(number(base.value) if base else "-")
-        if "boosting" in found:
-            trees = found["boosting"].get(name)
-            row.append(number(trees.value) if trees else "-")
+            score = scores[part].get(name)
+            row += [format_number(score.value), format_interval(score)] if score else ["-", ""]
+        baseline = scores.get("baseline", {}).get(name)
+        row.append(format_number(baseline.value) if baseline else "-")
+        if "boosting" in scores:
+            boosting = scores["boosting"].get(name)
+            row.append(format_number(boosting.value) if boosting else "-")
         rows.append(row)
-    return table(rows)
+    return format_table(rows)
 
 
-def number(value: float) -> str:
-    """Four decimals, or four digits where that would show nothing.
+def format_number(value: float) -> str:
+    """Return a number with four decimals, or with four digits if that would show nothing.
 
-    >>> number(0.98765), number(12345.678), number(0.00001234)
+    >>> format_number(0.98765), format_number(12345.678), format_number(0.00001234)
     ('0.9877', '12345.7', '1.234e-05')
     """
     if value == 0 or 0.01 <= abs(value) < 1000:
@@ -61,9 +61,49 @@ def number(value: float) -> str:
     return f"{value:.1f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
-def _interval(score: Score) -> str:
-    return "" if score.low is None or score.high is None else f"{number(score.low)} to {number(score.high)}"
+def format_interval(score: Score) -> str:
+    """Return ``low to high``, or nothing if the score has no interval."""
+    if score.low is None or score.high is None:
+        return ""
+    return f"{format_number(score.low)} to {format_number(score.high)}"
+
+
+def format_value(value: object) -> str:
+    """Return a value of a config as it is written on the command line.
+
+    >>> format_value((64, 32)), format_value(True), format_value(None)
+    ('64,32', 'true', 'none')
+    """
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "none" if value is None else str(value)
+
+
+def format_fact(value: object) -> str:
+    """Return a fact about the machine or a run, of nested plain data, in one line.
+
+    >>> format_fact({"total": 8, "gpus": []}), format_fact(None)
+    ('total 8, gpus none', 'unknown')
+    """
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {format_fact(v)}" for key, v in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return "unknown" if value is None else str(value)
+
+
+def shorten(text: str, max_length: int = 60, *, keep_end: bool = False) -> str:
+    """Return text of at most ``max_length`` characters: its beginning, or its end, as suits a path.
+
+    >>> shorten("optimizer", 6), shorten("runs/0001-digits", 9, keep_end=True)
+    ('opt...', '...digits')
+    """
+    if len(text) <= max_length:
+        return text
+    return f"...{text[3 - max_length :]}" if keep_end else f"{text[: max_length - 3]}..."
 
 
 def _fill(text: str, columns: int) -> str:
-    return text + " " * (columns - width(text))
+    return text + " " * (columns - text_width(text))

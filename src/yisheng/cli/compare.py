@@ -1,119 +1,103 @@
 """Compare runs: their scores, what differs in their configs, and whether the difference is real.
 
 usage: yisheng compare RUN RUN [RUN ...] [score=NAME] [out=FILE.html|.svg|.png] [--json]
-       yisheng compare A1,A2,A3 B1,B2,B3 [score=NAME]          (runs that differ in their seed only)
+       yisheng compare A1,A2,A3 B1,B2,B3 [score=NAME]          (runs that differ only in their seed)
 
-Each is compared with the first. Studies of k folds (`yisheng train ... folds=5`) with the same seed have the same
-folds, whatever the model, and are compared fold by fold. Two single runs do not tell whether one is really better.
-With out= the curves over the epochs are drawn, too: a page with all that is said here, or an image.
+Each run is compared with the first. Cross-validations (`yisheng train ... folds=5`) with the same seed have the same
+folds, whatever the model, and are compared fold by fold. Two single runs cannot show which one is really better.
+out= also draws the curves over the epochs: a page with the whole comparison, or an image.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yisheng.cli._arguments import Arguments
+from yisheng.cli._tables import format_interval, format_number, format_table, shorten
+from yisheng.core.paths import parse_path
 
 if TYPE_CHECKING:
     from yisheng.core.types import Score
     from yisheng.experiments.compare import Comparison
-    from yisheng.experiments.significance import Verdict
 
 
 def run(arguments: Arguments) -> int:
-    """Do it."""
-    arguments.inputs_only(2, 10**9, "two run folders or more")
-    as_json, score, out = arguments.flag("json"), arguments.take("score"), arguments.take("out")
-    arguments.end({"json", "score", "out"})
+    """Run the command; return its exit code."""
+    arguments.require_inputs(2, 10**9, "two run folders or more")
+    score, out = arguments.take("score"), arguments.path("out")
+    arguments.require_no_more("score", "out")
 
-    from yisheng.experiments.compare import compare, draw, require_kind
+    from yisheng.experiments.compare import compare, draw_comparison, require_drawable
 
     if out is not None:
-        require_kind(Path(out))
-    found = compare([_paths(word) for word in arguments.inputs], score=score)
+        require_drawable(out)
+    comparison = compare([_parse_group(word) for word in arguments.inputs], score=score)
     if out is not None:
-        draw(found, Path(out))
-    drawn = "" if out is None else f"\n\ncurves: {out}"
-    print(json.dumps(_plain(found), ensure_ascii=False) if as_json else _text(found) + drawn)
+        draw_comparison(comparison, out)
+    if arguments.json:
+        print(json.dumps(_to_json(comparison), ensure_ascii=False))
+    else:
+        print(_format(comparison) + ("" if out is None else f"\n\ncurves: {out}"))
     return 0
 
 
-def _paths(word: str) -> list[Path]:
-    """A folder, or several with commas between them."""
-    import os
-
-    if os.path.lexists(word) or "," not in word:
-        return [Path(word)]
-    return [Path(part) for part in word.split(",") if part]
+def _parse_group(word: str) -> list[Path]:
+    """Return one folder, or several that are separated by commas."""
+    words = [word] if os.path.lexists(word) or "," not in word else [part for part in word.split(",") if part]
+    return [parse_path(part, "the run folder") for part in words]
 
 
-def _text(found: Comparison) -> str:
-    from yisheng.cli._tables import number, table
+def _format(comparison: Comparison) -> str:
+    from yisheng.experiments.compare import describe_test
 
-    name = found.score.replace("_", "-")
+    name = comparison.score.replace("_", "-")
     rows = [["run", "test", "", "validation", "", "baseline"]]
-    for side in found.sides:
-        row = [_short(side.name)]
+    for group in comparison.groups:
+        row = [shorten(group.name, keep_end=True)]
         for part in ("test", "validation", "baseline"):
-            known = side.value(part, found.score)
-            row += ["-", ""] if known is None else [number(known[0].value), _spread(*known)]
+            score = group.value(part, comparison.score)
+            row += ["-", ""] if score is None else [format_number(score[0].value), _format_spread(*score)]
         rows.append(row[:-1])
-    lines = [f"{name} ({'larger' if found.upward else 'smaller'} is better; intervals of 95%)", "", table(rows)]
-    if found.differing:
-        heads = [_short(side.name, 24) for side in found.sides]
-        told = [[key, *(_short(value, 40, end=False) for value in values)] for key, values in found.differing.items()]
-        lines += ["", "what differs in the configs:", table([["", *heads], *told])]
+    better = "larger" if comparison.higher_is_better else "smaller"
+    lines = [f"{name} ({better} is better; intervals of 95%)", "", format_table(rows)]
+    if comparison.differing:
+        head = ["", *(shorten(group.name, 24, keep_end=True) for group in comparison.groups)]
+        settings = [[key, *(shorten(value, 40) for value in values)] for key, values in comparison.differing.items()]
+        lines += ["", "what differs in the configs:", format_table([head, *settings])]
     else:
         lines += ["", "the configs do not differ"]
-    for verdict in found.verdicts:
-        lines += ["", *_said(verdict, name)]
-    if len(found.verdicts) > 1:
-        lines += ["", f"{len(found.verdicts)} comparisons: each interval is widened so that all hold together with 95%"]
+    for test in comparison.tests:
+        second, first = shorten(test.second, keep_end=True), shorten(test.first, keep_end=True)
+        lines += ["", f"{second} against {first}:", *(f"  {line}" for line in describe_test(test, name, format_number))]
+    count = len(comparison.tests)
+    if count > 1:
+        lines += ["", f"{count} comparisons: the intervals are widened so that all of them hold together with 95%"]
     return "\n".join(lines)
 
 
-def _said(verdict: Verdict, name: str) -> list[str]:
-    """What can be said of a side against the first, and what to do to know more."""
-    from yisheng.cli._tables import number
-    from yisheng.experiments.compare import told
-
-    heading = f"{_short(verdict.second)} against {_short(verdict.first)}:"
-    return [heading, *(f"  {line}" for line in told(verdict, name, number))]
+def _format_spread(score: Score, deviation: float | None) -> str:
+    return format_interval(score) if deviation is None else f"sd {format_number(deviation)}"
 
 
-def _spread(score: Score, deviation: float | None) -> str:
-    from yisheng.cli._tables import number
-
-    if deviation is not None:
-        return f"sd {number(deviation)}"
-    return "" if score.low is None or score.high is None else f"{number(score.low)} to {number(score.high)}"
-
-
-def _short(text: str, most: int = 60, *, end: bool = True) -> str:
-    """The end of a long path, or the beginning of a long value."""
-    if len(text) <= most:
-        return text
-    return f"...{text[3 - most :]}" if end else f"{text[: most - 3]}..."
-
-
-def _plain(found: Comparison) -> dict[str, Any]:
+def _to_json(comparison: Comparison) -> dict[str, Any]:
     runs = [
         {
-            "runs": [str(member.path) for member in side.members],
+            "runs": [str(run.path) for run in group.runs],
             "scores": [
-                {part: {name: asdict(score) for name, score in named.items()} for part, named in member.scores.items()}
-                for member in side.members
+                {part: {name: asdict(score) for name, score in named.items()} for part, named in run.scores.items()}
+                for run in group.runs
             ],
         }
-        for side in found.sides
+        for group in comparison.groups
     ]
     return {
-        "score": found.score,
-        "higher_is_better": found.upward,
+        "score": comparison.score,
+        "higher_is_better": comparison.higher_is_better,
         "runs": runs,
-        "differing": {key: list(values) for key, values in found.differing.items()},
-        "comparisons": [asdict(verdict) for verdict in found.verdicts],
+        "differing": {key: list(values) for key, values in comparison.differing.items()},
+        "comparisons": [asdict(test) for test in comparison.tests],
     }

@@ -1,31 +1,29 @@
-"""Score a run's best weights again on its data, and rewrite its scores and report.
+"""Score a run's best weights again on its data; write its scores and report again.
 
 usage: yisheng evaluate RUN [force=true] [--json]
 
-force=true scores it although the data is not what it was in training.
+force=true scores it although the data differs from the data of the training.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 
 from yisheng.cli._arguments import Arguments
+from yisheng.cli._tables import format_scores
 
 
 def run(arguments: Arguments) -> int:
-    """Do it."""
-    arguments.inputs_only(1, 1, "one run folder")
-    as_json, force = arguments.flag("json"), arguments.flag("force")
-    arguments.end({"json", "force"})
+    """Run the command; return its exit code."""
+    force = arguments.flag("force")
+    folder = arguments.run_folder({"force"})
 
-    from yisheng.cli._tables import scores
-    from yisheng.experiments.evaluate import evaluate
+    from yisheng.experiments.dispatch import evaluate
 
-    found = evaluate(Path(arguments.inputs[0]), force=force)
-    if as_json:
-        print(json.dumps({part: {n: asdict(s) for n, s in named.items()} for part, named in found.items()}))
+    scores = evaluate(folder, force=force)
+    if arguments.json:
+        print(json.dumps({part: {n: asdict(s) for n, s in named.items()} for part, named in scores.items()}))
     else:
-        print(scores(found))
+        print(format_scores(scores))
     return 0

@@ -1,10 +1,10 @@
-"""Tell of a concept: its equation, the lines written by hand, the usual call, when to use it.
+"""Explain a concept: its equation, the code from scratch, the library's call, when to use it.
 
 usage: yisheng explain [--json]                           all concepts, one line each
        yisheng explain NAME [out=NAME.png] [--json]
 
-out= writes the concept's image, where there is one, as .png, .svg or .pdf. Both the hand-written lines and the
-usual call run as they are printed; docs/equivalence.md says how closely they agree.
+out= writes the concept's image, if there is one, as .png, .svg or .pdf. Both the code from scratch and the library's
+call run as they are printed; docs/equivalence.md says how closely they agree.
 """
 
 from __future__ import annotations
@@ -13,41 +13,40 @@ import json
 from dataclasses import asdict
 
 from yisheng.cli._arguments import Arguments
+from yisheng.cli._tables import format_table
 
 
 def run(arguments: Arguments) -> int:
-    """Do it."""
-    arguments.inputs_only(0, 1, "at most one name")
-    as_json = arguments.flag("json")
+    """Run the command; return its exit code."""
+    arguments.require_inputs(0, 1, "at most one name")
     if not arguments.inputs:
-        arguments.end({"json"})
-        _list(as_json)
+        arguments.require_no_more()
+        _list(arguments)
         return 0
-    out = arguments.take("out")
-    arguments.end({"out", "json"})
+    out = arguments.path("out")
+    arguments.require_no_more("out")
 
     from yisheng.experiments.explain import explain
 
-    told = explain(arguments.inputs[0])
+    explanation = explain(arguments.inputs[0])
     if out is not None:
-        told.draw(out)
-    if as_json:
-        print(json.dumps({**asdict(told), "out": out}, ensure_ascii=False))
+        explanation.draw(out)
+    if arguments.json:
+        print(json.dumps({**asdict(explanation), "out": None if out is None else str(out)}, ensure_ascii=False))
         return 0
-    print(told)
+    print(explanation)
     if out is not None:
         print(f"\nIts image is in {out}")
-    elif told.image:
-        print(f"\nThere is an image too: yisheng explain {told.name} out={told.name}.png")
+    elif explanation.has_image:
+        print(f"\nFor its image: yisheng explain {explanation.name} out={explanation.name}.png")
     return 0
 
 
-def _list(as_json: bool) -> None:
-    from yisheng.cli._tables import table
+def _list(arguments: Arguments) -> None:
     from yisheng.core import registry
 
     entries = list(registry.entries("scratch"))
-    if as_json:
+    if arguments.json:
         print(json.dumps({e.name: e.about for e in entries}, ensure_ascii=False))
     else:
-        print(table([["concept", "what it is"], *([e.name, e.about] for e in entries)]))
+        print(format_table([["concept", "what it is"], *([e.name, e.about] for e in entries)]))

@@ -1,104 +1,99 @@
-"""Let a trained model answer for images, tables or rows.
+"""Predict with a trained model for images, tables or rows.
 
 usage: yisheng predict RUN photo.png [more.png ...] [top=3] [--json]
        yisheng predict RUN rows.csv [--json]
        yisheng predict RUN rows=5.1,3.5,1.4,0.2 [--json]       (several rows: separate them with ;)
        yisheng predict RUN test.csv out=submission.csv [id=COLUMN] [format=answer|probability] [force=true]
-       yisheng predict RUN FOLDER|photo.png ... out=answers.csv [format=...] [strict=true] [force=true]
+       yisheng predict RUN FOLDER|photo.png ... out=predictions.csv [format=...] [strict=true] [force=true]
 
-Images may be of any size and mode. What was fitted in training is applied from the run folder; that of a study of
-k folds answers with the mean of its models. out= writes the answers into a file: .csv, .tsv or .parquet with the
-names of the rows and the target, or .jsonl with all that is known of each. It is written as a stream, so that inputs
-may be larger than memory; stopped or killed, the same command goes on where it was (force=true begins anew). Damaged
+Images may have any size and mode. The transforms that were fitted in training are in the run folder; a cross-validation
+predicts with the mean of its models. out= writes the predictions to a file: .csv, .tsv or .parquet with the names of
+the rows and the target, or .jsonl with all that is known of each. The file is written as a stream, so inputs may be
+larger than memory; if it is interrupted, the same command continues where it stopped (force=true begins again). Damaged
 images are named in the column error; with strict=true the first one is an error.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import sys
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yisheng.cli._arguments import Arguments
+from yisheng.cli._tables import format_number, format_table
 
 if TYPE_CHECKING:
-    from yisheng.inference.predictor import Answer
+    from yisheng.inference.predictor import Prediction
+
+FILE_KEYS = ("id", "format", "strict", "force")
+"""Keys that need ``out=``."""
 
 
 def run(arguments: Arguments) -> int:
-    """Do it."""
-    arguments.inputs_only(1, 10**9, "a run folder and at least one input")
-    as_json, top = arguments.flag("json"), arguments.number("top", 3)
-    given, out = arguments.take("rows"), arguments.take("out")
-    into: dict[str, Any] = {key: value for key in ("id", "format") if (value := arguments.take(key)) is not None}
-    into |= {key: True for key in ("strict", "force") if arguments.flag(key)}
-    arguments.end({"json", "top", "rows", "out", "id", "format", "strict", "force"})
+    """Run the command; return its exit code."""
+    arguments.require_inputs(1, 10**9, "a run folder and at least one input")
+    top, rows, out = arguments.number("top", 3), arguments.take("rows"), arguments.path("out")
+    options: dict[str, Any] = {key: value for key in ("id", "format") if (value := arguments.take(key)) is not None}
+    options |= {key: True for key in ("strict", "force") if arguments.flag(key)}
+    arguments.require_no_more("top", "rows", "out", *FILE_KEYS)
+    folder, *inputs = arguments.input_paths("an input")
 
     from yisheng.core.errors import UsageError
-    from yisheng.inference import rows
-    from yisheng.inference.predictor import Predictor
+    from yisheng.experiments.predict import predict
 
-    folder, *inputs = arguments.inputs
     if out is not None:
-        if given is not None:
-            raise UsageError("out= takes a table's rows, not rows=", "put the rows into a file")
-        return _write(folder, inputs, Path(out), into, as_json)
-    if into:
-        raise UsageError(f"{' and '.join(into)} say how a file of answers is written", "say out=submission.csv, too")
-    predictor = Predictor(Path(folder))
-    if given is not None and (inputs or predictor.spec.is_image):
-        raise UsageError("rows= takes the place of files, for a model of rows", "give rows= or files")
-    if predictor.spec.is_image and any(os.path.isdir(path) for path in inputs):  # noqa: PTH112  # never raises
-        raise UsageError("the answers for a folder of images go into a file", "say out=answers.csv, too")
-    if given is not None:
-        values = [[value.strip() for value in row.split(",")] for row in given.split(";") if row.strip()]
-        answers = predictor.predict(rows.parse(values, predictor.spec, "rows="))
+        if rows is not None:
+            raise UsageError("out= needs a table's file, not rows=", "write the rows to a file")
+        _write(arguments, folder, inputs, out, options)
+        return 0
+    if options:
+        raise UsageError(f"{' and '.join(options)} are options of a file of predictions", "use out=submission.csv too")
+    predictions, unit = predict(folder, inputs, rows)
+    if arguments.json:
+        plain = [asdict(prediction) for prediction in predictions]
+        print(json.dumps({"run": str(folder), "answers": plain}, ensure_ascii=False))
     else:
-        answers = predictor.predict(inputs)
-    if as_json:
-        print(json.dumps({"run": folder, "answers": [asdict(answer) for answer in answers]}, ensure_ascii=False))
-    else:
-        print(_table(answers, top, predictor.spec.unit))
+        print(_format(predictions, top, unit))
     return 0
 
 
-def _write(folder: str, inputs: list[str], out: Path, into: Mapping[str, Any], as_json: bool) -> int:
-    """Write the answers into a file, and say how many there are."""
+def _write(arguments: Arguments, folder: Path, inputs: list[Path], out: Path, options: dict[str, Any]) -> None:
+    """Write the predictions to a file, and print how many there are."""
+    from yisheng.core.logging import logger
     from yisheng.experiments.submission import submit
 
-    done = submit(Path(folder), inputs, out, **into, stream=sys.stderr)
-    if as_json:
-        counts = {"rows": done.rows, "damaged": done.damaged, "unlike": done.unlike}
-        print(json.dumps({"run": folder, "out": str(out), **counts, "notes": list(done.notes)}, ensure_ascii=False))
-        return 0
-    for note in done.notes:
-        print(f"note: {note}", file=sys.stderr)
-    if done.damaged:
-        print(f"{done.damaged:,} of {done.rows:,} images could not be read: see the column error", file=sys.stderr)
-    if done.unlike:
-        print(f"{done.unlike:,} of {done.rows:,} inputs are unlike the training data", file=sys.stderr)
-    print(f"{done.rows - done.damaged:,} answers in {out}")
-    return 0
+    written = submit(folder, inputs, out, **options)
+    if arguments.json:
+        counts = {"rows": written.rows, "damaged": written.damaged, "unlike": written.unlike}
+        facts = {"run": str(folder), "out": str(out), **counts, "notes": list(written.notes)}
+        print(json.dumps(facts, ensure_ascii=False))
+        return
+    for note in written.notes:
+        logger.info(f"note: {note}")
+    if written.damaged:
+        logger.warning(f"{written.damaged:,} of {written.rows:,} images could not be read: see the column error")
+    if written.unlike:
+        logger.warning(f"{written.unlike:,} of {written.rows:,} inputs are out of the training data's distribution")
+    print(f"{written.rows - written.damaged:,} answers in {out}")
 
 
-def _table(answers: list[Answer], top: int, unit: str) -> str:
-    from yisheng.cli._tables import number, table
-
-    rows = [["input", "answer", *(["probabilities"] if answers[0].probabilities else [])]]
-    notes: dict[str, list[str]] = {}
-    for answer in answers:
-        if not answer.probabilities:
-            values = answer.prediction if isinstance(answer.prediction, list) else [answer.prediction]
-            rows.append([answer.input, f"{', '.join(map(number, values))} {unit}".strip()])
+def _format(predictions: list[Prediction], top: int, unit: str) -> str:
+    """Return the predictions as a table, and the notes on their inputs."""
+    rows = [["input", "answer", *(["probabilities"] if predictions[0].probabilities else [])]]
+    inputs_of_note: dict[str, list[str]] = {}
+    for prediction in predictions:
+        value = prediction.prediction
+        if not prediction.probabilities:
+            numbers = value if isinstance(value, list) else [value]
+            rows.append([prediction.input, f"{', '.join(map(format_number, numbers))} {unit}".strip()])
             continue
-        label = ", ".join(answer.prediction) if isinstance(answer.prediction, list) else str(answer.prediction)
-        likely = list(answer.probabilities.items())[:top]
-        rows.append([answer.input, label or "(none)", "  ".join(f"{name} {p:.3f}" for name, p in likely)])
-        for note in answer.notes:
-            notes.setdefault(note, []).append(answer.input)
-    said = [f"note: {', '.join(inputs[:3])}{' ...' * (len(inputs) > 3)}: {note}" for note, inputs in notes.items()]
-    return "\n".join([table(rows), *said])
+        label = ", ".join(value) if isinstance(value, list) else str(value)
+        likely = "  ".join(f"{name} {p:.3f}" for name, p in list(prediction.probabilities.items())[:top])
+        rows.append([prediction.input, label or "(none)", likely])
+        for note in prediction.notes:
+            inputs_of_note.setdefault(note, []).append(prediction.input)
+    notes = [
+        f"note: {', '.join(inputs[:3])}{' ...' * (len(inputs) > 3)}: {note}" for note, inputs in inputs_of_note.items()
+    ]
+    return "\n".join([format_table(rows), *notes])

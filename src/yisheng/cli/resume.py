@@ -1,4 +1,4 @@
-"""Continue a run that was stopped or killed, exactly from where its last checkpoint is.
+"""Continue a run that was stopped or killed, exactly from its last checkpoint.
 
 usage: yisheng resume RUN [epochs=N] [force=true] [--json] [--quiet]
 
@@ -7,24 +7,19 @@ epochs= may make the run longer. force=true continues although the data or the v
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from yisheng.cli._arguments import Arguments, streams
+from yisheng.cli._arguments import Arguments
 
 
 def run(arguments: Arguments) -> int:
-    """Do it."""
-    arguments.inputs_only(1, 1, "one run folder")
-    as_json, quiet, force = arguments.flag("json"), arguments.flag("quiet"), arguments.flag("force")
+    """Run the command; return its exit code."""
+    force = arguments.flag("force")
     epochs = arguments.number("epochs", 1) if "epochs" in arguments.settings else None
-    arguments.end({"json", "quiet", "force", "epochs"})
-    for_people, remarks = streams(as_json, quiet)
+    folder = arguments.run_folder(("force", "epochs"))
 
-    from yisheng.cli._summary import show
-    from yisheng.experiments import watch
-    from yisheng.experiments.run import resume
+    from yisheng.cli._summary import print_summary
+    from yisheng.experiments import dispatch, watch
 
-    with watch.resumed(Path(arguments.inputs[0]), remarks):
-        folder = resume(Path(arguments.inputs[0]), epochs=epochs, force=force, stream=remarks)
-    show(folder, as_json=as_json, stream=for_people, quiet=quiet)
+    with watch.watch_resumed(folder):
+        folder = dispatch.resume(folder, epochs=epochs, force=force)
+    print_summary(folder, arguments)
     return 0

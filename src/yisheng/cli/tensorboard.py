@@ -1,44 +1,42 @@
-"""Show runs in TensorBoard: its own server, on this machine only.
+"""Show runs in TensorBoard, served to this machine only.
 
 usage: yisheng tensorboard RUN|FOLDER [port=6006] [--json]
 
-Runs that were trained with tensorboard=true show everything; of others, what their logs and scores tell. With port=0
-any free port is taken. It runs until Ctrl-C. With --json one object tells the address.
+Runs that were trained with tensorboard=true show everything; other runs show the curves of their logs and their scores.
+port=0 takes a free port. It runs until Ctrl-C. With --json the address is printed as one object.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 import time
 from dataclasses import asdict
-from pathlib import Path
 
 from yisheng.cli._arguments import Arguments
 
 
 def run(arguments: Arguments) -> int:
-    """Do it."""
-    arguments.inputs_only(1, 1, "one run folder, or a folder of them")
-    as_json, port = arguments.flag("json"), arguments.number("port", 6006, least=0)
-    arguments.end({"json", "port"})
+    """Run the command; return its exit code."""
+    port = arguments.number("port", 6006, minimum=0)
+    folder = arguments.run_folder({"port"})
 
     from yisheng.core.errors import UsageError
+    from yisheng.core.logging import logger
     from yisheng.core.signals import signals
 
     if port > 65535:
         raise UsageError(f"port must be from 0 to 65535, got {port}", "write port=6006")
 
-    from yisheng.experiments.tensorboard_server import serving
+    from yisheng.experiments.tensorboard_server import serve_tensorboard
 
-    with signals() as caught, serving(Path(arguments.inputs[0]), port=port) as found:
-        if as_json:
-            print(json.dumps(asdict(found)), flush=True)
+    with signals() as caught, serve_tensorboard(folder, port=port) as server:
+        if arguments.json:
+            print(json.dumps(asdict(server)), flush=True)
         else:
-            print(f"TensorBoard is at {found.address}", flush=True)
-            if found.converted:
-                print(f"{found.converted} of the runs are shown from their logs", file=sys.stderr)
-            print("Ctrl-C ends it", file=sys.stderr)
+            print(f"TensorBoard is at {server.address}", flush=True)
+            if server.converted:
+                logger.info(f"{server.converted} of the runs are shown from their logs")
+            logger.info("Ctrl-C ends it")
         while not caught:
             time.sleep(0.1)
     return 0

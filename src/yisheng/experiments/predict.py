@@ -1,0 +1,39 @@
+"""Predict for files or typed rows, for the command ``predict``; files of any size: `yisheng.experiments.submission`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from yisheng.core.errors import UsageError
+from yisheng.inference import rows as typed_rows
+from yisheng.inference.predictor import Predictor
+
+if TYPE_CHECKING:
+    from yisheng.inference.predictor import Prediction
+
+
+def predict(folder: Path, inputs: Sequence[Path], rows: str | None = None) -> tuple[list[Prediction], str]:
+    """Return the predictions of a model, and the unit of its target.
+
+    Args:
+        folder: of the run.
+        inputs: images or tables.
+        rows: instead of files, rows as text: ``5.1,3.5;4.9,3.0``.
+
+    Raises:
+        UsageError: there are no inputs, or they do not fit the model.
+        DataError: the folder or an input cannot be read.
+    """
+    predictor = Predictor(folder)
+    spec = predictor.spec
+    if rows is None:
+        if spec.is_image and any(os.path.isdir(path) for path in inputs):  # noqa: PTH112  # never raises
+            raise UsageError("predictions for a folder of images are written to a file", "use out=predictions.csv too")
+        return predictor.predict(inputs), spec.unit
+    if inputs or spec.is_image:
+        raise UsageError("rows= is for a model of rows, instead of files", "give rows= or files")
+    values = [[value.strip() for value in row.split(",")] for row in rows.split(";") if row.strip()]
+    return predictor.predict(typed_rows.parse_rows(values, spec, "rows=")), spec.unit
