@@ -74,7 +74,7 @@ class DoctorCallback:
                 self._state.observe_loss = recorder.observe_loss
                 yield
         except StoppedError:  # the run can be resumed from its last step
-            files.write(self._recorder_path, saved_state.dump(recorder))
+            files.write_file(self._recorder_path, saved_state.dump(recorder))
             raise
         finally:
             self._state.observe_loss = None
@@ -85,7 +85,7 @@ class DoctorCallback:
         if recorder is None or len(recorder.records) == self._saved_records:
             return
         self._saved_records = len(recorder.records)
-        files.write(self._recorder_path, saved_state.dump(recorder))
+        files.write_file(self._recorder_path, saved_state.dump(recorder))
         skipped = data_findings.skip_checks("trainings", data_findings.NEEDS_TRAININGS, self._data.spec)
         findings = self._build_findings(recorder, None)
         self._write(data_findings.merge_findings(findings, [self._cheap_results, skipped]))

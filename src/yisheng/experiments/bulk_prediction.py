@@ -1,4 +1,4 @@
-"""Predicting in bulk: inputs are read, answered and written as streams, and a killed one goes on where it was."""
+"""Predict many inputs into a file: they are read, predicted and written piece by piece, and a killed call continues."""
 
 from __future__ import annotations
 
@@ -12,37 +12,39 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, Final, TextIO, cast
 
 import torch
 from filelock import FileLock, Timeout
 
-from yisheng.core import files, machine
+from yisheng.core import files, machine, provenance
 from yisheng.core.errors import DataError, StoppedError, UsageError
-from yisheng.core.signals import signals
+from yisheng.core.logging import logger, progress_stream
+from yisheng.core.signals import collect_signals
 from yisheng.inference.bulk import parquet
 from yisheng.inference.bulk.chunk import Chunk, Source, Tally
 from yisheng.inference.bulk.partial_output import Partial
-from yisheng.inference.ood import LEVEL
-from yisheng.inference.prediction_file import Form, json_lines
-from yisheng.inference.predictor import Answer, Predictor
+from yisheng.inference.ood import THRESHOLD
+from yisheng.inference.prediction_file import FORMATS, PredictionTable, format_json_lines
+from yisheng.inference.predictor import Prediction, Predictor
 
-LINES = (".jsonl", ".ndjson")
-ENDS = (".csv", ".tsv", *LINES, parquet.SUFFIX)
-QUIET, PAUSE = 2.0, 10.0
-"""Seconds for which no progress is shown, and between two lines of it in a log."""
+JSON_LINES_SUFFIXES: Final = (".jsonl", ".ndjson")
+SUFFIXES: Final = (".csv", ".tsv", *JSON_LINES_SUFFIXES, parquet.SUFFIX)
+SECONDS_BEFORE_PROGRESS: Final = 2.0
+SECONDS_BETWEEN_LINES: Final = 10.0
+"""Seconds between two lines of progress in a log."""
 
 
 @dataclass(frozen=True)
-class Written:
-    """A file of answers.
+class PredictionFile:
+    """A file of predictions.
 
     Args:
         path: the file.
-        rows: inputs, those that could not be read among them.
-        damaged: inputs that could not be read.
-        unlike: inputs unlike the training data, as far as the run knows.
-        notes: what was noticed, for people.
+        rows: number of inputs, with those that could not be read.
+        damaged: number of inputs that could not be read.
+        unlike: number of out-of-distribution inputs, if the run has a detector.
+        notes: for people.
     """
 
     path: Path
@@ -52,145 +54,177 @@ class Written:
     notes: tuple[str, ...]
 
 
-def answer(
-    predictor: Predictor, source: Source, out: Path, *, format: str = "answer", force: bool = False, stream: TextIO
-) -> Written:
-    """Answer all inputs of a source into a file.
+def predict_to_file(
+    predictor: Predictor, source: Source, out: Path, *, format: str = FORMATS[0], force: bool = False
+) -> PredictionFile:
+    """Predict all inputs of a source into a file.
 
-    While it grows it is called ``.part`` behind its name, with a small ``.part.json`` that tells how far it is. The
-    same command goes on with these: to the same bytes, since the inputs are cut at the same places.
+    While it grows, the file has ``.part`` after its name, next to a small ``.part.json`` with the position. The same
+    call continues from there, to the same bytes, since the inputs are always cut at the same places.
 
     Args:
         predictor: the model.
         source: the inputs.
-        out: a file ending in one of `ENDS`; an old one stays until the new one is whole.
+        out: a file that ends in one of `SUFFIXES`; an old one stays until the new one is complete.
         format: see `yisheng.inference.prediction_file.Form`.
-        force: begin anew where there is a part of an earlier stream.
-        stream: where progress and remarks go.
+        force: begin again if a part of an earlier call is there.
 
     Raises:
-        UsageError: model, inputs or format are others than those of the part that is there, or another process
-            writes this file.
-        DataError: an input cannot be read; nothing is left behind.
+        UsageError: model, inputs or format differ from those of the existing part, or another process writes this
+            file.
+        DataError: an input cannot be read; the part is removed.
         StoppedError: a signal came; the part stays.
         StorageError: the file cannot be written; the part stays.
     """
-    lines = out.name.lower().endswith(LINES)
-    separator = "\t" if out.name.lower().endswith(".tsv") else ","
-    form = Form(predictor.spec, source.id_name, format, errors=predictor.spec.is_image, separator=separator)
-    if out.name.lower().endswith(parquet.SUFFIX):
-        parquet.require()
-    partial = Partial(out)
-    about = _about(predictor, source, out, format)
-    with _alone(partial), signals() as caught:
-        if partial.begun and not force:
-            partial.go_on(about)
-            print(f"going on with {partial.path} behind its {partial.tally.rows:,} answers", file=stream, flush=True)
-        tally, threads = partial.tally, int(partial.about.get("threads", torch.get_num_threads()))
+    writer = _Writer(predictor, source, out, format)
+    with _lock(writer.partial), collect_signals() as caught:
+        if writer.partial.begun and not force:
+            writer.resume()
         try:
-            with (
-                machine.threads(threads),  # another number would round differently
-                partial.growing({**about, "threads": str(threads)}),
-                contextlib.closing(cast("Any", source.chunks(tally))) as chunks,
-            ):
-                if not tally.rows and not lines:
-                    partial.append(form.header())
-                for chunk in _shown(chunks, tally, source.total, stream):
-                    before = tally.rows
-                    tally.add(chunk)
-                    answers = _answers(predictor, chunk)
-                    tally.unlike += sum((one.unlike or 0) > LEVEL for one in answers if one)
-                    partial.append(_text(answers, chunk, before, form, lines))
-                    if caught:
-                        partial.keep()
-                        raise StoppedError(
-                            caught[0],
-                            f"stopped by {signal.Signals(caught[0]).name} after {tally.rows:,} answers",
-                            "say the same again to go on",
-                        )
-        except DataError:  # what is mended is not what it was: there is nothing to go on with
-            partial.discard()
+            writer.write(caught)
+        except DataError:  # the user will change the inputs, so this part cannot be continued
+            writer.partial.discard()
             raise
-        _finish(partial, out, form)
-    return Written(out, tally.rows, tally.damaged, tally.unlike, (*source.notes, *tally.said()))
+        writer.finish()
+    tally = writer.partial.tally
+    return PredictionFile(out, tally.rows, tally.damaged, tally.unlike, (*source.notes, *tally.describe()))
 
 
-def _about(predictor: Predictor, source: Source, out: Path, format: str) -> dict[str, str]:
-    """What the bytes of the answers depend on."""
-    models = json.dumps([dict(one.description) for one in predictor.members], sort_keys=True)
+class _Writer:
+    """The file of predictions while it grows."""
+
+    def __init__(self, predictor: Predictor, source: Source, out: Path, format: str) -> None:
+        self._predictor, self._source, self._out = predictor, source, out
+        name = out.name.lower()
+        separator = "\t" if name.endswith(".tsv") else ","
+        spec = predictor.spec
+        self._form = PredictionTable(spec, source.id_name, format, has_errors=spec.is_image, separator=separator)
+        self._as_json = name.endswith(JSON_LINES_SUFFIXES)
+        self._as_parquet = name.endswith(parquet.SUFFIX)
+        if self._as_parquet:
+            parquet.require()
+        self._provenance = _describe_provenance(predictor, source, out, format)
+        self.partial = Partial(out)
+
+    def resume(self) -> None:
+        """Continue the existing part."""
+        self.partial.go_on(self._provenance)
+        logger.info(f"continuing {self.partial.path} after its {self.partial.tally.rows:,} predictions")
+
+    def write(self, caught: list[int]) -> None:
+        """Predict and append the remaining inputs."""
+        partial, tally = self.partial, self.partial.tally
+        threads = int(partial.about.get("threads", torch.get_num_threads()))
+        with (
+            machine.use_threads(threads),  # another number would round differently
+            partial.growing({**self._provenance, "threads": str(threads)}),
+            contextlib.closing(cast("Any", self._source.chunks(tally))) as chunks,
+        ):
+            if not tally.rows and not self._as_json:
+                partial.append(self._form.format_header())
+            for chunk in _show_progress(chunks, tally, self._source.total):
+                rows_before = tally.rows
+                tally.count_chunk(chunk)
+                predictions = _predict(self._predictor, chunk)
+                tally.unlike += sum((prediction.ood_score or 0) > THRESHOLD for prediction in predictions if prediction)
+                partial.append(self._format(predictions, chunk, rows_before))
+                if caught:
+                    partial.keep()
+                    name = signal.Signals(caught[0]).name
+                    raise StoppedError(
+                        caught[0],
+                        f"stopped by {name} after {tally.rows:,} predictions",
+                        "repeat the same command to continue",
+                    )
+
+    def finish(self) -> None:
+        """Give the file its name; a Parquet file is converted from the part first."""
+        if not self._as_parquet:
+            self.partial.finish(self._out)
+            return
+        with files.replace_file(self._out) as temporary:
+            parquet.convert(self.partial.path, temporary, self._form)
+        self.partial.discard()
+
+    def _format(self, predictions: list[Prediction | None], chunk: Chunk, rows_before: int) -> str:
+        """Return the lines of a chunk."""
+        form = self._form
+        errors = [chunk.errors.get(index) for index in range(len(chunk.names))]
+        if self._as_json:
+            return format_json_lines(predictions, chunk.names, chunk.ids, errors if form.has_errors else None)
+        numbers = [str(rows_before + index + 1) for index in range(len(chunk.names))]
+        return form.format_rows(predictions, numbers if chunk.ids is None else chunk.ids, errors)
+
+
+def _describe_provenance(predictor: Predictor, source: Source, out: Path, format: str) -> dict[str, str]:
+    """Return what the bytes of the predictions depend on."""
+    models = json.dumps([dict(member.description) for member in predictor.artifacts], sort_keys=True)
     return {
         "model": hashlib.sha256(models.encode()).hexdigest(),
         "inputs": source.stamp,
         "form": f"{out.suffix.lower()} {format} {source.id_name}",
-        "versions": " ".join(f"{name} {version}" for name, version in machine.versions().items()),
+        "versions": " ".join(f"{name} {version}" for name, version in provenance.versions().items()),
     }
 
 
 @contextlib.contextmanager
-def _alone(partial: Partial) -> Iterator[None]:
+def _lock(partial: Partial) -> Iterator[None]:
     """Keep other processes from writing the same file."""
     path = partial.path.with_name(f"{partial.path.name}.lock")
     lock = FileLock(path, blocking=False)
     try:
-        if not path.parent.is_dir():  # the lock would make it
+        if not path.parent.is_dir():  # the lock would create it
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         lock.acquire()
     except Timeout:
         raise UsageError(f"another process writes {partial.path}", "wait for it, or stop it") from None
     except OSError as error:
-        raise files.storage_error(error, partial.path) from error
+        raise files.explain_write_error(error, partial.path) from error
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):  # Windows removes no file that is open
+        with contextlib.suppress(OSError):  # Windows cannot remove an open file
             path.unlink()
         lock.release()
 
 
-def _answers(predictor: Predictor, chunk: Chunk) -> list[Answer | None]:
-    """What is said of each input; None where it could not be read."""
-    good = [name for place, name in enumerate(chunk.names) if place not in chunk.errors]
-    if not good:
+def _predict(predictor: Predictor, chunk: Chunk) -> list[Prediction | None]:
+    """Return a prediction for each input, None for those that could not be read."""
+    readable = [name for index, name in enumerate(chunk.names) if index not in chunk.errors]
+    if not readable:
         return [None] * len(chunk.names)
-    outputs, unlike = predictor.judge(chunk.x)
-    notes = [(*before, *more) for before, more in zip(chunk.notes, predictor.warnings(chunk.x, unlike), strict=True)]
-    found = iter(predictor.answers(outputs, good, notes, unlike))
-    return [None if place in chunk.errors else next(found) for place in range(len(chunk.names))]
+    outputs, ood_scores = predictor.compute_outputs_and_ood_scores(chunk.x)
+    warnings = predictor.describe_ood(chunk.x, ood_scores)
+    notes = [(*reading, *warning) for reading, warning in zip(chunk.notes, warnings, strict=True)]
+    predictions = iter(predictor.build_predictions(outputs, readable, notes, ood_scores))
+    return [None if index in chunk.errors else next(predictions) for index in range(len(chunk.names))]
 
 
-def _text(answers: list[Answer | None], chunk: Chunk, before: int, form: Form, lines: bool) -> str:
-    """The lines of a chunk."""
-    errors = [chunk.errors.get(place) for place in range(len(chunk.names))]
-    if lines:
-        return json_lines(answers, chunk.names, chunk.ids, errors if form.errors else None)
-    numbered = [str(before + place + 1) for place in range(len(chunk.names))]
-    return form.lines(answers, numbered if chunk.ids is None else chunk.ids, errors)
+def _show_progress(chunks: Iterator[Chunk], tally: Tally, total: int | None) -> Iterator[Chunk]:
+    """Yield the same chunks, and show the progress once it takes longer than `SECONDS_BEFORE_PROGRESS`."""
+    stream = progress_stream()
+    if stream is None:
+        yield from chunks
+    elif stream.isatty():
+        yield from _show_bar(chunks, tally, total, stream)
+    else:
+        yield from _log_progress(chunks, tally, total)
 
 
-def _shown(chunks: Iterator[Chunk], tally: Tally, total: int | None, stream: TextIO) -> Iterator[Chunk]:
-    """The same chunks; how far it is on a stream, once it takes longer than `QUIET`."""
-    if stream.isatty():
-        from tqdm import tqdm
+def _show_bar(chunks: Iterator[Chunk], tally: Tally, total: int | None, stream: TextIO) -> Iterator[Chunk]:
+    from tqdm import tqdm
 
-        with tqdm(initial=tally.rows, total=total, unit="", delay=QUIET, leave=False, file=stream) as bar:
-            for chunk in chunks:
-                yield chunk
-                bar.update(len(chunk.names))
-        return
-    then = time.monotonic() + QUIET
+    with tqdm(initial=tally.rows, total=total, unit="", delay=SECONDS_BEFORE_PROGRESS, leave=False, file=stream) as bar:
+        for chunk in chunks:
+            yield chunk
+            bar.update(len(chunk.names))
+
+
+def _log_progress(chunks: Iterator[Chunk], tally: Tally, total: int | None) -> Iterator[Chunk]:
+    next_line = time.monotonic() + SECONDS_BEFORE_PROGRESS
     for chunk in chunks:
         yield chunk
-        if time.monotonic() >= then:
-            then = time.monotonic() + PAUSE
-            of = f" of {total:,}" if total else ""
-            print(f"{tally.rows:,}{of} answered", file=stream, flush=True)
-
-
-def _finish(partial: Partial, out: Path, form: Form) -> None:
-    """Give the file its name; Parquet is written from it first."""
-    if not out.name.lower().endswith(parquet.SUFFIX):
-        partial.finish(out)
-        return
-    with files.replacing(out) as temporary:
-        parquet.convert(partial.path, temporary, form)
-    partial.discard()
+        if time.monotonic() >= next_line:
+            next_line = time.monotonic() + SECONDS_BETWEEN_LINES
+            of_total = f" of {total:,}" if total else ""
+            logger.info(f"{tally.rows:,}{of_total} predicted")

@@ -1,210 +1,221 @@
-"""``compare``: what differs between runs, and whether the difference of their scores is real."""
+"""``compare``: what differs between runs, and whether the difference of their scores is significant."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from pydantic import ValidationError
 
-from yisheng.core import files, run_folder
+from yisheng.core import files
 from yisheng.core.errors import DataError, UsageError, closest
+from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset
 from yisheng.evaluation.corrected_intervals import LEVEL
-from yisheng.experiments.cross_validation import train_folds as cross
-from yisheng.experiments.significance import Member, Side, Verdict, verdict
-from yisheng.inference.ensemble import STUDY, is_study
-from yisheng.reporting import comparison_page as page
+from yisheng.experiments.significance import ComparedRun, RunGroup, SignificanceTest, compare_groups
+from yisheng.reporting import comparison_page
 from yisheng.reporting.comparison_figures import Curves
-from yisheng.reporting.config_diff import PASSING, flat
-from yisheng.reporting.cv_schema import Folds
-from yisheng.reporting.formatting import higher, number, score_name
-from yisheng.reporting.history import History, history
+from yisheng.reporting.config_diff import PASSING, flatten
+from yisheng.reporting.cv_schema import CrossValidation
+from yisheng.reporting.formatting import format_number, is_higher_better, score_name
+from yisheng.reporting.history import History, read_history
+
+DRAWABLE_SUFFIXES: Final = (".html", ".svg", ".png")
+DATA_KEY: Final = "data (SHA-256)"
+MAX_LABEL_KEYS: Final = 3
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that is found out.
+    """The result of comparing groups of runs.
 
     Args:
         score: the score that is compared.
-        upward: whether larger is better.
-        sides: what was compared.
-        differing: keys of the configs whose values differ -> the value of each side.
-        verdicts: of each later side against the first.
+        higher_is_better: whether larger scores are better.
+        groups: what was compared.
+        differing: keys of the configs with different values -> the value of each group.
+        tests: of each later group against the first.
     """
 
     score: str
-    upward: bool
-    sides: tuple[Side, ...]
+    higher_is_better: bool
+    groups: tuple[RunGroup, ...]
     differing: Mapping[str, tuple[str, ...]]
-    verdicts: tuple[Verdict, ...]
+    tests: tuple[SignificanceTest, ...]
 
 
 def compare(groups: Sequence[Sequence[Path]], *, score: str | None = None, data: Dataset | None = None) -> Comparison:
-    """Compare runs, studies, or groups of them over seeds; each with the first.
+    """Compare runs, cross-validations, or groups of them over seeds; each with the first.
 
-    Studies over the same folds are compared fold by fold, by the corrected resampled t-test. Groups of runs are
-    compared seed by seed where the seeds match, else by Welch's test; where seeds drew other test rows, with the same
-    correction. With several comparisons the intervals are so wide that all of them hold together with 95%
+    Cross-validations over the same folds are compared fold by fold, by the corrected resampled t-test. Groups of runs
+    are compared seed by seed if the seeds match, else by Welch's test; if seeds drew different test rows, with the
+    same correction. With several comparisons the intervals are widened so that all of them hold together with 95%
     (Bonferroni).
 
     Args:
         groups: at least two; each one folder, or several that differ in their seed only.
-        score: the score to compare; the one that chose the weights of the first.
-        data: the data set, where the configs cannot name it.
+        score: the score to compare; by default the one that chose the weights of the first.
+        data: the data set, if the configs cannot name it.
 
     Raises:
         UsageError: fewer than two are given, a group differs in more than its seed, or there is no such score.
-        DataError: a folder is no finished run, or damaged.
+        DataError: a folder is not a finished run, or damaged.
     """
     if len(groups) < 2:
-        raise UsageError("a comparison needs two runs or more", "say yisheng compare RUN RUN")
-    sides = tuple(map(_side, groups))
-    chosen = _score([member for side in sides for member in side.members], score)
-    upward = higher(chosen) is not False
-    level = 1 - (1 - LEVEL) / (len(sides) - 1)
-    verdicts = [verdict(sides[0], side, chosen, upward=upward, level=level, data=data) for side in sides[1:]]
-    return Comparison(chosen, upward, sides, _differing(sides), tuple(verdicts))
+        raise UsageError("a comparison needs two runs or more", "use yisheng compare RUN RUN")
+    read_groups = tuple(map(_read_group, groups))
+    name = _choose_score([run for group in read_groups for run in group.runs], score)
+    higher_is_better = is_higher_better(name) is not False
+    level = 1 - (1 - LEVEL) / (len(read_groups) - 1)
+    tests = [
+        compare_groups(read_groups[0], group, name, higher_is_better=higher_is_better, level=level, data=data)
+        for group in read_groups[1:]
+    ]
+    return Comparison(name, higher_is_better, read_groups, _find_differing(read_groups), tuple(tests))
 
 
-def told(verdict: Verdict, score: str, number: Callable[[float], str]) -> list[str]:
-    """What can be said of a side against the first, and what to do to know more, a line each.
+def describe_test(test: SignificanceTest, score: str, number: Callable[[float], str]) -> list[str]:
+    """Return the result of a significance test and how to make it more precise, in one line each.
 
     Args:
-        verdict: of the two.
+        test: of two groups.
         score: the score's name for people.
-        number: how a number is written.
+        number: formats a number.
     """
-    difference = verdict.difference
+    difference = test.difference
     if difference is None or difference.low is None or difference.high is None:
-        return [f"it cannot be said whether they differ: {verdict.said}", *verdict.remedy]
+        return [f"it is unknown whether they differ: {test.message}", *test.remedy]
     signed = ["+" * (value > 0) + number(value) for value in (difference.value, difference.low, difference.high)]
     side = "above" if difference.low > 0 else "below"
-    none = "no difference is shown: the interval includes zero"
+    unclear = "no significant difference: the interval includes zero"
     outcome = {
-        "better": f"it is better: the whole interval lies {side} zero",
-        "worse": f"it is worse: the whole interval lies {side} zero",
-        "unclear": none if difference.low < difference.high else "there is no difference",
-    }[verdict.outcome]
-    measured = f"{verdict.part} {score} {signed[0]} (95% interval {signed[1]} to {signed[2]}), {verdict.said}"
-    return [measured, outcome, *verdict.remedy]
+        "better": f"it is better: the whole interval is {side} zero",
+        "worse": f"it is worse: the whole interval is {side} zero",
+        "unclear": unclear if difference.low < difference.high else "there is no difference",
+    }[test.outcome]
+    measured = f"{test.part} {score} {signed[0]} (95% interval {signed[1]} to {signed[2]}), {test.message}"
+    return [measured, outcome, *test.remedy]
 
 
-def draw(found: Comparison, out: Path) -> None:
-    """Write the curves of what was compared over the epochs; into a page also the scores and verdicts.
+def draw_comparison(comparison: Comparison, out: Path) -> None:
+    """Write the curves of the compared runs over the epochs; into a page also the scores and tests.
 
     Args:
-        found: the comparison.
+        comparison: the result.
         out: a file that ends in ``.html``, ``.svg`` or ``.png``.
 
     Raises:
-        UsageError: it has another ending.
+        UsageError: it has another suffix.
         DataError: a log cannot be opened.
         StorageError: the file cannot be written.
     """
-    require_kind(out)
-    labels = _labels(found)
-    compared = [
-        page.Compared(
-            side.name,
-            Curves(label, tuple(log for member in side.members for log in _logs(member))),
-            {part: side.value(part, found.score) for part in page.PARTS},
+    require_drawable(out)
+    labels = _make_labels(comparison)
+    contenders = [
+        comparison_page.Contender(
+            group.name,
+            Curves(label, tuple(log for run in group.runs for log in _read_logs(run))),
+            {part: group.value(part, comparison.score) for part in comparison_page.PARTS},
         )
-        for side, label in zip(found.sides, labels, strict=True)
+        for group, label in zip(comparison.groups, labels, strict=True)
     ]
-    said = []
-    for at, (label, one) in enumerate(zip(labels[1:], found.verdicts, strict=True), 2):
-        first = f"{at} ({label}) against 1 ({labels[0]})"
-        said.append(page.Said(one.outcome, [first, *told(one, score_name(found.score), number)]))
-    page.write(out, compared, found.score, found.differing, said)
+    conclusions = []
+    for number, (label, test) in enumerate(zip(labels[1:], comparison.tests, strict=True), 2):
+        heading = f"{number} ({label}) against 1 ({labels[0]})"
+        lines = describe_test(test, score_name(comparison.score), format_number)
+        conclusions.append(comparison_page.Conclusion(test.outcome, [heading, *lines]))
+    comparison_page.write_comparison(out, contenders, comparison.score, comparison.differing, conclusions)
 
 
-def require_kind(out: Path) -> None:
-    """The ending must be one that can be written.
+def require_drawable(out: Path) -> None:
+    """Refuse a file with a suffix that `draw_comparison` cannot write.
 
     Raises:
-        UsageError: it is not.
+        UsageError: it has such a suffix.
     """
-    if out.suffix.lower() not in (".html", ".svg", ".png"):
+    if out.suffix.lower() not in DRAWABLE_SUFFIXES:
         raise UsageError(f"out= must end in .html, .svg or .png, got {out.name!r}", "name such a file")
 
 
-def _labels(found: Comparison) -> list[str]:
-    """Each side by what it differs in; by its name where that says nothing."""
-    shown = [key for key in found.differing if not key.startswith("data (")][:3]
+def _make_labels(comparison: Comparison) -> list[str]:
+    """Return a label for each group: the settings in which it differs, with its name if these are not enough."""
+    keys = [key for key in comparison.differing if key != DATA_KEY][:MAX_LABEL_KEYS]
+    values = comparison.differing
     labels = [
-        ", ".join(f"{key}={found.differing[key][at]}" for key in shown if found.differing[key][at] != "none")
-        for at in range(len(found.sides))
+        ", ".join(f"{key}={values[key][index]}" for key in keys if values[key][index] != "none")
+        for index in range(len(comparison.groups))
     ]
     if all(labels) and len(set(labels)) == len(labels):
         return labels
-    return [f"{Path(side.name).name} {label}".strip() for side, label in zip(found.sides, labels, strict=True)]
+    return [f"{Path(group.name).name} {label}".strip() for group, label in zip(comparison.groups, labels, strict=True)]
 
 
-def _logs(member: Member) -> list[History]:
-    """The logs of a run, or of all models of a study."""
-    if member.folds is None:
-        return [history(member.path)]
-    return [history(member.path / one.folder) for one in member.folds.each]
+def _read_logs(run: ComparedRun) -> list[History]:
+    """Return the log of a run, or those of all models of a cross-validation."""
+    if run.cross_validation is None:
+        return [read_history(run.path)]
+    return [read_history(run.path / fold_model.folder) for fold_model in run.cross_validation.each]
 
 
-def _side(paths: Sequence[Path]) -> Side:
+def _read_group(paths: Sequence[Path]) -> RunGroup:
     name = ",".join(map(str, paths))
     if len({path.resolve() for path in paths}) < len(paths):
         raise UsageError(f"{name} names a run twice", "name each once")
-    members = tuple(map(_member, paths))
-    if len({member.folds is None for member in members}) > 1:
-        raise UsageError(f"{name} mixes runs with studies of k folds", "put only the one or the other into a group")
-    values = [flat(member.config.to_dict()) for member in members]
-    keys = dict.fromkeys(key for one in values for key in one if key not in ("seed", *PASSING))
-    differ = [key for key in keys if len({str(one.get(key)) for one in values}) > 1]
-    if differ or len({member.data for member in members}) > 1:
-        what = ", ".join(differ) or "their data"
-        raise UsageError(f"runs of a group may differ in their seed only; {name} differ in {what}", "part them")
-    if len({member.config.seed for member in members}) < len(members):
+    runs = tuple(map(_read_compared_run, paths))
+    if len({run.cross_validation is None for run in runs}) > 1:
+        raise UsageError(f"{name} mixes runs with cross-validations", "use only runs or only cross-validations")
+    values = [flatten(run.config.to_dict()) for run in runs]
+    keys = dict.fromkeys(key for config in values for key in config if key not in ("seed", *PASSING))
+    differing = [key for key in keys if len({str(config.get(key)) for config in values}) > 1]
+    if differing or len({run.data_sha256 for run in runs}) > 1:
+        what = ", ".join(differing) or "their data"
+        raise UsageError(
+            f"runs of a group may differ in their seed only; {name} differ in {what}", "name them as separate groups"
+        )
+    if len({run.config.seed for run in runs}) < len(runs):
         raise UsageError(f"two runs of {name} have the same seed", "name one of them")
-    return Side(name, members)
+    return RunGroup(name, runs)
 
 
-def _member(path: Path) -> Member:
-    study = is_study(path)
-    run = cross.run(path) if study else run_folder.run(path)
-    if not run.scores:
-        raise DataError(f"{path} has no scores", f"say yisheng evaluate {path}")
-    data = run_folder.data_hash(run_folder.environment(path))
-    if not study:
-        return Member(path, run_folder.config(path), run.scores, data, None)
+def _read_compared_run(path: Path) -> ComparedRun:
+    folder = RunFolder(path)
+    scores = folder.read_run().scores
+    if not scores:
+        raise DataError(f"{path} has no scores", f"use yisheng evaluate {path}")
+    if not folder.is_cross_validation:
+        return ComparedRun(path, folder.config, scores, folder.data_sha256, None)
+    cv_path = folder.file(RunFolder.CROSS_VALIDATION)
     try:
-        found = Folds.model_validate(files.read_json(path / STUDY))
+        cross_validation = CrossValidation.model_validate(files.read_json(cv_path))
     except ValidationError as error:
         problem = error.errors()[0]["msg"]
-        raise DataError(f"{path / STUDY} is damaged: {problem}", f"say yisheng evaluate {path}") from None
-    return Member(path, cross.config_of(path), run.scores, data, found)
+        raise DataError(f"{cv_path} is damaged: {problem}", f"use yisheng evaluate {path}") from None
+    return ComparedRun(path, folder.cross_validation_config, scores, folder.data_sha256, cross_validation)
 
 
-def _score(members: Sequence[Member], wanted: str | None) -> str:
-    """The score to compare; all must have it."""
-    have = [{name for part in ("test", "validation") for name in m.scores.get(part, {})} for m in members]
-    known = set.intersection(*have)
-    name = (members[0].config.score if wanted is None else wanted).strip().replace("-", "_").lower()
-    if wanted is None and name not in known:  # the loss chose the weights, and is in no run's scores
-        measured = [name for part in ("test", "validation") for name in members[0].scores.get(part, {})]
-        name = next((one for one in measured if one in known), name)
-    if name not in known:
-        remedy = closest(name, known) if known else "compare runs of the same task"
+def _choose_score(runs: Sequence[ComparedRun], requested: str | None) -> str:
+    """Return the score to compare, which all runs must have."""
+    by_run = [{name for part in ("test", "validation") for name in run.scores.get(part, {})} for run in runs]
+    common = set.intersection(*by_run)
+    name = (runs[0].config.score if requested is None else requested).strip().replace("-", "_").lower()
+    if requested is None and name not in common:  # with score=loss the loss chose the weights, but is not a score
+        measured = [score for part in ("test", "validation") for score in runs[0].scores.get(part, {})]
+        name = next((score for score in measured if score in common), name)
+    if name not in common:
+        remedy = closest(name, common) if common else "compare runs of the same task"
         raise UsageError(f"not all of the runs have the score {name!r}", remedy)
     return name
 
 
-def _differing(sides: Sequence[Side]) -> dict[str, tuple[str, ...]]:
-    """Keys of the configs, and the data, that are not the same for all sides."""
-    configs = [[flat(member.config.to_dict()) for member in side.members] for side in sides]
-    found = {}
-    for key in dict.fromkeys(key for side in configs for one in side for key in one):
-        values = tuple(", ".join(dict.fromkeys(str(one.get(key, "none")) for one in side)) for side in configs)
+def _find_differing(groups: Sequence[RunGroup]) -> dict[str, tuple[str, ...]]:
+    """Return the keys of the configs, and the data, that differ between groups, with the value of each group."""
+    configs = [[flatten(run.config.to_dict()) for run in group.runs] for group in groups]
+    differing = {}
+    for key in dict.fromkeys(key for group in configs for config in group for key in config):
+        values = tuple(", ".join(dict.fromkeys(str(config.get(key, "none")) for config in group)) for group in configs)
         if len(set(values)) > 1:
-            found[key] = values
-    data = tuple((side.members[0].data or "unknown")[:12] for side in sides)
-    return {**found, **({"data (SHA-256)": data} if len(set(data)) > 1 else {})}
+            differing[key] = values
+    data = tuple((group.runs[0].data_sha256 or "unknown")[:12] for group in groups)
+    return {**differing, **({DATA_KEY: data} if len(set(data)) > 1 else {})}

@@ -164,7 +164,7 @@ def draw_data_set(
         changes = [registry.build("transforms.augment", c.name, dataset.spec, **c.options) for c in choices]
         image = preview.draw_augmented(dataset, changes, n=N_AUGMENTED if n is None else n, seed=seed)
     path = Path(f"{dataset.name}{'' if augment is None else '-augmented'}.png") if out is None else out
-    with files.replacing(path) as temporary:
+    with files.replace_file(path) as temporary:
         image.save(temporary, format="PNG")
     return path
 

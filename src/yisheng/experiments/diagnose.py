@@ -1,176 +1,178 @@
-"""``diagnose``: the doctor's page of a run folder, as text; and ``fail_on``, for those who want an error of it."""
+"""``diagnose``: the doctor's findings about a run as text; and ``fail_on``, which makes an error of them."""
 
 from __future__ import annotations
 
-import io
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Final
 
-from yisheng.core import run_folder
 from yisheng.core.config import Config
 from yisheng.core.errors import DataError, FindingsError, UsageError
-from yisheng.core.types import Dataset, Split
+from yisheng.core.run_folder import RunFolder
+from yisheng.core.types import Dataset
 from yisheng.data.fingerprint import fingerprint
-from yisheng.diagnosis import data_findings as data_checks
-from yisheng.diagnosis.data_sample import Sample
-from yisheng.diagnosis.run_diagnosis import after
-from yisheng.experiments import load_data
-from yisheng.experiments.cross_validation import train_folds
-from yisheng.inference.ensemble import chosen
-from yisheng.reporting import run_facts
-from yisheng.reporting.findings_schema import FINDINGS, SEVERITIES, Findings
-from yisheng.reporting.sections.findings import summary, told
+from yisheng.diagnosis import data_findings
+from yisheng.diagnosis.run_diagnosis import add_history_findings
+from yisheng.diagnosis.sample import Sample
+from yisheng.experiments.load_data import load_dataset, split_dataset
+from yisheng.reporting.findings_schema import SEVERITIES, Findings
+from yisheng.reporting.run_facts import RunFacts, read_run_facts
+from yisheng.reporting.sections.findings import format_evidence, summary
 
-WIDTH = 100
-FAIL_ON = ("error", "warning")
-"""What ``fail_on`` may be: findings of that severity, or worse, are not allowed."""
+WIDTH: Final = 100
+FAIL_ON: Final = ("error", "warning")
+"""Values of ``fail_on``: findings of that severity, or a worse one, are not allowed."""
 
 
-def diagnose(folder: Path, *, data: bool | Dataset = False, stream: TextIO | None = None) -> Findings:
-    """What the doctor says of a run, finished or broken off; its course is looked at anew.
+def diagnose(folder: Path, *, data: bool | Dataset = False) -> Findings:
+    """Return the doctor's findings about a run, finished or broken off; its history is checked again.
 
     Args:
         folder: a run folder.
-        data: look at the data, too, with all checks, those that train small models among them; a data set where the
-            config cannot name it.
-        stream: where progress on the data goes.
+        data: also check the data, with all checks, those that train small models among them; a data set if the config
+            cannot name it.
 
     Raises:
-        DataError: it is no run folder, or its ``findings.json`` is damaged; or the data is not what it was in training.
+        DataError: this is not a run folder, its ``findings.json`` is damaged, or the data is not what it was in
+            training.
     """
-    known = run_facts.read(folder)
-    if FINDINGS in known.problems:
-        raise DataError(f"{folder / FINDINGS} is damaged: {known.problems[FINDINGS]}", "delete it, or train anew")
-    found = known.findings
-    if found is None:
-        why = f"the doctor was not there: there is no {FINDINGS}"
-        why = why if known.folds is None else "each member has a page of its own"
-        found = Findings(unchecked={"training": why})
-        if known.folds is None:
-            left = "the doctor was not there: say data=true"
-            found = data_checks.joined(
-                found, [data_checks.not_asked(cost, left, known.spec) for cost in data_checks.COSTS]
-            )
+    facts = read_run_facts(folder)
+    if RunFolder.FINDINGS in facts.problems:
+        path = folder / RunFolder.FINDINGS
+        raise DataError(f"{path} is damaged: {facts.problems[RunFolder.FINDINGS]}", "delete it, or train again")
+    findings = facts.findings or _without_doctor(facts)
     if data is not False:
-        sample = data_checks.with_course(_sample(folder, None if data is True else data), known, found)
-        progress = data_checks.spoken(stream or io.StringIO())
-        told = [finding.check for finding in found.findings]
-        found = data_checks.joined(
-            found, [data_checks.ask(sample, cost, told=told, progress=progress) for cost in data_checks.COSTS]
-        )
-    return data_checks.folded(after(found, known))
+        sample = _sample_data(RunFolder(folder), None if data is True else data)
+        sample = data_findings.add_run_results(sample, facts, findings)
+        reported = [finding.check for finding in findings.findings]
+        results = [
+            data_findings.run_checks(sample, cost, reported=reported, progress=data_findings.announce_check)
+            for cost in data_findings.COSTS
+        ]
+        findings = data_findings.merge_findings(findings, results)
+    return data_findings.fold_symptoms(add_history_findings(findings, facts))
 
 
-def _sample(folder: Path, data: Dataset | None) -> Sample:
-    """The data of a run in the parts that it was trained and scored on."""
-    config = run_folder.config(folder)
-    data = load_data.dataset(config) if data is None else data
-    if run_folder.data_hash(run_folder.environment(folder)) != fingerprint(data):
+def _without_doctor(facts: RunFacts) -> Findings:
+    """Return the findings about a run without ``findings.json``: which checks were not run, and why."""
+    if facts.cross_validation is not None:
+        return Findings(unchecked={"training": "each fold has its own findings"})
+    findings = Findings(unchecked={"training": f"the doctor did not watch it: there is no {RunFolder.FINDINGS}"})
+    reason = "the doctor did not watch the training: use data=true"
+    skipped = [data_findings.skip_checks(cost, reason, facts.spec) for cost in data_findings.COSTS]
+    return data_findings.merge_findings(findings, skipped)
+
+
+def _sample_data(run: RunFolder, data: Dataset | None) -> Sample:
+    """Return the data of a run in the parts that it was trained and scored on."""
+    config = run.config
+    data = load_dataset(config) if data is None else data
+    if run.data_sha256 != fingerprint(data):
         raise DataError(
-            "the data is not what it was in training (SHA-256 differs): other rows would be looked at",
-            "bring it back, or train anew",
+            "the data is not what it was in training (SHA-256 differs): other rows would be checked",
+            "restore the data, or train again",
         )
-    split: Split = load_data.split(config, data)
-    return Sample.of(data, split, seed=config.seed, ordered=data_checks.is_ordered(config, data))
+    ordered = data_findings.is_ordered(config, data)
+    return Sample.from_dataset(data, split_dataset(config, data), seed=config.seed, ordered=ordered)
 
 
-def members(folder: Path) -> dict[str, Path]:
-    """The runs that a folder stands for: those of a study by name, a search's chosen one, or the run itself ('').
+def list_runs(folder: Path) -> dict[str, Path]:
+    """Return the runs in a folder: those of a cross-validation by name, a search's final run, or the run itself ('').
 
     Raises:
-        DataError: it is a study none of whose runs was begun, or a search that is not finished.
+        DataError: this is a cross-validation without any run yet, or a search that is not finished.
     """
-    folder = chosen(folder)
-    if not train_folds.is_study(folder):
-        return {"": folder}
-    found = {path.name: path for path in sorted(folder.iterdir()) if (path / run_folder.CONFIG).is_file()}
-    if not found:
-        raise DataError(f"{folder} holds no run yet", f"go on with it: yisheng resume {folder}")
-    return found
+    run = RunFolder(folder).model_folder
+    if not run.is_cross_validation:
+        return {"": run.path}
+    runs = {path.name: path for path in sorted(run.path.iterdir()) if (path / RunFolder.CONFIG).is_file()}
+    if not runs:
+        raise DataError(f"{run.path} has no run yet", f"continue it: yisheng resume {run.path}")
+    return runs
 
 
 def require_healthy(folder: Path, fail_on: str) -> None:
-    """Refuse a run of which something is found, as a step of continuous integration wants it.
+    """Refuse a run or cross-validation with findings, for continuous integration.
 
     Args:
-        folder: a run, or a study of k folds.
+        folder: of a run or a cross-validation.
         fail_on: ``error`` or ``warning``: the least severe that is not allowed.
 
     Raises:
-        FindingsError: something of that severity or worse was found.
+        FindingsError: there is a finding of that severity or a worse one.
         UsageError: ``fail_on`` is neither.
     """
-    require_none({name: diagnose(path) for name, path in members(folder).items()}, fail_on)
+    require_no_findings({name: diagnose(path) for name, path in list_runs(folder).items()}, fail_on)
 
 
-def require_none(pages: Mapping[str, Findings], fail_on: str) -> None:
-    """The same of pages that are there already, by the names of the runs.
+def require_no_findings(findings_by_run: Mapping[str, Findings], fail_on: str) -> None:
+    """Refuse findings of some runs, as `require_healthy` does.
 
     Raises:
-        FindingsError: something of that severity or worse was found.
-        UsageError: ``fail_on`` is neither.
+        FindingsError: there is a finding of that severity or a worse one.
+        UsageError: ``fail_on`` is neither error nor warning.
     """
-    severity = severity_of(fail_on)
-    for name, page in pages.items():
-        bad = [one for one in page.findings if SEVERITIES.index(one.severity) <= SEVERITIES.index(severity)]
-        if bad:
-            more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
-            where = f"{name}: " if name else ""
-            raise FindingsError(f"{where}{bad[0].severity}: {bad[0].cause}{more}", bad[0].remedy)
+    require_fail_on(fail_on)
+    for name, findings in findings_by_run.items():
+        refused = [
+            finding for finding in findings.findings if SEVERITIES.index(finding.severity) <= FAIL_ON.index(fail_on)
+        ]
+        if refused:
+            count = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
+            prefix = f"{name}: " if name else ""
+            raise FindingsError(f"{prefix}{refused[0].severity}: {refused[0].cause}{count}", refused[0].remedy)
 
 
-def severity_of(fail_on: str) -> Any:
-    """A checked ``fail_on``.
+def require_fail_on(fail_on: str) -> None:
+    """Refuse a wrong ``fail_on``.
 
     Raises:
         UsageError: it is neither error nor warning.
     """
     if fail_on not in FAIL_ON:
         raise UsageError(f"fail_on must be error or warning, got {fail_on!r}", "leave it out to be told only")
-    return fail_on
 
 
 def require_doctor(config: Config, fail_on: str) -> None:
-    """See before training that ``fail_on`` can be kept.
+    """Check before training that there will be findings for ``fail_on``.
 
     Raises:
-        UsageError: it is neither error nor warning, or the config has no doctor.
+        UsageError: ``fail_on`` is neither error nor warning, or the config has no doctor.
     """
-    severity_of(fail_on)
+    require_fail_on(fail_on)
     if config.doctor == "off":
         raise UsageError(f"fail_on={fail_on} needs the doctor, got doctor=off", "leave one of them out")
 
 
-def text(found: Findings) -> str:
-    """The page as text.
+def format_findings(findings: Findings) -> str:
+    """Return the findings as text.
 
-    >>> print(text(Findings(steps=600, unchecked={"mode": "training has shown nothing that it could look at"})))
+    >>> print(format_findings(Findings(steps=600, unchecked={"mode": "the network has no such layer"})))
     Nothing was found wrong in 600 steps of training.
     <BLANKLINE>
     not checked:
-      mode: training has shown nothing that it could look at
+      mode: the network has no such layer
     """
-    return "\n".join(_lines(found))
+    return "\n".join(_lines(findings))
 
 
-def _lines(found: Findings) -> Iterator[str]:
-    yield summary(found)
-    for number, one in enumerate(found.findings, 1):
+def _lines(findings: Findings) -> Iterator[str]:
+    yield summary(findings)
+    for number, cause in enumerate(findings.findings, 1):
         yield ""
-        yield from _wrapped(f"{number}. {one.severity}: {one.cause} ({one.check})", "   ")
-        yield from _wrapped(f"   do: {one.remedy}", "       ")
-        if one.evidence:
-            yield from _wrapped(f"   seen: {told(one.evidence)}", "       ")
-        for symptom in one.symptoms:
-            yield from _wrapped(f"   explains: {symptom.cause}", "       ")
-    if found.unchecked:
+        yield from _wrap(f"{number}. {cause.severity}: {cause.cause} ({cause.check})", "   ")
+        yield from _wrap(f"   do: {cause.remedy}", "       ")
+        if cause.evidence:
+            yield from _wrap(f"   seen: {format_evidence(cause.evidence)}", "       ")
+        for symptom in cause.symptoms:
+            yield from _wrap(f"   explains: {symptom.cause}", "       ")
+    if findings.unchecked:
         yield ""
         yield "not checked:"
-        for name, why in found.unchecked.items():
-            yield from _wrapped(f"  {name}: {why}", "    ")
+        for name, reason in findings.unchecked.items():
+            yield from _wrap(f"  {name}: {reason}", "    ")
 
 
-def _wrapped(line: str, indent: str) -> list[str]:
+def _wrap(line: str, indent: str) -> list[str]:
     return textwrap.wrap(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

@@ -1,112 +1,127 @@
-"""``env``: what this machine is good for, and what to do about what is missing."""
+"""``env``: facts about this machine, and what to do about missing parts."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from yisheng.core import machine
+from yisheng.core import machine, process, provenance
 
-EXTRAS = {"notebook": ("ipykernel", "IPython")}
-"""Extra -> the modules that it brings."""
+EXTRAS: Final = {"notebook": ("ipykernel", "IPython")}
+"""Extra -> the modules that it installs."""
+MAX_LOAD_FRACTION: Final = 0.75
+"""Load average per core above which the machine counts as busy."""
+MIN_MEMORY_GIB: Final = 2
+MIN_DISK_GIB: Final = 1
 
 
-def facts() -> dict[str, Any]:
-    """What there is: versions, processor, threads, memory (GiB), disk (GiB), GPU and driver, extras.
+def collect_facts() -> dict[str, Any]:
+    """Return versions, processor, threads, memory (GiB), disk (GiB), GPU, driver and extras.
 
-    ``threads_wait`` is how a thread waits for the others; ``bfloat16``, whether there are instructions for it;
-    ``keeps_memory``, whether memory that a step gives back stays with the process (see `machine.keep_memory`).
+    ``threads_wait`` is how waiting threads wait; ``bfloat16``, whether the processor has instructions for it;
+    ``keeps_memory``, whether freed memory stays with the process (see `yisheng.core.process.keep_memory`).
     """
     import importlib.util
 
     import torch
 
-    name, features = machine.processor()
-    memory = machine.memory()
+    name, features = machine.describe_processor()
+    memory = machine.memory_sizes()
     disk = shutil.disk_usage(Path.cwd())
-    found: dict[str, Any] = {
-        **machine.versions(),
-        "platform": machine.environment()["platform"],
+    device = machine.select_device("auto")
+    facts: dict[str, Any] = {
+        **provenance.versions(),
+        "platform": provenance.describe_environment()["platform"],
         "processor": name,
         "instruction_sets": features,
-        "cores": machine.cores(),
+        "cores": machine.count_cores(),
         "threads": torch.get_num_threads(),
-        "threads_wait": _waiting(),
-        "bfloat16": machine.halves(machine.device("auto")),
-        "keeps_memory": machine.keep_memory(),
+        "threads_wait": _describe_waiting(),
+        "bfloat16": machine.has_bfloat16(device),
+        "keeps_memory": process.keeps_memory(),
         "memory_gib": None if memory is None else {"total": _gib(memory[0]), "available": _gib(memory[1])},
         "disk_gib": {"total": _gib(disk.total), "free": _gib(disk.free)},
-        "device": str(machine.device("auto")),
+        "device": str(device),
         "cuda_runtime": torch.version.cuda,
-        "gpu": _gpus(),
+        "gpu": _describe_gpus(),
         "extras": {
             extra: "installed" if all(importlib.util.find_spec(m) for m in modules) else "missing"
             for extra, modules in EXTRAS.items()
         },
     }
     if hasattr(os, "getloadavg"):
-        found["load"] = round(os.getloadavg()[0], 2)
-    return found
+        facts["load"] = round(os.getloadavg()[0], 2)
+    return facts
 
 
-def advice(found: dict[str, Any]) -> list[str]:
-    """What to do about what is missing or in the way, in plain sentences.
+def advise(facts: dict[str, Any]) -> list[str]:
+    """Return sentences on what to do about missing or slow parts.
 
     Args:
-        found: what `facts` told.
+        facts: from `collect_facts`.
     """
-    said = []
-    driver = _driver()
-    if driver and not found["gpu"]:
-        if found["cuda_runtime"] is None:
-            said.append(f"There is an NVIDIA driver ({driver}) but torch is a CPU build: install torch's CUDA build.")
+    return [*_advise_gpu(facts), *_advise_processor(facts), *_advise_memory(facts), *_advise_extras(facts)]
+
+
+def _advise_gpu(facts: dict[str, Any]) -> Iterator[str]:
+    driver = _driver_version()
+    if driver and not facts["gpu"]:
+        if facts["cuda_runtime"] is None:
+            yield f"There is an NVIDIA driver ({driver}) but torch is a CPU build: install torch's CUDA build."
         else:
-            said.append(
-                f"The NVIDIA driver {driver} does not work with torch's CUDA {found['cuda_runtime']}: "
+            yield (
+                f"The NVIDIA driver {driver} does not work with torch's CUDA {facts['cuda_runtime']}: "
                 "update the driver, or install a torch built for an older CUDA."
             )
-    elif not found["gpu"] and found["device"] == "cpu":
-        said.append("No GPU: training uses the processor. Small images and tables are quick on it.")
-    if found["threads"] > found["cores"]:
-        said.append(
-            f"torch uses {found['threads']} threads on {found['cores']} cores, which slows it down: "
-            f"set OMP_NUM_THREADS={found['cores']}."
+    elif not facts["gpu"] and facts["device"] == "cpu":
+        yield "No GPU: training uses the processor. Small images and tables are quick on it."
+
+
+def _advise_processor(facts: dict[str, Any]) -> Iterator[str]:
+    if facts["threads"] > facts["cores"]:
+        yield (
+            f"torch uses {facts['threads']} threads on {facts['cores']} cores, which slows it down: "
+            f"set OMP_NUM_THREADS={facts['cores']}."
         )
-    if found.get("load", 0) > found["cores"] * 0.75:
-        said.append(
-            f"The machine is busy (load {found['load']} on {found['cores']} cores): times will be longer; "
+    if facts.get("load", 0) > facts["cores"] * MAX_LOAD_FRACTION:
+        yield (
+            f"The machine is busy (load {facts['load']} on {facts['cores']} cores): times will be longer; "
             "stop what is not needed, or give training one core with OMP_NUM_THREADS=1."
         )
-    linux = found["platform"].startswith("Linux")
-    if linux and found["device"] == "cpu" and not found["keeps_memory"] and "LD_PRELOAD" not in os.environ:
-        said.append(
-            "Memory that a step gives back returns to the system, which costs page faults: leave MALLOC_* and "
-            "GLIBC_TUNABLES unset, or on another C library than glibc preload tcmalloc or jemalloc."
+
+
+def _advise_memory(facts: dict[str, Any]) -> Iterator[str]:
+    is_linux = facts["platform"].startswith("Linux")
+    if is_linux and facts["device"] == "cpu" and not facts["keeps_memory"] and "LD_PRELOAD" not in os.environ:
+        yield (
+            "Memory that a training step frees returns to the system, which costs page faults: leave MALLOC_* and "
+            "GLIBC_TUNABLES unset, or on a C library other than glibc preload tcmalloc or jemalloc."
         )
-    if found["memory_gib"] and found["memory_gib"]["available"] < 2:
-        said.append("Less than 2 GiB of memory are free: close something, or use a smaller data set.")
-    if found["disk_gib"]["free"] < 1:
-        said.append("Less than 1 GiB of disk is free here: write runs elsewhere with out=.")
-    said += [
-        f"Extra [{extra}] is not installed: pip install 'yisheng[{extra}]'."
-        for extra, state in found["extras"].items()
-        if state == "missing"
-    ]
-    return said
+    if facts["memory_gib"] and facts["memory_gib"]["available"] < MIN_MEMORY_GIB:
+        yield f"Less than {MIN_MEMORY_GIB} GiB of memory are free: close something, or use a smaller data set."
+    if facts["disk_gib"]["free"] < MIN_DISK_GIB:
+        yield f"Less than {MIN_DISK_GIB} GiB of disk is free here: write runs elsewhere with out=."
 
 
-def _waiting() -> str:
-    """How a thread waits for the others: as the user or `machine.wait_briefly` said."""
-    return next(
-        (f"{name}={os.environ[name]}" for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT") if name in os.environ),
-        "as OpenMP does by itself",
-    )
+def _advise_extras(facts: dict[str, Any]) -> Iterator[str]:
+    for extra, state in facts["extras"].items():
+        if state == "missing":
+            yield f"Extra [{extra}] is not installed: pip install 'yisheng[{extra}]'."
 
 
-def _gpus() -> list[str]:
+def _describe_waiting() -> str:
+    """Return how threads wait: as the user or `process.shorten_spinning` set it."""
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        if name in os.environ:
+            return f"{name}={os.environ[name]}"
+    return "OpenMP's default"
+
+
+def _describe_gpus() -> list[str]:
     import torch
 
     if not torch.cuda.is_available():
@@ -115,14 +130,14 @@ def _gpus() -> list[str]:
     return [f"{d.name} ({_gib(d.total_memory)} GiB, compute capability {d.major}.{d.minor})" for d in devices]
 
 
-def _driver() -> str | None:
-    """Version of the NVIDIA driver, if there is one."""
+def _driver_version() -> str | None:
+    """Return the version of the NVIDIA driver, if there is one."""
     try:
         command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        completed = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return answer.stdout.splitlines()[0].strip() if answer.stdout else None
+    return completed.stdout.splitlines()[0].strip() if completed.stdout else None
 
 
 def _gib(size: int) -> float:

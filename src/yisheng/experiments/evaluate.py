@@ -1,116 +1,127 @@
-"""``evaluate`` and ``report``: scores of the best weights, and the page about them."""
+"""Score the best weights of one run on its validation and test parts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import nn
 
-from yisheng.core import files, machine, run_folder
-from yisheng.core.config import Config
+from yisheng.core import files, machine
+from yisheng.core.config import ResolvedConfig
 from yisheng.core.errors import DataError
-from yisheng.core.types import Dataset, Part, Score, Spec, Split
-from yisheng.data.batches import Batches, batches
+from yisheng.core.run_folder import RunFolder
+from yisheng.core.types import Dataset, Part, Score, Scores, Spec, Split
+from yisheng.data.batches import Batches, make_batches
 from yisheng.data.fingerprint import fingerprint
-from yisheng.evaluation.baseline import baseline
-from yisheng.evaluation.details import details
+from yisheng.evaluation.baseline import score_baseline
+from yisheng.evaluation.details import collect_details
 from yisheng.evaluation.predictions import Predictions, predict
-from yisheng.evaluation.scores import scores
-from yisheng.evaluation.tree_baseline import boosting
-from yisheng.experiments import load_data
-from yisheng.experiments.cross_validation import train_folds
+from yisheng.evaluation.scores import compute_scores
+from yisheng.evaluation.tree_baseline import train_tree_baseline
+from yisheng.experiments.load_data import load_dataset, split_dataset
 from yisheng.inference import artifact
-from yisheng.reporting.run_page import write as report
+from yisheng.reporting import run_page
 from yisheng.training.setup import Assembly
 
-__all__ = ["evaluate", "finish", "report"]
+
+@dataclass(frozen=True)
+class _Trained:
+    """A trained network with what scoring needs.
+
+    Args:
+        config: the resolved config.
+        model: with its best weights, on its device.
+        spec: the contract of the raw data.
+        target_scale: the fitted target transform, or None.
+        parts: batches of the test and validation parts.
+    """
+
+    config: ResolvedConfig
+    model: nn.Module
+    spec: Spec
+    target_scale: Any
+    parts: Mapping[Part, Batches]
 
 
-def finish(folder: Path, assembly: Assembly, data: Dataset, split: Split) -> None:
-    """Score the trained model on its validation and test parts; write ``scores.json`` and ``evaluation.json``."""
-    target = assembly.transforms["target"]
-    parts = {"test": assembly.test, "validation": assembly.validation}
-    _write(folder, assembly.state.model, parts, assembly.spec, target, data, split, assembly.config)
+def evaluate_assembly(run: RunFolder, assembly: Assembly, data: Dataset, split: Split) -> None:
+    """Score a model that was just trained; write ``scores.json`` and ``evaluation.json``."""
+    parts: dict[Part, Batches] = {"test": assembly.test, "validation": assembly.validation}
+    target_scale = assembly.transforms["target"]
+    _evaluate(run, _Trained(assembly.config, assembly.state.model, assembly.spec, target_scale, parts), data, split)
 
 
-def evaluate(folder: Path, data: Dataset | None = None, *, force: bool = False) -> Mapping[str, Mapping[str, Score]]:
-    """Score a run's best weights again on its own data and parts; rewrites the scores and the report.
+def evaluate_run(folder: Path, data: Dataset | None = None, *, force: bool = False) -> Scores:
+    """Score a run's best weights again on its own data and parts; write scores and report again.
 
     Args:
         folder: the run folder.
-        data: the data set, where the config cannot name it.
-        force: score although the data is not what it was in training; its parts may then be others.
+        data: the data set, if the config cannot name it.
+        force: score although the data differs from the data of the training; its parts may then differ too.
 
     Raises:
-        DataError: the run or its data cannot be read, or the data is another than in training.
+        DataError: the run or its data cannot be read, or the data differs from the data of the training.
         UsageError: another process is training in the folder.
     """
-    if train_folds.is_study(folder):
-        return train_folds.evaluate(folder, data, force=force)
-    config = run_folder.config(folder)
-    model = artifact.load(folder)
-    data = load_data.dataset(config) if data is None else data
-    if data.spec.shape != model.spec.shape or data.spec.classes != model.spec.classes:
+    run = RunFolder(folder)
+    config = run.config
+    saved = artifact.load(folder)
+    data = load_dataset(config) if data is None else data
+    if data.spec.shape != saved.spec.shape or data.spec.classes != saved.spec.classes:
         raise DataError(f"{data.name} does not fit the run: shape or classes differ", "give the data of the training")
-    if not force and run_folder.data_hash(run_folder.environment(folder)) != fingerprint(data):
+    if not force and run.data_sha256 != fingerprint(data):
         raise DataError(
             "the data is not what it was in training (SHA-256 differs): rows of training might be scored as test rows",
-            "bring it back, or say force=true to score it all the same",
+            "restore the data, or use force=true to score it anyway",
         )
-    split = load_data.split(config, data)
-    device = machine.device(config.device)
-    assert isinstance(config.batch, int)  # settled
-
-    def part(rows: np.ndarray) -> Batches:
-        return batches(
+    split = split_dataset(config, data)
+    device = machine.select_device(config.device)
+    part_rows: list[tuple[Part, np.ndarray]] = [("test", split.test), ("validation", split.validation)]
+    parts: dict[Part, Batches] = {
+        name: make_batches(
             data,
             rows,
-            size=config.batch,  # type: ignore[arg-type]  # settled
-            scale=model.scale,
-            target_scale=model.target_scale,
+            size=config.batch,
+            scale=saved.scale,
+            target_scale=saved.target_scale,
             device=device,
             seed=config.seed,
         )
-
-    parts = {"test": part(split.test), "validation": part(split.validation)}
-    with run_folder.locked(folder):
-        found = _write(folder, model.model.to(device), parts, model.spec, model.target_scale, data, split, config)
-        report(folder)
-    return found
-
-
-def _write(
-    folder: Path,
-    model: nn.Module,
-    parts: Mapping[str, Batches],
-    spec: Spec,
-    target: Any,
-    data: Dataset,
-    split: Split,
-    config: Config,
-) -> Mapping[str, Mapping[str, Score]]:
-    invert = None if target is None else target.invert
-    predicted: dict[str, Predictions] = {
-        name: predict(model, part, spec, invert) for name, part in parts.items() if len(part.rows)
+        for name, rows in part_rows
     }
-    found = {name: scores(spec, predictions) for name, predictions in predicted.items()}
+    trained = _Trained(config, saved.model.to(device), saved.spec, saved.target_scale, parts)
+    with run.lock():
+        scores = _evaluate(run, trained, data, split)
+        run_page.write_run_page(folder)
+    return scores
+
+
+def _evaluate(run: RunFolder, trained: _Trained, data: Dataset, split: Split) -> Scores:
+    spec, target_scale = trained.spec, trained.target_scale
+    invert = None if target_scale is None else target_scale.invert
+    predicted: dict[Part, Predictions] = {
+        name: predict(trained.model, part, spec, invert) for name, part in trained.parts.items() if len(part.rows)
+    }
+    scores: dict[str, Mapping[str, Score]] = {
+        name: compute_scores(spec, predictions) for name, predictions in predicted.items()
+    }
     if predicted:
-        shown: Part = "test" if "test" in predicted else "validation"
-        found["baseline"] = baseline(spec, data.y[split.train], data.y[getattr(split, shown)])
-        about = details(
+        part: Part = "test" if "test" in predicted else "validation"
+        scores["baseline"] = score_baseline(spec, data.y[split.train], data.y[getattr(split, part)])
+        details = collect_details(
             spec,
-            predicted[shown],
-            part=shown,
+            predicted[part],
+            part=part,
             image=(lambda row: data.x[row]) if spec.is_image and data.x.dtype == np.uint8 else None,
-            name=(lambda row: data.rows[row]) if data.rows else None,  # type: ignore[index]  # asked just before
+            name=(lambda row: data.rows[row]) if data.rows else None,  # type: ignore[index]  # checked in this line
         )
-        if config.boosting is True:
-            grown = boosting(data, split, target=target, seed=config.seed)
-            found["boosting"] = dict(grown.scores[shown])
-            about["boosting"] = {"about": grown.about, "seconds": round(grown.seconds, 2)}
-        files.write_json(folder / run_folder.EVALUATION, about)
-    run_folder.write_scores(folder, found)
-    return found
+        if trained.config.boosting is True:
+            trees = train_tree_baseline(data, split, target=target_scale, seed=trained.config.seed)
+            scores["boosting"] = dict(trees.scores[part])
+            details["boosting"] = {"about": trees.description, "seconds": round(trees.seconds, 2)}
+        files.write_json(run.file(RunFolder.EVALUATION), details)
+    run.write_scores(scores)
+    return scores

@@ -1,4 +1,4 @@
-"""``export``: a trained model as one file for other programs, checked at once against the original."""
+"""``export``: a trained model as one file for other programs, verified against the original."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import importlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import numpy as np
 
-from yisheng.core import files, run_folder
+from yisheng.core import files
 from yisheng.core.errors import UsageError, YishengError, closest
+from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset
-from yisheng.experiments import load_data
+from yisheng.experiments.load_data import load_dataset, split_dataset
 from yisheng.inference import ensemble
 from yisheng.inference.export.example_inputs import drawn
 from yisheng.inference.export.full_model import Whole, example
@@ -21,21 +22,21 @@ from yisheng.inference.export.metadata import about
 from yisheng.inference.export.verify import ROWS, Agreement, check
 from yisheng.inference.predictor import Predictor
 
-FORMATS = ("onnx", "safetensors", "torchscript")
-NAME = "export"
-"""Of the file in the run folder, where no other place is named."""
+FORMATS: Final = ("onnx", "safetensors", "torchscript")
+DEFAULT_STEM: Final = "export"
+"""Name of the file in the run folder, without its suffix."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that answers as the run does.
+    """An exported file that predicts as the run does.
 
     Args:
         path: the file.
         format: its format.
         size: its bytes.
-        samples: what it was checked with, for people (``256 test rows``).
-        agreement: how far its answers are from the run's.
+        samples: what it was verified with, for people (``256 test rows``).
+        agreement: how far its outputs are from the run's.
     """
 
     path: Path
@@ -48,63 +49,70 @@ class Exported:
 def export(
     folder: Path, *, format: str = "onnx", out: Path | None = None, force: bool = False, data: Dataset | None = None
 ) -> Exported:
-    """Write preprocessing, network and what its outputs mean into one file, and see that it answers as the run does.
+    """Write preprocessing, network and output functions into one file, and verify that it predicts as the run does.
 
     Args:
-        folder: a run, a study (the mean of its models), or a search (its chosen setting's run).
+        folder: of a run, a cross-validation (the mean of its models), or a search (its final run).
         format: ``onnx``, ``safetensors`` or ``torchscript``.
-        out: the file; ``export.onnx`` (.safetensors, .pt) in the folder without it.
-        force: write over a file that is there.
-        data: the data set to take samples from, where the config cannot name it.
+        out: the file; by default ``export.onnx`` (.safetensors, .pt) in the folder.
+        force: replace an existing file.
+        data: the data set for the samples, if the config cannot name it.
 
     Raises:
-        UsageError: the format is unknown, the file is there already, or the weights do not fit into one.
-        DataError: the folder does not hold a whole model, or the file answers other than the run; nothing is left.
+        UsageError: the format is unknown, the file exists already, or the weights do not fit into one.
+        DataError: the folder does not hold a complete model, or the file predicts differently; nothing is written.
         MissingPartError: the format needs an extra that is not installed.
-        StorageError: the file cannot be written; an old one is as it was.
+        StorageError: the file cannot be written; an old one is unchanged.
     """
     if format not in FORMATS:
         raise UsageError(f"format must be one of {', '.join(FORMATS)}, got {format!r}", closest(str(format), FORMATS))
     writer = importlib.import_module(f"yisheng.inference.export.{format}_file")
     writer.require()
-    folder = ensemble.chosen(folder)
-    path = folder / f"{NAME}{writer.SUFFIX}" if out is None else out
-    if os.path.lexists(path) and (not force or path.is_dir() or _belongs(path)):
-        remedy = "name another with out=" if path.is_dir() or _belongs(path) else "say force=true, or out="
-        raise UsageError(f"{path} is there already", remedy)
-    predictor = Predictor(folder)
-    samples, x = _samples(folder, predictor, data)
-    whole = Whole(predictor.members)
-    two = example(whole, x)
-    with files.replacing(path) as temporary:
-        writer.write(temporary, whole, two, about(predictor.members, x.dtype))
-        agreement = check(writer.answer(temporary), predictor.outputs, x, predictor.spec)
+    run = RunFolder(folder).model_folder
+    path = run.file(f"{DEFAULT_STEM}{writer.SUFFIX}") if out is None else out
+    _require_free(path, force=force)
+    predictor = Predictor(run.path)
+    samples, x = _choose_samples(run, predictor, data)
+    model = Whole(predictor.artifacts)
+    with files.replace_file(path) as temporary:
+        writer.write(temporary, model, example(model, x), about(predictor.artifacts, x.dtype))
+        agreement = check(writer.answer(temporary), predictor.compute_outputs, x, predictor.spec)
         size = temporary.stat().st_size
     return Exported(path, format, size, samples, agreement)
 
 
-def _belongs(path: Path) -> bool:
-    """Whether a file is one of a run folder's own."""
-    return path.name in ("model.safetensors", "model.json") and (path.parent / run_folder.CONFIG).exists()
+def _require_free(path: Path, *, force: bool) -> None:
+    """Refuse to replace a folder or a file of a run, and other files unless ``force`` is set."""
+    if not os.path.lexists(path):
+        return
+    is_protected = path.is_dir() or _belongs_to_run(path)
+    if is_protected or not force:
+        remedy = "name another file with out=" if is_protected else "use force=true to replace it, or another out="
+        raise UsageError(f"{path} exists already", remedy)
 
 
-def _samples(folder: Path, predictor: Predictor, data: Dataset | None) -> tuple[str, np.ndarray]:
-    """Inputs to check with, and what they are: rows of the run's own parts, or drawn ones where these are lost."""
-    member = folder / ensemble.description(folder)["members"][0]["folder"] if ensemble.is_study(folder) else folder
-    spec = predictor.spec
+def _belongs_to_run(path: Path) -> bool:
+    return path.name in (RunFolder.WEIGHTS, RunFolder.MODEL) and (path.parent / RunFolder.CONFIG).exists()
+
+
+def _choose_samples(run: RunFolder, predictor: Predictor, data: Dataset | None) -> tuple[str, np.ndarray]:
+    """Return inputs to verify with and their description: rows of the run's parts, or random ones without its data."""
+    single, spec = run, predictor.spec
+    if run.is_cross_validation:
+        single = RunFolder(run.file(ensemble.read_description(run.path)["members"][0]["folder"]))
     try:
-        config = run_folder.config(member)
-        data = load_data.dataset(config) if data is None else data
-        split = load_data.split(config, data)
+        config = single.config
+        data = load_dataset(config) if data is None else data
+        split = split_dataset(config, data)
     except YishengError as error:
-        inputs = drawn(spec, predictor.members[0].scale, ROWS)
-        return f"{ROWS} inputs drawn in the range of training (its data cannot be had: {error.problem})", inputs
+        inputs = drawn(spec, predictor.artifacts[0].scale, ROWS)
+        return f"{ROWS} random inputs in the range of the training (its data is missing: {error.problem})", inputs
     if data.spec.shape != spec.shape:
         raise UsageError(
-            f"{data.name} has inputs of shape {data.spec.shape}, the run wants {spec.shape}",
+            f"{data.name} has inputs of shape {data.spec.shape}, the run takes {spec.shape}",
             "give the data of the training",
         )
-    parts: dict[str, Any] = {"test": split.test, "validation": split.validation, "training": split.train}
+    parts = {"test": split.test, "validation": split.validation, "training": split.train}
     part = next(name for name, rows in parts.items() if len(rows))
     rows = parts[part][:ROWS]
     return f"{len(rows)} {part} rows", np.ascontiguousarray(data.x[np.sort(rows)])

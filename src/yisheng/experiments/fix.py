@@ -6,216 +6,225 @@ run -> first finding with a change -> config with it -> run -> scores of the sam
 from __future__ import annotations
 
 import contextlib
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Final
 
-from yisheng.core import files, machine, registry, run_folder
-from yisheng.core.config import Config
+from yisheng.core import files, machine, registry
+from yisheng.core.config import Config, ResolvedConfig
 from yisheng.core.errors import NonFiniteError, UsageError
+from yisheng.core.logging import logger
+from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset, Split
-from yisheng.data.batches import batches
-from yisheng.evaluation.paired_difference import difference
+from yisheng.data.batches import make_batches
+from yisheng.evaluation.paired_difference import paired_difference
 from yisheng.evaluation.predictions import Predictions, predict
-from yisheng.evaluation.scores import scores
-from yisheng.experiments import load_data
-from yisheng.experiments import run as single
-from yisheng.experiments.pretrained import pretrained
-from yisheng.experiments.remedies import Remedy, remedies
+from yisheng.evaluation.scores import compute_scores
+from yisheng.experiments import complete_run
+from yisheng.experiments.load_data import load_dataset, split_dataset
+from yisheng.experiments.remedies import Remedy, find_remedies
 from yisheng.inference import artifact
-from yisheng.reporting.fix_schema import FIX, VERDICTS, Fix, Measured, Outcome, Round, Trained, apart, worded
-from yisheng.reporting.formatting import number, score_name
-from yisheng.reporting.run_page import write as report
+from yisheng.reporting import run_page
+from yisheng.reporting.fix_schema import (
+    VERDICTS,
+    Fix,
+    FixedRun,
+    Outcome,
+    Round,
+    Score,
+    format_settings,
+    score_difference,
+)
+from yisheng.reporting.formatting import format_number, score_name
+from yisheng.training.pretrained import load_pretrained
 
-ROUNDS = 3
-"""Remedies at most: what three do not mend wants a look."""
+MAX_REMEDIES: Final = 3
+"""What three remedies do not fix needs a person."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A training that came to its end, or broke off.
+    """A training that came to its end or broke off.
 
     Args:
-        folder: of the run.
-        config: settled.
-        predicted: on the validation rows; None where it broke off.
-        score: of them.
+        folder: the run folder.
+        config: the resolved config.
+        predictions: on the validation rows; None if it broke off.
+        score: of the predictions.
         error: what broke it off.
     """
 
-    folder: Path
-    config: Config
-    predicted: Predictions | None = None
-    score: Measured | None = None
+    folder: RunFolder
+    config: ResolvedConfig
+    predictions: Predictions | None = None
+    score: Score | None = None
     error: NonFiniteError | None = None
 
-    def plain(self) -> Trained:
-        """As written to the file."""
-        return Trained(run=self.folder.name, score=self.score)
+    def describe(self) -> FixedRun:
+        """Return the entry of ``fix.json``."""
+        return FixedRun(run=self.folder.path.name, score=self.score)
 
 
-def train(config: Config, *, data: Dataset | None = None, out: Path, stream: TextIO = sys.stderr) -> Path:
-    """Train; where the doctor has a remedy that the config can say, train again with it. Gives the better run's folder.
+def train(config: Config, *, data: Dataset | None = None, out: Path) -> Path:
+    """Train; if the doctor has a remedy that is a setting, train again with it. Return the folder of the better run.
 
-    Up to three remedies, one after the other, each with the same seed and the same parts. It ends where the doctor has
-    no further remedy, or one did not help. What was done is in ``fix.json`` of the folder that is given.
+    Up to three remedies, one after the other, each with the same seed and the same parts. It ends if the doctor has
+    no further remedy, or if one did not help. All rounds are listed in ``fix.json`` of the returned folder.
 
     Args:
-        config: every choice; ``auto`` is settled here.
-        data: the data set, where it is not one that the config can name.
-        out: folder of runs; each training has a folder of its own.
-        stream: where progress and remarks go.
+        config: every choice; ``auto`` is resolved here.
+        data: the data set, if the config cannot name it.
+        out: folder of runs; each training has its own folder.
 
     Raises:
         UsageError: the config has folds, no doctor or no validation part, or a choice does not fit the data.
-        StoppedError: a signal came; a checkpoint of the training that it came to was written.
-        NonFiniteError: the run broke off, and no remedy mended it.
+        StoppedError: a signal came; a checkpoint of the current training was written.
+        NonFiniteError: the run broke off, and no remedy fixed it.
         StorageError: there is too little space on the disk, or it became full.
     """
     if config.folds is not None:
         raise UsageError(
-            f"fix=true mends one run, folds={config.folds} trains a study of many",
-            f"mend it with fold=1/{config.folds} or without folds, and train the folds by the config that comes out",
+            f"fix=true fixes one run, folds={config.folds} is a cross-validation of many",
+            f"fix it with fold=1/{config.folds} or without folds, and use the resulting config for the folds",
         )
     if config.doctor == "off":
         raise UsageError("fix=true needs the doctor, got doctor=off", "leave one of them out")
-    data = load_data.dataset(config) if data is None else data
-    split = load_data.split(config, data)
+    data = load_dataset(config) if data is None else data
+    split = split_dataset(config, data)
     if not len(split.validation):
-        raise UsageError("fix=true compares validation scores, and there is no validation part", "say validation=0.2")
-    return _Ward(data, split, out, stream).mend(config)
+        raise UsageError("fix=true compares validation scores, and there is no validation part", "use validation=0.2")
+    return _Fixer(data, split, out).fix(config)
 
 
 @dataclass(frozen=True)
-class _Ward:
+class _Fixer:
     """What all trainings of one config share."""
 
     data: Dataset
     split: Split
     out: Path
-    stream: TextIO
 
-    def mend(self, config: Config) -> Path:
-        """Train, look, mend and compare, up to `ROUNDS` times; gives the best run."""
-        best = now = self._trained(config)
-        metric, known, rounds = self._metric(now.config), [now.config], list[Round]()
-        ended = f"{ROUNDS} remedies were tried, and that is the most"
-        for _ in range(ROUNDS):
-            found = remedies(now.folder, now.config, self.data, self.split)
-            remedy = next((one for one in found if one.config not in known), None)
+    def fix(self, config: Config) -> Path:
+        """Train, diagnose, apply a remedy and compare, up to `MAX_REMEDIES` times; return the best run."""
+        best = current = self._train(config)
+        metric, tried, rounds = self._metric(current.config), [current.config], list[Round]()
+        end_reason = f"{MAX_REMEDIES} remedies were tried, which is the limit"
+        for _ in range(MAX_REMEDIES):
+            remedies = find_remedies(current.folder, current.config, self.data, self.split)
+            remedy = next((remedy for remedy in remedies if remedy.config not in tried), None)
             if remedy is None:
-                ended = "the doctor found nothing" + " more" * bool(rounds) + " that a setting can mend"
+                end_reason = f"the doctor found nothing{' more' if rounds else ''} that a setting can fix"
                 break
-            self._say(f"fix: {remedy.finding.check}: {worded(remedy.was)} -> {worded(remedy.change)}")
+            change = format_settings(remedy.change)
+            logger.info(f"fix: {remedy.finding.check}: {format_settings(remedy.was)} -> {change}")
             try:
-                after = self._trained(remedy.config)
+                attempt = self._train(remedy.config)
             except UsageError as error:
-                ended = f"the next remedy ({worded(remedy.change)}) does not fit: {error.problem}"
+                end_reason = f"the next remedy ({change}) does not fit: {error.problem}"
                 break
-            rounds.append(_round(now, after, remedy, metric))
-            self._say(_told(rounds[-1], metric))
-            known.append(after.config)
-            if _is_better(after, best, metric):
-                best = after
-            elif after.error is None or best.error is None:  # of two that broke off neither is better: go on
-                ended = "the last remedy did not help"
+            rounds.append(_compare(current, attempt, remedy, metric))
+            logger.info(_describe_round(rounds[-1], metric))
+            tried.append(attempt.config)
+            if _is_better(attempt, best, metric):
+                best = attempt
+            elif attempt.error is None or best.error is None:  # if both broke off, the next remedy may still help
+                end_reason = "the last remedy did not help"
                 break
-            now = after
-        self._say(f"fix: ended because {ended}; the best run is {best.folder}")
-        fix = Fix(score=metric.key, rounds=rounds, best=best.folder.name, ended=ended)
-        files.write_json(best.folder / FIX, fix.plain())
-        report(best.folder)
+            current = attempt
+        logger.info(f"fix: ended because {end_reason}; the best run is {best.folder.path}")
+        fix = Fix(score=metric.key, rounds=rounds, best=best.folder.path.name, ended=end_reason)
+        files.write_json(best.folder.file(RunFolder.FIX), fix.to_json())
+        run_page.write_run_page(best.folder.path)
         if best.error is not None:
             raise best.error
-        return best.folder
+        return best.folder.path
 
-    def _trained(self, config: Config) -> Attempt:
+    def _train(self, config: Config) -> Attempt:
         """Train in a new folder, and score the validation rows."""
-        model = pretrained(config)[0].settle(self.data.spec, len(self.split.train)).model
-        folder = run_folder.create(self.out, self.data.name, model.name)
+        model = load_pretrained(config)[0].resolve(self.data.spec, len(self.split.train)).model
+        folder = RunFolder.create(self.out, self.data.name, model.name)
         error = None
         try:
-            single.train(config, data=self.data, out=self.out, folder=folder, stream=self.stream)
-        except NonFiniteError as broken:
-            error = broken
+            complete_run.train(config, data=self.data, out=self.out, folder=folder.path)
+        except NonFiniteError as nonfinite:
+            error = nonfinite
         finally:
-            if not run_folder.is_begun(folder):  # it was refused, and nothing is in there
+            if not folder.is_begun:  # the config was refused, and the folder is empty
                 with contextlib.suppress(OSError):
-                    folder.rmdir()
-        settled = run_folder.config(folder).settle(self.data.spec, len(self.split.train))
+                    folder.path.rmdir()
+        resolved = folder.config.resolve(self.data.spec, len(self.split.train))
         if error is not None:
-            self._say(f"{folder} broke off: {error.problem}")
-            return Attempt(folder, settled, error=error)
-        predicted = self._predicted(folder, settled)
-        name = self._metric(settled).name
-        (score,) = scores(self.data.spec, predicted, [name]).values() or (None,)
-        measured = None if score is None else Measured(value=score.value, low=score.low, high=score.high)
-        return Attempt(folder, settled, predicted, measured)
+            logger.info(f"{folder.path} broke off: {error.problem}")
+            return Attempt(folder, resolved, error=error)
+        predictions = self._predict_validation(folder, resolved)
+        (score,) = compute_scores(self.data.spec, predictions, [self._metric(resolved).name]).values() or (None,)
+        plain = None if score is None else Score(value=score.value, low=score.low, high=score.high)
+        return Attempt(folder, resolved, predictions, plain)
 
-    def _predicted(self, folder: Path, config: Config) -> Predictions:
-        """What the best weights of a run say of the validation rows."""
-        model, device = artifact.load(folder), machine.device(config.device)
-        assert isinstance(config.batch, int)  # settled
-        part = batches(
+    def _predict_validation(self, folder: RunFolder, config: ResolvedConfig) -> Predictions:
+        """Return the predictions of a run's best weights for the validation rows."""
+        saved, device = artifact.load(folder.path), machine.select_device(config.device)
+        part = make_batches(
             self.data,
             self.split.validation,
             size=config.batch,
-            scale=model.scale,
-            target_scale=model.target_scale,
+            scale=saved.scale,
+            target_scale=saved.target_scale,
             device=device,
             seed=config.seed,
         )
-        invert = None if model.target_scale is None else model.target_scale.invert
-        return predict(model.model.to(device), part, model.spec, invert)
+        invert = None if saved.target_scale is None else saved.target_scale.invert
+        return predict(saved.model.to(device), part, saved.spec, invert)
 
     def _metric(self, config: Config) -> registry.Entry:
-        """The score that chooses epochs; not the loss, which a remedy may put in another scale."""
+        """Return the metric that chooses epochs; not the loss, whose scale a remedy may change."""
         if config.score == "loss":
             return registry.default("metrics", self.data.spec)
         return registry.find("metrics", config.score)
 
-    def _say(self, line: str) -> None:
-        print(line, file=self.stream, flush=True)
 
-
-def _is_better(one: Attempt, other: Attempt, metric: registry.Entry) -> bool:
-    """Whether a run has the better score; one that came to its end is better than one that broke off."""
-    if one.score is None or other.score is None:
-        return one.score is not None
-    gain = one.score.value - other.score.value
+def _is_better(attempt: Attempt, other: Attempt, metric: registry.Entry) -> bool:
+    """Return whether an attempt has the better score; one that ended is better than one that broke off."""
+    if attempt.score is None or other.score is None:
+        return attempt.score is not None
+    gain = attempt.score.value - other.score.value
     return gain > 0 if metric.meta.get("higher", True) else gain < 0
 
 
-def _round(before: Attempt, after: Attempt, remedy: Remedy, metric: registry.Entry) -> Round:
-    """What a remedy brought."""
-    between, outcome = None, _of_ends(before, after)
-    if before.predicted is not None and after.predicted is not None:
-        found = difference(metric, before.predicted.y, before.predicted.prediction, after.predicted.prediction)
-        between = Measured(value=found.value, low=found.low, high=found.high)
-        if found.low is not None and found.high is not None and not found.low <= 0 <= found.high:
-            outcome = "better" if (found.low > 0) == metric.meta.get("higher", True) else "worse"
+def _compare(before: Attempt, after: Attempt, remedy: Remedy, metric: registry.Entry) -> Round:
+    """Return what a remedy changed, with the difference on the same validation rows."""
+    difference, outcome = None, _compare_ends(before, after)
+    if before.predictions is not None and after.predictions is not None:
+        paired = paired_difference(
+            metric, before.predictions.y, before.predictions.prediction, after.predictions.prediction
+        )
+        difference = Score(value=paired.value, low=paired.low, high=paired.high)
+        if paired.low is not None and paired.high is not None and not paired.low <= 0 <= paired.high:
+            outcome = "better" if (paired.low > 0) == metric.meta.get("higher", True) else "worse"
     return Round(
-        before=before.plain(),
-        after=after.plain(),
+        before=before.describe(),
+        after=after.describe(),
         check=remedy.finding.check,
         cause=remedy.finding.cause,
         change=dict(remedy.change),
         was=dict(remedy.was),
-        difference=between,
+        difference=difference,
         outcome=outcome,
     )
 
 
-def _of_ends(before: Attempt, after: Attempt) -> Outcome:
+def _compare_ends(before: Attempt, after: Attempt) -> Outcome:
     if (before.error is None) == (after.error is None):
         return "unclear"
     return "better" if after.error is None else "worse"
 
 
-def _told(done: Round, metric: registry.Entry) -> str:
-    """A round in one line."""
-    before, after = ("broke off" if one.score is None else number(one.score.value) for one in (done.before, done.after))
-    verdict = VERDICTS[done.outcome]
-    by = f" ({apart(done)})" if done.difference else ""
-    return f"fix: validation {score_name(metric.key)} {before} -> {after}{by}: {verdict}"
+def _describe_round(completed: Round, metric: registry.Entry) -> str:
+    """Return a round in one line."""
+    before, after = (
+        "broke off" if run.score is None else format_number(run.score.value)
+        for run in (completed.before, completed.after)
+    )
+    difference = f" ({score_difference(completed)})" if completed.difference else ""
+    verdict = VERDICTS[completed.outcome]
+    return f"fix: validation {score_name(metric.key)} {before} -> {after}{difference}: {verdict}"

@@ -1,75 +1,76 @@
-"""The doctor's remedies as configs: what a finding says to change, applied to the config of the run that it is of."""
+"""The doctor's remedies as configs: the change that a finding proposes, applied to the config of its run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from yisheng.core import machine, run_folder
-from yisheng.core.config import KINDS, Choice, Config, Setting, read, resolve
+from yisheng.core import machine
+from yisheng.core.config import KINDS, Choice, Config, ResolvedConfig
 from yisheng.core.errors import UsageError
+from yisheng.core.run_folder import RunFolder
+from yisheng.core.settings import Setting, merge_settings, read_settings
 from yisheng.core.types import Dataset, Split
 from yisheng.diagnosis import experiments
-from yisheng.diagnosis.examination import of_assembly
-from yisheng.experiments.pretrained import pretrained
-from yisheng.reporting import run_facts
-from yisheng.reporting.findings_schema import Found
+from yisheng.diagnosis.examination import build_setup_from_assembly
+from yisheng.reporting.findings_schema import Cause
+from yisheng.reporting.run_facts import read_run_facts
+from yisheng.training.pretrained import load_pretrained
 from yisheng.training.setup import assemble
 
-MULTIPLE = "x "
-"""How a setting begins that is a multiple of the present one."""
+FACTOR_PREFIX: Final = "x "
+"""Prefix of a setting that multiplies the current value: ``x 0.1``."""
 
 
 @dataclass(frozen=True)
 class Remedy:
-    """A finding's change, applied.
+    """The applied change of a finding.
 
     Args:
         finding: of the run.
-        config: with the change, settled.
+        config: with the change.
         change: the settings that differ.
-        was: the same ones before.
+        was: the same settings before.
     """
 
-    finding: Found
-    config: Config
+    finding: Cause
+    config: ResolvedConfig
     change: Mapping[str, Any]
     was: Mapping[str, Any]
 
 
-def remedies(folder: Path, config: Config, data: Dataset, split: Split) -> Iterator[Remedy]:
-    """What the doctor's errors and warnings of a run would have changed, the first first.
+def find_remedies(run: RunFolder, config: ResolvedConfig, data: Dataset, split: Split) -> Iterator[Remedy]:
+    """Yield the remedies of the doctor's errors and warnings about a run, in the order of the findings.
 
-    Settings that the config has no place for (another network's option), or that it has already, are passed over; a
-    finding of which nothing remains has no remedy. Where a learning rate is to be multiplied, and nobody has tried by
-    how much, a ladder of rates is tried now (see `yisheng.diagnosis.experiments`).
+    Settings that do not exist in the config (an option of another network), or that it has already, are skipped; a
+    finding without any remaining setting has no remedy. If a learning rate is to be multiplied and no experiment has
+    measured the factor, several rates are tried now (see `yisheng.diagnosis.experiments`).
 
     Args:
-        folder: the run's.
-        config: its config, settled.
-        data: what it was trained on.
+        run: the run folder.
+        config: its config.
+        data: the data set.
         split: its parts.
     """
-    found = run_facts.read(folder).findings
-    for finding in found.findings if found else ():
+    findings = read_run_facts(run.path).findings
+    for finding in findings.findings if findings else ():
         if finding.severity == "note" or not finding.change:
             continue
-        wanted = {**finding.change, **_measured(finding, config, data, split)}
-        if "init" in wanted:  # what is said of one kind of layers would stand against it
-            wanted |= {"init_linear": "none", "init_conv": "none"}
-        changed, change = _applied(folder, config, wanted, data, split)
+        settings = {**finding.change, **_measure_lr_factor(finding, config, data, split)}
+        if "init" in settings:  # an init of one kind of layers would override it
+            settings |= {"init_linear": "none", "init_conv": "none"}
+        changed, change = _apply(run, config, settings, data, split)
         if change:
-            yield Remedy(finding, changed, change, {key: present(config, key) for key in change})
+            yield Remedy(finding, changed, change, {key: current_value(config, key) for key in change})
 
 
-def present(config: Config, key: str) -> Any:
-    """The value of a setting in a settled config, as plain data; None where it has none.
+def current_value(config: Config, key: str) -> Any:
+    """Return the value of a setting in a config as plain data, or None if it has none.
 
-    >>> config = resolve([("optimizer", "sgd", "file"), ("lr", 0.5, "file")]).config
-    >>> present(config, "lr"), present(config, "optimizer"), present(config, "optimizer.lr"), present(config, "dropout")
-    (0.5, 'sgd', 0.5, None)
+    >>> config = merge_settings([("optimizer", "sgd", "file"), ("lr", 0.5, "file")]).config
+    >>> [current_value(config, key) for key in ("lr", "optimizer", "optimizer.lr", "dropout")]
+    [0.5, 'sgd', 0.5, None]
     """
     if key in Config.model_fields:
         value = getattr(config, key)
@@ -77,48 +78,49 @@ def present(config: Config, key: str) -> Any:
             return [choice.name for choice in value]
         return value.name if isinstance(value, Choice) else value
     kind, _, option = key.rpartition(".")
-    chosen = [getattr(config, kind)] if kind in KINDS else [*(getattr(config, key) for key in KINDS), *config.augment]
-    return next((one.options[option] for one in chosen if one is not None and option in one.options), None)
+    choices = [getattr(config, kind)] if kind in KINDS else [*(getattr(config, key) for key in KINDS), *config.augment]
+    return next((choice.options[option] for choice in choices if choice is not None and option in choice.options), None)
 
 
-def _applied(
-    folder: Path, config: Config, wanted: Mapping[str, Any], data: Dataset, split: Split
-) -> tuple[Config, dict[str, Any]]:
-    """The config with those of the settings that it has a place for, and what of them differs."""
-    settings: list[Setting] = read(folder / run_folder.CONFIG)
+def _apply(
+    run: RunFolder, config: ResolvedConfig, new_settings: Mapping[str, Any], data: Dataset, split: Split
+) -> tuple[ResolvedConfig, dict[str, Any]]:
+    """Return the config with those of the settings that it has, and what differs."""
+    settings: list[Setting] = read_settings(run.file(RunFolder.CONFIG))
     changed, change = config, dict[str, Any]()
-    for key, value in wanted.items():
-        setting: Setting = (key, _absolute(config, key, value), "command line")
+    for key, value in new_settings.items():
+        setting: Setting = (key, _absolute_value(config, key, value), "command line")
         try:
-            with_it = resolve([*settings, setting]).config.settle(data.spec, len(split.train))
-        except UsageError:  # this network, optimiser or data has no such option
+            candidate = merge_settings([*settings, setting]).config.resolve(data.spec, len(split.train))
+        except UsageError:  # this network, optimizer or data set has no such option
             continue
-        if with_it != changed:
+        if candidate != changed:
             settings.append(setting)
-            changed, change[key] = with_it, setting[1]
+            changed, change[key] = candidate, setting[1]
     return changed, change
 
 
-def _absolute(config: Config, key: str, value: Any) -> Any:
-    """A setting as it is to be; a multiple of what is no number stays as it is, and is refused."""
-    now = present(config, key)
-    if isinstance(value, str) and value.startswith(MULTIPLE) and isinstance(now, int | float):
-        return float(f"{now * float(value.removeprefix(MULTIPLE)):.12g}")
+def _absolute_value(config: Config, key: str, value: Any) -> Any:
+    """Return a setting with its factor applied; a factor of a value that is not a number is returned unchanged."""
+    current = current_value(config, key)
+    if isinstance(value, str) and value.startswith(FACTOR_PREFIX) and isinstance(current, int | float):
+        return float(f"{current * float(value.removeprefix(FACTOR_PREFIX)):.12g}")
     return value
 
 
-def _measured(finding: Found, config: Config, data: Dataset, split: Split) -> dict[str, str]:
-    """A multiple of the learning rate that experiments prefer to the one that the finding names."""
-    said = str(finding.change.get("lr", ""))
-    if not said.startswith(MULTIPLE):
+def _measure_lr_factor(finding: Cause, config: Config, data: Dataset, split: Split) -> dict[str, str]:
+    """Return the factor of the learning rate that experiments found best, or nothing if none is better."""
+    proposed = str(finding.change.get("lr", ""))
+    if not proposed.startswith(FACTOR_PREFIX):
         return {}
-    rates = experiments.LOWER if float(said.removeprefix(MULTIPLE)) < 1 else experiments.HIGHER
+    is_lower = float(proposed.removeprefix(FACTOR_PREFIX)) < 1
+    rates = experiments.LOWER_LRS if is_lower else experiments.HIGHER_LRS
     tried = finding.evidence.get("tried")
     if isinstance(tried, Mapping) and tried.get("change") in rates:
         return {"lr": str(tried["change"]).removeprefix("lr ")}
     if config.doctor == "full":
         return {}
-    named, begin = pretrained(config)
-    patient = of_assembly(assemble(named, data, split, machine.device(config.device), begin))
-    best, gain = experiments.probe(patient).best(rates)
-    return {"lr": best.removeprefix("lr ")} if gain >= experiments.GAIN else {}
+    config, weights = load_pretrained(config)
+    assembly = assemble(config, data, split, machine.select_device(config.device), weights)
+    best, gain = experiments.run_experiments(build_setup_from_assembly(assembly)).best_change(rates)
+    return {"lr": best.removeprefix("lr ")} if gain >= experiments.MIN_GAIN else {}

@@ -1,32 +1,60 @@
-"""``train`` and ``resume``: from a config to a run folder with a model, scores and a report."""
+"""Train one run by a config, or resume it: a folder with a model, its scores and the doctor's findings."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
-import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO, cast
+from typing import TypeAlias, cast
 
-from yisheng.core import files, machine, run_folder
-from yisheng.core.config import Config
-from yisheng.core.errors import NonFiniteError, StoppedError, UsageError
-from yisheng.core.signals import signals
+from yisheng.core import machine, process
+from yisheng.core.config import Config, ResolvedConfig
+from yisheng.core.errors import NonFiniteError, StoppedError, UsageError, YishengError
+from yisheng.core.logging import log_findings, logger, progress_stream
+from yisheng.core.run_folder import RunFolder, describe_environment
+from yisheng.core.signals import collect_signals
 from yisheng.core.types import Dataset, Event, Split
 from yisheng.data.fingerprint import fingerprint
-from yisheng.diagnosis.doctor_callback import Bedside
-from yisheng.experiments import evaluate, load_data, scratch_comparison, submission
-from yisheng.experiments.cross_validation import train_folds
-from yisheng.experiments.pretrained import pretrained
-from yisheng.experiments.search import run_search
+from yisheng.diagnosis.doctor_callback import DoctorCallback
+from yisheng.evaluation.scorer import make_scorer
+from yisheng.experiments.evaluate import evaluate_assembly
+from yisheng.experiments.load_data import load_dataset, split_dataset
 from yisheng.inference import artifact, fit_ood
-from yisheng.loggers import attach
-from yisheng.loggers.tensorboard import hparams, run_events
-from yisheng.reporting import history_csv
-from yisheng.training import budget, callbacks, checkpoint, monitoring
+from yisheng.loggers.attach import attach_loggers
+from yisheng.loggers.tensorboard import hparams
+from yisheng.training import checkpoint
+from yisheng.training.budget import plan_budget
+from yisheng.training.callbacks import save_checkpoints
+from yisheng.training.event_log import EventLog, log_events
+from yisheng.training.fit_assembly import fit_assembly
+from yisheng.training.pretrained import load_pretrained
+from yisheng.training.progress import show_assembly_progress
 from yisheng.training.setup import Assembly, assemble
+from yisheng.training.threads import count_free_threads, count_useful_threads
+
+
+@dataclass(frozen=True)
+class EndedRun:
+    """A training that came to its end or broke off.
+
+    Args:
+        folder: of the run.
+        config: the resolved config.
+        data: the data set.
+        error: what broke it off, or None.
+    """
+
+    folder: RunFolder
+    config: ResolvedConfig
+    data: Dataset
+    error: YishengError | None = None
+
+
+RunCallback: TypeAlias = Callable[[EndedRun], None]
+"""Called after training and evaluation, and with an ``error`` if the training broke off."""
 
 
 def train(
@@ -36,54 +64,50 @@ def train(
     out: Path,
     folder: Path | None = None,
     threads: int | None = None,
-    stream: TextIO = sys.stderr,
-) -> Path:
-    """Train by a config; gives the new run folder.
+    callbacks: Sequence[RunCallback] = (),
+    finish: bool = True,
+) -> EndedRun:
+    """Train one model by a config in a new run folder.
 
     Args:
-        config: every choice; ``auto`` is settled here.
-        data: the data set, where it is not one that the config can name.
+        config: every choice; ``auto`` is resolved here.
+        data: the data set, if the config cannot name it.
         out: folder of runs.
         folder: an empty folder that becomes the run's, instead of a new one in ``out``.
-        threads: how many compute, where another number would round differently; else as many as are worth it and free.
-        stream: where progress and remarks go.
+        threads: number of compute threads, to repeat a run to the same bits; by default as many as the model is worth
+            and the machine has free.
+        callbacks: called in this order when the run has ended or broken off.
+        finish: record the run as finished; False if more is to be trained in its folder.
 
     Raises:
         StoppedError: a signal came; a checkpoint was written.
         NonFiniteError: a loss or gradient became NaN or infinite.
         StorageError: there is too little space on the disk, or it became full.
     """
-    machine.keep_memory()
+    process.keep_memory()
     if config.tensorboard:
-        hparams.require()  # before any work is spent
-    if config.folds is not None:
-        return train_folds.cross(config, data=data, out=out, stream=stream)
-    data = load_data.dataset(config) if data is None else data
-    split = load_data.split(config, data)
-    device = machine.device(config.device)
-    config, begin = pretrained(config)
-    remarks: tuple[str, ...] = ()
+        hparams.require_tensorboard()  # before any work is spent
+    data = load_dataset(config) if data is None else data
+    split = split_dataset(config, data)
+    device = machine.select_device(config.device)
+    config, weights = load_pretrained(config)
+    notes: list[str] = []
     if config.budget is not None:
-        config, planned = budget.plan(config, data, split, device, begin)
-        remarks = (planned,)
-    assembly = assemble(config, data, split, device, begin)
-    run_folder.require_space(out, sum(value.nbytes for value in assembly.state.model.state_dict().values()))
-    folder = run_folder.create(out, data.name, assembly.config.model.name) if folder is None else folder
-    count, remark = monitoring.threads_now(assembly) if threads is None else (threads, "")
-    remarks += (remark,) if remark else ()
-    with run_folder.locked(folder), machine.threads(count):
-        run_folder.begin(folder, assembly.config, data, device)
-        parameters = sum(p.numel() for p in assembly.state.model.parameters())
-        print(
-            f"{assembly.config.model.name} ({parameters:,} parameters) on {data.name} "
-            f"({len(split.train):,} training, {len(split.validation):,} validation, {len(split.test):,} test rows), "
-            f"{assembly.config.epochs} epochs on {device}",
-            file=stream,
-            flush=True,
-        )
-        run_folder.tell(data.findings, remarks + assembly.remarks, stream)
-        _finish(folder, assembly, data, split, stream, force=False)
-    return folder
+        config, note = plan_budget(config, data, split, device, weights)
+        notes.append(note)
+    assembly = assemble(config, data, split, device, weights)
+    RunFolder.require_space(out, sum(value.nbytes for value in assembly.state.model.state_dict().values()))
+    run = RunFolder.create(out, data.name, assembly.config.model.name) if folder is None else RunFolder(folder)
+    if threads is None:
+        threads, note = count_free_threads(assembly)
+        notes += [note] if note else []
+    with run.lock(), machine.use_threads(threads):
+        run.begin(assembly.config, describe_environment(data, fingerprint(data), device))
+        logger.info(_describe(assembly, data, split))
+        log_findings(data.findings)
+        for note in (*notes, *assembly.notes):
+            logger.info(note)
+        return _Training(run, assembly, data, split, tuple(callbacks), finish).complete()
 
 
 def resume(
@@ -92,167 +116,210 @@ def resume(
     epochs: int | None = None,
     force: bool = False,
     data: Dataset | None = None,
-    stream: TextIO = sys.stderr,
-) -> Path:
-    """Continue a run from its newest whole checkpoint; on a CPU to the same bits as if it had never stopped.
+    callbacks: Sequence[RunCallback] = (),
+    finish: bool = True,
+) -> EndedRun | None:
+    """Continue a run from its newest intact checkpoint; on a CPU to the same bits as if it had never stopped.
 
     Args:
         folder: the run folder.
-        epochs: a larger number of epochs than the run was begun with.
+        epochs: a larger number of epochs than the run began with.
         force: continue although the data or the versions of the code changed.
-        data: the data set, where the config cannot name it.
-        stream: where progress and remarks go.
+        data: the data set, if the config cannot name it.
+        callbacks: called in this order when the run has ended or broken off.
+        finish: record the run as finished; False if more is to be trained in its folder.
+
+    Returns:
+        The ended run, or None if it was finished before.
 
     Raises:
-        DataError: this is no run folder, or the data changed.
-        UsageError: the code changed, ``epochs`` is smaller than before, the run stopped early, or another
-            process is training in it.
+        DataError: this is not a run folder, or the data changed.
+        UsageError: the code changed, ``epochs`` is smaller than before, the run stopped early, or another process is
+            training in it.
     """
-    machine.keep_memory()
-    if run_search.is_search(folder):
-        return run_search.resume(folder, epochs=epochs, force=force, data=data, stream=stream)
-    if train_folds.is_study(folder):
-        return train_folds.resume(folder, epochs=epochs, force=force, data=data, stream=stream)
-    run_folder.config(folder)  # is it a run folder at all?
-    with run_folder.locked(folder):
-        config = run_folder.config(folder)
-        before = config
-        assert isinstance(before.epochs, int)  # a run folder's config is settled
-        if epochs is not None and epochs < before.epochs:
+    process.keep_memory()
+    run = RunFolder(folder)
+    config: Config = run.config  # reports what is not a run folder before `lock` writes into it
+    with run.lock():
+        previous = run.config
+        if epochs is not None and epochs < previous.epochs:
             raise UsageError(
-                f"epochs must be {before.epochs} or more, got {epochs}", "a run can be made longer, not shorter"
+                f"epochs must be {previous.epochs} or more, got {epochs}: a run can be made longer, not shorter",
+                f"use epochs={previous.epochs} or more, or train a new run",
             )
-        longer = epochs is not None and epochs > before.epochs
-        environment = run_folder.environment(folder)
-        if environment.get("finished") and not longer:
-            print(f"the run is finished: {before.epochs} epochs were asked for; nothing to do", file=stream)
-            return folder
-        data = load_data.dataset(config) if data is None else data
+        is_longer = epochs is not None and epochs > previous.epochs
+        if run.environment.get("finished") and not is_longer:
+            logger.info(f"the run is finished: all {previous.epochs} epochs are trained; there is nothing to do")
+            return None
+        data = load_dataset(previous) if data is None else data
         if not force:
-            run_folder.require_same(environment, fingerprint(data))
-        split = load_data.split(config, data)
-        if longer:
-            config = config.model_copy(update={"epochs": epochs})
-        assembly = assemble(config, data, split, machine.device(config.device))
-        found = checkpoint.load(folder / run_folder.CHECKPOINT, assembly.state)
-        if not found and config.weights is not None:
-            assembly = assemble(config, data, split, machine.device(config.device), pretrained(config)[1])
-        if longer:
+            run.require_unchanged(fingerprint(data))
+        config = previous.model_copy(update={"epochs": epochs}) if is_longer else previous
+        split = split_dataset(config, data)
+        assembly = _restore(run, config, data, split)
+        if is_longer:
             _require_patience(assembly)
-            files.write_json(folder / run_folder.ENVIRONMENT, {**environment, "finished": False})
-            files.write(folder / run_folder.CONFIG, assembly.config.to_toml())
-            print(_schedule_remark(before, assembly), file=stream)
-        where = f"from step {assembly.state.step} (epoch {assembly.state.epoch + 1})" if found else "from the beginning"
-        note = "" if found else ": there is no whole checkpoint"
-        print(f"continuing {folder} {where}{note}", file=stream, flush=True)
-        threads = run_folder.recorded_threads(environment)  # another number would round differently
-        with machine.threads(monitoring.threads_worth(assembly) if threads is None else threads):
-            _finish(folder, assembly, data, split, stream, force=force)
-    return folder
+            run.update_environment(finished=False)
+            run.write_config(assembly.config)
+            logger.info(_describe_longer_schedule(previous, assembly))
+        threads = run.threads  # another number would round differently
+        with machine.use_threads(count_useful_threads(assembly) if threads is None else threads):
+            return _Training(run, assembly, data, split, tuple(callbacks), finish).complete()
+
+
+def _restore(run: RunFolder, config: Config, data: Dataset, split: Split) -> Assembly:
+    """Return the training setup with the state of the newest intact checkpoint, or at its beginning without one."""
+    device = machine.select_device(config.device)
+    assembly = assemble(config, data, split, device)
+    if checkpoint.load(run.file(RunFolder.CHECKPOINT), assembly.state):
+        state = assembly.state
+        logger.info(f"continuing {run.path} from step {state.step} (epoch {state.epoch + 1})")
+        return assembly
+    logger.info(f"continuing {run.path} from the beginning: there is no intact checkpoint")
+    if config.weights is not None:
+        assembly = assemble(config, data, split, device, load_pretrained(config)[1])
+    return assembly
+
+
+def _describe(assembly: Assembly, data: Dataset, split: Split) -> str:
+    parameters = sum(parameter.numel() for parameter in assembly.state.model.parameters())
+    return (
+        f"{assembly.config.model.name} ({parameters:,} parameters) on {data.name} "
+        f"({len(split.train):,} training, {len(split.validation):,} validation, {len(split.test):,} test rows), "
+        f"{assembly.config.epochs} epochs on {assembly.train.device}"
+    )
 
 
 def _require_patience(assembly: Assembly) -> None:
-    """More epochs are no use to a run that stopped early."""
+    """Refuse more epochs for a run that stopped early."""
     state, patience = assembly.state, assembly.config.patience
     if patience and state.position == 0 and state.epoch - state.best.epoch >= patience:
         raise UsageError(
             f"the run stopped early: no better score in the {patience} epochs after epoch {state.best.epoch}",
-            "train anew with a larger patience=, or with patience=0",
+            "train again with a larger patience=, or with patience=0",
         )
 
 
-def _schedule_remark(before: Config, assembly: Assembly) -> str:
-    """What more epochs do to the learning rate at the point where the run goes on."""
-    state, per_epoch = assembly.state, len(assembly.train)
-    assert isinstance(before.epochs, int)
-    assert isinstance(assembly.config.epochs, int)
+def _describe_longer_schedule(previous: ResolvedConfig, assembly: Assembly) -> str:
+    """Return what more epochs do to the learning rate at the step where the run continues."""
+    state, steps_per_epoch, epochs = assembly.state, len(assembly.train), assembly.config.epochs
     old, new = (
-        assembly.schedule(state.step, n * per_epoch, per_epoch) for n in (before.epochs, assembly.config.epochs)
+        assembly.schedule(state.step, count * steps_per_epoch, steps_per_epoch) for count in (previous.epochs, epochs)
     )
     change = "stays as it was" if old == new else f"jumps from {old:.3g} to {new:.3g} times lr"
     return (
-        f"{before.epochs} -> {assembly.config.epochs} epochs: the schedule {assembly.config.schedule.name} now spans "
-        f"all of them; at step {state.step} the learning rate {change}"
+        f"{previous.epochs} -> {epochs} epochs: the schedule {assembly.config.schedule.name} now spans all of them; at "
+        f"step {state.step} the learning rate {change}"
     )
 
 
-def _finish(folder: Path, assembly: Assembly, data: Dataset, split: Split, stream: TextIO, *, force: bool) -> None:
-    """Train to the end, evaluate, report; after a run by hand the library's. One that breaks off gets a report too."""
-    scratch = assembly.config.scratch
-    doctor = Bedside(folder, assembly, data)
-    with signals() as caught:
-        try:
-            seconds = _train_live(folder, assembly, stream, caught, doctor)
-        except (NonFiniteError, StoppedError) as error:
-            doctor.tell(stream, error)
-            evaluate.report(folder)
-            history_csv.write(folder)
-            raise
-        began = time.perf_counter()
-        evaluate.finish(folder, assembly, data, split)
-        doctor.tell(stream)
-        evaluate.report(folder)
-        history_csv.write(folder)
-        if assembly.config.tensorboard:
-            run_events.finish(folder)
-        spent = {"training": round(seconds, 2), "evaluation": round(time.perf_counter() - began, 2)}
-        environment = {**run_folder.environment(folder), "seconds": spent}
-        submission.after_training(folder, assembly.config, stream)
-        files.write_json(folder / run_folder.ENVIRONMENT, {**environment, "finished": not scratch})
-    if caught:
-        name = signal.Signals(caught[0]).name
-        left = ("the library's form is not trained yet", f"continue with: yisheng resume {folder}")
-        what, remedy = left if scratch else ("the run is finished", f"it lies in {folder}")
-        raise StoppedError(caught[0], f"{name} came when training was over; {what}", remedy)
-    if scratch:
-        scratch_comparison.beside(folder, assembly.config, data, force=force, stream=stream)
+@dataclass(frozen=True)
+class _Training:
+    """One training from its current state to the end of its run.
 
+    fit to the end or a signal -> save the model -> evaluate -> diagnose -> callbacks -> finished
+    """
 
-def _train_live(folder: Path, assembly: Assembly, stream: TextIO, caught: list[int], doctor: Bedside) -> float:
-    """Run the loop with all that listens to it, up to its end or a signal; gives the seconds of training."""
-    config, state, score = assembly.config, assembly.state, monitoring.score_of(assembly)
-    log = callbacks.Log(folder / run_folder.EVENTS, state.log_bytes)
-    began = time.perf_counter() - state.seconds
+    run: RunFolder
+    assembly: Assembly
+    data: Dataset
+    split: Split
+    callbacks: tuple[RunCallback, ...]
+    finish: bool
 
-    def clock() -> float:
-        return time.perf_counter() - began
-
-    def save() -> None:
-        state.log_bytes, state.seconds = log.flush(sync=True), clock()  # the log first: the checkpoint counts on it
-        doctor.remember()
-        checkpoint.save(folder / run_folder.CHECKPOINT, state)
-
-    with contextlib.closing(log), doctor.watching():
-        # The score of a fold is what the study is about: it must not choose the epoch that it is measured at.
-        events = monitoring.listened(assembly, choose=config.fold is None)
-        events = callbacks.log(events, log, every=config.log_every, clock=clock)
-        events = attach.observed(events, folder, assembly, stream)
-        events = callbacks.checkpoint(events, save, every=config.checkpoint_every)
-        events = monitoring.shown(events, assembly, stream)
-        with contextlib.closing(cast("Generator[Event]", events)):  # the bar is gone before anything else is said
-            for _ in events:
-                if caught:  # the state is between two updates
-                    break
+    def complete(self) -> EndedRun:
+        """Train, evaluate, diagnose and call the callbacks; these are called for a training that breaks off too."""
+        doctor = DoctorCallback(self.run.path, self.assembly, self.data)
+        with collect_signals() as caught:
+            try:
+                training_seconds = self._fit(doctor, caught)
+            except (NonFiniteError, StoppedError) as error:
+                doctor.write_report(error)
+                self._call_back(error)
+                raise
+            began = time.perf_counter()
+            self._save_model()
+            evaluate_assembly(self.run, self.assembly, self.data, self.split)
+            doctor.write_report()
+            seconds = {"training": round(training_seconds, 2), "evaluation": round(time.perf_counter() - began, 2)}
+            ended = self._call_back()
+            self.run.update_environment(seconds=seconds, finished=self.finish)
         if caught:
+            self._raise_stopped(caught[0])
+        return ended
+
+    def _call_back(self, error: YishengError | None = None) -> EndedRun:
+        ended = EndedRun(self.run, self.assembly.config, self.data, error)
+        for callback in self.callbacks:
+            callback(ended)
+        return ended
+
+    def _fit(self, doctor: DoctorCallback, caught: list[int]) -> float:
+        """Train to the last epoch or a signal, with a checkpoint at the end; return the seconds of training."""
+        state = self.assembly.state
+        event_log = EventLog(self.run.file(RunFolder.EVENTS), state.log_bytes)
+        began = time.perf_counter() - state.seconds
+
+        def clock() -> float:
+            return time.perf_counter() - began
+
+        def save() -> None:
+            # The checkpoint records the length of the log, so the log is written before it.
+            state.log_bytes, state.seconds = event_log.flush(sync=True), clock()
+            doctor.save_progress()
+            checkpoint.save(self.run.file(RunFolder.CHECKPOINT), state)
+
+        with contextlib.closing(event_log), doctor.record_training():
+            events = self._observe(event_log, save, clock)
+            with contextlib.closing(cast("Generator[Event]", events)):  # removes the progress bar before any message
+                for _ in events:
+                    if caught:  # the state is between two updates
+                        break
             save()
-            raise StoppedError(
-                caught[0],
-                f"stopped by {signal.Signals(caught[0]).name} after step {state.step}; a checkpoint was written",
-                f"continue with: yisheng resume {folder}",
+            if caught:
+                raise StoppedError(
+                    caught[0],
+                    f"stopped by {signal.Signals(caught[0]).name} after step {state.step}; a checkpoint was written",
+                    f"continue with: yisheng resume {self.run.path}",
+                )
+        return clock()
+
+    def _observe(self, event_log: EventLog, save: Callable[[], None], clock: Callable[[], float]) -> Iterator[Event]:
+        """Return the events of the training with everything that the config asks for attached."""
+        config, assembly = self.assembly.config, self.assembly
+        # A cross-validation reports the scores of its folds: they must not choose the epoch they are measured at.
+        events = fit_assembly(assembly, make_scorer, choose_best=config.fold is None)
+        events = log_events(events, event_log, interval=config.log_every, clock=clock)
+        events = attach_loggers(events, self.run.path, assembly)
+        events = save_checkpoints(events, save, interval=config.checkpoint_every)
+        stream = progress_stream()
+        return events if stream is None else show_assembly_progress(events, assembly, stream)
+
+    def _save_model(self) -> None:
+        """Write the best weights with everything that prediction needs."""
+        assembly, config = self.assembly, self.assembly.config
+        state = assembly.state
+        state.model.load_state_dict(state.best.weights)
+        detector = None  # the detector reads the layers of torch; a network from scratch has none
+        if not config.scratch:
+            detector = fit_ood.fit_ood_detector(
+                state.model, assembly.spec, assembly.train, assembly.validation, seed=config.seed
             )
-        save()
-    state.model.load_state_dict(state.best.weights)
-    known = None  # layers that are written by hand cannot be looked at; the library's form beside them can
-    if not config.scratch:
-        known = fit_ood.fit(state.model, assembly.spec, assembly.train, assembly.validation, seed=config.seed)
-    artifact.save(
-        folder,
-        weights=state.best.weights,
-        name=config.model.name,
-        options=config.model.options,
-        spec=assembly.spec,
-        fitted=assembly.transforms,
-        best={"epoch": state.best.epoch, "score": score, "value": state.best.value},
-        familiar=known,
-    )
-    return clock()
+        artifact.save(
+            self.run.path,
+            weights=state.best.weights,
+            name=config.model.name,
+            options=config.model.options,
+            spec=assembly.spec,
+            fitted_transforms=assembly.transforms,
+            best={"epoch": state.best.epoch, "score": assembly.score_key, "value": state.best.value},
+            ood_detector=detector,
+        )
+
+    def _raise_stopped(self, number: int) -> None:
+        name = signal.Signals(number).name
+        if self.finish:
+            problem, remedy = "the run is finished", f"see it in {self.run.path}"
+        else:
+            problem, remedy = "more is to be trained", f"continue with: yisheng resume {self.run.path}"
+        raise StoppedError(number, f"{name} came after the training; {problem}", remedy)

@@ -1,4 +1,4 @@
-"""``scratch=true``: the library's form of a run by hand, trained beside it, and how far the two are apart."""
+"""``scratch=true``: train the library's form of a run from scratch, and measure how far the two are apart."""
 
 from __future__ import annotations
 
@@ -7,155 +7,178 @@ import math
 import signal
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TextIO
 
 import torch
 
-from yisheng.core import files, run_folder
-from yisheng.core.config import Config
+from yisheng.core import files
 from yisheng.core.errors import DataError, NonFiniteError, StoppedError
-from yisheng.core.signals import undisturbed
-from yisheng.core.types import Dataset
-from yisheng.experiments import run as single
-from yisheng.experiments.cross_validation import status
-from yisheng.reporting.run_page import write as report
-from yisheng.reporting.scratch_comparison_schema import LIBRARY, TWIN, Difference, Twin
+from yisheng.core.logging import logger
+from yisheng.core.run_folder import RunFolder
+from yisheng.core.signals import defer_signals
+from yisheng.experiments import run
+from yisheng.experiments.run import EndedRun
+from yisheng.experiments.run_callbacks import CALLBACKS
+from yisheng.reporting import run_page
+from yisheng.reporting.scratch_comparison_schema import Difference, ScratchComparison
 from yisheng.training import checkpoint
 
 
-def beside(folder: Path, config: Config, data: Dataset, *, force: bool, stream: TextIO) -> None:
-    """Train the library's form of a run by hand as a run in ``folder/library``, or go on with it; then compare.
+def compare_with_library(scratch_run: EndedRun, *, force: bool) -> None:
+    """Train the library's form of a run from scratch in its folder ``library/``, or continue it; then compare the two.
 
-    Both begin with the same weights and see the same batches in the same order; only the arithmetic differs. The
-    run by hand is finished when this is.
+    Both begin with the same weights and see the same batches in the same order; only the arithmetic differs. After
+    the comparison the run from scratch is finished.
 
     Args:
-        folder: of the run by hand, trained and scored.
-        config: its config, settled.
-        data: the data set.
+        scratch_run: the run from scratch, trained and scored.
         force: continue although the data or the versions of the code changed.
-        stream: where progress and the largest differences go.
 
     Raises:
         StoppedError: a signal came; a checkpoint was written.
         NonFiniteError: a loss or gradient of the library's form became NaN or infinite.
-        DataError: a log is damaged, or there is no whole checkpoint to compare.
+        DataError: a log is damaged, or there is no intact checkpoint to compare.
     """
-    path = folder / LIBRARY
-    assert isinstance(config.epochs, int)  # settled
-    remedy = f"continue with: yisheng resume {folder}"
-    try:
-        if not run_folder.is_begun(path):
-            path.mkdir(exist_ok=True)
-            print("the library's form, from the same weights on the same batches:", file=stream, flush=True)
-            usual = config.model_copy(update={"scratch": False})
-            single.train(usual, data=data, out=folder, folder=path, stream=stream)
-        elif not status.is_finished(path) or run_folder.config(path).epochs != config.epochs:
-            single.resume(path, epochs=config.epochs, data=data, force=force, stream=stream)
-    except StoppedError as error:
-        report(folder)
-        name = signal.Signals(error.code - 128).name
-        raise StoppedError(
-            error.code - 128, f"stopped by {name} in the library's form; what is trained is kept", remedy
-        ) from None
-    except NonFiniteError as error:
-        report(folder)
-        raise NonFiniteError(f"the library's form: {error.problem}", error.remedy) from None
-    with undisturbed("when both forms were trained; the run is finished", f"it lies in {folder}"):
-        found = compare(folder, path)
-        files.write_json(folder / TWIN, json.loads(found.model_dump_json()))
-        report(folder)
-        print(told(found), file=stream, flush=True)
-        files.write_json(folder / run_folder.ENVIRONMENT, {**run_folder.environment(folder), "finished": True})
+    folder = scratch_run.folder
+    with folder.lock():
+        try:
+            _train_library_form(scratch_run, force=force)
+        except StoppedError as error:
+            run_page.write_run_page(folder.path)
+            name = signal.Signals(error.code - 128).name
+            raise StoppedError(
+                error.code - 128,
+                f"stopped by {name} in the library's form; what is trained is kept",
+                f"continue with: yisheng resume {folder.path}",
+            ) from None
+        except NonFiniteError as error:
+            run_page.write_run_page(folder.path)
+            raise NonFiniteError(f"the library's form: {error.problem}", error.remedy) from None
+        with defer_signals("after both forms were trained; the run is finished", f"see it in {folder.path}"):
+            comparison = compare_runs(folder, RunFolder(folder.file(RunFolder.LIBRARY)))
+            files.write_json(folder.file(RunFolder.SCRATCH_COMPARISON), json.loads(comparison.model_dump_json()))
+            run_page.write_run_page(folder.path)
+            logger.info(describe_comparison(comparison))
+            folder.update_environment(finished=True)
 
 
-def compare(by_hand: Path, library: Path) -> Twin:
-    """The largest differences of two finished runs of one config.
+def _train_library_form(scratch_run: EndedRun, *, force: bool) -> None:
+    folder, config, data = scratch_run.folder, scratch_run.config, scratch_run.data
+    library = RunFolder(folder.file(RunFolder.LIBRARY))
+    if not library.is_begun:
+        library.path.mkdir(exist_ok=True)
+        logger.info("the library's form, from the same weights on the same batches:")
+        run.train(
+            config.model_copy(update={"scratch": False}),
+            data=data,
+            out=folder.path,
+            folder=library.path,
+            threads=folder.threads,
+            callbacks=CALLBACKS,
+        )
+    elif not library.is_finished or library.config.epochs != config.epochs:
+        run.resume(library.path, epochs=config.epochs, data=data, force=force, callbacks=CALLBACKS)
+
+
+def compare_runs(scratch: RunFolder, library: RunFolder) -> ScratchComparison:
+    """Return the largest differences of two finished runs of one config.
 
     Args:
-        by_hand: a run folder.
-        library: another, with the same ``log_every``.
+        scratch: a run folder.
+        library: another one, with the same ``log_every``.
 
     Raises:
-        DataError: a log is damaged, or there is no whole checkpoint.
+        DataError: a log is damaged, or there is no intact checkpoint.
     """
-    ours, theirs = (_events(path / run_folder.EVENTS) for path in (by_hand, library))
+    losses, library_losses = (_read_losses(folder.file(RunFolder.EVENTS)) for folder in (scratch, library))
 
-    def largest(kind: str) -> Difference:
-        both = [at for at in ours[kind] if at in theirs[kind]]
-        return _largest((at, ours[kind][at], theirs[kind][at]) for at in both)
+    def compare(kind: str) -> Difference:
+        common = [index for index in losses[kind] if index in library_losses[kind]]
+        return _largest_difference((index, losses[kind][index], library_losses[kind][index]) for index in common)
 
-    validation = largest("validation")
-    return Twin(
-        epochs=(len(ours["training"]), len(theirs["training"])),
-        steps=largest("step"),
-        training=largest("training"),
+    validation = compare("validation")
+    weights, library_weights = (
+        checkpoint.load_weights(folder.file(RunFolder.CHECKPOINT)) for folder in (scratch, library)
+    )
+    return ScratchComparison(
+        epochs=(len(losses["training"]), len(library_losses["training"])),
+        steps=compare("step"),
+        training=compare("training"),
         validation=validation if validation.compared else None,
-        weights=_apart(*(checkpoint.weights(path / run_folder.CHECKPOINT) for path in (by_hand, library))),
+        weights=_largest_weight_difference(weights, library_weights),
     )
 
 
-def told(twin: Twin) -> str:
-    """The largest differences in one line.
+def describe_comparison(comparison: ScratchComparison) -> str:
+    """Return the largest differences in one line.
 
     >>> close = Difference(compared=9, absolute=2e-9, relative=1e-8)
-    >>> told(Twin(epochs=(3, 3), steps=close, training=close, weights=Difference(compared=5)))
-    'by hand against the library: losses of 9 steps differ by at most 2.0e-09 (relative 1.0e-08), final weights by 0'
+    >>> weights = Difference(compared=5)
+    >>> describe_comparison(ScratchComparison(epochs=(3, 3), steps=close, training=close, weights=weights))
+    'from scratch and library: losses of 9 steps differ by at most 2.0e-09 (relative 1.0e-08), final weights by 0'
     """
-    rows = [("losses of", twin.steps, "step"), ("losses of", twin.training, "epoch")]
-    what, losses, noun = next((row for row in rows if row[1].compared), rows[1])
+    losses, noun = (comparison.steps, "step") if comparison.steps.compared else (comparison.training, "epoch")
     plural = "" if losses.compared == 1 else "s"
     return (
-        f"by hand against the library: {what} {losses.compared:,} {noun}{plural} differ by at most {_said(losses)}, "
-        f"final weights by {_said(twin.weights)}"
+        f"from scratch and library: losses of {losses.compared:,} {noun}{plural} differ by at most "
+        f"{_format_difference(losses)}, final weights by {_format_difference(comparison.weights)}"
     )
 
 
-def _said(difference: Difference) -> str:
+def _format_difference(difference: Difference) -> str:
     return f"{difference.absolute:.1e} (relative {difference.relative:.1e})" if difference.absolute else "0"
 
 
-def _events(path: Path) -> dict[str, dict[int, float]]:
-    """Losses of a whole log: by step, and by epoch those of training and of validation."""
-    found: dict[str, dict[int, float]] = {"step": {}, "training": {}, "validation": {}}
+def _read_losses(path: Path) -> dict[str, dict[int, float]]:
+    """Return the losses of a complete log: by step, and by epoch those of training and of validation."""
+    losses: dict[str, dict[int, float]] = {"step": {}, "training": {}, "validation": {}}
     try:
         for line in path.read_text(encoding="utf-8").splitlines():
             event = json.loads(line)
             if event["event"] == "step":
-                found["step"][event["step"]] = float(event["loss"])
+                losses["step"][event["step"]] = float(event["loss"])
             elif event["event"] == "epoch":
-                found["training"][event["epoch"]] = float(event["loss"])
+                losses["training"][event["epoch"]] = float(event["loss"])
                 if "loss" in event["scores"]:
-                    found["validation"][event["epoch"]] = float(event["scores"]["loss"])
+                    losses["validation"][event["epoch"]] = float(event["scores"]["loss"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is damaged: {error}", "train anew") from None
-    return found
+        raise DataError(f"{path} is damaged: {error}", "train again") from None
+    return losses
 
 
-def _largest(rows: Iterable[tuple[int | str, float, float]]) -> Difference:
-    """Of numbers that stand beside one another; what is no number on one side alone is infinitely far."""
-    compared, absolute, relative, where = 0, 0.0, 0.0, None
-    for at, ours, theirs in rows:
+def _largest_difference(pairs: Iterable[tuple[int | str, float, float]]) -> Difference:
+    """Return the largest difference within pairs of numbers; a number and NaN or infinity differ by infinity.
+
+    Args:
+        pairs: step, epoch or name, and the two numbers.
+    """
+    compared, absolute, relative, index_of_largest = 0, 0.0, 0.0, None
+    for index, a, b in pairs:
         compared += 1
-        if ours == theirs or (math.isnan(ours) and math.isnan(theirs)):
+        if a == b or (math.isnan(a) and math.isnan(b)):
             continue
-        finite = math.isfinite(ours) and math.isfinite(theirs)
-        apart = abs(ours - theirs) if finite else math.inf
-        relative = max(relative, apart / max(abs(ours), abs(theirs)) if finite else math.inf)
-        if apart > absolute:
-            absolute, where = apart, at
-    return Difference(compared=compared, absolute=absolute, relative=relative, at=where)
+        finite = math.isfinite(a) and math.isfinite(b)
+        difference = abs(a - b) if finite else math.inf
+        relative = max(relative, difference / max(abs(a), abs(b)) if finite else math.inf)
+        if difference > absolute:
+            absolute, index_of_largest = difference, index
+    return Difference(compared=compared, absolute=absolute, relative=relative, at=index_of_largest)
 
 
-def _apart(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> Difference:
-    """Of weights, by layer: relative to the largest number there, not to each, of which some are all but zero."""
+def _largest_weight_difference(
+    weights: dict[str, torch.Tensor], library_weights: dict[str, torch.Tensor]
+) -> Difference:
+    """Return the largest difference of weights by layer.
+
+    The relative difference is relative to the layer's largest weight, because single weights may be nearly zero.
+    """
     compared, absolute, relative = 0, 0.0, 0.0
-    where: str | None = None
-    for name, tensor in ours.items():
-        a, b = tensor.double(), theirs[name].double()
-        apart = (a - b).abs().max().item()
+    layer_of_largest: str | None = None
+    for name, tensor in weights.items():
+        a, b = tensor.double(), library_weights[name].double()
+        difference = (a - b).abs().max().item()
         compared += a.numel()
-        relative = max(relative, apart / max(a.abs().max().item(), b.abs().max().item()) if apart else 0.0)
-        if apart > absolute:
-            absolute, where = apart, name
-    return Difference(compared=compared, absolute=absolute, relative=relative, at=where)
+        scale = max(a.abs().max().item(), b.abs().max().item())
+        relative = max(relative, difference / scale if difference else 0.0)
+        if difference > absolute:
+            absolute, layer_of_largest = difference, name
+    return Difference(compared=compared, absolute=absolute, relative=relative, at=layer_of_largest)

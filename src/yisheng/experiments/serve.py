@@ -1,4 +1,4 @@
-"""``serve``: a trained model over HTTP, with a page to try it on, until Ctrl-C."""
+"""``serve``: serve a trained model over HTTP, with a web page to try it, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ import ipaddress
 import secrets
 import signal
 import socket
-import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TextIO
 from urllib.parse import quote
 
 from yisheng.core.errors import StoppedError, UsageError
-from yisheng.core.signals import signals
+from yisheng.core.logging import logger
+from yisheng.core.signals import collect_signals
 from yisheng.serving import server
 from yisheng.serving.guard import LOOPBACK
 from yisheng.serving.limits import Limits
 
-SHORTEST = 16
-"""Characters of a token that others than this machine may try to guess."""
+__all__ = ["Limits", "serve"]
+
+__all__ = ["Limits", "serve"]
+
+MIN_TOKEN_LENGTH = 16
+"""Of a token that other machines may try to guess."""
 
 
 def serve(
@@ -32,26 +35,24 @@ def serve(
     batch: int = 64,
     wait: float = 2,
     limits: Limits = Limits(),  # noqa: B008  # frozen
-    stream: TextIO = sys.stderr,
     ready: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Serve a run until a signal comes.
 
     Args:
-        folder: a run folder, a study of k folds, or a search.
-        host: where to listen: this machine alone by default; any other demands a token.
-        port: 0 takes a free one.
-        token: what every request must bring.
-        hosts: further names that requests may be for, of a machine that others reach.
-        batch: samples that go through the network together, at most.
-        wait: milliseconds that an idle network waits for requests that are being read.
+        folder: of a run, a cross-validation, or a search.
+        host: the address to listen at; by default only this machine can connect, any other host requires a token.
+        port: 0 for any that is free.
+        token: secret that every request must send.
+        hosts: further host names that requests may use, for a machine that others reach.
+        batch: largest number of samples in one forward pass.
+        wait: milliseconds that an idle network waits for requests that are still arriving.
         limits: of a request.
-        stream: where the address is said.
-        ready: is told the address when connections are taken.
+        ready: called with the address when the server accepts connections.
 
     Raises:
-        UsageError: the host demands a token, or cannot be listened at.
-        DataError: the folder does not hold a whole model.
+        UsageError: the host requires a token, or cannot be listened at.
+        DataError: the folder does not hold a complete model.
         MissingPartError: the extra ``serve`` is not installed.
         StoppedError: a signal came; this is how serving ends.
     """
@@ -62,39 +63,43 @@ def serve(
         raise server.missing() from None
     listening = server.listen(host, port)
     with listening:
-        app = application(folder, token=token, hosts=names(host, hosts), limits=limits, batch=batch, wait=wait)
+        app = application(folder, token=token, hosts=allowed_hosts(host, hosts), limits=limits, batch=batch, wait=wait)
 
-        def tell(address: str) -> None:
+        def announce(address: str) -> None:
             page = f"{address}/" + (f"?token={quote(token, safe='')}" if token else "")
-            print(f"serving {folder} at {page}\nCtrl-C ends it", file=stream, flush=True)
+            logger.info(f"serving {folder} at {page}\npress Ctrl-C to stop")
             ready(page)
 
-        with signals() as caught:
-            server.run(app, listening, ready=tell)
+        with collect_signals() as caught:
+            server.run(app, listening, ready=announce)
     number = caught[0] if caught else signal.SIGINT
-    raise StoppedError(number, f"stopped by {signal.Signals(number).name}", "what was asked before has been answered")
+    raise StoppedError(
+        number,
+        f"stopped by {signal.Signals(number).name}",
+        "all requests before it were answered; serve again: yisheng serve " + str(folder),
+    )
 
 
 def require_token(host: str, token: str | None) -> None:
-    """Whoever can be reached from elsewhere asks for a token.
+    """Require a token from hosts that other machines can reach.
 
     Raises:
-        UsageError: there is none, or it is easy to guess, or no header can hold it.
+        UsageError: there is none, it is easy to guess, or an HTTP header cannot hold it.
 
     >>> require_token("127.0.0.1", None)
     """
     if token is not None and not (token.isascii() and token.isprintable() and token.strip() == token and token):
-        raise UsageError("a token must be of letters, digits and signs", f"say token={secrets.token_urlsafe(24)}")
-    if not is_loopback(host) and len(token or "") < SHORTEST:
-        what = f"a token of {SHORTEST} or more characters" if token else "a token"
+        raise UsageError("a token must consist of letters, digits and signs", f"use token={secrets.token_urlsafe(24)}")
+    if not is_loopback(host) and len(token or "") < MIN_TOKEN_LENGTH:
+        required = f"a token of {MIN_TOKEN_LENGTH} or more characters" if token else "a token"
         raise UsageError(
-            f"host={host} can be reached from other machines and needs {what}",
-            f"say token={secrets.token_urlsafe(24)}, or leave host out",
+            f"host={host} can be reached from other machines and needs {required}",
+            f"use token={secrets.token_urlsafe(24)}, or leave host out",
         )
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine and nobody else can reach it.
+    """Return whether a host is this machine and no other machine can reach it.
 
     >>> is_loopback("localhost"), is_loopback("127.0.0.2"), is_loopback("0.0.0.0")
     (True, True, False)
@@ -105,7 +110,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def names(host: str, hosts: Collection[str]) -> frozenset[str]:
-    """The names that requests may be for."""
-    ours = {*LOOPBACK, *hosts, host}
-    return frozenset(ours if is_loopback(host) else {*ours, socket.gethostname()})
+def allowed_hosts(host: str, hosts: Collection[str]) -> frozenset[str]:
+    """Return the host names that requests may use."""
+    names = {*LOOPBACK, *hosts, host}
+    return frozenset(names if is_loopback(host) else {*names, socket.gethostname()})

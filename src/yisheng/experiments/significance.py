@@ -1,4 +1,4 @@
-"""Whether two models really differ: paired over folds, over seeds, or not to be said."""
+"""Significance tests of the difference between two models: paired over folds, or over seeds."""
 
 from __future__ import annotations
 
@@ -7,79 +7,91 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 
-from yisheng.core import run_folder
 from yisheng.core.config import IN_MEMORY, Config
 from yisheng.core.errors import DataError, YishengError
-from yisheng.core.types import Dataset, Score, Scores
+from yisheng.core.run_folder import RunFolder
+from yisheng.core.types import Dataset, Part, Score, Scores
 from yisheng.data.fingerprint import fingerprint
-from yisheng.evaluation.corrected_intervals import LEVEL, corrected, welch
-from yisheng.experiments import load_data
-from yisheng.reporting.cv_schema import Folds
+from yisheng.evaluation.corrected_intervals import LEVEL, corrected_interval, welch_interval
+from yisheng.experiments.load_data import load_dataset, split_dataset
+from yisheng.reporting.cv_schema import CrossValidation
 
 Outcome = Literal["better", "worse", "unclear", "unknown"]
+RowsBySeed: TypeAlias = dict[int, bytes]
 
 
 @dataclass(frozen=True)
-class Member:
-    """One run or study, read: its config, scores, the hash of its data, and its folds (None for a single run)."""
+class ComparedRun:
+    """A run or cross-validation, read.
+
+    Args:
+        path: the folder.
+        config: its config.
+        scores: by part and name.
+        data_sha256: fingerprint of its data, or None if that is not recorded.
+        cross_validation: its folds, or None for a single run.
+    """
 
     path: Path
     config: Config
     scores: Scores
-    data: str | None
-    folds: Folds | None
+    data_sha256: str | None
+    cross_validation: CrossValidation | None
 
 
 @dataclass(frozen=True)
-class Side:
-    """What is compared as one: a run, a study of k folds, or several that differ in their seed only."""
+class RunGroup:
+    """What is compared as one model: a run, a cross-validation, or several of them that differ only in their seed."""
 
     name: str
-    members: tuple[Member, ...]
+    runs: tuple[ComparedRun, ...]
 
     @property
-    def is_study(self) -> bool:
-        """Whether its members are studies."""
-        return self.members[0].folds is not None
+    def is_cross_validated(self) -> bool:
+        """Return whether its runs are cross-validations."""
+        return self.runs[0].cross_validation is not None
 
     def value(self, part: str, score: str) -> tuple[Score, float | None] | None:
-        """A score and None; of several members the mean, and their standard deviation; None where one has it not."""
-        known = [found for member in self.members if (found := member.scores.get(part, {}).get(score)) is not None]
-        if len(known) < len(self.members):
+        """Return a score, of several runs the mean, and the standard deviation over the runs (None for one).
+
+        Return None if a run does not have the score.
+        """
+        scores = [value for run in self.runs if (value := run.scores.get(part, {}).get(score)) is not None]
+        if len(scores) < len(self.runs):
             return None
-        if len(known) == 1:
-            return known[0], None
-        values = [one.value for one in known]
+        if len(scores) == 1:
+            return scores[0], None
+        values = [score.value for score in scores]
         return Score(statistics.fmean(values)), statistics.stdev(values)
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What can be said of two sides.
+class SignificanceTest:
+    """The result of comparing two groups in one score.
 
     Args:
-        first: what it is measured against.
-        second: what is measured.
-        outcome: whether the second is better or worse than the first, or neither is shown (``unclear``), or nothing
-            can be said (``unknown``).
-        said: why, in a sentence.
-        over: ``folds`` or ``seeds``; empty where nothing can be said.
-        part: of which the scores are.
+        first: name of the group that is compared with.
+        second: name of the group that is compared.
+        outcome: whether the second is better or worse than the first, or neither is shown (``unclear``), or they
+            cannot be compared (``unknown``).
+        message: how they were compared, or why they could not be.
+        over: ``folds`` or ``seeds``; empty if they could not be compared.
+        part: of the scores.
         paired: whether the values belong together in pairs.
-        n: how many pairs there are, or values of the side that has fewer.
+        n: number of pairs, or of values of the smaller group.
         level: of the interval.
         difference: second minus first, with its interval.
-        remedy: what to run in order to know more.
+        remedy: commands that make the comparison more precise.
     """
 
     first: str
     second: str
     outcome: Outcome
-    said: str
+    message: str
     over: str = ""
     part: str = ""
     paired: bool = False
@@ -89,132 +101,156 @@ class Verdict:
     remedy: tuple[str, ...] = ()
 
 
-def verdict(
-    first: Side, second: Side, score: str, *, upward: bool, level: float = LEVEL, data: Dataset | None = None
-) -> Verdict:
-    """Compare two sides in one score.
+def compare_groups(
+    first: RunGroup,
+    second: RunGroup,
+    score: str,
+    *,
+    higher_is_better: bool,
+    level: float = LEVEL,
+    data: Dataset | None = None,
+) -> SignificanceTest:
+    """Test whether two groups differ in one score.
 
     Args:
-        first: what is measured against.
-        second: what is measured.
+        first: the group that is compared with.
+        second: the group that is compared.
         score: its name in JSON.
-        upward: whether larger is better.
+        higher_is_better: whether larger scores are better.
         level: of the interval.
-        data: the data set, where the configs cannot name it; needed for runs over seeds.
+        data: the data set, if the configs cannot name it; needed for runs over seeds.
     """
-    hashes = {member.data for side in (first, second) for member in side.members}
+    hashes = {run.data_sha256 for group in (first, second) for run in group.runs}
     if len(hashes) > 1 or None in hashes:
-        return _unknown(first, second, "they were trained on different data, so their scores do not compare")
-    if first.is_study and second.is_study:
-        return _over_folds(first, second, score, upward, level)
-    if first.is_study or second.is_study:
-        return _unknown(first, second, "one is a study of k folds, the other is not", _to_run(first, second))
-    if min(len(first.members), len(second.members)) < 2:
-        why = "a single run does not tell how much of its score is chance"
-        return _unknown(first, second, why, _to_run(first, second))
-    return _over_seeds(first, second, score, upward, level, data)
+        return _unknown(first, second, "they were trained on different data, so their scores cannot be compared")
+    if first.is_cross_validated and second.is_cross_validated:
+        return _test_over_folds(first, second, score, higher_is_better, level)
+    if first.is_cross_validated or second.is_cross_validated:
+        message = "one of them is a cross-validation, the other is not"
+        return _unknown(first, second, message, _commands_to_compare(first, second))
+    if min(len(first.runs), len(second.runs)) < 2:
+        message = "the score of a single run does not show how much of it is due to its random seed"
+        return _unknown(first, second, message, _commands_to_compare(first, second))
+    return _test_over_seeds(first, second, score, higher_is_better, level, data)
 
 
-def _over_folds(first: Side, second: Side, score: str, upward: bool, level: float) -> Verdict:
-    """Fold by fold: the same training and validation rows on both sides. Studies of the same folds are averaged."""
-    ones, others = _by_fold(first, score), _by_fold(second, score)
-    common = [fold for fold in ones if fold in others]
+def _test_over_folds(
+    first: RunGroup, second: RunGroup, score: str, higher_is_better: bool, level: float
+) -> SignificanceTest:
+    """Compare fold by fold, on equal training and validation rows; of equal folds of several seeds the mean."""
+    values, other_values = _scores_by_fold(first, score), _scores_by_fold(second, score)
+    common = [fold for fold in values if fold in other_values]
     if len(common) < 2:
-        same = "give both the same seed=, folds=, repeats=, test= and split="
-        return _unknown(first, second, "they do not have the same folds, so their scores do not pair", (same,))
-    difference = corrected([others[f] - ones[f] for f in common], _ratio(first, set(common)), level=level)
-    some = " that both have" if len(common) < max(len(ones), len(others)) else ""
-    found = Verdict(first.name, second.name, "unclear", f"paired over {len(common)} folds{some}", "folds", "validation")
-    found = replace(found, paired=True, n=len(common), level=level, difference=difference)
-    return _judged(found, difference, upward, "more repeats narrow the interval: repeats=5")
+        remedy = "give both the same seed=, folds=, repeats=, test= and split="
+        return _unknown(first, second, "they do not have the same folds, so their scores cannot be paired", (remedy,))
+    ratio = _validation_ratio(first, set(common))
+    difference = corrected_interval([other_values[fold] - values[fold] for fold in common], ratio, level=level)
+    in_both = " that both have" if len(common) < max(len(values), len(other_values)) else ""
+    message = f"paired over {len(common)} folds{in_both}"
+    test = SignificanceTest(first.name, second.name, "unclear", message, "folds", "validation")
+    test = replace(test, paired=True, n=len(common), level=level, difference=difference)
+    return _decide(test, difference, higher_is_better, "more repeats make the interval narrower: repeats=5")
 
 
-def _by_fold(side: Side, score: str) -> dict[str, float]:
-    """Mean score over the side's studies by what tells a fold from others: the hash of its rows."""
-    found: dict[str, list[float]] = {}
-    for member in side.members:
-        for one, value in member.folds.values(score) if member.folds else ():
-            found.setdefault(one.sha256, []).append(value)
-    return {fold: statistics.fmean(values) for fold, values in found.items() if fold}
+def _scores_by_fold(group: RunGroup, score: str) -> dict[str, float]:
+    """Return the mean score of each fold over the group's cross-validations, by the hash of the fold's rows."""
+    values: dict[str, list[float]] = {}
+    for run in group.runs:
+        for fold_model, value in run.cross_validation.values(score) if run.cross_validation else ():
+            values.setdefault(fold_model.sha256, []).append(value)
+    return {fold: statistics.fmean(numbers) for fold, numbers in values.items() if fold}
 
 
-def _ratio(side: Side, common: set[str]) -> float:
-    """Validation rows by training rows, the mean over the folds."""
-    each = {one.sha256: one.rows for member in side.members if member.folds for one in member.folds.each}
-    return statistics.fmean(each[fold].validation / max(1, each[fold].train) for fold in common)
+def _validation_ratio(group: RunGroup, folds: set[str]) -> float:
+    """Return the number of validation rows divided by that of training rows, the mean over the folds."""
+    rows = {
+        fold_model.sha256: fold_model.rows
+        for run in group.runs
+        if run.cross_validation
+        for fold_model in run.cross_validation.each
+    }
+    return statistics.fmean(rows[fold].validation / max(1, rows[fold].train) for fold in folds)
 
 
-def _over_seeds(first: Side, second: Side, score: str, upward: bool, level: float, data: Dataset | None) -> Verdict:
-    """Seed by seed where two or more match and draw the same rows, else as two groups."""
-    part = "test" if all(side.value("test", score) for side in (first, second)) else "validation"
-    ones, others = _by_seed(first, part, score), _by_seed(second, part, score)
+def _test_over_seeds(
+    first: RunGroup, second: RunGroup, score: str, higher_is_better: bool, level: float, data: Dataset | None
+) -> SignificanceTest:
+    """Compare seed by seed if two or more seeds match and draw the same rows, else as two independent groups."""
+    part: Part = "test" if all(group.value("test", score) for group in (first, second)) else "validation"
+    values, other_values = _scores_by_seed(first, part, score), _scores_by_seed(second, part, score)
     try:
-        (rows, size), (rows_other, size_other) = (_drawn(side, part, data) for side in (first, second))
+        (rows, ratio), (other_rows, other_ratio) = (_rows_by_seed(group, part, data) for group in (first, second))
     except YishengError as error:
-        why = f"whether the seeds drew other {part} rows cannot be seen: {error.problem}"
-        return _unknown(first, second, why, (error.remedy,))
-    fixed = len({*rows.values(), *rows_other.values()}) == 1
-    ratio = 0.0 if fixed else (size + size_other) / 2
-    seeds = sorted(seed for seed in ones if rows[seed] == rows_other.get(seed))
+        message = f"it is unknown whether the seeds drew different {part} rows: {error.problem}"
+        return _unknown(first, second, message, (error.remedy,))
+    has_fixed_rows = len({*rows.values(), *other_rows.values()}) == 1
+    mean_ratio = 0.0 if has_fixed_rows else (ratio + other_ratio) / 2
+    seeds = sorted(seed for seed in values if rows[seed] == other_rows.get(seed))
     paired = len(seeds) >= 2
     if paired:
-        difference = corrected([others[seed] - ones[seed] for seed in seeds], ratio, level=level)
-        said, n = f"paired over {len(seeds)} seeds", len(seeds)
+        differences = [other_values[seed] - values[seed] for seed in seeds]
+        difference = corrected_interval(differences, mean_ratio, level=level)
+        message, n = f"paired over {len(seeds)} seeds", len(seeds)
     else:
-        difference = welch(list(others.values()), list(ones.values()), ratio, level=level)
-        said, n = f"{len(ones)} and {len(others)} seeds, which do not pair", min(len(ones), len(others))
-    said += f"; the {part} rows are the same for all seeds, so it holds for these rows" if fixed else ""
-    found = Verdict(first.name, second.name, "unclear", said, "seeds", part, paired, n, level, difference)
-    return _judged(found, difference, upward, "more seeds narrow the interval")
+        groups = list(other_values.values()), list(values.values())
+        difference = welch_interval(*groups, mean_ratio, level=level)
+        message = f"{len(values)} and {len(other_values)} seeds, which cannot be paired"
+        n = min(len(values), len(other_values))
+    if has_fixed_rows:
+        message += f"; the {part} rows are the same for all seeds, so it holds for these rows"
+    test = SignificanceTest(first.name, second.name, "unclear", message, "seeds", part, paired, n, level, difference)
+    return _decide(test, difference, higher_is_better, "more seeds make the interval narrower")
 
 
-def _by_seed(side: Side, part: str, score: str) -> dict[int, float]:
-    return {member.config.seed: member.scores[part][score].value for member in side.members}
+def _scores_by_seed(group: RunGroup, part: str, score: str) -> dict[int, float]:
+    return {run.config.seed: run.scores[part][score].value for run in group.runs}
 
 
-def _drawn(side: Side, part: str, data: Dataset | None) -> tuple[dict[int, bytes], float]:
-    """The rows of a part by seed, and their number by that of the training rows.
+def _rows_by_seed(group: RunGroup, part: Part, data: Dataset | None) -> tuple[RowsBySeed, float]:
+    """Return the rows of a part by seed, and the mean ratio of their number to that of the training rows.
 
     Raises:
-        YishengError: the data cannot be read, or is not what it was.
+        YishengError: the data cannot be read, or differs from the data of the training.
     """
-    config = side.members[0].config
+    config = group.runs[0].config
     if data is None and config.data.name != IN_MEMORY:
-        data = load_data.dataset(config)
-    if data is None or fingerprint(data) != side.members[0].data:
-        raise DataError("the data that they were trained on is not here", "compare them from Python with data=")
-    splits = {member.config.seed: load_data.split(member.config, data) for member in side.members}
+        data = load_dataset(config)
+    if data is None or fingerprint(data) != group.runs[0].data_sha256:
+        raise DataError("the data of the training is not available", "compare them from Python with data=")
+    splits = {run.config.seed: split_dataset(run.config, data) for run in group.runs}
     rows = {seed: np.ascontiguousarray(getattr(split, part), "<i8").tobytes() for seed, split in splits.items()}
     return rows, statistics.fmean(len(getattr(split, part)) / len(split.train) for split in splits.values())
 
 
-def _judged(verdict: Verdict, difference: Score, upward: bool, more: str) -> Verdict:
-    """The verdict of an interval: the difference is real where it does not include zero."""
+def _decide(test: SignificanceTest, difference: Score, higher_is_better: bool, how_to_narrow: str) -> SignificanceTest:
+    """Return the test with its outcome: the difference is significant if its interval does not include zero."""
     low, high = difference.low, difference.high
     assert low is not None
     assert high is not None
     if low <= 0 <= high:
-        return replace(verdict, remedy=(more,) if low < high else ())
-    return replace(verdict, outcome="better" if (low > 0) == upward else "worse")
+        return replace(test, remedy=(how_to_narrow,) if low < high else ())
+    return replace(test, outcome="better" if (low > 0) == higher_is_better else "worse")
 
 
-def _unknown(first: Side, second: Side, why: str, remedy: Sequence[str] = ()) -> Verdict:
-    return Verdict(first.name, second.name, "unknown", why, remedy=tuple(remedy))
+def _unknown(first: RunGroup, second: RunGroup, message: str, remedy: Sequence[str] = ()) -> SignificanceTest:
+    return SignificanceTest(first.name, second.name, "unknown", message, remedy=tuple(remedy))
 
 
-def _to_run(first: Side, second: Side) -> tuple[str, ...]:
-    """Commands that make the two comparable: over the same folds."""
-    configs = [side.members[0].config for side in (first, second)]
+def _commands_to_compare(first: RunGroup, second: RunGroup) -> tuple[str, ...]:
+    """Return the commands that make the two groups comparable: a cross-validation of both over the same folds."""
+    configs = [group.runs[0].config for group in (first, second)]
     if any(config.data.name == IN_MEMORY for config in configs):
-        return ("train both with folds=5 on the same data and with the same seed, and compare the studies",)
-    study = next((config for config in configs if config.folds), None)
-    how = f"folds={study.folds if study else 5}" + (f" repeats={study.repeats}" if study and study.repeats > 1 else "")
-    seed = (study or configs[0]).seed
+        return ("train both with folds=5 on the same data and with the same seed, and compare the cross-validations",)
+    cross_validated = next((config for config in configs if config.folds), None)
+    folds, repeats = (cross_validated.folds, cross_validated.repeats) if cross_validated else (5, 1)
+    keys = f"folds={folds}" + (f" repeats={repeats}" if repeats > 1 else "")
+    seed = (cross_validated or configs[0]).seed
     commands = []
-    for side, config in zip((first, second), configs, strict=True):
+    for group, config in zip((first, second), configs, strict=True):
         if config.folds is None:
-            argument = shlex.quote(f"config={side.members[0].path / run_folder.CONFIG}")
-            other = "" if config.validation == "auto" else " validation=auto"
-            commands.append(f"yisheng train {argument} {how}{other}" + (f" seed={seed}" if config.seed != seed else ""))
-    either = ("or train each with several seeds: yisheng compare A1,A2,A3 B1,B2,B3",) if study is None else ()
-    return (*commands, "yisheng compare STUDY STUDY", *either)
+            argument = shlex.quote(f"config={group.runs[0].path / RunFolder.CONFIG}")
+            validation = "" if config.validation == "auto" else " validation=auto"
+            new_seed = f" seed={seed}" if config.seed != seed else ""
+            commands.append(f"yisheng train {argument} {keys}{validation}{new_seed}")
+    alternative = ("or train each with several seeds: yisheng compare A1,A2,A3 B1,B2,B3",)
+    return (*commands, "yisheng compare FOLDER FOLDER", *(() if cross_validated else alternative))

@@ -1,4 +1,4 @@
-"""``tensorboard``: TensorBoard's own server for a run or a folder of runs, on loopback."""
+"""``tensorboard``: TensorBoard's own server for a run or a folder of runs, on the loopback address."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from yisheng.core import run_folder
 from yisheng.core.errors import DataError, UsageError
-from yisheng.experiments.search import run_search
-from yisheng.loggers.tensorboard import hparams, run_events
+from yisheng.core.run_folder import RunFolder
+from yisheng.loggers.tensorboard.hparams import require_tensorboard, write_hparams
+from yisheng.loggers.tensorboard.run_summary import convert_log, has_event_files
 
-HOST = "127.0.0.1"
-DEPTH = 3
-"""Runs lie in a folder of runs, in a study or search in it, or as the run of a search's study."""
+HOST: Final = "127.0.0.1"
+MAX_DEPTH: Final = 3
+"""Runs are in a folder of runs, in a cross-validation or search in it, or in the final cross-validation of a search."""
+RELOAD_SECONDS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,9 @@ class Serving:
     """A server that runs.
 
     Args:
-        address: where the browser finds it.
-        written: runs and searches with event files of their own.
-        converted: those whose curves were taken from their logs.
+        address: for the browser.
+        written: number of runs and searches with their own event files.
+        converted: number of those whose curves were converted from their logs.
     """
 
     address: str
@@ -39,59 +40,63 @@ class Serving:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *, port: int = 6006) -> Iterator[Serving]:
+def serve_tensorboard(folder: Path, *, port: int = 6006) -> Iterator[Serving]:
     """Serve a folder until the block ends.
 
-    Runs without event files are shown, too: what their logs and scores tell is written into a temporary folder, which
-    is gone afterwards.
+    Runs without event files are shown too: their logs and scores are converted into a temporary folder, which is
+    removed afterwards.
 
     Args:
-        folder: a run, a study, a search, or a folder of them.
+        folder: of a run, a cross-validation or a search, or a folder of them.
         port: of the loopback address; 0 for any that is free.
 
     Raises:
         MissingPartError: TensorBoard is not installed.
-        DataError: the folder is not there, or holds no run.
-        UsageError: the port is taken.
+        DataError: the folder does not exist, holds no run, or an older version wrote it.
+        UsageError: the port is in use.
     """
-    hparams.require()
-    found = list(_runs(folder))
-    if not found:
+    require_tensorboard()
+    runs = list(_find_runs(folder))
+    if not runs:
         raise DataError(f"there is no run in {folder}", "give the folder of a run, or one with runs in it")
-    bare = [path for path in found if not run_events.is_written(path)]
-    with tempfile.TemporaryDirectory(prefix="yisheng-tensorboard-") as place:
+    unwritten = [path for path in runs if not has_event_files(path)]
+    with tempfile.TemporaryDirectory(prefix="yisheng-tensorboard-") as temporary:
         top, converted = folder.resolve(), 0
-        for path in bare:
-            out = Path(place) / (path.relative_to(top) if path != top else path.name)
-            with contextlib.suppress(DataError):  # a damaged one costs its own curves only
-                (hparams.hparams if run_search.is_search(path) else run_events.convert)(path, out)
+        for path in unwritten:
+            out = Path(temporary) / (path.relative_to(top) if path != top else path.name)
+            with contextlib.suppress(DataError):  # of a damaged run only its own curves are missing
+                (write_hparams if RunFolder(path).is_search else convert_log)(path, out)
                 converted += 1
-        with _server([top, Path(place)] if converted else [top], port) as address:
-            yield Serving(address, len(found) - len(bare), converted)
+        with _start_server([top, Path(temporary)] if converted else [top], port) as address:
+            yield Serving(address, len(runs) - len(unwritten), converted)
 
 
 @contextlib.contextmanager
-def _server(logs: list[Path], port: int) -> Iterator[str]:
-    """TensorBoard over some folders, in a thread of this process; gives its address."""
-    if len(logs) > 1 and any("," in str(path) for path in logs):
-        raise UsageError(f"TensorBoard cannot read {logs[0]}: there is a comma in the path", "rename the folder")
+def _start_server(log_folders: list[Path], port: int) -> Iterator[str]:
+    """Start TensorBoard in a thread of this process; yield its address."""
+    if len(log_folders) > 1 and any("," in str(path) for path in log_folders):
+        raise UsageError(f"TensorBoard cannot read {log_folders[0]}: there is a comma in the path", "rename the folder")
     started: list[Any] = []
 
-    def server(*given: Any) -> Any:
-        started.append(program.WerkzeugServer(*given))
+    def make_server(*arguments: Any) -> Any:
+        started.append(program.WerkzeugServer(*arguments))
         return started[0]
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its own, about what it imports
+        warnings.simplefilter("ignore")  # TensorBoard's imports warn
         program: Any = importlib.import_module("tensorboard.program")
         logging.getLogger("tensorboard").setLevel(logging.ERROR)
-        board = program.TensorBoard(server_class=server)
-        # One process that ends with this one, instead of a helper that reads the files.
-        words = ["--host", HOST, "--port", str(port), "--load_fast", "false", "--reload_interval", "3"]
-        where = ["--logdir", str(logs[0])] if len(logs) == 1 else ["--logdir_spec", ",".join(map(str, logs))]
+        tensorboard = program.TensorBoard(server_class=make_server)
+        # Without its fast loader, TensorBoard is one process that ends with this one.
+        options = ["--host", HOST, "--port", str(port), "--load_fast", "false"]
+        options += ["--reload_interval", str(RELOAD_SECONDS)]
+        if len(log_folders) == 1:
+            options += ["--logdir", str(log_folders[0])]
+        else:
+            options += ["--logdir_spec", ",".join(map(str, log_folders))]
         try:
-            board.configure(["tensorboard", *words, *where])
-            address: str = board.launch()
+            tensorboard.configure(["tensorboard", *options])
+            address: str = tensorboard.launch()
         except program.TensorBoardServerException as error:
             raise UsageError(
                 f"port {port} cannot be used: {' '.join(str(error.msg).split())}",
@@ -104,15 +109,16 @@ def _server(logs: list[Path], port: int) -> Iterator[str]:
         started[0].server_close()
 
 
-def _runs(folder: Path) -> Iterator[Path]:
-    """Runs, and searches, in a folder or being it; studies by their members."""
+def _find_runs(folder: Path) -> Iterator[Path]:
+    """Yield the runs and searches in a folder, or the folder itself; of a cross-validation the runs of its folds."""
     if not os.path.isdir(folder):  # noqa: PTH112  # never raises
         raise DataError(f"{folder} is not a folder", "give the folder of a run, or one with runs in it")
+    RunFolder(folder).require_current_format()
     top = folder.resolve()
-    for place, inner, names in os.walk(top):
-        path = Path(place)
-        inner[:] = sorted(name for name in inner if name not in (run_folder.CHECKPOINT, hparams.FOLDER))
-        if len(path.relative_to(top).parts) >= DEPTH:
-            inner.clear()
-        if run_search.is_search(path) or (run_folder.CONFIG in names and run_folder.EVENTS in names):
+    for parent, subfolders, names in os.walk(top):
+        path = Path(parent)
+        subfolders[:] = sorted(n for n in subfolders if n not in (RunFolder.CHECKPOINT, RunFolder.TENSORBOARD))
+        if len(path.relative_to(top).parts) >= MAX_DEPTH:
+            subfolders.clear()
+        if RunFolder(path).is_search or (RunFolder.CONFIG in names and RunFolder.EVENTS in names):
             yield path

@@ -72,11 +72,11 @@ def draw_network(
     if photo is None:
         return _write(visualize.draw_filters(model), out or Path("filters.png"))
     if explain:
-        return _write(visualize.draw_looked_at(model, photo), out or Path(f"{photo.stem}-explained.png"))
-    return _write(visualize.draw_maps(model, photo, layer), out or Path(f"{photo.stem}-{layer or 'maps'}.png"))
+        return _write(visualize.draw_occlusion(model, photo), out or Path(f"{photo.stem}-explained.png"))
+    return _write(visualize.draw_feature_maps(model, photo, layer), out or Path(f"{photo.stem}-{layer or 'maps'}.png"))
 
 
 def _write(image: Image.Image, path: Path) -> tuple[Path, tuple[int, int]]:
-    with files.replacing(path) as temporary:
+    with files.replace_file(path) as temporary:
         image.save(temporary, format="PNG")
     return path, image.size

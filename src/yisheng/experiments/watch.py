@@ -17,7 +17,7 @@ from typing import IO
 from yisheng.core.errors import DataError, MissingPartError, StoppedError
 from yisheng.core.logging import logger
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.signals import signals
+from yisheng.core.signals import collect_signals
 
 START_TIMEOUT, STOP_TIMEOUT = 60.0, 10.0
 """Seconds for the page's process to start and to stop; a training waits no longer for it."""
@@ -43,7 +43,7 @@ def serve_live_page(out: Path, port: int, announce: Callable[[str], None], *, un
 
     from yisheng.serving.live_page import serve
 
-    with signals() as caught:
+    with collect_signals() as caught:
         serve(out, port, announce, until_eof=until_eof)
     if caught and not until_eof:
         raise StoppedError(

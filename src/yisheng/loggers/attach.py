@@ -1,10 +1,9 @@
-"""What else follows a training while it runs: TensorBoard's files, Visdom's curves, the live page's mistakes."""
+"""Attach the loggers that a config asks for: TensorBoard, Visdom, the worst mistakes for the live page."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
 
 from yisheng.core.types import Event
 from yisheng.loggers import visdom, worst_mistakes
@@ -12,12 +11,18 @@ from yisheng.loggers.tensorboard import run_events
 from yisheng.training.setup import Assembly
 
 
-def observed(events: Iterator[Event], folder: Path, assembly: Assembly, stream: TextIO) -> Iterator[Event]:
-    """The same events; on the way is written what the config asks for. Remarks go to the stream."""
+def attach_loggers(events: Iterator[Event], folder: Path, assembly: Assembly) -> Iterator[Event]:
+    """Return the same events, which are logged on the way.
+
+    Args:
+        events: the events of a training.
+        folder: the run folder.
+        assembly: the training setup; its config selects the loggers.
+    """
     if assembly.config.tensorboard:
-        events = run_events.written(events, folder, assembly, stream)
+        events = run_events.write_events(events, folder, assembly)
     if assembly.config.visdom:
-        events = visdom.plotted(events, folder, assembly, stream)
+        events = visdom.plot_events(events, folder, assembly)
     if assembly.config.watch:
-        events = worst_mistakes.noted(events, folder, assembly)
+        events = worst_mistakes.write_worst_mistakes(events, folder, assembly)
     return events

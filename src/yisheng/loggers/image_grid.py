@@ -1,4 +1,4 @@
-"""Images side by side, as one image."""
+"""Grids of images: a batch as the network sees it, and the worst mistakes with their classes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import io
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -15,45 +15,45 @@ from yisheng.reporting.evaluation_schema import Mistake
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
-MOST = 64
-SIDE = 64
-"""Images are shown at least so large, in whole multiples of their pixels."""
-GAP = 2
-TEXT = 14
+MAX_IMAGES: Final = 64
+MIN_SIDE_PIXELS: Final = 64
+"""Smaller images are enlarged to about this side, by a whole factor."""
+GAP_PIXELS: Final = 2
+CAPTION_PIXELS: Final = 14
 
 
-def of_batch(pixels: np.ndarray) -> np.ndarray:
-    """A grid of the images of a batch, 64 of them at most.
+def draw_batch_grid(pixels: np.ndarray) -> np.ndarray:
+    """Return a grid of the first 64 images of a batch.
 
     Args:
-        pixels: ``(B, C, H, W)``: uint8, or any numbers, whose range is then that of the grey levels. Of images with
-            neither one nor three channels the first is shown.
+        pixels: ``(B, C, H, W)``: uint8, or any numbers, whose range becomes the range of gray levels. Of images with
+            neither one nor three channels the first channel is shown.
 
     Returns:
         uint8 ``(H, W, 3)``.
 
-    >>> of_batch(np.zeros((5, 1, 32, 32), np.uint8)).shape
+    >>> draw_batch_grid(np.zeros((5, 1, 32, 32), np.uint8)).shape
     (134, 200, 3)
     """
-    pixels = pixels[:MOST]
+    pixels = pixels[:MAX_IMAGES]
     if pixels.dtype != np.uint8:
         pixels = pixels.astype(np.float64)
-        known = pixels[np.isfinite(pixels)]
-        low, high = (known.min(), known.max()) if known.size else (0.0, 1.0)
+        finite = pixels[np.isfinite(pixels)]
+        low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
         scaled = (np.nan_to_num(pixels) - low) / max(high - low, 1e-12)
         pixels = (255 * scaled.clip(0, 1)).round().astype(np.uint8)
     if pixels.shape[1] not in (1, 3):
         pixels = pixels[:, :1]
-    shown = np.repeat(pixels, 3, axis=1) if pixels.shape[1] == 1 else pixels
-    return _laid([np.moveaxis(_larger(one), 0, 2) for one in shown])
+    images = np.repeat(pixels, 3, axis=1) if pixels.shape[1] == 1 else pixels
+    return _arrange([np.moveaxis(_enlarge(image), 0, 2) for image in images])
 
 
-def of_mistakes(mistakes: Sequence[Mistake], words: Sequence[tuple[str, str]]) -> np.ndarray | None:
-    """A grid of the images of mistakes, under each what it is and what it was taken for; None without images.
+def draw_mistake_grid(mistakes: Sequence[Mistake], classes: Sequence[tuple[str, str]]) -> np.ndarray | None:
+    """Return a grid of the images of mistakes with true and predicted class below each; None without images.
 
     Args:
         mistakes: the worst first.
-        words: their true and predicted classes, by name.
+        classes: names of the true and the predicted class of each.
 
     Returns:
         uint8 ``(H, W, 3)``.
@@ -61,41 +61,43 @@ def of_mistakes(mistakes: Sequence[Mistake], words: Sequence[tuple[str, str]]) -
     from PIL import Image, ImageDraw
 
     cells = []
-    for mistake, (true, predicted) in list(zip(mistakes, words, strict=True))[:MOST]:
-        if mistake.size is None or mistake.image is None:
+    for mistake, (true, predicted) in list(zip(mistakes, classes, strict=True))[:MAX_IMAGES]:
+        if mistake.image_size is None or mistake.image is None:
             continue
         try:
             with Image.open(io.BytesIO(base64.b64decode(mistake.image))) as file:
                 image = file.convert("RGB")
         except (OSError, ValueError):
             continue
-        pixels = _larger(np.moveaxis(np.asarray(image), 2, 0))
-        cell = Image.new("RGB", (pixels.shape[2], pixels.shape[1] + TEXT), "white")
+        pixels = _enlarge(np.moveaxis(np.asarray(image), 2, 0))
+        cell = Image.new("RGB", (pixels.shape[2], pixels.shape[1] + CAPTION_PIXELS), "white")
         cell.paste(Image.fromarray(np.ascontiguousarray(np.moveaxis(pixels, 0, 2))), (0, 0))
-        _caption(ImageDraw.Draw(cell), cell, f"{true} > {predicted}")
+        _draw_caption(ImageDraw.Draw(cell), cell, f"{true} > {predicted}")
         cells.append(np.asarray(cell))
-    return _laid(cells) if cells else None
+    return _arrange(cells) if cells else None
 
 
-def _caption(draw: ImageDraw.ImageDraw, cell: Image.Image, text: str) -> None:
-    """What fits under an image, in the signs that the built-in font has."""
+def _draw_caption(draw: ImageDraw.ImageDraw, cell: Image.Image, text: str) -> None:
+    """Draw the text that fits below an image; the built-in font has ASCII characters only."""
     plain = text.encode("ascii", "replace").decode()
-    draw.text((2, cell.height - TEXT + 1), plain[: max(3, cell.width // 6)], fill="black")
+    draw.text((2, cell.height - CAPTION_PIXELS + 1), plain[: max(3, cell.width // 6)], fill="black")
 
 
-def _larger(pixels: np.ndarray) -> np.ndarray:
-    times = max(1, SIDE // max(pixels.shape[1:]))
-    return pixels.repeat(times, axis=1).repeat(times, axis=2)
+def _enlarge(pixels: np.ndarray) -> np.ndarray:
+    factor = max(1, MIN_SIDE_PIXELS // max(pixels.shape[1:]))
+    return pixels.repeat(factor, axis=1).repeat(factor, axis=2)
 
 
-def _laid(cells: Sequence[np.ndarray]) -> np.ndarray:
-    """Cells ``(H, W, 3)`` in rows, on white, as near to a square as it goes."""
+def _arrange(cells: Sequence[np.ndarray]) -> np.ndarray:
+    """Return cells ``(H, W, 3)`` in rows on white, as close to a square as possible."""
     height, width = (max(cell.shape[side] for cell in cells) for side in (0, 1))
-    across = math.ceil(math.sqrt(len(cells)))
-    down = math.ceil(len(cells) / across)
-    whole = np.full((down * (height + GAP) + GAP, across * (width + GAP) + GAP, 3), 255, np.uint8)
+    columns = math.ceil(math.sqrt(len(cells)))
+    rows = math.ceil(len(cells) / columns)
+    grid = np.full(
+        (rows * (height + GAP_PIXELS) + GAP_PIXELS, columns * (width + GAP_PIXELS) + GAP_PIXELS, 3), 255, np.uint8
+    )
     for number, cell in enumerate(cells):
-        row, column = divmod(number, across)
-        top, left = GAP + row * (height + GAP), GAP + column * (width + GAP)
-        whole[top : top + cell.shape[0], left : left + cell.shape[1]] = cell
-    return whole
+        row, column = divmod(number, columns)
+        y, x = GAP_PIXELS + row * (height + GAP_PIXELS), GAP_PIXELS + column * (width + GAP_PIXELS)
+        grid[y : y + cell.shape[0], x : x + cell.shape[1]] = cell
+    return grid

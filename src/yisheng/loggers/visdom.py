@@ -1,8 +1,9 @@
-"""A run for Visdom: its curves in a server that runs somewhere, sent beside the training."""
+"""Plot the curves of a training in a Visdom server while it runs."""
 
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import http.client
 import json
 import math
@@ -10,91 +11,95 @@ import threading
 import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Final, TypeAlias
 
-from yisheng.core.types import Event, Stepped
-from yisheng.reporting.history import STEPS, Epoch, Step, history
+from yisheng.core.logging import logger
+from yisheng.core.types import Event, StepEnd
+from yisheng.reporting.history import STEPS, Epoch, Step, read_history
 from yisheng.training.setup import Assembly
 
-EVERY, PATIENCE = 2.0, 5.0
-"""Seconds between two messages, and how long one waits for an answer."""
-Points = list[tuple[int, float]]
+SECONDS_BETWEEN_MESSAGES: Final = 2.0
+TIMEOUT_SECONDS: Final = 5.0
+MAX_WAITING_STEPS: Final = 100
+"""Losses are read from their device together, at the latest after this number of updates."""
+MAX_RESPONSE_BYTES: Final = 1 << 16
+
+Points: TypeAlias = list[tuple[int, float]]
 
 
-def plotted(events: Iterator[Event], folder: Path, assembly: Assembly, stream: TextIO) -> Iterator[Event]:
-    """The same events; their curves are drawn in a Visdom server, in an environment named like the run's folder.
+def plot_events(events: Iterator[Event], folder: Path, assembly: Assembly) -> Iterator[Event]:
+    """Yield the same events and draw their curves in a Visdom server, in an environment named like the run's folder.
 
-    Each message holds the curves from their beginning, so that a server that was restarted has them all again, and a
-    run that goes on draws no step twice. They are sent from a thread of their own: training waits for no network. A
-    server that does not answer costs one remark.
+    Each message holds the complete curves, so a server that was restarted has all of them again, and a resumed run
+    draws no step twice. They are sent from another thread: training waits for no network. If the server does not
+    respond, one note is logged.
 
     Args:
-        events: what happens.
-        folder: the run folder; what it did before is in its log.
-        assembly: what is trained; its config names the server.
-        stream: where the remark goes.
+        events: the events of a training.
+        folder: the run folder; its log holds the curves before a resume.
+        assembly: the training setup; its config names the server.
 
     Source: the messages are those of Visdom's own client (``visdom.Visdom.line``), version 0.2.4.
     """
     address = assembly.config.visdom
-    assert address is not None  # asked by the caller
+    assert address is not None  # checked by the caller
     curves = _Curves()
-    past = history(folder)
-    for step in past.steps:
-        curves.add(step)
-    for epoch in past.epochs:
-        curves.add(epoch)
-    with _Sender(address, folder.name, curves, stream):
-        every = assembly.config.log_every
-        waiting: list[Stepped] = []
+    past = read_history(folder)
+    points: list[Step | Epoch] = [*past.steps, *past.epochs]
+    for point in points:
+        curves.add(point)
+    with _Sender(address, folder.name, curves):
+        interval = assembly.config.log_every
+        waiting: list[StepEnd] = []
         for event in events:
-            if isinstance(event, Stepped):
-                if event.step % every == 0:
+            if isinstance(event, StepEnd):
+                if event.step % interval == 0:
                     waiting.append(event)
-                if len(waiting) * every >= 100:  # read from their device together
-                    _read(waiting, curves)
+                if len(waiting) * interval >= MAX_WAITING_STEPS:
+                    _add_steps(waiting, curves)
             else:
-                _read(waiting, curves)
+                _add_steps(waiting, curves)
                 curves.add(Epoch(event.step, event.epoch, event.loss, event.scores))
             yield event
-        _read(waiting, curves)
+        _add_steps(waiting, curves)
 
 
-def _read(waiting: list[Stepped], curves: _Curves) -> None:
-    for one in waiting:
-        curves.add(Step(one.step, float(one.loss), one.lr))
+def _add_steps(waiting: list[StepEnd], curves: _Curves) -> None:
+    for event in waiting:
+        curves.add(Step(event.step, float(event.loss), event.lr))
     waiting.clear()
 
 
 class _Curves:
-    """What was seen so far, by window and curve, at most 2,000 points each."""
+    """The curves so far by window and name, with at most 2,000 points each."""
 
     def __init__(self) -> None:
-        self._lock, self._known = threading.Lock(), dict[tuple[str, str], Points]()
+        self._lock, self._points = threading.Lock(), dict[tuple[str, str], Points]()
         self.changes = 0
 
-    def add(self, seen: Step | Epoch) -> None:
-        if isinstance(seen, Step):
-            values = {("loss", "batch"): seen.loss, ("lr", "lr"): seen.lr}
+    def add(self, point: Step | Epoch) -> None:
+        """Add a step or an epoch to its curves."""
+        if isinstance(point, Step):
+            values = {("loss", "batch"): point.loss, ("lr", "lr"): point.lr}
         else:
-            named = {
+            scores = {
                 ("loss", "validation") if name == "loss" else (name, "validation"): value
-                for name, value in seen.scores.items()
+                for name, value in point.scores.items()
             }
-            values = {("loss", "training"): seen.loss, **named}
+            values = {("loss", "training"): point.loss, **scores}
         with self._lock:
             for curve, value in values.items():
-                points = self._known.setdefault(curve, [])
-                points.append((seen.step, value))
+                points = self._points.setdefault(curve, [])
+                points.append((point.step, value))
                 if len(points) > STEPS:
                     del points[1::2]
             self.changes += 1
 
-    def windows(self) -> Mapping[str, list[dict[str, Any]]]:
-        """The curves as Visdom draws them, by window; a gap is what is no number."""
-        found: dict[str, list[dict[str, Any]]] = {}
+    def traces(self) -> Mapping[str, list[dict[str, Any]]]:
+        """Return the curves in Visdom's form by window; NaN and infinity become gaps."""
+        traces: dict[str, list[dict[str, Any]]] = {}
         with self._lock:
-            for (window, name), points in self._known.items():
+            for (window, name), points in self._points.items():
                 trace = {
                     "x": [step for step, _ in points],
                     "y": [value if math.isfinite(value) else None for _, value in points],
@@ -102,54 +107,50 @@ class _Curves:
                     "type": "scatter",
                     "mode": "lines",
                 }
-                found.setdefault(window, []).append(trace)
-        return found
+                traces.setdefault(window, []).append(trace)
+        return traces
 
 
 class _Sender:
-    """Sends the curves every two seconds, and once more at the end."""
+    """Send the curves every two seconds in a thread, and once more at the end."""
 
-    def __init__(self, address: str, name: str, curves: _Curves, stream: TextIO) -> None:
-        self._address, self._name, self._curves, self._stream = address.rstrip("/"), name, curves, stream
-        self._over, self._sent = threading.Event(), 0
-        self._thread = threading.Thread(target=self._run, daemon=True, name="visdom")
-        # A proxy of the system is for the web; this is a server of one's own.
+    def __init__(self, address: str, name: str, curves: _Curves) -> None:
+        self._address, self._name, self._curves = address.rstrip("/"), name, curves
+        self._ended, self._sent_changes, self._has_warned = threading.Event(), 0, False
+        context = contextvars.copy_context()  # the thread logs where this call does
+        self._thread = threading.Thread(target=context.run, args=(self._run,), daemon=True, name="visdom")
+        # The system's proxy is for the internet; a Visdom server is usually on this machine or network.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def __enter__(self) -> None:
         self._thread.start()
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join(2 * PATIENCE)
+        self._ended.set()
+        self._thread.join(2 * TIMEOUT_SECONDS)
 
     def _run(self) -> None:
-        said = False
-        while not self._over.wait(EVERY):
-            said = self._send(said)
-        self._send(said)
+        while not self._ended.wait(SECONDS_BETWEEN_MESSAGES):
+            self._send_changes()
+        self._send_changes()
 
-    def _send(self, said: bool) -> bool:
-        """Send what is new; gives whether it was said that the server does not answer."""
+    def _send_changes(self) -> None:
+        """Send the curves if they changed; log once that the server does not respond."""
         changes = self._curves.changes
-        if changes == self._sent:
-            return said
+        if changes == self._sent_changes:
+            return
         try:
-            for window, traces in self._curves.windows().items():
-                layout = {"title": {"text": window}, "xaxis": {"title": {"text": "step"}}, "showlegend": True}
-                message = {
-                    "win": window,
-                    "eid": self._name,
-                    "data": traces,
-                    "layout": layout,
-                    "opts": {"title": window},
-                }
-                request = urllib.request.Request(f"{self._address}/events", json.dumps(message).encode())
-                with contextlib.closing(self._opener.open(request, timeout=PATIENCE)) as answer:
-                    answer.read(1 << 16)
-            self._sent = changes
+            for window, traces in self._curves.traces().items():
+                self._send_window(window, traces)
+            self._sent_changes = changes
         except (OSError, ValueError, http.client.HTTPException) as error:
-            if not said:
-                print(f"Visdom at {self._address} does not answer ({error}); training goes on", file=self._stream)
-            return True
-        return said
+            if not self._has_warned:
+                logger.info(f"Visdom at {self._address} does not respond ({error}); training continues")
+            self._has_warned = True
+
+    def _send_window(self, window: str, traces: list[dict[str, Any]]) -> None:
+        layout = {"title": {"text": window}, "xaxis": {"title": {"text": "step"}}, "showlegend": True}
+        message = {"win": window, "eid": self._name, "data": traces, "layout": layout, "opts": {"title": window}}
+        request = urllib.request.Request(f"{self._address}/events", json.dumps(message).encode())
+        with contextlib.closing(self._opener.open(request, timeout=TIMEOUT_SECONDS)) as response:
+            response.read(MAX_RESPONSE_BYTES)

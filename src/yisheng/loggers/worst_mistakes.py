@@ -1,4 +1,4 @@
-"""The last mistakes of a training, for the live page: ``RUN/mistakes.json``, written as it learns."""
+"""The current worst mistakes of a training for the live page: ``RUN/mistakes.json``, written while it trains."""
 
 from __future__ import annotations
 
@@ -7,84 +7,88 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
 
 from yisheng.core import files
 from yisheng.core.errors import YishengError
-from yisheng.core.types import Epoched, Event, Spec
+from yisheng.core.run_folder import RunFolder
+from yisheng.core.types import EpochEnd, Event, Spec
 from yisheng.data.batches import Batches
 from yisheng.evaluation.predictions import Predictions, predict
-from yisheng.evaluation.worst_rows import worst_rows
+from yisheng.evaluation.worst_rows import find_worst_rows
 from yisheng.training.setup import Assembly
 
-MISTAKES = "mistakes.json"
-"""The file in a run folder."""
-ROWS, KEPT = 512, 12
-"""Validation rows that are looked at, spread over all of them, and mistakes that are kept: what fills a screen."""
-EVERY, SHARE = 3.0, 0.02
-"""Seconds between two looks at least, and the share of the time that looking may take."""
+MAX_ROWS: Final = 512
+"""Validation rows that are predicted, spread evenly over all of them."""
+MAX_MISTAKES: Final = 12
+"""Mistakes that are written: these fill a screen."""
+MIN_SECONDS_BETWEEN: Final = 3.0
+MAX_TIME_FRACTION: Final = 0.02
+"""Fraction of the time that predicting may take."""
 
 
-def noted(events: Iterator[Event], folder: Path, assembly: Assembly) -> Iterator[Event]:
-    """The same events; after epochs (every few seconds at most) the worst validation rows are written.
+def write_worst_mistakes(events: Iterator[Event], folder: Path, assembly: Assembly) -> Iterator[Event]:
+    """Yield the same events and write the worst validation rows after an epoch, every few seconds at most.
 
-    Nothing of the training is changed: the network computes in evaluation mode and goes back to its own, nothing is
-    drawn from the generators that the training draws from, and a failure to write costs the page, not the run.
+    The training is not changed: the network predicts in evaluation mode and returns to its own mode, the random
+    generators of the training are restored, and a failure to write leaves the page without mistakes and the run intact.
 
     Args:
-        events: what happens.
-        folder: of the run.
-        assembly: what is trained.
+        events: the events of a training.
+        folder: the run folder.
+        assembly: the training setup.
     """
-    looked, spent, waiting = time.monotonic() - EVERY, 0.0, None
+    last_time, seconds, pending = time.monotonic() - MIN_SECONDS_BETWEEN, 0.0, None
     for event in events:
         yield event
-        if isinstance(event, Epoched):
-            waiting = event
-            if time.monotonic() - looked >= max(EVERY, spent / SHARE):
+        if isinstance(event, EpochEnd):
+            pending = event
+            if time.monotonic() - last_time >= max(MIN_SECONDS_BETWEEN, seconds / MAX_TIME_FRACTION):
                 began = time.monotonic()
                 _write(folder, assembly, event)
-                looked, spent, waiting = time.monotonic(), time.monotonic() - began, None
-    if waiting is not None:
-        _write(folder, assembly, waiting)
+                last_time, seconds, pending = time.monotonic(), time.monotonic() - began, None
+    if pending is not None:
+        _write(folder, assembly, pending)
 
 
-def _write(folder: Path, assembly: Assembly, event: Epoched) -> None:
-    found = worst(assembly)
-    if found is not None:
+def _write(folder: Path, assembly: Assembly, event: EpochEnd) -> None:
+    mistakes = find_worst_mistakes(assembly)
+    if mistakes is not None:
         with contextlib.suppress(YishengError):
-            files.write_json(folder / MISTAKES, {"step": event.step, "epoch": event.epoch, **found})
+            files.write_json(folder / RunFolder.MISTAKES, {"step": event.step, "epoch": event.epoch, **mistakes})
 
 
-def worst(assembly: Assembly) -> dict[str, Any] | None:
-    """The rows of the validation part on which the network is most wrong now.
+def find_worst_mistakes(assembly: Assembly) -> dict[str, Any] | None:
+    """Return the rows of the validation part on which the network is most wrong now.
 
     Returns:
-        ``task``, how many ``rows`` were looked at, and ``worst`` in the form of ``evaluation.json``; None where there
-        is no validation part, or where predictions are not finite.
+        ``task``, the number of predicted ``rows``, and ``worst`` in the form of ``evaluation.json``; None if there is
+        no validation part, or if predictions are not finite.
     """
-    part, target = _some(assembly.validation), assembly.transforms["target"]
+    part, target = _subsample(assembly.validation), assembly.transforms["target"]
     if not len(part.rows):
         return None
-    on_gpu = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=on_gpu):  # a plugin's network may draw, even where it should not
-        seen = predict(assembly.state.model, part, assembly.spec, None if target is None else target.invert)
-    if not np.isfinite(seen.prediction).all():
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=devices):  # a plugin's network may draw random numbers, even in evaluation mode
+        predictions = predict(assembly.state.model, part, assembly.spec, None if target is None else target.invert)
+    if not np.isfinite(predictions.prediction).all():
         return None
-    return {"task": assembly.spec.task, "rows": len(seen), "worst": _listed(assembly.spec, seen, part)}
+    worst = _describe_worst_rows(assembly.spec, predictions, part)
+    return {"task": assembly.spec.task, "rows": len(predictions), "worst": worst}
 
 
-def _some(part: Batches) -> Batches:
-    """Rows spread evenly over a part, the same every time."""
+def _subsample(part: Batches) -> Batches:
+    """Return rows spread evenly over a part, the same ones every time."""
     n = len(part.rows)
-    at = torch.arange(min(n, ROWS), device=part.rows.device) * n // max(1, min(n, ROWS))
-    return replace(part, rows=part.rows[at])
+    size = min(n, MAX_ROWS)
+    indices = torch.arange(size, device=part.rows.device) * n // max(1, size)
+    return replace(part, rows=part.rows[indices])
 
 
-def _listed(spec: Spec, seen: Predictions, part: Batches) -> list[dict[str, Any]]:
-    shown = spec.is_image and part.x.dtype == torch.uint8
-    image = (lambda row: part.x[row].cpu().numpy()) if shown else None
-    return worst_rows(spec, seen, KEPT, image)
+def _describe_worst_rows(spec: Spec, predictions: Predictions, part: Batches) -> list[dict[str, Any]]:
+    has_pixels = spec.is_image and part.x.dtype == torch.uint8
+    image = (lambda row: part.x[row].cpu().numpy()) if has_pixels else None
+    return find_worst_rows(spec, predictions, MAX_MISTAKES, image)

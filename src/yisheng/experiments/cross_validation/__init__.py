@@ -1,1 +1,1 @@
-"""Train one run per fold and pool their out-of-fold predictions."""
+"""Train one run per fold and combine their out-of-fold predictions."""

@@ -1,42 +1,40 @@
-"""``tune``: search over configs, live, and to be continued whatever happened; then train what was chosen."""
+"""Run a search in a folder, resume it, and train the model of the chosen setting."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
-import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from yisheng.core import files, machine, run_folder
+from yisheng.core import files, machine
+from yisheng.core.config import Config
 from yisheng.core.errors import NonFiniteError, StoppedError, UsageError
+from yisheng.core.logging import log_findings, logger
+from yisheng.core.run_folder import RunFolder, describe_environment
 from yisheng.core.types import Dataset
 from yisheng.data.fingerprint import fingerprint
-from yisheng.experiments import load_data
-from yisheng.experiments import run as single
-from yisheng.experiments.search import settings as studies
-from yisheng.experiments.search import trials
-from yisheng.experiments.search.settings import Jobs, Study
-from yisheng.inference.ensemble import BEST, is_search
+from yisheng.experiments import complete_run
+from yisheng.experiments.load_data import load_dataset
+from yisheng.experiments.search.plan import SearchPlan, read_plan, write_plan
+from yisheng.experiments.search.run_trials import require_buildable, run_trials
+from yisheng.experiments.search.trial_jobs import TrialJobs
 from yisheng.loggers.tensorboard import hparams
 from yisheng.reporting import search_page
-from yisheng.reporting.formatting import plural
+from yisheng.reporting.formatting import format_count
 from yisheng.search.jobs import Job
-from yisheng.search.trials import Trial
-
-__all__ = ["is_search", "report", "resume", "tune"]
 
 
-def tune(study: Study, *, data: Dataset | None = None, out: Path, stream: TextIO = sys.stderr) -> Path:
-    """Search, and train the chosen setting; gives the study's folder.
+def tune(plan: SearchPlan, *, data: Dataset | None = None, out: Path) -> Path:
+    """Search, and train the model of the chosen setting; return the folder of the search.
 
     Args:
-        study: what is searched and how.
-        data: the data set, where it is not one that the config can name.
+        plan: what is searched and how.
+        data: the data set, if the config cannot name it.
         out: folder of runs.
-        stream: where progress and remarks go.
 
     Raises:
         StoppedError: a signal came; all trainings that had ended are kept.
@@ -44,84 +42,71 @@ def tune(study: Study, *, data: Dataset | None = None, out: Path, stream: TextIO
         StorageError: there is too little space on the disk, or it became full.
         UsageError: a value does not fit the data.
     """
-    config = study.config
-    data = load_data.dataset(config) if data is None else data
-    jobs = Jobs(study, data)
-    device = machine.device(config.device)
-    assembly = trials.require_fit(study, data, jobs)
-    run_folder.require_space(out, sum(value.nbytes for value in assembly.state.model.state_dict().values()))
-    name = assembly.config.model.name if all(axis.key != "model" for axis in study.space.axes) else "models"
-    folder = run_folder.create(out, data.name, f"{name}-search")
-    with run_folder.locked(folder):
-        files.write_json(folder / run_folder.ENVIRONMENT, run_folder.surroundings(data, device))
-        studies.write(folder, study)
-        axes = " x ".join(axis.name for axis in study.space.axes)
-        print(
-            f"{study.search} search on {data.name}: {axes}; {plural(len(jobs), 'training')} each, on {device}",
-            file=stream,
-            flush=True,
+    config = plan.config
+    data = load_dataset(config) if data is None else data
+    jobs = TrialJobs(plan, data)
+    device = machine.select_device(config.device)
+    assembly = require_buildable(plan, data, jobs)
+    RunFolder.require_space(out, sum(value.nbytes for value in assembly.state.model.state_dict().values()))
+    model = assembly.config.model.name if all(axis.key != "model" for axis in plan.space.axes) else "models"
+    folder = RunFolder.create(out, data.name, f"{model}-search")
+    with folder.lock():
+        environment = describe_environment(data, fingerprint(data), device)
+        files.write_json(folder.file(RunFolder.ENVIRONMENT), environment)
+        write_plan(folder, plan)
+        axes = " x ".join(axis.name for axis in plan.space.axes)
+        logger.info(
+            f"{plan.sampler} search on {data.name}: {axes}; {format_count(len(jobs), 'training')} each, on {device}"
         )
-        run_folder.tell(data.findings, _remarks(study, data, jobs), stream)
-        _go(folder, study, data, jobs, stream)
-    return folder
+        log_findings(data.findings)
+        if note := _optimistic_test_note(plan, data, jobs):
+            logger.info(note)
+        _Search(folder, plan, data, jobs).complete()
+    return folder.path
 
 
-def resume(
-    folder: Path,
-    *,
-    epochs: int | None = None,
-    force: bool = False,
-    data: Dataset | None = None,
-    stream: TextIO = sys.stderr,
-) -> Path:
-    """Continue a search: what was trained is kept, and the table ends as if it had never stopped.
+def resume(folder: Path, *, epochs: int | None = None, force: bool = False, data: Dataset | None = None) -> Path:
+    """Continue a search: what was trained is kept, and the table ends as if the search had never stopped.
 
     Args:
-        folder: the study's folder.
+        folder: of the search.
         epochs: refused: trials of different lengths cannot be compared.
         force: continue although the data or the versions of the code changed.
-        data: the data set, where the config cannot name it.
-        stream: where progress and remarks go.
+        data: the data set, if the config cannot name it.
 
     Raises:
-        DataError: a file of the study is damaged, or the data changed.
+        DataError: a file of the search is damaged, or the data changed.
         UsageError: the code changed, ``epochs`` is given, or another process is training in it.
     """
-    study = studies.read(folder)
+    search_folder = RunFolder(folder)
+    plan = read_plan(search_folder)
     if epochs is not None:
-        raise UsageError("a search cannot be made longer", "search anew with another epochs=")
-    with run_folder.locked(folder):
-        environment = run_folder.environment(folder)
-        if environment.get("finished"):
-            print("the search is finished; nothing to do", file=stream)
+        raise UsageError("a search cannot be made longer", "search again with another epochs=")
+    with search_folder.lock():
+        if search_folder.environment.get("finished"):
+            logger.info("the search is finished; there is nothing to do")
             return folder
-        data = load_data.dataset(study.config) if data is None else data
+        data = load_dataset(plan.config) if data is None else data
         if not force:
-            run_folder.require_same(environment, fingerprint(data))
-        print(f"continuing {folder}", file=stream, flush=True)
-        _go(folder, study, data, Jobs(study, data), stream, force=force)
+            search_folder.require_unchanged(fingerprint(data))
+        logger.info(f"continuing {folder}")
+        _Search(search_folder, plan, data, TrialJobs(plan, data), force=force).complete()
     return folder
 
 
-def report(folder: Path) -> Path:
-    """Write a search's ``report.html`` again; gives its path."""
-    return search_page.write(folder)
-
-
-def _remarks(study: Study, data: Dataset, jobs: Jobs) -> list[str]:
-    """What the user should know before it begins."""
-    some = jobs.of(Trial(0, next(study.space.samples())))[0].split
-    official = data.part is not None and bool((data.part == 2).any())
-    if study.seeds > 1 and len(some.test) and not official:
-        return [
+def _optimistic_test_note(plan: SearchPlan, data: Dataset, jobs: TrialJobs) -> str:
+    """Return a note if the test rows of the final model helped to choose its setting."""
+    has_official_test = data.part is not None and bool((data.part == 2).any())
+    if plan.seeds > 1 and len(jobs.build_example().split.test) and not has_official_test:
+        return (
             "note: each seed draws its own test part, so rows that the final model is tested on helped to choose its "
-            "setting; its test scores are a little too hopeful (test=0 leaves no test part)"
-        ]
-    return []
+            "setting; its test scores are a little too optimistic (test=0 leaves no test part)"
+        )
+    return ""
 
 
 class _Stop(BaseException):
-    """A signal, raised wherever the program is: whatever had ended is already written."""
+    """A signal, raised wherever the program is: the results of all jobs that had ended are already written."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -130,77 +115,100 @@ class _Stop(BaseException):
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """Raise `_Stop` at once on Ctrl-C and SIGTERM; a second one does what it always does."""
+    """Raise `_Stop` at once on Ctrl-C and SIGTERM; a second signal does what it does without this block."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before: dict[int, Any] = {}
+    handlers: dict[int, Any] = {}
+
+    def restore() -> None:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
     def stop(number: int, _frame: Any) -> None:
-        for known, handler in before.items():
-            signal.signal(known, handler)
+        restore()
         raise _Stop(number)
 
-    for wanted in (signal.SIGINT, signal.SIGTERM):
-        before[wanted] = signal.signal(wanted, stop)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        handlers[number] = signal.signal(number, stop)
     try:
         yield
     finally:
-        for known, handler in before.items():
-            signal.signal(known, handler)
+        restore()
 
 
-def _go(folder: Path, study: Study, data: Dataset, jobs: Jobs, stream: TextIO, *, force: bool = False) -> None:
-    """Search on from where the table is, then train the chosen setting. What breaks off gets a report."""
-    try:
-        with _interruptible():
-            chosen = trials.search(folder, study, data, jobs, stream)
-    except _Stop as stop:
-        _write(folder, study)
-        name = signal.Signals(stop.number).name
-        raise StoppedError(
-            stop.number,
-            f"stopped by {name}; all trainings that had ended are kept",
-            f"continue with: yisheng resume {folder}",
-        ) from None
-    _write(folder, study)
-    if chosen is None:
-        raise NonFiniteError("no setting has a score: every one of them failed", f"see {folder / 'trials.csv'}")
-    _train(folder, study, data, jobs.of(chosen)[0], stream, force)
-    environment = run_folder.environment(folder)
-    files.write_json(folder / run_folder.ENVIRONMENT, {**environment, "finished": True})
+@dataclass(frozen=True)
+class _Search:
+    """A search in its folder: run the remaining trials, then train the model of the chosen setting."""
 
+    folder: RunFolder
+    plan: SearchPlan
+    data: Dataset
+    jobs: TrialJobs
+    force: bool = False
 
-def _write(folder: Path, study: Study) -> None:
-    """Write the report, and TensorBoard's files if they are wanted."""
-    search_page.write(folder)
-    if study.tensorboard:
-        hparams.hparams(folder)
+    def complete(self) -> None:
+        """Run the trials that are not trained yet, then train the chosen setting. An interrupted one gets a report."""
+        try:
+            with _interruptible():
+                chosen = run_trials(self.folder, self.plan, self.data, self.jobs)
+        except _Stop as stop:
+            self._write_report()
+            name = signal.Signals(stop.number).name
+            raise StoppedError(
+                stop.number,
+                f"stopped by {name}; all trainings that had ended are kept",
+                f"continue with: yisheng resume {self.folder.path}",
+            ) from None
+        self._write_report()
+        if chosen is None:
+            table = self.folder.file(RunFolder.TRIALS_TABLE)
+            raise NonFiniteError("no setting has a score: all of them failed", f"see {table}")
+        self._train_chosen(self.jobs.build(chosen)[0])
+        self.folder.update_environment(finished=True)
 
+    def _write_report(self) -> None:
+        search_page.write_search_page(self.folder.path)
+        if self.plan.tensorboard:
+            hparams.write_hparams(self.folder.path)
 
-def _train(folder: Path, study: Study, data: Dataset, job: Job, stream: TextIO, force: bool) -> None:
-    """Train the chosen setting as an ordinary run, or go on with it.
+    def _train_chosen(self, job: Job) -> None:
+        """Train the chosen setting as an ordinary run, or continue it."""
+        best = RunFolder(self.folder.file(RunFolder.BEST))
+        logger.info(f"training the chosen setting: {best.path}")
+        try:
+            if best.is_begun:
+                complete_run.resume(best.path, data=self.data, force=self.force)
+            else:
+                best.path.mkdir(exist_ok=True)
+                config = self._final_config(job)
+                complete_run.train(config, data=self.data, out=self.folder.path, folder=best.path)
+        except StoppedError as error:
+            name = signal.Signals(error.code - 128).name
+            raise StoppedError(
+                error.code - 128,
+                f"stopped by {name} while the chosen setting was trained; all trials are done",
+                f"continue with: yisheng resume {self.folder.path}",
+            ) from None
 
-    With folds it learns from all rows outside the test part, for as many epochs and with batches of the size that its
-    first fold was trained with. Without, it is the first of its trainings again.
-    """
-    config, path = job.config, folder / BEST
-    if study.config.folds is not None:
-        settled = config.settle(data.spec, len(job.split.train))
-        official = data.part is not None and bool((data.part == 1).any())
-        bare = {"fold": None, "repeat": 1, "validation": config.validation if official else 0}
-        config = config.model_copy(update={**bare, "epochs": settled.epochs, "batch": settled.batch})
-    print(f"training the chosen setting: {path}", file=stream, flush=True)
-    try:
-        if run_folder.is_begun(path):
-            single.resume(path, data=data, force=force, stream=stream)
-        else:
-            path.mkdir(exist_ok=True)
-            single.train(config, data=data, out=folder, folder=path, stream=stream)
-    except StoppedError as error:
-        name = signal.Signals(error.code - 128).name
-        raise StoppedError(
-            error.code - 128,
-            f"stopped by {name} while the chosen setting was trained; all else is done",
-            f"continue with: yisheng resume {folder}",
-        ) from None
+    def _final_config(self, job: Job) -> Config:
+        """Return the config of the final model.
+
+        With folds it learns from all rows outside the test part, for as many epochs and with the same batch size as
+        its first fold. Without, it repeats the first of its trainings.
+        """
+        config = job.config
+        if self.plan.config.folds is None:
+            return config
+        resolved = config.resolve(self.data.spec, len(job.split.train))
+        has_official_validation = self.data.part is not None and bool((self.data.part == 1).any())
+        validation = config.validation if has_official_validation else 0
+        return config.model_copy(
+            update={
+                "fold": None,
+                "repeat": 1,
+                "validation": validation,
+                "epochs": resolved.epochs,
+                "batch": resolved.batch,
+            }
+        )

@@ -1,278 +1,163 @@
-"""A run for TensorBoard: scalars, histograms, images, the graph, and what the doctor saw."""
+"""Write a training as TensorBoard's event files while it runs: curves, histograms, images and the graph."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import math
-import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Final
 
 import torch
 
+from yisheng.core.logging import logger
+from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import EpochEnd, Event, StepEnd
-from yisheng.loggers.image_grid import of_batch, of_mistakes
+from yisheng.loggers.image_grid import draw_batch_grid
 from yisheng.loggers.tensorboard import event_file
+from yisheng.loggers.tensorboard.curves import BATCH_LOSS, add_epoch, add_history, add_step
 from yisheng.loggers.tensorboard.event_file import EventFile
 from yisheng.loggers.tensorboard.graph import trace_graph
-from yisheng.loggers.tensorboard.hparams import CURVE, FOLDER, require
-from yisheng.reporting import run_facts
-from yisheng.reporting.config_diff import PASSING, flat
-from yisheng.reporting.formatting import clean
-from yisheng.reporting.history import Epoch, History, history
-from yisheng.reporting.run_facts import Facts
-from yisheng.reporting.search_facts import LARGEST, word
-from yisheng.reporting.section import name_of
+from yisheng.loggers.tensorboard.hparams import TRAINING_LOSS, require_tensorboard
+from yisheng.reporting.history import History, Step, read_history
 from yisheng.training.setup import Assembly
 
-BATCH, RATE, EPOCH = "loss/batch", "lr", "epoch"
-SESSION = "hparams"
-"""The folder in `FOLDER` of a run's settings and final scores: a run of its own, whose scalars are these only."""
-END = ".end"
-"""How the file of what is known at the end is called: it is replaced when the run is made longer."""
-HISTOGRAMS = 50
-"""Histograms of a tensor in a run, about."""
+HISTOGRAM_EPOCHS: Final = 50
+"""Number of epochs of a run with histograms, about."""
+SECONDS_BETWEEN_WRITES: Final = 1.0
+MAX_IMAGES: Final = 64
+MAX_NOTE_LENGTH: Final = 200
 
 
-def written(events: Iterator[Event], folder: Path, assembly: Assembly, stream: TextIO = sys.stderr) -> Iterator[Event]:
-    """The same events, written as TensorBoard's event files in ``RUN/tensorboard``; steps are updates.
+def write_events(events: Iterator[Event], folder: Path, assembly: Assembly) -> Iterator[Event]:
+    """Return the same events, and write them as TensorBoard's event files in ``RUN/tensorboard``.
 
-    Nothing of the training is touched: gradients are looked at between the backward pass and the update, the graph
-    is that of a copy. Losses are read from their device and the file is written once a second.
+    The training is not changed: gradients are read between the backward pass and the update, and the graph is traced
+    on a copy. Losses are read from their device, and the file is written, once a second.
 
     Args:
-        events: what happens.
+        events: the events of a training.
         folder: the run folder.
-        assembly: what is trained. A run that goes on continues its curves: what was written after its checkpoint is
-            taken back, what is missing before it is filled in from ``events.jsonl``.
-        stream: where remarks go.
+        assembly: the training setup. A resumed run continues its curves: what was written after its checkpoint is
+            purged, what is missing before it is taken from ``events.jsonl``.
 
     Raises:
         MissingPartError: TensorBoard is not installed.
         StorageError: a file cannot be written.
     """
-    require()
-    return _written(events, folder, assembly, stream)
+    require_tensorboard()
+    return _write_events(events, folder, assembly)
 
 
-def finish(folder: Path, out: Path | None = None) -> None:
-    """Write what is known when a run is over: scores with its settings (HParams), what the doctor saw.
-
-    Args:
-        folder: the run folder.
-        out: where to; ``tensorboard`` in the run folder by default.
-
-    Raises:
-        MissingPartError: TensorBoard is not installed.
-        StorageError: a file cannot be written.
-    """
-    require()
-    out = folder / FOLDER if out is None else out
-    known = run_facts.read(folder)
-    epochs, steps = known.history.epochs, known.history.steps
-    last = max([one.step for one in epochs[-1:]] + [one.step for one in steps[-1:]], default=0)
-    event_file.remove(out, END)
-    with contextlib.closing(EventFile(out, suffix=END)) as board:
-        _add_doctor(board, known)
-        _add_mistakes(board, known, last)
-    event_file.remove(out / SESSION)
-    with contextlib.closing(EventFile(out / SESSION)) as board:
-        _add_session(board, known, last)
-
-
-def convert(folder: Path, out: Path) -> Path:
-    """A run that was trained without ``tensorboard=true`` as TensorBoard's event files, from its log and scores.
-
-    Histograms and the graph are not in a log.
-
-    Args:
-        folder: the run folder, at its end or broken off.
-        out: where to; event files there are replaced.
-
-    Raises:
-        MissingPartError: TensorBoard is not installed.
-        DataError: it is no run folder.
-        StorageError: a file cannot be written.
-    """
-    require()
-    event_file.remove(out)
-    with contextlib.closing(EventFile(out)) as board:
-        _add_history(board, history(folder))
-    finish(folder, out)
-    return out
-
-
-def is_written(folder: Path) -> bool:
-    """Whether a run or search has event files of its own."""
-    return any((folder / FOLDER).rglob(event_file.PATTERN))
-
-
-def _written(events: Iterator[Event], folder: Path, assembly: Assembly, stream: TextIO) -> Iterator[Event]:
-    state, config = assembly.state, assembly.config
-    with contextlib.closing(_begun(folder, assembly)) as board, _Gradients(assembly, board) as gradients:
+def _write_events(events: Iterator[Event], folder: Path, assembly: Assembly) -> Iterator[Event]:
+    state, interval = assembly.state, assembly.config.log_every
+    with contextlib.closing(_open_board(folder, assembly)) as board, _Histograms(assembly, board) as histograms:
         waiting: list[StepEnd] = []
-        fresh, flushed = state.step == 0, time.monotonic()
+        is_first_step, last_write = state.step == 0, time.monotonic()
         for event in events:
             if isinstance(event, EpochEnd):
-                gradients.epoch(event)
-                board.scalars(_of_epoch(event), event.step)
-            elif event.step % config.log_every == 0:
-                waiting.append(event)
-            if isinstance(event, StepEnd):
-                if fresh:
-                    _add_first(board, assembly, event, stream)
-                    fresh = False
-                gradients.step()
-            if isinstance(event, EpochEnd) or time.monotonic() - flushed > 1:
-                for one in waiting:
-                    board.scalars({BATCH: float(one.loss), RATE: one.lr}, one.step)
+                histograms.end_epoch(event)
+                add_epoch(board, event)
+            else:
+                if event.step % interval == 0:
+                    waiting.append(event)
+                if is_first_step:
+                    _add_images(board, assembly, event)
+                    _add_graph(board, assembly, event)
+                    is_first_step = False
+                histograms.prepare_step()
+            if isinstance(event, EpochEnd) or time.monotonic() - last_write > SECONDS_BETWEEN_WRITES:
+                for step in waiting:
+                    add_step(board, Step(step.step, float(step.loss), step.lr))
                 waiting.clear()
                 board.flush()
-                flushed = time.monotonic()
+                last_write = time.monotonic()
             yield event
 
 
-def _begun(folder: Path, assembly: Assembly) -> EventFile:
-    """The file that a run's events go to from here on: the first one, or one that continues the older ones."""
-    out, state = folder / FOLDER, assembly.state
+def _open_board(folder: Path, assembly: Assembly) -> EventFile:
+    """Return a new event file, which continues the older ones if the run is resumed."""
+    out, state = folder / RunFolder.TENSORBOARD, assembly.state
     if not state.step:
-        event_file.remove(out)
+        event_file.remove_event_files(out)
         return EventFile(out)
-    # An epoch that is not told yet is told at the step of its last update, so that step is taken back, too.
+    # The end of an epoch has the step of its last update, so that step is purged too if the end is still to come.
     purge = state.step + (state.position < len(assembly.train))
-    last = {BATCH: 0, CURVE: 0}
-    for event in event_file.read(out):
+    last_steps = {BATCH_LOSS: 0, TRAINING_LOSS: 0}
+    for event in event_file.read_events(out):
         for value in event.summary.value:
-            if value.tag in last and event.step < purge:
-                last[value.tag] = event.step
+            if value.tag in last_steps and event.step < purge:
+                last_steps[value.tag] = event.step
     board = EventFile(out, purge=purge)
-    log = history(folder)
-    steps = tuple(one for one in log.steps if last[BATCH] < one.step <= state.step)
-    _add_history(board, History(steps, tuple(one for one in log.epochs if last[CURVE] < one.step < purge)))
+    history = read_history(folder)
+    steps = tuple(step for step in history.steps if last_steps[BATCH_LOSS] < step.step <= state.step)
+    epochs = tuple(epoch for epoch in history.epochs if last_steps[TRAINING_LOSS] < epoch.step < purge)
+    add_history(board, History(steps, epochs))
     return board
 
 
-def _of_epoch(event: EpochEnd | Epoch) -> dict[str, float]:
-    """The curves of an epoch: losses, and the validation scores."""
-    named = {"loss/validation" if name == "loss" else f"score/{name}": value for name, value in event.scores.items()}
-    return {CURVE: event.loss, **named, EPOCH: float(event.epoch)}
+def _add_images(board: EventFile, assembly: Assembly, event: StepEnd) -> None:
+    """Add the images of the first batch as the network sees them."""
+    if not assembly.spec.is_image:
+        return
+    pixels = assembly.transforms["input"].invert(event.batch.x[:MAX_IMAGES]).detach().cpu()
+    if assembly.train.x.dtype == torch.uint8:
+        pixels = pixels.round().clamp(0, 255).to(torch.uint8)
+    board.image("images/training", draw_batch_grid(pixels.numpy()), event.step)
 
 
-def _add_history(board: EventFile, log: History) -> None:
-    for step in log.steps:
-        board.scalars({BATCH: step.loss, RATE: step.lr}, step.step)
-    for epoch in log.epochs:
-        board.scalars(_of_epoch(epoch), epoch.step)
+def _add_graph(board: EventFile, assembly: Assembly, event: StepEnd) -> None:
+    try:
+        board.graph(trace_graph(assembly.state.model, event.batch.x[:2]))
+    except Exception as error:  # some networks cannot be traced; their training continues without a graph
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_NOTE_LENGTH]
+        logger.info(f"TensorBoard shows no graph of {assembly.config.model.name}: {reason}")
 
 
-class _Gradients:
+class _Histograms:
     """Histograms of weights and gradients at the end of some epochs.
 
-    The gradients are those of the epoch's last update: it is looked at just before the optimiser makes it, for it
-    forgets them afterwards. At all other steps there is nothing to listen to.
+    The gradients are those of the epoch's last update. They are read just before the optimizer makes it, because they
+    are cleared afterwards. No hook is registered at other steps.
     """
 
     def __init__(self, assembly: Assembly, board: EventFile) -> None:
-        self._state, self._board, self._last = assembly.state, board, len(assembly.train) - 1
-        self._epochs, self._every = assembly.config.epochs, math.ceil(assembly.config.epochs / HISTOGRAMS)
-        self._handle: Any = None
+        self._state, self._board = assembly.state, board
+        self._last_position = len(assembly.train) - 1
+        self._epochs = assembly.config.epochs
+        self._interval = math.ceil(self._epochs / HISTOGRAM_EPOCHS)
+        self._hook: Any = None
 
-    def __enter__(self) -> _Gradients:
-        self.step()
+    def __enter__(self) -> _Histograms:
+        self.prepare_step()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._let_go()
+        self._remove_hook()
 
-    def step(self) -> None:
-        """An update was made, or none yet: is the next one the last of an epoch that is to be drawn?"""
-        self._let_go()
-        if self._state.position == self._last and self._due(self._state.epoch + 1):
-            self._handle = self._state.optimizer.register_step_pre_hook(self._look)
+    def prepare_step(self) -> None:
+        """Register the hook if the next update is the last one of an epoch with histograms."""
+        self._remove_hook()
+        if self._state.position == self._last_position and self._has_histograms(self._state.epoch + 1):
+            self._hook = self._state.optimizer.register_step_pre_hook(self._add_gradients)
 
-    def epoch(self, event: EpochEnd) -> None:
-        """An epoch ended."""
-        if self._due(event.epoch):
+    def end_epoch(self, event: EpochEnd) -> None:
+        """Add the histograms of the weights."""
+        if self._has_histograms(event.epoch):
             for name, parameter in self._state.model.named_parameters():
                 self._board.histogram(f"weights/{name}", parameter, event.step)
-        self.step()
+        self.prepare_step()
 
-    def _due(self, epoch: int) -> bool:
-        return epoch % self._every == 0 or epoch in (1, self._epochs)
+    def _has_histograms(self, epoch: int) -> bool:
+        return epoch % self._interval == 0 or epoch in (1, self._epochs)
 
-    def _look(self, *_: object) -> None:
+    def _add_gradients(self, *_: object) -> None:
         for name, parameter in self._state.model.named_parameters():
             if parameter.grad is not None:
                 self._board.histogram(f"gradients/{name}", parameter.grad, self._state.step + 1)
 
-    def _let_go(self) -> None:
-        if self._handle is not None:
-            self._handle.remove()
-            self._handle = None
-
-
-def _add_first(board: EventFile, assembly: Assembly, event: StepEnd, stream: TextIO) -> None:
-    """What the first batch shows: the images as the network sees them, and the network's graph."""
-    x = event.batch.x
-    if assembly.spec.is_image:
-        pixels = assembly.transforms["input"].invert(x[:64]).detach().cpu()
-        if assembly.train.x.dtype == torch.uint8:
-            pixels = pixels.round().clamp(0, 255).to(torch.uint8)
-        board.image("images/training", of_batch(pixels.numpy()), event.step)
-    try:
-        board.graph(trace_graph(assembly.state.model, x[:2]))
-    except Exception as error:  # whatever a network does that cannot be traced: its training goes on
-        said = f"{type(error).__name__}: {error}"
-        print(
-            f"TensorBoard shows no graph of {assembly.config.model.name}: {' '.join(said.split())[:200]}", file=stream
-        )
-
-
-def _add_doctor(board: EventFile, known: Facts) -> None:
-    """The curves that the doctor saw, by layer."""
-    if known.findings is None:
-        return
-    curves = known.findings.curves
-    named = {"gradient": curves.gradients, "update": curves.updates, "dead": curves.dead, "saturated": curves.saturated}
-    for at, step in enumerate(curves.steps):
-        values = {
-            f"doctor-{kind}/{line.name}": value
-            for kind, lines in named.items()
-            for line in lines
-            if at < len(line.values) and (value := line.values[at]) is not None
-        }
-        board.scalars(values, step)
-
-
-def _add_mistakes(board: EventFile, known: Facts, step: int) -> None:
-    if known.evaluation is None:
-        return
-    worst, classes = known.evaluation.worst, known.spec.classes if known.spec else ()
-    grid = of_mistakes(worst, [(name_of(one.true, classes), name_of(one.predicted, classes)) for one in worst])
-    if grid is not None:
-        board.image(f"images/worst {known.evaluation.part} mistakes", grid, step)
-
-
-def _add_session(board: EventFile, known: Facts, step: int) -> None:
-    """The config's values and the final scores, as the HParams view wants them.
-
-    What parameters and scores there are is not said, so that TensorBoard gathers them from all runs that it shows.
-    """
-    summary: Any = importlib.import_module("torch.utils.tensorboard.summary")
-    setting = {key: _told(value) for key, value in flat(known.config).items() if key not in PASSING}
-    _, start, end = summary.hparams(setting, {})
-    board.add(start, 0)
-    parts: Mapping[str, Mapping[str, Any]] = known.scores
-    scores = {f"{part}/{name}": one.value for part in parts for name, one in parts[part].items() if part != "baseline"}
-    if scores:
-        board.scalars(scores, step)
-        board.add(end, step)
-
-
-def _told(value: Any) -> float | str:
-    """A value of a config: a number, or in words."""
-    number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
-    return float(value) if number else clean(word(value))
+    def _remove_hook(self) -> None:
+        if self._hook is not None:
+            self._hook.remove()
+            self._hook = None

@@ -1,0 +1,69 @@
+"""Train or resume a run with everything that follows it: reports, submission, and the library's run if asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from yisheng.core.config import Config
+from yisheng.core.run_folder import RunFolder
+from yisheng.core.types import Dataset
+from yisheng.experiments import run
+from yisheng.experiments.run_callbacks import CALLBACKS
+from yisheng.experiments.scratch_comparison import compare_with_library
+
+
+def train(
+    config: Config,
+    *,
+    data: Dataset | None = None,
+    out: Path,
+    folder: Path | None = None,
+    threads: int | None = None,
+) -> Path:
+    """Train one model by a config without ``folds``; with ``scratch=true`` also the library's run. Return the folder.
+
+    Args:
+        config: every choice.
+        data: the data set, if the config cannot name it.
+        out: folder of runs.
+        folder: an empty folder that becomes the run's, instead of a new one in ``out``.
+        threads: see `yisheng.experiments.run.train`.
+
+    Raises:
+        StoppedError: a signal came; a checkpoint was written.
+        NonFiniteError: a loss or gradient became NaN or infinite.
+        StorageError: there is too little space on the disk, or it became full.
+    """
+    ended = run.train(
+        config,
+        data=data,
+        out=out,
+        folder=folder,
+        threads=threads,
+        callbacks=CALLBACKS,
+        finish=not config.scratch,
+    )
+    if config.scratch:
+        compare_with_library(ended, force=False)
+    return ended.folder.path
+
+
+def resume(folder: Path, *, epochs: int | None = None, force: bool = False, data: Dataset | None = None) -> Path:
+    """Continue a run, and the library's run of a run with ``scratch=true``; return the folder.
+
+    Args:
+        folder: the run folder.
+        epochs: a larger number of epochs than the run began with.
+        force: continue although the data or the versions of the code changed.
+        data: the data set, if the config cannot name it.
+
+    Raises:
+        DataError: this is not a run folder, or the data changed.
+        UsageError: the code changed, ``epochs`` is smaller than before, the run stopped early, or another process is
+            training in it.
+    """
+    scratch = RunFolder(folder).config.scratch
+    ended = run.resume(folder, epochs=epochs, force=force, data=data, callbacks=CALLBACKS, finish=not scratch)
+    if ended is not None and scratch:
+        compare_with_library(ended, force=force)
+    return folder

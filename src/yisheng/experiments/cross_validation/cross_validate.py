@@ -1,0 +1,234 @@
+"""Cross-validation: one run per fold, stopped and resumed as one experiment."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from yisheng.core import files, machine
+from yisheng.core.config import Config
+from yisheng.core.errors import NonFiniteError, StoppedError, UsageError
+from yisheng.core.logging import hide_messages, log_findings, logger, progress_stream
+from yisheng.core.run_folder import RunFolder, describe_environment
+from yisheng.core.signals import defer_signals
+from yisheng.core.types import Dataset, Scores
+from yisheng.data.fingerprint import fingerprint
+from yisheng.experiments import complete_run, submission
+from yisheng.experiments.cross_validation.fold_results import (
+    FoldResults,
+    describe_progress,
+    read_fold_result,
+    write_results,
+)
+from yisheng.experiments.cross_validation.folds import Fold, fold_config, plan_folds, shared_config
+from yisheng.experiments.cross_validation.out_of_fold import score_cross_validation
+from yisheng.experiments.evaluate import evaluate_run
+from yisheng.experiments.load_data import load_dataset
+from yisheng.inference import ensemble
+from yisheng.reporting import run_page
+from yisheng.training.pretrained import load_pretrained
+from yisheng.training.progress import detect_display
+from yisheng.training.setup import Assembly, assemble
+
+
+def train(config: Config, *, data: Dataset | None = None, out: Path) -> Path:
+    """Train a model for each fold by a config with ``folds``; return the folder of the cross-validation.
+
+    Each fold is a complete run in its own folder, the same to the bit as one trained with ``fold=2/5``. The data is
+    read once.
+
+    Args:
+        config: every choice; ``auto`` is resolved for each fold.
+        data: the data set, if the config cannot name it.
+        out: folder of runs.
+
+    Raises:
+        StoppedError: a signal came; a checkpoint was written.
+        NonFiniteError: a loss or gradient became NaN or infinite in one of the folds.
+        StorageError: there is too little space on the disk, or it became full.
+        UsageError: a choice does not fit the data, or another key contradicts the folds.
+    """
+    if config.scratch:
+        raise UsageError(
+            f"scratch=true compares two runs of one model, folds={config.folds} trains many models",
+            f"use fold=1/{config.folds} for one of the folds, or leave scratch out",
+        )
+    data = load_dataset(config) if data is None else data
+    folds = plan_folds(config, data)
+    device = machine.select_device(config.device)
+    named_config, weights = load_pretrained(config)
+    first = assemble(
+        fold_config(named_config, folds[0]), data, folds[0].split, device, weights
+    )  # reports what is wrong
+    weight_bytes = sum(value.nbytes for value in first.state.model.state_dict().values())
+    RunFolder.require_space(out, len(folds) * weight_bytes)
+    config = shared_config(config, first.config, data, folds)
+    folder = RunFolder.create(out, data.name, f"{config.model.name}-{config.folds}-folds")
+    with folder.lock():
+        write_results(folder, config, folds, {})
+        folder.begin(config, describe_environment(data, fingerprint(data), device))
+        _log_beginning(config, data, folds, first)
+        del first  # the models of the folds are built one by one
+        _CrossValidation(folder, config, data, folds).complete()
+    return folder.path
+
+
+def _log_beginning(config: Config, data: Dataset, folds: Sequence[Fold], first: Assembly) -> None:
+    repeats = f" x {config.repeats} repeats" if config.repeats > 1 else ""
+    test_rows = len(folds[0].split.test)
+    logger.info(
+        f"{config.model.name} on {data.name}: {config.folds} folds{repeats}, {len(folds)} models "
+        f"({len(data) - test_rows:,} rows, {test_rows:,} test rows) on {first.train.device}"
+    )
+    log_findings(data.findings)
+    for note in first.notes:
+        logger.info(note)
+
+
+def resume(folder: Path, *, epochs: int | None = None, force: bool = False, data: Dataset | None = None) -> Path:
+    """Continue a cross-validation: finished folds are kept, an interrupted one continues from its checkpoint.
+
+    On a CPU it ends with the same scores and weights as if it had never stopped.
+
+    Args:
+        folder: of the cross-validation.
+        epochs: refused: a cross-validation cannot be made longer.
+        force: continue although the data or the versions of the code changed.
+        data: the data set, if the config cannot name it.
+
+    Raises:
+        DataError: this is not a cross-validation, or the data changed.
+        UsageError: the code changed, ``epochs`` is given, or another process is training in it.
+    """
+    run = RunFolder(folder)
+    config = run.cross_validation_config
+    if epochs is not None:
+        command = f"yisheng train config={run.file(RunFolder.CONFIG)} epochs={epochs}"
+        raise UsageError("a cross-validation cannot be made longer", f"train again: {command}")
+    with run.lock():
+        if run.environment.get("finished"):
+            logger.info(f"the cross-validation is finished: all {config.folds} folds are trained; nothing is to do")
+            return folder
+        data = load_dataset(config) if data is None else data
+        if not force:
+            run.require_unchanged(fingerprint(data))
+        folds = plan_folds(config, data)
+        finished = sum(RunFolder(folder / fold.name).is_finished for fold in folds)
+        logger.info(f"continuing {folder}: {finished} of {len(folds)} folds are trained")
+        _CrossValidation(run, config, data, folds, force=force).complete()
+    return folder
+
+
+def evaluate(folder: Path, data: Dataset | None = None, *, force: bool = False) -> Scores:
+    """Score the models of all folds and the cross-validation again; write scores and reports again.
+
+    Args:
+        folder: of a finished cross-validation.
+        data: the data set, if the config cannot name it.
+        force: score although the data differs from the data of the training.
+
+    Raises:
+        DataError: the cross-validation or its data cannot be read, or the data differs from the data of the training.
+    """
+    run = RunFolder(folder)
+    config = run.cross_validation_config
+    ensemble.read_description(folder)  # reports an unfinished one
+    data = load_dataset(config) if data is None else data
+    folds = plan_folds(config, data)
+    with run.lock():
+        for fold in folds:
+            evaluate_run(folder / fold.name, data, force=force)
+        results = {fold.name: read_fold_result(RunFolder(folder / fold.name)) for fold in folds}
+        write_results(run, config, folds, results)
+        scores = score_cross_validation(run, config, data, folds)
+        run_page.write_run_page(folder)
+    return scores
+
+
+@dataclass(frozen=True)
+class _CrossValidation:
+    """A cross-validation in its folder: train the remaining folds, then combine all of them."""
+
+    folder: RunFolder
+    config: Config
+    data: Dataset
+    folds: list[Fold]
+    force: bool = False
+
+    def complete(self) -> None:
+        """Train what is not trained yet, then score the folds together. One that breaks off gets a report."""
+        try:
+            results = self._train_remaining()
+        except (NonFiniteError, StoppedError):
+            run_page.write_run_page(self.folder.path)
+            raise
+        finished = "after all folds were trained; the cross-validation is finished"
+        with defer_signals(finished, f"see it in {self.folder.path}"):
+            self._combine(results)
+
+    def _train_remaining(self) -> FoldResults:
+        runs = {fold.name: RunFolder(self.folder.file(fold.name)) for fold in self.folds}
+        results = {name: read_fold_result(run) for name, run in runs.items() if run.is_finished}
+        began, trained = time.perf_counter(), 0
+        for number, fold in enumerate(self.folds, 1):
+            if fold.name in results:
+                continue
+            label = f"fold {number} of {len(self.folds)}"
+            with self._explain_errors(runs[fold.name], label), _show_progress_bars_only():
+                self._train_fold(runs[fold.name], fold)
+            results[fold.name] = read_fold_result(runs[fold.name])
+            trained += 1
+            remaining = (time.perf_counter() - began) / trained * (len(self.folds) - len(results))
+            with defer_signals(f"after {label}", f"continue with: yisheng resume {self.folder.path}"):
+                write_results(self.folder, self.config, self.folds, results)
+                logger.info(f"{label}  {describe_progress(self.config, results, fold.name, remaining)}")
+        return results
+
+    def _train_fold(self, run: RunFolder, fold: Fold) -> None:
+        if run.is_begun:
+            complete_run.resume(run.path, data=self.data, force=self.force)
+        else:
+            run.path.mkdir(exist_ok=True)
+            config = fold_config(self.config, fold)
+            complete_run.train(config, data=self.data, out=self.folder.path, folder=run.path)
+
+    @contextlib.contextmanager
+    def _explain_errors(self, run: RunFolder, label: str) -> Iterator[None]:
+        """Raise what stops a fold as an error of the cross-validation."""
+        try:
+            yield
+        except StoppedError as error:
+            name = signal.Signals(error.code - 128).name
+            raise StoppedError(
+                error.code - 128,
+                f"stopped by {name} in {label}; what is trained is kept",
+                f"continue with: yisheng resume {self.folder.path}",
+            ) from None
+        except NonFiniteError as error:
+            raise NonFiniteError(f"{label}: {error.problem}", error.remedy) from None
+        except OSError as error:
+            raise files.explain_write_error(error, run.path) from error
+
+    def _combine(self, results: FoldResults) -> None:
+        began = time.perf_counter()
+        write_results(self.folder, self.config, self.folds, results)
+        score_cross_validation(self.folder, self.config, self.data, self.folds)
+        training = sum(result["seconds"] or 0.0 for result in results.values())
+        evaluation = time.perf_counter() - began
+        self.folder.update_environment(seconds={"training": round(training, 2), "evaluation": round(evaluation, 2)})
+        submission.predict_test_table(self.folder, self.config)
+        run_page.write_run_page(self.folder.path)
+        self.folder.update_environment(finished=True)
+
+
+@contextlib.contextmanager
+def _show_progress_bars_only() -> Iterator[None]:
+    """Hide what the run of a fold logs: a cross-validation logs one line for each fold."""
+    stream = progress_stream()
+    on_terminal = stream is not None and detect_display(stream) == "terminal"
+    with hide_messages(progress=on_terminal):
+        yield

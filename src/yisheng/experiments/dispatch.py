@@ -1,0 +1,82 @@
+"""Choose the kind of experiment: a config asks for a run or a cross-validation, a folder holds one or a search."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from yisheng.core.config import Config
+from yisheng.core.run_folder import RunFolder
+from yisheng.core.types import Dataset, Scores
+from yisheng.experiments import complete_run
+from yisheng.experiments.cross_validation import cross_validate
+from yisheng.experiments.evaluate import evaluate_run
+from yisheng.experiments.search import run_search
+from yisheng.reporting import run_page, search_page
+
+
+def train(config: Config, *, data: Dataset | None = None, out: Path) -> Path:
+    """Train by a config, one model or with ``folds`` one for each fold; return the new folder.
+
+    Args:
+        config: every choice; ``auto`` is resolved for the data.
+        data: the data set, if the config cannot name it.
+        out: folder of runs.
+
+    Raises:
+        StoppedError: a signal came; a checkpoint was written.
+        NonFiniteError: a loss or gradient became NaN or infinite.
+        StorageError: there is too little space on the disk, or it became full.
+    """
+    if config.folds is not None:
+        return cross_validate.train(config, data=data, out=out)
+    return complete_run.train(config, data=data, out=out)
+
+
+def resume(folder: Path, *, epochs: int | None = None, force: bool = False, data: Dataset | None = None) -> Path:
+    """Continue a run, a cross-validation or a search; on a CPU to the same bits as if it had never stopped.
+
+    Args:
+        folder: of the run, cross-validation or search.
+        epochs: for a run, a larger number of epochs than it began with.
+        force: continue although the data or the versions of the code changed.
+        data: the data set, if the config cannot name it.
+
+    Raises:
+        DataError: this is not such a folder, or the data changed.
+        UsageError: the code changed, ``epochs`` does not fit, the run stopped early, or another process is training
+            in it.
+    """
+    kind = RunFolder(folder)
+    kind.require_current_format()
+    if kind.is_search:
+        return run_search.resume(folder, epochs=epochs, force=force, data=data)
+    if kind.is_cross_validation:
+        return cross_validate.resume(folder, epochs=epochs, force=force, data=data)
+    return complete_run.resume(folder, epochs=epochs, force=force, data=data)
+
+
+def evaluate(folder: Path, data: Dataset | None = None, *, force: bool = False) -> Scores:
+    """Score the best weights of a run or of all folds again; write scores and reports again.
+
+    Args:
+        folder: of the run or cross-validation.
+        data: the data set, if the config cannot name it.
+        force: score although the data differs from the data of the training.
+
+    Raises:
+        DataError: the folder or its data cannot be read, or the data differs from the data of the training.
+        UsageError: another process is training in the folder.
+    """
+    if RunFolder(folder).is_cross_validation:
+        return cross_validate.evaluate(folder, data, force=force)
+    return evaluate_run(folder, data, force=force)
+
+
+def write_report(folder: Path) -> Path:
+    """Write the ``report.html`` of a run, a cross-validation or a search again; return its path.
+
+    Raises:
+        DataError: this is not such a folder, or a file in it is damaged.
+        StorageError: it cannot be written; an older report is untouched.
+    """
+    return search_page.write_search_page(folder) if RunFolder(folder).is_search else run_page.write_run_page(folder)

@@ -1,0 +1,134 @@
+"""Trained weights of a config: from a file, from the hub by name, or from a run."""
+
+from __future__ import annotations
+
+import re
+import typing
+from pathlib import Path
+from typing import Any
+
+from yisheng import transforms
+from yisheng.core import files, registry
+from yisheng.core.config import AUTO, Choice, Config
+from yisheng.core.errors import DataError, UsageError, closest
+from yisheng.core.run_folder import INTACT_COPY, RunFolder
+from yisheng.core.types import Spec
+from yisheng.data import hub
+from yisheng.data.hub import catalog
+from yisheng.models import weights as published
+from yisheng.training.finetune import compute_pixel_scale
+from yisheng.training.setup import Pretrained
+
+HUB_SET = "weights"
+"""The hub's set of published weights."""
+
+
+def load_pretrained(config: Config) -> tuple[Config, Pretrained | None]:
+    """Return the config with the network that its weights are for, and the weights.
+
+    Published weights are for a network's published form, so ``style=published`` is used unless the config says
+    otherwise; without ``model=`` the network is the one that they fit. A run's weights are for its network and options.
+
+    Raises:
+        UsageError: the hub has no weights of that name, or the network has to be named.
+        DataError: the file cannot be downloaded, is damaged, or is not a file of weights.
+    """
+    if config.weights is None:
+        return config, None
+    path = Path(config.weights)
+    if path.is_dir():
+        run = RunFolder(path)
+        run.require_current_format()
+        if run.is_cross_validation:
+            raise UsageError(
+                f"weights={path} is a cross-validation of several models",
+                f"use one of them, weights={path / 'fold-01'} for example",
+            )
+        return _load_from_run(config, run)
+    name = path.name
+    if not path.is_file():
+        if any(sign in config.weights for sign in "/\\~"):
+            raise DataError(f"weights={path} does not exist", "check the path")
+        name, path = _download(config.weights, config.model.name)
+    tensors = published.read_weights(path)
+    model = _choose_model(config.model, name, tensors)
+    mean, std = published.get_normalization(model.name)
+    scale = Choice(name="imagenet", options={"mean": mean, "std": std})
+    return config.model_copy(update={"model": model}), Pretrained(tensors, scale)
+
+
+def _choose_model(model: Choice, name: str, tensors: Any) -> Choice:
+    """Return the network that published weights are for."""
+    if model.name == AUTO:
+        fitting = published.find_matching_networks(tensors)
+        if len(fitting) != 1:
+            networks = f"several networks ({', '.join(fitting)})" if fitting else "no network that yisheng has"
+            raise UsageError(f"the weights {name} fit {networks}", "name the network with model=")
+        model = Choice(name=fitting[0], options=model.options)
+    style = registry.find("models", model.name).options.get("style")
+    if style is not None and "published" in typing.get_args(style.type):
+        return Choice(name=model.name, options={"style": "published", **model.options})
+    return model
+
+
+def _load_from_run(config: Config, run: RunFolder) -> tuple[Config, Pretrained]:
+    """Return the config with the network of a run, and the run's best weights."""
+    tensors = published.read_weights(run.file(RunFolder.WEIGHTS))
+    path = run.file(RunFolder.MODEL)
+    description = files.read_json(path)
+    try:
+        network = Choice.model_validate(description["model"])
+        spec, scale = Spec.from_json(description["spec"]), transforms.from_json(description["transforms"]["input"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is damaged: {error}", INTACT_COPY) from None
+    model = config.model
+    if model.name in (AUTO, network.name):
+        model = Choice(name=network.name, options={**network.options, **model.options})
+    choice = None
+    if spec.is_image:
+        mean, std = compute_pixel_scale(scale, spec.shape[0])
+        choice = Choice(name="imagenet", options={"mean": mean, "std": std})
+    return config.model_copy(update={"model": model}), Pretrained(tensors, choice)
+
+
+def _download(name: str, model: str) -> tuple[str, Path]:
+    """Return name and path of the hub's file of weights: by file name, by network, or ``imagenet`` for ``model``.
+
+    If several files match, the first one that can be downloaded is used.
+    """
+    published_files = [file.name for file in catalog.find(HUB_SET).files]
+    if name == "imagenet" and model == AUTO:
+        raise UsageError("weights=imagenet needs the network's name", "add model=resnet18, for example")
+    label = _normalize(model if name == "imagenet" else name)
+    matching = [
+        file
+        for file in published_files
+        if label in (_normalize(file), _normalize(Path(file).stem), _normalize(_network_name(file)))
+    ]
+    if not matching:
+        networks = sorted({_network_name(file) for file in published_files})
+        raise UsageError(
+            f"there is neither a file nor published weights named {name!r}"
+            + (f" for {model}" if name == "imagenet" else ""),
+            closest(name, ["imagenet", *networks, *published_files]),
+        )
+    errors: list[DataError] = []
+    for file in matching:
+        try:
+            return file, hub.fetch_file(HUB_SET, file)
+        except DataError as error:
+            errors.append(error)
+    raise errors[0]
+
+
+def _network_name(file: str) -> str:
+    """Return the network's name in the name of a file of weights.
+
+    >>> _network_name("vgg11_bn-6002323d.pth"), _network_name("squeezenet1_1_in1k_fp16.pth")
+    ('vgg11_bn', 'squeezenet1_1')
+    """
+    return re.split(r"-|_in1k", file)[0]
+
+
+def _normalize(name: str) -> str:
+    return name.lower().replace("-", "_")
