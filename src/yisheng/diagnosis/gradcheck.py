@@ -104,7 +104,7 @@ def check_backward(model: nn.Module, x: torch.Tensor) -> Finding | None:
 
 
 def _build_finding(wrong: WrongDerivative) -> Finding:
-    where = f"layer {wrong.layer}" if wrong.layer else "the network's forward"
+    place = f"layer {wrong.layer}" if wrong.layer else "the network's forward"
     return Finding(
         "wrong-backward",
         "note" if wrong.is_straight_through else "error",
@@ -115,7 +115,7 @@ def _build_finding(wrong: WrongDerivative) -> Finding:
             "backward": wrong.backward,
             "measured": wrong.measured,
         },
-        f"the backward pass of {wrong.function} in {where} is not the derivative of its forward pass: along a "
+        f"the backward pass of {wrong.function} in {place} is not the derivative of its forward pass: along a "
         f"direction of {wrong.of} it returns {wrong.backward:.4g}, and the output changes by {wrong.measured:.4g}"
         + (" (its gradient is straight-through)" if wrong.is_straight_through else ""),
         "fix its backward pass, and test it with torch.autograd.gradcheck in double precision",
@@ -129,8 +129,8 @@ def _wrong_derivatives(model: nn.Module, x: torch.Tensor) -> Iterator[WrongDeriv
         call = calls.get(name)
         in_submodules = {
             function
-            for other, other_call in calls.items()
-            if _is_submodule(other, name)
+            for call_name, other_call in calls.items()
+            if _is_submodule(call_name, name)
             for function in other_call.functions
         }
         own_functions = [] if call is None else [f for f in call.functions if f not in in_submodules]
@@ -149,9 +149,9 @@ def _record_calls(model: nn.Module, x: torch.Tensor) -> dict[str, _Call]:
     def make_hook(name: str) -> Callable[..., None]:
         def hook(_: nn.Module, arguments: tuple[Any, ...], keywords: Mapping[str, Any], output: Any) -> None:
             inputs = _float_tensors((arguments, keywords))
-            before = {id(node) for tensor in inputs if tensor.grad_fn for node in graph_nodes(tensor)}
+            input_nodes = {id(node) for tensor in inputs if tensor.grad_fn for node in graph_nodes(tensor)}
             outputs = [tensor for tensor in _float_tensors(output) if tensor.grad_fn]
-            nodes = [node for tensor in outputs for node in graph_nodes(tensor) if id(node) not in before]
+            nodes = [node for tensor in outputs for node in graph_nodes(tensor) if id(node) not in input_nodes]
             functions = tuple(dict.fromkeys(filter(None, map(_custom_function, nodes))))
             if functions and name not in calls:
                 calls[name] = _Call(_detach(arguments), _detach(keywords), functions)
@@ -215,15 +215,15 @@ def _central_difference(
     compute_outputs: ComputeOutputs, v: Sequence[torch.Tensor], tensor: torch.Tensor, u: torch.Tensor
 ) -> float:
     """Return the central difference along a direction; NaN if the slopes of both sides differ, as at a kink."""
-    before = tensor.clone()
-    step = RELATIVE_STEP * max(1.0, float(before.abs().max()) if before.numel() else 1.0)
+    original = tensor.clone()
+    step = RELATIVE_STEP * max(1.0, float(original.abs().max()) if original.numel() else 1.0)
     values = []
     with torch.enable_grad():  # some layers compute something else if no gradients are required
         for factor in (-1.0, 0.0, 1.0):
             with torch.no_grad():
-                tensor.copy_(before + factor * step * u)
+                tensor.copy_(original + factor * step * u)
             values.append(float(_dot(compute_outputs(), v).detach()))
-    tensor.copy_(before)
+    tensor.copy_(original)
     below, above = (values[1] - values[0]) / step, (values[2] - values[1]) / step
     has_kink = abs(below - above) > 10 * TOLERANCE * max(abs(below), abs(above), MIN_DERIVATIVE)
     return math.nan if has_kink else (below + above) / 2

@@ -71,7 +71,11 @@ def add_history_findings(findings: Findings, facts: RunFacts) -> Findings:
     root = next((c.check for c in causes if c.check in training_checks and c.severity != "note"), None)
     symptoms: dict[str, list[Symptom]] = {}
     for name, finding in history_findings.items():
-        explainers = (other for other, cause in history_findings.items() if _explains(entries[other], cause, finding))
+        explainers = (
+            cause_name
+            for cause_name, cause in history_findings.items()
+            if _explains(entries[cause_name], cause, finding)
+        )
         explainer = root if root and entries[name].meta.get("follows") else next(explainers, None)
         if explainer is None:
             causes.append(Cause(**finding.model_dump()))

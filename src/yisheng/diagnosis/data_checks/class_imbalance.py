@@ -28,12 +28,12 @@ def class_imbalance(sample: Sample) -> Iterator[Finding]:
     classes = sample.spec.classes
     counts = np.bincount(sample.y[sample.rows("train")], minlength=len(classes))
     present = np.flatnonzero(counts)
-    small = present[counts[present] < MIN_RATIO * counts.max()]
-    if len(small) == 0:
+    small_classes = present[counts[present] < MIN_RATIO * counts.max()]
+    if len(small_classes) == 0:
         return
     largest = int(counts.argmax())
     largest_fraction = format_fraction(counts[largest] / counts.sum())
-    names = [f"{classes[i]} ({counts[i]:,})" for i in small[np.argsort(counts[small], kind="stable")]]
+    names = [f"{classes[i]} ({counts[i]:,})" for i in small_classes[np.argsort(counts[small_classes], kind="stable")]]
     yield Finding(
         "class-imbalance",
         "note",

@@ -54,13 +54,17 @@ def near_duplicates(sample: Sample) -> Iterator[Finding]:
     squares = (test**2).sum(1)[:, None] - 2 * (test @ training.T) + (training**2).sum(1)
     nearest_rows = training_rows[squares.argmin(1)]
     distances = np.sqrt(np.maximum(np.partition(squares, NEIGHBOR_INDICES, axis=1)[:, NEIGHBOR_INDICES], 0))
-    nearest, near, far = np.maximum(distances, 1e-12).T
-    dimension = math.log(FAR_NEIGHBOR / NEAR_NEIGHBOR) / max(float(np.median(np.log(far / near))), 1e-12)
+    nearest_distances, near_distances, far_distances = np.maximum(distances, 1e-12).T
+    dimension = math.log(FAR_NEIGHBOR / NEAR_NEIGHBOR) / max(
+        float(np.median(np.log(far_distances / near_distances))), 1e-12
+    )
     chance = float(1 - (1 - MAX_COPY_DISTANCE**dimension) ** (FAR_NEIGHBOR - 1))
     if chance > MAX_CHANCE:
         raise InconclusiveError(f"the data has only about {dimension:.0f} dimensions: rows are similar at random")
     is_equal = np.all(sample.x[test_rows] == sample.x[nearest_rows], axis=tuple(range(1, sample.x.ndim)))
-    copies = np.flatnonzero((nearest < MAX_COPY_DISTANCE * far) & ~is_equal)  # leaking-rows reports the equal ones
+    copies = np.flatnonzero(
+        (nearest_distances < MAX_COPY_DISTANCE * far_distances) & ~is_equal
+    )  # leaking-rows reports the equal ones
     compared_fraction = len(training_rows) / len(sample.rows("train"))
     fraction = min(1.0, len(copies) / max(1, len(test_rows)) / compared_fraction)
     if len(copies) < MIN_COPIES or fraction < MIN_TIMES_CHANCE * chance:

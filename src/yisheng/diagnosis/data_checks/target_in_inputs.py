@@ -75,8 +75,8 @@ def _find_class_leak(x: np.ndarray, y: np.ndarray) -> Leak | None:
     leaks = [i for i, error in enumerate(errors) if error <= MAX_LEAK_ERRORS]
     if not leaks or len(leaks) > max(1, len(errors) // 4):
         return None
-    others = (i for i in range(len(errors)) if i not in leaks)
-    best_other = min((_error_by_bin(x[:, i], y, classes) / guess_error for i in others), default=1.0)
+    other_columns = (i for i in range(len(errors)) if i not in leaks)
+    best_other = min((_error_by_bin(x[:, i], y, classes) / guess_error for i in other_columns), default=1.0)
     if best_other < MIN_OTHER_ERRORS:
         return None
     return leaks, {
@@ -113,10 +113,13 @@ def _find_numeric_leak(x: np.ndarray, y: np.ndarray) -> Leak | None:
     pearson, spearman = _correlations(x, y), _correlations(_ranks(x), _ranks(y[:, None])[:, 0])
     correlations = np.maximum(pearson, spearman)
     leaks = np.flatnonzero(correlations > MIN_LEAK_CORRELATION)
-    others = np.delete(correlations, leaks)
-    if not len(leaks) or not len(others) or others.max() > MAX_OTHER_CORRELATION:
+    other_correlations = np.delete(correlations, leaks)
+    if not len(leaks) or not len(other_correlations) or other_correlations.max() > MAX_OTHER_CORRELATION:
         return None
-    return leaks.tolist(), {"correlation": float(correlations[leaks].min()), "best other column": float(others.max())}
+    return leaks.tolist(), {
+        "correlation": float(correlations[leaks].min()),
+        "best other column": float(other_correlations.max()),
+    }
 
 
 def _correlations(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -48,7 +48,7 @@ def exploding_gradients(case: Case) -> Iterator[Finding]:
     if len(stds) < MIN_LAYERS or not record.inputs.std > 0:
         return
     growth = stds[-1] / max(record.inputs.std, 1.0)
-    rising = sum(after > before for before, after in itertools.pairwise(stds)) / (len(stds) - 1)
+    rising = sum(current > previous for previous, current in itertools.pairwise(stds)) / (len(stds) - 1)
     if not math.isfinite(growth) or (growth > MIN_GROWTH and rising > MIN_RISING_FRACTION):
         yield Finding(
             "exploding-gradients",

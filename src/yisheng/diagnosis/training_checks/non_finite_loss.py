@@ -35,14 +35,14 @@ def non_finite_loss(case: Case) -> Iterator[Finding]:
         return
     outputs = ((record.step, layer) for record in case.records for layer in record.layers)
     layer = next((f"{layer.name} at step {at}" for at, layer in outputs if not math.isfinite(layer.max_abs)), "")
-    where = f"; the first recorded layer with such values is {layer}" if layer else ""
-    before = case.losses[step - 2] if 1 < step <= len(case.losses) + 1 else math.nan
+    layer_clause = f"; the first recorded layer with such values is {layer}" if layer else ""
+    previous_loss = case.losses[step - 2] if 1 < step <= len(case.losses) + 1 else math.nan
     data_is_finite = nonfinite is None or (nonfinite.inputs and nonfinite.targets)
     yield Finding(
         "non-finite-loss",
         "error",
-        {"step": step, "loss before": before, "layer": layer},
-        f"the loss is not finite from step {step} on{where}{_describe_origin(case)}",
+        {"step": step, "loss before": previous_loss, "layer": layer},
+        f"the loss is not finite from step {step} on{layer_clause}{_describe_origin(case)}",
         _choose_remedy(case),
         change=case.config_change(lr="x 0.1") if data_is_finite else {},
     )

@@ -34,7 +34,7 @@ def explain_skip(case: Case) -> str:
     if shortage:
         return shortage
     rates = [record.lr for record in case.records if record.parameters]
-    if any(after > before * (1 + 1e-9) for before, after in itertools.pairwise(rates)):
+    if any(current > previous * (1 + 1e-9) for previous, current in itertools.pairwise(rates)):
         return "the learning rate rises during training, which may move the loss"
     kinds = {(r.pairing.loss, r.pairing.shape[1:]) for r in case.records if r.pairing is not None}
     if len(kinds) > 1 or any(record.depends_on_others for record in case.records):

@@ -44,10 +44,12 @@ def plateau(case: Case) -> Iterator[Finding]:
     half = case.losses[len(case.losses) // 2 :]
     if not MIN_LEARNED_FRACTION < case.learned_fraction < MAX_LEARNED_FRACTION or not all(map(math.isfinite, half)):
         return
-    before, after = half[: len(half) // 2], half[len(half) // 2 :]
-    loss = statistics.fmean(after)
-    decrease = statistics.fmean(before) - loss
-    error = math.sqrt(statistics.variance(before) / len(before) + statistics.variance(after) / len(after))
+    third_quarter, last_quarter = half[: len(half) // 2], half[len(half) // 2 :]
+    loss = statistics.fmean(last_quarter)
+    decrease = statistics.fmean(third_quarter) - loss
+    error = math.sqrt(
+        statistics.variance(third_quarter) / len(third_quarter) + statistics.variance(last_quarter) / len(last_quarter)
+    )
     if decrease > MAX_DECREASE * (case.baseline_loss - loss) or decrease > MAX_DECREASE_IN_ERRORS * error:
         return
     yield Finding(

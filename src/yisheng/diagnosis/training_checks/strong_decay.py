@@ -44,9 +44,9 @@ def strong_decay(case: Case) -> Iterator[Finding]:
     decay, updates = largest_weight_decay(case), [record for record in case.records if record.parameters]
     if not case.learned_less_than(MAX_LEARNED_FRACTION):
         return
-    before = {p.name: p.weight for p in updates[0].parameters if len(p.shape) > 1 and p.weight > 0}
-    after = {p.name: p.weight for p in updates[-1].parameters}
-    fractions = [after[name] / weight for name, weight in before.items() if name in after]
+    initial = {p.name: p.weight for p in updates[0].parameters if len(p.shape) > 1 and p.weight > 0}
+    final = {p.name: p.weight for p in updates[-1].parameters}
+    fractions = [final[name] / weight for name, weight in initial.items() if name in final]
     if fractions and max(fractions) < MAX_REMAINING_FRACTION:
         yield Finding(
             "strong-decay",

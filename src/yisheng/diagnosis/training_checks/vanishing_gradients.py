@@ -107,7 +107,7 @@ def _outputs_vanish(case: Case) -> bool:
         return False
     if not case.learned_less_than(MAX_LEARNED_FRACTION):
         return False
-    is_falling = all(after < before for before, after in itertools.pairwise(stds))
+    is_falling = all(current < previous for previous, current in itertools.pairwise(stds))
     return 0 < stds[-1] < MAX_OUTPUT_STD * min(batch.std, 1.0) and is_falling
 
 
