@@ -62,11 +62,11 @@ def test_torch_is_told_of_the_share_and_the_user_is_obeyed(monkeypatch):
     monkeypatch.setattr(os, "environ", dict[str, str]())
     process.limit_threads()
     assert os.environ["OMP_NUM_THREADS"] == "2"
-    assert not process.user_set_threads()  # a small network is still worth one thread alone
+    assert not machine.user_set_threads()  # a small network is still worth one thread alone
     os.environ["OMP_NUM_THREADS"] = "3"
     process.limit_threads()
     assert os.environ["OMP_NUM_THREADS"] == "3"
-    assert process.user_set_threads()
+    assert machine.user_set_threads()
 
 
 def test_all_cores_need_not_be_told(monkeypatch):
@@ -75,7 +75,7 @@ def test_all_cores_need_not_be_told(monkeypatch):
     monkeypatch.setattr(os, "environ", dict[str, str]())
     process.limit_threads()
     assert os.environ == {}
-    assert not process.user_set_threads()
+    assert not machine.user_set_threads()
 
 
 PROGRAM = """

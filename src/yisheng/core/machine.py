@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 PROCESS_GROUPS, ALL_GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 """Where Linux lists the control groups of a process, and what they grant."""
+THREADS_SET_BY_US = "YISHENG_THREADS"
+"""Environment variable with the value that we, not the user, gave to OMP_NUM_THREADS; child processes see it, too."""
 MIN_VALUES_FOR_THREADS = 1 << 16
 MIN_PRODUCTS_FOR_THREADS = 1 << 26
 INSTRUCTION_SETS = (
@@ -43,6 +45,11 @@ def has_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and bool({"avx512_bf16", "amx_bf16", "bf16"} & set(describe_processor()[1]))
 
 
+def user_set_threads() -> bool:
+    """Return whether the user set the number of threads (``OMP_NUM_THREADS``)."""
+    return os.environ.get("OMP_NUM_THREADS") not in (None, os.environ.get(THREADS_SET_BY_US))
+
+
 def threads_worth(values: int, products: int = 0) -> int:
     """Return the number of threads that a batch is worth.
 
@@ -57,8 +64,6 @@ def threads_worth(values: int, products: int = 0) -> int:
         products: multiplications of one forward pass, at least.
     """
     import torch
-
-    from yisheng.core.process import user_set_threads
 
     if user_set_threads():
         return torch.get_num_threads()

@@ -10,8 +10,6 @@ import os
 
 from yisheng.core import machine
 
-THREADS_SET_BY_US = "YISHENG_THREADS"
-"""Environment variable with the value that we, not the user, gave to OMP_NUM_THREADS; child processes see it, too."""
 SPIN_COUNT = "10000"
 """About 20 microseconds."""
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
@@ -37,7 +35,7 @@ def limit_threads() -> None:
     granted = machine.count_cores()
     if "OMP_NUM_THREADS" not in os.environ and granted < machine.count_affinity():
         os.environ["OMP_NUM_THREADS"] = str(granted)  # torch reads it when it is imported; there is no later way
-        os.environ[THREADS_SET_BY_US] = str(granted)  # so that children do not take it for the user's choice
+        os.environ[machine.THREADS_SET_BY_US] = str(granted)  # so that children do not take it for the user's choice
 
 
 def shorten_spinning() -> None:
@@ -87,8 +85,3 @@ def keep_memory() -> bool:
 def keeps_memory() -> bool:
     """Return whether `keep_memory` was called in this process and had an effect."""
     return _keeps_memory
-
-
-def user_set_threads() -> bool:
-    """Return whether the user set the number of threads (``OMP_NUM_THREADS``)."""
-    return os.environ.get("OMP_NUM_THREADS") not in (None, os.environ.get(THREADS_SET_BY_US))

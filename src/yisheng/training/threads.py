@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from yisheng.core import machine, process
+from yisheng.core import machine
 
 if TYPE_CHECKING:
     from yisheng.training.setup import Assembly
@@ -28,7 +28,7 @@ def count_free_threads(assembly: Assembly, count_busy_cores: Callable[[], float]
         count_busy_cores: returns the number of cores that other programs use; measured now by default.
     """
     useful = count_useful_threads(assembly)
-    if useful == 1 or process.user_set_threads() or assembly.train.device.type != "cpu":
+    if useful == 1 or machine.user_set_threads() or assembly.train.device.type != "cpu":
         return useful, ""
     busy = (count_busy_cores or machine.busy_cores)()
     free = max(1, min(useful, machine.count_cores() - round(busy)))
