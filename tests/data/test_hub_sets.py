@@ -16,7 +16,7 @@ import tomli_w
 from PIL import Image
 from scipy.io import savemat
 
-from yisheng.core import config, registry
+from yisheng.core import registry
 from yisheng.core.errors import DataError, UsageError
 from yisheng.data.datasets import cifar10, kmnist, pets
 from yisheng.data.hub import catalog
@@ -39,7 +39,7 @@ def serve(tmp_path, monkeypatch):
             (mirror / name / file).write_bytes(content)
             form = {"form": next(f for f, members in forms.items() if file in members)} if forms else {}
             listed.append({"name": file, "sums": [f"file:sha256:{hashlib.sha256(content).hexdigest()}"], **form})
-        known = {"about": f"small {name}", "source": "made here", "licence": "free"}
+        known = {"about": f"small {name}", "source": "made here", "license": "free"}
         known |= {"forms": list(forms)} if forms else {}
         (entries / f"{name}.toml").write_text(tomli_w.dumps({**known, "files": listed}))
         return mirror / name
@@ -48,10 +48,10 @@ def serve(tmp_path, monkeypatch):
 
 
 def build(name, **options):
-    data = config.build("data.datasets", name, **options)
+    data = registry.build("data.datasets", name, **options)
     assert data.name == name
     assert data.about == f"small {name}"
-    assert (data.source, data.licence) == ("made here", "free")
+    assert (data.source, data.license) == ("made here", "free")
     assert data.x.dtype == np.uint8
     assert data.x.flags.c_contiguous
     assert data.y.dtype == np.int64
@@ -109,7 +109,7 @@ def test_registered_and_without_files_a_clear_error(name, monkeypatch, tmp_path)
     with pytest.raises(DataError) as caught:
         entry.build()
     assert "offline" in caught.value.problem.lower() or "could not be fetched" in caught.value.problem
-    assert "bring it from" in caught.value.remedy
+    assert "download it from" in caught.value.remedy
 
 
 def test_every_set_of_images_that_the_hub_knows_can_be_read():
@@ -134,7 +134,7 @@ def test_kmnist(serve):
     place = serve("kmnist", {name: idx_file(x) for name, x in files.items()})
     data = build("kmnist")
     assert data.spec.classes == kmnist.CLASSES
-    assert data.spec.ink is not None
+    assert data.spec.drawing is not None
     assert data.y.tolist() == [0, 1, 2, 3, 4, 7, 8, 9]
     assert data.part.tolist() == [0] * 5 + [2] * 3
     np.testing.assert_array_equal(data.x[:5, 0], files["train-images-idx3-ubyte.gz"])
@@ -310,8 +310,8 @@ def test_pickles_are_never_taken():
     for name in ("cifar10", "cifar100"):
         owner = catalog.find(name)
         assert "python" not in owner.forms
-        assert {f.name for form in owner.forms for f in owner.form(form)}.isdisjoint(
-            f.name for f in owner.form("python")
+        assert {f.name for form in owner.forms for f in owner.get_form(form)}.isdisjoint(
+            f.name for f in owner.get_form("python")
         )
 
 
@@ -423,7 +423,7 @@ def test_flowers_lists_that_do_not_fit(serve, labels, ids):
         "setid.mat": mat_file(trnid=np.array([ids]), valid=empty, tstid=empty),
     }
     serve("flowers-102", files)
-    with pytest.raises(DataError, match="does not part"):
+    with pytest.raises(DataError, match="does not split the images"):
         build("flowers-102")
 
 
@@ -527,7 +527,7 @@ def one_home(tmp_path_factory):
 @pytest.mark.realdata
 def test_the_real_hymenoptera(one_home, monkeypatch):
     monkeypatch.setenv("YISHENG_HOME", str(one_home))
-    data = config.build("data.datasets", "hymenoptera", size=64)
+    data = registry.build("data.datasets", "hymenoptera", size=64)
     assert data.x.shape == (397, 3, 64, 64)
     assert data.spec.classes == ("ants", "bees")
     assert np.bincount(data.part).tolist() == [244, 153]
@@ -538,7 +538,7 @@ def test_the_real_hymenoptera(one_home, monkeypatch):
 @pytest.mark.realdata
 def test_the_real_cifar10(one_home, monkeypatch):
     monkeypatch.setenv("YISHENG_HOME", str(one_home))
-    data = config.build("data.datasets", "cifar10")
+    data = registry.build("data.datasets", "cifar10")
     assert data.x.shape == (60_000, 3, 32, 32)
     assert data.spec.classes == cifar10.CLASSES
     assert np.bincount(data.part).tolist() == [50_000, 0, 10_000]

@@ -1,4 +1,4 @@
-"""A sheet of labelled images."""
+"""A sheet of labeled images."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def _draw_by_class(dataset: Dataset, rows: np.ndarray, n: int, rng: np.random.Ge
 def draw_before_after(
     dataset: Dataset,
     rows: np.ndarray,
-    before: np.ndarray,
-    after: Sequence[np.ndarray],
+    original: np.ndarray,
+    copies: Sequence[np.ndarray],
     captions: Sequence[Sequence[str]],
 ) -> Image.Image:
     """Draw images above their augmented copies, ten in a row.
@@ -79,16 +79,16 @@ def draw_before_after(
     Args:
         dataset: the data set of the images.
         rows: their row numbers ``(n,)``.
-        before: the images ``(n, C, H, W)``.
-        after: augmented copies, each ``(n, C, H, W)``.
+        original: the images ``(n, C, H, W)``.
+        copies: augmented copies, each ``(n, C, H, W)``.
         captions: for each copy a text per image, possibly of several lines; empty if the targets are unchanged.
     """
-    low, high = _pixel_range(before)
-    tiles = [_make_tiles(_to_bytes(np.clip(x.astype(np.float32), low, high), (low, high))) for x in (before, *after)]
+    low, high = _pixel_range(original)
+    tiles = [_make_tiles(_to_bytes(np.clip(x.astype(np.float32), low, high), (low, high))) for x in (original, *copies)]
     width, height = tiles[0][0].size
     caption_lines = max((text.count("\n") + 1 for texts in captions for text in texts), default=0)
     step = height + GAP + CAPTION * caption_lines
-    band = CAPTION + (height + GROUP_GAP) + len(after) * step + GROUP_GAP
+    band = CAPTION + (height + GROUP_GAP) + len(copies) * step + GROUP_GAP
     n, n_across = len(rows), min(IMAGES_PER_ROW, len(rows))
     n_bands = math.ceil(n / n_across)
     sheet, draw = _make_sheet(dataset, ROW_LABEL + n_across * (width + GAP) - GAP, n_bands * band - GROUP_GAP)
@@ -96,7 +96,7 @@ def draw_before_after(
         x, y = MARGIN + ROW_LABEL + i % n_across * (width + GAP), MARGIN + HEADING + i // n_across * band
         _write_centered(draw, _describe_target(dataset, int(rows[i])), x, y, width)
         _paste(sheet, draw, tiles[0][i], x, y + CAPTION)
-        for k in range(len(after)):
+        for k in range(len(copies)):
             tile_y = y + CAPTION + height + GROUP_GAP + k * step
             _paste(sheet, draw, tiles[k + 1][i], x, tile_y)
             for line, text in enumerate(captions[k][i].splitlines() if captions[k] else ()):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import io
 import lzma
+import os
 import shutil
 import stat
 import struct
@@ -197,7 +198,7 @@ class _CountedStream:
         return chunk
 
 
-class _ForwardStream:
+class _ForwardStream(io.RawIOBase):
     """A stream for tarfile that only moves forward and refuses large reads.
 
     tarfile reads a long name or an extension header in one piece, of the size that the archive claims.
@@ -207,10 +208,8 @@ class _ForwardStream:
         self._stream, self._counter, self._position = stream, counter, 0
         self.last_read = b""
 
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, position: int, /) -> int:
+    def seek(self, position: int, whence: int = os.SEEK_SET, /) -> int:
+        position += self._position if whence == os.SEEK_CUR else 0
         while self._position < position and self.read(min(CHUNK_BYTES, position - self._position)):
             pass
         if self._position != position:

@@ -66,7 +66,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
 
 
 def draw_samples(dataset: Dataset, *, n: int = 40, seed: int = 0, split: Split | None = None) -> Image.Image:
-    """Draw labelled images, or charts of how the columns of a table are related to the target.
+    """Draw labeled images, or charts of how the columns of a table are related to the target.
 
     Images are sampled evenly over the classes. A table is shown by its first twelve columns: a
     histogram by class, or a scatter plot against the target; two columns with classes make one scatter plot. An
@@ -123,17 +123,17 @@ def draw_augmented(
             f"only augmented images can be shown; {dataset.name} holds rows of numbers", "leave augment= out"
         )
     rows = _image_grid.sample_evenly(dataset, _visible_rows(dataset, n, split), n, seed)
-    before, y = torch.from_numpy(dataset.x[rows].copy()), torch.from_numpy(dataset.y[rows].copy())
-    after, captions = [], []
-    for copy in range(AUGMENTED_COPIES):
-        rng = generator(seed, "show", "augment", copy)
-        x, targets = before, y
+    original, y = torch.from_numpy(dataset.x[rows].copy()), torch.from_numpy(dataset.y[rows].copy())
+    copies, captions = [], []
+    for number in range(AUGMENTED_COPIES):
+        rng = generator(seed, "show", "augment", number)
+        x, targets = original, y
         for augment in augmentations:
             x, targets = augment(x, targets, rng)
-        after.append(x.numpy())
+        copies.append(x.numpy())
         unchanged = targets.shape == y.shape and bool((targets == y).all())
         captions.append([] if unchanged else [_describe_mixed_target(dataset, row) for row in targets.tolist()])
-    return _image_grid.draw_before_after(dataset, rows, before.numpy(), after, captions)
+    return _image_grid.draw_before_after(dataset, rows, original.numpy(), copies, captions)
 
 
 def _describe_mixed_target(dataset: Dataset, target: Sequence[float]) -> str:

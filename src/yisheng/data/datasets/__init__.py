@@ -1,8 +1,8 @@
 """Data sets by name: each file here is one, a registered function ``f(**options) -> Dataset``.
 
-Options of generated sets include a ``seed`` of their own, so that the data stays the same when the run's seed
-changes. Nothing is kept back here: parts are drawn in `yisheng.data.split`, scaling is fitted in training.
+Options of generated sets include their own ``seed``, so that the data stays the same when the run's seed
+changes. The functions neither split nor scale: `yisheng.data.split` draws the parts, and training fits the scaling.
 
-What `register` may be told here: ``opens`` (which paths it is the reader of), ``mirror=True`` (an image and its mirror
-image mean the same, as in photographs and not in letters).
+Facts for `register`: ``opens`` (a predicate for the paths that the function reads), ``mirror=True`` (a mirrored image
+means the same, as in photographs and unlike letters).
 """

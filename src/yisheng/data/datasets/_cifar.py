@@ -1,4 +1,4 @@
-"""The binary files of CIFAR: records of some labels and 3,072 pixels, all in bytes.
+"""The binary files of CIFAR: records of one or two labels and 3,072 pixels, all in bytes.
 
     label | ... | 1,024 red | 1,024 green | 1,024 blue      each row by row
 
@@ -17,65 +17,66 @@ from yisheng.core.errors import DataError
 
 SHAPE = (3, 32, 32)
 PIXELS = 3 * 32 * 32
-MOST = 60_000
-"""Most records of one file: more than any of them has."""
+MAX_RECORDS = 60_000
+"""Most records of one file: no file of these sets has more."""
 
 
-def read(folder: Path, names: Sequence[str], counts: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Images ``(N, 3, 32, 32)``, labels ``(N, len(counts))`` and records of each file.
+def read(folder: Path, names: Sequence[str], n_classes: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return images ``(N, 3, 32, 32)``, labels ``(N, len(n_classes))`` and the number of records of each file.
 
     Args:
-        folder: where they lie.
+        folder: of the files.
         names: the files, in order.
-        counts: how many classes each label has.
+        n_classes: number of classes of each label.
 
     Raises:
-        DataError: a file is missing, cut off, or holds something else.
+        DataError: a file is missing, cut off, or has another format.
     """
-    size = len(counts) + PIXELS
-    sizes = np.array([_records(folder / name, size) for name in names])
-    x, y = np.empty((sizes.sum(), *SHAPE), np.uint8), np.empty((sizes.sum(), len(counts)), np.int64)
-    at = 0
-    for name, count in zip(names, sizes.tolist(), strict=True):
-        records = np.fromfile(folder / name, np.uint8).reshape(count, size)
-        y[at : at + count] = records[:, : len(counts)]
-        x[at : at + count] = records[:, len(counts) :].reshape(count, *SHAPE)
-        wrong = y[at : at + count] >= counts
-        if wrong.any():
-            row, label = (int(n) for n in np.argwhere(wrong)[0])
+    record_bytes = len(n_classes) + PIXELS
+    sizes = np.array([_count_records(folder / name, record_bytes) for name in names])
+    x, y = np.empty((sizes.sum(), *SHAPE), np.uint8), np.empty((sizes.sum(), len(n_classes)), np.int64)
+    start = 0
+    for name, size in zip(names, sizes.tolist(), strict=True):
+        records = np.fromfile(folder / name, np.uint8).reshape(size, record_bytes)
+        labels = y[start : start + size]
+        labels[:] = records[:, : len(n_classes)]
+        x[start : start + size] = records[:, len(n_classes) :].reshape(size, *SHAPE)
+        invalid = labels >= n_classes
+        if invalid.any():
+            row, column = (int(n) for n in np.argwhere(invalid)[0])
             raise DataError(
-                f"{folder / name} has the label {y[at + row, label]} in record {row}; "
-                f"there are {counts[label]} classes",
-                "take the file of this set",
+                f"{folder / name} has the label {labels[row, column]} in record {row}; "
+                f"there are {n_classes[column]} classes",
+                "use the file of this set",
             )
-        at += count
+        start += size
     return x, y, sizes
 
 
-def names_in(path: Path, count: int) -> tuple[str, ...]:
-    """The class names of a text file, one on each line.
+def read_class_names(path: Path, n_classes: int) -> tuple[str, ...]:
+    """Return the class names in a text file, one per line.
 
     Raises:
-        DataError: there are not as many, or it cannot be read.
+        DataError: their number is another, or the file cannot be read.
     """
     try:
         names = tuple(line.strip().replace("_", " ") for line in path.read_text(encoding="utf-8").splitlines())
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}", "fetch the set again") from None
+        raise DataError(f"{path} cannot be read: {error}", "download the set again") from None
     names = tuple(filter(None, names))
-    if len(names) != count:
-        raise DataError(f"{path} should name {count} classes, got {len(names)}", "fetch the set again")
+    if len(names) != n_classes:
+        raise DataError(f"{path} should name {n_classes} classes, got {len(names)}", "download the set again")
     return names
 
 
-def _records(path: Path, size: int) -> int:
+def _count_records(path: Path, record_bytes: int) -> int:
     try:
-        length = path.stat().st_size
+        size = path.stat().st_size
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}", "fetch the set again") from None
-    if length == 0 or length % size or length // size > MOST:
+        raise DataError(f"{path} cannot be read: {error.strerror}", "download the set again") from None
+    if size == 0 or size % record_bytes or size // record_bytes > MAX_RECORDS:
         raise DataError(
-            f"{path} should hold records of {size:,} bytes, {MOST:,} at most, got {length:,} bytes",
-            "fetch the set again",
+            f"{path} should hold records of {record_bytes:,} bytes, {MAX_RECORDS:,} at most, got {size:,} bytes",
+            "download the set again",
         )
-    return length // size
+    return size // record_bytes

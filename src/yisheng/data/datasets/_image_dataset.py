@@ -3,86 +3,80 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from yisheng.core.errors import DataError
 from yisheng.core.types import Dataset
-from yisheng.data.hub import catalog
+from yisheng.data.datasets._catalog_facts import add_catalog_facts
 from yisheng.data.images import folder_files, folder_labels, image_dataset
-from yisheng.data.images.block import Settings
+from yisheng.data.images.bulk_decode import DecodeOptions
 
 
-def in_folders(
+def load_from_folders(
     name: str,
-    place: Path,
-    how: Settings,
+    root: Path,
+    options: DecodeOptions,
     *,
     strict: bool = False,
-    called: Callable[[str], str] = str,
-    without: Sequence[str] = (),
+    class_name_of: Callable[[str], str] = str,
+    excluded_files: Sequence[str] = (),
 ) -> Dataset:
-    """A set whose images lie in class folders.
+    """Load a set whose images are in class folders.
 
     Args:
-        name: the registered name, and the hub's.
-        place: the folder or zip.
-        how: how the images shall come out.
+        name: the registered name, and that in the hub.
+        root: the folder or zip.
+        options: size and color of the decoded images.
         strict: a damaged image is an error.
-        called: the name of a class by that of its folder.
-        without: names of files that are no images of the set.
+        class_name_of: from the name of a folder to that of its class.
+        excluded_files: names of files that are not images of the set.
 
     Raises:
-        DataError: there are no images, or not as they should be.
+        DataError: there are no images, or their folders are not as expected.
     """
-    listing = folder_labels.listing(place)
-    found = folder_labels.discover(listing)
-    kept = np.array([listing.names[n].rpartition("/")[2] not in without for n in found.numbers])
-    part = None if found.part is None else found.part[kept]
-    classes = tuple(map(called, found.classes))
-    labelled = image_dataset.Labelled(
-        name, listing, found.numbers[kept], found.y[kept], classes, part, found.findings, about=""
+    listing = folder_labels.list_images(root)
+    files = folder_labels.find_classes(listing)
+    is_kept = np.array([listing.names[n].rpartition("/")[2] not in excluded_files for n in files.file_indices])
+    part = None if files.part is None else files.part[is_kept]
+    classes = tuple(map(class_name_of, files.classes))
+    images = image_dataset.LabeledImages(
+        name, listing, files.file_indices[is_kept], files.y[is_kept], classes, part, files.findings, about=""
     )
-    return _known(image_dataset.dataset(labelled, how, strict=strict))
+    return add_catalog_facts(image_dataset.build_dataset(images, options, strict=strict))
 
 
-def by_list(
+def load_from_list(
     name: str,
     root: Path,
     files: Sequence[str],
     y: np.ndarray,
     classes: tuple[str, ...],
     part: np.ndarray,
-    how: Settings,
+    options: DecodeOptions,
     *,
     strict: bool = False,
 ) -> Dataset:
-    """A set that lists its images, which lie in one folder.
+    """Load a set that lists its images, which are in one folder.
 
     Args:
-        name: the registered name, and the hub's.
+        name: the registered name, and that in the hub.
         root: the folder.
         files: names of the images.
         y: class numbers ``(N,)``.
-        classes: their names.
+        classes: names of the classes.
         part: official parts ``(N,)``.
-        how: how the images shall come out.
+        options: size and color of the decoded images.
         strict: a damaged image is an error.
 
     Raises:
         DataError: an image is missing, or none can be decoded.
     """
-    listing = folder_files.listed(root, files)
+    listing = folder_files.list_named_files(root, files)
     missing = [file for file, size in zip(files, listing.sizes, strict=True) if size < 0]
     if missing:
-        raise DataError(f"{root} lacks {len(missing)} images of {name}: {missing[0]}", "fetch the set again")
-    labelled = image_dataset.Labelled(name, listing, np.arange(len(files)), y, classes, part, findings=(), about="")
-    return _known(image_dataset.dataset(labelled, how, strict=strict))
-
-
-def _known(dataset: Dataset) -> Dataset:
-    """With what the catalogue tells of the set."""
-    known = catalog.find(dataset.name)
-    return replace(dataset, about=known.about, source=known.source, licence=known.licence)
+        raise DataError(f"{root} lacks {len(missing)} images of {name}: {missing[0]}", "download the set again")
+    indices = np.arange(len(files))
+    images = image_dataset.LabeledImages(name, listing, indices, y, classes, part, findings=(), about="")
+    return add_catalog_facts(image_dataset.build_dataset(images, options, strict=strict))

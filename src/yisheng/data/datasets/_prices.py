@@ -1,4 +1,4 @@
-"""Daily prices as rows that can be learned from: changes, not prices."""
+"""Daily prices as rows to learn from: relative changes instead of prices."""
 
 from __future__ import annotations
 
@@ -9,53 +9,46 @@ import numpy as np
 
 from yisheng.core.errors import DataError
 from yisheng.core.types import Dataset
-from yisheng.data.hub import catalog
-from yisheng.data.hub import files as hub
+from yisheng.data import hub
+from yisheng.data.datasets._catalog_facts import add_catalog_facts
 from yisheng.data.tables import files, table_dataset
 from yisheng.data.tables.column_roles import Roles
 from yisheng.data.tables.delimited import Table
-from yisheng.data.tables.raw_column import Raw
+from yisheng.data.tables.raw_column import RawColumn
 
 PRICES = ("Open", "High", "Low", "Close", "Volume")
 
 
-def prices(name: str, file: str, folder: Path | None, ahead: int) -> Dataset:
-    """Changes of a share's prices in percent, from the day before and to a day ahead.
+def load_prices(name: str, file: str, folder: Path | None, horizon: int) -> Dataset:
+    """Load a stock's daily prices as changes in percent, from the previous day and to a later day.
 
     Args:
-        name: the registered name, and the hub's.
-        file: the file's name in the catalogue, with the columns Date and `PRICES`.
-        folder: of the user's, or None.
-        ahead: trading days to look ahead.
+        name: the registered name, and that in the hub.
+        file: the file's name in the catalog, with the columns Date and `PRICES`.
+        folder: the user's folder, or None.
+        horizon: trading days to predict ahead.
 
     Raises:
-        DataError: the file is missing and cannot be fetched, or is not what it should be.
+        DataError: the file cannot be downloaded, or has other content.
     """
-    table = files.read(hub.path(name, file, folder), header=True)
+    table = files.read_table(hub.fetch_file(name, file, folder), header=True)
     values = {}
     for column in PRICES:
         raw = table.columns.get(column)
         if raw is None or raw.numbers is None or "Date" not in table.columns:
-            raise DataError(f"{file} lacks prices in the columns Date, {', '.join(PRICES)}", "take the set's own file")
+            raise DataError(f"{file} lacks prices in the columns Date, {', '.join(PRICES)}", "use the set's own file")
         values[column] = raw.numbers.astype(np.float64)
-    if len(values["Close"]) < ahead + 3:
-        raise DataError(f"{file} has {len(values['Close'])} days, too few to look {ahead} ahead", "take a whole file")
-    target = f"change in {ahead} day{'s' * (ahead > 1)}"
-    days = slice(1, len(values["Close"]) - ahead)  # the first day has no day before, the last ones no day ahead
     close = values["Close"]
+    if len(close) < horizon + 3:
+        raise DataError(f"{file} has {len(close)} days, too few to predict {horizon} ahead", "use the complete file")
+    target = f"change in {horizon} day{'s' * (horizon > 1)}"
+    days = slice(1, len(close) - horizon)  # the first day has no previous day, the last ones no later day
     rows = {"Date": table.columns["Date"].take(np.arange(len(close))[days])}
     for column in PRICES:
-        before = values["Volume" if column == "Volume" else "Close"][:-1]
+        previous = values["Volume" if column == "Volume" else "Close"][:-1]
         with np.errstate(divide="ignore", invalid="ignore"):
-            change = 100 * (values[column][1:] / before - 1)
-        rows[column] = Raw(column, numbers=change[: days.stop - 1])
-    rows[target] = Raw(target, numbers=100 * (close[1 + ahead :] / close[1:-ahead] - 1))
-    data = table_dataset.dataset(name, Table(rows), Roles((target,), time="Date", task="regression"))
-    known = catalog.find(name)
-    return replace(
-        data,
-        spec=replace(data.spec, unit="percent"),
-        about=known.about,
-        source=known.source,
-        licence=known.licence,
-    )
+            change = 100 * (values[column][1:] / previous - 1)
+        rows[column] = RawColumn(column, numbers=change[: days.stop - 1])
+    rows[target] = RawColumn(target, numbers=100 * (close[1 + horizon :] / close[1:-horizon] - 1))
+    dataset = table_dataset.build_dataset(name, Table(rows), Roles((target,), time="Date", task="regression"))
+    return add_catalog_facts(replace(dataset, spec=replace(dataset.spec, unit="percent")))

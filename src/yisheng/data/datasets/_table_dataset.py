@@ -1,4 +1,4 @@
-"""Sets whose file is a table."""
+"""Sets of the hub that are one table."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 
 from yisheng.core.errors import DataError
 from yisheng.core.types import Dataset, Task
-from yisheng.data.hub import catalog
-from yisheng.data.hub import files as hub
+from yisheng.data import hub
+from yisheng.data.datasets._catalog_facts import add_catalog_facts
 from yisheng.data.tables import files, table_dataset
 from yisheng.data.tables.column_roles import Roles
 from yisheng.data.tables.delimited import Table
 
 
-def table_set(
+def load_table_dataset(
     name: str,
     file: str,
     folder: Path | None,
@@ -26,12 +26,12 @@ def table_set(
     columns: Sequence[str] = (),
     unit: str = "",
 ) -> Dataset:
-    """The set from the user's folder if one is named, else through the hub.
+    """Load a set from the user's folder if one is named, else through the hub.
 
     Args:
-        name: the registered name, and the hub's.
-        file: the file's name in the catalogue.
-        folder: of the user's, or None.
+        name: the registered name, and that in the hub.
+        file: the file's name in the catalog.
+        folder: the user's folder, or None.
         target: the column to predict.
         task: what to learn.
         id: the column that names the rows.
@@ -39,28 +39,21 @@ def table_set(
         unit: of a regression target.
 
     Raises:
-        DataError: the file is missing and cannot be fetched, or is not what it should be.
+        DataError: the file cannot be downloaded, or has other content.
     """
-    table = files.read(hub.path(name, file, folder), header=not columns, as_text=[id] if id else ())
+    table = files.read_table(hub.fetch_file(name, file, folder), header=not columns, text_columns=[id] if id else ())
     if columns:
-        table = _named(table, columns, file)
-    data = table_dataset.dataset(name, table, Roles((target,), id=id, task=task))
-    known = catalog.find(name)
-    return replace(
-        data,
-        spec=replace(data.spec, unit=unit),
-        about=known.about,
-        source=known.source,
-        licence=known.licence,
-        findings=tuple(found for found in data.findings if found.check != "header"),
-    )
+        table = _name_columns(table, columns, file)
+    dataset = table_dataset.build_dataset(name, table, Roles((target,), id=id, task=task))
+    findings = tuple(finding for finding in dataset.findings if finding.check != "header")
+    return add_catalog_facts(replace(dataset, spec=replace(dataset.spec, unit=unit), findings=findings))
 
 
-def _named(table: Table, columns: Sequence[str], file: str) -> Table:
-    """A table without a header, its columns named."""
+def _name_columns(table: Table, columns: Sequence[str], file: str) -> Table:
+    """Return a table without a header with names for its columns."""
     if len(table.columns) != len(columns):
         raise DataError(
-            f"{file} has {len(table.columns)} columns, {len(columns)} are wanted", "take the set's own file"
+            f"{file} should have {len(columns)} columns, got {len(table.columns)}", "use the set's own file"
         )
     raws = zip(columns, table.columns.values(), strict=True)
     return Table({name: replace(raw, name=name) for name, raw in raws}, table.findings)

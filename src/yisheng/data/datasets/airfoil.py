@@ -1,4 +1,4 @@
-"""Noise of an aerofoil in a wind tunnel."""
+"""Noise of an airfoil in a wind tunnel."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ COLUMNS = ("frequency", "angle of attack", "chord length", "stream velocity", "d
 
 @register
 def airfoil(*, folder: Path | None = None) -> Dataset:
-    """1,503 measurements of an aerofoil in a wind tunnel: its sound pressure level in decibels from five numbers.
+    """Load 1,503 measurements of an airfoil in a wind tunnel: its sound pressure level in decibels from five numbers.
 
     Args:
-        folder: where the file airfoil_self_noise.dat lies; without it it is fetched.
+        folder: folder with the file airfoil_self_noise.dat; by default it is downloaded.
 
     Raises:
-        DataError: the file is missing and cannot be fetched, or is not what it should be.
+        DataError: the file cannot be downloaded, or has other content.
 
     Source: Brooks, Pope and Marcolini, Airfoil self-noise and prediction, NASA RP-1218 (1989).
     """
-    from yisheng.data.datasets._table_dataset import table_set
+    from yisheng.data.datasets._table_dataset import load_table_dataset
 
     name = "airfoil_self_noise.dat"
-    return table_set("airfoil", name, folder, columns=COLUMNS, target="pressure", task="regression", unit="decibels")
+    return load_table_dataset(
+        "airfoil", name, folder, columns=COLUMNS, target="pressure", task="regression", unit="decibels"
+    )

@@ -1,4 +1,4 @@
-"""Breast tumours, malignant or benign."""
+"""Breast tumors, malignant or benign."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from yisheng.core.types import Dataset
 
 @register
 def breast_cancer() -> Dataset:
-    """569 breast tumours, malignant or benign, 30 measures of cell nuclei (inside scikit-learn: no download).
+    """Load 569 breast tumors, malignant or benign, 30 measures of cell nuclei (part of scikit-learn: no download).
 
     >>> data = breast_cancer()
     >>> len(data), data.spec.classes
@@ -18,9 +18,9 @@ def breast_cancer() -> Dataset:
     """
     from sklearn.datasets import load_breast_cancer
 
-    from yisheng.data.datasets._sklearn import classified
+    from yisheng.data.datasets._sklearn import make_dataset
 
-    return classified(
+    return make_dataset(
         "breast-cancer",
         load_breast_cancer(),
         classes=("malignant", "benign"),
@@ -28,5 +28,5 @@ def breast_cancer() -> Dataset:
         about="Cell nuclei in a fine needle aspirate of a breast mass: mean, standard error and worst of ten measures.",
         source="Wolberg, Mangasarian, Street and Street, Breast Cancer Wisconsin (Diagnostic), UCI Machine Learning "
         "Repository (1995)",
-        licence="CC BY 4.0 (UCI Machine Learning Repository)",
+        license="CC BY 4.0 (UCI Machine Learning Repository)",
     )

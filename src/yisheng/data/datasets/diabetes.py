@@ -1,4 +1,4 @@
-"""How far diabetes has gone after a year."""
+"""Progression of diabetes after a year."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from yisheng.core.types import Column, Dataset, Spec
 
 @register
 def diabetes() -> Dataset:
-    """442 patients, progression of diabetes after a year from ten measures (inside scikit-learn: no download).
+    """Load 442 patients, progression of diabetes after a year from ten measures (part of scikit-learn: no download).
 
-    The measures are in their own units, not in scikit-learn's scaled form: that was scaled on all rows,
-    the test part among them. Columns s1 to s6 are blood serum: total cholesterol, LDL, HDL, total
+    The measures are in their own units, not in scikit-learn's scaled form: that is scaled on all rows,
+    including the test part. Columns s1 to s6 are blood serum: total cholesterol, LDL, HDL, total
     cholesterol / HDL, (probably) log of triglycerides, blood sugar.
 
     >>> data = diabetes()
@@ -24,15 +24,15 @@ def diabetes() -> Dataset:
     """
     from sklearn.datasets import load_diabetes
 
-    found = load_diabetes(scaled=False)
-    columns = tuple(Column(str(name)) for name in found.feature_names)
+    bunch = load_diabetes(scaled=False)
+    columns = tuple(Column(str(name)) for name in bunch.feature_names)
     return Dataset(
         "diabetes",
         Spec("regression", (len(columns),), columns=columns, target="disease progression", unit="points"),
-        np.ascontiguousarray(found.data, dtype=np.float32),
-        found.target.astype(np.float32)[:, None],
+        np.ascontiguousarray(bunch.data, dtype=np.float32),
+        bunch.target.astype(np.float32)[:, None],
         about="Age, sex, body mass index, blood pressure and six blood serum measures of 442 patients, and a measure "
         "of the progression of their disease one year later.",
         source="Efron, Hastie, Johnstone and Tibshirani, Least Angle Regression, Annals of Statistics 32 (2004)",
-        licence="not stated; published by the authors with the paper",
+        license="not stated; published by the authors with the paper",
     )

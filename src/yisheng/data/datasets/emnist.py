@@ -10,14 +10,14 @@ import numpy as np
 
 from yisheng.core.errors import DataError
 from yisheng.core.registry import register
-from yisheng.core.types import Dataset, Ink, Spec
+from yisheng.core.types import Dataset, Drawing, Spec
 
-ARCHIVE, INNER = "gzip.zip", "gzip"
+ARCHIVE, ARCHIVE_FOLDER = "gzip.zip", "gzip"
 
 
 @register
 def emnist(*, split: Literal["balanced", "byclass", "bymerge", "letters", "digits", "mnist"] = "balanced") -> Dataset:
-    """Handwritten letters and digits, grey images 28x28; an official test part in each of six splits.
+    """Load handwritten letters and digits, grey images 28x28; each of six splits has an official test part.
 
     - balanced: 131,600 in 47 classes of the same size: digits, capitals, and the small letters that look different.
     - letters: 145,600 in 26 classes, capital and small together. digits: 280,000 in ten. mnist: 70,000 in ten.
@@ -27,48 +27,49 @@ def emnist(*, split: Literal["balanced", "byclass", "bymerge", "letters", "digit
         split: which of the six.
 
     Raises:
-        DataError: the archive is missing and cannot be fetched, or is not EMNIST's.
+        DataError: the archive cannot be downloaded, or is not EMNIST's.
 
     Source: Cohen, Afshar, Tapson and van Schaik, EMNIST: an extension of MNIST to handwritten letters, arXiv
     1702.05373 (2017).
     """
-    from yisheng.data.datasets._idx_dataset import pair, stacked
-    from yisheng.data.hub import catalog, files
+    from yisheng.data import hub
+    from yisheng.data.datasets._catalog_facts import add_catalog_facts
+    from yisheng.data.datasets._idx_dataset import read_pair, stack_parts
 
-    folder = files.unpack("emnist", ARCHIVE) / INNER
-    first, classes = _classes(folder / f"emnist-{split}-mapping.txt")
+    folder = hub.unpack("emnist", ARCHIVE) / ARCHIVE_FOLDER
+    first_label, classes = _read_classes(folder / f"emnist-{split}-mapping.txt")
 
-    def both(part: str) -> tuple[np.ndarray, np.ndarray]:
+    def read_part(part: str) -> tuple[np.ndarray, np.ndarray]:
         stem = f"emnist-{split}-{part}"
         images, labels = folder / f"{stem}-images-idx3-ubyte.gz", folder / f"{stem}-labels-idx1-ubyte.gz"
-        x, y = pair(images, labels, len(classes), first=first)
-        return x.swapaxes(1, 2), y  # the files hold columns where MNIST's hold rows
+        x, y = read_pair(images, labels, len(classes), first_label=first_label)
+        return x.swapaxes(1, 2), y  # the images are stored column by column, unlike MNIST's
 
-    x, y, part = stacked("emnist", both("train"), both("test"))
-    spec = Spec("classification", x.shape[1:], classes=classes, target="character", ink=Ink(box=24))
-    known = catalog.find("emnist")
-    x = np.ascontiguousarray(x)
-    return Dataset("emnist", spec, x, y, part, about=known.about, source=known.source, licence=known.licence)
+    x, y, part = stack_parts("emnist", read_part("train"), read_part("test"))
+    spec = Spec("classification", x.shape[1:], classes=classes, target="character", drawing=Drawing(box=24))
+    return add_catalog_facts(Dataset("emnist", spec, np.ascontiguousarray(x), y, part))
 
 
-def _classes(path: Path) -> tuple[int, tuple[str, ...]]:
-    """The first label, and the character of each: a line has the label and the codes of its characters.
+def _read_classes(path: Path) -> tuple[int, tuple[str, ...]]:
+    """Return the first label, and the character of each label.
+
+    A line of the file has a label and the codes of its characters.
 
     Raises:
-        DataError: it is not such a file.
+        DataError: the file has another format.
     """
-    again = "fetch the set again"
+    remedy = "download the set again"
     try:
         lines = path.read_text(encoding="ascii").splitlines()
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}", again) from None
-    found: list[tuple[int, str]] = []
+        raise DataError(f"{path} cannot be read: {error}", remedy) from None
+    labels, characters = [], []
     for line in filter(str.strip, lines):
         if not re.fullmatch(r"\s*[0-9]{1,3}(\s+[0-9]{2,3})+\s*", line):
-            raise DataError(f"{path}: a line must have a label and codes of characters, got {line[:80]!r}", again)
+            raise DataError(f"{path}: a line must have a label and codes of characters, got {line[:80]!r}", remedy)
         label, code, *_ = map(int, line.split())
-        found.append((label, chr(code)))
-    first = found[0][0] if found else 0
-    if len(found) < 2 or [label for label, _ in found] != list(range(first, first + len(found))):
-        raise DataError(f"{path} does not number its {len(found)} classes one after the other", again)
-    return first, tuple(character for _, character in found)
+        labels.append(label)
+        characters.append(chr(code))
+    if len(labels) < 2 or labels != list(range(labels[0], labels[0] + len(labels))):
+        raise DataError(f"{path} does not number its {len(labels)} classes one after the other", remedy)
+    return labels[0], tuple(characters)

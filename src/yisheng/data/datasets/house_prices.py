@@ -1,4 +1,4 @@
-"""What houses in Ames, Iowa, were sold for."""
+"""Sale prices of houses in Ames, Iowa."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ TRAIN, TEST = "kaggle_house_pred_train.csv", "kaggle_house_pred_test.csv"
 
 @register
 def house_prices(*, folder: Path | None = None) -> Dataset:
-    """1,460 houses in Ames, Iowa, with the price they were sold for and 79 columns of all kinds.
+    """Load 1,460 houses in Ames, Iowa, with their sale price and 79 columns of all kinds.
 
-    The 1,459 rows of the competition's test table have no price: they are not among these rows, and are there to be
-    answered with ``yisheng predict``. ``NA`` in a category (no alley, no pool) counts as missing.
+    The 1,459 rows of the competition's test table have no price: they are not among these rows, but can be predicted
+    with ``yisheng predict``. ``NA`` in a category (no alley, no pool) counts as missing.
 
     Args:
-        folder: where the two files lie; without it they are fetched.
+        folder: folder with the two files; by default they are downloaded.
 
     Raises:
-        DataError: a file is missing and cannot be fetched, or is not what it should be.
+        DataError: a file cannot be downloaded, or has other content.
 
     Source: De Cock, Ames, Iowa: alternative to the Boston housing data, Journal of Statistics Education 19 (2011).
     """
-    from yisheng.data.datasets._table_dataset import table_set
+    from yisheng.data.datasets._table_dataset import load_table_dataset
 
-    return table_set("house-prices", TRAIN, folder, target="SalePrice", id="Id", task="regression", unit="dollars")
+    return load_table_dataset(
+        "house-prices", TRAIN, folder, target="SalePrice", id="Id", task="regression", unit="dollars"
+    )

@@ -8,7 +8,7 @@ from yisheng.core.types import Dataset
 
 @register
 def iris() -> Dataset:
-    """150 iris flowers of three species, four measured lengths each (inside scikit-learn: no download).
+    """Load 150 iris flowers of three species, four measured lengths each (part of scikit-learn: no download).
 
     >>> data = iris()
     >>> len(data), data.spec.classes
@@ -18,14 +18,14 @@ def iris() -> Dataset:
     """
     from sklearn.datasets import load_iris
 
-    from yisheng.data.datasets._sklearn import classified
+    from yisheng.data.datasets._sklearn import make_dataset
 
-    return classified(
+    return make_dataset(
         "iris",
         load_iris(),
         classes=("setosa", "versicolor", "virginica"),
         target="species",
         about="Sepals and petals of 50 flowers of each of three species, measured by Edgar Anderson.",
         source="Fisher, The use of multiple measurements in taxonomic problems, Annals of Eugenics 7 (1936)",
-        licence="CC BY 4.0 (UCI Machine Learning Repository)",
+        license="CC BY 4.0 (UCI Machine Learning Repository)",
     )

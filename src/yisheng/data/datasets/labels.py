@@ -5,47 +5,51 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from yisheng.core.paths import parse_path
 from yisheng.core.registry import register
 from yisheng.core.types import Dataset
 from yisheng.data.images.image_dataset import Size
+from yisheng.data.images.resize import Fit
 
 
-def opens(path: Path) -> bool:
-    """Whether a path is a CSV that lists image files; other tables are read as such."""
-    from yisheng.data.tables.files import TEXT, is_table
+def is_label_file(path: Path) -> bool:
+    """Return whether a path is a CSV that lists image files; other tables are read by `table`."""
+    from yisheng.data.tables.files import TEXT_SUFFIXES, is_table
     from yisheng.data.tables.sniff import lists_images
 
-    return is_table(path) and path.name.lower().endswith(TEXT) and path.is_file() and lists_images(path)
+    return is_table(path) and path.name.lower().endswith(TEXT_SUFFIXES) and path.is_file() and lists_images(path)
 
 
-@register(opens=opens)
+@register(opens=is_label_file)
 def labels(
     *,
     path: str,
     size: Size = "auto",
-    fit: Literal["crop", "squash", "pad"] = "crop",
-    colour: Literal["auto", "grey", "rgb"] = "auto",
+    fit: Fit = "crop",
+    color: Literal["auto", "grey", "rgb"] = "auto",
     strict: bool = False,
 ) -> Dataset:
-    """Images listed in a CSV: file and label, or file and several labels that may hold together.
+    """Load images listed in a CSV: file and label, or file and several labels that are not exclusive.
 
-    One column of labels makes a classification. Several make a multilabel task, with a probability for each label:
-    the cells of a row are the names of its labels, or each column is a label, named in the header, and holds 0 or 1.
-    A column ``split`` of train, validation and test gives official parts.
+    With one column of labels the task is classification; with several it is multilabel, with a probability for each
+    label: the cells of a row are the names of its labels, or each column is a label, named in the header, and holds 0
+    or 1. A column ``split`` of train, validation and test gives official parts.
 
     Args:
-        path: the CSV; files are named as seen from its folder.
-        size: height and width of the inputs, one number for both; auto keeps the size that all images have, if no
-            side is longer than 96, and else takes 224, which networks trained on ImageNet want.
-        fit: how an image of another ratio of sides comes to that size: the middle is cut out (crop), it is squashed,
-            or filled up with black (pad). Prediction does the same.
-        colour: grey or rgb; auto is grey if all images are.
-        strict: a missing or damaged image is an error; else it is left out and named.
+        path: the CSV; its file names are relative to its folder.
+        size: height and width of the inputs, one number for both; auto keeps the common size of all images if no
+            side is longer than 96, and else is 224, the size of networks trained on ImageNet.
+        fit: how an image of another aspect ratio is brought to that size: its center is cut out (crop), it is squashed,
+            or padded with black (pad). Prediction does the same.
+        color: grey or rgb; auto is grey if all images are.
+        strict: a missing or damaged image is an error; by default it is left out and reported.
 
     Raises:
-        DataError: the CSV is damaged or has no labels, or none of its images is there.
+        DataError: the CSV is damaged or has no labels, or none of its images exists.
         StorageError: the cache cannot be written to.
     """
     from yisheng.data.images import image_dataset
 
-    return image_dataset.listed(Path(path), image_dataset.settings(size, fit, colour), strict=strict)
+    return image_dataset.load_label_file(
+        parse_path(path, "path"), image_dataset.parse_options(size, fit, color), strict=strict
+    )

@@ -22,16 +22,16 @@ def linear(
     noise: Annotated[float, Interval(ge=0, lt=1e6)] = 0.01,
     seed: Annotated[int, Interval(ge=0, lt=2**63)] = 0,
 ) -> Dataset:
-    """Generated rows on a plane: what a linear model can learn exactly, up to the noise.
+    """Generate rows on a plane, which a linear model can learn exactly, up to the noise.
 
     ``y = x · w + b + e`` with ``x ~ N(0, 1)`` and ``e ~ N(0, noise)``.
 
     Args:
-        w: the true weights, one per column; the textbook's by default.
+        w: the true weights, one per column; by default the textbook's.
         b: the true bias.
         n: rows.
         noise: standard deviation of the noise.
-        seed: of the draw; the run's own seed does not change the data.
+        seed: of the draw; the run's seed does not change the data.
 
     Raises:
         DataError: a value is not finite.
@@ -44,16 +44,16 @@ def linear(
     """
     if not np.isfinite([*w, b, noise]).all():
         raise DataError(f"linear: weights, bias and noise must be finite, got {(*w, b, noise)}", "give finite numbers")
-    draw = np.random.Generator(np.random.PCG64(derive(seed, "linear")))
-    x = draw.standard_normal((n, len(w))).astype(np.float32)
-    y = (x.astype(np.float64) * w).sum(axis=1) + b + noise * draw.standard_normal(n)
+    rng = np.random.Generator(np.random.PCG64(derive(seed, "linear")))
+    x = rng.standard_normal((n, len(w))).astype(np.float32)
+    y = (x.astype(np.float64) * w).sum(axis=1) + b + noise * rng.standard_normal(n)
     columns = tuple(Column(f"x{i + 1}") for i in range(len(w)))
     return Dataset(
         "linear",
         Spec("regression", (len(w),), columns=columns, target="y"),
         x,
         y.astype(np.float32)[:, None],
-        about=f"Generated: y = x · w + b + noise, with w = {list(w)}, b = {b}, noise of spread {noise}.",
+        about=f"Generated: y = x · w + b + noise, with w = {list(w)}, b = {b}, noise of standard deviation {noise}.",
         source="Zhang, Lipton, Li and Smola, Dive into Deep Learning, the lesson on linear regression",
-        licence="generated here: free of rights",
+        license="generated here: free of rights",
     )

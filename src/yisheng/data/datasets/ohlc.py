@@ -1,4 +1,4 @@
-"""Daily prices of a share."""
+"""Daily prices of a stock."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from yisheng.core.types import Dataset
 
 @register
 def ohlc(*, ahead: Annotated[int, Interval(ge=1, le=250)] = 1, folder: Path | None = None) -> Dataset:
-    """Apple's daily prices from 2004 to 2018: how the close changes from one day to a later one, in percent.
+    """Load Apple's daily prices from 2004 to 2018: how the close changes from one day to a later one, in percent.
 
-    Each row is a trading day with what was known at its end: open, high, low and close as parts of the close of the
-    day before, the volume likewise, and the day of the week and year. Prices themselves only ever grew: a network
-    would be asked about prices that it never saw. Rows stand in the order of time, and the data is split in time.
-    That today's prices tell little of tomorrow's is what there is to learn here.
+    Each row is a trading day with what was known at its end: open, high, low and close relative to the previous close,
+    the volume relative to the previous volume, and the day of the week and year. The prices themselves rose over the
+    years, so a network would be tested on prices outside the range of its training. Rows are in the order of time, and
+    the data is split in time. The lesson of this set is that today's prices say little about tomorrow's.
 
     Args:
-        ahead: trading days to look ahead.
-        folder: where the file lies; without it it is fetched.
+        ahead: trading days to predict ahead.
+        folder: folder with the file; by default it is downloaded.
 
     Raises:
-        DataError: the file is missing and cannot be fetched, or is not what it should be.
+        DataError: the file cannot be downloaded, or has other content.
 
     Source: Yahoo Finance, AAPL.
     """
-    from yisheng.data.datasets._prices import prices
+    from yisheng.data.datasets._prices import load_prices
 
-    return prices("ohlc", "yahoofinance-AAPL-20040819-20180120.csv", folder, ahead)
+    return load_prices("ohlc", "yahoofinance-AAPL-20040819-20180120.csv", folder, ahead)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -12,8 +12,10 @@ from yisheng.core.errors import DataError
 from yisheng.core.registry import register
 from yisheng.core.types import Dataset
 from yisheng.data.images.image_dataset import Size
+from yisheng.data.images.resize import Fit
 
 LISTS = (("trainval.txt", 0), ("test.txt", 2))
+"""The lists of images, with the number of their part."""
 SPECIES = ("cat", "dog")
 
 
@@ -22,63 +24,71 @@ def pets(
     *,
     labels: Literal["breed", "species"] = "breed",
     size: Size = 224,
-    fit: Literal["crop", "squash", "pad"] = "crop",
+    fit: Fit = "crop",
     strict: bool = False,
 ) -> Dataset:
-    """7,349 photographs of 37 breeds of cats and dogs, 3,669 of them the official test part.
+    """Load 7,349 photographs of 37 breeds of cats and dogs, 3,669 of them the official test part.
 
     Args:
         labels: breed, 37 classes, or species, cat or dog.
-        size: height and width of the inputs, one number for both; networks trained on ImageNet want 224.
-        fit: how an image of another ratio of sides comes to that size: the middle is cut out (crop), it is squashed,
-            or filled up with black (pad). Prediction does the same.
-        strict: a damaged image is an error; else it is left out and named.
+        size: height and width of the inputs, one number for both; 224 is the size of networks trained on ImageNet.
+        fit: how an image of another aspect ratio is brought to that size: its center is cut out (crop), it is squashed,
+            or padded with black (pad). Prediction does the same.
+        strict: a damaged image is an error; by default it is left out and reported.
 
     Raises:
-        DataError: the archives are missing and cannot be fetched, or hold something else.
+        DataError: the archives cannot be downloaded, or have other content.
 
     Source: Parkhi, Vedaldi, Zisserman and Jawahar, Cats and dogs (2012).
     """
+    from yisheng.data import hub
     from yisheng.data.datasets import _image_dataset
-    from yisheng.data.hub import files
     from yisheng.data.images import image_dataset
 
-    lists = files.unpack("pets", "annotations.tar.gz") / "annotations"
-    rows = [(*row, part) for file, part in LISTS for row in _rows(lists / file)]
-    numbers = np.array([number for _, number, _, _ in rows], np.int64)
-    species = np.array([kind for _, _, kind, _ in rows], np.int64)
-    breeds = {number: re.sub(r"_\d+$", "", name).replace("_", " ") for name, number, _, _ in rows}
+    lists = hub.unpack("pets", "annotations.tar.gz") / "annotations"
+    parts = [(_read_list(lists / file), part) for file, part in LISTS]
+    images = [image for listed, _ in parts for image in listed]
+    breeds = {image.breed: re.sub(r"_\d+$", "", image.name).replace("_", " ") for image in images}
     classes = SPECIES if labels == "species" else tuple(breeds[number] for number in sorted(breeds))
     if sorted(breeds) != list(range(len(breeds))) or len(set(classes)) != len(classes):
-        raise DataError(f"{lists}: the lists do not number the breeds one after the other", "fetch the set again")
-    return _image_dataset.by_list(
+        raise DataError(f"{lists}: the lists do not number the breeds one after the other", "download the set again")
+    return _image_dataset.load_from_list(
         "pets",
-        files.unpack("pets", "images.tar.gz") / "images",
-        [f"{name}.jpg" for name, *_ in rows],
-        species if labels == "species" else numbers,
+        hub.unpack("pets", "images.tar.gz") / "images",
+        [f"{image.name}.jpg" for image in images],
+        np.array([image.species if labels == "species" else image.breed for image in images], np.int64),
         classes,
-        np.array([part for *_, part in rows], np.int8),
-        image_dataset.settings(size, fit, "rgb"),
+        np.repeat(np.array([part for _, part in parts], np.int8), [len(listed) for listed, _ in parts]),
+        image_dataset.parse_options(size, fit, "rgb"),
         strict=strict,
     )
 
 
-def _rows(path: Path) -> list[tuple[str, int, int]]:
-    """Name, breed and species of each image of a list, both from 0.
+class _ListedImage(NamedTuple):
+    """An image's name, and the numbers of its breed and species, from 0."""
+
+    name: str
+    breed: int
+    species: int
+
+
+def _read_list(path: Path) -> list[_ListedImage]:
+    """Read a list of images.
 
     Raises:
-        DataError: it is not such a list.
+        DataError: the file has another format.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}", "fetch the set again") from None
-    found = []
+        raise DataError(f"{path} cannot be read: {error}", "download the set again") from None
+    images = []
     for line in filter(str.strip, lines):
         match = re.fullmatch(r"([\w-]{1,100}) ([1-9]\d{0,2}) ([12]) \d+\s*", line, re.ASCII)
         if not match:
             raise DataError(
-                f"{path}: a line must have an image's name and three numbers, got {line[:80]!r}", "fetch the set again"
+                f"{path}: a line must have an image's name and three numbers, got {line[:80]!r}",
+                "download the set again",
             )
-        found.append((match[1], int(match[2]) - 1, int(match[3]) - 1))
-    return found
+        images.append(_ListedImage(match[1], int(match[2]) - 1, int(match[3]) - 1))
+    return images

@@ -15,20 +15,22 @@ COLUMNS = (
 
 @register
 def pima(*, folder: Path | None = None) -> Dataset:
-    """759 women of the Pima, eight measures, and whether diabetes showed within five years.
+    """Load 759 women of the Pima, eight measures, and whether diabetes appeared within five years.
 
-    The table as a well-known PyTorch course uses it: the measures are scaled to [-1, 1] already (on all rows), and the
-    label is 1 for who stayed healthy, the other way round than in the original.
+    This is the table of a well-known PyTorch course: the measures are already scaled to [-1, 1] (on all rows), and the
+    label is 1 for women who stayed healthy, which is the inverse of the original label.
 
     Args:
-        folder: where the file diabetes.csv.gz lies; without it it is fetched.
+        folder: folder with the file diabetes.csv.gz; by default it is downloaded.
 
     Raises:
-        DataError: the file is missing and cannot be fetched, or is not what it should be.
+        DataError: the file cannot be downloaded, or has other content.
 
     Source: Smith et al., Using the ADAP learning algorithm to forecast the onset of diabetes mellitus, Proceedings of
     the Annual Symposium on Computer Application in Medical Care (1988).
     """
-    from yisheng.data.datasets._table_dataset import table_set
+    from yisheng.data.datasets._table_dataset import load_table_dataset
 
-    return table_set("pima", "diabetes.csv.gz", folder, columns=COLUMNS, target="healthy", task="classification")
+    return load_table_dataset(
+        "pima", "diabetes.csv.gz", folder, columns=COLUMNS, target="healthy", task="classification"
+    )

@@ -1,4 +1,4 @@
-"""A cubic with noise, seen through powers of x: the lesson on underfitting and overfitting."""
+"""A cubic with noise, with the powers of x as columns: the lesson on underfitting and overfitting."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from yisheng.core.seeds import derive
 from yisheng.core.types import Column, Dataset, Spec
 
 COEFFICIENTS = (5.0, 1.2, -3.4, 5.6)
-"""Of x^i / i!, i = 0 to 3."""
+"""The coefficients of x^i / i!, i = 0 to 3."""
 
 
 @register
@@ -23,7 +23,7 @@ def polynomial(
     noise: Annotated[float, Interval(ge=0, lt=1e6)] = 0.1,
     seed: Annotated[int, Interval(ge=0, lt=2**63)] = 0,
 ) -> Dataset:
-    """Generated rows on a cubic, their columns the powers of x: too few underfit, too many overfit.
+    """Generate rows on a cubic with the powers of x as columns: too few underfit, too many overfit.
 
     ``y = 5 + 1.2 x − 3.4 x²/2! + 5.6 x³/3! + e`` with ``x ~ N(0, 1)`` and ``e ~ N(0, noise)``; column i is
     ``x^i / i!``. There is no column of ones: models have a bias. One half is the training part, the other
@@ -33,20 +33,20 @@ def polynomial(
         degree: number of columns: 3 is right, 1 underfits, 20 overfits. The rows are the same for all.
         n: rows; half of them for training.
         noise: standard deviation of the noise.
-        seed: of the draw; the run's own seed does not change the data.
+        seed: of the draw; the run's seed does not change the data.
 
     >>> polynomial(degree=4).spec.shape
     (4,)
 
     Source: Zhang, Lipton, Li and Smola, Dive into Deep Learning, the lesson on underfitting and overfitting.
     """
-    draw = np.random.Generator(np.random.PCG64(derive(seed, "polynomial")))
-    x = draw.standard_normal(n)
+    rng = np.random.Generator(np.random.PCG64(derive(seed, "polynomial")))
+    x = rng.standard_normal(n)
     powers = np.empty((n, 1 + max(degree, 3)))
     powers[:, 0] = 1
     for i in range(1, powers.shape[1]):
-        powers[:, i] = powers[:, i - 1] * x / i  # grows by x / i: the same bits everywhere, and no large factorial
-    y = (powers[:, :4] * COEFFICIENTS).sum(axis=1) + noise * draw.standard_normal(n)
+        powers[:, i] = powers[:, i - 1] * x / i  # times x / i: the same bits on every machine, and no large factorial
+    y = (powers[:, :4] * COEFFICIENTS).sum(axis=1) + noise * rng.standard_normal(n)
     part = np.zeros(n, np.int8)
     part[n - n // 2 :] = 2
     names = ("x", *(f"x^{i}/{i}!" for i in range(2, degree + 1)))
@@ -56,8 +56,8 @@ def polynomial(
         powers[:, 1 : degree + 1].astype(np.float32),
         y.astype(np.float32)[:, None],
         part,
-        about=f"Generated: y = 5 + 1.2x - 3.4x²/2! + 5.6x³/3! + noise of spread {noise}, given as x^i/i! up to degree "
-        f"{degree}.",
+        about=f"Generated: y = 5 + 1.2x - 3.4x²/2! + 5.6x³/3! + noise of standard deviation {noise}, "
+        f"given as x^i/i! up to degree {degree}.",
         source="Zhang, Lipton, Li and Smola, Dive into Deep Learning, the lesson on underfitting and overfitting",
-        licence="generated here: free of rights",
+        license="generated here: free of rights",
     )

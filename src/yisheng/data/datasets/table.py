@@ -1,4 +1,4 @@
-"""Rows of a table in a file of the user's."""
+"""Rows of a table in a file of the user."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from yisheng.core.types import Dataset
 from yisheng.data.tables.files import is_table
 
 
-def _opens(path: Path) -> bool:
+def _is_plain_table(path: Path) -> bool:
     from yisheng.data.tables.sniff import lists_images
 
     return is_table(path) and path.is_file() and (path.suffix in (".parquet", ".npz") or not lists_images(path))
 
 
-@register(opens=_opens)
+@register(opens=_is_plain_table)
 def table(
     *,
     path: str = "",
@@ -33,32 +33,32 @@ def table(
     separator: str = "auto",
     encoding: str = "auto",
 ) -> Dataset:
-    """Rows of a table in a file of yours: .csv, .tsv (perhaps .gz), .parquet or .npz.
+    """Load rows of a table in a file of yours: .csv, .tsv (perhaps .gz), .parquet or .npz.
 
     Args:
-        path: the file; ``data=train.csv`` says the same.
+        path: the file; ``data=train.csv`` is short for it.
         target: the column to predict (several, with commas, for several): a name, a number from 1, or last.
         test: a second table with the same columns: the official test part if it has the target, else only checked.
-        id: a column that names the rows, for the answer file; it is no feature.
+        id: a column that names the rows, for the submission file; it is not a feature.
         drop: columns to leave out, with commas between them.
-        kinds: what a column is, where another kind is found than is meant, as in Year:category,Zip:identifier; the
+        kinds: kinds of columns, if the detected ones are wrong, as in Year:category,Zip:identifier; the
             kinds are number, category, yes/no, date (date:%d/%m/%Y), text, identifier and constant.
-        task: what to learn; auto goes by the target: texts and few whole numbers are classes.
+        task: what to learn; auto depends on the target: texts and few different integers are classes.
         time: a column of dates or numbers: the data is split in the order of time, never shuffled.
-        group: a column whose equal values must stay in the same part and fold; it is no feature.
+        group: a column whose equal values must stay in the same part and fold; it is not a feature.
         header: whether the first line names the columns; without a header they are column-1, column-2, ...
         separator: between the values: one character, or tab.
-        encoding: of a file of text; auto goes by its mark, then UTF-8, then the Western alphabets.
+        encoding: of a text file; auto tries its byte order mark, then UTF-8, then the Western encodings.
 
     Raises:
-        UsageError: no file is named, a column does not exist, or no target is obvious.
+        UsageError: no file is named, a column does not exist, or the target is not obvious.
         DataError: the file cannot be read, or there is nothing to learn in it.
         MissingPartError: .parquet without pyarrow.
     """
     from yisheng.data.tables import from_file
 
     if not path:
-        raise UsageError("the data set table needs a file", "say data=train.csv, or path=train.csv")
+        raise UsageError("the data set table needs a file", "use data=train.csv, or path=train.csv")
     return from_file(
         path,
         target=(target if isinstance(target, str) else str(target) if isinstance(target, int) else target) or (),

@@ -10,19 +10,21 @@ from yisheng.core.types import Dataset
 
 @register
 def titanic(*, folder: Path | None = None) -> Dataset:
-    """891 passengers of the Titanic, whether they survived, and who they were.
+    """Load 891 passengers of the Titanic, whether they survived, and who they were.
 
-    Names and ticket numbers are left out: nearly every row has its own. The 418 rows of the competition's test table
-    have no answer: they are not among these rows, and are there to be answered with ``yisheng predict``.
+    Names and ticket numbers are left out, because they differ in nearly every row. The 418 rows of the competition's
+    test table have no target: they are not among these rows, but can be predicted with ``yisheng predict``.
 
     Args:
-        folder: where the file train.csv lies; without it it is fetched.
+        folder: folder with the file train.csv; by default it is downloaded.
 
     Raises:
-        DataError: the file is missing and cannot be fetched, or is not what it should be.
+        DataError: the file cannot be downloaded, or has other content.
 
     Source: Kaggle, Titanic: machine learning from disaster.
     """
-    from yisheng.data.datasets._table_dataset import table_set
+    from yisheng.data.datasets._table_dataset import load_table_dataset
 
-    return table_set("titanic", "train.csv", folder, target="Survived", id="PassengerId", task="classification")
+    return load_table_dataset(
+        "titanic", "train.csv", folder, target="Survived", id="PassengerId", task="classification"
+    )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.files import read_json, replacing
+from yisheng.core.files import read_json, replace_file
 from yisheng.data import compression, file_trees
 from yisheng.data.hub import catalog, checksums, locations
 from yisheng.data.hub.cache import add_to_cache
@@ -68,7 +68,7 @@ def write_bundle(members: list[tuple[str, str, Path]], out: Path) -> Path:
     if not out.parent.is_dir():
         raise UsageError(f"the folder {out.parent} does not exist", "create it first")
     entries = []
-    with replacing(out) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+    with replace_file(out) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for set_name, file, path in members:
             entries.append({"set": set_name, "file": file, "name": path.name, "sha256": _compute_sha256(path)})
             for inner, source in file_trees.list_files(path) if path.is_dir() else [("", path)]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from yisheng.core.errors import DataError
-from yisheng.core.files import replacing
+from yisheng.core.files import replace_file
 from yisheng.data.hub import checksums, locations
 from yisheng.data.hub.catalog import HubFile, HubSet
 from yisheng.data.hub.resumable import SourceError, copy_to_part, discard_part
@@ -151,7 +151,7 @@ def _commit(part: Path, folder: Path, hub_set: HubSet, file: HubFile) -> Path:
         if file.folder:
             part.replace(target)
         else:
-            with replacing(target) as temporary:
+            with replace_file(target) as temporary:
                 part.replace(temporary)
     discard_part(part)
     if file.sums or result.checksum:

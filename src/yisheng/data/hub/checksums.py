@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from yisheng.core.errors import DataError, StorageError
-from yisheng.core.files import read_json, write
+from yisheng.core.files import read_json, write_file
 from yisheng.data import compression, file_trees
 from yisheng.data.hub import locations
 from yisheng.data.hub.catalog import Algorithm, Checksum, HubFile, Scope
@@ -121,7 +121,7 @@ def pin(path: Path) -> str:
     """Write the SHA-256 of a file without a published checksum next to it, and return it."""
     digest = compute_digests(path, "file", ("sha256",))["sha256"]
     with locations.explain_write_errors(_pin_path(path)):
-        write(_pin_path(path), f"{digest}  {path.name}\n")
+        write_file(_pin_path(path), f"{digest}  {path.name}\n")
     _store_check(path, Checksum("file", "sha256", digest))
     return digest
 
@@ -220,7 +220,7 @@ def _store_check(path: Path, checksum: Checksum) -> None:
     with contextlib.suppress(OSError, StorageError):
         checks = {name: entry for name, entry in _read_checks().items() if Path(name).exists()}
         checks[os.path.realpath(path)] = [_to_text(checksum), *_compute_signature(path)]
-        write(_checks_path(), json.dumps(checks), sync=False)
+        write_file(_checks_path(), json.dumps(checks), sync=False)
 
 
 def _to_text(checksum: Checksum) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from yisheng.core.errors import DataError
-from yisheng.core.files import read_json, write
+from yisheng.core.files import read_json, write_file
 from yisheng.data.hub import http as web
 from yisheng.data.hub import locations
 from yisheng.data.hub.catalog import HubFile
@@ -117,7 +117,7 @@ def _get(url: str, part: Path, file: HubFile) -> bool:
             discard_part(part)
             with locations.explain_write_errors(part):
                 note = {"url": url, "validator": web.get_validator(response), "total": total}
-                write(note_path(part), json.dumps(note), sync=False)
+                write_file(note_path(part), json.dumps(note), sync=False)
         _receive(response, part, offset, total, file)
     return offset > 0
 

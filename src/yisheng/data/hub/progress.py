@@ -22,18 +22,18 @@ class ByteProgress:
 
     Args:
         name: what is transferred.
-        done: bytes from an earlier attempt.
+        start: bytes from an earlier attempt.
         total: bytes in all, or None.
     """
 
-    def __init__(self, name: str, done: int, total: int | None) -> None:
-        self._name, self._done, self._total = name, done, total
+    def __init__(self, name: str, start: int, total: int | None) -> None:
+        self._name, self._count, self._total = name, start, total
         self._next_line_at = time.monotonic() + QUIET_SECONDS
         self._bar: Any = None
         if sys.stderr.isatty():
             from tqdm import tqdm
 
-            scale: dict[str, Any] = {"initial": done, "total": total, "unit": "B", "unit_scale": True}
+            scale: dict[str, Any] = {"initial": start, "total": total, "unit": "B", "unit_scale": True}
             self._bar = tqdm(desc=name, **scale, delay=QUIET_SECONDS, leave=False)
 
     def update(self, count: int) -> None:
@@ -41,11 +41,11 @@ class ByteProgress:
         if self._bar is not None:
             self._bar.update(count)
             return
-        self._done += count
+        self._count += count
         if time.monotonic() >= self._next_line_at:
             self._next_line_at = time.monotonic() + LOG_INTERVAL_SECONDS
             total = f" of {self._total / 1e6:,.1f}" if self._total else ""
-            locations.report(f"{self._name}: {self._done / 1e6:,.1f}{total} MB")
+            locations.report(f"{self._name}: {self._count / 1e6:,.1f}{total} MB")
 
     def __enter__(self) -> ByteProgress:
         return self

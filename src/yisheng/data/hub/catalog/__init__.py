@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from yisheng.core.discovery import plugins
-from yisheng.core.errors import DataError, UsageError, closest
+from yisheng.core.errors import DataError, UsageError, suggest
 from yisheng.core.registry import DuplicateNameError, hyphenate
 
 Scope = Literal["file", "content", "lines"]
@@ -130,7 +130,7 @@ class HubSet:
         for file in self.files:
             if file.name == name:
                 return file
-        raise UsageError(f"{self.name} has no file {name!r}", closest(name, (f.name for f in self.files)))
+        raise UsageError(f"{self.name} has no file {name!r}", suggest(name, (f.name for f in self.files)))
 
     def get_form(self, form: str) -> tuple[HubFile, ...]:
         """Return the files of one form.
@@ -140,7 +140,7 @@ class HubSet:
         """
         files = tuple(f for f in self.files if f.form == form)
         if not files:
-            raise UsageError(f"{self.name} has no form {form!r}", closest(form, {f.form for f in self.files if f.form}))
+            raise UsageError(f"{self.name} has no form {form!r}", suggest(form, {f.form for f in self.files if f.form}))
         return files
 
 
@@ -164,7 +164,7 @@ def find(name: str) -> HubSet:
 
     name = hyphenate(name)
     if name not in names():
-        raise UsageError(f"the hub knows no set {name!r}", closest(name, names()))
+        raise UsageError(f"the hub knows no set {name!r}", suggest(name, names()))
     path, *duplicates = [p for folder in _folders() if (p := folder / f"{name}.toml").is_file()]
     if duplicates:
         raise DuplicateNameError(f"the hub has two sets named {name}: {path} and {duplicates[0]}", "rename one of them")
