@@ -1,4 +1,4 @@
-"""An axis of a search space: alternatives, or a range with a scale."""
+"""The axes of a search space: alternatives, or a range with a scale."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from yisheng.core.errors import UsageError, closest
+from yisheng.core.errors import UsageError, suggest
 
-Kind = Literal["log", "uniform", "int", "logint"]
-KINDS: tuple[Kind, ...] = ("log", "uniform", "int", "logint")
-DIGITS = 4
-"""Of a number that is drawn: a learning rate needs no more, and what a table shows can be typed again."""
+Scale = Literal["log", "uniform", "int", "logint"]
+SCALES: tuple[Scale, ...] = ("log", "uniform", "int", "logint")
+SIGNIFICANT_DIGITS = 4
+"""Digits of a drawn number: a learning rate needs no more, and the numbers of a table can be typed again."""
 
 
 @dataclass(frozen=True)
@@ -21,41 +21,42 @@ class Range:
     """A range that values are drawn from.
 
     Args:
-        kind: the scale: ``log`` and ``uniform`` give real numbers, ``logint`` and ``int`` whole ones.
+        scale: ``log`` and ``uniform`` give real numbers, ``logint`` and ``int`` integers.
         low: the smallest value.
         high: the largest value.
 
     Raises:
-        UsageError: the kind is unknown, the range is empty, or a logarithm would be of zero or less.
+        UsageError: the scale is unknown, the range is empty, or a logarithmic range begins at zero or below.
 
     >>> Range("log", 1e-4, 1).high
     1
     """
 
-    kind: Kind
+    scale: Scale
     low: float
     high: float
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise UsageError(f"unknown range {self.kind!r}", closest(str(self.kind), KINDS))
-        numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in (self.low, self.high))
-        if not numbers or not (math.isfinite(self.low) and math.isfinite(self.high)):
-            raise UsageError(f"{self} must have two finite numbers", f"write {self.kind}(low,high)")
-        if self.kind in ("int", "logint") and (self.low != int(self.low) or self.high != int(self.high)):
-            raise UsageError(f"{self} must have whole numbers", "or say log or uniform")
-        if self.kind in ("log", "logint") and self.low <= 0:
+        if self.scale not in SCALES:
+            raise UsageError(f"unknown range {self.scale!r}", suggest(str(self.scale), SCALES))
+        are_numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in (self.low, self.high))
+        if not are_numbers or not (math.isfinite(self.low) and math.isfinite(self.high)):
+            raise UsageError(f"{self} must have two finite numbers", f"write {self.scale}(low,high)")
+        if self.scale in ("int", "logint") and (self.low != int(self.low) or self.high != int(self.high)):
+            raise UsageError(f"{self} must have integers", "use integers, or the range log(...) or uniform(...)")
+        if self.scale in ("log", "logint") and self.low <= 0:
+            low = "1e-6" if self.scale == "log" else "1"
             raise UsageError(
                 f"{self} must begin above zero: zero and less have no logarithm",
-                f"say {self.kind}(1{'e-6' if self.kind == 'log' else ''},{self.high:g}), or {KINDS[1]}",
+                f"use {self.scale}({low},{self.high:g}), or the range uniform(...)",
             )
         if self.low >= self.high:
             raise UsageError(
-                f"{self} is an empty range: the first number must be below the second", "swap or mend them"
+                f"{self} is an empty range: the first number must be below the second", "swap or correct the numbers"
             )
 
     def __str__(self) -> str:
-        return f"{self.kind}({self.low},{self.high})"
+        return f"{self.scale}({self.low},{self.high})"
 
 
 @dataclass(frozen=True)
@@ -63,150 +64,154 @@ class Axis:
     """A key of the config that a search varies.
 
     Args:
-        name: the key as it was given (``lr``).
+        name: the key as the user wrote it (``lr``).
         key: the key with its owner (``optimizer.lr``).
         kind: the scale of a range, or ``choice``.
         values: the alternatives of a choice, as plain data.
-        low: of a range.
-        high: of a range; it may be reached.
+        low: the smallest value of a range.
+        high: the largest value of a range, included.
     """
 
     name: str
     key: str
-    kind: Kind | Literal["choice"] = "choice"
+    kind: Scale | Literal["choice"] = "choice"
     values: tuple[Any, ...] | None = None
     low: float = 0.0
     high: float = 0.0
 
     @property
-    def whole(self) -> bool:
-        """Whether it is a range of whole numbers."""
+    def is_integer(self) -> bool:
+        """Return whether the axis is a range of integers."""
         return self.kind in ("int", "logint")
 
     @property
     def count(self) -> int | None:
-        """How many values it has; None for real numbers."""
+        """Return the number of values; None for real numbers."""
         if self.values is not None:
             return len(self.values)
-        return int(self.high) - int(self.low) + 1 if self.whole else None
+        return int(self.high) - int(self.low) + 1 if self.is_integer else None
 
-    def at(self, u: float) -> Any:
-        """The value at ``u`` in [0, 1): even on the axis' scale, and with equal chances for alternatives.
+    def value_at(self, u: float) -> Any:
+        """Return the value at ``u`` in [0, 1): uniform on the axis' scale, and equally likely alternatives.
 
-        >>> Axis("lr", "optimizer.lr", "log", low=1e-4, high=1.0).at(0.5)
+        >>> Axis("lr", "optimizer.lr", "log", low=1e-4, high=1.0).value_at(0.5)
         0.01
-        >>> Axis("batch", "batch", values=(16, 32)).at(0.5)
+        >>> Axis("batch", "batch", values=(16, 32)).value_at(0.5)
         32
         """
         if self.values is not None:
             return self.values[int(u * len(self.values))]
-        wider = 0.5 if self.whole else 0.0  # the ends are as likely as what is between
-        low, high = self._scaled(self.low - wider), self._scaled(self.high + wider)
-        return self.rounded(self._unscaled(low + u * (high - low)))
+        margin = 0.5 if self.is_integer else 0.0  # the first and last integer are as likely as the others
+        low, high = self._transform(self.low - margin), self._transform(self.high + margin)
+        return self.round_value(self._invert(low + u * (high - low)))
 
-    def place(self, value: float) -> float:
-        """Where a value of a range lies on its scale, 0 at the low end and 1 at the high end."""
-        low, high = self._scaled(self.low), self._scaled(self.high)
-        return (self._scaled(value) - low) / (high - low) if high > low else 0.5
+    def position_of(self, value: float) -> float:
+        """Return the position of a value on the scale of the range: 0 at the low end, 1 at the high end."""
+        low, high = self._transform(self.low), self._transform(self.high)
+        return (self._transform(value) - low) / (high - low) if high > low else 0.5
 
-    def raw(self, place: float) -> float:
-        """The inverse of `place`; a whole number where the axis has only those."""
-        low, high = self._scaled(self.low), self._scaled(self.high)
-        value = self._unscaled(low + place * (high - low))
-        return round(value) if self.whole else min(max(value, self.low), self.high)
+    def value_at_position(self, position: float) -> float:
+        """Return the inverse of `position_of`; an integer if the axis has only integers."""
+        low, high = self._transform(self.low), self._transform(self.high)
+        value = self._invert(low + position * (high - low))
+        return round(value) if self.is_integer else min(max(value, self.low), self.high)
 
-    def rounded(self, value: float) -> float:
-        """A drawn number to `DIGITS` digits, within the range."""
-        shorter = round(value) if self.whole else float(f"{value:.{DIGITS}g}")
-        return min(max(shorter, int(self.low) if self.whole else self.low), int(self.high) if self.whole else self.high)
+    def round_value(self, value: float) -> float:
+        """Round a drawn number to ``SIGNIFICANT_DIGITS`` digits, within the range."""
+        if self.is_integer:
+            return min(max(round(value), int(self.low)), int(self.high))
+        return min(max(float(f"{value:.{SIGNIFICANT_DIGITS}g}"), self.low), self.high)
 
-    def _scaled(self, value: float) -> float:
+    def _transform(self, value: float) -> float:
         return math.log(value) if self.kind in ("log", "logint") else float(value)
 
-    def _unscaled(self, value: float) -> float:
+    def _invert(self, value: float) -> float:
         return math.exp(value) if self.kind in ("log", "logint") else value
 
 
-def parse(key: str, given: Any) -> Range | tuple[Any, ...]:
-    """What is given for a key: a range, or its alternatives; a single value is one alternative.
+def parse_axis(key: str, value: Any) -> Range | tuple[Any, ...]:
+    """Parse the value of a key: a range, or its alternatives; a single value is one alternative.
 
-    Text is split at commas outside brackets. In Python a list or tuple is one of alternatives.
+    Text is split at commas outside brackets. A list or tuple of Python contains alternatives.
 
     Args:
-        key: for the error.
-        given: text, a `Range`, a list, or any value.
+        key: the key, for errors.
+        value: text, a `Range`, a list, or any value.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: the value is neither.
 
-    >>> parse("lr", "0.01,0.1"), parse("hidden", "[64,32],[128]"), parse("wd", "log(1e-6, 1e-2)")
-    (('0.01', '0.1'), ('64,32', '128'), Range(kind='log', low=1e-06, high=0.01))
-    >>> parse("hidden", [64, [64, 32]])
+    >>> parse_axis("lr", "0.01,0.1"), parse_axis("hidden", "[64,32],[128]"), parse_axis("lr", "log(1e-6, 1e-2)")
+    (('0.01', '0.1'), ('64,32', '128'), Range(scale='log', low=1e-06, high=0.01))
+    >>> parse_axis("hidden", [64, [64, 32]])
     (64, [64, 32])
     """
-    if isinstance(given, Range):
-        return given
-    if isinstance(given, list | tuple):
-        if not given:
+    if isinstance(value, Range):
+        return value
+    if isinstance(value, list | tuple):
+        if not value:
             raise UsageError(f"{key} has no alternatives", "give one or more")
-        if any(isinstance(value, Range) for value in given):
-            raise UsageError(f"{key}: a range is no alternative among others", "give the range alone")
-        return tuple(given)
-    if not isinstance(given, str):
-        return (given,)
-    text = given.strip()
+        if any(isinstance(alternative, Range) for alternative in value):
+            raise UsageError(f"{key}: a range cannot be one of several alternatives", "give the range alone")
+        return tuple(value)
+    if not isinstance(value, str):
+        return (value,)
+    text = value.strip()
     function = re.fullmatch(r"([A-Za-z_]\w*)\s*\((.*)\)", text)
     if function and "(" not in function[2]:
-        return _range(key, function[1].lower(), function[2])
-    words = _split(key, text)
+        return _parse_range(key, function[1].lower(), function[2])
+    words = _split_alternatives(key, text)
     for word in words:
-        if re.match(rf"({'|'.join(KINDS)})\s*\(", word):
-            raise UsageError(f"{key}: a range is no alternative among others, got {text!r}", "give the range alone")
+        if re.match(rf"({'|'.join(SCALES)})\s*\(", word):
+            raise UsageError(
+                f"{key}: a range cannot be one of several alternatives, got {text!r}", "give the range alone"
+            )
     return tuple(word[1:-1].strip() if word.startswith("[") and word.endswith("]") else word for word in words)
 
 
-def _range(key: str, kind: str, inside: str) -> Range:
-    """A range in words."""
-    if kind not in KINDS:
-        raise UsageError(f"{key}: unknown range {kind!r}", closest(kind, KINDS))
-    words = [word.strip() for word in inside.split(",")]
+def _parse_range(key: str, scale: str, arguments: str) -> Range:
+    """Parse the two numbers of a range."""
+    if scale not in SCALES:
+        raise UsageError(f"{key}: unknown range {scale!r}", suggest(scale, SCALES))
+    words = [word.strip() for word in arguments.split(",")]
     try:
         low, high = (int(word) if re.fullmatch(r"[-+]?\d+", word) else float(word) for word in words)
     except ValueError:
         raise UsageError(
-            f"{key} must have two numbers in {kind}(low,high), got {inside!r}", f"write {key}={kind}(1,10), say"
+            f"{key} must have two numbers in {scale}(low,high), got {arguments!r}",
+            f"write two numbers, as in {key}={scale}(1,10)",
         ) from None
     try:
-        return Range(kind, low, high)
+        return Range(scale, low, high)
     except UsageError as error:
         raise UsageError(f"{key}: {error.problem}", error.remedy) from None
 
 
-def _split(key: str, text: str) -> list[str]:
-    """The text at its commas outside brackets."""
+def _split_alternatives(key: str, text: str) -> list[str]:
+    """Split a text at its commas outside brackets."""
     words, depth = [""], 0
-    for sign in text:
-        depth += (sign in "[(") - (sign in "])")
+    for character in text:
+        depth += (character in "[(") - (character in "])")
         if depth < 0:
             break
-        if sign == "," and not depth:
+        if character == "," and not depth:
             words.append("")
         else:
-            words[-1] += sign
+            words[-1] += character
     words = [word.strip() for word in words]
     if depth:
-        raise UsageError(f"{key} has a bracket without its other half: {text!r}", f"write {key}=[64,32],[128], say")
+        raise UsageError(f"{key} has an unpaired bracket: {text!r}", f"write pairs, as in {key}=[64,32],[128]")
     if len(words) > 1 and not all(words):
-        raise UsageError(f"{key} has an empty alternative: {text!r}", "leave the comma out that is too many")
+        raise UsageError(f"{key} has an empty alternative: {text!r}", "remove the extra comma")
     return words
 
 
-def require_different(name: str, values: Sequence[Any]) -> None:
-    """Every alternative stands once.
+def require_distinct(name: str, values: Sequence[Any]) -> None:
+    """Check that no alternative is given twice.
 
     Raises:
-        UsageError: one stands twice.
+        UsageError: an alternative is given twice.
     """
     for i, value in enumerate(values):
         if value in values[:i] and any(type(v) is type(value) and v == value for v in values[:i]):
-            raise UsageError(f"{name} has the alternative {value!r} twice", "name each once")
+            raise UsageError(f"{name} has the alternative {value!r} twice", "give each alternative once")

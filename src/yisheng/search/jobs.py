@@ -1,4 +1,4 @@
-"""One training of a search, and what came of it: the same for those who train one by one and all at once."""
+"""Jobs of a search and their outcomes, the same for all executors."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from yisheng.core.types import Split
 
 @dataclass(frozen=True)
 class Job:
-    """One training: of one setting, on one fold, with one seed.
+    """One training of a search: of one setting, on one fold, with one seed.
 
     Args:
-        key: names it within the search, as ``0003/fold-02/seed-1``.
-        config: every choice, its seed and its fold included; ``auto`` is settled in training.
+        key: its name within the search, as ``0003/fold-02/seed-1``.
+        config: the config, with seed and fold; ``auto`` is resolved in training.
         split: its rows.
     """
 
@@ -28,18 +28,18 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a job.
+    """The outcome of a job.
 
     Args:
-        key: the job's.
-        scores: of the validation part, by metric's key and ``loss``, at the epoch that counts: the last one where the
-            config names a fold, else the best. Empty for a failure.
-        epoch: that epoch, from 1; 0 for a failure.
-        seconds: of training; of a job among K trained at once a K-th of the whole.
-        history: training loss of each epoch that was trained.
-        failure: why there is no score (the numbers went non-finite), else empty.
-        how: ``serial`` or ``stacked``.
-        weights: state dict of that epoch.
+        key: key of the job.
+        scores: of the validation part, by metric's key and ``loss``, at the scored epoch: the last one if the config
+            has a fold, else the best one. Empty after a failure.
+        epoch: the scored epoch, from 1; 0 after a failure.
+        seconds: duration of the training; for K jobs trained at once a K-th of the total.
+        history: training loss of each epoch.
+        failure: why there is no score (values became non-finite), or empty.
+        executor: ``serial`` or ``stacked``.
+        weights: state dict of the scored epoch.
     """
 
     key: str
@@ -48,5 +48,5 @@ class Outcome:
     seconds: float
     history: tuple[float, ...] = ()
     failure: str = ""
-    how: str = "serial"
+    executor: str = "serial"
     weights: Mapping[str, torch.Tensor] = field(default_factory=dict, repr=False)

@@ -1,4 +1,4 @@
-"""The table of a study: a line for each job as it ends, and a row for each trial from those lines."""
+"""The results of a search: a line of ``jobs.jsonl`` for each finished job, and a row of the table for each trial."""
 
 from __future__ import annotations
 
@@ -15,25 +15,24 @@ from typing import Any
 
 from yisheng.core import files
 from yisheng.core.errors import DataError
+from yisheng.core.run_folder import RunFolder
 from yisheng.search.jobs import Outcome
 from yisheng.search.trials import Trial
 
-JOBS, TABLE, TRIALS = "jobs.jsonl", "trials.csv", "trials.json"
-
 
 @dataclass(frozen=True)
-class Line:
-    """A job that ended, as ``jobs.jsonl`` tells of it: its outcome without weights, and what it was of.
+class JobRecord:
+    """A line of ``jobs.jsonl``: the outcome of a job without its weights, and the setting of its trial.
 
     Args:
-        key: the job's.
-        setting: of its trial.
-        scores: by name; NaN where the rows do not define one.
-        epoch: that the scores are of.
-        seconds: of training.
+        key: key of the job.
+        setting: setting of its trial.
+        scores: by name; NaN if the rows do not define one.
+        epoch: the scored epoch.
+        seconds: duration of the training.
         history: training loss by epoch.
         failure: why there are no scores, or empty.
-        how: ``serial`` or ``stacked``.
+        executor: ``serial`` or ``stacked``.
     """
 
     key: str
@@ -43,16 +42,16 @@ class Line:
     seconds: float
     history: tuple[float, ...] = ()
     failure: str = ""
-    how: str = "serial"
+    executor: str = "serial"
 
 
-class Journal:
-    """``jobs.jsonl``: written line by line, so that what was trained is known whatever happens.
+class JobLog:
+    """``jobs.jsonl``, written line by line, so that finished jobs are never lost.
 
-    A last line that is torn is dropped: its job is trained again.
+    An incomplete last line is dropped: its job is trained again.
 
     Args:
-        folder: the study's.
+        folder: the folder of the search.
 
     Raises:
         DataError: another line is damaged.
@@ -60,23 +59,23 @@ class Journal:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / JOBS
-        self.lines: dict[str, Line] = {}
+        self._path = folder / RunFolder.JOBS
+        self.records: dict[str, JobRecord] = {}
         try:
             content = self._path.read_bytes() if self._path.exists() else b""
-            whole = content.rfind(b"\n") + 1
-            for number, text in enumerate(content[:whole].splitlines(), 1):
-                line = _read(text, f"{self._path}, line {number}")
-                self.lines[line.key] = line
+            complete = content.rfind(b"\n") + 1
+            for number, line in enumerate(content[:complete].splitlines(), 1):
+                record = _parse_record(line, f"{self._path}, line {number}")
+                self.records[record.key] = record
             self._file = self._path.open("ab", buffering=0)
-            if whole < len(content):
-                self._file.truncate(whole)
+            if complete < len(content):
+                self._file.truncate(complete)
         except OSError as error:
-            raise files.storage_error(error, self._path) from error
+            raise files.explain_write_error(error, self._path) from error
 
-    def add(self, outcome: Outcome, trial: Trial) -> Line:
-        """Write what came of a job."""
-        line = Line(
+    def add(self, outcome: Outcome, trial: Trial) -> JobRecord:
+        """Write the outcome of a job, and return its record."""
+        record = JobRecord(
             outcome.key,
             trial.setting,
             dict(outcome.scores),
@@ -84,50 +83,50 @@ class Journal:
             round(outcome.seconds, 4),
             outcome.history,
             outcome.failure,
-            outcome.how,
+            outcome.executor,
         )
         plain = {
-            **vars(line),
-            "scores": {name: _number(value) for name, value in line.scores.items()},
-            "history": [_number(value) for value in line.history],
+            **vars(record),
+            "scores": {name: _finite_or_none(value) for name, value in record.scores.items()},
+            "history": [_finite_or_none(value) for value in record.history],
         }
         try:
             content = memoryview((json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n").encode())
             while content:
                 content = content[self._file.write(content) :]
         except OSError as error:
-            raise files.storage_error(error, self._path) from error
-        self.lines[line.key] = line
-        return line
+            raise files.explain_write_error(error, self._path) from error
+        self.records[record.key] = record
+        return record
 
     def close(self) -> None:
-        """Have all lines on the disk."""
+        """Wait until all lines are on the disk, and close the file."""
         try:
             os.fsync(self._file.fileno())
             self._file.close()
         except OSError as error:
-            raise files.storage_error(error, self._path) from error
+            raise files.explain_write_error(error, self._path) from error
 
 
 @dataclass(frozen=True)
-class Row:
-    """A trial in the table.
+class TrialRow:
+    """A row of the table of trials.
 
     Args:
-        number: the trial's.
+        number: number of the trial.
         setting: name of each axis -> value.
-        mean: of the score over the jobs; None for a failure.
-        sd: standard deviation of the score over the jobs (divided by J - 1); None for a single one.
+        mean: mean score of the jobs; None after a failure.
+        sd: standard deviation of the jobs' scores (divided by J - 1); None for a single job.
         se: standard error of the mean, sd / sqrt(J).
         low: the smallest score.
         high: the largest score.
-        jobs: how many trainings are behind it: J.
-        parameters: of the model.
-        seconds: of training, all jobs together.
-        how: ``serial`` or ``stacked``, or both.
+        jobs: number of jobs J.
+        parameters: number of parameters of the model.
+        seconds: duration of all trainings together.
+        executor: ``serial`` or ``stacked``, or both.
         failure: why there is no score, or empty.
-        epochs: asked for.
-        curve: training loss by epoch, mean over the jobs.
+        epochs: number of epochs of each job.
+        curve: training loss by epoch, averaged over the jobs.
     """
 
     number: int
@@ -140,29 +139,35 @@ class Row:
     jobs: int
     parameters: int | None
     seconds: float
-    how: str
+    executor: str
     failure: str = ""
     epochs: int | None = None
     curve: tuple[float, ...] = field(default=(), repr=False)
 
 
-def row(trial: Trial, lines: Sequence[Line], score: str, *, parameters: int | None, epochs: int | None) -> Row:
-    """What came of a trial: of all its jobs, in the order of their keys.
+CSV_COLUMNS = ("mean", "sd", "se", "low", "high", "jobs", "parameters", "seconds", "executor", "failure")
+"""Fields of `TrialRow` that are columns of ``trials.csv``, after the axes, the epochs and the score's name."""
+
+
+def summarize_trial(
+    trial: Trial, records: Sequence[JobRecord], score: str, *, parameters: int | None, epochs: int | None
+) -> TrialRow:
+    """Summarize all jobs of a trial.
 
     Args:
-        trial: the setting.
-        lines: of its jobs.
+        trial: the trial.
+        records: records of its jobs, in the order of their keys.
         score: key of the score.
-        parameters: of the model.
-        epochs: that each job was asked for.
+        parameters: number of parameters of the model.
+        epochs: number of epochs of each job.
 
-    >>> lines = [Line(str(k), {}, {"rmse": value}, 1, 0.5) for k, value in enumerate([1.0, 3.0])]
-    >>> found = row(Trial(1, {}), lines, "rmse", parameters=2, epochs=1)
-    >>> found.mean, found.se, found.low, found.high, found.seconds
+    >>> records = [JobRecord(str(k), {}, {"rmse": value}, 1, 0.5) for k, value in enumerate([1.0, 3.0])]
+    >>> row = summarize_trial(Trial(1, {}), records, "rmse", parameters=2, epochs=1)
+    >>> row.mean, row.se, row.low, row.high, row.seconds
     (2.0, 1.0, 1.0, 3.0, 1.0)
     """
-    failure = next((line.failure for line in lines if line.failure), "")
-    values = [line.scores.get(score, math.nan) for line in lines]
+    failure = next((record.failure for record in records if record.failure), "")
+    values = [record.scores.get(score, math.nan) for record in records]
     if not failure and not all(map(math.isfinite, values)):
         failure = f"the score {score} is not a finite number on some validation rows"
     if failure:
@@ -170,7 +175,7 @@ def row(trial: Trial, lines: Sequence[Line], score: str, *, parameters: int | No
     else:
         mean, low, high = statistics.fmean(values), min(values), max(values)
         sd = statistics.stdev(values) if len(values) > 1 else None
-    return Row(
+    return TrialRow(
         trial.number,
         trial.setting,
         mean,
@@ -178,75 +183,76 @@ def row(trial: Trial, lines: Sequence[Line], score: str, *, parameters: int | No
         None if sd is None else sd / math.sqrt(len(values)),
         low,
         high,
-        len(lines),
+        len(records),
         parameters,
-        round(sum(line.seconds for line in lines), 3),
-        ", ".join(sorted({line.how for line in lines})),
+        round(sum(record.seconds for record in records), 3),
+        ", ".join(sorted({record.executor for record in records})),
         failure,
         epochs,
-        _curve(lines),
+        _mean_curve(records),
     )
 
 
-def write_csv(folder: Path, rows: Sequence[Row], axes: Sequence[str], score: str) -> None:
-    """Write ``trials.csv``: a line for each row, by number; the epochs have a column of their own anyway."""
+def write_csv(folder: Path, rows: Sequence[TrialRow], axes: Sequence[str], score: str) -> None:
+    """Write ``trials.csv`` with the rows in order of their numbers; epochs have one column, also as an axis."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     names = [name for name in axes if name != "epochs"]
-    table.writerow(["trial", *names, "epochs", "score", *_COLUMNS])
-    for found in sorted(rows, key=lambda r: r.number):
-        setting = [_cell(found.setting[name]) for name in names]
-        values = [_cell(getattr(found, column)) for column in _COLUMNS]
-        table.writerow([found.number, *setting, _cell(found.epochs), score, *values])
-    files.write(folder / TABLE, text.getvalue(), sync=False)
+    table.writerow(["trial", *names, "epochs", "score", *CSV_COLUMNS])
+    for row in sorted(rows, key=lambda r: r.number):
+        setting = [_format_cell(row.setting[name]) for name in names]
+        values = [_format_cell(getattr(row, column)) for column in CSV_COLUMNS]
+        table.writerow([row.number, *setting, _format_cell(row.epochs), score, *values])
+    files.write_file(folder / RunFolder.TRIALS_TABLE, text.getvalue(), sync=False)
 
 
-_COLUMNS = ("mean", "sd", "se", "low", "high", "jobs", "parameters", "seconds", "how", "failure")
-
-
-def plain(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """The rows as plain data for ``trials.json``, by number."""
+def rows_to_plain(rows: Sequence[TrialRow]) -> list[dict[str, Any]]:
+    """Return the rows as plain data for ``trials.json``, in order of their numbers."""
     return [
-        {**vars(found), "setting": dict(found.setting), "curve": list(found.curve)}
-        for found in sorted(rows, key=lambda r: r.number)
+        {**vars(row), "setting": dict(row.setting), "curve": list(row.curve)}
+        for row in sorted(rows, key=lambda r: r.number)
     ]
 
 
-def _curve(lines: Sequence[Line]) -> tuple[float, ...]:
-    """The mean training loss of the epochs that all jobs trained; empty where one of them is not finite."""
-    means = [statistics.fmean(values) for values in zip(*(line.history for line in lines), strict=False)]
+def _mean_curve(records: Sequence[JobRecord]) -> tuple[float, ...]:
+    """Return the mean training loss of the epochs that all jobs trained; empty if one of them is not finite."""
+    means = [statistics.fmean(values) for values in zip(*(record.history for record in records), strict=False)]
     return tuple(means) if all(map(math.isfinite, means)) else ()
 
 
-def _cell(value: Any) -> str:
-    """A value with all its digits; a list as it is typed."""
+def _format_cell(value: Any) -> str:
+    """Format a value with all its digits; a list as it is typed on the command line."""
     if value is None:
         return ""
     if isinstance(value, list | tuple):
-        return ",".join(map(_cell, value))
+        return ",".join(map(_format_cell, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _number(value: float) -> float | None:
-    """JSON has no NaN and no infinity."""
+def _finite_or_none(value: float) -> float | None:
+    """Return the number, or None for NaN and infinity, which JSON does not have."""
     return value if math.isfinite(value) else None
 
 
-def _read(text: bytes, where: str) -> Line:
-    """A line, checked."""
+def _parse_record(line: bytes, source: str) -> JobRecord:
+    """Parse and check a line of ``jobs.jsonl``.
+
+    Raises:
+        DataError: the line is damaged.
+    """
     try:
-        found = json.loads(text)
-        return Line(
-            str(found["key"]),
-            dict(found["setting"]),
-            {str(k): math.nan if v is None else float(v) for k, v in found["scores"].items()},
-            int(found["epoch"]),
-            float(found["seconds"]),
-            tuple(math.nan if v is None else float(v) for v in found["history"]),
-            str(found["failure"]),
-            str(found["how"]),
+        fields = json.loads(line)
+        return JobRecord(
+            str(fields["key"]),
+            dict(fields["setting"]),
+            {str(k): math.nan if v is None else float(v) for k, v in fields["scores"].items()},
+            int(fields["epoch"]),
+            float(fields["seconds"]),
+            tuple(math.nan if v is None else float(v) for v in fields["history"]),
+            str(fields["failure"]),
+            str(fields["executor"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
-            f"{where} is damaged: {type(error).__name__} {error}", "delete that line: its job is trained again"
+            f"{source} is damaged: {type(error).__name__} {error}", "delete that line: its job is trained again"
         ) from None

@@ -1,4 +1,4 @@
-"""A setting with its number, and how settings are drawn by chance."""
+"""Trials: settings with a number, and how random settings are drawn."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 from yisheng.core.seeds import derive
 from yisheng.search.axes import Axis
 
-TRIES = 100
-"""Draws in a row that were drawn before, after which a space counts as used up."""
+MAX_REPEATED_DRAWS = 100
+"""Draws without a new setting, per setting of the space, after which all settings count as drawn."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,9 @@ class Trial:
     """A setting to train.
 
     Args:
-        number: within the search, from 1.
+        number: its number within the search, from 1.
         setting: name of each axis -> its value.
-        epochs: to train for, where the search says so itself.
+        epochs: number of epochs, if the sampler decides about it.
     """
 
     number: int
@@ -31,66 +31,66 @@ class Trial:
     epochs: int | None = None
 
 
-def number(settings: Sequence[Mapping[str, Any]], first: int = 1, epochs: int | None = None) -> list[Trial]:
-    """Settings as trials, numbered from ``first`` on."""
+def number_trials(settings: Sequence[Mapping[str, Any]], first: int = 1, epochs: int | None = None) -> list[Trial]:
+    """Return settings as trials with numbers from ``first`` on."""
     return [Trial(n, setting, epochs) for n, setting in enumerate(settings, first)]
 
 
-def chance(seed: int, *names: object) -> random.Random:
-    """A generator of its own for each use. Only its ``random()`` is used: that alone never changes with Python."""
+def make_generator(seed: int, *names: object) -> random.Random:
+    """Return a generator for one use. Only its ``random()`` is used: it is the same in all versions of Python."""
     return random.Random(derive(seed, "search", *names))
 
 
-def draw(
-    axes: Sequence[Axis], n: int, rng: random.Random, known: Sequence[Mapping[str, Any]] = ()
+def draw_settings(
+    axes: Sequence[Axis], n: int, rng: random.Random, excluded: Sequence[Mapping[str, Any]] = ()
 ) -> list[dict[str, Any]]:
-    """``n`` different settings by chance, none of them ``known``; fewer where there are no more.
+    """Draw ``n`` different random settings; fewer if the space has no more.
 
     Args:
-        axes: each is drawn by itself: an alternative with equal chances, a range evenly on its scale.
-        n: how many.
-        rng: whose ``random()`` is drawn from.
-        known: settings that are not wanted again.
+        axes: drawn independently: equally likely alternatives, and ranges uniformly on their scale.
+        n: number of settings.
+        rng: the generator, whose ``random()`` is used.
+        excluded: settings that are not drawn again.
 
     >>> axes = [Axis("lr", "optimizer.lr", "log", low=0.001, high=1.0)]
-    >>> [0.001 <= setting["lr"] <= 1.0 for setting in draw(axes, 2, chance(0))]
+    >>> [0.001 <= setting["lr"] <= 1.0 for setting in draw_settings(axes, 2, make_generator(0))]
     [True, True]
     """
-    seen = {repr(dict(setting)) for setting in known}
-    found: list[dict[str, Any]] = []
-    tries = 0
-    while len(found) < n and tries < TRIES * max(1, space_size(axes, most=n + 1)):
-        setting = {axis.name: axis.at(rng.random()) for axis in axes}
-        tries += 1
-        if repr(setting) not in seen:
-            seen.add(repr(setting))
-            found.append(setting)
-            tries = 0
-    return found
+    drawn = {repr(dict(setting)) for setting in excluded}
+    settings: list[dict[str, Any]] = []
+    draws = 0
+    while len(settings) < n and draws < MAX_REPEATED_DRAWS * max(1, count_settings(axes, limit=n + 1)):
+        setting = {axis.name: axis.value_at(rng.random()) for axis in axes}
+        draws += 1
+        if repr(setting) not in drawn:
+            drawn.add(repr(setting))
+            settings.append(setting)
+            draws = 0
+    return settings
 
 
-def space_size(axes: Sequence[Axis], *, most: int) -> int:
-    """How many settings there are, counted up to ``most`` only; a range of real numbers counts as endless."""
+def count_settings(axes: Sequence[Axis], *, limit: int) -> int:
+    """Return the number of settings, or ``limit`` if there are more; a range of real numbers counts as infinite."""
     total = 1
     for axis in axes:
-        total *= most if axis.count is None else axis.count
-        if total >= most:
-            return most
+        total *= limit if axis.count is None else axis.count
+        if total >= limit:
+            return limit
     return total
 
 
-def every(axes: Sequence[Axis]) -> Iterator[dict[str, Any]]:
-    """All settings of axes with alternatives; the last axis changes fastest."""
+def iterate_grid(axes: Sequence[Axis]) -> Iterator[dict[str, Any]]:
+    """Yield all settings of axes with alternatives; the last axis changes fastest."""
     names = [axis.name for axis in axes]
     for values in itertools.product(*(axis.values or () for axis in axes)):
         yield dict(zip(names, values, strict=True))
 
 
-def ranked(losses: Sequence[float | None]) -> list[int]:
-    """Positions, the smallest loss first; failures and NaN last, in their order.
+def rank(losses: Sequence[float | None]) -> list[int]:
+    """Return positions in order of their losses, the smallest first; failures and NaN last, in their order.
 
-    >>> ranked([2.0, None, 1.0])
+    >>> rank([2.0, None, 1.0])
     [2, 0, 1]
     """
-    worst = [math.inf if loss is None or math.isnan(loss) else loss for loss in losses]
-    return sorted(range(len(worst)), key=worst.__getitem__)
+    keys = [math.inf if loss is None or math.isnan(loss) else loss for loss in losses]
+    return sorted(range(len(keys)), key=keys.__getitem__)

@@ -1,1 +1,1 @@
-"""Train the jobs of a search: one after the other, or many in one pass."""
+"""Executors: train the jobs of a search one after the other, or many in one pass."""

@@ -1,4 +1,4 @@
-"""One by one, or all in one pass: measured on a few updates of both, then decided and said."""
+"""The choice of an executor: serial or stacked, measured on a few updates of both."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
@@ -15,131 +15,138 @@ import torch
 
 from yisheng.core import machine
 from yisheng.core.errors import NonFiniteError
+from yisheng.core.logging import logger
 from yisheng.core.types import Dataset
-from yisheng.search.executors.serial import Trainer, serial
+from yisheng.search.executors.serial import Trainer, train_serial
 from yisheng.search.executors.stacked import chunks, layers
 from yisheng.search.executors.stacked.chunks import Group
-from yisheng.search.executors.stacked.state import Member, Slots
-from yisheng.search.executors.stacked.train import one_pass
+from yisheng.search.executors.stacked.state import StackedJob, StackedState
+from yisheng.search.executors.stacked.train import train_groups
 from yisheng.search.jobs import Job, Outcome
-from yisheng.training.monitored import threads_worth
 from yisheng.training.setup import Assembly
+from yisheng.training.threads import count_useful_threads
 
-How = Literal["auto", "serial", "stacked"]
-Say = Callable[[str], object]
+Executor = Literal["auto", "serial", "stacked"]
 
-TRIED = 16
-"""Models that a pass is measured with, at most: how many more there are hardly matters then."""
-STEPS = 6
-"""Updates that are measured of each way; the first of them, which also makes the optimiser's memory, does not count."""
-WORTH_MEASURING = 20
-"""Trainings of fewer times `STEPS` updates are over before a measurement has paid."""
-SMALL = 500_000
-"""Weights of a sequence of linear layers up to which one pass is taken where nothing was measured."""
+MAX_TIMED_MODELS = 16
+"""Models to time a stacked update with, at most: the time per model hardly changes with more."""
+TIMED_STEPS = 6
+"""Updates to time with each executor; the first one, which also allocates the optimizer's state, does not count."""
+MIN_UPDATES = 20 * TIMED_STEPS
+"""Updates of a training below which timing takes longer than it saves."""
+MAX_SMALL_CHAIN_WEIGHTS = 500_000
+"""Weights of a sequence of linear layers up to which it is trained stacked if nothing is timed."""
 
 
-def run(
-    jobs: Sequence[Job], data: Dataset, *, how: How = "auto", processes: int = 1, say: Say = lambda _: None
+def run_jobs(
+    jobs: Sequence[Job], data: Dataset, *, executor: Executor = "auto", processes: int = 1
 ) -> Iterator[Outcome]:
-    """Train all jobs, each group of them in the way that is faster; gives each outcome when it is there.
+    """Train all jobs, each group of them by the faster executor; yield each outcome as soon as it is ready.
 
     Args:
-        jobs: in any order.
-        data: the rows of all.
-        how: ``serial``: one after the other; ``stacked``: in one pass, or not at all; ``auto``: measure and decide.
-        processes: that train one by one side by side.
-        say: is told which way was taken and why.
+        jobs: the jobs, in any order.
+        data: the data of all jobs.
+        executor: ``serial``: one job after the other; ``stacked``: many jobs in one pass, or an error if that is not
+            possible; ``auto``: time both and choose.
+        processes: number of processes for serial training.
 
     Raises:
-        UsageError: jobs that cannot be trained in one pass should be.
+        UsageError: jobs that cannot be stacked with ``executor="stacked"``.
     """
-    if how == "serial":
-        say(f"one by one: {_number(jobs)}, as asked")
-        yield from serial(jobs, data, processes=processes)
+    if executor == "serial":
+        logger.info(f"serial: {_count(jobs)}, as requested")
+        yield from train_serial(jobs, data, processes=processes)
         return
-    alone: list[Job] = []
+    serial_jobs: list[Job] = []
     trainer = Trainer(data)
-    for group in chunks.groups(jobs):
-        found = list(itertools.chain(*group.streams))
-        decided = Decided(True, "as asked") if how == "stacked" else decide(group, trainer, processes)
-        say(f"{'in one pass' if decided.stacked else 'one by one'}: {_number(found)}, {decided.why}")
-        if decided.stacked:
-            yield from one_pass([group], trainer)
+    for group in chunks.group_jobs(jobs):
+        group_jobs = list(itertools.chain(*group.streams))
+        if executor == "stacked":
+            choice = ExecutorChoice("stacked", "as requested")
         else:
-            alone += found
-    if processes > 1 and alone:
-        yield from serial(alone, data, processes=processes)
+            choice = choose_executor(group, trainer, processes)
+        logger.info(f"{choice.executor}: {_count(group_jobs)}, {choice.reason}")
+        if choice.executor == "stacked":
+            yield from train_groups([group], trainer)
+        else:
+            serial_jobs += group_jobs
+    if processes > 1 and serial_jobs:
+        yield from train_serial(serial_jobs, data, processes=processes)
     else:
-        yield from map(trainer.train, alone)
+        yield from map(trainer.train, serial_jobs)
 
 
 @dataclass(frozen=True)
-class Decided:
-    """A way, and the reason for it.
+class ExecutorChoice:
+    """An executor and the reason for it.
 
     Args:
-        stacked: whether it is one pass.
-        why: for people to read.
+        executor: ``serial`` or ``stacked``.
+        reason: the reason, for the user.
     """
 
-    stacked: bool
-    why: str
+    executor: Literal["serial", "stacked"]
+    reason: str
 
 
-def decide(group: Group, trainer: Trainer, processes: int = 1) -> Decided:
-    """The faster way for a group of jobs.
+def choose_executor(group: Group, trainer: Trainer, processes: int = 1) -> ExecutorChoice:
+    """Choose the faster executor for a group of jobs.
 
     Args:
-        group: jobs that could be one.
-        trainer: assembles them.
-        processes: that would train one by one side by side.
+        group: jobs whose configs can be stacked with one another.
+        trainer: assembles the jobs.
+        processes: number of processes for serial training.
     """
-    if reason := chunks.refused(group.first.config):
-        return Decided(False, f"since {reason}")
+    if reason := chunks.explain_refused_config(group.first.config):
+        return ExecutorChoice("serial", f"since {reason}")
     if len(group) == 1:
-        return Decided(False, "there is nothing to train it with")
+        return ExecutorChoice("serial", "since there is no other job of this form")
     first = trainer.assemble(group.first)
-    if reason := chunks.refused_network(first):
-        return Decided(False, f"since {reason}")
-    assert isinstance(first.config.epochs, int)  # settled
-    values = sum(p.numel() for p in first.state.model.parameters())
-    if first.config.epochs * len(first.train) < WORTH_MEASURING * STEPS:
-        small = values <= SMALL and layers.is_chain(first.state.model)
-        return Decided(small, f"networks of {values:,} weights with too few updates to measure")
+    if reason := chunks.explain_refused_network(first):
+        return ExecutorChoice("serial", f"since {reason}")
+    weights = sum(p.numel() for p in first.state.model.parameters())
+    if first.config.epochs * len(first.train) < MIN_UPDATES:
+        is_small = weights <= MAX_SMALL_CHAIN_WEIGHTS and layers.is_chain(first.state.model)
+        reason = f"networks of {weights:,} weights with too few updates to time"
+        return ExecutorChoice("stacked" if is_small else "serial", reason)
     workers = torch.get_num_threads() if first.train.device.type == "cpu" else 1
-    models = chunks.worth(first, len(group), workers)
-    together = _together(group, trainer, models, workers)
+    models = chunks.count_models_per_chunk(first, len(group), workers)
+    stacked_seconds = _time_stacked(group, trainer, models, workers)
     try:
-        apart = _apart(first) / min(processes, machine.cores())
+        serial_seconds = _time_serial(first) / min(processes, machine.count_cores())
     except NonFiniteError:
-        return Decided(True, "the first of them became non-finite alone (not measured)")
-    figures = f"an update of a model takes {_micro(together)} in one pass and {_micro(apart)} alone (measured)"
-    return Decided(together < apart, figures)
+        return ExecutorChoice("stacked", "since the first job became non-finite while it was timed")
+    return ExecutorChoice(
+        "stacked" if stacked_seconds < serial_seconds else "serial",
+        f"an update of a model takes {_format_micro(stacked_seconds)} stacked and "
+        f"{_format_micro(serial_seconds)} serial (measured)",
+    )
 
 
-def _stepping(slots: Slots) -> Iterator[object]:
-    """Updates without end."""
-    return itertools.chain.from_iterable(map(slots.steps, itertools.count()))
+def _repeat_epochs(state: StackedState) -> Iterator[object]:
+    """Make updates without end."""
+    return itertools.chain.from_iterable(map(state.steps, itertools.count()))
 
 
-def _together(group: Group, trainer: Trainer, models: int, workers: int) -> float:
-    """Seconds of an update of a model in one pass, with all workers at it."""
-    tried = next(group.chunks(min(models, TRIED)))
-    side_by_side = min(workers, math.ceil(len(group) / models))
+def _time_stacked(group: Group, trainer: Trainer, models: int, workers: int) -> float:
+    """Return the seconds of a stacked update, per model, while all workers compute."""
+    chunk = next(group.chunks(min(models, MAX_TIMED_MODELS)))
+    passes = min(workers, math.ceil(len(group) / models))
 
-    def members() -> list[Member]:
-        each = [(number, job) for number, stream in enumerate(tried.streams) for job in stream]
-        found = [Member(job, trainer.assemble(job), number) for number, job in each]
-        return [member for member in found if chunks.shape(member.assembly) == chunks.shape(found[0].assembly)]
+    def assemble_chunk() -> list[StackedJob]:
+        numbered = [(number, job) for number, stream in enumerate(chunk.streams) for job in stream]
+        stacked_jobs = [StackedJob(job, trainer.assemble(job), number) for number, job in numbered]
+        key = chunks.stacking_key(stacked_jobs[0].assembly)
+        return [stacked_job for stacked_job in stacked_jobs if chunks.stacking_key(stacked_job.assembly) == key]
 
-    passes = [members() for _ in range(side_by_side)]
-    with machine.threads(1), ThreadPoolExecutor(side_by_side) as pool:
-        seconds = statistics.mean(pool.map(_timed, map(_stepping, map(Slots, passes))))
-    return seconds / sum(map(len, passes))
+    assembled = [assemble_chunk() for _ in range(passes)]
+    with machine.use_threads(1), ThreadPoolExecutor(passes) as pool:
+        seconds = statistics.mean(pool.map(_time_step, map(_repeat_epochs, map(StackedState, assembled))))
+    return seconds / sum(map(len, assembled))
 
 
-def _apart(assembly: Assembly) -> float:
-    """Seconds of an update alone."""
+def _time_serial(assembly: Assembly) -> float:
+    """Return the seconds of an update of a single model."""
 
     def steps() -> Iterator[object]:
         state = assembly.state
@@ -149,23 +156,23 @@ def _apart(assembly: Assembly) -> float:
                 state.advance(assembly.step(state, batch, assembly.loss), len(batch))
                 yield state
 
-    with machine.threads(threads_worth(assembly)):
-        return _timed(steps())
+    with machine.use_threads(count_useful_threads(assembly)):
+        return _time_step(steps())
 
 
-def _timed(steps: Iterator[object]) -> float:
-    """Median seconds of a step."""
+def _time_step(steps: Iterator[object]) -> float:
+    """Return the median seconds of a step."""
     seconds = []
-    for _ in range(STEPS):
-        began = time.perf_counter()
+    for _ in range(TIMED_STEPS):
+        start = time.perf_counter()
         next(steps)
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.perf_counter() - start)
     return statistics.median(seconds[1:])
 
 
-def _number(jobs: Sequence[Job]) -> str:
+def _count(jobs: Sequence[Job]) -> str:
     return f"{len(jobs)} training{'s' * (len(jobs) != 1)}"
 
 
-def _micro(seconds: float) -> str:
+def _format_micro(seconds: float) -> str:
     return f"{seconds * 1e6:,.0f} µs"

@@ -1,10 +1,10 @@
-"""How the settings of a search are chosen.
+"""Samplers: how the settings of a search are chosen.
 
-A search is registered as ``f(axes, *, n, seed, **options)`` and is a generator of rounds: it yields a list of `Trial`
-to train, and is sent a list of what they lost, in that order: their score (mean over folds and seeds), negated where
-more is better, None for a trial that failed. It depends on ``seed`` and on what it is sent alone, so a study that was
-killed comes to the same settings again by its table.
+A sampler is registered as ``f(axes, *, n, seed, **options)`` and is a generator of rounds: it yields a list of `Trial`
+to train, and receives the list of their losses in the same order: the mean score over folds and seeds, negated if
+larger is better, None for a failed trial. It depends only on ``seed`` and on the losses, so an interrupted search
+continues with the same settings from its table.
 
-What the decorator is told: ``ranges=False``: it knows alternatives only; ``counts=False``: it has no use for ``n``.
-A search with the option ``epochs`` gives each trial its own number of them, up to that.
+Arguments of the decorator: ``ranges=False`` for a sampler that supports alternatives only, ``counts=False`` for one
+that does not use ``n``. A sampler with the option ``epochs`` sets the number of epochs of each trial, up to that.
 """

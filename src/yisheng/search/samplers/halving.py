@@ -10,7 +10,7 @@ from annotated_types import Ge, Interval
 
 from yisheng.core.registry import register
 from yisheng.search.axes import Axis
-from yisheng.search.trials import Trial, chance, draw, number, ranked
+from yisheng.search.trials import Trial, draw_settings, make_generator, number_trials, rank
 
 
 @register
@@ -21,21 +21,21 @@ def halving(
     seed: int = 0,
     epochs: Annotated[int, Ge(1)],
     eta: Annotated[int, Interval(ge=2, le=100)] = 3,
-    least: Annotated[int, Ge(1)] = 1,
+    min_epochs: Annotated[int, Ge(1)] = 1,
 ) -> Generator[list[Trial], list[float | None], None]:
-    """Many settings for few epochs; the best of every ``eta`` go on with ``eta`` times as many, up to all epochs.
+    """Yield many settings for few epochs, then the best 1/``eta`` of them for ``eta`` times as many epochs, and so on.
 
     Rung r of R trains ``n / eta^r`` settings for ``epochs / eta^(R - 1 - r)`` epochs, so every rung costs about the
-    same. Each is trained from the beginning: the schedule of a short training comes to its end, as that of a long one.
-    Scores of different rungs cannot be compared; what counts are those of the last.
+    same. Each setting is trained from the start, so that the schedule of a short training is complete, too. Scores of
+    different rungs cannot be compared; only those of the last rung count.
 
     Args:
-        axes: drawn from as in ``random``.
-        n: settings of the first rung.
-        seed: of the draw.
-        epochs: of the last rung.
-        eta: what a rung divides the settings by; 3 is what the paper's analysis of the cost favours.
-        least: epochs of a rung at least.
+        axes: drawn as in ``random``.
+        n: number of settings of the first rung.
+        seed: seed of the draws.
+        epochs: number of epochs of the last rung.
+        eta: factor between rungs; the paper's analysis of the cost favors 3.
+        min_epochs: number of epochs of the first rung at least.
 
     Source: Jamieson and Talwalkar, "Non-stochastic best arm identification and hyperparameter optimization",
         AISTATS 2016.
@@ -51,21 +51,21 @@ def halving(
     ...     print(sizes)
     [(9, 1), (3, 3), (1, 9)]
     """
-    settings = draw(axes, n, chance(seed, "halving"))
-    rungs = 1 + min(_log(len(settings), eta), _log(max(1, epochs // least), eta))
-    first = 1
+    settings = draw_settings(axes, n, make_generator(seed, "halving"))
+    rungs = 1 + min(_log(len(settings), eta), _log(max(1, epochs // min_epochs), eta))
+    next_number = 1
     for rung in range(rungs):
-        spent = max(1, epochs // eta ** (rungs - 1 - rung))
-        losses = yield number(settings, first, spent)
-        first += len(settings)
-        alive = [i for i in ranked(losses) if losses[i] is not None]
-        settings = [settings[i] for i in alive[: max(1, len(settings) // eta)]]
+        rung_epochs = max(1, epochs // eta ** (rungs - 1 - rung))
+        losses = yield number_trials(settings, next_number, rung_epochs)
+        next_number += len(settings)
+        finite = [i for i in rank(losses) if losses[i] is not None]
+        settings = [settings[i] for i in finite[: max(1, len(settings) // eta)]]
         if not settings:
             return
 
 
 def _log(value: int, base: int) -> int:
-    """The largest whole p with base^p <= value."""
+    """Return the largest integer p with base^p <= value."""
     power = int(math.log(value, base)) + 1
     while base**power > value:
         power -= 1

@@ -1,4 +1,4 @@
-"""Settings by chance."""
+"""Random search."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Generator, Sequence
 
 from yisheng.core.registry import register
 from yisheng.search.axes import Axis
-from yisheng.search.trials import Trial, chance, draw, number
+from yisheng.search.trials import Trial, draw_settings, make_generator, number_trials
 
 
 @register
 def random(axes: Sequence[Axis], *, n: int, seed: int = 0) -> Generator[list[Trial], list[float | None], None]:
-    """``n`` different settings, every axis drawn by itself, all in one round.
+    """Yield ``n`` different random settings, with all axes drawn independently, in one round.
 
-    Where few of the axes matter, n random settings try n values of each that does, and a grid far fewer.
+    If few of the axes matter, n random settings try n values of each of them, and a grid far fewer.
 
     Args:
-        axes: alternatives are drawn with equal chances, ranges evenly on their scale.
-        n: how many; fewer come where there are no more.
-        seed: of the draw.
+        axes: alternatives are equally likely, ranges are drawn uniformly on their scale.
+        n: number of settings; fewer if the space has no more.
+        seed: seed of the draws.
 
     Source: Bergstra and Bengio, "Random search for hyper-parameter optimization", JMLR 13, 2012.
 
@@ -26,4 +26,4 @@ def random(axes: Sequence[Axis], *, n: int, seed: int = 0) -> Generator[list[Tri
     >>> len(next(random(axes, n=5))), next(random(axes, n=5)) == next(random(axes, n=5))
     (5, True)
     """
-    yield number(draw(axes, n, chance(seed, "random")))
+    yield number_trials(draw_settings(axes, n, make_generator(seed, "random")))

@@ -1,1 +1,1 @@
-"""Train K models of one shape in one pass over a leading model axis."""
+"""The stacked executor: train K models of one shape in one pass over a leading model axis."""

@@ -1,4 +1,4 @@
-"""Which trainings can be one, and how many at once: grids cut into pieces that fit the processor's cache."""
+"""Groups and chunks of jobs: which jobs can be stacked, and how many of them fit the processor's cache."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from yisheng.core import registry
 from yisheng.core.config import Choice, Config
 from yisheng.core.types import Split
 from yisheng.search.executors.stacked import layers, update
+from yisheng.search.executors.stacked.layers import BATCH_NORMS
 from yisheng.search.jobs import Job
 from yisheng.training.setup import Assembly
 
 CHUNK_BYTES = 6 << 20
-"""Bytes of weights, gradients and the optimiser's memory that one chunk may have."""
+"""Bytes of weights, gradients and optimizer state that a chunk may have."""
 MAX_TINY_WEIGHTS = 6000
-"""Networks of fewer weights are all in one chunk: what counts then is the number of operations, not their size."""
+"""Weights of a network up to which all models are in one chunk: their time depends on the number of operations, not on
+their size."""
 VALUES_PER_WEIGHT = 4
-"""What an optimiser keeps beside a weight, and its gradient, at most."""
-
-BATCH_NORMS = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d, torch.nn.SyncBatchNorm)
+"""Values that an update holds per weight at most: the weight, its gradient, and two of the optimizer's state."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Jobs that differ in nothing that shapes, or steers, a training; those of one stream see the same batches.
+    """Jobs whose configs can be stacked with one another.
 
     Args:
-        streams: jobs of the same rows and the same seed, in their order.
+        streams: the jobs by batch stream: jobs with the same rows and the same seed see the same batches.
     """
 
     streams: tuple[tuple[Job, ...], ...]
@@ -40,90 +40,93 @@ class Group:
 
     @property
     def first(self) -> Job:
-        """One of them, to try things with."""
+        """Return the first job."""
         return self.streams[0][0]
 
     def chunks(self, models: int) -> Iterator[Group]:
-        """The group in pieces of about so many models: all streams of some settings, or some streams of each.
+        """Yield the group in chunks of about ``models`` models: all streams of some settings, or some streams of each.
 
         >>> jobs = tuple(tuple(Job(f"{f}{s}", Config(), None) for s in range(4)) for f in range(2))
         >>> [[[job.key for job in stream] for stream in part.streams] for part in Group(jobs).chunks(4)]
         [[['00', '01'], ['10', '11']], [['02', '03'], ['12', '13']]]
         """
-        wide = max(1, models // len(self.streams))
-        for at in range(0, len(self.streams), models):
-            some = self.streams[at : at + models]
-            for begin in range(0, max(map(len, some)), wide):
-                cut = tuple(stream[begin : begin + wide] for stream in some)
-                yield Group(tuple(stream for stream in cut if stream))
+        jobs_per_stream = max(1, models // len(self.streams))
+        for first_stream in range(0, len(self.streams), models):
+            streams = self.streams[first_stream : first_stream + models]
+            for start in range(0, max(map(len, streams)), jobs_per_stream):
+                parts = tuple(stream[start : start + jobs_per_stream] for stream in streams)
+                yield Group(tuple(part for part in parts if part))
 
 
 def group_jobs(jobs: Sequence[Job]) -> list[Group]:
-    """The jobs in groups, each with its streams."""
-    found: dict[str, dict[tuple[int, int], list[Job]]] = {}
-    rows: dict[int, int] = {}
-    numbers: dict[bytes, int] = {}
+    """Return the jobs in groups, by the configs that they share."""
+    groups: dict[str, dict[tuple[int, int], list[Job]]] = {}
+    rows_by_split: dict[int, int] = {}
+    rows_by_key: dict[bytes, int] = {}
     for job in jobs:
-        if id(job.split) not in rows:
-            rows[id(job.split)] = numbers.setdefault(rows_key(job.split), len(numbers))
-        stream = (rows[id(job.split)], job.config.seed)
-        found.setdefault(_common(job.config), {}).setdefault(stream, []).append(job)
-    return [Group(tuple(map(tuple, streams.values()))) for streams in found.values()]
+        if id(job.split) not in rows_by_split:
+            rows_by_split[id(job.split)] = rows_by_key.setdefault(rows_key(job.split), len(rows_by_key))
+        stream = (rows_by_split[id(job.split)], job.config.seed)
+        groups.setdefault(_shared_config(job.config), {}).setdefault(stream, []).append(job)
+    return [Group(tuple(map(tuple, streams.values()))) for streams in groups.values()]
 
 
 def rows_key(split: Split) -> bytes:
-    """Names the rows that a model is trained and validated on."""
+    """Return a key of the rows that a model is trained and validated on."""
     return split.train.tobytes() + b"|" + split.validation.tobytes()
 
 
-def _common(config: Config) -> str:
-    """All that jobs of a group have in common; weights may begin, rows be drawn and updates be tuned differently."""
+def _shared_config(config: Config) -> str:
+    """Return what jobs of a group must share; they may differ in initial weights, rows, and optimizer options."""
     free = {"seed": 0, "fold": config.fold and "1/1", "repeat": 1, "init_linear": None, "init_conv": None}
     init, optimizer = Choice(name="default"), Choice(name=config.optimizer.name)
     return config.model_copy(update={**free, "init": init, "optimizer": optimizer}).model_dump_json()
 
 
 def explain_refused_config(config: Config) -> str:
-    """Why jobs of such a config cannot be trained as one, as far as the config tells; else empty."""
+    """Return why jobs of a config cannot be stacked, or "" if the config allows it."""
     reasons = {
-        "they begin with trained weights": config.weights is not None,
-        "scratch=true trains each in two ways": config.scratch,
+        "they start from pretrained weights": config.weights is not None,
+        "scratch=true trains each of them twice": config.scratch,
         f"accumulate={config.accumulate} adds up gradients of smaller batches": config.accumulate > 1,
         "precision=bf16 rounds differently in every order": config.precision == "bf16",
     }
-    return next((reason for reason, holds in reasons.items() if holds), "")
+    return next((reason for reason, applies in reasons.items() if applies), "")
 
 
 def explain_refused_network(assembly: Assembly) -> str:
-    """Why jobs like this one cannot be trained as one; else empty."""
+    """Return why jobs like this one cannot be stacked, or "" if they can."""
     name, model = assembly.config.model.name, assembly.state.model
     if not registry.find("models", name).meta.get("stackable", True):
         return f"model={name} is declared not stackable"
     if not update.is_stackable(assembly.state.optimizer):
-        return f"optimizer={assembly.config.optimizer.name} is not one of torch's"
-    if (reason := layers.explain_unstackable(model)) or assembly.train.device.type == "cpu":
-        return reason and f"model={name}: {reason}"
-    return "dropout is drawn otherwise on this device" if _drops(model) else ""
+        return f"optimizer={assembly.config.optimizer.name} is not an optimizer of torch.optim"
+    if reason := layers.explain_unstackable(model):
+        return f"model={name}: {reason}"
+    if assembly.train.device.type != "cpu" and _has_dropout(model):
+        return "dropout masks are drawn in another order on this device"
+    return ""
 
 
-def _drops(model: torch.nn.Module) -> bool:
+def _has_dropout(model: torch.nn.Module) -> bool:
     return any(isinstance(module, torch.nn.Dropout) and module.p for module in model.modules())
 
 
 def stacking_key(assembly: Assembly) -> str:
-    """What must be the same in jobs of a chunk and only shows in the assembled network: shapes, batches, groups."""
+    """Return what assembled jobs of a chunk must share: shapes of parameters, numbers of batches, parameter groups."""
     config, model = assembly.config, assembly.state.model
-    wide = layers.stack_network(model).wide
-    parts = [(name, tuple(p.shape[:1] if name == wide else p.shape)) for name, p in model.named_parameters()]
-    exact = any(isinstance(m, BATCH_NORMS) for m in model.modules())
-    rows = len(assembly.train.rows) if exact else len(assembly.train)  # a batch filled up would change its mean
-    sizes = [len(group["params"]) for group in assembly.state.optimizer.param_groups]
-    return repr((config.batch, config.epochs, config.optimizer.name, config.score, rows, parts, sizes))
+    padded = layers.stack_network(model).padded
+    shapes = [(name, tuple(p.shape[:1] if name == padded else p.shape)) for name, p in model.named_parameters()]
+    has_batch_norm = any(isinstance(m, BATCH_NORMS) for m in model.modules())
+    # Batches of different sizes are padded, which would change the means of a batch norm.
+    size = len(assembly.train.rows) if has_batch_norm else len(assembly.train)
+    group_sizes = [len(group["params"]) for group in assembly.state.optimizer.param_groups]
+    return repr((config.batch, config.epochs, config.optimizer.name, config.score, size, shapes, group_sizes))
 
 
 def count_models_per_chunk(assembly: Assembly, jobs: int, workers: int) -> int:
-    """How many models fit the cache, or as many as give every worker some."""
+    """Return the number of models that fit the cache, or that every worker gets if it is smaller."""
     parameters = list(assembly.state.model.parameters())
     fitting = CHUNK_BYTES // (VALUES_PER_WEIGHT * sum(p.numel() * p.element_size() for p in parameters))
-    tiny = sum(p.numel() for p in parameters) <= MAX_TINY_WEIGHTS
-    return max(1, fitting if tiny else min(fitting, math.ceil(jobs / workers)))
+    is_tiny = sum(p.numel() for p in parameters) <= MAX_TINY_WEIGHTS
+    return max(1, fitting if is_tiny else min(fitting, math.ceil(jobs / workers)))

@@ -1,4 +1,4 @@
-"""The state of many trainings in one pass: slots ``(F, S)``, F streams of batches with S models each."""
+"""The state of a stacked training: a table ``(F, S)`` of models, F batch streams with S models each."""
 
 from __future__ import annotations
 
@@ -10,32 +10,31 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from yisheng.core.types import Batch, Epoched
-from yisheng.search.executors.stacked.batches import Side, Streams
-from yisheng.search.executors.stacked.layers import network
-from yisheng.search.executors.stacked.parameters import Bundles
-from yisheng.search.executors.stacked.scoring import counts_rows, higher, more, scorer, whole
-from yisheng.search.executors.stacked.update import update
+from yisheng.core.types import Batch, EpochEnd
+from yisheng.search.executors.stacked.batches import StackedBatch, StackedBatches
+from yisheng.search.executors.stacked.layers import stack_network
+from yisheng.search.executors.stacked.parameters import StackedParameters
+from yisheng.search.executors.stacked.scoring import depends_on_rows, join_batches, make_job_scorer, pad_rows
+from yisheng.search.executors.stacked.update import make_stacked_update
 from yisheng.search.jobs import Job, Outcome
 from yisheng.training import callbacks
-from yisheng.training.monitored import score_of
 from yisheng.training.setup import Assembly
 
-ROWS = 1024
-"""Rows of the validation part that are scored at once."""
+VALIDATION_ROWS = 1024
+"""Rows of the validation part per forward pass."""
 
 
 @dataclass
-class Member:
-    """A job in a pass.
+class StackedJob:
+    """A job of a stacked training.
 
     Args:
-        job: what is trained.
-        assembly: as it would be trained alone; its state keeps the best weights.
-        stream: number of its batches.
+        job: the job.
+        assembly: its serial training; its state receives the best weights.
+        stream: number of its batch stream.
         history: training loss of each epoch.
-        scores: at the epoch that counts so far.
-        failure: why it was given up.
+        scores: at the best epoch so far.
+        failure: why it was stopped, or empty.
     """
 
     job: Job
@@ -46,7 +45,7 @@ class Member:
     failure: str = ""
 
     def outcome(self, seconds: float) -> Outcome:
-        """What came of it."""
+        """Return the outcome of the job."""
         if self.failure:
             return Outcome(self.job.key, {}, 0, seconds, tuple(self.history), self.failure, "stacked")
         best = self.assembly.state.best
@@ -55,208 +54,219 @@ class Member:
         )
 
 
-class Slots:
-    """Trains members of one shape.
+class StackedState:
+    """The models of jobs of one shape, in training.
+
+    Model number k = f S + s is entry s of stream f of the table. Streams with fewer than S jobs have copies of their
+    first model in the other entries, which are trained and ignored.
 
     Args:
-        members: their ``Member``s are kept up to date; who ends early leaves.
+        stacked_jobs: the jobs; they are updated in place, and leave the table when they end.
     """
 
-    def __init__(self, members: Sequence[Member]) -> None:
-        streams: dict[int, list[Member]] = {}
-        for member in members:
-            streams.setdefault(member.stream, []).append(member)
+    def __init__(self, stacked_jobs: Sequence[StackedJob]) -> None:
+        streams: dict[int, list[StackedJob]] = {}
+        for stacked_job in stacked_jobs:
+            streams.setdefault(stacked_job.stream, []).append(stacked_job)
         size = max(map(len, streams.values()))
-        self._table: list[list[Member | None]] = [[*each, *[None] * (size - len(each))] for each in streams.values()]
-        built = [cast(Member, member or row[0]).assembly for row in self._table for member in row]
-        self._first = first = built[0]
-        self._network = network(first.state.model)
-        group = {id(p): g for g, each in enumerate(first.state.optimizer.param_groups) for p in each["params"]}
-        names = {name: group[id(p)] for name, p in first.state.model.named_parameters()}
-        self._bundles = Bundles(
-            [dict(assembly.state.model.named_parameters()) for assembly in built], names, self._network.wide
-        )
+        self._table: list[list[StackedJob | None]] = [
+            [*jobs, *[None] * (size - len(jobs))] for jobs in streams.values()
+        ]
+        assemblies = [cast(StackedJob, entry or row[0]).assembly for row in self._table for entry in row]
+        stream_assemblies = [cast(StackedJob, row[0]).assembly for row in self._table]
+        self._first = first = assemblies[0]
+        self._network = stack_network(first.state.model)
+        self._parameters = _stack_parameters(assemblies, self._network.padded)
         self._buffers = {
-            name: torch.stack([dict(assembly.state.model.named_buffers())[name] for assembly in built])
+            name: torch.stack([dict(assembly.state.model.named_buffers())[name] for assembly in assemblies])
             for name in dict(first.state.model.named_buffers())
         }
-        self._update = update(
+        self._update = make_stacked_update(
             first.config.optimizer.name,
-            self._bundles.blocks,
-            self._bundles.groups,
-            [assembly.state.optimizer for assembly in built],
-            [assembly.config.optimizer.options for assembly in built],
+            self._parameters.blocks,
+            self._parameters.groups,
+            [assembly.state.optimizer for assembly in assemblies],
+            [assembly.config.optimizer.options for assembly in assemblies],
         )
-        self._width = self._bundles.places[self._network.wide].shape[1] if self._network.wide else 0
-        leaders = [cast(Member, row[0]).assembly for row in self._table]
-        self._streams = Streams([leader.train for leader in leaders], self._width)
-        self._losses = [leader.loss for leader in leaders] if counts_rows(first) else [first.loss]
-        self._valid = [whole(leader.validation, self._width) for leader in leaders]
-        self._scorers = {id(member): scorer(member.assembly) for member in members}
-        self._shapes = {id(member): _shapes(member.assembly.state.model) for member in members}
+        width = self._parameters.slices[self._network.padded].shape[1] if self._network.padded else 0
+        self._batches = StackedBatches([assembly.train for assembly in stream_assemblies], width)
+        self._losses = [a.loss for a in stream_assemblies] if depends_on_rows(first) else [first.loss]
+        self._validation = [join_batches(assembly.validation, width) for assembly in stream_assemblies]
+        self._scorers = {id(stacked_job): make_job_scorer(stacked_job.assembly) for stacked_job in stacked_jobs}
+        self._shapes = {id(stacked_job): _weight_shapes(stacked_job.assembly) for stacked_job in stacked_jobs}
         self._step = self._epoch = 0
 
     @property
-    def alive(self) -> bool:
-        """Whether anyone is still learning."""
+    def is_training(self) -> bool:
+        """Return whether any job is still in training."""
         return bool(self._table)
 
     def epoch(self, stop: threading.Event | None = None) -> None:
-        """One epoch of all, and what follows from it."""
-        sums = worst = torch.zeros((), device=self._first.train.device)
+        """Train all models for one epoch, score them, and drop the jobs that have ended."""
+        sums = max_norms = torch.zeros((), device=self._first.train.device)
         for losses, norms in self.steps(self._epoch):
-            sums, worst = sums + losses, torch.maximum(worst, norms)
+            sums, max_norms = sums + losses, torch.maximum(max_norms, norms)
             if stop and stop.is_set():
                 return
         self._epoch += 1
-        means, finite = sums.tolist(), (torch.isfinite(worst) & torch.isfinite(sums)).tolist()
+        loss_sums, is_finite = sums.tolist(), (torch.isfinite(max_norms) & torch.isfinite(sums)).tolist()
         config, size = self._first.config, len(self._table[0])
-        last = self._epoch == config.epochs
-        counts = last or config.fold is None  # of a fold only the last epoch does
-        outputs = self._outputs() if counts else None
+        is_last_epoch = self._epoch == config.epochs
+        is_scored = is_last_epoch or config.fold is None  # of a fold only the last epoch is scored
+        outputs = self._compute_outputs() if is_scored else None
         for f, row in enumerate(self._table):
-            for s, member in enumerate(row):
+            for s, stacked_job in enumerate(row):
                 k = f * size + s
-                if member is None:
+                if stacked_job is None:
                     continue
-                if not finite[k]:
-                    member.failure = f"the numbers became non-finite in epoch {self._epoch}"
+                if not is_finite[k]:
+                    stacked_job.failure = f"the numbers became non-finite in epoch {self._epoch}"
                     row[s] = None
                     continue
-                member.history.append(means[k] / len(member.assembly.train.rows))
-                seen = None if outputs is None else _seen(outputs[k], self._valid[f])
-                if counts and self._ends(member, k, seen):
+                stacked_job.history.append(loss_sums[k] / len(stacked_job.assembly.train.rows))
+                predictions = None if outputs is None else _as_batch(outputs[k], self._validation[f])
+                if is_scored and self._evaluate(stacked_job, k, predictions):
                     row[s] = None
-        if last:
+        if is_last_epoch:
             self._table = []
         else:
-            self._pack()
+            self._drop_ended()
 
     def steps(self, epoch: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """The updates of an epoch: after each sums of the samples' losses and norms of the gradients, ``(K,)``."""
-        config, parameters = self._first.config, list(self._bundles.parameters.values())
-        size, per_epoch = len(self._table[0]), len(self._streams)
-        assert isinstance(config.epochs, int)  # settled
-        for side in self._streams.epoch(epoch):
-            factor = self._first.schedule(self._step, config.epochs * per_epoch, per_epoch)
-            mask = self._streams.mask(side.counts, size)
-            output = self._network(self._bundles.parameters, self._buffers, side.x, training=True, mask=mask)
-            means = self._means(output, side, size)
-            gradients = self._bundles.gather(torch.autograd.grad(means.sum(), parameters))
-            norms = _norms(gradients)
-            self._update.step(_clipped(gradients, config.clip_value, config.clip_norm), factor)
+        """Make the updates of an epoch; yield the loss sums and the gradient norms of each update, ``(K,)``."""
+        config, parameters = self._first.config, list(self._parameters.by_name.values())
+        size, steps_per_epoch = len(self._table[0]), len(self._batches)
+        for batch in self._batches.epoch(epoch):
+            factor = self._first.schedule(self._step, config.epochs * steps_per_epoch, steps_per_epoch)
+            mask = self._batches.mask(batch.counts, size)
+            output = self._network(self._parameters.by_name, self._buffers, batch.x, training=True, mask=mask)
+            means = self._mean_losses(output, batch, size)
+            gradients = self._parameters.gather(torch.autograd.grad(means.sum(), parameters))
+            norms = _gradient_norms(gradients)
+            self._update.step(_clip(gradients, config.clip_value, config.clip_norm), factor)
             self._step += 1
-            samples = side.counts[0] if len(set(side.counts)) == 1 else _by_slot(means, side.counts, size)
+            has_equal_counts = len(set(batch.counts)) == 1
+            samples = batch.counts[0] if has_equal_counts else _counts_per_model(means, batch.counts, size)
             yield means.detach() * samples, norms
 
-    def _means(self, output: torch.Tensor, side: Side, size: int) -> torch.Tensor:
-        """The mean loss of each model ``(K,)``; see `yisheng.training.update.mean_loss`."""
-        pieces, apart = output.unflatten(0, (len(side.y), size)), len(self._losses) > 1
+    def _mean_losses(self, output: torch.Tensor, batch: StackedBatch, size: int) -> torch.Tensor:
+        """Return the mean loss of each model ``(K,)``; see `yisheng.training.update.mean_loss`."""
+        outputs, has_stream_losses = output.unflatten(0, (len(batch.y), size)), len(self._losses) > 1
         losses = [
-            loss(some.flatten(0, 2), y.repeat_interleave(size, 0).flatten(0, 1))
-            for loss, some, y in zip(
+            loss(stream_output.flatten(0, 2), y.repeat_interleave(size, 0).flatten(0, 1))
+            for loss, stream_output, y in zip(
                 self._losses,
-                pieces.split(1) if apart else [pieces],
-                side.y.split(1) if apart else [side.y],
+                outputs.split(1) if has_stream_losses else [outputs],
+                batch.y.split(1) if has_stream_losses else [batch.y],
                 strict=True,
             )
         ]
-        each = torch.cat(losses).view(output.shape[:2])
-        if side.weight is None:
-            return each.mean(1)
-        weight = side.weight.repeat_interleave(size, 0)
-        return (each * weight).sum(1) / weight.sum(1).clamp_min(torch.finfo(weight.dtype).tiny)
+        sample_losses = torch.cat(losses).view(output.shape[:2])
+        if batch.weight is None:
+            return sample_losses.mean(1)
+        weight = batch.weight.repeat_interleave(size, 0)
+        return (sample_losses * weight).sum(1) / weight.sum(1).clamp_min(torch.finfo(weight.dtype).tiny)
 
-    def _outputs(self) -> torch.Tensor | None:
-        """Outputs on the validation rows ``(K, N, O)``, filled up behind those of streams that have fewer."""
-        most = max((len(valid) for valid in self._valid if valid is not None), default=0)
-        if not most:
+    def _compute_outputs(self) -> torch.Tensor | None:
+        """Return the outputs on the validation rows ``(K, N, O)``, with padding for streams that have fewer rows."""
+        rows = max((len(valid) for valid in self._validation if valid is not None), default=0)
+        if not rows:
             return None
-        x = torch.stack([more(cast(Batch, valid).x, most) for valid in self._valid])
-        mask = self._streams.mask((0,) * len(x), 1)
+        x = torch.stack([pad_rows(cast(Batch, valid).x, rows) for valid in self._validation])
+        mask = self._batches.mask((0,) * len(x), 1)
         with torch.no_grad():
             outputs = [
-                self._network(self._bundles.parameters, self._buffers, some, training=False, mask=mask)
-                for some in x.split(ROWS, 1)
+                self._network(self._parameters.by_name, self._buffers, x_rows, training=False, mask=mask)
+                for x_rows in x.split(VALIDATION_ROWS, 1)
             ]
         return torch.cat(outputs, 1)
 
-    def _ends(self, member: Member, k: int, seen: Batch | None) -> bool:
-        """Score a member, keep its weights if they are the best, and say whether its patience is at its end."""
-        config, state = member.assembly.config, member.assembly.state
-        scores = {} if seen is None else self._scorers[id(member)](nn.Identity(), [seen])
-        state.model = cast(Any, _Weights(self, member, k))
-        chooses = score_of(member.assembly) if config.fold is None else ""
-        event = Epoched(self._step, self._epoch, member.history[-1], scores)
-        for _ in callbacks.keep_best(iter([event]), state, score=chooses, higher=higher(member.assembly)):
+    def _evaluate(self, stacked_job: StackedJob, k: int, predictions: Batch | None) -> bool:
+        """Evaluate a job and keep its weights if they are the best; return whether its patience has ended."""
+        config, state = stacked_job.assembly.config, stacked_job.assembly.state
+        scores = {} if predictions is None else self._scorers[id(stacked_job)](nn.Identity(), [predictions])
+        state.model = cast(Any, _ModelWeights(self, stacked_job, k))
+        score = stacked_job.assembly.score_key if config.fold is None else ""
+        event = EpochEnd(self._step, self._epoch, stacked_job.history[-1], scores)
+        higher_is_better = stacked_job.assembly.higher_is_better
+        for _ in callbacks.keep_best(iter([event]), state, score=score, higher_is_better=higher_is_better):
             pass
         if state.best.epoch == self._epoch:
-            member.scores = scores
+            stacked_job.scores = scores
         return bool(config.patience) and self._epoch - state.best.epoch >= config.patience
 
-    def _pack(self) -> None:
-        """Leave out streams and slots where nobody learns any more."""
-        rows, wide = [any(row) for row in self._table], max(sum(m is not None for m in row) for row in self._table)
+    def _drop_ended(self) -> None:
+        """Remove streams and columns of the table without jobs in training."""
         size = len(self._table[0])
-        if all(rows) and wide == size:
+        remaining_streams = [f for f, row in enumerate(self._table) if any(row)]
+        max_jobs = max(sum(entry is not None for entry in row) for row in self._table)
+        if len(remaining_streams) == len(self._table) and max_jobs == size:
             return
-        kept = [f for f, any_left in enumerate(rows) if any_left]
-        order = {f: sorted(range(size), key=lambda s: self._table[f][s] is None)[:wide] for f in kept}
-        self._table = [[self._table[f][s] for s in order[f]] for f in kept]
-        if not kept:
+        # Entries with a job first.
+        order = {f: sorted(range(size), key=lambda s: self._table[f][s] is None)[:max_jobs] for f in remaining_streams}
+        self._table = [[self._table[f][s] for s in order[f]] for f in remaining_streams]
+        if not remaining_streams:
             return
-        slots = torch.tensor([f * size + s for f in kept for s in order[f]], device=self._first.train.device)
-        self._bundles.select(slots)
-        self._buffers = {name: value.index_select(0, slots) for name, value in self._buffers.items()}
-        self._update.select(slots, self._bundles.blocks)
-        self._streams.select(kept)
-        self._valid = [self._valid[f] for f in kept]
+        models = [f * size + s for f in remaining_streams for s in order[f]]
+        indices = torch.tensor(models, device=self._first.train.device)
+        self._parameters.select(indices)
+        self._buffers = {name: value.index_select(0, indices) for name, value in self._buffers.items()}
+        self._update.select(indices, self._parameters.blocks)
+        self._batches.select(remaining_streams)
+        self._validation = [self._validation[f] for f in remaining_streams]
         if len(self._losses) > 1:
-            self._losses = [self._losses[f] for f in kept]
+            self._losses = [self._losses[f] for f in remaining_streams]
 
-    def weights(self, member: Member, k: int) -> dict[str, torch.Tensor]:
-        """The weights in a slot, named and shaped as in a training alone."""
-        tensors = {**self._bundles.parameters, **self._buffers}
-        shapes = self._shapes[id(member)]
+    def weights(self, stacked_job: StackedJob, k: int) -> dict[str, torch.Tensor]:
+        """Return the weights of model k with the names and shapes of a serial training."""
+        tensors = {**self._parameters.by_name, **self._buffers}
+        shapes = self._shapes[id(stacked_job)]
         return {name: tensors[name][k][tuple(map(slice, shape))] for name, shape in shapes.items()}
 
 
-class _Weights:
-    """What a pipe asks a model for, of the model in a slot."""
+class _ModelWeights:
+    """The part of a model that `yisheng.training.callbacks.keep_best` reads, for one of the stacked models."""
 
-    def __init__(self, slots: Slots, member: Member, k: int) -> None:
-        self._asked = (member, k)
-        self._slots = slots
+    def __init__(self, stacked_state: StackedState, stacked_job: StackedJob, k: int) -> None:
+        self._stacked_state, self._stacked_job, self._k = stacked_state, stacked_job, k
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """The weights."""
-        return self._slots.weights(*self._asked)
+        """Return the weights."""
+        return self._stacked_state.weights(self._stacked_job, self._k)
 
 
-def _shapes(model: nn.Module) -> dict[str, torch.Size]:
-    return {name: value.shape for name, value in model.state_dict().items()}
+def _stack_parameters(assemblies: Sequence[Assembly], padded: str) -> StackedParameters:
+    """Return the parameters of all models, with their optimizer's parameter groups."""
+    state = assemblies[0].state
+    group_by_id = {id(p): g for g, group in enumerate(state.optimizer.param_groups) for p in group["params"]}
+    groups = {name: group_by_id[id(p)] for name, p in state.model.named_parameters()}
+    return StackedParameters([dict(assembly.state.model.named_parameters()) for assembly in assemblies], groups, padded)
 
 
-def _seen(output: torch.Tensor, valid: Batch | None) -> Batch | None:
-    """A model's outputs in the place of inputs, for a scorer of finished outputs."""
+def _weight_shapes(assembly: Assembly) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in assembly.state.model.state_dict().items()}
+
+
+def _as_batch(output: torch.Tensor, valid: Batch | None) -> Batch | None:
+    """Return a model's outputs as the inputs of a batch, for a scorer with the identity as its model."""
     return None if valid is None else Batch(output[: len(valid)], valid.y, valid.index, valid.weight)
 
 
-def _by_slot(like: torch.Tensor, counts: Sequence[int], size: int) -> torch.Tensor:
-    return torch.tensor(counts, dtype=like.dtype, device=like.device).repeat_interleave(size)
+def _counts_per_model(template: torch.Tensor, counts: Sequence[int], size: int) -> torch.Tensor:
+    return torch.tensor(counts, dtype=template.dtype, device=template.device).repeat_interleave(size)
 
 
-def _norms(gradients: Sequence[torch.Tensor]) -> torch.Tensor:
-    """The norm of all gradients of each model ``(K,)``."""
+def _gradient_norms(gradients: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return the norm of all gradients of each model ``(K,)``."""
     norms = [torch.linalg.vector_norm(gradient, dim=1) for gradient in gradients]
     return norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms), dim=0)
 
 
-def _clipped(gradients: list[torch.Tensor], value: float | None, norm: float | None) -> list[torch.Tensor]:
-    """Gradients cut as `yisheng.training.update.make_update` cuts them, each model's by its own norm."""
+def _clip(gradients: list[torch.Tensor], value: float | None, norm: float | None) -> list[torch.Tensor]:
+    """Return gradients clipped as in `yisheng.training.update.make_update`, with a norm for each model."""
     if value is not None:
         gradients = [gradient.clamp(-value, value) for gradient in gradients]
     if norm is not None:
-        scale = (norm / (_norms(gradients) + 1e-6)).clamp(max=1.0)[:, None]
+        scale = (norm / (_gradient_norms(gradients) + 1e-6)).clamp(max=1.0)[:, None]
         gradients = [gradient * scale for gradient in gradients]
     return gradients

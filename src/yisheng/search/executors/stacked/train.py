@@ -1,4 +1,4 @@
-"""Many trainings in one pass: networks over a leading model axis, each with the numbers of its training alone."""
+"""Stacked training: many jobs in one pass, each with the numbers of its serial training up to rounding."""
 
 from __future__ import annotations
 
@@ -16,96 +16,96 @@ from yisheng.core.types import Dataset
 from yisheng.search.executors.serial import Trainer
 from yisheng.search.executors.stacked import chunks
 from yisheng.search.executors.stacked.chunks import Group
-from yisheng.search.executors.stacked.state import Member, Slots
+from yisheng.search.executors.stacked.state import StackedJob, StackedState
 from yisheng.search.jobs import Job, Outcome
-from yisheng.training.setup import Assembly
 
 
-def stacked(jobs: Sequence[Job], data: Dataset, *, chunk: int | None = None) -> Iterator[Outcome]:
-    """Train all jobs whose networks share shapes in one pass; gives each outcome when it is there.
+def train_stacked(jobs: Sequence[Job], data: Dataset, *, chunk: int | None = None) -> Iterator[Outcome]:
+    """Train all jobs whose networks have the same shapes in one pass; yield each outcome as soon as it is ready.
 
-    Every job has the initial weights, batches, dropout masks, schedule and score of its training alone, so its numbers
-    are those up to rounding. On a CPU chunks are trained side by side, each on one thread.
+    Every job has the initial weights, batches, dropout masks, schedule and score of its serial training, so its numbers
+    are the same up to rounding. On a CPU several chunks are trained in parallel, each on one thread.
 
     Args:
-        jobs: in any order; those that cannot be one are trained in several passes.
-        data: the rows of all.
-        chunk: models of a pass; by default as many as fit the cache.
+        jobs: the jobs, in any order; jobs of different shapes are trained in several passes.
+        data: the data of all jobs.
+        chunk: number of models per pass; by default as many as fit the cache.
 
     Raises:
-        UsageError: some cannot be trained so (the error says why), or ``chunk`` is below 1.
-        DataError: a part holds values that are not finite.
+        UsageError: jobs cannot be stacked (the error gives the reason), or ``chunk`` is below 1.
+        DataError: a part contains values that are not finite.
     """
     if chunk is not None and chunk < 1:
-        raise UsageError(f"chunk must be 1 or more, got {chunk}", "leave it out to have it chosen")
-    yield from one_pass(chunks.groups(jobs), Trainer(data), chunk=chunk)
+        raise UsageError(f"chunk must be 1 or more, got {chunk}", "remove chunk to have it chosen")
+    yield from train_groups(chunks.group_jobs(jobs), Trainer(data), chunk=chunk)
 
 
-def one_pass(found: Sequence[Group], trainer: Trainer, *, chunk: int | None = None) -> Iterator[Outcome]:
-    """Train groups of jobs, each in one pass; see `stacked`.
+def train_groups(groups: Sequence[Group], trainer: Trainer, *, chunk: int | None = None) -> Iterator[Outcome]:
+    """Train groups of jobs, each in one pass; see `train_stacked`.
 
     Args:
-        found: the groups.
+        groups: the groups.
         trainer: assembles the jobs.
-        chunk: models of a pass; by default as many as fit the cache.
+        chunk: number of models per pass; by default as many as fit the cache.
 
     Raises:
-        UsageError: some cannot be trained so.
+        UsageError: some jobs cannot be stacked.
     """
-    for group in found:
-        if reason := chunks.refused(group.first.config):
-            raise refusal(reason)
-    ready = ((group, trainer.assemble(group.first)) for group in found)
-    cpu = all(machine.device(group.first.config.device).type == "cpu" for group in found)
-    workers = torch.get_num_threads() if cpu else 1
-    parts = _parts(ready, trainer, chunk, workers)
+    for group in groups:
+        if reason := chunks.explain_refused_config(group.first.config):
+            raise refuse_stacking(reason)
+    on_cpu = all(machine.select_device(group.first.config.device).type == "cpu" for group in groups)
+    workers = torch.get_num_threads() if on_cpu else 1
     stop = threading.Event()
-    with machine.threads(1) if cpu else contextlib.nullcontext(), ThreadPoolExecutor(workers) as pool:
-        waiting: list[Future[list[Outcome]]] = []
+    one_thread = machine.use_threads(1) if on_cpu else contextlib.nullcontext()
+    with one_thread, ThreadPoolExecutor(workers) as pool:
+        pending: list[Future[list[Outcome]]] = []
         try:
-            for members in parts:
-                waiting.append(pool.submit(train, members, stop))
-                while len(waiting) > workers:
-                    yield from waiting.pop(0).result()
-            while waiting:
-                yield from waiting.pop(0).result()
+            for stacked_jobs in _assemble_chunks(groups, trainer, chunk, workers):
+                pending.append(pool.submit(train_chunk, stacked_jobs, stop))
+                while len(pending) > workers:
+                    yield from pending.pop(0).result()
+            while pending:
+                yield from pending.pop(0).result()
         finally:
-            stop.set()  # whoever stops listening does not wait for the rest
+            stop.set()  # a caller that stops iterating does not wait for the other chunks
 
 
-def refusal(reason: str) -> UsageError:
-    """The error about jobs that cannot be trained as one."""
-    return UsageError(f"these jobs cannot be trained as one: {reason}", "train them one by one")
+def refuse_stacking(reason: str) -> UsageError:
+    """Return the error for jobs that cannot be stacked."""
+    return UsageError(f"these jobs cannot be stacked: {reason}", "use executor=serial")
 
 
-def _parts(
-    found: Iterator[tuple[Group, Assembly]], trainer: Trainer, chunk: int | None, workers: int
-) -> Iterator[list[Member]]:
-    """Assembled jobs that can be trained in one pass."""
-    for group, first in found:
-        if reason := chunks.refused_network(first):
-            raise refusal(reason)
-        for part in group.chunks(chunk or chunks.worth(first, len(group), workers)):
-            alike: dict[str, list[Member]] = {}
+def _assemble_chunks(
+    groups: Sequence[Group], trainer: Trainer, chunk: int | None, workers: int
+) -> Iterator[list[StackedJob]]:
+    """Yield assembled jobs that can be trained in one pass."""
+    for group in groups:
+        first = trainer.assemble(group.first)
+        if reason := chunks.explain_refused_network(first):
+            raise refuse_stacking(reason)
+        for part in group.chunks(chunk or chunks.count_models_per_chunk(first, len(group), workers)):
+            by_key: dict[str, list[StackedJob]] = {}
             for number, stream in enumerate(part.streams):
                 for job in stream:
                     assembly = trainer.assemble(job)
-                    alike.setdefault(chunks.shape(assembly), []).append(Member(job, assembly, number))
-            yield from alike.values()
+                    key = chunks.stacking_key(assembly)
+                    by_key.setdefault(key, []).append(StackedJob(job, assembly, number))
+            yield from by_key.values()
 
 
-def train(members: Sequence[Member], stop: threading.Event | None = None) -> list[Outcome]:
+def train_chunk(stacked_jobs: Sequence[StackedJob], stop: threading.Event | None = None) -> list[Outcome]:
     """Train jobs of one shape in one pass.
 
     Args:
-        members: assembled.
-        stop: set from outside to end early; nothing comes of the jobs then.
+        stacked_jobs: the assembled jobs.
+        stop: set by the caller to stop early; the result is empty then.
     """
-    began = time.perf_counter()
-    slots = Slots(members)
-    while slots.alive and not (stop and stop.is_set()):
-        slots.epoch(stop)
+    start = time.perf_counter()
+    state = StackedState(stacked_jobs)
+    while state.is_training and not (stop and stop.is_set()):
+        state.epoch(stop)
     if stop and stop.is_set():
         return []
-    seconds = (time.perf_counter() - began) / len(members)
-    return [member.outcome(seconds) for member in members]
+    seconds = (time.perf_counter() - start) / len(stacked_jobs)
+    return [stacked_job.outcome(seconds) for stacked_job in stacked_jobs]
