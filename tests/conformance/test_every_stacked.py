@@ -13,12 +13,13 @@ import pytest
 import torch
 
 from yisheng.core import registry
-from yisheng.core.config import IN_MEMORY, Config, resolve
+from yisheng.core.config import IN_MEMORY, Config
 from yisheng.core.errors import UsageError
+from yisheng.core.settings import merge_settings
 from yisheng.core.types import Dataset, Spec, Split
-from yisheng.search.executors.serial import Trainer, serial
+from yisheng.search.executors.serial import Trainer, train_serial
 from yisheng.search.executors.stacked import chunks
-from yisheng.search.executors.stacked.train import stacked
+from yisheng.search.executors.stacked.train import train_stacked
 from yisheng.search.jobs import Job
 
 SHAPES = ((5,), (1, 8, 8), (1, 32, 32), (1, 68, 68))
@@ -40,7 +41,7 @@ def config(name: str, **options: Any) -> Config:
     known = registry.find("models", name).options
     small = {f"model.{key}": value for key, value in SMALL.items() if key in known}
     chosen = {"data": IN_MEMORY, "model": name, **small, "epochs": 1, "batch": 3, "fold": "1/2", "precision": "fp64"}
-    return resolve([(key, value, "command line") for key, value in {**chosen, **options}.items()]).config
+    return merge_settings([(key, value, "command line") for key, value in {**chosen, **options}.items()]).config
 
 
 def assembled(name: str, options: dict[str, Any]) -> tuple[list[Job], Dataset]:
@@ -90,13 +91,13 @@ def is_large(entry: registry.Entry) -> bool:
 @pytest.mark.parametrize(("name", "options"), list(cases()))
 def test_stackable_or_declared_not(name: str, options: dict[str, Any]) -> None:
     jobs, data = assembled(name, options)
-    if reason := chunks.refused_network(Trainer(data).assemble(jobs[0])):
+    if reason := chunks.explain_refused_network(Trainer(data).assemble(jobs[0])):
         assert name in reason or "dropout" in reason
-        with pytest.raises(UsageError, match="cannot be trained as one"):
-            list(stacked(jobs, data))
+        with pytest.raises(UsageError, match="cannot be stacked"):
+            list(train_stacked(jobs, data))
         return
-    together = {outcome.key: outcome for outcome in stacked(jobs, data)}
-    for alone in serial(jobs, data):
+    together = {outcome.key: outcome for outcome in train_stacked(jobs, data)}
+    for alone in train_serial(jobs, data):
         assert together[alone.key].scores == pytest.approx(dict(alone.scores), rel=1e-9)
         for key, weight in alone.weights.items():
             torch.testing.assert_close(together[alone.key].weights[key], weight, rtol=1e-9, atol=1e-9)

@@ -19,6 +19,11 @@ def compute_per_class(spec: Spec, y: np.ndarray, prediction: np.ndarray) -> list
     {'class': 'a', 'support': 1, 'precision': 1.0, 'recall': 1.0, 'f1': 1.0}
     """
     counts = count_by_class(y, prediction)
-    columns = (counts.true.tolist(), precision_per_class(counts).tolist(), recall_per_class(counts).tolist(), f1_per_class(counts).tolist())
+    columns = (
+        counts.true.tolist(),
+        precision_per_class(counts).tolist(),
+        recall_per_class(counts).tolist(),
+        f1_per_class(counts).tolist(),
+    )
     keys = ("class", "support", "precision", "recall", "f1")
     return [dict(zip(keys, row, strict=True)) for row in zip(spec.classes, *columns, strict=True)]

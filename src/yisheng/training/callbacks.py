@@ -31,7 +31,7 @@ def keep_best(events: Iterator[Event], state: State, *, score: str, higher_is_be
         events: the events of a training.
         state: its ``best`` is updated.
         score: name of the validation score.
-        higher_is_better: whether larger scores are better. A score that the rows do not define (NaN) counts as no score.
+        higher_is_better: whether larger scores are better. An undefined score (NaN) counts as no score.
     """
     for event in events:
         if isinstance(event, EpochEnd):
