@@ -1,4 +1,4 @@
-"""``python -m yisheng`` is ``yisheng``."""
+"""``python -m yisheng``, the same as the command ``yisheng``."""
 
 import sys
 

@@ -1,1 +1,1 @@
-"""What every kind stands on: types, registry, config, seeds, errors, files."""
+"""Base of all packages: types, registry, config, run folder, seeds, errors, files, logging."""

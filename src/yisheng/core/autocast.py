@@ -1,4 +1,4 @@
-"""Computing in half precision."""
+"""Forward passes in bfloat16."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import torch
 from torch import nn
 
 
-def output(model: nn.Module, x: torch.Tensor, *, half: bool) -> torch.Tensor:
-    """What the network gives.
+def forward(model: nn.Module, x: torch.Tensor, *, bf16: bool) -> torch.Tensor:
+    """Return the output of a network, in float32.
 
     Args:
         model: the network.
         x: its input ``(B, ...)``.
-        half: let torch run the layers that bear it in bfloat16 (autocast); the weights stay, and the output comes in
-            float32 all the same.
+        bf16: let torch compute layers in bfloat16 where this is safe (autocast); the weights stay as they are.
 
     >>> layer = nn.Linear(1, 1, bias=False)
     >>> nn.init.constant_(layer.weight, 1 / 3).dtype
     torch.float32
-    >>> [output(layer, torch.ones(1, 1), half=half).item() for half in (False, True)]
+    >>> [forward(layer, torch.ones(1, 1), bf16=bf16).item() for bf16 in (False, True)]
     [0.3333333432674408, 0.333984375]
     """
-    if not half:
-        found: torch.Tensor = model(x)
-        return found
+    output: torch.Tensor
+    if not bf16:
+        output = model(x)
+        return output
     with torch.autocast(x.device.type, dtype=torch.bfloat16):
-        found = model(x)
-    return found.float()
+        output = model(x)
+    return output.float()

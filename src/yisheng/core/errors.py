@@ -1,4 +1,4 @@
-"""Errors that say what was wanted, what came, and what to do; each kind has its exit code."""
+"""Errors of two lines, problem and remedy; each class has its exit code."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 
 class YishengError(Exception):
-    """Something that the user can mend; printed as two lines, never as a traceback.
+    """Base class of errors that the user can fix; the command line prints them as two lines, without a traceback.
 
     Args:
-        problem: one line: what was wanted and what came instead.
-        remedy: one line: what to do about it.
+        problem: one line: the value and the rule that it breaks.
+        remedy: one line: a command or an edit that fixes it.
 
     >>> str(UsageError("epochs must be at least 1, got 0", "give epochs=1 or more"))
     'epochs must be at least 1, got 0\\n  give epochs=1 or more'
@@ -34,7 +34,7 @@ class UsageError(YishengError):
 
 
 class DataError(YishengError):
-    """Data that is missing, damaged or not of the form that was promised (exit code 3)."""
+    """Data that is missing, damaged or in another format than expected (exit code 3)."""
 
     code = 3
 
@@ -52,7 +52,7 @@ class MissingPartError(YishengError):
 
 
 class FindingsError(YishengError):
-    """The doctor found what ``fail_on=`` does not allow (exit code 6)."""
+    """The doctor found something that ``fail_on=`` forbids (exit code 6)."""
 
     code = 6
 
@@ -62,24 +62,24 @@ class StorageError(YishengError):
 
 
 class StoppedError(YishengError):
-    """A signal asked to stop; the exit code is 128 + its number (130 for Ctrl-C, 143 for SIGTERM)."""
+    """A signal stopped the command; the exit code is 128 + its number (130 for Ctrl-C, 143 for SIGTERM)."""
 
     def __init__(self, signal: int, problem: str, remedy: str) -> None:
         super().__init__(problem, remedy)
         self.code = 128 + signal
 
 
-def closest(word: str, known: Iterable[str]) -> str:
-    """The tail of an error about an unknown name: a guess if there is one, then what is known.
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Return the remedy for an unknown name: the nearest known name, if one is near, and the list of them all.
 
-    >>> closest("lenett", ["lenet", "mlp"])
+    >>> suggest("lenett", ["lenet", "mlp"])
     'did you mean lenet? Known: lenet, mlp'
-    >>> closest("zzz", ["lenet", "mlp"])
+    >>> suggest("zzz", ["lenet", "mlp"])
     'known: lenet, mlp'
     """
     import difflib
 
     names = sorted(known)
-    guess = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    matches = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     listing = ", ".join(names) or "none"
-    return f"did you mean {guess[0]}? Known: {listing}" if guess else f"known: {listing}"
+    return f"did you mean {matches[0]}? Known: {listing}" if matches else f"known: {listing}"

@@ -1,4 +1,4 @@
-"""Writing files so that nothing that existed is lost or half-written."""
+"""Files, written so that an existing one is never lost or half-written."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from typing import Any
 
 from yisheng.core.errors import DataError, StorageError
 
-_UMASK = os.umask(0o022)
+CHUNK_BYTES = 1 << 20
+MAX_JSON_BYTES = 256 << 20
+_UMASK = os.umask(0o022)  # there is no way to read it without setting it
 os.umask(_UMASK)
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[Path]:
-    """A temporary file beside ``path`` to write to; renamed onto it when the block ends well.
+def replace_file(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[Path]:
+    """Yield a temporary file next to ``path``; rename it to ``path`` at the end of the block, unless there is an error.
 
     Args:
-        path: where the file shall be; its folder must exist.
-        sync: have the bytes on the disk before the rename, so that a power cut leaves the old file
-            or the new one.
+        path: the file; its folder must exist.
+        sync: write the bytes to the disk before the rename, so that after a power cut there is the old file or the
+            new one.
 
     Raises:
         StorageError: the disk is full, or the folder cannot be written to; ``path`` is untouched.
@@ -44,61 +46,71 @@ def replacing(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[Pa
         if sync:
             _sync(path.parent)
     except OSError as error:
-        raise storage_error(error, path) from error
+        raise explain_write_error(error, path) from error
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 temporary.unlink()
 
 
-def write(path: str | os.PathLike[str], content: bytes | str, *, sync: bool = True) -> None:
-    """Write a whole file, or leave the old one as it was."""
-    with replacing(path, sync=sync) as temporary:
+def write_file(path: str | os.PathLike[str], content: bytes | str, *, sync: bool = True) -> None:
+    """Write a complete file; after an error the old one is unchanged.
+
+    Raises:
+        StorageError: the disk is full, or the folder cannot be written to.
+    """
+    with replace_file(path, sync=sync) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def write_json(path: str | os.PathLike[str], data: Any) -> None:
-    """Write plain data as JSON (no NaN: JSON has none, and other readers would choke)."""
-    write(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write plain data as JSON; NaN and infinity are errors, since JSON has neither.
+
+    Raises:
+        StorageError: the disk is full, or the folder cannot be written to.
+    """
+    write_file(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_bytes(path: Path, limit: int) -> bytes | None:
-    """A whole file, or None if there is more than ``limit`` bytes: a pipe or device does not tell its size.
+    """Return the content of a file, or None if it has more than ``limit`` bytes.
+
+    It is read in chunks, since a pipe or a device does not report its size.
 
     Raises:
         OSError: it cannot be read.
     """
     content = bytearray()
     with path.open("rb") as file:
-        while piece := file.read(min(1 << 20, limit + 1)):
-            content += piece
+        while chunk := file.read(min(CHUNK_BYTES, limit + 1)):
+            content += chunk
             if len(content) > limit:
                 return None
     return bytes(content)
 
 
-def read_json(path: str | os.PathLike[str], *, limit: int = 256 << 20) -> Any:
-    """Read a JSON file of at most ``limit`` bytes.
+def read_json(path: str | os.PathLike[str], *, limit: int = MAX_JSON_BYTES) -> Any:
+    """Return the data of a JSON file of at most ``limit`` bytes.
 
     Raises:
-        DataError: it is missing, too large or no JSON.
+        DataError: it is missing, too large or not JSON.
     """
     path = Path(path)
     try:
         content = read_bytes(path, limit)
         if content is None:
-            raise DataError(f"{path} is larger than {limit >> 20} MiB", "is it the file you meant?")
+            raise DataError(f"{path} is larger than {limit >> 20} MiB", "check that it is the right file")
         return json.loads(content)
     except FileNotFoundError:
         raise DataError(f"{path} does not exist", "check the path; `yisheng train` prints the run folder's") from None
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not JSON: {error}", "take the file from a whole run") from None
+        raise DataError(f"{path} is not JSON: {error}", "copy the file from an intact run folder") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}", "check the path and its permissions") from None
 
 
-def storage_error(error: OSError, path: str | os.PathLike[str]) -> StorageError:
-    """What to tell the user when writing ``path`` failed."""
+def explain_write_error(error: OSError, path: str | os.PathLike[str]) -> StorageError:
+    """Return the error that explains why ``path`` could not be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StorageError(f"no space left on the disk for {path}", "free some space, or write elsewhere with out=")
     return StorageError(f"{path} cannot be written: {error.strerror or error}", "check the folder and its permissions")

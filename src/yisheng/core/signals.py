@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: collected while something must come to its end."""
+"""Ctrl-C and SIGTERM, deferred while something must be completed."""
 
 from __future__ import annotations
 
@@ -12,40 +12,43 @@ from yisheng.core.errors import StoppedError
 
 
 @contextlib.contextmanager
-def signals() -> Iterator[list[int]]:
-    """Collect Ctrl-C and SIGTERM instead of dying of them; a second one is obeyed at once."""
+def collect_signals() -> Iterator[list[int]]:
+    """Collect Ctrl-C and SIGTERM during the block; a second one has its usual effect at once.
+
+    Only the main thread may set handlers; in other threads signals have their usual effect.
+    """
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield caught  # only the main thread may set handlers; there the signals do what they always do
+        yield caught
         return
-    before: dict[int, Any] = {}
+    handlers: dict[int, Any] = {}
     number: int
 
-    def note(number: int, _frame: Any) -> None:
+    def collect(number: int, _frame: Any) -> None:
         caught.append(number)
-        signal.signal(number, before[number])
+        signal.signal(number, handlers[number])
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, note)
+        handlers[number] = signal.signal(number, collect)
     try:
         yield caught
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
 @contextlib.contextmanager
-def undisturbed(when: str, remedy: str) -> Iterator[None]:
-    """Put off Ctrl-C and SIGTERM while files are written that belong together.
+def defer_signals(when: str, remedy: str) -> Iterator[None]:
+    """Defer Ctrl-C and SIGTERM while files are written that belong together.
 
     Args:
-        when: the end of the sentence "stopped by SIGTERM ...", where one came.
-        remedy: what to do then.
+        when: end of the sentence "stopped by SIGTERM ...".
+        remedy: what to do about it.
 
     Raises:
-        StoppedError: one came.
+        StoppedError: a signal came during the block.
     """
-    with signals() as caught:
+    with collect_signals() as caught:
         yield
     if caught:
         raise StoppedError(caught[0], f"stopped by {signal.Signals(caught[0]).name} {when}", remedy)

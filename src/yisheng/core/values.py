@@ -1,4 +1,4 @@
-"""One value of a setting: text from the shell read as what is wanted, and checked."""
+"""Values of settings: text from the shell converted to the type of its key, and checked."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from pydantic import TypeAdapter, ValidationError
 from yisheng.core.errors import UsageError
 
 
-def validated(key: str, kind: Any, value: Any) -> Any:
-    """``value`` as ``kind``; text from the shell is read as what is wanted (``64,32`` as a list).
+def validate_value(key: str, annotation: Any, value: Any) -> Any:
+    """Return a value as the type of an annotation; text may hold a list (``64,32``).
 
     Args:
-        key: what it is called, for the error.
-        kind: a type with its checks, as in an annotation.
-        value: what was given.
+        key: what the value is called, for the error.
+        annotation: a type with its checks.
+        value: the value, or the text of it.
 
     Raises:
         UsageError: the value is not allowed.
 
-    >>> validated("hidden", tuple[int, ...], "64,32")
+    >>> validate_value("hidden", tuple[int, ...], "64,32")
     (64, 32)
     """
-    if isinstance(value, bool) and not _allows_bool(kind):
+    if isinstance(value, bool) and not _allows_bool(annotation):
         raise UsageError(f"{key} must be a number or a word, got {str(value).lower()}", f"give {key} such a value")
     if isinstance(value, str):
-        if value.strip().lower() in ("none", "null", "") and type(None) in typing.get_args(kind):
+        if value.strip().lower() in ("none", "null", "") and type(None) in typing.get_args(annotation):
             return None
-        if _is_sequence(kind) and value not in _words(kind):
+        if _is_sequence(annotation) and value not in _literals(annotation):
             value = [part.strip() for part in value.strip("[]() ").split(",") if part.strip()]
     try:
-        return TypeAdapter(kind).validate_python(value)
+        return TypeAdapter(annotation).validate_python(value)
     except ValidationError as error:
         if key == "fold":
             raise UsageError(
@@ -45,21 +45,21 @@ def validated(key: str, kind: Any, value: Any) -> Any:
         raise UsageError(f"{key} must be {' or '.join(reasons)}; got {value!r}", f"give {key} such a value") from None
 
 
-def _is_sequence(kind: Any) -> bool:
-    origin = typing.get_origin(kind)
+def _is_sequence(annotation: Any) -> bool:
+    origin = typing.get_origin(annotation)
     if origin is Annotated:
-        return _is_sequence(typing.get_args(kind)[0])
+        return _is_sequence(typing.get_args(annotation)[0])
     if origin in (typing.Union, types.UnionType):
-        return any(map(_is_sequence, typing.get_args(kind)))
+        return any(map(_is_sequence, typing.get_args(annotation)))
     return origin in (tuple, list)
 
 
-def _allows_bool(kind: Any) -> bool:
-    return kind is bool or kind is Any or any(map(_allows_bool, typing.get_args(kind)))
+def _allows_bool(annotation: Any) -> bool:
+    return annotation in (bool, Any) or any(map(_allows_bool, typing.get_args(annotation)))
 
 
-def _words(kind: Any) -> set[str]:
-    """The literal words that a type allows."""
-    if typing.get_origin(kind) is Literal:
-        return {word for word in typing.get_args(kind) if isinstance(word, str)}
-    return set().union(*map(_words, typing.get_args(kind)))
+def _literals(annotation: Any) -> set[str]:
+    """Return the literal words that a type allows."""
+    if typing.get_origin(annotation) is Literal:
+        return {word for word in typing.get_args(annotation) if isinstance(word, str)}
+    return set().union(*map(_literals, typing.get_args(annotation)))

@@ -1,4 +1,4 @@
-"""DataFrames with more in them than numbers: what each column is, and its values as a network takes them."""
+"""DataFrames with other columns than numbers, as a network takes them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from yisheng.data.tables import column_kinds, encode, files
 
 
 def is_frame(X: Any) -> bool:
-    """Whether it is a DataFrame."""
-    pandas = sys.modules.get("pandas")  # where nobody has imported it, nothing is one
+    """Return whether it is a DataFrame."""
+    pandas = sys.modules.get("pandas")  # if nobody has imported it, there is no DataFrame
     return pandas is not None and isinstance(X, pandas.DataFrame)
 
 
 def is_mixed(X: Any) -> bool:
-    """Whether it is a DataFrame with other columns than numbers.
+    """Return whether it is a DataFrame with other columns than numbers.
 
     >>> import pandas as pd
     >>> is_mixed(pd.DataFrame({"size": [1, 2]})), is_mixed(pd.DataFrame({"town": ["a", "b"]}))
@@ -32,10 +32,11 @@ def is_mixed(X: Any) -> bool:
     return not all(map(pd.api.types.is_numeric_dtype, X.dtypes))
 
 
-def opened(X: Any) -> tuple[np.ndarray, tuple[Column, ...], dict[str, str]]:
-    """Values, features, and the columns that are left out with the reason.
+def encode_training_frame(X: Any) -> tuple[np.ndarray, tuple[Column, ...], dict[str, str]]:
+    """Return values, features, and the columns that are left out with the reason.
 
-    A column's type says what it is: a number, a category, yes/no. Texts and objects are looked at, as in a file.
+    The type of a column decides whether it is a number, a category or yes/no; columns of text and of objects are read
+    as those of a file.
 
     Args:
         X: a DataFrame ``(N, ...)``.
@@ -48,42 +49,45 @@ def opened(X: Any) -> tuple[np.ndarray, tuple[Column, ...], dict[str, str]]:
 
     >>> import pandas as pd
     >>> frame = pd.DataFrame({"size": [50, 80, 120], "town": ["a", "b", None], "same": ["x"] * 3})
-    >>> x, columns, left_out = opened(frame)
+    >>> x, columns, left_out = encode_training_frame(frame)
     >>> x.tolist(), [column.kind for column in columns], left_out
     ([[50.0, 0.0], [80.0, 1.0], [120.0, nan]], ['number', 'yes/no'], {'same': 'left out: the same value in every row'})
     """
-    raws = files.from_frame(X).columns
-    asked = {str(name): _asked(kind) for name, kind in X.dtypes.items()}
-    found = [column_kinds.find(raw, asked[name], only=len(raws) == 1) for name, raw in raws.items()]
-    left_out = {one.name: one.becomes.partition(";")[0] for one in found if not one.columns}
-    columns = tuple(column for one in found for column in one.columns)
-    if not columns:
+    raw_columns = files.table_from_frame(X).columns
+    kinds = {str(name): _kind_of_type(dtype) for name, dtype in X.dtypes.items()}
+    inferred = [
+        column_kinds.infer_column(raw, kinds[name], is_only_column=len(raw_columns) == 1)
+        for name, raw in raw_columns.items()
+    ]
+    left_out = {column.name: column.becomes.partition(";")[0] for column in inferred if not column.features}
+    features = tuple(feature for column in inferred for feature in column.features)
+    if not features:
         raise DataError(
-            "no column is left to learn from: " + "; ".join(f"{name}, {why}" for name, why in left_out.items()),
-            'what is a category may be said to be one: X["town"].astype("category")',
+            "no column is left to learn from: " + "; ".join(f"{name}, {reason}" for name, reason in left_out.items()),
+            'mark a column as a category: X["town"] = X["town"].astype("category")',
         )
-    return encode.encode(dict(raws), columns, "X")[0], columns, left_out
+    return encode.encode_columns(dict(raw_columns), features, "X")[0], features, left_out
 
 
-def answered(X: Any, columns: tuple[Column, ...]) -> np.ndarray:
-    """Values of rows that are to be answered, float32 ``(N, D)``; see `opened`.
+def encode_frame(X: Any, columns: tuple[Column, ...]) -> np.ndarray:
+    """Return the values of rows to predict for, float32 ``(N, D)``; see `encode_training_frame`.
 
     Args:
         X: a DataFrame with the columns of the one that the model was fitted on.
         columns: the features.
 
     Raises:
-        DataError: a value is no number where one is wanted.
+        DataError: a value is not a number where one is required.
     """
-    return encode.encode(dict(files.from_frame(X).columns), columns, "X")[0]
+    return encode.encode_columns(dict(files.table_from_frame(X).columns), columns, "X")[0]
 
 
-def _asked(kind: Any) -> str:
-    """What a column's type says of its kind."""
+def _kind_of_type(dtype: Any) -> str:
+    """Return the kind of column that a pandas type implies, or nothing."""
     import pandas as pd
 
-    if isinstance(kind, pd.CategoricalDtype):
+    if isinstance(dtype, pd.CategoricalDtype):
         return "category"
-    if pd.api.types.is_bool_dtype(kind):
+    if pd.api.types.is_bool_dtype(dtype):
         return "yes/no"
-    return "number" if pd.api.types.is_numeric_dtype(kind) else ""
+    return "number" if pd.api.types.is_numeric_dtype(dtype) else ""
