@@ -1,4 +1,4 @@
-"""The doctor beside a plain loop in a real notebook kernel."""
+"""The doctor around a plain loop in a notebook kernel."""
 
 import nbformat
 import pytest
@@ -21,7 +21,7 @@ print(dr)
 
 
 @pytest.mark.slow
-def test_a_cell_of_a_notebook_names_the_cause(tmp_path):
+def test_doctor_in_notebook_names_the_cause(tmp_path):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
     assert "softmax is applied to the output before cross-entropy" in notebook.cells[0].outputs[0]["text"]

@@ -10,5 +10,5 @@ TEXT = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text(encoding="ut
 
 
 @pytest.mark.parametrize("kind", ["diagnosis.training_checks", "diagnosis.history_checks", "diagnosis.data_checks"])
-def test_every_check_is_told_of(kind):
+def test_documentation_lists_every_check(kind):
     assert [name for name in registry.names(kind) if f"| `{name}` |" not in TEXT] == []
