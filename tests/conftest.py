@@ -1,4 +1,4 @@
-"""What all tests share: quiet threads, a scratch home, and the real data if it is there."""
+"""Shared setup: one thread, hypothesis profiles, an empty home, and the real data for tests that are marked."""
 
 import os
 from pathlib import Path
@@ -6,41 +6,42 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# The nets of the tests are tiny: a second thread costs more than it gains, and on a shared machine far more.
+# The networks of the tests are tiny: a second thread costs more than it gains.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-settings.register_profile(
-    "yisheng",
-    max_examples=int(os.environ.get("YISHENG_EXAMPLES", "200")),  # 10,000 for the thorough round
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
-settings.load_profile("yisheng")
+PROFILE = {
+    "max_examples": int(os.environ.get("YISHENG_EXAMPLES", "200")),
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.filter_too_much],
+}
+settings.register_profile("fixed", derandomize=True, **PROFILE)  # a failure is the fault of the last change
+settings.register_profile("random", **PROFILE)  # new examples in every round
+settings.load_profile("random" if os.environ.get("YISHENG_RANDOM") == "1" else "fixed")
 
-ROOT = Path(__file__).parents[1]
-REAL = os.environ.get("YISHENG_MIRROR") or (
-    (ROOT.parent / "shared" / "data").as_uri() if (ROOT.parent / "shared" / "data" / "mnist").is_dir() else None
-)
-"""The mirror of the hub with real data sets, or None: tests marked ``realdata`` are then skipped."""
+LOCAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+MIRROR = os.environ.get("YISHENG_MIRROR") or (LOCAL_DATA.as_uri() if (LOCAL_DATA / "mnist").is_dir() else None)
+"""A mirror of the hub with the real data sets, or None: then tests marked ``realdata`` are skipped."""
 
 
 def pytest_collection_modifyitems(items):
-    if REAL is None:
+    if MIRROR is None:
         for item in items:
             if item.get_closest_marker("realdata"):
                 item.add_marker(pytest.mark.skip(reason="no real data: set YISHENG_MIRROR to a mirror of the hub"))
 
 
 @pytest.fixture(autouse=True)
-def _own_home(tmp_path, monkeypatch):
-    """No test reads or fills the user's cache, nor reaches out."""
+def _isolated_environment(request, tmp_path, monkeypatch):
+    """Hide the user's cache, plugins, the network, and the mirror from tests that are not marked ``realdata``."""
     monkeypatch.setenv("YISHENG_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("YISHENG_OFFLINE", "1")
-    if REAL is not None:
-        monkeypatch.setenv("YISHENG_MIRROR", REAL)
     monkeypatch.delenv("YISHENG_PLUGINS", raising=False)
+    if MIRROR is not None and request.node.get_closest_marker("realdata"):
+        monkeypatch.setenv("YISHENG_MIRROR", MIRROR)
+    else:
+        monkeypatch.delenv("YISHENG_MIRROR", raising=False)
 
 
 def pytest_make_parametrize_id(val, argname):
-    """Bytes have no name of their own: packed ones hold the time, and every process must name a test alike."""
+    """Return a name for a parameter of bytes: packed ones contain the time, and all processes must use one name."""
     return f"{argname} of {len(val)} bytes" if isinstance(val, bytes) else None
