@@ -1,6 +1,6 @@
-"""Whatever a CSV holds, it gives a data set or an error of ours: no traceback, in bounded memory and time.
+"""Any CSV gives a data set or a DataError: no other exception, in bounded memory and time.
 
-`YISHENG_EXAMPLES=2000` makes these thorough; see CONTRIBUTING.
+Set `YISHENG_EXAMPLES=2000` for a thorough test; see CONTRIBUTING.
 """
 
 import gzip
@@ -31,7 +31,7 @@ COLUMNS = {
     "flag": st.sampled_from(["yes", "no"]),
     "date": st.dates().map(str),
     "nothing": st.just(""),
-    "the same": st.just("5"),
+    "constant": st.just("5"),
     "mixed": st.sampled_from(WORDS),
     "text": st.text(st.characters(exclude_characters="\0"), max_size=20),
 }
@@ -41,12 +41,12 @@ NAMES = st.sampled_from(
 
 
 @st.composite
-def hostile_csv(draw):
-    """A table with some of all that goes wrong: quotes, types, empty columns, headers, encodings, rows."""
+def malformed_csv(draw):
+    """Draw a table with common defects: quotes, types, empty columns, headers, encodings, rows."""
     kinds = draw(st.lists(st.sampled_from(sorted(COLUMNS)), min_size=1, max_size=6))
     rows = draw(st.sampled_from([0, 1, 2, 5, 5, 12, 12, 30]))
     if draw(st.booleans()):
-        kinds += ["number"]  # a target that can be learned
+        kinds += ["number"]  # usually a target that can be learned
     separator = draw(st.sampled_from(",,,;\t|"))
     columns = [draw(st.lists(COLUMNS[kind], min_size=rows, max_size=rows)) for kind in kinds]
     lines = [list(cells) for cells in zip(*columns, strict=True)]
@@ -56,12 +56,12 @@ def hostile_csv(draw):
         draw(st.sampled_from([0, 0, 1, 2])) if lines else 0
     ):  # a cell that does not belong, a row too short or too long
         line = lines[draw(st.integers(0, len(lines) - 1))]
-        what = draw(st.sampled_from(["word", "word", "word", "word", "word", "more", "less"]))
-        if what == "more":
+        change = draw(st.sampled_from(["word", "word", "word", "word", "word", "more", "less"]))
+        if change == "more":
             line.append("z")
         elif line:
             place = draw(st.integers(0, len(line) - 1))
-            line[place : place + 1] = [draw(st.sampled_from(WORDS))] if what == "word" else []
+            line[place : place + 1] = [draw(st.sampled_from(WORDS))] if change == "word" else []
     end = draw(st.sampled_from(["\n", "\n", "\r\n", "\r"]))
     text = end.join(separator.join(line) for line in lines) + draw(st.sampled_from(["", end, end * 2]))
     encodings = ["utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16", "latin-1", "utf-16-le", "utf-32", "gb18030"]
@@ -74,21 +74,21 @@ def hostile_csv(draw):
     return content
 
 
-def said(error):
-    """An error must tell the cause, and what to do about it."""
+def check_message(error):
+    """Check that an error has a problem and a remedy."""
     assert error.problem
     assert len(error.remedy) > 3
 
 
-@given(hostile_csv() | st.binary(max_size=200), st.sampled_from([None, None, "classification", "regression"]))
+@given(malformed_csv() | st.binary(max_size=200), st.sampled_from([None, None, "classification", "regression"]))
 def test_tables_are_read_or_refused(tmp_path_factory, content, task):
-    path = tmp_path_factory.getbasetemp() / "hostile.csv"
+    path = tmp_path_factory.getbasetemp() / "malformed.csv"
     path.write_bytes(content)
     sniff.lists_images(path)
     try:
         data = tables.from_file(path, target="last", task=task)
     except DataError as error:
-        said(error)
+        check_message(error)
         with pytest.raises(DataError):
             tables.from_file(path, target="last", task=task)
         return
@@ -97,31 +97,31 @@ def test_tables_are_read_or_refused(tmp_path_factory, content, task):
     assert not np.isinf(data.x).any()
     assert Spec.from_json(json.loads(json.dumps(data.spec.to_json()))) == data.spec
     for column, values in zip(data.spec.columns, data.x.T, strict=True):
-        there = values[~np.isnan(values)]
+        present = values[~np.isnan(values)]
         assert column.source
-        assert column.kind == "number" or set(there.tolist()) <= set(range(len(column.levels)))
+        assert column.kind == "number" or set(present.tolist()) <= set(range(len(column.categories)))
     described = tables.describe(path)
     assert len(described) == len(data.findings[-1].evidence["columns"])
     json.dumps(described)
 
 
-@given(hostile_csv(), hostile_csv())
-def test_what_was_read_in_training_is_read_in_prediction(tmp_path_factory, content, other):
-    """The training table as a table to predict gives the training values; any other gives rows or an error."""
+@given(malformed_csv(), malformed_csv())
+def test_training_tables_are_read_the_same_in_prediction(tmp_path_factory, content, prediction_content):
+    """The training table gives the training values in prediction; any other table gives rows or a DataError."""
     path = tmp_path_factory.getbasetemp() / "twice.csv"
     path.write_bytes(content)
     try:
         data = tables.from_file(path, target="last", task="regression")
     except (DataError, UsageError):
         return
-    lost = {finding.check for finding in data.findings} & {"missing target"}
-    if not lost:
+    missing = {finding.check for finding in data.findings} & {"missing target"}
+    if not missing:
         np.testing.assert_array_equal(rows.read(path, data.spec), data.x)
-    path.write_bytes(other)
+    path.write_bytes(prediction_content)
     try:
-        found = rows.read_named(path, data.spec)
+        rows_read = rows.read_rows(path, data.spec)
     except DataError as error:
-        said(error)
+        check_message(error)
         return
-    assert found.x.shape[1] == data.x.shape[1]
-    assert found.ids is None or len(found.ids) == len(found.x)
+    assert rows_read.x.shape[1] == data.x.shape[1]
+    assert rows_read.ids is None or len(rows_read.ids) == len(rows_read.x)

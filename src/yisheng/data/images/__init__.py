@@ -1,11 +1,11 @@
 """From image files to one block of pixels.
 
-- ``decode``: the bytes of any image file to pixels; training and prediction both read through it.
-- ``folders``, ``zips``: which image files lie in a folder or a zip, and their bytes.
-- ``discover``: parts and classes from the names of their folders.
-- ``lists``: a CSV that lists image files and their labels.
-- ``block``: all images decoded by all cores into one file.
-- ``cache``: where that file lies, and when it may be used again.
-- ``twins``: images that are there twice.
-- ``gather``: all of it together, as a data set.
+- ``decode``, ``resize``: from the bytes of an image file to pixels, in training and in prediction.
+- ``folder_files``, ``zip_files``: the image files of a folder or a zip, as a ``file_listing``.
+- ``folder_labels``: parts and classes, from the names of folders.
+- ``label_files``: files and labels, from a CSV.
+- ``bulk_decode``: all images decoded into one file, by all cores.
+- ``cache``: that file, kept for the next run.
+- ``duplicates``: images that occur twice.
+- ``image_dataset``: all of it together, as a data set.
 """

@@ -1,12 +1,12 @@
-"""Where decoded images are kept, and when they may be used again.
+"""The cache of decoded images.
 
-    <home>/images/<outline>/                     names and sizes of the files, and the settings
-        <content>/pixels, entry.json               what the files hold, decoded
-        <manifest>.json                            which content files with these times of change hold
+    <cache>/images/<file set>/                  hash of the names and sizes of the files, and of the options
+        <content>/pixels, entry.json            the files' content, decoded
+        <manifest>.json                         content of the files with these modification times
 
-A later run looks only at names, sizes and times. Files that were merely copied or touched are read and compared,
-not decoded. A block gets its name when it is whole and on the disk. All of ``<home>/images`` can be deleted at
-any time; nothing else is lost than the time to decode again.
+A later run looks only at names, sizes and times. Files that were only copied or touched are read and compared, not
+decoded. A block gets its final name when it is complete and on the disk. All of ``<cache>/images`` can be deleted at
+any time; that costs only the time to decode again.
 """
 
 from __future__ import annotations
@@ -25,131 +25,138 @@ import numpy as np
 from yisheng.core.errors import DataError, StorageError
 from yisheng.core.files import read_json, write_json
 from yisheng.data.hub import locations
-from yisheng.data.images import block, decode
-from yisheng.data.images import duplicates as twins
-from yisheng.data.images.block import Settings
+from yisheng.data.images import bulk_decode, decode
+from yisheng.data.images.bulk_decode import DecodeOptions
+from yisheng.data.images.duplicates import group_duplicates
 from yisheng.data.images.file_listing import Listing
 
-FORMAT = 1
-PIXELS, ENTRY, PART = "pixels", "entry.json", ".part-"
+CACHE_FORMAT = 2
+"""Version of the files in the cache; a change makes older blocks unreachable."""
+PIXELS_FILE, ENTRY_FILE, PART_PREFIX = "pixels", "entry.json", ".part-"
+_KEY_LENGTH = 32
+_MAX_ENTRY_BYTES = 4 << 30
+_ENTRY_ERRORS = (DataError, OSError, KeyError, TypeError, ValueError)
+"""What reading an incomplete or damaged block raises."""
 
 
 @dataclass(frozen=True)
-class Block:
+class ImageBlock:
     """Decoded images.
 
     Args:
         pixels: uint8 ``(N, C, H, W)``, memory-mapped, read-only.
-        kept: which of the files asked for they are, int64 ``(N,)``.
-        damaged: why each of the others was left out.
-        twins: rows that hold the same image, in groups.
+        file_positions: position of each image among the requested files, int64 ``(N,)``.
+        damaged: reasons why the other files were left out.
+        duplicates: groups of rows that hold the same image.
     """
 
     pixels: np.ndarray
-    kept: np.ndarray
+    file_positions: np.ndarray
     damaged: tuple[str, ...]
-    twins: tuple[tuple[int, ...], ...]
+    duplicates: tuple[tuple[int, ...], ...]
 
 
-def decoded(listing: Listing, numbers: Sequence[int], settings: Settings, name: str) -> Block:
-    """Images from the cache, decoded into it if need be.
+def load_block(listing: Listing, indices: Sequence[int], options: DecodeOptions, name: str) -> ImageBlock:
+    """Return images from the cache, after decoding them into it if necessary.
 
     Args:
-        listing: where the files lie.
-        numbers: which of them, in this order.
-        settings: how they shall come out.
-        name: what progress calls them.
+        listing: the files.
+        indices: indices of the files to decode, in this order.
+        options: size and colors.
+        name: name of the data set for the progress bar.
 
     Raises:
-        DataError: none of them can be decoded.
+        DataError: none of the files can be decoded.
         StorageError: the cache cannot be written to, or its disk is too small.
     """
-    outline = _outline(listing, numbers, settings)
-    manifest = _key(outline, listing.stamp)
-    folder = locations.home() / "images" / outline
-    found = _recall(folder, manifest, len(numbers))
-    if found is None:
-        with locations.alone(folder / ".lock", f"decoding {name}"):
-            found = _recall(folder, manifest, len(numbers))  # another process may have been faster
-            if found is None:
-                _bring(folder, manifest, listing, numbers, settings, name)
-                found = _recall(folder, manifest, len(numbers))
-    if found is None:
-        raise StorageError(f"{folder} does not hold what was written to it", "look at the disk")
-    return found
+    file_set = _hash_file_set(listing, indices, options)
+    manifest = _hash_texts(file_set, listing.stamp)
+    folder = locations.get_cache_folder() / "images" / file_set
+    block = _find_block(folder, manifest, len(indices))
+    if block is None:
+        with locations.hold_lock(folder / ".lock", f"decoding {name}"):
+            block = _find_block(folder, manifest, len(indices))  # another process may have been faster
+            if block is None:
+                _add_block(folder, manifest, listing, indices, options, name)
+                block = _find_block(folder, manifest, len(indices))
+    if block is None:
+        raise StorageError(f"{folder} does not hold what was written to it", "check the disk for errors")
+    return block
 
 
-def _outline(listing: Listing, numbers: Sequence[int], settings: Settings) -> str:
-    files = "\0".join(listing.names[n] for n in numbers)
-    sizes = ",".join(str(listing.sizes[n]) for n in numbers)
-    return _key(FORMAT, decode.READERS, *astuple(settings), files, sizes)
+def _hash_file_set(listing: Listing, indices: Sequence[int], options: DecodeOptions) -> str:
+    files = "\0".join(listing.names[index] for index in indices)
+    sizes = ",".join(str(listing.sizes[index]) for index in indices)
+    return _hash_texts(CACHE_FORMAT, decode.DECODER_VERSIONS, *astuple(options), files, sizes)
 
 
-def _key(*parts: object) -> str:
-    whole = hashlib.sha256()
-    for part in parts:
-        text = str(part).encode("utf-8", "surrogateescape")
-        whole.update(len(text).to_bytes(8, "big") + text)
-    return whole.hexdigest()[:32]
+def _hash_texts(*values: object) -> str:
+    sha256 = hashlib.sha256()
+    for value in values:
+        text = str(value).encode("utf-8", "surrogateescape")
+        sha256.update(len(text).to_bytes(8, "big") + text)
+    return sha256.hexdigest()[:_KEY_LENGTH]
 
 
-def _recall(folder: Path, manifest: str, count: int) -> Block | None:
-    """What was decoded before from files that have not changed since; None if there is nothing whole."""
-    with contextlib.suppress(DataError, OSError, KeyError, TypeError, ValueError):
+def _find_block(folder: Path, manifest: str, count: int) -> ImageBlock | None:
+    """Return the block of files that have not changed since; None if there is no intact one."""
+    with contextlib.suppress(*_ENTRY_ERRORS):
         content = str(read_json(folder / f"{manifest}.json")["content"])
-        if len(content) == 32 and content.isalnum():
-            return _entry(folder / content, count)
+        if len(content) == _KEY_LENGTH and content.isalnum():  # never a path out of the folder
+            return _open_block(folder / content, count)
     return None
 
 
-def _entry(place: Path, count: int) -> Block:
-    entry: Any = read_json(place / ENTRY, limit=4 << 30)
+def _open_block(folder: Path, count: int) -> ImageBlock:
+    entry: Any = read_json(folder / ENTRY_FILE, limit=_MAX_ENTRY_BYTES)
     shape = tuple(int(n) for n in entry["shape"])
-    damaged = [(int(at), str(why)) for at, why in entry["damaged"]]
-    kept = np.setdiff1d(np.arange(count), [at for at, _ in damaged])
-    path = place / PIXELS
-    if len(shape) != 4 or len(kept) != shape[0] or path.stat().st_size != np.prod(shape, dtype=object):
-        raise ValueError("its parts do not fit together")
+    damaged = [(int(position), str(reason)) for position, reason in entry["damaged"]]
+    positions = np.setdiff1d(np.arange(count), [position for position, _ in damaged])
+    path = folder / PIXELS_FILE
+    if len(shape) != 4 or len(positions) != shape[0] or path.stat().st_size != np.prod(shape, dtype=object):
+        raise ValueError("the parts of the block do not fit together")
     pixels = np.memmap(path, np.uint8, "r", shape=shape)
-    groups = tuple(tuple(int(row) for row in group) for group in entry["twins"])
-    return Block(pixels, kept, tuple(why for _, why in damaged), groups)
+    groups = tuple(tuple(int(row) for row in group) for group in entry["duplicates"])
+    return ImageBlock(pixels, positions, tuple(reason for _, reason in damaged), groups)
 
 
-def _bring(
-    folder: Path, manifest: str, listing: Listing, numbers: Sequence[int], settings: Settings, name: str
+def _add_block(
+    folder: Path, manifest: str, listing: Listing, indices: Sequence[int], options: DecodeOptions, name: str
 ) -> None:
-    """Have the files' content decoded in the folder, and note that it is that of this manifest."""
-    for left in folder.glob(f"{PART}*"):  # of a process that was stopped: the lock is ours
-        shutil.rmtree(left, ignore_errors=True)
+    """Decode the files unless their content is in the folder already, and write the manifest."""
+    for part in folder.glob(f"{PART_PREFIX}*"):  # of a process that was stopped: this one holds the lock
+        shutil.rmtree(part, ignore_errors=True)
     content = None
-    if any(folder.glob(f"*/{ENTRY}")):
-        content = _key(block.digest(listing, numbers, name).hex())
-    if content is None or not _is_whole(folder / content, len(numbers)):
-        content = _decode(folder, listing, numbers, settings, name)
-    with locations.writing(folder):
+    if any(folder.glob(f"*/{ENTRY_FILE}")):
+        content = _hash_texts(bulk_decode.hash_files(listing, indices, name).hex())
+    if content is None or not _is_intact(folder / content, len(indices)):
+        content = _decode_block(folder, listing, indices, options, name)
+    with locations.explain_write_errors(folder):
         write_json(folder / f"{manifest}.json", {"content": content})
 
 
-def _is_whole(place: Path, count: int) -> bool:
-    with contextlib.suppress(DataError, OSError, KeyError, TypeError, ValueError):
-        _entry(place, count)
+def _is_intact(folder: Path, count: int) -> bool:
+    with contextlib.suppress(*_ENTRY_ERRORS):
+        _open_block(folder, count)
         return True
     return False
 
 
-def _decode(folder: Path, listing: Listing, numbers: Sequence[int], settings: Settings, name: str) -> str:
-    with locations.writing(folder):
-        part = Path(tempfile.mkdtemp(prefix=PART, dir=folder))
+def _decode_block(folder: Path, listing: Listing, indices: Sequence[int], options: DecodeOptions, name: str) -> str:
+    """Decode the files into a new block, and return the hash of their content."""
+    with locations.explain_write_errors(folder):
+        part = Path(tempfile.mkdtemp(prefix=PART_PREFIX, dir=folder))
     try:
-        made = block.write(listing, numbers, settings, part / PIXELS, name)
-        count = len(numbers) - len(made.damaged)
-        pixels = np.memmap(part / PIXELS, np.uint8, "r", shape=(count, *made.shape))
-        same = twins.groups(np.concatenate(made.sums), pixels)
+        result = bulk_decode.decode_files(listing, indices, options, part / PIXELS_FILE, name)
+        count = len(indices) - len(result.damaged)
+        pixels = np.memmap(part / PIXELS_FILE, np.uint8, "r", shape=(count, *result.shape))
+        groups = group_duplicates(np.concatenate(result.image_hashes), pixels)
         del pixels  # Windows does not rename a folder with a mapped file
-        content = _key(made.digests.hex())
+        content = _hash_texts(result.digests.hex())
         target = folder / content
-        with locations.writing(target):
-            write_json(part / ENTRY, {"shape": [count, *made.shape], "damaged": made.damaged, "twins": same})
+        with locations.explain_write_errors(target):
+            entry = {"shape": [count, *result.shape], "damaged": result.damaged, "duplicates": groups}
+            write_json(part / ENTRY_FILE, entry)
             if target.exists():
                 shutil.rmtree(target)
             part.replace(target)

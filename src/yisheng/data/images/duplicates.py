@@ -1,4 +1,4 @@
-"""Images that are there twice: within a part, across parts, with the same label or with another."""
+"""Duplicate images: within a part or across parts, with the same label or another."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from yisheng.core.types import Finding
-from yisheng.data.images.folder_labels import NAMED, PARTS
+from yisheng.data.images.folder_findings import MAX_EXAMPLES
+from yisheng.data.images.part_names import PART_NAMES
 
-SEED = 0
-"""The weights of the sums are the same in every process."""
+HASH_SEED = 0
+"""Seed of the hash's weights, which are the same in every process."""
 
 
-def sums(pixels: np.ndarray) -> np.ndarray:
-    """One number for each image, uint64 ``(N,)``; equal images have equal ones, others hardly ever.
+def hash_images(pixels: np.ndarray) -> np.ndarray:
+    """Return one number per image, uint64 ``(N,)``; equal images have equal numbers, others nearly never.
 
-    A sum with random weights, modulo 2^64: all images of a piece in one go, where a digest of each would take
-    as long as decoding a small one.
+    It is a sum with random weights, modulo 2^64, of all images at once; a digest of each would take as long as
+    decoding a small image.
 
     Args:
         pixels: uint8 ``(N, ...)``, contiguous.
 
-    >>> a = sums(np.array([[1, 2], [1, 3], [1, 2]], np.uint8))
+    >>> a = hash_images(np.array([[1, 2], [1, 3], [1, 2]], np.uint8))
     >>> bool(a[0] == a[2] != a[1])
     True
     """
@@ -35,79 +36,79 @@ def sums(pixels: np.ndarray) -> np.ndarray:
         flat = np.pad(flat, ((0, 0), (0, -flat.shape[1] % 8)))
     words = flat.view(np.uint64)
     mixed = words >> np.uint64(32)
-    mixed ^= words  # a product keeps little of the upper bits
-    return mixed @ _weights(words.shape[1])
+    mixed ^= words  # a product modulo 2^64 depends little on the upper bits
+    return mixed @ _hash_weights(words.shape[1])
 
 
-def groups(values: np.ndarray, pixels: np.ndarray) -> list[list[int]]:
-    """Rows that hold the very same image, in groups of two or more.
+def group_duplicates(hashes: np.ndarray, pixels: np.ndarray) -> list[list[int]]:
+    """Return groups of two or more rows that hold the same image.
 
     Args:
-        values: their `sums`.
-        pixels: uint8 ``(N, ...)``; only rows with equal sums are looked at.
+        hashes: numbers of `hash_images` ``(N,)``.
+        pixels: uint8 ``(N, ...)``; only rows with equal hashes are read.
     """
-    order = np.argsort(values, kind="stable")
-    like_next = values[order[:-1]] == values[order[1:]]
-    suspects = np.union1d(order[:-1][like_next], order[1:][like_next])
-    found = defaultdict(list)
-    for row in suspects.tolist():
-        found[hashlib.sha256(np.ascontiguousarray(pixels[row]).data).digest()].append(row)
-    return sorted(rows for rows in found.values() if len(rows) > 1)
+    order = np.argsort(hashes, kind="stable")
+    equals_next = hashes[order[:-1]] == hashes[order[1:]]
+    candidates = np.union1d(order[:-1][equals_next], order[1:][equals_next])
+    groups = defaultdict(list)
+    for row in candidates.tolist():
+        groups[hashlib.sha256(np.ascontiguousarray(pixels[row]).data).digest()].append(row)
+    return sorted(rows for rows in groups.values() if len(rows) > 1)
 
 
-def findings(
-    twins: Sequence[Sequence[int]], rows: Sequence[str], y: np.ndarray, part: np.ndarray | None
+def report_duplicates(
+    groups: Sequence[Sequence[int]], rows: Sequence[str], y: np.ndarray, part: np.ndarray | None
 ) -> Iterable[Finding]:
-    """What to say about images that are there twice.
+    """Yield the findings about duplicate images.
 
     Args:
-        twins: groups of equal images.
+        groups: groups of equal images.
         rows: name of each image.
         y: class numbers ``(N,)``, or labels ``(N, L)``.
         part: official part of each, or None.
     """
     parts = np.zeros(len(rows), np.int8) if part is None else part
     for later in (2, 1):
-        across = [(a, b) for group in twins for a, b in _across(group, parts, later)]
-        if across:
-            n = int((parts == later).sum())
-            where = f"{len(across)} of {n} images of the {PARTS[later]} part"
+        leaked = [pair for group in groups for pair in _pair_with_training(group, parts, later)]
+        if leaked:
+            count = int((parts == later).sum())
             yield Finding(
                 "leakage",
                 "warning",
-                {"part": PARTS[later], "count": len(across), "of": n, "first": _pairs(across, rows)},
-                f"{where} are in the {PARTS[0]}ing part too, so its score flatters: {_text(across, rows)}",
-                f"remove them from the {PARTS[later]} part",
+                {"part": PART_NAMES[later], "count": len(leaked), "of": count, "first": _examples(leaked, rows)},
+                f"{len(leaked)} of {count} images of the {PART_NAMES[later]} part are in the training part too, "
+                f"so its score is too high: {_list_examples(leaked, rows)}",
+                f"remove them from the {PART_NAMES[later]} part",
             )
-    within = [pair for group in twins for pair in _within(group, parts)]
-    differ = [pair for pair in within if not np.array_equal(y[pair[0]], y[pair[1]])]
-    same = [pair for pair in within if np.array_equal(y[pair[0]], y[pair[1]])]
-    if differ:
+    pairs = [pair for group in groups for pair in _pair_within_part(group, parts)]
+    conflicting = [pair for pair in pairs if not np.array_equal(y[pair[0]], y[pair[1]])]
+    same_label = [pair for pair in pairs if np.array_equal(y[pair[0]], y[pair[1]])]
+    if conflicting:
         yield Finding(
             "conflicting-labels",
             "warning",
-            {"count": len(differ), "first": _pairs(differ, rows)},
-            f"{len(differ)} images are there twice with different labels: {_text(differ, rows)}",
+            {"count": len(conflicting), "first": _examples(conflicting, rows)},
+            f"{len(conflicting)} images occur twice with different labels: {_list_examples(conflicting, rows)}",
             "keep the one with the right label",
         )
-    if same:
+    if same_label:
         yield Finding(
             "duplicate-images",
             "note",
-            {"count": len(same), "first": _pairs(same, rows)},
-            f"{len(same)} images are there twice in the same part: {_text(same, rows)}",
+            {"count": len(same_label), "first": _examples(same_label, rows)},
+            f"{len(same_label)} images occur twice in the same part: {_list_examples(same_label, rows)}",
             "remove one of each, unless they are meant to count twice",
         )
 
 
-def _across(group: Sequence[int], parts: np.ndarray, later: int) -> Iterable[tuple[int, int]]:
-    """Images of a later part with their like in the training part."""
-    trained = next((row for row in group if parts[row] == 0), None)
-    return [] if trained is None else [(row, trained) for row in group if parts[row] == later]
+def _pair_with_training(group: Sequence[int], parts: np.ndarray, later: int) -> Iterable[tuple[int, int]]:
+    """Return the images of a later part, each with its duplicate in the training part."""
+    in_training = next((row for row in group if parts[row] == 0), None)
+    return [] if in_training is None else [(row, in_training) for row in group if parts[row] == later]
 
 
-def _within(group: Sequence[int], parts: np.ndarray) -> Iterable[tuple[int, int]]:
-    """Images with the first of their like in the same part; another label shows against any that came before."""
+def _pair_within_part(group: Sequence[int], parts: np.ndarray) -> Iterable[tuple[int, int]]:
+    """Yield images with their first duplicate in the same part."""
     first: dict[int, int] = {}
     for row in group:
         if int(parts[row]) in first:
@@ -116,15 +117,15 @@ def _within(group: Sequence[int], parts: np.ndarray) -> Iterable[tuple[int, int]
             first[int(parts[row])] = row
 
 
-def _pairs(pairs: Sequence[tuple[int, int]], rows: Sequence[str]) -> list[str]:
-    return [f"{rows[a]} = {rows[b]}" for a, b in pairs[:NAMED]]
+def _examples(pairs: Sequence[tuple[int, int]], rows: Sequence[str]) -> list[str]:
+    return [f"{rows[a]} = {rows[b]}" for a, b in pairs[:MAX_EXAMPLES]]
 
 
-def _text(pairs: Sequence[tuple[int, int]], rows: Sequence[str]) -> str:
-    return ", ".join(_pairs(pairs, rows)) + (", ..." if len(pairs) > NAMED else "")
+def _list_examples(pairs: Sequence[tuple[int, int]], rows: Sequence[str]) -> str:
+    return ", ".join(_examples(pairs, rows)) + (", ..." if len(pairs) > MAX_EXAMPLES else "")
 
 
 @functools.cache
-def _weights(count: int) -> np.ndarray:
-    draw = np.random.Generator(np.random.PCG64(SEED))
-    return draw.integers(0, 2**64, count, dtype=np.uint64) | np.uint64(1)
+def _hash_weights(count: int) -> np.ndarray:
+    generator = np.random.Generator(np.random.PCG64(HASH_SEED))
+    return generator.integers(0, 2**64, count, dtype=np.uint64) | np.uint64(1)

@@ -1,4 +1,4 @@
-"""What lies in a place: the image files, and what else there is."""
+"""Listings: the image files of a folder or zip, and its other files."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from pathlib import Path
 
 from yisheng.core.errors import DataError
 
-SUFFIXES = frozenset(
+IMAGE_SUFFIXES = frozenset(
     "jpg jpeg jpe jfif mpo png webp bmp dib gif tif tiff ppm pgm pbm pnm avif".split()  # noqa: SIM905
 )
-"""Files that are taken for images, by the end of their names in lower case."""
-HIDDEN = frozenset(("__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "system volume information"))
-"""What systems leave in folders, in lower case; names that begin with a dot are hidden too."""
-COUNT = 2_000_000
-"""Most image files of a place; each takes some hundred bytes of memory while they are listed."""
-BYTES = 512 << 20
+"""Suffixes of files that are taken for images, in lower case."""
+SYSTEM_NAMES = frozenset(
+    ("__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "system volume information")
+)
+"""Names that operating systems add to folders, in lower case; names that begin with a dot are hidden too."""
+MAX_IMAGES = 2_000_000
+"""Most image files of a listing; each takes some hundred bytes of memory."""
+MAX_IMAGE_BYTES = 512 << 20
 """Largest image file: the largest image that is decoded, uncompressed in 16 bits and four channels."""
-DEPTH = 32
-"""Most folders within one another."""
+MAX_FOLDER_DEPTH = 32
 
 Contents = Iterator[bytes | DataError]
 """The bytes of files one after the other, or why one cannot be read."""
@@ -28,17 +29,17 @@ Contents = Iterator[bytes | DataError]
 
 @dataclass
 class Listing:
-    """The image files of a place, in parallel lists.
+    """The image files of a folder or zip, in parallel lists.
 
     Args:
         path: the folder or zip.
-        names: their paths in it, with ``/``.
-        sizes: their bytes.
-        stamp: what changes when any of them does.
-        read: the bytes of those with these numbers, in this order; may be called by several threads at once.
-        folders: every folder in it.
-        others: files that are no images by their names.
-        links: links to folders that were listed already.
+        read: function from file indices to the files' bytes, in this order; several threads may call it at once.
+        names: paths of the files relative to ``path``, with ``/``.
+        sizes: sizes in bytes.
+        stamp: text that changes when any of the files does.
+        folders: all folders inside.
+        others: files without the suffix of an image.
+        links: links to folders that are listed already.
     """
 
     path: Path
@@ -47,36 +48,40 @@ class Listing:
     sizes: list[int] = field(default_factory=list)
     stamp: str = ""
     folders: set[str] = field(default_factory=set)
-    others: list[str] = field(default_factory=list)
+    other_files: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
 
     def add(self, name: str, size: int) -> None:
-        """One more image file."""
-        if len(self.names) == COUNT:
-            raise DataError(f"{self.path} holds more than {COUNT:,} images", "split it into several data sets")
+        """Append an image file.
+
+        Raises:
+            DataError: there are `MAX_IMAGES` already.
+        """
+        if len(self.names) == MAX_IMAGES:
+            raise DataError(f"{self.path} holds more than {MAX_IMAGES:,} images", "split it into several data sets")
         self.names.append(name)
         self.sizes.append(size)
 
 
 def is_image(name: str) -> bool:
-    """Whether a file's name is one of an image.
+    """Return whether a file has the suffix of an image.
 
     >>> is_image("ants/1.JPG"), is_image("notes.txt"), is_image(".png")
     (True, False, False)
     """
     stem, _, suffix = name.rpartition(".")
-    return suffix.lower() in SUFFIXES and stem[-1:] not in ("", "/")
+    return suffix.lower() in IMAGE_SUFFIXES and stem[-1:] not in ("", "/")
 
 
 def is_hidden(part: str) -> bool:
-    """Whether a file or folder is the system's rather than the user's."""
-    return part.startswith(".") or part.lower() in HIDDEN
+    """Return whether a file or folder is hidden or belongs to the operating system."""
+    return part.startswith(".") or part.lower() in SYSTEM_NAMES
 
 
-def readable(name: str) -> str:
-    """A file's name as text that can be written anywhere, the same on every system.
+def sanitize_name(name: str) -> str:
+    """Return a file's name as text that can be written anywhere, the same on every system.
 
-    >>> readable("a\\udcff/e\\u0301")
+    >>> sanitize_name("a\\udcff/e\\u0301")
     'a�/é'
     """
     if name.isascii():
@@ -84,33 +89,33 @@ def readable(name: str) -> str:
     return unicodedata.normalize("NFC", name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
 
 
-def joined(path: Path, parts: Sequence[tuple[str, Listing]]) -> Listing:
-    """Several places as one, each under a folder's name.
+def join_listings(path: Path, parts: Sequence[tuple[str, Listing]]) -> Listing:
+    """Return several listings as one, each below a folder.
 
     Args:
         path: the place that holds them.
-        parts: name of the folder (may be empty) and what is in it.
+        parts: name of the folder (may be empty) and its listing.
     """
     starts = [0]
     for _, listing in parts:
         starts.append(starts[-1] + len(listing.names))
 
-    def read(numbers: Sequence[int]) -> Contents:
-        at = 0
-        while at < len(numbers):
-            which = next(i for i in range(len(parts)) if numbers[at] < starts[i + 1])
-            end = at
-            while end < len(numbers) and starts[which] <= numbers[end] < starts[which + 1]:
+    def read(indices: Sequence[int]) -> Contents:
+        start = 0
+        while start < len(indices):
+            part = next(i for i in range(len(parts)) if indices[start] < starts[i + 1])
+            end = start
+            while end < len(indices) and starts[part] <= indices[end] < starts[part + 1]:
                 end += 1
-            yield from parts[which][1].read([n - starts[which] for n in numbers[at:end]])
-            at = end
+            yield from parts[part][1].read([index - starts[part] for index in indices[start:end]])
+            start = end
 
-    whole = Listing(path, read, stamp="\n".join(f"{name}: {listing.stamp}" for name, listing in parts))
+    joined = Listing(path, read, stamp="\n".join(f"{name}: {listing.stamp}" for name, listing in parts))
     for name, listing in parts:
-        under = f"{name}/" if name else ""
+        prefix = f"{name}/" if name else ""
         for inner, size in zip(listing.names, listing.sizes, strict=True):
-            whole.add(under + inner, size)
-        whole.folders |= {under + inner for inner in listing.folders} | ({name} if name else set())
-        whole.others += [under + inner for inner in listing.others]
-        whole.links += [under + inner for inner in listing.links]
-    return whole
+            joined.add(prefix + inner, size)
+        joined.folders |= {prefix + inner for inner in listing.folders} | ({name} if name else set())
+        joined.other_files += [prefix + inner for inner in listing.other_files]
+        joined.links += [prefix + inner for inner in listing.links]
+    return joined

@@ -10,105 +10,121 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from yisheng.core.errors import DataError
-from yisheng.data.images.file_listing import BYTES, DEPTH, Contents, Listing, is_hidden, is_image
+from yisheng.data.images.file_listing import (
+    MAX_FOLDER_DEPTH,
+    MAX_IMAGE_BYTES,
+    Contents,
+    Listing,
+    is_hidden,
+    is_image,
+)
+
+ABSENT = -1
+"""Size of a file that does not exist."""
 
 
-def listing(root: Path) -> Listing:
-    """All image files below a folder; links are followed, but no folder is listed twice.
+def list_folder(root: Path) -> Listing:
+    """List all image files below a folder; links are followed, but no folder is listed twice.
 
     Raises:
-        DataError: a folder cannot be read, or there are too many files or folders within one another.
+        DataError: a folder cannot be read, there are too many files, or folders are nested too deeply.
     """
-    found = Listing(root, lambda numbers: _read(root, [found.names[n] for n in numbers]))
-    stamp = hashlib.sha256(os.path.realpath(root).encode("utf-8", "surrogateescape"))
-    seen: set[tuple[int, int]] = set()
-    waiting = [("", 0)]
-    while waiting:
-        under, depth = waiting.pop()
-        inner = []
-        for name, status in _entries(root, under, seen, found):
+    listing = _empty_listing(root)
+    stamp = _start_stamp(root)
+    listed: set[tuple[int, int]] = set()
+    pending = [("", 0)]
+    while pending:
+        folder, depth = pending.pop()
+        subfolders = []
+        for name, status in _list_entries(root, folder, listed, listing):
             if status is not None and stat.S_ISDIR(status.st_mode):
-                found.folders.add(name)
-                inner.append((name, depth + 1))
+                listing.folders.add(name)
+                subfolders.append((name, depth + 1))
             elif not is_image(name) or (status is not None and not stat.S_ISREG(status.st_mode)):
-                found.others.append(name)
+                listing.other_files.append(name)
             else:
-                _take(found, name, status, stamp)
-        if inner and depth == DEPTH:
-            raise DataError(f"{root} has more than {DEPTH} folders within one another", "move the images up")
-        waiting.extend(reversed(inner))
-    found.stamp = stamp.hexdigest()
-    return found
+                _add_file(listing, name, status, stamp)
+        if subfolders and depth == MAX_FOLDER_DEPTH:
+            raise DataError(f"{root} has folders nested more than {MAX_FOLDER_DEPTH} deep", "move the images up")
+        pending.extend(reversed(subfolders))
+    listing.stamp = stamp.hexdigest()
+    return listing
 
 
-def listed(root: Path, names: Iterable[str]) -> Listing:
-    """Image files that are named, by their paths from a folder.
-
-    Those that are not there have a size of -1.
-    """
-    found = Listing(root, lambda numbers: _read(root, [found.names[n] for n in numbers]))
-    stamp = hashlib.sha256(os.path.realpath(root).encode("utf-8", "surrogateescape"))
+def list_named_files(root: Path, names: Iterable[str]) -> Listing:
+    """List image files by their paths relative to a folder; the size of a file that does not exist is `ABSENT`."""
+    listing = _empty_listing(root)
+    stamp = _start_stamp(root)
     for name in names:
         try:
             status = (root / name).stat()
         except (OSError, ValueError):
-            found.add(name, -1)
+            listing.add(name, ABSENT)
             continue
         if stat.S_ISREG(status.st_mode):
-            _take(found, name, status, stamp)
+            _add_file(listing, name, status, stamp)
         else:
-            found.add(name, -1)
-    found.stamp = stamp.hexdigest()
-    return found
+            listing.add(name, ABSENT)
+    listing.stamp = stamp.hexdigest()
+    return listing
 
 
-def _entries(
-    root: Path, under: str, seen: set[tuple[int, int]], found: Listing
+def _empty_listing(root: Path) -> Listing:
+    listing = Listing(root, lambda indices: _read_files(root, [listing.names[index] for index in indices]))
+    return listing
+
+
+def _start_stamp(root: Path) -> hashlib._Hash:
+    return hashlib.sha256(os.path.realpath(root).encode("utf-8", "surrogateescape"))
+
+
+def _list_entries(
+    root: Path, folder: str, listed: set[tuple[int, int]], listing: Listing
 ) -> list[tuple[str, os.stat_result | None]]:
-    """What lies in one folder, sorted; nothing where the folder was listed before."""
-    place = root / under if under else root
+    """Return the visible entries of a folder, sorted; none if it is a link to a folder that is listed already."""
+    path = root / folder if folder else root
     try:
-        status = place.stat()
-        if (status.st_dev, status.st_ino) in seen and status.st_ino:
-            found.links.append(under)
+        status = path.stat()
+        if (status.st_dev, status.st_ino) in listed and status.st_ino:
+            listing.links.append(folder)
             return []
-        seen.add((status.st_dev, status.st_ino))
-        with os.scandir(place) as entries:
+        listed.add((status.st_dev, status.st_ino))
+        with os.scandir(path) as entries:
             visible = [entry for entry in entries if not is_hidden(entry.name)]
     except OSError as error:
         raise DataError(
-            f"the folder {place} cannot be read: {error.strerror}", "check its permissions, or move it away"
+            f"the folder {path} cannot be read: {error.strerror}", "check its permissions, or move it away"
         ) from None
-    prefix = f"{under}/" if under else ""
-    return sorted((prefix + entry.name, _status(entry)) for entry in visible)
+    prefix = f"{folder}/" if folder else ""
+    return sorted((prefix + entry.name, _stat_entry(entry)) for entry in visible)
 
 
-def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
+def _stat_entry(entry: os.DirEntry[str]) -> os.stat_result | None:
     try:
         return os.stat(entry.path) if os.name == "nt" else entry.stat()  # noqa: PTH116  # Windows' entry has no inode
-    except OSError:  # a link to nothing
+    except OSError:  # a broken link
         return None
 
 
-def _take(found: Listing, name: str, status: os.stat_result | None, stamp: hashlib._Hash) -> None:
-    found.add(name, status.st_size if status else 0)
+def _add_file(listing: Listing, name: str, status: os.stat_result | None, stamp: hashlib._Hash) -> None:
+    listing.add(name, status.st_size if status else 0)
     marks = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino) if status else ()
     stamp.update(f"{name}\0{marks}\n".encode("utf-8", "surrogateescape"))
 
 
-def _read(root: Path, names: Sequence[str]) -> Contents:
-    under = os.fspath(root)
+def _read_files(root: Path, names: Sequence[str]) -> Contents:
+    folder = os.fspath(root)
     for name in names:
         try:
-            with io.FileIO(os.path.join(under, name)) as file:  # noqa: PTH118  # a Path takes longer than the reading
+            with io.FileIO(os.path.join(folder, name)) as file:  # noqa: PTH118  # a Path takes longer than the reading
                 size = os.fstat(file.fileno()).st_size
-                yield (
-                    file.readall()
-                    if size <= BYTES
-                    else DataError(
-                        f"{name} has {size:,} bytes, more than the {BYTES:,} that are read", "scale it down first"
+                if size <= MAX_IMAGE_BYTES:
+                    yield file.readall()
+                else:
+                    yield DataError(
+                        f"{name} has {size:,} bytes, more than the {MAX_IMAGE_BYTES:,} that are read",
+                        "scale it down first",
                     )
-                )
         except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else str(error)
-            yield DataError(f"{name} cannot be read: {why}", "check the file and its permissions")
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            yield DataError(f"{name} cannot be read: {reason}", "check the file and its permissions")

@@ -1,4 +1,4 @@
-"""Listed and labelled images as a data set."""
+"""Listed and labeled images as a data set."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from annotated_types import Interval, Len
 from yisheng.core.errors import DataError
 from yisheng.core.types import Dataset, Finding, Spec, Task
 from yisheng.data.images import cache, duplicates, folder_files, label_files
-from yisheng.data.images.block import Settings
-from yisheng.data.images.file_listing import Listing, readable
-from yisheng.data.images.folder_labels import NAMED, finding
+from yisheng.data.images.bulk_decode import DecodeOptions
+from yisheng.data.images.decode import Color
+from yisheng.data.images.file_listing import Listing, sanitize_name
+from yisheng.data.images.folder_findings import MAX_EXAMPLES, make_finding
+from yisheng.data.images.resize import Fit
 
 Side = Annotated[int, Interval(ge=1, le=4096)]
 Size = Literal["auto"] | Side | Annotated[tuple[Side, ...], Len(1, 2)]
@@ -24,23 +26,23 @@ Size = Literal["auto"] | Side | Annotated[tuple[Side, ...], Len(1, 2)]
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """Images with what is known of each.
+class LabeledImages:
+    """Image files with their labels.
 
     Args:
-        name: of the data set.
-        listing: where the files lie.
-        numbers: which of them, int64 ``(N,)``.
+        name: name of the data set.
+        listing: the files.
+        file_indices: index of each image in the listing, int64 ``(N,)``.
         y: class numbers int64 ``(N,)``, or labels float32 ``(N, L)``.
         classes: names of classes or labels.
         part: official part of each, or None.
-        findings: what is known to be odd.
-        about: what the data set is.
+        findings: what was left out or is unusual.
+        about: description of the data set.
     """
 
     name: str
     listing: Listing
-    numbers: np.ndarray
+    file_indices: np.ndarray
     y: np.ndarray
     classes: tuple[str, ...]
     part: np.ndarray | None
@@ -48,127 +50,132 @@ class Labelled:
     about: str
 
 
-def settings(size: Size, fit: Literal["crop", "squash", "pad"], colour: Literal["auto", "grey", "rgb"]) -> Settings:
-    """The options of a data set of images, in one form."""
+def parse_options(size: Size, fit: Fit, color: Color) -> DecodeOptions:
+    """Return the options of an image data set in one form."""
     if size == "auto":
-        return Settings("auto", fit, colour)
+        return DecodeOptions("auto", fit, color)
     sides = (size,) if isinstance(size, int) else tuple(size)
-    return Settings((sides[0], sides[-1]), fit, colour)
+    return DecodeOptions((sides[0], sides[-1]), fit, color)
 
 
-def name_of(path: Path) -> str:
-    """A data set's name from a path, safe for a folder's name.
+def dataset_name(path: Path) -> str:
+    """Return a data set's name from a path, safe for a folder's name.
 
-    >>> name_of(Path("/data/My photos.zip"))
+    >>> dataset_name(Path("/data/My photos.zip"))
     'My-photos'
     """
     stem = path.stem if path.is_file() or path.suffix else path.name
-    return re.sub(r"[^\w.-]+", "-", readable(stem)).strip("-.")[:60] or "images"
+    return re.sub(r"[^\w.-]+", "-", sanitize_name(stem)).strip("-.")[:60] or "images"
 
 
-def dataset(found: Labelled, how: Settings, *, strict: bool) -> Dataset:
-    """Decode what was found, or take it from the cache.
+def build_dataset(labeled: LabeledImages, options: DecodeOptions, *, strict: bool) -> Dataset:
+    """Return the data set of labeled images, decoded or from the cache.
 
     Args:
-        found: the images.
-        how: how they shall come out.
-        strict: a damaged image is an error rather than left out.
+        labeled: the images.
+        options: their size and colors.
+        strict: raise an error for a damaged image instead of leaving it out.
 
     Raises:
         DataError: no image can be decoded, or ``strict`` and one cannot.
         StorageError: the cache cannot be written to.
     """
-    block = cache.decoded(found.listing, found.numbers.tolist(), how, found.name)
-    findings = [*found.findings]
+    block = cache.load_block(labeled.listing, labeled.file_indices.tolist(), options, labeled.name)
+    findings = [*labeled.findings]
     if block.damaged:
-        findings.append(damaged(block.damaged, len(found.numbers), strict=strict))
-    y = found.y[block.kept]
-    part = None if found.part is None else found.part[block.kept]
-    numbers = found.numbers[block.kept].tolist()
-    rows = tuple(readable(found.listing.names[n]) for n in numbers)
-    findings += duplicates.findings(block.twins, rows, y, part)
+        findings.append(report_damaged(block.damaged, len(labeled.file_indices), strict=strict))
+    y = labeled.y[block.file_positions]
+    part = None if labeled.part is None else labeled.part[block.file_positions]
+    indices = labeled.file_indices[block.file_positions].tolist()
+    rows = tuple(sanitize_name(labeled.listing.names[index]) for index in indices)
+    findings += duplicates.report_duplicates(block.duplicates, rows, y, part)
     task: Task = "classification" if y.ndim == 1 else "multilabel"
     target = "class" if y.ndim == 1 else "labels"
-    spec = Spec(task, block.pixels.shape[1:], classes=found.classes, target=target, fit=how.fit)
+    spec = Spec(task, block.pixels.shape[1:], classes=labeled.classes, target=target, fit=options.fit)
     return Dataset(
-        found.name,
+        labeled.name,
         spec,
         block.pixels,
         y,
         part,
         rows=rows,
-        group=None if part is not None else _groups(block.twins, len(rows)),
+        group=None if part is not None else _number_groups(block.duplicates, len(rows)),
         findings=tuple(findings),
-        about=found.about,
-        source=str(found.listing.path),
+        about=labeled.about,
+        source=str(labeled.listing.path),
     )
 
 
-def listed(path: Path, how: Settings, *, strict: bool) -> Dataset:
-    """The data set of a CSV that lists images.
+def load_label_file(path: Path, options: DecodeOptions, *, strict: bool) -> Dataset:
+    """Return the data set of a CSV that lists images.
 
     Args:
         path: the CSV.
-        how: how the images shall come out.
-        strict: a missing or damaged image is an error rather than left out.
+        options: size and colors of the images.
+        strict: raise an error for a missing or damaged image instead of leaving it out.
 
     Raises:
-        DataError: the CSV or its images are not as they should be.
+        DataError: the CSV cannot be read, or none of its images.
         StorageError: the cache cannot be written to.
     """
-    rows = label_files.read(path)
-    files = folder_files.listed(path.parent, rows.files)
-    there = np.array(files.sizes) >= 0
-    named = rows.y >= 0 if rows.y.ndim == 1 else np.ones(len(there), bool)
-    missing = [name for name, is_there in zip(rows.files, there, strict=True) if not is_there]
-    nameless = [name for name, is_named in zip(rows.files, named, strict=True) if not is_named]
-    if len(missing) == len(there) or (strict and missing):
-        first = ", ".join(map(readable, missing[:NAMED]))
+    table = label_files.read_labels(path)
+    listing = folder_files.list_named_files(path.parent, table.files)
+    exists = np.array(listing.sizes) != folder_files.ABSENT
+    has_label = table.y != label_files.NO_CLASS if table.y.ndim == 1 else np.ones(len(exists), bool)
+    missing = [name for name, file_exists in zip(table.files, exists, strict=True) if not file_exists]
+    unlabeled = [name for name, labeled in zip(table.files, has_label, strict=True) if not labeled]
+    if len(missing) == len(exists) or (strict and missing):
+        first = ", ".join(map(sanitize_name, missing[:MAX_EXAMPLES]))
         raise DataError(
-            f"{len(missing)} of {len(there)} images listed in {path} are not there: {first}",
-            f"name them as seen from {path.parent}",
+            f"{len(missing)} of {len(exists)} images listed in {path} do not exist: {first}",
+            f"write their paths relative to {path.parent}",
         )
     findings = []
     if missing:
-        remedy = "mend the list; strict=true makes it an error"
-        findings.append(finding("missing-images", "warning", missing, "listed images are not there", remedy))
-    if nameless:
-        what = "listed images have no label and were left out"
-        findings.append(finding("images-without-class", "warning", nameless, what, "give each a label"))
-    numbers = np.flatnonzero(there & named)
-    y, classes = rows.y[numbers], rows.classes
+        remedy = "correct the list; strict=true makes it an error"
+        findings.append(make_finding("missing-images", "warning", missing, "listed images do not exist", remedy))
+    if unlabeled:
+        cause = "listed images have no label and were left out"
+        findings.append(make_finding("images-without-class", "warning", unlabeled, cause, "give each a label"))
+    indices = np.flatnonzero(exists & has_label)
+    y, classes = table.y[indices], table.classes
     if y.ndim == 1 and len(classes) < 2:
         raise DataError(f"{path} lists images of one class only: {', '.join(classes)}", "list some of another class")
-    part = None if rows.part is None else rows.part[numbers]
+    part = None if table.part is None else table.part[indices]
     about = f"Images listed in {path.name}."
-    labelled = Labelled(name_of(path), files, numbers, y, classes, part, tuple(findings), about)
-    return dataset(labelled, how, strict=strict)
+    images = LabeledImages(dataset_name(path), listing, indices, y, classes, part, tuple(findings), about)
+    return build_dataset(images, options, strict=strict)
 
 
-def damaged(reasons: Sequence[str], of: int, *, strict: bool) -> Finding:
-    """The finding about images that cannot be decoded.
+def report_damaged(reasons: Sequence[str], image_count: int, *, strict: bool) -> Finding:
+    """Return the finding about images that cannot be decoded.
+
+    Args:
+        reasons: why, for each of them.
+        image_count: number of all images.
+        strict: raise an error instead.
 
     Raises:
         DataError: ``strict``.
     """
-    first = "; ".join(reasons[:NAMED]) + ("; ..." if len(reasons) > NAMED else "")
+    first = "; ".join(reasons[:MAX_EXAMPLES]) + ("; ..." if len(reasons) > MAX_EXAMPLES else "")
     if strict:
         raise DataError(
-            f"{len(reasons)} of {of} images are damaged: {first}",
-            "mend or remove them; strict=false leaves them out",
+            f"{len(reasons)} of {image_count} images are damaged: {first}",
+            "replace or remove them; strict=false leaves them out",
         )
     return Finding(
         "damaged-images",
         "warning",
-        {"count": len(reasons), "of": of, "first": list(reasons[:NAMED])},
-        f"{len(reasons)} of {of} images are damaged and were left out: {first}",
-        "mend or remove them; strict=true makes them an error",
+        {"count": len(reasons), "of": image_count, "first": list(reasons[:MAX_EXAMPLES])},
+        f"{len(reasons)} of {image_count} images are damaged and were left out: {first}",
+        "replace or remove them; strict=true makes them an error",
     )
 
 
-def _groups(same: Iterable[Sequence[int]], count: int) -> np.ndarray | None:
-    """The same number for equal images, so that no split parts them; None where all differ."""
+def _number_groups(groups: Iterable[Sequence[int]], count: int) -> np.ndarray | None:
+    """Return the same number for equal images, so that no split separates them; None if all differ."""
     numbers = np.arange(count)
-    for rows in same:
+    for rows in groups:
         numbers[list(rows)] = rows[0]
     return None if len(np.unique(numbers)) == count else numbers

@@ -1,8 +1,8 @@
-"""The image files of a zip, decoded from where they lie in it.
+"""The image files of a zip, read without extracting it.
 
-Nothing is written anywhere, but what `yisheng.data.archives` refuses to extract is refused here too. The table of
-contents is read here rather than with `zipfile`, which takes four times as long for it: with small images that
-is a third of the time until the first epoch.
+What `yisheng.data.archives` refuses to extract is refused here too. The central directory is parsed here, since the
+standard library's ``zipfile`` takes four times as long: with small images, that is a third of the time until the first
+epoch.
 """
 
 from __future__ import annotations
@@ -17,230 +17,255 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from yisheng.core.errors import DataError
-from yisheng.data.archive_names import parts_of
-from yisheng.data.archives import FREE, Limits
-from yisheng.data.images.file_listing import BYTES, Contents, Listing, is_hidden, is_image
+from yisheng.data.archive_names import split_member_name
+from yisheng.data.archives import MIN_BOMB_BYTES, Limits
+from yisheng.data.images.file_listing import MAX_IMAGE_BYTES, Contents, Listing, is_hidden, is_image
 
-LIMITS = Limits(total=1 << 44, single=BYTES, count=4_000_000)
-"""Decoding leaves nothing on the disk but pixels: it is the ratio that tells a bomb."""
+LIMITS = Limits(max_total_bytes=1 << 44, max_file_bytes=MAX_IMAGE_BYTES, max_members=4_000_000)
+"""The total may be large, since only pixels are written to the disk; a bomb is recognized by its ratio."""
 STORED, DEFLATED = 0, 8
 _ENTRY = struct.Struct("<4s6H3L5H2L")
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR = struct.Struct("<4sLQL")
-_LOCAL = struct.Struct("<4s5H3L2H")
-_HARMLESS = re.compile(r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)\.)[A-Za-z0-9_][A-Za-z0-9_ ()+,=@.-]{0,100}\.[A-Za-z0-9]+")
-"""Names that `parts_of` would find nothing about."""
+_LOCAL_HEADER = struct.Struct("<4s5H3L2H")
+_MAX_COMMENT_BYTES = 65_535
+_MAX_DIRECTORY_BYTES_PER_MEMBER = 256
+_ENCRYPTION_FLAGS, _UTF8_FLAG = 0x2041, 0x800
+_ZIP64_MARK, _ZIP64_FIELD = 0xFFFFFFFF, 1
+_NAME_BYTES_READ_AHEAD = 256
+"""Bytes of the local header's name and extra field that are read together with the content."""
+_SAFE_NAME = re.compile(r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)\.)[A-Za-z0-9_][A-Za-z0-9_ ()+,=@.-]{0,100}\.[A-Za-z0-9]+")
+"""Names that `split_member_name` certainly accepts; it is called for all others."""
 
 
 class _Member(NamedTuple):
-    """Where the bytes of a file lie, and how."""
+    """Position, sizes, checksum and compression method of a file in the zip."""
 
     offset: int
-    packed: int
+    compressed_size: int
     size: int
     crc: int
     method: int
 
 
-def listing(path: Path) -> Listing:
-    """All image files of a zip.
+class _Entry(NamedTuple):
+    """An entry of the central directory: name, fixed fields and extra field, and the shift of all offsets."""
+
+    name: bytes
+    fields: tuple[int, ...]
+    extra: bytes
+    shift: int
+
+
+def list_zip(path: Path) -> Listing:
+    """List all image files of a zip.
 
     Raises:
-        DataError: it is damaged, encrypted, not safe or a bomb.
+        DataError: the zip is damaged, encrypted, not safe or a decompression bomb.
     """
     members: list[_Member] = []
-    found = Listing(path, lambda numbers: _read(path, found.names, members, numbers))
+    listing = Listing(path, lambda indices: _read_members(path, listing.names, members, indices))
     try:
         with path.open("rb") as stream:
             status = os.fstat(stream.fileno())
-            _list(stream, status.st_size, found, members)
+            _fill_listing(stream, status.st_size, listing, members)
     except (OSError, struct.error, ValueError, OverflowError, MemoryError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise DataError(f"{path} cannot be read as a zip: {why}", "bring the file again") from None
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise DataError(f"{path} cannot be read as a zip: {reason}", "download or copy it again") from None
     marks = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-    found.stamp = f"{os.path.realpath(path)}\0{marks}"
-    return found
+    listing.stamp = f"{os.path.realpath(path)}\0{marks}"
+    return listing
 
 
-def _list(stream: IO[bytes], size: int, found: Listing, members: list[_Member]) -> None:
-    """Fill both lists from the table of contents, checked."""
-    checks = _Checks(found.path)
-    for raw, fields, extra, shift in _table(stream, size, found.path):
-        name = _decoded(raw, fields[3])
-        folder, last = checks.name(name)
-        if folder is None or not last or is_hidden(last):
+def _fill_listing(stream: IO[bytes], size: int, listing: Listing, members: list[_Member]) -> None:
+    """Fill the listing and its members from the central directory, with all checks."""
+    checks = _SafetyChecks(listing.path)
+    for entry in _read_directory(stream, size, listing.path):
+        name = _decode_name(entry.name, entry.fields[3])
+        folder, file_name = checks.check_name(name)
+        if folder is None or not file_name or is_hidden(file_name):
             continue
-        if is_image(last):
-            member = _member(fields, extra, shift)
-            checks.kind(name, fields, member)
-            found.add(folder + last, member.size)
+        if is_image(file_name):
+            member = _parse_member(entry)
+            checks.check_member(name, entry.fields, member)
+            listing.add(folder + file_name, member.size)
             members.append(member)
         else:
-            found.others.append(folder + last)
-    checks.whole(members, size)
-    found.folders |= checks.inside
+            listing.other_files.append(folder + file_name)
+    checks.check_sizes(members, size)
+    listing.folders |= checks.folders
 
 
-def _table(stream: IO[bytes], size: int, path: Path) -> Iterator[tuple[bytes, tuple[int, ...], bytes, int]]:
-    """Name, fields and extra field of every member, and how far all offsets are shifted."""
-    count, begin, length, end = _end(stream, size)
-    shift = end - length - begin  # a zip may have something before it
+def _read_directory(stream: IO[bytes], size: int, path: Path) -> Iterator[_Entry]:
+    """Yield the entries of the central directory."""
+    count, begin, length, end = _find_directory(stream, size)
+    shift = end - length - begin  # a zip may follow other data, such as a program that extracts it
     if min(begin, length, shift) < 0:
         raise ValueError("its table of contents is not where it should be")
-    if count > LIMITS.count or length > LIMITS.count * 256:
-        raise DataError(f"{path} holds more than {LIMITS.count:,} members", "split it into several")
+    if count > LIMITS.max_members or length > LIMITS.max_members * _MAX_DIRECTORY_BYTES_PER_MEMBER:
+        raise DataError(f"{path} holds more than {LIMITS.max_members:,} members", "split it into several")
     stream.seek(begin + shift)
-    table = stream.read(length)
-    if len(table) != length:
+    directory = stream.read(length)
+    if len(directory) != length:
         raise ValueError("it ends too early")
-    at = seen = 0
-    while at < length:
-        fields = _ENTRY.unpack_from(table, at)
+    position = entries = 0
+    while position < length:
+        fields = _ENTRY.unpack_from(directory, position)
         if fields[0] != b"PK\1\2":
             raise ValueError("its table of contents is damaged")
-        named = at + _ENTRY.size
-        tail = named + fields[10]
-        at = tail + fields[11] + fields[12]
-        if at > length:
+        name_start = position + _ENTRY.size
+        name_end = name_start + fields[10]
+        position = name_end + fields[11] + fields[12]
+        if position > length:
             raise ValueError("its table of contents is damaged")
-        yield table[named:tail], fields, table[tail : tail + fields[11]], shift
-        seen += 1
-    if seen != count:
-        raise ValueError(f"its table of contents has {seen} members, where {count} were promised")
+        yield _Entry(directory[name_start:name_end], fields, directory[name_end : name_end + fields[11]], shift)
+        entries += 1
+    if entries != count:
+        raise ValueError(f"its table of contents has {entries} members instead of {count}")
 
 
-def _end(stream: IO[bytes], size: int) -> tuple[int, int, int, int]:
-    """Number of members; where the table of contents says it begins, its length, and where it really ends."""
-    stream.seek(max(0, size - 65_535 - _END.size - _LOCATOR.size))
+def _find_directory(stream: IO[bytes], size: int) -> tuple[int, int, int, int]:
+    """Return the number of members, and the start, the length and the actual end of the central directory."""
+    stream.seek(max(0, size - _MAX_COMMENT_BYTES - _END.size - _LOCATOR.size))
     tail = stream.read()
-    at = tail.rfind(b"PK\5\6")
-    if at < 0 or at + _END.size > len(tail):
-        raise ValueError("it is no zip, or ends too early")
-    _, disk, _, _, count, length, begin, _ = _END.unpack_from(tail, at)
-    place = size - len(tail) + at
+    index = tail.rfind(b"PK\5\6")
+    if index < 0 or index + _END.size > len(tail):
+        raise ValueError("it is not a zip, or ends too early")
+    _, disk, _, _, count, length, begin, _ = _END.unpack_from(tail, index)
+    end = size - len(tail) + index
     if disk not in (0, 0xFFFF):
         raise ValueError("it is one of several volumes")
-    if at < _LOCATOR.size or tail[at - _LOCATOR.size : at - _LOCATOR.size + 4] != b"PK\6\7":
-        return count, begin, length, place
-    stream.seek(place - _LOCATOR.size - _END64.size)
+    if index < _LOCATOR.size or tail[index - _LOCATOR.size : index - _LOCATOR.size + 4] != b"PK\6\7":
+        return count, begin, length, end
+    stream.seek(end - _LOCATOR.size - _END64.size)
     record = _END64.unpack(stream.read(_END64.size))
     if record[0] != b"PK\6\6":
         raise ValueError("its table of contents is damaged")
-    return record[7], record[9], record[8], place - _LOCATOR.size - _END64.size
+    return record[7], record[9], record[8], end - _LOCATOR.size - _END64.size
 
 
-def _member(fields: tuple[int, ...], extra: bytes, shift: int) -> _Member:
-    crc, packed, size, offset = fields[7], fields[8], fields[9], fields[16]
-    if 0xFFFFFFFF in (packed, size, offset):  # zip64: the wide numbers stand in the extra field, in this order
-        wide = _wide(extra)
-        size, packed, offset = (next(wide) if n == 0xFFFFFFFF else n for n in (size, packed, offset))
-    return _Member(offset + shift, packed, size, crc, fields[4])
+def _parse_member(entry: _Entry) -> _Member:
+    fields = entry.fields
+    crc, compressed_size, size, offset = fields[7], fields[8], fields[9], fields[16]
+    if _ZIP64_MARK in (compressed_size, size, offset):  # the extra field has the actual numbers, in this order
+        zip64_numbers = _read_zip64_numbers(entry.extra)
+        size, compressed_size, offset = (
+            next(zip64_numbers) if number == _ZIP64_MARK else number for number in (size, compressed_size, offset)
+        )
+    return _Member(offset + entry.shift, compressed_size, size, crc, fields[4])
 
 
-def _wide(extra: bytes) -> Iterator[int]:
-    at = 0
-    while at + 4 <= len(extra):
-        kind, length = struct.unpack_from("<2H", extra, at)
-        if kind == 1:
-            yield from (n for (n,) in struct.iter_unpack("<Q", extra[at + 4 : at + 4 + length // 8 * 8]))
-        at += 4 + length
+def _read_zip64_numbers(extra: bytes) -> Iterator[int]:
+    position = 0
+    while position + 4 <= len(extra):
+        field, length = struct.unpack_from("<2H", extra, position)
+        if field == _ZIP64_FIELD:
+            content = extra[position + 4 : position + 4 + length // 8 * 8]
+            yield from (number for (number,) in struct.iter_unpack("<Q", content))
+        position += 4 + length
     raise ValueError("its table of contents lacks a size")
 
 
-def _decoded(raw: bytes, flags: int) -> str:
-    """A member's name. Most programs write UTF-8, not all of them say so."""
+def _decode_name(name: bytes, flags: int) -> str:
+    """Return a member's name. Most programs write UTF-8, not all of them set the flag for it."""
     try:
-        return raw.decode()
+        return name.decode()
     except UnicodeDecodeError:
-        if flags & 0x800:
+        if flags & _UTF8_FLAG:
             raise
-        return raw.decode("cp437")
+        return name.decode("cp437")
 
 
-class _Checks:
-    """What makes a zip unsafe."""
+class _SafetyChecks:
+    """Checks for what makes a zip unsafe, and the folders in it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen: set[str] = set()
-        self._folders: dict[str, str | None] = {"": ""}
-        self.inside: set[str] = set()
+        self._names: set[str] = set()
+        self._prefixes: dict[str, str | None] = {"": ""}
+        self.folders: set[str] = set()
 
-    def name(self, name: str) -> tuple[str | None, str]:
-        """Folder of a member as the prefix of its name, None for a hidden one, and its last part; both are safe."""
-        if name in self._seen:
+    def check_name(self, name: str) -> tuple[str | None, str]:
+        """Return the folder of a member as a prefix, None for a hidden one, and its file name.
+
+        Raises:
+            DataError: the name is not safe, or occurs twice.
+        """
+        if name in self._names:
             raise self._refuse(f"holds {name[:100]!r} twice")
-        self._seen.add(name)
-        folder, _, last = name.rpartition("/")
-        if folder not in self._folders or (last and not _HARMLESS.fullmatch(last)) or name.startswith("/"):
-            parts = parts_of(name, length=LIMITS.length, depth=LIMITS.depth)
-            self._folders[folder] = self._folder(parts[:-1] if last else parts)
-        return self._folders[folder], last
+        self._names.add(name)
+        folder, _, file_name = name.rpartition("/")
+        is_safe = not file_name or _SAFE_NAME.fullmatch(file_name)
+        if folder not in self._prefixes or not is_safe or name.startswith("/"):
+            parts = split_member_name(name, max_bytes=LIMITS.max_path_bytes, max_depth=LIMITS.max_path_depth)
+            self._prefixes[folder] = self._add_folder(parts[:-1] if file_name else parts)
+        return self._prefixes[folder], file_name
 
-    def _folder(self, parts: tuple[str, ...]) -> str | None:
+    def _add_folder(self, parts: tuple[str, ...]) -> str | None:
         if any(map(is_hidden, parts)):
             return None
-        self.inside |= {"/".join(parts[:end]) for end in range(1, len(parts) + 1)}
+        self.folders |= {"/".join(parts[:end]) for end in range(1, len(parts) + 1)}
         return "/".join((*parts, "")) if parts else ""
 
-    def kind(self, name: str, fields: tuple[int, ...], member: _Member) -> None:
-        """That a member is a plain file that can be read."""
-        if fields[3] & 0x2041:
+    def check_member(self, name: str, fields: tuple[int, ...], member: _Member) -> None:
+        """Raise `DataError` unless a member is a plain file that can be read."""
+        if fields[3] & _ENCRYPTION_FLAGS:
             raise self._refuse("is encrypted")
         if member.method not in (STORED, DEFLATED):
             raise self._refuse(f"uses compression method {member.method}, which is not supported")
         if stat.S_IFMT(fields[15] >> 16) not in (0, stat.S_IFREG):
             raise self._refuse(f"holds {name[:100]!r}, which is a link or a device")
-        if member.method == STORED and member.packed != member.size:
+        if member.method == STORED and member.compressed_size != member.size:
             raise self._refuse(f"is damaged at {name[:100]!r}")
 
-    def whole(self, members: Sequence[_Member], size: int) -> None:
-        """That members do not share their bytes, and do not unfold to far more than there are."""
+    def check_sizes(self, members: Sequence[_Member], size: int) -> None:
+        """Raise `DataError` if members share bytes, or decompress to far more than the zip has."""
         free_from = 0
-        for offset, packed, *_ in sorted(members):
-            if offset < free_from:
+        for member in sorted(members):
+            if member.offset < free_from:
                 raise self._refuse("has members that overlap: a decompression bomb")
-            free_from = offset + _LOCAL.size + packed
-        if sum(member.size for member in members) > max(FREE, LIMITS.ratio * size):
-            raise self._refuse(f"grows more than {LIMITS.ratio:g} times: a decompression bomb")
+            free_from = member.offset + _LOCAL_HEADER.size + member.compressed_size
+        if sum(member.size for member in members) > max(MIN_BOMB_BYTES, LIMITS.max_ratio * size):
+            raise self._refuse(f"grows more than {LIMITS.max_ratio:g} times: a decompression bomb")
 
-    def _refuse(self, why: str) -> DataError:
-        return DataError(f"{self._path} {why}", "take it from a trusted source, or extract it yourself")
+    def _refuse(self, problem: str) -> DataError:
+        return DataError(f"{self._path} {problem}", "get it from a trusted source, or extract it yourself")
 
 
-def _read(path: Path, names: Sequence[str], members: Sequence[_Member], numbers: Sequence[int]) -> Contents:
+def _read_members(path: Path, names: Sequence[str], members: Sequence[_Member], indices: Sequence[int]) -> Contents:
     try:
         stream = path.open("rb", buffering=0)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}", "check the file and its permissions") from None
     with stream:
-        for number in numbers:
+        for index in indices:
             try:
-                yield _content(stream, members[number])
+                yield _read_member(stream, members[index])
             except (OSError, ValueError, zlib.error, struct.error) as error:
-                why = error.strerror if isinstance(error, OSError) else str(error)
-                yield DataError(f"{names[number]} is damaged in the zip: {why}", "bring the zip again")
+                reason = error.strerror if isinstance(error, OSError) else str(error)
+                yield DataError(f"{names[index]} is damaged in the zip: {reason}", "download or copy the zip again")
 
 
-def _content(stream: IO[bytes], member: _Member) -> bytes:
-    """The bytes of a member: one reading where its two headers are of like length."""
-    if member.size > BYTES or member.packed > BYTES + 65_536:
-        raise ValueError(f"it has {member.size:,} bytes, more than the {BYTES:,} that are read")
+def _read_member(stream: IO[bytes], member: _Member) -> bytes:
+    """Return the bytes of a member, in one read unless its local header is unusually long."""
+    if member.size > MAX_IMAGE_BYTES or member.compressed_size > MAX_IMAGE_BYTES + 65_536:
+        raise ValueError(f"it has {member.size:,} bytes, more than the {MAX_IMAGE_BYTES:,} that are read")
     stream.seek(member.offset)
-    piece = stream.read(_LOCAL.size + 256 + member.packed)
-    fields = _LOCAL.unpack_from(piece)
+    chunk = stream.read(_LOCAL_HEADER.size + _NAME_BYTES_READ_AHEAD + member.compressed_size)
+    fields = _LOCAL_HEADER.unpack_from(chunk)
     if fields[0] != b"PK\3\4":
         raise ValueError("its header is missing")
-    start = _LOCAL.size + fields[9] + fields[10]
-    packed = piece[start : start + member.packed]
-    while len(packed) < member.packed:
-        stream.seek(member.offset + start + len(packed))
-        more = stream.read(member.packed - len(packed))
-        if not more:
+    start = _LOCAL_HEADER.size + fields[9] + fields[10]
+    compressed = chunk[start : start + member.compressed_size]
+    while len(compressed) < member.compressed_size:
+        stream.seek(member.offset + start + len(compressed))
+        chunk = stream.read(member.compressed_size - len(compressed))
+        if not chunk:
             raise ValueError("the zip ends too early")
-        packed += more
-    content = packed if member.method == STORED else zlib.decompressobj(-15).decompress(packed, member.size + 1)
+        compressed += chunk
+    is_stored = member.method == STORED
+    content = compressed if is_stored else zlib.decompressobj(-15).decompress(compressed, member.size + 1)
     if len(content) != member.size or zlib.crc32(content) != member.crc:
         raise ValueError("its checksum is wrong")
     return content

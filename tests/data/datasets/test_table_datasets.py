@@ -1,4 +1,4 @@
-"""The sets whose file is a table, as they are."""
+"""Data sets whose file is a table."""
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ def build(name, **options):
 
 @pytest.mark.realdata
 @pytest.mark.parametrize("name", SETS)
-def test_contract(name):
+def test_table_datasets_are_complete(name):
     data = build(name)
     assert data.name == name
     assert data.x.dtype == np.float32
@@ -39,7 +39,7 @@ def test_contract(name):
 
 
 @pytest.mark.realdata
-def test_house_prices_are_the_whole_table():
+def test_house_prices_equal_the_complete_table():
     data = build("house-prices")
     table = pd.read_csv(hub.fetch_file("house-prices", "kaggle_house_pred_train.csv"))
     assert data.x.shape == (1460, 79)
@@ -48,18 +48,18 @@ def test_house_prices_are_the_whole_table():
     np.testing.assert_array_equal(data.y[:, 0], table["SalePrice"])
     assert [column.name for column in data.spec.columns] == list(table.columns[1:-1])
     for n, column in enumerate(data.spec.columns):
-        theirs = table[column.name]
+        expected = table[column.name]
         if column.kind == "number":
-            np.testing.assert_array_equal(data.x[:, n], theirs.astype(np.float32))
+            np.testing.assert_array_equal(data.x[:, n], expected.astype(np.float32))
         else:
-            ours = [None if np.isnan(value) else column.categories[int(value)] for value in data.x[:, n]]
-            assert ours == [None if pd.isna(value) else str(value) for value in theirs]
+            texts = [None if np.isnan(value) else column.categories[int(value)] for value in data.x[:, n]]
+            assert texts == [None if pd.isna(value) else str(value) for value in expected]
     kinds = [column.kind for column in data.spec.columns]
     assert (kinds.count("number"), kinds.count("category") + kinds.count("yes/no")) == (36, 43)
 
 
 @pytest.mark.realdata
-def test_titanic_leaves_out_names_and_tickets():
+def test_titanic_has_no_names_and_tickets():
     data = build("titanic")
     assert data.x.shape == (891, 8)
     assert data.spec.classes == ("0", "1")
@@ -74,7 +74,7 @@ def test_titanic_leaves_out_names_and_tickets():
 
 
 @pytest.mark.realdata
-def test_california_housing_is_the_raw_table():
+def test_california_housing_equals_the_raw_table():
     data = build("california-housing")
     assert data.x.shape == (20_640, 9)
     assert data.spec.columns[8].categories == ("<1H OCEAN", "INLAND", "ISLAND", "NEAR BAY", "NEAR OCEAN")
@@ -85,10 +85,10 @@ def test_california_housing_is_the_raw_table():
 
 
 @pytest.mark.realdata
-def test_pima_has_no_header():
+def test_pima_is_read_without_a_header():
     data = build("pima")
-    theirs = pd.read_csv(hub.fetch_file("pima", "diabetes.csv.gz"), header=None)
-    np.testing.assert_array_equal(data.x, theirs.iloc[:, :8].astype(np.float32))
+    expected = pd.read_csv(hub.fetch_file("pima", "diabetes.csv.gz"), header=None)
+    np.testing.assert_array_equal(data.x, expected.iloc[:, :8].astype(np.float32))
     assert np.bincount(data.y).tolist() == [263, 496]
     by_path = tables.from_file(hub.fetch_file("pima", "diabetes.csv.gz"), target="last")
     np.testing.assert_array_equal(data.x, by_path.x)
@@ -96,24 +96,24 @@ def test_pima_has_no_header():
 
 
 @pytest.mark.realdata
-@pytest.mark.parametrize("ahead", [1, 5])
-def test_prices_look_ahead_and_never_into_it(ahead):
-    data = build("ohlc", ahead=ahead)
+@pytest.mark.parametrize("days_ahead", [1, 5])
+def test_returns_of_prices_use_only_past_prices(days_ahead):
+    data = build("ohlc", ahead=days_ahead)
     table = pd.read_csv(hub.fetch_file("ohlc", "yahoofinance-AAPL-20040819-20180120.csv"))
-    assert len(data) == len(table) - 1 - ahead
+    assert len(data) == len(table) - 1 - days_ahead
     assert data.time is not None
     days = pd.to_datetime(table["Date"]).astype("datetime64[s]").astype("int64") / 86400
-    np.testing.assert_array_equal(data.time, days[1:-ahead])
+    np.testing.assert_array_equal(data.time, days[1:-days_ahead])
     close = table["Close"].to_numpy()
-    np.testing.assert_allclose(data.y[:, 0], 100 * (close[1 + ahead :] / close[1:-ahead] - 1), atol=1e-4)
+    np.testing.assert_allclose(data.y[:, 0], 100 * (close[1 + days_ahead :] / close[1:-days_ahead] - 1), atol=1e-4)
     column = [c.name for c in data.spec.columns].index("High")
     np.testing.assert_allclose(
-        data.x[:, column], (100 * (table["High"].to_numpy()[1:] / close[:-1] - 1))[:-ahead], atol=1e-4
+        data.x[:, column], (100 * (table["High"].to_numpy()[1:] / close[:-1] - 1))[:-days_ahead], atol=1e-4
     )
 
 
-def test_airfoil_is_tab_separated_without_a_header(tmp_path, monkeypatch):
-    """The set's own file is not at hand in the tests: one of its form is."""
+def test_airfoil_is_read_without_a_header(tmp_path, monkeypatch):
+    """The original file is not among the test data; this one has its format."""
     draw = np.random.default_rng(0).normal(size=(30, 6)).round(4)
     content = "\n".join("\t".join(map(str, row)) for row in draw).encode() + b"\n"
     (tmp_path / "airfoil_self_noise.dat").write_bytes(content)
@@ -126,9 +126,9 @@ def test_airfoil_is_tab_separated_without_a_header(tmp_path, monkeypatch):
 
 
 @pytest.mark.realdata
-def test_options_of_a_table_in_a_config():
+def test_options_of_a_table_are_settings():
     path = str(hub.fetch_file("house-prices", "kaggle_house_pred_train.csv"))
-    said = {
+    settings = {
         "data": path,
         "target": "SalePrice",
         "id": "Id",
@@ -136,7 +136,7 @@ def test_options_of_a_table_in_a_config():
         "kinds": "MSSubClass:category,YrSold:category",
         "task": "regression",
     }
-    config = merge_settings([(key, value, "command line") for key, value in said.items()]).config
+    config = merge_settings([(key, value, "command line") for key, value in settings.items()]).config
     data = registry.find("data.datasets", config.data.name).build(**config.data.options)
     assert data.x.shape == (1460, 77)
     kinds = {column.name: column.kind for column in data.spec.columns}
