@@ -14,11 +14,9 @@ from scipy import stats
 import yisheng
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.types import Dataset, Spec
-from yisheng.experiments import evaluate as verb_evaluate
-from yisheng.experiments.compare import compare, draw
-from yisheng.experiments.cross_validation import train_folds as cross
-from yisheng.reporting.comparison_figures import Curves, paint
-from yisheng.reporting.history import history
+from yisheng.experiments.compare import compare, draw_comparison
+from yisheng.reporting.comparison_figures import Curves, plot_curves
+from yisheng.reporting.history import read_history
 
 FAST = {"epochs": 2, "lr": 0.01, "quiet": True}
 
@@ -32,8 +30,7 @@ def trained(tmp_path_factory):
         return yisheng.train(out=out, **{"data": "wine", **FAST, **settings}).path
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (cross, verb_evaluate):
-            patch.setattr(module, "report", lambda folder: folder / "report.html")
+        skip_reports(patch)
         found = {}
         for name, model in (("a", {"model": "linear"}), ("b", {"model": "mlp", "hidden": [32]})):
             found[f"{name} study"] = run(folds=3, **model)
@@ -46,7 +43,7 @@ def trained(tmp_path_factory):
 
 
 def values(study, score):
-    return np.array([one["scores"][score] for one in json.loads((study / "folds.json").read_text())["each"]])
+    return np.array([one["scores"][score] for one in json.loads((study / "cv.json").read_text())["each"]])
 
 
 def scores(run, score="accuracy", part="test"):
@@ -56,37 +53,37 @@ def scores(run, score="accuracy", part="test"):
 def test_studies_are_compared_fold_by_fold(trained):
     first, second = trained["a study"], trained["b study"]
     found = compare([[first], [second]], score="log-loss")
-    (verdict,) = found.verdicts
+    (verdict,) = found.tests
     differences = values(second, "log_loss") - values(first, "log_loss")
-    rows = [one["rows"] for one in json.loads((first / "folds.json").read_text())["each"]]
+    rows = [one["rows"] for one in json.loads((first / "cv.json").read_text())["each"]]
     ratio = np.mean([one["validation"] / one["train"] for one in rows])
     half = stats.t.ppf(0.975, 2) * differences.std(ddof=1) * np.sqrt(1 / 3 + ratio)
     assert (verdict.over, verdict.paired, verdict.n, verdict.part) == ("folds", True, 3, "validation")
     assert verdict.difference.value == pytest.approx(differences.mean())
     assert verdict.difference.low == pytest.approx(differences.mean() - half)
     assert verdict.difference.high == pytest.approx(differences.mean() + half)
-    assert not found.upward
+    assert not found.higher_is_better
     wanted = "unclear" if abs(differences.mean()) < half else "better" if differences.mean() < 0 else "worse"
     assert verdict.outcome == wanted
-    (back,) = compare([[second], [first]], score="log-loss").verdicts
+    (back,) = compare([[second], [first]], score="log-loss").tests
     assert back.difference.value == pytest.approx(-differences.mean())
     assert {verdict.outcome, back.outcome} in ({"unclear"}, {"better", "worse"})
 
 
 def test_studies_with_several_seeds_pair_over_folds_and_seeds(trained):
     sides = [[trained[f"{name} study"], trained[f"{name} study 1"]] for name in "ab"]
-    (verdict,) = compare(sides, score="log_loss").verdicts
+    (verdict,) = compare(sides, score="log_loss").tests
     differences = np.concatenate([values(b, "log_loss") - values(a, "log_loss") for a, b in zip(*sides, strict=True)])
     assert verdict.n == 6
     assert verdict.difference.value == pytest.approx(differences.mean())
-    (half,) = compare([sides[0], sides[1][:1]], score="log_loss").verdicts
+    (half,) = compare([sides[0], sides[1][:1]], score="log_loss").tests
     assert half.n == 3
-    assert half.said == "paired over 3 folds that both have"
+    assert half.message == "paired over 3 folds that both have"
 
 
 def test_runs_over_the_same_seeds_pair_with_the_correction_for_redrawn_test_rows(trained):
     first, second = ([trained[f"{name}{seed}"] for seed in range(3)] for name in "ab")
-    (verdict,) = compare([first, second], score="log_loss").verdicts
+    (verdict,) = compare([first, second], score="log_loss").tests
     differences = np.array([scores(b, "log_loss") - scores(a, "log_loss") for a, b in zip(first, second, strict=True)])
     half = stats.t.ppf(0.975, 2) * differences.std(ddof=1) * np.sqrt(1 / 3 + 36 / 115)  # test by training rows
     assert (verdict.over, verdict.paired, verdict.n, verdict.part) == ("seeds", True, 3, "test")
@@ -96,7 +93,7 @@ def test_runs_over_the_same_seeds_pair_with_the_correction_for_redrawn_test_rows
 
 def test_runs_over_other_seeds_are_two_groups(trained):
     first, second = ([trained[name] for name in names] for names in (["a0", "a1"], ["b2", "b3"]))
-    (verdict,) = compare([first, second], score="log_loss").verdicts
+    (verdict,) = compare([first, second], score="log_loss").tests
     assert (verdict.over, verdict.paired, verdict.n) == ("seeds", False, 2)
     ones, others = (np.array([scores(run, "log_loss") for run in side]) for side in (first, second))
     parts = [side.var(ddof=1) * (1 / 2 + 36 / 115) for side in (ones, others)]
@@ -115,14 +112,14 @@ def test_where_the_test_rows_are_official_seeds_are_plain_pairs(tmp_path):
         [yisheng.train(data=data, seed=seed, out=tmp_path, **FAST, **more).path for seed in (0, 1, 2)]
         for more in ({"model": "linear"}, {"model": "mlp", "hidden": [16]})
     ]
-    (unseen,) = compare(sides).verdicts
+    (unseen,) = compare(sides).tests
     assert unseen.outcome == "unknown"
-    assert "cannot be seen: the data that they were trained on is not here" in unseen.said
-    (verdict,) = compare(sides, data=data).verdicts
+    assert "cannot be seen: the data that they were trained on is not here" in unseen.message
+    (verdict,) = compare(sides, data=data).tests
     differences = [scores(b, "rmse") - scores(a, "rmse") for a, b in zip(*sides, strict=True)]
     low, high = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
     assert (verdict.difference.low, verdict.difference.high) == pytest.approx((low, high))
-    assert "the test rows are the same for all seeds" in verdict.said
+    assert "the test rows are the same for all seeds" in verdict.message
 
 
 @pytest.mark.parametrize(
@@ -136,30 +133,29 @@ def test_where_the_test_rows_are_official_seeds_are_plain_pairs(tmp_path):
     ],
 )
 def test_when_nothing_can_be_said_it_says_so_and_what_to_run(trained, names, why, remedy):
-    (verdict,) = compare([[trained[name]] for name in names]).verdicts
+    (verdict,) = compare([[trained[name]] for name in names]).tests
     assert (verdict.outcome, verdict.difference) == ("unknown", None)
-    assert why in verdict.said
+    assert why in verdict.message
     assert remedy in " ".join(verdict.remedy)
 
 
 def test_what_it_says_to_run_can_be_run(trained, tmp_path, monkeypatch):
-    for module in (cross, verb_evaluate):
-        monkeypatch.setattr(module, "report", lambda folder: folder / "report.html")
-    (verdict,) = compare([[trained["a0"]], [trained["b0"]]]).verdicts
+    skip_reports(monkeypatch)
+    (verdict,) = compare([[trained["a0"]], [trained["b0"]]]).tests
     studies = []
     for command in verdict.remedy[:2]:
         verb, *words = command.split()[1:]
         assert verb == "train"
         settings = dict(word.split("=", 1) for word in words)
         studies.append(yisheng.train(out=tmp_path, quiet=True, **settings).path)
-    (after,) = compare([[study] for study in studies]).verdicts
+    (after,) = compare([[study] for study in studies]).tests
     assert after.n == 5
 
 
 def test_the_same_twice_is_no_difference(trained, tmp_path):
     twin = shutil.copytree(trained["a study"], tmp_path / "twin")
     found = compare([[trained["a study"]], [twin]])
-    (verdict,) = found.verdicts
+    (verdict,) = found.tests
     assert verdict.outcome == "unclear"
     assert verdict.difference.value == verdict.difference.low == verdict.difference.high == 0
     assert found.differing == {}
@@ -167,8 +163,8 @@ def test_the_same_twice_is_no_difference(trained, tmp_path):
 
 def test_several_comparisons_hold_together(trained, tmp_path):
     twin = shutil.copytree(trained["a study"], tmp_path / "twin")
-    alone = compare([[trained["a study"]], [trained["b study"]]]).verdicts[0].difference
-    both = compare([[trained["a study"]], [trained["b study"]], [twin]]).verdicts
+    alone = compare([[trained["a study"]], [trained["b study"]]]).tests[0].difference
+    both = compare([[trained["a study"]], [trained["b study"]], [twin]]).tests
     assert both[0].level == pytest.approx(0.975)
     wider = stats.t.ppf(0.9875, 2) / stats.t.ppf(0.975, 2)
     assert both[0].difference.high - alone.value == pytest.approx(wider * (alone.high - alone.value))
@@ -199,14 +195,14 @@ def test_bad_questions_are_refused(trained, tmp_path):
     with pytest.raises(DataError):
         compare([[a0], [tmp_path / "nothing"]])
     broken = shutil.copytree(trained["a study"], tmp_path / "broken")
-    (broken / "folds.json").write_text('{"each": [{"folder": "../.."}]}')
-    with pytest.raises(DataError, match="folds.json is damaged"):
+    (broken / "cv.json").write_text('{"each": [{"folder": "../.."}]}')
+    with pytest.raises(DataError, match="cv.json is damaged"):
         compare([[broken], [trained["b study"]]])
 
 
 def drawn(trained, names, out):
     found = compare([[trained[one] for one in name.split(",")] for name in names], score="log_loss")
-    draw(found, out)
+    draw_comparison(found, out)
     return found
 
 
@@ -215,16 +211,16 @@ def test_the_page_holds_the_curves_the_scores_and_the_verdict(trained, tmp_path)
     found = drawn(trained, ["a study", "b study"], page)
     text = page.read_text()
     assert text.count("<svg") == 2  # training loss, and log-loss, which is what the validation loss is
-    for word in ("model=linear", "model=mlp", "Training loss by epoch", "default-src 'none'", found.verdicts[0].said):
+    for word in ("model=linear", "model=mlp", "Training loss by epoch", "default-src 'none'", found.tests[0].message):
         assert word in text
     assert not re.search(r"<script|src=\"http|href=\"http|@import|url\(http", text)
     ElementTree.fromstring(re.search(r"<svg.*?</svg>", text, re.DOTALL)[0])
 
 
 def test_the_curves_are_those_of_the_logs(trained):
-    sides = [Curves(name, (history(trained[f"{name}0"]), history(trained[f"{name}1"]))) for name in "ab"]
+    sides = [Curves(name, (read_history(trained[f"{name}0"]), read_history(trained[f"{name}1"]))) for name in "ab"]
     axes = Figure().subplots()
-    paint(axes, sides, "accuracy")
+    plot_curves(axes, sides, "accuracy")
     logs = [trained[f"{name}{seed}"] / "events.jsonl" for name in "ab" for seed in (0, 1)]
     for line, log in zip(axes.get_lines(), logs, strict=True):
         events = [json.loads(one) for one in log.read_text().splitlines()]
@@ -252,9 +248,9 @@ def test_a_page_of_odd_names_and_logs_without_an_epoch(trained, tmp_path):
     for run in (odd, twin):
         (run / "events.jsonl").write_text("")
     for name in ("page.html", "curves.png"):
-        draw(compare([[odd], [twin]]), tmp_path / name)
+        draw_comparison(compare([[odd], [twin]]), tmp_path / name)
     text = (tmp_path / "page.html").read_text()
     assert "<script" not in text
     assert "None of the logs holds an epoch" in text
     with pytest.raises(UsageError, match=r"end in .html, .svg or .png, got 'page.pdf'"):
-        draw(compare([[odd], [twin]]), tmp_path / "page.pdf")
+        draw_comparison(compare([[odd], [twin]]), tmp_path / "page.pdf")

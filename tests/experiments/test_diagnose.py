@@ -13,10 +13,10 @@ import pytest
 
 import yisheng
 from yisheng.core.errors import DataError, FindingsError, NonFiniteError, StoppedError, UsageError
-from yisheng.diagnosis.data_findings import LATER
-from yisheng.diagnosis.run_diagnosis import PROBES
+from yisheng.diagnosis.data_findings import NEEDS_TRAININGS
+from yisheng.diagnosis.run_diagnosis import EXPERIMENTS
 from yisheng.experiments import diagnose
-from yisheng.experiments.run import resume
+from yisheng.experiments.dispatch import resume
 from yisheng.experiments.run import train as train_live
 from yisheng.reporting.findings_schema import Findings
 from yisheng.training import checkpoint
@@ -59,8 +59,8 @@ def test_a_healthy_run_has_a_page_without_findings(runs):
     page = said(runs["passive"])
     assert page["findings"] == []
     assert page["steps"] == 8 * 6
-    assert PROBES in page["unchecked"]
-    assert "all of them" not in page["unchecked"]  # a check with a defect would stand here
+    assert EXPERIMENTS in page["unchecked"]
+    assert "all training checks" not in page["unchecked"]  # a check with a defect is listed under this name
     assert page["curves"]["steps"] == [1, 2, 3, 4, 5, 10, 20, 40]
     assert [line["name"] for line in page["curves"]["gradients"]][-1] == "output.weight"
     assert page["probes"] == {}
@@ -69,17 +69,17 @@ def test_a_healthy_run_has_a_page_without_findings(runs):
 
 def test_full_writes_down_its_experiments(runs):
     probes = said(runs["full"])["probes"]
-    assert {"as it is", "inputs standardised", "lr x 0.1", "lr x 10"} <= set(probes)
+    assert {"as it is", "standardized inputs", "lr x 0.1", "lr x 10"} <= set(probes)
     assert probes["one batch, at best"] < probes["one batch, at first"]
     assert "Experiments before training" in (runs["full"] / "report.html").read_text()
 
 
 def test_steps_that_are_too_short_are_said(tmp_path):
     stream = io.StringIO()
-    from yisheng.core.config import resolve
+    from yisheng.core.settings import merge_settings
 
     settings = {"data": "digits", "model": "mlp", "lr": 1e-6, "epochs": 3, "doctor": "full"}
-    config = resolve([(key, value, "command line") for key, value in settings.items()]).config
+    config = merge_settings([(key, value, "command line") for key, value in settings.items()]).config
     folder = train_live(config, out=tmp_path, stream=stream)
     one, *notes = said(folder)["findings"]
     assert one["check"] == "low-learning-rate"
@@ -99,7 +99,7 @@ def test_a_run_that_breaks_off_has_a_page(tmp_path):
     assert broken.value.problem in causes
     assert page["findings"][0]["severity"] == "error"
     assert 'id="findings"' in (folder / "report.html").read_text()
-    assert diagnose.diagnose(folder).worst() == "error"
+    assert diagnose.diagnose(folder).worst_severity() == "error"
 
 
 def stopped(monkeypatch, tmp_path, step, **settings):
@@ -124,7 +124,7 @@ def test_a_run_that_is_continued_is_seen_as_a_whole(runs, tmp_path, monkeypatch,
     folder = stopped(monkeypatch, tmp_path, 25, doctor=doctor)
     before = said(folder)
     assert 25 <= before["steps"] <= 27
-    resume(folder, stream=io.StringIO())
+    resume(folder)
     after, whole = said(folder), said(runs[doctor])
     assert (folder / "model.safetensors").read_bytes() == (runs["off"] / "model.safetensors").read_bytes()
     assert events(folder) == events(runs["off"])
@@ -137,7 +137,7 @@ def test_a_run_that_is_continued_is_seen_as_a_whole(runs, tmp_path, monkeypatch,
 def test_a_memory_that_is_damaged_costs_nothing_but_itself(runs, tmp_path, monkeypatch):
     folder = stopped(monkeypatch, tmp_path, 25)
     (folder / "checkpoint" / "watch.safetensors").write_bytes(b"no memory")
-    resume(folder, stream=io.StringIO())
+    resume(folder)
     assert (folder / "model.safetensors").read_bytes() == (runs["off"] / "model.safetensors").read_bytes()
     assert said(folder)["findings"] == []
 
@@ -165,16 +165,16 @@ def leaking(tmp_path, seed=0):
 
 def test_what_is_wrong_with_the_data_is_said_and_written(tmp_path):
     stream = io.StringIO()
-    from yisheng.core.config import resolve
+    from yisheng.core.settings import merge_settings
 
     settings = {**leaking(tmp_path), "model": "mlp", "epochs": 3}
-    config = resolve([(key, value, "command line") for key, value in settings.items()]).config
+    config = merge_settings([(key, value, "command line") for key, value in settings.items()]).config
     folder = train_live(config, out=tmp_path / "runs", stream=stream)
     page = said(folder)
     leaks = [one for one in page["findings"] if one["check"] == "leaking-rows"]
     assert {one["evidence"]["part"] for one in leaks} == {"test", "validation"}
     assert all(f"{one['severity']}: {one['cause']}" in stream.getvalue() for one in leaks)
-    assert page["unchecked"]["label-noise"] == LATER
+    assert page["unchecked"]["label-noise"] == NEEDS_TRAININGS
     assert leaks[0]["cause"] in (folder / "report.html").read_text()
 
 
@@ -186,7 +186,7 @@ def test_the_data_of_a_run_is_looked_at_afterwards(tmp_path):
     found = diagnose.diagnose(folder, data=True, stream=stream)
     assert "leaking-rows" in {one.check for one in found.findings}
     assert not {"leaking-rows", "label-noise"} & set(found.unchecked)
-    assert "looking at the data: label-noise" in stream.getvalue()
+    assert "checking the data: label-noise" in stream.getvalue()
     assert not (folder / "findings.json").exists()
     watched = train(tmp_path / "passive", **kind, epochs=3)
     again = diagnose.diagnose(watched, data=True)

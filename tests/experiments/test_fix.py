@@ -11,19 +11,19 @@ from sklearn import datasets
 import yisheng
 from yisheng.cli import main
 from yisheng.core import registry, run_folder
-from yisheng.core.config import resolve
 from yisheng.core.errors import NonFiniteError, StoppedError, UsageError
-from yisheng.evaluation.paired_difference import difference
+from yisheng.core.settings import merge_settings
+from yisheng.evaluation.paired_difference import paired_difference
 from yisheng.experiments import fix, remedies
 from yisheng.experiments import run as single
 from yisheng.reporting import run_facts
-from yisheng.reporting.findings_schema import Findings, Found
+from yisheng.reporting.findings_schema import Findings, Cause
 
 IRIS = {"data": "iris", "model": "mlp", "hidden": [16], "optimizer": "sgd", "lr": 0.1, "epochs": 12}
 
 
 def config(**settings):
-    return resolve((key, value, "command line") for key, value in settings.items()).config
+    return merge_settings((key, value, "command line") for key, value in settings.items()).config
 
 
 def mended(out, **settings):
@@ -46,11 +46,11 @@ def test_the_first_remedy_is_applied_and_the_better_run_given(spoiled):
     folder, said, out = spoiled
     first, second = sorted(out.iterdir())[:2]
     assert folder == second
-    assert run_folder.config(first).init.name == "constant"
-    assert run_folder.config(second).init.name == "xavier-uniform"
+    assert RunFolder(first).config.init.name == "constant"
+    assert RunFolder(second).config.init.name == "xavier-uniform"
     (one, *_) = written(folder)["rounds"]
     assert (one["before"]["run"], one["after"]["run"]) == (first.name, second.name)
-    assert one["check"] == run_facts.read(first).findings.findings[0].check == "symmetric-weights"
+    assert one["check"] == run_facts.read_run_facts(first).findings.findings[0].check == "symmetric-weights"
     assert (one["was"], one["change"]) == ({"init": "constant"}, {"init": "xavier-uniform"})
     assert one["outcome"] == "better"
     assert "fix: symmetric-weights: init=constant -> init=xavier-uniform" in said
@@ -60,7 +60,7 @@ def test_the_first_remedy_is_applied_and_the_better_run_given(spoiled):
 def test_nothing_else_differs(spoiled):
     """Same seed, same parts, same data, and what was not said to change."""
     _, _, out = spoiled
-    first, second = (run_folder.config(path).to_dict() for path in sorted(out.iterdir())[:2])
+    first, second = (RunFolder(path).config.to_dict() for path in sorted(out.iterdir())[:2])
     assert {key for key in first if first[key] != second[key]} == {"init"}
     hashes = {run_folder.data_hash(run_folder.environment(path)) for path in sorted(out.iterdir())}
     assert len(hashes) == 1
@@ -97,16 +97,16 @@ def test_a_healthy_run_is_trained_once(tmp_path):
 
 def test_a_remedy_that_does_not_help_is_not_kept(tmp_path, monkeypatch):
     """The first run is given where the second is worse; the doctor is made to say nonsense."""
-    nonsense = Found(check="symmetric-weights", severity="error", cause="none", remedy="none", change={"lr": 1e-7})
+    nonsense = Cause(check="symmetric-weights", severity="error", cause="none", remedy="none", change={"lr": 1e-7})
 
-    def read(folder, of=run_facts.read):
+    def read(folder, of=run_facts.read_run_facts):
         return replace(of(folder), findings=Findings(findings=[nonsense]))
 
     monkeypatch.setattr(remedies.facts, "read", read)
     folder, said = mended(tmp_path, **IRIS)
     first, second = sorted(tmp_path.iterdir())
     assert folder == first
-    assert run_folder.config(second).optimizer.options["lr"] == 1e-7
+    assert RunFolder(second).config.optimizer.options["lr"] == 1e-7
     assert written(first)["rounds"][0]["outcome"] == "worse"
     assert not (second / "fix.json").exists()
     assert "the last remedy did not help" in said
@@ -123,9 +123,9 @@ def test_a_remedy_that_does_not_help_is_not_kept(tmp_path, monkeypatch):
     ids=["a note", "no setting", "as it is already", "settings of other networks"],
 )
 def test_there_is_nothing_to_do(tmp_path, monkeypatch, severity, change):
-    one = Found(check="inputs", severity=severity, cause="none", remedy="none", change=change)
+    one = Cause(check="inputs", severity=severity, cause="none", remedy="none", change=change)
 
-    def read(folder, of=run_facts.read):
+    def read(folder, of=run_facts.read_run_facts):
         return replace(of(folder), findings=Findings(findings=[one]))
 
     monkeypatch.setattr(remedies.facts, "read", read)
@@ -153,7 +153,7 @@ def test_the_rate_is_the_one_that_experiments_prefer(tmp_path):
         folder, _ = mended(tmp_path / doctor, **{**IRIS, "lr": 1e-5}, doctor=doctor)
         (one, *_) = written(folder)["rounds"]
         changes.append(one["change"])
-    tried = run_facts.read(tmp_path / "full" / one["before"]["run"]).findings.findings[0].evidence["tried"]["change"]
+    tried = run_facts.read_run_facts(tmp_path / "full" / one["before"]["run"]).findings.findings[0].evidence["tried"]["change"]
     assert changes[0] == changes[1] == {"lr": pytest.approx(1e-5 * float(tried.removeprefix("lr x ")))}
     assert changes[0]["lr"] > 1e-4  # further than the factor of ten that is said without them
 
@@ -227,7 +227,7 @@ def test_init_of_one_kind_of_layers_does_not_stand_against_it(tmp_path):
     (one, *_) = written(folder)["rounds"]
     assert one["change"] == {"init": "xavier-uniform", "init_linear": "none"}
     assert one["was"] == {"init": "default", "init_linear": "constant"}
-    assert run_folder.config(folder).init_linear is None
+    assert RunFolder(folder).config.init_linear is None
 
 
 def test_the_paired_difference_knows_more_than_two_intervals():
@@ -237,10 +237,10 @@ def test_the_paired_difference_knows_more_than_two_intervals():
     first = np.where(draw.random(400) < 0.2, 1 - y, y)
     second = np.where((first != y) & (draw.random(400) < 0.3), y, first)
     accuracy = registry.find("metrics", "accuracy")
-    found = difference(accuracy, y, np.eye(2)[first], np.eye(2)[second])
+    found = paired_difference(accuracy, y, np.eye(2)[first], np.eye(2)[second])
     assert found.value == pytest.approx(np.mean(second == y) - np.mean(first == y))
     spread = np.std((second == y).astype(float) - (first == y), ddof=1) / 20
     assert found.high - found.low == pytest.approx(2 * 1.96 * spread, rel=0.1)
     assert found.low > 0
-    same = difference(accuracy, y, np.eye(2)[first], np.eye(2)[first])
+    same = paired_difference(accuracy, y, np.eye(2)[first], np.eye(2)[first])
     assert (same.value, same.low, same.high) == (0, 0, 0)

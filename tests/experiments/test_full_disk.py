@@ -15,7 +15,7 @@ import yisheng
 from yisheng.cli import main
 from yisheng.core import run_folder
 from yisheng.core.errors import StorageError
-from yisheng.experiments.run import resume
+from yisheng.experiments.dispatch import resume
 
 WORDS = ["data=iris", "model=mlp", "hidden=16", "epochs=2", "batch=32", "checkpoint_every=0", "log_every=1"]
 MODEL = ("model.safetensors", "model.json", "environment.json", "report.html", "evaluation.json")
@@ -94,8 +94,8 @@ def test_train_and_then_resume(leave, small, trained, capsys):
     (small / "filler").unlink()
     begun = [path for path in (small / "runs").iterdir() if path.name != "0001-old"]
     assert len(begun) <= 1
-    if begun and run_folder.is_begun(begun[0]):
-        resume(begun[0], stream=io.StringIO())
+    if begun and RunFolder(begun[0]).is_begun:
+        resume(begun[0])
         assert (begun[0] / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
         steps = [json.loads(line)["step"] for line in (begun[0] / "events.jsonl").read_text().splitlines()]
         assert steps == [json.loads(line)["step"] for line in (trained / "events.jsonl").read_text().splitlines()]
@@ -116,7 +116,7 @@ def test_resume_longer(leave, small, trained, capsys):
         kept = set(MODEL) - {"environment.json"}  # which now says that the run is not finished
         assert {name: left[name] for name in kept} == {name: old[name] for name in kept}
     (small / "filler").unlink()
-    resume(run, epochs=4, stream=io.StringIO())
+    resume(run, epochs=4)
     whole = yisheng.load(run)
     assert whole.run.config["epochs"] == 4
     assert whole.predict(np.ones((1, 4), "float32"))
@@ -191,6 +191,6 @@ def test_too_little_space_is_seen_before_training(disk, capsys, monkeypatch):
 def test_the_space_that_is_asked_for_grows_with_the_model(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=100 << 20))
-    run_folder.require_space(tmp_path, 6 << 20)
+    RunFolder.require_space(tmp_path, 6 << 20)
     with pytest.raises(StorageError, match="has 100.0 MiB of free space, this run needs about 114.0 MiB"):
-        run_folder.require_space(tmp_path / "not" / "yet", 7 << 20)
+        RunFolder.require_space(tmp_path / "not" / "yet", 7 << 20)

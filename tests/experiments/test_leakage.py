@@ -7,24 +7,15 @@ import pytest
 
 import yisheng
 from yisheng.core.types import Column, Dataset, Spec
-from yisheng.data.split import folds, hold_out
-from yisheng.evaluation.corrected_intervals import corrected
-from yisheng.experiments import evaluate as verb_evaluate
-from yisheng.experiments.cross_validation import train_folds as cross
-from yisheng.reporting.formatting import higher
+from yisheng.data.split import hold_out, make_folds
+from yisheng.evaluation.corrected_intervals import corrected_interval
+from yisheng.reporting.formatting import is_higher_better
 
 SEEDS = 6
 COLUMNS = (
     *(Column(f"x{n}") for n in range(5)),
-    Column("kind", "category", levels=("a", "b", "c")),
+    Column("kind", "category", categories=("a", "b", "c")),
 )
-
-
-@pytest.fixture(autouse=True)
-def unreported(monkeypatch):
-    """Reports take most of the time of such small trainings."""
-    for module in (cross, verb_evaluate):
-        monkeypatch.setattr(module, "report", lambda folder: folder / "report.html")
 
 
 def noise(task, seed, *, leak=False, n=120):
@@ -48,8 +39,8 @@ def gain(tmp_path, task, score, part, *, leak=False, n=120, **settings):
         data = noise(task, seed, leak=leak, n=n)
         scores = yisheng.train(data=data, seed=seed, out=tmp_path, quiet=True, **settings).scores
         better = scores[part][score].value - scores["baseline"][score].value
-        found.append(better if higher(score) else -better)
-    return corrected(found, 0.0)  # each draw is of rows of its own
+        found.append(better if is_higher_better(score) else -better)
+    return corrected_interval(found, 0.0)  # each draw is of rows of its own
 
 
 PATHS = {
@@ -86,7 +77,7 @@ def test_a_leak_would_be_seen(tmp_path, path):
 def test_what_is_fitted_is_fitted_on_the_training_part_alone(tmp_path, fold):
     """Wild values in the other parts change no transform, and in the test part no weight."""
     data = noise("regression", 0)
-    split = hold_out(data) if fold is None else folds(data, 3)[1]
+    split = hold_out(data) if fold is None else make_folds(data, 3)[1]
     settings = {"model": "mlp", "hidden": [8], "epochs": 2, "target_scale": "standard", "quiet": True, "fold": fold}
 
     def trained(*parts):

@@ -1,6 +1,5 @@
-"""Trained again: the same, or told what is not and why."""
+"""Train a run again: the results are the same, or the differences and their causes are reported."""
 
-import io
 import json
 import shutil
 from pathlib import Path
@@ -12,10 +11,6 @@ import yisheng
 from yisheng.cli import main
 from yisheng.core.errors import DataError
 from yisheng.experiments.reproduce import reproduce
-
-
-def recall(run, **settings):
-    return reproduce(run, stream=io.StringIO(), **settings)
 
 
 @pytest.fixture(scope="module")
@@ -35,30 +30,30 @@ def edit(run, name, change):
     (run / name).write_text(json.dumps(data))
 
 
-def test_the_same(run, capsys, tmp_path):
-    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    found = recall(run)
-    assert found.same
-    assert found.parts == {"weights": True, "events": True, "scores": True}
-    assert "data" not in found.changed
+def test_an_unchanged_run_is_reproduced(run, capsys, tmp_path):
+    contents = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    reproduction = reproduce(run)
+    assert reproduction.identical
+    assert reproduction.parts == {"weights": True, "events": True, "scores": True}
+    assert "data" not in reproduction.changed
     assert main(["reproduce", str(run)]) == 0
     assert capsys.readouterr().out == "the same: weights, events and scores\n"
     assert main(["reproduce", str(run), "--json", "--quiet"]) == 0
-    said = capsys.readouterr()
-    assert json.loads(said.out)["same"] is True
-    assert said.err == ""
-    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    output = capsys.readouterr()
+    assert json.loads(output.out)["same"] is True
+    assert output.err == ""
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == contents
 
 
-def test_seconds_do_not_count(run):
+def test_seconds_are_not_compared(run):
     lines = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
     text = "".join(json.dumps({**line, "seconds": 99.0}) + "\n" for line in lines)
     (run / "events.jsonl").write_text(text)
-    assert recall(run).same
+    assert reproduce(run).identical
 
 
 @pytest.mark.parametrize("part", ["weights", "events", "scores"])
-def test_what_differs_is_named(run, part, capsys):
+def test_a_different_part_is_named(run, part, capsys):
     if part == "weights":
         content = bytearray((run / "model.safetensors").read_bytes())
         content[-1] ^= 1
@@ -68,21 +63,21 @@ def test_what_differs_is_named(run, part, capsys):
     else:
         edit(run, "scores.json", lambda scores: scores["test"]["accuracy"].update(value=0.123))
     assert main(["reproduce", str(run), "--json"]) == 1
-    found = json.loads(capsys.readouterr().out)
-    assert {name: found[name] for name in ("weights", "events", "scores")} == {
+    output = json.loads(capsys.readouterr().out)
+    assert {name: output[name] for name in ("weights", "events", "scores")} == {
         name: name != part for name in ("weights", "events", "scores")
     }
-    assert found["same"] is False
+    assert output["same"] is False
     assert main(["reproduce", str(run)]) == 1
     out = capsys.readouterr().out
     assert out.startswith(f"different: {part}\n")
     assert "Nothing that the run recorded has changed" in out
 
 
-def test_what_the_run_depends_on_and_has_changed_is_told(run, capsys):
+def test_changes_of_the_environment_are_listed(run, capsys):
     edit(run, "environment.json", lambda e: e.update(torch="0.1", threads=99, processor="abacus", device="cuda"))
     edit(run, "scores.json", lambda scores: scores["test"]["accuracy"].update(value=0.123))
-    changed = recall(run).changed
+    changed = reproduce(run).changed
     assert changed["torch"][0] == "0.1"
     assert {"torch", "threads", "processor", "device"} <= set(changed)
     assert main(["reproduce", str(run)]) == 1
@@ -90,32 +85,32 @@ def test_what_the_run_depends_on_and_has_changed_is_told(run, capsys):
     assert all(word in out for word in ("changed", "then", "now", "abacus", "threads    99"))
 
 
-def test_other_data_is_refused_unless_told(run, capsys):
+def test_other_data_is_refused_without_force(run, capsys):
     edit(run, "environment.json", lambda e: e["data"].update(sha256="0" * 64))
     assert main(["reproduce", str(run)]) == 3
-    said = capsys.readouterr()
-    assert "force=true" in said.err
-    assert "epoch" not in said.err  # nothing was trained
-    found = recall(run, force=True)
-    assert found.same
-    assert set(found.changed) == {"data"}
+    error = capsys.readouterr().err
+    assert "force=true" in error
+    assert "epoch" not in error  # nothing was trained
+    reproduction = reproduce(run, force=True)
+    assert reproduction.identical
+    assert set(reproduction.changed) == {"data"}
 
 
-def test_another_config_comes_out_different(run):
+def test_another_config_gives_other_results(run):
     text = (run / "config.toml").read_text()
     (run / "config.toml").write_text(text.replace("seed = 5", "seed = 6"))
-    assert not any(recall(run).parts.values())
+    assert not any(reproduce(run).parts.values())
 
 
-def test_a_run_that_was_stopped_and_continued_is_the_same(run):
+def test_a_resumed_run_is_reproduced(run):
     for name in ("scores.json", "model.json", "model.safetensors"):
         (run / name).unlink()
     environment = json.loads((run / "environment.json").read_text())
     (run / "environment.json").write_text(json.dumps({**environment, "finished": False}))
     with pytest.raises(DataError, match="not a finished run"):
-        recall(run)
+        reproduce(run)
     assert main(["resume", str(run), "--quiet"]) == 0
-    assert recall(run).same
+    assert reproduce(run).identical
 
 
 def test_data_in_memory_must_be_given(tmp_path):
@@ -126,5 +121,5 @@ def test_data_in_memory_must_be_given(tmp_path):
     )
     run = yisheng.train(data=data, epochs=1, out=tmp_path, quiet=True).path
     with pytest.raises(DataError, match="in memory"):
-        recall(run)
-    assert recall(run, data=data).same
+        reproduce(run)
+    assert reproduce(run, data=data).identical

@@ -246,13 +246,14 @@ class RunFolder:
         Raises:
             DataError: this is not a cross-validation, its config is damaged, or an older version wrote it.
         """
-        config = self._read_config()
-        if not self.is_cross_validation or config.folds is None:
-            missing = f"no {self.CROSS_VALIDATION}" if not self.is_cross_validation else f"no folds in {self.CONFIG}"
+        if not self.is_cross_validation:
             raise DataError(
-                f"{self.path} is not a cross-validation: it has {missing}",
+                f"{self.path} is not a cross-validation: it has no {self.CROSS_VALIDATION}",
                 "give the path that `yisheng train ... folds=5` printed last",
             )
+        config = self._read_config()
+        if config.folds is None:
+            raise DataError(f"{self.file(self.CONFIG)} is damaged: it has no folds", INTACT_COPY)
         return config
 
     def _read_config(self) -> Config:

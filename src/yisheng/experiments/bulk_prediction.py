@@ -23,7 +23,7 @@ from yisheng.core.logging import logger, progress_stream
 from yisheng.core.signals import collect_signals
 from yisheng.inference.bulk import parquet
 from yisheng.inference.bulk.chunk import Chunk, Source, Tally
-from yisheng.inference.bulk.partial_output import Partial
+from yisheng.inference.bulk.partial_output import PartialOutput
 from yisheng.inference.ood import THRESHOLD
 from yisheng.inference.prediction_file import FORMATS, PredictionTable, format_json_lines
 from yisheng.inference.predictor import Prediction, Predictor
@@ -50,7 +50,7 @@ class PredictionFile:
     path: Path
     rows: int
     damaged: int
-    unlike: int
+    out_of_distribution: int
     notes: tuple[str, ...]
 
 
@@ -78,7 +78,7 @@ def predict_to_file(
     """
     writer = _Writer(predictor, source, out, format)
     with _lock(writer.partial), collect_signals() as caught:
-        if writer.partial.begun and not force:
+        if writer.partial.can_resume and not force:
             writer.resume()
         try:
             writer.write(caught)
@@ -87,7 +87,7 @@ def predict_to_file(
             raise
         writer.finish()
     tally = writer.partial.tally
-    return PredictionFile(out, tally.rows, tally.damaged, tally.unlike, (*source.notes, *tally.describe()))
+    return PredictionFile(out, tally.rows, tally.damaged, tally.out_of_distribution, (*source.notes, *tally.describe()))
 
 
 class _Writer:
@@ -102,22 +102,22 @@ class _Writer:
         self._as_json = name.endswith(JSON_LINES_SUFFIXES)
         self._as_parquet = name.endswith(parquet.SUFFIX)
         if self._as_parquet:
-            parquet.require()
+            parquet.import_pyarrow()
         self._provenance = _describe_provenance(predictor, source, out, format)
-        self.partial = Partial(out)
+        self.partial = PartialOutput(out)
 
     def resume(self) -> None:
         """Continue the existing part."""
-        self.partial.go_on(self._provenance)
+        self.partial.resume(self._provenance)
         logger.info(f"continuing {self.partial.path} after its {self.partial.tally.rows:,} predictions")
 
     def write(self, caught: list[int]) -> None:
         """Predict and append the remaining inputs."""
         partial, tally = self.partial, self.partial.tally
-        threads = int(partial.about.get("threads", torch.get_num_threads()))
+        threads = int(partial.provenance.get("threads", torch.get_num_threads()))
         with (
             machine.use_threads(threads),  # another number would round differently
-            partial.growing({**self._provenance, "threads": str(threads)}),
+            partial.open({**self._provenance, "threads": str(threads)}),
             contextlib.closing(cast("Any", self._source.chunks(tally))) as chunks,
         ):
             if not tally.rows and not self._as_json:
@@ -126,10 +126,12 @@ class _Writer:
                 rows_before = tally.rows
                 tally.count_chunk(chunk)
                 predictions = _predict(self._predictor, chunk)
-                tally.unlike += sum((prediction.ood_score or 0) > THRESHOLD for prediction in predictions if prediction)
+                tally.out_of_distribution += sum(
+                    (prediction.ood_score or 0) > THRESHOLD for prediction in predictions if prediction
+                )
                 partial.append(self._format(predictions, chunk, rows_before))
                 if caught:
-                    partial.keep()
+                    partial.write_state()
                     name = signal.Signals(caught[0]).name
                     raise StoppedError(
                         caught[0],
@@ -143,7 +145,7 @@ class _Writer:
             self.partial.finish(self._out)
             return
         with files.replace_file(self._out) as temporary:
-            parquet.convert(self.partial.path, temporary, self._form)
+            parquet.convert_to_parquet(self.partial.path, temporary, self._form)
         self.partial.discard()
 
     def _format(self, predictions: list[Prediction | None], chunk: Chunk, rows_before: int) -> str:
@@ -161,14 +163,14 @@ def _describe_provenance(predictor: Predictor, source: Source, out: Path, format
     models = json.dumps([dict(member.description) for member in predictor.artifacts], sort_keys=True)
     return {
         "model": hashlib.sha256(models.encode()).hexdigest(),
-        "inputs": source.stamp,
+        "inputs": source.fingerprint,
         "form": f"{out.suffix.lower()} {format} {source.id_name}",
         "versions": " ".join(f"{name} {version}" for name, version in provenance.versions().items()),
     }
 
 
 @contextlib.contextmanager
-def _lock(partial: Partial) -> Iterator[None]:
+def _lock(partial: PartialOutput) -> Iterator[None]:
     """Keep other processes from writing the same file."""
     path = partial.path.with_name(f"{partial.path.name}.lock")
     lock = FileLock(path, blocking=False)

@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from yisheng.core import files
-from yisheng.core.errors import DataError, UsageError, closest
+from yisheng.core.errors import DataError, UsageError, suggest
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset
 from yisheng.evaluation.corrected_intervals import LEVEL
@@ -170,9 +170,10 @@ def _read_group(paths: Sequence[Path]) -> RunGroup:
     keys = dict.fromkeys(key for config in values for key in config if key not in ("seed", *PASSING))
     differing = [key for key in keys if len({str(config.get(key)) for config in values}) > 1]
     if differing or len({run.data_sha256 for run in runs}) > 1:
-        what = ", ".join(differing) or "their data"
+        difference = ", ".join(differing) or "their data"
         raise UsageError(
-            f"runs of a group may differ in their seed only; {name} differ in {what}", "name them as separate groups"
+            f"runs of a group may differ in their seed only; {name} differ in {difference}",
+            "name them as separate groups",
         )
     if len({run.config.seed for run in runs}) < len(runs):
         raise UsageError(f"two runs of {name} have the same seed", "name one of them")
@@ -204,7 +205,7 @@ def _choose_score(runs: Sequence[ComparedRun], requested: str | None) -> str:
         measured = [score for part in ("test", "validation") for score in runs[0].scores.get(part, {})]
         name = next((score for score in measured if score in common), name)
     if name not in common:
-        remedy = closest(name, common) if common else "compare runs of the same task"
+        remedy = suggest(name, common) if common else "compare runs of the same task"
         raise UsageError(f"not all of the runs have the score {name!r}", remedy)
     return name
 

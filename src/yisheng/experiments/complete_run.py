@@ -34,7 +34,7 @@ def train(
         NonFiniteError: a loss or gradient became NaN or infinite.
         StorageError: there is too little space on the disk, or it became full.
     """
-    ended = run.train(
+    result = run.train(
         config,
         data=data,
         out=out,
@@ -44,8 +44,8 @@ def train(
         finish=not config.scratch,
     )
     if config.scratch:
-        compare_with_library(ended, force=False)
-    return ended.folder.path
+        compare_with_library(result, force=False)
+    return result.folder.path
 
 
 def resume(folder: Path, *, epochs: int | None = None, force: bool = False, data: Dataset | None = None) -> Path:
@@ -63,7 +63,7 @@ def resume(folder: Path, *, epochs: int | None = None, force: bool = False, data
             training in it.
     """
     scratch = RunFolder(folder).config.scratch
-    ended = run.resume(folder, epochs=epochs, force=force, data=data, callbacks=CALLBACKS, finish=not scratch)
-    if ended is not None and scratch:
-        compare_with_library(ended, force=force)
+    result = run.resume(folder, epochs=epochs, force=force, data=data, callbacks=CALLBACKS, finish=not scratch)
+    if result is not None and scratch:
+        compare_with_library(result, force=force)
     return folder

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from yisheng.core import files, registry
 from yisheng.core.config import Config
-from yisheng.core.errors import UsageError, closest
+from yisheng.core.errors import UsageError, suggest
 from yisheng.core.paths import is_path
 from yisheng.core.settings import Setting, merge_settings
 from yisheng.data import hub, preview
@@ -178,7 +178,7 @@ def _parse_config(text: str, options: Mapping[str, str], augment: str | None) ->
             f"only the files of {name} are known, not how to read them", f"fetch them: yisheng data fetch {name}"
         )
     if not text:
-        raise UsageError("the name of the data set is empty", closest("", datasets))
+        raise UsageError("the name of the data set is empty", suggest("", datasets))
     settings: list[Setting] = [
         ("data", text, "command line"),
         ("augment", "none" if augment is None else augment, "command line"),

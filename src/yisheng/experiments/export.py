@@ -11,15 +11,15 @@ from typing import Final
 import numpy as np
 
 from yisheng.core import files
-from yisheng.core.errors import UsageError, YishengError, closest
+from yisheng.core.errors import UsageError, YishengError, suggest
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset
 from yisheng.experiments.load_data import load_dataset, split_dataset
 from yisheng.inference import ensemble
-from yisheng.inference.export.example_inputs import drawn
-from yisheng.inference.export.full_model import Whole, example
-from yisheng.inference.export.metadata import about
-from yisheng.inference.export.verify import ROWS, Agreement, check
+from yisheng.inference.export.example_inputs import draw_example_inputs
+from yisheng.inference.export.full_model import FullModel, make_example_inputs
+from yisheng.inference.export.metadata import build_metadata
+from yisheng.inference.export.verify import MAX_ROWS, Agreement, verify_export
 from yisheng.inference.predictor import Predictor
 
 FORMATS: Final = ("onnx", "safetensors", "torchscript")
@@ -65,18 +65,18 @@ def export(
         StorageError: the file cannot be written; an old one is unchanged.
     """
     if format not in FORMATS:
-        raise UsageError(f"format must be one of {', '.join(FORMATS)}, got {format!r}", closest(str(format), FORMATS))
+        raise UsageError(f"format must be one of {', '.join(FORMATS)}, got {format!r}", suggest(str(format), FORMATS))
     writer = importlib.import_module(f"yisheng.inference.export.{format}_file")
-    writer.require()
+    writer.require_packages()
     run = RunFolder(folder).model_folder
     path = run.file(f"{DEFAULT_STEM}{writer.SUFFIX}") if out is None else out
     _require_free(path, force=force)
     predictor = Predictor(run.path)
     samples, x = _choose_samples(run, predictor, data)
-    model = Whole(predictor.artifacts)
+    model = FullModel(predictor.artifacts)
     with files.replace_file(path) as temporary:
-        writer.write(temporary, model, example(model, x), about(predictor.artifacts, x.dtype))
-        agreement = check(writer.answer(temporary), predictor.compute_outputs, x, predictor.spec)
+        writer.write(temporary, model, make_example_inputs(model, x), build_metadata(predictor.artifacts, x.dtype))
+        agreement = verify_export(writer.load(temporary), predictor.compute_outputs, x, predictor.spec)
         size = temporary.stat().st_size
     return Exported(path, format, size, samples, agreement)
 
@@ -105,8 +105,8 @@ def _choose_samples(run: RunFolder, predictor: Predictor, data: Dataset | None) 
         data = load_dataset(config) if data is None else data
         split = split_dataset(config, data)
     except YishengError as error:
-        inputs = drawn(spec, predictor.artifacts[0].scale, ROWS)
-        return f"{ROWS} random inputs in the range of the training (its data is missing: {error.problem})", inputs
+        inputs = draw_example_inputs(spec, predictor.artifacts[0].scale, MAX_ROWS)
+        return f"{MAX_ROWS} random inputs in the range of the training (its data is missing: {error.problem})", inputs
     if data.spec.shape != spec.shape:
         raise UsageError(
             f"{data.name} has inputs of shape {data.spec.shape}, the run takes {spec.shape}",
@@ -114,5 +114,5 @@ def _choose_samples(run: RunFolder, predictor: Predictor, data: Dataset | None) 
         )
     parts = {"test": split.test, "validation": split.validation, "training": split.train}
     part = next(name for name, rows in parts.items() if len(rows))
-    rows = parts[part][:ROWS]
+    rows = parts[part][:MAX_ROWS]
     return f"{len(rows)} {part} rows", np.ascontiguousarray(data.x[np.sort(rows)])

@@ -183,27 +183,27 @@ class _Fixer:
         return registry.find("metrics", config.score)
 
 
-def _is_better(attempt: Attempt, other: Attempt, metric: registry.Entry) -> bool:
+def _is_better(attempt: Attempt, best: Attempt, metric: registry.Entry) -> bool:
     """Return whether an attempt has the better score; one that ended is better than one that broke off."""
-    if attempt.score is None or other.score is None:
+    if attempt.score is None or best.score is None:
         return attempt.score is not None
-    gain = attempt.score.value - other.score.value
+    gain = attempt.score.value - best.score.value
     return gain > 0 if metric.meta.get("higher", True) else gain < 0
 
 
-def _compare(before: Attempt, after: Attempt, remedy: Remedy, metric: registry.Entry) -> Round:
+def _compare(previous: Attempt, attempt: Attempt, remedy: Remedy, metric: registry.Entry) -> Round:
     """Return what a remedy changed, with the difference on the same validation rows."""
-    difference, outcome = None, _compare_ends(before, after)
-    if before.predictions is not None and after.predictions is not None:
+    difference, outcome = None, _compare_ends(previous, attempt)
+    if previous.predictions is not None and attempt.predictions is not None:
         paired = paired_difference(
-            metric, before.predictions.y, before.predictions.prediction, after.predictions.prediction
+            metric, previous.predictions.y, previous.predictions.prediction, attempt.predictions.prediction
         )
         difference = Score(value=paired.value, low=paired.low, high=paired.high)
         if paired.low is not None and paired.high is not None and not paired.low <= 0 <= paired.high:
             outcome = "better" if (paired.low > 0) == metric.meta.get("higher", True) else "worse"
     return Round(
-        before=before.describe(),
-        after=after.describe(),
+        before=previous.describe(),
+        after=attempt.describe(),
         check=remedy.finding.check,
         cause=remedy.finding.cause,
         change=dict(remedy.change),
@@ -213,18 +213,18 @@ def _compare(before: Attempt, after: Attempt, remedy: Remedy, metric: registry.E
     )
 
 
-def _compare_ends(before: Attempt, after: Attempt) -> Outcome:
-    if (before.error is None) == (after.error is None):
+def _compare_ends(previous: Attempt, attempt: Attempt) -> Outcome:
+    if (previous.error is None) == (attempt.error is None):
         return "unclear"
-    return "better" if after.error is None else "worse"
+    return "better" if attempt.error is None else "worse"
 
 
 def _describe_round(completed: Round, metric: registry.Entry) -> str:
     """Return a round in one line."""
-    before, after = (
+    previous_score, new_score = (
         "broke off" if run.score is None else format_number(run.score.value)
         for run in (completed.before, completed.after)
     )
     difference = f" ({score_difference(completed)})" if completed.difference else ""
     verdict = VERDICTS[completed.outcome]
-    return f"fix: validation {score_name(metric.key)} {before} -> {after}{difference}: {verdict}"
+    return f"fix: validation {score_name(metric.key)} {previous_score} -> {new_score}{difference}: {verdict}"

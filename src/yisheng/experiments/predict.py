@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from yisheng.core.errors import UsageError
 from yisheng.inference import rows as typed_rows
-from yisheng.inference.predictor import Predictor
+from yisheng.inference.predictor import Prediction, Predictor
 
-if TYPE_CHECKING:
-    from yisheng.inference.predictor import Prediction
+__all__ = ["Prediction", "predict"]
 
 
 def predict(folder: Path, inputs: Sequence[Path], rows: str | None = None) -> tuple[list[Prediction], str]:

@@ -37,7 +37,7 @@ class Reproduction:
         changed: what the run depends on and differs now: old and new value, by name.
     """
 
-    same: bool
+    identical: bool
     parts: Mapping[str, bool]
     changed: Mapping[str, tuple[Any, Any]]
 

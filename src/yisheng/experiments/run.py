@@ -37,7 +37,7 @@ from yisheng.training.threads import count_free_threads, count_useful_threads
 
 
 @dataclass(frozen=True)
-class EndedRun:
+class RunResult:
     """A training that came to its end or broke off.
 
     Args:
@@ -53,7 +53,7 @@ class EndedRun:
     error: YishengError | None = None
 
 
-RunCallback: TypeAlias = Callable[[EndedRun], None]
+RunCallback: TypeAlias = Callable[[RunResult], None]
 """Called after training and evaluation, and with an ``error`` if the training broke off."""
 
 
@@ -66,7 +66,7 @@ def train(
     threads: int | None = None,
     callbacks: Sequence[RunCallback] = (),
     finish: bool = True,
-) -> EndedRun:
+) -> RunResult:
     """Train one model by a config in a new run folder.
 
     Args:
@@ -118,7 +118,7 @@ def resume(
     data: Dataset | None = None,
     callbacks: Sequence[RunCallback] = (),
     finish: bool = True,
-) -> EndedRun | None:
+) -> RunResult | None:
     """Continue a run from its newest intact checkpoint; on a CPU to the same bits as if it had never stopped.
 
     Args:
@@ -227,7 +227,7 @@ class _Training:
     callbacks: tuple[RunCallback, ...]
     finish: bool
 
-    def complete(self) -> EndedRun:
+    def complete(self) -> RunResult:
         """Train, evaluate, diagnose and call the callbacks; these are called for a training that breaks off too."""
         doctor = DoctorCallback(self.run.path, self.assembly, self.data)
         with collect_signals() as caught:
@@ -237,31 +237,31 @@ class _Training:
                 doctor.write_report(error)
                 self._call_back(error)
                 raise
-            began = time.perf_counter()
+            start = time.perf_counter()
             self._save_model()
             evaluate_assembly(self.run, self.assembly, self.data, self.split)
             doctor.write_report()
-            seconds = {"training": round(training_seconds, 2), "evaluation": round(time.perf_counter() - began, 2)}
-            ended = self._call_back()
+            seconds = {"training": round(training_seconds, 2), "evaluation": round(time.perf_counter() - start, 2)}
+            result = self._call_back()
             self.run.update_environment(seconds=seconds, finished=self.finish)
         if caught:
             self._raise_stopped(caught[0])
-        return ended
+        return result
 
-    def _call_back(self, error: YishengError | None = None) -> EndedRun:
-        ended = EndedRun(self.run, self.assembly.config, self.data, error)
+    def _call_back(self, error: YishengError | None = None) -> RunResult:
+        result = RunResult(self.run, self.assembly.config, self.data, error)
         for callback in self.callbacks:
-            callback(ended)
-        return ended
+            callback(result)
+        return result
 
     def _fit(self, doctor: DoctorCallback, caught: list[int]) -> float:
         """Train to the last epoch or a signal, with a checkpoint at the end; return the seconds of training."""
         state = self.assembly.state
         event_log = EventLog(self.run.file(RunFolder.EVENTS), state.log_bytes)
-        began = time.perf_counter() - state.seconds
+        start = time.perf_counter() - state.seconds
 
         def clock() -> float:
-            return time.perf_counter() - began
+            return time.perf_counter() - start
 
         def save() -> None:
             # The checkpoint records the length of the log, so the log is written before it.

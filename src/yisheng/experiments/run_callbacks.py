@@ -5,31 +5,31 @@ from __future__ import annotations
 from typing import Final
 
 from yisheng.experiments import submission
-from yisheng.experiments.run import EndedRun, RunCallback
+from yisheng.experiments.run import RunCallback, RunResult
 from yisheng.loggers.tensorboard import run_summary
 from yisheng.reporting import history_csv, run_page
 
 
-def write_report(ended: EndedRun) -> None:
+def write_report(result: RunResult) -> None:
     """Write ``report.html``."""
-    run_page.write_run_page(ended.folder.path)
+    run_page.write_run_page(result.folder.path)
 
 
-def write_history(ended: EndedRun) -> None:
+def write_history(result: RunResult) -> None:
     """Write ``history.csv``."""
-    history_csv.write_history_csv(ended.folder.path)
+    history_csv.write_history_csv(result.folder.path)
 
 
-def write_tensorboard_summary(ended: EndedRun) -> None:
+def write_tensorboard_summary(result: RunResult) -> None:
     """Write the scores with the config for TensorBoard's HParams view, if the config asks for TensorBoard."""
-    if ended.error is None and ended.config.tensorboard:
-        run_summary.write_summary(ended.folder.path)
+    if result.error is None and result.config.tensorboard:
+        run_summary.write_summary(result.folder.path)
 
 
-def write_submission(ended: EndedRun) -> None:
+def write_submission(result: RunResult) -> None:
     """Write ``submission.csv`` with the predictions for the data's test table, if it has one without targets."""
-    if ended.error is None:
-        submission.predict_test_table(ended.folder, ended.config)
+    if result.error is None:
+        submission.predict_test_table(result.folder, result.config)
 
 
 CALLBACKS: Final[tuple[RunCallback, ...]] = (

@@ -16,14 +16,14 @@ from yisheng.core.logging import logger
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.signals import defer_signals
 from yisheng.experiments import run
-from yisheng.experiments.run import EndedRun
+from yisheng.experiments.run import RunResult
 from yisheng.experiments.run_callbacks import CALLBACKS
 from yisheng.reporting import run_page
 from yisheng.reporting.scratch_comparison_schema import Difference, ScratchComparison
 from yisheng.training import checkpoint
 
 
-def compare_with_library(scratch_run: EndedRun, *, force: bool) -> None:
+def compare_with_library(scratch_run: RunResult, *, force: bool) -> None:
     """Train the library's form of a run from scratch in its folder ``library/``, or continue it; then compare the two.
 
     Both begin with the same weights and see the same batches in the same order; only the arithmetic differs. After
@@ -61,7 +61,7 @@ def compare_with_library(scratch_run: EndedRun, *, force: bool) -> None:
             folder.update_environment(finished=True)
 
 
-def _train_library_form(scratch_run: EndedRun, *, force: bool) -> None:
+def _train_library_form(scratch_run: RunResult, *, force: bool) -> None:
     folder, config, data = scratch_run.folder, scratch_run.config, scratch_run.data
     library = RunFolder(folder.file(RunFolder.LIBRARY))
     if not library.is_begun:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from yisheng.core.config import Config
-from yisheng.core.errors import UsageError, YishengError, closest
+from yisheng.core.errors import UsageError, YishengError, suggest
 from yisheng.core.logging import hide_messages, logger
 from yisheng.core.paths import parse_path
 from yisheng.core.run_folder import RunFolder
@@ -17,7 +17,7 @@ from yisheng.data.tables import files as table_files
 from yisheng.data.tables.sniff import sniff_layout
 from yisheng.experiments.bulk_prediction import SUFFIXES, PredictionFile, predict_to_file
 from yisheng.inference.bulk.chunk import Source
-from yisheng.inference.bulk.images import Images
+from yisheng.inference.bulk.images import ImageFiles
 from yisheng.inference.prediction_file import FORMATS
 from yisheng.inference.predictor import Predictor
 
@@ -64,7 +64,7 @@ def submit(
 
 def _require_output(out: Path, inputs: Sequence[str | Path], format: str) -> None:
     if format not in FORMATS:
-        raise UsageError(f"format must be {' or '.join(FORMATS)}, got {format!r}", closest(format, FORMATS))
+        raise UsageError(f"format must be {' or '.join(FORMATS)}, got {format!r}", suggest(format, FORMATS))
     if not out.name.lower().endswith(SUFFIXES):
         raise UsageError(f"predictions are written to {', '.join(SUFFIXES)}, got out={out}", "use out=submission.csv")
     if out.is_dir() or any(os.path.realpath(path) == os.path.realpath(out) for path in inputs):
@@ -77,12 +77,12 @@ def _open_source(run: RunFolder, spec: Spec, inputs: Sequence[Path], id: str | N
     if spec.is_image:
         if id is not None:
             raise UsageError(f"id={id} is for the rows of a table: images are named by their files", "leave it out")
-        return Images(list(inputs), spec, strict=strict)
+        return ImageFiles(list(inputs), spec, strict=strict)
     if len(inputs) != 1:
         raise UsageError(f"out= takes the rows of one table, got {len(inputs)} files", "give one table")
-    from yisheng.inference.bulk.rows import opened  # imports pandas, and every training imports this module
+    from yisheng.inference.bulk.rows import open_table  # imports pandas, and every training imports this module
 
-    return opened(inputs[0], spec, _id_column(run) if id is None else id)
+    return open_table(inputs[0], spec, _id_column(run) if id is None else id)
 
 
 def predict_test_table(run: RunFolder, config: Config) -> Path | None:

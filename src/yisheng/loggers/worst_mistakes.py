@@ -47,9 +47,9 @@ def write_worst_mistakes(events: Iterator[Event], folder: Path, assembly: Assemb
         if isinstance(event, EpochEnd):
             pending = event
             if time.monotonic() - last_time >= max(MIN_SECONDS_BETWEEN, seconds / MAX_TIME_FRACTION):
-                began = time.monotonic()
+                start = time.monotonic()
                 _write(folder, assembly, event)
-                last_time, seconds, pending = time.monotonic(), time.monotonic() - began, None
+                last_time, seconds, pending = time.monotonic(), time.monotonic() - start, None
     if pending is not None:
         _write(folder, assembly, pending)
 

@@ -10,7 +10,7 @@ from typing import Any
 from yisheng import transforms
 from yisheng.core import files, registry
 from yisheng.core.config import AUTO, Choice, Config
-from yisheng.core.errors import DataError, UsageError, closest
+from yisheng.core.errors import DataError, UsageError, suggest
 from yisheng.core.run_folder import INTACT_COPY, RunFolder
 from yisheng.core.types import Spec
 from yisheng.data import hub
@@ -110,7 +110,7 @@ def _download(name: str, model: str) -> tuple[str, Path]:
         raise UsageError(
             f"there is neither a file nor published weights named {name!r}"
             + (f" for {model}" if name == "imagenet" else ""),
-            closest(name, ["imagenet", *networks, *published_files]),
+            suggest(name, ["imagenet", *networks, *published_files]),
         )
     errors: list[DataError] = []
     for file in matching:

@@ -173,7 +173,7 @@ class _CrossValidation:
     def _train_remaining(self) -> FoldResults:
         runs = {fold.name: RunFolder(self.folder.file(fold.name)) for fold in self.folds}
         results = {name: read_fold_result(run) for name, run in runs.items() if run.is_finished}
-        began, trained = time.perf_counter(), 0
+        start, trained = time.perf_counter(), 0
         for number, fold in enumerate(self.folds, 1):
             if fold.name in results:
                 continue
@@ -182,7 +182,7 @@ class _CrossValidation:
                 self._train_fold(runs[fold.name], fold)
             results[fold.name] = read_fold_result(runs[fold.name])
             trained += 1
-            remaining = (time.perf_counter() - began) / trained * (len(self.folds) - len(results))
+            remaining = (time.perf_counter() - start) / trained * (len(self.folds) - len(results))
             with defer_signals(f"after {label}", f"continue with: yisheng resume {self.folder.path}"):
                 write_results(self.folder, self.config, self.folds, results)
                 logger.info(f"{label}  {describe_progress(self.config, results, fold.name, remaining)}")
@@ -214,11 +214,11 @@ class _CrossValidation:
             raise files.explain_write_error(error, run.path) from error
 
     def _combine(self, results: FoldResults) -> None:
-        began = time.perf_counter()
+        start = time.perf_counter()
         write_results(self.folder, self.config, self.folds, results)
         score_cross_validation(self.folder, self.config, self.data, self.folds)
         training = sum(result["seconds"] or 0.0 for result in results.values())
-        evaluation = time.perf_counter() - began
+        evaluation = time.perf_counter() - start
         self.folder.update_environment(seconds={"training": round(training, 2), "evaluation": round(evaluation, 2)})
         submission.predict_test_table(self.folder, self.config)
         run_page.write_run_page(self.folder.path)

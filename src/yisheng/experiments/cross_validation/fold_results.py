@@ -46,7 +46,7 @@ def read_fold_result(run: RunFolder) -> dict[str, Any]:
 
 def write_results(folder: RunFolder, config: Config, folds: Sequence[Fold], results: FoldResults) -> None:
     """Write ``cv.json``: every fold, and mean and standard deviation over the trained ones."""
-    each = [
+    entries = [
         {
             "folder": fold.name,
             "fold": fold.fold,
@@ -66,7 +66,7 @@ def write_results(folder: RunFolder, config: Config, folds: Sequence[Fold], resu
         "score": config.score.replace("-", "_"),
         "mean": {name: statistics.fmean(v) for name, v in values.items()},
         "sd": {name: statistics.stdev(v) if len(v) > 1 else None for name, v in values.items()},
-        "each": each,
+        "each": entries,
     }
     files.write_json(folder.file(RunFolder.CROSS_VALIDATION), content)
 

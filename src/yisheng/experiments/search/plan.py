@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from yisheng.core import files, registry
 from yisheng.core.config import AUTO, Config
-from yisheng.core.errors import DataError, UsageError, closest
+from yisheng.core.errors import DataError, UsageError, suggest
 from yisheng.core.registry import Entry
 from yisheng.core.run_folder import INTACT_COPY, RunFolder
 from yisheng.core.settings import Setting
@@ -176,7 +176,7 @@ def _require_options(sampler: Entry, options: Mapping[str, Any]) -> None:
     accepted = [option for option in sampler.options if option not in PLANNED_OPTIONS]
     for name in options:
         if name not in accepted:
-            raise UsageError(f"search={sampler.name} has no option {name!r}", closest(name, accepted))
+            raise UsageError(f"search={sampler.name} has no option {name!r}", suggest(name, accepted))
 
 
 def write_plan(folder: RunFolder, plan: SearchPlan) -> None:

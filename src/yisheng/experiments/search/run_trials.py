@@ -144,7 +144,7 @@ class TrialRunner:
 
     def write_table(self, *, finished: bool) -> None:
         """Write ``trials.csv`` and ``trials.json``."""
-        began = time.monotonic()
+        start = time.monotonic()
         rows, axes = list(self.rows.values()), self.plan.space.axes
         trial_table.write_csv(self.folder.path, rows, [axis.name for axis in axes], self.score)
         best, chosen = self.choose()
@@ -166,8 +166,8 @@ class TrialRunner:
             "trials": plain_rows,
         }
         files.write_json(self.folder.file(RunFolder.TRIALS), content)
-        now = time.monotonic()
-        self._next_table = now + max(MIN_SECONDS_BETWEEN_TABLES, TABLE_INTERVAL_FACTOR * (now - began))
+        end = time.monotonic()
+        self._next_table = end + max(MIN_SECONDS_BETWEEN_TABLES, TABLE_INTERVAL_FACTOR * (end - start))
 
     def _importance(
         self, axes: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
@@ -212,9 +212,9 @@ class TrialRunner:
             logger.info(f"{trained:,} trainings are done already")
         if not missing:
             return
-        began = time.monotonic()
+        start = time.monotonic()
         outcomes = auto.run_jobs(missing, self.data, executor=self.plan.executor, processes=self.plan.processes)
-        for done, outcome in enumerate(outcomes, 1):
+        for trained_jobs, outcome in enumerate(outcomes, 1):
             trial = trial_of_job[outcome.key]
             with collect_signals() as caught:  # the table must list every job that the log lists
                 self.job_log.add(outcome, trial)
@@ -224,8 +224,8 @@ class TrialRunner:
             if caught:
                 signal.raise_signal(caught[0])
             if not remaining_jobs[trial.number]:
-                jobs_to_do = len(missing) - done + len(later_trials) * len(self.jobs)
-                remaining_seconds = (time.monotonic() - began) / done * jobs_to_do
+                jobs_to_do = len(missing) - trained_jobs + len(later_trials) * len(self.jobs)
+                remaining_seconds = (time.monotonic() - start) / trained_jobs * jobs_to_do
                 self._log_trial(trial.number, (later_trials or trials)[-1].number, remaining_seconds)
             if time.monotonic() > self._next_table:
                 self.write_table(finished=False)

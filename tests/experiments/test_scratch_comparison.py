@@ -17,11 +17,11 @@ from safetensors.torch import load_file
 import yisheng
 from yisheng.core.errors import DataError, StoppedError, UsageError
 from yisheng.experiments import scratch_comparison
-from yisheng.experiments.run import resume
+from yisheng.experiments.dispatch import resume
 from yisheng.reporting.scratch_comparison_schema import Difference
 
 SETTINGS = {"data": "digits", "model": "mlp", "hidden": [24], "dropout": 0.2, "batch": 256, "log_every": 2}
-ENDS = ("model.safetensors", "scores.json", "evaluation.json", "twin.json", "config.toml")
+ENDS = ("model.safetensors", "scores.json", "evaluation.json", "scratch_comparison.json", "config.toml")
 
 
 def train(out, **more):
@@ -40,12 +40,12 @@ def copy(whole, tmp_path):
 
 def outcome(folder):
     found = {f"{where}{name}": folder / where / name for where in ("", "library/") for name in ENDS}
-    found.pop("library/twin.json")
+    found.pop("library/scratch_comparison.json")
     return {name: path.read_bytes() for name, path in found.items()}
 
 
 def test_both_forms_are_whole_runs_that_agree(whole):
-    found = json.loads((whole / "twin.json").read_text())
+    found = json.loads((whole / "scratch_comparison.json").read_text())
     assert found["epochs"] == [3, 3]
     logged = sum('"event": "step"' in line for line in (whole / "events.jsonl").read_text().splitlines())
     assert found["steps"]["compared"] == logged > 3
@@ -76,9 +76,9 @@ def test_the_librarys_run_is_the_one_without_scratch(whole, tmp_path):
 
 def test_the_last_line_tells_the_differences(tmp_path):
     said = io.StringIO()
-    from yisheng.core.config import resolve
+    from yisheng.core.settings import merge_settings
 
-    config = resolve([(k, v, "command line") for k, v in {**SETTINGS, "epochs": 1, "scratch": True}.items()]).config
+    config = merge_settings([(k, v, "command line") for k, v in {**SETTINGS, "epochs": 1, "scratch": True}.items()]).config
     from yisheng.experiments.run import train as verb
 
     verb(config, out=tmp_path, stream=said)
@@ -104,7 +104,7 @@ def test_the_model_predicts_without_hand_written_code(whole):
 
 def stop(folder, *, library=None):
     """Make a finished run look like one that was killed; the library's run too, or not begun at all."""
-    for name in ("twin.json", "report.html"):
+    for name in ("scratch_comparison.json", "report.html"):
         (folder / name).unlink(missing_ok=True)
     unfinish(folder)
     path = folder / "library"
@@ -133,7 +133,7 @@ def newest(folder):
 @pytest.mark.parametrize("library", [None, "broken", "no checkpoint", "whole"])
 def test_killed_in_the_librarys_form_it_ends_with_the_same_files(copy, whole, library):
     stop(copy, library=library)
-    resume(copy, stream=io.StringIO())
+    resume(copy)
     assert outcome(copy) == outcome(whole)
     assert json.loads((copy / "environment.json").read_text())["finished"] is True
 
@@ -143,28 +143,28 @@ def test_killed_by_hand_it_ends_with_the_same_files(copy, whole):
     newest(copy).unlink()
     for name in ("scores.json", "evaluation.json", "model.json", "model.safetensors"):
         (copy / name).unlink()
-    resume(copy, stream=io.StringIO())
+    resume(copy)
     assert outcome(copy) == outcome(whole)
 
 
 def test_killed_while_comparing_nothing_is_trained_again(copy, whole):
-    (copy / "twin.json").unlink()
+    (copy / "scratch_comparison.json").unlink()
     unfinish(copy)
     before = (copy / "library" / "model.safetensors").stat().st_mtime_ns
-    resume(copy, stream=io.StringIO())
+    resume(copy)
     assert outcome(copy) == outcome(whole)
     assert (copy / "library" / "model.safetensors").stat().st_mtime_ns == before
 
 
 def test_a_finished_run_resumed_does_nothing(copy):
     before = {p: p.read_bytes() for p in copy.rglob("*") if p.is_file()}
-    resume(copy, stream=io.StringIO())
+    resume(copy)
     assert {p: p.read_bytes() for p in copy.rglob("*") if p.is_file()} == before
 
 
 def test_more_epochs_are_more_for_both(copy):
-    resume(copy, epochs=4, stream=io.StringIO())
-    assert json.loads((copy / "twin.json").read_text())["epochs"] == [4, 4]
+    resume(copy, epochs=4)
+    assert json.loads((copy / "scratch_comparison.json").read_text())["epochs"] == [4, 4]
     assert "epochs = 4" in (copy / "library" / "config.toml").read_text()
 
 
@@ -182,8 +182,8 @@ def test_a_signal_in_the_librarys_form_stops_the_run_and_it_goes_on(copy, whole)
     assert caught.value.remedy == f"continue with: yisheng resume {copy}"
     assert json.loads((copy / "environment.json").read_text())["finished"] is False
     assert "has not come to its end, so the two are not compared" in (copy / "report.html").read_text()
-    assert not (copy / "twin.json").exists()
-    resume(copy, stream=io.StringIO())
+    assert not (copy / "scratch_comparison.json").exists()
+    resume(copy)
     assert outcome(copy) == outcome(whole)
 
 
@@ -200,8 +200,8 @@ def test_killed_for_real_it_ends_with_the_same_files(whole, tmp_path):
     process.kill()
     process.communicate()
     (folder,) = tmp_path.glob("0001-*")
-    assert not (folder / "twin.json").exists()
-    resume(folder, stream=io.StringIO())
+    assert not (folder / "scratch_comparison.json").exists()
+    resume(folder)
     assert outcome(folder) == outcome(whole)
 
 
@@ -209,7 +209,7 @@ def test_killed_for_real_it_ends_with_the_same_files(whole, tmp_path):
     ("settings", "said"),
     [
         ({"folds": 3}, "folds=3 a study of many"),
-        ({"model": "tabm", "data": "iris"}, "model=tabm is not written by hand"),
+        ({"model": "tabm", "data": "iris"}, "model=tabm has no from-scratch form"),
         ({"precision": "bf16"}, "precision=bf16"),
     ],
 )

@@ -22,21 +22,20 @@ from yisheng.cli import main
 from yisheng.core.errors import DataError, MissingPartError, StoppedError, UsageError
 from yisheng.core.types import Column, Spec
 from yisheng.experiments import bulk_prediction
-from yisheng.experiments import evaluate as verb_evaluate
 from yisheng.experiments.submission import submit
 from yisheng.inference import rows as whole
 from yisheng.inference.bulk import chunk as chunks
 from yisheng.inference.bulk import numeric_rows, partial_output
 from yisheng.inference.bulk import rows as stream_rows
 from yisheng.inference.bulk.chunk import Tally
-from yisheng.inference.bulk.images import Images
+from yisheng.inference.bulk.images import ImageFiles
 from yisheng.inference.predictor import Predictor
 
 COLUMNS = (
     Column("size", source="size"),
     Column("town", "category", ("Bonn", "Köln", "1"), source="town"),
-    Column("price", source="price", form=".$"),
-    Column("day.month", source="day", part="month", form="%d/%m/%Y"),
+    Column("price", source="price", format=".$"),
+    Column("day.month", source="day", date_part="month", format="%d/%m/%Y"),
     Column("garden", "yes/no", ("no", "yes"), source="garden"),
 )
 SPEC = Spec("regression", (5,), columns=COLUMNS)
@@ -52,7 +51,7 @@ def runs(tmp_path_factory):
     table["sold"] = np.where(table["size"] > 5, "yes", "no")
     table.to_csv(out / "train.csv", index=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verb_evaluate, "report", lambda folder: folder / "report.html")
+        skip_reports(patch)
         small = {"model": "mlp", "hidden": [4], "epochs": 2, "quiet": True, "out": out}
         return {
             "images": yisheng.train(data="digits", **small).path,
@@ -114,15 +113,15 @@ def test_a_stream_gives_what_the_whole_file_gives(tmp_path_factory, table, wante
     path = tmp_path_factory.mktemp("t") / "rows.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(table)
-    found = whole.read_named(path, SPEC, wanted)
+    found = whole.read_rows(path, SPEC, wanted)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stream_rows, "ROWS", 3)
-        source, tally = stream_rows.opened(path, SPEC, wanted), Tally()
+        source, tally = stream_rows.open_table(path, SPEC, wanted), Tally()
         parts = list(source.chunks(tally))
     np.testing.assert_array_equal(np.concatenate([part.x for part in parts]), found.x)
     ids = [id for part in parts for id in part.ids or ()]
     assert (tuple(ids) or None, source.id_name) == (found.ids, found.id_name)
-    assert sorted([*source.notes, *tally.said()]) == sorted(found.notes)
+    assert sorted([*source.notes, *tally.describe()]) == sorted(found.notes)
     assert source.total == len(found.x)
 
 
@@ -133,7 +132,7 @@ def test_a_stream_gives_what_the_whole_file_gives(tmp_path_factory, table, wante
 def test_plain_rows_are_those_of_the_whole_file(tmp_path, small, text):
     path = tmp_path / "rows.csv"
     path.write_text(text)
-    source = stream_rows.opened(path, PLAIN)
+    source = stream_rows.open_table(path, PLAIN)
     found = np.concatenate([part.x for part in source.chunks(Tally())])
     np.testing.assert_array_equal(found, whole.read(path, PLAIN))
 
@@ -157,7 +156,7 @@ def test_damaged_plain_rows_are_refused(tmp_path, small, text, cause):
     path = tmp_path / "rows.csv"
     path.write_text(text)
     with pytest.raises(DataError, match=cause):
-        list(stream_rows.opened(path, PLAIN).chunks(Tally()))
+        list(stream_rows.open_table(path, PLAIN).chunks(Tally()))
     with pytest.raises(DataError):
         whole.read(path, PLAIN)
 
@@ -177,15 +176,15 @@ def test_damaged_tables_are_refused(tmp_path, small, text, cause):
     path = tmp_path / "rows.csv"
     path.write_text(text)
     with pytest.raises(DataError, match=cause):
-        list(stream_rows.opened(path, SPEC).chunks(Tally()))
+        list(stream_rows.open_table(path, SPEC).chunks(Tally()))
     with pytest.raises(DataError, match=cause):
-        whole.read_named(path, SPEC)
+        whole.read_rows(path, SPEC)
 
 
 def test_columns_without_a_header_are_taken_in_order(tmp_path, small):
     path = tmp_path / "rows.csv"
     path.write_text("1,Bonn,$2,01/02/2020,yes\n2,Bonn,$3,01/03/2020,no\n" * 3)
-    found = np.concatenate([part.x for part in stream_rows.opened(path, SPEC).chunks(Tally())])
+    found = np.concatenate([part.x for part in stream_rows.open_table(path, SPEC).chunks(Tally())])
     np.testing.assert_array_equal(found, whole.read(path, SPEC))
     numbered = Spec("regression", (2,), columns=(Column("column-1", source="column-1"), Column("c", source="column-2")))
     for text in ("1,2\n3,4\n" * 5, "x,y\n1,2\n", "column-2,column-1\n1,2\n"):
@@ -194,9 +193,9 @@ def test_columns_without_a_header_are_taken_in_order(tmp_path, small):
             with pytest.raises(DataError):
                 whole.read(path, numbered)
             with pytest.raises(DataError):
-                list(stream_rows.opened(path, numbered).chunks(Tally()))
+                list(stream_rows.open_table(path, numbered).chunks(Tally()))
             continue
-        found = np.concatenate([part.x for part in stream_rows.opened(path, numbered).chunks(Tally())])
+        found = np.concatenate([part.x for part in stream_rows.open_table(path, numbered).chunks(Tally())])
         np.testing.assert_array_equal(found, whole.read(path, numbered))
 
 
@@ -206,14 +205,14 @@ def test_a_table_is_answered_in_every_form(runs, tmp_path, small, end):
     done = submit(runs["table"], [path], out)
     assert (done.rows, done.damaged) == (50, 0)
     assert any("'new' was never seen" in note for note in done.notes)
-    answers, found = Predictor(runs["table"]).table(path)
+    answers, found = Predictor(runs["table"]).predict_table(path)
     assert list(done.notes) == list(found.notes)
     if end == "jsonl":
         lines = [json.loads(line) for line in out.read_text().splitlines()]
         assert [line["id"] for line in lines] == list(found.ids)
         assert [line["input"] for line in lines] == [answer.input for answer in answers]
         assert [line["notes"] for line in lines[1:]] == [list(answer.notes) for answer in answers[1:]]
-        assert done.unlike == sum((answer.unlike or 0) > 0.995 for answer in answers)
+        assert done.out_of_distribution == sum((answer.ood_score or 0) > 0.995 for answer in answers)
         wanted = [answer.probabilities["yes"] for answer in answers]
         assert [line["probabilities"]["yes"] for line in lines] == pytest.approx(wanted, rel=1e-5)
     else:
@@ -232,7 +231,7 @@ def test_probabilities_in_parquet_are_numbers_as_computed(runs, tmp_path):
     found = pd.read_parquet(tmp_path / "a.parquet")["sold"]
     assert found.dtype == np.float32
     predictor = Predictor(runs["table"])
-    np.testing.assert_array_equal(found, predictor.outputs(whole.read(path, predictor.spec))[:, 1])
+    np.testing.assert_array_equal(found, predictor.compute_outputs(whole.read(path, predictor.spec))[:, 1])
 
 
 def test_other_formats_of_tables_are_answered_too(runs, tmp_path):
@@ -301,9 +300,9 @@ def test_a_damaged_image_is_an_error_where_it_is_asked_for(runs, tmp_path, capsy
 
 def test_images_are_cut_small_enough(tmp_path):
     folder = write_images(tmp_path / "p", 7)
-    source = Images([folder], Spec("regression", (3, 8, 8)))
+    source = ImageFiles([folder], Spec("regression", (3, 8, 8)))
     assert source.size == 256
-    assert Images([folder], Spec("regression", (3, 4096, 4096))).size == 1
+    assert ImageFiles([folder], Spec("regression", (3, 4096, 4096))).size == 1
     source.size = 2
     parts = list(source.chunks(Tally()))
     assert [len(part.x) for part in parts] == [2, 2, 2, 1]
@@ -318,7 +317,7 @@ class BrokenOffError(Exception):
 
 def broken(monkeypatch, after):
     """Let the network fail after some chunks, as a kill would: without any farewell."""
-    judge, seen = Predictor.judge, []
+    judge, seen = Predictor.compute_outputs_and_ood_scores, []
 
     def once(self, x):
         seen.append(len(x))
@@ -390,7 +389,7 @@ def test_a_bad_row_leaves_nothing_behind(runs, tmp_path, small):
 
 def test_a_signal_stops_between_two_chunks(runs, tmp_path, small):
     given, out = write_table(tmp_path / "rows.csv", 50), tmp_path / "a.csv"
-    judge = Predictor.judge
+    judge = Predictor.compute_outputs_and_ood_scores
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Predictor, "judge", lambda self, x: os.kill(os.getpid(), signal.SIGTERM) or judge(self, x))
         with pytest.raises(StoppedError, match="stopped by SIGTERM after 4 answers") as caught:
@@ -460,14 +459,14 @@ def test_parquet_says_what_it_needs(runs, tmp_path, monkeypatch):
 def test_names_of_rows_are_looked_for_as_far_as_memory_allows(tmp_path, small, monkeypatch):
     path = tmp_path / "rows.csv"
     path.write_text("size,town,price,day,garden,Id\n" + "".join(f"1,Bonn,2,,yes,{n}\n" for n in range(9)))
-    assert stream_rows.opened(path, SPEC).id_name == "Id"
+    assert stream_rows.open_table(path, SPEC).id_name == "Id"
     monkeypatch.setattr(stream_rows, "LOOKED", 8)
-    assert stream_rows.opened(path, SPEC).id_name == ""
-    assert stream_rows.opened(path, SPEC, "Id").id_name == "Id"
+    assert stream_rows.open_table(path, SPEC).id_name == ""
+    assert stream_rows.open_table(path, SPEC, "Id").id_name == "Id"
 
 
 def test_the_size_of_a_chunk_is_a_whole_number_of_the_predictors_batches():
-    assert chunks.ROWS % 256 == 0
+    assert chunks.ROWS_PER_CHUNK % 256 == 0
 
 
 KILLED = """

@@ -24,8 +24,8 @@ from yisheng.core.errors import DataError, NonFiniteError, StoppedError, UsageEr
 from yisheng.core.types import Dataset, Spec
 from yisheng.experiments.search import run_search as verb
 from yisheng.experiments.search import trials as searching
-from yisheng.search.importance import importance
-from yisheng.search.selection import choose
+from yisheng.search.importance import compute_importance
+from yisheng.search.selection import choose_trial
 
 SETTINGS = {
     "data": "wine",
@@ -36,7 +36,7 @@ SETTINGS = {
     "batch": 32,
     "folds": 2,
     "seeds": 2,
-    "how": "serial",
+    "executor": "serial",
 }
 
 
@@ -103,11 +103,11 @@ def test_the_files_of_a_search(whole):
     about = json.loads((whole.path / "trials.json").read_text())
     assert (about["score"], about["higher"], about["search"], about["finished"]) == ("accuracy", True, "grid", True)
     assert about["axes"][0] == {"name": "hidden", "kind": "choice", "values": [[4], [8, 8]]}
-    assert (about["best"], about["chosen"]) == choose(about["trials"], higher=True)
+    assert (about["best"], about["chosen"]) == choose_trial(about["trials"], higher_is_better=True)
     settings, means = ([trial[key] for trial in about["trials"]] for key in ("setting", "mean"))
-    assert about["importance"] == importance(about["axes"], settings, means)
+    assert about["importance"] == compute_importance(about["axes"], settings, means)
     assert all(len(trial["curve"]) == 2 for trial in about["trials"])
-    study = tomllib.loads((whole.path / "study.toml").read_text())
+    study = tomllib.loads((whole.path / "search.toml").read_text())
     assert (study["search"], study["seeds"], [axis["key"] for axis in study["axes"]]) == (
         "grid",
         2,
@@ -131,7 +131,7 @@ def test_the_chosen_model_is_an_ordinary_run_on_all_rows_and_predicts(whole):
 
 
 def test_without_folds_it_is_the_hold_out_part_and_the_run_is_the_trial(tmp_path):
-    found = yisheng.tune(data="wine", model="linear", lr=[0.01, 0.1], epochs=3, out=tmp_path, quiet=True, how="serial")
+    found = yisheng.tune(data="wine", model="linear", lr=[0.01, 0.1], epochs=3, out=tmp_path, quiet=True, executor="serial")
     assert found.best["jobs"] == 1
     assert found.best["sd"] is None
     assert found.chosen == found.best  # nothing tells how sure the scores are
@@ -179,8 +179,8 @@ def test_halving_chooses_among_the_last_rung(tmp_path):
 
 
 def test_in_one_pass_it_is_the_same_to_rounding(tmp_path, whole):
-    found = tune(tmp_path, how="stacked")
-    assert found.trials["how"].unique().tolist() == ["stacked"]
+    found = tune(tmp_path, executor="stacked")
+    assert found.trials["executor"].unique().tolist() == ["stacked"]
     for column in ("mean", "sd", "se"):
         np.testing.assert_allclose(found.trials[column], whole.trials[column], rtol=1e-5, atol=1e-6)
     assert found.chosen["setting"] == whole.chosen["setting"]
@@ -197,7 +197,7 @@ def test_what_does_not_fit_the_data_is_refused_before_there_is_a_folder(tmp_path
     with pytest.raises(UsageError, match="folds"):
         yisheng.tune(data="wine", lr=[0.1, 0.2], folds=900, out=tmp_path, quiet=True)
     with pytest.raises(UsageError, match="cannot be trained in one pass"):
-        yisheng.tune(data="wine", lr=[0.1, 0.2], accumulate=2, how="stacked", out=tmp_path, quiet=True)
+        yisheng.tune(data="wine", lr=[0.1, 0.2], accumulate=2, executor="stacked", out=tmp_path, quiet=True)
     with pytest.raises(UsageError, match="n must be"):
         yisheng.tune(data="wine", lr="log(1e-4,1)", n="40", out=tmp_path, quiet=True)
     with pytest.raises(UsageError, match="search must be a name"):
@@ -257,7 +257,7 @@ def test_a_line_of_another_setting_is_refused(copy):
     path = copy / "jobs.jsonl"
     path.write_text(path.read_text().replace('"lr": 0.05', '"lr": 0.07', 1))
     with pytest.raises(DataError, match="something that it depends on has changed"):
-        verb.resume(copy, stream=io.StringIO())
+        verb.resume(copy)
 
 
 def start(*words):
@@ -274,8 +274,8 @@ def wait_for(process, lines, out, seconds=300):
         time.sleep(0.002)
 
 
-MANY = {"data": "iris", "model": "linear", "epochs": 1, "batch": 64, "how": "serial", "n": 500, "search": "coarse"}
-RANGES = {"lr": "log(1e-4,1)", "wd": "log(1e-6,1e-2)"}
+MANY = {"data": "iris", "model": "linear", "epochs": 1, "batch": 64, "executor": "serial", "n": 500, "search": "coarse"}
+RANGES = {"lr": "log(1e-4,1)", "weight_decay": "log(1e-6,1e-2)"}
 
 
 @pytest.mark.slow
@@ -301,7 +301,7 @@ def test_500_trials_killed_five_times_end_with_the_table_of_those_never_killed(t
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_stops_at_once_and_says_how_to_go_on(tmp_path, number, code):
-    process = start("tune", "data=wine", "lr=log(1e-4,1)", "n=400", "epochs=60", "how=serial", f"out={tmp_path}")
+    process = start("tune", "data=wine", "lr=log(1e-4,1)", "n=400", "epochs=60", "executor=serial", f"out={tmp_path}")
     wait_for(process, 2, tmp_path)
     process.send_signal(number)
     out, error = process.communicate(timeout=120)
@@ -325,7 +325,7 @@ def test_a_signal_while_the_chosen_setting_is_trained(copy, monkeypatch):
 
     monkeypatch.setattr(verb.single, "train", stopped)
     with pytest.raises(StoppedError, match=f"yisheng resume {copy}") as caught:
-        verb.resume(copy, stream=io.StringIO())
+        verb.resume(copy)
     assert caught.value.code == 130
 
 

@@ -12,19 +12,10 @@ import yisheng
 from yisheng.cli import main
 from yisheng.core import run_folder
 from yisheng.core.errors import UsageError
-from yisheng.experiments import evaluate as verb_evaluate
-from yisheng.experiments.cross_validation import train_folds as cross
 from yisheng.experiments.submission import after_training, submit
 from yisheng.inference.predictor import Predictor
 
 TINY = {"model": "mlp", "hidden": [4], "epochs": 2, "quiet": True}
-
-
-@pytest.fixture(autouse=True)
-def unreported(monkeypatch):
-    """Reports take most of the time of such small trainings."""
-    for module in (cross, verb_evaluate):
-        monkeypatch.setattr(module, "report", lambda folder: folder / "report.html")
 
 
 @pytest.fixture
@@ -63,14 +54,14 @@ def test_a_table_is_answered_from_one_command(files, tmp_path, folds, capsys):
     head, *rows = read(out)
     assert head == ["Id", "price"]
     assert [row[0] for row in rows] == [f"{1000 + n:05d}" for n in range(25)]
-    answers, _ = Predictor(run).table(files[1])
+    answers, _ = Predictor(run).predict_table(files[1])
     assert [float(row[1]) for row in rows] == pytest.approx([answer.prediction for answer in answers], rel=1e-6)
 
 
 def test_classes_by_name_or_by_probability(files, tmp_path):
     run = train(files, "sold", tmp_path / "runs")
     submit(run, [files[1]], tmp_path / "names.csv")
-    answers, _ = Predictor(run).table(files[1])
+    answers, _ = Predictor(run).predict_table(files[1])
     assert [row[1] for row in read(tmp_path / "names.csv")] == ["sold", *(a.prediction for a in answers)]
     assert main(["predict", str(run), str(files[1]), f"out={tmp_path / 'p.csv'}", "format=probability"]) == 0
     said = [float(row[1]) for row in read(tmp_path / "p.csv")[1:]]
@@ -81,7 +72,7 @@ def test_lines_of_json_hold_all(files, tmp_path):
     run = train(files, "sold", tmp_path / "runs")
     done = submit(run, [files[1]], tmp_path / "answers.jsonl")
     assert (done.rows, done.damaged) == (25, 0)
-    answers, _ = Predictor(run).table(files[1])
+    answers, _ = Predictor(run).predict_table(files[1])
     lines = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["id"] for line in lines] == [f"{1000 + n:05d}" for n in range(25)]
     assert lines[3]["probabilities"] == answers[3].probabilities
@@ -92,7 +83,7 @@ def test_a_test_table_without_its_target_is_answered_in_the_run(files, tmp_path,
     run = train(files, "price", tmp_path / "runs", folds=folds, **{"data.test": "test.csv"})
     said = io.StringIO()
     if folds is None:
-        assert after_training(run, run_folder.config(run), said) == run / "submission.csv"
+        assert after_training(run, RunFolder(run).config, said) == run / "submission.csv"
         assert said.getvalue().startswith("answers for the 25 rows of test.csv: ")
     assert len(read(run / "submission.csv")) == 26
     assert not list(run.glob("fold-*/submission.csv"))
@@ -105,14 +96,14 @@ def test_a_test_part_is_not_answered_and_a_lost_table_is_told(files, tmp_path):
     with (tmp_path / "known.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows[:21])
     known = train(files, "price", tmp_path / "runs", **{"data.test": "known.csv"})
-    assert after_training(known, run_folder.config(known), io.StringIO()) is None
+    assert after_training(known, RunFolder(known).config, io.StringIO()) is None
     run = train(files, "price", tmp_path / "runs", **{"data.test": "test.csv"})
     files[1].unlink()
     said = io.StringIO()
-    assert after_training(run, run_folder.config(run), said) is None
+    assert after_training(run, RunFolder(run).config, said) is None
     assert said.getvalue().startswith("warning: no submission.csv: ")
     plain = yisheng.train(data="iris", out=tmp_path / "runs", **TINY).path
-    assert after_training(plain, run_folder.config(plain), said) is None
+    assert after_training(plain, RunFolder(plain).config, said) is None
 
 
 def test_images_are_named_by_their_files(tmp_path):
@@ -148,4 +139,4 @@ def test_bad_questions_are_refused_and_nothing_is_written(files, tmp_path, capsy
     assert main(["predict", str(run), table, f"out={out}/none/a.csv"]) == 1
     assert not list(out.iterdir())
     with pytest.raises(UsageError):
-        Predictor(yisheng.train(data="digits", out=tmp_path / "runs", **TINY).path).table(files[1])
+        Predictor(yisheng.train(data="digits", out=tmp_path / "runs", **TINY).path).predict_table(files[1])

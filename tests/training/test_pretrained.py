@@ -5,11 +5,11 @@ import io
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from yisheng.experiments.pretrained import pretrained
 
 import yisheng
-from yisheng.core.config import resolve
 from yisheng.core.errors import DataError, UsageError
-from yisheng.experiments.pretrained import pretrained
+from yisheng.core.settings import merge_settings
 from yisheng.experiments.run import train
 from yisheng.inference import artifact
 
@@ -25,7 +25,7 @@ def begun(out, **settings):
     """A run that begins with weights, and what was said."""
     said = io.StringIO()
     words = {"data": "digits", "epochs": 1, **settings}
-    config = resolve([(key, value, "command line") for key, value in words.items()]).config
+    config = merge_settings([(key, value, "command line") for key, value in words.items()]).config
     return train(config, out=out, stream=said), said.getvalue()
 
 
@@ -102,17 +102,17 @@ def test_what_cannot_be_begun_with_is_refused(first, tmp_path, settings, error, 
 
 
 def test_published_weights_want_the_published_form():
-    config = resolve([("weights", "x.pth", "command line"), ("model", "resnet18", "command line")]).config
+    config = merge_settings([("weights", "x.pth", "command line"), ("model", "resnet18", "command line")]).config
     from yisheng.experiments.pretrained import _published
 
     assert _published(config.model, "x.pth", {}).options == {"style": "published"}
-    assert pretrained(resolve([]).config)[1] is None
+    assert pretrained(merge_settings([]).config)[1] is None
 
 
 @pytest.mark.realdata
 @pytest.mark.parametrize("name", ["squeezenet1_1", "squeezenet1_1_in1k_fp16.pth"])
 def test_squeezenet_is_found_by_its_name(name):
-    config = resolve([("weights", name, "command line")]).config
+    config = merge_settings([("weights", name, "command line")]).config
     config, begin = pretrained(config)
     assert config.model.name == "squeezenet1-1"
     assert begin.tensors["features.0.weight"].shape == (64, 3, 3, 3)

@@ -11,14 +11,12 @@ import pytest
 import torch
 
 import yisheng
-from yisheng.core.config import resolve
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.settings import merge_settings
 from yisheng.core.types import Dataset, Spec
 from yisheng.data.datasets.wine import wine
-from yisheng.data.split import folds
-from yisheng.evaluation.corrected_intervals import corrected
-from yisheng.experiments import evaluate as verb_evaluate
-from yisheng.experiments.cross_validation import train_folds as study
+from yisheng.data.split import make_folds
+from yisheng.evaluation.corrected_intervals import corrected_interval
 from yisheng.inference.predictor import Predictor
 from yisheng.metrics.accuracy import accuracy
 from yisheng.metrics.rmse import rmse
@@ -37,14 +35,7 @@ def copy(done, tmp_path):
     return Path(shutil.copytree(done, tmp_path / done.name))
 
 
-@pytest.fixture
-def unreported(monkeypatch):
-    """Reports take most of the time of such small trainings."""
-    for module in (study, verb_evaluate):
-        monkeypatch.setattr(module, "report", lambda folder: folder / "report.html")
-
-
-def told(folder, name="folds.json"):
+def told(folder, name="cv.json"):
     return json.loads((folder / name).read_text())
 
 
@@ -74,7 +65,7 @@ def test_the_scores_are_means_over_the_folds_with_their_interval(done):
     ratio = np.mean([rows["validation"] / rows["train"] for rows in sizes])
     for name, score in scores["validation"].items():
         values = [one["scores"][name] for one in about["each"]]
-        wanted = corrected(values, ratio)
+        wanted = corrected_interval(values, ratio)
         assert (score["value"], score["low"], score["high"]) == (wanted.value, wanted.low, wanted.high)
         assert about["mean"][name] == pytest.approx(np.mean(values))
         assert about["sd"][name] == pytest.approx(np.std(values, ddof=1))
@@ -82,13 +73,13 @@ def test_the_scores_are_means_over_the_folds_with_their_interval(done):
 
 def test_out_of_fold_predictions_are_each_rows_own_members(done):
     data, rows = wine(), table(done)
-    splits = folds(data, 3, seed=4)
+    splits = make_folds(data, 3, seed=4)
     assert sorted(int(row["row"]) for row in rows) == sorted(np.concatenate([s.validation for s in splits]).tolist())
     assert not {int(row["row"]) for row in rows} & set(splits[0].test.tolist())
     for number, split in enumerate(splits, 1):
         own = [row for row in rows if row["fold"] == str(number)]
         assert [int(row["row"]) for row in own] == split.validation.tolist()
-        wanted = Predictor(done / f"fold-{number:02d}").outputs(data.x[split.validation])
+        wanted = Predictor(done / f"fold-{number:02d}").compute_outputs(data.x[split.validation])
         got = np.array([[row[f"probability_{name}"] for name in data.spec.classes] for row in own], np.float32)
         np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-7)
         assert [row["true"] for row in own] == [data.spec.classes[n] for n in data.y[split.validation]]
@@ -100,9 +91,9 @@ def test_out_of_fold_predictions_are_each_rows_own_members(done):
 
 def test_the_study_answers_with_the_mean_of_its_members(done):
     data = wine()
-    test = folds(data, 3, seed=4)[0].test
-    each = [Predictor(done / f"fold-{n:02d}").outputs(data.x) for n in (1, 2, 3)]
-    outputs = Predictor(done).outputs(data.x)
+    test = make_folds(data, 3, seed=4)[0].test
+    each = [Predictor(done / f"fold-{n:02d}").compute_outputs(data.x) for n in (1, 2, 3)]
+    outputs = Predictor(done).compute_outputs(data.x)
     np.testing.assert_allclose(outputs, np.mean(each, axis=0), rtol=1e-6)
     found = yisheng.load(done)
     assert found.scores["test"]["accuracy"].value == pytest.approx(accuracy(data.y[test], outputs[test]))
@@ -113,7 +104,7 @@ def test_the_study_answers_with_the_mean_of_its_members(done):
 
 def test_evaluate_and_report_give_what_training_gave(copy):
     before = {name: (copy / name).read_bytes() for name in ("scores.json", "out-of-fold.csv", "evaluation.json")}
-    files = {name: told(copy, name) for name in ("folds.json", "model.json")}
+    files = {name: told(copy, name) for name in ("cv.json", "model.json")}
     for name in before:
         (copy / name).unlink()
     (copy / "report.html").unlink()
@@ -123,7 +114,7 @@ def test_evaluate_and_report_give_what_training_gave(copy):
     assert "3 models of 3" in " ".join(yisheng.report(copy).read_text().split())
 
 
-def test_repeats_draw_the_folds_again_and_are_averaged(tmp_path, unreported):
+def test_repeats_draw_the_folds_again_and_are_averaged(tmp_path, without_reports):
     data = wine()
     path = yisheng.train(data="wine", folds=2, repeats=2, test=0, out=tmp_path, **TINY).path
     about, rows = told(path), table(path)
@@ -139,7 +130,7 @@ def test_repeats_draw_the_folds_again_and_are_averaged(tmp_path, unreported):
     assert scores["baseline"]["accuracy"]["low"] is not None
 
 
-def test_the_same_seed_gives_the_same_folds_for_every_model(tmp_path, unreported):
+def test_the_same_seed_gives_the_same_folds_for_every_model(tmp_path, without_reports):
     def made(model, seed):
         settings = {"epochs": 1, "folds": 3, "quiet": True, "out": tmp_path}
         about = told(yisheng.train(data="iris", model=model, seed=seed, **settings).path)
@@ -161,20 +152,20 @@ def rows_of(n=60, *, task="regression", seed=0, **more):
     return Dataset("numbers", Spec("regression", (3,), outputs=2), x, y, **more)
 
 
-def test_numbers_are_averaged_in_their_own_units(tmp_path, unreported):
+def test_numbers_are_averaged_in_their_own_units(tmp_path, without_reports):
     data = rows_of()
     path = yisheng.train(data=data, folds=3, test=0, target_scale="standard", out=tmp_path, **TINY).path
     rows = table(path)
     assert list(rows[0]) == ["row", "name", "fold", "repeat", "true_1", "true_2", "predicted_1", "predicted_2"]
     assert [float(row["true_2"]) for row in rows] == pytest.approx(data.y[:, 1].tolist())
-    each = [Predictor(path / f"fold-{n:02d}").outputs(data.x) for n in (1, 2, 3)]
-    np.testing.assert_allclose(Predictor(path).outputs(data.x), np.mean(each, axis=0), rtol=1e-6)
+    each = [Predictor(path / f"fold-{n:02d}").compute_outputs(data.x) for n in (1, 2, 3)]
+    np.testing.assert_allclose(Predictor(path).compute_outputs(data.x), np.mean(each, axis=0), rtol=1e-6)
     predicted = np.array([[row["predicted_1"], row["predicted_2"]] for row in rows], float)
     wanted = rmse(data.y, predicted)
     assert told(path, "scores.json")["out_of_fold"]["rmse"]["value"] == pytest.approx(wanted, rel=1e-5)
 
 
-def test_labels_have_a_probability_each(tmp_path, unreported):
+def test_labels_have_a_probability_each(tmp_path, without_reports):
     data = rows_of(task="multilabel", rows=tuple(f"row {n}" for n in range(60)))
     rows = table(yisheng.train(data=data, folds=2, test=0, out=tmp_path, **TINY).path)
     assert rows[7]["name"] == "row 7"
@@ -184,7 +175,7 @@ def test_labels_have_a_probability_each(tmp_path, unreported):
         assert row["predicted"] == "; ".join(said)
 
 
-def test_groups_stay_together_and_folds_in_time_look_forward(tmp_path, unreported):
+def test_groups_stay_together_and_folds_in_time_look_forward(tmp_path, without_reports):
     group = np.repeat(np.arange(12), 5)
     path = yisheng.train(data=rows_of(group=group), folds=4, test=0, out=tmp_path, **TINY).path
     of_fold = {int(row["row"]): row["fold"] for row in table(path)}
@@ -203,11 +194,11 @@ def test_groups_stay_together_and_folds_in_time_look_forward(tmp_path, unreporte
     assert 'epochs = "auto"' not in (path / "fold-01" / "config.toml").read_text()
 
 
-def test_what_differs_between_the_folds_stays_auto_in_the_studys_config(tmp_path, unreported):
+def test_what_differs_between_the_folds_stays_auto_in_the_studys_config(tmp_path, without_reports):
     timed = rows_of(3000, time=np.arange(3000.0))
     settings = {**TINY, "epochs": 1, "batch": "auto"}
     path = yisheng.train(data=timed, folds=2, test=0, out=tmp_path, **settings).path
-    batches = [resolve(yisheng.core.config.read(path / f"fold-0{n}" / "config.toml")).config.batch for n in (1, 2)]
+    batches = [merge_settings(yisheng.core.config.read(path / f"fold-0{n}" / "config.toml")).config.batch for n in (1, 2)]
     assert batches == [32, 64]
     assert study.config_of(path).batch == "auto"
     assert study.config_of(path).epochs == 1
@@ -231,7 +222,7 @@ def test_what_does_not_fit_is_said_before_anything_is_written(tmp_path, more, er
     assert not (tmp_path / "runs").exists()
 
 
-def test_progress_is_a_line_for_each_fold(tmp_path, unreported, capsys):
+def test_progress_is_a_line_for_each_fold(tmp_path, without_reports, capsys):
     yisheng.train(data="iris", folds=2, **{**TINY, "quiet": False}, out=tmp_path)
     said = capsys.readouterr().err.splitlines()
     assert said[0].startswith("mlp on iris: 2 folds, 2 models (120 rows, 30 test rows) on ")
@@ -262,6 +253,6 @@ def test_a_study_is_not_a_run_and_a_run_is_not_a_study(done, tmp_path):
 
 
 def test_the_averaged_model_is_never_in_training_mode(done):
-    for member in Predictor(done).members:
+    for member in Predictor(done).artifacts:
         assert not any(module.training for module in member.model.modules())
         assert all(parameter.device == torch.device("cpu") for parameter in member.model.parameters())
