@@ -99,7 +99,7 @@ def test_transforms_are_fitted_once_per_part_and_scaling(wine):
 
 DIVERGING = {"lr": 1e30, "optimizer": "sgd", "batch_norm": False, "scale": "none"}
 MANY_SETTINGS = [
-    {"fold": f"{k}/3", "seed": s, **more} for k in (1, 2, 3) for s in (0, 1) for more in ({"lr": 0.01}, DIVERGING)
+    {"fold": f"{k}/3", "seed": s, **extra} for k in (1, 2, 3) for s in (0, 1) for extra in ({"lr": 0.01}, DIVERGING)
 ]
 
 

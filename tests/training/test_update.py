@@ -1,3 +1,5 @@
+"""One update: the mean loss, accumulation, clipping, and checks for non-finite values."""
+
 import copy
 import math
 
@@ -36,7 +38,7 @@ def weights(s):
     return torch.cat([p.detach().flatten() for p in s.model.parameters()])
 
 
-def by_hand(s, b, *, clip_norm=None, clip_value=None):
+def plain_update(s, b, *, clip_norm=None, clip_value=None):
     output = s.model(b.x)
     losses = nn.functional.cross_entropy(output, b.y, reduction="none")
     mean = losses.mean() if b.weight is None else (losses * b.weight).sum() / b.weight.sum()
@@ -55,54 +57,54 @@ def by_hand(s, b, *, clip_norm=None, clip_value=None):
     "options", [{}, {"clip_norm": 0.05}, {"clip_value": 0.01}, {"clip_norm": 0.02, "clip_value": 0.01}]
 )
 @pytest.mark.parametrize("micro", [None, 1, 5, 10, 20, 21, 64])
-def test_an_update_equals_the_one_written_by_hand(options, micro, weighted):
-    ours, theirs = state(), state()
+def test_update_equals_a_plain_pytorch_update(options, micro, weighted):
+    updated, expected = state(), state()
     for seed in range(3):
-        mine = make_update(micro_batch=micro, **options)(ours, batch(seed=seed, weighted=weighted), loss())
-        other = by_hand(theirs, batch(seed=seed, weighted=weighted), **options)
-        torch.testing.assert_close(mine, other)
-    torch.testing.assert_close(weights(ours), weights(theirs), rtol=1e-12, atol=1e-12)
+        mean = make_update(micro_batch=micro, **options)(updated, batch(seed=seed, weighted=weighted), loss())
+        expected_mean = plain_update(expected, batch(seed=seed, weighted=weighted), **options)
+        torch.testing.assert_close(mean, expected_mean)
+    torch.testing.assert_close(weights(updated), weights(expected), rtol=1e-12, atol=1e-12)
 
 
-def test_no_piece_has_a_single_row():
-    seen = []
+def test_no_micro_batch_has_a_single_row():
+    sizes = []
     s = state()
-    s.model.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    s.model.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
     make_update(micro_batch=10)(s, batch(21), loss())
-    assert seen == [10, 11]
+    assert sizes == [10, 11]
 
 
-def test_gradients_are_gone_after_the_update():
+def test_gradients_are_cleared_after_the_update():
     s = state()
-    before = copy.deepcopy(weights(s))
+    initial = copy.deepcopy(weights(s))
     make_update()(s, batch(), loss())
-    assert not torch.equal(weights(s), before)
+    assert not torch.equal(weights(s), initial)
     assert all(p.grad is None for p in s.model.parameters())
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("micro", [None, 7])
-def test_a_bad_input_is_named_and_the_weights_stay(value, micro):
+def test_non_finite_input_is_named_and_the_weights_stay(value, micro):
     s, b = state(), batch()
-    before = weights(s).clone()
+    initial = weights(s).clone()
     b.x[3, 2] = value
-    with pytest.raises(NonFiniteError, match=r"step 1 .*rows 0, 1, .*the inputs of row 3 are") as caught:
+    with pytest.raises(NonFiniteError, match=r"step 1 .*rows 0, 1, .*the inputs of row 3 are") as error:
         make_update(micro_batch=micro)(s, b, loss())
-    assert caught.value.code == 4
-    assert torch.equal(weights(s), before)
+    assert error.value.code == 4
+    assert torch.equal(weights(s), initial)
 
 
-def test_the_layer_where_it_began_is_named():
+def test_first_non_finite_layer_is_named():
     s = state()
     with torch.no_grad():
         s.model[2].weight[1, 1] = math.inf
-    before = weights(s).clone()
+    initial = weights(s).clone()
     with pytest.raises(NonFiniteError, match="layer 2 is the first whose output is not finite"):
         make_update()(s, batch(), loss())
-    assert torch.equal(weights(s), before)
+    assert torch.equal(weights(s), initial)
 
 
-def test_a_gradient_that_is_not_finite_never_reaches_the_weights():
+def test_non_finite_gradient_does_not_change_the_weights():
     class Cliff(torch.autograd.Function):
         @staticmethod
         def forward(ctx, x):
@@ -114,38 +116,38 @@ def test_a_gradient_that_is_not_finite_never_reaches_the_weights():
 
     s = state()
     s.model[1] = type("Fall", (nn.Module,), {"forward": lambda self, x: Cliff.apply(x.tanh())})()
-    before = weights(s).clone()
+    initial = weights(s).clone()
     with pytest.raises(NonFiniteError, match="gradient of 0.bias is the first"):
         make_update()(s, batch(), loss())
-    assert torch.equal(weights(s), before)
+    assert torch.equal(weights(s), initial)
 
 
-def test_looking_late_tells_one_update_behind():
-    s, bad = state(), batch(seed=1)
-    bad.x[5, 0] = math.nan
+def test_late_check_reports_the_previous_update():
+    s, nan_batch = state(), batch(seed=1)
+    nan_batch.x[5, 0] = math.nan
     step = make_update(check_finite="one step late")
     step(s, batch(), loss())
     s.advance(torch.zeros(()), 21)
-    step(s, bad, loss())
+    step(s, nan_batch, loss())
     s.advance(torch.zeros(()), 21)
     with pytest.raises(NonFiniteError, match=r"at step 2 .*the inputs of row 5 are"):
         step(s, batch(seed=2), loss())
 
 
-def test_samples_that_all_weigh_nothing_change_nothing():
+def test_samples_of_weight_zero_change_nothing():
     s, b = state(), batch(weighted=True)
     b.weight[:7] = 0
-    before = weights(s).clone()
+    initial = weights(s).clone()
     make_update(micro_batch=7)(s, b, loss())
     assert torch.isfinite(weights(s)).all()
     b.weight[:] = 0
     s = state()
     assert make_update()(s, b, loss()) == 0
-    assert torch.equal(weights(s), before)
+    assert torch.equal(weights(s), initial)
 
 
 class Members(nn.Module):
-    """Two linear models side by side: ``(B, 2, O)``."""
+    """Two linear models with outputs ``(B, 2, O)``."""
 
     def __init__(self):
         super().__init__()
@@ -157,33 +159,33 @@ class Members(nn.Module):
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("micro", [None, 8])
-def test_members_have_a_loss_each(micro, weighted):
+def test_members_have_separate_losses(micro, weighted):
     torch.manual_seed(0)
-    together = Members().double()
+    members = Members().double()
     b = batch(weighted=weighted)
-    alone = [copy.deepcopy(together.first), copy.deepcopy(together.second)]
+    single_models = [copy.deepcopy(members.first), copy.deepcopy(members.second)]
     values = []
-    for model in alone:
+    for model in single_models:
         s = State(model, torch.optim.SGD(model.parameters(), lr=0.5))  # the mean of two halves each gradient
-        values.append(by_hand(s, b))
-    s = State(together, torch.optim.SGD(together.parameters(), lr=1.0))
+        values.append(plain_update(s, b))
+    s = State(members, torch.optim.SGD(members.parameters(), lr=1.0))
     value = make_update(micro_batch=micro)(s, b, loss())
     torch.testing.assert_close(value, torch.stack(values).mean())
-    torch.testing.assert_close(together.first.weight, alone[0].weight)
-    torch.testing.assert_close(together.second.weight, alone[1].weight)
+    torch.testing.assert_close(members.first.weight, single_models[0].weight)
+    torch.testing.assert_close(members.second.weight, single_models[1].weight)
 
 
-def test_bf16_runs_the_layers_in_bfloat16_and_keeps_the_weights_in_float32():
+def test_bf16_computes_in_bfloat16_with_float32_weights():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 4))
-    kinds = []
-    model[0].register_forward_hook(lambda _m, _i, output: kinds.append(output.dtype))
+    dtypes = []
+    model[0].register_forward_hook(lambda _m, _i, output: dtypes.append(output.dtype))
     s = State(model, torch.optim.SGD(model.parameters(), lr=0.1))
     b = batch()
     b = Batch(b.x.float(), b.y, b.index)
     exact = make_update()(State(copy.deepcopy(model), torch.optim.SGD(model.parameters(), lr=0.0)), b, loss())
     value = make_update(precision="bf16")(s, b, loss())
-    assert kinds[-1] == torch.bfloat16
+    assert dtypes[-1] == torch.bfloat16
     assert value.dtype == torch.float32
     assert all(p.dtype == torch.float32 for p in model.parameters())
     torch.testing.assert_close(value, exact, rtol=0.02, atol=0.02)
@@ -191,16 +193,16 @@ def test_bf16_runs_the_layers_in_bfloat16_and_keeps_the_weights_in_float32():
 
 
 @pytest.mark.parametrize(
-    "wrong", [lambda losses: losses.mean(), lambda losses: losses[:, None], lambda losses: losses[:-1]]
+    "reduce", [lambda losses: losses.mean(), lambda losses: losses[:, None], lambda losses: losses[:-1]]
 )
-def test_a_loss_that_is_not_one_value_for_each_sample_is_refused(wrong):
-    s, before = state(), weights(state())
+def test_reduced_loss_is_refused(reduce):
+    s, initial = state(), weights(state())
     with pytest.raises(UsageError, match="one value for each of 21 outputs"):
-        make_update()(s, batch(), lambda output, y: wrong(loss()(output, y)))
-    assert torch.equal(weights(s), before)
+        make_update()(s, batch(), lambda output, y: reduce(loss()(output, y)))
+    assert torch.equal(weights(s), initial)
 
 
-def test_a_mean_taken_without_gradients_does_not_spoil_the_next_update():
+def test_mean_loss_in_inference_mode_does_not_affect_the_next_update():
     b = batch(n=13)
     s = state()
     with torch.inference_mode():
@@ -209,14 +211,14 @@ def test_a_mean_taken_without_gradients_does_not_spoil_the_next_update():
     assert not torch.equal(weights(s), weights(state()))
 
 
-@pytest.mark.parametrize("precise", ["weights", "losses"])
-def test_weights_and_losses_may_differ_in_type(precise):
+@pytest.mark.parametrize("double_precision", ["weights", "losses"])
+def test_weights_and_losses_may_differ_in_dtype(double_precision):
     b, s = batch(weighted=True), state()
-    if precise == "weights":
+    if double_precision == "weights":
         s.model.float()
         b = Batch(b.x.float(), b.y, b.index, b.weight)
     else:
         b = Batch(b.x, b.y, b.index, b.weight.float())
     losses = loss()(s.model(b.x), b.y).detach().double()
-    wanted = (losses * b.weight).sum() / b.weight.double().sum()
-    assert float(make_update()(s, b, loss())) == pytest.approx(float(wanted), rel=1e-5)
+    expected = (losses * b.weight).sum() / b.weight.double().sum()
+    assert float(make_update()(s, b, loss())) == pytest.approx(float(expected), rel=1e-5)

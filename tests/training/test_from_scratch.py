@@ -1,4 +1,4 @@
-"""By hand and by the library: the same losses, step by step, and the same weights at the end."""
+"""From-scratch training gives the losses of every step and the weights of the library form."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from yisheng.core.errors import UsageError
 from yisheng.core.settings import merge_settings
 from yisheng.core.types import Dataset, Spec
 from yisheng.experiments.load_data import split_dataset
-from yisheng.models._activations import ACTIVATIONS
+from yisheng.models.activations import ACTIVATIONS
 from yisheng.training import checkpoint, from_scratch
 from yisheng.training.loop import fit
 from yisheng.training.setup import assemble
@@ -34,16 +34,16 @@ def table(task="classification", n=61):
 def images(n=40):
     random = np.random.default_rng(0)
     x = random.integers(0, 256, (n, 2, 13, 14), np.uint8)
-    x[:, :, :4] = 0  # an empty border, as drawings have: all maxima in it are equal
+    x[:, :, :4] = 0  # an empty border, as in drawings: all maxima in it are equal
     return Dataset("p", Spec("classification", (2, 13, 14), classes=("a", "b", "c")), x, np.arange(n) % 3)
 
 
-def assembled(data, *, scratch, **settings):
-    given = {"data": IN_MEMORY, "model": "mlp", "hidden": "6,4", "batch": 8, "epochs": EPOCHS, "precision": "fp64"}
-    given = {**given, **settings, "scratch": scratch}
-    if given["model"] != "mlp":
-        given.pop("hidden")
-    config = merge_settings([(key, value, "command line") for key, value in given.items()]).config
+def build(data, *, scratch, **settings):
+    values = {"data": IN_MEMORY, "model": "mlp", "hidden": "6,4", "batch": 8, "epochs": EPOCHS, "precision": "fp64"}
+    values = {**values, **settings, "scratch": scratch}
+    if values["model"] != "mlp":
+        values.pop("hidden")
+    config = merge_settings([(key, value, "command line") for key, value in values.items()]).config
     return assemble(config, data, split_dataset(config, data), CPU)
 
 
@@ -61,30 +61,35 @@ def events(assembly):
 
 
 def trajectory(data, *, scratch, **settings):
-    """The loss of every step and epoch, and the weights at the end."""
-    assembly = assembled(data, scratch=scratch, **settings)
+    """Return the loss of every step and epoch, and the weights at the end."""
+    assembly = build(data, scratch=scratch, **settings)
     losses = [float(event.loss) for event in events(assembly)]
     return torch.tensor(losses, dtype=torch.float64), assembly.state.model.state_dict()
 
 
-def apart(data, **settings):
-    """The largest difference of losses, and of weights, by hand and by the library; both relative to the largest."""
-    (ours, weights), (theirs, usual) = (trajectory(data, scratch=scratch, **settings) for scratch in (True, False))
-    assert len(ours) == len(theirs) >= 2 * EPOCHS
-    assert list(weights) == list(usual)
-    far = [(weights[name].double() - usual[name].double()).abs().max() / usual[name].abs().max() for name in usual]
-    return float((ours - theirs).abs().max() / theirs.abs().max()), float(max(far))
+def compare(data, **settings):
+    """Return the largest relative difference of losses, and of weights, between the from-scratch and library form."""
+    (scratch_losses, weights), (library_losses, library_weights) = (
+        trajectory(data, scratch=scratch, **settings) for scratch in (True, False)
+    )
+    assert len(scratch_losses) == len(library_losses) >= 2 * EPOCHS
+    assert list(weights) == list(library_weights)
+    differences = [
+        (weights[name].double() - library_weights[name].double()).abs().max() / library_weights[name].abs().max()
+        for name in library_weights
+    ]
+    return float((scratch_losses - library_losses).abs().max() / library_losses.abs().max()), float(max(differences))
 
 
-def require_close(found, tolerance=1e-11):
-    losses, weights = found
+def require_close(differences, tolerance=1e-11):
+    losses, weights = differences
     assert losses <= tolerance
     assert weights <= tolerance
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_mlp_with_every_activation(activation):
-    require_close(apart(table(), activation=activation))
+    require_close(compare(table(), activation=activation))
 
 
 @pytest.mark.parametrize(
@@ -99,19 +104,21 @@ def test_mlp_with_every_activation(activation):
     ids=str,
 )
 def test_linear_and_mlp(settings):
-    require_close(apart(table(), **settings))
+    require_close(compare(table(), **settings))
 
 
 @pytest.mark.parametrize("style", ["modern", "classic"])
 def test_lenet(style):
-    require_close(apart(images(), model="lenet", style=style, lr=0.05))
+    require_close(compare(images(), model="lenet", style=style, lr=0.05))
 
 
 @pytest.mark.parametrize("schedule", ["one-cycle", "constant"])
 @pytest.mark.parametrize("weight_decay", [0, 0.1])
 @pytest.mark.parametrize("optimizer", from_scratch.OPTIMIZERS)
-def test_every_optimiser(optimizer, weight_decay, schedule):
-    require_close(apart(table(), optimizer=optimizer, weight_decay=weight_decay, lr=0.02, schedule=schedule, batch_norm=True))
+def test_every_optimizer(optimizer, weight_decay, schedule):
+    require_close(
+        compare(table(), optimizer=optimizer, weight_decay=weight_decay, lr=0.02, schedule=schedule, batch_norm=True)
+    )
 
 
 LOSSES = [
@@ -132,16 +139,16 @@ LOSSES = [
 
 @pytest.mark.parametrize(("task", "settings"), LOSSES, ids=str)
 def test_every_loss(task, settings):
-    require_close(apart(table(task), **settings))
+    require_close(compare(table(task), **settings))
 
 
-def test_every_registered_loss_is_among_these():
+def test_every_registered_loss_is_tested():
     from yisheng.core import registry
 
     assert {settings["loss"] for _, settings in LOSSES} == set(registry.names("losses"))
 
 
-def test_losses_of_soft_labels_are_the_librarys():
+def test_losses_of_soft_labels_match_the_library():
     from yisheng.core import registry
     from yisheng.core.config import Choice
 
@@ -150,62 +157,64 @@ def test_losses_of_soft_labels_are_the_librarys():
     output = 9 * torch.randn(20, 3, generator=draw, dtype=torch.float64)
     soft = torch.rand(20, 3, generator=draw, dtype=torch.float64).softmax(1)
     options = {"smoothing": 0.1, "class_weight": (1.0, 0.0, 2.5)}
-    ours = from_scratch.build_loss(Choice(name="cross-entropy", options=options), spec, np.arange(3))
-    theirs = registry.find("losses", "cross-entropy").build(spec, np.arange(3), **options)
-    torch.testing.assert_close(ours(output, soft), theirs(output, soft), rtol=1e-12, atol=1e-12)
-    wild = torch.tensor([[1000.0, 0.0, -1000.0]], dtype=torch.float64)  # neither form overflows
-    torch.testing.assert_close(ours(wild, torch.tensor([2])), theirs(wild, torch.tensor([2])), rtol=1e-12, atol=0)
+    scratch_loss = from_scratch.build_loss(Choice(name="cross-entropy", options=options), spec, np.arange(3))
+    library_loss = registry.find("losses", "cross-entropy").build(spec, np.arange(3), **options)
+    torch.testing.assert_close(scratch_loss(output, soft), library_loss(output, soft), rtol=1e-12, atol=1e-12)
+    huge = torch.tensor([[1000.0, 0.0, -1000.0]], dtype=torch.float64)  # neither form overflows
+    torch.testing.assert_close(
+        scratch_loss(huge, torch.tensor([2])), library_loss(huge, torch.tensor([2])), rtol=1e-12, atol=0
+    )
 
 
-def test_what_changes_an_update_changes_both_alike():
-    require_close(apart(table(), accumulate=2, clip_norm=0.5, clip_value=0.1, batch=4, dropout=0.2))
+def test_accumulation_and_clipping():
+    require_close(compare(table(), accumulate=2, clip_norm=0.5, clip_value=0.1, batch=4, dropout=0.2))
 
 
-def test_in_single_precision_they_drift_apart_by_rounding_only():
-    losses, weights = apart(table(n=200), precision="fp32", batch_norm=True, dropout=0.2, epochs=10, lr=0.01)
+def test_single_precision_differs_by_rounding_only():
+    losses, weights = compare(table(n=200), precision="fp32", batch_norm=True, dropout=0.2, epochs=10, lr=0.01)
     assert 0 < weights < 1e-3  # they do round differently
     assert losses < 1e-4
 
 
-def test_another_rule_is_not_taken_for_the_same():
-    ours, _ = trajectory(table(), scratch=True, optimizer="nesterov", lr=0.02, weight_decay=0)
-    theirs, _ = trajectory(table(), scratch=False, optimizer="momentum", lr=0.02, weight_decay=0)
-    assert float((ours - theirs).abs().max()) > 1e-4
+def test_different_optimizers_are_distinguished():
+    nesterov, _ = trajectory(table(), scratch=True, optimizer="nesterov", lr=0.02, weight_decay=0)
+    momentum, _ = trajectory(table(), scratch=False, optimizer="momentum", lr=0.02, weight_decay=0)
+    assert float((nesterov - momentum).abs().max()) > 1e-4
 
 
-def test_the_weights_are_the_library_forms():
-    by_us = assembled(images(), scratch=True, model="lenet", lr=0.05)
-    for _ in events(by_us):
+def test_weights_can_be_loaded_into_the_library_form():
+    assembly = build(images(), scratch=True, model="lenet", lr=0.05)
+    for _ in events(assembly):
         pass
-    usual = assembled(images(), scratch=False, model="lenet", lr=0.05).state.model
-    usual.load_state_dict(by_us.state.model.state_dict())
-    x = next(iter(by_us.validation)).x
+    library = build(images(), scratch=False, model="lenet", lr=0.05).state.model
+    library.load_state_dict(assembly.state.model.state_dict())
+    x = next(iter(assembly.validation)).x
     with torch.no_grad():
-        outputs = [model.eval()(x) for model in (by_us.state.model, usual)]
+        outputs = [model.eval()(x) for model in (assembly.state.model, library)]
     torch.testing.assert_close(*outputs, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("optimizer", from_scratch.OPTIMIZERS)
-def test_continued_from_a_checkpoint_it_comes_out_the_same_to_the_bit(optimizer, tmp_path):
+def test_training_resumes_from_a_checkpoint_to_the_same_bits(optimizer, tmp_path):
     settings = {"optimizer": optimizer, "dropout": 0.3, "batch_norm": True, "precision": "fp32", "lr": 0.01}
-    whole = assembled(table(), scratch=True, **settings)
+    uninterrupted = build(table(), scratch=True, **settings)
     losses = []
-    for number, event in enumerate(events(whole)):
+    for number, event in enumerate(events(uninterrupted)):
         losses.append(float(event.loss))
         if number == 6:  # in the middle of an epoch
-            checkpoint.save(tmp_path, whole.state)
-    again = assembled(table(), scratch=True, **settings)
-    assert checkpoint.load(tmp_path, again.state)
-    assert [float(event.loss) for event in events(again)] == losses[7:]
-    ours, theirs = again.state.dump()[0], whole.state.dump()[0]
-    assert set(ours) == set(theirs)
-    assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
-    steps = {state["t"] for state in again.state.optimizer.state.values()}
-    assert steps == {whole.state.step}
+            checkpoint.save(tmp_path, uninterrupted.state)
+    resumed = build(table(), scratch=True, **settings)
+    assert checkpoint.load(tmp_path, resumed.state)
+    assert [float(event.loss) for event in events(resumed)] == losses[7:]
+    resumed_tensors, expected_tensors = resumed.state.dump()[0], uninterrupted.state.dump()[0]
+    assert set(resumed_tensors) == set(expected_tensors)
+    assert [name for name in resumed_tensors if not torch.equal(resumed_tensors[name], expected_tensors[name])] == []
+    steps = {state["t"] for state in resumed.state.optimizer.state.values()}
+    assert steps == {uninterrupted.state.step}
 
 
 @pytest.mark.parametrize(
-    ("data", "settings", "said"),
+    ("data", "settings", "message"),
     [
         (images, {"model": "resnet18"}, "model=resnet18 has no from-scratch form"),
         (table, {"model": "tabm"}, "model=tabm has no from-scratch form"),
@@ -213,12 +222,12 @@ def test_continued_from_a_checkpoint_it_comes_out_the_same_to_the_bit(optimizer,
         (table, {"batch": 1, "batch_norm": True}, "batch norm needs two rows"),
     ],
 )
-def test_what_is_not_written_by_hand_is_refused(data, settings, said):
-    with pytest.raises(UsageError, match=said):
-        assembled(data(), scratch=True, **settings)
+def test_config_without_from_scratch_form_is_refused(data, settings, message):
+    with pytest.raises(UsageError, match=message):
+        build(data(), scratch=True, **settings)
 
 
-def test_a_loss_and_an_optimiser_of_a_plugin_are_refused():
+def test_loss_and_optimizer_of_a_plugin_are_refused():
     from yisheng.core.config import Choice
 
     for build in (
@@ -227,10 +236,10 @@ def test_a_loss_and_an_optimiser_of_a_plugin_are_refused():
     ):
         with pytest.raises(UsageError, match="=lookahead has no from-scratch form") as caught:
             build(Choice(name="lookahead"))
-        assert "leave scratch out" in caught.value.remedy
+        assert "remove scratch" in caught.value.remedy
 
 
-def test_dropout_is_refused_where_torch_draws_otherwise():
+def test_dropout_is_refused_on_other_devices():
     config = merge_settings([("model", "mlp", "command line"), ("dropout", 0.5, "command line")]).config
     model = models.build("mlp", table().spec, dropout=0.5)
     assert from_scratch.build_network(config, model)

@@ -1,0 +1,63 @@
+"""The progress callback: bar, lines, and the live plot in a real notebook kernel."""
+
+import io
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from tests.training.small_training import epoch_end, fit_small, make_training
+from yisheng.core.types import EpochEnd
+from yisheng.training import callbacks, progress
+
+
+@pytest.mark.parametrize("display", ["log", "terminal"])
+def test_progress_passes_every_event_and_shows_the_last_epoch(display):
+    state, train, valid = make_training()
+    stream = io.StringIO()
+    events = callbacks.keep_best(fit_small(state, train, valid, 3), state, score="accuracy", higher_is_better=True)
+    events = progress.show_progress(
+        events, state, epochs=3, steps_per_epoch=len(train), score="accuracy", stream=stream, display=display
+    )
+    assert sum(1 for _ in events) == 3 * len(train) + 3
+    text = stream.getvalue()
+    assert ("epoch 3/3" if display == "log" else "%") in text
+    if display == "log":
+        assert "accuracy" in text
+
+
+def test_bar_fits_on_80_columns():
+    event = EpochEnd(9999, 100, 0.12345, {"loss": 0.12345, "precision_macro": 0.98765})
+    text = progress._describe_briefly(event, 1000, "precision_macro")
+    assert text == "100/1000 loss 0.123 precision-ma 0.9877"
+    assert len(text) + len(" || 100% 00:00<00:00") <= 65  # 15 columns are left for the bar
+
+
+def test_run_that_ends_early_shows_its_last_epoch():
+    state, _, _ = make_training()
+    stream = io.StringIO()
+    events = progress.show_progress(
+        iter([epoch_end(1, 0.5)]), state, epochs=9, steps_per_epoch=1, score="accuracy", stream=stream, display="log"
+    )
+    list(events)
+    assert "epoch 1/9" in stream.getvalue()
+
+
+@pytest.mark.slow
+def test_notebook_shows_curves_that_are_updated_in_place(tmp_path):
+    code = f"import yisheng\nrun = yisheng.train(data='iris', epochs=4, out={str(tmp_path)!r})\nrun"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    outputs = notebook.cells[0].outputs
+    images = [o for o in outputs if "image/svg+xml" in o.get("data", {})]
+    assert len(images) == 1  # one display, redrawn
+    assert "validation" in images[0]["data"]["image/svg+xml"]
+    assert any("TrainedRun" in o.get("data", {}).get("text/plain", "") for o in outputs)
+
+
+def test_curves_show_steps_before_the_first_epoch_and_a_single_epoch():
+    steps_only = progress._draw_curves({}, [(0.1, 2.0), (0.2, 1.0)], 0, 4)
+    assert "loss of a step" in steps_only
+    one_epoch = progress._draw_curves({"training loss": [1.0], "validation accuracy": [0.5]}, [], 1, 4)
+    assert "validation accuracy" in one_epoch
+    assert "loss of a step" not in one_epoch
