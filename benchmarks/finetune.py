@@ -48,7 +48,7 @@ COMMON: dict[str, Any] = {
     "checkpoint_every": 600,
 }
 FINETUNE: dict[str, Any] = {"optimizer": "nesterov", "lr": 0.001, "epochs": 15}
-SCRATCH: dict[str, Any] = {"optimizer": "adamw", "lr": 0.001, "wd": 0.05, "epochs": 40}
+SCRATCH: dict[str, Any] = {"optimizer": "adamw", "lr": 0.001, "weight_decay": 0.05, "epochs": 40}
 
 
 def images() -> Dataset:
@@ -63,7 +63,7 @@ def features(data: Dataset, network: str) -> np.ndarray:
     """The means of the last 512 feature maps of the network as published, ``(N, 512)``."""
     published = Spec("classification", data.spec.shape, classes=tuple(map(str, range(1000))))
     net = models.build(network, published)
-    weights.fit(net, weights.read(hub.fetch_file("weights", FILES[network])), name=network)
+    weights.load_weights(net, weights.read_weights(hub.fetch_file("weights", FILES[network])), name=network)
     net.eval()
     scale = imagenet.fit(data.x[:1])
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""``yisheng models``: the list, and what is told of one network."""
+"""``yisheng models``: the list, and the layers of one network."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import pytest
 from yisheng.cli import main
 
 
-def said(capsys, *words):
+def run_models(capsys, *words):
+    """Return what the command prints."""
     capsys.readouterr()
     assert main(["models", *words]) == 0
     return capsys.readouterr().out
 
 
 def test_the_table_has_layers_sizes_and_totals(capsys):
-    text = said(capsys, "vgg11", "style=textbook", "shape=1,224,224", "ratio=4")
-    assert text.startswith("vgg11: VGG-11: ")
+    text = run_models(capsys, "vgg11", "style=textbook", "shape=1,224,224", "ratio=4")
+    assert text.startswith("vgg11: Build VGG-11: ")
     assert "On inputs of 1 x 224 x 224 with 10 outputs, style=textbook, ratio=4:" in text
     lines = [line.split() for line in text.splitlines()]
     assert ["features.0", "Conv2d", "16", "x", "224", "x", "224", "160", "7,225,344"] in lines
@@ -25,14 +26,14 @@ def test_the_table_has_layers_sizes_and_totals(capsys):
     assert lines[-1] == ["total", "43,093,322", "512,155,648"]
 
 
-def test_json_says_the_same(capsys):
-    found = json.loads(said(capsys, "resnet18", "classes=1000", "--json"))
-    assert (found["shape"], found["outputs"]) == ([3, 224, 224], 1000)
-    assert found["parameters"] == 11_689_512
-    assert sum(layer["parameters"] for layer in found["layers"]) == found["parameters"]
-    assert sum(layer["multiply_adds"] for layer in found["layers"]) == found["multiply_adds"] == 1_814_073_344
-    assert found["options"]["preactivation"]["default"] is False
-    assert found["layers"][0] == {
+def test_json_has_the_same_facts(capsys):
+    facts = json.loads(run_models(capsys, "resnet18", "classes=1000", "--json"))
+    assert (facts["shape"], facts["outputs"]) == ([3, 224, 224], 1000)
+    assert facts["parameters"] == 11_689_512
+    assert sum(layer["parameters"] for layer in facts["layers"]) == facts["parameters"]
+    assert sum(layer["multiply_adds"] for layer in facts["layers"]) == facts["multiply_adds"] == 1_814_073_344
+    assert facts["options"]["preactivation"]["default"] is False
+    assert facts["layers"][0] == {
         "name": "conv1",
         "kind": "Conv2d",
         "output": [64, 112, 112],
@@ -52,13 +53,13 @@ def test_json_says_the_same(capsys):
     ],
 )
 def test_shapes_and_classes(capsys, words, shape, outputs, parameters):
-    found = json.loads(said(capsys, *words, "--json"))
-    assert (found["shape"], found["outputs"], found["parameters"]) == (shape, outputs, parameters)
+    facts = json.loads(run_models(capsys, *words, "--json"))
+    assert (facts["shape"], facts["outputs"], facts["parameters"]) == (shape, outputs, parameters)
 
 
-def test_no_memory_is_taken_for_the_weights(capsys):
-    found = json.loads(said(capsys, "mlp", "hidden=1048576,1048576", "classes=999999999", "--json"))
-    assert found["parameters"] > 10**15
+def test_no_memory_is_allocated_for_the_weights(capsys):
+    facts = json.loads(run_models(capsys, "mlp", "hidden=1048576,1048576", "classes=999999999", "--json"))
+    assert facts["parameters"] > 10**15
 
 
 @pytest.mark.parametrize(
@@ -77,5 +78,5 @@ def test_no_memory_is_taken_for_the_weights(capsys):
         (["lenet", "classes=0"], "classes must be a whole number"),
     ],
 )
-def test_what_is_refused(refused, words, cause):
-    refused(["models", *words], 2, cause)
+def test_wrong_words_are_refused(assert_error, words, cause):
+    assert_error(["models", *words], 2, cause)

@@ -1,4 +1,4 @@
-"""What the classic networks have in common: published sizes and names, forms, and refusals. All without weights."""
+"""Sizes, weight names, styles and errors of the classic networks, checked without allocating weights."""
 
 from __future__ import annotations
 
@@ -40,26 +40,26 @@ def images(channels: int, height: int, width: int, classes: int = 10) -> Spec:
     return Spec("classification", (channels, height, width), classes=tuple(map(str, range(classes))))
 
 
-def bare(name: str, spec: Spec, **options: object) -> torch.nn.Module:
-    """The network on the device meta: shapes, and no memory."""
+def build_without_memory(name: str, spec: Spec, **options: object) -> torch.nn.Module:
+    """Build the network on the device meta: shapes, and no memory."""
     with torch.device("meta"):
         return models.build(name, spec, **options)
 
 
-def parameters(model: torch.nn.Module) -> int:
+def count_parameters(model: torch.nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_the_published_form_has_the_published_parameters(name):
-    model = bare(name, images(3, 224, 224, classes=1000))
-    assert parameters(model) == PUBLISHED[name]
+def test_the_published_style_has_the_published_number_of_parameters(name):
+    model = build_without_memory(name, images(3, 224, 224, classes=1000))
+    assert count_parameters(model) == PUBLISHED[name]
     assert model(torch.zeros(2, 3, 224, 224, device="meta")).shape == (2, 1000)
 
 
 @pytest.mark.parametrize("name", VGG)
-def test_vggs_parameters_are_those_of_the_formula(name):
-    """Here the counts that no table gave are derived."""
+def test_the_number_of_parameters_of_vgg_follows_from_its_layers(name):
+    """Derives the numbers that are not in the paper's table."""
     channels, convolutions, norms = 3, 0, 0
     for width, depth in zip((64, 128, 256, 512, 512), VGG[name], strict=True):
         for _ in range(depth):
@@ -82,57 +82,60 @@ def test_vggs_parameters_are_those_of_the_formula(name):
         ("resnet18", 96, {}, 11_178_378),
     ],
 )
-def test_the_textbooks_form_has_the_textbooks_parameters(name, side, options, count):
-    model = bare(name, images(1, side, side), style="textbook", **options)
-    assert parameters(model) == count
+def test_the_textbook_style_has_the_textbooks_number_of_parameters(name, side, options, count):
+    model = build_without_memory(name, images(1, side, side), style="textbook", **options)
+    assert count_parameters(model) == count
     assert model(torch.zeros(2, 1, side, side, device="meta")).shape == (2, 10)
 
 
-def both(*names: str) -> list[str]:
-    return [f"{name}.{what}" for name in names for what in ("weight", "bias")]
+def weight_and_bias(*names: str) -> list[str]:
+    return [f"{name}.{part}" for name in names for part in ("weight", "bias")]
 
 
 def alexnet_keys(name: str) -> list[str]:
-    return [*both(*(f"features.{i}" for i in (0, 3, 6, 8, 10))), *both(*(f"classifier.{i}" for i in (1, 4, 6)))]
+    return [
+        *weight_and_bias(*(f"features.{i}" for i in (0, 3, 6, 8, 10))),
+        *weight_and_bias(*(f"classifier.{i}" for i in (1, 4, 6))),
+    ]
 
 
 def vgg_keys(name: str) -> list[str]:
-    keys, place = [], 0
+    keys, index = [], 0
     for depth in VGG[name.removesuffix("-bn")]:
         for _ in range(depth):
-            keys += both(f"features.{place}")
+            keys += weight_and_bias(f"features.{index}")
             if name.endswith("-bn"):
-                keys += [f"features.{place + 1}.{what}" for what in NORM]
-                place += 1
-            place += 2  # the convolution and its relu
-        place += 1  # the pool
-    return [*keys, *both(*(f"classifier.{i}" for i in (0, 3, 6)))]
+                keys += [f"features.{index + 1}.{part}" for part in NORM]
+                index += 1
+            index += 2  # the convolution and its relu
+        index += 1  # the pool
+    return [*keys, *weight_and_bias(*(f"classifier.{i}" for i in (0, 3, 6)))]
 
 
 def googlenet_keys(name: str) -> list[str]:
     blocks = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
     branches = ("1", "2.0", "2.1", "3.0", "3.1", "4.1")  # 4.0 is a pool
-    convs = [*(f"conv{i}" for i in (1, 2, 3)), *(f"inception{b}.branch{way}" for b in blocks for way in branches)]
-    keys = [[f"{conv}.conv.weight", *(f"{conv}.bn.{what}" for what in NORM)] for conv in convs]
-    return [*itertools.chain(*keys), *both("fc")]
+    convs = [*(f"conv{i}" for i in (1, 2, 3)), *(f"inception{b}.branch{branch}" for b in blocks for branch in branches)]
+    keys = [[f"{conv}.conv.weight", *(f"{conv}.bn.{part}" for part in NORM)] for conv in convs]
+    return [*itertools.chain(*keys), *weight_and_bias("fc")]
 
 
 def resnet_keys(name: str) -> list[str]:
-    deep = name == "resnet50"
-    keys = ["conv1.weight", *(f"bn1.{what}" for what in NORM)]
+    bottleneck = name == "resnet50"
+    keys = ["conv1.weight", *(f"bn1.{part}" for part in NORM)]
     for stage, depth in enumerate(RESNET[name], start=1):
         for block in (f"layer{stage}.{i}" for i in range(depth)):
-            for i in range(1, 4 if deep else 3):
-                keys += [f"{block}.conv{i}.weight", *(f"{block}.bn{i}.{what}" for what in NORM)]
-            if block.endswith(".0") and (deep or stage > 1):
-                keys += [f"{block}.downsample.0.weight", *(f"{block}.downsample.1.{what}" for what in NORM)]
-    return [*keys, *both("fc")]
+            for i in range(1, 4 if bottleneck else 3):
+                keys += [f"{block}.conv{i}.weight", *(f"{block}.bn{i}.{part}" for part in NORM)]
+            if block.endswith(".0") and (bottleneck or stage > 1):
+                keys += [f"{block}.downsample.0.weight", *(f"{block}.downsample.1.{part}" for part in NORM)]
+    return [*keys, *weight_and_bias("fc")]
 
 
 def squeezenet_keys(name: str) -> list[str]:
     fires = (3, 4, 5, 7, 8, 9, 10, 12) if name == "squeezenet1-0" else (3, 4, 6, 7, 9, 10, 11, 12)
     inner = [f"features.{i}.{layer}" for i in fires for layer in ("squeeze", "expand1x1", "expand3x3")]
-    return both("features.0", *inner, "classifier.1")
+    return weight_and_bias("features.0", *inner, "classifier.1")
 
 
 KEYS = {
@@ -156,38 +159,42 @@ LENGTHS = {
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_names_and_order_are_torchvisions(name):
+def test_weights_have_torchvisions_names_and_order(name):
     (keys,) = (rule for prefix, rule in KEYS.items() if name.startswith(prefix))
-    assert list(bare(name, images(3, 224, 224)).state_dict()) == keys(name)
+    assert list(build_without_memory(name, images(3, 224, 224)).state_dict()) == keys(name)
     assert len(keys(name)) == LENGTHS.get(name, len(keys(name)))
 
 
 @pytest.mark.parametrize("name", [name for name in PUBLISHED if name.startswith(("resnet", "squeezenet", "googlenet"))])
-def test_the_small_form_differs_in_the_first_convolution_only(name):
-    """So the other published weights could be taken over."""
-    large, small = (bare(name, images(3, side, side)).state_dict() for side in (224, 32))
-    assert list(large) == list(small)
-    different = [key for key in large if large[key].shape != small[key].shape]
-    wide = {"googlenet": "conv1.conv.weight", "resnet": "conv1.weight", "squeezenet": "features.0.weight"}
-    assert different == ([] if name == "squeezenet1-1" else [wide[name.rstrip("0123458-")]])
+def test_the_small_style_differs_in_the_first_convolution_only(name):
+    """So the other published weights could be loaded."""
+    published_weights, small_weights = (
+        build_without_memory(name, images(3, side, side)).state_dict() for side in (224, 32)
+    )
+    assert list(published_weights) == list(small_weights)
+    different = [key for key in published_weights if published_weights[key].shape != small_weights[key].shape]
+    first_convolutions = {"googlenet": "conv1.conv.weight", "resnet": "conv1.weight", "squeezenet": "features.0.weight"}
+    assert different == ([] if name == "squeezenet1-1" else [first_convolutions[name.rstrip("0123458-")]])
 
 
 @pytest.mark.parametrize("name", CLASSIC)
-@pytest.mark.parametrize("word", ["-", "_"])
-def test_it_is_found_in_both_spellings(name, word):
-    assert registry.find("models", name.replace("-", word)).name == name
+@pytest.mark.parametrize("separator", ["-", "_"])
+def test_names_may_have_hyphens_or_underscores(name, separator):
+    assert registry.find("models", name.replace("-", separator)).name == name
 
 
 @pytest.mark.parametrize("name", CLASSIC)
-def test_auto_is_small_up_to_64_pixels(name):
-    full = "textbook" if name == "nin" else "published"
-    for shape, form in (((64, 300), "small"), ((28, 28), "small"), ((67, 67), full), ((224, 80), full)):
+def test_auto_chooses_small_up_to_64_pixels(name):
+    large_style = "textbook" if name == "nin" else "published"
+    for shape, style in (((64, 300), "small"), ((28, 28), "small"), ((67, 67), large_style), ((224, 80), large_style)):
         spec = images(3, *shape)
-        assert str(bare(name, spec)) == str(bare(name, spec, style=form))
+        assert str(build_without_memory(name, spec)) == str(build_without_memory(name, spec, style=style))
 
 
-def test_auto_never_asks_for_more_pixels_than_there_are():
-    assert str(bare("nin", images(1, 66, 66))) == str(bare("nin", images(1, 66, 66), style="small"))
+def test_auto_chooses_a_style_that_fits_the_image():
+    assert str(build_without_memory("nin", images(1, 66, 66))) == str(
+        build_without_memory("nin", images(1, 66, 66), style="small")
+    )
 
 
 def styles(name: str) -> list[str]:
@@ -195,11 +202,11 @@ def styles(name: str) -> list[str]:
     return [style for style in options["style"].type.__args__ if style != "auto"]
 
 
-FORMS = [(name, style) for name in CLASSIC for style in styles(name)]
+NAMES_AND_STYLES = [(name, style) for name in CLASSIC for style in styles(name)]
 
 
-LEAST = {
-    ("alexnet", "published"): 63,  # the last pool needs 3 x 3 cells, and so on upwards
+MIN_SIDES = {
+    ("alexnet", "published"): 63,  # leaves the 3 x 3 cells that the last pool needs
     ("alexnet", "textbook"): 65,
     ("nin", "textbook"): 67,
     ("squeezenet1-0", "published"): 21,  # as torchvision documents
@@ -207,47 +214,52 @@ LEAST = {
 }
 
 
-@pytest.mark.parametrize(("name", "style"), FORMS)
-def test_it_takes_every_size_from_the_least_on(name, style):
-    least = LEAST.get((name, style), 8 if style == "small" else 32)
-    for height, width in ((least, least), (least + 1, least), (least, least + 9), (129, least + 2)):
-        model = bare(name, images(2, height, width, classes=3), style=style)
+@pytest.mark.parametrize(("name", "style"), NAMES_AND_STYLES)
+def test_every_size_from_the_minimum_on_is_accepted(name, style):
+    min_side = MIN_SIDES.get((name, style), 8 if style == "small" else 32)
+    for height, width in (
+        (min_side, min_side),
+        (min_side + 1, min_side),
+        (min_side, min_side + 9),
+        (129, min_side + 2),
+    ):
+        model = build_without_memory(name, images(2, height, width, classes=3), style=style)
         assert model(torch.zeros(2, 2, height, width, device="meta")).shape == (2, 3)
-    for shape in ((least - 1, least), (least, least - 1), (1, 1)):
+    for shape in ((min_side - 1, min_side), (min_side, min_side - 1), (1, 1)):
         with pytest.raises(UsageError) as error:
-            bare(name, images(2, *shape), style=style)
+            build_without_memory(name, images(2, *shape), style=style)
         assert error.value.problem == (
-            f"{name} style={style} needs images of at least {least} x {least} pixels, got {shape[0]} x {shape[1]}"
+            f"{name} style={style} needs images of at least {min_side} x {min_side} pixels, got {shape[0]} x {shape[1]}"
         )
-        fitting = [other for other in styles(name) if taken(name, other, images(2, *shape))]
-        said = " or ".join(f"style={other}" for other in fitting) if fitting else "model=mlp"
-        assert sorted(error.value.remedy.split()) == sorted(f"say {said}".split())
+        fitting = [fitting_style for fitting_style in styles(name) if fits(name, fitting_style, images(2, *shape))]
+        remedy = " or ".join(f"style={fitting_style}" for fitting_style in fitting) if fitting else "model=mlp"
+        assert sorted(error.value.remedy.split()) == sorted(f"use {remedy}".split())
 
 
-def taken(name: str, style: str, spec: Spec) -> bool:
+def fits(name: str, style: str, spec: Spec) -> bool:
     try:
-        bare(name, spec, style=style)
+        build_without_memory(name, spec, style=style)
     except UsageError:
         return False
     return True
 
 
 @pytest.mark.parametrize("name", ["nin", "squeezenet1-0", "squeezenet1-1"])
-def test_outputs_that_need_both_signs_have_them(name):
-    """Their last relu would keep a number, a label or a yes/no from ever being negative."""
-    large = (3, 68, 68)
+def test_outputs_can_be_negative_unless_they_are_class_scores(name):
+    """A relu after the last convolution would keep a number, a label or a yes/no question from being negative."""
+    shape = (3, 68, 68)
     torch.manual_seed(0)
-    x = torch.randn(4, *large)
+    x = torch.randn(4, *shape)
     for spec in (
-        Spec("regression", large, outputs=4),
-        Spec("multilabel", large, classes=tuple("abcd")),
-        Spec("classification", large, classes=("no", "yes"), outputs=1),
+        Spec("regression", shape, outputs=4),
+        Spec("multilabel", shape, classes=tuple("abcd")),
+        Spec("classification", shape, classes=("no", "yes"), outputs=1),
     ):
         model = models.build(name, spec).eval()
         with torch.no_grad():
             layer = [m for m in model.modules() if isinstance(m, torch.nn.Conv2d)][-1]
             layer.bias.fill_(-1.0)
             assert (model(x) < 0).any()
-    classes = models.build(name, Spec("classification", large, classes=("a", "b"))).eval()
+    classifier = models.build(name, Spec("classification", shape, classes=("a", "b"))).eval()
     with torch.no_grad():
-        assert (classes(x) > 0).all(), "every relu begins open"
+        assert (classifier(x) > 0).all(), "a relu is inactive at first"

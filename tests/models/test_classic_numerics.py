@@ -1,4 +1,4 @@
-"""The classic networks against the same networks written out as functions of their weights, in double precision."""
+"""The classic networks equal functions of their weights from torch.nn.functional, in double precision."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ Weights = Mapping[str, torch.Tensor]
 VGG = {"vgg11": (1, 1, 2, 2, 2), "vgg13": (2, 2, 2, 2, 2), "vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 
 
-def built(name: str, shape: tuple[int, int, int], *, task: str = "classification", **options: object) -> nn.Module:
-    """A network in eval mode whose norms and biases are not those of a new one."""
+def build_perturbed(
+    name: str, shape: tuple[int, int, int], *, task: str = "classification", **options: object
+) -> nn.Module:
+    """Build a network in evaluation mode whose norms and biases are not those of a new one."""
     torch.manual_seed(3)
     classes = tuple("abcde") if task != "regression" else ()
     model = models.build(name, Spec(task, shape, classes=classes), **options).double()
@@ -34,7 +36,7 @@ def built(name: str, shape: tuple[int, int, int], *, task: str = "classification
     return model.eval()
 
 
-def agrees(model: nn.Module, shape: tuple[int, int, int], reference: object) -> None:
+def assert_agrees(model: nn.Module, shape: tuple[int, int, int], reference: object) -> None:
     x = torch.randn(2, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
     with torch.no_grad():
         torch.testing.assert_close(model(x), reference(model.state_dict(), x))
@@ -45,7 +47,7 @@ def conv(w: Weights, name: str, x: torch.Tensor, stride: int = 1, padding: int =
 
 
 def norm(w: Weights, name: str, x: torch.Tensor, eps: float = 1e-5) -> torch.Tensor:
-    mean, var, weight, bias = (w[f"{name}.{what}"] for what in ("running_mean", "running_var", "weight", "bias"))
+    mean, var, weight, bias = (w[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
     return F.batch_norm(x, mean, var, weight, bias, eps=eps)
 
 
@@ -53,7 +55,7 @@ def linear(w: Weights, name: str, x: torch.Tensor) -> torch.Tensor:
     return F.linear(x, w[f"{name}.weight"], w[f"{name}.bias"])
 
 
-def three_linear(w: Weights, names: tuple[str, str, str], x: torch.Tensor) -> torch.Tensor:
+def linear_classifier(w: Weights, names: tuple[str, str, str], x: torch.Tensor) -> torch.Tensor:
     x = F.relu(linear(w, names[0], x.flatten(1)))
     return linear(w, names[2], F.relu(linear(w, names[1], x)))
 
@@ -70,11 +72,11 @@ def test_alexnet(style):
             x = F.relu(conv(w, f"features.{i}", x, padding=1))
         x = F.max_pool2d(x, 3, 2, pooled)
         if style == "textbook":
-            return three_linear(w, ("classifier.0", "classifier.3", "classifier.6"), x)
+            return linear_classifier(w, ("classifier.0", "classifier.3", "classifier.6"), x)
         x = F.adaptive_avg_pool2d(x, (6, 6) if style == "published" else (4, 4))
-        return three_linear(w, ("classifier.1", "classifier.4", "classifier.6"), x)
+        return linear_classifier(w, ("classifier.1", "classifier.4", "classifier.6"), x)
 
-    agrees(built("alexnet", shape, style=style), shape, reference)
+    assert_agrees(build_perturbed("alexnet", shape, style=style), shape, reference)
 
 
 @pytest.mark.parametrize(
@@ -83,28 +85,28 @@ def test_alexnet(style):
 )
 def test_vgg(name, style, batch_norm):
     shape = (2, 28, 35) if style == "small" else (2, 70, 41)
-    # An image of 28 rows is halved to 14, 7 and 3; one more time would leave a single cell.
+    # An image of 28 rows is halved to 14, 7 and 3; a fourth pool would leave a single cell.
     pools = 3 if style == "small" else 5
 
     def reference(w: Weights, x: torch.Tensor) -> torch.Tensor:
-        place = 0
+        index = 0
         for block, depth in enumerate(VGG[name]):
             for _ in range(depth):
-                x = conv(w, f"features.{place}", x, padding=1)
+                x = conv(w, f"features.{index}", x, padding=1)
                 if batch_norm:
-                    place += 1
-                    x = norm(w, f"features.{place}", x)
+                    index += 1
+                    x = norm(w, f"features.{index}", x)
                 x = F.relu(x)
-                place += 2
+                index += 2
             x = F.max_pool2d(x, 2) if block < pools else x
-            place += 1
+            index += 1
         if style == "small":
             return linear(w, "classifier.1", x.mean((2, 3)))
         if style == "published":
             x = F.adaptive_avg_pool2d(x, (7, 7))
-        return three_linear(w, ("classifier.0", "classifier.3", "classifier.6"), x)
+        return linear_classifier(w, ("classifier.0", "classifier.3", "classifier.6"), x)
 
-    agrees(built(name + "_bn" * batch_norm, shape, style=style, ratio=16), shape, reference)
+    assert_agrees(build_perturbed(name + "_bn" * batch_norm, shape, style=style, ratio=16), shape, reference)
 
 
 @pytest.mark.parametrize(("style", "task"), [("textbook", "classification"), ("textbook", "regression"), ("small", "")])
@@ -115,19 +117,19 @@ def test_nin(style, task):
         x = F.relu(conv(w, f"{name}.conv1", x, stride, padding))
         return conv(w, f"{name}.conv3", F.relu(conv(w, f"{name}.conv2", x)))
 
-    def textbook(w: Weights, x: torch.Tensor) -> torch.Tensor:
+    def textbook_reference(w: Weights, x: torch.Tensor) -> torch.Tensor:
         for name, stride, padding in (("block1", 4, 0), ("block2", 1, 2), ("block3", 1, 1)):
             x = F.max_pool2d(F.relu(block(w, name, x, stride, padding)), 3, 2)
         x = block(w, "block4", x, 1, 1)
         return (x if task == "regression" else F.relu(x)).mean((2, 3))
 
-    def small(w: Weights, x: torch.Tensor) -> torch.Tensor:
+    def small_reference(w: Weights, x: torch.Tensor) -> torch.Tensor:
         x = F.max_pool2d(F.relu(block(w, "block1", x, 1, 2)), 3, 2, ceil_mode=True)
         x = F.avg_pool2d(F.relu(block(w, "block2", x, 1, 2)), 3, 2, ceil_mode=True)
         return block(w, "block3", x, 1, 1).mean((2, 3))
 
-    model = built("nin", shape, task=task or "classification", style=style)
-    agrees(model, shape, small if style == "small" else textbook)
+    model = build_perturbed("nin", shape, task=task or "classification", style=style)
+    assert_agrees(model, shape, small_reference if style == "small" else textbook_reference)
 
 
 @pytest.mark.parametrize("name", ["squeezenet1_0", "squeezenet1_1"])
@@ -145,12 +147,12 @@ def test_squeezenet(name, style, task):
                 x = x if style == "small" and i == 2 else F.max_pool2d(x, 3, 2, ceil_mode=True)
                 continue
             s = F.relu(conv(w, f"features.{i}.squeeze", x))
-            one, three = conv(w, f"features.{i}.expand1x1", s), conv(w, f"features.{i}.expand3x3", s, padding=1)
-            x = F.relu(torch.cat([one, three], 1))
+            expanded = conv(w, f"features.{i}.expand1x1", s), conv(w, f"features.{i}.expand3x3", s, padding=1)
+            x = F.relu(torch.cat(expanded, 1))
         x = conv(w, "classifier.1", x)
         return (F.relu(x) if task == "classification" else x).mean((2, 3))
 
-    agrees(built(name, shape, task=task or "classification", style=style), shape, reference)
+    assert_agrees(build_perturbed(name, shape, task=task or "classification", style=style), shape, reference)
 
 
 @pytest.mark.parametrize(
@@ -169,11 +171,11 @@ def test_googlenet(style, batch_norm):
         return F.max_pool2d(x, 3, 2, 1) if textbook else F.max_pool2d(x, kernel, 2, ceil_mode=True)
 
     def inception(w: Weights, name: str, x: torch.Tensor) -> torch.Tensor:
-        ways = [layer(w, f"{name}.branch1", x)]
-        ways += [layer(w, f"{name}.branch2.1", layer(w, f"{name}.branch2.0", x), padding=1)]
-        ways += [layer(w, f"{name}.branch3.1", layer(w, f"{name}.branch3.0", x), padding=2 if textbook else 1)]
-        ways += [layer(w, f"{name}.branch4.1", F.max_pool2d(x, 3, 1, 1))]
-        return torch.cat(ways, 1)
+        branches = [layer(w, f"{name}.branch1", x)]
+        branches += [layer(w, f"{name}.branch2.1", layer(w, f"{name}.branch2.0", x), padding=1)]
+        branches += [layer(w, f"{name}.branch3.1", layer(w, f"{name}.branch3.0", x), padding=2 if textbook else 1)]
+        branches += [layer(w, f"{name}.branch4.1", F.max_pool2d(x, 3, 1, 1))]
+        return torch.cat(branches, 1)
 
     def reference(w: Weights, x: torch.Tensor) -> torch.Tensor:
         assert w["inception3a.branch3.1.conv.weight"].shape[-1] == (5 if textbook else 3)
@@ -186,8 +188,8 @@ def test_googlenet(style, batch_norm):
         x = inception(w, "inception5b", inception(w, "inception5a", x))
         return linear(w, "fc", x.mean((2, 3)))
 
-    given = {} if batch_norm != textbook else {"batch_norm": batch_norm}  # else it is what auto means
-    agrees(built("googlenet", shape, style=style, **given), shape, reference)
+    options = {} if batch_norm != textbook else {"batch_norm": batch_norm}  # otherwise the same as auto
+    assert_agrees(build_perturbed("googlenet", shape, style=style, **options), shape, reference)
 
 
 RESNET = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
@@ -199,25 +201,26 @@ RESNET = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4,
 )
 def test_resnet(name, style, preactivation):
     shape = (2, 18, 21) if style == "small" else (2, 66, 45)
+    bottleneck = name == "resnet50"
 
-    def block(w: Weights, at: str, x: torch.Tensor, stride: int) -> torch.Tensor:
-        layers = (1, 2, 3) if name == "resnet50" else (1, 2)
-        strided = 2 if name == "resnet50" else 1  # the stride is the 3 x 3 convolution's
-        entry, passed = x, x
+    def block(w: Weights, name: str, x: torch.Tensor, stride: int) -> torch.Tensor:
+        layers = (1, 2, 3) if bottleneck else (1, 2)
+        strided = 2 if bottleneck else 1  # the 3 x 3 convolution has the stride
+        shortcut_input, shortcut = x, x
         for i in layers:
-            padding = w[f"{at}.conv{i}.weight"].shape[-1] // 2
+            padding = w[f"{name}.conv{i}.weight"].shape[-1] // 2
             if preactivation:
-                x = F.relu(norm(w, f"{at}.bn{i}", x))
-                entry = x if i == 1 else entry
-            x = conv(w, f"{at}.conv{i}", x, stride if i == strided else 1, padding)
+                x = F.relu(norm(w, f"{name}.bn{i}", x))
+                shortcut_input = x if i == 1 else shortcut_input
+            x = conv(w, f"{name}.conv{i}", x, stride if i == strided else 1, padding)
             if not preactivation:
-                x = norm(w, f"{at}.bn{i}", x)
+                x = norm(w, f"{name}.bn{i}", x)
                 x = x if i == layers[-1] else F.relu(x)
-        if f"{at}.downsample.0.weight" in w:
-            passed = conv(w, f"{at}.downsample.0", entry, stride)
+        if f"{name}.downsample.0.weight" in w:
+            shortcut = conv(w, f"{name}.downsample.0", shortcut_input, stride)
             if not preactivation and style != "textbook":
-                passed = norm(w, f"{at}.downsample.1", passed)
-        return x + passed if preactivation else F.relu(x + passed)
+                shortcut = norm(w, f"{name}.downsample.1", shortcut)
+        return x + shortcut if preactivation else F.relu(x + shortcut)
 
     def reference(w: Weights, x: torch.Tensor) -> torch.Tensor:
         x = conv(w, "conv1", x, *((1, 1) if style == "small" else (2, 3)))
@@ -231,17 +234,17 @@ def test_resnet(name, style, preactivation):
             x = F.relu(norm(w, "norm", x))
         return linear(w, "fc", x.mean((2, 3)))
 
-    agrees(built(name, shape, style=style, preactivation=preactivation), shape, reference)
+    assert_agrees(build_perturbed(name, shape, style=style, preactivation=preactivation), shape, reference)
 
 
-def test_the_textbook_has_no_preactivation():
+def test_the_textbook_style_has_no_preactivation():
     with pytest.raises(UsageError, match="resnet18 style=textbook has no pre-activation"):
-        built("resnet18", (3, 64, 64), style="textbook", preactivation=True)
+        build_perturbed("resnet18", (3, 64, 64), style="textbook", preactivation=True)
 
 
 @pytest.mark.parametrize(("name", "side"), [("vgg19", 8), ("vgg16", 28), ("vgg11", 64)])
-def test_the_signal_of_a_deep_net_neither_dies_nor_grows(name, side):
-    """On a few cells most of what a padded convolution sees is zeros; the first weights allow for it."""
+def test_the_signal_of_a_deep_network_keeps_its_size(name, side):
+    """On few cells most inputs of a padded convolution are zeros, which the initial weights compensate."""
     torch.manual_seed(0)
     model = models.build(name, Spec("classification", (3, side, side), classes=tuple("abc")), ratio=4)
     x = torch.randn(8, 3, side, side)
@@ -249,11 +252,15 @@ def test_the_signal_of_a_deep_net_neither_dies_nor_grows(name, side):
         assert 0.2 < model.get_submodule("features")(x).square().mean().sqrt() / x.std() < 5
 
 
-def test_dropout_stands_where_torchvision_has_it():
-    where = {"alexnet": (("classifier.0", 0.5), ("classifier.3", 0.5)), "squeezenet1_1": (("classifier.0", 0.5),)}
-    where |= {"vgg16": (("classifier.2", 0.5), ("classifier.5", 0.5)), "googlenet": (("dropout", 0.2),), "resnet50": ()}
-    for name, places in where.items():
+def test_dropout_is_where_torchvision_has_it():
+    expected = {"alexnet": (("classifier.0", 0.5), ("classifier.3", 0.5)), "squeezenet1_1": (("classifier.0", 0.5),)}
+    expected |= {
+        "vgg16": (("classifier.2", 0.5), ("classifier.5", 0.5)),
+        "googlenet": (("dropout", 0.2),),
+        "resnet50": (),
+    }
+    for name, layers in expected.items():
         with torch.device("meta"):
             model = models.build(name, Spec("classification", (3, 224, 224), classes=("a", "b")))
-        found = tuple((at, module.p) for at, module in model.named_modules() if isinstance(module, nn.Dropout))
-        assert found == places, name
+        dropout = tuple((layer, module.p) for layer, module in model.named_modules() if isinstance(module, nn.Dropout))
+        assert dropout == layers, name

@@ -17,7 +17,7 @@ def images(channels: int, height: int, width: int) -> Spec:
     return Spec("classification", (channels, height, width), classes=tuple("0123456789"))
 
 
-def test_classic_is_the_textbooks():
+def test_the_classic_style_equals_the_textbooks_network():
     model = lenet(images(1, 28, 28), style="classic")
     book = nn.Sequential(
         *(nn.Conv2d(1, 6, 5, padding=2), nn.Sigmoid(), nn.AvgPool2d(2, stride=2)),
@@ -26,26 +26,28 @@ def test_classic_is_the_textbooks():
     )
     assert sum(p.numel() for p in model.parameters()) == 61_706
     with torch.no_grad():
-        for ours, theirs in zip(model.parameters(), book.parameters(), strict=True):
-            theirs.copy_(ours)
+        for source, target in zip(model.parameters(), book.parameters(), strict=True):
+            target.copy_(source)
         x = torch.randn(3, 1, 28, 28)
         assert torch.equal(model(x), book(x))
 
 
-def test_modern_may_pool_before_it_rectifies():
+def test_pooling_before_relu_gives_the_same_values():
     x = torch.randn(4, 6, 14, 14)
     pool, relu = nn.MaxPool2d(2), nn.ReLU()
     assert torch.equal(relu(pool(x)), pool(relu(x)))
 
 
-def parameters(style: str) -> str:
+def parameter_names(style: str) -> str:
     return " ".join(name for name, _ in lenet(images(1, 28, 28), style=style).named_parameters())
 
 
-def test_parameter_names_are_plain_and_stay():
+def test_parameter_names_do_not_change():
     head = "linear3.weight linear3.bias linear4.weight linear4.bias output.weight output.bias"
-    assert parameters("classic") == f"conv1.weight conv1.bias conv2.weight conv2.bias {head}"
-    assert parameters("modern") == (f"conv1.weight norm1.weight norm1.bias conv2.weight norm2.weight norm2.bias {head}")
+    assert parameter_names("classic") == f"conv1.weight conv1.bias conv2.weight conv2.bias {head}"
+    assert parameter_names("modern") == (
+        f"conv1.weight norm1.weight norm1.bias conv2.weight norm2.weight norm2.bias {head}"
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -55,22 +57,22 @@ def test_parameter_names_are_plain_and_stay():
     height=st.integers(1, 40),
     width=st.integers(1, 40),
 )
-def test_every_size_is_taken_or_refused_at_the_door(style, channels, height, width):
-    least = {"modern": 8, "classic": 12}[style]
+def test_every_size_is_accepted_or_an_error(style, channels, height, width):
+    min_side = {"modern": 8, "classic": 12}[style]
     spec = images(channels, height, width)
-    if min(height, width) >= least:
-        model = lenet(spec, style=style)  # in training: batch norm over a single image must work too
+    if min(height, width) >= min_side:
+        model = lenet(spec, style=style)  # in training mode: batch norm over a single image must work too
         assert model(torch.randn(1, channels, height, width)).shape == (1, 10)
     else:
         with pytest.raises(
-            UsageError, match=f"lenet style={style} needs images of at least {least} x {least}"
+            UsageError, match=f"lenet style={style} needs images of at least {min_side} x {min_side}"
         ) as error:
             lenet(spec, style=style)
         assert ("style=modern" in error.value.remedy) == (min(height, width) >= 8)
 
 
-def test_modern_learns_the_digits():
-    """A few epochs, enough to see that it trains fast; the figures of quality are in the docs."""
+def test_the_modern_style_learns_the_digits():
+    """Six epochs show that it trains fast; its accuracy is in the docs."""
     from sklearn.datasets import load_digits
 
     x, y = load_digits(return_X_y=True)

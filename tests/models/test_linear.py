@@ -6,15 +6,15 @@ from yisheng.core.types import Spec
 from yisheng.models.linear import linear
 
 
-def test_it_is_one_affine_map_of_the_flattened_input():
+def test_it_is_an_affine_map_of_the_flattened_input():
     model = linear(Spec("classification", (3, 4, 5), classes=("a", "b", "c", "d"))).double()
     x = torch.randn(6, 3, 4, 5, dtype=torch.float64)
     weight, bias = model.get_parameter("output.weight"), model.get_parameter("output.bias")
     torch.testing.assert_close(model(x), torch.einsum("bchw,ochw->bo", x, weight.reshape(4, 3, 4, 5)) + bias)
 
 
-def test_output_units_are_those_of_the_contract():
-    two = Spec("classification", (7,), classes=("no", "yes"))
-    assert linear(two)(torch.zeros(2, 7)).shape == (2, 2)
-    assert linear(two.with_outputs(1))(torch.zeros(2, 7)).shape == (2, 1)
+def test_output_units_follow_the_spec():
+    spec = Spec("classification", (7,), classes=("no", "yes"))
+    assert linear(spec)(torch.zeros(2, 7)).shape == (2, 2)
+    assert linear(spec.with_outputs(1))(torch.zeros(2, 7)).shape == (2, 1)
     assert linear(Spec("regression", (7,), outputs=3))(torch.zeros(2, 7)).shape == (2, 3)

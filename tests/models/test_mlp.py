@@ -8,14 +8,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from yisheng.core.config import resolve
+from yisheng.core.settings import merge_settings
 from yisheng.core.types import Spec
-from yisheng.models._activations import ACTIVATIONS, Activation
+from yisheng.models.activations import ACTIVATIONS, Activation
 from yisheng.models.mlp import mlp
 
 ROWS = Spec("regression", (5,))
 
-BY_HAND = {
+EQUATIONS = {
     "relu": lambda x: x * (x > 0),
     "leaky-relu": lambda x: torch.where(x > 0, x, 0.01 * x),
     "elu": lambda x: torch.where(x > 0, x, x.exp() - 1),
@@ -30,18 +30,18 @@ BY_HAND = {
 }
 
 
-def test_every_activation_has_a_name_and_every_name_one():
-    assert set(get_args(Activation)) == set(ACTIVATIONS) == set(BY_HAND)
+def test_every_activation_has_a_name_and_an_equation():
+    assert set(get_args(Activation)) == set(ACTIVATIONS) == set(EQUATIONS)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activations_equal_their_equations(name):
-    ours, theirs = (torch.linspace(-4, 4, 50, dtype=torch.float64, requires_grad=True) for _ in range(2))
-    value, expected = ACTIVATIONS[name]()(ours), BY_HAND[name](theirs)
+    x, reference_x = (torch.linspace(-4, 4, 50, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    value, expected = ACTIVATIONS[name]()(x), EQUATIONS[name](reference_x)
     torch.testing.assert_close(value, expected, rtol=1e-12, atol=1e-12)
     value.sum().backward()
     expected.sum().backward()
-    torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(x.grad, reference_x.grad, rtol=1e-11, atol=1e-12)
 
 
 def test_scaled_sigmoid_is_the_identity_near_zero():
@@ -49,7 +49,7 @@ def test_scaled_sigmoid_is_the_identity_near_zero():
     torch.testing.assert_close(ACTIVATIONS["scaled-sigmoid"]()(x), x - x**3 / 12, rtol=0, atol=1e-6)
 
 
-def test_it_equals_the_layers_written_out():
+def test_it_equals_its_layers_as_matrix_products():
     model = mlp(ROWS, hidden=(7, 3), activation="tanh").double()
     x = torch.randn(4, 5, dtype=torch.float64)
     parameters = dict(model.named_parameters())
@@ -59,7 +59,7 @@ def test_it_equals_the_layers_written_out():
     torch.testing.assert_close(model(x), h @ parameters["output.weight"].T + parameters["output.bias"])
 
 
-def test_batch_norm_stands_between_layer_and_activation_and_replaces_the_bias():
+def test_batch_norm_is_between_layer_and_activation_and_replaces_the_bias():
     model = mlp(ROWS, hidden=(7,), batch_norm=True).double()
     x = torch.randn(6, 5, dtype=torch.float64)
     parameters = dict(model.named_parameters())
@@ -69,7 +69,7 @@ def test_batch_norm_stands_between_layer_and_activation_and_replaces_the_bias():
     torch.testing.assert_close(model(x), h @ parameters["output.weight"].T + parameters["output.bias"])
 
 
-def test_dropout_is_for_training_only_and_keeps_the_mean():
+def test_dropout_acts_in_training_only_and_keeps_the_mean():
     model = mlp(ROWS, hidden=(20_000,), activation="identity", dropout=0.3).double()
     nn.init.constant_(model.get_parameter("linear1.weight"), 0.0)
     nn.init.constant_(model.get_parameter("linear1.bias"), 1.0)
@@ -86,8 +86,8 @@ def test_without_hidden_layers_it_is_linear():
 
 
 @pytest.mark.parametrize(
-    ("word", "hidden"), [("64,32", (64, 32)), ("64", (64,)), ("[64, 32]", (64, 32)), ("(8,)", (8,)), ("[]", ())]
+    ("text", "hidden"), [("64,32", (64, 32)), ("64", (64,)), ("[64, 32]", (64, 32)), ("(8,)", (8,)), ("[]", ())]
 )
-def test_hidden_is_read_as_people_write_it(word, hidden):
-    config = resolve([("model", "mlp", "command line"), ("hidden", word, "command line")]).config
+def test_hidden_is_read_in_every_usual_notation(text, hidden):
+    config = merge_settings([("model", "mlp", "command line"), ("hidden", text, "command line")]).config
     assert config.model.options["hidden"] == hidden

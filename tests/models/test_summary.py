@@ -8,9 +8,34 @@ from yisheng import models
 from yisheng.core import registry
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Spec
-from yisheng.models.summary import Row, outline, summary
+from yisheng.models.summary import LayerSummary, summarize, summarize_by_name
 
 TEN = tuple("0123456789")
+
+
+@pytest.fixture
+def open_hooks(monkeypatch):
+    """The handles of forward hooks that have been registered and not removed."""
+    handles = set()
+
+    def record(register):
+        def register_and_record(*arguments, **options):
+            handle = register(*arguments, **options)
+            handles.add(handle)
+            remove_hook = handle.remove
+
+            def remove():
+                remove_hook()
+                handles.discard(handle)
+
+            handle.remove = remove
+            return handle
+
+        return register_and_record
+
+    for name in ("register_forward_hook", "register_forward_pre_hook"):
+        monkeypatch.setattr(nn.Module, name, record(getattr(nn.Module, name)))
+    return handles
 
 
 def images(channels: int, side: int, classes: int = 10) -> Spec:
@@ -35,78 +60,78 @@ def images(channels: int, side: int, classes: int = 10) -> Spec:
         ("squeezenet1-1", images(3, 224, 1000), {}, 349),
     ],
 )
-def test_multiply_adds_are_the_published_ones(name, spec, options, millions):
-    found = outline(name, spec, **options)
-    assert round(found.multiply_adds / 1e6, 1 if millions < 1 else 0) == millions
+def test_multiply_adds_equal_the_published_numbers(name, spec, options, millions):
+    summary = summarize_by_name(name, spec, **options)
+    assert round(summary.multiply_adds / 1e6, 1 if millions < 1 else 0) == millions
 
 
-def test_a_small_net_by_hand():
+def test_rows_of_a_small_network():
     net = nn.Sequential(nn.Conv2d(4, 6, 3, stride=2, groups=2), nn.ReLU(), nn.Flatten(), nn.Linear(24, 5, bias=False))
-    found = summary(net, images(4, 6, 5))
-    assert found.rows == (
-        Row("0", "Conv2d", (6, 2, 2), 6 * 2 * 9 + 6, 6 * 4 * 2 * 9),
-        Row("1", "ReLU", (6, 2, 2), 0, 0),
-        Row("2", "Flatten", (24,), 0, 0),
-        Row("3", "Linear", (5,), 120, 120),
+    summary = summarize(net, images(4, 6, 5))
+    assert summary.rows == (
+        LayerSummary("0", "Conv2d", (6, 2, 2), 6 * 2 * 9 + 6, 6 * 4 * 2 * 9),
+        LayerSummary("1", "ReLU", (6, 2, 2), 0, 0),
+        LayerSummary("2", "Flatten", (24,), 0, 0),
+        LayerSummary("3", "Linear", (5,), 120, 120),
     )
-    assert (found.parameters, found.multiply_adds) == (114 + 120, 432 + 120)
+    assert (summary.parameters, summary.multiply_adds) == (114 + 120, 432 + 120)
 
 
-class Odd(nn.Module):
-    """Weights of its own beside a layer, a layer called twice, one never called, and a pair for an answer."""
+class Irregular(nn.Module):
+    """A parameter next to a layer, a layer called twice, one never called, and a tuple as output."""
 
     def __init__(self) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.ones(3))
-        self.twice = nn.Linear(3, 3)
-        self.never = nn.Linear(7, 7)
+        self.called_twice = nn.Linear(3, 3)
+        self.not_called = nn.Linear(7, 7)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, int]:
-        return self.twice(self.twice(x * self.scale)), 1
+        return self.called_twice(self.called_twice(x * self.scale)), 1
 
 
-class First(nn.Module):
+class FirstOutput(nn.Module):
     def forward(self, pair: tuple[torch.Tensor, int]) -> torch.Tensor:
         return pair[0]
 
 
-def test_every_weight_is_counted_once_and_every_call_has_its_row():
-    net = nn.Sequential(Odd(), First())
-    found = summary(net, Spec("regression", (3,), outputs=3))
-    assert found.rows == (
-        Row("0", "Odd", (), 3, 0),  # before what is in it
-        Row("0.twice", "Linear", (3,), 12, 9),
-        Row("0.twice", "Linear", (3,), 0, 9),
-        Row("1", "First", (3,), 0, 0),
+def test_every_weight_is_counted_once_and_every_call_has_a_row():
+    net = nn.Sequential(Irregular(), FirstOutput())
+    summary = summarize(net, Spec("regression", (3,), outputs=3))
+    assert summary.rows == (
+        LayerSummary("0", "Irregular", (), 3, 0),  # before its layers
+        LayerSummary("0.called_twice", "Linear", (3,), 12, 9),
+        LayerSummary("0.called_twice", "Linear", (3,), 0, 9),
+        LayerSummary("1", "FirstOutput", (3,), 0, 0),
     )
-    assert found.parameters == 3 + 12 + 56
-    assert found.multiply_adds == 18
+    assert summary.parameters == 3 + 12 + 56
+    assert summary.multiply_adds == 18
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
-def test_the_model_is_left_as_it_was(device):
+def test_the_model_is_not_changed(device, open_hooks):
     with torch.device(device):
         model = models.build("resnet18", images(1, 8))
     model.get_submodule("layer1").eval()
-    before = {name: module.training for name, module in model.named_modules()}
+    modes = {name: module.training for name, module in model.named_modules()}
     tensors = {key: value.clone() for key, value in model.state_dict().items()}
-    summary(model, images(1, 8))
-    assert {name: module.training for name, module in model.named_modules()} == before
-    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    summarize(model, images(1, 8))
+    assert {name: module.training for name, module in model.named_modules()} == modes
+    assert not open_hooks
     if device == "cpu":
         assert all(torch.equal(value, tensors[key]) for key, value in model.state_dict().items())
 
 
-def test_hooks_are_removed_even_if_it_fails():
+def test_hooks_are_removed_after_an_error(open_hooks):
     model = models.build("linear", Spec("regression", (3,)))
     with pytest.raises(RuntimeError):
-        summary(model, Spec("regression", (4,)))
-    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+        summarize(model, Spec("regression", (4,)))
+    assert not open_hooks
     assert model.training
 
 
-class Looks(nn.Module):
-    """A network that looks at values, which the device meta has not."""
+class ValueDependent(nn.Module):
+    """A network that computes with values, which the device meta does not have."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -116,21 +141,21 @@ class Looks(nn.Module):
         return self.output(x) if x.sum().item() == 0 else x
 
 
-def test_a_net_that_looks_at_values_is_built_in_earnest():
+def test_a_network_that_depends_on_values_is_built_with_weights():
     @registry.register(kind="models")
-    def looks(spec: Spec) -> nn.Module:
-        return Looks()
+    def value_dependent(spec: Spec) -> nn.Module:
+        return ValueDependent()
 
     try:
-        found = outline("looks", Spec("regression", (2,)))
+        summary = summarize_by_name("value-dependent", Spec("regression", (2,)))
     finally:
-        del registry._entries["models", "looks"]
-    assert [row.name for row in found.rows] == ["output"]
-    assert found.parameters == 3
+        del registry._entries["models", "value-dependent"]
+    assert [row.name for row in summary.rows] == ["output"]
+    assert summary.parameters == 3
 
 
-def test_what_does_not_fit_is_refused():
+def test_data_and_options_that_do_not_fit_are_errors():
     with pytest.raises(UsageError, match="resnet18 needs images"):
-        outline("resnet18", Spec("regression", (3,)))
+        summarize_by_name("resnet18", Spec("regression", (3,)))
     with pytest.raises(UsageError, match="ratio must be"):
-        outline("vgg11", images(1, 28), ratio=0)
+        summarize_by_name("vgg11", images(1, 28), ratio=0)

@@ -1,4 +1,4 @@
-"""Networks for tables: what their parts are equal to, and what K members say together."""
+"""Networks for tables: embeddings, members of an ensemble, and their average."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import nn
 from yisheng import models
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Column, Spec
-from yisheng.models._ensemble_output import average
-from yisheng.models._features import Features
+from yisheng.models._member_average import average_predictions
+from yisheng.models._table_features import TableFeatures
 
 COLUMNS = (Column("a"), Column("flag", "yes/no"), Column("b", bins=(-1.0, 0.0, 0.5, 2.0)), Column("c"))
 NUMBER = Spec("regression", (4,), columns=COLUMNS)
@@ -33,41 +33,41 @@ def _seed():
 
 @pytest.mark.parametrize("spec", SPECS, ids=name_of)
 @pytest.mark.parametrize("scale", [1.0, 10.0])
-def test_members_answer_with_the_mean_of_their_probabilities(spec, scale):
+def test_the_average_of_members_is_the_mean_of_their_probabilities(spec, scale):
     z = scale * torch.randn(6, 5, spec.outputs, dtype=torch.float64)
-    got = average(z, spec)
-    assert got.shape == (6, spec.outputs)
+    average = average_predictions(z, spec)
+    assert average.shape == (6, spec.outputs)
     if spec.task == "regression":
-        torch.testing.assert_close(got, z.mean(1))
+        torch.testing.assert_close(average, z.mean(1))
     elif spec.task == "classification" and spec.outputs > 1:
-        torch.testing.assert_close(got.softmax(-1), z.softmax(-1).mean(1))
-        torch.testing.assert_close(got.exp().sum(-1), torch.ones(6, dtype=torch.float64))
+        torch.testing.assert_close(average.softmax(-1), z.softmax(-1).mean(1))
+        torch.testing.assert_close(average.exp().sum(-1), torch.ones(6, dtype=torch.float64))
     else:
-        torch.testing.assert_close(got.sigmoid(), z.sigmoid().mean(1))
+        torch.testing.assert_close(average.sigmoid(), z.sigmoid().mean(1))
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=name_of)
-def test_members_that_are_sure_overflow_nothing(spec):
+def test_confident_members_do_not_overflow(spec):
     z = torch.full((1, 3, spec.outputs), 500.0) * torch.tensor([1.0, -1.0, 1.0])[None, :, None]
     z[..., 1:] = 0
-    assert average(z, spec).isfinite().all()
-    assert average(1e30 * torch.ones(1, 2, spec.outputs), spec).isfinite().all()
+    assert average_predictions(z, spec).isfinite().all()
+    assert average_predictions(1e30 * torch.ones(1, 2, spec.outputs), spec).isfinite().all()
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=name_of)
 @pytest.mark.parametrize("arch", ["tabm", "tabm-mini"])
-def test_tabm_gives_members_in_training_and_their_average_afterwards(spec, arch):
+def test_tabm_returns_members_in_training_and_their_average_in_evaluation(spec, arch):
     model = models.build("tabm", spec, k=5, width=8, arch=arch, dropout=0.0)
     x = torch.randn(7, 4)
-    each = model(x)
-    assert each.shape == (7, 5, spec.outputs)
-    torch.testing.assert_close(model.eval()(x), average(each, spec))
-    assert not torch.allclose(each[:, 0], each[:, 1])
+    members = model(x)
+    assert members.shape == (7, 5, spec.outputs)
+    torch.testing.assert_close(model.eval()(x), average_predictions(members, spec))
+    assert not torch.allclose(members[:, 0], members[:, 1])
 
 
 @pytest.mark.parametrize("arch", ["tabm", "tabm-mini"])
-def test_a_member_is_a_perceptron_with_scaled_weights(arch):
-    """W (r_i * x) * s_i + b_i, layer by layer, is what the package computes for member i."""
+def test_a_member_is_an_mlp_with_scaled_weights(arch):
+    """The package computes W (r_i * x) * s_i + b_i in every layer of member i."""
     model = models.build("tabm", NUMBER, k=3, width=6, blocks=2, arch=arch, dropout=0.0, embeddings="none").double()
     x = torch.randn(4, 4, dtype=torch.float64)
     together = model(x)
@@ -85,32 +85,32 @@ def test_a_member_is_a_perceptron_with_scaled_weights(arch):
         torch.testing.assert_close(together[:, i], h)
 
 
-def test_numbers_are_embedded_and_the_rest_goes_in_as_it_is():
-    features = Features(NUMBER, "piecewise-linear", size=5)
+def test_numbers_are_embedded_and_yes_no_columns_stay_as_they_are():
+    features = TableFeatures(NUMBER, "piecewise-linear", size=5)
     assert features.sizes == [5, 5, 5, 1]
     x = torch.randn(6, 4)
-    got = features(x)
-    assert got.shape == (6, 16)
-    assert torch.equal(got[:, 15], x[:, 1])
+    embedded = features(x)
+    assert embedded.shape == (6, 16)
+    assert torch.equal(embedded[:, 15], x[:, 1])
     changed = x.clone()
     changed[:, 2] += 0.1
-    moved = (features(changed) != got).any(0)
-    assert moved.nonzero().flatten().tolist() == [5, 6, 7, 8, 9], "the vector of b, and nothing else"
+    different = (features(changed) != embedded).any(0)
+    assert different.nonzero().flatten().tolist() == [5, 6, 7, 8, 9], "not only the embedding of b has changed"
 
 
 def test_piecewise_linear_embeddings_are_the_encoding_times_weights():
     spec = Spec("regression", (1,), columns=COLUMNS[2:3])
-    features = Features(spec, "piecewise-linear", size=3).double()
+    features = TableFeatures(spec, "piecewise-linear", size=3).double()
     nn.init.normal_(features.embedding.linear.weight)
     x = torch.linspace(-1, 2, 31, dtype=torch.float64)[:, None]
-    shares = PiecewiseLinearEncoding([torch.tensor(COLUMNS[2].bins)])(x.float()).double()
+    encoding = PiecewiseLinearEncoding([torch.tensor(COLUMNS[2].bins)])(x.float()).double()
     p = dict(features.embedding.named_parameters())
-    want = x * p["linear0.weight"][0] + p["linear0.bias"][0] + shares @ p["linear.weight"][0]
-    torch.testing.assert_close(features(x), want, rtol=1e-5, atol=1e-5)
+    expected = x * p["linear0.weight"][0] + p["linear0.bias"][0] + encoding @ p["linear.weight"][0]
+    torch.testing.assert_close(features(x), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_beyond_the_training_part_a_number_counts_as_its_end():
-    features = Features(NUMBER, "piecewise-linear", size=3)
+def test_a_number_outside_of_its_bins_counts_as_the_first_or_last_edge():
+    features = TableFeatures(NUMBER, "piecewise-linear", size=3)
     x = torch.zeros(2, 4)
     x[:, 2] = torch.tensor([2.0, 1e30])
     assert torch.equal(features(x)[0], features(x)[1])
@@ -118,16 +118,16 @@ def test_beyond_the_training_part_a_number_counts_as_its_end():
     assert torch.equal(features(x)[0], features(x)[1])
 
 
-def test_periodic_embeddings_see_as_fine_as_their_frequencies():
-    coarse, fine = (Features(NUMBER, "periodic", size=8, frequency=f) for f in (0.01, 5.0))
+def test_high_frequencies_distinguish_close_numbers():
+    coarse, fine = (TableFeatures(NUMBER, "periodic", size=8, frequency=f) for f in (0.01, 5.0))
     x = torch.zeros(2, 4)
     x[1, 0] = 0.05
-    near, far = ((f(x)[0] - f(x)[1]).norm() for f in (coarse, fine))
-    assert far > 20 * near
+    coarse_distance, fine_distance = ((f(x)[0] - f(x)[1]).norm() for f in (coarse, fine))
+    assert fine_distance > 20 * coarse_distance
 
 
 @pytest.mark.parametrize("embeddings", ["piecewise-linear", "periodic", "none"])
-def test_a_table_without_numbers(embeddings):
+def test_a_table_may_have_no_numbers(embeddings):
     spec = Spec("regression", (2,), columns=(Column("p", "yes/no"), Column("q", "yes/no")))
     x = torch.randint(2, (5, 2)).float()
     assert models.build("tabm", spec, k=2, embeddings=embeddings).eval()(x).shape == (5, 1)
@@ -135,26 +135,26 @@ def test_a_table_without_numbers(embeddings):
         assert models.build("embedded-mlp", spec, embeddings=embeddings)(x).shape == (5, 1)
 
 
-def test_bins_that_are_no_bins_are_those_of_the_normal_distribution():
+def test_a_column_without_bins_has_those_of_the_normal_distribution():
     for bins in ((), (0.0, 1.0)):
         spec = Spec("regression", (1,), columns=(Column("a", bins=bins),))
-        features = Features(spec, "piecewise-linear", size=2)
+        features = TableFeatures(spec, "piecewise-linear", size=2)
         assert features.low.item() == pytest.approx(-3.09, abs=0.01)
         assert features.embedding.impl.get_max_n_bins() == 32
 
 
-def test_where_bins_differ_in_number_nothing_of_one_column_is_another_ones():
+def test_columns_with_different_numbers_of_bins_do_not_mix():
     spec = Spec("regression", (2,), columns=(Column("a", bins=(0.0, 1.0, 2.0)), Column("b", bins=(0.0, 1.0, 2.0, 9.0))))
-    features = Features(spec, "piecewise-linear", size=2).double()
+    features = TableFeatures(spec, "piecewise-linear", size=2).double()
     nn.init.normal_(features.embedding.linear.weight)
     grid = torch.linspace(0, 2, 21, dtype=torch.float64)
     x = torch.stack([grid, torch.zeros(21, dtype=torch.float64)], 1)
     bends = (features(x).diff(dim=0, n=2).abs() > 1e-6).any(1)
-    assert bends.nonzero().flatten().tolist() == [9], "straight within a bin, bent at its edge"
+    assert bends.nonzero().flatten().tolist() == [9], "it is not linear within the bins"
 
 
-def test_an_embedding_lets_a_network_jump():
-    """A step that a plain network of the same size smooths over."""
+def test_an_embedding_fits_steps_better_than_a_plain_network():
+    """A plain network of the same size smooths the steps."""
     rng = np.random.Generator(np.random.PCG64(0))
     x = torch.from_numpy(rng.uniform(-1, 1, (512, 1)).astype(np.float32))
     y = ((x * 8).floor() % 2).float()
@@ -184,12 +184,12 @@ def test_an_embedding_lets_a_network_jump():
         ("embedded-mlp", {"embeddings": "none"}, "embeddings"),
     ],
 )
-def test_options_that_would_do_nothing_are_refused(name, options, problem):
+def test_options_without_effect_are_errors(name, options, problem):
     with pytest.raises(UsageError, match=problem):
         models.build(name, NUMBER, **options)
 
 
-def test_images_are_refused():
+def test_images_are_an_error():
     for name in ("tabm", "embedded-mlp"):
         with pytest.raises(UsageError, match="rows of a table"):
             models.build(name, Spec("regression", (1, 8, 8)))

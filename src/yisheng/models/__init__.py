@@ -1,12 +1,15 @@
-"""What learns: networks, each built for the data it meets.
+"""Networks, each built for the data that it is trained on.
 
-A model is a function ``f(spec, **options) -> nn.Module``; the module takes a batch ``x (B, *spec.shape)`` and gives
+A model is a function ``f(spec, **options) -> nn.Module``; the module takes a batch ``x (B, *spec.shape)`` and returns
 ``(B, spec.outputs)``: logits, never probabilities, since the losses work on logits. Parameters have plain names
 (``conv1.weight``, ``output.bias``), which are those of the saved file.
 
-What `register` may be told here: ``fits`` and ``wants`` (where it can be used, and how to say so), ``default_for``
-(what ``model=auto`` means), ``stackable=False`` (several of them cannot run as one under `torch.func.vmap`),
-``shape`` (of the input that `yisheng models NAME` shows it with).
+Facts that `register` takes for a model:
+
+- ``fits`` and ``requires``: where it can be used, as a predicate and in words.
+- ``default_for``: whether it is what ``model=auto`` means for a spec.
+- ``stackable=False``: several of them cannot run as one under `torch.func.vmap`.
+- ``shape``: of the input for which `yisheng models NAME` prints it.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def names() -> list[str]:
-    """Names of all models.
+    """Return the names of all models.
 
     >>> "lenet" in names()
     True
@@ -31,7 +34,7 @@ def names() -> list[str]:
 
 
 def build(name: str, spec: Spec, **options: Any) -> nn.Module:
-    """A network by name, for any data: the contract is all it needs.
+    """Build a network by name for any data that fits it.
 
     Args:
         name: its registered name.
@@ -39,17 +42,19 @@ def build(name: str, spec: Spec, **options: Any) -> nn.Module:
         **options: its options, checked.
 
     Raises:
-        UsageError: the name or an option is unknown, a value is not allowed, or it does not fit the data.
+        UsageError: the name or an option is unknown, a value is not allowed, or the network does not fit the data.
 
     >>> from yisheng.core.types import Spec
     >>> build("mlp", Spec("regression", (3,)), hidden="5").output
     Linear(in_features=5, out_features=1, bias=True)
     """
-    from yisheng.core import config, registry
+    from yisheng.core import registry
     from yisheng.core.errors import UsageError
 
     entry = registry.find("models", name)
     if "fits" in entry.meta and not entry.meta["fits"](spec):
-        raise UsageError(f"{entry.name} needs {entry.meta['wants']}, got inputs of shape {spec.shape}", "name another")
-    model: nn.Module = config.build("models", name, spec, **options)
+        raise UsageError(
+            f"{entry.name} needs {entry.meta['requires']}, got inputs of shape {spec.shape}", "name another model"
+        )
+    model: nn.Module = registry.build("models", name, spec, **options)
     return model

@@ -1,4 +1,4 @@
-"""Reading a file of weights: tensors by name, and nothing that the file says is run."""
+"""Files of weights: read as tensors by name, without executing anything that a file contains."""
 
 from __future__ import annotations
 
@@ -16,124 +16,131 @@ from safetensors.torch import load_file
 
 from yisheng.core.errors import DataError
 
-LIMIT = 4 << 30
-"""Largest file that is read, in bytes; VGG-19, the heaviest of the classic networks, has 0.6 GB."""
-DIRECTORY = 16 << 20
-"""Largest list of contents (the pickle inside a .pth file) that is read, in bytes; usual are some thousands."""
-PICKLED = (".pth", ".pt", ".bin", ".ckpt")
-WRAPPINGS = ("state_dict", "model_state_dict", "model")
-"""Under which key training scripts put the weights, beside the optimiser's state and the like."""
-RUN = "model.safetensors"
+MAX_FILE_BYTES = 4 << 30
+"""Largest file that is read; VGG-19, the largest of the classic networks, has 0.6 GB."""
+MAX_PICKLE_BYTES = 16 << 20
+"""Largest pickle inside a .pth file that is read; it lists the tensors, and usually has some thousand bytes."""
+PICKLE_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt")
+STATE_DICT_KEYS = ("state_dict", "model_state_dict", "model")
+"""Keys under which training scripts save the weights, next to the optimizer's state."""
+RUN_WEIGHTS = "model.safetensors"
+SAVE_WEIGHTS_ONLY = "save the weights alone: torch.save(model.state_dict(), path)"
+DOWNLOAD_AGAIN = "download it again"
 
 
-def read(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a file of weights, by name, on the CPU.
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Read the tensors of a file of weights, by name, on the CPU.
 
-    torch's own files (``.pth``, ``.pt``) are read with ``weights_only``: of what a pickle can say, only tensors and
-    plain values are understood. Numbers in half or double precision become float32.
+    torch's files (``.pth``, ``.pt``) are read with ``weights_only``: only tensors and plain values are unpickled.
+    Numbers in half or double precision become float32.
 
     Args:
         path: a ``.pth`` or ``.pt`` file that holds a state dict (also one under the key ``state_dict`` or ``model``,
             as training scripts save it), a ``.safetensors`` file, or a run folder.
 
     Raises:
-        DataError: the file is missing, damaged, larger than it may be, holds anything but weights, or weights that
-            are not finite.
+        DataError: the file is missing, damaged or too large, holds anything but weights, or weights that are not
+            finite.
     """
-    path = path / RUN if path.is_dir() else path
-    what = "name a .pth or .safetensors file, a run folder, or weights that the hub knows"
+    path = path / RUN_WEIGHTS if path.is_dir() else path
+    remedy = "name a .pth or .safetensors file, a run folder, or weights that the hub has"
     try:
         size = path.stat().st_size if path.is_file() else None
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}", what) from None
+        raise DataError(f"{path} cannot be read: {error.strerror}", remedy) from None
     if size is None:
-        raise DataError(f"there are no weights at {path}", what)
-    if size > LIMIT:
+        raise DataError(f"there are no weights at {path}", remedy)
+    if size > MAX_FILE_BYTES:
         raise DataError(
-            f"{path} has {size:,} bytes, more than the {LIMIT:,} that are read", "is it the file you meant?"
+            f"{path} has {size:,} bytes, more than the limit of {MAX_FILE_BYTES:,}",
+            "check that it is a file of weights",
         )
     suffix = path.suffix.lower()
-    if suffix != ".safetensors" and suffix not in PICKLED:
-        raise DataError(f"{path} is neither a .safetensors nor a .pth file", what)
+    if suffix != ".safetensors" and suffix not in PICKLE_SUFFIXES:
+        raise DataError(f"{path} is neither a .safetensors nor a .pth file", remedy)
     try:
-        held = load_file(path) if suffix == ".safetensors" else _unpacked(_torch_load(path))
+        content = load_file(path) if suffix == ".safetensors" else _find_state_dict(_load_pickle(path))
     except DataError:
         raise
     except MemoryError:
-        raise DataError(f"{path} asks for more memory than there is", "the file is damaged; fetch it again") from None
+        raise DataError(f"{path} is damaged: it needs more memory than the machine has", DOWNLOAD_AGAIN) from None
     except SafetensorError as error:
-        raise DataError(f"{path} is no whole safetensors file: {error}", "fetch it again") from None
-    except Exception as error:  # a damaged or hostile pickle can raise whatever there is
-        raise _refusal(path, error) from None
-    return _checked(path, held, size)
+        raise DataError(f"{path} is not a complete safetensors file: {error}", DOWNLOAD_AGAIN) from None
+    except Exception as error:  # a damaged or hostile pickle can raise any error
+        raise _explain_pickle_error(path, error) from None
+    return _validate_tensors(path, content, size)
 
 
-def _torch_load(path: Path) -> Any:
-    packed = zipfile.is_zipfile(path)
-    if packed:
-        _require_plain_zip(path)
+def _load_pickle(path: Path) -> Any:
+    is_zip = zipfile.is_zipfile(path)
+    if is_zip:
+        _require_uncompressed_zip(path)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch warns of old forms, which are read all the same
-        # Mapped, a tensor can only be made of bytes that the file has, whatever sizes it claims.
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=packed)
+        warnings.simplefilter("ignore")  # torch warns of old formats, which it reads
+        # In a memory-mapped file a tensor can only use bytes that the file has, whatever sizes it claims.
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
 
 
-def _require_plain_zip(path: Path) -> None:
-    """See that nothing unfolds: torch stores everything as it is."""
+def _require_uncompressed_zip(path: Path) -> None:
+    """Raise an error if a zip file could expand when it is read: torch stores its parts without compression."""
     try:
-        with zipfile.ZipFile(path) as packed:
-            for item in packed.infolist():
+        with zipfile.ZipFile(path) as archive:
+            for item in archive.infolist():
                 if item.compress_type != zipfile.ZIP_STORED or item.file_size != item.compress_size:
-                    raise DataError(f"{path} holds compressed parts", "torch writes none: save the weights again")
-                if item.filename.endswith(".pkl") and item.file_size > DIRECTORY:
-                    raise DataError(f"{path} has a list of contents of {item.file_size:,} bytes", "fetch it again")
-            damaged = packed.testzip()
-    # All that reading a damaged zip raises: NotImplementedError where its version or compression is none there is.
+                    raise DataError(
+                        f"{path} holds compressed parts, and torch writes none",
+                        "save the weights again with torch.save",
+                    )
+                if item.filename.endswith(".pkl") and item.file_size > MAX_PICKLE_BYTES:
+                    raise DataError(f"{path} has a list of tensors of {item.file_size:,} bytes", DOWNLOAD_AGAIN)
+            damaged = archive.testzip()
+    # Every error that reading a damaged zip raises: NotImplementedError if its version or compression does not exist.
     except (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, ValueError, NotImplementedError) as error:
-        raise DataError(f"{path} is damaged: {error}", "fetch it again") from None
+        raise DataError(f"{path} is damaged: {error}", DOWNLOAD_AGAIN) from None
     if damaged is not None:
-        raise DataError(f"{path} is damaged: the checksum of {damaged} differs", "fetch it again")
+        raise DataError(f"{path} is damaged: the checksum of {damaged} differs", DOWNLOAD_AGAIN)
 
 
-def _unpacked(held: Any) -> Any:
-    """The state dict, out of what a training script saved around it."""
-    for key in WRAPPINGS:
-        if isinstance(held, Mapping) and isinstance(held.get(key), Mapping):
-            return held[key]
-    return held
+def _find_state_dict(content: Any) -> Any:
+    """Return the state dict in what a training script saved."""
+    for key in STATE_DICT_KEYS:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            return content[key]
+    return content
 
 
-def _refusal(path: Path, error: Exception) -> DataError:
+def _explain_pickle_error(path: Path, error: Exception) -> DataError:
     text = " ".join(str(error).split())
-    if "weights_only" in text or "Unsupported" in text:  # torch's words for what it would have to run
+    if "weights_only" in text or "Unsupported" in text:  # torch's words for what it would have to execute
         return DataError(
-            f"{path} holds more than weights (Python objects), which is not read: it could run any code",
-            "save the weights alone: torch.save(model.state_dict(), path)",
+            f"{path} holds more than weights (Python objects), which is not read: it could execute any code",
+            SAVE_WEIGHTS_ONLY,
         )
-    return DataError(f"{path} is no whole file of weights: {text[:200]}", "fetch it again, or save it again")
+    return DataError(f"{path} is not a complete file of weights: {text[:200]}", "download or save it again")
 
 
-def _checked(path: Path, held: Any, size: int) -> dict[str, torch.Tensor]:
-    """Plain, finite tensors of a size that the file can hold, floats as float32."""
-    alone = "save the weights alone: torch.save(model.state_dict(), path)"
-    if not isinstance(held, Mapping) or not held or not all(isinstance(name, str) for name in held):
-        raise DataError(f"{path} holds no weights by name, but {type(held).__name__}", alone)
-    found: dict[str, torch.Tensor] = {}
-    kind = 4 * size  # half precision doubles, and two names may share their numbers
-    for name, value in held.items():
+def _validate_tensors(path: Path, content: Any, size: int) -> dict[str, torch.Tensor]:
+    """Return plain, finite tensors of a size that the file can hold, floats as float32."""
+    if not isinstance(content, Mapping) or not content or not all(isinstance(name, str) for name in content):
+        raise DataError(f"{path} holds no weights by name, but {type(content).__name__}", SAVE_WEIGHTS_ONLY)
+    tensors: dict[str, torch.Tensor] = {}
+    remaining_bytes = 4 * size  # half precision doubles, and two names may share their numbers
+    for name, value in content.items():
         if not isinstance(value, torch.Tensor):
-            raise DataError(f"{path} holds {name}, a {type(value).__name__}, beside its weights", alone)
+            raise DataError(f"{path} holds {name}, a {type(value).__name__}, besides weights", SAVE_WEIGHTS_ONLY)
         plain = value.layout is torch.strided and value.device.type == "cpu" and not value.is_quantized
         if not plain or value.is_complex():
-            raise DataError(f"the weights {name} of {path} are no plain numbers ({value.dtype}, {value.layout})", alone)
-        # A tensor of many elements may lie on one number of the file, and would unfold when it is copied.
-        kind -= value.numel() * value.element_size()
-        if kind < 0:
-            raise DataError(f"the weights {name} of {path} claim more numbers than the file holds", "fetch it again")
+            raise DataError(
+                f"the weights {name} of {path} are not plain numbers ({value.dtype}, {value.layout})", SAVE_WEIGHTS_ONLY
+            )
+        # A tensor of many elements may be a view of one number of the file, and would be expanded when it is copied.
+        remaining_bytes -= value.numel() * value.element_size()
+        if remaining_bytes < 0:
+            raise DataError(f"the weights {name} of {path} claim more numbers than the file holds", DOWNLOAD_AGAIN)
         copy = torch.Tensor.detach(value).clone(memory_format=torch.contiguous_format)
         if copy.is_floating_point():
             copy = copy.to(torch.float32)
             if not torch.isfinite(copy).all():
-                raise DataError(f"the weights {name} of {path} hold NaN or infinite values", "take another file")
-        found[name] = copy
-    return found
+                raise DataError(f"the weights {name} of {path} hold NaN or infinite values", "use another file")
+        tensors[name] = copy
+    return tensors

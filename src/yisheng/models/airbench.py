@@ -1,4 +1,4 @@
-"""A net for small images that learns much in few passes."""
+"""A network for small images that reaches a high accuracy in few epochs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from yisheng.core.errors import UsageError
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
 
-STEM = 16
+STEM_WIDTH = 16
 """Channels of the first convolution."""
-SCALE = 1 / 9
-"""Of the outputs, so that a softmax is soft at first and the last layer can learn as fast as the others."""
+OUTPUT_SCALE = 1 / 9
+"""Makes the first probabilities nearly even, so that the last layer can learn as fast as the others."""
 Width = Annotated[int, Interval(ge=1, le=4096)]
 
 
-@register(fits=lambda spec: spec.is_image, wants="images", shape=(1, 28, 28))
+@register(fits=lambda spec: spec.is_image, requires="images", shape=(1, 28, 28))
 def airbench(
     spec: Spec,
     *,
@@ -28,18 +28,19 @@ def airbench(
     depth: Annotated[int, Interval(ge=1, le=16)] = 2,
     mirror: bool = False,
 ) -> nn.Module:
-    """A 2 x 2 convolution, groups of 3 x 3 convolutions, each channel's largest value, and a linear layer.
+    """Build a 2 x 2 convolution, groups of 3 x 3 convolutions, each channel's largest value, and a linear layer.
 
     Each group halves rows and columns after its first convolution, and every convolution is followed by batch norm and
-    relu. The first rows of a convolution's weights begin as the identity (Dirac): what comes in passes through, and the
-    rest is learnt beside it. Meant for ``optimizer=muon``, with which it comes far in few passes.
+    relu. The first rows of a convolution's weights are initialized as the identity (Dirac), so that the input passes
+    through. Meant for ``optimizer=muon``, with which few epochs are enough.
 
     Args:
-        widths: channels of the groups; each halves the image where there is something to halve, so three take 28 x 28
-            to 3 x 3.
+        widths: channels of the groups; each halves an image that has more than one row and column, so three make 3 x 3
+            of 28 x 28.
         depth: convolutions in each group.
-        mirror: in use (not in training) look at the mirror image, too, and give the mean of both outputs: twice the
-            time, and right where left and right mean the same, as in most photographs and not in letters and digits.
+        mirror: in evaluation mode return the mean of the outputs for the image and its mirror image. It doubles the
+            time, and is useful if a mirrored image has the same class, as in most photographs, but not for letters
+            and digits.
 
     Raises:
         UsageError: the images have a single row or column.
@@ -53,52 +54,54 @@ def airbench(
     >>> net(torch.zeros(2, 1, 28, 28)).shape
     torch.Size([2, 10])
     """
-    size = min(spec.shape[1:]) - 1  # what the 2 x 2 convolution leaves
+    size = min(spec.shape[1:]) - 1  # after the 2 x 2 convolution
     if size < 1:
-        got = " x ".join(map(str, spec.shape[1:]))
-        raise UsageError(f"airbench needs images of at least 2 x 2 pixels, got {got}", "say model=mlp")
-    parts: OrderedDict[str, nn.Module] = OrderedDict()
-    parts["stem"] = nn.Sequential(OrderedDict(conv=nn.Conv2d(spec.shape[0], STEM, kernel_size=2), relu=nn.ReLU()))
-    channels = STEM
+        sides = " x ".join(map(str, spec.shape[1:]))
+        raise UsageError(f"airbench needs images of at least 2 x 2 pixels, got {sides}", "use model=mlp")
+    modules: OrderedDict[str, nn.Module] = OrderedDict()
+    modules["stem"] = nn.Sequential(
+        OrderedDict(conv=nn.Conv2d(spec.shape[0], STEM_WIDTH, kernel_size=2), relu=nn.ReLU())
+    )
+    channels = STEM_WIDTH
     for number, width in enumerate(widths, start=1):
-        parts[f"group{number}"] = _group(channels, width, depth, pooled=size > 1)
+        modules[f"group{number}"] = _make_group(channels, width, depth, pooled=size > 1)
         channels, size = width, max(1, size // 2)
-    parts["maxpool"] = nn.AdaptiveMaxPool2d(1)
-    parts["flatten"] = nn.Flatten()
-    parts["fc"] = nn.Linear(channels, spec.outputs, bias=False)
-    return Airbench(parts, mirror=mirror)
+    modules["maxpool"] = nn.AdaptiveMaxPool2d(1)
+    modules["flatten"] = nn.Flatten()
+    modules["fc"] = nn.Linear(channels, spec.outputs, bias=False)
+    return Airbench(modules, mirror=mirror)
 
 
 class Airbench(nn.Module):
-    """The layers in their order, their output scaled; see `airbench`.
+    """The layers in their order, with a scaled output; see `airbench`.
 
     Args:
-        parts: the layers.
-        mirror: in use, give the mean of the outputs for an image and for its mirror image.
+        modules: the layers.
+        mirror: in evaluation mode, return the mean of the outputs for an image and for its mirror image.
     """
 
-    def __init__(self, parts: OrderedDict[str, nn.Module], *, mirror: bool) -> None:
+    def __init__(self, modules: OrderedDict[str, nn.Module], *, mirror: bool) -> None:
         super().__init__()
-        self.net = nn.Sequential(parts)
+        self.net = nn.Sequential(modules)
         self.mirror = mirror
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """``(B, C, H, W)`` to ``(B, O)``."""
+        """Map ``(B, C, H, W)`` to ``(B, O)``."""
         y: torch.Tensor = self.net(x)
         if self.mirror and not self.training:
             y = (y + self.net(x.flip(-1))) / 2
-        return y * SCALE
+        return y * OUTPUT_SCALE
 
 
-def _group(channels: int, width: int, depth: int, *, pooled: bool) -> nn.Sequential:
-    parts: OrderedDict[str, nn.Module] = OrderedDict()
+def _make_group(channels: int, width: int, depth: int, *, pooled: bool) -> nn.Sequential:
+    modules: OrderedDict[str, nn.Module] = OrderedDict()
     for number in range(1, depth + 1):
         conv = nn.Conv2d(channels, width, kernel_size=3, padding=1, bias=False)
         nn.init.dirac_(conv.weight[: min(channels, width)].detach())
-        parts[f"conv{number}"] = conv
-        if number == 1 and pooled:  # first, as then there are four times fewer values to normalise
-            parts["maxpool"] = nn.MaxPool2d(2)
-        parts[f"norm{number}"] = nn.BatchNorm2d(width)
-        parts[f"relu{number}"] = nn.ReLU()
+        modules[f"conv{number}"] = conv
+        if number == 1 and pooled:  # before the norm, which then has four times fewer values
+            modules["maxpool"] = nn.MaxPool2d(2)
+        modules[f"norm{number}"] = nn.BatchNorm2d(width)
+        modules[f"relu{number}"] = nn.ReLU()
         channels = width
-    return nn.Sequential(parts)
+    return nn.Sequential(modules)

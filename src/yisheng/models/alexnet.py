@@ -1,4 +1,4 @@
-"""Five convolutions and three linear layers: the net that began it, on ImageNet in 2012."""
+"""AlexNet: five convolutions and three linear layers, the winner on ImageNet in 2012."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from torch import nn
 
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
-from yisheng.models._variants import LEAST_SMALL, choose, kaiming, xavier
+from yisheng.models._styles import MIN_SIDE_OF_SMALL, choose_style, init_kaiming, init_xavier
 
-LEAST = {"published": 63, "small": LEAST_SMALL, "textbook": 65}
+MIN_SIDES = {"published": 63, "small": MIN_SIDE_OF_SMALL, "textbook": 65}
 
 
-@register(fits=lambda spec: spec.is_image, wants="images")
+@register(fits=lambda spec: spec.is_image, requires="images")
 def alexnet(spec: Spec, *, style: Literal["auto", "published", "small", "textbook"] = "auto") -> nn.Module:
-    """AlexNet: five convolutions, overlapping max pooling, relu, and dropout before two wide linear layers.
+    """Build AlexNet: five convolutions, overlapping max pooling, relu, and dropout before two wide linear layers.
 
     ``published`` is torchvision's (61,100,840 parameters for 1000 classes), after the one-column form of 2014;
     its weight files fit. ``textbook`` has the wider convolutions of 2012 and one linear layer on 5 x 5 cells
-    (46,764,746 parameters on 1 x 224 x 224 with ten classes). ``small`` keeps the convolutions, but the first
-    looks at every pixel (5 x 5, no stride), the pools are padded, and the linear layers have 1024 units.
+    (46,764,746 parameters on 1 x 224 x 224 with ten classes). ``small`` keeps the convolutions, except that the
+    first is 5 x 5 without stride, the pools are padded, and the linear layers have 1024 units.
 
     Args:
         style: auto takes small for images up to 64 pixels and published for larger ones.
@@ -37,14 +37,14 @@ def alexnet(spec: Spec, *, style: Literal["auto", "published", "small", "textboo
     >>> net.get_submodule("features.0")
     Conv2d(1, 64, kernel_size=(5, 5), stride=(1, 1), padding=(2, 2))
     """
-    form = choose("alexnet", spec, style, LEAST)
-    net = {"published": _published, "small": _small, "textbook": _textbook}[form](spec)
-    (xavier if form == "textbook" else kaiming)(net)
+    form = choose_style("alexnet", spec, style, MIN_SIDES)
+    net = {"published": _make_published, "small": _make_small, "textbook": _make_textbook}[form](spec)
+    (init_xavier if form == "textbook" else init_kaiming)(net)
     return net
 
 
-def _published(spec: Spec) -> nn.Module:
-    first = nn.Conv2d(spec.shape[0], 64, kernel_size=11, stride=4, padding=2)
+def _make_published(spec: Spec) -> nn.Module:
+    first_conv = nn.Conv2d(spec.shape[0], 64, kernel_size=11, stride=4, padding=2)
     classifier = nn.Sequential(
         nn.Dropout(),
         nn.Linear(256 * 6 * 6, 4096),
@@ -54,13 +54,13 @@ def _published(spec: Spec) -> nn.Module:
         nn.ReLU(inplace=True),
         nn.Linear(4096, spec.outputs),
     )
-    return _net(_features(first, padding=0), (6, 6), classifier)
+    return _join(_make_features(first_conv, padding=0), (6, 6), classifier)
 
 
-def _small(spec: Spec) -> nn.Module:
-    # 28 -> 14 -> 7 -> 4 cells; more than 4 x 4 of them are averaged down, so that the linear layer stays small.
+def _make_small(spec: Spec) -> nn.Module:
+    # 28 -> 14 -> 7 -> 4 cells; larger grids are averaged to 4 x 4, so that the linear layer stays small.
     rows, columns = (min(4, (side + 7) // 8) for side in spec.shape[1:])
-    first = nn.Conv2d(spec.shape[0], 64, kernel_size=5, padding=2)
+    first_conv = nn.Conv2d(spec.shape[0], 64, kernel_size=5, padding=2)
     classifier = nn.Sequential(
         nn.Dropout(),
         nn.Linear(256 * rows * columns, 1024),
@@ -70,12 +70,12 @@ def _small(spec: Spec) -> nn.Module:
         nn.ReLU(inplace=True),
         nn.Linear(1024, spec.outputs),
     )
-    return _net(_features(first, padding=1), (rows, columns), classifier)
+    return _join(_make_features(first_conv, padding=1), (rows, columns), classifier)
 
 
-def _features(first: nn.Conv2d, *, padding: int) -> nn.Sequential:
+def _make_features(first_conv: nn.Conv2d, *, padding: int) -> nn.Sequential:
     return nn.Sequential(
-        first,
+        first_conv,
         nn.ReLU(inplace=True),
         nn.MaxPool2d(kernel_size=3, stride=2, padding=padding),
         nn.Conv2d(64, 192, kernel_size=5, padding=2),
@@ -91,7 +91,7 @@ def _features(first: nn.Conv2d, *, padding: int) -> nn.Sequential:
     )
 
 
-def _net(features: nn.Module, cells: tuple[int, int], classifier: nn.Module) -> nn.Module:
+def _join(features: nn.Module, cells: tuple[int, int], classifier: nn.Module) -> nn.Module:
     return nn.Sequential(
         OrderedDict(
             features=features,
@@ -102,8 +102,8 @@ def _net(features: nn.Module, cells: tuple[int, int], classifier: nn.Module) -> 
     )
 
 
-def _textbook(spec: Spec) -> nn.Module:
-    rows, columns = map(_cells, spec.shape[1:])
+def _make_textbook(spec: Spec) -> nn.Module:
+    rows, columns = map(_count_cells, spec.shape[1:])
     features = nn.Sequential(
         nn.Conv2d(spec.shape[0], 96, kernel_size=11, stride=4, padding=1),
         nn.ReLU(inplace=True),
@@ -131,8 +131,8 @@ def _textbook(spec: Spec) -> nn.Module:
     return nn.Sequential(OrderedDict(features=features, flatten=nn.Flatten(), classifier=classifier))
 
 
-def _cells(side: int) -> int:
-    """Cells that the textbook's convolutions leave of so many pixels: 224 -> 54 -> 26 -> 12 -> 5."""
+def _count_cells(side: int) -> int:
+    """Return the number of cells that the textbook's convolutions make of a side: 224 -> 54 -> 26 -> 12 -> 5."""
     cells = (side - 9) // 4 + 1
     for _ in range(3):
         cells = (cells - 1) // 2

@@ -1,4 +1,4 @@
-"""A multilayer perceptron over embedded numbers."""
+"""Multilayer perceptron on embedded numbers."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import nn
 
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
-from yisheng.models._activations import ACTIVATIONS, Activation
-from yisheng.models._features import Features, Frequency, Size
+from yisheng.models._table_features import Frequency, Size, TableFeatures
+from yisheng.models.activations import ACTIVATIONS, Activation
 from yisheng.models.mlp import Width
 
 
 @register(
     fits=lambda spec: not spec.is_image,
-    wants="rows of a table",
+    requires="rows of a table",
     stackable=False,
 )
 def embedded_mlp(
@@ -30,19 +30,20 @@ def embedded_mlp(
     activation: Activation = "relu",
     dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.3,
 ) -> nn.Module:
-    """Multilayer perceptron on numbers that are embedded one by one; yes/no columns go in as they are.
+    """Build a multilayer perceptron whose numeric inputs are embedded one by one; yes/no columns stay as they are.
 
-    Trees beat plain networks on tables where the answer jumps with a number (a latitude, an age); a vector for
-    each number lets a network jump too.
+    Trees are better than plain networks on tables whose target jumps with a number (a latitude, an age); an embedding
+    of each number lets a network follow such jumps.
 
     Args:
         hidden: units of the hidden layers, from input to output.
-        embeddings: piecewise-linear: which of the number's bins lie below it; periodic: sines and cosines.
+        embeddings: piecewise-linear: which of the number's bins are below it; periodic: sines and cosines.
         embedding_size: length of a number's vector; 8 keeps a table of many columns narrow.
-        frequency: of the periodic ones: standard deviation of the first frequencies, in cycles per unit of the
-            scaled number; 0.1 if not given. It decides how fine the network can see: worth trying from 0.01 to 1.
-        activation: what bends between the layers.
-        dropout: share of the hidden units set to zero in training; with so many inputs it is needed.
+        frequency: standard deviation of the initial frequencies of periodic embeddings, in cycles per unit of the
+            scaled number; 0.1 if not given. It sets the scale of the details that the network can learn; values
+            from 0.01 to 1 are worth trying.
+        activation: after each hidden layer.
+        dropout: fraction of the hidden units set to zero in training; the many inputs make it necessary.
 
     Raises:
         UsageError: frequency is given without periodic embeddings.
@@ -54,7 +55,7 @@ def embedded_mlp(
     >>> [tuple(p.shape) for p in model.layers.parameters()]
     [(16, 40), (16,), (1, 16), (1,)]
     """
-    features = Features(spec, embeddings, size=embedding_size, frequency=frequency)
+    features = TableFeatures(spec, embeddings, size=embedding_size, frequency=frequency)
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     width = sum(features.sizes)
     for i, units in enumerate(hidden, start=1):

@@ -1,4 +1,4 @@
-"""The last layer: the one that must know how many classes there are."""
+"""The head of a network: its last layer, whose size depends on the number of classes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from torch import nn
 
 from yisheng.core.errors import UsageError
 
-LAYERS = (nn.Linear, nn.Conv2d)
-"""What a head may be; SqueezeNet's and NiN's are convolutions of 1 x 1."""
+HEAD_LAYERS = (nn.Linear, nn.Conv2d)
+"""Layers that may be a head; those of SqueezeNet and NiN are 1 x 1 convolutions."""
 
 
-def head(model: nn.Module) -> tuple[str, nn.Linear | nn.Conv2d]:
-    """The head of a network, by name: its last linear or convolution layer, in the order of its modules.
+def find_head(model: nn.Module) -> tuple[str, nn.Linear | nn.Conv2d]:
+    """Return the head of a network and its name: the last linear or convolution layer, in the order of its modules.
 
-    All that comes before it is the *body*, whose features a new task can take over; the head is made anew.
+    All layers before it are the *body*, whose features a new task can use; the head is initialized for the new task.
 
     Args:
         model: any network.
@@ -21,22 +21,22 @@ def head(model: nn.Module) -> tuple[str, nn.Linear | nn.Conv2d]:
     Raises:
         UsageError: it has no such layer.
 
-    >>> head(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)))
+    >>> find_head(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)))
     ('2', Linear(in_features=8, out_features=3, bias=True))
     """
-    found = [(name, module) for name, module in model.named_modules() if isinstance(module, LAYERS)]
-    if not found:
+    layers = [(name, module) for name, module in model.named_modules() if isinstance(module, HEAD_LAYERS)]
+    if not layers:
         raise UsageError(
             f"{type(model).__name__} has no linear or convolution layer that could be its head",
-            "take another network, or leave weights= and finetune= out",
+            "use another network, or leave weights= and finetune= out",
         )
-    return found[-1]
+    return layers[-1]
 
 
-def outputs(layer: nn.Module) -> int:
-    """Output units of a head.
+def count_outputs(layer: nn.Module) -> int:
+    """Return the number of output units of a head.
 
-    >>> outputs(nn.Conv2d(512, 10, kernel_size=1))
+    >>> count_outputs(nn.Conv2d(512, 10, kernel_size=1))
     10
     """
-    return int(layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels)  # type: ignore[arg-type]  # see LAYERS
+    return int(layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels)  # type: ignore[arg-type]  # see HEAD_LAYERS

@@ -1,4 +1,4 @@
-"""Two convolutions and three fully connected layers: the net that read the cheques."""
+"""LeNet-5: two convolutions and three fully connected layers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from yisheng.core.errors import UsageError
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
 
-LEAST = {"modern": 8, "classic": 12}
-"""Fewest rows and columns of an image, by style."""
+MIN_SIDES = {"modern": 8, "classic": 12}
+"""Smallest number of rows and columns of an image, by style."""
 
 
 @register(
@@ -22,17 +22,17 @@ LEAST = {"modern": 8, "classic": 12}
     shape=(1, 28, 28),
 )
 def lenet(spec: Spec, *, style: Literal["modern", "classic"] = "modern") -> nn.Module:
-    """LeNet-5: convolve and pool twice (6, then 16 channels), then layers of 120, 84 and O units.
+    """Build LeNet-5: two convolutions with pooling (6 and 16 channels), then layers of 120, 84 and O units.
 
     ``classic`` is the textbook's: sigmoid, average pooling, no padding in the second convolution; 61,706
-    parameters for ten classes on 28 x 28. It stands still for the first epochs of plain SGD, and needs a
+    parameters for ten classes on 28 x 28. Its loss does not fall in the first epochs of plain SGD, and it needs a
     learning rate near 0.9.
 
-    ``modern`` has the same layers with what came later: relu, max pooling and batch norm. Its second
+    ``modern`` has the same layers with later improvements: relu, max pooling and batch norm. Its second
     convolution is 3 x 3 and padded, so that it takes images from 8 x 8 on.
 
     Args:
-        style: modern, which trains in a few epochs at any sensible learning rate, or classic, to see why.
+        style: modern, which trains in a few epochs at any usual learning rate, or classic, to see the difference.
 
     Raises:
         UsageError: the images are too small to be pooled twice.
@@ -45,16 +45,16 @@ def lenet(spec: Spec, *, style: Literal["modern", "classic"] = "modern") -> nn.M
     61706
     """
     channels, height, width = spec.shape
-    least = LEAST[style]
-    if min(height, width) < least:
+    min_side = MIN_SIDES[style]
+    if min(height, width) < min_side:
         raise UsageError(
-            f"lenet style={style} needs images of at least {least} x {least} pixels, got {height} x {width}",
-            "say style=modern, or model=mlp" if min(height, width) >= LEAST["modern"] else "say model=mlp",
+            f"lenet style={style} needs images of at least {min_side} x {min_side} pixels, got {height} x {width}",
+            "use style=modern or model=mlp" if min(height, width) >= MIN_SIDES["modern"] else "use model=mlp",
         )
-    return (_classic if style == "classic" else _modern)(channels, height, width, spec.outputs)
+    return (_make_classic if style == "classic" else _make_modern)(channels, height, width, spec.outputs)
 
 
-def _classic(channels: int, height: int, width: int, outputs: int) -> nn.Module:
+def _make_classic(channels: int, height: int, width: int, outputs: int) -> nn.Module:
     # 28 -> 28 -> 14 -> 10 -> 5
     features = 16 * ((height // 2 - 4) // 2) * ((width // 2 - 4) // 2)
     return nn.Sequential(
@@ -75,13 +75,13 @@ def _classic(channels: int, height: int, width: int, outputs: int) -> nn.Module:
     )
 
 
-def _modern(channels: int, height: int, width: int, outputs: int) -> nn.Module:
+def _make_modern(channels: int, height: int, width: int, outputs: int) -> nn.Module:
     # 28 -> 28 -> 14 -> 14 -> 7. Pooled first, there are four times fewer values to normalise and to rectify;
     # relu and maximum commute, so that changes the cost and little else.
     features = 16 * (height // 4) * (width // 4)
     return nn.Sequential(
         OrderedDict(
-            conv1=nn.Conv2d(channels, 6, kernel_size=5, padding=2, bias=False),  # batch norm shifts by itself
+            conv1=nn.Conv2d(channels, 6, kernel_size=5, padding=2, bias=False),  # batch norm has a shift
             pool1=nn.MaxPool2d(2),
             norm1=nn.BatchNorm2d(6),
             activation1=nn.ReLU(),

@@ -1,4 +1,4 @@
-"""One layer of weights: linear, logistic or softmax regression."""
+"""Linear, logistic and softmax regression: one linear layer."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from yisheng.core.types import Spec
 
 @register
 def linear(spec: Spec) -> nn.Module:
-    """Linear, logistic or softmax regression, as the data asks: x W^T + b on the flattened input.
+    """Build linear, logistic or softmax regression, depending on the data: x W^T + b on the flattened input.
 
-    The loss makes the difference: squared error makes it linear regression, binary cross-entropy logistic
-    regression, cross-entropy softmax regression.
+    The loss makes the difference: with squared error it is linear regression, with binary cross-entropy logistic
+    regression, with cross-entropy softmax regression.
 
     Source: Zhang et al., "Dive into Deep Learning", chapters 3 and 4.
 

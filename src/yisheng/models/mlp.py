@@ -1,4 +1,4 @@
-"""Hidden layers, fully connected."""
+"""Multilayer perceptron."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
-from yisheng.models._activations import ACTIVATIONS, Activation
+from yisheng.models.activations import ACTIVATIONS, Activation
 
 Width = Annotated[int, Interval(ge=1, le=2**20)]
 
@@ -25,19 +25,19 @@ def mlp(
     dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.0,
     batch_norm: bool = False,
 ) -> nn.Module:
-    """Multilayer perceptron: h = activation(h W^T + b) for every hidden layer, then a linear one.
+    """Build a multilayer perceptron: h = activation(h W^T + b) for every hidden layer, then a linear layer.
 
-    A hidden layer is linear, batch norm, activation, dropout, in this order; batch norm has a shift of its
-    own, so the linear layer before it has no bias.
+    A hidden layer is linear, batch norm, activation, dropout, in this order; batch norm has a shift, so the linear
+    layer before it has no bias.
 
     Args:
         hidden: units of the hidden layers, from input to output; 256 is the textbook's, and wide enough for
-            most tables. Without any it is `linear`.
-        activation: what bends between the layers; relu is cheap and does not saturate.
-        dropout: share of the hidden units set to zero in training, the others scaled by 1/(1 - dropout).
-            Off by default; worth a try where the validation loss rises while the training loss falls.
-        batch_norm: whether each hidden layer is normalised over the batch; training then needs 2 rows or
-            more in every batch.
+            most tables. Without hidden layers it is `linear`.
+        activation: after each hidden layer; relu is cheap and does not saturate.
+        dropout: fraction of the hidden units set to zero in training; the remaining ones are scaled by
+            1/(1 - dropout). Off by default; worth a try if the validation loss rises while the training loss falls.
+        batch_norm: whether each hidden layer is normalized over the batch; training then needs at least 2 rows in
+            every batch.
 
     Source: Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors", 1986;
     Srivastava et al., "Dropout", 2014, section 4; Ioffe and Szegedy, "Batch normalization", 2015, section 3.2.

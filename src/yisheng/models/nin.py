@@ -1,4 +1,4 @@
-"""Network in network: convolutions that are small nets themselves, and an average in the place of linear layers."""
+"""Network in network: blocks of a convolution and two 1 x 1 convolutions, and an average instead of linear layers."""
 
 from __future__ import annotations
 
@@ -9,27 +9,34 @@ from torch import nn
 
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
-from yisheng.models._variants import LEAST_SMALL, choose, kaiming, last_bend, open_bend, xavier
+from yisheng.models._styles import (
+    MIN_SIDE_OF_SMALL,
+    choose_style,
+    init_kaiming,
+    init_xavier,
+    make_final_activation,
+    set_bias_to_one,
+)
 
-LEAST = {"textbook": 67, "small": LEAST_SMALL}
+MIN_SIDES = {"textbook": 67, "small": MIN_SIDE_OF_SMALL}
 
 
-@register(fits=lambda spec: spec.is_image, wants="images")
+@register(fits=lambda spec: spec.is_image, requires="images")
 def nin(spec: Spec, *, style: Literal["auto", "small", "textbook"] = "auto") -> nn.Module:
-    """NiN: each convolution is followed by two of 1 x 1, a small net at every pixel; the last maps are averaged.
+    """Build NiN: each convolution is followed by two of 1 x 1, a small network at every pixel; the maps are averaged.
 
     The last block has one map per output, and the average of a map over the image is that output: there is no
-    linear layer, and so few weights to learn by heart.
+    linear layer, and so there are few weights that could memorize the images.
 
     ``textbook`` has AlexNet's convolutions (96, 256, 384 channels; 1,992,166 parameters on one channel with ten
     classes). ``small`` is the paper's net for CIFAR-10: 192 channels, three blocks, dropout between them.
 
-    In ``textbook`` every convolution is followed by a relu, the last one too, unless an output needs both signs
+    In ``textbook`` every convolution is followed by a relu, including the last one unless an output needs both signs
     (regression, labels, one output for two classes).
 
     Args:
-        style: auto takes small for images up to 64 pixels (and where textbook needs more) and textbook for larger
-            ones.
+        style: auto takes small for images up to 64 pixels (and up to 66, which is too small for textbook) and
+            textbook for larger ones.
 
     Raises:
         UsageError: the images are too small for the style.
@@ -41,72 +48,74 @@ def nin(spec: Spec, *, style: Literal["auto", "small", "textbook"] = "auto") -> 
     >>> sum(p.numel() for p in net.parameters())
     966986
     """
-    form = choose("nin", spec, style, LEAST)
-    net = (_textbook if form == "textbook" else _small)(spec)
+    form = choose_style("nin", spec, style, MIN_SIDES)
+    net = (_make_textbook if form == "textbook" else _make_small)(spec)
     if form == "small":
-        kaiming(net)
+        init_kaiming(net)
     else:
-        xavier(net)
-        _open(net.get_submodule("block4"))
+        init_xavier(net)
+        _activate_relus(net.get_submodule("block4"))
     return net
 
 
-def _open(block: nn.Module) -> None:
-    """Let every relu of the last block begin open.
+def _activate_relus(block: nn.Module) -> None:
+    """Initialize the last block so that all of its relus are active.
 
-    It is as narrow as there are classes, so a closed relu is a tenth of it; begun around zero, whole rows find all
-    of their classes shut and stay at the logarithm of the number of classes.
+    It has as many channels as classes, so an inactive relu is a tenth of it. Initialized around zero, some rows have
+    no active class, and their loss stays at the logarithm of the number of classes.
     """
     convolutions = [layer for layer in block.children() if isinstance(layer, nn.Conv2d)]
     for layer in convolutions:
-        open_bend(layer)
-    nn.init.normal_(convolutions[-1].weight, std=0.1)  # so that no output is far from the 1 that its bias makes
+        set_bias_to_one(layer)
+    nn.init.normal_(convolutions[-1].weight, std=0.1)  # keeps all outputs near the 1 of the bias
 
 
-def _textbook(spec: Spec) -> nn.Module:
+def _make_textbook(spec: Spec) -> nn.Module:
     return nn.Sequential(
         OrderedDict(
-            block1=_block(spec.shape[0], (96, 96, 96), kernel=11, stride=4),
+            block1=_make_block(spec.shape[0], (96, 96, 96), kernel=11, stride=4),
             pool1=nn.MaxPool2d(kernel_size=3, stride=2),
-            block2=_block(96, (256, 256, 256), kernel=5, padding=2),
+            block2=_make_block(96, (256, 256, 256), kernel=5, padding=2),
             pool2=nn.MaxPool2d(kernel_size=3, stride=2),
-            block3=_block(256, (384, 384, 384), kernel=3, padding=1),
+            block3=_make_block(256, (384, 384, 384), kernel=3, padding=1),
             pool3=nn.MaxPool2d(kernel_size=3, stride=2),
             dropout=nn.Dropout(),
-            block4=_block(384, (spec.outputs,) * 3, kernel=3, padding=1, last=last_bend(spec)),
+            block4=_make_block(
+                384, (spec.outputs,) * 3, kernel=3, padding=1, final_activation=make_final_activation(spec)
+            ),
             average=nn.AdaptiveAvgPool2d(1),
             flatten=nn.Flatten(),
         )
     )
 
 
-def _small(spec: Spec) -> nn.Module:
-    # 32 -> 16 -> 8. No relu at the end: it would only keep a class whose map is negative everywhere from learning.
+def _make_small(spec: Spec) -> nn.Module:
+    # 32 -> 16 -> 8. There is no relu at the end: it would keep a class whose map is negative everywhere from learning.
     return nn.Sequential(
         OrderedDict(
-            block1=_block(spec.shape[0], (192, 160, 96), kernel=5, padding=2),
+            block1=_make_block(spec.shape[0], (192, 160, 96), kernel=5, padding=2),
             pool1=nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True),
             dropout1=nn.Dropout(),
-            block2=_block(96, (192, 192, 192), kernel=5, padding=2),
+            block2=_make_block(96, (192, 192, 192), kernel=5, padding=2),
             pool2=nn.AvgPool2d(kernel_size=3, stride=2, ceil_mode=True),
             dropout2=nn.Dropout(),
-            block3=_block(192, (192, 192, spec.outputs), kernel=3, padding=1, last=nn.Identity()),
+            block3=_make_block(192, (192, 192, spec.outputs), kernel=3, padding=1, final_activation=nn.Identity()),
             average=nn.AdaptiveAvgPool2d(1),
             flatten=nn.Flatten(),
         )
     )
 
 
-def _block(
+def _make_block(
     channels: int,
     widths: tuple[int, int, int],
     *,
     kernel: int,
     stride: int = 1,
     padding: int = 0,
-    last: nn.Module | None = None,
+    final_activation: nn.Module | None = None,
 ) -> nn.Sequential:
-    """A convolution and two of 1 x 1, each with a relu; ``last`` in the place of the third one."""
+    """Make a convolution and two of 1 x 1, each with a relu; ``final_activation`` replaces the third relu."""
     return nn.Sequential(
         OrderedDict(
             conv1=nn.Conv2d(channels, widths[0], kernel, stride=stride, padding=padding),
@@ -114,6 +123,6 @@ def _block(
             conv2=nn.Conv2d(widths[0], widths[1], kernel_size=1),
             relu2=nn.ReLU(inplace=True),
             conv3=nn.Conv2d(widths[1], widths[2], kernel_size=1),
-            relu3=last or nn.ReLU(inplace=True),
+            relu3=final_activation or nn.ReLU(inplace=True),
         )
     )

@@ -1,4 +1,4 @@
-"""What a network is made of: its layers, the shapes of what they give, their parameters and their work."""
+"""Summary of a network: its layers, the shapes of their outputs, their parameters and their multiply-adds."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from torch import nn
 from yisheng import models
 from yisheng.core.types import Spec
 
-COUNTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+COUNTED_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+"""Layers whose multiply-adds are counted."""
 
 
 @dataclass(frozen=True)
-class Row:
+class LayerSummary:
     """One call of one layer.
 
     Args:
-        name: where it is in the network (``layer1.0.conv1``).
+        name: its name in the network (``layer1.0.conv1``).
         kind: name of its class.
-        output: shape of what it gives for one sample, without B; empty if that is no tensor.
-        parameters: its own parameters; 0 where an earlier row has counted them.
+        output: shape of its output for one sample, without B; empty if the output is not a tensor.
+        parameters: its parameters; 0 if an earlier row has counted them.
         multiply_adds: products summed for one sample, in convolutions and linear layers.
     """
 
@@ -41,55 +42,55 @@ class Summary:
 
     Args:
         rows: one for each call of a layer.
-        parameters: of the whole network, each counted once, those of layers that were not called included.
-        multiply_adds: of one sample's way through it.
+        parameters: of the whole network, each counted once, including those of layers that were not called.
+        multiply_adds: of the forward pass of one sample.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[LayerSummary, ...]
     parameters: int
     multiply_adds: int
 
 
-def summary(model: nn.Module, spec: Spec) -> Summary:
-    """The layers of a network on one sample.
+def summarize(model: nn.Module, spec: Spec) -> Summary:
+    """Summarize the layers of a network on one sample.
 
-    Layers are the modules without children, and those that have parameters of their own. A layer that is called
-    twice has two rows. Additions, activations and norms are not counted as work: beside convolutions and linear
-    layers they are little. The model is left as it was.
+    Layers are the modules without children, and those that have parameters themselves. A layer that is called
+    twice has two rows. Additions, activations and norms are not counted as work, since convolutions and linear
+    layers need far more. The model is not changed.
 
     Args:
-        model: the network, with weights or on the device ``meta``, where nothing is computed but the shapes.
+        model: the network, with weights or on the device ``meta``, where only shapes are computed.
         spec: the contract it was built for.
 
     >>> net = nn.Sequential(nn.Flatten(), nn.Linear(6, 2))
-    >>> found = summary(net, Spec("regression", (1, 2, 3)))
-    >>> found.parameters, found.multiply_adds, [row.output for row in found.rows]
+    >>> summary = summarize(net, Spec("regression", (1, 2, 3)))
+    >>> summary.parameters, summary.multiply_adds, [row.output for row in summary.rows]
     (14, 12, [(6,), (2,)])
     """
-    first = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
-    rows: list[Row | None] = []
-    waiting: list[int] = []
+    reference = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
+    rows: list[LayerSummary | None] = []
+    open_calls: list[int] = []
     counted: set[int] = set()
     handles = []
     for name, module in model.named_modules():
         if name and (not any(True for _ in module.children()) or any(True for _ in module.parameters(recurse=False))):
-            handles.append(module.register_forward_pre_hook(partial(_reserve, rows, waiting)))
-            handles.append(module.register_forward_hook(partial(_note, rows, waiting, counted, name)))
+            handles.append(module.register_forward_pre_hook(partial(_reserve_row, rows, open_calls)))
+            handles.append(module.register_forward_hook(partial(_fill_row, rows, open_calls, counted, name)))
     training = {module: module.training for module in model.modules()}
     try:
         with torch.no_grad():
-            model.eval()(torch.zeros(1, *spec.shape, device=first.device, dtype=first.dtype))
+            model.eval()(torch.zeros(1, *spec.shape, device=reference.device, dtype=reference.dtype))
     finally:
         for handle in handles:
             handle.remove()
         for module, mode in training.items():
             module.training = mode
-    seen = tuple(row for row in rows if row is not None)
-    return Summary(seen, sum(p.numel() for p in model.parameters()), sum(row.multiply_adds for row in seen))
+    layers = tuple(row for row in rows if row is not None)
+    return Summary(layers, sum(p.numel() for p in model.parameters()), sum(row.multiply_adds for row in layers))
 
 
-def outline(name: str, spec: Spec, **options: Any) -> Summary:
-    """The layers of a network that is only named: no memory is taken for its weights.
+def summarize_by_name(name: str, spec: Spec, **options: Any) -> Summary:
+    """Summarize a registered network without allocating memory for its weights.
 
     Args:
         name: its registered name.
@@ -97,35 +98,44 @@ def outline(name: str, spec: Spec, **options: Any) -> Summary:
         **options: its options.
 
     Raises:
-        UsageError: the name or an option is unknown, a value is not allowed, or it does not fit the data.
+        UsageError: the name or an option is unknown, a value is not allowed, or the network does not fit the data.
 
-    >>> outline("vgg16", Spec("classification", (3, 224, 224), classes=tuple(map(str, range(1000))))).parameters
+    >>> spec = Spec("classification", (3, 224, 224), classes=tuple(map(str, range(1000))))
+    >>> summarize_by_name("vgg16", spec).parameters
     138357544
     """
     try:
         with torch.device("meta"):
-            return summary(models.build(name, spec, **options), spec)
-    except (NotImplementedError, RuntimeError):  # a network that looks at values
-        return summary(models.build(name, spec, **options), spec)
+            return summarize(models.build(name, spec, **options), spec)
+    except (NotImplementedError, RuntimeError):  # the network computes with values, which meta tensors do not have
+        return summarize(models.build(name, spec, **options), spec)
 
 
-def _reserve(rows: list[Row | None], waiting: list[int], *_: Any) -> None:
-    """A layer with children is told of before them."""
-    waiting.append(len(rows))
+def _reserve_row(rows: list[LayerSummary | None], open_calls: list[int], *_: Any) -> None:
+    """Add an empty row before a layer's call, so that a layer with children comes before them."""
+    open_calls.append(len(rows))
     rows.append(None)
 
 
-def _note(
-    rows: list[Row | None], waiting: list[int], counted: set[int], name: str, module: nn.Module, _: Any, output: Any
+def _fill_row(
+    rows: list[LayerSummary | None],
+    open_calls: list[int],
+    counted: set[int],
+    name: str,
+    module: nn.Module,
+    _: Any,
+    output: Any,
 ) -> None:
-    own = [p for p in module.parameters(recurse=False) if id(p) not in counted]
-    counted.update(map(id, own))
+    parameters = [p for p in module.parameters(recurse=False) if id(p) not in counted]
+    counted.update(map(id, parameters))
     shape = tuple(output.shape[1:]) if isinstance(output, torch.Tensor) else ()
-    rows[waiting.pop()] = Row(name, type(module).__name__, shape, sum(p.numel() for p in own), _work(module, output))
+    rows[open_calls.pop()] = LayerSummary(
+        name, type(module).__name__, shape, sum(p.numel() for p in parameters), _count_multiply_adds(module, output)
+    )
 
 
-def _work(module: nn.Module, output: Any) -> int:
-    """Products that a layer sums for one sample: for each value of its output, those of one row of its weight."""
-    if not isinstance(module, COUNTED) or not isinstance(output, torch.Tensor):
+def _count_multiply_adds(module: nn.Module, output: Any) -> int:
+    """Return the number of products for one sample: the numbers in a row of the weight for each value of the output."""
+    if not isinstance(module, COUNTED_LAYERS) or not isinstance(output, torch.Tensor):
         return 0
     return math.prod(output.shape[1:]) * math.prod(module.weight.shape[1:])

@@ -1,4 +1,4 @@
-"""Many networks for a table in one, sharing most of their weights."""
+"""TabM: an ensemble of networks for a table that share most of their weights."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from torch import nn
 
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
-from yisheng.models._ensemble_output import average
-from yisheng.models._features import Embeddings, Features, Frequency, Size
+from yisheng.models._member_average import average_predictions
+from yisheng.models._table_features import Embeddings, Frequency, Size, TableFeatures
 
 
 class TabM(nn.Module):
-    """K members: ``(B, K, O)`` in training, their average ``(B, O)`` in eval mode."""
+    """K members: they return ``(B, K, O)`` in training mode, and their average ``(B, O)`` in evaluation mode."""
 
-    def __init__(self, spec: Spec, features: Features, backbone: nn.Module, *, k: int, width: int) -> None:
+    def __init__(self, spec: Spec, features: TableFeatures, backbone: nn.Module, *, k: int, width: int) -> None:
         from tabm import EnsembleView, LinearEnsemble  # type: ignore[import-untyped]  # imports scikit-learn: 0.8 s
 
         super().__init__()
-        self.contract = spec
+        self.spec = spec
         self.features = features
         self.members = EnsembleView(k=k)
         self.backbone = backbone
         self.output = LinearEnsemble(width, spec.outputs, k=k)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Prepared rows ``(B, D)``."""
+        """Map transformed rows ``(B, D)`` to outputs."""
         output: torch.Tensor = self.output(self.backbone(self.members(self.features(x))))
-        return output if self.training else average(output, self.contract)
+        return output if self.training else average_predictions(output, self.spec)
 
 
 @register(
     fits=lambda spec: not spec.is_image,
-    wants="rows of a table",
+    requires="rows of a table",
     default_for=lambda spec: not spec.is_image and any(column.source for column in spec.columns),
     stackable=False,
 )
@@ -51,25 +51,25 @@ def tabm(
     embedding_size: Size | None = None,
     frequency: Frequency | None = None,
 ) -> nn.Module:
-    """TabM: K networks trained at once, each with a loss of its own, that share all weights but some scales.
+    """Build TabM: K networks trained at once, each with its own loss, that share all weights except some scales.
 
-    A layer of member i gives s_i * (W (r_i * x)) + b_i: the matrix W is everyone's, the vectors r_i and s_i are
-    its own. The members err in different directions, and what is shared keeps them from overfitting: their
-    average is about as good as that of as many networks, at a fraction of the cost.
+    A layer of member i computes s_i * (W (r_i * x)) + b_i: all members share the matrix W, and each has its vectors r_i
+    and s_i. The members make different errors, and the shared weights keep them from overfitting: their average is
+    about as good as that of K separate networks, at a fraction of the cost.
 
     Args:
-        arch: tabm gives every layer scales of each member; tabm-mini only the input, which is about as good and
+        arch: tabm has scales of each member in every layer; tabm-mini only at the input, which is about as good and
             faster.
-        k: members; the paper takes 32, half of them cost half.
-        blocks: hidden layers.
-        width: units of each.
-        dropout: share of the hidden units set to zero in training.
-        embeddings: of the numbers; see `embedded-mlp`.
+        k: number of members; the paper uses 32, and 16 cost half.
+        blocks: number of hidden layers.
+        width: units of each hidden layer.
+        dropout: fraction of the hidden units set to zero in training.
+        embeddings: of the numeric columns; see `embedded-mlp`.
         embedding_size: length of a number's vector; 8 if not given.
-        frequency: of the periodic ones; see `embedded-mlp`.
+        frequency: of periodic embeddings; see `embedded-mlp`.
 
     Raises:
-        UsageError: embedding_size or frequency is given where there are no such embeddings.
+        UsageError: embedding_size or frequency is given, but the embeddings have none.
 
     Source: Gorishniy, Kotelnikov and Babenko, "TabM: advancing tabular deep learning with parameter-efficient
     ensembling", 2025, sections 3.3 and 3.4 (their package).
@@ -79,7 +79,7 @@ def tabm(
     >>> model(x).shape, model.eval()(x).shape
     (torch.Size([7, 4, 1]), torch.Size([7, 1]))
     """
-    features = Features(spec, embeddings, size=embedding_size, frequency=frequency)
+    features = TableFeatures(spec, embeddings, size=embedding_size, frequency=frequency)
     from tabm import make_tabm_backbone
 
     backbone = make_tabm_backbone(

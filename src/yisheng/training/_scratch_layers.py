@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from yisheng.core.errors import UsageError
-from yisheng.models._activations import ScaledSigmoid
+from yisheng.models.activations import ScaledSigmoid
 from yisheng.scratch.average_pooling import average_pooling
 from yisheng.scratch.batch_norm import batch_norm
 from yisheng.scratch.cross_correlation import cross_correlation

@@ -12,7 +12,7 @@ from torch import nn
 
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Batch
-from yisheng.models.head import head
+from yisheng.models.head import find_head
 from yisheng.training.loop import Loss, Step
 from yisheng.training.state import State
 from yisheng.transforms.imagenet import MEAN, STD
@@ -107,7 +107,7 @@ def plan_finetuning(model: nn.Module, mode: FinetuneMode, epochs: int) -> Finetu
         raise UsageError(
             f"finetune=gradual needs 2 epochs or more, got epochs={epochs}", "use epochs=2 or more, or finetune=all"
         )
-    _, layer = head(model)
+    _, layer = find_head(model)
     groups: list[LayerGroup] = []
     pending: list[_Piece] = []  # pieces without parameters belong to the next group
     for piece in _split_model(model, layer):

@@ -29,7 +29,7 @@ from yisheng.core.errors import StorageError, UsageError, YishengError
 from yisheng.core.types import Batch, Spec
 from yisheng.data.batches import Batches
 from yisheng.data.hub import locations
-from yisheng.models.summary import summary
+from yisheng.models.summary import summarize
 from yisheng.training.loop import Loss
 from yisheng.training.update import Precision, mean_loss
 
@@ -97,7 +97,7 @@ def search_precision(
     default = candidates[0]
     if len(candidates) == 1 or not _has_fine_clock(train.device):
         return ComputeFormat(*default, {})
-    multiplications = max(1, summary(model, spec).multiply_adds)
+    multiplications = max(1, summarize(model, spec).multiply_adds)
     if multiplications * train.size * updates < MIN_TRAINING_MULTIPLICATIONS:
         return ComputeFormat(*default, {})
     rows = min(train.size, len(train.rows), max(2, round(PASS_MULTIPLICATIONS / multiplications)))
@@ -231,7 +231,7 @@ def _write_cached(key: str, seconds: dict[str, float]) -> None:
     """
     entry = {label: value if value < UNSUPPORTED else None for label, value in seconds.items()}
     searches = list({**_read_cache(), key: entry}.items())[-MAX_CACHED_SEARCHES:]
-    files.write(_cache_path(), json.dumps(dict(searches), indent=1) + "\n", sync=False)
+    files.write_file(_cache_path(), json.dumps(dict(searches), indent=1) + "\n", sync=False)
 
 
 def _cache_path() -> Path:

@@ -21,7 +21,7 @@ from yisheng.core.types import Dataset, Spec, Split
 from yisheng.data.batches import Batches, make_batches
 from yisheng.init.apply import apply
 from yisheng.models import weights as trained
-from yisheng.models.head import head
+from yisheng.models.head import find_head
 from yisheng.optim.groups import groups
 from yisheng.training import finetune, from_scratch
 from yisheng.training.loop import Loss, Schedule, Step
@@ -268,12 +268,12 @@ def _load_pretrained(
     """Load the pretrained weights; return the learning-rate factor of the head, and notes for the user."""
     if pretrained is None:
         return config.head_lr, ()
-    result = trained.fit(model, pretrained.tensors, name=config.model.name)
-    notes = result.remarks
+    result = trained.load_weights(model, pretrained.tensors, name=config.model.name)
+    notes = result.notes
     if pretrained.scale is not None and pretrained.scale.name == "imagenet":
         mismatch = finetune.explain_scale_mismatch(fitted.scale, **pretrained.scale.options)
         notes += () if mismatch is None else (mismatch,)
-    if not result.fresh and requested_head_lr is None:  # a pretrained head learns at the rate of the other layers
+    if not result.new_head and requested_head_lr is None:  # a pretrained head learns at the rate of the other layers
         return 1.0, notes
     return config.head_lr, notes
 
@@ -319,8 +319,8 @@ def _make_part_batches(
 def _build_optimizer(config: ResolvedConfig, model: nn.Module) -> torch.optim.Optimizer:
     """Build the optimizer with its parameter groups; each holds its ``initial_lr``."""
     build = from_scratch.build_optimizer if config.scratch else functools.partial(_build, "optim")
-    new_head = None if config.head_lr is None else head(model)[1]
-    make_groups = functools.partial(groups, model, head=new_head, head_lr=config.head_lr or 1.0)
+    head = None if config.head_lr is None else find_head(model)[1]
+    make_groups = functools.partial(groups, model, head=head, head_lr=config.head_lr or 1.0)
     optimizer: torch.optim.Optimizer = build(config.optimizer, make_groups(decay_bias=config.decay_bias))
     if _has_equal_groups(optimizer):  # nothing decays: one group gives the same weights in less time
         optimizer = build(config.optimizer, make_groups(decay_bias=True))

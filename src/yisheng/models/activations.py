@@ -1,4 +1,4 @@
-"""The bends between layers, by name."""
+"""Activations between layers, by name."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ Activation = Literal[
 
 
 class ScaledSigmoid(nn.Module):
-    """4 sigmoid(x) - 2: the sigmoid moved and stretched to be the identity near zero, as tanh is.
+    """4 sigmoid(x) - 2: the sigmoid shifted and scaled to be the identity near zero, as tanh is.
 
     sigmoid(x) = 1/2 + x/4 - x³/48 + ..., so this is x - x³/12 + ...: it neither shifts nor shrinks small
-    signals, and deep nets train with it where they stand still with the plain sigmoid.
+    signals, and deep networks that do not learn with the plain sigmoid learn with it.
 
     >>> ScaledSigmoid()(torch.tensor([-0.01, 0.0, 0.01]))
     tensor([-0.0100,  0.0000,  0.0100])
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Element by element, any shape."""
+        """Apply the function element by element to a tensor of any shape."""
         return 4 * torch.sigmoid(x) - 2
 
 
