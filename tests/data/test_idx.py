@@ -1,4 +1,4 @@
-"""The idx reader: what is whole comes back, everything else is a DataError, in bounded memory."""
+"""The idx reader returns intact arrays; everything else is a DataError, in bounded memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from yisheng.data import idx
 CODES = {"uint8": 0x08, "int8": 0x09, "int16": 0x0B, "int32": 0x0C, "float32": 0x0D, "float64": 0x0E}
 
 
-def written(x: np.ndarray) -> bytes:
+def make_idx(x: np.ndarray) -> bytes:
     header = struct.pack(">HBB", 0, CODES[x.dtype.name], x.ndim) + struct.pack(f">{x.ndim}I", *x.shape)
     return header + x.astype(x.dtype.newbyteorder(">")).tobytes()
 
@@ -30,8 +30,8 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("idx")
 
 
-def attempt(folder: Path, content: bytes, **options: int) -> np.ndarray | None:
-    """The array, or None for a DataError; any other error is the test's failure."""
+def try_read(folder: Path, content: bytes, **options: int) -> np.ndarray | None:
+    """Return the array, or None for a DataError; any other error fails the test."""
     path = folder / "file"
     path.write_bytes(content)
     try:
@@ -45,22 +45,22 @@ arrays = st.sampled_from(sorted(CODES)).flatmap(lambda name: hnp.arrays(np.dtype
 
 
 @settings(max_examples=100, deadline=None)
-@given(x=arrays, packed=st.booleans())
-def test_round_trip(folder, x, packed):
-    content = written(x)
-    got = attempt(folder, gzip.compress(content) if packed else content)
-    assert got is not None
-    assert got.dtype == x.dtype
-    assert got.dtype.isnative
-    assert got.flags.writeable
-    assert got.tobytes() == x.tobytes()
-    assert got.shape == x.shape
+@given(x=arrays, compressed=st.booleans())
+def test_written_arrays_are_read(folder, x, compressed):
+    content = make_idx(x)
+    array = try_read(folder, gzip.compress(content) if compressed else content)
+    assert array is not None
+    assert array.dtype == x.dtype
+    assert array.dtype.isnative
+    assert array.flags.writeable
+    assert array.tobytes() == x.tobytes()
+    assert array.shape == x.shape
 
 
 @settings(max_examples=300, deadline=None)
-@given(content=st.binary(max_size=300), packed=st.booleans())
-def test_random_bytes(folder, content, packed):
-    attempt(folder, gzip.compress(content, 1) if packed else content)
+@given(content=st.binary(max_size=300), compressed=st.booleans())
+def test_random_bytes_never_crash(folder, content, compressed):
+    try_read(folder, gzip.compress(content, 1) if compressed else content)
 
 
 @settings(max_examples=300, deadline=None)
@@ -69,55 +69,55 @@ def test_random_bytes(folder, content, packed):
     axes=st.integers(0, 255),
     sizes=st.lists(st.integers(0, 2**32 - 1) | st.integers(0, 4), max_size=9),
     body=st.binary(max_size=64),
-    packed=st.booleans(),
-    truth=st.booleans(),
+    compressed=st.booleans(),
+    plausible=st.booleans(),
 )
-def test_lying_headers(folder, kind, axes, sizes, body, packed, truth):
-    if truth:
+def test_false_headers_take_no_memory(folder, kind, axes, sizes, body, compressed, plausible):
+    if plausible:
         kind, axes = 8 + kind % 7, len(sizes)
     content = bytes([0, 0, kind, axes]) + struct.pack(f">{len(sizes)}I", *sizes) + body
     tracemalloc.start()
-    got = attempt(folder, gzip.compress(content, 1) if packed else content)
+    array = try_read(folder, gzip.compress(content, 1) if compressed else content)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4 << 20
-    if got is not None:
-        assert got.nbytes == len(body)
-        assert list(got.shape) == sizes
+    if array is not None:
+        assert array.nbytes == len(body)
+        assert list(array.shape) == sizes
 
 
 @settings(max_examples=300, deadline=None)
-@given(x=hnp.arrays(np.uint8, (3, 4, 5)), packed=st.booleans(), data=st.data())
-def test_mutated_files(folder, x, packed, data):
-    content = bytearray(gzip.compress(written(x)) if packed else written(x))
+@given(x=hnp.arrays(np.uint8, (3, 4, 5)), compressed=st.booleans(), data=st.data())
+def test_mutated_files_are_refused_or_read(folder, x, compressed, data):
+    content = bytearray(gzip.compress(make_idx(x)) if compressed else make_idx(x))
     for _ in range(data.draw(st.integers(1, 3))):
-        place = data.draw(st.integers(0, len(content) - 1))
-        content[place] = data.draw(st.integers(0, 255))
+        position = data.draw(st.integers(0, len(content) - 1))
+        content[position] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(0, len(content)))
-    attempt(folder, bytes(content[:cut]))
-    got = attempt(folder, bytes(content))
-    if got is not None and packed:
-        np.testing.assert_array_equal(got.ravel(), x.ravel())  # gzip's checksum leaves no other way
+    try_read(folder, bytes(content[:cut]))
+    array = try_read(folder, bytes(content))
+    if array is not None and compressed:
+        np.testing.assert_array_equal(array.ravel(), x.ravel())  # gzip's checksum excludes other values
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_every_cut_is_noticed(folder, packed):
-    content = written(np.arange(24, dtype=np.int16).reshape(2, 3, 4))
-    content = gzip.compress(content) if packed else content
-    assert all(attempt(folder, content[:cut]) is None for cut in range(len(content)))
-    assert attempt(folder, content) is not None
+@pytest.mark.parametrize("compressed", [False, True])
+def test_truncated_files_are_refused(folder, compressed):
+    content = make_idx(np.arange(24, dtype=np.int16).reshape(2, 3, 4))
+    content = gzip.compress(content) if compressed else content
+    assert all(try_read(folder, content[:cut]) is None for cut in range(len(content)))
+    assert try_read(folder, content) is not None
 
 
-@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("compressed", [False, True])
 @pytest.mark.parametrize("tail", [b"\0", b"more"])
-def test_trailing_bytes(folder, packed, tail):
-    content = written(np.arange(5, dtype=np.uint8)) + tail
-    assert attempt(folder, gzip.compress(content) if packed else content) is None
+def test_trailing_bytes_are_refused(folder, compressed, tail):
+    content = make_idx(np.arange(5, dtype=np.uint8)) + tail
+    assert try_read(folder, gzip.compress(content) if compressed else content) is None
 
 
-def test_garbage_after_the_compressed_data(folder):
-    content = gzip.compress(written(np.arange(5, dtype=np.uint8)))
-    assert attempt(folder, content + b"garbage") is None
+def test_garbage_after_compressed_data_is_refused(folder):
+    content = gzip.compress(make_idx(np.arange(5, dtype=np.uint8)))
+    assert try_read(folder, content + b"garbage") is None
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_garbage_after_the_compressed_data(folder):
         (gzip.compress(bytes([0, 0, 8, 1, 0x7F, 0, 0, 0]), mtime=0), "more than the 16,777,216 bytes"),
     ],
 )
-def test_errors_say_what_is_wrong(tmp_path, content, problem):
+def test_errors_name_the_problem(tmp_path, content, problem):
     path = tmp_path / "file"
     path.write_bytes(content)
     with pytest.raises(DataError, match=problem) as caught:
@@ -147,7 +147,7 @@ def test_errors_say_what_is_wrong(tmp_path, content, problem):
     assert str(path) in caught.value.problem
 
 
-def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path):
+def test_decompression_bomb_is_refused_before_it_is_decompressed(tmp_path):
     size = 64 << 20
     bomb = gzip.compress(bytes([0, 0, 8, 1]) + struct.pack(">I", size) + bytes(size), 9)
     path = tmp_path / "bomb"
@@ -159,15 +159,15 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path):
     tracemalloc.stop()
 
 
-def test_limit(tmp_path):
+def test_limit_holds(tmp_path):
     path = tmp_path / "file"
-    path.write_bytes(written(np.arange(100, dtype=np.uint8)))
+    path.write_bytes(make_idx(np.arange(100, dtype=np.uint8)))
     assert len(idx.read(path, limit=100)) == 100
     with pytest.raises(DataError, match="100 values"):
         idx.read(path, limit=99)
 
 
-def test_what_is_not_a_file(tmp_path):
+def test_missing_files_and_folders_are_errors(tmp_path):
     with pytest.raises(DataError, match="does not exist"):
         idx.read(tmp_path / "missing")
     with pytest.raises(DataError, match="is not a file"):
@@ -177,7 +177,7 @@ def test_what_is_not_a_file(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_a_pipe_does_not_hang(tmp_path):
+def test_pipe_does_not_block(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(DataError, match="is not a file"):
         idx.read(tmp_path / "pipe")

@@ -124,7 +124,7 @@ def sample_evenly(dataset: Dataset, rows: np.ndarray, n: int, seed: int) -> np.n
 def _make_sheet(dataset: Dataset, width: int, height: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
     """Return an empty sheet with a heading, for content of this size."""
     channels, image_height, image_width = dataset.spec.shape
-    facts = f"{len(dataset):,} {'grey ' if channels == 1 else ''}images of {image_width} x {image_height}"
+    facts = f"{len(dataset):,} {'gray ' if channels == 1 else ''}images of {image_width} x {image_height}"
     if dataset.spec.classes:
         categories = "labels" if dataset.spec.task == "multilabel" else "classes"
         facts += f", {len(dataset.spec.classes)} {categories}"

@@ -1,4 +1,4 @@
-"""A real HTTP server with a script for each path, a catalogue of small sets, and an empty cache."""
+"""A real HTTP server with scripted responses, a catalog of small sets, and an empty cache."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 import tomli_w
 
+from tests.data.hub.sample_files import COMPRESSED, TEXT, sum_of
 from yisheng.data.hub import download
 
-Answer = Callable[["Handler"], None]
-SOURCES = Path(__file__).parents[2] / "src"
+Response = Callable[["Handler"], None]
+SOURCES = Path(__file__).parents[3] / "src"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -28,12 +29,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         request = Request(self.path, dict(self.headers))
-        self.request_seen = request
+        self.current_request = request
         with self.server.lock:
             self.server.requests.append(request)
-            answers = self.server.answers.get(self.path, [])
-            answer = answers.pop(0) if len(answers) > 1 else answers[0] if answers else Server.status(404)
-        answer(self)
+            responses = self.server.responses.get(self.path, [])
+            respond = responses.pop(0) if len(responses) > 1 else responses[0] if responses else Server.status(404)
+        respond(self)
 
     def begin(self, code: int, **headers: object) -> None:
         self.send_response(code)
@@ -44,10 +45,10 @@ class Handler(BaseHTTPRequestHandler):
     def send(self, data: bytes) -> None:
         for start in range(0, len(data), 16384):
             self.wfile.write(data[start : start + 16384])
-            self.request_seen.sent += len(data[start : start + 16384])
+            self.current_request.sent += len(data[start : start + 16384])
 
     def log_message(self, *_: Any) -> None:
-        """Nothing: the tests look at `Server.requests`."""
+        """Print nothing: the tests read `Server.requests`."""
 
 
 @dataclass
@@ -58,22 +59,23 @@ class Request:
 
 
 class Server(ThreadingHTTPServer):
-    """Answers each path with its list of answers, the last one for ever."""
+    """Answers requests of each path with its list of responses; the last one is repeated."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.lock = threading.Lock()
-        self.answers: dict[str, list[Answer]] = {}
+        self.responses: dict[str, list[Response]] = {}
         self.requests: list[Request] = []
         self.stop = threading.Event()
 
     def handle_error(self, *_: Any) -> None:
-        """A client that went away is part of the tests."""
+        """Ignore clients that close the connection, which is part of the tests."""
 
-    def on(self, path: str, *answers: Answer) -> str:
-        self.answers[path] = list(answers)
+    def on(self, path: str, *responses: Response) -> str:
+        """Set the responses for a path, and return its address."""
+        self.responses[path] = list(responses)
         return f"http://127.0.0.1:{self.server_port}{path}"
 
     @property
@@ -81,61 +83,61 @@ class Server(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     @staticmethod
-    def whole(data: bytes, *, ranges: bool = True, etag: str | None = None, chunk_pause: float = 0) -> Answer:
-        """A good server: the file, or the range that was asked for."""
+    def serve(data: bytes, *, ranges: bool = True, etag: str | None = None, chunk_pause: float = 0) -> Response:
+        """Return a correct response: the file, or the requested range."""
 
-        def answer(to: Handler) -> None:
-            asked = re.fullmatch(r"bytes=(\d+)-", to.headers.get("Range", "")) if ranges else None
-            if asked and to.headers.get("If-Range") not in (None, etag):
-                asked = None
-            extra = {"ETag": etag} if etag else {}
-            start = int(asked[1]) if asked else 0
-            if asked and start >= len(data):
-                to.begin(416, Content_Range=f"bytes */{len(data)}", Content_Length=0)
+        def respond(handler: Handler) -> None:
+            requested = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", "")) if ranges else None
+            if requested and handler.headers.get("If-Range") not in (None, etag):
+                requested = None
+            headers = {"ETag": etag} if etag else {}
+            start = int(requested[1]) if requested else 0
+            if requested and start >= len(data):
+                handler.begin(416, Content_Range=f"bytes */{len(data)}", Content_Length=0)
                 return
-            extra |= {"Content_Range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if asked else {}
-            to.begin(206 if asked else 200, Content_Length=len(data) - start, **extra)
-            for place in range(start, len(data), 65536) if chunk_pause else []:
-                to.send(data[place : place + 65536])
+            headers |= {"Content_Range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if requested else {}
+            handler.begin(206 if requested else 200, Content_Length=len(data) - start, **headers)
+            for position in range(start, len(data), 65536) if chunk_pause else []:
+                handler.send(data[position : position + 65536])
                 time.sleep(chunk_pause)
             if not chunk_pause:
-                to.send(data[start:])
+                handler.send(data[start:])
 
-        return answer
-
-    @staticmethod
-    def cut(data: bytes, after: int, *, etag: str | None = None) -> Answer:
-        """Promises all of it, but closes the connection after some bytes."""
-
-        def answer(to: Handler) -> None:
-            to.begin(200, Content_Length=len(data), **({"ETag": etag} if etag else {}))
-            to.send(data[:after])
-
-        return answer
+        return respond
 
     @staticmethod
-    def status(code: int, data: bytes = b"", **headers: object) -> Answer:
-        def answer(to: Handler) -> None:
-            to.begin(code, Content_Length=len(data), **headers)
-            to.send(data)
+    def interrupt(data: bytes, sent: int, *, etag: str | None = None) -> Response:
+        """Return a response that announces all of it, but closes the connection after some bytes."""
 
-        return answer
+        def respond(handler: Handler) -> None:
+            handler.begin(200, Content_Length=len(data), **({"ETag": etag} if etag else {}))
+            handler.send(data[:sent])
+
+        return respond
 
     @staticmethod
-    def stalled(data: bytes = b"", length: int = 100) -> Answer:
-        """Sends a few bytes, then nothing more, and keeps the connection."""
+    def status(code: int, data: bytes = b"", **headers: object) -> Response:
+        def respond(handler: Handler) -> None:
+            handler.begin(code, Content_Length=len(data), **headers)
+            handler.send(data)
 
-        def answer(to: Handler) -> None:
-            to.begin(200, Content_Length=length)
-            to.send(data)
-            to.server.stop.wait(10)
+        return respond
 
-        return answer
+    @staticmethod
+    def stall(data: bytes = b"", length: int = 100) -> Response:
+        """Return a response that sends a few bytes, then nothing, and keeps the connection."""
+
+        def respond(handler: Handler) -> None:
+            handler.begin(200, Content_Length=length)
+            handler.send(data)
+            handler.server.stop.wait(10)
+
+        return respond
 
 
 @dataclass
-class Catalogue:
-    """Writes sets of a plugin package."""
+class PluginCatalog:
+    """Writes the sets of a plugin package."""
 
     folder: Path
     cache: Path
@@ -147,7 +149,7 @@ class Catalogue:
 
 @dataclass
 class Child:
-    """Runs Python with the hub in a process of its own."""
+    """Runs Python with the hub in another process."""
 
     path: str
     started: list[subprocess.Popen[str]] = field(default_factory=list)
@@ -179,7 +181,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache, and an environment without mirrors, proxies or long waits."""
+    """Set an empty cache, and an environment without mirrors, proxies or long waits."""
     for name in ("YISHENG_MIRROR", "YISHENG_OFFLINE", "http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
@@ -189,13 +191,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Path) -> Catalogue:
+def plugin_catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Path) -> PluginCatalog:
     folder = tmp_path / "plugins" / "hubplug" / "data" / "catalog"
     folder.mkdir(parents=True)
     monkeypatch.syspath_prepend(str(tmp_path / "plugins"))
     monkeypatch.setenv("YISHENG_PLUGINS", "hubplug")
     (tmp_path / "plugins" / "hubplug" / "__init__.py").write_text("", encoding="utf-8")
-    return Catalogue(folder, home / "data")
+    return PluginCatalog(folder, home / "data")
 
 
 @pytest.fixture
@@ -206,3 +208,29 @@ def child(tmp_path: Path) -> Iterator[Child]:
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plugin_catalog: Any) -> Path:
+    """Write a mirror with a compressed file, two forms of a set, and a set without checksums."""
+    folder = tmp_path / "mirror with space"
+    plugin_catalog.add("tiny", {"name": "a.csv.gz", "content_size": len(TEXT), "sums": [sum_of(TEXT, "content")]})
+    plugin_catalog.add(
+        "forms",
+        {"name": "best.bin", "form": "exact", "sums": [sum_of(b"exact")]},
+        {"name": "copy.bin", "form": "copies", "sums": [sum_of(b"copies")]},
+        {"name": "more.bin", "form": "extra", "sums": [sum_of(b"extra")]},
+        forms=["exact", "copies"],
+    )
+    plugin_catalog.add("loose", {"name": "b.bin"}, {"name": "images", "folder": True})
+    for name, data in {
+        "tiny/a.csv.gz": COMPRESSED,
+        "forms/copy.bin": b"copies",
+        "loose/b.bin": b"loose",
+        "loose/images/ants/1.jpg": b"ant",
+        "loose/images/bees/1.jpg": b"bee",
+    }.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    monkeypatch.setenv("YISHENG_MIRROR", folder.as_uri())
+    return folder

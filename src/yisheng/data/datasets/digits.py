@@ -13,7 +13,7 @@ from yisheng.core.types import Dataset, Drawing, Spec
 
 @register
 def digits() -> Dataset:
-    """Load 1,797 handwritten digits, grey images 8x8 in ten classes (part of scikit-learn: no download).
+    """Load 1,797 handwritten digits, gray images 8x8 in ten classes (part of scikit-learn: no download).
 
     The values 0 to 16, counts of black pixels in cells of 4x4, are scaled to the bytes 0 to 255. The digits are
     stretched to the full height of 8 pixels, and their bounding box is centered.
@@ -34,7 +34,7 @@ def digits() -> Dataset:
         spec,
         x,
         rows[:, -1].astype(np.int64),
-        about="Digits written by 13 people, reduced from 32x32 bitmaps to 8x8 grey images.",
+        about="Digits written by 13 people, reduced from 32x32 bitmaps to 8x8 gray images.",
         source="Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository (1998)",
         license="CC BY 4.0",
     )

@@ -17,7 +17,7 @@ ARCHIVE, ARCHIVE_FOLDER = "gzip.zip", "gzip"
 
 @register
 def emnist(*, split: Literal["balanced", "byclass", "bymerge", "letters", "digits", "mnist"] = "balanced") -> Dataset:
-    """Load handwritten letters and digits, grey images 28x28; each of six splits has an official test part.
+    """Load handwritten letters and digits, gray images 28x28; each of six splits has an official test part.
 
     - balanced: 131,600 in 47 classes of the same size: digits, capitals, and the small letters that look different.
     - letters: 145,600 in 26 classes, capital and small together. digits: 280,000 in ten. mnist: 70,000 in ten.

@@ -24,7 +24,7 @@ CLASSES = (
 
 @register(mirror=True)
 def fashion_mnist(*, folder: Path | None = None, size: Size | None = None) -> Dataset:
-    """Load 70,000 images of clothes, grey, 28x28 in ten classes, 10,000 of them the official test part.
+    """Load 70,000 images of clothes, gray, 28x28 in ten classes, 10,000 of them the official test part.
 
     Args:
         folder: folder with the four idx files, compressed by gzip or not; by default they are downloaded.

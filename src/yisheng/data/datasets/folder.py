@@ -24,7 +24,7 @@ def folder(
     path: str,
     size: Size = "auto",
     fit: Fit = "crop",
-    color: Literal["auto", "grey", "rgb"] = "auto",
+    color: Literal["auto", "gray", "rgb"] = "auto",
     strict: bool = False,
 ) -> Dataset:
     """Load images in a folder for each class, with or without folders for train, validation and test.
@@ -38,7 +38,7 @@ def folder(
             side is longer than 96, and else is 224, the size of networks trained on ImageNet.
         fit: how an image of another aspect ratio is brought to that size: its center is cut out (crop), it is squashed,
             or padded with black (pad). Prediction does the same.
-        color: grey or rgb; auto is grey if all images are.
+        color: gray or rgb; auto is gray if all images are.
         strict: a damaged image is an error; by default it is left out and reported.
 
     Raises:

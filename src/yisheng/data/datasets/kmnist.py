@@ -14,7 +14,7 @@ CLASSES = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 
 @register
 def kmnist(*, folder: Path | None = None, size: Size | None = None) -> Dataset:
-    """Load 70,000 characters of old Japanese books, grey, 28x28 in ten classes, 10,000 of them the official test part.
+    """Load 70,000 characters of old Japanese books, gray, 28x28 in ten classes, 10,000 of them the official test part.
 
     A class holds the different forms (hentaigana) in which its character was written.
 

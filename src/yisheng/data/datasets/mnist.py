@@ -11,7 +11,7 @@ from yisheng.data.datasets._idx_dataset import Size, load_idx_dataset
 
 @register
 def mnist(*, folder: Path | None = None, size: Size | None = None) -> Dataset:
-    """Load 70,000 handwritten digits, grey images 28x28 in ten classes, 10,000 of them the official test part.
+    """Load 70,000 handwritten digits, gray images 28x28 in ten classes, 10,000 of them the official test part.
 
     A digit is scaled to 20x20 pixels, and its center of mass is in the center of the image.
 

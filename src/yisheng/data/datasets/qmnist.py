@@ -16,7 +16,7 @@ CLASS_COLUMN = 0
 
 @register
 def qmnist(*, folder: Path | None = None) -> Dataset:
-    """Load 120,000 handwritten digits, grey images 28x28 in ten classes, 60,000 of them the official test part.
+    """Load 120,000 handwritten digits, gray images 28x28 in ten classes, 60,000 of them the official test part.
 
     The training part is MNIST's. The first 10,000 of the test part are MNIST's test part; the other 50,000 were never
     published before, so nobody has tuned a network on them.

@@ -91,7 +91,7 @@ def open_unbuffered(part: Path, mode: str) -> Iterator[IO[bytes]]:
         yield out
 
 
-def write_all(out: IO[bytes], part: Path, chunk: bytes) -> None:
+def write_all(out: IO[bytes], part: Path, chunk: bytes | memoryview) -> None:
     """Write all of a chunk to an unbuffered file, which may accept fewer bytes per call.
 
     Raises:

@@ -22,9 +22,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from yisheng.core.discovery import plugins
+from yisheng.core.discovery import hyphenate, plugins
 from yisheng.core.errors import DataError, UsageError, suggest
-from yisheng.core.registry import DuplicateNameError, hyphenate
 
 Scope = Literal["file", "content", "lines"]
 Algorithm = Literal["sha256", "sha1", "md5"]
@@ -167,6 +166,8 @@ def find(name: str) -> HubSet:
         raise UsageError(f"the hub knows no set {name!r}", suggest(name, names()))
     path, *duplicates = [p for folder in _folders() if (p := folder / f"{name}.toml").is_file()]
     if duplicates:
+        from yisheng.core.registry import DuplicateNameError
+
         raise DuplicateNameError(f"the hub has two sets named {name}: {path} and {duplicates[0]}", "rename one of them")
     try:
         return _read_set(name, tomllib.loads(path.read_text(encoding="utf-8")))
