@@ -28,7 +28,7 @@ def split(n: int) -> Split:
 def prices(n: int = 500, column: Column = TOWNS) -> Dataset:
     """Return prices by town and area, with informative missing values."""
     rng = np.random.Generator(np.random.PCG64(0))
-    town = rng.integers(0, len(column.levels), n)
+    town = rng.integers(0, len(column.categories), n)
     area = rng.uniform(1, 3, n)
     age = np.where(rng.random(n) < 0.3, np.nan, rng.uniform(0, 50, n))
     y = np.exp(area + (town * 7 % 5) / 2 - np.isnan(age) + 0.05 * rng.normal(size=n))[:, None]

@@ -30,7 +30,7 @@ class Outputs:
     weight: torch.Tensor | None
 
 
-def compute_outputs(model: nn.Module, batches: Iterable[Batch], *, half: bool = False) -> Outputs:
+def compute_outputs(model: nn.Module, batches: Iterable[Batch], *, bf16: bool = False) -> Outputs:
     """Compute the model's outputs in evaluation mode and without gradients, batch by batch.
 
     Every module returns to the mode it was in, frozen layers included. Nothing is read back from the device.
@@ -39,7 +39,7 @@ def compute_outputs(model: nn.Module, batches: Iterable[Batch], *, half: bool = 
     Args:
         model: the network.
         batches: the rows.
-        half: compute in bfloat16; see `yisheng.core.autocast.output`.
+        bf16: compute in bfloat16; see `yisheng.core.autocast.forward`.
 
     Raises:
         DataError: there are no rows.
@@ -51,7 +51,7 @@ def compute_outputs(model: nn.Module, batches: Iterable[Batch], *, half: bool = 
         for batch in batches:
             # Not inference_mode: a tensor that a model computes once and caches could not be used in training.
             with torch.no_grad():
-                outputs.append(autocast.output(model, batch.x, half=half))
+                outputs.append(autocast.forward(model, batch.x, bf16=bf16))
             targets.append(batch.y)
             rows.append(batch.index)
             if batch.weight is not None:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from yisheng.core import registry
-from yisheng.core.errors import UsageError, closest
+from yisheng.core.errors import UsageError, suggest
 from yisheng.core.types import Batch, Spec
 from yisheng.evaluation.outputs import compute_outputs
 from yisheng.evaluation.predictions import Invert, to_predictions
@@ -20,7 +20,7 @@ Scorer = Callable[[nn.Module, Iterable[Batch]], dict[str, float]]
 
 
 def make_scorer(
-    spec: Spec, loss: Loss, metrics: Sequence[str], invert: Invert | None = None, *, half: bool = False
+    spec: Spec, loss: Loss, metrics: Sequence[str], invert: Invert | None = None, *, bf16: bool = False
 ) -> Scorer:
     """Return a function that scores a model on some batches, in one pass over them.
 
@@ -33,7 +33,7 @@ def make_scorer(
         loss: ``(output, y) -> (B,)``.
         metrics: names of metrics; ``loss`` among them is allowed and changes nothing.
         invert: the inverse of a regression's target transform.
-        half: compute as a training in bfloat16 does; see `yisheng.evaluation.outputs.compute_outputs`.
+        bf16: compute in bfloat16, as a training with precision=bf16; see `yisheng.evaluation.outputs.compute_outputs`.
 
     Raises:
         UsageError: a metric is unknown, gives a table, or does not fit the data.
@@ -47,7 +47,7 @@ def make_scorer(
     entries = find_metrics(spec, [name for name in metrics if name != "loss"])
 
     def score(model: nn.Module, batches: Iterable[Batch]) -> dict[str, float]:
-        outputs = compute_outputs(model, batches, half=half)
+        outputs = compute_outputs(model, batches, bf16=bf16)
         with torch.no_grad():
             losses = loss(outputs.output, outputs.y)
         weight = torch.ones_like(losses) if outputs.weight is None else outputs.weight
@@ -75,5 +75,5 @@ def find_metrics(spec: Spec, names: Sequence[str]) -> list[registry.Entry]:
                 m.name for m in registry.entries("metrics") if m.meta["fits"](spec) and m.meta.get("scalar", True)
             ]
             needs = f"needs {entry.meta['requires']}" if entry.meta.get("scalar", True) else "is a table, not a number"
-            raise UsageError(f"{entry.name} {needs}; this is {spec.task}", closest(entry.name, usable))
+            raise UsageError(f"{entry.name} {needs}; this is {spec.task}", suggest(entry.name, usable))
     return metrics

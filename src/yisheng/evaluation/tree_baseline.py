@@ -130,7 +130,7 @@ class _GradientBoosting:
         binary = spec.task == "classification" and len(spec.classes) == 2
         trees_per_round = 1 if binary else len(spec.classes) or spec.outputs
         self.rounds = int(np.clip(MAX_TREES // trees_per_round, 20, 600))
-        categorical = [c.kind == "category" and len(c.levels) <= MAX_CATEGORIES for c in spec.columns]
+        categorical = [c.kind == "category" and len(c.categories) <= MAX_CATEGORIES for c in spec.columns]
         self.options: dict[str, Any] = {
             "max_iter": self.rounds,
             "learning_rate": min(0.2, 30 / self.rounds),
@@ -181,5 +181,5 @@ class _GradientBoosting:
         x[~np.isfinite(x)] = np.nan
         for i, column in enumerate(self.spec.columns):
             if column.kind == "category":
-                x[~((x[:, i] >= 0) & (x[:, i] < len(column.levels))), i] = np.nan
+                x[~((x[:, i] >= 0) & (x[:, i] < len(column.categories))), i] = np.nan
         return x

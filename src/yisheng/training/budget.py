@@ -164,7 +164,7 @@ def _time_epoch(assembly: Assembly, duration: float, count_busy_cores: Callable[
             model.eval()
             with torch.no_grad():
                 seconds += len(assembly.validation) * _time_median(
-                    lambda: autocast.output(model, next(validation).x, half=assembly.validates_in_bf16),
+                    lambda: autocast.forward(model, next(validation).x, bf16=assembly.validates_in_bf16),
                     duration,
                     device,
                 )

@@ -51,8 +51,8 @@ def save(folder: Path, state: State) -> Path:
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise files.storage_error(error, folder) from error
-    files.write(path, content)
+        raise files.explain_write_error(error, folder) from error
+    files.write_file(path, content)
     _delete_old(folder, path, state.step)
     return path
 

@@ -39,7 +39,7 @@ class EventLog:
             if size > length:
                 self._file.truncate(length)
         except OSError as error:
-            raise files.storage_error(error, path) from error
+            raise files.explain_write_error(error, path) from error
         if size < length:
             self._file.close()
             raise DataError(
@@ -73,7 +73,7 @@ class EventLog:
                 os.fsync(self._file.fileno())
             return self._file.tell()
         except OSError as error:
-            raise files.storage_error(error, self.path) from error
+            raise files.explain_write_error(error, self.path) from error
 
     def close(self) -> None:
         """Write the pending lines and close the file."""

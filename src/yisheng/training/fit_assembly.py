@@ -10,7 +10,7 @@ from yisheng.training.loop import Scorer, fit
 from yisheng.training.setup import Assembly
 
 MakeScorer = Callable[..., Scorer]
-"""``(spec, loss, metrics, invert=..., half=...) -> scorer``; see `yisheng.evaluation.scorer.make_scorer`."""
+"""``(spec, loss, metrics, invert=..., bf16=...) -> scorer``; see `yisheng.evaluation.scorer.make_scorer`."""
 
 
 def fit_assembly(assembly: Assembly, make_scorer: MakeScorer, *, choose_best: bool = True) -> Iterator[Event]:
@@ -32,7 +32,7 @@ def fit_assembly(assembly: Assembly, make_scorer: MakeScorer, *, choose_best: bo
             assembly.loss,
             [assembly.score_key],
             invert=None if target is None else target.invert,
-            half=assembly.validates_in_bf16,
+            bf16=assembly.validates_in_bf16,
         ),
         epochs=config.epochs,
         schedule=assembly.schedule,

@@ -33,7 +33,7 @@ def mean_loss(model: nn.Module, batch: Batch, loss: Loss, precision: Precision =
     Raises:
         UsageError: the loss does not return one value for each sample.
     """
-    output = autocast.output(model, batch.x, half=precision == "bf16")
+    output = autocast.forward(model, batch.x, bf16=precision == "bf16")
     members, y = 1, batch.y
     if output.ndim == 3:
         members = output.shape[1]
