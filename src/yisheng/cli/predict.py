@@ -3,7 +3,7 @@
 usage: yisheng predict RUN photo.png [more.png ...] [top=3] [--json]
        yisheng predict RUN rows.csv [--json]
        yisheng predict RUN rows=5.1,3.5,1.4,0.2 [--json]       (several rows: separate them with ;)
-       yisheng predict RUN test.csv out=submission.csv [id=COLUMN] [format=answer|probability] [force=true]
+       yisheng predict RUN test.csv out=submission.csv [id=COLUMN] [format=prediction|probability] [force=true]
        yisheng predict RUN FOLDER|photo.png ... out=predictions.csv [format=...] [strict=true] [force=true]
 
 Images may have any size and mode. The transforms that were fitted in training are in the run folder; a cross-validation
@@ -24,7 +24,7 @@ from yisheng.cli._arguments import Arguments
 from yisheng.cli._tables import format_number, format_table
 
 if TYPE_CHECKING:
-    from yisheng.inference.predictor import Prediction
+    from yisheng.experiments.predict import Prediction
 
 FILE_KEYS = ("id", "format", "strict", "force")
 """Keys that need ``out=``."""
@@ -52,7 +52,7 @@ def run(arguments: Arguments) -> int:
     predictions, unit = predict(folder, inputs, rows)
     if arguments.json:
         plain = [asdict(prediction) for prediction in predictions]
-        print(json.dumps({"run": str(folder), "answers": plain}, ensure_ascii=False))
+        print(json.dumps({"run": str(folder), "predictions": plain}, ensure_ascii=False))
     else:
         print(_format(predictions, top, unit))
     return 0
@@ -65,7 +65,7 @@ def _write(arguments: Arguments, folder: Path, inputs: list[Path], out: Path, op
 
     written = submit(folder, inputs, out, **options)
     if arguments.json:
-        counts = {"rows": written.rows, "damaged": written.damaged, "unlike": written.unlike}
+        counts = {"rows": written.rows, "damaged": written.damaged, "out_of_distribution": written.out_of_distribution}
         facts = {"run": str(folder), "out": str(out), **counts, "notes": list(written.notes)}
         print(json.dumps(facts, ensure_ascii=False))
         return
@@ -73,14 +73,14 @@ def _write(arguments: Arguments, folder: Path, inputs: list[Path], out: Path, op
         logger.info(f"note: {note}")
     if written.damaged:
         logger.warning(f"{written.damaged:,} of {written.rows:,} images could not be read: see the column error")
-    if written.unlike:
-        logger.warning(f"{written.unlike:,} of {written.rows:,} inputs are out of the training data's distribution")
-    print(f"{written.rows - written.damaged:,} answers in {out}")
+    if written.out_of_distribution:
+        logger.warning(f"{written.out_of_distribution:,} of {written.rows:,} inputs are out of distribution")
+    print(f"{written.rows - written.damaged:,} predictions in {out}")
 
 
 def _format(predictions: list[Prediction], top: int, unit: str) -> str:
     """Return the predictions as a table, and the notes on their inputs."""
-    rows = [["input", "answer", *(["probabilities"] if predictions[0].probabilities else [])]]
+    rows = [["input", "prediction", *(["probabilities"] if predictions[0].probabilities else [])]]
     inputs_of_note: dict[str, list[str]] = {}
     for prediction in predictions:
         value = prediction.prediction

@@ -1,1 +1,1 @@
-"""Using a trained model: saving and loading it, preparing inputs, answering."""
+"""Use a trained model: save and load it, prepare inputs, predict, visualize and export."""

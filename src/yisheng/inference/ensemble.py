@@ -1,4 +1,4 @@
-"""A study's members: the folders of the models that were trained on its folds, and the models in them."""
+"""The model of a cross-validation: an ensemble of the models that were trained on its folds."""
 
 from __future__ import annotations
 
@@ -10,102 +10,87 @@ from typing import Any
 
 from yisheng.core import files
 from yisheng.core.errors import DataError
+from yisheng.core.run_folder import FORMAT, INTACT_COPY, RunFolder
 from yisheng.core.types import Spec
 from yisheng.inference import artifact
 
-STUDY = "folds.json"
-"""What makes a folder a study of k folds; see docs/architecture.md for its form."""
-SEARCH = "study.toml"
-"""What makes a folder a search; see docs/tuning.md."""
-BEST = "best"
-"""The run of a search's chosen setting, in its folder."""
-MOST = 1_000_000
-"""Folds and repeats have a thousand each at most."""
+MAX_FOLD_MODELS = 1_000_000
+"""There are at most a thousand folds and a thousand repeats."""
 
 
-def is_study(folder: Path) -> bool:
-    """Whether the folder is a study of k folds rather than a single run."""
-    return os.path.isfile(folder / STUDY)  # noqa: PTH113  # never raises
-
-
-def is_search(folder: Path) -> bool:
-    """Whether the folder is a search rather than a run or a study of k folds."""
-    return os.path.isfile(folder / SEARCH)  # noqa: PTH113  # never raises
-
-
-def chosen(folder: Path) -> Path:
-    """The folder of the model: of a search that of the chosen setting, else the folder itself.
-
-    Raises:
-        DataError: the search is not finished.
-    """
-    if not is_search(folder):
-        return folder
-    if not os.path.isfile(folder / BEST / artifact.DESCRIPTION):  # noqa: PTH113  # never raises
-        raise DataError(f"the search in {folder} is not finished: it has no model yet", f"say yisheng resume {folder}")
-    return folder / BEST
-
-
-def describe(folder: Path, spec: Spec, members: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write the study's ``model.json``: the contract, and the members by folder and hash of their weights.
+def save(folder: Path, spec: Spec, fold_models: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write the ``model.json`` of a cross-validation: the contract, and the fold models by folder and hash.
 
     Args:
-        folder: the study.
-        spec: the contract that all members share.
-        members: the members' folders in it, and the contents of their ``model.json``.
-    """
-    listed = [{"folder": name, "sha256": about["sha256"]} for name, about in members.items()]
-    parameters = next(iter(members.values()))["parameters"]
-    about = {"format": artifact.FORMAT, "spec": spec.to_json(), "parameters": parameters, "members": listed}
-    files.write_json(folder / artifact.DESCRIPTION, about)
-    artifact.seal(folder)
-
-
-def description(folder: Path) -> Mapping[str, Any]:
-    """Contents of a study's ``model.json``, its list of members checked.
+        folder: the cross-validation.
+        spec: the contract that all fold models share.
+        fold_models: their folders in it, and the contents of their ``model.json``.
 
     Raises:
-        DataError: the study is not finished, or the file is damaged.
+        StorageError: the file cannot be written.
     """
-    path = folder / artifact.DESCRIPTION
+    description = {
+        "format": FORMAT,
+        "spec": spec.to_json(),
+        "parameters": next(iter(fold_models.values()))["parameters"],
+        "fold_models": [{"folder": name, "sha256": model["sha256"]} for name, model in fold_models.items()],
+    }
+    files.write_json(folder / RunFolder.MODEL, description)
+    artifact.write_checksums(folder)
+
+
+def read_description(folder: Path) -> Mapping[str, Any]:
+    """Return the contents of a cross-validation's ``model.json`` after checking its list of fold models.
+
+    Raises:
+        DataError: the cross-validation is not finished, or the file is damaged.
+    """
+    path = folder / RunFolder.MODEL
+    RunFolder(folder).require_current_format()
     if not os.path.lexists(path):
-        raise DataError(f"the study in {folder} is not finished: it has no model yet", f"say yisheng resume {folder}")
-    found = files.read_json(path)
-    artifact.require_listed(folder, artifact.DESCRIPTION)
-    listed = found.get("members") if isinstance(found, dict) else None
-    whole = "take the folder from where it was whole"
-    if not isinstance(listed, list) or not 0 < len(listed) <= MOST or found.get("format") != artifact.FORMAT:
-        raise DataError(f"{path} does not list the members of a study", whole)
-    if not isinstance(found.get("spec"), dict):
-        raise DataError(f"{path} is damaged: it has no spec", whole)
-    for member in listed:
-        name = member.get("folder") if isinstance(member, dict) else None
-        if not isinstance(name, str) or not re.fullmatch(r"fold-[0-9]{2,7}", name):  # nothing outside the study
-            raise DataError(f"{path} names {name!r} as a member", whole)
-    if len({member["folder"] for member in listed}) < len(listed):
-        raise DataError(f"{path} names a member twice", whole)
-    return found
+        raise DataError(
+            f"the cross-validation in {folder} is not finished: it has no model yet",
+            f"continue it: yisheng resume {folder}",
+        )
+    description = files.read_json(path)
+    artifact.verify_checksums(folder, RunFolder.MODEL)
+    fold_models = description.get("fold_models") if isinstance(description, dict) else None
+    if (
+        not isinstance(fold_models, list)
+        or not 0 < len(fold_models) <= MAX_FOLD_MODELS
+        or description.get("format") != FORMAT
+    ):
+        raise DataError(f"{path} does not list the models of a cross-validation", INTACT_COPY)
+    if not isinstance(description.get("spec"), dict):
+        raise DataError(f"{path} is damaged: it has no spec", INTACT_COPY)
+    for entry in fold_models:
+        name = entry.get("folder") if isinstance(entry, dict) else None
+        if not isinstance(name, str) or not re.fullmatch(r"fold-[0-9]{2,7}", name):  # nothing outside the folder
+            raise DataError(f"{path} lists {name!r} as a fold model", INTACT_COPY)
+    if len({entry["folder"] for entry in fold_models}) < len(fold_models):
+        raise DataError(f"{path} lists a fold model twice", INTACT_COPY)
+    return description
 
 
-def load(folder: Path) -> list[artifact.Saved]:
-    """The models of a study, in the order of its folds.
+def load(folder: Path) -> list[artifact.Artifact]:
+    """Return the models of a cross-validation, in the order of its folds.
 
     Raises:
-        DataError: the study is not finished; a member is missing, damaged, not the one that the study ended with,
-            or of another contract than the rest.
+        DataError: the cross-validation is not finished; or a fold model is missing, damaged, not the one that the
+            cross-validation ended with, or of another contract.
     """
-    about = description(folder)
-    spec = Spec.from_json(about["spec"])
-    found = []
-    for member in about["members"]:
-        path = folder / member["folder"]
-        one = artifact.load(path)
-        if one.description.get("sha256") != member.get("sha256"):
+    description = read_description(folder)
+    spec = Spec.from_json(description["spec"])
+    artifacts = []
+    for entry in description["fold_models"]:
+        path = folder / entry["folder"]
+        fold_model = artifact.load(path)
+        if fold_model.description.get("sha256") != entry.get("sha256"):
             raise DataError(
-                f"{path} is not the member that the study ended with (SHA-256 differs)",
-                f"bring it back; or, if it was trained on, say yisheng evaluate {folder}",
+                f"{path} is not the model that the cross-validation ended with (SHA-256 differs)",
+                f"restore it; or, if it was trained further, run yisheng evaluate {folder}",
             )
-        if one.spec != spec:
-            raise DataError(f"{path} is of another contract than the study", "take the folder from where it was whole")
-        found.append(one)
-    return found
+        if fold_model.spec != spec:
+            raise DataError(f"{path} has another contract than the cross-validation", INTACT_COPY)
+        artifacts.append(fold_model)
+    return artifacts

@@ -1,4 +1,4 @@
-"""At the end of a training: what inputs like its data look like to the network; see `yisheng.inference.ood`."""
+"""Fit the out-of-distribution detector at the end of a training; see `yisheng.inference.ood`."""
 
 from __future__ import annotations
 
@@ -13,155 +13,182 @@ from yisheng import transforms
 from yisheng.core.seeds import generator
 from yisheng.core.types import Spec
 from yisheng.data.batches import Batches
-from yisheng.inference._ood_features import Place, distance, numbers, outside, places, watched, whitened
-from yisheng.inference.ood import BEYOND, LEVEL, LEVELS, Familiar, View, What, energy
+from yisheng.inference._ood_features import (
+    FeatureSource,
+    capture_features,
+    choose_feature_sources,
+    compute_mahalanobis_distance,
+    compute_range_excess,
+    find_number_columns,
+    fit_whitening,
+)
+from yisheng.inference.ood import (
+    QUANTILE_LEVELS,
+    RANGE_TOLERANCE,
+    THRESHOLD,
+    Component,
+    ComponentKind,
+    OODDetector,
+    compute_energy,
+)
 
-ROWS = 2048
-"""Most rows of a part that are looked at."""
-LEAST = 20
-"""Fewest rows that anything can be said from."""
+MAX_ROWS_PER_PART = 2048
+MIN_ROWS = 20
+"""With fewer rows no detector is fitted."""
 FOLDS = 5
-"""Rows of a table are measured by what was fitted on the other folds."""
-MANY = 1000
-"""With fewer held-out rows the threshold is guessed from the tail."""
+"""A row of a table is scored by what was fitted on the other folds."""
+MIN_ROWS_FOR_EMPIRICAL_THRESHOLD = 1000
+"""With fewer held-out rows the threshold is extrapolated from the tail."""
+TAIL = 0.1
+"""Fraction of the held-out rows that the extrapolation uses."""
 
 
-def fit(model: nn.Module, spec: Spec, train: Batches, held_out: Batches, *, seed: int) -> Familiar | None:
-    """Learn what inputs like those of the training look like to a trained network.
+def fit_ood_detector(
+    model: nn.Module, spec: Spec, train: Batches, held_out: Batches, *, seed: int
+) -> OODDetector | None:
+    """Fit a detector of inputs that do not come from the distribution of the training data.
 
-    Of images: the Mahalanobis distance to the nearest class in the means and deviations of the maps of up to three
-    convolutions (of the image itself and its edges, where there is none) and in the input of the last layer; and
-    the energy -log Σ exp(output). Of rows: the same distance in the scaled numbers, and by what share of a column's
-    range a value lies beyond it. The largest counts, each measured by what held-out rows reach.
+    For images it uses the Mahalanobis distance to the nearest class, in the means and standard deviations of the maps
+    of up to three convolutions (without convolutions: of the image itself and its edges) and in the input of the last
+    layer; and the energy -log Σ exp(output). For rows it uses the same distance in the scaled numbers, and how far a
+    value is outside its column's range, as a fraction of the range. Each score is scaled by its distribution on
+    held-out rows, and the largest one decides.
 
-    Weights, modes and global random generators are left as they were.
+    Weights, modes and global random generators are unchanged.
 
     Args:
         model: the network with its best weights.
         spec: the contract of the raw data.
-        train: batches of the training part; at most `ROWS` of its rows are looked at.
-        held_out: those of the validation part. Where an image set has none, half of the training rows take its
-            place, which the network knows: then more than 1 in 200 will warn.
-        seed: which rows are drawn.
+        train: batches of the training part; at most `MAX_ROWS_PER_PART` of its rows are used.
+        held_out: batches of the validation part. If an image set has none, half of the training rows take its place;
+            the network has seen those, so more than 1 in 200 new inputs will warn.
+        seed: of the choice of rows.
 
     Returns:
-        None where there are too few rows, or none that differ.
+        None if there are too few rows, or none that differ.
 
     Source: Lee et al., "A simple unified framework for detecting out-of-distribution samples and adversarial
     attacks", 2018, section 2; Liu et al., "Energy-based out-of-distribution detection", 2020, section 3.
     """
-    fitting, measuring = _drawn(train, seed), _drawn(held_out, seed)
-    if len(measuring.rows) < LEAST and spec.is_image:
+    fitting, calibration = _sample_rows(train, seed), _sample_rows(held_out, seed)
+    if len(calibration.rows) < MIN_ROWS and spec.is_image:
         half = len(fitting.rows) // 2
-        fitting, measuring = replace(fitting, rows=fitting.rows[:half]), replace(fitting, rows=fitting.rows[half:])
-    if len(fitting.rows) < LEAST:
+        fitting, calibration = replace(fitting, rows=fitting.rows[:half]), replace(fitting, rows=fitting.rows[half:])
+    if len(fitting.rows) < MIN_ROWS:
         return None
-    return _of_images(model, spec, fitting, measuring) if spec.is_image else _of_rows(spec, fitting, measuring)
+    if spec.is_image:
+        return _fit_for_images(model, spec, fitting, calibration)
+    return _fit_for_rows(spec, fitting, calibration)
 
 
-def _of_images(model: nn.Module, spec: Spec, fitting: Batches, measuring: Batches) -> Familiar | None:
-    wanted = places(model)
-    (known, _, y), (new, output, _) = (_seen(model, wanted, part) for part in (fitting, measuring))
-    labels = y if spec.task == "classification" else None
-    views, scores = [], []
-    for place, features in known.items():
-        made = whitened(features, labels)
-        if made is not None:
-            scores.append(distance(new[place], *made))
-            views.append(View(place.what, place.layer, projection=made[0], centres=made[1]))
+def _fit_for_images(model: nn.Module, spec: Spec, fitting: Batches, calibration: Batches) -> OODDetector | None:
+    sources = choose_feature_sources(model)
+    features, _, targets = _read_features(model, sources, fitting)
+    held_out_features, held_out_output, _ = _read_features(model, sources, calibration)
+    labels = targets if spec.task == "classification" else None
+    components, scores = [], []
+    for source, x in features.items():
+        whitening = fit_whitening(x, labels)
+        if whitening is not None:
+            projection, means = whitening
+            scores.append(compute_mahalanobis_distance(held_out_features[source], projection, means))
+            components.append(Component(source.kind, source.layer, projection=projection, means=means))
     if spec.task == "classification" and spec.outputs > 1:
-        scores.append(energy(output))
-        views.append(View("energy"))
-    return _measured(views, scores)
+        scores.append(compute_energy(held_out_output))
+        components.append(Component("energy"))
+    return _calibrate(components, scores)
 
 
-def _of_rows(spec: Spec, fitting: Batches, measuring: Batches) -> Familiar | None:
-    """Fitted on all rows; measured on the held-out ones, and on each fold by what was fitted on the others."""
-    (x, raw, y), (new, new_raw, _) = (_gathered(part) for part in (fitting, measuring))
+def _fit_for_rows(spec: Spec, fitting: Batches, calibration: Batches) -> OODDetector | None:
+    """Fit on all rows; calibrate on the held-out rows, and on each fold with what was fitted on the other folds."""
+    (x, raw, y), (held_out_x, held_out_raw, _) = (_read_rows(part) for part in (fitting, calibration))
     labels = y if spec.task == "classification" else None
-    picked = numbers(transforms.after(fitting.scale, spec))  # type: ignore[arg-type]  # a fitted transform
-    x, new = x[:, picked], new[:, picked]
-    ranged = numbers(spec)
-    raw, new_raw = raw[:, ranged], new_raw[:, ranged]
-    if not len(ranged):
+    number_features = find_number_columns(transforms.transform_spec(fitting.scale, spec))  # type: ignore[arg-type]  # a fitted transform
+    x, held_out_x = x[:, number_features], held_out_x[:, number_features]
+    range_columns = find_number_columns(spec)
+    raw, held_out_raw = raw[:, range_columns], held_out_raw[:, range_columns]
+    if not len(range_columns):
         return None
-    low, high = _ends(raw)
-    made = whitened(x, labels) if len(picked) else None
-    distances, ranges = [], [outside(new_raw, low, high, high - low)]
-    if made is not None:
-        distances.append(distance(new, *made))
+    low, high = _compute_ranges(raw)
+    whitening = fit_whitening(x, labels) if len(number_features) else None
+    distances, excesses = [], [compute_range_excess(held_out_raw, low, high, high - low)]
+    if whitening is not None:
+        distances.append(compute_mahalanobis_distance(held_out_x, *whitening))
     for fold in range(FOLDS):
-        out = torch.arange(len(x)) % FOLDS == fold
-        if made is not None:
-            part = whitened(x[~out], None if labels is None else labels[~out])
-            distances.append(distance(x[out], *(part or made)))
-        ranges.append(outside(raw[out], *_ends(raw[~out]), high - low))
-    views, scores = [View("range")], [torch.cat(ranges)]
-    if made is not None:
-        views.append(View("numbers", projection=made[0], centres=made[1]))
+        in_fold = torch.arange(len(x)) % FOLDS == fold
+        if whitening is not None:
+            fold_whitening = fit_whitening(x[~in_fold], None if labels is None else labels[~in_fold])
+            distances.append(compute_mahalanobis_distance(x[in_fold], *(fold_whitening or whitening)))
+        excesses.append(compute_range_excess(raw[in_fold], *_compute_ranges(raw[~in_fold]), high - low))
+    components, scores = [Component("range")], [torch.cat(excesses)]
+    if whitening is not None:
+        projection, means = whitening
+        components.append(Component("numbers", projection=projection, means=means))
         scores.append(torch.cat(distances))
-    found = _measured(views, scores)
-    return None if found is None else replace(found, ranged=ranged, low=low, high=high, picked=picked)
-
-
-def _measured(views: Sequence[View], scores: Sequence[torch.Tensor]) -> Familiar | None:
-    """The views with their scales, and the scores of the held-out rows in the largest of them."""
-    kept, units = [], []
-    for view, score in zip(views, scores, strict=True):
-        middle, reach = _scale(view.what, score)
-        if reach > 0:
-            kept.append(replace(view, middle=middle, reach=reach))
-            units.append((score - middle) / reach)
-    if not kept:
+    detector = _calibrate(components, scores)
+    if detector is None:
         return None
-    largest = torch.stack(units).amax(0).sort().values
-    values = torch.tensor([float(largest.quantile(level)) for level in LEVELS], dtype=torch.float64)
-    threshold = _threshold(largest)
-    values[-2] = torch.maximum(values[-3], threshold)
-    values[-1] = torch.maximum(values[-1], 2 * values[-2] - values[50])
-    none, nowhere = torch.empty(0), torch.empty(0, dtype=torch.int64)
-    return Familiar(tuple(kept), values, nowhere, none, none, nowhere)
+    return replace(detector, range_columns=range_columns, low=low, high=high, number_features=number_features)
 
 
-def _scale(what: What, score: torch.Tensor) -> tuple[float, float]:
-    if what == "range":
-        return 0.0, max(float(score.quantile(LEVEL)), BEYOND)
-    middle = float(score.median())
-    return middle, float(score.quantile(LEVEL)) - middle
+def _calibrate(components: Sequence[Component], scores: Sequence[torch.Tensor]) -> OODDetector | None:
+    """Return the detector with the scale of each component and the quantiles of the largest score of held-out rows."""
+    scaled_components, scaled_scores = [], []
+    for component, score in zip(components, scores, strict=True):
+        median, scale = _fit_scale(component.kind, score)
+        if scale > 0:
+            scaled_components.append(replace(component, median=median, scale=scale))
+            scaled_scores.append((score - median) / scale)
+    if not scaled_components:
+        return None
+    largest = torch.stack(scaled_scores).amax(0).sort().values
+    quantiles = torch.tensor([float(largest.quantile(level)) for level in QUANTILE_LEVELS], dtype=torch.float64)
+    quantiles[-2] = torch.maximum(quantiles[-3], _fit_threshold(largest))
+    median_score = quantiles[50]
+    quantiles[-1] = torch.maximum(quantiles[-1], 2 * quantiles[-2] - median_score)
+    no_numbers, no_indices = torch.empty(0), torch.empty(0, dtype=torch.int64)
+    return OODDetector(tuple(scaled_components), quantiles, no_indices, no_numbers, no_numbers, no_indices)
 
 
-def _threshold(scores: torch.Tensor) -> torch.Tensor:
-    """The score that `LEVEL` of rows are below.
+def _fit_scale(kind: ComponentKind, score: torch.Tensor) -> tuple[float, float]:
+    if kind == "range":
+        return 0.0, max(float(score.quantile(THRESHOLD)), RANGE_TOLERANCE)
+    median = float(score.median())
+    return median, float(score.quantile(THRESHOLD)) - median
 
-    Where there are too few to count 1 in 200, the tenth with the largest scores is taken for the exponential tail
-    that it is about: q + b log(0.1 / 0.005), with q where it begins and b its mean excess.
+
+def _fit_threshold(scores: torch.Tensor) -> torch.Tensor:
+    """Return the score that `THRESHOLD` of the rows are below.
+
+    With too few rows to count 1 in 200, the tenth with the largest scores is modeled by an exponential tail:
+    q + b log(0.1 / 0.005), where q is the 90% quantile and b the mean excess over it.
     """
-    found = scores.quantile(LEVEL, interpolation="higher")
-    if len(scores) >= MANY:
-        return found
-    begin = scores.quantile(0.9)
-    excess = (scores[scores >= begin] - begin).mean()
-    return torch.maximum(found, begin + excess * torch.tensor(0.1 / (1 - LEVEL)).log())
+    empirical = scores.quantile(THRESHOLD, interpolation="higher")
+    if len(scores) >= MIN_ROWS_FOR_EMPIRICAL_THRESHOLD:
+        return empirical
+    tail_start = scores.quantile(1 - TAIL)
+    mean_excess = (scores[scores >= tail_start] - tail_start).mean()
+    return torch.maximum(empirical, tail_start + mean_excess * torch.tensor(TAIL / (1 - THRESHOLD)).log())
 
 
-def _ends(raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Least and largest value of each column ``(D,)``; of one without any value 0."""
+def _compute_ranges(raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the smallest and largest value of each column ``(D,)``, 0 for a column without any value."""
     low = raw.nan_to_num(torch.inf, torch.inf, torch.inf).amin(0)
     high = raw.nan_to_num(-torch.inf, -torch.inf, -torch.inf).amax(0)
-    empty = low > high
-    return low.masked_fill(empty, 0.0), high.masked_fill(empty, 0.0)
+    is_empty = low > high
+    return low.masked_fill(is_empty, 0.0), high.masked_fill(is_empty, 0.0)
 
 
-def _drawn(part: Batches, seed: int) -> Batches:
-    """At most `ROWS` rows of a part, by chance, as they are: no augmentation."""
-    order = torch.randperm(len(part.rows), generator=generator(seed, "familiar"))[:ROWS]
+def _sample_rows(part: Batches, seed: int) -> Batches:
+    """Return at most `MAX_ROWS_PER_PART` random rows of a part, without augmentation."""
+    order = torch.randperm(len(part.rows), generator=generator(seed, "ood"))[:MAX_ROWS_PER_PART]
     return replace(part, rows=part.rows[order.to(part.rows.device)], augment=())
 
 
-def _gathered(part: Batches) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Rows scaled, float64, as they are in the block, and their targets, on the CPU."""
-    if part.ahead is not None:
-        part.ahead(part.rows)
+def _read_rows(part: Batches) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the scaled rows (float64), the raw rows and the targets of a part, on the CPU."""
+    if part.prefetcher is not None:
+        part.prefetcher(part.rows)
     raw = part.x.index_select(0, part.rows).cpu()
     scaled = [batch.x.cpu().double() for batch in part]
     return (
@@ -171,25 +198,25 @@ def _gathered(part: Batches) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     )
 
 
-def _seen(
-    model: nn.Module, wanted: Sequence[Place], part: Batches
-) -> tuple[dict[Place, torch.Tensor], torch.Tensor, torch.Tensor]:
-    """The features of a part by place, the network's output, and the targets, on the CPU."""
-    features: dict[Place, list[torch.Tensor]] = {}
+def _read_features(
+    model: nn.Module, sources: Sequence[FeatureSource], part: Batches
+) -> tuple[dict[FeatureSource, torch.Tensor], torch.Tensor, torch.Tensor]:
+    """Return the features of a part by source, the network's output, and the targets, on the CPU."""
+    features: dict[FeatureSource, list[torch.Tensor]] = {}
     outputs, targets = [], []
-    with _evaluating(model), torch.no_grad():
+    with _eval_mode(model), torch.no_grad():
         for batch in part:
-            with watched(model, wanted) as seen:
+            with capture_features(model, sources) as captured:
                 outputs.append(model(batch.x).cpu())
             targets.append(batch.y.cpu())
-            for place, value in seen.items():
-                features.setdefault(place, []).append(value.cpu())
-    return {place: torch.cat(some) for place, some in features.items()}, torch.cat(outputs), torch.cat(targets)
+            for source, x in captured.items():
+                features.setdefault(source, []).append(x.cpu())
+    return {source: torch.cat(blocks) for source, blocks in features.items()}, torch.cat(outputs), torch.cat(targets)
 
 
 @contextlib.contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """In eval mode, and every module in its own mode again afterwards."""
+def _eval_mode(model: nn.Module) -> Iterator[None]:
+    """Put a model into eval mode during the block; afterwards every module has its own mode again."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

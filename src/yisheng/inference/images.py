@@ -1,4 +1,4 @@
-"""From any image file to the input that the network was trained on."""
+"""Turn any image file into the input that the network was trained on."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ from PIL import Image
 
 from yisheng.core.errors import DataError
 from yisheng.core.files import read_bytes
-from yisheng.core.types import Ink, Spec
+from yisheng.core.types import Drawing, Spec
 from yisheng.data.images import decode
-from yisheng.data.images.file_listing import BYTES
+from yisheng.data.images.file_listing import MAX_IMAGE_BYTES
+
+MIN_CONTRAST = 16
+"""Difference in brightness, of 255, below which an image counts as blank."""
+STROKE_LEVEL, BACKGROUND_LEVEL = 0.35, 0.15
+"""Brightness, after stretching to [0, 1], above which a pixel is a stroke, and below which it is background."""
 
 
-def read(path: Path, spec: Spec) -> tuple[np.ndarray, list[str]]:
-    """An image as the network wants it, and what was done to it.
+def read_image(path: Path, spec: Spec) -> tuple[np.ndarray, list[str]]:
+    """Return an image as the network takes it, and notes on how it was changed.
 
     Args:
         path: an image file of any mode and size.
@@ -25,106 +30,112 @@ def read(path: Path, spec: Spec) -> tuple[np.ndarray, list[str]]:
         uint8 ``(C, H, W)`` of ``spec.shape``, and notes for the user ("inverted: ...").
 
     Raises:
-        DataError: the file is missing, no image, damaged, or too large.
+        DataError: the file is missing, not an image, damaged, or too large.
     """
-    with decode.quiet():
-        return unpack(_content(path), str(path), spec)
+    with decode.silence_pillow():
+        return decode_input(read_image_bytes(path), str(path), spec)
 
 
-def unpack(content: bytes, name: str, spec: Spec) -> tuple[np.ndarray, list[str]]:
-    """What `read` gives, from a file's bytes; whoever calls it takes `decode.quiet` around it.
+def decode_input(content: bytes, name: str, spec: Spec) -> tuple[np.ndarray, list[str]]:
+    """Return what `read_image` does, from a file's bytes; callers wrap it in `decode.silence_pillow`.
 
     Args:
         content: the bytes.
-        name: what an error calls it.
+        name: of the image in an error.
         spec: a contract for images.
 
     Raises:
-        DataError: it is no image, damaged, or too large.
+        DataError: the content is not an image, damaged, or too large.
     """
     channels, height, width = spec.shape
-    if spec.ink is not None:
-        return _drawing(decode.decode(content, name, colour="grey"), name, spec)
-    pixels, whole = decode.decode_from(
-        content, name, colour="grey" if channels == 1 else "rgb", size=(height, width), fit=spec.fit
+    if spec.drawing is not None:
+        gray = decode.decode_image(content, name, color="gray")
+        return _normalize_drawing(gray, name, spec.drawing, spec.shape)
+    pixels, original_size = decode.decode_image_with_size(
+        content, name, color="gray" if channels == 1 else "rgb", size=(height, width), fit=spec.fit
     )
     notes = []
-    if whole != (height, width):
-        notes.append(f"resized from {whole[1]}x{whole[0]} to {width}x{height}")
-    return _block(pixels, channels), notes
+    if original_size != (height, width):
+        notes.append(f"resized from {original_size[1]}x{original_size[0]} to {width}x{height}")
+    return _channels_first(pixels, channels), notes
 
 
-def fit_ink(ink: np.ndarray, how: Ink, height: int, width: int) -> np.ndarray:
-    """Place a drawing as the training images hold theirs: scaled into a box, then centred.
+def fit_drawing(drawing: np.ndarray, layout: Drawing, height: int, width: int) -> np.ndarray:
+    """Scale a drawing into a box and center it, as in the training images.
 
     Args:
-        ink: light strokes on black, uint8 ``(h, w)``, cropped to the drawing.
-        how: the box's size, and what is centred (LeCun et al. 1998, "Gradient-based learning applied
-            to document recognition", section III.A: 20x20 box, centre of mass).
+        drawing: light strokes on black, uint8 ``(h, w)``, cropped to the strokes.
+        layout: the size of the box, and which point is centered (LeCun et al. 1998, "Gradient-based learning applied
+            to document recognition", section III.A: 20x20 box, center of mass).
         height: of the result.
         width: of the result.
 
     Returns:
         uint8 ``(height, width)``.
     """
-    scale = how.box / max(ink.shape)
-    size = (max(1, round(ink.shape[1] * scale)), max(1, round(ink.shape[0] * scale)))
-    small = np.asarray(
-        Image.fromarray(ink).resize(size, Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC)
-    )
-    middle = np.array(small.shape) / 2
-    if how.centre == "mass" and small.any():
-        total = float(small.sum())
-        middle = np.array(
-            [(small.sum(1) @ (np.arange(len(small)) + 0.5)), (small.sum(0) @ (np.arange(small.shape[1]) + 0.5))]
-        )
-        middle = middle / total
-    corner = np.round(np.array([height, width]) / 2 - middle).astype(int)
-    corner = np.clip(corner, 0, np.maximum(np.array([height, width]) - small.shape, 0))
+    scale = layout.box / max(drawing.shape)
+    size = (max(1, round(drawing.shape[1] * scale)), max(1, round(drawing.shape[0] * scale)))
+    method = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
+    scaled = np.asarray(Image.fromarray(drawing).resize(size, method))
+    center = np.array(scaled.shape) / 2
+    if layout.center == "mass" and scaled.any():
+        total = float(scaled.sum())
+        y, x = (np.arange(length) + 0.5 for length in scaled.shape)
+        center = np.array([scaled.sum(1) @ y, scaled.sum(0) @ x]) / total
+    corner = np.round(np.array([height, width]) / 2 - center).astype(int)
+    corner = np.clip(corner, 0, np.maximum(np.array([height, width]) - scaled.shape, 0))
     result = np.zeros((height, width), np.uint8)
-    part = small[:height, :width]
-    result[corner[0] : corner[0] + part.shape[0], corner[1] : corner[1] + part.shape[1]] = part
+    visible = scaled[:height, :width]
+    result[corner[0] : corner[0] + visible.shape[0], corner[1] : corner[1] + visible.shape[1]] = visible
     return result
 
 
-def _content(path: Path) -> bytes:
+def read_image_bytes(path: Path) -> bytes:
+    """Return the bytes of an image file.
+
+    Raises:
+        DataError: the file is missing, unreadable or too large.
+    """
     try:
-        content = read_bytes(path, BYTES)
+        content = read_bytes(path, MAX_IMAGE_BYTES)
     except FileNotFoundError:
         raise DataError(f"{path} does not exist", "check the path") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}", "check the path and its permissions") from None
     if content is None:
-        raise DataError(f"{path} has more than {BYTES >> 20} MiB", "scale the image down first")
+        raise DataError(f"{path} has more than {MAX_IMAGE_BYTES >> 20} MiB", "scale the image down first")
     return content
 
 
-def _drawing(grey: np.ndarray, name: str, spec: Spec) -> tuple[np.ndarray, list[str]]:
-    channels, height, width = spec.shape
-    assert spec.ink is not None
+def _normalize_drawing(
+    gray: np.ndarray, name: str, layout: Drawing, shape: tuple[int, ...]
+) -> tuple[np.ndarray, list[str]]:
+    """Make a photographed or drawn figure look like the training images: light strokes on black, fitted into a box."""
+    channels, height, width = shape
     notes = []
-    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    floor = float(np.median(border))  # paper is never quite even: what is well below the darkest stroke is background
-    dark_on_light = floor > 127
-    if dark_on_light:
-        grey, floor = 255 - grey, 255 - floor
-        notes.append("inverted: dark on light, where the training images are light on black")
-    top = float(grey.max())
-    if top - floor < 16:
+    border = np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
+    background = float(np.median(border))  # paper is uneven: the median, not the extreme, is the background
+    is_dark_on_light = background > 127
+    if is_dark_on_light:
+        gray, background = 255 - gray, 255 - background
+        notes.append("inverted: dark on light, but the training images are light on black")
+    brightest = float(gray.max())
+    if brightest - background < MIN_CONTRAST:
         raise DataError(
             f"{name} is blank: no strokes stand out from the background", "give an image with more contrast"
         )
-    if grey.shape == (height, width) and not dark_on_light:
-        return _block(grey, channels), notes
-    stretched = np.clip((grey - floor) / (top - floor) * 255, 0, 255)
-    strokes = stretched > 255 * 0.35
+    if gray.shape == (height, width) and not is_dark_on_light:
+        return _channels_first(gray, channels), notes
+    stretched = np.clip((gray - background) / (brightest - background) * 255, 0, 255)
+    strokes = stretched > 255 * STROKE_LEVEL
     rows, columns = np.flatnonzero(strokes.any(1)), np.flatnonzero(strokes.any(0))
-    clean = np.where(stretched > 255 * 0.15, stretched, 0).astype(np.uint8)
-    cropped = clean[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    cleaned = np.where(stretched > 255 * BACKGROUND_LEVEL, stretched, 0).astype(np.uint8)
+    cropped = cleaned[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     notes.append(f"cropped to the drawing and fitted into {width}x{height}")
-    return _block(fit_ink(cropped, spec.ink, height, width), channels), notes
+    return _channels_first(fit_drawing(cropped, layout, height, width), channels), notes
 
 
-def _block(values: np.ndarray, channels: int) -> np.ndarray:
-    block = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
+def _channels_first(pixels: np.ndarray, channels: int) -> np.ndarray:
+    """Return ``(C, H, W)``; a gray image is repeated for each channel."""
+    block = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
     return np.ascontiguousarray(np.repeat(block, channels, 0) if len(block) < channels else block)

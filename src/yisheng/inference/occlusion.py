@@ -1,4 +1,4 @@
-"""What a network looked at: the parts of an image that it cannot do without."""
+"""Occlusion maps: which parts of an image the prediction depends on."""
 
 from __future__ import annotations
 
@@ -8,23 +8,22 @@ import torch.nn.functional as F
 
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Spec
-from yisheng.inference.artifact import Saved
+from yisheng.inference.artifact import Artifact
 
-PATCHES = 7
-"""A patch covers one part in so many of each side."""
-LARGE, HEAVY = 64 * 64, 1 << 18
-"""Pixels or weights from which on patches lie side by side, not over one another: a quarter of the forward passes."""
+PATCHES_PER_SIDE = 7
+MIN_PIXELS_WITHOUT_OVERLAP, MIN_WEIGHTS_WITHOUT_OVERLAP = 64 * 64, 1 << 18
+"""From this many pixels or weights on, patches do not overlap, which saves three quarters of the forward passes."""
 BATCH = 64
-COLOUR = (255, 80, 0)
-STRENGTH = 0.75
-"""How much of the colour there is where it counts most."""
+COLOR = (255, 80, 0)
+MAX_OPACITY = 0.75
+"""Opacity of the color where the map is 1."""
 
 
-def looked_at(saved: Saved, x: np.ndarray) -> np.ndarray:
-    """An image in grey, and in orange over it what the network's answer depends on.
+def draw_occlusion_map(artifact: Artifact, x: np.ndarray) -> np.ndarray:
+    """Draw the occlusion map of an image in orange over the image in gray.
 
     Args:
-        saved: a trained network for images.
+        artifact: a trained network for images.
         x: one image as it was read ``(C, H, W)``, uint8.
 
     Returns:
@@ -33,23 +32,23 @@ def looked_at(saved: Saved, x: np.ndarray) -> np.ndarray:
     Raises:
         UsageError: the network is not for images, or the image has another shape.
     """
-    share = (STRENGTH * heat(saved, x))[..., None]
-    values = x.astype(np.float32).mean(axis=0)
+    opacity = (MAX_OPACITY * compute_occlusion_map(artifact, x))[..., None]
+    gray = x.astype(np.float32).mean(axis=0)
     if x.dtype != np.uint8:
-        values = (values - values.min()) / max(float(np.ptp(values)), 1e-9) * 255
-    return np.round((1 - share) * values[..., None] + share * np.array(COLOUR)).astype(np.uint8)
+        gray = (gray - gray.min()) / max(float(np.ptp(gray)), 1e-9) * 255
+    return np.round((1 - opacity) * gray[..., None] + opacity * np.array(COLOR)).astype(np.uint8)
 
 
-def heat(saved: Saved, x: np.ndarray) -> np.ndarray:
-    """How much the network's answer depends on each place of an image, from 0 to 1, float32 ``(H, W)``.
+def compute_occlusion_map(artifact: Artifact, x: np.ndarray) -> np.ndarray:
+    """Compute how much the prediction depends on each pixel of an image, from 0 to 1, float32 ``(H, W)``.
 
-    A patch in the colour of the image's border is laid over one place after the other. What the logarithm of the
-    answer's probability loses by it (of a predicted number: by how much it changes) is the heat of the pixels below,
-    averaged over the patches that cover them; what makes the answer surer by being covered has none. Nothing is
-    asked of the network but its answers, so it is the same for every kind.
+    A patch in the color of the image's border covers one place after the other. Its loss is log p(x) - log p(covered)
+    of the predicted class (for regression: the absolute change of the prediction). The map is the mean loss of the
+    patches over each pixel, clipped at 0 and divided by its maximum. It needs nothing but forward passes, so it is
+    defined alike for every network.
 
     Args:
-        saved: a trained network for images.
+        artifact: a trained network for images.
         x: one image as it was read ``(C, H, W)``.
 
     Raises:
@@ -57,57 +56,58 @@ def heat(saved: Saved, x: np.ndarray) -> np.ndarray:
 
     Source: Zeiler and Fergus, "Visualizing and understanding convolutional networks", 2014, section 4.2.
     """
-    if not saved.spec.is_image:
-        raise UsageError("the network reads rows of numbers, not images", "look into a run that learned images")
-    if x.shape != saved.spec.shape:
-        raise UsageError(f"an image of shape {saved.spec.shape} is wanted, got {x.shape}", "read it with its run")
+    if not artifact.spec.is_image:
+        raise UsageError("the network takes rows of numbers, not images", "give a run that was trained on images")
+    if x.shape != artifact.spec.shape:
+        raise UsageError(f"the image must have the shape {artifact.spec.shape}, got {x.shape}", "read it with its run")
     height, width = x.shape[1:]
-    heavy = sum(weight.numel() for weight in saved.model.parameters()) >= HEAVY
-    overlap = 1 if heavy or height * width >= LARGE else 2
-    rows, columns = _spans(height, overlap), _spans(width, overlap)
+    is_heavy = sum(weight.numel() for weight in artifact.model.parameters()) >= MIN_WEIGHTS_WITHOUT_OVERLAP
+    overlap = 1 if is_heavy or height * width >= MIN_PIXELS_WITHOUT_OVERLAP else 2
+    rows, columns = _place_patches(height, overlap), _place_patches(width, overlap)
+    patches = [(row, column) for row in rows for column in columns]
     border = np.concatenate([x[:, 0], x[:, -1], x[:, :, 0], x[:, :, -1]], axis=1)
-    paper = np.median(border, axis=1).astype(x.dtype)[:, None, None]
-    covered = np.repeat(x[None], len(rows) * len(columns), axis=0)
-    places = [(row, column) for row in rows for column in columns]
-    for one, (row, column) in zip(covered, places, strict=True):
-        one[:, row, column] = paper
-    losses = _losses(saved, x, covered)
-    total, count = np.zeros((height, width)), np.zeros((height, width))
-    for loss, (row, column) in zip(losses, places, strict=True):
-        total[row, column] += loss
-        count[row, column] += 1
-    found = np.clip(total / count, 0, None)
-    if overlap == 1:  # the patches' own edges would be seen
-        small = torch.from_numpy(np.clip(losses, 0, None).reshape(1, 1, len(rows), len(columns)))
-        found = F.interpolate(small, (height, width), mode="bilinear", align_corners=False)[0, 0].numpy()
-    most = float(found.max())
-    return (found / most if most > 0 else found).astype(np.float32)
+    background = np.median(border, axis=1).astype(x.dtype)[:, None, None]
+    covered = np.repeat(x[None], len(patches), axis=0)
+    for image, (row, column) in zip(covered, patches, strict=True):
+        image[:, row, column] = background
+    losses = _compute_losses(artifact, x, covered)
+    if overlap == 1:  # interpolation hides the edges between adjacent patches
+        grid = torch.from_numpy(np.clip(losses, 0, None).reshape(1, 1, len(rows), len(columns)))
+        heat = F.interpolate(grid, (height, width), mode="bilinear", align_corners=False)[0, 0].numpy()
+    else:
+        total, count = np.zeros((height, width)), np.zeros((height, width))
+        for loss, (row, column) in zip(losses, patches, strict=True):
+            total[row, column] += loss
+            count[row, column] += 1
+        heat = np.clip(total / count, 0, None)
+    peak = float(heat.max())
+    return (heat / peak if peak > 0 else heat).astype(np.float32)
 
 
-def _spans(side: int, overlap: int) -> list[slice]:
-    """Where patches lie along a side; they cover all of it."""
-    size = max(1, round(side / PATCHES))
+def _place_patches(side: int, overlap: int) -> list[slice]:
+    """Return the patches along a side, which they cover completely."""
+    size = max(1, round(side / PATCHES_PER_SIDE))
     step = max(1, size // overlap)
-    return [slice(max(0, at), at + size) for at in range(step - size, side, step)]
+    return [slice(max(0, start), start + size) for start in range(step - size, side, step)]
 
 
-def _losses(saved: Saved, x: np.ndarray, covered: np.ndarray) -> np.ndarray:
-    """What the answer to an image ``(C, H, W)`` loses in each of the covered ones, float64 ``(P,)``."""
+def _compute_losses(artifact: Artifact, x: np.ndarray, covered: np.ndarray) -> np.ndarray:
+    """Compute the loss of each covered copy ``(P, C, H, W)`` of an image ``(C, H, W)``, float64 ``(P,)``."""
 
-    def outputs(images: np.ndarray) -> torch.Tensor:
-        return saved.model(saved.scale.apply(torch.from_numpy(images))).double()
+    def forward(images: np.ndarray) -> torch.Tensor:
+        return artifact.model(artifact.scale.apply(torch.from_numpy(images))).double()
 
     with torch.inference_mode():
-        whole = outputs(x[None])
-        parts = torch.cat([outputs(covered[at : at + BATCH]) for at in range(0, len(covered), BATCH)])
-    if saved.spec.task == "regression":
-        return (parts - whole).abs().sum(1).numpy()
-    before, after = (_log_probabilities(some, saved.spec) for some in (whole, parts))
-    answer = int(before[0].argmax())
-    return (before[:, answer] - after[:, answer]).numpy()
+        output = forward(x[None])
+        covered_outputs = torch.cat([forward(covered[n : n + BATCH]) for n in range(0, len(covered), BATCH)])
+    if artifact.spec.task == "regression":
+        return (covered_outputs - output).abs().sum(1).numpy()
+    log_p, covered_log_p = (_compute_log_probabilities(block, artifact.spec) for block in (output, covered_outputs))
+    label = int(log_p[0].argmax())
+    return (log_p[:, label] - covered_log_p[:, label]).numpy()
 
 
-def _log_probabilities(outputs: torch.Tensor, spec: Spec) -> torch.Tensor:
+def _compute_log_probabilities(outputs: torch.Tensor, spec: Spec) -> torch.Tensor:
     if spec.task == "multilabel":
         return F.logsigmoid(outputs)
     if spec.outputs == 1:

@@ -1,4 +1,4 @@
-"""How unlike the training data an input is: what was fitted at the end of a training, saved beside the weights."""
+"""The out-of-distribution (OOD) detector: how unusual an input is compared with held-out rows of the training data."""
 
 from __future__ import annotations
 
@@ -7,192 +7,226 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import torch
-from safetensors.torch import load as parse
-from safetensors.torch import save as serialise
+from safetensors.torch import load as parse_safetensors
+from safetensors.torch import save as serialize_safetensors
 from torch import nn
 
 from yisheng.core.errors import DataError
+from yisheng.core.run_folder import INTACT_COPY
 from yisheng.core.types import Spec
-from yisheng.inference._ood_features import Place, distance, outside, watched
+from yisheng.inference._ood_features import (
+    FeatureSource,
+    capture_features,
+    compute_mahalanobis_distance,
+    compute_range_excess,
+)
 
-LEVEL = 0.995
-"""Share of held-out rows below the threshold: 1 in 200 rows that are like the training data warns all the same."""
-LEVELS = (*(n / 100 for n in range(100)), LEVEL, 1.0)
-"""Shares of held-out rows, for which the scores are kept."""
-BEYOND = 0.1
-"""A number beyond the range of the training part by less than this share of the range never warns by itself."""
-What = Literal["maps", "head", "image", "energy", "numbers", "range"]
-PLACES = ("maps", "head", "image")
+THRESHOLD = 0.995
+"""Fraction of held-out rows below the threshold: 1 in 200 rows of the training distribution warns anyway."""
+QUANTILE_LEVELS = (*(n / 100 for n in range(100)), THRESHOLD, 1.0)
+"""Fractions of held-out rows whose scores are kept."""
+RANGE_TOLERANCE = 0.1
+"""A number outside the range of the training part by less than this fraction of the range never warns by itself."""
+MAX_COMPONENTS = 16
+ComponentKind = Literal["maps", "head", "image", "energy", "numbers", "range"]
+FEATURE_KINDS = ("maps", "head", "image")
+"""Kinds of components that read features from a network."""
 
 
 @dataclass(frozen=True)
-class View:
-    """One way to look at an input, and how far from usual it may be.
+class Component:
+    """One score of the detector, and its scale on held-out rows.
 
     Args:
-        what: the ``maps`` of a layer, the input of the ``head``, the ``image`` itself, the network's ``energy``, a
-            row's ``numbers``, or their ``range``.
-        layer: name of the module; empty for what is none.
-        middle: median score of the held-out rows.
-        reach: from it to the score that `LEVEL` of them are below.
+        kind: the Mahalanobis distance in the ``maps`` of a layer, the input of the ``head``, the ``image`` itself or a
+            row's ``numbers``; the network's ``energy``; or how far numbers are outside their ``range``.
+        layer: name of the module; empty for kinds without one.
+        median: median score of the held-out rows.
+        scale: difference between it and the score that `THRESHOLD` of them are below.
         projection: ``(F, P)``, whitens the features; empty for energy and range.
-        centres: ``(K, P)``, the means of the classes, or of all rows, after it.
+        means: ``(K, P)``, the projected means of the classes, or of all rows.
     """
 
-    what: What
+    kind: ComponentKind
     layer: str = ""
-    middle: float = 0.0
-    reach: float = 1.0
+    median: float = 0.0
+    scale: float = 1.0
     projection: torch.Tensor = field(default_factory=lambda: torch.empty(0, 0))
-    centres: torch.Tensor = field(default_factory=lambda: torch.empty(0, 0))
+    means: torch.Tensor = field(default_factory=lambda: torch.empty(0, 0))
 
     @property
-    def place(self) -> Place | None:
-        """Where its features are taken in the network."""
-        return Place(self.what, self.layer) if self.what in PLACES else None  # type: ignore[arg-type]  # asked
+    def source(self) -> FeatureSource | None:
+        """Return where its features are read in the network, or None if they are not."""
+        return FeatureSource(self.kind, self.layer) if self.kind in FEATURE_KINDS else None  # type: ignore[arg-type]  # just compared
 
 
 @dataclass(frozen=True)
-class Familiar:
-    """What inputs like the training data look like to a network; it holds no row of them.
+class OODDetector:
+    """A fitted detector of out-of-distribution inputs; it contains no row of the training data.
 
     Args:
-        views: the ways to look; an input is as unlike as the one says that it is most unlike to.
-        values: score of the held-out rows for each of `LEVELS`, ascending.
-        ranged: which columns of the raw rows are numbers ``(R,)``; empty for images.
-        low: their least values in the training part ``(R,)``.
+        components: the scores; the largest one, in units of its scale, decides.
+        quantiles: score of the held-out rows for each of `QUANTILE_LEVELS`, ascending.
+        range_columns: indices of the numeric columns in the raw rows ``(R,)``; empty for images.
+        low: their smallest values in the training part ``(R,)``.
         high: their largest.
-        picked: which of the scaled features are numbers; empty for images.
+        number_features: indices of the numeric columns in the scaled rows; empty for images.
     """
 
-    views: tuple[View, ...]
-    values: torch.Tensor
-    ranged: torch.Tensor
+    components: tuple[Component, ...]
+    quantiles: torch.Tensor
+    range_columns: torch.Tensor
     low: torch.Tensor
     high: torch.Tensor
-    picked: torch.Tensor
+    number_features: torch.Tensor
 
-    def look(self, model: nn.Module, scaled: torch.Tensor, raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the network gives, and how unlike the training data each input is, in one forward pass.
+    def score(self, model: nn.Module, scaled: torch.Tensor, raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the network's output and the OOD score of each input, from one forward pass.
 
         Args:
-            model: the network, in eval mode; two threads must not look at the same time.
+            model: the network, in eval mode; two threads must not call this at the same time.
             scaled: inputs as the network takes them ``(B, ...)``.
-            raw: the same as they came.
+            raw: the same inputs before the transform.
 
         Returns:
-            its output ``(B, O)``, and for each input the share of held-out rows that were less unlike, float64
-            ``(B,)``: above `LEVEL` it should warn.
+            The output ``(B, O)``, and float64 ``(B,)``: the fraction of held-out rows that were less unusual. Above
+            `THRESHOLD` the input is out of distribution.
 
         Raises:
-            DataError: this was fitted on another network.
+            DataError: the detector was fitted on another network.
         """
-        with watched(model, [view.place for view in self.views if view.place is not None]) as seen:
+        sources = [component.source for component in self.components if component.source is not None]
+        with capture_features(model, sources) as features:
             output: torch.Tensor = model(scaled)
-        score = torch.stack(list(self._scores(seen, output, scaled, raw))).nan_to_num(torch.inf).amax(0)
-        return output, _interpolated(score, self.values, torch.tensor(LEVELS, dtype=torch.float64))
+        scores = list(self._component_scores(features, output, scaled, raw))
+        largest = torch.stack(scores).nan_to_num(torch.inf).amax(0)
+        return output, _interpolate_level(largest, self.quantiles)
 
-    def _scores(
-        self, seen: Mapping[Place, torch.Tensor], output: torch.Tensor, scaled: torch.Tensor, raw: torch.Tensor
+    def _component_scores(
+        self,
+        features: Mapping[FeatureSource, torch.Tensor],
+        output: torch.Tensor,
+        scaled: torch.Tensor,
+        raw: torch.Tensor,
     ) -> Iterator[torch.Tensor]:
-        """Each view's scores ``(B,)``: 0 is usual, 1 is where `LEVEL` of the held-out rows are below."""
-        for view in self.views:
-            if view.what == "energy":
-                found = energy(output)
-            elif view.what == "range":
-                found = outside(raw[:, self.ranged], self.low, self.high, self.high - self.low)
+        """Yield each component's scores ``(B,)``: 0 is the median, `THRESHOLD` of the held-out rows are below 1."""
+        for component in self.components:
+            if component.kind == "energy":
+                scores = compute_energy(output)
+            elif component.kind == "range":
+                scores = compute_range_excess(raw[:, self.range_columns], self.low, self.high, self.high - self.low)
             else:
-                features = scaled.index_select(1, self.picked) if view.place is None else seen.get(view.place)
-                if features is None or features.shape[1] != len(view.projection):
+                source = component.source
+                x = scaled.index_select(1, self.number_features) if source is None else features.get(source)
+                if x is None or x.shape[1] != len(component.projection):
                     raise DataError(
-                        f"what tells unlike inputs does not fit the network at its {view.layer or view.what}",
-                        "take the folder from where it was whole",
+                        "the out-of-distribution detector does not fit the network at its "
+                        f"{component.layer or component.kind}",
+                        INTACT_COPY,
                     )
-                found = distance(features, view.projection, view.centres)
-            yield (found - view.middle) / view.reach
+                scores = compute_mahalanobis_distance(x, component.projection, component.means)
+            yield (scores - component.median) / component.scale
 
-    def reasons(self, raw: torch.Tensor, spec: Spec) -> list[list[str]]:
-        """For each row the columns that are beyond what training saw; empty lists for images.
+    def find_columns_out_of_range(self, raw: torch.Tensor, spec: Spec) -> list[list[str]]:
+        """Return for each row the numeric columns outside their training range; empty lists for images.
 
         Args:
-            raw: rows ``(B, D)`` as they came.
+            raw: rows ``(B, D)`` before the transform.
             spec: the contract of the raw data.
         """
         if not len(self.low):
             return [[] for _ in raw]
         names = [column.name for column in spec.columns] or [f"column {n + 1}" for n in range(raw.shape[1])]
-        span, raw = self.high - self.low, raw[:, self.ranged]
-        beyond = (raw < self.low - BEYOND * span) | (raw > self.high + BEYOND * span)
-        return [[names[int(n)] for n in self.ranged[row]] for row in beyond]
+        tolerance, raw = RANGE_TOLERANCE * (self.high - self.low), raw[:, self.range_columns]
+        is_outside = (raw < self.low - tolerance) | (raw > self.high + tolerance)
+        return [[names[int(n)] for n in self.range_columns[row]] for row in is_outside]
 
     def to_bytes(self) -> bytes:
-        """The tensors, as written to ``familiar.safetensors``."""
-        tensors = {name: getattr(self, name) for name in ("values", "ranged", "low", "high", "picked")}
-        for number, view in enumerate(self.views):
-            tensors |= {f"{number}.projection": view.projection, f"{number}.centres": view.centres}
-        return serialise({name: value.contiguous() for name, value in tensors.items()})
+        """Return the tensors, for ``ood.safetensors``."""
+        names = ("quantiles", "range_columns", "low", "high", "number_features")
+        tensors = {name: getattr(self, name) for name in names}
+        for index, component in enumerate(self.components):
+            tensors |= {f"{index}.projection": component.projection, f"{index}.means": component.means}
+        return serialize_safetensors({name: tensor.contiguous() for name, tensor in tensors.items()})
 
     def to_json(self) -> list[dict[str, Any]]:
-        """All else, as written to ``model.json``."""
-        return [{name: getattr(v, name) for name in ("what", "layer", "middle", "reach")} for v in self.views]
+        """Return everything but the tensors, for ``model.json``."""
+        return [{name: getattr(c, name) for name in ("kind", "layer", "median", "scale")} for c in self.components]
 
 
-def read(content: bytes, about: Any, model: nn.Module, spec: Spec, inner: Spec) -> Familiar:
-    """What `Familiar.to_bytes` and `Familiar.to_json` wrote, checked.
+def parse_ood_detector(content: bytes, components: Any, model: nn.Module, spec: Spec, inner: Spec) -> OODDetector:
+    """Return the detector that `OODDetector.to_bytes` and `OODDetector.to_json` wrote, after checking it.
 
     Args:
         content: the tensors.
-        about: all else.
+        components: what `to_json` returned.
         model: the network.
         spec: the contract of the raw data.
         inner: that of the scaled data.
 
     Raises:
-        ValueError: the two do not fit one another, or the network; SafetensorError: the content is no safetensors.
+        ValueError: the two do not fit one another, or the network.
+        SafetensorError: the content is not in the safetensors format.
     """
-    tensors = {name: value.requires_grad_(False) for name, value in parse(content).items()}
-    if not isinstance(about, list) or not 0 < len(about) <= 16:
-        raise ValueError("familiar does not list its views")
-    known = {name for name, _ in model.named_modules()}
-    views = []
-    for number, one in enumerate(about):
-        view = View(**one, projection=tensors.pop(f"{number}.projection"), centres=tensors.pop(f"{number}.centres"))
-        if view.what not in get_args(What) or view.layer not in known:
-            raise ValueError(f"familiar looks at {view.what} {view.layer}, which there is not")
-        if not (isinstance(view.middle, float) and isinstance(view.reach, float) and view.reach > 0):
-            raise ValueError(f"familiar has no scale for {view.what} {view.layer}")
-        if view.what not in ("energy", "range") and not (
-            view.projection.ndim == view.centres.ndim == 2 and view.projection.shape[1] == view.centres.shape[1] > 0
-        ):
-            raise ValueError(f"familiar has no whole projection for {view.what} {view.layer}")
-        views.append(view)
-    found = Familiar(tuple(views), **tensors)
-    if found.values.shape != (len(LEVELS),) or not (found.values.diff() >= 0).all():
-        raise ValueError("familiar has no ascending scores")
-    floats = [found.values, found.low, found.high, *(t for v in views for t in (v.projection, v.centres))]
-    if not all(t.is_floating_point() and t.isfinite().all() for t in floats):
-        raise ValueError("familiar holds values that are not finite numbers")
-    for what, picked, among in (("ranges", found.ranged, spec), ("numbers", found.picked, inner)):
-        most = 0 if spec.is_image else among.shape[0]
-        if picked.dtype != torch.int64 or picked.ndim != 1 or not ((picked >= 0) & (picked < most)).all():
-            raise ValueError(f"familiar has {what} of other columns than the data")
-    if not found.low.shape == found.high.shape == found.ranged.shape:
-        raise ValueError("familiar has not one range for each number")
-    return found
+    tensors = {name: tensor.requires_grad_(False) for name, tensor in parse_safetensors(content).items()}
+    if not isinstance(components, list) or not 0 < len(components) <= MAX_COMPONENTS:
+        raise ValueError("the OOD detector does not list its components")
+    layers = {name for name, _ in model.named_modules()}
+    parsed = []
+    for index, values in enumerate(components):
+        projection, means = tensors.pop(f"{index}.projection"), tensors.pop(f"{index}.means")
+        component = Component(**values, projection=projection, means=means)
+        _check_component(component, layers)
+        parsed.append(component)
+    detector = OODDetector(tuple(parsed), **tensors)
+    _check_tensors(detector, spec, inner)
+    return detector
 
 
-def _interpolated(score: torch.Tensor, values: torch.Tensor, levels: torch.Tensor) -> torch.Tensor:
-    """The level of each score, linear between those that are kept."""
-    at = torch.searchsorted(values, score).clamp(1, len(values) - 1)
-    low, high = values[at - 1], values[at]
-    share = ((score - low) / (high - low).clamp_min(1e-12)).clamp(0, 1)
-    return levels[at - 1] + share * (levels[at] - levels[at - 1])
+def _check_component(component: Component, layers: set[str]) -> None:
+    name = f"{component.kind} {component.layer}".strip()
+    if component.kind not in get_args(ComponentKind) or component.layer not in layers:
+        raise ValueError(f"the OOD detector reads {name}, which the network does not have")
+    if not (isinstance(component.median, float) and isinstance(component.scale, float) and component.scale > 0):
+        raise ValueError(f"the OOD detector has no scale for {name}")
+    projection, means = component.projection, component.means
+    if component.kind not in ("energy", "range") and not (
+        projection.ndim == means.ndim == 2 and projection.shape[1] == means.shape[1] > 0
+    ):
+        raise ValueError(f"the OOD detector has no complete projection for {name}")
 
 
-def energy(output: torch.Tensor) -> torch.Tensor:
-    """-log Σ exp(output) of the outputs ``(B, O)``, float64 ``(B,)``: high where no class speaks up.
+def _check_tensors(detector: OODDetector, spec: Spec, inner: Spec) -> None:
+    if detector.quantiles.shape != (len(QUANTILE_LEVELS),) or not (detector.quantiles.diff() >= 0).all():
+        raise ValueError("the OOD detector has no ascending quantiles")
+    projections = [tensor for c in detector.components for tensor in (c.projection, c.means)]
+    for tensor in (detector.quantiles, detector.low, detector.high, *projections):
+        if not (tensor.is_floating_point() and tensor.isfinite().all()):
+            raise ValueError("the OOD detector contains values that are not finite numbers")
+    for name, indices, data in (
+        ("ranges", detector.range_columns, spec),
+        ("numbers", detector.number_features, inner),
+    ):
+        column_count = 0 if spec.is_image else data.shape[0]
+        if indices.dtype != torch.int64 or indices.ndim != 1 or not ((indices >= 0) & (indices < column_count)).all():
+            raise ValueError(f"the OOD detector has {name} of columns that the data does not have")
+    if not detector.low.shape == detector.high.shape == detector.range_columns.shape:
+        raise ValueError("the OOD detector does not have one range for each number")
 
-    >>> energy(torch.zeros(1, 2)).exp().tolist()
+
+def _interpolate_level(scores: torch.Tensor, quantiles: torch.Tensor) -> torch.Tensor:
+    """Return the quantile level of each score, linear between those that are kept."""
+    levels = torch.tensor(QUANTILE_LEVELS, dtype=torch.float64)
+    index = torch.searchsorted(quantiles, scores).clamp(1, len(quantiles) - 1)
+    low, high = quantiles[index - 1], quantiles[index]
+    fraction = ((scores - low) / (high - low).clamp_min(1e-12)).clamp(0, 1)
+    return levels[index - 1] + fraction * (levels[index] - levels[index - 1])
+
+
+def compute_energy(output: torch.Tensor) -> torch.Tensor:
+    """Compute the energy -log Σ exp(output) of outputs ``(B, O)``, float64 ``(B,)``: high if no class has evidence.
+
+    >>> compute_energy(torch.zeros(1, 2)).exp().tolist()
     [0.5]
     """
     return -output.double().logsumexp(1).cpu()

@@ -1,4 +1,4 @@
-"""The forms of a file of answers: a row for each input, as competitions ask for it; or all that is known, as JSON."""
+"""Formats of a file of predictions: a table with a row for each input, as competitions expect it, or JSON lines."""
 
 from __future__ import annotations
 
@@ -13,128 +13,132 @@ from yisheng.core.errors import UsageError
 from yisheng.core.types import Spec
 
 if TYPE_CHECKING:
-    from yisheng.inference.predictor import Answer
+    from yisheng.inference.predictor import Prediction
 
-FORMATS = ("answer", "probability")
+FORMATS = ("prediction", "probability")
 
 
 @dataclass(frozen=True)
-class Form:
-    """A table of answers: the name of each row, what is answered, and perhaps what was wrong.
+class PredictionTable:
+    """The columns of a table of predictions: the name of each row, the targets, and optionally an error.
 
     Args:
-        spec: the contract: the target's name heads its column; several, with commas between them, make several.
+        spec: the contract: the target's name heads its column; several targets are separated by commas in it.
         id_name: name of the first column; ``row`` if it is empty.
-        format: ``answer`` writes the name of the class as in the training file (labels with spaces between them) or
+        format: ``prediction`` writes the class as the training file writes it (labels with spaces between them) or
             the value; ``probability`` that of the second of two classes, or a column for each of more.
-        errors: whether there is a last column ``error``: why an input could not be read; its answer is then empty.
+        has_errors: add a last column ``error`` with the reason why an input could not be read; its prediction is
+            then empty.
         separator: between the values.
 
     Raises:
         UsageError: the format is unknown, or does not fit the model.
 
-    >>> form = Form(Spec("regression", (3,), target="price"), "Id")
-    >>> form.names
+    >>> PredictionTable(Spec("regression", (3,), target="price"), "Id").columns
     ('Id', 'price')
     """
 
     spec: Spec
     id_name: str = ""
-    format: str = "answer"
-    errors: bool = False
+    format: str = FORMATS[0]
+    has_errors: bool = False
     separator: str = ","
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
-            raise UsageError(f"format must be one of {', '.join(FORMATS)}, got {self.format!r}", "say format=answer")
+            raise UsageError(
+                f"format must be one of {', '.join(FORMATS)}, got {self.format!r}", f"use format={FORMATS[0]}"
+            )
         if self.format == "probability" and not self.spec.classes:
-            raise UsageError("only a model of classes or labels has probabilities", "say format=answer")
+            raise UsageError("only a model of classes or labels has probabilities", f"use format={FORMATS[0]}")
 
     @property
-    def numbers(self) -> bool:
-        """Whether what is answered are numbers."""
+    def is_numeric(self) -> bool:
+        """Return whether the target columns contain numbers."""
         return self.format == "probability" or self.spec.task == "regression"
 
     @property
-    def targets(self) -> tuple[str, ...]:
-        """Names of the columns that are answered."""
+    def target_columns(self) -> tuple[str, ...]:
+        """Return the names of the columns with predictions."""
         spec = self.spec
         if self.format == "probability":
-            return (spec.target,) if self._one_of_two else spec.classes
+            return (spec.target,) if self._is_binary else spec.classes
         if spec.task != "regression" or spec.outputs == 1:
             return (spec.target,)
         names = tuple(spec.target.split(", "))
         return names if len(names) == spec.outputs else tuple(f"{spec.target}-{n + 1}" for n in range(spec.outputs))
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Names of all columns."""
-        return (self.id_name or "row", *self.targets, *(("error",) if self.errors else ()))
+    def columns(self) -> tuple[str, ...]:
+        """Return the names of all columns."""
+        return (self.id_name or "row", *self.target_columns, *(("error",) if self.has_errors else ()))
 
-    def header(self) -> str:
-        """The first line."""
-        return self._lines([self.names])
+    def format_header(self) -> str:
+        """Return the first line."""
+        return self._format_lines([self.columns])
 
-    def lines(self, answers: Sequence[Answer | None], ids: Sequence[str], errors: Sequence[str | None]) -> str:
-        """A line for each input.
+    def format_rows(
+        self, predictions: Sequence[Prediction | None], ids: Sequence[str], errors: Sequence[str | None]
+    ) -> str:
+        """Return a line for each input.
 
         Args:
-            answers: None where an input could not be read.
-            ids: what the rows are called.
-            errors: what was wrong with each, or None.
+            predictions: None for an input that could not be read.
+            ids: names of the rows.
+            errors: why each input could not be read, or None.
         """
         rows = []
-        for answer, id, error in zip(answers, ids, errors, strict=True):
-            values = [""] * len(self.targets) if answer is None else self._values(answer)
-            rows.append((id, *values, *((error or "",) if self.errors else ())))
-        return self._lines(rows)
+        for prediction, id, error in zip(predictions, ids, errors, strict=True):
+            values = [""] * len(self.target_columns) if prediction is None else self._format_values(prediction)
+            rows.append((id, *values, *((error or "",) if self.has_errors else ())))
+        return self._format_lines(rows)
 
     @property
-    def _one_of_two(self) -> bool:
+    def _is_binary(self) -> bool:
         return len(self.spec.classes) == 2 and self.spec.task == "classification"
 
-    def _values(self, answer: Answer) -> list[str]:
-        said = answer.prediction
+    def _format_values(self, prediction: Prediction) -> list[str]:
+        value = prediction.prediction
         if self.format == "probability":
-            shown = self.spec.classes[1:] if self._one_of_two else self.spec.classes
-            return [_written(answer.probabilities[name]) for name in shown]
+            classes = self.spec.classes[1:] if self._is_binary else self.spec.classes
+            return [_format_value(prediction.probabilities[name]) for name in classes]
         if self.spec.task == "multilabel":
-            return [" ".join(said)]
-        return [_written(value) for value in said] if isinstance(said, list) else [_written(said)]
+            return [" ".join(value)]
+        return [_format_value(number) for number in value] if isinstance(value, list) else [_format_value(value)]
 
-    def _lines(self, rows: Sequence[Sequence[str]]) -> str:
+    def _format_lines(self, rows: Sequence[Sequence[str]]) -> str:
         text = io.StringIO()
         csv.writer(text, delimiter=self.separator, lineterminator="\n").writerows(rows)
         return text.getvalue()
 
 
-def json_lines(
-    answers: Sequence[Answer | None],
+def format_json_lines(
+    predictions: Sequence[Prediction | None],
     names: Sequence[str],
     ids: Sequence[str] | None,
     errors: Sequence[str | None] | None = None,
 ) -> str:
-    """All that is known of each input, an object a line.
+    """Return everything that the predictions contain, one JSON object per line.
 
     Args:
-        answers: None where an input could not be read.
-        names: what the inputs are called.
-        ids: what the rows are called, or None.
-        errors: what was wrong with each; None for inputs that are never left out, whose lines then tell of no error.
+        predictions: None for an input that could not be read.
+        names: of the inputs.
+        ids: names of the rows, or None.
+        errors: why each input could not be read, or None; without this argument the objects have no ``error``.
     """
-    lines = list[str]()
-    nothing: dict[str, Any] = {"prediction": None, "probabilities": {}, "notes": (), "unlike": None}
-    for n, (answer, name) in enumerate(zip(answers, names, strict=True)):
-        about: dict[str, Any] = {
-            "id": None if ids is None else ids[n],
-            **(asdict(answer) if answer else {"input": name, **nothing}),
+    lines = []
+    empty: dict[str, Any] = {"prediction": None, "probabilities": {}, "notes": (), "ood_score": None}
+    for index, (prediction, name) in enumerate(zip(predictions, names, strict=True)):
+        fields: dict[str, Any] = {
+            "id": None if ids is None else ids[index],
+            **(asdict(prediction) if prediction else {"input": name, **empty}),
         }
         if errors is not None:
-            about["error"] = errors[n]
-        lines.append(json.dumps(about, ensure_ascii=False) + "\n")
+            fields["error"] = errors[index]
+        lines.append(json.dumps(fields, ensure_ascii=False) + "\n")
     return "".join(lines)
 
 
-def _written(value: Any) -> str:
-    """A number in as many digits as single precision holds; text as it is."""
+def _format_value(value: Any) -> str:
+    """Return a number with as many digits as single precision holds; text is unchanged."""
     return f"{value:.9g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""From a run folder, or a study of k folds, to answers."""
+"""Predict with the model of a run folder, a cross-validation or a search."""
 
 from __future__ import annotations
 
@@ -12,186 +12,245 @@ import numpy as np
 import torch
 
 from yisheng.core.errors import DataError, UsageError
-from yisheng.evaluation.predictions import link
+from yisheng.core.paths import parse_path
+from yisheng.core.run_folder import RunFolder
+from yisheng.evaluation.predictions import apply_link
 from yisheng.inference import artifact, dataframes, ensemble, images, rows
-from yisheng.inference.ood import LEVEL
+from yisheng.inference.ood import THRESHOLD
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLES = (".csv", ".tsv", ".txt")
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
+BATCH = 256
+"""Inputs per forward pass."""
+MAX_NAMED_COLUMNS = 5
+LABEL_THRESHOLD = 0.5
+"""A multilabel model predicts the labels of at least this probability."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What the model says of one input.
+class Prediction:
+    """The prediction of a model for one input.
 
     Args:
         input: the file, or the row's number.
         prediction: class name, list of labels, or value.
         probabilities: by class name, the most probable first; empty for regression.
-        notes: what was done to the input ("inverted: ..."), and what is to be said of it ("unlike the training
-            data: ...").
-        unlike: share of the rows held out of training that were less unusual than this one, from 0 to 1; above 0.995
-            it says so in the notes. None where the run does not know.
+        notes: how the input was changed ("inverted: ..."), and a warning if it is out of distribution.
+        ood_score: the fraction of held-out rows that were less unusual than this input, from 0 to 1; above 0.995 the
+            notes contain a warning. None if the run has no detector.
     """
 
     input: str
     prediction: Any
     probabilities: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    unlike: float | None = None
+    ood_score: float | None = None
 
 
 Inputs: TypeAlias = "Sequence[str | Path] | np.ndarray | pd.DataFrame"
 
 
 class Predictor:
-    """A trained model that answers, with all that was fitted in training.
+    """A trained model with everything that was fitted in training.
 
-    That of a study is the mean of the models of its folds: of their probabilities, or of their values in the
-    original units. Each scales its inputs as in its own training. How unlike the training data an input is the first
-    one says: they saw nearly the same rows, and a mean of such shares would no longer be one.
+    The model of a cross-validation is the mean of its fold models: of their probabilities, or of their values in the
+    original units. Each scales its inputs as in its own training. The OOD score is that of the first fold model: all
+    have seen nearly the same rows, and a mean of such quantile levels is not a quantile level.
 
     Args:
-        folder: a run folder, a study of k folds, or a search: its chosen setting's run.
+        folder: of a run, a cross-validation, or a search (its final run).
 
     Raises:
-        DataError: the folder does not hold a whole model; one damaged member of a study is enough.
+        DataError: the folder does not hold a complete model; one damaged fold model is enough.
     """
 
     def __init__(self, folder: Path) -> None:
-        folder = ensemble.chosen(folder)
-        self.members = ensemble.load(folder) if ensemble.is_study(folder) else [artifact.load(folder)]
-        self.spec = self.members[0].spec
-        self._looking = threading.Lock()
+        model_folder = RunFolder(folder).model_folder
+        load = ensemble.load if model_folder.is_cross_validation else lambda path: [artifact.load(path)]
+        self.artifacts = load(model_folder.path)
+        self.spec = self.artifacts[0].spec
+        self._ood_lock = threading.Lock()
 
-    def predict(self, inputs: Inputs) -> list[Answer]:
-        """Answers for image files, CSV files, an array, or a DataFrame.
+    def predict(self, inputs: Inputs) -> list[Prediction]:
+        """Return predictions for image files, table files, an array, or a DataFrame.
 
         Args:
-            inputs: paths of images (or of CSV files, for a model of rows); or values as in training:
-                uint8 ``(N, C, H, W)``, float ``(N, D)``; or a DataFrame with the columns of training.
+            inputs: paths of images (of tables, for a model of rows); or values as in training, uint8
+                ``(N, C, H, W)`` or float ``(N, D)``; or a DataFrame with the columns of training.
 
         Raises:
             DataError: an input cannot be read or has the wrong shape.
             UsageError: there are no inputs.
         """
-        return self._answers(*self._taken(inputs))
+        return self._predict_block(*self._read_inputs(inputs))
 
-    def _taken(self, inputs: Inputs) -> tuple[np.ndarray, list[str], list[tuple[str, ...]]]:
-        """The values, what each input is called, and what was done to it."""
-        if isinstance(inputs, np.ndarray):
-            x = self._checked(inputs)
-            return x, [str(n) for n in range(len(x))], [()] * len(x)
-        if dataframes.is_frame(inputs):
-            found = dataframes.read(inputs, self.spec)
-            return found.x, [str(n) for n in range(len(found.x))], _first(found.notes, len(found.x))
-        if isinstance(inputs, str | Path) or not isinstance(inputs, Sequence):
-            raise UsageError(
-                f"predict wants a list of paths or a NumPy array, got {type(inputs).__name__}",
-                "give [path], or an array",
-            )
-        if not inputs:
-            raise UsageError("predict needs at least one input", "name an image, a CSV file, or rows=1.5,2.0")
-        wrong = [path for path in inputs if not isinstance(path, str | Path) or "\0" in str(path)]
-        if wrong:
-            raise UsageError(
-                f"an input must be a path, got {wrong[0]!r}",
-                "give paths; values go into a NumPy array, a row for each input",
-            )
-        paths = [Path(path) for path in inputs]
-        if not self.spec.is_image:
-            tables = [self._table(path) for path in paths]
-            x = np.concatenate([found.x for found, _ in tables])
-            notes = [note for found, _ in tables for note in _first(found.notes, len(found.x))]
-            return x, [name for _, names in tables for name in names], notes
-        for path in paths:
-            if path.suffix.lower() in TABLES:
-                raise DataError(
-                    f"the model wants images of shape {self.spec.shape}, {path} is a table", "give image files"
-                )
-        read = [images.read(path, self.spec) for path in paths]
-        return np.stack([block for block, _ in read]), [str(p) for p in paths], [tuple(n) for _, n in read]
-
-    def table(self, path: Path, id: str = "") -> tuple[list[Answer], rows.Rows]:
-        """Answers for the rows of a table, and the table as it was read: what its rows are called, what was noticed.
+    def predict_table(self, path: Path, id: str = "") -> tuple[list[Prediction], rows.Rows]:
+        """Return predictions for the rows of a table, and the table with the names of its rows and the notes on it.
 
         Args:
-            path: .csv, .tsv (perhaps .gz), .parquet or .npz with the columns of training.
-            id: the column with the names of the rows; found by its name without it.
+            path: .csv, .tsv (.gz is decompressed), .parquet or .npz with the columns of training.
+            id: the column with the names of the rows; found by its name by default.
 
         Raises:
             DataError: the file cannot be read, or a column is missing.
             UsageError: the model is not for rows.
         """
-        found, names = self._table(path, id)
-        return self._answers(found.x, names, _first(found.notes, len(names))), found
+        table, names = self._read_table(path, id)
+        return self._predict_block(table.x, names, _notes_on_first_row(table.notes, len(names))), table
 
-    def _table(self, path: Path, id: str = "") -> tuple[rows.Rows, list[str]]:
-        """A table as it was read, and what its rows are called in answers."""
-        if self.spec.is_image:
-            raise UsageError(f"the model wants images of shape {self.spec.shape}, {path} is a table", "give images")
-        found = rows.read_named(path, self.spec, id)
-        return found, [f"{path}:{n + 1}" for n in range(len(found.x))]
-
-    def values(self, inputs: Inputs) -> np.ndarray:
-        """`outputs` for all that `predict` takes, as one block.
+    def predict_outputs(self, inputs: Inputs) -> np.ndarray:
+        """Return `compute_outputs` for anything that `predict` takes, as one block.
 
         Raises:
             DataError: an input cannot be read or has the wrong shape.
             UsageError: there are no inputs.
         """
-        return self.outputs(self._taken(inputs)[0])
+        return self.compute_outputs(self._read_inputs(inputs)[0])
 
-    def outputs(self, x: np.ndarray) -> np.ndarray:
-        """Probabilities ``(N, C)`` or predicted values ``(N, T)`` for inputs ``(N, *shape)``."""
-        return _mean([_outputs(member, x) for member in self.members])
+    def compute_outputs(self, x: np.ndarray) -> np.ndarray:
+        """Return probabilities ``(N, C)`` or predicted values ``(N, T)`` for inputs ``(N, *shape)``."""
+        return _average([_compute_outputs(model, x) for model in self.artifacts])
 
-    def judge(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """`outputs`, and how unlike the training data each input is, in one forward pass.
+    def compute_outputs_and_ood_scores(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return `compute_outputs` and the OOD score of each input, from one forward pass.
 
         Args:
             x: inputs ``(N, *shape)``.
 
         Returns:
-            ``(N, C)`` or ``(N, T)``; and float64 ``(N,)``, the share of held-out rows that were less unusual, or None
-            where the run does not know.
+            ``(N, C)`` or ``(N, T)``; and float64 ``(N,)``, the fraction of held-out rows that were less unusual, or
+            None if the run has no detector.
         """
-        first, *rest = self.members
-        if first.familiar is None:
-            return self.outputs(x), None
-        unlike: list[torch.Tensor] = []
-        with self._looking:  # the layers tell what comes by, whoever sent it
-            outputs = _outputs(first, x, unlike)
-        return _mean([outputs, *(_outputs(member, x) for member in rest)]), torch.cat(unlike).numpy()
+        first, *remaining = self.artifacts
+        if first.ood_detector is None:
+            return self.compute_outputs(x), None
+        scores: list[torch.Tensor] = []
+        with self._ood_lock:  # the detector's hooks would capture the features of another thread's forward pass
+            outputs = _compute_outputs(first, x, scores)
+        return _average([outputs, *(_compute_outputs(model, x) for model in remaining)]), torch.cat(scores).numpy()
 
-    def warnings(self, x: np.ndarray, unlike: np.ndarray | None) -> list[tuple[str, ...]]:
-        """For each input what to say where it is unlike the training data; nothing where it is not.
+    def describe_ood(self, x: np.ndarray, ood_scores: np.ndarray | None) -> list[tuple[str, ...]]:
+        """Return a warning for each input that is out of distribution, and nothing for the others.
 
         Args:
             x: inputs ``(N, *shape)``.
-            unlike: as `judge` gives it.
+            ood_scores: from `compute_outputs_and_ood_scores`.
         """
-        known = self.members[0].familiar
-        said: list[tuple[str, ...]] = [()] * len(x)
-        if unlike is None or known is None or not (unlike > LEVEL).any():
-            return said
-        far = np.flatnonzero(unlike > LEVEL)
-        for row, columns in zip(far, known.reasons(torch.from_numpy(x[far]), self.spec), strict=True):
-            named = ", ".join(columns[:5]) + f" and {len(columns) - 5} more columns" * (len(columns) > 5)
-            why = (
-                f"{named} beyond the values seen there"
+        detector = self.artifacts[0].ood_detector
+        warnings: list[tuple[str, ...]] = [()] * len(x)
+        if ood_scores is None or detector is None:
+            return warnings
+        indices = np.flatnonzero(ood_scores > THRESHOLD)
+        if not len(indices):
+            return warnings
+        columns_of_rows = detector.find_columns_out_of_range(torch.from_numpy(x[indices]), self.spec)
+        for index, columns in zip(indices, columns_of_rows, strict=True):
+            unnamed = len(columns) - MAX_NAMED_COLUMNS
+            named = ", ".join(columns[:MAX_NAMED_COLUMNS]) + f" and {unnamed} more columns" * (unnamed > 0)
+            reason = (
+                f"{named} outside the range of the training data"
                 if columns
-                else f"fewer than 1 in {round(1 / (1 - LEVEL))} held-out rows are as unusual"
+                else f"fewer than 1 in {round(1 / (1 - THRESHOLD))} held-out rows are as unusual"
             )
-            said[row] = (f"unlike the training data: {why}",)
-        return said
+            warnings[index] = (f"out of distribution: {reason}",)
+        return warnings
 
-    def _checked(self, x: np.ndarray) -> np.ndarray:
+    def build_predictions(
+        self,
+        outputs: np.ndarray,
+        names: Sequence[str],
+        notes: Sequence[tuple[str, ...]],
+        ood_scores: np.ndarray | None = None,
+    ) -> list[Prediction]:
+        """Return the predictions that outputs stand for.
+
+        Args:
+            outputs: probabilities ``(N, C)`` or values ``(N, T)``.
+            names: of the inputs.
+            notes: on each input.
+            ood_scores: of each input ``(N,)``, or None.
+        """
+        scores = [None] * len(outputs) if ood_scores is None else ood_scores.astype(float).tolist()
+        return [
+            self._build_prediction(row, name, note, score)
+            for row, name, note, score in zip(outputs, names, notes, scores, strict=True)
+        ]
+
+    def _build_prediction(
+        self, row: np.ndarray, name: str, notes: tuple[str, ...], ood_score: float | None
+    ) -> Prediction:
+        if self.spec.task == "regression":
+            values = [float(value) for value in row]
+            return Prediction(name, values[0] if len(values) == 1 else values, notes=notes, ood_score=ood_score)
+        order = np.argsort(-row, kind="stable")
+        probabilities = {self.spec.classes[index]: float(row[index]) for index in order}
+        if self.spec.task == "multilabel":
+            labels = [label for label, probability in probabilities.items() if probability >= LABEL_THRESHOLD]
+            return Prediction(name, labels, probabilities, notes, ood_score)
+        return Prediction(name, next(iter(probabilities)), probabilities, notes, ood_score)
+
+    def _predict_block(
+        self, x: np.ndarray, names: Sequence[str], reading_notes: Sequence[tuple[str, ...]]
+    ) -> list[Prediction]:
+        outputs, ood_scores = self.compute_outputs_and_ood_scores(x)
+        warnings = self.describe_ood(x, ood_scores)
+        notes = [(*reading, *warning) for reading, warning in zip(reading_notes, warnings, strict=True)]
+        return self.build_predictions(outputs, names, notes, ood_scores)
+
+    def _read_inputs(self, inputs: Inputs) -> tuple[np.ndarray, list[str], list[tuple[str, ...]]]:
+        """Return the values, the name of each input, and the notes on each."""
+        if isinstance(inputs, np.ndarray):
+            x = self._validate_array(inputs)
+            return x, [str(n) for n in range(len(x))], [()] * len(x)
+        if dataframes.is_dataframe(inputs):
+            table = dataframes.read_dataframe(inputs, self.spec)
+            return table.x, [str(n) for n in range(len(table.x))], _notes_on_first_row(table.notes, len(table.x))
+        if isinstance(inputs, str | Path) or not isinstance(inputs, Sequence):
+            raise UsageError(
+                f"predict takes a list of paths or a NumPy array, got {type(inputs).__name__}",
+                "give [path], or an array",
+            )
+        if not inputs:
+            raise UsageError("predict needs at least one input", "name an image, a CSV file, or rows=1.5,2.0")
+        invalid = [path for path in inputs if not isinstance(path, str | Path)]
+        if invalid:
+            raise UsageError(
+                f"an input must be a path, got {invalid[0]!r}",
+                "give paths; values go into a NumPy array with a row for each input",
+            )
+        paths = [parse_path(path, "an input") for path in inputs]
+        return self._read_images(paths) if self.spec.is_image else self._read_tables(paths)
+
+    def _read_images(self, paths: Sequence[Path]) -> tuple[np.ndarray, list[str], list[tuple[str, ...]]]:
+        for path in paths:
+            if path.suffix.lower() in TABLE_SUFFIXES:
+                raise DataError(
+                    f"the model takes images of shape {self.spec.shape}, {path} is a table", "give image files"
+                )
+        images_and_notes = [images.read_image(path, self.spec) for path in paths]
+        block = np.stack([image for image, _ in images_and_notes])
+        return block, [str(path) for path in paths], [tuple(notes) for _, notes in images_and_notes]
+
+    def _read_tables(self, paths: Sequence[Path]) -> tuple[np.ndarray, list[str], list[tuple[str, ...]]]:
+        tables = [self._read_table(path) for path in paths]
+        x = np.concatenate([table.x for table, _ in tables])
+        notes = [note for table, _ in tables for note in _notes_on_first_row(table.notes, len(table.x))]
+        return x, [name for _, names in tables for name in names], notes
+
+    def _read_table(self, path: Path, id: str = "") -> tuple[rows.Rows, list[str]]:
+        """Return a table, and the names of its rows in predictions."""
+        if self.spec.is_image:
+            raise UsageError(f"the model takes images of shape {self.spec.shape}, {path} is a table", "give images")
+        table = rows.read_rows(path, self.spec, id)
+        return table, [f"{path}:{n + 1}" for n in range(len(table.x))]
+
+    def _validate_array(self, x: np.ndarray) -> np.ndarray:
         if x.ndim == 0 or tuple(x.shape[1:]) != self.spec.shape or len(x) == 0:
             raise DataError(
-                f"inputs of shape (N, {', '.join(map(str, self.spec.shape))}) are wanted, got {x.shape}", "reshape them"
+                f"inputs must have the shape (N, {', '.join(map(str, self.spec.shape))}), got {x.shape}",
+                "reshape them",
             )
         if x.dtype == np.uint8:
             return np.require(x, requirements=["C", "W"])
@@ -202,70 +261,36 @@ class Predictor:
         with np.errstate(over="ignore"):
             values = np.require(x, np.float32, ["C", "W"])
         if not np.isfinite(values).all():
-            raise DataError("the inputs hold NaN, infinite or too large values", "remove or replace them")
+            raise DataError("the inputs contain NaN, infinite or too large values", "remove or replace them")
         return values
 
-    def _answers(self, x: np.ndarray, names: list[str], notes: Sequence[tuple[str, ...]]) -> list[Answer]:
-        outputs, unlike = self.judge(x)
-        said = [(*before, *more) for before, more in zip(notes, self.warnings(x, unlike), strict=True)]
-        return self.answers(outputs, names, said, unlike)
 
-    def answers(
-        self,
-        outputs: np.ndarray,
-        names: Sequence[str],
-        notes: Sequence[tuple[str, ...]],
-        unlike: np.ndarray | None = None,
-    ) -> list[Answer]:
-        """What outputs say in words; see `judge` and `warnings`.
-
-        Args:
-            outputs: probabilities ``(N, C)`` or values ``(N, T)``.
-            names: what the inputs are called.
-            notes: what was done to each.
-            unlike: how unlike the training data each is ``(N,)``, or None.
-        """
-        answers = []
-        for name, row, said, far in zip(names, outputs, notes, _each(unlike, len(outputs)), strict=True):
-            if self.spec.task == "regression":
-                value = [float(v) for v in row]
-                answers.append(Answer(name, value[0] if len(value) == 1 else value, notes=said, unlike=far))
-                continue
-            order = np.argsort(-row, kind="stable")
-            ranked = {self.spec.classes[i]: float(row[i]) for i in order}
-            if self.spec.task == "multilabel":
-                answers.append(Answer(name, [c for c, p in ranked.items() if p >= 0.5], ranked, said, far))
-            else:
-                answers.append(Answer(name, next(iter(ranked)), ranked, said, far))
-        return answers
-
-
-def _outputs(model: artifact.Saved, x: np.ndarray, unlike: list[torch.Tensor] | None = None) -> np.ndarray:
-    """What one model says of all inputs, some at a time; how unlike they are goes into ``unlike``, if it is wanted."""
+def _compute_outputs(
+    model: artifact.Artifact, x: np.ndarray, ood_scores: list[torch.Tensor] | None = None
+) -> np.ndarray:
+    """Return the outputs of one model, computed batch by batch; append the OOD scores to ``ood_scores`` if given."""
     invert = model.target_scale.invert if model.target_scale is not None else None
-    parts = []
+    blocks = []
     with torch.inference_mode():
-        for at in range(0, len(x), 256):
-            raw = torch.from_numpy(x[at : at + 256])
+        for start in range(0, len(x), BATCH):
+            raw = torch.from_numpy(x[start : start + BATCH])
             scaled = model.scale.apply(raw)
-            if unlike is None or model.familiar is None:
+            if ood_scores is None or model.ood_detector is None:
                 output = model.model(scaled)
             else:
-                output, far = model.familiar.look(model.model, scaled, raw)
-                unlike.append(far)
-            parts.append(link(output, model.spec, invert))
-        return torch.cat(parts).numpy()
+                output, scores = model.ood_detector.score(model.model, scaled, raw)
+                ood_scores.append(scores)
+            blocks.append(apply_link(output, model.spec, invert))
+        return torch.cat(blocks).numpy()
 
 
-def _mean(each: Sequence[np.ndarray]) -> np.ndarray:
-    """The mean of the members' outputs; of a single one its very own."""
-    return each[0] if len(each) == 1 else np.mean([one.astype(np.float64) for one in each], axis=0).astype(np.float32)
+def _average(outputs: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the mean of the models' outputs; a single model's outputs are returned unchanged."""
+    if len(outputs) == 1:
+        return outputs[0]
+    return np.mean([block.astype(np.float64) for block in outputs], axis=0).astype(np.float32)
 
 
-def _first(notes: tuple[str, ...], rows: int) -> list[tuple[str, ...]]:
-    """What was noticed of a table stands at its first row."""
-    return [notes, *[()] * (rows - 1)][:rows]
-
-
-def _each(unlike: np.ndarray | None, rows: int) -> list[float | None]:
-    return [None] * rows if unlike is None else [float(value) for value in unlike]
+def _notes_on_first_row(notes: tuple[str, ...], row_count: int) -> list[tuple[str, ...]]:
+    """Return the notes of each row: those on a table belong to its first row."""
+    return [notes, *[()] * (row_count - 1)][:row_count]

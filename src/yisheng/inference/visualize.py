@@ -1,4 +1,4 @@
-"""Looking inside a network: its first filters, the feature maps of a layer, and the classic edge filters."""
+"""Images of what a network has learned: its first filters, feature maps, occlusion maps, and classic edge filters."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
-from yisheng.core.errors import UsageError, closest
+from yisheng.core.errors import UsageError, suggest
 from yisheng.data.images import decode
-from yisheng.evaluation.predictions import link
+from yisheng.evaluation.predictions import apply_link
 from yisheng.inference import images
-from yisheng.inference._contact_sheet import Tile, sheet, signed, stretched
-from yisheng.inference.artifact import Saved
-from yisheng.inference.occlusion import looked_at
+from yisheng.inference._contact_sheet import Tile, draw_contact_sheet, scale_signed, stretch_contrast
+from yisheng.inference.artifact import Artifact
+from yisheng.inference.occlusion import draw_occlusion_map
 
 Kernel = Literal["vertical", "sobel", "scharr"]
-MIDDLE: Mapping[Kernel, tuple[float, float, float]] = {
+ROW_WEIGHTS: Mapping[Kernel, tuple[float, float, float]] = {
     "vertical": (1, 1, 1),
     "sobel": (1, 2, 1),
     "scharr": (3, 10, 3),
 }
-"""What the three rows of each edge filter weigh."""
-MOST = 256
-"""Most filters or maps on one sheet."""
-SIDE = 1024
-"""Longest side of an image that the edge filters are shown on, in pixels."""
+"""Weights of the three rows of each edge filter."""
+MAX_TILES = 256
+"""Filters or maps on one sheet."""
+MAX_EDGE_IMAGE_SIDE = 1024
+"""Longest side of an image that the edge filters are applied to, in pixels; larger images are scaled down."""
 
 
-def edge_filter(kernel: Kernel) -> torch.Tensor:
-    """The 3 x 3 filter for vertical edges: the pixels on the left minus those on the right, ``(3, 3)``.
+def make_edge_filter(kernel: Kernel) -> torch.Tensor:
+    """Return the 3 x 3 filter for vertical edges: the pixels on the left minus those on the right, ``(3, 3)``.
 
-    Transposed it is the one for horizontal edges. ``vertical`` weighs the three rows alike, ``sobel`` 1 2 1,
-    ``scharr`` 3 10 3, which is truer for edges aslant.
+    Its transpose is the filter for horizontal edges. ``vertical`` weighs the three rows equally, ``sobel`` with 1 2 1,
+    ``scharr`` with 3 10 3, which is more accurate for diagonal edges.
 
     Raises:
         UsageError: the name is unknown.
@@ -45,179 +45,186 @@ def edge_filter(kernel: Kernel) -> torch.Tensor:
     Source: Sobel and Feldman, "A 3x3 isotropic gradient operator for image processing", 1968; Scharr, "Optimale
     Operatoren in der digitalen Bildverarbeitung", 2000.
 
-    >>> edge_filter("sobel").int().tolist()
+    >>> make_edge_filter("sobel").int().tolist()
     [[1, 0, -1], [2, 0, -2], [1, 0, -1]]
     """
-    if kernel not in MIDDLE:
-        raise UsageError(f"there is no edge filter {kernel!r}", closest(str(kernel), get_args(Kernel)))
-    return torch.outer(torch.tensor(MIDDLE[kernel]), torch.tensor([1.0, 0.0, -1.0]))
+    if kernel not in ROW_WEIGHTS:
+        raise UsageError(f"there is no edge filter {kernel!r}", suggest(str(kernel), get_args(Kernel)))
+    return torch.outer(torch.tensor(ROW_WEIGHTS[kernel]), torch.tensor([1.0, 0.0, -1.0]))
 
 
-def edges(grey: np.ndarray, kernel: Kernel) -> dict[str, np.ndarray]:
-    """The edges of an image, by cross-correlation with a filter and with its transpose.
+def compute_edges(gray: np.ndarray, kernel: Kernel) -> dict[str, np.ndarray]:
+    """Compute the edges of an image, by cross-correlation with a filter and with its transpose.
 
-    Beyond the border the image goes on as at the border, so that the border itself is no edge.
+    The image is padded by repeating its border, so that the border itself is not an edge.
 
     Args:
-        grey: ``(H, W)``.
+        gray: ``(H, W)``.
         kernel: the filter.
 
     Returns:
-        ``vertical`` and ``horizontal`` edges, with their sign, and their ``magnitude``, the root of the sum of the
-        squares; float32 ``(H, W)`` each.
+        ``vertical`` and ``horizontal`` edges v and h, with their sign, and their ``magnitude``, √(v² + h²); float32
+        ``(H, W)`` each.
 
     >>> step = np.array([[9.0, 9.0, 0.0, 0.0]] * 3)
-    >>> edges(step, "vertical")["vertical"][1].tolist()
+    >>> compute_edges(step, "vertical")["vertical"][1].tolist()
     [0.0, 27.0, 27.0, 0.0]
     """
-    across = edge_filter(kernel)
-    filters = torch.stack([across, across.T])[:, None]
-    padded = F.pad(torch.from_numpy(np.asarray(grey, np.float32))[None, None], (1, 1, 1, 1), mode="replicate")
-    found = F.conv2d(padded, filters)[0].numpy()  # torch's convolution is cross-correlation: nothing is flipped
-    return {"vertical": found[0], "horizontal": found[1], "magnitude": np.hypot(found[0], found[1])}
+    vertical_filter = make_edge_filter(kernel)
+    filters = torch.stack([vertical_filter, vertical_filter.T])[:, None]
+    padded = F.pad(torch.from_numpy(np.asarray(gray, np.float32))[None, None], (1, 1, 1, 1), mode="replicate")
+    vertical, horizontal = F.conv2d(padded, filters)[0].numpy()  # torch's convolution is a cross-correlation
+    return {"vertical": vertical, "horizontal": horizontal, "magnitude": np.hypot(vertical, horizontal)}
 
 
-def filters(model: nn.Module) -> tuple[str, torch.Tensor]:
-    """The filters of a network's first convolution: its name, and the weights ``(O, C, H, W)``.
+def get_first_filters(model: nn.Module) -> tuple[str, torch.Tensor]:
+    """Return the name of a network's first convolution, and its weights ``(O, C, H, W)``.
 
     Raises:
-        UsageError: it has no convolution.
+        UsageError: the network has no convolution.
     """
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d):
             return name, module.weight.detach()
     raise UsageError(
-        f"{type(model).__name__} has no convolution, and so no filters to look at",
-        "take a run of a convolutional network, such as model=lenet",
+        f"{type(model).__name__} has no convolution, so there are no filters to draw",
+        "give a run of a convolutional network, such as model=lenet",
     )
 
 
-def maps(saved: Saved, x: np.ndarray, layer: str | None = None) -> tuple[str, torch.Tensor]:
-    """What a layer makes of an image: its name, and its feature maps ``(C, H, W)``.
+def compute_feature_maps(artifact: Artifact, x: np.ndarray, layer: str | None = None) -> tuple[str, torch.Tensor]:
+    """Return the name of a layer and its feature maps for an image ``(C, H, W)``.
 
     Args:
-        saved: a trained network for images.
+        artifact: a trained network for images.
         x: one image as in training, ``(C, H, W)``, uint8 or float32.
-        layer: a module of the network by name; the first convolution without it. The first time that the network
-            comes by counts.
+        layer: name of a module; the first convolution by default. A module that runs several times counts the first
+            time.
 
     Raises:
-        UsageError: there is no such layer, or it gives no maps; the error lists those that do.
+        UsageError: there is no such layer, or its output has no maps; the error lists the layers that do.
     """
-    wanted = filters(saved.model)[0] if layer is None else layer
+    requested = get_first_filters(artifact.model)[0] if layer is None else layer
     shapes: dict[str, tuple[int, ...]] = {}
-    found: list[torch.Tensor] = []
+    maps: list[torch.Tensor] = []
 
-    def watch(name: str) -> object:
+    def make_hook(name: str) -> object:
         def hook(_module: nn.Module, _inputs: object, output: object) -> None:
             if isinstance(output, torch.Tensor) and output.ndim == 4 and name not in shapes:
                 shapes[name] = tuple(output.shape[1:])
-                if name == wanted:
-                    found.append(output[0].clone())  # a relu in place may write over it
+                if name == requested:
+                    maps.append(output[0].clone())  # an in-place ReLU may overwrite it
 
         return hook
 
-    handles = [m.register_forward_hook(watch(name)) for name, m in saved.model.named_modules() if name]
+    handles = [m.register_forward_hook(make_hook(name)) for name, m in artifact.model.named_modules() if name]
     try:
         with torch.inference_mode():
-            saved.model(saved.scale.apply(torch.from_numpy(x[None])))
+            artifact.model(artifact.scale.apply(torch.from_numpy(x[None])))
     finally:
         for handle in handles:
             handle.remove()
-    if not found:
-        known = dict(saved.model.named_modules())
-        what = f"layer {wanted!r} gives no maps" if wanted in known else f"there is no layer {wanted!r}"
-        raise UsageError(what, "layers with maps: " + ", ".join(f"{n} {_by(s)}" for n, s in shapes.items()))
-    return wanted, found[0]
+    if not maps:
+        exists = requested in dict(artifact.model.named_modules())
+        problem = f"layer {requested!r} has no feature maps" if exists else f"there is no layer {requested!r}"
+        listed = ", ".join(f"{name} {_format_shape(shape)}" for name, shape in shapes.items())
+        raise UsageError(problem, f"use one of the layers with maps: {listed}")
+    return requested, maps[0]
 
 
-def draw_filters(saved: Saved) -> Image.Image:
-    """A sheet of the first convolution's filters.
+def draw_filters(artifact: Artifact) -> Image.Image:
+    """Draw a sheet of the first convolution's filters.
 
-    Zero is mid-grey and a filter's largest weight black or white (in its colour, where images have three channels).
+    Zero is middle gray and a filter's largest weight black or white (in color, if images have three channels).
 
     Raises:
         UsageError: the network has no convolution.
     """
-    name, weights = filters(saved.model)
+    name, weights = get_first_filters(artifact.model)
     tiles: list[Tile] = []
-    for weight in weights[:MOST].numpy():
-        colour = weight.transpose(1, 2, 0) if len(weight) == 3 else weight.mean(axis=0)
-        tiles.append(("", signed(colour)))
-    channels, tall, wide = weights.shape[1:]
-    facts = f"{_count(len(weights), 'filters')} of {tall} x {wide} on {channels} channel{'s' * (channels > 1)}"
-    return sheet(f"filters of {name}", f"{facts}; mid-grey is zero", tiles, side=48, columns=16)
+    for weight in weights[:MAX_TILES].numpy():
+        pixels = weight.transpose(1, 2, 0) if len(weight) == 3 else weight.mean(axis=0)
+        tiles.append(("", scale_signed(pixels)))
+    channels, height, width = weights.shape[1:]
+    count = _format_count(len(weights), "filters")
+    details = f"{count} of {height} x {width} on {channels} channel{'s' * (channels > 1)}; middle gray is zero"
+    return draw_contact_sheet(f"filters of {name}", details, tiles, side=48, columns=16)
 
 
-def draw_maps(saved: Saved, path: Path, layer: str | None = None) -> Image.Image:
-    """A sheet of a layer's feature maps for an image file, each from black (its least) to white (its most).
+def draw_feature_maps(artifact: Artifact, path: Path, layer: str | None = None) -> Image.Image:
+    """Draw a sheet of a layer's feature maps for an image file, each from black (its minimum) to white (its maximum).
 
     Raises:
         DataError: the file cannot be read.
-        UsageError: the network is not for images, or has no such layer; see `maps`.
+        UsageError: the network is not for images, or has no such layer; see `compute_feature_maps`.
     """
-    if not saved.spec.is_image:
-        raise UsageError("the network reads rows of numbers, not images", "look into a run that learned images")
-    x, _ = images.read(path, saved.spec)
-    name, found = maps(saved, x, layer)
-    seen = x.transpose(1, 2, 0) if len(x) == 3 else x.mean(axis=0).astype(np.uint8)
-    tall, wide = found.shape[1:]
-    tiles: list[Tile] = [(str(number), stretched(values)) for number, values in enumerate(found[:MOST].numpy())]
-    facts = f"of {path.name}: {_count(len(found), 'maps')} of {tall} x {wide}"
-    return sheet(name, facts, [("input", seen), *tiles], side=96, columns=12)
+    x, input_tile = _read_input(artifact, path)
+    name, maps = compute_feature_maps(artifact, x, layer)
+    height, width = maps.shape[1:]
+    tiles = [(str(number), stretch_contrast(values)) for number, values in enumerate(maps[:MAX_TILES].numpy())]
+    details = f"of {path.name}: {_format_count(len(maps), 'maps')} of {height} x {width}"
+    return draw_contact_sheet(name, details, [input_tile, *tiles], side=96, columns=12)
 
 
-def draw_looked_at(saved: Saved, path: Path) -> Image.Image:
-    """A sheet of an image file, and of what the network's answer to it depends on, in orange.
+def draw_occlusion(artifact: Artifact, path: Path) -> Image.Image:
+    """Draw a sheet of an image file and its occlusion map, in orange.
 
     Raises:
         DataError: the file cannot be read.
         UsageError: the network is not for images.
     """
-    if not saved.spec.is_image:
-        raise UsageError("the network reads rows of numbers, not images", "look into a run that learned images")
-    x, _ = images.read(path, saved.spec)
-    seen = x.transpose(1, 2, 0) if len(x) == 3 else x.mean(axis=0).astype(np.uint8)
+    x, input_tile = _read_input(artifact, path)
     with torch.inference_mode():
-        output = saved.model(saved.scale.apply(torch.from_numpy(x[None])))
-    likely = link(output, saved.spec)[0]
-    said = "the predicted number" if saved.spec.task == "regression" else saved.spec.classes[int(likely.argmax())]
-    tiles: list[Tile] = [("input", seen), ("what counted", looked_at(saved, x))]
-    return sheet(said, f"{path.name}: covering the orange parts changes the answer most", tiles, side=360, columns=2)
+        output = artifact.model(artifact.scale.apply(torch.from_numpy(x[None])))
+    probabilities = apply_link(output, artifact.spec)[0]
+    is_regression = artifact.spec.task == "regression"
+    title = "the predicted number" if is_regression else artifact.spec.classes[int(probabilities.argmax())]
+    tiles: list[Tile] = [input_tile, ("occlusion map", draw_occlusion_map(artifact, x))]
+    details = f"{path.name}: covering the orange parts changes the prediction most"
+    return draw_contact_sheet(title, details, tiles, side=360, columns=2)
 
 
 def draw_edges(path: Path, kernel: Kernel) -> Image.Image:
-    """A sheet of an image, its vertical and horizontal edges (mid-grey is none) and their magnitude.
+    """Draw a sheet of an image, its vertical and horizontal edges (middle gray is none) and their magnitude.
 
     Raises:
         DataError: the file cannot be read.
         UsageError: the filter is unknown.
     """
-    across = edge_filter(kernel)
-    grey = _grey(path)
-    found = edges(grey, kernel)
-    most = max(float(np.abs(found[way]).max()) for way in ("vertical", "horizontal"))
+    weights = make_edge_filter(kernel)
+    gray = _read_gray(path)
+    edges = compute_edges(gray, kernel)
+    max_magnitude = max(float(np.abs(edges[direction]).max()) for direction in ("vertical", "horizontal"))
     tiles: list[Tile] = [
-        ("image", grey),
-        ("vertical edges", signed(found["vertical"], most)),
-        ("horizontal edges", signed(found["horizontal"], most)),
-        ("magnitude", stretched(found["magnitude"])),
+        ("image", gray),
+        ("vertical edges", scale_signed(edges["vertical"], max_magnitude)),
+        ("horizontal edges", scale_signed(edges["horizontal"], max_magnitude)),
+        ("magnitude", stretch_contrast(edges["magnitude"])),
     ]
-    rows = "   ".join(" ".join(f"{value:g}" for value in row) for row in across.tolist())
-    return sheet(f"{kernel}: {path.name}", f"filter rows {rows}", tiles, side=360, columns=2)
+    rows = "   ".join(" ".join(f"{value:g}" for value in row) for row in weights.tolist())
+    return draw_contact_sheet(f"{kernel}: {path.name}", f"filter rows {rows}", tiles, side=360, columns=2)
 
 
-def _grey(path: Path) -> np.ndarray:
-    """An image file in grey, uint8 ``(H, W)``, scaled down to `SIDE` if it is larger."""
-    with decode.quiet():
-        image = Image.fromarray(decode.decode(images._content(path), str(path), colour="grey"))
-    image.thumbnail((SIDE, SIDE))
+def _read_input(artifact: Artifact, path: Path) -> tuple[np.ndarray, Tile]:
+    """Return an image file as the network takes it, and a tile of it."""
+    if not artifact.spec.is_image:
+        raise UsageError("the network takes rows of numbers, not images", "give a run that was trained on images")
+    x, _ = images.read_image(path, artifact.spec)
+    pixels = x.transpose(1, 2, 0) if len(x) == 3 else x.mean(axis=0).astype(np.uint8)
+    return x, ("input", pixels)
+
+
+def _read_gray(path: Path) -> np.ndarray:
+    """Return an image file in gray, uint8 ``(H, W)``, scaled down to `MAX_EDGE_IMAGE_SIDE` if it is larger."""
+    with decode.silence_pillow():
+        image = Image.fromarray(decode.decode_image(images.read_image_bytes(path), str(path), color="gray"))
+    image.thumbnail((MAX_EDGE_IMAGE_SIDE, MAX_EDGE_IMAGE_SIDE))
     return np.asarray(image)
 
 
-def _by(shape: tuple[int, ...]) -> str:
+def _format_shape(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number <= MOST else f"the first {MOST} of {number} {what}"
+def _format_count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number <= MAX_TILES else f"the first {MAX_TILES} of {number} {noun}"

@@ -1,8 +1,8 @@
-"""Inputs as streams: read some at a time, answered and written before the next are read.
+"""Predict many inputs as a stream: each chunk is read, predicted and written before the next is read.
 
-- ``chunk``: some inputs, and what is counted on the way.
-- ``rows``: the rows of a table's file; ``plain``: of one that holds nothing but numbers.
+- ``chunk``: a chunk of inputs, and the counts of a stream.
+- ``rows``: the rows of a table file; ``numeric_rows``: of one that contains nothing but numbers.
 - ``images``: files and folders, decoded by two workers while the network runs.
-- ``partial``: the unfinished file beside the one that is wanted, and how far it is.
-- ``parquet``: from the written table to Parquet.
+- ``partial_output``: the unfinished file, and the state from which it continues.
+- ``parquet``: converts the written table to Parquet.
 """

@@ -1,4 +1,4 @@
-"""Some inputs of a stream, and what is counted on the way."""
+"""A chunk of a stream's inputs, and the counts of the stream."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from yisheng.data.images.file_listing import readable
-from yisheng.data.tables.encode import Odd
-from yisheng.inference.rows import said
+from yisheng.data.images.file_listing import sanitize_name
+from yisheng.data.tables.encode import UnusableValues
+from yisheng.inference.rows import describe_unusable_values
 
-ROWS = 8192
-"""Rows of a table that are read, answered and written at a time."""
-NOTES = 20
-"""Different notes that are kept; of thousands of images each may have been resized from another size."""
+ROWS_PER_CHUNK = 8192
+"""Rows of a table that are read, predicted and written together."""
+MAX_DISTINCT_NOTES = 20
+"""Different notes that are kept: each of thousands of images may have been resized from another size."""
 
 
-def stamp(path: Path) -> str:
-    """What changes when a file does: its size and the time of its last change."""
+def fingerprint_file(path: Path) -> str:
+    """Return a hash that changes when a file's path, size or modification time does."""
     status = path.stat()
-    marks = f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
-    return hashlib.sha256(marks.encode("utf-8", "surrogateescape")).hexdigest()
+    identity = f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
+    return hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def called(path: Path, rows: range) -> list[str]:
-    """What the rows of a file are called, counted from 1."""
-    name = readable(str(path))
+def name_rows(path: Path, rows: range) -> list[str]:
+    """Return the names of a file's rows, counted from 1."""
+    name = sanitize_name(str(path))
     return [f"{name}:{row + 1}" for row in rows]
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Inputs that follow one another.
+    """Consecutive inputs of a stream.
 
     Args:
-        names: what they are called.
+        names: of the inputs.
         x: those that could be read ``(n, *shape)``.
-        ids: what the rows are called in the file of answers; None numbers them.
-        notes: what was done to each of ``x``.
-        errors: why one could not be read, by its place among the names.
+        ids: names of the rows in the file of predictions; None numbers them.
+        notes: how each of ``x`` was changed.
+        errors: why an input could not be read, by its index among the names.
     """
 
     names: Sequence[str]
@@ -54,77 +54,86 @@ class Chunk:
 
 @dataclass
 class Tally:
-    """What was counted so far; it is written with every step, so that a stream that goes on counts on.
+    """The counts of a stream; they are saved with its position, so that a resumed stream continues them.
 
     Args:
-        rows: inputs done.
-        damaged: of these could not be read.
-        unlike: of these were unlike the training data.
-        notes: what was done to inputs, and to how many.
-        odd: values of tables that could not be taken as they are, by column.
+        rows: inputs that are done.
+        damaged: inputs among them that could not be read.
+        out_of_distribution: inputs among them with an OOD score above the threshold.
+        notes: how inputs were changed, and how many of them.
+        unusable_values: values of tables that became missing or unknown, by column and problem.
     """
 
     rows: int = 0
     damaged: int = 0
-    unlike: int = 0
+    out_of_distribution: int = 0
     notes: dict[str, int] = field(default_factory=dict)
-    odd: dict[str, Odd] = field(default_factory=dict)
+    unusable_values: dict[str, UnusableValues] = field(default_factory=dict)
 
-    def see(self, found: Sequence[Odd]) -> None:
-        """Count odd values: of each column how many rows, and the first of them."""
-        for one in found:
-            key = f"{one.column}: {'unseen' if 'never seen' in one.what else one.what}"
-            before = self.odd.get(key)
-            self.odd[key] = one if before is None else before._replace(rows=before.rows + one.rows)
+    def count_unusable_values(self, unusable: Sequence[UnusableValues]) -> None:
+        """Add unusable values to the counts of their columns; the first such row is kept."""
+        for values in unusable:
+            key = f"{values.column}: {'unseen' if 'never seen' in values.problem else values.problem}"
+            earlier = self.unusable_values.get(key)
+            if earlier is not None:
+                values = earlier._replace(row_count=earlier.row_count + values.row_count)  # summed up
+            self.unusable_values[key] = values
 
-    def add(self, chunk: Chunk) -> None:
+    def count_chunk(self, chunk: Chunk) -> None:
         """Count the inputs of a chunk."""
         self.rows += len(chunk.names)
         self.damaged += len(chunk.errors)
         for note in (note for notes in chunk.notes for note in notes):
-            if note in self.notes or len(self.notes) < NOTES:
+            if note in self.notes or len(self.notes) < MAX_DISTINCT_NOTES:
                 self.notes[note] = self.notes.get(note, 0) + 1
 
-    def said(self) -> list[str]:
-        """All that was noticed, for people."""
-        return [*said(list(self.odd.values())), *self.notes]
+    def describe(self) -> list[str]:
+        """Return the notes on the inputs, for people."""
+        return [*describe_unusable_values(list(self.unusable_values.values())), *self.notes]
 
     def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        odd = {key: list(one) for key, one in self.odd.items()}
-        counts = {"rows": self.rows, "damaged": self.damaged, "unlike": self.unlike}
-        return {**counts, "notes": self.notes, "odd": odd}
+        """Return the counts as plain data."""
+        return {
+            "rows": self.rows,
+            "damaged": self.damaged,
+            "out_of_distribution": self.out_of_distribution,
+            "notes": self.notes,
+            "unusable_values": {key: list(values) for key, values in self.unusable_values.items()},
+        }
 
     @staticmethod
-    def from_json(data: dict[str, Any]) -> Tally:
-        """The inverse of `to_json`."""
-        odd = {key: Odd(*one) for key, one in data["odd"].items()}
-        rows, damaged, unlike = (int(data[name]) for name in ("rows", "damaged", "unlike"))
-        return Tally(rows, damaged, unlike, dict(data["notes"]), odd)
+    def from_json(plain: dict[str, Any]) -> Tally:
+        """Return the counts that `to_json` wrote."""
+        rows, damaged, out_of_distribution = (int(plain[name]) for name in ("rows", "damaged", "out_of_distribution"))
+        unusable_values = {key: UnusableValues(*values) for key, values in plain["unusable_values"].items()}
+        return Tally(rows, damaged, out_of_distribution, dict(plain["notes"]), unusable_values)
 
 
 class Source(Protocol):
-    """Where inputs come from."""
+    """The inputs of a stream."""
 
     @property
     def id_name(self) -> str:
-        """Name of the column with the names of the rows; empty without one."""
+        """Return the name of the column with the names of the rows; empty without one."""
 
     @property
     def total(self) -> int | None:
-        """How many inputs there are, where that is known beforehand."""
+        """Return the number of inputs, or None if it is not known in advance."""
 
     @property
-    def stamp(self) -> str:
-        """What changes when any of the inputs does."""
+    def fingerprint(self) -> str:
+        """Return a text that changes when any of the inputs does."""
 
     @property
     def notes(self) -> Sequence[str]:
-        """What was noticed before the first was read."""
+        """Return the notes on the source itself, for people."""
 
     def chunks(self, tally: Tally) -> Iterator[Chunk]:
-        """The inputs behind the first ``tally.rows``, always cut at the same places; odd values are counted there.
+        """Yield the inputs after the first ``tally.rows``, always cut at the same places.
+
+        Args:
+            tally: the position; unusable values are counted in it.
 
         Raises:
-            DataError: something cannot be read.
+            DataError: an input cannot be read.
         """

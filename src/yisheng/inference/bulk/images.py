@@ -14,24 +14,25 @@ import numpy as np
 from yisheng.core.errors import DataError
 from yisheng.core.types import Spec
 from yisheng.data.images import decode, folder_files
-from yisheng.data.images.file_listing import readable
-from yisheng.data.images.folder_labels import natural
+from yisheng.data.images.file_listing import sanitize_name
+from yisheng.data.natural_sort import natural_key
 from yisheng.data.tables.files import is_table
-from yisheng.inference import images
-from yisheng.inference.bulk.chunk import Chunk, Tally, stamp
+from yisheng.inference.bulk.chunk import Chunk, Tally, fingerprint_file
+from yisheng.inference.images import read_image
 
 WORKERS = 2
-BYTES = 64 << 20
-"""Decoded images of a chunk take so much memory at most; there are `WORKERS` + 1 chunks at a time."""
+MAX_CHUNK_IMAGES = 256
+MAX_CHUNK_BYTES = 64 << 20
+"""Memory of the decoded images of a chunk; `WORKERS` + 1 chunks exist at a time."""
 
 
-class Images:
-    """Images, in the order in which they were named; a folder's in natural order, those of its folders too.
+class ImageFiles:
+    """Images in the order in which they were named; a folder's, subfolders included, in natural order.
 
     Args:
         inputs: files and folders.
         spec: a contract for images.
-        strict: an image that cannot be read is an error, instead of being left out.
+        strict: raise an error for an image that cannot be read, instead of skipping it.
 
     Raises:
         DataError: a file is missing or is a table, a folder cannot be read or holds no images.
@@ -40,66 +41,70 @@ class Images:
     id_name = "file"
 
     def __init__(self, inputs: Sequence[Path], spec: Spec, *, strict: bool = False) -> None:
-        self.spec, self.strict = spec, strict
+        self._spec, self._strict = spec, strict
         self.paths: list[Path] = []
         self.notes: list[str] = []
-        stamps = []
-        for path in inputs:
-            if os.path.isdir(path):  # noqa: PTH112  # never raises
-                stamps.append(self._folder(path))
-            elif is_table(path):
-                raise DataError(f"the model wants images of shape {spec.shape}, {path} is a table", "give images")
-            elif not os.path.exists(path):  # noqa: PTH110  # likewise
-                raise DataError(f"{path} does not exist", "check the path")
-            else:
-                self.paths.append(path)
-                stamps.append(stamp(path))
+        fingerprints = [self._add(path) for path in inputs]
         self.total = len(self.paths)
-        self.stamp = hashlib.sha256("\n".join(stamps).encode()).hexdigest()
-        self.size = max(1, min(256, BYTES // int(np.prod(spec.shape))))
+        self.fingerprint = hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()
+        self.chunk_size = max(1, min(MAX_CHUNK_IMAGES, MAX_CHUNK_BYTES // int(np.prod(spec.shape))))
 
     def chunks(self, tally: Tally) -> Iterator[Chunk]:
-        """See `chunk.Source.chunks`.
+        """Yield the images after the first ``tally.rows``; see `chunk.Source.chunks`.
 
         Raises:
-            DataError: an image cannot be read, and ``strict`` was said.
+            DataError: an image cannot be read, and ``strict`` is set.
         """
-        waiting: collections.deque[Future[Chunk]] = collections.deque()
-        with decode.quiet(), ThreadPoolExecutor(WORKERS) as pool:
+        pending: collections.deque[Future[Chunk]] = collections.deque()
+        with decode.silence_pillow(), ThreadPoolExecutor(WORKERS) as pool:
             try:
-                for at in range(tally.rows, self.total, self.size):
-                    waiting.append(pool.submit(self._read, self.paths[at : at + self.size]))
-                    if len(waiting) > WORKERS:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
+                for start in range(tally.rows, self.total, self.chunk_size):
+                    pending.append(pool.submit(self._read, self.paths[start : start + self.chunk_size]))
+                    if len(pending) > WORKERS:
+                        yield pending.popleft().result()
+                while pending:
+                    yield pending.popleft().result()
             finally:
-                for one in waiting:
-                    one.cancel()
+                for future in pending:
+                    future.cancel()
 
-    def _folder(self, path: Path) -> str:
-        """Take the images of a folder; gives what changes when one of them does."""
-        found = folder_files.listing(path)
-        if not found.names:
-            there = f"; there are {len(found.others)} other files" if found.others else ""
-            raise DataError(f"{path} holds no images{there}", "give a folder with .png, .jpg, .webp, ... files")
-        if found.others:
-            shown = ", ".join(found.others[:3]) + " ..." * (len(found.others) > 3)
-            self.notes.append(f"{path}: {len(found.others)} other files were left out ({shown})")
-        names = sorted(found.names, key=lambda name: [natural(part) for part in name.split("/")])
+    def _add(self, path: Path) -> str:
+        """Add a file or the images of a folder; return its fingerprint."""
+        if os.path.isdir(path):  # noqa: PTH112  # never raises
+            return self._add_folder(path)
+        if is_table(path):
+            raise DataError(f"the model takes images of shape {self._spec.shape}, {path} is a table", "give images")
+        if not os.path.exists(path):  # noqa: PTH110  # never raises
+            raise DataError(f"{path} does not exist", "check the path")
+        self.paths.append(path)
+        return fingerprint_file(path)
+
+    def _add_folder(self, path: Path) -> str:
+        listing = folder_files.list_folder(path)
+        if not listing.names:
+            count = len(listing.other_files)
+            raise DataError(
+                f"{path} holds no images" + f"; it holds {count} other files" * (count > 0),
+                "give a folder with .png, .jpg, .webp, ... files",
+            )
+        if listing.other_files:
+            examples = ", ".join(listing.other_files[:3]) + " ..." * (len(listing.other_files) > 3)
+            self.notes.append(f"{path}: {len(listing.other_files)} other files were ignored ({examples})")
+        names = sorted(listing.names, key=lambda name: [natural_key(part) for part in name.split("/")])
         self.paths += [path / name for name in names]
-        return found.stamp
+        return listing.stamp
 
     def _read(self, paths: Sequence[Path]) -> Chunk:
-        block = np.empty((len(paths), *self.spec.shape), np.uint8)
-        notes, errors = list[tuple[str, ...]](), dict[int, str]()
-        for place, path in enumerate(paths):
+        block = np.empty((len(paths), *self._spec.shape), np.uint8)
+        notes: list[tuple[str, ...]] = []
+        errors: dict[int, str] = {}
+        for index, path in enumerate(paths):
             try:
-                block[len(notes)], said = images.read(path, self.spec)
-                notes.append(tuple(said))
+                block[len(notes)], notes_on_image = read_image(path, self._spec)
+                notes.append(tuple(notes_on_image))
             except DataError as error:
-                if self.strict:
+                if self._strict:
                     raise
-                errors[place] = readable(error.problem)
-        names = [readable(str(path)) for path in paths]
+                errors[index] = sanitize_name(error.problem)
+        names = [sanitize_name(str(path)) for path in paths]
         return Chunk(names, block[: len(notes)], names, notes, errors)

@@ -1,4 +1,4 @@
-"""From a written table of answers to Parquet, some rows at a time."""
+"""Convert a written table of predictions to Parquet, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from yisheng.core.errors import MissingPartError
-from yisheng.inference.bulk.chunk import ROWS
-from yisheng.inference.prediction_file import Form
+from yisheng.inference.bulk.chunk import ROWS_PER_CHUNK
+from yisheng.inference.prediction_file import PredictionTable
 
 SUFFIX = ".parquet"
 
 
-def require() -> Any:
-    """Pyarrow, or how to get it.
+def import_pyarrow() -> Any:
+    """Return the module pyarrow.
 
     Raises:
         MissingPartError: it is not installed.
@@ -26,40 +26,36 @@ def require() -> Any:
         return importlib.import_module("pyarrow")
     except Exception:  # absent, or built for another NumPy
         raise MissingPartError(
-            "a file of answers in Parquet needs pyarrow", 'pip install "yisheng[parquet]", or write .csv'
+            "a file of predictions in Parquet needs pyarrow", 'pip install "yisheng[parquet]", or write .csv'
         ) from None
 
 
-def convert(table: Path, out: Path, form: Form) -> None:
-    """Write a file of answers again as Parquet: names as text, numbers in single precision, as they were computed.
+def convert_to_parquet(csv_path: Path, out: Path, table: PredictionTable) -> None:
+    """Write a file of predictions as Parquet: names as text, numbers in single precision, as they were computed.
 
     Args:
-        table: comma-separated, as `Form` writes it.
+        csv_path: comma-separated, as `PredictionTable` writes it.
         out: the file to write.
-        form: how it was written; where an input could not be read its answer is missing.
+        table: the columns; the prediction for an input that could not be read becomes null.
     """
-    arrow = require()
-    numbers = arrow.float32() if form.numbers else arrow.string()
-    kinds = [arrow.string(), *[numbers] * len(form.targets), *[arrow.string()] * form.errors]
-    schema = arrow.schema(list(zip(form.names, kinds, strict=True)))
-    with table.open(newline="", encoding="utf-8") as file, arrow.parquet.ParquetWriter(out, schema) as writer:
-        rows = csv.reader(file)
-        next(rows)
-        while some := list(itertools.islice(rows, ROWS)):
-            writer.write_table(
-                arrow.table([_column(some, n, form, arrow, kind) for n, kind in enumerate(kinds)], schema)
-            )
+    arrow = import_pyarrow()
+    target_type = arrow.float32() if table.is_numeric else arrow.string()
+    types = [arrow.string(), *[target_type] * len(table.target_columns), *[arrow.string()] * table.has_errors]
+    schema = arrow.schema(list(zip(table.columns, types, strict=True)))
+    with csv_path.open(newline="", encoding="utf-8") as file, arrow.parquet.ParquetWriter(out, schema) as writer:
+        reader = csv.reader(file)
+        next(reader)
+        while rows := list(itertools.islice(reader, ROWS_PER_CHUNK)):
+            columns = [_build_column(rows, n, table, arrow, kind) for n, kind in enumerate(types)]
+            writer.write_table(arrow.table(columns, schema))
 
 
-def _column(rows: list[list[str]], number: int, form: Form, arrow: Any, kind: Any) -> Any:
-    texts = [row[number] for row in rows]
-    if form.errors and number:
-        last = number == len(form.names) - 1
-        values: list[Any] = [
-            text if (text if last else not row[-1]) else None for text, row in zip(texts, rows, strict=True)
-        ]
-    else:
-        values = list(texts)
+def _build_column(rows: list[list[str]], position: int, table: PredictionTable, arrow: Any, kind: Any) -> Any:
+    texts: list[str | None] = [row[position] for row in rows]
+    if table.has_errors and position == len(table.columns) - 1:
+        texts = [text or None for text in texts]
+    elif table.has_errors and position:
+        texts = [None if row[-1] else text for text, row in zip(texts, rows, strict=True)]
     if kind == arrow.float32():
-        values = [None if value is None else float(value) for value in values]
-    return arrow.array(values, kind)
+        return arrow.array([None if text is None else float(text) for text in texts], kind)
+    return arrow.array(texts, kind)

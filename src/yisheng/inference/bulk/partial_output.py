@@ -1,4 +1,4 @@
-"""The unfinished file beside the one that is wanted, and a small file that tells how far it is."""
+"""The unfinished file of a stream, and a small file with the state from which the stream continues."""
 
 from __future__ import annotations
 
@@ -13,112 +13,117 @@ from yisheng.core import files
 from yisheng.core.errors import DataError, UsageError
 from yisheng.inference.bulk.chunk import Tally
 
-PAUSE = 1.0
-"""Seconds between two times that the state is written: so much is done again after a kill."""
+SECONDS_BETWEEN_STATES = 1.0
+"""After a kill, at most this much work is repeated."""
+BEGIN_AGAIN = "use force=true to begin again"
 
 
-class Partial:
-    """A file that grows, and can be gone on with after a kill.
+class PartialOutput:
+    """A file that grows, and that a later process can continue.
 
-    The text is on the disk before the state that counts on it; what stands behind that is cut off.
+    The text reaches the disk before the state that counts on it; text after the state's position is cut off.
 
     Args:
-        out: the file that is wanted; this one is called ``.part`` behind its name, the state ``.part.json``.
+        out: the final file; this one has ``.part`` after its name, and the state ``.part.json``.
     """
 
     def __init__(self, out: Path) -> None:
         self.path = out.with_name(f"{out.name}.part")
-        self.state = out.with_name(f"{out.name}.part.json")
+        self.state_path = out.with_name(f"{out.name}.part.json")
         self.tally = Tally()
-        self.about: Mapping[str, Any] = {}
+        self.provenance: Mapping[str, Any] = {}
         self._file: Any = None
-        self._next = 0.0
+        self._next_state = 0.0
 
     @property
-    def begun(self) -> bool:
-        """Whether there is a state of an earlier stream to go on with."""
-        return os.path.lexists(self.state) and self.path.is_file()
+    def can_resume(self) -> bool:
+        """Return whether an earlier stream left a state to continue from."""
+        return os.path.lexists(self.state_path) and self.path.is_file()
 
-    def go_on(self, about: Mapping[str, str]) -> None:
-        """Take up the state of an earlier stream.
+    def resume(self, provenance: Mapping[str, str]) -> None:
+        """Continue from the state of an earlier stream.
 
         Args:
-            about: what its answers depend on, by name: each must be as it was.
+            provenance: what the predictions depend on, by name; each value must be the same as before.
 
         Raises:
-            UsageError: something changed.
+            UsageError: a value has changed.
             DataError: the state is damaged.
         """
-        anew = "say force=true to begin anew"
-        found = files.read_json(self.state)
+        state = files.read_json(self.state_path)
         try:
-            before, size = dict(found["about"]), int(found["bytes"])
-            self.tally = Tally.from_json(found["tally"])
-            whole = 0 <= size <= self.path.stat().st_size
+            earlier, size = dict(state["provenance"]), int(state["bytes"])
+            self.tally = Tally.from_json(state["tally"])
+            is_intact = 0 <= size <= self.path.stat().st_size
         except (KeyError, TypeError, ValueError, AttributeError):
-            whole = False
-        if not whole:
-            raise DataError(f"{self.state} does not fit {self.path.name}", anew)
-        changed = [name for name in about if before.get(name) != about[name]]
+            is_intact = False
+        if not is_intact:
+            raise DataError(f"{self.state_path} does not fit {self.path.name}", BEGIN_AGAIN)
+        changed = [name for name in provenance if earlier.get(name) != provenance[name]]
         if changed:
             raise UsageError(
-                f"{self.path} was begun with other {' and '.join(changed)}: its answers would not fit those to come",
-                f"{anew}, or bring them back",
+                f"{self.path} was begun with another {' and another '.join(changed)}: its predictions would not fit "
+                "the remaining ones",
+                f"{BEGIN_AGAIN}, or restore them",
             )
-        self.about = before
+        self.provenance = earlier
         os.truncate(self.path, size)
 
     @contextlib.contextmanager
-    def growing(self, about: Mapping[str, str]) -> Iterator[None]:
-        """Open the file to write behind what is there; from the start where nothing was done yet.
+    def open(self, provenance: Mapping[str, str]) -> Iterator[None]:
+        """Open the file during the block, to append to what is in it, or to begin it.
 
         Raises:
-            StorageError: it cannot be written.
+            StorageError: the file cannot be written.
         """
-        self.about = {**about, **self.about}
+        self.provenance = {**provenance, **self.provenance}
         try:
             self._file = self.path.open("ab" if self.tally.rows else "wb")
         except OSError as error:
-            raise files.storage_error(error, self.path) from error
-        self._next = time.monotonic() + PAUSE
+            raise files.explain_write_error(error, self.path) from error
+        self._next_state = time.monotonic() + SECONDS_BETWEEN_STATES
         try:
             yield
         finally:
             self._file.close()
 
     def append(self, text: str) -> None:
-        """Write what belongs to the tally as it is now; now and then the state is written, too.
+        """Write the text of the inputs that the tally counts; about once a second, write the state too.
 
         Raises:
             StorageError: the disk is full.
         """
         try:
             self._file.write(text.encode("utf-8"))
-            if time.monotonic() >= self._next:
-                self.keep()
+            if time.monotonic() >= self._next_state:
+                self.write_state()
         except OSError as error:
-            raise files.storage_error(error, self.path) from error
+            raise files.explain_write_error(error, self.path) from error
 
-    def keep(self) -> None:
-        """Have everything on the disk, and the state that says so."""
+    def write_state(self) -> None:
+        """Flush the text to the disk, then write the state."""
         self._file.flush()
         os.fsync(self._file.fileno())
-        state = {"about": dict(self.about), "bytes": self._file.tell(), "tally": self.tally.to_json()}
-        files.write_json(self.state, state)
-        self._next = time.monotonic() + PAUSE
+        state = {"provenance": dict(self.provenance), "bytes": self._file.tell(), "tally": self.tally.to_json()}
+        files.write_json(self.state_path, state)
+        self._next_state = time.monotonic() + SECONDS_BETWEEN_STATES
 
     def discard(self) -> None:
         """Remove both files."""
-        for path in (self.path, self.state):
+        for path in (self.path, self.state_path):
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
 
     def finish(self, out: Path) -> None:
-        """Give the file its name."""
+        """Move the file to its final name, and remove the state.
+
+        Raises:
+            StorageError: the file cannot be moved.
+        """
         try:
             with self.path.open("rb+") as file:
                 os.fsync(file.fileno())
             self.path.replace(out)
         except OSError as error:
-            raise files.storage_error(error, out) from error
+            raise files.explain_write_error(error, out) from error
         self.discard()

@@ -1,4 +1,4 @@
-"""The rows of a table as a stream: the same values as `yisheng.inference.rows.read_named` gives of the whole file."""
+"""The rows of a table as a stream: the same values as `yisheng.inference.rows.read_rows` returns for the whole file."""
 
 from __future__ import annotations
 
@@ -14,198 +14,218 @@ import pandas as pd
 from yisheng.core.errors import DataError
 from yisheng.core.types import Spec
 from yisheng.data.tables import decoded_text, files
-from yisheng.data.tables.column_kinds import names_rows
-from yisheng.data.tables.delimited import chunks, noticed
-from yisheng.data.tables.encode import encode
-from yisheng.data.tables.raw_column import Raw, merged
-from yisheng.data.tables.scan import Scan, scan
-from yisheng.data.tables.sniff import Look, look
-from yisheng.inference import rows as whole
-from yisheng.inference.bulk.chunk import ROWS, Chunk, Source, Tally, called, stamp
-from yisheng.inference.bulk.numeric_rows import Plain
+from yisheng.data.tables.column_kinds import is_id_name
+from yisheng.data.tables.delimited import read_chunks, report_layout
+from yisheng.data.tables.encode import encode_columns
+from yisheng.data.tables.raw_column import RawColumn, merge_categories
+from yisheng.data.tables.scan import ScanResult, scan_file
+from yisheng.data.tables.sniff import Layout, sniff_layout
+from yisheng.inference.bulk.chunk import ROWS_PER_CHUNK, Chunk, Source, Tally, fingerprint_file, name_rows
+from yisheng.inference.bulk.numeric_rows import NumericRows
+from yisheng.inference.rows import Rows, read_rows, source_names
 
-LOOKED = 1 << 24
-"""Rows up to which a column is looked at whether it has another value in every one, eight bytes each."""
+MAX_ROWS_FOR_ID_COLUMN = 1 << 24
+"""Rows up to which a column is checked for distinct values, which takes eight bytes per row."""
 
 
-def opened(path: Path, spec: Spec, id: str = "") -> Source:
-    """The rows of a table's file.
+def open_table(path: Path, spec: Spec, id: str = "") -> Source:
+    """Return the rows of a table file as a stream.
 
-    Text is read as a stream, whatever its size; .parquet and .npz are read whole, as their forms want it.
+    Text is read chunk by chunk, whatever its size; .parquet and .npz are read at once, as their formats require.
 
     Args:
         path: the file.
         spec: a contract for rows.
-        id: the column with the names of the rows; found by its name without it.
+        id: the column with the names of the rows; found by its name by default.
 
     Raises:
         DataError: the file cannot be read, or a column is missing.
     """
     if os.path.exists(path) and not path.is_file():  # noqa: PTH110  # never raises
-        what = "a folder" if path.is_dir() else "no file, which could be read more than once"
-        raise DataError(f"{path} cannot be read as a table: it is {what}", "give a table's file")
-    if path.suffix.lower() in files.OTHERS:
-        return Held(path, whole.read_named(path, spec, id))
+        kind = "a folder" if path.is_dir() else "not a regular file, which could be read more than once"
+        raise DataError(f"{path} cannot be read as a table: it is {kind}", "give a table's file")
+    if path.suffix.lower() in files.BINARY_SUFFIXES:
+        return InMemoryRows(path, read_rows(path, spec, id))
     if not any(column.source for column in spec.columns):
-        return Plain(path, spec)
-    return Table(path, spec, id)
+        return NumericRows(path, spec)
+    return TextRows(path, spec, id)
 
 
-class Held:
-    """Rows that were read whole."""
+class InMemoryRows:
+    """Rows of a file that was read at once.
 
-    def __init__(self, path: Path, found: whole.Rows) -> None:
-        self.path, self.found = path, found
-        self.id_name, self.total, self.notes, self.stamp = found.id_name, len(found.x), found.notes, stamp(path)
+    Args:
+        path: the file.
+        rows: its rows.
+    """
+
+    def __init__(self, path: Path, rows: Rows) -> None:
+        self._path, self._rows = path, rows
+        self.id_name, self.total, self.notes = rows.id_name, len(rows.x), rows.notes
+        self.fingerprint = fingerprint_file(path)
 
     def chunks(self, tally: Tally) -> Iterator[Chunk]:
-        """See `Source.chunks`."""
-        for at in range(tally.rows, len(self.found.x), ROWS):
-            x = self.found.x[at : at + ROWS]
-            ids = None if self.found.ids is None else self.found.ids[at : at + ROWS]
-            yield Chunk(called(self.path, range(at, at + len(x))), x, ids, [()] * len(x))
+        """Yield the rows after the first ``tally.rows``; see `Source.chunks`."""
+        for start in range(tally.rows, len(self._rows.x), ROWS_PER_CHUNK):
+            x = self._rows.x[start : start + ROWS_PER_CHUNK]
+            ids = None if self._rows.ids is None else self._rows.ids[start : start + ROWS_PER_CHUNK]
+            yield Chunk(name_rows(self._path, range(start, start + len(x))), x, ids, [()] * len(x))
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How a file of text is read for a model.
+class ReadPlan:
+    """How a text file is read for a model.
 
     Args:
-        found: what its beginning told.
-        seen: what a pass over it told.
-        place: number of each of the model's columns in the file.
-        texts: columns that are read as they are written.
-        id: the column with the names of the rows, or None.
+        layout: from the beginning of the file.
+        scan: from a pass over the file.
+        positions: of the model's columns in the file.
+        text_columns: positions of the columns that are read as they are written.
+        id: position of the column with the names of the rows, or None.
     """
 
-    found: Look
-    seen: Scan
-    place: dict[str, int]
-    texts: Collection[int]
+    layout: Layout
+    scan: ScanResult
+    positions: dict[str, int]
+    text_columns: Collection[int]
     id: int | None
 
 
-class Table:
-    """The rows of a file of text that a model of a table is asked about.
+class TextRows:
+    """Rows of a text file, for a model that was trained on a table.
 
-    The file is gone through three times: once for its form, once for what its columns hold, and once to be answered;
-    never more than some thousand rows are held.
+    The file is read three times: once for its layout, once for the kinds of its columns, once for the predictions.
+    Never more than one chunk of rows is in memory.
+
+    Args:
+        path: the file.
+        spec: a contract for rows.
+        id: the column with the names of the rows; found by its name if empty.
+
+    Raises:
+        DataError: the file cannot be read, or a column is missing.
     """
 
     def __init__(self, path: Path, spec: Spec, id: str) -> None:
-        self.path, self.spec = path, spec
-        self.stamp = stamp(path) if os.path.isfile(path) else ""  # noqa: PTH113  # never raises
-        self.plan = _plan(path, spec, id)
-        plan = self.plan
-        self.id_name = "" if plan.id is None else plan.found.names[plan.id]
-        self.total = plan.seen.rows - plan.found.header
-        guessed = plan.seen.encoding if plan.seen.guessed else ""
-        self.notes = [f.cause for f in noticed(path, plan.found, guessed) if f.severity != "note"]
+        self._path, self._spec = path, spec
+        self.fingerprint = fingerprint_file(path) if os.path.isfile(path) else ""  # noqa: PTH113  # never raises
+        plan = self._plan = _plan_reading(path, spec, id)
+        self.id_name = "" if plan.id is None else plan.layout.names[plan.id]
+        self.total = plan.scan.row_count - plan.layout.has_header
+        guessed_encoding = plan.scan.encoding if plan.scan.is_guess else ""
+        findings = report_layout(path, plan.layout, guessed_encoding)
+        self.notes = [finding.cause for finding in findings if finding.severity != "note"]
 
     def chunks(self, tally: Tally) -> Iterator[Chunk]:
-        """See `Source.chunks`."""
-        at, plan = 0, self.plan
-        for frame in _frames(self.path, plan, [*plan.place.values(), *([] if plan.id is None else [plan.id])]):
-            n = len(frame)
-            at += n
-            if at <= tally.rows:
+        """Yield the rows after the first ``tally.rows``; see `Source.chunks`."""
+        end, plan = 0, self._plan
+        columns = [*plan.positions.values(), *([] if plan.id is None else [plan.id])]
+        for frame in _read_frames(self._path, plan, columns):
+            start, end = end, end + len(frame)
+            if end <= tally.rows:
                 continue
-            before = at - n
-            raws = {name: _raw(name, frame[number]) for name, number in plan.place.items()}
-            x, odd = encode(raws, self.spec.columns, str(self.path), before)
-            tally.see(odd)
-            ids = None if plan.id is None else _ids(frame[plan.id])
-            yield Chunk(called(self.path, range(before, at)), x, ids, [()] * n)
+            raw_columns = {name: _to_raw_column(name, frame[n]) for name, n in plan.positions.items()}
+            x, unusable = encode_columns(raw_columns, self._spec.columns, str(self._path), start)
+            tally.count_unusable_values(unusable)
+            ids = None if plan.id is None else _to_texts(frame[plan.id])
+            yield Chunk(name_rows(self._path, range(start, end)), x, ids, [()] * len(frame))
 
 
-def _plan(path: Path, spec: Spec, id: str) -> Plan:
+def _plan_reading(path: Path, spec: Spec, id: str) -> ReadPlan:
     separator = "\t" if path.name.lower().endswith((".tsv", ".tsv.gz")) else decoded_text.AUTO
-    sources = list(dict.fromkeys(column.source for column in spec.columns if column.source))
-    found = look(path, known=sources, separator=separator)
-    place = _place(path, spec, sources, found)
-    if place is None:
-        found = look(path, header=False, separator=separator)
-        place = _place(path, spec, sources, found) or {}
-    seen = scan(path, found.separator, len(found.names))
-    if seen.encoding != "utf-8":
-        found = look(path, header=found.header, separator=found.separator, encoding=seen.encoding, known=sources)
-        place = _place(path, spec, sources, found) or place
-    if not seen.rows - found.header:
+    sources = source_names(spec)
+    layout = sniff_layout(path, known_names=sources, separator=separator)
+    positions = _find_positions(path, spec, sources, layout)
+    if positions is None:
+        layout = sniff_layout(path, header=False, separator=separator)
+        positions = _find_positions(path, spec, sources, layout) or {}
+    scan = scan_file(path, layout.separator, len(layout.names))
+    if scan.encoding != "utf-8":  # the layout was read with another encoding
+        layout = sniff_layout(
+            path,
+            header=layout.has_header,
+            separator=layout.separator,
+            encoding=scan.encoding,
+            known_names=sources,
+        )
+        positions = _find_positions(path, spec, sources, layout) or positions
+    if not scan.row_count - layout.has_header:
         raise DataError(f"{path} has no rows below its header", "give at least a few rows")
-    if id and id not in found.names:
+    if id and id not in layout.names:
         raise DataError(f"{path} lacks the column {id} with the names of the rows", "name another with id=")
-    may = [name == id if id else name not in sources and names_rows(name) for name in found.names]
-    candidates = np.flatnonzero(may).tolist()
-    written = {place[c.source] for c in spec.columns if c.part or c.kind != "number"}
-    plan = Plan(found, seen, place, {*written, *candidates, *seen.codes}, candidates[0] if id else None)
-    return _looked_through(path, plan, [] if id else candidates)
+    may_be_id = [name == id if id else name not in sources and is_id_name(name) for name in layout.names]
+    candidates = np.flatnonzero(may_be_id).tolist()
+    encoded_from_text = {positions[c.source] for c in spec.columns if c.date_part or c.kind != "number"}
+    text_columns = {*encoded_from_text, *candidates, *scan.code_columns}
+    plan = ReadPlan(layout, scan, positions, text_columns, candidates[0] if id else None)
+    return _read_column_kinds(path, plan, [] if id else candidates)
 
 
-def _place(path: Path, spec: Spec, sources: Sequence[str], found: Look) -> dict[str, int] | None:
-    """Where the model's columns stand in the file; None where what looks like a header is none.
+def _find_positions(path: Path, spec: Spec, sources: Sequence[str], layout: Layout) -> dict[str, int] | None:
+    """Return the positions of the model's columns in the file, or None if its first record is not a header.
 
     Raises:
         DataError: columns are missing.
     """
-    names = {name: number for number, name in enumerate(found.names)}
-    numbered = all(re.fullmatch(r"column-\d+", name) for name in sources)
-    if set(sources) <= set(names):
-        return {name: names[name] for name in sources}
-    if found.header and numbered and not set(sources) & set(names):
+    positions = {name: position for position, name in enumerate(layout.names)}
+    is_numbered = all(re.fullmatch(r"column-\d+", name) for name in sources)
+    if set(sources) <= set(positions):
+        return {name: positions[name] for name in sources}
+    if layout.has_header and is_numbered and not set(sources) & set(positions):
         return None
-    if found.header or numbered:
-        encode({name: Raw(name) for name in names}, spec.columns, str(path))  # says which are missing
-    if len(names) != len(sources):
+    if layout.has_header or is_numbered:  # encode_columns reports the missing columns
+        encode_columns({name: RawColumn(name) for name in positions}, spec.columns, str(path))
+    if len(positions) != len(sources):
         raise DataError(
-            f"{path}: row 1 has {len(names)} values, the model wants {len(sources)}",
+            f"{path}: row 1 has {len(positions)} values, the model takes {len(sources)}",
             f"name the columns in a header row; the model was trained on {', '.join(sources[:10])}",
         )
-    return {name: number for number, name in enumerate(sources)}
+    return {name: position for position, name in enumerate(sources)}
 
 
-def _looked_through(path: Path, plan: Plan, candidates: Sequence[int]) -> Plan:
-    """The plan with what only a pass over all values tells: columns of numbers with a text somewhere, and the names."""
-    undecided = [n for n in plan.place.values() if n not in plan.texts]
-    kinds: dict[int, set[bool]] = {n: set() for n in undecided}
-    names = {n: list[np.ndarray]() for n in candidates}
-    rows = 0
-    for frame in _frames(path, plan, [*undecided, *candidates] or [0]):
-        rows += len(frame)
+def _read_column_kinds(path: Path, plan: ReadPlan, id_candidates: Sequence[int]) -> ReadPlan:
+    """Complete the plan from all values: which columns of numbers contain a text, and which column names the rows."""
+    undecided = [n for n in plan.positions.values() if n not in plan.text_columns]
+    is_numeric: dict[int, set[bool]] = {n: set() for n in undecided}
+    hashes: dict[int, list[np.ndarray]] = {n: [] for n in id_candidates}
+    row_count = 0
+    for frame in _read_frames(path, plan, [*undecided, *id_candidates] or [0]):
+        row_count += len(frame)
         for n in undecided:
             if not frame[n].isna().all():
-                kinds[n].add(frame[n].dtype.kind in "iuf")
-        for n in list(names):
-            raw = _raw("", frame[n])
-            if raw.missing.any() or len(raw.levels) < len(raw) or rows > LOOKED:
-                del names[n]
+                is_numeric[n].add(frame[n].dtype.kind in "iuf")
+        for n in list(hashes):
+            raw = _to_raw_column("", frame[n])
+            if raw.missing.any() or len(raw.categories) < len(raw) or row_count > MAX_ROWS_FOR_ID_COLUMN:
+                del hashes[n]
             else:
-                names[n].append(pd.util.hash_array(np.array(raw.levels, object), categorize=False))
-    counted = plan.seen.rows - plan.found.header
-    if len(plan.found.names) > 1 and rows != counted:
+                hashes[n].append(pd.util.hash_array(np.array(raw.categories, object), categorize=False))
+    scanned_rows = plan.scan.row_count - plan.layout.has_header
+    if len(plan.layout.names) > 1 and row_count != scanned_rows:
         raise DataError(
-            f"{path} cannot be read as a table: its quotes can be read in two ways ({rows} or {counted} rows)",
+            f"{path} cannot be read as a table: its quotes can be read in two ways "
+            f"({row_count} or {scanned_rows} rows)",
             'write every " inside a value as "", and put the value in quotes',
         )
-    mixed = {n for n, found in kinds.items() if len(found) == 2}
-    different = (n for n, some in names.items() if len(np.unique(np.concatenate(some))) == rows)
-    id = next(different, None) if plan.id is None else plan.id
-    return replace(plan, texts={*plan.texts, *mixed}, id=id)
+    mixed = {n for n, kinds in is_numeric.items() if len(kinds) == 2}
+    distinct = (n for n, blocks in hashes.items() if len(np.unique(np.concatenate(blocks))) == row_count)
+    id = next(distinct, None) if plan.id is None else plan.id
+    return replace(plan, text_columns={*plan.text_columns, *mixed}, id=id)
 
 
-def _frames(path: Path, plan: Plan, wanted: Collection[int]) -> Iterator[pd.DataFrame]:
-    texts = sorted({*plan.texts} & {*wanted})
-    return chunks(path, plan.found, plan.seen.encoding, texts, sorted({*wanted}), ROWS)
+def _read_frames(path: Path, plan: ReadPlan, columns: Collection[int]) -> Iterator[pd.DataFrame]:
+    text_columns = sorted({*plan.text_columns} & {*columns})
+    return read_chunks(path, plan.layout, plan.scan.encoding, text_columns, sorted({*columns}), ROWS_PER_CHUNK)
 
 
-def _raw(name: str, values: pd.Series) -> Raw:
-    """A part of a column."""
+def _to_raw_column(name: str, values: pd.Series) -> RawColumn:
     if values.dtype.kind in "iuf":
-        return Raw(name, numbers=values.to_numpy())
-    codes, found = pd.factorize(values)
-    return merged(name, codes.astype(np.int32), [str(text) for text in found]).tidy()
+        return RawColumn(name, numbers=values.to_numpy())
+    codes, categories = pd.factorize(values)
+    return merge_categories(name, codes.astype(np.int32), [str(text) for text in categories]).normalize()
 
 
-def _ids(values: pd.Series) -> list[str]:
-    raw = _raw("", values).texts()
+def _to_texts(values: pd.Series) -> list[str]:
+    raw = _to_raw_column("", values).as_text()
     assert raw.codes is not None
-    return [raw.levels[code] if code >= 0 else "" for code in raw.codes]
+    return [raw.categories[code] if code >= 0 else "" for code in raw.codes]

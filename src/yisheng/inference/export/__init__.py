@@ -1,9 +1,10 @@
-"""A trained model as one file for other programs, with all that was fitted in training inside.
+"""Export a trained model as one file for other programs, with everything that was fitted in training.
 
-- ``whole``: preprocessing, network, link and inverse target scaling as one module; of a study the mean of its members.
-- ``about``: what the file says of itself: classes, columns, contract.
-- ``onnx_file``, ``torchscript_file``, ``safetensors_file``: one format each: ``write(path, whole, example, about)``
-  and ``answer(path)``, which reads the file again and gives a function from inputs to answers.
-- ``check``: whether those answers are the run's own.
-- ``samples``: inputs to check with, where the data cannot be had.
+- ``full_model``: preprocessing, network, link and inverse target scaling as one module; for a cross-validation the mean
+  of its fold models.
+- ``metadata``: the description in the file: classes, columns, contract.
+- ``onnx_file``, ``torchscript_file``, ``safetensors_file``: one format each, with ``write(path, model, example,
+  metadata)`` and ``load(path)``, which returns a function from inputs to predictions.
+- ``verify``: compares these predictions with the run's.
+- ``example_inputs``: inputs to verify with if the data is not available.
 """

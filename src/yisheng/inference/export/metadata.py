@@ -1,4 +1,4 @@
-"""What an exported file says of itself: plain data, the same in every format."""
+"""The description in an exported file: plain data, the same in every format."""
 
 from __future__ import annotations
 
@@ -7,44 +7,44 @@ from typing import Any
 
 import numpy as np
 
-from yisheng.core import machine
-from yisheng.inference.artifact import Saved
+from yisheng.core import provenance
+from yisheng.inference.artifact import Artifact
 from yisheng.transforms import to_json
 
 INPUT, OUTPUT = "input", "output"
+"""Names of the graph's input and output."""
 
 
-def about(members: Sequence[Saved], dtype: np.dtype[Any]) -> dict[str, Any]:
-    """Contract, classes, columns, inputs and outputs, and the members' models with what was fitted for each.
+def build_metadata(artifacts: Sequence[Artifact], dtype: np.dtype[Any]) -> dict[str, Any]:
+    """Return contract, classes, columns, input and output, and the models with their fitted transforms.
 
     Args:
-        members: of one contract.
+        artifacts: models of one contract.
         dtype: of the raw inputs, uint8 or float32.
     """
-    spec = members[0].spec
-    answers = len(spec.classes) or spec.outputs
+    spec = artifacts[0].spec
     kind = "values" if spec.task == "regression" else "probabilities"
     return {
         "format": 1,
-        "yisheng": machine.versions()["yisheng"],
+        "yisheng": provenance.versions()["yisheng"],
         "task": spec.task,
         "target": spec.target,
         "unit": spec.unit,
         "classes": list(spec.classes),
         "columns": spec.to_json()["columns"],
         "input": {"name": INPUT, "dtype": dtype.name, "shape": ["N", *spec.shape]},
-        "output": {"name": OUTPUT, "dtype": "float32", "shape": ["N", answers], "is": kind},
+        "output": {"name": OUTPUT, "dtype": "float32", "shape": ["N", len(spec.classes) or spec.outputs], "is": kind},
         "spec": spec.to_json(),
-        "members": [
+        "models": [
             {
-                "model": one.description.get("model"),
-                "best": one.description.get("best"),
-                "sha256": one.description.get("sha256"),
+                "model": artifact.description.get("model"),
+                "best": artifact.description.get("best"),
+                "sha256": artifact.description.get("sha256"),
                 "transforms": {
-                    "input": to_json(one.scale),
-                    "target": None if one.target_scale is None else to_json(one.target_scale),
+                    "input": to_json(artifact.scale),
+                    "target": None if artifact.target_scale is None else to_json(artifact.target_scale),
                 },
             }
-            for one in members
+            for artifact in artifacts
         ],
     }

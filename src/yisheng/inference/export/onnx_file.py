@@ -1,4 +1,4 @@
-"""ONNX: one file with graph, weights and what they mean, for onnxruntime and whatever else reads it."""
+"""ONNX: one file with graph, weights and metadata, for onnxruntime and other programs that read it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ import numpy as np
 import torch
 
 from yisheng.core.errors import MissingPartError, UsageError
-from yisheng.inference.export.full_model import Whole
+from yisheng.inference.export.full_model import FullModel
 from yisheng.inference.export.metadata import INPUT, OUTPUT
 
 SUFFIX = ".onnx"
 OPSET = 20
-LIMIT = (1 << 31) - (1 << 20)
-"""Bytes of weights that fit into one file: protobuf ends at 2 GiB, and the graph needs some of it."""
+MAX_WEIGHT_BYTES = (1 << 31) - (1 << 20)
+"""Protobuf files end at 2 GiB, and the graph needs some of it."""
+ERRORS_ONLY = 3
+"""Severity of onnxruntime's log: it warns of every constant that it folds."""
 
 
-def require() -> None:
-    """See that all that is needed is installed.
+def require_packages() -> None:
+    """Check that the packages for this format are installed.
 
     Raises:
-        MissingPartError: it is not.
+        MissingPartError: one is missing.
     """
     for name in ("onnx", "onnxscript", "onnxruntime"):
         try:
@@ -39,28 +41,29 @@ def require() -> None:
             ) from None
 
 
-def write(path: Path, whole: Whole, example: torch.Tensor, about: Mapping[str, Any]) -> None:
-    """Write the file; the number of inputs stays free.
+def write(path: Path, model: FullModel, example: torch.Tensor, metadata: Mapping[str, Any]) -> None:
+    """Write the file, for any number of inputs at a time.
 
     Args:
         path: the file.
-        whole: the module.
+        model: the module.
         example: two inputs.
-        about: what goes into the file's ``metadata_props``, each value as JSON.
+        metadata: written to the file's ``metadata_props``, each value as JSON.
 
     Raises:
         UsageError: there are more weights than one file can hold.
     """
-    size = sum(value.nbytes for value in whole.tensors().values())
-    if size > LIMIT:
+    size = sum(value.nbytes for value in model.tensors().values())
+    if size > MAX_WEIGHT_BYTES:
         raise UsageError(
-            f"the weights are {size / 2**30:.1f} GiB, an ONNX file holds 2 GiB", "say format=safetensors or torchscript"
+            f"the weights are {size / 2**30:.1f} GiB, an ONNX file holds 2 GiB",
+            "use format=safetensors or format=torchscript",
         )
     from yisheng.inference.export._operators import OPERATORS
 
-    with _quiet(), torch.no_grad():
+    with _hide_exporter_messages(), torch.no_grad():
         program = torch.onnx.export(
-            whole,
+            model,
             (example,),
             dynamo=True,
             opset_version=OPSET,
@@ -73,36 +76,36 @@ def write(path: Path, whole: Whole, example: torch.Tensor, about: Mapping[str, A
         )
         assert program is not None
         for node in program.model.graph.all_nodes():
-            node.metadata_props.clear()  # where in the sources each came from: of no use elsewhere
-        program.model.metadata_props.update({key: json.dumps(value) for key, value in about.items()})
+            node.metadata_props.clear()  # the exporter writes this machine's source paths into them
+        program.model.metadata_props.update({key: json.dumps(value) for key, value in metadata.items()})
         program.model.doc_string = (
-            f"{about['task']} of {about['target']} by yisheng {about['yisheng']}: raw inputs as in training, "
-            f"{about['output']['is']} out. Classes, columns and contract: metadata_props, as JSON."
+            f"{metadata['task']} of {metadata['target']} by yisheng {metadata['yisheng']}: raw inputs as in training, "
+            f"{metadata['output']['is']} out. Classes, columns and contract: metadata_props, as JSON."
         )
         program.save(str(path), external_data=False)
 
 
-def answer(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """onnxruntime's answers, of a file that was read again and found valid."""
+def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function that predicts with onnxruntime, after checking that the file is valid."""
     onnx: Any = importlib.import_module("onnx")
     runtime: Any = importlib.import_module("onnxruntime")
     onnx.checker.check_model(str(path))
     options = runtime.SessionOptions()
-    options.log_severity_level = 3  # errors; it warns of every constant that it folds
+    options.log_severity_level = ERRORS_ONLY
     options.intra_op_num_threads = torch.get_num_threads()
     session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     return lambda x: session.run([OUTPUT], {INPUT: x})[0]
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the exporter, which tells of parts that are not installed and of its own parts that are old."""
+def _hide_exporter_messages() -> Iterator[None]:
+    """Silence the exporter, which reports missing optional packages and its own deprecations."""
     logger = logging.getLogger("torch.onnx")
-    before = logger.level
+    level = logger.level
     logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(before)
+        logger.setLevel(level)

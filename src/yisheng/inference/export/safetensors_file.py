@@ -1,4 +1,4 @@
-"""safetensors: weights by name, and all else as JSON in the header; no code, readable from any language."""
+"""safetensors: weights by name, and everything else as JSON in the header; no code, readable from any language."""
 
 from __future__ import annotations
 
@@ -15,50 +15,57 @@ from safetensors.torch import save_file
 from yisheng import transforms
 from yisheng.core import registry
 from yisheng.core.types import Spec
-from yisheng.inference.artifact import Saved
-from yisheng.inference.export.full_model import Whole
+from yisheng.inference.artifact import Artifact
+from yisheng.inference.export.full_model import FullModel
 
 SUFFIX = ".safetensors"
-ABOUT = "yisheng"
+METADATA_KEY = "yisheng"
 """The key of the header's metadata."""
 
 
-def require() -> None:
-    """Nothing else is needed."""
+def require_packages() -> None:
+    """Do nothing: this format needs no further package."""
 
 
-def write(path: Path, whole: Whole, example: torch.Tensor, about: Mapping[str, Any]) -> None:  # noqa: ARG001  # not traced
+def write(
+    path: Path,
+    model: FullModel,
+    example: torch.Tensor,  # noqa: ARG001  # for formats that trace
+    metadata: Mapping[str, Any],
+) -> None:
     """Write weights and header.
 
     Args:
         path: the file.
-        whole: the module.
-        example: not used: nothing is traced.
-        about: goes into the header under `ABOUT`, as JSON; what was fitted is in it.
+        model: the module.
+        example: not used, because nothing is traced.
+        metadata: written to the header under `METADATA_KEY`, as JSON; it includes the fitted transforms.
     """
-    save_file(whole.tensors(), path, metadata={ABOUT: json.dumps(about)})
+    save_file(model.tensors(), path, metadata={METADATA_KEY: json.dumps(metadata)})
 
 
-def answer(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """The answers of networks that are built anew from nothing but the file."""
+def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function that predicts with networks that are rebuilt from nothing but the file."""
     with safe_open(path, "pt") as file:
-        about = json.loads(file.metadata()[ABOUT])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-    spec = Spec.from_json(about["spec"])
-    members = []
-    for number, one in enumerate(about["members"]):
-        scale, target = (None if t is None else transforms.from_json(t) for t in one["transforms"].values())
-        model = registry.find("models", one["model"]["name"]).build(
-            transforms.after(scale, spec), **one["model"]["options"]
+        metadata = json.loads(file.metadata()[METADATA_KEY])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
+    spec = Spec.from_json(metadata["spec"])
+    artifacts = []
+    for index, description in enumerate(metadata["models"]):
+        scale, target_scale = (
+            None if fitted is None else transforms.from_json(fitted) for fitted in description["transforms"].values()
         )
-        start = f"{number}."
-        model.load_state_dict({k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)})
-        members.append(Saved(model, spec, scale, target, one))
-    whole = Whole(members)
+        inner = transforms.transform_spec(scale, spec)
+        network = registry.find("models", description["model"]["name"]).build(inner, **description["model"]["options"])
+        prefix = f"{index}."
+        weights = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        network.load_state_dict(weights)
+        artifacts.append(Artifact(network, spec, scale, target_scale, description))
+    model = FullModel(artifacts)
 
-    def answers(x: np.ndarray) -> np.ndarray:
+    def predict(x: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            found: np.ndarray = whole(torch.from_numpy(x)).numpy()
-        return found
+            outputs: np.ndarray = model(torch.from_numpy(x)).numpy()
+        return outputs
 
-    return answers
+    return predict

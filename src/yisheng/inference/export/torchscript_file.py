@@ -12,47 +12,47 @@ from typing import Any
 import numpy as np
 import torch
 
-from yisheng.inference.export.full_model import Whole
+from yisheng.inference.export.full_model import FullModel
 
 SUFFIX = ".pt"
-ABOUT = "yisheng.json"
-"""The extra file in it that holds what `about` gives."""
+METADATA_FILE = "yisheng.json"
+"""The extra file in it with the metadata."""
 
 
-def require() -> None:
-    """Nothing else is needed."""
+def require_packages() -> None:
+    """Do nothing: this format needs no further package."""
 
 
-def write(path: Path, whole: Whole, example: torch.Tensor, about: Mapping[str, Any]) -> None:
-    """Trace the module and write it; the number of inputs stays free.
+def write(path: Path, model: FullModel, example: torch.Tensor, metadata: Mapping[str, Any]) -> None:
+    """Trace the module and write it, for any number of inputs at a time.
 
     Args:
         path: the file.
-        whole: the module.
+        model: the module.
         example: two inputs.
-        about: goes into the extra file `ABOUT`, as JSON.
+        metadata: written to the extra file `METADATA_FILE`, as JSON.
     """
-    with _quiet(), torch.no_grad():
-        traced = torch.jit.freeze(torch.jit.trace(whole, example, check_trace=False))
-        torch.jit.save(traced, str(path), _extra_files={ABOUT: json.dumps(about)})
+    with _hide_torchscript_warnings(), torch.no_grad():
+        traced = torch.jit.freeze(torch.jit.trace(model, example, check_trace=False))
+        torch.jit.save(traced, str(path), _extra_files={METADATA_FILE: json.dumps(metadata)})
 
 
-def answer(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """The answers of the file, read again."""
-    with _quiet():
+def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function that predicts with the file."""
+    with _hide_torchscript_warnings():
         module = torch.jit.load(str(path), map_location="cpu")
 
-    def answers(x: np.ndarray) -> np.ndarray:
+    def predict(x: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            found: np.ndarray = module(torch.from_numpy(x)).numpy()
-        return found
+            outputs: np.ndarray = module(torch.from_numpy(x)).numpy()
+        return outputs
 
-    return answers
+    return predict
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence what torch says of TorchScript (it is frozen, not removed) and of shapes that are fixed here."""
+def _hide_torchscript_warnings() -> Iterator[None]:
+    """Hide TorchScript's deprecation (it is frozen, not removed), and warnings of shapes that are constant here."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Whether an exported file answers as the run does."""
+"""Verify that an exported file predicts as the run does."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ from yisheng.core.errors import DataError
 from yisheng.core.types import Spec
 
 TOLERANCE = 1e-4
-"""Largest difference that is allowed: of probabilities as it is, of numbers as a part of the range of the answers."""
-ROUNDING = 1e-6
-"""Of numbers also this part of the largest of them: single precision holds no more."""
-SIZES = (1, 64)
-"""How many inputs are given at a time: one file must take any number."""
-ROWS = 256
-"""Inputs that are looked at; one at a time an eighth of them."""
+"""Largest difference that is allowed: of probabilities absolute, of numbers as a fraction of their range."""
+RELATIVE_ROUNDING = 1e-6
+"""Fraction of the largest number that is allowed on top of it: single precision is not more accurate."""
+BATCH_SIZES = (1, 64)
+"""Sizes of the batches: one file must accept any."""
+MAX_ROWS = 256
+ROWS_ONE_BY_ONE = MAX_ROWS // 8
+"""Inputs that are given in batches of one."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far a file's answers are from the run's.
+    """How far a file's predictions are from the run's.
 
     Args:
-        rows: inputs that were looked at.
-        largest: the largest difference by the number of inputs given at a time.
-        allowed: the largest difference that would have been allowed.
+        rows: number of inputs.
+        largest: the largest difference, by the size of the batches.
+        allowed: the largest difference that is allowed.
     """
 
     rows: int
@@ -35,64 +36,68 @@ class Agreement:
     allowed: float
 
 
-def check(
-    answer: Callable[[np.ndarray], np.ndarray],
-    outputs: Callable[[np.ndarray], np.ndarray],
+def verify_export(
+    predict: Callable[[np.ndarray], np.ndarray],
+    predict_original: Callable[[np.ndarray], np.ndarray],
     x: np.ndarray,
     spec: Spec,
     *,
-    sizes: tuple[int, ...] = SIZES,
-    alone: int = ROWS // 8,
+    sizes: tuple[int, ...] = BATCH_SIZES,
+    alone: int = ROWS_ONE_BY_ONE,
 ) -> Agreement:
-    """Compare a file's answers with the run's own.
+    """Compare a file's predictions with the run's.
 
     Args:
-        answer: of the file.
-        outputs: of the run.
+        predict: of the file.
+        predict_original: of the run.
         x: raw inputs ``(N, *shape)``.
         spec: the contract.
-        sizes: numbers of inputs to give at a time.
-        alone: of ``x`` so many are given one at a time.
+        sizes: sizes of the batches.
+        alone: number of inputs that are given in batches of one.
 
     Raises:
-        DataError: an answer differs by more than is allowed, or is of another form.
+        DataError: a prediction differs by more than is allowed, or has another shape or type.
     """
-    wanted = outputs(x)
-    allowed = _allowed(wanted, spec)
+    expected = predict_original(x)
+    allowed = _allowed_difference(expected, spec)
     largest: dict[int, float] = {}
     for size in sizes:
-        some = x[:alone] if size == 1 else x
-        got = np.concatenate([answer(np.ascontiguousarray(some[at : at + size])) for at in range(0, len(some), size)])
-        if got.shape != wanted[: len(some)].shape or got.dtype != np.float32:
+        inputs = x[:alone] if size == 1 else x
+        batches = [inputs[start : start + size] for start in range(0, len(inputs), size)]
+        actual = np.concatenate([predict(np.ascontiguousarray(batch)) for batch in batches])
+        if actual.shape != expected[: len(inputs)].shape or actual.dtype != np.float32:
             raise DataError(
-                f"the exported file gives {got.dtype} {got.shape}, the run float32 {wanted[: len(some)].shape}",
+                f"the exported file returns {actual.dtype} {actual.shape}, the run float32 "
+                f"{expected[: len(inputs)].shape}",
                 "export in another format",
             )
-        largest[size] = difference(got, wanted[: len(some)])
-    worst = max(largest, key=lambda size: largest[size])
-    if not largest[worst] <= allowed:
+        largest[size] = compute_max_difference(actual, expected[: len(inputs)])
+    worst_size = max(largest, key=lambda size: largest[size])
+    if not largest[worst_size] <= allowed:
         raise DataError(
-            f"the exported file answers other than the run: in batches of {worst} by up to {largest[worst]:.3g}, "
-            f"{allowed:.3g} is allowed; nothing was written",
+            f"the exported file predicts differently from the run: in batches of {worst_size} by up to "
+            f"{largest[worst_size]:.3g}, {allowed:.3g} is allowed; nothing was written",
             "export in another format, and report it with the config of the run",
         )
     return Agreement(len(x), largest, allowed)
 
 
-def difference(got: np.ndarray, wanted: np.ndarray) -> float:
-    """The largest absolute difference; infinite where only one of two is a number.
+def compute_max_difference(actual: np.ndarray, expected: np.ndarray) -> float:
+    """Compute the largest absolute difference; infinite if only one of two values is a number.
 
-    >>> difference(np.array([1.0, np.nan]), np.array([1.5, np.nan])), difference(np.array([np.nan]), np.array([1.0]))
-    (0.5, inf)
+    >>> compute_max_difference(np.array([1.0, np.nan]), np.array([1.5, np.nan]))
+    0.5
+    >>> compute_max_difference(np.array([np.nan]), np.array([1.0]))
+    inf
     """
-    same = (got == wanted) | (np.isnan(got) & np.isnan(wanted))
+    is_equal = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
     with np.errstate(invalid="ignore"):
-        apart = np.abs(got.astype(np.float64) - wanted)
-    return float(np.where(same, 0, np.nan_to_num(apart, nan=np.inf)).max(initial=0))
+        differences = np.abs(actual.astype(np.float64) - expected)
+    return float(np.where(is_equal, 0, np.nan_to_num(differences, nan=np.inf)).max(initial=0))
 
 
-def _allowed(wanted: np.ndarray, spec: Spec) -> float:
-    if spec.task != "regression" or not np.isfinite(wanted).any():
+def _allowed_difference(expected: np.ndarray, spec: Spec) -> float:
+    if spec.task != "regression" or not np.isfinite(expected).any():
         return TOLERANCE
-    there = wanted[np.isfinite(wanted)].astype(np.float64)
-    return float(TOLERANCE * np.ptp(there) + ROUNDING * np.abs(there).max())
+    finite = expected[np.isfinite(expected)].astype(np.float64)
+    return float(TOLERANCE * np.ptp(finite) + RELATIVE_ROUNDING * np.abs(finite).max())
