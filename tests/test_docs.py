@@ -55,9 +55,9 @@ def test_links_lead_somewhere(page):
 
 
 def test_configs_are_valid():
-    from yisheng.core.config import read, resolve
+    from yisheng.core.settings import merge_settings, read_settings
 
     configs = sorted((ROOT / "configs").glob("*.toml"))
     assert len(configs) >= 8
     for path in configs:
-        assert resolve(read(path)).config.epochs != "auto"
+        assert merge_settings(read_settings(path)).config.epochs != "auto"

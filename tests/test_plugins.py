@@ -39,7 +39,7 @@ FILES = {
     "metrics/sureness.py": """
         from yisheng.core.registry import register
 
-        @register(fits=lambda spec: spec.task == "classification", wants="classes", reported=lambda spec: True)
+        @register(fits=lambda spec: spec.task == "classification", requires="classes", reported=lambda spec: True)
         def sureness(y, prediction):
             '''Mean probability of the predicted class.'''
             return float(prediction.max(1).mean())
@@ -48,7 +48,7 @@ FILES = {
         import torch
         from yisheng.core.registry import register
 
-        @register(fits=lambda spec: spec.task == "classification", wants="classes")
+        @register(fits=lambda spec: spec.task == "classification", requires="classes")
         def soft_hinge(spec, y, *, margin: float = 1.0):
             '''Multi-class hinge loss.
 

@@ -1,4 +1,4 @@
-"""The door: one command in this process, its two lines, its exit code, and whether anything was touched."""
+"""Run one command in this process: its two lines of error, its exit code, and whether it changed any file."""
 
 import hashlib
 import os
@@ -12,25 +12,25 @@ import yisheng
 from yisheng.cli import main
 
 
-def tree(folder):
-    """Every path below a folder with what is there, links not followed."""
-    found = {}
+def list_tree(folder):
+    """Return every path below a folder with its kind and content; links are not followed."""
+    tree = {}
     for base, folders, names in os.walk(folder):
         for name in [*folders, *names]:
             path = Path(base, name)
             if path.is_symlink():
-                what = ("link", str(path.readlink()))
+                content = ("link", str(path.readlink()))
             elif path.is_file():
-                what = ("file", hashlib.sha256(path.read_bytes()).hexdigest())
+                content = ("file", hashlib.sha256(path.read_bytes()).hexdigest())
             else:
-                what = ("other", path.lstat().st_mode)
-            found[path.relative_to(folder).as_posix()] = what
-    return found
+                content = ("folder", path.lstat().st_mode)
+            tree[path.relative_to(folder).as_posix()] = content
+    return tree
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory):
-    """Two small finished runs by the name of their data: rows and images."""
+def trained_runs(tmp_path_factory):
+    """Return two small finished runs by the name of their data: rows and images."""
     out = tmp_path_factory.mktemp("trained")
     return {
         name: yisheng.train(data=name, model="mlp", hidden=[8], epochs=1, out=out / name, quiet=True).path
@@ -39,9 +39,9 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture
-def world(tmp_path, monkeypatch):
-    """The folder in which a bad input is given, with something in it that must stay as it is."""
-    folder = tmp_path / "world"
+def workdir(tmp_path, monkeypatch):
+    """Return the current folder of a command, with a file in it that must stay as it is."""
+    folder = tmp_path / "workdir"
     folder.mkdir()
     (folder / "precious.txt").write_text("do not touch")
     monkeypatch.chdir(folder)
@@ -49,34 +49,34 @@ def world(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def run(world, trained):
-    """A copy of the finished run on rows, as ``run`` in the world."""
-    return Path(shutil.copytree(trained["iris"], world / "run"))
+def run(workdir, trained_runs):
+    """Return a copy of the finished run on rows, the folder ``run``."""
+    return Path(shutil.copytree(trained_runs["iris"], workdir / "run"))
 
 
 @pytest.fixture
-def images(world, trained):
-    """A copy of the finished run on images, as ``images`` in the world."""
-    return Path(shutil.copytree(trained["digits"], world / "images"))
+def image_run(workdir, trained_runs):
+    """Return a copy of the finished run on images, the folder ``image-run``."""
+    return Path(shutil.copytree(trained_runs["digits"], workdir / "image-run"))
 
 
 @pytest.fixture
-def refused(world, capsys):
-    """Give some words; they must be refused with this code and cause, in two lines, and nothing touched."""
+def assert_error(workdir, capsys):
+    """Return a function that runs a command, which must end with this code and two lines, and change no file."""
 
-    def give(words, code, cause):
-        before = tree(world)
+    def run_command(words, code, cause):
+        tree = list_tree(workdir)
         capsys.readouterr()
-        got = main([str(word) for word in words])
-        said = capsys.readouterr()
-        assert got == code, said.err
-        assert said.out == ""
-        assert "Traceback" not in said.err
-        problem, remedy = said.err.rstrip("\n").split("\n")[-2:]
+        returned = main([str(word) for word in words])
+        printed = capsys.readouterr()
+        assert returned == code, printed.err
+        assert printed.out == ""
+        assert "Traceback" not in printed.err
+        problem, remedy = printed.err.rstrip("\n").split("\n")[-2:]
         assert problem.startswith("yisheng: ")
-        assert re.search(cause, f"{problem}\n{remedy}"), said.err
+        assert re.search(cause, f"{problem}\n{remedy}"), printed.err
         assert re.match(r"  \S.{5,}", remedy)
         assert max(len(problem), len(remedy)) < 2000
-        assert tree(world) == before
+        assert list_tree(workdir) == tree
 
-    return give
+    return run_command

@@ -14,35 +14,35 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from yisheng.cli import main, verbs
+from yisheng.cli import list_commands, main
 from yisheng.data.datasets.digits import digits
 
 
 def yisheng(*words, cwd=None):
-    """Run the command in a process of its own."""
+    """Run the command in a separate process."""
     return subprocess.run([sys.executable, "-m", "yisheng", *map(str, words)], capture_output=True, text=True, cwd=cwd)
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Two trained runs: images and rows."""
+    """Return two trained runs: images and rows."""
     out = tmp_path_factory.mktemp("runs")
-    done = {}
+    folders = {}
     for data in ("digits", "iris"):
-        answer = yisheng("train", f"data={data}", "epochs=15", f"out={out}")
-        assert answer.returncode == 0, answer.stderr
-        done[data] = Path(answer.stdout.splitlines()[-1])
-    return done
+        process = yisheng("train", f"data={data}", "epochs=15", f"out={out}")
+        assert process.returncode == 0, process.stderr
+        folders[data] = Path(process.stdout.splitlines()[-1])
+    return folders
 
 
-def test_train_makes_a_whole_run_folder_and_prints_it_last(runs):
+def test_train_writes_a_complete_run_folder_and_prints_it_last(runs):
     folder = runs["digits"]
     assert re.fullmatch(r"0001-digits-lenet", folder.name)
     assert {p.name for p in folder.iterdir()} == {
         "config.toml",
         "model.safetensors",
         "model.json",
-        "familiar.safetensors",
+        "ood.safetensors",
         "SHA256SUMS",
         "events.jsonl",
         "history.csv",
@@ -61,27 +61,26 @@ def test_train_makes_a_whole_run_folder_and_prints_it_last(runs):
     assert runs["iris"].name == "0002-iris-mlp"
 
 
-def test_predict_answers_for_images(runs, tmp_path):
+def test_predict_takes_images(runs, tmp_path):
     data = digits()
-    right = 0
+    correct = 0
     for row in range(10):
         image = Image.fromarray(255 - data.x[row, 0]).resize((160, 160), Image.Resampling.BICUBIC)
         paper = Image.new("RGB", (300, 300), (240, 238, 230))
         paper.paste(image, (60, 80))
         paper.save(tmp_path / f"{row}.png")
-    answer = yisheng("predict", runs["digits"], *(tmp_path / f"{row}.png" for row in range(10)), "--json")
-    found = json.loads(answer.stdout)
-    for row, one in enumerate(found["answers"]):
-        right += one["prediction"] == str(data.y[row])
-        assert sum(one["probabilities"].values()) == pytest.approx(1, abs=1e-5)
-        assert any("inverted" in note for note in one["notes"])
-    assert right >= 8
-    shown = yisheng("predict", runs["digits"], tmp_path / "0.png")
-    assert "inverted" in shown.stdout
-    assert shown.stderr == ""
+    process = yisheng("predict", runs["digits"], *(tmp_path / f"{row}.png" for row in range(10)), "--json")
+    for row, prediction in enumerate(json.loads(process.stdout)["answers"]):
+        correct += prediction["prediction"] == str(data.y[row])
+        assert sum(prediction["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+        assert any("inverted" in note for note in prediction["notes"])
+    assert correct >= 8
+    process = yisheng("predict", runs["digits"], tmp_path / "0.png")
+    assert "inverted" in process.stdout
+    assert process.stderr == ""
 
 
-def test_predict_answers_for_rows(runs, tmp_path):
+def test_predict_takes_rows(runs, tmp_path):
     (tmp_path / "rows.csv").write_text("5.1,3.5,1.4,0.2\n6.3,3.3,6.0,2.5\n")
     from_file = json.loads(yisheng("predict", runs["iris"], tmp_path / "rows.csv", "--json").stdout)
     from_words = json.loads(yisheng("predict", runs["iris"], "rows=5.1,3.5,1.4,0.2;6.3,3.3,6,2.5", "--json").stdout)
@@ -89,62 +88,60 @@ def test_predict_answers_for_rows(runs, tmp_path):
     assert [a["probabilities"] for a in from_file["answers"]] == [a["probabilities"] for a in from_words["answers"]]
 
 
-def test_evaluate_and_report_repeat_what_training_said(runs):
+def test_evaluate_and_report_repeat_the_results_of_training(runs):
     for folder in runs.values():
-        before = json.loads((folder / "scores.json").read_text())
-        answer = yisheng("evaluate", folder, "--json")
-        assert json.loads(answer.stdout) == json.loads((folder / "scores.json").read_text())
-        after = json.loads(answer.stdout)
-        for part, named in before.items():
-            for name, score in named.items():
-                assert after[part][name]["value"] == pytest.approx(score["value"], abs=1e-6)
+        scores = json.loads((folder / "scores.json").read_text())
+        process = yisheng("evaluate", folder, "--json")
+        assert json.loads(process.stdout) == json.loads((folder / "scores.json").read_text())
+        evaluated = json.loads(process.stdout)
+        for part, by_name in scores.items():
+            for name, score in by_name.items():
+                assert evaluated[part][name]["value"] == pytest.approx(score["value"], abs=1e-6)
         (folder / "report.html").unlink()
         assert Path(yisheng("report", folder).stdout.strip()) == folder / "report.html"
         assert (folder / "report.html").stat().st_size > 10_000
 
 
-def test_json_is_one_object_and_everything_else_goes_to_standard_error(tmp_path):
-    answer = yisheng("train", "data=iris", "epochs=2", f"out={tmp_path}", "--json")
-    found = json.loads(answer.stdout)
-    assert set(found) == {"run", "best", "scores"}
-    assert "epoch 2/2" in answer.stderr
+def test_json_is_one_object_and_messages_go_to_standard_error(tmp_path):
+    process = yisheng("train", "data=iris", "epochs=2", f"out={tmp_path}", "--json")
+    assert set(json.loads(process.stdout)) == {"run", "best", "scores"}
+    assert "epoch 2/2" in process.stderr
 
 
-def test_quiet_prints_the_folder_only(tmp_path):
-    answer = yisheng("train", "data=iris", "epochs=2", f"out={tmp_path}", "--quiet")
-    assert answer.stdout.splitlines() == [str(tmp_path / "0001-iris-mlp")]
-    assert answer.stderr == ""
+def test_quiet_prints_only_the_folder(tmp_path):
+    process = yisheng("train", "data=iris", "epochs=2", f"out={tmp_path}", "--quiet")
+    assert process.stdout.splitlines() == [str(tmp_path / "0001-iris-mlp")]
+    assert process.stderr == ""
 
 
-def test_config_tells_where_each_value_came_from(tmp_path, capsys):
+def test_config_prints_the_origin_of_each_value(tmp_path, capsys):
     (tmp_path / "r.toml").write_text('epochs = 3\n[model]\nname = "mlp"\nhidden = [8, 9]\n')
     assert main(["config", f"config={tmp_path / 'r.toml'}", "lr=0.5", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["epochs"] == {"value": 3, "from": "file"}
-    assert found["model.hidden"] == {"value": "8,9", "from": "file"}
-    assert found["optimizer.lr"] == {"value": 0.5, "from": "command line"}
-    assert found["seed"] == {"value": 0, "from": "default"}
-    assert found["loss"] == {"value": "auto", "from": "chosen for the data"}
+    values = json.loads(capsys.readouterr().out)
+    assert values["epochs"] == {"value": 3, "from": "file"}
+    assert values["model.hidden"] == {"value": "8,9", "from": "file"}
+    assert values["optimizer.lr"] == {"value": 0.5, "from": "command line"}
+    assert values["seed"] == {"value": 0, "from": "default"}
+    assert values["loss"] == {"value": "auto", "from": "chosen for the data"}
 
 
 def test_a_printed_config_trains_the_same(tmp_path):
     toml = yisheng("config", "data=iris", "model=mlp", "hidden=8", "epochs=3", "toml=true").stdout
     (tmp_path / "r.toml").write_text(toml)
-    one = yisheng("train", f"config={tmp_path / 'r.toml'}", f"out={tmp_path}", "--json")
-    two = yisheng("train", "data=iris", "model=mlp", "hidden=8", "epochs=3", f"out={tmp_path}", "--json")
-    assert json.loads(one.stdout)["scores"] == json.loads(two.stdout)["scores"]
+    from_file = yisheng("train", f"config={tmp_path / 'r.toml'}", f"out={tmp_path}", "--json")
+    from_words = yisheng("train", "data=iris", "model=mlp", "hidden=8", "epochs=3", f"out={tmp_path}", "--json")
+    assert json.loads(from_file.stdout)["scores"] == json.loads(from_words.stdout)["scores"]
 
 
-@pytest.mark.parametrize("verb", sorted(verbs()))
-def test_every_verb_has_help_of_its_own(verb, capsys):
-    assert main([verb, "--help"]) == 0
-    out = capsys.readouterr().out
-    assert f"usage: yisheng {verb}" in out
+@pytest.mark.parametrize("command", sorted(list_commands()))
+def test_every_command_has_help(command, capsys):
+    assert main([command, "--help"]) == 0
+    assert f"usage: yisheng {command}" in capsys.readouterr().out
 
 
 def test_models_and_data_are_listed_and_described(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for words, wanted in [
+    for words, expected in [
         (["models"], ("lenet", "mlp", "linear")),
         (["models", "mlp"], ("hidden", "activation", "dropout")),
         (["data", "list"], ("digits", "fashion-mnist", "polynomial")),
@@ -154,7 +151,7 @@ def test_models_and_data_are_listed_and_described(capsys, tmp_path, monkeypatch)
     ]:
         assert main(words) == 0
         out = capsys.readouterr().out
-        assert all(word in out for word in wanted), out
+        assert all(word in out for word in expected), out
         assert main([*words, "--json"]) == 0
         json.loads(capsys.readouterr().out)
     for name in ("digits", "iris", "linear"):
@@ -163,7 +160,7 @@ def test_models_and_data_are_listed_and_described(capsys, tmp_path, monkeypatch)
             assert np.asarray(image.convert("L")).std() > 5
 
 
-BAD = [
+WRONG_WORDS = [
     ("", 2),
     ("trian", 2),
     ("train epoch=3", 2),
@@ -209,8 +206,8 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("words", "code"), BAD)
-def test_bad_input_is_refused_with_cause_remedy_and_code(words, code, capsys, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("words", "code"), WRONG_WORDS)
+def test_wrong_words_are_refused_with_problem_remedy_and_code(words, code, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(words.split()) == code
     captured = capsys.readouterr()
@@ -221,7 +218,7 @@ def test_bad_input_is_refused_with_cause_remedy_and_code(words, code, capsys, tm
         assert remedy.startswith("  ")
         assert len(remedy) > 6
     assert "Traceback" not in captured.err
-    begun = {
+    files_of_a_failed_run = {
         "events.jsonl",
         "config.toml",
         "history.csv",
@@ -229,13 +226,13 @@ def test_bad_input_is_refused_with_cause_remedy_and_code(words, code, capsys, tm
         "findings.json",
         "report.html",
         "lock",
-    }  # a run that failed tells of itself
-    leftovers = {p.name for p in tmp_path.rglob("*") if p.is_file()} - begun
+    }
+    leftovers = {p.name for p in tmp_path.rglob("*") if p.is_file()} - files_of_a_failed_run
     assert leftovers == set()
 
 
-def test_bad_inputs_for_a_good_run_are_refused(runs, tmp_path, capsys):
-    (tmp_path / "a.png").write_bytes(b"no image")
+def test_wrong_inputs_of_a_run_are_refused(runs, tmp_path, capsys):
+    (tmp_path / "a.png").write_bytes(b"not an image")
     (tmp_path / "a.csv").write_text("1,2\n")
     for words in (
         ["predict", runs["digits"]],
@@ -266,8 +263,8 @@ def test_a_damaged_run_folder_is_refused(runs, tmp_path, capsys, name, damage):
         (folder / name).unlink()
     else:
         content[len(content) // 2] ^= 8
-        keep = {"cut": len(content) // 2, "flipped": len(content), "empty": 0}[damage]
-        (folder / name).write_bytes(content[:keep])
+        length = {"cut": len(content) // 2, "flipped": len(content), "empty": 0}[damage]
+        (folder / name).write_bytes(content[:length])
     assert main(["evaluate", str(folder)]) == 3
     assert "Traceback" not in capsys.readouterr().err
 

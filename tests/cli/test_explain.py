@@ -1,4 +1,4 @@
-"""``yisheng explain``: what is told of a concept, that its lines run as they are printed, and its image."""
+"""``yisheng explain``: the text about a concept, its code, which runs as it is printed, and its image."""
 
 from __future__ import annotations
 
@@ -21,62 +21,66 @@ PAGE = Path(__file__).parents[2] / "docs" / "concepts.md"
 each = pytest.mark.parametrize("name", NAMES)
 
 
-def said(capsys, *words):
+def run_explain(capsys, *words):
+    """Return what the command prints."""
     capsys.readouterr()
     assert main(["explain", *words]) == 0
     return capsys.readouterr().out
 
 
 def test_the_list_names_every_concept(capsys):
-    table = said(capsys).splitlines()
+    table = run_explain(capsys).splitlines()
     assert [line.split()[0] for line in table[2:]] == NAMES
-    assert list(json.loads(said(capsys, "--json"))) == NAMES
+    assert list(json.loads(run_explain(capsys, "--json"))) == NAMES
 
 
 def test_the_page_names_every_concept_once():
     assert sorted(re.findall(r"^\| `([a-z0-9-]+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)) == NAMES
 
 
-def test_what_is_told_of_adam(capsys):
-    text = said(capsys, "adam")
-    heads = ["adam", "equation", "arguments", "by hand", "usually", "when to use it", "source"]
-    places = [re.search(rf"^{head}$", text, re.MULTILINE).start() for head in heads]
-    assert places == sorted(places)
+def test_the_text_about_adam(capsys):
+    text = run_explain(capsys, "adam")
+    heads = ["adam", "equation", "arguments", "from scratch", "library", "when to use it", "source"]
+    positions = [re.search(rf"^{head}$", text, re.MULTILINE).start() for head in heads]
+    assert positions == sorted(positions)
     assert "  w ← w − lr m̂ / (√v̂ + eps)" in text
     assert "  betas = (0.9, 0.999): what is kept of the two means" in text
     assert "      m = beta1 * m + (1 - beta1) * g" in text
     assert "  optimizer = torch.optim.Adam([w], lr=0.001)" in text
     assert "Kingma and Ba" in text
-    assert text.endswith("There is an image too: yisheng explain adam out=adam.png\n")
+    assert text.endswith("For its image: yisheng explain adam out=adam.png\n")
     assert "@register" not in text
     assert '"""' not in text
-    assert "noqa" not in said(capsys, "sgd")
+    assert "noqa" not in run_explain(capsys, "sgd")
 
 
-def test_json_and_python_say_the_same(capsys):
-    found, told = json.loads(said(capsys, "cross_correlation", "--json")), yisheng.explain("Cross-Correlation")
-    assert str(told) == repr(told)
-    assert found.pop("out") is None
-    assert [a["name"] for a in found.pop("arguments")] == ["x", "w", "b", "stride", "padding"]
-    assert found == {key: getattr(told, key) for key in found}
-    assert [a.default for a in told.arguments] == [None, None, "None", "1", "0"]
-
-
-@each
-def test_nothing_is_left_out(name):
-    told = explain(name)
-    for part in ("about", "equation", "by_hand", "usual", "when", "source"):
-        assert getattr(told, part).strip(), part
-    assert told.arguments
-    assert all(argument.help for argument in told.arguments)
-    assert all(len(line) <= 122 for line in str(told).splitlines())
+def test_json_and_python_give_the_same(capsys):
+    plain, explanation = (
+        json.loads(run_explain(capsys, "cross_correlation", "--json")),
+        yisheng.explain("Cross-Correlation"),
+    )
+    assert str(explanation) == repr(explanation)
+    assert plain.pop("out") is None
+    assert [a["name"] for a in plain.pop("arguments")] == ["x", "w", "b", "stride", "padding"]
+    assert plain == {key: getattr(explanation, key) for key in plain}
+    assert [a.default for a in explanation.arguments] == [None, None, "None", "1", "0"]
 
 
 @each
-def test_the_printed_lines_run_and_do_what_the_docstring_says(name):
+def test_every_part_is_filled(name):
+    explanation = explain(name)
+    for part in ("about", "equation", "from_scratch", "usual", "when", "source"):
+        assert getattr(explanation, part).strip(), part
+    assert explanation.arguments
+    assert all(argument.help for argument in explanation.arguments)
+    assert all(len(line) <= 122 for line in str(explanation).splitlines())
+
+
+@each
+def test_the_printed_code_runs_and_passes_the_doctest(name):
     entry = registry.find("scratch", name)
     printed: dict[str, object] = {}
-    exec(compile(explain(name).by_hand, name, "exec"), printed)
+    exec(compile(explain(name).from_scratch, name, "exec"), printed)
     assert callable(printed[entry.key])
     assert printed[entry.key] is not entry.build
     names = {**vars(sys.modules[entry.build.__module__]), **printed}
@@ -88,7 +92,7 @@ def test_the_printed_lines_run_and_do_what_the_docstring_says(name):
 @pytest.mark.parametrize("form", ["png", "svg", "pdf"])
 def test_an_image_is_written(form, capsys, tmp_path):
     path = tmp_path / f"adam.{form}"
-    assert said(capsys, "adam", f"out={path}").endswith(f"Its image is in {path}\n")
+    assert run_explain(capsys, "adam", f"out={path}").endswith(f"Its image is in {path}\n")
     assert path.read_bytes().startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[form])
     if form == "png":
         with Image.open(path) as image:
@@ -96,16 +100,16 @@ def test_an_image_is_written(form, capsys, tmp_path):
             assert len(image.convert("RGB").getcolors(10**6)) > 50
 
 
-def test_python_writes_one_too(tmp_path):
+def test_python_writes_an_image_too(tmp_path):
     assert yisheng.explain("k_fold", out=str(tmp_path / "folds.SVG")).image
     assert b"<svg" in (tmp_path / "folds.SVG").read_bytes()
 
 
-def test_a_concept_of_a_script_is_told_too(tmp_path, monkeypatch):
+def test_a_concept_of_a_plugin_is_explained(tmp_path, monkeypatch):
     folder = tmp_path / "mine" / "scratch"
     folder.mkdir(parents=True)
-    for place in (folder, folder.parent):
-        (place / "__init__.py").write_text("")
+    for package in (folder, folder.parent):
+        (package / "__init__.py").write_text("")
     (folder / "doubling_of_mine.py").write_text(
         "from yisheng.core.registry import register\n\n"
         "FACTOR: int = 2\nUNUSED = 3\n\n\n"
@@ -119,13 +123,16 @@ def test_a_concept_of_a_script_is_told_too(tmp_path, monkeypatch):
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("YISHENG_PLUGINS", "mine")
-    told = explain("doubling-of-mine")
-    assert told.by_hand == (
+    explanation = explain("doubling-of-mine")
+    assert explanation.from_scratch == (
         "FACTOR: int = 2\n\n\n# A product.\ndef _times(x):\n    return FACTOR * x\n\n\n"
         "def doubling_of_mine(x, *, by=_times):\n    return by(x)"
     )
-    assert [(a.name, a.default, a.help) for a in told.arguments] == [("x", None, "a number."), ("by", "_times", "how.")]
-    assert (told.about, told.source, told.image) == ("Twice as much.", 'nobody, "Nothing".', True)
+    assert [(a.name, a.default, a.help) for a in explanation.arguments] == [
+        ("x", None, "a number."),
+        ("by", "_times", "how."),
+    ]
+    assert (explanation.about, explanation.source, explanation.image) == ("Twice as much.", 'nobody, "Nothing".', True)
 
 
 @pytest.mark.parametrize(
@@ -141,10 +148,10 @@ def test_a_concept_of_a_script_is_told_too(tmp_path, monkeypatch):
         (["adam", "out=nowhere/a.png"], 1, "cannot be written"),
     ],
 )
-def test_what_is_refused(refused, words, code, cause):
-    refused(["explain", *words], code, cause)
+def test_wrong_words_are_refused(assert_error, words, code, cause):
+    assert_error(["explain", *words], code, cause)
 
 
-def test_python_refuses_what_is_no_name():
+def test_python_refuses_other_types_than_text():
     with pytest.raises(yisheng.UsageError, match="named by text, got int"):
         yisheng.explain(3)

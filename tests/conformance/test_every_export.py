@@ -16,10 +16,10 @@ from yisheng.core.errors import UsageError
 from yisheng.core.types import Column, Spec
 from yisheng.experiments.export import export
 from yisheng.inference import artifact
-from yisheng.inference.export.example_inputs import drawn
-from yisheng.inference.export.verify import check
+from yisheng.inference.export.example_inputs import draw_example_inputs
+from yisheng.inference.export.verify import verify_export
 from yisheng.inference.predictor import Predictor
-from yisheng.transforms import after, fit
+from yisheng.transforms import transform_spec, fit
 
 TEN = tuple("0123456789")
 PLACES = ((1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 68, 68))
@@ -71,7 +71,7 @@ def make(folder, name, spec, options):
     x = rows() if spec.columns else np.random.default_rng(0).integers(0, 256, (64, *spec.shape), dtype=np.uint8)
     scale = fit("columns", x, columns=spec.columns) if spec.columns else fit("standard", x)
     torch.manual_seed(0)
-    model = registry.find("models", name).build(after(scale, spec), **options)
+    model = registry.find("models", name).build(transform_spec(scale, spec), **options)
     inputs = scale.apply(torch.from_numpy(x))
     with torch.no_grad():
         for some in inputs.split(32):
@@ -90,18 +90,18 @@ def make(folder, name, spec, options):
         name=name,
         options=options,
         spec=spec,
-        fitted={"input": scale, "target": target},
+        fitted_transforms={"input": scale, "target": target},
         best={"epoch": 1, "score": "loss", "value": None},
     )
-    return drawn(spec, scale, 1000, seed=7)
+    return draw_example_inputs(spec, scale, 1000, seed=7)
 
 
 def compare(folder, x, spec, alone=1000):
     from yisheng.inference.export import onnx_file
 
     done = export(folder)
-    outputs = Predictor(folder).outputs
-    found = check(onnx_file.answer(done.path), outputs, x, spec, sizes=(1, 64), alone=alone)
+    outputs = Predictor(folder).compute_outputs
+    found = verify_export(onnx_file.load(done.path), outputs, x, spec, sizes=(1, 64), alone=alone)
     assert outputs(x).std(axis=0).min() > 0
     return found
 

@@ -9,8 +9,8 @@ from yisheng.core.errors import DataError, StorageError
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "a.txt"
-    files.write(path, "old")
-    with contextlib.suppress(RuntimeError), files.replacing(path) as temporary:
+    files.write_file(path, "old")
+    with contextlib.suppress(RuntimeError), files.replace_file(path) as temporary:
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old"
@@ -18,20 +18,20 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
 
 
 def test_written_files_have_ordinary_permissions(tmp_path):
-    files.write(tmp_path / "a", b"x")
+    files.write_file(tmp_path / "a", b"x")
     (tmp_path / "b").write_bytes(b"x")
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
 
 
 def test_a_missing_folder_is_a_storage_error(tmp_path):
     with pytest.raises(StorageError, match="cannot be written"):
-        files.write(tmp_path / "no" / "a", b"x")
+        files.write_file(tmp_path / "no" / "a", b"x")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_is_told_as_such(tmp_path):
     full = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115  # closed below
-    with full, pytest.raises(StorageError, match="no space left"), files.replacing(tmp_path / "a"):
+    with full, pytest.raises(StorageError, match="no space left"), files.replace_file(tmp_path / "a"):
         full.write(b"x")
 
 

@@ -6,16 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yisheng.core.errors import DataError
-from yisheng.core.types import Column, Dataset, Ink, Spec
+from yisheng.core.types import Column, Dataset, Drawing, Spec
 
 names = st.lists(st.text(min_size=1, max_size=8), min_size=2, max_size=6, unique=True).map(tuple)
 shapes = st.one_of(st.tuples(st.integers(1, 99)), st.tuples(st.integers(1, 4), st.integers(1, 99), st.integers(1, 99)))
 
 
-@given(names, shapes, st.sampled_from([None, Ink(20, "mass")]))
+@given(names, shapes, st.sampled_from([None, Drawing(20, "mass")]))
 def test_a_spec_survives_json(classes, shape, ink):
     columns = tuple(Column(f"c{i}") for i in range(shape[0])) if len(shape) == 1 else ()
-    spec = Spec("classification", shape, classes=classes, columns=columns, ink=ink)
+    spec = Spec("classification", shape, classes=classes, columns=columns, drawing=ink)
     assert Spec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
 
 

@@ -1,4 +1,4 @@
-"""Descriptions, fingerprints and previews of data sets, including unusual ones."""
+"""Descriptions, fingerprints and previews of data sets, including unusual unit_weight."""
 
 from __future__ import annotations
 
@@ -107,13 +107,13 @@ def test_fingerprint_changes_with_every_value():
     x, y = data.x.copy(), data.y.copy()
     x[-1, -1] += 1
     y[-1] -= 1
-    ones = np.ones(len(x), np.float32)
+    unit_weight = np.ones(len(x), np.float32)
     changed = [
         replace(data, x=x),
         replace(data, y=y),
         replace(data, part=np.zeros(len(x), np.int8)),
-        replace(data, weight=ones),
-        replace(data, weight=2 * ones),
+        replace(data, weight=unit_weight),
+        replace(data, weight=2 * unit_weight),
         make_table(y, data.x, names=("a", "b", "c")),
         make_table(data.y, data.x.reshape(60, 3, 1, 1)),
     ]

@@ -51,7 +51,7 @@ def find_causes(facts, findings=None):
     return {cause.check: cause for cause in add_history_findings(findings or Findings(), facts).findings}
 
 
-GOOD = {"test": (0.9, 0.85, 0.95), "baseline": (0.33, 0.3, 0.36)}
+GOOD_SCORES = {"test": (0.9, 0.85, 0.95), "baseline": (0.33, 0.3, 0.36)}
 LINE = [2.0 - 0.1 * i for i in range(10)]
 LOW_RATE = Cause(check="low-learning-rate", severity="warning", cause="too small", remedy="a larger one")
 
@@ -59,19 +59,19 @@ LOW_RATE = Cause(check="low-learning-rate", severity="warning", cause="too small
 def test_healthy_run_has_no_findings(make_run):
     classes = [("a", 100, 0.9), ("b", 100, 0.95), ("c", 5, 0.8)]
     training, validation = make_falling_losses(30), make_falling_losses(30, end=0.2)
-    assert find_causes(make_run(training, validation, scores=GOOD, classes=classes)) == {}
+    assert find_causes(make_run(training, validation, scores=GOOD_SCORES, classes=classes)) == {}
 
 
 def test_training_loss_above_validation_loss_is_not_a_finding(make_run):
     """Dropout keeps the training loss above the validation loss."""
     training, validation = make_falling_losses(30, end=0.5), make_falling_losses(30, end=0.2)
-    assert find_causes(make_run(training, validation, scores=GOOD)) == {}
+    assert find_causes(make_run(training, validation, scores=GOOD_SCORES)) == {}
 
 
 @pytest.mark.parametrize(("rise", "severity"), [(0.2, None), (0.6, "note"), (2.5, "warning")])
 def test_overfitting_depends_on_the_rise_of_the_validation_loss(make_run, rise, severity):
     validation = [0.3 + abs(i - 6) * (0.28 if i < 6 else rise / 33) for i in range(40)]
-    facts = make_run(make_falling_losses(40, end=0.01), validation, scores=GOOD)
+    facts = make_run(make_falling_losses(40, end=0.01), validation, scores=GOOD_SCORES)
     cause = find_causes(facts).get("overfitting")
     assert (cause and cause.severity) == severity
     if cause:
@@ -81,7 +81,7 @@ def test_overfitting_depends_on_the_rise_of_the_validation_loss(make_run, rise, 
 
 def test_overfitting_of_images_recommends_augmentation(make_run):
     validation = [0.3 + abs(i - 6) * 0.2 for i in range(40)]
-    facts = make_run(make_falling_losses(40, end=0.01), validation, scores=GOOD, shape=(1, 8, 8))
+    facts = make_run(make_falling_losses(40, end=0.01), validation, scores=GOOD_SCORES, shape=(1, 8, 8))
     assert "augment=" in find_causes(facts)["overfitting"].remedy
 
 
@@ -93,14 +93,14 @@ def test_overfitting_explains_a_baseline_that_is_not_beaten(make_run):
 
 
 def test_falling_loss_at_the_end_means_too_few_epochs(make_run):
-    causes = find_causes(make_run(LINE, LINE, scores=GOOD))
+    causes = find_causes(make_run(LINE, LINE, scores=GOOD_SCORES))
     assert list(causes) == ["too-few-epochs"]
     assert "epochs=20" in causes["too-few-epochs"].remedy
 
 
 def test_noise_around_a_plateau_does_not_mean_too_few_epochs(make_run):
     plateau = [*make_falling_losses(20, end=0.4), *(0.4 + 0.1 * (-1) ** i for i in range(9)), 0.25]
-    assert find_causes(make_run(make_falling_losses(30, end=0.4), plateau, scores=GOOD)) == {}
+    assert find_causes(make_run(make_falling_losses(30, end=0.4), plateau, scores=GOOD_SCORES)) == {}
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_flat_loss_is_underfitting_only_if_the_baseline_is_not_beaten(make_run):
     causes = find_causes(make_run(flat, flat, scores=poor, name="poor"))
     assert list(causes) == ["underfitting"]
     assert [symptom.check for symptom in causes["underfitting"].symptoms] == ["baseline-not-beaten"]
-    assert find_causes(make_run(flat, flat, scores=GOOD, name="noisy")) == {}
+    assert find_causes(make_run(flat, flat, scores=GOOD_SCORES, name="noisy")) == {}
 
 
 def test_underfitting_if_boosted_trees_are_significantly_better(make_run):
@@ -146,19 +146,19 @@ def test_underfitting_if_boosted_trees_are_significantly_better(make_run):
 )
 def test_missed_rare_classes_recommend_class_weights(make_run, classes, loss, option):
     losses = make_falling_losses(30)
-    facts = make_run(losses, losses, scores=GOOD, classes=classes, loss=loss)
+    facts = make_run(losses, losses, scores=GOOD_SCORES, classes=classes, loss=loss)
     cause = find_causes(facts).get("missed-classes")
     assert (cause.remedy if cause else None) == (f"use {option}" if option else None)
 
 
 def test_cause_in_the_training_explains_the_history(make_run):
-    causes = find_causes(make_run(LINE, LINE, scores=GOOD), Findings(findings=[LOW_RATE]))
+    causes = find_causes(make_run(LINE, LINE, scores=GOOD_SCORES), Findings(findings=[LOW_RATE]))
     assert list(causes) == ["low-learning-rate"]
     assert [symptom.check for symptom in causes["low-learning-rate"].symptoms] == ["too-few-epochs"]
 
 
 def test_adding_history_findings_twice_changes_nothing(make_run):
-    facts = make_run(LINE, LINE, scores=GOOD)
+    facts = make_run(LINE, LINE, scores=GOOD_SCORES)
     for findings in (Findings(), Findings(findings=[LOW_RATE])):
         once = add_history_findings(findings, facts)
         assert add_history_findings(once, facts) == once
@@ -178,7 +178,7 @@ def test_skipped_checks_give_a_reason(make_run):
 
 
 def test_every_history_check_yields_findings_of_its_name(make_run):
-    facts = make_run(LINE, LINE, scores=GOOD)
+    facts = make_run(LINE, LINE, scores=GOOD_SCORES)
     for entry in registry.entries("diagnosis.history_checks"):
         assert entry.about
         for finding in [] if entry.meta["needs"](facts) else entry.build(facts):

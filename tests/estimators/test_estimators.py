@@ -28,10 +28,13 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import yisheng
 from yisheng.core import registry
-from yisheng.core.config import Config, resolve
+from yisheng.core.config import Config
+from yisheng.core.settings import merge_settings
 from yisheng.core.types import Dataset, Spec, Split
-from yisheng.estimators.fit import FEW, merged
-from yisheng.sklearn import ELSEWHERE, Classifier, ParameterError, Regressor, RowsError
+from yisheng.estimators.base import UNUSED_KEYS
+from yisheng.estimators.fit import MIN_ROWS_TO_HOLD_OUT
+from yisheng.estimators.merge_rows import merge_equal_rows
+from yisheng.sklearn import Classifier, ParameterError, Regressor, RowsError
 from yisheng.training.loop import fit
 from yisheng.training.setup import assemble
 
@@ -104,7 +107,7 @@ def test_merging_equal_rows_changes_nothing_but_the_rounding(kind):
     target = y.astype(np.int64) if kind is Classifier else y.astype(np.float32)[:, None]
     plain = {key: value for key, value in FULL_BATCH.items() if key != "random_state"}
     more = {"target_scale": "none", "score": "loss", "data": "in-memory", **plain, **words}
-    config = resolve((key, value, "command line") for key, value in more.items()).config
+    config = merge_settings((key, value, "command line") for key, value in more.items()).config
     none = np.zeros(0, np.int64)
     got = assemble(config, Dataset("d", spec, X, target), Split(np.arange(len(X)), none, none), torch.device("cpu"))
     assert len(got.train) == 1
@@ -126,7 +129,7 @@ def test_merging_equal_rows_changes_nothing_but_the_rounding(kind):
 def test_merged_rows_are_different_and_weigh_as_much(cells):
     x, y = np.array([c[:2] for c in cells], np.float32), np.array([c[0] % 2 for c in cells])
     weight = np.array([c[2] + 1 for c in cells], np.float32)
-    once = merged(Dataset("d", Spec("classification", (2,), ("a", "b")), x, y, weight=weight))
+    once = merge_equal_rows(Dataset("d", Spec("classification", (2,), ("a", "b")), x, y, weight=weight))
     frame = pd.DataFrame({"a": x[:, 0], "b": x[:, 1] + 0.0, "y": y, "weight": weight})
     wanted = frame.groupby(["a", "b", "y"], dropna=False).weight.sum()
     found = pd.DataFrame({"a": once.x[:, 0], "b": once.x[:, 1], "y": once.y})
@@ -190,8 +193,8 @@ def test_what_a_row_is_answered_does_not_depend_on_the_others():
 
 
 def test_a_few_rows_are_all_learned_from_and_many_are_not():
-    X, y = make_classification(FEW + 1, random_state=0)
-    few, many = (Classifier(epochs=2).fit(X[:n], y[:n]) for n in (FEW - 1, FEW))
+    X, y = make_classification(MIN_ROWS_TO_HOLD_OUT + 1, random_state=0)
+    few, many = (Classifier(epochs=2).fit(X[:n], y[:n]) for n in (MIN_ROWS_TO_HOLD_OUT - 1, MIN_ROWS_TO_HOLD_OUT))
     assert "loss" not in few.history_[0]
     assert few.best_epoch_ == few.n_iter_ == 2
     assert "loss" in many.history_[0]
@@ -258,7 +261,7 @@ def test_a_clone_has_the_parameters_and_nothing_else():
     assert not hasattr(other, "network_")
 
 
-@pytest.mark.parametrize("name", [e.name for e in registry.entries("models") if e.meta.get("wants") != "images"])
+@pytest.mark.parametrize("name", [e.name for e in registry.entries("models") if e.meta.get("requires") != "images"])
 @pytest.mark.parametrize("kind", [Classifier, Regressor])
 def test_every_network_of_rows_comes_back_from_a_file(tmp_path, kind, name):
     X, y = load_iris(return_X_y=True)
@@ -421,7 +424,7 @@ def test_parameters_are_looked_at_in_fit(parameters, said):
 
 def test_each_key_of_the_config_has_its_place():
     """A new key is a parameter, has a place in settings, or is refused there: it is never ignored."""
-    mine = set(Classifier().get_params()) | set(ELSEWHERE)
+    mine = set(Classifier().get_params()) | set(UNUSED_KEYS)
     assert set(Config.model_fields) - mine == {
         *("weights", "finetune", "head_lr", "init", "init_linear", "init_conv", "target_scale", "augment"),
         *("accumulate", "split", "score", "clip_norm", "clip_value", "precision", "memory_format", "decay_bias"),

@@ -43,7 +43,7 @@ def trained(tmp_path_factory):
 
 
 def values(study, score):
-    return np.array([one["scores"][score] for one in json.loads((study / "cv.json").read_text())["each"]])
+    return np.array([one["scores"][score] for one in json.loads((study / "cv.json").read_text())["models"]])
 
 
 def scores(run, score="accuracy", part="test"):
@@ -55,7 +55,7 @@ def test_studies_are_compared_fold_by_fold(trained):
     found = compare([[first], [second]], score="log-loss")
     (verdict,) = found.tests
     differences = values(second, "log_loss") - values(first, "log_loss")
-    rows = [one["rows"] for one in json.loads((first / "cv.json").read_text())["each"]]
+    rows = [one["rows"] for one in json.loads((first / "cv.json").read_text())["models"]]
     ratio = np.mean([one["validation"] / one["train"] for one in rows])
     half = stats.t.ppf(0.975, 2) * differences.std(ddof=1) * np.sqrt(1 / 3 + ratio)
     assert (verdict.over, verdict.paired, verdict.n, verdict.part) == ("folds", True, 3, "validation")
@@ -195,7 +195,7 @@ def test_bad_questions_are_refused(trained, tmp_path):
     with pytest.raises(DataError):
         compare([[a0], [tmp_path / "nothing"]])
     broken = shutil.copytree(trained["a study"], tmp_path / "broken")
-    (broken / "cv.json").write_text('{"each": [{"folder": "../.."}]}')
+    (broken / "cv.json").write_text('{"models": [{"folder": "../.."}]}')
     with pytest.raises(DataError, match="cv.json is damaged"):
         compare([[broken], [trained["b study"]]])
 

@@ -27,16 +27,16 @@ SETTINGS = {"data": "wine", "model": "mlp", "hidden": [8], "dropout": 0.2, "epoc
 def outcome(folder):
     """Return all results of a cross-validation without seconds."""
     content = json.loads((folder / "cv.json").read_text())
-    for fold in content["each"]:
+    for fold in content["models"]:
         del fold["seconds"]
     logs = []
-    for fold in content["each"]:
+    for fold in content["models"]:
         lines = [json.loads(line) for line in (folder / fold["folder"] / "events.jsonl").read_text().splitlines()]
         logs.append([{key: value for key, value in line.items() if key != "seconds"} for line in lines])
     names = ("scores.json", "out-of-fold.csv", "evaluation.json", "model.json", "config.toml")
     weights = [
         hashlib.sha256((folder / fold["folder"] / "model.safetensors").read_bytes()).hexdigest()
-        for fold in content["each"]
+        for fold in content["models"]
     ]
     return {"folds": content, "logs": logs, "weights": weights, **{name: (folder / name).read_bytes() for name in names}}
 
@@ -202,7 +202,7 @@ def test_a_signal_between_two_folds_or_at_the_end_loses_nothing(copy, uninterrup
     with pytest.raises(StoppedError, match="stopped by SIGTERM after fold 2 of 3") as caught:
         resume(copy)
     assert caught.value.code == 143
-    assert json.loads((copy / "cv.json").read_text())["each"][1]["scores"]
+    assert json.loads((copy / "cv.json").read_text())["models"][1]["scores"]
     monkeypatch.undo()
 
     score_cross_validation = cross_validate.score_cross_validation

@@ -45,7 +45,7 @@ def bare(whole, tmp_path):
     """Nothing but what prediction reads."""
     folder = tmp_path / "bare"
     folder.mkdir()
-    for name in artifact.NEEDED:
+    for name in artifact.ARTIFACT_FILES:
         shutil.copy(whole / name, folder / name)
     return folder
 
@@ -57,7 +57,7 @@ def sums(folder):
 
 def is_true(folder):
     listed = sums(folder)
-    assert {"model.json", "model.safetensors", "familiar.safetensors"} == set(listed)
+    assert {"model.json", "model.safetensors", "ood.safetensors"} == set(listed)
     for name, value in listed.items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == value
     return True
@@ -70,7 +70,7 @@ def test_four_files_are_enough(whole, bare):
     assert found.predict(x) == want.predict(x)
     np.testing.assert_array_equal(found.outputs(x), want.outputs(x))
     assert found.predictor.spec == want.run.spec
-    assert {path.name for path in bare.iterdir()} == set(artifact.NEEDED)
+    assert {path.name for path in bare.iterdir()} == set(artifact.ARTIFACT_FILES)
 
 
 def test_what_is_not_there_is_named(bare, capsys):
@@ -84,7 +84,7 @@ def test_what_is_not_there_is_named(bare, capsys):
     assert main(["predict", str(bare), "rows=5,3,1,0"]) == 0
 
 
-@pytest.mark.parametrize("name", artifact.NEEDED)
+@pytest.mark.parametrize("name", artifact.ARTIFACT_FILES)
 @pytest.mark.parametrize("where", [0.02, 0.5, 0.98])
 def test_one_bit_that_differs_is_refused(bare, name, where, capsys):
     content = bytearray((bare / name).read_bytes())
@@ -98,7 +98,7 @@ def test_one_bit_that_differs_is_refused(bare, name, where, capsys):
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("name", artifact.NEEDED)
+@pytest.mark.parametrize("name", artifact.ARTIFACT_FILES)
 def test_a_missing_file_is_refused(bare, name):
     (bare / name).unlink()
     with pytest.raises(DataError, match=name):
@@ -138,12 +138,12 @@ def test_a_study_and_its_members_are_listed(tmp_path):
     assert set(sums(study)) == {"model.json"}
     assert is_true(study / "fold-01")
     bare = tmp_path / "bare"
-    for name in ("folds.json", "model.json", "SHA256SUMS"):
+    for name in ("cv.json", "model.json", "SHA256SUMS"):
         bare.mkdir(exist_ok=True)
         shutil.copy(study / name, bare / name)
     for fold in ("fold-01", "fold-02"):
         (bare / fold).mkdir()
-        for name in artifact.NEEDED:
+        for name in artifact.ARTIFACT_FILES:
             shutil.copy(study / fold / name, bare / fold / name)
     x = np.ones((2, 4), np.float32)
     assert yisheng.load(bare).predict(x) == yisheng.load(study).predict(x)
@@ -161,7 +161,7 @@ def test_a_list_that_cannot_be_written(whole, tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageError):
-        artifact.seal(run)
+        artifact.write_checksums(run)
     assert (run / "SHA256SUMS").read_bytes() == old
 
 

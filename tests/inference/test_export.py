@@ -15,14 +15,14 @@ from yisheng.core.errors import DataError, MissingPartError, UsageError
 from yisheng.core.types import Column, Spec
 from yisheng.experiments import evaluate as verb_evaluate
 from yisheng.experiments.export import export
-from yisheng.inference.artifact import Saved
+from yisheng.inference.artifact import Artifact
 from yisheng.inference.export import onnx_file, safetensors_file, torchscript_file
 from yisheng.inference.export import verify as checking
-from yisheng.inference.export.example_inputs import drawn
-from yisheng.inference.export.full_model import Whole, example
-from yisheng.inference.export.metadata import about
+from yisheng.inference.export.example_inputs import draw_example_inputs
+from yisheng.inference.export.full_model import FullModel, make_example_inputs
+from yisheng.inference.export.metadata import build_metadata
 from yisheng.inference.predictor import Predictor
-from yisheng.transforms import after, fit
+from yisheng.transforms import transform_spec, fit
 
 FILES = {"onnx": onnx_file, "torchscript": torchscript_file, "safetensors": safetensors_file}
 COLUMNS = (
@@ -53,10 +53,10 @@ def test_the_file_answers_as_the_run_does(runs, tmp_path, run, format):
     done = yisheng.export(runs[run], format=format, out=tmp_path / "model")
     assert set(done.agreement.largest) == {1, 64}
     assert done.samples.endswith("test rows")
-    predictor, answer = Predictor(runs[run]), FILES[format].answer(tmp_path / "model")
-    x = drawn(predictor.spec, predictor.members[0].scale, 70, seed=3)
+    predictor, answer = Predictor(runs[run]), FILES[format].load(tmp_path / "model")
+    x = draw_example_inputs(predictor.spec, predictor.artifacts[0].scale, 70, seed=3)
     for size in (1, 2, 70):
-        np.testing.assert_allclose(answer(x[:size]), predictor.outputs(x[:size]), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(answer(x[:size]), predictor.compute_outputs(x[:size]), rtol=1e-4, atol=1e-5)
 
 
 def table(numbers, rows=300):
@@ -81,17 +81,17 @@ def test_a_tables_preparation_is_in_the_file(tmp_path, numbers, format):
     x, scale = table(numbers)
     spec = Spec("regression", (4,), columns=COLUMNS)
     torch.manual_seed(0)
-    model = yisheng.models.build("mlp", after(scale, spec), hidden=(8,)).eval()
+    model = yisheng.models.build("mlp", transform_spec(scale, spec), hidden=(8,)).eval()
     target = fit("log", np.exp(np.random.default_rng(1).normal(size=(50, 1))).astype(np.float32))
-    saved = Saved(model, spec, scale, target, {"model": {"name": "mlp", "options": {"hidden": [8]}}})
-    whole, path = Whole([saved]), tmp_path / "model"
+    saved = Artifact(model, spec, scale, target, {"model": {"name": "mlp", "options": {"hidden": [8]}}})
+    whole, path = FullModel([saved]), tmp_path / "model"
     x[0] = [np.inf, -1, np.nan, 1e30]  # infinite, never seen, missing, far outside
     x[1] = [np.nan, np.nan, np.nan, np.nan]
-    FILES[format].write(path, whole, example(whole, x), about([saved], x.dtype))
+    FILES[format].write(path, whole, make_example_inputs(whole, x), build_metadata([saved], x.dtype))
     with torch.no_grad():
         wanted = whole(torch.from_numpy(x)).numpy()
     assert np.isfinite(wanted).all()
-    answer = FILES[format].answer(path)
+    answer = FILES[format].load(path)
     for got in (answer(x), np.concatenate([answer(x[n : n + 1]) for n in range(len(x))])):
         np.testing.assert_allclose(got, wanted, rtol=2e-5, atol=2e-5)
 
@@ -135,10 +135,10 @@ def test_each_file_says_what_it_is(runs, tmp_path):
     with safe_open(paths["safetensors"], "np") as file:
         assert json.loads(file.metadata()["yisheng"]) == said
         assert "2.output.bias" in file.keys()  # noqa: SIM118  # no mapping
-    extra = {torchscript_file.ABOUT: ""}
+    extra = {torchscript_file.METADATA_FILE: ""}
     with torchscript_file._quiet():
         torch.jit.load(str(paths["torchscript"]), _extra_files=extra)
-    assert json.loads(extra[torchscript_file.ABOUT]) == said
+    assert json.loads(extra[torchscript_file.METADATA_FILE]) == said
 
 
 def test_images_go_in_as_bytes(runs, tmp_path):
@@ -154,7 +154,7 @@ def test_images_go_in_as_bytes(runs, tmp_path):
 def test_a_file_that_answers_otherwise_is_refused(runs, tmp_path, monkeypatch, format):
     path = tmp_path / "model"
     path.write_bytes(b"old")
-    outputs = Predictor.outputs
+    outputs = Predictor.compute_outputs
     monkeypatch.setattr(Predictor, "outputs", lambda self, x: outputs(self, x) * np.float32(1.001))
     with pytest.raises(DataError, match="answers other than the run"):
         export(runs["images"], format=format, out=path, force=True)
@@ -176,14 +176,14 @@ def test_the_check_knows_size_batch_and_missing_numbers():
 
         return answer
 
-    good = checking.check(at(64, 9e-5), lambda x: right[: len(x)], x, spec)
+    good = checking.verify_export(at(64, 9e-5), lambda x: right[: len(x)], x, spec)
     assert good.largest[1] == 0
     assert 8e-5 < good.largest[64] < 1e-4
     for size, change in ((1, 2e-4), (64, 2e-4), (64, np.nan)):
         with pytest.raises(DataError, match=f"batches of {size}"):
-            checking.check(at(size, change), lambda x: right[: len(x)], x, spec)
+            checking.verify_export(at(size, change), lambda x: right[: len(x)], x, spec)
     with pytest.raises(DataError, match="float64"):
-        checking.check(lambda x: right[: len(x)].astype(np.float64), lambda x: right[: len(x)], x, spec)
+        checking.verify_export(lambda x: right[: len(x)].astype(np.float64), lambda x: right[: len(x)], x, spec)
 
 
 def test_without_its_data_a_run_is_checked_on_drawn_inputs(tmp_path):
@@ -230,7 +230,7 @@ def test_onnx_says_what_it_needs(runs, tmp_path, monkeypatch):
 @pytest.mark.parametrize("scale", ["none", "unit", "standard"])
 def test_drawn_inputs_lie_where_the_training_part_did(scale):
     x = np.random.default_rng(0).uniform(5, 7, (100, 2)).astype(np.float32)
-    found = drawn(Spec("regression", (2,)), fit(scale, x), 500)
+    found = draw_example_inputs(Spec("regression", (2,)), fit(scale, x), 500)
     assert found.dtype == np.float32
     if scale != "none":
         assert 4 < found.min() < 5.5
@@ -239,7 +239,7 @@ def test_drawn_inputs_lie_where_the_training_part_did(scale):
 
 def test_drawn_rows_of_a_table_have_its_kinds():
     x, scale = table("standard")
-    found = drawn(Spec("regression", (4,), columns=COLUMNS), scale, 500)
+    found = draw_example_inputs(Spec("regression", (4,), columns=COLUMNS), scale, 500)
     there = np.isfinite(found)
     assert 0.05 < 1 - there.mean() < 0.15
     assert set(found[there[:, 1], 1]) == {-1, 0, 1, 2}

@@ -14,7 +14,7 @@ import yisheng
 from yisheng.cli import main
 from yisheng.core.errors import UsageError
 from yisheng.inference import artifact, visualize
-from yisheng.inference._contact_sheet import sheet, signed, stretched
+from yisheng.inference._contact_sheet import draw_contact_sheet, scale_signed, stretch_contrast
 
 BY_HAND = {
     "vertical": [[1, 0, -1], [1, 0, -1], [1, 0, -1]],
@@ -47,7 +47,7 @@ def photo(tmp_path, monkeypatch):
     grey=hnp.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9))), kernel=st.sampled_from(list(BY_HAND))
 )
 def test_edges_are_sums_of_products(grey, kernel):
-    found = visualize.edges(grey, kernel)
+    found = visualize.compute_edges(grey, kernel)
     padded = np.pad(grey.astype(int), 1, mode="edge")
     filter_ = np.array(BY_HAND[kernel])
     for way, weights in (("vertical", filter_), ("horizontal", filter_.T)):
@@ -61,17 +61,17 @@ def test_edges_are_sums_of_products(grey, kernel):
 def test_an_edge_is_where_it_is_and_nowhere_else():
     grey = np.zeros((6, 6), np.uint8)
     grey[:, :3] = 10
-    found = visualize.edges(grey, "sobel")
+    found = visualize.compute_edges(grey, "sobel")
     assert found["vertical"].tolist() == [[0, 0, 40, 40, 0, 0]] * 6
     assert not found["horizontal"].any()
-    turned = visualize.edges(grey.T, "sobel")
+    turned = visualize.compute_edges(grey.T, "sobel")
     np.testing.assert_array_equal(turned["horizontal"], found["vertical"].T)
-    assert not visualize.edges(np.full((4, 4), 9, np.uint8), "scharr")["magnitude"].any()
+    assert not visualize.compute_edges(np.full((4, 4), 9, np.uint8), "scharr")["magnitude"].any()
 
 
 def test_the_filters_are_the_networks(run):
     model = artifact.load(run).model
-    name, found = visualize.filters(model)
+    name, found = visualize.get_first_filters(model)
     assert name == "conv1"
     assert torch.equal(found, model.get_parameter("conv1.weight"))
 
@@ -84,19 +84,19 @@ def test_the_maps_are_what_the_layers_give(run):
         for name, layer in loaded.model.named_children():
             value = layer(value)
             if value.ndim == 4:
-                shown, found = visualize.maps(loaded, x, name)
+                shown, found = visualize.compute_feature_maps(loaded, x, name)
                 assert shown == name
                 torch.testing.assert_close(found, value[0])
-    assert visualize.maps(loaded, x)[0] == "conv1"
+    assert visualize.compute_feature_maps(loaded, x)[0] == "conv1"
     assert not any(module._forward_hooks for module in loaded.model.modules())
 
 
 def test_a_relu_in_place_does_not_change_what_is_shown(run):
     loaded = artifact.load(run)
     x = np.random.default_rng(0).integers(0, 17, loaded.spec.shape).astype(np.float32)
-    _, before = visualize.maps(loaded, x, "norm1")
+    _, before = visualize.compute_feature_maps(loaded, x, "norm1")
     loaded.model.get_submodule("activation1").inplace = True
-    assert torch.equal(visualize.maps(loaded, x, "norm1")[1], before)
+    assert torch.equal(visualize.compute_feature_maps(loaded, x, "norm1")[1], before)
     assert (before < 0).any()
 
 
@@ -104,22 +104,22 @@ def test_a_relu_in_place_does_not_change_what_is_shown(run):
 def test_a_wrong_layer_lists_the_right_ones(run, layer, cause):
     loaded = artifact.load(run)
     with pytest.raises(UsageError, match=cause) as error:
-        visualize.maps(loaded, np.zeros(loaded.spec.shape, np.float32), layer)
+        visualize.compute_feature_maps(loaded, np.zeros(loaded.spec.shape, np.float32), layer)
     assert error.value.remedy.startswith("layers with maps: conv1 6x8x8, pool1 6x4x4, norm1 6x4x4")
     assert "conv2 16x4x4" in error.value.remedy
 
 
 def test_brightness_says_what_it_should():
-    assert signed(np.array([-1.0, 0, 1])).tolist() == [0, 128, 255]
-    assert signed(np.array([-1.0, 0, 1]), largest=2).tolist() == [64, 128, 191]
-    assert signed(np.zeros(2)).tolist() == [128, 128]
-    assert stretched(np.array([3.0, 4.0, 5.0])).tolist() == [0, 128, 255]
-    assert stretched(np.full(2, 7.0)).tolist() == [0, 0]
+    assert scale_signed(np.array([-1.0, 0, 1])).tolist() == [0, 128, 255]
+    assert scale_signed(np.array([-1.0, 0, 1]), largest=2).tolist() == [64, 128, 191]
+    assert scale_signed(np.zeros(2)).tolist() == [128, 128]
+    assert stretch_contrast(np.array([3.0, 4.0, 5.0])).tolist() == [0, 128, 255]
+    assert stretch_contrast(np.full(2, 7.0)).tolist() == [0, 0]
 
 
 def test_a_sheet_shows_every_tile():
     tiles = [(str(i), np.full((4, 6), 10 * i, np.uint8)) for i in range(5)]
-    drawn = np.asarray(sheet("title", "facts", tiles, side=12, columns=3))
+    drawn = np.asarray(draw_contact_sheet("title", "facts", tiles, side=12, columns=3))
     for i in range(5):
         assert ((drawn == 10 * i).all(axis=2)).sum() >= 8 * 12
 
@@ -132,12 +132,12 @@ def test_the_command_writes_each_kind(run, photo, capsys):
         ([str(photo), "kernel=sobel"], "photo-sobel.png"),
         ([str(photo), "kernel=scharr", "out=mine.png"], "mine.png"),
     ):
-        assert main(["look", *words]) == 0
+        assert main(["visualize", *words]) == 0
         assert capsys.readouterr().out == f"{name}\n"
         with Image.open(photo.parent / name) as drawn:
             assert drawn.format == "PNG"
             assert min(drawn.size) > 50
-    assert main(["look", str(photo), "kernel=vertical", "--json"]) == 0
+    assert main(["visualize", str(photo), "kernel=vertical", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["out"] == "photo-vertical.png"
     with Image.open(photo.parent / said["out"]) as drawn:
@@ -157,13 +157,13 @@ def test_the_command_writes_each_kind(run, photo, capsys):
         (["nothing"], 3, "nothing"),
         (["{rows}"], 2, "has no convolution"),
         (["{rows}", "{photo}"], 2, "not images"),
-        ([], 2, "yisheng look wants"),
+        ([], 2, "yisheng visualize wants"),
         (["{run}", "colour=red"], 2, "unknown key 'colour'"),
     ],
 )
 def test_wrong_words_are_refused(run, rows, photo, words, code, cause, capsys):
     before = sorted(photo.parent.iterdir())
-    assert main(["look", *(word.format(run=run, rows=rows, photo=photo) for word in words)]) == code
+    assert main(["visualize", *(word.format(run=run, rows=rows, photo=photo) for word in words)]) == code
     said = capsys.readouterr()
     assert cause in said.err
     assert said.out == ""

@@ -105,14 +105,14 @@ def test_pickles_are_never_loaded(name, canary, tmp_path, runs, capsys):
 
 def test_pickles_in_the_files_of_a_run_are_never_loaded(canary, tmp_path, runs, capsys):
     rest = ("config.toml", "environment.json", "scores.json", "events.jsonl")
-    for name in (*artifact.NEEDED, *rest):
+    for name in (*artifact.ARTIFACT_FILES, *rest):
         run = tmp_path / f"run-{name}"
         shutil.copytree(runs[0], run)
         (run / name).write_bytes(bombs(canary)["a.pkl"])
         for verb in ("evaluate", "report", "resume", "reproduce"):
             assert main([verb, str(run), "--json"]) in (0, 1, 3)
             assert "should not happen" not in capsys.readouterr().err
-        assert main(["predict", str(run), "rows=1,2,3,4"]) == (3 if name in artifact.NEEDED else 0)
+        assert main(["predict", str(run), "rows=1,2,3,4"]) == (3 if name in artifact.ARTIFACT_FILES else 0)
     checkpoints = list((runs[0] / "checkpoint").glob("*.safetensors"))
     run = tmp_path / "stopped"
     shutil.copytree(runs[0], run)
@@ -124,7 +124,7 @@ def test_pickles_in_the_files_of_a_run_are_never_loaded(canary, tmp_path, runs, 
 
 
 @pytest.mark.parametrize("name", ["a.pkl", "a.pth", "a.npz", "a.zip"])
-@pytest.mark.parametrize("file", [name for name in artifact.NEEDED if name != artifact.SUMS])
+@pytest.mark.parametrize("file", [name for name in artifact.ARTIFACT_FILES if name != artifact.SUMS])
 def test_pickles_whose_hash_is_listed_are_not_loaded_either(name, file, canary, tmp_path, runs):
     run = Path(shutil.copytree(runs[0], tmp_path / "run"))
     (run / file).write_bytes(bombs(canary)[name])
@@ -132,7 +132,7 @@ def test_pickles_whose_hash_is_listed_are_not_loaded_either(name, file, canary, 
         about = json.loads((run / artifact.DESCRIPTION).read_text())
         about["sha256"] = hashlib.sha256((run / file).read_bytes()).hexdigest()
         (run / artifact.DESCRIPTION).write_text(json.dumps(about))
-    artifact.seal(run)
+    artifact.write_checksums(run)
     with pytest.raises(YishengError, match=r"cannot be rebuilt|not JSON"):
         yisheng.load(run)
 

@@ -29,7 +29,7 @@ def study(done, tmp_path):
 def change(study, **values):
     path = study / "model.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
-    artifact.seal(study)
+    artifact.write_checksums(study)
 
 
 def test_members_are_whole_models_with_their_own_scaling(study):
@@ -37,14 +37,14 @@ def test_members_are_whole_models_with_their_own_scaling(study):
     assert len(found) == 3
     assert len({tuple(np.ravel(one.scale.mean)) for one in found}) == 3
     rows = np.random.default_rng(0).normal(size=(300, 4)).astype(np.float32)
-    each = [Predictor(study / f"fold-0{n}").outputs(rows) for n in (1, 2, 3)]
-    outputs = Predictor(study).outputs(rows)
+    each = [Predictor(study / f"fold-0{n}").compute_outputs(rows) for n in (1, 2, 3)]
+    outputs = Predictor(study).compute_outputs(rows)
     assert outputs.dtype == np.float32
     np.testing.assert_allclose(outputs, np.mean(each, axis=0), rtol=1e-6)
     np.testing.assert_allclose(outputs.sum(axis=1), 1, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", artifact.NEEDED)
+@pytest.mark.parametrize("name", artifact.ARTIFACT_FILES)
 @pytest.mark.parametrize("damage", ["gone", "cut", "another member's"])
 def test_a_damaged_member_is_refused(study, name, damage):
     path = study / "fold-02" / name
@@ -59,17 +59,17 @@ def test_a_damaged_member_is_refused(study, name, damage):
 
 
 def test_a_member_that_was_changed_is_told_from_the_one_that_the_study_ended_with(study):
-    for name in artifact.NEEDED:
+    for name in artifact.ARTIFACT_FILES:
         shutil.copy(study / "fold-03" / name, study / "fold-02" / name)
     with pytest.raises(DataError, match="fold-02 is not the member that the study ended with"):
         Predictor(study)
     yisheng.evaluate(study)  # as the remedy says
-    assert len(Predictor(study).members) == 3
+    assert len(Predictor(study).artifacts) == 3
 
 
 def test_a_member_of_another_contract_is_refused(study, tmp_path):
     other = yisheng.train(data="wine", model="linear", epochs=1, out=tmp_path, quiet=True).path
-    for name in artifact.NEEDED:
+    for name in artifact.ARTIFACT_FILES:
         shutil.copy(other / name, study / "fold-01" / name)
     listed = json.loads((study / "model.json").read_text())["members"]
     listed[0]["sha256"] = hashlib.sha256((study / "fold-01" / "model.safetensors").read_bytes()).hexdigest()
@@ -124,6 +124,6 @@ def test_the_command_line_answers_with_the_mean(study, capsys):
     assert main(["predict", str(study), "rows=5.1,3.5,1.4,0.2", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)["answers"][0]
     rows = np.array([[5.1, 3.5, 1.4, 0.2]], np.float32)
-    wanted = np.mean([Predictor(study / f"fold-0{n}").outputs(rows)[0] for n in (1, 2, 3)], axis=0)
+    wanted = np.mean([Predictor(study / f"fold-0{n}").compute_outputs(rows)[0] for n in (1, 2, 3)], axis=0)
     classes = Predictor(study).spec.classes
     assert [answer["probabilities"][name] for name in classes] == pytest.approx(wanted.tolist(), rel=1e-6)

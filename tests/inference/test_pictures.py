@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from yisheng.core.errors import DataError
-from yisheng.core.types import Ink, Spec
+from yisheng.core.types import Drawing, Spec
 from yisheng.data.images import decode
 from yisheng.inference import images
 
 COLOUR = Spec("classification", (3, 16, 24), classes=("a", "b"))
 GREY = Spec("classification", (1, 16, 24), classes=("a", "b"))
-DIGITS = Spec("classification", (1, 28, 28), classes=("a", "b"), ink=Ink(20, "mass"))
+DIGITS = Spec("classification", (1, 28, 28), classes=("a", "b"), drawing=Drawing(20, "mass"))
 
 
 def scene(mode="RGB", size=(24, 16)):
@@ -32,7 +32,7 @@ def test_every_mode_is_read(tmp_path, mode, spec):
         scene("L").convert("I").convert(mode).save(path) if mode == "I;16" else scene(mode).save(path)
     except (ValueError, OSError):
         scene("L").save(path)
-    block, _ = images.read(path, spec)
+    block, _ = images.read_image(path, spec)
     assert block.shape == spec.shape
     assert block.dtype == np.uint8
     assert block.std() > 0
@@ -40,7 +40,7 @@ def test_every_mode_is_read(tmp_path, mode, spec):
 
 def test_an_image_of_the_right_size_is_not_changed(tmp_path):
     scene().save(tmp_path / "a.png")
-    block, notes = images.read(tmp_path / "a.png", COLOUR)
+    block, notes = images.read_image(tmp_path / "a.png", COLOUR)
     assert np.array_equal(block.transpose(1, 2, 0), np.asarray(scene()))
     assert notes == []
 
@@ -48,13 +48,13 @@ def test_an_image_of_the_right_size_is_not_changed(tmp_path):
 def test_sixteen_bits_become_eight(tmp_path):
     values = np.arange(16 * 24, dtype=np.uint16).reshape(16, 24) * 170
     Image.fromarray(values).save(tmp_path / "a.png")
-    block, _ = images.read(tmp_path / "a.png", GREY)
+    block, _ = images.read_image(tmp_path / "a.png", GREY)
     assert np.abs(block[0].astype(int) - values / 65535 * 255).max() <= 1
 
 
 def test_transparent_parts_are_white(tmp_path):
     Image.new("RGBA", (24, 16), (0, 0, 0, 0)).save(tmp_path / "a.png")
-    assert (images.read(tmp_path / "a.png", COLOUR)[0] == 255).all()
+    assert (images.read_image(tmp_path / "a.png", COLOUR)[0] == 255).all()
 
 
 def test_exif_orientation_is_obeyed(tmp_path):
@@ -62,7 +62,7 @@ def test_exif_orientation_is_obeyed(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     turned.save(tmp_path / "a.png", exif=exif)
-    block, notes = images.read(tmp_path / "a.png", COLOUR)
+    block, notes = images.read_image(tmp_path / "a.png", COLOUR)
     assert np.array_equal(block.transpose(1, 2, 0), np.asarray(turned.transpose(Image.Transpose.ROTATE_270)))
     assert notes == []
 
@@ -78,7 +78,7 @@ def stroke(dark_on_light, size=400, noise=0):
 @pytest.mark.parametrize("noise", [0, 6])
 def test_a_photograph_of_ink_is_inverted_cropped_and_centred(tmp_path, noise):
     stroke(True, noise=noise).save(tmp_path / "a.png")
-    block, notes = images.read(tmp_path / "a.png", DIGITS)
+    block, notes = images.read_image(tmp_path / "a.png", DIGITS)
     assert notes[0].startswith("inverted")
     grey = block[0].astype(float)
     rows, columns = np.flatnonzero(grey.sum(1) > 50), np.flatnonzero(grey.sum(0) > 50)
@@ -91,10 +91,10 @@ def test_a_photograph_of_ink_is_inverted_cropped_and_centred(tmp_path, noise):
 
 def test_light_on_dark_is_not_inverted(tmp_path):
     stroke(False).save(tmp_path / "a.png")
-    light, notes = images.read(tmp_path / "a.png", DIGITS)
+    light, notes = images.read_image(tmp_path / "a.png", DIGITS)
     assert not any("inverted" in note for note in notes)
     stroke(True).save(tmp_path / "b.png")
-    dark, _ = images.read(tmp_path / "b.png", DIGITS)
+    dark, _ = images.read_image(tmp_path / "b.png", DIGITS)
     assert np.abs(light.astype(int) - dark).mean() < 3
 
 
@@ -102,7 +102,7 @@ def test_an_image_as_in_training_is_used_as_it_is(tmp_path):
     values = np.zeros((28, 28), np.uint8)
     values[3:9, 4:20] = 200
     Image.fromarray(values).save(tmp_path / "a.png")
-    block, notes = images.read(tmp_path / "a.png", DIGITS)
+    block, notes = images.read_image(tmp_path / "a.png", DIGITS)
     assert np.array_equal(block[0], values)
     assert notes == []
 
@@ -110,7 +110,7 @@ def test_an_image_as_in_training_is_used_as_it_is(tmp_path):
 def test_blank_paper_is_told(tmp_path):
     Image.new("L", (50, 50), 200).save(tmp_path / "a.png")
     with pytest.raises(DataError, match="blank"):
-        images.read(tmp_path / "a.png", DIGITS)
+        images.read_image(tmp_path / "a.png", DIGITS)
 
 
 def bomb(width, height):
@@ -144,13 +144,13 @@ def test_hostile_files_are_refused(tmp_path, content, wanted):
     path = tmp_path / "a.png"
     path.write_bytes(content)
     with pytest.raises(DataError, match=wanted):
-        images.read(path, COLOUR)
+        images.read_image(path, COLOUR)
 
 
 @pytest.mark.parametrize("fit", ["crop", "squash", "pad"])
 def test_an_image_comes_to_its_size_as_in_training(tmp_path, fit):
     scene(size=(90, 30)).save(tmp_path / "a.png")
-    block, notes = images.read(tmp_path / "a.png", replace(COLOUR, fit=fit))
+    block, notes = images.read_image(tmp_path / "a.png", replace(COLOUR, fit=fit))
     wanted = decode.resize(np.asarray(scene(size=(90, 30))), (16, 24), fit)
     assert np.array_equal(block.transpose(1, 2, 0), wanted)
     assert (block[:, 0].max() == 0) == (fit == "pad")
@@ -161,14 +161,14 @@ def test_a_file_that_is_too_large_is_told(tmp_path, monkeypatch):
     scene().save(tmp_path / "a.png")
     monkeypatch.setattr(images, "BYTES", 50)
     with pytest.raises(DataError, match="more than"):
-        images.read(tmp_path / "a.png", COLOUR)
+        images.read_image(tmp_path / "a.png", COLOUR)
 
 
 def test_a_missing_file_and_a_folder_are_told(tmp_path):
     with pytest.raises(DataError, match="does not exist"):
-        images.read(tmp_path / "a.png", COLOUR)
+        images.read_image(tmp_path / "a.png", COLOUR)
     with pytest.raises(DataError):
-        images.read(tmp_path, COLOUR)
+        images.read_image(tmp_path, COLOUR)
 
 
 FORMATS = []
@@ -190,7 +190,7 @@ def test_damaged_files_give_an_image_or_a_data_error(tmp_path_factory, data):
     path.write_bytes(content)
     spec = data.draw(st.sampled_from([COLOUR, GREY, DIGITS]))
     try:
-        block, _ = images.read(path, spec)
+        block, _ = images.read_image(path, spec)
     except DataError:
         return
     assert block.shape == spec.shape
@@ -205,7 +205,7 @@ def test_damaged_files_give_an_image_or_a_data_error(tmp_path_factory, data):
 )
 def test_ink_always_fits(height, width, box, centre, seed):
     ink = np.random.default_rng(seed).integers(0, 256, (height, width)).astype(np.uint8)
-    placed = images.fit_ink(ink, Ink(box, centre), 28, 28)
+    placed = images.fit_drawing(ink, Drawing(box, centre), 28, 28)
     assert placed.shape == (28, 28)
     rows, columns = np.flatnonzero(placed.any(1)), np.flatnonzero(placed.any(0))
     if len(rows):

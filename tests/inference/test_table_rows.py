@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from yisheng.core.errors import DataError
 from yisheng.core.types import Spec
-from yisheng.data import tables
-from yisheng.data.hub import files
+from yisheng.data import hub, tables
 from yisheng.inference import rows
 
 FRAME = pd.DataFrame(
@@ -42,7 +41,7 @@ def write(folder, text, name="rows.csv"):
 def test_the_training_table_gives_the_training_values(tmp_path, data):
     x, spec = data
     FRAME.to_csv(tmp_path / "a.csv", index=False)
-    found = rows.read_named(tmp_path / "a.csv", spec)
+    found = rows.read_rows(tmp_path / "a.csv", spec)
     np.testing.assert_array_equal(found.x, x)
     assert (found.id_name, found.ids, found.notes) == ("user_id", tuple(FRAME["user_id"]), ())
     FRAME.sample(frac=1, axis=1, random_state=0).to_csv(tmp_path / "b.csv.gz", index=False, sep=";", encoding="utf-16")
@@ -55,7 +54,7 @@ def test_the_training_table_gives_the_training_values(tmp_path, data):
 def test_what_training_never_saw(tmp_path, data):
     _, spec = data
     text = "price,size,zip,paid,day,stars\n$2,,999,maybe,01/01/2022,7\n,inf,7,NO,,3.0\n"
-    found = rows.read_named(write(tmp_path, text), spec)
+    found = rows.read_rows(write(tmp_path, text), spec)
     names = [column.name for column in spec.columns]
     values = {name: found.x[:, names.index(name)].tolist() for name in ("price", "size", "zip", "paid", "stars")}
     nan = pytest.approx(np.nan, nan_ok=True)
@@ -96,12 +95,12 @@ def test_the_names_of_the_rows(tmp_path, data):
     _, spec = data
     text = "Id,name,price,size,zip,paid,day,stars\n007,a,$1,1,007,yes,,3\n08,b,$1,1,007,yes,,3\n"
     path = write(tmp_path, text)
-    assert rows.read_named(path, spec).ids == ("007", "08")  # as they are written
-    named = rows.read_named(path, spec, id="name")
+    assert rows.read_rows(path, spec).ids == ("007", "08")  # as they are written
+    named = rows.read_rows(path, spec, id="name")
     assert (named.id_name, named.ids) == ("name", ("a", "b"))
     with pytest.raises(DataError, match="lacks the column who"):
-        rows.read_named(path, spec, id="who")
-    assert rows.read_named(write(tmp_path, text.replace("08,b", "007,b")), spec).ids is None  # the same name twice
+        rows.read_rows(path, spec, id="who")
+    assert rows.read_rows(write(tmp_path, text.replace("08,b", "007,b")), spec).ids is None  # the same name twice
 
 
 def test_a_model_without_a_header_takes_a_table_without_one(tmp_path):
@@ -130,12 +129,12 @@ def test_words_that_were_missing_in_training_are_missing_in_prediction(tmp_path)
 def test_rows_on_the_command_line(data):
     x, spec = data
     given = [["$1,200", "1.5", "007", "yes", "31/12/2020", "3"], ["$3", "2", "010", "no", "01/02/2021", "1"]]
-    np.testing.assert_array_equal(rows.parse(given, spec, "rows="), x[:2])
-    assert np.isnan(rows.parse([["", "", "", "", "", ""]], spec, "rows=")).all()
+    np.testing.assert_array_equal(rows.parse_rows(given, spec, "rows="), x[:2])
+    assert np.isnan(rows.parse_rows([["", "", "", "", "", ""]], spec, "rows=")).all()
     with pytest.raises(DataError, match="row 1 has 2 values, the model wants 6"):
-        rows.parse([["1", "2"]], spec, "rows=")
+        rows.parse_rows([["1", "2"]], spec, "rows=")
     with pytest.raises(DataError, match="'x' is not a number"):
-        rows.parse([["x", "1", "", "", "", ""]], spec, "rows=")
+        rows.parse_rows([["x", "1", "", "", "", ""]], spec, "rows=")
 
 
 @pytest.mark.realdata
@@ -147,11 +146,11 @@ def test_rows_on_the_command_line(data):
     ],
 )
 def test_competitions(name, train, test, count):
-    data = tables.from_file(files.path(name, train), target="last" if name == "house-prices" else "Survived")
-    np.testing.assert_array_equal(rows.read(files.path(name, train), data.spec), data.x)
-    found = rows.read_named(files.path(name, test), data.spec)
+    data = tables.from_file(hub.fetch_file(name, train), target="last" if name == "house-prices" else "Survived")
+    np.testing.assert_array_equal(rows.read(hub.fetch_file(name, train), data.spec), data.x)
+    found = rows.read_rows(hub.fetch_file(name, test), data.spec)
     assert found.x.shape == (count, data.x.shape[1])
-    theirs = pd.read_csv(files.path(name, test))
+    theirs = pd.read_csv(hub.fetch_file(name, test))
     assert found.id_name == theirs.columns[0]
     assert found.ids is not None
     assert list(map(int, found.ids)) == theirs.iloc[:, 0].tolist()
@@ -167,7 +166,7 @@ def test_any_bytes_give_rows_or_a_data_error(tmp_path_factory, data, content):
     path = tmp_path_factory.getbasetemp() / "any table.csv"
     path.write_bytes(content)
     try:
-        found = rows.read_named(path, data[1])
+        found = rows.read_rows(path, data[1])
     except DataError:
         return
     assert found.x.dtype == np.float32
@@ -178,7 +177,7 @@ def test_any_bytes_give_rows_or_a_data_error(tmp_path_factory, data, content):
 @given(st.lists(st.lists(st.text(max_size=6), min_size=6, max_size=6), min_size=1, max_size=3))
 def test_any_words_give_rows_or_a_data_error(data, given_rows):
     try:
-        found = rows.parse(given_rows, data[1], "rows=")
+        found = rows.parse_rows(given_rows, data[1], "rows=")
     except DataError:
         return
     assert found.shape == (len(given_rows), data[1].shape[0])

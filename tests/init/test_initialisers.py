@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from yisheng.core import registry
-from yisheng.core.config import resolve
 from yisheng.core.errors import UsageError
+from yisheng.core.settings import merge_settings
 from yisheng.init.kaiming import Mode, Nonlinearity
 from yisheng.init.uniform import uniform
 
@@ -99,4 +99,4 @@ def test_uniform_stays_in_its_interval(low, high):
 )
 def test_bad_options_are_refused(words):
     with pytest.raises(UsageError):
-        resolve([(*word.split("="), "command line") for word in words])
+        merge_settings([(*word.split("="), "command line") for word in words])

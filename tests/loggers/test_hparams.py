@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from yisheng.core.errors import DataError, MissingPartError, StorageError
-from yisheng.loggers.tensorboard.hparams import hparams
+from yisheng.loggers.tensorboard.hparams import write_hparams
 
 AXES = [
     {"name": "lr", "kind": "log", "low": 1e-4, "high": 1.0},
@@ -74,7 +74,7 @@ def sessions(path: Path) -> dict[str, Any]:
 
 
 def test_curves_and_scores(folder: Path) -> None:
-    out = hparams(folder)
+    out = write_hparams(folder)
     assert out == folder / "tensorboard"
     assert sorted(p.name for p in out.iterdir()) == [f"trial-000{i}" for i in range(1, 5)]
     for one in search()["trials"][:3]:
@@ -90,7 +90,7 @@ def test_curves_and_scores(folder: Path) -> None:
 def test_settings_and_how_it_ended(folder: Path) -> None:
     from tensorboard.plugins.hparams import api_pb2
 
-    out = hparams(folder, folder / "elsewhere")
+    out = write_hparams(folder, folder / "elsewhere")
     for one in search()["trials"]:
         parts = sessions(out / f"trial-{one['number']:04d}")
         kept = parts["session_start_info"].hparams
@@ -117,7 +117,7 @@ def test_the_plugin_itself_lists_the_sessions(folder: Path) -> None:
         from tensorboard.plugins.base_plugin import TBContext
         from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
 
-    out = hparams(folder)
+    out = write_hparams(folder)
     multiplexer = EventMultiplexer().AddRunsFromDirectory(str(out))
     multiplexer.Reload()
     backend = backend_context.Context(TBContext(data_provider=MultiplexerDataProvider(multiplexer, str(out))))
@@ -138,9 +138,9 @@ def test_the_plugin_itself_lists_the_sessions(folder: Path) -> None:
 
 
 def test_a_second_call_replaces_the_first(folder: Path) -> None:
-    out = hparams(folder)
+    out = write_hparams(folder)
     (out / "trial-0001" / "note.txt").write_text("mine")
-    assert hparams(folder) == out
+    assert write_hparams(folder) == out
     assert len(list(out.glob("*/events.*"))) == 4
     assert (out / "trial-0001" / "note.txt").exists()
 
@@ -153,7 +153,7 @@ def test_any_setting_can_be_told(folder: Path) -> None:
         one["setting"]["x"] = value
     del content["trials"][3]["setting"]["hidden"]
     (folder / "trials.json").write_text(json.dumps(content))
-    out = hparams(folder)
+    out = write_hparams(folder)
     kept = [sessions(out / f"trial-000{i}")["session_start_info"].hparams["x"].string_value for i in (1, 2, 3)]
     assert kept == ["none", "学习率�", "1" + 50 * "0"]
 
@@ -164,16 +164,16 @@ def test_without_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     with pytest.raises(MissingPartError, match="needs TensorBoard"):
-        hparams(tmp_path)
+        write_hparams(tmp_path)
     assert not (tmp_path / "tensorboard").exists()
 
 
 def test_what_cannot_be_read_or_written(folder: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
-        hparams(folder / "nowhere")
+        write_hparams(folder / "nowhere")
     (folder / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be written"):
-        hparams(folder, folder / "file" / "in")
+        write_hparams(folder, folder / "file" / "in")
 
 
 def test_a_search_writes_them_when_asked(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 import yisheng
 from yisheng.cli import main
 from yisheng.core.errors import UsageError
-from yisheng.experiments.run import resume
+from yisheng.experiments.dispatch import resume
 
 SETTINGS = {"data": "iris", "model": "linear", "epochs": 3, "log_every": 1}
 
@@ -34,7 +34,7 @@ def test_an_address_is_one_of_the_web(tmp_path, address):
 def test_a_real_server_shows_the_curves_also_of_a_run_that_goes_on(tmp_path):
     address = os.environ["YISHENG_VISDOM"]
     run = yisheng.train(**SETTINGS, visdom=address, out=tmp_path / "visdom", quiet=True).path
-    resume(run, epochs=4, stream=io.StringIO(), force=True)
+    resume(run, epochs=4, force=True)
     events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
     steps = [(e["step"], e["loss"]) for e in events if e["event"] == "step"]
     epochs = [(e["step"], e) for e in events if e["event"] == "epoch"]

@@ -10,27 +10,28 @@ import torch
 from PIL import Image
 
 from yisheng import Dataset, Spec
-from yisheng.core.config import resolve
-from yisheng.core.types import Epoched
+from yisheng.core.settings import merge_settings
+from yisheng.core.types import EpochEnd
 from yisheng.data.datasets.digits import digits
 from yisheng.evaluation.predictions import predict
-from yisheng.experiments import load_data
+from yisheng.evaluation.scorer import make_scorer
+from yisheng.experiments.load_data import load_dataset, split_dataset
 from yisheng.loggers import worst_mistakes
-from yisheng.training import monitoring
+from yisheng.training.fit_assembly import fit_assembly
 from yisheng.training.setup import assemble
 
 
 def assembled(data, **settings):
-    config = resolve([(key, value, "command line") for key, value in {"epochs": 2, **settings}.items()]).config
-    return assemble(config, data, load_data.split(config, data), torch.device("cpu"))
+    config = merge_settings([(key, value, "command line") for key, value in {"epochs": 2, **settings}.items()]).config
+    return assemble(config, data, split_dataset(config, data), torch.device("cpu"))
 
 
 def trained(data, folder=None, **settings):
     """Weights and events of a training, with or without the mistakes noted."""
     assembly = assembled(data, **settings)
-    events = monitoring.listened(assembly)
+    events = fit_assembly(assembly, make_scorer)
     if folder is not None:
-        events = worst_mistakes.noted(events, folder, assembly)
+        events = worst_mistakes.write_worst_mistakes(events, folder, assembly)
     seen = [(type(e).__name__, e.step, float(e.loss), torch.is_grad_enabled()) for e in events]
     return assembly, seen, torch.random.get_rng_state()
 
@@ -81,28 +82,28 @@ def test_regression_and_labels_and_no_validation_part():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(60, 3)).astype(np.float32)
     line = Dataset("line", Spec("regression", (3,)), x, (x.sum(1, keepdims=True) * 100).astype(np.float32))
-    found = worst_mistakes.worst(assembled(line, model="linear"))
+    found = worst_mistakes.find_worst_mistakes(assembled(line, model="linear"))
     assert found["task"] == "regression"
     errors = [abs(one["error"]) for one in found["worst"]]
     assert errors == sorted(errors, reverse=True)
     spec = Spec("multilabel", (3,), classes=("a", "b"))
     tags = Dataset("tags", spec, x, (x[:, :2] > 0).astype(np.float32))
-    assert {one["true"] for one in worst_mistakes.worst(assembled(tags, model="linear"))["worst"]} <= {
+    assert {one["true"] for one in worst_mistakes.find_worst_mistakes(assembled(tags, model="linear"))["worst"]} <= {
         "a",
         "b",
         "a, b",
         "none",
     }
-    assert worst_mistakes.worst(assembled(line, model="linear", validation=0)) is None
+    assert worst_mistakes.find_worst_mistakes(assembled(line, model="linear", validation=0)) is None
 
 
 def test_numbers_that_are_not_finite_and_a_disk_that_is_full_cost_nothing(tmp_path):
     assembly = assembled(digits(), model="linear")
-    event = Epoched(1, 1, 1.0, {})
-    assert list(worst_mistakes.noted(iter([event]), tmp_path / "not there", assembly)) == [event]
+    event = EpochEnd(1, 1, 1.0, {})
+    assert list(worst_mistakes.write_worst_mistakes(iter([event]), tmp_path / "not there", assembly)) == [event]
     with torch.no_grad():
         next(assembly.state.model.parameters()).fill_(float("nan"))
-    assert worst_mistakes.worst(assembly) is None
+    assert worst_mistakes.find_worst_mistakes(assembly) is None
 
 
 @pytest.mark.parametrize("settings", [{}, {"precision": "fp64"}])
@@ -112,5 +113,5 @@ def test_the_network_stays_in_its_modes(settings):
     model.train()
     next(model.children()).eval()
     before = [m.training for m in model.modules()]
-    worst_mistakes.worst(assembly)
+    worst_mistakes.find_worst_mistakes(assembly)
     assert [m.training for m in model.modules()] == before

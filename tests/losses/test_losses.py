@@ -134,7 +134,7 @@ def test_one_default_for_every_task(spec: Spec) -> None:
 @pytest.mark.parametrize("name", registry.names("losses"))
 def test_every_loss_says_where_it_fits(name: str) -> None:
     entry = registry.find("losses", name)
-    assert entry.meta["wants"]
+    assert entry.meta["requires"]
     assert all(option.help for option in entry.options.values())
     assert any(entry.meta["fits"](spec) for spec in SPECS)
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from yisheng.core.errors import UsageError
-from yisheng.optim.groups import groups
+from yisheng.optim.parameter_groups import make_parameter_groups
 
 
 class Net(nn.Module):
@@ -30,7 +30,7 @@ def names(model: nn.Module, group: dict) -> set[str]:
 
 def test_biases_and_norms_do_not_decay():
     model = Net()
-    decayed, spared = groups(model, decay_bias=False)
+    decayed, spared = make_parameter_groups(model, decay_bias=False)
     assert names(model, decayed) == {"conv.weight", "linear.weight"}
     assert "weight_decay" not in decayed
     assert spared["weight_decay"] == 0.0
@@ -39,13 +39,13 @@ def test_biases_and_norms_do_not_decay():
 def test_every_parameter_is_in_one_group_once():
     model = Net()
     for decay_bias in (False, True):
-        parameters = [p for group in groups(model, decay_bias=decay_bias) for p in group["params"]]
+        parameters = [p for group in make_parameter_groups(model, decay_bias=decay_bias) for p in group["params"]]
         assert len(parameters) == len({id(p) for p in parameters})
         assert {id(p) for p in parameters} == {id(p) for p in model.parameters()}
 
 
 def test_with_biases_all_decay_in_one_group():
-    (group,) = groups(Net(), decay_bias=True)
+    (group,) = make_parameter_groups(Net(), decay_bias=True)
     assert set(group) == {"params"}
 
 
@@ -53,24 +53,24 @@ def test_a_stack_of_biases_is_not_taken_for_weights():
     ensemble = nn.Module()
     ensemble.weight = nn.Parameter(torch.zeros(8, 4, 3))
     ensemble.bias = nn.Parameter(torch.zeros(8, 3))
-    assert [len(g["params"]) for g in groups(ensemble, decay_bias=False)] == [1, 1]
+    assert [len(g["params"]) for g in make_parameter_groups(ensemble, decay_bias=False)] == [1, 1]
 
 
 def test_there_are_no_empty_groups():
-    assert len(groups(nn.Linear(2, 2, bias=False), decay_bias=False)) == 1
-    assert groups(nn.BatchNorm1d(2), decay_bias=False)[0]["weight_decay"] == 0.0
+    assert len(make_parameter_groups(nn.Linear(2, 2, bias=False), decay_bias=False)) == 1
+    assert make_parameter_groups(nn.BatchNorm1d(2), decay_bias=False)[0]["weight_decay"] == 0.0
 
 
 def test_nothing_to_train_is_refused():
     with pytest.raises(UsageError, match="Flatten has no parameters"):
-        groups(nn.Flatten(), decay_bias=False)
+        make_parameter_groups(nn.Flatten(), decay_bias=False)
 
 
 @pytest.mark.parametrize("decay_bias", [False, True])
 def test_a_new_head_has_groups_of_its_own_after_the_bodys(decay_bias):
     model = Net()
-    found = groups(model, decay_bias=decay_bias, head=model.slope, head_lr=7.0)
-    plain = groups(model, decay_bias=decay_bias)
+    found = make_parameter_groups(model, decay_bias=decay_bias, head=model.slope, head_lr=7.0)
+    plain = make_parameter_groups(model, decay_bias=decay_bias)
     assert [g["multiple"] for g in found] == [1.0] * len(plain) + [7.0]
     assert names(model, found[-1]) == {"slope.weight"}
     assert ("weight_decay" in found[-1]) == (not decay_bias)
@@ -84,7 +84,7 @@ def test_the_head_learns_its_multiple_faster():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2))
     before = [p.detach().clone() for p in model.parameters()]
-    optimizer = torch.optim.SGD(groups(model, head=model[1]), lr=0.01)
+    optimizer = torch.optim.SGD(make_parameter_groups(model, head=model[1]), lr=0.01)
     for group in optimizer.param_groups:
         group["lr"] *= group["multiple"]
     model(torch.randn(4, 3)).square().sum().backward()

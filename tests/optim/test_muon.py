@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from yisheng.optim.groups import groups
-from yisheng.optim.muon import TURNS, muon, orthogonal
+from yisheng.optim.parameter_groups import make_parameter_groups
+from yisheng.optim.muon import NEWTON_SCHULZ_COEFFICIENTS, muon, orthogonalize
 
 
 def polar(matrix: torch.Tensor) -> torch.Tensor:
@@ -24,7 +24,7 @@ def polar(matrix: torch.Tensor) -> torch.Tensor:
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 99))
 def test_singular_vectors_stay_and_singular_values_come_near_to_one(rows, columns, seed):
     matrix = torch.randn(rows, columns, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-    found = orthogonal(matrix, 5)
+    found = orthogonalize(matrix, 5)
     u, s, v = torch.linalg.svd(matrix, full_matrices=False)
     values = u.T @ found @ v.T
     torch.testing.assert_close(values, torch.diag(values.diag()), atol=1e-8, rtol=0)
@@ -34,12 +34,12 @@ def test_singular_vectors_stay_and_singular_values_come_near_to_one(rows, column
 
 def test_it_is_the_iteration_of_the_paper_turn_by_turn():
     matrix = torch.randn(4, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    a, b, c = TURNS
+    a, b, c = NEWTON_SCHULZ_COEFFICIENTS
     x = matrix / matrix.norm()
     for _ in range(3):
         x = a * x + b * (x @ x.T) @ x + c * (x @ x.T) @ (x @ x.T) @ x
-    torch.testing.assert_close(orthogonal(matrix, 3), x)
-    torch.testing.assert_close(orthogonal(matrix.T, 3), x.T)
+    torch.testing.assert_close(orthogonalize(matrix, 3), x)
+    torch.testing.assert_close(orthogonalize(matrix.T, 3), x.T)
 
 
 @pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch has it since 2.9")
@@ -106,7 +106,7 @@ def test_gradients_and_velocities_that_fade_away_move_no_weight_to_nan():
 def test_a_copy_goes_on_like_the_original():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 3))
-    optimizer = muon(groups(net), lr=0.1)
+    optimizer = muon(make_parameter_groups(net), lr=0.1)
     twin, copied = copy.deepcopy((net, optimizer))
     for model, one in ((net, optimizer), (twin, copied)):
         for parameter in model.parameters():
@@ -118,7 +118,7 @@ def test_a_copy_goes_on_like_the_original():
 
 def test_a_norm_layer_with_several_axes_is_not_taken_for_the_output_layer():
     net = nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 4), nn.Unflatten(1, (2, 2)), nn.LayerNorm((2, 2)))
-    turned = [[tuple(g["params"][i].shape) for i in g["turned"]] for g in muon(groups(net)).param_groups]
+    turned = [[tuple(g["params"][i].shape) for i in g["turned"]] for g in muon(make_parameter_groups(net)).param_groups]
     assert turned == [[(6, 4)], []]
 
 

@@ -13,8 +13,8 @@ from torch import nn
 from yisheng.core import registry
 from yisheng.core.errors import UsageError
 from yisheng.core.settings import merge_settings
-from yisheng.optim._fused import fusable
-from yisheng.optim.groups import groups
+from yisheng.optim._fused import can_fuse
+from yisheng.optim.parameter_groups import make_parameter_groups
 
 PLAIN = {"foreach": False, "fused": False}
 SAME = [
@@ -83,7 +83,7 @@ def test_twenty_steps_equal_torchs(
     name: str, options: dict[str, Any], plain: Callable[..., Any], decay_bias: bool
 ) -> None:
     ours, theirs = model(), model()
-    path = walk(ours, registry.find("optim", name).build(groups(ours, decay_bias=decay_bias), **options))
+    path = walk(ours, registry.find("optim", name).build(make_parameter_groups(ours, decay_bias=decay_bias), **options))
     if decay_bias:
         parts = list(theirs.parameters())
     else:  # told apart by hand
@@ -112,9 +112,9 @@ def test_fused_kernels_round_as_the_plain_ones_do(name: str) -> None:
 
 def test_only_what_the_kernels_know_is_fused() -> None:
     real = [torch.zeros(2, dtype=dtype) for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16)]
-    assert fusable([{"params": real}])
-    assert not fusable([{"params": real}, {"params": [torch.zeros(2, dtype=torch.complex64)]}])
-    assert not fusable([{"params": [*real, torch.zeros(2, device="meta")]}])
+    assert can_fuse([{"params": real}])
+    assert not can_fuse([{"params": real}, {"params": [torch.zeros(2, dtype=torch.complex64)]}])
+    assert not can_fuse([{"params": [*real, torch.zeros(2, device="meta")]}])
 
 
 def equation(name: str, w: float, gradients: list[float], lr: float, weight_decay: float) -> float:

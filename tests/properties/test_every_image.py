@@ -143,42 +143,42 @@ def cut(content, draw):
 
 
 def swapped(content, draw):
-    other, start = draw.choice(FILES), draw.choice((2, 4, 8, 16, 32, 100))
-    return other[:start] + content[start:]
+    second_file, start = draw.choice(FILES), draw.choice((2, 4, 8, 16, 32, 100))
+    return second_file[:start] + content[start:]
 
 
 def spliced(content, draw):
-    other = draw.choice(FILES)
-    return content[: draw.randrange(len(content))] + other[draw.randrange(len(other)) :]
+    second_file = draw.choice(FILES)
+    return content[: draw.randrange(len(content))] + second_file[draw.randrange(len(second_file)) :]
 
 
 def huge(content, draw):
     """Write a wrong size where this format has it."""
-    wide, tall = (draw.choice((0, 1, 7_999, 8_000, 30_000, 65_535, 65_536, 2**31 - 1, 2**32 - 1)) for _ in "wh")
+    width, height = (draw.choice((0, 1, 7_999, 8_000, 30_000, 65_535, 65_536, 2**31 - 1, 2**32 - 1)) for _ in "wh")
     changed = bytearray(content)
     if content.startswith(b"\x89PNG"):
-        changed[16:24] = struct.pack(">2I", wide, tall)
+        changed[16:24] = struct.pack(">2I", width, height)
         changed[29:33] = struct.pack(">I", zlib.crc32(changed[12:29]))
     elif content.startswith(b"\xff\xd8"):
         start = max(content.find(b"\xff\xc0"), content.find(b"\xff\xc2"))
-        changed[start + 5 : start + 9] = struct.pack(">2H", tall & 65_535, wide & 65_535)
+        changed[start + 5 : start + 9] = struct.pack(">2H", height & 65_535, width & 65_535)
     elif content.startswith(b"GIF"):
-        changed[6:10] = struct.pack("<2H", wide & 65_535, tall & 65_535)
+        changed[6:10] = struct.pack("<2H", width & 65_535, height & 65_535)
         start = content.find(b"\x2c", 13)
         changed[start + 5 : start + 9] = changed[6:10]
     elif content.startswith(b"BM"):
-        changed[18:26] = struct.pack("<2I", wide, tall)
+        changed[18:26] = struct.pack("<2I", width, height)
     elif content.startswith(b"II*"):
         for start in range(len(content) - 12):
             if content[start : start + 2] in (b"\x00\x01", b"\x01\x01") and content[start + 2 : start + 4] in (
                 b"\3\0",
                 b"\4\0",
             ):
-                changed[start + 2 : start + 12] = struct.pack("<HII", 4, 1, wide if content[start] == 0 else tall)
+                changed[start + 2 : start + 12] = struct.pack("<HII", 4, 1, width if content[start] == 0 else height)
     elif content.startswith(b"RIFF"):
-        changed[24:30] = struct.pack("<Q", (wide & 0xFFFFFF) | (tall & 0xFFFFFF) << 24)[:6]
+        changed[24:30] = struct.pack("<Q", (width & 0xFFFFFF) | (height & 0xFFFFFF) << 24)[:6]
     else:
-        changed[3:8] = str(wide).encode()[:5].ljust(5)
+        changed[3:8] = str(width).encode()[:5].ljust(5)
     return bytes(changed)
 
 

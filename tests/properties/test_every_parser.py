@@ -24,13 +24,14 @@ import yisheng
 from yisheng import transforms
 from yisheng.cli import main
 from yisheng.cli._arguments import Arguments
-from yisheng.core.config import KINDS, Config, read, resolve
+from yisheng.core.config import KINDS, Config
 from yisheng.core.errors import DataError, UsageError, YishengError
-from yisheng.core.types import Column, Dataset, Ink, Spec
+from yisheng.core.settings import merge_settings, read_settings
+from yisheng.core.types import Column, Dataset, Drawing, Spec
 from yisheng.data import archive_names, idx
 from yisheng.data.hub import catalog
 from yisheng.inference import artifact, rows
-from yisheng.reporting.history import history
+from yisheng.reporting.history import read_history
 from yisheng.training import checkpoint
 from yisheng.training.state import State
 
@@ -92,14 +93,16 @@ def test_commands_that_do_no_work_end_with_a_code(words, verb):
 
 # --- configs ---
 
-SETTING_KEYS = st.sampled_from([*Config.model_fields, "lr", "hidden", "optimizer.lr", "model.hidden", "init.std", "wd"])
+SETTING_KEYS = st.sampled_from(
+    [*Config.model_fields, "lr", "hidden", "optimizer.lr", "model.hidden", "init.std", "weight_decay"]
+)
 SETTING_VALUES = PLAIN | st.sampled_from(["auto", "none", "mlp", "iris", "sgd", "0.1", "64,32", "1/5", "true", "[]"])
 
 
 @given(st.lists(st.tuples(SETTING_KEYS | st.text(max_size=8), SETTING_VALUES), max_size=5))
 def test_settings_make_a_config_or_are_refused(settings):
     try:
-        found = resolve([(key, value, "command line") for key, value in settings])
+        found = merge_settings([(key, value, "command line") for key, value in settings])
     except (UsageError, DataError) as error:  # a value of data= that looks like a path is one, and nothing lies there
         said(error)
         return
@@ -117,12 +120,12 @@ def same(one, two):
 @given(st.lists(st.tuples(SETTING_KEYS, SETTING_VALUES), max_size=4))
 def test_what_a_config_writes_it_reads_again(folder, settings):
     try:
-        found = resolve([(key, value, "command line") for key, value in settings]).config
+        found = merge_settings([(key, value, "command line") for key, value in settings]).config
     except (UsageError, DataError):  # a value of data= that looks like a path is one, and nothing lies there
         return
     path = folder / "written.toml"
     path.write_text(found.to_toml(), encoding="utf-8")
-    assert same(resolve(read(path)).config.to_dict(), found.to_dict())
+    assert same(merge_settings(read_settings(path)).config.to_dict(), found.to_dict())
 
 
 TOML = (
@@ -148,7 +151,7 @@ def test_config_files_are_read_or_refused(folder, content):
     path = folder / "any.toml"
     path.write_bytes(content)
     with contextlib.suppress(UsageError):
-        resolve(read(path))
+        merge_settings(read_settings(path))
 
 
 # --- data ---
@@ -196,7 +199,7 @@ def test_tables_are_read_or_refused(folder, content):
 def test_rows_are_parsed_or_refused(text, width):
     spec = Spec("regression", (width,))
     try:
-        found = rows.parse([line.split(",") for line in text.split(";")], spec, "rows=")
+        found = rows.parse_rows([line.split(",") for line in text.split(";")], spec, "rows=")
     except DataError:
         return
     assert found.shape == (text.count(";") + 1, width)
@@ -211,7 +214,7 @@ NAMES = st.text(max_size=20) | st.lists(
 @given(NAMES)
 def test_names_in_archives_stay_inside_or_are_refused(folder, name):
     try:
-        parts = archive_names.parts_of(name, length=512, depth=32)
+        parts = archive_names.split_member_name(name, max_bytes=512, max_depth=32)
     except DataError:
         return
     inside = folder.joinpath(*parts)
@@ -260,7 +263,7 @@ def test_catalogue_entries_are_read_or_refused(data):
 def test_logs_are_read_whatever_is_in_them(folder, line, times):
     good = b'{"event": "step", "step": 1, "epoch": 0, "lr": 0.1, "loss": 2.0, "seconds": 1.0}\n'
     (folder / "events.jsonl").write_bytes((good + line.replace(b"\n", b" ") + b"\n") * times)
-    found = history(folder)
+    found = read_history(folder)
     assert found.steps[0].step == 1
     assert found.damaged <= times
 
@@ -274,14 +277,14 @@ EVENT = st.fixed_dictionaries(
 @given(st.lists(EVENT, max_size=5))
 def test_events_of_any_values_are_read(folder, events):
     (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
-    found = history(folder)
+    found = read_history(folder)
     assert len(found.steps) + len(found.epochs) + found.damaged <= len(events)
 
 
 SPECS = [
     asdict(ROWS),
     asdict(Spec("regression", (3,), unit="m")),
-    asdict(Spec("multilabel", (1, 4, 4), classes=("a",), ink=Ink(3))),
+    asdict(Spec("multilabel", (1, 4, 4), classes=("a",), drawing=Drawing(3))),
 ]
 
 
@@ -341,8 +344,8 @@ def test_descriptions_of_models_are_read_or_refused(folder, run, data):
     changed = data.draw(mutated([description]))
     (folder / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes())
     (folder / "model.json").write_text(json.dumps(changed))
-    (folder / "familiar.safetensors").write_bytes((run / "familiar.safetensors").read_bytes())
-    artifact.seal(folder)
+    (folder / "ood.safetensors").write_bytes((run / "ood.safetensors").read_bytes())
+    artifact.write_checksums(folder)
     try:
         found = artifact.load(folder)
     except DataError as error:
@@ -371,7 +374,7 @@ def test_weights_files_are_read_or_refused(folder, run, content):
     description["sha256"] = hashlib.sha256(content).hexdigest()
     (folder / "model.json").write_text(json.dumps(description))
     (folder / "model.safetensors").write_bytes(content)
-    artifact.seal(folder)
+    artifact.write_checksums(folder)
     with bounded(8), pytest.raises(DataError):
         artifact.load(folder)
 

@@ -55,7 +55,7 @@ def events(epochs: int = 5, per_epoch: int = 20, scores: tuple[str, ...] = ("acc
 
 def spec(task: str, classes: tuple[str, ...] = (), *, image: bool = False, **more: Any) -> dict[str, Any]:
     shape = [1, 8, 8] if image else [3]
-    columns = [] if image else [{"name": f"x{i}", "kind": "number", "levels": []} for i in range(3)]
+    columns = [] if image else [{"name": f"x{i}", "kind": "number", "categories": []} for i in range(3)]
     plain = {"task": task, "shape": shape, "classes": list(classes), "columns": columns, "target": "target"}
     return {**plain, "unit": "", "outputs": max(1, len(classes)), "drawing": None, **more}
 

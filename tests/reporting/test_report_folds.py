@@ -51,7 +51,7 @@ def about(n: int = 4, repeats: int = 1, trained: int | None = None, **more: Any)
         }
         for i in range(n * repeats)
     ]
-    found = {"folds": n, "repeats": repeats, "score": "accuracy", "each": each}
+    found = {"folds": n, "repeats": repeats, "score": "accuracy", "models": each}
     return {**found, "mean": {"accuracy": 0.915, "log_loss": 0.5}, "sd": {"accuracy": 0.0129, "log_loss": 0.0}, **more}
 
 
@@ -79,7 +79,7 @@ def test_every_fold_has_its_line_and_a_link(make_run: Make) -> None:
 def test_whether_a_fold_chose_its_own_epoch_is_said(make_run: Make) -> None:
     content = about()
     assert "which the fold itself chose" in section(page(make_run(name="a"), content))
-    for one in content["each"]:
+    for one in content["models"]:
         one["chosen"] = False
     assert "which the fold itself chose" not in section(page(make_run(name="b"), content))
 
@@ -111,7 +111,7 @@ def test_a_single_run_has_no_folds_and_a_study_no_curves(make_run: Make) -> None
 @pytest.mark.parametrize("name", ["javascript:alert(1)//", "../../etc", 'fold-01"><script>', "https://example.com"])
 def test_no_link_leads_out_of_the_study(make_run: Make, name: str) -> None:
     content = about()
-    content["each"][0]["folder"] = name
+    content["models"][0]["folder"] = name
     text = page(make_run(), content)
     assert "javascript:" not in text
     assert "example.com" not in text

@@ -161,12 +161,12 @@ def test_only_the_most_probable(digits):
 
 
 def test_what_the_network_looked_at(digits):
-    from yisheng.inference.occlusion import looked_at
+    from yisheng.inference.occlusion import draw_occlusion_map
 
     with client(digits) as service:
         (found,) = good(service.post("/predict?explain=true", png(drawn(2)), IMAGE))
     seen = np.asarray(Image.open(io.BytesIO(base64.b64decode(found["looked_at"]))))
-    np.testing.assert_array_equal(seen, looked_at(Predictor(digits).members[0], drawn(2)[None]))
+    np.testing.assert_array_equal(seen, draw_occlusion_map(Predictor(digits).artifacts[0], drawn(2)[None]))
 
 
 def test_noise_is_said_to_be_unlike_the_training_data(digits):
@@ -250,12 +250,12 @@ def test_json_rows_and_csv_rows_are_the_same_to_the_network(people, data):
         "joined": st.one_of(st.none(), st.dates().map(str)),
     }
     rows = data.draw(st.lists(st.fixed_dictionaries(cells), min_size=1, max_size=5))
-    from yisheng.inference.rows import parse
+    from yisheng.inference.rows import parse_rows
 
     names = json_rows.names(spec)
     assert sorted(names) == sorted(cells)
     try:
-        wanted = parse([json_rows.texts(row, spec) for row in rows], spec, "rows")
+        wanted = parse_rows([json_rows.texts(row, spec) for row in rows], spec, "rows")
     except DataError:
         with pytest.raises(DataError):
             json_rows.read(rows, spec)
@@ -409,7 +409,7 @@ def test_health_and_model(digits, people):
         "town": "category",
         "joined": "date",
     }
-    assert next(c for c in found["columns"] if c["name"] == "town")["levels"] == ["Aden", "Brest", "Cork"]
+    assert next(c for c in found["columns"] if c["name"] == "town")["categories"] == ["Aden", "Brest", "Cork"]
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def one(runs):
 def test_runs_are_listed_with_those_of_studies_and_nothing_else(tmp_path):
     make(tmp_path / "0001-digits-lenet", finished=True)
     make(tmp_path / "0002-study" / "fold-01")
-    (tmp_path / "0002-study" / "folds.json").write_text("{}")
+    (tmp_path / "0002-study" / "cv.json").write_text("{}")
     for name in ("environment.json", "config.toml"):
         (tmp_path / "0002-study" / name).write_text("{}")
     (tmp_path / "notes").mkdir()

@@ -14,7 +14,7 @@ from sklearn.datasets import load_iris
 
 from yisheng.cli import main
 from yisheng.core.errors import UsageError
-from yisheng.experiments.serve import names, require_token
+from yisheng.experiments.serve import allowed_hosts, require_token
 from yisheng.inference.predictor import Predictor
 from yisheng.serving import server
 
@@ -110,8 +110,8 @@ def test_a_token_that_no_header_can_hold(token):
 
 
 def test_names():
-    assert names("127.0.0.1", ["a.example"]) == {"127.0.0.1", "::1", "localhost", "a.example"}
-    assert socket.gethostname() in names("0.0.0.0", [])
+    assert allowed_hosts("127.0.0.1", ["a.example"]) == {"127.0.0.1", "::1", "localhost", "a.example"}
+    assert socket.gethostname() in allowed_hosts("0.0.0.0", [])
 
 
 @pytest.mark.parametrize(

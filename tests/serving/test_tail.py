@@ -6,7 +6,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yisheng.reporting.history import STEPS, history
+from yisheng.reporting.history import STEPS, read_history
 from yisheng.serving.log_tail import Tail
 
 
@@ -38,7 +38,7 @@ def test_however_the_log_is_cut_into_pieces_the_curves_are_those_of_the_whole(tm
         tail.read()
     path.write_text(text)
     tail.read()
-    whole = history(folder)
+    whole = read_history(folder)
     assert tuple(tail.steps) == whole.steps
     assert tuple(tail.epochs) == whole.epochs
     assert len(whole.steps) == 30
@@ -70,7 +70,7 @@ def test_a_continued_run_cuts_the_log_off_and_the_curves_begin_anew(tmp_path):
     path.write_text(log(2) + "".join(step(n, 7.0) for n in range(11, 60)))
     tail.read()
     assert tail.generation != generation
-    assert tuple(tail.steps) == history(tmp_path).steps
+    assert tuple(tail.steps) == read_history(tmp_path).steps
     assert tail.points()["steps"][-1] == [59, 7.0, 0.1]
 
 

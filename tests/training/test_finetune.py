@@ -17,7 +17,7 @@ from yisheng.core.seeds import seed_everything
 from yisheng.core.types import Dataset, Spec
 from yisheng.data.batches import make_batches
 from yisheng.models.head import find_head
-from yisheng.optim.groups import groups
+from yisheng.optim.parameter_groups import make_parameter_groups
 from yisheng.training import checkpoint
 from yisheng.training.finetune import compute_pixel_scale, explain_scale_mismatch, freeze_before_step, plan_finetuning
 from yisheng.training.loop import fit
@@ -50,7 +50,7 @@ def make(mode, epochs, optimizer="momentum", seed=0):
     data = Dataset("d", Spec("classification", (5,), classes=("a", "b")), x, (x[:, 0] > 0).astype(np.int64))
     seed_everything(seed)
     model = net()
-    torch_optimizer = OPTIMIZERS[optimizer](groups(model, head=find_head(model)[1]))
+    torch_optimizer = OPTIMIZERS[optimizer](make_parameter_groups(model, head=find_head(model)[1]))
     for group in torch_optimizer.param_groups:
         group["initial_lr"] = group["lr"] * group["multiple"]
     train = make_batches(data, np.arange(37), size=8, scale=none(), target_scale=None, device=CPU, seed=seed)

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from yisheng.core import registry
-from yisheng.core.config import build, resolve
 from yisheng.core.errors import UsageError
+from yisheng.core.registry import build
+from yisheng.core.settings import merge_settings
 from yisheng.core.types import Column, Spec
 from yisheng.transforms.augment import resized_crop
-from yisheng.transforms.augment._boxes import draw_boxes
+from yisheng.transforms.augment._random_boxes import draw_boxes
 
 KIND = "transforms.augment"
 IMAGES = ("crop", "erase", "flip", "jitter", "resized-crop", "vertical-flip")
@@ -53,7 +54,7 @@ def test_every_augmentation_is_tested():
     for entry in registry.entries(KIND):
         assert all(option.help for option in entry.options.values())
         assert "fits" in entry.meta
-        assert entry.meta["wants"]
+        assert entry.meta["requires"]
 
 
 # What holds for all of them.
@@ -131,9 +132,9 @@ def test_rows_are_refused(name):
     entry = registry.find(KIND, name)
     assert not entry.meta["fits"](rows)
     assert entry.meta["fits"](spec_of((1, 8, 8)))
-    config = resolve([("augment", name, "command line")]).config
+    config = merge_settings([("augment", name, "command line")]).config
     with pytest.raises(UsageError, match="images"):
-        config.settle(rows, 100)
+        config.resolve(rows, 100)
 
 
 @pytest.mark.parametrize(
@@ -278,7 +279,7 @@ def test_boxes_keep_to_their_ranges(size, area, ratio, seed):
     tall, wide = size
     boxes = draw_boxes(50, size, tuple(area), tuple(ratio), generator(seed))
     for top, left, h, w, found in zip(
-        *(part.tolist() for part in (boxes.top, boxes.left, boxes.height, boxes.width, boxes.found)), strict=True
+        *(part.tolist() for part in (boxes.top, boxes.left, boxes.height, boxes.width, boxes.fits)), strict=True
     ):
         assert top >= 0
         assert top + h <= tall
@@ -290,13 +291,13 @@ def test_boxes_keep_to_their_ranges(size, area, ratio, seed):
             assert (w - 0.5) / (h + 0.5) <= ratio[1] * (1 + 1e-9)
             assert (w + 0.5) / max(h - 0.5, 1e-9) >= ratio[0] * (1 - 1e-9)
     wanted = list(boxes_one_by_one(50, tall, wide, area, ratio, seed))
-    assert [box is not None for box in wanted] == boxes.found.tolist()
+    assert [box is not None for box in wanted] == boxes.fits.tolist()
 
 
 def test_boxes_are_spread_evenly():
     boxes = draw_boxes(20_000, (100, 100), (0.1, 0.3), (0.5, 2.0), generator())
     share = (boxes.height * boxes.width).double() / 10_000
-    assert bool(boxes.found.all())
+    assert bool(boxes.fits.all())
     assert abs(float(share.mean()) - 0.2) < 0.003
     assert abs(float((boxes.width > boxes.height).double().mean()) - 0.5) < 0.03  # as often wide as high
     kind = (100 - boxes.width).double()

@@ -17,8 +17,8 @@ from sklearn.preprocessing import OneHotEncoder, PowerTransformer, QuantileTrans
 from yisheng import transforms
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.types import Column, Spec
-from yisheng.transforms import _chunks, _column_statistics
-from yisheng.transforms._chunks import Gather
+from yisheng.transforms import _row_chunks, _column_statistics
+from yisheng.transforms._row_chunks import RowSubset
 from yisheng.transforms.columns import columns
 
 NUMBERS = ("standard", "robust", "quantile", "power", "none")
@@ -60,7 +60,7 @@ def prepared(x: np.ndarray, fitted: columns) -> np.ndarray:
 
 @pytest.fixture
 def small_pieces(monkeypatch):
-    monkeypatch.setattr(_chunks, "PIECE", 64)
+    monkeypatch.setattr(_row_chunks, "PIECE", 64)
 
 
 @pytest.mark.usefixtures("small_pieces")
@@ -157,7 +157,7 @@ def test_levels_are_one_hot_as_by_scikit_learn(counts, rare, levels):
     x = category(counts)
     new = np.array([[-1.0], *[[float(i)] for i in range(len(counts))]], np.float32)
     table = (Column("c", "category", tuple(map(str, range(len(counts))))),)
-    ours = columns.fit(x, columns=table, rare=rare, levels=levels or 50)
+    ours = columns.fit(x, columns=table, min_frequency=rare, max_categories=levels or 50)
     theirs = encoder(x, rare, levels)
     # Of equally frequent levels ours are the first; scikit-learn's sort does not say which.
     sizes = np.bincount(x[:, 0].astype(int))
@@ -171,7 +171,7 @@ def test_missing_levels_are_a_level_as_by_scikit_learn():
     x = category([5, 4, 3])
     x[::4] = np.nan
     table = (Column("c", "category", ("a", "b", "c")),)
-    ours, theirs = columns.fit(x, columns=table, rare=1), encoder(x, 1)
+    ours, theirs = columns.fit(x, columns=table, min_frequency=1), encoder(x, 1)
     got = prepared(x, ours)
     np.testing.assert_array_equal(got, theirs.transform(x)[:, [3, 0, 1, 2]])  # NaN is their last level, our first
     assert [c.name for c in ours.spec(Spec("regression", (1,), columns=table)).columns] == [
@@ -197,7 +197,7 @@ def test_missing_levels_are_a_level_as_by_scikit_learn():
 )
 def test_what_training_never_saw(new, rare, want):
     table = (Column("c", "category", ("a", "b", "c")),)
-    fitted = columns.fit(category([5, 4, 3]), columns=table, rare=rare)
+    fitted = columns.fit(category([5, 4, 3]), columns=table, min_frequency=rare)
     assert fitted.apply(torch.tensor([[new]])).tolist() == [want]
 
 
@@ -207,7 +207,7 @@ def test_many_levels_do_not_explode():
     table = (Column("postcode", "category", tuple(map(str, range(2500)))),)
     fitted = columns.fit(codes, columns=table)
     assert fitted.spec(Spec("regression", (1,), columns=table)).shape == (2,)
-    assert columns.fit(codes, columns=table, rare=1).apply(torch.from_numpy(codes)).shape == (5000, 50)
+    assert columns.fit(codes, columns=table, min_frequency=1).apply(torch.from_numpy(codes)).shape == (5000, 50)
 
 
 def test_yes_no_is_0_and_1_and_a_missing_one_the_share_of_yes():
@@ -221,7 +221,7 @@ def test_yes_no_is_0_and_1_and_a_missing_one_the_share_of_yes():
 def test_the_contract_afterwards():
     x = rows()
     fitted = transforms.fit("columns", x, {"rare": 10}, columns=TABLE)
-    after = transforms.after(fitted, SPEC)
+    after = transforms.transform_spec(fitted, SPEC)
     assert [(c.name, c.kind) for c in after.columns] == [
         ("area", "number"),
         ("year", "number"),
@@ -277,7 +277,7 @@ def test_saved_and_read_back(numbers):
     again = transforms.from_json(data)
     assert again == fitted
     assert torch.equal(again.apply(x), fitted.apply(x))
-    assert transforms.after(again, SPEC) == transforms.after(fitted, SPEC)
+    assert transforms.transform_spec(again, SPEC) == transforms.transform_spec(fitted, SPEC)
     assert (data["name"], data["numbers"], data["clip"], data["rare"], data["levels"]) == (
         "columns",
         numbers,
@@ -298,7 +298,7 @@ def test_never_anything_but_finite_numbers(numbers, data):
     some = st.lists(st.tuples(*[anything] * len(TABLE)), min_size=1, max_size=12)
     train, new = (np.array(data.draw(some), np.float32) for _ in range(2))
     clip = data.draw(st.sampled_from(["auto", 0.0, 0.1, 3.0]))
-    fitted = columns.fit(train, columns=TABLE, numbers=numbers, clip=clip, rare=data.draw(st.integers(1, 3)))
+    fitted = columns.fit(train, columns=TABLE, numbers=numbers, clip=clip, min_frequency=data.draw(st.integers(1, 3)))
     width = fitted.spec(SPEC).shape[0]
     for part in (train, new):
         for x in (torch.from_numpy(part), torch.from_numpy(part).double()):
@@ -364,7 +364,7 @@ def test_other_data_than_it_was_fitted_on():
             fitted.spec(other)
 
 
-GOOD = transforms.to_json(columns.fit(rows(), columns=TABLE, rare=10))
+GOOD = transforms.to_json(columns.fit(rows(), columns=TABLE, min_frequency=10))
 
 
 @pytest.mark.parametrize(
@@ -404,15 +404,15 @@ def test_damaged_json(changes):
 
 
 def test_memory_mapped_data_is_read_in_pieces_and_sampled(tmp_path, monkeypatch):
-    monkeypatch.setattr(_chunks, "PIECE", 100)
+    monkeypatch.setattr(_row_chunks, "PIECE", 100)
     monkeypatch.setattr(_column_statistics, "LEAST", 200)
     monkeypatch.setattr(_column_statistics, "SAMPLE", 600)
     x = np.lib.format.open_memmap(tmp_path / "x.npy", mode="w+", dtype=np.float32, shape=(2000, 3))
     x[:] = numbers_alone(2000)
     seen = []
-    real = Gather.__getitem__
+    real = RowSubset.__getitem__
     monkeypatch.setattr(
-        Gather, "__getitem__", lambda self, part: seen.append(real(self, part).shape[0]) or real(self, part)
+        RowSubset, "__getitem__", lambda self, part: seen.append(real(self, part).shape[0]) or real(self, part)
     )
     fitted = transforms.fit("columns", x, {"numbers": "quantile"}, rows=np.arange(1000))
     assert sorted(seen)[-2:] == [33, 200]

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis.extra import numpy as hnp
 
 from yisheng import transforms
-from yisheng.core.config import resolve
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.settings import merge_settings
 from yisheng.core.types import Spec
 from yisheng.transforms.imagenet import MEAN, STD, imagenet
 
@@ -91,11 +91,11 @@ def test_other_channels_than_those_of_the_fit_are_refused():
 
 
 def test_it_is_an_option_of_the_config():
-    config = resolve([("scale", "imagenet", "command line"), ("scale.mean", "0.5", "command line")]).config
+    config = merge_settings([("scale", "imagenet", "command line"), ("scale.mean", "0.5", "command line")]).config
     assert config.scale.options == {"mean": (0.5,)}
-    settled = config.settle(Spec("classification", (3, 8, 8), classes=("a", "b")), 100)
+    settled = config.resolve(Spec("classification", (3, 8, 8), classes=("a", "b")), 100)
     assert settled.scale.options == {"mean": (0.5,), "std": STD}
     with pytest.raises(UsageError, match="scale=imagenet needs images"):
-        config.settle(Spec("classification", (3,), classes=("a", "b")), 100)
+        config.resolve(Spec("classification", (3,), classes=("a", "b")), 100)
     with pytest.raises(UsageError):
-        resolve([("scale", "imagenet", "command line"), ("scale.std", "0", "command line")])
+        merge_settings([("scale", "imagenet", "command line"), ("scale.std", "0", "command line")])

@@ -15,8 +15,8 @@ from sklearn.preprocessing import StandardScaler
 
 from yisheng import transforms
 from yisheng.core.errors import DataError
-from yisheng.transforms import _chunks
-from yisheng.transforms.log import _skewness, log, skewed
+from yisheng.transforms import _row_chunks
+from yisheng.transforms.log import _skewness, log, is_skewed
 
 
 def prices(n: int = 500, seed: int = 0) -> np.ndarray:
@@ -25,7 +25,7 @@ def prices(n: int = 500, seed: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize("zeros", [False, True])
 def test_it_is_the_standardised_logarithm(zeros, monkeypatch):
-    monkeypatch.setattr(_chunks, "PIECE", 64)
+    monkeypatch.setattr(_row_chunks, "PIECE", 64)
     y = np.concatenate([prices(), prices(seed=1)], axis=1)
     if zeros:
         y[3] = 0
@@ -120,4 +120,4 @@ def test_skewness_is_scipys():
     ids=["prices", "their logs", "negative", "with a zero", "one of two", "constant", "even", "two rows"],
 )
 def test_when_the_skew_calls_for_it(y, answer):
-    assert skewed(y) is answer
+    assert is_skewed(y) is answer

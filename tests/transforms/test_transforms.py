@@ -21,8 +21,8 @@ from yisheng import transforms
 from yisheng.core import registry
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.types import Column, Spec
-from yisheng.transforms import _chunks
-from yisheng.transforms._chunks import Gather
+from yisheng.transforms import _row_chunks
+from yisheng.transforms._row_chunks import RowSubset
 from yisheng.transforms.none import none
 from yisheng.transforms.standard import standard
 from yisheng.transforms.unit import unit
@@ -35,7 +35,7 @@ images = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=4, max_dims=4, max_side=
 
 @pytest.fixture
 def small_pieces(monkeypatch):
-    monkeypatch.setattr(_chunks, "PIECE", 64)
+    monkeypatch.setattr(_row_chunks, "PIECE", 64)
 
 
 def awkward_rows(n: int = 501) -> np.ndarray:
@@ -329,20 +329,20 @@ def test_options_are_keyword_only_fields():
 
 def test_gather_is_an_array():
     x = np.arange(12, dtype=np.float32).reshape(6, 2)
-    part = Gather(x, np.array([0, 5]))
+    part = RowSubset(x, np.array([0, 5]))
     np.testing.assert_array_equal(np.asarray(part), x[[0, 5]])
     np.testing.assert_array_equal(np.asarray(part, dtype=np.float64), x[[0, 5]].astype(np.float64))
     assert part.shape == (2, 2)
 
 
 def test_memory_mapped_data_is_read_in_pieces(tmp_path, monkeypatch):
-    monkeypatch.setattr(_chunks, "PIECE", 100)
+    monkeypatch.setattr(_row_chunks, "PIECE", 100)
     x = np.lib.format.open_memmap(tmp_path / "x.npy", mode="w+", dtype=np.float32, shape=(1000, 10))
     x[:] = np.random.Generator(np.random.PCG64(4)).normal(size=x.shape)
     seen = []
-    real = Gather.__getitem__
+    real = RowSubset.__getitem__
     monkeypatch.setattr(
-        Gather, "__getitem__", lambda self, part: seen.append(real(self, part).size) or real(self, part)
+        RowSubset, "__getitem__", lambda self, part: seen.append(real(self, part).size) or real(self, part)
     )
     fitted = transforms.fit("standard", x, rows=np.arange(0, 1000, 2))
     np.testing.assert_allclose(fitted.mean, x[::2].astype(np.float64).mean(axis=0), atol=1e-12)

@@ -49,7 +49,7 @@ def _summarize_run(run: RunFolder) -> tuple[dict[str, Any], str]:
 def _summarize_cross_validation(run: RunFolder) -> tuple[dict[str, Any], str]:
     trained = run.read_run()
     folds = files.read_json(run.file(RunFolder.CROSS_VALIDATION))
-    models = f"{len(folds['each'])} models, {folds['folds']} folds"
+    models = f"{len(folds['models'])} models, {folds['folds']} folds"
     text = (
         f"{models}: validation is the mean over the folds, test the mean of the models\n\n"
         f"{format_scores(trained.scores)}\n"

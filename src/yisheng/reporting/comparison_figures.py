@@ -146,4 +146,4 @@ def write_curves(path: Path, sides: Sequence[Curves], score: str) -> None:
             FigureCanvasSVG(figure).print_svg(content, metadata=metadata)
         else:
             FigureCanvasAgg(figure).print_png(content, metadata={"Software": None})
-    files.write(path, content.getvalue())
+    files.write_file(path, content.getvalue())

@@ -118,7 +118,7 @@ def write_comparison(
         StorageError: it cannot be written.
     """
     if path.suffix.lower() == ".html":
-        files.write(path, render_comparison(compared, score, differing, said))
+        files.write_file(path, render_comparison(compared, score, differing, said))
     else:
         comparison_figures.write_curves(path, [one.curves for one in compared], score)
 

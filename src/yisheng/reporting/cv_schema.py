@@ -58,12 +58,12 @@ class CrossValidation(_Part):
     score: str = "loss"
     mean: dict[str, float] = {}
     sd: dict[str, float | None] = {}
-    each: list[FoldModel] = []
+    models: list[FoldModel] = []
 
     @property
     def trained(self) -> list[FoldModel]:
         """Return the fold models that have scores."""
-        return [member for member in self.each if member.scores]
+        return [member for member in self.models if member.scores]
 
     def values(self, score: str) -> list[tuple[FoldModel, float]]:
         """Return the fold models that have a finite value of a score, with that value."""

@@ -31,7 +31,7 @@ def write_history_csv(folder: Path) -> Path:
     for one in epochs:
         scores = [one.scores.get(name, "") for name in names]
         table.writerow([one.epoch, one.step, "" if one.seconds is None else one.seconds, one.loss, *scores])
-    files.write(folder / RunFolder.HISTORY, content.getvalue())
+    files.write_file(folder / RunFolder.HISTORY, content.getvalue())
     return folder / RunFolder.HISTORY
 
 

@@ -82,7 +82,7 @@ def write_run_page(folder: Path) -> Path:
         StorageError: it cannot be written; an older report is untouched.
     """
     path = Path(folder) / RunFolder.REPORT
-    files.write(path, render_run_page(folder))
+    files.write_file(path, render_run_page(folder))
     return path
 
 

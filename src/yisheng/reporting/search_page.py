@@ -54,7 +54,7 @@ def write_search_page(folder: Path) -> Path:
         StorageError: it cannot be written; an older report is untouched.
     """
     path = Path(folder) / RunFolder.REPORT
-    files.write(path, render_search_page(folder))
+    files.write_file(path, render_search_page(folder))
     return path
 
 

@@ -66,7 +66,7 @@ def write_results(folder: RunFolder, config: Config, folds: Sequence[Fold], resu
         "score": config.score.replace("-", "_"),
         "mean": {name: statistics.fmean(v) for name, v in values.items()},
         "sd": {name: statistics.stdev(v) if len(v) > 1 else None for name, v in values.items()},
-        "each": entries,
+        "models": entries,
     }
     files.write_json(folder.file(RunFolder.CROSS_VALIDATION), content)
 

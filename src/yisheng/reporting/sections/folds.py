@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TEMPLATE = """
-<p>{{ of.trained | length | plural("model") }} of {{ of.each | length | count }}, each validated on another fold of the
+<p>{{ of.trained | length | plural("model") }} of {{ of.models | length | count }}, each validated on another fold of the
 rows{% if of.repeats > 1 %}; the folds were drawn {{ of.repeats | count }} times{% endif %}. Validation scores are
 means over the folds; their intervals are those of the corrected resampled t-test, since folds share training rows.
 {% if chosen %}
@@ -60,8 +60,8 @@ fold.
 {% endfor %}
 </tbody>
 {% endcall %}
-{% if shown | length < of.each | length %}
-<p class="note">The first {{ shown | length | count }} of {{ of.each | length | plural("fold") }}; all are in
+{% if shown | length < of.models | length %}
+<p class="note">The first {{ shown | length | count }} of {{ of.models | length | plural("fold") }}; all are in
 <code>cv.json</code>.</p>
 {% endif %}
 """
@@ -79,8 +79,8 @@ def folds(facts: RunFacts) -> Section | None:
     html = fill(
         TEMPLATE,
         of=of,
-        shown=of.each[:SHOWN],
-        chosen=any(member.chosen for member in of.each),
+        shown=of.models[:SHOWN],
+        chosen=any(member.chosen for member in of.models),
         names=names,
         decimals={name: _decimals(of, name) for name in names},
         figures=_figure(of, first) if first else "",

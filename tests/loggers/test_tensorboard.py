@@ -25,8 +25,8 @@ from yisheng.core.errors import DataError, MissingPartError, NonFiniteError, Sto
 from yisheng.core.settings import merge_settings
 from yisheng.core.types import Spec
 from yisheng.evaluation.scorer import make_scorer
-from yisheng.experiments import load_data
-from yisheng.experiments.run import resume
+from yisheng.experiments.load_data import load_dataset, split_dataset
+from yisheng.experiments.dispatch import resume
 from yisheng.loggers import image_grid
 from yisheng.loggers.tensorboard import event_file, run_events
 from yisheng.loggers.tensorboard.event_file import EventFile
@@ -115,8 +115,8 @@ def test_histograms_are_of_the_weights_and_of_the_last_gradients_of_an_epoch(tmp
     run = yisheng.train(**settings, tensorboard=True, out=tmp_path, quiet=True).path
     board, weights = read(run / "tensorboard"), load_file(run / "model.safetensors")
     config = merge_settings([(key, value, "command line") for key, value in settings.items()]).config
-    data = load_data.dataset(config)
-    again = assemble(config, data, load_data.split(config, data), torch.device("cpu"))
+    data = load_dataset(config)
+    again = assemble(config, data, split_dataset(config, data), torch.device("cpu"))
     (batch,) = again.train.epoch(0)
     again.state.model.train()
     again.loss(again.state.model(batch.x), batch.y).mean().backward()
@@ -186,10 +186,10 @@ def test_images_are_a_training_batch_and_the_worst_mistakes(runs, board):
 
 def test_a_grid_of_any_images():
     floats = np.array([[[[np.nan, -1.0], [3.0, np.inf]]]])
-    assert image_grid.of_batch(floats)[[2, 40, 60], [60, 2, 2], 0].tolist() == [0, 255, 255]
-    assert image_grid.of_batch(np.zeros((3, 5, 200, 100), np.float32)).shape == (2 * 202 + 2, 2 * 102 + 2, 3)
+    assert image_grid.draw_batch_grid(floats)[[2, 40, 60], [60, 2, 2], 0].tolist() == [0, 255, 255]
+    assert image_grid.draw_batch_grid(np.zeros((3, 5, 200, 100), np.float32)).shape == (2 * 202 + 2, 2 * 102 + 2, 3)
     broken = Mistake(image="iVBORw0KGgo=")
-    assert image_grid.of_mistakes([broken, Mistake()], [("字", "b"), ("a", "b")]) is None
+    assert image_grid.draw_mistake_grid([broken, Mistake()], [("字", "b"), ("a", "b")]) is None
 
 
 def test_the_graph_names_the_layers(runs, board):
@@ -214,11 +214,11 @@ def test_a_network_that_cannot_be_traced_is_trained_all_the_same(tmp_path):
     config = merge_settings(
         [(k, v, "command line") for k, v in {"data": "iris", "model": "linear", "epochs": 2}.items()]
     ).config
-    data = load_data.dataset(config)
-    assembly = assemble(config, data, load_data.split(config, data), torch.device("cpu"))
+    data = load_dataset(config)
+    assembly = assemble(config, data, split_dataset(config, data), torch.device("cpu"))
     assembly.state.model = Untraceable(assembly.state.model)
     said = io.StringIO()
-    for _ in run_events.written(fit_assembly(assembly, make_scorer), tmp_path, assembly, said):
+    for _ in run_events.write_events(fit_assembly(assembly, make_scorer), tmp_path, assembly, said):
         pass
     assert said.getvalue() == "TensorBoard shows no graph of linear: RuntimeError: not me\n"
     assert read(tmp_path / "tensorboard").Tags()["graph"] is False
@@ -245,7 +245,7 @@ def test_settings_and_final_scores_are_a_session_of_hparams(runs):
 
 def test_a_longer_run_continues_the_curves(runs, tmp_path):
     run = Path(shutil.copytree(runs[0], tmp_path / "run"))
-    resume(run, epochs=4, stream=io.StringIO(), force=True)
+    resume(run, epochs=4, force=True)
     board = read(run / "tensorboard")
     for tag, kind in (("loss/batch", "step"), ("loss/training", "epoch")):
         assert curve(board, tag) == single((e["step"], e["loss"]) for e in logged(run, kind))
@@ -269,7 +269,7 @@ def test_what_a_killed_run_wrote_too_much_or_not_at_all(runs, tmp_path):
     file = EventFile(run / "tensorboard")
     file.scalars({"loss/batch": 99.0, "loss/training": 99.0}, last + 5)
     file.close()
-    resume(run, epochs=3, stream=io.StringIO(), force=True)
+    resume(run, epochs=3, force=True)
     board = read(run / "tensorboard")
     for tag, kind in (("loss/batch", "step"), ("loss/training", "epoch")):
         assert curve(board, tag) == single((e["step"], e["loss"]) for e in logged(run, kind))
@@ -279,8 +279,8 @@ def test_an_epoch_that_was_told_before_the_checkpoint_knew_of_it(tmp_path):
     """Stopped between the last update of an epoch and its end, while the file tells of both."""
     settings = {"data": "iris", "model": "linear", "batch": 30, "log_every": 1, "epochs": 3}
     config = merge_settings([(key, value, "command line") for key, value in settings.items()]).config
-    data = load_data.dataset(config)
-    assembly = assemble(config, data, load_data.split(config, data), torch.device("cpu"))
+    data = load_dataset(config)
+    assembly = assemble(config, data, split_dataset(config, data), torch.device("cpu"))
     last = len(assembly.train)
     file = EventFile(tmp_path / "tensorboard")
     for step in range(1, last + 1):
@@ -292,7 +292,7 @@ def test_an_epoch_that_was_told_before_the_checkpoint_knew_of_it(tmp_path):
     for event in fit_assembly(assembly, make_scorer):
         if event.step == last:
             break
-    for _ in run_events.written(fit_assembly(assembly, make_scorer), tmp_path, assembly):
+    for _ in run_events.write_events(fit_assembly(assembly, make_scorer), tmp_path, assembly):
         pass
     board = read(tmp_path / "tensorboard")
     assert [step for step, _ in curve(board, "loss/batch")] == list(range(1, 3 * last + 1))
@@ -311,7 +311,7 @@ def test_a_run_that_is_really_killed(tmp_path):
         time.sleep(0.01)
     child.send_signal(signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
-    resume(log.parent, stream=io.StringIO(), force=True)
+    resume(log.parent, force=True)
     board = read(log.parent / "tensorboard")
     for tag, kind in (("loss/batch", "step"), ("loss/training", "epoch")):
         assert curve(board, tag) == single((e["step"], e["loss"]) for e in logged(log.parent, kind))
@@ -329,7 +329,7 @@ def test_a_new_file_sorts_after_all_others(tmp_path):
 
 
 def test_an_old_run_is_converted_from_its_log(runs, board, tmp_path):
-    converted = read(run_events.convert(runs[1], tmp_path / "out"))
+    converted = read(run_events.convert_log(runs[1], tmp_path / "out"))
     for tag in (
         "loss/batch",
         "lr",
@@ -340,12 +340,12 @@ def test_an_old_run_is_converted_from_its_log(runs, board, tmp_path):
     ):
         assert curve(converted, tag) == curve(board, tag)
     assert converted.Tags()["images"] == ["images/worst test mistakes"]
-    run_events.convert(runs[1], tmp_path / "out")
+    run_events.convert_log(runs[1], tmp_path / "out")
     assert len(curve(read(tmp_path / "out"), "loss/training")) == 2
     assert not run_events.is_written(runs[1])
     assert run_events.is_written(runs[0])
     with pytest.raises(DataError):
-        run_events.convert(tmp_path / "nowhere", tmp_path / "other")
+        run_events.convert_log(tmp_path / "nowhere", tmp_path / "other")
 
 
 def test_a_run_that_breaks_off_shows_how_far_it_came(tmp_path):
@@ -400,7 +400,7 @@ def test_damaged_event_files_cost_only_themselves(tmp_path):
     file = EventFile(tmp_path)
     file.scalars({"a": 1.0}, 1)
     file.close()
-    assert [v.tag for event in event_file.read(tmp_path) for v in event.summary.value] == ["a"]
+    assert [v.tag for event in event_file.read_events(tmp_path) for v in event.summary.value] == ["a"]
 
 
 @pytest.mark.parametrize("model", ["lenet", "resnet18", "squeezenet1-1", "embedded-mlp", "tabm"])

@@ -1,4 +1,4 @@
-"""Run folders in which a file is missing, cut, of another version, lying, or no file at all."""
+"""Run folders with a file that is missing, cut, of another version, false, or not a file."""
 
 import hashlib
 import json
@@ -25,8 +25,8 @@ DAMAGES = {
     "null": lambda path: path.write_text("null"),
     "a long number": lambda path: path.write_text('{"format": ' + "9" * 10_000 + "}"),
 }
-NEEDED = {  # what a command cannot do without; all else may be missing or damaged
-    "predict": {"model.json", "model.safetensors", "familiar.safetensors", "SHA256SUMS"},
+REQUIRED = {  # files that a command needs; all others may be missing or damaged
+    "predict": {"model.json", "model.safetensors", "ood.safetensors", "SHA256SUMS"},
     "evaluate": {"config.toml", "model.json", "model.safetensors", "SHA256SUMS"},
     "report": {"config.toml"},
     "resume": {"config.toml", "model.json", "scores.json"},
@@ -34,15 +34,14 @@ NEEDED = {  # what a command cannot do without; all else may be missing or damag
 }
 WORDS = {"predict": ["rows=5,3,1,0"]}
 
+NOT_A_FILE = {"gone", "a folder", "a link to itself", "a link to nothing"}
 
-NO_FILE = {"gone", "a folder", "a link to itself", "a link to nothing"}
 
-
-def is_content(verb, name, damage):
-    """Whether the file is whole for this command, only with other contents."""
-    if verb == "resume" and name == "scores.json":
-        return damage in NO_FILE  # without scores a run is taken up again
-    if verb != "reproduce" or damage in NO_FILE:
+def is_readable(command, name, damage):
+    """Return whether this command reads the damaged file as one with another content."""
+    if command == "resume" and name == "scores.json":
+        return damage in NOT_A_FILE  # without scores a run is taken up again
+    if command != "reproduce" or damage in NOT_A_FILE:
         return False
     if name == "events.jsonl":
         return damage == "empty"
@@ -50,51 +49,51 @@ def is_content(verb, name, damage):
 
 
 CASES = [
-    (verb, name, damage)
-    for verb, names in NEEDED.items()
+    (command, name, damage)
+    for command, names in REQUIRED.items()
     for name in sorted(names)
     for damage in DAMAGES
-    if not is_content(verb, name, damage)
+    if not is_readable(command, name, damage)
 ]
 
 
-@pytest.mark.parametrize(("verb", "name", "damage"), CASES)
-def test_a_damaged_file_is_named(verb, name, damage, refused, run):
+@pytest.mark.parametrize(("command", "name", "damage"), CASES)
+def test_a_damaged_file_is_named(command, name, damage, assert_error, run):
     DAMAGES[damage](run / name)
-    refused([verb, run, *WORDS.get(verb, [])], 3, name.partition(".")[0] + "|" + str(run))
+    assert_error([command, run, *WORDS.get(command, [])], 3, name.partition(".")[0] + "|" + str(run))
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", ["model.json", "scores.json", "evaluation.json", "environment.json", "events.jsonl"])
-def test_a_report_is_written_of_what_is_left(name, damage, run, capsys):
+def test_a_report_is_written_without_the_damaged_file(name, damage, run, capsys):
     DAMAGES[damage](run / name)
-    before = (run / "report.html").read_bytes()
+    old_report = (run / "report.html").read_bytes()
     assert main(["report", str(run)]) == 0
     assert "Traceback" not in capsys.readouterr().err
     assert (run / "report.html").read_bytes()[:15].lower() == b"<!doctype html>"
-    if name != "events.jsonl":  # a log is read as far as it is good, which may be all of it
-        assert (run / "report.html").read_bytes() != before
+    if name != "events.jsonl":  # a log is read up to the damage, which may be its end
+        assert (run / "report.html").read_bytes() != old_report
 
 
 def change(path, *keys, to):
     """Change one value of a JSON file; ``...`` removes it."""
     data = json.loads(path.read_text())
-    place = data
+    parent = data
     for key in keys[:-1]:
-        place = place[key]
+        parent = parent[key]
     if to is ...:
-        del place[keys[-1]]
+        del parent[keys[-1]]
     else:
-        place[keys[-1]] = to
+        parent[keys[-1]] = to
     path.write_text(json.dumps(data))
     if path.name == "model.json":
-        artifact.seal(path.parent)  # else its hash would be refused before anything in it is read
+        artifact.write_checksums(path.parent)  # else its hash is refused before its content is read
 
 
 MODELS = [
-    (["format"], 2, "not of format 1"),
-    (["format"], "1", "not of format 1"),
-    (["format"], ..., "not of format 1"),
+    (["format"], 3, "not of format 2"),
+    (["format"], "2", "not of format 2"),
+    (["format"], ..., "not of format 2"),
     (["sha256"], "0" * 64, "SHA-256 differs"),
     (["sha256"], 3, "SHA-256 differs"),
     (["sha256"], ..., "SHA-256 differs"),
@@ -120,7 +119,7 @@ MODELS = [
     (["spec", "outputs"], 2, "do not fit 3 classes"),
     (["spec", "outputs"], 10**12, "."),
     (["spec", "outputs"], "many", "outputs"),
-    (["spec", "colour"], "red", "unknown parts: colour"),
+    (["spec", "colour"], "red", "unknown keys: colour"),
     (["model"], ..., "model"),
     (["model"], None, "."),
     (["model", "name"], "lenett", "lenett"),
@@ -152,98 +151,100 @@ MODELS = [
 
 
 @pytest.mark.parametrize(("keys", "to", "cause"), MODELS, ids=[f"{'.'.join(k)}={str(t)[:30]}" for k, t, _ in MODELS])
-def test_a_description_that_lies(keys, to, cause, refused, run):
+def test_a_wrong_description_is_refused(keys, to, cause, assert_error, run):
     change(run / "model.json", *keys, to=to)
-    refused(["predict", run, "rows=5,3,1,0"], 3, cause)
+    assert_error(["predict", run, "rows=5,3,1,0"], 3, cause)
 
 
-def described(run, content):
-    """Put other weights into a run, described truly."""
+def replace_weights(run, content):
+    """Write other weights into a run, with their true hash."""
     (run / "model.safetensors").write_bytes(content)
     change(run / "model.json", "sha256", to=hashlib.sha256(content).hexdigest())
 
 
-def raw(header, body=b"", length=None):
+def safetensors_bytes(header, body=b"", length=None):
+    """Return a safetensors file with any header."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack("<Q", len(text) if length is None else length) + text + body
 
 
 def tensor(begin, end, shape, dtype="F32"):
+    """Return the header of one tensor."""
     return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
 
 
 WEIGHTS = {
     "no header": b"",
     "half a length": b"\1\0\0",
-    "a huge length": raw({}, length=2**63),
-    "a length beyond the file": raw({}, length=1 << 20),
-    "a header that is no JSON": raw(b"{]"),
-    "a header that is a list": raw([]),
-    "no tensors": raw({}),
-    "overlapping offsets": raw({"a": tensor(0, 8, [2]), "b": tensor(4, 12, [2])}, bytes(12)),
-    "offsets beyond the end": raw({"a": tensor(0, 8, [2])}, bytes(4)),
-    "offsets backwards": raw({"a": tensor(8, 0, [2])}, bytes(8)),
-    "a hole": raw({"a": tensor(4, 8, [1])}, bytes(8)),
-    "a shape that does not fit": raw({"a": tensor(0, 8, [3])}, bytes(8)),
-    "a shape that overflows": raw({"a": tensor(0, 8, [2**62, 2**62])}, bytes(8)),
-    "an unknown type": raw({"a": tensor(0, 8, [2], "F99")}, bytes(8)),
-    "other names": raw({"a": tensor(0, 8, [2])}, bytes(8)),
+    "a huge length": safetensors_bytes({}, length=2**63),
+    "a length beyond the file": safetensors_bytes({}, length=1 << 20),
+    "a header that is no JSON": safetensors_bytes(b"{]"),
+    "a header that is a list": safetensors_bytes([]),
+    "no tensors": safetensors_bytes({}),
+    "overlapping offsets": safetensors_bytes({"a": tensor(0, 8, [2]), "b": tensor(4, 12, [2])}, bytes(12)),
+    "offsets beyond the end": safetensors_bytes({"a": tensor(0, 8, [2])}, bytes(4)),
+    "offsets backwards": safetensors_bytes({"a": tensor(8, 0, [2])}, bytes(8)),
+    "a hole": safetensors_bytes({"a": tensor(4, 8, [1])}, bytes(8)),
+    "a shape that does not fit": safetensors_bytes({"a": tensor(0, 8, [3])}, bytes(8)),
+    "a shape that overflows": safetensors_bytes({"a": tensor(0, 8, [2**62, 2**62])}, bytes(8)),
+    "an unknown type": safetensors_bytes({"a": tensor(0, 8, [2], "F99")}, bytes(8)),
+    "other names": safetensors_bytes({"a": tensor(0, 8, [2])}, bytes(8)),
     "a pickle": b"\x80\x04cos\nsystem\n(S'true'\ntR.",
 }
 
 
-@pytest.mark.parametrize("what", WEIGHTS)
-def test_weights_that_lie(what, refused, run):
-    described(run, WEIGHTS[what])
-    refused(["predict", run, "rows=5,3,1,0"], 3, "cannot be rebuilt")
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_wrong_weights_are_refused(name, assert_error, run):
+    replace_weights(run, WEIGHTS[name])
+    assert_error(["predict", run, "rows=5,3,1,0"], 3, "cannot be rebuilt")
 
 
-@pytest.mark.parametrize("change_one", ["transposed", "missing", "one more", "other type", "not finite"])
-def test_weights_of_another_model(change_one, refused, run):
+@pytest.mark.parametrize("difference", ["transposed", "missing", "additional", "other type", "not finite"])
+def test_weights_of_another_model_are_refused(difference, assert_error, run):
     weights = load_file(run / "model.safetensors")
     name = next(iter(weights))
-    if change_one == "transposed":
+    if difference == "transposed":
         weights["linear1.weight"] = weights["linear1.weight"].T.contiguous()
-    elif change_one == "missing":
+    elif difference == "missing":
         del weights[name]
-    elif change_one == "one more":
-        weights["more"] = weights[name].clone()
-    elif change_one == "other type":
+    elif difference == "additional":
+        weights["additional"] = weights[name].clone()
+    elif difference == "other type":
         weights[name] = weights[name].to(torch.int8)
     else:
         weights[name] = weights[name] * float("nan")
-    described(run, save(weights))
-    refused(["predict", run, "rows=5,3,1,0"], 3, "cannot be rebuilt")
+    replace_weights(run, save(weights))
+    assert_error(["predict", run, "rows=5,3,1,0"], 3, "cannot be rebuilt")
 
 
-def test_a_run_folder_that_is_a_link_to_itself(refused, world):
-    (world / "loop").symlink_to("loop")
-    for verb in ("predict", "evaluate", "report", "resume", "reproduce"):
-        refused([verb, "loop", *WORDS.get(verb, [])], 3, "loop")
+def test_a_run_folder_that_is_a_link_to_itself_is_refused(assert_error, workdir):
+    (workdir / "loop").symlink_to("loop")
+    for command in ("predict", "evaluate", "report", "resume", "reproduce"):
+        assert_error([command, "loop", *WORDS.get(command, [])], 3, "loop")
 
 
-def test_files_without_permission(run, world, capsys):
-    (world / "precious.txt").chmod(0)
-    if os.access(world / "precious.txt", os.R_OK):
+def test_files_without_permission_are_reported(run, workdir, capsys):
+    (workdir / "precious.txt").chmod(0)
+    if os.access(workdir / "precious.txt", os.R_OK):
         pytest.skip("this user may read everything")
-    for verb, name in (("predict", "model.json"), ("predict", "model.safetensors"), ("report", "config.toml")):
+    for command, name in (("predict", "model.json"), ("predict", "model.safetensors"), ("report", "config.toml")):
         (run / name).chmod(0)
-        assert main([verb, str(run), *WORDS.get(verb, [])]) == 3
+        assert main([command, str(run), *WORDS.get(command, [])]) == 3
         assert "Permission denied" in capsys.readouterr().err
         (run / name).chmod(0o644)
     run.chmod(0o500)
-    world.chmod(0o500)
+    workdir.chmod(0o500)
     for words in (
-        ["train", "data=iris", "epochs=1", f"out={world / 'runs'}"],
-        ["data", "show", "iris", f"out={world / 'a.png'}"],
+        ["train", "data=iris", "epochs=1", f"out={workdir / 'runs'}"],
+        ["data", "show", "iris", f"out={workdir / 'a.png'}"],
         ["report", str(run)],
     ):
         assert main(words) == 1
         assert "Permission denied" in capsys.readouterr().err
-    for place in (world, run):
-        place.chmod(0o755)
-    (world / "precious.txt").chmod(0o644)
-    assert {path.name for path in world.iterdir()} == {"precious.txt", "run"}
+    for folder in (workdir, run):
+        folder.chmod(0o755)
+    (workdir / "precious.txt").chmod(0o644)
+    assert {path.name for path in workdir.iterdir()} == {"precious.txt", "run"}
 
 
 SCORES = [
@@ -256,15 +257,15 @@ SCORES = [
 
 
 @pytest.mark.parametrize(("content", "code"), SCORES)
-def test_scores_that_are_none(content, code, refused, run):
+def test_wrong_scores_are_refused(content, code, assert_error, run):
     (run / "scores.json").write_text(content)
-    refused(["resume", run], code, "damaged")
+    assert_error(["resume", run], code, "damaged")
 
 
 CONFIGS = [
-    ("epochs = 1", "auto", "settled"),
+    ("epochs = 1", 'epochs = "auto"', "epochs"),
     ('name = "mlp"', 'name = "lenett"', "lenett"),
-    ("batch = 16", 'batch = "auto"', "settled"),
+    ("batch = 16", 'batch = "auto"', "batch"),
     ("seed = 0", "seed = -1", "seed must be"),
     ("seed = 0", "sede = 0", "did you mean seed"),
     ("seed = 0", "[", "not TOML"),
@@ -272,13 +273,12 @@ CONFIGS = [
 
 
 @pytest.mark.parametrize(("old", "new", "cause"), CONFIGS)
-def test_a_config_that_training_did_not_write(old, new, cause, refused, run):
+def test_a_config_that_no_training_wrote_is_refused(old, new, cause, assert_error, run):
     text = (run / "config.toml").read_text()
     assert old in text
-    new = 'epochs = "auto"' if new == "auto" else new
     (run / "config.toml").write_text(text.replace(old, new, 1))
-    for verb in ("evaluate", "report", "resume", "reproduce"):
-        refused([verb, run], 3, cause)
+    for command in ("evaluate", "report", "resume", "reproduce"):
+        assert_error([command, run], 3, cause)
 
 
 LOGS = {
@@ -292,9 +292,9 @@ LOGS = {
 }
 
 
-@pytest.mark.parametrize("what", LOGS)
-def test_a_damaged_log_is_reported(what, run, capsys):
-    (run / "events.jsonl").write_bytes((run / "events.jsonl").read_bytes() + LOGS[what])
+@pytest.mark.parametrize("name", LOGS)
+def test_a_report_of_a_damaged_log_has_curves(name, run, capsys):
+    (run / "events.jsonl").write_bytes((run / "events.jsonl").read_bytes() + LOGS[name])
     assert main(["report", str(run)]) == 0
     assert "<svg" in (run / "report.html").read_text()
 
@@ -313,10 +313,10 @@ UNFINISHED = {
 }
 
 
-@pytest.mark.parametrize("what", UNFINISHED)
-def test_a_run_that_cannot_be_taken_up(what, refused, run):
+@pytest.mark.parametrize("damage", UNFINISHED)
+def test_a_run_that_cannot_be_resumed_is_refused(damage, assert_error, run):
     for name in ("scores.json", "model.json", "model.safetensors"):
         (run / name).unlink()
     change(run / "environment.json", "finished", to=False)
-    UNFINISHED[what](run)
-    refused(["resume", run], 1 if what == "no checkpoint folder" else 3, "environment|data|checkpoint")
+    UNFINISHED[damage](run)
+    assert_error(["resume", run], 1 if damage == "no checkpoint folder" else 3, "environment|data|checkpoint")

@@ -1,0 +1,149 @@
+"""Tables, rows and images that are wrong, hostile or not what their name says."""
+
+import gzip
+import io
+import pickle
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.cli.archives import zip_bytes
+from yisheng.cli import main
+from yisheng.data.hub.bundles import MANIFEST
+
+HEADER = b"sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)\n"
+TABLES = {
+    "empty": (b"", "cannot be read as CSV|has no rows"),
+    "blank lines": (b"\n\n\n", "cannot be read as CSV|has no rows"),
+    "header only": (HEADER, "has no rows"),
+    "a column too few": (b"1,2,3\n", "row 1 has 3 values, the model wants 4"),
+    "a column too many": (b"1,2,3,4,5\n", "row 1 has 5 values"),
+    "another header": (b"a,b,c,d\n1,2,3,4\n", "lacks the columns sepal length"),
+    "text": (b"1,2,x,4\n", "lacks the columns|not a number"),
+    "text below": (b"1,2,3,4\n1,2,three,4\n", "row 2, petal length .*'three' is not a number"),
+    "nothing in a cell": (b"1,2,3,4\n1,,3,4\n", "row 2, sepal width .*'' is not a number"),
+    "not a number": (b"1,2,3,4\nnan,2,3,4\n", "'nan' is not a number"),
+    "infinite": (b"1,2,3,4\n1,inf,3,4\n", "'inf' is not a number"),
+    "beyond float32": (b"1,2,3,4\n1,2,1e39,4\n", "'1e39' is not a number"),
+    "a ragged row": (b"1,2,3,4\n1,2,3,4,5\n", "cannot be read as CSV"),
+    "a short row": (b"1,2,3,4\n1,2,3\n", "is not a number"),
+    "semicolons": (b"1;2;3;4\n", "lacks the columns|has 1 values"),
+    "commas in numbers": (b'"1,5",2,3,4\n', "lacks the columns|not a number"),
+    "an open quote": (b'1,2,3,"4\n1,2,3,4\n', "."),
+    "not in UTF-8": (b"1,2,3,\xff\n", "cannot be read as CSV"),
+    "UTF-16": ("1,2,3,4\n".encode("utf-16"), "."),
+    "a zero byte": (b"1,2,3,4\0\n", "."),
+    "a pickle": (pickle.dumps([1, 2, 3, 4]), "."),
+    "an archive": (gzip.compress(b"1,2,3,4\n"), "cannot be read as CSV"),
+    "a web page": (b"<!doctype html><p>1</p>", "."),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_wrong_tables_are_refused(name, assert_error, run, workdir):
+    content, cause = TABLES[name]
+    (workdir / "rows.csv").write_bytes(content)
+    assert_error(["predict", run, "rows.csv"], 3, cause)
+
+
+ROWS = [
+    ("1,2", 3, "row 1 has 2 values, the model wants 4"),
+    ("1,2,3,4,5", 3, "row 1 has 5 values"),
+    ("1,2,x,4", 3, "petal length .*'x' is not a number"),
+    ("1,2,3,4;1,2", 3, "row 2 has 2 values"),
+    ("1,2,,4", 3, "'' is not a number"),
+    ("1,2,nan,4", 3, "'nan' is not a number"),
+    ("1,2,1e999,4", 3, "'1e999' is not a number"),
+    ("", 3, "rows= has no rows"),
+    (";;;", 3, "rows= has no rows"),
+]
+
+
+@pytest.mark.parametrize(("rows", "code", "cause"), ROWS)
+def test_wrong_rows_on_the_command_line_are_refused(rows, code, cause, assert_error, run):
+    assert_error(["predict", run, f"rows={rows}"], code, cause)
+
+
+def test_inputs_of_the_wrong_kind_are_refused(assert_error, run, image_run, workdir):
+    (workdir / "rows.csv").write_text("5,3,1,0\n")
+    Image.new("L", (8, 8)).save(workdir / "a.png")
+    assert_error(["predict", run], 2, "at least one input")
+    assert_error(["predict", run, "rows.csv", "rows=1,2,3,4"], 2, "instead of files")
+    assert_error(["predict", run, "nowhere.csv"], 3, "does not exist")
+    assert_error(["predict", run, "."], 3, "cannot be read")
+    assert_error(["predict", run, "a.png"], 3, "cannot be read as CSV|not a number")
+    assert_error(["predict", run, "rows.csv", "nowhere.csv"], 3, "nowhere.csv does not exist")
+    assert_error(["predict", run, "a" * 300], 2, "File name too long")
+    assert_error(["predict", run, "rows.csv", "top=none"], 2, "top must be")
+    assert_error(["predict", run, "rows.csv", "topp=3"], 2, "did you mean top")
+    assert_error(["predict", image_run, "rows=1,2,3,4"], 2, "for a model of rows")
+    assert_error(["predict", image_run, "rows.csv"], 3, "is a table")
+    assert_error(["predict", image_run, "nowhere.png"], 3, "does not exist")
+    assert_error(["predict", image_run, "."], 2, "are written to a file")
+    assert_error(["predict", image_run, "a" * 300], 2, "File name too long")
+    (workdir / "loop.png").symlink_to("loop.png")
+    assert_error(["predict", image_run, "loop.png"], 3, "symbolic links")
+
+
+def png_bytes(width, height, rows=b"", bits=8):
+    """Return a PNG with this size in its header, and any content."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    head = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def as_bytes(image, format):
+    """Return an image as a file of a format."""
+    buffer = io.BytesIO()
+    image.save(buffer, format)
+    return buffer.getvalue()
+
+
+GOOD = as_bytes(Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)), "PNG")
+IMAGES = {
+    "empty": (b"", "not an image"),
+    "text": (b"a photograph", "not an image"),
+    "a web page": (b"<!doctype html>", "not an image"),
+    "an SVG": (b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>', "not an image"),
+    "an SVG that reads a file": (
+        b'<?xml version="1.0"?><!DOCTYPE svg [<!ENTITY x SYSTEM "file:///etc/passwd">]><svg>&x;</svg>',
+        "not an image",
+    ),
+    "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(/tmp/x) (w) file\n", "."),
+    "half a PNG": (GOOD[: len(GOOD) // 2], "cannot be decoded|not an image"),
+    "half a JPEG": (as_bytes(Image.effect_noise((64, 64), 90), "JPEG")[:900], "cannot be decoded"),
+    "a PNG with a wrong checksum": (GOOD[:45] + bytes([GOOD[45] ^ 1]) + GOOD[46:], "cannot be decoded"),
+    "a PNG without pixels": (png_bytes(8, 8), "cannot be decoded"),
+    "no width": (png_bytes(0, 8), "."),
+    "50,000 x 50,000": (png_bytes(50_000, 50_000), "more than the 64,000,000|far more pixels"),
+    "2,147,483,647 wide": (png_bytes(2**31 - 1, 1), "more than the 64,000,000|far more pixels|cannot be decoded"),
+    "8,001 x 8,001": (png_bytes(8_001, 8_001, bytes(8_001 * 8_002)), "more than the 64,000,000"),
+    "a pickle": (pickle.dumps({"weights": 1}), "not an image"),
+    "an archive": (zip_bytes(a="b"), "not an image"),
+    "blank": (as_bytes(Image.new("L", (40, 40), 255), "PNG"), "blank"),
+}
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_wrong_images_are_refused(name, assert_error, image_run, workdir):
+    content, cause = IMAGES[name]
+    (workdir / "photo.png").write_bytes(content)
+    assert_error(["predict", image_run, "photo.png"], 3, cause)
+    (workdir / "good.png").write_bytes(GOOD)
+    assert_error(["predict", image_run, "good.png", "photo.png", "--json"], 3, cause)
+
+
+def test_an_image_that_is_an_archive_too_is_only_an_image(image_run, workdir, capsys):
+    """Bytes after the end of a PNG are ignored."""
+    (workdir / "photo.png").write_bytes(GOOD + zip_bytes(**{"../evil.txt": "x", MANIFEST: "{}"}))
+    (workdir / "good.png").write_bytes(GOOD)
+    assert main(["predict", str(image_run), "good.png", "photo.png"]) == 0
+    good, photo = (line.split()[1:] for line in capsys.readouterr().out.splitlines()[2:4])
+    assert good == photo
+    assert not (workdir.parent / "evil.txt").exists()
