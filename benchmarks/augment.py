@@ -46,11 +46,11 @@ def data() -> Dataset:
 def data_path(train: Batches, device: torch.device) -> float:
     """Seconds of an epoch's batches with nothing done to them."""
     wait(device)
-    began = time.perf_counter()
+    start = time.perf_counter()
     for _ in train.epoch(0):
         pass
     wait(device)
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def compute(parts: Assembly, steps: int, device: torch.device) -> float:
@@ -58,11 +58,11 @@ def compute(parts: Assembly, steps: int, device: torch.device) -> float:
     ready = [batch for batch, _ in zip(parts.train.epoch(1), range(steps), strict=False)]
     parts.state.model.train()
     wait(device)
-    began = time.perf_counter()
+    start = time.perf_counter()
     for batch in ready:
         parts.step(parts.state, batch, parts.loss)
     wait(device)
-    return (time.perf_counter() - began) / steps * len(parts.train)
+    return (time.perf_counter() - start) / steps * len(parts.train)
 
 
 def wait(device: torch.device) -> None:
@@ -77,26 +77,27 @@ def main(words: list[str]) -> None:
     rounds, steps = int(options.pop("rounds", 3)), int(options.pop("steps", 3))
     config = merge_settings([(key, value, "command line") for key, value in options.items()]).config
     device = machine.select_device(config.device)
-    nothing = np.arange(0)
-    parts = assemble(config, data(), Split(np.arange(ROWS), nothing, nothing), device)
+    no_augmentation = np.arange(0)
+    parts = assemble(config, data(), Split(np.arange(ROWS), no_augmentation, no_augmentation), device)
     name, flags = machine.describe_processor()
     print(
-        f"{name} ({', '.join(flags)}), {machine.count_cores()} cores, {torch.get_num_threads()} threads, {device}, ", end=""
+        f"{name} ({', '.join(flags)}), {machine.count_cores()} cores, {torch.get_num_threads()} threads, {device}, ",
+        end="",
     )
     print(f"torch {torch.__version__}, Python {platform.python_version()}, {rounds} rounds of {steps} updates\n")
-    settled = parts.config
-    changes = ",".join(choice.name for choice in settled.augment) or "none"
-    print(f"{settled.model.name}, {settled.precision}, batch {settled.batch}, augment={changes}\n")
+    resolved = parts.config
+    changes = ",".join(choice.name for choice in resolved.augment) or "none"
+    print(f"{resolved.model.name}, {resolved.precision}, batch {resolved.batch}, augment={changes}\n")
     compute(parts, 1, device)  # both are warm before they count
     data_path(parts.train, device)
     rows = []
     for _ in range(rounds):
         a, b = data_path(parts.train, device), compute(parts, steps, device)
         rows.append((a, b, a / b))
-    path, updates, share = (statistics.median(column) for column in zip(*rows, strict=True))
-    least, most = min(r for *_, r in rows), max(r for *_, r in rows)
+    path, updates, fraction = (statistics.median(column) for column in zip(*rows, strict=True))
+    minimum, maximum = min(r for *_, r in rows), max(r for *_, r in rows)
     print("data path s/epoch   compute s/epoch   data path/compute: median (least to most)")
-    print(f"{path:>17.2f}   {updates:>15.1f}   {share:.3%} ({least:.3%} to {most:.3%})")
+    print(f"{path:>17.2f}   {updates:>15.1f}   {fraction:.3%} ({minimum:.3%} to {maximum:.3%})")
 
 
 if __name__ == "__main__":

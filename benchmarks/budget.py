@@ -34,8 +34,8 @@ def main(words: list[str]) -> None:
     print("|---|---|---|---|---|---|", flush=True)
     for budget in options.get("budgets", "1m,5m,15m").split(","):
         for model in options.get("models", "auto").split(","):
-            found = [_run(data, model, budget, seed) for seed in range(seeds)]
-            print(_line(budget, found), flush=True)
+            results = [_run(data, model, budget, seed) for seed in range(seeds)]
+            print(_line(budget, results), flush=True)
 
 
 def _run(data: str, model: str, budget: str, seed: int) -> dict[str, object]:
@@ -59,20 +59,20 @@ def _run(data: str, model: str, budget: str, seed: int) -> dict[str, object]:
     return found
 
 
-def _line(budget: str, found: list[dict[str, object]]) -> str:
+def _line(budget: str, results: list[dict[str, object]]) -> str:
     """A line of the table: ranges where the runs differ."""
-    accuracies = [float(str(one["accuracy"])) for one in found]
-    spread = f" ± {statistics.stdev(accuracies):.4f}" if len(accuracies) > 1 else ""
-    networks = " / ".join(sorted({str(one["network"]) for one in found}))
-    epochs = _range([float(str(one["epochs"])) for one in found])
-    seconds = _range([float(str(one["seconds"])) for one in found])
-    each = ", ".join(f"{value:.4f}" for value in accuracies)
-    return f"| {budget} | {networks} | {epochs} | {seconds} | {statistics.mean(accuracies):.4f}{spread} | {each} |"
+    accuracies = [float(str(result["accuracy"])) for result in results]
+    sd = f" ± {statistics.stdev(accuracies):.4f}" if len(accuracies) > 1 else ""
+    networks = " / ".join(sorted({str(result["network"]) for result in results}))
+    epochs = _range([float(str(result["epochs"])) for result in results])
+    seconds = _range([float(str(result["seconds"])) for result in results])
+    values = ", ".join(f"{value:.4f}" for value in accuracies)
+    return f"| {budget} | {networks} | {epochs} | {seconds} | {statistics.mean(accuracies):.4f}{sd} | {values} |"
 
 
 def _range(values: list[float]) -> str:
-    least, most = f"{min(values):.0f}", f"{max(values):.0f}"
-    return least if least == most else f"{least} to {most}"
+    low, high = f"{min(values):.0f}", f"{max(values):.0f}"
+    return low if low == high else f"{low} to {high}"
 
 
 if __name__ == "__main__":

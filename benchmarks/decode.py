@@ -67,22 +67,22 @@ def pillow_from_files(path: Path, size: tuple[int, int] | None, block: np.ndarra
 def by_us(contents: Sequence[bytes], size: tuple[int, int] | None, block: np.ndarray) -> None:
     """Our reader, from bytes in memory."""
     for row, content in zip(block, contents, strict=True):
-        if not decode.plain(content, row):
-            row[:] = decode.decode(content, "an image", colour="rgb", size=size)
+        if not decode.decode_plain_jpeg(content, row):
+            row[:] = decode.decode_image(content, "an image", color="rgb", size=size)
 
 
 def us_from_files(path: Path, size: tuple[int, int] | None) -> None:
     """All that the first load does, with an empty cache."""
     shutil.rmtree(Path(os.environ["YISHENG_HOME"]) / "images", ignore_errors=True)
-    load("folder", path=str(path), colour="rgb", **({} if size is None else {"size": size}))
+    load("folder", path=str(path), color="rgb", **({} if size is None else {"size": size}))
 
 
 def prepared(path: Path, enlarge: int, limit: int, folder: Path) -> Path:
     """The images to measure: as they are, or larger or fewer in a new folder."""
     if not (enlarge or limit):
         return path
-    listing = folder_labels.listing(path)
-    numbers = folder_labels.discover(listing).numbers.tolist()
+    listing = folder_labels.list_images(path)
+    numbers = folder_labels.find_classes(listing).file_indices.tolist()
     numbers = numbers[:: max(1, len(numbers) // limit)][:limit] if limit else numbers
     for n, content in zip(numbers, listing.read(numbers), strict=True):
         assert isinstance(content, bytes)
@@ -115,10 +115,10 @@ def main(words: list[str]) -> None:
         os.environ["YISHENG_HOME"] = str(Path(temporary) / "home")
         enlarge, limit = int(options.get("enlarge", 0)), int(options.get("limit", 0))
         path = prepared(Path(options["data"]), enlarge, limit, Path(temporary))
-        listing = folder_labels.listing(path)
-        numbers = folder_labels.discover(listing).numbers.tolist()
+        listing = folder_labels.list_images(path)
+        numbers = folder_labels.find_classes(listing).file_indices.tolist()
         contents = [content for content in listing.read(numbers) if isinstance(content, bytes)]
-        first = decode.decode(contents[0], "an image", colour="rgb")
+        first = decode.decode_image(contents[0], "an image", color="rgb")
         size = (side, side) if side else None
         block = np.empty((len(contents), *(size or first.shape[:2]), 3), np.uint8)
         print(
@@ -132,12 +132,12 @@ def main(words: list[str]) -> None:
             "decode": (lambda: by_pillow(contents, size, block), lambda: by_us(contents, size, block)),
             "whole": (lambda: pillow_from_files(path, size, block), lambda: us_from_files(path, size)),
         }
-        for name, (theirs, ours) in turns.items():
-            pairs = [(seconds(theirs), seconds(ours)) for _ in range(rounds)]
-            for which, clock in enumerate(("by the clock", "of the processor")):
-                a = len(contents) / statistics.median(pair[0][which] for pair in pairs)
-                b = len(contents) / statistics.median(pair[1][which] for pair in pairs)
-                ratios = sorted(pair[0][which] / pair[1][which] for pair in pairs)
+        for name, (pillow_seconds, ours) in turns.items():
+            pairs = [(seconds(pillow_seconds), seconds(ours)) for _ in range(rounds)]
+            for kind, clock in enumerate(("by the clock", "of the processor")):
+                a = len(contents) / statistics.median(pair[0][kind] for pair in pairs)
+                b = len(contents) / statistics.median(pair[1][kind] for pair in pairs)
+                ratios = sorted(pair[0][kind] / pair[1][kind] for pair in pairs)
                 print(
                     f"{name:<6} {clock:<17} {a:>10,.0f} {b:>10,.0f}   "
                     f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})",

@@ -29,11 +29,11 @@ from yisheng import transforms  # noqa: E402
 from yisheng.core import registry  # noqa: E402
 from yisheng.core.errors import UsageError  # noqa: E402
 from yisheng.core.types import Dataset, Spec  # noqa: E402
-from yisheng.data.images.decode import resize  # noqa: E402
+from yisheng.data.images.resize import resize  # noqa: E402
 from yisheng.data.split import hold_out  # noqa: E402
 from yisheng.inference import artifact  # noqa: E402
 from yisheng.inference.export import onnx_file  # noqa: E402
-from yisheng.inference.export.verify import check  # noqa: E402
+from yisheng.inference.export.verify import verify_export  # noqa: E402
 from yisheng.inference.predictor import Predictor  # noqa: E402
 
 ROWS, TRAIN = 1000, 256
@@ -114,19 +114,19 @@ def tell(
 ) -> None:
     """Make a run folder without training, export it and compare."""
     assert len(test) == ROWS
-    began = time.perf_counter()
+    start = time.perf_counter()
     name, columns = fitted["input"]
     scale = transforms.fit(name, train, columns=columns)
     torch.manual_seed(0)
-    model = entry.build(transforms.after(scale, spec), **options)
+    model = entry.build(transforms.transform_spec(scale, spec), **options)
     inputs = scale.apply(torch.from_numpy(np.ascontiguousarray(train[:TRAIN])))
     with torch.no_grad():
         for some in inputs.split(64):
             model.train()(some)
-        spread = model.eval()(inputs).std()
+        difference = model.eval()(inputs).std()
         *_, weight, bias = model.parameters()
         for last in (weight, bias):
-            last *= (3 if spec.classes else 1) / spread
+            last *= (3 if spec.classes else 1) / difference
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         artifact.save(
@@ -135,16 +135,16 @@ def tell(
             name=entry.name,
             options=options,
             spec=spec,
-            fitted={"input": scale, "target": fitted["target"]},
+            fitted_transforms={"input": scale, "target": fitted["target"]},
             best={"epoch": 0, "score": "loss", "value": None},
         )
         predictor, x = Predictor(folder), np.ascontiguousarray(test)
-        answer = onnx_file.answer(yisheng.export(folder).path)
-        found = check(answer, predictor.outputs, x, spec, alone=ROWS)
-    one, many = found.largest[1], found.largest[64]
+        answer = onnx_file.load(yisheng.export(folder).path)
+        outputs = verify_export(answer, predictor.compute_outputs, x, spec, alone=ROWS)
+    single, batch = outputs.largest[1], outputs.largest[64]
     size = sum(p.numel() for p in model.parameters())
-    print(f"{entry.name:<15}{data:<22}{size:>11,}{one:>15.1e}{many:>14.1e}{found.allowed:>10.1e}", flush=True)
-    print(f"  ({time.perf_counter() - began:.0f} s)", file=sys.stderr)
+    print(f"{entry.name:<15}{data:<22}{size:>11,}{single:>15.1e}{batch:>14.1e}{outputs.allowed:>10.1e}", flush=True)
+    print(f"  ({time.perf_counter() - start:.0f} s)", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -53,8 +53,8 @@ SCRATCH: dict[str, Any] = {"optimizer": "adamw", "lr": 0.001, "weight_decay": 0.
 
 def images() -> Dataset:
     """Hymenoptera with its second part as the test part."""
-    where = hub.fetch("hymenoptera", "folder")["train"].parent
-    data = folder(path=str(where), size=224)
+    positions = hub.fetch("hymenoptera", "folder")["train"].parent
+    data = folder(path=str(positions), size=224)
     assert data.part is not None
     return replace(data, name="hymenoptera", part=np.where(data.part == 0, 0, 2).astype(np.int8))
 
@@ -86,17 +86,17 @@ def probe(data: Dataset, network: str) -> None:
             GridSearchCV(make_pipeline(StandardScaler(), LogisticRegression(max_iter=10_000)), strengths, cv=folds),
         ),
     ):
-        began = time.perf_counter()
+        start = time.perf_counter()
         model.fit(x[train], data.y[train])
-        row(network, name, [model.score(x[test], data.y[test])], time.perf_counter() - began)
+        row(network, name, [model.score(x[test], data.y[test])], time.perf_counter() - start)
 
 
 def trained(data: Dataset, settings: dict[str, Any], seed: int) -> tuple[float, float]:
     """Accuracy on the test part and seconds of training."""
     with tempfile.TemporaryDirectory() as out:
-        began = time.perf_counter()
+        start = time.perf_counter()
         run = yisheng.train(data=data, out=out, quiet=True, seed=seed, **settings)
-        accuracy, seconds = run.scores["test"]["accuracy"].value, time.perf_counter() - began
+        accuracy, seconds = run.scores["test"]["accuracy"].value, time.perf_counter() - start
     print(f"{settings['model']} seed {seed}: {accuracy:.3f} in {seconds:.0f} s", file=sys.stderr, flush=True)
     return accuracy, seconds
 
@@ -106,20 +106,20 @@ def cross_validate(data: Dataset, network: str, settings: dict[str, Any]) -> Non
     learn = data.part == 0
     inner = replace(data, x=np.asarray(data.x)[learn], y=data.y[learn], part=None, rows=None)
     free = {key: value for key, value in settings.items() if key != "validation"}
-    found, began = [], time.perf_counter()
+    scores, start = [], time.perf_counter()
     for k in range(1, 6):
         with tempfile.TemporaryDirectory() as out:
             run = yisheng.train(data=inner, out=out, quiet=True, seed=k, test=0, fold=f"{k}/5", **free)
             lines = [json.loads(line) for line in (run.path / "events.jsonl").read_text().splitlines()]
-            found.append([line["scores"]["accuracy"] for line in lines if line["event"] == "epoch"][-1])
-    row(network, "fine-tuned, folds of the training part", found, (time.perf_counter() - began) / 5)
+            scores.append([line["scores"]["accuracy"] for line in lines if line["event"] == "epoch"][-1])
+    row(network, "fine-tuned, folds of the training part", scores, (time.perf_counter() - start) / 5)
 
 
 def row(network: str, name: str, values: list[float], seconds: float) -> None:
     """One line of the table."""
-    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+    sd = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
     each = ", ".join(f"{value:.3f}" for value in values)
-    print(f"| {network} | {name} | {statistics.mean(values):.3f}{spread} | {each} | {seconds:.0f} |", flush=True)
+    print(f"| {network} | {name} | {statistics.mean(values):.3f}{sd} | {each} | {seconds:.0f} |", flush=True)
 
 
 def main(words: list[str]) -> None:
@@ -142,13 +142,13 @@ def main(words: list[str]) -> None:
             probe(data, network)
         for part, settings in (("finetune", tuned), ("scratch", {**COMMON, **SCRATCH, "model": network, **options})):
             if part in parts:
-                found = [trained(data, settings, seed) for seed in seeds]
+                results = [trained(data, settings, seed) for seed in seeds]
                 name = "fine-tuned" if part == "finetune" else "from scratch"
-                row(network, f"{name}, {settings['epochs']} epochs", *_columns(found))
+                row(network, f"{name}, {settings['epochs']} epochs", *_columns(results))
 
 
-def _columns(found: list[tuple[float, float]]) -> tuple[list[float], float]:
-    return [value for value, _ in found], statistics.median(seconds for _, seconds in found)
+def _columns(columns: list[tuple[float, float]]) -> tuple[list[float], float]:
+    return [value for value, _ in columns], statistics.median(seconds for _, seconds in columns)
 
 
 if __name__ == "__main__":

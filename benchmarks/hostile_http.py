@@ -57,7 +57,7 @@ def described(url: str, count: int, tally: Tally) -> list[str]:
 
     wrong: list[str] = []
     session = requests.Session()
-    posts = [one.ok() for one in schemathesis.openapi.from_url(f"{url}/openapi.json").get_all_operations()]
+    posts = [stat.ok() for stat in schemathesis.openapi.from_url(f"{url}/openapi.json").get_all_operations()]
     posts = [operation for operation in posts if operation.method.lower() == "post"]
     for operation in posts:
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
@@ -106,20 +106,20 @@ def whole() -> list[bytes]:
 
 def broken(count: int, draw: random.Random) -> Iterator[bytes]:
     """Good requests with something done to them."""
-    good = whole()
+    valid = whole()
     for _ in range(count):
-        sent = bytearray(draw.choice(good))
+        sent = bytearray(draw.choice(valid))
         for _ in range(draw.choice((1, 1, 2, 5, 30))):
             at = draw.randrange(len(sent))
             end = min(len(sent), at + draw.choice((1, 1, 4, 40)))
-            what = draw.randrange(5)
-            if what == 0:
+            kind = draw.randrange(5)
+            if kind == 0:
                 sent[at] = draw.randrange(256)
-            elif what == 1:
+            elif kind == 1:
                 del sent[at:end]
-            elif what == 2:
+            elif kind == 2:
                 sent[at:at] = sent[at:end]
-            elif what == 3:
+            elif kind == 3:
                 sent[at:at] = draw.choice(
                     (b"\r\n", b"\0", b"../", b"%00", b"\xff\xfe", b"9" * 30, b"Transfer-Encoding: chunked\r\n")
                 )
@@ -159,7 +159,7 @@ def send(port: int, sent: bytes, off: bool) -> str:
         sent: the bytes.
         off: break the connection off right after them.
     """
-    said = b""
+    response = b""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
         try:
             client.sendall(sent)
@@ -167,11 +167,11 @@ def send(port: int, sent: bytes, off: bool) -> str:
                 return "broken off"
             client.settimeout(2)  # a request that never ends is not answered
             while piece := client.recv(1 << 16):
-                said += piece
+                response += piece
                 client.settimeout(0.5)
         except OSError:
             pass
-    return " ".join(found.decode() for found in re.findall(rb"HTTP/1\.1 (\d\d\d) ", said)) or "no answer"
+    return " ".join(status.decode() for status in re.findall(rb"HTTP/1\.1 (\d\d\d) ", response)) or "no answer"
 
 
 def together(port: int, requests: Iterator[bytes], draw: random.Random) -> Counter[str]:
@@ -182,30 +182,30 @@ def together(port: int, requests: Iterator[bytes], draw: random.Random) -> Count
 
 def main(words: list[str]) -> None:
     """Attack, and print how it went."""
-    run, *rest = words
-    given = dict(word.split("=", 1) for word in rest)
-    draw = random.Random(int(given.get("seed", 0)))
+    run, *remaining = words
+    options = dict(word.split("=", 1) for word in remaining)
+    draw = random.Random(int(options.get("seed", 0)))
     with tempfile.TemporaryDirectory() as folder:
-        own = shutil.copytree(run, Path(folder, "run"))  # corrections are kept in it
-        command = [str(Path(sys.executable).with_name("yisheng")), "serve", str(own), "port=0", "--json"]
+        own_options = shutil.copytree(run, Path(folder, "run"))  # corrections are kept in it
+        command = [str(Path(sys.executable).with_name("yisheng")), "serve", str(own_options), "port=0", "--json"]
         with (
-            Path(folder, "said").open("w+") as said,
-            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True) as service,
+            Path(folder, "said").open("w+") as stderr,
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as service,
         ):
             assert service.stdout is not None
             try:
                 url = json.loads(service.stdout.readline())["address"].rstrip("/")
-                attack(url, int(url.rpartition(":")[2]), service.pid, given, draw)
+                attack(url, int(url.rpartition(":")[2]), service.pid, options, draw)
                 alive = service.poll() is None
             finally:
                 service.terminate()
                 service.wait()
-            said.seek(0)
-            printed = [line for line in said if "Traceback" in line]
+            stderr.seek(0)
+            printed = [line for line in stderr if "Traceback" in line]
     print(f"alive to the end: {alive}; tracebacks printed: {len(printed)}")
 
 
-def attack(url: str, port: int, process: int, given: dict[str, str], draw: random.Random) -> None:
+def attack(url: str, port: int, process: int, options: dict[str, str], draw: random.Random) -> None:
     """All three kinds."""
     tally: Tally = Counter()
     waiting = [socket.create_connection(("127.0.0.1", port)) for _ in range(50)]  # slow: they never end their heads
@@ -213,9 +213,9 @@ def attack(url: str, port: int, process: int, given: dict[str, str], draw: rando
         client.sendall(b"POST /predict HTTP/1.1\r\nHost: loc")
     together(port, broken(300, draw), draw)  # warm: memory that is taken once
     print(f"before: {state(process)}", flush=True)
-    began = time.perf_counter()
-    wrong = described(url, int(given.get("described", 5000)), tally)
-    for kind, sent in (("broken", broken(int(given.get("broken", 5000)), draw)), ("tricks", tricks())):
+    start = time.perf_counter()
+    wrong = described(url, int(options.get("described", 5000)), tally)
+    for kind, sent in (("broken", broken(int(options.get("broken", 5000)), draw)), ("tricks", tricks())):
         for answered, count in together(port, sent, draw).items():
             tally[kind, answered] += count
     time.sleep(12)  # slow clients are cut off after 10
@@ -228,7 +228,7 @@ def attack(url: str, port: int, process: int, given: dict[str, str], draw: rando
         except TimeoutError:
             tally["slow", "still there"] += 1
         client.close()
-    print(f"after:  {state(process)}; {sum(tally.values()):,} requests in {time.perf_counter() - began:.0f} s")
+    print(f"after:  {state(process)}; {sum(tally.values()):,} requests in {time.perf_counter() - start:.0f} s")
     for (kind, answered), count in sorted(tally.items()):
         print(f"  {kind:<10} {answered:<16} {count:>6}")
     failed = sum(count for (_, answered), count in tally.items() if re.search(r"\b5(?!03)\d\d\b", answered))

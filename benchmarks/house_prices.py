@@ -42,19 +42,19 @@ def main(words: list[str]) -> None:
         price = data.y[:, 0].astype(np.float64)
         network, seconds = [], []
         for seed in seeds:
-            began = time.perf_counter()
+            start = time.perf_counter()
             network.append(np.log(out_of_fold(out / f"seed-{seed}", seed, len(price))))
-            seconds.append(time.perf_counter() - began)
-        trees, began = [], time.perf_counter()
+            seconds.append(time.perf_counter() - start)
+        trees, start = [], time.perf_counter()
         for seed in seeds:
             grown = np.empty(len(price))
             for split in splits:
                 target = transforms.fit("log", data.y, rows=split.train)
                 part = Split(split.train, split.validation, split.test)
-                found = train_tree_baseline(data, part, target=target, seed=seed).predictions["validation"]
-                grown[found.index] = np.log(found.prediction[:, 0])
+                results = train_tree_baseline(data, part, target=target, seed=seed).predictions["validation"]
+                grown[results.index] = np.log(results.prediction[:, 0])
             trees.append(grown)
-        spent = (time.perf_counter() - began) / len(seeds)
+        spent = (time.perf_counter() - start) / len(seeds)
     truth = np.log(price)
 
     def score(guess: np.ndarray) -> float:
@@ -83,10 +83,10 @@ def out_of_fold(out: Path, seed: int, n: int) -> np.ndarray:
     return predicted
 
 
-def line(what: str, values: list[float], seconds: float | None = None) -> None:
+def line(label: str, values: list[float], seconds: float | None = None) -> None:
     """A row of the table."""
-    spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
-    print(f"| {what} | {statistics.mean(values):.4f}{spread} | {'' if seconds is None else f'{seconds:.0f}'} |")
+    sd = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
+    print(f"| {label} | {statistics.mean(values):.4f}{sd} | {'' if seconds is None else f'{seconds:.0f}'} |")
 
 
 if __name__ == "__main__":

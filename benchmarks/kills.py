@@ -10,7 +10,6 @@ written after every step or every few hundredths of a second, so kills hit the w
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import multiprocessing
 import random
@@ -62,9 +61,9 @@ def train(out: str, settings: dict[str, Any]) -> None:
 
 def resume(folder: str) -> None:
     """What the processes after a kill do."""
-    from yisheng.experiments.run import resume
+    from yisheng.experiments.dispatch import resume
 
-    resume(Path(folder), stream=io.StringIO())
+    resume(Path(folder))
 
 
 def outcome(folder: Path) -> tuple[str, list[dict[str, Any]], str]:
@@ -86,7 +85,7 @@ def campaign(name: str, kills: int, seed: int) -> tuple[int, int]:
         Kills that hit, and runs that came out the same; raises if one did not.
     """
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["yisheng.experiments.run", "yisheng.api"])
+    processes.set_forkserver_preload(["yisheng.experiments.dispatch", "yisheng.api"])
     chance = random.Random(f"{name} {seed}")
     with tempfile.TemporaryDirectory() as home:
 
@@ -107,27 +106,27 @@ def campaign(name: str, kills: int, seed: int) -> tuple[int, int]:
             return not killed
 
         run(train, f"{home}/whole", {**SETTINGS[name], "checkpoint_every": 1000})
-        (whole,) = [p for p in Path(home, "whole").iterdir() if p.is_dir()]
-        began = time.perf_counter()
+        (duration,) = [p for p in Path(home, "whole").iterdir() if p.is_dir()]
+        start = time.perf_counter()
         run(train, f"{home}/timed", {**SETTINGS[name], "checkpoint_every": 0})
-        length = time.perf_counter() - began
-        wanted = outcome(whole)
-        hits = same = 0
+        length = time.perf_counter() - start
+        expected = outcome(duration)
+        hits = equal = 0
         while hits < kills:
-            out = Path(home, f"run{same}")
-            done = run(train, str(out), settings(), within=chance.uniform(0.05, length))
+            out = Path(home, f"run{equal}")
+            finished = run(train, str(out), settings(), within=chance.uniform(0.05, length))
             folders = [p for p in out.iterdir() if p.is_dir() and (p / "config.toml").exists()] if out.exists() else []
-            hits += bool(not done and folders)  # killed before the run began to exist: there is nothing to resume
-            while not done and folders:
+            hits += bool(not finished and folders)  # killed before the run began to exist: there is nothing to resume
+            while not finished and folders:
                 remaining = chance.uniform(0.05, length) if hits < kills and chance.random() < 0.75 else None
-                done = run(resume, str(folders[0]), within=remaining)
-                hits += not done
+                finished = run(resume, str(folders[0]), within=remaining)
+                hits += not finished
             if not folders:
                 continue
-            if outcome(folders[0]) != wanted:
+            if outcome(folders[0]) != expected:
                 raise SystemExit(f"{name}: a resumed run differs from the one never killed")
-            same += 1
-    return hits, same
+            equal += 1
+    return hits, equal
 
 
 def main(words: list[str]) -> None:
@@ -136,11 +135,11 @@ def main(words: list[str]) -> None:
     n, seed = int(options.get("n", 100)), int(options.get("seed", 0))
     total = 0
     for number, name in enumerate(SETTINGS):
-        began = time.perf_counter()
-        share = n // len(SETTINGS) + (number < n % len(SETTINGS))
-        hits, same = campaign(name, share, seed)
+        start = time.perf_counter()
+        fraction = n // len(SETTINGS) + (number < n % len(SETTINGS))
+        hits, equal = campaign(name, fraction, seed)
         total += hits
-        print(f"{name:<42} {hits:>4} kills, {same:>4} runs the same, {time.perf_counter() - began:6.1f} s", flush=True)
+        print(f"{name:<42} {hits:>4} kills, {equal:>4} runs the same, {time.perf_counter() - start:6.1f} s", flush=True)
     print(f"{total} kills: every resumed run ended with the bytes of the one never killed")
 
 

@@ -27,7 +27,7 @@ from torch import nn  # noqa: E402
 import yisheng  # noqa: E402
 from yisheng.core.settings import merge_settings  # noqa: E402
 from yisheng.core.types import Dataset, Split  # noqa: E402
-from yisheng.experiments import load_data  # noqa: E402
+from yisheng.experiments.load_data import load_dataset, split_dataset  # noqa: E402
 from yisheng.training.setup import build_model  # noqa: E402
 
 SETTINGS = {"batch": 256, "optimizer": "sgd", "lr": 0.1, "schedule": "constant", "scale": "unit", "seed": 0}
@@ -44,7 +44,7 @@ def by_hand(data: Dataset, split: Split, model: str, epochs: int) -> tuple[float
     loss = nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     accuracy = 0.0
-    began = time.perf_counter()
+    start = time.perf_counter()
     for _ in range(epochs):
         net.train()
         order = torch.randperm(len(x_train))
@@ -56,12 +56,12 @@ def by_hand(data: Dataset, split: Split, model: str, epochs: int) -> tuple[float
             optimizer.step()
         net.eval()
         with torch.no_grad():
-            right = sum(
+            correct = sum(
                 int((net(x_valid[at : at + 256]).argmax(1) == y_valid[at : at + 256]).sum())
                 for at in range(0, len(x_valid), 256)
             )
-        accuracy = right / len(x_valid)
-    return (time.perf_counter() - began) / epochs, accuracy
+        accuracy = correct / len(x_valid)
+    return (time.perf_counter() - start) / epochs, accuracy
 
 
 def ours(data: Dataset, model: str, epochs: int) -> tuple[float, float]:
@@ -78,8 +78,8 @@ def main(words: list[str]) -> None:
     options = dict(word.split("=", 1) for word in words)
     rounds, epochs = int(options.get("rounds", 5)), int(options.get("epochs", 5))
     config = merge_settings([("data", "fashion-mnist", "command line")]).config
-    data = load_data.dataset(config)
-    split = load_data.split(config, data)
+    data = load_dataset(config)
+    split = split_dataset(config, data)
     name, flags = machine.describe_processor()
     print(f"{name} ({', '.join(flags)}), {machine.count_cores()} cores, {torch.get_num_threads()} threads, ", end="")
     print(f"torch {torch.__version__}, Python {platform.python_version()}, {rounds} rounds of {epochs} epochs\n")
@@ -93,9 +93,9 @@ def main(words: list[str]) -> None:
             b, accuracy_b = ours(data, model, epochs)
             pairs.append((a, b, b / a))
         hand, mine, ratio = (statistics.median(column) for column in zip(*pairs, strict=True))
-        least, most = min(r for *_, r in pairs), max(r for *_, r in pairs)
+        low, high = min(r for *_, r in pairs), max(r for *_, r in pairs)
         print(
-            f"{model:<8} {hand:>16.3f} {mine:>16.3f}   {ratio:.3f} ({least:.3f} to {most:.3f})"
+            f"{model:<8} {hand:>16.3f} {mine:>16.3f}   {ratio:.3f} ({low:.3f} to {high:.3f})"
             f"{'':<10}{accuracy_a:.3f} {accuracy_b:.3f}",
             flush=True,
         )

@@ -85,22 +85,22 @@ def _commands(folder: Path) -> None:
     image, run = folder / "photo.png", ""
     photo().save(image)
     for name, words in COMMANDS.items():
-        known = {"RUN": run, "IMAGE": str(image)}
-        given = [known.get(word, word) for word in words]
+        paths = {"RUN": run, "IMAGE": str(image)}
+        arguments = [paths.get(word, word) for word in words]
         process = subprocess.Popen(
-            [sys.executable, "-m", "yisheng", *given],
+            [sys.executable, "-m", "yisheng", *arguments],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
         )
         assert process.stdout is not None
-        said = process.stdout.read()
+        output = process.stdout.read()
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-        assert process.returncode == 0, (given, said)
+        assert process.returncode == 0, (arguments, output)
         if words[0] == "train":
-            run = str(folder / said.strip().splitlines()[-1])
+            run = str(folder / output.strip().splitlines()[-1])
         print(f"| `{name}` | {used.ru_maxrss / 1024:.0f} |", flush=True)
 
 
@@ -114,29 +114,29 @@ def _blocks(folder: Path, rows: int, rounds: int, limit: int, most: int) -> None
     del block
     narrow = f"mapped, {limit} MiB of memory"
     unasked = f"{narrow}, rows not asked for ahead"
-    found: dict[str, list[dict[str, float]]] = {"in memory": [], "mapped": [], narrow: [], unasked: []}
+    results: dict[str, list[dict[str, float]]] = {"in memory": [], "mapped": [], narrow: [], unasked: []}
     for _ in range(rounds):
-        for how, turns in found.items():
+        for how, turns in results.items():
             words = [sys.executable, "-c", MAPPED, str(path), str(rows), how.split(",")[0]]
             words += ["unasked" if how == unasked else "asked", str(most)]
-            few = how in (narrow, unasked)
-            with _limited(limit, path) if few else contextlib.nullcontext() as group:
+            small = how in (narrow, unasked)
+            with _limited(limit, path) if small else contextlib.nullcontext() as group:
                 enter = ["sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh"] if group else []
-                if few and not group:
+                if small and not group:
                     continue
-                done = subprocess.run([*enter, *words], capture_output=True, text=True, check=True)
-            turns.append(json.loads(done.stdout.splitlines()[-1]))
-    for how, turns in found.items():
+                completed = subprocess.run([*enter, *words], capture_output=True, text=True, check=True)
+            turns.append(json.loads(completed.stdout.splitlines()[-1]))
+    for how, turns in results.items():
         if not turns:
             print(f"({how}: memory could not be limited; that needs root and control groups)")
             continue
         seconds = sorted(turn["seconds"] for turn in turns)
-        own = max(turn["own_mib"] for turn in turns)
+        own_memory = max(turn["own_mib"] for turn in turns)
         size = rows * 3072 / 2**20
-        spread = f"{seconds[len(seconds) // 2]:.2f} ({seconds[0]:.2f} to {seconds[-1]:.2f})"
+        range_ = f"{seconds[len(seconds) // 2]:.2f} ({seconds[0]:.2f} to {seconds[-1]:.2f})"
         part = min(turn["done"] for turn in turns)
         how += f" ({100 * part:.0f}% of the epoch made)" if part < 1 else ""
-        print(f"| {size:.0f} MiB {how} | {spread} | {own:.0f} |", flush=True)
+        print(f"| {size:.0f} MiB {how} | {range_} | {own_memory:.0f} |", flush=True)
 
 
 @contextlib.contextmanager

@@ -35,20 +35,23 @@ def main(words: list[str]) -> None:
     options = dict(word.split("=", 1) for word in words)
     model, data = options.get("model", "lenet"), options.get("data", "fashion-mnist")
     seeds, epochs = int(options.get("seeds", 10)), int(options.get("epochs", 3))
-    print(f"{machine.describe_processor()[0]}, {machine.count_cores()} cores, torch {torch.__version__}: {model} on {data}, ", end="")
+    print(
+        f"{machine.describe_processor()[0]}, {machine.count_cores()} cores, torch {torch.__version__}: {model} on {data}, ",
+        end="",
+    )
     print(f"{epochs} epochs, {seeds} seeds\n")
     differences, ratios = [], []
     for seed in range(seeds):
-        found = {}
+        results = {}
         for way, settings in WAYS.items():
             with tempfile.TemporaryDirectory() as out:
                 common = {"data": data, "model": model, "batch": 256, "epochs": epochs, "seed": seed}
                 run = yisheng.train(**common, **settings, out=out, quiet=True)
                 last = (run.path / "events.jsonl").read_text().splitlines()[-1]
-                found[way] = (run.scores["test"]["accuracy"].value, json.loads(last)["seconds"])
-        differences.append(found["fast"][0] - found["plain"][0])
-        ratios.append(found["fast"][1] / found["plain"][1])
-        print(f"seed {seed}: {found['plain'][0]:.4f} plain, {found['fast'][0]:.4f} fast", flush=True)
+                results[way] = (run.scores["test"]["accuracy"].value, json.loads(last)["seconds"])
+        differences.append(results["fast"][0] - results["plain"][0])
+        ratios.append(results["fast"][1] / results["plain"][1])
+        print(f"seed {seed}: {results['plain'][0]:.4f} plain, {results['fast'][0]:.4f} fast", flush=True)
     mean = statistics.mean(differences)
     half = stats.t.ppf(0.975, seeds - 1) * statistics.stdev(differences) / seeds**0.5
     print(f"\naccuracy, fast less plain: {100 * mean:+.2f} points (95% {100 * (mean - half):+.2f} to ", end="")

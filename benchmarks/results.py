@@ -36,7 +36,14 @@ RUNS: dict[str, dict[str, Any]] = {
     "data=fashion-mnist model=lenet": {"data": "fashion-mnist", "model": "lenet"},
     "data=mnist": {"data": "mnist"},
 }
-SMALL = {"precision": "bf16", "augment": "flip", "optimizer": "nesterov", "wd": 5e-4, "lr": 0.05, "batch": 64}
+SMALL_IMAGES = {
+    "precision": "bf16",
+    "augment": "flip",
+    "optimizer": "nesterov",
+    "weight_decay": 5e-4,
+    "lr": 0.05,
+    "batch": 64,
+}
 NETS: dict[str, dict[str, Any]] = {
     **{
         f"configs/fashion-mnist-{name}.toml size={size}": {
@@ -46,7 +53,7 @@ NETS: dict[str, dict[str, Any]] = {
         }
         for name, size in {"alexnet": 67, "vgg11": 32, "nin": 67, "googlenet": 32, "resnet18": 32}.items()
     },
-    "data=fashion-mnist model=resnet18": {"data": "fashion-mnist", "model": "resnet18", **SMALL},
+    "data=fashion-mnist model=resnet18": {"data": "fashion-mnist", "model": "resnet18", **SMALL_IMAGES},
 }
 
 

@@ -23,7 +23,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 DOCS = Path(__file__).parents[1] / "docs"
-MOST = 150_000
+MAX_SECONDS = 150_000
 """Bytes of an image."""
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 THREE = [(0.33, 0.22), (0.38, 0.17), (0.45, 0.14), (0.54, 0.14), (0.61, 0.18), (0.65, 0.26), (0.62, 0.36), (0.54, 0.43)]
@@ -90,7 +90,7 @@ def draw(page: Page, points: Sequence[tuple[float, float]]) -> None:
 def written(page: Page, name: str) -> None:
     """Keep what is seen, in 256 colours where it would be too large otherwise."""
     content = page.screenshot(full_page=True)
-    if len(content) > MOST:
+    if len(content) > MAX_SECONDS:
         file = io.BytesIO()
         Image.open(io.BytesIO(content)).convert("RGB").quantize(256).save(file, "PNG", optimize=True)
         content = file.getvalue()

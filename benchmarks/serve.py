@@ -95,15 +95,15 @@ def drawings(count: int = 200) -> list[tuple[bytes, bytes]]:
 
     data = yisheng.data.load("mnist")
     rows = np.flatnonzero(data.part == 2)[:count]
-    found = []
+    images = []
     for row in rows:
         file = io.BytesIO()
         Image.fromarray(data.x[row, 0]).save(file, "PNG")
         png = file.getvalue()
         heads = "POST /predict HTTP/1.1", "Host: localhost", "Content-Type: image/png", f"Content-Length: {len(png)}"
         head = "\r\n".join((*heads, "", ""))
-        found.append((head.encode() + png, f'"prediction": "{data.spec.classes[data.y[row]]}"'.encode()))
-    return found
+        images.append((head.encode() + png, f'"prediction": "{data.spec.classes[data.y[row]]}"'.encode()))
+    return images
 
 
 def resident(process: int) -> float:
@@ -167,16 +167,16 @@ def measure(run: str, form: str, clients: int, seconds: float, requests: list[tu
 
 def main(words: list[str]) -> None:
     """Measure and print a table."""
-    run, *rest = words
-    given = dict(word.split("=", 1) for word in rest)
-    seconds, clients = float(given.get("seconds", 60)), int(given.get("clients", 32))
+    run, *remaining = words
+    options = dict(word.split("=", 1) for word in remaining)
+    seconds, clients = float(options.get("seconds", 60)), int(options.get("clients", 32))
     requests = drawings()
     rates: dict[str, list[float]] = {}
-    for _ in range(int(given.get("rounds", 1))):
-        for form in given.get("forms", ",".join(FORMS)).split(","):
-            found = measure(run, form, clients, seconds, requests)
-            rates.setdefault(form, []).append(found["a second"])
-            print(f"{form:<12}" + "".join(f"  {name} {value:,.4g}" for name, value in found.items()), flush=True)
+    for _ in range(int(options.get("rounds", 1))):
+        for form in options.get("forms", ",".join(FORMS)).split(","):
+            results = measure(run, form, clients, seconds, requests)
+            rates.setdefault(form, []).append(results["a second"])
+            print(f"{form:<12}" + "".join(f"  {name} {value:,.4g}" for name, value in results.items()), flush=True)
     if len(rates) == len(FORMS):
         batched, single = (statistics.median(rates[form]) for form in FORMS)
         print(f"batched {batched:,.0f} a second, one by one {single:,.0f}: {batched / single:.2f} times")

@@ -43,18 +43,18 @@ COMMON = {"data": "house-prices", "batch": BATCH, "optimizer": "adam", "schedule
 def grid(data: Any = None, *, settings: Sequence[tuple[float, float]] = SETTINGS, **more: Any) -> tuple[Any, Any]:
     """The jobs of all settings on all folds, and the data."""
     from yisheng.core.settings import merge_settings
-    from yisheng.experiments import load_data
+    from yisheng.experiments.load_data import load_dataset, split_dataset
     from yisheng.search.jobs import Job
 
     jobs = []
     for fold in range(1, FOLDS + 1):
         split = None
-        for lr, wd in settings:
-            chosen = {**COMMON, **more, "fold": f"{fold}/{FOLDS}", "lr": lr, "wd": wd}
+        for lr, weight_decay in settings:
+            chosen = {**COMMON, **more, "fold": f"{fold}/{FOLDS}", "lr": lr, "weight_decay": weight_decay}
             config = merge_settings([(key, value, "command line") for key, value in chosen.items()]).config
-            data = data or load_data.dataset(config)
-            split = split or load_data.split(config, data)
-            jobs.append(Job(f"lr={lr} wd={wd}/{fold}", config, split))
+            data = data or load_dataset(config)
+            split = split or split_dataset(config, data)
+            jobs.append(Job(f"lr={lr} weight_decay={weight_decay}/{fold}", config, split))
     return jobs, data
 
 
@@ -66,7 +66,7 @@ def tensors(jobs: Any, data: Any) -> list[tuple[torch.Tensor, ...]]:
     for job in jobs[:: len(jobs) // FOLDS]:
         assembly = Trainer(data).assemble(job)
         parts = [list(part) for part in (assembly.train, assembly.validation)]
-        found.append(tuple(torch.cat([getattr(b, what) for b in part]) for part in parts for what in ("x", "y")))
+        found.append(tuple(torch.cat([getattr(b, kind) for b in part]) for part in parts for kind in ("x", "y")))
     return found
 
 
@@ -77,11 +77,11 @@ def build(model: str, width: int) -> nn.Module:
     return nn.Sequential(nn.Linear(width, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 1))
 
 
-def loop(model: str, part: Sequence[torch.Tensor], lr: float, wd: float, epochs: int) -> float:
+def loop(model: str, part: Sequence[torch.Tensor], lr: float, weight_decay: float, epochs: int) -> float:
     """A plain training; gives the validation loss."""
     x, y, x_valid, y_valid = part
     net, loss = build(model, x.shape[1]), nn.MSELoss()
-    optimizer = torch.optim.Adam(net.parameters(), lr=lr, weight_decay=wd)
+    optimizer = torch.optim.Adam(net.parameters(), lr=lr, weight_decay=weight_decay)
     for _ in range(epochs):
         order = torch.randperm(len(x))
         for at in range(0, len(x), BATCH):
@@ -96,9 +96,9 @@ def loop(model: str, part: Sequence[torch.Tensor], lr: float, wd: float, epochs:
 
 def timed(act: Callable[[], object]) -> float:
     """Seconds of an act."""
-    began = time.perf_counter()
+    start = time.perf_counter()
     act()
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def speed(words: dict[str, str]) -> None:
@@ -115,8 +115,8 @@ def speed(words: dict[str, str]) -> None:
 
         def plain(count: int, model: str = model, parts: Any = parts) -> None:
             torch.set_num_threads(count)
-            for part, (lr, wd) in itertools.product(parts, SETTINGS):
-                loop(model, part, lr, wd, epochs)
+            for part, (lr, weight_decay) in itertools.product(parts, SETTINGS):
+                loop(model, part, lr, weight_decay, epochs)
             torch.set_num_threads(threads)
 
         ways: dict[str, Callable[[], object]] = {
@@ -136,14 +136,14 @@ def speed(words: dict[str, str]) -> None:
             seconds: dict[str, list[float]] = {way: [] for way in ways}
             for _ in range(rounds):
                 for way, act in ways.items():
-                    taken = timed(act)
+                    turns = timed(act)
                     if way in PEERS.values():  # without the start of Python: what the peer itself took
-                        taken = json.loads(Path(folder, "seconds.json").read_text())
-                    seconds[way].append(taken)
-        ours = statistics.median(seconds["one pass"])
+                        turns = json.loads(Path(folder, "seconds.json").read_text())
+                    seconds[way].append(turns)
+        stacked_seconds = statistics.median(seconds["one pass"])
         for way, each in seconds.items():
             shown = f"{statistics.median(each):.2f} ({min(each):.2f} to {max(each):.2f})"
-            print(f"{model:<8}{way:<32}{shown:<34}{statistics.median(each) / ours:.1f}", flush=True)
+            print(f"{model:<8}{way:<32}{shown:<34}{statistics.median(each) / stacked_seconds:.1f}", flush=True)
 
 
 PEERS = {"skorch": "skorch, GridSearchCV n_jobs=2", "ray": "Ray Tune, 2 workers"}
@@ -191,12 +191,12 @@ def ray(words: dict[str, str]) -> None:
     def trial(config: dict[str, Any]) -> dict[str, float]:
         torch.set_num_threads(1)
         part = [torch.from_numpy(value.copy()) for value in cluster.get(parts)[config["fold"]]]
-        return {"loss": loop(model, part, config["lr"], config["wd"], epochs)}
+        return {"loss": loop(model, part, config["lr"], config["weight_decay"], epochs)}
 
     space = {
         "fold": tune.grid_search(list(range(FOLDS))),
         "lr": tune.grid_search(list(RATES)),
-        "wd": tune.grid_search(list(DECAYS)),
+        "weight_decay": tune.grid_search(list(DECAYS)),
     }
     with tempfile.TemporaryDirectory() as folder:
         tuner = tune.Tuner(
@@ -229,19 +229,19 @@ def equal(words: dict[str, str]) -> None:
     for (form, options), precision in itertools.product(forms.items(), ("fp64", "fp32")):
         jobs, data = grid(epochs=epochs, precision=precision, **options)
         alone = _scores(train_serial(jobs, data), jobs)
-        others = {"in one pass": _scores(train_stacked(jobs, data), jobs)}
+        permuted = {"in one pass": _scores(train_stacked(jobs, data), jobs)}
         if precision == "fp32":
-            others["one by one, inputs turned"] = _scores(turned(jobs, data), jobs)
-        for of, scores in others.items():
+            permuted["one by one, inputs turned"] = _scores(turned(jobs, data), jobs)
+        for of, scores in permuted.items():
             away = np.abs(scores - alone) / alone
-            same = bool((_ranking(scores) == _ranking(alone)).all())
+            is_same = bool((_ranking(scores) == _ranking(alone)).all())
             row = f"{form:<36}{precision:<9}{of:<28}{np.median(away):>10.1e}{away.max():>10.1e}"
-            print(f"{row}{(away > 1e-5).sum():>12}  {'yes' if same else 'no'}", flush=True)
+            print(f"{row}{(away > 1e-5).sum():>12}  {'yes' if is_same else 'no'}", flush=True)
 
 
 def _scores(outcomes: Any, jobs: Any) -> np.ndarray:
-    found = {outcome.key: outcome.scores["rmse"] for outcome in outcomes}
-    return np.array([found[job.key] for job in jobs])
+    scores = {outcome.key: outcome.scores["rmse"] for outcome in outcomes}
+    return np.array([scores[job.key] for job in jobs])
 
 
 def _ranking(scores: np.ndarray) -> np.ndarray:
@@ -253,7 +253,7 @@ def turned(jobs: Any, data: Any) -> Any:
     from yisheng.evaluation.scorer import make_scorer
     from yisheng.search.executors.serial import Trainer
     from yisheng.search.jobs import Outcome
-    from yisheng.training.monitored import fit_assembly
+    from yisheng.training.fit_assembly import fit_assembly
 
     trainer = Trainer(data)
     for job in jobs:
@@ -276,20 +276,26 @@ def widths(words: dict[str, str]) -> None:
     epochs, rounds, data = int(words.get("epochs", 10)), int(words.get("rounds", 2)), None
     print(f"{epochs} epochs; seconds: medians of {rounds} rounds; one by one: 5 models, scaled up to their number\n")
     print(f"{'units':>6}{'models':>8}{'one by one':>12}{'one pass':>10}{'ratio':>7}{'auto':>8}{'to better':>11}  chose")
-    for hidden, some in itertools.product((16, 64, 256, 1024), (1, 4, 16)):
-        if hidden == 1024 and some == 16:
+    for hidden, subset in itertools.product((16, 64, 256, 1024), (1, 4, 16)):
+        if hidden == 1024 and subset == 16:
             continue
-        jobs, data = grid(data, settings=SETTINGS[:some], epochs=epochs, model="mlp", hidden=str(hidden))
-        said: list[str] = []
+        jobs, data = grid(data, settings=SETTINGS[:subset], epochs=epochs, model="mlp", hidden=str(hidden))
+        executors: set[str] = set()
+
+        def run_auto(jobs: Any = jobs, data: Any = data, executors: set[str] = executors) -> Any:
+            for outcome in run_jobs(jobs, data):
+                executors.add(outcome.executor)
+                yield outcome
+
         ways = (
-            functools.partial(train_serial, jobs[::some], data),
+            functools.partial(train_serial, jobs[::subset], data),
             functools.partial(train_stacked, jobs, data),
-            functools.partial(run_jobs, jobs, data, report=said.append),
+            run_auto,
         )
         rows = [[timed(lambda way=way: list(way())) for way in ways] for _ in range(rounds)]
         a, b, c = map(statistics.median, zip(*rows, strict=True))
-        a *= some
-        chose = "/".join(sorted({line.split(":")[0] for line in said}))
+        a *= subset
+        chose = "/".join(sorted(executors))
         row = f"{hidden:>6}{len(jobs):>8}{a:>12.2f}{b:>10.2f}{a / b:>7.1f}{c:>8.2f}{c / min(a, b):>11.2f}"
         print(f"{row}  {chose}", flush=True)
 
@@ -302,7 +308,9 @@ def main(words: list[str]) -> None:
         from yisheng.core import machine
 
         name, flags = machine.describe_processor()
-        print(f"{name} ({', '.join(flags)}), {machine.count_cores()} cores, {torch.get_num_threads()} threads, ", end="")
+        print(
+            f"{name} ({', '.join(flags)}), {machine.count_cores()} cores, {torch.get_num_threads()} threads, ", end=""
+        )
         print(f"torch {torch.__version__}, Python {platform.python_version()}\n")
     acts[act](options)
 

@@ -39,28 +39,28 @@ def photo() -> Image.Image:
 
 def cost(command: list[str], folder: str) -> tuple[float, float]:
     """Wall and CPU milliseconds of one process in a folder."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    began = time.perf_counter()
+    usage_before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start = time.perf_counter()
     subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wall = time.perf_counter() - began
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    wall = time.perf_counter() - start
+    usage_after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = usage_after.ru_utime + usage_after.ru_stime - usage_before.ru_utime - usage_before.ru_stime
     return wall * 1000, cpu * 1000
 
 
 def main(words: list[str]) -> None:
     """Measure and print a table."""
     rounds = int(dict(word.split("=", 1) for word in words).get("rounds", 30))
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in COMMANDS}
+    results: dict[str, list[tuple[float, float]]] = {name: [] for name in COMMANDS}
     with tempfile.TemporaryDirectory() as folder:
         photo().save(Path(folder) / "photo.png")
         subprocess.run([YISHENG, "train", "data=digits", "epochs=1", "--quiet"], check=True, cwd=folder)
         for _ in range(rounds):
             for name, command in COMMANDS.items():
-                found[name].append(cost(command, folder))
-    base = statistics.median(cpu for _, cpu in found[next(iter(found))])
+                results[name].append(cost(command, folder))
+    base = statistics.median(cpu for _, cpu in results[next(iter(results))])
     print(f"{'command':<44} {'wall ms':>8} {'CPU ms':>8} {'ratio of CPU':>13}")
-    for name, pairs in found.items():
+    for name, pairs in results.items():
         wall, cpu = (statistics.median(column) for column in zip(*pairs, strict=True))
         print(f"{name:<44} {wall:>8.1f} {cpu:>8.1f} {cpu / base:>13.2f}")
 

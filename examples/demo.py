@@ -32,7 +32,7 @@ def draw(path: Path) -> None:
 
 def main() -> int:
     """Train, tell, draw, ask."""
-    began = time.perf_counter()
+    start = time.perf_counter()
     runs = []
     for seed in SEEDS:
         run = yisheng.train(data="digits", seed=seed, quiet=True)
@@ -53,10 +53,10 @@ def main() -> int:
     print(f"\n{image} (a four that this demo drew) is read as: {answer.prediction}   ({likely})")
     print("  " + "; ".join(answer.notes))
     print(f"\nreport: {runs[0].path / 'report.html'}")
-    print(f"work: {time.perf_counter() - began:.1f} s")
-    good = statistics.mean(values) >= 0.97 and answer.prediction == "4"
-    print("demo: done" if good else "demo: the result is not what it should be")
-    return 0 if good else 1
+    print(f"work: {time.perf_counter() - start:.1f} s")
+    is_correct = statistics.mean(values) >= 0.97 and answer.prediction == "4"
+    print("demo: done" if is_correct else "demo: the result is not what it should be")
+    return 0 if is_correct else 1
 
 
 if __name__ == "__main__":

@@ -1,19 +1,31 @@
-"""Programs written together with the checks of swings, of batch norm over few rows, and of 16 bits."""
+"""Trainings written together with the checks of oscillation, batch norm over few rows, and 16 bits."""
 
 from __future__ import annotations
 
 import itertools
 
 import torch
-from parts import Data, Trial, accuracy, agreement, batches, faulty, healthy, images, made, mlp, table, train
+from benchmarks.doctor.datasets import Data, generate, images, table
+from benchmarks.doctor.harness import (
+    Trial,
+    accuracy,
+    batches,
+    faulty,
+    healthy,
+    mlp,
+    r2,
+    train,
+)
 from torch import nn
 from torch.nn import functional as F
 
 Adam, SGD = torch.optim.Adam, torch.optim.SGD
 
 
-def whole(t: Trial, model: nn.Module, optimizer: torch.optim.Optimizer, data: Data, loss, steps: int = 200) -> None:
-    """Train on all rows at once."""
+def train_full_batch(
+    t: Trial, model: nn.Module, optimizer: torch.optim.Optimizer, data: Data, loss, steps: int = 200
+) -> None:
+    """Train on all rows in each step."""
     with t.doctor(model, optimizer):
         for _ in range(steps):
             optimizer.zero_grad()
@@ -21,60 +33,60 @@ def whole(t: Trial, model: nn.Module, optimizer: torch.optim.Optimizer, data: Da
             optimizer.step()
 
 
-# Swings
+# Oscillation
 
 
 @faulty("oscillation", "high-learning-rate")
-def latest_absolute_error_from_side_to_side(t: Trial) -> float:
-    data = made("regression", t.seed)
+def latest_absolute_error_oscillates(t: Trial) -> float:
+    data = generate("regression", t.seed)
     model = nn.Linear(20, 1)
-    whole(t, model, SGD(model.parameters(), lr=0.03 if t.fixed else 0.3), data, F.l1_loss)
-    return agreement(model, data)
+    train_full_batch(t, model, SGD(model.parameters(), lr=0.03 if t.fixed else 0.3), data, F.l1_loss)
+    return r2(model, data)
 
 
 @faulty("oscillation", "high-learning-rate")
 def latest_adam_with_a_short_memory(t: Trial) -> float:
-    data = made("friedman", t.seed)
+    data = generate("friedman", t.seed)
     model = mlp(10, 32, 1)
     optimizer = Adam(model.parameters(), lr=0.005 if t.fixed else 0.2, betas=(0.5, 0.9))
-    whole(t, model, optimizer, data, F.mse_loss, steps=300)
-    return agreement(model, data)
+    train_full_batch(t, model, optimizer, data, F.mse_loss, steps=300)
+    return r2(model, data)
 
 
 @healthy
 def latest_two_batches_in_a_fixed_order(t: Trial) -> float:
-    found = made("regression", t.seed)
-    y = found.y + torch.randn(found.y.shape, generator=torch.Generator().manual_seed(t.seed))
+    data = generate("regression", t.seed)
+    y = data.y + torch.randn(data.y.shape, generator=torch.Generator().manual_seed(t.seed))
     y[: len(y) // 2] *= 2
     model = nn.Linear(20, 1)
     optimizer = SGD(model.parameters(), lr=0.05)
     with t.doctor(model, optimizer):
         for _ in range(150):
-            for x, target in zip(found.x.chunk(2), y.chunk(2), strict=True):
+            for x, target in zip(data.x.chunk(2), y.chunk(2), strict=True):
                 optimizer.zero_grad()
                 F.mse_loss(model(x), target).backward()
                 optimizer.step()
-    return agreement(model, found)
+    return r2(model, data)
 
 
 @healthy
-def latest_two_sources_in_turns(t: Trial) -> float:
-    data = made("friedman", t.seed)
+def latest_alternating_sources(t: Trial) -> float:
+    data = generate("friedman", t.seed)
     model = mlp(10, 32, 1)
     optimizer = SGD(model.parameters(), lr=0.05)
     noise = torch.Generator().manual_seed(t.seed)
     with t.doctor(model, optimizer):
-        for at, (x, y) in enumerate(batches(data, 64, 300, t.seed)):
-            rough = 0.7 * torch.randn(y.shape, generator=noise) if at % 2 else torch.zeros(y.shape)
+        for step, (x, y) in enumerate(batches(data, 64, 300, t.seed)):
+            label_noise = 0.7 * torch.randn(y.shape, generator=noise) if step % 2 else torch.zeros(y.shape)
             optimizer.zero_grad()
-            F.mse_loss(model(x + at % 2), y + rough).backward()
+            F.mse_loss(model(x + step % 2), y + label_noise).backward()
             optimizer.step()
-    return agreement(model, data)
+    return r2(model, data)
 
 
 @healthy
-def latest_triangles(t: Trial) -> float:
-    data = made("table", t.seed)
+def latest_triangular_schedule(t: Trial) -> float:
+    data = generate("table", t.seed)
     model = mlp(20, 64, 5)
     optimizer = SGD(model.parameters(), lr=0.01)
     schedule = torch.optim.lr_scheduler.CyclicLR(optimizer, 0.01, 0.4, step_size_up=10)
@@ -84,10 +96,10 @@ def latest_triangles(t: Trial) -> float:
 
 @healthy
 def latest_the_edge_of_stability(t: Trial) -> float:
-    data = made("friedman", t.seed)
+    data = generate("friedman", t.seed)
     model = mlp(10, 32, 1, act=nn.Tanh)
-    whole(t, model, SGD(model.parameters(), lr=0.2, momentum=0.9), data, F.mse_loss)
-    return agreement(model, data)
+    train_full_batch(t, model, SGD(model.parameters(), lr=0.2, momentum=0.9), data, F.mse_loss)
+    return r2(model, data)
 
 
 # Batch norm
@@ -141,8 +153,8 @@ def latest_batch_norm_of_eight_rows(t: Trial) -> float:
 # 16 bits
 
 
-def in_half(t: Trial, data: Data, weight: float, scaled: bool, steps: int = 60) -> float:
-    """Float16 by autocast; the loss has a weight, as one among several."""
+def train_in_float16(t: Trial, data: Data, weight: float, scaled: bool, steps: int = 60) -> float:
+    """Train in float16 by autocast; the loss has a weight, as if it were one of several."""
     model = mlp(64, 32, 32, 10, act=nn.Tanh)
     optimizer = Adam(model.parameters(), lr=5e-3)
     scaler = torch.amp.GradScaler("cpu", enabled=scaled, init_scale=2.0**16)
@@ -159,7 +171,7 @@ def in_half(t: Trial, data: Data, weight: float, scaled: bool, steps: int = 60) 
 
 @faulty("half-precision")
 def latest_float16_without_a_scale(t: Trial) -> float:
-    return in_half(t, table("digits", t.seed), 1e-5, t.fixed)
+    return train_in_float16(t, table("digits", t.seed), 1e-5, t.fixed)
 
 
 @faulty("half-precision")
@@ -179,12 +191,12 @@ def latest_weights_in_bfloat16(t: Trial) -> float:
 
 @healthy
 def latest_float16_with_a_scale(t: Trial) -> float:
-    return in_half(t, table("digits", t.seed), 1e-2, True)
+    return train_in_float16(t, table("digits", t.seed), 1e-2, True)
 
 
 @healthy
 def latest_float16_of_a_plain_loss(t: Trial) -> float:
-    return in_half(t, table("digits", t.seed), 1.0, False)
+    return train_in_float16(t, table("digits", t.seed), 1.0, False)
 
 
 @healthy
@@ -221,7 +233,7 @@ def latest_two_losses_propagated_at_once(t: Trial) -> float:
 
 
 @healthy
-def latest_layers_computed_again(t: Trial) -> float:
+def latest_checkpointed_layers(t: Trial) -> float:
     data = table("digits", t.seed)
     model = mlp(64, 64, 64, 10)
     optimizer = SGD(model.parameters(), lr=0.1)

@@ -1,11 +1,11 @@
-"""Other packages that diagnose trainings, on the same programs in the same run.
+"""Run other packages that diagnose trainings on the programs of the benchmark.
 
     pip install torch==2.13.0 && pip install -r benchmarks/doctor/requirements-peers.txt && pip install -e .
-    python benchmarks/doctor/peers.py [half=even|odd] [every=1] [only=TOOL,...] [--verbose]
+    python -m benchmarks.doctor.peers [part=held-out|development] [every=1] [only=TOOL,...] [--verbose]
 
-Each tool looks at a run of its own of each program, with the same seed, driven as its README says. What it says is
-what is of its severity "warning" or worse; ours is all that it says. `NAMES` tells which of our causes each of a
-tool's words is taken for: all that it could mean, so that a tool is not marked down for words of its own.
+Each tool gets a run of its own of each program, with the same seed, and is used as its README says. Its messages of
+severity "warning" or worse count; of our doctor all findings count. `MEANINGS` says which of our causes each message
+of a tool may mean: everything that it could mean, so that no tool is marked down for its own words.
 """
 
 from __future__ import annotations
@@ -23,55 +23,54 @@ import subprocess
 import sys
 import tempfile
 import time
-import types
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import faulty
-import faulty_numbers
-import healthy
-import parts
 import torch
-from parts import FAULTY, HEALTHY, Program, Trial
+from benchmarks.doctor import harness
+from benchmarks.doctor.datasets import Data
+from benchmarks.doctor.harness import Program, Trial
+from benchmarks.doctor.programs import FAULTY, HEALTHY, MODULES
+from benchmarks.doctor.run import part_of
 from torch import nn
 from torch.nn import functional as F
 
-RATES = ("high-learning-rate", "non-finite-loss", "exploding-gradients")
-SLOW = ("low-learning-rate", "vanishing-gradients", "saturated-activation", "dead-relu")
-STILL = ("uncovered-parameters", "frozen-parameters", "no-gradient", "missing-update", "unregistered-parameters")
-NAMES: dict[str, dict[str, tuple[str, ...]]] = {
+HIGH_RATE = ("high-learning-rate", "non-finite-loss", "exploding-gradients")
+SLOW_LEARNING = ("low-learning-rate", "vanishing-gradients", "saturated-activation", "dead-relu")
+NO_LEARNING = ("uncovered-parameters", "frozen-parameters", "no-gradient", "missing-update", "unregistered-parameters")
+MEANINGS: dict[str, dict[str, tuple[str, ...]]] = {
     "torchmortem": {
         "Vanishing gradients": ("vanishing-gradients", "saturated-activation"),
-        "Exploding gradients": (*RATES, "initial-loss", "inputs", "target-scale", "carried-gradients"),
-        "Gradient stalling": ("vanishing-gradients", *STILL),
+        "Exploding gradients": (*HIGH_RATE, "initial-loss", "inputs", "target-scale", "carried-gradients"),
+        "Gradient stalling": ("vanishing-gradients", *NO_LEARNING),
         "Dead units": ("dead-relu",),
         "Activation saturation": ("saturated-activation", "inputs", "initial-loss"),
-        "Update ratio too low": ("low-learning-rate", *STILL),
-        "Update ratio too high": (*RATES, "carried-gradients"),
-        "Training divergence": (*RATES, "carried-gradients"),
-        "Loss plateau": (*SLOW, *STILL, "loss-pairing", "symmetric-weights", "target-range"),
-        "Weight norm explosion": RATES,
-        "Stagnant weight norms": ("low-learning-rate", *STILL),
+        "Update ratio too low": ("low-learning-rate", *NO_LEARNING),
+        "Update ratio too high": (*HIGH_RATE, "carried-gradients"),
+        "Training divergence": (*HIGH_RATE, "carried-gradients"),
+        "Loss plateau": (*SLOW_LEARNING, *NO_LEARNING, "loss-pairing", "symmetric-weights", "target-range"),
+        "Weight norm explosion": HIGH_RATE,
+        "Stagnant weight norms": ("low-learning-rate", *NO_LEARNING),
         "Inter-layer weight norm imbalance": ("initial-loss",),
         "Rank collapse": ("symmetric-weights", "dead-relu", "strong-decay"),
         "High gradient noise": ("sorted-batches",),
     },
     "training-doctor": {
-        "Learning rate likely too high": RATES,
-        "Learning rate may be too low": ("low-learning-rate", *STILL),
-        "Training plateau": (*SLOW, *STILL, "loss-pairing", "symmetric-weights", "target-range"),
-        "Early training plateau": (*SLOW, *STILL, "loss-pairing", "symmetric-weights", "target-range"),
-        "Gradient instability": (*RATES, "vanishing-gradients", "carried-gradients", "target-scale", "inputs"),
+        "Learning rate likely too high": HIGH_RATE,
+        "Learning rate may be too low": ("low-learning-rate", *NO_LEARNING),
+        "Training plateau": (*SLOW_LEARNING, *NO_LEARNING, "loss-pairing", "symmetric-weights", "target-range"),
+        "Early training plateau": (*SLOW_LEARNING, *NO_LEARNING, "loss-pairing", "symmetric-weights", "target-range"),
+        "Gradient instability": (*HIGH_RATE, "vanishing-gradients", "carried-gradients", "target-scale", "inputs"),
         "Overfitting": ("overfitting",),
     },
     "runmedic": {
-        "non_finite": RATES,
-        "divergence": (*RATES, "carried-gradients"),
-        "loss_spikes": (*RATES, "sorted-batches", "carried-gradients"),
-        "grad_spikes": (*RATES, "carried-gradients"),
-        "no_learning": (*SLOW, *STILL, "loss-pairing", "symmetric-weights", "target-range", "inputs"),
+        "non_finite": HIGH_RATE,
+        "divergence": (*HIGH_RATE, "carried-gradients"),
+        "loss_spikes": (*HIGH_RATE, "sorted-batches", "carried-gradients"),
+        "grad_spikes": (*HIGH_RATE, "carried-gradients"),
+        "no_learning": (*SLOW_LEARNING, *NO_LEARNING, "loss-pairing", "symmetric-weights", "target-range", "inputs"),
         "overfitting": ("overfitting",),
     },
     "torchtest2": {
@@ -79,9 +78,9 @@ NAMES: dict[str, dict[str, tuple[str, ...]]] = {
         "frozen_params": ("frozen-parameters",),
         "gradient_flow": ("no-gradient", "dead-relu", "symmetric-weights", "loss-pairing", "vanishing-gradients"),
         "gradient_magnitude": ("exploding-gradients", "vanishing-gradients", "non-finite-loss", "initial-loss"),
-        "params_change": (*STILL, "low-learning-rate", "dead-relu", "vanishing-gradients"),
+        "params_change": (*NO_LEARNING, "low-learning-rate", "dead-relu", "vanishing-gradients"),
         "initial_loss": ("initial-loss", "loss-pairing", "inputs", "target-scale"),
-        "overfit_batch": (*SLOW, *RATES, "loss-pairing", "target-range", "target-scale", "inputs"),
+        "overfit_batch": (*SLOW_LEARNING, *HIGH_RATE, "loss-pairing", "target-range", "target-scale", "inputs"),
         "output_varies": ("symmetric-weights", "dead-relu", "saturated-activation", "loss-pairing", "inputs"),
         "output_finite": ("non-finite-loss",),
         "loss": ("non-finite-loss", "no-gradient", "loss-pairing"),
@@ -91,7 +90,7 @@ NAMES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "torch-audit": {
         "TA100": ("non-finite-loss", "high-learning-rate", "exploding-gradients"),
-        "TA102": (*RATES, "carried-gradients", "target-scale", "inputs"),
+        "TA102": (*HIGH_RATE, "carried-gradients", "target-scale", "inputs"),
         "TA103": ("dead-relu",),
         "TA104": ("no-gradient", "frozen-parameters"),
         "TA105": ("dead-relu",),
@@ -103,133 +102,141 @@ NAMES: dict[str, dict[str, tuple[str, ...]]] = {
         "TA500": ("no-gradient", "unregistered-parameters"),
     },
 }
-"""Tool -> how its word begins -> causes of ours that it may mean."""
-Seen = Callable[[], list[str]]
+"""By tool: the beginning of a message, and our causes that it may mean."""
+ReadMessages = Callable[[], list[str]]
+PLAIN_TRAIN = harness.train
 
 
-class Watched(Trial):
-    """A run of a program that one of the tools looks at."""
+class PeerTrial(Trial):
+    """A run of a program that one of the tools diagnoses.
+
+    Args:
+        seed: seed of its data, network and batches.
+        tool: name of the tool.
+    """
 
     def __init__(self, seed: int, tool: str) -> None:
         super().__init__(seed)
-        self.tool, self.words, self.asked = tool, [], False
+        self.tool = tool
+        self.messages: list[str] = []
+        self.was_diagnosed = False
 
     @contextlib.contextmanager
     def doctor(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
-        if self.tool == "torchtest2":  # it looks at one batch, before training: see `plain_loop`
+        """Let the tool diagnose the training inside."""
+        if self.tool == "torchtest2":  # it tests one batch before training: see `train_or_test`
             yield
             return
-        self.asked = True
-        with TOOLS[self.tool](model, optimizer) as seen:
+        self.was_diagnosed = True
+        with TOOLS[self.tool](model, optimizer) as read_messages:
             yield
-        self.words += seen()
+        self.messages += read_messages()
 
 
 @contextlib.contextmanager
-def each_step(optimizer: torch.optim.Optimizer, then: Callable[[float], None]) -> Iterator[None]:
-    """Call after each update with the loss of the last backward pass."""
-    inner, last = torch.Tensor.backward, [math.nan]
+def after_each_step(optimizer: torch.optim.Optimizer, callback: Callable[[float], None]) -> Iterator[None]:
+    """Call a function after each update with the loss of the last backward pass."""
+    original, losses = torch.Tensor.backward, [math.nan]
 
-    def backward(tensor: torch.Tensor, *arguments: Any, **more: Any) -> None:
-        inner(tensor, *arguments, **more)
-        last[0] = float(tensor.detach()) if tensor.numel() == 1 else math.nan
+    def backward(tensor: torch.Tensor, *arguments: Any, **keywords: Any) -> None:
+        original(tensor, *arguments, **keywords)
+        losses[0] = float(tensor.detach()) if tensor.numel() == 1 else math.nan
 
-    handle = optimizer.register_step_post_hook(lambda *_: then(last[0]))
-    torch.Tensor.backward = backward  # type: ignore[method-assign,assignment]  # put back below
+    handle = optimizer.register_step_post_hook(lambda *_: callback(losses[0]))
+    torch.Tensor.backward = backward  # type: ignore[method-assign,assignment]  # restored below
     try:
         yield
     finally:
-        torch.Tensor.backward = inner  # type: ignore[method-assign]
+        torch.Tensor.backward = original  # type: ignore[method-assign]
         handle.remove()
 
 
-def norm(model: nn.Module) -> float:
-    """Of all gradients together."""
-    found = [p.grad.norm() for p in model.parameters() if p.grad is not None]
-    return float(torch.stack(found).norm()) if found else 0.0
+def gradient_norm(model: nn.Module) -> float:
+    """Return the norm of all gradients together."""
+    norms = [p.grad.norm() for p in model.parameters() if p.grad is not None]
+    return float(torch.stack(norms).norm()) if norms else 0.0
 
 
 @contextlib.contextmanager
-def torchmortem(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[Seen]:
-    """``with Autopsy(...)`` and a call after each step."""
+def torchmortem(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[ReadMessages]:
+    """Use ``with Autopsy(...)`` and a call after each step."""
     package: Any = importlib.import_module("torchmortem")
     autopsy = package.Autopsy(model, optimizer=optimizer)
 
-    def seen() -> list[str]:
-        with tempfile.TemporaryDirectory() as place:
-            report = autopsy.report(Path(place, "report.json"))
-        return [found.title for found in report.findings if found.severity.name in ("WARNING", "CRITICAL")]
+    def read_messages() -> list[str]:
+        with tempfile.TemporaryDirectory() as folder:
+            report = autopsy.report(Path(folder, "report.json"))
+        return [finding.title for finding in report.findings if finding.severity.name in ("WARNING", "CRITICAL")]
 
-    with autopsy, each_step(optimizer, lambda loss: autopsy.step(loss=loss)):
-        yield seen
+    with autopsy, after_each_step(optimizer, lambda loss: autopsy.step(loss=loss)):
+        yield read_messages
 
 
 @contextlib.contextmanager
-def training_doctor(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[Seen]:
-    """``doctor.log`` after each step, with the loss, the learning rate and the norm of the gradient."""
+def training_doctor(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[ReadMessages]:
+    """Call ``doctor.log`` after each step, with the loss, the learning rate and the norm of the gradient."""
     package: Any = importlib.import_module("training_doctor")
     doctor, count = package.Doctor(), [0]
 
-    def step(loss: float) -> None:
+    def log_step(loss: float) -> None:
         count[0] += 1
-        doctor.log(step=count[0], loss=loss, lr=optimizer.param_groups[0]["lr"], grad_norm=norm(model))
+        doctor.log(step=count[0], loss=loss, lr=optimizer.param_groups[0]["lr"], grad_norm=gradient_norm(model))
 
-    with each_step(optimizer, step):
-        yield lambda: [f.problem for f in doctor.diagnoses if f.severity.value in ("warning", "critical")]
+    with after_each_step(optimizer, log_step):
+        yield lambda: [d.problem for d in doctor.diagnoses if d.severity.value in ("warning", "critical")]
 
 
 @contextlib.contextmanager
-def runmedic(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[Seen]:
-    """``runmedic diagnose`` on a CSV of the same numbers."""
+def runmedic(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[ReadMessages]:
+    """Run ``runmedic diagnose`` on a CSV file of the same numbers."""
     rows: list[list[float]] = []
 
-    def seen() -> list[str]:
-        with tempfile.TemporaryDirectory() as place:
-            path = Path(place, "metrics.csv")
+    def read_messages() -> list[str]:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "metrics.csv")
             with path.open("w", newline="") as file:
                 csv.writer(file).writerows([["step", "train_loss", "lr", "grad_norm"], *rows])
             command = [sys.executable, "-m", "runmedic", "diagnose", str(path), "--json"]
-            done = subprocess.run(command, capture_output=True, text=True)
-        if "no training metrics" in done.stderr:
+            process = subprocess.run(command, capture_output=True, text=True)
+        if "no training metrics" in process.stderr:
             return []
-        (run,) = json.loads(done.stdout)
-        return [found["check"] for found in run["findings"] if found["severity"] in ("warning", "critical")]
+        (run,) = json.loads(process.stdout)
+        return [finding["check"] for finding in run["findings"] if finding["severity"] in ("warning", "critical")]
 
-    def step(loss: float) -> None:
-        rows.append([len(rows), loss, optimizer.param_groups[0]["lr"], norm(model)])
+    def log_step(loss: float) -> None:
+        rows.append([len(rows), loss, optimizer.param_groups[0]["lr"], gradient_norm(model)])
 
-    with each_step(optimizer, step):
-        yield seen
+    with after_each_step(optimizer, log_step):
+        yield read_messages
 
 
 @contextlib.contextmanager
-def torch_audit(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[Seen]:
-    """``autopatch``, every tenth step; its advice on speed (TA2...) is no finding about the training."""
+def torch_audit(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[ReadMessages]:
+    """Use ``autopatch`` on every tenth step; its advice on speed (TA2...) is not about faults."""
     package: Any = importlib.import_module("torch_audit")
     auditor = package.autopatch(model, optimizer=optimizer, every_n_steps=10, reporters=[])
 
-    def seen() -> list[str]:
-        found = auditor.finish().findings
-        told = [f"{f.rule_id} {f.message}" for f in found if f.severity.value in ("WARN", "ERROR", "FATAL")]
-        return [word for word in told if not word.startswith("TA2")]
+    def read_messages() -> list[str]:
+        findings = [f for f in auditor.finish().findings if f.severity.value in ("WARN", "ERROR", "FATAL")]
+        return [f"{f.rule_id} {f.message}" for f in findings if not f.rule_id.startswith("TA2")]
 
     try:
-        yield seen
+        yield read_messages
     finally:
         auditor.unpatch()
 
 
 @contextlib.contextmanager
-def ours(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[Seen]:
-    """``with yisheng.doctor(...)``."""
+def yisheng_doctor(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[ReadMessages]:
+    """Use ``with yisheng.doctor(...)``."""
     from yisheng.diagnosis.doctor import doctor
 
     with doctor(model, optimizer) as dr:
         yield lambda: [finding.check for finding in dr.diagnose().findings]
 
 
-TOOLS: dict[str, Callable[..., contextlib.AbstractContextManager[Seen]]] = {
-    "yisheng": ours,
+TOOLS: dict[str, Callable[..., contextlib.AbstractContextManager[ReadMessages]]] = {
+    "yisheng": yisheng_doctor,
     "torchmortem": torchmortem,
     "training-doctor": training_doctor,
     "runmedic": runmedic,
@@ -237,83 +244,87 @@ TOOLS: dict[str, Callable[..., contextlib.AbstractContextManager[Seen]]] = {
 }
 
 
-def plain_loop(
-    t: Trial, model: nn.Module, optimizer: torch.optim.Optimizer, data: parts.Data, *more: Any, **how: Any
+def train_or_test(
+    t: Trial, model: nn.Module, optimizer: torch.optim.Optimizer, data: Data, *arguments: Any, **options: Any
 ) -> None:
-    """The programs' plain loop; before it torchtest2 is given its first batch, loss and optimiser."""
-    if isinstance(t, Watched) and t.tool == "torchtest2":
+    """Run the programs' plain loop; for torchtest2, test its first batch, loss and optimizer instead."""
+    if isinstance(t, PeerTrial) and t.tool == "torchtest2":
         package: Any = importlib.import_module("torchtest2")
-        loss = more[0] if more else how.get("loss", F.cross_entropy)
-        x, y = next(parts.batches(data, how.get("size", 32), 1, t.seed))
+        loss = arguments[0] if arguments else options.get("loss", F.cross_entropy)
+        x, y = next(harness.batches(data, options.get("size", 32), 1, t.seed))
         model.train()
-        t.asked = True
+        t.was_diagnosed = True
         report = package.check_model(model, x, y, loss_fn=loss, optimizer=optimizer)
-        t.words += [one.name for one in (*report.failures, *report.warnings)]
+        t.messages += [result.name for result in (*report.failures, *report.warnings)]
         return
-    TRAIN(t, model, optimizer, data, *more, **how)
+    PLAIN_TRAIN(t, model, optimizer, data, *arguments, **options)
 
 
-TRAIN = parts.train
-
-
-def look(program: Program, tool: str, seed: int) -> tuple[bool, list[str], str]:
-    """Whether a tool could look at a program, what it said, and what broke it."""
+def run_program(program: Program, tool: str, seed: int) -> tuple[PeerTrial, str]:
+    """Run a program with a tool; return the trial, and the error that stopped it if there was one."""
     torch.manual_seed(seed)
-    trial, broke = Watched(seed, tool), ""
+    trial, failure = PeerTrial(seed, tool), ""
     with warnings.catch_warnings(), contextlib.redirect_stdout(None), contextlib.redirect_stderr(None):
         warnings.simplefilter("ignore")
         try:
             program.run(trial)
         except Exception as error:
-            broke = f"{type(error).__name__}: {error}"
-    return trial.asked, trial.words, broke
+            failure = f"{type(error).__name__}: {error}"
+    return trial, failure
 
 
-def causes(tool: str, words: list[str]) -> list[tuple[str, ...]]:
-    """What each word may mean, the first said first; a word that means nothing of ours means nothing."""
+def interpret(tool: str, messages: list[str]) -> list[tuple[str, ...]]:
+    """Return the causes that each message may mean; empty if it means no cause that we know."""
     if tool == "yisheng":
-        return [(word,) for word in words]
-    return [next((m for begin, m in NAMES[tool].items() if word.startswith(begin)), ()) for word in words]
+        return [(message,) for message in messages]
+    meanings = MEANINGS[tool]
+    return [next((causes for start, causes in meanings.items() if m.startswith(start)), ()) for m in messages]
+
+
+def measure_tool(tool: str, programs: list[Program], verbose: bool) -> None:
+    """Print one line of the table."""
+    start, count = time.process_time(), collections.Counter[str]()
+    for program in programs:
+        kind = "faulty" if program.causes else "healthy"
+        trial, failure = run_program(program, tool, 0)
+        is_correct = [bool(set(causes) & set(program.causes)) for causes in interpret(tool, trial.messages)]
+        count["failures"] += bool(failure)
+        count[kind] += trial.was_diagnosed
+        count[f"{kind} with messages"] += bool(trial.messages)
+        count["cause"] += any(is_correct)
+        count["first"] += is_correct[:1] == [True]
+        if verbose:
+            messages = f"{trial.messages[:6]} {failure[:120]}"
+            print(f"  {tool:16} {program.name:45} {program.causes}: {messages}", flush=True)
+    version = importlib.import_module(tool).__version__ if tool == "yisheng" else importlib.metadata.version(tool)
+    print(
+        f"{f'{tool} {version}':26} {count['faulty']:7} {count['faulty with messages']:9} {count['cause']:6} "
+        f"{count['first']:6}   {count['healthy']:7} {count['healthy with messages']:12} {count['failures']:8}   "
+        f"{time.process_time() - start:.0f}",
+        flush=True,
+    )
 
 
 def main(arguments: list[str]) -> int:
-    """The command."""
-    options = dict(word.split("=", 1) for word in arguments if "=" in word)
-    left = {"odd": 1, "even": 0}[options.get("half", "even")]
-    every, verbose = int(options.get("every", 1)), "--verbose" in arguments
-    wanted = options.get("only", ",".join([*TOOLS, "torchtest2"])).split(",")
+    """Run the command line."""
+    options = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+    part, interval = options.get("part", "held-out"), int(options.get("every", 1))
+    tools = options.get("only", ",".join([*TOOLS, "torchtest2"])).split(",")
     torch.set_num_threads(1)
     logging.disable(logging.CRITICAL)
-    modules: list[types.ModuleType] = [faulty, faulty_numbers, healthy]
-    for module in modules:
-        for name in [name for name, value in vars(module).items() if value is TRAIN]:
-            setattr(module, name, plain_loop)  # they import it by name
-    chosen = [
-        [p for p in programs if p.number % 2 == left and (not p.data or os.environ.get("YISHENG_MIRROR"))][::every]
+    for module in MODULES:
+        for name in [name for name, value in vars(module).items() if value is PLAIN_TRAIN]:
+            setattr(module, name, train_or_test)  # the programs import it by name
+    has_downloads = bool(os.environ.get("YISHENG_MIRROR"))
+    selected = [
+        program
         for programs in (FAULTY, HEALTHY)
+        for program in [p for p in programs if part_of(p) == part and (has_downloads or not p.dataset)][::interval]
     ]
-    heads = f"{'faulty':>7} {'said':>6} {'cause':>6} {'first':>6}   {'healthy':>7} {'alarms':>6} {'broke':>5}   CPU s"
-    print(f"{'tool':26} {heads}", flush=True)
-    for tool in wanted:
-        began, count = time.process_time(), collections.Counter[str]()
-        for program in [*chosen[0], *chosen[1]]:
-            kind = "faulty" if program.fault else "healthy"
-            asked, words, broke = look(program, tool, 0)
-            named = [bool(set(meant) & set(program.fault)) for meant in causes(tool, words)]
-            count["broke"] += bool(broke)
-            count[kind] += asked
-            count[f"{kind} said"] += bool(words)
-            count["cause"] += any(named)
-            count["first"] += named[:1] == [True]
-            if verbose:
-                print(f"  {tool:16} {program.name:45} {program.fault}: {words[:6]} {broke[:120]}", flush=True)
-        version = importlib.import_module(tool).__version__ if tool == "yisheng" else importlib.metadata.version(tool)
-        print(
-            f"{f'{tool} {version}':26} {count['faulty']:7} {count['faulty said']:6} {count['cause']:6} "
-            f"{count['first']:6}   {count['healthy']:7} {count['healthy said']:6} {count['broke']:5}   "
-            f"{time.process_time() - began:.0f}",
-            flush=True,
-        )
+    columns = f"{'faulty':>7} {'messages':>9} {'cause':>6} {'first':>6}   {'healthy':>7} {'false alarms':>12}"
+    print(f"{'tool':26} {columns} {'failures':>8}   CPU s", flush=True)
+    for tool in tools:
+        measure_tool(tool, selected, "--verbose" in arguments)
     return 0
 
 

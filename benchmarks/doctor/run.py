@@ -1,12 +1,13 @@
-"""The doctor over faulty and healthy trainings.
+"""Run the doctor on faulty and healthy trainings.
 
-    python benchmarks/doctor/run.py [half=odd|even|later|latest|all] [seeds=3] [only=NAME,...] [--verbose]
-    python benchmarks/doctor/run.py verify [only=NAME,...]
+    python -m benchmarks.doctor.run [part=development|held-out|later|latest|all] [seeds=3] [only=NAME,...] [--verbose]
+    python -m benchmarks.doctor.run verify [only=NAME,...]
 
-The first asks it: how often it says anything, names the right cause first or among the first three, after how many
-backward passes, and how often it speaks where all is well. The thresholds are tuned on the odd programs alone;
-the later ones were written when that was done, the latest ones with checks that came after them.
-`verify` trains each faulty program and its mended twin with 5 seeds and tests that the twin is better (Welch).
+The first command counts how often the doctor finds anything, names the correct cause first or among the first three,
+after how many backward passes, and how often it finds something in healthy trainings. The thresholds are tuned on the
+development part only; the later programs were written after that, the latest ones with checks that came after them.
+`verify` trains each faulty program with and without its fault, with 5 seeds, and tests whether the fault does harm
+(Welch's t test).
 """
 
 from __future__ import annotations
@@ -16,139 +17,144 @@ import sys
 import time
 import warnings
 
-import faulty
-import faulty_numbers
-import healthy
-import later
-import latest
 import numpy as np
 import torch
-from parts import FAULTY, HEALTHY, Program, Trial
+from benchmarks.doctor.harness import Program, Trial
+from benchmarks.doctor.programs import FAULTY, HEALTHY
 from scipy import stats
 
-assert faulty
-assert faulty_numbers
-assert healthy
-assert later
-assert latest
-
-SEEDS, LEVEL = 5, 0.05
-HALVES = {"odd": "development", "even": "held out", "later": "written later", "latest": "latest"}
+VERIFY_SEEDS, MAX_P_VALUE = 5, 0.05
+WORST_SCORE = -10.0
+"""Score of a training whose score is not a number."""
+MAX_PASSES = 200
+"""Backward passes within which the correct cause should be named."""
+PARTS = ("development", "held-out", "later", "latest")
 
 
-def half_of(program: Program) -> str:
-    """Which part of the benchmark a program is in."""
-    if program.run.__module__ in HALVES:
-        return program.run.__module__
-    return "odd" if program.number % 2 else "even"
+def part_of(program: Program) -> str:
+    """Return the part of the benchmark that a program belongs to."""
+    module = program.run.__module__.rpartition(".")[2]
+    for part in ("later", "latest"):
+        if module.startswith(part):
+            return part
+    return "development" if program.number % 2 else "held-out"
 
 
-def one(program: Program, seed: int, **how: bool) -> tuple[Trial, float]:
-    """Run a program with one seed."""
+def run_program(program: Program, seed: int, **options: bool) -> tuple[Trial, float]:
+    """Run a program with one seed; return its trial and its score."""
     torch.manual_seed(seed)
-    trial = Trial(seed, **how)
+    trial = Trial(seed, **options)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's own, of shapes that do not fit
+        warnings.simplefilter("ignore")  # torch warns about shapes that do not fit
         return trial, program.run(trial)
 
 
-def verify(programs: list[Program]) -> int:
-    """Whether each mended twin is better."""
-    bad = 0
+def verify_faults(programs: list[Program]) -> int:
+    """Print whether each program is better without its fault; return how many are not."""
+    failures = 0
     for program in programs:
-        began = time.process_time()
-        faulty_scores, fixed_scores = (
-            [one(program, seed, fixed=fixed)[1] for seed in range(SEEDS)] for fixed in (False, True)
+        start = time.process_time()
+        with_fault, without_fault = (
+            np.nan_to_num([run_program(program, seed, fixed=fixed)[1] for seed in range(VERIFY_SEEDS)], nan=WORST_SCORE)
+            for fixed in (False, True)
         )
-        a, b = np.nan_to_num(faulty_scores, nan=-10.0), np.nan_to_num(fixed_scores, nan=-10.0)
-        same = float(np.std(a)) + float(np.std(b)) == 0
-        p = float(a[0] >= b[0]) if same else float(stats.ttest_ind(b, a, equal_var=False, alternative="greater").pvalue)
-        bad += p >= LEVEL
-        seconds = (time.process_time() - began) / (2 * SEEDS)
+        p_value = compute_p_value(with_fault, without_fault)
+        failures += p_value >= MAX_P_VALUE
+        seconds = (time.process_time() - start) / (2 * VERIFY_SEEDS)
         print(
-            f"{program.number:3} {program.name:45} {a.mean():8.3f} {b.mean():8.3f}  p={p:.2g} {seconds:.2f} s"
-            f"{'' if p < LEVEL else '   NOT BETTER'}",
+            f"{program.number:3} {program.name:45} {with_fault.mean():8.3f} {without_fault.mean():8.3f}  "
+            f"p={p_value:.2g} {seconds:.2f} s{'' if p_value < MAX_P_VALUE else '   NOT BETTER'}",
             flush=True,
         )
-    print(f"{len(programs) - bad} of {len(programs)} twins are better")
-    return bad
+    print(f"{len(programs) - failures} of {len(programs)} programs are better without their fault")
+    return failures
 
 
-def ask(programs: list[Program], seeds: int, verbose: bool) -> None:
-    """What the doctor says of faulty programs."""
-    said = first = three = times = late = 0
-    steps: list[float] = []
+def compute_p_value(with_fault: np.ndarray, without_fault: np.ndarray) -> float:
+    """Return the p-value of Welch's t test that scores are better without the fault."""
+    if float(np.std(with_fault)) + float(np.std(without_fault)) == 0:
+        return float(with_fault[0] >= without_fault[0])
+    return float(stats.ttest_ind(without_fault, with_fault, equal_var=False, alternative="greater").pvalue)
+
+
+def count_found_causes(programs: list[Program], seeds: int, verbose: bool) -> None:
+    """Print what the doctor finds in faulty programs."""
+    total = any_finding = first = first_three = too_late = 0
+    passes_until_named: list[int] = []
     for program in programs:
         for seed in range(seeds):
-            trial, _ = one(program, seed, watch=True, ask=True)
-            names = [finding.check for finding in trial.final.findings]
-            times += 1
-            said += bool(names)
-            first += names[:1] != [] and names[0] in program.fault
-            three += any(name in program.fault for name in names[:3])
-            at = next((step for step, found in trial.said.items() if set(found[:3]) & set(program.fault)), None)
-            if at is not None:
-                steps.append(at)
-            late += at is None or at > 200
-            if verbose or names[:1] == [] or names[0] not in program.fault:
+            trial, _ = run_program(program, seed, diagnose=True, diagnose_often=True)
+            checks, causes = trial.checks, set(program.causes)
+            total += 1
+            any_finding += bool(checks)
+            is_first = bool(checks) and checks[0] in causes
+            first += is_first
+            first_three += any(check in causes for check in checks[:3])
+            passes = next((n for n, named in trial.checks_by_pass.items() if set(named[:3]) & causes), None)
+            if passes is not None:
+                passes_until_named.append(passes)
+            too_late += passes is None or passes > MAX_PASSES
+            if verbose or not is_first:
                 print(
-                    f"{program.number:3} {program.name:45} seed {seed}: {', '.join(names) or '-'} (named at {at})",
+                    f"{program.number:3} {program.name:45} seed {seed}: {', '.join(checks) or '-'} "
+                    f"(named after {passes})",
                     flush=True,
                 )
-    if times:
+    if total:
+        median, percentile_90 = np.percentile(passes_until_named or [float("nan")], [50, 90])
         print(
-            f"{len(programs)} faulty programs, {seeds} seeds: something said {said / times:.1%}, right cause first "
-            f"{first / times:.1%}, in the first three {three / times:.1%}; first named after "
-            f"{np.median(steps) if steps else float('nan'):.0f} backward passes (middle), "
-            f"{np.percentile(steps, 90) if steps else float('nan'):.0f} (90%), not within 200: {late / times:.1%}"
+            f"{len(programs)} faulty programs, {seeds} seeds: anything found {any_finding / total:.1%}, correct cause "
+            f"first {first / total:.1%}, among the first three {first_three / total:.1%}; named after {median:.0f} "
+            f"backward passes (median), {percentile_90:.0f} (90%), not within {MAX_PASSES}: {too_late / total:.1%}"
         )
 
 
-def alarms(programs: list[Program], seeds: int) -> None:
-    """What it says where all is well."""
-    ended = passing = times = 0
+def count_false_alarms(programs: list[Program], seeds: int) -> None:
+    """Print what the doctor finds in healthy programs."""
+    total = at_end = ever = 0
     scores = []
     for program in programs:
         for seed in range(seeds):
-            trial, score = one(program, seed, watch=True, ask=True)
-            names = [finding.check for finding in trial.final.findings]
-            early = sorted({name for found in trial.said.values() for name in found} - set(names))
-            times += 1
+            trial, score = run_program(program, seed, diagnose=True, diagnose_often=True)
+            named_earlier = {check for checks in trial.checks_by_pass.values() for check in checks}
+            earlier = sorted(named_earlier - set(trial.checks))
+            total += 1
             scores.append(f"{program.number}:{score:.2f}")
-            ended += bool(names)
-            passing += bool(names or early)
-            if names or early:
+            at_end += bool(trial.checks)
+            ever += bool(trial.checks or earlier)
+            if trial.checks or earlier:
                 print(
-                    f"{program.number:3} {program.name:45} seed {seed}: {names} on the way {early} ({score:.3f})",
+                    f"{program.number:3} {program.name:45} seed {seed}: {trial.checks} during training {earlier} "
+                    f"({score:.3f})",
                     flush=True,
                 )
     print(
-        f"{len(programs)} healthy programs, {seeds} seeds: alarms at the end {ended} of {times}; "
-        f"at the end or on the way {passing} of {times}"
+        f"{len(programs)} healthy programs, {seeds} seeds: false alarms at the end {at_end} of {total}; "
+        f"at the end or during training {ever} of {total}"
     )
     print("scores:", " ".join(scores))
 
 
 def main(arguments: list[str]) -> int:
-    """The command."""
-    options = dict(word.split("=", 1) for word in arguments if "=" in word)
+    """Run the command line."""
+    options = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
     only = set(options.get("only", "").split(",")) - {""}
-    real = bool(os.environ.get("YISHENG_MIRROR"))
-    wanted = options.get("half", "all")
-    halves = tuple(HALVES) if wanted == "all" else (wanted,)
+    has_downloads = bool(os.environ.get("YISHENG_MIRROR"))
+    part = options.get("part", "all")
+    parts = PARTS if part == "all" else (part,)
     torch.set_num_threads(1)
 
-    def chosen(programs: list[Program], half: str) -> list[Program]:
-        fit = [p for p in programs if half_of(p) == half and (real or not p.data)]
-        return [p for p in fit if not only or p.name in only or str(p.number) in only]
+    def select(programs: list[Program], part: str) -> list[Program]:
+        in_part = [p for p in programs if part_of(p) == part and (has_downloads or not p.dataset)]
+        return [p for p in in_part if not only or p.name in only or str(p.number) in only]
 
     if "verify" in arguments:
-        return int(verify([p for half in halves for p in chosen(FAULTY, half)]) > 0)
+        return int(verify_faults([program for part in parts for program in select(FAULTY, part)]) > 0)
     seeds = int(options.get("seeds", "3"))
-    for half in halves:
-        print(f"-- {HALVES[half]}")
-        ask(chosen(FAULTY, half), seeds, "--verbose" in arguments)
-        alarms(chosen(HEALTHY, half), seeds)
+    for part in parts:
+        print(f"-- {part}")
+        count_found_causes(select(FAULTY, part), seeds, "--verbose" in arguments)
+        count_false_alarms(select(HEALTHY, part), seeds)
     return 0
 
 

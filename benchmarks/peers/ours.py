@@ -29,9 +29,9 @@ process.prepare()
 import yisheng  # noqa: E402  # only after what must be said before
 from yisheng.core.settings import merge_settings  # noqa: E402
 from yisheng.core.types import Dataset, Spec  # noqa: E402
-from yisheng.experiments import load_data  # noqa: E402
+from yisheng.experiments.load_data import load_dataset  # noqa: E402
 
-SAME = {
+SAME_SETTINGS = {
     "batch": 256,
     "optimizer": "sgd",
     "schedule": "constant",
@@ -53,31 +53,31 @@ def main(words: list[str]) -> None:
     """Train one epoch on 2,048 rows to warm up, then the asked for, and print what it took."""
     how, model, epochs, path = words
     rows = dict(np.load(path))
-    same = {**SAME, "lr": 0.9 if model in ("lenet", "jpeg") else 0.1}  # as in worker.py
+    is_same = {**SAME_SETTINGS, "lr": 0.9 if model in ("lenet", "jpeg") else 0.1}  # as in worker.py
     if model == "table":
-        same["scale"] = "none"  # as the rows are scaled
-    settings = {**(same if how == "same" else {"batch": 256}), **MODELS[model]}
+        is_same["scale"] = "none"  # as the rows are scaled
+    settings = {**(is_same if how == "same" else {"batch": 256}), **MODELS[model]}
     from_files = rows["x"].dtype.kind == "U"
     warm = {key: np.zeros((len(rows[key]), 28, 28), np.uint8) for key in ("x", "x_valid")} if from_files else {}
-    few = {**rows, **warm}
-    _train(_dataset({key: few[key][:2048] for key in few}), settings, 1)
+    is_short = {**rows, **warm}
+    _train(_dataset({key: is_short[key][:2048] for key in is_short}), settings, 1)
     with tempfile.TemporaryDirectory() as home:
         if from_files:
             os.environ["YISHENG_HOME"] = home  # with no cache of the images
         if how == "cached":
             _train(_read(rows), settings, int(epochs))
         in_memory = None if from_files else _dataset(rows)
-        began, used = time.time(), time.process_time()
-        seconds, ended, accuracy = _train(in_memory or _read(rows), settings, int(epochs))
+        start, used = time.time(), time.process_time()
+        seconds, end, accuracy = _train(in_memory or _read(rows), settings, int(epochs))
         used = time.process_time() - used
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    wall = ended - began if model in ("table", "jpeg") else seconds
+    wall = end - start if model in ("table", "jpeg") else seconds
     print(json.dumps({"wall": wall, "cpu": used, "accuracy": accuracy, "peak_mib": peak}))
 
 
 def _read(rows: dict[str, np.ndarray]) -> Dataset:
     """The folder in which the files lie."""
-    return load_data.dataset(merge_settings([("data", str(Path(rows["x"][0]).parents[2]), "command line")]).config)
+    return load_dataset(merge_settings([("data", str(Path(rows["x"][0]).parents[2]), "command line")]).config)
 
 
 def _dataset(rows: dict[str, np.ndarray]) -> Dataset:
@@ -96,10 +96,10 @@ def _train(data: Dataset, settings: dict[str, object], epochs: int) -> tuple[flo
     with tempfile.TemporaryDirectory() as out:
         run = yisheng.train(data=data, out=out, epochs=epochs, test=0, **settings)
         log = run.path / "events.jsonl"
-        ended, lines = log.stat().st_mtime, [json.loads(line) for line in log.read_text().splitlines()]
+        end, lines = log.stat().st_mtime, [json.loads(line) for line in log.read_text().splitlines()]
     sys.stderr = sys.__stderr__
     last = [line for line in lines if line["event"] == "epoch"][-1]
-    return last["seconds"], ended, last["scores"]["accuracy"]
+    return last["seconds"], end, last["scores"]["accuracy"]
 
 
 if __name__ == "__main__":

@@ -34,15 +34,15 @@ from PIL import Image
 
 from yisheng.core import machine
 from yisheng.core.settings import merge_settings
-from yisheng.experiments import load_data
+from yisheng.experiments.load_data import load_dataset, split_dataset
 
-HERE = Path(__file__).parent
-OURS = {"yisheng": "same", "yisheng (defaults)": "defaults", "yisheng (cached)": "cached"}
+FOLDER = Path(__file__).parent
+CONTESTANTS_OF_YISHENG = {"yisheng": "same", "yisheng (defaults)": "defaults", "yisheng (cached)": "cached"}
 PEERS = ("plain", "floor", "textbook", "textbook (2 workers)", "lightning", "skorch", "keras on torch", "keras on jax")
 ALONE = "plain (one thread, quiet machine)"
 EPOCHS = {"softmax": 5, "mlp": 5, "lenet": 2, "resnet18": 1, "table": 50, "jpeg": 2}
 ROWS = {"resnet18": (2048, 512), "jpeg": (12_000, 2_000)}
-ONLY = {"jpeg": ("plain", "textbook", "textbook (2 workers)", *OURS)}
+ONLY = {"jpeg": ("plain", "textbook", "textbook (2 workers)", *CONTESTANTS_OF_YISHENG)}
 Turn = dict[str, float]
 
 
@@ -50,35 +50,45 @@ def main(words: list[str]) -> None:
     """Measure and print."""
     options = dict(word.split("=", 1) for word in words)
     rounds, peers = int(options.get("rounds", 3)), options.get("peers", sys.executable)
-    asked = [name for name in (*PEERS, *OURS) if name in options.get("only", name).split(",") or name == "plain"]
+    requested = [
+        name
+        for name in (*PEERS, *CONTESTANTS_OF_YISHENG)
+        if name in options.get("only", name).split(",") or name == "plain"
+    ]
     name, flags = machine.describe_processor()
-    print(f"{name} ({', '.join(flags)}), {machine.count_cores()} cores, Python {platform.python_version()}, {rounds} rounds")
+    print(
+        f"{name} ({', '.join(flags)}), {machine.count_cores()} cores, Python {platform.python_version()}, {rounds} rounds"
+    )
     busy = options.get("busy", "false") == "true"
     with tempfile.TemporaryDirectory() as folder:
         for model in options.get("models", ",".join(EPOCHS)).split(","):
             rows = _rows(model, Path(folder), options.get("rows"))
-            contestants = [name for name in asked if name in ONLY.get(model, (*PEERS, *list(OURS)[:2]))]
+            contestants = [
+                name for name in requested if name in ONLY.get(model, (*PEERS, *list(CONTESTANTS_OF_YISHENG)[:2]))
+            ]
             epochs = int(options.get("epochs", EPOCHS[model]))
-            found: dict[str, list[Turn]] = {one: [] for one in ([ALONE] if busy else []) + contestants}
+            results: dict[str, list[Turn]] = {contestant: [] for contestant in ([ALONE] if busy else []) + contestants}
             for _ in range(rounds):
                 if busy:
-                    found[ALONE].append(_turn("plain", model, epochs, rows, peers, OMP_NUM_THREADS="1"))
+                    results[ALONE].append(_turn("plain", model, epochs, rows, peers, OMP_NUM_THREADS="1"))
                 with _busy() if busy else contextlib.nullcontext():
-                    for one in contestants:
-                        found[one].append(_turn(one, model, epochs, rows, peers))
-            _table(model, found, epochs)
+                    for contestant in contestants:
+                        results[contestant].append(_turn(contestant, model, epochs, rows, peers))
+            _table(model, results, epochs)
 
 
-def _rows(model: str, folder: Path, asked: str | None) -> Path:
+def _rows(model: str, folder: Path, requested: str | None) -> Path:
     """The rows that all contestants get, in a file."""
-    config = merge_settings([("data", "california-housing" if model == "table" else "fashion-mnist", "command line")]).config
-    data = load_data.dataset(config)
-    split = load_data.split(config, data)
-    most = ROWS.get(model, (None, None))
-    most = (int(asked), most[1]) if asked else most
-    parts = {"": split.train[: most[0]], "_valid": split.validation[: most[1]]}
+    config = merge_settings(
+        [("data", "california-housing" if model == "table" else "fashion-mnist", "command line")]
+    ).config
+    data = load_dataset(config)
+    split = split_dataset(config, data)
+    maximum = ROWS.get(model, (None, None))
+    maximum = (int(requested), maximum[1]) if requested else maximum
+    parts = {"": split.train[: maximum[0]], "_valid": split.validation[: maximum[1]]}
     if model == "table":
-        parts = {"": np.r_[split.train, split.test][: most[0]], "_valid": split.validation}
+        parts = {"": np.r_[split.train, split.test][: maximum[0]], "_valid": split.validation}
         x, y = _table_rows(np.asarray(data.x), np.asarray(data.y))
     else:
         x, y = np.asarray(data.x).reshape(-1, 28, 28), np.asarray(data.y)
@@ -111,49 +121,49 @@ def _files(folder: Path, images: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def _turn(contestant: str, model: str, epochs: int, rows: Path, peers: str, **environment: str) -> Turn:
     """One training in its own process."""
-    mine = contestant in OURS
-    script = HERE / ("ours.py" if mine else "worker.py")
-    words = [OURS.get(contestant, contestant), model, str(epochs), str(rows)]
-    done = subprocess.run(
+    mine = contestant in CONTESTANTS_OF_YISHENG
+    script = FOLDER / ("ours.py" if mine else "worker.py")
+    words = [CONTESTANTS_OF_YISHENG.get(contestant, contestant), model, str(epochs), str(rows)]
+    completed = subprocess.run(
         [sys.executable if mine else peers, str(script), *words],
         capture_output=True,
         text=True,
         env={**os.environ, **environment},
     )
-    if done.returncode:
-        print(f"{contestant} on {model}: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+    if completed.returncode:
+        print(f"{contestant} on {model}: {completed.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
         return {}
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    return json.loads(completed.stdout.strip().splitlines()[-1])
 
 
-def _table(model: str, found: dict[str, list[Turn]], epochs: int) -> None:
+def _table(model: str, results: dict[str, list[Turn]], epochs: int) -> None:
     """Medians, and ratios to the loop by hand of the same round with their spread."""
     print(f"\n{model}, {epochs} epochs\n")
     print("| contestant | s/epoch | processor s/epoch | ratio to the loop by hand (least to most) | accuracy | MiB |")
     print("|---|---|---|---|---|---|")
-    for name, turns in found.items():
-        pairs = [(turn, plain) for turn, plain in zip(turns, found["plain"], strict=True) if turn and plain]
+    for name, turns in results.items():
+        pairs = [(turn, plain) for turn, plain in zip(turns, results["plain"], strict=True) if turn and plain]
         if not pairs:
             continue
         ratios = [turn["wall"] / plain["wall"] for turn, plain in pairs]
         wall, cpu, accuracy, peak = (
             statistics.median(turn[key] for turn, _ in pairs) for key in ("wall", "cpu", "accuracy", "peak_mib")
         )
-        spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        row = f"| {name} | {wall / epochs:.3f} | {cpu / epochs:.3f} | {spread} | {accuracy:.3f} | {peak:.0f} |"
+        range_ = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        row = f"| {name} | {wall / epochs:.3f} | {cpu / epochs:.3f} | {range_} | {accuracy:.3f} | {peak:.0f} |"
         print(row, flush=True)
 
 
 @contextlib.contextmanager
 def _busy() -> Iterator[None]:
     """One core taken by another process."""
-    taken = multiprocessing.get_context("spawn").Process(target=_spin, daemon=True)
-    taken.start()
+    busy = multiprocessing.get_context("spawn").Process(target=_spin, daemon=True)
+    busy.start()
     try:
         yield
     finally:
-        taken.terminate()
-        taken.join()
+        busy.terminate()
+        busy.join()
 
 
 def _spin() -> None:

@@ -39,9 +39,9 @@ def main(words: list[str]) -> None:
     if rows["x"].dtype == np.uint8 and not contestant.startswith("textbook"):
         rows.update({part: _floats(rows, part).numpy() for part in ("x", "x_valid")})
     some = 8 * BATCH + len(rows["x"]) % BATCH  # batches of all sizes that there will be
-    few = {**rows, "x": rows["x"][:some], "y": rows["y"][:some]}
+    is_short = {**rows, "x": rows["x"][:some], "y": rows["y"][:some]}
     train = CONTESTANTS[contestant](model)
-    train(few, 1)
+    train(is_short, 1)
     wall, cpu = time.perf_counter(), time.process_time() + _children()
     if model in ("table", "jpeg"):
         train = CONTESTANTS[contestant](model)
@@ -86,14 +86,16 @@ def _resnet18() -> Any:
     from torch import nn
 
     class Block(nn.Module):
-        def __init__(self, before: int, after: int, stride: int) -> None:
+        def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
             super().__init__()
-            self.first = nn.Conv2d(before, after, 3, stride, 1, bias=False)
-            self.second = nn.Conv2d(after, after, 3, 1, 1, bias=False)
-            self.norm1, self.norm2 = nn.BatchNorm2d(after), nn.BatchNorm2d(after)
-            plain = stride == 1 and before == after
-            short = nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
-            self.short = nn.Identity() if plain else short
+            self.first = nn.Conv2d(channels_in, channels_out, 3, stride, 1, bias=False)
+            self.second = nn.Conv2d(channels_out, channels_out, 3, 1, 1, bias=False)
+            self.norm1, self.norm2 = nn.BatchNorm2d(channels_out), nn.BatchNorm2d(channels_out)
+            plain = stride == 1 and channels_in == channels_out
+            shortcut = nn.Sequential(
+                nn.Conv2d(channels_in, channels_out, 1, stride, bias=False), nn.BatchNorm2d(channels_out)
+            )
+            self.short = nn.Identity() if plain else shortcut
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             inner = self.norm2(self.second(self.norm1(self.first(x)).relu()))
@@ -135,18 +137,18 @@ def plain(model: str) -> Train:
     def train(rows: Rows, epochs: int) -> float:
         x, y = _floats(rows, "x"), torch.from_numpy(rows["y"])
         x_valid, y_valid = _floats(rows, "x_valid"), torch.from_numpy(rows["y_valid"])
-        right = 0
+        correct = 0
         for _ in range(epochs):
             net.train()
-            for some in torch.randperm(len(x)).split(BATCH):
+            for batch in torch.randperm(len(x)).split(BATCH):
                 optimizer.zero_grad()
-                loss(net(x[some]), y[some]).backward()
+                loss(net(x[batch]), y[batch]).backward()
                 optimizer.step()
             net.eval()
             with torch.no_grad():
                 pairs = zip(x_valid.split(BATCH), y_valid.split(BATCH), strict=True)
-                right = sum(int((net(some).argmax(1) == answers).sum()) for some, answers in pairs)
-        return right / len(x_valid)
+                correct = sum(int((net(batch).argmax(1) == answers).sum()) for batch, answers in pairs)
+        return correct / len(x_valid)
 
     return train
 
@@ -200,12 +202,12 @@ def textbook(model: str, workers: int = 0) -> Train:
     torch.manual_seed(0)
     net, loss = network(model), torch.nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(net.parameters(), lr=rate(model))
-    more = {"batch_size": BATCH, "num_workers": workers, "persistent_workers": workers > 0}
+    options = {"batch_size": BATCH, "num_workers": workers, "persistent_workers": workers > 0}
 
     def train(rows: Rows, epochs: int) -> float:
-        batches = torch.utils.data.DataLoader(_samples(rows, "x", "y"), shuffle=True, **more)
-        valid = torch.utils.data.DataLoader(_samples(rows, "x_valid", "y_valid"), **more)
-        right = 0
+        batches = torch.utils.data.DataLoader(_samples(rows, "x", "y"), shuffle=True, **options)
+        valid = torch.utils.data.DataLoader(_samples(rows, "x_valid", "y_valid"), **options)
+        correct = 0
         for _ in range(epochs):
             net.train()
             for x, y in batches:
@@ -214,8 +216,8 @@ def textbook(model: str, workers: int = 0) -> Train:
                 optimizer.step()
             net.eval()
             with torch.no_grad():
-                right = sum(int((net(x).argmax(1) == y).sum()) for x, y in valid)
-        return right / len(rows["x_valid"])
+                correct = sum(int((net(x).argmax(1) == y).sum()) for x, y in valid)
+        return correct / len(rows["x_valid"])
 
     return train
 
@@ -339,10 +341,10 @@ def _keras_resnet18(K: Any) -> Any:
 
     start = K.Input((28, 28, 1))
     x = layer.ReLU()(normed(start, 64, 3, 1))
-    for before, after, stride in ((64, 64, 1), (64, 128, 2), (128, 256, 2), (256, 512, 2)):
-        for step, wide in ((stride, before), (1, after)):
-            short = x if step == 1 and wide == after else normed(x, after, 1, step)
-            x = layer.ReLU()(normed(layer.ReLU()(normed(x, after, 3, step)), after, 3, 1) + short)
+    for channels_in, channels_out, stride in ((64, 64, 1), (64, 128, 2), (128, 256, 2), (256, 512, 2)):
+        for step, width in ((stride, channels_in), (1, channels_out)):
+            shortcut = x if step == 1 and width == channels_out else normed(x, channels_out, 1, step)
+            x = layer.ReLU()(normed(layer.ReLU()(normed(x, channels_out, 3, step)), channels_out, 3, 1) + shortcut)
     return K.Model(start, layer.Dense(10)(layer.GlobalAveragePooling2D()(x)))
 
 

@@ -1,14 +1,19 @@
-"""Programs written when the checks were finished: faulty ones with their twins, and healthy ones.
-
-They were run once, and nothing was changed after it.
-"""
+"""Faulty trainings, and their networks and data, written when the first checks were finished."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import torch
-from parts import Data, Trial, accuracy, agreement, batches, binary_accuracy, faulty, healthy, images, made, table
+from benchmarks.doctor.datasets import Data, generate, images, table
+from benchmarks.doctor.harness import (
+    Trial,
+    accuracy,
+    batches,
+    binary_accuracy,
+    faulty,
+    r2,
+)
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
@@ -52,15 +57,15 @@ class Words(nn.Module):
 
 
 def texts(seed: int) -> Data:
-    draw = torch.Generator().manual_seed(seed)
-    x = torch.randint(0, 30, (1500, 10), generator=draw)
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randint(0, 30, (1500, 10), generator=generator)
     y = ((x < 6).sum(1) > (x > 22).sum(1)).long()
     return Data(x[:1000], y[:1000], x[1000:], y[1000:])
 
 
 def rings(seed: int) -> Data:
-    draw = torch.Generator().manual_seed(seed)
-    x = 2 * torch.rand(1200, 2, generator=draw) - 1
+    generator = torch.Generator().manual_seed(seed)
+    x = 2 * torch.rand(1200, 2, generator=generator) - 1
     y = (((x**2).sum(1).sqrt() * 2).long() % 2).long()
     return Data(2 * x[:800], y[:800], 2 * x[800:], y[800:])
 
@@ -98,7 +103,7 @@ def later_softmax_of_a_residual_network(t: Trial) -> float:
 def later_evaluated_with_batch_norm(t: Trial) -> float:
     data, net = images(t.seed), TinyResNet()
     optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3)
-    right = 0
+    correct = 0
     with t.doctor(net, optimizer):
         for x, y in batches(data, 32, 100, t.seed):
             optimizer.zero_grad()
@@ -109,8 +114,8 @@ def later_evaluated_with_batch_norm(t: Trial) -> float:
         with torch.no_grad():
             order = data.y_test.argsort()
             for rows in order.split(3):
-                right += int((net(data.x_test[rows]).argmax(1) == data.y_test[rows]).sum())
-    return right / len(data.y_test)
+                correct += int((net(data.x_test[rows]).argmax(1) == data.y_test[rows]).sum())
+    return correct / len(data.y_test)
 
 
 @faulty("high-learning-rate", "non-finite-loss")
@@ -152,7 +157,7 @@ def later_embedding_forgotten(t: Trial) -> float:
 
 
 @faulty("no-gradient")
-def later_argmax_in_the_middle(t: Trial) -> float:
+def later_threshold_in_the_middle(t: Trial) -> float:
     class Hard(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -168,7 +173,7 @@ def later_argmax_in_the_middle(t: Trial) -> float:
 
 
 @faulty("loss-pairing")
-def later_binary_twice_with_dropout(t: Trial) -> float:
+def later_sigmoid_twice_with_dropout(t: Trial) -> float:
     data = rings(t.seed)
     net = nn.Sequential(nn.Linear(2, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Dropout(0.05), nn.Linear(64, 1))
     criterion = nn.BCEWithLogitsLoss()
@@ -185,7 +190,7 @@ def later_binary_twice_with_dropout(t: Trial) -> float:
 
 @faulty("loss-pairing")
 def later_targets_of_another_shape(t: Trial) -> float:
-    data = made("friedman", t.seed)
+    data = generate("friedman", t.seed)
     net = nn.Sequential(nn.Linear(10, 32), nn.Tanh(), nn.Linear(32, 1, bias=False))
     epochs(
         t,
@@ -194,18 +199,18 @@ def later_targets_of_another_shape(t: Trial) -> float:
         data,
         lambda out, y: nn.MSELoss()(out if t.fixed else out[:, 0], y),
     )
-    return agreement(net, data)
+    return r2(net, data)
 
 
 @faulty("inputs")
-def later_dates_beside_shares(t: Trial) -> float:
-    data = made("binary", t.seed)
+def later_dates_among_fractions(t: Trial) -> float:
+    data = generate("binary", t.seed)
     if not t.fixed:
-        move = torch.zeros(20)
-        move[4] = 1.7e4
+        shift = torch.zeros(20)
+        shift[4] = 1.7e4
         unit = torch.ones(20)
         unit[4] = 3e3
-        data = Data(data.x * unit + move, data.y, data.x_test * unit + move, data.y_test)
+        data = Data(data.x * unit + shift, data.y, data.x_test * unit + shift, data.y_test)
     net = nn.Sequential(nn.Linear(20, 32), nn.ReLU(), nn.Linear(32, 2))
     epochs(t, net, torch.optim.SGD(net.parameters(), lr=0.05), data, F.cross_entropy)
     return accuracy(net, data)
@@ -213,16 +218,16 @@ def later_dates_beside_shares(t: Trial) -> float:
 
 @faulty("target-scale")
 def later_years(t: Trial) -> float:
-    found = made("regression", t.seed)
-    move, unit = (0.0, 1.0) if t.fixed else (1980.0, 15.0)
-    data = Data(found.x, found.y * unit + move, found.x_test, found.y_test * unit + move)
+    original = generate("regression", t.seed)
+    shift, unit = (0.0, 1.0) if t.fixed else (1980.0, 15.0)
+    data = Data(original.x, original.y * unit + shift, original.x_test, original.y_test * unit + shift)
     net = nn.Sequential(nn.Linear(20, 32), nn.ReLU(), nn.Linear(32, 1))
     epochs(t, net, torch.optim.Adam(net.parameters(), lr=3e-3), data, F.mse_loss)
-    return agreement(net, data)
+    return r2(net, data)
 
 
 @faulty("symmetric-weights")
-def later_all_weights_one_number(t: Trial) -> float:
+def later_constant_weights(t: Trial) -> float:
     data = table("digits", t.seed)
     net = nn.Sequential(nn.Linear(64, 48), nn.Sigmoid(), nn.Linear(48, 48), nn.Sigmoid(), nn.Linear(48, 10))
     if not t.fixed:
@@ -235,7 +240,7 @@ def later_all_weights_one_number(t: Trial) -> float:
 
 
 @faulty("vanishing-gradients", "low-learning-rate")
-def later_very_deep_tanh(t: Trial) -> float:
+def later_very_deep_network(t: Trial) -> float:
     data = rings(t.seed)
     layers: list[nn.Module] = [nn.Linear(2, 16)]
     for _ in range(1 if t.fixed else 18):
@@ -246,7 +251,7 @@ def later_very_deep_tanh(t: Trial) -> float:
 
 
 @faulty("exploding-gradients", "initial-loss")
-def later_weights_of_unit_spread(t: Trial) -> float:
+def later_weights_of_unit_variance(t: Trial) -> float:
     data, net = table("digits", t.seed), nn.Sequential()
     for i in range(4):
         net += nn.Sequential(nn.Linear(64, 64), nn.ELU())
@@ -281,152 +286,3 @@ def later_biases_far_below(t: Trial) -> float:
         nn.init.constant_(net[2].bias, -15.0)
     epochs(t, net, torch.optim.SGD(net.parameters(), lr=0.1), data, F.cross_entropy)
     return accuracy(net, data)
-
-
-@healthy
-def later_residual_network(t: Trial) -> float:
-    data, net = images(t.seed), TinyResNet()
-    epochs(t, net, torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4), data, F.cross_entropy)
-    return accuracy(net, data)
-
-
-@healthy
-def later_words(t: Trial) -> float:
-    data, net = texts(t.seed), Words()
-    epochs(t, net, torch.optim.Adam(net.parameters(), lr=1e-2), data, F.cross_entropy)
-    return accuracy(net, data)
-
-
-@healthy
-def later_rings_with_a_plateau(t: Trial) -> float:
-    data = rings(t.seed)
-    net = nn.Sequential(nn.Linear(2, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 2))
-    epochs(t, net, torch.optim.Adam(net.parameters(), lr=3e-3), data, F.cross_entropy, count=20)
-    return accuracy(net, data)
-
-
-@healthy
-def later_strong_dropout(t: Trial) -> float:
-    data = table("digits", t.seed)
-    net = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Dropout(0.8), nn.Linear(256, 10))
-    epochs(t, net, torch.optim.Adam(net.parameters(), lr=3e-3), data, F.cross_entropy)
-    return accuracy(net, data)
-
-
-@healthy
-def later_autoencoder(t: Trial) -> float:
-    found = images(t.seed)
-    data = Data(found.x.flatten(1), found.x.flatten(1), found.x_test.flatten(1), found.x_test.flatten(1))
-    net = nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 64), nn.Sigmoid())
-    epochs(t, net, torch.optim.Adam(net.parameters(), lr=1e-2), data, nn.BCELoss())
-    return agreement(net, data)
-
-
-@healthy
-def later_weights_averaged(t: Trial) -> float:
-    data = table("wine", t.seed)
-    net = nn.Sequential(nn.Linear(13, 32), nn.ReLU(), nn.Linear(32, 3))
-    mean = torch.optim.swa_utils.AveragedModel(net)
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
-    with t.doctor(net, optimizer):
-        for x, y in batches(data, 16, 150, t.seed):
-            optimizer.zero_grad()
-            F.cross_entropy(net(x), y).backward()
-            optimizer.step()
-            mean.update_parameters(net)
-    return accuracy(mean, data)
-
-
-@healthy
-def later_labels_with_noise(t: Trial) -> float:
-    found = table("digits", t.seed)
-    draw = torch.Generator().manual_seed(t.seed)
-    wrong = torch.rand(len(found.y), generator=draw) < 0.4
-    y = torch.where(wrong, torch.randint(0, 10, found.y.shape, generator=draw), found.y)
-    data = Data(found.x, y, found.x_test, found.y_test)
-    net = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
-    epochs(t, net, torch.optim.SGD(net.parameters(), lr=0.05), data, F.cross_entropy)
-    return accuracy(net, data)
-
-
-@healthy
-def later_distilled(t: Trial) -> float:
-    data = table("digits", t.seed)
-    teacher = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
-    first = torch.optim.Adam(teacher.parameters(), lr=3e-3)
-    for x, y in batches(data, 32, 200, t.seed):
-        first.zero_grad()
-        F.cross_entropy(teacher(x), y).backward()
-        first.step()
-    net = nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
-    optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)
-    with t.doctor(net, optimizer):
-        for x, y in batches(data, 32, 250, t.seed):
-            with torch.no_grad():
-                soft = F.softmax(teacher(x) / 3, 1)
-            optimizer.zero_grad()
-            out = net(x)
-            (F.kl_div(F.log_softmax(out / 3, 1), soft, reduction="batchmean") * 9 + F.cross_entropy(out, y)).backward()
-            optimizer.step()
-    return accuracy(net, data)
-
-
-@healthy
-def later_quantiles(t: Trial) -> float:
-    data = made("friedman", t.seed)
-    net = nn.Sequential(nn.Linear(10, 32), nn.ELU(), nn.Linear(32, 1))
-
-    def pinball(out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return torch.maximum(0.5 * (y - out), -0.5 * (y - out)).mean()
-
-    epochs(t, net, torch.optim.Adam(net.parameters(), lr=1e-2), data, pinball)
-    return agreement(net, data)
-
-
-class Counts(nn.Module):
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.net(x).exp()
-
-
-@healthy
-def later_counts(t: Trial) -> float:
-    found = made("regression", t.seed)
-    data = Data(found.x, (found.y * 0.5 + 1).exp().round(), found.x_test, (found.y_test * 0.5 + 1).exp().round())
-    net = nn.Sequential(nn.Linear(20, 32), nn.ReLU(), nn.Linear(32, 1))
-    epochs(t, net, torch.optim.Adam(net.parameters(), lr=3e-3), data, nn.PoissonNLLLoss())
-    return agreement(Counts(net), data)
-
-
-@healthy
-def later_nearly_converged(t: Trial) -> float:
-    data = table("iris", t.seed)
-    net = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 3))
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
-    for x, y in batches(data, 16, 400, t.seed):
-        optimizer.zero_grad()
-        F.cross_entropy(net(x), y).backward()
-        optimizer.step()
-    epochs(t, net, torch.optim.SGD(net.parameters(), lr=1e-3), data, F.cross_entropy, count=60)
-    return accuracy(net, data)
-
-
-@healthy
-def later_metric_of_two(t: Trial) -> float:
-    data = table("digits", t.seed)
-    net = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 8))
-    optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)
-    with t.doctor(net, optimizer):
-        for x, y in batches(data, 64, 250, t.seed):
-            optimizer.zero_grad()
-            half = len(x) // 2
-            found, other, same = net(x[:half]), net(x[half : 2 * half]), y[:half] == y[half : 2 * half]
-            far = (found - other).square().sum(1)
-            torch.where(same, far, F.relu(1 - far)).mean().backward()
-            optimizer.step()
-    with torch.no_grad():
-        near = torch.cdist(net(data.x_test), net(data.x)).argmin(1)
-        return float((data.y[near] == data.y_test).float().mean())

@@ -1,0 +1,27 @@
+"""All programs of the benchmark, in the order that numbers them: importing this module registers them."""
+
+from __future__ import annotations
+
+import importlib
+
+from benchmarks.doctor.harness import FAULTY, HEALTHY
+
+MODULE_NAMES = (
+    "faulty_parameters",
+    "faulty_losses",
+    "faulty_loops",
+    "faulty_rates",
+    "faulty_data",
+    "faulty_weights",
+    "faulty_downloads",
+    "healthy_basics",
+    "healthy_finetuning",
+    "healthy_batches_and_weights",
+    "healthy_optimizers_and_losses",
+    "healthy_special_loops",
+    "later_faulty",
+    "later_healthy",
+    "latest",
+)
+MODULES = tuple(importlib.import_module(f"benchmarks.doctor.{name}") for name in MODULE_NAMES)
+__all__ = ["FAULTY", "HEALTHY", "MODULES"]
