@@ -77,7 +77,7 @@ class _PassCounter:
         self._trial, self._observer = trial, observer
 
     @contextlib.contextmanager
-    def observing_backward(self, tensors: Any, grad_tensors: Any) -> Iterator[None]:
+    def observing_backward(self, *_: Any) -> Iterator[None]:
         """Count a backward pass."""
         yield
         trial = self._trial
