@@ -25,7 +25,7 @@ N_SAMPLES, N_AUGMENTED = 40, 10
 
 def list_data_sets() -> dict[str, dict[str, str]]:
     """Return the data sets by name: what they are (``about``), and where their ``files`` are from."""
-    fetched = hub.list_sets()
+    fetched = catalog.names()
 
     def describe_files(entry: registry.Entry) -> str:
         if "opens" in entry.meta:
@@ -40,7 +40,7 @@ def list_data_sets() -> dict[str, dict[str, str]]:
 
 def list_file_sets() -> dict[str, dict[str, Any]]:
     """Return the hub's sets of files that no data set reads: what they are (``about``), and their ``forms``."""
-    sets = {name: catalog.find(name) for name in hub.list_sets() if name not in registry.names("data.datasets")}
+    sets = {name: catalog.find(name) for name in catalog.names() if name not in registry.names("data.datasets")}
     return {name: {"about": files.about, "forms": list(filter(None, files.forms))} for name, files in sets.items()}
 
 
@@ -55,7 +55,7 @@ def require_hub_set(text: str) -> str:
     """
     name, *form = text.split(":")
     name = registry.hyphenate(name)
-    if name not in hub.list_sets() and name in registry.names("data.datasets"):
+    if name not in catalog.names() and name in registry.names("data.datasets"):
         raise UsageError(f"{name} is built in: there are no files to fetch", f"use it: yisheng train data={name}")
     return ":".join([catalog.find(name).name, *form])
 
@@ -173,7 +173,7 @@ def _parse_config(text: str, options: Mapping[str, str], augment: str | None) ->
     """Return a config with the data set and the augmentations; other keys of a config are errors."""
     datasets = registry.names("data.datasets")
     name = registry.hyphenate(text)
-    if name in hub.list_sets() and name not in datasets and not is_path(text):
+    if name in catalog.names() and name not in datasets and not is_path(text):
         raise UsageError(
             f"only the files of {name} are known, not how to read them", f"fetch them: yisheng data fetch {name}"
         )

@@ -44,11 +44,6 @@ class FileStatus:
     detail: str = ""
 
 
-def list_sets() -> list[str]:
-    """Return the names of all sets of the catalog."""
-    return catalog.names()
-
-
 def fetch_file(set_name: str, file: str, folder: str | os.PathLike[str] | None = None) -> Path:
     """Return the path of one file of a set, checked: in the user's folder if one is named, else in the cache.
 
