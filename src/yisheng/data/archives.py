@@ -176,7 +176,7 @@ def _read_tar(stream: IO[bytes], counter: _Counter, folder: Path) -> Iterator[_M
         for entry in archive:
             is_file = entry.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not entry.issparse()
             if not (is_file or entry.isdir()):
-                raise counter.refuse(f"holds {entry.name[:100]!r}, which is a link, a device or no plain file")
+                raise counter.refuse(f"holds {entry.name[:100]!r}, which is a link, a device or not a plain file")
             parts = counter.add_member(entry.name, entry.isdir())
             source = archive.extractfile(entry) if is_file else None
             yield parts, entry.isdir(), source or io.BytesIO()

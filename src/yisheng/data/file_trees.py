@@ -22,7 +22,7 @@ def list_files(folder: Path) -> list[tuple[str, Path]]:
     files = []
     for path in _walk(folder):
         if not stat.S_ISREG(path.lstat().st_mode):
-            raise ValueError(f"{path} is no plain file")
+            raise ValueError(f"{path} is not a plain file")
         files.append((path.relative_to(folder).as_posix(), path))
         if len(files) > MAX_FILES:
             raise ValueError(f"{folder} holds more than {MAX_FILES:,} files")

@@ -44,16 +44,16 @@ def test_imported_file_without_checksum_is_identified_by_its_name(mirror: Path, 
     ("name", "data", "problem"),
     [
         ("a.csv.gz", COMPRESSED[:-1], "the name of a file of tiny, but not its content"),
-        ("x.bin", b"unknown", "no file of a known set"),
-        ("x.bin", b"", "no file of a known set"),
-        ("x.zip", b"PK\3\4", "no file of a known set"),
+        ("x.bin", b"unknown", "not a file of a known set"),
+        ("x.bin", b"", "not a file of a known set"),
+        ("x.zip", b"PK\3\4", "not a file of a known set"),
     ],
 )
 def test_unknown_files_are_not_imported(mirror: Path, tmp_path: Path, name: str, data: bytes, problem: str) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(DataError, match=problem):
         hub.import_file(tmp_path / name)
-    with pytest.raises(DataError, match="is no file"):
+    with pytest.raises(DataError, match="is not a file"):
         hub.import_file(tmp_path)
 
 
@@ -104,7 +104,7 @@ def _with_manifest(**changes: Any) -> Any:
         (lambda name, data: [(name, b"{" if name.endswith(".json") else data)], "is not JSON"),
         (_with_manifest(set="unknown"), "knows no set"),
         (_with_manifest(file="b.csv"), "has no file"),
-        (_with_manifest(name="../x"), "no form of"),
+        (_with_manifest(name="../x"), "not a form of"),
         (_with_manifest(sha256=3), "a file without sha256"),
         (_with_manifest(format=2), "not a bundle of format 1"),
     ],

@@ -127,7 +127,7 @@ def test_pipe_is_not_a_file(mirror: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.csv.gz")
     with pytest.raises(DataError, match=r"holds no a\.csv\.gz"):
         hub.fetch_file("tiny", "a.csv.gz", folder=tmp_path)
-    with pytest.raises(DataError, match="is no file"):
+    with pytest.raises(DataError, match="is not a file"):
         hub.import_file(tmp_path / "a.csv.gz")
 
 
@@ -230,7 +230,7 @@ def test_folder_of_a_mirror_is_copied_and_pinned(mirror: Path, capsys: Any) -> N
 
 def test_folder_with_links_is_refused(mirror: Path) -> None:
     (mirror / "loose" / "images" / "link").symlink_to("/etc")
-    with pytest.raises(DataError, match="no plain file"):
+    with pytest.raises(DataError, match="not a plain file"):
         hub.fetch_file("loose", "images")
 
 

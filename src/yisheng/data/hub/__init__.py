@@ -139,7 +139,7 @@ def import_file(source: str | os.PathLike[str]) -> list[tuple[str, str]]:
 
     path = parse_path(source, "file")
     if not path.is_file():
-        raise DataError(f"{path} is no file", "check the path")
+        raise DataError(f"{path} is not a file", "check the path")
     if bundles.is_bundle(path):
         return bundles.import_bundle(path)
     hub_set, name, form = bundles.identify(path)

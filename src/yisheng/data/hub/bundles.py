@@ -50,7 +50,7 @@ def identify(path: Path) -> tuple[HubSet, str, HubFile]:
         problem = f"{path} has the name of a file of {set_names}, but not its content (sha256 {sha256})"
         raise DataError(problem, "it is damaged or another version: download it again")
     raise DataError(
-        f"{path} is no file of a known set (sha256 {sha256})", "`yisheng data list` prints the names of the sets"
+        f"{path} is not a file of a known set (sha256 {sha256})", "`yisheng data list` prints the names of the sets"
     )
 
 
@@ -123,7 +123,7 @@ def _read_manifest(path: Path, folder: Path) -> Iterator[tuple[HubSet, HubFile, 
         published = hub_set.get_file(file)
         form = next((f for f in (published, published.decompressed) if f and f.name == form_name), None)
         if form is None:
-            raise DataError(f"{path} lists {form_name!r}, which is no form of {set_name}/{file}", "write it again")
+            raise DataError(f"{path} lists {form_name!r}, which is not a form of {set_name}/{file}", "write it again")
         yield hub_set, form, file, sha256
 
 

@@ -31,7 +31,7 @@ def copy_to_part(source: Path, part: Path, file: HubFile) -> None:
     """
     try:
         if not (file.folder or source.is_file()):
-            raise SourceError("it is no file" if source.exists() else "it does not exist")
+            raise SourceError("it is not a file" if source.exists() else "it does not exist")
         sources = file_trees.list_files(source) if file.folder else [("", source)]
         size = sum(path.stat().st_size for _, path in sources)
     except FileNotFoundError:
