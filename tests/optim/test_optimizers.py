@@ -1,4 +1,4 @@
-"""Trajectories against torch's plain loops, and against the papers' equations written out."""
+"""Every optimizer equals torch's plain loop and the equation of its docstring."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from yisheng.optim._fused import can_fuse
 from yisheng.optim.parameter_groups import make_parameter_groups
 
 PLAIN = {"foreach": False, "fused": False}
-SAME = [
+REFERENCES = [
     ("sgd", {}, lambda g: torch.optim.SGD(g, lr=0.1, **PLAIN)),
     ("sgd", {"lr": 0.3, "weight_decay": 0.1}, lambda g: torch.optim.SGD(g, lr=0.3, weight_decay=0.1, **PLAIN)),
     ("momentum", {}, lambda g: torch.optim.SGD(g, lr=0.05, momentum=0.9, **PLAIN)),
@@ -57,68 +57,73 @@ SAME = [
 ]
 
 
-def model(dtype: torch.dtype = torch.float64) -> nn.Module:
+def make_model(dtype: torch.dtype = torch.float64) -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(6, 12), nn.BatchNorm1d(12), nn.Tanh(), nn.Linear(12, 3)).to(dtype)
 
 
-def walk(net: nn.Module, optimizer: torch.optim.Optimizer, steps: int = 20) -> list[torch.Tensor]:
-    """All weights after each step, on batches that are always the same."""
+def train(net: nn.Module, optimizer: torch.optim.Optimizer, steps: int = 20) -> list[torch.Tensor]:
+    """Return all weights after each step, on batches that do not depend on the optimizer."""
     generator = torch.Generator().manual_seed(1)
     dtype = next(net.parameters()).dtype
-    path = []
+    weights = []
     for _ in range(steps):
         x = torch.randn(10, 6, generator=generator, dtype=torch.float64).to(dtype)
         y = torch.randint(3, (10,), generator=generator)
         optimizer.zero_grad()
         nn.functional.cross_entropy(net(x), y).backward()
         optimizer.step()
-        path.append(torch.cat([p.detach().flatten().clone() for p in net.parameters()]))
-    return path
+        weights.append(torch.cat([p.detach().flatten().clone() for p in net.parameters()]))
+    return weights
 
 
 @pytest.mark.parametrize("decay_bias", [False, True])
-@pytest.mark.parametrize(("name", "options", "plain"), SAME)
+@pytest.mark.parametrize(("name", "options", "make_reference"), REFERENCES)
 def test_twenty_steps_equal_torchs(
-    name: str, options: dict[str, Any], plain: Callable[..., Any], decay_bias: bool
+    name: str, options: dict[str, Any], make_reference: Callable[..., Any], decay_bias: bool
 ) -> None:
-    ours, theirs = model(), model()
-    path = walk(ours, registry.find("optim", name).build(make_parameter_groups(ours, decay_bias=decay_bias), **options))
+    model, reference_model = make_model(), make_model()
+    weights = train(
+        model, registry.find("optim", name).build(make_parameter_groups(model, decay_bias=decay_bias), **options)
+    )
     if decay_bias:
-        parts = list(theirs.parameters())
-    else:  # told apart by hand
-        weights = [theirs[0].weight, theirs[3].weight]
-        rest = [theirs[0].bias, theirs[1].weight, theirs[1].bias, theirs[3].bias]
-        parts = [{"params": weights}, {"params": rest, "weight_decay": 0.0}]
-    torch.testing.assert_close(path, walk(theirs, plain(parts)), rtol=1e-10, atol=1e-12)
+        groups = list(reference_model.parameters())
+    else:
+        linear1, norm, _, linear2 = reference_model
+        without_decay = [linear1.bias, norm.weight, norm.bias, linear2.bias]
+        groups = [
+            {"params": [linear1.weight, linear2.weight]},
+            {"params": without_decay, "weight_decay": 0.0},
+        ]
+    torch.testing.assert_close(weights, train(reference_model, make_reference(groups)), rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["sgd", "momentum", "nesterov", "adam", "adamw"])
-def test_fused_kernels_round_as_the_plain_ones_do(name: str) -> None:
-    """On gradients that are given: those of a net would carry the rounding from step to step."""
-    plain = {case[0]: case[2] for case in reversed(SAME)}[name]
+def test_fused_kernels_agree_with_the_plain_loops(name: str) -> None:
+    """The gradients are random: those of a network would accumulate the rounding errors."""
+    make_reference = {case[0]: case[2] for case in reversed(REFERENCES)}[name]
     torch.manual_seed(0)
-    ours = torch.randn(300, requires_grad=True)
-    theirs = ours.detach().clone().requires_grad_()
-    optimizers = registry.find("optim", name).build([{"params": [ours]}]), plain([theirs])
+    w = torch.randn(300, requires_grad=True)
+    reference_w = w.detach().clone().requires_grad_()
+    optimizers = registry.find("optim", name).build([{"params": [w]}]), make_reference([reference_w])
     assert optimizers[0].defaults["fused"]
     for _ in range(20):
-        ours.grad = torch.randn(300)
-        theirs.grad = ours.grad.clone()
+        w.grad = torch.randn(300)
+        reference_w.grad = w.grad.clone()
         for optimizer in optimizers:
             optimizer.step()
-        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(w, reference_w, rtol=1e-6, atol=1e-6)
 
 
-def test_only_what_the_kernels_know_is_fused() -> None:
+def test_only_supported_types_and_devices_are_fused() -> None:
     real = [torch.zeros(2, dtype=dtype) for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16)]
     assert can_fuse([{"params": real}])
     assert not can_fuse([{"params": real}, {"params": [torch.zeros(2, dtype=torch.complex64)]}])
     assert not can_fuse([{"params": [*real, torch.zeros(2, device="meta")]}])
 
 
-def equation(name: str, w: float, gradients: list[float], lr: float, weight_decay: float) -> float:
-    """The updates of the docstrings, on one number, at the default options."""
+def apply_equation(name: str, w: float, gradients: list[float], lr: float, weight_decay: float) -> float:
+    """Return a number after the updates of the docstrings, with the default options."""
     v = m = s = 0.0
     for t, g in enumerate(gradients, start=1):
         h = g if name == "adamw" else g + weight_decay * w
@@ -145,11 +150,11 @@ def test_steps_equal_the_equations(name: str) -> None:
     for g in gradients:
         w.grad = torch.tensor([g], dtype=torch.float64)
         optimizer.step()
-    assert math.isclose(w.item(), equation(name, 1.5, gradients, lr=0.02, weight_decay=0.1), rel_tol=1e-12)
+    assert math.isclose(w.item(), apply_equation(name, 1.5, gradients, lr=0.02, weight_decay=0.1), rel_tol=1e-12)
 
 
 @pytest.mark.parametrize(
-    "words",
+    "settings_text",
     [
         ("optimizer=sgd", "lr=0"),
         ("optimizer=sgd", "lr=nan"),
@@ -165,6 +170,6 @@ def test_steps_equal_the_equations(name: str) -> None:
         ("optimizer=adamm",),
     ],
 )
-def test_bad_options_are_refused(words: tuple[str, ...]) -> None:
+def test_invalid_options_are_errors(settings_text: tuple[str, ...]) -> None:
     with pytest.raises(UsageError):
-        merge_settings([(*word.split("="), "command line") for word in words])
+        merge_settings([(*setting.split("="), "command line") for setting in settings_text])

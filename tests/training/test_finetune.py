@@ -52,7 +52,7 @@ def make(mode, epochs, optimizer="momentum", seed=0):
     model = net()
     torch_optimizer = OPTIMIZERS[optimizer](make_parameter_groups(model, head=find_head(model)[1]))
     for group in torch_optimizer.param_groups:
-        group["initial_lr"] = group["lr"] * group["multiple"]
+        group["initial_lr"] = group["lr"] * group["lr_scale"]
     train = make_batches(data, np.arange(37), size=8, scale=none(), target_scale=None, device=CPU, seed=seed)
     return State(model, torch_optimizer), train, freeze_before_step(make_update(), plan_finetuning(model, mode, epochs))
 

@@ -1,15 +1,15 @@
-"""Adam with weight decay that is one."""
+"""AdamW: Adam with decoupled weight decay."""
 
 from __future__ import annotations
 
 import torch
 
 from yisheng.core.registry import register
-from yisheng.optim._fused import fusable
+from yisheng.optim._fused import can_fuse
 from yisheng.optim._option_ranges import Average, Decay, Groups, Rate
 
 
-@register(default_for=lambda spec: not spec.is_image)  # columns differ in scale and tails; Adam minds little
+@register(default_for=lambda spec: not spec.is_image)  # Adam tolerates columns of different scale
 def adamw(
     groups: Groups,
     *,
@@ -18,17 +18,16 @@ def adamw(
     eps: Rate = 1e-8,
     weight_decay: Decay = 0.01,
 ) -> torch.optim.Optimizer:
-    """Adam with decoupled weight decay: w <- (1 - lr λ) w - lr m̂ / (√v̂ + eps).
+    """Update by Adam with decoupled weight decay: w <- (1 - lr λ) w - lr m̂ / (√v̂ + eps).
 
-    m̂ and v̂ are `adam`'s running means of g and g², without the decay in them: every weight shrinks by the
-    same share.
+    m̂ and v̂ are `adam`'s running means of g and g², without the decay: every weight shrinks by the same fraction.
 
     Args:
         lr: learning rate, in units of the weights; 0.001 is Adam's.
-        betas: what is kept of the two means from step to step; Adam's look back over 10 and 1000 steps.
-        eps: keeps the quotient finite where gradients vanish.
+        betas: fractions of the two means that a step keeps; Adam's average over about 10 and 1000 steps.
+        eps: keeps the quotient finite if gradients vanish.
         weight_decay: λ, relative to lr: a weight without gradients shrinks by lr λ in each step, here
-            1e-5. It is not the penalty's λ of the other optimisers; 0.01 is torch's, the useful range is wide.
+            1e-5. It is not the penalty's λ of the other optimizers; 0.01 is torch's, the useful range is wide.
 
     Source: Loshchilov and Hutter, "Decoupled weight decay regularization", 2019, algorithm 2.
 
@@ -39,4 +38,4 @@ def adamw(
     >>> w  # 2 (1 - 0.1 * 0.5)
     tensor([1.9000], requires_grad=True)
     """
-    return torch.optim.AdamW(groups, lr, betas, eps, weight_decay=weight_decay, fused=fusable(groups))
+    return torch.optim.AdamW(groups, lr, betas, eps, weight_decay=weight_decay, fused=can_fuse(groups))

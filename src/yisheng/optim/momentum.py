@@ -1,11 +1,11 @@
-"""A ball that keeps rolling."""
+"""SGD with momentum."""
 
 from __future__ import annotations
 
 import torch
 
 from yisheng.core.registry import register
-from yisheng.optim._fused import fusable
+from yisheng.optim._fused import can_fuse
 from yisheng.optim._option_ranges import Average, Decay, Groups, Rate
 
 
@@ -13,13 +13,13 @@ from yisheng.optim._option_ranges import Average, Decay, Groups, Rate
 def momentum(
     groups: Groups, *, lr: Rate = 0.05, momentum: Average = 0.9, weight_decay: Decay = 0.0
 ) -> torch.optim.Optimizer:
-    """SGD with momentum: v <- momentum v + g + λ w;  w <- w - lr v.
+    """Update by SGD with momentum: v <- momentum v + g + λ w;  w <- w - lr v.
 
-    Steps that agree add up to 1/(1 - momentum) times one of them, those that quarrel cancel out.
+    Steps in the same direction add up to 1/(1 - momentum) times one step; those in opposite directions cancel out.
 
     Args:
-        lr: learning rate; half of plain SGD's default, since momentum makes it ten times that in the long run.
-        momentum: what is kept of the velocity from step to step; 0.9 looks back over about 10 steps. 0 is `sgd`.
+        lr: learning rate; half of plain SGD's default, since momentum multiplies it by ten over many steps.
+        momentum: fraction of the velocity that a step keeps; 0.9 averages over about 10 steps. 0 is `sgd`.
         weight_decay: the factor λ of a penalty λ/2 |w|² in the loss.
 
     Source: Polyak, "Some methods of speeding up the convergence of iteration methods", 1964; Sutskever et al.,
@@ -33,4 +33,4 @@ def momentum(
     >>> w  # 2 - 0.1 * 1 - 0.1 * 1.9
     tensor([1.7100], requires_grad=True)
     """
-    return torch.optim.SGD(groups, lr, momentum=momentum, weight_decay=weight_decay, fused=fusable(groups))
+    return torch.optim.SGD(groups, lr, momentum=momentum, weight_decay=weight_decay, fused=can_fuse(groups))

@@ -1,4 +1,4 @@
-"""Momentum that looks ahead."""
+"""SGD with Nesterov's momentum."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from annotated_types import Interval
 
 from yisheng.core.registry import register
-from yisheng.optim._fused import fusable
+from yisheng.optim._fused import can_fuse
 from yisheng.optim._option_ranges import Decay, Groups, Rate
 
 
@@ -20,17 +20,17 @@ def nesterov(
     momentum: Annotated[float, Interval(gt=0, lt=1)] = 0.9,
     weight_decay: Decay = 5e-4,
 ) -> torch.optim.Optimizer:
-    """SGD with Nesterov's momentum: g' = g + λ w;  v <- momentum v + g';  w <- w - lr (g' + momentum v).
+    """Update by SGD with Nesterov's momentum: g' = g + λ w;  v <- momentum v + g';  w <- w - lr (g' + momentum v).
 
-    The step is what plain momentum would make at the next gradient, if that were the present one: it brakes
-    earlier where the path bends.
+    The step is the one that plain momentum would make next if the gradient stayed the same, so it slows down earlier
+    if the gradient's direction changes.
 
     Args:
-        lr: learning rate at the schedule's peak; 0.05 with batches of 16 to 128 trains nets with batch norm and
-            shallow ones on scaled inputs. Take a tenth of it where the loss climbs.
-        momentum: what is kept of the velocity from step to step; 0.9 looks back over about 10 steps.
-        weight_decay: the factor λ of a penalty λ/2 |w|² in the loss; 5e-4 is the wide
-            residual nets' on small images.
+        lr: learning rate at the schedule's peak; 0.05 with batches of 16 to 128 trains networks with batch norm and
+            shallow ones on scaled inputs. Use a tenth of it if the loss increases.
+        momentum: fraction of the velocity that a step keeps; 0.9 averages over about 10 steps.
+        weight_decay: the factor λ of a penalty λ/2 |w|² in the loss; 5e-4 is that of the wide
+            residual networks on small images.
 
     Source: Nesterov, "A method of solving a convex programming problem with convergence rate O(1/k²)", 1983;
     Sutskever et al., "On the importance of initialization and momentum in deep learning", 2013, section 2.1;
@@ -44,5 +44,5 @@ def nesterov(
     tensor([1.8100], requires_grad=True)
     """
     return torch.optim.SGD(
-        groups, lr, momentum=momentum, weight_decay=weight_decay, nesterov=True, fused=fusable(groups)
+        groups, lr, momentum=momentum, weight_decay=weight_decay, nesterov=True, fused=can_fuse(groups)
     )

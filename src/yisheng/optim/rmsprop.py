@@ -1,4 +1,4 @@
-"""Each weight at its own pace."""
+"""RMSprop: a step size for each weight."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def rmsprop(
     eps: Rate = 1e-8,
     weight_decay: Decay = 0.0,
 ) -> torch.optim.Optimizer:
-    """RMSprop: g' = g + λ w;  s <- alpha s + (1 - alpha) g'²;  w <- w - lr g' / (√s + eps).
+    """Update by RMSprop: g' = g + λ w;  s <- alpha s + (1 - alpha) g'²;  w <- w - lr g' / (√s + eps).
 
-    Dividing by the gradient's recent size gives every weight steps of about lr, be its gradients large or small.
+    Dividing by the root mean square of recent gradients gives every weight steps of about lr.
 
     Args:
         lr: learning rate, in units of the weights; 0.001 is the lecture's.
-        alpha: what is kept of the mean square from step to step; 0.9, the lecture's, looks back over 10 steps.
-        eps: keeps the quotient finite where gradients vanish.
+        alpha: fraction of the mean square that a step keeps; 0.9, the lecture's, averages over about 10 steps.
+        eps: keeps the quotient finite if gradients vanish.
         weight_decay: the factor λ of a penalty λ/2 |w|² in the loss (scaled with the gradient).
 
     Source: Tieleman and Hinton, "Lecture 6.5: rmsprop", 2012, Coursera.

@@ -1,20 +1,20 @@
-"""Downhill, one step per batch."""
+"""Stochastic gradient descent."""
 
 from __future__ import annotations
 
 import torch
 
 from yisheng.core.registry import register
-from yisheng.optim._fused import fusable
+from yisheng.optim._fused import can_fuse
 from yisheng.optim._option_ranges import Decay, Groups, Rate
 
 
 @register
 def sgd(groups: Groups, *, lr: Rate = 0.1, weight_decay: Decay = 0.0) -> torch.optim.Optimizer:
-    """Stochastic gradient descent: w <- w - lr (g + λ w).
+    """Update by stochastic gradient descent: w <- w - lr (g + λ w).
 
     Args:
-        lr: learning rate; 0.1 is the textbook's for softmax regression and small nets on scaled inputs.
+        lr: learning rate; 0.1 is the textbook's for softmax regression and small networks on scaled inputs.
         weight_decay: the factor λ of a penalty λ/2 |w|² in the loss; none by default, as the textbook
             introduces it.
 
@@ -28,4 +28,4 @@ def sgd(groups: Groups, *, lr: Rate = 0.1, weight_decay: Decay = 0.0) -> torch.o
     >>> w  # 2 - 0.5 (3 + 0.1 * 2)
     tensor([0.4000], requires_grad=True)
     """
-    return torch.optim.SGD(groups, lr, weight_decay=weight_decay, fused=fusable(groups))
+    return torch.optim.SGD(groups, lr, weight_decay=weight_decay, fused=can_fuse(groups))

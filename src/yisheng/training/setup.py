@@ -22,7 +22,7 @@ from yisheng.data.batches import Batches, make_batches
 from yisheng.init.apply import apply
 from yisheng.models import weights as trained
 from yisheng.models.head import find_head
-from yisheng.optim.groups import groups
+from yisheng.optim.parameter_groups import make_parameter_groups
 from yisheng.training import finetune, from_scratch
 from yisheng.training.loop import Loss, Schedule, Step
 from yisheng.training.precision import DEFAULT_FORMAT, MEMORY_FORMATS, search_precision
@@ -320,12 +320,12 @@ def _build_optimizer(config: ResolvedConfig, model: nn.Module) -> torch.optim.Op
     """Build the optimizer with its parameter groups; each holds its ``initial_lr``."""
     build = from_scratch.build_optimizer if config.scratch else functools.partial(_build, "optim")
     head = None if config.head_lr is None else find_head(model)[1]
-    make_groups = functools.partial(groups, model, head=head, head_lr=config.head_lr or 1.0)
+    make_groups = functools.partial(make_parameter_groups, model, head=head, head_lr=config.head_lr or 1.0)
     optimizer: torch.optim.Optimizer = build(config.optimizer, make_groups(decay_bias=config.decay_bias))
     if _has_equal_groups(optimizer):  # nothing decays: one group gives the same weights in less time
         optimizer = build(config.optimizer, make_groups(decay_bias=True))
     for group in optimizer.param_groups:
-        group.setdefault("initial_lr", group["lr"] * group.get("multiple", 1.0))
+        group.setdefault("initial_lr", group["lr"] * group.get("lr_scale", 1.0))
     return optimizer
 
 

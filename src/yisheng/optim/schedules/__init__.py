@@ -1,12 +1,12 @@
-"""How the learning rate moves over a run.
+"""Schedules: how the learning rate changes during a run.
 
 A schedule is a function ``f(**options) -> factor`` with ``factor(step, steps, per_epoch) -> float``: what the
-optimiser's ``lr`` is multiplied by in the update that follows ``step`` updates, of ``steps`` in the whole run and
-``per_epoch`` in an epoch. It is a pure function of these numbers, so a run that is taken up anywhere goes on as if
-it had never stopped, and one that is given more epochs follows the schedule of the longer run from there on.
-From ``steps`` on, those that know an end stay there.
+optimizer's ``lr`` is multiplied by after ``step`` updates, of ``steps`` in the run and ``per_epoch`` in an epoch. It is
+a pure function of these numbers, so a resumed run continues as if it had never stopped, and a run that is resumed with
+more epochs follows the schedule of the longer run from then on. From ``steps`` on, the schedules that depend on it keep
+their last factor.
 
-Factors lie in 0..1, and 1 is reached: ``lr`` is the highest rate of the run.
+Factors are in 0..1, and 1 is reached: ``lr`` is the highest rate of the run.
 """
 
 from __future__ import annotations

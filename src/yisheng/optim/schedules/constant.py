@@ -1,4 +1,4 @@
-"""No schedule."""
+"""Constant learning rate."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from yisheng.optim.schedules import Factor
 
 @register
 def constant() -> Factor:
-    """Constant: 1 throughout.
+    """Keep the factor at 1.
 
     >>> constant()(7, 100, 10)
     1.0
     """
-    return lambda step, steps, per_epoch: 1.0  # noqa: ARG005  # every factor is called alike
+    return lambda step, steps, per_epoch: 1.0  # noqa: ARG005  # all factors have one signature

@@ -1,4 +1,4 @@
-"""Half a cosine wave, after a warm-up."""
+"""Cosine schedule with warm-up."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def cosine(
     warmup: Annotated[float, Interval(ge=0, lt=1)] = 0.05,
     floor: Annotated[float, Interval(ge=0, le=1)] = 0.0,
 ) -> Factor:
-    """Cosine with warm-up: a straight line up to 1, then half a cosine wave down to the floor.
+    """Increase linearly to 1 (warm-up), then decrease to the floor along half a cosine wave.
 
     With W = floor(warmup steps): (t + 1) / (W + 1) for t <= W, then
     floor + (1 - floor) (1 + cos(π (t - W) / (steps - W))) / 2.
 
     Args:
-        warmup: share of the run in which the rate rises; a twentieth lets running means (Adam's, batch norm's)
-            settle before the steps are large. 0 starts at the peak.
-        floor: the factor that the end of the run approaches.
+        warmup: fraction of the run in which the rate rises; a twentieth lets running means (Adam's, batch norm's)
+            converge before the steps are large. 0 starts at the peak.
+        floor: the factor at the end of the run.
 
     Source: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017, equation 5;
     Goyal et al., "Accurate, large minibatch SGD", 2017, section 2.2 (warm-up).
@@ -35,11 +35,11 @@ def cosine(
     [0.333, 0.667, 1.0, 0.5, 0.0]
     """
 
-    def factor(step: int, steps: int, per_epoch: int) -> float:  # noqa: ARG001  # every factor is called alike
-        top = min(int(warmup * steps), steps - 1)
-        if step <= top:
-            return (step + 1) / (top + 1)
-        down = min(1.0, (step - top) / (steps - top))
-        return floor + (1.0 - floor) * (1.0 + math.cos(math.pi * down)) / 2.0
+    def factor(step: int, steps: int, per_epoch: int) -> float:  # noqa: ARG001  # all factors have one signature
+        peak = min(int(warmup * steps), steps - 1)
+        if step <= peak:
+            return (step + 1) / (peak + 1)
+        progress = min(1.0, (step - peak) / (steps - peak))
+        return floor + (1.0 - floor) * (1.0 + math.cos(math.pi * progress)) / 2.0
 
     return factor

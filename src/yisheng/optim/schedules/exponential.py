@@ -1,4 +1,4 @@
-"""The same share lost in every epoch."""
+"""Exponential decay."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from yisheng.optim.schedules import Factor
 
 @register
 def exponential(*, rate: Annotated[float, Interval(gt=0, le=1)] = 0.95) -> Factor:
-    """Exponential decay: rate^e in epoch e, counted from 0.
+    """Decay exponentially: rate^e in epoch e, counted from 0.
 
     Args:
         rate: what an epoch multiplies the learning rate by; 0.95 leaves 60% after 10 epochs and 8% after 50.

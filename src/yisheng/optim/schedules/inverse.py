@@ -13,10 +13,10 @@ from yisheng.optim.schedules import Factor
 
 @register
 def inverse(*, k: Annotated[float, Interval(ge=0, lt=math.inf)] = 1.0) -> Factor:
-    """Inverse decay: 1 / (1 + k e) in epoch e, counted from 0.
+    """Decay inversely: 1 / (1 + k e) in epoch e, counted from 0.
 
-    Slow enough that the rates add up to infinity (no optimum is out of reach), fast enough that the noise of
-    the steps dies away.
+    Slow enough that the sum of the rates is infinite (every optimum can be reached), fast enough that the noise of
+    the steps vanishes.
 
     Args:
         k: decay per epoch; with 1 the rates are lr, lr/2, lr/3, ...

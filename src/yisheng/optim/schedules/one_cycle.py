@@ -1,4 +1,4 @@
-"""Up and down once, far enough down to settle."""
+"""One-cycle schedule."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from annotated_types import Interval
 from yisheng.core.registry import register
 from yisheng.optim.schedules import Factor
 
-Share = Annotated[float, Interval(ge=0, le=1)]
+Fraction = Annotated[float, Interval(ge=0, le=1)]
 
 
 @register
-def one_cycle(*, warmup: Share = 0.3, start: Share = 1 / 25, floor: Share = 4e-6) -> Factor:
-    """One cycle: half a cosine wave up from the start to 1, another down to the floor.
+def one_cycle(*, warmup: Fraction = 0.3, start: Fraction = 1 / 25, floor: Fraction = 4e-6) -> Factor:
+    """Increase from the start to 1 along half a cosine wave, then decrease to the floor along another.
 
     The peak is at step P = round(warmup steps) - 1, the floor at the last step; between two ends a and b the
     factor is b + (a - b) (1 + cos(π s)) / 2, with s from 0 to 1.
 
     Args:
-        warmup: share of the run in which the rate rises. With 0.3, fastai's and torch's, a net whose loss
-            surface is steep at first can bear a high rate later, and two thirds of the run remain for settling.
-        start: factor of the first step; 1/25 is safe for any peak that the net can bear at all.
-        floor: factor of the last step; nearly 0 (1/25 of 1/10,000, torch's), so that the weights come to rest.
+        warmup: fraction of the run in which the rate rises. With 0.3, fastai's and torch's, a network whose loss
+            surface is steep at first can use a high rate later, and two thirds of the run remain for convergence.
+        start: factor of the first step; with 1/25 training starts stably at every usable peak.
+        floor: factor of the last step; nearly 0 (1/25 of 1/10,000, torch's), so that the weights converge.
 
     Source: Smith and Topin, "Super-convergence: very fast training of neural networks using large learning
     rates", 2019, section 3 (there in straight lines; cosines since fastai).
@@ -34,16 +34,16 @@ def one_cycle(*, warmup: Share = 0.3, start: Share = 1 / 25, floor: Share = 4e-6
     [0.04, 0.52, 1.0, 0.5, 0.0]
     """
 
-    def factor(step: int, steps: int, per_epoch: int) -> float:  # noqa: ARG001  # every factor is called alike
+    def factor(step: int, steps: int, per_epoch: int) -> float:  # noqa: ARG001  # all factors have one signature
         last = steps - 1
         peak = min(max(round(warmup * steps) - 1, 0), last)
         if step < peak:
-            return _wave(start, 1.0, step / peak)
-        return _wave(1.0, floor, min(1.0, (step - peak) / (last - peak))) if step > peak and last > peak else 1.0
+            return _cosine_wave(start, 1.0, step / peak)
+        return _cosine_wave(1.0, floor, min(1.0, (step - peak) / (last - peak))) if step > peak and last > peak else 1.0
 
     return factor
 
 
-def _wave(begin: float, end: float, s: float) -> float:
-    """Half a cosine wave from ``begin`` (s = 0) to ``end`` (s = 1)."""
-    return end + (begin - end) * (1.0 + math.cos(math.pi * s)) / 2.0
+def _cosine_wave(start: float, end: float, s: float) -> float:
+    """Return the height of half a cosine wave from ``start`` (s = 0) to ``end`` (s = 1)."""
+    return end + (start - end) * (1.0 + math.cos(math.pi * s)) / 2.0
