@@ -12,6 +12,7 @@ from yisheng.cli import main
 from yisheng.core.errors import UsageError
 from yisheng.core.run_folder import RunFolder
 from yisheng.experiments.submission import predict_test_table, submit
+from yisheng.inference.prediction_file import FORMATS
 from yisheng.inference.predictor import Predictor
 
 pytestmark = pytest.mark.usefixtures("without_reports")
@@ -122,17 +123,17 @@ def test_wrong_arguments_are_refused_and_nothing_is_written(files, tmp_path, cap
     out = tmp_path / "out"
     out.mkdir()
     table = str(files[1])
-    for words, cause in [
-        ([table, f"out={out}/a.xlsx"], "answers are written to .csv"),
+    for words, message in [
+        ([table, f"out={out}/a.xlsx"], "predictions are written to .csv"),
         ([table, table, f"out={out}/a.csv"], "the rows of one table, got 2"),
-        ([table, f"out={out}/a.csv", "format=odds"], "format must be answer or probability"),
-        ([table, f"out={out}/a.csv", "format=probability"], "only a model of classes"),
-        (["rows=1,2", f"out={out}/a.csv"], "out= takes a table"),
-        ([table, "format=answer"], "say how a file of answers is written"),
-        ([table, "id=Id"], "say how a file of answers is written"),
+        ([table, f"out={out}/a.csv", "format=odds"], f"format must be {' or '.join(FORMATS)}"),
+        ([table, f"out={out}/a.csv", "format=probability"], "probabilit"),
+        (["rows=1,2", f"out={out}/a.csv"], "out= needs a table"),
+        ([table, f"format={FORMATS[0]}"], "options of a file of predictions"),
+        ([table, "id=Id"], "options of a file of predictions"),
     ]:
         assert main(["predict", str(run), *words]) == 2, words
-        assert cause in capsys.readouterr().err
+        assert message in capsys.readouterr().err
     assert main(["predict", str(run), table, f"out={out}/a.csv", "id=Nr"]) == 3
     assert "lacks the column Nr" in capsys.readouterr().err
     assert main(["predict", str(run), table, f"out={out}/none/a.csv"]) == 1

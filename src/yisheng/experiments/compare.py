@@ -156,7 +156,7 @@ def _read_logs(run: ComparedRun) -> list[History]:
     """Return the log of a run, or those of all models of a cross-validation."""
     if run.cross_validation is None:
         return [read_history(run.path)]
-    return [read_history(run.path / fold_model.folder) for fold_model in run.cross_validation.each]
+    return [read_history(run.path / fold_model.folder) for fold_model in run.cross_validation.models]
 
 
 def _read_group(paths: Sequence[Path]) -> RunGroup:

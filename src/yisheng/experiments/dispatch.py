@@ -79,4 +79,8 @@ def write_report(folder: Path) -> Path:
         DataError: this is not such a folder, or a file in it is damaged.
         StorageError: it cannot be written; an older report is untouched.
     """
-    return search_page.write_search_page(folder) if RunFolder(folder).is_search else run_page.write_run_page(folder)
+    run = RunFolder(folder)
+    if run.is_search:
+        return search_page.write_search_page(folder)
+    _ = run.cross_validation_config if run.is_cross_validation else run.config  # an error if this is not a run folder
+    return run_page.write_run_page(folder)

@@ -99,7 +99,7 @@ def _choose_samples(run: RunFolder, predictor: Predictor, data: Dataset | None) 
     """Return inputs to verify with and their description: rows of the run's parts, or random ones without its data."""
     single, spec = run, predictor.spec
     if run.is_cross_validation:
-        single = RunFolder(run.file(ensemble.read_description(run.path)["members"][0]["folder"]))
+        single = RunFolder(run.file(ensemble.read_description(run.path)["fold_models"][0]["folder"]))
     try:
         config = single.config
         data = load_dataset(config) if data is None else data

@@ -167,7 +167,7 @@ def _validation_ratio(group: RunGroup, folds: set[str]) -> float:
         fold_model.sha256: fold_model.rows
         for run in group.runs
         if run.cross_validation
-        for fold_model in run.cross_validation.each
+        for fold_model in run.cross_validation.models
     }
     return statistics.fmean(rows[fold].validation / max(1, rows[fold].train) for fold in folds)
 
