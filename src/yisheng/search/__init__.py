@@ -1,1 +1,1 @@
-"""Search over configs, and training of many models: one after the other, or all in one pass."""
+"""Search: spaces of configs, samplers, and executors that train many models serially or stacked."""

@@ -1,1 +1,1 @@
-"""Training: the loop, what listens to it, and the state that an exact continuation needs."""
+"""Training: the loop, its callbacks, and the state for an exact continuation."""
