@@ -45,7 +45,7 @@ WORDS = {
     r"bedsides?": "doctor callback",
     r"mend(s|ed|ing)?": "fix",
     r"by chance": "random, at random",
-    r"by hand|handwritten|hand-written": "from scratch",
+    r"by hand|hand-?written(?! (?:digits?|letters?|characters?|digit))": "from scratch",
     r"twins?": "from-scratch equivalent; duplicate",
     r"verbs?": "command, function",
     r"whither|whence|thither|thereof|therein": "plain words",
@@ -56,12 +56,14 @@ WORDS = {
     r"lies in|lies beside|stands in": "is in",
     r"of torch's|of ours|of theirs|of its own making": "torch's, our",
     r"all the same": "anyway",
-    r"is no (?=[a-z])(?!longer|more\b|less\b|need|way|such|use\b|one\b)": "is not a",
+    r"is no(?= (?!longer|more|less|need|way|such|use|one|point|reason|other)[a-z])": "is not a",
     r"told (?=by|from|of)": "distinguished, reported",
     r"ahead of the": "before",
 }
 """Words of prose, as regular expressions, and what to write instead."""
-DENIED = re.compile(r"(?<![\w./=-])(" + "|".join(f"(?:{word})" for word in WORDS) + r")(?![\w=/])", re.IGNORECASE)
+DENIED = [
+    (re.compile(rf"(?<![\w./=-])(?:{word})(?![\w=/])", re.IGNORECASE), instead) for word, instead in WORDS.items()
+]
 
 
 NOT_VERBS = set(
@@ -99,12 +101,10 @@ def complaints(texts) -> list[str]:
     """Return one line for every denied word."""
     lines = []
     for text, line in texts:
-        for match in DENIED.finditer(text):
-            word = match[0].lower()
-            instead = next(better for pattern, better in WORDS.items() if re.match(f"(?:{pattern})", word))
-            start = max(0, match.start() - 30)
-            excerpt = " ".join(text[start : match.end() + 30].split())
-            lines.append(f"line {line}: {match[0]!r}, write: {instead} ({excerpt})")
+        for pattern, instead in DENIED:
+            for match in pattern.finditer(text):
+                excerpt = " ".join(text[max(0, match.start() - 30) : match.end() + 30].split())
+                lines.append(f"line {line}: {match[0]!r}, write: {instead} ({excerpt})")
     return lines
 
 
