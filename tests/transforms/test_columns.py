@@ -1,4 +1,4 @@
-"""Prepared columns: equal to scikit-learn's preparations, finite whatever comes, saved and read back, quick."""
+"""Prepared columns: equal to scikit-learn, finite for any input, saved and read again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sklearn.preprocessing import OneHotEncoder, PowerTransformer, QuantileTrans
 from yisheng import transforms
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.types import Column, Spec
-from yisheng.transforms import _row_chunks, _column_statistics
+from yisheng.transforms import _column_statistics, _row_chunks
 from yisheng.transforms._row_chunks import RowSubset
 from yisheng.transforms.columns import columns
 
@@ -32,8 +32,8 @@ TABLE = (
 SPEC = Spec("regression", (5,), columns=TABLE)
 
 
-def rows(n: int = 600, holes: float = 0.1, seed: int = 0) -> np.ndarray:
-    """A skewed number, a category with a rare level, a yes/no, years without holes, and an age."""
+def rows(n: int = 600, missing_fraction: float = 0.1, seed: int = 0) -> np.ndarray:
+    """Return a skewed number, a column with an infrequent category, a yes/no, complete years, and an age."""
     rng = np.random.Generator(np.random.PCG64(seed))
     table = np.stack(
         [
@@ -45,7 +45,7 @@ def rows(n: int = 600, holes: float = 0.1, seed: int = 0) -> np.ndarray:
         ],
         axis=1,
     ).astype(np.float32)
-    table[rng.random(table.shape) < holes * np.array([1, 1, 1, 0, 1])] = np.nan
+    table[rng.random(table.shape) < missing_fraction * np.array([1, 1, 1, 0, 1])] = np.nan
     return table
 
 
@@ -54,91 +54,94 @@ def numbers_alone(n: int = 600, seed: int = 0) -> np.ndarray:
 
 
 def prepared(x: np.ndarray, fitted: columns) -> np.ndarray:
-    """In float64, so that it can be compared to the last digits."""
+    """Return the outputs in float64, so that they can be compared to the last digits."""
     return fitted.apply(torch.from_numpy(x.astype(np.float64))).numpy()
 
 
 @pytest.fixture
-def small_pieces(monkeypatch):
-    monkeypatch.setattr(_row_chunks, "PIECE", 64)
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(_row_chunks, "CHUNK_VALUES", 64)
 
 
-@pytest.mark.usefixtures("small_pieces")
-def test_numbers_are_imputed_marked_and_standardised_as_by_scikit_learn():
+@pytest.mark.usefixtures("small_chunks")
+def test_numbers_are_imputed_marked_and_standardized_as_by_scikit_learn():
     x, new = numbers_alone(), numbers_alone(seed=1)
-    ours = columns.fit(x, clip=0)
+    fitted = columns.fit(x, clip=0)
     imputer = SimpleImputer(add_indicator=True).fit(x.astype(np.float64))
     scaler = StandardScaler().fit(x.astype(np.float64))
     for part in (x, new):
-        theirs = imputer.transform(part.astype(np.float64))
-        theirs[:, :3] = scaler.transform(theirs[:, :3])
-        np.testing.assert_allclose(prepared(part, ours), theirs, rtol=1e-9, atol=1e-9)
+        reference = imputer.transform(part.astype(np.float64))
+        reference[:, :3] = scaler.transform(reference[:, :3])
+        np.testing.assert_allclose(prepared(part, fitted), reference, rtol=1e-9, atol=1e-9)
 
 
-def test_robust_is_scikit_learns():
+def test_robust_scaling_equals_that_of_scikit_learn():
     x = numbers_alone().astype(np.float64)
-    theirs = RobustScaler().fit(x).transform(SimpleImputer().fit_transform(x))
-    np.testing.assert_allclose(prepared(x, columns.fit(x, numbers="robust", clip=0))[:, :3], theirs, rtol=1e-9)
+    reference = RobustScaler().fit(x).transform(SimpleImputer().fit_transform(x))
+    np.testing.assert_allclose(prepared(x, columns.fit(x, numbers="robust", clip=0))[:, :3], reference, rtol=1e-9)
 
 
 @pytest.mark.parametrize("n", [40, 600, 9000])
-def test_quantile_is_scikit_learns(n):
+def test_quantile_scaling_equals_that_of_scikit_learn(n):
     x, new = numbers_alone(n).astype(np.float64), numbers_alone(500, seed=1).astype(np.float64)
-    ours = columns.fit(x, numbers="quantile", clip=0)
-    count = len(ours.knots) // 3
+    fitted = columns.fit(x, numbers="quantile", clip=0)
+    count = len(fitted.knots) // 3
     assert count == {40: 10, 600: 20, 9000: 256}[n]
-    theirs = QuantileTransformer(n_quantiles=count, output_distribution="normal", subsample=None).fit(x)
+    reference = QuantileTransformer(n_quantiles=count, output_distribution="normal", subsample=None).fit(x)
     imputer = SimpleImputer().fit(x)
     for part in (x, new):
-        want = theirs.transform(imputer.transform(part))
-        np.testing.assert_allclose(prepared(part, ours)[:, :3], want, rtol=1e-6, atol=1e-6)
+        expected = reference.transform(imputer.transform(part))
+        np.testing.assert_allclose(prepared(part, fitted)[:, :3], expected, rtol=1e-6, atol=1e-6)
 
 
-def test_quantile_puts_values_that_are_several_knots_in_their_middle_as_scikit_learn_does():
+def test_values_at_several_knots_get_their_mean_rank_as_in_scikit_learn():
     rng = np.random.Generator(np.random.PCG64(5))
     x = rng.poisson(1.5, (900, 1)).astype(np.float64)
-    ours = columns.fit(x, numbers="quantile", clip=0)
-    theirs = QuantileTransformer(n_quantiles=len(ours.knots), output_distribution="normal", subsample=None).fit(x)
+    fitted = columns.fit(x, numbers="quantile", clip=0)
+    reference = QuantileTransformer(n_quantiles=len(fitted.knots), output_distribution="normal", subsample=None).fit(x)
     between = np.arange(0, 9, 0.25)[:, None]
-    np.testing.assert_allclose(prepared(between, ours), theirs.transform(between), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(prepared(between, fitted), reference.transform(between), rtol=1e-6, atol=1e-6)
 
 
-def test_power_is_scikit_learns():
+def test_power_scaling_equals_that_of_scikit_learn():
     x = numbers_alone().astype(np.float64)
-    theirs = make_pipeline(StandardScaler(), PowerTransformer()).fit(x).transform(SimpleImputer().fit_transform(x))
-    got = prepared(x, columns.fit(x, numbers="power", clip=0))[:, :3]
-    np.testing.assert_allclose(got, theirs, rtol=1e-4, atol=1e-4)
+    reference = make_pipeline(StandardScaler(), PowerTransformer()).fit(x).transform(SimpleImputer().fit_transform(x))
+    result = prepared(x, columns.fit(x, numbers="power", clip=0))[:, :3]
+    np.testing.assert_allclose(result, reference, rtol=1e-4, atol=1e-4)
 
 
-def test_numbers_as_they_are():
+def test_none_keeps_numbers():
     x = numbers_alone()
-    got = prepared(x, columns.fit(x, numbers="none"))[:, :3]
-    np.testing.assert_allclose(got, SimpleImputer().fit_transform(x.astype(np.float64)), rtol=1e-12)
+    result = prepared(x, columns.fit(x, numbers="none"))[:, :3]
+    np.testing.assert_allclose(result, SimpleImputer().fit_transform(x.astype(np.float64)), rtol=1e-12)
 
 
-def test_a_column_without_spread_keeps_its_scale_whatever_the_way():
+def test_a_constant_column_keeps_its_scale_with_any_method():
     x = np.full((50, 1), 1963.1, np.float32)
-    for way in NUMBERS[:-1]:
-        assert abs(float(columns.fit(x, numbers=way).apply(torch.from_numpy(x))[0])) < 1e-3
+    for method in NUMBERS[:-1]:
+        assert abs(float(columns.fit(x, numbers=method).apply(torch.from_numpy(x))[0])) < 1e-3
     mostly = np.zeros((50, 1), np.float32)
-    mostly[0] = 700  # quartiles are the same: half the range stands in for them
+    mostly[0] = 700  # the quartiles are equal: half of the range is used instead
     assert columns.fit(mostly, numbers="robust", clip=0).apply(torch.tensor([[700.0]])).item() == 2
 
 
 @pytest.mark.parametrize("clip", [0.5, 3.0])
-def test_clipped_numbers_stay_in_order_and_within_the_bound(clip):
+def test_clipped_numbers_keep_their_order_and_the_bound(clip):
     x = numbers_alone()
-    free, bent = (torch.from_numpy(prepared(x, columns.fit(x, clip=c))[:, :3]) for c in (0, clip))
-    torch.testing.assert_close(bent, free / (1 + (free / clip) ** 2).sqrt())
-    assert bent.abs().max() < clip
-    assert torch.equal(bent.argsort(dim=0, stable=True), free.argsort(dim=0, stable=True))
+    unclipped, clipped = (torch.from_numpy(prepared(x, columns.fit(x, clip=c))[:, :3]) for c in (0, clip))
+    torch.testing.assert_close(clipped, unclipped / (1 + (unclipped / clip) ** 2).sqrt())
+    assert clipped.abs().max() < clip
+    assert torch.equal(clipped.argsort(dim=0, stable=True), unclipped.argsort(dim=0, stable=True))
     assert prepared(x, columns.fit(x)).tolist() == prepared(x, columns.fit(x, clip=3.0)).tolist()
 
 
-def encoder(x: np.ndarray, rare: int, levels: int | None = None) -> OneHotEncoder:
-    """scikit-learn's; its missing level is a level like the others, ours is never rare."""
+def encoder(x: np.ndarray, min_frequency: int, max_categories: int | None = None) -> OneHotEncoder:
+    """Return scikit-learn's encoder; its category for missing values may be infrequent, ours never is."""
     return OneHotEncoder(
-        handle_unknown="infrequent_if_exist", min_frequency=rare, max_categories=levels, sparse_output=False
+        handle_unknown="infrequent_if_exist",
+        min_frequency=min_frequency,
+        max_categories=max_categories,
+        sparse_output=False,
     ).fit(x)
 
 
@@ -150,31 +153,33 @@ def category(counts: Sequence[int], seed: int = 0) -> np.ndarray:
 @settings(max_examples=60)
 @given(
     counts=st.lists(st.integers(0, 6), min_size=1, max_size=8).filter(any),
-    rare=st.integers(1, 5),
-    levels=st.none() | st.integers(2, 7),
+    min_frequency=st.integers(1, 5),
+    max_categories=st.none() | st.integers(2, 7),
 )
-def test_levels_are_one_hot_as_by_scikit_learn(counts, rare, levels):
+def test_categories_are_one_hot_as_by_scikit_learn(counts, min_frequency, max_categories):
     x = category(counts)
     new = np.array([[-1.0], *[[float(i)] for i in range(len(counts))]], np.float32)
     table = (Column("c", "category", tuple(map(str, range(len(counts))))),)
-    ours = columns.fit(x, columns=table, min_frequency=rare, max_categories=levels or 50)
-    theirs = encoder(x, rare, levels)
-    # Of equally frequent levels ours are the first; scikit-learn's sort does not say which.
+    fitted = columns.fit(x, columns=table, min_frequency=min_frequency, max_categories=max_categories or 50)
+    reference = encoder(x, min_frequency, max_categories)
+    # Of equally frequent categories ours keeps the first; scikit-learn's sort is not stable.
     sizes = np.bincount(x[:, 0].astype(int))
-    if levels and len(set(sizes[sizes > 0].tolist())) < (sizes > 0).sum():
+    if max_categories and len(set(sizes[sizes > 0].tolist())) < (sizes > 0).sum():
         return
     for part in (x, new):
-        np.testing.assert_array_equal(prepared(part, ours), theirs.transform(part))
+        np.testing.assert_array_equal(prepared(part, fitted), reference.transform(part))
 
 
-def test_missing_levels_are_a_level_as_by_scikit_learn():
+def test_missing_values_get_an_indicator_as_by_scikit_learn():
     x = category([5, 4, 3])
     x[::4] = np.nan
     table = (Column("c", "category", ("a", "b", "c")),)
-    ours, theirs = columns.fit(x, columns=table, min_frequency=1), encoder(x, 1)
-    got = prepared(x, ours)
-    np.testing.assert_array_equal(got, theirs.transform(x)[:, [3, 0, 1, 2]])  # NaN is their last level, our first
-    assert [c.name for c in ours.spec(Spec("regression", (1,), columns=table)).columns] == [
+    fitted, reference = columns.fit(x, columns=table, min_frequency=1), encoder(x, 1)
+    result = prepared(x, fitted)
+    np.testing.assert_array_equal(
+        result, reference.transform(x)[:, [3, 0, 1, 2]]
+    )  # NaN is their last category, our first
+    assert [c.name for c in fitted.spec(Spec("regression", (1,), columns=table)).columns] == [
         "c missing",
         "c=a",
         "c=b",
@@ -183,25 +188,25 @@ def test_missing_levels_are_a_level_as_by_scikit_learn():
 
 
 @pytest.mark.parametrize(
-    ("new", "rare", "want"),
+    ("new", "min_frequency", "expected"),
     [
-        (np.nan, 1, [0, 0, 0]),  # missing for the first time: no level at all
+        (np.nan, 1, [0, 0, 0]),  # missing for the first time: no indicator at all
         (-1.0, 1, [0, 0, 0]),
         (7.0, 1, [0, 0, 0]),
         (np.inf, 1, [0, 0, 0]),
-        (np.nan, 4, [0, 0, 1]),  # there are rare ones: it is one of them
+        (np.nan, 4, [0, 0, 1]),  # there are infrequent ones: it is one of them
         (-1.0, 4, [0, 0, 1]),
         (2.0, 4, [0, 0, 1]),
         (1.0, 4, [0, 1, 0]),
     ],
 )
-def test_what_training_never_saw(new, rare, want):
+def test_unseen_values_count_as_infrequent(new, min_frequency, expected):
     table = (Column("c", "category", ("a", "b", "c")),)
-    fitted = columns.fit(category([5, 4, 3]), columns=table, min_frequency=rare)
-    assert fitted.apply(torch.tensor([[new]])).tolist() == [want]
+    fitted = columns.fit(category([5, 4, 3]), columns=table, min_frequency=min_frequency)
+    assert fitted.apply(torch.tensor([[new]])).tolist() == [expected]
 
 
-def test_many_levels_do_not_explode():
+def test_many_categories_get_few_indicators():
     codes = np.arange(5000, dtype=np.float32)[:, None] // 2
     codes[:200] = 7.0
     table = (Column("postcode", "category", tuple(map(str, range(2500)))),)
@@ -210,19 +215,19 @@ def test_many_levels_do_not_explode():
     assert columns.fit(codes, columns=table, min_frequency=1).apply(torch.from_numpy(codes)).shape == (5000, 50)
 
 
-def test_yes_no_is_0_and_1_and_a_missing_one_the_share_of_yes():
+def test_a_missing_yes_no_becomes_the_fraction_of_yes():
     x = np.array([[0.0], [1.0], [1.0], [1.0], [np.nan]], np.float32)
     fitted = columns.fit(x, columns=(Column("pool", "yes/no"),))
     assert fitted.apply(torch.from_numpy(x)).tolist() == [[0, 0], [1, 0], [1, 0], [1, 0], [0.75, 1]]
-    whole = columns.fit(x[:4], columns=(Column("pool", "yes/no"),))
-    assert whole.apply(torch.from_numpy(x)).tolist() == [[0], [1], [1], [1], [0.75]]
+    without_missing = columns.fit(x[:4], columns=(Column("pool", "yes/no"),))
+    assert without_missing.apply(torch.from_numpy(x)).tolist() == [[0], [1], [1], [1], [0.75]]
 
 
-def test_the_contract_afterwards():
+def test_spec_describes_the_outputs():
     x = rows()
-    fitted = transforms.fit("columns", x, {"rare": 10}, columns=TABLE)
-    after = transforms.transform_spec(fitted, SPEC)
-    assert [(c.name, c.kind) for c in after.columns] == [
+    fitted = transforms.fit("columns", x, {"min_frequency": 10}, columns=TABLE)
+    output_spec = transforms.transform_spec(fitted, SPEC)
+    assert [(c.name, c.kind) for c in output_spec.columns] == [
         ("area", "number"),
         ("year", "number"),
         ("age", "number"),
@@ -234,19 +239,19 @@ def test_the_contract_afterwards():
         ("town=Aden", "yes/no"),
         ("town=Brest", "yes/no"),
         ("town=Cork", "yes/no"),
-        ("town, rare", "yes/no"),
+        ("town, infrequent", "yes/no"),
     ]
-    assert after.shape == fitted.apply(torch.from_numpy(x)).shape[1:] == (12,)
-    assert (after.task, after.outputs) == (SPEC.task, SPEC.outputs)
+    assert output_spec.shape == fitted.apply(torch.from_numpy(x)).shape[1:] == (12,)
+    assert (output_spec.task, output_spec.outputs) == (SPEC.task, SPEC.outputs)
 
 
 @pytest.mark.parametrize("numbers", NUMBERS)
-def test_bins_hold_about_as_many_rows_each(numbers):
+def test_bins_hold_similar_numbers_of_rows(numbers):
     x = rows(2000)
     fitted = columns.fit(x, columns=TABLE, numbers=numbers)
     bins = fitted.spec(SPEC).columns[0].bins
     if numbers == "quantile":
-        assert bins == ()  # those of the normal distribution
+        assert bins == ()  # its bins are those of the normal distribution
         return
     assert list(bins) == sorted(set(bins))
     assert len(bins) == 49
@@ -258,27 +263,27 @@ def test_bins_hold_about_as_many_rows_each(numbers):
 
 
 @pytest.mark.parametrize("numbers", NUMBERS)
-@pytest.mark.usefixtures("small_pieces")
-def test_only_the_training_part_is_looked_at(numbers):
+@pytest.mark.usefixtures("small_chunks")
+def test_fit_uses_the_training_part_alone(numbers):
     x = rows(200)
     part = np.arange(0, 200, 2)
-    other = x.copy()
-    other[1::2] = 3.0
+    changed = x.copy()
+    changed[1::2] = 3.0
     fitted = transforms.fit("columns", x, {"numbers": numbers}, rows=part, columns=TABLE)
-    again = transforms.fit("columns", other, {"numbers": numbers}, rows=part, columns=TABLE)
-    assert fitted == again == transforms.fit("columns", x[part], {"numbers": numbers}, columns=TABLE)
+    restored = transforms.fit("columns", changed, {"numbers": numbers}, rows=part, columns=TABLE)
+    assert fitted == restored == transforms.fit("columns", x[part], {"numbers": numbers}, columns=TABLE)
 
 
 @pytest.mark.parametrize("numbers", NUMBERS)
-def test_saved_and_read_back(numbers):
+def test_fitted_columns_are_saved_and_read(numbers):
     x = torch.from_numpy(rows())
-    fitted = transforms.fit("columns", x.numpy(), {"numbers": numbers, "rare": 4}, columns=TABLE)
+    fitted = transforms.fit("columns", x.numpy(), {"numbers": numbers, "min_frequency": 4}, columns=TABLE)
     data = json.loads(json.dumps(transforms.to_json(fitted), allow_nan=False))
-    again = transforms.from_json(data)
-    assert again == fitted
-    assert torch.equal(again.apply(x), fitted.apply(x))
-    assert transforms.transform_spec(again, SPEC) == transforms.transform_spec(fitted, SPEC)
-    assert (data["name"], data["numbers"], data["clip"], data["rare"], data["levels"]) == (
+    restored = transforms.from_json(data)
+    assert restored == fitted
+    assert torch.equal(restored.apply(x), fitted.apply(x))
+    assert transforms.transform_spec(restored, SPEC) == transforms.transform_spec(fitted, SPEC)
+    assert (data["name"], data["numbers"], data["clip"], data["min_frequency"], data["max_categories"]) == (
         "columns",
         numbers,
         "auto",
@@ -287,38 +292,38 @@ def test_saved_and_read_back(numbers):
     )
 
 
-anything = st.floats(width=32) | st.integers(-3, 6).map(float)
+any_value = st.floats(width=32) | st.integers(-3, 6).map(float)
 
 
 @pytest.mark.parametrize("numbers", NUMBERS)
 @settings(max_examples=60)
 @given(data=st.data())
-def test_never_anything_but_finite_numbers(numbers, data):
-    """Whatever was in training and whatever comes then; a column may be empty, a category unknown."""
-    some = st.lists(st.tuples(*[anything] * len(TABLE)), min_size=1, max_size=12)
-    train, new = (np.array(data.draw(some), np.float32) for _ in range(2))
+def test_outputs_are_finite_for_any_input(numbers, data):
+    """Training and new rows may hold anything; a column may be empty, a category unseen."""
+    rows_of_values = st.lists(st.tuples(*[any_value] * len(TABLE)), min_size=1, max_size=12)
+    train, new = (np.array(data.draw(rows_of_values), np.float32) for _ in range(2))
     clip = data.draw(st.sampled_from(["auto", 0.0, 0.1, 3.0]))
     fitted = columns.fit(train, columns=TABLE, numbers=numbers, clip=clip, min_frequency=data.draw(st.integers(1, 3)))
     width = fitted.spec(SPEC).shape[0]
     for part in (train, new):
         for x in (torch.from_numpy(part), torch.from_numpy(part).double()):
-            got = fitted.apply(x)
-            assert got.shape == (len(part), width)
-            assert got.dtype is x.dtype
-            assert got.isfinite().all()
-            rest = got[:, 3:]
-            assert ((rest >= -3.5e38) & (rest <= 3.5e38)).all()
+            result = fitted.apply(x)
+            assert result.shape == (len(part), width)
+            assert result.dtype is x.dtype
+            assert result.isfinite().all()
+            indicators = result[:, 3:]
+            assert ((indicators >= -3.5e38) & (indicators <= 3.5e38)).all()
 
 
-def test_input_is_never_changed_and_axes_before_the_batch_are_kept():
+def test_input_is_not_changed_and_leading_axes_are_kept():
     x = torch.from_numpy(rows(24))
-    kept = x.clone()
+    original = x.clone()
     for numbers in NUMBERS:
         fitted = columns.fit(x.numpy(), columns=TABLE, numbers=numbers)
-        got = fitted.apply(x)
-        assert torch.equal(fitted.apply(x.reshape(2, 12, 5)).reshape(24, -1), got)
-        assert torch.equal(torch.cat([fitted.apply(row) for row in x.split(1)]), got)
-    assert torch.equal(x.nan_to_num(), kept.nan_to_num())
+        result = fitted.apply(x)
+        assert torch.equal(fitted.apply(x.reshape(2, 12, 5)).reshape(24, -1), result)
+        assert torch.equal(torch.cat([fitted.apply(row) for row in x.split(1)]), result)
+    assert torch.equal(x.nan_to_num(), original.nan_to_num())
 
 
 def test_apply_first_used_in_inference_mode_works_in_training():
@@ -330,9 +335,9 @@ def test_apply_first_used_in_inference_mode_works_in_training():
     assert x.grad is not None
 
 
-def test_it_cannot_be_turned_back():
+def test_columns_cannot_be_inverted():
     fitted = columns.fit(numbers_alone())
-    with pytest.raises(UsageError, match="cannot be turned back"):
+    with pytest.raises(UsageError, match="cannot be inverted"):
         fitted.invert(fitted.apply(torch.zeros(1, 3)))
 
 
@@ -341,30 +346,30 @@ def test_it_cannot_be_turned_back():
     [
         (np.zeros((0, 5), np.float32), TABLE, "no rows"),
         (np.zeros((3, 4), np.float32), TABLE, "5 columns do not fit rows of 4"),
-        (np.zeros((3, 1), np.float32), (Column("remark", "text"),), r"remark \(text\)"),
-        (np.zeros((3, 1), np.float32), (Column("town", "category"),), "must have levels"),
+        (np.zeros((3, 1), np.float32), (Column("note", "text"),), r"note \(text\)"),
+        (np.zeros((3, 1), np.float32), (Column("town", "category"),), "must have some"),
         (np.zeros(3, np.float32), (), "shape"),
     ],
 )
-def test_what_cannot_be_fitted(x, table, problem):
+def test_unsuitable_tables_are_refused(x, table, problem):
     with pytest.raises(DataError, match=problem):
         columns.fit(x, columns=table)
 
 
-def test_other_data_than_it_was_fitted_on():
+def test_data_with_other_columns_is_refused():
     fitted = columns.fit(rows(), columns=TABLE)
     with pytest.raises(DataError, match=r"5 columns.*\(2, 4\)"):
         fitted.apply(torch.zeros(2, 4))
-    for other in (
+    for changed in (
         Spec("regression", (4,)),
         Spec("regression", (5,)),
         Spec("regression", (5,), columns=(*TABLE[:1], Column("town", "category", ("Aden",)), *TABLE[2:])),
     ):
-        with pytest.raises(DataError, match="other kinds or levels"):
-            fitted.spec(other)
+        with pytest.raises(DataError, match="other kinds or categories"):
+            fitted.spec(changed)
 
 
-GOOD = transforms.to_json(columns.fit(rows(), columns=TABLE, min_frequency=10))
+SAVED = transforms.to_json(columns.fit(rows(), columns=TABLE, min_frequency=10))
 
 
 @pytest.mark.parametrize(
@@ -384,46 +389,46 @@ GOOD = transforms.to_json(columns.fit(rows(), columns=TABLE, min_frequency=10))
         {"missing": [9]},
         {"missing": [1, 0]},
         {"missing": [-1]},
-        {"pooled": [0]},
-        {"pooled": [1, 1]},
-        {"level_of": [0]},
-        {"level": [-1] * 3},
-        {"level": [1, 1, 2]},
-        {"level": [0, 1, 2**30]},
+        {"infrequent": [0]},
+        {"infrequent": [1, 1]},
+        {"category_columns": [0]},
+        {"category_codes": [-1] * 3},
+        {"category_codes": [1, 1, 2]},
+        {"category_codes": [0, 1, 2**30]},
         {"numbers": "quantile"},
         {"numbers": "power"},
         {"numbers": "cube"},
         {"clip": "never"},
-        {"rare": 0.5},
+        {"min_frequency": 0.5},
     ],
 )
-def test_damaged_json(changes):
-    assert transforms.from_json(GOOD) is not None
+def test_damaged_json_is_refused(changes):
+    assert transforms.from_json(SAVED) is not None
     with pytest.raises(DataError):
-        transforms.from_json({**GOOD, **changes})
+        transforms.from_json({**SAVED, **changes})
 
 
-def test_memory_mapped_data_is_read_in_pieces_and_sampled(tmp_path, monkeypatch):
-    monkeypatch.setattr(_row_chunks, "PIECE", 100)
-    monkeypatch.setattr(_column_statistics, "LEAST", 200)
-    monkeypatch.setattr(_column_statistics, "SAMPLE", 600)
+def test_memory_mapped_data_is_read_in_chunks_and_sampled(tmp_path, monkeypatch):
+    monkeypatch.setattr(_row_chunks, "CHUNK_VALUES", 100)
+    monkeypatch.setattr(_column_statistics, "MIN_SAMPLE_ROWS", 200)
+    monkeypatch.setattr(_column_statistics, "SAMPLE_VALUES", 600)
     x = np.lib.format.open_memmap(tmp_path / "x.npy", mode="w+", dtype=np.float32, shape=(2000, 3))
     x[:] = numbers_alone(2000)
-    seen = []
+    read_sizes = []
     real = RowSubset.__getitem__
     monkeypatch.setattr(
-        RowSubset, "__getitem__", lambda self, part: seen.append(real(self, part).shape[0]) or real(self, part)
+        RowSubset, "__getitem__", lambda self, part: read_sizes.append(real(self, part).shape[0]) or real(self, part)
     )
     fitted = transforms.fit("columns", x, {"numbers": "quantile"}, rows=np.arange(1000))
-    assert sorted(seen)[-2:] == [33, 200]
-    whole = columns.fit(np.asarray(x[:1000:5]), numbers="quantile")
+    assert sorted(read_sizes)[-2:] == [33, 200]
+    sample_fit = columns.fit(np.asarray(x[:1000:5]), numbers="quantile")
     assert len(fitted.knots) == 3 * 33
-    np.testing.assert_allclose(fitted.knots[32::33], whole.knots[9::10])  # the largest of each column's sample
+    np.testing.assert_allclose(fitted.knots[32::33], sample_fit.knots[9::10])  # the largest of each column's sample
 
 
-def test_the_mean_of_a_large_part_is_that_of_all_its_rows(monkeypatch):
-    monkeypatch.setattr(_column_statistics, "LEAST", 10)
-    monkeypatch.setattr(_column_statistics, "SAMPLE", 30)
+def test_the_mean_of_a_large_part_uses_all_its_rows(monkeypatch):
+    monkeypatch.setattr(_column_statistics, "MIN_SAMPLE_ROWS", 10)
+    monkeypatch.setattr(_column_statistics, "SAMPLE_VALUES", 30)
     x = numbers_alone(999)
     fitted = columns.fit(x)
     np.testing.assert_allclose(fitted.shift, np.nanmean(x.astype(np.float64), 0), rtol=1e-9)

@@ -1,4 +1,4 @@
-"""Transforms: equal to scikit-learn's, invertible, finite, saved and read back, never in place."""
+"""Transforms: equal to scikit-learn, invertible, finite, saved and read again, never in place."""
 
 from __future__ import annotations
 
@@ -34,36 +34,36 @@ images = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=4, max_dims=4, max_side=
 
 
 @pytest.fixture
-def small_pieces(monkeypatch):
-    monkeypatch.setattr(_row_chunks, "PIECE", 64)
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(_row_chunks, "CHUNK_VALUES", 64)
 
 
 def awkward_rows(n: int = 501) -> np.ndarray:
-    """Columns of very different size: a large mean with a small spread, a constant, two values, tiny ones."""
+    """Return columns of very different size: a large mean with a small deviation, a constant, two values, tiny ones."""
     rng = np.random.Generator(np.random.PCG64(1))
     columns = [rng.normal(2e4, 3.0, n), np.full(n, 0.1), rng.integers(0, 2, n), rng.normal(0, 1e-6, n), np.zeros(n)]
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-@pytest.mark.usefixtures("small_pieces")
-def test_standard_is_scikit_learns():
+@pytest.mark.usefixtures("small_chunks")
+def test_standard_equals_that_of_scikit_learn():
     x = awkward_rows()
-    ours, theirs = standard.fit(x), StandardScaler().fit(x.astype(np.float64))
-    np.testing.assert_allclose(ours.mean, theirs.mean_, rtol=1e-13)
-    np.testing.assert_allclose(ours.std, theirs.scale_, rtol=1e-12)
-    got = ours.apply(torch.from_numpy(x.astype(np.float64)))
-    np.testing.assert_allclose(got.numpy(), theirs.transform(x.astype(np.float64)), rtol=1e-9, atol=1e-12)
+    fitted, expected = standard.fit(x), StandardScaler().fit(x.astype(np.float64))
+    np.testing.assert_allclose(fitted.mean, expected.mean_, rtol=1e-13)
+    np.testing.assert_allclose(fitted.std, expected.scale_, rtol=1e-12)
+    got = fitted.apply(torch.from_numpy(x.astype(np.float64)))
+    np.testing.assert_allclose(got.numpy(), expected.transform(x.astype(np.float64)), rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.usefixtures("small_pieces")
-def test_unit_is_scikit_learns():
+@pytest.mark.usefixtures("small_chunks")
+def test_unit_equals_that_of_scikit_learn():
     x = awkward_rows()
-    theirs = MinMaxScaler().fit(x.astype(np.float64))
-    ours = unit.fit(x)
-    np.testing.assert_array_equal(ours.low, theirs.data_min_)
-    np.testing.assert_array_equal(ours.high, theirs.data_max_)
-    got = ours.apply(torch.from_numpy(x.astype(np.float64)))
-    np.testing.assert_allclose(got.numpy(), theirs.transform(x.astype(np.float64)), atol=1e-11)
+    expected = MinMaxScaler().fit(x.astype(np.float64))
+    fitted = unit.fit(x)
+    np.testing.assert_array_equal(fitted.low, expected.data_min_)
+    np.testing.assert_array_equal(fitted.high, expected.data_max_)
+    got = fitted.apply(torch.from_numpy(x.astype(np.float64)))
+    np.testing.assert_allclose(got.numpy(), expected.transform(x.astype(np.float64)), atol=1e-11)
 
 
 def test_constant_columns_keep_their_scale():
@@ -75,27 +75,27 @@ def test_constant_columns_keep_their_scale():
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.usefixtures("small_chunks")
 def test_images_are_scaled_per_channel(channels, dtype):
     rng = np.random.Generator(np.random.PCG64(2))
     x = rng.integers(0, 256, (40, channels, 5, 4)).astype(dtype)
     fitted = standard.fit(x)
-    wide = x.astype(np.float64)
-    np.testing.assert_allclose(fitted.mean, wide.mean(axis=(0, 2, 3)), rtol=1e-13)
-    np.testing.assert_allclose(fitted.std, wide.std(axis=(0, 2, 3)), rtol=1e-13)
+    double = x.astype(np.float64)
+    np.testing.assert_allclose(fitted.mean, double.mean(axis=(0, 2, 3)), rtol=1e-13)
+    np.testing.assert_allclose(fitted.std, double.std(axis=(0, 2, 3)), rtol=1e-13)
     got = fitted.apply(torch.from_numpy(x))
     assert got.dtype is torch.float32
-    want = (wide - wide.mean(axis=(0, 2, 3), keepdims=True)) / wide.std(axis=(0, 2, 3), keepdims=True)
+    want = (double - double.mean(axis=(0, 2, 3), keepdims=True)) / double.std(axis=(0, 2, 3), keepdims=True)
     np.testing.assert_allclose(got.numpy(), want, atol=1e-6)
 
 
-def test_bytes_to_unit():
+def test_unit_divides_bytes_by_255():
     x = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)
     got = unit.fit(x[:, :, :2]).apply(torch.from_numpy(x))
     np.testing.assert_allclose(got.numpy(), x / 255, rtol=1e-6)
 
 
-def test_digits_survive_a_large_mean_in_float32():
+def test_a_large_mean_loses_no_digits_in_float32():
     x = torch.tensor([[2000.0], [2001.0], [2002.0]])
     fitted = standard.fit(x.numpy())
     np.testing.assert_allclose(fitted.apply(x).flatten(), [-(1.5**0.5), 0, 1.5**0.5], rtol=1e-6)
@@ -109,55 +109,55 @@ def test_invert_undoes_apply(name, x):
     back = fitted.invert(fitted.apply(torch.from_numpy(x)))
     assert back.dtype is torch.float32
     np.testing.assert_allclose(back.numpy(), x, rtol=1e-5, atol=1e-5 * max(1.0, float(np.abs(x).max())))
-    wide = torch.from_numpy(x.astype(np.float64))
-    double = fitted.invert(fitted.apply(wide))
-    assert double.dtype is torch.float64
-    np.testing.assert_allclose(double, wide, rtol=1e-12, atol=1e-9)
+    double = torch.from_numpy(x.astype(np.float64))
+    restored = fitted.invert(fitted.apply(double))
+    assert restored.dtype is torch.float64
+    np.testing.assert_allclose(restored, double, rtol=1e-12, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=40, deadline=None)
 @given(x=st.one_of(tables, images), data=st.data())
-def test_rows_alone_are_looked_at(name, x, data):
+def test_fit_uses_the_given_rows_alone(name, x, data):
     rows = np.array(sorted(data.draw(st.sets(st.integers(0, len(x) - 1), min_size=1))))
-    other = x.copy()
-    other[np.setdiff1d(np.arange(len(x)), rows)] = 77
+    changed = x.copy()
+    changed[np.setdiff1d(np.arange(len(x)), rows)] = 77
     fitted = transforms.fit(name, x, rows=rows)
-    assert fitted == transforms.fit(name, other, rows=rows) == transforms.fit(name, x[rows])
+    assert fitted == transforms.fit(name, changed, rows=rows) == transforms.fit(name, x[rows])
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     "x", [awkward_rows(20), np.arange(48, dtype=np.uint8).reshape(2, 2, 3, 4)], ids=["rows", "bytes"]
 )
-def test_saved_and_read_back(name, x):
+def test_transforms_are_saved_and_read(name, x):
     fitted = transforms.fit(name, x)
     data = transforms.to_json(fitted)
-    again = transforms.from_json(json.loads(json.dumps(data, allow_nan=False)))
-    assert again == fitted
+    restored = transforms.from_json(json.loads(json.dumps(data, allow_nan=False)))
+    assert restored == fitted
     assert data["name"] == name
     tensor = torch.from_numpy(x)
-    assert torch.equal(again.apply(tensor), fitted.apply(tensor))
+    assert torch.equal(restored.apply(tensor), fitted.apply(tensor))
     assert torch.equal(pickle.loads(pickle.dumps(fitted)).apply(tensor), fitted.apply(tensor))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_input_is_never_changed(name):
     x = torch.randn(8, 3)
-    kept = x.clone()
+    original = x.clone()
     fitted = transforms.fit(name, x.numpy())
     fitted.apply(x)
     fitted.invert(x)
-    assert torch.equal(x, kept)
+    assert torch.equal(x, original)
 
 
-def test_constants_are_made_once_and_are_no_field():
+def test_constants_are_created_once_and_not_a_field():
     fitted = standard.fit(awkward_rows(30))
     x = torch.zeros(2, 5)
     fitted.apply(x)
-    before = fitted._map._constants(x)
+    constants = fitted._affine._constants(x)
     fitted.apply(x)
-    assert all(a is b for a, b in zip(before, fitted._map._constants(x), strict=True))
+    assert all(a is b for a, b in zip(constants, fitted._affine._constants(x), strict=True))
     assert set(asdict(fitted)) == {"mean", "std"}
     assert fitted == standard.fit(awkward_rows(30))
     assert hash(fitted) == hash(standard.fit(awkward_rows(30)))
@@ -173,7 +173,7 @@ def test_apply_first_used_in_inference_mode_works_in_training():
     assert x.grad.item() == 0.5
 
 
-def test_axes_before_the_batch():
+def test_leading_axes_are_kept():
     rng = np.random.Generator(np.random.PCG64(3))
     rows = rng.normal(size=(12, 3)).astype(np.float32)
     fitted = standard.fit(rows)
@@ -190,10 +190,10 @@ def test_half_precision_is_scaled_in_float32():
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_non_finite_columns_are_named(name, bad):
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_nonfinite_columns_are_named(name, value):
     x = np.zeros((10, 3), np.float32)
-    x[4, 1] = bad
+    x[4, 1] = value
     with pytest.raises(DataError, match=r"column age of"):
         transforms.fit(name, x, columns=[Column(c) for c in ("height", "age", "mass")])
     with pytest.raises(DataError, match=r"column number 2 of"):
@@ -201,11 +201,11 @@ def test_non_finite_columns_are_named(name, bad):
     assert transforms.fit(name, x, rows=np.array([0, 1, 5])).apply(torch.zeros(1, 3)).tolist() == [[0, 0, 0]]
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("kind", [standard, unit])
-def test_fit_itself_refuses_non_finite_values(kind, bad):
+def test_fit_refuses_nonfinite_values(kind, value):
     x = np.zeros((10, 9), np.float32)
-    x[0, :7] = bad
+    x[0, :7] = value
     with pytest.raises(DataError, match=r"columns number 1, .*number 5 and 2 more"):
         kind.fit(x)
 
@@ -220,18 +220,18 @@ def test_fit_itself_refuses_non_finite_values(kind, bad):
         (np.zeros((3, 2, 2), np.uint8), "shape"),
     ],
 )
-def test_what_cannot_be_fitted(name, x, problem):
+def test_unsuitable_arrays_are_refused(name, x, problem):
     with pytest.raises(DataError, match=problem):
         transforms.fit(name, x)
 
 
 @pytest.mark.parametrize("kind", [standard, unit])
-def test_fit_itself_refuses_what_has_no_columns(kind):
+def test_fit_refuses_arrays_without_columns(kind):
     with pytest.raises(DataError, match="shape"):
         kind.fit(np.zeros(3, np.float32))
 
 
-def test_wrong_number_of_columns():
+def test_a_wrong_number_of_columns_is_refused():
     with pytest.raises(DataError, match=r"2 columns.*\(4, 3\)"):
         standard((0.0, 0.0), (1.0, 1.0)).apply(torch.zeros(4, 3))
     with pytest.raises(DataError, match="1 channels"):
@@ -264,7 +264,7 @@ def test_wrong_number_of_columns():
         {"name": "none", "mean": [0.0]},
     ],
 )
-def test_damaged_json(data):
+def test_damaged_json_is_refused(data):
     with pytest.raises(DataError):
         transforms.from_json(data)
 
@@ -281,7 +281,7 @@ json_values = st.recursive(
     name=st.sampled_from([*NAMES, "", "STANDARD", "x"]),
     fields=st.dictionaries(st.sampled_from(["mean", "std", "low", "high", "x"]), json_values | st.lists(st.floats())),
 )
-def test_any_json_gives_a_transform_or_a_data_error(name, fields):
+def test_any_json_is_a_transform_or_a_data_error(name, fields):
     try:
         fitted = transforms.from_json({"name": name, **fields})
     except DataError:
@@ -289,7 +289,7 @@ def test_any_json_gives_a_transform_or_a_data_error(name, fields):
     assert transforms.to_json(fitted)["name"] == name.lower()
 
 
-def test_unknown_name():
+def test_an_unknown_name_is_refused_with_a_suggestion():
     with pytest.raises(UsageError, match="did you mean standard"):
         transforms.fit("standart", np.zeros((2, 2), np.float32))
 
@@ -298,11 +298,11 @@ def test_unknown_name():
     ("spec", "name"),
     [(Spec("regression", (3,)), "standard"), (Spec("classification", (3,), classes=("a", "b")), "none")],
 )
-def test_default_target_scale(spec, name):
+def test_default_target_scale_depends_on_the_task(spec, name):
     assert registry.default("transforms", spec).name == name
 
 
-def test_fitted_fields_are_no_options():
+def test_fitted_fields_are_not_options():
     assert all(not entry.options for entry in registry.entries("transforms") if entry.name in NAMES)
 
 
@@ -310,10 +310,10 @@ def test_options_are_keyword_only_fields():
     @registry.register(kind="transforms-of-a-test")
     @dataclass(frozen=True)
     class divide:  # noqa: N801
-        """Divided by the largest value to a power.
+        """Division by the largest value to a power.
 
         Args:
-            largest: fitted.
+            largest: fitted value.
             power: of the largest value.
         """
 
@@ -327,7 +327,7 @@ def test_options_are_keyword_only_fields():
     assert transforms.to_json(divide(4.0, power=0.5)) == {"name": "divide", "largest": 4.0, "power": 0.5}
 
 
-def test_gather_is_an_array():
+def test_row_subset_is_an_array():
     x = np.arange(12, dtype=np.float32).reshape(6, 2)
     part = RowSubset(x, np.array([0, 5]))
     np.testing.assert_array_equal(np.asarray(part), x[[0, 5]])
@@ -335,16 +335,16 @@ def test_gather_is_an_array():
     assert part.shape == (2, 2)
 
 
-def test_memory_mapped_data_is_read_in_pieces(tmp_path, monkeypatch):
-    monkeypatch.setattr(_row_chunks, "PIECE", 100)
+def test_memory_mapped_data_is_read_in_chunks(tmp_path, monkeypatch):
+    monkeypatch.setattr(_row_chunks, "CHUNK_VALUES", 100)
     x = np.lib.format.open_memmap(tmp_path / "x.npy", mode="w+", dtype=np.float32, shape=(1000, 10))
     x[:] = np.random.Generator(np.random.PCG64(4)).normal(size=x.shape)
-    seen = []
+    read_sizes = []
     real = RowSubset.__getitem__
     monkeypatch.setattr(
-        RowSubset, "__getitem__", lambda self, part: seen.append(real(self, part).size) or real(self, part)
+        RowSubset, "__getitem__", lambda self, part: read_sizes.append(real(self, part).size) or real(self, part)
     )
     fitted = transforms.fit("standard", x, rows=np.arange(0, 1000, 2))
     np.testing.assert_allclose(fitted.mean, x[::2].astype(np.float64).mean(axis=0), atol=1e-12)
-    assert max(seen) <= 100
+    assert max(read_sizes) <= 100
     assert none.fit(x) == none()

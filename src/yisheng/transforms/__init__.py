@@ -1,19 +1,19 @@
-"""What is fitted on the training part, applied to every batch, saved with the run, and undone in prediction.
+"""Transforms: fitted on the training part, applied to every batch, saved with the run, and inverted in prediction.
 
-A transform is a frozen dataclass decorated with `register`. Its positional fields are what was fitted;
-its keyword-only fields, if any, are its options (so the registry knows them, and they are saved too). It has
+A transform is a frozen dataclass decorated with `register`. Its positional fields are the fitted values; its
+keyword-only fields, if any, are its options, which the registry lists and the run saves as well. It has
 
-    T.fit(x, **options) -> T      a class method; ``x`` is a NumPy array or a `Gather`: read it by slices of rows
+    T.fit(x, **options) -> T      a class method; ``x`` is a NumPy array or a `RowSubset`, to be read in slices of rows
     t.apply(x) -> tensor          float32 (float64 for float64); never in place
     t.invert(x) -> tensor         the inverse
 
-A transform that prepares the columns of a table by their kinds, missing values included, asks for them in its
-``fit(x, *, columns, **options)``; where it changes their number, ``t.spec(spec)`` is the contract after it.
+A transform that prepares the columns of a table by their kinds, missing values included, has the signature
+``fit(x, *, columns, **options)``; if it changes their number, ``t.spec(spec)`` returns the spec of its outputs.
 
-They work on images ``(B, C, H, W)`` or rows ``(B, D)``, also with further axes before them. Field values are plain
-JSON data.
+Inputs are images ``(B, C, H, W)`` or rows ``(B, D)``, with further leading axes if needed. Field values are plain JSON
+data.
 
-What `register` may be told here: ``default_for`` (what ``target_scale=auto`` means for a spec).
+Keys of `register` for this kind: ``default_for`` (the specs for which ``target_scale=auto`` means this transform).
 """
 
 from __future__ import annotations
@@ -44,40 +44,40 @@ def fit(
     rows: np.ndarray | None = None,
     columns: Sequence[Column] = (),
 ) -> Transform:
-    """A transform fitted on the training part.
+    """Return a transform fitted on the training part.
 
     Args:
         name: its registered name.
         x: inputs or targets ``(N, ...)``, uint8 or floating; may be memory-mapped.
         options: its options by name.
-        rows: row numbers of the training part; all rows without it. ``fit("standard", x, rows=train)``
-            gathers a piece at a time, so the part need not fit into the memory.
-        columns: the table's columns, for what asks for them and for errors, where numbers are used without them.
+        rows: row numbers of the training part, all rows by default. ``fit("standard", x, rows=train)`` gathers a
+            chunk at a time, so the part need not fit into memory.
+        columns: the table's columns, for a transform that prepares them, and for their names in errors.
 
     Raises:
         UsageError: no transform has that name.
-        DataError: there is no row, or a value is missing or infinite.
+        DataError: there are no rows, or a value is missing or infinite.
 
     >>> import numpy as np
     >>> fit("standard", np.array([[1.0], [3.0]], np.float32))
     standard(mean=(2.0,), std=(1.0,))
     """
     from yisheng.core import registry
-    from yisheng.transforms._chunks import Gather, require_finite
+    from yisheng.transforms._row_chunks import RowSubset, require_finite
 
     entry = registry.find("transforms", name)
-    part: Any = x if rows is None else Gather(x, rows)
-    given = dict(options or {})
+    part: Any = x if rows is None else RowSubset(x, rows)
+    arguments = dict(options or {})
     if takes_columns(name):
-        given["columns"] = tuple(columns)
+        arguments["columns"] = tuple(columns)
     else:
         require_finite(part, [column.name for column in columns])
-    fitted: Transform = entry.build.fit(part, **given)  # type: ignore[attr-defined]  # the kind's contract
+    fitted: Transform = entry.build.fit(part, **arguments)  # type: ignore[attr-defined]  # see the module's docstring
     return fitted
 
 
 def takes_columns(name: str) -> bool:
-    """Whether a transform prepares a table's columns by their kinds, missing values included.
+    """Return whether a transform prepares a table's columns by their kinds, missing values included.
 
     Raises:
         UsageError: no transform has that name.
@@ -93,19 +93,19 @@ def takes_columns(name: str) -> bool:
     return "columns" in inspect.signature(build.fit).parameters
 
 
-def after(transform: Transform | None, spec: Spec) -> Spec:
-    """The contract of what a fitted transform gives: another number of columns, perhaps.
+def transform_spec(transform: Transform | None, spec: Spec) -> Spec:
+    """Return the spec of a fitted transform's outputs, which may have another number of columns.
 
     >>> from yisheng.core.types import Spec
-    >>> after(None, Spec("regression", (3,))).shape
+    >>> transform_spec(None, Spec("regression", (3,))).shape
     (3,)
     """
-    changed: Spec = transform.spec(spec) if hasattr(transform, "spec") else spec  # type: ignore[union-attr]  # asked
-    return changed
+    transformed: Spec = transform.spec(spec) if hasattr(transform, "spec") else spec  # type: ignore[union-attr]
+    return transformed
 
 
 def to_json(transform: Transform) -> dict[str, Any]:
-    """A fitted transform as plain data, as written to ``model.json``.
+    """Return a fitted transform as plain data, as in ``model.json``.
 
     >>> from yisheng.transforms.unit import unit
     >>> to_json(unit((0.0,), (255.0,)))
@@ -113,20 +113,20 @@ def to_json(transform: Transform) -> dict[str, Any]:
     """
     from dataclasses import fields
 
-    from yisheng.core.registry import dashed
+    from yisheng.core.registry import hyphenate
 
     values = {f.name: getattr(transform, f.name) for f in fields(transform)}  # type: ignore[arg-type]  # a dataclass
     return {
-        "name": dashed(type(transform).__name__),
+        "name": hyphenate(type(transform).__name__),
         **{k: list(v) if isinstance(v, tuple) else v for k, v in values.items()},
     }
 
 
 def from_json(data: Mapping[str, Any]) -> Transform:
-    """The inverse of `to_json`, checked.
+    """Return a transform from the data of `to_json`, after checking it.
 
     Raises:
-        DataError: the name is unknown, or a field is missing, unknown or of the wrong kind.
+        DataError: the name is unknown, or a field is missing, unknown or of the wrong type.
 
     >>> from_json({"name": "unit", "low": [0.0], "high": [255.0]})
     unit(low=(0.0,), high=(255.0,))
@@ -139,25 +139,25 @@ def from_json(data: Mapping[str, Any]) -> Transform:
     from yisheng.core import registry
     from yisheng.core.errors import DataError, UsageError
 
-    remedy = "take the file from a whole run"
+    remedy = "copy the file from an intact run folder"
     if not isinstance(data, Mapping) or not isinstance(data.get("name"), str):
         raise DataError("a fitted transform must be an object with a name", remedy)
     try:
         build: Any = registry.find("transforms", data["name"]).build
     except UsageError as error:
         raise DataError(f"the fitted transform is unknown: {error.problem}", error.remedy) from None
-    wanted = [f.name for f in dataclasses.fields(build)]
-    if sorted([*wanted, "name"]) != sorted(map(str, data)):
-        came = ", ".join(str(key) for key in data if key != "name") or "none"
-        raise DataError(f"transform {data['name']} has the fields {', '.join(wanted) or 'none'}, got {came}", remedy)
+    names = [f.name for f in dataclasses.fields(build)]
+    if sorted([*names, "name"]) != sorted(map(str, data)):
+        received = ", ".join(str(key) for key in data if key != "name") or "none"
+        raise DataError(f"transform {data['name']} has the fields {', '.join(names) or 'none'}, got {received}", remedy)
     hints = typing.get_type_hints(build)
     values = {}
-    for field in wanted:
-        value = tuple(data[field]) if isinstance(data[field], list) else data[field]
+    for name in names:
+        value = tuple(data[name]) if isinstance(data[name], list) else data[name]
         try:
-            values[field] = TypeAdapter(hints[field], config=ConfigDict(strict=True)).validate_python(value)
+            values[name] = TypeAdapter(hints[name], config=ConfigDict(strict=True)).validate_python(value)
         except ValidationError as error:
-            what = error.errors()[0]["msg"]
-            raise DataError(f"transform {data['name']} is damaged at {field}: {what}", remedy) from None
+            reason = error.errors()[0]["msg"]
+            raise DataError(f"transform {data['name']} is damaged at {name}: {reason}", remedy) from None
     transform: Transform = build(**values)
     return transform

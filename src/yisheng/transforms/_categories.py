@@ -1,4 +1,4 @@
-"""Which levels of a category have an indicator, and where it stands."""
+"""The categories that get an indicator, and the position of each indicator."""
 
 from __future__ import annotations
 
@@ -7,73 +7,73 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def choose_levels(
-    n: int, absent: np.ndarray, counts: dict[int, np.ndarray], rare: int, most: int
+def choose_categories(
+    n: int, missing_counts: np.ndarray, counts: dict[int, np.ndarray], min_frequency: int, max_categories: int
 ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """Which levels have an indicator of their own: the most frequent, but no rare ones.
+    """Return the categories that get an indicator: the most frequent ones, but no infrequent ones.
 
     Args:
         n: rows of the training part.
-        absent: missing values of each column ``(D,)``.
-        counts: rows of each level of each category, by the column's position.
-        rare: rows that a level must be in.
-        most: indicators that a category has at most, one of them for the pooled levels.
+        missing_counts: number of missing values of each column ``(D,)``.
+        counts: rows of each category, by the column's position.
+        min_frequency: rows that a category must have.
+        max_categories: indicators that a column has at most, including the one for infrequent categories.
 
     Returns:
-        The categories with pooled levels; the category of each level that is kept, ascending; its number.
+        The columns with infrequent categories; column and code of each category with an indicator, ascending.
 
-    >>> choose_levels(9, np.array([0]), {0: np.array([4, 1, 3, 1])}, 2, 50)
+    >>> choose_categories(9, np.array([0]), {0: np.array([4, 1, 3, 1])}, 2, 50)
     ((0,), (0, 0), (0, 2))
     """
-    pooled, level_of, level = [], [], []
-    for i, count in counts.items():
-        kept = np.flatnonzero(count >= rare)
-        pool = count.sum() > count[kept].sum() or n - absent[i] > count.sum()
-        if len(kept) >= most:  # one is for the others, as in scikit-learn
-            pool = True
-            order = np.lexsort((kept, -count[kept]))  # of equally frequent ones the first
-            kept = np.sort(kept[order[: most - 1]])
-        pooled += [i] if pool else []
-        level_of += [i] * len(kept)
-        level += kept.tolist()
-    return tuple(pooled), tuple(level_of), tuple(level)
+    infrequent_columns, category_columns, category_codes = [], [], []
+    for column, count in counts.items():
+        frequent = np.flatnonzero(count >= min_frequency)
+        has_infrequent = count.sum() > count[frequent].sum() or n - missing_counts[column] > count.sum()
+        if len(frequent) >= max_categories:  # one indicator is for the infrequent ones, as in scikit-learn
+            has_infrequent = True
+            order = np.lexsort((frequent, -count[frequent]))  # the first of equally frequent ones comes first
+            frequent = np.sort(frequent[order[: max_categories - 1]])
+        infrequent_columns += [column] if has_infrequent else []
+        category_columns += [column] * len(frequent)
+        category_codes += frequent.tolist()
+    return tuple(infrequent_columns), tuple(category_columns), tuple(category_codes)
 
 
-def level_table(
+def build_indicator_table(
     missing: Sequence[int],
-    pooled: Sequence[int],
-    level_of: Sequence[int],
-    level: Sequence[int],
+    infrequent: Sequence[int],
+    category_columns: Sequence[int],
+    category_codes: Sequence[int],
 ) -> tuple[list[int], list[int], list[int], list[int], int]:
-    """Where each level of each category stands among the indicators.
+    """Return the position of each category's indicator.
 
     Args:
         missing: columns that have an indicator of missing values.
-        pooled: categories with an indicator of rare and unseen levels.
-        level_of: column of each level that is kept, ascending.
-        level: its number.
+        infrequent: columns with an indicator of infrequent and unseen categories.
+        category_columns: column of each category with an indicator, ascending.
+        category_codes: code of each category with an indicator.
 
     Returns:
-        The categories' columns; the number of levels that each knows; where each begins in the table; the table:
-        for a missing value, an unseen level and each level the place of its indicator; the number of indicators.
-        A value without an indicator has the place after the last one.
+        The columns of categories; the number of codes of each; the start of each in the table; the table, with the
+        position of the indicator for a missing value, for an unseen category, and for each code; the number of
+        indicators. A value without an indicator has the position after the last one.
     """
-    kept: dict[int, list[int]] = {column: [] for column in sorted({*pooled, *level_of})}
-    for column, number in zip(level_of, level, strict=True):
-        kept[column].append(number)
-    nowhere = len(level) + len(pooled)
+    codes_of: dict[int, list[int]] = {column: [] for column in sorted({*infrequent, *category_columns})}
+    for column, code in zip(category_columns, category_codes, strict=True):
+        codes_of[column].append(code)
+    no_indicator = len(category_codes) + len(infrequent)
     sizes: list[int] = []
     starts: list[int] = []
     table: list[int] = []
-    at = 0
-    for column, numbers in kept.items():
-        other = at + len(numbers) if column in pooled else nowhere
-        size = max(numbers, default=-1) + 1
-        places = [nowhere if column in missing else other, other, *[other] * size]
-        for place, number in enumerate(numbers, start=at):
-            places[2 + number] = place
+    position = 0
+    for column, codes in codes_of.items():
+        fallback = position + len(codes) if column in infrequent else no_indicator
+        size = max(codes, default=-1) + 1
+        positions = [no_indicator if column in missing else fallback, fallback, *[fallback] * size]
+        for indicator, code in enumerate(codes, start=position):
+            positions[2 + code] = indicator
         sizes.append(size)
         starts.append(len(table))
-        table += places
-        at += len(numbers) + (column in pooled)
-    return [*kept], sizes, starts, table, nowhere
+        table += positions
+        position += len(codes) + (column in infrequent)
+    return [*codes_of], sizes, starts, table, no_indicator

@@ -16,15 +16,17 @@ from yisheng.core.errors import DataError, UsageError
 from yisheng.core.registry import register
 from yisheng.core.types import Column, Spec
 from yisheng.transforms import _number_scaling
-from yisheng.transforms._categories import choose_levels
-from yisheng.transforms._chunks import Gather, width
-from yisheng.transforms._column_ops import Prepare
-from yisheng.transforms._column_statistics import sample, survey
+from yisheng.transforms._categories import choose_categories
+from yisheng.transforms._column_preparation import ColumnPreparation
+from yisheng.transforms._column_statistics import compute_statistics, sample_values
+from yisheng.transforms._row_chunks import RowSubset, count_columns
 
 Clip = Annotated[float, Interval(ge=0, le=1e6)] | Literal["auto"]
 Count = Annotated[int, Interval(ge=1, le=10**9)]
 Values = tuple[float, ...]
 KINDS = ("number", "yes/no", "category")
+MAX_CATEGORY_CODE = 2**24
+"""Up to here single precision holds every whole number."""
 
 
 @register
@@ -32,45 +34,45 @@ KINDS = ("number", "yes/no", "category")
 class columns:  # noqa: N801  # its name is the registered name
     """The columns of a table by their kinds: numbers scaled, missing values filled in and marked, categories one-hot.
 
-    All of it is fitted on the training part. What comes out, in this order:
+    Everything is fitted on the training part. The outputs are, in this order:
 
     - numbers, scaled;
     - yes/no as 0 and 1;
-    - for every column with missing values in the training part an indicator of them;
-    - for every level of a category an indicator, and one for the rare ones together. A level that was never seen
-      counts as rare; where the training part has no rare ones all indicators are 0. (An indicator of its own would
-      be 0 in all of training and keep its random first weights.)
+    - an indicator of missing values for every column that has some in the training part;
+    - an indicator for every category, and one for all infrequent categories of a column. An unseen category counts as
+      infrequent; if the training part has no infrequent ones, all indicators are 0. (An indicator for unseen
+      categories alone would be 0 in all of training and keep its random first weights.)
 
-    A missing number, or yes/no, becomes the mean of the training part. An infinite value counts as missing, so
-    what comes out is finite whatever goes in.
+    A missing number, or yes/no, becomes the mean of the training part. An infinite value counts as missing, so the
+    outputs are finite for any input.
 
     Args:
-        kinds: number, yes/no or category: one for each column of the input.
-        mean: one for each column: what a missing value becomes; 0 for categories.
+        kinds: number, yes/no or category for each column of the input.
+        mean: replacement of a missing value of each column; 0 for categories.
         shift: one for each number, none for quantile.
         scale: likewise, above 0: a number becomes (x - shift) / scale first.
-        power: three for each number for power: exponent, mean and standard deviation after it.
-        knots: evenly spaced quantiles of each number, ascending, as many of each, one number after the other: what
-            quantile goes by, and the edges of the bins that `spec` tells of.
+        power: three for each number for power: exponent, and mean and standard deviation after it.
+        knots: evenly spaced quantiles of each number, ascending, an equal number of each, one number after the other:
+            the quantiles of ``quantile``, and the bin edges of `spec`.
         missing: positions of the columns that have an indicator of missing values.
-        pooled: positions of the categories that have an indicator of rare levels.
-        level_of: position of the category of each level that has an indicator.
-        level: the level's number.
-        numbers: standard: zero mean and unit variance; robust: zero median and unit distance between the quartiles
-            (half of the range where they are the same); quantile: to the normal distribution by rank; power: made
-            as normal as an exponent can (Yeo-Johnson), for linear models on skewed columns; none: as they are.
-        clip: scaled numbers are bent so as never to go beyond it, x / sqrt(1 + (x/clip)²); 0: not at all. auto is
-            3, RealMLP's, and 0 for numbers=none: a row far outside would else pull a network wherever it likes.
-        rare: a level in fewer rows of the training part than this has no indicator of its own.
-        levels: a category of so many levels or more keeps the most frequent of them, one less than this, and pools
-            the others; it keeps postcodes and the like from exploding.
+        infrequent: positions of the columns that have an indicator of infrequent categories.
+        category_columns: position of the column of each category that has an indicator.
+        category_codes: the category's number.
+        numbers: standard: zero mean and unit variance; robust: zero median and unit interquartile range (half of the
+            full range if that is 0); quantile: to the normal distribution by rank; power: as normal as a Yeo-Johnson
+            exponent makes it, for linear models on skewed columns; none: unscaled.
+        clip: scaled numbers are bent so that they stay below it, x / sqrt(1 + (x/clip)²); 0 turns it off. auto is 3,
+            RealMLP's, and 0 for numbers=none: otherwise a row far outside could move a network arbitrarily.
+        min_frequency: a category in fewer rows of the training part than this is infrequent.
+        max_categories: a column of this many categories or more keeps one less, the most frequent ones; the others
+            count as infrequent, so that columns such as postcodes do not become thousands of inputs.
 
     Raises:
-        DataError: the fields do not fit one another.
+        DataError: the fields contradict one another.
 
     >>> x = np.array([[1.0, 0.0], [3.0, 1.0], [np.nan, 1.0]], np.float32)
     >>> table = (Column("age"), Column("port", "category", ("Aden", "Brest")))
-    >>> fitted = columns.fit(x, columns=table, rare=1)
+    >>> fitted = columns.fit(x, columns=table, min_frequency=1)
     >>> [c.name for c in fitted.spec(Spec("regression", (2,), columns=table)).columns]
     ['age', 'age missing', 'port=Aden', 'port=Brest']
     >>> fitted.apply(torch.tensor([[2.0, 1.0], [torch.nan, -1.0]]))
@@ -88,81 +90,91 @@ class columns:  # noqa: N801  # its name is the registered name
     power: tuple[float, ...]
     knots: tuple[float, ...]
     missing: tuple[int, ...]
-    pooled: tuple[int, ...]
-    level_of: tuple[int, ...]
-    level: tuple[int, ...]
-    numbers: _number_scaling.Numbers = field(default="standard", kw_only=True)
+    infrequent: tuple[int, ...]
+    category_columns: tuple[int, ...]
+    category_codes: tuple[int, ...]
+    numbers: _number_scaling.NumberScaling = field(default="standard", kw_only=True)
     clip: Clip = field(default="auto", kw_only=True)
-    rare: Count = field(default=3, kw_only=True)
-    levels: Annotated[int, Interval(ge=2, le=10**6)] = field(default=50, kw_only=True)
+    min_frequency: Count = field(default=3, kw_only=True)
+    max_categories: Annotated[int, Interval(ge=2, le=10**6)] = field(default=50, kw_only=True)
 
     def __post_init__(self) -> None:
-        D, n = len(self.kinds), self.kinds.count("number")
-        affine = 0 if self.numbers == "quantile" else n
-        places = (*self.missing, *self.pooled, *self.level_of)
-        categories = {i for i, kind in enumerate(self.kinds) if kind == "category"}
+        n = self.kinds.count("number")
+        if not (self._numbers_agree(n) and self._knots_agree(n) and self._categories_agree()):
+            raise DataError(
+                "the fields of transform columns contradict one another", "copy the file from an intact run folder"
+            )
+
+    def _numbers_agree(self, n: int) -> bool:
+        affine_count = 0 if self.numbers == "quantile" else n
         values = (*self.mean, *self.shift, *self.scale, *self.power, *self.knots)
-        fit = (
-            D > 0
+        return (
+            len(self.kinds) > 0
             and all(kind in KINDS for kind in self.kinds)
-            and len(self.mean) == D
-            and len(self.shift) == len(self.scale) == affine
+            and len(self.mean) == len(self.kinds)
+            and len(self.shift) == len(self.scale) == affine_count
             and len(self.power) == (3 * n if self.numbers == "power" else 0)
             and all(map(math.isfinite, values))
             and min((*self.scale, *self.power[2::3]), default=1) > 0
-            and self._knots_fit(n)
-            and all(0 <= i < D for i in places)
-            and {*self.pooled, *self.level_of} <= categories
-            and len(self.level_of) == len(self.level)
-            and list(self.level_of) == sorted(self.level_of)
-            and all(0 <= number < 2**24 for number in self.level)
-            and len({*zip(self.level_of, self.level, strict=True)}) == len(self.level)
-            and all(list(some) == sorted(set(some)) for some in (self.missing, self.pooled))
         )
-        if not fit:
-            raise DataError("the fields of transform columns do not fit one another", "take the file from a whole run")
 
-    def _knots_fit(self, n: int) -> bool:
+    def _knots_agree(self, n: int) -> bool:
         if not n:
             return not self.knots
-        each = len(self.knots) // n
-        rows = [self.knots[i : i + each] for i in range(0, len(self.knots), each)] if each > 1 else []
-        return len(rows) == n and all(list(row) == sorted(row) for row in rows) and len(rows[-1]) == each
+        count = len(self.knots) // n
+        rows = [self.knots[i : i + count] for i in range(0, len(self.knots), count)] if count > 1 else []
+        return len(rows) == n and all(list(row) == sorted(row) for row in rows) and len(rows[-1]) == count
+
+    def _categories_agree(self) -> bool:
+        positions = (*self.missing, *self.infrequent, *self.category_columns)
+        category_positions = {i for i, kind in enumerate(self.kinds) if kind == "category"}
+        pairs = list(zip(self.category_columns, self.category_codes, strict=False))
+        return (
+            all(0 <= i < len(self.kinds) for i in positions)
+            and {*self.infrequent, *self.category_columns} <= category_positions
+            and len(self.category_columns) == len(self.category_codes)
+            and list(self.category_columns) == sorted(self.category_columns)
+            and all(0 <= code < MAX_CATEGORY_CODE for code in self.category_codes)
+            and len(set(pairs)) == len(pairs)
+            and all(list(field) == sorted(set(field)) for field in (self.missing, self.infrequent))
+        )
 
     @classmethod
     def fit(
         cls,
-        x: np.ndarray | Gather,
+        x: np.ndarray | RowSubset,
         *,
         columns: Sequence[Column] = (),
-        numbers: _number_scaling.Numbers = "standard",
+        numbers: _number_scaling.NumberScaling = "standard",
         clip: float | Literal["auto"] = "auto",
-        rare: int = 3,
-        levels: int = 50,
+        min_frequency: int = 3,
+        max_categories: int = 50,
     ) -> columns:
-        """Means, scales and levels of the training part, read once, piece by piece.
+        """Fit means, scales and categories to the training part, read once, in chunks.
 
-        Quantiles, quartiles and exponents are those of all rows, or of evenly spaced ones where there are more
-        than 8 million values.
+        Quantiles, quartiles and exponents are those of all rows, or of evenly spaced ones if there are more than 8
+        million values.
 
         Args:
-            x: rows ``(N, D)``: numbers, NaN where missing; yes/no as 0 and 1; categories as the number of the level.
-            columns: their kinds and levels; all are numbers without them.
+            x: rows ``(N, D)``: numbers, NaN where missing; yes/no as 0 and 1; the codes of categories.
+            columns: their kinds and categories; without them all are numbers.
             numbers: see the class.
             clip: see the class.
-            rare: see the class.
-            levels: see the class.
+            min_frequency: see the class.
+            max_categories: see the class.
 
         Raises:
-            DataError: there is no row, or a column is of another kind.
+            DataError: there are no rows, or a column is of another kind.
         """
-        table = tuple(columns) or tuple(Column(f"x{i + 1}") for i in range(width(x)))
-        _require_kinds(table, width(x))
-        seen = survey(x, [len(c.levels) if c.kind == "category" else 0 for c in table])
-        mean = np.where([c.kind == "category" for c in table], 0, seen.mean)
-        pooled, level_of, level = choose_levels(len(x), seen.absent, seen.levels, rare, levels)
-        plain = [i for i, c in enumerate(table) if c.kind == "number"]
-        shift, scale, power, knots = _fit_numbers(x, plain, numbers, seen.mean, seen.std)
+        table = tuple(columns) or tuple(Column(f"x{i + 1}") for i in range(count_columns(x)))
+        _require_kinds(table, count_columns(x))
+        statistics = compute_statistics(x, [len(c.categories) if c.kind == "category" else 0 for c in table])
+        mean = np.where([c.kind == "category" for c in table], 0, statistics.mean)
+        infrequent, category_columns, category_codes = choose_categories(
+            len(x), statistics.missing_counts, statistics.category_counts, min_frequency, max_categories
+        )
+        numeric = [i for i, c in enumerate(table) if c.kind == "number"]
+        shift, scale, power, knots = _fit_numbers(x, numeric, numbers, statistics.mean, statistics.std)
         return cls(
             tuple(c.kind for c in table),
             tuple(mean.tolist()),
@@ -170,100 +182,113 @@ class columns:  # noqa: N801  # its name is the registered name
             scale,
             power,
             knots,
-            tuple(np.flatnonzero(seen.absent).tolist()),
-            pooled,
-            level_of,
-            level,
+            tuple(np.flatnonzero(statistics.missing_counts).tolist()),
+            infrequent,
+            category_columns,
+            category_codes,
             numbers=numbers,
             clip=clip,
-            rare=rare,
-            levels=levels,
+            min_frequency=min_frequency,
+            max_categories=max_categories,
         )
 
     def apply(self, x: torch.Tensor) -> torch.Tensor:
-        """Prepared rows ``(..., D')``, float32 (float64 for float64), all finite.
+        """Return prepared rows ``(..., D')``, float32 (float64 for float64), all finite.
 
         Raises:
             DataError: the number of columns is not that of the fit.
         """
-        return self._prepare.apply(x)
+        return self._preparation.apply(x)
 
     def invert(self, x: torch.Tensor) -> torch.Tensor:
-        """Not possible: rare levels were pooled and missing values filled in.
+        """Raise an error: infrequent categories are merged and missing values filled in.
 
         Raises:
             UsageError: always.
         """
         raise UsageError(
-            f"columns prepared for a network cannot be turned back, got some of shape {tuple(x.shape)}",
-            "take the rows of the data set",
+            f"prepared columns cannot be inverted, got some of shape {tuple(x.shape)}", "use the rows of the data set"
         )
 
     def spec(self, spec: Spec) -> Spec:
-        """The contract of what comes out: more columns, each a number or yes/no.
+        """Return the spec of the outputs: more columns, each a number or yes/no.
 
         Args:
-            spec: of the data that went in; its columns give the names.
+            spec: spec of the inputs; its columns give the names.
 
         Raises:
-            DataError: it has another number of columns.
+            DataError: it has other columns than the transform was fitted on.
         """
         table = spec.columns or tuple(Column(f"x{i + 1}") for i in range(len(self.kinds)))
-        known = all(0 <= number < len(table[i].levels) for i, number in zip(self.level_of, self.level, strict=True))
-        if spec.shape != (len(self.kinds),) or tuple(c.kind for c in table) != self.kinds or not known:
+        kinds = tuple(c.kind for c in table)
+        pairs = list(zip(self.category_columns, self.category_codes, strict=True))
+        if (
+            spec.shape != (len(self.kinds),)
+            or kinds != self.kinds
+            or any(code >= len(table[i].categories) for i, code in pairs)
+        ):
             raise DataError(
-                f"the preparation was fitted on {len(self.kinds)} columns of other kinds or levels than those given, "
-                f"{spec.shape[0]} of shape {spec.shape}",
-                "give data of the form that the model was trained on",
+                f"the transform was fitted on {len(self.kinds)} columns, got {spec.shape[0]} of shape {spec.shape} "
+                "with other kinds or categories",
+                "give data of the same form as in training",
             )
-        plain = [c.name for c in table if c.kind == "number"]
-        after = [Column(name, bins=bins) for name, bins in zip(plain, self._prepare.bins(), strict=True)]
-        names = [c.name for c, kind in zip(table, self.kinds, strict=True) if kind == "yes/no"]
+        number_names = [c.name for c in table if c.kind == "number"]
+        outputs = [
+            Column(name, bins=bins) for name, bins in zip(number_names, self._preparation.compute_bins(), strict=True)
+        ]
+        names = [c.name for c in table if c.kind == "yes/no"]
         names += [f"{table[i].name} missing" for i in self.missing]
-        for i in self._prepare.categories:
-            kept = [number for column, number in zip(self.level_of, self.level, strict=True) if column == i]
-            names += [f"{table[i].name}={table[i].levels[number]}" for number in kept]
-            names += [f"{table[i].name}, rare" for _ in range(i in self.pooled)]
-        after += [Column(name, "yes/no") for name in names]
-        return replace(spec, shape=(len(after),), columns=tuple(after))
+        for i in self._preparation.categories:
+            names += [f"{table[i].name}={table[i].categories[code]}" for column, code in pairs if column == i]
+            names += [f"{table[i].name}, infrequent" for _ in range(i in self.infrequent)]
+        outputs += [Column(name, "yes/no") for name in names]
+        return replace(spec, shape=(len(outputs),), columns=tuple(outputs))
 
     @functools.cached_property
-    def _prepare(self) -> Prepare:
-        return Prepare(self)
+    def _preparation(self) -> ColumnPreparation:
+        return ColumnPreparation(self)
 
 
 def _require_kinds(table: Sequence[Column], D: int) -> None:
     if len(table) != D:
         raise DataError(f"{len(table)} columns do not fit rows of {D} values", "name every column, or none")
-    other = [f"{c.name} ({c.kind})" for c in table if c.kind not in KINDS]
-    if other:
+    wrong_kinds = [f"{c.name} ({c.kind})" for c in table if c.kind not in KINDS]
+    if wrong_kinds:
         raise DataError(
-            f"a column must be a number, a category or yes/no, got {', '.join(other[:5])}",
-            "leave it out with drop=, or say what kind it is",
+            f"a column must be a number, a category or yes/no, got {', '.join(wrong_kinds[:5])}",
+            "leave it out with drop=, or give its kind with kinds=",
         )
-    empty = [c.name for c in table if c.kind == "category" and not c.levels]
+    empty = [c.name for c in table if c.kind == "category" and not c.categories]
     if empty:
-        raise DataError(f"a category must have levels, got none for {', '.join(empty[:5])}", "leave it out with drop=")
+        raise DataError(
+            f"a column of categories must have some, got none for {', '.join(empty[:5])}", "leave it out with drop="
+        )
 
 
 def _fit_numbers(
-    x: np.ndarray | Gather, plain: Sequence[int], numbers: _number_scaling.Numbers, mean: np.ndarray, std: np.ndarray
+    x: np.ndarray | RowSubset,
+    numeric: Sequence[int],
+    numbers: _number_scaling.NumberScaling,
+    mean: np.ndarray,
+    std: np.ndarray,
 ) -> tuple[Values, Values, Values, Values]:
-    """Shifts, scales, powers and knots, as fields."""
-    if not plain:
+    """Return shifts, scales, powers and knots, as fields."""
+    if not numeric:
         return (), (), (), ()
-    values = sample(x, plain)
-    count = _number_scaling.knot_count(len(x)) if numbers == "quantile" else _number_scaling.edge_count(len(x))
-    knots = tuple(np.concatenate([_number_scaling.fit_quantiles(some, count) for some in values]).tolist())
+    samples = sample_values(x, numeric)
+    choose_count = _number_scaling.choose_knot_count if numbers == "quantile" else _number_scaling.choose_edge_count
+    count = choose_count(len(x))
+    quantiles = [_number_scaling.fit_quantiles(sample, count) for sample in samples]
+    knots = tuple(np.concatenate(quantiles).tolist())
     if numbers == "quantile":
         return (), (), (), knots
     if numbers == "none":
-        return (0.0,) * len(plain), (1.0,) * len(plain), (), knots
-    shift, scale = mean[plain].tolist(), std[plain].tolist()
+        return (0.0,) * len(numeric), (1.0,) * len(numeric), (), knots
+    shift, scale = mean[numeric].tolist(), std[numeric].tolist()
     if numbers == "robust":
-        shift, scale = zip(*map(_number_scaling.fit_robust, values), strict=True)
+        shift, scale = zip(*map(_number_scaling.fit_robust, samples), strict=True)
     power: list[float] = []
     if numbers == "power":
-        for some, middle, spread in zip(values, shift, scale, strict=True):
-            power += _number_scaling.fit_power((some - middle) / spread)
+        for sample, center, width in zip(samples, shift, scale, strict=True):
+            power += _number_scaling.fit_power((sample - center) / width)
     return tuple(shift), tuple(scale), tuple(power), knots

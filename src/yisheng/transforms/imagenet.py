@@ -1,4 +1,4 @@
-"""As ImageNet's images were scaled for the published networks."""
+"""The scaling of ImageNet's images for the published networks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from annotated_types import Interval
 from yisheng.core.errors import DataError
 from yisheng.core.registry import register
 from yisheng.transforms._affine import Affine
-from yisheng.transforms._chunks import Gather, width
+from yisheng.transforms._row_chunks import RowSubset, count_columns
 
 Mean = Annotated[float, Interval(gt=-math.inf, lt=math.inf)]
 Std = Annotated[float, Interval(gt=0, lt=math.inf)]
@@ -22,23 +22,23 @@ MEAN: tuple[float, ...] = (0.485, 0.456, 0.406)
 STD: tuple[float, ...] = (0.229, 0.224, 0.225)
 
 
-@register(fits=lambda spec: spec.is_image, wants="images")
+@register(fits=lambda spec: spec.is_image, requires="images")
 @dataclass(frozen=True)
 class imagenet:  # noqa: N801  # its name is the registered name
-    """Pixels from 0 to 255 by ImageNet's own mean and spread: the scale that published weights were trained on.
+    """Pixels from 0 to 255, scaled by ImageNet's mean and standard deviation, as published weights require it.
 
-    ``y = (x / 255 − mean) / std`` per channel. Nothing is fitted to the data: a network that was trained before wants
-    its inputs as they were then. On grey images, where the filters of the three colours are added up, it is the
-    average over the channels of the means and of the standard deviations: a grey pixel is then scaled as the three
-    would be, but for the small differences between the colours.
+    ``y = (x / 255 − mean) / std`` per channel. Nothing is fitted to the data: a pretrained network needs its inputs
+    as in its training. For gray images, where the filters of the three colors are added up, mean and standard
+    deviation are averaged over the channels: a gray pixel is then scaled like the three, except for the small
+    differences between the colors.
 
     Args:
-        mean: in units of pixel / 255, red, green, blue; one value stands for all channels. The default is ImageNet's;
-            GoogLeNet's weights want 0.5 for both.
+        mean: in units of pixel / 255, red, green, blue; one value is for all channels. The default is ImageNet's;
+            GoogLeNet's weights need 0.5 for both.
         std: standard deviation, in the same units.
 
     Raises:
-        DataError: the fields are not as many, not finite, or not above zero.
+        DataError: the numbers of values differ, or a value is not finite or not above zero.
 
     >>> scale = imagenet.fit(np.zeros((1, 3, 8, 8), np.uint8))
     >>> scale
@@ -59,46 +59,48 @@ class imagenet:  # noqa: N801  # its name is the registered name
         values = (*self.mean, *self.std)
         if not (len(self.mean) == len(self.std) > 0 and all(map(math.isfinite, values)) and min(self.std) > 0):
             raise DataError(
-                f"imagenet scaling needs as many finite means as standard deviations above zero, got mean={self.mean} "
-                f"and std={self.std}",
+                f"imagenet scaling needs an equal number of finite means and of standard deviations above zero, "
+                f"got mean={self.mean} and std={self.std}",
                 "give both once for all channels, or for red, green and blue",
             )
 
     @classmethod
-    def fit(cls, x: np.ndarray | Gather, *, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD) -> imagenet:
-        """The constants for as many channels as the images have; their pixels are not looked at.
+    def fit(
+        cls, x: np.ndarray | RowSubset, *, mean: tuple[float, ...] = MEAN, std: tuple[float, ...] = STD
+    ) -> imagenet:
+        """Return the constants for the number of channels of the images, whose pixels are not read.
 
         Args:
             x: images ``(N, C, H, W)``.
-            mean: one value, or one per channel; of three, grey images take the average.
+            mean: one value, or one per channel; gray images use the average of three.
             std: likewise.
 
         Raises:
-            DataError: these are no images, or their channels are not as many as the values.
+            DataError: these are not images, or their number of channels is not that of the values.
         """
-        channels = width(x)
+        channels = count_columns(x)
         if x.ndim != 4:
-            raise DataError("imagenet scaling is for images, got rows of numbers", "say scale=standard")
-        return cls(mean=_spread(mean, channels, "mean"), std=_spread(std, channels, "std"))
+            raise DataError("imagenet scaling is for images, got rows of numbers", "use scale=standard")
+        return cls(mean=_per_channel(mean, channels, "mean"), std=_per_channel(std, channels, "std"))
 
     def apply(self, x: torch.Tensor) -> torch.Tensor:
-        """Scaled images, float32 (float64 for float64).
+        """Return scaled images, float32 (float64 for float64).
 
         Raises:
             DataError: the number of channels is not that of the fit.
         """
-        return self._map.apply(x)
+        return self._affine.apply(x)
 
     def invert(self, x: torch.Tensor) -> torch.Tensor:
-        """Pixels from 0 to 255."""
-        return self._map.invert(x)
+        """Return pixels from 0 to 255."""
+        return self._affine.invert(x)
 
     @functools.cached_property
-    def _map(self) -> Affine:
+    def _affine(self) -> Affine:
         return Affine([255 * value for value in self.mean], [255 * value for value in self.std])
 
 
-def _spread(values: tuple[float, ...], channels: int, what: str) -> tuple[float, ...]:
+def _per_channel(values: tuple[float, ...], channels: int, name: str) -> tuple[float, ...]:
     if len(values) == channels:
         return tuple(values)
     if len(values) == 1:
@@ -106,6 +108,6 @@ def _spread(values: tuple[float, ...], channels: int, what: str) -> tuple[float,
     if channels == 1 and values:
         return (sum(values) / len(values),)
     raise DataError(
-        f"imagenet scaling has {len(values)} values of {what} for images of {channels} channels",
-        f"give {what} once for all channels, or {channels} values; or say scale=standard",
+        f"imagenet scaling has {len(values)} values of {name} for images of {channels} channels",
+        f"give {name} once for all channels, or {channels} values; or use scale=standard",
     )

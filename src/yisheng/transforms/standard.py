@@ -12,7 +12,13 @@ import torch
 from yisheng.core.errors import DataError
 from yisheng.core.registry import register
 from yisheng.transforms._affine import Affine
-from yisheng.transforms._chunks import Gather, pieces, refuse, spread, width
+from yisheng.transforms._row_chunks import (
+    RowSubset,
+    compute_std,
+    count_columns,
+    iterate_chunks,
+    raise_nonfinite,
+)
 
 
 @register(default_for=lambda spec: spec.task == "regression")
@@ -20,15 +26,15 @@ from yisheng.transforms._chunks import Gather, pieces, refuse, spread, width
 class standard:  # noqa: N801  # its name is the registered name
     """Zero mean and unit variance on the training part: per channel of images, per column of rows.
 
-    ``y = (x − mean) / std``, with the population's standard deviation (divided by N, as scikit-learn's
-    StandardScaler). A channel or column that is constant keeps its scale.
+    ``y = (x − mean) / std``, with the population standard deviation (divided by N, as in scikit-learn's
+    StandardScaler). A constant channel or column keeps its scale.
 
     Args:
         mean: one value per channel or column.
         std: one value per channel or column, above zero.
 
     Raises:
-        DataError: the fields are not as many, not finite, or not above zero.
+        DataError: the numbers of values differ, or a value is not finite or not above zero.
 
     >>> scale = standard.fit(np.array([[0.0, 5.0], [4.0, 5.0]], np.float32))
     >>> scale
@@ -43,53 +49,53 @@ class standard:  # noqa: N801  # its name is the registered name
     std: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        whole = len(self.mean) == len(self.std) > 0 and all(map(math.isfinite, (*self.mean, *self.std)))
-        if not whole or min(self.std) <= 0:
+        finite = all(map(math.isfinite, (*self.mean, *self.std)))
+        if not (len(self.mean) == len(self.std) > 0 and finite and min(self.std) > 0):
             raise DataError(
-                "transform standard needs as many finite means as standard deviations above zero",
-                "take the file from a whole run",
+                "transform standard needs an equal number of finite means and of standard deviations above zero",
+                "copy the file from an intact run folder",
             )
 
     @classmethod
-    def fit(cls, x: np.ndarray | Gather) -> standard:
-        """Means and standard deviations of the rows or images, read once, piece by piece.
+    def fit(cls, x: np.ndarray | RowSubset) -> standard:
+        """Fit means and standard deviations to rows or images, read once, in chunks.
 
         Args:
             x: rows ``(N, D)`` or images ``(N, C, H, W)``.
 
         Raises:
-            DataError: there is no row, or a value is missing or infinite.
+            DataError: there are no rows, or a value is missing or infinite.
 
         Source: Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm for computing sample
         variances (1979), equation 2.1.
         """
-        count, mean, squares = 0, np.zeros(width(x)), np.zeros(width(x))
-        with np.errstate(invalid="ignore"):  # infinite values are named below
-            for piece in pieces(x):
-                values = piece.astype(np.float64)
+        count, mean, squares = 0, np.zeros(count_columns(x)), np.zeros(count_columns(x))
+        with np.errstate(invalid="ignore"):  # infinite values are reported below
+            for chunk in iterate_chunks(x):
+                values = chunk.astype(np.float64)
                 n = values.shape[0] * values.shape[2]
-                here = values.mean(axis=(0, 2))
-                values -= here[:, None]
-                delta = here - mean
+                chunk_mean = values.mean(axis=(0, 2))
+                values -= chunk_mean[:, None]
+                delta = chunk_mean - mean
                 squares += np.einsum("ncp,ncp->c", values, values) + delta**2 * (n * count / (n + count))
                 mean += delta * (n / (n + count))
                 count += n
         if not np.isfinite(squares).all():
-            refuse(~np.isfinite(squares))
-        return cls(tuple(mean.tolist()), tuple(spread(squares, mean, count).tolist()))
+            raise_nonfinite(~np.isfinite(squares))
+        return cls(tuple(mean.tolist()), tuple(compute_std(squares, mean, count).tolist()))
 
     def apply(self, x: torch.Tensor) -> torch.Tensor:
-        """Scaled inputs, float32 (float64 for float64).
+        """Return scaled inputs, float32 (float64 for float64).
 
         Raises:
             DataError: the number of channels or columns is not that of the fit.
         """
-        return self._map.apply(x)
+        return self._affine.apply(x)
 
     def invert(self, x: torch.Tensor) -> torch.Tensor:
-        """Inputs in their original units."""
-        return self._map.invert(x)
+        """Return inputs in their original units."""
+        return self._affine.invert(x)
 
     @functools.cached_property
-    def _map(self) -> Affine:
+    def _affine(self) -> Affine:
         return Affine(self.mean, self.std)

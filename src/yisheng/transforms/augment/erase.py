@@ -1,4 +1,4 @@
-"""A box of each image hidden: do not look at one spot only."""
+"""Random erasing: a box of each image is hidden, so that a network does not depend on a single spot."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
-from yisheng.transforms.augment._boxes import draw_boxes
-from yisheng.transforms.augment._contract import Augment, Fraction, Probability, Ratio, require_order
+from yisheng.transforms.augment._base import Augment, Fraction, Probability, Ratio, check_range
+from yisheng.transforms.augment._random_boxes import draw_boxes
 
 
-@register(fits=lambda spec: spec.is_image, wants="images")
+@register(fits=lambda spec: spec.is_image, requires="images")
 def erase(
     spec: Spec,
     *,
@@ -22,14 +22,14 @@ def erase(
     ratio: tuple[Ratio, Ratio] = (0.3, 1 / 0.3),
     fill: Literal["random", "mean", "zero"] = "random",
 ) -> Augment:
-    """Random erasing: fill a random box of each image with a chance of p.
+    """Fill a random box of each image with probability p.
 
-    Where ten tries fit no box into the image, it stays as it is.
+    If none of ten tries fits into the image, it is not changed.
 
     Args:
-        p: chance of each image.
-        area: least and largest share of the image that is erased. The paper's values.
-        ratio: least and largest width/height of the box. The paper's values, drawn evenly in the logarithm.
+        p: probability for each image.
+        area: smallest and largest fraction of the image that is erased. The paper's values.
+        ratio: smallest and largest width/height of the box. The paper's values, drawn uniformly in the logarithm.
         fill: random, a value from 0 to 255 for each pixel and channel (the paper's best); the mean of the image
             in each channel; or zero, black.
 
@@ -43,36 +43,36 @@ def erase(
 
     Source: Zhong, Zheng, Kang, Li and Yang, Random erasing data augmentation (2020), algorithm 1.
     """
-    require_order("area", area)
-    require_order("ratio", ratio)
-    _, tall, wide = spec.shape
+    check_range("area", area)
+    check_range("ratio", ratio)
+    _, height, width = spec.shape
 
-    def change(x: torch.Tensor, y: torch.Tensor, draw: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    def augment(x: torch.Tensor, y: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         if not p:
             return x, y
-        boxes = draw_boxes(len(x), (tall, wide), area, ratio, draw)
-        erased = boxes.found & (torch.rand(len(x), generator=draw) < p)
-        rows = _within(boxes.top, boxes.height, tall) & erased[:, None]
-        columns = _within(boxes.left, boxes.width, wide)
+        boxes = draw_boxes(len(x), (height, width), area, ratio, generator)
+        chosen = boxes.fits & (torch.rand(len(x), generator=generator) < p)
+        rows = _mask_interval(boxes.y, boxes.height, height) & chosen[:, None]
+        columns = _mask_interval(boxes.x, boxes.width, width)
         hidden = (rows[:, :, None] & columns[:, None])[:, None].to(x.device)
-        return torch.where(hidden, _filling(x, fill, draw), x), y
+        return torch.where(hidden, _fill_values(x, fill, generator), x), y
 
-    return change
-
-
-def _within(start: torch.Tensor, length: torch.Tensor, size: int) -> torch.Tensor:
-    """Which of ``size`` places lie in each sample's stretch: bool ``(B, size)``."""
-    place = torch.arange(size)
-    return (place >= start[:, None]) & (place < (start + length)[:, None])
+    return augment
 
 
-def _filling(x: torch.Tensor, fill: str, draw: torch.Generator) -> torch.Tensor:
-    """What the boxes are filled with, of the dtype of ``x``."""
+def _mask_interval(start: torch.Tensor, length: torch.Tensor, size: int) -> torch.Tensor:
+    """Return the mask of the pixels in each sample's interval, bool ``(B, size)``."""
+    position = torch.arange(size)
+    return (position >= start[:, None]) & (position < (start + length)[:, None])
+
+
+def _fill_values(x: torch.Tensor, fill: str, generator: torch.Generator) -> torch.Tensor:
+    """Return the content of the boxes, of the dtype of ``x``."""
     if fill == "zero":
         return torch.zeros((), dtype=x.dtype, device=x.device)
     if fill == "mean":
         mean = x.mean((2, 3), keepdim=True, dtype=torch.float32)
         return mean.round().to(x.dtype) if x.dtype == torch.uint8 else mean
-    eights = torch.empty(math.ceil(x.numel() / 8), dtype=torch.int64)
-    eights.random_(-(2**63), None, generator=draw)  # eight random bytes at a time
-    return eights.view(torch.uint8)[: x.numel()].view(x.shape).to(x.device).to(x.dtype)
+    words = torch.empty(math.ceil(x.numel() / 8), dtype=torch.int64)
+    words.random_(-(2**63), None, generator=generator)  # eight random bytes at a time
+    return words.view(torch.uint8)[: x.numel()].view(x.shape).to(x.device).to(x.dtype)

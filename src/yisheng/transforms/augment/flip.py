@@ -1,21 +1,21 @@
-"""Mirrored left to right."""
+"""Mirroring left to right."""
 
 from __future__ import annotations
 
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
-from yisheng.transforms.augment._contract import Augment, Probability
+from yisheng.transforms.augment._base import Augment, Probability
 from yisheng.transforms.augment._mirror import mirror
 
 
-@register(fits=lambda spec: spec.is_image, wants="images")
-def flip(spec: Spec, *, p: Probability = 0.5) -> Augment:  # noqa: ARG001  # any image has a mirror image
-    """Mirror each image left to right with a chance of p.
+@register(fits=lambda spec: spec.is_image, requires="images")
+def flip(spec: Spec, *, p: Probability = 0.5) -> Augment:  # noqa: ARG001  # any image can be mirrored
+    """Mirror each image left to right with probability p.
 
-    Right for most photographs; wrong where left and right differ, as in letters and digits.
+    Suitable for most photographs; not for images where left and right differ, such as letters and digits.
 
     Args:
-        p: chance of each image. At 0.5 an image and its mirror image are as likely.
+        p: probability for each image. At 0.5 an image and its mirror image are equally likely.
 
     >>> import torch
     >>> x = torch.arange(3, dtype=torch.uint8).view(1, 1, 1, 3)

@@ -1,4 +1,4 @@
-"""A random part of the image, stretched back to its size."""
+"""A random box of the image, stretched to the size of the image."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from torch.nn import functional as F
 
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
-from yisheng.transforms.augment._boxes import Boxes, draw_boxes
-from yisheng.transforms.augment._contract import Augment, Fraction, Ratio, require_order
+from yisheng.transforms.augment._base import Augment, Fraction, Ratio, check_range
+from yisheng.transforms.augment._random_boxes import Boxes, draw_boxes
 
 
-@register(fits=lambda spec: spec.is_image, wants="images")
+@register(fits=lambda spec: spec.is_image, requires="images")
 def resized_crop(
     spec: Spec, *, area: tuple[Fraction, Fraction] = (0.08, 1.0), ratio: tuple[Ratio, Ratio] = (3 / 4, 4 / 3)
 ) -> Augment:
-    """Cut a random box out of each image and stretch it to the image's size, linearly between pixels.
+    """Crop a random box of each image and stretch it to the image's size, with bilinear interpolation.
 
-    A box's area is drawn evenly, its ratio evenly in the logarithm, its place evenly. Where ten tries fit no box
-    into the image, it is the largest one in the middle whose ratio is in the range. The result is float32.
+    A box's area and place are drawn uniformly, its aspect ratio uniformly in the logarithm. If none of ten tries fits
+    into the image, the box is the largest one at the center whose ratio is in the range. The result is float32.
 
     Args:
-        area: least and largest share of the image. The published 0.08 is for large photographs; with small
-            images, or few epochs, 0.3,1 or more loses less of what is to be learnt.
-        ratio: least and largest width/height of the box.
+        area: smallest and largest fraction of the image. The published 0.08 is for large photographs; with small
+            images or few epochs, 0.3,1 or more loses less of what is to be learned.
+        ratio: smallest and largest width/height of the box.
 
     Raises:
         UsageError: the ends of a range are in the wrong order.
@@ -35,47 +35,47 @@ def resized_crop(
 
     Source: Szegedy et al., Going deeper with convolutions (2015), section 6; the rule for the box is torchvision's.
     """
-    require_order("area", area)
-    require_order("ratio", ratio)
-    _, tall, wide = spec.shape
+    check_range("area", area)
+    check_range("ratio", ratio)
+    _, height, width = spec.shape
 
-    def change(x: torch.Tensor, y: torch.Tensor, draw: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        boxes = _or_middle(draw_boxes(len(x), (tall, wide), area, ratio, draw), tall, wide, ratio)
-        rows = _places(boxes.top, boxes.height, tall)
-        columns = _places(boxes.left, boxes.width, wide)
-        grid = torch.stack([columns[:, None].expand(-1, tall, -1), rows[:, :, None].expand(-1, -1, wide)], dim=-1).to(
-            x.device, torch.float32
-        )
+    def augment(x: torch.Tensor, y: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        boxes = _use_center_otherwise(draw_boxes(len(x), (height, width), area, ratio, generator), height, width, ratio)
+        rows = _grid_positions(boxes.y, boxes.height, height)
+        columns = _grid_positions(boxes.x, boxes.width, width)
+        grid = torch.stack(
+            [columns[:, None].expand(-1, height, -1), rows[:, :, None].expand(-1, -1, width)], dim=-1
+        ).to(x.device, torch.float32)
         return F.grid_sample(x.to(torch.float32), grid, padding_mode="border", align_corners=False), y
 
-    return change
+    return augment
 
 
-def _or_middle(boxes: Boxes, tall: int, wide: int, ratio: tuple[float, float]) -> Boxes:
-    """The same boxes; where none was found, the largest in the middle whose ratio is in the range."""
-    least, most = ratio
-    width, height = wide, tall
-    if wide / tall < least:
-        height = max(1, round(wide / least))
-    elif wide / tall > most:
-        width = max(1, round(tall * most))
+def _use_center_otherwise(boxes: Boxes, image_height: int, image_width: int, ratio: tuple[float, float]) -> Boxes:
+    """Return the boxes; one that does not fit becomes the largest at the center whose ratio is in the range."""
+    min_ratio, max_ratio = ratio
+    width, height = image_width, image_height
+    if image_width / image_height < min_ratio:
+        height = max(1, round(image_width / min_ratio))
+    elif image_width / image_height > max_ratio:
+        width = max(1, round(image_height * max_ratio))
 
-    def choose(drawn: torch.Tensor, instead: int) -> torch.Tensor:
-        return torch.where(boxes.found, drawn, torch.tensor(instead))
+    def choose(drawn: torch.Tensor, center: int) -> torch.Tensor:
+        return torch.where(boxes.fits, drawn, torch.tensor(center))
 
     return Boxes(
-        top=choose(boxes.top, (tall - height) // 2),
-        left=choose(boxes.left, (wide - width) // 2),
+        y=choose(boxes.y, (image_height - height) // 2),
+        x=choose(boxes.x, (image_width - width) // 2),
         height=choose(boxes.height, height),
         width=choose(boxes.width, width),
-        found=boxes.found,
+        fits=boxes.fits,
     )
 
 
-def _places(start: torch.Tensor, length: torch.Tensor, size: int) -> torch.Tensor:
-    """Where each output pixel's centre lies in the image ``(B, size)``, from -1 to 1 as `grid_sample` counts.
+def _grid_positions(start: torch.Tensor, length: torch.Tensor, size: int) -> torch.Tensor:
+    """Return the position in the image of each output pixel's center, ``(B, size)``, from -1 to 1 for `grid_sample`.
 
-    Outside the centres of the box's outermost pixels it is theirs: nothing of what surrounds the box gets in.
+    Positions are clamped to the centers of the box's outermost pixels, so that nothing around the box is visible.
     """
     inside = (torch.arange(size, dtype=torch.float64) + 0.5) * (length[:, None] / size) - 0.5
     inside = torch.minimum(inside.clamp(min=0), length[:, None] - 1.0)

@@ -1,22 +1,22 @@
-"""Mirrored top to bottom."""
+"""Mirroring top to bottom."""
 
 from __future__ import annotations
 
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
-from yisheng.transforms.augment._contract import Augment, Probability
+from yisheng.transforms.augment._base import Augment, Probability
 from yisheng.transforms.augment._mirror import mirror
 
 
-@register(fits=lambda spec: spec.is_image, wants="images")
-def vertical_flip(spec: Spec, *, p: Probability = 0.5) -> Augment:  # noqa: ARG001  # any image has a mirror image
-    """Mirror each image top to bottom with a chance of p.
+@register(fits=lambda spec: spec.is_image, requires="images")
+def vertical_flip(spec: Spec, *, p: Probability = 0.5) -> Augment:  # noqa: ARG001  # any image can be mirrored
+    """Mirror each image top to bottom with probability p.
 
-    Right where up and down mean nothing: cells under a microscope, images from above. With `flip` as well, half
-    of the images are turned upside down.
+    Suitable where up and down have no meaning: cells under a microscope, aerial images. Together with `flip`, it
+    rotates a quarter of the images by 180 degrees.
 
     Args:
-        p: chance of each image. At 0.5 an image and its mirror image are as likely.
+        p: probability for each image. At 0.5 an image and its mirror image are equally likely.
 
     >>> import torch
     >>> x = torch.arange(3, dtype=torch.uint8).view(1, 1, 3, 1)
