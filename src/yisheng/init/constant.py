@@ -1,4 +1,4 @@
-"""One number for all: the lesson in symmetry."""
+"""Constant initialization."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from yisheng.core.registry import register
 
 @register
 def constant(weight: torch.Tensor, *, value: Annotated[float, Interval(gt=-math.inf, lt=math.inf)] = 0.01) -> None:
-    """Constant: every weight is the same number.
+    """Fill every weight with the same number.
 
-    All units of a hidden layer then compute the same, get the same gradient, and stay the same for ever: the
-    layer is worth one unit. It is here to be looked at, and for nets without a hidden layer.
+    All units of a hidden layer then compute the same, get the same gradient, and stay equal: the layer acts as one
+    unit. It demonstrates the symmetry, and is useful for networks without a hidden layer.
 
     Args:
         value: of every weight; 0.01 is the size of the weights that `normal` draws.

@@ -1,4 +1,4 @@
-"""What torch does by itself."""
+"""torch's default initialization."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from yisheng.core.registry import register
 
 
 @register
-def default(weight: torch.Tensor) -> None:  # every initialiser is called alike
-    """Leave torch's own: uniform in ±1/√fan_in, weights and biases alike.
+def default(weight: torch.Tensor) -> None:  # all initializations have one signature
+    """Keep torch's initialization: uniform in ±1/√fan_in, weights and biases alike.
 
-    A third of Xavier's variance for a square layer, which is meek but safe for nets of a few layers.
+    For a square layer it has a third of Xavier's variance, which is small but safe for networks of a few layers.
 
     Source: LeCun et al., "Efficient BackProp", 1998, section 4.6 (the scale 1/√fan_in).
 

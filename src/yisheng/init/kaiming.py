@@ -1,4 +1,4 @@
-"""Variance kept through rectifiers."""
+"""Kaiming initialization, which keeps the variance through relus."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ NONLINEARITIES: Mapping[Nonlinearity, Literal["relu", "leaky_relu", "tanh", "sig
     "selu": "selu",
     "linear": "linear",
 }
-"""As torch spells them."""
-SLOPE = 0.01
-"""Of the leaky relu below zero, as the models have it."""
+"""torch's spellings."""
+NEGATIVE_SLOPE = 0.01
+"""Slope of the leaky relu below zero, as in the models."""
 
 
 @register
 def kaiming_normal(weight: torch.Tensor, *, nonlinearity: Nonlinearity = "relu", mode: Mode = "fan-in") -> None:
-    """Kaiming (He), normal: w ~ N(0, σ²) with σ = gain / √fan, gain = √2 for relu.
+    """Fill with Kaiming's (He's) normal distribution: w ~ N(0, σ²) with σ = gain / √fan, gain = √2 for relu.
 
-    A relu throws away half of the signal's energy; the 2 puts it back, so that depth does not matter.
+    A relu halves the signal's mean square; the 2 compensates this, so that the signal keeps its size at any depth.
 
     Args:
         nonlinearity: the activation that follows, which sets the gain: relu √2, tanh 5/3, selu 3/4, linear
             and sigmoid 1.
-        mode: fan-in keeps the variance of the signals, fan-out that of the gradients; either is enough.
+        mode: fan-in keeps the variance of the signals, fan-out that of the gradients; one of them is enough.
 
     Source: He et al., "Delving deep into rectifiers", 2015, section 2.2.
 
@@ -45,19 +45,19 @@ def kaiming_normal(weight: torch.Tensor, *, nonlinearity: Nonlinearity = "relu",
     >>> f"{weight.var() * 300:.1f}"
     '2.0'
     """
-    nn.init.kaiming_normal_(weight, SLOPE, MODES[mode], NONLINEARITIES[nonlinearity])
+    nn.init.kaiming_normal_(weight, NEGATIVE_SLOPE, MODES[mode], NONLINEARITIES[nonlinearity])
 
 
 @register
 def kaiming_uniform(weight: torch.Tensor, *, nonlinearity: Nonlinearity = "relu", mode: Mode = "fan-in") -> None:
-    """Kaiming (He), uniform: w ~ U[-a, a] with a = gain √(3 / fan), gain = √2 for relu.
+    """Fill with Kaiming's (He's) uniform distribution: w ~ U[-a, a] with a = gain √(3 / fan), gain = √2 for relu.
 
-    The variance is that of `kaiming_normal`, without its tails.
+    The variance is that of `kaiming_normal`, without the normal distribution's tails.
 
     Args:
         nonlinearity: the activation that follows, which sets the gain: relu √2, tanh 5/3, selu 3/4, linear
             and sigmoid 1.
-        mode: fan-in keeps the variance of the signals, fan-out that of the gradients; either is enough.
+        mode: fan-in keeps the variance of the signals, fan-out that of the gradients; one of them is enough.
 
     Source: He et al., "Delving deep into rectifiers", 2015, section 2.2.
 
@@ -66,4 +66,4 @@ def kaiming_uniform(weight: torch.Tensor, *, nonlinearity: Nonlinearity = "relu"
     >>> bool(weight.abs().max() <= (6 / 300) ** 0.5)
     True
     """
-    nn.init.kaiming_uniform_(weight, SLOPE, MODES[mode], NONLINEARITIES[nonlinearity])
+    nn.init.kaiming_uniform_(weight, NEGATIVE_SLOPE, MODES[mode], NONLINEARITIES[nonlinearity])

@@ -1,4 +1,4 @@
-"""Independent draws from one bell curve."""
+"""Normal initialization."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def normal(
     mean: Annotated[float, Interval(gt=-math.inf, lt=math.inf)] = 0.0,
     std: Annotated[float, Interval(ge=0, lt=math.inf)] = 0.01,
 ) -> None:
-    """Normal: w ~ N(mean, std²), whatever the layer's size.
+    """Fill with a normal distribution that does not depend on the layer's size: w ~ N(mean, std²).
 
     Args:
-        mean: of the weights; 0 favours neither sign.
-        std: of the weights; 0.01 is the textbook's, good for one hidden layer: in deeper nets signals and
-            gradients fade (see `xavier-normal` and `kaiming-normal`).
+        mean: of the weights; 0 prefers neither sign.
+        std: standard deviation of the weights; 0.01 is the textbook's, suitable for one hidden layer: in deeper
+            networks signals and gradients vanish (see `xavier-normal` and `kaiming-normal`).
 
     Source: Krizhevsky et al., "ImageNet classification with deep convolutional neural networks", 2012, section 5.
 

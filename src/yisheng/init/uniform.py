@@ -1,4 +1,4 @@
-"""Independent draws from an interval."""
+"""Uniform initialization."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Finite = Annotated[float, Interval(gt=-math.inf, lt=math.inf)]
 
 @register
 def uniform(weight: torch.Tensor, *, low: Finite = -0.05, high: Finite = 0.05) -> None:
-    """Uniform: w ~ U[low, high), whatever the layer's size.
+    """Fill with a uniform distribution that does not depend on the layer's size: w ~ U[low, high).
 
     Args:
-        low: smallest weight; the interval lies evenly about zero by default, to favour neither sign.
-        high: where the weights end; 0.05 makes a standard deviation of 0.05/√3 = 0.029.
+        low: smallest weight; the default interval is symmetric about zero, to prefer neither sign.
+        high: upper bound of the weights; 0.05 makes a standard deviation of 0.05/√3 = 0.029.
 
     Raises:
         UsageError: low is above high.
@@ -32,5 +32,5 @@ def uniform(weight: torch.Tensor, *, low: Finite = -0.05, high: Finite = 0.05) -
     True
     """
     if low > high:
-        raise UsageError(f"init=uniform needs low to be at most high, got {low} and {high}", "swap them")
+        raise UsageError(f"init=uniform needs low to be at most high, got {low} and {high}", "swap low and high")
     nn.init.uniform_(weight, low, high)

@@ -1,4 +1,4 @@
-"""Variance kept in both directions at once."""
+"""Xavier initialization, which keeps the variance of signals and gradients."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Gain = Annotated[float, Interval(gt=0, lt=math.inf)]
 
 @register
 def xavier_normal(weight: torch.Tensor, *, gain: Gain = 1.0) -> None:
-    """Xavier (Glorot), normal: w ~ N(0, σ²) with σ = gain √(2 / (fan_in + fan_out)).
+    """Fill with Xavier's (Glorot's) normal distribution: w ~ N(0, σ²) with σ = gain √(2 / (fan_in + fan_out)).
 
-    Forward the variance is kept by 1/fan_in, backward by 1/fan_out; this is the middle of the two. Made for
+    Forward the variance is kept by 1/fan_in, backward by 1/fan_out; this is a compromise of the two. Made for
     activations that are the identity near zero (tanh); for relu see `kaiming-normal`.
 
     Args:
-        gain: makes up for what the activation takes away: 1 for the identity, 5/3 for tanh, √2 for relu.
+        gain: compensates the activation's effect on the variance: 1 for the identity, 5/3 for tanh, √2 for relu.
 
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks",
     2010, section 4.2.1.
@@ -38,12 +38,12 @@ def xavier_normal(weight: torch.Tensor, *, gain: Gain = 1.0) -> None:
 
 @register
 def xavier_uniform(weight: torch.Tensor, *, gain: Gain = 1.0) -> None:
-    """Xavier (Glorot), uniform: w ~ U[-a, a] with a = gain √(6 / (fan_in + fan_out)).
+    """Fill with Xavier's (Glorot's) uniform distribution: w ~ U[-a, a] with a = gain √(6 / (fan_in + fan_out)).
 
-    The variance is that of `xavier_normal`, without its tails.
+    The variance is that of `xavier_normal`, without the normal distribution's tails.
 
     Args:
-        gain: makes up for what the activation takes away: 1 for the identity, 5/3 for tanh, √2 for relu.
+        gain: compensates the activation's effect on the variance: 1 for the identity, 5/3 for tanh, √2 for relu.
 
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks",
     2010, equation 16.

@@ -1,4 +1,4 @@
-"""Nothing to begin with."""
+"""Zero initialization."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from yisheng.core.registry import register
 
 @register
 def zeros(weight: torch.Tensor) -> None:
-    """Zero: right for a net of one layer, whose loss is convex; deaf in a net with hidden ones.
+    """Fill with zeros: suitable for a network of one layer, whose loss is convex.
 
-    With a hidden layer of zeros no signal reaches the output and no gradient comes back.
+    With a hidden layer of zeros no signal reaches the output and no gradient reaches the layers before.
 
     >>> weight = torch.ones(2, 2)
     >>> zeros(weight)

@@ -1,4 +1,4 @@
-"""Cross-entropy on logits, one per class."""
+"""Cross-entropy on logits."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from torch.nn import functional as F
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
-from yisheng.losses._constant import Constant
-from yisheng.losses._shapes import Loss
+from yisheng.losses.output_weights import OutputWeights
+from yisheng.losses.shapes import Loss
 
 Weight = Annotated[float, Interval(ge=0, lt=math.inf)]
 
@@ -22,7 +22,7 @@ Weight = Annotated[float, Interval(ge=0, lt=math.inf)]
 @register(
     fits=lambda spec: spec.task == "classification",
     default_for=lambda spec: spec.task == "classification" and len(spec.classes) > 2,
-    wants="classes",
+    requires="classes",
 )
 def cross_entropy(
     spec: Spec,
@@ -31,19 +31,20 @@ def cross_entropy(
     smoothing: Annotated[float, Interval(ge=0, lt=1)] = 0.0,
     class_weight: Literal["balanced"] | tuple[Weight, ...] | None = None,
 ) -> Loss:
-    """Cross-entropy of softmax(output) against the class: -w[y] log softmax(output)[y].
+    """Compute the cross-entropy of softmax(output) and the class: -w[y] log softmax(output)[y].
 
-    With smoothing s the target is 1 - s + s/C for the class and s/C for each other one. Soft labels
-    ``(B, C)`` are taken as they are, smoothed and weighted in the same way.
+    With smoothing s the target is 1 - s + s/C for the class and s/C for the other classes. Soft labels
+    ``(B, C)`` are accepted, and smoothed and weighted in the same way.
 
     Args:
-        smoothing: share of the target spread evenly over all classes; 0 leaves it sharp, 0.1 is usual.
-        class_weight: a weight for each class, or balanced for n / (C n_c), under which every class counts
-            the same and the mean weight over the training part is 1.
+        smoothing: fraction of the target that is distributed evenly over all classes; 0 does not change it, 0.1 is
+            usual.
+        class_weight: a weight for each class, or balanced for n / (C n_c), which gives every class the same
+            total weight and the training part a mean weight of 1.
 
     Raises:
-        UsageError: there is not one weight per class.
-        DataError: (from the loss) outputs and targets do not fit one another.
+        UsageError: the number of weights is not the number of classes.
+        DataError: (from the loss) the shapes of outputs and targets do not fit.
 
     Source: Bridle, "Probabilistic interpretation of feedforward classification network outputs", 1990;
     Szegedy et al., "Rethinking the Inception architecture", 2016, section 7 (smoothing).
@@ -52,39 +53,39 @@ def cross_entropy(
     >>> loss(torch.zeros(2, 3), torch.tensor([0, 2]))
     tensor([1.0986, 1.0986])
     """
-    weights = None if class_weight is None else Constant(class_weights(spec, y, class_weight))
+    weights = None if class_weight is None else OutputWeights(compute_class_weights(spec, y, class_weight))
 
     def loss(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         require_classes(output, y)
-        weight = None if weights is None else weights.beside(output)
+        weight = None if weights is None else weights.to_match(output)
         return F.cross_entropy(output, y, weight=weight, label_smoothing=smoothing, reduction="none")
 
     return loss
 
 
 def require_classes(output: torch.Tensor, y: torch.Tensor) -> None:
-    """Refuse targets that are neither class numbers ``(B,)`` nor soft labels ``(B, C)`` for outputs ``(B, C)``.
+    """Raise an error if targets are neither class numbers ``(B,)`` nor soft labels ``(B, C)`` for outputs ``(B, C)``.
 
     Raises:
-        DataError: they do not fit one another.
+        DataError: the shapes do not fit.
     """
     if output.ndim != 2 or y.shape not in (output.shape[:1], output.shape):
         raise DataError(
             f"cross-entropy needs class numbers (B,) or soft labels (B, C) for outputs (B, C), "
             f"got targets {tuple(y.shape)} for outputs {tuple(output.shape)}",
-            "give one class number per row, and a model with one output unit per class",
+            "use one class number per row, and a model with one output unit per class",
         )
 
 
-def class_weights(spec: Spec, y: np.ndarray, given: str | tuple[float, ...]) -> torch.Tensor:
-    """Weights ``(C,)``; a class without a training row counts as having one."""
+def compute_class_weights(spec: Spec, y: np.ndarray, class_weight: str | tuple[float, ...]) -> torch.Tensor:
+    """Return weights ``(C,)``; a class without a training row counts as having one."""
     classes = len(spec.classes)
-    if isinstance(given, str):
+    if isinstance(class_weight, str):
         rows = np.bincount(y, minlength=classes) if y.ndim == 1 else y.sum(axis=0)
-        given = tuple(len(y) / (classes * np.maximum(rows, 1)))
-    if len(given) != classes:
+        class_weight = tuple(len(y) / (classes * np.maximum(rows, 1)))
+    if len(class_weight) != classes:
         raise UsageError(
-            f"class_weight needs one weight for each of the {classes} classes, got {len(given)}",
-            f"give them in the order {', '.join(spec.classes[:10])}{', ...' * (classes > 10)}, or say balanced",
+            f"class_weight needs one weight for each of the {classes} classes, got {len(class_weight)}",
+            f"order them as {', '.join(spec.classes[:10])}{', ...' * (classes > 10)}, or use class_weight=balanced",
         )
-    return torch.tensor(given, dtype=torch.float64)
+    return torch.tensor(class_weight, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Half the squared error, as textbooks write it."""
+"""Half the mean squared error, as textbooks write it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from torch.nn import functional as F
 
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
-from yisheng.losses._shapes import Loss, require_same_shape
+from yisheng.losses.shapes import Loss, require_same_shape
 
 
-@register(fits=lambda spec: spec.task == "regression", wants="a number as its target")
-def half_mse(spec: Spec, y: np.ndarray) -> Loss:  # noqa: ARG001  # every loss is made alike
-    """Half the squared error, a mean over the targets: (y' - y)² / 2.
+@register(fits=lambda spec: spec.task == "regression", requires="a number as its target")
+def half_mse(spec: Spec, y: np.ndarray) -> Loss:  # noqa: ARG001  # all losses have one signature
+    """Compute half the squared error, a mean over the targets: (y' - y)² / 2.
 
-    Its derivative is y' - y, without the 2 of `mse`: the same learning rate makes half the step.
+    Its derivative is y' - y, without the 2 of `mse`: the same learning rate makes steps half as long.
 
     Source: Zhang, Lipton, Li and Smola, "Dive into Deep Learning", section 3.1.
 

@@ -1,4 +1,4 @@
-"""Squared for small errors, absolute for large ones."""
+"""Huber's loss: squared for small errors, absolute for large ones."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from torch.nn import functional as F
 
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
-from yisheng.losses._shapes import Loss, require_same_shape
+from yisheng.losses.shapes import Loss, require_same_shape
 
 
-@register(fits=lambda spec: spec.task == "regression", wants="a number as its target")
+@register(fits=lambda spec: spec.task == "regression", requires="a number as its target")
 def huber(
-    spec: Spec,  # noqa: ARG001  # every loss is made alike
+    spec: Spec,  # noqa: ARG001  # all losses have one signature
     y: np.ndarray,  # noqa: ARG001
     *,
     delta: Annotated[float, Interval(gt=0, lt=math.inf)] = 1.0,
 ) -> Loss:
-    """Huber's loss, a mean over the targets: e²/2 where abs(e) <= delta, else delta (abs(e) - delta/2).
+    """Compute Huber's loss, a mean over the targets: e²/2 where abs(e) <= delta, else delta (abs(e) - delta/2).
 
-    Smooth at its minimum like `half_mse`, and as patient with wild targets as `l1`.
+    It is smooth at its minimum like `half_mse`, and as robust against outliers as `l1`.
 
     Args:
-        delta: the error at which the square ends, in units of the scaled target: 1 is one standard
-            deviation of a standardised target.
+        delta: the error from which on the loss is linear, in units of the scaled target: 1 is one standard
+            deviation of a standardized target.
 
     Source: Huber, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35, 1964.
 

@@ -1,4 +1,4 @@
-"""Absolute error."""
+"""Mean absolute error."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from torch.nn import functional as F
 
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
-from yisheng.losses._shapes import Loss, require_same_shape
+from yisheng.losses.shapes import Loss, require_same_shape
 
 
-@register(fits=lambda spec: spec.task == "regression", wants="a number as its target")
-def l1(spec: Spec, y: np.ndarray) -> Loss:  # noqa: ARG001  # every loss is made alike
-    """Absolute error, a mean over the targets: abs(y' - y).
+@register(fits=lambda spec: spec.task == "regression", requires="a number as its target")
+def l1(spec: Spec, y: np.ndarray) -> Loss:  # noqa: ARG001  # all losses have one signature
+    """Compute the absolute error, a mean over the targets: abs(y' - y).
 
-    The median is its minimiser, so wild targets count no more than others; its gradient has the same
-    size however small the error is, so the learning rate must fall for it to settle.
+    The median minimizes it, so outliers have no more influence than other targets; its gradient has the same
+    size for every error, so it converges only if the learning rate falls.
 
     Source: Laplace, "Mémoire sur la probabilité des causes par les évènements", 1774.
 

@@ -1,4 +1,4 @@
-"""Squared error."""
+"""Mean squared error."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from torch.nn import functional as F
 
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
-from yisheng.losses._shapes import Loss, require_same_shape
+from yisheng.losses.shapes import Loss, require_same_shape
 
 
 @register(
     fits=lambda spec: spec.task == "regression",
     default_for=lambda spec: spec.task == "regression",
-    wants="a number as its target",
+    requires="a number as its target",
 )
-def mse(spec: Spec, y: np.ndarray) -> Loss:  # noqa: ARG001  # every loss is made alike
-    """Squared error, a mean over the targets: (y' - y)².
+def mse(spec: Spec, y: np.ndarray) -> Loss:  # noqa: ARG001  # all losses have one signature
+    """Compute the squared error, a mean over the targets: (y' - y)².
 
-    The mean is its minimiser, so a few wild targets pull hard; see `l1` and `huber`.
+    The mean minimizes it, so a few outliers have a large influence; see `l1` and `huber`.
 
     Source: Gauss, "Theoria motus corporum coelestium", 1809, section 179.
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from yisheng.core.types import Spec
-from yisheng.losses._constant import Constant
-from yisheng.losses._shapes import require_same_shape
-from yisheng.losses.binary_cross_entropy import pos_weights, second_class
-from yisheng.losses.cross_entropy import class_weights, require_classes
+from yisheng.losses.binary_cross_entropy import compute_pos_weights, select_second_class
+from yisheng.losses.cross_entropy import compute_class_weights, require_classes
+from yisheng.losses.output_weights import OutputWeights
+from yisheng.losses.shapes import require_same_shape
 from yisheng.scratch.absolute_loss import absolute_loss
 from yisheng.scratch.binary_cross_entropy import binary_cross_entropy
 from yisheng.scratch.cross_entropy import cross_entropy
@@ -41,7 +41,7 @@ def _cross_entropy(
     spec: Spec, y: np.ndarray, *, smoothing: float = 0.0, class_weight: str | tuple[float, ...] | None = None
 ) -> Loss:
     class_weight_or_ones = (1.0,) * len(spec.classes) if class_weight is None else class_weight
-    weights = Constant(class_weights(spec, y, class_weight_or_ones))
+    weights = OutputWeights(compute_class_weights(spec, y, class_weight_or_ones))
     is_plain = class_weight is None and not smoothing
 
     def loss(output: Tensor, y: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ def _cross_entropy(
         target = (one_hot(y, classes) if y.ndim == 1 else y).to(output.dtype)
         target = target * (1 - smoothing) + smoothing / classes
         negative_log_softmax = log_sum_exp(output)[:, None] - output
-        return (weights.beside(output) * target * negative_log_softmax).sum(dim=1)
+        return (weights.to_match(output) * target * negative_log_softmax).sum(dim=1)
 
     return loss
 
@@ -60,17 +60,17 @@ def _cross_entropy(
 def _binary_cross_entropy(spec: Spec, y: np.ndarray, *, smoothing: float = 0.0, pos_weight: str | float = 1.0) -> Loss:
     one_unit = spec.task == "classification"
     labels = y if y.ndim == 1 else y[:, 1:] if one_unit else y
-    weights = None if pos_weight == 1.0 else Constant(pos_weights(labels, pos_weight))
+    weights = None if pos_weight == 1.0 else OutputWeights(compute_pos_weights(labels, pos_weight))
 
     def loss(output: Tensor, y: Tensor) -> Tensor:
-        target = (second_class(output, y) if one_unit else y).to(output.dtype)
+        target = (select_second_class(output, y) if one_unit else y).to(output.dtype)
         require_same_shape(output, target)
         target = target * (1 - smoothing) + smoothing / 2
         if weights is None:
             return binary_cross_entropy(output, target).mean(dim=1)
         positive = binary_cross_entropy(output, torch.ones_like(output))
         negative = binary_cross_entropy(output, torch.zeros_like(output))
-        return (weights.beside(output) * target * positive + (1 - target) * negative).mean(dim=1)
+        return (weights.to_match(output) * target * positive + (1 - target) * negative).mean(dim=1)
 
     return loss
 

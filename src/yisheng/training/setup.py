@@ -19,7 +19,7 @@ from yisheng.core.errors import UsageError
 from yisheng.core.seeds import derive, seed_everything
 from yisheng.core.types import Dataset, Spec, Split
 from yisheng.data.batches import Batches, make_batches
-from yisheng.init.apply import apply
+from yisheng.init.initialize import initialize
 from yisheng.models import weights as trained
 from yisheng.models.head import find_head
 from yisheng.optim.parameter_groups import make_parameter_groups
@@ -211,7 +211,9 @@ def build_model(config: ResolvedConfig, spec: Spec) -> nn.Module:
     def initializer(choice: Choice | None) -> Callable[[torch.Tensor], Any] | None:
         return None if choice is None else lambda weight: _build("init", choice, weight)
 
-    apply(model, initializer(config.init), linear=initializer(config.init_linear), conv=initializer(config.init_conv))
+    initialize(
+        model, initializer(config.init), linear=initializer(config.init_linear), conv=initializer(config.init_conv)
+    )
     return model
 
 

@@ -1,4 +1,4 @@
-"""From one initialiser to a whole model."""
+"""Apply an initialization to a model."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ import torch
 from torch import nn
 
 Fill = Callable[[torch.Tensor], None]
-"""Fills one weight tensor in place."""
+"""A function that fills one weight tensor in place."""
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
-def apply(model: nn.Module, init: Fill | None, *, linear: Fill | None = None, conv: Fill | None = None) -> None:
-    """Give the linear and convolution layers of a model their first weights, in place.
+def initialize(model: nn.Module, init: Fill | None, *, linear: Fill | None = None, conv: Fill | None = None) -> None:
+    """Fill the weights of the linear and convolution layers of a model, in place.
 
-    The bias of a layer that is filled becomes zero: what breaks the symmetry between units are the weights, and
+    The bias of a layer that is filled becomes zero: the weights break the symmetry between units, and
     the variances that Xavier and Kaiming keep are those of layers without a bias. A layer whose weight the
-    initialiser leaves as it was (`default`) keeps its bias too. Norm layers stay at scale 1 and shift 0.
+    initialization does not change (`default`) keeps its bias too. Norm layers keep scale 1 and shift 0.
 
     Args:
-        model: any module; its layers are visited in their order, so a seed gives the same weights always.
+        model: any module; its layers are visited in their order, so a seed always gives the same weights.
         init: fills the weights of both kinds of layer; None leaves them as torch made them.
-        linear: for linear layers, in the place of ``init``.
-        conv: for convolutions, in the place of ``init``.
+        linear: for linear layers, instead of ``init``.
+        conv: for convolutions, instead of ``init``.
 
     >>> model = nn.Sequential(nn.Conv2d(1, 1, 1), nn.Flatten(), nn.Linear(4, 2))
-    >>> apply(model, nn.init.zeros_, linear=nn.init.ones_)
+    >>> initialize(model, nn.init.zeros_, linear=nn.init.ones_)
     >>> [float(p.detach().sum()) for p in model.parameters()]
     [0.0, 0.0, 8.0, 0.0]
     """
@@ -39,14 +39,14 @@ def apply(model: nn.Module, init: Fill | None, *, linear: Fill | None = None, co
         else:
             continue
         if fill is not None:
-            _fill(module, fill)
+            _fill_layer(module, fill)
 
 
 @torch.no_grad()
-def _fill(layer: nn.Module, fill: Fill) -> None:
+def _fill_layer(layer: nn.Module, fill: Fill) -> None:
     weight, bias = layer.weight, layer.bias
     assert isinstance(weight, torch.Tensor)
-    before = weight.clone()
+    initial = weight.clone()
     fill(weight)
-    if isinstance(bias, torch.Tensor) and not torch.equal(weight, before):
+    if isinstance(bias, torch.Tensor) and not torch.equal(weight, initial):
         bias.zero_()

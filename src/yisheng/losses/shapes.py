@@ -1,4 +1,4 @@
-"""Shapes are compared, never stretched: (B,) against (B, 1) would silently become (B, B)."""
+"""Comparison of shapes, since broadcasting (B,) with (B, 1) would silently give (B, B)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def require_same_shape(output: torch.Tensor, y: torch.Tensor) -> None:
-    """Refuse outputs ``(B, O)`` and targets whose shapes differ; costs one comparison of tuples.
+    """Raise an error if outputs ``(B, O)`` and targets have different shapes; it costs one comparison of tuples.
 
     Raises:
         DataError: they differ.
@@ -21,10 +21,10 @@ def require_same_shape(output: torch.Tensor, y: torch.Tensor) -> None:
     >>> require_same_shape(torch.zeros(3, 1), torch.zeros(3))
     Traceback (most recent call last):
     yisheng.core.errors.DataError: the loss needs outputs and targets of one shape (B, O), got (3, 1) and (3,)
-      give one column per target or label, also where there is only one: y.reshape(-1, 1)
+      give one column per target or label, even if there is only one: y.reshape(-1, 1)
     """
     if output.shape != y.shape or output.ndim != 2:
         raise DataError(
             f"the loss needs outputs and targets of one shape (B, O), got {tuple(output.shape)} and {tuple(y.shape)}",
-            "give one column per target or label, also where there is only one: y.reshape(-1, 1)",
+            "give one column per target or label, even if there is only one: y.reshape(-1, 1)",
         )

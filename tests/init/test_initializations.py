@@ -1,4 +1,4 @@
-"""Every initialiser against torch's own, drawn from the same generator, and against its equation."""
+"""Every initialization equals torch's from the same generator, and the equation of its variance."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from yisheng.init.kaiming import Mode, Nonlinearity
 from yisheng.init.uniform import uniform
 
 SHAPES = ((40, 30), (8, 3, 5, 5))
-SAME = [
+REFERENCES = [
     ("normal", {}, lambda w: nn.init.normal_(w, 0, 0.01)),
     ("normal", {"mean": 1.0, "std": 2.0}, lambda w: nn.init.normal_(w, 1, 2)),
     ("uniform", {}, lambda w: nn.init.uniform_(w, -0.05, 0.05)),
@@ -37,21 +37,21 @@ SAME = [
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize(("name", "options", "torchs"), SAME)
-def test_it_draws_what_torch_draws(name, options, torchs, shape):
-    ours, theirs = torch.zeros(shape), torch.zeros(shape)
+@pytest.mark.parametrize(("name", "options", "fill"), REFERENCES)
+def test_weights_equal_torchs(name, options, fill, shape):
+    weight, expected = torch.zeros(shape), torch.zeros(shape)
     torch.manual_seed(3)
-    registry.find("init", name).build(ours, **options)
+    registry.find("init", name).build(weight, **options)
     torch.manual_seed(3)
-    torchs(theirs)
-    assert torch.equal(ours, theirs)
-    assert torch.equal(ours, torch.zeros(shape)) == (name == "zeros")
+    fill(expected)
+    assert torch.equal(weight, expected)
+    assert torch.equal(weight, torch.zeros(shape)) == (name == "zeros")
 
 
 GAINS = {"relu": 2.0, "leaky-relu": 2 / (1 + 0.01**2), "tanh": 25 / 9, "sigmoid": 1.0, "selu": 9 / 16, "linear": 1.0}
 
 
-def variance(name: str, shape: tuple[int, ...], **options: object) -> float:
+def compute_variance(name: str, shape: tuple[int, ...], **options: object) -> float:
     torch.manual_seed(0)
     weight = torch.zeros(shape, dtype=torch.float64)
     registry.find("init", name).build(weight, **options)
@@ -60,14 +60,14 @@ def variance(name: str, shape: tuple[int, ...], **options: object) -> float:
 
 @pytest.mark.parametrize("kind", ["normal", "uniform"])
 @pytest.mark.parametrize(("shape", "fan_in", "fan_out"), [((300, 800), 800, 300), ((40, 20, 7, 7), 980, 1960)])
-def test_variances_are_those_of_the_papers(kind, shape, fan_in, fan_out):
-    close = {"rel_tol": 0.03}  # 39,200 weights or more: a few standard errors
-    assert math.isclose(variance(f"xavier-{kind}", shape), 2 / (fan_in + fan_out), **close)
-    assert math.isclose(variance(f"xavier-{kind}", shape, gain=3.0), 18 / (fan_in + fan_out), **close)
+def test_variances_equal_the_papers(kind, shape, fan_in, fan_out):
+    tolerance = {"rel_tol": 0.03}  # 39,200 weights or more: a few standard errors
+    assert math.isclose(compute_variance(f"xavier-{kind}", shape), 2 / (fan_in + fan_out), **tolerance)
+    assert math.isclose(compute_variance(f"xavier-{kind}", shape, gain=3.0), 18 / (fan_in + fan_out), **tolerance)
     for mode, fan in zip(get_args(Mode), (fan_in, fan_out), strict=True):
         for nonlinearity in get_args(Nonlinearity):
-            found = variance(f"kaiming-{kind}", shape, mode=mode, nonlinearity=nonlinearity)
-            assert math.isclose(found, GAINS[nonlinearity] / fan, **close)
+            variance = compute_variance(f"kaiming-{kind}", shape, mode=mode, nonlinearity=nonlinearity)
+            assert math.isclose(variance, GAINS[nonlinearity] / fan, **tolerance)
 
 
 @settings(deadline=None)
@@ -83,7 +83,7 @@ def test_uniform_stays_in_its_interval(low, high):
 
 
 @pytest.mark.parametrize(
-    "words",
+    "settings_text",
     [
         ("init=normal", "std=-1"),
         ("init=normal", "std=nan"),
@@ -97,6 +97,6 @@ def test_uniform_stays_in_its_interval(low, high):
         ("init=xavier", "gain=1"),
     ],
 )
-def test_bad_options_are_refused(words):
+def test_invalid_options_are_errors(settings_text):
     with pytest.raises(UsageError):
-        merge_settings([(*word.split("="), "command line") for word in words])
+        merge_settings([(*setting.split("="), "command line") for setting in settings_text])
