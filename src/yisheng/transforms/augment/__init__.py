@@ -13,8 +13,8 @@ changes a whole batch:
 - ``generator`` is on the CPU, and the only source of randomness: the same state gives the same batch, on any device.
   Batches derive it from (seed, epoch, number of the batch), so that a resumed run continues exactly.
 
-Nothing is changed in place; an augmentation without effect (``p=0``) may return its inputs. Python code never
-loops over samples: random numbers are drawn for the batch at once, and applied by index arithmetic or one `grid_sample`.
+Nothing is changed in place; an augmentation without effect (``p=0``) may return its inputs. Python code never loops
+over samples: random numbers are drawn for the batch at once, and applied by index arithmetic or one `grid_sample`.
 
 Only training batches are augmented. Keys of `register` for this kind: ``fits`` and ``requires``, as everywhere.
 """
