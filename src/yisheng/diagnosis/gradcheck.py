@@ -170,7 +170,7 @@ def _record_calls(model: nn.Module, x: torch.Tensor) -> dict[str, _Call]:
 
 
 def _custom_function(node: Any) -> str:
-    """Return the name of the autograd function of a node; empty if it is one of torch's."""
+    """Return the name of the autograd function of a node; empty if torch provides it."""
     function = getattr(node, "_forward_cls", None) if isinstance(node, BackwardCFunction) else None
     return "" if function is None or function.__module__.split(".")[0] == "torch" else str(function.__name__)
 
