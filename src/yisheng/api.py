@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from yisheng.experiments.explain import Explanation
     from yisheng.experiments.export import Exported
     from yisheng.experiments.reproduce import Reproduction
-    from yisheng.inference.predictor import Prediction, Inputs
+    from yisheng.inference.predictor import Inputs, Prediction
 
 
 @isolated_generators()

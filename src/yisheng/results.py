@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from yisheng.experiments.export import Exported
-    from yisheng.inference.predictor import Answer, Inputs, Predictor
+    from yisheng.inference.predictor import Inputs, Prediction, Predictor
     from yisheng.reporting.findings_schema import Findings
 
 
@@ -66,13 +66,13 @@ class TrainedRun:
         """Return scores by part (``test``, ``validation``, ``baseline``; of folds also ``out_of_fold``) and metric."""
         return self.run.scores
 
-    def predict(self, inputs: str | Path | Inputs) -> list[Answer]:
+    def predict(self, inputs: str | Path | Inputs) -> list[Prediction]:
         """Predict for images, CSV files, an array or a DataFrame; see `yisheng.inference.predictor.Predictor`."""
         return self.predictor.predict([inputs] if isinstance(inputs, str | Path) else inputs)
 
     def outputs(self, inputs: str | Path | Inputs) -> np.ndarray:
         """Return probabilities ``(N, C)``, in the order of ``predictor.spec.classes``, or values ``(N, T)``."""
-        return self.predictor.values([inputs] if isinstance(inputs, str | Path) else inputs)
+        return self.predictor.predict_outputs([inputs] if isinstance(inputs, str | Path) else inputs)
 
     def evaluate(self, data: Dataset | None = None, *, force: bool = False) -> Scores:
         """Score the best weights again; see `yisheng.experiments.dispatch.evaluate`."""
@@ -150,7 +150,7 @@ class SearchResult:
         """Return the run of the chosen setting."""
         return TrainedRun(self.path)
 
-    def predict(self, inputs: str | Path | Sequence[str | Path] | np.ndarray) -> list[Answer]:
+    def predict(self, inputs: str | Path | Sequence[str | Path] | np.ndarray) -> list[Prediction]:
         """Predict with the chosen setting's model; see `yisheng.inference.predictor.Predictor.predict`."""
         return self.run.predict(inputs)
 

@@ -70,7 +70,7 @@ def test_predict_takes_images(runs, tmp_path):
         paper.paste(image, (60, 80))
         paper.save(tmp_path / f"{row}.png")
     process = yisheng("predict", runs["digits"], *(tmp_path / f"{row}.png" for row in range(10)), "--json")
-    for row, prediction in enumerate(json.loads(process.stdout)["answers"]):
+    for row, prediction in enumerate(json.loads(process.stdout)["predictions"]):
         correct += prediction["prediction"] == str(data.y[row])
         assert sum(prediction["probabilities"].values()) == pytest.approx(1, abs=1e-5)
         assert any("inverted" in note for note in prediction["notes"])
@@ -84,8 +84,10 @@ def test_predict_takes_rows(runs, tmp_path):
     (tmp_path / "rows.csv").write_text("5.1,3.5,1.4,0.2\n6.3,3.3,6.0,2.5\n")
     from_file = json.loads(yisheng("predict", runs["iris"], tmp_path / "rows.csv", "--json").stdout)
     from_words = json.loads(yisheng("predict", runs["iris"], "rows=5.1,3.5,1.4,0.2;6.3,3.3,6,2.5", "--json").stdout)
-    assert [a["prediction"] for a in from_file["answers"]] == ["setosa", "virginica"]
-    assert [a["probabilities"] for a in from_file["answers"]] == [a["probabilities"] for a in from_words["answers"]]
+    assert [a["prediction"] for a in from_file["predictions"]] == ["setosa", "virginica"]
+    assert [a["probabilities"] for a in from_file["predictions"]] == [
+        a["probabilities"] for a in from_words["predictions"]
+    ]
 
 
 def test_evaluate_and_report_repeat_the_results_of_training(runs):

@@ -19,7 +19,7 @@ TABLES = {
     "empty": (b"", "cannot be read as CSV|has no rows"),
     "blank lines": (b"\n\n\n", "cannot be read as CSV|has no rows"),
     "header only": (HEADER, "has no rows"),
-    "a column too few": (b"1,2,3\n", "row 1 has 3 values, the model wants 4"),
+    "a column too few": (b"1,2,3\n", "row 1 has 3 values, the model takes 4"),
     "a column too many": (b"1,2,3,4,5\n", "row 1 has 5 values"),
     "another header": (b"a,b,c,d\n1,2,3,4\n", "lacks the columns sepal length"),
     "text": (b"1,2,x,4\n", "lacks the columns|not a number"),
@@ -50,7 +50,7 @@ def test_wrong_tables_are_refused(name, assert_error, run, workdir):
 
 
 ROWS = [
-    ("1,2", 3, "row 1 has 2 values, the model wants 4"),
+    ("1,2", 3, "row 1 has 2 values, the model takes 4"),
     ("1,2,3,4,5", 3, "row 1 has 5 values"),
     ("1,2,x,4", 3, "petal length .*'x' is not a number"),
     ("1,2,3,4;1,2", 3, "row 2 has 2 values"),

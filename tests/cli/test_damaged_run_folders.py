@@ -130,7 +130,7 @@ MODELS = [
     (["model", "options"], {"hidden": [4]}, "."),
     (["model", "options"], {"hidden": "8"}, "."),
     (["model", "options"], {"hidden": [10**12]}, "."),
-    (["model", "options"], {"hidden": [1 << 20, 1 << 20]}, "linear1.weight should be"),
+    (["model", "options"], {"hidden": [1 << 20, 1 << 20]}, "linear1.weight must be"),
     (["model", "options"], {"hidden": [-1]}, "."),
     (["model", "options"], {"depth": 3}, "."),
     (["model", "options"], {"hidden": [8], "activation": "zap"}, "."),

@@ -25,7 +25,7 @@ def test_the_trials_are_printed_and_the_folder_comes_last(tmp_path, capsys):
     assert capsys.readouterr().out.strip() == f"{lines[-1]}/report.html"
     assert main(["resume", lines[-1]]) == 0
     out, error = capsys.readouterr()
-    assert (out.splitlines()[-1], error.strip()) == (lines[-1], "the search is finished; nothing to do")
+    assert (out.splitlines()[-1], error.strip()) == (lines[-1], "the search is finished; there is nothing to do")
 
 
 def test_json_and_quiet(tmp_path, capsys):

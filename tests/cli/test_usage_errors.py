@@ -131,9 +131,9 @@ WORDS = [
     ("data fetch cifar10 form=jpg", 2, "did you mean jpeg"),
     ("data fetch mnist to=here", 2, "unknown key 'to'"),
     ("data import", 2, "one file"),
-    ("data import nowhere.zip", 3, "nowhere.zip is no file"),
-    ("data import .", 3, "is no file"),
-    ("data import precious.txt", 3, "no file of a known set"),
+    ("data import nowhere.zip", 3, "nowhere.zip is not a file"),
+    ("data import .", 3, "is not a file"),
+    ("data import precious.txt", 3, "not a file of a known set"),
     ("data verify mnits", 2, "did you mean mnist"),
     ("data verify a b", 2, "at most one set"),
     ("data bundle mnist", 2, "out="),
@@ -193,7 +193,7 @@ def test_an_unforeseen_exception_is_two_lines_too(assert_error, monkeypatch):
     def raise_error():
         raise RuntimeError("an odd message\nin two lines")
 
-    monkeypatch.setattr(yisheng.experiments.environment, "facts", raise_error)
+    monkeypatch.setattr(yisheng.experiments.environment, "collect_facts", raise_error)
     assert_error(["env"], 1, "RuntimeError: an odd message in two lines\n.*YISHENG_DEBUG=1")
     monkeypatch.setenv("YISHENG_DEBUG", "1")
     with pytest.raises(RuntimeError, match="an odd message"):
@@ -204,7 +204,7 @@ PROCESSES = [
     (["train", "epoch=3"], 2, b"did you mean epochs"),
     (["evaluate", "nowhere"], 3, b"not a run folder"),
     (["train", "config=."], 2, b"cannot be read|is a folder"),
-    (["data", "bundle", "titanic", "out=precious.txt/a.zip"], 2, b"does not exist"),
+    (["data", "bundle", "mnits", "out=a.zip"], 2, b"did you mean mnist"),
     ([b"evaluate", b"\xff\xfe"], 3, b"not a run folder"),
 ]
 

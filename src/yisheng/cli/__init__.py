@@ -105,13 +105,13 @@ def _run(argv: list[str]) -> int:
     import importlib
 
     from yisheng.cli._arguments import Arguments
-    from yisheng.core.errors import UsageError, closest
+    from yisheng.core.errors import UsageError, suggest
     from yisheng.core.logging import show_on_stderr
     from yisheng.core.process import prepare
 
     command = argv[0]
     if command not in list_commands():
-        raise UsageError(f"unknown command {command!r}", closest(command.lower(), list_commands()))
+        raise UsageError(f"unknown command {command!r}", suggest(command.lower(), list_commands()))
     prepare()  # before any module imports torch
     module = importlib.import_module(f"yisheng.cli.{command}")
     arguments = Arguments.parse(command, argv[1:])

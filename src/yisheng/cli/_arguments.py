@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from yisheng.core.errors import UsageError, closest
+from yisheng.core.errors import UsageError, suggest
 from yisheng.core.paths import parse_path
 
 FLAGS = {"json", "quiet", "help", "version"}
@@ -129,7 +129,7 @@ class Arguments:
             UsageError: a setting is left.
         """
         for key in self.settings:
-            raise UsageError(f"unknown key {key!r} for yisheng {self.command}", closest(key, {*known, "json", "quiet"}))
+            raise UsageError(f"unknown key {key!r} for yisheng {self.command}", suggest(key, {*known, "json", "quiet"}))
 
     def require_inputs(self, minimum: int, maximum: int, description: str) -> None:
         """Raise an error unless the number of inputs is in a range.

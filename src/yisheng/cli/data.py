@@ -31,7 +31,7 @@ from yisheng.cli._tables import format_table
 
 def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
-    from yisheng.core.errors import UsageError, closest
+    from yisheng.core.errors import UsageError, suggest
 
     actions: dict[str, Callable[[Arguments], int | None]] = {
         "list": _list,
@@ -45,7 +45,7 @@ def run(arguments: Arguments) -> int:
     action = arguments.inputs.pop(0) if arguments.inputs else ""
     if action not in actions:
         raise UsageError(
-            f"yisheng data needs one of {', '.join(actions)}, got {action or 'nothing'}", closest(action, actions)
+            f"yisheng data needs one of {', '.join(actions)}, got {action or 'nothing'}", suggest(action, actions)
         )
     arguments.command = f"data {action}"
     return actions[action](arguments) or 0
@@ -144,10 +144,10 @@ def _bundle(arguments: Arguments) -> None:
 def _one_data_set(arguments: Arguments) -> str:
     """Return the only input, a data set's name or path."""
     from yisheng.core import registry
-    from yisheng.core.errors import UsageError, closest
+    from yisheng.core.errors import UsageError, suggest
 
     if len(arguments.inputs) != 1:
-        raise UsageError("name one data set", closest("", registry.names("data.datasets")))
+        raise UsageError("name one data set", suggest("", registry.names("data.datasets")))
     return arguments.inputs[0]
 
 

@@ -37,7 +37,7 @@ def run(arguments: Arguments) -> int:
     print(explanation)
     if out is not None:
         print(f"\nIts image is in {out}")
-    elif explanation.has_image:
+    elif explanation.image:
         print(f"\nFor its image: yisheng explain {explanation.name} out={explanation.name}.png")
     return 0
 

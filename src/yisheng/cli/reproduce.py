@@ -29,10 +29,10 @@ def run(arguments: Arguments) -> int:
     from yisheng.experiments.reproduce import reproduce
 
     reproduction = reproduce(folder, force=force)
-    code = 0 if reproduction.same else 1
+    code = 0 if reproduction.identical else 1
     if arguments.json:
         changed = {name: {"then": then, "now": now} for name, (then, now) in reproduction.changed.items()}
-        print(json.dumps({"same": reproduction.same, **reproduction.parts, "changed": changed}))
+        print(json.dumps({"same": reproduction.identical, **reproduction.parts, "changed": changed}))
         return code
     different = [name for name, same in reproduction.parts.items() if not same]
     print(f"different: {', '.join(different)}" if different else "the same: weights, events and scores")

@@ -22,14 +22,14 @@ def run(arguments: Arguments) -> int:
 
     from yisheng.core.errors import UsageError
     from yisheng.core.logging import logger
-    from yisheng.core.signals import signals
+    from yisheng.core.signals import collect_signals
 
     if port > 65535:
         raise UsageError(f"port must be from 0 to 65535, got {port}", "write port=6006")
 
     from yisheng.experiments.tensorboard_server import serve_tensorboard
 
-    with signals() as caught, serve_tensorboard(folder, port=port) as server:
+    with collect_signals() as caught, serve_tensorboard(folder, port=port) as server:
         if arguments.json:
             print(json.dumps(asdict(server)), flush=True)
         else:
