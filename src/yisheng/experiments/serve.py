@@ -14,8 +14,8 @@ from yisheng.core.errors import StoppedError, UsageError
 from yisheng.core.logging import logger
 from yisheng.core.signals import collect_signals
 from yisheng.serving import server
-from yisheng.serving.guard import LOOPBACK
 from yisheng.serving.limits import Limits
+from yisheng.serving.server import LOOPBACK
 
 __all__ = ["Limits", "serve"]
 
@@ -57,13 +57,12 @@ def serve(
         StoppedError: a signal came; this is how serving ends.
     """
     require_token(host, token)
-    try:
-        from yisheng.serving.app import application
-    except ImportError:
-        raise server.missing() from None
+    server.require_packages()
+    from yisheng.serving.app import create_app
+
     listening = server.listen(host, port)
     with listening:
-        app = application(folder, token=token, hosts=allowed_hosts(host, hosts), limits=limits, batch=batch, wait=wait)
+        app = create_app(folder, token=token, hosts=allowed_hosts(host, hosts), limits=limits, batch=batch, wait=wait)
 
         def announce(address: str) -> None:
             page = f"{address}/" + (f"?token={quote(token, safe='')}" if token else "")
@@ -71,7 +70,7 @@ def serve(
             ready(page)
 
         with collect_signals() as caught:
-            server.run(app, listening, ready=announce)
+            server.serve_app(app, listening, ready=announce)
     number = caught[0] if caught else signal.SIGINT
     raise StoppedError(
         number,

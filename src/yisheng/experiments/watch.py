@@ -41,6 +41,9 @@ def serve_live_page(out: Path, port: int, announce: Callable[[str], None], *, un
     if not until_eof and not os.path.isdir(out):  # noqa: PTH112  # never raises; a training creates its folder later
         raise DataError(f"there is no folder {out}", "give the folder of runs: yisheng watch runs/")
 
+    from yisheng.serving import server
+
+    server.require_packages()
     from yisheng.serving.live_page import serve
 
     with collect_signals() as caught:

@@ -1,1 +1,1 @@
-"""A trained model over HTTP: the guard at the door, requests in batches, the endpoints."""
+"""Serve a trained model over HTTP, and the live page of a folder of runs."""

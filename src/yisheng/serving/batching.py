@@ -1,4 +1,4 @@
-"""Requests that come at the same time go through the network together."""
+"""Run requests that arrive at the same time through the network together."""
 
 from __future__ import annotations
 
@@ -13,72 +13,72 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from yisheng.serving.errors import Refusal
+from yisheng.serving.errors import RETRY_AFTER, ApiError
 
 Network = Callable[[np.ndarray], np.ndarray]
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """Inputs of a request, ``(n, ...)``, and where their outputs go."""
+class PendingInputs:
+    """Inputs of a request, ``(n, ...)``, and the future of their outputs."""
 
     x: np.ndarray
     outputs: asyncio.Future[np.ndarray]
 
 
-class Batches:
-    """A queue before a network, and one thread that lets a batch after the other through it.
+class BatchQueue:
+    """A queue of inputs, and one thread that runs the network on one batch after the other.
 
-    While a batch is in the network the next one gathers by itself. Only when the network is idle does a batch wait
-    for requests that are being read, at most ``wait``; a lone request never waits.
+    While the network computes a batch, the next one accumulates. Only an idle network waits for requests that are
+    still being parsed, for at most ``wait``; a single request never waits.
 
     Args:
-        network: inputs ``(B, ...)`` to outputs ``(B, ...)``; called in one thread alone.
-        batch: samples that go through at a time, at most.
+        network: inputs ``(B, ...)`` to outputs ``(B, ...)``; called in one thread only.
+        batch: largest number of samples in one forward pass.
         wait: milliseconds.
-        most: samples in the queue; what comes then is refused.
+        max_queued: samples in the queue; a request over this limit is refused.
         threads: of torch, for a batch.
     """
 
     def __init__(
-        self, network: Network, *, batch: int = 64, wait: float = 2, most: int = 10_000, threads: int = 1
+        self, network: Network, *, batch: int = 64, wait: float = 2, max_queued: int = 10_000, threads: int = 1
     ) -> None:
         self.network = network
         self.batch = batch
-        self.wait = wait / 1000
-        self.most = most
-        self.queue: deque[Waiting] = deque()
-        self.samples = 0
-        self.being_read = 0
-        self.changed = asyncio.Event()
-        self.thread = ThreadPoolExecutor(1, "network", torch.set_num_threads, (threads,))
+        self.wait_seconds = wait / 1000
+        self.max_queued = max_queued
+        self.queued_samples = 0
+        self._queue: deque[PendingInputs] = deque()
+        self._requests_being_parsed = 0
+        self._changed = asyncio.Event()
+        self._network_thread = ThreadPoolExecutor(1, "network", torch.set_num_threads, (threads,))
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[None]:
-        """While the input of a request is being read: an idle network waits a moment for it."""
-        self.being_read += 1
+    def expect_inputs(self) -> Iterator[None]:
+        """Let an idle network wait for the inputs of a request that is parsed in this block."""
+        self._requests_being_parsed += 1
         try:
             yield
         finally:
-            self.being_read -= 1
-            self.changed.set()
+            self._requests_being_parsed -= 1
+            self._changed.set()
 
-    async def outputs(self, x: np.ndarray) -> np.ndarray:
-        """The network's outputs for the inputs of one request, which may be more than a batch.
+    async def compute(self, x: np.ndarray) -> np.ndarray:
+        """Return the network's outputs for the inputs of one request, which may be more than a batch.
 
         Raises:
-            Refusal: the queue is full.
+            ApiError: the queue is full.
         """
-        if self.samples and self.samples + len(x) > self.most:
-            raise Refusal(503, "busy", "too many requests are waiting", "try again in a second", (b"retry-after", b"1"))
+        if self.queued_samples and self.queued_samples + len(x) > self.max_queued:
+            raise ApiError(503, "busy", "there are too many requests", "try again in a second", RETRY_AFTER)
         loop = asyncio.get_running_loop()
-        pieces = [x[at : at + self.batch] for at in range(0, len(x), self.batch)]
-        mine = [Waiting(piece, loop.create_future()) for piece in pieces]
-        self.queue.extend(mine)
-        self.samples += len(x)
-        self.changed.set()
-        futures = [waiting.outputs for waiting in mine]
+        blocks = [x[start : start + self.batch] for start in range(0, len(x), self.batch)]
+        pending = [PendingInputs(block, loop.create_future()) for block in blocks]
+        self._queue.extend(pending)
+        self.queued_samples += len(x)
+        self._changed.set()
+        futures = [block.outputs for block in pending]
         if len(futures) == 1:
             return await futures[0]
         try:
@@ -88,57 +88,57 @@ class Batches:
                 future.cancel()
             raise
 
-    async def work(self) -> None:
-        """Let batches through until cancelled."""
+    async def run(self) -> None:
+        """Compute batches until cancelled."""
         try:
             while True:
-                while not self.queue:
-                    self.changed.clear()
-                    await self.changed.wait()
-                await self._gather()
-                batch = self._take()
+                while not self._queue:
+                    self._changed.clear()
+                    await self._changed.wait()
+                await self._wait_for_expected_inputs()
+                batch = self._take_batch()
                 if batch:
-                    await self._let_through(batch)
+                    await self._compute_batch(batch)
         finally:
-            self.thread.shutdown(cancel_futures=True)
+            self._network_thread.shutdown(cancel_futures=True)
 
-    async def beside(self, do: Callable[[np.ndarray], Result], x: np.ndarray) -> Result:
-        """Something else that asks the network, between two batches."""
-        return await asyncio.get_running_loop().run_in_executor(self.thread, do, x)
+    async def run_in_network_thread(self, function: Callable[[np.ndarray], Result], x: np.ndarray) -> Result:
+        """Call another function that uses the network, between two batches."""
+        return await asyncio.get_running_loop().run_in_executor(self._network_thread, function, x)
 
-    async def _let_through(self, batch: list[Waiting]) -> None:
-        x = np.concatenate([waiting.x for waiting in batch]) if len(batch) > 1 else batch[0].x
+    async def _compute_batch(self, batch: list[PendingInputs]) -> None:
+        x = np.concatenate([pending.x for pending in batch]) if len(batch) > 1 else batch[0].x
         try:
-            outputs = await self.beside(self.network, x)
+            outputs = await self.run_in_network_thread(self.network, x)
         except Exception as error:
-            for waiting in batch:
-                if not waiting.outputs.cancelled():
-                    waiting.outputs.set_exception(error)
+            for pending in batch:
+                if not pending.outputs.cancelled():
+                    pending.outputs.set_exception(error)
             return
-        at = 0
-        for waiting in batch:
-            if not waiting.outputs.cancelled():
-                waiting.outputs.set_result(outputs[at : at + len(waiting.x)])
-            at += len(waiting.x)
+        start = 0
+        for pending in batch:
+            if not pending.outputs.cancelled():
+                pending.outputs.set_result(outputs[start : start + len(pending.x)])
+            start += len(pending.x)
 
-    async def _gather(self) -> None:
-        """Wait until the batch is full, or no request is being read, or the time is up."""
-        if self.samples >= self.batch or not self.being_read or not self.wait:
+    async def _wait_for_expected_inputs(self) -> None:
+        """Wait until the batch is full, no request is being parsed, or the time is over."""
+        if self.queued_samples >= self.batch or not self._requests_being_parsed or not self.wait_seconds:
             return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.wait):
-                while self.samples < self.batch and self.being_read:
-                    self.changed.clear()
-                    await self.changed.wait()
+            async with asyncio.timeout(self.wait_seconds):
+                while self.queued_samples < self.batch and self._requests_being_parsed:
+                    self._changed.clear()
+                    await self._changed.wait()
 
-    def _take(self) -> list[Waiting]:
-        """The next batch; whose client is gone is left out."""
-        taken: list[Waiting] = []
+    def _take_batch(self) -> list[PendingInputs]:
+        """Return the next batch, without requests that were cancelled."""
+        batch: list[PendingInputs] = []
         size = 0
-        while self.queue and (not taken or size + len(self.queue[0].x) <= self.batch):
-            waiting = self.queue.popleft()
-            self.samples -= len(waiting.x)
-            if not waiting.outputs.cancelled():
-                taken.append(waiting)
-                size += len(waiting.x)
-        return taken
+        while self._queue and (not batch or size + len(self._queue[0].x) <= self.batch):
+            pending = self._queue.popleft()
+            self.queued_samples -= len(pending.x)
+            if not pending.outputs.cancelled():
+                batch.append(pending)
+                size += len(pending.x)
+        return batch

@@ -1,97 +1,97 @@
-"""Connections that keep a server waiting are cut off: heads that never end, and clients that do not read."""
+"""Close connections that keep a server waiting: request headers that never end, and clients that do not read."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
-HEAD = 10.0
-"""Seconds for the head of a request."""
-UNREAD = 30.0
-"""Seconds that an answer waits for a client to read on."""
-MOST = 512
-"""Connections at a time; a process may often have no more than 1,024 files open."""
+HEADER_SECONDS = 10.0
+"""Time for the header of a request."""
+WRITE_SECONDS = 30.0
+"""Time that a response waits for a client to read on."""
+MAX_CONNECTIONS = 512
+"""Connections at a time; a process can often open no more than 1,024 files."""
 
 
-class Patience(asyncio.Protocol):
-    """uvicorn's protocol, whose patience has an end.
+class TimeoutProtocol(asyncio.Protocol):
+    """uvicorn's protocol with timeouts for headers and for writing, and a limit on connections.
 
-    uvicorn waits for the first head for ever, and so does it for a client that stops reading. (Bodies are timed by the
-    guard, and pauses between requests by uvicorn.)
+    uvicorn waits forever for the first header, and for a client that stops reading; its ``limit_concurrency`` accepts
+    a connection before it refuses the request. (`RequestGuard` limits the time of bodies, and uvicorn the pauses
+    between requests.)
 
     Args:
-        inner: uvicorn's protocol; it has a ``cycle`` as soon as a head is complete.
-        most: connections at a time.
+        inner: uvicorn's protocol; its ``cycle`` is set as soon as a header is complete.
+        max_connections: at a time.
     """
 
-    def __init__(self, inner: Any, most: int = MOST) -> None:
-        self.inner = inner
-        self.most = most
-        self.transport: asyncio.Transport | None = None
-        self.head: asyncio.TimerHandle | None = None
-        self.unread: asyncio.TimerHandle | None = None
+    def __init__(self, inner: Any, max_connections: int | None = None) -> None:
+        self._inner = inner
+        self._max_connections = MAX_CONNECTIONS if max_connections is None else max_connections
+        self._transport: asyncio.Transport | None = None
+        self._header_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client is there."""
+        """Start the timeout of the first header, or close a connection over the limit."""
         assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        self.inner.connection_made(transport)
-        if len(self.inner.connections) > self.most:
+        self._transport = transport
+        self._inner.connection_made(transport)
+        if len(self._inner.connections) > self._max_connections:
             transport.abort()
             return
-        self.head = self._after(HEAD, self._end_if_no_head)
+        self._start_header_timer()
 
     def data_received(self, data: bytes) -> None:
-        """It sends something."""
-        self.inner.data_received(data)
-        if not self._waits_for_head():
-            self._forget_head()
-        elif self.head is None:
-            self.head = self._after(HEAD, self._end_if_no_head)
+        """Pass data on, and start or stop the timeout of a header."""
+        self._inner.data_received(data)
+        if not self._is_waiting_for_header():
+            self._stop_header_timer()
+        elif self._header_timer is None:
+            self._start_header_timer()
 
     def eof_received(self) -> bool | None:
-        """It will send no more."""
-        return self.inner.eof_received()
+        """Pass the end of the client's data on."""
+        return self._inner.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone."""
-        self._forget_head()
-        self._forget_unread()
-        self.inner.connection_lost(exc)
+        """Stop all timeouts."""
+        self._stop_header_timer()
+        self._stop_write_timer()
+        self._inner.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """It does not read what is sent."""
-        self.inner.pause_writing()
-        self.unread = self._after(UNREAD, self._abort)
+        """Start the timeout for a client that does not read."""
+        self._inner.pause_writing()
+        self._write_timer = asyncio.get_running_loop().call_later(WRITE_SECONDS, self._abort)
 
     def resume_writing(self) -> None:
-        """It reads again."""
-        self._forget_unread()
-        self.inner.resume_writing()
+        """Stop the timeout for a client that reads again."""
+        self._stop_write_timer()
+        self._inner.resume_writing()
 
-    def _waits_for_head(self) -> bool:
-        cycle = self.inner.cycle
+    def _is_waiting_for_header(self) -> bool:
+        cycle = self._inner.cycle
         return cycle is None or cycle.response_complete
 
-    def _after(self, seconds: float, do: Callable[[], None]) -> asyncio.TimerHandle:
-        return asyncio.get_running_loop().call_later(seconds, do)
+    def _start_header_timer(self) -> None:
+        self._header_timer = asyncio.get_running_loop().call_later(HEADER_SECONDS, self._abort_without_header)
 
-    def _forget_head(self) -> None:
-        if self.head is not None:
-            self.head.cancel()
-            self.head = None
+    def _stop_header_timer(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
 
-    def _forget_unread(self) -> None:
-        if self.unread is not None:
-            self.unread.cancel()
-            self.unread = None
+    def _stop_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
 
-    def _end_if_no_head(self) -> None:
-        self.head = None
-        if self._waits_for_head():
+    def _abort_without_header(self) -> None:
+        self._header_timer = None
+        if self._is_waiting_for_header():
             self._abort()
 
     def _abort(self) -> None:
-        assert self.transport is not None
-        self.transport.abort()
+        assert self._transport is not None
+        self._transport.abort()

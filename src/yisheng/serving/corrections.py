@@ -14,128 +14,131 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from yisheng.core import files
-from yisheng.core.errors import DataError, UsageError, closest
+from yisheng.core.errors import DataError, UsageError, suggest
 from yisheng.core.types import Spec
 from yisheng.data.images import decode
-from yisheng.serving import json_rows
+from yisheng.serving.json_rows import column_names, format_row, format_value, parse_json_rows
 
 FOLDER, TABLE = "corrections", "rows.csv"
-SIDE = 1024
-"""Longest side of an image that is kept, in pixels."""
-TEXT = 1000
-"""Most characters of a value that is kept."""
+MAX_IMAGE_SIDE = 1024
+"""Longest side of an image that is kept, in pixels; larger images are scaled down."""
+MAX_VALUE_LENGTH = 1000
+"""Characters of a value in a row that is kept."""
+MAX_LABEL_MAGNITUDE = 1e300
+MAX_QUOTED_CHARACTERS = 60
+MAX_FOLDER_NAME_LENGTH = 80
+WINDOWS_DEVICE_NAMES = r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?"
 
 
-class Kept(NamedTuple):
-    """Where a correction is, and how many there are with it."""
+class SavedCorrection(NamedTuple):
+    """Where a correction was written, and the number of corrections with it."""
 
     path: Path
     total: int
 
 
 class Corrections:
-    """The corrections of a run, in ``RUN/corrections``; ``yisheng train data=RUN/corrections`` learns from images.
+    """The corrections of a run, in ``RUN/corrections``; ``yisheng train data=RUN/corrections`` trains on images.
 
     Args:
         folder: the run.
         spec: its contract.
-        most: samples that are kept.
+        limit: number of samples that are kept.
     """
 
-    def __init__(self, folder: Path, spec: Spec, most: int) -> None:
+    def __init__(self, folder: Path, spec: Spec, limit: int) -> None:
         self.folder = folder / FOLDER
-        self.spec = spec
-        self.most = most
-        self.lock = threading.Lock()
-        self.folders = class_folders(spec.classes)
-        self.count = self._counted()
+        self._spec = spec
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._class_folders = make_class_folders(spec.classes)
+        self._count = self._count_samples()
 
-    def image(self, content: bytes, label: Any) -> Kept:
-        """Keep an image, written anew as PNG; whoever calls it takes `decode.quiet` around it.
+    def save_image(self, content: bytes, label: Any) -> SavedCorrection:
+        """Keep an image, encoded as a new PNG; callers wrap it in `decode.silence_pillow`.
+
+        An image is kept once, and its last label counts.
 
         Args:
             content: an image file's bytes.
             label: its class.
 
-        Returns:
-            Where it is, and how many there are: one image is kept once, and the last word on it counts.
-
         Raises:
-            DataError: it is no image.
-            UsageError: there is no such class, or too much is kept already.
-            StorageError: it cannot be written.
+            DataError: the content is not an image.
+            UsageError: there is no such class, or the limit is reached.
+            StorageError: the file cannot be written.
         """
-        if not self.spec.is_image:
+        if not self._spec.is_image:
             raise UsageError("the model takes rows, got an image", "send the row")
-        name = self._label(label)
-        image = Image.fromarray(decode.decode(content, "the image"))
-        image.thumbnail((SIDE, SIDE))
-        written = io.BytesIO()
-        image.save(written, "PNG")
-        png = written.getvalue()
-        file = hashlib.sha256(png).hexdigest()[:32] + ".png"
-        with self.lock:
-            old = [path for one in self.folders.values() if (path := self.folder / one / file).exists()]
-            if not old:
-                self._require_kind()
-            path = self.folder / self.folders[name] / file
-            _make(path.parent)
-            files.write(path, png)
-            for other in old:
-                if other != path:
-                    other.unlink(missing_ok=True)
-            self.count += not old
-            return Kept(path, self.count)
+        class_name = self._check_label(label)
+        png = _encode_png(decode.decode_image(content, "the image"))
+        filename = hashlib.sha256(png).hexdigest()[:32] + ".png"
+        with self._lock:
+            candidates = [self.folder / folder / filename for folder in self._class_folders.values()]
+            earlier = [path for path in candidates if path.exists()]
+            if not earlier:
+                self._check_limit()
+            path = self.folder / self._class_folders[class_name] / filename
+            _create_folder(path.parent)
+            files.write_file(path, png)
+            for duplicate in earlier:
+                if duplicate != path:
+                    duplicate.unlink(missing_ok=True)
+            self._count += not earlier
+            return SavedCorrection(path, self._count)
 
-    def row(self, row: Any, label: Any) -> Kept:
+    def save_row(self, row: Any, label: Any) -> SavedCorrection:
         """Keep a row in a table with the columns of training and the target's.
 
         Args:
-            row: as `json_rows.read` takes them.
+            row: as `parse_json_rows` accepts it.
             label: its class, or the right value.
 
         Raises:
             DataError: the row does not fit the columns.
-            UsageError: there is no such class, the value is no number, or too much is kept already.
-            StorageError: it cannot be written.
+            UsageError: there is no such class, the value is not a number, or the limit is reached.
+            StorageError: the table cannot be written.
         """
-        if self.spec.is_image:
+        if self._spec.is_image:
             raise UsageError("the model takes images, got a row", "send the image")
-        target = self._label(label)
-        json_rows.read([row], self.spec)
-        texts = json_rows.texts(row, self.spec)
-        bad = [text for text in texts if len(text) > TEXT or not text.isprintable()]
-        if bad:
-            raise DataError(f"{bad[0][:40]!r} cannot be kept in a table", "send short text in one line")
+        target = self._check_label(label)
+        parse_json_rows([row], self._spec)
+        texts = format_row(row, self._spec)
+        unsuitable = [text for text in texts if len(text) > MAX_VALUE_LENGTH or not text.isprintable()]
+        if unsuitable:
+            raise DataError(f"{unsuitable[0][:40]!r} cannot be kept in a table", "send short text in one line")
         path = self.folder / TABLE
-        with self.lock:
-            self._require_kind()
-            _make(path.parent)
-            names = json_rows.names(self.spec) or [f"x{n + 1}" for n in range(len(texts))]
-            _append(path, [*names, self.spec.target], [*texts, target])
-            self.count += 1
-            return Kept(path, self.count)
+        with self._lock:
+            self._check_limit()
+            _create_folder(path.parent)
+            names = column_names(self._spec) or [f"x{n + 1}" for n in range(len(texts))]
+            _append_to_table(path, [*names, self._spec.target], [*texts, target])
+            self._count += 1
+            return SavedCorrection(path, self._count)
 
-    def _label(self, label: Any) -> str:
-        """The class as it is called, or the value as text."""
-        if self.spec.task == "classification":
-            if not isinstance(label, str) or label not in self.spec.classes:
-                raise UsageError(f"there is no class {str(label)[:60]!r}", closest(str(label)[:60], self.spec.classes))
+    def _check_label(self, label: Any) -> str:
+        """Return the name of the class, or the value as text."""
+        spec = self._spec
+        if spec.task == "classification":
+            if not isinstance(label, str) or label not in spec.classes:
+                name = str(label)[:MAX_QUOTED_CHARACTERS]
+                raise UsageError(f"there is no class {name!r}", suggest(name, spec.classes))
             return label
-        if self.spec.task == "multilabel" or self.spec.outputs > 1 or self.spec.is_image:
+        if spec.task == "multilabel" or spec.outputs > 1 or spec.is_image:
             raise UsageError(
-                f"corrections are kept for one class, or one number of a row; this model gives {self.spec.task}",
+                f"corrections are kept for a class, or for one number of a row; this model is for {spec.task}",
                 "keep the sample in a file of your own",
             )
-        if isinstance(label, bool) or not isinstance(label, int | float) or not abs(label) < 1e300:
-            raise UsageError("the right value must be a finite number", 'send {"label": 1.5}')
-        return json_rows.text(label)
+        is_number = isinstance(label, int | float) and not isinstance(label, bool)
+        if not is_number or not abs(label) < MAX_LABEL_MAGNITUDE:
+            raise UsageError("the right value must be a finite number", 'send it as in {"label": 1.5}')
+        return format_value(label)
 
-    def _require_kind(self) -> None:
-        if self.count >= self.most:
-            raise UsageError(f"{self.most:,} corrections are kept already", f"train on them, and empty {self.folder}")
+    def _check_limit(self) -> None:
+        if self._count >= self._limit:
+            raise UsageError(f"{self._limit:,} corrections are kept already", f"train on them, and empty {self.folder}")
 
-    def _counted(self) -> int:
+    def _count_samples(self) -> int:
         images = sum(1 for _ in self.folder.glob("*/*.png"))
         try:
             with (self.folder / TABLE).open("rb") as table:
@@ -143,43 +146,53 @@ class Corrections:
         except FileNotFoundError:
             return images
         except OSError as error:
-            raise files.storage_error(error, self.folder) from None
+            raise files.explain_write_error(error, self.folder) from None
 
 
-def class_folders(classes: Sequence[str]) -> dict[str, str]:
-    """A folder's name for each class: what no folder may be called is replaced, and no two are alike.
+def make_class_folders(classes: Sequence[str]) -> dict[str, str]:
+    """Return a folder name for each class, distinct on every file system.
 
-    >>> class_folders(["T-shirt/top", "..", "a", "A"])
+    Characters that are not allowed in a folder name are replaced.
+
+    >>> make_class_folders(["T-shirt/top", "..", "a", "A"])
     {'T-shirt/top': 'T-shirt-top', '..': 'class', 'a': 'a', 'A': 'A 2'}
     """
-    found: dict[str, str] = {}
-    taken: set[str] = set()
+    folders: dict[str, str] = {}
+    used: set[str] = set()
     for name in classes:
-        plain = re.sub(r"[^\w ()+,.&'=-]+", "-", name)[:80].strip(" .") or "class"
-        if re.fullmatch(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", plain, re.IGNORECASE):
-            plain = f"{plain}-"
-        folder, number = plain, 1
-        while folder.casefold() in taken:
+        allowed = re.sub(r"[^\w ()+,.&'=-]+", "-", name)[:MAX_FOLDER_NAME_LENGTH].strip(" .") or "class"
+        if re.fullmatch(WINDOWS_DEVICE_NAMES, allowed, re.IGNORECASE):
+            allowed = f"{allowed}-"
+        folder, number = allowed, 1
+        while folder.casefold() in used:
             number += 1
-            folder = f"{plain} {number}"
-        taken.add(folder.casefold())
-        found[name] = folder
-    return found
+            folder = f"{allowed} {number}"
+        used.add(folder.casefold())
+        folders[name] = folder
+    return folders
 
 
-def _make(folder: Path) -> None:
+def _encode_png(pixels: Any) -> bytes:
+    image = Image.fromarray(pixels)
+    image.thumbnail((MAX_IMAGE_SIDE, MAX_IMAGE_SIDE))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _create_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise files.storage_error(error, folder) from None
+        raise files.explain_write_error(error, folder) from None
 
 
-def _append(path: Path, header: Sequence[str], line: Sequence[str]) -> None:
-    """Add a line to a table, or leave it as it was; a new one begins with the header."""
+def _append_to_table(path: Path, header: Sequence[str], row: Sequence[str]) -> None:
+    """Add a row to a table, or leave the table unchanged; a new table begins with the header."""
     try:
-        old = path.read_bytes() if path.exists() else b""
+        content = path.read_bytes() if path.exists() else b""
     except OSError as error:
-        raise files.storage_error(error, path) from None
+        raise files.explain_write_error(error, path) from None
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([line] if old else [header, line])
-    files.write(path, old + text.getvalue().encode())
+    csv.writer(text, lineterminator="\n").writerows([row] if content else [header, row])
+    files.write_file(path, content + text.getvalue().encode())

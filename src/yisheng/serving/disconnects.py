@@ -1,4 +1,4 @@
-"""A request whose client has gone is given up."""
+"""Stop working on a request that takes too long, or whose client has disconnected."""
 
 from __future__ import annotations
 
@@ -6,47 +6,68 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from yisheng.serving.errors import Receive, Refusal
+from starlette.types import Receive
 
-AFTER = 0.2
-"""Seconds after which a request's client is looked after: most are answered by then, and never need it."""
+from yisheng.serving.errors import RETRY_AFTER, ApiError
+
+SECONDS_BEFORE_WATCHING = 0.2
+"""Most requests are done by then, and need no task that waits for the client to disconnect."""
 
 
 @contextlib.asynccontextmanager
-async def while_there(receive: Receive) -> AsyncIterator[None]:
-    """Cancel what happens inside when the client goes away.
+async def abandon_if_slow_or_disconnected(receive: Receive, seconds: float) -> AsyncIterator[None]:
+    """Cancel the block after some time, or when the client disconnects.
 
     Args:
-        receive: tells what the client does, its body having been read.
+        receive: of the ASGI connection, after the body was read.
+        seconds: for the block.
 
     Raises:
-        Refusal: it went away; nobody reads this.
+        ApiError: the time is over, or the client disconnected (nobody reads that response).
+    """
+    try:
+        async with asyncio.timeout(seconds), cancel_on_disconnect(receive):
+            yield
+    except TimeoutError:
+        problem = f"the service took more than {seconds:g} seconds"
+        raise ApiError(503, "too-slow", problem, "send less at a time", RETRY_AFTER) from None
+
+
+@contextlib.asynccontextmanager
+async def cancel_on_disconnect(receive: Receive) -> AsyncIterator[None]:
+    """Cancel the block when the client disconnects; Starlette alone would compute the response to its end.
+
+    Args:
+        receive: of the ASGI connection, after the body was read.
+
+    Raises:
+        ApiError: the client disconnected.
     """
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     assert task is not None
-    gone = False
-    watch: asyncio.Task[None] | None = None
+    is_disconnected = False
+    watcher: asyncio.Task[None] | None = None
 
-    async def wait() -> None:
-        nonlocal gone
+    async def wait_for_disconnect() -> None:
+        nonlocal is_disconnected
         while (await receive())["type"] != "http.disconnect":
             pass
-        gone = True
+        is_disconnected = True
         task.cancel()
 
-    def begin() -> None:
-        nonlocal watch
-        watch = loop.create_task(wait())
+    def start_watching() -> None:
+        nonlocal watcher
+        watcher = loop.create_task(wait_for_disconnect())
 
-    timer = loop.call_later(AFTER, begin)
+    timer = loop.call_later(SECONDS_BEFORE_WATCHING, start_watching)
     try:
         yield
     except asyncio.CancelledError:
-        if not gone:
+        if not is_disconnected:
             raise
         task.uncancel()
-        raise Refusal(503, "gone", "the client went away", "stay") from None
+        raise ApiError(503, "disconnected", "the client disconnected", "wait for the response") from None
     finally:
         timer.cancel()
-        if watch is not None:
-            watch.cancel()
+        if watcher is not None:
+            watcher.cancel()

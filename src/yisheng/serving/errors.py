@@ -1,53 +1,95 @@
-"""How a request is refused: one form for every error, ``{"error": {"problem", "remedy", "code"}}``."""
+"""Errors of the HTTP services, all in one form: ``{"error": {"problem": ..., "remedy": ..., "code": ...}}``."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Mapping
 from typing import Any
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from yisheng.core.errors import StorageError, YishengError
+
+MAX_QUOTED_CHARACTERS = 60
+RETRY_AFTER = {"Retry-After": "1"}
+"""Header of an error that a later request may not get, in seconds."""
 
 
-class Refusal(Exception):  # noqa: N818  # what is said to a client, no defect
-    """An answer that says no.
+class AsciiJSONResponse(JSONResponse):
+    """JSON in ASCII: a message may quote half a surrogate pair, which UTF-8 cannot encode."""
+
+    def render(self, content: Any) -> bytes:
+        """Encode the content; JSON has no NaN or infinity."""
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+
+
+class ApiError(HTTPException):
+    """An error response.
 
     Args:
-        status: of HTTP.
-        code: a word for programs.
-        problem: what was wanted and what came.
-        remedy: what to do about it.
-        headers: further ones.
+        status_code: of HTTP.
+        code: an identifier for programs.
+        problem: what was expected, and what was received.
+        remedy: what to do.
+        headers: further headers.
 
-    >>> Refusal(413, "too-large", "that is too much", "send less").body()
-    b'{"error": {"problem": "that is too much", "remedy": "send less", "code": "too-large"}}'
+    >>> ApiError(413, "too-large", "the body has 9 bytes, 5 are allowed", "send less").to_response().body
+    b'{"error":{"problem":"the body has 9 bytes, 5 are allowed","remedy":"send less","code":"too-large"}}'
     """
 
-    def __init__(self, status: int, code: str, problem: str, remedy: str, *headers: tuple[bytes, bytes]) -> None:
-        super().__init__(status, code, problem, remedy)
-        self.status = status
+    def __init__(
+        self, status_code: int, code: str, problem: str, remedy: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(status_code, problem, headers)
         self.code = code
         self.problem = problem
         self.remedy = remedy
-        self.headers = headers
 
-    def body(self) -> bytes:
-        """The answer as JSON, in ASCII: it may quote half a surrogate pair."""
-        return json.dumps({"error": {"problem": self.problem, "remedy": self.remedy, "code": self.code}}).encode()
+    def to_response(self, **headers: str) -> Response:
+        """Return the response, with further headers."""
+        content = {"error": {"problem": self.problem, "remedy": self.remedy, "code": self.code}}
+        return AsciiJSONResponse(content, self.status_code, {**(self.headers or {}), **headers})
 
 
-async def say(send: Send, refusal: Refusal, *, close: bool = False) -> None:
-    """Answer with a refusal; ``close`` where the request may not have been read to its end."""
-    body = refusal.body()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        *refusal.headers,
-        *([(b"connection", b"close")] if close else []),
-    ]
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+def to_api_error(error: YishengError) -> ApiError:
+    """Return the error response for an input that the package refused, or for a full disk."""
+    if isinstance(error, StorageError):
+        return ApiError(507, "storage", error.problem, error.remedy)
+    return ApiError(422, "input", error.problem, error.remedy)
+
+
+async def handle_http_error(request: Request, error: Exception) -> Response:
+    """Respond to an `ApiError`, or to an unknown path or method."""
+    assert isinstance(error, HTTPException)
+    if isinstance(error, ApiError):
+        return error.to_response()
+    code, problem = {
+        404: ("not-found", "there is nothing at this path"),
+        405: ("method", f"the method {request.method[:20]} is not allowed here"),
+    }.get(error.status_code, ("http", str(error.detail)))
+    return ApiError(error.status_code, code, problem, "see /openapi.json", error.headers).to_response()
+
+
+async def handle_yisheng_error(_: Request, error: Exception) -> Response:
+    """Respond to an input that the package refused, or to a full disk."""
+    assert isinstance(error, YishengError)
+    return to_api_error(error).to_response()
+
+
+async def handle_invalid_query(_: Request, error: Exception) -> Response:
+    """Respond to query parameters that FastAPI refused."""
+    from fastapi.exceptions import RequestValidationError
+
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    name, value = first["loc"][-1], str(first["input"])[:MAX_QUOTED_CHARACTERS]
+    problem = f"{name}: {first['msg']}, got {value!r}"
+    return ApiError(422, "query", problem, f"correct {name}=, or leave it out; see /openapi.json").to_response()
+
+
+async def handle_defect(_: Request, _error: Exception) -> Response:
+    """Respond to an exception that nobody expected; the server prints its traceback."""
+    problem = "the service failed: it has a defect, or too little memory"
+    return ApiError(500, "defect", problem, "read the traceback that the server printed, and report it").to_response()

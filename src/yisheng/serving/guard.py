@@ -1,4 +1,4 @@
-"""The guard at the door of every page and service: who may come in, and what goes out."""
+"""The guard around every service: host names, origins, token, body limits, and security headers."""
 
 from __future__ import annotations
 
@@ -6,124 +6,120 @@ import hashlib
 import hmac
 import ipaddress
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from urllib.parse import parse_qs
 
-from yisheng.serving.errors import App, Message, Receive, Refusal, Scope, Send, say
-from yisheng.serving.request_bodies import Bodies, again
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
-"""Names of this machine for itself."""
-ANY = frozenset(("0.0.0.0", "::"))
-"""All addresses of this machine: a name in numbers is then taken, since no name server can bend one elsewhere."""
-HEADERS = (
-    (
-        b"content-security-policy",
-        b"default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; "
-        b"frame-ancestors 'none'",
+from yisheng.serving.errors import ApiError
+from yisheng.serving.request_bodies import BodyReader, replay_body
+from yisheng.serving.server import LOOPBACK
+
+ALL_ADDRESSES = frozenset(("0.0.0.0", "::"))
+"""With one of these every numeric address is accepted: a name server cannot redirect a numeric address."""
+SECURITY_HEADERS = {
+    "content-security-policy": (
+        "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; form-action 'self'; "
+        "frame-ancestors 'none'"
     ),
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-)
-"""What every answer carries: nothing runs or loads from elsewhere, and no other site shows or reads it."""
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+}
+"""Headers of every response: nothing runs or loads from elsewhere, and no other site can embed or read it."""
 
-_HEADER_NAMES = frozenset(name for name, _ in HEADERS)
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,253})(?::([0-9]{1,5}))?")
-Heads = Mapping[str, Sequence[str]]
 
 
-def guarded(
-    app: App,
-    *,
-    hosts: Collection[str] = LOOPBACK,
-    token: str | None = None,
-    most_body: int = 16 << 20,
-    body_seconds: float = 30,
-) -> App:
-    """The same ASGI application behind a guard.
+class RequestGuard:
+    """ASGI middleware that checks a request before the application sees it.
 
-    It lets in requests for its own names only (a foreign name means that a name server was bent toward this machine:
-    DNS rebinding); refuses what other sites' pages send and sets no CORS header, so that they read nothing; asks for
-    the token; and reads the whole body before the application sees it, within the limits. Answers pass through as
-    they come, streams too.
+    It accepts only its own host names (DNS rebinding points a foreign name at this machine), refuses what pages of
+    other sites send and sets no CORS header, requires the token, and reads the body within limits. Responses pass
+    through as they come, streams too. Starlette's TrustedHostMiddleware responds in plain text and knows no numeric
+    addresses; its CORSMiddleware only opens a service to other sites, and refuses nothing.
 
     Args:
-        app: what is guarded.
-        hosts: names that a request may be for, without ports; ``0.0.0.0`` or ``::`` among them takes any address in
-            numbers.
-        token: to be given as ``Authorization: Bearer TOKEN``, or once as ``/?token=TOKEN``, which sets a cookie for
-            the page; None asks for none.
-        most_body: bytes of a body; a telephone's photo has about 5 MB.
-        body_seconds: for the whole body.
+        app: the application.
+        hosts: accepted host names, without ports; ``0.0.0.0`` or ``::`` among them accepts any numeric address.
+        token: required as ``Authorization: Bearer TOKEN``, or once as ``/?token=TOKEN``, which sets a cookie for the
+            page; None requires none.
+        max_body: bytes of a body; a phone's photo has about 5 MB.
+        body_seconds: to receive a body.
 
     >>> import asyncio
     >>> async def hello(scope, receive, send):
     ...     await send({"type": "http.response.start", "status": 200, "headers": []})
     ...     await send({"type": "http.response.body", "body": b"hello"})
-    >>> async def ask(host):
-    ...     told = []
-    ...     async def send(message): told.append(message)
+    >>> async def get_status(host):
+    ...     messages = []
+    ...     async def send(message): messages.append(message)
     ...     async def receive(): return {"type": "http.request", "body": b""}
     ...     scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", host)]}
-    ...     await guarded(hello)(scope, receive, send)
-    ...     return told[0]["status"]
-    >>> asyncio.run(ask(b"localhost:8000")), asyncio.run(ask(b"evil.example:8000"))
+    ...     await RequestGuard(hello)(scope, receive, send)
+    ...     return messages[0]["status"]
+    >>> asyncio.run(get_status(b"localhost:8000")), asyncio.run(get_status(b"evil.example:8000"))
     (200, 403)
     """
-    names = frozenset(_plain(name.lower()) for name in hosts)
-    bodies = Bodies(most_body, body_seconds)
 
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        hosts: Collection[str] = LOOPBACK,
+        token: str | None = None,
+        max_body: int = 16 << 20,
+        body_seconds: float = 30,
+    ) -> None:
+        self._app = app
+        self._hosts = frozenset(_normalize_host(name.lower()) for name in hosts)
+        self._token = token
+        self._bodies = BodyReader(max_body, body_seconds)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle an ASGI connection."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
             return
         if scope["type"] != "http":
-            await app(scope, receive, send)
+            await self._app(scope, receive, send)
             return
-        sending = _closed_to_others(send)
+        send = _add_security_headers(send)
+        headers = Headers(scope=scope)
         try:
-            heads = _heads(scope)
-            _require_one_length(heads)
-            host, port = _require_host(heads, names)
-            _require_same_origin(scope, heads, host)
-            if token is not None:
-                cookie = f"yisheng-{port}"  # cookies do not tell ports apart by themselves
-                if _brings_token(scope, token):
-                    await _welcome(sending, cookie, token)
+            _require_single_length(headers)
+            host, port = _require_host(headers, self._hosts)
+            _require_same_origin(scope, headers, host)
+            if self._token is not None:
+                cookie_name = f"yisheng-{port}"  # cookies do not distinguish ports
+                if _has_token_in_url(scope, self._token):
+                    await _set_cookie_and_redirect(cookie_name, self._token)(scope, receive, send)
                     return
-                _require_token(heads, cookie, token)
-            body = await bodies.read(heads, receive)
-        except Refusal as refusal:
-            await say(sending, refusal, close=True)
+                _require_token(headers, cookie_name, self._token)
+            body = await self._bodies.read(headers, receive)
+        except ApiError as error:
+            await error.to_response(connection="close")(scope, receive, send)  # parts of the body may be unread
             return
         if body is None:
             return
         try:
-            await app(scope, again(body, receive), sending)
+            await self._app(scope, replay_body(body, receive), send)
         finally:
-            bodies.release(len(body))
-
-    return answer
+            self._bodies.release(len(body))
 
 
-def _heads(scope: Scope) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for name, value in scope["headers"]:
-        found.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
-    return found
+def _normalize_host(name: str) -> str:
+    """Return a host name without brackets; a numeric address in its shortest form.
 
-
-def _plain(name: str) -> str:
-    """A host's name; of an address in numbers the shortest form.
-
-    >>> _plain("[0:0:0:0:0:0:0:1]"), _plain("localhost")
+    >>> _normalize_host("[0:0:0:0:0:0:0:1]"), _normalize_host("localhost")
     ('::1', 'localhost')
     """
     name = name.removeprefix("[").removesuffix("]")
-    if not _in_numbers(name):
+    if not _is_numeric(name):
         return name
     try:
         return ipaddress.ip_address(name).compressed
@@ -131,99 +127,94 @@ def _plain(name: str) -> str:
         return name
 
 
-def _in_numbers(name: str) -> bool:
+def _is_numeric(name: str) -> bool:
     return ":" in name or name.replace(".", "").isdecimal()
 
 
-def _require_one_length(heads: Heads) -> None:
-    """A proxy may read a body with two lengths in another way, and take its end for a request of its own."""
-    if "content-length" in heads and "transfer-encoding" in heads:
-        raise Refusal(400, "length", "a body has a length or comes in chunks, not both", "send Content-Length alone")
+def _require_single_length(headers: Headers) -> None:
+    """Refuse a body with two lengths: a proxy may read it differently, and take its end for another request."""
+    if "content-length" in headers and "transfer-encoding" in headers:
+        raise ApiError(400, "length", "a body has a length or comes in chunks, not both", "send Content-Length alone")
 
 
-def _require_host(heads: Heads, names: frozenset[str]) -> tuple[str, str]:
-    """The request's host as it was written, and its port."""
-    given = heads.get("host", ())
-    match = _HOST.fullmatch(given[0].lower()) if len(given) == 1 else None
+def _require_host(headers: Headers, hosts: frozenset[str]) -> tuple[str, str]:
+    """Return the request's host as it was written, and its port."""
+    values = headers.getlist("host")
+    match = _HOST.fullmatch(values[0].lower()) if len(values) == 1 else None
     if match is None:
-        raise Refusal(400, "host", "a request needs one Host header with one name in it", "use an HTTP/1.1 client")
-    name = _plain(match[1])
-    if name not in names and not (_in_numbers(name) and names & ANY):
-        known = ", ".join(sorted(names))
-        raise Refusal(403, "host", f"this is not {name}", f"ask for {known}; or serve it under this name, too")
+        raise ApiError(400, "host", "a request needs one Host header with one name", "use an HTTP/1.1 client")
+    name = _normalize_host(match[1])
+    if name not in hosts and not (_is_numeric(name) and hosts & ALL_ADDRESSES):
+        accepted = ", ".join(sorted(hosts))
+        raise ApiError(403, "host", f"this server is not {name}", f"use {accepted}; or start it with hosts={name}")
     return match[0], match[2] or "80"
 
 
-def _require_same_origin(scope: Scope, heads: Heads, host: str) -> None:
-    """Other sites' pages send nothing; a link on them may be followed."""
-    ours = (f"http://{host}", f"https://{host}")
-    followed = scope["method"] in ("GET", "HEAD") and heads.get("sec-fetch-mode") == ["navigate"]
-    sites = heads.get("sec-fetch-site", ())
-    if any(origin.lower() not in ours for origin in heads.get("origin", ())) or (
-        not followed and any(site not in ("same-origin", "none") for site in sites)
-    ):
-        raise Refusal(403, "origin", "a page of another site sent this", "use the page of this server, or a program")
+def _require_same_origin(scope: Scope, headers: Headers, host: str) -> None:
+    """Refuse what pages of other sites send; following a link to this server is allowed."""
+    own_origins = (f"http://{host}", f"https://{host}")
+    is_navigation = scope["method"] in ("GET", "HEAD") and headers.getlist("sec-fetch-mode") == ["navigate"]
+    has_foreign_origin = any(origin.lower() not in own_origins for origin in headers.getlist("origin"))
+    has_foreign_site = any(site not in ("same-origin", "none") for site in headers.getlist("sec-fetch-site"))
+    if has_foreign_origin or (has_foreign_site and not is_navigation):
+        raise ApiError(
+            403, "origin", "a page of another site sent this request", "use this server's page, or a program"
+        )
 
 
-def _brings_token(scope: Scope, token: str) -> bool:
-    """Whether it is the page's address with the right token in it."""
+def _has_token_in_url(scope: Scope, token: str) -> bool:
     if scope["method"] != "GET" or scope["path"] != "/":
         return False
-    given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [])
-    return len(given) == 1 and _same(given[0], token)
+    values = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [])
+    return len(values) == 1 and _is_equal(values[0], token)
 
 
-async def _welcome(send: Send, cookie: str, token: str) -> None:
-    """Keep the token in a cookie, and lead to the page without it: addresses are written down in many places."""
-    value = f"{cookie}={_pass(token)}; Path=/; HttpOnly; SameSite=Strict"
-    headers = [(b"location", b"/"), (b"set-cookie", value.encode()), (b"content-length", b"0")]
-    await send({"type": "http.response.start", "status": 303, "headers": headers})
-    await send({"type": "http.response.body", "body": b""})
+def _set_cookie_and_redirect(name: str, token: str) -> RedirectResponse:
+    """Return a redirect to the page without the token in its address: addresses are recorded in many places."""
+    response = RedirectResponse("/", 303)
+    response.set_cookie(name, _hash_token(token), httponly=True, samesite="strict")
+    return response
 
 
-def _require_token(heads: Heads, cookie: str, token: str) -> None:
-    for value in heads.get("authorization", ()):
-        scheme, _, given = value.partition(" ")
-        if scheme.lower() == "bearer" and _same(given.strip(), token):
+def _require_token(headers: Headers, cookie_name: str, token: str) -> None:
+    for value in headers.getlist("authorization"):
+        scheme, _, credentials = value.partition(" ")
+        if scheme.lower() == "bearer" and _is_equal(credentials.strip(), token):
             return
-    for part in ";".join(heads.get("cookie", ())).split(";"):
-        name, _, given = part.strip().partition("=")
-        if name == cookie and _same(given, _pass(token)):
+    for pair in ";".join(headers.getlist("cookie")).split(";"):
+        name, _, value = pair.strip().partition("=")
+        if name == cookie_name and _is_equal(value, _hash_token(token)):
             return
-    raise Refusal(
+    raise ApiError(
         401,
         "token",
         "the token is missing or wrong",
         "send the header Authorization: Bearer TOKEN, or open /?token=TOKEN in a browser",
-        (b"www-authenticate", b"Bearer"),
+        {"WWW-Authenticate": "Bearer"},
     )
 
 
-def _same(given: str, wanted: str) -> bool:
-    """Compared in a time that does not tell how much of it was right."""
-    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), wanted.encode("utf-8", "surrogatepass"))
+def _is_equal(value: str, secret: str) -> bool:
+    """Compare in a time that does not depend on how much of the value is right."""
+    return hmac.compare_digest(value.encode("utf-8", "surrogatepass"), secret.encode("utf-8", "surrogatepass"))
 
 
-def _pass(token: str) -> str:
-    """What stands for the token in a cookie, which cannot hold every character."""
+def _hash_token(token: str) -> str:
+    """Return the value of the cookie: a hash, since a cookie cannot hold every character."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _closed_to_others(send: Send) -> Send:
-    """Answers with the headers that keep other sites out, and without any that would let them in."""
+def _add_security_headers(send: Send) -> Send:
+    """Return a ``send`` that adds the security headers, and removes headers that open a response to other sites."""
 
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            kept = []
-            cached = False
-            for name, value in message.get("headers", ()):
-                lower = name.lower()
-                if lower not in _HEADER_NAMES and not lower.startswith(b"access-control-"):
-                    kept.append((name, value))
-                    cached = cached or lower == b"cache-control"
-            if not cached:
-                kept.append((b"cache-control", b"no-store"))
-            message = {**message, "headers": [*kept, *HEADERS]}
+            message["headers"] = [(name.lower(), value) for name, value in message.get("headers", ())]
+            headers = MutableHeaders(scope=message)
+            for name in [name for name in headers if name.startswith("access-control-")]:
+                del headers[name]
+            headers.update(SECURITY_HEADERS)
+            headers.setdefault("cache-control", "no-store")
         await send(message)
 
     return send_with_headers

@@ -1,4 +1,4 @@
-"""Rows in JSON, by the columns of training: the same values as in a table's file, with numbers that are numbers."""
+"""Rows in JSON, by the columns of training: the same values as in a table file, but numbers may be JSON numbers."""
 
 from __future__ import annotations
 
@@ -9,99 +9,110 @@ import numpy as np
 
 from yisheng.core.errors import DataError
 from yisheng.core.types import Column, Spec
-from yisheng.data.tables.encode import encode
-from yisheng.data.tables.raw_column import Raw, merged, written
-from yisheng.inference import rows
+from yisheng.data.tables.encode import encode_columns
+from yisheng.data.tables.raw_column import RawColumn, format_number, merge_categories
+from yisheng.inference.rows import describe_unusable_values, parse_rows, source_names
+
+MAX_NAMED_COLUMNS = 5
 
 
-def read(values: Sequence[Any], spec: Spec) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Inputs float32 ``(N, D)``, and what was noticed.
+def parse_json_rows(values: Sequence[Any], spec: Spec) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return inputs, float32 ``(N, D)``, and notes on values that could not be used.
 
     Args:
-        values: objects, with a value for each column by name (further keys are left out), or lists in the order of
-            the columns. A value is a number, a text as it would stand in the file, true, false, or null where it is
-            not known.
+        values: objects with a value for each column by name (further keys are ignored), or lists in the order of the
+            columns. A value is a number, a text as the file would contain it, true, false, or null if it is unknown.
         spec: a contract for rows.
 
     Raises:
         DataError: a row is something else, a column is missing, or a value does not fit its column.
 
     >>> spec = Spec("regression", (2,), columns=(Column("a"), Column("b")))
-    >>> read([{"b": 2, "a": 1.5}, [3, 4]], spec)
+    >>> parse_json_rows([{"b": 2, "a": 1.5}, [3, 4]], spec)
     (array([[1.5, 2. ],
            [3. , 4. ]], dtype=float32), ())
     """
-    first = {column.source: column for column in reversed(spec.columns) if column.source}
-    wanted = names(spec)
-    table = [_row(value, number, wanted, spec.shape[0]) for number, value in enumerate(values)]
-    if not first:
-        return rows.parse([[text(value) for value in row] for row in table], spec, "rows"), ()
-    raws = {name: _raw(name, [row[place] for row in table], first[name]) for place, name in enumerate(wanted)}
-    x, odd = encode(raws, spec.columns, "rows")
-    return x, tuple(rows.said(odd))
+    names = column_names(spec)
+    table = [_list_values(value, number, names, spec.shape[0]) for number, value in enumerate(values, 1)]
+    if not source_names(spec):
+        return parse_rows([[format_value(value) for value in row] for row in table], spec, "rows"), ()
+    columns = columns_by_name(spec)
+    raw_columns = {
+        name: _to_raw_column(name, [row[index] for row in table], columns[name]) for index, name in enumerate(names)
+    }
+    x, unusable = encode_columns(raw_columns, spec.columns, "rows")
+    return x, tuple(describe_unusable_values(unusable))
 
 
-def names(spec: Spec) -> list[str]:
-    """The columns of a row by name: those of the file that the model was trained on; none where they have no names.
+def column_names(spec: Spec) -> list[str]:
+    """Return the names of a row's columns, those of the training file; empty if it had no names.
 
-    >>> names(Spec("regression", (2,), columns=(Column("a"), Column("b"))))
+    >>> column_names(Spec("regression", (2,), columns=(Column("a"), Column("b"))))
     ['a', 'b']
     """
-    return list(dict.fromkeys(column.source for column in spec.columns if column.source)) or [
-        column.name for column in spec.columns
-    ]
+    return source_names(spec) or [column.name for column in spec.columns]
 
 
-def text(value: Any, column: Column | None = None) -> str:
-    """A value as it would stand in a file; true and false are the words of a yes/no column.
+def columns_by_name(spec: Spec) -> dict[str, Column]:
+    """Return the columns of a row by name; of a date, which becomes several features, the first."""
+    return {column.source or column.name: column for column in reversed(spec.columns)}
 
-    >>> text(3.0), text(None), text(True)
+
+def format_value(value: Any, column: Column | None = None) -> str:
+    """Return a value as a table file contains it; true and false become the words of a yes/no column.
+
+    >>> format_value(3.0), format_value(None), format_value(True)
     ('3', '', 'true')
     """
     if isinstance(value, bool):
-        yes_no = column is not None and column.kind == "yes/no" and len(column.levels) == 2
-        return column.levels[value] if column is not None and yes_no else str(value).lower()
+        if column is not None and column.kind == "yes/no" and len(column.categories) == 2:
+            return column.categories[value]
+        return str(value).lower()
     if value is None:
         return ""
-    return value if isinstance(value, str) else written(value)
+    return value if isinstance(value, str) else format_number(value)
 
 
-def texts(row: Any, spec: Spec) -> list[str]:
-    """The values of a row that `read` takes as they would stand in a file, in the order of the columns."""
-    first = {column.source or column.name: column for column in reversed(spec.columns)}
-    wanted = names(spec)
-    values = _row(row, 0, wanted, spec.shape[0])
-    return [text(value, first.get(name)) for value, name in zip(values, wanted or [""] * len(values), strict=True)]
+def format_row(row: Any, spec: Spec) -> list[str]:
+    """Return the values of a row that `parse_json_rows` accepts as a table file contains them, in column order."""
+    columns, names = columns_by_name(spec), column_names(spec)
+    values = _list_values(row, 1, names, spec.shape[0])
+    return [
+        format_value(value, columns.get(name)) for value, name in zip(values, names or [""] * len(values), strict=True)
+    ]
 
 
-def _row(value: Any, number: int, names: Sequence[str], width: int) -> list[Any]:
-    """The values of a row in the order of the columns."""
-    if isinstance(value, dict) and names:
-        lacking = [name for name in names if name not in value]
-        if lacking:
-            shown = ", ".join(lacking[:5]) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")
-            raise DataError(f"row {number + 1} lacks {shown}", "name every column; null is a value that is not known")
-        row = [value[name] for name in names]
-    elif isinstance(value, list):
+def _list_values(row: Any, number: int, names: Sequence[str], width: int) -> list[Any]:
+    """Return the values of a row in column order; the row's number is for errors."""
+    if isinstance(row, dict) and names:
+        missing = [name for name in names if name not in row]
+        if missing:
+            unnamed = len(missing) - MAX_NAMED_COLUMNS
+            listed = ", ".join(missing[:MAX_NAMED_COLUMNS]) + f" and {unnamed} more" * (unnamed > 0)
+            raise DataError(f"row {number} lacks {listed}", "give a value for every column; null if it is unknown")
+        values = [row[name] for name in names]
+    elif isinstance(row, list):
         width = len(names) or width
-        if len(value) != width:
-            raise DataError(f"row {number + 1} has {len(value)} values, the model wants {width}", "one for each column")
-        row = value
+        if len(row) != width:
+            raise DataError(
+                f"row {number} has {len(row)} values, the model takes {width}", "give one value for each column"
+            )
+        values = row
     else:
-        raise DataError(f"row {number + 1} is neither an object nor a list", "send an object with a value by column")
-    for place, one in enumerate(row):
-        if isinstance(one, dict | list):
-            name = names[place] if names else f"column {place + 1}"
-            raise DataError(f"row {number + 1}, {name}: a number, text or null is wanted", "send plain values")
-    return row
+        raise DataError(f"row {number} is neither an object nor a list", "send an object with a value for each column")
+    for index, value in enumerate(values):
+        if isinstance(value, dict | list):
+            name = names[index] if names else f"column {index + 1}"
+            raise DataError(f"row {number}, {name}: the value must be a number, text or null", "send plain values")
+    return values
 
 
-def _raw(name: str, values: Sequence[Any], column: Column) -> Raw:
-    """A column as if it had been read from a file."""
+def _to_raw_column(name: str, values: Sequence[Any], column: Column) -> RawColumn:
+    """Return a column as if it had been read from a file."""
     if all(value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values):
         try:
-            return Raw(name, numbers=np.array([np.nan if value is None else float(value) for value in values]))
+            return RawColumn(name, numbers=np.array([np.nan if value is None else float(value) for value in values]))
         except OverflowError:
-            raise DataError(f"{name}: a whole number is too large", "send numbers below 1e308") from None
-    codes = np.array([-1 if value is None else place for place, value in enumerate(values)], np.int32)
-    return merged(name, codes, [text(value, column) for value in values]).tidy()
+            raise DataError(f"{name}: an integer is too large", "send numbers below 1e308") from None
+    codes = np.array([-1 if value is None else index for index, value in enumerate(values)], np.int32)
+    return merge_categories(name, codes, [format_value(value, column) for value in values]).normalize()

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of a service; each is there because something grows with it.
+    """The limits of a service; each bounds time or memory that grows with it.
 
     Args:
-        body: bytes of a request; a telephone's photo has about 5 MB.
-        pixels: of all images of a request together; decoding takes about 10 bytes of memory for each.
+        body: bytes of a request; a phone's photo has about 5 MB.
+        pixels: of all images of a request together; decoding takes about 10 bytes of memory per pixel.
         images: of a request.
         rows: of a request.
-        seconds: for reading a request's body, and again for answering it.
-        explained: images of a request that are explained; each takes some hundred passes through the network.
+        seconds: to receive a request's body, and again to respond to it.
+        explained: images of a request with ``explain=true``; each takes about a hundred forward passes.
         corrections: samples that are kept for the next training.
-        answered: values of a request's answer, rows times classes; each takes some 25 bytes of JSON.
+        output_values: values of a response, rows times classes; each takes about 25 bytes of JSON.
     """
 
     body: int = 16 << 20
@@ -27,4 +27,4 @@ class Limits:
     seconds: float = 30
     explained: int = 16
     corrections: int = 10_000
-    answered: int = 1_000_000
+    output_values: int = 1_000_000

@@ -1,4 +1,4 @@
-"""What the live page tells of a folder of runs: which there are, how each stands, and its log as it grows."""
+"""The runs of a folder for the live page: their states, and their logs as they grow."""
 
 from __future__ import annotations
 
@@ -15,44 +15,55 @@ from pathlib import Path
 from typing import Any, Literal
 
 from yisheng.core import files
-from yisheng.reporting.history import EVENTS
-from yisheng.serving.log_tail import Tail, number
+from yisheng.core.run_folder import RunFolder
+from yisheng.serving.log_tail import LogTail, finite_or_none
 
 State = Literal["running", "finished", "stopped", "broken"]
 
-CONFIG, ENVIRONMENT, MODEL, FINDINGS = "config.toml", "environment.json", "model.json", "findings.json"
-MISTAKES, REPORT, LOCK = "mistakes.json", "report.html", "checkpoint/lock"
-LOOKED_AT = (CONFIG, ENVIRONMENT, MODEL, FINDINGS, MISTAKES, REPORT, EVENTS)
-MOST_RUNS = 500
+LOCK = "checkpoint/lock"
+WATCHED_FILES = (
+    RunFolder.CONFIG,
+    RunFolder.ENVIRONMENT,
+    RunFolder.MODEL,
+    RunFolder.FINDINGS,
+    RunFolder.MISTAKES,
+    RunFolder.REPORT,
+    RunFolder.EVENTS,
+)
+MAX_RUNS = 500
 """Runs that are listed: the newest."""
-MOST_OPEN = 32
-"""Logs that are kept in memory of runs that nobody trains in: those looked at last."""
-LARGEST = 8 << 20
-"""Bytes of a file that are read, besides logs."""
-FRESH = 60.0
-"""Seconds after its last line in which a run counts as running, on systems that do not tell who holds a lock."""
+MAX_IDLE_LOGS = 32
+"""Logs in memory of runs that are not being trained: those requested last."""
+MAX_FILE_BYTES = 8 << 20
+"""Bytes of a file that is read, except logs."""
+MAX_FINDINGS = 50
+MAX_EPOCHS = 1 << 31
+RUNNING_SECONDS = 60.0
+"""Time since the last line in which a run counts as running, on systems that do not report who holds a lock."""
 
 Stamp = tuple[int, int] | None
-News = tuple[str, dict[str, Any]]
+"""Size and modification time of a file; None if it does not exist."""
+Change = tuple[str, dict[str, Any]]
+"""Kind and data of a change; see `LiveRuns.poll`."""
 
 
 @dataclass
-class Run:
-    """One run folder, and what was last seen of it.
+class LiveRun:
+    """A run folder as it was when it was polled last.
 
     Args:
-        id: its name in addresses; no path.
-        folder: where it lies.
-        name: the path below the folder of runs.
-        stamps: size and time of its files when they were last looked at.
+        id: its name in URLs, which is not a path.
+        folder: its path.
+        name: its path below the folder of runs.
+        stamps: of its files.
         config: what the list shows of it.
-        finished: whether training came to its end.
-        best: which epoch's weights are kept, and their score.
-        findings: what the doctor says.
-        summary: all that the list shows.
-        tail: its log, where it is open.
-        sent: how much of the log was told.
-        used: when it was last asked for.
+        is_finished: whether its training came to the end.
+        best: epoch, name and value of the best validation score.
+        findings: of the doctor.
+        summary: everything that the list shows.
+        log: its log, if it is in memory.
+        sent: the size of the log that was reported.
+        last_request: when a page requested it last.
     """
 
     id: str
@@ -60,186 +71,211 @@ class Run:
     name: str
     stamps: dict[str, Stamp] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
-    finished: bool = False
+    is_finished: bool = False
     best: Mapping[str, Any] | None = None
     findings: list[dict[str, str]] = field(default_factory=list)
     summary: dict[str, Any] = field(default_factory=dict)
-    tail: Tail | None = None
+    log: LogTail | None = None
     sent: tuple[int, int, int] = (0, 0, 0)
-    used: float = 0.0
+    last_request: float = 0.0
 
-    def opened(self) -> Tail:
-        """Its log, read up to its end when it is first asked for."""
-        if self.tail is None:
-            self.tail = Tail(self.folder / EVENTS)
-            while self.tail.read():
+    def open_log(self) -> LogTail:
+        """Return its log, which is read to the end the first time."""
+        if self.log is None:
+            self.log = LogTail(self.folder / RunFolder.EVENTS)
+            while self.log.read():
                 pass
-            self.sent = self.tail.size
-        return self.tail
+            self.sent = self.log.size
+        return self.log
+
+    def poll(self, locked_inodes: set[int] | None) -> Iterator[Change]:
+        """Yield what changed since the last time."""
+        stamps = {name: _stamp(self.folder / name) for name in WATCHED_FILES}
+        changed = {name for name in WATCHED_FILES if name not in self.stamps or self.stamps[name] != stamps[name]}
+        self.stamps = stamps
+        self._read(changed)
+        state = self._find_state(locked_inodes)
+        log = self.open_log() if state == "running" else self.log
+        if log is not None:
+            log.read()
+            earlier, self.sent = self.sent, log.size
+            if earlier[0] != log.generation:
+                yield "reset", {"id": self.id}
+            elif earlier != self.sent:
+                yield "points", {"id": self.id, "curves": log.to_json(*earlier[1:])}
+        summary = self.summarize(state, log)
+        if summary != self.summary:
+            self.summary = summary
+            yield "run", summary
+        if changed & {RunFolder.FINDINGS, RunFolder.MISTAKES}:
+            yield "details", {"id": self.id}
+
+    def summarize(self, state: State, log: LogTail | None) -> dict[str, Any]:
+        """Return everything that the list shows."""
+        progress = log.progress(self.config["epochs"]) if log is not None else {}
+        return {
+            "id": self.id,
+            "name": self.name,
+            "state": state,
+            **self.config,
+            "best": self.best,
+            "report": self.stamps[RunFolder.REPORT] is not None,
+            **progress,
+        }
+
+    def _read(self, changed: set[str]) -> None:
+        """Read the files that have changed."""
+        if RunFolder.CONFIG in changed:
+            self.config = _read_config(self.folder / RunFolder.CONFIG)
+        if RunFolder.ENVIRONMENT in changed:
+            self.is_finished = read_json_object(self.folder / RunFolder.ENVIRONMENT).get("finished") is True
+        if RunFolder.MODEL in changed:
+            best = read_json_object(self.folder / RunFolder.MODEL).get("best")
+            self.best = {key: best.get(key) for key in ("epoch", "score", "value")} if isinstance(best, dict) else None
+        if RunFolder.FINDINGS in changed:
+            self.findings = _read_findings(self.folder / RunFolder.FINDINGS)
+
+    def _find_state(self, locked_inodes: set[int] | None) -> State:
+        """Return the state; a run is running while a process holds its lock."""
+        if self.is_finished:
+            return "finished"
+        if locked_inodes is None:
+            stamp = self.stamps.get(RunFolder.EVENTS)
+            is_running = stamp is not None and time.time() - stamp[1] / 1e9 < RUNNING_SECONDS
+        else:
+            is_running = _inode(self.folder / LOCK) in locked_inodes
+        if is_running:
+            return "running"
+        is_broken = any(finding["check"] == "non-finite-loss" for finding in self.findings)
+        return "broken" if is_broken else "stopped"
 
 
-class Runs:
-    """The runs of a folder, followed. A client names them by ids that are looked up here, never by paths.
+class LiveRuns:
+    """The runs of a folder. A client names them by ids that are looked up here, never by paths.
 
     Args:
-        out: the folder of runs; or a single run's.
+        out: the folder of runs; or a single run.
     """
 
     def __init__(self, out: Path) -> None:
         self.out = out
-        self.left_out = 0
-        self._runs: dict[str, Run] = {}
-        self._lock = threading.Lock()  # looks and answers come from different threads
+        self.omitted = 0
+        self._runs: dict[str, LiveRun] = {}
+        self._lock = threading.Lock()  # polls and requests come from different threads
 
-    def listed(self) -> dict[str, Any]:
-        """All that the list shows, the newest first."""
+    def list_runs(self) -> dict[str, Any]:
+        """Return everything that the list shows, the newest run first, and the number of runs that are not listed."""
         with self._lock:
-            return {"runs": [run.summary for run in self._runs.values()], "left_out": self.left_out}
+            return {"runs": [run.summary for run in self._runs.values()], "omitted": self.omitted}
 
-    def look(self) -> list[News]:
-        """Look at everything once; gives what changed since the last time.
+    def poll(self) -> list[Change]:
+        """Read what is new in all runs; return what changed since the last time.
 
-        ``run``: its line of the list; ``gone``: it is no longer there; ``points``: its curves grew; ``anew``: they are
-        others; ``more``: findings or mistakes changed.
+        The kinds of changes are ``run``: its entry in the list; ``removed``: it no longer exists; ``points``: its
+        curves grew; ``reset``: its curves are different; ``details``: findings or mistakes changed.
         """
         with self._lock:
-            found, held = self._found(), _held()
-            said: list[News] = [("gone", {"id": id}) for id in self._runs if id not in found]
-            self._runs = {id: self._runs.get(id) or Run(id, path, self._name(path)) for id, path in found.items()}
+            folders, locked_inodes = self._find_folders(), _find_locked_inodes()
+            changes: list[Change] = [("removed", {"id": id}) for id in self._runs if id not in folders]
+            self._runs = {id: self._runs.get(id) or LiveRun(id, path, self._name(path)) for id, path in folders.items()}
             for run in self._runs.values():
-                said += _news(run, held)
-            idle = [run for run in self._runs.values() if run.tail is not None and run.summary["state"] != "running"]
-            for run in sorted(idle, key=lambda run: run.used)[: max(0, len(idle) - MOST_OPEN)]:
-                run.tail = None
-            return said
+                changes += run.poll(locked_inodes)
+            self._forget_idle_logs()
+            return changes
 
-    def whole(self, id: str) -> dict[str, Any] | None:
-        """All that the page shows of a run; None where there is no such run."""
+    def describe_run(self, id: str) -> dict[str, Any] | None:
+        """Return everything that the page shows of a run, or None if there is no such run."""
         with self._lock:
             run = self._runs.get(id)
             if run is None:
                 return None
-            run.used = time.monotonic()
-            run.summary = _summary(run, run.summary["state"], run.opened())
+            run.last_request = time.monotonic()
+            run.summary = run.summarize(run.summary["state"], run.open_log())
             return {
                 "run": run.summary,
-                "curves": run.opened().points(),
+                "curves": run.open_log().to_json(),
                 "findings": run.findings,
-                "mistakes": _object(run.folder / MISTAKES) or None,
+                "mistakes": read_json_object(run.folder / RunFolder.MISTAKES) or None,
             }
 
-    def report(self, id: str) -> Path | None:
-        """The run's report, where there is one."""
+    def find_report(self, id: str) -> Path | None:
+        """Return the report of a run, or None if there is none."""
         with self._lock:
             run = self._runs.get(id)
-        path = run.folder / REPORT if run else None
-        return path if path is not None and _is_plain(path) else None
+        path = run.folder / RunFolder.REPORT if run else None
+        return path if path is not None and _is_regular_file(path) else None
 
-    def _found(self) -> dict[str, Path]:
-        """Run folders by their ids, the newest first: those in the folder, and in studies and searches in it."""
-        if _is_plain(self.out / CONFIG):
-            folders = [self.out, *_below(self.out)]
+    def _find_folders(self) -> dict[str, Path]:
+        """Return run folders by their ids, the newest first; also those inside cross-validations and searches."""
+        if _is_regular_file(self.out / RunFolder.CONFIG):
+            folders = [self.out, *_subfolders(self.out)]
         else:
-            folders = [one for first in _below(self.out) for one in (first, *_below(first))]
-        runs = [one for one in folders if all(_is_plain(one / name) for name in (ENVIRONMENT, CONFIG))]
-        runs = [one for one in runs if not any(_is_plain(one / name) for name in ("folds.json", "study.toml"))]
+            folders = [path for folder in _subfolders(self.out) for path in (folder, *_subfolders(folder))]
+        runs = [folder for folder in folders if _is_run(folder)]
         runs.sort(key=self._name, reverse=True)
-        self.left_out = max(0, len(runs) - MOST_RUNS)
-        return {hashlib.sha256(os.fsencode(run)).hexdigest()[:16]: run for run in runs[:MOST_RUNS]}
+        self.omitted = max(0, len(runs) - MAX_RUNS)
+        return {hashlib.sha256(os.fsencode(run)).hexdigest()[:16]: run for run in runs[:MAX_RUNS]}
+
+    def _forget_idle_logs(self) -> None:
+        idle = [run for run in self._runs.values() if run.log is not None and run.summary["state"] != "running"]
+        for run in sorted(idle, key=lambda run: run.last_request)[: max(0, len(idle) - MAX_IDLE_LOGS)]:
+            run.log = None
 
     def _name(self, folder: Path) -> str:
         name = folder.name if folder == self.out else folder.relative_to(self.out).as_posix()
         return name.encode("utf-8", "replace").decode()
 
 
-def _news(run: Run, held: set[int] | None) -> Iterator[News]:
-    """What is new of a run."""
-    now = {name: _stamp(run.folder / name) for name in LOOKED_AT}
-    changed = {name for name in LOOKED_AT if name not in run.stamps or run.stamps[name] != now[name]}
-    run.stamps = now
-    _read(run, changed)
-    state = _state(run, held)
-    tail = run.opened() if state == "running" else run.tail
-    if tail is not None:
-        tail.read()
-        before, run.sent = run.sent, tail.size
-        if before[0] != tail.generation:
-            yield "anew", {"id": run.id}
-        elif before != run.sent:
-            yield "points", {"id": run.id, "curves": tail.points(*before[1:])}
-    summary = _summary(run, state, tail)
-    if summary != run.summary:
-        run.summary = summary
-        yield "run", summary
-    if changed & {FINDINGS, MISTAKES}:
-        yield "more", {"id": run.id}
+def _is_run(folder: Path) -> bool:
+    """Return whether a folder is a single run: not a cross-validation or a search."""
+    has_run_files = all(_is_regular_file(folder / name) for name in (RunFolder.ENVIRONMENT, RunFolder.CONFIG))
+    return has_run_files and not any(
+        _is_regular_file(folder / name) for name in (RunFolder.CROSS_VALIDATION, RunFolder.SEARCH)
+    )
 
 
-def _read(run: Run, changed: set[str]) -> None:
-    """What the changed files say."""
-    if CONFIG in changed:
-        config = _config(run.folder / CONFIG)
-        epochs = config.get("epochs")
-        named = {key: _choice(config.get(key)) for key in ("data", "model", "optimizer")}
-        countable = isinstance(epochs, int) and not isinstance(epochs, bool) and 0 < epochs < 1 << 31
-        run.config = {**named, "epochs": epochs if countable else None}
-    if ENVIRONMENT in changed:
-        run.finished = _object(run.folder / ENVIRONMENT).get("finished") is True
-    if MODEL in changed:
-        best = _object(run.folder / MODEL).get("best")
-        run.best = {key: best.get(key) for key in ("epoch", "score", "value")} if isinstance(best, dict) else None
-    if FINDINGS in changed:
-        found, words = _object(run.folder / FINDINGS).get("findings"), ("check", "severity", "cause", "remedy")
-        listed = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
-        run.findings = [{word: str(one.get(word, "")) for word in words} for one in listed[:50]]
-
-
-def _state(run: Run, held: set[int] | None) -> State:
-    """How a run stands; it is running while a process holds its lock."""
-    if held is None:
-        log = run.stamps.get(EVENTS)
-        if not run.finished and log is not None and time.time() - log[1] / 1e9 < FRESH:
-            return "running"
-    elif not run.finished and _inode(run.folder / LOCK) in held:
-        return "running"
-    if run.finished:
-        return "finished"
-    return "broken" if any(found["check"] == "non-finite-loss" for found in run.findings) else "stopped"
-
-
-def _summary(run: Run, state: State, tail: Tail | None) -> dict[str, Any]:
-    about = {"id": run.id, "name": run.name, "state": state, **run.config, "best": run.best}
-    progress = tail.progress(run.config["epochs"]) if tail is not None else {}
-    return {**about, "report": run.stamps[REPORT] is not None, **progress}
-
-
-def _object(path: Path) -> dict[str, Any]:
-    """A JSON object of a file; empty where there is none that can be read."""
-    if not _is_plain(path):
-        return {}
+def _read_config(path: Path) -> dict[str, Any]:
+    """Return what the list shows of a config."""
     try:
-        content = files.read_bytes(path, LARGEST)
-        # What is no JSON number (NaN, 1e999) could not be sent on as JSON.
-        found = json.loads(content or b"", parse_constant=lambda _: None, parse_float=lambda text: number(float(text)))
+        config: Mapping[str, Any] = tomllib.loads(path.read_text("utf-8", "replace"))
     except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        config = {}
+    epochs = config.get("epochs")
+    is_valid = isinstance(epochs, int) and not isinstance(epochs, bool) and 0 < epochs < MAX_EPOCHS
+    names = {key: _component_name(config.get(key)) for key in ("data", "model", "optimizer")}
+    return {**names, "epochs": epochs if is_valid else None}
 
 
-def _config(path: Path) -> Mapping[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8", "replace"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-
-
-def _choice(value: Any) -> str:
-    """The name of one of the config's choices."""
+def _component_name(value: Any) -> str:
     return str(value.get("name", "") if isinstance(value, Mapping) else value or "")
 
 
-def _below(folder: Path) -> list[Path]:
-    """Folders in a folder; links are not followed."""
+def _read_findings(path: Path) -> list[dict[str, str]]:
+    findings = read_json_object(path).get("findings")
+    if not isinstance(findings, list):
+        return []
+    objects = [finding for finding in findings if isinstance(finding, dict)][:MAX_FINDINGS]
+    keys = ("check", "severity", "cause", "remedy")
+    return [{key: str(finding.get(key, "")) for key in keys} for finding in objects]
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Return a JSON object from a file, empty if it cannot be read; numbers that JSON does not have become None."""
+    if not _is_regular_file(path):
+        return {}
+    try:
+        value = json.loads(
+            files.read_bytes(path, MAX_FILE_BYTES) or b"",
+            parse_constant=lambda _: None,
+            parse_float=lambda text: finite_or_none(float(text)),
+        )
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    """Return the folders in a folder; links are not followed."""
     try:
         with os.scandir(folder) as entries:
             return [folder / e.name for e in entries if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
@@ -247,16 +283,16 @@ def _below(folder: Path) -> list[Path]:
         return []
 
 
-def _is_plain(path: Path) -> bool:
+def _is_regular_file(path: Path) -> bool:
     return os.path.isfile(path) and not os.path.islink(path)  # noqa: PTH113, PTH114  # never raise
 
 
 def _stamp(path: Path) -> Stamp:
     try:
-        about = path.lstat()
+        status = path.lstat()
     except OSError:
         return None
-    return about.st_size, about.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def _inode(path: Path) -> int:
@@ -266,16 +302,16 @@ def _inode(path: Path) -> int:
         return -1
 
 
-def _held() -> set[int] | None:
-    """Inodes of the files that any process holds a lock on; None where the system does not tell (all but Linux).
+def _find_locked_inodes() -> set[int] | None:
+    """Return the inodes of the files that any process has locked, or None if the system does not report them.
 
-    To try the lock itself would stop a training that begins in that moment.
+    Only Linux does. Trying the lock itself would stop a training that begins at that moment.
     """
+    if sys.platform != "linux":
+        return None
     try:
-        lines = Path("/proc/locks").read_text("ascii", "replace").splitlines() if sys.platform == "linux" else None
+        lines = Path("/proc/locks").read_text("ascii", "replace").splitlines()
     except OSError:
         return None
-    if lines is None:
-        return None
-    places = (word.rpartition(":")[2] for line in lines for word in line.split() if word.count(":") == 2)
-    return {int(place) for place in places if place.isdecimal()}
+    files_of_locks = (word.rpartition(":")[2] for line in lines for word in line.split() if word.count(":") == 2)
+    return {int(inode) for inode in files_of_locks if inode.isdecimal()}

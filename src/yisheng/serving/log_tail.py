@@ -1,4 +1,4 @@
-"""A log that is read as it grows, thinned as the report thins it."""
+"""Read a training log as it grows, thinned as the report thins it."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import os
 from pathlib import Path
 from typing import Any
 
-from yisheng.reporting.history import EPOCHS, LINE, STEPS, Bounded, Epoch, Step, event_of, mean_of
+from yisheng.reporting.history import MAX_EPOCHS, MAX_LINE_BYTES, MAX_STEPS, Epoch, Step, ThinnedList, average_steps, parse_event
 
-AT_ONCE = 16 << 20
-"""Bytes that are read in one look."""
-OVERLAP = 64
-"""Bytes before the place where reading stopped; where they changed, the log was cut off and written anew."""
+MAX_BYTES_PER_READ = 16 << 20
+OVERLAP_BYTES = 64
+"""Bytes before the position that are compared with the file: if they changed, the log was cut off and rewritten."""
 _generations = itertools.count(1)
 
 
-class Tail:
-    """The curves of a log, so far as it is written.
+class LogTail:
+    """The curves of a log that is still being written.
 
-    What is kept only grows at its end while ``generation`` stays the same; who knows another one begins anew. It
-    changes when the log was cut off (a continued run), goes back, or became so long that neighbours were averaged.
+    While ``generation`` stays the same, the entries only grow at their end; with a new one they are different. It
+    changes when the log was cut off (a resumed run), when steps go back, or when neighbors were averaged because the
+    log became long.
 
     Args:
         path: ``events.jsonl`` of a run; it need not exist yet.
@@ -33,50 +33,50 @@ class Tail:
 
     def _restart(self) -> None:
         self.generation = next(_generations)
-        self.steps = Bounded[Step](STEPS, mean_of)
-        self.epochs = Bounded[Epoch](EPOCHS, lambda group: group[-1])
-        self.last: Step | Epoch | None = None
-        self._at, self._before, self._rest = 0, b"", b""
+        self.steps = ThinnedList[Step](MAX_STEPS, average_steps)
+        self.epochs = ThinnedList[Epoch](MAX_EPOCHS, lambda group: group[-1])
+        self.newest: Step | Epoch | None = None
+        self._position, self._overlap, self._incomplete_line = 0, b"", b""
 
     def read(self) -> bool:
-        """Read what is new, `AT_ONCE` bytes at most; gives whether there was anything.
+        """Read new lines, `MAX_BYTES_PER_READ` at most; return whether anything changed.
 
-        A last line without an end is left until its end is there.
+        A line without an end is left until its end is there.
         """
         try:
             with self.path.open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
-                file.seek(self._at - len(self._before))
-                cut = size < self._at or file.read(len(self._before)) != self._before
-                if cut:
+                file.seek(self._position - len(self._overlap))
+                is_cut_off = size < self._position or file.read(len(self._overlap)) != self._overlap
+                if is_cut_off:
                     self._restart()
                     file.seek(0)
-                content = file.read(AT_ONCE)
+                content = file.read(MAX_BYTES_PER_READ)
         except OSError:
             return False
         if not content:
-            return cut
-        self._at += len(content)
-        self._before = (self._before + content[-OVERLAP:])[-OVERLAP:]
-        *lines, self._rest = (self._rest + content).split(b"\n")
-        if len(self._rest) > LINE:
-            self._rest = b"\0"  # with whatever end, it is no event
+            return is_cut_off
+        self._position += len(content)
+        self._overlap = (self._overlap + content[-OVERLAP_BYTES:])[-OVERLAP_BYTES:]
+        *lines, self._incomplete_line = (self._incomplete_line + content).split(b"\n")
+        if len(self._incomplete_line) > MAX_LINE_BYTES:
+            self._incomplete_line = b"\0"  # not an event, however it ends
         strides = self.steps.stride, self.epochs.stride
         for line in lines:
-            self._take(line)
+            self._add(line)
         if strides != (self.steps.stride, self.epochs.stride):
             self.generation = next(_generations)
         return True
 
-    def _take(self, line: bytes) -> None:
-        if not line or len(line) > LINE:
+    def _add(self, line: bytes) -> None:
+        if not line or len(line) > MAX_LINE_BYTES:
             return
-        event = event_of(line)
+        event = parse_event(line)
         if event is None or isinstance(event, str):
             return
-        if self.last is not None and event.step < self.last.step:
+        if self.newest is not None and event.step < self.newest.step:
             self.generation = next(_generations)
-        self.last = event
+        self.newest = event
         if isinstance(event, Step):
             self.steps.add(event)
         else:
@@ -84,46 +84,57 @@ class Tail:
 
     @property
     def size(self) -> tuple[int, int, int]:
-        """Generation, and how many steps and epochs are kept."""
-        return self.generation, len(self.steps.kept), len(self.epochs.kept)
+        """Return the generation, and the numbers of steps and epochs."""
+        return self.generation, len(self.steps.merged), len(self.epochs.merged)
 
-    def points(self, steps: int = 0, epochs: int = 0) -> dict[str, Any]:
-        """What is kept from these entries on, as plain data.
+    def to_json(self, first_step: int = 0, first_epoch: int = 0) -> dict[str, Any]:
+        """Return the entries from these indices on as plain data.
 
         ``steps`` are ``[step, loss, lr]``, ``epochs`` are ``[step, epoch, loss, scores, seconds]``.
         """
         return {
             "generation": self.generation,
-            "from": [steps, epochs],
-            "steps": [[s.step, number(s.loss), number(s.lr)] for s in self.steps.kept[steps:]],
+            "from": [first_step, first_epoch],
+            "steps": [[s.step, finite_or_none(s.loss), finite_or_none(s.lr)] for s in self.steps.merged[first_step:]],
             "epochs": [
-                [e.step, e.epoch, number(e.loss), {k: number(v) for k, v in e.scores.items()}, number(e.seconds)]
-                for e in self.epochs.kept[epochs:]
+                [
+                    e.step,
+                    e.epoch,
+                    finite_or_none(e.loss),
+                    {name: finite_or_none(score) for name, score in e.scores.items()},
+                    finite_or_none(e.seconds),
+                ]
+                for e in self.epochs.merged[first_epoch:]
             ],
         }
 
     def progress(self, epochs: int | None) -> dict[str, Any]:
-        """How far the run is.
+        """Return how far the run is.
 
         Args:
-            epochs: that were asked for.
+            epochs: of the whole training.
 
         Returns:
-            ``step``, ``epoch``, ``done`` (from 0 to 1), ``seconds`` trained, and ``left`` of them at the same speed;
-            None where it is not known yet.
+            ``step``, ``epoch``, ``progress`` (from 0 to 1), ``seconds`` of training so far, and ``remaining_seconds``
+            at the same speed; None for what is not known yet. Empty before the first event.
         """
-        if self.last is None:
+        if self.newest is None:
             return {}
-        kept, step = self.epochs.kept, self.last.step
-        per_epoch = next((e.step / e.epoch for e in kept if e.epoch), None)
-        done = min(1.0, step / (per_epoch * epochs)) if per_epoch and epochs else None
-        timed = next((e for e in reversed(kept) if e.seconds and e.step), None)
+        finished_epochs, step = self.epochs.merged, self.newest.step
+        steps_per_epoch = next((e.step / e.epoch for e in finished_epochs if e.epoch), None)
+        progress = min(1.0, step / (steps_per_epoch * epochs)) if steps_per_epoch and epochs else None
+        timed = next((e for e in reversed(finished_epochs) if e.seconds and e.step), None)
         seconds = timed.seconds * step / timed.step if timed is not None and timed.seconds else None
-        left = seconds * (1 - done) / done if seconds and done else None
-        reached = kept[-1].epoch if kept else 0
-        return {"step": step, "epoch": reached, "done": done, "seconds": number(seconds), "left": number(left)}
+        remaining = seconds * (1 - progress) / progress if seconds and progress else None
+        return {
+            "step": step,
+            "epoch": finished_epochs[-1].epoch if finished_epochs else 0,
+            "progress": progress,
+            "seconds": finite_or_none(seconds),
+            "remaining_seconds": finite_or_none(remaining),
+        }
 
 
-def number(value: float | None) -> float | None:
-    """JSON has no NaN or infinity: there is a gap instead."""
+def finite_or_none(value: float | None) -> float | None:
+    """Return a finite number or None: JSON has no NaN or infinity."""
     return value if value is not None and math.isfinite(value) else None

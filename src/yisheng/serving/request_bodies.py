@@ -1,41 +1,44 @@
-"""Bodies of requests: read whole before anything else happens, so far and so long as the limits say."""
+"""Read request bodies within limits, before anything is parsed."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
 
-from yisheng.serving.errors import Message, Receive, Refusal
+from starlette.datastructures import Headers
+from starlette.types import Message, Receive
 
-AT_ONCE = 16
-"""Bodies of the largest size that are held at the same time, all requests together."""
-POURING = 2.0
-"""Seconds that a client which sends too much is read on."""
+from yisheng.serving.errors import RETRY_AFTER, ApiError
+
+MAX_BODIES_IN_MEMORY = 16
+"""Bodies of the largest size that are in memory at the same time, for all requests together."""
+DRAIN_SECONDS = 2.0
+"""Time for which a client that sends too much is read on."""
+MAX_LENGTH_DIGITS = 12
 
 
-class Bodies:
-    """The bodies that are held at a time.
+class BodyReader:
+    """Reads bodies within limits; Starlette and uvicorn limit neither the size, the time nor the sum of bodies.
 
     Args:
-        most: bytes of one.
-        seconds: for the whole of one.
+        max_bytes: of one body.
+        seconds: for one body.
     """
 
-    def __init__(self, most: int, seconds: float) -> None:
-        self.most = most
+    def __init__(self, max_bytes: int, seconds: float) -> None:
+        self.max_bytes = max_bytes
         self.seconds = seconds
-        self.held = 0
+        self.bytes_in_memory = 0
 
-    async def read(self, heads: Mapping[str, Sequence[str]], receive: Receive) -> bytes | None:
-        """The whole body, or None where the client went away. It is held until `release` is told its size.
+    async def read(self, headers: Headers, receive: Receive) -> bytes | None:
+        """Return the body, or None if the client disconnected; it counts until `release` is called with its size.
 
         Raises:
-            Refusal: it is too large or too slow, or too much is held already.
+            ApiError: the body is too large or too slow, or there are too many at once.
         """
-        length = heads.get("content-length", ("0",))[0]
-        if length.isdecimal() and (len(length) > 12 or int(length) > self.most):
-            if "expect" not in heads:  # a client that asks first has sent nothing yet
-                await self._pour_away(receive)
+        length = headers.get("content-length", "0")
+        if length.isdecimal() and (len(length) > MAX_LENGTH_DIGITS or int(length) > self.max_bytes):
+            if "expect" not in headers:  # a client that asks first has not sent anything yet
+                await self._drain(receive)
             raise self._too_large()
         body = bytearray()
         try:
@@ -47,54 +50,54 @@ class Bodies:
                         return None
                     piece = message.get("body", b"")
                     body += piece
-                    self.held += len(piece)
-                    if len(body) > self.most:
-                        await self._pour_away(receive)
+                    self.bytes_in_memory += len(piece)
+                    if len(body) > self.max_bytes:
+                        await self._drain(receive)
                         raise self._too_large()
-                    if self.held > AT_ONCE * self.most:
-                        busy = "too many large requests at once"
-                        raise Refusal(503, "busy", busy, "try again in a second", (b"retry-after", b"1"))
+                    if self.bytes_in_memory > MAX_BODIES_IN_MEMORY * self.max_bytes:
+                        problem = "there are too many large requests at once"
+                        raise ApiError(503, "busy", problem, "try again in a second", RETRY_AFTER)
                     if not message.get("more_body", False):
                         return bytes(body)
         except TimeoutError:
             self.release(len(body))
-            slow = f"the body did not come within {self.seconds:g} seconds"
-            raise Refusal(408, "too-slow", slow, "send less, or faster") from None
+            problem = f"the body did not arrive within {self.seconds:g} seconds"
+            raise ApiError(408, "too-slow", problem, "send less, or faster") from None
         except BaseException:
             self.release(len(body))
             raise
 
     def release(self, size: int) -> None:
-        """A body is done with."""
-        self.held -= size
+        """Stop counting a body of this many bytes."""
+        self.bytes_in_memory -= size
 
-    def _too_large(self) -> Refusal:
-        problem = f"a request may have {self.most:,} bytes, and this one has more"
-        return Refusal(413, "too-large", problem, "send less at a time")
+    def _too_large(self) -> ApiError:
+        problem = f"the body of a request has at most {self.max_bytes:,} bytes, this one has more"
+        return ApiError(413, "too-large", problem, "send less at a time")
 
-    async def _pour_away(self, receive: Receive) -> None:
-        """Read on for a moment: a client that is still writing would not see the answer."""
-        poured = 0
+    async def _drain(self, receive: Receive) -> None:
+        """Read on for a moment: a client that is still writing would not see the response."""
+        size = 0
         try:
-            async with asyncio.timeout(POURING):
-                while poured <= 4 * self.most:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while size <= 4 * self.max_bytes:
                     message = await receive()
-                    poured += len(message.get("body", b""))
+                    size += len(message.get("body", b""))
                     if not message.get("more_body", False):
                         return
         except TimeoutError:
             return
 
 
-def again(body: bytes, receive: Receive) -> Receive:
-    """The body in one piece, then what the server tells: that the client went away."""
-    given = False
+def replay_body(body: bytes, receive: Receive) -> Receive:
+    """Return a ``receive`` that yields the body in one message, then what the original yields: the disconnect."""
+    is_replayed = False
 
-    async def receive_again() -> Message:
-        nonlocal given
-        if given:
+    async def receive_body_first() -> Message:
+        nonlocal is_replayed
+        if is_replayed:
             return await receive()
-        given = True
+        is_replayed = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return receive_again
+    return receive_body_first

@@ -1,7 +1,8 @@
-"""A server for an ASGI application: a socket of its own, uvicorn on it, quiet and with limits."""
+"""A server for an ASGI application: its own socket, and uvicorn with timeouts and without messages."""
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import socket
@@ -9,52 +10,74 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from yisheng.core.errors import MissingPartError, UsageError
-from yisheng.serving.connections import Patience
-from yisheng.serving.errors import App
+from yisheng.serving.connections import TimeoutProtocol
 
 if TYPE_CHECKING:
     import uvicorn
+    from starlette.types import ASGIApp
 
-GRACE = 3
-"""Seconds that requests under way have to end when the server is stopped."""
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+"""Names of this machine that only this machine can reach."""
+SHUTDOWN_SECONDS = 3
+"""Time for requests that are being processed when the server is stopped."""
+MAX_PENDING_CONNECTIONS = 512
+PACKAGES = ("fastapi", "uvicorn", "python_multipart")
+
+
+def require_packages() -> None:
+    """Check that the packages of the extra ``serve`` are installed.
+
+    Raises:
+        MissingPartError: one is missing.
+    """
+    for name in PACKAGES:
+        try:
+            importlib.import_module(name)
+        except Exception:  # absent, or built for other packages
+            raise MissingPartError(
+                "serving needs fastapi, uvicorn and python-multipart", 'pip install "yisheng[serve]"'
+            ) from None
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that takes connections from now on.
+    """Return a socket that accepts connections.
 
     Args:
         host: a name or address of this machine.
-        port: 0 takes a free one.
+        port: 0 for any that is free.
 
     Raises:
-        UsageError: the host is not this machine, or the port is taken.
+        UsageError: the host is not this machine, or the port is in use.
     """
     if not 0 <= port <= 65535:
-        raise UsageError(f"port must be from 0 to 65535, got {port}", "say port=8000, or port=0 for a free one")
+        raise UsageError(f"port must be from 0 to 65535, got {port}", "use port=8000, or port=0 for any that is free")
     try:
-        family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        made = socket.socket(family, kind, number)
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)
     except (OSError, UnicodeError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"host={host} is no name or address of this machine: {why}", "say host=127.0.0.1") from None
-    try:
-        if os.name != "nt":  # there it would let two servers share a port
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(address)
-        made.listen(512)
-    except OSError as error:
-        made.close()
+        reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(
-            f"{host}:{port} cannot be listened at: {error.strerror}", "say another port=, or port=0 for a free one"
+            f"host={host} is not a name or address of this machine: {reason}", "use host=127.0.0.1"
         ) from None
-    return made
+    try:
+        if os.name != "nt":  # on Windows this option lets two servers share a port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(MAX_PENDING_CONNECTIONS)
+    except OSError as error:
+        listening.close()
+        raise UsageError(
+            f"{host}:{port} cannot be listened at: {error.strerror}",
+            "use another port=, or port=0 for any that is free",
+        ) from None
+    return listening
 
 
-def address(listening: socket.socket) -> str:
-    """Where a socket listens, for a browser on this machine.
+def format_url(listening: socket.socket) -> str:
+    """Return the URL of a socket for a browser on this machine.
 
     >>> with listen("127.0.0.1", 0) as listening:
-    ...     address(listening) == f"http://127.0.0.1:{listening.getsockname()[1]}"
+    ...     format_url(listening) == f"http://127.0.0.1:{listening.getsockname()[1]}"
     True
     """
     host, port = listening.getsockname()[:2]
@@ -62,26 +85,27 @@ def address(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def server(app: App) -> uvicorn.Server:
-    """A server for the application: ``server(app).run(sockets=[listen(...)])``; it ends on Ctrl-C or SIGTERM.
+def make_server(app: ASGIApp) -> uvicorn.Server:
+    """Return a server for the application, for ``make_server(app).run(sockets=[listen(...)])``.
+
+    It ends on Ctrl-C or SIGTERM.
 
     Raises:
         MissingPartError: the extra ``serve`` is not installed.
     """
-    try:
-        import uvicorn
-        from uvicorn.protocols.http.h11_impl import H11Protocol
-    except Exception:
-        raise missing() from None
-    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it tells of every broken form
+    require_packages()
+    import uvicorn
+    from uvicorn.protocols.http.h11_impl import H11Protocol
 
-    def protocol(**given: Any) -> Patience:
-        return Patience(H11Protocol(**given))
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of every damaged form
+
+    def make_protocol(**options: Any) -> TimeoutProtocol:
+        return TimeoutProtocol(H11Protocol(**options))
 
     return uvicorn.Server(
         uvicorn.Config(
             app,
-            http=protocol,  # type: ignore[arg-type]  # whatever makes a protocol
+            http=make_protocol,  # type: ignore[arg-type]  # uvicorn accepts any function that returns a protocol
             ws="none",
             loop="asyncio",
             interface="asgi3",
@@ -90,28 +114,23 @@ def server(app: App) -> uvicorn.Server:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            timeout_graceful_shutdown=GRACE,
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
     )
 
 
-def missing() -> MissingPartError:
-    """The error for serving without the extra."""
-    return MissingPartError("serving needs fastapi, uvicorn and python-multipart", 'pip install "yisheng[serve]"')
-
-
-def run(app: App, listening: socket.socket, *, ready: Callable[[str], None]) -> None:
-    """Serve until a signal comes; it is then given on to whoever listened for it before.
+def serve_app(app: ASGIApp, listening: socket.socket, *, ready: Callable[[str], None]) -> None:
+    """Serve until a signal comes, which is then raised again for the handlers that were installed before.
 
     Args:
         app: the application.
-        listening: see `listen`; closed in the end.
-        ready: is told the address when connections are taken.
+        listening: from `listen`; closed in the end.
+        ready: called with the URL when connections are accepted.
 
     Raises:
         MissingPartError: the extra ``serve`` is not installed.
     """
     with listening:
-        made = server(app)
-        ready(address(listening))
-        made.run(sockets=[listening])
+        server = make_server(app)
+        ready(format_url(listening))
+        server.run(sockets=[listening])

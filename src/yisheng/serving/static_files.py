@@ -1,32 +1,35 @@
-"""The pages: a fixed list of files of this package, read once; no path of a client reaches a disk."""
+"""The pages: a fixed list of this package's files, read once, so that no path of a client reaches the disk."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.responses import Response
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
-FOLDER = Path(__file__).parents[1] / "pages"
-FRONT = "try.html"
-TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".png": "image/png"}
+PAGES = Path(__file__).parent / "pages"
+MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".png": "image/png"}
 
 
-def endpoints(front: str = FRONT) -> dict[str, Callable[[Request], Awaitable[Response]]]:
-    """A page at ``/`` and what it is made of at ``/static/NAME``, by path."""
-    files = {f"/static/{path.name}": (path, TYPES[path.suffix]) for path in FOLDER.iterdir() if path.suffix in TYPES}
-    if (FOLDER / front).exists():
-        files["/"] = (FOLDER / front, "text/html")
-    return {path: _endpoint(file.read_bytes(), kind) for path, (file, kind) in sorted(files.items())}
+def make_page_routes(page: str) -> list[Route]:
+    """Return a route for an HTML file at ``/``, and for each style, script and image at ``/static/NAME``.
+
+    Args:
+        page: name of the HTML file.
+    """
+    paths = [path for path in sorted(PAGES.iterdir()) if path.suffix in MEDIA_TYPES]
+    return [
+        Route("/", _make_endpoint(PAGES / page, "text/html")),
+        *(Route(f"/static/{path.name}", _make_endpoint(path, MEDIA_TYPES[path.suffix])) for path in paths),
+    ]
 
 
-def _endpoint(content: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]:
-    async def answer(_: Request) -> Response:
-        from starlette.responses import Response
+def _make_endpoint(path: Path, media_type: str) -> Callable[[Request], Awaitable[Response]]:
+    content = path.read_bytes()
 
-        return Response(content, media_type=kind)
+    async def respond(_: Request) -> Response:
+        return Response(content, media_type=media_type)
 
-    return answer
+    return respond

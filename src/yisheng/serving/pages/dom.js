@@ -1,28 +1,36 @@
-// Elements with their attributes and children. What comes from a server goes in as text, never as HTML.
+// Elements with attributes and children, and numbers as text. Content from a server goes in as text, never as HTML.
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** An HTML element; a property that begins with "on" listens, null and false leave an attribute out. */
+/** Create an HTML element; a property that begins with "on" adds a listener, null and false leave an attribute out. */
 export function element(name, attributes = {}, ...children) {
-  return filled(document.createElement(name), attributes, children);
+  return fill(document.createElement(name), attributes, children);
 }
 
-/** An SVG element. */
-export function drawn(name, attributes = {}, ...children) {
-  return filled(document.createElementNS(SVG, name), attributes, children);
+/** Create an SVG element. */
+export function svgElement(name, attributes = {}, ...children) {
+  return fill(document.createElementNS(SVG, name), attributes, children);
 }
 
-function filled(made, attributes, children) {
+function fill(node, attributes, children) {
   for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
-    else if (value !== null && value !== undefined && value !== false) made.setAttribute(key, value === true ? "" : value);
+    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+    else if (value !== null && value !== undefined && value !== false) node.setAttribute(key, value === true ? "" : value);
   }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined));
-  return made;
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return node;
 }
 
-/** A number for people: four figures that count. */
-export function written(value) {
+export const byId = (id) => document.getElementById(id);
+
+/** Show the state of the connection in the page's header. */
+export function showConnection(text, kind) {
+  byId("connection").textContent = text;
+  byId("connection").className = `pill ${kind}`;
+}
+
+/** Format a number for people, with four significant digits. */
+export function formatNumber(value) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   if (value === 0) return "0";
   const size = Math.abs(value);
@@ -30,17 +38,24 @@ export function written(value) {
   return String(Number(value.toPrecision(4))).replace("-", "−");
 }
 
-/** A share from 0 to 1 in percent: never 100% where a little is missing, nor 0% where there is a little. */
-export function percent(share) {
-  if (!Number.isFinite(share)) return "–";
-  const shown = share * 100;
-  if (shown > 0 && shown < 0.1) return "< 0.1%";
-  if (shown < 100 && shown > 99.9) return "> 99.9%";
-  return `${shown.toFixed(1)}%`;
+/** Format a fraction from 0 to 1 in percent: 100% and 0% are shown for exactly 1 and 0 only. */
+export function formatPercent(fraction) {
+  if (!Number.isFinite(fraction)) return "–";
+  const percent = fraction * 100;
+  if (percent > 0 && percent < 0.1) return "< 0.1%";
+  if (percent < 100 && percent > 99.9) return "> 99.9%";
+  return `${percent.toFixed(1)}%`;
 }
 
-/** Seconds for people: "40 s", "3 min", "2 h 5 min". */
-export function lasting(seconds) {
+const FRACTION_SCORES = /accuracy|precision|recall|f1|auc/;
+
+/** Format a score: those that are fractions in percent. */
+export function formatScore(name, value) {
+  return FRACTION_SCORES.test(name) ? formatPercent(value) : formatNumber(value);
+}
+
+/** Format seconds for people: "40 s", "3 min", "2 h 5 min". */
+export function formatDuration(seconds) {
   if (!Number.isFinite(seconds)) return "";
   if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
   const minutes = Math.round(seconds / 60);

@@ -1,301 +1,314 @@
-// The live page: it keeps the list of the runs and the curves of those that are shown, and draws what comes.
+// The live page: it keeps the list of the runs and the curves of the selected ones, and draws every change.
 
-import { chart } from "./chart.js";
-import { element, lasting, percent, written } from "./dom.js";
+import { createChart } from "./chart.js";
+import { byId, element, formatDuration, formatNumber, formatPercent, formatScore, showConnection } from "./dom.js";
 
-const COLOURS = 6; // in style.css
-const AS_SHARE = /accuracy|precision|recall|f1|auc/;
+const COLOR_COUNT = 6; // classes c0 to c5 in style.css
+const MAX_RUNS_WITH_STEPS = 3; // more curves of single steps would hide the others
+const RECONNECT_MS = 3000, REQUEST_TIMEOUT_MS = 2000;
 
-const runs = new Map(); // id -> its line of the list, in the list's order
-const curves = new Map(); // id -> {generation, steps, epochs, findings, mistakes}, of the shown runs
-const colours = new Map(); // id -> number of its colour
-let shown = location.hash.slice(1).split(",").filter(Boolean);
-let chosen = shown.length > 0; // whether a person chose what is shown; otherwise the newest run is
-let drawing = 0;
-const at = (id) => document.getElementById(id);
-
+const runs = new Map(); // id -> entry in the list, in its order
+const curves = new Map(); // id -> {generation, steps, epochs, findings, mistakes}, of the selected runs
+const colors = new Map(); // id -> number of its color
 const charts = new Map(); // name -> chart
-function chartOf(name, options) {
-  if (!charts.has(name)) {
-    charts.set(name, chart(name, options));
-    at("charts").append(charts.get(name).whole);
-  }
-  return charts.get(name);
-}
+let selected = location.hash.slice(1).split(",").filter(Boolean);
+let isUserSelection = selected.length > 0; // otherwise the newest run is selected
+let scheduledFrame = 0;
 
-// ---- what comes from the server
+// ---- events from the server
 
 let source = null;
-function listen() {
+function connect() {
   source = new EventSource("/events");
-  const on = (kind, act) => source.addEventListener(kind, (event) => { act(JSON.parse(event.data)); soon(); });
-  source.onopen = () => say("live", "good");
-  source.onerror = lost;
-  on("runs", (all) => {
+  const on = (kind, handle) => source.addEventListener(kind, (event) => { handle(JSON.parse(event.data)); scheduleDraw(); });
+  source.onopen = () => showConnection("live", "good");
+  source.onerror = handleLostConnection;
+  on("runs", (list) => {
     runs.clear();
-    for (const run of all.runs) runs.set(run.id, run);
-    at("left-out").hidden = !all.left_out;
-    at("left-out").textContent = `${all.left_out} older runs are not listed.`;
-    follow();
-    for (const id of shown) fetchRun(id);
+    for (const run of list.runs) runs.set(run.id, run);
+    byId("omitted").hidden = !list.omitted;
+    byId("omitted").textContent = `${list.omitted} older runs are not listed.`;
+    selectNewest();
+    for (const id of selected) fetchRun(id);
   });
   on("run", (run) => {
     const isNew = !runs.has(run.id);
     runs.set(run.id, run);
-    if (isNew) follow();
+    if (isNew) selectNewest();
   });
-  on("gone", ({ id }) => {
+  on("removed", ({ id }) => {
     runs.delete(id);
     curves.delete(id);
-    shown = shown.filter((one) => one !== id);
-    follow();
+    selected = selected.filter((other) => other !== id);
+    selectNewest();
   });
-  on("points", (news) => grow(news));
-  on("anew", ({ id }) => fetchRun(id));
-  on("more", ({ id }) => fetchRun(id));
+  on("points", appendPoints);
+  on("reset", ({ id }) => fetchRun(id));
+  on("details", ({ id }) => fetchRun(id));
   on("end", async () => {
     source.close();
-    say("the training is over: this page no longer changes", "");
-    await Promise.all(shown.map(fetchRun));
+    showConnection("the training has ended: this page no longer changes", "");
+    await Promise.all(selected.map(fetchRun));
   });
 }
 
-async function lost() {
-  say("connection lost, trying again", "doubt");
+async function handleLostConnection() {
+  showConnection("connection lost, trying again", "warning");
   if (source.readyState !== EventSource.CLOSED) return;
   try {
-    const answer = await fetch("/events", { signal: AbortSignal.timeout(2000) });
-    const { error } = await answer.json();
-    say(`${error.problem}; ${error.remedy}`, "bad");
-  } catch { /* still gone: the next attempt will tell */ }
-  setTimeout(listen, 3000);
+    const response = await fetch("/events", { signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) });
+    const { error } = await response.json();
+    showConnection(`${error.problem}; ${error.remedy}`, "bad");
+  } catch { /* still no connection: the next attempt will show it */ }
+  setTimeout(connect, RECONNECT_MS);
 }
 
-function say(text, kind) {
-  at("connection").textContent = text;
-  at("connection").className = `pill ${kind}`;
-}
-
-/** More of a run's curves; what does not fit to what is here is fetched whole. */
-function grow({ id, curves: news }) {
+/** Append points to a run's curves; if they do not continue the known ones, fetch all. */
+function appendPoints({ id, curves: points }) {
   const run = curves.get(id);
   if (!run) return;
-  const [steps, epochs] = news.from;
-  if (run.generation !== news.generation || steps > run.steps.length || epochs > run.epochs.length) {
+  const [firstStep, firstEpoch] = points.from;
+  if (run.generation !== points.generation || firstStep > run.steps.length || firstEpoch > run.epochs.length) {
     fetchRun(id);
     return;
   }
-  run.steps.push(...news.steps.slice(run.steps.length - steps));
-  run.epochs.push(...news.epochs.slice(run.epochs.length - epochs));
+  run.steps.push(...points.steps.slice(run.steps.length - firstStep));
+  run.epochs.push(...points.epochs.slice(run.epochs.length - firstEpoch));
 }
 
-const fetching = new Set(), again = new Set();
+const fetching = new Set(), fetchAgain = new Set();
 async function fetchRun(id) {
-  if (!shown.includes(id)) return;
+  if (!selected.includes(id)) return;
   if (fetching.has(id)) {
-    again.add(id);
+    fetchAgain.add(id);
     return;
   }
   fetching.add(id);
   try {
-    const answer = await fetch(`/runs/${encodeURIComponent(id)}`);
-    if (answer.ok) {
-      const { run, curves: { steps, epochs, generation }, findings, mistakes } = await answer.json();
+    const response = await fetch(`/runs/${encodeURIComponent(id)}`);
+    if (response.ok) {
+      const { run, curves: { steps, epochs, generation }, findings, mistakes } = await response.json();
       curves.set(id, { steps, epochs, generation, findings, mistakes });
       if (runs.has(id)) runs.set(id, run);
     }
-  } catch { /* the connection's own status tells */ } finally {
+  } catch { /* the state of the connection is shown already */ } finally {
     fetching.delete(id);
   }
-  if (again.delete(id)) fetchRun(id);
-  soon();
+  if (fetchAgain.delete(id)) fetchRun(id);
+  scheduleDraw();
 }
 
-// ---- what is shown
+// ---- selection
 
-/** Show the newest run, unless a person chose. */
-function follow() {
-  shown = shown.filter((id) => runs.has(id));
-  if (chosen && shown.length) return;
-  const all = [...runs.values()].sort((a, b) => (a.name < b.name ? 1 : -1));
-  const newest = all.find((run) => run.state === "running") ?? all[0];
-  if (newest && shown[0] !== newest.id) show([newest.id]);
+const newestFirst = () => [...runs.values()].sort((a, b) => (a.name < b.name ? 1 : -1));
+
+/** Select the newest run, preferably one in training, unless the user selected runs. */
+function selectNewest() {
+  selected = selected.filter((id) => runs.has(id));
+  if (isUserSelection && selected.length) return;
+  const sorted = newestFirst();
+  const newest = sorted.find((run) => run.state === "running") ?? sorted[0];
+  if (newest && selected[0] !== newest.id) select([newest.id]);
 }
 
-function show(ids) {
-  shown = ids;
-  for (const id of [...colours.keys()]) if (!ids.includes(id)) colours.delete(id);
+function select(ids) {
+  selected = ids;
+  for (const id of [...colors.keys()]) if (!ids.includes(id)) colors.delete(id);
   for (const id of ids) {
-    if (!colours.has(id)) {
-      const taken = new Set(colours.values());
-      let free = 0;
-      while (taken.has(free % COLOURS) && free < COLOURS) free++;
-      colours.set(id, free % COLOURS);
+    if (!colors.has(id)) {
+      const used = new Set(colors.values());
+      let color = 0;
+      while (used.has(color % COLOR_COUNT) && color < COLOR_COUNT) color++;
+      colors.set(id, color % COLOR_COUNT);
     }
     if (!curves.has(id)) fetchRun(id);
   }
   for (const id of [...curves.keys()]) if (!ids.includes(id)) curves.delete(id);
-  soon();
+  scheduleDraw();
 }
 
-function choose(ids) {
-  chosen = true;
+function selectByUser(ids) {
+  isUserSelection = true;
   history.replaceState(null, "", `#${ids.join(",")}`);
-  show(ids);
+  select(ids);
 }
 
-/** Draw with the next image of the screen, however much came before it. */
-function soon() {
-  if (!drawing) drawing = requestAnimationFrame(() => { drawing = 0; draw(); });
+// ---- drawing
+
+/** Draw with the next frame, however many events arrive before it. */
+function scheduleDraw() {
+  if (!scheduledFrame) scheduledFrame = requestAnimationFrame(() => { scheduledFrame = 0; draw(); });
 }
 
 function draw() {
   drawList();
-  drawAbout(runs.get(shown[0]), curves.get(shown[0]));
+  drawRun(runs.get(selected[0]), curves.get(selected[0]));
   drawCurves();
 }
 
 function drawList() {
-  const list = at("runs");
-  const wanted = [...runs.values()].sort((a, b) => (a.name < b.name ? 1 : -1));
-  for (const li of [...list.children]) if (!runs.has(li.dataset.id)) li.remove();
-  const there = new Map([...list.children].map((li) => [li.dataset.id, li]));
-  wanted.forEach((run, place) => {
-    const li = there.get(run.id) ?? line(run);
-    if (list.children[place] !== li) list.insertBefore(li, list.children[place] ?? null);
-    const [tick, name, state, note] = li.parts;
-    tick.checked = shown.includes(run.id);
-    li.className = tick.checked ? `shown c${colours.get(run.id)}` : "";
-    name.setAttribute("aria-current", String(shown[0] === run.id));
+  const list = byId("runs");
+  for (const item of [...list.children]) if (!runs.has(item.dataset.id)) item.remove();
+  const items = new Map([...list.children].map((item) => [item.dataset.id, item]));
+  newestFirst().forEach((run, position) => {
+    const item = items.get(run.id) ?? createListItem(run);
+    if (list.children[position] !== item) list.insertBefore(item, list.children[position] ?? null);
+    const { checkbox, name, state, detail } = item.parts;
+    checkbox.checked = selected.includes(run.id);
+    item.className = checkbox.checked ? `selected c${colors.get(run.id)}` : "";
+    name.setAttribute("aria-current", String(selected[0] === run.id));
     state.textContent = run.state;
     state.className = `state ${run.state}`;
-    note.textContent = noted(run);
+    detail.textContent = formatDetail(run);
   });
 }
 
-function line(run) {
-  const tick = element("input", { type: "checkbox", "aria-label": `show ${run.name}`, onchange: () =>
-    choose(tick.checked ? [...shown, run.id] : shown.filter((id) => id !== run.id)) });
+function createListItem(run) {
+  const without = (id) => selected.filter((other) => other !== id);
+  const checkbox = element("input", { type: "checkbox", "aria-label": `show ${run.name}`, onchange: () =>
+    selectByUser(checkbox.checked ? [...selected, run.id] : without(run.id)) });
   const name = element("button", { type: "button", class: "name", onclick: () =>
-    choose(shown.includes(run.id) && shown.length > 1 ? [run.id, ...shown.filter((id) => id !== run.id)] : [run.id]) },
+    selectByUser(selected.includes(run.id) && selected.length > 1 ? [run.id, ...without(run.id)] : [run.id]) },
   run.name);
-  const state = element("span", { class: "state" }), note = element("span", { class: "note" });
-  const li = element("li", { "data-id": run.id }, tick, name, element("span", { class: "second" }, state, note));
-  li.parts = [tick, name, state, note];
-  return li;
+  const state = element("span", { class: "state" }), detail = element("span", { class: "detail" });
+  const item = element("li", { "data-id": run.id }, checkbox, name, element("span", { class: "second-line" }, state, detail));
+  item.parts = { checkbox, name, state, detail };
+  return item;
 }
 
-function noted(run) {
-  if (run.state === "running") return Number.isFinite(run.done) ? percent(run.done) : "";
-  return run.best?.value === null || run.best?.value === undefined ? "" : scored(run.best.score, run.best.value);
+function formatDetail(run) {
+  if (run.state === "running") return Number.isFinite(run.progress) ? formatPercent(run.progress) : "";
+  return run.best?.value === null || run.best?.value === undefined ? "" : formatNamedScore(run.best.score, run.best.value);
 }
 
-function scored(name, value) {
-  return `${name.replaceAll("_", " ")} ${AS_SHARE.test(name) ? percent(value) : written(value)}`;
+const spaced = (name) => name.replaceAll("_", " ");
+
+function formatNamedScore(name, value) {
+  return `${spaced(name)} ${formatScore(name, value)}`;
 }
 
-function drawAbout(run, more) {
-  at("state").hidden = !run;
-  at("report").hidden = !run?.report;
-  at("progress").hidden = run?.state !== "running";
-  at("findings-title").parentElement.hidden = at("mistakes-title").parentElement.hidden = !run;
+function drawRun(run, details) {
+  byId("state").hidden = !run;
+  byId("report").hidden = !run?.report;
+  byId("progress").hidden = run?.state !== "running";
+  byId("findings-title").parentElement.hidden = byId("mistakes-title").parentElement.hidden = !run;
   if (!run) return;
-  document.title = `${run.state === "running" && run.done ? `${percent(run.done)} · ` : ""}${run.name} · Yisheng`;
-  at("name").textContent = run.name;
-  at("state").textContent = run.state;
-  at("state").className = `pill ${{ running: "good", broken: "bad", stopped: "doubt" }[run.state] ?? ""}`;
-  at("report").href = `/runs/${encodeURIComponent(run.id)}/report`;
+  document.title = `${run.state === "running" && run.progress ? `${formatPercent(run.progress)} · ` : ""}${run.name} · Yisheng`;
+  byId("name").textContent = run.name;
+  byId("state").textContent = run.state;
+  byId("state").className = `pill ${{ running: "good", broken: "bad", stopped: "warning" }[run.state] ?? ""}`;
+  byId("report").href = `/runs/${encodeURIComponent(run.id)}/report`;
   const facts = [["data", run.data], ["model", run.model], ["optimizer", run.optimizer], ["epochs", run.epochs]];
   if (run.best?.score && run.best.value !== null) {
-    facts.push(["best", `${scored(run.best.score, run.best.value)} in epoch ${run.best.epoch}`]);
+    facts.push(["best", `${formatNamedScore(run.best.score, run.best.value)} in epoch ${run.best.epoch}`]);
   }
-  at("facts").replaceChildren(...facts.filter(([, value]) => value).map(([name, value]) =>
+  byId("facts").replaceChildren(...facts.filter(([, value]) => value).map(([name, value]) =>
     element("span", {}, `${name} `, element("b", {}, String(value)))));
-  if (Number.isFinite(run.done)) at("progress").value = run.done;
-  else at("progress").removeAttribute("value");
-  at("standing").textContent = standing(run);
-  drawFindings(run, more?.findings);
-  drawMistakes(more?.mistakes);
+  if (Number.isFinite(run.progress)) byId("progress").value = run.progress;
+  else byId("progress").removeAttribute("value");
+  byId("status").textContent = formatStatus(run);
+  drawFindings(run, details?.findings);
+  drawMistakes(details?.mistakes);
 }
 
-function standing(run) {
-  if (!run.step) return run.state === "running" ? "it begins" : "its log is empty";
-  const parts = [run.epochs ? `epoch ${Math.min(run.epoch + (run.state === "running" ? 1 : 0), run.epochs)} of ${run.epochs}` : "",
-    `step ${run.step.toLocaleString("en")}`, run.seconds ? `${lasting(run.seconds)} of training` : "",
-    run.state === "running" && run.left ? `about ${lasting(run.left)} left` : ""];
+function formatStatus(run) {
+  const isRunning = run.state === "running";
+  if (!run.step) return isRunning ? "the training begins" : "the log is empty";
+  const epoch = Math.min(run.epoch + (isRunning ? 1 : 0), run.epochs);
+  const parts = [run.epochs ? `epoch ${epoch} of ${run.epochs}` : "", `step ${run.step.toLocaleString("en")}`,
+    run.seconds ? `${formatDuration(run.seconds)} of training` : "",
+    isRunning && run.remaining_seconds ? `about ${formatDuration(run.remaining_seconds)} remaining` : ""];
   return parts.filter(Boolean).join(" · ");
 }
 
-const drawnFrom = new Map(); // element -> what it was made from; what did not change is left alone
-function unchanged(what, from) {
-  const text = JSON.stringify(from ?? null), same = drawnFrom.get(what) === text;
-  drawnFrom.set(what, text);
-  return same;
+const drawnContent = new Map(); // name of a section -> JSON of its content; a section without changes is not redrawn
+function isUnchanged(section, content) {
+  const text = JSON.stringify(content ?? null), isEqual = drawnContent.get(section) === text;
+  drawnContent.set(section, text);
+  return isEqual;
 }
 
 function drawFindings(run, findings) {
-  if (unchanged("findings", [run.state, findings])) return;
-  const none = run.state === "running" ? "Nothing so far." : "Nothing was found.";
-  at("findings").replaceChildren(...(findings?.length ? findings.map((one) =>
-    element("article", { class: `finding ${one.severity}` },
-      element("p", {}, element("span", { class: "severity" }, one.severity), " ", element("strong", {}, one.cause)),
-      element("p", { class: "remedy" }, one.remedy))) : [element("p", { class: "hint" }, none)]));
+  if (isUnchanged("findings", [run.state, findings])) return;
+  const hint = run.state === "running" ? "No findings so far." : "No findings.";
+  byId("findings").replaceChildren(...(findings?.length ? findings.map((finding) =>
+    element("article", { class: `finding ${finding.severity}` },
+      element("p", {}, element("span", { class: "severity" }, finding.severity), " ", element("strong", {}, finding.cause)),
+      element("p", { class: "remedy" }, finding.remedy))) : [element("p", { class: "hint" }, hint)]));
 }
 
-function drawMistakes(found) {
-  if (unchanged("mistakes", found)) return;
-  const worst = found?.worst ?? [];
-  at("mistakes-about").textContent = !found ? "They are noted while a run is trained with watch=true."
-    : !worst.length ? `None among ${found.rows} validation rows after epoch ${found.epoch}.`
-    : `The worst of ${found.rows} validation rows, after epoch ${found.epoch}.`;
-  at("mistakes").replaceChildren(...worst.map((one) => {
-    const what = one.error === undefined ? ["is ", element("b", {}, String(one.true)), ", taken for ",
-      element("b", { class: "wrong" }, String(one.predicted)), ` (${percent(one.probability)})`]
-      : ["is ", element("b", {}, listed(one.true)), ", predicted ", element("b", { class: "wrong" }, listed(one.predicted))];
+const formatValues = (value) => [value].flat().map(formatNumber).join(", ");
+
+function drawMistakes(mistakes) {
+  if (isUnchanged("mistakes", mistakes)) return;
+  const worst = mistakes?.worst ?? [];
+  byId("mistakes-summary").textContent = !mistakes ? "Mistakes are recorded during a training with watch=true."
+    : !worst.length ? `No mistakes among ${mistakes.rows} validation rows after epoch ${mistakes.epoch}.`
+    : `The worst of ${mistakes.rows} validation rows, after epoch ${mistakes.epoch}.`;
+  byId("mistakes").replaceChildren(...worst.map((mistake) => {
+    const isNumber = mistake.error !== undefined;
+    const truth = isNumber ? formatValues(mistake.true) : String(mistake.true);
+    const predicted = isNumber ? formatValues(mistake.predicted) : String(mistake.predicted);
     return element("li", {},
-      one.image ? element("img", { src: `data:image/png;base64,${one.image}`, alt: `row ${one.row}` }) : null,
-      element("span", {}, ...what), element("small", {}, `row ${one.name}`));
+      mistake.image ? element("img", { src: `data:image/png;base64,${mistake.image}`, alt: `row ${mistake.row}` }) : null,
+      element("span", {}, "true ", element("b", {}, truth), ", predicted ", element("b", { class: "wrong" }, predicted),
+        isNumber ? "" : ` (${formatPercent(mistake.probability)})`),
+      element("small", {}, `row ${mistake.name}`));
   }));
 }
 
-const listed = (value) => [value].flat().map(written).join(", ");
-
 function drawCurves() {
-  const many = shown.filter((id) => curves.has(id));
-  const perEpoch = new Map(many.map((id) => [id, lengthOfEpoch(curves.get(id))]));
-  const byEpoch = many.length > 0 && many.every((id) => perEpoch.get(id));
-  const x = (id) => (step) => (byEpoch ? step / perEpoch.get(id) : step);
-  const prefix = (id) => (many.length > 1 ? `${runs.get(id)?.name ?? id}: ` : "");
-  const found = new Map([["loss", []], ["learning rate", []]]);
-  for (const id of many) {
-    const { steps, epochs } = curves.get(id), colour = colours.get(id), to = x(id), add = (name, one) => {
-      if (!found.has(name)) found.set(name, []);
-      if (one.points.some((point) => point[1] !== null)) found.get(name).push({ colour, ...one });
-    };
-    const alone = many.length === 1;
-    if (many.length <= 3) {
-      add("loss", { name: `${prefix(id)}each step`, kind: "faint", points: steps.map(([step, loss]) => [to(step), loss]) });
+  const ids = selected.filter((id) => curves.has(id));
+  const stepsPerEpoch = new Map(ids.map((id) => [id, computeStepsPerEpoch(curves.get(id))]));
+  const byEpoch = ids.length > 0 && ids.every((id) => stepsPerEpoch.get(id));
+  const seriesOf = new Map([["loss", []], ["learning rate", []]]);
+  for (const id of ids) {
+    const toX = (step) => (byEpoch ? step / stepsPerEpoch.get(id) : step);
+    for (const [name, series] of listSeries(id, toX, ids.length)) {
+      if (!seriesOf.has(name)) seriesOf.set(name, []);
+      if (series.points.some(([, y]) => y !== null)) seriesOf.get(name).push({ color: colors.get(id), ...series });
     }
-    add("loss", { name: `${prefix(id)}training`, kind: "line", points: epochs.map((e) => [to(e[0]), e[2]]) });
-    for (const name of new Set(epochs.flatMap((e) => Object.keys(e[3])))) {
-      const points = epochs.map((e) => [to(e[0]), e[3][name] ?? null]);
-      if (name === "loss") add("loss", { name: `${prefix(id)}validation`, kind: "dashed", points, ...(alone ? { colour: 1 } : {}) });
-      else add(`validation ${name.replaceAll("_", " ")}`, { name: prefix(id).slice(0, -2) || "validation", kind: "line", points, ...(alone ? { colour: 1 } : {}) });
-    }
-    add("learning rate", { name: prefix(id).slice(0, -2) || "learning rate", kind: "line", points: steps.map(([step, , lr]) => [to(step), lr]) });
   }
   const order = (name) => (name === "loss" ? 0 : name === "learning rate" ? 2 : 1);
-  [...found].sort((a, b) => order(a[0]) - order(b[0])).forEach(([name, series], place) => {
-    const one = chartOf(name), there = at("charts").children[place];
-    if (there !== one.whole) at("charts").insertBefore(one.whole, there);
-    one.draw(series, byEpoch ? "epoch" : "step");
+  [...seriesOf].sort((a, b) => order(a[0]) - order(b[0])).forEach(([name, series], position) => {
+    const chart = getChart(name), current = byId("charts").children[position];
+    if (current !== chart.figure) byId("charts").insertBefore(chart.figure, current);
+    chart.draw(series, byEpoch ? "epoch" : "step");
   });
-  for (const [name, one] of charts) one.whole.hidden = !found.has(name);
+  for (const [name, chart] of charts) chart.figure.hidden = !seriesOf.has(name);
 }
 
-function lengthOfEpoch({ epochs }) {
-  const first = epochs.find((epoch) => epoch[1] > 0);
-  return first ? first[0] / first[1] : null;
+/** Return the series of a run as pairs of chart name and series. */
+function listSeries(id, toX, runCount) {
+  const { steps, epochs } = curves.get(id), runName = runs.get(id)?.name ?? id;
+  const isAlone = runCount === 1, prefix = isAlone ? "" : `${runName}: `;
+  const validationColor = isAlone ? { color: 1 } : {};
+  const series = [];
+  if (runCount <= MAX_RUNS_WITH_STEPS) {
+    series.push(["loss", { name: `${prefix}each step`, kind: "faint", points: steps.map(([step, loss]) => [toX(step), loss]) }]);
+  }
+  series.push(["loss", { name: `${prefix}training`, kind: "line", points: epochs.map(([step, , loss]) => [toX(step), loss]) }]);
+  for (const score of new Set(epochs.flatMap(([, , , scores]) => Object.keys(scores)))) {
+    const points = epochs.map(([step, , , scores]) => [toX(step), scores[score] ?? null]);
+    series.push(score === "loss"
+      ? ["loss", { name: `${prefix}validation`, kind: "dashed", points, ...validationColor }]
+      : [`validation ${spaced(score)}`, { name: isAlone ? "validation" : runName, kind: "line", points, ...validationColor }]);
+  }
+  series.push(["learning rate", { name: isAlone ? "learning rate" : runName, kind: "line", points: steps.map(([step, , lr]) => [toX(step), lr]) }]);
+  return series;
 }
 
-listen();
+function getChart(name) {
+  if (!charts.has(name)) {
+    charts.set(name, createChart(name));
+    byId("charts").append(charts.get(name).figure);
+  }
+  return charts.get(name);
+}
+
+function computeStepsPerEpoch({ epochs }) {
+  const epoch = epochs.find(([, number]) => number > 0);
+  return epoch ? epoch[0] / epoch[1] : null;
+}
+
+connect();

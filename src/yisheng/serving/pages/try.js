@@ -1,111 +1,110 @@
-// The page to try a model: what a person draws, drops or fills in goes to /predict, what it says is shown.
+// The page to try a model: a drawing, file or row goes to /predict, and the prediction is shown.
 
-import { answered, lookedAt, table } from "./answer.js";
-import { element, percent, written } from "./dom.js";
-import { pad } from "./pad.js";
-import { ask, Trouble } from "./server.js";
+import { NO_RESPONSE, request, RequestError } from "./api.js";
+import { byId, element, formatScore, showConnection } from "./dom.js";
+import { drawingPad } from "./drawing_pad.js";
+import { addOcclusionMap, renderPrediction, renderTable } from "./predictions.js";
 
-const at = (id) => document.getElementById(id);
-const AS_SHARE = /accuracy|precision|recall|f1|auc/;
-const SMALL = 64; // pixels: what a hand draws
+const MAX_DRAWING_SIDE = 64; // pixels: larger images are not drawings
+const MAX_SELECT_OPTIONS = 300;
+const RETRY_MODEL_MS = 3000, RETRY_SERVER_MS = 2000;
+const JSON_HEADERS = { "Content-Type": "application/json" };
 let model = null;
-let asking = null; // what is under way; a newer question takes its place
+let pending = null; // the AbortController of the request whose prediction will be shown
 
-begin();
+start();
 
-async function begin() {
+async function start() {
   try {
-    model = await ask("/model");
+    model = await request("/model");
   } catch (error) {
-    trouble(error);
-    setTimeout(begin, 3000);
+    showError(error);
+    setTimeout(start, RETRY_MODEL_MS);
     return;
   }
-  at("error").hidden = true;
-  say("ready", "good");
+  byId("error").hidden = true;
+  showConnection("ready", "good");
   document.title = `Try ${model.run} · Yisheng`;
-  at("title").textContent = model.run;
-  facts();
+  byId("title").textContent = model.run;
+  showFacts();
   const [channels, height, width] = model.shape;
-  const images = model.shape.length === 3;
-  if (images && channels === 1 && Math.max(height, width) <= SMALL) drawing();
-  else if (images) at("drop-title").textContent = "An image";
-  else form();
-  files(images);
+  const takesImages = model.shape.length === 3;
+  if (takesImages && channels === 1 && Math.max(height, width) <= MAX_DRAWING_SIDE) setUpDrawing();
+  else if (takesImages) byId("drop-title").textContent = "An image";
+  else setUpForm();
+  setUpFiles(takesImages);
 }
 
-function facts() {
-  const found = [["", { classification: `tells ${model.classes.length} classes apart`, multilabel: `finds any of ${model.classes.length} labels`,
-    regression: `estimates ${model.target}${model.unit ? ` in ${model.unit}` : ""}` }[model.task] ?? ""], ["model", model.model]];
+function showFacts() {
+  const task = { classification: `${model.classes.length} classes`, multilabel: `${model.classes.length} labels`,
+    regression: `predicts ${model.target}${model.unit ? ` in ${model.unit}` : ""}` }[model.task] ?? "";
+  const facts = [["", task], ["model", model.model]];
   const part = ["test", "validation"].find((name) => Object.keys(model.scores?.[name] ?? {}).length);
-  const named = part ? Object.keys(model.scores[part]) : [];
-  const score = named.includes(model.best?.score) ? model.best.score : named[0];
-  if (score) {
-    const { value } = model.scores[part][score];
-    found.push([`${part} ${score.replaceAll("_", " ")}`, AS_SHARE.test(score) ? percent(value) : written(value)]);
-  }
-  at("facts").replaceChildren(...found.map(([name, value]) => element("span", {}, name ? `${name} ` : "", element("b", {}, value))));
+  const names = part ? Object.keys(model.scores[part]) : [];
+  const score = names.includes(model.best?.score) ? model.best.score : names[0];
+  if (score) facts.push([`${part} ${score.replaceAll("_", " ")}`, formatScore(score, model.scores[part][score].value)]);
+  byId("facts").replaceChildren(...facts.map(([name, value]) => element("span", {}, name ? `${name} ` : "", element("b", {}, value))));
 }
 
-// ---- what is asked
+// ---- inputs
 
-function drawing() {
-  at("drawing").hidden = false;
-  const paper = pad(at("canvas"), Math.max(...model.shape), async (count, ended) => {
-    at("draw-hint").hidden = count > 0;
-    at("undo").disabled = at("clear").disabled = count === 0;
-    if (!ended) return;
-    if (!count) nothing();
-    else imageAsked(await paper.image());
+function setUpDrawing() {
+  byId("drawing").hidden = false;
+  const pad = drawingPad(byId("canvas"), Math.max(...model.shape), async (strokeCount, isFinished) => {
+    byId("draw-hint").hidden = strokeCount > 0;
+    byId("undo").disabled = byId("clear").disabled = strokeCount === 0;
+    if (!isFinished) return;
+    if (!strokeCount) showEmpty();
+    else predictImage(await pad.toPng());
   });
-  at("undo").addEventListener("click", () => paper.undo());
-  at("clear").addEventListener("click", () => paper.clear());
+  byId("undo").addEventListener("click", () => pad.undo());
+  byId("clear").addEventListener("click", () => pad.clear());
   document.addEventListener("keydown", (event) => {
-    if (event.key === "z" && (event.ctrlKey || event.metaKey) && !at("undo").disabled) paper.undo();
+    if (event.key === "z" && (event.ctrlKey || event.metaKey) && !byId("undo").disabled) pad.undo();
   });
 }
 
-function form() {
-  at("row-input").hidden = false;
+function setUpForm() {
+  byId("row-input").hidden = false;
   const columns = model.columns.length ? model.columns
-    : Array.from({ length: model.shape[0] }, (_, n) => ({ name: `x${n + 1}`, kind: "number", levels: [] }));
-  at("fields").replaceChildren(...columns.map((column) => element("label", {}, column.name, field(column))));
-  at("form").addEventListener("submit", (event) => {
+    : Array.from({ length: model.shape[0] }, (_, n) => ({ name: `x${n + 1}`, kind: "number", categories: [] }));
+  byId("fields").replaceChildren(...columns.map((column) => element("label", {}, column.name, inputField(column))));
+  byId("form").addEventListener("submit", (event) => {
     event.preventDefault();
-    const values = [...at("fields").querySelectorAll("input, select")].map((input, n) => valueOf(input.value, columns[n]));
+    const values = [...byId("fields").querySelectorAll("input, select")].map((input, n) => parseValue(input.value, columns[n]));
     const row = model.columns.length ? Object.fromEntries(columns.map((column, n) => [column.name, values[n]])) : values;
-    question({ body: JSON.stringify({ rows: [row] }), type: "application/json", right: { row } });
+    predict({ body: JSON.stringify({ rows: [row] }), headers: JSON_HEADERS, sample: { row } });
   });
 }
 
-function field({ kind, levels }) {
-  if (levels.length && levels.length <= 300) {
-    return element("select", {}, element("option", { value: "" }, "not known"),
-      levels.map((level) => element("option", { value: level }, level)));
+function inputField({ kind, categories }) {
+  if (categories.length && categories.length <= MAX_SELECT_OPTIONS) {
+    return element("select", {}, element("option", { value: "" }, "unknown"),
+      categories.map((category) => element("option", { value: category }, category)));
   }
   return kind === "number" ? element("input", { inputmode: "decimal", autocomplete: "off" }) : element("input", { autocomplete: "off" });
 }
 
-/** A number where the column wants one; text that is none goes as it is, and the server says what is wrong with it. */
-function valueOf(text, column) {
+/** Return a number for a numeric column; text that is not a number is sent unchanged, and the server reports it. */
+function parseValue(text, column) {
   const trimmed = text.trim();
   if (trimmed === "") return null;
   const number = Number(trimmed);
   return column.kind === "number" && Number.isFinite(number) ? number : trimmed;
 }
 
-function files(images) {
-  const input = at("file"), drop = at("drop");
-  input.multiple = images;
-  input.accept = images ? "image/*" : ".csv,.tsv,.txt,text/csv";
-  at("drop-hint").textContent = images ? "images: PNG, JPEG, WebP, ..." : "a CSV with the columns of training";
+function setUpFiles(takesImages) {
+  const input = byId("file"), drop = byId("drop");
+  input.multiple = takesImages;
+  input.accept = takesImages ? "image/*" : ".csv,.tsv,.txt,text/csv";
+  byId("drop-hint").textContent = takesImages ? "images: PNG, JPEG, WebP, ..." : "a CSV with the columns of training";
   input.addEventListener("change", () => {
-    if (input.files.length) filesAsked([...input.files], images);
+    if (input.files.length) predictFiles([...input.files], takesImages);
     input.value = "";
   });
   for (const kind of ["dragenter", "dragover"]) {
     document.addEventListener(kind, (event) => {
-      event.preventDefault(); // a browser would leave the page for the file
+      event.preventDefault(); // otherwise the browser leaves the page and opens the file
       drop.classList.add("over");
     });
   }
@@ -116,114 +115,114 @@ function files(images) {
     event.preventDefault();
     drop.classList.remove("over");
     const dropped = [...event.dataTransfer.files];
-    if (dropped.length) filesAsked(dropped, images);
+    if (dropped.length) predictFiles(dropped, takesImages);
   });
 }
 
-function filesAsked(chosen, images) {
-  if (images && chosen.length === 1) imageAsked(chosen[0], chosen[0].name);
-  else if (!images && chosen.length > 1) trouble(new Trouble("one table at a time", "drop a single CSV file"));
+// ---- predictions
+
+function predictFiles(files, takesImages) {
+  if (takesImages && files.length === 1) predictImage(files[0], files[0].name);
+  else if (!takesImages && files.length > 1) showError(new RequestError("one table at a time", "drop a single CSV file"));
   else {
     const body = new FormData();
-    for (const file of chosen) body.append("file", file, file.name);
-    question({ body, title: chosen.length > 1 ? `${chosen.length} images` : chosen[0].name });
+    for (const file of files) body.append("file", file, file.name);
+    predict({ body, title: files.length > 1 ? `${files.length} images` : files[0].name });
   }
 }
 
-function imageAsked(blob, name) {
+function predictImage(blob, name) {
   const body = new FormData();
   body.append("file", blob, name ?? "drawing.png");
-  question({ body, right: { blob }, shown: name === undefined ? null : blob }); // a drawing is there to see
+  predict({ body, sample: { blob }, image: name === undefined ? null : blob }); // a drawing is visible already
 }
 
-/** Ask for answers and show them; what was asked before no longer counts. */
-async function question({ body, type, right = null, shown = null, title = "" }) {
-  asking?.abort();
-  const mine = (asking = new AbortController());
-  at("said").classList.add("waiting");
+/** Request predictions and show them, unless a newer request began; `sample` is what a correction would keep. */
+async function predict({ body, headers = {}, sample = null, image = null, title = "" }) {
+  pending?.abort();
+  const controller = (pending = new AbortController());
+  byId("result").classList.add("waiting");
   try {
-    const options = { method: "POST", body, signal: mine.signal, headers: type ? { "Content-Type": type } : {} };
-    const { answers } = await ask("/predict", options);
-    if (mine !== asking) return;
-    at("error").hidden = true;
-    say("ready", "good");
-    at("said").replaceChildren(...(right ? answered(model, answers[0], shown, (label) => keep(right, label)) : table(model, answers, title)));
-    if (right?.blob) explain(mine, options);
+    const options = { method: "POST", body, headers, signal: controller.signal };
+    const { predictions } = await request("/predict", options);
+    if (controller !== pending) return;
+    byId("error").hidden = true;
+    showConnection("ready", "good");
+    byId("result").replaceChildren(...(sample
+      ? renderPrediction(model, predictions[0], image, (label) => keepCorrection(sample, label))
+      : renderTable(model, predictions, title)));
+    if (sample?.blob) explain(controller, options);
   } catch (error) {
-    if (error.name !== "AbortError" && mine === asking) trouble(error);
+    if (error.name !== "AbortError" && controller === pending) showError(error);
   } finally {
-    if (mine === asking) at("said").classList.remove("waiting");
+    if (controller === pending) byId("result").classList.remove("waiting");
   }
 }
 
-/** What the network looked at: it takes longer, and the answer must not wait for it. */
-async function explain(mine, options) {
+/** Request the occlusion map, which takes longer than the prediction. */
+async function explain(controller, options) {
   try {
-    const { answers } = await ask("/predict?explain=true", options);
-    if (mine === asking) lookedAt(answers[0]);
+    const { predictions } = await request("/predict?explain=true", options);
+    if (controller === pending) addOcclusionMap(predictions[0]);
   } catch (error) {
-    if (mine === asking && error.name !== "AbortError") at("seen").append(element("p", { class: "hint" }, `What it looked at is not known: ${error.message}.`));
+    if (controller === pending && error.name !== "AbortError") {
+      byId("images").append(element("p", { class: "hint" }, `There is no occlusion map: ${error.message}.`));
+    }
   }
 }
 
-/** Have a sample kept with its right answer; gives what to say about it. */
-async function keep({ blob, row }, label) {
-  const sample = blob ? { image: await base64(blob) } : { row };
-  const headers = { "Content-Type": "application/json" };
-  return ask("/wrong", { method: "POST", headers, body: JSON.stringify({ ...sample, label }) });
+/** Send a sample with its right label; return where it was kept. */
+async function keepCorrection({ blob, row }, label) {
+  const sample = blob ? { image: await toBase64(blob) } : { row };
+  return request("/wrong", { method: "POST", headers: JSON_HEADERS, body: JSON.stringify({ ...sample, label }) });
 }
 
-function base64(blob) {
-  return new Promise((done, failed) => {
+function toBase64(blob) {
+  return new Promise((resolve, reject) => {
     const reader = new FileReader();
-    reader.onload = () => done(reader.result.slice(reader.result.indexOf(",") + 1));
-    reader.onerror = () => failed(new Trouble("the file can no longer be read", "choose it again"));
+    reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
+    reader.onerror = () => reject(new RequestError("the file can no longer be read", "choose it again"));
     reader.readAsDataURL(blob);
   });
 }
 
-// ---- what is said
+// ---- states of the page
 
-function nothing() {
-  asking?.abort();
-  asking = null;
-  at("error").hidden = true;
-  at("said").classList.remove("waiting");
-  at("said").replaceChildren(element("p", { class: "hint" }, "Nothing was asked yet."));
+function showEmpty() {
+  pending?.abort();
+  pending = null;
+  byId("error").hidden = true;
+  byId("result").classList.remove("waiting");
+  byId("result").replaceChildren(element("p", { class: "hint" }, "No prediction yet."));
 }
 
-/** An error in words; the answer to something else must not stand beside it. */
-function trouble(error) {
-  const known = error instanceof Trouble;
-  if (!known) console.error(error);
-  at("error").replaceChildren(element("p", {}, element("strong", {}, known ? error.message : `this page has a defect: ${error.message}`)),
-    element("p", {}, known ? error.remedy : "load it again"));
-  at("error").hidden = false;
-  at("said").replaceChildren();
-  if (known && error.message === "the server does not answer") {
-    say("no server", "bad");
+/** Show an error instead of the prediction of an earlier input. */
+function showError(error) {
+  const isExpected = error instanceof RequestError;
+  if (!isExpected) console.error(error);
+  const problem = isExpected ? error.message : `this page has a defect: ${error.message}`;
+  byId("error").replaceChildren(element("p", {}, element("strong", {}, problem)), element("p", {}, isExpected ? error.remedy : "load it again"));
+  byId("error").hidden = false;
+  byId("result").replaceChildren();
+  if (isExpected && error.message === NO_RESPONSE) {
+    showConnection("no server", "bad");
     waitForServer();
   }
 }
 
-let waiting = false;
+let isWaitingForServer = false;
 async function waitForServer() {
-  if (waiting) return;
-  waiting = true;
+  if (isWaitingForServer) return;
+  isWaitingForServer = true;
   for (;;) {
-    await new Promise((done) => setTimeout(done, 2000));
+    await new Promise((resolve) => setTimeout(resolve, RETRY_SERVER_MS));
     try {
-      await ask("/health");
+      await request("/health");
       break;
     } catch { /* not yet */ }
   }
-  waiting = false;
+  isWaitingForServer = false;
   if (!model) return;
-  say("ready", "good");
-  if (at("error").textContent.startsWith("the server does not answer")) nothing();
-}
-
-function say(text, kind) {
-  at("connection").textContent = text;
-  at("connection").className = `pill ${kind}`;
+  showConnection("ready", "good");
+  if (byId("error").textContent.startsWith(NO_RESPONSE)) showEmpty();
 }

@@ -1,0 +1,149 @@
+// The prediction for one input, or a table of many.
+
+import { RequestError } from "./api.js";
+import { byId, element, formatNumber, formatPercent } from "./dom.js";
+
+const MAX_BARS = 10, MAX_TABLE_ROWS = 500, MAX_CLASS_BUTTONS = 20, MAX_TABLE_NOTES = 10;
+const OOD_THRESHOLD = 0.995; // fraction of held-out rows that were less unusual
+const OOD_NOTE = /^out of distribution:? ?/;
+
+/** Return the elements of one prediction; `keep(label)` sends a correction. */
+export function renderPrediction(model, prediction, image, keep) {
+  const probability = model.task === "classification" ? prediction.probabilities[prediction.prediction] : null;
+  return [
+    element("p", { class: "result" }, formatValue(model, prediction.prediction),
+      probability === null ? null : element("small", {}, `probability ${formatPercent(probability)}`)),
+    oodWarning(prediction),
+    model.task === "regression" ? null : probabilityBars(prediction.probabilities),
+    inputImages(image),
+    noteList(prediction.notes.filter((note) => !OOD_NOTE.test(note))),
+    correctionForm(model, prediction, keep),
+  ].filter(Boolean);
+}
+
+function formatValue(model, value) {
+  if (model.task === "multilabel") return value.length ? value.join(", ") : "none of the labels";
+  if (model.task !== "regression") return String(value);
+  return [value].flat().map(formatNumber).join(", ") + (model.unit ? ` ${model.unit}` : "");
+}
+
+function isOutOfDistribution({ ood_score: score, notes }) {
+  return score > OOD_THRESHOLD || notes.some((note) => OOD_NOTE.test(note));
+}
+
+function oodWarning(prediction) {
+  if (!isOutOfDistribution(prediction)) return null;
+  const reasons = prediction.notes.filter((note) => OOD_NOTE.test(note)).map((note) => note.replace(OOD_NOTE, "")).filter(Boolean);
+  return element("div", { class: "notice", id: "ood-warning" },
+    element("p", {}, element("strong", {}, "Out of distribution: the input looks different from the training data."),
+      reasons.length ? ` (${reasons.join("; ")})` : ""),
+    element("p", {}, "The model predicts anyway, but the prediction is not reliable."));
+}
+
+/** Return the probabilities as bars, the largest at the top; of many classes only the most probable. */
+function probabilityBars(probabilities) {
+  const sorted = Object.entries(probabilities).sort((a, b) => b[1] - a[1]);
+  const list = element("dl", { class: "bars", id: "bars" });
+  for (const [name, probability] of sorted.slice(0, MAX_BARS)) {
+    const fill = element("i");
+    fill.style.width = `${Math.max(0, Math.min(1, probability)) * 100}%`;
+    list.append(element("dt", {}, name), element("dd", {},
+      element("span", { class: "bar", "aria-hidden": "true" }, fill), element("span", { class: "value" }, formatPercent(probability))));
+  }
+  if (sorted.length <= MAX_BARS) return list;
+  const sum = sorted.slice(MAX_BARS).reduce((total, [, probability]) => total + probability, 0);
+  return element("div", {}, list, element("p", { class: "hint" }, `${sorted.length - MAX_BARS} more classes: ${formatPercent(sum)} together`));
+}
+
+/** Return the image that was sent; the occlusion map is added when it arrives. */
+function inputImages(image) {
+  const sent = image ? element("img", { alt: "your image", src: URL.createObjectURL(image),
+    onload: (event) => URL.revokeObjectURL(event.target.src), onerror: (event) => event.target.closest("figure").remove() }) : null;
+  return element("div", { class: "images", id: "images" }, sent ? element("figure", {}, sent, element("figcaption", {}, "your image")) : null);
+}
+
+/** Add the occlusion map of a prediction, if the response contains one. */
+export function addOcclusionMap(prediction) {
+  if (!prediction.occlusion_map) return;
+  byId("images").append(element("figure", {}, element("img", { id: "occlusion-map", src: `data:image/png;base64,${prediction.occlusion_map}`,
+    alt: "your image as the network receives it; the parts that the prediction depends on are orange" }),
+  element("figcaption", {}, "as the network receives it; the prediction depends on the orange parts")));
+}
+
+function noteList(notes) {
+  return notes.length ? element("ul", { class: "hint notes" }, notes.map((note) => element("li", {}, note))) : null;
+}
+
+/** Return a form for a wrong prediction: the sample is kept with the right label. */
+function correctionForm(model, prediction, keep) {
+  const isClass = model.task === "classification";
+  const isNumberOfRow = model.task === "regression" && model.shape.length === 1 && !Array.isArray(prediction.prediction);
+  if (!isClass && !isNumberOfRow) return null;
+  const status = element("p", { role: "status" });
+  const send = async (label) => {
+    status.className = "hint";
+    status.textContent = "…";
+    try {
+      const { kept, count } = await keep(label);
+      status.className = "notice good";
+      status.textContent = `Thank you. The sample was kept as ${label} in ${kept} for the next training (${count} so far).`;
+    } catch (error) {
+      status.className = "notice bad";
+      status.textContent = error instanceof RequestError ? `${error.message}: ${error.remedy}` : `this page has a defect: ${error.message}`;
+    }
+  };
+  const question = `Wrong? Choose the right ${isClass ? "class" : "value"}:`;
+  return element("div", { class: "correction", id: "correction" }, element("p", {}, question), labelChooser(model, send), status);
+}
+
+function labelChooser(model, send) {
+  const isClass = model.task === "classification";
+  if (isClass && model.classes.length <= MAX_CLASS_BUTTONS) {
+    return element("div", { class: "row" }, model.classes.map((name) => element("button", { type: "button", onclick: () => send(name) }, name)));
+  }
+  const input = isClass
+    ? element("select", { "aria-label": "the right class" }, model.classes.map((name) => element("option", { value: name }, name)))
+    : element("input", { inputmode: "decimal", "aria-label": "the right value", required: true });
+  const label = () => (isClass ? input.value : input.value.trim() === "" ? null : Number(input.value));
+  return element("form", { class: "row", onsubmit: (event) => {
+    event.preventDefault();
+    send(label());
+  } }, input, element("button", {}, "Keep it"));
+}
+
+/** Return the elements of many predictions: a table that can be downloaded as a CSV file. */
+export function renderTable(model, predictions, title) {
+  const columns = model.classes.length ? ["input", "prediction", "probability"] : ["input", "prediction"];
+  const rows = predictions.map((prediction) => {
+    const cells = [prediction.input, formatValue({ ...model, unit: "" }, prediction.prediction)];
+    return model.classes.length ? [...cells, formatPercent(prediction.probabilities[[prediction.prediction].flat()[0]])] : cells;
+  });
+  const oodCount = predictions.filter(isOutOfDistribution).length;
+  const body = element("tbody", {}, rows.slice(0, MAX_TABLE_ROWS).map((cells) => element("tr", {}, cells.map((cell) => element("td", {}, cell)))));
+  return [
+    element("p", { class: "result" }, `${predictions.length} predictions`, element("small", {}, title)),
+    oodCount ? element("p", { class: "notice" }, `${oodCount} of the inputs are out of distribution: they look different from the training data.`) : null,
+    noteList([...new Set(predictions.flatMap((prediction) => prediction.notes))].slice(0, MAX_TABLE_NOTES)),
+    element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "predictions" },
+      element("table", {}, element("thead", {}, element("tr", {}, columns.map((name) => element("th", { scope: "col" }, name)))), body)),
+    rows.length > MAX_TABLE_ROWS ? element("p", { class: "hint" }, `the table shows the first ${MAX_TABLE_ROWS}; the file has all`) : null,
+    downloadButton(model, predictions),
+  ].filter(Boolean);
+}
+
+function downloadButton(model, predictions) {
+  const header = ["input", "prediction", ...model.classes.map((name) => `P(${name})`), "ood_score"];
+  const rows = predictions.map((prediction) => [prediction.input, [prediction.prediction].flat().join(" "),
+    ...model.classes.map((name) => prediction.probabilities[name]), prediction.ood_score ?? ""]);
+  const text = [header, ...rows].map((cells) => cells.map(quoteCell).join(",")).join("\n");
+  return element("button", { type: "button", id: "download", onclick: () => {
+    const link = element("a", { href: URL.createObjectURL(new Blob([`${text}\n`], { type: "text/csv" })), download: "predictions.csv" });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  } }, "Download as CSV");
+}
+
+function quoteCell(cell) {
+  const text = String(cell ?? "");
+  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}

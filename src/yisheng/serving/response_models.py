@@ -1,0 +1,198 @@
+"""The responses of the service as pydantic models, from which the OpenAPI document is made."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from yisheng.core import files, provenance
+from yisheng.core.errors import DataError
+from yisheng.core.run_folder import RunFolder
+from yisheng.core.types import Spec, Task
+from yisheng.inference import predictor
+from yisheng.serving.json_rows import column_names, columns_by_name
+from yisheng.serving.limits import Limits
+
+Count = Annotated[int, Field(ge=0)]
+FiniteNumber = float | None
+"""JSON has no NaN or infinity: they become null."""
+
+
+class Model(BaseModel):
+    """A response without undocumented keys."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ErrorDetail(Model):
+    """What is wrong with a request."""
+
+    problem: str = Field(description="what was expected, and what was received")
+    remedy: str = Field(description="what to do")
+    code: str = Field(description="an identifier for programs")
+
+
+class Error(Model):
+    """An error."""
+
+    error: ErrorDetail
+
+
+class Kept(Model):
+    """A correction that was kept."""
+
+    kept: str = Field(description="its path in the run folder")
+    count: Count = Field(description="number of corrections with it")
+
+
+class Health(Model):
+    """That the service runs."""
+
+    status: Literal["ok"]
+    run: str
+
+
+class InputColumn(Model):
+    """A column of a row, as a person fills it in."""
+
+    name: str
+    kind: str
+    categories: list[str]
+
+
+class ModelFacts(Model):
+    """The served model: its contract, where it comes from, and its scores."""
+
+    run: str
+    version: str
+    task: Task
+    shape: list[Count]
+    classes: list[str]
+    columns: list[InputColumn]
+    target: str
+    unit: str
+    model: str
+    parameters: Count
+    best: dict[str, Any] | None
+    scores: dict[str, Any]
+    limits: dict[str, Any]
+
+
+ERROR_DESCRIPTIONS = {
+    400: "not valid HTTP, form or JSON",
+    401: "the token is missing or wrong",
+    403: "for another host, or from a page of another site",
+    408: "the body arrived too slowly",
+    413: "too many bytes or pixels",
+    415: "a type that the model does not take",
+    422: "an input is damaged or does not fit the model, or there are too many",
+    500: "a defect of the service",
+    503: "too many requests are waiting; try again after Retry-After",
+    507: "the disk is full, or the run folder cannot be written to",
+}
+COMMON_ERRORS = (400, 401, 403, 408, 413, 500)
+
+
+def describe_errors(*status_codes: int) -> dict[int | str, dict[str, Any]]:
+    """Return the error responses of an endpoint for FastAPI: these and the common ones."""
+    return {code: {"model": Error, "description": ERROR_DESCRIPTIONS[code]} for code in (*COMMON_ERRORS, *status_codes)}
+
+
+def make_predictions_model(spec: Spec) -> Any:
+    """Return the model of the response of ``/predict``, for the type of this contract's predictions."""
+    value: Any = FiniteNumber
+    if spec.task == "classification":
+        value = str
+    elif spec.task == "multilabel":
+        value = list[str]
+    elif spec.outputs > 1:
+        value = list[FiniteNumber]
+    prediction = create_model(
+        "Prediction",
+        __base__=Model,
+        input=(str, Field(description="name of the input")),
+        prediction=(value, Field(description="class, labels or value; null if it is not finite")),
+        probabilities=(dict[str, FiniteNumber], Field(description="by class, the most probable first")),
+        notes=(list[str], Field(description="how the input was changed, and warnings")),
+        ood_score=(
+            FiniteNumber,
+            Field(description="fraction of held-out rows that were less unusual; out of distribution above 0.995"),
+        ),
+        occlusion_map=(
+            str | None,
+            Field(description="a PNG in base64 that marks the parts of the image that the prediction depends on"),
+        ),
+    )
+    return create_model("Predictions", __base__=Model, predictions=(list[prediction], ...))  # type: ignore[valid-type]
+
+
+def format_prediction(prediction: predictor.Prediction, top: int | None, occlusion_map: str | None) -> dict[str, Any]:
+    """Return a prediction as plain data, with the ``top`` most probable classes (all by default)."""
+    value = prediction.prediction
+    probabilities = itertools.islice(prediction.probabilities.items(), top)
+    return {
+        "input": prediction.input,
+        "prediction": [_finite_or_none(v) for v in value] if isinstance(value, list) else _finite_or_none(value),
+        "probabilities": {name: _finite_or_none(probability) for name, probability in probabilities},
+        "notes": prediction.notes,
+        "ood_score": _finite_or_none(prediction.ood_score),
+        "occlusion_map": occlusion_map,
+    }
+
+
+def _finite_or_none(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def describe_model(folder: Path, spec: Spec, limits: Limits) -> ModelFacts:
+    """Return the response of ``/model``.
+
+    Args:
+        folder: a run or cross-validation.
+        spec: its contract.
+        limits: of a request.
+
+    Raises:
+        DataError: a file is damaged.
+    """
+    run = RunFolder(folder)
+    description = files.read_json(run.file(RunFolder.MODEL))
+    network = description
+    if run.is_cross_validation:
+        network = files.read_json(folder / description["fold_models"][0]["folder"] / RunFolder.MODEL)
+    try:
+        scores = files.read_json(run.file(RunFolder.SCORES))
+    except DataError:  # a model can be served without scores
+        scores = {}
+    return ModelFacts(
+        run=folder.resolve().name,
+        version=provenance.versions()["yisheng"],
+        task=spec.task,
+        shape=list(spec.shape),
+        classes=list(spec.classes),
+        columns=_describe_columns(spec),
+        target=spec.target,
+        unit=spec.unit,
+        model=network["model"]["name"],
+        parameters=description["parameters"],
+        best=description.get("best"),
+        scores=scores,
+        limits=asdict(limits),
+    )
+
+
+def _describe_columns(spec: Spec) -> list[InputColumn]:
+    columns = columns_by_name(spec)
+    return [
+        InputColumn(
+            name=name,
+            kind="date" if columns[name].date_part else columns[name].kind,
+            categories=list(columns[name].categories),
+        )
+        for name in column_names(spec)
+    ]

@@ -1,0 +1,144 @@
+"""A served model: it parses requests, predicts in batches, and keeps corrections."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fastapi import FastAPI
+
+from yisheng.core import machine
+from yisheng.data.images import decode
+from yisheng.evaluation.png import encode_png
+from yisheng.inference.occlusion import draw_occlusion_map
+from yisheng.inference.predictor import Predictor
+from yisheng.serving import inputs
+from yisheng.serving.batching import BatchQueue
+from yisheng.serving.corrections import Corrections
+from yisheng.serving.errors import ApiError
+from yisheng.serving.limits import Limits
+from yisheng.serving.response_models import Kept, describe_model, format_prediction
+
+READER_THREADS = 2
+"""Threads that decode images and read tables."""
+
+
+class Service:
+    """The model of a run or cross-validation, and what the endpoints do with it.
+
+    Args:
+        folder: of the run or cross-validation.
+        limits: of a request.
+        batch: largest number of samples in one forward pass.
+        wait: milliseconds that an idle network waits for requests that are being parsed.
+
+    Raises:
+        DataError: the folder does not hold a complete model.
+    """
+
+    def __init__(self, folder: Path, limits: Limits, *, batch: int, wait: float) -> None:
+        self.predictor = Predictor(folder)
+        self.spec = self.predictor.spec
+        self.limits = limits
+        self.facts = describe_model(folder, self.spec, limits)
+        self._batch = batch
+        self._wait = wait
+        self._corrections = Corrections(folder, self.spec, limits.corrections)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        """Run the threads while the application is served."""
+        threads = machine.threads_worth(self._batch * math.prod(self.spec.shape))
+        self._queue = BatchQueue(
+            self._compute, batch=self._batch, wait=self._wait, max_queued=2 * self.limits.rows, threads=threads
+        )
+        self._readers = ThreadPoolExecutor(READER_THREADS, "reader")
+        with decode.silence_pillow():  # for all threads that decode
+            queue_task = asyncio.create_task(self._queue.run())
+            try:
+                yield
+            finally:
+                queue_task.cancel()
+                await asyncio.wait([queue_task])
+                self._readers.shutdown(cancel_futures=True)
+
+    async def predict(self, body: bytes, content_type: str, *, top: int | None, explain: bool) -> list[dict[str, Any]]:
+        """Return the predictions for the inputs in a body, as plain data.
+
+        Args:
+            body: see `inputs.parse_inputs`.
+            content_type: of the body.
+            top: number of most probable classes; all by default.
+            explain: draw occlusion maps of images.
+
+        Raises:
+            ApiError: an input is damaged or does not fit the model, or there are too many.
+        """
+        parsed = await self._parse(body, content_type)
+        if explain and self.spec.is_image and len(parsed.x) > self.limits.explained:
+            problem = f"explain=true takes at most {self.limits.explained} images, got {len(parsed.x)}"
+            raise ApiError(422, "too-many", problem, "send fewer, or leave explain=true out")
+        outputs_and_scores = await self._queue.compute(parsed.x)
+        outputs, scores = outputs_and_scores[:, :-1], outputs_and_scores[:, -1]
+        ood_scores = None if np.isnan(scores[0]) else scores
+        warnings = self.predictor.describe_ood(parsed.x, ood_scores)
+        notes = [(*reading, *warning) for reading, warning in zip(parsed.notes, warnings, strict=True)]
+        predictions = self.predictor.build_predictions(outputs, parsed.names, notes, ood_scores)
+        maps = await self._draw_occlusion_maps(parsed.x) if explain else [None] * len(predictions)
+        return [format_prediction(prediction, top, png) for prediction, png in zip(predictions, maps, strict=True)]
+
+    async def keep_correction(self, body: bytes, content_type: str) -> Kept:
+        """Keep the sample and label in a body.
+
+        Raises:
+            ApiError: the body is not JSON, or does not have a sample and a label.
+            YishengError: see `Corrections`.
+        """
+        if inputs.media_type(content_type) != inputs.JSON:
+            raise ApiError(415, "type", "a correction is sent as JSON", f"send it as {inputs.JSON}")
+        return await self._run_in_reader(self._keep_correction, body)
+
+    def _compute(self, x: np.ndarray) -> np.ndarray:
+        """Return the outputs, and in a last column the OOD scores, NaN without a detector."""
+        outputs, scores = self.predictor.compute_outputs_and_ood_scores(x)
+        column = np.full(len(x), np.nan) if scores is None else scores
+        return np.concatenate([outputs, column[:, None]], axis=1, dtype=np.float64)
+
+    async def _draw_occlusion_maps(self, x: np.ndarray) -> list[str | None]:
+        """Return a PNG in base64 for each image, None for rows."""
+        if not self.spec.is_image:
+            return [None] * len(x)
+        return [await self._queue.run_in_network_thread(self._draw_occlusion_map, image) for image in x]
+
+    def _draw_occlusion_map(self, image: np.ndarray) -> str:
+        return encode_png(draw_occlusion_map(self.predictor.artifacts[0], image).transpose(2, 0, 1))
+
+    async def _parse(self, body: bytes, content_type: str) -> inputs.Inputs:
+        with self._queue.expect_inputs():
+            if inputs.is_small(body, content_type):
+                return inputs.parse_inputs(body, content_type, self.spec, self.limits)
+            return await self._run_in_reader(inputs.parse_inputs, body, content_type, self.spec, self.limits)
+
+    async def _run_in_reader(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, function, *arguments)
+
+    def _keep_correction(self, body: bytes) -> Kept:
+        content = inputs.parse_json_object(body)
+        sample = "image" if self.spec.is_image else "row"
+        if set(content) != {sample, "label"}:
+            problem = f"the body must have the keys {sample} and label, got {inputs.describe_keys(content)}"
+            raise ApiError(422, "input", problem, f'send {{"{sample}": ..., "label": ...}}')
+        if self.spec.is_image:
+            image = inputs.decode_base64(content["image"], "the image")
+            inputs.check_image_size(image, "the image", self.limits)
+            saved = self._corrections.save_image(image, content["label"])
+        else:
+            saved = self._corrections.save_row(content["row"], content["label"])
+        path = saved.path.relative_to(self._corrections.folder.parent).as_posix()
+        return Kept(kept=path, count=saved.total)
