@@ -56,7 +56,7 @@ WORDS = {
     r"lies in|lies beside|stands in": "is in",
     r"of torch's|of ours|of theirs|of its own making": "torch's, our",
     r"all the same": "anyway",
-    r"is no(?= (?!longer|more|less|need|way|such|use|one|point|reason|other)[a-z])": "is not a",
+    r"(?<!there )is no(?= (?!longer|more|less|need|way|such|use|one|point|reason|other)[a-z])": "is not a",
     r"told (?=by|from|of)": "distinguished, reported",
     r"ahead of the": "before",
 }
