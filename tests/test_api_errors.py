@@ -1,4 +1,4 @@
-"""Wrong arguments from Python: refused by name before any work is spent, and no folder is made."""
+"""Wrong arguments from Python: refused by name before any work, and no folder is created."""
 
 import re
 from pathlib import Path
@@ -21,8 +21,8 @@ REGRESSION = Spec("regression", (3,))
 MULTILABEL = Spec("multilabel", (3,), classes=("a", "b"))
 
 
-def changed(values, row, to):
-    """A copy with one row changed."""
+def replace_row(values, row, to):
+    """Return a copy with one row replaced."""
     copy = values.copy()
     copy[row] = to
     return copy
@@ -74,13 +74,13 @@ SETTINGS = [
 ]
 
 
-def named(settings):
-    """A test's name: the same in every process."""
+def name_of(settings):
+    """Return a name for a test that is the same in every process."""
     return re.sub(r" at 0x\w+", "", str(settings))[:50].replace("\0", "0")
 
 
-@pytest.mark.parametrize(("settings", "cause"), SETTINGS, ids=[named(s) for s, _ in SETTINGS])
-def test_settings(settings, cause, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("settings", "cause"), SETTINGS, ids=[name_of(s) for s, _ in SETTINGS])
+def test_wrong_settings_are_refused(settings, cause, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=cause) as caught:
         yisheng.train(**settings)
@@ -97,7 +97,7 @@ DATA = [
     (lambda: (CLASSES, X[:0], Y[:0]), "empty"),
     (lambda: (CLASSES, X.astype(np.float64), Y), "uint8 or float32, got float64"),
     (lambda: (CLASSES, X.astype(object), Y), "uint8 or float32, got object"),
-    (lambda: (CLASSES, X[:, :2], Y), r"shape \(3,\) were promised, got \(2,\)"),
+    (lambda: (CLASSES, X[:, :2], Y), r"must have the spec's shape \(3,\), got \(2,\)"),
     (lambda: (CLASSES, X, Y[:-1]), "40 inputs need 40 targets, got 39"),
     (lambda: (CLASSES, X, Y.astype(np.float32)), r"int64 \(N,\), got float32"),
     (lambda: (CLASSES, X, Y.astype(np.int32)), r"int64 \(N,\), got int32"),
@@ -105,16 +105,16 @@ DATA = [
     (lambda: (CLASSES, X, Y[:, None]), r"int64 \(N,\), got int64 \(40, 1\)"),
     (lambda: (CLASSES, X, np.eye(2, dtype=np.int64)[Y]), r"int64 \(N,\)"),
     (lambda: (CLASSES, X, Y + 1), "from 0 to 1, got 2 in row"),
-    (lambda: (CLASSES, X, changed(Y, 7, -1)), "from 0 to 1, got -1 in row 7"),
-    (lambda: (CLASSES, X, changed(Y, 9, 2**60)), "got 1152921504606846976 in row 9"),
+    (lambda: (CLASSES, X, replace_row(Y, 7, -1)), "from 0 to 1, got -1 in row 7"),
+    (lambda: (CLASSES, X, replace_row(Y, 9, 2**60)), "got 1152921504606846976 in row 9"),
     (lambda: (REGRESSION, X, VALUES[:, 0]), r"float32 \(N, T\), .* got float32 \(40,\)"),
     (lambda: (REGRESSION, X, VALUES.astype(np.float64)), r"float32 \(N, T\)"),
     (lambda: (REGRESSION, X, Y), r"float32 \(N, T\)"),
-    (lambda: (REGRESSION, X, changed(VALUES, 3, np.nan)), r"finite numbers, got \[nan\] in row 3"),
-    (lambda: (REGRESSION, X, changed(VALUES, 4, np.inf)), r"finite numbers, got \[inf\] in row 4"),
+    (lambda: (REGRESSION, X, replace_row(VALUES, 3, np.nan)), r"finite numbers, got \[nan\] in row 3"),
+    (lambda: (REGRESSION, X, replace_row(VALUES, 4, np.inf)), r"finite numbers, got \[inf\] in row 4"),
     (lambda: (MULTILABEL, X, LABELS[:, :1]), r"float32 \(N, 2\), got float32 \(40, 1\)"),
     (lambda: (MULTILABEL, X, LABELS.astype(np.int64)), r"float32 \(N, 2\)"),
-    (lambda: (MULTILABEL, X, changed(LABELS, 2, 0.5)), r"0 or 1 for each label, got \[0.5, 0.5\] in row 2"),
+    (lambda: (MULTILABEL, X, replace_row(LABELS, 2, 0.5)), r"0 or 1 for each label, got \[0.5, 0.5\] in row 2"),
     (lambda: (CLASSES, X, Y, np.full(N, 3, np.int8)), "parts must be 0, 1 or 2"),
     (lambda: (CLASSES, X, Y, np.zeros(3, np.int8)), "40 inputs need 40 parts, got 3"),
     (lambda: (CLASSES, X, Y, None, np.full(N, -1, np.float32)), "weights must be 0 or more"),
@@ -124,15 +124,15 @@ DATA = [
 
 
 @pytest.mark.parametrize(("make", "cause"), DATA, ids=[cause for _, cause in DATA])
-def test_data(make, cause):
+def test_wrong_arrays_are_refused(make, cause):
     with pytest.raises(DataError, match=cause):
         Dataset("mine", *make())
 
 
 @pytest.mark.parametrize("row", range(0, N, 3))
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_inputs_that_are_not_finite_in_any_part(row, value, tmp_path):
-    data = Dataset("mine", CLASSES, changed(X, row, value), Y)
+def test_inputs_that_are_not_finite_are_refused_in_every_part(row, value, tmp_path):
+    data = Dataset("mine", CLASSES, replace_row(X, row, value), Y)
     with pytest.raises(DataError, match="infinite values in columns .* of the (training|validation|test) part"):
         yisheng.train(data=data, epochs=1, out=tmp_path / "runs", quiet=True)
     assert not (tmp_path / "runs").exists()
@@ -163,7 +163,7 @@ INPUTS = [
     (X[:0], DataError, "are wanted, got"),
     (X[:, :2], DataError, "are wanted, got"),
     (np.zeros(()), DataError, "are wanted, got"),
-    (changed(X, 0, np.nan), DataError, "NaN"),
+    (replace_row(X, 0, np.nan), DataError, "NaN"),
     (np.full((1, 3), 1e300), DataError, "too large"),
     (X.astype(str), DataError, "must be numbers"),
     (X.astype(object), DataError, "must be numbers"),
@@ -173,21 +173,21 @@ INPUTS = [
 
 
 @pytest.mark.parametrize(("inputs", "error", "cause"), INPUTS, ids=[f"{n} {i[2]}" for n, i in enumerate(INPUTS)])
-def test_inputs_of_predict(inputs, error, cause, run):
+def test_wrong_inputs_of_predict_are_refused(inputs, error, cause, run):
     with pytest.raises(error, match=cause):
         run.predict(inputs)
 
 
-def test_runs_that_are_none(tmp_path):
-    for path in (3, None, "a\0b"):
-        with pytest.raises(UsageError, match="must be a path"):
+def test_paths_that_are_not_runs_are_refused(tmp_path):
+    for path in (3, None, "a\0b", "", "a" * 300, "~no-such-user/run"):
+        with pytest.raises(UsageError, match="must be a path|no home folder"):
             yisheng.load(path)
-    for path in ("nowhere", tmp_path, "a" * 300, __file__):
+    for path in ("nowhere", tmp_path, __file__):
         with pytest.raises(DataError):
             yisheng.load(path)
 
 
-def test_numbers_of_numpy_are_numbers(tmp_path):
+def test_numpy_numbers_are_numbers(tmp_path):
     run = yisheng.train(
         data="iris",
         hidden=[np.int64(4)],

@@ -1,4 +1,4 @@
-"""A new model, data set, metric and loss: one new file each, no edit elsewhere."""
+"""A plugin adds a model, a data set, a metric and a loss with one file each."""
 
 import json
 import os
@@ -20,7 +20,7 @@ FILES = {
             '''
             return nn.Sequential(nn.Linear(spec.shape[0], width), nn.Tanh(), nn.Linear(width, spec.outputs))
         """,
-    "data/sets/ring.py": """
+    "data/datasets/ring.py": """
         import numpy as np
         from yisheng.core.registry import register
         from yisheng.core.types import Dataset, Spec
@@ -53,7 +53,7 @@ FILES = {
             '''Multi-class hinge loss.
 
             Args:
-                margin: wanted distance of the true class's output.
+                margin: required distance of the true class's output.
             '''
             return lambda output, y: torch.nn.functional.multi_margin_loss(output, y, margin=margin, reduction="none")
         """,
@@ -74,13 +74,13 @@ def test_a_package_adds_to_every_kind(tmp_path):
         return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
 
     words = ["data=ring", "n=500", "model=narrow", "width=12", "loss=soft-hinge", "margin=0.5", "score=sureness"]
-    done = yisheng("train", *words, "epochs=80", "lr=0.1", "--json")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["best"]["score"] == "sureness"
-    assert found["scores"]["test"]["sureness"]["value"] > 0.5
-    assert found["scores"]["test"]["accuracy"]["value"] > 0.85
-    answer = json.loads(yisheng("predict", found["run"], "rows=0,0;3,3", "--json").stdout)
-    assert [a["prediction"] for a in answer["answers"]] == ["in", "out"]
+    process = yisheng("train", *words, "epochs=80", "lr=0.1", "--json")
+    assert process.returncode == 0, process.stderr
+    result = json.loads(process.stdout)
+    assert result["best"]["score"] == "sureness"
+    assert result["scores"]["test"]["sureness"]["value"] > 0.5
+    assert result["scores"]["test"]["accuracy"]["value"] > 0.85
+    printed = json.loads(yisheng("predict", result["run"], "rows=0,0;3,3", "--json").stdout)
+    assert [p["prediction"] for p in printed["predictions"]] == ["in", "out"]
     assert "narrow" in yisheng("models").stdout
     assert "ring" in yisheng("data", "list").stdout

@@ -14,19 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tomli_w
 import torch
-from hypothesis import assume, example, given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from safetensors.torch import save
 
 import yisheng
 from yisheng import transforms
-from yisheng.cli import main
-from yisheng.cli._arguments import Arguments
-from yisheng.core.config import KINDS, Config
-from yisheng.core.errors import DataError, UsageError, YishengError
-from yisheng.core.settings import merge_settings, read_settings
+from yisheng.core.errors import DataError, YishengError
 from yisheng.core.types import Column, Dataset, Drawing, Spec
 from yisheng.data import archive_names, idx
 from yisheng.data.hub import catalog
@@ -64,94 +59,6 @@ def said(error):
     """An error must tell the cause, and what to do about it."""
     assert error.problem
     assert len(error.remedy) > 3
-
-
-# --- the command line ---
-
-KEYS = st.sampled_from(["lr", "data", "model", "epochs", "--lr", "--json", "-x", "--", "-", "hidden", "optimizer.lr"])
-WORDS = st.lists(KEYS | st.text(max_size=12) | st.tuples(KEYS, st.text(max_size=8)).map("=".join), max_size=6)
-
-
-@given(WORDS)
-def test_words_are_sorted_or_refused(words):
-    try:
-        found = Arguments.parse("train", words)
-    except UsageError as error:
-        said(error)
-        return
-    assert all(isinstance(value, str) for value in [*found.inputs, *found.settings, *found.settings.values()])
-    assert not any("\0" in word for word in words)
-    assert all(word in words for word in found.inputs)
-
-
-@given(WORDS, st.sampled_from(["config", "models", "data", "report", "evaluate", "nonsense"]))
-def test_commands_that_do_no_work_end_with_a_code(words, verb):
-    assume("toml=true" not in words)
-    with contextlib.redirect_stdout(None), contextlib.redirect_stderr(None):
-        assert main([verb, *words]) in (0, 2, 3)
-
-
-# --- configs ---
-
-SETTING_KEYS = st.sampled_from(
-    [*Config.model_fields, "lr", "hidden", "optimizer.lr", "model.hidden", "init.std", "weight_decay"]
-)
-SETTING_VALUES = PLAIN | st.sampled_from(["auto", "none", "mlp", "iris", "sgd", "0.1", "64,32", "1/5", "true", "[]"])
-
-
-@given(st.lists(st.tuples(SETTING_KEYS | st.text(max_size=8), SETTING_VALUES), max_size=5))
-def test_settings_make_a_config_or_are_refused(settings):
-    try:
-        found = merge_settings([(key, value, "command line") for key, value in settings])
-    except (UsageError, DataError) as error:  # a value of data= that looks like a path is one, and nothing lies there
-        said(error)
-        return
-    assert set(found.origins.values()) <= {"command line"}
-    for key in KINDS:
-        choice = getattr(found.config, key)
-        assert choice is None or isinstance(choice.name, str)
-
-
-def same(one, two):
-    """Equal, a tuple and a list of the same values too."""
-    return json.dumps(one, default=str) == json.dumps(two, default=str)
-
-
-@given(st.lists(st.tuples(SETTING_KEYS, SETTING_VALUES), max_size=4))
-def test_what_a_config_writes_it_reads_again(folder, settings):
-    try:
-        found = merge_settings([(key, value, "command line") for key, value in settings]).config
-    except (UsageError, DataError):  # a value of data= that looks like a path is one, and nothing lies there
-        return
-    path = folder / "written.toml"
-    path.write_text(found.to_toml(), encoding="utf-8")
-    assert same(merge_settings(read_settings(path)).config.to_dict(), found.to_dict())
-
-
-TOML = (
-    st.dictionaries(SETTING_KEYS | st.text(min_size=1, max_size=6), PLAIN.filter(lambda v: v is not None), max_size=4)
-    .map(lambda data: json.loads(json.dumps(data), parse_constant=float))
-    .map(lambda data: without_none(data))
-    .map(lambda data: tomli_w.dumps(data).encode(errors="surrogatepass"))
-)
-
-
-def without_none(value):
-    """TOML has no null."""
-    if isinstance(value, dict):
-        return {k: without_none(v) for k, v in value.items() if v is not None}
-    return [without_none(v) for v in value if v is not None] if isinstance(value, list) else value
-
-
-@given(st.binary(max_size=80) | TOML | st.text(max_size=60).map(lambda t: t.encode(errors="surrogatepass")))
-@example(b"lr = " + b"[" * 2_000)
-@example(b"epochs = " + b"9" * 5_000)
-@example(b"\xef\xbb\xbflr = 1")
-def test_config_files_are_read_or_refused(folder, content):
-    path = folder / "any.toml"
-    path.write_bytes(content)
-    with contextlib.suppress(UsageError):
-        merge_settings(read_settings(path))
 
 
 # --- data ---
@@ -265,7 +172,7 @@ def test_logs_are_read_whatever_is_in_them(folder, line, times):
     (folder / "events.jsonl").write_bytes((good + line.replace(b"\n", b" ") + b"\n") * times)
     found = read_history(folder)
     assert found.steps[0].step == 1
-    assert found.damaged <= times
+    assert found.damaged_lines <= times
 
 
 EVENT = st.fixed_dictionaries(
@@ -278,7 +185,7 @@ EVENT = st.fixed_dictionaries(
 def test_events_of_any_values_are_read(folder, events):
     (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
     found = read_history(folder)
-    assert len(found.steps) + len(found.epochs) + found.damaged <= len(events)
+    assert len(found.steps) + len(found.epochs) + found.damaged_lines <= len(events)
 
 
 SPECS = [
