@@ -102,16 +102,16 @@ class _ScratchOptimizer(torch.optim.Optimizer):
 
     Args:
         groups: torch's parameter groups.
-        update: ``(weight, gradient, memory, t, **options) -> (weight, memory)``.
-        memories: number of tensors that the update remembers for each weight.
+        update: ``(weight, gradient, state, t, **options) -> (weight, state)``.
+        state_tensors: number of state tensors of each weight.
         options: options of the update.
     """
 
     def __init__(
-        self, groups: list[dict[str, Any]], update: Callable[..., Any], memories: int, options: Mapping[str, Any]
+        self, groups: list[dict[str, Any]], update: Callable[..., Any], state_tensors: int, options: Mapping[str, Any]
     ) -> None:
         super().__init__(groups, dict(options))
-        self._update, self._memories = update, memories
+        self._update, self._state_tensors = update, state_tensors
         self._option_names = list(options)  # torch adds keys to self.defaults when a state is loaded
 
     @torch.no_grad()
@@ -125,10 +125,11 @@ class _ScratchOptimizer(torch.optim.Optimizer):
                     continue
                 state = self.state[weight]
                 t = state.get("t", 0) + 1
-                memory = tuple(state.get(f"memory{i}", torch.zeros_like(weight)) for i in range(self._memories))
-                new, memory = self._update(weight, weight.grad, memory, t, **options)
-                weight.copy_(new)
-                state.update({"t": t, **{f"memory{i}": value for i, value in enumerate(memory)}})
+                names = [f"state{i}" for i in range(self._state_tensors)]
+                tensors = tuple(state.get(name, torch.zeros_like(weight)) for name in names)
+                updated, tensors = self._update(weight, weight.grad, tensors, t, **options)
+                weight.copy_(updated)
+                state.update({"t": t, **dict(zip(names, tensors, strict=True))})
 
 
 def build_optimizer(choice: Choice, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
@@ -150,7 +151,7 @@ def build_optimizer(choice: Choice, groups: list[dict[str, Any]]) -> torch.optim
     _require_scratch_form("optimizer", choice.name, OPTIMIZERS)
     entry = registry.find("scratch", choice.name)
     defaults = {option.name: option.default for option in registry.find("optim", choice.name).options.values()}
-    return _ScratchOptimizer(groups, entry.build, entry.meta["memories"], {**defaults, **choice.options})
+    return _ScratchOptimizer(groups, entry.build, entry.meta["state_tensors"], {**defaults, **choice.options})
 
 
 def _is_on_cpu(model: nn.Module) -> bool:

@@ -72,7 +72,7 @@ class FromScratchUpdate:
         entry = registry.find("scratch", name)
         self._rule: Callable[..., Any] = entry.build
         self._blocks = list(blocks)
-        self._memory = [tuple(torch.zeros_like(b) for _ in range(entry.meta["memories"])) for b in blocks]
+        self._state = [tuple(torch.zeros_like(b) for _ in range(entry.meta["state_tensors"])) for b in blocks]
         self._options = [
             _stack_options(
                 [
@@ -91,13 +91,13 @@ class FromScratchUpdate:
         with torch.no_grad():
             for i, (w, g) in enumerate(zip(self._blocks, gradients, strict=True)):
                 options = {**self._options[i], "lr": self._options[i]["lr"] * factor}
-                updated, self._memory[i] = self._rule(w, g, self._memory[i], self._t, **options)
+                updated, self._state[i] = self._rule(w, g, self._state[i], self._t, **options)
                 w.copy_(updated)
 
     def select(self, indices: torch.Tensor, blocks: Sequence[torch.Tensor]) -> None:
         """Keep only the models at some indices, whose blocks are now these."""
         self._blocks = list(blocks)
-        self._memory = [tuple(m.index_select(0, indices) for m in memory) for memory in self._memory]
+        self._state = [tuple(tensor.index_select(0, indices) for tensor in tensors) for tensors in self._state]
         self._options = [
             {key: _select_option(value, indices) for key, value in options.items()} for options in self._options
         ]
