@@ -1,4 +1,4 @@
-"""Building by name from Python, with the checks of the config."""
+"""Components are built by name in Python, with checked options; the package's public names."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def test_models_and_data_are_built_by_name_with_checked_options():
     assert len(data) == 50
     net = yisheng.models.build("mlp", data.spec, hidden="7,5")
     assert [p.shape[0] for p in net.parameters()] == [7, 7, 5, 5, 1, 1]
-    for call, wanted in [
+    for call, message in [
         (lambda: yisheng.models.build("mpl", data.spec), "did you mean mlp"),
         (lambda: yisheng.models.build("mlp", data.spec, width=3), "model=mlp has no option 'width'"),
         (lambda: yisheng.models.build("mlp", data.spec, dropout=2), "dropout must be"),
@@ -22,11 +22,12 @@ def test_models_and_data_are_built_by_name_with_checked_options():
     ]:
         with pytest.raises(UsageError) as caught:
             call()
-        assert wanted in str(caught.value)
+        assert message in str(caught.value)
 
 
-def test_the_rest_of_the_package_is_there():
+def test_the_public_names_of_the_package():
     assert yisheng.env()["cores"] >= 1
-    assert set(yisheng.__all__) <= set(dir(yisheng))
+    assert dir(yisheng) == sorted([*yisheng.__all__, "data", "models", "sklearn"])
+    assert all(getattr(yisheng, name) is not None for name in dir(yisheng))
     with pytest.raises(AttributeError):
-        _ = yisheng.no_such_thing
+        _ = yisheng.no_such_name

@@ -1,48 +1,55 @@
+"""Configs: settings from words, files and Python are merged, checked, resolved for data, and written again."""
+
 import re
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from yisheng.core.config import Choice, Config
+from yisheng.core.config import Choice, Config, ResolvedConfig
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.settings import merge_settings, read_settings
+from yisheng.core.settings import keyword_settings, merge_settings, read_settings
 from yisheng.core.types import Spec
 
 IMAGES = Spec("classification", (1, 8, 8), classes=tuple("0123456789"))
 ROWS = Spec("regression", (3,))
 
 
-def shell(*words):
+def merge_words(*words):
+    """Return the merged settings of words of the command line."""
     return merge_settings([(*word.split("=", 1), "command line") for word in words])
 
 
-def test_an_option_finds_its_owner():
-    config = shell("model=mlp", "hidden=64,32", "lr=0.5", "optimizer=sgd").config
+def test_an_option_belongs_to_the_choice_that_has_it():
+    config = merge_words("model=mlp", "hidden=64,32", "lr=0.5", "optimizer=sgd").config
     assert tuple(config.model.options["hidden"]) == (64, 32)
     assert config.optimizer.options == {"lr": 0.5}
 
 
-def test_a_word_in_the_place_of_a_list_is_left_whole():
-    one, two = (shell("loss=cross-entropy", f"class_weight={value}").config for value in ("balanced", "1,2,3"))
-    assert one.loss.options == {"class_weight": "balanced"}
-    assert two.loss.options == {"class_weight": (1, 2, 3)}
+def test_an_option_may_be_a_word_or_a_list():
+    balanced, listed = (
+        merge_words("loss=cross-entropy", f"class_weight={value}").config for value in ("balanced", "1,2,3")
+    )
+    assert balanced.loss.options == {"class_weight": "balanced"}
+    assert listed.loss.options == {"class_weight": (1, 2, 3)}
 
 
-def test_options_of_an_automatic_choice_wait_for_the_data():
-    config = shell("hidden=7").config
+def test_options_of_an_automatic_choice_are_checked_with_the_data():
+    config = merge_words("hidden=7").config
     assert tuple(config.resolve(ROWS, 100).model.options["hidden"]) == (7,)
     with pytest.raises(UsageError, match="model=lenet has no option 'hidden'"):
         config.resolve(IMAGES, 100)
 
 
-def test_later_origins_win_and_are_told(tmp_path):
+def test_later_origins_win(tmp_path):
     file = tmp_path / "r.toml"
     file.write_text('epochs = 3\nlr = 0.2\nseed = 4\n[model]\nname = "mlp"\nhidden = [5]\n')
-    found = merge_settings([*read_settings(file), ("lr", "0.3", "command line")])
-    assert found.config.epochs == 3
-    assert found.config.optimizer.options["lr"] == 0.3
-    assert found.origins == {
+    merged = merge_settings([*read_settings(file), ("lr", "0.3", "command line")])
+    assert merged.config.epochs == 3
+    assert merged.config.optimizer.options["lr"] == 0.3
+    assert merged.origins == {
         "epochs": "file",
         "seed": "file",
         "model": "file",
@@ -51,7 +58,7 @@ def test_later_origins_win_and_are_told(tmp_path):
     }
 
 
-def test_another_choice_drops_the_options_of_the_one_before(tmp_path):
+def test_another_choice_drops_the_options_of_the_previous_one(tmp_path):
     file = tmp_path / "r.toml"
     file.write_text('[optimizer]\nname = "sgd"\nlr = 0.9\n')
     assert merge_settings([*read_settings(file), ("optimizer", "adam", "command line")]).config.optimizer.options == {}
@@ -61,7 +68,7 @@ def test_another_choice_drops_the_options_of_the_one_before(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("word", "wanted"),
+    ("word", "message"),
     [
         ("epoch=3", "did you mean epochs"),
         ("model=lenett", "did you mean lenet"),
@@ -83,9 +90,9 @@ def test_another_choice_drops_the_options_of_the_one_before(tmp_path):
         ("batch=abc", "batch must be"),
     ],
 )
-def test_bad_words_are_refused_with_what_is_wanted(word, wanted):
-    with pytest.raises(UsageError, match=re.escape(wanted)):
-        shell(word)
+def test_wrong_words_are_refused(word, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        merge_words(word)
 
 
 @pytest.mark.parametrize(
@@ -100,41 +107,41 @@ def test_bad_words_are_refused_with_what_is_wanted(word, wanted):
         "[" * 5000,
     ],
 )
-def test_bad_files_are_refused(tmp_path, content):
+def test_files_that_are_not_configs_are_refused(tmp_path, content):
     file = tmp_path / "r.toml"
     file.write_text(content)
     with pytest.raises(UsageError):
         merge_settings(read_settings(file))
 
 
-def test_a_missing_file_is_told(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(UsageError, match="cannot be read"):
         read_settings(tmp_path / "no.toml")
 
 
 @pytest.mark.parametrize("spec", [IMAGES, ROWS])
-def test_a_settled_config_survives_toml(tmp_path, spec):
-    config = shell("clip_norm=1", "init=normal", "fold=2/5").config.resolve(spec, 1000)
+def test_a_resolved_config_survives_toml(tmp_path, spec):
+    config = merge_words("clip_norm=1", "init=normal", "fold=2/5").config.resolve(spec, 1000)
     file = tmp_path / "r.toml"
     file.write_text(config.to_toml())
-    again = merge_settings(read_settings(file)).config
-    assert again.to_dict() == config.to_dict()
-    assert again.resolve(spec, 1000).to_dict() == config.to_dict()
-    open_choices = ("device", "validation", "test", "split", "precision", "memory_format")
-    assert "auto" not in {str(v) for k, v in config.to_dict().items() if k not in open_choices}
+    from_file = merge_settings(read_settings(file)).config
+    assert from_file.to_dict() == config.to_dict()
+    assert from_file.resolve(spec, 1000).to_dict() == config.to_dict()
+    kept = ("device", "validation", "test", "split")
+    assert "auto" not in {str(v) for k, v in config.to_dict().items() if k not in kept}
 
 
 def test_choices_that_do_not_fit_the_data_are_refused():
     with pytest.raises(UsageError, match="loss=mse needs"):
-        shell("loss=mse").config.resolve(IMAGES, 100)
+        merge_words("loss=mse").config.resolve(IMAGES, 100)
     with pytest.raises(UsageError, match="model=lenet needs"):
-        shell("model=lenet").config.resolve(ROWS, 100)
+        merge_words("model=lenet").config.resolve(ROWS, 100)
     with pytest.raises(UsageError, match="score=accuracy does not fit"):
-        shell("score=accuracy").config.resolve(ROWS, 100)
+        merge_words("score=accuracy").config.resolve(ROWS, 100)
 
 
 @given(n=st.integers(1, 10**7), accumulate=st.integers(1, 8))
-def test_automatic_batch_and_epochs_are_sensible(n, accumulate):
+def test_automatic_batch_and_epochs_are_in_their_limits(n, accumulate):
     config = Config(accumulate=accumulate).resolve(ROWS, n)
     assert 16 <= config.batch <= 128
     assert 10 <= config.epochs <= 100
@@ -146,12 +153,15 @@ def test_any_words_give_a_config_or_a_usage_error(words):
     try:
         merge_settings([(key, value, "command line") for key, value in words])
     except UsageError as error:
-        assert error.problem  # noqa: PT017  # either way is right; a traceback is not
+        assert error.problem  # noqa: PT017  # only a traceback is wrong
         assert error.remedy  # noqa: PT017
 
 
 @settings(max_examples=300, deadline=None)
-@given(key=st.sampled_from([*Config.model_fields, "lr", "weight_decay", "hidden", "model.hidden"]), value=st.text(max_size=20))
+@given(
+    key=st.sampled_from([*Config.model_fields, "lr", "weight_decay", "hidden", "model.hidden"]),
+    value=st.text(max_size=20),
+)
 def test_any_value_gives_a_config_or_a_usage_error(key, value):
     try:
         merge_settings([(key, value, "command line")])
@@ -159,8 +169,8 @@ def test_any_value_gives_a_config_or_a_usage_error(key, value):
         assert error.remedy  # noqa: PT017
 
 
-def test_augmentations_come_in_their_order_with_their_options(tmp_path):
-    config = shell("augment=crop,flip", "pad=2", "augment.flip.p=0.25").config
+def test_augmentations_keep_their_order_and_options(tmp_path):
+    config = merge_words("augment=crop,flip", "pad=2", "augment.flip.p=0.25").config
     assert [(c.name, dict(c.options)) for c in config.augment] == [("crop", {"pad": 2}), ("flip", {"p": 0.25})]
     file = tmp_path / "r.toml"
     file.write_text(config.to_toml())
@@ -170,7 +180,7 @@ def test_augmentations_come_in_their_order_with_their_options(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "wanted"),
+    ("words", "message"),
     [
         (["augment=flop"], "did you mean flip"),
         (["augment=flip,flip"], "twice"),
@@ -188,34 +198,61 @@ def test_augmentations_come_in_their_order_with_their_options(tmp_path):
         (["folds=1"], "folds must be"),
     ],
 )
-def test_bad_augmentations_and_fine_tunings_are_refused(words, wanted):
-    with pytest.raises(UsageError, match=re.escape(wanted)):
-        shell(*words)
+def test_keys_that_do_not_fit_one_another_are_refused(words, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        merge_words(*words)
 
 
-def test_test_is_a_size_or_a_file_where_the_data_takes_one(tmp_path):
+def test_the_key_test_is_a_size_or_a_file(tmp_path):
     for name in ("train.csv", "test.csv"):
         (tmp_path / name).write_text("a,b\n1,2\n")
     table = f"data={tmp_path / 'train.csv'}"
-    assert shell(table, f"test={tmp_path / 'test.csv'}").config.data.options["test"] == str(tmp_path / "test.csv")
-    assert shell(table, "test=0.3").config.test == 0.3
-    assert "test" not in shell(table, "test=auto").config.data.options
+    assert merge_words(table, f"test={tmp_path / 'test.csv'}").config.data.options["test"] == str(tmp_path / "test.csv")
+    assert merge_words(table, "test=0.3").config.test == 0.3
+    assert "test" not in merge_words(table, "test=auto").config.data.options
     with pytest.raises(UsageError, match="test must be"):
-        shell("data=digits", "test=rows.csv")
+        merge_words("data=digits", "test=rows.csv")
 
 
-def test_settling_writes_out_augmentations_and_what_weights_bring():
+def test_resolving_fills_options_and_defaults_of_finetuning():
     spec = Spec("classification", (1, 8, 8), classes=("a", "b"))
-    settled = shell("augment=crop", "weights=x.pth").config.resolve(spec, 100)
-    assert settled.augment[0].options["pad"] == 4
-    assert (settled.finetune, settled.head_lr) == ("all", 10.0)
+    config = merge_words("augment=crop", "weights=x.pth").config.resolve(spec, 100)
+    assert config.augment[0].options["pad"] == 4
+    assert (config.finetune, config.head_lr) == ("all", 10.0)
     with pytest.raises(UsageError, match="augment=flip needs"):
-        shell("augment=flip").config.resolve(Spec("regression", (3,)), 100)
+        merge_words("augment=flip").config.resolve(Spec("regression", (3,)), 100)
 
 
-def test_what_auto_means_can_be_told_by_who_knows_the_data():
+def test_the_caller_can_define_auto():
     spec = Spec("classification", (3, 8, 8), classes=("a", "b"))
-    told = {"scale": Choice(name="imagenet", options={"mean": (0.5, 0.5, 0.5)})}
-    assert shell().config.resolve(spec, 100, auto=told).scale.options["mean"] == (0.5, 0.5, 0.5)
-    assert shell("scale=unit").config.resolve(spec, 100, auto=told).scale.name == "unit"
-    assert shell().config.resolve(spec, 100).scale.name == "standard"
+    auto = {"scale": Choice(name="imagenet", options={"mean": (0.5, 0.5, 0.5)})}
+    assert merge_words().config.resolve(spec, 100, auto=auto).scale.options["mean"] == (0.5, 0.5, 0.5)
+    assert merge_words("scale=unit").config.resolve(spec, 100, auto=auto).scale.name == "unit"
+    assert merge_words().config.resolve(spec, 100).scale.name == "standard"
+
+
+def test_a_resolved_config_cannot_hold_auto():
+    config = merge_words("model=mlp").config.resolve(ROWS, 100)
+    assert isinstance(config, ResolvedConfig)
+    assert (config.precision, config.memory_format, config.boosting) == ("fp32", "contiguous", False)
+    undecided = {"epochs": "auto", "batch": "auto", "precision": "auto", "memory_format": "auto", "boosting": "auto"}
+    for change in ({key: value} for key, value in undecided.items()):
+        with pytest.raises(ValidationError):
+            ResolvedConfig(**{**dict(config), **change})
+    for change in ({"score": "auto"}, {"loss": Choice(name="auto")}, {"augment": (Choice(name="auto"),)}):
+        with pytest.raises(ValidationError, match="must not be auto"):
+            ResolvedConfig(**{**dict(config), **change})
+
+
+def test_python_settings_may_be_mappings_and_numpy_values():
+    settings = keyword_settings({"model": {"name": "mlp", "hidden": np.array([4, 5])}, "lr": np.float64(0.5)})
+    config = merge_settings(settings).config
+    assert (config.model.options, config.optimizer.options) == ({"hidden": (4, 5)}, {"lr": 0.5})
+    with pytest.raises(UsageError, match="model must have a name"):
+        list(keyword_settings({"model": {"hidden": [8]}}))
+
+
+def test_aliases_of_keys_and_options():
+    config = merge_words("optimiser=adamw", "wd=0.1", "learning-rate=0.2", "batch_size=8").config
+    assert config.optimizer.options == {"weight_decay": 0.1, "lr": 0.2}
+    assert config.batch == 8

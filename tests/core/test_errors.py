@@ -1,3 +1,5 @@
+"""Exit codes of the errors."""
+
 import signal
 
 import pytest
@@ -6,7 +8,7 @@ from yisheng.core import errors
 
 
 @pytest.mark.parametrize(
-    ("kind", "code"),
+    ("error_class", "code"),
     [
         (errors.YishengError, 1),
         (errors.StorageError, 1),
@@ -16,10 +18,10 @@ from yisheng.core import errors
         (errors.MissingPartError, 5),
     ],
 )
-def test_exit_codes_are_the_documented_ones(kind, code):
-    error = kind("what came", "what to do")
+def test_exit_codes_are_as_documented(error_class, code):
+    error = error_class("the problem", "the remedy")
     assert error.code == code
-    assert str(error).splitlines() == ["what came", "  what to do"]
+    assert str(error).splitlines() == ["the problem", "  the remedy"]
 
 
 def test_a_signal_gives_128_plus_its_number():

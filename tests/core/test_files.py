@@ -1,3 +1,5 @@
+"""Files are written completely or not at all, and read up to a limit."""
+
 import contextlib
 from pathlib import Path
 
@@ -17,7 +19,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_written_files_have_ordinary_permissions(tmp_path):
+def test_written_files_have_the_usual_permissions(tmp_path):
     files.write_file(tmp_path / "a", b"x")
     (tmp_path / "b").write_bytes(b"x")
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
@@ -29,14 +31,14 @@ def test_a_missing_folder_is_a_storage_error(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_full_disk_is_told_as_such(tmp_path):
+def test_a_full_disk_is_reported(tmp_path):
     full = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115  # closed below
     with full, pytest.raises(StorageError, match="no space left"), files.replace_file(tmp_path / "a"):
         full.write(b"x")
 
 
 @pytest.mark.parametrize("content", ["{", "", "[1,", "\xff", "[" * 100_000])
-def test_json_that_is_none_is_a_data_error(tmp_path, content):
+def test_a_file_that_is_not_json_is_a_data_error(tmp_path, content):
     path = tmp_path / "a.json"
     path.write_text(content, encoding="latin-1")
     with pytest.raises(DataError, match="is not JSON"):

@@ -16,7 +16,7 @@ from yisheng.core.settings import merge_settings
 
 @pytest.fixture
 def opener():
-    """A data set that opens files named *.toy; forgotten afterwards."""
+    """Register a data set that opens files named *.toy, for one test."""
 
     @registry.register(kind="data.datasets", opens=lambda path: path.suffix == ".toy")
     def toy(*, path: str, depth: int = 1): ...
@@ -25,10 +25,10 @@ def opener():
     del registry._entries["data.datasets", "toy"]
 
 
-def test_names_are_no_paths_and_paths_are_no_names(tmp_path, monkeypatch):
+def test_names_and_paths_are_distinguished(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine").mkdir()
-    assert is_path("mine")
+    (tmp_path / "folder-name").mkdir()
+    assert is_path("folder-name")
     assert is_path("photos/")
     assert is_path("~/photos")
     assert is_path("train.csv")
@@ -124,7 +124,7 @@ def test_every_path_of_weights_is_taken_or_refused(value):
         return
 
 
-def test_what_nothing_opens_is_told(opener, tmp_path):
+def test_a_file_that_no_data_set_reads_is_a_data_error(opener, tmp_path):
     (tmp_path / "a.docx").touch()
     with pytest.raises(DataError, match="cannot be opened as data"):
         find_data_reader(str(tmp_path / "a.docx"))
@@ -136,6 +136,6 @@ def test_a_registered_name_wins_over_a_folder(tmp_path, monkeypatch):
     assert merge_settings([("data", "digits", "command line")]).config.data.name == "digits"
 
 
-def test_an_unknown_name_is_still_an_unknown_name():
+def test_an_unknown_name_is_a_usage_error():
     with pytest.raises(UsageError, match="unknown data set 'digit'"):
         merge_settings([("data", "digit", "command line")])

@@ -1,3 +1,5 @@
+"""Components are found by their files, described by their signature, and unique by name."""
+
 import subprocess
 import sys
 import textwrap
@@ -13,14 +15,14 @@ KINDS = ("data.datasets", "models", "init", "losses", "metrics", "optim", "optim
 
 @pytest.fixture
 def plugin(tmp_path, monkeypatch):
-    """A package that adds to the kinds; gives a function that writes one of its files."""
-    home = tmp_path / "plugins"
-    monkeypatch.syspath_prepend(str(home))
+    """Return a function that writes a file of a plugin."""
+    plugins = tmp_path / "plugins"
+    monkeypatch.syspath_prepend(str(plugins))
     monkeypatch.setenv("YISHENG_PLUGINS", "visitor")
     discovery._list_modules.cache_clear()
 
     def write(kind, file, content):
-        folder = home / "visitor"
+        folder = plugins / "visitor"
         for part in ("", *kind.split(".")):
             folder = folder / part if part else folder
             folder.mkdir(parents=True, exist_ok=True)
@@ -35,7 +37,7 @@ def plugin(tmp_path, monkeypatch):
         del registry._entries[key]
 
 
-def test_a_file_is_all_it_takes(plugin):
+def test_a_new_file_registers_a_component(plugin):
     plugin(
         "models",
         "guest.py",
@@ -61,21 +63,21 @@ def test_a_file_is_all_it_takes(plugin):
     ]
 
 
-def test_two_things_of_one_name_are_refused(plugin):
-    thing = "from yisheng.core.registry import register\n\n@register\ndef twin(spec): ...\n"
-    plugin("models", "one.py", thing)
-    plugin("models", "two.py", thing)
-    with pytest.raises(registry.DuplicateNameError, match="two components named twin"):
-        registry.find("models", "twin")
+def test_two_components_of_one_name_are_refused(plugin):
+    code = "from yisheng.core.registry import register\n\n@register\ndef narrow(spec): ...\n"
+    plugin("models", "first.py", code)
+    plugin("models", "second.py", code)
+    with pytest.raises(registry.DuplicateNameError, match="two components named narrow"):
+        registry.find("models", "narrow")
 
 
-def test_a_plugin_that_is_not_there_is_told(monkeypatch):
+def test_a_missing_plugin_is_an_error(monkeypatch):
     monkeypatch.setenv("YISHENG_PLUGINS", "no_such_package")
     with pytest.raises(UsageError, match="'no_such_package' cannot be imported"):
         registry.names("models")
 
 
-def test_unknown_names_get_a_guess():
+def test_unknown_names_get_a_suggestion():
     with pytest.raises(UsageError, match="did you mean lenet"):
         registry.find("models", "lenett")
     with pytest.raises(UsageError, match="unknown loss"):
@@ -94,9 +96,9 @@ def test_a_function_of_a_script_names_its_kind():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_listed_name_is_found_and_documented(kind):
-    found = list(registry.entries(kind))
-    assert found
-    for entry in found:
+    entries = list(registry.entries(kind))
+    assert entries
+    for entry in entries:
         assert entry.about.endswith("."), f"{kind} {entry.name} needs a sentence"
         assert all(option.help for option in entry.options.values()), f"{kind} {entry.name}: an option without help"
         required = {option.name for option in entry.options.values() if option.default is registry.REQUIRED}
@@ -159,5 +161,5 @@ def test_variants_of_a_function_have_its_options_except_those_that_are_fixed(plu
 
 def test_listing_imports_nothing():
     code = "from yisheng.core.registry import names; names('models'); import sys; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "False"

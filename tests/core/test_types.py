@@ -1,3 +1,5 @@
+"""Specs and data sets check their fields."""
+
 import json
 
 import numpy as np
@@ -13,14 +15,14 @@ shapes = st.one_of(st.tuples(st.integers(1, 99)), st.tuples(st.integers(1, 4), s
 
 
 @given(names, shapes, st.sampled_from([None, Drawing(20, "mass")]))
-def test_a_spec_survives_json(classes, shape, ink):
+def test_a_spec_survives_json(classes, shape, drawing):
     columns = tuple(Column(f"c{i}") for i in range(shape[0])) if len(shape) == 1 else ()
-    spec = Spec("classification", shape, classes=classes, columns=columns, drawing=ink)
+    spec = Spec("classification", shape, classes=classes, columns=columns, drawing=drawing)
     assert Spec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
 
 
 @pytest.mark.parametrize(
-    ("arguments", "wanted"),
+    ("arguments", "message"),
     [
         ({"task": "clustering", "shape": (3,)}, "task must be one of"),
         ({"task": "classification", "shape": (3,), "classes": ("a",)}, "needs 2 or more"),
@@ -31,10 +33,10 @@ def test_a_spec_survives_json(classes, shape, ink):
         ({"task": "regression", "shape": (3,), "columns": (Column("a"),)}, "1 columns do not fit"),
     ],
 )
-def test_contradictions_are_refused(arguments, wanted):
+def test_fields_that_contradict_are_refused(arguments, message):
     with pytest.raises(DataError) as caught:
         Spec(**arguments)
-    assert wanted in caught.value.problem
+    assert message in caught.value.problem
 
 
 @pytest.mark.parametrize("damage", [{"task": 3}, {"shape": "x"}, {"shape": None}, {"extra": 1}])
@@ -43,7 +45,7 @@ def test_a_damaged_spec_is_a_data_error(damage):
         Spec.from_json({**Spec("regression", (2,)).to_json(), **damage})
 
 
-def test_a_data_set_checks_its_parts():
+def test_a_data_set_checks_its_arrays():
     spec = Spec("regression", (2,))
     x, y = np.zeros((5, 2), np.float32), np.zeros((5, 1), np.float32)
     assert len(Dataset("d", spec, x, y)) == 5

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks, and what its users do with an estimator: search, cross-validate, pickle, weigh."""
+"""scikit-learn's own checks; search, cross-validation, pickling and sample weights."""
 
 import copy
 import io
@@ -38,25 +38,25 @@ from yisheng.sklearn import Classifier, ParameterError, Regressor, RowsError
 from yisheng.training.loop import fit
 from yisheng.training.setup import assemble
 
-LONG = {"check_classifiers_train", "check_regressors_train", "check_regressor_data_not_an_array"}
+SLOW_CHECKS = {"check_classifiers_train", "check_regressors_train", "check_regressor_data_not_an_array"}
 """Checks that fit hundreds of rows several times."""
 FULL_BATCH = {"batch": 1000, "validation": 0, "epochs": 30, "random_state": 0}
 
 
 def every_check():
     for estimator in (Classifier(), Regressor()):
-        for one, check in estimator_checks_generator(estimator):
+        for checked, check in estimator_checks_generator(estimator):
             name = check.func.__name__ if not hasattr(check.func, "func") else check.func.func.__name__
-            marks = [pytest.mark.slow] if name in LONG else []
-            yield pytest.param(one, check, marks=marks, id=f"{type(one).__name__}-{name}")
+            marks = [pytest.mark.slow] if name in SLOW_CHECKS else []
+            yield pytest.param(checked, check, marks=marks, id=f"{type(checked).__name__}-{name}")
 
 
 @pytest.mark.parametrize(("estimator", "check"), list(every_check()))
-def test_scikit_learn_finds_nothing_wrong(estimator, check):
+def test_scikit_learn_checks_pass(estimator, check):
     check(estimator)
 
 
-def test_the_check_that_needs_a_variable_set_before_scipy_passes_too():
+def test_the_array_api_check_passes():
     code = (
         "from yisheng.sklearn import Classifier, Regressor\n"
         "from sklearn.utils.estimator_checks import check_array_api_input as check\n"
@@ -64,127 +64,131 @@ def test_the_check_that_needs_a_variable_set_before_scipy_passes_too():
         "    check(kind.__name__, kind(epochs=2), array_namespace='numpy', expect_only_array_outputs=False)\n"
         "print('passed')"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "SCIPY_ARRAY_API": "1"}
     )
-    assert done.stdout == "passed\n", done.stderr
+    assert process.stdout == "passed\n", process.stderr
 
 
 # Weights
 
 
-def rows(kind, n=12, seed=0):
+def make_rows(kind, n=12, seed=0):
+    """Return inputs, targets and integer weights."""
     random = np.random.default_rng(seed)
     X = random.normal(size=(n, 4))
     y = random.permutation(np.arange(n) % 3) if kind is Classifier else X[:, 0] - 2 * X[:, 1] + random.normal(size=n)
     return X, y, random.integers(0, 5, size=n)
 
 
-def answer(estimator, X):
+def predict(estimator, X):
+    """Return probabilities or values."""
     return estimator.predict_proba(X) if hasattr(estimator, "predict_proba") else estimator.predict(X)
 
 
 @pytest.mark.parametrize("kind", [Classifier, Regressor])
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_a_row_of_weight_three_is_one_that_is_given_three_times_to_the_bit(kind, optimizer):
-    X, y, weight = rows(kind)
+def test_a_row_of_weight_three_equals_three_copies_to_the_bit(kind, optimizer):
+    X, y, weight = make_rows(kind)
     order = np.random.default_rng(1).permutation(len(X))
     model = kind(optimizer=optimizer, **FULL_BATCH)
-    repeated = answer(model.fit(np.repeat(X, weight, axis=0), np.repeat(y, weight)), X)
-    weighted = answer(model.fit(X[order], y[order], sample_weight=0.7 * weight[order]), X)
-    unweighted = answer(model.fit(X, y), X)
+    repeated = predict(model.fit(np.repeat(X, weight, axis=0), np.repeat(y, weight)), X)
+    weighted = predict(model.fit(X[order], y[order], sample_weight=0.7 * weight[order]), X)
+    unweighted = predict(model.fit(X, y), X)
     np.testing.assert_array_equal(repeated, weighted)
     assert not np.allclose(repeated, unweighted, rtol=1e-3)
 
 
 @pytest.mark.parametrize("kind", [Classifier, Regressor])
-def test_merging_equal_rows_changes_nothing_but_the_rounding(kind):
-    X, y, weight = rows(kind)
+def test_merging_equal_rows_changes_only_the_rounding(kind):
+    X, y, weight = make_rows(kind)
     X, y = np.repeat(X, weight, axis=0).astype(np.float32), np.repeat(y, weight)
-    words = {"hidden": (16,), "optimizer": "sgd", "schedule": "constant", "scale": "none"}
-    ours = kind(**words, **FULL_BATCH, settings={"target_scale": "none"}).fit(X, y)
+    parameters = {"hidden": (16,), "optimizer": "sgd", "schedule": "constant", "scale": "none"}
+    model = kind(**parameters, **FULL_BATCH, settings={"target_scale": "none"}).fit(X, y)
     spec = Spec("classification", (4,), ("0", "1", "2")) if kind is Classifier else Spec("regression", (4,))
     target = y.astype(np.int64) if kind is Classifier else y.astype(np.float32)[:, None]
     plain = {key: value for key, value in FULL_BATCH.items() if key != "random_state"}
-    more = {"target_scale": "none", "score": "loss", "data": "in-memory", **plain, **words}
-    config = merge_settings((key, value, "command line") for key, value in more.items()).config
-    none = np.zeros(0, np.int64)
-    got = assemble(config, Dataset("d", spec, X, target), Split(np.arange(len(X)), none, none), torch.device("cpu"))
-    assert len(got.train) == 1
+    settings = {"target_scale": "none", "score": "loss", "data": "in-memory", **plain, **parameters}
+    config = merge_settings((key, value, "command line") for key, value in settings.items()).config
+    empty = np.zeros(0, np.int64)
+    assembly = assemble(
+        config, Dataset("d", spec, X, target), Split(np.arange(len(X)), empty, empty), torch.device("cpu")
+    )
+    assert len(assembly.train) == 1
     events = fit(
-        *(got.state, got.train, got.validation),
-        loss=got.loss,
+        *(assembly.state, assembly.train, assembly.validation),
+        loss=assembly.loss,
         score=lambda *_: {},
-        epochs=got.config.epochs,
-        schedule=got.schedule,
-        step=got.step,
+        epochs=assembly.config.epochs,
+        schedule=assembly.schedule,
+        step=assembly.step,
     )
     assert len(list(events)) == 60
-    for name, theirs in got.state.model.state_dict().items():
-        torch.testing.assert_close(ours.network_.state_dict()[name].float(), theirs, rtol=1e-4, atol=1e-6)
+    for name, value in assembly.state.model.state_dict().items():
+        torch.testing.assert_close(model.network_.state_dict()[name].float(), value, rtol=1e-4, atol=1e-6)
 
 
 @settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from([0.0, -0.0, 1.5, np.nan]), st.integers(0, 3)), min_size=1))
-def test_merged_rows_are_different_and_weigh_as_much(cells):
+def test_merged_rows_are_distinct_and_keep_the_total_weight(cells):
     x, y = np.array([c[:2] for c in cells], np.float32), np.array([c[0] % 2 for c in cells])
     weight = np.array([c[2] + 1 for c in cells], np.float32)
-    once = merge_equal_rows(Dataset("d", Spec("classification", (2,), ("a", "b")), x, y, weight=weight))
+    merged = merge_equal_rows(Dataset("d", Spec("classification", (2,), ("a", "b")), x, y, weight=weight))
     frame = pd.DataFrame({"a": x[:, 0], "b": x[:, 1] + 0.0, "y": y, "weight": weight})
-    wanted = frame.groupby(["a", "b", "y"], dropna=False).weight.sum()
-    found = pd.DataFrame({"a": once.x[:, 0], "b": once.x[:, 1], "y": once.y})
-    found["weight"] = 1.0 if once.weight is None else once.weight
-    found = found.set_index(["a", "b", "y"]).weight
-    assert found.index.is_unique
-    assert set(map(str, found.index)) == set(map(str, wanted.index))
-    np.testing.assert_allclose(np.sort(found / found.max()), np.sort(wanted / wanted.max()), rtol=1e-6)
+    expected = frame.groupby(["a", "b", "y"], dropna=False).weight.sum()
+    result = pd.DataFrame({"a": merged.x[:, 0], "b": merged.x[:, 1], "y": merged.y})
+    result["weight"] = 1.0 if merged.weight is None else merged.weight
+    result = result.set_index(["a", "b", "y"]).weight
+    assert result.index.is_unique
+    assert set(map(str, result.index)) == set(map(str, expected.index))
+    np.testing.assert_allclose(np.sort(result / result.max()), np.sort(expected / expected.max()), rtol=1e-6)
 
 
 @pytest.mark.parametrize("kind", [Classifier, Regressor])
-def test_rows_of_weight_zero_are_left_out_also_where_batches_are_drawn(kind):
-    X, y, weight = rows(kind, n=150)
+def test_rows_of_weight_zero_are_left_out_also_with_batches(kind):
+    X, y, weight = make_rows(kind, n=150)
     X[weight == 0] = 1e6
     model = kind(epochs=3, random_state=0)
-    weighted = answer(model.fit(X, y, sample_weight=weight), X)
+    weighted = predict(model.fit(X, y, sample_weight=weight), X)
     assert model.config_["batch"] == 16
     assert "loss" in model.history_[-1]  # some are held out
-    there = weight > 0
-    np.testing.assert_array_equal(weighted, answer(model.fit(X[there], y[there], sample_weight=weight[there]), X))
-    assert not np.array_equal(weighted, answer(model.fit(X[there], y[there]), X))
+    counts = weight > 0
+    np.testing.assert_array_equal(weighted, predict(model.fit(X[counts], y[counts], sample_weight=weight[counts]), X))
+    assert not np.array_equal(weighted, predict(model.fit(X[counts], y[counts]), X))
 
 
-def test_weights_of_any_size_are_taken_by_their_ratios():
-    X, y, weight = rows(Regressor)
-    first, second = (
+def test_only_ratios_of_weights_matter():
+    X, y, weight = make_rows(Regressor)
+    small, large = (
         Regressor(**FULL_BATCH).fit(X, y, sample_weight=weight * factor).predict(X) for factor in (1, 1e300)
     )
-    np.testing.assert_allclose(first, second, rtol=1e-5)
+    np.testing.assert_allclose(small, large, rtol=1e-5)
 
 
-# The same as the package's own training
+# Comparison with yisheng.train
 
 
 @pytest.mark.parametrize("model", ["mlp", "linear"])
-def test_the_weights_are_those_of_a_run_to_the_bit(tmp_path, model):
+def test_weights_equal_those_of_a_run_to_the_bit(tmp_path, model):
     X, y = load_iris(return_X_y=True)
     X, names = X.astype(np.float32), ("a", "b", "c")
     data = Dataset("iris", Spec("classification", (4,), names), X, y.astype(np.int64))
-    words = {"model": model, "epochs": 7, "lr": 0.01, "validation": 0.2}
-    run = yisheng.train(data=data, test=0, seed=3, score="loss", out=tmp_path, quiet=True, **words)
-    ours = Classifier(random_state=3, **words).fit(X, np.array(names)[y])
-    theirs = load_file(run.path / "model.safetensors")
-    assert ours.best_epoch_ == run.run.best["epoch"]
-    assert ours.network_.state_dict().keys() == theirs.keys()
-    for name, value in theirs.items():
-        assert torch.equal(ours.network_.state_dict()[name], value.double()), name
-    said = [answer.probabilities for answer in run.predict(X)]
-    wanted = np.array([[one[name] for name in names] for one in said])
-    np.testing.assert_allclose(ours.predict_proba(X), wanted, rtol=1e-4, atol=1e-6)
-    kept = {key: value for key, value in run.run.config.items() if key != "boosting"}
-    assert {key: value for key, value in ours.config_.items() if key != "boosting"} == kept
+    settings = {"model": model, "epochs": 7, "lr": 0.01, "validation": 0.2}
+    run = yisheng.train(data=data, test=0, seed=3, score="loss", out=tmp_path, quiet=True, **settings)
+    classifier = Classifier(random_state=3, **settings).fit(X, np.array(names)[y])
+    weights = load_file(run.path / "model.safetensors")
+    assert classifier.best_epoch_ == run.run.best["epoch"]
+    assert classifier.network_.state_dict().keys() == weights.keys()
+    for name, value in weights.items():
+        assert torch.equal(classifier.network_.state_dict()[name], value.double()), name
+    predictions = run.predict(X)
+    expected = np.array([[prediction.probabilities[name] for name in names] for prediction in predictions])
+    np.testing.assert_allclose(classifier.predict_proba(X), expected, rtol=1e-4, atol=1e-6)
+    config = {key: value for key, value in run.run.config.items() if key != "boosting"}
+    assert {key: value for key, value in classifier.config_.items() if key != "boosting"} == config
 
 
-def test_what_a_row_is_answered_does_not_depend_on_the_others():
+def test_the_prediction_of_a_row_does_not_depend_on_others():
     X, y = load_iris(return_X_y=True)
     model = Classifier(epochs=3, random_state=0).fit(X, y)
     alone = np.concatenate([model.predict_proba(row[None]) for row in X])
@@ -192,12 +196,12 @@ def test_what_a_row_is_answered_does_not_depend_on_the_others():
     assert model.predict_proba(X).dtype == np.float64
 
 
-def test_a_few_rows_are_all_learned_from_and_many_are_not():
+def test_validation_auto_holds_rows_out_only_of_many():
     X, y = make_classification(MIN_ROWS_TO_HOLD_OUT + 1, random_state=0)
-    few, many = (Classifier(epochs=2).fit(X[:n], y[:n]) for n in (MIN_ROWS_TO_HOLD_OUT - 1, MIN_ROWS_TO_HOLD_OUT))
-    assert "loss" not in few.history_[0]
-    assert few.best_epoch_ == few.n_iter_ == 2
-    assert "loss" in many.history_[0]
+    small, large = (Classifier(epochs=2).fit(X[:n], y[:n]) for n in (MIN_ROWS_TO_HOLD_OUT - 1, MIN_ROWS_TO_HOLD_OUT))
+    assert "loss" not in small.history_[0]
+    assert small.best_epoch_ == small.n_iter_ == 2
+    assert "loss" in large.history_[0]
 
 
 def test_patience_ends_training():
@@ -208,43 +212,44 @@ def test_patience_ends_training():
 
 
 @pytest.mark.slow
-def test_it_is_as_good_as_linear_models_where_these_are_right():
+def test_linear_data_is_learned_as_well_as_by_linear_models():
     X, y = load_wine(return_X_y=True)
-    ours, theirs = (cross_val_score(make_pipeline(StandardScaler(), m), X, y, cv=3).mean()
+    network, linear = (cross_val_score(make_pipeline(StandardScaler(), m), X, y, cv=3).mean()
                     for m in (Classifier(random_state=0), LogisticRegression()))  # fmt: skip
-    assert ours > theirs - 0.03
+    assert network > linear - 0.03
     X, y = load_diabetes(return_X_y=True)
-    ours, theirs = (cross_val_score(m, X, y, cv=3).mean() for m in (Regressor(random_state=0), LinearRegression()))
-    assert ours > theirs - 0.05
+    network, linear = (cross_val_score(m, X, y, cv=3).mean() for m in (Regressor(random_state=0), LinearRegression()))
+    assert network > linear - 0.05
 
 
-# What users do
+# Search, pipelines, pickling
 
 
 GRID = {"hidden": [(8,), (32,)], "lr": [3e-3, 3e-2], "dropout": [0.0, 0.2]}
 
 
-def search(jobs):
+def run_search(jobs):
+    """Return a fitted grid search."""
     X, y = load_iris(return_X_y=True)
     model = Classifier(epochs=20, batch=32, random_state=0)
     return GridSearchCV(model, GRID, cv=3, n_jobs=jobs, error_score="raise").fit(X, y)
 
 
-def test_a_grid_of_three_parameters_is_searched():
-    found = search(1)
-    assert len(found.cv_results_["params"]) == 8
-    assert found.best_score_ > 0.9
-    assert found.best_estimator_.config_["model"]["hidden"] == list(found.best_params_["hidden"])
-    assert len(set(found.cv_results_["mean_test_score"])) > 1
+def test_grid_search_over_three_parameters():
+    result = run_search(1)
+    assert len(result.cv_results_["params"]) == 8
+    assert result.best_score_ > 0.9
+    assert result.best_estimator_.config_["model"]["hidden"] == list(result.best_params_["hidden"])
+    assert len(set(result.cv_results_["mean_test_score"])) > 1
 
 
 @pytest.mark.slow
-def test_two_processes_find_the_same_as_one():
-    one, two = search(1), search(2)
-    np.testing.assert_array_equal(one.cv_results_["mean_test_score"], two.cv_results_["mean_test_score"])
+def test_two_processes_give_the_same_scores():
+    serial, parallel = run_search(1), run_search(2)
+    np.testing.assert_array_equal(serial.cv_results_["mean_test_score"], parallel.cv_results_["mean_test_score"])
 
 
-def test_a_pipeline_passes_weights_and_parameters_on():
+def test_a_pipeline_passes_weights_and_parameters():
     X, y = load_wine(return_X_y=True)
     pipeline = make_pipeline(StandardScaler(), Classifier(epochs=10, random_state=0))
     pipeline.set_params(classifier__hidden=(16,)).fit(X, y, classifier__sample_weight=np.arange(len(y)))
@@ -252,7 +257,7 @@ def test_a_pipeline_passes_weights_and_parameters_on():
     assert (pipeline.predict(X[y == 2]) == 2).mean() > 0.9
 
 
-def test_a_clone_has_the_parameters_and_nothing_else():
+def test_a_clone_has_only_the_parameters():
     model = Classifier("linear", lr=0.5, settings={"clip_norm": 1.0}).fit(*load_iris(return_X_y=True))
     other = clone(model)
     assert other.get_params() == model.get_params()
@@ -263,47 +268,47 @@ def test_a_clone_has_the_parameters_and_nothing_else():
 
 @pytest.mark.parametrize("name", [e.name for e in registry.entries("models") if e.meta.get("requires") != "images"])
 @pytest.mark.parametrize("kind", [Classifier, Regressor])
-def test_every_network_of_rows_comes_back_from_a_file(tmp_path, kind, name):
+def test_every_network_of_rows_survives_pickling(tmp_path, kind, name):
     X, y = load_iris(return_X_y=True)
     model = kind(name, epochs=1, random_state=0).fit(X, y)
-    wanted = answer(model, X)
+    expected = predict(model, X)
     joblib.dump(model, tmp_path / "model.joblib")
-    back = [joblib.load(tmp_path / "model.joblib", mmap_mode=mode) for mode in (None, "r")]
-    assert all(isinstance(value, np.memmap) for value in back[1]._fitted.weights.values())
-    for other in (*back, pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
-        np.testing.assert_array_equal(answer(other, X), wanted)
+    loaded = [joblib.load(tmp_path / "model.joblib", mmap_mode=mode) for mode in (None, "r")]
+    assert all(isinstance(value, np.memmap) for value in loaded[1]._fitted.weights.values())
+    for other in (*loaded, pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        np.testing.assert_array_equal(predict(other, X), expected)
 
 
-def test_the_same_seed_gives_the_same_network_and_another_another():
+def test_the_seed_decides_the_network():
     X, y = load_iris(return_X_y=True)
 
-    def trained(seed):
+    def train(seed):
         return Classifier(epochs=2, dropout=0.5, random_state=seed).fit(X, y).predict_proba(X)
 
-    np.testing.assert_array_equal(trained(1), trained(1))
-    assert not np.array_equal(trained(1), trained(2))
-    np.testing.assert_array_equal(trained(np.random.RandomState(5)), trained(np.random.RandomState(5)))
+    np.testing.assert_array_equal(train(1), train(1))
+    assert not np.array_equal(train(1), train(2))
+    np.testing.assert_array_equal(train(np.random.RandomState(5)), train(np.random.RandomState(5)))
     np.random.seed(7)
-    first, second = trained(None), trained(None)
+    first, second = train(None), train(None)
     assert not np.array_equal(first, second)
     np.random.seed(7)
-    np.testing.assert_array_equal(trained(None), first)
+    np.testing.assert_array_equal(train(None), first)
 
 
-def test_no_other_random_numbers_are_touched_and_threads_do_not_disturb_each_other():
+def test_global_generators_stay_unchanged_and_threads_are_independent():
     X, y = load_iris(return_X_y=True)
-    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
+    states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()
     models = [Classifier(epochs=3, dropout=0.5, random_state=seed) for seed in (0, 1, 2, 3)]
-    one = [model.fit(X, y).predict_proba(X) for model in models]
+    serial = [model.fit(X, y).predict_proba(X) for model in models]
     with ThreadPoolExecutor(4) as pool:
-        many = list(pool.map(lambda model: clone(model).fit(X, y).predict_proba(X), models))
-    np.testing.assert_array_equal(one, many)
-    assert random.getstate() == before[0]
-    assert np.random.get_state()[1].tolist() == before[1]
-    assert torch.equal(torch.get_rng_state(), before[2])
+        parallel = list(pool.map(lambda model: clone(model).fit(X, y).predict_proba(X), models))
+    np.testing.assert_array_equal(serial, parallel)
+    assert random.getstate() == states[0]
+    assert np.random.get_state()[1].tolist() == states[1]
+    assert torch.equal(torch.get_rng_state(), states[2])
 
 
-def test_it_is_silent_and_writes_no_file_unless_asked(tmp_path, monkeypatch, capfd):
+def test_it_is_silent_and_writes_no_file(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     X, y = load_iris(return_X_y=True)
     Classifier(epochs=2).fit(X, y)
@@ -314,7 +319,7 @@ def test_it_is_silent_and_writes_no_file_unless_asked(tmp_path, monkeypatch, cap
     assert "epoch 2/2" in sys.stderr.getvalue()
 
 
-def test_several_targets_come_back_in_their_form():
+def test_predictions_have_the_shape_of_the_targets():
     X, y = load_diabetes(return_X_y=True)
     both = np.column_stack([y, 1000 - 3 * y])
     model = Regressor(epochs=20, random_state=0).fit(X, both)
@@ -324,7 +329,7 @@ def test_several_targets_come_back_in_their_form():
     assert model.fit(X, y).predict(X).shape == (len(y),)
 
 
-def test_inside_the_package_sklearn_is_still_scikit_learn():
+def test_the_module_does_not_shadow_scikit_learn():
     code = "import yisheng.sklearn, sklearn, sys; assert sklearn.clone; assert sklearn is not yisheng.sklearn"
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -332,7 +337,8 @@ def test_inside_the_package_sklearn_is_still_scikit_learn():
 # Tables, missing values
 
 
-def table(n=200):
+def make_table(n=200):
+    """Return a DataFrame of mixed columns, and targets."""
     random = np.random.default_rng(0)
     frame = pd.DataFrame(
         {
@@ -348,25 +354,25 @@ def table(n=200):
     return frame, np.where((frame.town == "Aden") | (frame.level == 3), "yes", "no")
 
 
-def test_a_table_is_taken_as_it_is():
-    X, y = table()
+def test_a_dataframe_of_mixed_columns_is_learned():
+    X, y = make_table()
     model = Classifier(epochs=30, lr=0.01, random_state=0).fit(X, y)
     assert model.score(X, y) > 0.95
     assert model.config_["scale"]["name"] == "columns"
     assert model.left_out_ == {"name": "left out: a different text in every row"}
     assert list(model.feature_names_in_) == list(X.columns)
-    later = X.copy()
-    later.loc[0, "town"] = "Dover"  # never seen
-    later["age"] = np.nan
-    assert np.isfinite(model.predict_proba(later)).all()
+    new = X.copy()
+    new.loc[0, "town"] = "Dover"  # never seen
+    new["age"] = np.nan
+    assert np.isfinite(model.predict_proba(new)).all()
     other = pickle.loads(pickle.dumps(model))
-    np.testing.assert_array_equal(other.predict_proba(later), model.predict_proba(later))
+    np.testing.assert_array_equal(other.predict_proba(new), model.predict_proba(new))
     np.testing.assert_allclose(model.predict_proba(X.iloc[7:8]), model.predict_proba(X)[7:8], rtol=1e-12)
     assert cross_val_score(Classifier(epochs=30, lr=0.01, random_state=0), X, y, cv=3).mean() > 0.9
 
 
-def test_a_table_is_answered_by_its_columns_alone():
-    X, y = table()
+def test_prediction_needs_the_columns_of_the_dataframe():
+    X, y = make_table()
     model = Regressor(epochs=1).fit(X, np.arange(len(X)))
     with pytest.raises(RowsError, match="fitted on a DataFrame, got ndarray"):
         model.predict(X.to_numpy())
@@ -376,11 +382,11 @@ def test_a_table_is_answered_by_its_columns_alone():
         model.fit(X[["name"]], y == "yes")
 
 
-def test_numbers_in_a_table_are_those_of_the_array():
+def test_a_dataframe_of_numbers_equals_its_array():
     X, y = load_iris(return_X_y=True, as_frame=True)
-    first = Classifier(epochs=2, random_state=0).fit(X, y)
-    second = Classifier(epochs=2, random_state=0).fit(X.to_numpy(), y)
-    np.testing.assert_array_equal(first.predict_proba(X), second.predict_proba(X.to_numpy()))
+    of_frame = Classifier(epochs=2, random_state=0).fit(X, y)
+    of_array = Classifier(epochs=2, random_state=0).fit(X.to_numpy(), y)
+    np.testing.assert_array_equal(of_frame.predict_proba(X), of_array.predict_proba(X.to_numpy()))
 
 
 def test_missing_values_are_learned_from():
@@ -389,17 +395,17 @@ def test_missing_values_are_learned_from():
     model = Classifier(random_state=0).fit(X, y)
     assert model.config_["scale"]["name"] == "columns"
     assert model.score(X, y) > 0.9
-    whole = np.arange(len(X)) % 7 > 0
+    complete = np.arange(len(X)) % 7 > 0
     with pytest.raises(RowsError, match="missing or infinite values in column x3 of the given part"):
-        Classifier(epochs=1).fit(X[whole], y[whole]).predict(X)
-    assert Classifier(epochs=30, scale="columns", random_state=0).fit(X[whole], y[whole]).score(X, y) > 0.8
+        Classifier(epochs=1).fit(X[complete], y[complete]).predict(X)
+    assert Classifier(epochs=30, scale="columns", random_state=0).fit(X[complete], y[complete]).score(X, y) > 0.8
 
 
-# What is refused
+# Errors
 
 
 @pytest.mark.parametrize(
-    ("parameters", "said"),
+    ("parameters", "message"),
     [
         ({"model": "lenett"}, "did you mean lenet"),
         ({"model": "lenet"}, "needs images"),
@@ -407,31 +413,31 @@ def test_missing_values_are_learned_from():
         ({"model": "linear", "hidden": (3,)}, "hidden is not an option of model=linear"),
         ({"settings": 3}, "settings must be a mapping"),
         ({"settings": {"nonsense": 1}}, "unknown key 'nonsense'"),
-        ({"settings": {"learning-rate": 1}}, "say lr= itself"),
+        ({"settings": {"learning-rate": 1}}, "use the parameter lr="),
         ({"settings": {"folds": 3}}, "use cross_val_score"),
         ({"model": {"hidden": (3,)}}, "model must have a name"),
         ({"validation": 0.999}, "leave nothing to train on"),
         ({"device": "cuda:99"}, "cannot be used here"),
     ],
 )
-def test_parameters_are_looked_at_in_fit(parameters, said):
+def test_wrong_parameters_are_refused_in_fit(parameters, message):
     model = Classifier(**parameters)
-    with pytest.raises(ParameterError, match=said) as caught:
+    with pytest.raises(ParameterError, match=message) as caught:
         model.fit(*load_iris(return_X_y=True))
     assert isinstance(caught.value, ValueError)
     assert isinstance(caught.value, yisheng.UsageError)
 
 
-def test_each_key_of_the_config_has_its_place():
-    """A new key is a parameter, has a place in settings, or is refused there: it is never ignored."""
-    mine = set(Classifier().get_params()) | set(UNUSED_KEYS)
-    assert set(Config.model_fields) - mine == {
+def test_every_key_of_the_config_is_handled():
+    """A new key is a parameter, is allowed in settings, or is refused there; it is never ignored."""
+    known = set(Classifier().get_params()) | set(UNUSED_KEYS)
+    assert set(Config.model_fields) - known == {
         *("weights", "finetune", "head_lr", "init", "init_linear", "init_conv", "target_scale", "augment"),
         *("accumulate", "split", "score", "clip_norm", "clip_value", "precision", "memory_format", "decay_bias"),
     }
 
 
-def test_settings_and_numpys_numbers_reach_the_config():
+def test_settings_and_numpy_numbers_reach_the_config():
     X, y = load_iris(return_X_y=True)
     model = Classifier(
         {"name": "mlp", "batch_norm": True},
@@ -453,7 +459,7 @@ def test_settings_and_numpys_numbers_reach_the_config():
     assert (config["precision"], config["loss"]["class_weight"]) == ("bf16", "balanced")
 
 
-def test_rows_that_cannot_be_taken_are_refused():
+def test_wrong_rows_are_refused():
     X, y = load_iris(return_X_y=True)
     with pytest.raises(ValueError, match="got 1 class: a"):
         Classifier().fit(X, ["a"] * len(X))
