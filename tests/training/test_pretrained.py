@@ -54,7 +54,7 @@ def test_all_layers_are_trained_and_choices_are_recorded(source, train_from):
     assert "conv1.weight" in changed
     config = yisheng.load(folder).run.config
     assert config["model"]["name"] == "lenet"
-    assert (config["finetune"], config["head_lr"]) == ("all", 1.0)  # the head knows these classes
+    assert (config["finetune"], config["head_lr"]) == ("all", 1.0)  # the head was trained on these classes
     assert config["optimizer"]["lr"] == 0.001
     assert config["scale"]["name"] == "imagenet"
 
