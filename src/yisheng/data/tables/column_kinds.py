@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from yisheng.core.errors import DataError, UsageError, closest
+from yisheng.core.errors import DataError, UsageError, suggest
 from yisheng.core.types import Column, Finding
 from yisheng.data.natural_sort import sort_naturally
 from yisheng.data.tables import dates
@@ -77,7 +77,7 @@ def infer_column(raw: RawColumn, requested_kind: str = "", *, is_only_column: bo
     if requested_kind and requested_kind.partition(":")[0] not in REQUESTABLE_KINDS:
         raise UsageError(
             f"{requested_kind!r} is not a kind of column (kinds={raw.name}:{requested_kind})",
-            closest(requested_kind, REQUESTABLE_KINDS),
+            suggest(requested_kind, REQUESTABLE_KINDS),
         )
     if raw.missing.all():
         return _leave_out(raw, "empty", "", "no value in any row")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from yisheng.core.errors import UsageError, closest
+from yisheng.core.errors import UsageError, suggest
 from yisheng.core.types import Task
 
 TARGET_NAMES = ("target", "label", "labels", "class", "y", "outcome", "response")
@@ -120,7 +120,7 @@ def _find_column(names: Sequence[str], name: str, key: str) -> str:
         return names[-1]
     if key == "target" and name.isdecimal() and len(name) < 6 and 1 <= int(name) <= len(names):
         return names[int(name) - 1]
-    raise UsageError(f"{key}={name}: the table has no such column", closest(name, names[:_MAX_LISTED_COLUMNS]))
+    raise UsageError(f"{key}={name}: the table has no such column", suggest(name, names[:_MAX_LISTED_COLUMNS]))
 
 
 def _find_obvious_target(names: Sequence[str], roles: Roles, test_names: Sequence[str] | None) -> tuple[str, ...]:
