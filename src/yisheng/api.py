@@ -183,7 +183,7 @@ def export(
 
 @isolated_generators()
 def evaluate(path: str | Path, data: Dataset | None = None) -> Scores:
-    """Score a run again; see `TrainedRun.evaluate`."""
+    """Compute the scores of a run again; see `TrainedRun.evaluate`."""
     return TrainedRun(path).evaluate(data)
 
 

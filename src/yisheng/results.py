@@ -75,7 +75,7 @@ class TrainedRun:
         return self.predictor.predict_outputs([inputs] if isinstance(inputs, str | Path) else inputs)
 
     def evaluate(self, data: Dataset | None = None, *, force: bool = False) -> Scores:
-        """Score the best weights again; see `yisheng.experiments.dispatch.evaluate`."""
+        """Compute the scores of the best weights again; see `yisheng.experiments.dispatch.evaluate`."""
         from yisheng.experiments.dispatch import evaluate
 
         return evaluate(self.path, data, force=force)

@@ -105,7 +105,7 @@ def as_bytes(image, format):
     return buffer.getvalue()
 
 
-GOOD = as_bytes(Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)), "PNG")
+VALID_PNG = as_bytes(Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)), "PNG")
 IMAGES = {
     "empty": (b"", "not an image"),
     "text": (b"a photograph", "not an image"),
@@ -116,9 +116,9 @@ IMAGES = {
         "not an image",
     ),
     "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(/tmp/x) (w) file\n", "."),
-    "half a PNG": (GOOD[: len(GOOD) // 2], "cannot be decoded|not an image"),
+    "half a PNG": (VALID_PNG[: len(VALID_PNG) // 2], "cannot be decoded|not an image"),
     "half a JPEG": (as_bytes(Image.effect_noise((64, 64), 90), "JPEG")[:900], "cannot be decoded"),
-    "a PNG with a wrong checksum": (GOOD[:45] + bytes([GOOD[45] ^ 1]) + GOOD[46:], "cannot be decoded"),
+    "a PNG with a wrong checksum": (VALID_PNG[:45] + bytes([VALID_PNG[45] ^ 1]) + VALID_PNG[46:], "cannot be decoded"),
     "a PNG without pixels": (png_bytes(8, 8), "cannot be decoded"),
     "no width": (png_bytes(0, 8), "."),
     "50,000 x 50,000": (png_bytes(50_000, 50_000), "more than the 64,000,000|far more pixels"),
@@ -135,15 +135,15 @@ def test_wrong_images_are_refused(name, assert_error, image_run, workdir):
     content, cause = IMAGES[name]
     (workdir / "photo.png").write_bytes(content)
     assert_error(["predict", image_run, "photo.png"], 3, cause)
-    (workdir / "good.png").write_bytes(GOOD)
-    assert_error(["predict", image_run, "good.png", "photo.png", "--json"], 3, cause)
+    (workdir / "valid.png").write_bytes(VALID_PNG)
+    assert_error(["predict", image_run, "valid.png", "photo.png", "--json"], 3, cause)
 
 
 def test_an_image_that_is_an_archive_too_is_only_an_image(image_run, workdir, capsys):
     """Bytes after the end of a PNG are ignored."""
-    (workdir / "photo.png").write_bytes(GOOD + zip_bytes(**{"../evil.txt": "x", MANIFEST: "{}"}))
-    (workdir / "good.png").write_bytes(GOOD)
-    assert main(["predict", str(image_run), "good.png", "photo.png"]) == 0
-    good, photo = (line.split()[1:] for line in capsys.readouterr().out.splitlines()[2:4])
-    assert good == photo
+    (workdir / "photo.png").write_bytes(VALID_PNG + zip_bytes(**{"../evil.txt": "x", MANIFEST: "{}"}))
+    (workdir / "valid.png").write_bytes(VALID_PNG)
+    assert main(["predict", str(image_run), "valid.png", "photo.png"]) == 0
+    valid, photo = (line.split()[1:] for line in capsys.readouterr().out.splitlines()[2:4])
+    assert valid == photo
     assert not (workdir.parent / "evil.txt").exists()

@@ -178,7 +178,7 @@ WEIGHTS = {
     "half a length": b"\1\0\0",
     "a huge length": safetensors_bytes({}, length=2**63),
     "a length beyond the file": safetensors_bytes({}, length=1 << 20),
-    "a header that is no JSON": safetensors_bytes(b"{]"),
+    "a header that is not JSON": safetensors_bytes(b"{]"),
     "a header that is a list": safetensors_bytes([]),
     "no tensors": safetensors_bytes({}),
     "overlapping offsets": safetensors_bytes({"a": tensor(0, 8, [2]), "b": tensor(4, 12, [2])}, bytes(12)),

@@ -14,8 +14,8 @@ BUNDLES = {
     "empty": (b"", "not a file of a known set"),
     "half an archive": (zip_bytes(**{MANIFEST: "{}"})[:-30], "not a file of a known set"),
     "another archive": (zip_bytes(a="b"), "not a file of a known set"),
-    "a list that is none": (zip_bytes(**{MANIFEST: "[]"}), "not a bundle of format 1"),
-    "a list that is no JSON": (zip_bytes(**{MANIFEST: "{"}), "not JSON"),
+    "a list that is not a manifest": (zip_bytes(**{MANIFEST: "[]"}), "not a bundle of format 1"),
+    "a list that is not JSON": (zip_bytes(**{MANIFEST: "{"}), "not JSON"),
     "of a later version": (zip_bytes(**{MANIFEST: '{"format": 2, "files": []}'}), "not a bundle of format 1"),
     "without its file": (
         zip_bytes(

@@ -18,7 +18,7 @@ from yisheng.experiments.explain import explain
 
 NAMES = registry.names("scratch")
 PAGE = Path(__file__).parents[2] / "docs" / "concepts.md"
-each = pytest.mark.parametrize("name", NAMES)
+every_concept = pytest.mark.parametrize("name", NAMES)
 
 
 def run_explain(capsys, *words):
@@ -66,7 +66,7 @@ def test_json_and_python_give_the_same(capsys):
     assert [a.default for a in explanation.arguments] == [None, None, "None", "1", "0"]
 
 
-@each
+@every_concept
 def test_every_part_is_filled(name):
     explanation = explain(name)
     for part in ("about", "equation", "from_scratch", "usual", "when", "source"):
@@ -76,7 +76,7 @@ def test_every_part_is_filled(name):
     assert all(len(line) <= 122 for line in str(explanation).splitlines())
 
 
-@each
+@every_concept
 def test_the_printed_code_runs_and_passes_the_doctest(name):
     entry = registry.find("scratch", name)
     printed: dict[str, object] = {}

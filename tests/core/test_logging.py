@@ -41,14 +41,14 @@ def test_hide_messages_keeps_the_progress_of_the_caller():
 
 
 def test_quietness_belongs_to_one_thread(capsys):
-    def say(text):
+    def log(text):
         with show_on_stderr(quiet=text == "quiet"):
             barrier.wait()
             logger.info(text)
             barrier.wait()
 
     barrier = threading.Barrier(2)
-    threads = [threading.Thread(target=say, args=(text,)) for text in ("quiet", "loud")]
+    threads = [threading.Thread(target=log, args=(text,)) for text in ("quiet", "loud")]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -159,10 +159,10 @@ def test_rows_of_weight_zero_are_left_out_also_with_batches(kind):
 
 def test_only_ratios_of_weights_matter():
     X, y, weight = make_rows(Regressor)
-    small, large = (
+    plain, scaled = (
         Regressor(**FULL_BATCH).fit(X, y, sample_weight=weight * factor).predict(X) for factor in (1, 1e300)
     )
-    np.testing.assert_allclose(small, large, rtol=1e-5)
+    np.testing.assert_allclose(plain, scaled, rtol=1e-5)
 
 
 # Comparison with yisheng.train
@@ -198,10 +198,10 @@ def test_the_prediction_of_a_row_does_not_depend_on_others():
 
 def test_validation_auto_holds_rows_out_only_of_many():
     X, y = make_classification(MIN_ROWS_TO_HOLD_OUT + 1, random_state=0)
-    small, large = (Classifier(epochs=2).fit(X[:n], y[:n]) for n in (MIN_ROWS_TO_HOLD_OUT - 1, MIN_ROWS_TO_HOLD_OUT))
-    assert "loss" not in small.history_[0]
-    assert small.best_epoch_ == small.n_iter_ == 2
-    assert "loss" in large.history_[0]
+    below, above = (Classifier(epochs=2).fit(X[:n], y[:n]) for n in (MIN_ROWS_TO_HOLD_OUT - 1, MIN_ROWS_TO_HOLD_OUT))
+    assert "loss" not in below.history_[0]
+    assert below.best_epoch_ == below.n_iter_ == 2
+    assert "loss" in above.history_[0]
 
 
 def test_patience_ends_training():
@@ -259,11 +259,11 @@ def test_a_pipeline_passes_weights_and_parameters():
 
 def test_a_clone_has_only_the_parameters():
     model = Classifier("linear", lr=0.5, settings={"clip_norm": 1.0}).fit(*load_iris(return_X_y=True))
-    other = clone(model)
-    assert other.get_params() == model.get_params()
+    copied = clone(model)
+    assert copied.get_params() == model.get_params()
     with pytest.raises(NotFittedError):
-        other.predict([[1, 2, 3, 4]])
-    assert not hasattr(other, "network_")
+        copied.predict([[1, 2, 3, 4]])
+    assert not hasattr(copied, "network_")
 
 
 @pytest.mark.parametrize("name", [e.name for e in registry.entries("models") if e.meta.get("requires") != "images"])
@@ -275,8 +275,8 @@ def test_every_network_of_rows_survives_pickling(tmp_path, kind, name):
     joblib.dump(model, tmp_path / "model.joblib")
     loaded = [joblib.load(tmp_path / "model.joblib", mmap_mode=mode) for mode in (None, "r")]
     assert all(isinstance(value, np.memmap) for value in loaded[1]._fitted.weights.values())
-    for other in (*loaded, pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
-        np.testing.assert_array_equal(predict(other, X), expected)
+    for copied in (*loaded, pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        np.testing.assert_array_equal(predict(copied, X), expected)
 
 
 def test_the_seed_decides_the_network():
@@ -321,10 +321,10 @@ def test_it_is_silent_and_writes_no_file(tmp_path, monkeypatch, capfd):
 
 def test_predictions_have_the_shape_of_the_targets():
     X, y = load_diabetes(return_X_y=True)
-    both = np.column_stack([y, 1000 - 3 * y])
-    model = Regressor(epochs=20, random_state=0).fit(X, both)
-    assert model.predict(X).shape == both.shape
-    assert model.score(X, both) > 0.4
+    targets = np.column_stack([y, 1000 - 3 * y])
+    model = Regressor(epochs=20, random_state=0).fit(X, targets)
+    assert model.predict(X).shape == targets.shape
+    assert model.score(X, targets) > 0.4
     assert model.fit(X, y[:, None]).predict(X).shape == (len(y), 1)
     assert model.fit(X, y).predict(X).shape == (len(y),)
 
@@ -365,8 +365,8 @@ def test_a_dataframe_of_mixed_columns_is_learned():
     new.loc[0, "town"] = "Dover"  # never seen
     new["age"] = np.nan
     assert np.isfinite(model.predict_proba(new)).all()
-    other = pickle.loads(pickle.dumps(model))
-    np.testing.assert_array_equal(other.predict_proba(new), model.predict_proba(new))
+    copied = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(copied.predict_proba(new), model.predict_proba(new))
     np.testing.assert_allclose(model.predict_proba(X.iloc[7:8]), model.predict_proba(X)[7:8], rtol=1e-12)
     assert cross_val_score(Classifier(epochs=30, lr=0.01, random_state=0), X, y, cv=3).mean() > 0.9
 
@@ -430,8 +430,8 @@ def test_wrong_parameters_are_refused_in_fit(parameters, message):
 
 def test_every_key_of_the_config_is_handled():
     """A new key is a parameter, is allowed in settings, or is refused there; it is never ignored."""
-    known = set(Classifier().get_params()) | set(UNUSED_KEYS)
-    assert set(Config.model_fields) - known == {
+    handled = set(Classifier().get_params()) | set(UNUSED_KEYS)
+    assert set(Config.model_fields) - handled == {
         *("weights", "finetune", "head_lr", "init", "init_linear", "init_conv", "target_scale", "augment"),
         *("accumulate", "split", "score", "clip_norm", "clip_value", "precision", "memory_format", "decay_bias"),
     }

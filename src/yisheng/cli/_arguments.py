@@ -119,17 +119,17 @@ class Arguments:
             )
         return int(value)
 
-    def require_no_more(self, *known: str) -> None:
+    def require_no_more(self, *keys: str) -> None:
         """Raise an error if a setting was not taken.
 
         Args:
-            *known: the keys of this command, for the error.
+            *keys: the keys of this command, for the error.
 
         Raises:
             UsageError: a setting is left.
         """
         for key in self.settings:
-            raise UsageError(f"unknown key {key!r} for yisheng {self.command}", suggest(key, {*known, "json", "quiet"}))
+            raise UsageError(f"unknown key {key!r} for yisheng {self.command}", suggest(key, {*keys, "json", "quiet"}))
 
     def require_inputs(self, minimum: int, maximum: int, description: str) -> None:
         """Raise an error unless the number of inputs is in a range.
@@ -154,15 +154,15 @@ class Arguments:
         """
         return [parse_path(word, label) for word in self.inputs]
 
-    def run_folder(self, known: Collection[str] = ()) -> Path:
+    def run_folder(self, keys: Collection[str] = ()) -> Path:
         """Return the only input, a run folder, after all settings have been taken.
 
         Args:
-            known: the keys of this command, for the error.
+            keys: the keys of this command, for the error.
 
         Raises:
             UsageError: there are other inputs, or a setting is left.
         """
         self.require_inputs(1, 1, "one run folder")
-        self.require_no_more(*known)
+        self.require_no_more(*keys)
         return parse_path(self.inputs[0], "the run folder")

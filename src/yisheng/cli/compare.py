@@ -62,8 +62,8 @@ def _format(comparison: Comparison) -> str:
             score = group.value(part, comparison.score)
             row += ["-", ""] if score is None else [format_number(score[0].value), _format_spread(*score)]
         rows.append(row[:-1])
-    better = "larger" if comparison.higher_is_better else "smaller"
-    lines = [f"{name} ({better} is better; intervals of 95%)", "", format_table(rows)]
+    direction = "larger" if comparison.higher_is_better else "smaller"
+    lines = [f"{name} ({direction} is better; intervals of 95%)", "", format_table(rows)]
     if comparison.differing:
         head = ["", *(shorten(group.name, 24, keep_end=True) for group in comparison.groups)]
         settings = [[key, *(shorten(value, 40) for value in values)] for key, values in comparison.differing.items()]

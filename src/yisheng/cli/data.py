@@ -120,12 +120,12 @@ def _verify(arguments: Arguments) -> int:
 
     arguments.require_inputs(0, 1, "at most one set")
     arguments.require_no_more()
-    good, statuses = verify_files(arguments.inputs[0] if arguments.inputs else None)
+    all_good, statuses = verify_files(arguments.inputs[0] if arguments.inputs else None)
     rows = [["set", "file", "state"], *([status.set, status.file, status.state] for status in statuses)]
     lines = [format_table(rows) if statuses else "There are no files in the cache."]
     lines += [f"\n{status.set}/{status.file}: {status.detail}" for status in statuses if status.detail]
-    _print(arguments, {"good": good, "checked": [describe_status(status) for status in statuses]}, lines)
-    return 0 if good else 3
+    _print(arguments, {"good": all_good, "checked": [describe_status(status) for status in statuses]}, lines)
+    return 0 if all_good else 3
 
 
 def _bundle(arguments: Arguments) -> None:

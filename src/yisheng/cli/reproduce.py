@@ -31,10 +31,10 @@ def run(arguments: Arguments) -> int:
     reproduction = reproduce(folder, force=force)
     code = 0 if reproduction.identical else 1
     if arguments.json:
-        changed = {name: {"then": then, "now": now} for name, (then, now) in reproduction.changed.items()}
+        changed = {name: {"then": old, "now": new} for name, (old, new) in reproduction.changed.items()}
         print(json.dumps({"same": reproduction.identical, **reproduction.parts, "changed": changed}))
         return code
-    different = [name for name, same in reproduction.parts.items() if not same]
+    different = [name for name, is_same in reproduction.parts.items() if not is_same]
     print(f"different: {', '.join(different)}" if different else "the same: weights, events and scores")
     if different and not arguments.quiet:
         rows = [[name, *map(format_fact, values)] for name, values in reproduction.changed.items()]

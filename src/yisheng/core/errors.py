@@ -69,8 +69,8 @@ class StoppedError(YishengError):
         self.code = 128 + signal
 
 
-def suggest(word: str, known: Iterable[str]) -> str:
-    """Return the remedy for an unknown name: the nearest known name, if one is near, and the list of them all.
+def suggest(word: str, choices: Iterable[str]) -> str:
+    """Return the remedy for an unknown name: the nearest choice, if one is near, and the list of them all.
 
     >>> suggest("lenett", ["lenet", "mlp"])
     'did you mean lenet? Known: lenet, mlp'
@@ -79,7 +79,7 @@ def suggest(word: str, known: Iterable[str]) -> str:
     """
     import difflib
 
-    names = sorted(known)
+    names = sorted(choices)
     matches = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     listing = ", ".join(names) or "none"
     return f"did you mean {matches[0]}? Known: {listing}" if matches else f"known: {listing}"

@@ -33,8 +33,8 @@ class _Output:
     progress: bool = False
 
 
-_NOTHING: Final = _Output()
-_output: ContextVar[_Output] = ContextVar("yisheng_output", default=_NOTHING)
+_HIDDEN: Final = _Output()
+_output: ContextVar[_Output] = ContextVar("yisheng_output", default=_HIDDEN)
 
 
 class _StderrHandler(logging.Handler):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from yisheng.core import registry
-from yisheng.core.errors import DataError, UsageError, closest
+from yisheng.core.errors import DataError, UsageError, suggest
 
 IMPOSSIBLE_NAME = {errno.ENAMETOOLONG, errno.EINVAL}
 """Errors of the system about a name that no file can have; Windows reports forbidden characters as EINVAL."""
@@ -83,7 +83,7 @@ def find_data_reader(value: str) -> tuple[str, str]:
     except UsageError as error:
         raise DataError(error.problem, error.remedy) from None
     if not os.path.exists(path):  # noqa: PTH110  # False for a folder without permission too
-        candidates = closest(registry.hyphenate(value), registry.names("data.datasets"))
+        candidates = suggest(registry.hyphenate(value), registry.names("data.datasets"))
         raise DataError(f"{value} does not exist", f"check the path; or name a data set: {candidates}")
     fitting = [e for e in registry.entries("data.datasets") if "opens" in e.meta and e.meta["opens"](path)]
     if len(fitting) != 1:

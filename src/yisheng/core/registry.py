@@ -28,8 +28,8 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from yisheng.core.discovery import hyphenate, import_component, kind_of_module, list_modules
-from yisheng.core.errors import UsageError, YishengError, closest
-from yisheng.core.values import validated
+from yisheng.core.errors import UsageError, YishengError, suggest
+from yisheng.core.values import validate_value
 
 __all__ = [
     "KIND_LABELS",
@@ -160,8 +160,8 @@ class Entry:
             UsageError: there is no such option, or the value is not allowed.
         """
         if name not in self.options:
-            raise UsageError(f"{key}={self.name} has no option {name!r}", closest(name, self.options))
-        return validated(name, self.options[name].type, value)
+            raise UsageError(f"{key}={self.name} has no option {name!r}", suggest(name, self.options))
+        return validate_value(name, self.options[name].type, value)
 
 
 class DuplicateNameError(YishengError):
@@ -253,7 +253,7 @@ def find(kind: str, name: str) -> Entry:
             import_component(module)
     if (kind, key) not in _entries:
         if modules is None:
-            raise UsageError(f"unknown {KIND_LABELS.get(kind, kind)} {name!r}", closest(key, names(kind)))
+            raise UsageError(f"unknown {KIND_LABELS.get(kind, kind)} {name!r}", suggest(key, names(kind)))
         import_component(modules[0])
     return _entries[kind, key]
 

@@ -15,10 +15,10 @@ from typing import Any, Literal
 
 from yisheng.core import registry
 from yisheng.core.config import AUGMENT, AUTO, IN_MEMORY, KINDS, Choice, Config, kind_of, plain_value
-from yisheng.core.errors import UsageError, closest
+from yisheng.core.errors import UsageError, suggest
 from yisheng.core.files import read_bytes
 from yisheng.core.paths import find_data_reader, is_path, parse_path
-from yisheng.core.values import validated
+from yisheng.core.values import validate_value
 
 AUTO_SCALES = ("standard", "columns")
 """What ``scale=auto`` may become if no pretrained weights decide: their options can be set in advance."""
@@ -199,7 +199,7 @@ def _flatten(data: Mapping[str, Any], origin: Origin) -> Iterator[Setting]:
         if canonical_key(key) == AUGMENT:
             raise UsageError("[augment] holds one table only", 'write augment = ["flip"], or [[augment]] for each')
         if canonical_key(key) not in KINDS:
-            raise UsageError(f"[{key}] is not a part of a config", closest(key, KINDS))
+            raise UsageError(f"[{key}] is not a part of a config", suggest(key, KINDS))
         if "name" in value:
             yield key, value["name"], origin
         yield from ((f"{key}.{option}", v, origin) for option, v in value.items() if option != "name")
@@ -210,7 +210,7 @@ def _choose(key: str, value: Any, current: Choice | None) -> Choice | None:
     if isinstance(value, Choice):
         return value
     if not isinstance(value, str):
-        raise UsageError(f"{key} must be a name, got {value!r}", closest("", registry.names(KINDS[key])))
+        raise UsageError(f"{key} must be a name, got {value!r}", suggest("", registry.names(KINDS[key])))
     if key == "data" and registry.hyphenate(value) not in registry.names("data.datasets") and is_path(value):
         reader, path = find_data_reader(value)
         options = current.options if current and current.name == reader else {}
@@ -299,11 +299,11 @@ def _check_dotted(key: str, head: str, name: str, choices: Mapping[str, Choice |
             f"{key}: {augmentation} is not among the augmentations", f"use augment={augmentation} with the others"
         )
     if head not in choices:
-        raise UsageError(f"{head!r} in {key} is not a choice of a config", closest(head, KINDS))
+        raise UsageError(f"{head!r} in {key} is not a choice of a config", suggest(head, KINDS))
     choice = choices[head]
     options = {option for entry in _candidates(head, choice) for option in entry.options}
     if name not in options:
-        raise UsageError(f"{head}={choice.name if choice else 'none'} has no option {name!r}", closest(name, options))
+        raise UsageError(f"{head}={choice.name if choice else 'none'} has no option {name!r}", suggest(name, options))
     return head, name
 
 
@@ -317,7 +317,7 @@ def _explain_unknown(key: str, choices: Mapping[str, Choice | None]) -> UsageErr
         chosen = ", ".join(f"{k}={names.get(k, 'none')}" for k in keys)
         return UsageError(f"{key} is not an option of {chosen}", f"it belongs to {', '.join(owners)}")
     options = {option for k in choices for entry in _candidates(k, choices[k]) for option in entry.options}
-    return UsageError(f"unknown key {key!r}", closest(key, {*Config.model_fields, *options}))
+    return UsageError(f"unknown key {key!r}", suggest(key, {*Config.model_fields, *options}))
 
 
 def _check_plain(key: str, value: Any) -> Any:
@@ -325,4 +325,4 @@ def _check_plain(key: str, value: Any) -> Any:
     if key == "weights" and isinstance(value, str) and value.strip().lower() not in ("", "none", "null"):
         path = parse_path(value, key).absolute()
         value = str(path) if os.path.exists(path) else value  # noqa: PTH110  # else it is a name in the hub
-    return validated(key, Config.model_fields[key].rebuild_annotation(), value)
+    return validate_value(key, Config.model_fields[key].rebuild_annotation(), value)
