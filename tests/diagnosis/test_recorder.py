@@ -58,8 +58,8 @@ def test_training_with_the_doctor_is_the_same_to_the_bit(build, make):
     assert plain.keys() == watched.keys()
     assert all(torch.equal(plain[name], watched[name]) for name in plain)
     assert torch.equal(drawn, drawn_too)
-    assert watch._watch.steps == 40
-    assert watch._watch.records  # it did look
+    assert watch._recorder.steps == 40
+    assert watch._recorder.records  # it did look
 
 
 def hooks(net, optimizer):
