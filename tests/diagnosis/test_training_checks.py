@@ -44,7 +44,7 @@ def omit_layer_from_optimizer(fixed, steps):
     return train(model, optimizer, *make_classes(), steps=steps)
 
 
-class Listed(nn.Module):
+class NetworkWithList(nn.Module):
     def __init__(self, fixed):
         super().__init__()
         layers = [nn.Linear(8, 16)]
@@ -56,7 +56,7 @@ class Listed(nn.Module):
 
 @program("unregistered-parameters")
 def keep_layers_in_list(fixed, steps):
-    model = Listed(fixed)
+    model = NetworkWithList(fixed)
     return train(model, make_sgd(model), *make_classes(), steps=steps)
 
 
@@ -67,7 +67,7 @@ def freeze_layer(fixed, steps):
     return train(model, make_sgd(model), *make_classes(), steps=steps)
 
 
-class Cut(nn.Module):
+class DetachedNetwork(nn.Module):
     def __init__(self, fixed):
         super().__init__()
         self.fixed, self.first, self.last = fixed, nn.Linear(8, 16), nn.Linear(16, 3)
@@ -79,7 +79,7 @@ class Cut(nn.Module):
 
 @program("no-gradient")
 def detach_features(fixed, steps):
-    model = Cut(fixed)
+    model = DetachedNetwork(fixed)
     return train(model, make_sgd(model), *make_classes(), steps=steps)
 
 
