@@ -40,7 +40,7 @@ SPECS = [
         Spec("regression", shape),
     )
 ]
-META = {"fits", "wants", "default_for", "stackable", "shape"}
+META = {"fits", "requires", "default_for", "stackable", "shape"}
 LARGE = 300_000
 NARROW = {"ratio": 16}
 SIDES = (8, 32, 68)
@@ -166,7 +166,7 @@ def settled(entry: registry.Entry, options: Mapping[str, Any], spec: Spec, seed:
 @pytest.mark.parametrize("entry", list(registry.entries("models")), ids=lambda entry: entry.name)
 def test_it_says_where_it_fits(entry: registry.Entry) -> None:
     assert set(entry.meta) <= META
-    assert ("fits" in entry.meta) == ("wants" in entry.meta)
+    assert ("fits" in entry.meta) == ("requires" in entry.meta)
     assert any(fits(entry, spec) for spec in SPECS)
     for spec in SPECS:
         if entry.meta.get("default_for", lambda _: False)(spec):

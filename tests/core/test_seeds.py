@@ -1,3 +1,5 @@
+"""Seeds derived from one seed, and seeding of the global generators."""
+
 import random
 
 import numpy as np
@@ -13,14 +15,14 @@ def test_seeds_differ_by_use_and_fit_63_bits():
     assert derive(1, "a", "b") != derive(1, "ab") != derive(1, "a\x1f", "b")
 
 
-def test_the_same_seed_gives_the_same_numbers_everywhere():
+def test_the_same_seed_gives_the_same_numbers_in_all_generators():
     def draw():
         return random.random(), np.random.rand(), torch.rand(1).item()
 
     seed_everything(7)
-    first = draw()
+    numbers = draw()
     seed_everything(7)
-    assert draw() == first
+    assert draw() == numbers
     seed_everything(8)
     assert all(a != b for a, b in zip(draw(), first, strict=True))
 
