@@ -10,7 +10,7 @@ The steps, file by file:
 - ``sniff``: separator and header, from the first lines.
 - ``scan``: check of all rows.
 - ``delimited``, ``column_builder``: parsing of text; ``files``: the other formats.
-- ``column_kinds``, ``literals``, ``dates``: the kind of each column.
+- ``column_kinds``, ``literals``, ``dates``: the kind of each column; ``inferred_column``: the features of each kind.
 - ``column_roles``, ``targets``: the target, row names, time and groups.
 - ``encode``: the block of numbers that a network's transform takes. Prediction calls it with the columns that are saved
   in the run.

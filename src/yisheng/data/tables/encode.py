@@ -10,7 +10,7 @@ import numpy as np
 from yisheng.core.errors import DataError
 from yisheng.core.types import Column
 from yisheng.data.tables import dates
-from yisheng.data.tables.column_kinds import MAX_FLOAT32, parse_date_column
+from yisheng.data.tables.inferred_column import MAX_FLOAT32, parse_date_column
 from yisheng.data.tables.literals import is_code, is_number, make_number_parser
 from yisheng.data.tables.raw_column import RawColumn
 

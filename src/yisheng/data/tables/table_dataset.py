@@ -10,10 +10,11 @@ import numpy as np
 from yisheng.core.errors import DataError
 from yisheng.core.types import Column, Dataset, Finding, Spec
 from yisheng.data.tables import dates
-from yisheng.data.tables.column_kinds import InferredColumn, infer_column, parse_date_column
+from yisheng.data.tables.column_kinds import infer_column
 from yisheng.data.tables.column_roles import Roles
 from yisheng.data.tables.delimited import Table
 from yisheng.data.tables.encode import encode_columns
+from yisheng.data.tables.inferred_column import InferredColumn, parse_date_column
 from yisheng.data.tables.raw_column import RawColumn, concatenate_columns
 from yisheng.data.tables.targets import Target, read_target
 

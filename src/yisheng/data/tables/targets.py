@@ -12,7 +12,7 @@ from yisheng.core.errors import DataError, UsageError
 from yisheng.core.types import Task
 from yisheng.data.natural_sort import sort_naturally
 from yisheng.data.tables import dates
-from yisheng.data.tables.column_kinds import MAX_FLOAT32
+from yisheng.data.tables.inferred_column import MAX_FLOAT32
 from yisheng.data.tables.literals import (
     infer_number_format,
     is_code,

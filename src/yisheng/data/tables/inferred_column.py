@@ -1,0 +1,225 @@
+"""What becomes of a column of a known kind: its features, its values in words, and findings about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from yisheng.core.errors import DataError, UsageError
+from yisheng.core.types import Column, Finding
+from yisheng.data.natural_sort import sort_naturally
+from yisheng.data.tables import dates
+from yisheng.data.tables.literals import make_number_parser
+from yisheng.data.tables.raw_column import RawColumn, format_number
+
+MAX_FLOAT32 = float(np.finfo(np.float32).max)
+_PRECISION_MIN_VALUE, _PRECISION_MAX_FRACTION = 1e6, 0.01
+"""Single precision is too coarse for values above the first if its step exceeds this fraction of their deviation."""
+
+
+@dataclass(frozen=True)
+class InferredColumn:
+    """The kind of a table's column, and the features that are made of it.
+
+    Args:
+        name: name of the column.
+        kind: see `yisheng.core.types.Kind`; ``empty`` if it has no value at all.
+        missing: number of rows without a value.
+        values: its range or its categories, for people to read.
+        becomes: its features or why it has none, for people to read.
+        features: the features that are made of it; none if it is left out.
+        findings: warnings about its values.
+    """
+
+    name: str
+    kind: str
+    missing: int
+    values: str
+    becomes: str
+    features: tuple[Column, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+def make_number(raw: RawColumn, number_format: str = "", stray_words: Sequence[str] = ()) -> InferredColumn:
+    """Return a column of numbers with its findings."""
+    assert raw.numbers is not None
+    present = raw.numbers[~raw.missing].astype(np.float64)
+    usable = present[np.abs(present) <= MAX_FLOAT32]
+    values = f"{_format_short(usable.min())} to {_format_short(usable.max())}" if len(usable) else ""
+    column = Column(raw.name, "number", source=raw.name, format=number_format, missing_words=tuple(stray_words))
+    findings = tuple(_check_numbers(raw, present, usable, stray_words))
+    return InferredColumn(raw.name, "number", int(raw.missing.sum()), values, "a number", (column,), findings)
+
+
+def _check_numbers(
+    raw: RawColumn, present: np.ndarray, usable: np.ndarray, stray_words: Sequence[str]
+) -> list[Finding]:
+    """Return findings about infinite values, words among numbers, and values that single precision cannot hold."""
+    findings = []
+    if len(usable) < len(present):
+        count = len(present) - len(usable)
+        row = int(np.flatnonzero(~raw.missing)[np.abs(present) > MAX_FLOAT32][0]) + 1
+        findings.append(
+            Finding(
+                "infinite values",
+                "warning",
+                {"column": raw.name, "values": count, "row": row},
+                f"column {raw.name} holds {count} infinite or too large values (the first in row {row})",
+                "they count as missing; correct what wrote them, perhaps a division by zero",
+            )
+        )
+    if stray_words:
+        findings.append(
+            Finding(
+                "odd words",
+                "warning",
+                {"column": raw.name, "words": list(stray_words)},
+                f"column {raw.name} holds words among its numbers: {list_texts(stray_words)}",
+                f"they count as missing; correct them, or use kinds={raw.name}:category",
+            )
+        )
+    largest = np.abs(usable).max() if len(usable) else 0.0
+    if largest > _PRECISION_MIN_VALUE:
+        std = usable.std()
+        if np.spacing(np.float32(largest)) > _PRECISION_MAX_FRACTION * std > 0:
+            findings.append(
+                Finding(
+                    "precision",
+                    "warning",
+                    {"column": raw.name, "largest": float(largest), "std": float(std)},
+                    f"column {raw.name}: its values differ little for their size; most are equal in single precision",
+                    "subtract a constant from it, or give a date as a date",
+                )
+            )
+    return findings
+
+
+def parse_number_column(raw: RawColumn, number_format: str, stray_words: Sequence[str] = ()) -> RawColumn:
+    """Return texts as numbers.
+
+    Raises:
+        DataError: a text is neither a number nor a stray word; the error names the row.
+    """
+    numbers, rejected = raw.parse_numbers(make_number_parser(number_format))
+    for code in rejected:
+        if raw.categories[code] not in stray_words:
+            row = int(np.argmax(raw.codes == code)) + 1
+            raise DataError(
+                f"column {raw.name}: {raw.categories[code]!r} in row {row} is not a number",
+                "correct it, or leave the cell empty",
+            )
+    return RawColumn(raw.name, numbers=numbers)
+
+
+def make_date(raw: RawColumn, date_format: str) -> InferredColumn:
+    """Return a column of dates, whose features are the parts that vary.
+
+    Raises:
+        UsageError: the format has unknown codes, or no year or month.
+        DataError: a text is not a date of this format; the error names the row.
+    """
+    try:
+        days = parse_date_column(raw, date_format)
+    except ValueError as error:
+        raise UsageError(str(error), "write it with %Y, %m, %d, %b or %y, as in date:%d/%m/%Y") from None
+    invalid = np.isnan(days) & ~raw.missing
+    if invalid.any():
+        assert raw.codes is not None
+        row = int(invalid.argmax())
+        raise DataError(
+            f"column {raw.name}: {raw.categories[raw.codes[row]]!r} in row {row + 1} is not a date like {date_format}",
+            f"correct it, or give the format of the dates, as in kinds={raw.name}:date:%d/%m/%Y",
+        )
+    present = days[~np.isnan(days)]
+    varying = []
+    for part in dates.DATE_PARTS if len(present) else ():
+        values = dates.extract_date_part(present, part)
+        if values.min() < values.max():
+            varying.append(part)
+    columns = tuple(
+        Column(f"{raw.name}.{part}", "number", source=raw.name, date_part=part, format=date_format) for part in varying
+    )
+    findings = []
+    if dates.is_ambiguous(date_format, raw.categories):
+        findings.append(
+            Finding(
+                "ambiguous dates",
+                "warning",
+                {"column": raw.name, "format": date_format},
+                f"column {raw.name}: month and day could be swapped; it was read as {date_format}",
+                f"if the day comes first, use kinds={raw.name}:date:{dates.SWAPPED_FORMATS[date_format]}",
+            )
+        )
+    first, last = (np.datetime64(int(np.floor(day)), "D") for day in (present.min(), present.max()))
+    becomes = f"numbers: {', '.join(varying)}" if varying else "left out: one date only"
+    missing = int(raw.missing.sum())
+    return InferredColumn(raw.name, "date", missing, f"{first} to {last}", becomes, columns, tuple(findings))
+
+
+def parse_date_column(raw: RawColumn, date_format: str) -> np.ndarray:
+    """Return the days since 1970-01-01 of a column, float64 ``(N,)``, NaN where missing or not a date."""
+    assert raw.codes is not None
+    days: np.ndarray = np.append(dates.parse_dates(raw.categories, date_format), np.nan)[raw.codes]
+    return days
+
+
+def make_category(raw: RawColumn) -> InferredColumn:
+    """Return a column of categories."""
+    categories = raw.categories if raw.ordered else sort_categories(raw)
+    column = Column(raw.name, "category", tuple(categories), source=raw.name)
+    listed = list_texts(categories[:6])
+    values = f"{len(categories):,} categories: {listed}" if len(categories) > 1 else f"{listed} or missing"
+    becomes = f"a category of {len(categories):,}"
+    return InferredColumn(raw.name, "category", int(raw.missing.sum()), values, becomes, (column,))
+
+
+def make_yes_no(raw: RawColumn, words: Sequence[str]) -> InferredColumn:
+    """Return a column of two words, the first of which is 0."""
+    column = Column(raw.name, "yes/no", tuple(words), source=raw.name)
+    becomes = f"0 for {words[0]}, 1 for {words[1]}"
+    return InferredColumn(raw.name, "yes/no", int(raw.missing.sum()), " or ".join(words), becomes, (column,))
+
+
+def make_single_value(raw: RawColumn) -> InferredColumn:
+    """Return a category if other rows have no value, which may be informative, else a constant."""
+    if raw.missing.any():
+        return make_category(raw)
+    return leave_out(raw, "constant", list_texts(raw.categories), "the same value in every row")
+
+
+def make_identifier(raw: RawColumn, reason: str, alternative: str) -> InferredColumn:
+    """Return a column of numbers that is left out since it identifies the rows."""
+    assert raw.numbers is not None
+    values = f"{_format_short(raw.numbers.min())} to {_format_short(raw.numbers.max())}"
+    return leave_out(raw, "identifier", values, reason, alternative)
+
+
+def leave_out(raw: RawColumn, kind: str, values: str, reason: str, alternative: str = "") -> InferredColumn:
+    """Return a column without features.
+
+    Args:
+        raw: the column.
+        kind: its kind.
+        values: its values, for people to read.
+        reason: why it has no features.
+        alternative: kind by which the user can keep it, or empty.
+    """
+    hint = f"; kinds={raw.name}:{alternative} keeps it" if alternative else ""
+    return InferredColumn(raw.name, kind, int(raw.missing.sum()), values, f"left out: {reason}{hint}")
+
+
+def sort_categories(raw: RawColumn) -> tuple[str, ...]:
+    """Return the categories in natural order."""
+    return tuple(sort_naturally(raw.categories))
+
+
+def list_texts(texts: Sequence[str]) -> str:
+    """Return the first texts as one line, long ones shortened."""
+    listed = ", ".join(text if len(text) <= 30 else f"{text[:27]}..." for text in texts[:10])
+    return listed + ", ..." * (len(texts) > 10)
+
+
+def _format_short(value: float) -> str:
+    return format_number(float(f"{float(value):.6g}"))
