@@ -1,4 +1,4 @@
-"""Batches: every request gets its own outputs, whatever is put together, refused or given up."""
+"""The batch queue: every request gets its own outputs, whatever is combined, refused or cancelled."""
 
 import asyncio
 import threading
@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yisheng.serving.batching import Batches
-from yisheng.serving.disconnects import while_there
-from yisheng.serving.errors import Refusal
+from yisheng.serving.batching import BatchQueue
+from yisheng.serving.disconnects import abandon_if_slow_or_disconnected, cancel_on_disconnect
+from yisheng.serving.errors import ApiError
 
 
-class Network:
-    """Twice the input; notes what it was given, and waits where it is told to."""
+class Doubler:
+    """A network that doubles its input, records its calls, and waits while its gate is closed."""
 
     def __init__(self):
         self.sizes = []
@@ -31,21 +31,21 @@ class Network:
         return 2 * x
 
 
-def run(use, **settings):
-    """Use batches while they work."""
-    network = Network()
+def run_queue(use, **options):
+    """Call ``use(queue)`` while a queue runs; return its result and the network."""
+    network = Doubler()
 
-    async def go():
-        batches = Batches(network, **settings)
-        work = asyncio.create_task(batches.work())
+    async def run():
+        queue = BatchQueue(network, **options)
+        task = asyncio.create_task(queue.run())
         try:
-            return await use(batches)
+            return await use(queue)
         finally:
             network.gate.set()
-            work.cancel()
-            await asyncio.wait([work])
+            task.cancel()
+            await asyncio.wait([task])
 
-    return asyncio.run(go()), network
+    return asyncio.run(run()), network
 
 
 def column(*values):
@@ -54,151 +54,163 @@ def column(*values):
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=20), st.integers(1, 12))
 @settings(max_examples=30)
-def test_every_request_gets_its_own(sizes, batch):
+def test_every_request_gets_its_own_outputs(sizes, batch):
     requests = [np.random.default_rng(n).normal(size=(size, 1)) ** 2 for n, size in enumerate(sizes)]
 
-    async def use(batches):
-        return await asyncio.gather(*map(batches.outputs, requests))
+    async def use(queue):
+        return await asyncio.gather(*map(queue.compute, requests))
 
-    found, network = run(use, batch=batch)
-    for x, outputs in zip(requests, found, strict=True):
+    results, network = run_queue(use, batch=batch)
+    for x, outputs in zip(requests, results, strict=True):
         np.testing.assert_array_equal(outputs, 2 * x)
     assert sum(network.sizes) == sum(sizes)
     assert max(network.sizes) <= batch
     assert network.threads == {"network_0"}
 
 
-def test_what_comes_while_the_network_works_goes_together():
-    async def use(batches):
-        batches.network.gate.clear()
-        first = asyncio.create_task(batches.outputs(column(1)))
+def test_requests_that_arrive_during_a_batch_are_combined():
+    async def use(queue):
+        queue.network.gate.clear()
+        running = asyncio.create_task(queue.compute(column(1)))
         await asyncio.sleep(0.05)
-        others = [asyncio.create_task(batches.outputs(column(n))) for n in range(20)]
+        waiting = [asyncio.create_task(queue.compute(column(n))) for n in range(20)]
         await asyncio.sleep(0.05)
-        batches.network.gate.set()
-        return await asyncio.gather(first, *others)
+        queue.network.gate.set()
+        return await asyncio.gather(running, *waiting)
 
-    _, network = run(use, batch=16)
+    _, network = run_queue(use, batch=16)
     assert network.sizes == [1, 16, 4]
 
 
-def test_an_idle_network_waits_for_what_is_being_read_and_for_nothing_else():
-    async def use(batches):
-        async def read(n):
-            with batches.reading():
+def test_an_idle_network_waits_only_for_requests_that_are_being_parsed():
+    async def use(queue):
+        async def parse_and_compute(n):
+            with queue.expect_inputs():
                 await asyncio.sleep(0.02 * n)
-            return await batches.outputs(column(n))
+            return await queue.compute(column(n))
 
-        await asyncio.gather(*map(read, range(4)))
-        together = list(batches.network.sizes)
-        await batches.outputs(column(9))
-        return together
+        await asyncio.gather(*map(parse_and_compute, range(4)))
+        sizes = list(queue.network.sizes)
+        await queue.compute(column(9))
+        return sizes
 
-    together, network = run(use, wait=60_000)
-    assert together == [4]
+    sizes, network = run_queue(use, wait=60_000)
+    assert sizes == [4]
     assert network.sizes == [4, 1]
 
 
-def test_waiting_has_an_end():
-    async def use(batches):
-        with batches.reading():
-            return await asyncio.wait_for(batches.outputs(column(3)), 10)
+def test_the_wait_for_expected_inputs_is_limited():
+    async def use(queue):
+        with queue.expect_inputs():
+            return await asyncio.wait_for(queue.compute(column(3)), 10)
 
-    found, _ = run(use, wait=20)
-    assert found == 6
+    outputs, _ = run_queue(use, wait=20)
+    assert outputs == 6
 
 
-def test_one_by_one_puts_nothing_together():
-    async def use(batches):
-        return await asyncio.gather(*(batches.outputs(column(n)) for n in range(5)))
+def test_a_batch_of_one_combines_nothing():
+    async def use(queue):
+        return await asyncio.gather(*(queue.compute(column(n)) for n in range(5)))
 
-    _, network = run(use, batch=1, wait=0)
+    _, network = run_queue(use, batch=1, wait=0)
     assert network.sizes == [1] * 5
 
 
-def test_a_full_queue_refuses_and_recovers():
-    async def use(batches):
-        batches.network.gate.clear()
-        first = asyncio.create_task(batches.outputs(column(1)))
+def test_a_full_queue_refuses_requests_until_it_has_room():
+    async def use(queue):
+        queue.network.gate.clear()
+        running = asyncio.create_task(queue.compute(column(1)))
         await asyncio.sleep(0.05)
-        second = asyncio.create_task(batches.outputs(column(1, 2, 3)))
+        queued = asyncio.create_task(queue.compute(column(1, 2, 3)))
         await asyncio.sleep(0.05)
-        with pytest.raises(Refusal) as refused:
-            await batches.outputs(column(1, 2))
-        assert (refused.value.status, refused.value.headers) == (503, ((b"retry-after", b"1"),))
-        fits = asyncio.create_task(batches.outputs(column(7)))
+        with pytest.raises(ApiError) as refused:
+            await queue.compute(column(1, 2))
+        assert (refused.value.status_code, refused.value.headers) == (503, {"Retry-After": "1"})
+        fitting = asyncio.create_task(queue.compute(column(7)))
         await asyncio.sleep(0.05)
-        batches.network.gate.set()
-        await asyncio.gather(first, second, fits)
-        assert batches.samples == 0
-        return await batches.outputs(column(*range(9)))  # larger than the queue, but alone
+        queue.network.gate.set()
+        await asyncio.gather(running, queued, fitting)
+        assert queue.queued_samples == 0
+        return await queue.compute(column(*range(9)))  # larger than the queue, but alone
 
-    found, _ = run(use, most=4, batch=2)
-    assert found.ravel().tolist() == [2.0 * n for n in range(9)]
+    outputs, _ = run_queue(use, max_queued=4, batch=2)
+    assert outputs.ravel().tolist() == [2.0 * n for n in range(9)]
 
 
-def test_a_request_that_was_given_up_never_reaches_the_network():
-    async def use(batches):
-        batches.network.gate.clear()
-        first = asyncio.create_task(batches.outputs(column(1)))
+def test_a_cancelled_request_never_reaches_the_network():
+    async def use(queue):
+        queue.network.gate.clear()
+        running = asyncio.create_task(queue.compute(column(1)))
         await asyncio.sleep(0.05)
-        gone = asyncio.create_task(batches.outputs(column(-1, 5)))
-        stays = asyncio.create_task(batches.outputs(column(2)))
+        cancelled = asyncio.create_task(queue.compute(column(-1, 5)))
+        waiting = asyncio.create_task(queue.compute(column(2)))
         await asyncio.sleep(0.05)
-        gone.cancel()
+        cancelled.cancel()
         await asyncio.sleep(0.05)
-        batches.network.gate.set()
-        return await asyncio.gather(first, stays)
+        queue.network.gate.set()
+        return await asyncio.gather(running, waiting)
 
-    found, network = run(use)
-    assert [one.item() for one in found] == [2, 4]
+    outputs, network = run_queue(use)
+    assert [block.item() for block in outputs] == [2, 4]
     assert network.sizes == [1, 1]
 
 
-def test_a_failure_is_told_to_those_in_the_batch_and_the_next_one_works():
-    async def use(batches):
-        both = await asyncio.gather(batches.outputs(column(-1)), batches.outputs(column(1)), return_exceptions=True)
-        return both, await batches.outputs(column(4))
+def test_a_failed_batch_fails_its_requests_and_no_later_ones():
+    async def use(queue):
+        requests = (queue.compute(column(-1)), queue.compute(column(1)))
+        failures = await asyncio.gather(*requests, return_exceptions=True)
+        return failures, await queue.compute(column(4))
 
-    (both, after), _ = run(use)
-    assert [type(one) for one in both] == [ValueError] * 2
-    assert after == 8
+    (failures, outputs), _ = run_queue(use)
+    assert [type(failure) for failure in failures] == [ValueError] * 2
+    assert outputs == 8
 
 
-def test_something_else_goes_between_two_batches():
-    async def use(batches):
-        names = await batches.beside(lambda _: threading.current_thread().name, column(1))
-        await batches.outputs(column(1))
-        return names
+def test_other_functions_run_in_the_network_thread():
+    async def use(queue):
+        name = await queue.run_in_network_thread(lambda _: threading.current_thread().name, column(1))
+        await queue.compute(column(1))
+        return name
 
-    name, network = run(use)
+    name, network = run_queue(use)
     assert network.threads == {name}
 
 
-def test_a_request_ends_when_its_client_goes(monkeypatch):
-    async def go():
+def test_a_request_is_cancelled_when_its_client_disconnects():
+    async def run():
         messages = asyncio.Queue()
         ended = asyncio.Event()
 
-        async def work():
+        async def handle_request():
             try:
-                async with while_there(messages.get):
+                async with cancel_on_disconnect(messages.get):
                     await asyncio.sleep(60)
             finally:
                 ended.set()
 
-        task = asyncio.create_task(work())
+        request = asyncio.create_task(handle_request())
         await asyncio.sleep(0.4)
         assert not ended.is_set()
         messages.put_nowait({"type": "http.disconnect"})
-        with pytest.raises(Refusal, match="went away"):
-            await task
-        assert not task.cancelling()
+        with pytest.raises(ApiError) as error:
+            await request
+        assert error.value.code == "disconnected"
+        assert not request.cancelling()
 
-        other = asyncio.create_task(work())
+        cancelled = asyncio.create_task(handle_request())
         await asyncio.sleep(0.05)
-        other.cancel()  # by somebody else: not swallowed
+        cancelled.cancel()  # a cancellation from elsewhere is not swallowed
         with pytest.raises(asyncio.CancelledError):
-            await other
+            await cancelled
 
-    asyncio.run(go())
+    asyncio.run(run())
+
+
+def test_a_request_that_takes_too_long_is_cancelled():
+    async def run():
+        async with abandon_if_slow_or_disconnected(asyncio.Queue().get, 0.05):
+            await asyncio.sleep(60)
+
+    with pytest.raises(ApiError) as error:
+        asyncio.run(run())
+    assert (error.value.status_code, error.value.code) == (503, "too-slow")

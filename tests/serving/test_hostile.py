@@ -1,7 +1,6 @@
-"""Hostile HTTP against a real server: no 5xx, no crash, no leak. ``YISHENG_EXAMPLES`` says how many requests."""
+"""Hostile HTTP against a real server: no 5xx, no crash, no leak. ``YISHENG_EXAMPLES`` is the number of requests."""
 
 import gzip
-import io
 import json
 import os
 import random
@@ -13,56 +12,49 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from PIL import Image
 
+from tests.serving.service_client import encode_png
 from yisheng.serving import connections
-from yisheng.serving.app import application
+from yisheng.serving.app import create_app
 from yisheng.serving.limits import Limits
 
 EXAMPLES = int(os.environ.get("YISHENG_EXAMPLES", "200"))
 
 
-def statuses(said):
-    return [int(found) for found in re.findall(rb"HTTP/1\.1 (\d\d\d) ", said)]
+def statuses(response):
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d\d\d) ", response)]
 
 
-def png(values):
-    file = io.BytesIO()
-    Image.fromarray(values).save(file, "PNG")
-    return file.getvalue()
+VALID_PNG = encode_png(np.pad(np.full((4, 2), 250, np.uint8), 2))
 
 
-GOOD = png(np.pad(np.full((4, 2), 250, np.uint8), 2))
-
-
-def post(body, *heads, path=b"/predict"):
-    lines = (b"POST " + path + b" HTTP/1.1", b"Host: localhost", b"Content-Length: %d" % len(body), *heads)
+def make_post(body, *headers):
+    lines = (b"POST /predict HTTP/1.1", b"Host: localhost", b"Content-Length: %d" % len(body), *headers)
     return b"\r\n".join((*lines, b"Connection: close", b"", body))
 
 
 @pytest.fixture(scope="module")
-def served(digits, serving):
-    with serving(application(digits, limits=Limits(body=1 << 20, seconds=20))) as found:
-        yield found
-        assert (
-            httpx.post(f"{found.url}/predict", content=GOOD, headers={"content-type": "image/png"}).status_code == 200
-        )
+def server(digits_run, start_server):
+    with start_server(create_app(digits_run, limits=Limits(body=1 << 20, seconds=20))) as running:
+        yield running
+        response = httpx.post(f"{running.url}/predict", content=VALID_PNG, headers={"content-type": "image/png"})
+        assert response.status_code == 200
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["digits", "iris", "people"])
-def test_requests_made_from_its_own_description(kind, serving, request, tmp_path):
-    """Schemathesis makes valid and broken requests from the OpenAPI document and holds the answers to it."""
+@pytest.mark.parametrize("run_fixture", ["digits_run", "iris_run", "people_run"])
+def test_responses_follow_the_openapi_document(run_fixture, start_server, request, tmp_path):
+    """Schemathesis makes valid and invalid requests from the OpenAPI document and checks the responses against it."""
     import hypothesis
     import schemathesis
     from schemathesis import GenerationMode
     from schemathesis.specs.openapi.checks import positive_data_acceptance  # a schema cannot say "is an image"
 
-    run = Path(shutil.copytree(request.getfixturevalue(kind), tmp_path / "run"))
-    with serving(application(run)) as found:
-        schema = schemathesis.openapi.from_url(f"{found.url}/openapi.json")
-        operations = [one.ok() for one in schema.get_all_operations()]
-        assert {one.path for one in operations} == {"/predict", "/wrong", "/model", "/health"}
+    run = Path(shutil.copytree(request.getfixturevalue(run_fixture), tmp_path / "run"))
+    with start_server(create_app(run)) as running:
+        schema = schemathesis.openapi.from_url(f"{running.url}/openapi.json")
+        operations = [result.ok() for result in schema.get_all_operations()]
+        assert {operation.path for operation in operations} == {"/predict", "/wrong", "/model", "/health"}
         for operation in operations:
             cases = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
             if operation.method.lower() == "post":
@@ -75,37 +67,41 @@ def test_requests_made_from_its_own_description(kind, serving, request, tmp_path
                 suppress_health_check=list(hypothesis.HealthCheck),
             )
             @hypothesis.given(case=cases)
-            def hold(case):
-                answer = case.call()
-                assert answer.status_code < 500, answer.text
-                case.validate_response(answer, excluded_checks=[positive_data_acceptance])
+            def check(case):
+                response = case.call()
+                assert response.status_code < 500, response.text
+                case.validate_response(response, excluded_checks=[positive_data_acceptance])
 
-            hold()
+            check()
 
 
 @pytest.mark.parametrize(
     "path",
     [
-        *(b"/static/../../../../../etc/passwd", b"/static/%2e%2e/%2e%2e/web/api.py", b"/static/..%2f..%2fweb%2fapi.py"),
         *(
-            b"/static/....//web/api.py",
-            b"/static/..\\..\\web\\api.py",
+            b"/static/../../../../../etc/passwd",
+            b"/static/%2e%2e/%2e%2e/serving/app.py",
+            b"/static/..%2f..%2fserving%2fapp.py",
+        ),
+        *(
+            b"/static/....//serving/app.py",
+            b"/static/..\\..\\serving\\app.py",
             b"/static/style.css%00.png",
             b"/%2e%2e/etc/passwd",
         ),
-        *(b"//etc/passwd", b"/./predict/..", b"http://localhost/static/../web/api.py", b"*", b"/" + b"a" * 60_000),
-        *(b"/%ff%fe", b"/%", b"/static/%252e%252e/web/api.py", b"/static//etc/passwd", b"/file:///etc/passwd"),
+        *(b"//etc/passwd", b"/./predict/..", b"http://localhost/static/../serving/app.py", b"*", b"/" + b"a" * 60_000),
+        *(b"/%ff%fe", b"/%", b"/static/%252e%252e/serving/app.py", b"/static//etc/passwd", b"/file:///etc/passwd"),
     ],
 )
-def test_no_path_reaches_a_file(served, path):
-    said = served.raw(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-    assert statuses(said)[0] in (400, 404, 405)
-    assert b"root:" not in said
-    assert b"import" not in said
+def test_no_path_reaches_a_file(server, path):
+    response = server.send(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    assert statuses(response)[0] in (400, 404, 405)
+    assert b"root:" not in response
+    assert b"import" not in response
 
 
 @pytest.mark.parametrize(
-    "head",
+    "request_bytes",
     [
         b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET",
         b"GET / HTTP/9.9\r\nHost: localhost\r\n\r\n",
@@ -114,7 +110,7 @@ def test_no_path_reaches_a_file(served, path):
         b"GET / HTTP/1.1\nHost: localhost\n\n",
         b"GET / HTTP/1.1\r\n Host: localhost\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost : localhost\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # somebody speaks TLS
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # TLS
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 100_000 + b"\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 20_000 + b"\r\n",
@@ -131,33 +127,33 @@ def test_no_path_reaches_a_file(served, path):
         b"\r\n" * 50_000,
         bytes(range(256)) * 10,
     ],
-    ids=lambda head: f"{head[:24]!r} of {len(head)}",
+    ids=lambda content: f"{content[:24]!r} of {len(content)}",
 )
-def test_broken_heads(served, head, monkeypatch):
-    monkeypatch.setattr(connections, "HEAD", 1.0)
-    for status in statuses(served.raw(head, wait=8)):
+def test_invalid_headers_get_no_server_error(server, request_bytes, monkeypatch):
+    monkeypatch.setattr(connections, "HEADER_SECONDS", 1.0)
+    for status in statuses(server.send(request_bytes, timeout=8)):
         assert status < 500
 
 
-def test_no_request_is_smuggled_inside_another(served):
-    """Both lengths at once could be read in two ways, by a proxy and by this server."""
+def test_no_request_is_smuggled_inside_another(server):
+    """A proxy and this server could read a body with two lengths in two ways."""
     hidden = b"GET /model HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    for heads in (
+    for headers in (
         [b"Content-Length: 4", b"Transfer-Encoding: chunked"],
         [b"Transfer-Encoding: chunked", b"Content-Length: 4"],
         [b"Content-Length: 4", b"Transfer-Encoding : chunked"],
         [b"Content-Length: 4", b"Transfer-Encoding: xchunked"],
     ):
-        lines = (b"POST /predict HTTP/1.1", b"Host: localhost", *heads, b"", b"0\r\n\r\n" + hidden)
-        said = served.raw(b"\r\n".join(lines), wait=3)
-        assert statuses(said) in ([400], [501])
-        assert b'"classes"' not in said
+        lines = (b"POST /predict HTTP/1.1", b"Host: localhost", *headers, b"", b"0\r\n\r\n" + hidden)
+        response = server.send(b"\r\n".join(lines), timeout=3)
+        assert statuses(response) in ([400], [501])
+        assert b'"classes"' not in response
 
 
 @pytest.mark.parametrize(
-    ("body", "kind"),
+    ("body", "content_type"),
     [
-        (b"--x\r\nContent-Disposition: form-data; name=file\r\n\r\n" + GOOD, b"multipart/form-data; boundary=x"),
+        (b"--x\r\nContent-Disposition: form-data; name=file\r\n\r\n" + VALID_PNG, b"multipart/form-data; boundary=x"),
         (b"--x\r\n" * 5000, b"multipart/form-data; boundary=x"),
         (b"--x\r\n\r\n\r\n" * 5000 + b"--x--\r\n", b"multipart/form-data; boundary=x"),
         (b"--x--\r\n", b"multipart/form-data; boundary=" + b"x" * 5000),
@@ -174,8 +170,8 @@ def test_no_request_is_smuggled_inside_another(served):
         (b"GIF89a", b"image/"),
         (b"<svg onload=alert(1)>", b"image/svg+xml"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", b"image/eps"),
-        (GOOD, b"application/x-pickle"),
-        (GOOD, b"\xff\xfe"),
+        (VALID_PNG, b"application/x-pickle"),
+        (VALID_PNG, b"\xff\xfe"),
         (b"\xff\xfe{\0}\0", b"application/json"),
         (b'{"images": ' + b"[" * 50_000, b"application/json"),
         (b'{"images": [' + b"1" * 10_000 + b"]}", b"application/json"),
@@ -184,78 +180,88 @@ def test_no_request_is_smuggled_inside_another(served):
     ],
     ids=lambda value: f"{value[:20]!r} of {len(value)}",
 )
-def test_broken_bodies(served, body, kind):
-    (status,) = statuses(served.raw(post(body, b"Content-Type: " + kind), wait=30))
+def test_invalid_bodies_are_client_errors(server, body, content_type):
+    (status,) = statuses(server.send(make_post(body, b"Content-Type: " + content_type), timeout=30))
     assert 400 <= status < 500
 
 
-def bombs():
-    """Small files that say they are, or unfold to, far more than is taken."""
-    yield png(np.zeros((9000, 9000), np.uint8))
+def make_bombs():
+    """Yield small files that decompress to far more than the limits."""
+    yield encode_png(np.zeros((9000, 9000), np.uint8))
 
     def chunk(kind, content):
         return len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
 
     sides = (8).to_bytes(4, "big") * 2
     head = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", sides + b"\x08\0\0\0\0")
-    million = zlib.compress(bytes(100 << 20), 9)
-    yield head + chunk(b"IDAT", million) + chunk(b"IEND", b"")  # more pixels than its head tells
-    yield head + chunk(b"zTXt", b"a\0\0" + million) + chunk(b"IDAT", zlib.compress(bytes(72))) + chunk(b"IEND", b"")
-    yield head + chunk(b"iCCP", b"a\0\0" + million) + chunk(b"IDAT", zlib.compress(bytes(72))) + chunk(b"IEND", b"")
-    huge = (0xFFFFFFF).to_bytes(4, "big") * 2
-    yield b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", huge + b"\x08\0\0\0\0") + chunk(b"IEND", b"")
+    compressed_zeros = zlib.compress(bytes(100 << 20), 9)
+    yield head + chunk(b"IDAT", compressed_zeros) + chunk(b"IEND", b"")  # more pixels than the header declares
+    yield (
+        head
+        + chunk(b"zTXt", b"a\0\0" + compressed_zeros)
+        + chunk(b"IDAT", zlib.compress(bytes(72)))
+        + chunk(b"IEND", b"")
+    )
+    yield (
+        head
+        + chunk(b"iCCP", b"a\0\0" + compressed_zeros)
+        + chunk(b"IDAT", zlib.compress(bytes(72)))
+        + chunk(b"IEND", b"")
+    )
+    huge_sides = (0xFFFFFFF).to_bytes(4, "big") * 2
+    yield b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", huge_sides + b"\x08\0\0\0\0") + chunk(b"IEND", b"")
     yield gzip.compress(bytes(100 << 20))
 
 
 @pytest.mark.slow
-def test_bombs(served):
+def test_decompression_bombs_use_little_memory(server):
     import psutil
 
-    before = psutil.Process().memory_info().rss
-    for content in bombs():
+    initial_memory = psutil.Process().memory_info().rss
+    for content in make_bombs():
         for kind in (b"image/png", b"image/jpeg", b"text/csv"):
-            (status,) = statuses(served.raw(post(content, b"Content-Type: " + kind), wait=60))
+            (status,) = statuses(server.send(make_post(content, b"Content-Type: " + kind), timeout=60))
             assert status == 200 or 400 <= status < 500
-    assert psutil.Process().memory_info().rss - before < 400 << 20
+    assert psutil.Process().memory_info().rss - initial_memory < 400 << 20
 
 
-def test_a_compressed_body_is_not_unfolded(served):
-    body = gzip.compress(GOOD)
-    (status,) = statuses(served.raw(post(body, b"Content-Type: image/png", b"Content-Encoding: gzip")))
+def test_a_compressed_body_is_not_decompressed(server):
+    body = gzip.compress(VALID_PNG)
+    (status,) = statuses(server.send(make_post(body, b"Content-Type: image/png", b"Content-Encoding: gzip")))
     assert status == 422
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are counted in /proc")
-def test_nothing_is_left_behind(served):
-    """Clients that break off, at random places: open files and temporary folders are as before."""
+def test_interrupted_requests_leave_no_open_files(server):
+    """Clients disconnect at random positions; open files and temporary folders are as before."""
     import socket
     import tempfile
     import time
 
-    draw = random.Random(0)
-    form = b"--x\r\nContent-Disposition: form-data; name=file; filename=a.csv\r\n\r\n%s\r\n--x--\r\n" % GOOD
-    whole = [
-        post(GOOD, b"Content-Type: image/png"),
-        post(form, b"Content-Type: multipart/form-data; boundary=x"),
-        post(b"1,2", b"Content-Type: text/csv"),
+    rng = random.Random(0)
+    form = b"--x\r\nContent-Disposition: form-data; name=file; filename=a.csv\r\n\r\n%s\r\n--x--\r\n" % VALID_PNG
+    requests = [
+        make_post(VALID_PNG, b"Content-Type: image/png"),
+        make_post(form, b"Content-Type: multipart/form-data; boundary=x"),
+        make_post(b"1,2", b"Content-Type: text/csv"),
         b"GET /model HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ]
 
-    def left():
+    def count_files():
         return len(list(Path("/proc/self/fd").iterdir())), len(list(Path(tempfile.gettempdir()).glob("yisheng-*")))
 
-    httpx.get(f"{served.url}/health")
-    before = left()
+    httpx.get(f"{server.url}/health")
+    initial = count_files()
     for n in range(EXAMPLES):
-        sent = whole[n % len(whole)]
-        with socket.create_connection(("127.0.0.1", served.port), timeout=5) as client:
-            client.sendall(sent[: draw.randint(0, len(sent))])
-            if draw.random() < 0.5:
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # ends with a reset
+        content = requests[n % len(requests)]
+        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
+            client.sendall(content[: rng.randint(0, len(content))])
+            if rng.random() < 0.5:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # close with a reset
     for _ in range(100):
         time.sleep(0.1)
-        if left()[0] <= before[0]:
+        if count_files()[0] <= initial[0]:
             break
-    assert left()[0] <= before[0]
-    assert left()[1] <= before[1]
+    assert count_files()[0] <= initial[0]
+    assert count_files()[1] <= initial[1]

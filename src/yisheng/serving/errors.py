@@ -84,7 +84,7 @@ async def handle_invalid_query(_: Request, error: Exception) -> Response:
 
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    name, value = first["loc"][-1], str(first["input"])[:MAX_QUOTED_CHARACTERS]
+    name, value = first["loc"][1], str(first["input"])[:MAX_QUOTED_CHARACTERS]
     problem = f"{name}: {first['msg']}, got {value!r}"
     return ApiError(422, "query", problem, f"correct {name}=, or leave it out; see /openapi.json").to_response()
 

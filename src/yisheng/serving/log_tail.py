@@ -8,7 +8,16 @@ import os
 from pathlib import Path
 from typing import Any
 
-from yisheng.reporting.history import MAX_EPOCHS, MAX_LINE_BYTES, MAX_STEPS, Epoch, Step, ThinnedList, average_steps, parse_event
+from yisheng.reporting.history import (
+    MAX_EPOCHS,
+    MAX_LINE_BYTES,
+    MAX_STEPS,
+    Epoch,
+    Step,
+    ThinnedList,
+    average_steps,
+    parse_event,
+)
 
 MAX_BYTES_PER_READ = 16 << 20
 OVERLAP_BYTES = 64
