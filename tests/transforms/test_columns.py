@@ -1,19 +1,16 @@
-"""Prepared columns: equal to scikit-learn, finite for any input, saved and read again."""
+"""Prepared columns: their spec, finite outputs, saved and read again, read in chunks."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, PowerTransformer, QuantileTransformer, RobustScaler, StandardScaler
 
+from tests.transforms.column_tables import NUMBERS, SPEC, TABLE, numbers_alone, rows
 from yisheng import transforms
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.types import Column, Spec
@@ -21,206 +18,10 @@ from yisheng.transforms import _column_statistics, _row_chunks
 from yisheng.transforms._row_chunks import RowSubset
 from yisheng.transforms.columns import columns
 
-NUMBERS = ("standard", "robust", "quantile", "power", "none")
-TABLE = (
-    Column("area"),
-    Column("town", "category", ("Aden", "Brest", "Cork", "Delft")),
-    Column("pool", "yes/no"),
-    Column("year"),
-    Column("age"),
-)
-SPEC = Spec("regression", (5,), columns=TABLE)
-
-
-def rows(n: int = 600, missing_fraction: float = 0.1, seed: int = 0) -> np.ndarray:
-    """Return a skewed number, a column with an infrequent category, a yes/no, complete years, and an age."""
-    rng = np.random.Generator(np.random.PCG64(seed))
-    table = np.stack(
-        [
-            rng.lognormal(8, 0.7, n),
-            rng.choice(4, n, p=[0.5, 0.3, 0.19, 0.01]),
-            rng.integers(0, 2, n),
-            rng.integers(1900, 2010, n),
-            rng.gamma(2, 10, n).round(),
-        ],
-        axis=1,
-    ).astype(np.float32)
-    table[rng.random(table.shape) < missing_fraction * np.array([1, 1, 1, 0, 1])] = np.nan
-    return table
-
-
-def numbers_alone(n: int = 600, seed: int = 0) -> np.ndarray:
-    return rows(n, 0.1, seed)[:, [0, 3, 4]]
-
-
-def prepared(x: np.ndarray, fitted: columns) -> np.ndarray:
-    """Return the outputs in float64, so that they can be compared to the last digits."""
-    return fitted.apply(torch.from_numpy(x.astype(np.float64))).numpy()
-
 
 @pytest.fixture
 def small_chunks(monkeypatch):
     monkeypatch.setattr(_row_chunks, "CHUNK_VALUES", 64)
-
-
-@pytest.mark.usefixtures("small_chunks")
-def test_numbers_are_imputed_marked_and_standardized_as_by_scikit_learn():
-    x, new = numbers_alone(), numbers_alone(seed=1)
-    fitted = columns.fit(x, clip=0)
-    imputer = SimpleImputer(add_indicator=True).fit(x.astype(np.float64))
-    scaler = StandardScaler().fit(x.astype(np.float64))
-    for part in (x, new):
-        reference = imputer.transform(part.astype(np.float64))
-        reference[:, :3] = scaler.transform(reference[:, :3])
-        np.testing.assert_allclose(prepared(part, fitted), reference, rtol=1e-9, atol=1e-9)
-
-
-def test_robust_scaling_equals_that_of_scikit_learn():
-    x = numbers_alone().astype(np.float64)
-    reference = RobustScaler().fit(x).transform(SimpleImputer().fit_transform(x))
-    np.testing.assert_allclose(prepared(x, columns.fit(x, numbers="robust", clip=0))[:, :3], reference, rtol=1e-9)
-
-
-@pytest.mark.parametrize("n", [40, 600, 9000])
-def test_quantile_scaling_equals_that_of_scikit_learn(n):
-    x, new = numbers_alone(n).astype(np.float64), numbers_alone(500, seed=1).astype(np.float64)
-    fitted = columns.fit(x, numbers="quantile", clip=0)
-    count = len(fitted.knots) // 3
-    assert count == {40: 10, 600: 20, 9000: 256}[n]
-    reference = QuantileTransformer(n_quantiles=count, output_distribution="normal", subsample=None).fit(x)
-    imputer = SimpleImputer().fit(x)
-    for part in (x, new):
-        expected = reference.transform(imputer.transform(part))
-        np.testing.assert_allclose(prepared(part, fitted)[:, :3], expected, rtol=1e-6, atol=1e-6)
-
-
-def test_values_at_several_knots_get_their_mean_rank_as_in_scikit_learn():
-    rng = np.random.Generator(np.random.PCG64(5))
-    x = rng.poisson(1.5, (900, 1)).astype(np.float64)
-    fitted = columns.fit(x, numbers="quantile", clip=0)
-    reference = QuantileTransformer(n_quantiles=len(fitted.knots), output_distribution="normal", subsample=None).fit(x)
-    between = np.arange(0, 9, 0.25)[:, None]
-    np.testing.assert_allclose(prepared(between, fitted), reference.transform(between), rtol=1e-6, atol=1e-6)
-
-
-def test_power_scaling_equals_that_of_scikit_learn():
-    x = numbers_alone().astype(np.float64)
-    reference = make_pipeline(StandardScaler(), PowerTransformer()).fit(x).transform(SimpleImputer().fit_transform(x))
-    result = prepared(x, columns.fit(x, numbers="power", clip=0))[:, :3]
-    np.testing.assert_allclose(result, reference, rtol=1e-4, atol=1e-4)
-
-
-def test_none_keeps_numbers():
-    x = numbers_alone()
-    result = prepared(x, columns.fit(x, numbers="none"))[:, :3]
-    np.testing.assert_allclose(result, SimpleImputer().fit_transform(x.astype(np.float64)), rtol=1e-12)
-
-
-def test_a_constant_column_keeps_its_scale_with_any_method():
-    x = np.full((50, 1), 1963.1, np.float32)
-    for method in NUMBERS[:-1]:
-        assert abs(float(columns.fit(x, numbers=method).apply(torch.from_numpy(x))[0])) < 1e-3
-    mostly = np.zeros((50, 1), np.float32)
-    mostly[0] = 700  # the quartiles are equal: half of the range is used instead
-    assert columns.fit(mostly, numbers="robust", clip=0).apply(torch.tensor([[700.0]])).item() == 2
-
-
-@pytest.mark.parametrize("clip", [0.5, 3.0])
-def test_clipped_numbers_keep_their_order_and_the_bound(clip):
-    x = numbers_alone()
-    unclipped, clipped = (torch.from_numpy(prepared(x, columns.fit(x, clip=c))[:, :3]) for c in (0, clip))
-    torch.testing.assert_close(clipped, unclipped / (1 + (unclipped / clip) ** 2).sqrt())
-    assert clipped.abs().max() < clip
-    assert torch.equal(clipped.argsort(dim=0, stable=True), unclipped.argsort(dim=0, stable=True))
-    assert prepared(x, columns.fit(x)).tolist() == prepared(x, columns.fit(x, clip=3.0)).tolist()
-
-
-def encoder(x: np.ndarray, min_frequency: int, max_categories: int | None = None) -> OneHotEncoder:
-    """Return scikit-learn's encoder; its category for missing values may be infrequent, ours never is."""
-    return OneHotEncoder(
-        handle_unknown="infrequent_if_exist",
-        min_frequency=min_frequency,
-        max_categories=max_categories,
-        sparse_output=False,
-    ).fit(x)
-
-
-def category(counts: Sequence[int], seed: int = 0) -> np.ndarray:
-    codes = np.repeat(np.arange(len(counts)), counts).astype(np.float32)
-    return np.random.Generator(np.random.PCG64(seed)).permutation(codes)[:, None]
-
-
-@settings(max_examples=60)
-@given(
-    counts=st.lists(st.integers(0, 6), min_size=1, max_size=8).filter(any),
-    min_frequency=st.integers(1, 5),
-    max_categories=st.none() | st.integers(2, 7),
-)
-def test_categories_are_one_hot_as_by_scikit_learn(counts, min_frequency, max_categories):
-    x = category(counts)
-    new = np.array([[-1.0], *[[float(i)] for i in range(len(counts))]], np.float32)
-    table = (Column("c", "category", tuple(map(str, range(len(counts))))),)
-    fitted = columns.fit(x, columns=table, min_frequency=min_frequency, max_categories=max_categories or 50)
-    reference = encoder(x, min_frequency, max_categories)
-    # Of equally frequent categories ours keeps the first; scikit-learn's sort is not stable.
-    sizes = np.bincount(x[:, 0].astype(int))
-    if max_categories and len(set(sizes[sizes > 0].tolist())) < (sizes > 0).sum():
-        return
-    for part in (x, new):
-        np.testing.assert_array_equal(prepared(part, fitted), reference.transform(part))
-
-
-def test_missing_values_get_an_indicator_as_by_scikit_learn():
-    x = category([5, 4, 3])
-    x[::4] = np.nan
-    table = (Column("c", "category", ("a", "b", "c")),)
-    fitted, reference = columns.fit(x, columns=table, min_frequency=1), encoder(x, 1)
-    result = prepared(x, fitted)
-    np.testing.assert_array_equal(
-        result, reference.transform(x)[:, [3, 0, 1, 2]]
-    )  # NaN is their last category, our first
-    assert [c.name for c in fitted.spec(Spec("regression", (1,), columns=table)).columns] == [
-        "c missing",
-        "c=a",
-        "c=b",
-        "c=c",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("new", "min_frequency", "expected"),
-    [
-        (np.nan, 1, [0, 0, 0]),  # missing for the first time: no indicator at all
-        (-1.0, 1, [0, 0, 0]),
-        (7.0, 1, [0, 0, 0]),
-        (np.inf, 1, [0, 0, 0]),
-        (np.nan, 4, [0, 0, 1]),  # there are infrequent ones: it is one of them
-        (-1.0, 4, [0, 0, 1]),
-        (2.0, 4, [0, 0, 1]),
-        (1.0, 4, [0, 1, 0]),
-    ],
-)
-def test_unseen_values_count_as_infrequent(new, min_frequency, expected):
-    table = (Column("c", "category", ("a", "b", "c")),)
-    fitted = columns.fit(category([5, 4, 3]), columns=table, min_frequency=min_frequency)
-    assert fitted.apply(torch.tensor([[new]])).tolist() == [expected]
-
-
-def test_many_categories_get_few_indicators():
-    codes = np.arange(5000, dtype=np.float32)[:, None] // 2
-    codes[:200] = 7.0
-    table = (Column("postcode", "category", tuple(map(str, range(2500)))),)
-    fitted = columns.fit(codes, columns=table)
-    assert fitted.spec(Spec("regression", (1,), columns=table)).shape == (2,)
-    assert columns.fit(codes, columns=table, min_frequency=1).apply(torch.from_numpy(codes)).shape == (5000, 50)
-
-
-def test_a_missing_yes_no_becomes_the_fraction_of_yes():
-    x = np.array([[0.0], [1.0], [1.0], [1.0], [np.nan]], np.float32)
-    fitted = columns.fit(x, columns=(Column("pool", "yes/no"),))
-    assert fitted.apply(torch.from_numpy(x)).tolist() == [[0, 0], [1, 0], [1, 0], [1, 0], [0.75, 1]]
-    without_missing = columns.fit(x[:4], columns=(Column("pool", "yes/no"),))
-    assert without_missing.apply(torch.from_numpy(x)).tolist() == [[0], [1], [1], [1], [0.75]]
 
 
 def test_spec_describes_the_outputs():

@@ -1,37 +1,20 @@
-"""Files of tables: encodings, separators, headers, uneven rows, sizes; Parquet and .npz."""
+"""Text files of tables: encodings, separators, headers, uneven rows, sizes."""
 
 import gzip
-import io
 import subprocess
 import sys
-import zipfile
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from tests.data.tables.text_tables import PLAIN, ROWS, read, write
 from yisheng.core import registry
-from yisheng.core.errors import DataError, MissingPartError, UsageError
+from yisheng.core.errors import DataError, UsageError
 from yisheng.core.paths import find_data_reader
 from yisheng.data import tables
 from yisheng.data.tables import column_builder, decoded_text, delimited, files, scan
 from yisheng.data.tables.sniff import lists_images, sniff_layout
-
-ROWS = "".join(f"{n}.5,{['red', 'blue'][n % 2]},{n % 7}\n" for n in range(20))
-PLAIN = f"a,b,y\n{ROWS}"
-
-
-def write(folder, content, name="t.csv"):
-    path = folder / name
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
-
-
-def read(folder, content, name="t.csv", **options):
-    return tables.from_file(write(folder, content, name), **{"target": "last", **options})
-
-
-# --- encodings, separators, headers, quotes ---
 
 
 @pytest.mark.parametrize(
@@ -171,9 +154,6 @@ def test_free_text_is_not_kept(tmp_path, monkeypatch):
         tables.from_file(path, target="t")
 
 
-# --- files that are refused ---
-
-
 @pytest.mark.parametrize(
     ("content", "cause"),
     [
@@ -255,94 +235,6 @@ print(len(data), data.x.nbytes >> 20, (resource.getrusage(resource.RUSAGE_SELF).
     rows, data_size, peak = map(int, process.stdout.split())
     assert rows == 300_000
     assert peak < 8 * data_size + 80
-
-
-# --- other formats ---
-
-
-def frame():
-    return pd.DataFrame(
-        {
-            "n": [1.5, None, 2.5, 3] * 5,
-            "c": ["red", "blue", None, "red"] * 5,
-            "f": [True, False, False, True] * 5,
-            "d": pd.to_datetime(["2020-01-01", "2020-02-03", None, "2021-01-01"] * 5),
-            "k": pd.Categorical(["lo", "hi", "mid", "hi"] * 5, ["lo", "mid", "hi"], ordered=True),
-            "y": np.arange(20) * 0.5,
-        }
-    )
-
-
-def test_parquet_gives_the_data_set_of_the_frame(tmp_path):
-    pytest.importorskip("pyarrow")
-    path = tmp_path / "t.parquet"
-    frame().to_parquet(path)
-    data, expected = tables.from_file(path, target="y"), tables.from_frame(frame(), target="y")
-    assert data.spec == expected.spec
-    np.testing.assert_array_equal(data.x, expected.x)
-    path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(DataError, match="cannot be read as Parquet"):
-        tables.from_file(path, target="y")
-    with pytest.raises(DataError, match="does not exist"):
-        tables.from_file(tmp_path / "nowhere.parquet", target="y")
-
-
-def test_parquet_without_pyarrow_is_a_missing_part(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingPartError, match="needs pyarrow"):
-        tables.from_file(write(tmp_path, b"", "t.parquet"), target="y")
-
-
-def test_npz_arrays_are_read(tmp_path):
-    x, y = np.random.default_rng(0).normal(size=(30, 3)), np.arange(30) % 3
-    np.savez(tmp_path / "a.npz", x=x, y=y)
-    data = tables.from_file(tmp_path / "a.npz")
-    np.testing.assert_array_equal(data.x, x.astype(np.float32))
-    assert (data.spec.task, data.y.tolist(), data.spec.target) == ("classification", y.tolist(), "y")
-    np.savez_compressed(tmp_path / "b.npz", rows=np.column_stack([x, y]))
-    np.testing.assert_array_equal(tables.from_file(tmp_path / "b.npz", target="last").x, data.x)
-    np.savez(tmp_path / "c.npz", X=x, Y=np.array(["a", "b", "c"])[y])
-    assert tables.from_file(tmp_path / "c.npz").spec.classes == ("a", "b", "c")
-    np.savez(tmp_path / "d.npz", x=x, y=x[:, :2])
-    assert tables.from_file(tmp_path / "d.npz", target=("y-1", "y-2")).y.shape == (30, 2)
-
-
-@pytest.mark.parametrize(
-    ("arrays", "cause"),
-    [
-        ({"x": np.zeros((4, 2, 2, 2)), "y": np.zeros(4)}, "must hold rows"),
-        ({"x": np.zeros((4, 2)), "y": np.zeros(5)}, "x has 4 rows, y has 5"),
-        ({"a": np.zeros((4, 2)), "b": np.zeros(4)}, "arrays 'a', 'b'"),
-        ({"x": np.zeros((0, 2)), "y": np.zeros(0)}, "0 rows"),
-        ({"x": np.array([[{}]], dtype=object), "y": np.zeros(1)}, "pickled objects"),
-        ({"x": np.zeros((4, 2), complex), "y": np.zeros(4)}, "numbers or text"),
-    ],
-)
-def test_unsuitable_npz_arrays_are_refused(tmp_path, arrays, cause):
-    np.savez(tmp_path / "a.npz", **arrays)
-    with pytest.raises(DataError, match=cause):
-        tables.from_file(tmp_path / "a.npz")
-
-
-def test_large_and_damaged_npz_files_are_refused(tmp_path, monkeypatch):
-    np.savez_compressed(tmp_path / "a.npz", x=np.zeros((1000, 1000)), y=np.zeros(1000))
-    monkeypatch.setattr(files, "MAX_VALUES", 1000)
-    with pytest.raises(DataError, match="more than is read"):
-        tables.from_file(tmp_path / "a.npz")
-    content = (tmp_path / "a.npz").read_bytes()
-    for wrong in (b"", b"no zip", content[:100], content[:-100]):
-        with pytest.raises(DataError, match="cannot be read as .npz"):
-            tables.from_file(write(tmp_path, wrong, "b.npz"))
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as packed:
-        packed.writestr(
-            "x.npy", b"\x93NUMPY\x01\x00v\x00{'descr': '<f8', 'fortran_order': False, 'shape': (2147483647, 99), }"
-        )
-    with pytest.raises(DataError, match="cannot be read as .npz"):
-        tables.from_file(write(tmp_path, buffer.getvalue(), "c.npz"))
-
-
-# --- the registered data set ---
 
 
 def test_a_path_with_the_suffix_of_a_table_is_read_as_one(tmp_path):
