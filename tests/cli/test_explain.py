@@ -44,7 +44,7 @@ def test_the_text_about_adam(capsys):
     positions = [re.search(rf"^{head}$", text, re.MULTILINE).start() for head in heads]
     assert positions == sorted(positions)
     assert "  w ← w − lr m̂ / (√v̂ + eps)" in text
-    assert "  betas = (0.9, 0.999): what is kept of the two means" in text
+    assert "  betas = (0.9, 0.999): fractions of the two means" in text
     assert "      m = beta1 * m + (1 - beta1) * g" in text
     assert "  optimizer = torch.optim.Adam([w], lr=0.001)" in text
     assert "Kingma and Ba" in text

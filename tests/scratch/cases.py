@@ -1,9 +1,15 @@
-"""Every proof there is."""
+"""All equivalence cases."""
 
 from __future__ import annotations
 
-import cases_a
-import cases_b
-from case import Case
+from tests.scratch import data_cases, layer_cases, loss_cases, model_cases, optimizer_cases, training_cases
+from tests.scratch.case import Case
 
-CASES: list[Case] = [*cases_a.CASES, *cases_b.CASES]
+CASES: list[Case] = [
+    *model_cases.CASES,
+    *loss_cases.CASES,
+    *data_cases.CASES,
+    *layer_cases.CASES,
+    *optimizer_cases.CASES,
+    *training_cases.CASES,
+]

@@ -1,4 +1,4 @@
-"""The size of each error."""
+"""Absolute error."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from yisheng.core.registry import register
-from yisheng.scratch import _curves
+from yisheng.scratch import _plots
 
 
 def _plot(axes: Any) -> None:
     zero = torch.zeros((), dtype=torch.float64)
-    _curves.draw_with_slope(axes, lambda e: absolute_loss(e, zero), label="|e|", low=-3, high=3, xlabel="error e")
+    _plots.draw_with_slope(axes, lambda e: absolute_loss(e, zero), label="|e|", low=-3, high=3, xlabel="error e")
 
 
 @register(
@@ -24,15 +24,15 @@ import torch
 output, y = torch.randn(32, 1), torch.randn(32, 1)
 loss = torch.nn.functional.l1_loss(output, y, reduction="none")
 """,
-    when="""For a number as the target where some targets are wild or wrong: its minimum is the median. The
-gradient does not shrink near the minimum, so let the learning rate fall, or take huber-loss.""",
+    when="""For a number as the target if some targets are outliers: its minimum is the median. The gradient does not
+shrink near the minimum, so let the learning rate fall, or use huber-loss.""",
     plot=_plot,
 )
 def absolute_loss(output: Tensor, y: Tensor) -> Tensor:
-    """The absolute error, one value per number: |output − y|.
+    """Compute the absolute error of each number: |output − y|.
 
     Args:
-        output: what is predicted, of any shape.
+        output: predictions, of any shape.
         y: the targets, of the same shape and unit.
 
     Source: Laplace, "Mémoire sur la probabilité des causes par les évènements", 1774; Hastie et al., "The elements of

@@ -1,4 +1,4 @@
-"""The share of right answers."""
+"""Accuracy of a classification."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from sklearn.metrics import accuracy_score
 y, predicted = [0, 1, 2, 2], [0, 2, 2, 2]
 value = accuracy_score(y, predicted)
 """,
-    when="""Where the classes are about equally many and a mistake costs the same everywhere. With 95 in 100 of one
-class the empty answer has 0.95: look at precision and recall. It has no gradient, so train on cross-entropy.""",
+    when="""If the classes have about equal numbers of samples and all mistakes cost the same. If 95% of the samples
+are of one class, always predicting it has 0.95: look at precision and recall. It has no gradient, so train on
+cross-entropy.""",
 )
 def accuracy(y: Tensor, output: Tensor) -> Tensor:
-    """Accuracy: the share of samples whose largest output is that of their class.
+    """Compute the accuracy: the fraction of samples whose largest output is that of their class.
 
     Args:
         y: class numbers (N,).
-        output: logits or probabilities (N, C); of equal ones the first counts.
+        output: logits or probabilities (N, C); of equal outputs the first counts.
 
     Source: Zhang et al., "Dive into deep learning", 2023, section 4.3.2.
 

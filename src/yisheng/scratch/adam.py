@@ -1,4 +1,4 @@
-"""Momentum and a pace of its own for each weight, both corrected for their start."""
+"""Adam: momentum with a step size for each weight."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Any
 from torch import Tensor
 
 from yisheng.core.registry import register
-from yisheng.scratch import _bowl
+from yisheng.scratch import _plots
 from yisheng.scratch.momentum import momentum
 from yisheng.scratch.rmsprop import rmsprop
 from yisheng.scratch.sgd import sgd
 
 
 def _plot(axes: Any) -> None:
-    """Four ways down a narrow bowl."""
-    _bowl.draw(axes, sgd, steps=25, label="sgd", colour=_bowl.COLOURS[0], lr=0.4)
-    _bowl.draw(axes, momentum, 1, steps=25, label="momentum", colour=_bowl.COLOURS[1], lr=0.15, momentum=0.6)
-    _bowl.draw(axes, rmsprop, 1, steps=25, label="rmsprop", colour=_bowl.COLOURS[2], lr=0.4)
-    _bowl.draw(axes, adam, 2, steps=25, label="adam", colour=_bowl.COLOURS[3], lr=0.4)
+    """Draw the paths of four optimizers in a narrow valley."""
+    _plots.draw_path(axes, sgd, steps=25, label="sgd", color=_plots.COLORS[0], lr=0.4)
+    _plots.draw_path(axes, momentum, 1, steps=25, label="momentum", color=_plots.COLORS[1], lr=0.15, momentum=0.6)
+    _plots.draw_path(axes, rmsprop, 1, steps=25, label="rmsprop", color=_plots.COLORS[2], lr=0.4)
+    _plots.draw_path(axes, adam, 2, steps=25, label="adam", color=_plots.COLORS[3], lr=0.4)
 
 
 @register(
-    memories=2,
+    state_tensors=2,
     equation="""g' = g + λ w
 m ← β₁ m + (1 − β₁) g'          v ← β₂ v + (1 − β₂) g'²
 m̂ = m / (1 − β₁ᵗ)               v̂ = v / (1 − β₂ᵗ)
@@ -32,14 +32,14 @@ import torch
 w = torch.tensor([2.0], requires_grad=True)
 optimizer = torch.optim.Adam([w], lr=0.001)
 """,
-    when="""Where a good result is wanted without much search: lr=0.001 is seldom far off. On images well-tuned
-momentum often ends a little better; where weight decay matters take AdamW.""",
+    when="""For a good result without much search: lr=0.001 suits most networks. On images well-tuned momentum is
+often slightly better; if weight decay matters, use AdamW.""",
     plot=_plot,
 )
 def adam(
     w: Tensor,
     g: Tensor,
-    memory: tuple[Tensor, Tensor],
+    state: tuple[Tensor, Tensor],
     t: int | Tensor,
     *,
     lr: float | Tensor = 0.001,
@@ -47,7 +47,7 @@ def adam(
     eps: float | Tensor = 1e-8,
     weight_decay: float | Tensor = 0.0,
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """Adam: momentum, divided by the recent size of the gradient, both corrected for having begun at zero.
+    """Update by Adam: momentum divided by the recent size of the gradient, both corrected for their start at zero.
 
     With g' = g + λ w: m <- β1 m + (1 - β1) g';  v <- β2 v + (1 - β2) g'²;
     w <- w - lr m̂ / (√v̂ + eps), m̂ = m / (1 - β1^t), v̂ = v / (1 - β2^t).
@@ -55,25 +55,25 @@ def adam(
     Args:
         w: weights, of any shape.
         g: their gradient, of the same shape.
-        memory: the running means m and v, of the same shape; zeros at first.
+        state: the running means m and v, of the same shape; zeros at first.
         t: number of the update, from 1; as a tensor in the dtype of w.
-        lr: learning rate, in units of the weights, or a tensor of them that broadcasts against w, such as (K, 1)
-            for K models; 0.001 is the paper's.
-        betas: what is kept of the two means from step to step, likewise; the paper's look back over 10 and 1000
+        lr: learning rate, in units of the weights, or a tensor that broadcasts against w, such as (K, 1) for K models;
+            0.001 is the paper's.
+        betas: fractions of the two means that a step keeps, likewise; the paper's average over about 10 and 1000
             steps.
-        eps: keeps the quotient finite where gradients vanish, likewise.
+        eps: keeps the quotient finite if gradients vanish, likewise.
         weight_decay: the factor λ of a penalty λ/2 |w|² in the loss, likewise. It is divided by √v̂ like the
-            gradient, so it hardly touches weights with large gradients; `adamw` mends that.
+            gradient, so it hardly affects weights with large gradients; `adamw` avoids that.
 
     Source: Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1.
 
     >>> import torch
-    >>> memory = (torch.zeros(1), torch.zeros(1))
-    >>> w, memory = adam(torch.tensor([2.0]), torch.tensor([1000.0]), memory, 1, lr=0.1)
+    >>> state = (torch.zeros(1), torch.zeros(1))
+    >>> w, state = adam(torch.tensor([2.0]), torch.tensor([1000.0]), state, 1, lr=0.1)
     >>> w  # the first step is lr long, whatever the gradient
     tensor([1.9000])
     """
-    m, v = memory
+    m, v = state
     beta1, beta2 = betas
     g = g + weight_decay * w
     m = beta1 * m + (1 - beta1) * g

@@ -1,4 +1,4 @@
-"""The mean answer around."""
+"""Average pooling."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from yisheng.scratch.padding import padding as pad
 import torch
 y = torch.nn.AvgPool2d(kernel_size=2)(torch.ones(2, 6, 28, 28))
 """,
-    when="""At the end of a network over the whole image, in place of large linear layers; between layers max pooling
-is more usual. With padding the zeros count in the mean, so borders come out fainter.""",
+    when="""At the end of a network over the entire image, instead of large linear layers; between layers max pooling
+is more usual. With padding the zeros count in the mean, so values at the borders are smaller.""",
 )
 def average_pooling(x: Tensor, size: int, *, stride: int | None = None, padding: int = 0) -> Tensor:
-    """Average pooling: the mean of each window, channel by channel.
+    """Compute the mean of each window, channel by channel.
 
     y[b, c, i, j] = 1/size² Σ_{u, v < size} x[b, c, i stride + u, j stride + v]
 
     Args:
         x: images (B, C, H, W).
         size: rows and columns of a window.
-        stride: how far the window moves; its own size if not given, so that windows do not overlap.
+        stride: distance between windows; their size if not given, so that windows do not overlap.
         padding: rows and columns of zeros on each side, which count in the mean.
 
     Source: LeCun et al., "Gradient-based learning applied to document recognition", 1998, section 2.2 (there with

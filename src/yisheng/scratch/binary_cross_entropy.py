@@ -1,4 +1,4 @@
-"""Cross-entropy of yes or no, on one logit."""
+"""Binary cross-entropy on logits."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 
 from yisheng.core.registry import register
-from yisheng.scratch import _curves
+from yisheng.scratch import _plots
 
 
 def _plot(axes: Any) -> None:
-    curves: dict[str, _curves.Curve] = {
+    curves: dict[str, _plots.Curve] = {
         "y = 1": lambda z: binary_cross_entropy(z, torch.ones_like(z)),
         "y = 0": lambda z: binary_cross_entropy(z, torch.zeros_like(z)),
     }
-    _curves.draw(axes, curves, low=-6, high=6, xlabel="logit z", ylabel="loss")
+    _plots.draw_curves(axes, curves, low=-6, high=6, xlabel="logit z", ylabel="loss")
 
 
 @register(
@@ -29,12 +29,13 @@ import torch
 logits, y = torch.randn(32, 3), torch.randint(2, (32, 3)).float()
 loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, y, reduction="none")
 """,
-    when="""For yes or no, and for several labels that do not exclude one another. Give it logits: the logarithm of
-a sigmoid that has become 0 or 1 is infinite. For two classes it is cross-entropy on the logits 0 and z.""",
+    when="""For yes/no questions, and for several labels that do not exclude one another. It takes logits: the
+logarithm of a sigmoid that has become 0 or 1 is infinite. For two classes it is cross-entropy on the logits 0 and
+z.""",
     plot=_plot,
 )
 def binary_cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
-    """Binary cross-entropy on logits, one value per number: (1 − y) z + log(1 + exp(−z)).
+    """Compute the binary cross-entropy of each logit: (1 − y) z + log(1 + exp(−z)).
 
     Args:
         logits: outputs of the network, of any shape, before any sigmoid.
@@ -53,7 +54,7 @@ def binary_cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def binary_cross_entropy_naive(logits: Tensor, y: Tensor) -> Tensor:
-    """The definition as it stands, the sigmoid first.
+    """Compute the definition directly, the sigmoid first.
 
     >>> binary_cross_entropy_naive(torch.tensor([0.0]), torch.tensor([1.0]))
     tensor([0.6931])

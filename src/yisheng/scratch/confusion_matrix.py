@@ -1,4 +1,4 @@
-"""Which class is taken for which."""
+"""The confusion matrix of a classification."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from yisheng.scratch.one_hot import one_hot
 
 
 def _plot(axes: Any) -> None:
-    """Twelve samples of three classes."""
+    """Draw the matrix of twelve samples of three classes."""
     y = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2])
     counts = confusion_matrix(y, torch.tensor([0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 0, 1]), 3)
     axes.imshow(counts.numpy(), cmap="Blues", vmin=0, vmax=8)
@@ -23,24 +23,24 @@ def _plot(axes: Any) -> None:
 
 
 @register(
-    equation="""Mⱼₖ = number of samples i with yᵢ = j that are taken for k
+    equation="""Mⱼₖ = number of samples i with yᵢ = j that are predicted as k
 M = onehot(y)ᵀ onehot(predicted)""",
     usual="""
 from sklearn.metrics import confusion_matrix
 y, predicted = [0, 1, 2, 2], [0, 2, 2, 2]
 counts = confusion_matrix(y, predicted)
 """,
-    when="""After every training of a classifier: one number cannot tell that only shirts and coats are confused.
-Precision, recall, F1 and accuracy can all be read off it.""",
+    when="""After every training of a classifier: one number cannot show that only shirts and coats are confused.
+Precision, recall, F1 and accuracy can all be computed from it.""",
     plot=_plot,
 )
 def confusion_matrix(y: Tensor, predicted: Tensor, classes: int) -> Tensor:
-    """Counts (C, C) of samples, a row for each true class, a column for each predicted one.
+    """Count the samples (C, C): a row for each true class, a column for each predicted class.
 
     Args:
         y: true class numbers (N,).
         predicted: predicted class numbers (N,).
-        classes: how many there are, C.
+        classes: number of classes C.
 
     Source: Stehman, "Selecting and interpreting measures of thematic classification accuracy", Remote Sensing of
     Environment 62, 1997.

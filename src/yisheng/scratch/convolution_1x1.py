@@ -1,4 +1,4 @@
-"""A linear layer at every pixel."""
+"""1 x 1 convolution: a linear layer at every pixel."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ import torch
 layer = torch.nn.Conv2d(in_channels=64, out_channels=16, kernel_size=1)
 y = layer(torch.ones(2, 64, 14, 14))
 """,
-    when="""To change the number of channels cheaply: before a costly 3 x 3 layer, or on the shortcut of a residual
-block. It looks at no neighbours, so on its own it finds no shapes.""",
+    when="""To change the number of channels cheaply: before an expensive 3 x 3 layer, or on the shortcut of a
+residual block. It uses no neighboring pixels, so alone it cannot detect shapes.""",
 )
 def convolution_1x1(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
-    """1x1 convolution: the same matrix maps the channels of every pixel.
+    """Map the channels of every pixel by the same matrix.
 
     y[b, :, i, j] = W x[b, :, i, j] + b
 
     Args:
         x: images (B, C, H, W).
         w: the matrix (O, C).
-        b: bias (O,), or none.
+        b: bias (O,), or None.
 
     Source: Lin, Chen and Yan, "Network in network", 2014, section 3.1; Zhang et al., "Dive into Deep Learning",
     section 7.4.3.

@@ -1,4 +1,4 @@
-"""How surprised the predicted probabilities are by the class."""
+"""Cross-entropy on logits."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from yisheng.core.registry import register
-from yisheng.scratch._bowl import COLOURS
+from yisheng.scratch._plots import COLORS
 from yisheng.scratch.log_sum_exp import log_sum_exp
 from yisheng.scratch.softmax import softmax_naive
 
 
 def _plot(axes: Any) -> None:
     p = torch.linspace(0.005, 1, 300)
-    axes.plot(p, -p.log(), color=COLOURS[0], label="−log p")
+    axes.plot(p, -p.log(), color=COLORS[0], label="−log p")
     axes.set(xlabel="probability p given to the class", ylabel="cross-entropy")
     axes.legend()
 
@@ -28,12 +28,12 @@ import torch
 logits, y = torch.randn(32, 10), torch.randint(10, (32,))
 loss = torch.nn.functional.cross_entropy(logits, y, reduction="none")
 """,
-    when="""For one class out of several. Give it logits, never probabilities: softmax first and the logarithm
-afterwards overflow. Guessing evenly over C classes costs log C: a loss above that at the start is a sign.""",
+    when="""For one class out of several. It takes logits, never probabilities: softmax followed by the logarithm
+overflows. Uniform guesses over C classes have the loss log C: a higher loss at the start indicates a defect.""",
     plot=_plot,
 )
 def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
-    """Cross-entropy, one value per sample: log Σ_j exp(z_j) − z_y.
+    """Compute the cross-entropy of each sample: log Σ_j exp(z_j) − z_y.
 
     Args:
         logits: outputs of the network (..., C), before any softmax.
@@ -49,7 +49,7 @@ def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def cross_entropy_naive(logits: Tensor, y: Tensor) -> Tensor:
-    """The definition as it stands: the logarithm of the softmax.
+    """Compute the definition directly: the logarithm of the softmax.
 
     >>> cross_entropy_naive(torch.tensor([[0.0, 0.0]]), torch.tensor([0]))
     tensor([0.6931])
@@ -58,7 +58,7 @@ def cross_entropy_naive(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def overflow() -> tuple[Tensor, Tensor]:
-    """Losses of two confident samples, one right and one wrong: naive, and with log-sum-exp.
+    """Compute the losses of two confident samples, one correct and one wrong: naive, and with log-sum-exp.
 
     >>> naive, stable = overflow()
     >>> naive  # inf / inf, and -log(0 / inf)

@@ -1,4 +1,4 @@
-"""Units switched off by chance, anew in every update."""
+"""Dropout: units set to zero at random in every update."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from yisheng.core.registry import register
 
 
 def _plot(axes: Any) -> None:
-    """What is left of 20 units in 12 updates."""
-    left = dropout(torch.ones(12, 20), p=0.5, generator=torch.Generator().manual_seed(0))
-    axes.imshow(left.numpy(), cmap="Greys", vmin=0, vmax=2)
-    axes.set(xlabel="unit", ylabel="update", title="p = 0.5: black counts twice, white is off")
+    """Draw the remaining units of 20 in 12 updates."""
+    remaining = dropout(torch.ones(12, 20), p=0.5, generator=torch.Generator().manual_seed(0))
+    axes.imshow(remaining.numpy(), cmap="Greys", vmin=0, vmax=2)
+    axes.set(xlabel="unit", ylabel="update", title="p = 0.5: black is doubled, white is zero")
 
 
 @register(
-    equation="""training:     y = x · m / (1 − p)     m = 1 with probability 1 − p, else 0, each number by itself
+    equation="""training:     y = x · m / (1 − p)     m = 1 with probability 1 − p, else 0, for each number
 prediction:   y = x
 so that the mean of y is x in both""",
     usual="""
@@ -26,20 +26,21 @@ import torch
 x = torch.randn(32, 256)
 y = torch.nn.functional.dropout(x, p=0.5, training=True)
 """,
-    when="""Against overfitting, after the hidden layers of a wide net: p between 0.1 and 0.5, less near the input.
-Forgotten switches are the usual defect: model.eval() before every prediction. With batch norm often left out.""",
+    when="""Against overfitting, after the hidden layers of a wide network: p between 0.1 and 0.5, lower near the
+input. Call model.eval() before every prediction; forgetting it is a common defect. With batch norm it is often
+left out.""",
     plot=_plot,
 )
 def dropout(x: Tensor, *, p: float = 0.5, training: bool = True, generator: torch.Generator | None = None) -> Tensor:
-    """Inverted dropout: zero with probability p, else x / (1 − p); in prediction x itself.
+    """Set numbers to zero with probability p, and the others to x / (1 − p); in prediction return x.
 
     The mask is drawn as torch draws it on a CPU, so that the same seed gives the same bits.
 
     Args:
         x: of any shape.
-        p: probability of being off, 0 to 1; 0.5 is the paper's for hidden units.
-        training: whether to drop at all.
-        generator: where the chance comes from; torch's global one by default.
+        p: probability of zero, 0 to 1; 0.5 is the paper's for hidden units.
+        training: whether to set numbers to zero.
+        generator: source of the random numbers; torch's global generator by default.
 
     Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", Journal of Machine
     Learning Research 15, 2014, section 10 (inverted).

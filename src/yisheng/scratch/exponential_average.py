@@ -1,4 +1,4 @@
-"""A mean that forgets."""
+"""Exponentially weighted average."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from yisheng.core.registry import register
 
 
 def _plot(axes: Any) -> None:
-    """A noisy wave, its average, and what the average would be without the correction."""
-    draw = torch.Generator().manual_seed(0)
+    """Draw a noisy wave, and its average with and without the correction."""
+    generator = torch.Generator().manual_seed(0)
     t = torch.arange(100)
-    x = 1.5 + torch.sin(t / 16) + 0.3 * torch.randn(100, generator=draw)
+    x = 1.5 + torch.sin(t / 16) + 0.3 * torch.randn(100, generator=generator)
     axes.plot(t, x, ".", color="#b0b0b0", markersize=4, label="values")
     axes.plot(t, exponential_average(x, beta=0.95, corrected=False), "--", color="#e69f00", label="uncorrected")
     axes.plot(t, exponential_average(x, beta=0.95), color="#0072b2", label="corrected")
@@ -29,19 +29,19 @@ average = v / (1 − βᵗ)""",
 import pandas as pd
 average = pd.Series([1.0, 2.0, 4.0]).ewm(alpha=1 - 0.9).mean()
 """,
-    when="""To follow a noisy value (a loss, a gradient) with one number of memory. β = 0.9 looks back over about 10
-values, 0.99 over 100. Correct it wherever the first 1/(1 − β) values matter.""",
+    when="""To smooth a noisy value (a loss, a gradient) with one number of memory. β = 0.9 averages over about 10
+values, 0.99 over 100. Correct it if the first 1/(1 − β) values matter.""",
     plot=_plot,
 )
 def exponential_average(x: Tensor, *, beta: float = 0.9, corrected: bool = True) -> Tensor:
-    """Exponentially weighted average: a running mean in which the past fades by β per step.
+    """Compute a running mean in which the weight of the past decreases by the factor β per step.
 
     v_t = β v_(t-1) + (1 - β) x_t from v_0 = 0, divided by 1 - β^t, the sum of its weights.
 
     Args:
         x: values in their order, (T, ...).
-        beta: what is kept of the past from step to step; it looks back over about 1/(1 - β) steps.
-        corrected: undo the pull towards the zero that it begins with.
+        beta: fraction of the mean that a step keeps; it averages over about 1/(1 - β) steps.
+        corrected: correct the bias towards the initial zero.
 
     Source: Kingma and Ba, "Adam: a method for stochastic optimization", 2015, section 3 (the correction).
 

@@ -1,4 +1,4 @@
-"""Is the gradient right? The slope, measured."""
+"""Gradient check: comparison with numeric derivatives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Function = Callable[[Tensor], Tensor]
 
 
 def _plot(axes: Any) -> None:
-    """Too long a step curves away, too short a step drowns in rounding."""
+    """Draw the error by step: long steps leave the linear range, short steps are dominated by rounding."""
     x = torch.tensor([1.0], dtype=torch.float64)
     steps = 10.0 ** torch.arange(-14, 0.1, 0.25, dtype=torch.float64)
     errors = [gradient_check(lambda x: torch.sin(x).sum(), x, torch.cos(x), step=float(h)) for h in steps]
@@ -23,7 +23,7 @@ def _plot(axes: Any) -> None:
 
 
 def numeric_gradient(f: Function, x: Tensor, *, step: float = 1e-6) -> Tensor:
-    """(f(x + step e_i) - f(x - step e_i)) / (2 step) for every entry i of x."""
+    """Compute (f(x + step e_i) - f(x - step e_i)) / (2 step) for every entry i of x."""
     slopes = []
     for i in range(x.numel()):
         e = torch.zeros_like(x)
@@ -40,20 +40,21 @@ import torch
 x = torch.ones(3, dtype=torch.float64, requires_grad=True)
 right = torch.autograd.gradcheck(lambda x: x.sin().sum(), (x,))
 """,
-    when="""Whenever a gradient was written by hand, on a few numbers and in float64, away from kinks such as relu's at
-0. Below 1e-7 it is right, above 1e-3 wrong. It takes two evaluations per number: a test, never part of training.""",
+    when="""For every gradient that is derived manually, on a few numbers in float64, away from kinks such as relu's
+at 0. Below 1e-7 it is correct, above 1e-3 wrong. It needs two evaluations per number: a test, never part of
+training.""",
     plot=_plot,
 )
 def gradient_check(f: Function, x: Tensor, gradient: Tensor, *, step: float = 1e-6) -> Tensor:
-    """Gradient check: the relative difference between a gradient and the slopes measured around x.
+    """Compute the relative difference between a gradient and the numeric derivatives at x.
 
     |n - g| / (|n| + |g|), n_i = (f(x + h e_i) - f(x - h e_i)) / 2h
 
     Args:
-        f: the function; it gives a single number.
-        x: where, float64 of any shape.
-        gradient: what is claimed to be the gradient of f at x, of the same shape.
-        step: h; the error of the measure is about h² + 1e-16 / h, so 1e-5 to 1e-6 is best in float64.
+        f: the function; it returns a single number.
+        x: the point, float64 of any shape.
+        gradient: the gradient of f at x to check, of the same shape.
+        step: h; the error of the derivative is about h² + 1e-16 / h, so 1e-5 to 1e-6 is best in float64.
 
     Source: Goodfellow, Bengio and Courville, "Deep learning", 2016, section 11.5.
 

@@ -1,4 +1,4 @@
-"""Every row is for validation once."""
+"""k-fold cross-validation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from yisheng.core.registry import register
 
 
 def _plot(axes: Any) -> None:
-    """Which of 23 rows are for validation in each of 5 folds."""
+    """Draw which of 23 rows are for validation in each of 5 folds."""
     image = torch.zeros(5, 23)
     for fold, (_, validation) in enumerate(k_fold(23, k=5)):
         image[fold, validation] = 1
@@ -21,22 +21,22 @@ def _plot(axes: Any) -> None:
 
 
 @register(
-    equation="validation_f = the f-th of k nearly equal parts of 0 … N − 1;   training_f = all the others",
+    equation="validation_f = the f-th of k nearly equal parts of 0 … N − 1;   training_f = all other rows",
     usual="""
 from sklearn.model_selection import KFold
 folds = list(KFold(n_splits=5).split(range(23)))
 """,
-    when="""To choose settings when rows are few (below some 10,000): the score is a mean over k models, with a spread.
-It costs k trainings; rows of one group or of one time series must not be parted like this.""",
+    when="""To choose settings on small data (below about 10,000 rows): the score is a mean over k models, with a
+standard deviation. It costs k trainings; rows of one group or of one time series must not be split like this.""",
     plot=_plot,
 )
 def k_fold(n: int, *, k: int = 5, generator: torch.Generator | None = None) -> list[tuple[Tensor, Tensor]]:
-    """k folds: the row numbers for training and for validation, k times, each row once in validation.
+    """Return row numbers for training and for validation, k times; each row is once in validation.
 
     Args:
-        n: rows.
-        k: folds, from 2 to n; 5 or 10 are customary. The first n mod k of them have one row more.
-        generator: shuffle the rows first, drawing from it; without it folds are stretches of the rows' order.
+        n: number of rows.
+        k: number of folds, from 2 to n; 5 or 10 are usual. The first n mod k folds have one row more.
+        generator: shuffles the rows; without it each fold is a contiguous range of rows.
 
     Raises:
         UsageError: k is not from 2 to n.
@@ -50,7 +50,7 @@ def k_fold(n: int, *, k: int = 5, generator: torch.Generator | None = None) -> l
     [0, 1, 2] [3, 4]
     """
     if not 2 <= k <= n:
-        raise UsageError(f"k must be from 2 to the {n} rows, got {k}", "give k=5, say")
+        raise UsageError(f"k must be from 2 to the {n} rows, got {k}", "use k=5, for example")
     order = torch.arange(n) if generator is None else torch.randperm(n, generator=generator)
     parts = order.tensor_split(k)
     return [(torch.cat(parts[:f] + parts[f + 1 :]), parts[f]) for f in range(k)]

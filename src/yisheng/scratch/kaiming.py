@@ -1,4 +1,4 @@
-"""First weights that keep the variance through rectifiers."""
+"""Kaiming initialization, which keeps the variance through relus."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ import torch
 from torch import Tensor
 
 from yisheng.core.registry import register
-from yisheng.scratch import _depth
+from yisheng.scratch import _plots
 from yisheng.scratch.relu import relu
-from yisheng.scratch.xavier import fans, xavier
+from yisheng.scratch.xavier import compute_fans, xavier
 
 
 def _plot(axes: Any) -> None:
-    """How large the signal still is after each of 20 layers of relu."""
-    draw = torch.Generator().manual_seed(0)
-    weights = {"Kaiming": lambda w: kaiming(w, generator=draw), "Xavier": lambda w: xavier(w, generator=draw)}
-    _depth.draw(axes, weights, relu, draw=draw)
+    """Draw the signal's size after each of 20 layers of relu."""
+    generator = torch.Generator().manual_seed(0)
+    initializations = {
+        "Kaiming": lambda w: kaiming(w, generator=generator),
+        "Xavier": lambda w: xavier(w, generator=generator),
+    }
+    _plots.draw_signal_sizes(axes, initializations, relu, generator=generator)
 
 
 @register(
@@ -29,31 +32,31 @@ import torch
 w = torch.empty(256, 784)
 torch.nn.init.kaiming_uniform_(w, nonlinearity="relu")
 """,
-    when="""With relu and its kin: a relu throws away half of the signal's energy, and the 2 puts it back, so that
-depth does not matter. With tanh or no activation take xavier.""",
+    when="""With relu and similar activations: a relu halves the signal's mean square, and the 2 compensates this at
+any depth. With tanh or no activation use xavier.""",
     plot=_plot,
 )
 def kaiming(weight: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-    """Kaiming's (He's) weights for relu, uniform: w ~ U(−a, a) with a = √(6 / fan_in).
+    """Draw Kaiming's (He's) weights for relu, uniform: w ~ U(−a, a) with a = √(6 / fan_in).
 
     Args:
-        weight: (O, I, ...) of the shape, dtype and device that are wanted; its numbers are not read.
-        generator: where the chance comes from; torch's global one by default.
+        weight: (O, I, ...), which sets the shape, dtype and device; its numbers are not used.
+        generator: source of the random numbers; torch's global generator by default.
 
     Source: He et al., "Delving deep into rectifiers", 2015, section 2.2.
 
     >>> bool(kaiming(torch.empty(100, 300)).abs().max() <= (6 / 300) ** 0.5)
     True
     """
-    a = math.sqrt(6 / fans(weight)[0])
+    a = math.sqrt(6 / compute_fans(weight)[0])
     return torch.empty_like(weight).uniform_(-a, a, generator=generator)
 
 
 def kaiming_normal(weight: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-    """The same variance, drawn from N(0, σ²) with σ = √(2 / fan_in).
+    """Draw weights of the same variance from N(0, σ²) with σ = √(2 / fan_in).
 
     >>> w = kaiming_normal(torch.empty(100, 300), generator=torch.Generator().manual_seed(0))
     >>> f"{w.var() * 300:.1f}"
     '2.0'
     """
-    return torch.empty_like(weight).normal_(0, math.sqrt(2 / fans(weight)[0]), generator=generator)
+    return torch.empty_like(weight).normal_(0, math.sqrt(2 / compute_fans(weight)[0]), generator=generator)

@@ -1,4 +1,4 @@
-"""A price for every weight that is not zero: its size."""
+"""L1 penalty: the sum of the absolute weights."""
 
 from __future__ import annotations
 
@@ -8,41 +8,40 @@ import torch
 from torch import Tensor
 
 from yisheng.core.registry import register
-from yisheng.scratch._bowl import COLOURS
+from yisheng.scratch._plots import COLORS
 from yisheng.scratch.l2_penalty import l2_penalty
 
 
 def _plot(axes: Any) -> None:
-    """Both penalties of two weights, equal along each line: the corners of L1 are where weights become zero."""
+    """Draw lines of equal penalty of two weights: at the corners of L1 a weight is zero."""
     side = torch.linspace(-1.5, 1.5, 61)
     weights = torch.cartesian_prod(side, side)
-    for penalty, level, colour, label in ((l1_penalty, 1.0, COLOURS[0], "L1"), (l2_penalty, 0.5, COLOURS[1], "L2")):
+    for penalty, level, color, label in ((l1_penalty, 1.0, COLORS[0], "L1"), (l2_penalty, 0.5, COLORS[1], "L2")):
         height = torch.stack([penalty(w, weight_decay=1.0) for w in weights]).reshape(61, 61)
-        axes.contour(side, side, height, levels=[level], colors=colour)
-        axes.plot([], [], color=colour, label=label)
+        axes.contour(side, side, height, levels=[level], colors=color)
+        axes.plot([], [], color=color, label=label)
     axes.set(xlabel="w₁", ylabel="w₂", title="weights of equal penalty", aspect="equal")
     axes.legend()
 
 
 @register(
     equation="""penalty = λ Σ |w|
-gradient: λ sign(w), the same pull towards zero however small the weight (0 at 0)""",
+gradient: λ sign(w), of the same size for every weight (0 at 0)""",
     usual="""
 import torch
 w = torch.randn(3, 10, requires_grad=True)
 penalty = 0.01 * torch.linalg.vector_norm(w, ord=1)
 """,
-    when="""Where only some of the features are believed to matter: many weights end at zero. Plain gradient
-descent only swings around zero; for exact zeros take scikit-learn's Lasso or LogisticRegression with an L1
-penalty.""",
+    when="""If only some of the features matter: many weights become zero. Plain gradient descent oscillates around
+zero; for exact zeros use scikit-learn's Lasso or LogisticRegression with an L1 penalty.""",
     plot=_plot,
 )
 def l1_penalty(w: Tensor, *, weight_decay: float = 0.01) -> Tensor:
-    """The L1 penalty: λ Σ |w|.
+    """Compute the L1 penalty: λ Σ |w|.
 
     Args:
         w: weights, of any shape.
-        weight_decay: λ, in units of the loss over those of the weights; 0.01 is a common beginning.
+        weight_decay: λ, in units of the loss over those of the weights; 0.01 is a common first value.
 
     Source: Tibshirani, "Regression shrinkage and selection via the lasso", Journal of the Royal Statistical Society B
     58, 1996.

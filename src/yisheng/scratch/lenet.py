@@ -1,4 +1,4 @@
-"""The first convolutional network that earned its keep, from the pieces."""
+"""LeNet-5 from its layers."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ import yisheng
 spec = yisheng.Spec("classification", (1, 28, 28), classes=tuple("0123456789"))
 logits = yisheng.models.build("lenet", spec, style="classic")(torch.randn(2, 1, 28, 28))
 """,
-    when="""To see how the pieces make a network. In earnest take a residual net, or lenet's
-modern style (relu, max pooling, batch norm), which trains in a fraction of the epochs.""",
+    when="""To see how layers make a network. In practice use a residual network, or lenet's modern style (relu, max
+pooling, batch norm), which trains in a fraction of the epochs.""",
 )
 def lenet(x: Tensor, convolutions: Sequence[Layer], linears: Sequence[Layer]) -> Tensor:
-    """LeNet-5 in its textbook form: two convolutions find patterns, three linear layers judge them.
+    """Compute LeNet-5 in its textbook form: two convolutions with pooling, then three linear layers.
 
     Args:
         x: images (B, C, H, W), 28 x 28 in the textbook.
         convolutions: kernels and bias of two: (6, C, 5, 5), (6,) and (16, 6, 5, 5), (16,).
-        linears: weights and bias of three: (120, 16 h w), (120,); (84, 120), (84,); (O, 84), (O,), with h x w what
-            the second pooling leaves, 5 x 5 of 28 x 28.
+        linears: weights and bias of three: (120, 16 h w), (120,); (84, 120), (84,); (O, 84), (O,), with h x w the
+            size after the second pooling, 5 x 5 of 28 x 28.
 
     Source: LeCun et al., "Gradient-based learning applied to document recognition", 1998, section II-B;
     Zhang et al., "Dive into Deep Learning", section 7.6.
@@ -50,7 +50,7 @@ def lenet(x: Tensor, convolutions: Sequence[Layer], linears: Sequence[Layer]) ->
     for (w, b), padding in zip(convolutions, (2, 0), strict=True):
         x = average_pooling(sigmoid(cross_correlation(x, w, b, padding=padding)), 2)
     x = x.flatten(1)
-    *hidden, last = linears
-    for w, b in hidden:
+    *hidden_layers, output_layer = linears
+    for w, b in hidden_layers:
         x = sigmoid(linear(x, w, b))
-    return linear(x, *last)
+    return linear(x, *output_layer)

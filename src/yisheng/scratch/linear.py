@@ -1,4 +1,4 @@
-"""A weighted sum of the features for each output unit."""
+"""The linear layer."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import torch
 x = torch.randn(32, 10)
 y = torch.nn.Linear(10, 3)(x)
 """,
-    when="""As the whole model, the baseline that every other one must beat; as the last layer of nearly every
-network. Several of them in a row with nothing between are still one linear map.""",
+    when="""As a model, the baseline for every other model; as the last layer of nearly every network. Several linear
+layers in a row without activations are still one linear map.""",
 )
 def linear(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
-    """The linear layer: y = x Wᵀ + b.
+    """Compute a linear layer: y = x Wᵀ + b.
 
     Args:
         x: inputs (B, D).
-        w: weights (O, D), a row for each output unit, as torch keeps them.
+        w: weights (O, D), a row for each output unit, as in torch.
         b: biases (O,), in units of the output.
 
     Source: Zhang et al., "Dive into deep learning", 2023, section 3.1.1.

@@ -1,4 +1,4 @@
-"""The best straight line through the data, found without a single step."""
+"""Linear regression in closed form."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import torch
 from torch import Tensor
 
 from yisheng.core.registry import register
-from yisheng.scratch._bowl import COLOURS
+from yisheng.scratch._plots import COLORS
 from yisheng.scratch.linear import linear
 from yisheng.scratch.squared_loss import squared_loss
 
 
 def _plot(axes: Any) -> None:
-    """Twenty points and their line."""
-    draw = torch.Generator().manual_seed(0)
+    """Draw twenty points and their regression line."""
+    generator = torch.Generator().manual_seed(0)
     x = torch.linspace(0, 10, 20)[:, None]
-    y = 0.7 * x + 1 + torch.randn(20, 1, generator=draw)
+    y = 0.7 * x + 1 + torch.randn(20, 1, generator=generator)
     predicted = linear(x, *linear_regression(x, y))
     axes.vlines(x[:, 0], y[:, 0], predicted[:, 0], color="#c8c8c8", label="errors")
-    axes.plot(x[:, 0], y[:, 0], "o", color=COLOURS[0], label="data")
-    axes.plot(x[:, 0], predicted[:, 0], color=COLOURS[1], label="least squares")
+    axes.plot(x[:, 0], y[:, 0], "o", color=COLORS[0], label="data")
+    axes.plot(x[:, 0], predicted[:, 0], color=COLORS[1], label="least squares")
     axes.set(xlabel="x", ylabel="y")
     axes.legend()
 
@@ -35,19 +35,19 @@ from sklearn.datasets import make_regression
 from sklearn.linear_model import LinearRegression
 model = LinearRegression().fit(*make_regression(100, 5, random_state=0))
 """,
-    when="""First, on any table whose target is a number. The closed form needs no learning rate but D³ operations
-and columns that do not depend on one another: beyond some thousand features go down the gradient.""",
+    when="""As the first model of any table whose target is a number. The closed form needs no learning rate, but D³
+operations and linearly independent columns: for more than some thousand features use gradient descent.""",
     plot=_plot,
 )
 def linear_regression(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """The weights and biases of least squares: Wᵀ = (X'ᵀ X')⁻¹ X'ᵀ Y', b = ȳ − W x̄, X' and Y' without their means.
+    """Compute least squares' weights and biases: Wᵀ = (X'ᵀ X')⁻¹ X'ᵀ Y', b = ȳ − W x̄, with centered X' and Y'.
 
     Args:
         x: features (N, D), more rows than columns.
         y: targets (N, T).
 
     Raises:
-        torch.linalg.LinAlgError: the columns of x depend on one another, so that many lines are the best.
+        torch.linalg.LinAlgError: the columns of x are linearly dependent, so the solution is not unique.
 
     Source: Legendre, "Nouvelles méthodes pour la détermination des orbites des comètes", 1805, appendix; Zhang et al.,
     "Dive into deep learning", 2023, section 3.1.1.3.
@@ -63,7 +63,7 @@ def linear_regression(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def loss(x: Tensor, y: Tensor, w: Tensor, b: Tensor) -> Tensor:
-    """Half the squared error, a sum over the targets and a mean over the samples.
+    """Compute half the squared error, a sum over the targets and a mean over the samples.
 
     >>> loss(torch.tensor([[1.0]]), torch.tensor([[5.0]]), torch.tensor([[3.0]]), torch.tensor([0.0]))
     tensor(2.)
@@ -72,7 +72,7 @@ def loss(x: Tensor, y: Tensor, w: Tensor, b: Tensor) -> Tensor:
 
 
 def gradient(x: Tensor, y: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradient of `loss` with respect to w and b, written out.
+    """Compute the gradient of `loss` with respect to w and b.
 
     >>> gradient(torch.tensor([[2.0]]), torch.tensor([[5.0]]), torch.tensor([[3.0]]), torch.tensor([0.0]))
     (tensor([[2.]]), tensor([1.]))

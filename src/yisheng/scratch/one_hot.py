@@ -1,4 +1,4 @@
-"""A class number as a row with a single one."""
+"""One-hot encoding."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from yisheng.core.registry import register
 
 
 @register(
-    equation="onehot(y)ₖ = 1 where k = y, else 0",
+    equation="onehot(y)ₖ = 1 if k = y, else 0",
     usual="""
 import torch
 y = torch.tensor([2, 0, 1])
 rows = torch.nn.functional.one_hot(y, num_classes=3)
 """,
-    when="""For categories among the features of a linear model or a network, and in formulas (p − onehot(y)). Not
-for targets of cross-entropy, which takes the class numbers, and not for thousands of levels: embed those.""",
+    when="""For categories among the features of a linear model or a network, and in formulas (p − onehot(y)). Not for
+targets of cross-entropy, which takes the class numbers, and not for thousands of categories: embed those.""",
 )
 def one_hot(y: Tensor, classes: int) -> Tensor:
-    """Rows (..., C) of zeros with a one at the class.
+    """Return rows (..., C) of zeros with a one at the class.
 
     Args:
         y: class numbers (...), from 0.
-        classes: how many there are, C; a number of C or above gives a row of zeros.
+        classes: number of classes C; a class number of C or above gives a row of zeros.
 
     Source: Zhang et al., "Dive into deep learning", 2023, section 4.1.1.
 

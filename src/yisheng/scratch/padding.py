@@ -1,4 +1,4 @@
-"""A frame around an image."""
+"""Padding of images."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from yisheng.core.registry import register
 
 
 @register(
-    equation="y[i + size, j + size] = x[i, j],   y = value elsewhere",
+    equation="y[i + size, j + size] = x[i, j],   y = value otherwise",
     usual="""
 import torch
 from torch.nn import functional as F
 y = F.pad(torch.ones(1, 1, 2, 2), (1, 1, 1, 1))
 """,
-    when="""Around a convolution of odd kernel k, size (k − 1)/2 keeps rows and columns and lets the border be seen as
-often as the middle. Convolutions and poolings take padding= themselves.""",
+    when="""Before a convolution with an odd kernel k, size (k − 1)/2 keeps the number of rows and columns.
+Convolutions and pooling layers have an option padding.""",
 )
 def padding(x: Tensor, size: int, *, value: float = 0.0) -> Tensor:
-    """Padding: rows and columns of one value, put around each image.
+    """Add rows and columns of one value around each image.
 
-    y[i + size, j + size] = x[i, j], and y = value elsewhere.
+    y[i + size, j + size] = x[i, j], and y = value otherwise.
 
     Args:
         x: images (B, C, H, W).
         size: rows and columns to add on each side; y is (B, C, H + 2 size, W + 2 size).
-        value: what is put there; zeros, as convolutions want. Max pooling wants -inf, which never wins.
+        value: the added value; zeros for convolutions, and -inf for max pooling, as it is never the largest.
 
     Source: Zhang et al., "Dive into Deep Learning", section 7.3.1.
 

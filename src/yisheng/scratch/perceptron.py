@@ -1,4 +1,4 @@
-"""The first machine that learned: change the weights only after a mistake."""
+"""The perceptron, whose weights change only after a mistake."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import torch
 from torch import Tensor
 
 from yisheng.core.registry import register
-from yisheng.scratch._bowl import COLOURS
+from yisheng.scratch._plots import COLORS
 
 CORNERS = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 """Inputs of a logical function of two arguments."""
 AND, OR, XOR = (torch.tensor(y) for y in ([-1.0, -1.0, -1.0, 1.0], [-1.0, 1.0, 1.0, 1.0], [-1.0, 1.0, 1.0, -1.0]))
-"""Its outputs, +1 for true."""
+"""Outputs of the logical functions, +1 for true."""
 
 
 def _plot(axes: Any) -> None:
-    """The line that it finds between AND's corners."""
+    """Draw the line that separates the corners of AND."""
     w, b = perceptron(CORNERS, AND)
     for sign, marker, label in ((-1, "o", "false"), (1, "s", "true")):
         corners = CORNERS[sign == AND]
-        axes.plot(corners[:, 0], corners[:, 1], marker, color=COLOURS[sign > 0], markersize=12, label=label)
+        axes.plot(corners[:, 0], corners[:, 1], marker, color=COLORS[sign > 0], markersize=12, label=label)
     x = torch.linspace(-0.5, 1.5, 2)
-    axes.plot(x, -(b + w[0] * x) / w[1], "--", color=COLOURS[2], label="w·x + b = 0")
+    axes.plot(x, -(b + w[0] * x) / w[1], "--", color=COLORS[2], label="w·x + b = 0")
     axes.set(xlabel="x₁", ylabel="x₂", title="AND", xlim=(-0.5, 1.5), ylim=(-0.5, 1.5))
     axes.legend()
 
@@ -35,18 +35,19 @@ from sklearn.linear_model import Perceptron
 x, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [-1, -1, -1, 1]
 model = Perceptron(shuffle=False, tol=None, max_iter=100).fit(x, y)
 """,
-    when="""To learn from: where a line parts the classes it finds one after finitely many mistakes, and where none
-does (XOR) it never settles. In practice take softmax-regression, whose loss also says how far off a sample is.""",
+    when="""To study: if a line separates the classes, it finds one after finitely many mistakes; otherwise (XOR) it
+never converges. In practice use softmax-regression, whose loss also measures how wrong a sample is.""",
     plot=_plot,
 )
 def perceptron(x: Tensor, y: Tensor, *, epochs: int = 100) -> tuple[Tensor, Tensor]:
-    """Rosenblatt's rule from w = 0, b = 0: after a mistake w <- w + y x, b <- b + y.
+    """Apply Rosenblatt's rule from w = 0, b = 0: after a mistake w <- w + y x, b <- b + y.
 
     Args:
         x: features (N, D).
         y: classes (N,), −1 or +1.
-        epochs: passes over the samples at most; one without a mistake is the last. If a line at a distance γ from
-            every sample parts the classes, there are at most (R/γ)² mistakes, R the length of the longest (x, 1).
+        epochs: largest number of passes over the samples; it stops after a pass without a mistake. If a line at a
+            distance γ from every sample separates the classes, there are at most (R/γ)² mistakes, with R the length
+            of the longest (x, 1).
 
     Source: Rosenblatt, "The perceptron: a probabilistic model for information storage and organization in the brain",
     Psychological Review 65, 1958; Minsky and Papert, "Perceptrons", 1969 (XOR).
@@ -54,7 +55,7 @@ def perceptron(x: Tensor, y: Tensor, *, epochs: int = 100) -> tuple[Tensor, Tens
     >>> perceptron(CORNERS, AND)
     (tensor([3., 2.]), tensor(-4.))
     >>> w, b = perceptron(CORNERS, XOR)
-    >>> bool(((CORNERS @ w + b).sign() == XOR).all())  # no line parts them
+    >>> bool(((CORNERS @ w + b).sign() == XOR).all())  # no line separates them
     False
     """
     w, b = x.new_zeros(x.shape[1]), x.new_zeros(())

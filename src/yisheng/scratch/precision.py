@@ -1,4 +1,4 @@
-"""How much an alarm is worth."""
+"""Precision of each class."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from yisheng.scratch.confusion_matrix import confusion_matrix
 
 
 @register(
-    equation="precisionₖ = right answers k / answers k = Mₖₖ / Σⱼ Mⱼₖ          (0 where nothing is taken for k)",
+    equation="precisionₖ = correct predictions of k / predictions of k = Mₖₖ / Σⱼ Mⱼₖ     (0 if k is never predicted)",
     usual="""
 from sklearn.metrics import precision_score
 y, predicted = [0, 1, 2, 2], [0, 2, 2, 2]
 values = precision_score(y, predicted, average=None, zero_division=0)
 """,
-    when="""Where a false alarm is what costs (a letter lost among the spam). Never alone: one sure answer and
-silence otherwise has precision 1. See recall.""",
+    when="""If false positives are expensive (a letter among the spam). Never alone: predicting the class once, for a
+certain case, has precision 1. See recall.""",
 )
 def precision(y: Tensor, predicted: Tensor, classes: int) -> Tensor:
-    """Precision (C,) of each class: of all samples taken for it, the share that are; 0 where none is.
+    """Compute the precision (C,) of each class: the fraction of its predictions that are correct; 0 without any.
 
     Args:
         y: true class numbers (N,).
         predicted: predicted class numbers (N,).
-        classes: how many there are, C.
+        classes: number of classes C.
 
     Source: van Rijsbergen, "Information retrieval", 1979, chapter 7.
 

@@ -1,4 +1,4 @@
-"""How much is found."""
+"""Recall of each class."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from yisheng.scratch.confusion_matrix import confusion_matrix
 
 
 @register(
-    equation="recallₖ = right answers k / samples of k = Mₖₖ / Σⱼ Mₖⱼ          (0 where there is none of k)",
+    equation="recallₖ = correct predictions of k / samples of k = Mₖₖ / Σⱼ Mₖⱼ     (0 if there is no sample of k)",
     usual="""
 from sklearn.metrics import recall_score
 y, predicted = [0, 1, 2, 2], [0, 2, 2, 2]
 values = recall_score(y, predicted, average=None, zero_division=0)
 """,
-    when="""Where a miss is what costs (an illness not seen). Never alone: calling everything ill has recall 1. See
-precision. Its mean over the classes is the balanced accuracy.""",
+    when="""If false negatives are expensive (an undetected illness). Never alone: predicting the class for every
+sample has recall 1. See precision. Its mean over the classes is the balanced accuracy.""",
 )
 def recall(y: Tensor, predicted: Tensor, classes: int) -> Tensor:
-    """Recall (C,) of each class: of all its samples, the share that is taken for it; 0 where there is none.
+    """Compute the recall (C,) of each class: the fraction of its samples that are predicted as it; 0 without any.
 
     Args:
         y: true class numbers (N,).
         predicted: predicted class numbers (N,).
-        classes: how many there are, C.
+        classes: number of classes C.
 
     Source: van Rijsbergen, "Information retrieval", 1979, chapter 7.
 

@@ -1,4 +1,4 @@
-"""Nothing below zero, unchanged above."""
+"""The rectified linear unit."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ import torch
 from torch import Tensor
 
 from yisheng.core.registry import register
-from yisheng.scratch import _curves
+from yisheng.scratch import _plots
 
 
 def _plot(axes: Any) -> None:
-    _curves.draw_with_slope(axes, relu, label="relu(x)", xlabel="x")
+    _plots.draw_with_slope(axes, relu, label="relu(x)", xlabel="x")
 
 
 @register(
     equation="""relu(x) = max(x, 0)
-derivative: 1 where x > 0, else 0""",
+derivative: 1 if x > 0, else 0""",
     usual="""
 import torch
 x = torch.randn(32, 10)
 y = torch.relu(x)
 """,
-    when="""Between the layers of nearly any network: cheap, and the gradient does not fade where a unit is on. A
-unit that is off for every sample learns no more; Kaiming initialisation and a modest learning rate prevent most of
-that.""",
+    when="""Between the layers of nearly any network: cheap, and the gradient of an active unit does not vanish. A
+unit that is inactive for every sample stops learning; Kaiming initialization and a moderate learning rate mostly
+prevent that.""",
     plot=_plot,
 )
 def relu(x: Tensor) -> Tensor:
-    """The rectifier: max(x, 0), each number by itself.
+    """Compute max(x, 0) of each number.
 
     Args:
-        x: of any shape; not-a-number stays so, that it may be noticed.
+        x: of any shape; NaN stays NaN, so that it is noticed.
 
     Source: Nair and Hinton, "Rectified linear units improve restricted Boltzmann machines", 2010.
 

@@ -1,4 +1,4 @@
-"""A block that adds to its input."""
+"""Residual block, which adds the output of its layers to its input."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from yisheng.scratch.cross_correlation import cross_correlation
 from yisheng.scratch.relu import relu
 
 Layer = tuple[Tensor, Tensor, Tensor]
-"""Kernels (O, C, h, w) of a convolution, scale (O,) and shift (O,) of the batch norm behind it."""
+"""Kernels (O, C, h, w) of a convolution, scale (O,) and shift (O,) of the batch norm after it."""
 
 
-def _normalised(x: Tensor, layer: Layer, *, stride: int = 1, padding: int = 0) -> Tensor:
+def _convolve_and_normalize(x: Tensor, layer: Layer, *, stride: int = 1, padding: int = 0) -> Tensor:
     w, gamma, beta = layer
     y = cross_correlation(x, w, stride=stride, padding=padding)
     return batch_norm(y, gamma, beta, y.new_zeros(len(w)), y.new_ones(len(w)), training=True)[0]
@@ -39,30 +39,32 @@ class Block(nn.Module):
 
 y = Block(4)(torch.randn(2, 4, 8, 8))
 """,
-    when="""As soon as a convolutional network has more than a dozen layers: gradients reach the first layer through
-the sums undamped. In a short network it gains little.""",
+    when="""In convolutional networks of more than a dozen layers: through the sums, gradients reach the first layer
+undamped. In a shallow network it helps little.""",
 )
-def residual_block(x: Tensor, first: Layer, second: Layer, shortcut: Layer | None = None, *, stride: int = 1) -> Tensor:
-    """Residual block: two convolutions learn what is to be added to the input.
+def residual_block(
+    x: Tensor, layer1: Layer, layer2: Layer, shortcut: Layer | None = None, *, stride: int = 1
+) -> Tensor:
+    """Add the output of two convolutions to the input.
 
     y = relu(s(x) + bn(conv(relu(bn(conv(x)))))), s the identity or a 1x1 convolution with batch norm. As in
-    training: batch norm goes by the batch.
+    training, batch norm uses the statistics of the batch.
 
     Args:
         x: images (B, C, H, W).
-        first: kernels (O, C, 3, 3), scale (O,) and shift (O,).
-        second: kernels (O, O, 3, 3), scale (O,) and shift (O,).
-        shortcut: kernels (O, C, 1, 1), scale and shift, where the block changes channels or size; else none.
+        layer1: kernels (O, C, 3, 3), scale (O,) and shift (O,).
+        layer2: kernels (O, O, 3, 3), scale (O,) and shift (O,).
+        shortcut: kernels (O, C, 1, 1), scale and shift, if the block changes channels or size; otherwise None.
         stride: of the first convolution and the shortcut; 2 halves rows and columns.
 
     Source: He et al., "Deep residual learning for image recognition", 2016, sections 3.2 and 3.3.
 
     >>> import torch
     >>> x, zeros = torch.ones(2, 1, 4, 4), torch.zeros(1)
-    >>> silent = (torch.zeros(1, 1, 3, 3), zeros, zeros)
-    >>> torch.equal(residual_block(x, silent, silent), x)  # a block of zeros does nothing
+    >>> zero_layer = (torch.zeros(1, 1, 3, 3), zeros, zeros)
+    >>> torch.equal(residual_block(x, zero_layer, zero_layer), x)  # a block of zeros is the identity
     True
     """
-    y = relu(_normalised(x, first, stride=stride, padding=1))
-    y = _normalised(y, second, padding=1)
-    return relu(y + (x if shortcut is None else _normalised(x, shortcut, stride=stride)))
+    y = relu(_convolve_and_normalize(x, layer1, stride=stride, padding=1))
+    y = _convolve_and_normalize(y, layer2, padding=1)
+    return relu(y + (x if shortcut is None else _convolve_and_normalize(x, shortcut, stride=stride)))

@@ -1,4 +1,4 @@
-"""Any number squeezed between 0 and 1."""
+"""The sigmoid function."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from yisheng.core.registry import register
-from yisheng.scratch import _curves
+from yisheng.scratch import _plots
 
 
 def _plot(axes: Any) -> None:
-    _curves.draw_with_slope(axes, sigmoid, label="σ(x)", low=-8, high=8, xlabel="x")
+    _plots.draw_with_slope(axes, sigmoid, label="σ(x)", low=-8, high=8, xlabel="x")
 
 
 @register(
@@ -23,12 +23,12 @@ import torch
 x = torch.randn(32, 10)
 y = torch.sigmoid(x)
 """,
-    when="""To read one output as the probability of yes, and for gates. Between layers seldom: its slope is ¼ at
-most, so gradients fade with depth; take relu.""",
+    when="""To convert one output into the probability of yes, and for gates. Between layers use relu: the sigmoid's
+slope is ¼ at most, so gradients vanish with depth.""",
     plot=_plot,
 )
 def sigmoid(x: Tensor) -> Tensor:
-    """The logistic function: 1 / (1 + exp(−x)), written so that the exp is never above 1.
+    """Compute the logistic function 1 / (1 + exp(−x)) such that the exp is never above 1.
 
     Args:
         x: of any shape.
@@ -39,12 +39,12 @@ def sigmoid(x: Tensor) -> Tensor:
     >>> sigmoid(torch.tensor([-1000.0, 0.0, 1000.0]))
     tensor([0.0000, 0.5000, 1.0000])
     """
-    small = torch.where(x < 0, x, -x).exp()
-    return torch.where(x < 0, small, 1) / (1 + small)
+    e = torch.where(x < 0, x, -x).exp()
+    return torch.where(x < 0, e, 1) / (1 + e)
 
 
 def sigmoid_naive(x: Tensor) -> Tensor:
-    """The definition as it stands: far below zero its gradient is 0 times infinity.
+    """Compute the definition directly: far below zero its gradient is 0 times infinity.
 
     >>> x = torch.tensor([-1000.0], requires_grad=True)
     >>> torch.autograd.grad(sigmoid_naive(x).sum(), x)

@@ -1,4 +1,4 @@
-"""Probabilities out of any numbers."""
+"""Softmax: probabilities from logits."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import torch
 from torch import Tensor
 
 from yisheng.core.registry import register
-from yisheng.scratch._bowl import COLOURS
+from yisheng.scratch._plots import COLORS
 
 
 def _plot(axes: Any) -> None:
-    """The same logits at three temperatures."""
+    """Draw the probabilities of the same logits at three temperatures."""
     logits = torch.tensor([2.0, 1.0, 0.5, 0.0, -1.0])
     for i, temperature in enumerate((0.5, 1.0, 5.0)):
-        places = [k + 0.27 * (i - 1) for k in range(5)]
+        positions = [k + 0.27 * (i - 1) for k in range(5)]
         heights = softmax(logits, temperature=temperature).tolist()
-        axes.bar(places, heights, width=0.25, color=COLOURS[i], label=f"temperature {temperature:g}")
+        axes.bar(positions, heights, width=0.25, color=COLORS[i], label=f"temperature {temperature:g}")
     axes.set_xticks(range(5), [f"{z:g}" for z in logits.tolist()])
     axes.set(xlabel="logit", ylabel="probability")
     axes.legend()
@@ -25,24 +25,24 @@ def _plot(axes: Any) -> None:
 
 @register(
     equation="""pₖ = exp(zₖ / T) / Σⱼ exp(zⱼ / T)
-unchanged when the same number is taken from every zⱼ; the largest is, so that no exp is above 1
+unchanged if the same number is subtracted from every zⱼ: subtracting the largest keeps every exp at most 1
 ∂pₖ/∂zⱼ = pₖ (δₖⱼ − pⱼ) / T""",
     usual="""
 import torch
 logits = torch.randn(32, 10)
 probabilities = torch.softmax(logits, dim=-1)
 """,
-    when="""To read a network's outputs as probabilities of classes that exclude one another. Not before
-cross-entropy, which takes the logits themselves. A temperature above 1 evens the probabilities out (calibration,
-distillation), one below 1 sharpens them; the order stays.""",
+    when="""To convert a network's outputs into probabilities of classes that exclude one another. Not before cross-
+entropy, which takes the logits. A temperature above 1 makes the probabilities more even (calibration,
+distillation), one below 1 less; their order stays.""",
     plot=_plot,
 )
 def softmax(logits: Tensor, *, temperature: float = 1.0) -> Tensor:
-    """The softmax: exp(z_k / T) / Σ_j exp(z_j / T), stable because the largest logit is taken away first.
+    """Compute the softmax exp(z_k / T) / Σ_j exp(z_j / T), stable since the largest logit is subtracted first.
 
     Args:
         logits: any numbers (..., C).
-        temperature: T > 0, in units of the logits: what they are divided by; 1 leaves them as they were trained.
+        temperature: T > 0, by which the logits are divided; 1 does not change them.
 
     Source: Bridle, "Training stochastic model recognition algorithms as networks can lead to maximum mutual
     information estimation of parameters", 1990; Hinton et al., "Distilling the knowledge in a neural network", 2015,
@@ -59,7 +59,7 @@ def softmax(logits: Tensor, *, temperature: float = 1.0) -> Tensor:
 
 
 def softmax_naive(logits: Tensor) -> Tensor:
-    """The definition as it stands: an exp above e^88 (float32) or e^709 (float64) is infinite.
+    """Compute the definition directly: an exp above e^88 (float32) or e^709 (float64) is infinite.
 
     >>> softmax_naive(torch.tensor([1000.0, 1000.0, 0.0]))
     tensor([nan, nan, 0.])

@@ -1,4 +1,4 @@
-"""Linear scores of the classes, as probabilities."""
+"""Softmax regression: linear scores of the classes as probabilities."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 model = LogisticRegression(C=1.0, max_iter=500).fit(*load_iris(return_X_y=True))
 """,
-    when="""First, on any classification: one matrix, a loss with one valley, weights that can be read. A network
-must beat it to earn its keep. Where the classes can be parted perfectly the weights grow without end: add weight
-decay.""",
+    when="""As the first model of any classification: one matrix, a convex loss, weights that can be interpreted, and
+the baseline for every network. If a plane separates the classes perfectly, the weights grow without bound: add
+weight decay.""",
 )
 def softmax_regression(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
-    """Probabilities (N, C) of the classes: softmax(x Wᵀ + b).
+    """Compute the probabilities (N, C) of the classes: softmax(x Wᵀ + b).
 
     Args:
         x: features (N, D).
@@ -43,7 +43,7 @@ def softmax_regression(x: Tensor, w: Tensor, b: Tensor) -> Tensor:
 
 
 def loss(x: Tensor, y: Tensor, w: Tensor, b: Tensor) -> Tensor:
-    """Mean cross-entropy of the classes y (N,).
+    """Compute the mean cross-entropy of the classes y (N,).
 
     >>> import torch
     >>> loss(torch.tensor([[1.0, 2.0]]), torch.tensor([0]), torch.zeros(2, 2), torch.zeros(2))
@@ -53,7 +53,7 @@ def loss(x: Tensor, y: Tensor, w: Tensor, b: Tensor) -> Tensor:
 
 
 def gradient(x: Tensor, y: Tensor, w: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradient of `loss` with respect to w and b, written out: probabilities minus what should have been.
+    """Compute the gradient of `loss` with respect to w and b: probabilities minus the one-hot classes.
 
     >>> import torch
     >>> gradient(torch.tensor([[1.0, 2.0]]), torch.tensor([0]), torch.zeros(2, 2), torch.zeros(2))

@@ -1,4 +1,4 @@
-"""Half the square of each error."""
+"""Half the squared error."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from yisheng.core.registry import register
-from yisheng.scratch import _curves
+from yisheng.scratch import _plots
 
 
 def _plot(axes: Any) -> None:
     zero = torch.zeros((), dtype=torch.float64)
-    _curves.draw_with_slope(axes, lambda e: squared_loss(e, zero), label="½ e²", low=-3, high=3, xlabel="error e")
+    _plots.draw_with_slope(axes, lambda e: squared_loss(e, zero), label="½ e²", low=-3, high=3, xlabel="error e")
 
 
 @register(
@@ -24,15 +24,15 @@ import torch
 output, y = torch.randn(32, 1), torch.randn(32, 1)
 loss = 0.5 * torch.nn.functional.mse_loss(output, y, reduction="none")
 """,
-    when="""For a number as the target whose errors are about normal: its minimum is the mean. One wild target
-pulls it far; then take huber-loss or absolute-loss. The ½ only makes the derivative the error itself.""",
+    when="""For a number as the target if the errors are about normal: its minimum is the mean. A single outlier has a
+large influence; then use huber-loss or absolute-loss. With the ½ the derivative is the error.""",
     plot=_plot,
 )
 def squared_loss(output: Tensor, y: Tensor) -> Tensor:
-    """Half the squared error, one value per number: ½ (output − y)².
+    """Compute half the squared error of each number: ½ (output − y)².
 
     Args:
-        output: what is predicted, of any shape.
+        output: predictions, of any shape.
         y: the targets, of the same shape and unit.
 
     Source: Gauss, "Theoria motus corporum coelestium", 1809, section 179; Zhang et al., "Dive into deep learning",

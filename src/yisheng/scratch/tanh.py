@@ -1,4 +1,4 @@
-"""Any number squeezed between −1 and 1."""
+"""The hyperbolic tangent."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from yisheng.core.registry import register
-from yisheng.scratch import _curves
+from yisheng.scratch import _plots
 
 
 def _plot(axes: Any) -> None:
-    _curves.draw_with_slope(axes, tanh, label="tanh(x)", low=-4, high=4, xlabel="x")
+    _plots.draw_with_slope(axes, tanh, label="tanh(x)", low=-4, high=4, xlabel="x")
 
 
 @register(
@@ -23,13 +23,12 @@ import torch
 x = torch.randn(32, 10)
 y = torch.tanh(x)
 """,
-    when="""Where the outputs must stay within −1 and 1 (recurrent nets, LeNet's time). Unlike the sigmoid it is
-the identity near zero, so signals keep their mean of zero; but far from zero it is flat too, and deep nets prefer
-relu.""",
+    when="""If outputs must be within −1 and 1 (recurrent networks). Unlike the sigmoid it is the identity near zero,
+so signals keep their mean of zero; but far from zero it is flat, so deep networks use relu.""",
     plot=_plot,
 )
 def tanh(x: Tensor) -> Tensor:
-    """The hyperbolic tangent: (1 − exp(−2x)) / (1 + exp(−2x)), written so that the exp is never above 1.
+    """Compute the hyperbolic tangent (1 − exp(−2x)) / (1 + exp(−2x)) such that the exp is never above 1.
 
     Args:
         x: of any shape.
@@ -40,5 +39,5 @@ def tanh(x: Tensor) -> Tensor:
     >>> tanh(torch.tensor([-1000.0, 0.0, 0.5]))
     tensor([-1.0000,  0.0000,  0.4621])
     """
-    less = torch.where(x < 0, 2 * x, -2 * x).expm1()  # exp(-2|x|) - 1, exact near zero
-    return torch.where(x < 0, less, -less) / (2 + less)
+    e = torch.where(x < 0, 2 * x, -2 * x).expm1()  # exp(-2|x|) - 1, exact near zero
+    return torch.where(x < 0, e, -e) / (2 + e)

@@ -1,4 +1,4 @@
-"""Where the definition as it stands gives no number, and the form by hand does."""
+"""The stable forms are finite where the naive definitions overflow."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from yisheng.scratch.sigmoid import sigmoid, sigmoid_naive
 from yisheng.scratch.softmax import softmax, softmax_naive
 from yisheng.scratch.tanh import tanh
 
-rows = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=6)
+finite_rows = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=6)
 
 
-def test_the_overflow_shows() -> None:
+def test_the_naive_cross_entropy_overflows() -> None:
     naive, stable = overflow()
     assert naive[0].isnan()
     assert naive[1] == math.inf
     assert stable.tolist() == [0, 1000]
 
 
-def test_confident_logits_train_on_in_the_stable_form_alone() -> None:
+def test_only_the_stable_form_has_finite_gradients_of_confident_logits() -> None:
     logits, y = torch.tensor([[200.0, -200.0], [-200.0, 0.0]]), torch.tensor([1, 1])
     for form, finite in ((cross_entropy, True), (lambda z, y: -softmax_naive(z).log()[[0, 1], y], False)):
         z = logits.clone().requires_grad_()
@@ -48,18 +48,18 @@ def test_confident_logits_train_on_in_the_stable_form_alone() -> None:
     ],
     ids=["sigmoid", "binary cross-entropy"],
 )
-def test_far_from_zero_the_naive_gradient_is_no_number(stable, naive, library) -> None:
-    far = torch.tensor([-1000.0, 0.0, 1000.0])
-    slopes = []
+def test_the_naive_gradient_is_nan_far_from_zero(stable, naive, library) -> None:
+    x = torch.tensor([-1000.0, 0.0, 1000.0])
+    gradients = []
     for form in (stable, library, naive):
-        z = far.clone().requires_grad_()
-        slopes.append(torch.autograd.grad(form(z).sum(), z)[0])
-    assert torch.equal(slopes[0], slopes[1])
-    assert slopes[2].isnan().any()
+        z = x.clone().requires_grad_()
+        gradients.append(torch.autograd.grad(form(z).sum(), z)[0])
+    assert torch.equal(gradients[0], gradients[1])
+    assert gradients[2].isnan().any()
 
 
-@given(rows)
-def test_any_finite_float_gives_a_loss_and_probabilities(row: list[float]) -> None:
+@given(finite_rows)
+def test_every_finite_float_has_a_loss_and_probabilities(row: list[float]) -> None:
     z = torch.tensor(row)
     p = softmax(z)
     assert torch.isclose(p.sum(), torch.tensor(1.0))
@@ -71,12 +71,12 @@ def test_any_finite_float_gives_a_loss_and_probabilities(row: list[float]) -> No
 @pytest.mark.parametrize(
     "row", [[math.inf, 1.0], [-math.inf, 1.0], [-math.inf, -math.inf], [math.inf, -math.inf], [math.nan, 1.0]]
 )
-def test_log_sum_exp_of_infinite_numbers_is_the_librarys(row: list[float]) -> None:
+def test_log_sum_exp_of_infinite_numbers_equals_the_librarys(row: list[float]) -> None:
     z = torch.tensor(row)
     assert torch.equal(log_sum_exp(z).nan_to_num(7), torch.logsumexp(z, 0).nan_to_num(7))
 
 
-def test_the_naive_forms_are_right_where_nothing_overflows_and_wrong_where_it_does() -> None:
+def test_the_naive_forms_are_correct_unless_they_overflow() -> None:
     low, high = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([100.0, 200.0, 300.0])
     torch.testing.assert_close(log_sum_exp_naive(low), log_sum_exp(low))
     torch.testing.assert_close(softmax_naive(low), softmax(low))
@@ -85,7 +85,7 @@ def test_the_naive_forms_are_right_where_nothing_overflows_and_wrong_where_it_do
     assert softmax_naive(high).isnan().any()
 
 
-def test_the_order_of_the_classes_stays_at_any_temperature() -> None:
+def test_the_order_of_the_classes_does_not_depend_on_the_temperature() -> None:
     z = torch.tensor([3.0, -1.0, 0.5, 2.9])
     cold, warm, hot = (softmax(z, temperature=t) for t in (0.1, 1.0, 100.0))
     assert all(torch.equal(p.argsort(), z.argsort()) for p in (cold, warm, hot))
@@ -94,10 +94,10 @@ def test_the_order_of_the_classes_stays_at_any_temperature() -> None:
 
 
 @pytest.mark.parametrize("activation", [relu, sigmoid, tanh, softmax, log_sum_exp])
-def test_not_a_number_is_not_hidden(activation) -> None:
+def test_nan_stays_nan(activation) -> None:
     assert activation(torch.tensor([math.nan, 1.0])).isnan().any()
 
 
-def test_tanh_keeps_the_digits_of_small_numbers() -> None:
+def test_tanh_is_exact_for_small_numbers() -> None:
     x = torch.tensor([1e-12, -1e-9, 1e-5], dtype=torch.float64)
     torch.testing.assert_close(tanh(x), torch.tanh(x), rtol=1e-15, atol=0)

@@ -1,4 +1,4 @@
-"""What is drawn by chance: the same bits as the library's, from the same seed."""
+"""Random numbers of dropout and initialization equal the library's from the same seed, to the bit."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from yisheng.scratch.xavier import xavier, xavier_normal
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("shape", [(1,), (7,), (33, 65), (4, 3, 8, 8)], ids=str)
 @pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 0.999, 1.0])
-def test_dropout_has_the_librarys_bits_from_the_global_generator(dtype, shape, p) -> None:
+def test_dropout_equals_the_librarys_from_the_global_generator(dtype, shape, p) -> None:
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(dtype)
     drawn = []
     for form in (lambda: dropout(x, p=p), lambda: F.dropout(x, p, training=True)):
         torch.manual_seed(5)
-        drawn.append((form(), form(), torch.rand(3)))  # also what comes after is the same
+        drawn.append((form(), form(), torch.rand(3)))  # later random numbers are equal, too
     assert all(map(torch.equal, *drawn))
 
 
-def test_dropout_draws_a_column_major_mask_as_the_library_does() -> None:
+def test_dropout_of_a_transposed_tensor_equals_the_librarys() -> None:
     x = torch.ones(5, 9).T
     torch.manual_seed(3)
-    ours = dropout(x, p=0.5)
+    values = dropout(x, p=0.5)
     torch.manual_seed(3)
-    assert torch.equal(ours, F.dropout(x, 0.5, training=True))
+    assert torch.equal(values, F.dropout(x, 0.5, training=True))
 
 
-def test_dropout_is_nothing_in_prediction_and_keeps_the_mean_in_training() -> None:
+def test_dropout_is_the_identity_in_prediction_and_keeps_the_mean_in_training() -> None:
     x = torch.ones(200_000)
     state = torch.get_rng_state()
     assert dropout(x, p=0.7, training=False) is x
@@ -44,7 +44,7 @@ def test_dropout_is_nothing_in_prediction_and_keeps_the_mean_in_training() -> No
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs"),
+    ("scratch", "library"),
     [
         (xavier, nn.init.xavier_uniform_),
         (xavier_normal, nn.init.xavier_normal_),
@@ -54,18 +54,18 @@ def test_dropout_is_nothing_in_prediction_and_keeps_the_mean_in_training() -> No
     ids=lambda f: f.__name__,
 )
 @pytest.mark.parametrize("shape", [(5, 9), (4, 3, 5, 5), (6, 2, 3)], ids=str)
-def test_first_weights_are_the_librarys_and_the_model_given_stays(ours, theirs, shape) -> None:
-    like = torch.full(shape, 7.0)
+def test_initial_weights_equal_the_librarys_and_the_argument_is_not_changed(scratch, library, shape) -> None:
+    weight = torch.full(shape, 7.0)
     torch.manual_seed(3)
-    found = ours(like)
+    values = scratch(weight)
     torch.manual_seed(3)
-    torch.testing.assert_close(found, theirs(torch.empty(shape)))
-    assert (like == 7).all()
+    torch.testing.assert_close(values, library(torch.empty(shape)))
+    assert (weight == 7).all()
 
 
 @pytest.mark.parametrize("gain", [1.0, 5 / 3])
-def test_xaviers_gain_is_the_librarys(gain: float) -> None:
-    for ours, theirs in ((xavier, nn.init.xavier_uniform_), (xavier_normal, nn.init.xavier_normal_)):
-        draws = [torch.Generator().manual_seed(1) for _ in range(2)]
-        found = ours(torch.empty(30, 20), gain=gain, generator=draws[0])
-        torch.testing.assert_close(found, theirs(torch.empty(30, 20), gain=gain, generator=draws[1]))
+def test_the_gain_of_xavier_equals_the_librarys(gain: float) -> None:
+    for scratch, library in ((xavier, nn.init.xavier_uniform_), (xavier_normal, nn.init.xavier_normal_)):
+        generators = [torch.Generator().manual_seed(1) for _ in range(2)]
+        values = scratch(torch.empty(30, 20), gain=gain, generator=generators[0])
+        torch.testing.assert_close(values, library(torch.empty(30, 20), gain=gain, generator=generators[1]))
