@@ -24,7 +24,7 @@ def test_the_same_seed_gives_the_same_numbers_in_all_generators():
     seed_everything(7)
     assert draw() == numbers
     seed_everything(8)
-    assert all(a != b for a, b in zip(draw(), first, strict=True))
+    assert all(a != b for a, b in zip(draw(), numbers, strict=True))
 
 
 def test_derived_seeds_are_the_same_on_every_machine():
