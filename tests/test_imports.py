@@ -187,7 +187,7 @@ def test_importing_the_package_is_light(code):
 
 
 def test_a_training_imports_only_what_it_uses(tmp_path):
-    heavy = ("torch._dynamo", "pandas", "sklearn", "scipy", "onnxscript", "tensorboard")
+    heavy = ("pandas", "sklearn", "scipy", "onnxscript", "tensorboard")
     code = "from yisheng.cli import main; main(['train', 'data=digits', 'epochs=1', '--quiet'])"
     check = f"{code}\nimport sys\nprint([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True, cwd=tmp_path)

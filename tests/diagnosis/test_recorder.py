@@ -31,35 +31,35 @@ def adam(net):
     return torch.optim.Adam(net.parameters(), lr=1e-2)
 
 
-def trained(build, make, watched, steps=40):
+def trained(build, make, with_doctor, steps=40):
     torch.manual_seed(3)
     net, x = build()
     y = torch.randint(0, 3, (len(x),))
     optimizer = make(net)
-    watch = doctor(net, optimizer) if watched else None
-    if watch is not None:
-        watch.__enter__()
+    recorder = doctor(net, optimizer) if with_doctor else None
+    if recorder is not None:
+        recorder.__enter__()
     for step in range(steps):
         rows = torch.randint(0, len(x), (16,))
         optimizer.zero_grad()
         F.cross_entropy(net(x[rows]), y[rows]).backward()
         optimizer.step()
-        if watch is not None and step % 10 == 0:
-            watch.diagnose()
-    if watch is not None:
-        watch.__exit__(None, None, None)
-    return net.state_dict(), torch.get_rng_state(), watch
+        if recorder is not None and step % 10 == 0:
+            recorder.diagnose()
+    if recorder is not None:
+        recorder.__exit__(None, None, None)
+    return net.state_dict(), torch.get_rng_state(), recorder
 
 
 @pytest.mark.parametrize(("build", "make"), list(itertools.product((mlp, conv), (sgd, adam))))
 def test_training_with_the_doctor_is_the_same_to_the_bit(build, make):
-    plain, drawn, _ = trained(build, make, watched=False)
-    watched, drawn_too, watch = trained(build, make, watched=True)
-    assert plain.keys() == watched.keys()
-    assert all(torch.equal(plain[name], watched[name]) for name in plain)
+    plain, drawn, _ = trained(build, make, with_doctor=False)
+    with_doctor, drawn_too, recorder = trained(build, make, with_doctor=True)
+    assert plain.keys() == with_doctor.keys()
+    assert all(torch.equal(plain[name], with_doctor[name]) for name in plain)
     assert torch.equal(drawn, drawn_too)
-    assert watch._recorder.steps == 40
-    assert watch._recorder.records  # it did look
+    assert recorder._recorder.steps == 40
+    assert recorder._recorder.records  # it did look
 
 
 def hooks(net, optimizer):
@@ -98,17 +98,16 @@ def test_two_networks_are_watched_at_once_each_with_its_own_losses():
     torch.manual_seed(0)
     first, x = mlp()
     second, _ = mlp()
-    one, two = sgd(first), sgd(second)
+    first_optimizer, two = sgd(first), sgd(second)
     original = torch.autograd.backward
-    with Recorder(first, one) as outer:
-        with Recorder(second, two) as inner:
-            for step in range(30):
-                for net, optimizer, scale in ((first, one, 1.0), (second, two, -1.0)):
-                    if net is second and step % 2:
-                        continue
-                    optimizer.zero_grad()
-                    (scale * net(x).square().mean() + scale).backward()
-                    optimizer.step()
+    with Recorder(first, first_optimizer) as outer, Recorder(second, two) as inner:
+        for step in range(30):
+            for net, optimizer, scale in ((first, first_optimizer, 1.0), (second, two, -1.0)):
+                if net is second and step % 2:
+                    continue
+                optimizer.zero_grad()
+                (scale * net(x).square().mean() + scale).backward()
+                optimizer.step()
     assert torch.autograd.backward is original
     assert (outer.steps, inner.steps) == (30, 15)
     assert (len(outer.losses), len(inner.losses)) == (30, 15)
@@ -118,20 +117,20 @@ def test_two_networks_are_watched_at_once_each_with_its_own_losses():
 def test_a_loss_is_seen_without_the_factor_of_accumulation():
     net, x = mlp()
     optimizer = sgd(net)
-    with Recorder(net, optimizer) as watch:
-        wanted = []
+    with Recorder(net, optimizer) as recorder:
+        expected = []
         for _ in range(14):
             loss = net(x).square().mean()
-            wanted.append(float(loss.detach()))
+            expected.append(float(loss.detach()))
             (loss / 4).backward()
-    assert watch.losses == pytest.approx(wanted)
+    assert recorder.losses == pytest.approx(expected)
     assert inverse_factor(-net(x).square().mean()) is None
 
 
 def test_evaluations_in_training_mode_are_counted_between_looks():
     net, x = mlp()
     optimizer = sgd(net)
-    with Recorder(net, optimizer) as watch:
+    with Recorder(net, optimizer) as recorder:
         for _ in range(45):
             optimizer.zero_grad()
             net(x[:8]).square().mean().backward()
@@ -140,21 +139,25 @@ def test_evaluations_in_training_mode_are_counted_between_looks():
             net(x)
             net.eval()
             net(x)
-    assert watch.evaluated_in_training_mode == 1
+    assert recorder.evaluated_in_training_mode == 1
 
 
 def test_the_first_loss_that_is_no_number_is_traced():
     net, x = mlp()
     optimizer = sgd(net)
-    with Recorder(net, optimizer) as watch:
+    with Recorder(net, optimizer) as recorder:
         for step in range(14):
-            bad = x[:8].clone()
-            bad[0, 0] = float("nan") if step == 12 else 0.0
+            nan_input = x[:8].clone()
+            nan_input[0, 0] = float("nan") if step == 12 else 0.0
             optimizer.zero_grad()
-            net(bad).square().mean().backward()
+            net(nan_input).square().mean().backward()
             optimizer.step()
-    assert watch.nonfinite_loss is not None
-    assert (watch.nonfinite_loss.step, watch.nonfinite_loss.inputs, watch.nonfinite_loss.weights) == (13, False, True)
+    assert recorder.nonfinite_loss is not None
+    assert (recorder.nonfinite_loss.step, recorder.nonfinite_loss.inputs, recorder.nonfinite_loss.weights) == (
+        13,
+        False,
+        True,
+    )
 
 
 @pytest.mark.parametrize(
@@ -179,20 +182,20 @@ def test_the_first_loss_that_is_no_number_is_traced():
 def test_a_loss_is_seen_once_however_it_is_propagated(propagate):
     net, x = mlp()
     optimizer = sgd(net.eval())
-    with Recorder(net, optimizer) as watch:
-        wanted = []
+    with Recorder(net, optimizer) as recorder:
+        expected = []
         for _ in range(14):
             optimizer.zero_grad()
             output = net(x)
             a, b = F.cross_entropy(output, torch.zeros(len(x), dtype=torch.long)), output.square().mean()
-            wanted.append(float((a + b).detach()))
+            expected.append(float((a + b).detach()))
             propagate(a, b)
             optimizer.step()
-    assert watch.losses == pytest.approx(wanted)
-    assert watch.backwards == 14
-    assert watch.records[0].pairing.loss == "nll"
-    assert not watch.records[0].pairing.is_only_term
-    assert len(watch.records[0].reached) == 4
+    assert recorder.losses == pytest.approx(expected)
+    assert recorder.backwards == 14
+    assert recorder.records[0].pairing.loss == "nll"
+    assert not recorder.records[0].pairing.is_only_term
+    assert len(recorder.records[0].reached) == 4
 
 
 class Subclass(torch.Tensor):
@@ -261,19 +264,19 @@ def test_outputs_in_containers_are_traced(wrap):
 def test_no_tensor_keeps_the_class_of_a_traced_one(tmp_path):
     net, x = mlp()
     optimizer = sgd(net)
-    kept = []
+    tensors = []
     with Recorder(net, optimizer):
         for _ in range(3):
             optimizer.zero_grad()
             output = net(x)
             loss = output.square().mean()
-            kept += [output, loss, loss.detach(), output.argmax(1), copy.deepcopy(loss.detach())]
+            tensors += [output, loss, loss.detach(), output.argmax(1), copy.deepcopy(loss.detach())]
             torch.save(loss.detach(), tmp_path / "loss.pt")
             loss.backward()
             optimizer.step()
-            assert all(type(tensor) is torch.Tensor for tensor in kept)
-        kept.append(net(x))
-    assert all(type(tensor) is torch.Tensor for tensor in kept)
+            assert all(type(tensor) is torch.Tensor for tensor in tensors)
+        tensors.append(net(x))
+    assert all(type(tensor) is torch.Tensor for tensor in tensors)
     assert type(torch.load(tmp_path / "loss.pt", weights_only=True)) is torch.Tensor
 
 
@@ -301,24 +304,24 @@ def test_a_pass_within_a_pass_is_no_loss():
     net, x = mlp()
     optimizer = sgd(net)
     x.requires_grad_(True)
-    with Recorder(net, optimizer) as watch:
+    with Recorder(net, optimizer) as recorder:
         for _ in range(12):
             optimizer.zero_grad()
             loss = torch.utils.checkpoint.checkpoint(lambda x: net(x).square().mean(), x, use_reentrant=True)
             hidden = torch.utils.checkpoint.checkpoint(net[:2], x, use_reentrant=True)
             (loss + net[2:](hidden).square().mean()).backward()
             optimizer.step()
-    assert len(watch.losses) == 12
+    assert len(recorder.losses) == 12
 
 
 def test_what_the_network_gives_is_propagated_with_gradients_of_its_own():
     net, x = mlp()
-    with Recorder(net, sgd(net)) as watch:
+    with Recorder(net, sgd(net)) as recorder:
         torch.autograd.backward([net(x)], [torch.ones(240, 3)])
         torch.autograd.backward(net(x), torch.ones(240, 3))
         torch.autograd.backward(list(net(x).unbind()), list(torch.ones(240, 3).unbind()))
         net(x).backward(torch.ones(240, 3))
-    assert watch.losses == []
+    assert recorder.losses == []
 
 
 def test_a_network_that_is_met_late_is_given_time_before_it_is_called_lost():
@@ -326,14 +329,14 @@ def test_a_network_that_is_met_late_is_given_time_before_it_is_called_lost():
     other = nn.Linear(3, 3)
     optimizer, its = sgd(net), sgd(other)
     lost = []
-    with Recorder(net, optimizer) as watch:
+    with Recorder(net, optimizer) as recorder:
         for step in range(200):
             optimizer.zero_grad()
             output = net(x[:8])
             (other(output) if step >= 100 else output).square().mean().backward()
-            lost.append(len(watch.unchanged_unknown))
+            lost.append(len(recorder.unchanged_unknown))
             optimizer.step()
             if step >= 100:
                 its.step()
-    assert len(watch.unknown_parameters) == 2
+    assert len(recorder.unknown_parameters) == 2
     assert max(lost) == 0

@@ -1,4 +1,4 @@
-"""What was seen outlives a process whole."""
+"""The recorder's observations survive a restart of the process unchanged."""
 
 import dataclasses
 
@@ -12,19 +12,19 @@ from yisheng.diagnosis.recorder import saved_state
 from yisheng.diagnosis.recorder.recorder import Recorder
 
 
-def watched(steps=40, lr=0.1, softmax=False):
+def record_training(steps=40, lr=0.1, softmax=False):
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(4, 8), nn.Sigmoid(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
     sgd = torch.optim.SGD(net.parameters(), lr=lr)
     x = torch.randn(64, 4)
     y = (x[:, 0] > 0).long()
-    with Recorder(net, sgd) as watch:
+    with Recorder(net, sgd) as recorder:
         for _ in range(steps):
             sgd.zero_grad()
             output = net(x).softmax(1) if softmax else net(x)
             nn.functional.cross_entropy(output, y).backward()
             sgd.step()
-    return watch
+    return recorder
 
 
 def equal(a, b):
@@ -38,38 +38,38 @@ def equal(a, b):
 
 
 def test_it_comes_back_as_it_was():
-    watch = watched()
-    again = Recorder(watch.model, watch.optimizer)
-    assert saved_state.load(again, saved_state.dump(watch), watch.steps)
-    assert equal(again.records, watch.records)
-    assert again.losses == watch.losses
-    assert again.steps == watch.steps
+    recorder = record_training()
+    restored = Recorder(recorder.model, recorder.optimizer)
+    assert saved_state.load(restored, saved_state.dump(recorder), recorder.steps)
+    assert equal(restored.records, recorder.records)
+    assert restored.losses == recorder.losses
+    assert restored.steps == recorder.steps
 
 
 def test_the_same_is_said_of_it():
-    watch = watched(softmax=True)
-    again = Recorder(watch.model, watch.optimizer)
-    assert saved_state.load(again, saved_state.dump(watch), watch.steps)
-    said = [diagnose(Case.from_recorder(one)) for one in (watch, again)]
-    assert said[0].findings[0].check == "loss-pairing"
-    assert str(said[0]) == str(said[1])
+    recorder = record_training(softmax=True)
+    restored = Recorder(recorder.model, recorder.optimizer)
+    assert saved_state.load(restored, saved_state.dump(recorder), recorder.steps)
+    diagnoses = [diagnose(Case.from_recorder(item)) for item in (recorder, restored)]
+    assert diagnoses[0].findings[0].check == "loss-pairing"
+    assert str(diagnoses[0]) == str(diagnoses[1])
 
 
 def test_what_was_seen_after_a_step_is_forgotten():
-    watch = watched()
-    again = Recorder(watch.model, watch.optimizer)
-    assert saved_state.load(again, saved_state.dump(watch), 20)
-    assert again.records[-1].step == 20
-    assert again.losses == watch.losses[:20]
-    assert again.steps == 20
+    recorder = record_training()
+    restored = Recorder(recorder.model, recorder.optimizer)
+    assert saved_state.load(restored, saved_state.dump(recorder), 20)
+    assert restored.records[-1].step == 20
+    assert restored.losses == recorder.losses[:20]
+    assert restored.steps == 20
 
 
 @pytest.mark.parametrize("change", [lambda b: b[:-9], lambda b: b"", lambda b: b"x" * 100, lambda b: b[: len(b) // 2]])
 def test_what_is_damaged_is_not_taken(change):
-    watch = watched(5)
-    again = Recorder(watch.model, watch.optimizer)
-    assert not saved_state.load(again, change(saved_state.dump(watch)), 5)
-    assert (again.records, again.losses, again.steps) == ([], [], 0)
+    recorder = record_training(5)
+    restored = Recorder(recorder.model, recorder.optimizer)
+    assert not saved_state.load(restored, change(saved_state.dump(recorder)), 5)
+    assert (restored.records, restored.losses, restored.steps) == ([], [], 0)
 
 
 class Training:
@@ -81,7 +81,7 @@ class Training:
         self.optimizer = torch.optim.SGD([p for part in self.parts[:1] for p in part.parameters()], lr=lr, momentum=0.9)
         self.step = 0
 
-    def again(self, before):
+    def continued(self, before):
         """What another process would read."""
         for part, old in zip(self.parts, before.parts, strict=True):
             part.load_state_dict(old.state_dict())
@@ -90,11 +90,11 @@ class Training:
         torch.set_rng_state(before.drawn)
         return self
 
-    def run(self, watch, until):
+    def run(self, recorder, until):
         net, *others = self.parts
         draw = torch.Generator().manual_seed(7)
         x = torch.randn(until, 16, 4, generator=draw)
-        with watch:
+        with recorder:
             for at in range(self.step, until):
                 self.optimizer.zero_grad()
                 output = net(x[at])
@@ -106,9 +106,9 @@ class Training:
                 with torch.no_grad():
                     net(x[0])
         self.step, self.drawn = until, torch.get_rng_state()
-        return watch
+        return recorder
 
-    def watch(self):
+    def make_recorder(self):
         return Recorder(self.parts[0], self.optimizer)
 
 
@@ -119,7 +119,7 @@ def plain():
     return [nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 3))]
 
 
-def alike():
+def equal_rows():
     net = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
     for p in net.parameters():
         nn.init.constant_(p, 0.1)
@@ -136,48 +136,54 @@ def half_frozen():
     return net
 
 
-@pytest.mark.parametrize("build", [plain, alike, lost, half_frozen], ids=lambda build: build.__name__)
+@pytest.mark.parametrize("build", [plain, equal_rows, lost, half_frozen], ids=lambda build: build.__name__)
 @pytest.mark.parametrize("stops", [(3,), (4, 9), (50,), (100, 103), (160,)], ids=str)
 def test_a_training_that_is_stopped_and_continued_is_seen_as_a_whole(build, stops):
-    whole = Training(build, 0.05)
-    wanted = whole.run(whole.watch(), TOGETHER)
+    complete = Training(build, 0.05)
+    expected = complete.run(complete.make_recorder(), TOGETHER)
     training = Training(build, 0.05)
-    watch = training.watch()
+    recorder = training.make_recorder()
     for until in (*stops, TOGETHER):
-        watch = training.run(watch, until)
+        recorder = training.run(recorder, until)
         if until != TOGETHER:
-            content = saved_state.dump(watch)
-            training = Training(build, 0.05).again(training)
-            watch = training.watch()
-            assert saved_state.load(watch, content, training.step)
-            assert [tuple(p.shape) for p in watch.unchanged_unknown] == [tuple(p.shape) for p in watch.restored_unknown]
-    assert equal(watch.records, wanted.records)
-    assert watch.losses == wanted.losses
-    assert (watch.steps, watch.backwards, watch.begun_updates) == (wanted.steps, wanted.backwards, wanted.begun_updates)
-    assert (watch.still_equal, watch.unchanged) == (wanted.still_equal, wanted.unchanged)
-    assert [p.shape for p in watch.unchanged_unknown] == [p.shape for p in wanted.unchanged_unknown]
-    assert str(diagnose(Case.from_recorder(watch))) == str(diagnose(Case.from_recorder(wanted)))
-    assert build is plain or diagnose(Case.from_recorder(wanted)).findings
+            content = saved_state.dump(recorder)
+            training = Training(build, 0.05).continued(training)
+            recorder = training.make_recorder()
+            assert saved_state.load(recorder, content, training.step)
+            assert [tuple(p.shape) for p in recorder.unchanged_unknown] == [
+                tuple(p.shape) for p in recorder.restored_unknown
+            ]
+    assert equal(recorder.records, expected.records)
+    assert recorder.losses == expected.losses
+    assert (recorder.steps, recorder.backwards, recorder.begun_updates) == (
+        expected.steps,
+        expected.backwards,
+        expected.begun_updates,
+    )
+    assert (recorder.still_equal, recorder.unchanged) == (expected.still_equal, expected.unchanged)
+    assert [p.shape for p in recorder.unchanged_unknown] == [p.shape for p in expected.unchanged_unknown]
+    assert str(diagnose(Case.from_recorder(recorder))) == str(diagnose(Case.from_recorder(expected)))
+    assert build is plain or diagnose(Case.from_recorder(expected)).findings
 
 
 def test_losses_of_others_are_told_apart_after_a_stop():
     torch.manual_seed(0)
-    one, two = nn.Linear(3, 1), nn.Linear(3, 1)
+    watched_net, foreign = nn.Linear(3, 1), nn.Linear(3, 1)
     x = torch.randn(16, 3)
-    sgd = torch.optim.SGD(one.parameters(), lr=0.01)
+    sgd = torch.optim.SGD(watched_net.parameters(), lr=0.01)
 
-    def run(watch, steps):
-        with watch:
+    def run(recorder, steps):
+        with recorder:
             for _ in range(steps):
-                (two(x) + 5).square().mean().backward()
+                (foreign(x) + 5).square().mean().backward()
                 sgd.zero_grad()
-                one(x).square().mean().backward()
+                watched_net(x).square().mean().backward()
                 sgd.step()
 
-    watch = Recorder(one, sgd)
-    run(watch, 50)
-    again = Recorder(one, sgd)
-    assert saved_state.load(again, saved_state.dump(watch), 50)
-    run(again, 20)
-    assert len(again.losses) == again.steps == 70
-    assert max(again.losses) < 5
+    recorder = Recorder(watched_net, sgd)
+    run(recorder, 50)
+    restored = Recorder(watched_net, sgd)
+    assert saved_state.load(restored, saved_state.dump(recorder), 50)
+    run(restored, 20)
+    assert len(restored.losses) == restored.steps == 70
+    assert max(restored.losses) < 5

@@ -225,9 +225,9 @@ class Recorder:
             if scale is not None:
                 value = value * (scale if isinstance(value, torch.Tensor) else scale.item())
             reached = self._inspect(loss, value)
-            before = self._gradient_version() if self.has_other_losses else None
+            gradient_version = self._gradient_version() if self.has_other_losses else None
             yield
-            if reached or (reached is None and (not self.has_other_losses or before != self._gradient_version())):
+            if reached or (reached is None and (not self.has_other_losses or gradient_version != self._gradient_version())):
                 self._unread.append(value)
             elif not self._values and not self._unread:
                 self._other_values.append(float(value))
@@ -282,8 +282,8 @@ class Recorder:
         if self._is_observing or traced.is_inside_backward():
             return
         loss = outermost_propagated()
-        same = self._untraced_loss is not None and self._untraced_loss() is loss
-        if loss is None or same or loss.numel() != 1:
+        is_noted = self._untraced_loss is not None and self._untraced_loss() is loss
+        if loss is None or is_noted or loss.numel() != 1:
             return
         self._untraced_loss = weakref.ref(loss)
         self.backwards += 1
@@ -359,12 +359,12 @@ class Recorder:
 
     def _add_unknown(self, p: torch.Tensor) -> None:
         """Note a parameter that nobody holds; it may be one that was known before the training was stopped."""
-        similar = [known for known in self.restored_unknown if (known.shape, known.dtype) == (p.shape, p.dtype)]
-        same = next((known for known in similar if torch.equal(known, p.detach().cpu())), None)
-        first_step = self.steps - (0 if same is None else MIN_UPDATES_TO_JUDGE)
+        similar = [q for q in self.restored_unknown if (q.shape, q.dtype) == (p.shape, p.dtype)]
+        restored = next((q for q in similar if torch.equal(q, p.detach().cpu())), None)
+        first_step = self.steps - (0 if restored is None else MIN_UPDATES_TO_JUDGE)
         self.unknown_parameters[id(p)] = (p, p._version, first_step)
-        replaced = same if same is not None else next(iter(similar), None)
-        self.restored_unknown = [known for known in self.restored_unknown if known is not replaced]
+        replaced = restored if restored is not None else next(iter(similar), None)
+        self.restored_unknown = [q for q in self.restored_unknown if q is not replaced]
 
     def _explain_nonfinite(self, loss: Loss) -> NonFiniteLoss:
         compared = read_pairing(loss)
@@ -412,8 +412,8 @@ class Recorder:
         if self.steps == MIN_UPDATES_TO_JUDGE and self.equal_rows:
             self.still_equal = names_with_equal_rows(self.model, self.equal_rows)
         if self._record is not None:
-            after = {name: self._parameters[name] for name in self._weights_before}
-            self._record.parameters = describe_update(self._weights_before, after)
+            weights_after = {name: self._parameters[name] for name in self._weights_before}
+            self._record.parameters = describe_update(self._weights_before, weights_after)
             self._end_record()
             self._next_step = next_recorded_step(self.steps)
         if self.steps + 1 >= self._next_step:

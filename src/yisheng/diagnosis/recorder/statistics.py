@@ -61,23 +61,23 @@ def describe_activation(activation: Activation) -> ActivationRecord:
 
 
 @torch.no_grad()
-def describe_update(before: Mapping[str, torch.Tensor], after: Mapping[str, nn.Parameter]) -> list[ParameterRecord]:
+def describe_update(weights_before: Mapping[str, torch.Tensor], weights_after: Mapping[str, nn.Parameter]) -> list[ParameterRecord]:
     """Return what an update did to the parameters.
 
     Args:
-        before: copies of the parameters before the update, by name.
-        after: the parameters after it, by name.
+        weights_before: copies of the parameters before the update, by name.
+        weights_after: the parameters after it, by name.
     """
-    gradients = {name: p.grad for name, p in after.items() if p.grad is not None and not p.grad.is_sparse}
-    changes = [after[name].detach() - old for name, old in before.items()]
-    sizes = iter(root_mean_squares([*before.values(), *changes, *gradients.values()]))
-    weight, update = ({name: next(sizes) for name in before} for _ in range(2))
+    gradients = {name: p.grad for name, p in weights_after.items() if p.grad is not None and not p.grad.is_sparse}
+    changes = [weights_after[name].detach() - old for name, old in weights_before.items()]
+    sizes = iter(root_mean_squares([*weights_before.values(), *changes, *gradients.values()]))
+    weight, update = ({name: next(sizes) for name in weights_before} for _ in range(2))
     gradient = {name: next(sizes) for name in gradients}
-    half = [name for name in gradients if after[name].dtype in (torch.float16, torch.bfloat16)]
-    unchanged = {name: unchanged_fraction(before[name], after[name], gradients[name]) for name in half}
+    half = [name for name in gradients if weights_after[name].dtype in (torch.float16, torch.bfloat16)]
+    unchanged = {name: unchanged_fraction(weights_before[name], weights_after[name], gradients[name]) for name in half}
     return [
         ParameterRecord(name, tuple(old.shape), weight[name], gradient.get(name), update[name], unchanged.get(name))
-        for name, old in before.items()
+        for name, old in weights_before.items()
     ]
 
 
@@ -100,11 +100,11 @@ def targets_of_difference(pairing: Pairing, output: torch.Tensor | None) -> torc
     return (output.reshape(pairing.difference.shape) - pairing.sign * pairing.difference)[:MAX_SAMPLES]
 
 
-def unchanged_fraction(before: torch.Tensor, after: torch.Tensor, gradient: torch.Tensor) -> float | None:
+def unchanged_fraction(old: torch.Tensor, new: torch.Tensor, gradient: torch.Tensor) -> float | None:
     """Return the fraction of values with a gradient that an update left unchanged, or None if none has a gradient."""
     nonzero = gradient != 0
     count = int(nonzero.sum())
-    return float((nonzero & (before == after)).sum()) / count if count else None
+    return float((nonzero & (old == new)).sum()) / count if count else None
 
 
 def mean_and_std(values: torch.Tensor) -> tuple[float, float]:

@@ -18,7 +18,6 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-PROPAGATING = (torch.Tensor.backward, torch.autograd.backward)
 PLAIN_TYPES = (torch.Tensor, nn.Parameter)
 
 
@@ -66,7 +65,7 @@ class TracedTensor(torch.Tensor):
     ) -> Any:
         """Run a torch function on the underlying tensors, and trace its floating-point results."""
         kwargs = kwargs or {}
-        if func in PROPAGATING:
+        if getattr(func, "__name__", "") == "backward":  # by name: a tool may have wrapped torch's function
             return _propagate(func, args, kwargs)
         if func in (torch.Tensor.__reduce_ex__, torch.Tensor.__deepcopy__):
             untrace(args[0])  # a copy or a file knows nothing of recorders
@@ -118,8 +117,7 @@ def _propagate(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[st
     if _local.inside:
         return torch.Tensor.__torch_function__(func, (torch.Tensor,), args, kwargs)
     tensors = args[0] if args else kwargs.get("tensors", kwargs.get("self"))
-    name = "gradient" if func is torch.Tensor.backward else "grad_tensors"
-    gradients = args[1] if len(args) > 1 else kwargs.get(name)
+    gradients = args[1] if len(args) > 1 else kwargs.get("grad_tensors", kwargs.get("gradient"))
     with contextlib.ExitStack() as stack:
         for listener in _local.listeners:
             stack.enter_context(listener.observing_backward(tensors, gradients))
