@@ -102,7 +102,7 @@ def drawings(count: int = 200) -> list[tuple[bytes, bytes]]:
         png = file.getvalue()
         heads = "POST /predict HTTP/1.1", "Host: localhost", "Content-Type: image/png", f"Content-Length: {len(png)}"
         head = "\r\n".join((*heads, "", ""))
-        images.append((head.encode() + png, f'"prediction": "{data.spec.classes[data.y[row]]}"'.encode()))
+        images.append((head.encode() + png, f'"prediction":"{data.spec.classes[data.y[row]]}"'.encode()))
     return images
 
 
