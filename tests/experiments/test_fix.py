@@ -53,9 +53,9 @@ def test_the_first_remedy_is_applied_and_the_better_run_is_returned(fixed):
     assert RunFolder(first).config.init.name == "constant"
     assert RunFolder(second).config.init.name == "xavier-uniform"
     (first_round, *_) = read_fix(folder)["rounds"]
-    assert (first_round["before"]["run"], first_round["after"]["run"]) == (first.name, second.name)
+    assert (first_round["run_before"]["run"], first_round["run_after"]["run"]) == (first.name, second.name)
     assert first_round["check"] == run_facts.read_run_facts(first).findings.findings[0].check == "symmetric-weights"
-    assert (first_round["was"], first_round["change"]) == ({"init": "constant"}, {"init": "xavier-uniform"})
+    assert (first_round["previous"], first_round["change"]) == ({"init": "constant"}, {"init": "xavier-uniform"})
     assert first_round["outcome"] == "better"
     assert "fix: symmetric-weights: init=constant -> init=xavier-uniform" in messages
     assert f"the best run is {second}" in messages
@@ -75,10 +75,10 @@ def test_the_scores_are_those_of_the_runs(fixed):
     content = read_fix(folder)
     assert content["score"] == "accuracy"
     (first_round, *_) = content["rounds"]
-    for run in (first_round["before"], first_round["after"]):
+    for run in (first_round["run_before"], first_round["run_after"]):
         score = json.loads((out / run["run"] / "scores.json").read_text())["validation"]["accuracy"]
         assert run["score"] == pytest.approx(score)
-    gain = first_round["after"]["score"]["value"] - first_round["before"]["score"]["value"]
+    gain = first_round["run_after"]["score"]["value"] - first_round["run_before"]["score"]["value"]
     assert first_round["difference"]["value"] == pytest.approx(gain)
     assert first_round["difference"]["low"] > 0
     assert "fix: validation accuracy" in messages
@@ -141,10 +141,10 @@ def test_findings_without_a_remedy_change_nothing(tmp_path, monkeypatch, severit
 def test_a_run_that_breaks_off_is_fixed(tmp_path):
     folder, messages = train_and_fix(tmp_path, data="linear", model="linear", optimizer="sgd", lr=20.0, epochs=2)
     first_round = read_fix(folder)["rounds"][0]
-    assert first_round["before"]["score"] is None
+    assert first_round["run_before"]["score"] is None
     assert first_round["difference"] is None
     assert first_round["outcome"] == "better"
-    assert first_round["was"] == {"lr": 20.0}
+    assert first_round["previous"] == {"lr": 20.0}
     assert first_round["change"]["lr"] < 1
     assert "broke off" in messages
     assert json.loads((folder / "scores.json").read_text())["validation"]
@@ -157,7 +157,11 @@ def test_the_new_learning_rate_is_the_best_one_of_the_experiments(tmp_path):
         folder, _ = train_and_fix(tmp_path / doctor, **{**IRIS, "lr": 1e-5}, doctor=doctor)
         (first_round, *_) = read_fix(folder)["rounds"]
         changes.append(first_round["change"])
-    tried = run_facts.read_run_facts(tmp_path / "full" / first_round["before"]["run"]).findings.findings[0].evidence["tried"]["change"]
+    tried = (
+        run_facts.read_run_facts(tmp_path / "full" / first_round["run_before"]["run"])
+        .findings.findings[0]
+        .evidence["tried"]["change"]
+    )
     assert changes[0] == changes[1] == {"lr": pytest.approx(1e-5 * float(tried.removeprefix("lr x ")))}
     assert changes[0]["lr"] > 1e-4  # more than the factor of ten that the finding proposes
 
@@ -229,7 +233,7 @@ def test_a_remedy_for_init_resets_the_init_of_single_kinds_of_layers(tmp_path):
     folder, _ = train_and_fix(tmp_path, **IRIS, init_linear="constant")
     (first_round, *_) = read_fix(folder)["rounds"]
     assert first_round["change"] == {"init": "xavier-uniform", "init_linear": "none"}
-    assert first_round["was"] == {"init": "default", "init_linear": "constant"}
+    assert first_round["previous"] == {"init": "default", "init_linear": "constant"}
     assert RunFolder(folder).config.init_linear is None
 
 

@@ -57,15 +57,17 @@ def test_both_forms_are_complete_runs_that_agree(finished):
     logged_steps = sum('"event": "step"' in line for line in (finished / "events.jsonl").read_text().splitlines())
     assert comparison["steps"]["compared"] == logged_steps > 3
     assert comparison["training"]["compared"] == comparison["validation"]["compared"] == 3
-    assert comparison["weights"]["compared"] == sum(v.numel() for v in load_file(finished / "model.safetensors").values())
+    assert comparison["weights"]["compared"] == sum(
+        v.numel() for v in load_file(finished / "model.safetensors").values()
+    )
     for part in ("steps", "training", "validation", "weights"):
         assert 0 <= comparison[part]["relative"] < 1e-4, part
     assert json.loads((finished / "environment.json").read_text())["finished"] is True
     for run in (yisheng.load(finished), yisheng.load(finished / "library")):
         assert run.scores["test"]["accuracy"].value > 0.5
     assert "scratch = false" in (finished / "library" / "config.toml").read_text()
-    assert 'id="twin"' in (finished / "report.html").read_text()
-    assert 'id="twin"' not in (finished / "library" / "report.html").read_text()
+    assert 'id="scratch"' in (finished / "report.html").read_text()
+    assert 'id="scratch"' not in (finished / "library" / "report.html").read_text()
 
 
 def test_in_float64_both_forms_agree_to_rounding(tmp_path):

@@ -1,4 +1,4 @@
-"""Fake run folders of every kind, small but with all the files' forms."""
+"""Small run folders of every task, with all files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import base64
 import io
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,10 @@ import numpy as np
 import pytest
 import tomli_w
 from PIL import Image
+
+from tests.reporting.pages import MakeRun, skip_drawing
+from yisheng.reporting import figures, search_figures
+from yisheng.reporting.sections import folds
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -25,61 +28,60 @@ HOSTILE = (
     "http://example.com/a.png",
     "a" * 300,
 )
-Make = Callable[..., Path]
 
 
-def png(size: int = 8, seed: int = 0) -> str:
-    """A grey image as base64 PNG."""
+def make_png(size: int = 8, seed: int = 0) -> str:
+    """Return a grayscale image as base64 PNG."""
     content = io.BytesIO()
     Image.fromarray(np.random.default_rng(seed).integers(0, 256, (size, size), np.uint8)).save(content, "PNG")
     return base64.b64encode(content.getvalue()).decode()
 
 
-def score(value: float, low: float | None = None, high: float | None = None) -> dict[str, float | None]:
+def make_score(value: float, low: float | None = None, high: float | None = None) -> dict[str, float | None]:
     return {"value": value, "low": low, "high": high}
 
 
-def events(epochs: int = 5, per_epoch: int = 20, scores: tuple[str, ...] = ("accuracy",)) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+def make_events(epochs: int = 5, per_epoch: int = 20, scores: tuple[str, ...] = ("accuracy",)) -> list[dict[str, Any]]:
+    events: list[dict[str, Any]] = []
     for step in range(1, epochs * per_epoch + 1):
         loss = 2 * math.exp(-step / 30) + 0.05
-        found.append({"event": "step", "step": step, "epoch": (step - 1) // per_epoch, "lr": 0.1, "loss": loss})
+        events.append({"event": "step", "step": step, "epoch": (step - 1) // per_epoch, "lr": 0.1, "loss": loss})
         if step % per_epoch == 0:
             epoch = step // per_epoch
-            named = {"loss": loss + 0.1 * abs(epoch - 3), **{name: 0.9 - 0.05 * abs(epoch - 3) for name in scores}}
-            found.append(
-                {"event": "epoch", "step": step, "epoch": epoch, "loss": loss, "scores": named, "seconds": 0.5 * epoch}
+            values = {"loss": loss + 0.1 * abs(epoch - 3), **{name: 0.9 - 0.05 * abs(epoch - 3) for name in scores}}
+            events.append(
+                {"event": "epoch", "step": step, "epoch": epoch, "loss": loss, "scores": values, "seconds": 0.5 * epoch}
             )
-    return found
+    return events
 
 
-def spec(task: str, classes: tuple[str, ...] = (), *, image: bool = False, **more: Any) -> dict[str, Any]:
+def make_spec(task: str, classes: tuple[str, ...] = (), *, image: bool = False, **changes: Any) -> dict[str, Any]:
     shape = [1, 8, 8] if image else [3]
     columns = [] if image else [{"name": f"x{i}", "kind": "number", "categories": []} for i in range(3)]
     plain = {"task": task, "shape": shape, "classes": list(classes), "columns": columns, "target": "target"}
-    return {**plain, "unit": "", "outputs": max(1, len(classes)), "drawing": None, **more}
+    return {**plain, "unit": "", "outputs": max(1, len(classes)), "drawing": None, **changes}
 
 
-def evaluation(task: str, classes: tuple[str, ...], *, image: bool = False) -> dict[str, Any]:
+def make_evaluation(task: str, classes: tuple[str, ...], *, image: bool = False) -> dict[str, Any]:
     rng = np.random.default_rng(0)
-    about: dict[str, Any] = {"part": "test", "rows": 200}
+    evaluation: dict[str, Any] = {"part": "test", "rows": 200}
     if task == "regression":
         true = rng.uniform(10, 90, 200)
         predicted = true + rng.normal(0, 5, 200)
-        about["pairs"] = {"true": true.tolist(), "predicted": predicted.tolist()}
-        about["worst"] = [
+        evaluation["pairs"] = {"true": true.tolist(), "predicted": predicted.tolist()}
+        evaluation["worst"] = [
             {"row": i, "name": None, "true": true[i], "predicted": predicted[i], "error": predicted[i] - true[i]}
             for i in range(5)
         ]
-        return about
+        return evaluation
     matrix = rng.integers(0, 4, (len(classes), len(classes))) + 30 * np.eye(len(classes), dtype=int)
-    about["per_class"] = [
+    evaluation["per_class"] = [
         {"class": name, "support": int(matrix[i].sum()), "precision": 0.9, "recall": 0.8, "f1": 0.5 + 0.3 / (i + 1)}
         for i, name in enumerate(classes)
     ]
-    about["per_class"][0].update(precision=None, f1=None)
+    evaluation["per_class"][0].update(precision=None, f1=None)
     pair: tuple[Any, Any] = ([classes[0]], []) if task == "multilabel" else (classes[0], classes[-1])
-    about["worst"] = [
+    evaluation["worst"] = [
         {
             "row": i,
             "name": f"file {classes[i % len(classes)]}.png" if i % 2 else None,
@@ -87,50 +89,63 @@ def evaluation(task: str, classes: tuple[str, ...], *, image: bool = False) -> d
             "predicted": pair[1],
             "probability": 0.987,
             "true_probability": 0.002,
-            "image": png(seed=i) if image else None,
+            "image": make_png(seed=i) if image else None,
         }
         for i in range(6)
     ]
     if task == "classification":
-        about["confusion"] = matrix.tolist()
-        about["calibration"] = {
+        evaluation["confusion"] = matrix.tolist()
+        evaluation["calibration"] = {
             "error": 0.0312,
             "bins": [
                 {"low": k / 10, "high": (k + 1) / 10, "confidence": (k + 0.5) / 10, "accuracy": k / 10, "count": 5 * k}
                 for k in range(10)
             ],
         }
-    return about
+    return evaluation
 
 
 SCORES = {
     "classification": {
-        "test": {"accuracy": score(0.91124, 0.90512, 0.91731), "f1_macro": score(0.90871, 0.9021, 0.9153)},
-        "validation": {"accuracy": score(0.92345, 0.9012, 0.9401)},
-        "baseline": {"accuracy": score(0.1004), "f1_macro": score(0.0182)},
+        "test": {"accuracy": make_score(0.91124, 0.90512, 0.91731), "f1_macro": make_score(0.90871, 0.9021, 0.9153)},
+        "validation": {"accuracy": make_score(0.92345, 0.9012, 0.9401)},
+        "baseline": {"accuracy": make_score(0.1004), "f1_macro": make_score(0.0182)},
     },
     "multilabel": {
-        "test": {"f1_macro": score(0.61, 0.55, 0.66)},
-        "validation": {"f1_macro": score(0.6)},
-        "baseline": {"f1_macro": score(0.58)},
+        "test": {"f1_macro": make_score(0.61, 0.55, 0.66)},
+        "validation": {"f1_macro": make_score(0.6)},
+        "baseline": {"f1_macro": make_score(0.58)},
     },
     "regression": {
-        "test": {"rmse": score(5.0213, 4.61, 5.5), "r2": score(0.95, 0.93, 0.97)},
-        "validation": {"rmse": score(4.9)},
-        "baseline": {"rmse": score(23.44), "r2": score(-0.0001)},
+        "test": {"rmse": make_score(5.0213, 4.61, 5.5), "r2": make_score(0.95, 0.93, 0.97)},
+        "validation": {"rmse": make_score(4.9)},
+        "baseline": {"rmse": make_score(23.44), "r2": make_score(-0.0001)},
     },
 }
 
 
+@pytest.fixture
+def draw_figures() -> None:
+    """Draw the figures in a test."""
+
+
+@pytest.fixture(autouse=True)
+def _skip_drawing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replace figures by empty ones, except in tests that use `draw_figures`."""
+    if "draw_figures" not in request.fixturenames:
+        for module in (figures, search_figures, folds):
+            monkeypatch.setattr(module, "draw_svg", skip_drawing)
+
+
 @pytest.fixture(scope="session")
 def hostile() -> tuple[str, ...]:
-    """Names that try to break out of where they are put."""
+    """Return names that try to escape from HTML, SVG or a template."""
     return HOSTILE
 
 
 @pytest.fixture
-def make_run(tmp_path: Path) -> Make:
-    """Make ``runs/0007-<name>`` in the temporary folder; ``without`` names files that shall be missing."""
+def make_run(tmp_path: Path) -> MakeRun:
+    """Return a function that makes ``runs/0007-<name>``; the files in ``without`` are missing."""
 
     def make(
         task: str = "classification",
@@ -139,14 +154,14 @@ def make_run(tmp_path: Path) -> Make:
         name: str = "fake",
         image: bool = False,
         without: tuple[str, ...] = (),
-        spec_more: dict[str, Any] | None = None,
+        spec_changes: dict[str, Any] | None = None,
     ) -> Path:
         folder = tmp_path / "runs" / f"0007-{name}"
         folder.mkdir(parents=True)
         main = next(iter(SCORES[task]["test"]))
         description = {
             "format": 2,
-            "spec": spec(task, classes if task != "regression" else (), image=image, **(spec_more or {})),
+            "spec": make_spec(task, classes if task != "regression" else (), image=image, **(spec_changes or {})),
             "transforms": {"input": None, "target": None},
             "model": {"name": "mlp", "options": {}},
             "best": {"epoch": 3, "score": main, "value": 0.9},
@@ -165,9 +180,9 @@ def make_run(tmp_path: Path) -> Make:
         content = {
             "config.toml": tomli_w.dumps({**config, "model": "mlp"}),
             "model.json": json.dumps(description),
-            "events.jsonl": "".join(json.dumps(event) + "\n" for event in events(scores=(main,))),
+            "events.jsonl": "".join(json.dumps(event) + "\n" for event in make_events(scores=(main,))),
             "scores.json": json.dumps(SCORES[task]),
-            "evaluation.json": json.dumps(evaluation(task, classes, image=image)),
+            "evaluation.json": json.dumps(make_evaluation(task, classes, image=image)),
             "environment.json": json.dumps(environment),
         }
         for file, text in content.items():
@@ -179,8 +194,8 @@ def make_run(tmp_path: Path) -> Make:
 
 
 @pytest.fixture
-def interrupted(make_run: Make) -> Path:
-    """A run that was killed while it wrote its log."""
+def interrupted_run(make_run: MakeRun) -> Path:
+    """Return a run that was killed while it wrote its log."""
     folder = make_run(without=("model.json", "scores.json", "evaluation.json"), name="cut")
     log = (folder / "events.jsonl").read_text().splitlines(keepends=True)[:50]
     (folder / "events.jsonl").write_text("".join(log) + '{"event": "step", "st')

@@ -1,19 +1,18 @@
-"""The doctor's page in the report: findings first, curves with their thresholds, safe whatever stands in the file."""
+"""The findings section: findings first, then curves with thresholds; any content of the file is safe."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.reporting.pages import MakeRun, find_section
 from yisheng.reporting.findings_schema import Findings, to_plain_evidence
 from yisheng.reporting.run_page import render_run_page
 
-Make = Callable[..., Path]
 STEPS = [1, 2, 3, 5, 10, 100]
 FINDING = {
     "check": "high-learning-rate",
@@ -25,44 +24,43 @@ FINDING = {
 }
 
 
-def lines(*names: str, low: float = 1e-6) -> list[dict[str, Any]]:
+def make_curves(*names: str, low: float = 1e-6) -> list[dict[str, Any]]:
     return [{"name": name, "values": [low * 3**i for i in range(len(STEPS) - 1)] + [None]} for name in names]
 
 
-def page(**more: Any) -> dict[str, Any]:
+def make_findings(**changes: Any) -> dict[str, Any]:
     curves = {
         "steps": STEPS,
-        "gradients": lines("first.weight", "mid.weight", "last.weight"),
-        "updates": lines("first.weight", "mid.weight", "last.weight"),
-        "dead": lines("after first.weight", low=0.001),
+        "gradients": make_curves("first.weight", "mid.weight", "last.weight"),
+        "updates": make_curves("first.weight", "mid.weight", "last.weight"),
+        "dead": make_curves("after first.weight", low=0.001),
         "saturated": [],
         "thresholds": {"gradients": 1e-4, "updates": 1e-5, "dead": 0.9, "saturated": 0.8},
     }
-    return {"findings": [], "unchecked": {"probes": "with doctor=full only"}, "steps": 100, "curves": curves, **more}
+    return {"findings": [], "unchecked": {"probes": "with doctor=full only"}, "steps": 100, "curves": curves, **changes}
 
 
-def section(folder: Path, content: dict[str, Any]) -> str:
+def render_section(folder: Path, content: dict[str, Any]) -> str:
+    """Return the findings section of a run with a ``findings.json``; it is the first one."""
     (folder / "findings.json").write_text(json.dumps(content), encoding="utf-8")
     text = render_run_page(folder)
-    found = re.search(r'<section id="findings".*?</section>', text, re.DOTALL)
-    assert found
     assert re.findall(r'<section id="(\w+)"', text)[0] == "findings"
-    return found[0]
+    return find_section(text, "findings")
 
 
-def test_a_healthy_page_is_short_and_keeps_its_curves_folded(make_run: Make) -> None:
-    html = section(make_run(), page())
-    assert "Nothing was found wrong in 100 steps of training." in html
+def test_findings_without_problems_are_short_with_collapsed_curves(make_run: MakeRun) -> None:
+    html = render_section(make_run(), make_findings())
+    assert "No problems found in 100 steps of training." in html
     assert "<details>" in html
     assert "<details open>" not in html
     assert html.count("<svg") == 3
     assert "with doctor=full only" in html
 
 
-def test_findings_come_first_with_evidence_remedy_and_symptoms(make_run: Make) -> None:
-    html = section(make_run(), page(findings=[FINDING]))
+def test_findings_precede_curves_with_evidence_remedy_and_symptoms(make_run: MakeRun) -> None:
+    html = render_section(make_run(), make_findings(findings=[FINDING]))
     assert html.index("Error: <bdi>the steps are too long</bdi>") < html.index("<svg")
-    for said in (
+    for text in (
         "divide lr by 10",
         "units are dead",
         "loss: 2.50",
@@ -70,36 +68,36 @@ def test_findings_come_first_with_evidence_remedy_and_symptoms(make_run: Make) -
         "change: lr x 0.1",
         "1 error",
     ):
-        assert said in html
+        assert text in html
     assert "<details open>" in html
 
 
-def test_the_thresholds_are_drawn_and_named(make_run: Make) -> None:
-    html = section(make_run(), page())
+def test_curves_have_thresholds_and_a_legend(make_run: MakeRun) -> None:
+    html = render_section(make_run(), make_findings())
     assert html.count("threshold") >= 3
-    assert html.count("first layer") == 2  # the one relu is just "layer"
+    assert html.count("first layer") == 2  # a single relu is called "layer"
     assert "last layer" in html
     assert "between" in html
 
 
-def test_experiments_are_a_table(make_run: Make) -> None:
-    html = section(make_run(), page(probes={"as it is": 1.25, "lr x 10": None}))
+def test_probes_are_a_table(make_run: MakeRun) -> None:
+    html = render_section(make_run(), make_findings(probes={"unchanged": 1.25, "lr x 10": None}))
     assert '<data value="1.25">' in html
     assert "not finite" in html
 
 
-def test_hostile_texts_stay_texts(make_run: Make, hostile: tuple[str, ...]) -> None:
+def test_hostile_texts_are_escaped(make_run: MakeRun, hostile: tuple[str, ...]) -> None:
     for name in hostile[:5]:
-        bad = {**FINDING, "cause": name, "remedy": name, "evidence": {name: name}}
-        curves = {**page()["curves"], "gradients": lines(name, name)}
+        finding = {**FINDING, "cause": name, "remedy": name, "evidence": {name: name}}
+        curves = {**make_findings()["curves"], "gradients": make_curves(name, name)}
         folder = make_run(name=f"h{hostile.index(name)}")
-        html = section(folder, page(findings=[bad], curves=curves))
+        html = render_section(folder, make_findings(findings=[finding], curves=curves))
         assert "<script" not in html
         assert "<img" not in html
 
 
 @pytest.mark.parametrize("content", ['{"findings": 3}', "[]", "no json", '{"steps": -1}'])
-def test_a_damaged_file_takes_no_other_with_it(make_run: Make, content: str) -> None:
+def test_damaged_file_leaves_other_sections_intact(make_run: MakeRun, content: str) -> None:
     folder = make_run()
     (folder / "findings.json").write_text(content)
     text = render_run_page(folder)
@@ -108,23 +106,24 @@ def test_a_damaged_file_takes_no_other_with_it(make_run: Make, content: str) -> 
     assert "findings.json" in text
 
 
-def test_without_the_file_there_is_no_page(make_run: Make) -> None:
+def test_findings_section_is_absent_without_the_file(make_run: MakeRun) -> None:
     assert 'id="findings"' not in render_run_page(make_run())
 
 
-def test_what_was_not_seen_is_a_gap(make_run: Make) -> None:
-    nothing = [{"name": "w", "values": [None] * len(STEPS)}]
-    curves = {**page()["curves"], "gradients": nothing, "updates": nothing}
-    assert "<svg" in section(make_run(), page(curves=curves))
-    found = Findings.model_validate(page(curves={"steps": [1], "updates": [{"name": "w", "values": [float("inf")]}]}))
-    assert found.curves.updates[0].values == [None]
+def test_missing_values_are_gaps(make_run: MakeRun) -> None:
+    empty_curve = [{"name": "w", "values": [None] * len(STEPS)}]
+    curves = {**make_findings()["curves"], "gradients": empty_curve, "updates": empty_curve}
+    assert "<svg" in render_section(make_run(), make_findings(curves=curves))
+    curves = {"steps": [1], "updates": [{"name": "w", "values": [float("inf")]}]}
+    findings = Findings.model_validate(make_findings(curves=curves))
+    assert findings.curves.updates[0].values == [None]
 
 
-def test_evidence_is_plain() -> None:
+def test_to_plain_evidence_returns_json_values() -> None:
     import torch
 
-    kept = to_plain_evidence({"a": torch.tensor(2.0), "b": float("nan"), 3: (1, None, True), "c": {"d": Path("x")}})
-    assert json.loads(json.dumps(kept, allow_nan=False)) == {
+    evidence = to_plain_evidence({"a": torch.tensor(2.0), "b": float("nan"), 3: (1, None, True), "c": {"d": Path("x")}})
+    assert json.loads(json.dumps(evidence, allow_nan=False)) == {
         "a": 2.0,
         "b": "nan",
         "3": [1, None, True],

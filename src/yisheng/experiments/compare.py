@@ -17,7 +17,7 @@ from yisheng.evaluation.corrected_intervals import LEVEL
 from yisheng.experiments.significance import ComparedRun, RunGroup, SignificanceTest, compare_groups
 from yisheng.reporting import comparison_page
 from yisheng.reporting.comparison_figures import Curves
-from yisheng.reporting.config_diff import PASSING, flatten
+from yisheng.reporting.config_diff import IGNORED_KEYS, flatten
 from yisheng.reporting.cv_schema import CrossValidation
 from yisheng.reporting.formatting import format_number, is_higher_better, score_name
 from yisheng.reporting.history import History, read_history
@@ -167,7 +167,7 @@ def _read_group(paths: Sequence[Path]) -> RunGroup:
     if len({run.cross_validation is None for run in runs}) > 1:
         raise UsageError(f"{name} mixes runs with cross-validations", "use only runs or only cross-validations")
     values = [flatten(run.config.to_dict()) for run in runs]
-    keys = dict.fromkeys(key for config in values for key in config if key not in ("seed", *PASSING))
+    keys = dict.fromkeys(key for config in values for key in config if key not in ("seed", *IGNORED_KEYS))
     differing = [key for key in keys if len({str(config.get(key)) for config in values}) > 1]
     if differing or len({run.data_sha256 for run in runs}) > 1:
         difference = ", ".join(differing) or "their data"

@@ -18,7 +18,7 @@ from yisheng.diagnosis.sample import Sample
 from yisheng.experiments.load_data import load_dataset, split_dataset
 from yisheng.reporting.findings_schema import SEVERITIES, Findings
 from yisheng.reporting.run_facts import RunFacts, read_run_facts
-from yisheng.reporting.sections.findings import format_evidence, summary
+from yisheng.reporting.sections.findings import format_evidence, summarize_findings
 
 WIDTH: Final = 100
 FAIL_ON: Final = ("error", "warning")
@@ -38,9 +38,9 @@ def diagnose(folder: Path, *, data: bool | Dataset = False) -> Findings:
             training.
     """
     facts = read_run_facts(folder)
-    if RunFolder.FINDINGS in facts.problems:
+    if RunFolder.FINDINGS in facts.file_problems:
         path = folder / RunFolder.FINDINGS
-        raise DataError(f"{path} is damaged: {facts.problems[RunFolder.FINDINGS]}", "delete it, or train again")
+        raise DataError(f"{path} is damaged: {facts.file_problems[RunFolder.FINDINGS]}", "delete it, or train again")
     findings = facts.findings or _without_doctor(facts)
     if data is not False:
         sample = _sample_data(RunFolder(folder), None if data is True else data)
@@ -149,7 +149,7 @@ def format_findings(findings: Findings) -> str:
     """Return the findings as text.
 
     >>> print(format_findings(Findings(steps=600, unchecked={"mode": "the network has no such layer"})))
-    Nothing was found wrong in 600 steps of training.
+    No problems found in 600 steps of training.
     <BLANKLINE>
     not checked:
       mode: the network has no such layer
@@ -158,7 +158,7 @@ def format_findings(findings: Findings) -> str:
 
 
 def _lines(findings: Findings) -> Iterator[str]:
-    yield summary(findings)
+    yield summarize_findings(findings)
     for number, cause in enumerate(findings.findings, 1):
         yield ""
         yield from _wrap(f"{number}. {cause.severity}: {cause.cause} ({cause.check})", "   ")

@@ -116,7 +116,7 @@ class _Fixer:
                 end_reason = f"the doctor found nothing{' more' if rounds else ''} that a setting can fix"
                 break
             change = format_settings(remedy.change)
-            logger.info(f"fix: {remedy.finding.check}: {format_settings(remedy.was)} -> {change}")
+            logger.info(f"fix: {remedy.finding.check}: {format_settings(remedy.previous)} -> {change}")
             try:
                 attempt = self._train(remedy.config)
             except UsageError as error:
@@ -132,7 +132,7 @@ class _Fixer:
                 break
             current = attempt
         logger.info(f"fix: ended because {end_reason}; the best run is {best.folder.path}")
-        fix = Fix(score=metric.key, rounds=rounds, best=best.folder.path.name, ended=end_reason)
+        fix = Fix(score=metric.key, rounds=rounds, best=best.folder.path.name, end_reason=end_reason)
         files.write_json(best.folder.file(RunFolder.FIX), fix.to_json())
         run_page.write_run_page(best.folder.path)
         if best.error is not None:
@@ -202,12 +202,12 @@ def _compare(previous: Attempt, attempt: Attempt, remedy: Remedy, metric: regist
         if paired.low is not None and paired.high is not None and not paired.low <= 0 <= paired.high:
             outcome = "better" if (paired.low > 0) == metric.meta.get("higher", True) else "worse"
     return Round(
-        before=previous.describe(),
-        after=attempt.describe(),
+        run_before=previous.describe(),
+        run_after=attempt.describe(),
         check=remedy.finding.check,
         cause=remedy.finding.cause,
         change=dict(remedy.change),
-        was=dict(remedy.was),
+        previous=dict(remedy.previous),
         difference=difference,
         outcome=outcome,
     )
@@ -223,7 +223,7 @@ def _describe_round(completed: Round, metric: registry.Entry) -> str:
     """Return a round in one line."""
     previous_score, new_score = (
         "broke off" if run.score is None else format_number(run.score.value)
-        for run in (completed.before, completed.after)
+        for run in (completed.run_before, completed.run_after)
     )
     difference = f" ({score_difference(completed)})" if completed.difference else ""
     verdict = VERDICTS[completed.outcome]

@@ -31,13 +31,13 @@ class Remedy:
         finding: of the run.
         config: with the change.
         change: the settings that differ.
-        was: the same settings before.
+        previous: the same settings before.
     """
 
     finding: Cause
     config: ResolvedConfig
     change: Mapping[str, Any]
-    was: Mapping[str, Any]
+    previous: Mapping[str, Any]
 
 
 def find_remedies(run: RunFolder, config: ResolvedConfig, data: Dataset, split: Split) -> Iterator[Remedy]:

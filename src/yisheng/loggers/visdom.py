@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 
 from yisheng.core.logging import logger
 from yisheng.core.types import Event, StepEnd
-from yisheng.reporting.history import STEPS, Epoch, Step, read_history
+from yisheng.reporting.history import MAX_STEPS, Epoch, Step, read_history
 from yisheng.training.setup import Assembly
 
 SECONDS_BETWEEN_MESSAGES: Final = 2.0
@@ -91,7 +91,7 @@ class _Curves:
             for curve, value in values.items():
                 points = self._points.setdefault(curve, [])
                 points.append((point.step, value))
-                if len(points) > STEPS:
+                if len(points) > MAX_STEPS:
                     del points[1::2]
             self.changes += 1
 

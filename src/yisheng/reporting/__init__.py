@@ -1,1 +1,1 @@
-"""The report: one self-contained page about a run, made from nothing but the files of its folder."""
+"""Self-contained HTML reports of runs, comparisons and searches, made from the files of a run folder only."""

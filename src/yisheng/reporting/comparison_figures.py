@@ -1,4 +1,4 @@
-"""Curves of several runs in one figure, a colour and a marker each."""
+"""Figures with the curves of several runs, each with its own color and marker."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLORS = (svg.FIRST_COLOR, svg.SECOND_COLOR, "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
-"""After Okabe and Ito, "Color universal design" (2008): apart for every kind of eye, on white and on black."""
+"""Colors that color-blind readers can distinguish: Okabe and Ito, "Color universal design" (2008)."""
 MARKERS = "os^Dv*P"
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
 PANEL_INCHES = (5.2, 3.4)
-"""Inches of one figure in an image file."""
+"""Width and height of one panel in an image file."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Curves:
     """The curves of one contender of a comparison.
 
     Args:
-        label: what it differs in from the others.
-        histories: the logs of its runs: one, or those of its seeds and folds.
+        label: the settings in which it differs from the others.
+        histories: the histories of its runs: one run, or one for each seed and fold.
     """
 
     label: str
@@ -45,11 +45,11 @@ class Curves:
         ]
 
 
-def select_panels(sides: Sequence[Curves], score: str) -> list[str | None]:
+def select_panels(contenders: Sequence[Curves], score: str) -> list[str | None]:
     """Return the panels that have something to draw: None is the training loss, else a validation score."""
-    available = {name for side in sides for log in side.histories for name in log.scores()}
-    chosen: list[str | None] = [None, *dict.fromkeys(name for name in ("loss", score) if name in available)]
-    return [panel for panel in chosen if any(points for side in sides for points in side.points(panel))]
+    available = {name for contender in contenders for log in contender.histories for name in log.scores()}
+    panels: list[str | None] = [None, *dict.fromkeys(name for name in ("loss", score) if name in available)]
+    return [panel for panel in panels if any(points for contender in contenders for points in contender.points(panel))]
 
 
 def panel_title(panel: str | None) -> str:
@@ -57,32 +57,32 @@ def panel_title(panel: str | None) -> str:
     return "training loss" if panel is None else f"validation {score_name(panel)}"
 
 
-def plot_curves(axes: Axes, sides: Sequence[Curves], panel: str | None) -> None:
+def plot_curves(axes: Axes, contenders: Sequence[Curves], panel: str | None) -> None:
     """Draw the curves by epoch; the runs of one contender share its color, with thin lines if there are several."""
     values: list[float] = []
-    for number, side in enumerate(sides):
-        logs = side.points(panel)
-        for at, points in enumerate(logs):
-            drawn = [_drawable(y) for _, y in points]
-            values += drawn
+    for number, contender in enumerate(contenders):
+        runs = contender.points(panel)
+        for i, points in enumerate(runs):
+            ys = [_drawable(y) for _, y in points]
+            values += ys
             axes.plot(
                 [x for x, _ in points],
-                drawn,
+                ys,
                 color=curve_color(number),
                 linestyle=DASHES[number // len(COLORS) % len(DASHES)],
                 marker=MARKERS[number % len(MARKERS)] if len(points) <= figures.MAX_MARKERS else "",
                 markersize=3.5,
-                linewidth=1.8 if len(logs) == 1 else 0.9,
-                label=str(number + 1) if at == 0 else "_",
+                linewidth=1.8 if len(runs) == 1 else 0.9,
+                label=str(number + 1) if i == 0 else "_",
             )
-    loss = panel is None or is_higher_better(panel) is False
-    _finish(axes, panel_title(panel), log=loss and figures.spans_decades(values))
+    is_loss = panel is None or is_higher_better(panel) is False
+    _label_axes(axes, panel_title(panel), log=is_loss and figures.spans_decades(values))
 
 
-def _finish(axes: Axes, up: str, *, log: bool) -> None:
+def _label_axes(axes: Axes, title: str, *, log: bool) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-    axes.set_title(up, loc="left", x=-0.1)
+    axes.set_title(title, loc="left", x=-0.1)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(5))
@@ -94,8 +94,8 @@ def _finish(axes: Axes, up: str, *, log: bool) -> None:
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
     if axes.get_legend_handles_labels()[1]:
-        place = {"loc": "lower right", "bbox_to_anchor": (1.01, 0.985), "ncols": 8}
-        axes.legend(**place, handlelength=1.7, columnspacing=1.1, handletextpad=0.5, borderaxespad=0)
+        position = {"loc": "lower right", "bbox_to_anchor": (1.01, 0.985), "ncols": 8}
+        axes.legend(**position, handlelength=1.7, columnspacing=1.1, handletextpad=0.5, borderaxespad=0)
 
 
 def _drawable(value: float) -> float:
@@ -108,38 +108,38 @@ def curve_color(number: int) -> str:
     return COLORS[number % len(COLORS)]
 
 
-def write_curves(path: Path, sides: Sequence[Curves], score: str) -> None:
+def write_curves(path: Path, contenders: Sequence[Curves], score: str) -> None:
     """Write all panels side by side as one image, SVG or PNG by the file's ending.
 
     Args:
         path: the file.
-        sides: what is compared.
-        score: which score is drawn besides the losses.
+        contenders: the curves to draw.
+        score: the validation score that is drawn in addition to the losses.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: the file cannot be written.
     """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    shown = select_panels(sides, score)
+    panels = select_panels(contenders, score)
     content = io.BytesIO()
-    with matplotlib.rc_context(svg.style("compare")):
+    with matplotlib.rc_context(svg.matplotlib_style("compare")):
         figure = Figure(
-            figsize=(PANEL_INCHES[0] * max(1, len(shown)), PANEL_INCHES[1] + 0.22 * len(sides)), facecolor="white"
+            figsize=(PANEL_INCHES[0] * max(1, len(panels)), PANEL_INCHES[1] + 0.22 * len(contenders)), facecolor="white"
         )
         figure.set_layout_engine("constrained")
-        subplots = figure.subplots(1, max(1, len(shown)), squeeze=False)[0]
-        for axes, panel in zip(subplots, shown, strict=False):
+        subplots = figure.subplots(1, max(1, len(panels)), squeeze=False)[0]
+        for axes, panel in zip(subplots, panels, strict=False):
             axes.tick_params(length=0, pad=5)
-            plot_curves(axes, sides, panel)
-            if axes.get_legend() is not None:  # one for all stands below
+            plot_curves(axes, contenders, panel)
+            if axes.get_legend() is not None:  # one legend for all panels is drawn below
                 axes.get_legend().remove()
             axes.set_title(axes.get_title(loc="left"), loc="left", x=0)
         handles = subplots[0].get_legend_handles_labels()[0]
-        labels = [f"{number}: {svg.label(side.label, 90)}" for number, side in enumerate(sides, 1)]
+        labels = [f"{number}: {svg.clean_label(contender.label, 90)}" for number, contender in enumerate(contenders, 1)]
         figure.legend(handles, labels[: len(handles)], loc="outside lower left", ncols=1)
         if path.suffix.lower() == ".svg":
             metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))

@@ -1,4 +1,4 @@
-"""The page of a comparison: curves over epochs, scores, what differs, and whether the difference is real."""
+"""The page of a comparison: curves by epoch, scores, differing settings, and the significance of the difference."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from yisheng.core.types import Score
 from yisheng.reporting import comparison_figures, svg
 from yisheng.reporting.comparison_figures import Curves
 from yisheng.reporting.formatting import format_number, replace_unprintable, score_name
-from yisheng.reporting.section import Section, figure, fill, page
+from yisheng.reporting.section import Section, render, render_figure, render_page
 
 PARTS = ("test", "validation", "baseline")
 SIGNS = {"better": "✓", "worse": "✗", "unclear": "?", "unknown": "–"}
 CURVES = """
 <ol class="key">
-{% for colour, label in key %}
-<li><i style="background:{{ colour }}"></i> {{ loop.index }}: <bdi>{{ label }}</bdi></li>
+{% for color, label in key %}
+<li><i style="background:{{ color }}"></i> {{ loop.index }}: <bdi>{{ label }}</bdi></li>
 {% endfor %}
 </ol>
 {% if figures %}<div class="plots">{{ figures }}</div>
-{% else %}<p class="missing">None of the logs holds an epoch.</p>{% endif %}
+{% else %}<p class="missing">None of the logs contains an epoch.</p>{% endif %}
 """
 SCORES = """
-{% set note %}Intervals of 95% over the rows of the part; ± is the standard deviation over runs.{% endset %}
+{% set note %}In parentheses: 95% interval over the rows of the part. ±: standard deviation over runs.{% endset %}
 {% call table(name | capital, note) %}
 <thead><tr>{{ words("") }}{% for part in parts %}{{ numbers(part | capital) }}{% endfor %}</tr></thead>
 <tbody>
@@ -42,7 +42,7 @@ SCORES = """
 """
 DIFFERENCES = """
 {% if rows %}
-{% call table("What differs in the configs", "Keys whose values are the same for all are left out.") %}
+{% call table("What differs in the configs", "Keys with the same value in all configs are left out.") %}
 <thead><tr>{{ words("Key") }}{% for run in runs %}<th scope="col">{{ loop.index }}</th>{% endfor %}</tr></thead>
 <tbody>
 {% for key, values in rows.items() %}
@@ -60,7 +60,7 @@ DIFFERENCES = """
 
 @dataclass(frozen=True)
 class Contender:
-    """One of the runs or groups of runs that are compared: its name, curves, and scores by part."""
+    """A run, or a group of runs, that is compared: its name, curves, and scores by part."""
 
     name: str
     curves: Curves
@@ -76,83 +76,91 @@ class Conclusion:
 
 
 def render_comparison(
-    compared: Sequence[Contender], score: str, differing: Mapping[str, Sequence[str]], said: Sequence[Conclusion]
+    contenders: Sequence[Contender],
+    score: str,
+    differences: Mapping[str, Sequence[str]],
+    conclusions: Sequence[Conclusion],
 ) -> str:
     """Return the page as HTML; it needs no script and no network.
 
     Args:
-        compared: at least two; the others are measured against the first.
+        contenders: at least two; the others are compared with the first.
         score: the score that is compared.
-        differing: keys of the configs -> the value of each.
-        said: of each after the first.
+        differences: for each key in which the configs differ, the value of each contender.
+        conclusions: one for each contender after the first.
     """
-    labels = [one.curves.label for one in compared]
-    rows = [(one.curves.label, [_cell(one.scores.get(part)) for part in PARTS]) for one in compared]
-    sections = [
-        Section("curves", "Curves", _curves(compared, score, labels)),
-        Section("scores", "Scores", fill(SCORES, name=score_name(score), parts=PARTS, rows=rows)),
-        Section("configs", "Configs", fill(DIFFERENCES, rows=differing, runs=[one.name for one in compared])),
+    rows = [
+        (contender.curves.label, [_format_cell(contender.scores.get(part)) for part in PARTS])
+        for contender in contenders
     ]
-    about = [(one.outcome, SIGNS[one.outcome], one.lines) for one in said]
-    text = page("compare.html", count=len(compared), said=about, sections=sections)
+    sections = [
+        Section("curves", "Curves", _render_curves(contenders, score)),
+        Section("scores", "Scores", render(SCORES, name=score_name(score), parts=PARTS, rows=rows)),
+        Section(
+            "configs",
+            "Configs",
+            render(DIFFERENCES, rows=differences, runs=[contender.name for contender in contenders]),
+        ),
+    ]
+    verdicts = [(conclusion.outcome, SIGNS[conclusion.outcome], conclusion.lines) for conclusion in conclusions]
+    text = render_page("comparison.html", count=len(contenders), verdicts=verdicts, sections=sections)
     return replace_unprintable(text)
 
 
 def write_comparison(
     path: Path,
-    compared: Sequence[Contender],
+    contenders: Sequence[Contender],
     score: str,
-    differing: Mapping[str, Sequence[str]],
-    said: Sequence[Conclusion],
+    differences: Mapping[str, Sequence[str]],
+    conclusions: Sequence[Conclusion],
 ) -> None:
     """Write the page, or its curves as an image, depending on the file's ending.
 
     Args:
         path: ``.html``, ``.svg`` or ``.png``.
-        compared: see `render`.
-        score: see `render`.
-        differing: see `render`.
-        said: see `render`.
+        contenders: see `render_comparison`.
+        score: see `render_comparison`.
+        differences: see `render_comparison`.
+        conclusions: see `render_comparison`.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: the file cannot be written.
     """
     if path.suffix.lower() == ".html":
-        files.write_file(path, render_comparison(compared, score, differing, said))
+        files.write_file(path, render_comparison(contenders, score, differences, conclusions))
     else:
-        comparison_figures.write_curves(path, [one.curves for one in compared], score)
+        comparison_figures.write_curves(path, [contender.curves for contender in contenders], score)
 
 
-def _curves(compared: Sequence[Contender], score: str, labels: Sequence[str]) -> Markup:
-    sides = [one.curves for one in compared]
-    drawn = []
-    for at, panel in enumerate(comparison_figures.select_panels(sides, score)):
-        drawing = svg.draw(f"panel{at}", functools.partial(comparison_figures.plot_curves, sides=sides, panel=panel))
-        words = _ends(sides, panel)
-        drawn.append(figure(drawing, f"{comparison_figures.panel_title(panel).capitalize()} by epoch. {words}", words))
-    key = [(comparison_figures.curve_color(number), label) for number, label in enumerate(labels)]
-    return fill(CURVES, key=key, figures=Markup("").join(drawn))
+def _render_curves(contenders: Sequence[Contender], score: str) -> Markup:
+    curves = [contender.curves for contender in contenders]
+    panels = []
+    for i, panel in enumerate(comparison_figures.select_panels(curves, score)):
+        paint = functools.partial(comparison_figures.plot_curves, contenders=curves, panel=panel)
+        caption = _describe_ends(curves, panel)
+        alt = f"{comparison_figures.panel_title(panel).capitalize()} by epoch. {caption}"
+        panels.append(render_figure(svg.draw_svg(f"panel{i}", paint), alt, caption))
+    key = [(comparison_figures.curve_color(i), contender.label) for i, contender in enumerate(curves)]
+    return render(CURVES, key=key, figures=Markup("").join(panels))
 
 
-def _ends(sides: Sequence[Curves], panel: str | None) -> str:
-    """Return the last values of the curves as text."""
+def _describe_ends(contenders: Sequence[Curves], panel: str | None) -> str:
+    """Return the final values of the curves as text."""
     ends = []
-    for at, side in enumerate(sides, 1):
-        last = [points[-1][1] for points in side.points(panel) if points]
-        if last:
-            ends.append(f"{at}: {format_number(sum(last) / len(last))}")
+    for number, contender in enumerate(contenders, 1):
+        final_values = [points[-1][1] for points in contender.points(panel) if points]
+        if final_values:
+            ends.append(f"{number}: {format_number(sum(final_values) / len(final_values))}")
     return f"At the end: {', '.join(ends)}." if ends else ""
 
 
-def _cell(known: tuple[Score, float | None] | None) -> str:
-    if known is None:
+def _format_cell(cell: tuple[Score, float | None] | None) -> str:
+    """Return a score with its standard deviation over runs, or else with its interval."""
+    if cell is None:
         return format_number(None)
-    score, deviation = known
-    if deviation is not None:
-        return f"{format_number(score.value)} ± {format_number(deviation)}"
-    interval = (
-        ""
-        if score.low is None or score.high is None
-        else f" ({format_number(score.low)} to {format_number(score.high)})"
-    )
-    return f"{format_number(score.value)}{interval}"
+    score, sd = cell
+    if sd is not None:
+        return f"{format_number(score.value)} ± {format_number(sd)}"
+    if score.low is None or score.high is None:
+        return format_number(score.value)
+    return f"{format_number(score.value)} ({format_number(score.low)} to {format_number(score.high)})"

@@ -1,16 +1,16 @@
-"""What configs differ in: their values under dotted keys."""
+"""Differences of configs: their values under dotted keys."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-PASSING = ("device", "doctor", "tensorboard", "visdom", "watch", "log_every", "checkpoint_every")
-"""Keys of a config in which the runs of a group may differ, besides the seed: they do not change what is trained."""
+IGNORED_KEYS = ("device", "doctor", "tensorboard", "visdom", "watch", "log_every", "checkpoint_every")
+"""Keys that do not change the trained weights; the runs of a group may differ in them, and in the seed."""
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the values under dotted keys; a choice's name gets the key of the choice itself.
+    """Return the values under dotted keys; the name of a choice is the value of the choice's own key.
 
     >>> flatten({"epochs": 2, "model": {"name": "mlp", "hidden": [64]}})
     {'epochs': 2, 'model': 'mlp', 'model.hidden': [64]}

@@ -1,4 +1,4 @@
-"""The forms of ``evaluation.json`` and of a run's scores, checked when they are read."""
+"""The schema of ``evaluation.json``, and of the ``best`` entry of ``model.json``."""
 
 from __future__ import annotations
 
@@ -10,53 +10,53 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Label = str | int | float | list[str | int | float] | None
-Share = Annotated[float, Field(ge=0, le=1)] | None
+Fraction = Annotated[float, Field(ge=0, le=1)] | None
 Count = Annotated[int, Field(ge=0)]
-Values = Annotated[list[float], BeforeValidator(lambda value: _flat(value))]
-IMAGE = 1 << 20
-_PNG = b"\x89PNG\r\n\x1a\n"
+Values = Annotated[list[float], BeforeValidator(lambda value: _flatten(value))]
+MAX_IMAGE_CHARS = 1 << 20
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-class _Part(BaseModel):
+class _Schema(BaseModel):
     model_config = ConfigDict(frozen=True, populate_by_name=True, extra="ignore")
 
 
-class ClassRow(_Part):
-    """The row count and scores of one class; None for a score that is undefined."""
+class ClassRow(_Schema):
+    """The number of rows and the scores of one class; None for an undefined score."""
 
     name: Annotated[str, BeforeValidator(str), Field(alias="class")]
     support: Count
-    precision: Share = None
-    recall: Share = None
-    f1: Share = None
+    precision: Fraction = None
+    recall: Fraction = None
+    f1: Fraction = None
 
 
-class Bin(_Part):
+class Bin(_Schema):
     """The predictions whose highest probability is between ``low`` and ``high``."""
 
     low: float
     high: float
-    confidence: Share = None
-    accuracy: Share = None
+    confidence: Fraction = None
+    accuracy: Fraction = None
     count: Count
 
 
-class Calibration(_Part):
-    """How well the probabilities agree with how often the model is right."""
+class Calibration(_Schema):
+    """The agreement of predicted probabilities with the observed accuracy."""
 
-    error: Share = None
+    error: Fraction = None
     bins: list[Bin] = []
 
 
-class Mistake(_Part):
-    """A row on which the model is badly wrong. ``image`` is a PNG in base64, or None."""
+class Mistake(_Schema):
+    """A row with a large error. ``image`` is a PNG in base64, or None."""
 
     row: int | str | None = None
     name: str | None = None
     true: Label = None
     predicted: Label = None
-    probability: Share = None
-    true_probability: Share = None
+    probability: Fraction = None
+    true_probability: Fraction = None
     error: float | list[float] | None = None
     image: str | None = None
 
@@ -70,17 +70,17 @@ class Mistake(_Part):
     @property
     def image_size(self) -> tuple[int, int] | None:
         """Return width and height of the image, or None if there is none or it is not a PNG of acceptable size."""
-        if self.image is None or len(self.image) > IMAGE:
+        if self.image is None or len(self.image) > MAX_IMAGE_CHARS:
             return None
         try:
             content = base64.b64decode(self.image, validate=True)
             width, height = struct.unpack(">II", content[16:24])
         except (binascii.Error, ValueError, struct.error):
             return None
-        return (width, height) if content.startswith(_PNG) and 0 < width * height < 1 << 26 else None
+        return (width, height) if content.startswith(_PNG_SIGNATURE) and 0 < width * height < 1 << 26 else None
 
 
-class Pairs(_Part):
+class Pairs(_Schema):
     """True and predicted values of a regression in the same order."""
 
     true: Values
@@ -89,19 +89,19 @@ class Pairs(_Part):
     @model_validator(mode="after")
     def _same_length(self) -> Pairs:
         if len(self.true) != len(self.predicted):
-            raise ValueError(f"{len(self.true)} true values and {len(self.predicted)} predicted ones are no pairs")
+            raise ValueError(f"{len(self.true)} true values and {len(self.predicted)} predicted ones cannot be paired")
         return self
 
 
-class TreeBaseline(_Part):
+class TreeBaseline(_Schema):
     """The settings of the boosted trees that a network on a table is compared with."""
 
     about: str
     seconds: float = 0.0
 
 
-class Evaluation(_Part):
-    """The contents of the report besides the scores; the format is described in docs/architecture.md."""
+class Evaluation(_Schema):
+    """The contents of ``evaluation.json``: what the report shows in addition to the scores."""
 
     part: str = "test"
     rows: Count = 0
@@ -119,7 +119,7 @@ class Evaluation(_Part):
         return self
 
 
-class Best(_Part):
+class Best(_Schema):
     """The epoch whose weights the run keeps, and the validation score that chose them."""
 
     epoch: Count = 0
@@ -127,8 +127,8 @@ class Best(_Part):
     value: float | None = None
 
 
-def _flat(value: Any) -> Any:
-    """Return several targets per row as separate points."""
+def _flatten(value: Any) -> Any:
+    """Return the values of several targets per row as one flat list."""
     if isinstance(value, list):
         return [v for item in value for v in (item if isinstance(item, list) else [item])]
     return value

@@ -1,6 +1,6 @@
-"""The report's figures, each as SVG text.
+"""Figures of a run's report, as SVG text.
 
-No figure holds what only colour can tell: lines differ in dash and marker, and the axis or a legend names them.
+Color is never the only distinction: lines also differ in dash and marker, and the axis or a legend names them.
 """
 
 from __future__ import annotations
@@ -12,66 +12,66 @@ from typing import TYPE_CHECKING
 from yisheng.reporting.evaluation_schema import Bin, Pairs
 from yisheng.reporting.formatting import format_tick
 from yisheng.reporting.history import History
-from yisheng.reporting.svg import BACKGROUND, FIRST_COLOR, GRID, MUTED, SECOND_COLOR, TEXT, draw, label
+from yisheng.reporting.svg import BACKGROUND, FIRST_COLOR, GRID, MUTED, SECOND_COLOR, TEXT, clean_label, draw_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MIN_LOG_DECADES = 1.5
-"""Values that span more than this many powers of ten are drawn on a log axis."""
+"""Positive values that span more powers of ten than this are drawn on a log axis."""
 MAX_DRAWABLE = 1e30
-"""Numbers beyond this are those of a run that diverged, and would press all others flat."""
+"""Larger values come from runs that diverged; drawn, they would flatten all other values."""
 Points = Sequence[tuple[int, float]]
 MAX_MARKERS = 40
-"""Up to so many epochs each has a marker of its own."""
+"""Lines with at most this number of points have a marker at each point."""
 
 
 def plot_loss_by_epoch(history: History, best: int | None = None) -> str:
-    """Draw training and validation loss by epoch, with a mark at the epoch whose weights are kept."""
+    """Draw training and validation loss by epoch, with a mark at the epoch whose weights are used."""
 
     def paint(axes: Axes) -> None:
         epochs = history.epochs
         training = [(e.epoch, _drawable(e.loss)) for e in epochs]
         validation = [(e.epoch, _drawable(e.scores["loss"])) for e in epochs if "loss" in e.scores]
-        _line(axes, training, "training", colour=SECOND_COLOR, dashed=True)
-        _line(axes, validation, "validation", colour=FIRST_COLOR)
-        _mark(axes, validation or training, best)
-        _finish(axes, "loss", "epoch", [y for _, y in training + validation])
+        _plot_line(axes, training, "training", color=SECOND_COLOR, dashed=True)
+        _plot_line(axes, validation, "validation", color=FIRST_COLOR)
+        _mark_best_epoch(axes, validation or training, best)
+        _label_axes(axes, "loss", "epoch", [y for _, y in training + validation])
 
-    return draw("loss", paint)
+    return draw_svg("loss", paint)
 
 
 def plot_score_by_epoch(history: History, score: str, name: str, best: int | None = None, *, log: bool = False) -> str:
     """Draw a validation score by epoch.
 
     Args:
-        history: the log.
-        score: its key in the log.
-        name: what to call it.
-        best: epoch of the weights that are kept.
-        log: whether a log axis may be used (an error may have one, a share may not).
+        history: the recorded steps and epochs.
+        score: key of the score in the history.
+        name: name of the score in the figure.
+        best: the epoch whose weights are used.
+        log: whether a log axis is allowed (useful for errors, not for fractions).
     """
 
     def paint(axes: Axes) -> None:
         points = [(e.epoch, _drawable(e.scores[score])) for e in history.epochs if score in e.scores]
-        _line(axes, points, "", colour=FIRST_COLOR)
-        _mark(axes, points, best)
-        _finish(axes, f"validation {label(name)}", "epoch", [y for _, y in points] if log else ())
+        _plot_line(axes, points, "", color=FIRST_COLOR)
+        _mark_best_epoch(axes, points, best)
+        _label_axes(axes, f"validation {clean_label(name)}", "epoch", [y for _, y in points] if log else ())
 
-    return draw("score", paint)
+    return draw_svg("score", paint)
 
 
 def plot_loss_by_step(history: History) -> str:
-    """Draw the loss of single batches by step, with a running mean over a fortieth of them (five at least)."""
+    """Draw the loss of single batches by step, with a running mean over a fortieth of them (at least five)."""
 
     def paint(axes: Axes) -> None:
         points = [(s.step, _drawable(s.loss)) for s in history.steps]
         axes.plot(*zip(*points, strict=True), color=MUTED, alpha=0.6, linewidth=0.8, label="batch")
         smooth = _running_mean([y for _, y in points], max(2, len(points) // 80))
         axes.plot([x for x, _ in points], smooth, color=FIRST_COLOR, label="running mean")
-        _finish(axes, "training loss", "step", [y for _, y in points])
+        _label_axes(axes, "training loss", "step", [y for _, y in points])
 
-    return draw("step", paint)
+    return draw_svg("step", paint)
 
 
 def plot_lr_by_step(history: History) -> str:
@@ -81,29 +81,29 @@ def plot_lr_by_step(history: History) -> str:
         rates = [_drawable(s.lr) for s in history.steps]
         axes.plot([s.step for s in history.steps], rates, color=FIRST_COLOR)
         axes.set_ylim(0, 1.08 * max([r for r in rates if r > 0], default=1.0))
-        _finish(axes, "learning rate", "step", ())
+        _label_axes(axes, "learning rate", "step", ())
 
-    return draw("rate", paint)
+    return draw_svg("rate", paint)
 
 
-def plot_two_losses(first: Points, second: Points, x_label: str) -> str:
-    """Draw the training losses of the from-scratch run and of the library's in one figure.
+def plot_two_losses(scratch_losses: Points, library_losses: Points, x_label: str) -> str:
+    """Draw the training losses of a from-scratch run and of the library's run in one figure.
 
     Args:
-        ours: of the run by hand, by step or epoch.
-        theirs: of the library's.
-        along: ``step`` or ``epoch``.
+        scratch_losses: losses of the from-scratch run, by step or epoch.
+        library_losses: losses of the library's run.
+        x_label: ``step`` or ``epoch``.
     """
 
     def paint(axes: Axes) -> None:
-        curves = [[(x, _drawable(y)) for x, y in points] for points in (first, second)]
-        axes.plot(*zip(*curves[0], strict=True), color=FIRST_COLOR, alpha=0.45, linewidth=3.5, label="by hand")
+        curves = [[(x, _drawable(y)) for x, y in points] for points in (scratch_losses, library_losses)]
+        axes.plot(*zip(*curves[0], strict=True), color=FIRST_COLOR, alpha=0.45, linewidth=3.5, label="from scratch")
         axes.plot(
             *zip(*curves[1], strict=True), color=SECOND_COLOR, linewidth=1.1, linestyle=(0, (4, 2)), label="library"
         )
-        _finish(axes, "training loss", x_label, [y for points in curves for _, y in points])
+        _label_axes(axes, "training loss", x_label, [y for points in curves for _, y in points])
 
-    return draw("twin", paint)
+    return draw_svg("scratch-losses", paint)
 
 
 def plot_loss_difference(points: Points, x_label: str) -> str:
@@ -112,12 +112,12 @@ def plot_loss_difference(points: Points, x_label: str) -> str:
     def paint(axes: Axes) -> None:
         differences = [_drawable(abs(y)) for _, y in points]
         unit = 10.0 ** math.floor(math.log10(max((y for y in differences if y > 0), default=1.0)))
-        scaled = [y / unit for y in differences]  # the numbers beside the axis stay short
+        scaled = [y / unit for y in differences]  # so that the tick labels stay short
         marker = "o" if len(points) <= MAX_MARKERS else ""
         axes.plot([x for x, _ in points], scaled, color=FIRST_COLOR, marker=marker, markersize=3, linewidth=1)
-        _finish(axes, f"difference of the losses (in {format_tick(unit)})", x_label, scaled)
+        _label_axes(axes, f"difference of the losses (in {format_tick(unit)})", x_label, scaled)
 
-    return draw("apart", paint)
+    return draw_svg("loss-difference", paint)
 
 
 def plot_reliability(bins: Sequence[Bin]) -> str:
@@ -142,41 +142,41 @@ def plot_reliability(bins: Sequence[Bin]) -> str:
             )
         xs, ys = [b.confidence or 0 for b in filled], [b.accuracy or 0 for b in filled]
         axes.plot(xs, ys, "o-", color=FIRST_COLOR, markersize=2, linewidth=1.2, label="this model", zorder=4)
-        for b, x, y in zip(filled, xs, ys, strict=True):  # a dot's area is its rows: few prove little
+        for b, x, y in zip(filled, xs, ys, strict=True):  # a dot's area is proportional to its rows
             axes.plot([x], [y], "o", color=FIRST_COLOR, markersize=2 + 7 * math.sqrt(b.count / max_count), zorder=4)
         axes.bar(0, 0, color=GRID, label="rows")
         axes.set_xlim(-0.01, 1.01)
         axes.set_ylim(0, 1.03)
-        _finish(axes, "share that is right", "probability that the model gives", ())
+        _label_axes(axes, "accuracy", "predicted probability", ())
 
-    return draw("reliability", paint)
+    return draw_svg("reliability", paint)
 
 
 def plot_predicted_by_true(pairs: Pairs, unit: str = "") -> str:
     """Draw predicted against true values, with the diagonal of a perfect model."""
 
     def paint(axes: Axes) -> None:
-        points = _finite(pairs)
+        points = _finite_pairs(pairs)
         values = [v for pair in points for v in pair]
         low, high = (min(values), max(values)) if values else (0.0, 1.0)
         axes.plot([low, high], [low, high], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), label="perfect")
-        _dots(axes, points)
-        _finish(axes, _with_unit("predicted", unit), _with_unit("true", unit), values if low > 0 else ())
+        _plot_dots(axes, points)
+        _label_axes(axes, _with_unit("predicted", unit), _with_unit("true", unit), values if low > 0 else ())
         if axes.get_yscale() == "log":
             _log_axis(axes, "x")
 
-    return draw("pairs", paint)
+    return draw_svg("pairs", paint)
 
 
 def plot_residuals(pairs: Pairs, unit: str = "") -> str:
-    """Draw predicted minus true value by predicted value; a pattern shows what the model has not learned."""
+    """Draw predicted minus true value by predicted value; a pattern is a dependence that the model has not learned."""
 
     def paint(axes: Axes) -> None:
         axes.axhline(0, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
-        _dots(axes, [(predicted, predicted - true) for true, predicted in _finite(pairs)])
-        _finish(axes, _with_unit("predicted − true", unit), _with_unit("predicted", unit), ())
+        _plot_dots(axes, [(predicted, predicted - true) for true, predicted in _finite_pairs(pairs)])
+        _label_axes(axes, _with_unit("predicted − true", unit), _with_unit("predicted", unit), ())
 
-    return draw("residuals", paint)
+    return draw_svg("residuals", paint)
 
 
 def spans_decades(values: Iterable[float]) -> bool:
@@ -189,16 +189,18 @@ def spans_decades(values: Iterable[float]) -> bool:
     return bool(finite) and min(finite) > 0 and math.log10(max(finite)) - math.log10(min(finite)) > MIN_LOG_DECADES
 
 
-def _line(axes: Axes, points: Sequence[tuple[float, float]], name: str, *, colour: str, dashed: bool = False) -> None:
+def _plot_line(
+    axes: Axes, points: Sequence[tuple[float, float]], name: str, *, color: str, dashed: bool = False
+) -> None:
     if not points:
         return
     marker = ("s" if dashed else "o") if len(points) <= MAX_MARKERS else ""
     style = (0, (4, 1.5)) if dashed else "-"
     xs, ys = zip(*points, strict=True)
-    axes.plot(xs, ys, color=colour, linestyle=style, marker=marker, markersize=3.5, label=name or "_")
+    axes.plot(xs, ys, color=color, linestyle=style, marker=marker, markersize=3.5, label=name or "_")
 
 
-def _mark(axes: Axes, points: Sequence[tuple[float, float]], best: int | None) -> None:
+def _mark_best_epoch(axes: Axes, points: Sequence[tuple[float, float]], best: int | None) -> None:
     if best is None or not points:
         return
     axes.axvline(best, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
@@ -209,28 +211,27 @@ def _mark(axes: Axes, points: Sequence[tuple[float, float]], best: int | None) -
     ring.set(markeredgecolor=TEXT, markeredgewidth=1.6, markersize=8)
 
 
-def _dots(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
+def _plot_dots(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
     xs, ys = zip(*points, strict=True) if points else ((), ())
     size = 4.5 if len(points) <= 300 else 3
     axes.plot(xs, ys, "o", color=FIRST_COLOR, alpha=0.55, markersize=size, markeredgewidth=0)
 
 
-def _finish(axes: Axes, up: str, along: str, values: Iterable[float]) -> None:
-    """Add names, ticks and legend. The name of the y axis is written horizontally above it, where it is easy to
-    read."""
+def _label_axes(axes: Axes, title: str, x_label: str, values: Iterable[float]) -> None:
+    """Add labels, ticks and legend. The label of the y axis is horizontal and above it, which is easier to read."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    axes.set_title(up, loc="left", x=-0.1)
-    axes.set_xlabel(along)
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=along in ("epoch", "step")))
+    axes.set_title(title, loc="left", x=-0.1)
+    axes.set_xlabel(x_label)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=x_label in ("epoch", "step")))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
     if spans_decades(values):
         _log_axis(axes, "y")
     if axes.get_legend_handles_labels()[1]:
-        place = {"loc": "lower right", "bbox_to_anchor": (1.01, 0.985), "ncols": 3}
-        axes.legend(**place, handlelength=1.7, columnspacing=1.1, handletextpad=0.5, borderaxespad=0)
+        position = {"loc": "lower right", "bbox_to_anchor": (1.01, 0.985), "ncols": 3}
+        axes.legend(**position, handlelength=1.7, columnspacing=1.1, handletextpad=0.5, borderaxespad=0)
 
 
 def _log_axis(axes: Axes, direction: str) -> None:
@@ -246,17 +247,19 @@ def _log_axis(axes: Axes, direction: str) -> None:
 
 
 def _with_unit(name: str, unit: str) -> str:
-    return f"{name} ({label(unit, 20)})" if unit.strip() else name
+    return f"{name} ({clean_label(unit, 20)})" if unit.strip() else name
 
 
-def _finite(pairs: Pairs) -> list[tuple[float, float]]:
+def _finite_pairs(pairs: Pairs) -> list[tuple[float, float]]:
     pairs_of_values = zip(map(_drawable, pairs.true), map(_drawable, pairs.predicted), strict=True)
     return [(true, predicted) for true, predicted in pairs_of_values if math.isfinite(true + predicted)]
 
 
 def _running_mean(values: Sequence[float], reach: int) -> list[float]:
-    """Return the mean of each value and ``reach`` neighbors on both sides, so that it does not lag; NaN if all are
-    NaN."""
+    """Return the mean of each value and ``reach`` neighbors on both sides; NaN if all of them are NaN.
+
+    A centered window does not lag behind the values, as a window of past values would.
+    """
     windows = ([v for v in values[max(0, i - reach) : i + reach + 1] if not math.isnan(v)] for i in range(len(values)))
     return [sum(window) / len(window) if window else math.nan for window in windows]
 

@@ -1,4 +1,4 @@
-"""The form of ``findings.json``, checked when it is read: what the doctor found, and what it saw on the way."""
+"""The schema of ``findings.json``: the doctor's findings, and the recorded quantities of the layers."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from yisheng.core.types import Finding
 
-"""The file in a run folder."""
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
 def _finite(value: Any) -> Any:
-    """Return None for NaN and infinity, which JSON does not have."""
+    """Return None for NaN and infinity, since JSON has neither."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -24,12 +23,12 @@ Number = Annotated[float | None, BeforeValidator(_finite)]
 Step = Annotated[int, Field(ge=0)]
 
 
-class _Part(BaseModel):
+class _Schema(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Symptom(_Part):
-    """A finding as it is stored; see `yisheng.core.types.Finding`. Its evidence is plain data."""
+class Symptom(_Schema):
+    """A finding in its stored form; see `yisheng.core.types.Finding`. Its evidence is plain data."""
 
     check: str
     severity: Severity
@@ -51,28 +50,28 @@ class Symptom(_Part):
 
 
 class Cause(Symptom):
-    """A finding that explains others, with those as its symptoms."""
+    """A finding that explains other findings, which are its symptoms."""
 
     symptoms: list[Symptom] = []
 
 
-class LayerCurve(_Part):
+class LayerCurve(_Schema):
     """A quantity of one layer at the recorded steps; None where it is unknown."""
 
     name: str
     values: list[Number]
 
 
-class Curves(_Part):
+class Curves(_Schema):
     """The recorded quantities of the layers by step.
 
     Args:
-        steps: that were looked at, ascending.
+        steps: the recorded steps, in ascending order.
         gradients: root mean square of the gradient of each weight, from the first layer to the last.
-        updates: root mean square of its update, relative to that of the weight.
-        dead: of each relu, the share of its units that are zero for all samples of the step.
-        saturated: of each sigmoid and tanh, the share of its units that lie at an end for most samples.
-        thresholds: beyond which a check may speak, by the name of the curves.
+        updates: root mean square of each weight's update, divided by that of the weight.
+        dead: for each relu, the fraction of units that are zero for all samples of the step.
+        saturated: for each sigmoid and tanh, the fraction of units that are at a limit for most samples.
+        thresholds: the value beyond which a check may report a finding, by the name of the curves.
     """
 
     steps: list[Step] = []
@@ -83,15 +82,15 @@ class Curves(_Part):
     thresholds: dict[str, float] = {}
 
 
-class Findings(_Part):
+class Findings(_Schema):
     """The findings of the doctor on a run.
 
     Args:
         findings: causes, the likeliest first.
-        unchecked: why a check could not say anything, by its name.
-        steps: updates that it saw.
-        curves: what it saw of the layers.
-        probes: of experiments before training, the loss of rows held out by what was changed; empty without.
+        unchecked: for each check without a result, the reason.
+        steps: number of observed updates.
+        curves: recorded quantities of the layers.
+        probes: for each change tried before training, the loss of held-out rows; empty without these experiments.
     """
 
     findings: list[Cause] = []
@@ -102,10 +101,10 @@ class Findings(_Part):
 
     def count_severity(self, severity: Severity) -> int:
         """Return the number of causes with a severity."""
-        return sum(found.severity == severity for found in self.findings)
+        return sum(finding.severity == severity for finding in self.findings)
 
     def worst_severity(self) -> Severity | None:
-        """Return the highest severity, or None if nothing was found."""
+        """Return the highest severity, or None without findings."""
         return next((severity for severity in SEVERITIES if self.count_severity(severity)), None)
 
     def to_json(self) -> dict[str, Any]:
@@ -114,7 +113,7 @@ class Findings(_Part):
 
 
 def to_plain_evidence(value: Any) -> Any:
-    """Return evidence as plain data that JSON can hold.
+    """Return evidence as data that JSON can represent.
 
     >>> to_plain_evidence({"loss": math.inf, "steps": (1, 2)})
     {'loss': 'inf', 'steps': [1, 2]}

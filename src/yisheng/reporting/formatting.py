@@ -1,4 +1,4 @@
-"""Numbers and names as text: how many digits a value deserves, and how a score is called."""
+"""Formatting of numbers, durations and score names as text."""
 
 from __future__ import annotations
 
@@ -10,29 +10,31 @@ from yisheng.core.errors import YishengError
 
 MISSING = "–"
 SCORE_WORDS = {"auc": "AUC", "f1": "F1", "mae": "MAE", "mse": "MSE", "r2": "R²", "rmse": "RMSE", "roc": "ROC"}
-"""Words of scores' keys that are not written as they are spelt."""
+"""Spellings of words in the keys of scores."""
 AVERAGE_SUFFIXES = {
     "macro": " (macro)",
     "micro": " (micro)",
     "weighted": " (weighted)",
     "ovr": ", one against the rest",
 }
-"""Words of scores' keys that say how values were put together: they stand last."""
+"""Words in the keys of scores that describe averaging; they follow the name."""
 BASELINE_DESCRIPTIONS = {
     "classification": "guessing the commonest class",
     "multilabel": "guessing each label's commonest value",
     "regression": "predicting the mean",
 }
-"""What the baseline of each task does."""
+"""The baseline of each task in words."""
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
 def decimal_places(value: float, low: float | None = None, high: float | None = None) -> int:
-    """Return the decimal places that a value deserves: three digits, or as many as its interval can distinguish.
+    """Return the decimal places for three significant digits, or for as many as the interval can distinguish.
 
-    >>> decimal_places(0.9111), decimal_places(0.9111, 0.905, 0.917), decimal_places(53.118, 49.2, 57.3), decimal_places(0.99912, 0.9990, 0.9993)
-    (3, 3, 1, 4)
+    >>> decimal_places(0.9111), decimal_places(0.9111, 0.905, 0.917)
+    (3, 3)
+    >>> decimal_places(53.118, 49.2, 57.3), decimal_places(0.99912, 0.9990, 0.9993)
+    (1, 4)
     """
     decimals = 3 if not math.isfinite(value) or value == 0 else 2 - _magnitude(value)
     decimals = 3 if 0.1 <= abs(value) <= 1 else decimals
@@ -45,11 +47,13 @@ def format_number(value: float | None, decimals: int | None = None) -> str:
     """Return a number as text for people.
 
     Args:
-        value: None and NaN are shown as what they are.
-        decimals: decimal places; None gives the value's own (see `places`).
+        value: the number; None is shown as a dash, NaN as ``not a number``.
+        decimals: decimal places; None uses `decimal_places`.
 
-    >>> format_number(0.9111), format_number(25312.4), format_number(3.2e-9), format_number(-0.0001, 3), format_number(None), format_number(float("nan"))
-    ('0.911', '25,312', '3.2e-09', '0.000', '–', 'not a number')
+    >>> format_number(0.9111), format_number(25312.4), format_number(3.2e-9), format_number(-0.0001, 3)
+    ('0.911', '25,312', '3.2e-09', '0.000')
+    >>> format_number(None), format_number(float("nan"))
+    ('–', 'not a number')
     """
     if value is None:
         return MISSING
@@ -58,9 +62,9 @@ def format_number(value: float | None, decimals: int | None = None) -> str:
     if math.isinf(value):
         return "infinite" if value > 0 else "minus infinite"
     if value and not 1e-5 <= abs(value) < 1e9:
-        return _minus(f"{value:.3g}")
+        return _use_minus_sign(f"{value:.3g}")
     text = f"{value:,.{decimal_places(value) if decimals is None else decimals}f}"
-    return _minus(text) if text.strip("-0.,") else text.removeprefix("-")
+    return _use_minus_sign(text) if text.strip("-0.,") else text.removeprefix("-")
 
 
 def format_tick(value: float, digits: int = 6) -> str:
@@ -71,7 +75,7 @@ def format_tick(value: float, digits: int = 6) -> str:
     >>> format_tick(0.0499967, 3)
     '0.05'
     """
-    return _minus(f"{value:,.{digits}g}" if value == 0 or 1e-4 <= abs(value) < 1e6 else f"{value:.3g}")
+    return _use_minus_sign(f"{value:,.{digits}g}" if value == 0 or 1e-4 <= abs(value) < 1e6 else f"{value:.3g}")
 
 
 def format_percent(fraction: float | None) -> str:
@@ -140,7 +144,7 @@ def is_higher_better(score: str) -> bool | None:
         return False
     try:
         return bool(registry.find("metrics", score).meta.get("higher", True))
-    except (YishengError, ImportError):  # a plugin of another machine
+    except (YishengError, ImportError):  # a metric of a plugin that is not installed
         return None
 
 
@@ -153,8 +157,8 @@ def replace_unprintable(text: str) -> str:
     return _UNPRINTABLE.sub("\ufffd", text)
 
 
-def _minus(text: str) -> str:
-    """Return the text with a proper minus sign; that of an exponent stays."""
+def _use_minus_sign(text: str) -> str:
+    """Return the text with a minus sign in place of a leading hyphen; an exponent keeps its hyphen."""
     return f"−{text[1:]}" if text.startswith("-") else text
 
 

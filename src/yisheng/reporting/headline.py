@@ -1,4 +1,4 @@
-"""The verdict: how good the model is, what it must be compared with, and whether it is any better."""
+"""The headline of a report: the score, the baseline, and whether the model is better than the baseline."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIGNS: dict[Verdict, str] = {"better": "✓", "unclear": "≈", "worse": "✗", 
 
 @dataclass(frozen=True)
 class Headline:
-    """The verdict in one word, and in sentences: first the result, then what it means."""
+    """The verdict in one word and in sentences: the result, its meaning, and the epochs."""
 
     verdict: Verdict
     result: str
@@ -36,29 +36,34 @@ class Headline:
         return SIGNS[self.verdict]
 
 
-def write_headline(facts: RunFacts) -> Headline:
+def describe_result(facts: RunFacts) -> Headline:
     """Return the result of a run in two sentences."""
     score = facts.score
     if score is None:
-        return Headline("unknown", _unscored(facts), "", _epochs(facts))
+        return Headline("unknown", _describe_unscored(facts), "", _describe_epochs(facts))
     measured, base = facts.scores[facts.part][score], facts.scores.get("baseline", {}).get(score)
     decimals = decimal_places(measured.value, measured.low, measured.high)
     result = f"{capitalize(facts.part)} {score_name(score)} {format_number(measured.value, decimals)}"
     if measured.low is not None and measured.high is not None:
         result += f" (95% interval {format_number(measured.low, decimals)} to {format_number(measured.high, decimals)})"
     if base:
-        result += f"; {_baseline(facts)} gives {format_number(base.value, decimals)}"
+        result += f"; {_describe_baseline(facts)} gives {format_number(base.value, decimals)}"
     verdict = judge_score(measured, base, is_higher_better(score))
-    return Headline(verdict, f"{result}.", _meaning(verdict, measured, base, is_higher_better(score)), _epochs(facts))
+    return Headline(
+        verdict,
+        f"{result}.",
+        _describe_verdict(verdict, measured, base, is_higher_better(score)),
+        _describe_epochs(facts),
+    )
 
 
 def judge_score(measured: Score, base: Score | None, upward: bool | None) -> Verdict:
     """Compare the interval of a score with the baseline: better, worse or unclear.
 
     Args:
-        measured: the score with its interval; without one the value stands for it.
+        measured: the score; without an interval, its value is compared.
         base: the baseline's score, or None.
-        upward: whether larger is better; None where that is not known.
+        upward: whether larger values are better; None for an unknown metric.
 
     >>> judge_score(Score(0.9, 0.8, 0.95), Score(0.5), True), judge_score(Score(0.9, 0.8, 0.95), Score(0.5), False)
     ('better', 'worse')
@@ -74,44 +79,46 @@ def judge_score(measured: Score, base: Score | None, upward: bool | None) -> Ver
     return "better" if (low > base.value) == upward else "worse"
 
 
-def _meaning(verdict: Verdict, measured: Score, base: Score | None, upward: bool | None) -> str:
+def _describe_verdict(verdict: Verdict, measured: Score, base: Score | None, upward: bool | None) -> str:
+    """Return what the verdict means, as a sentence."""
     interval = "the whole interval" if measured.low is not None else "the score"
     side, opposite = ("above", "below") if upward else ("below", "above")
     if verdict == "unknown":
-        return "There is no baseline to compare with." if base is None else ""
+        return "No baseline to compare with." if base is None else ""
     return {
-        "better": f"Better than the baseline: {interval} lies {side} it.",
+        "better": f"Better than the baseline: {interval} is {side} it.",
         "unclear": "Not shown to be better than the baseline: the interval includes it.",
-        "worse": f"Worse than the baseline: {interval} lies {opposite} it.",
+        "worse": f"Worse than the baseline: {interval} is {opposite} it.",
     }[verdict]
 
 
-def _baseline(facts: RunFacts) -> str:
+def _describe_baseline(facts: RunFacts) -> str:
     return BASELINE_DESCRIPTIONS[facts.spec.task] if facts.spec else "the baseline"
 
 
-def _unscored(facts: RunFacts) -> str:
-    """Describe how far a run without scores came."""
+def _describe_unscored(facts: RunFacts) -> str:
+    """Describe the progress of a run without scores."""
     epochs_done, epochs_requested = facts.epochs
     if facts.is_finished:
         return "Trained, but not scored yet."
-    of = f" of {epochs_requested:,}" if epochs_requested else ""
-    text = f"Not scored: the run has not come to its end ({epochs_done:,}{of} epochs are done)."
-    best = facts.history.best_epoch(facts.watched_score, higher=is_higher_better(facts.watched_score) is not False)
+    total = f" of {epochs_requested:,}" if epochs_requested else ""
+    text = f"Not scored: the run is not finished ({epochs_done:,}{total} epochs are done)."
+    score = facts.watched_score
+    best = facts.history.best_epoch(score, higher=is_higher_better(score) is not False)
     if best:
-        text += f" Best validation {score_name(facts.watched_score)} so far: {format_number(best.scores[facts.watched_score])}."
+        text += f" Best validation {score_name(score)} so far: {format_number(best.scores[score])}."
     return text
 
 
-def _epochs(facts: RunFacts) -> str:
+def _describe_epochs(facts: RunFacts) -> str:
     """Describe which epoch's weights are used, of how many, and whether the run stopped early."""
     epochs_done, epochs_requested = facts.epochs
     if not facts.best_epoch:
         return ""
     stopped_early = (
-        f", stopped early ({epochs_requested:,} were asked for)"
+        f", stopped early ({epochs_requested:,} were requested)"
         if facts.is_finished and epochs_requested and epochs_done < epochs_requested
         else ""
     )
-    best_epoch = "Best weights" if facts.is_finished else "Best so far"
-    return f"{best_epoch}: epoch {facts.best_epoch:,} of {epochs_done or facts.best_epoch:,}{stopped_early}."
+    label = "Best weights" if facts.is_finished else "Best so far"
+    return f"{label}: epoch {facts.best_epoch:,} of {epochs_done or facts.best_epoch:,}{stopped_early}."

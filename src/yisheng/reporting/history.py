@@ -1,7 +1,7 @@
-"""``events.jsonl`` read back: the loss by step, the scores by epoch, in bounded memory.
+"""Reading ``events.jsonl``: the loss by step and the scores by epoch, in bounded memory.
 
-A log is the file that most likely has scars: a killed run leaves a last line cut in two, a full disk
-leaves worse. What can be read is kept, what cannot is counted.
+A run that was killed leaves an incomplete last line, and a full disk may leave damaged lines. Readable lines are used,
+damaged ones are counted.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Any, Generic, TypeVar
 from yisheng.core.errors import DataError
 from yisheng.core.run_folder import RunFolder
 
-STEPS = 2_000
-EPOCHS = 5_000
-LINE = 1 << 16
+MAX_STEPS = 2_000
+MAX_EPOCHS = 5_000
+MAX_LINE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One update, or the mean of several neighbors: number and learning rate of the last one, and the mean loss."""
+    """One update, or several consecutive ones: the number and learning rate of the last one, and the mean loss."""
 
     step: int
     loss: float
@@ -32,7 +32,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One epoch (from 1): mean training loss, validation scores (``loss`` among them), seconds so far."""
+    """One epoch, counted from 1: mean training loss, validation scores with ``loss``, seconds since the start."""
 
     step: int
     epoch: int
@@ -46,16 +46,16 @@ class History:
     """The steps and epochs of a run.
 
     Args:
-        steps: in order, `STEPS` at most; of a longer run neighbours are averaged.
-        epochs: in order, `EPOCHS` at most; of a longer run every second, fourth, ... is kept.
-        damaged: lines that could not be read.
-        cut: whether the last line was cut off, as a killed run leaves it.
+        steps: in order, at most `MAX_STEPS`; in a longer run, consecutive steps are averaged.
+        epochs: in order, at most `MAX_EPOCHS`; of a longer run, every second, fourth, ... epoch.
+        damaged_lines: number of lines that could not be read.
+        truncated: whether the last line is incomplete, as a killed run leaves it.
     """
 
     steps: tuple[Step, ...] = ()
     epochs: tuple[Epoch, ...] = ()
-    damaged: int = 0
-    cut: bool = False
+    damaged_lines: int = 0
+    truncated: bool = False
 
     def scores(self) -> list[str]:
         """Return the names of the validation scores in the order in which they appear."""
@@ -68,41 +68,41 @@ class History:
 
 
 def read_history(folder: Path) -> History:
-    """Read the log of a run folder; return an empty history if there is no log.
+    """Read the log of a run folder; return an empty history if the file does not exist.
 
     Args:
         folder: the run folder.
 
     Raises:
-        DataError: the file is there but cannot be opened.
+        DataError: the file exists but cannot be opened.
     """
-    steps = ThinnedList[Step](STEPS, average_steps)
-    epochs = ThinnedList[Epoch](EPOCHS, lambda group: group[-1])
-    damaged, cut = 0, False
-    for line, is_complete in _lines(folder / RunFolder.EVENTS):
+    steps = ThinnedList[Step](MAX_STEPS, average_steps)
+    epochs = ThinnedList[Epoch](MAX_EPOCHS, lambda group: group[-1])
+    damaged_lines, truncated = 0, False
+    for line, is_complete in _read_lines(folder / RunFolder.EVENTS):
         event = parse_event(line) if line is not None else None
         if isinstance(event, Step):
             steps.add(event)
         elif isinstance(event, Epoch):
             epochs.add(event)
         elif event is None and is_complete:
-            damaged += 1
-        cut = event is None and not is_complete
-    return History(tuple(steps), tuple(epochs), damaged, cut)
+            damaged_lines += 1
+        truncated = event is None and not is_complete
+    return History(tuple(steps), tuple(epochs), damaged_lines, truncated)
 
 
-def _lines(path: Path) -> Iterator[tuple[bytes | None, bool]]:
-    """Yield each line (None for one of more than `LINE` bytes) and whether it ends with a newline."""
+def _read_lines(path: Path) -> Iterator[tuple[bytes | None, bool]]:
+    """Yield each line (None for one of more than `MAX_LINE_BYTES`) and whether it ends with a newline."""
     if path.exists() and not path.is_file():
-        raise DataError(f"{path} is not a plain file", "take the file from where it was whole")
+        raise DataError(f"{path} is not a plain file", f"copy {path.name} from an intact run folder")
     try:
         with path.open("rb") as file:
-            while line := file.readline(LINE):
+            while line := file.readline(MAX_LINE_BYTES):
                 is_complete = line.endswith(b"\n")
-                if not is_complete and len(line) == LINE:
-                    while (is_continued := file.readline(LINE)) and not is_continued.endswith(b"\n"):
+                if not is_complete and len(line) == MAX_LINE_BYTES:
+                    while (chunk := file.readline(MAX_LINE_BYTES)) and not chunk.endswith(b"\n"):
                         pass
-                    yield None, is_continued.endswith(b"\n")
+                    yield None, chunk.endswith(b"\n")
                 elif line.strip():
                     yield line, is_complete
     except FileNotFoundError:
@@ -112,38 +112,40 @@ def _lines(path: Path) -> Iterator[tuple[bytes | None, bool]]:
 
 
 def parse_event(line: bytes) -> Step | Epoch | str | None:
-    """Return the event of a line of the log; the name of an unknown kind of event, or None if it is not an event.
+    """Parse a line of the log; return the name of an unknown kind of event, and None if the line is not an event.
 
     >>> parse_event(b'{"event": "step", "step": 10, "loss": 0.5, "lr": 0.1}'), parse_event(b'{"event": "st')
     (Step(step=10, loss=0.5, lr=0.1), None)
     """
     try:
-        return _event(json.loads(line))
+        return _parse_record(json.loads(line))
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _event(record: Any) -> Step | Epoch | str:
+def _parse_record(record: Any) -> Step | Epoch | str:
     kind = record["event"]
     if kind == "step":
-        return Step(_count(record["step"]), _number(record["loss"]), _number(record["lr"]))
+        return Step(_parse_count(record["step"]), _parse_number(record["loss"]), _parse_number(record["lr"]))
     if kind == "epoch":
-        scores = {str(name): _number(value) for name, value in record.get("scores", {}).items()}
-        seconds = _number(record["seconds"]) if "seconds" in record else None
-        return Epoch(_count(record["step"]), _count(record["epoch"]), _number(record["loss"]), scores, seconds)
+        scores = {str(name): _parse_number(value) for name, value in record.get("scores", {}).items()}
+        seconds = _parse_number(record["seconds"]) if "seconds" in record else None
+        return Epoch(
+            _parse_count(record["step"]), _parse_count(record["epoch"]), _parse_number(record["loss"]), scores, seconds
+        )
     if not isinstance(kind, str):
         raise TypeError(kind)
     return kind
 
 
-def _count(value: Any) -> int:
+def _parse_count(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 53:
         raise TypeError(value)
     return value
 
 
-def _number(value: Any) -> float:
-    """Return a float; NaN and infinity are written as text or null, as JSON does not have them."""
+def _parse_number(value: Any) -> float:
+    """Return a float; NaN and infinity are stored as text or null, since JSON has neither."""
     if value is None:
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -159,34 +161,42 @@ T = TypeVar("T", Step, Epoch)
 
 @dataclass
 class ThinnedList(Generic[T]):
-    """A list that halves itself when it is full, so that each entry stands for twice as many items."""
+    """A list of bounded length: when it is full, neighboring entries are merged, so that each represents more items.
+
+    Args:
+        limit: the largest number of entries.
+        merge: returns the entry for several consecutive items.
+        merged: the entries.
+        pending: items that do not fill an entry yet.
+        stride: number of items per entry.
+    """
 
     limit: int
     merge: Callable[[list[T]], T]
-    kept: list[T] = field(default_factory=list)
-    waiting: list[T] = field(default_factory=list)
+    merged: list[T] = field(default_factory=list)
+    pending: list[T] = field(default_factory=list)
     stride: int = 1
 
     def add(self, item: T) -> None:
-        """Add an event; one with an earlier step (from a resumed run) replaces the later ones."""
-        while self.waiting and self.waiting[-1].step >= item.step:
-            self.waiting.pop()
-        while not self.waiting and self.kept and self.kept[-1].step >= item.step:
-            self.kept.pop()
-        self.waiting.append(item)
-        if len(self.waiting) == self.stride:
-            self.kept.append(self.merge(self.waiting))
-            self.waiting.clear()
-            if len(self.kept) == self.limit:
-                self.kept = [self.merge(self.kept[i : i + 2]) for i in range(0, self.limit, 2)]
+        """Add an event; if its step was added before (in a resumed run), that event and all later ones are replaced."""
+        while self.pending and self.pending[-1].step >= item.step:
+            self.pending.pop()
+        while not self.pending and self.merged and self.merged[-1].step >= item.step:
+            self.merged.pop()
+        self.pending.append(item)
+        if len(self.pending) == self.stride:
+            self.merged.append(self.merge(self.pending))
+            self.pending.clear()
+            if len(self.merged) == self.limit:
+                self.merged = [self.merge(self.merged[i : i + 2]) for i in range(0, self.limit, 2)]
                 self.stride *= 2
 
     def __iter__(self) -> Iterator[T]:
-        yield from self.kept
-        if self.waiting:
-            yield self.merge(self.waiting)
+        yield from self.merged
+        if self.pending:
+            yield self.merge(self.pending)
 
 
 def average_steps(group: list[Step]) -> Step:
-    last = group[-1]
-    return Step(last.step, math.fsum(s.loss for s in group) / len(group), last.lr)
+    """Return consecutive steps as one, with their mean loss and the number and learning rate of the last one."""
+    return Step(group[-1].step, math.fsum(step.loss for step in group) / len(group), group[-1].lr)

@@ -1,4 +1,4 @@
-"""``history.csv``: losses and scores by epoch, a row each, for a spreadsheet or pandas."""
+"""Writing ``history.csv``: a row of losses and scores for each epoch, for a spreadsheet or pandas."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from yisheng.reporting.history import Epoch, parse_event
 def write_history_csv(folder: Path) -> Path:
     """Write a run's epochs as ``history.csv``, next to its ``events.jsonl``; return the path.
 
-    Columns are ``epoch``, ``step``, ``seconds``, ``training_loss``, and ``validation_`` with the name of each score,
-    ``validation_loss`` among them. Where nothing was measured the field is empty.
+    The columns are ``epoch``, ``step``, ``seconds``, ``training_loss``, ``validation_loss`` and ``validation_`` with
+    the name of each score. A missing value is an empty field.
 
     Args:
         folder: the run folder.
 
     Raises:
-        StorageError: the file cannot be written; an older one is untouched.
+        StorageError: the file cannot be written; an existing one is unchanged.
     """
-    epochs = _epochs(folder / RunFolder.EVENTS)
+    epochs = _read_epochs(folder / RunFolder.EVENTS)
     names = list(dict.fromkeys(name for epoch in epochs for name in epoch.scores))
     content = io.StringIO()
     table = csv.writer(content, lineterminator="\n")
     table.writerow(["epoch", "step", "seconds", "training_loss", *(f"validation_{name}" for name in names)])
-    for one in epochs:
-        scores = [one.scores.get(name, "") for name in names]
-        table.writerow([one.epoch, one.step, "" if one.seconds is None else one.seconds, one.loss, *scores])
+    for epoch in epochs:
+        scores = [epoch.scores.get(name, "") for name in names]
+        table.writerow([epoch.epoch, epoch.step, "" if epoch.seconds is None else epoch.seconds, epoch.loss, *scores])
     files.write_file(folder / RunFolder.HISTORY, content.getvalue())
     return folder / RunFolder.HISTORY
 
 
-def _epochs(path: Path) -> list[Epoch]:
-    """Yield all epochs; a line that cannot be read is skipped."""
-    found = []
+def _read_epochs(path: Path) -> list[Epoch]:
+    """Return all epochs of a log; lines that cannot be read are skipped."""
+    epochs = []
     try:
         lines = path.open("rb")
     except OSError:
@@ -48,5 +48,5 @@ def _epochs(path: Path) -> list[Epoch]:
                 continue
             event = parse_event(line)
             if isinstance(event, Epoch):
-                found.append(event)
-    return found
+                epochs.append(event)
+    return epochs

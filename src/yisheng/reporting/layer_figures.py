@@ -1,4 +1,4 @@
-"""Figures of the recorded layers by step: the first and the last layer, and those between as a band of lines."""
+"""Figures of the recorded quantities of the layers by step; the first and the last layer are highlighted."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from yisheng.reporting.figures import MAX_DRAWABLE
 from yisheng.reporting.findings_schema import LayerCurve
 from yisheng.reporting.formatting import format_tick
-from yisheng.reporting.svg import FIRST_COLOR, MUTED, SECOND_COLOR, TEXT, draw, label
+from yisheng.reporting.svg import FIRST_COLOR, MUTED, SECOND_COLOR, TEXT, clean_label, draw_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MIN_DRAWABLE = 1e-30
-"""What is not above it is a gap on a log axis."""
+"""Values that are not above this are a gap in the line on a log axis."""
 
 
 def plot_layers_by_step(
@@ -27,15 +27,15 @@ def plot_layers_by_step(
     *,
     log: bool,
 ) -> str:
-    """Draw one line per layer.
+    """Draw a line for each layer.
 
     Args:
-        name: of the figure.
-        up: what the upright axis shows.
-        steps: that were looked at.
-        lines: from the first layer to the last.
-        threshold: where a check begins to speak, of all steps or by step; None draws none.
-        log: on a log axis, as what spans many powers of ten; else from 0 to 1.
+        name: id of the figure.
+        title: the quantity on the y axis.
+        steps: the recorded steps.
+        lines: the layers' curves, from the first layer to the last.
+        threshold: the value beyond which a check may report a finding, constant or by step; None draws no line.
+        log: whether the y axis is logarithmic; otherwise it shows fractions from 0 to 1.
     """
 
     bounds = [threshold] if isinstance(threshold, LayerCurve) else []
@@ -57,26 +57,26 @@ def plot_layers_by_step(
         for line in bounds:
             axes.plot(steps, _drawable(line, log), color=TEXT, linewidth=1, linestyle=(0, (1, 2)), label="threshold")
         axes.set_xscale("symlog", linthresh=10)
-        _finish(axes, title)
+        _label_axes(axes, title)
 
-    return draw(name, paint)
+    return draw_svg(name, paint)
 
 
 def _limits(lines: Sequence[LayerCurve], log: bool) -> tuple[float, float]:
-    """Return the limits of the y axis: all that is drawn, with a margin."""
+    """Return the limits of the y axis: the range of all drawn values, with a margin."""
     values = [value for line in lines for value in _drawable(line, log) if not math.isnan(value)]
     return (min(values, default=1.0) / 3, max(values, default=1.0) * 3) if log else (-0.02, 1.05)
 
 
-def _finish(axes: Axes, up: str) -> None:
+def _label_axes(axes: Axes, title: str) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-    axes.set_title(label(up), loc="left", x=-0.1)
+    axes.set_title(clean_label(title), loc="left", x=-0.1)
     axes.set_xlabel("step")
     axes.set_xlim(left=0)
-    marks = [0, 10, 100, 1000, 10_000, 100_000, 1_000_000]
+    ticks = [0, 10, 100, 1000, 10_000, 100_000, 1_000_000]
     last_step = axes.get_xlim()[1]
-    axes.set_xticks([mark for mark in marks if mark <= last_step])
+    axes.set_xticks([tick for tick in ticks if tick <= last_step])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
     if axes.get_yscale() == "log":
@@ -85,8 +85,8 @@ def _finish(axes: Axes, up: str) -> None:
     else:
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
-    place = {"loc": "lower right", "bbox_to_anchor": (1.01, 0.985), "ncols": 4}
-    axes.legend(**place, handlelength=1.4, columnspacing=0.8, handletextpad=0.4, borderaxespad=0, fontsize="small")
+    position = {"loc": "lower right", "bbox_to_anchor": (1.01, 0.985), "ncols": 4}
+    axes.legend(**position, handlelength=1.4, columnspacing=0.8, handletextpad=0.4, borderaxespad=0, fontsize="small")
 
 
 def _drawable(line: LayerCurve, log: bool) -> list[float]:

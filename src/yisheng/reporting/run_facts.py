@@ -1,4 +1,4 @@
-"""What the files of a run folder say, each read by itself: a missing or damaged one takes no other with it."""
+"""Contents of the files of a run folder. Each file is read separately: a damaged one does not affect the others."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ from yisheng.reporting.formatting import is_higher_better
 from yisheng.reporting.history import History, read_history
 from yisheng.reporting.scratch_comparison_schema import ScratchComparison
 
-LIMIT = 64 << 20
+MAX_JSON_BYTES = 64 << 20
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """Everything that a report is made from.
+    """The contents of a run folder, from which its report is made.
 
     Args:
-        run: the run folder as one would type it: its parent's name and its own.
-        config: the settled config; empty where it cannot be read.
-        config_text: ``config.toml`` as it stands.
-        model: ``model.json``; empty for a run that has not ended.
+        run: the run folder as a relative path: the name of its parent and its own name.
+        config: the resolved config; empty if it cannot be read.
+        config_text: the text of ``config.toml``.
+        model: ``model.json``; empty for an unfinished run.
         spec: the contract between data and model, or None.
-        best: which epoch's weights are kept, or None.
-        history: the log.
-        scores: by part and metric.
-        evaluation: None before evaluation.
+        best: the epoch whose weights are used, or None.
+        history: the steps and epochs of ``events.jsonl``.
+        scores: scores by part and metric.
+        evaluation: ``evaluation.json``; None before evaluation.
         environment: ``environment.json``.
-        findings: what the doctor says; None where he was not there.
-        folds: of a study of k folds, what its members reached; None for a single run.
-        twin: of a run by hand, how far it lies from the library's; None before that one is trained.
-        library: the log of the library's run beside a run by hand.
-        fix: of a run that ``fix=true`` gave, what was mended on the way to it; None for any other.
-        problems: what is wrong with which file.
+        findings: the doctor's findings, or None if ``doctor=off``.
+        cross_validation: the fold models of a cross-validation, or None for a single run.
+        scratch_comparison: for a from-scratch run, its differences from the library's run; None before that is trained.
+        library_history: for a from-scratch run, the history of the library's run.
+        fix: for the result of ``fix=true``, the applied remedies; None for other runs.
+        file_problems: for each file that could not be read completely, the reason.
     """
 
     run: str
@@ -63,9 +63,9 @@ class RunFacts:
     findings: Findings | None = None
     cross_validation: CrossValidation | None = None
     scratch_comparison: ScratchComparison | None = None
-    library: History = field(default_factory=History)
+    library_history: History = field(default_factory=History)
     fix: Fix | None = None
-    problems: Mapping[str, str] = field(default_factory=dict)
+    file_problems: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -79,12 +79,12 @@ class RunFacts:
 
     @property
     def part(self) -> str:
-        """Return the part that the headline is about: ``test``, or ``validation`` if there is no test part."""
+        """Return the part that the headline is about: ``test``, or ``validation`` without a test part."""
         return next((part for part in ("test", "validation") if self.scores.get(part)), "test")
 
     @property
     def score(self) -> str | None:
-        """Return the score that the headline is about: the one that chose the weights, else the first one."""
+        """Return the score that the headline is about: the one that chose the weights, or else the first one."""
         measured = [name for name in self.scores.get(self.part, {}) if name != "loss"]
         chosen = str(self.config.get("score", "")).replace("-", "_")
         return chosen if chosen in measured else next(iter(measured), None)
@@ -98,7 +98,7 @@ class RunFacts:
 
     @property
     def best_epoch(self) -> int | None:
-        """Return the epoch whose weights are kept; of an unfinished run the best so far."""
+        """Return the epoch whose weights are used; for an unfinished run, the best so far."""
         if self.best:
             return self.best.epoch or None
         best = self.history.best_epoch(self.watched_score, higher=is_higher_better(self.watched_score) is not False)
@@ -108,14 +108,13 @@ class RunFacts:
     def epochs(self) -> tuple[int, int | None]:
         """Return the number of epochs trained and of epochs requested."""
         requested = self.config.get("epochs")
-        return self.history.epochs[-1].epoch if self.history.epochs else 0, requested if isinstance(
-            requested, int
-        ) else None
+        epochs_done = self.history.epochs[-1].epoch if self.history.epochs else 0
+        return epochs_done, requested if isinstance(requested, int) else None
 
     @property
     def is_finished(self) -> bool:
-        """Return whether training was finished; only then is the model written."""
-        return bool(self.model) or RunFolder.MODEL in self.problems
+        """Return whether training finished; the model is written only at its end."""
+        return bool(self.model) or RunFolder.MODEL in self.file_problems
 
     def choice_name(self, key: str) -> str:
         """Return the name of one of the config's choices (``data``, ``model``, ...), or "" if it is unknown."""
@@ -127,77 +126,76 @@ def read_run_facts(folder: Path) -> RunFacts:
     """Read the files of a run folder.
 
     Raises:
-        DataError: it is no run folder: none of the files is there.
+        DataError: the folder is not a run folder: none of the files exists.
     """
     RunFolder(folder).require_current_format()
     if not any(
         (folder / name).is_file() for name in (RunFolder.CONFIG, RunFolder.MODEL, RunFolder.EVENTS, RunFolder.SCORES)
     ):
         raise DataError(
-            f"{folder} is not a run folder: it has no {RunFolder.CONFIG}", "give the path of a run's folder"
+            f"{folder} is not a run folder: it has no {RunFolder.CONFIG}",
+            "use the path of a run folder, such as runs/0001-digits-mlp",
         )
     problems: dict[str, str] = {}
-    text = _text(folder / RunFolder.CONFIG, problems)
-    model = _object(folder / RunFolder.MODEL, problems)
-    log, library = (
-        _log(folder, RunFolder.EVENTS, problems),
-        _log(folder / RunFolder.LIBRARY, f"{RunFolder.LIBRARY}/{RunFolder.EVENTS}", problems),
-    )
-    about = _object(folder / RunFolder.EVALUATION, problems)
-    location = folder.resolve()
+    text = _read_text(folder / RunFolder.CONFIG, problems)
+    model = _read_object(folder / RunFolder.MODEL, problems)
+    evaluation = _read_object(folder / RunFolder.EVALUATION, problems)
+    path = folder.resolve()
     return RunFacts(
-        run=f"{location.parent.name}/{location.name}".lstrip("/"),
-        config=_config(text, problems),
+        run=f"{path.parent.name}/{path.name}".lstrip("/"),
+        config=_parse_config(text, problems),
         config_text=text,
         model=model,
-        spec=_checked(RunFolder.MODEL, Spec.from_json, model.get("spec"), problems),
-        best=_checked(RunFolder.MODEL, Best.model_validate, model.get("best"), problems),
-        history=log,
-        scores=_scores(_object(folder / RunFolder.SCORES, problems), problems),
-        evaluation=_checked(RunFolder.EVALUATION, Evaluation.model_validate, about or None, problems),
-        environment=_object(folder / RunFolder.ENVIRONMENT, problems),
-        findings=_checked(
+        spec=_validate(RunFolder.MODEL, Spec.from_json, model.get("spec"), problems),
+        best=_validate(RunFolder.MODEL, Best.model_validate, model.get("best"), problems),
+        history=_read_history(folder, RunFolder.EVENTS, problems),
+        scores=_parse_scores(_read_object(folder / RunFolder.SCORES, problems), problems),
+        evaluation=_validate(RunFolder.EVALUATION, Evaluation.model_validate, evaluation or None, problems),
+        environment=_read_object(folder / RunFolder.ENVIRONMENT, problems),
+        findings=_validate(
             RunFolder.FINDINGS,
             Findings.model_validate,
-            _object(folder / RunFolder.FINDINGS, problems) or None,
+            _read_object(folder / RunFolder.FINDINGS, problems) or None,
             problems,
         ),
-        cross_validation=_checked(
+        cross_validation=_validate(
             RunFolder.CROSS_VALIDATION,
             CrossValidation.model_validate,
-            _object(folder / RunFolder.CROSS_VALIDATION, problems) or None,
+            _read_object(folder / RunFolder.CROSS_VALIDATION, problems) or None,
             problems,
         ),
-        scratch_comparison=_checked(
+        scratch_comparison=_validate(
             RunFolder.SCRATCH_COMPARISON,
             ScratchComparison.model_validate,
-            _object(folder / RunFolder.SCRATCH_COMPARISON, problems) or None,
+            _read_object(folder / RunFolder.SCRATCH_COMPARISON, problems) or None,
             problems,
         ),
-        library=library,
-        fix=_checked(RunFolder.FIX, Fix.model_validate, _object(folder / RunFolder.FIX, problems) or None, problems),
-        problems=problems,
+        library_history=_read_history(folder / RunFolder.LIBRARY, f"{RunFolder.LIBRARY}/{RunFolder.EVENTS}", problems),
+        fix=_validate(
+            RunFolder.FIX, Fix.model_validate, _read_object(folder / RunFolder.FIX, problems) or None, problems
+        ),
+        file_problems=problems,
     )
 
 
-def _log(folder: Path, file: str, problems: dict[str, str]) -> History:
-    """Return the log of a run folder, empty if it is missing or damaged (which is noted)."""
+def _read_history(folder: Path, file: str, problems: dict[str, str]) -> History:
+    """Return the history of a run folder, empty if the log is missing; record problems of the file."""
     try:
-        log = read_history(folder)
+        history = read_history(folder)
     except DataError as error:
         problems[file] = error.problem
         return History()
-    if log.damaged:
-        problems[file] = f"lines that could not be read and were left out: {log.damaged:,}"
-    return log
+    if history.damaged_lines:
+        problems[file] = f"lines that could not be read and were left out: {history.damaged_lines:,}"
+    return history
 
 
-def _checked(file: str, check: Callable[[Any], T], data: Any, problems: dict[str, str]) -> T | None:
-    """Return the result of a check on a part of a file, or None if the part is missing or damaged (which is noted)."""
+def _validate(file: str, validate: Callable[[Any], T], data: Any, problems: dict[str, str]) -> T | None:
+    """Return a validated part of a file, or None if it is missing or damaged; record problems of the file."""
     if data is None:
         return None
     try:
-        return check(data)
+        return validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         problems[file] = f"{'.'.join(str(part) for part in first['loc']) or 'the file'}: {first['msg']}"
@@ -208,12 +206,12 @@ def _checked(file: str, check: Callable[[Any], T], data: Any, problems: dict[str
     return None
 
 
-def _object(path: Path, problems: dict[str, str]) -> Mapping[str, Any]:
-    """Return a JSON object, empty if the file is missing or damaged (which is noted)."""
+def _read_object(path: Path, problems: dict[str, str]) -> Mapping[str, Any]:
+    """Return a JSON object, empty if the file is missing or damaged; record problems of the file."""
     if not path.exists():
         return {}
     try:
-        value = files.read_json(path, limit=LIMIT)
+        value = files.read_json(path, limit=MAX_JSON_BYTES)
     except DataError as error:
         problems[path.name] = error.problem.replace(str(path), path.name)
         return {}
@@ -223,7 +221,8 @@ def _object(path: Path, problems: dict[str, str]) -> Mapping[str, Any]:
     return value
 
 
-def _text(path: Path, problems: dict[str, str]) -> str:
+def _read_text(path: Path, problems: dict[str, str]) -> str:
+    """Return the first MiB of a text file, empty if it is missing; record problems of the file."""
     try:
         with path.open("rb") as file:
             return file.read(1 << 20).decode("utf-8", "replace")
@@ -234,7 +233,8 @@ def _text(path: Path, problems: dict[str, str]) -> str:
         return ""
 
 
-def _config(text: str, problems: dict[str, str]) -> Mapping[str, Any]:
+def _parse_config(text: str, problems: dict[str, str]) -> Mapping[str, Any]:
+    """Return the config, empty if it is not TOML; record problems of the file."""
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
@@ -242,8 +242,8 @@ def _config(text: str, problems: dict[str, str]) -> Mapping[str, Any]:
         return {}
 
 
-def _scores(plain: Mapping[str, Any], problems: dict[str, str]) -> dict[str, dict[str, Score]]:
-    """Return the scores that can be read; a score without a number is left out and noted."""
+def _parse_scores(plain: Mapping[str, Any], problems: dict[str, str]) -> dict[str, dict[str, Score]]:
+    """Return the scores; a score without a number is left out and recorded as a problem."""
     scores, unreadable = parse_scores(plain)
     if unreadable:
         problems[RunFolder.SCORES] = f"{RunFolder.SCORES}: {unreadable[-1]}"

@@ -1,7 +1,7 @@
-"""The report: ``report.html``, one self-contained page from the files of a run folder.
+"""The report of a run: ``report.html``, one self-contained page made from the files of the run folder.
 
-It needs no script and no network: figures are inline SVG, images are data URIs, and a content security
-policy forbids everything else, should hostile data ever find a way past the escaping.
+The page needs no script and no network: figures are inline SVG, images are data URIs. As a second defense after
+escaping, a content security policy forbids everything else.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 from yisheng.core import files
 from yisheng.core.run_folder import RunFolder
 from yisheng.reporting.formatting import format_count, format_duration, replace_unprintable
-from yisheng.reporting.headline import write_headline
+from yisheng.reporting.headline import describe_result
 from yisheng.reporting.run_facts import RunFacts, read_run_facts
-from yisheng.reporting.section import Section, page
+from yisheng.reporting.section import Section, render_page
 from yisheng.reporting.sections.calibration import calibration
 from yisheng.reporting.sections.classes import classes
 from yisheng.reporting.sections.config import config
@@ -51,24 +51,24 @@ SECTIONS: tuple[Callable[[RunFacts], Section | None], ...] = (
     config,
     environment,
 )
-"""What the page holds, in order; a new section is a file in ``sections/`` and a line here."""
+"""The sections of the page, in order; a new section is a file in ``sections/`` and a line here."""
 
 
 def render_run_page(folder: Path) -> str:
     """Return the page as HTML. It depends on the folder's files alone.
 
     Args:
-        folder: a run folder, whole, interrupted or damaged: what is missing is said in its place.
+        folder: a run folder; for files that are missing or damaged, the page says so.
 
     Raises:
-        DataError: it is no run folder at all.
+        DataError: the folder is not a run folder.
     """
     facts = read_run_facts(Path(folder))
-    text = page(
-        "page.html",
+    text = render_page(
+        "run.html",
         facts=facts,
-        headline=write_headline(facts),
-        glance=_glance(facts),
+        headline=describe_result(facts),
+        summary_facts=_summary_facts(facts),
         sections=[section for make in SECTIONS if (section := make(facts))],
     )
     return replace_unprintable(text)
@@ -78,58 +78,58 @@ def write_run_page(folder: Path) -> Path:
     """Write the page into the run folder as ``report.html``; return its path.
 
     Raises:
-        DataError: it is no run folder.
-        StorageError: it cannot be written; an older report is untouched.
+        DataError: the folder is not a run folder.
+        StorageError: the page cannot be written; an existing report is unchanged.
     """
     path = Path(folder) / RunFolder.REPORT
     files.write_file(path, render_run_page(folder))
     return path
 
 
-def _glance(facts: RunFacts) -> list[tuple[str, str]]:
-    """Return the facts below the title that are known."""
-    about = facts.environment.get("data")
-    about = about if isinstance(about, dict) else {}
-    spent = facts.environment.get("seconds")
-    seconds = spent.get("training") if isinstance(spent, dict) else None
+def _summary_facts(facts: RunFacts) -> list[tuple[str, str]]:
+    """Return the facts below the title as names and texts; unknown facts are left out."""
+    data = facts.environment.get("data")
+    data = data if isinstance(data, dict) else {}
+    durations = facts.environment.get("seconds")
+    seconds = durations.get("training") if isinstance(durations, dict) else None
     if seconds is None and facts.history.epochs:
         seconds = facts.history.epochs[-1].seconds
-    facts_by_name = {
-        "Data": _joined(about.get("name") or facts.choice_name("data"), _counted(about.get("rows"), "row")),
-        "Model": _joined(facts.choice_name("model"), _counted(facts.model.get("parameters"), "parameter")),
-        "Training": _joined(_spent(seconds), _device(facts), between=" "),
-        "Started": _date(facts.environment.get("started")),
+    texts = {
+        "Data": _join(data.get("name") or facts.choice_name("data"), _format_count(data.get("rows"), "row")),
+        "Model": _join(facts.choice_name("model"), _format_count(facts.model.get("parameters"), "parameter")),
+        "Training": _join(_format_seconds(seconds), _format_device(facts), separator=" "),
+        "Started": _format_date(facts.environment.get("started")),
     }
-    return [(name, text) for name, text in facts_by_name.items() if text]
+    return [(name, text) for name, text in texts.items() if text]
 
 
-def _joined(*parts: object, between: str = ", ") -> str:
-    return between.join(str(part) for part in parts if part)
+def _join(*parts: object, separator: str = ", ") -> str:
+    return separator.join(str(part) for part in parts if part)
 
 
-def _counted(count: object, noun: str) -> str:
+def _format_count(count: object, noun: str) -> str:
     return format_count(count, noun) if isinstance(count, int) else ""
 
 
-def _spent(seconds: object) -> str:
+def _format_seconds(seconds: object) -> str:
     return format_duration(seconds) if isinstance(seconds, int | float) else ""
 
 
-def _device(facts: RunFacts) -> str:
+def _format_device(facts: RunFacts) -> str:
     device = facts.environment.get("device")
     return f"on {device}" if isinstance(device, str) and device else ""
 
 
-def _date(started: object) -> str:
-    """Return a date as text for people, in the time zone that it was written in.
+def _format_date(started: object) -> str:
+    """Return an ISO 8601 date as text for people, in its own time zone.
 
-    >>> _date("2025-03-09T14:05:00+00:00"), _date("yesterday"), _date(None)
+    >>> _format_date("2025-03-09T14:05:00+00:00"), _format_date("yesterday"), _format_date(None)
     ('9 March 2025, 14:05 UTC', 'yesterday', '')
     """
     if not isinstance(started, str):
         return ""
     try:
-        when = datetime.fromisoformat(started)
+        date = datetime.fromisoformat(started)
     except ValueError:
         return started
-    return f"{when.day} {MONTHS[when.month - 1]} {when.year}, {when:%H:%M} {when.tzname() or ''}".strip()
+    return f"{date.day} {MONTHS[date.month - 1]} {date.year}, {date:%H:%M} {date.tzname() or ''}".strip()

@@ -1,4 +1,4 @@
-"""The form of ``scratch_comparison.json``, checked when it is read: how far a run by hand lies from the library's."""
+"""The schema of ``scratch_comparison.json``: differences between a from-scratch run and the library's run."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ Count = Annotated[int, Field(ge=0)]
 Distance = Annotated[float, Field(ge=0)]
 
 
-class _Part(BaseModel):
-    # JSON has no infinity; it is written as text, as in the log.
+class _Schema(BaseModel):
+    # JSON has no infinity; it is stored as text, as in the log.
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")
 
 
-class Difference(_Part):
-    """The largest difference of two sequences of numbers.
+class Difference(_Schema):
+    """The largest difference between two sequences of numbers.
 
     Args:
-        compared: how many numbers of each.
-        absolute: the largest difference.
-        relative: the largest one relative to the larger of the two numbers; of weights, to the largest of their layer.
-        at: where the largest absolute one is: a step, an epoch, the name of a layer's weights.
+        compared: length of the sequences.
+        absolute: the largest absolute difference.
+        relative: the largest difference divided by the larger of both numbers; for weights, by the largest one of
+            their tensor.
+        at: position of the largest absolute difference: a step, an epoch or the name of a weight tensor; None if both
+            sequences are equal.
     """
 
     compared: Count = 0
@@ -31,15 +33,15 @@ class Difference(_Part):
     at: int | str | None = None
 
 
-class ScratchComparison(_Part):
+class ScratchComparison(_Schema):
     """A from-scratch run compared with the library's run of the same config.
 
     Args:
-        epochs: trained by hand, and by the library; they differ only where patience ran out at another time.
-        steps: of the logged losses of single batches.
-        training: of the mean training losses of the epochs.
-        validation: of the validation losses; None where nothing is validated.
-        weights: after the last update.
+        epochs: number of epochs from scratch and in the library's run; early stopping can make them differ.
+        steps: difference of the logged batch losses.
+        training: difference of the epochs' mean training losses.
+        validation: difference of the validation losses; None without a validation part.
+        weights: difference of the weights after the last update.
     """
 
     epochs: tuple[Count, Count]

@@ -1,4 +1,4 @@
-"""The format of ``trials.json``, checked when it is read, and what follows from it."""
+"""The schema of ``trials.json``, and quantities derived from it."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from yisheng.core.run_folder import RunFolder
 from yisheng.reporting.formatting import decimal_places, format_tick
 
 MAX_SCORE = 1e30
-"""Numbers beyond this are those of a training that diverged."""
+"""Larger values come from trainings that diverged."""
 Count = Annotated[int, Field(ge=0, lt=1 << 53)]
 Kind = Literal["log", "uniform", "int", "logint", "choice"]
 
 
-class _Part(BaseModel):
+class _Schema(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Axis(_Part):
-    """A parameter of the search: alternatives, or a range."""
+class Axis(_Schema):
+    """A parameter of the search: a choice or a range."""
 
     name: str
     kind: Kind = "choice"
@@ -35,21 +35,21 @@ class Axis(_Part):
     high: float | None = None
 
 
-class Trial(_Part):
+class Trial(_Schema):
     """A setting and its result.
 
     Args:
-        number: of the trial, from 1.
-        setting: name of each axis -> its value.
-        mean: score over the trial's jobs.
-        sd: standard deviation over them; None for a single one.
+        number: number of the trial, from 1.
+        setting: the value of each axis by name.
+        mean: mean score over the trial's jobs.
+        sd: standard deviation over the jobs; None for a single job.
         se: standard error of the mean.
-        jobs: trainings of it: folds times seeds.
-        seconds: of training, all jobs together.
-        parameters: of the model.
+        jobs: number of trainings: folds times seeds.
+        seconds: training time of all jobs together.
+        parameters: number of parameters of the model.
         executor: ``serial`` or ``stacked``.
-        failure: why there is no score.
-        epochs: asked for.
+        failure: why the trial has no score; empty if it has one.
+        epochs: requested number of epochs.
         curve: training loss by epoch, mean over the jobs.
     """
 
@@ -68,7 +68,7 @@ class Trial(_Part):
 
     @property
     def score(self) -> float:
-        """Return the mean score, NaN if there is no usable one, or 0 if it is too small to be drawn."""
+        """Return the mean score, NaN if it is missing or not finite, or 0 if it is too small to be drawn."""
         if self.mean is None or self.failure or not abs(self.mean) < MAX_SCORE:
             return math.nan
         return self.mean if abs(self.mean) > 1 / MAX_SCORE else 0.0
@@ -84,8 +84,8 @@ class Trial(_Part):
         return self.se if self.se is not None and 0 <= self.se < MAX_SCORE else None
 
 
-class Search(_Part):
-    """A complete search."""
+class Search(_Schema):
+    """The contents of ``trials.json``."""
 
     score: str = "loss"
     higher: bool = False
@@ -105,7 +105,7 @@ class Search(_Part):
 
     @cached_property
     def failed(self) -> list[Trial]:
-        """Return the trials that ended without a score."""
+        """Return the trials without a score; in an unfinished search, only those that failed."""
         return [t for t in self.trials if t.failure or (self.finished and not math.isfinite(t.score))]
 
     @cached_property
@@ -120,8 +120,7 @@ class Search(_Part):
 
     @cached_property
     def decimals(self) -> int:
-        """Return the decimal places of a score, the same for all trials: as many as the error of the best one can
-        distinguish."""
+        """Return the decimal places of all trials' scores: as many as the error of the best one can distinguish."""
         best = self.best_trial
         if best is None:
             return 3
@@ -135,22 +134,24 @@ class Search(_Part):
         return not searched and len({t.epochs for t in self.trials if t.epochs is not None}) > 1
 
     def sample_trials(self, count: int) -> list[Trial]:
-        """Return at most ``count`` trials with a score: a quarter of them the best, and every nth of the remaining
-        ones."""
+        """Return about ``count`` trials with a score: the best, the chosen one, and a sample of the remaining ones.
+
+        A quarter of them are the best trials; the sample takes every nth trial after those.
+        """
         if len(self.ranked) <= count:
             return self.ranked
         head = self.ranked[: count // 4]
         tail, count = self.ranked[count // 4 :], count - count // 4
-        shown = [*head, *(tail[round(i * (len(tail) - 1) / max(1, count - 1))] for i in range(count))]
-        marked = [t for t in (self.best_trial, self.chosen_trial) if t and t not in shown]
-        return [*marked, *shown]
+        sample = [*head, *(tail[round(i * (len(tail) - 1) / max(1, count - 1))] for i in range(count))]
+        marked = [t for t in (self.best_trial, self.chosen_trial) if t and t not in sample]
+        return [*marked, *sample]
 
 
 def read_search(folder: Path) -> Search:
     """Read ``trials.json``.
 
     Raises:
-        DataError: it is missing, no JSON, or not of the form.
+        DataError: the file is missing, is not JSON, or does not match the schema.
     """
     RunFolder(folder).require_current_format()
     content = files.read_json(folder / RunFolder.TRIALS)
@@ -158,18 +159,20 @@ def read_search(folder: Path) -> Search:
         return Search.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        location = ".".join(str(part) for part in first["loc"]) or "the whole"
+        location = ".".join(str(part) for part in first["loc"]) or "the top level"
         raise DataError(
             f"{folder / RunFolder.TRIALS} is damaged at {location}: {first['msg']}",
-            "`yisheng resume` of the study writes it anew",
+            f"write it again with `yisheng resume {folder}`",
         ) from None
 
 
 def format_value(value: Any) -> str:
     """Return a value of a setting as text for people.
 
-    >>> format_value(0.0031622776), format_value([64, 32]), format_value([64]), format_value(True), format_value(None), format_value("relu"), format_value(64.0)
-    ('0.003162', '64,32', '64', 'true', 'none', 'relu', '64')
+    >>> format_value(0.0031622776), format_value([64, 32]), format_value([64]), format_value(64.0)
+    ('0.003162', '64,32', '64', '64')
+    >>> format_value(True), format_value(None), format_value("relu")
+    ('true', 'none', 'relu')
     """
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "none"}[value]
@@ -181,7 +184,7 @@ def format_value(value: Any) -> str:
 
 
 def format_argument(value: Any) -> str:
-    """Return a value of a setting as it is written on the command line, with all its digits.
+    """Return a value of a setting as a command-line argument, with all its digits.
 
     >>> format_argument(0.0031622776), format_argument([64, 32])
     ('0.0031622776', '64,32')
@@ -192,13 +195,13 @@ def format_argument(value: Any) -> str:
 
 
 def categories(axis: Axis, trials: Sequence[Trial]) -> list[str]:
-    """Return the alternatives of a choice as text: those of the search, and others that trials have."""
+    """Return the alternatives of a choice as text: those of the axis, then those of the trials."""
     used = (trial.setting[axis.name] for trial in trials if axis.name in trial.setting)
     return list(dict.fromkeys(map(format_value, [*(axis.values or ()), *used])))
 
 
 def coordinate(axis: Axis, value: Any) -> float:
-    """Return the position of a value on a range, or NaN if it has none."""
+    """Return a value as a number on a range, or NaN if it cannot be shown there."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return math.nan
     try:
@@ -211,7 +214,7 @@ def coordinate(axis: Axis, value: Any) -> float:
 
 
 def score_window(values: Sequence[float], *, higher: bool) -> tuple[float, float]:
-    """Return the visible range of the score: all values, except the bad side beyond Tukey's outer fence.
+    """Return the visible range of scores: all values, except bad ones beyond Tukey's outer fence.
 
     >>> score_window([1.0, 2.0, 3.0, 4.0, 900.0], higher=False)
     (1.0, 10.0)

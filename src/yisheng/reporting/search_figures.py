@@ -1,4 +1,4 @@
-"""The figures of a search that matplotlib draws: the score against each parameter, and the best trials' curves."""
+"""Figures of a search drawn by matplotlib: the score by each parameter, and the best trials' loss curves."""
 
 from __future__ import annotations
 
@@ -19,62 +19,61 @@ from yisheng.reporting.search_facts import (
     format_value,
     score_window,
 )
-from yisheng.reporting.svg import BACKGROUND, FIRST_COLOR, MUTED, SECOND_COLOR, TEXT, draw, label
+from yisheng.reporting.svg import BACKGROUND, FIRST_COLOR, MUTED, SECOND_COLOR, TEXT, clean_label, draw_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MAX_DOTS = 400
 MAX_ERROR_BARS = 80
-"""Up to so many trials have their standard deviation drawn."""
+"""With more trials, no standard deviations are drawn."""
 MAX_NAMED_CATEGORIES = 8
-"""Up to so many alternatives of a choice are all named."""
+"""With more alternatives of a choice, only some of them are named on the axis."""
 CURVE_STYLES = (
     (FIRST_COLOR, "-", "o"),
     (SECOND_COLOR, (0, (4, 1.5)), "s"),
     (TEXT, (0, (1, 1.2)), "^"),
     (MUTED, "-", "D"),
 )
-"""Colour, dash and marker of each curve."""
+"""Color, dash and marker of each curve."""
 
 
 def plot_score_by_parameter(search: Search, axis: Axis, number: int) -> str:
     """Draw the score of each trial against one parameter; the best and the chosen trial are marked.
 
     Args:
-        search: at least one trial has a score.
+        search: a search with at least one score.
         axis: the parameter.
-        number: of the figure.
+        number: number of the figure, for its id.
     """
 
     def paint(axes: Axes) -> None:
-        shown = [t for t in search.sample_trials(MAX_DOTS) if axis.name in t.setting]
-        at = _places(axis, search, shown)
+        trials = [t for t in search.sample_trials(MAX_DOTS) if axis.name in t.setting]
+        positions = _x_positions(axis, search, trials)
         low, high = score_window([t.score for t in search.ranked], higher=search.higher)
-        max_epochs = max((t.epochs or 0 for t in shown), default=0) if search.has_rungs else 0
-        with_sd = [t for t in shown if t.known_sd and len(shown) <= MAX_ERROR_BARS]
+        max_epochs = max((t.epochs or 0 for t in trials), default=0) if search.has_rungs else 0
+        with_sd = [t for t in trials if t.known_sd and len(trials) <= MAX_ERROR_BARS]
         lows, highs = [t.score - t.known_sd for t in with_sd], [t.score + t.known_sd for t in with_sd]
-        axes.vlines([at[t.number] for t in with_sd], lows, highs, color=MUTED, linewidth=0.9, alpha=0.6)
-        for colour, group in (
-            (MUTED, [t for t in shown if (t.epochs or 0) < max_epochs]),
-            (FIRST_COLOR, [t for t in shown if (t.epochs or 0) >= max_epochs]),
+        axes.vlines([positions[t.number] for t in with_sd], lows, highs, color=MUTED, linewidth=0.9, alpha=0.6)
+        marker_size = 4.5 if len(trials) <= MAX_ERROR_BARS else 3
+        for color, group in (
+            (MUTED, [t for t in trials if (t.epochs or 0) < max_epochs]),
+            (FIRST_COLOR, [t for t in trials if (t.epochs or 0) >= max_epochs]),
         ):
             inside = [t for t in group if low <= t.score <= high]
             beyond = [t for t in group if not low <= t.score <= high]
-            xs, ys = [at[t.number] for t in inside], [t.score for t in inside]
-            axes.plot(
-                xs, ys, "o", color=colour, alpha=0.6, markersize=4.5 if len(shown) <= MAX_ERROR_BARS else 3, mew=0
-            )
+            xs, ys = [positions[t.number] for t in inside], [t.score for t in inside]
+            axes.plot(xs, ys, "o", color=color, alpha=0.6, markersize=marker_size, mew=0)
             edge = low if search.higher else high
-            axes.plot([at[t.number] for t in beyond], [edge] * len(beyond), "x", color=colour, markersize=4)
-        _ring(axes, at, search.best_trial, "o", "best", (low, high))
+            axes.plot([positions[t.number] for t in beyond], [edge] * len(beyond), "x", color=color, markersize=4)
+        _mark_trial(axes, positions, search.best_trial, "o", "best", (low, high))
         if search.chosen_trial is not search.best_trial:
-            _ring(axes, at, search.chosen_trial, "s", "chosen", (low, high))
-        _finish(axes, score_name(search.score))
-        _across(axes, axis, search, list(at.values()))
+            _mark_trial(axes, positions, search.chosen_trial, "s", "chosen", (low, high))
+        _label_axes(axes, score_name(search.score))
+        _label_x_axis(axes, axis, search, list(positions.values()))
         if not search.higher and spans_decades([low, high]):
-            _log(axes, "y", low, high)
-        elif high > low:  # with room for the bars, but not for those that would press the dots flat
+            _set_log_axis(axes, "y", low, high)
+        elif high > low:  # error bars fit in, except long ones that would flatten the dots
             margin = 0.06 * (high - low)
             bottom, top = (
                 max(min(lows, default=low), low - 4 * margin),
@@ -82,7 +81,7 @@ def plot_score_by_parameter(search: Search, axis: Axis, number: int) -> str:
             )
             axes.set_ylim(min(bottom, low) - margin, max(top, high) + margin)
 
-    return draw(f"parameter-{number}", paint)
+    return draw_svg(f"parameter-{number}", paint)
 
 
 def plot_training_loss(trials: Sequence[Trial]) -> str:
@@ -91,53 +90,53 @@ def plot_training_loss(trials: Sequence[Trial]) -> str:
 
     def paint(axes: Axes) -> None:
         losses: list[float] = []
-        for trial, (colour, dash, marker) in zip(trials, CURVE_STYLES, strict=False):
+        for trial, (color, dash, marker) in zip(trials, CURVE_STYLES, strict=False):
             ys = [_drawable(loss) for loss in trial.curve]
             losses += ys
-            values = max(1, len(ys) // 12)
-            (line,) = axes.plot(range(1, len(ys) + 1), ys, color=colour, label=f"trial {trial.number}")
-            line.set(linestyle=dash, marker=marker, markevery=values, markersize=3.5)
-        _finish(axes, "training loss")
+            marker_interval = max(1, len(ys) // 12)
+            (line,) = axes.plot(range(1, len(ys) + 1), ys, color=color, label=f"trial {trial.number}")
+            line.set(linestyle=dash, marker=marker, markevery=marker_interval, markersize=3.5)
+        _label_axes(axes, "training loss")
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         finite = [y for y in losses if math.isfinite(y)]
         if spans_decades(finite):
-            _log(axes, "y", min(finite), max(finite))
+            _set_log_axis(axes, "y", min(finite), max(finite))
 
-    return draw("curves", paint)
+    return draw_svg("curves", paint)
 
 
-def _places(axis: Axis, search: Search, shown: Sequence[Trial]) -> dict[int, float]:
-    """Return the x position of each trial by number; trials of one category are next to each other."""
+def _x_positions(axis: Axis, search: Search, trials: Sequence[Trial]) -> dict[int, float]:
+    """Return the x position of each trial by its number; trials of one category are next to each other."""
     if axis.kind != "choice":
-        return {t.number: coordinate(axis, t.setting[axis.name]) for t in shown}
+        return {t.number: coordinate(axis, t.setting[axis.name]) for t in trials}
     names = categories(axis, search.ranked)
-    places: dict[int, float] = {}
+    positions: dict[int, float] = {}
     for i, name in enumerate(names):
-        group = [t for t in shown if format_value(t.setting[axis.name]) == name]
+        group = [t for t in trials if format_value(t.setting[axis.name]) == name]
         for k, trial in enumerate(sorted(group, key=lambda t: t.number)):
-            places[trial.number] = i + (0.0 if len(group) == 1 else 0.5 * k / (len(group) - 1) - 0.25)
-    return places
+            positions[trial.number] = i + (0.0 if len(group) == 1 else 0.5 * k / (len(group) - 1) - 0.25)
+    return positions
 
 
-def _across(axes: Axes, axis: Axis, search: Search, at: Sequence[float]) -> None:
-    """Label the x axis: names of categories with the median of each, or a scale."""
-    axes.set_xlabel(label(axis.name, 40))
+def _label_x_axis(axes: Axes, axis: Axis, search: Search, positions: Sequence[float]) -> None:
+    """Label the x axis: a scale, or the names of categories with a line at the median score of each."""
+    axes.set_xlabel(clean_label(axis.name, 40))
     if axis.kind != "choice":
-        # The whole range is shown, also where no trial has been.
-        finite = [x for x in (*at, coordinate(axis, axis.low), coordinate(axis, axis.high)) if math.isfinite(x)]
+        # The entire range is shown, including the parts without trials.
+        finite = [x for x in (*positions, coordinate(axis, axis.low), coordinate(axis, axis.high)) if math.isfinite(x)]
         low, high = min(finite, default=0.0), max(finite, default=0.0)
         if "log" in axis.kind and finite:
-            _log(axes, "x", low, high)
+            _set_log_axis(axes, "x", low, high)
         elif high > low:
             axes.set_xlim(low - 0.04 * (high - low), high + 0.04 * (high - low))
         return
     names = categories(axis, search.ranked)
-    values = -(-len(names) // MAX_NAMED_CATEGORIES) or 1
+    stride = -(-len(names) // MAX_NAMED_CATEGORIES) or 1
     axes.set_xlim(-0.6, len(names) - 0.4)
     axes.set_xticks(
-        range(0, len(names), values),
-        [label(name, 60 // min(len(names), MAX_NAMED_CATEGORIES)) for name in names[::values]],
+        range(0, len(names), stride),
+        [clean_label(name, 60 // min(len(names), MAX_NAMED_CATEGORIES)) for name in names[::stride]],
     )
     for i, name in enumerate(names):
         scores = [
@@ -147,30 +146,35 @@ def _across(axes: Axes, axis: Axis, search: Search, at: Sequence[float]) -> None
             axes.hlines(statistics.median(scores), i - 0.33, i + 0.33, color=TEXT, linewidth=1.2, label="_")
 
 
-def _ring(
-    axes: Axes, at: dict[int, float], trial: Trial | None, marker: str, name: str, ends: tuple[float, float]
+def _mark_trial(
+    axes: Axes, positions: dict[int, float], trial: Trial | None, marker: str, name: str, limits: tuple[float, float]
 ) -> None:
-    if trial is None or trial.number not in at:
+    """Draw a ring around a trial, at the edge if its score is outside the limits."""
+    if trial is None or trial.number not in positions:
         return
-    score = min(max(trial.score, ends[0]), ends[1])
-    (ring,) = axes.plot([at[trial.number]], [score], marker, color=BACKGROUND, label=f"{name}: trial {trial.number}")
+    score = min(max(trial.score, limits[0]), limits[1])
+    (ring,) = axes.plot(
+        [positions[trial.number]], [score], marker, color=BACKGROUND, label=f"{name}: trial {trial.number}"
+    )
     ring.set(markeredgecolor=TEXT, markeredgewidth=1.6, markersize=8, zorder=5)
 
 
-def _finish(axes: Axes, up: str) -> None:
+def _label_axes(axes: Axes, title: str) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    axes.set_title(label(up, 30), loc="left", x=-0.1)
+    axes.set_title(clean_label(title, 30), loc="left", x=-0.1)
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.yaxis.set_major_locator(MaxNLocator(5))
-    for tick in (axes.xaxis, axes.yaxis):
-        tick.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value, 4)))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value, 4)))
     if axes.get_legend_handles_labels()[1]:
-        place = {"loc": "lower right", "bbox_to_anchor": (1.01, 0.985), "ncols": 4}
-        axes.legend(**place, handlelength=1.7, columnspacing=1.1, handletextpad=0.4, borderaxespad=0, fontsize="small")
+        position = {"loc": "lower right", "bbox_to_anchor": (1.01, 0.985), "ncols": 4}
+        axes.legend(
+            **position, handlelength=1.7, columnspacing=1.1, handletextpad=0.4, borderaxespad=0, fontsize="small"
+        )
 
 
-def _log(axes: Axes, direction: str, low: float, high: float) -> None:
+def _set_log_axis(axes: Axes, direction: str, low: float, high: float) -> None:
     """Set a log axis from ``low`` to ``high``, with a margin on both sides."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 

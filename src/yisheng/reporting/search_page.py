@@ -1,4 +1,4 @@
-"""The report of a search: ``report.html``, one self-contained page from ``trials.json``."""
+"""The report of a search: ``report.html``, one self-contained page made from ``trials.json``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from yisheng.core import files
 from yisheng.core.run_folder import RunFolder
 from yisheng.reporting.formatting import format_count, format_duration, replace_unprintable, score_name
 from yisheng.reporting.search_facts import Search, read_search
-from yisheng.reporting.search_headline import write_search_headline
+from yisheng.reporting.search_headline import describe_search_result
 from yisheng.reporting.search_sections import coordinates, curves, failures, importance, parameters, time, trials
-from yisheng.reporting.section import Section, page
+from yisheng.reporting.section import Section, render_page
 
 SECTIONS: tuple[Callable[[Search], Section | None], ...] = (
     coordinates,
@@ -22,25 +22,25 @@ SECTIONS: tuple[Callable[[Search], Section | None], ...] = (
     failures,
     time,
 )
-"""What the page holds, in order."""
+"""The sections of the page, in order."""
 
 
 def render_search_page(folder: Path) -> str:
     """Return the page as HTML. It depends on ``trials.json`` and the folder's name alone.
 
     Args:
-        folder: of a search, at its end or broken off.
+        folder: the folder of a search, finished or not.
 
     Raises:
         DataError: ``trials.json`` is missing or damaged.
     """
     search = read_search(Path(folder))
-    text = page(
-        "tuning.html",
-        styles=("style.css", "tuning.css"),
-        study=Path(folder).resolve().name,
-        headline=write_search_headline(search),
-        glance=_glance(search),
+    text = render_page(
+        "search.html",
+        styles=("style.css", "search.css"),
+        search_name=Path(folder).resolve().name,
+        headline=describe_search_result(search),
+        summary_facts=_summary_facts(search),
         sections=[section for make in SECTIONS if (section := make(search))],
     )
     return replace_unprintable(text)
@@ -51,24 +51,24 @@ def write_search_page(folder: Path) -> Path:
 
     Raises:
         DataError: ``trials.json`` is missing or damaged.
-        StorageError: it cannot be written; an older report is untouched.
+        StorageError: the page cannot be written; an existing report is unchanged.
     """
     path = Path(folder) / RunFolder.REPORT
     files.write_file(path, render_search_page(folder))
     return path
 
 
-def _glance(search: Search) -> list[tuple[str, str]]:
-    """Return the facts below the title."""
+def _summary_facts(search: Search) -> list[tuple[str, str]]:
+    """Return the facts below the title as names and texts."""
     trainings = sum(trial.jobs for trial in search.trials)
     seconds = sum(t.seconds for t in search.trials if t.seconds is not None and 0 <= t.seconds < 1e12)
-    ways = sorted({trial.executor for trial in search.trials if trial.executor})
+    executors = sorted({trial.executor for trial in search.trials if trial.executor})
     facts = {
         "Search": search.search,
         "Trials": f"{len(search.trials):,} ({format_count(trainings, 'training')})",
         "Parameters": ", ".join(axis.name for axis in search.axes[:12]),
         "Score": f"validation {score_name(search.score)}, {'larger' if search.higher else 'smaller'} is better",
-        "Training": ", ".join([format_duration(seconds), *ways]) if seconds else "",
-        "State": "" if search.finished else "not at its end",
+        "Training": ", ".join([format_duration(seconds), *executors]) if seconds else "",
+        "State": "" if search.finished else "not finished",
     }
     return [(name, text) for name, text in facts.items() if text]

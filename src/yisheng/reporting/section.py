@@ -1,7 +1,7 @@
-"""A section of the report, and how its HTML is made: every value that goes in is escaped.
+"""Sections of a report, and rendering of HTML in which every value is escaped.
 
-A section is a function ``facts -> Section | None`` in a file of its own in ``sections/``; None where it has
-nothing to say about such a run (a confusion matrix of a regression).
+A section is a function ``facts -> Section | None`` in its own file in ``sections/``. It returns None if it does not
+apply to a run, as a confusion matrix does not apply to a regression.
 """
 
 from __future__ import annotations
@@ -39,31 +39,31 @@ class Section:
     html: Markup
 
 
-def fill(template: str, **values: Any) -> Markup:
+def render(template: str, **values: Any) -> Markup:
     """Return HTML from a template; values are escaped unless they are `Markup`.
 
-    >>> fill("<b>{{ name }}</b>", name="<script>")
+    >>> render("<b>{{ name }}</b>", name="<script>")
     Markup('<b>&lt;script&gt;</b>')
     """
-    return Markup(_compiled(template).render(**values))
+    return Markup(_compile(template).render(**values))
 
 
-def page(name: str, *, styles: Sequence[str] = ("style.css",), **values: Any) -> str:
+def render_page(name: str, *, styles: Sequence[str] = ("style.css",), **values: Any) -> str:
     """Return HTML from a template file in ``templates/``, with the style sheets of that folder inlined."""
     style = "".join((TEMPLATES / sheet).read_text(encoding="utf-8") for sheet in styles)
-    return _environment().get_template(name).render(**values, style=Markup(style))
+    return _make_environment().get_template(name).render(**values, style=Markup(style))
 
 
-def figure(svg: str, alt: str, caption: str = "") -> Markup:
-    """Return a figure with a text alternative for people who cannot see it.
+def render_figure(svg: str, alt: str, caption: str = "") -> Markup:
+    """Return a figure with a text alternative for screen readers.
 
     Args:
-        svg: from `yisheng.reporting.figures`.
-        alt: what it shows, with the numbers that matter.
-        caption: what stands below it.
+        svg: a figure of `yisheng.reporting.figures`.
+        alt: description of the figure, with its important numbers.
+        caption: text below the figure.
     """
     inline = Markup(svg.replace(f'<svg xmlns="{NAMESPACE}"', "<svg", 1))
-    return fill(
+    return render(
         """<figure class="plot"><div role="img" aria-label="{{ alt }}">{{ svg }}</div>
 {% if caption %}<figcaption>{{ caption }}</figcaption>{% endif %}</figure>""",
         svg=inline,
@@ -72,40 +72,42 @@ def figure(svg: str, alt: str, caption: str = "") -> Markup:
     )
 
 
-def missing(facts: RunFacts, thing_missing: str) -> Markup:
-    """Return a paragraph that says what is missing and how to get it."""
-    return fill(
-        """<p class="missing">{{ what }}
-{%- if trained %} Make it with <code>yisheng evaluate {{ run }}</code>.{% else %} Training has not come to its end.
+def explain_missing(facts: RunFacts, problem: str) -> Markup:
+    """Return a paragraph that says what is missing and which command makes it."""
+    return render(
+        """<p class="missing">{{ problem }}
+{%- if trained %} Run <code>yisheng evaluate {{ run }}</code>.{% else %} Training is not finished.
 {% endif %}</p>""",
-        what=thing_missing,
+        problem=problem,
         trained=facts.is_finished,
         run=facts.shell_path,
     )
 
 
-def name_of(label: Any, classes: tuple[str, ...] = (), decimals: int | None = None) -> str:
+def format_label(label: Any, classes: tuple[str, ...] = (), decimals: int | None = None) -> str:
     """Return a class's name (an integer is an index into ``classes``), several names joined, or a number.
 
-    >>> name_of(1, ("cat", "dog")), name_of(["cat", "dog"]), name_of([]), name_of(2.5), name_of(None)
-    ('dog', 'cat, dog', 'none', '2.50', '–')
+    >>> format_label(1, ("cat", "dog")), format_label(["cat", "dog"]), format_label([])
+    ('dog', 'cat, dog', 'none')
+    >>> format_label(2.5), format_label(None)
+    ('2.50', '–')
     """
     if isinstance(label, list):
-        return ", ".join(name_of(name, classes, decimals) for name in label) or "none"
+        return ", ".join(format_label(name, classes, decimals) for name in label) or "none"
     if isinstance(label, int) and 0 <= label < len(classes):
         return classes[label]
     return label if isinstance(label, str) else format_number(label, decimals)
 
 
-def _exact(value: float | None, decimals: int | None = None) -> Markup:
-    """Return a number rounded for reading, with its exact value for copying."""
+def _format_exact(value: float | None, decimals: int | None = None) -> Markup:
+    """Return a rounded number as an element that also contains the exact value."""
     if value is None:
         return Markup("<span>{}</span>").format(format_number(None))
     return Markup('<data value="{}">{}</data>').format(repr(value), format_number(value, decimals))
 
 
 @functools.cache
-def _environment() -> Environment:
+def _make_environment() -> Environment:
     environment = Environment(
         autoescape=True,
         loader=FileSystemLoader(TEMPLATES),
@@ -117,7 +119,7 @@ def _environment() -> Environment:
         "capital": capitalize,
         "count": "{:,}".format,
         "duration": format_duration,
-        "exact": _exact,
+        "exact": _format_exact,
         "number": format_number,
         "percent": format_percent,
         "places": decimal_places,
@@ -131,5 +133,5 @@ def _environment() -> Environment:
 
 
 @functools.cache
-def _compiled(template: str) -> Template:
-    return _environment().from_string(template)
+def _compile(template: str) -> Template:
+    return _make_environment().from_string(template)

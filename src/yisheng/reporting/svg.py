@@ -1,7 +1,7 @@
 """Figures as SVG text, drawn by matplotlib and colored by the page that contains them.
 
-Every colour is written as a CSS variable with its light value as the fallback, so that one figure fits a
-light page, a dark page and paper. Text stays text, in the page's own font.
+Every color is a CSS variable with the light color as its fallback, so a figure fits a light page, a dark page and
+paper. Text is not converted to paths and uses the page's font.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 TEXT, MUTED, GRID, BACKGROUND = "#1b2026", "#57606b", "#d4dae0", "#fffffe"
 FIRST_COLOR, SECOND_COLOR = "#0072b2", "#c65102"
-"""Blue and vermillion (after Okabe and Ito, "Color universal design", 2008): apart for every kind of eye."""
+"""Blue and vermillion, which color-blind readers can distinguish (Okabe and Ito, "Color universal design", 2008)."""
 VARIABLES = {
-    TEXT: "ink",
+    TEXT: "text",
     MUTED: "muted",
     GRID: "line",
     BACKGROUND: "paper",
@@ -33,15 +33,15 @@ WIDTH, HEIGHT = 4.6, 3.0
 NAMESPACE = "http://www.w3.org/2000/svg"
 
 _DIGITS = re.compile(r"(\.\d\d)\d+")
-_COLOUR = re.compile("|".join(VARIABLES))
+_COLOR = re.compile("|".join(VARIABLES))
 _LINK = re.compile(r"#(?=\w)")
 
 
-def draw(name: str, paint: Callable[[Axes], None]) -> str:
+def draw_svg(name: str, paint: Callable[[Axes], None]) -> str:
     """Return an SVG element, which is also a complete SVG file.
 
     Args:
-        name: begins every id in it, so that several figures can stand in one page.
+        name: prefix of every id in the figure, so that one page can contain several figures.
         paint: draws on empty axes.
     """
     import matplotlib
@@ -49,11 +49,11 @@ def draw(name: str, paint: Callable[[Axes], None]) -> str:
     from matplotlib.figure import Figure
 
     content = io.StringIO()
-    with matplotlib.rc_context(style(name)), warnings.catch_warnings():
-        # The font that measures the text need not have every sign; the browser's fonts have.
+    with matplotlib.rc_context(matplotlib_style(name)), warnings.catch_warnings():
+        # Matplotlib's font, which measures the text, may lack characters that the browser's fonts have.
         warnings.filterwarnings("ignore", "Glyph|Matplotlib currently does not support", UserWarning)
         figure = Figure(figsize=(WIDTH, HEIGHT), facecolor="none")
-        # Fixed margins: half the time of a fitted layout, and neighbours line up.
+        # Fixed margins take half the time of a fitted layout, and neighboring figures are aligned.
         axes = figure.add_axes((0.135, 0.15, 0.845, 0.73))
         axes.tick_params(length=0, pad=5)
         paint(axes)
@@ -62,18 +62,18 @@ def draw(name: str, paint: Callable[[Axes], None]) -> str:
     return _clean_svg(content.getvalue(), name)
 
 
-def label(text: str, longest: int = 40) -> str:
+def clean_label(text: str, longest: int = 40) -> str:
     """Return a name for use in a figure: on one line, of limited length, without characters that XML forbids.
 
-    >>> label("living\\narea", 8)
+    >>> clean_label("living\\narea", 8)
     'living …'
     """
     text = " ".join(replace_unprintable(text).split())
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def style(name: str) -> dict[str, Any]:
-    """Return matplotlib's own defaults, whatever the user's style is, with ours over them."""
+def matplotlib_style(name: str) -> dict[str, Any]:
+    """Return matplotlib's default settings with those of the report, independent of the user's style."""
     from matplotlib import rcParamsDefault
 
     kinds = ("axes", "xtick", "ytick", "lines", "grid", "legend", "font", "text", "markers", "patch", "svg", "path")
@@ -107,9 +107,9 @@ def style(name: str) -> dict[str, Any]:
     return {**defaults, **overrides}
 
 
-def _clean_svg(drawn: str, name: str) -> str:
-    """Return matplotlib's SVG with unique ids, the page's colors and font, and no more digits than are visible."""
-    root = ElementTree.fromstring(drawn)  # matplotlib wrote it a moment ago
+def _clean_svg(text: str, name: str) -> str:
+    """Return matplotlib's SVG with unique ids, the page's colors and font, and two decimal places."""
+    root = ElementTree.fromstring(text)  # trusted: written by matplotlib
     for parent in list(root.iter()):
         for child in list(parent):
             if child.tag.rpartition("}")[2] in ("metadata", "style"):
@@ -118,7 +118,7 @@ def _clean_svg(drawn: str, name: str) -> str:
         element.tag = element.tag.rpartition("}")[2]
         element.text = (element.text or "").strip() if element.tag != "text" else element.text
         element.tail = None
-        element.attrib = {key.rpartition("}")[2]: _value(value, name) for key, value in element.items()}
+        element.attrib = {key.rpartition("}")[2]: _rewrite_attribute(value, name) for key, value in element.items()}
         if element.tag in ("g", "svg"):
             element.attrib.pop("id", None)
         elif "id" in element.attrib:
@@ -136,16 +136,17 @@ def _clean_svg(drawn: str, name: str) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _value(value: str, name: str) -> str:
+def _rewrite_attribute(value: str, name: str) -> str:
+    """Return an attribute's value with the page's colors and font, unique ids and two decimal places."""
     value = value.replace("font-family: 'DejaVu Sans'; ", "")
-    value = _COLOUR.sub(lambda match: f"var(--{VARIABLES[match[0]]}, {match[0]})", value)
+    value = _COLOR.sub(lambda match: f"var(--{VARIABLES[match[0]]}, {match[0]})", value)
     if value.startswith(("#", "url(#")):
         value = _LINK.sub(f"#{name}-", value)
     return _DIGITS.sub(r"\1", value)
 
 
 def _share_style(group: ElementTree.Element) -> None:
-    """Move a style that all children share to their group: thousands of dots need not repeat it."""
+    """Move a style that all children share to their group, so that thousands of dots do not repeat it."""
     styles = {child.get("style") for child in group}
     if len(group) > 1 and len(styles) == 1 and None not in styles and "style" not in group.attrib:
         group.set("style", str(styles.pop()))

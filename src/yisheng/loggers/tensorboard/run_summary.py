@@ -13,12 +13,12 @@ from yisheng.loggers.tensorboard import event_file
 from yisheng.loggers.tensorboard.curves import add_history
 from yisheng.loggers.tensorboard.event_file import EventFile
 from yisheng.loggers.tensorboard.hparams import require_tensorboard
-from yisheng.reporting.config_diff import PASSING, flatten
+from yisheng.reporting.config_diff import IGNORED_KEYS, flatten
 from yisheng.reporting.formatting import replace_unprintable
 from yisheng.reporting.history import read_history
 from yisheng.reporting.run_facts import RunFacts, read_run_facts
 from yisheng.reporting.search_facts import MAX_SCORE, format_value
-from yisheng.reporting.section import name_of
+from yisheng.reporting.section import format_label
 
 SESSION_FOLDER: Final = "hparams"
 """Config and final scores of a run, in its TensorBoard folder: for TensorBoard a run of its own, with these only."""
@@ -98,7 +98,7 @@ def _add_mistakes(board: EventFile, facts: RunFacts, step: int) -> None:
     if facts.evaluation is None:
         return
     mistakes, classes = facts.evaluation.worst, facts.spec.classes if facts.spec else ()
-    names = [(name_of(mistake.true, classes), name_of(mistake.predicted, classes)) for mistake in mistakes]
+    names = [(format_label(mistake.true, classes), format_label(mistake.predicted, classes)) for mistake in mistakes]
     grid = draw_mistake_grid(mistakes, names)
     if grid is not None:
         board.image(f"images/worst {facts.evaluation.part} mistakes", grid, step)
@@ -110,7 +110,7 @@ def _add_session(board: EventFile, facts: RunFacts, step: int) -> None:
     The lists of parameters and scores are left out, so TensorBoard collects them from all runs that it shows.
     """
     summary: Any = importlib.import_module("torch.utils.tensorboard.summary")
-    setting = {key: _format_setting(value) for key, value in flatten(facts.config).items() if key not in PASSING}
+    setting = {key: _format_setting(value) for key, value in flatten(facts.config).items() if key not in IGNORED_KEYS}
     _, start, end = summary.hparams(setting, {})
     board.add(start, 0)
     scores = {

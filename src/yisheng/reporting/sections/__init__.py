@@ -1,1 +1,1 @@
-"""The sections of the report, one file each; `yisheng.reporting.run_page.SECTIONS` is their order."""
+"""Sections of the report of a run, one file each, in the order of `yisheng.reporting.run_page.SECTIONS`."""

@@ -1,4 +1,4 @@
-"""Calibration: whether the model is right as often as it says it is."""
+"""Calibration: whether predicted probabilities agree with the accuracy."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from yisheng.reporting import figures
 from yisheng.reporting.evaluation_schema import Bin, Calibration
 from yisheng.reporting.formatting import format_count, format_number
 from yisheng.reporting.run_facts import RunFacts
-from yisheng.reporting.section import Section, figure, fill
+from yisheng.reporting.section import Section, render, render_figure
 
 TEMPLATE = """
-<div class="beside">
+<div class="columns">
 {{ figure }}
 <div>
 {% for sentence in sentences %}<p>{{ sentence }}</p>{% endfor %}
-<details><summary>The numbers</summary>
+<details><summary>Numbers</summary>
 {% call table("Calibration by bin", "Predictions by their highest probability.") %}
-<thead><tr>{{ words("Probability") }}{{ numbers("Rows") }}{{ numbers("Mean") }}{{ numbers("Right") }}</tr></thead>
+<thead><tr>{{ words("Probability") }}{{ numbers("Rows") }}{{ numbers("Mean") }}{{ numbers("Accuracy") }}</tr></thead>
 <tbody>
 {% for bin in bins %}
 <tr>
@@ -29,8 +29,8 @@ TEMPLATE = """
 </div>
 </div>
 """
-FEW = 1_000
-"""Below so many rows a part of the error is chance, and the text says so."""
+MIN_ROWS = 1_000
+"""With fewer rows, a part of the calibration error is random, and the text says so."""
 
 
 def calibration(facts: RunFacts) -> Section | None:
@@ -39,29 +39,29 @@ def calibration(facts: RunFacts) -> Section | None:
     filled = [b for b in bins.bins if b.count and b.confidence is not None and b.accuracy is not None] if bins else []
     if bins is None or not filled:
         return None
-    sentences = _words(bins, filled)
-    svg = figure(figures.plot_reliability(filled), "Reliability diagram. " + " ".join(sentences))
-    html = fill(TEMPLATE, figure=svg, sentences=sentences, bins=filled)
-    return Section("calibration", "Can its probabilities be believed?", html)
+    sentences = _describe_calibration(bins, filled)
+    svg = render_figure(figures.plot_reliability(filled), "Reliability diagram. " + " ".join(sentences))
+    html = render(TEMPLATE, figure=svg, sentences=sentences, bins=filled)
+    return Section("calibration", "Calibration", html)
 
 
-def _words(calibration: Calibration, filled: list[Bin]) -> list[str]:
+def _describe_calibration(calibration: Calibration, filled: list[Bin]) -> list[str]:
     rows = sum(b.count for b in filled)
     confidence = sum((b.confidence or 0) * b.count for b in filled) / rows
     accuracy = sum((b.accuracy or 0) * b.count for b in filled) / rows
     sentences = []
     if calibration.error is not None:
         sentences.append(
-            "The probability that the model gives and the share of answers that are right differ by "
+            "The predicted probability and the accuracy differ by "
             f"{100 * calibration.error:.1f} percentage points on average "
             f"(expected calibration error {format_number(calibration.error, 3)})."
         )
     gap = confidence - accuracy
-    how = "about as sure as it should be" if abs(gap) < 0.01 else "too sure of itself" if gap > 0 else "too modest"
+    verdict = "well calibrated" if abs(gap) < 0.01 else "overconfident" if gap > 0 else "underconfident"
     sentences.append(
-        f"On the whole it is {how}: it says {100 * confidence:.1f}% on average, and is right in {100 * accuracy:.1f}% "
-        f"of {format_count(rows, 'row')}."
+        f"Overall, the model is {verdict}: its mean predicted probability is {100 * confidence:.1f}%, its accuracy "
+        f"{100 * accuracy:.1f}% of {format_count(rows, 'row')}."
     )
-    if rows < FEW:
-        sentences.append(f"With only {format_count(rows, 'row')}, a part of the error is chance.")
+    if rows < MIN_ROWS:
+        sentences.append(f"With only {format_count(rows, 'row')}, a part of the error is random.")
     return sentences

@@ -1,16 +1,16 @@
-"""The table of classes (or labels), the one that is found worst first."""
+"""The table of classes (or labels), lowest F1 first."""
 
 from __future__ import annotations
 
 from yisheng.reporting.run_facts import RunFacts
-from yisheng.reporting.section import Section, fill, missing
+from yisheng.reporting.section import Section, explain_missing, render
 
-SHOWN = 100
+MAX_ROWS = 100
 TEMPLATE = """
 {% set note %}
-Lowest F1 first. Precision: of the rows called so, the share that are. Recall: of the rows that are so, the share called
-so. F1: their harmonic mean.
-{% if more %}The {{ more | count }} best are left out here; they are in <code>evaluation.json</code>.{% endif %}
+Lowest F1 first. Precision: the fraction of the rows predicted as the {{ kind }} that belong to it. Recall: the fraction
+of the rows of the {{ kind }} that are predicted as it. F1: the harmonic mean of both.
+{% if omitted %}The {{ omitted | count }} best ones are in <code>evaluation.json</code> only.{% endif %}
 {% endset %}
 {% call table("Scores by " ~ kind, note, "meters") %}
 <thead><tr>
@@ -35,13 +35,13 @@ so. F1: their harmonic mean.
 
 def classes(facts: RunFacts) -> Section | None:
     """Return the table of scores by class."""
-    about = facts.evaluation
-    if about is None or about.pairs or (facts.spec and facts.spec.task == "regression"):
+    evaluation = facts.evaluation
+    if evaluation is None or evaluation.pairs or (facts.spec and facts.spec.task == "regression"):
         return None
     kind = "label" if facts.spec and facts.spec.task == "multilabel" else "class"
     title = "Labels" if kind == "label" else "Classes"
-    if not about.per_class:
-        return Section("classes", title, missing(facts, f"There is no table of {title.lower()}."))
-    rows = sorted(about.per_class, key=lambda row: 2.0 if row.f1 is None else row.f1)
-    html = fill(TEMPLATE, kind=kind, rows=rows[:SHOWN], more=max(0, len(rows) - SHOWN))
+    if not evaluation.per_class:
+        return Section("classes", title, explain_missing(facts, f"The scores by {kind} are missing."))
+    rows = sorted(evaluation.per_class, key=lambda row: 2.0 if row.f1 is None else row.f1)
+    html = render(TEMPLATE, kind=kind, rows=rows[:MAX_ROWS], omitted=max(0, len(rows) - MAX_ROWS))
     return Section("classes", title, html)

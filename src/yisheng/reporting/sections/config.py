@@ -1,9 +1,9 @@
-"""The config: every choice of the run, as the file that would repeat it."""
+"""The resolved config of the run, from which the run can be repeated."""
 
 from __future__ import annotations
 
 from yisheng.reporting.run_facts import RunFacts
-from yisheng.reporting.section import Section, fill
+from yisheng.reporting.section import Section, render
 
 TEMPLATE = """
 {% if text %}
@@ -18,4 +18,4 @@ TEMPLATE = """
 
 def config(facts: RunFacts) -> Section:
     """Return the resolved config."""
-    return Section("config", "Config", fill(TEMPLATE, text=facts.config_text.strip()))
+    return Section("config", "Config", render(TEMPLATE, text=facts.config_text.strip()))

@@ -1,4 +1,4 @@
-"""Learning curves: loss and score by epoch, loss and learning rate by step, and the numbers behind them."""
+"""Learning curves: loss and score by epoch, loss and learning rate by step, and a table of their values."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from markupsafe import Markup
 
 from yisheng.reporting import figures
 from yisheng.reporting.formatting import format_number, format_tick, is_higher_better, score_name
-from yisheng.reporting.history import Epoch
+from yisheng.reporting.history import Epoch, Step
 from yisheng.reporting.run_facts import RunFacts
-from yisheng.reporting.section import Section, figure, fill
+from yisheng.reporting.section import Section, render, render_figure
 
 TEMPLATE = """
-{% if remark %}<p class="missing">{{ remark }}</p>{% endif %}
+{% if warning %}<p class="missing">{{ warning }}</p>{% endif %}
 <div class="plots">{{ figures }}</div>
 {% if rows %}
 {% set note %}
 {% if thinned %}Some of the epochs; all are in <code>events.jsonl</code>.{% else %}Every epoch.{% endif %}
-{% if best %}Epoch {{ best }} is the one whose weights are kept.{% endif %}
+{% if best %}The weights of epoch {{ best }} are used.{% endif %}
 {% endset %}
-<details><summary>The numbers, by epoch</summary>
+<details><summary>Numbers by epoch</summary>
 {% call table("Losses and scores by epoch", note) %}
 <thead><tr>
 {{ numbers("Epoch") }}{{ numbers("Training loss") }}
@@ -36,78 +36,88 @@ TEMPLATE = """
 </details>
 {% endif %}
 """
-SHOWN = 100
+MAX_TABLE_ROWS = 100
+MAX_SCORES = 8
 
 
 def curves(facts: RunFacts) -> Section | None:
     """Return the learning curves; those of a cross-validation are in the reports of its fold models."""
     if facts.cross_validation is not None:
         return None
-    log, best = facts.history, facts.best_epoch
-    if not log.epochs and not log.steps:
-        remark = "The log holds no epoch and no step, so there is nothing to draw."
-        return Section("curves", "Learning curves", fill(TEMPLATE, remark=remark, figures="", rows=()))
-    figures_ = -(-len(log.epochs) // SHOWN)
-    rows = [e for i, e in enumerate(log.epochs) if i % max(figures_, 1) == 0 or e.epoch == best or e is log.epochs[-1]]
-    html = fill(
+    history, best = facts.history, facts.best_epoch
+    epochs = history.epochs
+    if not epochs and not history.steps:
+        warning = "The log contains neither an epoch nor a step, so nothing can be drawn."
+        return Section("curves", "Learning curves", render(TEMPLATE, warning=warning, figures="", rows=()))
+    stride = max(1, -(-len(epochs) // MAX_TABLE_ROWS))
+    rows = [e for i, e in enumerate(epochs) if i % stride == 0 or e.epoch == best or e is epochs[-1]]
+    html = render(
         TEMPLATE,
-        remark=_remark(facts),
-        figures=Markup("").join(_figures(facts)),
+        warning=_describe_interruption(facts),
+        figures=Markup("").join(_draw_figures(facts)),
         rows=rows,
-        thinned=len(rows) < len(log.epochs) or log.epochs[-1].epoch > len(log.epochs) if log.epochs else False,
-        names=log.scores()[:8],
+        thinned=bool(epochs) and (len(rows) < len(epochs) or epochs[-1].epoch > len(epochs)),
+        names=history.scores()[:MAX_SCORES],
         best=best,
     )
     return Section("curves", "Learning curves", html)
 
 
-def _remark(facts: RunFacts) -> str:
+def _describe_interruption(facts: RunFacts) -> str:
+    """Return in which epoch the run stopped, or an empty text for a finished run."""
     epochs_done, epochs_requested = facts.epochs
     if facts.is_finished or not epochs_requested or epochs_done >= epochs_requested:
         return ""
     return f"The run stopped in epoch {epochs_done + 1:,} of {epochs_requested:,}; the curves end there."
 
 
-def _figures(facts: RunFacts) -> list[Markup]:
-    log, best, score = facts.history, facts.best_epoch, facts.watched_score
+def _draw_figures(facts: RunFacts) -> list[Markup]:
+    """Return the figures by epoch, then those by step."""
+    history, best, score = facts.history, facts.best_epoch, facts.watched_score
     drawn: list[Markup] = []
-    if log.epochs:
-        words = _loss_words(log.epochs, best)
-        drawn.append(figure(figures.plot_loss_by_epoch(log, best), f"Loss by epoch. {words}", words))
-        shown = score if score != "loss" else next((name for name in log.scores() if name != "loss"), "")
-        if shown in log.scores():
-            log_axis = is_higher_better(shown) is False
-            svg = figures.plot_score_by_epoch(log, shown, score_name(shown), best, log=log_axis)
-            words = _score_words(log.epochs, shown, best)
-            drawn.append(figure(svg, f"Validation {score_name(shown)} by epoch. {words}", words))
-    if len(log.steps) > 1:
-        first, last = log.steps[0], log.steps[-1]
-        ends = f"from {format_number(first.loss)} at step {first.step:,} to {format_number(last.loss)} at step {last.step:,}"
-        words = f"Loss of single batches, {ends}."
-        drawn.append(figure(figures.plot_loss_by_step(log), f"Training loss by step. {words}", words))
-        rates = [s.lr for s in log.steps]
-        words = f"The learning rate was {format_tick(rates[0], 3)} throughout."
-        if min(rates) < max(rates):
-            words = f"The learning rate rose to {format_tick(max(rates), 3)} and was {format_tick(rates[-1], 3)} at the end."
-        drawn.append(figure(figures.plot_lr_by_step(log), f"Learning rate by step. {words}", words))
+    if history.epochs:
+        caption = _describe_loss(history.epochs, best)
+        drawn.append(render_figure(figures.plot_loss_by_epoch(history, best), f"Loss by epoch. {caption}", caption))
+        key = score if score != "loss" else next((name for name in history.scores() if name != "loss"), "")
+        if key in history.scores():
+            name = score_name(key)
+            svg = figures.plot_score_by_epoch(history, key, name, best, log=is_higher_better(key) is False)
+            caption = _describe_score(history.epochs, key, best)
+            drawn.append(render_figure(svg, f"Validation {name} by epoch. {caption}", caption))
+    if len(history.steps) > 1:
+        caption = _describe_step_loss(history.steps)
+        drawn.append(render_figure(figures.plot_loss_by_step(history), f"Training loss by step. {caption}", caption))
+        caption = _describe_lr(history.steps)
+        drawn.append(render_figure(figures.plot_lr_by_step(history), f"Learning rate by step. {caption}", caption))
     return drawn
 
 
-def _loss_words(epochs: tuple[Epoch, ...], best: int | None) -> str:
-    first, last = epochs[0], epochs[-1]
-    text = f"Training loss: {format_number(first.loss)} in epoch {first.epoch:,}, {format_number(last.loss)} in epoch {last.epoch:,}."
-    if "loss" in last.scores:
-        best_epoch = next((e for e in epochs if e.epoch == best and "loss" in e.scores), None)
-        text += f" Validation loss at the end: {format_number(last.scores['loss'])}"
-        text += (
-            f"; in epoch {best:,}: {format_number(best_epoch.scores['loss'])}."
-            if best_epoch and best_epoch is not last
-            else "."
-        )
-    return text
+def _describe_step_loss(steps: tuple[Step, ...]) -> str:
+    start, end = (f"{format_number(step.loss)} at step {step.step:,}" for step in (steps[0], steps[-1]))
+    return f"Loss of single batches, from {start} to {end}."
 
 
-def _score_words(epochs: tuple[Epoch, ...], score: str, best: int | None) -> str:
+def _describe_lr(steps: tuple[Step, ...]) -> str:
+    rates = [step.lr for step in steps]
+    if min(rates) < max(rates):
+        return f"The maximum learning rate was {format_tick(max(rates), 3)}, the final one {format_tick(rates[-1], 3)}."
+    return f"The learning rate was constant: {format_tick(rates[0], 3)}."
+
+
+def _describe_loss(epochs: tuple[Epoch, ...], best: int | None) -> str:
+    start, end = (f"{format_number(epoch.loss)} in epoch {epoch.epoch:,}" for epoch in (epochs[0], epochs[-1]))
+    text = f"Training loss: {start}, {end}."
+    final_scores = epochs[-1].scores
+    if "loss" not in final_scores:
+        return text
+    text += f" Validation loss at the end: {format_number(final_scores['loss'])}"
+    best_epoch = next((e for e in epochs if e.epoch == best and "loss" in e.scores), None)
+    if best_epoch and best_epoch is not epochs[-1]:
+        text += f"; in epoch {best:,}: {format_number(best_epoch.scores['loss'])}"
+    return f"{text}."
+
+
+def _describe_score(epochs: tuple[Epoch, ...], score: str, best: int | None) -> str:
     scored = [e for e in epochs if score in e.scores]
     best_epoch = next((e for e in scored if e.epoch == best), None)
     text = f"In epoch {best:,}: {format_number(best_epoch.scores[score])}; at" if best_epoch else "At"

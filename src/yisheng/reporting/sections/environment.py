@@ -1,4 +1,4 @@
-"""Where the run was made: versions, machine, data."""
+"""The environment of the run: versions, machine, data."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from yisheng.reporting.run_facts import RunFacts
-from yisheng.reporting.section import Section, fill
+from yisheng.reporting.section import Section, render
 
 TEMPLATE = """
 {% if rows %}
 <details class="printed"><summary>Versions, machine and data</summary>
-{% call table("Environment", "What the run depended on.", "facts") %}
-<thead><tr>{{ words("What") }}{{ words("Value") }}</tr></thead>
+{% call table("Environment", "Software, hardware and data of the run.", "facts") %}
+<thead><tr>{{ words("Name") }}{{ words("Value") }}</tr></thead>
 <tbody>
 {% for name, value in rows %}<tr><th scope="row">{{ name }}</th><td>{{ value }}</td></tr>{% endfor %}
 </tbody>
@@ -22,20 +22,20 @@ TEMPLATE = """
 <p class="missing">The run folder has no <code>environment.json</code>.</p>
 {% endif %}
 """
-MOST = 200
+MAX_ROWS = 200
 
 
 def environment(facts: RunFacts) -> Section:
-    """Return everything in ``environment.json``, including keys of later versions."""
-    rows = [row for row, _ in zip(_flat(facts.environment), range(MOST), strict=False)]
-    return Section("environment", "Environment", fill(TEMPLATE, rows=rows))
+    """Return all entries of ``environment.json``, including unknown ones of later versions."""
+    rows = [row for row, _ in zip(_flatten(facts.environment), range(MAX_ROWS), strict=False)]
+    return Section("environment", "Environment", render(TEMPLATE, rows=rows))
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in values.items():
         name = f"{prefix}{key}"
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{name}, ")
+            yield from _flatten(value, f"{name}, ")
         elif isinstance(value, bool):
             yield name, "yes" if value else "no"
         elif value is not None:

@@ -1,4 +1,4 @@
-"""What the doctor found: causes first with their evidence and symptoms, then what was seen of the layers."""
+"""The doctor's findings with their evidence and symptoms, and the recorded quantities of the layers."""
 
 from __future__ import annotations
 
@@ -10,39 +10,42 @@ from yisheng.reporting import layer_figures
 from yisheng.reporting.findings_schema import SEVERITIES, Curves, Findings, LayerCurve
 from yisheng.reporting.formatting import format_count, format_number
 from yisheng.reporting.run_facts import RunFacts
-from yisheng.reporting.section import Section, figure, fill
+from yisheng.reporting.section import Section, render, render_figure
 
+MAX_LISTED_VALUES = 8
 SIGNS = {"error": "✗", "warning": "!", "note": "i"}
 TEMPLATE = """
 <p>{{ summary }}</p>
-{% if found.findings %}
+{% if findings.findings %}
 <ol class="findings">
-{% for one in found.findings %}
-<li class="{{ one.severity }}">
-<p><span class="sign" aria-hidden="true">{{ signs[one.severity] }}</span>
-<strong>{{ one.severity | capital }}: <bdi>{{ one.cause }}</bdi>.</strong></p>
-<p>What to do: <bdi>{{ one.remedy }}</bdi>.</p>
-{% if one.evidence %}<p class="note">{{ told(one.evidence) }} (<code>{{ one.check }}</code>)</p>{% endif %}
-{% if one.symptoms %}
+{% for finding in findings.findings %}
+<li class="{{ finding.severity }}">
+<p><span class="sign" aria-hidden="true">{{ signs[finding.severity] }}</span>
+<strong>{{ finding.severity | capital }}: <bdi>{{ finding.cause }}</bdi>.</strong></p>
+<p>What to do: <bdi>{{ finding.remedy }}</bdi>.</p>
+{% if finding.evidence %}
+<p class="note">{{ format_evidence(finding.evidence) }} (<code>{{ finding.check }}</code>)</p>
+{% endif %}
+{% if finding.symptoms %}
 <p>This explains:</p>
-<ul>{% for symptom in one.symptoms %}<li><bdi>{{ symptom.cause }}</bdi></li>{% endfor %}</ul>
+<ul>{% for symptom in finding.symptoms %}<li><bdi>{{ symptom.cause }}</bdi></li>{% endfor %}</ul>
 {% endif %}
 </li>
 {% endfor %}
 </ol>
 {% endif %}
 {% if figures %}
-<details{% if found.findings %} open{% endif %}>
+<details{% if findings.findings %} open{% endif %}>
 <summary>Gradients, updates and activations by step</summary>
-<p class="note">Looked at in every one of the first steps and then ever fewer. Dotted: where a check begins to speak; it
-needs more than one step beyond the line, and other signs.</p>
+<p class="note">Recorded at each of the first steps, then at increasing intervals. Dotted: the threshold of a check,
+which reports a finding only if several steps are beyond it and other conditions hold.</p>
 <div class="plots">{{ figures }}</div>
 </details>
 {% endif %}
 {% if probes %}
 <details><summary>Experiments before training</summary>
-{% call table("Experiments", "Loss of training rows held out, after the same few steps with one thing changed.") %}
-<thead><tr>{{ words("Changed") }}{{ numbers("Loss") }}</tr></thead>
+{% call table("Experiments", "Loss of held-out training rows after the same number of steps, with one change each.") %}
+<thead><tr>{{ words("Change") }}{{ numbers("Loss") }}</tr></thead>
 <tbody>
 {% for name, loss in probes %}<tr><th scope="row">{{ name }}</th>
 <td class="n">{% if loss is none %}not finite{% else %}{{ loss | exact }}{% endif %}</td></tr>
@@ -51,40 +54,39 @@ needs more than one step beyond the line, and other signs.</p>
 {% endcall %}
 </details>
 {% endif %}
-{% if found.unchecked %}
-<details><summary>What was not checked</summary>
-<ul>{% for name, why in found.unchecked.items() %}<li><code>{{ name }}</code>: {{ why }}</li>{% endfor %}</ul>
+{% if findings.unchecked %}
+<details><summary>Skipped checks</summary>
+<ul>{% for name, reason in findings.unchecked.items() %}<li><code>{{ name }}</code>: {{ reason }}</li>{% endfor %}</ul>
 </details>
 {% endif %}
 """
 
 
 def findings(facts: RunFacts) -> Section | None:
-    """Return the doctor's findings, or nothing if ``doctor=off``."""
-    page_findings = facts.findings
-    if page_findings is None:
+    """Return the doctor's findings, or None if ``doctor=off``."""
+    if facts.findings is None:
         return None
-    html = fill(
+    html = render(
         TEMPLATE,
-        found=page_findings,
-        summary=summary(page_findings),
+        findings=facts.findings,
+        summary=summarize_findings(facts.findings),
         signs=SIGNS,
-        told=format_evidence,
-        figures=Markup("").join(_figures(page_findings.curves)),
-        probes=list(page_findings.probes.items()),
+        format_evidence=format_evidence,
+        figures=Markup("").join(_draw_figures(facts.findings.curves)),
+        probes=list(facts.findings.probes.items()),
     )
     return Section("findings", "Findings", html)
 
 
-def summary(page_findings: Findings) -> str:
+def summarize_findings(findings: Findings) -> str:
     """Return the number of findings of each severity as text.
 
-    >>> summary(Findings(steps=600))
-    'Nothing was found wrong in 600 steps of training.'
+    >>> summarize_findings(Findings(steps=600))
+    'No problems found in 600 steps of training.'
     """
-    counts = [format_count(n, name) for name in SEVERITIES if (n := page_findings.count_severity(name))]
-    seen = f" in {format_count(page_findings.steps, 'step')} of training" if page_findings.steps else ""
-    return f"Found{seen}: {', '.join(counts)}." if counts else f"Nothing was found wrong{seen}."
+    counts = [format_count(n, name) for name in SEVERITIES if (n := findings.count_severity(name))]
+    steps = f" in {format_count(findings.steps, 'step')} of training" if findings.steps else ""
+    return f"Found{steps}: {', '.join(counts)}." if counts else f"No problems found{steps}."
 
 
 def format_evidence(evidence: Any) -> str:
@@ -93,52 +95,61 @@ def format_evidence(evidence: Any) -> str:
     >>> format_evidence({"loss": 0.25, "layers": ["a", "b"], "tried": {"change": "lr x 0.1"}})
     'loss: 0.250; layers: a, b; tried: (change: lr x 0.1)'
     """
-    return "; ".join(f"{name}: {_said(value)}" for name, value in evidence.items() if value not in ("", None))
+    return "; ".join(f"{name}: {_format_value(value)}" for name, value in evidence.items() if value not in ("", None))
 
 
-def _said(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, dict):
         return f"({format_evidence(value)})"
     if isinstance(value, list):
-        return ", ".join(_said(one) for one in value[:8]) + (", ..." if len(value) > 8 else "")
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value) if isinstance(value, int) else format_number(value, None).replace(",", "") if value else "0"
+        return ", ".join(map(_format_value, value[:MAX_LISTED_VALUES])) + (
+            ", ..." if len(value) > MAX_LISTED_VALUES else ""
+        )
+    if isinstance(value, float):
+        return format_number(value).replace(",", "") if value else "0"
     return str(value)
 
 
-def _figures(curves: Curves) -> list[Markup]:
-    limits, drawn = curves.thresholds, []
+def _draw_figures(curves: Curves) -> list[Markup]:
+    thresholds, drawn = curves.thresholds, []
     if len(curves.steps) < 2:
         return []
     if curves.gradients:
-        last, is_fraction = curves.gradients[-1], limits.get("gradients")
-        line = None
-        if is_fraction is not None and len(curves.gradients) > 1:
-            line = LayerCurve(name="", values=[None if value is None else is_fraction * value for value in last.values])
-        svg = layer_figures.plot_layers_by_step("gradients", "gradient", curves.steps, curves.gradients, line, log=True)
-        caption = _ends("Root mean square of the gradient", curves.gradients)
-        drawn.append(figure(svg, caption, caption))
+        svg = layer_figures.plot_layers_by_step(
+            "gradients", "gradient", curves.steps, curves.gradients, _gradient_threshold(curves), log=True
+        )
+        caption = _describe_ends("Root mean square of the gradient", curves.gradients)
+        drawn.append(render_figure(svg, caption, caption))
     if curves.updates:
         svg = layer_figures.plot_layers_by_step(
-            "updates", "relative update", curves.steps, curves.updates, limits.get("updates"), log=True
+            "updates", "relative update", curves.steps, curves.updates, thresholds.get("updates"), log=True
         )
-        caption = _ends("Change of a weight in one update, relative to its size", curves.updates)
-        drawn.append(figure(svg, caption, caption))
-    for name, lines, up, quantity in (
-        ("dead", curves.dead, "dead units", "relu units that are zero throughout"),
-        ("saturated", curves.saturated, "saturated units", "sigmoid and tanh units at an end"),
+        caption = _describe_ends("Root mean square of the update, relative to that of the weight", curves.updates)
+        drawn.append(render_figure(svg, caption, caption))
+    for name, lines, title, quantity in (
+        ("dead", curves.dead, "dead units", "relu units that are zero for all samples"),
+        ("saturated", curves.saturated, "saturated units", "sigmoid and tanh units at a limit"),
     ):
         if lines:
-            svg = layer_figures.plot_layers_by_step(name, up, curves.steps, lines, limits.get(name), log=False)
-            caption = _ends(f"Share of {quantity}", lines)
-            drawn.append(figure(svg, caption, caption))
+            svg = layer_figures.plot_layers_by_step(name, title, curves.steps, lines, thresholds.get(name), log=False)
+            caption = _describe_ends(f"Fraction of {quantity}", lines)
+            drawn.append(render_figure(svg, caption, caption))
     return drawn
 
 
-def _ends(quantity: str, lines: list[LayerCurve]) -> str:
-    """Return the last values of the first and the last layer as text."""
+def _gradient_threshold(curves: Curves) -> LayerCurve | None:
+    """Return the threshold of the gradients by step: a fraction of the last layer's gradient."""
+    fraction = curves.thresholds.get("gradients")
+    if fraction is None or len(curves.gradients) < 2:
+        return None
+    values = curves.gradients[-1].values
+    return LayerCurve(name="", values=[None if value is None else fraction * value for value in values])
+
+
+def _describe_ends(quantity: str, lines: list[LayerCurve]) -> str:
+    """Return the final values of the first and the last layer as text."""
     ends = [
         (line.name, next((v for v in reversed(line.values) if v is not None), None)) for line in (lines[0], lines[-1])
     ]
-    said = [f"{format_number(value)} ({name})" for name, value in dict.fromkeys(ends)]
-    return f"{quantity}, at the end {' and '.join(said)}."
+    texts = [f"{format_number(value)} ({name})" for name, value in dict.fromkeys(ends)]
+    return f"{quantity}, at the end: {' and '.join(texts)}."

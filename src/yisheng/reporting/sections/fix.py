@@ -1,4 +1,4 @@
-"""What ``fix=true`` did: each remedy with the validation score before and after."""
+"""The remedies applied by ``fix=true``, with the validation score before and after each."""
 
 from __future__ import annotations
 
@@ -7,53 +7,55 @@ from pathlib import PurePosixPath
 from yisheng.reporting.fix_schema import VERDICTS, FixedRun, format_settings, score_difference
 from yisheng.reporting.formatting import format_number
 from yisheng.reporting.run_facts import RunFacts
-from yisheng.reporting.section import Section, fill
+from yisheng.reporting.section import Section, render
 
 TEMPLATE = """
 {% if fix.rounds %}
-<p>This run was trained with <code>fix=true</code>: what the doctor found was mended by a setting, and the run trained
-again with the same seed on the same rows.</p>
-<ol>{% for one in fix.rounds %}<li><bdi>{{ one.cause | capital }}</bdi> (<code>{{ one.check }}</code>).</li>
+<p>This run was trained with <code>fix=true</code>: the doctor's findings were fixed by changing settings, and the run
+was trained again with the same seed on the same rows.</p>
+<ol>{% for round in fix.rounds %}<li><bdi>{{ round.cause | capital }}</bdi> (<code>{{ round.check }}</code>).</li>
 {% endfor %}</ol>
 {% call table("Remedies", "The " ~ (fix.score | score) ~ " of the best epoch on the validation rows, before and " ~
-    "after; the interval of the difference is that of other rows of the same kind, not of another seed.") %}
-<thead><tr>{{ words("Changed") }}{{ words("Before") }}{{ words("After") }}{{ words("Verdict") }}</tr></thead>
+    "after. The interval of the difference covers the choice of rows, not that of the seed.") %}
+<thead><tr>{{ words("Change") }}{{ words("Before") }}{{ words("After") }}{{ words("Verdict") }}</tr></thead>
 <tbody>
-{% for one in fix.rounds %}
-<tr><th scope="row"><code>{{ worded(one.was) }}</code> &rarr; <code>{{ worded(one.change) }}</code></th>
-{% for end in (one.before, one.after) %}<td>{{ said(end) }}, {% if linked(end.run, fix.best) -%}
+{% for round in fix.rounds %}
+<tr><th scope="row"><code>{{ format_settings(round.previous) }}</code> &rarr;
+<code>{{ format_settings(round.change) }}</code></th>
+{% for end in (round.run_before, round.run_after) %}<td>{{ format_score(end) }}, {% if has_link(end.run, fix.best) -%}
 <a href="../{{ end.run | urlencode }}/report.html"><code>{{ end.run }}</code></a>
 {%- else %}<code>{{ end.run }}</code>{% endif %}</td>
-{% endfor %}<td>{{ verdicts[one.outcome] }}{% if one.difference %}: {{ apart(one) }}{% endif %}</td></tr>
+{% endfor %}
+<td>{{ verdicts[round.outcome] }}{% if round.difference %}: {{ score_difference(round) }}{% endif %}</td></tr>
 {% endfor %}
 </tbody>
 {% endcall %}
 {% else %}<p>This run was trained with <code>fix=true</code>; nothing was changed.</p>
 {% endif %}
-{% if fix.ended %}<p>It ended because <bdi>{{ fix.ended }}</bdi>.</p>{% endif %}
+{% if fix.end_reason %}<p>It ended because <bdi>{{ fix.end_reason }}</bdi>.</p>{% endif %}
 """
 
 
 def fix(facts: RunFacts) -> Section | None:
-    """Return the rounds of ``fix=true``, or nothing for other runs."""
+    """Return the rounds of ``fix=true``, or None for other runs."""
     if facts.fix is None:
         return None
-    html = fill(
+    html = render(
         TEMPLATE,
         fix=facts.fix,
-        said=_said,
-        linked=_linked,
-        worded=format_settings,
-        apart=score_difference,
+        format_score=_format_score,
+        has_link=_has_link,
+        format_settings=format_settings,
+        score_difference=score_difference,
         verdicts=VERDICTS,
     )
-    return Section("fix", "Mended by the doctor", html)
+    return Section("fix", "Fixed by the doctor", html)
 
 
-def _said(round_: FixedRun) -> str:
-    return "broke off" if round_.score is None else format_number(round_.score.value)
+def _format_score(run: FixedRun) -> str:
+    return "stopped by an error" if run.score is None else format_number(run.score.value)
 
 
-def _linked(run: str, best: str) -> bool:
-    """Return whether a run folder with a plain name is next to this one."""
+def _has_link(run: str, best: str) -> bool:
+    """Return whether a run has a link: another folder with a plain name, next to this one."""
     return run != best and PurePosixPath(run).name == run and run not in ("", "..")

@@ -1,4 +1,4 @@
-"""The table of scores: test with its interval, validation, baseline, boosted trees."""
+"""The table of scores: test scores with intervals, validation scores, the baseline, and boosted trees."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from yisheng.core.types import Score
 from yisheng.reporting.formatting import decimal_places, is_higher_better
 from yisheng.reporting.run_facts import RunFacts
-from yisheng.reporting.section import Section, fill, missing
+from yisheng.reporting.section import Section, explain_missing, render
 
 TEMPLATE = """
 {% set note %}
 Intervals are 95% confidence intervals. The baseline is {{ baseline }}.
 {% if trees %}Boosted trees are gradient boosting on the same training rows: {{ trees }}.{% endif %}
-{% if not known %}There is no test part, so the scores are those of the validation part, which also chose the weights:
-they are too hopeful.{% endif %}
+{% if not has_test %}Without a test part, the scores are those of the validation part, which also chose the weights:
+they are optimistic.{% endif %}
 {% endset %}
 {% call table("Scores", note, "scores") %}
 <thead><tr>
 {{ words("Score") }}{{ numbers(part | capital) }}{{ numbers("95% interval") }}
-{% if both %}{{ numbers("Validation") }}{% endif %}
+{% if has_validation %}{{ numbers("Validation") }}{% endif %}
 {{ numbers("Baseline") }}
 {% if trees %}{{ numbers("Boosted trees") }}{% endif %}
 <th scope="col" class="wide" aria-hidden="true">
@@ -29,15 +29,17 @@ they are too hopeful.{% endif %}
 </tr></thead>
 <tbody>
 {% for row in rows %}
-<tr{% if row.first %} class="first"{% endif %}>
+<tr{% if row.is_headline %} class="first"{% endif %}>
 <th scope="row">{{ row.name | score | capital }}{% if row.hint %} <small>{{ row.hint }}</small>{% endif %}</th>
-<td class="n strong">{{ row.main.value | exact(row.places) }}</td>
+<td class="n strong">{{ row.score.value | exact(row.places) }}</td>
 <td class="n">
-{% if row.main.low is not none and row.main.high is not none %}
-{{ row.main.low | exact(row.places) }} to {{ row.main.high | exact(row.places) }}
+{% if row.score.low is not none and row.score.high is not none %}
+{{ row.score.low | exact(row.places) }} to {{ row.score.high | exact(row.places) }}
 {% else %}–{% endif %}
 </td>
-{% if both %}<td class="n">{{ row.validation.value | exact(row.places) if row.validation else "–" }}</td>{% endif %}
+{% if has_validation %}
+<td class="n">{{ row.validation.value | exact(row.places) if row.validation else "–" }}</td>
+{% endif %}
 <td class="n">{{ row.baseline.value | exact(row.places) if row.baseline else "–" }}</td>
 {% if trees %}<td class="n">{{ row.boosting.value | exact(row.places) if row.boosting else "–" }}</td>{% endif %}
 <td class="wide" aria-hidden="true">
@@ -51,6 +53,11 @@ they are too hopeful.{% endif %}
 </tbody>
 {% endcall %}
 """
+BASELINES = {
+    "classification": "the most frequent class of the training part, predicted for every row",
+    "multilabel": "the most frequent value of each label in the training part, predicted for every row",
+    "regression": "the mean of the training part, predicted for every row",
+}
 
 
 @dataclass(frozen=True)
@@ -65,23 +72,23 @@ class Bar:
 
 @dataclass(frozen=True)
 class Row:
-    """A score by part."""
+    """A score on each part, and that of the baseline and of boosted trees."""
 
     name: str
-    main: Score
+    score: Score
     validation: Score | None
     baseline: Score | None
     boosting: Score | None
-    first: bool
+    is_headline: bool
 
     @property
     def places(self) -> int:
-        """Return the decimal places, the same for the whole row."""
-        return decimal_places(self.main.value, self.main.low, self.main.high)
+        """Return the decimal places of all numbers in the row."""
+        return decimal_places(self.score.value, self.score.low, self.score.high)
 
     @property
     def hint(self) -> str:
-        """Return a hint for scores of which smaller values are better."""
+        """Return a hint if smaller values of the score are better."""
         return "smaller is better" if is_higher_better(self.name) is False else ""
 
     @property
@@ -89,19 +96,19 @@ class Row:
         """Return the strip that shows the score against its baseline."""
         if self.baseline is None:
             return None
-        value, base = self.main.value, self.baseline.value
-        low = value if self.main.low is None else self.main.low
-        high = value if self.main.high is None else self.main.high
+        value, base = self.score.value, self.baseline.value
+        low = value if self.score.low is None else self.score.low
+        high = value if self.score.high is None else self.score.high
         ends = (low, high, value, base)
         span = max(ends) - min(ends)
         if not math.isfinite(span) or span <= 0:
             return None
-        at = [round(6 + 88 * (end - min(ends)) / span, 2) for end in ends]
-        return Bar(at[0], round(at[1] - at[0], 2), at[2], at[3])
+        positions = [round(6 + 88 * (end - min(ends)) / span, 2) for end in ends]
+        return Bar(positions[0], round(positions[1] - positions[0], 2), positions[2], positions[3])
 
 
-def _grown(facts: RunFacts) -> str:
-    """Describe the settings of the boosted trees as far as the run records them."""
+def _describe_trees(facts: RunFacts) -> str:
+    """Describe the settings of the boosted trees, which ``evaluation.json`` records."""
     trees = facts.evaluation.boosting if facts.evaluation else None
     return trees.about if trees else "not tuned"
 
@@ -109,25 +116,20 @@ def _grown(facts: RunFacts) -> str:
 def scores(facts: RunFacts) -> Section:
     """Return every score on the test and validation parts and of the baseline."""
     if not facts.scores.get(facts.part):
-        return Section("scores", "Scores", missing(facts, "There are no scores yet."))
+        return Section("scores", "Scores", explain_missing(facts, "No scores yet."))
     validation = facts.scores.get("validation", {}) if facts.part == "test" else {}
     baseline, boosting = facts.scores.get("baseline", {}), facts.scores.get("boosting", {})
     rows = [
-        Row(name, main, validation.get(name), baseline.get(name), boosting.get(name), name == facts.score)
-        for name, main in facts.scores[facts.part].items()
+        Row(name, score, validation.get(name), baseline.get(name), boosting.get(name), name == facts.score)
+        for name, score in facts.scores[facts.part].items()
     ]
-    meant = {
-        "classification": "what always answering the commonest class of the training part gives",
-        "multilabel": "what always answering each label's commonest value in the training part gives",
-        "regression": "what always answering the mean of the training part gives",
-    }
-    html = fill(
+    html = render(
         TEMPLATE,
-        rows=sorted(rows, key=lambda row: not row.first),
+        rows=sorted(rows, key=lambda row: not row.is_headline),
         part=facts.part,
-        known=facts.part == "test",
-        both=bool(validation),
-        trees=_grown(facts) if boosting else "",
-        baseline=meant[facts.spec.task] if facts.spec else "the simplest answer that needs no model",
+        has_test=facts.part == "test",
+        has_validation=bool(validation),
+        trees=_describe_trees(facts) if boosting else "",
+        baseline=BASELINES[facts.spec.task] if facts.spec else "a prediction without a model",
     )
     return Section("scores", "Scores", html)

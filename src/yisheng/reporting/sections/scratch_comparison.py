@@ -1,4 +1,4 @@
-"""A run by hand and the library's beside it: both losses, and the largest differences."""
+"""The comparison of a from-scratch run with the library's run: both losses, and the largest differences."""
 
 from __future__ import annotations
 
@@ -13,79 +13,103 @@ from yisheng.reporting import figures as plots
 from yisheng.reporting.formatting import format_number
 from yisheng.reporting.history import History
 from yisheng.reporting.run_facts import RunFacts
-from yisheng.reporting.scratch_comparison_schema import Difference
-from yisheng.reporting.section import Section, figure, fill
+from yisheng.reporting.scratch_comparison_schema import Difference, ScratchComparison
+from yisheng.reporting.section import Section, render, render_figure
 
-TITLE = "By hand, and by the library"
+TITLE = "From scratch and with the library"
 TEMPLATE = """
-<p>This model was trained by hand-written layers, loss and optimiser; the library's run of the same config, from the
-same initial weights on the same batches, lies in <a href="{{ library }}/report.html"><code>{{ library }}/</code></a>.
-{% if remark %}</p><p class="missing">{{ remark }}{% endif %}</p>
+<p>This model was trained with from-scratch layers, loss and optimizer. The library's run of the same config, with
+the same initial weights and the same batches, is in
+<a href="{{ library }}/report.html"><code>{{ library }}/</code></a>.
+{% if warning %}</p><p class="missing">{{ warning }}{% endif %}</p>
 <div class="plots">{{ figures }}</div>
 {% if rows %}
-{% call table("Largest differences", "A relative one is divided by the larger of the two numbers; of weights, by the " ~
-    "largest in the same tensor. Both forms do the same arithmetic in another order, so they round differently.") %}
+{% set note %}
+Relative differences are divided by the larger of both numbers; for weights, by the largest one in the same tensor. Both
+runs do the same arithmetic in a different order, so they round differently.
+{% endset %}
+{% call table("Largest differences", note) %}
 <thead><tr>
-{{ words("Of") }}{{ numbers("Compared") }}{{ numbers("Absolute") }}{{ numbers("Relative") }}{{ words("Where") }}
+{{ words("Quantity") }}{{ numbers("Compared") }}{{ numbers("Absolute") }}{{ numbers("Relative") }}
+{{ words("Position") }}
 </tr></thead>
 <tbody>
-{% for name, row, where in rows %}
+{% for name, row, position in rows %}
 <tr><th scope="row">{{ name }}</th><td class="n">{{ row.compared | count }}</td>
-<td class="n">{{ row.absolute | exact }}</td><td class="n">{{ row.relative | exact }}</td><td>{{ where }}</td></tr>
+<td class="n">{{ row.absolute | exact }}</td><td class="n">{{ row.relative | exact }}</td><td>{{ position }}</td></tr>
 {% endfor %}
 </tbody>
 {% endcall %}
 {% endif %}
 """
-UNFINISHED = "The library's run has not come to its end, so the two are not compared yet."
+NOT_COMPARED = "The library's run is not finished, so the runs are not compared yet."
 
 
 def scratch_comparison(facts: RunFacts) -> Section | None:
-    """Return the comparison of a from-scratch run with the library's, or nothing for other runs."""
+    """Return the comparison of a from-scratch run with the library's run, or None for other runs."""
     if facts.config.get("scratch") is not True:
         return None
     comparison = facts.scratch_comparison
-    rows: list[tuple[str, Difference, str]] = []
-    remark = UNFINISHED
-    if comparison is not None:
-        named = {
-            ("losses of single batches", "step"): comparison.steps,
-            ("training losses", "epoch"): comparison.training,
-            ("validation losses", "epoch"): comparison.validation,
-            ("final weights", ""): comparison.weights,
-        }
-        rows = [(name, row, _where(row, noun)) for (name, noun), row in named.items() if row and row.compared]
-        scratch_log, library_log = comparison.epochs
-        remark = f"Patience ran out at another time: {scratch_log:,} epochs by hand, {library_log:,} by the library."
-        remark = remark if scratch_log != library_log else ""
-    figures = Markup("").join(_figures(facts.history, facts.library))
-    return Section("twin", TITLE, fill(TEMPLATE, library=RunFolder.LIBRARY, remark=remark, figures=figures, rows=rows))
+    html = render(
+        TEMPLATE,
+        library=RunFolder.LIBRARY,
+        warning=NOT_COMPARED if comparison is None else _compare_epochs(comparison),
+        figures=Markup("").join(_draw_figures(facts.history, facts.library_history)),
+        rows=[] if comparison is None else _table_rows(comparison),
+    )
+    return Section("scratch", TITLE, html)
 
 
-def _where(row: Difference, noun: str) -> str:
-    if row.at is None:
-        return "nowhere: equal to the last bit"
-    return f"{noun} {row.at:,}" if isinstance(row.at, int) else row.at
+def _compare_epochs(comparison: ScratchComparison) -> str:
+    """Return a sentence on different numbers of epochs, or an empty text for equal ones."""
+    scratch_epochs, library_epochs = comparison.epochs
+    if scratch_epochs == library_epochs:
+        return ""
+    epochs = f"{scratch_epochs:,} from scratch, {library_epochs:,} with the library"
+    return f"Early stopping ended the runs at different epochs: {epochs}."
 
 
-def _figures(scratch_log: History, library_log: History) -> list[Markup]:
-    along = "step" if min(len(scratch_log.steps), len(library_log.steps)) > 1 else "epoch"
-    first, second = _losses(scratch_log, along), _losses(library_log, along)
-    curves = [(at, first[at] - second[at]) for at in first if at in second]
-    differences = [(at, value) for at, value in curves if math.isfinite(value)]
+def _table_rows(comparison: ScratchComparison) -> list[tuple[str, Difference, str]]:
+    """Return name, difference and position of each compared quantity."""
+    quantities = (
+        ("losses of single batches", "step", comparison.steps),
+        ("training losses", "epoch", comparison.training),
+        ("validation losses", "epoch", comparison.validation),
+        ("final weights", "", comparison.weights),
+    )
+    return [
+        (name, difference, _describe_position(difference, unit))
+        for name, unit, difference in quantities
+        if difference and difference.compared
+    ]
+
+
+def _describe_position(difference: Difference, unit: str) -> str:
+    if difference.at is None:
+        return "none: bit-identical"
+    return f"{unit} {difference.at:,}" if isinstance(difference.at, int) else difference.at
+
+
+def _draw_figures(scratch: History, library: History) -> list[Markup]:
+    """Return the figures of both losses and of their difference, by step if the logs contain steps."""
+    unit = "step" if min(len(scratch.steps), len(library.steps)) > 1 else "epoch"
+    scratch_losses, library_losses = _losses_by(scratch, unit), _losses_by(library, unit)
+    pairs = [(x, loss - library_losses[x]) for x, loss in scratch_losses.items() if x in library_losses]
+    differences = [(x, difference) for x, difference in pairs if math.isfinite(difference)]
     if not differences:
         return []
-    largest, position = max((abs(value), at) for at, value in differences)
-    words = f"Both training losses, by {along}: at most {format_number(largest)} apart ({along} {position:,})."
-    svg = plots.plot_two_losses(list(first.items()), list(second.items()), along)
-    drawn = [figure(svg, words, words)]
-    if any(value for _, value in differences):
-        is_same = sum(not value for _, value in differences)
-        words = f"How far they are apart, by {along}; {is_same:,} of {len(differences):,} are equal to the last bit."
-        drawn.append(figure(plots.plot_loss_difference(differences, along), words, words))
+    largest, position = max((abs(difference), x) for x, difference in differences)
+    caption = f"Both training losses, by {unit}. Largest difference: {format_number(largest)} ({unit} {position:,})."
+    svg = plots.plot_two_losses(list(scratch_losses.items()), list(library_losses.items()), unit)
+    drawn = [render_figure(svg, caption, caption)]
+    if largest:
+        identical = sum(not difference for _, difference in differences)
+        caption = f"Difference of the losses, by {unit}; {identical:,} of {len(differences):,} are bit-identical."
+        drawn.append(render_figure(plots.plot_loss_difference(differences, unit), caption, caption))
     return drawn
 
 
-def _losses(log: History, along: str) -> Mapping[int, float]:
-    rows: tuple[Any, ...] = log.steps if along == "step" else log.epochs
-    return {getattr(row, along): row.loss for row in rows}
+def _losses_by(history: History, unit: str) -> Mapping[int, float]:
+    """Return the losses by step or epoch."""
+    events: tuple[Any, ...] = history.steps if unit == "step" else history.epochs
+    return {getattr(event, unit): event.loss for event in events}

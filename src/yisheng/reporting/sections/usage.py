@@ -1,4 +1,4 @@
-"""How to use the run: the commands, ready to copy."""
+"""Commands to use the run, ready to copy."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections.abc import Iterator
 
 from yisheng.core.run_folder import RunFolder
 from yisheng.reporting.run_facts import RunFacts
-from yisheng.reporting.section import Section, fill
+from yisheng.reporting.section import Section, render
 
 TEMPLATE = """
-<p>To be typed in the folder that holds <code>{{ parent }}/</code>.</p>
+<p>Run these commands in the folder that contains <code>{{ parent }}/</code>.</p>
 <dl class="commands">
-{% for what, command in commands %}
-<dt>{{ what }}</dt><dd><pre tabindex="0"><code>{{ command }}</code></pre></dd>
+{% for purpose, command in commands %}
+<dt>{{ purpose }}</dt><dd><pre tabindex="0"><code>{{ command }}</code></pre></dd>
 {% endfor %}
 </dl>
 {% if not trained %}
-<p class="missing">The run has not come to its end, so there is no model to predict with yet.</p>
+<p class="missing">The run is not finished, so it has not written its model yet.</p>
 {% endif %}
 """
 
 
 def usage(facts: RunFacts) -> Section:
-    """Return commands for this run."""
-    html = fill(
+    """Return the commands that apply to this run."""
+    html = render(
         TEMPLATE,
         commands=list(_commands(facts)),
         trained=facts.is_finished,
@@ -36,10 +36,10 @@ def usage(facts: RunFacts) -> Section:
 def _commands(facts: RunFacts) -> Iterator[tuple[str, str]]:
     if facts.is_finished:
         if facts.spec is None or facts.spec.is_image:
-            yield "Ask it about an image", f"yisheng predict {facts.shell_path} photo.png"
+            yield "Predict an image", f"yisheng predict {facts.shell_path} photo.png"
         else:
-            yield "Ask it about the rows of a table", f"yisheng predict {facts.shell_path} rows.csv"
-        yield f"Score it again on its own {facts.part} part", f"yisheng evaluate {facts.shell_path}"
+            yield "Predict the rows of a table", f"yisheng predict {facts.shell_path} rows.csv"
+        yield f"Evaluate it again on its {facts.part} part", f"yisheng evaluate {facts.shell_path}"
     if facts.config and facts.choice_name("data") != "in-memory":
         config = shlex.quote(f"config={facts.run}/{RunFolder.CONFIG}")
         seed = facts.config.get("seed", 0)
