@@ -6,8 +6,6 @@ import types
 import typing
 from typing import Annotated, Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
-
 from yisheng.core.errors import UsageError
 
 
@@ -25,6 +23,8 @@ def validate_value(key: str, annotation: Any, value: Any) -> Any:
     >>> validate_value("hidden", tuple[int, ...], "64,32")
     (64, 32)
     """
+    from pydantic import TypeAdapter, ValidationError  # slow to import; the registry does not need it
+
     if isinstance(value, bool) and not _allows_bool(annotation):
         raise UsageError(f"{key} must be a number or a word, got {str(value).lower()}", f"give {key} such a value")
     if isinstance(value, str):
