@@ -1,4 +1,4 @@
-"""What every registered optimiser must keep."""
+"""Properties that every registered optimizer has."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from yisheng.core import registry
 from yisheng.core.types import Spec, Task
 
 ENTRIES = list(registry.entries("optim"))
-each = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+all_optimizers = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 
 
-def task(dtype: torch.dtype = torch.float64) -> tuple[nn.Module, Any]:
-    """A small regression and the gradient of its loss at the present weights."""
+def make_task(dtype: torch.dtype = torch.float64) -> tuple[nn.Module, Any]:
+    """Return the model of a small regression, and a function that computes the gradient of its loss."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 1)).to(dtype)
     x, y = torch.randn(40, 5, dtype=dtype), torch.randn(40, 1, dtype=dtype)
@@ -32,8 +32,8 @@ def task(dtype: torch.dtype = torch.float64) -> tuple[nn.Module, Any]:
     return model, backward
 
 
-@each
-def test_it_has_what_every_run_may_set(entry: registry.Entry) -> None:
+@all_optimizers
+def test_it_has_the_options_that_every_run_may_set(entry: registry.Entry) -> None:
     assert set(entry.meta) <= {"default_for"}
     assert {"lr", "weight_decay"} <= set(entry.options)
     optimizer = entry.build([{"params": [torch.zeros(2, requires_grad=True)]}], lr=0.25, weight_decay=0.125)
@@ -43,15 +43,15 @@ def test_it_has_what_every_run_may_set(entry: registry.Entry) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (13,)], ids=str)
 @pytest.mark.parametrize("task", ["classification", "multilabel", "regression"])
-def test_there_is_one_default_for_every_kind_of_data(shape: tuple[int, ...], task: Task) -> None:
+def test_every_kind_of_data_has_one_default(shape: tuple[int, ...], task: Task) -> None:
     spec = Spec(task, shape, classes=() if task == "regression" else ("a", "b"))
     assert registry.default("optim", spec) in ENTRIES
 
 
-@each
+@all_optimizers
 @dtypes
 def test_the_loss_falls(entry: registry.Entry, dtype: torch.dtype) -> None:
-    model, backward = task(dtype)
+    model, backward = make_task(dtype)
     optimizer = entry.build([{"params": list(model.parameters())}])
     losses = []
     for _ in range(150):
@@ -60,21 +60,21 @@ def test_the_loss_falls(entry: registry.Entry, dtype: torch.dtype) -> None:
     assert losses[-1] < 0.9 * losses[0]
 
 
-@each
-def test_a_group_keeps_its_own_decay(entry: registry.Entry) -> None:
-    decayed, spared = (torch.ones(3, requires_grad=True) for _ in range(2))
-    optimizer = entry.build([{"params": [decayed]}, {"params": [spared], "weight_decay": 0.0}], weight_decay=0.1)
+@all_optimizers
+def test_a_group_keeps_its_weight_decay(entry: registry.Entry) -> None:
+    decayed, constant = (torch.ones(3, requires_grad=True) for _ in range(2))
+    optimizer = entry.build([{"params": [decayed]}, {"params": [constant], "weight_decay": 0.0}], weight_decay=0.1)
     for _ in range(3):
-        decayed.grad, spared.grad = torch.zeros(3), torch.zeros(3)
+        decayed.grad, constant.grad = torch.zeros(3), torch.zeros(3)
         optimizer.step()
     assert (decayed < 1).all()
-    assert torch.equal(spared.detach(), torch.ones(3))
+    assert torch.equal(constant.detach(), torch.ones(3))
 
 
-@each
+@all_optimizers
 @dtypes
-def test_saved_and_loaded_it_goes_on_to_the_very_same_weights(entry: registry.Entry, dtype: torch.dtype) -> None:
-    model, backward = task(dtype)
+def test_a_loaded_state_continues_to_the_same_weights(entry: registry.Entry, dtype: torch.dtype) -> None:
+    model, backward = make_task(dtype)
     optimizer = entry.build([{"params": list(model.parameters())}])
     for _ in range(3):
         backward()
@@ -83,19 +83,19 @@ def test_saved_and_loaded_it_goes_on_to_the_very_same_weights(entry: registry.En
     for _ in range(5):
         backward()
         optimizer.step()
-    other, backward = task(dtype)
-    other.load_state_dict(weights)
-    again = entry.build([{"params": list(other.parameters())}])
-    again.load_state_dict(state)
+    copied_model, backward = make_task(dtype)
+    copied_model.load_state_dict(weights)
+    copied_optimizer = entry.build([{"params": list(copied_model.parameters())}])
+    copied_optimizer.load_state_dict(state)
     for _ in range(5):
         backward()
-        again.step()
-    for expected, found in zip(model.parameters(), other.parameters(), strict=True):
-        assert torch.equal(expected, found)
+        copied_optimizer.step()
+    for expected, copied in zip(model.parameters(), copied_model.parameters(), strict=True):
+        assert torch.equal(expected, copied)
 
 
-@each
-def test_parameters_without_gradient_stay(entry: registry.Entry) -> None:
+@all_optimizers
+def test_parameters_without_gradient_do_not_change(entry: registry.Entry) -> None:
     parameter, frozen = (torch.ones(2, requires_grad=True) for _ in range(2))
     optimizer = entry.build([{"params": [parameter, frozen]}], weight_decay=0.1)
     parameter.grad = torch.ones(2)
@@ -104,15 +104,15 @@ def test_parameters_without_gradient_stay(entry: registry.Entry) -> None:
     assert torch.equal(frozen.detach(), torch.ones(2))
 
 
-@each
-def test_a_rate_of_nearly_zero_hardly_moves(entry: registry.Entry) -> None:
-    """The schedule sets the rate of a group before each step; every step must obey it."""
-    model, backward = task()
+@all_optimizers
+def test_a_learning_rate_near_zero_changes_almost_nothing(entry: registry.Entry) -> None:
+    """The schedule sets the learning rate of a group before each step."""
+    model, backward = make_task()
     optimizer = entry.build([{"params": list(model.parameters())}])
     for group in optimizer.param_groups:
         group["lr"] = 1e-12
-    before = copy.deepcopy(model.state_dict())
+    initial = copy.deepcopy(model.state_dict())
     backward()
     optimizer.step()
-    for name, after in model.state_dict().items():
-        torch.testing.assert_close(after, before[name], rtol=0, atol=1e-10)
+    for name, weight in model.state_dict().items():
+        torch.testing.assert_close(weight, initial[name], rtol=0, atol=1e-10)

@@ -1,4 +1,4 @@
-"""What every registered schedule must keep."""
+"""Properties that every registered schedule has."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from hypothesis import strategies as st
 
 from yisheng.core import registry
 
-each = pytest.mark.parametrize("entry", list(registry.entries("optim.schedules")), ids=lambda entry: entry.name)
+all_schedules = pytest.mark.parametrize(
+    "entry", list(registry.entries("optim.schedules")), ids=lambda entry: entry.name
+)
 lengths = given(epochs=st.integers(1, 40), per_epoch=st.integers(1, 50))
 
 
-@each
+@all_schedules
 @settings(deadline=None)
 @lengths
-def test_factors_are_shares_and_reach_one(entry: registry.Entry, epochs: int, per_epoch: int) -> None:
+def test_factors_are_within_0_and_1_and_reach_1(entry: registry.Entry, epochs: int, per_epoch: int) -> None:
     factor, steps = entry.build(), epochs * per_epoch
     factors = [factor(step, steps, per_epoch) for step in range(steps)]
     assert all(type(value) is float for value in factors)
@@ -25,7 +27,7 @@ def test_factors_are_shares_and_reach_one(entry: registry.Entry, epochs: int, pe
     assert max(factors) == 1
 
 
-@each
+@all_schedules
 @settings(deadline=None)
 @lengths
 def test_it_rises_then_falls(entry: registry.Entry, epochs: int, per_epoch: int) -> None:
@@ -36,20 +38,20 @@ def test_it_rises_then_falls(entry: registry.Entry, epochs: int, per_epoch: int)
     assert factors[peak:] == sorted(factors[peak:], reverse=True)
 
 
-@each
+@all_schedules
 @settings(deadline=None)
 @given(step=st.integers(0, 10**9), steps=st.integers(1, 10**6), per_epoch=st.integers(1, 10**6))
-def test_any_step_has_a_factor(entry: registry.Entry, step: int, steps: int, per_epoch: int) -> None:
-    """Also one beyond the end: a run may be carried on."""
+def test_every_step_has_a_factor(entry: registry.Entry, step: int, steps: int, per_epoch: int) -> None:
+    """A step may be beyond the end, since a run can be resumed with more epochs."""
     value = entry.build()(step, steps, per_epoch)
     assert math.isfinite(value)
     assert 0 <= value <= 1
 
 
-@each
+@all_schedules
 def test_it_is_a_pure_function(entry: registry.Entry) -> None:
     assert set(entry.meta) == set()
-    forward, other = entry.build(), entry.build()
-    there = [forward(step, 60, 6) for step in range(60)]
-    back = [other(step, 60, 6) for step in reversed(range(60))]
-    assert there == back[::-1] == [forward(step, 60, 6) for step in range(60)]
+    factor, second_factor = entry.build(), entry.build()
+    ascending = [factor(step, 60, 6) for step in range(60)]
+    descending = [second_factor(step, 60, 6) for step in reversed(range(60))]
+    assert ascending == descending[::-1] == [factor(step, 60, 6) for step in range(60)]

@@ -1,4 +1,4 @@
-"""What every registered initialiser must keep."""
+"""Properties that every registered initialization has."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from torch import nn
 
 from yisheng.core import registry
 
-each = pytest.mark.parametrize("entry", list(registry.entries("init")), ids=lambda entry: entry.name)
+all_initializations = pytest.mark.parametrize("entry", list(registry.entries("init")), ids=lambda entry: entry.name)
 shapes = pytest.mark.parametrize("shape", [(4, 6), (1, 1), (4, 3, 5, 5), (4, 3, 7)], ids=str)
 dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
 
 
-@each
+@all_initializations
 @shapes
 @dtypes
-def test_it_fills_one_weight_in_place(entry: registry.Entry, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+def test_it_fills_a_weight_in_place(entry: registry.Entry, shape: tuple[int, ...], dtype: torch.dtype) -> None:
     weight = nn.Parameter(torch.full(shape, 7.0, dtype=dtype))
-    place = weight.data_ptr()
+    address = weight.data_ptr()
     assert entry.build(weight) is None
-    assert weight.data_ptr() == place
+    assert weight.data_ptr() == address
     assert weight.dtype == dtype
     assert weight.requires_grad
     assert weight.grad_fn is None
     assert weight.isfinite().all()
     if entry.name != "default":
-        assert not (weight == 7).any(), "some of the weights were left"
+        assert not (weight == 7).any(), "some weights are not filled"
 
 
-@each
+@all_initializations
 @shapes
 def test_the_same_seed_gives_the_same_weights(entry: registry.Entry, shape: tuple[int, ...]) -> None:
-    first, second = torch.zeros(shape), torch.zeros(shape)
-    for weight in (first, second):
+    weights = torch.zeros(shape), torch.zeros(shape)
+    for weight in weights:
         torch.manual_seed(11)
         entry.build(weight)
-    assert torch.equal(first, second)
+    assert torch.equal(*weights)
 
 
-@each
+@all_initializations
 def test_options_are_documented(entry: registry.Entry) -> None:
     assert set(entry.meta) == set()
     assert all(option.help for option in entry.options.values())

@@ -1,8 +1,8 @@
-"""Every registered model as an ONNX file: onnxruntime's answers are ours on 1,000 inputs, one and 64 at a time.
+"""Every registered model as an ONNX file: onnxruntime's predictions equal torch's on 1,000 inputs, 1 and 64 at a time.
 
 The run folders are made without training: random weights, with batch norm's averages of a few batches and the last
-layer scaled so that the answers differ from input to input. A large network takes the smallest image that it fits
-and, where it can, a part of its channels: these tests ask whether the file computes what the network does.
+layer scaled so that predictions differ between inputs. A large network gets the smallest image that it accepts
+and, if it has the option, fewer channels.
 """
 
 import functools
@@ -19,13 +19,13 @@ from yisheng.inference import artifact
 from yisheng.inference.export.example_inputs import draw_example_inputs
 from yisheng.inference.export.verify import verify_export
 from yisheng.inference.predictor import Predictor
-from yisheng.transforms import transform_spec, fit
+from yisheng.transforms import fit, transform_spec
 
 TEN = tuple("0123456789")
-PLACES = ((1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 68, 68))
+SHAPES = ((1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 68, 68))
 NARROW = {"ratio": 16}
-QUICK = ("lenet", "mlp", "linear")
-"""The others take some seconds each."""
+FAST_MODELS = ("lenet", "mlp", "linear")
+"""Models whose test is not slow."""
 COLUMNS = (
     Column("size", source="size"),
     Column("town", "category", ("Bonn", "Köln", "Ulm"), source="town"),
@@ -41,11 +41,11 @@ TASKS = {
 
 
 @functools.cache
-def spec_of(name):
-    """The first image, or else table, that a model takes."""
+def choose_spec(name):
+    """Return the smallest image or the table that a model accepts, and its options."""
     entry = registry.find("models", name)
     options = {key: value for key, value in NARROW.items() if key in entry.options}
-    for shape in PLACES:
+    for shape in SHAPES:
         spec = Spec("classification", shape, classes=TEN)
         if not entry.meta.get("fits", lambda _: True)(spec):
             break
@@ -58,28 +58,33 @@ def spec_of(name):
     return TASKS["classification"], options
 
 
-def rows(n=400):
-    draw = np.random.default_rng(0)
-    columns = [draw.normal(80, 30, n), draw.integers(0, 3, n), draw.integers(0, 2, n), draw.exponential(20, n)]
+def draw_rows(n=400):
+    generator = np.random.default_rng(0)
+    columns = [
+        generator.normal(80, 30, n),
+        generator.integers(0, 3, n),
+        generator.integers(0, 2, n),
+        generator.exponential(20, n),
+    ]
     x = np.stack(columns, axis=1).astype(np.float32)
-    x[draw.random(x.shape) < 0.1] = np.nan
+    x[generator.random(x.shape) < 0.1] = np.nan
     return x
 
 
-def make(folder, name, spec, options):
-    """A run folder with what `Predictor` reads, and inputs for it."""
-    x = rows() if spec.columns else np.random.default_rng(0).integers(0, 256, (64, *spec.shape), dtype=np.uint8)
+def make_run_folder(folder, name, spec, options):
+    """Write a run folder that `Predictor` can read, and return inputs for it."""
+    x = draw_rows() if spec.columns else np.random.default_rng(0).integers(0, 256, (64, *spec.shape), dtype=np.uint8)
     scale = fit("columns", x, columns=spec.columns) if spec.columns else fit("standard", x)
     torch.manual_seed(0)
     model = registry.find("models", name).build(transform_spec(scale, spec), **options)
     inputs = scale.apply(torch.from_numpy(x))
     with torch.no_grad():
-        for some in inputs.split(32):
-            model.train()(some)
-        spread = model.eval()(inputs).std()
+        for batch in inputs.split(32):
+            model.train()(batch)
+        std = model.eval()(inputs).std()
         *_, weight, bias = model.parameters()
-        for last in (weight, bias):
-            last *= 3 / spread
+        for parameter in (weight, bias):
+            parameter *= 3 / std
         assert model(inputs).std() > 0.1
     target = None
     if spec.task == "regression":
@@ -96,37 +101,37 @@ def make(folder, name, spec, options):
     return draw_example_inputs(spec, scale, 1000, seed=7)
 
 
-def compare(folder, x, spec, alone=1000):
+def compare_outputs(folder, x, spec, alone=1000):
     from yisheng.inference.export import onnx_file
 
-    done = export(folder)
+    result = export(folder)
     outputs = Predictor(folder).compute_outputs
-    found = verify_export(onnx_file.load(done.path), outputs, x, spec, sizes=(1, 64), alone=alone)
+    comparison = verify_export(onnx_file.load(result.path), outputs, x, spec, sizes=(1, 64), alone=alone)
     assert outputs(x).std(axis=0).min() > 0
-    return found
+    return comparison
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[] if n in QUICK else [pytest.mark.slow]) for n in registry.names("models")],
+    [pytest.param(n, marks=[] if n in FAST_MODELS else [pytest.mark.slow]) for n in registry.names("models")],
 )
-def test_onnxruntime_answers_as_we_do(tmp_path, name):
-    spec, options = spec_of(name)
-    x = make(tmp_path, name, spec, options)
-    found = compare(tmp_path, x, spec, alone=1000 if name in QUICK else 100)
-    assert found.rows == 1000
+def test_onnxruntime_predictions_equal_torchs(tmp_path, name):
+    spec, options = choose_spec(name)
+    x = make_run_folder(tmp_path, name, spec, options)
+    comparison = compare_outputs(tmp_path, x, spec, alone=1000 if name in FAST_MODELS else 100)
+    assert comparison.rows == 1000
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("name", ["mlp", "tabm"])
-def test_a_tables_model_answers_as_we_do(tmp_path, name, task):
-    x = make(tmp_path, name, TASKS[task], {})
-    compare(tmp_path, x, TASKS[task])
+def test_predictions_of_table_models_equal_torchs(tmp_path, name, task):
+    x = make_run_folder(tmp_path, name, TASKS[task], {})
+    compare_outputs(tmp_path, x, TASKS[task])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("embeddings", ["periodic", "none"])
-def test_embeddings_answer_as_we_do(tmp_path, embeddings):
-    x = make(tmp_path, "tabm", TASKS["regression"], {"embeddings": embeddings})
-    compare(tmp_path, x, TASKS["regression"])
+def test_predictions_of_embeddings_equal_torchs(tmp_path, embeddings):
+    x = make_run_folder(tmp_path, "tabm", TASKS["regression"], {"embeddings": embeddings})
+    compare_outputs(tmp_path, x, TASKS["regression"])
