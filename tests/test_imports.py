@@ -49,12 +49,12 @@ def modules() -> dict[str, Path]:
     return names
 
 
-def imported_modules(path: Path, known: Mapping[str, Path], *, for_type_checker: bool = True) -> Iterator[str]:
+def imported_modules(path: Path, all_modules: Mapping[str, Path], *, for_type_checker: bool = True) -> Iterator[str]:
     """Yield the project's modules that a file imports, at its top and in functions.
 
     Args:
         path: the file.
-        known: all modules of the project.
+        all_modules: all modules of the project.
         for_type_checker: also those under ``if TYPE_CHECKING``, which never run.
     """
     nodes = [ast.parse(path.read_text(encoding="utf-8"))]
@@ -64,14 +64,14 @@ def imported_modules(path: Path, known: Mapping[str, Path], *, for_type_checker:
             continue
         nodes += ast.iter_child_nodes(node)
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name in known)
+            yield from (alias.name for alias in node.names if alias.name in all_modules)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative imports hide the package"
             for alias in node.names:
                 submodule = f"{node.module}.{alias.name}"
-                if submodule in known:
+                if submodule in all_modules:
                     yield submodule
-                elif node.module in known:
+                elif node.module in all_modules:
                     yield str(node.module)
 
 
@@ -112,13 +112,13 @@ def strongly_connected(graph: Mapping[str, set[str]]) -> list[list[str]]:
 def cycle_within(component: list[str], graph: Mapping[str, set[str]]) -> list[str]:
     """Return a shortest cycle through the first file of a strongly connected component."""
     start = sorted(component)[0]
-    paths = [[start]]
-    for path in paths:  # grows while it is read: a breadth-first search
-        for neighbor in sorted(graph[path[-1]] & set(component)):
+    routes = [[start]]
+    for route in routes:  # grows while it is read: a breadth-first search
+        for neighbor in sorted(graph[route[-1]] & set(component)):
             if neighbor == start:
-                return [*path, start]
-            if all(neighbor not in seen for seen in paths):
-                paths.append([*path, neighbor])
+                return [*route, start]
+            if all(neighbor not in earlier for earlier in routes):
+                routes.append([*route, neighbor])
     raise AssertionError("a strongly connected component has a cycle")
 
 
@@ -132,11 +132,11 @@ def test_every_package_has_a_layer():
 
 
 def test_packages_import_lower_layers_only():
-    known = modules()
+    all_modules = modules()
     wrong = []
-    for name, path in known.items():
+    for name, path in all_modules.items():
         package = package_of(name)
-        for target in sorted(set(imported_modules(path, known))):
+        for target in sorted(set(imported_modules(path, all_modules))):
             other = package_of(target)
             if other != package and other not in allowed(package):
                 wrong.append(f"{path.relative_to(SOURCE)} imports {target}")
@@ -144,8 +144,11 @@ def test_packages_import_lower_layers_only():
 
 
 def test_no_cycle_between_files():
-    known = modules()
-    graph = {name: set(imported_modules(path, known, for_type_checker=False)) - {name} for name, path in known.items()}
+    all_modules = modules()
+    graph = {
+        name: set(imported_modules(path, all_modules, for_type_checker=False)) - {name}
+        for name, path in all_modules.items()
+    }
     cycles = [" -> ".join(cycle_within(component, graph)) for component in strongly_connected(graph)]
     assert not cycles, "\n".join(cycles)
 
@@ -182,13 +185,13 @@ HEAVY = ("torch", "numpy", "pandas", "sklearn", "matplotlib", "pydantic", "PIL",
 )
 def test_importing_the_package_is_light(code):
     check = f"{code}\nimport sys\nprint([m for m in {HEAVY} if m in sys.modules], file=sys.stderr)"
-    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
-    assert done.stderr.strip() == "[]"
+    completed = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert completed.stderr.strip() == "[]"
 
 
 def test_a_training_imports_only_what_it_uses(tmp_path):
     heavy = ("pandas", "sklearn", "scipy", "onnxscript", "tensorboard")
     code = "from yisheng.cli import main; main(['train', 'data=digits', 'epochs=1', '--quiet'])"
     check = f"{code}\nimport sys\nprint([m for m in {heavy} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert done.stdout.splitlines()[-1] == "[]"
+    completed = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert completed.stdout.splitlines()[-1] == "[]"

@@ -1,4 +1,4 @@
-"""Predicting in bulk: streams give what whole files give, go on after a kill, and hold little in memory."""
+"""Predictions piece by piece equal those of the complete file, continue after a kill, and need little memory."""
 
 import csv
 import json
@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import yisheng
+from tests.experiments.conftest import skip_reports
 from yisheng.cli import main
 from yisheng.core.errors import DataError, MissingPartError, StoppedError, UsageError
 from yisheng.core.types import Column, Spec
 from yisheng.experiments import bulk_prediction
 from yisheng.experiments.submission import submit
-from yisheng.inference import rows as whole
+from yisheng.inference import rows as complete
 from yisheng.inference.bulk import chunk as chunks
 from yisheng.inference.bulk import numeric_rows, partial_output
 from yisheng.inference.bulk import rows as stream_rows
@@ -52,19 +53,19 @@ def runs(tmp_path_factory):
     table.to_csv(out / "train.csv", index=False)
     with pytest.MonkeyPatch.context() as patch:
         skip_reports(patch)
-        small = {"model": "mlp", "hidden": [4], "epochs": 2, "quiet": True, "out": out}
+        settings_of_model = {"model": "mlp", "hidden": [4], "epochs": 2, "quiet": True, "out": out}
         return {
-            "images": yisheng.train(data="digits", **small).path,
-            "table": yisheng.train(data=str(out / "train.csv"), target="sold", **small).path,
-            "other": yisheng.train(data=str(out / "train.csv"), target="sold", seed=1, **small).path,
+            "images": yisheng.train(data="digits", **settings_of_model).path,
+            "table": yisheng.train(data=str(out / "train.csv"), target="sold", **settings_of_model).path,
+            "other": yisheng.train(data=str(out / "train.csv"), target="sold", seed=1, **settings_of_model).path,
         }
 
 
 @pytest.fixture
-def small(monkeypatch):
-    """Streams of a few rows at a time."""
+def small_chunks(monkeypatch):
+    """Tables are read four rows at a time."""
     for module in (stream_rows, numeric_rows):
-        monkeypatch.setattr(module, "ROWS", 4)
+        monkeypatch.setattr(module, "ROWS_PER_CHUNK", 4)
 
 
 def write_table(path, rows, seed=1):
@@ -107,34 +108,34 @@ def tables(draw):
     return [names, *lines]
 
 
-@given(table=tables(), wanted=st.sampled_from(["", "Id"]))
+@given(table=tables(), id_column=st.sampled_from(["", "Id"]))
 @settings(max_examples=60)
-def test_a_stream_gives_what_the_whole_file_gives(tmp_path_factory, table, wanted):
+def test_a_table_in_chunks_equals_the_complete_table(tmp_path_factory, table, id_column):
     path = tmp_path_factory.mktemp("t") / "rows.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(table)
-    found = whole.read_rows(path, SPEC, wanted)
+    rows = complete.read_rows(path, SPEC, id_column)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stream_rows, "ROWS", 3)
-        source, tally = stream_rows.open_table(path, SPEC, wanted), Tally()
+        patch.setattr(stream_rows, "ROWS_PER_CHUNK", 3)
+        source, tally = stream_rows.open_table(path, SPEC, id_column), Tally()
         parts = list(source.chunks(tally))
-    np.testing.assert_array_equal(np.concatenate([part.x for part in parts]), found.x)
+    np.testing.assert_array_equal(np.concatenate([part.x for part in parts]), rows.x)
     ids = [id for part in parts for id in part.ids or ()]
-    assert (tuple(ids) or None, source.id_name) == (found.ids, found.id_name)
-    assert sorted([*source.notes, *tally.describe()]) == sorted(found.notes)
-    assert source.total == len(found.x)
+    assert (tuple(ids) or None, source.id_name) == (rows.ids, rows.id_name)
+    assert sorted([*source.notes, *tally.describe()]) == sorted(rows.notes)
+    assert source.total == len(rows.x)
 
 
 @pytest.mark.parametrize(
     "text",
     ["a,b\n1,2\n3,4\n5,6\n7,8\n9,1\n", "1,2\n3, 4\n5,6\n7,8\n9,1\n2,2\n", "x,b,a\nq,1,2\nr,3,4\n", "b,a\n1,2\n"],
 )
-def test_plain_rows_are_those_of_the_whole_file(tmp_path, small, text):
+def test_numeric_rows_in_chunks_equal_the_complete_file(tmp_path, small_chunks, text):
     path = tmp_path / "rows.csv"
     path.write_text(text)
     source = stream_rows.open_table(path, PLAIN)
-    found = np.concatenate([part.x for part in source.chunks(Tally())])
-    np.testing.assert_array_equal(found, whole.read(path, PLAIN))
+    x = np.concatenate([part.x for part in source.chunks(Tally())])
+    np.testing.assert_array_equal(x, complete.read_rows(path, PLAIN).x)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ def test_plain_rows_are_those_of_the_whole_file(tmp_path, small, text):
         ("a,b\n", "has no rows"),
         ("", "cannot be read as CSV"),
         ("a,c\n1,2\n", "lacks the column b"),
-        ("1,2,3\n", "row 1 has 3 values, the model wants 2"),
+        ("1,2,3\n", "row 1 has 3 values, the model takes 2"),
         ("a,b\n" + "1,2\n" * 9 + "1,x\n", "row 10, b: 'x' is not a number"),
         ("a,b\n1,nan\n", "row 1, b: 'nan' is not a number"),
         ("a,b\n1,1_0\n", "is not a number"),
@@ -152,13 +153,13 @@ def test_plain_rows_are_those_of_the_whole_file(tmp_path, small, text):
         ("a,b\n1,\0\n", "zero bytes"),
     ],
 )
-def test_damaged_plain_rows_are_refused(tmp_path, small, text, cause):
+def test_damaged_numeric_rows_are_refused(tmp_path, small_chunks, text, cause):
     path = tmp_path / "rows.csv"
     path.write_text(text)
     with pytest.raises(DataError, match=cause):
         list(stream_rows.open_table(path, PLAIN).chunks(Tally()))
     with pytest.raises(DataError):
-        whole.read(path, PLAIN)
+        complete.read_rows(path, PLAIN).x
 
 
 @pytest.mark.parametrize(
@@ -166,120 +167,120 @@ def test_damaged_plain_rows_are_refused(tmp_path, small, text, cause):
     [
         ("size,town,price,day\n1,Bonn,2,\n", "lacks the column garden"),
         ("size,town,price,day,garden\n", "no rows"),
-        ("1,Bonn,$2,01/01/2020,yes,more\n" * 3, "row 1 has 6 values, the model wants 5|lacks the columns"),
+        ("1,Bonn,$2,01/01/2020,yes,more\n" * 3, "row 1 has 6 values, the model takes 5|lacks the columns"),
         ("size,town,price,day,garden\n" + "1,Bonn,2,,yes\n" * 7 + "1,Bonn,two,,no\n", "row 8, price: 'two'"),
         ("size,town,price,day,garden\n" + "1,Bonn,2,,yes\n" * 7 + "1,Bonn,2,soon,no\n", "row 8, day: 'soon'"),
         ("size,town,price,day,garden\n" + "1,Bonn,2,,yes\n" * 7 + "1,Bonn\n", "line 9 has 2 values"),
     ],
 )
-def test_damaged_tables_are_refused(tmp_path, small, text, cause):
+def test_damaged_tables_are_refused(tmp_path, small_chunks, text, cause):
     path = tmp_path / "rows.csv"
     path.write_text(text)
     with pytest.raises(DataError, match=cause):
         list(stream_rows.open_table(path, SPEC).chunks(Tally()))
     with pytest.raises(DataError, match=cause):
-        whole.read_rows(path, SPEC)
+        complete.read_rows(path, SPEC)
 
 
-def test_columns_without_a_header_are_taken_in_order(tmp_path, small):
+def test_columns_without_a_header_are_taken_in_order(tmp_path, small_chunks):
     path = tmp_path / "rows.csv"
     path.write_text("1,Bonn,$2,01/02/2020,yes\n2,Bonn,$3,01/03/2020,no\n" * 3)
-    found = np.concatenate([part.x for part in stream_rows.open_table(path, SPEC).chunks(Tally())])
-    np.testing.assert_array_equal(found, whole.read(path, SPEC))
+    x = np.concatenate([part.x for part in stream_rows.open_table(path, SPEC).chunks(Tally())])
+    np.testing.assert_array_equal(x, complete.read_rows(path, SPEC).x)
     numbered = Spec("regression", (2,), columns=(Column("column-1", source="column-1"), Column("c", source="column-2")))
     for text in ("1,2\n3,4\n" * 5, "x,y\n1,2\n", "column-2,column-1\n1,2\n"):
         path.write_text(text)
         if text.startswith("x"):
             with pytest.raises(DataError):
-                whole.read(path, numbered)
+                complete.read_rows(path, numbered).x
             with pytest.raises(DataError):
                 list(stream_rows.open_table(path, numbered).chunks(Tally()))
             continue
-        found = np.concatenate([part.x for part in stream_rows.open_table(path, numbered).chunks(Tally())])
-        np.testing.assert_array_equal(found, whole.read(path, numbered))
+        x = np.concatenate([part.x for part in stream_rows.open_table(path, numbered).chunks(Tally())])
+        np.testing.assert_array_equal(x, complete.read_rows(path, numbered).x)
 
 
 @pytest.mark.parametrize("end", ["csv", "tsv", "jsonl", "parquet"])
-def test_a_table_is_answered_in_every_form(runs, tmp_path, small, end):
-    path, out = write_table(tmp_path / "rows.csv", 50), tmp_path / f"answers.{end}"
-    done = submit(runs["table"], [path], out)
-    assert (done.rows, done.damaged) == (50, 0)
-    assert any("'new' was never seen" in note for note in done.notes)
-    answers, found = Predictor(runs["table"]).predict_table(path)
-    assert list(done.notes) == list(found.notes)
+def test_a_table_is_predicted_into_every_format(runs, tmp_path, small_chunks, end):
+    path, out = write_table(tmp_path / "rows.csv", 50), tmp_path / f"predictions.{end}"
+    written = submit(runs["table"], [path], out)
+    assert (written.rows, written.damaged) == (50, 0)
+    assert any("'new'" in note for note in written.notes)
+    predictions, rows = Predictor(runs["table"]).predict_table(path)
+    assert list(written.notes) == list(rows.notes)
     if end == "jsonl":
         lines = [json.loads(line) for line in out.read_text().splitlines()]
-        assert [line["id"] for line in lines] == list(found.ids)
-        assert [line["input"] for line in lines] == [answer.input for answer in answers]
-        assert [line["notes"] for line in lines[1:]] == [list(answer.notes) for answer in answers[1:]]
-        assert done.out_of_distribution == sum((answer.ood_score or 0) > 0.995 for answer in answers)
-        wanted = [answer.probabilities["yes"] for answer in answers]
-        assert [line["probabilities"]["yes"] for line in lines] == pytest.approx(wanted, rel=1e-5)
+        assert [line["id"] for line in lines] == list(rows.ids)
+        assert [line["input"] for line in lines] == [prediction.input for prediction in predictions]
+        assert [line["notes"] for line in lines[1:]] == [list(prediction.notes) for prediction in predictions[1:]]
+        assert written.out_of_distribution == sum((p.ood_score or 0) > 0.995 for p in predictions)
+        expected = [prediction.probabilities["yes"] for prediction in predictions]
+        assert [line["probabilities"]["yes"] for line in lines] == pytest.approx(expected, rel=1e-5)
     else:
         table = (
             pd.read_parquet(out) if end == "parquet" else pd.read_csv(out, dtype=str, sep="\t" if end == "tsv" else ",")
         )
         assert list(table.columns) == ["Id", "sold"]
-        assert table["Id"].tolist() == list(found.ids)
-        assert table["sold"].tolist() == [answer.prediction for answer in answers]
+        assert table["Id"].tolist() == list(rows.ids)
+        assert table["sold"].tolist() == [prediction.prediction for prediction in predictions]
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([path.name, out.name])
 
 
-def test_probabilities_in_parquet_are_numbers_as_computed(runs, tmp_path):
+def test_probabilities_in_parquet_are_not_rounded(runs, tmp_path):
     path = write_table(tmp_path / "rows.csv", 30)
     submit(runs["table"], [path], tmp_path / "a.parquet", format="probability")
-    found = pd.read_parquet(tmp_path / "a.parquet")["sold"]
-    assert found.dtype == np.float32
+    probabilities = pd.read_parquet(tmp_path / "a.parquet")["sold"]
+    assert probabilities.dtype == np.float32
     predictor = Predictor(runs["table"])
-    np.testing.assert_array_equal(found, predictor.compute_outputs(whole.read(path, predictor.spec))[:, 1])
+    np.testing.assert_array_equal(probabilities, predictor.compute_outputs(complete.read_rows(path, predictor.spec).x)[:, 1])
 
 
-def test_other_formats_of_tables_are_answered_too(runs, tmp_path):
+def test_tables_of_other_formats_are_predicted(runs, tmp_path):
     path = write_table(tmp_path / "rows.csv", 30)
     pd.read_csv(path, dtype={"Id": str}).to_parquet(tmp_path / "rows.parquet")
     shutil.copy(path, tmp_path / "rows.tsv")
     (tmp_path / "rows.tsv").write_text(path.read_text().replace(",", "\t"))
     for name in ("rows.csv", "rows.parquet", "rows.tsv"):
-        submit(runs["table"], [tmp_path / name], tmp_path / f"{name}.answers.csv")
-    first, *others = [read(tmp_path / f"{name}.answers.csv") for name in ("rows.csv", "rows.parquet", "rows.tsv")]
-    assert others == [first, first]
+        submit(runs["table"], [tmp_path / name], tmp_path / f"{name}.predictions.csv")
+    contents = [read(tmp_path / f"{name}.predictions.csv") for name in ("rows.csv", "rows.parquet", "rows.tsv")]
+    assert contents == 3 * contents[:1]
 
 
 @pytest.mark.parametrize("end", ["csv", "jsonl", "parquet"])
-def test_a_folder_is_answered_in_natural_order_and_damage_is_told(runs, tmp_path, end, capsys):
+def test_a_folder_is_predicted_in_natural_order_with_errors_for_damaged_images(runs, tmp_path, end, capsys):
     folder = write_images(tmp_path / "photos", 31)
     (folder / "part 1" / "4.png").write_bytes(b"no image")
     (folder / "notes.txt").write_text("no image either")
     out = tmp_path / f"a.{end}"
     assert main(["predict", str(runs["images"]), str(folder), f"out={out}"]) == 0
-    said = capsys.readouterr()
-    assert said.out == f"30 answers in {out}\n"
-    assert "1 of 31 images could not be read" in said.err
-    assert "1 other files were left out (notes.txt)" in said.err
+    output = capsys.readouterr()
+    assert output.out == f"30 predictions in {out}\n"
+    assert "1 of 31 images could not be read" in output.err
+    assert "1 other files were ignored (notes.txt)" in output.err
     names = [str(folder / f"part {k}" / f"{n}.png") for k in range(3) for n in range(k, 31, 3)]
-    bad = names.index(str(folder / "part 1" / "4.png"))
-    good = [name for name in names if not name.endswith("/4.png")]
-    wanted = [answer.prediction for answer in Predictor(runs["images"]).predict(good)]
-    wanted.insert(bad, None)
+    damaged = names.index(str(folder / "part 1" / "4.png"))
+    readable = [name for name in names if not name.endswith("/4.png")]
+    expected = [prediction.prediction for prediction in Predictor(runs["images"]).predict(readable)]
+    expected.insert(damaged, None)
     if end == "jsonl":
         lines = [json.loads(line) for line in out.read_text().splitlines()]
-        found = [(line["input"], line["prediction"], line["error"]) for line in lines]
+        rows = [(line["input"], line["prediction"], line["error"]) for line in lines]
     elif end == "parquet":
         table = pd.read_parquet(out).astype(object)
-        found = [tuple(None if pd.isna(v) else v for v in row) for row in table.itertuples(index=False)]
+        rows = [tuple(None if pd.isna(v) else v for v in row) for row in table.itertuples(index=False)]
     else:
         head, *lines = read(out)
         assert head == ["file", "class" if head[1] == "class" else head[1], "error"]
-        found = [tuple(value or None for value in line) for line in lines]
-    assert [(name, said) for name, said, _ in found] == list(zip(names, wanted, strict=True))
-    assert [bool(error) for _, _, error in found] == [n == bad for n in range(31)]
-    assert "4.png is not an image" in found[bad][2]
+        rows = [tuple(value or None for value in line) for line in lines]
+    assert [(name, predicted) for name, predicted, _ in rows] == list(zip(names, expected, strict=True))
+    assert [bool(error) for _, _, error in rows] == [n == damaged for n in range(31)]
+    assert "4.png is not an image" in rows[damaged][2]
 
 
-def test_a_damaged_image_is_an_error_where_it_is_asked_for(runs, tmp_path, capsys):
+def test_with_strict_a_damaged_image_is_an_error(runs, tmp_path, capsys):
     folder = write_images(tmp_path / "photos", 5)
     (folder / "part 0" / "3.png").write_bytes(b"no image")
-    before = sorted(tmp_path.rglob("*"))
+    paths = sorted(tmp_path.rglob("*"))
     assert main(["predict", str(runs["images"]), str(folder), f"out={tmp_path / 'a.csv'}", "strict=true"]) == 3
     assert "3.png is not an image" in capsys.readouterr().err
     for words, code in [
@@ -295,15 +296,15 @@ def test_a_damaged_image_is_an_error_where_it_is_asked_for(runs, tmp_path, capsy
     assert "holds no images" in capsys.readouterr().err
     (tmp_path / "t.csv").unlink()
     (tmp_path / "empty").rmdir()
-    assert sorted(tmp_path.rglob("*")) == before
+    assert sorted(tmp_path.rglob("*")) == paths
 
 
-def test_images_are_cut_small_enough(tmp_path):
+def test_large_images_are_read_in_smaller_chunks(tmp_path):
     folder = write_images(tmp_path / "p", 7)
     source = ImageFiles([folder], Spec("regression", (3, 8, 8)))
-    assert source.size == 256
-    assert ImageFiles([folder], Spec("regression", (3, 4096, 4096))).size == 1
-    source.size = 2
+    assert source.chunk_size == 256
+    assert ImageFiles([folder], Spec("regression", (3, 4096, 4096))).chunk_size == 1
+    source.chunk_size = 2
     parts = list(source.chunks(Tally()))
     assert [len(part.x) for part in parts] == [2, 2, 2, 1]
     assert [name for part in source.chunks(Tally(rows=4)) for name in part.names] == [
@@ -311,111 +312,115 @@ def test_images_are_cut_small_enough(tmp_path):
     ]
 
 
-class BrokenOffError(Exception):
-    """What the test breaks a stream off with."""
+class InterruptedByTestError(Exception):
+    """Interrupts a stream as a kill would."""
 
 
-def broken(monkeypatch, after):
-    """Let the network fail after some chunks, as a kill would: without any farewell."""
-    judge, seen = Predictor.compute_outputs_and_ood_scores, []
+def interrupt(monkeypatch, chunk_count):
+    """Let the network fail after some chunks; return the list of their sizes."""
+    compute, sizes = Predictor.compute_outputs_and_ood_scores, []
 
-    def once(self, x):
-        seen.append(len(x))
-        if len(seen) > after:
-            raise BrokenOffError
-        return judge(self, x)
+    def compute_or_fail(self, x):
+        sizes.append(len(x))
+        if len(sizes) > chunk_count:
+            raise InterruptedByTestError
+        return compute(self, x)
 
-    monkeypatch.setattr(Predictor, "judge", once)
-    monkeypatch.setattr(partial_output, "PAUSE", 0.0)
-    return seen
+    monkeypatch.setattr(Predictor, "compute_outputs_and_ood_scores", compute_or_fail)
+    monkeypatch.setattr(partial_output, "SECONDS_BETWEEN_STATES", 0.0)
+    return sizes
 
 
 @pytest.mark.parametrize("end", ["csv", "jsonl", "parquet"])
 @pytest.mark.parametrize("kind", ["table", "images"])
-def test_what_was_broken_off_goes_on_to_the_same_bytes(runs, tmp_path, small, end, kind):
+def test_an_interrupted_file_is_continued_to_the_same_bytes(runs, tmp_path, small_chunks, end, kind):
     if kind == "table":
-        given = write_table(tmp_path / "rows.csv", 50)
+        inputs = write_table(tmp_path / "rows.csv", 50)
     else:
-        given = write_images(tmp_path / "photos", 600)
-        (given / "part 0" / "3.png").write_bytes(b"no image")
-    at_once = submit(runs[kind], [given], tmp_path / f"once.{end}")
+        inputs = write_images(tmp_path / "photos", 600)
+        (inputs / "part 0" / "3.png").write_bytes(b"no image")
+    uninterrupted = submit(runs[kind], [inputs], tmp_path / f"once.{end}")
     out = tmp_path / f"a.{end}"
     with pytest.MonkeyPatch.context() as patch:
-        seen = broken(patch, after=2)
-        with pytest.raises(BrokenOffError):
-            submit(runs[kind], [given], out)
+        sizes = interrupt(patch, chunk_count=2)
+        with pytest.raises(InterruptedByTestError):
+            submit(runs[kind], [inputs], out)
     state = json.loads((tmp_path / f"a.{end}.part.json").read_text())
-    assert state["tally"]["rows"] == sum(seen[:2]) + state["tally"]["damaged"]
+    assert state["tally"]["rows"] == sum(sizes[:2]) + state["tally"]["damaged"]
     with (tmp_path / f"a.{end}.part").open("ab") as file:
-        file.write(b"half a li")  # what was written behind the last state
-    again = submit(runs[kind], [given], out)
+        file.write(b"half a li")  # written after the last state
+    continued = submit(runs[kind], [inputs], out)
     assert out.read_bytes() == (tmp_path / f"once.{end}").read_bytes()
-    assert again == replace(at_once, path=out)
+    assert continued == replace(uninterrupted, path=out)
     assert not list(tmp_path.glob("*.part*"))
 
 
-def test_a_part_of_something_else_is_refused(runs, tmp_path, small, capsys):
-    given, out = write_table(tmp_path / "rows.csv", 50), tmp_path / "a.csv"
+def test_a_part_of_other_inputs_or_models_is_refused(runs, tmp_path, small_chunks, capsys):
+    table, out = write_table(tmp_path / "rows.csv", 50), tmp_path / "a.csv"
     with pytest.MonkeyPatch.context() as patch:
-        broken(patch, after=2)
-        with pytest.raises(BrokenOffError):
-            submit(runs["table"], [given], out)
-    kept = (tmp_path / "a.csv.part").read_bytes()
-    with pytest.raises(UsageError, match="begun with other form"):
-        submit(runs["table"], [given], out, format="probability")
-    os.utime(given, (1, 1))
-    with pytest.raises(UsageError, match="begun with other inputs"):
-        submit(runs["table"], [given], out)
-    with pytest.raises(UsageError, match="other model and inputs"):
-        submit(runs["other"], [given], out)
-    assert (tmp_path / "a.csv.part").read_bytes() == kept
+        interrupt(patch, chunk_count=2)
+        with pytest.raises(InterruptedByTestError):
+            submit(runs["table"], [table], out)
+    content = (tmp_path / "a.csv.part").read_bytes()
+    with pytest.raises(UsageError, match="begun with another form"):
+        submit(runs["table"], [table], out, format="probability")
+    os.utime(table, (1, 1))
+    with pytest.raises(UsageError, match="begun with another inputs"):
+        submit(runs["table"], [table], out)
+    with pytest.raises(UsageError, match="another model and another inputs"):
+        submit(runs["other"], [table], out)
+    assert (tmp_path / "a.csv.part").read_bytes() == content
     (tmp_path / "a.csv.part.json").write_text("{}")
     with pytest.raises(DataError, match="does not fit"):
-        submit(runs["table"], [given], out)
-    assert main(["predict", str(runs["table"]), str(given), f"out={out}", "force=true"]) == 0
+        submit(runs["table"], [table], out)
+    assert main(["predict", str(runs["table"]), str(table), f"out={out}", "force=true"]) == 0
     assert len(read(out)) == 51
 
 
-def test_a_bad_row_leaves_nothing_behind(runs, tmp_path, small):
-    given, out = write_table(tmp_path / "rows.csv", 50), tmp_path / "a.csv"
+def test_a_damaged_row_leaves_no_part(runs, tmp_path, small_chunks):
+    table, out = write_table(tmp_path / "rows.csv", 50), tmp_path / "a.csv"
     out.write_text("old")
-    with given.open("a") as file:
+    with table.open("a") as file:
         file.write("50,large,a\n")
     with pytest.raises(DataError, match="row 51, size: 'large' is not a number"):
-        submit(runs["table"], [given], out)
+        submit(runs["table"], [table], out)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "rows.csv"]
     assert out.read_text() == "old"
 
 
-def test_a_signal_stops_between_two_chunks(runs, tmp_path, small):
-    given, out = write_table(tmp_path / "rows.csv", 50), tmp_path / "a.csv"
-    judge = Predictor.compute_outputs_and_ood_scores
+def test_a_signal_stops_between_two_chunks(runs, tmp_path, small_chunks):
+    table, out = write_table(tmp_path / "rows.csv", 50), tmp_path / "a.csv"
+    compute = Predictor.compute_outputs_and_ood_scores
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Predictor, "judge", lambda self, x: os.kill(os.getpid(), signal.SIGTERM) or judge(self, x))
-        with pytest.raises(StoppedError, match="stopped by SIGTERM after 4 answers") as caught:
-            submit(runs["table"], [given], out)
+        patch.setattr(
+            Predictor,
+            "compute_outputs_and_ood_scores",
+            lambda self, x: os.kill(os.getpid(), signal.SIGTERM) or compute(self, x),
+        )
+        with pytest.raises(StoppedError, match="stopped by SIGTERM after 4 predictions") as caught:
+            submit(runs["table"], [table], out)
     assert caught.value.code == 143
-    assert submit(runs["table"], [given], out).rows == 50
+    assert submit(runs["table"], [table], out).rows == 50
 
 
-def test_two_processes_do_not_write_one_file(runs, tmp_path):
+def test_two_processes_cannot_write_one_file(runs, tmp_path):
     from filelock import FileLock
 
-    given = write_table(tmp_path / "rows.csv", 5)
+    table = write_table(tmp_path / "rows.csv", 5)
     with FileLock(tmp_path / "a.csv.part.lock"), pytest.raises(UsageError, match="another process writes"):
-        submit(runs["table"], [given], tmp_path / "a.csv")
+        submit(runs["table"], [table], tmp_path / "a.csv")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no pipes with names")
-def test_what_is_no_file_is_refused(runs, tmp_path, capsys):
+def test_inputs_that_are_not_files_are_refused(runs, tmp_path, capsys):
     os.mkfifo(tmp_path / "pipe.csv")
-    for name, cause in (("pipe.csv", "no file"), (".", "a folder"), ("none.csv", "does not exist")):
+    for name, cause in (("pipe.csv", "not a regular file"), (".", "a folder"), ("none.csv", "does not exist")):
         assert main(["predict", str(runs["table"]), str(tmp_path / name), f"out={tmp_path / 'a.csv'}"]) == 3
         assert cause in capsys.readouterr().err
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
-def test_names_that_are_no_text_are_written_as_text(runs, tmp_path):
+def test_file_names_that_are_not_text_are_written_as_text(runs, tmp_path):
     folder = write_images(tmp_path / os.fsdecode(b"caf\xe9"), 3)
     for end in ("csv", "jsonl"):
         assert submit(runs["images"], [folder], tmp_path / f"a.{end}").rows == 3
@@ -423,49 +428,49 @@ def test_names_that_are_no_text_are_written_as_text(runs, tmp_path):
     assert submit(runs["table"], [table], tmp_path / "a.jsonl", force=True).rows == 3
 
 
-def test_an_input_is_not_written_over(runs, tmp_path):
-    given = write_table(tmp_path / "rows.csv", 5)
-    (tmp_path / "link.csv").symlink_to(given)
-    for out in (given, tmp_path / "link.csv"):
+def test_an_input_is_not_overwritten(runs, tmp_path):
+    table = write_table(tmp_path / "rows.csv", 5)
+    (tmp_path / "link.csv").symlink_to(table)
+    for out in (table, tmp_path / "link.csv"):
         with pytest.raises(UsageError, match="one of the inputs"):
-            submit(runs["table"], [given], out)
+            submit(runs["table"], [table], out)
     (tmp_path / "b.csv").mkdir()
     with pytest.raises(UsageError, match="a folder"):
-        submit(runs["table"], [given], tmp_path / "b.csv")
-    assert submit(runs["table"], [given], tmp_path / "a.csv").rows == 5
+        submit(runs["table"], [table], tmp_path / "b.csv")
+    assert submit(runs["table"], [table], tmp_path / "a.csv").rows == 5
 
 
-def test_progress_is_shown_where_it_takes_long(runs, tmp_path, small, monkeypatch, capsys):
-    given = write_table(tmp_path / "rows.csv", 10)
-    words = ["predict", str(runs["table"]), str(given), f"out={tmp_path / 'a.csv'}", "--json"]
+def test_progress_is_shown_after_some_seconds(runs, tmp_path, small_chunks, monkeypatch, capsys):
+    table = write_table(tmp_path / "rows.csv", 10)
+    words = ["predict", str(runs["table"]), str(table), f"out={tmp_path / 'a.csv'}", "--json"]
     assert main(words) == 0
-    assert "answered" not in capsys.readouterr().err
-    monkeypatch.setattr(bulk_prediction, "QUIET", 0.0)
-    monkeypatch.setattr(bulk_prediction, "PAUSE", 0.0)
+    assert "predicted" not in capsys.readouterr().err
+    monkeypatch.setattr(bulk_prediction, "SECONDS_BEFORE_PROGRESS", 0.0)
+    monkeypatch.setattr(bulk_prediction, "SECONDS_BETWEEN_LINES", 0.0)
     assert main(words) == 0
-    said = capsys.readouterr()
-    assert "4 of 10 answered\n8 of 10 answered\n" in said.err
-    assert json.loads(said.out)["rows"] == 10
+    output = capsys.readouterr()
+    assert "4 of 10 predicted\n8 of 10 predicted\n" in output.err
+    assert json.loads(output.out)["rows"] == 10
 
 
-def test_parquet_says_what_it_needs(runs, tmp_path, monkeypatch):
-    given = write_table(tmp_path / "rows.csv", 5)
+def test_parquet_needs_pyarrow(runs, tmp_path, monkeypatch):
+    table = write_table(tmp_path / "rows.csv", 5)
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(MissingPartError, match="pyarrow"):
-        submit(runs["table"], [given], tmp_path / "a.parquet")
+        submit(runs["table"], [table], tmp_path / "a.parquet")
     assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
 
 
-def test_names_of_rows_are_looked_for_as_far_as_memory_allows(tmp_path, small, monkeypatch):
+def test_the_column_of_row_names_is_searched_within_a_memory_limit(tmp_path, small_chunks, monkeypatch):
     path = tmp_path / "rows.csv"
     path.write_text("size,town,price,day,garden,Id\n" + "".join(f"1,Bonn,2,,yes,{n}\n" for n in range(9)))
     assert stream_rows.open_table(path, SPEC).id_name == "Id"
-    monkeypatch.setattr(stream_rows, "LOOKED", 8)
+    monkeypatch.setattr(stream_rows, "MAX_ROWS_FOR_ID_COLUMN", 8)
     assert stream_rows.open_table(path, SPEC).id_name == ""
     assert stream_rows.open_table(path, SPEC, "Id").id_name == "Id"
 
 
-def test_the_size_of_a_chunk_is_a_whole_number_of_the_predictors_batches():
+def test_a_chunk_is_a_multiple_of_the_predictors_batch():
     assert chunks.ROWS_PER_CHUNK % 256 == 0
 
 
@@ -473,33 +478,33 @@ KILLED = """
 import sys, time
 from yisheng.cli import main
 from yisheng.inference.predictor import Predictor
-from yisheng.inference.bulk import partial, rows
-rows.ROWS, partial.PAUSE = 50, 0.0
-judge = Predictor.judge
-Predictor.judge = lambda self, x: time.sleep(0.05) or judge(self, x)
+from yisheng.inference.bulk import partial_output, rows
+rows.ROWS_PER_CHUNK, partial_output.SECONDS_BETWEEN_STATES = 50, 0.0
+compute = Predictor.compute_outputs_and_ood_scores
+Predictor.compute_outputs_and_ood_scores = lambda self, x: time.sleep(0.05) or compute(self, x)
 sys.exit(main(["predict", *sys.argv[1:]]))
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows kills otherwise")
-def test_a_killed_process_goes_on_to_the_same_bytes(runs, tmp_path):
-    given = write_table(tmp_path / "rows.csv", 3000)
-    words = [sys.executable, "-c", KILLED, str(runs["table"]), str(given)]
+def test_a_killed_process_is_continued_to_the_same_bytes(runs, tmp_path):
+    table = write_table(tmp_path / "rows.csv", 3000)
+    words = [sys.executable, "-c", KILLED, str(runs["table"]), str(table)]
     subprocess.run([*words, f"out={tmp_path / 'once.csv'}"], check=True, capture_output=True)
     out, state = tmp_path / "a.csv", tmp_path / "a.csv.part.json"
-    kills, last = 0, -1
+    kills, last_rows = 0, -1
     while not out.exists():
         process = subprocess.Popen([*words, f"out={out}"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         end = time.monotonic() + 120
         while process.poll() is None and kills < 3 and time.monotonic() < end:
             rows = json.loads(state.read_text())["tally"]["rows"] if state.exists() else -1
-            if rows > last:
+            if rows > last_rows:
                 process.kill()
-                kills, last = kills + 1, rows
+                kills, last_rows = kills + 1, rows
             time.sleep(0.02)
-        _, said = process.communicate()
-        assert process.returncode in (0, -signal.SIGKILL), said
+        _, error = process.communicate()
+        assert process.returncode in (0, -signal.SIGKILL), error
         assert not out.exists() or process.returncode == 0
     assert kills == 3
     assert out.read_bytes() == (tmp_path / "once.csv").read_bytes()
@@ -515,21 +520,27 @@ sys.exit(code)
 """
 
 
-def peak(run, given, out):
-    """MiB that a process took at most."""
-    done = subprocess.run(
-        [sys.executable, "-c", PEAK, str(run), str(given), f"out={out}"], capture_output=True, text=True
+def peak_memory(run, inputs, out):
+    """Return the largest memory of a process in MiB, and its output."""
+    completed = subprocess.run(
+        [sys.executable, "-c", PEAK, str(run), str(inputs), f"out={out}"], capture_output=True, text=True
     )
-    assert done.returncode == 0, done.stderr
-    return int(done.stderr.split()[-1]) / (1024 if sys.platform != "darwin" else 1 << 20), json.loads(done.stdout)
+    assert completed.returncode == 0, completed.stderr
+    return int(completed.stderr.split()[-1]) / (1024 if sys.platform != "darwin" else 1 << 20), json.loads(
+        completed.stdout
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="there is no getrusage")
 @pytest.mark.parametrize("end", ["csv", "parquet"])
 def test_200_000_rows_take_no_more_memory_than_20_000(runs, tmp_path, end):
-    few, _ = peak(runs["table"], write_table(tmp_path / "few.csv", 20_000), tmp_path / f"few-answers.{end}")
-    many, said = peak(runs["table"], write_table(tmp_path / "many.csv", 200_000), tmp_path / f"many-answers.{end}")
-    assert said["rows"] == 200_000
-    assert (tmp_path / f"many-answers.{end}").stat().st_size > 100_000
-    assert many < few + 64, f"{few:.0f} MiB for 20,000 rows, {many:.0f} MiB for 200,000"
+    small_peak, _ = peak_memory(
+        runs["table"], write_table(tmp_path / "few.csv", 20_000), tmp_path / f"few-predictions.{end}"
+    )
+    large_peak, output = peak_memory(
+        runs["table"], write_table(tmp_path / "many.csv", 200_000), tmp_path / f"many-predictions.{end}"
+    )
+    assert output["rows"] == 200_000
+    assert (tmp_path / f"many-predictions.{end}").stat().st_size > 100_000
+    assert large_peak < small_peak + 64, f"{small_peak:.0f} MiB for 20,000 rows, {large_peak:.0f} MiB for 200,000"

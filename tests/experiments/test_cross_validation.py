@@ -120,7 +120,12 @@ def test_repeats_draw_the_folds_again_and_are_averaged(tmp_path, without_reports
     data = wine()
     path = yisheng.train(data="wine", folds=2, repeats=2, test=0, out=tmp_path, **TINY).path
     content, rows = read_json(path), read_out_of_fold(path)
-    assert [(fold["fold"], fold["repeat"]) for fold in content["models"]] == [("1/2", 1), ("2/2", 1), ("1/2", 2), ("2/2", 2)]
+    assert [(fold["fold"], fold["repeat"]) for fold in content["models"]] == [
+        ("1/2", 1),
+        ("2/2", 1),
+        ("1/2", 2),
+        ("2/2", 2),
+    ]
     assert [(int(row["repeat"]), int(row["row"])) for row in rows] == [(r, n) for r in (1, 2) for n in range(178)]
     single = yisheng.train(data="wine", fold="2/2", repeat=2, test=0, out=tmp_path, **TINY).path
     assert (single / "model.safetensors").read_bytes() == (path / "fold-04" / "model.safetensors").read_bytes()

@@ -1,6 +1,5 @@
-"""The doctor beside a run: it changes nothing, writes what it saw, and goes on where a run goes on."""
+"""The doctor of a run: it changes nothing, writes its findings, and continues when a run is resumed."""
 
-import io
 import json
 import os
 import re
@@ -13,26 +12,27 @@ import pytest
 
 import yisheng
 from yisheng.core.errors import DataError, FindingsError, NonFiniteError, StoppedError, UsageError
+from yisheng.core.settings import merge_settings
 from yisheng.diagnosis.data_findings import NEEDS_TRAININGS
 from yisheng.diagnosis.run_diagnosis import EXPERIMENTS
 from yisheng.experiments import diagnose
 from yisheng.experiments.dispatch import resume
-from yisheng.experiments.run import train as train_live
+from yisheng.experiments.dispatch import train as train_by_config
 from yisheng.reporting.findings_schema import Findings
 from yisheng.training import checkpoint
 
-KIND = {"data": "iris", "model": "mlp", "hidden": [16], "dropout": 0.2, "epochs": 8, "quiet": True}
+IRIS = {"data": "iris", "model": "mlp", "hidden": [16], "dropout": 0.2, "epochs": 8, "quiet": True}
 
 
 def train(out, **settings):
-    return yisheng.train(**{**KIND, **settings}, out=out).path
+    return yisheng.train(**{**IRIS, **settings}, out=out).path
 
 
-def events(folder):
+def read_events(folder):
     return [re.sub(r', "seconds": [\d.]+', "", line) for line in (folder / "events.jsonl").read_text().splitlines()]
 
 
-def said(folder):
+def read_findings(folder):
     return json.loads((folder / "findings.json").read_text())
 
 
@@ -43,70 +43,68 @@ def runs(tmp_path_factory):
 
 
 @pytest.mark.parametrize("doctor", ["passive", "full"])
-def test_what_is_trained_is_the_same_to_the_bit(runs, doctor):
+def test_the_doctor_changes_no_bit_of_the_training(runs, doctor):
     for name in ("model.safetensors", "scores.json"):
         assert (runs[doctor] / name).read_bytes() == (runs["off"] / name).read_bytes()
-    assert events(runs[doctor]) == events(runs["off"])
+    assert read_events(runs[doctor]) == read_events(runs["off"])
 
 
-def test_off_means_off(runs):
+def test_without_doctor_there_are_no_findings(runs):
     assert not (runs["off"] / "findings.json").exists()
     assert not (runs["off"] / "checkpoint" / "watch.safetensors").exists()
     assert 'id="findings"' not in (runs["off"] / "report.html").read_text()
 
 
-def test_a_healthy_run_has_a_page_without_findings(runs):
-    page = said(runs["passive"])
-    assert page["findings"] == []
-    assert page["steps"] == 8 * 6
-    assert EXPERIMENTS in page["unchecked"]
-    assert "all training checks" not in page["unchecked"]  # a check with a defect is listed under this name
-    assert page["curves"]["steps"] == [1, 2, 3, 4, 5, 10, 20, 40]
-    assert [line["name"] for line in page["curves"]["gradients"]][-1] == "output.weight"
-    assert page["probes"] == {}
-    assert "Nothing was found wrong" in (runs["passive"] / "report.html").read_text()
+def test_a_healthy_run_has_no_findings(runs):
+    content = read_findings(runs["passive"])
+    assert content["findings"] == []
+    assert content["steps"] == 8 * 6
+    assert EXPERIMENTS in content["unchecked"]
+    assert "all training checks" not in content["unchecked"]  # a check with a defect is listed under this name
+    assert content["curves"]["steps"] == [1, 2, 3, 4, 5, 10, 20, 40]
+    assert [line["name"] for line in content["curves"]["gradients"]][-1] == "output.weight"
+    assert content["probes"] == {}
+    assert "No problems found" in (runs["passive"] / "report.html").read_text()
 
 
-def test_full_writes_down_its_experiments(runs):
-    probes = said(runs["full"])["probes"]
+def test_the_results_of_the_experiments_are_written(runs):
+    probes = read_findings(runs["full"])["probes"]
     assert {"as it is", "standardized inputs", "lr x 0.1", "lr x 10"} <= set(probes)
     assert probes["one batch, at best"] < probes["one batch, at first"]
     assert "Experiments before training" in (runs["full"] / "report.html").read_text()
 
 
-def test_steps_that_are_too_short_are_said(tmp_path):
-    stream = io.StringIO()
-    from yisheng.core.settings import merge_settings
-
+def test_a_low_learning_rate_is_reported(tmp_path, caplog):
     settings = {"data": "digits", "model": "mlp", "lr": 1e-6, "epochs": 3, "doctor": "full"}
     config = merge_settings([(key, value, "command line") for key, value in settings.items()]).config
-    folder = train_live(config, out=tmp_path, stream=stream)
-    one, *notes = said(folder)["findings"]
-    assert one["check"] == "low-learning-rate"
+    folder = train_by_config(config, out=tmp_path)
+    warning, *notes = read_findings(folder)["findings"]
+    assert warning["check"] == "low-learning-rate"
     assert [note["check"] for note in notes] == ["learning-curve"]
-    assert "the network" not in notes[0]["evidence"]  # its size is not what it is hindered by
-    assert one["evidence"]["tried"]["loss with"] < one["evidence"]["tried"]["loss without"]
-    assert f"{one['severity']}: {one['cause']}; {one['remedy']}" in stream.getvalue()
-    assert one["cause"] in (folder / "report.html").read_text()
+    assert "the network" not in notes[0]["evidence"]  # the size of the network is not the problem
+    assert warning["evidence"]["tried"]["loss with"] < warning["evidence"]["tried"]["loss without"]
+    assert f"{warning['severity']}: {warning['cause']}; {warning['remedy']}" in caplog.text
+    assert warning["cause"] in (folder / "report.html").read_text()
 
 
-def test_a_run_that_breaks_off_has_a_page(tmp_path):
-    with pytest.raises(NonFiniteError) as broken:
+def test_a_run_that_breaks_off_has_findings(tmp_path):
+    with pytest.raises(NonFiniteError) as raised:
         train(tmp_path, data="diabetes", lr=1e6, dropout=0)
     (folder,) = tmp_path.iterdir()
-    page = said(folder)
-    causes = [one["cause"] for one in page["findings"]] + [s["cause"] for f in page["findings"] for s in f["symptoms"]]
-    assert broken.value.problem in causes
-    assert page["findings"][0]["severity"] == "error"
+    content = read_findings(folder)
+    causes = [finding["cause"] for finding in content["findings"]]
+    causes += [symptom["cause"] for finding in content["findings"] for symptom in finding["symptoms"]]
+    assert raised.value.problem in causes
+    assert content["findings"][0]["severity"] == "error"
     assert 'id="findings"' in (folder / "report.html").read_text()
     assert diagnose.diagnose(folder).worst_severity() == "error"
 
 
-def stopped(monkeypatch, tmp_path, step, **settings):
-    """A run to which SIGTERM came after a step."""
+def stop_training(monkeypatch, tmp_path, step, **settings):
+    """Return a run that SIGTERM stopped after a step."""
 
-    def save(folder, state, of=checkpoint.save):
-        path = of(folder, state)
+    def save(folder, state, save_checkpoint=checkpoint.save):
+        path = save_checkpoint(folder, state)
         if state.step == step:
             os.kill(os.getpid(), signal.SIGTERM)
         return path
@@ -120,111 +118,105 @@ def stopped(monkeypatch, tmp_path, step, **settings):
 
 
 @pytest.mark.parametrize("doctor", ["passive", "full"])
-def test_a_run_that_is_continued_is_seen_as_a_whole(runs, tmp_path, monkeypatch, doctor):
-    folder = stopped(monkeypatch, tmp_path, 25, doctor=doctor)
-    before = said(folder)
-    assert 25 <= before["steps"] <= 27
+def test_the_findings_of_a_resumed_run_are_those_of_an_uninterrupted_one(runs, tmp_path, monkeypatch, doctor):
+    folder = stop_training(monkeypatch, tmp_path, 25, doctor=doctor)
+    assert 25 <= read_findings(folder)["steps"] <= 27
     resume(folder)
-    after, whole = said(folder), said(runs[doctor])
+    resumed, uninterrupted = read_findings(folder), read_findings(runs[doctor])
     assert (folder / "model.safetensors").read_bytes() == (runs["off"] / "model.safetensors").read_bytes()
-    assert events(folder) == events(runs["off"])
-    assert after["steps"] == whole["steps"]
-    assert after["probes"] == whole["probes"]
+    assert read_events(folder) == read_events(runs["off"])
+    assert resumed["steps"] == uninterrupted["steps"]
+    assert resumed["probes"] == uninterrupted["probes"]
     for part in ("curves", "unchecked", "findings"):
-        assert after[part] == whole[part]
+        assert resumed[part] == uninterrupted[part]
 
 
-def test_a_memory_that_is_damaged_costs_nothing_but_itself(runs, tmp_path, monkeypatch):
-    folder = stopped(monkeypatch, tmp_path, 25)
-    (folder / "checkpoint" / "watch.safetensors").write_bytes(b"no memory")
+def test_a_damaged_record_of_the_doctor_does_not_affect_the_run(runs, tmp_path, monkeypatch):
+    folder = stop_training(monkeypatch, tmp_path, 25)
+    (folder / "checkpoint" / "watch.safetensors").write_bytes(b"damaged")
     resume(folder)
     assert (folder / "model.safetensors").read_bytes() == (runs["off"] / "model.safetensors").read_bytes()
-    assert said(folder)["findings"] == []
+    assert read_findings(folder)["findings"] == []
 
 
-def test_findings_of_the_data_are_part_of_the_page(tmp_path):
+def test_findings_about_the_data_are_written(tmp_path):
     rows = "\n".join(f"{i % 7},{i % 5},same,{'yes' if i % 7 > 3 else 'no'}" for i in range(150))
     (tmp_path / "t.csv").write_text(f"a,b,c,answer\n{rows}\n")
     folder = train(tmp_path / "runs", data=str(tmp_path / "t.csv"), target="answer", epochs=2, boosting=False)
     data = yisheng.data.load("table", path=str(tmp_path / "t.csv"), target="answer")
     assert data.findings
-    assert {f.cause for f in data.findings} <= {one["cause"] for one in said(folder)["findings"]}
+    assert {f.cause for f in data.findings} <= {finding["cause"] for finding in read_findings(folder)["findings"]}
 
 
-def leaking(tmp_path, seed=0):
-    """A table whose test rows are training rows, a third of its labels at random."""
+def make_leaking_table(tmp_path, seed=0):
+    """Write a table whose test rows are training rows, with wrong labels; return the settings for it."""
     draw = np.random.default_rng(seed)
     x, y = draw.normal(size=(300, 4)).round(4), draw.integers(0, 2, 300)
     x[:, 0] += 4 * y
-    twice = np.concatenate([np.arange(300), draw.integers(0, 300, 100)])
+    rows = np.concatenate([np.arange(300), draw.integers(0, 300, 100)])
     wrong = draw.random(400) < 0.15
-    lines = [f"{','.join(map(str, x[i]))},{'yes' if y[i] != w else 'no'}" for i, w in zip(twice, wrong, strict=True)]
+    lines = [f"{','.join(map(str, x[i]))},{'yes' if y[i] != w else 'no'}" for i, w in zip(rows, wrong, strict=True)]
     (tmp_path / "t.csv").write_text("a,b,c,d,answer\n" + "\n".join(lines) + "\n")
     return {"data": str(tmp_path / "t.csv"), "target": "answer", "boosting": False, "dropout": 0}
 
 
-def test_what_is_wrong_with_the_data_is_said_and_written(tmp_path):
-    stream = io.StringIO()
-    from yisheng.core.settings import merge_settings
-
-    settings = {**leaking(tmp_path), "model": "mlp", "epochs": 3}
+def test_leaking_rows_are_reported(tmp_path, caplog):
+    settings = {**make_leaking_table(tmp_path), "model": "mlp", "epochs": 3}
     config = merge_settings([(key, value, "command line") for key, value in settings.items()]).config
-    folder = train_live(config, out=tmp_path / "runs", stream=stream)
-    page = said(folder)
-    leaks = [one for one in page["findings"] if one["check"] == "leaking-rows"]
-    assert {one["evidence"]["part"] for one in leaks} == {"test", "validation"}
-    assert all(f"{one['severity']}: {one['cause']}" in stream.getvalue() for one in leaks)
-    assert page["unchecked"]["label-noise"] == NEEDS_TRAININGS
+    folder = train_by_config(config, out=tmp_path / "runs")
+    content = read_findings(folder)
+    leaks = [finding for finding in content["findings"] if finding["check"] == "leaking-rows"]
+    assert {leak["evidence"]["part"] for leak in leaks} == {"test", "validation"}
+    assert all(f"{leak['severity']}: {leak['cause']}" in caplog.text for leak in leaks)
+    assert content["unchecked"]["label-noise"] == NEEDS_TRAININGS
     assert leaks[0]["cause"] in (folder / "report.html").read_text()
 
 
-def test_the_data_of_a_run_is_looked_at_afterwards(tmp_path):
-    kind = leaking(tmp_path)
-    folder = train(tmp_path / "off", **kind, doctor="off", epochs=3)
+def test_the_data_of_a_run_is_checked_afterwards(tmp_path, caplog):
+    settings = make_leaking_table(tmp_path)
+    folder = train(tmp_path / "off", **settings, doctor="off", epochs=3)
     assert {"leaking-rows", "label-noise"} <= set(diagnose.diagnose(folder).unchecked)
-    stream = io.StringIO()
-    found = diagnose.diagnose(folder, data=True, stream=stream)
-    assert "leaking-rows" in {one.check for one in found.findings}
-    assert not {"leaking-rows", "label-noise"} & set(found.unchecked)
-    assert "checking the data: label-noise" in stream.getvalue()
+    findings = diagnose.diagnose(folder, data=True)
+    assert "leaking-rows" in {finding.check for finding in findings.findings}
+    assert not {"leaking-rows", "label-noise"} & set(findings.unchecked)
+    assert "checking the data: label-noise" in caplog.text
     assert not (folder / "findings.json").exists()
-    watched = train(tmp_path / "passive", **kind, epochs=3)
-    again = diagnose.diagnose(watched, data=True)
-    assert [one.check for one in again.findings].count("leaking-rows") == 2
+    watched = train(tmp_path / "passive", **settings, epochs=3)
+    findings = diagnose.diagnose(watched, data=True)
+    assert [finding.check for finding in findings.findings].count("leaking-rows") == 2
     (tmp_path / "t.csv").write_text("a,b,c,d,answer\n" + "1,2,3,4,yes\n2,3,4,5,no\n" * 30)
     with pytest.raises(DataError, match="is not what it was"):
         diagnose.diagnose(watched, data=True)
 
 
-def test_data_given_in_memory_is_given_again_to_be_looked_at(tmp_path):
+def test_data_in_memory_must_be_given_again_for_its_checks(tmp_path):
     draw = np.random.default_rng(1)
     x = draw.normal(size=(250, 6)).astype(np.float32)
     spec = yisheng.Spec("classification", (6,), ("a", "b"))
     data = yisheng.Dataset("noise", spec, x, draw.permutation(np.arange(250) % 2))
     folder = yisheng.train(data=data, model="mlp", hidden=[8], epochs=8, doctor="full", quiet=True, out=tmp_path).path
-    page = said(folder)
-    (one,) = [one for one in page["findings"] if one["check"] == "no-signal"]
-    assert one["evidence"]["p"] > 0.05
-    again = diagnose.diagnose(folder)
-    assert [f.check for f in again.findings] == [f["check"] for f in page["findings"]]
+    content = read_findings(folder)
+    (no_signal,) = [finding for finding in content["findings"] if finding["check"] == "no-signal"]
+    assert no_signal["evidence"]["p"] > 0.05
+    findings = diagnose.diagnose(folder)
+    assert [f.check for f in findings.findings] == [f["check"] for f in content["findings"]]
     with pytest.raises(DataError, match="given in memory"):
         diagnose.diagnose(folder, data=True)
-    assert "no-signal" in {one.check for one in diagnose.diagnose(folder, data=data).findings}
+    assert "no-signal" in {finding.check for finding in diagnose.diagnose(folder, data=data).findings}
 
 
-def test_members_of_a_study_are_watched(tmp_path):
-    study = train(tmp_path, folds=2, epochs=3)
-    found = diagnose.members(study)
-    assert len(found) == 2
-    assert all(isinstance(diagnose.diagnose(path), Findings) and said(path)["steps"] for path in found.values())
+def test_each_fold_has_findings(tmp_path):
+    runs = diagnose.list_runs(train(tmp_path, folds=2, epochs=3))
+    assert len(runs) == 2
+    assert all(isinstance(diagnose.diagnose(path), Findings) and read_findings(path)["steps"] for path in runs.values())
 
 
-def test_fail_on(runs, tmp_path):
+def test_fail_on_refuses_findings_of_its_severity(runs, tmp_path):
     folder = Path(shutil.copytree(runs["passive"], tmp_path / "run"))
     diagnose.require_healthy(folder, "warning")
-    page = said(folder)
-    one = {"check": "mode", "severity": "warning", "cause": "it is wrong", "remedy": "mend it"}
-    (folder / "findings.json").write_text(json.dumps({**page, "findings": [one]}))
+    content = read_findings(folder)
+    finding = {"check": "mode", "severity": "warning", "cause": "it is wrong", "remedy": "fix it"}
+    (folder / "findings.json").write_text(json.dumps({**content, "findings": [finding]}))
     diagnose.require_healthy(folder, "error")
     with pytest.raises(FindingsError, match="warning: it is wrong"):
         diagnose.require_healthy(folder, "warning")
@@ -232,18 +224,18 @@ def test_fail_on(runs, tmp_path):
         diagnose.require_healthy(folder, "note")
 
 
-def test_a_run_without_doctor_is_asked_about_its_course(runs):
-    found = diagnose.diagnose(runs["off"])
-    assert found.findings == []
-    assert "was not there" in found.unchecked["training"]
+def test_the_history_of_a_run_without_doctor_is_checked(runs):
+    findings = diagnose.diagnose(runs["off"])
+    assert findings.findings == []
+    assert "did not watch" in findings.unchecked["training"]
 
 
-def test_damage_is_told(runs, tmp_path):
+def test_damaged_findings_are_reported(runs, tmp_path):
     folder = Path(shutil.copytree(runs["passive"], tmp_path / "run"))
     (folder / "findings.json").write_text('{"findings": [{"check": 3}]}')
     with pytest.raises(DataError, match="damaged"):
         diagnose.diagnose(folder)
 
 
-def test_the_run_tells_too(runs):
+def test_a_trained_run_has_a_method_diagnose(runs):
     assert yisheng.load(runs["passive"]).diagnose() == diagnose.diagnose(runs["passive"])

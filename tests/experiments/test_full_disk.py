@@ -1,7 +1,6 @@
-"""A disk that fills up at whatever point: a clear error, every old file whole, and nothing half-written left."""
+"""A disk that fills up at any point: a clear error, every old file intact, and no partial file left."""
 
 import hashlib
-import io
 import json
 import os
 import shutil
@@ -15,51 +14,52 @@ import yisheng
 from yisheng.cli import main
 from yisheng.core import run_folder
 from yisheng.core.errors import StorageError
+from yisheng.core.run_folder import RunFolder
 from yisheng.experiments.dispatch import resume
 
 WORDS = ["data=iris", "model=mlp", "hidden=16", "epochs=2", "batch=32", "checkpoint_every=0", "log_every=1"]
-MODEL = ("model.safetensors", "model.json", "environment.json", "report.html", "evaluation.json")
+FILES_OF_MODEL = ("model.safetensors", "model.json", "environment.json", "report.html", "evaluation.json")
 
 
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory):
     """A disk of two megabytes."""
-    place = tmp_path_factory.mktemp("disk")
+    folder = tmp_path_factory.mktemp("disk")
     try:
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)], capture_output=True)
+        completed = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True)
     except FileNotFoundError:
         pytest.skip("there is no mount command here")
-    if done.returncode:
+    if completed.returncode:
         pytest.skip("a small disk cannot be mounted here")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """The run that never met a full disk."""
+    """A run on a disk with enough space."""
     out = tmp_path_factory.mktemp("runs")
     assert main(["train", *WORDS, f"out={out}", "--quiet"]) == 0
     return out / "0001-iris-mlp"
 
 
 @pytest.fixture
-def small(disk, monkeypatch):
-    """The disk, empty, and a train that does not look at the free space first."""
+def small_disk(disk, monkeypatch):
+    """The empty disk; training does not check the free space first."""
     for path in disk.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    monkeypatch.setattr(run_folder, "SPARE", 0)
-    monkeypatch.setattr(run_folder, "COPIES", 0)
+    monkeypatch.setattr(run_folder, "SPARE_BYTES", 0)
+    monkeypatch.setattr(run_folder, "CHECKPOINT_COPIES", 0)
     return disk
 
 
-def fill(disk, leave):
-    """Take all space but some KiB."""
-    free = shutil.disk_usage(disk).free - leave * 1024
+def fill(disk, free_kib):
+    """Fill the disk up to some KiB."""
+    free = shutil.disk_usage(disk).free - free_kib * 1024
     (disk / "filler").write_bytes(bytes(max(0, free)))
 
 
-def files(folder):
+def hash_files(folder):
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in Path(folder).rglob("*")
@@ -67,89 +67,89 @@ def files(folder):
     }
 
 
-def told(capsys):
-    """The error must name the cause in one line and the way out in another."""
-    said = capsys.readouterr()
-    problem, remedy = said.err.rstrip().splitlines()[-2:]
+def require_clear_error(capsys):
+    """Check that the error names the problem in one line and the remedy in another."""
+    error = capsys.readouterr().err
+    problem, remedy = error.rstrip().splitlines()[-2:]
     assert problem.startswith("yisheng: ")
     assert "no space left on the disk" in problem or "free space" in problem or "MB left" in problem
     assert "free some space" in remedy
-    assert "Traceback" not in said.err
+    assert "Traceback" not in error
 
 
-def nothing_half_written(folder):
+def require_no_partial_file(folder):
     assert [p.name for p in Path(folder).rglob("*") if p.name.endswith((".part", ".extracting"))] == []
 
 
-@pytest.mark.parametrize("leave", [0, 4, 8, 12, 16, 24, 32, 48, 64, 80, 100, 120])
-def test_train_and_then_resume(leave, small, trained, capsys):
-    (small / "runs" / "0001-old").mkdir(parents=True)
-    (small / "runs" / "0001-old" / "config.toml").write_text("data = 'iris'")
-    old = files(small)
-    fill(small, leave)
-    assert main(["train", *WORDS, f"out={small / 'runs'}", "--quiet"]) == 1
-    told(capsys)
-    nothing_half_written(small)
-    assert old.items() <= files(small).items()
-    (small / "filler").unlink()
-    begun = [path for path in (small / "runs").iterdir() if path.name != "0001-old"]
-    assert len(begun) <= 1
-    if begun and RunFolder(begun[0]).is_begun:
-        resume(begun[0])
-        assert (begun[0] / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
-        steps = [json.loads(line)["step"] for line in (begun[0] / "events.jsonl").read_text().splitlines()]
+@pytest.mark.parametrize("free_kib", [0, 4, 8, 12, 16, 24, 32, 48, 64, 80, 100, 120])
+def test_a_training_on_a_full_disk_can_be_resumed(free_kib, small_disk, trained, capsys):
+    (small_disk / "runs" / "0001-old").mkdir(parents=True)
+    (small_disk / "runs" / "0001-old" / "config.toml").write_text("data = 'iris'")
+    old = hash_files(small_disk)
+    fill(small_disk, free_kib)
+    assert main(["train", *WORDS, f"out={small_disk / 'runs'}", "--quiet"]) == 1
+    require_clear_error(capsys)
+    require_no_partial_file(small_disk)
+    assert old.items() <= hash_files(small_disk).items()
+    (small_disk / "filler").unlink()
+    new_runs = [path for path in (small_disk / "runs").iterdir() if path.name != "0001-old"]
+    assert len(new_runs) <= 1
+    if new_runs and RunFolder(new_runs[0]).is_begun:
+        resume(new_runs[0])
+        assert (new_runs[0] / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+        steps = [json.loads(line)["step"] for line in (new_runs[0] / "events.jsonl").read_text().splitlines()]
         assert steps == [json.loads(line)["step"] for line in (trained / "events.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("leave", [0, 4, 8, 16, 28, 40, 60])
-def test_resume_longer(leave, small, trained, capsys):
-    run = small / trained.name
+@pytest.mark.parametrize("free_kib", [0, 4, 8, 16, 28, 40, 60])
+def test_a_longer_training_on_a_full_disk_keeps_the_model(free_kib, small_disk, trained, capsys):
+    run = small_disk / trained.name
     shutil.copytree(trained, run)
-    old = files(run)
-    fill(small, leave)
+    old = hash_files(run)
+    fill(small_disk, free_kib)
     assert main(["resume", str(run), "epochs=4", "--quiet"]) == 1
-    told(capsys)
-    nothing_half_written(small)
+    require_clear_error(capsys)
+    require_no_partial_file(small_disk)
     assert main(["predict", str(run), "rows=5,3,1,0"]) == 0  # weights and description belong together
-    left = files(run)
-    if leave < 20:  # not one epoch more was reached
-        kept = set(MODEL) - {"environment.json"}  # which now says that the run is not finished
-        assert {name: left[name] for name in kept} == {name: old[name] for name in kept}
-    (small / "filler").unlink()
+    new = hash_files(run)
+    if free_kib < 20:  # not one epoch more was reached
+        unchanged = set(FILES_OF_MODEL) - {"environment.json"}  # which now says that the run is not finished
+        assert {name: new[name] for name in unchanged} == {name: old[name] for name in unchanged}
+    (small_disk / "filler").unlink()
     resume(run, epochs=4)
-    whole = yisheng.load(run)
-    assert whole.run.config["epochs"] == 4
-    assert whole.predict(np.ones((1, 4), "float32"))
+    longer = yisheng.load(run)
+    assert longer.run.config["epochs"] == 4
+    assert longer.predict(np.ones((1, 4), "float32"))
 
 
 @pytest.mark.parametrize("words", [["report"], ["evaluate"]])
-@pytest.mark.parametrize("leave", [0, 4, 16])
-def test_report_and_evaluate(words, leave, small, trained, capsys):
-    run = small / trained.name
+@pytest.mark.parametrize("free_kib", [0, 4, 16])
+def test_report_and_evaluate_on_a_full_disk_keep_the_old_files(words, free_kib, small_disk, trained, capsys):
+    run = small_disk / trained.name
     shutil.copytree(trained, run)
-    old = files(run)
-    fill(small, leave)
+    old = hash_files(run)
+    fill(small_disk, free_kib)
     assert main([*words, str(run)]) == 1
-    told(capsys)
-    nothing_half_written(small)
-    now = files(run)
-    assert set(now) == set(old)
-    assert now["report.html"] == old["report.html"]
+    require_clear_error(capsys)
+    require_no_partial_file(small_disk)
+    new = hash_files(run)
+    assert set(new) == set(old)
+    assert new["report.html"] == old["report.html"]
     assert main(["predict", str(run), "rows=5,3,1,0"]) == 0  # reading needs no space
 
 
-@pytest.mark.parametrize("leave", [0, 4, 8])
-def test_data_show(leave, small, capsys):
-    (small / "a.png").write_bytes(b"old")
-    fill(small, leave)
-    assert main(["data", "show", "digits", f"out={small / 'a.png'}"]) == 1
-    told(capsys)
-    nothing_half_written(small)
-    assert (small / "a.png").read_bytes() == b"old"
+@pytest.mark.parametrize("free_kib", [0, 4, 8])
+def test_a_preview_on_a_full_disk_keeps_the_old_image(free_kib, small_disk, capsys):
+    (small_disk / "a.png").write_bytes(b"old")
+    fill(small_disk, free_kib)
+    assert main(["data", "show", "digits", f"out={small_disk / 'a.png'}"]) == 1
+    require_clear_error(capsys)
+    require_no_partial_file(small_disk)
+    assert (small_disk / "a.png").read_bytes() == b"old"
 
 
-@pytest.mark.parametrize("leave", [0, 4, 8, 32])
-def test_data_fetch_and_bundle(leave, small, capsys, tmp_path, monkeypatch):
+@pytest.mark.parametrize("free_kib", [0, 4, 8, 32])
+def test_fetch_and_bundle_on_a_full_disk_keep_the_old_files(free_kib, small_disk, capsys, tmp_path, monkeypatch):
     catalog, mirror = tmp_path / "plugins" / "fullplug" / "data" / "catalog", tmp_path / "mirror" / "tiny"
     for folder in (catalog, mirror):
         folder.mkdir(parents=True)
@@ -162,33 +162,32 @@ def test_data_fetch_and_bundle(leave, small, capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("YISHENG_PLUGINS", "fullplug")
     monkeypatch.setenv("YISHENG_MIRROR", mirror.parent.as_uri())
     assert main(["data", "fetch", "tiny"]) == 0
-    (small / "a.zip").write_bytes(b"old")
-    (small / "data" / "tiny").mkdir(parents=True)
-    (small / "data" / "tiny" / "a.bin").write_bytes(b"old and damaged")
-    fill(small, leave)
+    (small_disk / "a.zip").write_bytes(b"old")
+    (small_disk / "data" / "tiny").mkdir(parents=True)
+    (small_disk / "data" / "tiny" / "a.bin").write_bytes(b"old and damaged")
+    fill(small_disk, free_kib)
     capsys.readouterr()
-    assert main(["data", "bundle", "tiny", f"out={small / 'a.zip'}"]) == 1
-    told(capsys)
-    monkeypatch.setenv("YISHENG_HOME", str(small))
+    assert main(["data", "bundle", "tiny", f"out={small_disk / 'a.zip'}"]) == 1
+    require_clear_error(capsys)
+    monkeypatch.setenv("YISHENG_HOME", str(small_disk))
     assert main(["data", "fetch", "tiny"]) == 1
-    told(capsys)
-    nothing_half_written(small)
-    assert (small / "a.zip").read_bytes() == b"old"
-    assert (small / "data" / "tiny" / "a.bin").read_bytes() == b"old and damaged"
+    require_clear_error(capsys)
+    require_no_partial_file(small_disk)
+    assert (small_disk / "a.zip").read_bytes() == b"old"
+    assert (small_disk / "data" / "tiny" / "a.bin").read_bytes() == b"old and damaged"
 
 
-def test_too_little_space_is_seen_before_training(disk, capsys, monkeypatch):
-    said = io.StringIO()
+def test_too_little_space_is_reported_before_training(disk, capsys):
     for path in disk.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    monkeypatch.setattr("sys.stderr", said)
     assert main(["train", *WORDS, f"out={disk / 'deep' / 'runs'}"]) == 1
-    assert "has 2.0 MiB of free space, this run needs about 16.0 MiB" in said.getvalue()
-    assert "epoch" not in said.getvalue()
+    error = capsys.readouterr().err
+    assert "has 2.0 MiB of free space, this run needs about 16.0 MiB" in error
+    assert "epoch" not in error
     assert list(disk.iterdir()) == []
 
 
-def test_the_space_that_is_asked_for_grows_with_the_model(tmp_path, monkeypatch):
+def test_the_required_space_grows_with_the_model(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=100 << 20))
     RunFolder.require_space(tmp_path, 6 << 20)

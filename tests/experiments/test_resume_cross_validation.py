@@ -38,7 +38,12 @@ def outcome(folder):
         hashlib.sha256((folder / fold["folder"] / "model.safetensors").read_bytes()).hexdigest()
         for fold in content["models"]
     ]
-    return {"folds": content, "logs": logs, "weights": weights, **{name: (folder / name).read_bytes() for name in names}}
+    return {
+        "folds": content,
+        "logs": logs,
+        "weights": weights,
+        **{name: (folder / name).read_bytes() for name in names},
+    }
 
 
 @pytest.fixture(scope="module")

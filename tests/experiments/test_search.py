@@ -101,7 +101,12 @@ def test_the_files_of_a_search(finished):
         ((8, 8), 0.05),
     ]
     content = json.loads((finished.path / "trials.json").read_text())
-    assert (content["score"], content["higher"], content["search"], content["finished"]) == ("accuracy", True, "grid", True)
+    assert (content["score"], content["higher"], content["search"], content["finished"]) == (
+        "accuracy",
+        True,
+        "grid",
+        True,
+    )
     assert content["axes"][0] == {"name": "hidden", "kind": "choice", "values": [[4], [8, 8]]}
     assert (content["best"], content["chosen"]) == choose_trial(content["trials"], higher_is_better=True)
     settings, means = ([trial[key] for trial in content["trials"]] for key in ("setting", "mean"))
@@ -124,14 +129,18 @@ def test_the_final_model_is_an_ordinary_run_on_all_rows_and_predicts(finished):
     assert config["optimizer"]["lr"] == setting["lr"]
     assert (config["validation"], "fold" in config, config["epochs"]) == (0, False, 2)
     rows = yisheng.data.load("wine").x[:3]
-    assert [a.prediction for a in finished.predict(rows)] == [a.prediction for a in yisheng.predict(finished.path, rows)]
+    assert [a.prediction for a in finished.predict(rows)] == [
+        a.prediction for a in yisheng.predict(finished.path, rows)
+    ]
     assert finished.run.scores["test"]["accuracy"].value > 0.3
     assert yisheng.load(finished.path).path == finished.path / "best"
     assert yisheng.report(finished.path) == finished.path / "report.html"
 
 
 def test_without_folds_the_final_run_repeats_the_trial(tmp_path):
-    result = yisheng.tune(data="wine", model="linear", lr=[0.01, 0.1], epochs=3, out=tmp_path, quiet=True, executor="serial")
+    result = yisheng.tune(
+        data="wine", model="linear", lr=[0.01, 0.1], epochs=3, out=tmp_path, quiet=True, executor="serial"
+    )
     assert result.best["jobs"] == 1
     assert result.best["sd"] is None
     assert result.chosen == result.best  # a single job has no standard error
@@ -272,7 +281,15 @@ def wait_for(process, lines, out, seconds=300):
         time.sleep(0.002)
 
 
-LARGE_SEARCH = {"data": "iris", "model": "linear", "epochs": 1, "batch": 64, "executor": "serial", "n": 500, "search": "coarse"}
+LARGE_SEARCH = {
+    "data": "iris",
+    "model": "linear",
+    "epochs": 1,
+    "batch": 64,
+    "executor": "serial",
+    "n": 500,
+    "search": "coarse",
+}
 RANGES = {"lr": "log(1e-4,1)", "weight_decay": "log(1e-6,1e-2)"}
 
 
@@ -335,7 +352,9 @@ def test_the_examples_of_the_documentation_run(tmp_path):
     for line in commands.splitlines():
         program, *words = shlex.split(line)
         assert program == "yisheng"
-        completed = subprocess.run([sys.executable, "-m", "yisheng", *words], capture_output=True, text=True, cwd=tmp_path)
+        completed = subprocess.run(
+            [sys.executable, "-m", "yisheng", *words], capture_output=True, text=True, cwd=tmp_path
+        )
         assert completed.returncode == 0, completed.stderr
     completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert completed.returncode == 0, completed.stderr

@@ -57,7 +57,9 @@ def test_one_command_predicts_a_table(files, tmp_path, folds, capsys):
     assert head == ["Id", "price"]
     assert [row[0] for row in rows] == [f"{1000 + n:05d}" for n in range(25)]
     predictions, _ = Predictor(run).predict_table(files[1])
-    assert [float(row[1]) for row in rows] == pytest.approx([prediction.prediction for prediction in predictions], rel=1e-6)
+    assert [float(row[1]) for row in rows] == pytest.approx(
+        [prediction.prediction for prediction in predictions], rel=1e-6
+    )
 
 
 def test_classes_are_written_by_name_or_by_probability(files, tmp_path):

@@ -1,1 +1,1 @@
-"""The verbs: what the command line and the Python package both do."""
+"""Operations on run folders: train, resume, evaluate, compare, diagnose, export and the other commands."""

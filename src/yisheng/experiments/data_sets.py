@@ -95,7 +95,7 @@ def bundle_files(texts: Sequence[str], out: Path) -> tuple[list[str], Path]:
 
 
 def verify_files(text: str | None) -> tuple[bool, list[FileStatus]]:
-    """Read the files in the cache again; return whether all are good, and the status of each.
+    """Read the files in the cache again; return whether all are intact, and the status of each.
 
     Args:
         text: a set, of which at least one form must be complete; None for all sets.
@@ -105,11 +105,11 @@ def verify_files(text: str | None) -> tuple[bool, list[FileStatus]]:
     """
     name = None if text is None else require_hub_set(text)
     statuses = hub.verify(name)
-    good = all(status.state != "damaged" for status in statuses)
+    intact = all(status.state != "damaged" for status in statuses)
     if name is not None:
         hub_set, missing = catalog.find(name), {status.file for status in statuses if status.state == "missing"}
-        good = good and any(missing.isdisjoint(file.name for file in hub_set.get_form(form)) for form in hub_set.forms)
-    return good, statuses
+        intact = intact and any(missing.isdisjoint(file.name for file in hub_set.get_form(form)) for form in hub_set.forms)
+    return intact, statuses
 
 
 def describe_status(status: FileStatus) -> dict[str, Any]:

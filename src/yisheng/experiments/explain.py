@@ -114,7 +114,7 @@ def explain(name: str) -> Explanation:
     Raises:
         UsageError: there is no such concept.
 
-    >>> print(explain("inverse-decay").by_hand)
+    >>> print(explain("inverse-decay").from_scratch)
     from torch import Tensor
     <BLANKLINE>
     <BLANKLINE>
