@@ -190,5 +190,4 @@ def _read(path: Path, roles: Roles, reading: Mapping[str, Any]) -> Table:
 
 def resolve_test_path(path: Path, test: Path) -> Path:
     """Return the path of a test file: as given if it exists, else relative to the folder of the other file."""
-    test = test.expanduser()
     return path.parent / test if not test.exists() and (path.parent / test).exists() else test
