@@ -227,7 +227,9 @@ class Recorder:
             reached = self._inspect(loss, value)
             gradient_version = self._gradient_version() if self.has_other_losses else None
             yield
-            if reached or (reached is None and (not self.has_other_losses or gradient_version != self._gradient_version())):
+            if reached or (
+                reached is None and (not self.has_other_losses or gradient_version != self._gradient_version())
+            ):
                 self._unread.append(value)
             elif not self._values and not self._unread:
                 self._other_values.append(float(value))

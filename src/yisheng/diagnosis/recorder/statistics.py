@@ -61,7 +61,9 @@ def describe_activation(activation: Activation) -> ActivationRecord:
 
 
 @torch.no_grad()
-def describe_update(weights_before: Mapping[str, torch.Tensor], weights_after: Mapping[str, nn.Parameter]) -> list[ParameterRecord]:
+def describe_update(
+    weights_before: Mapping[str, torch.Tensor], weights_after: Mapping[str, nn.Parameter]
+) -> list[ParameterRecord]:
     """Return what an update did to the parameters.
 
     Args:
