@@ -117,7 +117,7 @@ def _describe_waiting() -> str:
     """Return how threads wait: as the user or `process.shorten_spinning` set it."""
     for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
         if name in os.environ:
-            return f"{name}={os.environ[name]}"
+            return f"{name}={os.environ.get(name)}"
     return "OpenMP's default"
 
 
