@@ -1,15 +1,15 @@
-"""The first decode of a folder or zip of images beside Pillow alone, on one core each.
+"""Measure decoding a folder or zip of images, by Yisheng and by Pillow alone, on one core.
 
-Pillow alone is `np.asarray(Image.open(file).convert("RGB"))`, fitted with `ImageOps.fit` where another size is
-wanted, and laid into an array in memory. Ours is measured twice: `decode`, the same step on the same bytes in
-memory; and `whole`, all that `data=PATH` does the first time: listing and checking the files, reading, decoding,
-looking for duplicates, and writing the block to the disk. Pillow's `whole` lists and reads the files too. Both take
-turns (A B A B ...) in one process that is bound to one core.
+Pillow alone is `np.asarray(Image.open(file).convert("RGB"))`, fitted with `ImageOps.fit` to another size, and copied
+into an array in memory. Two steps are measured. `decode` starts from the same bytes in memory. `load` is everything
+that `data=PATH` does the first time: list and check the files, read, decode, look for duplicates, and write the block
+to the disk; Pillow's `load` lists and reads the files too. Both alternate (A B A B ...) in one process that is bound to
+one core.
 
     python benchmarks/decode.py data=PATH [rounds=3] [size=224] [enlarge=2048] [limit=5000]
 
-`enlarge` first writes copies of the images with that longer side, as a camera's would be; `limit` takes only so
-many images.
+`enlarge` first writes copies of the images whose longer side is this many pixels, like a camera's; `limit` is the
+number of images to use.
 """
 
 from __future__ import annotations
@@ -37,48 +37,48 @@ from yisheng.data.images import decode, folder_labels
 from yisheng.data.images.file_listing import is_image
 
 
-def by_pillow(contents: Sequence[bytes], size: tuple[int, int] | None, block: np.ndarray) -> None:
-    """Pillow alone, from bytes in memory."""
+def decode_with_pillow(contents: Sequence[bytes], size: tuple[int, int] | None, block: np.ndarray) -> None:
+    """Decode bytes in memory with Pillow alone."""
     for row, content in zip(block, contents, strict=True):
-        row[:] = pillow(io.BytesIO(content), size)
+        row[:] = read_with_pillow(io.BytesIO(content), size)
 
 
-def pillow(file: io.BytesIO | Path, size: tuple[int, int] | None) -> np.ndarray:
-    """One image."""
+def read_with_pillow(file: io.BytesIO | Path, size: tuple[int, int] | None) -> np.ndarray:
+    """Return one image as an array."""
     image = Image.open(file).convert("RGB")
     if size is not None and image.size != size[::-1]:
         image = ImageOps.fit(image, size[::-1], Image.Resampling.BILINEAR)
     return np.asarray(image)
 
 
-def pillow_from_files(path: Path, size: tuple[int, int] | None, block: np.ndarray) -> None:
-    """Pillow alone, from the files."""
+def load_with_pillow(path: Path, size: tuple[int, int] | None, block: np.ndarray) -> None:
+    """Read and decode the files with Pillow alone."""
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if is_image(file.name))
         for row, file in zip(block, files, strict=True):
-            row[:] = pillow(file, size)
+            row[:] = read_with_pillow(file, size)
         return
     with zipfile.ZipFile(path) as packed:
         names = [name for name in packed.namelist() if is_image(name)]
         for row, name in zip(block, names, strict=True):
-            row[:] = pillow(io.BytesIO(packed.read(name)), size)
+            row[:] = read_with_pillow(io.BytesIO(packed.read(name)), size)
 
 
-def by_us(contents: Sequence[bytes], size: tuple[int, int] | None, block: np.ndarray) -> None:
-    """Our reader, from bytes in memory."""
+def decode_with_yisheng(contents: Sequence[bytes], size: tuple[int, int] | None, block: np.ndarray) -> None:
+    """Decode bytes in memory with Yisheng."""
     for row, content in zip(block, contents, strict=True):
         if not decode.decode_plain_jpeg(content, row):
             row[:] = decode.decode_image(content, "an image", color="rgb", size=size)
 
 
-def us_from_files(path: Path, size: tuple[int, int] | None) -> None:
-    """All that the first load does, with an empty cache."""
+def load_with_yisheng(path: Path, size: tuple[int, int] | None) -> None:
+    """Load the data set with an empty cache."""
     shutil.rmtree(Path(os.environ["YISHENG_HOME"]) / "images", ignore_errors=True)
     load("folder", path=str(path), color="rgb", **({} if size is None else {"size": size}))
 
 
-def prepared(path: Path, enlarge: int, limit: int, folder: Path) -> Path:
-    """The images to measure: as they are, or larger or fewer in a new folder."""
+def select_images(path: Path, enlarge: int, limit: int, folder: Path) -> Path:
+    """Return the path of the images to measure; larger or fewer images are written to a new folder."""
     if not (enlarge or limit):
         return path
     listing = folder_labels.list_images(path)
@@ -98,15 +98,15 @@ def prepared(path: Path, enlarge: int, limit: int, folder: Path) -> Path:
     return folder / "images"
 
 
-def seconds(work: Callable[[], None]) -> tuple[float, float]:
-    """How long something takes: by the clock, and of the processor."""
-    clock, processor = time.perf_counter(), time.process_time()
+def measure(work: Callable[[], None]) -> tuple[float, float]:
+    """Return the wall seconds and the CPU seconds of a function."""
+    wall, cpu = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - clock, time.process_time() - processor
+    return time.perf_counter() - wall, time.process_time() - cpu
 
 
 def main(words: list[str]) -> None:
-    """Measure and print a table."""
+    """Measure and print the table."""
     options = dict(word.split("=", 1) for word in words)
     rounds, side = int(options.get("rounds", 3)), int(options.get("size", 0))
     if hasattr(os, "sched_setaffinity"):
@@ -114,32 +114,35 @@ def main(words: list[str]) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         os.environ["YISHENG_HOME"] = str(Path(temporary) / "home")
         enlarge, limit = int(options.get("enlarge", 0)), int(options.get("limit", 0))
-        path = prepared(Path(options["data"]), enlarge, limit, Path(temporary))
+        path = select_images(Path(options["data"]), enlarge, limit, Path(temporary))
         listing = folder_labels.list_images(path)
         numbers = folder_labels.find_classes(listing).file_indices.tolist()
         contents = [content for content in listing.read(numbers) if isinstance(content, bytes)]
-        first = decode.decode_image(contents[0], "an image", color="rgb")
+        shape = decode.decode_image(contents[0], "an image", color="rgb").shape
         size = (side, side) if side else None
-        block = np.empty((len(contents), *(size or first.shape[:2]), 3), np.uint8)
+        block = np.empty((len(contents), *(size or shape[:2]), 3), np.uint8)
+        versions = f"Python {platform.python_version()}, Pillow {PIL.__version__}, simplejpeg {simplejpeg.__version__}"
         print(
-            f"{machine.describe_processor()[0]}, one core, Python {platform.python_version()}, Pillow {PIL.__version__}, ",
+            f"{machine.describe_processor()[0]}, one core, {versions}; {len(contents):,} images of {path.name}, ",
             end="",
         )
-        print(f"simplejpeg {simplejpeg.__version__}; {len(contents):,} images of {path.name}, ", end="")
         print(f"{sum(map(len, contents)) / len(contents) / 1e3:.1f} kB each, to {block.shape[1:3]}, {rounds} rounds\n")
-        print(f"{'':<24} {'Pillow /s':>10} {'yisheng /s':>10}   ratio: median (least to most)")
-        turns = {
-            "decode": (lambda: by_pillow(contents, size, block), lambda: by_us(contents, size, block)),
-            "whole": (lambda: pillow_from_files(path, size, block), lambda: us_from_files(path, size)),
+        print(f"{'':<24} {'Pillow /s':>10} {'yisheng /s':>10}   ratio: median (min to max)")
+        steps = {
+            "decode": (
+                lambda: decode_with_pillow(contents, size, block),
+                lambda: decode_with_yisheng(contents, size, block),
+            ),
+            "load": (lambda: load_with_pillow(path, size, block), lambda: load_with_yisheng(path, size)),
         }
-        for name, (pillow_seconds, ours) in turns.items():
-            pairs = [(seconds(pillow_seconds), seconds(ours)) for _ in range(rounds)]
-            for kind, clock in enumerate(("by the clock", "of the processor")):
-                a = len(contents) / statistics.median(pair[0][kind] for pair in pairs)
-                b = len(contents) / statistics.median(pair[1][kind] for pair in pairs)
-                ratios = sorted(pair[0][kind] / pair[1][kind] for pair in pairs)
+        for name, (with_pillow, with_yisheng) in steps.items():
+            pairs = [(measure(with_pillow), measure(with_yisheng)) for _ in range(rounds)]
+            for i, clock in enumerate(("wall time", "CPU time")):
+                pillow_rate = len(contents) / statistics.median(pair[0][i] for pair in pairs)
+                yisheng_rate = len(contents) / statistics.median(pair[1][i] for pair in pairs)
+                ratios = sorted(pair[0][i] / pair[1][i] for pair in pairs)
                 print(
-                    f"{name:<6} {clock:<17} {a:>10,.0f} {b:>10,.0f}   "
+                    f"{name:<6} {clock:<17} {pillow_rate:>10,.0f} {yisheng_rate:>10,.0f}   "
                     f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})",
                     flush=True,
                 )

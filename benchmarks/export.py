@@ -1,10 +1,9 @@
-"""Every registered network as an ONNX file: the largest difference between onnxruntime's answers and ours.
+"""Export every registered network to ONNX; print the largest difference of onnxruntime's predictions.
 
-The networks are not trained: weights as they are initialised, batch norm's averages of 256 training rows, and the last
-layer scaled so that the outputs have a standard deviation of about 3. What is fitted (scaling, the target's scale) is
-fitted on real training rows, and the answers compared are those of 1,000 real test rows, one at a time and 64 at a
-time, from the one file. Fashion-MNIST is enlarged to the smallest side that a network takes; the VGG nets have an
-eighth of their channels.
+The networks are not trained: they have their initial weights, batch-norm averages of 256 training rows, and a last
+layer scaled to outputs with a standard deviation of about 3. Transforms (scaling, the target's scale) are fitted on
+real training rows. The predictions of 1,000 real test rows are compared, one row at a time and 64 at a time, from the
+same file. Fashion-MNIST is enlarged to the smallest size that a network takes; VGG has an eighth of its channels.
 
     python benchmarks/export.py [model=NAME,NAME,...]
 """
@@ -36,15 +35,15 @@ from yisheng.inference.export import onnx_file  # noqa: E402
 from yisheng.inference.export.verify import verify_export  # noqa: E402
 from yisheng.inference.predictor import Predictor  # noqa: E402
 
-ROWS, TRAIN = 1000, 256
+TEST_ROWS, TRAINING_ROWS = 1000, 256
 SIDES = (28, 32, 48, 64, 96)
-NARROW = {"ratio": 8}
+FEWER_CHANNELS = {"ratio": 8}
 TABLES = {"house-prices": 0.7, "california-housing": 0.2}
-"""The part of the rows that is for testing: house prices are few, most of them are needed."""
+"""Fraction of test rows of each table; of the few house prices, most are needed for 1,000 test rows."""
 
 
 def main(words: list[str]) -> None:
-    """Print the table, a line when its network is done."""
+    """Print the table, a row after each network."""
     options = dict(word.split("=", 1) for word in words)
     names = options["model"].split(",") if "model" in options else registry.names("models")
     print(
@@ -55,37 +54,37 @@ def main(words: list[str]) -> None:
         entry = registry.find("models", name)
         if fits(entry, Spec("regression", (3,))):
             for data, test in TABLES.items():
-                of_table(entry, data, test)
+                export_for_table(entry, data, test)
         if fits(entry, Spec("regression", (1, 28, 28))):
-            of_images(entry)
+            export_for_images(entry)
 
 
 def fits(entry: registry.Entry, spec: Spec) -> bool:
-    """Whether a network says that it takes such data."""
+    """Return whether a network declares that it takes such data."""
     return bool(entry.meta.get("fits", lambda _: True)(spec))
 
 
-def of_images(entry: registry.Entry) -> None:
-    """Fashion-MNIST at the smallest side that a network takes."""
-    options = {key: value for key, value in NARROW.items() if key in entry.options}
+def export_for_images(entry: registry.Entry) -> None:
+    """Export a network for Fashion-MNIST at the smallest size that it takes."""
+    options = {key: value for key, value in FEWER_CHANNELS.items() if key in entry.options}
     data = yisheng.data.load("fashion-mnist")
-    side = next(side for side in SIDES if takes(entry, side, options))
-    rows = np.concatenate([np.flatnonzero(data.part == 0)[:TRAIN], np.flatnonzero(data.part == 2)[:ROWS]])
+    side = next(side for side in SIDES if can_build(entry, side, options))
+    rows = np.concatenate([np.flatnonzero(data.part == 0)[:TRAINING_ROWS], np.flatnonzero(data.part == 2)[:TEST_ROWS]])
     x = np.stack([resize(data.x[row, 0], (side, side), "squash")[None] for row in rows])
     spec = Spec("classification", (1, side, side), classes=data.spec.classes)
-    tell(
+    compare_export(
         entry,
         options,
         f"fashion-mnist, {side}",
         spec,
-        x[:TRAIN],
-        x[TRAIN:],
+        x[:TRAINING_ROWS],
+        x[TRAINING_ROWS:],
         {"input": ("standard", ()), "target": None},
     )
 
 
-def takes(entry: registry.Entry, side: int, options: dict[str, Any]) -> bool:
-    """Whether a network can be built for images of that side."""
+def can_build(entry: registry.Entry, side: int, options: dict[str, Any]) -> bool:
+    """Return whether a network can be built for square images of this size."""
     try:
         with torch.device("meta"):
             entry.build(Spec("classification", (1, side, side), classes=tuple("0123456789")), **options)
@@ -94,16 +93,16 @@ def takes(entry: registry.Entry, side: int, options: dict[str, Any]) -> bool:
     return True
 
 
-def of_table(entry: registry.Entry, name: str, test: float) -> None:
-    """A table with categories and missing values, or one of numbers."""
+def export_for_table(entry: registry.Entry, name: str, test: float) -> None:
+    """Export a network for a table."""
     data: Dataset = yisheng.data.load(name)
     split = hold_out(data, validation=0.1, test=test, seed=0)
     target = transforms.fit("log", data.y, rows=split.train)
     fitted = {"input": ("columns", data.spec.columns), "target": target}
-    tell(entry, {}, name, data.spec, data.x[split.train], data.x[np.sort(split.test[:ROWS])], fitted)
+    compare_export(entry, {}, name, data.spec, data.x[split.train], data.x[np.sort(split.test[:TEST_ROWS])], fitted)
 
 
-def tell(
+def compare_export(
     entry: registry.Entry,
     options: dict[str, Any],
     data: str,
@@ -112,23 +111,23 @@ def tell(
     test: np.ndarray,
     fitted: dict[str, Any],
 ) -> None:
-    """Make a run folder without training, export it and compare."""
-    assert len(test) == ROWS
+    """Write a run folder without training, export it, and print the differences."""
+    assert len(test) == TEST_ROWS
     start = time.perf_counter()
     name, columns = fitted["input"]
     scale = transforms.fit(name, train, columns=columns)
     torch.manual_seed(0)
     model = entry.build(transforms.transform_spec(scale, spec), **options)
-    inputs = scale.apply(torch.from_numpy(np.ascontiguousarray(train[:TRAIN])))
+    inputs = scale.apply(torch.from_numpy(np.ascontiguousarray(train[:TRAINING_ROWS])))
     with torch.no_grad():
-        for some in inputs.split(64):
-            model.train()(some)
-        difference = model.eval()(inputs).std()
+        for batch in inputs.split(64):
+            model.train()(batch)
+        sd = model.eval()(inputs).std()
         *_, weight, bias = model.parameters()
-        for last in (weight, bias):
-            last *= (3 if spec.classes else 1) / difference
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
+        for parameter in (weight, bias):
+            parameter *= (3 if spec.classes else 1) / sd
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         artifact.save(
             folder,
             weights=model.state_dict(),
@@ -139,8 +138,8 @@ def tell(
             best={"epoch": 0, "score": "loss", "value": None},
         )
         predictor, x = Predictor(folder), np.ascontiguousarray(test)
-        answer = onnx_file.load(yisheng.export(folder).path)
-        outputs = verify_export(answer, predictor.compute_outputs, x, spec, alone=ROWS)
+        session = onnx_file.load(yisheng.export(folder).path)
+        outputs = verify_export(session, predictor.compute_outputs, x, spec, alone=TEST_ROWS)
     single, batch = outputs.largest[1], outputs.largest[64]
     size = sum(p.numel() for p in model.parameters())
     print(f"{entry.name:<15}{data:<22}{size:>11,}{single:>15.1e}{batch:>14.1e}{outputs.allowed:>10.1e}", flush=True)

@@ -1,8 +1,8 @@
-"""Few images: fine-tuning a small network against a linear probe on it, and against training it from scratch.
+"""Compare fine-tuning with a linear probe and with training from scratch, on few images.
 
-The data is hymenoptera: 244 photographs of ants and bees to learn from, 153 to test on. Nothing is chosen by the
-test images: every run trains on all 244 and its last epoch counts; the settings below were chosen by
-cross-validation on the 244 (`cv=true` shows that of the present ones). All three see the same pixels.
+The data is hymenoptera: 244 photographs of ants and bees for training, 153 for testing. Nothing is chosen on the test
+images: every run trains on all 244 and its last epoch counts; the settings below were chosen by cross-validation on the
+244 (`cv=true` prints that of the present settings). All three methods use the same pixels.
 
     python benchmarks/finetune.py [seeds=5] [network=squeezenet1-1,squeezenet1-0] [part=probe,finetune,scratch]
                                   [cv=true] [key=value ...]       further settings of the config
@@ -24,7 +24,7 @@ from yisheng.core.process import prepare
 prepare()
 
 import numpy as np  # noqa: E402
-import torch  # noqa: E402  # only after what must be said before
+import torch  # noqa: E402  # after prepare(), which sets environment variables
 from sklearn.linear_model import LogisticRegression  # noqa: E402
 from sklearn.model_selection import GridSearchCV, StratifiedKFold  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
@@ -51,16 +51,16 @@ FINETUNE: dict[str, Any] = {"optimizer": "nesterov", "lr": 0.001, "epochs": 15}
 SCRATCH: dict[str, Any] = {"optimizer": "adamw", "lr": 0.001, "weight_decay": 0.05, "epochs": 40}
 
 
-def images() -> Dataset:
-    """Hymenoptera with its second part as the test part."""
-    positions = hub.fetch("hymenoptera", "folder")["train"].parent
-    data = folder(path=str(positions), size=224)
+def load_images() -> Dataset:
+    """Return hymenoptera with its second part as the test part."""
+    path = hub.fetch("hymenoptera", "folder")["train"].parent
+    data = folder(path=str(path), size=224)
     assert data.part is not None
     return replace(data, name="hymenoptera", part=np.where(data.part == 0, 0, 2).astype(np.int8))
 
 
-def features(data: Dataset, network: str) -> np.ndarray:
-    """The means of the last 512 feature maps of the network as published, ``(N, 512)``."""
+def extract_features(data: Dataset, network: str) -> np.ndarray:
+    """Return the means ``(N, 512)`` of the last 512 feature maps of the published network."""
     published = Spec("classification", data.spec.shape, classes=tuple(map(str, range(1000))))
     net = models.build(network, published)
     weights.load_weights(net, weights.read_weights(hub.fetch_file("weights", FILES[network])), name=network)
@@ -74,25 +74,25 @@ def features(data: Dataset, network: str) -> np.ndarray:
     return torch.cat(maps).numpy()
 
 
-def probe(data: Dataset, network: str) -> None:
-    """Logistic regression on the frozen features: scikit-learn's default, and one chosen by cross-validation."""
-    x, train, test = features(data, network), data.part == 0, data.part == 2
+def evaluate_probes(data: Dataset, network: str) -> None:
+    """Fit logistic regressions on the frozen features: scikit-learn's default, and one tuned by cross-validation."""
+    x, train, test = extract_features(data, network), data.part == 0, data.part == 2
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
     strengths = {"logisticregression__C": [0.001, 0.01, 0.1, 1.0, 10.0]}
     for name, model in (
         ("linear probe, C=1", LogisticRegression(max_iter=10_000)),
         (
-            "linear probe, standardised, C by 5 folds",
+            "linear probe, standardized, C by 5 folds",
             GridSearchCV(make_pipeline(StandardScaler(), LogisticRegression(max_iter=10_000)), strengths, cv=folds),
         ),
     ):
         start = time.perf_counter()
         model.fit(x[train], data.y[train])
-        row(network, name, [model.score(x[test], data.y[test])], time.perf_counter() - start)
+        print_row(network, name, [model.score(x[test], data.y[test])], time.perf_counter() - start)
 
 
-def trained(data: Dataset, settings: dict[str, Any], seed: int) -> tuple[float, float]:
-    """Accuracy on the test part and seconds of training."""
+def train(data: Dataset, settings: dict[str, Any], seed: int) -> tuple[float, float]:
+    """Train once; return the test accuracy and the seconds of training."""
     with tempfile.TemporaryDirectory() as out:
         start = time.perf_counter()
         run = yisheng.train(data=data, out=out, quiet=True, seed=seed, **settings)
@@ -102,53 +102,54 @@ def trained(data: Dataset, settings: dict[str, Any], seed: int) -> tuple[float, 
 
 
 def cross_validate(data: Dataset, network: str, settings: dict[str, Any]) -> None:
-    """Accuracy of the last epoch on each of five folds of the training part; the test part is left out of it."""
-    learn = data.part == 0
-    inner = replace(data, x=np.asarray(data.x)[learn], y=data.y[learn], part=None, rows=None)
-    free = {key: value for key, value in settings.items() if key != "validation"}
+    """Print the accuracy of the last epoch on each of five folds of the training part, without the test part."""
+    training_rows = data.part == 0
+    inner = replace(data, x=np.asarray(data.x)[training_rows], y=data.y[training_rows], part=None, rows=None)
+    settings = {key: value for key, value in settings.items() if key != "validation"}
     scores, start = [], time.perf_counter()
     for k in range(1, 6):
         with tempfile.TemporaryDirectory() as out:
-            run = yisheng.train(data=inner, out=out, quiet=True, seed=k, test=0, fold=f"{k}/5", **free)
+            run = yisheng.train(data=inner, out=out, quiet=True, seed=k, test=0, fold=f"{k}/5", **settings)
             lines = [json.loads(line) for line in (run.path / "events.jsonl").read_text().splitlines()]
             scores.append([line["scores"]["accuracy"] for line in lines if line["event"] == "epoch"][-1])
-    row(network, "fine-tuned, folds of the training part", scores, (time.perf_counter() - start) / 5)
+    print_row(network, "fine-tuned, folds of the training part", scores, (time.perf_counter() - start) / 5)
 
 
-def row(network: str, name: str, values: list[float], seconds: float) -> None:
-    """One line of the table."""
+def print_row(network: str, name: str, values: list[float], seconds: float) -> None:
+    """Print a row of the table."""
     sd = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
-    each = ", ".join(f"{value:.3f}" for value in values)
-    print(f"| {network} | {name} | {statistics.mean(values):.3f}{sd} | {each} | {seconds:.0f} |", flush=True)
+    per_seed = ", ".join(f"{value:.3f}" for value in values)
+    print(f"| {network} | {name} | {statistics.mean(values):.3f}{sd} | {per_seed} | {seconds:.0f} |", flush=True)
 
 
 def main(words: list[str]) -> None:
-    """Measure, and print a table in Markdown."""
+    """Measure, and print the table in Markdown."""
     options = dict(word.split("=", 1) for word in words)
     seeds = range(int(options.pop("seeds", "5")))
     networks = options.pop("network", "squeezenet1-1,squeezenet1-0").split(",")
     parts = options.pop("part", "probe,finetune,scratch").split(",")
     cv = options.pop("cv", "false") == "true"
-    data = images()
+    data = load_images()
     versions = f"torch {torch.__version__}, {torch.get_num_threads()} threads, Python {platform.python_version()}"
     print(f"{machine.describe_processor()[0]}, {machine.count_cores()} cores, {versions}\n")
-    print("| network | what | test accuracy, mean and spread | each seed | s per run |\n|---|---|---|---|---|")
+    print("| network | method | test accuracy, mean ± sd | each seed | s per run |\n|---|---|---|---|---|")
     for network in networks:
         tuned = {**COMMON, **FINETUNE, "model": network, "weights": "imagenet", **options}
         if cv:
             cross_validate(data, network, tuned)
             continue
         if "probe" in parts:
-            probe(data, network)
+            evaluate_probes(data, network)
         for part, settings in (("finetune", tuned), ("scratch", {**COMMON, **SCRATCH, "model": network, **options})):
             if part in parts:
-                results = [trained(data, settings, seed) for seed in seeds]
+                results = [train(data, settings, seed) for seed in seeds]
                 name = "fine-tuned" if part == "finetune" else "from scratch"
-                row(network, f"{name}, {settings['epochs']} epochs", *_columns(results))
+                print_row(network, f"{name}, {settings['epochs']} epochs", *_summarize(results))
 
 
-def _columns(columns: list[tuple[float, float]]) -> tuple[list[float], float]:
-    return [value for value, _ in columns], statistics.median(seconds for _, seconds in columns)
+def _summarize(results: list[tuple[float, float]]) -> tuple[list[float], float]:
+    """Return the accuracies, and the median of the seconds."""
+    return [accuracy for accuracy, _ in results], statistics.median(seconds for _, seconds in results)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""An epoch of `yisheng.train`, everything on, beside a hand-written loop of plain torch.
+"""Compare an epoch of `yisheng.train`, with all features on, with a plain loop in torch.
 
-Both train the same network with the same updates on the same rows of Fashion-MNIST, batch 256, and score
-the same validation rows after each epoch. The hand-written loop holds scaled float32 tensors in memory and
-does nothing else. Ours is the whole of `yisheng.train` as users have it: progress, log, a checkpoint every
-second, best weights. The two take turns (A B A B ...) in one process.
+Both train the same network with the same updates on the same rows of Fashion-MNIST, batch 256, and score the same
+validation rows after each epoch. The plain loop uses scaled float32 tensors in memory and does nothing else.
+`yisheng.train` runs as users call it: progress, log, a checkpoint every second, best weights. Both alternate
+(A B A B ...) in one process.
 
     python benchmarks/loop.py [rounds=5] [epochs=5] [model=mlp|linear|lenet ...]
 """
@@ -19,7 +19,7 @@ import time
 
 from yisheng.core import machine, process
 
-process.prepare()  # both loops wait for their threads, and keep memory, in the same way
+process.prepare()  # threads and memory behave the same in both loops
 
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
@@ -33,8 +33,8 @@ from yisheng.training.setup import build_model  # noqa: E402
 SETTINGS = {"batch": 256, "optimizer": "sgd", "lr": 0.1, "schedule": "constant", "scale": "unit", "seed": 0}
 
 
-def by_hand(data: Dataset, split: Split, model: str, epochs: int) -> tuple[float, float]:
-    """Seconds per epoch, and validation accuracy at the end, of a plain loop."""
+def time_plain_loop(data: Dataset, split: Split, model: str, epochs: int) -> tuple[float, float]:
+    """Return the seconds per epoch and the final validation accuracy of a plain loop."""
     config = merge_settings([(k, v, "command line") for k, v in {**SETTINGS, "model": model}.items()]).config
     config = config.resolve(data.spec, len(split.train))
     net = build_model(config, data.spec)
@@ -64,8 +64,8 @@ def by_hand(data: Dataset, split: Split, model: str, epochs: int) -> tuple[float
     return (time.perf_counter() - start) / epochs, accuracy
 
 
-def ours(data: Dataset, model: str, epochs: int) -> tuple[float, float]:
-    """The same of `yisheng.train`, by the seconds in its log."""
+def time_yisheng(data: Dataset, model: str, epochs: int) -> tuple[float, float]:
+    """Return the same for `yisheng.train`, from the seconds in its log."""
     with tempfile.TemporaryDirectory() as out:
         run = yisheng.train(data=data, model=model, epochs=epochs, out=out, quiet=True, checkpoint_every=1, **SETTINGS)
         lines = [json.loads(line) for line in (run.path / "events.jsonl").read_text().splitlines()]
@@ -74,7 +74,7 @@ def ours(data: Dataset, model: str, epochs: int) -> tuple[float, float]:
 
 
 def main(words: list[str]) -> None:
-    """Measure and print a table."""
+    """Measure and print the table."""
     options = dict(word.split("=", 1) for word in words)
     rounds, epochs = int(options.get("rounds", 5)), int(options.get("epochs", 5))
     config = merge_settings([("data", "fashion-mnist", "command line")]).config
@@ -83,20 +83,20 @@ def main(words: list[str]) -> None:
     name, flags = machine.describe_processor()
     print(f"{name} ({', '.join(flags)}), {machine.count_cores()} cores, {torch.get_num_threads()} threads, ", end="")
     print(f"torch {torch.__version__}, Python {platform.python_version()}, {rounds} rounds of {epochs} epochs\n")
-    print(f"{'model':<8} {'by hand s/epoch':>16} {'yisheng s/epoch':>16}   ratio: median (least to most)   accuracy")
+    print(f"{'model':<8} {'plain s/epoch':>16} {'yisheng s/epoch':>16}   ratio: median (min to max)   accuracy")
     for model in options.get("model", "linear,mlp,lenet").split(","):
         pairs = []
-        by_hand(data, split, model, 1)  # both are warm before they count
-        ours(data, model, 1)
+        time_plain_loop(data, split, model, 1)  # warm up both
+        time_yisheng(data, model, 1)
         for _ in range(rounds):
-            a, accuracy_a = by_hand(data, split, model, epochs)
-            b, accuracy_b = ours(data, model, epochs)
-            pairs.append((a, b, b / a))
-        hand, mine, ratio = (statistics.median(column) for column in zip(*pairs, strict=True))
+            plain_seconds, plain_accuracy = time_plain_loop(data, split, model, epochs)
+            yisheng_seconds, yisheng_accuracy = time_yisheng(data, model, epochs)
+            pairs.append((plain_seconds, yisheng_seconds, yisheng_seconds / plain_seconds))
+        plain_median, yisheng_median, ratio = (statistics.median(column) for column in zip(*pairs, strict=True))
         low, high = min(r for *_, r in pairs), max(r for *_, r in pairs)
         print(
-            f"{model:<8} {hand:>16.3f} {mine:>16.3f}   {ratio:.3f} ({low:.3f} to {high:.3f})"
-            f"{'':<10}{accuracy_a:.3f} {accuracy_b:.3f}",
+            f"{model:<8} {plain_median:>16.3f} {yisheng_median:>16.3f}   {ratio:.3f} ({low:.3f} to {high:.3f})"
+            f"{'':<10}{plain_accuracy:.3f} {yisheng_accuracy:.3f}",
             flush=True,
         )
 

@@ -1,13 +1,13 @@
-"""Peak resident memory of each command, and training from a memory-mapped file beside training from memory.
+"""Measure the peak memory of each command, and compare training from a memory-mapped file with training from memory.
 
-    python benchmarks/memory.py [rows=400000] [rounds=2] [limit=1024] [most=120]
+    python benchmarks/memory.py [rows=400000] [rounds=2] [limit=1024] [stop_after=120]
 
-The commands run on Fashion-MNIST in processes of their own. For the second table a block of so many rows of 3x32x32
-bytes is held once in memory, once in a file that is mapped, and twice in such a file by a process that may have only so
-many MiB (a control group; needs root), its rows asked for ahead and not: Python and torch take more than half of the
-memory, so that most of the file must be read from the disk in every epoch, where the folder for temporary files is on
-one. After `most` seconds an epoch is stopped, and the rest reckoned. Memory of its own is what a process has beside
-mapped files, whose pages the system takes back when it needs them.
+Each command runs on Fashion-MNIST in its own process. For the second table, a block of `rows` rows of 3x32x32 bytes is
+in memory, in a memory-mapped file, and in a memory-mapped file of a process with at most `limit` MiB of memory (a
+control group, which needs root), with and without prefetching of the rows. Python and torch take more than half of that
+memory, so most of the file must be read from the disk in every epoch if the folder for temporary files is on a disk. An
+epoch is stopped after `stop_after` seconds, and its time extrapolated. Anonymous memory is that of a process without
+mapped files, whose pages the system can drop when it needs memory.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from startup import photo
+from startup import make_photo
 from yisheng.core import machine
 
 COMMANDS = {
@@ -33,7 +33,7 @@ COMMANDS = {
     "yisheng predict RUN photo.png": ["predict", "RUN", "IMAGE"],
     "yisheng report RUN": ["report", "RUN"],
 }
-"""What is measured, in this order; RUN is the folder of the last training."""
+"""The measured commands, in order; RUN is the folder of the previous training."""
 
 MAPPED = """
 import json, os, signal, sys, tempfile, threading
@@ -44,10 +44,10 @@ import numpy as np
 import yisheng
 from yisheng.core.errors import StoppedError
 from yisheng.core.types import Dataset, Spec
-from yisheng.data import ahead
+from yisheng.data import prefetch
 path, rows, mapped = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "mapped"
-if sys.argv[4] == "unasked":
-    ahead.PART = float("inf")
+if sys.argv[4] == "no prefetch":
+    prefetch.MIN_MEMORY_FRACTION = float("inf")
 x = np.load(path, mmap_mode="r" if mapped else None)
 y = (np.arange(rows) % 10).astype(np.int64)
 data = Dataset("block", Spec("classification", (3, 32, 32), classes=tuple("0123456789")), x, y)
@@ -60,30 +60,31 @@ with tempfile.TemporaryDirectory() as out:
         yisheng.train(data=data, out=out, quiet=True, **settings)
     except StoppedError:
         pass
-    last = json.loads(next(Path(out).glob("*/events.jsonl")).read_text().splitlines()[-1])
-own = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("RssAnon"))
-done = last["step"] / -(-(rows - 2000) // 256)
-print(json.dumps({"seconds": last["seconds"] / done, "done": done, "own_mib": own / 1024}))
+    event = json.loads(next(Path(out).glob("*/events.jsonl")).read_text().splitlines()[-1])
+anonymous = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("RssAnon"))
+fraction = event["step"] / -(-(rows - 2000) // 256)
+print(json.dumps({"seconds": event["seconds"] / fraction, "fraction": fraction, "anonymous_mib": anonymous / 1024}))
 """
 
 
 def main(words: list[str]) -> None:
-    """Measure and print."""
+    """Measure and print both tables."""
     options = dict(word.split("=", 1) for word in words)
     print(f"{machine.describe_processor()[0]}, {machine.count_cores()} cores\n")
     print("| command | peak resident memory, MiB |")
     print("|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        _commands(Path(folder))
-        print("\n| block of rows | s/epoch | memory of its own at the end, MiB |")
+        _measure_commands(Path(folder))
+        print("\n| block of rows | s/epoch: median (min to max) | anonymous memory at the end, MiB |")
         print("|---|---|---|")
-        defaults = {"rows": 400_000, "rounds": 2, "limit": 1024, "most": 120}
-        _blocks(Path(folder), *(int(options.get(key, value)) for key, value in defaults.items()))
+        defaults = {"rows": 400_000, "rounds": 2, "limit": 1024, "stop_after": 120}
+        _measure_blocks(Path(folder), *(int(options.get(key, value)) for key, value in defaults.items()))
 
 
-def _commands(folder: Path) -> None:
+def _measure_commands(folder: Path) -> None:
+    """Print the peak resident memory of each command."""
     image, run = folder / "photo.png", ""
-    photo().save(image)
+    make_photo().save(image)
     for name, words in COMMANDS.items():
         paths = {"RUN": run, "IMAGE": str(image)}
         arguments = [paths.get(word, word) for word in words]
@@ -104,7 +105,8 @@ def _commands(folder: Path) -> None:
         print(f"| `{name}` | {used.ru_maxrss / 1024:.0f} |", flush=True)
 
 
-def _blocks(folder: Path, rows: int, rounds: int, limit: int, most: int) -> None:
+def _measure_blocks(folder: Path, rows: int, rounds: int, limit: int, stop_after: int) -> None:
+    """Print seconds and memory of training on a block in memory and in a file."""
     import numpy as np
 
     path = folder / "block.npy"
@@ -112,41 +114,41 @@ def _blocks(folder: Path, rows: int, rounds: int, limit: int, most: int) -> None
     block[:] = np.random.default_rng(0).integers(256, size=(1, 3, 32, 32), dtype=np.uint8)
     block.flush()
     del block
-    narrow = f"mapped, {limit} MiB of memory"
-    unasked = f"{narrow}, rows not asked for ahead"
-    results: dict[str, list[dict[str, float]]] = {"in memory": [], "mapped": [], narrow: [], unasked: []}
+    limited = f"mapped, {limit} MiB of memory"
+    no_prefetch = f"{limited}, no prefetch"
+    results: dict[str, list[dict[str, float]]] = {"in memory": [], "mapped": [], limited: [], no_prefetch: []}
     for _ in range(rounds):
-        for how, turns in results.items():
-            words = [sys.executable, "-c", MAPPED, str(path), str(rows), how.split(",")[0]]
-            words += ["unasked" if how == unasked else "asked", str(most)]
-            small = how in (narrow, unasked)
-            with _limited(limit, path) if small else contextlib.nullcontext() as group:
+        for name, measurements in results.items():
+            words = [sys.executable, "-c", MAPPED, str(path), str(rows), name.split(",")[0]]
+            words += ["no prefetch" if name == no_prefetch else "prefetch", str(stop_after)]
+            is_limited = name in (limited, no_prefetch)
+            with _limit_memory(limit, path) if is_limited else contextlib.nullcontext() as group:
                 enter = ["sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh"] if group else []
-                if small and not group:
+                if is_limited and not group:
                     continue
                 completed = subprocess.run([*enter, *words], capture_output=True, text=True, check=True)
-            turns.append(json.loads(completed.stdout.splitlines()[-1]))
-    for how, turns in results.items():
-        if not turns:
-            print(f"({how}: memory could not be limited; that needs root and control groups)")
+            measurements.append(json.loads(completed.stdout.splitlines()[-1]))
+    for name, measurements in results.items():
+        if not measurements:
+            print(f"({name}: memory could not be limited; this needs root and control groups)")
             continue
-        seconds = sorted(turn["seconds"] for turn in turns)
-        own_memory = max(turn["own_mib"] for turn in turns)
+        seconds = sorted(measurement["seconds"] for measurement in measurements)
+        anonymous = max(measurement["anonymous_mib"] for measurement in measurements)
         size = rows * 3072 / 2**20
         range_ = f"{seconds[len(seconds) // 2]:.2f} ({seconds[0]:.2f} to {seconds[-1]:.2f})"
-        part = min(turn["done"] for turn in turns)
-        how += f" ({100 * part:.0f}% of the epoch made)" if part < 1 else ""
-        print(f"| {size:.0f} MiB {how} | {range_} | {own_memory:.0f} |", flush=True)
+        fraction = min(measurement["fraction"] for measurement in measurements)
+        suffix = f" (from {100 * fraction:.0f}% of an epoch)" if fraction < 1 else ""
+        print(f"| {size:.0f} MiB {name}{suffix} | {range_} | {anonymous:.0f} |", flush=True)
 
 
 @contextlib.contextmanager
-def _limited(mib: int, path: Path) -> Iterator[Path | None]:
-    """A control group with so much memory, and the file out of the system's; None where that cannot be."""
-    old = Path("/sys/fs/cgroup/memory")
-    group = (old if old.is_dir() else old.parent) / "yisheng-benchmark"
+def _limit_memory(mib: int, path: Path) -> Iterator[Path | None]:
+    """Yield a control group with limited memory, or None without permission; drop the file from the page cache."""
+    v1 = Path("/sys/fs/cgroup/memory")
+    group = (v1 if v1.is_dir() else v1.parent) / "yisheng-benchmark"
     try:
         group.mkdir(exist_ok=True)
-        (group / ("memory.limit_in_bytes" if old.is_dir() else "memory.max")).write_text(str(mib << 20))
+        (group / ("memory.limit_in_bytes" if v1.is_dir() else "memory.max")).write_text(str(mib << 20))
     except OSError:
         with contextlib.suppress(OSError):
             group.rmdir()
@@ -158,7 +160,7 @@ def _limited(mib: int, path: Path) -> Iterator[Path | None]:
     try:
         yield group
     finally:
-        with contextlib.suppress(OSError):  # somebody is still in it
+        with contextlib.suppress(OSError):  # a process is still in the group
             group.rmdir()
 
 

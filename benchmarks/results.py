@@ -1,10 +1,10 @@
-"""Test accuracy, mean and spread over seeds, and training time of the configs and the defaults.
+"""Measure test accuracy (mean and standard deviation over seeds) and training time of configs and defaults.
 
-Needs Fashion-MNIST and MNIST: from a mirror (`YISHENG_MIRROR`), or fetched by the hub.
+Needs Fashion-MNIST and MNIST, from a mirror (`YISHENG_MIRROR`) or downloaded by the hub.
 
     python benchmarks/results.py [seeds=3] [only=WORD] [part=configs|nets] [key=value ...]
 
-Further keys are the config's, for all runs: `part=nets epochs=2` trains the textbook's networks for two epochs.
+Further keys are keys of the config, for all runs: `part=nets epochs=2` trains the textbook's networks for two epochs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from yisheng.core.process import prepare
 
 prepare()
 
-import torch  # noqa: E402  # only after what must be said before
+import torch  # noqa: E402  # after prepare(), which sets environment variables
 
 import yisheng  # noqa: E402
 from yisheng.core import machine  # noqa: E402
@@ -58,13 +58,13 @@ NETS: dict[str, dict[str, Any]] = {
 
 
 def main(words: list[str]) -> None:
-    """Train everything, print a table in Markdown."""
+    """Train everything, and print the table in Markdown."""
     options = dict(word.split("=", 1) for word in words)
     seeds = range(int(options.pop("seeds", 3)))
     only, runs = options.pop("only", ""), {"configs": RUNS, "nets": NETS}[options.pop("part", "configs")]
     versions = f"torch {torch.__version__}, Python {platform.python_version()}"
     print(f"{machine.describe_processor()[0]}, {machine.count_cores()} cores, {versions}\n")
-    print("| run | test accuracy, mean and spread | epochs | training, s | evaluation and report, s |")
+    print("| run | test accuracy, mean ± sd | epochs | training, s | evaluation and report, s |")
     print("|---|---|---|---|---|")
     for name, settings in runs.items():
         if only not in name:

@@ -1,7 +1,7 @@
-"""A LeNet over HTTP: 32 clients that ask again as soon as they are answered, batched and one by one.
+"""Measure a LeNet over HTTP: 32 clients that each send a request after the previous response, batched and one by one.
 
-The service and the clients are processes of their own. A client sends a 28 x 28 drawing as PNG, another one each time,
-and reads the whole answer. Every answer must be 200; right answers are counted. Each form is measured in turn.
+The service runs in another process than the clients. A client sends a different 28 x 28 drawing as PNG each time and
+reads the complete response. Every status must be 200; correct predictions are counted. Both forms alternate.
 
     yisheng train data=mnist model=lenet epochs=2
     python benchmarks/serve.py RUN [seconds=60] [clients=32] [rounds=1] [forms=batched,one-by-one]
@@ -25,31 +25,31 @@ import numpy as np
 from PIL import Image
 
 FORMS = {"batched": ["batch=64", "wait=2"], "one-by-one": ["batch=1", "wait=0"]}
-WARM = 2.0
+WARM_UP_SECONDS = 2.0
 
 
 @dataclass
-class Seen:
-    """What the clients of a measurement saw."""
+class Measurement:
+    """The latencies, errors and correct predictions of all clients."""
 
     seconds: list[float] = field(default_factory=list)
     errors: int = 0
-    right: int = 0
+    correct: int = 0
 
 
 class Client(asyncio.Protocol):
-    """Asks, and when answered asks again, until it is told to stop.
+    """A client that sends a request after each response, until it is stopped.
 
     Args:
-        requests: whole requests, and the right answer of each as it stands in JSON.
-        first: with which to begin.
-        seen: where to note.
+        requests: complete requests, and the correct prediction of each in JSON.
+        start: index of the first request.
+        measurement: collects the responses.
     """
 
-    def __init__(self, requests: Sequence[tuple[bytes, bytes]], first: int, seen: Seen) -> None:
+    def __init__(self, requests: Sequence[tuple[bytes, bytes]], start: int, measurement: Measurement) -> None:
         self.requests = requests
-        self.next = first
-        self.seen = seen
+        self.next = start
+        self.measurement = measurement
         self.buffer = b""
         self.counting = False
         self.stopped = False
@@ -57,129 +57,133 @@ class Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
-        self.ask()
+        self.send_request()
 
-    def ask(self) -> None:
-        request, self.wanted = self.requests[self.next % len(self.requests)]
+    def send_request(self) -> None:
+        request, self.expected = self.requests[self.next % len(self.requests)]
         self.next += 1
-        self.began = time.perf_counter()
+        self.start_time = time.perf_counter()
         self.transport.write(request)  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
-        head, blank, body = self.buffer.partition(b"\r\n\r\n")
-        if not blank:
+        head, separator, body = self.buffer.partition(b"\r\n\r\n")
+        if not separator:
             return
-        at = head.lower().index(b"content-length:") + 15
-        if len(body) < int(head[at:].split(b"\r\n", 1)[0]):
+        position = head.lower().index(b"content-length:") + 15
+        if len(body) < int(head[position:].split(b"\r\n", 1)[0]):
             return
         if self.counting:
-            self.seen.seconds.append(time.perf_counter() - self.began)
-            self.seen.errors += not head.startswith(b"HTTP/1.1 200 ")
-            self.seen.right += self.wanted in body
+            self.measurement.seconds.append(time.perf_counter() - self.start_time)
+            self.measurement.errors += not head.startswith(b"HTTP/1.1 200 ")
+            self.measurement.correct += self.expected in body
         self.buffer = b""
         if self.stopped:
             self.transport.close()
         else:
-            self.ask()
+            self.send_request()
 
     def connection_lost(self, _: Exception | None) -> None:
-        self.seen.errors += not self.stopped
+        self.measurement.errors += not self.stopped
         if not self.done.done():
             self.done.set_result(None)
 
 
-def drawings(count: int = 200) -> list[tuple[bytes, bytes]]:
-    """Requests with drawings of the run's own test part as PNG, and the right answers."""
+def make_requests(count: int = 200) -> list[tuple[bytes, bytes]]:
+    """Return requests with drawings of the test part as PNG, and the correct predictions."""
     import yisheng
 
     data = yisheng.data.load("mnist")
     rows = np.flatnonzero(data.part == 2)[:count]
-    images = []
+    requests = []
     for row in rows:
         file = io.BytesIO()
         Image.fromarray(data.x[row, 0]).save(file, "PNG")
         png = file.getvalue()
         heads = "POST /predict HTTP/1.1", "Host: localhost", "Content-Type: image/png", f"Content-Length: {len(png)}"
         head = "\r\n".join((*heads, "", ""))
-        images.append((head.encode() + png, f'"prediction":"{data.spec.classes[data.y[row]]}"'.encode()))
-    return images
+        requests.append((head.encode() + png, f'"prediction":"{data.spec.classes[data.y[row]]}"'.encode()))
+    return requests
 
 
-def resident(process: int) -> float:
-    """Resident memory of a process in MiB."""
+def resident_mib(process: int) -> float:
+    """Return the resident memory of a process in MiB."""
     pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
     return pages * 4096 / (1 << 20)
 
 
-def spent(process: int) -> float:
-    """Seconds of processor time of a process."""
+def cpu_seconds(process: int) -> float:
+    """Return the CPU seconds of a process."""
     user, system = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
-async def load(port: int, process: int, requests: list[tuple[bytes, bytes]], clients: int, seconds: float) -> dict:
-    """Throughput, latency, errors and memory under a load."""
-    seen, loop = Seen(), asyncio.get_running_loop()
-    busy = []
+async def measure_load(
+    port: int, process: int, requests: list[tuple[bytes, bytes]], clients: int, seconds: float
+) -> dict:
+    """Return throughput, latency, errors and memory under a load."""
+    measurement, loop = Measurement(), asyncio.get_running_loop()
+    active_clients = []
     for number in range(clients):
-        _, client = await loop.create_connection(lambda n=number: Client(requests, 7 * n, seen), "127.0.0.1", port)
-        busy.append(client)
-    await asyncio.sleep(WARM)
-    for client in busy:
+        _, client = await loop.create_connection(
+            lambda n=number: Client(requests, 7 * n, measurement), "127.0.0.1", port
+        )
+        active_clients.append(client)
+    await asyncio.sleep(WARM_UP_SECONDS)
+    for client in active_clients:
         client.counting = True
-    began, before = time.perf_counter(), spent(process)
-    early = min(10.0, seconds / 6)
-    await asyncio.sleep(early)
-    memory = [resident(process)]
-    await asyncio.sleep(seconds - early)
-    memory.append(resident(process))
-    took, cost = time.perf_counter() - began, spent(process) - before
-    answered = len(seen.seconds)
-    times = sorted(seen.seconds)
-    for client in busy:
+    start, start_cpu = time.perf_counter(), cpu_seconds(process)
+    warm_seconds = min(10.0, seconds / 6)
+    await asyncio.sleep(warm_seconds)
+    memory = [resident_mib(process)]
+    await asyncio.sleep(seconds - warm_seconds)
+    memory.append(resident_mib(process))
+    wall, cpu = time.perf_counter() - start, cpu_seconds(process) - start_cpu
+    latencies = sorted(measurement.seconds)
+    count = len(latencies)
+    for client in active_clients:
         client.counting, client.stopped = False, True
-    await asyncio.wait([client.done for client in busy], timeout=10)
+    await asyncio.wait([client.done for client in active_clients], timeout=10)
     return {
-        "a second": answered / took,
-        "CPU ms each": 1000 * cost / answered,
-        "p50 ms": 1000 * statistics.median(times),
-        "p99 ms": 1000 * times[int(0.99 * len(times))],
-        "errors": seen.errors,
-        "right": seen.right / answered,
-        f"MiB at {early:.0f} s": memory[0],
+        "responses/s": count / wall,
+        "CPU ms each": 1000 * cpu / count,
+        "p50 ms": 1000 * statistics.median(latencies),
+        "p99 ms": 1000 * latencies[int(0.99 * count)],
+        "errors": measurement.errors,
+        "correct": measurement.correct / count,
+        f"MiB at {warm_seconds:.0f} s": memory[0],
         f"MiB at {seconds:.0f} s": memory[1],
     }
 
 
 def measure(run: str, form: str, clients: int, seconds: float, requests: list[tuple[bytes, bytes]]) -> dict:
-    """One service, measured and ended."""
+    """Start a service, measure it, and stop it."""
     words = [str(Path(sys.executable).with_name("yisheng")), "serve", run, "port=0", "--json", *FORMS[form]]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as service:
         assert service.stdout is not None
         try:
             address = json.loads(service.stdout.readline())["address"]
             port = int(address.rstrip("/").rpartition(":")[2])
-            return asyncio.run(load(port, service.pid, requests, clients, seconds))
+            return asyncio.run(measure_load(port, service.pid, requests, clients, seconds))
         finally:
             service.terminate()
 
 
 def main(words: list[str]) -> None:
-    """Measure and print a table."""
+    """Measure and print the results."""
     run, *remaining = words
     options = dict(word.split("=", 1) for word in remaining)
     seconds, clients = float(options.get("seconds", 60)), int(options.get("clients", 32))
-    requests = drawings()
+    requests = make_requests()
     rates: dict[str, list[float]] = {}
     for _ in range(int(options.get("rounds", 1))):
         for form in options.get("forms", ",".join(FORMS)).split(","):
             results = measure(run, form, clients, seconds, requests)
-            rates.setdefault(form, []).append(results["a second"])
+            rates.setdefault(form, []).append(results["responses/s"])
             print(f"{form:<12}" + "".join(f"  {name} {value:,.4g}" for name, value in results.items()), flush=True)
     if len(rates) == len(FORMS):
         batched, single = (statistics.median(rates[form]) for form in FORMS)
-        print(f"batched {batched:,.0f} a second, one by one {single:,.0f}: {batched / single:.2f} times")
+        print(f"batched {batched:,.0f} responses/s, one by one {single:,.0f}: ratio {batched / single:.2f}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""What starting costs: `yisheng --help` and `import yisheng` beside a bare Python with three light modules.
+"""Measure start-up: `yisheng --help` and `import yisheng` compared with Python and three light modules.
 
-Then the commands that need torch beside its bare import: an answer for one image by a saved LeNet, and a whole
-training of one epoch on the 1,797 digits, with its evaluation and report. The commands take turns; wall and CPU
-milliseconds are medians over the rounds, the ratio is that of their CPU time to the first command's.
+The commands that need torch are compared with its bare import: a prediction for one image by a saved LeNet, and a
+complete training of one epoch on the 1,797 digits with evaluation and report. The commands alternate; wall and CPU
+milliseconds are medians over the rounds, and the ratio is that of a command's CPU time to the first command's.
 
     python benchmarks/startup.py [rounds=30]
 """
@@ -30,15 +30,15 @@ COMMANDS = {
 }
 
 
-def photo() -> Image.Image:
-    """Something dark on light paper: a one in ink."""
-    drawn = Image.new("L", (60, 80), 230)
-    drawn.paste(30, (26, 15, 34, 65))
-    return drawn
+def make_photo() -> Image.Image:
+    """Return an image of a dark digit one on light paper."""
+    image = Image.new("L", (60, 80), 230)
+    image.paste(30, (26, 15, 34, 65))
+    return image
 
 
-def cost(command: list[str], folder: str) -> tuple[float, float]:
-    """Wall and CPU milliseconds of one process in a folder."""
+def measure(command: list[str], folder: str) -> tuple[float, float]:
+    """Return the wall and CPU milliseconds of a command in a folder."""
     usage_before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
     subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -49,15 +49,15 @@ def cost(command: list[str], folder: str) -> tuple[float, float]:
 
 
 def main(words: list[str]) -> None:
-    """Measure and print a table."""
+    """Measure and print the table."""
     rounds = int(dict(word.split("=", 1) for word in words).get("rounds", 30))
     results: dict[str, list[tuple[float, float]]] = {name: [] for name in COMMANDS}
     with tempfile.TemporaryDirectory() as folder:
-        photo().save(Path(folder) / "photo.png")
+        make_photo().save(Path(folder) / "photo.png")
         subprocess.run([YISHENG, "train", "data=digits", "epochs=1", "--quiet"], check=True, cwd=folder)
         for _ in range(rounds):
             for name, command in COMMANDS.items():
-                results[name].append(cost(command, folder))
+                results[name].append(measure(command, folder))
     base = statistics.median(cpu for _, cpu in results[next(iter(results))])
     print(f"{'command':<44} {'wall ms':>8} {'CPU ms':>8} {'ratio of CPU':>13}")
     for name, pairs in results.items():

@@ -1,6 +1,6 @@
-"""The demo: train on the digits that ship inside scikit-learn, five times; read a drawing of our own.
+"""Demo: train on scikit-learn's digits with five seeds, and predict a drawn digit.
 
-Run it with `make demo`. Everything it writes goes to ``runs/`` in the present folder.
+Run it with `make demo`. It writes to ``runs/`` in the current folder only.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import yisheng
 
 SEEDS = range(5)
 STROKES = [(150, 70), (120, 180), (110, 210), (240, 210)], [(210, 120), (205, 320)]
-"""A four, in two strokes of a pen: points on a sheet of 360 x 400."""
+"""The two strokes of a four, as points on a sheet of 360 x 400."""
 
 
-def draw(path: Path) -> None:
-    """A four in dark ink on grey paper, off the middle, as somebody might photograph it."""
+def draw_four(path: Path) -> None:
+    """Draw a dark four on gray paper, off center and blurred like a photograph."""
     paper = Image.new("L", (360, 400), 214)
     pen = ImageDraw.Draw(paper)
     for stroke in STROKES:
@@ -31,7 +31,7 @@ def draw(path: Path) -> None:
 
 
 def main() -> int:
-    """Train, tell, draw, ask."""
+    """Train, print the scores, draw a digit and predict it."""
     start = time.perf_counter()
     runs = []
     for seed in SEEDS:
@@ -39,7 +39,7 @@ def main() -> int:
         test, base = run.scores["test"]["accuracy"], run.scores["baseline"]["accuracy"]
         print(
             f"seed {seed}: test accuracy {test.value:.4f} (95% interval {test.low:.4f} to {test.high:.4f}; "
-            f"commonest class {base.value:.4f})  {run.path}",
+            f"most frequent class {base.value:.4f})  {run.path}",
             flush=True,
         )
         runs.append(run)
@@ -47,15 +47,15 @@ def main() -> int:
     print(f"\nmean over {len(values)} seeds: {statistics.mean(values):.4f} +- {statistics.stdev(values):.4f}")
 
     image = runs[0].path / "drawn-by-the-demo.png"
-    draw(image)
-    (answer,) = runs[0].predict(image)
-    likely = ", ".join(f"{name} {p:.3f}" for name, p in list(answer.probabilities.items())[:3])
-    print(f"\n{image} (a four that this demo drew) is read as: {answer.prediction}   ({likely})")
-    print("  " + "; ".join(answer.notes))
+    draw_four(image)
+    (prediction,) = runs[0].predict(image)
+    likely = ", ".join(f"{name} {p:.3f}" for name, p in list(prediction.probabilities.items())[:3])
+    print(f"\n{image} (a drawn four) is predicted as {prediction.prediction}   ({likely})")
+    print("  " + "; ".join(prediction.notes))
     print(f"\nreport: {runs[0].path / 'report.html'}")
-    print(f"work: {time.perf_counter() - start:.1f} s")
-    is_correct = statistics.mean(values) >= 0.97 and answer.prediction == "4"
-    print("demo: done" if is_correct else "demo: the result is not what it should be")
+    print(f"time: {time.perf_counter() - start:.1f} s")
+    is_correct = statistics.mean(values) >= 0.97 and prediction.prediction == "4"
+    print("demo: done" if is_correct else "demo: the accuracy or the prediction is wrong")
     return 0 if is_correct else 1
 
 

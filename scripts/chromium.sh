@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Chromium for the tests of the pages. Does nothing where there is one; installs Debian's or Ubuntu's package where
-# apt and root are there; elsewhere it says what to do. Without Chromium those tests are skipped.
+# Install Chromium for the tests of the web pages, which are skipped without it. Nothing is done if Chromium is
+# installed. Otherwise the package of Debian or Ubuntu is installed, which needs apt-get and root.
 set -euo pipefail
 
 for name in chromium chromium-browser google-chrome; do
   if command -v "$name" > /dev/null; then
-    echo "$name is there: $(command -v "$name")"
+    echo "$name is installed: $(command -v "$name")"
     exit 0
   fi
 done
 
 if ! command -v apt-get > /dev/null; then
-  echo "there is no Chromium, and no apt-get to install it with" >&2
-  echo "  install Chromium or Google Chrome so that 'chromium' or 'google-chrome' can be run" >&2
+  echo "Chromium is not installed, and neither is apt-get" >&2
+  echo "  install Chromium or Google Chrome such that 'chromium' or 'google-chrome' is on the PATH" >&2
   exit 1
 fi
 
@@ -20,7 +20,7 @@ as_root=()
 if [ "$(id -u)" -ne 0 ]; then
   if ! command -v sudo > /dev/null || ! sudo -n true 2> /dev/null; then
     echo "installing Chromium needs root" >&2
-    echo "  say: sudo apt-get install chromium" >&2
+    echo "  run: sudo apt-get install chromium" >&2
     exit 1
   fi
   as_root=(sudo)
