@@ -108,7 +108,8 @@ def verify_files(text: str | None) -> tuple[bool, list[FileStatus]]:
     intact = all(status.state != "damaged" for status in statuses)
     if name is not None:
         hub_set, missing = catalog.find(name), {status.file for status in statuses if status.state == "missing"}
-        intact = intact and any(missing.isdisjoint(file.name for file in hub_set.get_form(form)) for form in hub_set.forms)
+        forms = ({file.name for file in hub_set.get_form(form)} for form in hub_set.forms)
+        intact = intact and any(missing.isdisjoint(form) for form in forms)
     return intact, statuses
 
 

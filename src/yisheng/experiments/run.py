@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias, cast
 
-from yisheng.core import machine, process
+from yisheng.core import machine
 from yisheng.core.config import Config, ResolvedConfig
 from yisheng.core.errors import NonFiniteError, StoppedError, UsageError, YishengError
 from yisheng.core.logging import log_findings, logger, progress_stream
@@ -84,7 +84,6 @@ def train(
         NonFiniteError: a loss or gradient became NaN or infinite.
         StorageError: there is too little space on the disk, or it became full.
     """
-    process.keep_memory()
     if config.tensorboard:
         hparams.require_tensorboard()  # before any work is spent
     data = load_dataset(config) if data is None else data
@@ -137,7 +136,6 @@ def resume(
         UsageError: the code changed, ``epochs`` is smaller than before, the run stopped early, or another process is
             training in it.
     """
-    process.keep_memory()
     run = RunFolder(folder)
     config: Config = run.config  # reports what is not a run folder before `lock` writes into it
     with run.lock():
