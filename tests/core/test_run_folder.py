@@ -10,7 +10,8 @@ import pytest
 import yisheng
 from yisheng.cli import main
 from yisheng.core.errors import DataError
-from yisheng.core.run_folder import FORMAT, RunFolder, parse_scores
+from yisheng.core.run_folder import FORMAT, RunFolder
+from yisheng.core.scores_file import parse_scores
 from yisheng.core.types import Score
 
 

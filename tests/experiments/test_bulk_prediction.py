@@ -232,7 +232,9 @@ def test_probabilities_in_parquet_are_not_rounded(runs, tmp_path):
     probabilities = pd.read_parquet(tmp_path / "a.parquet")["sold"]
     assert probabilities.dtype == np.float32
     predictor = Predictor(runs["table"])
-    np.testing.assert_array_equal(probabilities, predictor.compute_outputs(complete.read_rows(path, predictor.spec).x)[:, 1])
+    np.testing.assert_array_equal(
+        probabilities, predictor.compute_outputs(complete.read_rows(path, predictor.spec).x)[:, 1]
+    )
 
 
 def test_tables_of_other_formats_are_predicted(runs, tmp_path):

@@ -12,7 +12,7 @@ import pytest
 
 import yisheng
 from yisheng.cli import main
-from yisheng.core import run_folder
+from yisheng.core import new_folder
 from yisheng.core.errors import StorageError
 from yisheng.core.run_folder import RunFolder
 from yisheng.experiments.dispatch import resume
@@ -48,8 +48,8 @@ def small_disk(disk, monkeypatch):
     """The empty disk; training does not check the free space first."""
     for path in disk.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    monkeypatch.setattr(run_folder, "SPARE_BYTES", 0)
-    monkeypatch.setattr(run_folder, "CHECKPOINT_COPIES", 0)
+    monkeypatch.setattr(new_folder, "SPARE_BYTES", 0)
+    monkeypatch.setattr(new_folder, "CHECKPOINT_COPIES", 0)
     return disk
 
 
@@ -190,6 +190,6 @@ def test_too_little_space_is_reported_before_training(disk, capsys):
 def test_the_required_space_grows_with_the_model(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=100 << 20))
-    RunFolder.require_space(tmp_path, 6 << 20)
+    new_folder.require_space(tmp_path, 6 << 20)
     with pytest.raises(StorageError, match="has 100.0 MiB of free space, this run needs about 114.0 MiB"):
-        RunFolder.require_space(tmp_path / "not" / "yet", 7 << 20)
+        new_folder.require_space(tmp_path / "not" / "yet", 7 << 20)

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from yisheng.core import files, provenance
+from yisheng.core import files, run_environment
 from yisheng.core.config import Config, ResolvedConfig
-from yisheng.core.errors import DataError, StorageError, UsageError
+from yisheng.core.errors import DataError, UsageError
+from yisheng.core.new_folder import create_numbered_folder
+from yisheng.core.scores_file import parse_scores, scores_to_plain
 from yisheng.core.settings import merge_settings, read_settings
-from yisheng.core.types import Dataset, Run, Score, Scores, Spec
+from yisheng.core.types import Run, Scores, Spec
 
 FORMAT: Final = 2
 """Format of the folder, written into ``model.json``."""
 FILES_OF_FORMAT_1: Final = ("recipe.toml", "study.toml", "folds.json", "twin.json", "familiar.safetensors")
-
-CHECKPOINT_COPIES: Final = 14
-"""Free space required before training, in copies of the weights: three checkpoints (two kept, one being written) with
-weights, best weights and Adam's two moments need 12 copies, the saved model needs one, and one is spare."""
-SPARE_BYTES: Final = 16 << 20
-MAX_THREADS: Final = 1024
-"""A larger recorded number of threads is taken for damage."""
 
 INTACT_COPY: Final = "copy it from an intact run folder, or train again"
 
@@ -94,44 +85,7 @@ class RunFolder:
         Raises:
             StorageError: the folder cannot be created.
         """
-        label = re.sub(r"[^\w.-]+", "-", f"{data}-{model}")
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            numbers = (int(match[1]) for path in out.iterdir() if (match := re.match(r"(\d{4,})-", path.name)))
-            number = 1 + max(numbers, default=0)
-            while (path := _claim(out, number, label)) is None:
-                number += 1
-        except OSError as error:
-            raise files.explain_write_error(error, out) from error
-        return cls(path)
-
-    @staticmethod
-    def require_space(out: Path, model_bytes: int) -> None:
-        """Check before training that the checkpoints will fit on the disk.
-
-        Args:
-            out: where the run will be written; it need not exist yet.
-            model_bytes: bytes of the weights.
-
-        Raises:
-            StorageError: there is too little free space.
-        """
-        import shutil
-
-        existing = out.absolute()
-        try:
-            while not existing.is_dir() and existing != existing.parent:
-                existing = existing.parent
-            free = shutil.disk_usage(existing).free
-        except OSError as error:
-            raise files.explain_write_error(error, out) from error
-        required = CHECKPOINT_COPIES * model_bytes + SPARE_BYTES
-        if free < required:
-            raise StorageError(
-                f"{existing} has {free / 2**20:,.1f} MiB of free space, this run needs about "
-                f"{required / 2**20:,.1f} MiB",
-                "free some space, or write to another folder with out=",
-            )
+        return cls(create_numbered_folder(out, f"{data}-{model}"))
 
     def file(self, name: str) -> Path:
         """Return the path of one of the folder's files."""
@@ -289,8 +243,7 @@ class RunFolder:
         Raises:
             DataError: ``environment.json`` is missing or damaged.
         """
-        data = self.environment.get("data")
-        return data.get("sha256") if isinstance(data, Mapping) else None
+        return run_environment.recorded_data_sha256(self.environment)
 
     @property
     def threads(self) -> int | None:
@@ -299,15 +252,14 @@ class RunFolder:
         Raises:
             DataError: ``environment.json`` is missing or damaged.
         """
-        threads = self.environment.get("threads")
-        return threads if isinstance(threads, int) and 1 <= threads <= MAX_THREADS else None
+        return run_environment.recorded_threads(self.environment)
 
     def begin(self, config: Config, environment: Mapping[str, Any]) -> None:
         """Write what a training depends on, then its config, after which the folder can be resumed.
 
         Args:
             config: the resolved config.
-            environment: see `describe_environment`.
+            environment: see `yisheng.core.run_environment.describe_environment`.
 
         Raises:
             StorageError: a file cannot be written.
@@ -342,32 +294,7 @@ class RunFolder:
             DataError: the data differs, or ``environment.json`` is damaged.
             UsageError: a version or the code differs.
         """
-
-        environment, recorded = self.environment, self.data_sha256
-        force = "use force=true to continue anyway"
-        if recorded is None:
-            raise DataError(
-                f"{self.file(self.ENVIRONMENT)} is damaged: it does not describe the data",
-                f"copy it from an intact run folder, or {force}",
-            )
-        if recorded != data_sha256:
-            raise DataError(
-                "the data is not what it was when the run began (SHA-256 differs)", f"restore the data, or {force}"
-            )
-        versions = provenance.versions()
-        for name in ("yisheng", "torch"):
-            if environment.get(name) != versions[name]:
-                raise UsageError(
-                    f"the run began with {name} {environment.get(name)}, this is {versions[name]}: the result would "
-                    "not be exactly the same",
-                    f"install that version, or {force}",
-                )
-        if environment.get("code") != provenance.hash_sources():
-            raise UsageError(
-                "the sources of yisheng or of a plugin changed since the run began: the result would not be exactly "
-                "the same",
-                f"restore them, or {force}",
-            )
+        run_environment.require_unchanged(self.environment, data_sha256)
 
     # Scores and model
 
@@ -392,8 +319,7 @@ class RunFolder:
         Raises:
             StorageError: the file cannot be written.
         """
-        plain = {part: {name: asdict(score) for name, score in by_name.items()} for part, by_name in scores.items()}
-        files.write_json(self.file(self.SCORES), plain)
+        files.write_json(self.file(self.SCORES), scores_to_plain(scores))
 
     @property
     def description(self) -> dict[str, Any]:
@@ -439,68 +365,5 @@ class RunFolder:
             raise DataError(f"{self.file(self.MODEL)} is damaged: {reason}", INTACT_COPY) from None
 
 
-def describe_environment(data: Dataset, data_sha256: str, device: object) -> dict[str, Any]:
-    """Return what a training that begins now depends on, for ``environment.json``.
-
-    Args:
-        data: the data set.
-        data_sha256: its fingerprint.
-        device: where the training computes.
-    """
-    return {
-        **provenance.describe_environment(),
-        "device": str(device),
-        "data": {"name": data.name, "rows": len(data), "sha256": data_sha256},
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "finished": False,
-    }
-
-
-def parse_scores(plain: Any) -> tuple[dict[str, dict[str, Score]], list[str]]:
-    """Return the readable scores of ``scores.json``, and what is wrong with the others.
-
-    >>> parse_scores({"test": {"accuracy": {"value": 0.9}, "f1_macro": {}}})
-    ({'test': {'accuracy': Score(value=0.9, low=None, high=None)}}, ['there is no number for test f1_macro'])
-    """
-    scores: dict[str, dict[str, Score]] = {}
-    problems: list[str] = []
-    for part, by_name in plain.items() if isinstance(plain, Mapping) else ():
-        for name, values in by_name.items() if isinstance(by_name, Mapping) else ():
-            try:
-                value, low, high = (_number(values.get(key)) for key in ("value", "low", "high"))
-            except (AttributeError, TypeError, ValueError, OverflowError):
-                value = low = high = None
-            if value is None:
-                problems.append(f"there is no number for {part} {name}")
-            else:
-                scores.setdefault(part, {})[name] = Score(value, low, high)
-        if not isinstance(by_name, Mapping):
-            problems.append(f"{part} is not a JSON object")
-    if not isinstance(plain, Mapping):
-        problems.append("it is not a JSON object")
-    return scores, problems
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None or (isinstance(value, float) and math.isnan(value)) else float(value)
-
-
 def _is_file(path: Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113  # Path.is_file raises for text that cannot be a path
-
-
-def _claim(out: Path, number: int, label: str) -> Path | None:
-    """Create the folder of a number, or return None if the number is taken under this or another label."""
-    lock = out / f".{number:04d}"  # names the number alone, so two processes with different labels collide on it
-    try:
-        lock.mkdir()
-    except FileExistsError:
-        return None
-    try:
-        if any(out.glob(f"{number:04d}-*")):
-            return None
-        path = out / f"{number:04d}-{label}"
-        path.mkdir()
-        return path
-    finally:
-        lock.rmdir()

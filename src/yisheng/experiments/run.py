@@ -14,7 +14,9 @@ from yisheng.core import machine
 from yisheng.core.config import Config, ResolvedConfig
 from yisheng.core.errors import NonFiniteError, StoppedError, UsageError, YishengError
 from yisheng.core.logging import log_findings, logger, progress_stream
-from yisheng.core.run_folder import RunFolder, describe_environment
+from yisheng.core.new_folder import require_space
+from yisheng.core.run_environment import describe_environment
+from yisheng.core.run_folder import RunFolder
 from yisheng.core.signals import collect_signals
 from yisheng.core.types import Dataset, Event, Split
 from yisheng.data.fingerprint import fingerprint
@@ -95,7 +97,7 @@ def train(
         config, note = plan_budget(config, data, split, device, weights)
         notes.append(note)
     assembly = assemble(config, data, split, device, weights)
-    RunFolder.require_space(out, sum(value.nbytes for value in assembly.state.model.state_dict().values()))
+    require_space(out, sum(value.nbytes for value in assembly.state.model.state_dict().values()))
     run = RunFolder.create(out, data.name, assembly.config.model.name) if folder is None else RunFolder(folder)
     if threads is None:
         threads, note = count_free_threads(assembly)

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from yisheng.core import files
 from yisheng.core.errors import DataError
-from yisheng.core.run_folder import RunFolder, parse_scores
+from yisheng.core.run_folder import RunFolder
+from yisheng.core.scores_file import parse_scores
 from yisheng.core.types import Score, Spec
 from yisheng.reporting.cv_schema import CrossValidation
 from yisheng.reporting.evaluation_schema import Best, Evaluation

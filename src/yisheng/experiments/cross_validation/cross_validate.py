@@ -13,7 +13,9 @@ from yisheng.core import files, machine
 from yisheng.core.config import Config
 from yisheng.core.errors import NonFiniteError, StoppedError, UsageError
 from yisheng.core.logging import hide_messages, log_findings, logger, progress_stream
-from yisheng.core.run_folder import RunFolder, describe_environment
+from yisheng.core.new_folder import require_space
+from yisheng.core.run_environment import describe_environment
+from yisheng.core.run_folder import RunFolder
 from yisheng.core.signals import defer_signals
 from yisheng.core.types import Dataset, Scores
 from yisheng.data.fingerprint import fingerprint
@@ -65,7 +67,7 @@ def train(config: Config, *, data: Dataset | None = None, out: Path) -> Path:
         fold_config(named_config, folds[0]), data, folds[0].split, device, weights
     )  # reports what is wrong
     weight_bytes = sum(value.nbytes for value in first.state.model.state_dict().values())
-    RunFolder.require_space(out, len(folds) * weight_bytes)
+    require_space(out, len(folds) * weight_bytes)
     config = shared_config(config, first.config, data, folds)
     folder = RunFolder.create(out, data.name, f"{config.model.name}-{config.folds}-folds")
     with folder.lock():

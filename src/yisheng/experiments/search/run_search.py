@@ -14,7 +14,9 @@ from yisheng.core import files, machine
 from yisheng.core.config import Config
 from yisheng.core.errors import NonFiniteError, StoppedError, UsageError
 from yisheng.core.logging import log_findings, logger
-from yisheng.core.run_folder import RunFolder, describe_environment
+from yisheng.core.new_folder import require_space
+from yisheng.core.run_environment import describe_environment
+from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset
 from yisheng.data.fingerprint import fingerprint
 from yisheng.experiments import complete_run
@@ -47,7 +49,7 @@ def tune(plan: SearchPlan, *, data: Dataset | None = None, out: Path) -> Path:
     jobs = TrialJobs(plan, data)
     device = machine.select_device(config.device)
     assembly = require_buildable(plan, data, jobs)
-    RunFolder.require_space(out, sum(value.nbytes for value in assembly.state.model.state_dict().values()))
+    require_space(out, sum(value.nbytes for value in assembly.state.model.state_dict().values()))
     model = assembly.config.model.name if all(axis.key != "model" for axis in plan.space.axes) else "models"
     folder = RunFolder.create(out, data.name, f"{model}-search")
     with folder.lock():

@@ -1,0 +1,81 @@
+"""The contents of ``environment.json``: what a training depends on, and whether that has changed since."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from yisheng.core import provenance
+from yisheng.core.errors import DataError, UsageError
+from yisheng.core.types import Dataset
+
+MAX_THREADS: Final = 1024
+"""A larger recorded number of threads is taken for damage."""
+FORCE: Final = "use force=true to continue anyway"
+
+
+def describe_environment(data: Dataset, data_sha256: str, device: object) -> dict[str, Any]:
+    """Return what a training that begins now depends on.
+
+    Args:
+        data: the data set.
+        data_sha256: its fingerprint.
+        device: where the training computes.
+    """
+    return {
+        **provenance.describe_environment(),
+        "device": str(device),
+        "data": {"name": data.name, "rows": len(data), "sha256": data_sha256},
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "finished": False,
+    }
+
+
+def recorded_data_sha256(environment: Mapping[str, Any]) -> str | None:
+    """Return the recorded fingerprint of the training data, or None if the record is damaged."""
+    data = environment.get("data")
+    return data.get("sha256") if isinstance(data, Mapping) else None
+
+
+def recorded_threads(environment: Mapping[str, Any]) -> int | None:
+    """Return the recorded number of compute threads, or None if the record is missing or implausible."""
+    threads = environment.get("threads")
+    return threads if isinstance(threads, int) and 1 <= threads <= MAX_THREADS else None
+
+
+def require_unchanged(environment: Mapping[str, Any], data_sha256: str) -> None:
+    """Refuse to resume a training on other data or with other code than it began with.
+
+    Args:
+        environment: contents of ``environment.json``.
+        data_sha256: fingerprint of the data as it is now.
+
+    Raises:
+        DataError: the data differs, or the record is damaged.
+        UsageError: a version or the code differs.
+    """
+    recorded = recorded_data_sha256(environment)
+    if recorded is None:
+        raise DataError(
+            "environment.json is damaged: it does not describe the data",
+            f"copy it from an intact run folder, or {FORCE}",
+        )
+    if recorded != data_sha256:
+        raise DataError(
+            "the data is not what it was when the run began (SHA-256 differs)", f"restore the data, or {FORCE}"
+        )
+    versions = provenance.versions()
+    for name in ("yisheng", "torch"):
+        if environment.get(name) != versions[name]:
+            raise UsageError(
+                f"the run began with {name} {environment.get(name)}, this is {versions[name]}: the result would not be "
+                "exactly the same",
+                f"install that version, or {FORCE}",
+            )
+    if environment.get("code") != provenance.hash_sources():
+        raise UsageError(
+            "the sources of yisheng or of a plugin changed since the run began: the result would not be exactly "
+            "the same",
+            f"restore them, or {FORCE}",
+        )
