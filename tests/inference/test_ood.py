@@ -59,8 +59,8 @@ def test_features_are_means_and_standard_deviations_of_maps():
     maps = np.random.default_rng(0).normal(size=(3, 4, 5, 6))
     features = _ood_features.flatten_features(torch.from_numpy(maps))
     np.testing.assert_allclose(features, np.concatenate([maps.mean((2, 3)), maps.std((2, 3))], 1), rtol=1e-5)
-    many = _ood_features.flatten_features(torch.zeros(2, 3, 40, 40).flatten(1))
-    assert many.shape == (2, _ood_features.MAX_FEATURES)
+    limited = _ood_features.flatten_features(torch.zeros(2, 3, 40, 40).flatten(1))
+    assert limited.shape == (2, _ood_features.MAX_FEATURES)
     single_pixels = _ood_features.flatten_features(torch.ones(2, 3, 1, 1))
     assert not single_pixels[:, 3:].any()  # the deviation of one pixel is 0, not NaN
 

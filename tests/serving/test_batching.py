@@ -179,18 +179,18 @@ def test_other_functions_run_in_the_network_thread():
 def test_a_request_is_cancelled_when_its_client_disconnects():
     async def run():
         messages = asyncio.Queue()
-        ended = asyncio.Event()
+        is_done = asyncio.Event()
 
         async def handle_request():
             try:
                 async with cancel_on_disconnect(messages.get):
                     await asyncio.sleep(60)
             finally:
-                ended.set()
+                is_done.set()
 
         request = asyncio.create_task(handle_request())
         await asyncio.sleep(0.4)
-        assert not ended.is_set()
+        assert not is_done.is_set()
         messages.put_nowait({"type": "http.disconnect"})
         with pytest.raises(ApiError) as error:
             await request

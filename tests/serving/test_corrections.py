@@ -33,7 +33,7 @@ def test_corrected_images_are_training_data(run):
     assert [response.status_code for response in responses] == [200] * 12
     assert sorted(response.json()["count"] for response in responses) == list(range(1, 13))
     for n, response in enumerate(responses):
-        path = run / response.json()["kept"]
+        path = run / response.json()["path"]
         assert path.parent.name == str(n % 3)
         with Image.open(path) as image:
             np.testing.assert_array_equal(np.asarray(image), digit_pixels(n))
@@ -60,7 +60,7 @@ def test_corrected_images_lose_their_metadata_and_are_limited(run):
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (3000, 20, 3), np.uint8)).save(file, "JPEG", exif=exif)
     correction = {"image": base64.b64encode(file.getvalue()).decode(), "label": "1"}
     client = ServiceClient(run, limits=Limits(corrections=1))
-    path = run / client.post("/wrong", json=correction).json()["kept"]
+    path = run / client.post("/wrong", json=correction).json()["path"]
     assert b"where I live" not in path.read_bytes()
     with Image.open(path) as image:
         assert max(image.size) == 1024
@@ -94,7 +94,7 @@ def test_corrected_rows_are_a_table_to_train_on(people_run, tmp_path):
     for n in range(12):
         row = {"age": 20 + n, "smoker": n % 2 == 0, "town": "Cork, city", "joined": f"2020-01-{n + 10}"}
         response = client.post("/wrong", json={"row": row, "label": n / 4})
-        assert response.json() == {"kept": "corrections/rows.csv", "count": n + 1}
+        assert response.json() == {"path": "corrections/rows.csv", "count": n + 1}
     for label in (True, "7", None, float("1e400")):
         text = json.dumps({"row": row, "label": label}).replace("Infinity", "1e400")
         assert error_code(client.post("/wrong", text, JSON)) == (422, "input")

@@ -21,7 +21,7 @@ from yisheng.serving.disconnects import abandon_if_slow_or_disconnected
 from yisheng.serving.guard import RequestGuard
 from yisheng.serving.limits import Limits
 from yisheng.serving.request_schemas import describe_correction_body, describe_predict_body
-from yisheng.serving.response_models import Health, Kept, ModelFacts, describe_errors, make_predictions_model
+from yisheng.serving.response_models import Health, ModelFacts, SavedSample, describe_errors, make_predictions_model
 from yisheng.serving.server import LOOPBACK
 from yisheng.serving.service import Service
 from yisheng.serving.static_files import make_page_routes
@@ -117,7 +117,7 @@ def _add_endpoints(app: FastAPI, service: Service) -> None:
         responses=describe_errors(415, 422, 503, 507),
         openapi_extra={"requestBody": describe_correction_body(spec)},
     )
-    async def keep_correction(request: Request) -> Kept:
+    async def keep_correction(request: Request) -> SavedSample:
         content_type = request.headers.get("content-type", "")
         async with abandon_if_slow_or_disconnected(request.receive, limits.seconds):
             return await service.keep_correction(await request.body(), content_type)

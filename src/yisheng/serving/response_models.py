@@ -43,10 +43,10 @@ class Error(Model):
     error: ErrorDetail
 
 
-class Kept(Model):
-    """A correction that was kept."""
+class SavedSample(Model):
+    """A corrected sample that was kept."""
 
-    kept: str = Field(description="its path in the run folder")
+    path: str = Field(description="where it is in the run folder")
     count: Count = Field(description="number of corrections with it")
 
 

@@ -23,7 +23,7 @@ from yisheng.serving.batching import BatchQueue
 from yisheng.serving.corrections import Corrections
 from yisheng.serving.errors import ApiError
 from yisheng.serving.limits import Limits
-from yisheng.serving.response_models import Kept, describe_model, format_prediction
+from yisheng.serving.response_models import SavedSample, describe_model, format_prediction
 
 READER_THREADS = 2
 """Threads that decode images and read tables."""
@@ -93,7 +93,7 @@ class Service:
         maps = await self._draw_occlusion_maps(parsed.x) if explain else [None] * len(predictions)
         return [format_prediction(prediction, top, png) for prediction, png in zip(predictions, maps, strict=True)]
 
-    async def keep_correction(self, body: bytes, content_type: str) -> Kept:
+    async def keep_correction(self, body: bytes, content_type: str) -> SavedSample:
         """Keep the sample and label in a body.
 
         Raises:
@@ -128,7 +128,7 @@ class Service:
     async def _run_in_reader(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._readers, function, *arguments)
 
-    def _keep_correction(self, body: bytes) -> Kept:
+    def _keep_correction(self, body: bytes) -> SavedSample:
         content = inputs.parse_json_object(body)
         sample = "image" if self.spec.is_image else "row"
         if set(content) != {sample, "label"}:
@@ -141,4 +141,4 @@ class Service:
         else:
             saved = self._corrections.save_row(content["row"], content["label"])
         path = saved.path.relative_to(self._corrections.folder.parent).as_posix()
-        return Kept(kept=path, count=saved.total)
+        return SavedSample(path=path, count=saved.total)

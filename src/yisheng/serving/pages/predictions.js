@@ -84,9 +84,9 @@ function correctionForm(model, prediction, keep) {
     status.className = "hint";
     status.textContent = "…";
     try {
-      const { kept, count } = await keep(label);
+      const { path, count } = await keep(label);
       status.className = "notice good";
-      status.textContent = `Thank you. The sample was kept as ${label} in ${kept} for the next training (${count} so far).`;
+      status.textContent = `Thank you. The sample was kept as ${label} in ${path} for the next training (${count} so far).`;
     } catch (error) {
       status.className = "notice bad";
       status.textContent = error instanceof RequestError ? `${error.message}: ${error.remedy}` : `this page has a defect: ${error.message}`;
