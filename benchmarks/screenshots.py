@@ -96,7 +96,7 @@ def capture_try_page(browser: Browser, out: Path) -> None:
         page.goto(json.loads(child.stdout.readline())["address"])
         page.wait_for_selector("#drawing:not([hidden])")
         draw(page, DIGIT_THREE)
-        page.wait_for_selector("#looked-at")
+        page.wait_for_selector("#occlusion-map")
         page.wait_for_timeout(500)
         save_screenshot(page, "try.png")
 
