@@ -47,7 +47,7 @@ WORDS = {
     r"by chance": "random, at random",
     r"by hand|hand-?written(?! (?:digits?|letters?|characters?|digit))": "from scratch",
     r"twins?": "from-scratch equivalent; duplicate",
-    r"verbs?": "command, function",
+    r"(?<!imperative )(?<!are )verbs?": "command, function",
     r"whither|whence|thither|thereof|therein": "plain words",
     r"hangs? on": "depends on",
     r"bring (it|them) back": "restore, download again",

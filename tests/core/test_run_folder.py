@@ -52,7 +52,7 @@ COMMANDS = {
     "reproduce": "reproduce {folder}",
     "export": "export {folder} format=torchscript",
     "diagnose": "diagnose {folder}",
-    "visualize": "visualize {folder}",
+    "look": "look {folder}",
     "serve": "serve {folder} port=0",
     "tensorboard": "tensorboard {folder} port=0",
     "weights": "train data=iris weights={folder}",

@@ -157,12 +157,12 @@ def test_images_that_do_not_fit_are_refused():
 def test_the_command_writes_the_map(run, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Image.fromarray(255 - yisheng.data.load("digits").x[3, 0]).resize((90, 90)).save("photo.png")
-    assert main(["visualize", str(run), "photo.png", "explain=true"]) == 0
+    assert main(["look", str(run), "photo.png", "explain=true"]) == 0
     assert capsys.readouterr().out == "photo-explained.png\n"
     with Image.open("photo-explained.png") as image:
         values = np.asarray(image).astype(int)
     assert ((values[..., 0] - values[..., 2]) > 100).sum() > 100
-    assert main(["visualize", str(run), "photo.png", "explain=yes", "out=mine.png", "--json"]) == 0
+    assert main(["look", str(run), "photo.png", "explain=yes", "out=mine.png", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["out"] == "mine.png"
     for words, cause in (
         ([str(run), "explain=true"], "explain=true needs an image and no layer="),
@@ -170,5 +170,5 @@ def test_the_command_writes_the_map(run, tmp_path, monkeypatch, capsys):
         (["photo.png", "kernel=sobel", "explain=true"], "kernel= needs one image"),
         ([str(run), "photo.png", "explain=perhaps"], "must be true or false"),
     ):
-        assert main(["visualize", *words]) == 2
+        assert main(["look", *words]) == 2
         assert cause in capsys.readouterr().err

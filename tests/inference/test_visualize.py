@@ -134,12 +134,12 @@ def test_the_command_writes_each_kind_of_sheet(digits_run, photo, capsys):
         ([str(photo), "kernel=sobel"], "photo-sobel.png"),
         ([str(photo), "kernel=scharr", "out=mine.png"], "mine.png"),
     ):
-        assert main(["visualize", *words]) == 0
+        assert main(["look", *words]) == 0
         assert capsys.readouterr().out == f"{name}\n"
         with Image.open(photo.parent / name) as image:
             assert image.format == "PNG"
             assert min(image.size) > 50
-    assert main(["visualize", str(photo), "kernel=vertical", "--json"]) == 0
+    assert main(["look", str(photo), "kernel=vertical", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["out"] == "photo-vertical.png"
     with Image.open(photo.parent / result["out"]) as image:
@@ -166,7 +166,7 @@ def test_the_command_writes_each_kind_of_sheet(digits_run, photo, capsys):
 def test_invalid_arguments_are_reported_and_write_nothing(digits_run, linear_run, photo, words, code, problem, capsys):
     files = sorted(photo.parent.iterdir())
     paths = {"run": digits_run, "linear_run": linear_run, "photo": photo}
-    assert main(["visualize", *(word.format(**paths) for word in words)]) == code
+    assert main(["look", *(word.format(**paths) for word in words)]) == code
     output = capsys.readouterr()
     assert problem in output.err
     assert output.out == ""

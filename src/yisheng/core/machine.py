@@ -82,12 +82,12 @@ def busy_cores(seconds: float = 0.3) -> float:
     if len(cores) != count_cores():
         return 0.0
     try:
-        before, cpu_time, start = _busy_seconds(cores), time.process_time(), time.perf_counter()
+        busy_start, cpu_time, start = _busy_seconds(cores), time.process_time(), time.perf_counter()
         time.sleep(seconds)
-        after, cpu_time, duration = _busy_seconds(cores), time.process_time() - cpu_time, time.perf_counter() - start
+        busy_end, cpu_time, duration = _busy_seconds(cores), time.process_time() - cpu_time, time.perf_counter() - start
     except (OSError, ValueError, IndexError):
         return 0.0
-    return max(0.0, (after - before - cpu_time) / duration)
+    return max(0.0, (busy_end - busy_start - cpu_time) / duration)
 
 
 def _busy_seconds(names: set[str]) -> float:
@@ -102,12 +102,12 @@ def use_threads(count: int) -> Iterator[None]:
     """Have torch use ``count`` threads within the block, and the previous number after it."""
     import torch
 
-    before = torch.get_num_threads()
+    previous = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(previous)
 
 
 def select_device(name: str) -> torch.device:

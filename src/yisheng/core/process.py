@@ -76,9 +76,9 @@ def keep_memory() -> bool:
     if not (hasattr(library, "gnu_get_libc_version") and hasattr(library, "mallopt")):
         return False
     sizes = machine.memory_sizes()
-    kept = min(MAX_KEPT_BYTES, sizes[0] // 4 if sizes else 2**28)
+    kept_bytes = min(MAX_KEPT_BYTES, sizes[0] // 4 if sizes else 2**28)
     # Both calls belong to this command's own process, which ends with the command.
-    _keeps_memory = bool(library.mallopt(M_MMAP_MAX, 0)) and bool(library.mallopt(M_TRIM_THRESHOLD, kept))
+    _keeps_memory = bool(library.mallopt(M_MMAP_MAX, 0)) and bool(library.mallopt(M_TRIM_THRESHOLD, kept_bytes))
     return _keeps_memory
 
 

@@ -1,9 +1,9 @@
 """Draw what a network has learned as a PNG: first filters, feature maps, occlusion map, edge filters.
 
-usage: yisheng visualize RUN [out=filters.png] [--json]                          filters of the first convolution
-       yisheng visualize RUN photo.png [layer=NAME] [out=photo-NAME.png] [--json]   feature maps of a layer
-       yisheng visualize RUN photo.png explain=true [out=photo-explained.png] [--json]   what the prediction depends on
-       yisheng visualize photo.png kernel=vertical|sobel|scharr [out=photo-KERNEL.png] [--json]
+usage: yisheng look RUN [out=filters.png] [--json]                          filters of the first convolution
+       yisheng look RUN photo.png [layer=NAME] [out=photo-NAME.png] [--json]   feature maps of a layer
+       yisheng look RUN photo.png explain=true [out=photo-explained.png] [--json]   what the prediction depends on
+       yisheng look photo.png kernel=vertical|sobel|scharr [out=photo-KERNEL.png] [--json]
 
 An unknown layer (layer=?) lists the layers with their shapes. explain=true covers one part of the image after another,
 and marks in orange the parts without which the network would change its prediction. The edge filters are what the first
@@ -32,7 +32,7 @@ def run(arguments: Arguments) -> int:
     if kernel is not None:
         if photos or layer is not None or explain:
             raise UsageError(
-                "kernel= needs one image, without a run and layer=", "use yisheng visualize photo.png kernel=sobel"
+                "kernel= needs one image, without a run and layer=", "use yisheng look photo.png kernel=sobel"
             )
         out, size = draw_kernel(path, kernel, out)
     else:
