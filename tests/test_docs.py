@@ -18,9 +18,9 @@ def blocks(page, language):
 
 
 def run(words, folder):
-    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=folder)
-    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    process = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=folder)
+    assert process.returncode == 0, f"{words}\n{process.stdout}\n{process.stderr}"
+    return process.stdout
 
 
 def test_the_commands_run(tmp_path):
@@ -29,8 +29,8 @@ def test_the_commands_run(tmp_path):
     paper.paste(40, (40, 20, 50, 100))
     paper.save(tmp_path / "my-digit.png")
     for line in commands.splitlines():
-        verb, *words = shlex.split(line)
-        assert verb == "yisheng"
+        program, *words = shlex.split(line)
+        assert program == "yisheng"
         run(["-m", "yisheng", *words], tmp_path)
     assert (tmp_path / "runs" / "0001-digits-lenet" / "report.html").exists()
 

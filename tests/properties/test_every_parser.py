@@ -1,4 +1,4 @@
-"""Whatever comes in, every parser gives a value or an error of ours: no crash, in bounded memory and time.
+"""Whatever comes in, every parser gives a value or one of our errors: no crash, in bounded memory and time.
 
 `YISHENG_EXAMPLES=10000` makes these thorough; see CONTRIBUTING.
 """
@@ -46,7 +46,7 @@ def folder(tmp_path_factory):
 
 @contextlib.contextmanager
 def bounded(mebibytes):
-    """What is done inside takes no more memory than that (NumPy's arrays included)."""
+    """Assert that the block takes no more memory than this (NumPy's arrays included)."""
     tracemalloc.start()
     try:
         yield
@@ -55,7 +55,7 @@ def bounded(mebibytes):
         tracemalloc.stop()
 
 
-def said(error):
+def assert_two_lines(error):
     """An error must tell the cause, and what to do about it."""
     assert error.problem
     assert len(error.remedy) > 3
@@ -77,10 +77,10 @@ def test_idx_files_are_read_or_refused(folder, content, packed):
     path.write_bytes(gzip.compress(content, 1) if packed else content)
     with bounded(8):
         try:
-            found = idx.read(path)
+            result = idx.read(path)
         except DataError:
             return
-    assert found.nbytes + 4 + 4 * found.ndim == len(content)
+    assert result.nbytes + 4 + 4 * result.ndim == len(content)
 
 
 @given(
@@ -94,22 +94,22 @@ def test_tables_are_read_or_refused(folder, content):
     path = folder / "any.csv"
     path.write_bytes(content)
     try:
-        found = rows.read(path, ROWS)
+        result = rows.read(path, ROWS)
     except DataError:
         return
-    assert found.dtype == np.float32
-    assert found.shape[1] == 2
-    assert np.isfinite(found).all()
+    assert result.dtype == np.float32
+    assert result.shape[1] == 2
+    assert np.isfinite(result).all()
 
 
 @given(st.text(max_size=40), st.integers(1, 4))
 def test_rows_are_parsed_or_refused(text, width):
     spec = Spec("regression", (width,))
     try:
-        found = rows.parse_rows([line.split(",") for line in text.split(";")], spec, "rows=")
+        result = rows.parse_rows([line.split(",") for line in text.split(";")], spec, "rows=")
     except DataError:
         return
-    assert found.shape == (text.count(";") + 1, width)
+    assert result.shape == (text.count(";") + 1, width)
 
 
 NAMES = st.text(max_size=20) | st.lists(
@@ -156,11 +156,11 @@ CATALOG = st.fixed_dictionaries(
 @given(CATALOG)
 def test_catalogue_entries_are_read_or_refused(data):
     try:
-        found = catalog._read_set("any", data)
+        result = catalog._read_set("any", data)
     except (ValueError, TypeError, KeyError):  # what `find` turns into an error that names the file
         return
-    assert found.files
-    assert all(file.name and "/" not in file.name for file in found.files)
+    assert result.files
+    assert all(file.name and "/" not in file.name for file in result.files)
 
 
 # --- runs ---
@@ -168,11 +168,11 @@ def test_catalogue_entries_are_read_or_refused(data):
 
 @given(JSON.map(str.encode) | st.binary(max_size=60), st.integers(1, 4))
 def test_logs_are_read_whatever_is_in_them(folder, line, times):
-    good = b'{"event": "step", "step": 1, "epoch": 0, "lr": 0.1, "loss": 2.0, "seconds": 1.0}\n'
-    (folder / "events.jsonl").write_bytes((good + line.replace(b"\n", b" ") + b"\n") * times)
-    found = read_history(folder)
-    assert found.steps[0].step == 1
-    assert found.damaged_lines <= times
+    valid_event = b'{"event": "step", "step": 1, "epoch": 0, "lr": 0.1, "loss": 2.0, "seconds": 1.0}\n'
+    (folder / "events.jsonl").write_bytes((valid_event + line.replace(b"\n", b" ") + b"\n") * times)
+    result = read_history(folder)
+    assert result.steps[0].step == 1
+    assert result.damaged_lines <= times
 
 
 EVENT = st.fixed_dictionaries(
@@ -184,8 +184,8 @@ EVENT = st.fixed_dictionaries(
 @given(st.lists(EVENT, max_size=5))
 def test_events_of_any_values_are_read(folder, events):
     (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
-    found = read_history(folder)
-    assert len(found.steps) + len(found.epochs) + found.damaged_lines <= len(events)
+    result = read_history(folder)
+    assert len(result.steps) + len(result.epochs) + result.damaged_lines <= len(events)
 
 
 SPECS = [
@@ -214,10 +214,10 @@ def mutated(draw, samples):
 @given(mutated(SPECS) | st.dictionaries(st.text(max_size=6), PLAIN, max_size=3))
 def test_specs_are_read_or_refused(data):
     try:
-        found = Spec.from_json(data)
+        result = Spec.from_json(data)
     except DataError:
         return
-    assert Spec.from_json(json.loads(json.dumps(found.to_json()))) == found
+    assert Spec.from_json(json.loads(json.dumps(result.to_json()))) == result
 
 
 FITTED = [
@@ -230,10 +230,10 @@ FITTED = [
 @given(mutated(FITTED) | PLAIN)
 def test_transforms_are_read_or_refused(data):
     try:
-        found = transforms.from_json(data)
+        result = transforms.from_json(data)
     except DataError:
         return
-    assert transforms.from_json(transforms.to_json(found)) == found
+    assert transforms.from_json(transforms.to_json(result)) == result
 
 
 @pytest.fixture(scope="module")
@@ -241,8 +241,10 @@ def run(tmp_path_factory):
     random = np.random.default_rng(0)
     x = random.normal(size=(40, 2)).astype(np.float32)
     data = Dataset("mine", ROWS, x, (x[:, 0] > 0).astype(np.int64))
-    made = yisheng.train(data=data, model="mlp", hidden=[2], epochs=1, out=tmp_path_factory.mktemp("run"), quiet=True)
-    return made.path
+    trained_run = yisheng.train(
+        data=data, model="mlp", hidden=[2], epochs=1, out=tmp_path_factory.mktemp("run"), quiet=True
+    )
+    return trained_run.path
 
 
 @given(st.data())
@@ -254,11 +256,11 @@ def test_descriptions_of_models_are_read_or_refused(folder, run, data):
     (folder / "ood.safetensors").write_bytes((run / "ood.safetensors").read_bytes())
     artifact.write_checksums(folder)
     try:
-        found = artifact.load(folder)
+        result = artifact.load(folder)
     except DataError as error:
-        said(error)
+        assert_two_lines(error)
         return
-    found.model(torch.zeros(1, 2))
+    result.model(torch.zeros(1, 2))
 
 
 TENSOR = st.fixed_dictionaries(
@@ -270,12 +272,12 @@ TENSOR = st.fixed_dictionaries(
     },
 )
 HEADERS = st.dictionaries(st.sampled_from(["json", "a", "__metadata__", "model.weight"]), TENSOR | PLAIN, max_size=3)
-LYING = st.tuples(HEADERS, st.binary(max_size=64), st.none() | st.integers(0, 2**64 - 1)).map(
+FALSE_HEADERS = st.tuples(HEADERS, st.binary(max_size=64), st.none() | st.integers(0, 2**64 - 1)).map(
     lambda t: struct.pack("<Q", len(json.dumps(t[0])) if t[2] is None else t[2]) + json.dumps(t[0]).encode() + t[1]
 )
 
 
-@given(LYING | st.binary(max_size=80))
+@given(FALSE_HEADERS | st.binary(max_size=80))
 def test_weights_files_are_read_or_refused(folder, run, content):
     description = json.loads((run / "model.json").read_text())
     description["sha256"] = hashlib.sha256(content).hexdigest()
@@ -294,7 +296,7 @@ def fresh():
 @given(st.data())
 def test_checkpoints_are_read_or_passed_over(tmp_path_factory, data):
     place = tmp_path_factory.mktemp("checkpoint")
-    content = data.draw(LYING | st.binary(max_size=80) | JSON.map(as_checkpoint))
+    content = data.draw(FALSE_HEADERS | st.binary(max_size=80) | JSON.map(as_checkpoint))
     name = hashlib.sha256(content).hexdigest()[:32]  # even a damaged one that is named truly
     (place / f"000000001-{name}.safetensors").write_bytes(content)
     state = fresh()
