@@ -60,6 +60,8 @@ with tempfile.TemporaryDirectory() as out:
         yisheng.train(data=data, out=out, quiet=True, **settings)
     except StoppedError:
         pass
+    finally:
+        timer.cancel()
     event = json.loads(next(Path(out).glob("*/events.jsonl")).read_text().splitlines()[-1])
 anonymous = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("RssAnon"))
 fraction = event["step"] / -(-(rows - 2000) // 256)
