@@ -1,8 +1,8 @@
-"""Take the screenshots of docs/pages.md: ``python benchmarks/screenshots.py``.
+"""Take the screenshots of README.md and docs/pages.md: ``python benchmarks/screenshots.py``.
 
 Needs Chromium (scripts/chromium.sh), the extra ``dev``, and MNIST and Fashion-MNIST (from YISHENG_MIRROR or the
-internet). A trained network predicts a drawn digit, and the live page shows three trainings. Takes a few minutes on two
-cores.
+internet). A trained network predicts a drawn digit, the live page shows three trainings, and a report is shown. Takes a
+few minutes on two cores.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_FLAGS)
         capture_live_page(browser, Path(folder) / "runs")
         capture_try_page(browser, Path(folder) / "mnist")
+        capture_report(browser, Path(folder) / "digits")
         browser.close()
 
 
@@ -101,6 +102,16 @@ def capture_try_page(browser: Browser, out: Path) -> None:
         save_screenshot(page, "try.png")
 
 
+def capture_report(browser: Browser, out: Path) -> None:
+    """Show the first sections of a run's report."""
+    words = ["data=digits", "model=lenet", f"out={out}", "--quiet"]
+    subprocess.run([sys.executable, "-m", "yisheng", "train", *words], check=True)
+    (report,) = out.glob("0001-*/report.html")
+    with open_page(browser, 864, 1480) as page:
+        page.goto(report.as_uri())
+        save_screenshot(page, "report.png", full_page=False)
+
+
 def draw(page: Page, points: Sequence[tuple[float, float]]) -> None:
     """Draw one stroke."""
     box = page.locator("#canvas").bounding_box()
@@ -114,9 +125,9 @@ def draw(page: Page, points: Sequence[tuple[float, float]]) -> None:
     page.mouse.move(5, 5)
 
 
-def save_screenshot(page: Page, name: str) -> None:
-    """Write the page as an image, with 256 colors if it would be too large otherwise."""
-    content = page.screenshot(full_page=True)
+def save_screenshot(page: Page, name: str, *, full_page: bool = True) -> None:
+    """Write the page, or its visible part, as an image, with 256 colors if it would be too large otherwise."""
+    content = page.screenshot(full_page=full_page)
     if len(content) > MAX_BYTES:
         file = io.BytesIO()
         Image.open(io.BytesIO(content)).convert("RGB").quantize(256).save(file, "PNG", optimize=True)

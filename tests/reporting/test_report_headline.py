@@ -16,7 +16,7 @@ from yisheng.reporting.run_facts import read_run_facts
 def test_headline_of_classification(make_run: MakeRun) -> None:
     headline = describe_result(read_run_facts(make_run()))
     assert headline.result == (
-        "Test accuracy 0.911 (95% interval 0.905 to 0.917); guessing the commonest class gives 0.100."
+        "Test accuracy 0.911 (95% interval 0.905 to 0.917); guessing the most frequent class gives 0.100."
     )
     assert (headline.verdict, headline.epochs) == ("better", "Best weights: epoch 3 of 5.")
     assert headline.meaning == "Better than the baseline: the whole interval is above it."

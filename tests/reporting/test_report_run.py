@@ -157,7 +157,7 @@ def test_folder_names_are_escaped(make_run: MakeRun) -> None:
 
 def test_page_shows_headline_scores_and_commands(make_run: MakeRun) -> None:
     text, _ = render_checked(make_run(image=True))
-    assert "Test accuracy 0.911 (95% interval 0.905 to 0.917); guessing the commonest class gives 0.100." in text
+    assert "Test accuracy 0.911 (95% interval 0.905 to 0.917); guessing the most frequent class gives 0.100." in text
     scores = find_section(text, "scores")
     assert '<data value="0.91124">0.911</data>' in scores
     assert '<data value="0.90512">0.905</data>' in scores

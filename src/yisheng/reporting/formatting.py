@@ -19,8 +19,8 @@ AVERAGE_SUFFIXES = {
 }
 """Words in the keys of scores that describe averaging; they follow the name."""
 BASELINE_DESCRIPTIONS = {
-    "classification": "guessing the commonest class",
-    "multilabel": "guessing each label's commonest value",
+    "classification": "guessing the most frequent class",
+    "multilabel": "guessing each label's most frequent value",
     "regression": "predicting the mean",
 }
 """The baseline of each task in words."""
