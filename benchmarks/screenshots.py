@@ -107,7 +107,7 @@ def capture_report(browser: Browser, out: Path) -> None:
     words = ["data=digits", "model=lenet", f"out={out}", "--quiet"]
     subprocess.run([sys.executable, "-m", "yisheng", "train", *words], check=True)
     (report,) = out.glob("0001-*/report.html")
-    with open_page(browser, 864, 1480) as page:
+    with open_page(browser, 1100, 1600) as page:
         page.goto(report.as_uri())
         save_screenshot(page, "report.png", full_page=False)
 
