@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import nn
 from torch.autograd.function import BackwardCFunction
-from torch.utils._pytree import tree_flatten, tree_map
 
 from yisheng.core.types import Finding
 from yisheng.diagnosis.loss_graph import graph_nodes
@@ -246,13 +245,22 @@ def _dot(outputs: Sequence[torch.Tensor], v: Sequence[torch.Tensor]) -> torch.Te
 
 
 def _float_tensors(values: Any) -> list[torch.Tensor]:
-    """Return the floating-point tensors in nested containers."""
-    return [leaf for leaf in tree_flatten(values)[0] if isinstance(leaf, torch.Tensor) and leaf.is_floating_point()]
+    """Return the floating-point tensors in nested tuples, lists and dicts."""
+    if isinstance(values, torch.Tensor):
+        return [values] if values.is_floating_point() else []
+    items = values.values() if isinstance(values, dict) else values if isinstance(values, tuple | list) else ()
+    return [tensor for item in items for tensor in _float_tensors(item)]
 
 
 def _detach(values: Any) -> Any:
-    """Return the values with their tensors copied and detached from their graphs."""
-    return tree_map(lambda leaf: leaf.detach().clone() if isinstance(leaf, torch.Tensor) else leaf, values)
+    """Return the same nested tuples, lists and dicts with copies of their tensors, detached from their graphs."""
+    if isinstance(values, torch.Tensor):
+        return values.detach().clone()
+    if isinstance(values, dict):
+        return type(values)((key, _detach(item)) for key, item in values.items())
+    if isinstance(values, tuple) and hasattr(values, "_fields"):
+        return type(values)(*map(_detach, values))
+    return type(values)(map(_detach, values)) if isinstance(values, tuple | list) else values
 
 
 def _to_double(x: torch.Tensor) -> torch.Tensor:
