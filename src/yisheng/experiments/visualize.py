@@ -1,4 +1,4 @@
-"""Images of what a network has learned, for the command ``visualize``."""
+"""Images of what a network has learned, for the command ``look``."""
 
 from __future__ import annotations
 
