@@ -115,35 +115,57 @@ def relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.parametrize("path", [*CODE, *TESTS], ids=relative)
-def test_names_say_what_they_are(path):
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    denied = NAMES if path.is_relative_to(SOURCES) else NAMES - ALLOWED_IN_TESTS
-    vague = [f"line {line}: {name}" for name, line in assigned_names(tree) if name.strip("_").lower() in denied]
-    assert not vague, f"{relative(path)}: name the thing by the field's word\n" + "\n".join(vague)
+def by_folder(paths: list[Path]) -> dict[str, list[Path]]:
+    """Return the files by their folder: one test each, as one for each file would take longer to start than to run."""
+    folders: dict[str, list[Path]] = {}
+    for path in paths:
+        folders.setdefault(relative(path.parent), []).append(path)
+    return folders
 
 
-@pytest.mark.parametrize("path", [*CODE, *TESTS], ids=relative)
-def test_docstrings_comments_and_messages_use_plain_words(path):
-    assert not complaints(prose(path)), f"{relative(path)}\n" + "\n".join(complaints(prose(path)))
+FOLDERS = by_folder([*CODE, *TESTS])
+SOURCE_FOLDERS = by_folder([path for path in CODE if path.is_relative_to(SOURCES)])
+PAGE_FOLDERS = by_folder([*PAGES, *WEB])
 
 
-@pytest.mark.parametrize("path", [*PAGES, *WEB], ids=relative)
-def test_pages_use_plain_words(path):
-    lines = [(line, number) for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)]
-    assert not complaints(lines), f"{relative(path)}\n" + "\n".join(complaints(lines))
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_names_say_what_they_are(folder):
+    vague = []
+    for path in FOLDERS[folder]:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        denied = NAMES if path.is_relative_to(SOURCES) else NAMES - ALLOWED_IN_TESTS
+        names = [(name, line) for name, line in assigned_names(tree) if name.strip("_").lower() in denied]
+        vague += [f"{relative(path)}:{line}: {name}" for name, line in names]
+    assert not vague, "name the thing by the field's word\n" + "\n".join(vague)
 
 
-@pytest.mark.parametrize("path", [path for path in CODE if path.is_relative_to(SOURCES)], ids=relative)
-def test_docstrings_of_functions_begin_with_a_verb(path):
-    functions = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.FunctionDef)]
-    docstrings = [(f.name, f.lineno, ast.get_docstring(f)) for f in functions]
-    wrong = [
-        f"line {line}: {name}: {text.splitlines()[0]}"
-        for name, line, text in docstrings
-        if text and (not text[0].isupper() or re.split(r"\W", text, maxsplit=1)[0].lower() in NOT_VERBS)
-    ]
-    assert not wrong, f"{relative(path)}\n" + "\n".join(wrong)
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_docstrings_comments_and_messages_use_plain_words(folder):
+    wrong = [f"{relative(path)}: {text}" for path in FOLDERS[folder] for text in complaints(prose(path))]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("folder", PAGE_FOLDERS)
+def test_pages_use_plain_words(folder):
+    wrong = []
+    for path in PAGE_FOLDERS[folder]:
+        lines = [(line, number) for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)]
+        wrong += [f"{relative(path)}: {text}" for text in complaints(lines)]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("folder", SOURCE_FOLDERS)
+def test_docstrings_of_functions_begin_with_a_verb(folder):
+    wrong = []
+    for path in SOURCE_FOLDERS[folder]:
+        functions = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.FunctionDef)]
+        docstrings = [(f.name, f.lineno, ast.get_docstring(f)) for f in functions]
+        wrong += [
+            f"{relative(path)}:{line}: {name}: {text.splitlines()[0]}"
+            for name, line, text in docstrings
+            if text and (not text[0].isupper() or re.split(r"\W", text, maxsplit=1)[0].lower() in NOT_VERBS)
+        ]
+    assert not wrong, "\n".join(wrong)
 
 
 def test_the_lists_find_what_they_deny():
