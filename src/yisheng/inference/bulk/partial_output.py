@@ -62,8 +62,8 @@ class PartialOutput:
         changed = [name for name in provenance if earlier.get(name) != provenance[name]]
         if changed:
             raise UsageError(
-                f"{self.path} was begun with other values of {' and '.join(changed)}: its predictions would not fit the "
-                "remaining ones",
+                f"{self.path} was begun with other values of {' and '.join(changed)}: its predictions would not fit "
+                "the remaining ones",
                 f"{BEGIN_AGAIN}, or restore them",
             )
         self.provenance = earlier
