@@ -53,9 +53,7 @@ def test_budget_contradicts_epochs_folds_and_scratch(key):
 def test_small_images_use_the_preset():
     config, remark = plan(images(), budget="3s")
     assert (config.model.name, config.optimizer.name, config.loss.options["smoothing"]) == ("airbench", "muon", 0.1)
-    assert [choice.name for choice in config.augment] == [
-        "crop"
-    ]  # flips need a declaration of the data set
+    assert [choice.name for choice in config.augment] == ["crop"]  # flips need a declaration of the data set
     assert config.budget is None
     assert config.epochs > 1
     assert f"{config.epochs} epochs" in remark
