@@ -367,9 +367,9 @@ def test_a_part_of_other_inputs_or_models_is_refused(runs, tmp_path, small_chunk
     with pytest.raises(UsageError, match="begun with other values of form"):
         submit(runs["table"], [table], out, format="probability")
     os.utime(table, (1, 1))
-    with pytest.raises(UsageError, match="begun with other values of (inputs|model and inputs)"):
+    with pytest.raises(UsageError, match="begun with other values of inputs"):
         submit(runs["table"], [table], out)
-    with pytest.raises(UsageError, match="another model and another inputs"):
+    with pytest.raises(UsageError, match="other values of model and inputs"):
         submit(runs["other"], [table], out)
     assert (tmp_path / "a.csv.part").read_bytes() == content
     (tmp_path / "a.csv.part.json").write_text("{}")
