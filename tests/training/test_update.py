@@ -66,6 +66,20 @@ def test_update_equals_a_plain_pytorch_update(options, micro, weighted):
     torch.testing.assert_close(weights(updated), weights(expected), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_observer_sees_the_mean_loss_of_each_micro_batch(weighted):
+    s, b = state(), batch(20, weighted=weighted)
+    parts = [
+        Batch(b.x[i:j], b.y[i:j], b.index[i:j], None if b.weight is None else b.weight[i:j])
+        for i, j in ((0, 8), (8, 16), (16, 20))
+    ]
+    expected = [float(mean_loss(s.model, part, loss()).detach()) for part in parts]
+    observed = []
+    s.observe_loss = lambda value: observed.append(float(value.detach()))
+    make_update(micro_batch=8)(s, b, loss())
+    assert observed == pytest.approx(expected)
+
+
 def test_no_micro_batch_has_a_single_row():
     sizes = []
     s = state()

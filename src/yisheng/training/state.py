@@ -44,8 +44,8 @@ class State:
         samples: number of those samples.
         best: the best epoch so far.
         seconds: time spent training before this process.
-        observe_loss: called with the mean loss of each batch right before its backward pass; it must not change it. The
-            doctor's recorder is set here; it is not saved.
+        observe_loss: called with the mean loss of each (micro-)batch right before its backward pass; it must not change
+            it. The doctor's recorder is set here; it is not saved.
         log_bytes: length of ``events.jsonl`` that belongs to this state.
     """
 

@@ -90,12 +90,12 @@ def make_update(
         if previous and not math.isfinite(previous[0][0].item()):
             raise explain_nonfinite_update(*previous[0][1:])
         for part, fraction in _split_batch(batch, micro_batch):
-            mean = mean_loss(state.model, part, loss, precision)
-            mean = mean if fraction is None else mean * fraction
+            part_mean = mean_loss(state.model, part, loss, precision)
+            mean = part_mean if fraction is None else part_mean * fraction
             if check_finite == "before step" and not math.isfinite(mean.item()):
                 raise explain_nonfinite_loss(state, part, mean.item())
             if state.observe_loss is not None:
-                state.observe_loss(mean)
+                state.observe_loss(part_mean)
             mean.backward()
             means.append(mean.detach())
         parameters = [p for group in state.optimizer.param_groups for p in group["params"] if p.grad is not None]
