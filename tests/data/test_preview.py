@@ -12,11 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
-from yisheng.core import registry
+from yisheng.core import fonts, registry
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Column, Dataset, Drawing, Finding, Spec
-from yisheng.data import _fonts, preview
 from yisheng.data import fingerprint as fingerprint_module
+from yisheng.data import preview
 from yisheng.data.fingerprint import fingerprint
 from yisheng.data.preview import AUGMENTED_COPIES, describe, draw_augmented, draw_samples
 from yisheng.data.split import hold_out
@@ -237,21 +237,21 @@ def test_invalid_numbers_of_samples_are_refused(n):
 
 
 def test_font_with_most_characters_is_found(monkeypatch, tmp_path):
-    default = _fonts.find_font_path("plain")
-    assert default.endswith(_fonts.DEFAULT_FONT)
+    default = fonts.find_font_path("plain")
+    assert default.endswith(fonts.DEFAULT_FONT)
     broken, cat_font = tmp_path / "a.ttf", tmp_path / "b.ttf"
     broken.write_bytes(b"no font")
     cat_font.write_bytes(b"a font")
     monkeypatch.setattr("matplotlib.font_manager.findSystemFonts", lambda: [str(cat_font), str(broken)])
-    read_characters = _fonts._read_characters.__wrapped__
+    read_characters = fonts._read_characters.__wrapped__
     monkeypatch.setattr(
-        _fonts, "_read_characters", lambda p: frozenset(map(ord, "猫x")) if p == str(cat_font) else read_characters(p)
+        fonts, "_read_characters", lambda p: frozenset(map(ord, "猫x")) if p == str(cat_font) else read_characters(p)
     )
-    _fonts._list_system_fonts.cache_clear()
-    assert _fonts.find_font_path("猫x") == str(cat_font)
-    assert _fonts.find_font_path("猫犬") == str(cat_font)  # no font has both: the one that has more
-    assert _fonts.find_font_path("犬") == default
-    _fonts._list_system_fonts.cache_clear()
+    fonts._list_system_fonts.cache_clear()
+    assert fonts.find_font_path("猫x") == str(cat_font)
+    assert fonts.find_font_path("猫犬") == str(cat_font)  # no font has both: the one that has more
+    assert fonts.find_font_path("犬") == default
+    fonts._list_system_fonts.cache_clear()
 
 
 def test_drawing_is_optional():

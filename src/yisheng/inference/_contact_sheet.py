@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from yisheng.data._fonts import find_font_path, shorten_line
+from yisheng.core.fonts import find_font_path, shorten_line
 
 MARGIN, GAP, HEADING_HEIGHT, CAPTION_HEIGHT = 20, 6, 44, 18
 HEADING_SIZE, DETAILS_SIZE, CAPTION_SIZE = 20, 14, 11
