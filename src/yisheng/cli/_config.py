@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from yisheng.cli._arguments import Arguments
-from yisheng.cli._tables import format_table, format_value
+from yisheng.cli._values import format_value
 from yisheng.core import registry
 from yisheng.core.config import AUTO, KINDS, Choice, Config
 from yisheng.core.settings import MergedSettings, Setting, merge_settings, read_settings
+from yisheng.core.text_tables import format_table
 
 
 def parse_settings(arguments: Arguments) -> list[Setting]:

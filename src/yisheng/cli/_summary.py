@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from yisheng.cli._arguments import Arguments
-from yisheng.cli._tables import format_number, format_scores, format_table, format_value
+from yisheng.cli._values import format_value
 from yisheng.core import files
 from yisheng.core.run_folder import RunFolder
+from yisheng.core.text_tables import format_number, format_scores, format_table
 
 MAX_TRIALS = 10
 

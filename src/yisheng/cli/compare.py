@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yisheng.cli._arguments import Arguments
-from yisheng.cli._tables import format_interval, format_number, format_table, shorten
+from yisheng.cli._values import shorten
 from yisheng.core.paths import parse_path
+from yisheng.core.text_tables import format_interval, format_number, format_table
 
 if TYPE_CHECKING:
     from yisheng.core.types import Score

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 
 from yisheng.cli._arguments import Arguments
-from yisheng.cli._tables import format_table, format_value
+from yisheng.cli._values import format_value
+from yisheng.core.text_tables import format_table
 
 
 def run(arguments: Arguments) -> int:

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from yisheng.cli._arguments import Arguments
-from yisheng.cli._tables import format_table
+from yisheng.core.text_tables import format_table
 
 
 def run(arguments: Arguments) -> int:

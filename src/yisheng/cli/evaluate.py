@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict
 
 from yisheng.cli._arguments import Arguments
-from yisheng.cli._tables import format_scores
+from yisheng.core.text_tables import format_scores
 
 
 def run(arguments: Arguments) -> int:

@@ -13,7 +13,7 @@ import json
 from dataclasses import asdict
 
 from yisheng.cli._arguments import Arguments
-from yisheng.cli._tables import format_table
+from yisheng.core.text_tables import format_table
 
 
 def run(arguments: Arguments) -> int:

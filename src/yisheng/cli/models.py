@@ -15,7 +15,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from yisheng.cli._arguments import Arguments
-from yisheng.cli._tables import format_table
+from yisheng.core.text_tables import format_table
 
 if TYPE_CHECKING:
     from yisheng.core.registry import Entry

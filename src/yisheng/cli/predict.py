@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yisheng.cli._arguments import Arguments
-from yisheng.cli._tables import format_number, format_table
+from yisheng.core.text_tables import format_number, format_table
 
 if TYPE_CHECKING:
     from yisheng.experiments.predict import Prediction

@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 
 from yisheng.cli._arguments import Arguments
-from yisheng.cli._tables import format_fact, format_table
+from yisheng.cli._values import format_fact
+from yisheng.core.text_tables import format_table
 
 NOTHING_CHANGED = (
     "Nothing that the run recorded has changed. On a GPU, sums may be computed in another order each time. A run that\n"
