@@ -29,7 +29,7 @@ def run(arguments: Arguments) -> int:
         plain = {name: page.to_json() for name, page in findings.items()}
         print(json.dumps({"run": str(folder), **plain.get("", {"members": plain})}, ensure_ascii=False))
     else:
-        print("\n\n".join(f"{name}\n\n{diagnose.format_findings(page)}".lstrip() for name, page in findings.items()))
+        print("\n\n".join(f"{name}\n\n{page}".lstrip() for name, page in findings.items()))
     if fail_on is not None:
         diagnose.require_no_findings(findings, fail_on)
     return 0

@@ -5,17 +5,25 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping, Sequence
 
+from yisheng.core.printable import escape_line
 from yisheng.core.types import Score
+
+COMPARISONS = ("baseline", "boosting")
+"""Keys of scores that are not parts: other predictors on the same rows."""
+PART_ORDER = {"test": 0, "validation": 1}
 
 
 def format_table(rows: Sequence[Sequence[str]], *, head: bool = True) -> str:
     """Return rows as aligned columns, two spaces between them; wide characters count twice.
+
+    A cell is one line, whatever name it holds.
 
     >>> print(format_table([["name", "rows"], ["digits", "1797"]]))
     name    rows
     ------  ----
     digits  1797
     """
+    rows = [[escape_line(cell) for cell in row] for row in rows]
     widths = [max(map(text_width, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(_fill(cell, w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
     if head:
@@ -30,24 +38,32 @@ def text_width(text: str) -> int:
 
 def format_scores(scores: Mapping[str, Mapping[str, Score]]) -> str:
     """Return a table of scores: value and interval of each part, the baseline, and boosted trees if there are any."""
-    parts = [part for part in ("test", "validation") if part in scores]
+    rows = tabulate_scores(scores)
+    return format_table(rows) if rows else "no scores: there is neither a test nor a validation part"
+
+
+def tabulate_scores(scores: Mapping[str, Mapping[str, Score]]) -> list[list[str]]:
+    """Return the head and the rows of a table of scores; empty without scores of any part.
+
+    >>> tabulate_scores({"test": {"accuracy": Score(0.9, 0.8, 0.95)}, "baseline": {"accuracy": Score(0.1)}})
+    [['', 'test', '95% interval', 'baseline'], ['accuracy', '0.9000', '0.8000 to 0.9500', '0.1000']]
+    """
+    parts = sorted((part for part in scores if part not in COMPARISONS), key=lambda part: PART_ORDER.get(part, 2))
     if not parts:
-        return "no scores: there is neither a test nor a validation part"
-    rows = [["", *(head for part in parts for head in (part, "95% interval")), "baseline"]]
-    if "boosting" in scores:
-        rows[0].append("boosting")
-    for name in scores[parts[0]]:
+        return []
+    comparisons = [name for name in COMPARISONS if name == "baseline" or name in scores]
+    heads = [head for part in parts for head in (part.replace("_", " "), "95% interval")]
+    rows = [["", *heads, *comparisons]]
+    for name in dict.fromkeys(name for part in parts for name in scores[part]):
         row = [name.replace("_", "-")]
         for part in parts:
             score = scores[part].get(name)
             row += [format_number(score.value), format_interval(score)] if score else ["-", ""]
-        baseline = scores.get("baseline", {}).get(name)
-        row.append(format_number(baseline.value) if baseline else "-")
-        if "boosting" in scores:
-            boosting = scores["boosting"].get(name)
-            row.append(format_number(boosting.value) if boosting else "-")
+        for comparison in comparisons:
+            score = scores.get(comparison, {}).get(name)
+            row.append(format_number(score.value) if score else "-")
         rows.append(row)
-    return format_table(rows)
+    return rows
 
 
 def format_number(value: float) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -18,9 +17,7 @@ from yisheng.diagnosis.sample import Sample
 from yisheng.experiments.load_data import load_dataset, split_dataset
 from yisheng.reporting.findings_schema import SEVERITIES, Findings
 from yisheng.reporting.run_facts import RunFacts, read_run_facts
-from yisheng.reporting.sections.findings import format_evidence, summarize_findings
 
-WIDTH: Final = 100
 FAIL_ON: Final = ("error", "warning")
 """Values of ``fail_on``: findings of that severity, or a worse one, are not allowed."""
 
@@ -143,36 +140,3 @@ def require_doctor(config: Config, fail_on: str) -> None:
     require_fail_on(fail_on)
     if config.doctor == "off":
         raise UsageError(f"fail_on={fail_on} needs the doctor, got doctor=off", "leave one of them out")
-
-
-def format_findings(findings: Findings) -> str:
-    """Return the findings as text.
-
-    >>> print(format_findings(Findings(steps=600, unchecked={"mode": "the network has no such layer"})))
-    No problems found in 600 steps of training.
-    <BLANKLINE>
-    not checked:
-      mode: the network has no such layer
-    """
-    return "\n".join(_lines(findings))
-
-
-def _lines(findings: Findings) -> Iterator[str]:
-    yield summarize_findings(findings)
-    for number, cause in enumerate(findings.findings, 1):
-        yield ""
-        yield from _wrap(f"{number}. {cause.severity}: {cause.cause} ({cause.check})", "   ")
-        yield from _wrap(f"   do: {cause.remedy}", "       ")
-        if cause.evidence:
-            yield from _wrap(f"   seen: {format_evidence(cause.evidence)}", "       ")
-        for symptom in cause.symptoms:
-            yield from _wrap(f"   explains: {symptom.cause}", "       ")
-    if findings.unchecked:
-        yield ""
-        yield "not checked:"
-        for name, reason in findings.unchecked.items():
-            yield from _wrap(f"  {name}: {reason}", "    ")
-
-
-def _wrap(line: str, indent: str) -> list[str]:
-    return textwrap.wrap(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

@@ -107,6 +107,23 @@ class Findings(_Schema):
         """Return the highest severity, or None without findings."""
         return next((severity for severity in SEVERITIES if self.count_severity(severity)), None)
 
+    def count_severities(self) -> dict[Severity, int]:
+        """Return the number of causes of each severity, the most severe first."""
+        return {severity: self.count_severity(severity) for severity in SEVERITIES}
+
+    def __str__(self) -> str:
+        from yisheng.reporting.findings_text import format_findings
+
+        return format_findings(self)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        from yisheng.reporting.findings_text import render_findings
+
+        return render_findings(self)
+
     def to_json(self) -> dict[str, Any]:
         """Return the findings as plain data, as they are stored."""
         return self.model_dump(mode="json")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from markupsafe import Markup
 
 from yisheng.reporting import layer_figures
-from yisheng.reporting.findings_schema import SEVERITIES, Curves, Findings, LayerCurve
-from yisheng.reporting.formatting import format_count, format_number
+from yisheng.reporting.findings_schema import Curves, LayerCurve
+from yisheng.reporting.findings_text import format_evidence, summarize_findings
+from yisheng.reporting.formatting import format_number
 from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, render, render_figure
 
-MAX_LISTED_VALUES = 8
 SIGNS = {"error": "✗", "warning": "!", "note": "i"}
 TEMPLATE = """
 <p>{{ summary }}</p>
@@ -76,38 +74,6 @@ def findings(facts: RunFacts) -> Section | None:
         probes=list(facts.findings.probes.items()),
     )
     return Section("findings", "Findings", html)
-
-
-def summarize_findings(findings: Findings) -> str:
-    """Return the number of findings of each severity as text.
-
-    >>> summarize_findings(Findings(steps=600))
-    'No problems found in 600 steps of training.'
-    """
-    counts = [format_count(n, name) for name in SEVERITIES if (n := findings.count_severity(name))]
-    steps = f" in {format_count(findings.steps, 'step')} of training" if findings.steps else ""
-    return f"Found{steps}: {', '.join(counts)}." if counts else f"No problems found{steps}."
-
-
-def format_evidence(evidence: Any) -> str:
-    """Return evidence as text on one line.
-
-    >>> format_evidence({"loss": 0.25, "layers": ["a", "b"], "tried": {"change": "lr x 0.1"}})
-    'loss: 0.250; layers: a, b; tried: (change: lr x 0.1)'
-    """
-    return "; ".join(f"{name}: {_format_value(value)}" for name, value in evidence.items() if value not in ("", None))
-
-
-def _format_value(value: Any) -> str:
-    if isinstance(value, dict):
-        return f"({format_evidence(value)})"
-    if isinstance(value, list):
-        return ", ".join(map(_format_value, value[:MAX_LISTED_VALUES])) + (
-            ", ..." if len(value) > MAX_LISTED_VALUES else ""
-        )
-    if isinstance(value, float):
-        return format_number(value).replace(",", "") if value else "0"
-    return str(value)
 
 
 def _draw_figures(curves: Curves) -> list[Markup]:

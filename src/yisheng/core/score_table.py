@@ -1,0 +1,57 @@
+"""Scores as a mapping that prints as a table, in the interpreter and in a notebook."""
+
+from __future__ import annotations
+
+from yisheng.core.notebook_html import render_table
+from yisheng.core.text_tables import format_interval, format_number, format_table, tabulate_scores
+from yisheng.core.types import Score, Scores
+
+
+class PartScores(dict[str, Score]):
+    """The scores of one part by name; they print as a table.
+
+    >>> PartScores({"accuracy": Score(0.9, 0.85, 0.94)})
+              value   95% interval
+    --------  ------  ----------------
+    accuracy  0.9000  0.8500 to 0.9400
+    """
+
+    def _tabulate(self) -> list[list[str]]:
+        rows = [[name.replace("_", "-"), format_number(s.value), format_interval(s)] for name, s in self.items()]
+        return [["", "value", "95% interval"], *rows]
+
+    def __repr__(self) -> str:
+        return format_table(self._tabulate()) if self else "no scores"
+
+    def _repr_html_(self) -> str:
+        return render_table(self._tabulate(), numeric=(1,), muted=(2,))
+
+
+class ScoreTable(dict[str, PartScores]):
+    """Scores by part and name, as in ``scores.json``; they print as a table.
+
+    Args:
+        scores: by part (``test``, ``validation``, ``baseline``, ...) and name.
+
+    >>> table = ScoreTable({"test": {"accuracy": Score(0.9)}, "baseline": {"accuracy": Score(0.1)}})
+    >>> table
+              test    95% interval  baseline
+    --------  ------  ------------  --------
+    accuracy  0.9000                0.1000
+    >>> table["test"]["accuracy"].value
+    0.9
+    """
+
+    def __init__(self, scores: Scores) -> None:
+        super().__init__({part: PartScores(by_name) for part, by_name in scores.items()})
+
+    def __repr__(self) -> str:
+        rows = tabulate_scores(self)
+        return format_table(rows) if rows else "no scores"
+
+    def _repr_html_(self) -> str:
+        rows = tabulate_scores(self)
+        if not rows:
+            return "<p>no scores</p>"
+        intervals = [column for column, head in enumerate(rows[0]) if head == "95% interval"]
+        return render_table(rows, numeric=range(1, len(rows[0])), muted=intervals)

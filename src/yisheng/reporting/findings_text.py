@@ -1,0 +1,118 @@
+"""The doctor's findings as text, for the command line and the interpreter, and as HTML for a notebook."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from yisheng.core.notebook_html import MUTED, escape, render_heading
+from yisheng.core.printable import escape_line
+from yisheng.reporting.formatting import format_count, format_number
+
+if TYPE_CHECKING:
+    from yisheng.reporting.findings_schema import Cause, Findings
+
+WIDTH: Final = 100
+MAX_LISTED_VALUES: Final = 8
+SEVERITY_COLORS: Final = {"error": "#d1495b", "warning": "#d98500", "note": "#4a90c2"}
+"""Colors of middle brightness, for light and for dark pages; the severity is also a word."""
+
+
+def format_findings(findings: Findings) -> str:
+    """Return the findings as text.
+
+    >>> from yisheng.reporting.findings_schema import Findings
+    >>> print(format_findings(Findings(steps=600, unchecked={"mode": "the network has no such layer"})))
+    No problems found in 600 steps of training.
+    <BLANKLINE>
+    not checked:
+      mode: the network has no such layer
+    """
+    return "\n".join(_lines(findings))
+
+
+def render_findings(findings: Findings) -> str:
+    """Return the findings as HTML for a notebook.
+
+    >>> from yisheng.reporting.findings_schema import Findings
+    >>> render_findings(Findings(steps=600)).count("No problems found")
+    1
+    """
+    parts = [render_heading(summarize_findings(findings)), *map(_render_cause, findings.findings)]
+    if findings.unchecked:
+        items = "".join(
+            f"<li><code>{escape(name)}</code>: {escape(reason)}</li>" for name, reason in findings.unchecked.items()
+        )
+        parts.append(
+            f'<details style="{MUTED}"><summary>{format_count(len(findings.unchecked), "check")} not run</summary>'
+            f'<ul style="margin:.3em 0">{items}</ul></details>'
+        )
+    return f"<div>{''.join(parts)}</div>"
+
+
+def summarize_findings(findings: Findings) -> str:
+    """Return the number of findings of each severity as text.
+
+    >>> from yisheng.reporting.findings_schema import Findings
+    >>> summarize_findings(Findings(steps=600))
+    'No problems found in 600 steps of training.'
+    """
+    counts = [format_count(n, name) for name, n in findings.count_severities().items() if n]
+    steps = f" in {format_count(findings.steps, 'step')} of training" if findings.steps else ""
+    return f"Found{steps}: {', '.join(counts)}." if counts else f"No problems found{steps}."
+
+
+def format_evidence(evidence: Any) -> str:
+    """Return evidence as text on one line.
+
+    >>> format_evidence({"loss": 0.25, "layers": ["a", "b"], "tried": {"change": "lr x 0.1"}})
+    'loss: 0.250; layers: a, b; tried: (change: lr x 0.1)'
+    """
+    return "; ".join(f"{name}: {_format_value(value)}" for name, value in evidence.items() if value not in ("", None))
+
+
+def _format_value(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"({format_evidence(value)})"
+    if isinstance(value, list):
+        return ", ".join(map(_format_value, value[:MAX_LISTED_VALUES])) + (
+            ", ..." if len(value) > MAX_LISTED_VALUES else ""
+        )
+    if isinstance(value, float):
+        return format_number(value).replace(",", "") if value else "0"
+    return str(value)
+
+
+def _render_cause(cause: Cause) -> str:
+    lines = [f"<strong>{escape(cause.severity)}: {escape(cause.cause)}</strong> <code>{escape(cause.check)}</code>"]
+    lines.append(f"do: {escape(cause.remedy)}")
+    if cause.evidence:
+        lines.append(f'<span style="{MUTED}">seen: {escape(format_evidence(cause.evidence))}</span>')
+    lines += [f'<span style="{MUTED}">explains: {escape(symptom.cause)}</span>' for symptom in cause.symptoms]
+    color = SEVERITY_COLORS[cause.severity]
+    style = f"margin:.5em 0;padding:.1em 0 .1em .7em;border-left:4px solid {color}"
+    return f'<div style="{style}">{"<br>".join(lines)}</div>'
+
+
+def _lines(findings: Findings) -> Iterator[str]:
+    yield summarize_findings(findings)
+    for number, cause in enumerate(findings.findings, 1):
+        yield ""
+        yield from _wrap(f"{number}. {cause.severity}: {cause.cause} ({cause.check})", "   ")
+        yield from _wrap(f"   do: {cause.remedy}", "       ")
+        if cause.evidence:
+            yield from _wrap(f"   seen: {format_evidence(cause.evidence)}", "       ")
+        for symptom in cause.symptoms:
+            yield from _wrap(f"   explains: {symptom.cause}", "       ")
+    if findings.unchecked:
+        yield ""
+        yield "not checked:"
+        for name, reason in findings.unchecked.items():
+            yield from _wrap(f"  {name}: {reason}", "    ")
+
+
+def _wrap(line: str, indent: str) -> list[str]:
+    return textwrap.wrap(
+        escape_line(line), WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
