@@ -25,9 +25,9 @@ def test_a_spec_survives_json(classes, shape, drawing):
     ("arguments", "message"),
     [
         ({"task": "clustering", "shape": (3,)}, "task must be one of"),
-        ({"task": "classification", "shape": (3,), "classes": ("a",)}, "needs 2 or more"),
+        ({"task": "classification", "shape": (3,), "classes": ("a",)}, "requires 2 or more"),
         ({"task": "classification", "shape": (3,), "classes": ("a", "a")}, "must differ"),
-        ({"task": "regression", "shape": (3,), "classes": ("a",)}, "needs no classes"),
+        ({"task": "regression", "shape": (3,), "classes": ("a",)}, "requires no classes"),
         ({"task": "regression", "shape": (3, 4)}, "(D,) or (C, H, W)"),
         ({"task": "regression", "shape": (0,)}, "sizes of 1 or more"),
         ({"task": "regression", "shape": (3,), "columns": (Column("a"),)}, "1 columns do not fit"),

@@ -10,10 +10,10 @@ PAGE = Path(__file__).parents[2] / "docs" / "equivalence.md"
 INTRODUCTION = """# Equivalence of the from-scratch concepts with the libraries
 
 Each concept of `yisheng.scratch` is a few lines of tensor operations with equation and source. This table lists
-what each is compared with, in float64 (class numbers and masks: exactly), on random input of several seeds. The
-tolerance is the largest difference that counts as equal, absolute plus relative to the library's number; 0 means equal
-to the last bit. The tests run every line of the table and show that a difference just above the tolerance is detected.
-The page is written by `python -m tests.scratch.write_equivalence_page`, and a test compares it with the cases.
+what each is compared with, in float64 (class numbers and masks: exactly), on random inputs from several seeds. The
+tolerance is the largest difference that counts as equal, absolute plus relative to the library's value; 0 means
+bit-identical. The tests run every row of the table and check that a difference just above the tolerance is detected.
+This page is written by `python -m tests.scratch.write_equivalence_page`, and a test compares it with the cases.
 
 | concept | library form | what is compared | tolerance |
 |---|---|---|---|

@@ -1,4 +1,4 @@
-"""``tensorboard``: TensorBoard's own server for a run or a folder of runs, on the loopback address."""
+"""Start TensorBoard's server for a run or a folder of runs, on the loopback address."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from yisheng.loggers.tensorboard.run_summary import convert_log, has_event_files
 
 HOST: Final = "127.0.0.1"
 MAX_DEPTH: Final = 3
-"""Runs are in a folder of runs, in a cross-validation or search in it, or in the final cross-validation of a search."""
+"""Depth of the deepest runs: the folds of a search's final cross-validation, in a folder of runs."""
 RELOAD_SECONDS: Final = 3
 
 
 @dataclass(frozen=True)
 class Serving:
-    """A server that runs.
+    """A running TensorBoard server.
 
     Args:
-        address: for the browser.
-        written: number of runs and searches with their own event files.
-        converted: number of those whose curves were converted from their logs.
+        address: URL to open in a browser.
+        written: number of runs and searches that have event files.
+        converted: number of runs and searches without event files, whose logs were converted.
     """
 
     address: str
@@ -41,30 +41,30 @@ class Serving:
 
 @contextlib.contextmanager
 def serve_tensorboard(folder: Path, *, port: int = 6006) -> Iterator[Serving]:
-    """Serve a folder until the block ends.
+    """Serve a folder until the ``with`` block ends; yield the running server.
 
-    Runs without event files are shown too: their logs and scores are converted into a temporary folder, which is
-    removed afterwards.
+    Runs without event files are shown too: their logs and scores are converted to event files in a temporary folder,
+    which is removed afterwards.
 
     Args:
-        folder: of a run, a cross-validation or a search, or a folder of them.
-        port: of the loopback address; 0 for any that is free.
+        folder: the folder of a run, a cross-validation or a search, or a folder of them.
+        port: port on the loopback address; 0 for any free one.
 
     Raises:
         MissingPartError: TensorBoard is not installed.
-        DataError: the folder does not exist, holds no run, or an older version wrote it.
+        DataError: the folder does not exist, contains no run, or was written by an older version.
         UsageError: the port is in use.
     """
     require_tensorboard()
     runs = list(_find_runs(folder))
     if not runs:
-        raise DataError(f"there is no run in {folder}", "give the folder of a run, or one with runs in it")
+        raise DataError(f"there is no run in {folder}", "give the folder of a run, or a folder that contains runs")
     unwritten = [path for path in runs if not has_event_files(path)]
     with tempfile.TemporaryDirectory(prefix="yisheng-tensorboard-") as temporary:
         top, converted = folder.resolve(), 0
         for path in unwritten:
             out = Path(temporary) / (path.relative_to(top) if path != top else path.name)
-            with contextlib.suppress(DataError):  # of a damaged run only its own curves are missing
+            with contextlib.suppress(DataError):  # a damaged run is left out; the others are still shown
                 (write_hparams if RunFolder(path).is_search else convert_log)(path, out)
                 converted += 1
         with _start_server([top, Path(temporary)] if converted else [top], port) as address:
@@ -83,11 +83,11 @@ def _start_server(log_folders: list[Path], port: int) -> Iterator[str]:
         return started[0]
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TensorBoard's imports warn
+        warnings.simplefilter("ignore")  # importing TensorBoard raises warnings
         program: Any = importlib.import_module("tensorboard.program")
         logging.getLogger("tensorboard").setLevel(logging.ERROR)
         tensorboard = program.TensorBoard(server_class=make_server)
-        # Without its fast loader, TensorBoard is one process that ends with this one.
+        # The fast loader would start a second process, which could outlive this one.
         options = ["--host", HOST, "--port", str(port), "--load_fast", "false"]
         options += ["--reload_interval", str(RELOAD_SECONDS)]
         if len(log_folders) == 1:
@@ -100,7 +100,7 @@ def _start_server(log_folders: list[Path], port: int) -> Iterator[str]:
         except program.TensorBoardServerException as error:
             raise UsageError(
                 f"port {port} cannot be used: {' '.join(str(error.msg).split())}",
-                "name another with port=, or any that is free with port=0",
+                "choose another port with port=, or use port=0 for any free one",
             ) from None
     try:
         yield address
@@ -110,9 +110,9 @@ def _start_server(log_folders: list[Path], port: int) -> Iterator[str]:
 
 
 def _find_runs(folder: Path) -> Iterator[Path]:
-    """Yield the runs and searches in a folder, or the folder itself; of a cross-validation the runs of its folds."""
+    """Yield the runs and searches in a folder (or the folder itself); for a cross-validation, the runs of its folds."""
     if not os.path.isdir(folder):  # noqa: PTH112  # never raises
-        raise DataError(f"{folder} is not a folder", "give the folder of a run, or one with runs in it")
+        raise DataError(f"{folder} is not a folder", "give the folder of a run, or a folder that contains runs")
     RunFolder(folder).require_current_format()
     top = folder.resolve()
     for parent, subfolders, names in os.walk(top):

@@ -22,14 +22,14 @@ from yisheng.search.trials import Trial
 
 @dataclass(frozen=True)
 class JobRecord:
-    """A line of ``jobs.jsonl``: the outcome of a job without its weights, and the setting of its trial.
+    """A line of ``jobs.jsonl``: the outcome of a job (without weights) and the setting of its trial.
 
     Args:
         key: key of the job.
         setting: setting of its trial.
-        scores: by name; NaN if the rows do not define one.
-        epoch: the scored epoch.
-        seconds: duration of the training.
+        scores: by name; NaN for a score that is undefined on the validation rows.
+        epoch: the epoch whose weights were scored.
+        seconds: duration of training.
         history: training loss by epoch.
         failure: why there are no scores, or empty.
         executor: ``serial`` or ``stacked``.
@@ -46,15 +46,15 @@ class JobRecord:
 
 
 class JobLog:
-    """``jobs.jsonl``, written line by line, so that finished jobs are never lost.
+    """The records in ``jobs.jsonl``, which is written line by line, so that finished jobs are never lost.
 
-    An incomplete last line is dropped: its job is trained again.
+    An incomplete last line is removed, and its job is trained again.
 
     Args:
         folder: the folder of the search.
 
     Raises:
-        DataError: another line is damaged.
+        DataError: a line other than an incomplete last one is damaged.
         StorageError: the file cannot be written.
     """
 
@@ -100,7 +100,7 @@ class JobLog:
         return record
 
     def close(self) -> None:
-        """Wait until all lines are on the disk, and close the file."""
+        """Sync the file to disk and close it."""
         try:
             os.fsync(self._file.fileno())
             self._file.close()
@@ -114,16 +114,16 @@ class TrialRow:
 
     Args:
         number: number of the trial.
-        setting: name of each axis -> value.
-        mean: mean score of the jobs; None after a failure.
+        setting: value of each axis by name.
+        mean: mean score of the jobs; None if a job failed.
         sd: standard deviation of the jobs' scores (divided by J - 1); None for a single job.
-        se: standard error of the mean, sd / sqrt(J).
+        se: standard error of the mean, sd / sqrt(J); None for a single job.
         low: the smallest score.
         high: the largest score.
         jobs: number of jobs J.
         parameters: number of parameters of the model.
-        seconds: duration of all trainings together.
-        executor: ``serial`` or ``stacked``, or both.
+        seconds: total training time of the jobs.
+        executor: ``serial``, ``stacked``, or both joined by a comma.
         failure: why there is no score, or empty.
         epochs: number of epochs of each job.
         curve: training loss by epoch, averaged over the jobs.
@@ -146,13 +146,13 @@ class TrialRow:
 
 
 CSV_COLUMNS = ("mean", "sd", "se", "low", "high", "jobs", "parameters", "seconds", "executor", "failure")
-"""Fields of `TrialRow` that are columns of ``trials.csv``, after the axes, the epochs and the score's name."""
+"""Fields of `TrialRow` that become columns of ``trials.csv``, after the axes, the epochs and the score's name."""
 
 
 def summarize_trial(
     trial: Trial, records: Sequence[JobRecord], score: str, *, parameters: int | None, epochs: int | None
 ) -> TrialRow:
-    """Summarize all jobs of a trial.
+    """Return the table row of a trial, computed over its jobs.
 
     Args:
         trial: the trial.
@@ -194,7 +194,7 @@ def summarize_trial(
 
 
 def write_csv(folder: Path, rows: Sequence[TrialRow], axes: Sequence[str], score: str) -> None:
-    """Write ``trials.csv`` with the rows in order of their numbers; epochs have one column, also as an axis."""
+    """Write ``trials.csv``, sorted by trial number; there is one ``epochs`` column even if epochs are an axis."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     names = [name for name in axes if name != "epochs"]
@@ -207,7 +207,7 @@ def write_csv(folder: Path, rows: Sequence[TrialRow], axes: Sequence[str], score
 
 
 def rows_to_plain(rows: Sequence[TrialRow]) -> list[dict[str, Any]]:
-    """Return the rows as plain data for ``trials.json``, in order of their numbers."""
+    """Return the rows as plain data for ``trials.json``, sorted by trial number."""
     return [
         {**vars(row), "setting": dict(row.setting), "curve": list(row.curve)}
         for row in sorted(rows, key=lambda r: r.number)
@@ -215,13 +215,13 @@ def rows_to_plain(rows: Sequence[TrialRow]) -> list[dict[str, Any]]:
 
 
 def _mean_curve(records: Sequence[JobRecord]) -> tuple[float, ...]:
-    """Return the mean training loss of the epochs that all jobs trained; empty if one of them is not finite."""
+    """Return the mean training loss of each epoch that all jobs reached; empty if a mean is not finite."""
     means = [statistics.fmean(values) for values in zip(*(record.history for record in records), strict=False)]
     return tuple(means) if all(map(math.isfinite, means)) else ()
 
 
 def _format_cell(value: Any) -> str:
-    """Format a value with all its digits; a list as it is typed on the command line."""
+    """Return a value as text with all its digits; a list as it is typed on the command line."""
     if value is None:
         return ""
     if isinstance(value, list | tuple):
@@ -235,7 +235,7 @@ def _finite_or_none(value: float) -> float | None:
 
 
 def _parse_record(line: bytes, source: str) -> JobRecord:
-    """Parse and check a line of ``jobs.jsonl``.
+    """Return the checked record of a line of ``jobs.jsonl``.
 
     Raises:
         DataError: the line is damaged.
@@ -254,5 +254,6 @@ def _parse_record(line: bytes, source: str) -> JobRecord:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
-            f"{source} is damaged: {type(error).__name__} {error}", "delete that line: its job is trained again"
+            f"{source} is damaged: {type(error).__name__} {error}",
+            "delete that line and resume the search, which trains its job again",
         ) from None

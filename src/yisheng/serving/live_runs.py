@@ -1,4 +1,4 @@
-"""The runs of a folder for the live page: their states, and their logs as they grow."""
+"""The runs of a folder for the live page: their states, and new lines of their logs."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ WATCHED_FILES = (
     RunFolder.EVENTS,
 )
 MAX_RUNS = 500
-"""Runs that are listed: the newest."""
+"""Only the newest runs are listed."""
 MAX_IDLE_LOGS = 32
-"""Logs in memory of runs that are not being trained: those requested last."""
+"""Maximum number of logs in memory of runs that are not training; the least recently requested ones are dropped."""
 MAX_FILE_BYTES = 8 << 20
-"""Bytes of a file that is read, except logs."""
+"""Maximum size of a file that is read; logs are exempt."""
 MAX_FINDINGS = 50
 MAX_EPOCHS = 1 << 31
 RUNNING_SECONDS = 60.0
-"""Time since the last line in which a run counts as running, on systems that do not report who holds a lock."""
+"""A run counts as running for this long after its last log line, on systems that do not report held locks."""
 
 Stamp = tuple[int, int] | None
 """Size and modification time of a file; None if it does not exist."""
@@ -49,21 +49,21 @@ Change = tuple[str, dict[str, Any]]
 
 @dataclass
 class LiveRun:
-    """A run folder as it was when it was polled last.
+    """The state of a run folder at the last poll.
 
     Args:
-        id: its name in URLs, which is not a path.
-        folder: its path.
-        name: its path below the folder of runs.
-        stamps: of its files.
-        config: what the list shows of it.
-        is_finished: whether its training came to the end.
+        id: identifier of the run in URLs; not a path.
+        folder: path of the run folder.
+        name: path of the run folder relative to the folder of runs.
+        stamps: size and modification time of each watched file.
+        config: the config values that the list of runs shows.
+        is_finished: whether training is complete.
         best: epoch, name and value of the best validation score.
-        findings: of the doctor.
-        summary: everything that the list shows.
-        log: its log, if it is in memory.
-        sent: the size of the log that was reported.
-        last_request: when a page requested it last.
+        findings: the doctor's findings.
+        summary: the run's entry in the list of runs.
+        log: the log, or None if it is not in memory.
+        sent: size of the log up to which changes were reported.
+        last_request: monotonic time of the last request for this run.
     """
 
     id: str
@@ -80,7 +80,7 @@ class LiveRun:
     last_request: float = 0.0
 
     def open_log(self) -> LogTail:
-        """Return its log, which is read to the end the first time."""
+        """Return the log; the first call reads it to the end."""
         if self.log is None:
             self.log = LogTail(self.folder / RunFolder.EVENTS)
             while self.log.read():
@@ -89,7 +89,7 @@ class LiveRun:
         return self.log
 
     def poll(self, locked_inodes: set[int] | None) -> Iterator[Change]:
-        """Yield what changed since the last time."""
+        """Yield the changes since the last poll."""
         stamps = {name: _stamp(self.folder / name) for name in WATCHED_FILES}
         changed = {name for name in WATCHED_FILES if name not in self.stamps or self.stamps[name] != stamps[name]}
         self.stamps = stamps
@@ -111,7 +111,7 @@ class LiveRun:
             yield "details", {"id": self.id}
 
     def summarize(self, state: State, log: LogTail | None) -> dict[str, Any]:
-        """Return everything that the list shows."""
+        """Return the run's entry in the list of runs."""
         progress = log.progress(self.config["epochs"]) if log is not None else {}
         return {
             "id": self.id,
@@ -124,7 +124,7 @@ class LiveRun:
         }
 
     def _read(self, changed: set[str]) -> None:
-        """Read the files that have changed."""
+        """Update the fields from the files that have changed."""
         if RunFolder.CONFIG in changed:
             self.config = _read_config(self.folder / RunFolder.CONFIG)
         if RunFolder.ENVIRONMENT in changed:
@@ -136,7 +136,7 @@ class LiveRun:
             self.findings = _read_findings(self.folder / RunFolder.FINDINGS)
 
     def _find_state(self, locked_inodes: set[int] | None) -> State:
-        """Return the state; a run is running while a process holds its lock."""
+        """Return the state of the run; it is running while a process holds its lock."""
         if self.is_finished:
             return "finished"
         if locked_inodes is None:
@@ -151,10 +151,10 @@ class LiveRun:
 
 
 class LiveRuns:
-    """The runs of a folder. A client names them by ids that are looked up here, never by paths.
+    """The runs of a folder. Clients refer to them by ids that are looked up here, never by paths.
 
     Args:
-        out: the folder of runs; or a single run.
+        out: a folder of runs, or a single run folder.
     """
 
     def __init__(self, out: Path) -> None:
@@ -164,15 +164,16 @@ class LiveRuns:
         self._lock = threading.Lock()  # polls and requests come from different threads
 
     def list_runs(self) -> dict[str, Any]:
-        """Return everything that the list shows, the newest run first, and the number of runs that are not listed."""
+        """Return the entries of all listed runs, the newest first, and the number of runs that were omitted."""
         with self._lock:
             return {"runs": [run.summary for run in self._runs.values()], "omitted": self.omitted}
 
     def poll(self) -> list[Change]:
-        """Read what is new in all runs; return what changed since the last time.
+        """Read the changed files of all runs; return the changes since the last poll.
 
-        The kinds of changes are ``run``: its entry in the list; ``removed``: it no longer exists; ``points``: its
-        curves grew; ``reset``: its curves are different; ``details``: findings or mistakes changed.
+        The kinds of changes are ``run`` (the run's entry in the list changed), ``removed`` (the run no longer exists),
+        ``points`` (its curves have new points), ``reset`` (its curves were replaced), ``details`` (its findings or
+        mistakes changed).
         """
         with self._lock:
             folders, locked_inodes = self._find_folders(), _find_locked_inodes()
@@ -184,7 +185,7 @@ class LiveRuns:
             return changes
 
     def describe_run(self, id: str) -> dict[str, Any] | None:
-        """Return everything that the page shows of a run, or None if there is no such run."""
+        """Return a run's entry, curves, findings and mistakes for the page, or None if there is no such run."""
         with self._lock:
             run = self._runs.get(id)
             if run is None:
@@ -199,14 +200,14 @@ class LiveRuns:
             }
 
     def find_report(self, id: str) -> Path | None:
-        """Return the report of a run, or None if there is none."""
+        """Return the path of a run's report, or None if it does not exist."""
         with self._lock:
             run = self._runs.get(id)
         path = run.folder / RunFolder.REPORT if run else None
         return path if path is not None and _is_regular_file(path) else None
 
     def _find_folders(self) -> dict[str, Path]:
-        """Return run folders by their ids, the newest first; also those inside cross-validations and searches."""
+        """Return the run folders by id, the newest first, including those of cross-validations and searches."""
         if _is_regular_file(self.out / RunFolder.CONFIG):
             folders = [self.out, *_subfolders(self.out)]
         else:
@@ -227,7 +228,7 @@ class LiveRuns:
 
 
 def _is_run(folder: Path) -> bool:
-    """Return whether a folder is a single run: not a cross-validation or a search."""
+    """Return whether a folder is a single run, not a cross-validation or a search."""
     has_run_files = all(_is_regular_file(folder / name) for name in (RunFolder.ENVIRONMENT, RunFolder.CONFIG))
     return has_run_files and not any(
         _is_regular_file(folder / name) for name in (RunFolder.CROSS_VALIDATION, RunFolder.SEARCH)
@@ -235,7 +236,7 @@ def _is_run(folder: Path) -> bool:
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    """Return what the list shows of a config."""
+    """Return the config values that the list of runs shows: data, model, optimizer, epochs."""
     try:
         config: Mapping[str, Any] = tomllib.loads(path.read_text("utf-8", "replace"))
     except (OSError, ValueError, RecursionError):
@@ -260,7 +261,7 @@ def _read_findings(path: Path) -> list[dict[str, str]]:
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
-    """Return a JSON object from a file, empty if it cannot be read; numbers that JSON does not have become None."""
+    """Return the JSON object in a file, empty if it cannot be read; NaN and infinity become None."""
     if not _is_regular_file(path):
         return {}
     try:
@@ -275,7 +276,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    """Return the folders in a folder; links are not followed."""
+    """Return the subfolders of a folder, without hidden ones and links."""
     try:
         with os.scandir(folder) as entries:
             return [folder / e.name for e in entries if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
@@ -305,7 +306,7 @@ def _inode(path: Path) -> int:
 def _find_locked_inodes() -> set[int] | None:
     """Return the inodes of the files that any process has locked, or None if the system does not report them.
 
-    Only Linux does. Trying the lock itself would stop a training that begins at that moment.
+    Only Linux reports them. Trying to take the lock would make a training run that starts at that moment fail.
     """
     if sys.platform != "linux":
         return None

@@ -1,10 +1,10 @@
-"""Precision search: which precision and memory format is fastest on this machine, measured in a short trial.
+"""Precision search: time each precision and memory format on this machine, and choose the fastest.
 
 Two choices change nothing but rounding: the precision of the forward pass (bfloat16 halves the bytes, and some
 processors multiply it faster) and the memory format of images (``channels-last`` stores the channels of a pixel next
-to each other, as the convolutions of most libraries prefer). Which is faster depends on the network, the processor and
-the version of torch, so each combination is timed on a few rows of the data before the training begins. The times are
-cached, so that the same config trains in the same way on the same machine.
+to each other, which most convolution libraries prefer). Which is faster depends on the network, the processor and
+the version of torch, so each combination is timed on a few rows of the data before training begins. The times are
+cached, so that the same config always trains in the same way on the same machine.
 """
 
 from __future__ import annotations
@@ -40,28 +40,29 @@ MEMORY_FORMATS = {"contiguous": torch.contiguous_format, "channels-last": torch.
 DEFAULT_FORMAT: Candidate = ("fp32", "contiguous")
 
 MIN_TRAINING_MULTIPLICATIONS = 1e10
-"""Multiplications of all forward passes of a training from which on a search pays; it mostly takes less than a
-second."""
+"""Skip the search if all forward passes together need fewer multiplications: it would cost more than it saves.
+
+A search usually takes less than a second."""
 PASS_MULTIPLICATIONS = 2e9
-"""Multiplications of one timed forward pass; the number of rows follows from it."""
+"""Target number of multiplications of one timed forward pass; it determines the number of rows."""
 TIMED_PASSES = 4
 MAX_TIME_RATIO = 0.95
-"""A candidate is chosen if it takes less than this fraction of the default's time: less gain is not worth another
-rounding."""
+"""A candidate is chosen only if it takes less than this fraction of the default's time: a smaller gain is not worth
+different rounding."""
 UNSUPPORTED = math.inf
-"""Seconds of a candidate that a layer does not support."""
+"""Time recorded for a candidate that some layer does not support."""
 MAX_CACHED_SEARCHES = 200
 
 
 @dataclass(frozen=True)
 class ComputeFormat:
-    """The precision and the memory format of a training.
+    """The precision and the memory format of a training run.
 
     Args:
         precision: of the forward pass; see `yisheng.training.update.mean_loss`.
-        memory_format: of the convolutions' weights; the images follow it.
-        seconds: duration of a forward and backward pass of some rows by candidate (``bf16, channels-last``), the
-            default first; empty if nothing was timed.
+        memory_format: of the convolutions' weights; the images use the same one.
+        seconds: duration of a forward and backward pass on a few rows for each candidate (``bf16, channels-last``),
+            the default first; empty if nothing was timed.
     """
 
     precision: Precision
@@ -69,7 +70,7 @@ class ComputeFormat:
     seconds: dict[str, float]
 
     def __str__(self) -> str:
-        """Describe the search in one line."""
+        """Return the choice and the relative times in one line."""
         default = next(iter(self.seconds.values()))
         times = ", ".join(f"{label} {seconds / default:.2f}" for label, seconds in self.seconds.items())
         return f"computing with precision={self.precision} memory_format={self.memory_format}; relative times: {times}"
@@ -78,18 +79,18 @@ class ComputeFormat:
 def search_precision(
     config: Config, model: nn.Module, spec: Spec, train: Batches, loss: Loss, updates: int
 ) -> ComputeFormat:
-    """Choose ``precision`` and ``memory_format`` if the config has ``auto`` for them.
+    """Return the precision and memory format to train with, searching where the config says ``auto``.
 
-    The choice is float32 and contiguous memory, unless the whole training is long enough for a search. bfloat16 is a
+    If training is too short for a search to pay off, the result is float32 and contiguous memory. bfloat16 is a
     candidate for classification on hardware with instructions for it, channels-last for networks with convolutions.
 
     Args:
-        config: the config; values other than ``auto`` stay.
-        model: on its device; it is copied and not changed, and no random generator moves.
+        config: the config; values other than ``auto`` are kept.
+        model: on its device; it is copied, not changed, and the random generators are left as they are.
         spec: the contract of the scaled inputs.
-        train: the training part; its first rows are used.
+        train: the training part; one batch of it is timed.
         loss: ``(output, y) -> (B,)``.
-        updates: number of updates of the whole training.
+        updates: number of updates of the complete training run.
     """
     precisions = _list_precisions(config, spec, train.device)
     memory_formats = _list_memory_formats(config, model)
@@ -104,7 +105,7 @@ def search_precision(
     key = _hash_search(config, model, spec, rows, candidates)
     seconds = _read_cached(key, candidates)
     if seconds is None:
-        try:  # of several processes that start together one searches, and the others wait for it
+        try:  # if several processes start together, one searches and the others wait for it
             with locations.hold_lock(_cache_path().with_suffix(".lock"), "searching the fastest precision"):
                 seconds = _read_cached(key, candidates)
                 if seconds is None:
@@ -119,7 +120,7 @@ def search_precision(
 
 
 def _has_fine_clock(device: torch.device) -> bool:
-    """Return whether milliseconds can be measured; Windows counts a thread's time in steps of 16 ms."""
+    """Return whether the clock can measure milliseconds; on Windows a thread's CPU time advances in steps of 16 ms."""
     if device.type == "cuda":
         return True
     return device.type == "cpu" and sys.platform != "win32" and time.get_clock_info("thread_time").resolution < 1e-4
@@ -128,7 +129,7 @@ def _has_fine_clock(device: torch.device) -> bool:
 def _list_precisions(config: Config, spec: Spec, device: torch.device) -> list[Precision]:
     if config.precision != "auto":
         return [config.precision]
-    if _requires_default(config) or spec.task == "regression":  # the 8 bits of bfloat16 are too few for a regression
+    if _requires_default(config) or spec.task == "regression":  # bfloat16 has too few bits for regression
         return ["fp32"]
     return ["fp32", "bf16"] if machine.has_bfloat16(device) else ["fp32"]
 
@@ -141,17 +142,17 @@ def _list_memory_formats(config: Config, model: nn.Module) -> list[MemoryFormat]
 
 
 def _requires_default(config: Config) -> bool:
-    """Return whether only the default is possible: from-scratch layers, and folds, which may be trained stacked."""
+    """Return whether the config requires the default: from-scratch layers, or a fold, which may be trained stacked."""
     return config.scratch or config.fold is not None
 
 
 def _time_formats(model: nn.Module, batch: Batch, loss: Loss, candidates: list[Candidate]) -> dict[str, float]:
-    """Time a forward and backward pass of each candidate in turns; return the shortest times by label.
+    """Time a forward and backward pass of each candidate in turn; return the shortest time of each by label.
 
-    On a CPU they are the seconds that one thread computed, which other programs hardly change. A candidate that a
-    layer does not support takes ``UNSUPPORTED`` seconds.
+    On a CPU this is the CPU time of one thread, which other programs hardly affect. A candidate that some layer does
+    not support gets the time ``UNSUPPORTED``.
     """
-    on_cpu = batch.x.device.type == "cpu"
+    on_cpu = batch.index.device.type == "cpu"
     clock = time.thread_time if on_cpu else time.perf_counter
     networks = [
         copy.deepcopy(model).train().to(memory_format=MEMORY_FORMATS[memory_format])  # type: ignore[call-overload]
@@ -160,7 +161,7 @@ def _time_formats(model: nn.Module, batch: Batch, loss: Loss, candidates: list[C
     shortest = [UNSUPPORTED] * len(candidates)
     unsupported: set[int] = set()
     one_thread = machine.use_threads(1) if on_cpu else contextlib.nullcontext()
-    with one_thread, torch.random.fork_rng([] if on_cpu else [batch.x.device]), torch.enable_grad():
+    with one_thread, torch.random.fork_rng([] if on_cpu else [batch.index.device]), torch.enable_grad():
         for number in range(TIMED_PASSES + 1):
             for i, (network, (precision, _)) in enumerate(zip(networks, candidates, strict=True)):
                 if i in unsupported:
@@ -173,7 +174,7 @@ def _time_formats(model: nn.Module, batch: Batch, loss: Loss, candidates: list[C
                         raise  # the default must work
                     unsupported.add(i)
                     continue
-                machine.synchronize(batch.x.device)
+                machine.synchronize(batch.index.device)
                 if number:  # the first pass warms up
                     shortest[i] = min(shortest[i], clock() - start)
                 network.zero_grad()
@@ -185,13 +186,14 @@ def _label(candidate: Candidate) -> str:
 
 
 def _hash_search(config: Config, model: nn.Module, spec: Spec, rows: int, candidates: list[Candidate]) -> str:
-    """Return a key for the network, the rows, the machine and the code: another version may have other times."""
+    """Return a cache key for the network, rows, machine and code: times may change with any of them."""
     shapes = [tuple(p.shape) for p in model.parameters()]
     device = next(model.parameters()).device
     processor = machine.describe_processor()[0] if device.type == "cpu" else torch.cuda.get_device_name(device)
     text = repr(
         (
             config.model,
+            _list_forwards(model),
             shapes,
             spec.shape,
             rows,
@@ -204,8 +206,15 @@ def _hash_search(config: Config, model: nn.Module, spec: Spec, rows: int, candid
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+def _list_forwards(model: nn.Module) -> list[tuple[str, str]]:
+    """Return name and bytecode of each ``forward``: one that uses ``view`` does not support channels-last."""
+    forwards = {type(module): type(module).forward for module in model.modules()}
+    codes = [(kind.__qualname__, getattr(forward, "__code__", None)) for kind, forward in forwards.items()]
+    return sorted((name, f"{code.co_code.hex()} {code.co_names}") for name, code in codes if code is not None)
+
+
 def _read_cache() -> dict[str, Any]:
-    """Return all cached searches; none if the file is missing or damaged."""
+    """Return all cached searches by key; empty if the file is missing or damaged."""
     try:
         searches = files.read_json(_cache_path(), limit=1 << 20)
     except (YishengError, OSError):
@@ -214,7 +223,7 @@ def _read_cache() -> dict[str, Any]:
 
 
 def _read_cached(key: str, candidates: list[Candidate]) -> dict[str, float] | None:
-    """Return the seconds of an earlier search, or None if there is none or its entry is damaged."""
+    """Return the times of an earlier search, or None if there is none or its entry is damaged."""
     entry, labels = _read_cache().get(key), [_label(candidate) for candidate in candidates]
     if not isinstance(entry, dict) or set(entry) != set(labels):
         return None
@@ -224,7 +233,7 @@ def _read_cached(key: str, candidates: list[Candidate]) -> dict[str, float] | No
 
 
 def _write_cached(key: str, seconds: dict[str, float]) -> None:
-    """Add a search to the cache, and keep the latest ones.
+    """Add a search to the cache file, which keeps the latest `MAX_CACHED_SEARCHES`.
 
     Raises:
         StorageError: the folder is not writable.

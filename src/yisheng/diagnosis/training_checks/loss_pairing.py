@@ -1,4 +1,4 @@
-"""A loss and an output that do not fit each other."""
+"""A loss that does not fit the output of the last layer, such as cross-entropy after a softmax."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from yisheng.diagnosis.case import NO_LOSS, Case
 from yisheng.diagnosis.pairing import Pairing
 
 MAX_LEARNED_FRACTION = 0.3
-"""A training with the squared error of a softmax that has learned more than this is not reported."""
-USE_LOGITS = "remove it: the loss requires the raw output (logits) of the last layer"
+"""The squared error of a softmax is not reported if training has removed more than this fraction of the loss."""
+USE_LOGITS = "pass the raw output (logits) of the last layer to the loss"
 NONNEGATIVE_LOSSES = ("mse", "smooth_l1", "huber", "squared", "absolute")
 SCORE_RANGES = {
     "softmax": "all scores are between 0 and 1",
@@ -27,7 +27,7 @@ Problem = tuple[dict[str, Any], str, str]
 
 
 def explain_skip(case: Case) -> str:
-    """Return why the check cannot run; empty if it can."""
+    """Return why the check cannot run, or an empty string if it can."""
     if case.pairing is None:
         return NO_LOSS
     return "" if case.pairing.loss else "the kind of loss is unknown"
@@ -56,12 +56,12 @@ def explain_skip(case: Case) -> str:
 def loss_pairing(case: Case) -> Iterator[Finding]:
     """Find operations between the last layer and the loss that do not fit the loss.
 
-    Cross-entropy and binary cross-entropy with logits apply softmax and sigmoid themselves. Applied twice, gradients
-    shrink; applied to relu, half of the scores are lost. A softmax over one unit is always 1, and a softmax over the
-    batch compares samples instead of classes.
+    Cross-entropy and binary cross-entropy with logits apply softmax and sigmoid themselves. If the network applies
+    them too, gradients shrink; if it applies relu, all negative scores are lost. A softmax over one unit is always 1,
+    and a softmax over the batch compares samples instead of classes.
 
     Args:
-        case: the graph of its loss.
+        case: the training run; its ``pairing`` describes the graph from the last layer to the loss.
 
     Source: PyTorch documentation, torch.nn.CrossEntropyLoss, BCEWithLogitsLoss, NLLLoss; Goodfellow, Bengio and
     Courville, "Deep learning", 2016, section 6.2.2.
@@ -69,7 +69,7 @@ def loss_pairing(case: Case) -> Iterator[Finding]:
     pairing = case.pairing
     if pairing is None:
         return
-    # Only the first problem is reported: fixing it may fix the next one, too.
+    # Only the first problem is reported: its fix may also remove the next one.
     for evidence, cause, remedy in _problems(pairing, case):
         context = {"loss": pairing.loss, "between": list(pairing.operations)}
         yield Finding("loss-pairing", "error", {**context, **evidence}, cause, remedy)
@@ -81,8 +81,9 @@ def _problems(pairing: Pairing, case: Case) -> Iterator[Problem]:
     if pairing.is_only_term and _has_wrong_sign(pairing, case):
         yield (
             {"loss at the end": case.final_loss},
-            "the loss is negative, which this kind never is: its sign is reversed, and training makes it worse",
-            "remove the minus sign: optimizers minimize the loss",
+            "the loss is negative, but a loss of this kind cannot be: its sign is reversed, so training makes the "
+            "predictions worse",
+            "remove the minus sign in front of the loss: optimizers minimize it",
         )
     if pairing.loss in ("nll", "soft_nll"):
         yield from _cross_entropy_problems(pairing, case)
@@ -110,7 +111,7 @@ def _shape_problems(pairing: Pairing) -> Iterator[Problem]:
             yield (
                 {"output": list(shape), "axis": 0},
                 "the softmax is over the samples of the batch instead of the classes",
-                "use dim=1",
+                "use dim=1 in the softmax",
             )
 
 
@@ -163,14 +164,14 @@ def _other_problems(pairing: Pairing, case: Case) -> Iterator[Problem]:
         )
     if pairing.loss in ("mse", "squared") and last == "softmax" and case.learned_less_than(MAX_LEARNED_FRACTION):
         yield (
-            {"fraction of guessing's loss gone": case.learned_fraction},
+            {"fraction of the baseline loss removed": case.learned_fraction},
             "the squared error of a softmax has almost no gradient if the network is confident and wrong",
             "use cross_entropy on the raw outputs",
         )
 
 
 def _are_not_log_probabilities(output: torch.Tensor) -> bool:
-    """Return whether a value is above 0, or the exponentials of a row do not add up to 1."""
+    """Return whether the output cannot be log-probabilities: above 0, or exp(output) does not sum to 1 in some row."""
     if bool((output > 1e-6).any()):
         return True
     return output.ndim >= 2 and bool((output.double().exp().sum(1) - 1).abs().max() > 1e-2)

@@ -1,4 +1,4 @@
-"""The folds of a cross-validation: the score of each fold model, their mean and standard deviation."""
+"""The section on the folds of a cross-validation: the scores of each fold model, their mean and standard deviation."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ if TYPE_CHECKING:
 
 TEMPLATE = """
 <p>{{ cv.trained_models | length | plural("model") }} of {{ cv.models | length | count }}, each validated on another
-fold of the rows{% if cv.repeats > 1 %}; the folds were drawn {{ cv.repeats | count }} times{% endif %}. Validation
-scores are means over the folds; their intervals are those of the corrected resampled t-test, since folds share training
-rows.
+fold of the rows{% if cv.repeats > 1 %}; the rows were split into folds {{ cv.repeats | count }} times{% endif %}.
+Validation scores are means over the folds; their intervals come from the corrected resampled t-test, because the folds
+share training rows.
 {% if chosen %}
-A fold's score is that of its best epoch, chosen on the same fold: it is optimistic, especially for small folds.
+The best epoch of each fold model was chosen on the same fold that scores it, so the scores are optimistic, especially
+for small folds.
 {% endif %}
-{% if tested %}Test scores and predictions are those of the mean of all models.
-{% else %}Predictions are the mean of all models.{% endif %}</p>
+{% if tested %}Test scores are computed on the mean prediction of all models.
+{% else %}A prediction is the mean of the predictions of all models.{% endif %}</p>
 {% if figures %}<div class="plots">{{ figures }}</div>{% endif %}
 {% call table("Folds", "The folder of each model is a run folder with its own report.") %}
 <thead><tr>
@@ -71,7 +72,7 @@ MAX_NAMED_REPEATS = 12
 
 
 def folds(facts: RunFacts) -> Section | None:
-    """Return the table and figure of the folds, or None for a single run."""
+    """Return the section with table and figure of the folds, or None for a single run."""
     cv = facts.cross_validation
     if cv is None:
         return None
@@ -91,7 +92,7 @@ def folds(facts: RunFacts) -> Section | None:
 
 
 def plot_folds(cv: CrossValidation, score: str, name: str) -> str:
-    """Draw the score of each fold as a dot, in a row for each repeat, and the mean as a line."""
+    """Return an SVG with the score of each fold as a dot, one row of dots per repeat, and the mean as a line."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     def paint(axes: Axes) -> None:
@@ -122,7 +123,7 @@ def plot_folds(cv: CrossValidation, score: str, name: str) -> str:
 
 
 def _draw_figure(cv: CrossValidation, score: str) -> Markup:
-    """Return the figure with a caption, or nothing for fewer than two folds."""
+    """Return the figure with a caption, or empty markup for fewer than two folds."""
     values = [value for _, value in cv.values(score)]
     if len(values) < 2:
         return Markup("")
@@ -140,6 +141,6 @@ def _draw_figure(cv: CrossValidation, score: str) -> Markup:
 
 
 def _score_decimals(cv: CrossValidation, score: str) -> int:
-    """Return the decimal places for all folds: as many as their standard deviation can distinguish."""
+    """Return the number of decimal places for the scores of all folds, chosen by their standard deviation."""
     mean, sd = cv.mean[score], cv.sd.get(score) or 0.0
     return decimal_places(mean, mean - sd, mean + sd)
