@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from yisheng.experiments.export import Exported
-    from yisheng.inference.predictor import Inputs, Prediction, Predictor
+    from yisheng.inference.prediction import PredictionList
+    from yisheng.inference.predictor import Predictor
     from yisheng.reporting.findings_schema import Findings
 
 
@@ -66,13 +67,13 @@ class TrainedRun:
         """Return scores by part (``test``, ``validation``, ``baseline``; of folds also ``out_of_fold``) and metric."""
         return self.run.scores
 
-    def predict(self, inputs: str | Path | Inputs) -> list[Prediction]:
+    def predict(self, inputs: Any) -> PredictionList:
         """Predict for images, CSV files, an array or a DataFrame; see `yisheng.inference.predictor.Predictor`."""
-        return self.predictor.predict([inputs] if isinstance(inputs, str | Path) else inputs)
+        return self.predictor.predict(inputs)
 
-    def outputs(self, inputs: str | Path | Inputs) -> np.ndarray:
+    def outputs(self, inputs: Any) -> np.ndarray:
         """Return probabilities ``(N, C)``, in the order of ``predictor.spec.classes``, or values ``(N, T)``."""
-        return self.predictor.predict_outputs([inputs] if isinstance(inputs, str | Path) else inputs)
+        return self.predictor.predict_outputs(inputs)
 
     def evaluate(self, data: Dataset | None = None, *, force: bool = False) -> Scores:
         """Compute the scores of the best weights again; see `yisheng.experiments.dispatch.evaluate`."""
@@ -150,7 +151,7 @@ class SearchResult:
         """Return the run of the chosen setting."""
         return TrainedRun(self.path)
 
-    def predict(self, inputs: str | Path | Sequence[str | Path] | np.ndarray) -> list[Prediction]:
+    def predict(self, inputs: Any) -> PredictionList:
         """Predict with the chosen setting's model; see `yisheng.inference.predictor.Predictor.predict`."""
         return self.run.predict(inputs)
 

@@ -9,8 +9,8 @@ import pytest
 
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Spec
+from yisheng.inference.prediction import Prediction
 from yisheng.inference.prediction_file import PredictionTable, format_json_lines
-from yisheng.inference.predictor import Prediction
 
 PAID = Spec("classification", (2,), classes=("no", "yes"), target="paid")
 PREDICTIONS = [Prediction("0", "yes", {"yes": 0.75, "no": 0.25}), Prediction("1", "no", {"no": 0.9, "yes": 0.1})]

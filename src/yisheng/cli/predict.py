@@ -18,13 +18,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from yisheng.cli._arguments import Arguments
-from yisheng.core.text_tables import format_number, format_table
-
-if TYPE_CHECKING:
-    from yisheng.experiments.predict import Prediction
 
 FILE_KEYS = ("id", "format", "strict", "force")
 """Keys that need ``out=``."""
@@ -49,12 +45,12 @@ def run(arguments: Arguments) -> int:
         return 0
     if options:
         raise UsageError(f"{' and '.join(options)} are options of a file of predictions", "use out=submission.csv too")
-    predictions, unit = predict(folder, inputs, rows)
+    predictions = predict(folder, inputs, rows)
     if arguments.json:
         plain = [asdict(prediction) for prediction in predictions]
         print(json.dumps({"run": str(folder), "predictions": plain}, ensure_ascii=False))
     else:
-        print(_format(predictions, top, unit))
+        print(predictions.format(top))
     return 0
 
 
@@ -76,24 +72,3 @@ def _write(arguments: Arguments, folder: Path, inputs: list[Path], out: Path, op
     if written.out_of_distribution:
         logger.warning(f"{written.out_of_distribution:,} of {written.rows:,} inputs are out of distribution")
     print(f"{written.rows - written.damaged:,} predictions in {out}")
-
-
-def _format(predictions: list[Prediction], top: int, unit: str) -> str:
-    """Return the predictions as a table, and the notes on their inputs."""
-    rows = [["input", "prediction", *(["probabilities"] if predictions[0].probabilities else [])]]
-    inputs_of_note: dict[str, list[str]] = {}
-    for prediction in predictions:
-        value = prediction.prediction
-        if not prediction.probabilities:
-            numbers = value if isinstance(value, list) else [value]
-            rows.append([prediction.input, f"{', '.join(map(format_number, numbers))} {unit}".strip()])
-            continue
-        label = ", ".join(value) if isinstance(value, list) else str(value)
-        likely = "  ".join(f"{name} {p:.3f}" for name, p in list(prediction.probabilities.items())[:top])
-        rows.append([prediction.input, label or "(none)", likely])
-        for note in prediction.notes:
-            inputs_of_note.setdefault(note, []).append(prediction.input)
-    notes = [
-        f"note: {', '.join(inputs[:3])}{' ...' * (len(inputs) > 3)}: {note}" for note, inputs in inputs_of_note.items()
-    ]
-    return "\n".join([format_table(rows), *notes])

@@ -25,8 +25,9 @@ from yisheng.inference.bulk import parquet
 from yisheng.inference.bulk.chunk import Chunk, Source, Tally
 from yisheng.inference.bulk.partial_output import PartialOutput
 from yisheng.inference.ood import THRESHOLD
+from yisheng.inference.prediction import Prediction
 from yisheng.inference.prediction_file import FORMATS, PredictionTable, format_json_lines
-from yisheng.inference.predictor import Prediction, Predictor
+from yisheng.inference.predictor import Predictor
 
 JSON_LINES_SUFFIXES: Final = (".jsonl", ".ndjson")
 SUFFIXES: Final = (".csv", ".tsv", *JSON_LINES_SUFFIXES, parquet.SUFFIX)

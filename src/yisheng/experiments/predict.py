@@ -8,13 +8,12 @@ from pathlib import Path
 
 from yisheng.core.errors import UsageError
 from yisheng.inference import rows as typed_rows
-from yisheng.inference.predictor import Prediction, Predictor
+from yisheng.inference.prediction import PredictionList
+from yisheng.inference.predictor import Predictor
 
-__all__ = ["Prediction", "predict"]
 
-
-def predict(folder: Path, inputs: Sequence[Path], rows: str | None = None) -> tuple[list[Prediction], str]:
-    """Return the predictions of a model, and the unit of its target.
+def predict(folder: Path, inputs: Sequence[Path], rows: str | None = None) -> PredictionList:
+    """Return the predictions of a model.
 
     Args:
         folder: of the run.
@@ -30,8 +29,8 @@ def predict(folder: Path, inputs: Sequence[Path], rows: str | None = None) -> tu
     if rows is None:
         if spec.is_image and any(os.path.isdir(path) for path in inputs):  # noqa: PTH112  # never raises
             raise UsageError("predictions for a folder of images are written to a file", "use out=predictions.csv too")
-        return predictor.predict(inputs), spec.unit
+        return predictor.predict(inputs)
     if inputs or spec.is_image:
         raise UsageError("rows= is for a model of rows, instead of files", "give rows= or files")
     values = [[value.strip() for value in row.split(",")] for row in rows.split(";") if row.strip()]
-    return predictor.predict(typed_rows.parse_rows(values, spec, "rows=")), spec.unit
+    return predictor.predict(typed_rows.parse_rows(values, spec, "rows="))

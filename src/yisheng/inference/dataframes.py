@@ -23,13 +23,20 @@ def is_dataframe(value: Any) -> TypeGuard[pd.DataFrame]:
     return pandas is not None and isinstance(value, pandas.DataFrame)
 
 
-def read_dataframe(frame: pd.DataFrame, spec: Spec) -> Rows:
+def is_series(value: Any) -> TypeGuard[pd.Series]:
+    """Return whether a value is a pandas Series, without importing pandas."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(value, pandas.Series)
+
+
+def read_dataframe(frame: pd.DataFrame, spec: Spec, name: str = "the DataFrame") -> Rows:
     """Return rows as float32 ``(N, D)``; columns are matched by name, in any order, and further ones are ignored.
 
     Args:
         frame: for a model that was trained on a table, its raw columns: categories, dates and missing values as in
             training; for other models, finite numbers.
         spec: a contract for rows.
+        name: of the rows in an error.
 
     Raises:
         DataError: a column is missing, a value is not a number or date as in training, or there are no rows.
@@ -40,26 +47,24 @@ def read_dataframe(frame: pd.DataFrame, spec: Spec) -> Rows:
     >>> read_dataframe(pd.DataFrame({"rooms": [3], "town": ["a"], "size": [80.5]}), spec).x.tolist()
     [[80.5, 3.0]]
     """
-    if spec.is_image:
-        raise DataError(f"the model takes images of shape {spec.shape}, got a DataFrame", "give images")
+    if not spec.is_row:
+        raise DataError(f"the model takes {spec.description}, got a DataFrame", "give an array of that shape")
     if not len(frame):
-        raise DataError("the DataFrame has no rows", "give at least one")
+        raise DataError(f"{name} has no rows", "give at least one")
     if any(column.source for column in spec.columns):
         table = files.table_from_frame(frame)
-        x, unusable = encode_columns(dict(table.columns), spec.columns, "the DataFrame")
+        x, unusable = encode_columns(dict(table.columns), spec.columns, name)
         notes = [finding.cause for finding in table.findings if finding.severity != "note"]
         return Rows(x, notes=(*notes, *describe_unusable_values(unusable)))
     names = [column.name for column in spec.columns] or list(frame.columns)
     missing = [name for name in names if name not in frame.columns]
     if missing or len(names) != spec.shape[0]:
         problem = f"lacks {', '.join(map(str, missing[:5]))}" if missing else f"has {len(names)} columns"
-        raise DataError(
-            f"the DataFrame {problem}, the model takes {spec.shape[0]} columns", "name the columns as in training"
-        )
+        raise DataError(f"{name} {problem}, the model takes {spec.shape[0]} columns", "name the columns as in training")
     try:
         x = np.array(frame[names].to_numpy(np.float32), order="C")
     except (ValueError, TypeError) as error:
-        raise DataError(f"the DataFrame contains values that are not numbers: {error}", "give numbers") from None
+        raise DataError(f"{name} contains values that are not numbers: {error}", "give numbers") from None
     if not np.isfinite(x).all():
-        raise DataError("the DataFrame contains missing, infinite or too large values", "remove or replace them")
+        raise DataError(f"{name} contains missing, infinite or too large values", "remove or replace them")
     return Rows(x)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -47,17 +49,33 @@ def decode_input(content: bytes, name: str, spec: Spec) -> tuple[np.ndarray, lis
     Raises:
         DataError: the content is not an image, damaged, or too large.
     """
-    channels, height, width = spec.shape
     if spec.drawing is not None:
         gray = decode.decode_image(content, name, color="gray")
         return _normalize_drawing(gray, name, spec.drawing, spec.shape)
+    color, (height, width) = _color_and_size(spec)
     pixels, original_size = decode.decode_image_with_size(
-        content, name, color="gray" if channels == 1 else "rgb", size=(height, width), fit=spec.fit
+        content, name, color=color, size=(height, width), fit=spec.fit
     )
-    notes = []
-    if original_size != (height, width):
-        notes.append(f"resized from {original_size[1]}x{original_size[0]} to {width}x{height}")
-    return _channels_first(pixels, channels), notes
+    return _channels_first(pixels, spec.shape[0]), _describe_resizing(original_size, (height, width))
+
+
+def read_pil_image(image: Image.Image, name: str, spec: Spec) -> tuple[np.ndarray, list[str]]:
+    """Return an image in memory as the network takes it, as `read_image` does for a file.
+
+    Args:
+        image: of any mode and size.
+        name: of the image in an error.
+        spec: a contract for images.
+
+    Raises:
+        DataError: the image is too large, or blank where a drawing is expected.
+    """
+    if spec.drawing is not None:
+        gray, _ = decode.convert_image(image, name, color="gray")
+        return _normalize_drawing(gray, name, spec.drawing, spec.shape)
+    color, (height, width) = _color_and_size(spec)
+    pixels, original_size = decode.convert_image(image, name, color=color, size=(height, width), fit=spec.fit)
+    return _channels_first(pixels, spec.shape[0]), _describe_resizing(original_size, (height, width))
 
 
 def fit_drawing(drawing: np.ndarray, layout: Drawing, height: int, width: int) -> np.ndarray:
@@ -105,6 +123,15 @@ def read_image_bytes(path: Path) -> bytes:
     if content is None:
         raise DataError(f"{path} has more than {MAX_IMAGE_BYTES >> 20} MiB", "scale the image down first")
     return content
+
+
+def _color_and_size(spec: Spec) -> tuple[Literal["gray", "rgb"], tuple[int, int]]:
+    channels, height, width = spec.shape
+    return "gray" if channels == 1 else "rgb", (height, width)
+
+
+def _describe_resizing(original: Sequence[int], size: tuple[int, int]) -> list[str]:
+    return [] if tuple(original) == size else [f"resized from {original[1]}x{original[0]} to {size[1]}x{size[0]}"]
 
 
 def _normalize_drawing(

@@ -13,7 +13,7 @@ from yisheng.core.errors import UsageError
 from yisheng.core.types import Spec
 
 if TYPE_CHECKING:
-    from yisheng.inference.predictor import Prediction
+    from yisheng.inference.prediction import Prediction
 
 FORMATS = ("prediction", "probability")
 

@@ -4,52 +4,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 
-from yisheng.core.errors import DataError, UsageError
-from yisheng.core.paths import parse_path
+from yisheng.core import nested
+from yisheng.core.errors import UsageError
 from yisheng.core.run_folder import RunFolder
 from yisheng.evaluation.predictions import apply_link
-from yisheng.inference import artifact, dataframes, ensemble, images, rows
+from yisheng.inference import artifact, ensemble, rows
+from yisheng.inference.inputs.block import InputBlock, place_on_first
+from yisheng.inference.inputs.read_inputs import read_inputs
 from yisheng.inference.ood import THRESHOLD
+from yisheng.inference.prediction import Prediction, PredictionList
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
 BATCH = 256
 """Inputs per forward pass."""
 MAX_NAMED_COLUMNS = 5
 LABEL_THRESHOLD = 0.5
 """A multilabel model predicts the labels of at least this probability."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The prediction of a model for one input.
-
-    Args:
-        input: the file, or the row's number.
-        prediction: class name, list of labels, or value.
-        probabilities: by class name, the most probable first; empty for regression.
-        notes: how the input was changed ("inverted: ..."), and a warning if it is out of distribution.
-        ood_score: the fraction of held-out rows that were less unusual than this input, from 0 to 1; above 0.995 the
-            notes contain a warning. None if the run has no detector.
-    """
-
-    input: str
-    prediction: Any
-    probabilities: dict[str, float] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    ood_score: float | None = None
-
-
-Inputs: TypeAlias = "Sequence[str | Path] | np.ndarray | pd.DataFrame"
 
 
 class Predictor:
@@ -73,20 +48,32 @@ class Predictor:
         self.spec = self.artifacts[0].spec
         self._ood_lock = threading.Lock()
 
-    def predict(self, inputs: Inputs) -> list[Prediction]:
-        """Return predictions for image files, table files, an array, or a DataFrame.
+    def predict(self, inputs: Any) -> PredictionList:
+        """Return predictions for one or several images, tables, rows or arrays.
 
         Args:
-            inputs: paths of images (of tables, for a model of rows); or values as in training, uint8
-                ``(N, C, H, W)`` or float ``(N, D)``; or a DataFrame with the columns of training.
+            inputs: for images a path, a PIL image, the bytes or the open file of an image, a list of these, or an array
+                or tensor of any usual layout; for rows a table's path or open file, a DataFrame, a dict by column name,
+                a row of values, a list of rows, or an array ``(N, D)``; for other networks an array of the shape of
+                training with or without a leading axis, or a tuple or dict of them.
+
+        Raises:
+            DataError: an input cannot be read, or has the wrong shape; the remedy lists the accepted forms.
+            UsageError: there are no inputs.
+        """
+        block = self.read_inputs(inputs)
+        return self._predict_block(block.x, block.names, block.notes)
+
+    def read_inputs(self, inputs: Any) -> InputBlock:
+        """Return anything that `predict` takes as one block ``(N, *shape)``, with names and notes.
 
         Raises:
             DataError: an input cannot be read or has the wrong shape.
             UsageError: there are no inputs.
         """
-        return self._predict_block(*self._read_inputs(inputs))
+        return read_inputs(inputs, self.spec, self.artifacts[0].scale)
 
-    def predict_table(self, path: Path, id: str = "") -> tuple[list[Prediction], rows.Rows]:
+    def predict_table(self, path: Path, id: str = "") -> tuple[PredictionList, rows.Rows]:
         """Return predictions for the rows of a table, and the table with the names of its rows and the notes on it.
 
         Args:
@@ -98,16 +85,16 @@ class Predictor:
             UsageError: the model is not for rows.
         """
         table, names = self._read_table(path, id)
-        return self._predict_block(table.x, names, _notes_on_first_row(table.notes, len(names))), table
+        return self._predict_block(table.x, names, place_on_first(table.notes, len(names))), table
 
-    def predict_outputs(self, inputs: Inputs) -> np.ndarray:
+    def predict_outputs(self, inputs: Any) -> np.ndarray:
         """Return `compute_outputs` for anything that `predict` takes, as one block.
 
         Raises:
             DataError: an input cannot be read or has the wrong shape.
             UsageError: there are no inputs.
         """
-        return self.compute_outputs(self._read_inputs(inputs)[0])
+        return self.compute_outputs(self.read_inputs(inputs).x)
 
     def compute_outputs(self, x: np.ndarray) -> np.ndarray:
         """Return probabilities ``(N, C)`` or predicted values ``(N, T)`` for inputs ``(N, *shape)``."""
@@ -163,7 +150,7 @@ class Predictor:
         names: Sequence[str],
         notes: Sequence[tuple[str, ...]],
         ood_scores: np.ndarray | None = None,
-    ) -> list[Prediction]:
+    ) -> PredictionList:
         """Return the predictions that outputs stand for.
 
         Args:
@@ -173,10 +160,11 @@ class Predictor:
             ood_scores: of each input ``(N,)``, or None.
         """
         scores = [None] * len(outputs) if ood_scores is None else ood_scores.astype(float).tolist()
-        return [
+        predictions = [
             self._build_prediction(row, name, note, score)
             for row, name, note, score in zip(outputs, names, notes, scores, strict=True)
         ]
+        return PredictionList(predictions, self.spec.unit)
 
     def _build_prediction(
         self, row: np.ndarray, name: str, notes: tuple[str, ...], ood_score: float | None
@@ -193,51 +181,11 @@ class Predictor:
 
     def _predict_block(
         self, x: np.ndarray, names: Sequence[str], reading_notes: Sequence[tuple[str, ...]]
-    ) -> list[Prediction]:
+    ) -> PredictionList:
         outputs, ood_scores = self.compute_outputs_and_ood_scores(x)
         warnings = self.describe_ood(x, ood_scores)
         notes = [(*reading, *warning) for reading, warning in zip(reading_notes, warnings, strict=True)]
         return self.build_predictions(outputs, names, notes, ood_scores)
-
-    def _read_inputs(self, inputs: Inputs) -> tuple[np.ndarray, list[str], list[tuple[str, ...]]]:
-        """Return the values, the name of each input, and the notes on each."""
-        if isinstance(inputs, np.ndarray):
-            x = self._validate_array(inputs)
-            return x, [str(n) for n in range(len(x))], [()] * len(x)
-        if dataframes.is_dataframe(inputs):
-            table = dataframes.read_dataframe(inputs, self.spec)
-            return table.x, [str(n) for n in range(len(table.x))], _notes_on_first_row(table.notes, len(table.x))
-        if isinstance(inputs, str | Path) or not isinstance(inputs, Sequence):
-            raise UsageError(
-                f"predict takes a list of paths or a NumPy array, got {type(inputs).__name__}",
-                "give [path], or an array",
-            )
-        if not inputs:
-            raise UsageError("predict needs at least one input", "name an image, a CSV file, or rows=1.5,2.0")
-        invalid = [path for path in inputs if not isinstance(path, str | Path)]
-        if invalid:
-            raise UsageError(
-                f"an input must be a path, got {invalid[0]!r}",
-                "give paths; values go into a NumPy array with a row for each input",
-            )
-        paths = [parse_path(path, "an input") for path in inputs]
-        return self._read_images(paths) if self.spec.is_image else self._read_tables(paths)
-
-    def _read_images(self, paths: Sequence[Path]) -> tuple[np.ndarray, list[str], list[tuple[str, ...]]]:
-        for path in paths:
-            if path.suffix.lower() in TABLE_SUFFIXES:
-                raise DataError(
-                    f"the model takes images of shape {self.spec.shape}, {path} is a table", "give image files"
-                )
-        images_and_notes = [images.read_image(path, self.spec) for path in paths]
-        block = np.stack([image for image, _ in images_and_notes])
-        return block, [str(path) for path in paths], [tuple(notes) for _, notes in images_and_notes]
-
-    def _read_tables(self, paths: Sequence[Path]) -> tuple[np.ndarray, list[str], list[tuple[str, ...]]]:
-        tables = [self._read_table(path) for path in paths]
-        x = np.concatenate([table.x for table, _ in tables])
-        notes = [note for table, _ in tables for note in _notes_on_first_row(table.notes, len(table.x))]
-        return x, [name for _, names in tables for name in names], notes
 
     def _read_table(self, path: Path, id: str = "") -> tuple[rows.Rows, list[str]]:
         """Return a table, and the names of its rows in predictions."""
@@ -245,24 +193,6 @@ class Predictor:
             raise UsageError(f"the model takes images of shape {self.spec.shape}, {path} is a table", "give images")
         table = rows.read_rows(path, self.spec, id)
         return table, [f"{path}:{n + 1}" for n in range(len(table.x))]
-
-    def _validate_array(self, x: np.ndarray) -> np.ndarray:
-        if x.ndim == 0 or tuple(x.shape[1:]) != self.spec.shape or len(x) == 0:
-            raise DataError(
-                f"inputs must have the shape (N, {', '.join(map(str, self.spec.shape))}), got {x.shape}",
-                "reshape them",
-            )
-        if x.dtype == np.uint8:
-            return np.require(x, requirements=["C", "W"])
-        if x.dtype.kind not in "fiub":
-            raise DataError(
-                f"inputs must be numbers, got an array of {x.dtype}", "convert them, as in x.astype('float32')"
-            )
-        with np.errstate(over="ignore"):
-            values = np.require(x, np.float32, ["C", "W"])
-        if not np.isfinite(values).all():
-            raise DataError("the inputs contain NaN, infinite or too large values", "remove or replace them")
-        return values
 
 
 def _compute_outputs(
@@ -273,10 +203,10 @@ def _compute_outputs(
     blocks = []
     with torch.inference_mode():
         for start in range(0, len(x), BATCH):
-            raw = torch.from_numpy(x[start : start + BATCH])
-            scaled = model.scale.apply(raw)
+            raw = nested.from_numpy(x[start : start + BATCH])
+            scaled = nested.to_contiguous(model.scale.apply(raw))
             if ood_scores is None or model.ood_detector is None:
-                output = model.model(scaled)
+                output = nested.call(model.model, scaled)
             else:
                 output, scores = model.ood_detector.score(model.model, scaled, raw)
                 ood_scores.append(scores)
@@ -289,8 +219,3 @@ def _average(outputs: Sequence[np.ndarray]) -> np.ndarray:
     if len(outputs) == 1:
         return outputs[0]
     return np.mean([block.astype(np.float64) for block in outputs], axis=0).astype(np.float32)
-
-
-def _notes_on_first_row(notes: tuple[str, ...], row_count: int) -> list[tuple[str, ...]]:
-    """Return the notes of each row: those on a table belong to its first row."""
-    return [notes, *[()] * (row_count - 1)][:row_count]

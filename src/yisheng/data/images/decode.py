@@ -79,6 +79,34 @@ def decode_image_with_size(
     return (pixels if size is None else resize(pixels, size, fit)), original_size
 
 
+def convert_image(
+    image: Image.Image, name: str, *, color: Color = "auto", size: tuple[int, int] | None = None, fit: Fit = "crop"
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """Return the pixels of an image in memory, as `decode_image_with_size` returns those of a file.
+
+    Args:
+        image: of any mode.
+        name: of the image in an error.
+        color: ``gray`` or ``rgb``; ``auto`` keeps what the image has.
+        size: height and width of the result; None keeps the image's own.
+        fit: how the image gets that size, see `yisheng.data.images.resize`.
+
+    Raises:
+        DataError: the image is too large, or its file is damaged or closed.
+    """
+    if image.width * image.height > MAX_PIXELS:
+        raise DataError(
+            f"{name} has {image.width}x{image.height} pixels, more than the {MAX_PIXELS:,} that are read",
+            "scale it down first",
+        )
+    try:
+        pixels = _read_pixels(image, color)
+    except Exception as error:  # see `_open_image`
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(f"{name} cannot be read: {reason}", "open the image again, or give its path") from None
+    return (pixels if size is None else resize(pixels, size, fit)), (pixels.shape[0], pixels.shape[1])
+
+
 def read_size(content: bytes, name: str) -> tuple[int, int]:
     """Return the height and width of an image as stored, without decoding it.
 
@@ -162,12 +190,17 @@ def _decode_with_pillow(content: bytes, name: str, color: Color) -> tuple[np.nda
         if image.format in ("JPEG", "MPO") and _count_scans(content) > MAX_SCANS:
             raise DataError(f"{name} is a JPEG of more than {MAX_SCANS} scans", "save it again, as PNG or JPEG")
         with _LARGE_IMAGE_SLOTS if image.width * image.height > LARGE_IMAGE_PIXELS else contextlib.nullcontext():
-            image.load()
-            flat = _flatten(image)
-            mode = {"auto": flat.mode, "gray": "L", "rgb": "RGB"}[color]
-            pixels = np.asarray(flat if flat.mode == mode else flat.convert(mode))
-            pixels = _rotate_upright(pixels, _read_orientation(image))
+            pixels = _read_pixels(image, color)
         return pixels, (pixels.shape[0], pixels.shape[1])
+
+
+def _read_pixels(image: Image.Image, color: Color) -> np.ndarray:
+    """Return the pixels of an opened image, upright, transparent parts on white."""
+    image.load()
+    flat = _flatten(image)
+    mode = {"auto": flat.mode, "gray": "L", "rgb": "RGB"}[color]
+    pixels = np.asarray(flat if flat.mode == mode else flat.convert(mode))
+    return _rotate_upright(pixels, _read_orientation(image))
 
 
 @contextlib.contextmanager

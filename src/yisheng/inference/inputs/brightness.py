@@ -1,0 +1,98 @@
+"""Which number means white: images come as bytes from 0 to 255 or as fractions from 0 to 1, in training and later."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from yisheng.core.errors import DataError
+from yisheng.core.types import Spec
+
+MAX_BYTE_FACTOR = 0.1
+"""Bytes have a standard deviation above 10 in nearly all data sets, so their scaled values differ by less per unit."""
+MIN_FRACTION_FACTOR = 0.9
+"""Values from 0 to 1 have a range of at most 1, so their scaled values differ by about 1 or more per unit."""
+BYTE_NOTE = "values from 0 to 1 were multiplied by 255, as in the bytes of training"
+FRACTION_NOTE = "bytes were divided by 255, as the network was trained on values from 0 to 1"
+
+
+def find_white(scale: Any, spec: Spec) -> float | None:
+    """Return the value of white in the images of training, 255 or 1; None if it is unknown.
+
+    The fitted transform brings the inputs to a size of about 1, so the factor by which it scales them shows their size.
+
+    Args:
+        scale: the fitted input transform.
+        spec: a contract for images.
+
+    >>> from yisheng.transforms.unit import unit
+    >>> spec = Spec("classification", (1, 8, 8), classes=("a", "b"))
+    >>> find_white(unit((0.0,), (255.0,)), spec), find_white(unit((0.0,), (1.0,)), spec)
+    (255.0, 1.0)
+    """
+    if getattr(spec, "dtype", "") == "uint8":
+        return 255.0
+    black = torch.zeros(1, spec.shape[0], 1, 1)
+    white = black + 255
+    scaled = scale.apply(white)
+    if torch.equal(scaled, white):  # nothing was scaled, so nothing is known
+        return None
+    factor = float((scaled - scale.apply(black)).abs().mean()) / 255
+    return 255.0 if factor <= MAX_BYTE_FACTOR else 1.0 if factor >= MIN_FRACTION_FACTOR else None
+
+
+def to_bytes(pixels: np.ndarray, name: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return an image's values as bytes, and notes.
+
+    Args:
+        pixels: booleans, whole numbers from 0 to 255 (to 65,535 for 16 bits), or floats from 0 to 1 or to 255.
+        name: of the image in an error.
+
+    Raises:
+        DataError: the values are not numbers, or outside these ranges.
+
+    >>> to_bytes(np.array([[0.0, 1.0]]), "x")[0].tolist(), to_bytes(np.array([[0, 255]]), "x")[0].tolist()
+    ([[0, 255]], [[0, 255]])
+    """
+    if pixels.dtype == np.uint8:
+        return pixels, ()
+    if pixels.dtype == bool:
+        return pixels.astype(np.uint8) * np.uint8(255), ()
+    if pixels.dtype.kind not in "iuf":
+        raise DataError(f"{name} holds {pixels.dtype}, not numbers", "convert it, as in x.astype('uint8')")
+    if not np.isfinite(pixels).all():
+        raise DataError(f"{name} contains NaN or infinite values", "remove or replace them")
+    low, high = float(pixels.min()), float(pixels.max())
+    limit = 65535 if pixels.dtype == np.uint16 else 255
+    if low < 0 or high > limit:
+        raise DataError(
+            f"the values of {name} are from {low:g} to {high:g}, those of an image from 0 to 1 or from 0 to {limit}",
+            "scale them first: x = (x - x.min()) / (x.max() - x.min())",
+        )
+    if pixels.dtype.kind == "f" and high <= 1:
+        return np.rint(pixels * 255).astype(np.uint8), (BYTE_NOTE,)
+    if high > 255:
+        return (pixels // 257).astype(np.uint8), ()
+    return np.rint(pixels).astype(np.uint8), ()
+
+
+def match_training(x: np.ndarray, white: float | None) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return images ``(N, C, H, W)`` in the values of training, and notes.
+
+    Args:
+        x: bytes or floats.
+        white: from `find_white`.
+
+    >>> x, notes = match_training(np.full((1, 1, 2, 2), 0.5, np.float32), 255.0)
+    >>> float(x.max()), notes[0][:23]
+    (127.5, 'values from 0 to 1 were')
+    """
+    if white == 255.0 and x.dtype == bool:
+        return x.astype(np.uint8) * np.uint8(255), ()
+    if white == 1.0 and x.dtype.kind in "iu":
+        return x.astype(np.float32) / np.float32(255), (FRACTION_NOTE,)
+    if white == 255.0 and x.dtype.kind == "f" and len(x) and x.min() >= 0 and 0 < x.max() <= 1:
+        return x * np.float32(255), (BYTE_NOTE,)
+    return x, ()

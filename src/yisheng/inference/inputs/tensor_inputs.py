@@ -1,0 +1,146 @@
+"""Inputs of any shape and type: sequences, ids of tokens, volumes, and several inputs of one network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from yisheng.core.errors import DataError
+from yisheng.core.nested import pack
+from yisheng.core.types import InputSpec, Spec
+from yisheng.inference.inputs.block import InputBlock, describe, list_forms, refuse
+
+
+def to_array(value: Any, spec: Spec) -> np.ndarray:
+    """Return an array, a tensor, or nested lists of these as one array.
+
+    Raises:
+        DataError: it is not an array of numbers, or its parts differ in shape.
+    """
+    value = from_tensor(value)
+    if isinstance(value, list | tuple):
+        value = [from_tensor(item) for item in value]
+    try:
+        array = np.asarray(value)
+    except ValueError:  # the parts have different lengths
+        raise DataError(
+            f"the inputs of {describe(value)} have different shapes", f"pad them to one length; {list_forms(spec)}"
+        ) from None
+    if array.dtype.kind not in "fiub" or array.ndim == 0:
+        refuse(describe(value), spec)
+    return array
+
+
+def from_tensor(value: Any) -> Any:
+    """Return a torch tensor as a NumPy array on the CPU, and anything else unchanged.
+
+    >>> import torch
+    >>> from_tensor(torch.ones(1, dtype=torch.bfloat16, requires_grad=True)), from_tensor([1])
+    (array([1.], dtype=float32), [1])
+    """
+    import torch
+
+    if not isinstance(value, torch.Tensor):
+        return value
+    tensor = value.detach().cpu()
+    return (tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor).numpy()
+
+
+def read_tensor(value: Any, spec: Spec) -> InputBlock:
+    """Return one input of the network's shape, or several with a leading axis.
+
+    Raises:
+        DataError: the shape is neither, or a value is not of the type that the network takes.
+    """
+    array = to_array(value, spec)
+    rows = _add_rows(array, InputSpec(spec.shape, spec.dtype))
+    if rows is None:
+        refuse(describe(array), spec)
+    return InputBlock.from_array(convert_values(rows, spec.dtype))
+
+
+def read_several(value: Any, spec: Spec) -> InputBlock:
+    """Return the inputs of a network with several inputs, packed as in training.
+
+    Args:
+        value: a tuple or list of arrays in the order of the inputs, or a dict of arrays by name; each ``(N, ...)``, or
+            without the leading axis for one sample.
+        spec: the contract, with its ``inputs``.
+
+    Raises:
+        DataError: an input is missing, or has another shape or type than in training.
+    """
+    arrays = [to_array(item, spec) for item in _order_inputs(value, spec)]
+    rows = [_add_rows(array, item) for array, item in zip(arrays, spec.inputs, strict=True)]
+    for number, (array, block, item) in enumerate(zip(arrays, rows, spec.inputs, strict=True), 1):
+        if block is None:
+            shape = ", ".join(map(str, item.shape))
+            raise DataError(
+                f"input {item.name or number} must have the shape (N, {shape}), got {array.shape}", _list_several(spec)
+            )
+    values = [
+        convert_values(block, item.dtype) for block, item in zip(rows, spec.inputs, strict=True) if block is not None
+    ]
+    return InputBlock.from_array(pack(values)[0])
+
+
+def convert_values(array: np.ndarray, dtype: str) -> np.ndarray:
+    """Return an array with values of the type that a network takes; it is contiguous and writable.
+
+    Args:
+        array: of any number type; uint8 stays uint8 where float32 is required, as images are in training.
+        dtype: ``float32``, ``uint8`` or ``int64``.
+
+    Raises:
+        DataError: the values are not finite, not whole, or too large for the type.
+
+    >>> convert_values(np.array([1.0, 2.0]), "int64")
+    array([1, 2])
+    """
+    if array.dtype.kind not in "fiub":
+        raise DataError(
+            f"inputs must be numbers, got an array of {array.dtype}", "convert them, as in x.astype('float32')"
+        )
+    if dtype == "float32" and array.dtype == np.uint8:
+        return np.require(array, requirements=["C", "W"])
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = np.require(array, np.dtype(dtype), ["C", "W"])
+    if dtype == "float32":
+        if not np.isfinite(values).all():
+            raise DataError("the inputs contain NaN, infinite or too large values", "remove or replace them")
+    elif not np.array_equal(values, array):
+        raise DataError(
+            f"the network takes whole numbers ({dtype}), got {array.dtype} with other values",
+            f"convert them, as in x.astype('{dtype}')",
+        )
+    return values
+
+
+def _add_rows(array: np.ndarray, item: InputSpec) -> np.ndarray | None:
+    """Return inputs ``(N, *shape)``, or None if the array has another shape."""
+    if array.shape == item.shape:
+        return array[None]
+    return array if array.shape[1:] == item.shape and len(array) else None
+
+
+def _order_inputs(value: Any, spec: Spec) -> Sequence[Any]:
+    """Return the inputs in the order of training."""
+    names = [item.name for item in spec.inputs]
+    if isinstance(value, Mapping):
+        if set(value) != set(names) or "" in names:
+            given = ", ".join(map(str, value)) or "none"
+            raise DataError(
+                f"the model takes the inputs {', '.join(filter(None, names)) or 'by position'}, got {given}",
+                _list_several(spec),
+            )
+        return [value[name] for name in names]
+    if not isinstance(value, list | tuple) or len(value) != len(names):
+        raise DataError(f"the model takes {len(names)} inputs, got {describe(value)}", _list_several(spec))
+    return value
+
+
+def _list_several(spec: Spec) -> str:
+    forms = [f"{item.name or f'x{n}'} (N, {', '.join(map(str, item.shape))})" for n, item in enumerate(spec.inputs, 1)]
+    return f"give a {'dict' if spec.inputs[0].name else 'tuple'} of arrays: {', '.join(forms)}"

@@ -1,0 +1,163 @@
+"""What a model predicts: one prediction, and a list of them that prints as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
+
+from yisheng.core.notebook_html import MUTED, escape, render_table
+from yisheng.core.printable import escape_line
+from yisheng.core.text_tables import format_number, format_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_PRINTED = 20
+"""Predictions that a list prints; a notebook would show thousands otherwise."""
+MAX_NAMED_INPUTS = 3
+"""Inputs that are named before a note on several of them."""
+
+
+@dataclass(frozen=True, repr=False)
+class Prediction:
+    """The prediction of a model for one input.
+
+    Args:
+        input: the file, or the row's number.
+        prediction: class name, list of labels, or value.
+        probabilities: by class name, the most probable first; empty for regression.
+        notes: how the input was changed ("inverted: ..."), and a warning if it is out of distribution.
+        ood_score: the fraction of held-out rows that were less unusual than this input, from 0 to 1; above 0.995 the
+            notes contain a warning. None if the run has no detector.
+
+    >>> Prediction("photo.png", "cat", {"cat": 0.9, "dog": 0.1})
+    photo.png: cat (cat 0.900, dog 0.100)
+    """
+
+    input: str
+    prediction: Any
+    probabilities: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    ood_score: float | None = None
+
+    def format_value(self, unit: str = "") -> str:
+        """Return the predicted class, labels or values as text.
+
+        >>> Prediction("0", ["cat", "dog"], {"cat": 0.9}).format_value(), Prediction("0", 3.5).format_value("m")
+        ('cat, dog', '3.5000 m')
+        """
+        values = self.prediction if isinstance(self.prediction, list) else [self.prediction]
+        if self.probabilities:
+            return ", ".join(map(str, values)) or "(none)"
+        return f"{', '.join(map(format_number, values))} {unit}".strip()
+
+    def format_probabilities(self, top: int = 3, separator: str = "  ") -> str:
+        """Return the largest probabilities as text."""
+        return separator.join(f"{name} {value:.3f}" for name, value in list(self.probabilities.items())[:top])
+
+    def __repr__(self) -> str:
+        probabilities = f" ({self.format_probabilities(separator=', ')})" if self.probabilities else ""
+        notes = "".join(f"\n  note: {note}" for note in map(escape_line, self.notes))
+        return escape_line(f"{self.input}: {self.format_value()}{probabilities}") + notes
+
+    def _repr_html_(self) -> str:
+        return PredictionList([self])._repr_html_()
+
+
+class PredictionList(list[Prediction]):
+    """Predictions in the order of the inputs; they print as a table.
+
+    Args:
+        predictions: one for each input.
+        unit: unit of a regression's target.
+
+    >>> PredictionList([Prediction("a.png", "cat", {"cat": 0.9, "dog": 0.1}, ("resized",))])
+    input  prediction  probabilities
+    -----  ----------  --------------------
+    a.png  cat         cat 0.900  dog 0.100
+    note: a.png: resized
+    """
+
+    def __init__(self, predictions: Iterable[Prediction] = (), unit: str = "") -> None:
+        super().__init__(predictions)
+        self.unit = unit
+
+    def format(self, top: int = 3, limit: int | None = None) -> str:
+        """Return the predictions as a table, and the notes on their inputs.
+
+        Args:
+            top: number of classes whose probabilities are shown.
+            limit: number of inputs that are shown; all by default.
+        """
+        if not self:
+            return "no predictions"
+        rows = [[escape_line(cell) for cell in row] for row in self._tabulate(top, limit)]
+        lines = [format_table(rows)]
+        if limit is not None and len(self) > limit:
+            lines.append(f"... and {len(self) - limit:,} more")
+        return "\n".join([*lines, *(f"note: {escape_line(note)}" for note in self._list_notes())])
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a DataFrame with a row for each input: its prediction, and a column for each class's probability.
+
+        >>> PredictionList([Prediction("a.png", "cat", {"cat": 0.9, "dog": 0.1})]).to_frame().columns.tolist()
+        ['input', 'prediction', 'cat', 'dog', 'ood_score', 'notes']
+        """
+        import pandas as pd
+
+        classes = sorted(self[0].probabilities) if self else []
+        return pd.DataFrame(
+            [
+                {
+                    "input": prediction.input,
+                    "prediction": prediction.prediction,
+                    **{name: prediction.probabilities[name] for name in classes},
+                    "ood_score": prediction.ood_score,
+                    "notes": "; ".join(prediction.notes),
+                }
+                for prediction in self
+            ]
+        )
+
+    @overload
+    def __getitem__(self, index: SupportsIndex, /) -> Prediction: ...
+
+    @overload
+    def __getitem__(self, index: slice, /) -> PredictionList: ...
+
+    def __getitem__(self, index: SupportsIndex | slice, /) -> Prediction | PredictionList:
+        if isinstance(index, slice):
+            return PredictionList(list.__getitem__(self, index), self.unit)
+        return list.__getitem__(self, index)
+
+    def __repr__(self) -> str:
+        return self.format(limit=MAX_PRINTED)
+
+    def _repr_html_(self) -> str:
+        if not self:
+            return "<p>no predictions</p>"
+        parts = [render_table(self._tabulate(3, MAX_PRINTED), muted=(2,))]
+        if len(self) > MAX_PRINTED:
+            parts.append(f'<p style="{MUTED}">and {len(self) - MAX_PRINTED:,} more</p>')
+        parts += [f'<p style="margin:.2em 0;{MUTED}">note: {escape(note)}</p>' for note in self._list_notes()]
+        return f"<div>{''.join(parts)}</div>"
+
+    def _tabulate(self, top: int, limit: int | None) -> list[list[str]]:
+        has_probabilities = bool(self[0].probabilities)
+        rows = [["input", "prediction", *["probabilities"] * has_probabilities]]
+        for prediction in list.__getitem__(self, slice(limit)):
+            cells = [prediction.input, prediction.format_value(self.unit)]
+            rows.append([*cells, *[prediction.format_probabilities(top)] * has_probabilities])
+        return rows
+
+    def _list_notes(self) -> list[str]:
+        """Return each different note once, after the first inputs that it is about."""
+        inputs_of_note: dict[str, list[str]] = {}
+        for prediction in self:
+            for note in prediction.notes:
+                inputs_of_note.setdefault(note, []).append(prediction.input)
+        return [
+            f"{', '.join(names[:MAX_NAMED_INPUTS])}{' ...' * (len(names) > MAX_NAMED_INPUTS)}: {note}"
+            for note, names in inputs_of_note.items()
+        ]
