@@ -6,18 +6,23 @@ Messages and progress go to standard error, as plain text; ``quiet=True`` hides 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from yisheng.core.components import supply_components
 from yisheng.core.config import IN_MEMORY
 from yisheng.core.errors import UsageError
 from yisheng.core.logging import show_on_stderr
 from yisheng.core.paths import parse_path
+from yisheng.core.run_folder import RunFolder
 from yisheng.core.seeds import isolated_generators
 from yisheng.core.settings import Setting, keyword_settings, merge_settings, read_settings
-from yisheng.core.types import Dataset, Scores
+from yisheng.core.types import Dataset, Event, Scores
 from yisheng.results import SearchResult, TrainedRun
+
+EventCallback: TypeAlias = Callable[..., Iterator[Event]]
+"""A callback: a generator function of the events of a training, and of its state if it has a second parameter."""
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +32,7 @@ if TYPE_CHECKING:
     from yisheng.experiments.explain import Explanation
     from yisheng.experiments.export import Exported
     from yisheng.experiments.reproduce import Reproduction
-    from yisheng.inference.predictor import Inputs, Prediction
+    from yisheng.inference.prediction import PredictionList
 
 
 @isolated_generators()
@@ -38,6 +43,7 @@ def train(
     out: str | Path = "runs",
     quiet: bool = False,
     fix: bool = False,
+    callbacks: Sequence[EventCallback] = (),
     **settings: Any,
 ) -> TrainedRun:
     """Train by a config file, settings, or both (settings win); return the run.
@@ -48,8 +54,13 @@ def train(
         out: folder in which the run's folder is created.
         quiet: show no messages and no progress.
         fix: apply the doctor's first remedy, train again, and return the better run; see `yisheng.experiments.fix`.
+        callbacks: functions ``(events) -> events`` or ``(events, state) -> events`` that watch or stop the training;
+            see `yisheng.training.callbacks`.
         **settings: any key of the config or option of its choices (``model="mlp"``, ``hidden=[64]``,
-            ``lr=0.1``), or a mapping with ``name`` and options for a choice.
+            ``lr=0.1``), or a mapping with ``name`` and options for a choice. Where a name goes, an object of your own
+            does too: ``model`` takes an ``nn.Module``, its class or a function, ``loss``, ``optimizer``, ``schedule``,
+            ``metrics``, ``score``, ``augment`` and ``init`` take callables. A module is trained from the weights that
+            it has, and holds the run's best weights afterwards.
 
     Raises:
         UsageError: an unknown key or name, or a value that is not allowed.
@@ -67,10 +78,17 @@ def train(
     dataset, settings = _separate_dataset(data, settings)
     folder = parse_path(out, "out")
     merged = merge_settings(_collect_settings(config, settings)).config
-    run = fixing.train if fix else dispatch.train
+    if fix and callbacks:
+        raise UsageError("fix=True trains several times, callbacks are for one training", "leave one of them out")
     page = watch.watch_training(folder) if merged.watch else contextlib.nullcontext()
     with show_on_stderr(quiet=quiet), page:
-        return TrainedRun(run(merged, data=dataset, out=folder))
+        if fix:
+            path = fixing.train(merged, data=dataset, out=folder)
+        else:
+            path = dispatch.train(merged, data=dataset, out=folder, event_callbacks=tuple(callbacks))
+    if merged.folds is None:
+        copy_weights_back(path, merged.model.component)
+    return TrainedRun(path)
 
 
 @isolated_generators()
@@ -154,7 +172,7 @@ def load(path: str | Path) -> TrainedRun:
 
 
 @isolated_generators()
-def predict(path: str | Path, inputs: str | Path | Inputs) -> list[Prediction]:
+def predict(path: str | Path, inputs: Any) -> PredictionList:
     """Predict with the model in a folder; the same as ``load(path).predict(inputs)``."""
     return load(path).predict(inputs)
 
@@ -194,8 +212,6 @@ def report(path: str | Path) -> Path:
     Raises:
         DataError: it is not such a folder, or a file in it is damaged.
     """
-    from yisheng.core.run_folder import RunFolder
-
     folder = parse_path(path, "path")
     return SearchResult(folder).report() if RunFolder(folder).is_search else TrainedRun(folder).report()
 
@@ -227,10 +243,15 @@ def resume(
     *,
     epochs: int | None = None,
     force: bool = False,
-    data: Dataset | None = None,
+    data: Any = None,
+    callbacks: Sequence[EventCallback] = (),
     quiet: bool = False,
+    **components: Any,
 ) -> TrainedRun:
     """Continue a run that was stopped or killed; see `yisheng.experiments.dispatch.resume`.
+
+    Components of your own are given again, under the keys that the training had them under (``model=Net``): a run
+    folder holds their names, and code is imported only when you name it.
 
     Raises:
         UsageError: an argument has the wrong type, or the run cannot be continued as it began.
@@ -241,8 +262,10 @@ def resume(
     if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int)):
         raise UsageError(f"epochs must be a whole number, got {epochs!r}", "give epochs=20")
     folder = parse_path(path, "path")
-    with show_on_stderr(quiet=quiet), watch.watch_resumed(folder):
-        return TrainedRun(dispatch.resume(folder, epochs=epochs, force=force, data=data))
+    with supply_components(**components), show_on_stderr(quiet=quiet), watch.watch_resumed(folder):
+        dispatch.resume(folder, epochs=epochs, force=force, data=data, event_callbacks=tuple(callbacks))
+    copy_weights_back(folder, components.get("model"))
+    return TrainedRun(folder)
 
 
 @isolated_generators()
@@ -299,6 +322,18 @@ def explain(name: str, *, out: str | Path | None = None) -> Explanation:
     if out is not None:
         explanation.draw(parse_path(out, "out"))
     return explanation
+
+
+def copy_weights_back(folder: Path, network: Any) -> None:
+    """Load a run's best weights into the user's network, if the run was given one rather than its class."""
+    if network is None or isinstance(network, str | type):
+        return
+    from torch import nn
+
+    from yisheng.models.weights import read_weights
+
+    if isinstance(network, nn.Module):
+        network.load_state_dict(read_weights(RunFolder(folder).file(RunFolder.WEIGHTS)))
 
 
 def _separate_dataset(data: Any, settings: Mapping[str, Any]) -> tuple[Dataset | None, dict[str, Any]]:

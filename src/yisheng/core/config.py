@@ -14,14 +14,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from yisheng.core import registry
+from yisheng.core import components, registry
 from yisheng.core.errors import UsageError
+from yisheng.core.references import short_name
+from yisheng.core.run_names import check_notes, check_run_name
 from yisheng.core.types import Spec
 
 AUTO: Final = "auto"
 AUGMENT: Final = "augment"
+METRICS: Final = "metrics"
+RAW: Final = "raw"
+"""Name of the scaling that leaves ids and bytes as they are."""
 IN_MEMORY: Final = "in-memory"
 """Name of a data set that was passed as an object: no file can name it."""
 KINDS = {
@@ -45,11 +50,19 @@ MIN_UPDATES, MIN_EPOCHS = 2000, 10
 
 
 class Choice(BaseModel):
-    """A registered component by name, with its options."""
+    """A component with its options: a registered one by name, or a user's own.
+
+    Args:
+        name: the registered name, or the reference of a user's own component (`yisheng.core.references`).
+        options: its options by name.
+        component: the user's own object; None for registered components, and if only its reference is known. It is not
+            part of the plain data.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
     options: Mapping[str, Any] = {}
+    component: Any = Field(None, exclude=True, repr=False)
 
 
 def _parse_seconds(value: Any) -> Any:
@@ -123,11 +136,20 @@ class Config(BaseModel):
     )
     repeat: Count = Field(1, description="with fold=: which draw of the folds")
     score: str = Field(AUTO, description="validation score that chooses the best epoch: a metric's name, or loss")
+    metrics: tuple[Choice, ...] = Field(
+        (), description="more metrics to report: names, or functions of your own (metrics=file.py:f2)"
+    )
+    output: str | None = Field(
+        None, description="what the loss gets of a network of your own that returns several: a name or a position"
+    )
     boosting: bool | Auto = Field(
         AUTO, description="compare with boosted trees on the same rows (auto: for tables from files)"
     )
     patience: Annotated[int, Field(ge=0)] = Field(
         0, description="stop after this number of epochs without a better score; 0: never (not with folds)"
+    )
+    l1: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        0.0, description="L1 penalty: l1 times the sum of the absolute weights (without biases) is added to the loss"
     )
     clip_norm: Positive | None = Field(None, description="largest norm of all gradients together")
     clip_value: Positive | None = Field(None, description="largest absolute value of any gradient")
@@ -154,6 +176,12 @@ class Config(BaseModel):
     watch: bool = Field(False, description="serve a page in the browser that follows the run")
     decay_bias: bool = Field(False, description="weight decay on biases and norm layers too")
     device: str = Field(AUTO, description="auto, cpu, cuda, cuda:1, mps")
+    name: Annotated[str, AfterValidator(check_run_name)] | None = Field(
+        None, description="name of the run, for its folder, its report and `yisheng runs`"
+    )
+    notes: Annotated[str, AfterValidator(check_notes)] | None = Field(
+        None, description="a text that is kept with the run; it changes nothing"
+    )
     log_every: Count = Field(10, description="write every n-th step to events.jsonl")
     checkpoint_every: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         10.0, description="seconds between checkpoints; 0: after every step"
@@ -179,9 +207,9 @@ class Config(BaseModel):
         changes |= {"batch": self._resolve_batch(rows), "score": self._resolve_score(spec)}
         changes["epochs"] = self._resolve_epochs(rows, changes["batch"])
         if self.boosting == AUTO:
-            changes["boosting"] = not spec.is_image and any(column.source for column in spec.columns)
-        elif self.boosting and spec.is_image:
-            raise UsageError("boosting=true needs rows; these are images", "leave boosting out")
+            changes["boosting"] = spec.is_row and any(column.source for column in spec.columns)
+        elif self.boosting and not spec.is_row:
+            raise UsageError(f"boosting=true needs rows of numbers; these are {spec.description}", "leave boosting out")
         plain = {"precision": "fp32", "memory_format": "contiguous"}
         changes |= {key: value for key, value in plain.items() if getattr(self, key) == AUTO}
         return ResolvedConfig(**{**dict(self), **changes})
@@ -194,7 +222,7 @@ class Config(BaseModel):
                 continue
             if choice.name == AUTO:
                 default = auto.get(key) or Choice(name=_default_component(key, spec))
-                choice = Choice(name=default.name, options={**default.options, **choice.options})
+                choice = default.model_copy(update={"options": {**default.options, **choice.options}})
             choices[key] = _resolve_choice(key, choice, spec)
         choices[AUGMENT] = tuple(
             _resolve_choice(f"{AUGMENT}.{choice.name}", choice, spec) for choice in self.augment if choice.name != AUTO
@@ -214,13 +242,61 @@ class Config(BaseModel):
         limit = MAX_EPOCHS if self.weights is None else MAX_PRETRAINED_EPOCHS
         return min(limit, max(MIN_EPOCHS, math.ceil(MIN_UPDATES / updates)))
 
+    def custom_choices(self) -> dict[str, Choice]:
+        """Return the choices that are a user's own components, by key (``metrics.f2`` and ``augment.noise`` of lists)."""
+        choices = {key: getattr(self, key) for key in KINDS}
+        choices |= {f"{METRICS}.{short_name(choice.name)}": choice for choice in self.metrics}
+        choices |= {f"{AUGMENT}.{short_name(choice.name)}": choice for choice in self.augment}
+        return {key: choice for key, choice in choices.items() if choice is not None and components.is_custom(choice)}
+
+    def own_components(self) -> dict[str, Any]:
+        """Return the user's own components by key, for `yisheng.core.components.supply_components`."""
+        own: dict[str, Any] = {}
+        for key, choice in self.custom_choices().items():
+            if choice.component is None:
+                continue
+            head, dot, _ = key.partition(".")
+            own[head] = [*own.get(head, []), choice.component] if dot else choice.component
+        return own
+
+    def with_supplied_components(self) -> Self:
+        """Return the config with the user's own components that this call was given; see `supply_components`."""
+
+        def supply(key: str, choice: Any) -> Any:
+            if not isinstance(choice, Choice) or choice.component is not None or not components.is_custom(choice):
+                return choice
+            return choice.model_copy(update={"component": components.find_supplied(key, choice.name)})
+
+        changes: dict[str, Any] = {key: supply(key, getattr(self, key)) for key in KINDS}
+        changes |= {key: tuple(supply(key, choice) for choice in getattr(self, key)) for key in (METRICS, AUGMENT)}
+        return self.model_copy(update=changes)
+
+    def find_metric(self, name: str) -> registry.Entry:
+        """Return a metric by name: one of ``metrics``, or a registered one.
+
+        Raises:
+            UsageError: there is none of that name, or the code of a user's own metric was not given.
+        """
+        for choice in self.metrics:
+            if registry.hyphenate(name) in (choice.name, registry.hyphenate(short_name(choice.name))):
+                return components.find_component("metrics", choice)
+        return registry.find("metrics", name)
+
+    def extra_metrics(self) -> list[registry.Entry]:
+        """Return the entries of ``metrics``; of a user's own without its code none.
+
+        They are called in Python only by a command that was given their code again.
+        """
+        available = [c for c in self.metrics if c.component is not None or not components.is_custom(c)]
+        return [components.find_component(METRICS, choice) for choice in available]
+
     def _resolve_score(self, spec: Spec) -> str:
         score = registry.default("metrics", spec).name if self.score == AUTO else registry.hyphenate(self.score)
         if score == "loss":
             return score
-        entry = registry.find("metrics", score)
+        entry = self.find_metric(score)
         scalar = entry.meta.get("scalar", True)
-        if not scalar or not entry.meta["fits"](spec):
+        if not scalar or not entry.meta.get("fits", lambda _: True)(spec):
             reason = f"does not fit {spec.task}" if scalar else "is a table, not a number"
             raise UsageError(f"score={score} {reason}", "name another metric, or use score=loss")
         return score
@@ -235,7 +311,10 @@ class Config(BaseModel):
                 if not value:
                     plain[key] = "none"
                 elif value != Config.model_fields[key].default:
-                    tables[key] = [{"name": c.name, **{k: plain_value(v) for k, v in c.options.items()}} for c in value]
+                    tables[key] = list(map(_plain_table, value))
+            elif key == METRICS:
+                if value:
+                    tables[key] = list(map(_plain_table, value))
             elif isinstance(value, Choice):
                 options = {k: plain_value(v) for k, v in value.options.items() if v is not None}
                 if options:
@@ -286,7 +365,9 @@ def kind_of(key: str) -> str:
     >>> kind_of("loss"), kind_of("augment.flip")
     ('losses', 'transforms.augment')
     """
-    return "transforms.augment" if key.startswith(AUGMENT) else KINDS[key]
+    if key.startswith(AUGMENT):
+        return "transforms.augment"
+    return METRICS if key == METRICS else KINDS[key]
 
 
 def plain_value(value: Any) -> Any:
@@ -296,16 +377,31 @@ def plain_value(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
+def _plain_table(choice: Choice) -> dict[str, Any]:
+    return {"name": choice.name, **{key: plain_value(value) for key, value in choice.options.items()}}
+
+
 def _default_component(key: str, spec: Spec) -> str:
     """Return the name that ``auto`` means for a contract."""
-    return "standard" if key == "scale" else registry.default(KINDS[key], spec).name
+    if key == "scale":
+        return "standard" if spec.dtype == "float32" else RAW
+    if key == "model" and not spec.is_numeric:
+        raise UsageError(
+            f"no network is the default for {spec.description}",
+            "name one of your own with model=, as in model=net.py:Net; see docs/custom.md",
+        )
+    return registry.default(KINDS[key], spec).name
 
 
 def _resolve_choice(key: str, choice: Choice, spec: Spec) -> Choice:
     """Return the choice with every option written out, if it fits the data."""
-    entry = registry.find(kind_of(key), choice.name)
+    if key == "scale" and spec.dtype != "float32" and choice.name != RAW:
+        if choice.name != "none":
+            raise UsageError(f"scale={choice.name} is for numbers; these are {spec.description}", "leave scale out")
+        choice = Choice(name=RAW)
+    entry = components.find_component(kind_of(key), choice)
     if "fits" in entry.meta and not entry.meta["fits"](spec):
-        data = f"{spec.task} on inputs of shape {spec.shape}"
+        data = f"{spec.task} on {spec.description}"
         if key.startswith(AUGMENT):
             raise UsageError(f"augment={entry.name} needs {entry.meta['requires']}; this is {data}", "leave it out")
         raise UsageError(
@@ -314,4 +410,6 @@ def _resolve_choice(key: str, choice: Choice, spec: Spec) -> Choice:
         )
     options = {name: entry.check_option(name, value, key) for name, value in choice.options.items()}
     defaults = {o.name: o.default for o in entry.options.values() if o.default is not registry.REQUIRED}
+    if components.is_custom(choice):  # its own defaults may change with its code: they are not written out
+        return choice.model_copy(update={"options": options})
     return Choice(name=entry.name, options={**defaults, **options})

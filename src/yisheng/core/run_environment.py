@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from yisheng.core import provenance
+from yisheng.core.components import describe_sources
+from yisheng.core.config import Config
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.types import Dataset
 
@@ -15,10 +17,11 @@ MAX_THREADS: Final = 1024
 FORCE: Final = "use force=true to continue anyway"
 
 
-def describe_environment(data: Dataset, data_sha256: str, device: object) -> dict[str, Any]:
+def describe_environment(config: Config, data: Dataset, data_sha256: str, device: object) -> dict[str, Any]:
     """Return what a training that begins now depends on.
 
     Args:
+        config: the config.
         data: the data set.
         data_sha256: its fingerprint.
         device: where the training computes.
@@ -26,6 +29,7 @@ def describe_environment(data: Dataset, data_sha256: str, device: object) -> dic
     return {
         **provenance.describe_environment(),
         "device": str(device),
+        "own_code": describe_sources(config.custom_choices()),
         "data": {"name": data.name, "rows": len(data), "sha256": data_sha256},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "finished": False,
@@ -44,10 +48,11 @@ def recorded_threads(environment: Mapping[str, Any]) -> int | None:
     return threads if isinstance(threads, int) and 1 <= threads <= MAX_THREADS else None
 
 
-def require_unchanged(environment: Mapping[str, Any], data_sha256: str) -> None:
+def require_unchanged(environment: Mapping[str, Any], data_sha256: str, config: Config) -> None:
     """Refuse to resume a training on other data or with other code than it began with.
 
     Args:
+        config: the config, with the user's own components that were given again.
         environment: contents of ``environment.json``.
         data_sha256: fingerprint of the data as it is now.
 
@@ -72,6 +77,15 @@ def require_unchanged(environment: Mapping[str, Any], data_sha256: str) -> None:
                 f"the run began with {name} {environment.get(name)}, this is {versions[name]}: the result would not be "
                 "exactly the same",
                 f"install that version, or {FORCE}",
+            )
+    recorded_sources = environment.get("own_code")
+    for key, source in describe_sources(config.custom_choices()).items():
+        before = recorded_sources.get(key) if isinstance(recorded_sources, Mapping) else None
+        if isinstance(before, Mapping) and before.get("sha256") != source["sha256"]:
+            raise UsageError(
+                f"the source of {key}={source['reference']} changed since the run began: the result would not be "
+                "exactly the same",
+                f"restore it, or {FORCE}",
             )
     if environment.get("code") != provenance.hash_sources():
         raise UsageError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from yisheng.core.errors import DataError, UsageError
 from yisheng.core.new_folder import create_numbered_folder
 from yisheng.core.scores_file import parse_scores, scores_to_plain
 from yisheng.core.settings import merge_settings, read_settings
+from yisheng.core.temporary import remove_abandoned
 from yisheng.core.types import Run, Scores, Spec
 
 FORMAT: Final = 2
@@ -74,18 +75,24 @@ class RunFolder:
         return f"RunFolder({str(self.path)!r})"
 
     @classmethod
-    def create(cls, out: Path, data: str, model: str) -> RunFolder:
-        """Create the next folder in ``out``, ``0007-data-model``; two processes at once get different numbers.
+    def create(
+        cls, out: Path, data: str, model: str, name: str | None = None, *, write: Callable[[RunFolder], None]
+    ) -> RunFolder:
+        """Create the next folder in ``out``, ``0007-data-model`` or ``0007-name``, complete with its first files.
+
+        Two processes at once get different numbers.
 
         Args:
             out: the folder of runs; created if it does not exist.
             data: name of the data set.
             model: name of the model.
+            name: the user's name for the run.
+            write: writes the files without which the folder cannot be resumed.
 
         Raises:
             StorageError: the folder cannot be created.
         """
-        return cls(create_numbered_folder(out, f"{data}-{model}"))
+        return cls(create_numbered_folder(out, name or f"{data}-{model}", lambda path: write(cls(path))))
 
     def file(self, name: str) -> Path:
         """Return the path of one of the folder's files."""
@@ -95,6 +102,8 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Hold the folder during the block: two processes that train in one folder would mix their files.
 
+        What a killed process left unfinished in it is removed.
+
         Raises:
             UsageError: another process holds it.
         """
@@ -103,6 +112,8 @@ class RunFolder:
         try:
             self.file(self.CHECKPOINT).mkdir(exist_ok=True)
             with FileLock(self.file(self.CHECKPOINT) / "lock", blocking=False):
+                for folder in (self.path, self.file(self.CHECKPOINT)):
+                    remove_abandoned(folder)
                 yield
         except Timeout:
             raise UsageError(f"another process is training in {self.path}", "wait for it, or stop it") from None
@@ -219,7 +230,7 @@ class RunFolder:
                 "give the path that `yisheng train` printed last",
             )
         try:
-            return merge_settings(read_settings(path)).config
+            return merge_settings(read_settings(path), import_code=False).config.with_supplied_components()
         except UsageError as error:  # a config that a training wrote was right
             raise DataError(f"{path} is damaged: {error.problem}", f"{INTACT_COPY} ({error.remedy})") from None
 
@@ -284,17 +295,18 @@ class RunFolder:
         """
         files.write_json(self.file(self.ENVIRONMENT), {**self.environment, **values})
 
-    def require_unchanged(self, data_sha256: str) -> None:
+    def require_unchanged(self, data_sha256: str, config: Config) -> None:
         """Refuse to resume a training on other data or with other code than it began with.
 
         Args:
             data_sha256: fingerprint of the data as it is now.
+            config: the config, with the user's own components that were given again.
 
         Raises:
             DataError: the data differs, or ``environment.json`` is damaged.
             UsageError: a version or the code differs.
         """
-        run_environment.require_unchanged(self.environment, data_sha256)
+        run_environment.require_unchanged(self.environment, data_sha256, config)
 
     # Scores and model
 

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from yisheng.core import registry
-from yisheng.core.config import AUGMENT, AUTO, IN_MEMORY, KINDS, Choice, Config, kind_of, plain_value
+from yisheng.core.components import CustomEntry, find_component, is_custom, read_component
+from yisheng.core.config import AUGMENT, AUTO, IN_MEMORY, KINDS, METRICS, Choice, Config, kind_of, plain_value
 from yisheng.core.errors import UsageError, suggest
 from yisheng.core.files import read_bytes
 from yisheng.core.paths import find_data_reader, is_path, parse_path
+from yisheng.core.references import is_reference, short_name
 from yisheng.core.values import validate_value
 
 AUTO_SCALES = ("standard", "columns")
@@ -75,7 +77,7 @@ def keyword_settings(keywords: Mapping[str, Any]) -> Iterator[Setting]:
     for key, value in keywords.items():
         if hasattr(value, "dtype") and hasattr(value, "tolist"):
             value = value.tolist()
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and (key != METRICS or "name" in value):
             if "name" not in value:
                 raise UsageError(f"{key} must have a name, got {dict(value)!r}", f'write {key}={{"name": ..., ...}}')
             yield key, value["name"], "command line"
@@ -85,8 +87,13 @@ def keyword_settings(keywords: Mapping[str, Any]) -> Iterator[Setting]:
             yield key, value, "command line"
 
 
-def merge_settings(settings: Iterable[Setting]) -> MergedSettings:
+def merge_settings(settings: Iterable[Setting], *, import_code: bool = True) -> MergedSettings:
     """Return the checked config of some settings in rising order of priority.
+
+    Args:
+        settings: keys with values and origins.
+        import_code: import the user's own components that are named by reference (``model=net.py:Net``). False for the
+            config of a run folder: reading a folder never runs code that it names.
 
     Raises:
         UsageError: a key or name is unknown, a value is not allowed, or an option belongs to several choices.
@@ -95,13 +102,13 @@ def merge_settings(settings: Iterable[Setting]) -> MergedSettings:
     >>> config.optimizer.name, config.optimizer.options["lr"]
     ('sgd', 0.5)
     """
-    merger = _Merger()
+    merger = _Merger(import_code)
     for origin, group in _group_by_origin(settings):
-        choices = [(key, value) for key, value in group if key in KINDS or key == AUGMENT]
+        choices = [(key, value) for key, value in group if _is_choice(key)]
         for key, value in choices:  # options of the same origin refer to these choices, in whatever order they are
             merger.set_choice(key, value, origin)
         for key, value in group:
-            if key not in KINDS and key != AUGMENT:
+            if not _is_choice(key):
                 merger.set_value(key, value, origin)
     _require_consistent(merger.plain)
     return MergedSettings(merger.build_config(), merger.origins)
@@ -110,7 +117,9 @@ def merge_settings(settings: Iterable[Setting]) -> MergedSettings:
 class _Merger:
     """The config while its settings are read: choices by key (``augment.NAME`` each), plain values, origins."""
 
-    def __init__(self) -> None:
+    def __init__(self, import_code: bool) -> None:
+        self.import_code = import_code
+        self.metrics: tuple[Choice, ...] = ()
         self.choices: dict[str, Choice | None] = {key: Config.model_fields[key].default for key in KINDS}
         self.choices |= _parse_augmentations(AUTO)
         self.plain: dict[str, Any] = {}
@@ -120,9 +129,11 @@ class _Merger:
         """Choose a component; what was set for another one before is dropped."""
         if key == AUGMENT:
             self.choices = {k: c for k, c in self.choices.items() if not k.startswith(AUGMENT)}
-            self.choices |= _parse_augmentations(value)
+            self.choices |= _parse_augmentations(value, self.import_code)
+        elif key == METRICS:
+            self.metrics = _parse_metrics(value, self.import_code)
         else:
-            self.choices[key] = _choose(key, value, self.choices[key])
+            self.choices[key] = _choose(key, value, self.choices[key], self.import_code)
         self.origins = {k: o for k, o in self.origins.items() if not k.startswith(key + ".")}
         self.origins[key] = origin
         if key == AUGMENT:
@@ -131,6 +142,9 @@ class _Merger:
 
     def set_value(self, key: str, value: Any, origin: Origin) -> None:
         """Set a plain key of the config, or an option of one of the choices."""
+        if key == "score" and (not isinstance(value, str) or is_reference(value)):
+            (choice,) = _parse_metrics([value], self.import_code)
+            self.metrics, value = (*self.metrics, choice), short_name(choice.name)
         if key in Config.model_fields and not _is_test_file(key, value, self.choices["data"]):
             self.plain[key] = _check_plain(key, value)
             self.origins[key] = origin
@@ -138,16 +152,23 @@ class _Merger:
         owner, option = _find_owner("data.test" if key == "test" else key, self.choices)
         choice = self.choices[owner]
         assert choice is not None
-        entry = [e for e in _candidates(owner, choice) if option in e.options][-1]
+        entry = [e for e in _candidates(owner, choice) if _has_option(e, option)][-1]
         value = entry.check_option(option, value, owner)
-        self.choices[owner] = Choice(name=choice.name, options={**choice.options, option: value})
+        if is_custom(choice):
+            _require_plain(owner, option, value)
+        self.choices[owner] = choice.model_copy(update={"options": {**choice.options, option: value}})
         self.origins[f"{owner}.{option}"] = origin
 
     def build_config(self) -> Config:
         """Return the config."""
         choices = {key: self.choices[key] for key in KINDS}
         augment = tuple(choice for key, choice in self.choices.items() if key not in KINDS)
-        return Config.model_validate({**self.plain, **choices, AUGMENT: augment})
+        return Config.model_validate({**self.plain, **choices, AUGMENT: augment, METRICS: self.metrics})
+
+
+def _is_choice(key: str) -> bool:
+    """Return whether a key of the config names components rather than holding a plain value."""
+    return key in KINDS or key in (AUGMENT, METRICS)
 
 
 def _require_consistent(plain: Mapping[str, Any]) -> None:
@@ -205,12 +226,12 @@ def _flatten(data: Mapping[str, Any], origin: Origin) -> Iterator[Setting]:
         yield from ((f"{key}.{option}", v, origin) for option, v in value.items() if option != "name")
 
 
-def _choose(key: str, value: Any, current: Choice | None) -> Choice | None:
-    """Return the choice that a name or path means; the current one keeps its options if it is named again."""
+def _choose(key: str, value: Any, current: Choice | None, import_code: bool) -> Choice | None:
+    """Return the choice that a name, path or object means; the current one keeps its options if it is named again."""
     if isinstance(value, Choice):
         return value
-    if not isinstance(value, str):
-        raise UsageError(f"{key} must be a name, got {value!r}", suggest("", registry.names(KINDS[key])))
+    if not isinstance(value, str) or (key != "data" and is_reference(value)):
+        return _choose_custom(KINDS[key], value, import_code)
     if key == "data" and registry.hyphenate(value) not in registry.names("data.datasets") and is_path(value):
         reader, path = find_data_reader(value)
         options = current.options if current and current.name == reader else {}
@@ -227,6 +248,64 @@ def _choose(key: str, value: Any, current: Choice | None) -> Choice | None:
     return current if current and current.name == entry.name else Choice(name=entry.name)
 
 
+def _choose_custom(kind: str, value: Any, import_code: bool) -> Choice:
+    """Return the choice of a user's own component, an object or a reference; without ``import_code`` its name alone."""
+    if isinstance(value, str) and not import_code:
+        return Choice(name=value.strip())
+    name, component = read_component(kind, value)
+    return Choice(name=name, component=component)
+
+
+def _parse_metrics(value: Any, import_code: bool) -> tuple[Choice, ...]:
+    """Return ``metrics=`` as choices, from ``f1,file.py:gain``, a list of names and functions, or a single function."""
+    items = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+    if isinstance(value, Mapping) and "name" not in value:  # names of functions
+        items = [
+            _choose_custom(METRICS, item, import_code).model_copy(update={"name": f"in-memory:{name}"})
+            for name, item in value.items()
+        ]
+    choices: list[Choice] = []
+    for item in items:
+        if isinstance(item, Choice):
+            choices.append(_add_direction(item))
+            continue
+        options = dict(item) if isinstance(item, Mapping) else {"name": item}
+        name = options.pop("name", None)
+        if isinstance(name, str) and not is_reference(name):
+            if name.strip().lower() not in ("", "none"):
+                choices.append(Choice(name=registry.find(METRICS, name).name))
+        else:
+            choice = _choose_custom(METRICS, name, import_code)
+            choices.append(_add_direction(choice.model_copy(update={"options": options})))
+    names = [short_name(choice.name) for choice in choices]
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"metrics has {repeated[0]} twice", "give each a name of its own")
+    return tuple(choices)
+
+
+def _add_direction(choice: Choice) -> Choice:
+    """Return the choice of a user's own metric with the option ``higher``, which says whether larger is better."""
+    if choice.component is None or "higher" in choice.options:
+        return choice
+    higher = bool(find_component(METRICS, choice).meta["higher"])
+    return choice.model_copy(update={"options": {**choice.options, "higher": higher}})
+
+
+def _has_option(entry: registry.Entry, option: str) -> bool:
+    """Return whether a component takes an option; a user's own with ``**kwargs`` takes any."""
+    return option in entry.options or getattr(entry, "open_ended", False)
+
+
+def _require_plain(owner: str, option: str, value: Any) -> None:
+    """Refuse an option of a user's own component that a config file cannot hold: a run could not be resumed."""
+    items = value if isinstance(value, list | tuple) else [value]
+    if not all(item is None or isinstance(item, bool | int | float | str) for item in items):
+        raise UsageError(
+            f"{owner}.{option} must be a number, text, or a list of them, got {type(value).__name__}",
+            f"build the {owner} yourself and give the object: {owner}=Name({option}=...)",
+        )
+
+
 def _is_test_file(key: str, value: Any, data: Choice | None) -> bool:
     """Return whether ``test=`` names a file of test rows, if the data set takes one, rather than a size."""
     if key != "test" or not isinstance(value, str) or not any("test" in e.options for e in _candidates("data", data)):
@@ -238,17 +317,24 @@ def _is_test_file(key: str, value: Any, data: Choice | None) -> bool:
     return False
 
 
-def _parse_augmentations(value: Any) -> dict[str, Choice | None]:
+def _parse_augmentations(value: Any, import_code: bool = True) -> dict[str, Choice | None]:
     """Return ``augment=`` as choices, from ``flip,crop``, a list of names, or a list of tables with ``name``."""
-    items = value.split(",") if isinstance(value, str) else value
+    items = value.split(",") if isinstance(value, str) else [value] if callable(value) else value
     if not isinstance(items, list | tuple):
         raise UsageError(f"augment must be names, got {value!r}", "use augment=flip,crop")
     choices: dict[str, Choice | None] = {}
     for item in items:
         if isinstance(item, Choice):
+            if is_custom(item):
+                choices[f"{AUGMENT}.{item.name}"] = item
+                continue
             item = {"name": item.name, **item.options}
         options = dict(item) if isinstance(item, Mapping) else {"name": item}
         name = options.pop("name", None)
+        if callable(name) or (isinstance(name, str) and is_reference(name)):
+            choice = _choose_custom("transforms.augment", name, import_code)
+            choices[f"{AUGMENT}.{choice.name}"] = choice
+            continue
         if not isinstance(name, str):
             raise UsageError(f"an augmentation must have a name, got {item!r}", "use augment=flip,crop")
         if registry.hyphenate(name) in ("none", "") and len(items) == 1:
@@ -272,7 +358,9 @@ def _candidates(key: str, choice: Choice | None) -> list[registry.Entry]:
         return [registry.find(KINDS[key], name) for name in AUTO_SCALES]
     if choice.name == AUTO:
         return [e for e in registry.entries(KINDS[key]) if "default_for" in e.meta]
-    return [registry.find(kind_of(key), choice.name)]
+    if is_custom(choice) and choice.component is None:  # the config of a run folder; its options were checked
+        return [CustomEntry(kind_of(key), choice.name, Choice, open_ended=True)]
+    return [find_component(kind_of(key), choice)]
 
 
 def _find_owner(key: str, choices: Mapping[str, Choice | None]) -> tuple[str, str]:
@@ -283,6 +371,8 @@ def _find_owner(key: str, choices: Mapping[str, Choice | None]) -> tuple[str, st
     if name:
         return _check_dotted(key, head, name, choices)
     owners = [k for k in choices if any(head in e.options for e in _candidates(k, choices[k]))]
+    if not owners and head not in Config.model_fields:  # a user's own component may take any option
+        owners = [k for k in choices if any(_has_option(e, head) for e in _candidates(k, choices[k]))]
     if len(owners) == 1:
         return owners[0], head
     if owners:
@@ -302,7 +392,7 @@ def _check_dotted(key: str, head: str, name: str, choices: Mapping[str, Choice |
         raise UsageError(f"{head!r} in {key} is not a choice of a config", suggest(head, KINDS))
     choice = choices[head]
     options = {option for entry in _candidates(head, choice) for option in entry.options}
-    if name not in options:
+    if not any(_has_option(entry, name) for entry in _candidates(head, choice)):
         raise UsageError(f"{head}={choice.name if choice else 'none'} has no option {name!r}", suggest(name, options))
     return head, name
 

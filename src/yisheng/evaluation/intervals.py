@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from yisheng.core.errors import UsageError
 from yisheng.core.registry import Entry
 from yisheng.metrics.bootstrap import RESAMPLES, SEED, Bounds, compute_percentile_interval
 
@@ -32,7 +33,12 @@ def compute_interval(
     if len(y) < 2:
         return None, None
     registered = metric.meta.get("interval")
-    low, high = registered(y, prediction) if registered else bootstrap_metric(metric, y, prediction)
+    try:
+        low, high = registered(y, prediction) if registered else bootstrap_metric(metric, y, prediction)
+    except UsageError:
+        if not metric.meta.get("custom"):
+            raise
+        return None, None  # a user's own metric need not be defined for every resample
     if not (math.isfinite(low) and math.isfinite(high)):
         return None, None
     return float(min(low, value)), float(max(high, value))

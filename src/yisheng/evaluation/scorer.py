@@ -20,7 +20,7 @@ Scorer = Callable[[nn.Module, Iterable[Batch]], dict[str, float]]
 
 
 def make_scorer(
-    spec: Spec, loss: Loss, metrics: Sequence[str], invert: Invert | None = None, *, bf16: bool = False
+    spec: Spec, loss: Loss, metrics: Sequence[str | registry.Entry], invert: Invert | None = None, *, bf16: bool = False
 ) -> Scorer:
     """Return a function that scores a model on some batches, in one pass over them.
 
@@ -31,7 +31,7 @@ def make_scorer(
     Args:
         spec: the contract.
         loss: ``(output, y) -> (B,)``.
-        metrics: names of metrics; ``loss`` among them is allowed and changes nothing.
+        metrics: names of metrics, or their entries; ``loss`` among them is allowed and changes nothing.
         invert: the inverse of a regression's target transform.
         bf16: compute in bfloat16, as a training with precision=bf16; see `yisheng.evaluation.outputs.compute_outputs`.
 
@@ -50,6 +50,7 @@ def make_scorer(
         outputs = compute_outputs(model, batches, bf16=bf16)
         with torch.no_grad():
             losses = loss(outputs.output, outputs.y)
+        losses = losses.expand(len(outputs.index)) if losses.ndim == 0 else losses  # a loss that is a mean already
         weight = torch.ones_like(losses) if outputs.weight is None else outputs.weight
         scores = {"loss": float((losses * weight).sum() / weight.sum())}
         if not entries:
@@ -62,14 +63,16 @@ def make_scorer(
     return score
 
 
-def find_metrics(spec: Spec, names: Sequence[str]) -> list[registry.Entry]:
-    """Return the registered metrics of these names.
+def find_metrics(spec: Spec, names: Sequence[str | registry.Entry]) -> list[registry.Entry]:
+    """Return the registered metrics of these names; entries are returned as they are.
 
     Raises:
         UsageError: one is unknown, gives a table, or does not fit the data.
     """
-    metrics = [registry.find("metrics", name) for name in names]
+    metrics = [registry.find("metrics", name) if isinstance(name, str) else name for name in names]
     for entry in metrics:
+        if entry.meta.get("custom"):
+            continue
         if not entry.meta["fits"](spec) or not entry.meta.get("scalar", True):
             usable = [
                 m.name for m in registry.entries("metrics") if m.meta["fits"](spec) and m.meta.get("scalar", True)

@@ -12,7 +12,13 @@ from yisheng.evaluation.predictions import Predictions
 from yisheng.evaluation.scorer import find_metrics
 
 
-def compute_scores(spec: Spec, predictions: Predictions, names: Sequence[str] | None = None) -> dict[str, Score]:
+def compute_scores(
+    spec: Spec,
+    predictions: Predictions,
+    names: Sequence[str | registry.Entry] | None = None,
+    *,
+    extra: Sequence[registry.Entry] = (),
+) -> dict[str, Score]:
     """Compute the metrics of some predictions by their name in JSON, each with its 95% interval.
 
     The intervals cover the randomness of the sampled rows, not that of training again with another seed. By metric:
@@ -33,6 +39,7 @@ def compute_scores(spec: Spec, predictions: Predictions, names: Sequence[str] | 
         spec: the contract.
         predictions: the predictions.
         names: metrics; None (default) for all that are reported for such data, the default score first.
+        extra: more metrics after these.
 
     Returns:
         Scores by name; a metric that the rows do not define (AUC of a single class) is left out.
@@ -50,7 +57,8 @@ def compute_scores(spec: Spec, predictions: Predictions, names: Sequence[str] | 
     """
     predictions.require_finite()
     scores: dict[str, Score] = {}
-    for metric in reported_metrics(spec) if names is None else find_metrics(spec, names):
+    metrics = reported_metrics(spec) if names is None else find_metrics(spec, names)
+    for metric in {entry.key: entry for entry in (*metrics, *extra)}.values():
         value = float(metric.build(predictions.y, predictions.prediction))
         if math.isfinite(value):
             low, high = compute_interval(metric, predictions.y, predictions.prediction, value)

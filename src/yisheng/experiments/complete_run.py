@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 from yisheng.core.config import Config
@@ -19,6 +21,8 @@ def train(
     out: Path,
     folder: Path | None = None,
     threads: int | None = None,
+    event_callbacks: Sequence[run.EventCallback] = (),
+    on_begin: Callable[[RunFolder], None] = lambda run: None,
 ) -> Path:
     """Train one model by a config without ``folds``; with ``scratch=true`` also the library's run. Return the folder.
 
@@ -28,6 +32,8 @@ def train(
         out: folder of runs.
         folder: an empty folder that becomes the run's, instead of a new one in ``out``.
         threads: see `yisheng.experiments.run.train`.
+        event_callbacks: see there.
+        on_begin: called with the run's folder before the training.
 
     Raises:
         StoppedError: a signal came; a checkpoint was written.
@@ -40,6 +46,8 @@ def train(
         out=out,
         folder=folder,
         threads=threads,
+        event_callbacks=event_callbacks,
+        on_begin=on_begin,
         callbacks=CALLBACKS,
         finish=not config.scratch,
     )
@@ -48,7 +56,14 @@ def train(
     return result.folder.path
 
 
-def resume(folder: Path, *, epochs: int | None = None, force: bool = False, data: Dataset | None = None) -> Path:
+def resume(
+    folder: Path,
+    *,
+    epochs: int | None = None,
+    force: bool = False,
+    data: Dataset | None = None,
+    event_callbacks: Sequence[run.EventCallback] = (),
+) -> Path:
     """Continue a run, and the library's run of a run with ``scratch=true``; return the folder.
 
     Args:
@@ -56,6 +71,7 @@ def resume(folder: Path, *, epochs: int | None = None, force: bool = False, data
         epochs: a larger number of epochs than the run began with.
         force: continue although the data or the versions of the code changed.
         data: the data set, if the config cannot name it.
+        event_callbacks: see `yisheng.experiments.run.resume`.
 
     Raises:
         DataError: this is not a run folder, or the data changed.
@@ -63,7 +79,15 @@ def resume(folder: Path, *, epochs: int | None = None, force: bool = False, data
             training in it.
     """
     scratch = RunFolder(folder).config.scratch
-    result = run.resume(folder, epochs=epochs, force=force, data=data, callbacks=CALLBACKS, finish=not scratch)
+    result = run.resume(
+        folder,
+        epochs=epochs,
+        force=force,
+        data=data,
+        event_callbacks=event_callbacks,
+        callbacks=CALLBACKS,
+        finish=not scratch,
+    )
     if result is not None and scratch:
         compare_with_library(result, force=force)
     return folder

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from yisheng.core.config import Config
+from yisheng.core.errors import UsageError
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset, Scores
 from yisheng.experiments import complete_run
 from yisheng.experiments.cross_validation import cross_validate
 from yisheng.experiments.evaluate import evaluate_run
+from yisheng.experiments.run import EventCallback
 from yisheng.experiments.search import run_search
 from yisheng.reporting import run_page, search_page
 
 
-def train(config: Config, *, data: Dataset | None = None, out: Path) -> Path:
+def train(
+    config: Config, *, data: Dataset | None = None, out: Path, event_callbacks: Sequence[EventCallback] = ()
+) -> Path:
     """Train by a config, one model or with ``folds`` one for each fold; return the new folder.
 
     Args:
         config: every choice; ``auto`` is resolved for the data.
         data: the data set, if the config cannot name it.
         out: folder of runs.
+        event_callbacks: the user's own callbacks; see `yisheng.training.callbacks`.
 
     Raises:
         StoppedError: a signal came; a checkpoint was written.
@@ -28,11 +34,23 @@ def train(config: Config, *, data: Dataset | None = None, out: Path) -> Path:
         StorageError: there is too little space on the disk, or it became full.
     """
     if config.folds is not None:
+        if event_callbacks:
+            raise UsageError(
+                f"callbacks are for one training, folds={config.folds} trains several",
+                f"use fold=1/{config.folds} for one of the folds, or leave callbacks out",
+            )
         return cross_validate.train(config, data=data, out=out)
-    return complete_run.train(config, data=data, out=out)
+    return complete_run.train(config, data=data, out=out, event_callbacks=event_callbacks)
 
 
-def resume(folder: Path, *, epochs: int | None = None, force: bool = False, data: Dataset | None = None) -> Path:
+def resume(
+    folder: Path,
+    *,
+    epochs: int | None = None,
+    force: bool = False,
+    data: Dataset | None = None,
+    event_callbacks: Sequence[EventCallback] = (),
+) -> Path:
     """Continue a run, a cross-validation or a search; on a CPU to the same bits as if it had never stopped.
 
     Args:
@@ -40,6 +58,7 @@ def resume(folder: Path, *, epochs: int | None = None, force: bool = False, data
         epochs: for a run, a larger number of epochs than it began with.
         force: continue although the data or the versions of the code changed.
         data: the data set, if the config cannot name it.
+        event_callbacks: the user's own callbacks, for a run.
 
     Raises:
         DataError: this is not such a folder, or the data changed.
@@ -52,7 +71,7 @@ def resume(folder: Path, *, epochs: int | None = None, force: bool = False, data
         return run_search.resume(folder, epochs=epochs, force=force, data=data)
     if kind.is_cross_validation:
         return cross_validate.resume(folder, epochs=epochs, force=force, data=data)
-    return complete_run.resume(folder, epochs=epochs, force=force, data=data)
+    return complete_run.resume(folder, epochs=epochs, force=force, data=data, event_callbacks=event_callbacks)
 
 
 def evaluate(folder: Path, data: Dataset | None = None, *, force: bool = False) -> Scores:

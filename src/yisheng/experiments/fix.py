@@ -5,7 +5,6 @@ run -> first finding with a change -> config with it -> run -> scores of the sam
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -36,7 +35,6 @@ from yisheng.reporting.fix_schema import (
     score_difference,
 )
 from yisheng.reporting.formatting import format_number, score_name
-from yisheng.training.pretrained import load_pretrained
 
 MAX_REMEDIES: Final = 3
 """What three remedies do not fix needs a person."""
@@ -141,17 +139,15 @@ class _Fixer:
 
     def _train(self, config: Config) -> Attempt:
         """Train in a new folder, and score the validation rows."""
-        model = load_pretrained(config)[0].resolve(self.data.spec, len(self.split.train)).model
-        folder = RunFolder.create(self.out, self.data.name, model.name)
+        begun: list[RunFolder] = []  # a training that breaks off returns no folder
         error = None
         try:
-            complete_run.train(config, data=self.data, out=self.out, folder=folder.path)
+            complete_run.train(config, data=self.data, out=self.out, on_begin=begun.append)
         except NonFiniteError as nonfinite:
+            if not begun:
+                raise
             error = nonfinite
-        finally:
-            if not folder.is_begun:  # the config was refused, and the folder is empty
-                with contextlib.suppress(OSError):
-                    folder.path.rmdir()
+        (folder,) = begun
         resolved = folder.config.resolve(self.data.spec, len(self.split.train))
         if error is not None:
             logger.info(f"{folder.path} broke off: {error.problem}")
@@ -180,7 +176,7 @@ class _Fixer:
         """Return the metric that chooses epochs; not the loss, whose scale a remedy may change."""
         if config.score == "loss":
             return registry.default("metrics", self.data.spec)
-        return registry.find("metrics", config.score)
+        return config.find_metric(config.score)
 
 
 def _is_better(attempt: Attempt, best: Attempt, metric: registry.Entry) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from yisheng.core import machine
+from yisheng.core.components import supply_components
 from yisheng.core.config import KINDS, Choice, Config, ResolvedConfig
 from yisheng.core.errors import UsageError
 from yisheng.core.run_folder import RunFolder
@@ -91,7 +92,9 @@ def _apply(
     for key, value in new_settings.items():
         setting: Setting = (key, _absolute_value(config, key, value), "command line")
         try:
-            candidate = merge_settings([*settings, setting]).config.resolve(data.spec, len(split.train))
+            with supply_components(**config.own_components()):
+                candidate = merge_settings([*settings, setting], import_code=False).config.with_supplied_components()
+            candidate = candidate.resolve(data.spec, len(split.train))
         except UsageError:  # this network, optimizer or data set has no such option
             continue
         if candidate != changed:

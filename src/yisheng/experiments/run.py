@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TypeAlias, cast
 
 from yisheng.core import machine
+from yisheng.core.components import is_custom
 from yisheng.core.config import Config, ResolvedConfig
 from yisheng.core.errors import NonFiniteError, StoppedError, UsageError, YishengError
 from yisheng.core.logging import log_findings, logger, progress_stream
 from yisheng.core.new_folder import require_space
+from yisheng.core.references import short_name
 from yisheng.core.run_environment import describe_environment
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.signals import collect_signals
@@ -29,7 +31,7 @@ from yisheng.loggers.attach import attach_loggers
 from yisheng.loggers.tensorboard import hparams
 from yisheng.training import checkpoint
 from yisheng.training.budget import plan_budget
-from yisheng.training.callbacks import save_checkpoints
+from yisheng.training.callbacks import apply_callbacks, save_checkpoints
 from yisheng.training.event_log import EventLog, log_events
 from yisheng.training.fit_assembly import fit_assembly
 from yisheng.training.pretrained import load_pretrained
@@ -55,6 +57,8 @@ class RunResult:
     error: YishengError | None = None
 
 
+EventCallback: TypeAlias = Callable[..., Iterator[Event]]
+"""A user's own callback: ``(events) -> events`` or ``(events, state) -> events``; see `yisheng.training.callbacks`."""
 RunCallback: TypeAlias = Callable[[RunResult], None]
 """Called after training and evaluation, and with an ``error`` if the training broke off."""
 
@@ -66,6 +70,8 @@ def train(
     out: Path,
     folder: Path | None = None,
     threads: int | None = None,
+    on_begin: Callable[[RunFolder], None] = lambda run: None,
+    event_callbacks: Sequence[EventCallback] = (),
     callbacks: Sequence[RunCallback] = (),
     finish: bool = True,
 ) -> RunResult:
@@ -78,6 +84,8 @@ def train(
         folder: an empty folder that becomes the run's, instead of a new one in ``out``.
         threads: number of compute threads, to repeat a run to the same bits; by default as many as the model is worth
             and the machine has free.
+        on_begin: called with the run's folder before the training.
+        event_callbacks: the user's own callbacks, in this order.
         callbacks: called in this order when the run has ended or broken off.
         finish: record the run as finished; False if more is to be trained in its folder.
 
@@ -98,17 +106,29 @@ def train(
         notes.append(note)
     assembly = assemble(config, data, split, device, weights)
     require_space(out, sum(value.nbytes for value in assembly.state.model.state_dict().values()))
-    run = RunFolder.create(out, data.name, assembly.config.model.name) if folder is None else RunFolder(folder)
     if threads is None:
         threads, note = count_free_threads(assembly)
         notes += [note] if note else []
-    with run.lock(), machine.use_threads(threads):
-        run.begin(assembly.config, describe_environment(data, fingerprint(data), device))
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(machine.use_threads(threads))
+        environment = describe_environment(assembly.config, data, fingerprint(data), device)
+
+        def begin(run: RunFolder) -> None:
+            run.begin(assembly.config, environment)
+
+        if folder is None:
+            run = RunFolder.create(out, data.name, short_name(assembly.config.model.name), config.name, write=begin)
+            stack.enter_context(run.lock())
+        else:
+            run = RunFolder(folder)
+            stack.enter_context(run.lock())
+            begin(run)
+        on_begin(run)
         logger.info(_describe(assembly, data, split))
         log_findings(data.findings)
         for note in (*notes, *assembly.notes):
             logger.info(note)
-        return _Training(run, assembly, data, split, tuple(callbacks), finish).complete()
+        return _Training(run, assembly, data, split, tuple(event_callbacks), tuple(callbacks), finish).complete()
 
 
 def resume(
@@ -117,6 +137,7 @@ def resume(
     epochs: int | None = None,
     force: bool = False,
     data: Dataset | None = None,
+    event_callbacks: Sequence[EventCallback] = (),
     callbacks: Sequence[RunCallback] = (),
     finish: bool = True,
 ) -> RunResult | None:
@@ -127,6 +148,7 @@ def resume(
         epochs: a larger number of epochs than the run began with.
         force: continue although the data or the versions of the code changed.
         data: the data set, if the config cannot name it.
+        event_callbacks: the user's own callbacks, in this order.
         callbacks: called in this order when the run has ended or broken off.
         finish: record the run as finished; False if more is to be trained in its folder.
 
@@ -153,7 +175,7 @@ def resume(
             return None
         data = load_dataset(previous) if data is None else data
         if not force:
-            run.require_unchanged(fingerprint(data))
+            run.require_unchanged(fingerprint(data), previous)
         config = previous.model_copy(update={"epochs": epochs}) if is_longer else previous
         split = split_dataset(config, data)
         assembly = _restore(run, config, data, split)
@@ -164,7 +186,7 @@ def resume(
             logger.info(_describe_longer_schedule(previous, assembly))
         threads = run.threads  # another number would round differently
         with machine.use_threads(count_useful_threads(assembly) if threads is None else threads):
-            return _Training(run, assembly, data, split, tuple(callbacks), finish).complete()
+            return _Training(run, assembly, data, split, tuple(event_callbacks), tuple(callbacks), finish).complete()
 
 
 def _restore(run: RunFolder, config: Config, data: Dataset, split: Split) -> Assembly:
@@ -184,7 +206,7 @@ def _restore(run: RunFolder, config: Config, data: Dataset, split: Split) -> Ass
 def _describe(assembly: Assembly, data: Dataset, split: Split) -> str:
     parameters = sum(parameter.numel() for parameter in assembly.state.model.parameters())
     return (
-        f"{assembly.config.model.name} ({parameters:,} parameters) on {data.name} "
+        f"{short_name(assembly.config.model.name)} ({parameters:,} parameters) on {data.name} "
         f"({len(split.train):,} training, {len(split.validation):,} validation, {len(split.test):,} test rows), "
         f"{assembly.config.epochs} epochs on {assembly.train.device}"
     )
@@ -224,6 +246,7 @@ class _Training:
     assembly: Assembly
     data: Dataset
     split: Split
+    event_callbacks: tuple[EventCallback, ...]
     callbacks: tuple[RunCallback, ...]
     finish: bool
 
@@ -269,6 +292,8 @@ class _Training:
             doctor.save_progress()
             checkpoint.save(self.run.file(RunFolder.CHECKPOINT), state)
 
+        if state.step == 0 and is_custom(self.assembly.config.model):
+            save()  # the initial weights of a user's own network may exist nowhere else
         with contextlib.closing(event_log), doctor.record_training():
             events = self._observe(event_log, save, clock)
             with contextlib.closing(cast("Generator[Event]", events)):  # removes the progress bar before any message
@@ -289,6 +314,7 @@ class _Training:
         config, assembly = self.assembly.config, self.assembly
         # A cross-validation reports the scores of its folds: they must not choose the epoch they are measured at.
         events = fit_assembly(assembly, make_scorer, choose_best=config.fold is None)
+        events = apply_callbacks(events, assembly.state, self.event_callbacks)
         events = log_events(events, event_log, interval=config.log_every, clock=clock)
         events = attach_loggers(events, self.run.path, assembly)
         events = save_checkpoints(events, save, interval=config.checkpoint_every)

@@ -13,10 +13,12 @@ The log of events and the progress display are callbacks, too: `yisheng.training
 
 from __future__ import annotations
 
+import inspect
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
+from yisheng.core.errors import UsageError
 from yisheng.core.types import EpochEnd, Event
 from yisheng.training.state import Best, State
 
@@ -74,6 +76,44 @@ def save_checkpoints(events: Iterator[Event], save: Callable[[], object], *, int
         if time.monotonic() - saved_at >= interval:
             save()
             saved_at = time.monotonic()
+
+
+def apply_callbacks(
+    events: Iterator[Event], state: State, callbacks: Sequence[Callable[..., Iterator[Event]]]
+) -> Iterator[Event]:
+    """Attach a user's own callbacks, ``(events) -> events`` or ``(events, state) -> events``, in their order.
+
+    Args:
+        events: the events of a training.
+        state: given to callbacks with a second parameter.
+        callbacks: generator functions; a callback that ends before the events end stops the training.
+
+    Raises:
+        UsageError: one of them does not return an iterator.
+
+    >>> def first_two(events):
+    ...     for count, event in enumerate(events, 1):
+    ...         yield event
+    ...         if count == 2:
+    ...             return
+    >>> list(apply_callbacks(iter("abc"), None, [first_two]))
+    ['a', 'b']
+    """
+    for callback in callbacks:
+        name = getattr(callback, "__name__", type(callback).__name__)
+        if not callable(callback):
+            raise UsageError(
+                f"a callback must be a function, got {callback!r}", "write def stop(events): yield from events"
+            )
+        takes_state = len(inspect.signature(callback).parameters) > 1
+        attached = callback(events, state) if takes_state else callback(events)
+        if not isinstance(attached, Iterator):
+            raise UsageError(
+                f"callback {name} must yield the events, got {type(attached).__name__}",
+                "write it as a generator: for event in events: ...; yield event",
+            )
+        events = attached
+    return events
 
 
 def _is_better(value: float | None, best: float | None, higher: bool) -> bool:

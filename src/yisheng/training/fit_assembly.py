@@ -30,7 +30,7 @@ def fit_assembly(assembly: Assembly, make_scorer: MakeScorer, *, choose_best: bo
         score=make_scorer(
             assembly.spec,
             assembly.loss,
-            [assembly.score_key],
+            [] if config.score == "loss" else [config.find_metric(config.score)],
             invert=None if target is None else target.invert,
             bf16=assembly.validates_in_bf16,
         ),

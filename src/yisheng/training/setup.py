@@ -13,21 +13,22 @@ import torch
 from torch import nn
 
 from yisheng import transforms
-from yisheng.core import registry
+from yisheng.core.components import find_component, is_custom
 from yisheng.core.config import Choice, Config, ResolvedConfig
 from yisheng.core.errors import UsageError
-from yisheng.core.seeds import derive, seed_everything
+from yisheng.core.seeds import derive
 from yisheng.core.types import Dataset, Spec, Split
 from yisheng.data.batches import Batches, make_batches
-from yisheng.init.initialize import initialize
 from yisheng.models import weights as trained
 from yisheng.models.head import find_head
-from yisheng.optim.parameter_groups import make_parameter_groups
+from yisheng.optim._custom import rebuild
+from yisheng.optim.parameter_groups import list_weights, make_parameter_groups
 from yisheng.training import finetune, from_scratch
 from yisheng.training.loop import Loss, Schedule, Step
+from yisheng.training.network import build_network, read_probe
 from yisheng.training.precision import DEFAULT_FORMAT, MEMORY_FORMATS, search_precision
 from yisheng.training.state import State
-from yisheng.training.update import make_update
+from yisheng.training.update import Penalty, make_l1_penalty, make_update
 from yisheng.transforms._row_chunks import RowSubset, require_finite
 from yisheng.transforms.log import is_skewed
 
@@ -103,13 +104,13 @@ class Assembly:
     def score_key(self) -> str:
         """Return the name, in events, of the score that chooses the best epoch."""
         name = self.config.score
-        return name if name == "loss" else registry.find("metrics", name).key
+        return name if name == "loss" else self.config.find_metric(name).key
 
     @property
     def higher_is_better(self) -> bool:
         """Return whether larger values of that score are better."""
         name = self.config.score
-        return name != "loss" and bool(registry.find("metrics", name).meta.get("higher", True))
+        return name != "loss" and bool(self.config.find_metric(name).meta.get("higher", True))
 
     @property
     def validates_in_bf16(self) -> bool:
@@ -142,11 +143,13 @@ def assemble(
     """
     _require_assemblable(config, device)
     resolved = config.resolve(dataset.spec, len(split.train), auto=_choose_from_data(dataset, split, pretrained))
-    spec = _add_loss_outputs(resolved, dataset.spec)
     fitted = fitted or fit_transforms(resolved, dataset, split)
-    input_spec = transforms.transform_spec(fitted.scale, spec)
+    input_spec = transforms.transform_spec(fitted.scale, dataset.spec)
 
-    model = build_model(resolved, input_spec)
+    scale = fitted.scale
+    network = build_network(config, resolved, dataset.spec, input_spec, lambda: read_probe(dataset, split, scale))
+    model, resolved, spec = network.model, network.config, network.spec
+    input_spec = input_spec.with_outputs(spec.outputs)
     head_lr, notes = _load_pretrained(model, pretrained, resolved, config.head_lr, fitted)
     model.to(device, torch.float64 if resolved.precision == "fp64" else None)
     _require_rows_for_batch_norm(model, resolved.batch, len(split.train))
@@ -155,7 +158,7 @@ def assemble(
     build_loss = from_scratch.build_loss if resolved.scratch else functools.partial(_build, "losses")
     loss = build_loss(resolved.loss, spec, dataset.y[split.train])
 
-    searched = config.model_copy(update={"model": resolved.model})  # precision and memory_format may be auto here
+    searched = _choose_searched(config, resolved)
     compute = search_precision(searched, model, input_spec, train, loss, resolved.epochs * len(train))
     if (compute.precision, compute.memory_format) != DEFAULT_FORMAT and compute.seconds:
         notes += (str(compute),)
@@ -177,7 +180,7 @@ def assemble(
         validation=validation,
         test=test,
         loss=loss,
-        schedule=_build("optim.schedules", resolved.schedule),
+        schedule=_build_schedule(resolved, optimizer),
         step=_build_step(resolved, model, device),
         transforms={"input": fitted.scale, "target": fitted.target_scale},
         notes=notes,
@@ -203,23 +206,9 @@ def fit_transforms(config: ResolvedConfig, dataset: Dataset, split: Split) -> Fi
     return FittedTransforms(scale, transforms.fit(config.target_scale.name, dataset.y, options, rows=split.train))
 
 
-def build_model(config: ResolvedConfig, spec: Spec) -> nn.Module:
-    """Build the network of a config with its initial weights, the same for the same seed."""
-    seed_everything(derive(config.seed, "init"))
-    model: nn.Module = _build("models", config.model, spec)
-
-    def initializer(choice: Choice | None) -> Callable[[torch.Tensor], Any] | None:
-        return None if choice is None else lambda weight: _build("init", choice, weight)
-
-    initialize(
-        model, initializer(config.init), linear=initializer(config.init_linear), conv=initializer(config.init_conv)
-    )
-    return model
-
-
 def _build(kind: str, choice: Choice, *args: Any) -> Any:
-    """Build a registered component with the options of a choice."""
-    return registry.find(kind, choice.name).build(*args, **choice.options)
+    """Build the component of a choice with its options."""
+    return find_component(kind, choice).build(*args, **choice.options)
 
 
 def _require_assemblable(config: Config, device: torch.device) -> None:
@@ -249,15 +238,22 @@ def _choose_from_data(dataset: Dataset, split: Split, pretrained: Pretrained | N
     return choices
 
 
+def _choose_searched(config: Config, resolved: ResolvedConfig) -> Config:
+    """Return the config with what the precision search may choose still ``auto``.
+
+    A user's own network computes in float32 and contiguous memory unless the config says otherwise: its code may rely
+    on both, as ``x.view`` does.
+    """
+    searched = config.model_copy(update={"model": resolved.model})
+    if not is_custom(resolved.model):
+        return searched
+    plain = {"precision": "fp32", "memory_format": "contiguous"}
+    return searched.model_copy(update={key: value for key, value in plain.items() if getattr(config, key) == "auto"})
+
+
 def _has_missing(x: np.ndarray) -> bool:
     """Return whether any value is NaN, reading some rows at a time."""
     return any(bool(np.isnan(x[start : start + ROWS_PER_READ]).any()) for start in range(0, len(x), ROWS_PER_READ))
-
-
-def _add_loss_outputs(config: ResolvedConfig, spec: Spec) -> Spec:
-    """Return the contract with the number of output units that the loss requires."""
-    meta = registry.find("losses", config.loss.name).meta
-    return spec.with_outputs(meta["outputs"](spec)) if "outputs" in meta else spec
 
 
 def _load_pretrained(
@@ -320,21 +316,46 @@ def _make_part_batches(
 
 def _build_optimizer(config: ResolvedConfig, model: nn.Module) -> torch.optim.Optimizer:
     """Build the optimizer with its parameter groups; each holds its ``initial_lr``."""
+    component = config.optimizer.component
+    if isinstance(component, torch.optim.Optimizer) and isinstance(config.model.component, nn.Module):
+        return _add_initial_lr(rebuild(component, config.model.component, model))
     build = from_scratch.build_optimizer if config.scratch else functools.partial(_build, "optim")
     head = None if config.head_lr is None else find_head(model)[1]
     make_groups = functools.partial(make_parameter_groups, model, head=head, head_lr=config.head_lr or 1.0)
     optimizer: torch.optim.Optimizer = build(config.optimizer, make_groups(decay_bias=config.decay_bias))
     if _has_equal_groups(optimizer):  # nothing decays: one group gives the same weights in less time
         optimizer = build(config.optimizer, make_groups(decay_bias=True))
+    return _add_initial_lr(optimizer)
+
+
+def _add_initial_lr(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """Note in each group its learning rate, which the schedule multiplies."""
     for group in optimizer.param_groups:
         group.setdefault("initial_lr", group["lr"] * group.get("lr_scale", 1.0))
     return optimizer
+
+
+def _build_schedule(config: ResolvedConfig, optimizer: torch.optim.Optimizer) -> Schedule:
+    """Build the schedule of a config; one of a user's own may depend on the initial learning rate."""
+    schedule: Any = _build("optim.schedules", config.schedule)
+    if is_custom(config.schedule):
+        schedule = schedule(float(optimizer.param_groups[0]["initial_lr"]))
+    factor: Schedule = schedule
+    return factor
 
 
 def _has_equal_groups(optimizer: torch.optim.Optimizer) -> bool:
     """Return whether there are several parameter groups, all with the same options."""
     options = [{**group, "params": None} for group in optimizer.param_groups]
     return len(options) > 1 and all(values == options[0] for values in options[1:])
+
+
+def _make_penalty(config: ResolvedConfig, model: nn.Module) -> Penalty | None:
+    """Return the L1 penalty of a config, or None without one."""
+    if not config.l1:
+        return None
+    make = from_scratch.make_l1_penalty if config.scratch else make_l1_penalty
+    return make(list_weights(model, decay_bias=config.decay_bias).values(), config.l1)
 
 
 def _build_step(config: ResolvedConfig, model: nn.Module, device: torch.device) -> Step:
@@ -345,6 +366,7 @@ def _build_step(config: ResolvedConfig, model: nn.Module, device: torch.device) 
         clip_value=config.clip_value,
         check_finite="before step" if device.type == "cpu" else "one step late",
         precision=config.precision,
+        penalty=_make_penalty(config, model),
     )
     if config.finetune is None:
         return step

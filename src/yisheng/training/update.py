@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import torch
 from torch import nn
 
-from yisheng.core import autocast
+from yisheng.core import autocast, nested
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Batch
 from yisheng.training.loop import Loss, Step
@@ -16,6 +17,7 @@ from yisheng.training.nonfinite import explain_nonfinite_gradient, explain_nonfi
 from yisheng.training.state import State
 
 Precision = Literal["fp32", "bf16", "fp64"]
+Penalty = Callable[[], torch.Tensor]
 
 
 def mean_loss(model: nn.Module, batch: Batch, loss: Loss, precision: Precision = "fp32") -> torch.Tensor:
@@ -26,7 +28,7 @@ def mean_loss(model: nn.Module, batch: Batch, loss: Loss, precision: Precision =
     Args:
         model: in training mode.
         batch: the samples.
-        loss: ``(output, y) -> (B,)``, in float32 or more.
+        loss: ``(output, y) -> (B,)``, in float32 or more; or a scalar, the mean of a batch without weights.
         precision: ``bf16`` runs the layers that support it in bfloat16 (autocast), and the weights stay float32;
             otherwise the layers compute in the precision of the weights.
 
@@ -39,9 +41,17 @@ def mean_loss(model: nn.Module, batch: Batch, loss: Loss, precision: Precision =
         members = output.shape[1]
         output, y = output.flatten(0, 1), y.repeat_interleave(members, 0)
     losses = loss(output, y)
+    if losses.ndim == 0:
+        if batch.weight is not None:
+            raise UsageError(
+                "the loss returns one number for a batch, so its samples cannot have weights",
+                "return one value for each sample, without reduction",
+            )
+        return losses
     if losses.shape != y.shape[:1]:
         raise UsageError(
-            f"a loss must return one value for each of {len(y)} outputs, got shape {tuple(losses.shape)}",
+            f"a loss must return one value for each of {len(y)} outputs, or one number for all, got shape "
+            f"{tuple(losses.shape)}",
             "return the losses without reduction, with shape (B,): the update takes their mean",
         )
     if members > 1:
@@ -64,6 +74,7 @@ def make_update(
     clip_value: float | None = None,
     check_finite: Literal["before step", "one step late"] = "before step",
     precision: Precision = "fp32",
+    penalty: Penalty | None = None,
 ) -> Step:
     """Make an update on the mean loss of a batch; it returns that mean, detached.
 
@@ -77,6 +88,8 @@ def make_update(
             costs nothing on a CPU, but would wait for a GPU at every step. ``one step late`` checks the previous
             update, while the GPU computes the next one.
         precision: of the forward pass; see `mean_loss`.
+        penalty: a function of the weights that is minimized together with the loss. Its gradient is added once per
+            update, before clipping; like weight decay, it is not in the returned loss.
 
     Raises:
         NonFiniteError: (from the update) it names the step, the rows and the layer where the values began.
@@ -98,6 +111,8 @@ def make_update(
                 state.observe_loss(part_mean)
             mean.backward()
             means.append(mean.detach())
+        if penalty is not None and (value := penalty()).requires_grad:
+            value.backward()
         parameters = [p for group in state.optimizer.param_groups for p in group["params"] if p.grad is not None]
         # A sum is not finite if a value is not, and takes less time than a norm.
         sums = [p.grad.sum() for p in parameters if p.grad is not None]
@@ -117,6 +132,28 @@ def make_update(
     return step
 
 
+def make_l1_penalty(weights: Iterable[torch.Tensor], l1: float) -> Penalty:
+    """Make the L1 penalty ``l1 * sum |w|`` of weights that are trained now; frozen ones have no part in it.
+
+    Args:
+        weights: see `yisheng.optim.parameter_groups.list_weights`.
+        l1: units of the loss over those of the weights.
+
+    >>> w = torch.tensor([3.0, -4.0], requires_grad=True)
+    >>> make_l1_penalty([w], 0.5)()
+    tensor(3.5000, grad_fn=<MulBackward0>)
+
+    Source: Tibshirani, "Regression shrinkage and selection via the lasso", 1996.
+    """
+    weights = list(weights)
+
+    def penalty() -> torch.Tensor:
+        norms = [torch.linalg.vector_norm(w, ord=1) for w in weights if w.requires_grad]
+        return l1 * torch.stack(norms).sum() if norms else torch.zeros(())
+
+    return penalty
+
+
 def _split_batch(batch: Batch, size: int | None) -> list[tuple[Batch, float | torch.Tensor | None]]:
     """Split a batch into micro-batches, each with its fraction of the batch's mean; None for an unsplit batch."""
     if size is None or len(batch) <= size:
@@ -131,5 +168,6 @@ def _split_batch(batch: Batch, size: int | None) -> list[tuple[Batch, float | to
         if batch.weight is not None:
             weight = batch.weight[start:end]
             fraction = weight.sum() / _total(batch.weight)
-        parts.append((Batch(batch.x[start:end], batch.y[start:end], batch.index[start:end], weight), fraction))
+        rows = slice(start, end)
+        parts.append((Batch(nested.take(batch.x, rows), batch.y[rows], batch.index[rows], weight), fraction))
     return parts

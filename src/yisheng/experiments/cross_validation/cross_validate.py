@@ -14,6 +14,7 @@ from yisheng.core.config import Config
 from yisheng.core.errors import NonFiniteError, StoppedError, UsageError
 from yisheng.core.logging import hide_messages, log_findings, logger, progress_stream
 from yisheng.core.new_folder import require_space
+from yisheng.core.references import short_name
 from yisheng.core.run_environment import describe_environment
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.signals import defer_signals
@@ -69,10 +70,15 @@ def train(config: Config, *, data: Dataset | None = None, out: Path) -> Path:
     weight_bytes = sum(value.nbytes for value in first.state.model.state_dict().values())
     require_space(out, len(folds) * weight_bytes)
     config = shared_config(config, first.config, data, folds)
-    folder = RunFolder.create(out, data.name, f"{config.model.name}-{config.folds}-folds")
-    with folder.lock():
+    label = f"{short_name(config.model.name)}-{config.folds}-folds"
+    environment = describe_environment(config, data, fingerprint(data), device)
+
+    def begin(folder: RunFolder) -> None:
         write_results(folder, config, folds, {})
-        folder.begin(config, describe_environment(data, fingerprint(data), device))
+        folder.begin(config, environment)
+
+    folder = RunFolder.create(out, data.name, label, config.name, write=begin)
+    with folder.lock():
         _log_beginning(config, data, folds, first)
         del first  # the models of the folds are built one by one
         _CrossValidation(folder, config, data, folds).complete()
@@ -117,7 +123,7 @@ def resume(folder: Path, *, epochs: int | None = None, force: bool = False, data
             return folder
         data = load_dataset(config) if data is None else data
         if not force:
-            run.require_unchanged(fingerprint(data))
+            run.require_unchanged(fingerprint(data), config)
         folds = plan_folds(config, data)
         finished = sum(RunFolder(folder / fold.name).is_finished for fold in folds)
         logger.info(f"continuing {folder}: {finished} of {len(folds)} folds are trained")

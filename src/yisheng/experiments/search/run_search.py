@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from yisheng.core import files, machine
 from yisheng.core.config import Config
@@ -17,6 +15,7 @@ from yisheng.core.logging import log_findings, logger
 from yisheng.core.new_folder import require_space
 from yisheng.core.run_environment import describe_environment
 from yisheng.core.run_folder import RunFolder
+from yisheng.core.signals import handle_stop_signals
 from yisheng.core.types import Dataset
 from yisheng.data.fingerprint import fingerprint
 from yisheng.experiments import complete_run
@@ -51,11 +50,14 @@ def tune(plan: SearchPlan, *, data: Dataset | None = None, out: Path) -> Path:
     assembly = require_buildable(plan, data, jobs)
     require_space(out, sum(value.nbytes for value in assembly.state.model.state_dict().values()))
     model = assembly.config.model.name if all(axis.key != "model" for axis in plan.space.axes) else "models"
-    folder = RunFolder.create(out, data.name, f"{model}-search")
-    with folder.lock():
-        environment = describe_environment(data, fingerprint(data), device)
+    environment = describe_environment(config, data, fingerprint(data), device)
+
+    def begin(folder: RunFolder) -> None:
         files.write_json(folder.file(RunFolder.ENVIRONMENT), environment)
         write_plan(folder, plan)
+
+    folder = RunFolder.create(out, data.name, f"{model}-search", config.name, write=begin)
+    with folder.lock():
         axes = " x ".join(axis.name for axis in plan.space.axes)
         logger.info(
             f"{plan.sampler} search on {data.name}: {axes}; {format_count(len(jobs), 'training')} each, on {device}"
@@ -90,7 +92,7 @@ def resume(folder: Path, *, epochs: int | None = None, force: bool = False, data
             return folder
         data = load_dataset(plan.config) if data is None else data
         if not force:
-            search_folder.require_unchanged(fingerprint(data))
+            search_folder.require_unchanged(fingerprint(data), plan.config)
         logger.info(f"continuing {folder}")
         _Search(search_folder, plan, data, TrialJobs(plan, data), force=force).complete()
     return folder
@@ -117,26 +119,13 @@ class _Stop(BaseException):
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """Raise `_Stop` at once on Ctrl-C and SIGTERM; a second signal does what it does without this block."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handlers: dict[int, Any] = {}
+    """Raise `_Stop` at once on Ctrl-C, SIGTERM and SIGHUP; a second one does what it does without this block."""
 
-    def restore() -> None:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-
-    def stop(number: int, _frame: Any) -> None:
-        restore()
+    def stop(number: int) -> None:
         raise _Stop(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        handlers[number] = signal.signal(number, stop)
-    try:
+    with handle_stop_signals(stop):
         yield
-    finally:
-        restore()
 
 
 @dataclass(frozen=True)

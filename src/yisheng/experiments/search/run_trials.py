@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from yisheng.core import files, registry
+from yisheng.core import files
+from yisheng.core.durations import format_duration, format_remaining
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.logging import logger
 from yisheng.core.run_folder import RunFolder
@@ -18,7 +19,7 @@ from yisheng.core.signals import collect_signals
 from yisheng.core.types import Dataset
 from yisheng.experiments.search.plan import SearchPlan
 from yisheng.experiments.search.trial_jobs import TrialJobs
-from yisheng.reporting.formatting import format_duration, format_number
+from yisheng.reporting.formatting import format_number
 from yisheng.reporting.search_facts import format_value
 from yisheng.search import selection, trial_table
 from yisheng.search.executors import auto
@@ -111,8 +112,7 @@ class TrialRunner:
         self.trainer = Trainer(self.data)
         example = self._assemble(self.jobs.build_example())
         self.score, self.epochs = example.score_key, example.config.epochs
-        metric = None if self.score == "loss" else registry.find("metrics", self.score)
-        self.higher = metric is not None and bool(metric.meta.get("higher", True))
+        self.higher = example.higher_is_better
         self._parameter_counts: dict[str, int] = {}
         self._next_table = 0.0
 
@@ -272,7 +272,7 @@ class TrialRunner:
 
     def _log_trial(self, trial_number: int, last_number: int, remaining_seconds: float) -> None:
         seconds = format_duration(self.rows[trial_number].seconds)
-        remaining = f", about {format_duration(remaining_seconds)} left" if remaining_seconds else ""
+        remaining = f", {format_remaining(remaining_seconds)}" if remaining_seconds else ""
         logger.info(f"trial {trial_number} of {last_number}: {self._describe(trial_number)}  {seconds}{remaining}")
 
     def _describe(self, trial_number: int) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from yisheng.core import registry
+from yisheng.core.components import find_component
 from yisheng.core.config import Choice, Config
 from yisheng.core.types import Split
 from yisheng.search.executors.stacked import layers, update
@@ -78,7 +78,7 @@ def rows_key(split: Split) -> bytes:
 
 def _shared_config(config: Config) -> str:
     """Return what jobs of a group must share; they may differ in initial weights, rows, and optimizer options."""
-    free = {"seed": 0, "fold": config.fold and "1/1", "repeat": 1, "init_linear": None, "init_conv": None}
+    free = {"seed": 0, "fold": config.fold and "1/1", "repeat": 1, "l1": 0.0, "init_linear": None, "init_conv": None}
     init, optimizer = Choice(name="default"), Choice(name=config.optimizer.name)
     return config.model_copy(update={**free, "init": init, "optimizer": optimizer}).model_dump_json()
 
@@ -97,7 +97,7 @@ def explain_refused_config(config: Config) -> str:
 def explain_refused_network(assembly: Assembly) -> str:
     """Return why jobs like this one cannot be stacked, or "" if they can."""
     name, model = assembly.config.model.name, assembly.state.model
-    if not registry.find("models", name).meta.get("stackable", True):
+    if not find_component("models", assembly.config.model).meta.get("stackable", True):
         return f"model={name} is declared not stackable"
     if not update.is_stackable(assembly.state.optimizer):
         return f"optimizer={assembly.config.optimizer.name} is not an optimizer of torch.optim"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from yisheng.core import registry
+from yisheng.core.components import find_component
 from yisheng.core.types import Batch
 from yisheng.data.batches import Batches
 from yisheng.evaluation.scorer import Scorer, make_scorer
@@ -22,7 +22,7 @@ def make_job_scorer(assembly: Assembly) -> Scorer:
 def depends_on_rows(assembly: Assembly) -> bool:
     """Return whether the loss may depend on the training rows: class weights do, and losses of plugins may."""
     choice = assembly.config.loss
-    is_builtin = registry.find("losses", choice.name).build.__module__.startswith("yisheng.losses.")
+    is_builtin = find_component("losses", choice).build.__module__.startswith("yisheng.losses.")
     return not is_builtin or "balanced" in choice.options.values()
 
 

@@ -1,0 +1,230 @@
+"""The components of a config: registered ones by name, and a user's own objects.
+
+A choice of a config may hold an object (a network, a class, a function) in place of a registered name. Each kind has a
+module ``_custom.py`` whose ``make_entry(component, name)`` returns an entry that is called like a registered one.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import contextvars
+import importlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from yisheng.core import registry
+from yisheng.core.errors import UsageError, suggest
+from yisheng.core.references import IN_MEMORY, hash_source, import_reference, is_reference, make_reference, short_name
+from yisheng.core.registry import REQUIRED, Entry, Option
+from yisheng.core.values import validate_value
+
+
+class NamedComponent(Protocol):
+    """A choice of a config: a name, and the object itself if it is a user's own."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def component(self) -> Any: ...
+
+
+@dataclass(frozen=True)
+class CustomEntry(Entry):
+    """An entry of a user's own component.
+
+    Args:
+        parameters: its options; they are the parameters that the package does not fill in.
+        open_ended: whether it takes any other option too (``**kwargs``).
+    """
+
+    parameters: Mapping[str, Option] = field(default_factory=dict)
+    open_ended: bool = False
+
+    @property
+    def options(self) -> Mapping[str, Option]:  # type: ignore[override]  # a cached property there
+        """Return the parameters that are not filled in by the package."""
+        return self.parameters
+
+    @property
+    def about(self) -> str:
+        """Return the first sentence of the component's docstring."""
+        return (inspect.getdoc(self.component) or "").split("\n\n")[0].replace("\n", " ")
+
+    def check_option(self, name: str, value: Any, key: str) -> Any:
+        """Return the value of an option; text from the shell is read as Python's literal of the parameter's type.
+
+        Raises:
+            UsageError: there is no such option, or the value does not have the annotated type.
+        """
+        if name not in self.parameters:
+            if self.open_ended:
+                return _read_literal(value)
+            raise UsageError(f"{key}={self.name} has no option {name!r}", suggest(name, self.parameters))
+        annotation = self.parameters[name].type
+        return _read_literal(value) if annotation is Any else validate_value(name, annotation, value)
+
+
+def is_custom(choice: NamedComponent) -> bool:
+    """Return whether a choice is a user's own code rather than a registered name."""
+    return choice.component is not None or is_reference(choice.name)
+
+
+def find_component(kind: str, choice: NamedComponent) -> Entry:
+    """Return the entry of a choice, registered or a user's own.
+
+    Raises:
+        UsageError: there is no component of that name, or the object of a user's own one was not given.
+    """
+    if not is_custom(choice):
+        return registry.find(kind, choice.name)
+    if choice.component is None:
+        label = registry.KIND_LABELS.get(kind, kind)
+        given = choice.name if not choice.name.startswith(f"{IN_MEMORY}:") else "the same object, from Python"
+        raise UsageError(
+            f"the {label} {choice.name} is code of your own, which is imported only when you name it",
+            f"give it again: {KEY_OF_KIND.get(kind, kind)}={given}",
+        )
+    make_entry: Callable[[Any, str], Entry] = importlib.import_module(f"yisheng.{kind}._custom").make_entry
+    return make_entry(choice.component, choice.name)
+
+
+KEY_OF_KIND = {
+    "models": "model",
+    "init": "init",
+    "losses": "loss",
+    "optim": "optimizer",
+    "optim.schedules": "schedule",
+    "transforms.augment": "augment",
+    "metrics": "metrics",
+}
+"""Kinds that take a user's own objects, with the key of the config."""
+
+
+def read_component(kind: str, value: Any) -> tuple[str, Any]:
+    """Return the reference and the object of a user's own component.
+
+    Args:
+        kind: the kind.
+        value: the object, or the text of a reference, whose code is imported.
+
+    Raises:
+        UsageError: the kind takes names only, the code cannot be imported, or the object cannot be of this kind.
+    """
+    label = registry.KIND_LABELS.get(kind, kind)
+    if kind not in KEY_OF_KIND:
+        raise UsageError(f"a {label} must be a name, got {value!r}", suggest("", registry.names(kind)))
+    if isinstance(value, str):
+        component, name = import_reference(value), value.strip()
+    else:
+        component, name = value, make_reference(value)
+    if not callable(component) and not hasattr(component, "param_groups") and not hasattr(component, "update"):
+        raise UsageError(
+            f"a {label} must be a name, a class or a callable, got {value!r}", suggest("", registry.names(kind))
+        )
+    return name, component
+
+
+def read_parameters(
+    component: Callable[..., Any], filled: Mapping[str, Any] | None = None, *, skip: int = 0
+) -> tuple[dict[str, Option], bool]:
+    """Return the parameters of a callable as options, and whether it takes any others.
+
+    Args:
+        component: a class, function or partial.
+        filled: names of parameters that the package fills in.
+        skip: number of first parameters that the package gives by position.
+    """
+    try:
+        signature = inspect.signature(component)
+    except (ValueError, TypeError):  # a function written in C
+        return {}, True
+    open_ended = False
+    options: dict[str, Option] = {}
+    for parameter in list(signature.parameters.values())[skip:]:
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            open_ended = True
+        elif parameter.kind is inspect.Parameter.VAR_POSITIONAL or parameter.name in (filled or {}):
+            continue
+        else:
+            default = REQUIRED if parameter.default is inspect.Parameter.empty else parameter.default
+            options[parameter.name] = Option(parameter.name, _option_type(parameter), default, "")
+    return options, open_ended
+
+
+def _option_type(parameter: inspect.Parameter) -> Any:
+    """Return the type of simple annotations and defaults, which text from the shell is converted to."""
+    names = {"int": int, "float": float, "bool": bool, "str": str}
+    annotation = names.get(parameter.annotation) if isinstance(parameter.annotation, str) else parameter.annotation
+    return annotation if annotation in names.values() else Any
+
+
+def _read_literal(value: Any) -> Any:
+    """Return text as the Python literal that it is, else unchanged.
+
+    >>> _read_literal("64"), _read_literal("64,32"), _read_literal("relu")
+    (64, (64, 32), 'relu')
+    """
+    if not isinstance(value, str):
+        return value
+    words = {"true": True, "false": False, "none": None}
+    try:
+        return words[value.lower()] if value.lower() in words else ast.literal_eval(value)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return value
+
+
+_supplied: contextvars.ContextVar[Mapping[str, Any]] = contextvars.ContextVar("supplied", default=MappingProxyType({}))
+
+
+@contextlib.contextmanager
+def supply_components(**given: Any) -> Iterator[None]:
+    """Give the user's own components that the config of a run folder names, during the block.
+
+    Args:
+        **given: objects, or references whose code is imported, by key of the config (``model=Net``); a list of them for
+            ``metrics`` and ``augment``. None stands for nothing.
+
+    Raises:
+        UsageError: the code cannot be imported.
+    """
+    supplied = {key: _import_all(value) for key, value in given.items() if value is not None}
+    token = _supplied.set({**_supplied.get(), **supplied})
+    try:
+        yield
+    finally:
+        _supplied.reset(token)
+
+
+def _import_all(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_import_all(item) for item in value]
+    if isinstance(value, str) and "," in value:
+        return [_import_all(item.strip()) for item in value.split(",")]
+    return import_reference(value) if isinstance(value, str) and is_reference(value) else value
+
+
+def find_supplied(key: str, name: str) -> Any:
+    """Return the object that `supply_components` gave for a key of the config, or None.
+
+    Args:
+        key: the key.
+        name: the reference in the config; of several objects the one of that name is returned.
+    """
+    value = _supplied.get().get(key)
+    if not isinstance(value, list):
+        return value
+    return next((item for item in value if short_name(make_reference(item)) == short_name(name)), None)
+
+
+def describe_sources(choices: Mapping[str, NamedComponent]) -> dict[str, dict[str, str | None]]:
+    """Return reference and SHA-256 of the source of each component that is a user's own, by key of the config."""
+    return {
+        key: {"reference": choice.name, "sha256": hash_source(choice.component)}
+        for key, choice in choices.items()
+        if is_custom(choice) and choice.component is not None
+    }

@@ -1,0 +1,133 @@
+"""A user's own loss: an ``nn.Module``, its class, or a function of outputs and targets."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import nn
+
+from yisheng.core.components import CustomEntry, read_parameters
+from yisheng.core.errors import UsageError
+from yisheng.core.types import Spec
+from yisheng.losses.shapes import Loss
+
+PROBABILITY_LOSSES: Final = (nn.BCELoss,)
+"""Losses of torch whose input is a probability rather than a logit."""
+CLASS_LOSSES: Final = (nn.CrossEntropyLoss, nn.NLLLoss, nn.MultiMarginLoss)
+"""Losses of torch whose target is a class number; the target of the others has the shape of the output."""
+CLASS_FUNCTIONS: Final = (nn.functional.cross_entropy, nn.functional.nll_loss, nn.functional.multi_margin_loss)
+
+
+def make_entry(component: Any, name: str) -> CustomEntry:
+    """Return the entry of a user's own loss ``loss(output, target)``.
+
+    Its target is the class numbers ``(B,)``, or has the shape of the output: for losses of torch other than
+    cross-entropy and its like, and where the output is a single unit for two classes. A loss of torch is computed
+    without reduction, and so is a function with a parameter ``reduction``. A loss that returns a single number is used
+    as it is: then samples cannot have weights, and no loss of a single row is known.
+
+    Args:
+        component: the module, its class, or the function.
+        name: its reference.
+
+    >>> spec = Spec("classification", (1,), classes=("a", "b", "c"))
+    >>> loss = make_entry(nn.CrossEntropyLoss(), "torch.nn:CrossEntropyLoss").build(spec, np.array([0]))
+    >>> loss(torch.zeros(2, 3), torch.tensor([0, 2]))
+    tensor([1.0986, 1.0986])
+    """
+    meta = {"custom": True}
+    if inspect.isclass(component):
+        parameters, open_ended = read_parameters(component, {"reduction": None, "size_average": None, "reduce": None})
+
+        def build(spec: Spec, y: np.ndarray, **options: Any) -> Loss:  # noqa: ARG001  # called like every loss
+            return _adapt(_construct(component, name, options), spec)
+
+        return CustomEntry("losses", name, build, meta, parameters=parameters, open_ended=open_ended)
+    return CustomEntry("losses", name, lambda spec, y: _adapt(component, spec), meta)  # noqa: ARG005  # as above
+
+
+def expects_probabilities(component: Any) -> bool:
+    """Return whether a loss of torch takes probabilities rather than logits.
+
+    >>> expects_probabilities(nn.BCELoss()), expects_probabilities(nn.BCEWithLogitsLoss)
+    (True, False)
+    """
+    if inspect.isclass(component):
+        return issubclass(component, PROBABILITY_LOSSES)
+    return isinstance(component, PROBABILITY_LOSSES) or component is nn.functional.binary_cross_entropy
+
+
+def _construct(component: Callable[..., Any], name: str, options: dict[str, Any]) -> Any:
+    try:
+        return component(**options)
+    except Exception as error:
+        raise UsageError(
+            f"loss={name} cannot be built: {type(error).__name__}: {error}", "give its options, or the object itself"
+        ) from error
+
+
+def _adapt(component: Callable[..., Any], spec: Spec) -> Loss:
+    """Return ``loss(output (B, O), y) -> (B,)``, or a scalar where the component reduces its losses itself."""
+    unreduced = _remove_reduction(component)
+    takes_classes = _takes_class_numbers(component, spec)
+
+    def loss(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        target = y if takes_classes else _match_output(output, y, spec)
+        try:
+            value = unreduced(output, target)
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            raise UsageError(
+                f"the loss cannot take outputs {_describe(output)} and targets {_describe(target)}: "
+                f"{' '.join(str(error).split())[:300]}",
+                "fit the network's last layer or the loss to these shapes",
+            ) from error
+        if not isinstance(value, torch.Tensor):
+            raise UsageError(f"the loss must return a tensor, got {type(value).__name__}", "do not call .item() in it")
+        return value.flatten(1).mean(1) if value.ndim > 1 else value
+
+    return loss
+
+
+def _remove_reduction(component: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the loss without reduction, where it can be computed so."""
+    if isinstance(component, nn.Module):
+        if getattr(component, "reduction", None) == "mean":
+            component = copy.deepcopy(component)
+            component.reduction = "none"
+        return component
+    try:
+        parameters = inspect.signature(component).parameters
+    except (ValueError, TypeError):
+        return component
+    if "reduction" in parameters and parameters["reduction"].default == "mean":
+        return lambda output, target: component(output, target, reduction="none")
+    return component
+
+
+def _takes_class_numbers(component: Any, spec: Spec) -> bool:
+    """Return whether the target is the class numbers ``(B,)``."""
+    if spec.task != "classification":
+        return True  # the target has the shape of the output already
+    if isinstance(component, CLASS_LOSSES) or component in CLASS_FUNCTIONS:
+        return True
+    if isinstance(component, nn.Module) and type(component).__module__.startswith("torch.nn"):
+        return False
+    return spec.outputs > 1 and not getattr(component, "__module__", "").startswith("torch.nn")
+
+
+def _match_output(output: torch.Tensor, y: torch.Tensor, spec: Spec) -> torch.Tensor:
+    """Return class numbers ``(B,)`` as real targets ``(B, O)``: 0 and 1, one column for each class if there are more."""
+    if y.shape == output.shape:
+        return y
+    if y.ndim == 1 and output.shape[1] == 1:
+        return y.unsqueeze(1).to(output.dtype)
+    return nn.functional.one_hot(y, len(spec.classes)).to(output.dtype)
+
+
+def _describe(tensor: torch.Tensor) -> str:
+    return f"{tuple(tensor.shape)} ({str(tensor.dtype).removeprefix('torch.')})"

@@ -1,0 +1,263 @@
+"""The output of a user's own network: picked, brought to ``(B, O)``, and checked against the data.
+
+What has to be changed is done by a forward hook of the network, a public part of torch: its layers, parameters and
+saved weights keep the user's own names.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import torch
+from torch import nn
+
+from yisheng.core.errors import UsageError
+from yisheng.core.seeds import isolated_generators
+from yisheng.core.types import Spec
+from yisheng.models._custom import describe_parameters, has_lazy_parameters
+
+OUTPUT_NAMES: Final = ("logits", "output", "out", "pred", "prediction", "predictions", "y", "y_hat", "scores")
+"""Names under which networks return what the loss gets, the first that is there."""
+
+
+@dataclass(frozen=True)
+class OutputRule:
+    """How the output of a network becomes ``(B, O)``.
+
+    Args:
+        path: names and positions that lead to the tensor; empty for a network that returns a tensor.
+        adds_axis: whether ``(B,)`` becomes ``(B, 1)``.
+        drops_axes: whether axes of size 1 after the second are removed.
+    """
+
+    path: tuple[str | int, ...] = ()
+    adds_axis: bool = False
+    drops_axes: bool = False
+
+    @property
+    def is_identity(self) -> bool:
+        """Return whether the network's output is used as it is."""
+        return not (self.path or self.adds_axis or self.drops_axes)
+
+    def apply(self, output: Any) -> torch.Tensor:
+        """Return the tensor ``(B, O)`` of a network's output."""
+        for key in self.path:
+            output = _get(output, key)
+        tensor: torch.Tensor = output
+        if self.adds_axis:
+            return tensor.unsqueeze(-1)
+        return tensor.flatten(1) if self.drops_axes else tensor
+
+
+class OutputHook:
+    """A forward hook that applies an `OutputRule`; it survives a deep copy of the network.
+
+    Args:
+        rule: the rule.
+    """
+
+    def __init__(self, rule: OutputRule) -> None:
+        self.rule = rule
+
+    def __call__(self, module: nn.Module, inputs: Any, output: Any) -> torch.Tensor:
+        """Return the output that the loss gets."""
+        return self.rule.apply(output)
+
+
+class InputHook:
+    """A forward pre-hook that gives a batch of several inputs to ``forward`` as its arguments.
+
+    A tuple is given by position, a dictionary by name if ``forward`` has parameters of these names, else as it is.
+
+    Args:
+        network: the network that is called.
+        x: a batch, whose form is that of all batches.
+    """
+
+    def __init__(self, network: nn.Module, x: tuple[Any, ...] | Mapping[str, Any]) -> None:
+        parameters = inspect.signature(network.forward).parameters
+        self.by_name = isinstance(x, Mapping) and (
+            set(x) <= set(parameters) or any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+        )
+
+    def __call__(
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments of ``forward``."""
+        if len(args) != 1 or kwargs:
+            return args, kwargs
+        if isinstance(args[0], tuple):
+            return args[0], {}
+        return ((), dict(args[0])) if self.by_name and isinstance(args[0], Mapping) else (args, kwargs)
+
+
+def fit_output(network: nn.Module, x: Any, spec: Spec, *, output: str | None = None) -> tuple[Spec, OutputRule]:
+    """Run a network on some rows; make it return ``(B, O)``, and return the contract with its number of outputs.
+
+    The pass runs in eval mode without gradients, on a copy if the network does not need it to create its layers.
+
+    Args:
+        network: the network; a hook is registered if its output has to be changed.
+        x: scaled inputs of two rows or more, as the network gets them in training.
+        spec: the contract of the data.
+        output: what to use of several outputs: a name, a position, or several with dots between them.
+
+    Raises:
+        UsageError: the network cannot take the inputs, or its output does not fit the target.
+
+    >>> spec = Spec("classification", (4,), classes=("a", "b"))
+    >>> fit_output(nn.Linear(4, 2), torch.zeros(2, 4), spec)[1].is_identity
+    True
+    >>> fit_output(nn.Linear(4, 3), torch.zeros(2, 4), spec)
+    Traceback (most recent call last):
+    yisheng.core.errors.UsageError: the network returns 3 values for each row, the data has 2 classes
+      give its last layer 2 outputs
+    """
+    rows = len(next(iter(x.values())) if isinstance(x, Mapping) else x[0] if isinstance(x, tuple) else x)
+    if isinstance(x, Mapping | tuple):
+        network.register_forward_pre_hook(InputHook(network, x), with_kwargs=True)
+    result = _run(network, x)
+    path = _find_path(result, output)
+    for key in path:
+        result = _get(result, key)
+    rule = _fit_axes(result, rows, path)
+    tensor = rule.apply(result) if not path else replace(rule, path=()).apply(result)
+    fitted = _require_outputs(tensor, spec)
+    if not rule.is_identity:
+        network.register_forward_hook(OutputHook(rule))
+    return fitted, rule
+
+
+def _run(network: nn.Module, x: Any) -> Any:
+    """Return the output for some rows; only a network that creates its layers then is run itself."""
+    with isolated_generators():
+        if has_lazy_parameters(network):
+            return _forward(network, x)
+        probe = copy.deepcopy(network)
+        before = describe_parameters(probe)
+        result = _forward(probe, x)
+        if describe_parameters(probe) != before:
+            return _forward(network, x)
+    return result
+
+
+def _forward(network: nn.Module, x: Any) -> Any:
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        with torch.no_grad():
+            return network(x)
+    except Exception as error:
+        shapes = _describe(x)
+        raise UsageError(
+            f"the network cannot take inputs of {shapes}: {type(error).__name__}: {' '.join(str(error).split())[:300]}",
+            "call it on a tensor of that shape to see where; the first axis is the batch",
+        ) from error
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def _find_path(result: Any, output: str | None) -> tuple[str | int, ...]:
+    """Return the path to the tensor that the loss gets."""
+    if output is not None:
+        path: tuple[str | int, ...] = tuple(int(part) if part.isdigit() else part for part in output.split("."))
+        value = result
+        for key in path:
+            try:
+                value = _get(value, key)
+            except (KeyError, IndexError, TypeError, AttributeError):
+                raise UsageError(
+                    f"output={output}: the network returns {_describe(result)}", f"use one of {_list_outputs(result)}"
+                ) from None
+        if not isinstance(value, torch.Tensor):
+            raise UsageError(
+                f"output={output} is {_describe(value)}, not a tensor", f"use one of {_list_outputs(result)}"
+            )
+        return path
+    if isinstance(result, torch.Tensor):
+        return ()
+    if isinstance(result, tuple | list) and result and not hasattr(result, "_fields"):
+        return (0, *_find_path(result[0], None))
+    for name in OUTPUT_NAMES:
+        value = result.get(name) if isinstance(result, Mapping) else getattr(result, name, None)
+        if isinstance(value, torch.Tensor):
+            return (name,)
+    raise UsageError(
+        f"the network returns {_describe(result)}, and it is not clear what the loss gets of it",
+        f"name it: output={(_list_outputs(result) or ['logits'])[0]}",
+    )
+
+
+def _get(value: Any, key: str | int) -> Any:
+    if isinstance(value, Mapping):
+        return value[key]
+    return value[key] if isinstance(key, int) else getattr(value, key)
+
+
+def _list_outputs(result: Any) -> list[str]:
+    if isinstance(result, Mapping):
+        return [str(key) for key in result]
+    if isinstance(result, tuple | list):
+        return [str(index) for index in range(len(result))]
+    return [name for name, value in vars(result).items() if isinstance(value, torch.Tensor)] if result else []
+
+
+def _fit_axes(tensor: torch.Tensor, rows: int, path: tuple[str | int, ...]) -> OutputRule:
+    shape = tuple(tensor.shape)
+    if not tensor.is_floating_point():
+        raise UsageError(
+            f"the network returns {tensor.dtype} values, which have no gradient", "return logits or real numbers"
+        )
+    if not shape or shape[0] != rows:
+        raise UsageError(
+            f"the network returns a tensor of shape {shape} for a batch of {rows} rows: its batch axis is missing",
+            f"return one row for each of the {rows}: the first axis is the batch",
+        )
+    if len(shape) == 1:
+        return OutputRule(path, adds_axis=True)
+    if len(shape) > 2:
+        if any(size != 1 for size in shape[2:]):
+            raise UsageError(
+                f"the network returns a tensor of shape {shape}, where one row of values for each row is needed",
+                "reduce the other axes, as in x.mean(1), x[:, -1] or x.flatten(1)",
+            )
+        return OutputRule(path, drops_axes=True)
+    return OutputRule(path)
+
+
+def _require_outputs(tensor: torch.Tensor, spec: Spec) -> Spec:
+    """Return the contract with the network's number of outputs."""
+    count = tensor.shape[1]
+    if torch.isnan(tensor).any():
+        raise UsageError(
+            "the network returns NaN before any training", "look for a division by zero, a logarithm or a root in it"
+        )
+    if spec.task == "regression":
+        expected, reason = (spec.outputs,), f"the target has {spec.outputs}"
+    elif spec.task == "multilabel":
+        expected, reason = (len(spec.classes),), f"the data has {len(spec.classes)} labels"
+    else:
+        expected = (len(spec.classes), 1) if len(spec.classes) == 2 else (len(spec.classes),)
+        reason = f"the data has {len(spec.classes)} classes"
+    if count not in expected:
+        raise UsageError(
+            f"the network returns {count} value{'s' * (count != 1)} for each row, {reason}",
+            f"give its last layer {expected[0]} output{'s' * (expected[0] != 1)}",
+        )
+    return spec.with_outputs(count)
+
+
+def _describe(value: Any) -> str:
+    """Return type and shapes of a value, for an error."""
+    if isinstance(value, torch.Tensor):
+        return f"shape {tuple(value.shape)} ({str(value.dtype).removeprefix('torch.')})"
+    if isinstance(value, Mapping):
+        return "a dictionary of " + ", ".join(map(str, value))
+    if isinstance(value, tuple | list):
+        return f"{len(value)} values: " + ", ".join(_describe(item) for item in value)
+    return type(value).__name__

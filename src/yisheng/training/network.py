@@ -1,0 +1,121 @@
+"""The network of a training: built, initialized, and fitted to the data's target if it is a user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from yisheng.core import registry
+from yisheng.core.components import find_component, is_custom
+from yisheng.core.config import AUTO, Choice, Config, ResolvedConfig
+from yisheng.core.errors import UsageError
+from yisheng.core.seeds import derive, seed_everything
+from yisheng.core.types import Dataset, Spec, Split
+from yisheng.init.initialize import initialize
+from yisheng.losses._custom import expects_probabilities
+from yisheng.models.custom_output import fit_output
+
+MAX_PROBE_ROWS = 3
+"""Rows that a user's own network is tried on before the training."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network with its initial weights, and what follows from it.
+
+    Args:
+        model: on the CPU.
+        config: the resolved config; with a user's own network ``loss=auto`` depends on the number of its outputs.
+        spec: the contract of the data, with the network's number of outputs.
+    """
+
+    model: nn.Module
+    config: ResolvedConfig
+    spec: Spec
+
+
+def build_network(config: Config, resolved: ResolvedConfig, data: Spec, inputs: Spec, x: Callable[[], Any]) -> Network:
+    """Build the network of a config with its initial weights, the same for the same seed.
+
+    Args:
+        config: the config as the user made it.
+        resolved: the same, resolved for the data.
+        data: the contract of the data.
+        inputs: the contract of the scaled inputs.
+        x: returns a few scaled inputs, as `read_probe` does.
+
+    Raises:
+        UsageError: a user's own network cannot be built, cannot take the inputs, or its output does not fit the target.
+    """
+    seed_everything(derive(resolved.seed, "init"))
+    if not is_custom(resolved.model):
+        spec = _add_loss_outputs(resolved, data)
+        model: nn.Module = _build("models", resolved.model, inputs.with_outputs(spec.outputs))
+    else:
+        is_auto = config.loss.name == AUTO
+        expected = data if is_auto else _add_loss_outputs(resolved, data)
+        model = _build("models", resolved.model, inputs.with_outputs(expected.outputs))
+        spec, _ = fit_output(model, x(), expected, output=resolved.output)
+        if is_auto:
+            resolved = resolved.model_copy(update={"loss": _choose_loss(resolved.loss, spec)})
+        else:
+            _require_loss_outputs(resolved, expected, spec)
+    _initialize(resolved, model)
+    if expects_probabilities(resolved.loss.component):
+        spec = replace(spec, link="probabilities")
+    return Network(model, resolved, spec)
+
+
+def read_probe(dataset: Dataset, split: Split, scale: Any) -> Any:
+    """Return a few scaled inputs of the training part, as the network gets them."""
+    rows = split.train[:MAX_PROBE_ROWS]
+    return scale.apply(torch.from_numpy(np.array(dataset.x[rows])))
+
+
+def _build(kind: str, choice: Choice, *args: Any) -> Any:
+    return find_component(kind, choice).build(*args, **choice.options)
+
+
+def _add_loss_outputs(config: ResolvedConfig, spec: Spec) -> Spec:
+    """Return the contract with the number of output units that the loss requires."""
+    meta = find_component("losses", config.loss).meta
+    return spec.with_outputs(meta["outputs"](spec)) if "outputs" in meta else spec
+
+
+def _choose_loss(loss: Choice, spec: Spec) -> Choice:
+    """Return the loss for a network's number of outputs: with two classes, one logit or two."""
+    if spec.task != "classification":
+        return loss
+    name = "cross-entropy" if spec.outputs > 1 else "binary-cross-entropy"
+    if loss.name == name:
+        return loss
+    options = registry.find("losses", name).options
+    defaults = {key: option.default for key, option in options.items() if option.default is not registry.REQUIRED}
+    return Choice(name=name, options=defaults | {key: loss.options[key] for key in loss.options if key in options})
+
+
+def _require_loss_outputs(config: ResolvedConfig, expected: Spec, fitted: Spec) -> None:
+    """Refuse a network whose number of outputs is not the one that a registered loss requires."""
+    if is_custom(config.loss) or expected.outputs == fitted.outputs:
+        return
+    raise UsageError(
+        f"loss={config.loss.name} needs {expected.outputs} outputs, the network has {fitted.outputs}",
+        "leave loss out to have it chosen, or change the network's last layer",
+    )
+
+
+def _initialize(config: ResolvedConfig, model: nn.Module) -> None:
+    if is_custom(config.init) and find_component("init", config.init).meta["applies"]:
+        model.apply(find_component("init", config.init).build)
+        initialize(model, None, linear=_make_fill(config.init_linear), conv=_make_fill(config.init_conv))
+        return
+    initialize(model, _make_fill(config.init), linear=_make_fill(config.init_linear), conv=_make_fill(config.init_conv))
+
+
+def _make_fill(choice: Choice | None) -> Callable[[torch.Tensor], Any] | None:
+    return None if choice is None else lambda weight: _build("init", choice, weight)

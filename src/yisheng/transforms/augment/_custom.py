@@ -1,0 +1,57 @@
+"""A user's own augmentation: a function of a batch of inputs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from yisheng.core.components import CustomEntry
+from yisheng.core.errors import UsageError
+from yisheng.core.seeds import isolated_generators, seed_everything
+from yisheng.core.types import Spec
+from yisheng.transforms.augment._base import Augment
+
+
+def make_entry(component: Callable[..., Any], name: str) -> CustomEntry:
+    """Return the entry of a user's own augmentation.
+
+    It is called with a batch ``x (B, ...)`` in the units of the data (0 to 255 for images), or with ``x, y``, or with
+    ``x, y, generator``; it returns ``x``, or ``x, y``. What it draws from the global generators is seeded from
+    (seed, epoch, batch), and these generators are restored, so that a resumed run draws the same numbers.
+
+    Args:
+        component: the function.
+        name: its reference.
+
+    >>> augment = make_entry(lambda x: x + torch.rand_like(x), "in-memory:noise").build(None)
+    >>> x, y = torch.zeros(2, 3), torch.zeros(2)
+    >>> a, b = (augment(x, y, torch.Generator().manual_seed(1))[0] for _ in range(2))
+    >>> torch.equal(a, b)
+    True
+    """
+    try:
+        count = len(inspect.signature(component).parameters)
+    except (ValueError, TypeError):
+        count = 1
+
+    def augment(x: torch.Tensor, y: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        arguments = (x, y, generator)[: max(1, min(count, 3))]
+        with isolated_generators():
+            seed_everything(int(torch.randint(2**31, (), generator=generator)))
+            result = component(*arguments)
+        changed, target = result if isinstance(result, tuple) else (result, y)
+        if not isinstance(changed, torch.Tensor) or changed.shape != x.shape:
+            raise UsageError(
+                f"augment={name} must return inputs of shape {tuple(x.shape)}, got "
+                f"{tuple(changed.shape) if isinstance(changed, torch.Tensor) else type(changed).__name__}",
+                "it gets a whole batch and returns a batch of the same shape",
+            )
+        return changed, target
+
+    def build(spec: Spec | None) -> Augment:  # noqa: ARG001  # called like every augmentation
+        return augment
+
+    return CustomEntry("transforms.augment", name, build, {"custom": True})
