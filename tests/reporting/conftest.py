@@ -15,8 +15,7 @@ import tomli_w
 from PIL import Image
 
 from tests.reporting.pages import MakeRun, skip_drawing
-from yisheng.reporting import figures, search_figures
-from yisheng.reporting.sections import folds
+from yisheng.reporting import svg
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -133,8 +132,7 @@ def draw_figures() -> None:
 def _skip_drawing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace figures by empty ones, except in tests that use `draw_figures`."""
     if "draw_figures" not in request.fixturenames:
-        for module in (figures, search_figures, folds):
-            monkeypatch.setattr(module, "draw_svg", skip_drawing)
+        monkeypatch.setattr(svg, "draw_svg", skip_drawing)
 
 
 @pytest.fixture(scope="session")

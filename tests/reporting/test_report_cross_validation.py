@@ -105,7 +105,7 @@ def test_links_lead_to_fold_folders_only(make_run: MakeRun, name: str) -> None:
 def test_plot_folds_draws_a_dot_for_each_fold() -> None:
     for repeats in (1, 3, 20):
         cv = CrossValidation.model_validate(make_cv(4, repeats=repeats))
-        drawing = folds.plot_folds(cv, "accuracy", "accuracy")
+        drawing = str(folds.plot_folds(cv, "accuracy", "accuracy"))
         assert drawing.count("<use") >= 4 * repeats
         assert "validation accuracy" in drawing
 

@@ -139,7 +139,7 @@ def _render_curves(contenders: Sequence[Contender], score: str) -> Markup:
         paint = functools.partial(comparison_figures.plot_curves, contenders=curves, panel=panel)
         caption = _describe_ends(curves, panel)
         alt = f"{comparison_figures.panel_title(panel).capitalize()} by epoch. {caption}"
-        panels.append(render_figure(svg.draw_svg(f"panel{i}", paint), alt, caption))
+        panels.append(render_figure(svg.Chart(f"panel{i}", paint), alt, caption))
     key = [(comparison_figures.curve_color(i), contender.label) for i, contender in enumerate(curves)]
     return render(CURVES, key=key, figures=Markup("").join(panels))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from yisheng.reporting.evaluation_schema import Bin, Pairs
 from yisheng.reporting.formatting import format_tick
 from yisheng.reporting.history import History
-from yisheng.reporting.svg import BACKGROUND, FIRST_COLOR, GRID, MUTED, SECOND_COLOR, TEXT, clean_label, draw_svg
+from yisheng.reporting.svg import BACKGROUND, FIRST_COLOR, GRID, MUTED, SECOND_COLOR, TEXT, Chart, clean_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +26,7 @@ MAX_MARKERS = 40
 """Lines with at most this number of points have a marker at each point."""
 
 
-def plot_loss_by_epoch(history: History, best: int | None = None) -> str:
+def plot_loss_by_epoch(history: History, best: int | None = None) -> Chart:
     """Draw training and validation loss by epoch, with a mark at the epoch whose weights are used."""
 
     def paint(axes: Axes) -> None:
@@ -38,10 +38,12 @@ def plot_loss_by_epoch(history: History, best: int | None = None) -> str:
         _mark_best_epoch(axes, validation or training, best)
         _label_axes(axes, "loss", "epoch", [y for _, y in training + validation])
 
-    return draw_svg("loss", paint)
+    return Chart("loss", paint)
 
 
-def plot_score_by_epoch(history: History, score: str, name: str, best: int | None = None, *, log: bool = False) -> str:
+def plot_score_by_epoch(
+    history: History, score: str, name: str, best: int | None = None, *, log: bool = False
+) -> Chart:
     """Draw a validation score by epoch.
 
     Args:
@@ -58,10 +60,10 @@ def plot_score_by_epoch(history: History, score: str, name: str, best: int | Non
         _mark_best_epoch(axes, points, best)
         _label_axes(axes, f"validation {clean_label(name)}", "epoch", [y for _, y in points] if log else ())
 
-    return draw_svg("score", paint)
+    return Chart("score", paint)
 
 
-def plot_loss_by_step(history: History) -> str:
+def plot_loss_by_step(history: History) -> Chart:
     """Draw the loss of single batches by step, with a running mean over a fortieth of them (at least five)."""
 
     def paint(axes: Axes) -> None:
@@ -71,10 +73,10 @@ def plot_loss_by_step(history: History) -> str:
         axes.plot([x for x, _ in points], smooth, color=FIRST_COLOR, label="running mean")
         _label_axes(axes, "training loss", "step", [y for _, y in points])
 
-    return draw_svg("step", paint)
+    return Chart("step", paint)
 
 
-def plot_lr_by_step(history: History) -> str:
+def plot_lr_by_step(history: History) -> Chart:
     """Draw the learning rate by step."""
 
     def paint(axes: Axes) -> None:
@@ -83,10 +85,10 @@ def plot_lr_by_step(history: History) -> str:
         axes.set_ylim(0, 1.08 * max([r for r in rates if r > 0], default=1.0))
         _label_axes(axes, "learning rate", "step", ())
 
-    return draw_svg("rate", paint)
+    return Chart("rate", paint)
 
 
-def plot_two_losses(scratch_losses: Points, library_losses: Points, x_label: str) -> str:
+def plot_two_losses(scratch_losses: Points, library_losses: Points, x_label: str) -> Chart:
     """Draw the training losses of a from-scratch run and of the library's run in one figure.
 
     Args:
@@ -103,10 +105,10 @@ def plot_two_losses(scratch_losses: Points, library_losses: Points, x_label: str
         )
         _label_axes(axes, "training loss", x_label, [y for points in curves for _, y in points])
 
-    return draw_svg("scratch-losses", paint)
+    return Chart("scratch-losses", paint)
 
 
-def plot_loss_difference(points: Points, x_label: str) -> str:
+def plot_loss_difference(points: Points, x_label: str) -> Chart:
     """Draw the difference of two losses in units of a power of ten."""
 
     def paint(axes: Axes) -> None:
@@ -117,10 +119,10 @@ def plot_loss_difference(points: Points, x_label: str) -> str:
         axes.plot([x for x, _ in points], scaled, color=FIRST_COLOR, marker=marker, markersize=3, linewidth=1)
         _label_axes(axes, f"difference of the losses (in {format_tick(unit)})", x_label, scaled)
 
-    return draw_svg("loss-difference", paint)
+    return Chart("loss-difference", paint)
 
 
-def plot_reliability(bins: Sequence[Bin]) -> str:
+def plot_reliability(bins: Sequence[Bin]) -> Chart:
     """Draw a reliability diagram: accuracy by confidence, and the fraction of rows in each bin.
 
     Guo et al., "On calibration of modern neural networks" (2017), figure 1.
@@ -149,10 +151,10 @@ def plot_reliability(bins: Sequence[Bin]) -> str:
         axes.set_ylim(0, 1.03)
         _label_axes(axes, "accuracy", "predicted probability", ())
 
-    return draw_svg("reliability", paint)
+    return Chart("reliability", paint)
 
 
-def plot_predicted_by_true(pairs: Pairs, unit: str = "") -> str:
+def plot_predicted_by_true(pairs: Pairs, unit: str = "") -> Chart:
     """Draw predicted against true values, with the diagonal of a perfect model."""
 
     def paint(axes: Axes) -> None:
@@ -165,10 +167,10 @@ def plot_predicted_by_true(pairs: Pairs, unit: str = "") -> str:
         if axes.get_yscale() == "log":
             _log_axis(axes, "x")
 
-    return draw_svg("pairs", paint)
+    return Chart("pairs", paint)
 
 
-def plot_residuals(pairs: Pairs, unit: str = "") -> str:
+def plot_residuals(pairs: Pairs, unit: str = "") -> Chart:
     """Draw predicted minus true value by predicted value; a pattern is a dependence that the model has not learned."""
 
     def paint(axes: Axes) -> None:
@@ -176,7 +178,7 @@ def plot_residuals(pairs: Pairs, unit: str = "") -> str:
         _plot_dots(axes, [(predicted, predicted - true) for true, predicted in _finite_pairs(pairs)])
         _label_axes(axes, _with_unit("predicted − true", unit), _with_unit("predicted", unit), ())
 
-    return draw_svg("residuals", paint)
+    return Chart("residuals", paint)
 
 
 def spans_decades(values: Iterable[float]) -> bool:

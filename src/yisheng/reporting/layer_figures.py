@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from yisheng.reporting.figures import MAX_DRAWABLE
 from yisheng.reporting.findings_schema import LayerCurve
 from yisheng.reporting.formatting import format_tick
-from yisheng.reporting.svg import FIRST_COLOR, MUTED, SECOND_COLOR, TEXT, clean_label, draw_svg
+from yisheng.reporting.svg import FIRST_COLOR, MUTED, SECOND_COLOR, TEXT, Chart, clean_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +26,7 @@ def plot_layers_by_step(
     threshold: float | LayerCurve | None,
     *,
     log: bool,
-) -> str:
+) -> Chart:
     """Draw a line for each layer.
 
     Args:
@@ -59,7 +59,7 @@ def plot_layers_by_step(
         axes.set_xscale("symlog", linthresh=10)
         _label_axes(axes, title)
 
-    return draw_svg(name, paint)
+    return Chart(name, paint)
 
 
 def _limits(lines: Sequence[LayerCurve], log: bool) -> tuple[float, float]:

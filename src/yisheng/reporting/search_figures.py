@@ -19,7 +19,7 @@ from yisheng.reporting.search_facts import (
     format_value,
     score_window,
 )
-from yisheng.reporting.svg import BACKGROUND, FIRST_COLOR, MUTED, SECOND_COLOR, TEXT, clean_label, draw_svg
+from yisheng.reporting.svg import BACKGROUND, FIRST_COLOR, MUTED, SECOND_COLOR, TEXT, Chart, clean_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +38,7 @@ CURVE_STYLES = (
 """Color, dash and marker of each curve."""
 
 
-def plot_score_by_parameter(search: Search, axis: Axis, number: int) -> str:
+def plot_score_by_parameter(search: Search, axis: Axis, number: int) -> Chart:
     """Draw the score of each trial against one parameter; the best and the chosen trial are marked.
 
     Args:
@@ -81,10 +81,10 @@ def plot_score_by_parameter(search: Search, axis: Axis, number: int) -> str:
             )
             axes.set_ylim(min(bottom, low) - margin, max(top, high) + margin)
 
-    return draw_svg(f"parameter-{number}", paint)
+    return Chart(f"parameter-{number}", paint)
 
 
-def plot_training_loss(trials: Sequence[Trial]) -> str:
+def plot_training_loss(trials: Sequence[Trial]) -> Chart:
     """Draw the training loss by epoch, a line per trial (at most as many as `CURVE_STYLES`)."""
     from matplotlib.ticker import MaxNLocator
 
@@ -103,7 +103,7 @@ def plot_training_loss(trials: Sequence[Trial]) -> str:
         if spans_decades(finite):
             _set_log_axis(axes, "y", min(finite), max(finite))
 
-    return draw_svg("curves", paint)
+    return Chart("curves", paint)
 
 
 def _x_positions(axis: Axis, search: Search, trials: Sequence[Trial]) -> dict[int, float]:

@@ -7,27 +7,31 @@ apply to a run, as a confusion matrix does not apply to a regression.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
+from yisheng.core.durations import format_duration
 from yisheng.reporting.formatting import (
     capitalize,
     decimal_places,
     format_count,
-    format_duration,
     format_number,
     format_percent,
     score_name,
 )
 from yisheng.reporting.run_facts import RunFacts
-from yisheng.reporting.svg import NAMESPACE
+from yisheng.reporting.svg import NAMESPACE, Chart
 
 TEMPLATES = Path(__file__).parent / "templates"
+MAX_UNBROKEN = 20
+"""Characters of a word that needs no place to break."""
+_SEPARATOR = re.compile(r"(?<=[/\\_.,=-])(?=\w)")
 
 
 @dataclass(frozen=True)
@@ -54,15 +58,15 @@ def render_page(name: str, *, styles: Sequence[str] = ("style.css",), **values: 
     return _make_environment().get_template(name).render(**values, style=Markup(style))
 
 
-def render_figure(svg: str, alt: str, caption: str = "") -> Markup:
+def render_figure(chart: Chart, alt: str, caption: str = "") -> Markup:
     """Return a figure with a text alternative for screen readers.
 
     Args:
-        svg: a figure of `yisheng.reporting.figures`.
+        chart: a chart of `yisheng.reporting.figures`.
         alt: description of the figure, with its important numbers.
         caption: text below the figure.
     """
-    inline = Markup(svg.replace(f'<svg xmlns="{NAMESPACE}"', "<svg", 1))
+    inline = Markup(str(chart).replace(f'<svg xmlns="{NAMESPACE}"', "<svg", 1))
     return render(
         """<figure class="plot"><div role="img" aria-label="{{ alt }}">{{ svg }}</div>
 {% if caption %}<figcaption>{{ caption }}</figcaption>{% endif %}</figure>""",
@@ -99,6 +103,20 @@ def format_label(label: Any, classes: tuple[str, ...] = (), decimals: int | None
     return label if isinstance(label, str) else format_number(label, decimals)
 
 
+def breakable(text: str) -> Markup:
+    """Return text in which a browser may break long names and paths after their separators, not inside a word.
+
+    >>> breakable("photos/daisy/5547758_eea9edfc54_n.jpg")
+    Markup('photos/<wbr>daisy/<wbr>5547758_<wbr>eea9edfc54_<wbr>n.<wbr>jpg')
+    >>> breakable("a daisy")
+    Markup('a daisy')
+    """
+    words = re.split(r"(\s+)", str(text))
+    return Markup("").join(
+        Markup("<wbr>").join(_SEPARATOR.split(word)) if len(word) > MAX_UNBROKEN else escape(word) for word in words
+    )
+
+
 def _format_exact(value: float | None, decimals: int | None = None) -> Markup:
     """Return a rounded number as an element that also contains the exact value."""
     if value is None:
@@ -116,6 +134,7 @@ def _make_environment() -> Environment:
         lstrip_blocks=True,
     )
     filters: Mapping[str, Any] = {
+        "breakable": breakable,
         "capital": capitalize,
         "count": "{:,}".format,
         "duration": format_duration,

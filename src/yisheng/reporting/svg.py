@@ -10,6 +10,7 @@ import io
 import re
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -35,6 +36,22 @@ NAMESPACE = "http://www.w3.org/2000/svg"
 _DIGITS = re.compile(r"(\.\d\d)\d+")
 _COLOR = re.compile("|".join(VARIABLES))
 _LINK = re.compile(r"#(?=\w)")
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart: its text is SVG for a page, and ``paint`` draws it on the axes of any matplotlib figure.
+
+    Args:
+        name: prefix of every id in the SVG, so that one page can contain several charts.
+        paint: draws on empty axes.
+    """
+
+    name: str
+    paint: Callable[[Axes], None]
+
+    def __str__(self) -> str:
+        return draw_svg(self.name, self.paint)
 
 
 def draw_svg(name: str, paint: Callable[[Axes], None]) -> str:

@@ -81,9 +81,9 @@ def _draw_figures(facts: RunFacts) -> list[Markup]:
         key = score if score != "loss" else next((name for name in history.scores() if name != "loss"), "")
         if key in history.scores():
             name = score_name(key)
-            svg = figures.plot_score_by_epoch(history, key, name, best, log=is_higher_better(key) is False)
+            chart = figures.plot_score_by_epoch(history, key, name, best, log=is_higher_better(key) is False)
             caption = _describe_score(history.epochs, key, best)
-            drawn.append(render_figure(svg, f"Validation {name} by epoch. {caption}", caption))
+            drawn.append(render_figure(chart, f"Validation {name} by epoch. {caption}", caption))
     if len(history.steps) > 1:
         caption = _describe_step_loss(history.steps)
         drawn.append(render_figure(figures.plot_loss_by_step(history), f"Training loss by step. {caption}", caption))

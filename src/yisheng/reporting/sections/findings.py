@@ -11,22 +11,21 @@ from yisheng.reporting.formatting import format_number
 from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, render, render_figure
 
-SIGNS = {"error": "✗", "warning": "!", "note": "i"}
+SIGNS = {"error": "✗", "warning": "!", "note": "i", "none": "✓"}
 TEMPLATE = """
-<p>{{ summary }}</p>
+<p class="summary {{ worst }}"><span class="sign" aria-hidden="true">{{ signs[worst] }}</span> {{ summary }}</p>
 {% if findings.findings %}
 <ol class="findings">
 {% for finding in findings.findings %}
 <li class="{{ finding.severity }}">
 <p><span class="sign" aria-hidden="true">{{ signs[finding.severity] }}</span>
-<strong>{{ finding.severity | capital }}: <bdi>{{ finding.cause }}</bdi>.</strong></p>
-<p>What to do: <bdi>{{ finding.remedy }}</bdi>.</p>
-{% if finding.evidence %}
-<p class="note">{{ format_evidence(finding.evidence) }} (<code>{{ finding.check }}</code>)</p>
-{% endif %}
+<strong>{{ finding.severity | capital }}: <bdi>{{ finding.cause | breakable }}</bdi>.</strong></p>
+<p>What to do: <bdi>{{ finding.remedy | breakable }}</bdi>.</p>
+<p class="note">{{ format_evidence(finding.evidence, finding.cause) | breakable }}
+(<code>{{ finding.check }}</code>)</p>
 {% if finding.symptoms %}
 <p>This explains:</p>
-<ul>{% for symptom in finding.symptoms %}<li><bdi>{{ symptom.cause }}</bdi></li>{% endfor %}</ul>
+<ul>{% for symptom in finding.symptoms %}<li><bdi>{{ symptom.cause | breakable }}</bdi></li>{% endfor %}</ul>
 {% endif %}
 </li>
 {% endfor %}
@@ -68,6 +67,7 @@ def findings(facts: RunFacts) -> Section | None:
         TEMPLATE,
         findings=facts.findings,
         summary=summarize_findings(facts.findings),
+        worst=facts.findings.worst_severity() or "none",
         signs=SIGNS,
         format_evidence=format_evidence,
         figures=Markup("").join(_draw_figures(facts.findings.curves)),
@@ -81,25 +81,25 @@ def _draw_figures(curves: Curves) -> list[Markup]:
     if len(curves.steps) < 2:
         return []
     if curves.gradients:
-        svg = layer_figures.plot_layers_by_step(
+        chart = layer_figures.plot_layers_by_step(
             "gradients", "gradient", curves.steps, curves.gradients, _gradient_threshold(curves), log=True
         )
         caption = _describe_ends("Root mean square of the gradient", curves.gradients)
-        drawn.append(render_figure(svg, caption, caption))
+        drawn.append(render_figure(chart, caption, caption))
     if curves.updates:
-        svg = layer_figures.plot_layers_by_step(
+        chart = layer_figures.plot_layers_by_step(
             "updates", "relative update", curves.steps, curves.updates, thresholds.get("updates"), log=True
         )
         caption = _describe_ends("Root mean square of the update, relative to that of the weight", curves.updates)
-        drawn.append(render_figure(svg, caption, caption))
+        drawn.append(render_figure(chart, caption, caption))
     for name, lines, title, quantity in (
         ("dead", curves.dead, "dead units", "relu units that are zero for all samples"),
         ("saturated", curves.saturated, "saturated units", "sigmoid and tanh units at a limit"),
     ):
         if lines:
-            svg = layer_figures.plot_layers_by_step(name, title, curves.steps, lines, thresholds.get(name), log=False)
+            chart = layer_figures.plot_layers_by_step(name, title, curves.steps, lines, thresholds.get(name), log=False)
             caption = _describe_ends(f"Fraction of {quantity}", lines)
-            drawn.append(render_figure(svg, caption, caption))
+            drawn.append(render_figure(chart, caption, caption))
     return drawn
 
 

@@ -18,7 +18,7 @@ from yisheng.reporting.formatting import (
 )
 from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, render, render_figure
-from yisheng.reporting.svg import FIRST_COLOR, MUTED, draw_svg
+from yisheng.reporting.svg import FIRST_COLOR, MUTED, Chart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,7 +91,7 @@ def folds(facts: RunFacts) -> Section | None:
     return Section("folds", "Folds", html)
 
 
-def plot_folds(cv: CrossValidation, score: str, name: str) -> str:
+def plot_folds(cv: CrossValidation, score: str, name: str) -> Chart:
     """Return an SVG with the score of each fold as a dot, one row of dots per repeat, and the mean as a line."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -119,7 +119,7 @@ def plot_folds(cv: CrossValidation, score: str, name: str) -> str:
         position = {"loc": "lower right", "bbox_to_anchor": (1.01, 0.985), "ncols": 2}
         axes.legend(**position, handlelength=1.7, columnspacing=1.1, handletextpad=0.5, borderaxespad=0)
 
-    return draw_svg("folds", paint)
+    return Chart("folds", paint)
 
 
 def _draw_figure(cv: CrossValidation, score: str) -> Markup:

@@ -100,8 +100,8 @@ def _draw_figures(scratch: History, library: History) -> list[Markup]:
         return []
     largest, position = max((abs(difference), x) for x, difference in differences)
     caption = f"Both training losses, by {unit}. Largest difference: {format_number(largest)} ({unit} {position:,})."
-    svg = plots.plot_two_losses(list(scratch_losses.items()), list(library_losses.items()), unit)
-    drawn = [render_figure(svg, caption, caption)]
+    chart = plots.plot_two_losses(list(scratch_losses.items()), list(library_losses.items()), unit)
+    drawn = [render_figure(chart, caption, caption)]
     if largest:
         identical = sum(not difference for _, difference in differences)
         caption = f"Difference of the losses, by {unit}; {identical:,} of {len(differences):,} are bit-identical."
