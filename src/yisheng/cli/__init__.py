@@ -7,47 +7,60 @@ imported before a command runs.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+from yisheng.core.printable import PrintedStream, escape_line
 
 MAX_LINE_LENGTH = 1500
 """Characters of an error's line; longer ones are shortened in the middle."""
+READER_IS_GONE = (errno.EPIPE, errno.EIO, None)
+"""Errors of a stream whose reader has ended: a pipe, a closed terminal, a closed stream."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; return its exit code.
 
     0 done, 2 usage, 3 bad data, 4 non-finite numbers, 5 missing optional part, 6 findings that ``fail_on=`` forbids,
-    130 or 143 stopped by a signal, 1 anything else. With ``YISHENG_DEBUG=1`` an unforeseen exception is raised instead
-    of printed as two lines.
+    129, 130 or 143 stopped by a signal (the terminal was closed, Ctrl-C, SIGTERM), 1 anything else. A reader that goes
+    away changes nothing: the work is completed, and its code returned. With ``YISHENG_DEBUG=1`` an unforeseen exception
+    is raised instead of printed as two lines.
     """
+    with _printed_streams() as stdout:
+        code = _run_and_report(list(sys.argv[1:] if argv is None else argv))
+        stdout.flush()  # an error of a full disk appears here, while it can still be reported
+        if stdout.error is not None and stdout.error.errno not in READER_IS_GONE:
+            _print_error(f"the output cannot be written: {stdout.error.strerror}", "check the disk that it goes to")
+            code = code or 1
+    return code
+
+
+def _run_and_report(argv: list[str]) -> int:
+    """Run one command; print its error, if there is one, and return the exit code."""
     from yisheng.core.errors import YishengError
 
-    for name in ("stdout", "stderr"):  # a closed stream is None
-        if getattr(sys, name) is None:
-            setattr(sys, name, io.StringIO())
     try:
-        _accept_any_name()
-        code = _run(list(sys.argv[1:] if argv is None else argv))
-        sys.stdout.flush()  # an error of a full disk appears here, while it can still be reported
-        return code
+        return _run(argv)
     except YishengError as error:
-        print(f"yisheng: {_escape(error.problem)}\n  {_escape(error.remedy)}", file=sys.stderr)
+        _print_error(error.problem, error.remedy)
         return error.code
     except KeyboardInterrupt:
         print("yisheng: stopped", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader (head, less) has closed the pipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:  # a defect, or an error of the system that no code above foresees
         if os.environ.get("YISHENG_DEBUG", "").strip() not in ("", "0"):
             raise
-        problem, remedy = _describe_unforeseen(error)
-        print(f"yisheng: {_escape(problem)}\n  {remedy}", file=sys.stderr)
+        _print_error(*_describe_unforeseen(error))
         return 1
+
+
+def _print_error(problem: str, remedy: str) -> None:
+    print(f"yisheng: {escape_line(_shorten(problem))}\n  {escape_line(_shorten(remedy))}", file=sys.stderr)
 
 
 def list_commands() -> dict[str, str]:
@@ -59,7 +72,7 @@ def list_commands() -> dict[str, str]:
     commands = {}
     for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
         with path.open(encoding="utf-8") as file:
-            commands[path.stem] = file.readline().strip().strip('"')
+            commands[path.stem.replace("_", "-")] = file.readline().strip().strip('"')
     return commands
 
 
@@ -74,22 +87,40 @@ def _describe_unforeseen(error: Exception) -> tuple[str, str]:
     return problem, "this is a defect: run it again with YISHENG_DEBUG=1, and report what it shows"
 
 
-def _escape(text: str, max_length: int = MAX_LINE_LENGTH) -> str:
-    """Return text that may quote a hostile name or value as one printable line.
+def _shorten(text: str, max_length: int = MAX_LINE_LENGTH) -> str:
+    """Return a line of an error that quotes a long value without its middle."""
+    if len(text) <= max_length:
+        return text
+    return f"{text[: max_length // 2]} ... {text[-max_length // 2 :]}"
 
-    >>> print(_escape("no file 'a\\x1b[2J\\nb'"))
-    no file 'a\\x1b[2J\\nb'
+
+@contextlib.contextmanager
+def _printed_streams() -> Iterator[PrintedStream]:
+    """Make standard output and error safe for hostile names and lost readers during the block; yield the output.
+
+    Whatever else fails after the command, when Python flushes its streams, would change the exit code; hence a stream
+    without a reader leads nowhere from then on.
     """
-    if len(text) > max_length:
-        text = f"{text[: max_length // 2]} ... {text[-max_length // 2 :]}"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    streams = (sys.stdout or io.StringIO(), sys.stderr or io.StringIO())  # a closed stream is None
+    _accept_any_name(streams[0])
+    stdout, stderr = map(PrintedStream, streams)
+    sys.stdout, sys.stderr = stdout, stderr  # type: ignore[assignment]  # a TextIOBase has all that is used
+    try:
+        yield stdout
+    finally:
+        sys.stdout, sys.stderr = streams
+        for stream, printed in zip(streams, (stdout, stderr), strict=True):
+            printed.flush()
+            if printed.error is not None:
+                with contextlib.suppress(OSError, ValueError):
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _accept_any_name() -> None:
+def _accept_any_name(stream: object) -> None:
     """Let standard output take file names that are not valid text, and characters that it cannot encode."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        is_utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
-        sys.stdout.reconfigure(errors="surrogateescape" if is_utf8 else "backslashreplace")
+    if isinstance(stream, io.TextIOWrapper):
+        is_utf8 = stream.encoding.lower().replace("-", "") == "utf8"
+        stream.reconfigure(errors="surrogateescape" if is_utf8 else "backslashreplace")
 
 
 def _run(argv: list[str]) -> int:
@@ -105,6 +136,7 @@ def _run(argv: list[str]) -> int:
     import importlib
 
     from yisheng.cli._arguments import Arguments
+    from yisheng.cli._terminal import terminal_width, wrap_text
     from yisheng.core.errors import UsageError, suggest
     from yisheng.core.logging import show_on_stderr
     from yisheng.core.process import prepare
@@ -113,12 +145,13 @@ def _run(argv: list[str]) -> int:
     if command not in list_commands():
         raise UsageError(f"unknown command {command!r}", suggest(command.lower(), list_commands()))
     prepare()  # before any module imports torch
-    module = importlib.import_module(f"yisheng.cli.{command}")
+    module = importlib.import_module(f"yisheng.cli.{command.replace('-', '_')}")
     arguments = Arguments.parse(command, argv[1:])
     if arguments.help:
-        print((module.__doc__ or "").strip())
+        width = terminal_width()
+        print(wrap_text(module.__doc__ or "", width))
         if hasattr(module, "more_help"):
-            print(module.more_help())
+            print(f"\n{module.more_help(width)}")
         return 0
     with show_on_stderr(quiet=arguments.quiet):
         code: int = module.run(arguments)
@@ -126,8 +159,10 @@ def _run(argv: list[str]) -> int:
 
 
 def _overview() -> str:
+    from yisheng.cli._terminal import terminal_width, wrap_text
+
     lines = [f"  {name:<10} {about}" for name, about in list_commands().items()]
-    return "\n".join(
+    text = "\n".join(
         [
             "Yisheng: a supervised model's whole life, from its data to its use.",
             "",
@@ -147,3 +182,4 @@ def _overview() -> str:
             "`yisheng COMMAND --help` describes a command.",
         ]
     )
+    return wrap_text(text, terminal_width())

@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from yisheng.cli._arguments import Arguments
+from yisheng.core.printable import escape_line
 from yisheng.core.text_tables import format_table
 
 
@@ -79,9 +80,9 @@ def _info(arguments: Arguments) -> None:
         if isinstance(value, list) and value and isinstance(value[0], dict):
             print(f"{key}:\n{format_table([list(value[0]), *([str(v) for v in row.values()] for row in value)])}")
         elif isinstance(value, dict):
-            print(f"{key}: {', '.join(f'{k} {v}' for k, v in value.items())}")
+            print(f"{key}: {escape_line(', '.join(f'{k} {v}' for k, v in value.items()))}")
         else:
-            print(f"{key}: {value}")
+            print(f"{key}: {escape_line(str(value))}")
 
 
 def _show(arguments: Arguments) -> None:
@@ -91,7 +92,7 @@ def _show(arguments: Arguments) -> None:
     n = arguments.number("n", 40) if "n" in arguments.settings else None
     seed = arguments.number("seed", 0, minimum=0)
     name = _one_data_set(arguments)
-    print(draw_data_set(name, arguments.settings, augment=augment, n=n, seed=seed, out=out))
+    print(escape_line(str(draw_data_set(name, arguments.settings, augment=augment, n=n, seed=seed, out=out))))
 
 
 def _fetch(arguments: Arguments) -> None:

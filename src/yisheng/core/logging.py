@@ -15,7 +15,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO, cast
+
+from yisheng.core.printable import PrintedStream, escape_line
 
 if TYPE_CHECKING:
     from yisheng.core.types import Finding
@@ -38,13 +40,16 @@ _output: ContextVar[_Output] = ContextVar("yisheng_output", default=_HIDDEN)
 
 
 class _StderrHandler(logging.Handler):
-    """Print messages as plain text on the current ``sys.stderr``, if the current call shows them."""
+    """Print each message as one line on the current ``sys.stderr``, if the current call shows them.
+
+    A reader that is gone stops neither the training nor anything else.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         if not _output.get().messages:
             return
         try:
-            print(self.format(record), file=sys.stderr, flush=True)
+            print(escape_line(self.format(record)), file=PrintedStream(sys.stderr), flush=True)
         except Exception:
             self.handleError(record)
 
@@ -88,8 +93,15 @@ def hide_messages(*, progress: bool = True) -> Iterator[None]:
 
 
 def progress_stream() -> TextIO | None:
-    """Return the stream for progress bars, or None if the current call shows none."""
-    return sys.stderr if _output.get().progress else None
+    """Return the stream for progress bars, or None if the current call shows none.
+
+    It discards what it cannot write, so that a training goes on when nobody reads its progress any more.
+    """
+    if not _output.get().progress or sys.stderr is None:
+        return None
+    printed = sys.stderr
+    stream = printed.stream if isinstance(printed, PrintedStream) else printed
+    return cast("TextIO", PrintedStream(stream, escape=False))
 
 
 def log_findings(findings: Iterable[Finding]) -> None:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from yisheng.core.errors import StorageError, UsageError
 from yisheng.core.paths import parse_path
+from yisheng.core.printable import PrintedStream, escape_line
 
 
 def get_cache_folder() -> Path:
@@ -76,7 +77,7 @@ def to_local_path(address: str) -> Path | None:
 
 def report(text: str) -> None:
     """Print a message for the user on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    print(escape_line(text), file=PrintedStream(sys.stderr), flush=True)
 
 
 @contextlib.contextmanager
