@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from yisheng.core.natural_sort import sort_naturally
+
 
 class YishengError(Exception):
     """Base class of errors that the user can fix; the command line prints them as two lines, without a traceback.
@@ -62,7 +64,7 @@ class StorageError(YishengError):
 
 
 class StoppedError(YishengError):
-    """A signal stopped the command; the exit code is 128 + its number (130 for Ctrl-C, 143 for SIGTERM)."""
+    """A signal stopped the command; the exit code is 128 + its number (130 Ctrl-C, 143 SIGTERM, 129 SIGHUP)."""
 
     def __init__(self, signal: int, problem: str, remedy: str) -> None:
         super().__init__(problem, remedy)
@@ -79,7 +81,7 @@ def suggest(word: str, choices: Iterable[str]) -> str:
     """
     import difflib
 
-    names = sorted(choices)
+    names = sort_naturally(choices)
     matches = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     listing = ", ".join(names) or "none"
     return f"did you mean {matches[0]}? Known: {listing}" if matches else f"known: {listing}"

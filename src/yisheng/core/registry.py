@@ -29,6 +29,7 @@ from typing import Any, TypeVar
 
 from yisheng.core.discovery import hyphenate, import_component, kind_of_module, list_modules
 from yisheng.core.errors import UsageError, YishengError, suggest
+from yisheng.core.natural_sort import sort_naturally
 from yisheng.core.values import validate_value
 
 __all__ = [
@@ -259,8 +260,8 @@ def find(kind: str, name: str) -> Entry:
 
 
 def names(kind: str) -> list[str]:
-    """Return the names of all components of a kind, sorted; none of them is imported."""
-    return sorted({*list_modules(kind), *(name for entry_kind, name in _entries if entry_kind == kind)})
+    """Return the names of all components of a kind, sorted naturally; none of them is imported."""
+    return sort_naturally({*list_modules(kind), *(name for entry_kind, name in _entries if entry_kind == kind)})
 
 
 def entries(kind: str) -> Iterator[Entry]:

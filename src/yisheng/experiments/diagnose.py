@@ -8,6 +8,7 @@ from typing import Final
 
 from yisheng.core.config import Config
 from yisheng.core.errors import DataError, FindingsError, UsageError
+from yisheng.core.natural_sort import natural_key
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset
 from yisheng.data.fingerprint import fingerprint
@@ -83,7 +84,8 @@ def list_runs(folder: Path) -> dict[str, Path]:
     run = RunFolder(folder).model_folder
     if not run.is_cross_validation:
         return {"": run.path}
-    runs = {path.name: path for path in sorted(run.path.iterdir()) if (path / RunFolder.CONFIG).is_file()}
+    folders = sorted(run.path.iterdir(), key=lambda path: natural_key(path.name))
+    runs = {path.name: path for path in folders if (path / RunFolder.CONFIG).is_file()}
     if not runs:
         raise DataError(f"{run.path} has no run yet", f"continue it: yisheng resume {run.path}")
     return runs

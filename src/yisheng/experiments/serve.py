@@ -66,10 +66,11 @@ def serve(
 
         def announce(address: str) -> None:
             page = f"{address}/" + (f"?token={quote(token, safe='')}" if token else "")
-            logger.info(f"serving {folder} at {page}\npress Ctrl-C to stop")
+            logger.info(f"serving {folder} at {page}")
+            logger.info("press Ctrl-C to stop")
             ready(page)
 
-        with collect_signals() as caught:
+        with collect_signals(with_server=True) as caught:
             server.serve_app(app, listening, ready=announce)
     number = caught[0] if caught else signal.SIGINT
     raise StoppedError(

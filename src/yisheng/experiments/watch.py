@@ -46,7 +46,7 @@ def serve_live_page(out: Path, port: int, announce: Callable[[str], None], *, un
     server.require_packages()
     from yisheng.serving.live_page import serve
 
-    with collect_signals() as caught:
+    with collect_signals(with_server=True) as caught:
         serve(out, port, announce, until_eof=until_eof)
     if caught and not until_eof:
         raise StoppedError(

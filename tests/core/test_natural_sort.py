@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yisheng.data.natural_sort import sort_naturally
+from yisheng.core.natural_sort import sort_naturally
 
 
 @given(st.lists(st.text(max_size=8) | st.integers().map(str), unique=True))
