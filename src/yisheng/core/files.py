@@ -6,17 +6,15 @@ import contextlib
 import errno
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from yisheng.core.errors import DataError, StorageError
+from yisheng.core.temporary import create_temporary_file
 
 CHUNK_BYTES = 1 << 20
 MAX_JSON_BYTES = 256 << 20
-_UMASK = os.umask(0o022)  # there is no way to read it without setting it
-os.umask(_UMASK)
 
 
 @contextlib.contextmanager
@@ -34,13 +32,10 @@ def replace_file(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator
     path = Path(path)
     temporary: Path | None = None
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
+        temporary = create_temporary_file(path)
         yield temporary
         if sync:
             _sync(temporary)
-        temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
         temporary = None
         if sync:

@@ -44,6 +44,8 @@ class RunFolder:
     CHECKSUMS: Final = "SHA256SUMS"
     SCORES: Final = "scores.json"
     EVALUATION: Final = "evaluation.json"
+    EVALUATIONS: Final = "evaluations"
+    """Evaluations of the run on other data, a folder each, with files of the same names as the run's own."""
     FINDINGS: Final = "findings.json"
     FIX: Final = "fix.json"
     HISTORY: Final = "history.csv"
@@ -55,6 +57,9 @@ class RunFolder:
     SCRATCH_COMPARISON: Final = "scratch_comparison.json"
     LIBRARY: Final = "library"
     """With ``scratch=true``: the library's run of the same config, in the folder of the run from scratch."""
+
+    LR_FIND: Final = "lr_find.json"
+    """The result of a learning-rate range test, in a folder of its own, which is not a run."""
 
     CROSS_VALIDATION: Final = "cv.json"
     """Makes a folder a cross-validation."""
@@ -230,7 +235,7 @@ class RunFolder:
                 "give the path that `yisheng train` printed last",
             )
         try:
-            return merge_settings(read_settings(path), import_code=False).config.with_supplied_components()
+            return merge_settings(read_settings(path), import_code=False).config
         except UsageError as error:  # a config that a training wrote was right
             raise DataError(f"{path} is damaged: {error.problem}", f"{INTACT_COPY} ({error.remedy})") from None
 
