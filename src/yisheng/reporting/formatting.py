@@ -93,22 +93,6 @@ def format_percent(fraction: float | None) -> str:
     return "<0.1%" if 0 < fraction < 0.0005 else f"{fraction:.1%}"
 
 
-def format_duration(seconds: float) -> str:
-    """Return a duration as text for people.
-
-    >>> format_duration(3.21), format_duration(75), format_duration(7260)
-    ('3.2 s', '1 min 15 s', '2 h 1 min')
-    """
-    if not math.isfinite(seconds):
-        return MISSING
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    total = round(seconds)
-    if total < 3600:
-        return f"{total // 60} min {total % 60} s"
-    return f"{total // 3600:,} h {total % 3600 // 60} min"
-
-
 def format_count(count: int, noun: str) -> str:
     """Return a count with its noun.
 

@@ -11,8 +11,9 @@ from datetime import datetime
 from pathlib import Path
 
 from yisheng.core import files
+from yisheng.core.durations import format_duration
 from yisheng.core.run_folder import RunFolder
-from yisheng.reporting.formatting import format_count, format_duration, replace_unprintable
+from yisheng.reporting.formatting import format_count, replace_unprintable
 from yisheng.reporting.headline import describe_result
 from yisheng.reporting.run_facts import RunFacts, read_run_facts
 from yisheng.reporting.section import Section, render_page

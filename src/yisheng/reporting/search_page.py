@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from yisheng.core import files
+from yisheng.core.durations import format_duration
 from yisheng.core.run_folder import RunFolder
-from yisheng.reporting.formatting import format_count, format_duration, replace_unprintable, score_name
+from yisheng.reporting.formatting import format_count, replace_unprintable, score_name
 from yisheng.reporting.search_facts import Search, read_search
 from yisheng.reporting.search_headline import describe_search_result
 from yisheng.reporting.search_sections import coordinates, curves, failures, importance, parameters, time, trials

@@ -10,8 +10,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from yisheng.core.durations import format_duration
 from yisheng.reporting import parallel_coordinates, search_figures
-from yisheng.reporting.formatting import capitalize, format_count, format_duration, format_number, score_name
+from yisheng.reporting.formatting import capitalize, format_count, format_number, score_name
 from yisheng.reporting.search_facts import Search, Trial, format_value
 from yisheng.reporting.search_headline import describe_setting
 from yisheng.reporting.section import Section, render, render_figure
@@ -149,7 +150,10 @@ def parameters(search: Search) -> Section | None:
     if min(len(search.ranked), search_figures.MAX_DOTS) <= search_figures.MAX_ERROR_BARS and any(
         t.known_sd for t in search.ranked
     ):
-        notes.append("Its vertical line is one standard deviation over folds and seeds to both sides.")
+        notes.append(
+            "Its vertical line is one standard deviation over folds and seeds to both sides; a triangle at its end "
+            "means that it is longer."
+        )
     if any(axis.kind == "choice" for axis in axes):
         notes.append("A horizontal line is the median of an alternative.")
     if search.has_rungs:
@@ -203,9 +207,7 @@ def trials(search: Search) -> Section:
 
 def curves(search: Search) -> Section | None:
     """Return the training-loss curves of the best trials."""
-    with_curve = [t for t in search.ranked if len(t.curve) > 1]
-    selected = [t for t in (search.best_trial, search.chosen_trial) if t in with_curve]
-    selected = list({t.number: t for t in [*selected, *with_curve]}.values())[: len(search_figures.CURVE_STYLES)]
+    selected = search_figures.select_curves(search)
     if not selected:
         return None
     ends = ", ".join(f"trial {t.number:,} {format_number(t.curve[-1])}" for t in selected)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, TextIO
 
+from yisheng.core.durations import format_remaining
 from yisheng.core.logging import progress_stream
 from yisheng.core.types import EpochEnd, Event, StepEnd
 from yisheng.training.state import State
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 Display = Literal["terminal", "log", "notebook"]
 MAX_PLOTTED_STEPS = 2_000
 """Points of a curve of steps in a notebook; beyond this every second point is dropped."""
-SECONDS_BETWEEN_EPOCH_LINES = 2
-SECONDS_BETWEEN_STEP_LINES = 30
+SECONDS_BETWEEN_EPOCH_LINES = 2.0
+SECONDS_BETWEEN_STEP_LINES = 10.0
+LINE_INTERVAL_FRACTION = 0.02
+"""Lines of a log are at least this fraction of the time so far apart: a day of training has about 400 of them."""
 
 
 def detect_display(stream: TextIO) -> Display:
@@ -80,7 +83,7 @@ def show_progress(
         return _show_bar(events, state, epochs, steps_per_epoch, score, stream)
     if display == "notebook":
         return _show_plot(events, epochs, steps_per_epoch, score)
-    return _print_lines(events, state, epochs, score, stream)
+    return _print_lines(events, state, epochs, steps_per_epoch, score, stream)
 
 
 def describe_epoch(event: EpochEnd, state: State, epochs: int, score: str) -> str:
@@ -126,19 +129,31 @@ def _describe_briefly(event: EpochEnd, epochs: int, score: str) -> str:
     return text
 
 
-def _print_lines(events: Iterator[Event], state: State, epochs: int, score: str, stream: TextIO) -> Iterator[Event]:
-    """Print a line every few seconds at most: 100 epochs of 20 ms do not fill the log with 100 lines."""
-    printed_at = time.monotonic()
-    line, pending = "", False
+def _print_lines(
+    events: Iterator[Event], state: State, epochs: int, steps_per_epoch: int, score: str, stream: TextIO
+) -> Iterator[Event]:
+    """Print a line every few seconds at most, later less often: 100 epochs of 20 ms do not fill a log with 100 lines."""
+    start, first_step, total = time.monotonic(), state.step, epochs * steps_per_epoch
+    printed_at, line, pending = start, "", False
+
+    def describe_position(step: int) -> str:
+        steps = f"step {step:,}/{total:,}" if total else f"step {step:,}"
+        seconds = (time.monotonic() - start) * (total - step) / max(1, step - first_step)
+        return f"{steps}  {format_remaining(seconds)}" if step < total else steps
+
     for event in events:
+        now, is_epoch = time.monotonic(), isinstance(event, EpochEnd)
+        interval = SECONDS_BETWEEN_EPOCH_LINES if is_epoch else SECONDS_BETWEEN_STEP_LINES
+        is_due = now - printed_at > max(interval, LINE_INTERVAL_FRACTION * (now - start))
         if isinstance(event, EpochEnd):
-            line, pending = describe_epoch(event, state, epochs, score), True
-            if time.monotonic() - printed_at > SECONDS_BETWEEN_EPOCH_LINES or event.epoch == epochs:
-                print(line, file=stream, flush=True)
-                printed_at, pending = time.monotonic(), False
-        elif time.monotonic() - printed_at > SECONDS_BETWEEN_STEP_LINES:
-            print(f"epoch {event.epoch + 1}/{epochs}  step {event.step}  loss {float(event.loss):.4g}", file=stream)
-            printed_at = time.monotonic()
+            is_due, pending = is_due or event.epoch == epochs, True
+            line = f"{describe_epoch(event, state, epochs, score)}  {describe_position(event.step)}"
+        elif is_due:  # reading the loss waits for the device
+            loss = f"loss {float(event.loss):.4g}"
+            line = f"epoch {event.epoch + 1}/{epochs}  {loss}  {describe_position(event.step)}"
+        if is_due:
+            print(line, file=stream, flush=True)
+            printed_at, pending = time.monotonic(), False
         yield event
     if pending:
         print(line, file=stream, flush=True)

@@ -8,10 +8,11 @@ from typing import Any, TypeAlias
 
 from yisheng.core import files
 from yisheng.core.config import Config
+from yisheng.core.durations import format_duration, format_remaining
 from yisheng.core.errors import DataError
 from yisheng.core.run_folder import RunFolder
 from yisheng.experiments.cross_validation.folds import Fold
-from yisheng.reporting.formatting import format_duration, format_number, score_name
+from yisheng.reporting.formatting import format_number, score_name
 
 FoldResults: TypeAlias = Mapping[str, Mapping[str, Any]]
 """Folder name of each finished fold -> its result, see `read_fold_result`."""
@@ -78,5 +79,5 @@ def describe_progress(config: Config, results: FoldResults, name: str, remaining
     if key in results[name]["scores"]:
         mean = f"mean of {len(values)}: {format_number(statistics.fmean(values))}"
         score = f"{score_name(key)} {format_number(results[name]['scores'][key])} ({mean})  "
-    remaining = f", about {format_duration(remaining_seconds)} left" if remaining_seconds else ""
+    remaining = f", {format_remaining(remaining_seconds)}" if remaining_seconds else ""
     return f"{score}{format_duration(results[name]['seconds'] or 0.0)}{remaining}"
