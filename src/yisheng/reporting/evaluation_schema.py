@@ -48,6 +48,14 @@ class Calibration(_Schema):
     bins: list[Bin] = []
 
 
+class UnusualValue(_Schema):
+    """A value of a row that differs from the typical one of its column."""
+
+    column: str
+    value: str
+    typical: str
+
+
 class Mistake(_Schema):
     """A row with a large error. ``image`` is a PNG in base64, or None."""
 
@@ -59,6 +67,7 @@ class Mistake(_Schema):
     true_probability: Fraction = None
     error: float | list[float] | None = None
     image: str | None = None
+    unusual: list[UnusualValue] = []
 
     @property
     def display_name(self) -> str:

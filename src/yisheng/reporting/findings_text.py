@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
@@ -63,13 +64,29 @@ def summarize_findings(findings: Findings) -> str:
     return f"Found{steps}: {', '.join(counts)}." if counts else f"No problems found{steps}."
 
 
-def format_evidence(evidence: Any) -> str:
-    """Return evidence as text on one line.
+def format_evidence(evidence: Any, cause: str = "") -> str:
+    """Return evidence as text on one line, without names and counts that the cause contains already.
 
     >>> format_evidence({"loss": 0.25, "layers": ["a", "b"], "tried": {"change": "lr x 0.1"}})
     'loss: 0.250; layers: a, b; tried: (change: lr x 0.1)'
+    >>> format_evidence({"count": 2, "of": 20, "first": ["a.png", "b.png"]}, "2 images are damaged: a.png, b.png")
+    'of: 20'
     """
-    return "; ".join(f"{name}: {_format_value(value)}" for name, value in evidence.items() if value not in ("", None))
+    return "; ".join(
+        f"{name}: {_format_value(value)}"
+        for name, value in evidence.items()
+        if value not in ("", None) and not _is_quoted(value, cause)
+    )
+
+
+def _is_quoted(value: Any, cause: str) -> bool:
+    """Return whether a sentence contains a text, a whole number, or all items of a list of these."""
+    if isinstance(value, list):
+        return bool(value) and all(_is_quoted(item, cause) for item in value)
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return False
+    spellings = {str(value), f"{value:,}"} if isinstance(value, int) else {value}
+    return any(re.search(rf"(?<![\w.,]){re.escape(text)}(?![\w]|[.,]\d)", cause) for text in spellings)
 
 
 def _format_value(value: Any) -> str:
@@ -87,8 +104,8 @@ def _format_value(value: Any) -> str:
 def _render_cause(cause: Cause) -> str:
     lines = [f"<strong>{escape(cause.severity)}: {escape(cause.cause)}</strong> <code>{escape(cause.check)}</code>"]
     lines.append(f"do: {escape(cause.remedy)}")
-    if cause.evidence:
-        lines.append(f'<span style="{MUTED}">seen: {escape(format_evidence(cause.evidence))}</span>')
+    if evidence := format_evidence(cause.evidence, cause.cause):
+        lines.append(f'<span style="{MUTED}">seen: {escape(evidence)}</span>')
     lines += [f'<span style="{MUTED}">explains: {escape(symptom.cause)}</span>' for symptom in cause.symptoms]
     color = SEVERITY_COLORS[cause.severity]
     style = f"margin:.5em 0;padding:.1em 0 .1em .7em;border-left:4px solid {color}"
@@ -101,8 +118,8 @@ def _lines(findings: Findings) -> Iterator[str]:
         yield ""
         yield from _wrap(f"{number}. {cause.severity}: {cause.cause} ({cause.check})", "   ")
         yield from _wrap(f"   do: {cause.remedy}", "       ")
-        if cause.evidence:
-            yield from _wrap(f"   seen: {format_evidence(cause.evidence)}", "       ")
+        if evidence := format_evidence(cause.evidence, cause.cause):
+            yield from _wrap(f"   seen: {evidence}", "       ")
         for symptom in cause.symptoms:
             yield from _wrap(f"   explains: {symptom.cause}", "       ")
     if findings.unchecked:

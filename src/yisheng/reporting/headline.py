@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from yisheng.core.types import Score
+from yisheng.reporting.findings_schema import Severity
 from yisheng.reporting.formatting import (
     BASELINE_DESCRIPTIONS,
     capitalize,
     decimal_places,
+    format_count,
     format_number,
     is_higher_better,
     score_name,
@@ -21,23 +23,55 @@ Verdict = Literal["better", "unclear", "worse", "unknown"]
 SIGNS: dict[Verdict, str] = {"better": "✓", "unclear": "≈", "worse": "✗", "unknown": "…"}
 
 
+SIGNS_OF_SEVERITY: dict[Severity, str] = {"error": "✗", "warning": "!", "note": "i"}
+VERDICT_OF_SEVERITY: dict[Severity, Verdict] = {"error": "worse", "warning": "unclear"}
+"""The verdict that a finding allows at best: no model is good whose training has an error."""
+RANKS: tuple[Verdict, ...] = ("better", "unknown", "unclear", "worse")
+
+
 @dataclass(frozen=True)
 class Headline:
-    """The verdict in one word and in sentences: the result, its meaning, and the epochs."""
+    """The verdict in one word and in sentences.
+
+    Args:
+        verdict: whether the model is better than the baseline.
+        result: the score and the baseline's.
+        meaning: the verdict as a sentence.
+        epochs: which epoch's weights are used.
+        findings: number of the doctor's findings as text; empty if there are none worse than a note.
+        severity: the highest severity of the findings.
+    """
 
     verdict: Verdict
     result: str
     meaning: str
     epochs: str
+    findings: str = ""
+    severity: Severity | None = None
+
+    @property
+    def state(self) -> Verdict:
+        """Return the verdict, or a worse one if the findings do not allow it."""
+        allowed = VERDICT_OF_SEVERITY.get(self.severity, "better") if self.severity else "better"
+        return max(self.verdict, allowed, key=RANKS.index)
 
     @property
     def sign(self) -> str:
-        """Return a sign for the verdict, so that it does not depend on color alone."""
-        return SIGNS[self.verdict]
+        """Return a sign for the state, so that it does not depend on color alone."""
+        return SIGNS[self.state] if self.state == self.verdict else SIGNS_OF_SEVERITY[self.severity or "note"]
 
 
 def describe_result(facts: RunFacts) -> Headline:
-    """Return the result of a run in two sentences."""
+    """Return the result of a run in a few sentences, with the findings of the doctor."""
+    headline = _describe_score(facts)
+    if facts.findings is None:
+        return headline
+    counts = {name: facts.findings.count_severity(name) for name in VERDICT_OF_SEVERITY}
+    text = " and ".join(format_count(count, name) for name, count in counts.items() if count)
+    return replace(headline, findings=text, severity=facts.findings.worst_severity())
+
+
+def _describe_score(facts: RunFacts) -> Headline:
     score = facts.score
     if score is None:
         return Headline("unknown", _describe_unscored(facts), "", _describe_epochs(facts))

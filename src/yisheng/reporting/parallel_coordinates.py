@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
+from yisheng.core.text_tables import text_width
 from yisheng.reporting.figures import spans_decades
 from yisheng.reporting.formatting import format_tick, score_name
 from yisheng.reporting.search_facts import Axis, Search, Trial, categories, coordinate, format_value, score_window
@@ -20,6 +21,9 @@ MAX_LINES = 300
 MAX_AXES = 12
 MAX_CATEGORY_TICKS = 12
 SHADES = 5
+MAX_TICK_LENGTH = 9
+CHARACTER_WIDTH = 6.6
+"""Of a tick's label, in pixels at most."""
 TOP_MARGIN, AXIS_HEIGHT, LEFT_MARGIN, RIGHT_MARGIN, AXIS_DISTANCE = 34.0, 230.0, 62.0, 24.0, 118.0
 
 
@@ -115,8 +119,12 @@ def _add_axis(parent: ElementTree.Element, scale: Scale, x: float) -> None:
     if name.text != scale.name:
         ElementTree.SubElement(name, "title").text = clean_label(scale.name, 200)
     for height, text in scale.ticks:
-        tick = ElementTree.SubElement(group, "text", {"x": f"{x - 7:g}", "y": f"{_y_coordinate(height) + 4:.1f}"})
-        tick.text = clean_label(text, 9)
+        label = clean_label(text, MAX_TICK_LENGTH)
+        y, width = _y_coordinate(height), CHARACTER_WIDTH * text_width(label) + 4
+        box = {"x": f"{x - 8 - width:.1f}", "y": f"{y - 7:.1f}", "width": f"{width:.1f}", "height": "14", "rx": "3"}
+        ElementTree.SubElement(group, "rect", {"class": "label", **box})  # no line of a trial strikes through the text
+        tick = ElementTree.SubElement(group, "text", {"x": f"{x - 10:g}", "y": f"{y + 4:.1f}"})
+        tick.text = label
 
 
 def _y_coordinate(height: float) -> float:

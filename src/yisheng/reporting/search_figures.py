@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 MAX_DOTS = 400
 MAX_ERROR_BARS = 80
 """With more trials, no standard deviations are drawn."""
+MAX_BAR_REACH = 0.5
+"""Error bars extend the range of the scores by at most this fraction of it, on both sides."""
+Bar = tuple[float, float, float]
+"""Position, lower and upper end of an error bar."""
 MAX_NAMED_CATEGORIES = 8
 """With more alternatives of a choice, only some of them are named on the axis."""
 CURVE_STYLES = (
@@ -53,8 +57,10 @@ def plot_score_by_parameter(search: Search, axis: Axis, number: int) -> Chart:
         low, high = score_window([t.score for t in search.ranked], higher=search.higher)
         max_epochs = max((t.epochs or 0 for t in trials), default=0) if search.has_rungs else 0
         with_sd = [t for t in trials if t.known_sd and len(trials) <= MAX_ERROR_BARS]
-        lows, highs = [t.score - t.known_sd for t in with_sd], [t.score + t.known_sd for t in with_sd]
-        axes.vlines([positions[t.number] for t in with_sd], lows, highs, color=MUTED, linewidth=0.9, alpha=0.6)
+        bars = [(positions[t.number], t.score - t.known_sd, t.score + t.known_sd) for t in with_sd]
+        is_log = not search.higher and spans_decades([low, high])
+        limits = _extend_for_bars(low, high, bars, log=is_log)
+        _draw_error_bars(axes, bars, limits)
         marker_size = 4.5 if len(trials) <= MAX_ERROR_BARS else 3
         for color, group in (
             (MUTED, [t for t in trials if (t.epochs or 0) < max_epochs]),
@@ -71,17 +77,20 @@ def plot_score_by_parameter(search: Search, axis: Axis, number: int) -> Chart:
             _mark_trial(axes, positions, search.chosen_trial, "s", "chosen", (low, high))
         _label_axes(axes, score_name(search.score))
         _label_x_axis(axes, axis, search, list(positions.values()))
-        if not search.higher and spans_decades([low, high]):
-            _set_log_axis(axes, "y", low, high)
-        elif high > low:  # error bars fit in, except long ones that would flatten the dots
-            margin = 0.06 * (high - low)
-            bottom, top = (
-                max(min(lows, default=low), low - 4 * margin),
-                min(max(highs, default=high), high + 4 * margin),
-            )
-            axes.set_ylim(min(bottom, low) - margin, max(top, high) + margin)
+        if is_log:
+            _set_log_axis(axes, "y", *limits)
+        elif limits[1] > limits[0]:
+            margin = 0.06 * (limits[1] - limits[0])
+            axes.set_ylim(limits[0] - margin, limits[1] + margin)
 
     return Chart(f"parameter-{number}", paint)
+
+
+def select_curves(search: Search) -> list[Trial]:
+    """Return the trials whose curves are drawn: the best, the chosen one, then others by their score."""
+    with_curve = [t for t in search.ranked if len(t.curve) > 1]
+    selected = [t for t in (search.best_trial, search.chosen_trial) if t in with_curve]
+    return list({t.number: t for t in [*selected, *with_curve]}.values())[: len(CURVE_STYLES)]
 
 
 def plot_training_loss(trials: Sequence[Trial]) -> Chart:
@@ -117,6 +126,38 @@ def _x_positions(axis: Axis, search: Search, trials: Sequence[Trial]) -> dict[in
         for k, trial in enumerate(sorted(group, key=lambda t: t.number)):
             positions[trial.number] = i + (0.0 if len(group) == 1 else 0.5 * k / (len(group) - 1) - 0.25)
     return positions
+
+
+def _extend_for_bars(low: float, high: float, bars: Sequence[Bar], *, log: bool) -> tuple[float, float]:
+    """Return the limits of the scores, wider for error bars, but not so wide that long ones would flatten the dots.
+
+    Args:
+        low: smallest score.
+        high: largest score.
+        bars: x, lower and upper end of each error bar.
+        log: whether the axis is logarithmic.
+    """
+    if log:
+        reach = (high / low) ** MAX_BAR_REACH
+        bottom, top = low / reach, high * reach
+    else:
+        reach = MAX_BAR_REACH * (high - low) or max((end - start for _, start, end in bars), default=0.0)
+        bottom, top = low - reach, high + reach
+    starts, ends = [low, *(start for _, start, _ in bars)], [high, *(end for _, _, end in bars)]
+    return max(min(starts), bottom), min(max(ends), top)
+
+
+def _draw_error_bars(axes: Axes, bars: Sequence[Bar], limits: tuple[float, float]) -> None:
+    """Draw error bars within limits; a triangle says that a bar is longer."""
+    bottom, top = limits
+    xs = [x for x, _, _ in bars]
+    starts, ends = [max(start, bottom) for _, start, _ in bars], [min(end, top) for _, _, end in bars]
+    axes.vlines(xs, starts, ends, color=MUTED, linewidth=0.9, alpha=0.6)
+    for edge, marker, cut in (
+        (bottom, "v", [x for x, start, _ in bars if start < bottom]),
+        (top, "^", [x for x, _, end in bars if end > top]),
+    ):
+        axes.plot(cut, [edge] * len(cut), marker, color=MUTED, markersize=4, mew=0)
 
 
 def _label_x_axis(axes: Axes, axis: Axis, search: Search, positions: Sequence[float]) -> None:

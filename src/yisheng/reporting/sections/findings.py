@@ -8,10 +8,11 @@ from yisheng.reporting import layer_figures
 from yisheng.reporting.findings_schema import Curves, LayerCurve
 from yisheng.reporting.findings_text import format_evidence, summarize_findings
 from yisheng.reporting.formatting import format_number
+from yisheng.reporting.headline import SIGNS_OF_SEVERITY
 from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, render, render_figure
 
-SIGNS = {"error": "✗", "warning": "!", "note": "i", "none": "✓"}
+SIGNS = {**SIGNS_OF_SEVERITY, "none": "✓"}
 TEMPLATE = """
 <p class="summary {{ worst }}"><span class="sign" aria-hidden="true">{{ signs[worst] }}</span> {{ summary }}</p>
 {% if findings.findings %}
@@ -21,8 +22,9 @@ TEMPLATE = """
 <p><span class="sign" aria-hidden="true">{{ signs[finding.severity] }}</span>
 <strong>{{ finding.severity | capital }}: <bdi>{{ finding.cause | breakable }}</bdi>.</strong></p>
 <p>What to do: <bdi>{{ finding.remedy | breakable }}</bdi>.</p>
-<p class="note">{{ format_evidence(finding.evidence, finding.cause) | breakable }}
-(<code>{{ finding.check }}</code>)</p>
+{% set evidence = format_evidence(finding.evidence, finding.cause) %}
+<p class="note">{% if evidence %}{{ evidence | breakable }} (<code>{{ finding.check }}</code>)
+{%- else %}<code>{{ finding.check }}</code>{% endif %}</p>
 {% if finding.symptoms %}
 <p>This explains:</p>
 <ul>{% for symptom in finding.symptoms %}<li><bdi>{{ symptom.cause | breakable }}</bdi></li>{% endfor %}</ul>

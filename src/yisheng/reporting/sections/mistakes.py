@@ -29,7 +29,7 @@ them for wrong labels.</p>
 {% if card.mistake.true_probability is not none %}
 {{ card.mistake.true_probability | percent }} for <bdi>{{ card.true }}</bdi><br>
 {% endif %}
-<bdi>{{ card.mistake.display_name }}</bdi>
+<bdi>{{ card.mistake.display_name | breakable }}</bdi>
 </small>
 </figcaption>
 </figure></li>
@@ -47,11 +47,12 @@ The {{ cards | length | plural("row") }} of the {{ part }} part with {{ descript
 {{ words("Row") }}{{ heading("True") }}{{ heading("Predicted") }}
 {% if errors %}{{ numbers("Predicted − true") }}{% endif %}
 {% if probabilities %}{{ numbers("Probability") }}{{ numbers("Probability of the true label") }}{% endif %}
+{% if unusual %}{{ words("Most unusual values (typical)") }}{% endif %}
 </tr></thead>
 <tbody>
 {% for card in cards %}
 <tr>
-<th scope="row"><bdi>{{ card.mistake.display_name }}</bdi></th>
+<th scope="row"><bdi>{{ card.mistake.display_name | breakable }}</bdi></th>
 <td{{ cell }}><bdi>{{ card.true }}</bdi></td><td{{ cell }}><bdi>{{ card.predicted }}</bdi></td>
 {% if errors %}
 <td class="n strong">
@@ -61,6 +62,15 @@ The {{ cards | length | plural("row") }} of the {{ part }} part with {{ descript
 {% if probabilities %}
 <td class="n">{{ card.mistake.probability | percent }}</td>
 <td class="n">{{ card.mistake.true_probability | percent }}</td>
+{% endif %}
+{% if unusual %}
+<td class="values">
+{% for item in card.mistake.unusual %}
+<span><bdi>{{ item.column | breakable }}</bdi> <strong><bdi>{{ item.value | breakable }}</bdi></strong>
+<small>(<bdi>{{ item.typical | breakable }}</bdi>)</small></span>
+{% else %}<small>none</small>
+{% endfor %}
+</td>
 {% endif %}
 </tr>
 {% endfor %}
@@ -112,6 +122,7 @@ def mistakes(facts: RunFacts) -> Section | None:
         numeric=evaluation.pairs is not None,
         errors=any(card.errors for card in cards),
         probabilities=any(card.mistake.probability is not None for card in cards),
+        unusual=any(card.mistake.unusual for card in cards),
     )
     return Section("mistakes", "Worst mistakes", html)
 
