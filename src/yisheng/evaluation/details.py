@@ -10,7 +10,7 @@ from yisheng.core.types import Part, Spec
 from yisheng.evaluation.calibration import compute_calibration
 from yisheng.evaluation.per_class import compute_per_class
 from yisheng.evaluation.predictions import Predictions
-from yisheng.evaluation.worst_rows import Image, Name, find_worst_rows, to_plain
+from yisheng.evaluation.worst_rows import Image, Name, Unusual, find_worst_rows, to_plain
 from yisheng.metrics.confusion_matrix import confusion_matrix
 
 MAX_PAIRS = 2000
@@ -24,6 +24,7 @@ def collect_details(
     part: Part,
     image: Image | None = None,
     name: Name | None = None,
+    unusual: Unusual | None = None,
     worst: int = 24,
 ) -> dict[str, Any]:
     """Collect the per-class table, confusion matrix, calibration and worst mistakes as plain data.
@@ -36,6 +37,7 @@ def collect_details(
         part: the part that the rows belong to.
         image: row number in the data set -> uint8 ``(C, H, W)`` to show; None (default) for rows of a table.
         name: row number -> its name (a file, an id); None (default) for the number itself.
+        unusual: row number -> its unusual values (`TypicalValues.describe`); None (default) for images.
         worst: mistakes to list; 24 fill a screen of thumbnails.
 
     Raises:
@@ -56,7 +58,7 @@ def collect_details(
     if spec.task == "classification":
         evaluation["confusion"] = confusion_matrix(y, prediction).tolist()
         evaluation["calibration"] = compute_calibration(y, prediction)
-    return evaluation | {"worst": find_worst_rows(spec, predictions, worst, image, name)}
+    return evaluation | {"worst": find_worst_rows(spec, predictions, worst, image, name, unusual)}
 
 
 def _sample_pairs(predictions: Predictions) -> dict[str, Any]:

@@ -14,10 +14,17 @@ from yisheng.metrics.class_counts import predict_class
 
 Image = Callable[[int], np.ndarray]
 Name = Callable[[int], str]
+Unusual = Callable[[int], list[dict[str, str]]]
+"""Row number in the data set -> name, value and typical value of the row's most unusual values."""
 
 
 def find_worst_rows(
-    spec: Spec, predictions: Predictions, count: int, image: Image | None = None, name: Name | None = None
+    spec: Spec,
+    predictions: Predictions,
+    count: int,
+    image: Image | None = None,
+    name: Name | None = None,
+    unusual: Unusual | None = None,
 ) -> list[dict[str, Any]]:
     """Find the rows of a task with the worst predictions, in the form of ``evaluation.json``.
 
@@ -27,11 +34,14 @@ def find_worst_rows(
         count: number of rows to list at most.
         image: row number in the data set -> uint8 ``(C, H, W)`` to show; None for rows of a table.
         name: row number -> its name; None for the number itself.
+        unusual: row number -> its unusual values; None for images.
     """
     if spec.task == "regression":
-        return worst_regressions(predictions, count, name)
-    find = worst_multilabel if spec.task == "multilabel" else worst_classifications
-    return find(spec, predictions, count, image, name)
+        rows = worst_regressions(predictions, count, name)
+    else:
+        find = worst_multilabel if spec.task == "multilabel" else worst_classifications
+        rows = find(spec, predictions, count, image, name)
+    return rows if unusual is None else [{**row, "unusual": unusual(row["row"])} for row in rows]
 
 
 def worst_classifications(

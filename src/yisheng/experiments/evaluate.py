@@ -22,6 +22,7 @@ from yisheng.evaluation.details import collect_details
 from yisheng.evaluation.predictions import Predictions, predict
 from yisheng.evaluation.scores import compute_scores
 from yisheng.evaluation.tree_baseline import train_tree_baseline
+from yisheng.evaluation.unusual_values import describe_unusual_values
 from yisheng.experiments.load_data import load_dataset, split_dataset
 from yisheng.inference import artifact
 from yisheng.reporting import run_page
@@ -106,7 +107,7 @@ def _evaluate(run: RunFolder, trained: _Trained, data: Dataset, split: Split) ->
         name: predict(trained.model, part, spec, invert) for name, part in trained.parts.items() if len(part.rows)
     }
     scores: dict[str, Mapping[str, Score]] = {
-        name: compute_scores(spec, predictions) for name, predictions in predicted.items()
+        name: compute_scores(spec, predictions, extra=trained.config.extra_metrics()) for name, predictions in predicted.items()
     }
     if predicted:
         part: Part = "test" if "test" in predicted else "validation"
@@ -117,6 +118,7 @@ def _evaluate(run: RunFolder, trained: _Trained, data: Dataset, split: Split) ->
             part=part,
             image=(lambda row: data.x[row]) if spec.is_image and data.x.dtype == np.uint8 else None,
             name=(lambda row: data.rows[row]) if data.rows else None,  # type: ignore[index]  # checked in this line
+            unusual=describe_unusual_values(data, split.train),
         )
         if trained.config.boosting is True:
             trees = train_tree_baseline(data, split, target=target_scale, seed=trained.config.seed)

@@ -18,7 +18,8 @@ from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import EpochEnd, Event, Spec
 from yisheng.data.batches import Batches
 from yisheng.evaluation.predictions import Predictions, predict
-from yisheng.evaluation.worst_rows import find_worst_rows
+from yisheng.evaluation.unusual_values import TypicalValues
+from yisheng.evaluation.worst_rows import Unusual, find_worst_rows
 from yisheng.training.setup import Assembly
 
 MAX_ROWS: Final = 512
@@ -42,27 +43,32 @@ def write_worst_mistakes(events: Iterator[Event], folder: Path, assembly: Assemb
         assembly: the training setup.
     """
     last_time, seconds, pending = time.monotonic() - MIN_SECONDS_BETWEEN, 0.0, None
+    unusual = _describe_unusual_values(assembly)
     for event in events:
         yield event
         if isinstance(event, EpochEnd):
             pending = event
             if time.monotonic() - last_time >= max(MIN_SECONDS_BETWEEN, seconds / MAX_TIME_FRACTION):
                 start = time.monotonic()
-                _write(folder, assembly, event)
+                _write(folder, assembly, event, unusual)
                 last_time, seconds, pending = time.monotonic(), time.monotonic() - start, None
     if pending is not None:
-        _write(folder, assembly, pending)
+        _write(folder, assembly, pending, unusual)
 
 
-def _write(folder: Path, assembly: Assembly, event: EpochEnd) -> None:
-    mistakes = find_worst_mistakes(assembly)
+def _write(folder: Path, assembly: Assembly, event: EpochEnd, unusual: Unusual | None) -> None:
+    mistakes = find_worst_mistakes(assembly, unusual)
     if mistakes is not None:
         with contextlib.suppress(YishengError):
             files.write_json(folder / RunFolder.MISTAKES, {"step": event.step, "epoch": event.epoch, **mistakes})
 
 
-def find_worst_mistakes(assembly: Assembly) -> dict[str, Any] | None:
+def find_worst_mistakes(assembly: Assembly, unusual: Unusual | None = None) -> dict[str, Any] | None:
     """Return the rows of the validation part on which the network is most wrong now.
+
+    Args:
+        assembly: the training setup.
+        unusual: row number -> the unusual values of a row of a table; None leaves them out.
 
     Returns:
         ``task``, the number of predicted ``rows``, and ``worst`` in the form of ``evaluation.json``; None if there is
@@ -76,7 +82,7 @@ def find_worst_mistakes(assembly: Assembly) -> dict[str, Any] | None:
         predictions = predict(assembly.state.model, part, assembly.spec, None if target is None else target.invert)
     if not np.isfinite(predictions.prediction).all():
         return None
-    worst = _describe_worst_rows(assembly.spec, predictions, part)
+    worst = _describe_worst_rows(assembly.spec, predictions, part, unusual)
     return {"task": assembly.spec.task, "rows": len(predictions), "worst": worst}
 
 
@@ -88,7 +94,18 @@ def _subsample(part: Batches) -> Batches:
     return replace(part, rows=part.rows[indices])
 
 
-def _describe_worst_rows(spec: Spec, predictions: Predictions, part: Batches) -> list[dict[str, Any]]:
+def _describe_unusual_values(assembly: Assembly) -> Unusual | None:
+    """Return a function from a row number to the row's unusual values, or None if the data set is not a table."""
+    part = assembly.train
+    if not isinstance(part, Batches) or not assembly.spec.is_row:
+        return None
+    typical = TypicalValues.fit(assembly.spec, part.x.cpu().numpy(), part.rows.cpu().numpy())
+    return None if typical is None else lambda row: typical.describe(part.x[row].cpu().numpy())
+
+
+def _describe_worst_rows(
+    spec: Spec, predictions: Predictions, part: Batches, unusual: Unusual | None
+) -> list[dict[str, Any]]:
     has_pixels = spec.is_image and part.x.dtype == torch.uint8
     image = (lambda row: part.x[row].cpu().numpy()) if has_pixels else None
-    return find_worst_rows(spec, predictions, MAX_MISTAKES, image)
+    return find_worst_rows(spec, predictions, MAX_MISTAKES, image, unusual=unusual)

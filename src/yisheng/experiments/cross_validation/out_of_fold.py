@@ -19,6 +19,7 @@ from yisheng.evaluation.corrected_intervals import corrected_interval
 from yisheng.evaluation.details import collect_details
 from yisheng.evaluation.predictions import Predictions, predict
 from yisheng.evaluation.scores import compute_scores
+from yisheng.evaluation.unusual_values import describe_unusual_values
 from yisheng.experiments.cross_validation.folds import Fold
 from yisheng.experiments.cross_validation.out_of_fold_table import write_out_of_fold_table
 from yisheng.inference import artifact, ensemble
@@ -67,6 +68,7 @@ def score_cross_validation(folder: RunFolder, config: Config, data: Dataset, fol
         part="validation",
         image=(lambda row: data.x[row]) if spec.is_image and data.x.dtype == np.uint8 else None,
         name=(lambda row: data.rows[row]) if data.rows else None,  # type: ignore[index]  # checked in this line
+        unusual=describe_unusual_values(data, np.arange(len(data))),
     )
     files.write_json(folder.file(RunFolder.EVALUATION), details)
     scores_by_fold = [RunFolder(folder.file(fold.name)).scores for fold in folds]
