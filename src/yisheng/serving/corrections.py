@@ -44,15 +44,16 @@ class Corrections:
         folder: the run.
         spec: its contract.
         limit: number of samples that are kept.
+        max_bytes: of all samples together.
     """
 
-    def __init__(self, folder: Path, spec: Spec, limit: int) -> None:
+    def __init__(self, folder: Path, spec: Spec, limit: int, max_bytes: int) -> None:
         self.folder = folder / FOLDER
         self._spec = spec
-        self._limit = limit
+        self._limit, self._max_bytes = limit, max_bytes
         self._lock = threading.Lock()
         self._class_folders = make_class_folders(spec.classes)
-        self._count = self._count_samples()
+        self._count, self._bytes = self._count_samples()
 
     def save_image(self, content: bytes, label: Any) -> SavedCorrection:
         """Keep an image, encoded as a new PNG; callers wrap it in `decode.silence_pillow`.
@@ -77,18 +78,21 @@ class Corrections:
             candidates = [self.folder / folder / filename for folder in self._class_folders.values()]
             earlier = [path for path in candidates if path.exists()]
             if not earlier:
-                self._check_limit()
+                self._check_limits(1, len(png))
             path = self.folder / self._class_folders[class_name] / filename
             _create_folder(path.parent)
             files.write_file(path, png)
             for duplicate in earlier:
                 if duplicate != path:
                     duplicate.unlink(missing_ok=True)
-            self._count += not earlier
+            if not earlier:
+                self._count, self._bytes = self._count + 1, self._bytes + len(png)
             return SavedCorrection(path, self._count)
 
     def save_row(self, row: Any, label: Any) -> SavedCorrection:
         """Keep a row in a table with the columns of training and the target's.
+
+        A row is kept once, and its last label counts.
 
         Args:
             row: as `parse_json_rows` accepts it.
@@ -108,12 +112,15 @@ class Corrections:
         if unsuitable:
             raise DataError(f"{unsuitable[0][:40]!r} cannot be kept in a table", "send short text in one line")
         path = self.folder / TABLE
+        names = column_names(self._spec) or [f"x{n + 1}" for n in range(len(texts))]
         with self._lock:
-            self._check_limit()
+            table = _read_table(path) or _format_line([*names, self._spec.target])
+            changed, is_new = _put_row(table, texts, target)
+            growth = len(changed) - (len(table) if path.exists() else 0)
+            self._check_limits(int(is_new), growth)
             _create_folder(path.parent)
-            names = column_names(self._spec) or [f"x{n + 1}" for n in range(len(texts))]
-            _append_to_table(path, [*names, self._spec.target], [*texts, target])
-            self._count += 1
+            files.write_file(path, changed)
+            self._count, self._bytes = self._count + is_new, self._bytes + growth
             return SavedCorrection(path, self._count)
 
     def _check_label(self, label: Any) -> str:
@@ -134,19 +141,22 @@ class Corrections:
             raise UsageError("the right value must be a finite number", 'send it as in {"label": 1.5}')
         return format_value(label)
 
-    def _check_limit(self) -> None:
-        if self._count >= self._limit:
-            raise UsageError(f"{self._limit:,} corrections are kept already", f"train on them, and empty {self.folder}")
+    def _check_limits(self, samples: int, size: int) -> None:
+        """Refuse further samples, or bytes, beyond the limits."""
+        remedy = f"train on them, and empty {self.folder}"
+        if samples and self._count + samples > self._limit:
+            raise UsageError(f"{self._limit:,} corrections are kept already", remedy)
+        if self._bytes + size > self._max_bytes:
+            raise UsageError(f"the corrections have {self._max_bytes >> 20:,} MiB already", remedy)
 
-    def _count_samples(self) -> int:
-        images = sum(1 for _ in self.folder.glob("*/*.png"))
+    def _count_samples(self) -> tuple[int, int]:
+        """Return number and bytes of the samples that are kept."""
         try:
-            with (self.folder / TABLE).open("rb") as table:
-                return images + sum(1 for _ in table) - 1
-        except FileNotFoundError:
-            return images
+            sizes = [path.stat().st_size for path in self.folder.glob("*/*.png")]
         except OSError as error:
             raise files.explain_write_error(error, self.folder) from None
+        table = _read_table(self.folder / TABLE)
+        return len(sizes) + max(0, table.count(b"\n") - 1), sum(sizes) + len(table)
 
 
 def make_class_folders(classes: Sequence[str]) -> dict[str, str]:
@@ -187,12 +197,30 @@ def _create_folder(folder: Path) -> None:
         raise files.explain_write_error(error, folder) from None
 
 
-def _append_to_table(path: Path, header: Sequence[str], row: Sequence[str]) -> None:
-    """Add a row to a table, or leave the table unchanged; a new table begins with the header."""
+def _read_table(path: Path) -> bytes:
+    """Return the bytes of a table, none if it does not exist."""
     try:
-        content = path.read_bytes() if path.exists() else b""
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
     except OSError as error:
         raise files.explain_write_error(error, path) from None
+
+
+def _put_row(table: bytes, texts: Sequence[str], target: str) -> tuple[bytes, bool]:
+    """Return a table with a row at its end, or with the new target of a row that it has; and whether the row is new.
+
+    No value contains a line break, so that a row is a line, and equal rows begin with the same bytes.
+    """
+    table = table if table.endswith(b"\n") else table + b"\n"  # a person may have edited it
+    line = _format_line([*texts, target])
+    start = table.find(b"\n" + _format_line([*texts, ""]).removesuffix(b"\n")) + 1
+    if not start:
+        return table + line, True
+    return table[:start] + line + table[table.index(b"\n", start) + 1 :], False
+
+
+def _format_line(cells: Sequence[str]) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([row] if content else [header, row])
-    files.write_file(path, content + text.getvalue().encode())
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue().encode()

@@ -17,6 +17,7 @@ class Limits:
         seconds: to receive a request's body, and again to respond to it.
         explained: images of a request with ``explain=true``; each takes about a hundred forward passes.
         corrections: samples that are kept for the next training.
+        correction_bytes: of these samples on the disk together; an image may take ten times what was sent.
         output_values: values of a response, rows times classes; each takes about 25 bytes of JSON.
     """
 
@@ -27,4 +28,5 @@ class Limits:
     seconds: float = 30
     explained: int = 16
     corrections: int = 10_000
+    correction_bytes: int = 256 << 20
     output_values: int = 1_000_000

@@ -16,15 +16,19 @@ from typing import Any, Literal
 
 from yisheng.core import files
 from yisheng.core.run_folder import RunFolder
+from yisheng.core.natural_sort import natural_key
 from yisheng.serving.log_tail import LogTail, finite_or_none
 
 State = Literal["running", "finished", "stopped", "broken"]
+Phase = Literal["training", "scoring", "report"]
+"""What a running run does: it trains, predicts the test and validation rows, or writes its report."""
 
 LOCK = "checkpoint/lock"
 WATCHED_FILES = (
     RunFolder.CONFIG,
     RunFolder.ENVIRONMENT,
     RunFolder.MODEL,
+    RunFolder.SCORES,
     RunFolder.FINDINGS,
     RunFolder.MISTAKES,
     RunFolder.REPORT,
@@ -117,6 +121,7 @@ class LiveRun:
             "id": self.id,
             "name": self.name,
             "state": state,
+            "phase": self._find_phase(log) if state == "running" else None,
             **self.config,
             "best": self.best,
             "report": self.stamps[RunFolder.REPORT] is not None,
@@ -148,6 +153,22 @@ class LiveRun:
             return "running"
         is_broken = any(finding["check"] == "non-finite-loss" for finding in self.findings)
         return "broken" if is_broken else "stopped"
+
+
+    def _find_phase(self, log: LogTail | None) -> Phase:
+        """Return the phase of a running run, from the order in which its files are written.
+
+        A resumed run has older files of its earlier end next to a log that grows.
+        """
+        log_time, model_time, scores_time = (
+            stamp[1] if (stamp := self.stamps.get(name)) is not None else -1
+            for name in (RunFolder.EVENTS, RunFolder.MODEL, RunFolder.SCORES)
+        )
+        epochs = self.config["epochs"]
+        is_trained = log is not None and bool(epochs) and log.epoch >= epochs
+        if model_time <= log_time and not is_trained:
+            return "training"
+        return "report" if scores_time >= model_time > log_time else "scoring"
 
 
 class LiveRuns:
@@ -213,7 +234,7 @@ class LiveRuns:
         else:
             folders = [path for folder in _subfolders(self.out) for path in (folder, *_subfolders(folder))]
         runs = [folder for folder in folders if _is_run(folder)]
-        runs.sort(key=self._name, reverse=True)
+        runs.sort(key=lambda folder: natural_key(self._name(folder)), reverse=True)
         self.omitted = max(0, len(runs) - MAX_RUNS)
         return {hashlib.sha256(os.fsencode(run)).hexdigest()[:16]: run for run in runs[:MAX_RUNS]}
 

@@ -117,6 +117,11 @@ class LogTail:
             ],
         }
 
+    @property
+    def epoch(self) -> int:
+        """Return the number of finished epochs."""
+        return self.epochs.merged[-1].epoch if self.epochs.merged else 0
+
     def progress(self, epochs: int | None) -> dict[str, Any]:
         """Return how far the run is.
 
@@ -137,7 +142,7 @@ class LogTail:
         remaining = seconds * (1 - progress) / progress if seconds and progress else None
         return {
             "step": step,
-            "epoch": finished_epochs[-1].epoch if finished_epochs else 0,
+            "epoch": self.epoch,
             "progress": progress,
             "seconds": finite_or_none(seconds),
             "remaining_seconds": finite_or_none(remaining),

@@ -49,7 +49,7 @@ class Service:
         self.facts = describe_model(folder, self.spec, limits)
         self._batch = batch
         self._wait = wait
-        self._corrections = Corrections(folder, self.spec, limits.corrections)
+        self._corrections = Corrections(folder, self.spec, limits.corrections, limits.correction_bytes)
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:

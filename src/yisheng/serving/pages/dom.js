@@ -23,6 +23,11 @@ function fill(node, attributes, children) {
 
 export const byId = (id) => document.getElementById(id);
 
+const collator = new Intl.Collator("en", { numeric: true });
+
+/** Compare names for sorting: 10 comes after 9. */
+export const compareNaturally = (a, b) => collator.compare(a, b);
+
 /** Show the state of the connection in the page's header. */
 export function showConnection(text, kind) {
   byId("connection").textContent = text;

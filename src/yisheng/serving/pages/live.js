@@ -1,7 +1,7 @@
 // The live page: it keeps the list of the runs and the curves of the selected ones, and draws every change.
 
 import { createChart } from "./chart.js";
-import { byId, element, formatDuration, formatNumber, formatPercent, formatScore, showConnection } from "./dom.js";
+import { byId, compareNaturally, element, formatDuration, formatNumber, formatPercent, formatScore, showConnection } from "./dom.js";
 
 const COLOR_COUNT = 6; // classes c0 to c5 in style.css
 const MAX_RUNS_WITH_STEPS = 3; // more curves of single steps would hide the others
@@ -100,7 +100,7 @@ async function fetchRun(id) {
 
 // ---- selection
 
-const newestFirst = () => [...runs.values()].sort((a, b) => (a.name < b.name ? 1 : -1));
+const newestFirst = () => [...runs.values()].sort((a, b) => compareNaturally(b.name, a.name));
 
 /** Select the newest run, preferably one in training, unless the user selected runs. */
 function selectNewest() {
@@ -157,7 +157,7 @@ function drawList() {
     checkbox.checked = selected.includes(run.id);
     item.className = checkbox.checked ? `selected c${colors.get(run.id)}` : "";
     name.setAttribute("aria-current", String(selected[0] === run.id));
-    state.textContent = run.state;
+    state.textContent = nameState(run);
     state.className = `state ${run.state}`;
     detail.textContent = formatDetail(run);
   });
@@ -176,8 +176,14 @@ function createListItem(run) {
   return item;
 }
 
+const PHASES = { training: "training", scoring: "scoring", report: "writing the report" };
+
+/** Return the state of a run for people; of a running one, what it does. */
+const nameState = (run) => PHASES[run.phase] ?? run.state;
+const isTraining = (run) => run.state === "running" && run.phase === "training";
+
 function formatDetail(run) {
-  if (run.state === "running") return Number.isFinite(run.progress) ? formatPercent(run.progress) : "";
+  if (run.state === "running") return !isTraining(run) ? "" : Number.isFinite(run.progress) ? formatPercent(run.progress) : "";
   return run.best?.value === null || run.best?.value === undefined ? "" : formatNamedScore(run.best.score, run.best.value);
 }
 
@@ -191,11 +197,12 @@ function drawRun(run, details) {
   byId("state").hidden = !run;
   byId("report").hidden = !run?.report;
   byId("progress").hidden = run?.state !== "running";
+  byId("progress").setAttribute("aria-label", `Progress: ${run ? nameState(run) : "no run"}`);
   byId("findings-title").parentElement.hidden = byId("mistakes-title").parentElement.hidden = !run;
   if (!run) return;
-  document.title = `${run.state === "running" && run.progress ? `${formatPercent(run.progress)} · ` : ""}${run.name} · Yisheng`;
+  document.title = `${isTraining(run) && run.progress ? `${formatPercent(run.progress)} · ` : ""}${run.name} · Yisheng`;
   byId("name").textContent = run.name;
-  byId("state").textContent = run.state;
+  byId("state").textContent = nameState(run);
   byId("state").className = `pill ${{ running: "good", broken: "bad", stopped: "warning" }[run.state] ?? ""}`;
   byId("report").href = `/runs/${encodeURIComponent(run.id)}/report`;
   const facts = [["data", run.data], ["model", run.model], ["optimizer", run.optimizer], ["epochs", run.epochs]];
@@ -204,7 +211,7 @@ function drawRun(run, details) {
   }
   byId("facts").replaceChildren(...facts.filter(([, value]) => value).map(([name, value]) =>
     element("span", {}, `${name} `, element("b", {}, String(value)))));
-  if (Number.isFinite(run.progress)) byId("progress").value = run.progress;
+  if (Number.isFinite(run.progress) && isTraining(run)) byId("progress").value = run.progress;
   else byId("progress").removeAttribute("value");
   byId("status").textContent = formatStatus(run);
   drawFindings(run, details?.findings);
@@ -214,10 +221,11 @@ function drawRun(run, details) {
 function formatStatus(run) {
   const isRunning = run.state === "running";
   if (!run.step) return isRunning ? "the training begins" : "the log is empty";
-  const epoch = Math.min(run.epoch + (isRunning ? 1 : 0), run.epochs);
+  const epoch = Math.min(run.epoch + (isTraining(run) ? 1 : 0), run.epochs);
   const parts = [run.epochs ? `epoch ${epoch} of ${run.epochs}` : "", `step ${run.step.toLocaleString("en")}`,
     run.seconds ? `${formatDuration(run.seconds)} of training` : "",
-    isRunning && run.remaining_seconds ? `about ${formatDuration(run.remaining_seconds)} remaining` : ""];
+    isRunning && !isTraining(run) ? `${nameState(run)} …` : "",
+    isTraining(run) && run.remaining_seconds ? `about ${formatDuration(run.remaining_seconds)} remaining` : ""];
   return parts.filter(Boolean).join(" · ");
 }
 
@@ -253,7 +261,9 @@ function drawMistakes(mistakes) {
       mistake.image ? element("img", { src: `data:image/png;base64,${mistake.image}`, alt: `row ${mistake.row}` }) : null,
       element("span", {}, "true ", element("b", {}, truth), ", predicted ", element("b", { class: "wrong" }, predicted),
         isNumber ? "" : ` (${formatPercent(mistake.probability)})`),
-      element("small", {}, `row ${mistake.name}`));
+      element("small", {}, mistake.name === String(mistake.row) ? `row ${mistake.row}` : mistake.name),
+      (mistake.unusual ?? []).map(({ column, value, typical }) =>
+        element("small", {}, `${column} `, element("b", {}, value), ` (typical ${typical})`)));
   }));
 }
 

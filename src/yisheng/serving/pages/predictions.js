@@ -3,6 +3,7 @@
 import { RequestError } from "./api.js";
 import { byId, element, formatNumber, formatPercent } from "./dom.js";
 
+const MAX_PIXELATED_SIDE = 96; // pixels: larger images are smoothed
 const MAX_BARS = 10, MAX_TABLE_ROWS = 500, MAX_CLASS_BUTTONS = 20, MAX_TABLE_NOTES = 10;
 const OOD_THRESHOLD = 0.995; // fraction of held-out rows that were less unusual
 const OOD_NOTE = /^out of distribution:? ?/;
@@ -55,19 +56,41 @@ function probabilityBars(probabilities) {
   return element("div", {}, list, element("p", { class: "hint" }, `${sorted.length - MAX_BARS} more classes: ${formatPercent(sum)} together`));
 }
 
-/** Return the image that was sent; the occlusion map is added when it arrives. */
+/** Return the image that was sent, as it was sent; what the network receives is added when it arrives. */
 function inputImages(image) {
-  const sent = image ? element("img", { alt: "your image", src: URL.createObjectURL(image),
-    onload: (event) => URL.revokeObjectURL(event.target.src), onerror: (event) => event.target.closest("figure").remove() }) : null;
-  return element("div", { class: "images", id: "images" }, sent ? element("figure", {}, sent, element("figcaption", {}, "your image")) : null);
+  const images = element("div", { class: "images", id: "images" });
+  if (!image) return images;
+  const caption = element("figcaption", {}, "your image");
+  const sent = element("img", { id: "sent-image", alt: "your image", src: URL.createObjectURL(image),
+    onload: () => {
+      URL.revokeObjectURL(sent.src);
+      showPixelsOfSmallImages(sent);
+      caption.textContent = `your image, ${formatSize(sent.naturalWidth, sent.naturalHeight)}`;
+    },
+    onerror: () => {
+      sent.remove();
+      caption.textContent = "this browser cannot show your image, but the model can read it";
+    } });
+  images.append(element("figure", {}, sent, caption));
+  return images;
 }
 
-/** Add the occlusion map of a prediction, if the response contains one. */
-export function addOcclusionMap(prediction) {
+const formatSize = (width, height) => `${width.toLocaleString("en")} × ${height.toLocaleString("en")} pixels`;
+
+/** Draw the pixels of a small image as squares; a photograph stays smooth. */
+function showPixelsOfSmallImages(image) {
+  image.classList.toggle("pixels", Math.max(image.naturalWidth, image.naturalHeight) <= MAX_PIXELATED_SIDE);
+}
+
+/** Add the occlusion map of a prediction, if the response contains one: the image as the network receives it. */
+export function addOcclusionMap(model, prediction) {
   if (!prediction.occlusion_map) return;
-  byId("images").append(element("figure", {}, element("img", { id: "occlusion-map", src: `data:image/png;base64,${prediction.occlusion_map}`,
-    alt: "your image as the network receives it; the parts that the prediction depends on are orange" }),
-  element("figcaption", {}, "as the network receives it; the prediction depends on the orange parts")));
+  const [, height, width] = model.shape;
+  const map = element("img", { id: "occlusion-map", src: `data:image/png;base64,${prediction.occlusion_map}`,
+    onload: () => showPixelsOfSmallImages(map),
+    alt: "your image as the network receives it; the parts that the prediction depends on are orange" });
+  byId("images").append(element("figure", {}, map, element("figcaption", {},
+    `as the network receives it, ${formatSize(width, height)}; the prediction depends on the orange parts`)));
 }
 
 function noteList(notes) {
@@ -135,12 +158,17 @@ function downloadButton(model, predictions) {
   const header = ["input", "prediction", ...model.classes.map((name) => `P(${name})`), "ood_score"];
   const rows = predictions.map((prediction) => [prediction.input, [prediction.prediction].flat().join(" "),
     ...model.classes.map((name) => prediction.probabilities[name]), prediction.ood_score ?? ""]);
-  const text = [header, ...rows].map((cells) => cells.map(quoteCell).join(",")).join("\n");
+  const text = [header, ...rows].map((cells) => cells.map(escapeFormula).map(quoteCell).join(",")).join("\n");
   return element("button", { type: "button", id: "download", onclick: () => {
     const link = element("a", { href: URL.createObjectURL(new Blob([`${text}\n`], { type: "text/csv" })), download: "predictions.csv" });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   } }, "Download as CSV");
+}
+
+/** Put an apostrophe before text that a spreadsheet would take for a formula; numbers stay as they are. */
+function escapeFormula(cell) {
+  return typeof cell === "string" && /^[=+\-@\t\r]/.test(cell) && !Number.isFinite(Number(cell)) ? `'${cell}` : cell;
 }
 
 function quoteCell(cell) {

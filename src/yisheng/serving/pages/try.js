@@ -163,7 +163,7 @@ async function predict({ body, headers = {}, sample = null, image = null, title 
 async function explain(controller, options) {
   try {
     const { predictions } = await request("/predict?explain=true", options);
-    if (controller === pending) addOcclusionMap(predictions[0]);
+    if (controller === pending) addOcclusionMap(model, predictions[0]);
   } catch (error) {
     if (controller === pending && error.name !== "AbortError") {
       byId("images").append(element("p", { class: "hint" }, `There is no occlusion map: ${error.message}.`));
