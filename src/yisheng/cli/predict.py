@@ -10,7 +10,8 @@ Images may have any size and mode. The transforms that were fitted in training a
 predicts with the mean of its models. out= writes the predictions to a file: .csv, .tsv or .parquet with the names of
 the rows and the target, or .jsonl with all that is known of each. The file is written as a stream, so inputs may be
 larger than memory; if it is interrupted, the same command continues where it stopped (force=true begins again). Damaged
-images are named in the column error; with strict=true the first one is an error.
+images are named in the column error; with strict=true the first one is an error. With excel_safe=true text that a
+spreadsheet would take for a formula (it begins with =, +, - or @) gets an apostrophe before it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 
 from yisheng.cli._arguments import Arguments
 
-FILE_KEYS = ("id", "format", "strict", "force")
+FILE_KEYS = ("id", "format", "strict", "force", "excel_safe")
 """Keys that need ``out=``."""
 
 
@@ -31,7 +32,7 @@ def run(arguments: Arguments) -> int:
     arguments.require_inputs(1, 10**9, "a run folder and at least one input")
     top, rows, out = arguments.number("top", 3), arguments.take("rows"), arguments.path("out")
     options: dict[str, Any] = {key: value for key in ("id", "format") if (value := arguments.take(key)) is not None}
-    options |= {key: True for key in ("strict", "force") if arguments.flag(key)}
+    options |= {key: True for key in ("strict", "force", "excel_safe") if arguments.flag(key)}
     arguments.require_no_more("top", "rows", "out", *FILE_KEYS)
     folder, *inputs = arguments.input_paths("an input")
 

@@ -30,7 +30,8 @@ from yisheng.inference.prediction_file import FORMATS, PredictionTable, format_j
 from yisheng.inference.predictor import Predictor
 
 JSON_LINES_SUFFIXES: Final = (".jsonl", ".ndjson")
-SUFFIXES: Final = (".csv", ".tsv", *JSON_LINES_SUFFIXES, parquet.SUFFIX)
+TEXT_TABLE_SUFFIXES: Final = (".csv", ".tsv")
+SUFFIXES: Final = (*TEXT_TABLE_SUFFIXES, *JSON_LINES_SUFFIXES, parquet.SUFFIX)
 SECONDS_BEFORE_PROGRESS: Final = 2.0
 SECONDS_BETWEEN_LINES: Final = 10.0
 """Seconds between two lines of progress in a log."""
@@ -56,7 +57,13 @@ class PredictionFile:
 
 
 def predict_to_file(
-    predictor: Predictor, source: Source, out: Path, *, format: str = FORMATS[0], force: bool = False
+    predictor: Predictor,
+    source: Source,
+    out: Path,
+    *,
+    format: str = FORMATS[0],
+    force: bool = False,
+    excel_safe: bool = False,
 ) -> PredictionFile:
     """Predict all inputs of a source into a file.
 
@@ -69,6 +76,7 @@ def predict_to_file(
         out: a file that ends in one of `SUFFIXES`; an old one stays until the new one is complete.
         format: see `yisheng.inference.prediction_file.Form`.
         force: begin again if a part of an earlier call is there.
+        excel_safe: write an apostrophe before text that a spreadsheet would take for a formula.
 
     Raises:
         UsageError: model, inputs or format differ from those of the existing part, or another process writes this
@@ -77,7 +85,7 @@ def predict_to_file(
         StoppedError: a signal came; the part stays.
         StorageError: the file cannot be written; the part stays.
     """
-    writer = _Writer(predictor, source, out, format)
+    writer = _Writer(predictor, source, out, format, excel_safe=excel_safe)
     with _lock(writer.partial), collect_signals() as caught:
         if writer.partial.can_resume and not force:
             writer.resume()
@@ -94,17 +102,25 @@ def predict_to_file(
 class _Writer:
     """The file of predictions while it grows."""
 
-    def __init__(self, predictor: Predictor, source: Source, out: Path, format: str) -> None:
+    def __init__(self, predictor: Predictor, source: Source, out: Path, format: str, *, excel_safe: bool) -> None:
         self._predictor, self._source, self._out = predictor, source, out
         name = out.name.lower()
         separator = "\t" if name.endswith(".tsv") else ","
         spec = predictor.spec
-        self._form = PredictionTable(spec, source.id_name, format, has_errors=spec.is_image, separator=separator)
+        self._form = PredictionTable(
+            spec,
+            source.id_name,
+            format,
+            has_errors=spec.is_image,
+            separator=separator,
+            excel_safe=excel_safe,
+        )
         self._as_json = name.endswith(JSON_LINES_SUFFIXES)
         self._as_parquet = name.endswith(parquet.SUFFIX)
         if self._as_parquet:
             parquet.import_pyarrow()
         self._provenance = _describe_provenance(predictor, source, out, format)
+        self._provenance["excel_safe"] = str(excel_safe).lower()
         self.partial = PartialOutput(out)
 
     def resume(self) -> None:

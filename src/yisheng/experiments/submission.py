@@ -15,7 +15,7 @@ from yisheng.core.types import Spec
 from yisheng.data import tables
 from yisheng.data.tables import files as table_files
 from yisheng.data.tables.sniff import sniff_layout
-from yisheng.experiments.bulk_prediction import SUFFIXES, PredictionFile, predict_to_file
+from yisheng.experiments.bulk_prediction import SUFFIXES, TEXT_TABLE_SUFFIXES, PredictionFile, predict_to_file
 from yisheng.inference.bulk.chunk import Source
 from yisheng.inference.bulk.images import ImageFiles
 from yisheng.inference.prediction_file import FORMATS
@@ -31,6 +31,7 @@ def submit(
     format: str = FORMATS[0],
     strict: bool = False,
     force: bool = False,
+    excel_safe: bool = False,
 ) -> PredictionFile:
     """Write predictions into a file, piece by piece; see `yisheng.experiments.bulk_prediction.predict_to_file`.
 
@@ -47,6 +48,7 @@ def submit(
             class).
         strict: a damaged image is an error, instead of a line with the reason in the file.
         force: begin again if a part of an earlier call is there.
+        excel_safe: write an apostrophe before text that a spreadsheet would take for a formula.
 
     Raises:
         UsageError: the suffix of ``out`` or the number of inputs does not fit, or the existing part is of other
@@ -56,10 +58,12 @@ def submit(
         StoppedError: a signal came; the same call continues.
     """
     _require_output(out, inputs, format)
+    if excel_safe and not out.name.lower().endswith(TEXT_TABLE_SUFFIXES):
+        raise UsageError(f"excel_safe=true is for .csv and .tsv, got out={out}", "leave it out")
     run = RunFolder(folder).model_folder
     predictor = Predictor(run.path)
     source = _open_source(run, predictor.spec, [parse_path(path, "an input") for path in inputs], id, strict=strict)
-    return predict_to_file(predictor, source, out, format=format, force=force)
+    return predict_to_file(predictor, source, out, format=format, force=force, excel_safe=excel_safe)
 
 
 def _require_output(out: Path, inputs: Sequence[str | Path], format: str) -> None:
@@ -78,6 +82,8 @@ def _open_source(run: RunFolder, spec: Spec, inputs: Sequence[Path], id: str | N
         if id is not None:
             raise UsageError(f"id={id} is for the rows of a table: images are named by their files", "leave it out")
         return ImageFiles(list(inputs), spec, strict=strict)
+    if not spec.is_row:
+        raise UsageError(f"out= is for images and tables, the model takes {spec.description}", "predict in Python")
     if len(inputs) != 1:
         raise UsageError(f"out= takes the rows of one table, got {len(inputs)} files", "give one table")
     from yisheng.inference.bulk.rows import open_table  # imports pandas, and every training imports this module

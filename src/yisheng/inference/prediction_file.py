@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from yisheng.inference.prediction import Prediction
 
 FORMATS = ("prediction", "probability")
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+"""What begins a formula, or what a spreadsheet drops before one."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class PredictionTable:
         has_errors: add a last column ``error`` with the reason why an input could not be read; its prediction is
             then empty.
         separator: between the values.
+        excel_safe: write an apostrophe before text that a spreadsheet would take for a formula.
 
     Raises:
         UsageError: the format is unknown, or does not fit the model.
@@ -43,6 +46,7 @@ class PredictionTable:
     format: str = FORMATS[0]
     has_errors: bool = False
     separator: str = ","
+    excel_safe: bool = False
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
@@ -108,8 +112,27 @@ class PredictionTable:
 
     def _format_lines(self, rows: Sequence[Sequence[str]]) -> str:
         text = io.StringIO()
+        if self.excel_safe:
+            rows = [[escape_formula(cell) for cell in row] for row in rows]
         csv.writer(text, delimiter=self.separator, lineterminator="\n").writerows(rows)
         return text.getvalue()
+
+
+def escape_formula(cell: str) -> str:
+    """Return text that no spreadsheet takes for a formula: with an apostrophe before it; numbers are unchanged.
+
+    Source: OWASP, "CSV injection".
+
+    >>> escape_formula("=1+1"), escape_formula("-1.5"), escape_formula("@cat"), escape_formula("cat")
+    ("'=1+1", '-1.5', "'@cat", 'cat')
+    """
+    if not cell.startswith(FORMULA_SIGNS):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
 
 
 def format_json_lines(
