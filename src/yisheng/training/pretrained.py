@@ -11,6 +11,7 @@ from yisheng import transforms
 from yisheng.core import files, registry
 from yisheng.core.config import AUTO, Choice, Config
 from yisheng.core.errors import DataError, UsageError, suggest
+from yisheng.core.natural_sort import sort_naturally
 from yisheng.core.run_folder import INTACT_COPY, RunFolder
 from yisheng.core.types import Spec
 from yisheng.data import hub
@@ -106,7 +107,7 @@ def _download(name: str, model: str) -> tuple[str, Path]:
         if label in (_normalize(file), _normalize(Path(file).stem), _normalize(_network_name(file)))
     ]
     if not matching:
-        networks = sorted({_network_name(file) for file in published_files})
+        networks = sort_naturally({_network_name(file) for file in published_files})
         raise UsageError(
             f"there is neither a file nor published weights named {name!r}"
             + (f" for {model}" if name == "imagenet" else ""),

@@ -24,6 +24,7 @@ from typing import Any, Literal, cast
 
 from yisheng.core.discovery import hyphenate, plugins
 from yisheng.core.errors import DataError, UsageError, suggest
+from yisheng.core.natural_sort import sort_naturally
 
 Scope = Literal["file", "content", "lines"]
 Algorithm = Literal["sha256", "sha1", "md5"]
@@ -145,7 +146,7 @@ class HubSet:
 
 def names() -> list[str]:
     """Return the sorted names of all sets, without reading their files."""
-    return sorted({path.stem for folder in _folders() for path in folder.glob("*.toml")})
+    return sort_naturally({path.stem for folder in _folders() for path in folder.glob("*.toml")})
 
 
 def find(name: str) -> HubSet:
