@@ -24,24 +24,27 @@ if TYPE_CHECKING:
         evaluate,
         explain,
         export,
+        fit,
         load,
+        lr_find,
         predict,
         report,
         reproduce,
         resume,
+        runs,
         train,
         tune,
     )
     from yisheng.core.errors import DataError, NonFiniteError, UsageError, YishengError
     from yisheng.core.registry import register
-    from yisheng.core.types import Column, Dataset, Drawing, Spec
+    from yisheng.core.types import Column, Dataset, Drawing, EpochEnd, Spec, StepEnd
     from yisheng.diagnosis.doctor import doctor
     from yisheng.results import SearchResult, TrainedRun
 
 _NAMES_OF_MODULE = {
     "yisheng.core.errors": ("DataError", "NonFiniteError", "UsageError", "YishengError"),
     "yisheng.core.registry": ("register",),
-    "yisheng.core.types": ("Column", "Dataset", "Drawing", "Spec"),
+    "yisheng.core.types": ("Column", "Dataset", "Drawing", "EpochEnd", "Spec", "StepEnd"),
     "yisheng.diagnosis.doctor": ("doctor",),
     "yisheng.results": ("SearchResult", "TrainedRun"),
     "yisheng.api": (
@@ -51,11 +54,14 @@ _NAMES_OF_MODULE = {
         "evaluate",
         "explain",
         "export",
+        "fit",
         "load",
+        "lr_find",
         "predict",
         "report",
         "reproduce",
         "resume",
+        "runs",
         "train",
         "tune",
     ),
@@ -65,7 +71,9 @@ _SUBMODULES = ("data", "models", "sklearn")
 
 __all__ = [  # noqa: RUF022  # functions in the order of a model's life, then classes
     "train",
+    "fit",
     "tune",
+    "lr_find",
     "load",
     "evaluate",
     "predict",
@@ -73,6 +81,7 @@ __all__ = [  # noqa: RUF022  # functions in the order of a model's life, then cl
     "report",
     "resume",
     "reproduce",
+    "runs",
     "config",
     "env",
     "explain",
@@ -85,6 +94,8 @@ __all__ = [  # noqa: RUF022  # functions in the order of a model's life, then cl
     "Spec",
     "Column",
     "Drawing",
+    "StepEnd",
+    "EpochEnd",
     "YishengError",
     "UsageError",
     "DataError",

@@ -8,16 +8,27 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
-from yisheng.core.components import supply_components
+from yisheng.core.components import separate_components, supply_components
 from yisheng.core.config import IN_MEMORY
 from yisheng.core.errors import UsageError
 from yisheng.core.logging import show_on_stderr
 from yisheng.core.paths import parse_path
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.seeds import isolated_generators
+from yisheng.core.setting_types import (
+    COMMON_SETTINGS,
+    OWN_COMPONENTS,
+    SEARCH_SETTINGS,
+    SETTINGS,
+    gather_common_settings,
+    gather_components,
+    gather_search_settings,
+    gather_settings,
+)
 from yisheng.core.settings import Setting, keyword_settings, merge_settings, read_settings
+from yisheng.core.signatures import declare_keywords
 from yisheng.core.types import Dataset, Event, Scores
 from yisheng.results import SearchResult, TrainedRun
 
@@ -28,11 +39,15 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from yisheng.core.setting_types import CommonSettings, OwnComponents, SearchSettings, Settings
     from yisheng.diagnosis.ranking import Diagnosis
+    from yisheng.experiments.event_loop import Fit
     from yisheng.experiments.explain import Explanation
     from yisheng.experiments.export import Exported
     from yisheng.experiments.reproduce import Reproduction
+    from yisheng.experiments.runs.table import RunTable
     from yisheng.inference.prediction import PredictionList
+    from yisheng.reporting.lr_find_facts import LearningRateTest
 
 
 @isolated_generators()
@@ -44,7 +59,7 @@ def train(
     quiet: bool = False,
     fix: bool = False,
     callbacks: Sequence[EventCallback] = (),
-    **settings: Any,
+    **settings: Unpack[Settings],
 ) -> TrainedRun:
     """Train by a config file, settings, or both (settings win); return the run.
 
@@ -75,9 +90,9 @@ def train(
     from yisheng.experiments import dispatch, watch
     from yisheng.experiments import fix as fixing
 
-    dataset, settings = _separate_dataset(data, settings)
+    dataset, keywords = _separate_dataset(data, gather_settings(**settings))
     folder = parse_path(out, "out")
-    merged = merge_settings(_collect_settings(config, settings)).config
+    merged = merge_settings(_collect_settings(config, keywords)).config
     if fix and callbacks:
         raise UsageError("fix=True trains several times, callbacks are for one training", "leave one of them out")
     page = watch.watch_training(folder) if merged.watch else contextlib.nullcontext()
@@ -89,6 +104,31 @@ def train(
     if merged.folds is None:
         copy_weights_back(path, merged.model.component)
     return TrainedRun(path)
+
+
+def fit(
+    *,
+    config: str | Path | None = None,
+    data: Any = None,
+    **settings: Unpack[Settings],
+) -> Fit:
+    """Return the events of a training, for a loop of your own; the arguments are those of `train`.
+
+    Nothing is written and nothing is shown: what happens at an event is up to the loop. To stop, leave it.
+
+    Raises:
+        UsageError: an unknown key or name, or a value that is not allowed.
+        DataError: the data cannot be read.
+
+    >>> from yisheng import EpochEnd
+    >>> events = fit(data="iris", epochs=2)
+    >>> [(event.epoch, sorted(event.scores)) for event in events if isinstance(event, EpochEnd)]
+    [(1, ['accuracy', 'loss']), (2, ['accuracy', 'loss'])]
+    """
+    from yisheng.experiments.event_loop import Fit
+
+    dataset, keywords = _separate_dataset(data, gather_settings(**settings))
+    return Fit(merge_settings(_collect_settings(config, keywords)).config, dataset)
 
 
 @isolated_generators()
@@ -104,7 +144,7 @@ def tune(
     tensorboard: bool = False,
     out: str | Path = "runs",
     quiet: bool = False,
-    **settings: Any,
+    **settings: Unpack[SearchSettings],
 ) -> SearchResult:
     """Search for the best setting and train its model; see docs/tuning.md.
 
@@ -137,24 +177,70 @@ def tune(
     from yisheng.experiments.search import run_search
     from yisheng.experiments.search.plan import plan_search
 
-    dataset, settings = _separate_dataset(data, settings)
+    dataset, keywords = _separate_dataset(data, gather_search_settings(**settings))
     options = dict(search) if isinstance(search, Mapping) else {"name": search}
     name = options.pop("name", None)
     if not isinstance(name, str):
         raise UsageError(f"search must be a name, got {name!r}", 'write search="random"')
     folder = parse_path(out, "out")
-    plan = plan_search(
-        _collect_settings(config, settings),
-        search=name,
-        n=n,
-        seeds=seeds,
-        executor=executor,
-        processes=processes,
-        options=options,
-        tensorboard=tensorboard,
-    )
+    plain, own = separate_components(_collect_settings(config, keywords))
+    with supply_components(**own):
+        plan = plan_search(
+            plain,
+            search=name,
+            n=n,
+            seeds=seeds,
+            executor=executor,
+            processes=processes,
+            options=options,
+            tensorboard=tensorboard,
+        )
+        with show_on_stderr(quiet=quiet):
+            return SearchResult(run_search.tune(plan, data=dataset, out=folder))
+
+
+@isolated_generators()
+def lr_find(
+    *,
+    config: str | Path | None = None,
+    data: str | Dataset | Mapping[str, Any] | None = None,
+    low: float = 1e-6,
+    high: float = 10.0,
+    steps: int = 100,
+    seeds: int = 3,
+    out: str | Path = "runs",
+    quiet: bool = False,
+    **settings: Unpack[CommonSettings],
+) -> LearningRateTest:
+    """Test a range of learning rates in a few steps of new networks; see `yisheng.experiments.lr_find.find_lr`.
+
+    Args:
+        config: a config in TOML.
+        data: as for `train`.
+        low: the first learning rate.
+        high: the last one.
+        steps: steps of a test.
+        seeds: number of tests, with the config's seed and the following ones.
+        out: folder in which a folder with the report is created.
+        quiet: show no messages.
+        **settings: as for `train`.
+
+    Raises:
+        UsageError: an unknown key or name, or a value that is not allowed.
+        DataError: the data cannot be read.
+
+    >>> import tempfile
+    >>> test = lr_find(data="iris", model="mlp", steps=40, seeds=1, out=tempfile.mkdtemp(), quiet=True)
+    >>> len(test.curves), test.caveats[0].startswith("The test sees the first 40 updates only.")
+    (1, True)
+    """
+    from yisheng.experiments.lr_find import find_lr
+
+    dataset, keywords = _separate_dataset(data, gather_common_settings(**settings))
+    merged = merge_settings(_collect_settings(config, keywords)).config
+    folder = parse_path(out, "out")
     with show_on_stderr(quiet=quiet):
-        return SearchResult(run_search.tune(plan, data=dataset, out=folder))
+        return find_lr(merged, data=dataset, out=folder, low=low, high=high, steps=steps, seeds=seeds)
 
 
 def load(path: str | Path) -> TrainedRun:
@@ -200,9 +286,9 @@ def export(
 
 
 @isolated_generators()
-def evaluate(path: str | Path, data: Dataset | None = None) -> Scores:
-    """Compute the scores of a run again; see `TrainedRun.evaluate`."""
-    return TrainedRun(path).evaluate(data)
+def evaluate(path: str | Path, data: Any = None, **options: Any) -> Evaluation:
+    """Score a run again on its own data, or on all rows of other data; see `TrainedRun.evaluate`."""
+    return TrainedRun(path).evaluate(data, **options)
 
 
 @isolated_generators()
@@ -246,7 +332,7 @@ def resume(
     data: Any = None,
     callbacks: Sequence[EventCallback] = (),
     quiet: bool = False,
-    **components: Any,
+    **components: Unpack[OwnComponents],
 ) -> TrainedRun:
     """Continue a run that was stopped or killed; see `yisheng.experiments.dispatch.resume`.
 
@@ -262,7 +348,7 @@ def resume(
     if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int)):
         raise UsageError(f"epochs must be a whole number, got {epochs!r}", "give epochs=20")
     folder = parse_path(path, "path")
-    with supply_components(**components), show_on_stderr(quiet=quiet), watch.watch_resumed(folder):
+    with supply_components(**gather_components(**components)), show_on_stderr(quiet=quiet), watch.watch_resumed(folder):
         dispatch.resume(folder, epochs=epochs, force=force, data=data, event_callbacks=tuple(callbacks))
     copy_weights_back(folder, components.get("model"))
     return TrainedRun(folder)
@@ -279,7 +365,7 @@ def reproduce(
         return reproducing.reproduce(parse_path(path, "path"), force=force, data=data)
 
 
-def config(*, config: str | Path | None = None, **settings: Any) -> dict[str, Any]:
+def config(*, config: str | Path | None = None, data: Any = None, **settings: Unpack[Settings]) -> dict[str, Any]:
     """Return the config that `train` would use with the same arguments, as plain data; nothing is trained.
 
     Raises:
@@ -288,7 +374,49 @@ def config(*, config: str | Path | None = None, **settings: Any) -> dict[str, An
     >>> config(model="mlp", lr=0.1)["optimizer"]
     {'name': 'auto', 'lr': 0.1}
     """
-    return merge_settings(_collect_settings(config, settings)).config.to_dict()
+    _, keywords = _separate_dataset(data, gather_settings(**settings))
+    return merge_settings(_collect_settings(config, keywords)).config.to_dict()
+
+
+def runs(
+    *folders: str | Path,
+    where: str | Sequence[str] = (),
+    sort: str | None = None,
+    n: int | None = None,
+    **patterns: str,
+) -> RunTable:
+    """Return the runs, cross-validations and searches of folders, a list that prints as a table.
+
+    Args:
+        *folders: folders of runs; ``runs`` by default.
+        where: comparisons of scores or numbers that must hold, as ``"accuracy>0.9"``.
+        sort: a score, the best first, or a column; with ``-`` before it the other way round. The newest first by
+            default.
+        n: number of runs at most.
+        **patterns: patterns of the columns ``data``, ``model``, ``name``, ``state`` and ``kind``, as
+            ``data="fashion*"``.
+
+    Raises:
+        UsageError: an unknown key or score, or a comparison that is none.
+        DataError: a folder does not exist.
+
+    >>> import tempfile
+    >>> out = tempfile.mkdtemp()
+    >>> run = train(data="iris", epochs=1, out=out, name="first", quiet=True)
+    >>> [(entry.number, entry.name, entry.state, entry.total) for entry in runs(out, data="iris")]
+    [(1, 'first', 'finished', 1)]
+    >>> runs(out).to_frame()["test.accuracy"].between(0, 1).all()
+    np.True_
+    """
+    from yisheng.experiments.runs.table import list_runs
+
+    return list_runs(
+        [parse_path(folder, "folder") for folder in folders],
+        patterns=patterns,
+        conditions=[where] if isinstance(where, str) else where,
+        sort=sort,
+        n=n,
+    )
 
 
 def env() -> dict[str, Any]:
@@ -354,3 +482,14 @@ def _collect_settings(config: str | Path | None, settings: Mapping[str, Any]) ->
     """Return the settings of a config file, then those from Python."""
     from_file = [] if config is None else read_settings(parse_path(config, "config"))
     return [*from_file, *keyword_settings(settings)]
+
+
+for _function, _keywords in (
+    (train, SETTINGS),
+    (fit, SETTINGS),
+    (tune, SEARCH_SETTINGS),
+    (lr_find, COMMON_SETTINGS),
+    (config, SETTINGS),
+    (resume, OWN_COMPONENTS),
+):
+    declare_keywords(_function, _keywords)

@@ -1,25 +1,32 @@
 """Continue a run that was stopped or killed, exactly from its last checkpoint.
 
-usage: yisheng resume RUN [epochs=N] [force=true] [--json] [--quiet]
+usage: yisheng resume RUN [epochs=N] [force=true] [model=FILE.py:CLASS ...] [--json] [--quiet]
 
-epochs= may make the run longer. force=true continues although the data or the versions changed.
+epochs= may make the run longer. force=true continues although the data or the versions changed. Components of your own
+are named again (model=net.py:Net, also loss, optimizer, schedule, metrics, augment, init): code is imported only when
+you name it.
 """
 
 from __future__ import annotations
 
 from yisheng.cli._arguments import Arguments
 
+KEYS = ("model", "init", "loss", "optimizer", "schedule", "augment", "metrics")
+"""Keys that name components of the user's own."""
+
 
 def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
     force = arguments.flag("force")
     epochs = arguments.number("epochs", 1) if "epochs" in arguments.settings else None
-    folder = arguments.run_folder(("force", "epochs"))
+    own = {key: arguments.take(key) for key in KEYS}
+    folder = arguments.run_folder(("force", "epochs", *KEYS))
 
     from yisheng.cli._summary import print_summary
+    from yisheng.core.components import supply_components
     from yisheng.experiments import dispatch, watch
 
-    with watch.watch_resumed(folder):
+    with supply_components(**own), watch.watch_resumed(folder):
         folder = dispatch.resume(folder, epochs=epochs, force=force)
     print_summary(folder, arguments)
     return 0

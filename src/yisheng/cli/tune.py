@@ -7,10 +7,14 @@ usage: yisheng tune [config=FILE.toml] lr=0.01,0.1 [weight_decay=log(1e-6,1e-2)]
 
 Keys are those of the config, as for `yisheng train`; a key may have several values, or a range:
 
-  lr=0.01,0.1            two alternatives           hidden=64,256          two networks of one hidden layer
-  hidden=[64,32],[128]   lists keep brackets        batch=int(16,64)       whole numbers
-  lr=log(1e-4,1)         even on a log scale        dropout=uniform(0,0.5) even
-  width=logint(16,512)   whole, even on a log scale (a shell needs quotes around brackets: "lr=log(1e-4,1)")
+  lr=0.01,0.1               two alternatives
+  hidden=64,256             two networks of one hidden layer
+  hidden=[64,32],[128]      lists keep brackets
+  degree=1,3,19             an option of the data, if it is a number or a word
+  lr=log(1e-4,1)            even on a log scale (a shell needs quotes)
+  width=logint(16,512)      whole, even on a log scale
+  batch=int(16,64)          whole numbers
+  dropout=uniform(0,0.5)    even
 
 search= grid: every combination. random: n at random. coarse: half of n at random, the others in a smaller box around
 the best third. halving: n for few epochs, the better ones for more. tpe: Optuna's sampler. By default grid if there are
@@ -44,25 +48,29 @@ def run(arguments: Arguments) -> int:
 
     from yisheng.cli._config import parse_settings
     from yisheng.cli._summary import print_summary
+    from yisheng.core.components import separate_components, supply_components
     from yisheng.experiments.search.plan import plan_search
     from yisheng.experiments.search.run_search import tune
 
-    plan = plan_search(
-        parse_settings(arguments),
-        search=search,
-        n=n,
-        seeds=seeds,
-        executor=executor,
-        processes=processes,
-        options=options,
-        tensorboard=tensorboard,
-    )
-    print_summary(tune(plan, out=out), arguments)
+    settings, own = separate_components(parse_settings(arguments))
+    with supply_components(**own):
+        plan = plan_search(
+            settings,
+            search=search,
+            n=n,
+            seeds=seeds,
+            executor=executor,
+            processes=processes,
+            options=options,
+            tensorboard=tensorboard,
+        )
+        folder = tune(plan, out=out)
+    print_summary(folder, arguments)
     return 0
 
 
-def more_help() -> str:
-    """Return the keys of the config."""
+def more_help(width: int) -> str:
+    """Return the keys of the config, wrapped to a width."""
     from yisheng.cli._config import keys_help
 
-    return keys_help()
+    return keys_help(width)

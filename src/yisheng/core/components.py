@@ -11,7 +11,7 @@ import contextlib
 import contextvars
 import importlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -228,3 +228,40 @@ def describe_sources(choices: Mapping[str, NamedComponent]) -> dict[str, dict[st
         for key, choice in choices.items()
         if is_custom(choice) and choice.component is not None
     }
+
+
+def separate_components(settings: Iterable[tuple[str, Any, Any]]) -> tuple[list[tuple[str, Any, Any]], dict[str, Any]]:
+    """Return settings with references in place of objects, and the objects by key for `supply_components`.
+
+    References are imported here, once, so that a search can combine plain settings. A list is a list of alternatives,
+    or for ``metrics`` and ``augment`` of components that are all used.
+
+    Raises:
+        UsageError: code cannot be imported, or two objects of one key have the same name.
+
+    >>> import math
+    >>> separate_components([("loss", math.dist, "command line"), ("lr", 0.1, "command line")])
+    ([('loss', 'math:dist', 'command line'), ('lr', 0.1, 'command line')], {'loss': [<built-in function dist>]})
+    """
+    plain: list[tuple[str, Any, Any]] = []
+    own: dict[str, Any] = {}
+    kinds = {key: kind for kind, key in KEY_OF_KIND.items()}
+    for key, value, origin in settings:
+        if key not in kinds:
+            plain.append((key, value, origin))
+            continue
+        items = value if isinstance(value, list | tuple) else value.split(",") if isinstance(value, str) else [value]
+        names = []
+        for item in items:
+            if isinstance(item, str) and not is_reference(item):
+                names.append(item)
+                continue
+            name, component = read_component(kinds[key], item)
+            if any(short_name(name) == short_name(make_reference(known)) for known in own.get(key, ())):
+                raise UsageError(f"{key} has two components named {short_name(name)}", "give each a name of its own")
+            own.setdefault(key, []).append(component)
+            names.append(name)
+        is_single = not isinstance(value, list | tuple | str)
+        text = ",".join(names) if isinstance(value, str) else names
+        plain.append((key, names[0] if is_single else text, origin))
+    return plain, own

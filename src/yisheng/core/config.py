@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from yisheng.core import components, registry
 from yisheng.core.errors import UsageError
-from yisheng.core.references import short_name
+from yisheng.core.references import import_reference, is_reference, short_name
 from yisheng.core.run_names import check_notes, check_run_name
 from yisheng.core.types import Spec
 
@@ -63,6 +63,18 @@ class Choice(BaseModel):
     name: str
     options: Mapping[str, Any] = {}
     component: Any = Field(None, exclude=True, repr=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what another process builds the choice from: code that can be imported again is imported there."""
+        component = self.component if self.name.startswith(f"{IN_MEMORY}:") else None
+        return _restore_choice, (self.name, dict(self.options), component)
+
+
+def _restore_choice(name: str, options: dict[str, Any], component: Any) -> Choice:
+    """Return a choice that was sent to this process."""
+    if component is None and is_reference(name):
+        component = import_reference(name)
+    return Choice(name=name, options=options, component=component)
 
 
 def _parse_seconds(value: Any) -> Any:
@@ -243,7 +255,7 @@ class Config(BaseModel):
         return min(limit, max(MIN_EPOCHS, math.ceil(MIN_UPDATES / updates)))
 
     def custom_choices(self) -> dict[str, Choice]:
-        """Return the choices that are a user's own components, by key (``metrics.f2`` and ``augment.noise`` of lists)."""
+        """Return the choices that are a user's own components, by key (``metrics.f2``, ``augment.noise``)."""
         choices = {key: getattr(self, key) for key in KINDS}
         choices |= {f"{METRICS}.{short_name(choice.name)}": choice for choice in self.metrics}
         choices |= {f"{AUGMENT}.{short_name(choice.name)}": choice for choice in self.augment}
@@ -258,18 +270,6 @@ class Config(BaseModel):
             head, dot, _ = key.partition(".")
             own[head] = [*own.get(head, []), choice.component] if dot else choice.component
         return own
-
-    def with_supplied_components(self) -> Self:
-        """Return the config with the user's own components that this call was given; see `supply_components`."""
-
-        def supply(key: str, choice: Any) -> Any:
-            if not isinstance(choice, Choice) or choice.component is not None or not components.is_custom(choice):
-                return choice
-            return choice.model_copy(update={"component": components.find_supplied(key, choice.name)})
-
-        changes: dict[str, Any] = {key: supply(key, getattr(self, key)) for key in KINDS}
-        changes |= {key: tuple(supply(key, choice) for choice in getattr(self, key)) for key in (METRICS, AUGMENT)}
-        return self.model_copy(update=changes)
 
     def find_metric(self, name: str) -> registry.Entry:
         """Return a metric by name: one of ``metrics``, or a registered one.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from yisheng.core import registry
-from yisheng.core.components import CustomEntry, find_component, is_custom, read_component
+from yisheng.core.components import KEY_OF_KIND, CustomEntry, find_component, find_supplied, is_custom, read_component
 from yisheng.core.config import AUGMENT, AUTO, IN_MEMORY, KINDS, METRICS, Choice, Config, kind_of, plain_value
 from yisheng.core.errors import UsageError, suggest
 from yisheng.core.files import read_bytes
@@ -93,7 +93,8 @@ def merge_settings(settings: Iterable[Setting], *, import_code: bool = True) -> 
     Args:
         settings: keys with values and origins.
         import_code: import the user's own components that are named by reference (``model=net.py:Net``). False for the
-            config of a run folder: reading a folder never runs code that it names.
+            config of a run folder: reading a folder never runs code that it names, and uses what
+            `yisheng.core.components.supply_components` gave.
 
     Raises:
         UsageError: a key or name is unknown, a value is not allowed, or an option belongs to several choices.
@@ -250,8 +251,10 @@ def _choose(key: str, value: Any, current: Choice | None, import_code: bool) -> 
 
 def _choose_custom(kind: str, value: Any, import_code: bool) -> Choice:
     """Return the choice of a user's own component, an object or a reference; without ``import_code`` its name alone."""
-    if isinstance(value, str) and not import_code:
-        return Choice(name=value.strip())
+    if isinstance(value, str):
+        supplied = find_supplied(KEY_OF_KIND.get(kind, kind), value.strip())
+        if supplied is not None or not import_code:
+            return Choice(name=value.strip(), component=supplied)
     name, component = read_component(kind, value)
     return Choice(name=name, component=component)
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from yisheng.core.components import supply_components
 from yisheng.core.config import Config
 from yisheng.core.errors import UsageError
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.types import Dataset, Scores
+from yisheng.core.types import Dataset
 from yisheng.experiments import complete_run
 from yisheng.experiments.cross_validation import cross_validate
 from yisheng.experiments.evaluate import evaluate_run
+from yisheng.experiments.other_data.evaluate_other import evaluate_other
+from yisheng.experiments.other_data.load import Request, is_own_data, resolve_request
+from yisheng.experiments.other_data.result import Evaluation
 from yisheng.experiments.run import EventCallback
 from yisheng.experiments.search import run_search
 from yisheng.reporting import run_page, search_page
@@ -39,8 +43,10 @@ def train(
                 f"callbacks are for one training, folds={config.folds} trains several",
                 f"use fold=1/{config.folds} for one of the folds, or leave callbacks out",
             )
-        return cross_validate.train(config, data=data, out=out)
-    return complete_run.train(config, data=data, out=out, event_callbacks=event_callbacks)
+        with supply_components(**config.own_components()):  # the folds' models are read back from their folders
+            return cross_validate.train(config, data=data, out=out)
+    with supply_components(**config.own_components()):
+        return complete_run.train(config, data=data, out=out, event_callbacks=event_callbacks)
 
 
 def resume(
@@ -74,21 +80,47 @@ def resume(
     return complete_run.resume(folder, epochs=epochs, force=force, data=data, event_callbacks=event_callbacks)
 
 
-def evaluate(folder: Path, data: Dataset | None = None, *, force: bool = False) -> Scores:
-    """Score the best weights of a run or of all folds again; write scores and reports again.
+def evaluate(folder: Path, data: Dataset | None = None) -> Evaluation:
+    """Score the best weights of a run or of all folds again on their own parts; write scores and reports again.
 
     Args:
-        folder: of the run or cross-validation.
+        folder: of the run, the cross-validation or the search (its final run).
         data: the data set, if the config cannot name it.
-        force: score although the data differs from the data of the training.
 
     Raises:
         DataError: the folder or its data cannot be read, or the data differs from the data of the training.
         UsageError: another process is training in the folder.
     """
-    if RunFolder(folder).is_cross_validation:
-        return cross_validate.evaluate(folder, data, force=force)
-    return evaluate_run(folder, data, force=force)
+    run = RunFolder(folder).model_folder
+    score = cross_validate.evaluate if run.is_cross_validation else evaluate_run
+    score(run.path, data)
+    return Evaluation(run.path)
+
+
+def evaluate_on(
+    folder: Path, request: Request, *, name: str | None = None, write_predictions: bool = False, model: Any = None
+) -> Evaluation:
+    """Score a run, a cross-validation or a search's final run on other data; the run's own files stay as they are.
+
+    If the data is that of the training, the run's own parts are scored again instead, as by `evaluate`.
+
+    Args:
+        folder: the folder.
+        request: the data; see `yisheng.experiments.other_data.load`.
+        name: name of the evaluation; by default that of the data.
+        write_predictions: also write the prediction of each row.
+        model: the network, for a run of one's own network that cannot be rebuilt from its folder.
+
+    Raises:
+        UsageError: a name, an option or the part is unknown, or the name is taken.
+        DataError: the run or the data cannot be read, or the data does not fit the run.
+    """
+    run = RunFolder(folder).model_folder
+    request = resolve_request(request)
+    if not is_own_data(run, request):
+        return evaluate_other(run.path, request, name=name, write_predictions=write_predictions, model=model)
+    logger.info("this is the data of the training: the run's own parts are scored again, not all rows")
+    return evaluate(run.path, request.data if isinstance(request.data, Dataset) else None)
 
 
 def write_report(folder: Path) -> Path:

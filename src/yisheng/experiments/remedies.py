@@ -93,7 +93,7 @@ def _apply(
         setting: Setting = (key, _absolute_value(config, key, value), "command line")
         try:
             with supply_components(**config.own_components()):
-                candidate = merge_settings([*settings, setting], import_code=False).config.with_supplied_components()
+                candidate = merge_settings([*settings, setting], import_code=False).config
             candidate = candidate.resolve(data.spec, len(split.train))
         except UsageError:  # this network, optimizer or data set has no such option
             continue

@@ -121,7 +121,7 @@ def _takes_class_numbers(component: Any, spec: Spec) -> bool:
 
 
 def _match_output(output: torch.Tensor, y: torch.Tensor, spec: Spec) -> torch.Tensor:
-    """Return class numbers ``(B,)`` as real targets ``(B, O)``: 0 and 1, one column for each class if there are more."""
+    """Return class numbers ``(B,)`` as real targets ``(B, O)`` of 0 and 1, with a column for each class."""
     if y.shape == output.shape:
         return y
     if y.ndim == 1 and output.shape[1] == 1:

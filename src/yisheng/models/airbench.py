@@ -20,7 +20,7 @@ OUTPUT_SCALE = 1 / 9
 Width = Annotated[int, Interval(ge=1, le=4096)]
 
 
-@register(fits=lambda spec: spec.is_image, requires="images", shape=(1, 28, 28))
+@register(fits=lambda spec: spec.has_maps, requires="images", shape=(1, 28, 28))
 def airbench(
     spec: Spec,
     *,

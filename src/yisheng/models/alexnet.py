@@ -14,7 +14,7 @@ from yisheng.models._styles import MIN_SIDE_OF_SMALL, choose_style, init_kaiming
 MIN_SIDES = {"published": 63, "small": MIN_SIDE_OF_SMALL, "textbook": 65}
 
 
-@register(fits=lambda spec: spec.is_image, requires="images")
+@register(fits=lambda spec: spec.has_maps, requires="images")
 def alexnet(spec: Spec, *, style: Literal["auto", "published", "small", "textbook"] = "auto") -> nn.Module:
     """Build AlexNet: five convolutions, overlapping max pooling, relu, and dropout before two wide linear layers.
 

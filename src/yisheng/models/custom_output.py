@@ -63,7 +63,7 @@ class OutputHook:
     def __init__(self, rule: OutputRule) -> None:
         self.rule = rule
 
-    def __call__(self, module: nn.Module, inputs: Any, output: Any) -> torch.Tensor:
+    def __call__(self, module: nn.Module, inputs: Any, output: Any) -> torch.Tensor:  # noqa: ARG002  # a hook of torch
         """Return the output that the loss gets."""
         return self.rule.apply(output)
 
@@ -85,7 +85,10 @@ class InputHook:
         )
 
     def __call__(
-        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        module: nn.Module,  # noqa: ARG002  # a hook of torch
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments of ``forward``."""
         if len(args) != 1 or kwargs:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Annotated, Literal
+from typing import Literal
 
-from annotated_types import Interval
 from torch import nn
 
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
 from yisheng.models._table_features import Frequency, Size, TableFeatures
 from yisheng.models.activations import ACTIVATIONS, Activation
-from yisheng.models.mlp import Width
+from yisheng.models.mlp import Rate, Width, expand_dropout
 
 
 @register(
-    fits=lambda spec: not spec.is_image,
+    fits=lambda spec: spec.is_row,
     requires="rows of a table",
     stackable=False,
 )
@@ -28,7 +27,7 @@ def embedded_mlp(
     embedding_size: Size = 8,
     frequency: Frequency | None = None,
     activation: Activation = "relu",
-    dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.3,
+    dropout: Rate | tuple[Rate, ...] = 0.3,
 ) -> nn.Module:
     """Build a multilayer perceptron whose numeric inputs are embedded one by one; yes/no columns stay as they are.
 
@@ -43,10 +42,11 @@ def embedded_mlp(
             scaled number; 0.1 if not given. It sets the scale of the details that the network can learn; values
             from 0.01 to 1 are worth trying.
         activation: after each hidden layer.
-        dropout: fraction of the hidden units set to zero in training; the many inputs make it necessary.
+        dropout: fraction of the hidden units set to zero in training, for all layers or for each; the many inputs make
+            it necessary.
 
     Raises:
-        UsageError: frequency is given without periodic embeddings.
+        UsageError: frequency is given without periodic embeddings, or dropout does not fit the hidden layers.
 
     Source: Gorishniy, Rubachev and Babenko, "On embeddings for numerical features in tabular deep learning", 2022
     (their package).
@@ -58,11 +58,11 @@ def embedded_mlp(
     features = TableFeatures(spec, embeddings, size=embedding_size, frequency=frequency)
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     width = sum(features.sizes)
-    for i, units in enumerate(hidden, start=1):
+    for i, (units, rate) in enumerate(zip(hidden, expand_dropout(dropout, hidden), strict=True), start=1):
         layers[f"linear{i}"] = nn.Linear(width, units)
         layers[f"activation{i}"] = ACTIVATIONS[activation]()
-        if dropout:
-            layers[f"dropout{i}"] = nn.Dropout(dropout)
+        if rate:
+            layers[f"dropout{i}"] = nn.Dropout(rate)
         width = units
     layers["output"] = nn.Linear(width, spec.outputs)
     return nn.Sequential(OrderedDict(features=features, layers=nn.Sequential(layers)))

@@ -16,7 +16,7 @@ from yisheng.models._styles import MIN_SIDE_OF_SMALL, choose_style, init_kaiming
 MIN_SIDES = {"published": 32, "small": MIN_SIDE_OF_SMALL, "textbook": 32}
 
 
-@register(fits=lambda spec: spec.is_image, requires="images")
+@register(fits=lambda spec: spec.has_maps, requires="images")
 def googlenet(
     spec: Spec,
     *,

@@ -16,9 +16,9 @@ MIN_SIDES = {"modern": 8, "classic": 12}
 
 
 @register(
-    fits=lambda spec: spec.is_image,
+    fits=lambda spec: spec.has_maps,
     requires="images",
-    default_for=lambda spec: spec.is_image,
+    default_for=lambda spec: spec.has_maps,
     shape=(1, 28, 28),
 )
 def lenet(spec: Spec, *, style: Literal["modern", "classic"] = "modern") -> nn.Module:

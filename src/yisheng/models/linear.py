@@ -11,7 +11,7 @@ from yisheng.core.registry import register
 from yisheng.core.types import Spec
 
 
-@register
+@register(fits=lambda spec: spec.is_numeric, requires="numbers")
 def linear(spec: Spec) -> nn.Module:
     """Build linear, logistic or softmax regression, depending on the data: x W^T + b on the flattened input.
 

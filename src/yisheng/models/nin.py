@@ -21,7 +21,7 @@ from yisheng.models._styles import (
 MIN_SIDES = {"textbook": 67, "small": MIN_SIDE_OF_SMALL}
 
 
-@register(fits=lambda spec: spec.is_image, requires="images")
+@register(fits=lambda spec: spec.has_maps, requires="images")
 def nin(spec: Spec, *, style: Literal["auto", "small", "textbook"] = "auto") -> nn.Module:
     """Build NiN: each convolution is followed by two of 1 x 1, a small network at every pixel; the maps are averaged.
 

@@ -30,7 +30,7 @@ NOT_IN_TEXTBOOK = {"style": ("auto", "published", "small")}
 
 
 @register(
-    fits=lambda spec: spec.is_image,
+    fits=lambda spec: spec.has_maps,
     requires="images",
     variants={
         "resnet18": {"depth": 18},

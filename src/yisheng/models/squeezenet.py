@@ -20,7 +20,7 @@ MIN_SIDES = {
 
 
 @register(
-    fits=lambda spec: spec.is_image,
+    fits=lambda spec: spec.has_maps,
     requires="images",
     variants={"squeezenet1-0": {"version": "1.0"}, "squeezenet1-1": {"version": "1.1"}},
 )

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from yisheng import models
+from yisheng.core import nested
 from yisheng.core.types import Spec
 
 COUNTED_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -79,7 +80,7 @@ def summarize(model: nn.Module, spec: Spec) -> Summary:
     training = {module: module.training for module in model.modules()}
     try:
         with torch.no_grad():
-            model.eval()(torch.zeros(1, *spec.shape, device=reference.device, dtype=reference.dtype))
+            nested.call(model.eval(), nested.make_zeros(spec, 1, device=reference.device, dtype=reference.dtype))
     finally:
         for handle in handles:
             handle.remove()

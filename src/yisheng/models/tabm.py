@@ -34,9 +34,9 @@ class TabM(nn.Module):
 
 
 @register(
-    fits=lambda spec: not spec.is_image,
+    fits=lambda spec: spec.is_row,
     requires="rows of a table",
-    default_for=lambda spec: not spec.is_image and any(column.source for column in spec.columns),
+    default_for=lambda spec: spec.is_row and any(column.source for column in spec.columns),
     stackable=False,
 )
 def tabm(

@@ -24,7 +24,7 @@ NOT_IN_TEXTBOOK = {"style": ("auto", "published", "small")}
 
 
 @register(
-    fits=lambda spec: spec.is_image,
+    fits=lambda spec: spec.has_maps,
     requires="images",
     variants={
         "vgg11": {"depth": 11, "batch_norm": False},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+import types
+import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +13,7 @@ from yisheng.core import registry
 from yisheng.core.config import AUGMENT, AUTO, IN_MEMORY, KINDS, Choice, Config
 from yisheng.core.errors import UsageError
 from yisheng.core.paths import is_path, parse_path
+from yisheng.core.registry import Option
 from yisheng.core.settings import Setting, canonical_key, merge_settings
 from yisheng.search.axes import Axis, Range, parse_axis, require_distinct
 from yisheng.search.space import Space, merge_with_axes, number_to_text, value_to_plain
@@ -46,6 +49,9 @@ NOT_SEARCHABLE = {
 }
 """Keys that cannot be axes, and why."""
 
+LABEL_KEYS = ("name", "notes")
+"""Keys that describe the search for people, with any text."""
+
 Alternatives = Range | tuple[Any, ...]
 
 
@@ -68,11 +74,14 @@ def build_space(settings: Sequence[Setting]) -> Space:
     data_options = _list_data_options(settings)
     for key, value, origin in settings:
         name = canonical_key(key)
-        if origin == "file":
+        if origin == "file" or name in LABEL_KEYS:
             fixed.append((name, value, origin))
             continue
-        owner = name.partition(".")[0]
-        if owner in data_options or owner in NOT_SEARCHABLE:
+        option = data_options.get(name.removeprefix("data."))
+        if option is not None and name == option.name in Config.model_fields:  # seed= is the config's, not the data's
+            option = None
+        is_fixed = name.partition(".")[0] in NOT_SEARCHABLE if option is None else not _is_searchable(option.type)
+        if is_fixed:
             _require_single(name, value)
             fixed.append((name, value, origin))
             continue
@@ -115,7 +124,7 @@ def _check_space(fixed: tuple[Setting, ...], varied: Mapping[str, Alternatives])
         raise UsageError(
             f"{combinations:,} combinations of choices, more than {MAX_COMBINATIONS:,}", "search over fewer at a time"
         )
-    space = Space(_make_data_absolute(fixed, config), tuple(axes))
+    space = Space(_make_data_absolute(fixed, config, varied), tuple(axes))
     for setting in space.settings_to_check():
         space.config(setting)
     return space
@@ -143,7 +152,7 @@ def _find_key(name: str, fixed: Sequence[Setting], base: Mapping[str, Any]) -> s
     if name in Config.model_fields or "." in name:
         return name
     values: list[Setting] = [(key, number_to_text(value), "command line") for key, value in base.items()]
-    origins = merge_settings([*fixed, *values]).origins
+    origins = merge_settings([*fixed, *values], import_code=False).origins
     return next(key for key in origins if key.rpartition(".")[2] == name)
 
 
@@ -160,14 +169,30 @@ def _read_value(fixed: Sequence[Setting], values: Mapping[str, Any], key: str) -
     return value_to_plain(value.options[option] if option else value)
 
 
-def _list_data_options(settings: Sequence[Setting]) -> set[str]:
-    """Return the names of the data set's options: commas in their values belong to the data set."""
+def _list_data_options(settings: Sequence[Setting]) -> Mapping[str, Option]:
+    """Return the data set's options by name."""
     data_settings = [(key, value, origin) for key, value, origin in settings if canonical_key(key) == "data"]
     for _, value, _ in data_settings:
         if isinstance(value, str) and "," in value and not is_path(value):
             raise UsageError(f"data={value}: {NOT_SEARCHABLE['data']}", "search over one data set at a time")
     choice = merge_settings(data_settings).config.data
-    return set() if choice.name == IN_MEMORY else set(registry.find(KINDS["data"], choice.name).options)
+    return {} if choice.name == IN_MEMORY else registry.find(KINDS["data"], choice.name).options
+
+
+def _is_searchable(annotation: Any) -> bool:
+    """Return whether an option of the data can be an axis: a number, yes or no, or a word of several.
+
+    In the values of other options (columns, paths) commas belong to the value.
+
+    >>> _is_searchable(int | None), _is_searchable(tuple[str, ...]), _is_searchable(str)
+    (True, False, False)
+    """
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _is_searchable(arguments[0])
+    if origin in (typing.Union, types.UnionType):
+        return all(map(_is_searchable, arguments))
+    return origin is typing.Literal or annotation in (int, float, bool, type(None))
 
 
 def _require_plain(name: str, alternatives: Alternatives) -> None:
@@ -207,11 +232,13 @@ def _parse_leniently(name: str, text: str) -> Any:
         return text
 
 
-def _make_data_absolute(fixed: tuple[Setting, ...], config: Config) -> tuple[Setting, ...]:
+def _make_data_absolute(
+    fixed: tuple[Setting, ...], config: Config, varied: Mapping[str, Alternatives]
+) -> tuple[Setting, ...]:
     """Return the fixed settings with absolute paths of the data: a search may be resumed from another folder."""
     if not any(canonical_key(key) == "data" for key, _, _ in fixed) or config.data.name in (IN_MEMORY, AUTO):
         return fixed
-    options = dict(config.data.options)
+    options = {k: v for k, v in config.data.options.items() if not varied.keys() & {k, f"data.{k}"}}
     if isinstance(options.get("test"), str):
         options["test"] = str(parse_path(options["test"], "test").absolute())
     replaced = {f"data.{name}" for name in options} | set(options) | {"data"}

@@ -52,6 +52,11 @@ class Space:
         """Return whether an axis is a range."""
         return any(axis.values is None for axis in self.axes)
 
+    @property
+    def data_axes(self) -> tuple[Axis, ...]:
+        """Return the axes that are options of the data set."""
+        return tuple(axis for axis in self.axes if axis.key.startswith("data."))
+
     def settings_to_check(self) -> Iterator[dict[str, Any]]:
         """Yield settings in which every value of every axis occurs with every combination of models, losses, etc.
 
@@ -76,7 +81,8 @@ def _values_to_check(axis: Axis) -> Sequence[Any]:
 
 def merge_with_axes(fixed: Sequence[Setting], values: Sequence[tuple[str, Any]]) -> Config:
     """Return the config of the fixed settings with values of the axes."""
-    return merge_settings([*fixed, *((name, number_to_text(value), "command line") for name, value in values)]).config
+    settings = [*fixed, *((name, number_to_text(value), "command line") for name, value in values)]
+    return merge_settings(settings, import_code=False).config
 
 
 def number_to_text(value: Any) -> Any:

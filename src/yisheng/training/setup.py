@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ from yisheng.training.network import build_network, read_probe
 from yisheng.training.precision import DEFAULT_FORMAT, MEMORY_FORMATS, search_precision
 from yisheng.training.state import State
 from yisheng.training.update import Penalty, make_l1_penalty, make_update
-from yisheng.transforms._row_chunks import RowSubset, require_finite
+from yisheng.transforms._row_chunks import RowSubset, require_finite, split_inputs
 from yisheng.transforms.log import is_skewed
 
 FINETUNING_LR = 0.001
@@ -193,13 +193,16 @@ def fit_transforms(config: ResolvedConfig, dataset: Dataset, split: Split) -> Fi
     Raises:
         DataError: a part contains values that are not finite.
     """
-    columns = dataset.spec.columns
-    scale = transforms.fit(config.scale.name, dataset.x, config.scale.options, rows=split.train, columns=columns)
+    columns, inputs = dataset.spec.columns, dataset.spec.inputs
+    scale = transforms.fit(
+        config.scale.name, dataset.x, config.scale.options, rows=split.train, columns=columns, inputs=inputs
+    )
     if not transforms.takes_columns(config.scale.name):
         for part in ("validation", "test"):
             rows = getattr(split, part)
             if len(rows):
-                require_finite(RowSubset(dataset.x, rows), [column.name for column in columns], part)
+                for values in split_inputs(RowSubset(dataset.x, rows), inputs):
+                    require_finite(values, [column.name for column in columns], part)
     if config.target_scale.name == "none":
         return FittedTransforms(scale, None)
     options = config.target_scale.options

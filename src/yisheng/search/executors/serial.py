@@ -14,7 +14,8 @@ from typing import Any
 import torch
 
 from yisheng.core import machine
-from yisheng.core.errors import NonFiniteError, YishengError
+from yisheng.core.errors import NonFiniteError, UsageError, YishengError
+from yisheng.core.references import IN_MEMORY
 from yisheng.core.types import Dataset, EpochEnd, Split
 from yisheng.evaluation.scorer import make_scorer
 from yisheng.search.jobs import Job, Outcome
@@ -45,7 +46,20 @@ def train_serial(jobs: Iterable[Job], data: Dataset, *, processes: int = 1) -> I
         for job in jobs:
             yield trainer.train(job)
         return
-    yield from _train_in_processes(list(jobs), data, processes)
+    jobs = list(jobs)
+    _require_importable(jobs)
+    yield from _train_in_processes(jobs, data, processes)
+
+
+def _require_importable(jobs: Sequence[Job]) -> None:
+    """Refuse components that another process cannot import."""
+    for job in jobs:
+        for key, choice in job.config.custom_choices().items():
+            if choice.name.startswith(f"{IN_MEMORY}:"):
+                raise UsageError(
+                    f"{key}={choice.name} exists in this process only, processes= trains in others",
+                    "put it into a file (model=net.py:Net), or use processes=1",
+                )
 
 
 class Trainer:
