@@ -13,6 +13,7 @@ import torch
 from yisheng.core import nested
 from yisheng.core.errors import UsageError
 from yisheng.core.run_folder import RunFolder
+from yisheng.core.types import Inputs
 from yisheng.evaluation.predictions import apply_link
 from yisheng.inference import artifact, ensemble, rows
 from yisheng.inference.inputs.block import InputBlock, place_on_first
@@ -72,6 +73,16 @@ class Predictor:
             UsageError: there are no inputs.
         """
         return read_inputs(inputs, self.spec, self.artifacts[0].scale)
+
+    def prepare(self, inputs: Any) -> Inputs:
+        """Return anything that `predict` takes as the (first) network takes it, scaled as in training.
+
+        Raises:
+            DataError: an input cannot be read or has the wrong shape.
+            UsageError: there are no inputs.
+        """
+        raw = nested.from_numpy(self.read_inputs(inputs).x)
+        return nested.to_contiguous(self.artifacts[0].scale.apply(raw))
 
     def predict_table(self, path: Path, id: str = "") -> tuple[PredictionList, rows.Rows]:
         """Return predictions for the rows of a table, and the table with the names of its rows and the notes on it.

@@ -52,6 +52,16 @@ def render_findings(findings: Findings) -> str:
     return f"<div>{''.join(parts)}</div>"
 
 
+class FindingsByFold(dict[str, "Findings"]):
+    """The findings of a cross-validation by the name of the fold's folder; they print one after the other."""
+
+    def __repr__(self) -> str:
+        return "\n\n".join(f"{name}\n\n{findings}" for name, findings in self.items())
+
+    def _repr_html_(self) -> str:
+        return "".join(render_heading(name) + render_findings(findings) for name, findings in self.items())
+
+
 def summarize_findings(findings: Findings) -> str:
     """Return the number of findings of each severity as text.
 

@@ -1,0 +1,54 @@
+"""The worst mistakes of a run: a sheet of images, or a chart of rows."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+from PIL import Image
+
+from yisheng.reporting.evaluation_schema import Mistake
+from yisheng.reporting.formatting import format_count, format_percent
+from yisheng.reporting.run_facts import RunFacts
+from yisheng.reporting.run_figures.figure import RunFigure
+from yisheng.reporting.run_figures.image_sheet import Tile, draw_image_sheet
+from yisheng.reporting.run_figures.worst_rows import MAX_ROWS, draw_worst_rows
+from yisheng.reporting.section import format_label
+
+
+def draw_mistakes(facts: RunFacts, count: int, columns: int) -> RunFigure:
+    """Return the rows or images with the worst predictions of an evaluated run.
+
+    Args:
+        facts: contents of the run folder, evaluated and with mistakes.
+        count: number of images at most.
+        columns: images in a row.
+    """
+    evaluation, classes = facts.evaluation, facts.spec.classes if facts.spec else ()
+    assert evaluation is not None
+    tiles = [tile for row in evaluation.worst[:count] if (tile := _make_tile(row, classes))]
+    if tiles:
+        details = f"most confident mistakes of the {evaluation.part} part: true label above, predicted label below"
+        return draw_image_sheet(tiles, facts.name, details, columns=columns)
+    rows = evaluation.worst[:MAX_ROWS]
+    if evaluation.pairs is None:
+        details = f"{format_count(len(rows), 'row')} of the {evaluation.part} part with the most confident mistakes"
+        return draw_worst_rows(rows, classes or ("",), "probability", facts.name, details)
+    target = facts.spec.target if facts.spec else "target"
+    unit = f" ({facts.spec.unit})" if facts.spec and facts.spec.unit else ""
+    details = f"{format_count(len(rows), 'row')} of the {evaluation.part} part with the largest errors"
+    return draw_worst_rows(rows, (), f"{target}{unit}", facts.name, details)
+
+
+def _make_tile(row: Mistake, classes: tuple[str, ...]) -> Tile | None:
+    """Return the image of a mistake, or None if there is none that can be drawn."""
+    if row.image_size is None or row.image is None:
+        return None
+    try:
+        with Image.open(io.BytesIO(base64.b64decode(row.image)), formats=("PNG",)) as image:
+            pixels = np.asarray(image if image.mode in ("L", "RGB") else image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError):  # Pillow raises SyntaxError for a damaged PNG
+        return None
+    note = "" if row.probability is None else f"{format_percent(row.probability)} sure"
+    return Tile(pixels, format_label(row.true, classes), format_label(row.predicted, classes), False, note)

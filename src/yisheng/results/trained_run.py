@@ -1,0 +1,289 @@
+"""A trained run, a cross-validation, or the run of a search's chosen setting."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from yisheng.core.errors import DataError, UsageError, YishengError
+from yisheng.core.paths import parse_path
+from yisheng.core.run_folder import RunFolder
+from yisheng.core.score_table import ScoreTable
+from yisheng.core.types import Dataset, Inputs, Part, Run
+from yisheng.results import summary
+from yisheng.results.config_table import ConfigTable
+from yisheng.results.report_path import ReportPath
+from yisheng.results.weights import Weights
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from torch import nn
+
+    from yisheng.experiments.export import Exported
+    from yisheng.experiments.other_data.result import Evaluation
+    from yisheng.inference.prediction import PredictionList
+    from yisheng.inference.predictor import Predictor
+    from yisheng.reporting.findings_schema import Findings
+    from yisheng.reporting.findings_text import FindingsByFold
+    from yisheng.reporting.run_figures.figure import RunFigure
+
+
+class TrainedRun:
+    """A trained run, a cross-validation, or the run of a search's chosen setting.
+
+    `predict`, `outputs`, `model` and `weights` need only the files of a model (see docs/predictor.md); the others need
+    the whole folder. The attributes read the files when they are first used.
+
+    Args:
+        path: the folder.
+        data: the data set in memory that the run was trained on, if the config cannot name it.
+
+    Raises:
+        DataError: the search is not finished.
+    """
+
+    def __init__(self, path: str | Path, data: Dataset | None = None) -> None:
+        self.path = RunFolder(parse_path(path, "path")).model_folder.path
+        """The folder of the run or cross-validation."""
+        self._data = data
+
+    @functools.cached_property
+    def run(self) -> Run:
+        """Return the contents of the folder; they are read once.
+
+        Raises:
+            DataError: a file is damaged, or the folder holds only the files of a model.
+        """
+        if not os.path.lexists(self.path / RunFolder.CONFIG):
+            raise DataError(
+                f"{self.path} has no {RunFolder.CONFIG}: it holds only the files of a model",
+                "copy the other files of the run folder too, for its config, scores and report",
+            )
+        return RunFolder(self.path).read_run()
+
+    @functools.cached_property
+    def predictor(self) -> Predictor:
+        """Return the model with its transforms; it is read once."""
+        from yisheng.inference.predictor import Predictor
+
+        return Predictor(self.path)
+
+    @functools.cached_property
+    def model(self) -> nn.Module:
+        """Return the network with its best weights, on the CPU and in eval mode; it is not the one that `predict` uses.
+
+        It takes inputs that are scaled as in training: ``run.model(run.prepare("photo.png"))``.
+
+        Raises:
+            DataError: a file of the model is missing or damaged.
+            UsageError: this is a cross-validation, which has several networks.
+        """
+        from yisheng.inference import artifact
+
+        self._require_single("model")
+        return artifact.load(self.path).model
+
+    @functools.cached_property
+    def weights(self) -> Weights:
+        """Return the best weights by layer name, as NumPy arrays.
+
+        Raises:
+            DataError: the file is missing or damaged.
+            UsageError: this is a cross-validation, which has several networks.
+        """
+        self._require_single("weights")
+        return Weights(self.path)
+
+    @property
+    def folds(self) -> list[TrainedRun]:
+        """Return the runs of a cross-validation, in the order of its folds; a single run has none."""
+        from yisheng.experiments.diagnose import list_runs
+
+        if not RunFolder(self.path).is_cross_validation:
+            return []
+        return [TrainedRun(path, self._data) for path in list_runs(self.path).values()]
+
+    @functools.cached_property
+    def config(self) -> ConfigTable:
+        """Return every resolved choice by key, as plain data; it prints as ``config.toml``."""
+        return ConfigTable(self.run.config, (self.path / RunFolder.CONFIG).read_text(encoding="utf-8"))
+
+    @functools.cached_property
+    def history(self) -> pd.DataFrame:
+        """Return a row for each epoch: learning rate, training loss, validation loss and scores, seconds.
+
+        The history of a cross-validation is that of all its folds, with the column ``fold``.
+        """
+        import pandas as pd
+
+        from yisheng.reporting.history_csv import read_epoch_table
+
+        if self.folds:
+            return pd.concat([run.history.assign(fold=run.path.name) for run in self.folds], ignore_index=True)
+        columns, rows = read_epoch_table(self.path)
+        return pd.DataFrame(rows, columns=columns)
+
+    @property
+    def scores(self) -> ScoreTable:
+        """Return scores by part (``test``, ``validation``, ``baseline``; of folds also ``out_of_fold``) and metric."""
+        return ScoreTable(self.run.scores)
+
+    @property
+    def findings(self) -> Findings | FindingsByFold:
+        """Return the doctor's findings; they print as ``yisheng diagnose`` does."""
+        return self.diagnose()
+
+    def confusion_matrix(self) -> pd.DataFrame:
+        """Return the numbers of test rows by true class (rows) and predicted class (columns).
+
+        Raises:
+            UsageError: the run is not a classification, or is not evaluated.
+        """
+        import pandas as pd
+
+        from yisheng.reporting.run_facts import read_run_facts
+        from yisheng.reporting.sections.confusion import class_names
+
+        facts = read_run_facts(self.path)
+        if facts.evaluation is None or not facts.evaluation.confusion:
+            task = facts.spec.task if facts.spec else "run"
+            reason = f"it is a {task}" if task != "classification" else "it is not evaluated"
+            raise UsageError(
+                f"{self.path} has no confusion matrix: {reason}",
+                "see run.scores" if task != "classification" else "use run.evaluate()",
+            )
+        names = class_names(facts, facts.evaluation)
+        index, columns = pd.Index(names, name="true"), pd.Index(names, name="predicted")
+        return pd.DataFrame(facts.evaluation.confusion, index=index, columns=columns)
+
+    def plot(self, what: str | None = None, out: str | Path | None = None, *, n: int = 18, seed: int = 0) -> RunFigure:
+        """Return a figure, which a notebook shows; it is a `matplotlib.figure.Figure` outside pyplot.
+
+        Args:
+            what: ``curves``, ``steps``, ``confusion-matrix``, ``images``, ``mistakes``, ``predicted``, ``calibration``
+                or ``folds``; by default the curves of a run, the folds of a cross-validation.
+            out: file to write it to: .png, .svg or .pdf.
+            n: number of ``images``.
+            seed: which images.
+
+        Raises:
+            UsageError: there is no such figure, or not of this run; the error lists those that it has.
+            DataError: the data for ``images`` cannot be read.
+            StorageError: the file cannot be written.
+        """
+        from yisheng.experiments.plot import plot
+
+        path = None if out is None else parse_path(out, "out")
+        return plot(self.path, what, out=path, data=self._data, n=n, seed=seed)
+
+    def predict(self, inputs: Any) -> PredictionList:
+        """Return predictions for one or several images, tables, rows or arrays; see docs/python.md.
+
+        Raises:
+            DataError: an input cannot be read, or has the wrong shape; the remedy lists the accepted forms.
+            UsageError: there are no inputs.
+        """
+        return self.predictor.predict(inputs)
+
+    def outputs(self, inputs: Any) -> np.ndarray:
+        """Return probabilities ``(N, C)``, in the order of ``predictor.spec.classes``, or values ``(N, T)``."""
+        return self.predictor.predict_outputs(inputs)
+
+    def prepare(self, inputs: Any) -> Inputs:
+        """Return anything that `predict` takes as `model` takes it: read, resized and scaled as in training.
+
+        Raises:
+            DataError: an input cannot be read, or has the wrong shape.
+            UsageError: this is a cross-validation, whose networks scale differently.
+        """
+        self._require_single("scaling")
+        return self.predictor.prepare(inputs)
+
+    def evaluate(
+        self,
+        data: Any = None,
+        *,
+        part: Part | None = None,
+        labels: str | Sequence[str] | None = None,
+        name: str | None = None,
+        predictions: bool = False,
+        **options: Any,
+    ) -> Evaluation:
+        """Score the run again on its own data, or on all rows of other data; see docs/evaluation.md.
+
+        Args:
+            data: other data: a name or path as in ``train``, a DataFrame, a `Dataset`, arrays; None (default), or the
+                data of the training, for the run's own parts.
+            part: only the rows of this official part of the data.
+            labels: forms of the class names, as in ``strip-dot``.
+            name: name of the evaluation in ``evaluations/``; by default that of the data.
+            predictions: also write the prediction of each row.
+            **options: options of the data set, as in ``target="income"``.
+
+        Raises:
+            UsageError: a name, option or part is unknown.
+            DataError: the data cannot be read, or does not fit the run.
+        """
+        from yisheng.experiments.dispatch import evaluate, evaluate_on
+        from yisheng.experiments.other_data.load import Request
+
+        if data is None:
+            return evaluate(self.path, self._data)
+        forms = labels.split(",") if isinstance(labels, str) else labels
+        request = Request(data, options, part, forms)
+        return evaluate_on(self.path, request, name=name, write_predictions=predictions)
+
+    @property
+    def evaluations(self) -> list[Evaluation]:
+        """Return the evaluations of the run on other data, by name."""
+        from yisheng.experiments.other_data.result import list_evaluations
+
+        return list_evaluations(self.path)
+
+    def diagnose(self, *, data: bool | Dataset = False) -> Findings | FindingsByFold:
+        """Return the doctor's findings, with ``data`` also those about its rows; see `yisheng.experiments.diagnose`.
+
+        The findings of a cross-validation are a mapping by fold.
+        """
+        from yisheng.experiments.diagnose import diagnose, list_runs
+        from yisheng.reporting.findings_text import FindingsByFold
+
+        checked = self._data if data is True and self._data is not None else data
+        if RunFolder(self.path).is_cross_validation:
+            return FindingsByFold({name: diagnose(path, data=checked) for name, path in list_runs(self.path).items()})
+        return diagnose(self.path, data=checked)
+
+    def export(self, *, format: str = "onnx", out: str | Path | None = None, force: bool = False) -> Exported:
+        """Write the model as one file for other programs; see `yisheng.experiments.export.export`."""
+        from yisheng.experiments.export import export
+
+        return export(self.path, format=format, out=None if out is None else parse_path(out, "out"), force=force)
+
+    def report(self) -> Path:
+        """Write ``report.html`` again; return its path, which a notebook shows as the page."""
+        from yisheng.experiments.dispatch import write_report
+
+        assert self.run  # reading it raises an error if a file is missing
+        return ReportPath(write_report(self.path))
+
+    def _require_single(self, what: str) -> None:
+        if RunFolder(self.path).is_cross_validation:
+            raise UsageError(
+                f"{self.path} is a cross-validation: each fold has its own {what}", f"use run.folds[0].{what}"
+            )
+
+    def __repr__(self) -> str:
+        try:
+            return summary.describe_run(self.path)
+        except YishengError:  # only the files of a model, or damaged ones
+            return f"TrainedRun({str(self.path)!r})"
+
+    def _repr_html_(self) -> str | None:
+        try:
+            return summary.render_run(self.path)
+        except YishengError:
+            return None
