@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from yisheng.core import registry
-from yisheng.core.components import KEY_OF_KIND, CustomEntry, find_component, find_supplied, is_custom, read_component
+from yisheng.core.components import CustomEntry, find_component, is_custom
 from yisheng.core.config import AUGMENT, AUTO, IN_MEMORY, KINDS, METRICS, Choice, Config, kind_of, plain_value
 from yisheng.core.errors import UsageError, suggest
 from yisheng.core.files import read_bytes
-from yisheng.core.paths import find_data_reader, is_path, parse_path
+from yisheng.core.paths import parse_path
+from yisheng.core.read_choices import choose, parse_augmentations, parse_metrics, require_plain
 from yisheng.core.references import is_reference, short_name
 from yisheng.core.values import validate_value
 
@@ -122,7 +123,7 @@ class _Merger:
         self.import_code = import_code
         self.metrics: tuple[Choice, ...] = ()
         self.choices: dict[str, Choice | None] = {key: Config.model_fields[key].default for key in KINDS}
-        self.choices |= _parse_augmentations(AUTO)
+        self.choices |= parse_augmentations(AUTO)
         self.plain: dict[str, Any] = {}
         self.origins: dict[str, Origin] = {}
 
@@ -130,11 +131,11 @@ class _Merger:
         """Choose a component; what was set for another one before is dropped."""
         if key == AUGMENT:
             self.choices = {k: c for k, c in self.choices.items() if not k.startswith(AUGMENT)}
-            self.choices |= _parse_augmentations(value, self.import_code)
+            self.choices |= parse_augmentations(value, self.import_code)
         elif key == METRICS:
-            self.metrics = _parse_metrics(value, self.import_code)
+            self.metrics = parse_metrics(value, self.import_code)
         else:
-            self.choices[key] = _choose(key, value, self.choices[key], self.import_code)
+            self.choices[key] = choose(key, value, self.choices[key], self.import_code)
         self.origins = {k: o for k, o in self.origins.items() if not k.startswith(key + ".")}
         self.origins[key] = origin
         if key == AUGMENT:
@@ -144,7 +145,7 @@ class _Merger:
     def set_value(self, key: str, value: Any, origin: Origin) -> None:
         """Set a plain key of the config, or an option of one of the choices."""
         if key == "score" and (not isinstance(value, str) or is_reference(value)):
-            (choice,) = _parse_metrics([value], self.import_code)
+            (choice,) = parse_metrics([value], self.import_code)
             self.metrics, value = (*self.metrics, choice), short_name(choice.name)
         if key in Config.model_fields and not _is_test_file(key, value, self.choices["data"]):
             self.plain[key] = _check_plain(key, value)
@@ -156,7 +157,7 @@ class _Merger:
         entry = [e for e in _candidates(owner, choice) if _has_option(e, option)][-1]
         value = entry.check_option(option, value, owner)
         if is_custom(choice):
-            _require_plain(owner, option, value)
+            require_plain(owner, option, value)
         self.choices[owner] = choice.model_copy(update={"options": {**choice.options, option: value}})
         self.origins[f"{owner}.{option}"] = origin
 
@@ -184,6 +185,13 @@ def _require_consistent(plain: Mapping[str, Any]) -> None:
                     f"budget={plain['budget']:g} (seconds) and {name}={plain_value(plain[name])} contradict: a budget "
                     "decides how many epochs one training gets",
                     f"leave budget or {name} out",
+                )
+    if plain.get("epochs") == 0:
+        for name in ("folds", "scratch", "patience", "finetune"):
+            if plain.get(name):
+                raise UsageError(
+                    f"epochs=0 trains nothing, so {name}={plain_value(plain[name])} has no meaning",
+                    f"leave {name} out, or use epochs=10",
                 )
     for name, required, example in (("repeats", "folds", "5"), ("repeat", "fold", "1/5")):
         if plain.get(name, 1) != 1 and plain.get(required) is None:
@@ -227,86 +235,9 @@ def _flatten(data: Mapping[str, Any], origin: Origin) -> Iterator[Setting]:
         yield from ((f"{key}.{option}", v, origin) for option, v in value.items() if option != "name")
 
 
-def _choose(key: str, value: Any, current: Choice | None, import_code: bool) -> Choice | None:
-    """Return the choice that a name, path or object means; the current one keeps its options if it is named again."""
-    if isinstance(value, Choice):
-        return value
-    if not isinstance(value, str) or (key != "data" and is_reference(value)):
-        return _choose_custom(KINDS[key], value, import_code)
-    if key == "data" and registry.hyphenate(value) not in registry.names("data.datasets") and is_path(value):
-        reader, path = find_data_reader(value)
-        options = current.options if current and current.name == reader else {}
-        return Choice(name=reader, options={**options, "path": path})
-    name = registry.hyphenate(value)
-    optional = Config.model_fields[key].default is None
-    if name == AUTO and Config.model_fields[key].default == Choice(name=AUTO):
-        return Choice(name=AUTO)
-    if optional and name == "none":
-        return None
-    if key == "data" and name == IN_MEMORY:
-        return Choice(name=IN_MEMORY)
-    entry = registry.find(KINDS[key], name)
-    return current if current and current.name == entry.name else Choice(name=entry.name)
-
-
-def _choose_custom(kind: str, value: Any, import_code: bool) -> Choice:
-    """Return the choice of a user's own component, an object or a reference; without ``import_code`` its name alone."""
-    if isinstance(value, str):
-        supplied = find_supplied(KEY_OF_KIND.get(kind, kind), value.strip())
-        if supplied is not None or not import_code:
-            return Choice(name=value.strip(), component=supplied)
-    name, component = read_component(kind, value)
-    return Choice(name=name, component=component)
-
-
-def _parse_metrics(value: Any, import_code: bool) -> tuple[Choice, ...]:
-    """Return ``metrics=`` as choices, from ``f1,file.py:gain``, a list of names and functions, or a single function."""
-    items = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
-    if isinstance(value, Mapping) and "name" not in value:  # names of functions
-        items = [
-            _choose_custom(METRICS, item, import_code).model_copy(update={"name": f"in-memory:{name}"})
-            for name, item in value.items()
-        ]
-    choices: list[Choice] = []
-    for item in items:
-        if isinstance(item, Choice):
-            choices.append(_add_direction(item))
-            continue
-        options = dict(item) if isinstance(item, Mapping) else {"name": item}
-        name = options.pop("name", None)
-        if isinstance(name, str) and not is_reference(name):
-            if name.strip().lower() not in ("", "none"):
-                choices.append(Choice(name=registry.find(METRICS, name).name))
-        else:
-            choice = _choose_custom(METRICS, name, import_code)
-            choices.append(_add_direction(choice.model_copy(update={"options": options})))
-    names = [short_name(choice.name) for choice in choices]
-    if repeated := [name for name in names if names.count(name) > 1]:
-        raise UsageError(f"metrics has {repeated[0]} twice", "give each a name of its own")
-    return tuple(choices)
-
-
-def _add_direction(choice: Choice) -> Choice:
-    """Return the choice of a user's own metric with the option ``higher``, which says whether larger is better."""
-    if choice.component is None or "higher" in choice.options:
-        return choice
-    higher = bool(find_component(METRICS, choice).meta["higher"])
-    return choice.model_copy(update={"options": {**choice.options, "higher": higher}})
-
-
 def _has_option(entry: registry.Entry, option: str) -> bool:
     """Return whether a component takes an option; a user's own with ``**kwargs`` takes any."""
     return option in entry.options or getattr(entry, "open_ended", False)
-
-
-def _require_plain(owner: str, option: str, value: Any) -> None:
-    """Refuse an option of a user's own component that a config file cannot hold: a run could not be resumed."""
-    items = value if isinstance(value, list | tuple) else [value]
-    if not all(item is None or isinstance(item, bool | int | float | str) for item in items):
-        raise UsageError(
-            f"{owner}.{option} must be a number, text, or a list of them, got {type(value).__name__}",
-            f"build the {owner} yourself and give the object: {owner}=Name({option}=...)",
-        )
 
 
 def _is_test_file(key: str, value: Any, data: Choice | None) -> bool:
@@ -318,39 +249,6 @@ def _is_test_file(key: str, value: Any, data: Choice | None) -> bool:
     except ValueError:
         return value.strip().lower() != AUTO
     return False
-
-
-def _parse_augmentations(value: Any, import_code: bool = True) -> dict[str, Choice | None]:
-    """Return ``augment=`` as choices, from ``flip,crop``, a list of names, or a list of tables with ``name``."""
-    items = value.split(",") if isinstance(value, str) else [value] if callable(value) else value
-    if not isinstance(items, list | tuple):
-        raise UsageError(f"augment must be names, got {value!r}", "use augment=flip,crop")
-    choices: dict[str, Choice | None] = {}
-    for item in items:
-        if isinstance(item, Choice):
-            if is_custom(item):
-                choices[f"{AUGMENT}.{item.name}"] = item
-                continue
-            item = {"name": item.name, **item.options}
-        options = dict(item) if isinstance(item, Mapping) else {"name": item}
-        name = options.pop("name", None)
-        if callable(name) or (isinstance(name, str) and is_reference(name)):
-            choice = _choose_custom("transforms.augment", name, import_code)
-            choices[f"{AUGMENT}.{choice.name}"] = choice
-            continue
-        if not isinstance(name, str):
-            raise UsageError(f"an augmentation must have a name, got {item!r}", "use augment=flip,crop")
-        if registry.hyphenate(name) in ("none", "") and len(items) == 1:
-            return {}
-        if registry.hyphenate(name) == AUTO and len(items) == 1:
-            return {f"{AUGMENT}.{AUTO}": Choice(name=AUTO)}
-        entry = registry.find("transforms.augment", name)
-        key = f"{AUGMENT}.{entry.name}"
-        if key in choices:
-            raise UsageError(f"augment names {entry.name} twice", "name each once")
-        options = {option: entry.check_option(option, v, key) for option, v in options.items()}
-        choices[key] = Choice(name=entry.name, options=options)
-    return choices
 
 
 def _candidates(key: str, choice: Choice | None) -> list[registry.Entry]:
