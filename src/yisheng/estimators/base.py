@@ -22,6 +22,8 @@ from yisheng.transforms._row_chunks import require_finite
 if TYPE_CHECKING:
     from torch import nn
 
+    from yisheng.core.setting_types import Loss, Model, Optimizer, Scale, Schedule, Settings
+
 UNUSED_KEYS = {
     "data": "pass the rows to fit",
     "seed": "use random_state=",
@@ -48,17 +50,17 @@ class NetworkEstimator(BaseEstimator):
 
     def __init__(
         self,
-        model: Any = "auto",
+        model: Model = "auto",
         *,
         hidden: Sequence[int] | None = None,
         activation: str | None = None,
-        dropout: float | None = None,
-        loss: Any = "auto",
-        optimizer: Any = "auto",
+        dropout: float | Sequence[float] | None = None,
+        loss: Loss = "auto",
+        optimizer: Optimizer = "auto",
         lr: float | None = None,
         weight_decay: float | None = None,
-        schedule: Any = "one-cycle",
-        scale: Any = "auto",
+        schedule: Schedule = "one-cycle",
+        scale: Scale = "auto",
         epochs: int | str = "auto",
         batch: int | str = "auto",
         validation: float | str = "auto",
@@ -66,7 +68,7 @@ class NetworkEstimator(BaseEstimator):
         device: str = "auto",
         random_state: Any = None,
         verbose: bool = False,
-        settings: Mapping[str, Any] | None = None,
+        settings: Settings | None = None,
     ) -> None:
         self.model = model
         self.hidden = hidden

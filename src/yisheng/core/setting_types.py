@@ -1,0 +1,1495 @@
+"""Types of the settings that `yisheng.train` and its siblings take as keywords.
+
+Editors complete them, and type checkers check them.
+`Settings` has every key of the config and every option of a registered component; `SearchSettings` has the same keys,
+whose values may also be alternatives or a range. A type checker refuses any other keyword. The options of a component
+of your own, or of a plugin's, are therefore written into a mapping: ``model={"name": Net, "width": 8}``.
+
+This file is written by ``python scripts/write_setting_types.py`` from `yisheng.core.config.Config` and the registry.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+    from typing import Literal, Protocol, TypeAlias, TypedDict, TypeVar, Union
+
+    import torch
+    from torch import nn
+
+    class SupportsRange(Protocol):
+        """A range of numbers that a search draws from, as `yisheng.search.axes.Range`."""
+
+        @property
+        def scale(self) -> Literal["log", "uniform", "int", "logint"]:
+            """Return how the numbers are spread."""
+
+        @property
+        def low(self) -> float:
+            """Return the smallest number."""
+
+        @property
+        def high(self) -> float:
+            """Return the largest number."""
+
+    T = TypeVar("T")
+    Varied: TypeAlias = Union[T, Sequence[T], str, SupportsRange]  # noqa: UP007  # a name in quotes allows no |
+    """A value, a list of alternatives, or a range: an object, or text as ``log(1e-4,1)``."""
+
+    ModelName: TypeAlias = Literal[
+        "airbench",
+        "alexnet",
+        "auto",
+        "embedded-mlp",
+        "googlenet",
+        "lenet",
+        "linear",
+        "mlp",
+        "nin",
+        "resnet18",
+        "resnet34",
+        "resnet50",
+        "squeezenet1-0",
+        "squeezenet1-1",
+        "tabm",
+        "vgg11",
+        "vgg11-bn",
+        "vgg13",
+        "vgg13-bn",
+        "vgg16",
+        "vgg16-bn",
+        "vgg19",
+        "vgg19-bn",
+    ]
+    Model: TypeAlias = "ModelName | str | nn.Module | Callable[..., nn.Module] | Mapping[str, Any]"
+    """Model: its name, an object of your own, or a mapping with ``name`` and options."""
+
+    InitName: TypeAlias = Literal[
+        "constant",
+        "default",
+        "kaiming-normal",
+        "kaiming-uniform",
+        "normal",
+        "uniform",
+        "xavier-normal",
+        "xavier-uniform",
+        "zeros",
+    ]
+    Init: TypeAlias = "InitName | str | Callable[..., Any] | Mapping[str, Any]"
+    """Initialization: its name, an object of your own, or a mapping with ``name`` and options."""
+
+    LossName: TypeAlias = Literal["auto", "binary-cross-entropy", "cross-entropy", "half-mse", "huber", "l1", "mse"]
+    Loss: TypeAlias = "LossName | str | Callable[..., Any] | Mapping[str, Any]"
+    """Loss: its name, an object of your own, or a mapping with ``name`` and options."""
+
+    OptimizerName: TypeAlias = Literal["adam", "adamw", "auto", "momentum", "muon", "nesterov", "rmsprop", "sgd"]
+    Optimizer: TypeAlias = (
+        "OptimizerName | str | torch.optim.Optimizer | Callable[..., torch.optim.Optimizer] | Mapping[str, Any]"
+    )
+    """Optimizer: its name, an object of your own, or a mapping with ``name`` and options."""
+
+    ScheduleName: TypeAlias = Literal["constant", "cosine", "exponential", "inverse", "one-cycle", "step"]
+    Schedule: TypeAlias = "ScheduleName | str | Callable[..., Any] | Mapping[str, Any]"
+    """Schedule: its name, an object of your own, or a mapping with ``name`` and options."""
+
+    ScaleName: TypeAlias = Literal[
+        "auto", "columns", "each-input", "imagenet", "log", "none", "raw", "standard", "unit"
+    ]
+    Scale: TypeAlias = "ScaleName | str | Mapping[str, Any]"
+    """Scaling: its name, or a mapping with ``name`` and options."""
+
+    AugmentationName: TypeAlias = Literal[
+        "auto", "crop", "erase", "flip", "jitter", "mixup", "none", "resized-crop", "vertical-flip"
+    ]
+    Augmentation: TypeAlias = "AugmentationName | str | Callable[..., Any] | Mapping[str, Any]"
+    """Augmentation: its name, an object of your own, or a mapping with ``name`` and options."""
+
+    MetricName: TypeAlias = Literal[
+        "accuracy",
+        "calibration-error",
+        "confusion-matrix",
+        "f1-macro",
+        "f1-micro",
+        "f1-weighted",
+        "hamming-loss",
+        "log-loss",
+        "log-rmse",
+        "mae",
+        "mse",
+        "precision-macro",
+        "precision-micro",
+        "precision-weighted",
+        "r2",
+        "recall-macro",
+        "recall-micro",
+        "recall-weighted",
+        "rmse",
+        "roc-auc-ovr-macro",
+        "subset-accuracy",
+        "top-3-accuracy",
+        "top-5-accuracy",
+    ]
+    Metric: TypeAlias = "MetricName | str | Callable[..., Any] | Mapping[str, Any]"
+    """Metric: its name, an object of your own, or a mapping with ``name`` and options."""
+
+    class CommonSettings(TypedDict, total=False):
+        """The keys of `Settings` that no function has as a parameter."""
+
+        model: Model
+        """Network (see `yisheng models`)."""
+        weights: str | None
+        """Pretrained weights: a .pth or .safetensors file, a name in the hub, or a run folder."""
+        finetune: Literal["all", "head", "gradual"] | None
+        """With weights=: train all layers (default), the head, or from the head on gradually more."""
+        head_lr: float | None
+        """With weights=: learning rate of the head, as a multiple of lr (default 10)."""
+        init: Init
+        """Initial weights of all linear and convolution layers."""
+        init_linear: Init | None
+        """Initial weights of linear layers, where they differ from init."""
+        init_conv: Init | None
+        """Initial weights of convolutions, where they differ from init."""
+        loss: Loss
+        """Loss function."""
+        optimizer: Optimizer
+        """Optimizer, with lr and weight_decay."""
+        schedule: Schedule
+        """Learning rate over the run."""
+        scale: Scale
+        """Scaling of the inputs, fitted on the training part."""
+        target_scale: Scale
+        """Scaling of a regression target, undone in prediction."""
+        augment: Augmentation | Sequence[Augmentation] | None
+        """Random changes of the training inputs, in this order (augment=flip,crop); auto: none, or with budget= what
+        suits the data."""
+        epochs: int | Literal["auto"]
+        """Passes over the training part; 0: train nothing, score the weights that the network has."""
+        budget: float | str | None
+        """Time for training, as 90s, 5m or 1h; values that you leave out are chosen to fit it."""
+        batch: int | Literal["auto"]
+        """Samples per forward pass."""
+        accumulate: int
+        """Forward passes per update: one update sees batch x accumulate samples."""
+        seed: int
+        """Of every random generator."""
+        validation: Any
+        """Validation part: a fraction below 1, or a number of rows."""
+        test: Any
+        """Test part, where the data has no official one."""
+        split: Literal["auto", "random", "contiguous", "time"]
+        """How parts are drawn: at random, in the order of the rows, or in time (auto: time if known)."""
+        folds: int | None
+        """Cross-validation: train k models, each validated on another fold, and average predictions."""
+        repeats: int
+        """With folds=: number of draws of the folds."""
+        fold: str | None
+        """Train on one of k folds, as 2/5: that fold is the validation part."""
+        repeat: int
+        """With fold=: which draw of the folds."""
+        score: Metric | Literal["auto", "loss"]
+        """Validation score that chooses the best epoch: a metric's name, or loss."""
+        metrics: Metric | Sequence[Metric] | Mapping[str, Callable[..., Any]]
+        """More metrics to report: names, or functions of your own (metrics=file.py:f2)."""
+        output: str | int | None
+        """What the loss gets of a network of your own that returns several: a name or a position."""
+        boosting: bool | Literal["auto"]
+        """Compare with boosted trees on the same rows (auto: for tables from files)."""
+        patience: int
+        """Stop after this number of epochs without a better score; 0: never (not with folds)."""
+        l1: float
+        """L1 penalty: l1 times the sum of the absolute weights (without biases) is added to the loss."""
+        clip_norm: float | None
+        """Largest norm of all gradients together."""
+        clip_value: float | None
+        """Largest absolute value of any gradient."""
+        precision: Literal["auto", "fp32", "bf16", "fp64"]
+        """Of training and its validation: fp32, or bf16 (weights stay fp32) where a short measurement shows that it is
+        faster; fp64 is for proofs."""
+        memory_format: Literal["auto", "contiguous", "channels-last"]
+        """Order of an image's values in convolutions; auto: the faster one in a short measurement."""
+        scratch: bool
+        """Train with layers, loss and optimizer written from scratch, and compare with the library's."""
+        doctor: Literal["off", "passive", "full"]
+        """Watch the training for problems; full: also try remedies before it."""
+        visdom: str | None
+        """Address of a Visdom server that shows the curves, as http://localhost:8097."""
+        watch: bool
+        """Serve a page in the browser that follows the run."""
+        decay_bias: bool
+        """Weight decay on biases and norm layers too."""
+        device: str
+        """auto, cpu, cuda, cuda:1, mps."""
+        name: str | None
+        """Name of the run, for its folder, its report and `yisheng runs`."""
+        notes: str | None
+        """A text that is kept with the run; it changes nothing."""
+        log_every: int
+        """Write every n-th step to events.jsonl."""
+        checkpoint_every: float
+        """Seconds between checkpoints; 0: after every step."""
+        activation: Literal[
+            "relu",
+            "leaky-relu",
+            "elu",
+            "selu",
+            "gelu",
+            "silu",
+            "softplus",
+            "sigmoid",
+            "scaled-sigmoid",
+            "tanh",
+            "identity",
+        ]
+        """After each hidden layer (model=embedded-mlp, model=mlp)."""
+        ahead: int
+        """Trading days to predict ahead (data=ohlc)."""
+        alpha: float
+        """Fraction of the mean square that a step keeps; 0.9, the lecture's, averages over about 10 steps
+        (optimizer=rmsprop, augment=mixup)."""
+        arch: Literal["tabm", "tabm-mini"]
+        """tabm has scales of each member in every layer; tabm-mini only at the input, which is about as good and faster
+        (model=tabm)."""
+        area: Sequence[float]
+        """Smallest and largest fraction of the image that is erased. The paper's values (augment=erase,
+        augment=resized-crop)."""
+        aux_lr: float
+        """Learning rate of the parameters whose steps are not orthogonalized, in multiples of lr (optimizer=muon)."""
+        b: float
+        """The true bias (data=linear)."""
+        batch_norm: bool | Literal["auto"]
+        """Whether every convolution is normalized; auto: yes, except in the textbook's style, which therefore trains
+        slowly at first (model=googlenet, model=mlp)."""
+        betas: Sequence[float]
+        """Fractions of the two means that a step keeps; the paper's average over about 10 and 1000 steps
+        (optimizer=adam, optimizer=adamw)."""
+        blocks: int
+        """Number of hidden layers (model=tabm)."""
+        brightness: Sequence[float]
+        """Smallest and largest factor (augment=jitter)."""
+        class_weight: Sequence[float] | Literal["balanced"] | None
+        """A weight for each class, or balanced for n / (C n_c), which gives every class the same total weight and the
+        training part a mean weight of 1 (loss=cross-entropy)."""
+        clip: float | Literal["auto"]
+        """Scaled numbers are bent so that they stay below it, x / sqrt(1 + (x/clip)²); 0 turns it off. auto is 3,
+        RealMLP's, and 0 for numbers=none: otherwise a row far outside could move a network arbitrarily (scale=columns,
+        target_scale=columns)."""
+        color: Literal["auto", "gray", "rgb"]
+        """gray or rgb; auto is gray if all images are (data=folder, data=labels)."""
+        contrast: Sequence[float]
+        """Smallest and largest factor (augment=jitter)."""
+        degree: int
+        """Number of columns: 3 is right, 1 underfits, 20 overfits. The rows are the same for all (data=polynomial)."""
+        delta: float
+        """The error from which on the loss is linear, in units of the scaled target: 1 is one standard deviation of a
+        standardized target (loss=huber)."""
+        depth: int
+        """Convolutions in each group (model=airbench)."""
+        drop: Sequence[str]
+        """Columns to leave out, with commas between them (data=table)."""
+        dropout: float | Sequence[float]
+        """Fraction of the hidden units set to zero in training, for all layers or for each; the many inputs make it
+        necessary (model=embedded-mlp, model=mlp, model=tabm)."""
+        embedding_size: int | None
+        """Length of a number's vector; 8 keeps a table of many columns narrow (model=embedded-mlp, model=tabm)."""
+        embeddings: Literal["piecewise-linear", "periodic", "none"]
+        """Piecewise-linear: which of the number's bins are below it; periodic: sines and cosines (model=embedded-mlp,
+        model=tabm)."""
+        encoding: str
+        """Of a text file; auto tries its byte order mark, then UTF-8, then the Western encodings (data=table)."""
+        eps: float
+        """Keeps the quotient finite if gradients vanish (optimizer=adam, optimizer=adamw, optimizer=rmsprop)."""
+        factor: float
+        """What each step multiplies the rate by; a tenth is usual (schedule=step)."""
+        fill: Literal["random", "mean", "zero"]
+        """random, a value from 0 to 255 for each pixel and channel (the paper's best); the mean of the image in each
+        channel; or zero, black (augment=erase)."""
+        fit: Literal["crop", "squash", "pad"]
+        """How an image of another aspect ratio is brought to that size: its center is cut out (crop), it is squashed,
+        or padded with black (pad). Prediction does the same (data=flowers-102, data=folder, data=hymenoptera and 5
+        others)."""
+        floor: float
+        """The factor at the end of the run (schedule=cosine, schedule=one-cycle)."""
+        folder: str | Path | None
+        """Folder with the four idx files, compressed by gzip or not; by default they are downloaded (data=airfoil,
+        data=california-housing, data=fashion-mnist and 8 others)."""
+        form: Literal["binary", "jpeg"] | None
+        """binary, the published pixels, or jpeg, copies whose pixels differ a little; by default the one that is in the
+        cache, or that a mirror holds, or binary (data=cifar10)."""
+        frequency: float | None
+        """Standard deviation of the initial frequencies of periodic embeddings, in cycles per unit of the scaled
+        number; 0.1 if not given. It sets the scale of the details that the network can learn; values from 0.01 to 1 are
+        worth trying (model=embedded-mlp, model=tabm)."""
+        gain: float
+        """Compensates the activation's effect on the variance: 1 for the identity, 5/3 for tanh, √2 for relu
+        (init=xavier-normal, init=xavier-uniform)."""
+        group: str | None
+        """A column whose equal values must stay in the same part and fold; it is not a feature (data=table)."""
+        header: bool | Literal["auto"]
+        """Whether the first line names the columns; without a header they are column-1, column-2, ... (data=table)."""
+        hidden: Sequence[int]
+        """Units of the hidden layers, from input to output (model=embedded-mlp, model=mlp)."""
+        hue: float
+        """Largest rotation in either direction, as a fraction of the color circle; 0.5 is the opposite color. 0 by
+        default, since colors often distinguish classes (augment=jitter)."""
+        id: str | None
+        """A column that names the rows, for the submission file; it is not a feature (data=table)."""
+        k: float
+        """Number of members; the paper uses 32, and 16 cost half (model=tabm, schedule=inverse)."""
+        kinds: Mapping[str, str] | Sequence[str]
+        """Kinds of columns, if the detected ones are wrong, as in Year:category,Zip:identifier; the kinds are number,
+        category, yes/no, date (date:%d/%m/%Y), text, identifier and constant (data=table)."""
+        labels: Sequence[str] | Literal["fine", "coarse", "breed", "species"]
+        """Forms of the class names, with commas between them, by which two spellings are one class: strip-dot,
+        casefold, blanks, separators, unquote, nfkc (data=cifar100, data=folder, data=labels and 2 others)."""
+        lr: float
+        """Learning rate, in units of the weights; 0.001 is the paper's, and is suitable for most networks
+        (optimizer=adam, optimizer=adamw, optimizer=momentum and 4 others)."""
+        max_categories: int
+        """A column of this many categories or more keeps one less, the most frequent ones; the others count as
+        infrequent, so that columns such as postcodes do not become thousands of inputs (scale=columns,
+        target_scale=columns)."""
+        mean: float | Sequence[float]
+        """In units of pixel / 255, red, green, blue; one value is for all channels. The default is ImageNet's;
+        GoogLeNet's weights need 0.5 for both (init=normal, scale=imagenet, target_scale=imagenet)."""
+        min_frequency: int
+        """A category in fewer rows of the training part than this is infrequent (scale=columns,
+        target_scale=columns)."""
+        mirror: bool
+        """In evaluation mode return the mean of the outputs for the image and its mirror image. It doubles the time,
+        and is useful if a mirrored image has the same class, as in most photographs, but not for letters and digits
+        (model=airbench)."""
+        mode: Literal["fan-in", "fan-out", "zeros", "reflect"]
+        """Fan-in keeps the variance of the signals, fan-out that of the gradients; one of them is enough
+        (init=kaiming-normal, init=kaiming-uniform, augment=crop)."""
+        momentum: float
+        """Fraction of the velocity that a step keeps; 0.9 averages over about 10 steps. 0 is `sgd` (optimizer=momentum,
+        optimizer=muon, optimizer=nesterov)."""
+        noise: float
+        """Standard deviation of the noise (data=linear, data=polynomial, data=xor)."""
+        nonlinearity: Literal["relu", "leaky-relu", "tanh", "sigmoid", "selu", "linear"]
+        """The activation that follows, which sets the gain: relu √2, tanh 5/3, selu 3/4, linear and sigmoid 1
+        (init=kaiming-normal, init=kaiming-uniform)."""
+        ns_steps: int
+        """Steps of the Newton-Schulz iteration; 3 for short runs, 5 are nearer to orthogonal (optimizer=muon)."""
+        numbers: Literal["standard", "robust", "quantile", "power", "none"]
+        """standard: zero mean and unit variance; robust: zero median and unit interquartile range (half of the full
+        range if that is 0); quantile: to the normal distribution by rank; power: as normal as a Yeo-Johnson exponent
+        makes it, for linear models on skewed columns; none: unscaled (scale=columns, target_scale=columns)."""
+        p: float
+        """Probability for each image. At 0.5 an image and its mirror image are equally likely (augment=erase,
+        augment=flip, augment=vertical-flip)."""
+        pad: int
+        """Pixels on each side; all (2 pad + 1)^2 places are equally likely. 4 is usual for images of 32x32
+        (augment=crop)."""
+        path: str
+        """The folder or zip (data=folder, data=labels, data=table)."""
+        pos_weight: float | Literal["balanced"]
+        """Weight w of the second class, or of every true label; balanced is the ratio of false to true in the training
+        part, for each label. 1 weights all rows alike (loss=binary-cross-entropy)."""
+        preactivation: bool
+        """Whether batch norm and relu come before each convolution instead of after it; it helps deep networks more
+        than shallow ones. Off, since the published weights have none (model=resnet18, model=resnet34,
+        model=resnet50)."""
+        rate: float
+        """What an epoch multiplies the learning rate by; 0.95 leaves 60% after 10 epochs and 8% after 50
+        (schedule=exponential)."""
+        ratio: int | Sequence[float]
+        """What the channels of the convolutions are divided by; 4 makes them about 16 times cheaper, and is the
+        textbook's choice for Fashion-MNIST (model=vgg11, model=vgg11-bn, model=vgg13 and 7 others)."""
+        saturation: Sequence[float]
+        """Smallest and largest factor; at 0 the image becomes gray (augment=jitter)."""
+        separator: str
+        """Between the values: one character, or tab (data=table)."""
+        size: int | Sequence[int] | Literal["auto"] | None
+        """Height and width of the inputs, one number for both; 224 is the size of networks trained on ImageNet
+        (data=fashion-mnist, data=mnist, data=flowers-102 and 8 others)."""
+        smoothing: float
+        """The target becomes y (1 - s) + s/2; 0 does not change it, 0.1 is usual (loss=binary-cross-entropy,
+        loss=cross-entropy)."""
+        start: float
+        """Factor of the first step; with 1/25 training starts stably at every usable peak (schedule=one-cycle)."""
+        std: float | Sequence[float]
+        """Standard deviation, in the same units (init=normal, scale=imagenet, target_scale=imagenet)."""
+        step_size: int
+        """Epochs of each step; 10 makes three steps of 30 epochs (schedule=step)."""
+        strict: bool
+        """A damaged image is an error; by default it is left out and reported (data=flowers-102, data=folder,
+        data=hymenoptera and 5 others)."""
+        style: Literal["auto", "published", "small", "textbook", "modern", "classic"]
+        """auto takes small for images up to 64 pixels and published for larger ones (model=alexnet, model=googlenet,
+        model=resnet18 and 14 others)."""
+        target: Sequence[str] | str | int | None
+        """The column to predict (several, with commas, for several): a name, a number from 1, or last (data=table)."""
+        task: Literal["auto", "classification", "multilabel", "regression"]
+        """What to learn; auto depends on the target: texts and few different integers are classes (data=table)."""
+        time: str | None
+        """A column of dates or numbers: the data is split in the order of time, never shuffled (data=table)."""
+        value: float
+        """Of every weight; 0.01 is the size of the weights that `normal` draws (init=constant)."""
+        w: Sequence[float]
+        """The true weights, one per column; by default the textbook's (data=linear)."""
+        warmup: float
+        """Fraction of the run in which the rate rises; a twentieth lets running means (Adam's, batch norm's) converge
+        before the steps are large. 0 starts at the peak (schedule=cosine, schedule=one-cycle)."""
+        weight_decay: float
+        """The factor λ of a penalty λ/2 |w|² in the loss. It is divided by √v̂ like the gradient, so it hardly affects
+        weights with large gradients; `adamw` avoids that (optimizer=adam, optimizer=adamw, optimizer=momentum and 4
+        others)."""
+        width: int
+        """Units of each hidden layer (model=tabm)."""
+        widths: Sequence[int]
+        """Channels of the groups; each halves an image that has more than one row and column, so three make 3 x 3 of 28
+        x 28 (model=airbench)."""
+        learning_rate: float
+        """The same as ``lr``."""
+        wd: float
+        """The same as ``weight_decay``."""
+        batch_size: int | Literal["auto"]
+        """The same as ``batch``."""
+        optimiser: Optimizer
+        """The same as ``optimizer``."""
+        dataset: str
+        """The same as ``data``."""
+        max_epochs: int | Literal["auto"]
+        """The same as ``epochs``."""
+
+    class Settings(CommonSettings, total=False):
+        """The keys of a config and the options of registered components."""
+
+        tensorboard: bool
+        """Also write the run for TensorBoard (`yisheng tensorboard runs/` shows it)."""
+        high: float
+        """Upper bound of the weights; 0.05 makes a standard deviation of 0.05/√3 = 0.029 (init=uniform)."""
+        low: float
+        """Smallest weight; the default interval is symmetric about zero, to prefer neither sign (init=uniform)."""
+        n: int
+        """Rows (data=linear, data=xor, data=polynomial)."""
+
+    class SearchSettings(TypedDict, total=False):
+        """The keys of `Settings`, whose values may be alternatives or a range."""
+
+        model: Varied[Model]
+        weights: str | None
+        finetune: Varied[Literal["all", "head", "gradual"] | None]
+        head_lr: Varied[float | None]
+        init: Varied[Init]
+        init_linear: Varied[Init | None]
+        init_conv: Varied[Init | None]
+        loss: Varied[Loss]
+        optimizer: Varied[Optimizer]
+        schedule: Varied[Schedule]
+        scale: Varied[Scale]
+        target_scale: Varied[Scale]
+        augment: Varied[Augmentation | Sequence[Augmentation] | None]
+        epochs: Varied[int | Literal["auto"]]
+        budget: Varied[float | str | None]
+        batch: Varied[int | Literal["auto"]]
+        accumulate: Varied[int]
+        seed: int
+        validation: Any
+        test: Any
+        split: Literal["auto", "random", "contiguous", "time"]
+        folds: int | None
+        repeats: int
+        fold: str | None
+        repeat: int
+        score: Metric | Literal["auto", "loss"]
+        metrics: Varied[Metric | Sequence[Metric] | Mapping[str, Callable[..., Any]]]
+        output: Varied[str | int | None]
+        boosting: bool | Literal["auto"]
+        patience: Varied[int]
+        l1: Varied[float]
+        clip_norm: Varied[float | None]
+        clip_value: Varied[float | None]
+        precision: Varied[Literal["auto", "fp32", "bf16", "fp64"]]
+        memory_format: Varied[Literal["auto", "contiguous", "channels-last"]]
+        scratch: bool
+        doctor: Literal["off", "passive", "full"]
+        visdom: str | None
+        watch: bool
+        decay_bias: Varied[bool]
+        device: str
+        name: Varied[str | None]
+        notes: Varied[str | None]
+        log_every: int
+        checkpoint_every: float
+        activation: Varied[
+            Literal[
+                "relu",
+                "leaky-relu",
+                "elu",
+                "selu",
+                "gelu",
+                "silu",
+                "softplus",
+                "sigmoid",
+                "scaled-sigmoid",
+                "tanh",
+                "identity",
+            ]
+        ]
+        ahead: Varied[int]
+        alpha: Varied[float]
+        arch: Varied[Literal["tabm", "tabm-mini"]]
+        area: Varied[Sequence[float]]
+        aux_lr: Varied[float]
+        b: Varied[float]
+        batch_norm: Varied[bool | Literal["auto"]]
+        betas: Varied[Sequence[float]]
+        blocks: Varied[int]
+        brightness: Varied[Sequence[float]]
+        class_weight: Varied[Sequence[float] | Literal["balanced"] | None]
+        clip: Varied[float | Literal["auto"]]
+        color: Varied[Literal["auto", "gray", "rgb"]]
+        contrast: Varied[Sequence[float]]
+        degree: Varied[int]
+        delta: Varied[float]
+        depth: Varied[int]
+        drop: Varied[Sequence[str]]
+        dropout: Varied[float | Sequence[float]]
+        embedding_size: Varied[int | None]
+        embeddings: Varied[Literal["piecewise-linear", "periodic", "none"]]
+        encoding: Varied[str]
+        eps: Varied[float]
+        factor: Varied[float]
+        fill: Varied[Literal["random", "mean", "zero"]]
+        fit: Varied[Literal["crop", "squash", "pad"]]
+        floor: Varied[float]
+        folder: Varied[str | Path | None]
+        form: Varied[Literal["binary", "jpeg"] | None]
+        frequency: Varied[float | None]
+        gain: Varied[float]
+        group: Varied[str | None]
+        header: Varied[bool | Literal["auto"]]
+        hidden: Varied[Sequence[int]]
+        high: Varied[float]
+        hue: Varied[float]
+        id: Varied[str | None]
+        k: Varied[float]
+        kinds: Varied[Mapping[str, str] | Sequence[str]]
+        labels: Varied[Sequence[str] | Literal["fine", "coarse", "breed", "species"]]
+        low: Varied[float]
+        lr: Varied[float]
+        max_categories: Varied[int]
+        mean: Varied[float | Sequence[float]]
+        min_frequency: Varied[int]
+        mirror: Varied[bool]
+        mode: Varied[Literal["fan-in", "fan-out", "zeros", "reflect"]]
+        momentum: Varied[float]
+        noise: Varied[float]
+        nonlinearity: Varied[Literal["relu", "leaky-relu", "tanh", "sigmoid", "selu", "linear"]]
+        ns_steps: Varied[int]
+        numbers: Varied[Literal["standard", "robust", "quantile", "power", "none"]]
+        p: Varied[float]
+        pad: Varied[int]
+        path: Varied[str]
+        pos_weight: Varied[float | Literal["balanced"]]
+        preactivation: Varied[bool]
+        rate: Varied[float]
+        ratio: Varied[int | Sequence[float]]
+        saturation: Varied[Sequence[float]]
+        separator: Varied[str]
+        size: Varied[int | Sequence[int] | Literal["auto"] | None]
+        smoothing: Varied[float]
+        start: Varied[float]
+        std: Varied[float | Sequence[float]]
+        step_size: Varied[int]
+        strict: Varied[bool]
+        style: Varied[Literal["auto", "published", "small", "textbook", "modern", "classic"]]
+        target: Varied[Sequence[str] | str | int | None]
+        task: Varied[Literal["auto", "classification", "multilabel", "regression"]]
+        time: Varied[str | None]
+        value: Varied[float]
+        w: Varied[Sequence[float]]
+        warmup: Varied[float]
+        weight_decay: Varied[float]
+        width: Varied[int]
+        widths: Varied[Sequence[int]]
+        learning_rate: Varied[float]
+        wd: Varied[float]
+        batch_size: Varied[int | Literal["auto"]]
+        optimiser: Varied[Optimizer]
+        dataset: Varied[str]
+        max_epochs: Varied[int | Literal["auto"]]
+
+    class OwnComponents(TypedDict, total=False):
+        """Components of your own that a saved run is given again."""
+
+        model: Model | None
+        """Network (see `yisheng models`)."""
+        init: Init | None
+        """Initial weights of all linear and convolution layers."""
+        init_linear: Init | None
+        """Initial weights of linear layers, where they differ from init."""
+        init_conv: Init | None
+        """Initial weights of convolutions, where they differ from init."""
+        loss: Loss | None
+        """Loss function."""
+        optimizer: Optimizer | None
+        """Optimizer, with lr and weight_decay."""
+        schedule: Schedule | None
+        """Learning rate over the run."""
+        augment: Augmentation | Sequence[Augmentation] | None
+        """Random changes of the training inputs, in this order (augment=flip,crop); auto: none, or with budget= what
+        suits the data."""
+        metrics: Metric | Sequence[Metric] | Mapping[str, Callable[..., Any]] | None
+        """More metrics to report: names, or functions of your own (metrics=file.py:f2)."""
+
+
+COMMON_SETTINGS: Final = (
+    "model",
+    "weights",
+    "finetune",
+    "head_lr",
+    "init",
+    "init_linear",
+    "init_conv",
+    "loss",
+    "optimizer",
+    "schedule",
+    "scale",
+    "target_scale",
+    "augment",
+    "epochs",
+    "budget",
+    "batch",
+    "accumulate",
+    "seed",
+    "validation",
+    "test",
+    "split",
+    "folds",
+    "repeats",
+    "fold",
+    "repeat",
+    "score",
+    "metrics",
+    "output",
+    "boosting",
+    "patience",
+    "l1",
+    "clip_norm",
+    "clip_value",
+    "precision",
+    "memory_format",
+    "scratch",
+    "doctor",
+    "visdom",
+    "watch",
+    "decay_bias",
+    "device",
+    "name",
+    "notes",
+    "log_every",
+    "checkpoint_every",
+    "activation",
+    "ahead",
+    "alpha",
+    "arch",
+    "area",
+    "aux_lr",
+    "b",
+    "batch_norm",
+    "betas",
+    "blocks",
+    "brightness",
+    "class_weight",
+    "clip",
+    "color",
+    "contrast",
+    "degree",
+    "delta",
+    "depth",
+    "drop",
+    "dropout",
+    "embedding_size",
+    "embeddings",
+    "encoding",
+    "eps",
+    "factor",
+    "fill",
+    "fit",
+    "floor",
+    "folder",
+    "form",
+    "frequency",
+    "gain",
+    "group",
+    "header",
+    "hidden",
+    "hue",
+    "id",
+    "k",
+    "kinds",
+    "labels",
+    "lr",
+    "max_categories",
+    "mean",
+    "min_frequency",
+    "mirror",
+    "mode",
+    "momentum",
+    "noise",
+    "nonlinearity",
+    "ns_steps",
+    "numbers",
+    "p",
+    "pad",
+    "path",
+    "pos_weight",
+    "preactivation",
+    "rate",
+    "ratio",
+    "saturation",
+    "separator",
+    "size",
+    "smoothing",
+    "start",
+    "std",
+    "step_size",
+    "strict",
+    "style",
+    "target",
+    "task",
+    "time",
+    "value",
+    "w",
+    "warmup",
+    "weight_decay",
+    "width",
+    "widths",
+    "learning_rate",
+    "wd",
+    "batch_size",
+    "optimiser",
+    "dataset",
+    "max_epochs",
+)
+
+if TYPE_CHECKING:
+
+    def gather_common_settings(
+        *,
+        model: Any = ...,
+        weights: Any = ...,
+        finetune: Any = ...,
+        head_lr: Any = ...,
+        init: Any = ...,
+        init_linear: Any = ...,
+        init_conv: Any = ...,
+        loss: Any = ...,
+        optimizer: Any = ...,
+        schedule: Any = ...,
+        scale: Any = ...,
+        target_scale: Any = ...,
+        augment: Any = ...,
+        epochs: Any = ...,
+        budget: Any = ...,
+        batch: Any = ...,
+        accumulate: Any = ...,
+        seed: Any = ...,
+        validation: Any = ...,
+        test: Any = ...,
+        split: Any = ...,
+        folds: Any = ...,
+        repeats: Any = ...,
+        fold: Any = ...,
+        repeat: Any = ...,
+        score: Any = ...,
+        metrics: Any = ...,
+        output: Any = ...,
+        boosting: Any = ...,
+        patience: Any = ...,
+        l1: Any = ...,
+        clip_norm: Any = ...,
+        clip_value: Any = ...,
+        precision: Any = ...,
+        memory_format: Any = ...,
+        scratch: Any = ...,
+        doctor: Any = ...,
+        visdom: Any = ...,
+        watch: Any = ...,
+        decay_bias: Any = ...,
+        device: Any = ...,
+        name: Any = ...,
+        notes: Any = ...,
+        log_every: Any = ...,
+        checkpoint_every: Any = ...,
+        activation: Any = ...,
+        ahead: Any = ...,
+        alpha: Any = ...,
+        arch: Any = ...,
+        area: Any = ...,
+        aux_lr: Any = ...,
+        b: Any = ...,
+        batch_norm: Any = ...,
+        betas: Any = ...,
+        blocks: Any = ...,
+        brightness: Any = ...,
+        class_weight: Any = ...,
+        clip: Any = ...,
+        color: Any = ...,
+        contrast: Any = ...,
+        degree: Any = ...,
+        delta: Any = ...,
+        depth: Any = ...,
+        drop: Any = ...,
+        dropout: Any = ...,
+        embedding_size: Any = ...,
+        embeddings: Any = ...,
+        encoding: Any = ...,
+        eps: Any = ...,
+        factor: Any = ...,
+        fill: Any = ...,
+        fit: Any = ...,
+        floor: Any = ...,
+        folder: Any = ...,
+        form: Any = ...,
+        frequency: Any = ...,
+        gain: Any = ...,
+        group: Any = ...,
+        header: Any = ...,
+        hidden: Any = ...,
+        hue: Any = ...,
+        id: Any = ...,
+        k: Any = ...,
+        kinds: Any = ...,
+        labels: Any = ...,
+        lr: Any = ...,
+        max_categories: Any = ...,
+        mean: Any = ...,
+        min_frequency: Any = ...,
+        mirror: Any = ...,
+        mode: Any = ...,
+        momentum: Any = ...,
+        noise: Any = ...,
+        nonlinearity: Any = ...,
+        ns_steps: Any = ...,
+        numbers: Any = ...,
+        p: Any = ...,
+        pad: Any = ...,
+        path: Any = ...,
+        pos_weight: Any = ...,
+        preactivation: Any = ...,
+        rate: Any = ...,
+        ratio: Any = ...,
+        saturation: Any = ...,
+        separator: Any = ...,
+        size: Any = ...,
+        smoothing: Any = ...,
+        start: Any = ...,
+        std: Any = ...,
+        step_size: Any = ...,
+        strict: Any = ...,
+        style: Any = ...,
+        target: Any = ...,
+        task: Any = ...,
+        time: Any = ...,
+        value: Any = ...,
+        w: Any = ...,
+        warmup: Any = ...,
+        weight_decay: Any = ...,
+        width: Any = ...,
+        widths: Any = ...,
+        learning_rate: Any = ...,
+        wd: Any = ...,
+        batch_size: Any = ...,
+        optimiser: Any = ...,
+        dataset: Any = ...,
+        max_epochs: Any = ...,
+    ) -> dict[str, Any]: ...
+
+else:
+
+    def gather_common_settings(**given: Any) -> dict[str, Any]:
+        """Return the keywords; an editor completes the parameters that are declared above."""
+        return given
+
+
+SETTINGS: Final = (
+    "model",
+    "weights",
+    "finetune",
+    "head_lr",
+    "init",
+    "init_linear",
+    "init_conv",
+    "loss",
+    "optimizer",
+    "schedule",
+    "scale",
+    "target_scale",
+    "augment",
+    "epochs",
+    "budget",
+    "batch",
+    "accumulate",
+    "seed",
+    "validation",
+    "test",
+    "split",
+    "folds",
+    "repeats",
+    "fold",
+    "repeat",
+    "score",
+    "metrics",
+    "output",
+    "boosting",
+    "patience",
+    "l1",
+    "clip_norm",
+    "clip_value",
+    "precision",
+    "memory_format",
+    "scratch",
+    "doctor",
+    "tensorboard",
+    "visdom",
+    "watch",
+    "decay_bias",
+    "device",
+    "name",
+    "notes",
+    "log_every",
+    "checkpoint_every",
+    "activation",
+    "ahead",
+    "alpha",
+    "arch",
+    "area",
+    "aux_lr",
+    "b",
+    "batch_norm",
+    "betas",
+    "blocks",
+    "brightness",
+    "class_weight",
+    "clip",
+    "color",
+    "contrast",
+    "degree",
+    "delta",
+    "depth",
+    "drop",
+    "dropout",
+    "embedding_size",
+    "embeddings",
+    "encoding",
+    "eps",
+    "factor",
+    "fill",
+    "fit",
+    "floor",
+    "folder",
+    "form",
+    "frequency",
+    "gain",
+    "group",
+    "header",
+    "hidden",
+    "high",
+    "hue",
+    "id",
+    "k",
+    "kinds",
+    "labels",
+    "low",
+    "lr",
+    "max_categories",
+    "mean",
+    "min_frequency",
+    "mirror",
+    "mode",
+    "momentum",
+    "n",
+    "noise",
+    "nonlinearity",
+    "ns_steps",
+    "numbers",
+    "p",
+    "pad",
+    "path",
+    "pos_weight",
+    "preactivation",
+    "rate",
+    "ratio",
+    "saturation",
+    "separator",
+    "size",
+    "smoothing",
+    "start",
+    "std",
+    "step_size",
+    "strict",
+    "style",
+    "target",
+    "task",
+    "time",
+    "value",
+    "w",
+    "warmup",
+    "weight_decay",
+    "width",
+    "widths",
+    "learning_rate",
+    "wd",
+    "batch_size",
+    "optimiser",
+    "dataset",
+    "max_epochs",
+)
+
+if TYPE_CHECKING:
+
+    def gather_settings(
+        *,
+        model: Any = ...,
+        weights: Any = ...,
+        finetune: Any = ...,
+        head_lr: Any = ...,
+        init: Any = ...,
+        init_linear: Any = ...,
+        init_conv: Any = ...,
+        loss: Any = ...,
+        optimizer: Any = ...,
+        schedule: Any = ...,
+        scale: Any = ...,
+        target_scale: Any = ...,
+        augment: Any = ...,
+        epochs: Any = ...,
+        budget: Any = ...,
+        batch: Any = ...,
+        accumulate: Any = ...,
+        seed: Any = ...,
+        validation: Any = ...,
+        test: Any = ...,
+        split: Any = ...,
+        folds: Any = ...,
+        repeats: Any = ...,
+        fold: Any = ...,
+        repeat: Any = ...,
+        score: Any = ...,
+        metrics: Any = ...,
+        output: Any = ...,
+        boosting: Any = ...,
+        patience: Any = ...,
+        l1: Any = ...,
+        clip_norm: Any = ...,
+        clip_value: Any = ...,
+        precision: Any = ...,
+        memory_format: Any = ...,
+        scratch: Any = ...,
+        doctor: Any = ...,
+        tensorboard: Any = ...,
+        visdom: Any = ...,
+        watch: Any = ...,
+        decay_bias: Any = ...,
+        device: Any = ...,
+        name: Any = ...,
+        notes: Any = ...,
+        log_every: Any = ...,
+        checkpoint_every: Any = ...,
+        activation: Any = ...,
+        ahead: Any = ...,
+        alpha: Any = ...,
+        arch: Any = ...,
+        area: Any = ...,
+        aux_lr: Any = ...,
+        b: Any = ...,
+        batch_norm: Any = ...,
+        betas: Any = ...,
+        blocks: Any = ...,
+        brightness: Any = ...,
+        class_weight: Any = ...,
+        clip: Any = ...,
+        color: Any = ...,
+        contrast: Any = ...,
+        degree: Any = ...,
+        delta: Any = ...,
+        depth: Any = ...,
+        drop: Any = ...,
+        dropout: Any = ...,
+        embedding_size: Any = ...,
+        embeddings: Any = ...,
+        encoding: Any = ...,
+        eps: Any = ...,
+        factor: Any = ...,
+        fill: Any = ...,
+        fit: Any = ...,
+        floor: Any = ...,
+        folder: Any = ...,
+        form: Any = ...,
+        frequency: Any = ...,
+        gain: Any = ...,
+        group: Any = ...,
+        header: Any = ...,
+        hidden: Any = ...,
+        high: Any = ...,
+        hue: Any = ...,
+        id: Any = ...,
+        k: Any = ...,
+        kinds: Any = ...,
+        labels: Any = ...,
+        low: Any = ...,
+        lr: Any = ...,
+        max_categories: Any = ...,
+        mean: Any = ...,
+        min_frequency: Any = ...,
+        mirror: Any = ...,
+        mode: Any = ...,
+        momentum: Any = ...,
+        n: Any = ...,
+        noise: Any = ...,
+        nonlinearity: Any = ...,
+        ns_steps: Any = ...,
+        numbers: Any = ...,
+        p: Any = ...,
+        pad: Any = ...,
+        path: Any = ...,
+        pos_weight: Any = ...,
+        preactivation: Any = ...,
+        rate: Any = ...,
+        ratio: Any = ...,
+        saturation: Any = ...,
+        separator: Any = ...,
+        size: Any = ...,
+        smoothing: Any = ...,
+        start: Any = ...,
+        std: Any = ...,
+        step_size: Any = ...,
+        strict: Any = ...,
+        style: Any = ...,
+        target: Any = ...,
+        task: Any = ...,
+        time: Any = ...,
+        value: Any = ...,
+        w: Any = ...,
+        warmup: Any = ...,
+        weight_decay: Any = ...,
+        width: Any = ...,
+        widths: Any = ...,
+        learning_rate: Any = ...,
+        wd: Any = ...,
+        batch_size: Any = ...,
+        optimiser: Any = ...,
+        dataset: Any = ...,
+        max_epochs: Any = ...,
+    ) -> dict[str, Any]: ...
+
+else:
+
+    def gather_settings(**given: Any) -> dict[str, Any]:
+        """Return the keywords; an editor completes the parameters that are declared above."""
+        return given
+
+
+SEARCH_SETTINGS: Final = (
+    "model",
+    "weights",
+    "finetune",
+    "head_lr",
+    "init",
+    "init_linear",
+    "init_conv",
+    "loss",
+    "optimizer",
+    "schedule",
+    "scale",
+    "target_scale",
+    "augment",
+    "epochs",
+    "budget",
+    "batch",
+    "accumulate",
+    "seed",
+    "validation",
+    "test",
+    "split",
+    "folds",
+    "repeats",
+    "fold",
+    "repeat",
+    "score",
+    "metrics",
+    "output",
+    "boosting",
+    "patience",
+    "l1",
+    "clip_norm",
+    "clip_value",
+    "precision",
+    "memory_format",
+    "scratch",
+    "doctor",
+    "visdom",
+    "watch",
+    "decay_bias",
+    "device",
+    "name",
+    "notes",
+    "log_every",
+    "checkpoint_every",
+    "activation",
+    "ahead",
+    "alpha",
+    "arch",
+    "area",
+    "aux_lr",
+    "b",
+    "batch_norm",
+    "betas",
+    "blocks",
+    "brightness",
+    "class_weight",
+    "clip",
+    "color",
+    "contrast",
+    "degree",
+    "delta",
+    "depth",
+    "drop",
+    "dropout",
+    "embedding_size",
+    "embeddings",
+    "encoding",
+    "eps",
+    "factor",
+    "fill",
+    "fit",
+    "floor",
+    "folder",
+    "form",
+    "frequency",
+    "gain",
+    "group",
+    "header",
+    "hidden",
+    "high",
+    "hue",
+    "id",
+    "k",
+    "kinds",
+    "labels",
+    "low",
+    "lr",
+    "max_categories",
+    "mean",
+    "min_frequency",
+    "mirror",
+    "mode",
+    "momentum",
+    "noise",
+    "nonlinearity",
+    "ns_steps",
+    "numbers",
+    "p",
+    "pad",
+    "path",
+    "pos_weight",
+    "preactivation",
+    "rate",
+    "ratio",
+    "saturation",
+    "separator",
+    "size",
+    "smoothing",
+    "start",
+    "std",
+    "step_size",
+    "strict",
+    "style",
+    "target",
+    "task",
+    "time",
+    "value",
+    "w",
+    "warmup",
+    "weight_decay",
+    "width",
+    "widths",
+    "learning_rate",
+    "wd",
+    "batch_size",
+    "optimiser",
+    "dataset",
+    "max_epochs",
+)
+
+if TYPE_CHECKING:
+
+    def gather_search_settings(
+        *,
+        model: Any = ...,
+        weights: Any = ...,
+        finetune: Any = ...,
+        head_lr: Any = ...,
+        init: Any = ...,
+        init_linear: Any = ...,
+        init_conv: Any = ...,
+        loss: Any = ...,
+        optimizer: Any = ...,
+        schedule: Any = ...,
+        scale: Any = ...,
+        target_scale: Any = ...,
+        augment: Any = ...,
+        epochs: Any = ...,
+        budget: Any = ...,
+        batch: Any = ...,
+        accumulate: Any = ...,
+        seed: Any = ...,
+        validation: Any = ...,
+        test: Any = ...,
+        split: Any = ...,
+        folds: Any = ...,
+        repeats: Any = ...,
+        fold: Any = ...,
+        repeat: Any = ...,
+        score: Any = ...,
+        metrics: Any = ...,
+        output: Any = ...,
+        boosting: Any = ...,
+        patience: Any = ...,
+        l1: Any = ...,
+        clip_norm: Any = ...,
+        clip_value: Any = ...,
+        precision: Any = ...,
+        memory_format: Any = ...,
+        scratch: Any = ...,
+        doctor: Any = ...,
+        visdom: Any = ...,
+        watch: Any = ...,
+        decay_bias: Any = ...,
+        device: Any = ...,
+        name: Any = ...,
+        notes: Any = ...,
+        log_every: Any = ...,
+        checkpoint_every: Any = ...,
+        activation: Any = ...,
+        ahead: Any = ...,
+        alpha: Any = ...,
+        arch: Any = ...,
+        area: Any = ...,
+        aux_lr: Any = ...,
+        b: Any = ...,
+        batch_norm: Any = ...,
+        betas: Any = ...,
+        blocks: Any = ...,
+        brightness: Any = ...,
+        class_weight: Any = ...,
+        clip: Any = ...,
+        color: Any = ...,
+        contrast: Any = ...,
+        degree: Any = ...,
+        delta: Any = ...,
+        depth: Any = ...,
+        drop: Any = ...,
+        dropout: Any = ...,
+        embedding_size: Any = ...,
+        embeddings: Any = ...,
+        encoding: Any = ...,
+        eps: Any = ...,
+        factor: Any = ...,
+        fill: Any = ...,
+        fit: Any = ...,
+        floor: Any = ...,
+        folder: Any = ...,
+        form: Any = ...,
+        frequency: Any = ...,
+        gain: Any = ...,
+        group: Any = ...,
+        header: Any = ...,
+        hidden: Any = ...,
+        high: Any = ...,
+        hue: Any = ...,
+        id: Any = ...,
+        k: Any = ...,
+        kinds: Any = ...,
+        labels: Any = ...,
+        low: Any = ...,
+        lr: Any = ...,
+        max_categories: Any = ...,
+        mean: Any = ...,
+        min_frequency: Any = ...,
+        mirror: Any = ...,
+        mode: Any = ...,
+        momentum: Any = ...,
+        noise: Any = ...,
+        nonlinearity: Any = ...,
+        ns_steps: Any = ...,
+        numbers: Any = ...,
+        p: Any = ...,
+        pad: Any = ...,
+        path: Any = ...,
+        pos_weight: Any = ...,
+        preactivation: Any = ...,
+        rate: Any = ...,
+        ratio: Any = ...,
+        saturation: Any = ...,
+        separator: Any = ...,
+        size: Any = ...,
+        smoothing: Any = ...,
+        start: Any = ...,
+        std: Any = ...,
+        step_size: Any = ...,
+        strict: Any = ...,
+        style: Any = ...,
+        target: Any = ...,
+        task: Any = ...,
+        time: Any = ...,
+        value: Any = ...,
+        w: Any = ...,
+        warmup: Any = ...,
+        weight_decay: Any = ...,
+        width: Any = ...,
+        widths: Any = ...,
+        learning_rate: Any = ...,
+        wd: Any = ...,
+        batch_size: Any = ...,
+        optimiser: Any = ...,
+        dataset: Any = ...,
+        max_epochs: Any = ...,
+    ) -> dict[str, Any]: ...
+
+else:
+
+    def gather_search_settings(**given: Any) -> dict[str, Any]:
+        """Return the keywords; an editor completes the parameters that are declared above."""
+        return given
+
+
+OWN_COMPONENTS: Final = (
+    "model",
+    "init",
+    "init_linear",
+    "init_conv",
+    "loss",
+    "optimizer",
+    "schedule",
+    "augment",
+    "metrics",
+)
+
+if TYPE_CHECKING:
+
+    def gather_components(
+        *,
+        model: Any = ...,
+        init: Any = ...,
+        init_linear: Any = ...,
+        init_conv: Any = ...,
+        loss: Any = ...,
+        optimizer: Any = ...,
+        schedule: Any = ...,
+        augment: Any = ...,
+        metrics: Any = ...,
+    ) -> dict[str, Any]: ...
+
+else:
+
+    def gather_components(**given: Any) -> dict[str, Any]:
+        """Return the keywords; an editor completes the parameters that are declared above."""
+        return given
