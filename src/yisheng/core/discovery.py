@@ -44,7 +44,8 @@ def kind_of_module(module: str) -> str:
         if module.startswith(package + "."):
             return module[len(package) + 1 :].rpartition(".")[0]
     raise UsageError(
-        f"cannot tell the kind of {module}", "use register(kind=...), or list its package in YISHENG_PLUGINS"
+        f"cannot tell the kind of a component in {module}",
+        'name it, as in @register(kind="models"), or list its package in YISHENG_PLUGINS',
     )
 
 

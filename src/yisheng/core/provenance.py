@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from yisheng.core import machine
+from yisheng.core.discovery import PACKAGE, plugins
 
 
 def versions() -> dict[str, str]:
@@ -32,6 +33,7 @@ def describe_environment() -> dict[str, Any]:
         "processor": machine.describe_processor()[0],
         "threads": torch.get_num_threads(),
         "code": hash_sources(),
+        "plugins": list(plugins()),
         "git": _git_state(),
     }
 
@@ -40,8 +42,6 @@ def hash_sources() -> str:
     """Return the SHA-256 of the sources of this package and of the plugins; another value may train other weights."""
     import hashlib
     import importlib.util
-
-    from yisheng.core.discovery import PACKAGE, plugins
 
     digest = hashlib.sha256()
     for package in (PACKAGE, *plugins()):

@@ -27,9 +27,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from yisheng.core.discovery import hyphenate, import_component, kind_of_module, list_modules
+from yisheng.core.discovery import hyphenate, import_component, list_modules
 from yisheng.core.errors import UsageError, YishengError, suggest
 from yisheng.core.natural_sort import sort_naturally
+from yisheng.core.registration import check_registration
 from yisheng.core.values import validate_value
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "DuplicateNameError",
     "Entry",
     "Option",
+    "UnknownNameError",
     "Variant",
     "argument_help",
     "build",
@@ -63,8 +65,9 @@ KIND_LABELS = {
     "search.samplers": "search",
     "diagnosis.training_checks": "training check",
     "diagnosis.data_checks": "data check",
+    "diagnosis.history_checks": "history check",
 }
-"""What a component of each kind is called in messages."""
+"""The kinds, and what a component of each is called in messages."""
 REQUIRED = inspect.Parameter.empty
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -126,6 +129,10 @@ class Entry:
         """Return the callable: it takes the arguments of its kind and its options; a variant's are bound."""
         return functools.partial(self.component, **self.variant.options) if self.variant else self.component
 
+    def fits(self, spec: Any) -> bool:
+        """Return whether the component can be used for such data; without the fact ``fits`` it is for any."""
+        return "fits" not in self.meta or bool(self.meta["fits"](spec))
+
     @property
     def about(self) -> str:
         """Return the first sentence of the docstring, or the variant's line in its section ``Variants:``."""
@@ -169,6 +176,20 @@ class DuplicateNameError(YishengError):
     """Two components of one kind have the same name."""
 
 
+class UnknownNameError(UsageError):
+    """No component of a kind has this name.
+
+    Args:
+        kind: the kind.
+        name: the name.
+    """
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"unknown {KIND_LABELS.get(kind, kind)} {name!r}", suggest(hyphenate(name), names(kind)))
+        self.kind = kind
+        self.name = name
+
+
 _entries: dict[tuple[str, str], Entry] = {}
 
 
@@ -188,24 +209,31 @@ def register(
 
     Args:
         component: the function or class.
-        kind: the kind, for code elsewhere (a script, a notebook cell): the path of the kind's package.
+        kind: the kind, for code elsewhere (a script, a notebook cell): the path of the kind's package, as ``models`` or
+            ``optim.schedules``.
         variants: the names of a family, each with the options that it fixes, or with a `Variant`. The names are
             literal strings, since they are read from the syntax tree. Each has a line in the docstring's section
             ``Variants:``, in the form of ``Args:``.
         **meta: facts about the component; each kind's ``__init__`` lists its own keys.
 
     Raises:
+        UsageError: there is no such kind, or the component cannot be called as its kind is.
         DuplicateNameError: the kind has another component of that name.
 
-    >>> @register(kind="doctest")
-    ... def tiny(*, width: int = 8): ...
-    >>> find("doctest", "tiny").options["width"].default
+    >>> @register(kind="models")
+    ... def tiny(spec, *, width: int = 8): ...
+    >>> find("models", "tiny").options["width"].default
     8
-    >>> @register(kind="doctest", variants={"net11": {"depth": 11}, "net16": {"depth": 16}})
-    ... def net(*, depth: int, width: int = 8):
-    ...     return depth, width
-    >>> list(find("doctest", "net16").options), build("doctest", "net16", width=4)
-    (['width'], (16, 4))
+    >>> @register(kind="models", variants={"net11": {"depth": 11}, "net16": {"depth": 16}})
+    ... def net(spec, *, depth: int, width: int = 8):
+    ...     return spec, depth, width
+    >>> list(find("models", "net16").options), build("models", "net16", "spec", width=4)
+    (['width'], ('spec', 16, 4))
+    >>> @register(kind="models")
+    ... def narrow(width=8): ...
+    Traceback (most recent call last):
+    yisheng.core.errors.UsageError: the model narrow is called with (spec), but is defined as narrow(width=8)
+      define it as narrow(spec, *, width=8): options come after the *
     """
     if component is None:
         return lambda component: _add(component, kind, variants, meta)
@@ -218,7 +246,7 @@ def _add(
     variants: Variants | None,
     meta: Mapping[str, Any],
 ) -> F:
-    kind = kind or kind_of_module(component.__module__)
+    kind = check_registration(component, kind, meta, KIND_LABELS)
     if variants is None:
         _add_entry(Entry(kind, hyphenate(component.__name__), component, MappingProxyType(dict(meta))))
         return component
@@ -254,7 +282,7 @@ def find(kind: str, name: str) -> Entry:
             import_component(module)
     if (kind, key) not in _entries:
         if modules is None:
-            raise UsageError(f"unknown {KIND_LABELS.get(kind, kind)} {name!r}", suggest(key, names(kind)))
+            raise UnknownNameError(kind, name)
         import_component(modules[0])
     return _entries[kind, key]
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 from yisheng.core import provenance
 from yisheng.core.components import describe_sources
 from yisheng.core.config import Config
+from yisheng.core.discovery import plugins
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.registry import KIND_LABELS, UnknownNameError
 from yisheng.core.types import Dataset
 
 MAX_THREADS: Final = 1024
@@ -34,6 +37,24 @@ def describe_environment(config: Config, data: Dataset, data_sha256: str, device
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "finished": False,
     }
+
+
+def explain_unknown_name(error: UnknownNameError, folder: Path, environment: Any) -> DataError:
+    """Return the error about a component that a run has and this process has not: it is a plugin's or a notebook's.
+
+    Args:
+        error: from looking the component up.
+        folder: of the run.
+        environment: contents of its ``environment.json``, or None.
+    """
+    recorded = environment.get("plugins") if isinstance(environment, Mapping) else None
+    names = [name for name in recorded if isinstance(name, str)] if isinstance(recorded, list) else []
+    missing = [name for name in names if name not in plugins()]
+    remedy = "register it again if it is your own, or install its plugin and name the package in YISHENG_PLUGINS"
+    if missing:
+        remedy = f"install the plugin it is from, and set YISHENG_PLUGINS={','.join([*plugins(), *missing])}"
+    label = KIND_LABELS.get(error.kind, error.kind)
+    return DataError(f"{folder} was trained with the {label} {error.name!r}, which is not known here", remedy)
 
 
 def recorded_data_sha256(environment: Mapping[str, Any]) -> str | None:

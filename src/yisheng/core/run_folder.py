@@ -12,6 +12,7 @@ from yisheng.core import files, run_environment
 from yisheng.core.config import Config, ResolvedConfig
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.new_folder import create_numbered_folder
+from yisheng.core.registry import UnknownNameError
 from yisheng.core.scores_file import parse_scores, scores_to_plain
 from yisheng.core.settings import merge_settings, read_settings
 from yisheng.core.temporary import remove_abandoned
@@ -239,6 +240,10 @@ class RunFolder:
             )
         try:
             return merge_settings(read_settings(path), import_code=False).config
+        except UnknownNameError as error:
+            record = self.file(self.ENVIRONMENT)
+            environment = files.read_json(record) if record.is_file() else None
+            raise run_environment.explain_unknown_name(error, self.path, environment) from None
         except UsageError as error:  # a config that a training wrote was right
             raise DataError(f"{path} is damaged: {error.problem}", f"{INTACT_COPY} ({error.remedy})") from None
 

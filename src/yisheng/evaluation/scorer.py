@@ -73,10 +73,8 @@ def find_metrics(spec: Spec, names: Sequence[str | registry.Entry]) -> list[regi
     for entry in metrics:
         if entry.meta.get("custom"):
             continue
-        if not entry.meta["fits"](spec) or not entry.meta.get("scalar", True):
-            usable = [
-                m.name for m in registry.entries("metrics") if m.meta["fits"](spec) and m.meta.get("scalar", True)
-            ]
+        if not entry.fits(spec) or not entry.meta.get("scalar", True):
+            usable = [m.name for m in registry.entries("metrics") if m.fits(spec) and m.meta.get("scalar", True)]
             needs = f"needs {entry.meta['requires']}" if entry.meta.get("scalar", True) else "is a table, not a number"
             raise UsageError(f"{entry.name} {needs}; this is {spec.task}", suggest(entry.name, usable))
     return metrics

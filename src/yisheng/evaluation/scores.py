@@ -73,7 +73,7 @@ def reported_metrics(spec: Spec) -> list[registry.Entry]:
 
 
 def _is_reported(entry: registry.Entry, spec: Spec) -> bool:
-    return entry.meta.get("scalar", True) and _holds(entry, "fits", spec) and _holds(entry, "reported", spec)
+    return entry.meta.get("scalar", True) and entry.fits(spec) and _holds(entry, "reported", spec)
 
 
 def _holds(entry: registry.Entry, predicate: str, spec: Spec) -> bool:

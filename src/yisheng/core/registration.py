@@ -1,0 +1,99 @@
+"""Checks of a component when it is registered: its kind, its name, and how it is called."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from yisheng.core.discovery import kind_of_module
+from yisheng.core.errors import UsageError, suggest
+
+ARGUMENTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "data.datasets": (),
+    "models": ("spec",),
+    "init": ("weight",),
+    "losses": ("spec", "y"),
+    "metrics": ("y", "prediction"),
+    "optim": ("groups",),
+    "optim.schedules": (),
+    "transforms.augment": ("spec",),
+}
+"""What the functions of a kind are called with, before their options."""
+TRANSFORM_METHODS: Final = ("fit", "apply", "invert")
+
+
+def check_registration(component: Any, kind: str | None, facts: Mapping[str, Any], labels: Mapping[str, str]) -> str:
+    """Return the kind of a component, if it can be registered.
+
+    Args:
+        component: what `yisheng.core.registry.register` got.
+        kind: the kind that was given; None for that of the component's file.
+        facts: what else `register` was given.
+        labels: the kinds, and what a component of each is called.
+
+    Raises:
+        UsageError: it is not a function or class, has no name, there is no such kind, or it cannot be called as its
+            kind is.
+
+    >>> def narrow(spec, *, width=4): ...
+    >>> check_registration(narrow, "models", {}, {"models": "model"})
+    'models'
+    """
+    if not callable(component) or not hasattr(component, "__name__"):
+        raise UsageError(
+            f"register takes a function or class, got {component!r}", 'write @register(kind="models") above its def'
+        )
+    name = component.__name__
+    if not name.isidentifier():
+        raise UsageError(
+            "a lambda has no name to register", f"write def name({', '.join(ARGUMENTS.get(kind or '', ()))})"
+        )
+    if kind is None:
+        kind = kind_of_module(component.__module__)
+        source = f"{component.__module__} is in the folder {kind.replace('.', '/')}, which is no kind"
+        remedy = "move it, or use register(kind=...)"
+    else:
+        source, remedy = f"register(kind={kind!r}): there is no such kind", ""
+    if kind not in labels:
+        raise UsageError(source, "; ".join(filter(None, (suggest(kind, labels), remedy))))
+    if kind in ARGUMENTS and ("fits" in facts) != ("requires" in facts):
+        raise UsageError(
+            f"the {labels[kind]} {name} is registered with {'fits' if 'fits' in facts else 'requires'} alone",
+            'give both: fits=lambda spec: spec.is_image, requires="images"',
+        )
+    if kind == "transforms":
+        _check_transform(component)
+    elif kind in ARGUMENTS:
+        _check_signature(component, f"{labels[kind]} {name}", ARGUMENTS[kind])
+    return kind
+
+
+def _check_transform(component: Any) -> None:
+    missing = [method for method in TRANSFORM_METHODS if not hasattr(component, method)]
+    if missing:
+        raise UsageError(
+            f"the scaling {component.__name__} has no {' and no '.join(missing)}",
+            f"a scaling is a class with the methods {', '.join(TRANSFORM_METHODS)}; see yisheng/transforms/__init__.py",
+        )
+
+
+def _check_signature(component: Callable[..., Any], label: str, arguments: tuple[str, ...]) -> None:
+    """Refuse a function that cannot be called with its kind's arguments, or whose options are not keyword-only."""
+    try:
+        signature = inspect.signature(component)
+    except (ValueError, TypeError):  # a function written in C
+        return
+    parameters = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+    by_position = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    given = [p for p in by_position if p.default is p.empty][: len(arguments)]
+    takes_any = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    if len(given) == len(by_position) and (len(given) == len(arguments) or takes_any):
+        return
+    options = [str(p) for p in parameters if p not in given and p.kind is not p.VAR_POSITIONAL]
+    names = [*(p.name for p in given), *arguments[len(given) :], *(["*", *options] if options else [])]
+    name, plain = component.__name__, inspect.Signature(parameters)
+    raise UsageError(
+        f"the {label} is called with ({', '.join(arguments)}), but is defined as {name}{plain}",
+        f"define it as {name}({', '.join(names)})" + (": options come after the *" if options else ""),
+    )
