@@ -68,3 +68,6 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
 
     def __str__(self) -> str:
         return str(self.diagnose())
+
+    def _repr_html_(self) -> str:
+        return self.diagnose()._repr_html_()

@@ -15,7 +15,7 @@ CAUSES = ("structure", "data", "rate", "fit")
 SEVERITIES = ("error", "warning", "note")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagnosis:
     """The findings of all training checks.
 
@@ -38,6 +38,21 @@ class Diagnosis:
         if self.unchecked:
             lines.append("not checked: " + ", ".join(f"{name} ({why})" for name, why in self.unchecked.items()))
         return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from yisheng.reporting.findings_schema import Cause, Findings, Symptom
+        from yisheng.reporting.findings_text import render_findings
+
+        causes = [
+            Cause(
+                **Cause.from_finding(finding).model_dump(exclude={"symptoms"}),
+                symptoms=[Symptom.from_finding(symptom) for symptom in self.symptoms.get(finding.check, ())],
+            )
+            for finding in self.findings
+        ]
+        return render_findings(Findings(findings=causes, unchecked=dict(self.unchecked)))
 
 
 def diagnose(case: Case) -> Diagnosis:
