@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from yisheng.core import registry
+from yisheng.core import nested, registry
 from yisheng.core.components import find_component, is_custom
 from yisheng.core.config import AUTO, Choice, Config, ResolvedConfig
 from yisheng.core.errors import UsageError
@@ -20,8 +21,8 @@ from yisheng.init.initialize import initialize
 from yisheng.losses._custom import expects_probabilities
 from yisheng.models.custom_output import fit_output
 
-MAX_PROBE_ROWS = 3
-"""Rows that a user's own network is tried on before the training."""
+MIN_PROBE_ROWS = 3
+"""Rows that a user's own network is tried on before the training; see `read_probe`."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,14 @@ def build_network(config: Config, resolved: ResolvedConfig, data: Spec, inputs: 
 
 
 def read_probe(dataset: Dataset, split: Split, scale: Any) -> Any:
-    """Return a few scaled inputs of the training part, as the network gets them."""
-    rows = split.train[:MAX_PROBE_ROWS]
-    return scale.apply(torch.from_numpy(np.array(dataset.x[rows])))
+    """Return a few scaled inputs of the training part, as the network gets them.
+
+    Their number differs from the other sizes, so that an output without a batch axis is noticed.
+    """
+    sizes = {len(dataset.spec.classes), dataset.spec.outputs, *dataset.spec.shape}
+    count = next(count for count in itertools.count(MIN_PROBE_ROWS) if count not in sizes)
+    rows = split.train[:count]
+    return nested.to_contiguous(nested.to_single(scale.apply(nested.from_numpy(np.array(dataset.x[rows])))))
 
 
 def _build(kind: str, choice: Choice, *args: Any) -> Any:
