@@ -84,7 +84,7 @@ def _label_axes(axes: Axes, title: str, *, log: bool) -> None:
 
     axes.set_title(title, loc="left", x=-0.1)
     axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    svg.label_counts(axes)
     axes.yaxis.set_major_locator(MaxNLocator(5))
     if log:
         axes.set_yscale("log")
@@ -96,6 +96,7 @@ def _label_axes(axes: Axes, title: str, *, log: bool) -> None:
     if axes.get_legend_handles_labels()[1]:
         position = {"loc": "lower right", "bbox_to_anchor": (1.01, 0.985), "ncols": 8}
         axes.legend(**position, handlelength=1.7, columnspacing=1.1, handletextpad=0.5, borderaxespad=0)
+    svg.explain_empty(axes)
 
 
 def _drawable(value: float) -> float:

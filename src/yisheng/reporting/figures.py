@@ -12,7 +12,19 @@ from typing import TYPE_CHECKING
 from yisheng.reporting.evaluation_schema import Bin, Pairs
 from yisheng.reporting.formatting import format_tick
 from yisheng.reporting.history import History
-from yisheng.reporting.svg import BACKGROUND, FIRST_COLOR, GRID, MUTED, SECOND_COLOR, TEXT, Chart, clean_label
+from yisheng.reporting.lr_find_facts import LearningRateTest
+from yisheng.reporting.svg import (
+    BACKGROUND,
+    FIRST_COLOR,
+    GRID,
+    MUTED,
+    SECOND_COLOR,
+    TEXT,
+    Chart,
+    clean_label,
+    explain_empty,
+    label_counts,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,6 +98,32 @@ def plot_lr_by_step(history: History) -> Chart:
         _label_axes(axes, "learning rate", "step", ())
 
     return Chart("rate", paint)
+
+
+def plot_range_test(test: LearningRateTest) -> Chart:
+    """Draw the loss by learning rate of a range test, with a mark at the suggested rate.
+
+    The axis of the loss ends a little above the largest loss before the descent, so that divergence is cut off.
+    """
+
+    def paint(axes: Axes) -> None:
+        first = test.curves[0]
+        axes.plot(first.lr, [_drawable(y) for y in first.loss], color=MUTED, alpha=0.5, linewidth=0.7, label="batch")
+        for number, curve in enumerate(test.curves):
+            label = "smoothed" if number == 0 else None
+            axes.plot(curve.lr, [_drawable(y) for y in curve.smooth], color=FIRST_COLOR, linewidth=1.4, label=label)
+        if test.suggestion is not None:
+            axes.axvline(test.suggestion, color=SECOND_COLOR, linewidth=1.4, linestyle=(0, (4, 2)), label="suggested")
+        values = [y for curve in test.curves for y in curve.smooth if math.isfinite(y)]
+        starts = [curve.smooth[0] for curve in test.curves if curve.smooth]
+        if values:
+            low, high = min(values), max(starts)
+            margin = 0.1 * ((high - low) or abs(high) or 1.0)
+            axes.set_ylim(low - margin, high + 3 * margin)
+        _label_axes(axes, "training loss", "learning rate", ())
+        _log_axis(axes, "x")
+
+    return Chart("range-test", paint)
 
 
 def plot_two_losses(scratch_losses: Points, library_losses: Points, x_label: str) -> Chart:
@@ -225,7 +263,10 @@ def _label_axes(axes: Axes, title: str, x_label: str, values: Iterable[float]) -
 
     axes.set_title(title, loc="left", x=-0.1)
     axes.set_xlabel(x_label)
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=x_label in ("epoch", "step")))
+    if x_label in ("epoch", "step"):
+        label_counts(axes)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
@@ -234,6 +275,7 @@ def _label_axes(axes: Axes, title: str, x_label: str, values: Iterable[float]) -
     if axes.get_legend_handles_labels()[1]:
         position = {"loc": "lower right", "bbox_to_anchor": (1.01, 0.985), "ncols": 3}
         axes.legend(**position, handlelength=1.7, columnspacing=1.1, handletextpad=0.5, borderaxespad=0)
+    explain_empty(axes)
 
 
 def _log_axis(axes: Axes, direction: str) -> None:

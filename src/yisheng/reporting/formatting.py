@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import re
+from collections.abc import Callable, Sequence
 
 from yisheng.core import registry
 from yisheng.core.errors import YishengError
@@ -130,6 +132,39 @@ def is_higher_better(score: str) -> bool | None:
         return bool(registry.find("metrics", score).meta.get("higher", True))
     except (YishengError, ImportError):  # a metric of a plugin that is not installed
         return None
+
+
+def shorten_distinctly(names: Sequence[str], max_length: int) -> list[str]:
+    """Return names of at most ``max_length`` characters that are as distinct as the names were, if that is possible.
+
+    Long names lose their end; those that would then be equal lose their middle, or what they have in common at the
+    beginning.
+
+    >>> shorten_distinctly(["cat", "a very long name, 1", "a very long name, 2"], 9)
+    ['cat', 'a ve…e, 1', 'a ve…e, 2']
+    >>> shorten_distinctly(["the class number 1 of the set", "the class number 2 of the set"], 12)
+    ['…number 1 o…', '…number 2 o…']
+    """
+    half = max(1, (max_length - 1) // 2)
+
+    def cut_end(name: str) -> str:
+        return name[: max_length - 1] + "…"
+
+    def cut_middle(name: str) -> str:
+        return f"{name[:half]}…{name[-half:]}"
+
+    common = os.path.commonprefix([name for name in dict.fromkeys(names) if len(name) > max_length])
+    word = max(common.rfind(separator, 0, len(common) - 1) for separator in " _-/")
+    start = word + 1 if word > 0 else max(0, len(common) - 4)
+
+    def cut_beginning(name: str) -> str:
+        rest = name[start:]
+        return f"…{rest}" if len(rest) < max_length else f"…{rest[: max_length - 2]}…"
+
+    def shorten(cut: Callable[[str], str]) -> list[str]:
+        return [cut(name) if len(name) > max_length else name for name in names]
+
+    return max((shorten(cut) for cut in (cut_end, cut_middle, cut_beginning)), key=lambda short: len(set(short)))
 
 
 def replace_unprintable(text: str) -> str:

@@ -86,7 +86,7 @@ def _label_axes(axes: Axes, title: str) -> None:
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
     position = {"loc": "lower right", "bbox_to_anchor": (1.01, 0.985), "ncols": 4}
-    axes.legend(**position, handlelength=1.4, columnspacing=0.8, handletextpad=0.4, borderaxespad=0, fontsize="small")
+    axes.legend(**position, handlelength=1.1, columnspacing=0.6, handletextpad=0.3, borderaxespad=0, fontsize="small")
 
 
 def _drawable(line: LayerCurve, log: bool) -> list[float]:

@@ -19,7 +19,7 @@ from yisheng.reporting.search_facts import (
     format_value,
     score_window,
 )
-from yisheng.reporting.svg import BACKGROUND, FIRST_COLOR, MUTED, SECOND_COLOR, TEXT, Chart, clean_label
+from yisheng.reporting.svg import BACKGROUND, FIRST_COLOR, MUTED, SECOND_COLOR, TEXT, Chart, clean_label, label_counts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,8 +95,6 @@ def select_curves(search: Search) -> list[Trial]:
 
 def plot_training_loss(trials: Sequence[Trial]) -> Chart:
     """Draw the training loss by epoch, a line per trial (at most as many as `CURVE_STYLES`)."""
-    from matplotlib.ticker import MaxNLocator
-
     def paint(axes: Axes) -> None:
         losses: list[float] = []
         for trial, (color, dash, marker) in zip(trials, CURVE_STYLES, strict=False):
@@ -107,7 +105,7 @@ def plot_training_loss(trials: Sequence[Trial]) -> Chart:
             line.set(linestyle=dash, marker=marker, markevery=marker_interval, markersize=3.5)
         _label_axes(axes, "training loss")
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        label_counts(axes)
         finite = [y for y in losses if math.isfinite(y)]
         if spans_decades(finite):
             _set_log_axis(axes, "y", min(finite), max(finite))

@@ -31,7 +31,7 @@ from yisheng.reporting.svg import NAMESPACE, Chart
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_UNBROKEN = 20
 """Characters of a word that needs no place to break."""
-_SEPARATOR = re.compile(r"(?<=[/\\_.,=-])(?=\w)")
+_SEPARATOR = re.compile(r"(?<=[/\\_,=-])(?=\w)")
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def breakable(text: str) -> Markup:
     """Return text in which a browser may break long names and paths after their separators, not inside a word.
 
     >>> breakable("photos/daisy/5547758_eea9edfc54_n.jpg")
-    Markup('photos/<wbr>daisy/<wbr>5547758_<wbr>eea9edfc54_<wbr>n.<wbr>jpg')
+    Markup('photos/<wbr>daisy/<wbr>5547758_<wbr>eea9edfc54_<wbr>n.jpg')
     >>> breakable("a daisy")
     Markup('a daisy')
     """

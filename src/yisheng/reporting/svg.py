@@ -7,6 +7,7 @@ paper. Text is not converted to paths and uses the page's font.
 from __future__ import annotations
 
 import io
+import math
 import re
 import warnings
 from collections.abc import Callable
@@ -77,6 +78,28 @@ def draw_svg(name: str, paint: Callable[[Axes], None]) -> str:
         metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         FigureCanvasSVG(figure).print_svg(content, metadata=metadata)
     return _clean_svg(content.getvalue(), name)
+
+
+def label_counts(axes: Axes) -> None:
+    """Give the x axis ticks at whole numbers, epochs or steps; a single one is in the middle."""
+    from matplotlib.ticker import FixedLocator, MaxNLocator
+
+    low, high = axes.get_xlim()
+    if high - low >= 1:
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        return
+    count = round((low + high) / 2)
+    axes.set_xlim(count - 0.5, count + 0.5)
+    axes.xaxis.set_major_locator(FixedLocator([count]))
+
+
+def explain_empty(axes: Axes) -> None:
+    """Say that no value is finite if none of the lines has a visible point."""
+    if not axes.lines or any(math.isfinite(float(y)) for line in axes.lines for y in line.get_ydata()):
+        return
+    axes.text(0.5, 0.5, "no value is finite", transform=axes.transAxes, ha="center", va="center", color=MUTED)
+    axes.set_xticks([])
+    axes.set_yticks([])
 
 
 def clean_label(text: str, longest: int = 40) -> str:

@@ -6,13 +6,15 @@ import math
 from dataclasses import dataclass
 
 from yisheng.reporting.evaluation_schema import Evaluation
-from yisheng.reporting.formatting import format_count, format_percent
+from yisheng.reporting.formatting import format_count, format_percent, shorten_distinctly
 from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, explain_missing, render
 
 MAX_MATRIX_CLASSES = 30
 """With more classes, the most confused pairs are shown instead of the matrix."""
 MAX_PAIRS = 20
+MAX_HEAD_LENGTH, MAX_LABEL_LENGTH = 19, 30
+"""Characters of a name at a column, turned by 90 degrees, and at a row."""
 MIN_DEEP = 0.85
 """From this color depth, text changes from black to white (from white to black on a dark page)."""
 
@@ -25,13 +27,15 @@ and fraction.
 {% call table("Confusion matrix", note, kind) %}
 <thead><tr>
 <th scope="col" class="corner">true \\ predicted</th>
-{% for name in names %}<th scope="col" title="predicted {{ name }}"><span><bdi>{{ name }}</bdi></span></th>{% endfor %}
+{% for name in names %}
+<th scope="col" title="predicted {{ name }}"><span><bdi>{{ heads[loop.index0] }}</bdi></span></th>
+{% endfor %}
 <th scope="col" class="n sum"><span>rows</span></th>
 </tr></thead>
 <tbody>
 {% for row in rows %}
 <tr>
-<th scope="row"><bdi>{{ row.name }}</bdi></th>
+<th scope="row" title="true {{ row.name }}"><bdi>{{ labels[loop.index0] | breakable }}</bdi></th>
 {% for cell in row.cells %}
 <td class="{{ cell.css_classes }}"{% if cell.depth %} style="--a:{{ cell.depth }}"{% endif %} title="{{ cell.title }}">
 {%- if cell.count %}{{ cell.count | count }}{% else %}<span class="zero">0</span>{% endif %}</td>
@@ -61,7 +65,7 @@ The {{ pairs | length }} most confused pairs of {{ classes }} classes; the compl
 </tbody>
 {% endcall %}
 """
-NO_MISTAKES = """<p>All rows of the {{ part }} part are predicted correctly.</p>"""
+NO_MISTAKES = """<p>All rows of {{ origin }} are predicted correctly.</p>"""
 
 
 @dataclass(frozen=True)
@@ -112,10 +116,17 @@ def confusion(facts: RunFacts) -> Section | None:
         max_length = max(map(len, names))
         tall = max_length > 16 or max_length * len(names) > 60  # horizontal names would make the columns too wide
         kind = f"confusion{' many' if len(names) > 12 else ''}{' tall' if tall else ''}"
-        html = render(MATRIX, names=names, rows=_matrix_rows(evaluation.confusion, names), kind=kind)
+        html = render(
+            MATRIX,
+            names=names,
+            heads=shorten_distinctly(names, MAX_HEAD_LENGTH if tall else MAX_LABEL_LENGTH),
+            labels=shorten_distinctly(names, MAX_LABEL_LENGTH),
+            rows=_matrix_rows(evaluation.confusion, names),
+            kind=kind,
+        )
         return Section("confusion", "Confusion matrix", html)
     pairs = most_confused(evaluation.confusion, names)[:MAX_PAIRS]
-    html = render(PAIRS_TABLE, pairs=pairs, classes=len(names)) if pairs else render(NO_MISTAKES, part=evaluation.part)
+    html = render(PAIRS_TABLE, pairs=pairs, classes=len(names)) if pairs else render(NO_MISTAKES, origin=evaluation.origin)
     return Section("confusion", "Most confused classes", html)
 
 

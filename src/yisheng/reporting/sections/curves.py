@@ -42,7 +42,7 @@ MAX_SCORES = 8
 
 def curves(facts: RunFacts) -> Section | None:
     """Return the learning curves; those of a cross-validation are in the reports of its fold models."""
-    if facts.cross_validation is not None:
+    if facts.cross_validation is not None or facts.epochs[1] == 0:
         return None
     history, best = facts.history, facts.best_epoch
     epochs = history.epochs
@@ -105,8 +105,8 @@ def _describe_lr(steps: tuple[Step, ...]) -> str:
 
 
 def _describe_loss(epochs: tuple[Epoch, ...], best: int | None) -> str:
-    start, end = (f"{format_number(epoch.loss)} in epoch {epoch.epoch:,}" for epoch in (epochs[0], epochs[-1]))
-    text = f"Training loss: {start}, {end}."
+    ends = dict.fromkeys(f"{format_number(epoch.loss)} in epoch {epoch.epoch:,}" for epoch in (epochs[0], epochs[-1]))
+    text = f"Training loss: {', '.join(ends)}."
     final_scores = epochs[-1].scores
     if "loss" not in final_scores:
         return text

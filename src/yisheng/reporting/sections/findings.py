@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from markupsafe import Markup
 
 from yisheng.reporting import layer_figures
@@ -20,7 +23,11 @@ TEMPLATE = """
 {% for finding in findings.findings %}
 <li class="{{ finding.severity }}">
 <p><span class="sign" aria-hidden="true">{{ signs[finding.severity] }}</span>
-<strong>{{ finding.severity | capital }}: <bdi>{{ finding.cause | breakable }}</bdi>.</strong></p>
+{% set sentence, names = split_names(finding.cause, finding.evidence) %}
+<strong>{{ finding.severity | capital }}: <bdi>{{ sentence | breakable }}</bdi>{{ ":" if names else "." }}</strong></p>
+{% if names %}
+<ul class="names">{% for name in names %}<li><bdi>{{ name | breakable }}</bdi></li>{% endfor %}</ul>
+{% endif %}
 <p>What to do: <bdi>{{ finding.remedy | breakable }}</bdi>.</p>
 {% set evidence = format_evidence(finding.evidence, finding.cause) %}
 <p class="note">{% if evidence %}{{ evidence | breakable }} (<code>{{ finding.check }}</code>)
@@ -72,10 +79,28 @@ def findings(facts: RunFacts) -> Section | None:
         worst=facts.findings.worst_severity() or "none",
         signs=SIGNS,
         format_evidence=format_evidence,
+        split_names=_split_names,
         figures=Markup("").join(_draw_figures(facts.findings.curves)),
         probes=list(facts.findings.probes.items()),
     )
     return Section("findings", "Findings", html)
+
+
+def _split_names(cause: str, evidence: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """Return a cause without the names at its end, and the names: a page lists them one below the other.
+
+    >>> _split_names("2 files are damaged: a.png, b.png, ...", {"count": 2, "first": ["a.png", "b.png"]})
+    ('2 files are damaged', ['a.png', 'b.png', '...'])
+    >>> _split_names("the steps are too long", {"layers": ["conv1"]})
+    ('the steps are too long', [])
+    """
+    for names in evidence.values():
+        if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
+            for listed in (names, [*names, "..."]):
+                sentence = cause.removesuffix(f": {', '.join(listed)}")
+                if sentence != cause:
+                    return sentence, listed
+    return cause, []
 
 
 def _draw_figures(curves: Curves) -> list[Markup]:

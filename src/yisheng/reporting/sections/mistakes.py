@@ -11,7 +11,7 @@ from yisheng.reporting.section import Section, format_label, render
 
 MAX_MISTAKES = 48
 IMAGES = """
-<p>The {{ cards | length | plural("row") }} of the {{ part }} part with the most confident wrong predictions. Check
+<p>The {{ cards | length | plural("row") }} of {{ origin }} with the most confident wrong predictions. Check
 them for wrong labels.</p>
 <ul class="cards">
 {% for card in cards %}
@@ -22,8 +22,8 @@ them for wrong labels.</p>
 {{ card.predicted }}">
 {% endif %}
 <figcaption>
-<span class="way"><bdi>{{ card.true }}</bdi> <span class="arrow" role="img" aria-label="predicted as">→</span>
-<strong><bdi>{{ card.predicted }}</bdi></strong></span>
+<span class="way"><bdi>{{ card.true | breakable }}</bdi> <span class="arrow" role="img" aria-label="predicted as">→</span>
+<strong><bdi>{{ card.predicted | breakable }}</bdi></strong></span>
 <small>
 {% if card.mistake.probability is not none %}{{ card.mistake.probability | percent }} sure<br>{% endif %}
 {% if card.mistake.true_probability is not none %}
@@ -38,7 +38,7 @@ them for wrong labels.</p>
 """
 ROWS = """
 {% set note %}
-The {{ cards | length | plural("row") }} of the {{ part }} part with {{ description }}.
+The {{ cards | length | plural("row") }} of {{ origin }} with {{ description }}.
 {% endset %}
 {% set heading = numbers if numeric else words %}
 {% set cell = ' class="n"' | safe if numeric else "" %}
@@ -53,7 +53,8 @@ The {{ cards | length | plural("row") }} of the {{ part }} part with {{ descript
 {% for card in cards %}
 <tr>
 <th scope="row"><bdi>{{ card.mistake.display_name | breakable }}</bdi></th>
-<td{{ cell }}><bdi>{{ card.true }}</bdi></td><td{{ cell }}><bdi>{{ card.predicted }}</bdi></td>
+<td{{ cell }}><bdi>{{ card.true | breakable }}</bdi></td>
+<td{{ cell }}><bdi>{{ card.predicted | breakable }}</bdi></td>
 {% if errors %}
 <td class="n strong">
 {% for error in card.errors %}{{ error | exact(decimals) }}{{ ", " if not loop.last }}{% endfor %}
@@ -77,7 +78,7 @@ The {{ cards | length | plural("row") }} of the {{ part }} part with {{ descript
 </tbody>
 {% endcall %}
 """
-NO_MISTAKES = """<p>All rows of the {{ part }} part are predicted correctly.</p>"""
+NO_MISTAKES = """<p>All rows of {{ origin }} are predicted correctly.</p>"""
 
 
 @dataclass(frozen=True)
@@ -110,14 +111,14 @@ def mistakes(facts: RunFacts) -> Section | None:
         for row in worst
     ]
     if not cards:
-        return Section("mistakes", "Worst mistakes", render(NO_MISTAKES, part=evaluation.part))
+        return Section("mistakes", "Worst mistakes", render(NO_MISTAKES, origin=evaluation.origin))
     if any(card.size for card in cards):
-        return Section("mistakes", "Worst mistakes", render(IMAGES, cards=cards, part=evaluation.part))
+        return Section("mistakes", "Worst mistakes", render(IMAGES, cards=cards, origin=evaluation.origin))
     html = render(
         ROWS,
         cards=cards,
         decimals=decimals,
-        part=evaluation.part,
+        origin=evaluation.origin,
         description="the largest errors" if evaluation.pairs else "the most confident wrong predictions",
         numeric=evaluation.pairs is not None,
         errors=any(card.errors for card in cards),

@@ -12,8 +12,8 @@ from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, explain_missing, render, render_figure
 
 TEMPLATE = """
-<p><bdi>{{ target | capital }}</bdi>{% if unit %} (<bdi>{{ unit }}</bdi>){% endif %}, {{ count }} of the {{ part }}
-part.</p>
+<p><bdi>{{ target | capital }}</bdi>{% if unit %} (<bdi>{{ unit }}</bdi>){% endif %}, {{ count }} of
+{{ origin }}.</p>
 <div class="plots">{{ figures }}</div>
 """
 
@@ -44,7 +44,7 @@ def regression(facts: RunFacts) -> Section | None:
         target=facts.spec.target if facts.spec else "target",
         unit=unit,
         count=format_count(len(pairs.true), "row"),
-        part=evaluation.part,
+        origin=evaluation.origin,
         figures=Markup("").join(figures),
     )
     return Section("regression", "Predicted and true values", html)

@@ -37,7 +37,7 @@ def _commands(facts: RunFacts) -> Iterator[tuple[str, str]]:
     if facts.is_finished:
         if facts.spec is None or facts.spec.is_image:
             yield "Predict an image", f"yisheng predict {facts.shell_path} photo.png"
-        else:
+        elif facts.spec.is_row:
             yield "Predict the rows of a table", f"yisheng predict {facts.shell_path} rows.csv"
         yield f"Evaluate it again on its {facts.part} part", f"yisheng evaluate {facts.shell_path}"
     if facts.config and facts.choice_name("data") != "in-memory":
