@@ -89,3 +89,15 @@ def test_a_format_that_does_not_fit_the_model_is_refused():
         PredictionTable(Spec("regression", (2,)), format="probability")
     with pytest.raises(UsageError, match="format must be"):
         PredictionTable(PAID, format="json")
+
+
+def test_formulas_are_text_to_a_spreadsheet():
+    names = ["=1+1", "+x", "-1.5", "@a", "\t=x", "cat", "-5e3", "-a"]
+    predictions = [Prediction(name, "=cmd|' /C calc'!A0") for name in names]
+    spec = Spec("classification", (1,), classes=("=cmd|' /C calc'!A0", "b"), target="=t")
+    rows = write_and_read(PredictionTable(spec, "Id", excel_safe=True), predictions, names)
+    assert rows[0] == ["Id", "'=t"]
+    assert [row[0] for row in rows[1:]] == ["'=1+1", "'+x", "-1.5", "'@a", "'\t=x", "cat", "-5e3", "'-a"]
+    assert {row[1] for row in rows[1:]} == {"'=cmd|' /C calc'!A0"}
+    rows = write_and_read(PredictionTable(spec, "Id"), predictions, names)
+    assert [row[0] for row in rows[1:]] == names

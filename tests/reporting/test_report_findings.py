@@ -129,3 +129,39 @@ def test_to_plain_evidence_returns_json_values() -> None:
         "3": [1, None, True],
         "c": {"d": "x"},
     }
+
+
+@pytest.mark.parametrize(
+    ("severities", "state", "sign"),
+    [
+        ([], "better", "✓"),
+        (["note"], "better", "✓"),
+        (["note", "warning"], "unclear", "!"),
+        (["warning", "error"], "worse", "✗"),
+    ],
+)
+def test_the_worst_finding_is_at_the_top_of_the_page(
+    make_run: MakeRun, severities: list[str], state: str, sign: str
+) -> None:
+    folder = make_run()
+    findings = [{**FINDING, "severity": severity} for severity in severities]
+    section = render_section(folder, make_findings(findings=findings))
+    text = render_run_page(folder)
+    assert f'<div class="verdict {state}">\n<span class="sign" aria-hidden="true">{sign}</span>' in text
+    assert ("The doctor reports" in text) == bool({"warning", "error"} & set(severities))
+    assert "Better than the baseline" in text
+    worst = severities[-1] if severities else "none"
+    assert f'<p class="summary {worst}">' in section
+
+
+def test_names_that_the_cause_lists_are_not_repeated(make_run: MakeRun) -> None:
+    names = [f"photos/daisy/{n}_eea9edfc54_n.jpg" for n in range(3)]
+    finding = {
+        **FINDING,
+        "evidence": {"count": 3, "of": 1000, "first": names},
+        "cause": f"3 images occur twice: {', '.join(names)}",
+    }
+    html = render_section(make_run(), make_findings(findings=[finding]))
+    assert html.count("eea9edfc54") == 3
+    assert "of: 1000" in html
+    assert "photos/<wbr>daisy/<wbr>0_<wbr>eea9edfc54_<wbr>n.jpg" in html

@@ -326,3 +326,19 @@ def test_any_value_in_any_file_is_accepted(make_run: MakeRun, task: str) -> None
         (folder / name).write_text(originals[name])
 
     render_with_random_value()
+
+
+def test_mistakes_of_a_table_show_the_unusual_values(make_run: MakeRun) -> None:
+    folder = make_run("regression")
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    evaluation["worst"][0]["unusual"] = [{"column": "<b>age", "value": "92", "typical": "38"}]
+    evaluation["worst"][0]["name"] = "house 17"
+    (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    shown = find_section(render_checked(folder)[0], "mistakes")
+    assert "house 17" in shown
+    assert "Most unusual values" in shown
+    assert re.search(r"&lt;b&gt;age</bdi> <strong><bdi>92</bdi></strong>\s*<small>\(<bdi>38</bdi>\)", shown)
+    assert shown.count("<small>none</small>") == 4
+    del evaluation["worst"][0]["unusual"]
+    (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    assert "unusual" not in find_section(render_checked(folder)[0], "mistakes")

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from tests.reporting.pages import find_section, replace_random_value
 from yisheng.core.errors import DataError, StorageError
-from yisheng.reporting import svg
+from yisheng.reporting import search_figures, svg
 from yisheng.reporting.parallel_coordinates import MAX_LINES, draw_parallel_coordinates
 from yisheng.reporting.search_facts import Axis, Search, Trial, format_argument, score_window
 from yisheng.reporting.search_page import render_search_page, write_search_page
@@ -437,3 +437,34 @@ def test_any_numbers_are_drawn(render_search: RenderSearch, draw_figures: None) 
         render_search(make_search(axes=axes, trials=trials, higher=higher))
 
     render_rows()
+
+
+def test_labels_of_axes_have_a_ground_that_hides_lines() -> None:
+    search = Search.model_validate(make_search())
+    root = ElementTree.fromstring(draw_parallel_coordinates(search))
+    for axis in (group for group in root.iter("g") if group.get("class") == "axis"):
+        ticks = [text for text in axis.iter("text") if text.get("class") != "name"]
+        grounds = list(axis.iter("rect"))
+        assert len(ticks) == len(grounds) > 0
+        for tick, ground in zip(ticks, grounds, strict=True):
+            assert float(ground.attrib["width"]) >= 6 * len(tick.text or "")
+            assert float(ground.attrib["x"]) + float(ground.attrib["width"]) <= float(tick.attrib["x"]) + 3
+    lines = next(i for i, group in enumerate(root) if group.get("class") == "lines")
+    assert all(i > lines for i, group in enumerate(root) if group.get("class") == "axis")
+
+
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("sd", [0.0, 0.001, 0.3, 1e6])
+def test_error_bars_stay_inside_the_figure(log: bool, sd: float) -> None:
+    low, high = (0.01, 5.0) if log else (0.4, 0.5)
+    bars = [(float(i), y - sd, y + sd) for i, y in enumerate((low, high))]
+    bottom, top = search_figures._extend_for_bars(low, high, bars, log=log)
+    assert bottom <= low < high <= top
+    if log:
+        assert bottom > 0
+        assert math.log(top / bottom) <= 2.01 * math.log(high / low)
+    else:
+        assert top - bottom <= 2.01 * (high - low)
+    if sd in (0.0, 0.001):
+        assert bottom <= low - sd
+        assert top >= high + sd

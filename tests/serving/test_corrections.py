@@ -117,3 +117,44 @@ def test_class_folders_are_distinct_and_inside_the_run():
         assert Path(folder).name == folder
         assert folder not in ("", ".", "..")
     assert folders["猫"] == "猫"
+
+
+def test_equal_rows_are_kept_once_and_the_last_label_counts(people_run, tmp_path):
+    run = Path(shutil.copytree(people_run, tmp_path / "run"))
+    client = ServiceClient(run)
+    rows = [{"age": age, "smoker": True, "town": 'Cork, "city"', "joined": "2020-01-10"} for age in (2, 20, 2)]
+    for row, label, count in zip(rows, (1, 2, 3), (1, 2, 2), strict=True):
+        assert client.post("/wrong", json={"row": row, "label": label}).json()["count"] == count
+    path = run / "corrections" / "rows.csv"
+    with path.open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [(row["age"], row["price"]) for row in table] == [("20", "2"), ("2", "3")] or [
+        (row["age"], row["price"]) for row in table
+    ] == [("2", "3"), ("20", "2")]
+    path.write_text(path.read_text().rstrip("\n"))  # an editor may drop the last line's end
+    restarted = ServiceClient(run)
+    assert restarted.post("/wrong", json={"row": {**rows[0], "age": 5}, "label": 9}).json()["count"] == 3
+    assert len(path.read_text().splitlines()) == 4
+
+
+def test_corrections_are_limited_in_bytes(run, people_run, tmp_path):
+    client = ServiceClient(run, limits=Limits(correction_bytes=1 << 20))
+    rng = np.random.default_rng(0)
+    codes = []
+    for _ in range(3):
+        noise = rng.integers(0, 255, (400, 400, 3), np.uint8)
+        correction = {"image": base64.b64encode(encode_png(noise)).decode(), "label": "1"}
+        codes.append(client.post("/wrong", json=correction).status_code)
+    assert codes == [200, 200, 422]
+    kept = sum(path.stat().st_size for path in (run / "corrections").rglob("*.png"))
+    assert kept <= 1 << 20
+    assert ServiceClient(run, limits=Limits(correction_bytes=kept)).post(
+        "/wrong", json=make_correction(4, "4")
+    ).status_code == 422
+
+    run = Path(shutil.copytree(people_run, tmp_path / "people"))
+    client = ServiceClient(run, limits=Limits(correction_bytes=500))
+    row = {"smoker": True, "town": "x" * 90, "joined": "2020-01-10"}
+    codes = [client.post("/wrong", json={"row": {**row, "age": n}, "label": 1}).status_code for n in range(9)]
+    assert codes[0] == 200 and codes[-1] == 422
+    assert (run / "corrections" / "rows.csv").stat().st_size <= 500

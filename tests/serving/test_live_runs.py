@@ -159,3 +159,48 @@ def test_damaged_files_do_not_hide_the_curves(tmp_path, content):
     description = runs.describe_run(get_only_run(runs)["id"])
     json.dumps(description, allow_nan=False)
     assert len(description["curves"]["epochs"]) == 2
+
+
+def touch(path, seconds):
+    path.touch()
+    os.utime(path, (seconds, seconds))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not report locks")
+def test_a_running_run_says_what_it_does(tmp_path):
+    folder = make_run(tmp_path / "0001-a-b")
+    log = folder / "events.jsonl"
+    with FileLock(folder / "checkpoint" / "lock"):
+        runs = LiveRuns(tmp_path)
+
+        def find_phase():
+            runs.poll()
+            return get_only_run(runs)["phase"]
+
+        touch(log, 1000)
+        assert find_phase() == "training"
+        lines = [{"event": "epoch", "step": 10 * n, "epoch": n, "loss": 1.0, "scores": {}} for n in (3, 4)]
+        with log.open("a") as file:
+            file.writelines(json.dumps(line) + "\n" for line in lines)
+        touch(log, 1010)
+        assert find_phase() == "scoring"  # all epochs are done, the model is not written yet
+        touch(folder / "model.json", 1020)
+        assert find_phase() == "scoring"
+        touch(folder / "scores.json", 1030)
+        assert find_phase() == "report"
+        (folder / "config.toml").write_text(CONFIG.replace("4", "9"))  # resumed for more epochs
+        with log.open("a") as file:
+            file.write(json.dumps({"event": "epoch", "step": 50, "epoch": 5, "loss": 1.0, "scores": {}}) + "\n")
+        touch(log, 2000)
+        assert find_phase() == "training"
+        touch(folder / "model.json", 2010)  # it stopped early
+        assert find_phase() == "scoring"
+    assert find_phase() is None
+
+
+def test_runs_are_in_natural_order(tmp_path):
+    for number in (9, 10, 1, 100):
+        make_run(tmp_path / f"fold-{number}", finished=True)
+    runs = LiveRuns(tmp_path)
+    runs.poll()
+    assert [run["name"] for run in runs.list_runs()["runs"]] == ["fold-100", "fold-10", "fold-9", "fold-1"]

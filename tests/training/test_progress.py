@@ -1,12 +1,13 @@
 """The progress callback: bar, lines, and the live plot in a real notebook kernel."""
 
 import io
+from dataclasses import replace
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from tests.training.small_training import epoch_end, fit_small, make_training
+from tests.training.small_training import epoch_end, fit_small, make_training, step_end
 from yisheng.core.types import EpochEnd
 from yisheng.training import callbacks, progress
 
@@ -61,3 +62,51 @@ def test_curves_show_steps_before_the_first_epoch_and_a_single_epoch():
     one_epoch = progress._draw_curves({"training loss": [1.0], "validation accuracy": [0.5]}, [], 1, 4)
     assert "validation accuracy" in one_epoch
     assert "loss of a step" not in one_epoch
+
+
+def log_lines(monkeypatch, seconds_per_step, *, epochs=4, steps=50, total_epochs=None):
+    """Return the lines of the log of a training whose steps take a fixed time."""
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    state, _, _ = make_training()
+
+    def events():
+        for epoch in range(epochs):
+            for step in range(steps):
+                clock[0] += seconds_per_step
+                yield replace(step_end(epoch * steps + step + 1), epoch=epoch)
+            yield replace(epoch_end(epoch + 1, 0.5), step=(epoch + 1) * steps)
+
+    stream = io.StringIO()
+    list(
+        progress.show_progress(
+            events(),
+            state,
+            epochs=total_epochs or epochs,
+            steps_per_epoch=steps,
+            score="accuracy",
+            stream=stream,
+            display="log",
+        )
+    )
+    return stream.getvalue().splitlines()
+
+
+def test_lines_of_a_log_have_steps_loss_score_and_the_remaining_time(monkeypatch):
+    lines = log_lines(monkeypatch, 0.5)
+    assert lines[0] == "epoch 1/4  loss 1  step 21/200  about 90 s left"
+    epochs = [line for line in lines if "training loss" in line]
+    assert len(epochs) == 4
+    assert epochs[0].startswith("epoch 1/4  training loss 0.5")
+    assert "accuracy" in epochs[0]
+    assert epochs[0].endswith("step 50/200  about 75 s left")
+    assert epochs[-1].endswith("step 200/200")
+
+
+def test_a_long_training_has_few_lines_and_a_short_one_its_last(monkeypatch):
+    assert len(log_lines(monkeypatch, 0.001, epochs=1000, steps=10)) <= 6
+    assert len(log_lines(monkeypatch, 40.0, epochs=50, steps=100)) < 500  # more than two days
+    assert len(log_lines(monkeypatch, 1e-6)) == 1
+    stopped_early = log_lines(monkeypatch, 1e-6, total_epochs=100)
+    assert len(stopped_early) == 1
+    assert stopped_early[0].startswith("epoch 4/100")
