@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from yisheng.experiments.explain import Explanation
     from yisheng.experiments.export import Exported
     from yisheng.experiments.reproduce import Reproduction
-    from yisheng.experiments.runs.table import RunTable
+    from yisheng.experiments.run_folders.table import RunTable
     from yisheng.inference.prediction import PredictionList
     from yisheng.reporting.lr_find_facts import LearningRateTest
 
@@ -96,14 +96,14 @@ def train(
     if fix and callbacks:
         raise UsageError("fix=True trains several times, callbacks are for one training", "leave one of them out")
     page = watch.watch_training(folder) if merged.watch else contextlib.nullcontext()
-    with show_on_stderr(quiet=quiet), page:
+    with supply_components(**merged.own_components()), show_on_stderr(quiet=quiet), page:
         if fix:
             path = fixing.train(merged, data=dataset, out=folder)
         else:
             path = dispatch.train(merged, data=dataset, out=folder, event_callbacks=tuple(callbacks))
     if merged.folds is None:
         copy_weights_back(path, merged.model.component)
-    return TrainedRun(path)
+    return TrainedRun(path, dataset, merged.model.component)
 
 
 def fit(
@@ -196,7 +196,7 @@ def tune(
             tensorboard=tensorboard,
         )
         with show_on_stderr(quiet=quiet):
-            return SearchResult(run_search.tune(plan, data=dataset, out=folder))
+            return SearchResult(run_search.tune(plan, data=dataset, out=folder), dataset)
 
 
 @isolated_generators()
@@ -243,24 +243,30 @@ def lr_find(
         return find_lr(merged, data=dataset, out=folder, low=low, high=high, steps=steps, seeds=seeds)
 
 
-def load(path: str | Path) -> TrainedRun:
+def load(path: str | Path, model: Any = None) -> TrainedRun:
     """Return a trained run from its folder, or from one that holds only the files of a model.
 
-    Nothing is unpickled, and only this package's code is run, and a plugin's if the network is defined there.
+    Nothing is unpickled, and only this package's code is run, and a plugin's if the network is defined there. A network
+    of your own is rebuilt from the program that was saved of it, unless you give it.
+
+    Args:
+        path: the folder.
+        model: your own network, its class, a function that builds it, or its reference (``net.py:Net``).
 
     Raises:
-        DataError: it is not a run folder, a file in it is damaged or differs from the one that was saved, or the
-            network's plugin is missing.
+        DataError: it is not a run folder, a file in it is damaged or differs from the one that was saved, the network's
+            plugin is missing, or it is your own and could not be saved without its code.
+        UsageError: ``model`` cannot be built, or the run's network is a registered one.
     """
-    run = TrainedRun(path)
+    run = TrainedRun(path, model=model)
     assert run.predictor  # reading it raises an error if a file is damaged
     return run
 
 
 @isolated_generators()
-def predict(path: str | Path, inputs: Any) -> PredictionList:
-    """Predict with the model in a folder; the same as ``load(path).predict(inputs)``."""
-    return load(path).predict(inputs)
+def predict(path: str | Path, inputs: Any, *, model: Any = None) -> PredictionList:
+    """Predict with the model in a folder; the same as ``load(path, model).predict(inputs)``."""
+    return load(path, model).predict(inputs)
 
 
 @isolated_generators()
@@ -271,8 +277,17 @@ def export(
     out: str | Path | None = None,
     force: bool = False,
     data: Dataset | None = None,
+    model: Any = None,
 ) -> Exported:
     """Write a trained model as one file for other programs; see `yisheng.experiments.export.export`.
+
+    Args:
+        path: the folder of a run, a cross-validation or a search.
+        format: ``onnx``, ``safetensors`` or ``torchscript``.
+        out: the file; by default ``export.onnx`` (.safetensors, .pt) in the folder.
+        force: replace an existing file.
+        data: the data set for the samples that the file is verified with, if the config cannot name it.
+        model: your own network; see `load`.
 
     Raises:
         UsageError: the format is unknown, or the file exists.
@@ -280,15 +295,58 @@ def export(
         MissingPartError: the format needs an extra that is not installed.
     """
     from yisheng.experiments import export as exporting
+    from yisheng.experiments.own_model import supply_model
 
     file = None if out is None else parse_path(out, "out")
-    return exporting.export(parse_path(path, "path"), format=format, out=file, force=force, data=data)
+    folder = parse_path(path, "path")
+    with supply_model(folder, model):
+        return exporting.export(folder, format=format, out=file, force=force, data=data)
 
 
 @isolated_generators()
-def evaluate(path: str | Path, data: Any = None, **options: Any) -> Evaluation:
-    """Score a run again on its own data, or on all rows of other data; see `TrainedRun.evaluate`."""
-    return TrainedRun(path).evaluate(data, **options)
+def evaluate(
+    run: str | Path | TrainedRun | nn.Module | Callable[..., Any],
+    data: Any = None,
+    *,
+    model: Any = None,
+    metrics: Any = None,
+    **options: Any,
+) -> Evaluation:
+    """Score a run again on its own data or on all rows of other data, or a network that was trained elsewhere.
+
+    A network is scored in a run folder of its own, as by ``train(model=..., data=..., epochs=0)``: with a report, the
+    doctor's checks of the data, and everything that `predict`, `export` and ``serve`` need. Without official parts all
+    rows are scored.
+
+    Args:
+        run: the folder of a run, a cross-validation or a search; or a network (an ``nn.Module``, or what builds one).
+        data: other data; None (default), or the data of the training, for the run's own parts.
+        model: the run's network, if it is your own and cannot be rebuilt from the folder.
+        metrics: metrics of your own.
+        **options: ``part``, ``labels``, ``name``, ``predictions``, and options of the data set; for a network those of
+            `train` (``scale``, ``weights``, ``out``, ``quiet``, ...).
+
+    Raises:
+        UsageError: a name, option or part is unknown.
+        DataError: the run or the data cannot be read, or the data does not fit the run.
+
+    >>> import tempfile
+    >>> network = torch.nn.Linear(4, 3)
+    >>> evaluation = evaluate(network, "iris", out=tempfile.mkdtemp(), quiet=True)
+    >>> sorted(evaluation)
+    ['baseline', 'test']
+    """
+    from yisheng.experiments.other_data.result import Evaluation
+
+    if isinstance(run, TrainedRun):
+        run = run.path
+    if not isinstance(run, str | Path):
+        if data is None:
+            raise UsageError("a network is scored on data, and none is given", "give it: evaluate(network, data)")
+        given = options if metrics is None else {**options, "metrics": metrics}
+        return Evaluation(train(model=run, data=data, epochs=0, **given).path)
+    with supply_components(model=model, metrics=metrics):
+        return TrainedRun(run).evaluate(data, **options)
 
 
 @isolated_generators()
@@ -351,7 +409,7 @@ def resume(
     with supply_components(**gather_components(**components)), show_on_stderr(quiet=quiet), watch.watch_resumed(folder):
         dispatch.resume(folder, epochs=epochs, force=force, data=data, event_callbacks=tuple(callbacks))
     copy_weights_back(folder, components.get("model"))
-    return TrainedRun(folder)
+    return TrainedRun(folder, data if isinstance(data, Dataset) else None, components.get("model"))
 
 
 @isolated_generators()
@@ -408,7 +466,7 @@ def runs(
     >>> runs(out).to_frame()["test.accuracy"].between(0, 1).all()
     np.True_
     """
-    from yisheng.experiments.runs.table import list_runs
+    from yisheng.experiments.run_folders.table import list_runs
 
     return list_runs(
         [parse_path(folder, "folder") for folder in folders],

@@ -28,12 +28,14 @@ def run(arguments: Arguments) -> int:
     config = parse_config(arguments).config
 
     from yisheng.cli._summary import print_summary
+    from yisheng.core.components import supply_components
     from yisheng.experiments import diagnose, dispatch, fix, watch
 
     if fail_on is not None:
         diagnose.require_doctor(config, fail_on)
     train = fix.train if should_fix else dispatch.train
-    with watch.watch_training(out) if config.watch else contextlib.nullcontext():
+    page = watch.watch_training(out) if config.watch else contextlib.nullcontext()
+    with supply_components(**config.own_components()), page:
         folder = train(config, out=out)
     print_summary(folder, arguments)
     if fail_on is not None:
@@ -41,8 +43,8 @@ def run(arguments: Arguments) -> int:
     return 0
 
 
-def more_help() -> str:
-    """Return the keys of the config."""
+def more_help(width: int) -> str:
+    """Return the keys of the config, wrapped to a width."""
     from yisheng.cli._config import keys_help
 
-    return keys_help()
+    return keys_help(width)

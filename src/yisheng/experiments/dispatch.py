@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from yisheng.core.components import supply_components
 from yisheng.core.config import Config
 from yisheng.core.errors import UsageError
+from yisheng.core.logging import logger
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset
 from yisheng.experiments import complete_run
@@ -43,10 +43,8 @@ def train(
                 f"callbacks are for one training, folds={config.folds} trains several",
                 f"use fold=1/{config.folds} for one of the folds, or leave callbacks out",
             )
-        with supply_components(**config.own_components()):  # the folds' models are read back from their folders
-            return cross_validate.train(config, data=data, out=out)
-    with supply_components(**config.own_components()):
-        return complete_run.train(config, data=data, out=out, event_callbacks=event_callbacks)
+        return cross_validate.train(config, data=data, out=out)
+    return complete_run.train(config, data=data, out=out, event_callbacks=event_callbacks)
 
 
 def resume(
@@ -98,7 +96,7 @@ def evaluate(folder: Path, data: Dataset | None = None) -> Evaluation:
 
 
 def evaluate_on(
-    folder: Path, request: Request, *, name: str | None = None, write_predictions: bool = False, model: Any = None
+    folder: Path, request: Request, *, name: str | None = None, write_predictions: bool = False
 ) -> Evaluation:
     """Score a run, a cross-validation or a search's final run on other data; the run's own files stay as they are.
 
@@ -109,7 +107,6 @@ def evaluate_on(
         request: the data; see `yisheng.experiments.other_data.load`.
         name: name of the evaluation; by default that of the data.
         write_predictions: also write the prediction of each row.
-        model: the network, for a run of one's own network that cannot be rebuilt from its folder.
 
     Raises:
         UsageError: a name, an option or the part is unknown, or the name is taken.
@@ -118,7 +115,7 @@ def evaluate_on(
     run = RunFolder(folder).model_folder
     request = resolve_request(request)
     if not is_own_data(run, request):
-        return evaluate_other(run.path, request, name=name, write_predictions=write_predictions, model=model)
+        return evaluate_other(run.path, request, name=name, write_predictions=write_predictions)
     logger.info("this is the data of the training: the run's own parts are scored again, not all rows")
     return evaluate(run.path, request.data if isinstance(request.data, Dataset) else None)
 

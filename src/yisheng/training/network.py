@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,16 +12,21 @@ import numpy as np
 import torch
 from torch import nn
 
-from yisheng.core import nested, registry
+from yisheng.core import autocast, nested, registry
 from yisheng.core.components import find_component, is_custom
 from yisheng.core.config import AUTO, Choice, Config, ResolvedConfig
 from yisheng.core.errors import UsageError
-from yisheng.core.seeds import derive, seed_everything
+from yisheng.core.seeds import derive, isolated_generators, seed_everything
 from yisheng.core.types import Dataset, Spec, Split
+from yisheng.data.batches import Batches
 from yisheng.init.initialize import initialize
 from yisheng.losses._custom import expects_probabilities
 from yisheng.models.custom_output import fit_output
+from yisheng.training.loop import Loss
+from yisheng.training.update import mean_loss
 
+MAX_LOSS_ROWS = 8
+"""Rows that a user's own loss is tried on before the training."""
 MIN_PROBE_ROWS = 3
 """Rows that a user's own network is tried on before the training; see `read_probe`."""
 
@@ -81,6 +87,26 @@ def read_probe(dataset: Dataset, split: Split, scale: Any) -> Any:
     count = next(count for count in itertools.count(MIN_PROBE_ROWS) if count not in sizes)
     rows = split.train[:count]
     return nested.to_contiguous(nested.to_single(scale.apply(nested.from_numpy(np.array(dataset.x[rows])))))
+
+
+def check_loss(loss: Loss, model: nn.Module, train: Batches) -> tuple[str, ...]:
+    """Compute a user's own loss on a few rows, so that it fails before the training; return notes on what it lacks.
+
+    Args:
+        loss: the loss.
+        model: the network, which is copied.
+        train: batches of the training part.
+
+    Raises:
+        UsageError: the loss cannot take the outputs and targets, or returns something other than losses.
+    """
+    batch = next(iter(replace(train, size=min(train.size, MAX_LOSS_ROWS), augment=())))
+    with isolated_generators(), torch.no_grad():
+        mean_loss(copy.deepcopy(model).eval(), batch, loss)
+        values = loss(autocast.forward(copy.deepcopy(model).eval(), batch.x, bf16=False), batch.y)
+    if values.ndim == 0:
+        return ("the loss returns one number for a batch: rows cannot have weights, and no loss of a row is known",)
+    return ()
 
 
 def _build(kind: str, choice: Choice, *args: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 from yisheng import transforms
 from yisheng.core import files, registry
+from yisheng.core.components import is_custom
 from yisheng.core.config import AUTO, Choice, Config
 from yisheng.core.errors import DataError, UsageError, suggest
 from yisheng.core.natural_sort import sort_naturally
@@ -52,6 +53,8 @@ def load_pretrained(config: Config) -> tuple[Config, Pretrained | None]:
             raise DataError(f"weights={path} does not exist", "check the path")
         name, path = _download(config.weights, config.model.name)
     tensors = published.read_weights(path)
+    if is_custom(config.model):
+        return config, Pretrained(tensors)
     model = _choose_model(config.model, name, tensors)
     mean, std = published.get_normalization(model.name)
     scale = Choice(name="imagenet", options={"mean": mean, "std": std})

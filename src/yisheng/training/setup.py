@@ -25,7 +25,7 @@ from yisheng.optim._custom import rebuild
 from yisheng.optim.parameter_groups import list_weights, make_parameter_groups
 from yisheng.training import finetune, from_scratch
 from yisheng.training.loop import Loss, Schedule, Step
-from yisheng.training.network import build_network, read_probe
+from yisheng.training.network import build_network, check_loss, read_probe
 from yisheng.training.precision import DEFAULT_FORMAT, MEMORY_FORMATS, search_precision
 from yisheng.training.state import State
 from yisheng.training.update import Penalty, make_l1_penalty, make_update
@@ -142,7 +142,8 @@ def assemble(
         DataError: a part contains values that are not finite, or the weights do not fit the network.
     """
     _require_assemblable(config, device)
-    resolved = config.resolve(dataset.spec, len(split.train), auto=_choose_from_data(dataset, split, pretrained))
+    choices = _choose_from_data(dataset, split, pretrained, trains=config.epochs != 0)
+    resolved = config.resolve(dataset.spec, len(split.train), auto=choices)
     fitted = fitted or fit_transforms(resolved, dataset, split)
     input_spec = transforms.transform_spec(fitted.scale, dataset.spec)
 
@@ -157,11 +158,15 @@ def assemble(
     train, validation, test = _make_part_batches(resolved, dataset, split, spec, fitted, device)
     build_loss = from_scratch.build_loss if resolved.scratch else functools.partial(_build, "losses")
     loss = build_loss(resolved.loss, spec, dataset.y[split.train])
+    if is_custom(resolved.loss):
+        notes += check_loss(loss, model, train)
 
     searched = _choose_searched(config, resolved)
     compute = search_precision(searched, model, input_spec, train, loss, resolved.epochs * len(train))
     if (compute.precision, compute.memory_format) != DEFAULT_FORMAT and compute.seconds:
         notes += (str(compute),)
+    if resolved.epochs == 0 and pretrained is None and not is_custom(resolved.model):
+        notes += ("the weights are random: with epochs=0 nothing is trained, and neither weights= nor a network is given",)
     if compute.memory_format != "contiguous":
         model.to(memory_format=MEMORY_FORMATS[compute.memory_format])  # type: ignore[call-overload]  # not in the stub
     if resolved.scratch:
@@ -225,9 +230,22 @@ def _require_assemblable(config: Config, device: torch.device) -> None:
         raise UsageError("Apple's GPU (device=mps) cannot compute with precision=fp64", "use device=cpu")
 
 
-def _choose_from_data(dataset: Dataset, split: Split, pretrained: Pretrained | None) -> dict[str, Choice]:
-    """Return the choices for ``auto`` that depend on the data or on the pretrained weights."""
+def _choose_from_data(
+    dataset: Dataset, split: Split, pretrained: Pretrained | None, *, trains: bool = True
+) -> dict[str, Choice]:
+    """Return the choices for ``auto`` that depend on the data or on the pretrained weights.
+
+    A network that is not trained (``epochs=0``) gets its inputs as they are, bytes as 0 to 1, and its outputs are values
+    in the target's unit: a scaling that is fitted here is not the one that it was trained with.
+    """
     choices: dict[str, Choice] = {}
+    if not trains:
+        choices = {
+            "scale": Choice(name="unit" if dataset.x.dtype == np.uint8 and not dataset.spec.inputs else "none"),
+            "target_scale": Choice(name="none"),
+        }
+        if dataset.spec.dtype == "int64":
+            choices.pop("scale")
     if pretrained is not None and dataset.spec.is_image:
         choices["optimizer"] = Choice(name="nesterov", options={"lr": FINETUNING_LR})
     if pretrained is not None and pretrained.scale is not None:
@@ -236,7 +254,7 @@ def _choose_from_data(dataset: Dataset, split: Split, pretrained: Pretrained | N
         any(column.source or column.kind != "number" for column in dataset.spec.columns) or _has_missing(dataset.x)
     ):
         choices["scale"] = Choice(name="columns")
-    if dataset.spec.task == "regression" and is_skewed(dataset.y[split.train]):
+    if trains and dataset.spec.task == "regression" and is_skewed(dataset.y[split.train]):
         choices["target_scale"] = Choice(name="log")
     return choices
 
@@ -271,6 +289,11 @@ def _load_pretrained(
         return config.head_lr, ()
     result = trained.load_weights(model, pretrained.tensors, name=config.model.name)
     notes = result.notes
+    if config.epochs == 0 and result.new_head:
+        raise UsageError(
+            f"the weights have no last layer for this data, and epochs=0 would score a random one: {'; '.join(notes)}",
+            "use epochs=10 to train it, or give data with the classes of the weights",
+        )
     if pretrained.scale is not None and pretrained.scale.name == "imagenet":
         mismatch = finetune.explain_scale_mismatch(fitted.scale, **pretrained.scale.options)
         notes += () if mismatch is None else (mismatch,)
