@@ -89,6 +89,7 @@ def _parse_seconds(value: Any) -> Any:
 
 Auto = Literal["auto"]
 Count = Annotated[int, Field(ge=1, le=10**9)]
+Epochs = Annotated[int, Field(ge=0, le=10**9)]
 Size = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seconds = Annotated[float, BeforeValidator(_parse_seconds), Field(ge=1, le=10**7, allow_inf_nan=False)]
@@ -127,7 +128,9 @@ class Config(BaseModel):
         description="random changes of the training inputs, in this order (augment=flip,crop); auto: none, or with "
         "budget= what suits the data",
     )
-    epochs: Count | Auto = Field(AUTO, description="passes over the training part")
+    epochs: Epochs | Auto = Field(
+        AUTO, description="passes over the training part; 0: train nothing, score the weights that the network has"
+    )
     budget: Seconds | None = Field(
         None, description="time for training, as 90s, 5m or 1h; values that you leave out are chosen to fit it"
     )
@@ -219,7 +222,7 @@ class Config(BaseModel):
         changes |= {"batch": self._resolve_batch(rows), "score": self._resolve_score(spec)}
         changes["epochs"] = self._resolve_epochs(rows, changes["batch"])
         if self.boosting == AUTO:
-            changes["boosting"] = spec.is_row and any(column.source for column in spec.columns)
+            changes["boosting"] = self.epochs != 0 and spec.is_row and any(column.source for column in spec.columns)
         elif self.boosting and not spec.is_row:
             raise UsageError(f"boosting=true needs rows of numbers; these are {spec.description}", "leave boosting out")
         plain = {"precision": "fp32", "memory_format": "contiguous"}
@@ -242,10 +245,10 @@ class Config(BaseModel):
         return choices
 
     def _resolve_batch(self, rows: int) -> int:
-        """Return ``batch``, or a power of two near 1/32 of the rows."""
-        return (
-            self.batch if isinstance(self.batch, int) else min(128, max(16, 2 ** round(math.log2(max(rows, 1) / 32))))
-        )
+        """Return ``batch``, at most all rows; by default a power of two near 1/32 of the rows."""
+        if isinstance(self.batch, int):
+            return min(self.batch, max(rows, 1))
+        return min(128, max(16, 2 ** round(math.log2(max(rows, 1) / 32))))
 
     def _resolve_epochs(self, rows: int, batch: int) -> int:
         if isinstance(self.epochs, int):
@@ -342,7 +345,7 @@ class ResolvedConfig(Config):
         pydantic.ValidationError: a value is ``auto``.
     """
 
-    epochs: Count
+    epochs: Epochs
     batch: Count
     boosting: bool
     precision: Literal["fp32", "bf16", "fp64"]

@@ -151,6 +151,11 @@ class Case:
             return True
         return len(self.losses) >= MIN_LOSSES_TO_JUDGE and self.learned_fraction < fraction
 
+    @property
+    def has_line_search(self) -> bool:
+        """Return whether the optimizer finds the size of its steps itself, so that no learning rate can be wrong."""
+        return any(group.get("line_search_fn") is not None for group in self.optimizer.param_groups)
+
     @functools.cached_property
     def optimizer_ids(self) -> frozenset[int]:
         """Return the ``id`` of every parameter that the optimizer holds."""

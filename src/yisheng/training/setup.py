@@ -14,7 +14,7 @@ from torch import nn
 
 from yisheng import transforms
 from yisheng.core.components import find_component, is_custom
-from yisheng.core.config import Choice, Config, ResolvedConfig
+from yisheng.core.config import AUTO, Choice, Config, ResolvedConfig
 from yisheng.core.errors import UsageError
 from yisheng.core.seeds import derive
 from yisheng.core.types import Dataset, Spec, Split
@@ -28,7 +28,7 @@ from yisheng.training.loop import Loss, Schedule, Step
 from yisheng.training.network import build_network, check_loss, read_probe
 from yisheng.training.precision import DEFAULT_FORMAT, MEMORY_FORMATS, search_precision
 from yisheng.training.state import State
-from yisheng.training.update import Penalty, make_l1_penalty, make_update
+from yisheng.training.update import Penalty, make_l1_penalty, make_update, needs_closure
 from yisheng.transforms._row_chunks import RowSubset, require_finite, split_inputs
 from yisheng.transforms.log import is_skewed
 
@@ -39,6 +39,11 @@ them."""
 MAX_EVALUATION_BATCH, MAX_EVALUATION_VALUES = 256, 1 << 20
 """Samples per evaluation pass, and input values of them, at most. Measured on LeNet: 64 and 1,000 samples take more
 time per sample."""
+
+MIN_UPDATES_WITHOUT_NOTE = 100
+"""A training with fewer updates gets a note: it rarely learns."""
+MAX_FULL_BATCH_VALUES = 5_000_000
+"""Values of the training part up to which a linear model is trained on full batches by default."""
 
 ROWS_PER_READ = 65_536
 """Rows that are read at once from a memory-mapped data set."""
@@ -142,6 +147,7 @@ def assemble(
         DataError: a part contains values that are not finite, or the weights do not fit the network.
     """
     _require_assemblable(config, device)
+    config = _choose_full_batches(config, dataset, split, pretrained)
     choices = _choose_from_data(dataset, split, pretrained, trains=config.epochs != 0)
     resolved = config.resolve(dataset.spec, len(split.train), auto=choices)
     fitted = fitted or fit_transforms(resolved, dataset, split)
@@ -166,7 +172,9 @@ def assemble(
     if (compute.precision, compute.memory_format) != DEFAULT_FORMAT and compute.seconds:
         notes += (str(compute),)
     if resolved.epochs == 0 and pretrained is None and not is_custom(resolved.model):
-        notes += ("the weights are random: with epochs=0 nothing is trained, and neither weights= nor a network is given",)
+        notes += (
+            "the weights are random: with epochs=0 nothing is trained, and neither weights= nor a network is given",
+        )
     if compute.memory_format != "contiguous":
         model.to(memory_format=MEMORY_FORMATS[compute.memory_format])  # type: ignore[call-overload]  # not in the stub
     if resolved.scratch:
@@ -176,6 +184,7 @@ def assemble(
     )
 
     optimizer = _build_optimizer(resolved, model)
+    notes += _describe_updates(config, resolved, len(train), len(split.train), optimizer)
     torch.manual_seed(derive(resolved.seed, "train"))  # what the loop itself draws: dropout masks above all
     return Assembly(
         config=resolved,
@@ -228,6 +237,23 @@ def _require_assemblable(config: Config, device: torch.device) -> None:
         )
     if config.precision == "fp64" and device.type == "mps":
         raise UsageError("Apple's GPU (device=mps) cannot compute with precision=fp64", "use device=cpu")
+
+
+def _choose_full_batches(config: Config, dataset: Dataset, split: Split, pretrained: Pretrained | None) -> Config:
+    """Return the config with L-BFGS on full batches, if it trains a linear model on few numbers and leaves it open.
+
+    The loss of a linear model is convex: L-BFGS reaches its minimum, whatever the scales and correlations of the
+    columns, in a few hundred passes, where a default learning rate would stop far from it.
+    """
+    is_open = config.optimizer == Choice(name=AUTO) and config.batch == AUTO and config.accumulate == 1
+    is_small = dataset.spec.is_row and len(split.train) * dataset.spec.shape[0] <= MAX_FULL_BATCH_VALUES
+    is_plain = pretrained is None and not config.scratch and config.precision in (AUTO, "fp32", "fp64")
+    if config.model != Choice(name="linear") or not (is_open and is_small and is_plain):
+        return config
+    changes: dict[str, Any] = {"optimizer": Choice(name="lbfgs"), "batch": max(1, len(split.train))}
+    if config.schedule == Config.model_fields["schedule"].default:
+        changes["schedule"] = Choice(name="constant")
+    return config.model_copy(update=changes)
 
 
 def _choose_from_data(
@@ -322,7 +348,7 @@ def _make_part_batches(
     """Return the batches of the training, validation and test part."""
     augment = tuple(_build("transforms.augment", choice, spec) for choice in config.augment)
 
-    def make(rows: np.ndarray, size: int, augment: tuple[Any, ...] = ()) -> Batches:
+    def make(rows: np.ndarray, size: int, augment: tuple[Any, ...] = (), *, training: bool = False) -> Batches:
         return make_batches(
             dataset,
             rows,
@@ -333,10 +359,11 @@ def _make_part_batches(
             seed=config.seed,
             augment=augment,
             double=config.precision == "fp64",
+            training=training,
         )
 
     evaluated = max(config.batch, min(MAX_EVALUATION_BATCH, MAX_EVALUATION_VALUES // math.prod(spec.shape)))
-    train = make(split.train, config.batch * config.accumulate, augment)
+    train = make(split.train, config.batch * config.accumulate, augment, training=True)
     return train, make(split.validation, evaluated), make(split.test, evaluated)
 
 
@@ -374,6 +401,22 @@ def _has_equal_groups(optimizer: torch.optim.Optimizer) -> bool:
     """Return whether there are several parameter groups, all with the same options."""
     options = [{**group, "params": None} for group in optimizer.param_groups]
     return len(options) > 1 and all(values == options[0] for values in options[1:])
+
+
+def _describe_updates(
+    config: Config, resolved: ResolvedConfig, batches: int, rows: int, optimizer: torch.optim.Optimizer
+) -> tuple[str, ...]:
+    """Return notes on a batch larger than the training part, and on a training of few updates."""
+    notes: tuple[str, ...] = ()
+    if isinstance(config.batch, int) and config.batch > rows:
+        notes = (f"batch={config.batch:,} is more than the {rows:,} training rows: each batch has all of them",)
+    updates = batches * resolved.epochs
+    if 0 < updates < MIN_UPDATES_WITHOUT_NOTE and not needs_closure(optimizer):
+        notes += (
+            f"warning: the weights are updated {updates} times in all, which is rarely enough to learn: "
+            f"use a smaller batch= (now {resolved.batch:,}) or more epochs= (now {resolved.epochs:,})",
+        )
+    return notes
 
 
 def _make_penalty(config: ResolvedConfig, model: nn.Module) -> Penalty | None:

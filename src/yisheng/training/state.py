@@ -86,6 +86,14 @@ class State:
             for name, value in values.items():
                 if isinstance(value, torch.Tensor):
                     tensors[f"optimizer.{index}.{name}"] = value
+                elif isinstance(value, list):  # L-BFGS keeps its last steps in lists
+                    tensors |= {
+                        f"optimizer.{index}.{name}[{place}]": item
+                        for place, item in enumerate(value)
+                        if isinstance(item, torch.Tensor)
+                    }
+                    plain_values = [None if isinstance(item, torch.Tensor) else item for item in value]
+                    plain_state.setdefault(str(index), {})[name] = plain_values
                 else:
                     plain_state.setdefault(str(index), {})[name] = value
         version, numbers, gauss = random.getstate()
@@ -113,7 +121,12 @@ class State:
         state: dict[int, dict[str, Any]] = {int(i): dict(v) for i, v in plain["optimizer"]["state"].items()}
         for name, value in _below(tensors, "optimizer.").items():
             index, _, key = name.partition(".")
-            state.setdefault(int(index), {})[key] = value
+            values = state.setdefault(int(index), {})
+            if key.endswith("]"):
+                key, _, place = key.removesuffix("]").partition("[")
+                values[key][int(place)] = value
+            else:
+                values[key] = value
         self.optimizer.load_state_dict({"state": state, "param_groups": plain["optimizer"]["param_groups"]})
         self._match_memory_format()
         self.loss_sum = tensors["loss_sum"].to(self.loss_sum.device)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 from collections.abc import Callable, Iterable
 from typing import Literal
@@ -98,16 +100,15 @@ def make_update(
 
     previous: list[tuple[torch.Tensor, int, int, Batch]] = []  # gradient sum, step, epoch and batch of one update
 
-    def step(state: State, batch: Batch, loss: Loss) -> torch.Tensor:
+    def add_gradients(state: State, batch: Batch, loss: Loss, *, observed: bool) -> torch.Tensor:
+        """Add the gradients of the batch, limited; return its mean loss."""
         means = []
-        if previous and not math.isfinite(previous[0][0].item()):
-            raise explain_nonfinite_update(*previous[0][1:])
         for part, fraction in _split_batch(batch, micro_batch):
             part_mean = mean_loss(state.model, part, loss, precision)
             mean = part_mean if fraction is None else part_mean * fraction
             if check_finite == "before step" and not math.isfinite(mean.item()):
                 raise explain_nonfinite_loss(state, part, mean.item())
-            if state.observe_loss is not None:
+            if observed and state.observe_loss is not None:
                 state.observe_loss(part_mean)
             mean.backward()
             means.append(mean.detach())
@@ -125,11 +126,49 @@ def make_update(
             nn.utils.clip_grad_value_(parameters, clip_value)
         if clip_norm is not None:
             nn.utils.clip_grad_norm_(parameters, clip_norm)
-        state.optimizer.step()
-        state.optimizer.zero_grad()
         return means[0] if len(means) == 1 else torch.stack(means).sum()
 
+    def step(state: State, batch: Batch, loss: Loss) -> torch.Tensor:
+        if previous and not math.isfinite(previous[0][0].item()):
+            raise explain_nonfinite_update(*previous[0][1:])
+        if needs_closure(state.optimizer):
+            mean = _step_by_closure(state.optimizer, functools.partial(add_gradients, state, batch, loss))
+        else:
+            mean = add_gradients(state, batch, loss, observed=True)
+            state.optimizer.step()
+        state.optimizer.zero_grad()
+        return mean
+
     return step
+
+
+@functools.cache
+def _requires_closure(optimizer_class: type[torch.optim.Optimizer]) -> bool:
+    closure = inspect.signature(optimizer_class.step).parameters.get("closure")
+    return closure is not None and closure.default is inspect.Parameter.empty
+
+
+def needs_closure(optimizer: torch.optim.Optimizer) -> bool:
+    """Return whether an optimizer computes the loss several times in one step, as L-BFGS does.
+
+    >>> w = torch.zeros(1, requires_grad=True)
+    >>> needs_closure(torch.optim.LBFGS([w])), needs_closure(torch.optim.SGD([w], lr=0.1))
+    (True, False)
+    """
+    return _requires_closure(type(optimizer))
+
+
+def _step_by_closure(optimizer: torch.optim.Optimizer, add_gradients: Callable[..., torch.Tensor]) -> torch.Tensor:
+    """Make a step of an optimizer that needs a closure; return the loss before it."""
+    means: list[torch.Tensor] = []
+
+    def closure() -> float:
+        optimizer.zero_grad()
+        means.append(add_gradients(observed=not means))
+        return means[-1].item()
+
+    optimizer.step(closure)
+    return means[0]
 
 
 def make_l1_penalty(weights: Iterable[torch.Tensor], l1: float) -> Penalty:

@@ -24,6 +24,8 @@ FIRST_UPDATES = 10
 
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
+    if case.has_line_search:
+        return "the optimizer finds the size of its steps by a line search"
     return describe_shortage(MIN_LOSSES if case.nonfinite_loss is None else 2, len(case.losses), "losses")
 
 

@@ -22,6 +22,8 @@ VANISHED_LR = 1e-3
 
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
+    if case.has_line_search:
+        return "the optimizer finds the size of its steps by a line search"
     return describe_shortage(MIN_LOSSES, len(case.losses), "losses")
 
 

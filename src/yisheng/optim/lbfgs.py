@@ -1,0 +1,56 @@
+"""L-BFGS: steps of Newton's kind from the differences of past gradients."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from annotated_types import Interval
+
+from yisheng.core.errors import UsageError
+from yisheng.core.registry import register
+from yisheng.optim._option_ranges import Groups, Rate
+
+
+@register
+def lbfgs(
+    groups: Groups,
+    *,
+    lr: Rate = 1.0,
+    iterations: Annotated[int, Interval(ge=1, le=1000)] = 4,
+    history: Annotated[int, Interval(ge=1, le=1000)] = 10,
+) -> torch.optim.Optimizer:
+    """Update by L-BFGS: w <- w - t H g, where H approximates the inverse of the second derivatives.
+
+    H is built from the last changes of w and g, and t is found by a line search (strong Wolfe conditions). It needs the
+    whole training part as one batch: the gradients of different batches differ by more than their curvature. A linear
+    model, whose loss is convex, reaches its minimum in few steps, however its columns are scaled or correlated.
+
+    Args:
+        lr: the first t that the line search tries; 1 is Newton's step.
+        iterations: of the method in one update, each with one or two passes over the batch. With few of them the
+            validation score can choose among more intermediate weights, which regularizes.
+        history: number of past changes that H is built from.
+
+    Raises:
+        UsageError: layers have different learning rates, which the method does not have.
+
+    Source: Liu and Nocedal, "On the limited memory BFGS method for large scale optimization", 1989.
+
+    >>> w = torch.tensor([5.0], requires_grad=True)
+    >>> optimizer = lbfgs([{"params": [w]}])
+    >>> def closure():
+    ...     optimizer.zero_grad()
+    ...     loss = ((w - 2) ** 2).sum()
+    ...     loss.backward()
+    ...     return loss
+    >>> _ = optimizer.step(closure)
+    >>> w
+    tensor([2.], requires_grad=True)
+    """
+    if len({group.get("lr_scale", 1.0) for group in groups}) > 1:
+        raise UsageError(
+            "optimizer=lbfgs has one learning rate for all layers, head_lr= asks for several", "use optimizer=adamw"
+        )
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    return torch.optim.LBFGS(parameters, lr, max_iter=iterations, history_size=history, line_search_fn="strong_wolfe")
