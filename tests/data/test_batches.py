@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yisheng import transforms
-from yisheng.core import machine
+from yisheng.core import machine, nested
 from yisheng.core.types import Dataset, Spec
 from yisheng.data.batches import make_batches
 
@@ -139,3 +139,36 @@ def test_parts_on_another_device_share_one_block(monkeypatch):
     monkeypatch.setattr(machine, "memory_sizes", lambda: (1000, 2 * data.x.nbytes))  # the block may take half of it
     assert make_part(np.arange(9)).x is train.x
     assert make_part(np.arange(9), dataclasses.replace(data, x=data.x.copy())).x.device.type == "cpu"
+
+
+class ChannelsLast:
+    """A transform that returns images in the memory order of a camera."""
+
+    def apply(self, x):
+        return x.float().permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [1, 5])
+def test_every_batch_is_contiguous_with_the_usual_strides(channels, size):
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 4, 4, channels), dtype=np.uint8).transpose(0, 3, 1, 2)
+    data = Dataset("d", Spec("regression", (channels, 4, 4)), pixels, np.zeros((6, 1), np.float32))
+    for scale in (transforms.fit("standard", pixels), transforms.fit("none", pixels), ChannelsLast()):
+        part = make_batches(data, np.arange(6), size=size, scale=scale, target_scale=None, device=CPU, seed=0)
+        for batch in part.epoch(0):
+            assert batch.x.stride() == torch.empty(batch.x.shape).stride()
+            assert torch.nn.Conv2d(channels, 2, 3)(batch.x).view(len(batch), -1).shape[1] == 8
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_several_inputs_reach_the_network_by_name(double):
+    random = np.random.default_rng(0)
+    ids, sizes = random.integers(0, 9, (20, 3)), random.normal(size=(20, 2)).astype(np.float32)
+    block, inputs = nested.pack({"ids": ids, "size": sizes})
+    data = Dataset("d", Spec("regression", block.shape[1:], inputs=inputs), block, np.zeros((20, 1), np.float32))
+    scale = transforms.fit("none", block, inputs=inputs)
+    options = {"scale": scale, "target_scale": None, "device": CPU, "seed": 0, "double": double}
+    for batch in make_batches(data, np.arange(20), size=6, **options).epoch(0):
+        assert torch.equal(batch.x["ids"], torch.from_numpy(ids)[batch.index])
+        expected = torch.from_numpy(sizes)[batch.index]
+        assert torch.equal(batch.x["size"], expected.double() if double else expected)

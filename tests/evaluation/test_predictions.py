@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -160,3 +161,14 @@ def test_tensors_cached_during_prediction_can_be_used_in_training() -> None:
     predict(model, batches(torch.randn(4, 4), torch.zeros(4, dtype=torch.int64)), THREE)
     model(torch.randn(4, 4)).sum().backward()
     assert model.layer.weight.grad is not None
+
+
+def test_outputs_that_are_probabilities_are_passed_through():
+    random = torch.Generator().manual_seed(0)
+    probabilities = torch.rand(5, 3, generator=random).softmax(1)
+    assert torch.equal(apply_link(probabilities, replace(THREE, link="probabilities")), probabilities)
+    assert torch.equal(apply_link(probabilities, replace(LABELS, link="probabilities")), probabilities)
+    second = torch.rand(5, 1, generator=random)
+    both = apply_link(second, replace(ONE_UNIT, link="probabilities"))
+    assert torch.equal(both[:, 1:], second)
+    torch.testing.assert_close(both.sum(1), torch.ones(5))

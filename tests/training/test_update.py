@@ -11,8 +11,9 @@ from torch import nn
 from yisheng.core.errors import NonFiniteError, UsageError
 from yisheng.core.registry import find
 from yisheng.core.types import Batch, Spec
+from yisheng.optim.parameter_groups import list_weights
 from yisheng.training.state import State
-from yisheng.training.update import make_update, mean_loss
+from yisheng.training.update import make_l1_penalty, make_update, mean_loss
 
 SPEC = Spec("classification", (6,), classes=tuple("abcd"))
 
@@ -50,6 +51,36 @@ def plain_update(s, b, *, clip_norm=None, clip_value=None):
     s.optimizer.step()
     s.optimizer.zero_grad()
     return mean.detach()
+
+
+@pytest.mark.parametrize("micro", [None, 5])
+@pytest.mark.parametrize("clip_norm", [None, 0.05])
+def test_l1_penalty_equals_plain_pytorch(micro, clip_norm):
+    updated, expected = state(), state()
+    for seed in range(5):
+        penalty = make_l1_penalty(list_weights(updated.model).values(), 0.02)
+        make_update(micro_batch=micro, clip_norm=clip_norm, penalty=penalty)(updated, batch(seed=seed), loss())
+        b = batch(seed=seed)
+        mean = nn.functional.cross_entropy(expected.model(b.x), b.y)
+        (mean + 0.02 * sum(w.abs().sum() for w in (expected.model[0].weight, expected.model[2].weight))).backward()
+        if clip_norm:
+            nn.utils.clip_grad_norm_(expected.model.parameters(), clip_norm)
+        expected.optimizer.step()
+        expected.optimizer.zero_grad()
+    torch.testing.assert_close(weights(updated), weights(expected), rtol=1e-12, atol=1e-12)
+
+
+def test_l1_penalty_leaves_frozen_weights_alone_and_out_of_the_loss():
+    s = state()
+    s.model[0].weight.requires_grad_(False)
+    before, bias = s.model[0].weight.clone(), s.model[2].bias.clone()
+    zeros = Batch(torch.zeros(4, 6).double(), torch.zeros(4, dtype=torch.int64), torch.arange(4))
+    value = make_update(penalty=make_l1_penalty(list_weights(s.model).values(), 100.0))(s, zeros, loss())
+    assert torch.equal(s.model[0].weight, before)
+    assert float(value) < 10
+    step = make_update(penalty=make_l1_penalty([s.model[0].weight], 1.0))
+    step(s, zeros, loss())  # nothing is penalized
+    assert not torch.equal(s.model[2].bias, bias)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -236,3 +267,38 @@ def test_weights_and_losses_may_differ_in_dtype(double_precision):
     losses = loss()(s.model(b.x), b.y).detach().double()
     expected = (losses * b.weight).sum() / b.weight.double().sum()
     assert float(make_update()(s, b, loss())) == pytest.approx(float(expected), rel=1e-5)
+
+
+class TwoInputs(nn.Module):
+    """The network of `state`, with its input in two parts."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.inner = model
+
+    def forward(self, left, right):
+        return self.inner(torch.cat([left, right], 1))
+
+
+@pytest.mark.parametrize("form", ["tuple", "dict"])
+@pytest.mark.parametrize("micro", [None, 5, 20])
+def test_several_inputs_give_the_update_of_one(form, micro):
+    plain, several = state(), state()
+    several.model = TwoInputs(several.model)
+    for seed in range(3):
+        whole = batch(seed=seed, weighted=True)
+        parts = {"right": whole.x[:, 2:], "left": whole.x[:, :2]}
+        x = parts if form == "dict" else (parts["left"], parts["right"])
+        make_update(micro_batch=micro)(plain, whole, loss())
+        make_update(micro_batch=micro)(several, Batch(x, whole.y, whole.index, whole.weight), loss())
+    torch.testing.assert_close(weights(several), weights(plain), rtol=0, atol=0)
+
+
+def test_missing_values_of_one_of_several_inputs_are_named():
+    s = state()
+    s.model = TwoInputs(s.model)
+    whole = batch()
+    right = whole.x[:, 2:].clone()
+    right[3, 1] = math.nan
+    with pytest.raises(NonFiniteError, match="the inputs of row 3 are not finite"):
+        make_update()(s, Batch((whole.x[:, :2], right), whole.y, whole.index), loss())

@@ -5,13 +5,16 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from yisheng.core import nested
+from yisheng.core.types import Inputs
 
-def forward(model: nn.Module, x: torch.Tensor, *, bf16: bool) -> torch.Tensor:
+
+def forward(model: nn.Module, x: Inputs, *, bf16: bool) -> torch.Tensor:
     """Return the output of a network, in float32.
 
     Args:
         model: the network.
-        x: its input ``(B, ...)``.
+        x: its input ``(B, ...)``, or a tuple or dict of several; see `yisheng.core.nested.call`.
         bf16: let torch compute layers in bfloat16 where this is safe (autocast); the weights stay as they are.
 
     >>> layer = nn.Linear(1, 1, bias=False)
@@ -22,8 +25,8 @@ def forward(model: nn.Module, x: torch.Tensor, *, bf16: bool) -> torch.Tensor:
     """
     output: torch.Tensor
     if not bf16:
-        output = model(x)
+        output = nested.call(model, x)
         return output
-    with torch.autocast(x.device.type, dtype=torch.bfloat16):
-        output = model(x)
+    with torch.autocast(nested.tensors(x)[0].device.type, dtype=torch.bfloat16):
+        output = nested.call(model, x)
     return output.float()

@@ -9,7 +9,8 @@ from yisheng.core.errors import DataError
 if TYPE_CHECKING:
     from yisheng.core.types import Dataset
 
-INPUT_TYPES = ("uint8", "float32")
+INPUT_TYPES = {"float32": ("uint8", "float64", "float32"), "uint8": ("uint8",), "int64": ("int64",)}
+"""Types of the stored inputs for each type that a network may receive."""
 
 
 def check_dataset(dataset: Dataset) -> None:
@@ -20,11 +21,7 @@ def check_dataset(dataset: Dataset) -> None:
     """
     _check_arrays(dataset)
     _check_lengths(dataset)
-    if dataset.x.dtype.name not in INPUT_TYPES:
-        raise DataError(
-            f"{dataset.name}: inputs must be uint8 or float32, got {dataset.x.dtype}",
-            "convert them, as in x.astype('float32')",
-        )
+    _check_input_type(dataset)
     if dataset.spec.task == "classification":
         _check_class_numbers(dataset)
     else:
@@ -45,6 +42,16 @@ def _check_arrays(dataset: Dataset) -> None:
             raise DataError(f"{dataset.name}: {key} must be a NumPy array, got a table", "give its .to_numpy()")
         if array.ndim == 0:
             raise DataError(f"{dataset.name}: {key} must hold a value for each row, got one value", "give an array")
+
+
+def _check_input_type(dataset: Dataset) -> None:
+    """Check that the values are of a type from which the network's inputs are made."""
+    allowed = ("uint8",) if dataset.spec.inputs else INPUT_TYPES[dataset.spec.dtype]
+    if dataset.x.dtype.name not in allowed:
+        raise DataError(
+            f"{dataset.name}: inputs must be {' or '.join(allowed)}, got {dataset.x.dtype}",
+            f"convert them, as in x.astype('{allowed[-1]}')",
+        )
 
 
 def _check_lengths(dataset: Dataset) -> None:
@@ -89,8 +96,9 @@ def _check_class_numbers(dataset: Dataset) -> None:
 def _check_float_targets(dataset: Dataset) -> None:
     y = dataset.y
     labels = len(dataset.spec.classes) if dataset.spec.task == "multilabel" else None
-    if y.dtype.name != "float32" or y.ndim != 2 or (labels is not None and y.shape[1] != labels):
-        required = f"float32 (N, {labels})" if labels else "float32 (N, T), (N, 1) for one target"
+    types = ("float32",) if labels else ("float32", "float64")
+    if y.dtype.name not in types or y.ndim != 2 or (labels is not None and y.shape[1] != labels):
+        required = f"float32 (N, {labels})" if labels else "float32 or float64 (N, T), (N, 1) for one target"
         raise DataError(
             f"{dataset.name}: targets must be {required}, got {y.dtype} {y.shape}",
             "convert them, as in y.astype('float32').reshape(len(y), -1)",

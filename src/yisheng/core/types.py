@@ -1,18 +1,19 @@
-"""The types that flow through the package, and the letters of their shapes.
+"""The main types of the package, and the letters that stand for sizes in shapes.
 
-Shapes, everywhere in the package: ``N`` samples, ``B`` samples of one batch, ``C`` channels or
+Letters in shapes, throughout the package: ``N`` samples of a data set, ``B`` samples of a batch, ``C`` channels or
 classes, ``H`` and ``W`` height and width, ``D`` features of a row, ``O`` output units, ``T`` targets,
-``L`` labels, ``K`` models trained side by side (always the leading axis).
+``L`` labels, ``K`` models trained together (always the leading axis).
 
     file/URL -> Dataset -> Split -> Batch -> Event -> Run -> Scores -> Finding -> Report
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from yisheng.core.errors import DataError
 
@@ -24,43 +25,70 @@ Task = Literal["classification", "multilabel", "regression"]
 TASKS: tuple[Task, ...] = ("classification", "multilabel", "regression")
 ColumnKind = Literal["number", "category", "yes/no", "date", "text", "identifier", "constant"]
 Part = Literal["train", "validation", "test"]
+Inputs: TypeAlias = "torch.Tensor | tuple[torch.Tensor, ...] | dict[str, torch.Tensor]"
+"""What a network takes: one tensor, or several by position or by name."""
+InputType = Literal["float32", "uint8", "int64"]
+"""Type of an input's values: numbers, bytes of images, or ids (of words, of categories)."""
+BYTES_PER_VALUE: Mapping[str, int] = {"float32": 4, "uint8": 1, "int64": 8}
+LINKS = ("logits", "probabilities")
+MAX_IMAGE_CHANNELS = 4
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table, as a network receives it.
+    """One input column of a network, and how to read it from a table.
 
     Args:
         name: name of the feature.
         kind: number, category or yes/no; columns of the other kinds never reach a network.
-        categories: names of the categories, by number; the words of a yes/no column for 0 and for 1.
-        source: header of the file's column; empty for data from arrays, where prediction accepts only finite numbers.
-        date_part: which number of a date the column is (``year``, ``weekday``, ...).
+        categories: names of the categories, by number; for a yes/no column the words for 0 and for 1.
+        source: header of the column in the file; empty for data from arrays, where prediction accepts only finite
+            numbers.
+        date_part: the part of a date that the column holds (``year``, ``weekday``, ...); empty for other columns.
         format: how the file writes numbers or dates (``.$``, ``%d/%m/%Y``); empty for plain numbers.
-        missing_words: words of this column that mean a missing value, besides the usual ones.
-        bins: of a scaled number: ascending edges of bins that hold about the same number of rows each.
+        missing_words: words that mean a missing value in this column, in addition to the usual ones.
+        bins: for a scaled number: ascending bin edges; each bin holds about the same number of rows.
+        double: whether single precision is too coarse for its values, so that they are scaled in double precision.
     """
 
     name: str
     kind: ColumnKind = "number"
     categories: tuple[str, ...] = ()
-    # These say how to read a file again. They are not part of repr, which the fingerprint of the data includes.
+    # These fields say how to read a file again. The data's fingerprint is computed from repr, so they are not in it.
     source: str = field(default="", repr=False)
     date_part: str = field(default="", repr=False)
     format: str = field(default="", repr=False)
     missing_words: tuple[str, ...] = field(default=(), repr=False)
     bins: tuple[float, ...] = field(default=(), repr=False)
+    double: bool = field(default=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the text file of a table was read, as far as a later file does not show it by itself.
+
+    Args:
+        encoding: its encoding; empty for UTF-8 and for data that was no text.
+        separator: the character between values if the user gave it.
+        names: the names of its columns in the order of the file if it has no header and the user gave them.
+        missing: words that the user called missing values.
+    """
+
+    encoding: str = ""
+    separator: str = ""
+    names: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """Size and place of drawings in a set of images of light strokes on black.
+    """Size and position of the drawing in the images of a data set with light strokes on black.
 
-    A photograph of a dark drawing on light paper is inverted and fitted in the same way before prediction.
+    Before prediction, a photograph of a dark drawing on light paper is inverted, and scaled and centered accordingly.
 
     Args:
-        box: longest side of the drawing, in pixels of the set's images (20 of 28 for MNIST).
-        center: which point of the drawing is at the center of the image: its center of ``mass`` (MNIST) or the center
+        box: longest side of the drawing, in pixels of the data set's images (20 of 28 for MNIST).
+        center: which point of the drawing is at the center of the image: its center of ``mass`` (MNIST), or the center
             of its bounding ``box``.
     """
 
@@ -69,26 +97,70 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class Spec:
-    """The contract that lets any model meet any data set.
+class InputSpec:
+    """One of several inputs of a network.
 
     Args:
-        task: ``classification`` (one class of C), ``multilabel`` (any of L labels) or ``regression``.
-        shape: shape of one input as the model sees it: ``(C, H, W)`` for images, ``(D,)`` for rows.
+        shape: shape of one sample's input.
+        dtype: type of the stored values; uint8 and float32 are scaled as the only input of a data set is, int64 is not.
+        name: keyword of the network's ``forward``; empty for inputs that are passed by position.
+
+    >>> InputSpec((2, 3)).nbytes
+    24
+    """
+
+    shape: tuple[int, ...]
+    dtype: InputType = "float32"
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if self.dtype not in BYTES_PER_VALUE or any(n < 1 for n in self.shape):
+            raise DataError(
+                f"an input cannot have the type {self.dtype!r} and the shape {self.shape}",
+                f"the types are {', '.join(BYTES_PER_VALUE)}, sizes are 1 or more",
+            )
+
+    @property
+    def nbytes(self) -> int:
+        """Return the bytes of one sample's input."""
+        return math.prod(self.shape) * BYTES_PER_VALUE[self.dtype]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """The contract between data and model: the task, and what one input and one output look like.
+
+    Args:
+        task: ``classification`` (one of C classes), ``multilabel`` (any of L labels) or ``regression``.
+        shape: shape of one input as the model receives it: ``(C, H, W)`` for images, ``(D,)`` for rows, ``(T, D)`` for
+            sequences, ``(T,)`` for the ids of tokens, ``(C, D, H, W)`` for volumes, or any other. With several
+            ``inputs`` it is ``(nbytes,)``: a sample is one row of bytes that holds them all.
         classes: names of the classes or labels; empty for regression.
         columns: the columns of a table, in the order of the features; empty for images.
-        target: name of what is predicted, for display.
+        target: name of the target, for display.
         unit: unit of a regression target, for display.
         outputs: output units O of the model. 0 (default) means one per class or label, and 1 for
             regression; the loss may change it (binary cross-entropy on two classes needs only 1).
-        drawing: set for drawings (digits, clothes on black); see `Drawing`.
-        fit: how an image of another size is brought to ``shape``: center crop, squashed, or padded with black.
+        drawing: size and position of drawings (digits, clothes on black); None for other data.
+        fit: how an image of another size is resized to ``shape``: center crop (``crop``), changed aspect ratio
+            (``squash``) or black borders (``pad``).
+        dtype: type of the values that the network receives: float32 (images of bytes are scaled to it), int64 for ids,
+            which are never scaled, or uint8 for bytes as they are.
+        inputs: the inputs, if there are several; all of them have a name, or none has.
+        link: what the network's outputs are: ``logits`` (default), or already ``probabilities``. It has no meaning for
+            a regression.
+        target_columns: the columns of a table that hold the targets, and the format of their numbers; empty for other
+            data.
+        label_forms: forms of the class names (``strip-dot``); see `yisheng.data.class_names`.
+        reading: how the file of a table was read, so that later files are read in the same way.
 
     Raises:
-        DataError: the fields contradict one another.
+        DataError: the fields contradict each other.
 
     >>> Spec("classification", (1, 8, 8), classes=("0", "1", "2")).outputs
     3
+    >>> Spec("regression", (32,), inputs=(InputSpec((4,)), InputSpec((2,), "int64"))).is_row
+    False
     """
 
     task: Task
@@ -99,49 +171,110 @@ class Spec:
     unit: str = ""
     outputs: int = 0
     drawing: Drawing | None = None
-    fit: Literal["crop", "squash", "pad"] = field(default="crop", repr=False)  # repr is part of fingerprints
+    fit: Literal["crop", "squash", "pad"] = field(default="crop", repr=False)  # fingerprints are computed from repr
+    dtype: InputType = field(default="float32", repr=False)
+    inputs: tuple[InputSpec, ...] = field(default=(), repr=False)
+    link: Literal["logits", "probabilities"] = field(default="logits", repr=False)
+    target_columns: tuple[Column, ...] = field(default=(), repr=False)
+    label_forms: tuple[str, ...] = field(default=(), repr=False)
+    reading: Reading = field(default_factory=Reading, repr=False)
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
-            raise DataError(f"task must be one of {', '.join(TASKS)}, got {self.task!r}", "choose one of them")
-        if len(self.shape) not in (1, 3) or any(n < 1 for n in self.shape):
+            raise DataError(f"task must be one of {', '.join(TASKS)}, got {self.task!r}", "use one of these")
+        if not self.shape or any(n < 1 for n in self.shape):
             raise DataError(
-                f"an input must have shape (D,) or (C, H, W) with sizes of 1 or more, got {self.shape}",
-                "give rows of numbers or images with a channel axis",
+                f"an input must have one axis or more with sizes of 1 or more, got the shape {self.shape}",
+                "reshape x to (N, D) for rows, or to (N, C, H, W) for images",
             )
         min_classes = {"classification": 2, "multilabel": 1, "regression": 0}[self.task]
         if len(self.classes) < min_classes or (self.task == "regression" and self.classes):
             raise DataError(
-                f"{self.task} needs {'no' if self.task == 'regression' else f'{min_classes} or more'} classes, "
+                f"{self.task} requires {'no' if self.task == 'regression' else f'{min_classes} or more'} classes, "
                 f"got {len(self.classes)}: {', '.join(self.classes[:5])}",
-                "check the target column, or name the task with task=",
+                f"choose another target column, or another task with task= ({', '.join(TASKS)})",
             )
         if len(set(self.classes)) != len(self.classes):
-            raise DataError("class names must differ from one another, got the same name twice", "rename the classes")
-        if self.columns and len(self.columns) != self.shape[0]:
+            raise DataError("class names must differ, got the same name twice", "rename one of the two classes")
+        if self.columns and self.shape != (len(self.columns),):
             raise DataError(
-                f"{len(self.columns)} columns do not fit an input of {self.shape[0]} features",
-                "name every feature, or none",
+                f"{len(self.columns)} columns do not fit an input of shape {self.shape}",
+                "give one column for each feature, or columns=()",
             )
+        self._check_inputs()
         if not self.outputs:
             object.__setattr__(self, "outputs", max(1, len(self.classes)))
 
+    def _check_inputs(self) -> None:
+        if {self.dtype, *(item.dtype for item in self.inputs)} - set(BYTES_PER_VALUE) or self.link not in LINKS:
+            raise DataError(
+                f"a spec cannot have dtype={self.dtype!r} and link={self.link!r}",
+                f"the types are {', '.join(BYTES_PER_VALUE)}, the links {' and '.join(LINKS)}",
+            )
+        if self.columns and (self.inputs or self.dtype != "float32"):
+            raise DataError("columns describe one input of numbers", "leave columns, or inputs and dtype, out")
+        if not self.inputs:
+            return
+        names = {item.name for item in self.inputs if item.name}
+        if len(self.inputs) == 1 or len(names) not in (0, len(self.inputs)):
+            raise DataError(
+                f"several inputs must all have different names, or none, got {[item.name for item in self.inputs]}",
+                "name each input, or pass all of them by position; a single input needs no inputs=",
+            )
+        if self.shape != (sum(item.nbytes for item in self.inputs),):
+            raise DataError(
+                f"inputs of {sum(item.nbytes for item in self.inputs)} bytes do not fit the shape {self.shape}",
+                "pack them with yisheng.core.nested.pack",
+            )
+
+    @property
+    def is_numeric(self) -> bool:
+        """Return whether the network receives one tensor of numbers, rather than ids, bytes or several inputs."""
+        return self.dtype == "float32" and not self.inputs
+
+    @property
+    def is_double(self) -> bool:
+        """Return whether raw inputs are float64: single precision is too coarse for a column of the table."""
+        return any(column.double for column in self.columns)
+
+    @property
+    def is_row(self) -> bool:
+        """Return whether one input is a row of numbers ``(D,)``."""
+        return len(self.shape) == 1 and self.is_numeric
+
+    @property
+    def has_maps(self) -> bool:
+        """Return whether one input is of the form ``(C, H, W)`` that 2-d convolutions take."""
+        return len(self.shape) == 3 and self.is_numeric
+
     @property
     def is_image(self) -> bool:
-        """Return whether one input is an image ``(C, H, W)`` rather than a row ``(D,)``."""
-        return len(self.shape) == 3
+        """Return whether one input is an image ``(C, H, W)`` that can be drawn and read from a file."""
+        return self.has_maps and self.shape[0] <= MAX_IMAGE_CHANNELS
+
+    @property
+    def description(self) -> str:
+        """Return what one input is, in words for messages.
+
+        >>> Spec("regression", (5,), dtype="int64").description
+        'ids of shape (5,)'
+        """
+        if self.inputs:
+            return f"{len(self.inputs)} inputs of shapes {', '.join(str(item.shape) for item in self.inputs)}"
+        kind = {"float32": "inputs", "int64": "ids", "uint8": "bytes"}[self.dtype]
+        return f"{kind} of shape {self.shape}"
 
     def with_outputs(self, outputs: int) -> Spec:
         """Return the same contract with another number of output units."""
         return replace(self, outputs=outputs)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data, as written to ``model.json``."""
+        """Return the spec as plain data, as it is written to ``model.json``."""
         return asdict(self)
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Spec:
-        """Return the contract that `to_json` wrote, checked.
+        """Return the spec of data that `to_json` returned, after checking it.
 
         Raises:
             DataError: a key is unknown or missing, or a value has the wrong type.
@@ -160,26 +293,48 @@ class Spec:
             raise DataError(f"the spec is damaged at {field_path}: {details['msg']}", remedy) from None
 
 
+class RowStream(Protocol):
+    """What reads the rows of a data set anew in each epoch, because they are random."""
+
+    @property
+    def keeps_order(self) -> bool:
+        """Return whether the rows come in an order of their own; they are then neither shuffled nor split."""
+        ...
+
+    def read(
+        self, batches: Sequence[np.ndarray], *, seed: int, epoch: int, start: int = 0
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]]:
+        """Yield inputs, targets and weights of each batch of row numbers, from batch number ``start`` on.
+
+        They have the form of `Dataset`. The same seed, epoch and row give the same values.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Dataset:
-    """All samples of a data set in one contiguous block, with their targets and what is known about them.
+    """All samples of a data set in one contiguous block, with their targets and metadata.
 
     Args:
-        name: the registered name.
+        name: name of the data set.
         spec: the contract.
-        x: inputs ``(N, *spec.shape)``, uint8 (images, 0..255) or float32; may be memory-mapped.
-        y: int64 ``(N,)`` class numbers; float32 ``(N, L)`` of zeros and ones for labels; float32
+        x: inputs ``(N, *spec.shape)``: uint8 (images, 0..255) or float32 (float64 where that is too coarse: it is scaled
+            before it becomes float32); int64 for ids; with several inputs uint8 ``(N, nbytes)``, see
+            `yisheng.core.nested.pack`. It may be memory-mapped.
+        y: int64 ``(N,)`` class numbers; float32 ``(N, L)`` of zeros and ones for labels; float32 or float64
             ``(N, T)`` for regression.
-        part: the official part of each row, int8 ``(N,)``: 0 train, 1 validation, 2 test; None if the set has no
-            official parts.
+        part: the official part of each row, int8 ``(N,)``: 0 train, 1 validation, 2 test; None if the data set has
+            no official parts.
         weight: float32 ``(N,)`` sample weights, or None.
-        rows: a name for each row (a file, an id), or None: rows are then named by their numbers.
-        group: int64 ``(N,)``: rows of the same group stay in the same part and fold; or None.
-        time: float64 ``(N,)``: time of each row, or None; with times the data is split in time, never shuffled.
-        findings: problems noticed while reading: files left out, duplicate images, unused columns.
+        rows: name of each row (a file, an id), or None to name rows by their numbers.
+        group: group of each row, int64 ``(N,)``, or None; rows of the same group stay in the same part and fold.
+        time: time of each row, float64 ``(N,)``, or None; rows with times are split by time, never shuffled.
+        findings: problems found while reading: files left out, duplicate images, unused columns.
         about: one or two sentences about the data and its origin.
-        source: paper, page or address.
+        source: paper or URL.
         license: license of the data, in a few words.
+        stream: what reads the training rows anew in each epoch, because they are random; None if ``x`` is always the
+            same. ``x`` then holds the rows as they were read first.
 
     Raises:
         DataError: an array has the wrong type, shape or values.
@@ -198,6 +353,7 @@ class Dataset:
     about: str = ""
     source: str = ""
     license: str = ""
+    stream: RowStream | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         from yisheng.core.dataset_checks import check_dataset
@@ -206,6 +362,31 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def __getitem__(self, row: int) -> tuple[Inputs, torch.Tensor]:
+        """Return input and target of a row as tensors, so that a data set works in a torch ``DataLoader``.
+
+        The values are those that are stored, before any scaling. The target of a classification is the class's number,
+        a scalar; else it has one axis.
+
+        Raises:
+            IndexError: there is no such row.
+
+        >>> import numpy as np
+        >>> data = Dataset("two", Spec("regression", (1,)), np.ones((2, 1), np.float32), np.zeros((2, 1), np.float32))
+        >>> data[1]
+        (tensor([1.]), tensor([0.]))
+        """
+        import torch
+
+        from yisheng.core import nested
+
+        if not -len(self) <= row < len(self):  # iteration over a data set ends with this error
+            raise IndexError(f"row {row} of {len(self)}")
+        rows = slice(row % len(self), row % len(self) + 1)
+        block = torch.from_numpy(self.x[rows].copy())
+        x = nested.unpack(block, self.spec.inputs) if self.spec.inputs else block
+        return nested.map_tensors(lambda tensor: tensor[0], x), torch.from_numpy(self.y[rows].copy())[0]
 
 
 @dataclass(frozen=True)
@@ -219,16 +400,17 @@ class Split:
 
 @dataclass(frozen=True)
 class Batch:
-    """Some samples on the training device, ready for the model.
+    """A batch of samples on the training device, ready for the model.
 
     Args:
-        x: inputs ``(B, ...)``, float32, transformed.
-        y: targets ``(B, ...)``, as in `Dataset`, regression targets transformed.
-        index: row numbers in the data set ``(B,)``, so that a check can name the rows.
+        x: inputs ``(B, ...)``, transformed: one tensor, or with several inputs a tuple or a dict of tensors; see
+            `yisheng.core.nested`.
+        y: targets ``(B, ...)`` as in `Dataset`; regression targets are transformed.
+        index: row numbers in the data set ``(B,)``, so that a check can report the rows.
         weight: sample weights ``(B,)``, or None.
     """
 
-    x: torch.Tensor
+    x: Inputs
     y: torch.Tensor
     index: torch.Tensor
     weight: torch.Tensor | None = None
@@ -239,14 +421,14 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class StepEnd:
-    """The end of one update. ``loss`` stays on its device, since reading it would stall a GPU.
+    """The event after one update. ``loss`` stays on its device, because reading it would stall a GPU.
 
     Args:
-        step: updates made so far, from 1.
-        epoch: the epoch in progress, from 0.
+        step: number of updates so far, from 1.
+        epoch: the current epoch, from 0.
         lr: learning rate of the update.
         loss: mean loss over the batch, a detached scalar tensor.
-        batch: the batch, so that a callback can name its rows.
+        batch: the batch, so that a callback can report its rows.
     """
 
     step: int
@@ -258,12 +440,12 @@ class StepEnd:
 
 @dataclass(frozen=True, slots=True)
 class EpochEnd:
-    """The end of an epoch, with its scores.
+    """The event after an epoch, with its scores.
 
     Args:
-        step: updates made so far.
-        epoch: epochs finished so far, from 1.
-        loss: mean training loss over the epoch's samples, as seen while training.
+        step: number of updates so far.
+        epoch: number of finished epochs, from 1.
+        loss: mean training loss over the epoch's samples, each computed when it was trained on.
         scores: validation scores by name (``loss`` among them); empty without a validation part.
     """
 
@@ -278,7 +460,7 @@ Event = StepEnd | EpochEnd
 
 @dataclass(frozen=True)
 class Score:
-    """A measured value with its 95% interval; ``low`` and ``high`` are None if no interval is known."""
+    """A score with its 95% confidence interval; ``low`` and ``high`` are None if there is no interval."""
 
     value: float
     low: float | None = None
@@ -291,19 +473,19 @@ Scores = Mapping[str, Mapping[str, Score]]
 
 @dataclass(frozen=True)
 class Finding:
-    """One problem, or a note, that a check reports.
+    """One problem or note that a check reports.
 
     Args:
         check: name of the check.
         severity: ``error`` (the run cannot be right), ``warning`` (it is likely worse than it could
             be) or ``note``.
-        evidence: the numbers, by name.
+        evidence: the measured values that support it, by name.
         cause: one sentence that says what is wrong.
         remedy: one sentence or setting, in the words of the config.
-        change: the remedy as settings of the config by key (``{"scale": "standard"}``), where settings can express it.
-            Text of ``x`` and a factor is a multiple of the present value (``{"lr": "x 0.1"}``): a check does not know
-            the config; `yisheng.experiments.remedies` applies changes and skips settings that the config does not
-            have. Empty in a user's own loop.
+        change: the remedy as config settings by key (``{"scale": "standard"}``); empty if no setting can express it,
+            and in a user's own loop. ``{"lr": "x 0.1"}`` multiplies the current value by 0.1, since a check does not
+            know the config. `yisheng.experiments.remedies` applies changes and skips keys that the config does not
+            have.
     """
 
     check: str
@@ -324,7 +506,7 @@ class Run:
         spec: the contract between data and model.
         transforms: the fitted transforms as plain data, by role (``input``, ``target``).
         scores: contents of ``scores.json``; empty before evaluation.
-        best: epoch of the weights in ``model.safetensors`` (from 1) and their validation score.
+        best: epoch of the weights in ``model.safetensors`` (from 1), and name and value of their validation score.
     """
 
     path: Path

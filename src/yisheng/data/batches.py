@@ -1,33 +1,33 @@
 """Batches: index gathers from one block, augmented and scaled on the training device.
 
 There is no Python per sample and no worker process: a batch is one `index_select`, the augmentations of the batch, and
-one scaling.
+one scaling. Rows that a user's own code makes at random are the exception: they are read by `Dataset.stream`.
 """
 
 from __future__ import annotations
 
-import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
-from yisheng.core import machine
+from yisheng.core import machine, nested
+from yisheng.core.errors import UsageError
 from yisheng.core.seeds import generator
-from yisheng.core.types import Batch, Dataset
+from yisheng.core.types import Batch, Dataset, InputSpec, RowStream
 from yisheng.data.prefetch import Prefetcher, make_prefetcher
 
 
 class Transform(Protocol):
     """A fitted input or target transform."""
 
-    def apply(self, x: torch.Tensor) -> torch.Tensor: ...
+    def apply(self, x: Any) -> Any: ...
 
 
-Augment = Callable[[torch.Tensor, torch.Tensor, torch.Generator], tuple[torch.Tensor, torch.Tensor]]
+Augment = Callable[[Any, torch.Tensor, torch.Generator], tuple[Any, torch.Tensor]]
 """Changes inputs and targets of a batch at random; see `yisheng.transforms.augment`."""
 
 
@@ -36,7 +36,7 @@ class Batches:
     """Batches of the rows of one part.
 
     Args:
-        x: the block ``(N, ...)``, uint8 or float32, on the training device if it fits there.
+        x: the block ``(N, ...)``, on the training device if it fits there.
         y: targets ``(N, ...)``, transformed, on the training device.
         rows: row numbers of the part, int64 ``(n,)``, on the block's device.
         size: samples per batch. A last batch of one sample joins the previous one, because batch norm
@@ -47,7 +47,10 @@ class Batches:
         weight: sample weights ``(N,)``, or None.
         augment: random changes of the shuffled batches, in this order, before scaling; their random numbers are
             derived from (seed, epoch, batch), so any batch can be reproduced.
-        double: return inputs and real targets as float64.
+        double: return inputs and real targets as float64; ids stay int64.
+        inputs: what a row of the block holds, if there are several inputs.
+        stream: what reads the shuffled batches, if the rows are random; the block then serves the evaluation.
+        target_scale: the fitted transform of the targets that a stream reads.
         prefetcher: announces the rows of a batch before they are gathered; see `yisheng.data.prefetch`.
 
     >>> import numpy as np
@@ -68,6 +71,9 @@ class Batches:
     augment: tuple[Augment, ...] = ()
     double: bool = False
     prefetcher: Prefetcher | None = None
+    inputs: tuple[InputSpec, ...] = ()
+    stream: RowStream | None = None
+    target_scale: Transform | None = None
 
     def __len__(self) -> int:
         """Return the number of batches per epoch."""
@@ -76,8 +82,10 @@ class Batches:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yield the shuffled batches of an epoch, from batch number ``start`` on."""
-        order = torch.randperm(len(self.rows), generator=generator(self.seed, "order", epoch))
-        rows = self.rows[order.to(self.rows.device)]
+        if self.stream is not None:
+            yield from self._read_stream(self.stream, epoch, start)
+            return
+        rows = self._shuffled_rows(epoch)
         for number in self._prefetched(range(start, len(self)), rows):
             yield self._gather(rows[self._bounds(number)], epoch, number)
 
@@ -104,19 +112,45 @@ class Batches:
         is_last = number == len(self) - 1
         return slice(number * self.size, self.rows.shape[0] if is_last else (number + 1) * self.size)
 
+    def _shuffled_rows(self, epoch: int) -> torch.Tensor:
+        order = torch.randperm(len(self.rows), generator=generator(self.seed, "order", epoch))
+        return self.rows[order.to(self.rows.device)]
+
+    def _read_stream(self, stream: RowStream, epoch: int, start: int) -> Iterator[Batch]:
+        """Yield the batches of an epoch whose rows are read anew."""
+        rows = self.rows if stream.keeps_order else self._shuffled_rows(epoch)
+        batches = [rows[self._bounds(number)] for number in range(len(self))]
+        blocks = stream.read([batch.cpu().numpy() for batch in batches], seed=self.seed, epoch=epoch, start=start)
+        for number, (block, y, weight) in enumerate(blocks, start):
+            if self.target_scale is not None:
+                y = self.target_scale.apply(y)
+            if weight is None and self.weight is not None:
+                weight = self.weight.index_select(0, batches[number].to(self.device))
+            index = batches[number].to(self.device)
+            parts = block.to(self.device), y.to(self.device), None if weight is None else weight.to(self.device)
+            yield self._make_batch(*parts, index, epoch, number)
+
     def _gather(self, rows: torch.Tensor, *draw_key: int) -> Batch:
-        x = self.x.index_select(0, rows).to(self.device)
+        block = self.x.index_select(0, rows).to(self.device)
         rows = rows.to(self.device)
         y = self.y.index_select(0, rows)
         weight = None if self.weight is None else self.weight.index_select(0, rows)
+        return self._make_batch(block, y, weight, rows, *draw_key)
+
+    def _make_batch(
+        self, block: torch.Tensor, y: torch.Tensor, weight: torch.Tensor | None, rows: torch.Tensor, *draw_key: int
+    ) -> Batch:
+        """Return a batch, augmented if it has a key to draw by, and scaled."""
+        x = nested.unpack(block, self.inputs) if self.inputs else block
         if draw_key and self.augment:
             rng = generator(self.seed, "augment", *draw_key)
             for change in self.augment:
                 x, y = change(x, y, rng)
         if self.double:
-            x, y = x.double(), y.double() if y.is_floating_point() else y
+            x, y = nested.to_double(x), y.double() if y.is_floating_point() else y
             weight = None if weight is None else weight.double()
-        return Batch(self.scale.apply(x), y, rows, weight)
+        x = self.scale.apply(x)
+        return Batch(nested.to_contiguous(x if self.double else nested.to_single(x)), y, rows, weight)
 
 
 def make_batches(
@@ -130,6 +164,7 @@ def make_batches(
     seed: int,
     augment: tuple[Augment, ...] = (),
     double: bool = False,
+    training: bool = False,
 ) -> Batches:
     """Return the batches of some rows of a data set.
 
@@ -144,16 +179,25 @@ def make_batches(
         seed: determines the order of the rows in each epoch, and the augmentations.
         augment: random changes of the shuffled batches.
         double: return inputs and real targets as float64.
+        training: whether the rows are trained on: random rows are then read anew in each epoch.
+
+    Raises:
+        UsageError: the rows have an order of their own, and these are not all of them.
     """
-    x, y = _move_block(dataset.x, device), _tensor(dataset.y)
+    stream = dataset.stream if training else None
+    if stream is not None and stream.keeps_order:
+        _require_all_rows(dataset, rows)
+    x, y = _move_block(dataset.x, device), nested.from_numpy(dataset.y)
     if target_scale is not None:
         y = target_scale.apply(y)
-    weight = None if dataset.weight is None else _tensor(dataset.weight).to(device)
+    if not double and y.dtype is torch.float64:
+        y = y.float()
+    weight = None if dataset.weight is None else nested.from_numpy(dataset.weight).to(device)
     on_host = x.device.type == "cpu"
     return Batches(
         x,
         y.to(device),
-        _tensor(rows).to(x.device),
+        nested.from_numpy(rows).to(x.device),
         size,
         scale,
         device,
@@ -162,19 +206,24 @@ def make_batches(
         augment,
         double,
         make_prefetcher(dataset.x) if on_host else None,
+        dataset.spec.inputs,
+        stream,
+        target_scale,
     )
 
 
-def _tensor(values: np.ndarray) -> torch.Tensor:
-    """Return a tensor that shares the array's memory; a read-only memory map stays read-only."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(values)
+def _require_all_rows(dataset: Dataset, rows: np.ndarray) -> None:
+    part = np.zeros(len(dataset), np.int8) if dataset.part is None else dataset.part
+    if not np.array_equal(rows, np.flatnonzero(part == 0)):
+        raise UsageError(
+            f"{dataset.name} is iterated over in its own order: no rows can be held out of it",
+            "give rows to validate and test on with validation= and test=, or test=0; folds are not possible",
+        )
 
 
 def _move_block(values: np.ndarray, device: torch.device) -> torch.Tensor:
     """Return the block on the training device, shared by all parts and trainings; on the host if it does not fit."""
-    x = _tensor(values)
+    x = nested.from_numpy(values)
     if device.type == "cpu":
         return x
     cached = _moved.get((id(values), str(device)))

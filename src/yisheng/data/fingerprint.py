@@ -25,6 +25,8 @@ def fingerprint(dataset: Dataset) -> str:
     True
     """
     digest = hashlib.sha256(repr(dataset.spec).encode())
+    if dataset.spec.inputs:  # the bytes of a row do not tell which inputs they hold
+        digest.update(repr(dataset.spec.inputs).encode())
     for name in ("x", "y", "part", "weight"):
         values = getattr(dataset, name)
         digest.update(f"|{name}".encode())

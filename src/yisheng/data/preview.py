@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from yisheng.core.errors import UsageError
-from yisheng.core.types import Dataset, Split
+from yisheng.core.types import Dataset, InputSpec, Split
 from yisheng.data.fingerprint import fingerprint
 
 if TYPE_CHECKING:
@@ -51,6 +51,10 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         facts["pixels"] = _unwrap_single(_compute_ranges(dataset.x))
     elif table_columns:
         facts["columns"] = table_columns[0]
+    elif spec.inputs:
+        facts["inputs"] = [{"input": i.name or str(n), **_describe_input(i)} for n, i in enumerate(spec.inputs, 1)]
+    elif not spec.is_row:
+        facts["values"] = _compute_ranges(dataset.x.reshape(len(dataset), 1, -1))[0]
     else:
         names = [(c.name, c.kind) for c in spec.columns] or [(f"{i + 1}", "number") for i in range(spec.shape[0])]
         ranges = _compute_ranges(dataset.x)
@@ -79,13 +83,18 @@ def draw_samples(dataset: Dataset, *, n: int = 40, seed: int = 0, split: Split |
         split: draw from its training part; default: all rows outside an official test part.
 
     Raises:
-        UsageError: ``n`` is not from 1 to 1,000.
+        UsageError: ``n`` is not from 1 to 1,000, or the data holds neither images nor rows of numbers.
     """
     rows = _visible_rows(dataset, n, split)
     if dataset.spec.is_image:
         from yisheng.data import _image_grid
 
         return _image_grid.draw_grid(dataset, rows, n, seed)
+    if not dataset.spec.is_row:
+        raise UsageError(
+            f"images and rows of numbers can be drawn; {dataset.name} holds {dataset.spec.description}",
+            "look at its facts: yisheng data info",
+        )
     from yisheng.data import _charts
 
     return _charts.draw_charts(dataset, rows, seed)
@@ -120,7 +129,7 @@ def draw_augmented(
 
     if not dataset.spec.is_image:
         raise UsageError(
-            f"only augmented images can be shown; {dataset.name} holds rows of numbers", "leave augment= out"
+            f"only augmented images can be shown; {dataset.name} holds {dataset.spec.description}", "leave augment= out"
         )
     rows = _image_grid.sample_evenly(dataset, _visible_rows(dataset, n, split), n, seed)
     original, y = torch.from_numpy(dataset.x[rows].copy()), torch.from_numpy(dataset.y[rows].copy())
@@ -179,6 +188,10 @@ def _compute_ranges(values: np.ndarray) -> list[dict[str, Any]]:
         else {"min": None, "mean": None, "max": None, "missing": int(m)}
         for a, t, b, c, m in zip(low, total, high, count, missing, strict=True)
     ]
+
+
+def _describe_input(item: InputSpec) -> dict[str, Any]:
+    return {"shape": list(item.shape), "dtype": item.dtype}
 
 
 def _unwrap_single(ranges: list[dict[str, Any]]) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from yisheng.core import nested
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Batch, Finding
 from yisheng.diagnosis.case import Case
@@ -80,7 +81,7 @@ def build_setup_from_loop(
     """Return the setup of a plain training: an update is forward, backward, step."""
 
     def measure(batch: Batch) -> torch.Tensor:
-        return loss(model(batch.x), batch.y).mean()
+        return loss(nested.call(model, batch.x), batch.y).mean()
 
     def update(batch: Batch) -> None:
         optimizer.zero_grad()

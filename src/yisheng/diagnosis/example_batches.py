@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from yisheng.core import nested
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Batch
 
@@ -36,7 +37,8 @@ def split_batches(data: Any, device: torch.device, steps: int) -> tuple[list[Bat
         batches = [_pair_to_batch(pair) for pair in itertools.islice(_iterate(data), steps + EXTRA_BATCHES)]
     if not batches:
         raise UsageError("the data is empty", "give (x, y), or a DataLoader of such pairs")
-    return hold_out([Batch(batch.x.to(device), batch.y.to(device), batch.index, None) for batch in batches])
+    moved = [nested.map_tensors(lambda tensor: tensor.to(device), batch.x) for batch in batches]
+    return hold_out([Batch(x, b.y.to(device), b.index, None) for x, b in zip(moved, batches, strict=True)])
 
 
 def hold_out(batches: list[Batch]) -> tuple[list[Batch], list[Batch]]:
@@ -102,4 +104,4 @@ def _pair_to_batch(pair: Any) -> Batch:
 
 def _slice_batch(batch: Batch, rows: slice) -> Batch:
     weight = None if batch.weight is None else batch.weight[rows]
-    return Batch(batch.x[rows], batch.y[rows], batch.index[rows], weight)
+    return Batch(nested.take(batch.x, rows), batch.y[rows], batch.index[rows], weight)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from yisheng.core import nested
 from yisheng.core.errors import NonFiniteError
 from yisheng.core.types import Batch, Finding
 from yisheng.diagnosis.ranking import Diagnosis
@@ -111,7 +112,7 @@ def run_experiments(setup: TrainingSetup, steps: int = EXPERIMENT_STEPS) -> Expe
     if not sum(len(batch) for batch in setup.held_out):
         return ExperimentResults()
     losses = {UNCHANGED: _train(setup, steps)}
-    if all(batch.x.is_floating_point() for batch in setup.batches):
+    if all(isinstance(batch.x, torch.Tensor) and batch.x.is_floating_point() for batch in setup.batches):
         losses[STANDARDIZED_INPUTS] = _train(_standardize_inputs(setup), steps)
     losses |= _try_learning_rates(setup, steps, losses[UNCHANGED])
     one_batch = replace(setup, batches=setup.batches[:1], held_out=setup.batches[:1])
@@ -205,13 +206,13 @@ def _try_learning_rates(setup: TrainingSetup, steps: int, loss_without: float) -
 
 def _standardize_inputs(setup: TrainingSetup) -> TrainingSetup:
     """Return the setup with inputs of mean 0 and standard deviation 1: per column of a table, per channel of images."""
-    x = torch.cat([batch.x for batch in setup.batches]).double()
+    x = torch.cat([nested.tensors(batch.x)[0] for batch in setup.batches]).double()
     axes = [axis for axis in range(x.ndim) if axis != 1 or x.ndim < 2]
     std, mean = torch.std_mean(x, axes, correction=0, keepdim=True)
     std = torch.where(std > 0, std, torch.ones_like(std))
 
     def standardize(batch: Batch) -> Batch:
-        return replace(batch, x=((batch.x.double() - mean) / std).to(batch.x.dtype))
+        return replace(batch, x=nested.map_tensors(lambda x: ((x.double() - mean) / std).to(x.dtype), batch.x))
 
     return replace(setup, batches=[*map(standardize, setup.batches)], held_out=[*map(standardize, setup.held_out)])
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from yisheng import transforms
+from yisheng.core import nested
 from yisheng.core.seeds import derive
 from yisheng.core.types import Dataset, Part, Score, Spec, Split
 from yisheng.data.images.duplicates import hash_images
@@ -72,6 +72,8 @@ class Sample:
         ('row 3', (1,))
         """
         grouped = data.group is not None
+        if len(split.test) and np.array_equal(split.train, split.test):  # a network that is not trained on any row
+            split = Split(split.train, split.validation, split.test[:0])
         return cls(data.spec, data.x, data.y, split, data.rows, seed, ordered, grouped)
 
     def rows(self, part: Part) -> np.ndarray:
@@ -98,23 +100,30 @@ class Sample:
     def features(self, rows: np.ndarray) -> np.ndarray:
         """Return rows as features for a quick model, float32 ``(n, D)``, standardized by the training part.
 
-        Images are averaged down to `MAX_SIDE` pixels per side. In a table, missing values are filled in and marked,
-        and categories become one-hot columns.
+        Images are averaged down to `MAX_SIDE` pixels per side, other arrays are flattened. In a table, missing values
+        are filled in and marked, and categories become one-hot columns.
 
         Args:
             rows: row numbers.
+
+        Raises:
+            InconclusiveError: the inputs are ids or bytes, which are no quantities.
         """
-        if not self.spec.is_image:
-            values = torch.from_numpy(np.asarray(self.x[rows], np.float32))
+        if self.spec.is_row:
+            values = nested.from_numpy(self.x[rows])
             return np.asarray(self._columns.apply(values).numpy(), np.float32)
-        mean, std = self._pixel_statistics
-        return (average_pool(self.x, rows) - mean) / std
+        if not self.spec.is_numeric:
+            raise InconclusiveError(f"{self.spec.description} are not numbers that a quick model could learn from")
+        mean, std = self._value_statistics
+        return (self._flatten(rows) - mean) / std
 
     @functools.cached_property
     def feature_names(self) -> tuple[str, ...]:
-        """Return the names of a table's features; empty for images."""
+        """Return the names of the features; empty for images."""
         if self.spec.is_image:
             return ()
+        if not self.spec.is_row:
+            return tuple(f"value {number + 1}" for number in range(int(np.prod(self.spec.shape))))
         return tuple(column.name for column in transforms.transform_spec(self._columns, self.spec).columns)
 
     @functools.cached_property
@@ -182,11 +191,17 @@ class Sample:
         return transforms.fit("columns", self.x, {}, rows=self.draw_rows("train"), columns=self.spec.columns)
 
     @functools.cached_property
-    def _pixel_statistics(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and standard deviation of each averaged pixel over training rows."""
-        pixels = average_pool(self.x, self.draw_rows("train", MAX_FEATURE_ROWS // 4))
-        std = pixels.std(0)
-        return pixels.mean(0), np.where(std > 0, std, 1).astype(np.float32)
+    def _value_statistics(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and standard deviation of each averaged pixel, or other value, over training rows."""
+        values = self._flatten(self.draw_rows("train", MAX_FEATURE_ROWS // 4))
+        std = values.std(0)
+        return values.mean(0), np.where(std > 0, std, 1).astype(np.float32)
+
+    def _flatten(self, rows: np.ndarray) -> np.ndarray:
+        if self.spec.is_image:
+            return average_pool(self.x, rows)
+        values = self.x[rows]
+        return np.asarray(values, np.promote_types(values.dtype, np.float32)).reshape(len(rows), -1)
 
 
 def hash_rows(x: np.ndarray, rows: np.ndarray, columns: slice) -> np.ndarray:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from yisheng import transforms
-from yisheng.core import machine, registry
+from yisheng.core import machine, nested, registry
 from yisheng.core.seeds import isolated_generators
 from yisheng.core.types import Spec
 from yisheng.evaluation.predictions import apply_link
@@ -67,8 +67,8 @@ class FittedNetwork:
         """Return the network's outputs for rows ``(N, D)``, float64 ``(N, O)``: logits, or scaled targets."""
         with torch.inference_mode(), machine.use_threads(machine.threads_worth(x.size)):
             starts = range(0, len(x), ROWS_PER_PASS)
-            chunks = (torch.from_numpy(x[start : start + ROWS_PER_PASS].astype(np.float64)) for start in starts)
-            return torch.cat([self.network(self.scale.apply(chunk)) for chunk in chunks])
+            chunks = (nested.from_numpy(x[start : start + ROWS_PER_PASS].astype(np.float64)) for start in starts)
+            return torch.cat([self.network(nested.to_contiguous(self.scale.apply(chunk))) for chunk in chunks])
 
     def predictions(self, x: np.ndarray) -> np.ndarray:
         """Return probabilities ``(N, C)``, or numbers in the original unit ``(N, T)``, float64."""

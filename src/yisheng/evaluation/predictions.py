@@ -92,7 +92,8 @@ def apply_link(output: torch.Tensor, spec: Spec, invert: Invert | None = None) -
     """Convert outputs ``(..., O)`` to probabilities, or to numbers in the original unit.
 
     Classification: softmax over O = C units, or 1 - sigmoid and sigmoid of a single unit; multilabel: sigmoid;
-    regression: ``invert(output)``. Computed in float32 at least, without overflow.
+    regression: ``invert(output)``. Computed in float32 at least, without overflow. Outputs that are probabilities
+    already (``spec.link``) are passed through; a single unit is that of the second class.
 
     >>> apply_link(torch.tensor([[0.0]]), Spec("classification", (1,), classes=("no", "yes"), outputs=1))
     tensor([[0.5000, 0.5000]])
@@ -101,8 +102,11 @@ def apply_link(output: torch.Tensor, spec: Spec, invert: Invert | None = None) -
     output = output if output.dtype in (torch.float32, torch.float64) else output.float()
     if spec.task == "regression":
         return output if invert is None else invert(output)
+    is_single_unit = spec.task == "classification" and spec.outputs == 1
+    if spec.link == "probabilities":
+        return torch.cat([1 - output, output], dim=-1) if is_single_unit else output
     if spec.task == "multilabel":
         return output.sigmoid()
-    if spec.outputs == 1:
+    if is_single_unit:
         return torch.cat([-output, output], dim=-1).sigmoid()
     return output.softmax(dim=-1)

@@ -70,7 +70,7 @@ def train_tree_baseline(
         seed: seed of the random columns and rows.
 
     Raises:
-        UsageError: the inputs are images.
+        UsageError: the inputs are not rows of numbers.
 
     Source: Ke et al., "LightGBM: a highly efficient gradient boosting decision tree", 2017; Grinsztajn, Oyallon
     and Varoquaux, "Why do tree-based models still outperform deep learning on typical tabular data?", 2022.
@@ -83,8 +83,8 @@ def train_tree_baseline(
     True
     """
     spec = dataset.spec
-    if spec.is_image:
-        raise UsageError(f"gradient boosting needs rows, got images of shape {spec.shape}", "remove boosting=")
+    if not spec.is_row:
+        raise UsageError(f"gradient boosting needs rows of numbers, got {spec.description}", "remove boosting=")
     start = time.perf_counter()
     rows = _sample_rows(split.train, seed)
     boosting = _GradientBoosting(spec, seed, len(rows))

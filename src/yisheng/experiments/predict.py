@@ -30,7 +30,7 @@ def predict(folder: Path, inputs: Sequence[Path], rows: str | None = None) -> Pr
         if spec.is_image and any(os.path.isdir(path) for path in inputs):  # noqa: PTH112  # never raises
             raise UsageError("predictions for a folder of images are written to a file", "use out=predictions.csv too")
         return predictor.predict(inputs)
-    if inputs or spec.is_image:
+    if inputs or not spec.is_row:
         raise UsageError("rows= is for a model of rows, instead of files", "give rows= or files")
     values = [[value.strip() for value in row.split(",")] for row in rows.split(";") if row.strip()]
     return predictor.predict(typed_rows.parse_rows(values, spec, "rows="))

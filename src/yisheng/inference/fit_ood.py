@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from yisheng import transforms
+from yisheng.core import nested
 from yisheng.core.seeds import generator
 from yisheng.core.types import Spec
 from yisheng.data.batches import Batches
@@ -50,7 +51,8 @@ def fit_ood_detector(
 
     For images it uses the Mahalanobis distance to the nearest class, in the means and standard deviations of the maps
     of up to three convolutions (without convolutions: of the image itself and its edges) and in the input of the last
-    layer; and the energy -log Σ exp(output). For rows it uses the same distance in the scaled numbers, and how far a
+    layer; and the energy -log Σ exp(output). For sequences, ids and other inputs it uses the same of the network, but not
+    the input itself. For rows it uses the same distance in the scaled numbers, and how far a
     value is outside its column's range, as a fraction of the range. Each score is scaled by its distribution on
     held-out rows, and the largest one decides.
 
@@ -71,18 +73,18 @@ def fit_ood_detector(
     attacks", 2018, section 2; Liu et al., "Energy-based out-of-distribution detection", 2020, section 3.
     """
     fitting, calibration = _sample_rows(train, seed), _sample_rows(held_out, seed)
-    if len(calibration.rows) < MIN_ROWS and spec.is_image:
+    if len(calibration.rows) < MIN_ROWS and not spec.is_row:
         half = len(fitting.rows) // 2
         fitting, calibration = replace(fitting, rows=fitting.rows[:half]), replace(fitting, rows=fitting.rows[half:])
     if len(fitting.rows) < MIN_ROWS:
         return None
-    if spec.is_image:
-        return _fit_for_images(model, spec, fitting, calibration)
-    return _fit_for_rows(spec, fitting, calibration)
+    if spec.is_row:
+        return _fit_for_rows(spec, fitting, calibration)
+    return _fit_on_features(model, spec, fitting, calibration)
 
 
-def _fit_for_images(model: nn.Module, spec: Spec, fitting: Batches, calibration: Batches) -> OODDetector | None:
-    sources = choose_feature_sources(model)
+def _fit_on_features(model: nn.Module, spec: Spec, fitting: Batches, calibration: Batches) -> OODDetector | None:
+    sources = [source for source in choose_feature_sources(model) if spec.is_image or source.kind != "image"]
     features, _, targets = _read_features(model, sources, fitting)
     held_out_features, held_out_output, _ = _read_features(model, sources, calibration)
     labels = targets if spec.task == "classification" else None
@@ -190,7 +192,7 @@ def _read_rows(part: Batches) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]
     if part.prefetcher is not None:
         part.prefetcher(part.rows)
     raw = part.x.index_select(0, part.rows).cpu()
-    scaled = [batch.x.cpu().double() for batch in part]
+    scaled = [nested.tensors(batch.x)[0].cpu().double() for batch in part]
     return (
         torch.cat(scaled) if scaled else raw.double(),
         raw.float(),
@@ -207,7 +209,7 @@ def _read_features(
     with _eval_mode(model), torch.no_grad():
         for batch in part:
             with capture_features(model, sources) as captured:
-                outputs.append(model(batch.x).cpu())
+                outputs.append(nested.call(model, batch.x).cpu())
             targets.append(batch.y.cpu())
             for source, x in captured.items():
                 features.setdefault(source, []).append(x.cpu())

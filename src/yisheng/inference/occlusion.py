@@ -6,6 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from yisheng.core import nested
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Spec
 from yisheng.inference.artifact import Artifact
@@ -95,7 +96,7 @@ def _compute_losses(artifact: Artifact, x: np.ndarray, covered: np.ndarray) -> n
     """Compute the loss of each covered copy ``(P, C, H, W)`` of an image ``(C, H, W)``, float64 ``(P,)``."""
 
     def forward(images: np.ndarray) -> torch.Tensor:
-        return artifact.model(artifact.scale.apply(torch.from_numpy(images))).double()
+        return artifact.model(artifact.scale.apply(nested.from_numpy(images))).double()
 
     with torch.inference_mode():
         output = forward(x[None])

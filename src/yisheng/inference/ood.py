@@ -11,9 +11,10 @@ from safetensors.torch import load as parse_safetensors
 from safetensors.torch import save as serialize_safetensors
 from torch import nn
 
+from yisheng.core import nested
 from yisheng.core.errors import DataError
 from yisheng.core.run_folder import INTACT_COPY
-from yisheng.core.types import Spec
+from yisheng.core.types import Inputs, Spec
 from yisheng.inference._ood_features import (
     FeatureSource,
     capture_features,
@@ -80,7 +81,7 @@ class OODDetector:
     high: torch.Tensor
     number_features: torch.Tensor
 
-    def score(self, model: nn.Module, scaled: torch.Tensor, raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def score(self, model: nn.Module, scaled: Inputs, raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the network's output and the OOD score of each input, from one forward pass.
 
         Args:
@@ -97,7 +98,7 @@ class OODDetector:
         """
         sources = [component.source for component in self.components if component.source is not None]
         with capture_features(model, sources) as features:
-            output: torch.Tensor = model(scaled)
+            output: torch.Tensor = nested.call(model, scaled)
         scores = list(self._component_scores(features, output, scaled, raw))
         largest = torch.stack(scores).nan_to_num(torch.inf).amax(0)
         return output, _interpolate_level(largest, self.quantiles)
@@ -106,7 +107,7 @@ class OODDetector:
         self,
         features: Mapping[FeatureSource, torch.Tensor],
         output: torch.Tensor,
-        scaled: torch.Tensor,
+        scaled: Inputs,
         raw: torch.Tensor,
     ) -> Iterator[torch.Tensor]:
         """Yield each component's scores ``(B,)``: 0 is the median, `THRESHOLD` of the held-out rows are below 1."""
@@ -117,7 +118,7 @@ class OODDetector:
                 scores = compute_range_excess(raw[:, self.range_columns], self.low, self.high, self.high - self.low)
             else:
                 source = component.source
-                x = scaled.index_select(1, self.number_features) if source is None else features.get(source)
+                x = features.get(source) if source else nested.tensors(scaled)[0].index_select(1, self.number_features)
                 if x is None or x.shape[1] != len(component.projection):
                     raise DataError(
                         "the out-of-distribution detector does not fit the network at its "
@@ -207,7 +208,7 @@ def _check_tensors(detector: OODDetector, spec: Spec, inner: Spec) -> None:
         ("ranges", detector.range_columns, spec),
         ("numbers", detector.number_features, inner),
     ):
-        column_count = 0 if spec.is_image else data.shape[0]
+        column_count = data.shape[0] if spec.is_row else 0
         if indices.dtype != torch.int64 or indices.ndim != 1 or not ((indices >= 0) & (indices < column_count)).all():
             raise ValueError(f"the OOD detector has {name} of columns that the data does not have")
     if not detector.low.shape == detector.high.shape == detector.range_columns.shape:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
+from yisheng.core import nested
 from yisheng.core.errors import UsageError, suggest
 from yisheng.data.images import decode
 from yisheng.evaluation.predictions import apply_link
@@ -120,7 +121,7 @@ def compute_feature_maps(artifact: Artifact, x: np.ndarray, layer: str | None = 
     handles = [m.register_forward_hook(make_hook(name)) for name, m in artifact.model.named_modules() if name]
     try:
         with torch.inference_mode():
-            artifact.model(artifact.scale.apply(torch.from_numpy(x[None])))
+            artifact.model(nested.to_single(artifact.scale.apply(nested.from_numpy(x[None]))))
     finally:
         for handle in handles:
             handle.remove()
@@ -175,7 +176,7 @@ def draw_occlusion(artifact: Artifact, path: Path) -> Image.Image:
     """
     x, input_tile = _read_input(artifact, path)
     with torch.inference_mode():
-        output = artifact.model(artifact.scale.apply(torch.from_numpy(x[None])))
+        output = artifact.model(nested.to_single(artifact.scale.apply(nested.from_numpy(x[None]))))
     probabilities = apply_link(output, artifact.spec)[0]
     is_regression = artifact.spec.task == "regression"
     title = "the predicted number" if is_regression else artifact.spec.classes[int(probabilities.argmax())]

@@ -9,7 +9,7 @@ from yisheng.optim._fused import can_fuse
 from yisheng.optim._option_ranges import Average, Decay, Groups, Rate
 
 
-@register(default_for=lambda spec: not spec.is_image)  # Adam tolerates columns of different scale
+@register(default_for=lambda spec: not spec.has_maps)  # Adam tolerates columns of different scale
 def adamw(
     groups: Groups,
     *,

@@ -12,7 +12,7 @@ from yisheng.optim._fused import can_fuse
 from yisheng.optim._option_ranges import Decay, Groups, Rate
 
 
-@register(default_for=lambda spec: spec.is_image)
+@register(default_for=lambda spec: spec.has_maps)
 def nesterov(
     groups: Groups,
     *,

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from yisheng.core import nested
 from yisheng.core.errors import NonFiniteError
 from yisheng.core.types import Batch
 from yisheng.training.state import State
@@ -66,7 +67,7 @@ def _describe_update(step: int, epoch: int, batch: Batch) -> str:
 
 def _describe_nonfinite_rows(batch: Batch) -> str:
     """Return which rows have inputs or targets that are not finite, or "" if none has."""
-    for name, values in (("inputs", batch.x), ("targets", batch.y)):
+    for name, values in (*(("inputs", x) for x in nested.tensors(batch.x)), ("targets", batch.y)):
         nonfinite = ~torch.isfinite(values).flatten(1).all(1) if values.ndim > 1 else ~torch.isfinite(values)
         if nonfinite.any():
             rows = batch.index[nonfinite][:MAX_LISTED_ROWS].tolist()
@@ -89,7 +90,7 @@ def _find_first_nonfinite_layer(model: nn.Module, batch: Batch) -> str:
     handles = [module.register_forward_hook(make_hook(name or type(module).__name__)) for name, module in leaves]
     try:
         with torch.no_grad():
-            model(batch.x)
+            nested.call(model, batch.x)
     finally:
         for handle in handles:
             handle.remove()

@@ -10,8 +10,9 @@ keyword-only fields, if any, are its options, which the registry lists and the r
 A transform that prepares the columns of a table by their kinds, missing values included, has the signature
 ``fit(x, *, columns, **options)``; if it changes their number, ``t.spec(spec)`` returns the spec of its outputs.
 
-Inputs are images ``(B, C, H, W)`` or rows ``(B, D)``, with further leading axes if needed. Field values are plain JSON
-data.
+Inputs are rows ``(B, D)`` and sequences ``(B, T, D)``, scaled along the last axis, or images ``(B, C, H, W)``, volumes
+``(B, C, D, H, W)`` and anything with more axes, scaled along the axis after B. A transform of several inputs
+(`each_input`) takes and returns tuples or dicts of tensors. Field values are plain JSON data.
 
 Keys of `register` for this kind: ``default_for`` (the specs for which ``target_scale=auto`` means this transform).
 """
@@ -23,17 +24,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
 
-    from yisheng.core.types import Column, Spec
+    from yisheng.core.types import Column, InputSpec, Spec
 
 
 class Transform(Protocol):
     """A fitted transform."""
 
-    def apply(self, x: torch.Tensor) -> torch.Tensor: ...
+    def apply(self, x: Any) -> Any: ...
 
-    def invert(self, x: torch.Tensor) -> torch.Tensor: ...
+    def invert(self, x: Any) -> Any: ...
 
 
 def fit(
@@ -43,6 +43,7 @@ def fit(
     *,
     rows: np.ndarray | None = None,
     columns: Sequence[Column] = (),
+    inputs: Sequence[InputSpec] = (),
 ) -> Transform:
     """Return a transform fitted on the training part.
 
@@ -53,6 +54,7 @@ def fit(
         rows: row numbers of the training part, all rows by default. ``fit("standard", x, rows=train)`` gathers a
             chunk at a time, so the part need not fit into memory.
         columns: the table's columns, for a transform that prepares them, and for their names in errors.
+        inputs: what the rows of a packed block hold: the transform is fitted on each of them, except on ids.
 
     Raises:
         UsageError: no transform has that name.
@@ -68,6 +70,10 @@ def fit(
     entry = registry.find("transforms", name)
     part: Any = x if rows is None else RowSubset(x, rows)
     arguments = dict(options or {})
+    if inputs:
+        each_input: Any = registry.find("transforms", "each-input").build
+        scaled_inputs: Transform = each_input.fit(part, inputs=inputs, method=name, options=options)
+        return scaled_inputs
     if takes_columns(name):
         arguments["columns"] = tuple(columns)
     else:
@@ -118,8 +124,16 @@ def to_json(transform: Transform) -> dict[str, Any]:
     values = {f.name: getattr(transform, f.name) for f in fields(transform)}  # type: ignore[arg-type]  # a dataclass
     return {
         "name": hyphenate(type(transform).__name__),
-        **{k: list(v) if isinstance(v, tuple) else v for k, v in values.items()},
+        **{k: _to_lists(v) for k, v in values.items()},
     }
+
+
+def _to_lists(value: Any) -> Any:
+    return [_to_lists(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _to_tuples(value: Any) -> Any:
+    return tuple(_to_tuples(item) for item in value) if isinstance(value, list) else value
 
 
 def from_json(data: Mapping[str, Any]) -> Transform:
@@ -153,7 +167,7 @@ def from_json(data: Mapping[str, Any]) -> Transform:
     hints = typing.get_type_hints(build)
     values = {}
     for name in names:
-        value = tuple(data[name]) if isinstance(data[name], list) else data[name]
+        value = _to_tuples(data[name])
         try:
             values[name] = TypeAdapter(hints[name], config=ConfigDict(strict=True)).validate_python(value)
         except ValidationError as error:

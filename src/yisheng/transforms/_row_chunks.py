@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.types import InputSpec
 
 CHUNK_VALUES = 1 << 18
 """Values per chunk: two mebibytes as float64, which a processor's cache holds."""
@@ -38,27 +39,73 @@ class RowSubset:
         return self.x[self.rows].astype(dtype or self.dtype, copy=False)
 
 
+class InputValues:
+    """One input of some rows of a packed block, which looks like an array and is read slice by slice.
+
+    Args:
+        x: the block, uint8 ``(N, nbytes)``.
+        item: the input.
+        start: its first byte in a row.
+    """
+
+    def __init__(self, x: np.ndarray | RowSubset, item: InputSpec, start: int) -> None:
+        self.x, self.item, self.start = x, item, start
+        self.dtype = np.dtype(item.dtype)
+        self.shape = (len(x), *item.shape)
+        self.ndim = len(self.shape)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        rows = np.ascontiguousarray(self.x[part][:, self.start : self.start + self.item.nbytes])
+        return rows.view(self.dtype).reshape(-1, *self.item.shape)
+
+
+def split_inputs(x: np.ndarray | RowSubset, inputs: Sequence[InputSpec]) -> list[Any]:
+    """Return each input of a packed block; the block itself if there is only one.
+
+    Args:
+        x: the block ``(N, ...)``, or some of its rows.
+        inputs: what a row holds; empty for one input.
+    """
+    starts = np.cumsum([0, *(item.nbytes for item in inputs)]).tolist()
+    return [InputValues(x, item, start) for item, start in zip(inputs, starts, strict=False)] or [x]
+
+
 def count_columns(x: np.ndarray | RowSubset) -> int:
-    """Return the number of channels of images ``(N, C, H, W)``, or of columns of rows ``(N, D)``.
+    """Return the number of columns of rows ``(N, D)`` and sequences ``(N, T, D)``, or of channels ``(N, C, ...)``.
 
     Raises:
-        DataError: there are no rows, or the array has another number of axes.
+        DataError: there are no rows, or the array has no axis of columns.
     """
-    if x.ndim not in (2, 4):
+    if x.ndim < 2:
         raise DataError(
             f"a transform is fitted on rows (N, D) or images (N, C, H, W), got an array of shape {tuple(x.shape)}",
             "add an axis for the columns, as in x.reshape(len(x), -1)",
         )
     if not len(x):
         raise DataError("the training part has no rows to fit a transform on", "make the other parts smaller")
-    return int(x.shape[1])
+    return int(x.shape[channel_axis(x.ndim)])
+
+
+def channel_axis(ndim: int) -> int:
+    """Return the axis that holds columns or channels in arrays with this number of axes.
+
+    >>> [channel_axis(ndim) for ndim in (2, 3, 4, 5)]
+    [1, 2, 1, 1]
+    """
+    return 2 if ndim == 3 else 1
 
 
 def iterate_chunks(x: np.ndarray | RowSubset) -> Iterator[np.ndarray]:
     """Yield slices of rows with `CHUNK_VALUES` values or one row each, as ``(n, C, pixels)``; rows have one pixel."""
-    size = max(1, CHUNK_VALUES // max(1, int(np.prod(x.shape[1:]))))
+    size, channels = max(1, CHUNK_VALUES // max(1, int(np.prod(x.shape[1:])))), count_columns(x)
     for start in range(0, len(x), size):
-        yield x[start : start + size].reshape(-1, x.shape[1], int(np.prod(x.shape[2:])))
+        chunk = x[start : start + size]
+        if x.ndim == 3:
+            chunk = chunk.swapaxes(1, 2)
+        yield chunk.reshape(len(chunk), channels, -1)
 
 
 def compute_std(squares: np.ndarray, mean: np.ndarray, count: Any) -> np.ndarray:

@@ -29,7 +29,7 @@ MAX_CATEGORY_CODE = 2**24
 """Up to here single precision holds every whole number."""
 
 
-@register
+@register(fits=lambda spec: spec.is_row, requires="rows of numbers")
 @dataclass(frozen=True)
 class columns:  # noqa: N801  # its name is the registered name
     """The columns of a table by their kinds: numbers scaled, missing values filled in and marked, categories one-hot.

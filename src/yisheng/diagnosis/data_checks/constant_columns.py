@@ -14,7 +14,7 @@ from yisheng.diagnosis.wording import MAX_NAMES, join_names
 MAX_EVIDENCE = 50
 
 
-@register(cost="cheap", fits=lambda spec: not spec.is_image)
+@register(cost="cheap", fits=lambda spec: spec.is_row)
 def constant_columns(sample: Sample) -> Iterator[Finding]:
     """Find columns with one value, or no value, in all training rows.
 
@@ -24,7 +24,7 @@ def constant_columns(sample: Sample) -> Iterator[Finding]:
     Source: Guyon and Elisseeff, "An introduction to variable and feature selection", 2003.
     """
     rows = sample.draw_rows("train")
-    constant = _is_constant(np.asarray(sample.x[rows], np.float32))
+    constant = _is_constant(np.asarray(sample.x[rows], np.promote_types(sample.x.dtype, np.float32)))
     if constant.any() and len(rows) < len(sample.rows("train")):  # constant in the drawn rows: check all of them
         rows = sample.rows("train")
         constant[constant] = _is_constant(sample.x[rows][:, constant])

@@ -16,7 +16,7 @@ MIN_MISSING, MIN_DIFFERENCE = 0.5, 0.3
 MIN_ROWS, MAX_EVIDENCE = 20, 20
 
 
-@register(cost="cheap", fits=lambda spec: not spec.is_image)
+@register(cost="cheap", fits=lambda spec: spec.is_row)
 def missing_values(sample: Sample) -> Iterator[Finding]:
     """Find columns that are mostly empty, or much emptier in the training part than in the test part or vice versa.
 

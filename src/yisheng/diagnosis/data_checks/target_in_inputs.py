@@ -26,7 +26,7 @@ Leak = tuple[list[int], dict[str, float]]
 
 
 def _fits(spec: Spec) -> bool:
-    return not spec.is_image and spec.shape[0] > 1 and spec.task != "multilabel"
+    return spec.is_row and spec.shape[0] > 1 and spec.task != "multilabel"
 
 
 @register(cost="cheap", fits=_fits)

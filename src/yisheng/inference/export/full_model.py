@@ -8,8 +8,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from yisheng.core import nested
+from yisheng.core.types import Inputs
 from yisheng.evaluation.predictions import apply_link
 from yisheng.inference.artifact import Artifact
+from yisheng.inference.export.graph_inputs import join_inputs, split_inputs
 
 
 class FullModel(nn.Module):
@@ -32,8 +35,13 @@ class FullModel(nn.Module):
         self.artifacts = tuple(artifacts)
         self.eval()
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return probabilities ``(N, C)`` or values ``(N, T)`` in original units for raw inputs ``(N, *shape)``."""
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        """Return probabilities ``(N, C)`` or values ``(N, T)`` in original units.
+
+        Args:
+            *inputs: raw inputs ``(N, *shape)``: one tensor, or one for each of the network's inputs.
+        """
+        x = join_inputs(inputs, self.artifacts[0].spec)
         outputs = [_predict(artifact, net, x) for artifact, net in zip(self.artifacts, self.networks, strict=True)]
         if len(outputs) == 1:
             return outputs[0]
@@ -42,23 +50,23 @@ class FullModel(nn.Module):
     def tensors(self) -> dict[str, torch.Tensor]:
         """Return all weights by the index of the model and their name: ``0.output.bias``."""
         return {
-            f"{index}.{name}": value.detach().cpu().contiguous()
+            f"{index}.{name}": value
             for index, network in enumerate(self.networks)
             for name, value in network.state_dict().items()
         }
 
 
-def make_example_inputs(model: FullModel, x: np.ndarray) -> torch.Tensor:
+def make_example_inputs(model: FullModel, x: np.ndarray) -> tuple[torch.Tensor, ...]:
     """Return two inputs to trace the module with, after one forward pass on them.
 
     The transforms create their constants on first use; created while a graph is traced, they would not be constants.
     """
-    example = torch.from_numpy(np.ascontiguousarray(x[[0, -1]]))
+    example = split_inputs(x[[0, -1]], model.artifacts[0].spec)
     with torch.no_grad():
-        model(example)
+        model(*example)
     return example
 
 
-def _predict(artifact: Artifact, network: nn.Module, x: torch.Tensor) -> torch.Tensor:
+def _predict(artifact: Artifact, network: nn.Module, x: Inputs) -> torch.Tensor:
     invert = None if artifact.target_scale is None else artifact.target_scale.invert
-    return apply_link(network(artifact.scale.apply(x)), artifact.spec, invert)
+    return apply_link(nested.call(network, nested.to_single(artifact.scale.apply(x))), artifact.spec, invert)

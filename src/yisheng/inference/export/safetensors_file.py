@@ -10,13 +10,18 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from torch import nn
 
 from yisheng import transforms
 from yisheng.core import registry
+from yisheng.core.errors import UsageError
+from yisheng.core.tensor_bytes import serialize_tensors
 from yisheng.core.types import Spec
 from yisheng.inference.artifact import Artifact
 from yisheng.inference.export.full_model import FullModel
+from yisheng.inference.export.graph_inputs import split_inputs
+from yisheng.inference.program_module import CONSTANTS
+from yisheng.inference.program_reader import read_program
 
 SUFFIX = ".safetensors"
 METADATA_KEY = "yisheng"
@@ -30,18 +35,34 @@ def require_packages() -> None:
 def write(
     path: Path,
     model: FullModel,
-    example: torch.Tensor,  # noqa: ARG001  # for formats that trace
+    example: tuple[torch.Tensor, ...],  # noqa: ARG001  # for formats that trace
     metadata: Mapping[str, Any],
 ) -> None:
-    """Write weights and header.
+    """Write weights and header, and for a user's own network its program and the program's constants.
 
     Args:
         path: the file.
         model: the module.
         example: not used, because nothing is traced.
         metadata: written to the header under `METADATA_KEY`, as JSON; it includes the fitted transforms.
+
+    Raises:
+        UsageError: the network is a user's own that could not be saved without its code.
     """
-    save_file(model.tensors(), path, metadata={METADATA_KEY: json.dumps(metadata)})
+    tensors, models = model.tensors(), []
+    for index, (artifact, description) in enumerate(zip(model.artifacts, metadata["models"], strict=True)):
+        network = description["model"]
+        if "own" in network and artifact.program is None:
+            raise UsageError(
+                f"{network['name']} could not be saved without its code: {network['own']['no_program']}",
+                "use format=onnx or format=torchscript, which trace the network",
+            )
+        program = {} if artifact.program is None else {"program": artifact.program.data}
+        models.append({**description, **program})
+        if artifact.program is not None:
+            tensors |= {f"{index}.{CONSTANTS}.{name}": value for name, value in artifact.program.constants.items()}
+    header = {METADATA_KEY: json.dumps({**metadata, "models": models})}
+    path.write_bytes(serialize_tensors(tensors, header))
 
 
 def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:
@@ -56,16 +77,24 @@ def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:
             None if fitted is None else transforms.from_json(fitted) for fitted in description["transforms"].values()
         )
         inner = transforms.transform_spec(scale, spec)
-        network = registry.find("models", description["model"]["name"]).build(inner, **description["model"]["options"])
-        prefix = f"{index}."
-        weights = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-        network.load_state_dict(weights)
+        weights, constants = (_select(tensors, prefix) for prefix in (f"{index}.", f"{index}.{CONSTANTS}."))
+        if "program" in description:
+            weights = {name: value for name, value in weights.items() if not name.startswith(f"{CONSTANTS}.")}
+            network: nn.Module = read_program(description["program"], weights, constants)
+        else:
+            choice = description["model"]
+            network = registry.find("models", choice["name"]).build(inner, **choice["options"])
+            network.load_state_dict(weights)
         artifacts.append(Artifact(network, spec, scale, target_scale, description))
     model = FullModel(artifacts)
 
     def predict(x: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            outputs: np.ndarray = model(torch.from_numpy(x)).numpy()
+            outputs: np.ndarray = model(*split_inputs(x, spec)).numpy()
         return outputs
 
     return predict
+
+
+def _select(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

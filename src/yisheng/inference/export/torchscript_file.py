@@ -12,7 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from yisheng.core.errors import UsageError
+from yisheng.core.types import Spec
+from yisheng.inference._export_messages import explain_failure
 from yisheng.inference.export.full_model import FullModel
+from yisheng.inference.export.graph_inputs import split_inputs
 
 SUFFIX = ".pt"
 METADATA_FILE = "yisheng.json"
@@ -23,7 +27,7 @@ def require_packages() -> None:
     """Do nothing: this format needs no further package."""
 
 
-def write(path: Path, model: FullModel, example: torch.Tensor, metadata: Mapping[str, Any]) -> None:
+def write(path: Path, model: FullModel, example: tuple[torch.Tensor, ...], metadata: Mapping[str, Any]) -> None:
     """Trace the module and write it, for any number of inputs at a time.
 
     Args:
@@ -31,20 +35,31 @@ def write(path: Path, model: FullModel, example: torch.Tensor, metadata: Mapping
         model: the module.
         example: two inputs.
         metadata: written to the extra file `METADATA_FILE`, as JSON.
+
+    Raises:
+        UsageError: the network cannot be traced.
     """
     with _hide_torchscript_warnings(), torch.no_grad():
-        traced = torch.jit.freeze(torch.jit.trace(model, example, check_trace=False))
+        try:
+            traced = torch.jit.freeze(torch.jit.trace(model, example, check_trace=False))
+        except Exception as error:
+            raise UsageError(
+                f"the network cannot be converted to TorchScript: {explain_failure(error)}",
+                "use format=onnx, or change that part of the network",
+            ) from error
         torch.jit.save(traced, str(path), _extra_files={METADATA_FILE: json.dumps(metadata)})
 
 
 def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     """Return a function that predicts with the file."""
+    extra: dict[str, Any] = {METADATA_FILE: ""}
     with _hide_torchscript_warnings():
-        module = torch.jit.load(str(path), map_location="cpu")
+        module = torch.jit.load(str(path), map_location="cpu", _extra_files=extra)
+    spec = Spec.from_json(json.loads(extra[METADATA_FILE])["spec"])
 
     def predict(x: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            outputs: np.ndarray = module(torch.from_numpy(x)).numpy()
+            outputs: np.ndarray = module(*split_inputs(x, spec)).numpy()
         return outputs
 
     return predict

@@ -14,8 +14,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from yisheng.core import nested
+from yisheng.core.types import Inputs
 
-def trace_graph(model: nn.Module, x: torch.Tensor) -> bytes:
+
+def trace_graph(model: nn.Module, x: Inputs) -> bytes:
     """Return the graph of a network, traced on a copy without hooks in evaluation mode on the CPU.
 
     Args:
@@ -51,8 +54,14 @@ def trace_graph(model: nn.Module, x: torch.Tensor) -> bytes:
         warnings.simplefilter("ignore")  # tracing warns that the graph holds for this input only
         writer: Any = importlib.import_module("torch.utils.tensorboard").SummaryWriter(folder)
         with contextlib.closing(writer):
-            writer.add_graph(network, x.detach().cpu().float())
+            writer.add_graph(network, nested.map_tensors(_to_host, x))
         return _read_graph(Path(folder))
+
+
+def _to_host(x: torch.Tensor) -> torch.Tensor:
+    """Return a tensor on the CPU, numbers as float32."""
+    x = x.detach().cpu()
+    return x.float() if x.is_floating_point() else x
 
 
 def _read_graph(folder: Path) -> bytes:

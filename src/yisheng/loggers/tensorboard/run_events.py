@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import torch
 
+from yisheng.core import nested
 from yisheng.core.logging import logger
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import EpochEnd, Event, StepEnd
@@ -101,7 +102,7 @@ def _add_images(board: EventFile, assembly: Assembly, event: StepEnd) -> None:
     """Add the images of the first batch as the network sees them."""
     if not assembly.spec.is_image:
         return
-    pixels = assembly.transforms["input"].invert(event.batch.x[:MAX_IMAGES]).detach().cpu()
+    pixels = assembly.transforms["input"].invert(nested.take(event.batch.x, slice(MAX_IMAGES))).detach().cpu()
     if assembly.train.x.dtype == torch.uint8:
         pixels = pixels.round().clamp(0, 255).to(torch.uint8)
     board.image("images/training", draw_batch_grid(pixels.numpy()), event.step)
@@ -109,7 +110,7 @@ def _add_images(board: EventFile, assembly: Assembly, event: StepEnd) -> None:
 
 def _add_graph(board: EventFile, assembly: Assembly, event: StepEnd) -> None:
     try:
-        board.graph(trace_graph(assembly.state.model, event.batch.x[:2]))
+        board.graph(trace_graph(assembly.state.model, nested.take(event.batch.x, slice(2))))
     except Exception as error:  # some networks cannot be traced; their training continues without a graph
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_NOTE_LENGTH]
         logger.info(f"TensorBoard shows no graph of {assembly.config.model.name}: {reason}")

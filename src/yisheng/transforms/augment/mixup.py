@@ -15,8 +15,8 @@ from yisheng.transforms.augment._base import Augment
 
 
 @register(
-    fits=lambda spec: all(column.kind == "number" for column in spec.columns),
-    requires="images, or columns of numbers only (categories cannot be mixed)",
+    fits=lambda spec: spec.is_numeric and all(column.kind == "number" for column in spec.columns),
+    requires="images, or columns of numbers only (ids and categories cannot be mixed)",
 )
 def mixup(spec: Spec, *, alpha: Annotated[float, Interval(gt=0, le=100)] = 0.2) -> Augment:
     """Mix every sample of a batch with another one of it, and their targets in the same proportion.
