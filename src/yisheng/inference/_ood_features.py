@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,8 @@ MAX_CONVOLUTIONS = 3
 MAX_FEATURES = 512
 """Features of one source; of more, this many at equal distances are read."""
 MAX_PRINCIPAL_COMPONENTS = 64
+MAX_DENSE_SIZE = 1024
+"""Rows or columns of a matrix that is decomposed completely."""
 RIDGE = 1e-3
 """Added to the variances, as a fraction of their mean, so that a feature that never varied may vary a little."""
 MIN_ROWS_PER_CLASS = 10
@@ -75,21 +77,15 @@ def capture_features(model: nn.Module, sources: Sequence[FeatureSource]) -> Iter
     """
     captured: dict[FeatureSource, torch.Tensor] = {}
 
-    def capture(source: FeatureSource, value: object) -> None:
-        if isinstance(value, torch.Tensor) and value.ndim >= 2 and source not in captured:
+    def capture(source: FeatureSource, value: torch.Tensor) -> None:
+        if source not in captured:
             captured[source] = flatten_features(value)
-
-    def register_hook(source: FeatureSource) -> torch.utils.hooks.RemovableHandle:
-        module = model.get_submodule(source.layer)
-        if source.kind == "head":
-            return module.register_forward_pre_hook(lambda _, inputs: capture(source, inputs[0] if inputs else None))
-        return module.register_forward_hook(lambda _, __, output: capture(source, output))
 
     def capture_image(_: nn.Module, inputs: tuple[object, ...]) -> None:
         if inputs and isinstance(inputs[0], torch.Tensor):
             capture(FeatureSource("image"), compute_edge_maps(inputs[0]))
 
-    handles = [register_hook(source) for source in sources if source.kind != "image"]
+    handles = hook_features(model, sources, capture)
     if FeatureSource("image") in sources:
         handles.append(model.register_forward_pre_hook(capture_image))
     try:
@@ -97,6 +93,37 @@ def capture_features(model: nn.Module, sources: Sequence[FeatureSource]) -> Iter
     finally:
         for handle in handles:
             handle.remove()
+
+
+def hook_features(
+    model: nn.Module, sources: Sequence[FeatureSource], capture: Callable[[FeatureSource, torch.Tensor], object]
+) -> list[torch.utils.hooks.RemovableHandle]:
+    """Call a function with the values of sources inside a network in its forward passes; return the hooks to remove.
+
+    Args:
+        model: the network.
+        sources: those of kind ``image`` are not inside the network, and are left out.
+        capture: called with a source and its tensor, of two axes or more.
+    """
+
+    inside = [source for source in sources if source.kind != "image"]
+    hook_program: Any = getattr(model, "hook_features", None)
+    if hook_program is not None:  # a program has no layers to hook
+        return [hook_program(inside, capture)]
+
+    def capture_tensor(source: FeatureSource, value: object) -> None:
+        if isinstance(value, torch.Tensor) and value.ndim >= 2:
+            capture(source, value)
+
+    def register(source: FeatureSource) -> torch.utils.hooks.RemovableHandle:
+        module = model.get_submodule(source.layer)
+        if source.kind == "head":
+            return module.register_forward_pre_hook(
+                lambda _, inputs: capture_tensor(source, inputs[0] if inputs else None)
+            )
+        return module.register_forward_hook(lambda _, __, output: capture_tensor(source, output))
+
+    return [register(source) for source in inside]
 
 
 def flatten_features(value: torch.Tensor) -> torch.Tensor:
@@ -134,7 +161,7 @@ def fit_whitening(x: torch.Tensor, labels: torch.Tensor | None) -> tuple[torch.T
     """
     x = x.double()
     center = x.mean(0)
-    values, vectors = torch.linalg.eigh((x - center).T @ (x - center) / len(x))
+    values, vectors = _decompose_covariance(x - center)
     vectors = vectors[:, values > MIN_RELATIVE_VARIANCE * values[-1]][:, -MAX_PRINCIPAL_COMPONENTS:]
     if not values[-1] > 0 or not vectors.shape[1]:
         return None
@@ -151,6 +178,30 @@ def fit_whitening(x: torch.Tensor, labels: torch.Tensor | None) -> tuple[torch.T
         return None
     projection = vectors @ (rotation / variances.sqrt())
     return projection.float(), (means @ (rotation / variances.sqrt()) + center @ projection).float()
+
+
+def _decompose_covariance(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the variances of centered features ``(N, F)`` along their principal directions, ascending, and these.
+
+    The smaller of N and F determines the cost. If both are large, only as many directions as are used are computed, by
+    Lanczos' method.
+    """
+    rows, features = x.shape
+    if features <= min(rows, MAX_DENSE_SIZE):
+        values, vectors = torch.linalg.eigh(x.T @ x / rows)
+        return values, vectors
+    if rows <= MAX_DENSE_SIZE:
+        values, left = torch.linalg.eigh(x @ x.T / rows)
+        directions = x.T @ left[:, -MAX_PRINCIPAL_COMPONENTS:]
+        lengths = directions.norm(dim=0)
+        return values[-MAX_PRINCIPAL_COMPONENTS:], directions / lengths.clamp_min(torch.finfo(x.dtype).tiny)
+    from scipy.sparse.linalg import LinearOperator, eigsh
+
+    block = x.numpy()
+    operator = LinearOperator((features, features), matvec=lambda v: block.T @ (block @ v) / rows, dtype=block.dtype)
+    start = block.std(0) + 1e-3  # any fixed vector would do: the result depends on the data alone
+    variances, directions_of_them = eigsh(operator, k=MAX_PRINCIPAL_COMPONENTS, v0=start, which="LA")
+    return torch.from_numpy(variances), torch.from_numpy(directions_of_them)
 
 
 def compute_mahalanobis_distance(x: torch.Tensor, projection: torch.Tensor, means: torch.Tensor) -> torch.Tensor:

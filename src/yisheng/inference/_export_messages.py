@@ -1,0 +1,75 @@
+"""What torch says while it records a graph: hidden, or turned into a sentence."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import linecache
+import logging
+import sysconfig
+import threading
+import traceback
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+TORCH = str(Path(torch.__file__).parent)
+PYTHON = sysconfig.get_path("stdlib")
+PACKAGE = str(Path(__file__).parents[1])
+MAX_REASON = 300
+
+
+@contextlib.contextmanager
+def silence_torch() -> Iterator[None]:
+    """Hide warnings, log messages and printed graphs of torch's recorder in this thread."""
+    thread = threading.get_ident()
+
+    def is_other_thread(record: logging.LogRecord) -> bool:
+        return record.thread != thread
+
+    handlers = [*logging.getLogger("torch").handlers, *([logging.lastResort] if logging.lastResort else [])]
+    for handler in handlers:
+        handler.addFilter(is_other_thread)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(is_other_thread)
+
+
+def explain_failure(error: BaseException) -> str:
+    """Return why a network could not be called or recorded, with the line of its code, as one sentence.
+
+    >>> try:
+    ...     torch.zeros(2, 3) @ torch.zeros(2, 3)
+    ... except RuntimeError as error:
+    ...     explain_failure(error)
+    'mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)'
+    """
+    text = str(error).strip() or type(error).__name__
+    if "data-dependent" in text or "DataDependent" in type(error).__name__:
+        reason = "forward decides by the values of its inputs"
+    elif "specialized it to be a constant" in text or "Constraints violated" in text:
+        reason = "forward turns the number of rows into a fixed number"
+    else:
+        reason = text.splitlines()[0].rstrip(".:")[:MAX_REASON]
+    line = _find_user_line(error)
+    return f"{reason} ({line})" if line else reason
+
+
+def _find_user_line(error: BaseException) -> str:
+    """Return the last line of code outside torch and this package in an error's traceback, or an empty text."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith((TORCH, PACKAGE, PYTHON, "<"))
+    ]
+    if not frames:
+        return ""
+    filename, number = frames[-1].filename, frames[-1].lineno
+    code = linecache.getline(filename, number or 0).strip()
+    return f"{Path(filename).name}, line {number}" + (f": {code}" if code else "")

@@ -1,0 +1,216 @@
+"""The operators that a saved program may call: a fixed list, so that a file cannot name anything else.
+
+All of them are pure functions of tensors and numbers. None reads or writes files, memory that it does not own, random
+generators or its own arguments; operators of torch that do are not in the list, and neither are private ones whose
+arguments are not checked.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import torch
+
+ATEN: Final = frozenset(
+    """
+    abs absolute acos acosh add addbmm addcdiv addcmul addmm addmv addr angle asin asinh atan atan2 atanh baddbmm
+    bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor bmm ceil clamp clamp_max
+    clamp_min clip conj conj_physical copysign cos cosh deg2rad digamma div divide dot eq erf erfc erfinv exp exp2 expm1
+    float_power floor floor_divide fmax fmin fmod frac ge greater greater_equal gt heaviside hypot i0 igamma igammac
+    isclose isfinite isinf isnan isneginf isposinf ldexp le lerp less less_equal lgamma log log10 log1p log2 logaddexp
+    logaddexp2 logical_and logical_not logical_or logical_xor logit lt maximum minimum mul multiply nan_to_num ne neg
+    negative nextafter not_equal polygamma positive pow rad2deg real reciprocal remainder round rsqrt rsub sgn sign
+    signbit sin sinc sinh sqrt square sub subtract tan tanh true_divide trunc where xlogy
+    special_digamma special_entr special_erf special_erfc special_erfcx special_erfinv special_exp2 special_expit
+    special_expm1 special_gammaln special_i0 special_i0e special_i1 special_i1e special_log1p special_log_ndtr
+    special_logit special_logsumexp special_ndtr special_ndtri special_polygamma special_round special_sinc
+    special_softmax special_log_softmax special_xlog1py special_xlogy special_zeta
+
+    all amax amin aminmax any argmax argmin argsort bincount bucketize count_nonzero cummax cummin cumprod cumsum diff
+    equal histc isin kthvalue logcumsumexp logsumexp max mean median min mode msort nanmean nanmedian nanquantile nansum
+    norm prod quantile searchsorted sort std std_mean sum topk trace unique_consecutive unique_dim var var_mean _unique2
+
+    adjoint alias as_strided atleast_1d atleast_2d atleast_3d block_diag broadcast_tensors broadcast_to cat chunk clone
+    column_stack concat concatenate constant_pad_nd contiguous copy detach diag diag_embed diagflat diagonal
+    diagonal_scatter dsplit dstack expand expand_as fill flatten flip fliplr flipud gather hsplit hstack index index_add
+    index_copy index_fill index_put index_reduce index_select imag lift_fresh_copy masked_fill masked_scatter
+    masked_select mH moveaxis movedim mT narrow nonzero nonzero_numpy numpy_T one_hot pad permute pixel_shuffle
+    pixel_unshuffle ravel repeat repeat_interleave reshape resolve_conj resolve_neg roll rot90 row_stack scatter
+    scatter_add scatter_reduce select select_scatter slice slice_scatter split split_with_sizes squeeze stack swapaxes
+    swapdims t take take_along_dim tensor_split tile to transpose tril triu unbind unflatten unfold unsafe_chunk
+    unsafe_split unsafe_split_with_sizes unsqueeze view view_as view_as_complex view_as_real view_copy vsplit vstack
+    _conj _reshape_alias _to_copy _unsafe_index _unsafe_view channel_shuffle native_channel_shuffle cartesian_prod
+    combinations expand_copy permute_copy select_copy slice_copy squeeze_copy transpose_copy unsqueeze_copy
+
+    arange complex eye full full_like linspace logspace meshgrid new_full new_ones new_zeros ones ones_like polar
+    scalar_tensor tril_indices triu_indices vander zeros zeros_like bartlett_window blackman_window hamming_window
+    hann_window kaiser_window
+
+    celu elu gelu glu hardshrink hardsigmoid hardswish hardtanh leaky_relu log_sigmoid log_softmax mish prelu relu relu6
+    selu sigmoid silu softmax softplus softshrink threshold _log_softmax _prelu_kernel _safe_softmax _softmax
+
+    adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d
+    adaptive_max_pool3d affine_grid_generator avg_pool1d avg_pool2d avg_pool3d batch_norm bilinear cdist col2im conv1d
+    conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d convolution cosine_similarity embedding
+    embedding_bag embedding_renorm grid_sampler grid_sampler_2d grid_sampler_3d group_norm gru gru_cell
+    im2col instance_norm layer_norm linear lstm lstm_cell max_pool1d max_pool1d_with_indices
+    max_pool2d max_pool2d_with_indices max_pool3d max_pool3d_with_indices max_unpool2d max_unpool3d native_group_norm
+    native_layer_norm norm_except_dim pairwise_distance pdist reflection_pad1d reflection_pad2d reflection_pad3d renorm
+    replication_pad1d replication_pad2d replication_pad3d rms_norm rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell
+    scaled_dot_product_attention upsample_bicubic2d upsample_bilinear2d upsample_linear1d upsample_nearest1d
+    upsample_nearest2d upsample_nearest3d upsample_trilinear3d _adaptive_avg_pool2d _adaptive_avg_pool3d _cdist_forward
+    _euclidean_dist _native_batch_norm_legit_no_training _pad_circular _pad_enum _trilinear _upsample_bicubic2d_aa
+    _upsample_bilinear2d_aa _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d _weight_norm
+    _weight_norm_interface
+
+    addbmm chain_matmul cholesky cholesky_inverse cholesky_solve corrcoef cov cross det einsum inner inverse kron
+    linalg_cholesky linalg_cross linalg_det linalg_diagonal linalg_eigh linalg_eigvalsh linalg_inv linalg_lu_factor
+    linalg_lu_solve linalg_matmul linalg_matrix_exp linalg_matrix_norm linalg_matrix_power linalg_multi_dot linalg_norm
+    linalg_pinv linalg_qr linalg_slogdet linalg_solve linalg_solve_triangular linalg_svd linalg_svdvals linalg_vecdot
+    linalg_vector_norm logdet matmul matrix_exp matrix_power mm mv outer pinverse slogdet tensordot vdot
+
+    fft_fft fft_fft2 fft_fftfreq fft_fftn fft_fftshift fft_hfft fft_ifft fft_ifft2 fft_ifftn fft_ifftshift fft_ihfft
+    fft_irfft fft_irfft2 fft_irfftn fft_rfft fft_rfft2 fft_rfftfreq fft_rfftn istft stft _fft_c2c _fft_c2r _fft_r2c
+
+    binary_cross_entropy binary_cross_entropy_with_logits cross_entropy_loss huber_loss kl_div l1_loss mse_loss
+    nll_loss_nd smooth_l1_loss
+
+    item _local_scalar_dense sym_numel sym_size sym_storage_offset sym_stride
+    """.split()
+)
+"""Names of operators of torch's namespace ``aten``."""
+
+REWRITTEN: Final[Mapping[str, str]] = {"empty": "zeros", "empty_like": "zeros_like", "new_empty": "new_zeros"}
+"""Operators that are replaced when a program is written: uninitialized memory must not reach a prediction."""
+EVAL_ARGUMENTS: Final[Mapping[str, tuple[int, str, Any]]] = {
+    **dict.fromkeys(("lstm.input", "gru.input", "rnn_tanh.input", "rnn_relu.input"), (6, "train", False)),
+    "scaled_dot_product_attention.default": (4, "dropout_p", 0.0),
+}
+"""Position and name of the argument that makes an operator draw random numbers, and its only allowed value."""
+STATISTICS: Final[Mapping[str, tuple[int, int, int]]] = {
+    "batch_norm.default": (3, 4, 5),
+    "instance_norm.default": (3, 4, 5),
+}
+"""Positions of running mean, running variance and of the flag that would change them."""
+WRITING: Final = frozenset(
+    """
+    kthvalue.values linalg_eigh.eigvals linalg_svd.U max.dim_max median.dim_values min.dim_min mode.values
+    nanmedian.dim_values sort.Tensor sort.any sort.bool sort.float sort.int sort.str sort.values sort.values_stable
+    topk.values gru.data lstm.data rnn_relu.data rnn_tanh.data
+    """.split()
+)
+"""Overloads that write into their arguments without an ``out`` in their name, or that read packed sequences."""
+
+
+def _compute_size(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that takes and returns numbers only, of at most 64 bits."""
+
+    @functools.wraps(function)
+    def compute(*arguments: Any) -> Any:
+        if not all(isinstance(value, NUMBERS) for value in arguments):
+            raise TypeError("sizes must be numbers")
+        result = function(*arguments)
+        if type(result) is int and not -MAX_INTEGER - 1 <= result <= MAX_INTEGER:
+            raise ValueError("a size has more than 64 bits")
+        return result
+
+    return compute
+
+
+def _get_item(values: Any, index: Any) -> Any:
+    """Return one of several results of an operator."""
+    if not isinstance(values, tuple | list) or type(index) is not int:
+        raise TypeError("only a result of several values has items")
+    return values[index]
+
+
+MAX_INTEGER: Final = 2**63 - 1
+NUMBERS: Final = (int, float, bool, torch.SymInt, torch.SymFloat, torch.SymBool)
+SIZE_OPERATORS = (
+    *("add", "sub", "mul", "floordiv", "truediv", "mod", "neg"),
+    *("eq", "ne", "lt", "le", "gt", "ge", "and_", "or_"),
+)
+_SIZE_FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
+    **{f"operator.{name}": getattr(operator, name) for name in SIZE_OPERATORS},
+    **{f"math.{name}": getattr(math, name) for name in ("ceil", "floor", "trunc")},
+    **{
+        f"torch.{name}": getattr(torch, name)
+        for name in ("sym_float", "sym_int", "sym_ite", "sym_max", "sym_min", "sym_not", "sym_sum")
+        if hasattr(torch, name)
+    },
+}
+"""Functions on sizes, under the names that a program gives them."""
+FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
+    "operator.getitem": _get_item,
+    **{name: _compute_size(function) for name, function in _SIZE_FUNCTIONS.items()},
+}
+_NAMES: Final[Mapping[Any, str]] = {
+    operator.getitem: "operator.getitem",
+    **{function: name for name, function in _SIZE_FUNCTIONS.items()},
+}
+
+
+def find_operator(name: str) -> Callable[..., Any]:
+    """Return the function that a program means by a name.
+
+    Args:
+        name: ``aten.NAME.OVERLOAD``, or the name of a function on sizes, such as ``operator.mul``.
+
+    Raises:
+        ValueError: it is not in the list of allowed operators.
+
+    >>> find_operator("operator.mul")(3, 4)
+    12
+    >>> find_operator("aten.relu.default")(torch.tensor([-1.0, 2.0]))
+    tensor([0., 2.])
+    """
+    if name in FUNCTIONS:
+        return FUNCTIONS[name]
+    namespace, _, rest = name.partition(".")
+    base, _, overload = rest.partition(".")
+    is_writing = rest in WRITING or any(word.lower().startswith("out") for word in overload.split("_"))
+    if namespace != "aten" or base not in ATEN or is_writing:
+        raise ValueError(f"the operator {name[:100]!r} is not allowed in a program")
+    packet = getattr(torch.ops.aten, base, None)  # the name is in the list above
+    if packet is None or overload not in packet.overloads():
+        raise ValueError(f"this version of torch has no operator {name[:100]!r}")
+    operation: Callable[..., Any] = getattr(packet, overload)
+    return operation
+
+
+def name_operator(target: Any) -> str | None:
+    """Return the name of a function in a program, or None if it has none.
+
+    >>> name_operator(torch.ops.aten.relu.default), name_operator(operator.mul), name_operator(print)
+    ('aten.relu.default', 'operator.mul', None)
+    """
+    try:
+        return _NAMES[target]
+    except (KeyError, TypeError):
+        name = str(target)
+        try:
+            return name if find_operator(name) is target else None
+        except ValueError:
+            return None
+
+
+def check_call(name: str, arguments: list[Any], keywords: Mapping[str, Any]) -> None:
+    """Refuse a call that would draw random numbers, or change the network's own tensors.
+
+    Raises:
+        ValueError: it would.
+    """
+    operation = name.removeprefix("aten.")
+    if operation in EVAL_ARGUMENTS:
+        position, keyword, allowed = EVAL_ARGUMENTS[operation]
+        values = [*arguments[position : position + 1], *([keywords[keyword]] if keyword in keywords else [])]
+        if any(type(value) is not type(allowed) or value != allowed for value in values):
+            raise ValueError(f"{name} may not draw random numbers in a program")
+    if operation in STATISTICS:
+        mean, variance, flag = STATISTICS[operation]
+        if len(arguments) <= flag or (arguments[flag] is not False and arguments[mean : variance + 1] != [None, None]):
+            raise ValueError(f"{name} may not change running statistics in a program")
