@@ -111,6 +111,20 @@ def test_every_model_ends_as_in_serial_training(options):
     require_equal(train_both(jobs(data, optimizer="adam", **options), data))
 
 
+def test_each_model_has_its_own_l1_penalty():
+    data = dataset()
+    settings = ({"l1": 0.0}, {"l1": 0.001}, {"l1": 0.1, "lr": 0.03})
+    pairs = train_both(jobs(data, settings, optimizer="sgd", patience=1, folds=0), data)
+    require_equal(pairs)
+    norms = [float(serial.weights["linear1.weight"].abs().sum()) for serial, _ in pairs]
+    assert norms[0] > norms[1] > norms[2]
+
+
+def test_l1_is_added_to_models_with_columns_of_zeros():
+    data = table()
+    require_equal(train_both(jobs(data, ({"l1": 0.01}, {"l1": 0.1})), data))
+
+
 @pytest.mark.parametrize("weights", [0, 10**9], ids=("torch", "from_scratch"))
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_both_updates_match_every_optimizer(optimizer, weights, monkeypatch):
@@ -123,7 +137,14 @@ def test_both_updates_match_every_optimizer(optimizer, weights, monkeypatch):
 
 @pytest.mark.parametrize(
     "options",
-    [{"clip_norm": 0.05}, {"clip_value": 0.01, "clip_norm": 0.02}, {"loss": "huber"}, {"decay_bias": True}],
+    [
+        {"clip_norm": 0.05},
+        {"clip_value": 0.01, "clip_norm": 0.02},
+        {"loss": "huber"},
+        {"decay_bias": True},
+        {"l1": 0.01},
+        {"l1": 0.01, "decay_bias": True, "clip_norm": 0.05},
+    ],
     ids=str,
 )
 def test_clipping_losses_and_decay(options):

@@ -109,7 +109,7 @@ def explain(name: str) -> Explanation:
     """Return the explanation of a concept.
 
     Args:
-        name: its registered name; `registry.names("scratch")` lists all.
+        name: its registered name, or the beginning of a single one (``l1``); `registry.names("scratch")` lists all.
 
     Raises:
         UsageError: there is no such concept.
@@ -121,7 +121,10 @@ def explain(name: str) -> Explanation:
     def inverse_decay(lr: float | Tensor, epoch: int | Tensor, *, k: float | Tensor = 1.0) -> float | Tensor:
         return lr / (1 + k * epoch)
     """
-    entry = registry.find("scratch", name)
+    names = registry.names("scratch")
+    completed = [known for known in names if known.startswith(f"{registry.hyphenate(name)}-")]
+    is_short = registry.hyphenate(name) not in names and len(completed) == 1
+    entry = registry.find("scratch", completed[0] if is_short else name)
     doc = inspect.getdoc(entry.build) or ""
     help_of = registry.argument_help(doc)
     source = re.search(r"^Source: ((?:.+\n?)+)", doc, re.MULTILINE)

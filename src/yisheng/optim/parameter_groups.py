@@ -51,8 +51,8 @@ def make_parameter_groups(
             if id(parameter) in grouped:  # shared between layers
                 continue
             grouped.add(id(parameter))
-            is_weight = parameter.ndim > 1 and name != "bias" and not isinstance(module, NORMS_WITH_SHAPE)
-            by_kind["head" if id(parameter) in head_parameters else "body", is_weight or decay_bias].append(parameter)
+            decays = decay_bias or _is_weight(module, name, parameter)
+            by_kind["head" if id(parameter) in head_parameters else "body", decays].append(parameter)
     if not grouped:
         raise UsageError(f"{type(model).__name__} has no parameters to train", "use a model that has some")
     lr_scales = {} if head is None else {"body": 1.0, "head": head_lr}
@@ -65,3 +65,26 @@ def make_parameter_groups(
         for (part, decays), parameters in by_kind.items()
         if parameters
     ]
+
+
+def list_weights(model: nn.Module, *, decay_bias: bool = False) -> dict[str, nn.Parameter]:
+    """Return the parameters that decay by name, each once: those that an L1 penalty applies to.
+
+    Args:
+        model: the model.
+        decay_bias: return all parameters.
+
+    >>> list(list_weights(nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))))
+    ['0.weight']
+    """
+    weights: dict[int, tuple[str, nn.Parameter]] = {}
+    for path, module in model.named_modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if decay_bias or _is_weight(module, name, parameter):
+                weights.setdefault(id(parameter), (f"{path}.{name}".lstrip("."), parameter))
+    return dict(weights.values())
+
+
+def _is_weight(module: nn.Module, name: str, parameter: nn.Parameter) -> bool:
+    """Return whether a parameter is a weight rather than a bias or a parameter of a norm layer."""
+    return parameter.ndim > 1 and name != "bias" and not isinstance(module, NORMS_WITH_SHAPE)

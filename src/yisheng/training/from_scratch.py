@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,11 @@ from yisheng.core import registry
 from yisheng.core.config import Choice, Config
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Spec
+from yisheng.scratch.l1_penalty import l1_penalty
 from yisheng.training._scratch_layers import Forward, scratch_forward
 from yisheng.training._scratch_losses import LOSSES
 from yisheng.training.loop import Loss
+from yisheng.training.update import Penalty
 
 MODELS = ("linear", "mlp", "lenet")
 """The networks all of whose layers have a from-scratch form."""
@@ -95,6 +97,16 @@ def build_loss(choice: Choice, spec: Spec, y: np.ndarray) -> Loss:
     """
     _require_scratch_form("loss", choice.name, tuple(LOSSES))
     return LOSSES[choice.name](spec, y, **choice.options)
+
+
+def make_l1_penalty(weights: Iterable[Tensor], l1: float) -> Penalty:
+    """Make the from-scratch form of `yisheng.training.update.make_l1_penalty`.
+
+    >>> make_l1_penalty([torch.tensor([3.0, -4.0], requires_grad=True)], 0.5)()
+    tensor(3.5000, grad_fn=<AddBackward0>)
+    """
+    weights = list(weights)
+    return lambda: sum((l1_penalty(w, weight_decay=l1) for w in weights if w.requires_grad), torch.zeros(()))
 
 
 class _ScratchOptimizer(torch.optim.Optimizer):

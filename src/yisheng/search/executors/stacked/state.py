@@ -14,6 +14,7 @@ from yisheng.core.types import Batch, EpochEnd
 from yisheng.search.executors.stacked.batches import StackedBatch, StackedBatches
 from yisheng.search.executors.stacked.layers import stack_network
 from yisheng.search.executors.stacked.parameters import StackedParameters
+from yisheng.search.executors.stacked.penalty import L1Penalty
 from yisheng.search.executors.stacked.scoring import depends_on_rows, join_batches, make_job_scorer, pad_rows
 from yisheng.search.executors.stacked.update import make_stacked_update
 from yisheng.search.jobs import Job, Outcome
@@ -94,6 +95,7 @@ class StackedState:
         self._validation = [join_batches(assembly.validation, width) for assembly in stream_assemblies]
         self._scorers = {id(stacked_job): make_job_scorer(stacked_job.assembly) for stacked_job in stacked_jobs}
         self._shapes = {id(stacked_job): _weight_shapes(stacked_job.assembly) for stacked_job in stacked_jobs}
+        self._penalty = L1Penalty(assemblies)
         self._step = self._epoch = 0
 
     @property
@@ -141,7 +143,8 @@ class StackedState:
             mask = self._batches.mask(batch.counts, size)
             output = self._network(self._parameters.by_name, self._buffers, batch.x, training=True, mask=mask)
             means = self._mean_losses(output, batch, size)
-            gradients = self._parameters.gather(torch.autograd.grad(means.sum(), parameters))
+            gradients = self._penalty.add_gradients(torch.autograd.grad(means.sum(), parameters), parameters)
+            gradients = self._parameters.gather(gradients)
             norms = _gradient_norms(gradients)
             self._update.step(_clip(gradients, config.clip_value, config.clip_norm), factor)
             self._step += 1
@@ -212,6 +215,7 @@ class StackedState:
         self._parameters.select(indices)
         self._buffers = {name: value.index_select(0, indices) for name, value in self._buffers.items()}
         self._update.select(indices, self._parameters.blocks)
+        self._penalty.select(indices)
         self._batches.select(remaining_streams)
         self._validation = [self._validation[f] for f in remaining_streams]
         if len(self._losses) > 1:
