@@ -34,7 +34,7 @@ class Classifier(ClassifierMixin, NetworkEstimator):
         model: network (see ``yisheng models``); auto is `mlp`. A mapping with ``name`` may have options.
         hidden: units of its hidden layers; None is the network's own default, as for the next two.
         activation: activation function between its layers.
-        dropout: fraction of hidden units set to zero in training.
+        dropout: fraction of hidden units set to zero in training, for all layers or a list with one for each.
         loss: loss function.
         optimizer: optimizer.
         lr: learning rate; None is the optimizer's own default, as for the next one.

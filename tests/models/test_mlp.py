@@ -8,9 +8,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from yisheng.core.errors import UsageError
 from yisheng.core.settings import merge_settings
 from yisheng.core.types import Spec
 from yisheng.models.activations import ACTIVATIONS, Activation
+from yisheng.models.embedded_mlp import embedded_mlp
 from yisheng.models.mlp import mlp
 
 ROWS = Spec("regression", (5,))
@@ -79,6 +81,32 @@ def test_dropout_acts_in_training_only_and_keeps_the_mean():
     assert set(hidden.flatten().tolist()) == {0.0, 1 / 0.7}
     assert abs(float(hidden.mean()) - 1) < 0.02
     assert torch.equal(model.eval()[:-1](x), torch.ones_like(hidden))
+
+
+def test_each_hidden_layer_has_its_dropout():
+    model = mlp(ROWS, hidden=(6, 5, 4), dropout=(0.2, 0, 0.5))
+    rates = {name: layer.p for name, layer in model.named_children() if isinstance(layer, nn.Dropout)}
+    assert rates == {"dropout1": 0.2, "dropout3": 0.5}
+    table = embedded_mlp(ROWS, hidden=(6, 5), dropout=(0.2, 0.5))
+    assert [layer.p for layer in table.modules() if isinstance(layer, nn.Dropout)] == [0.2, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("text", "dropout"),
+    [("0.5", 0.5), ("0", 0.0), ("0.2,0.5", (0.2, 0.5)), ("[0.2,0.5]", (0.2, 0.5)), ([0.2, 0.5], (0.2, 0.5))],
+)
+def test_dropout_is_a_number_or_one_for_each_layer(text, dropout):
+    config = merge_settings([("model", "mlp", "command line"), ("dropout", text, "command line")]).config
+    assert config.model.options["dropout"] == dropout
+    assert type(config.model.options["dropout"]) is type(dropout)
+
+
+@pytest.mark.parametrize("build", [mlp, embedded_mlp])
+def test_dropout_must_fit_the_hidden_layers(build):
+    with pytest.raises(UsageError, match=r"dropout=0.2,0.5 has 2 numbers for 3 hidden layers"):
+        build(ROWS, hidden=(4, 4, 4), dropout=(0.2, 0.5))
+    with pytest.raises(UsageError, match="less than 1"):
+        merge_settings([("model", "mlp", "command line"), ("dropout", "0.2,1", "command line")])
 
 
 def test_without_hidden_layers_it_is_linear():
