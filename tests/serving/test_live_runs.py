@@ -7,6 +7,7 @@ import sys
 import pytest
 from filelock import FileLock
 
+from yisheng.core import run_state
 from yisheng.serving import live_runs
 from yisheng.serving.live_runs import LiveRuns
 
@@ -78,7 +79,7 @@ def test_links_out_of_the_folder_are_not_followed(tmp_path):
 
 @pytest.mark.parametrize("system", [sys.platform, "elsewhere"])
 def test_a_run_is_running_while_it_is_locked_then_stopped_broken_or_finished(tmp_path, monkeypatch, system):
-    monkeypatch.setattr(live_runs.sys, "platform", system)
+    monkeypatch.setattr(run_state.sys, "platform", system)
     folder = make_run(tmp_path / "0001-a-b")
     runs = LiveRuns(tmp_path)
     with FileLock(folder / "checkpoint" / "lock"):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-IGNORED_KEYS = ("device", "doctor", "tensorboard", "visdom", "watch", "log_every", "checkpoint_every")
+LABEL_KEYS = ("name", "notes")
+"""Keys that describe a run for people."""
+IGNORED_KEYS = ("device", "doctor", "tensorboard", "visdom", "watch", "log_every", "checkpoint_every", *LABEL_KEYS)
 """Keys that do not change the trained weights; the runs of a group may differ in them, and in the seed."""
 
 

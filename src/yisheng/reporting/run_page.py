@@ -95,7 +95,9 @@ def _summary_facts(facts: RunFacts) -> list[tuple[str, str]]:
     seconds = durations.get("training") if isinstance(durations, dict) else None
     if seconds is None and facts.history.epochs:
         seconds = facts.history.epochs[-1].seconds
+    labels = {title: facts.config.get(key) for title, key in (("Name", "name"), ("Notes", "notes"))}
     texts = {
+        **{title: text for title, text in labels.items() if isinstance(text, str)},
         "Data": _join(data.get("name") or facts.choice_name("data"), _format_count(data.get("rows"), "row")),
         "Model": _join(facts.choice_name("model"), _format_count(facts.model.get("parameters"), "parameter")),
         "Training": _join(_format_seconds(seconds), _format_device(facts), separator=" "),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 import threading
 import time
 import tomllib
@@ -15,15 +14,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from yisheng.core import files
-from yisheng.core.run_folder import RunFolder
 from yisheng.core.natural_sort import natural_key
+from yisheng.core.run_folder import RunFolder
+from yisheng.core.run_state import find_locked_inodes, is_nonfinite, is_running
 from yisheng.serving.log_tail import LogTail, finite_or_none
 
 State = Literal["running", "finished", "stopped", "broken"]
 Phase = Literal["training", "scoring", "report"]
 """What a running run does: it trains, predicts the test and validation rows, or writes its report."""
 
-LOCK = "checkpoint/lock"
 WATCHED_FILES = (
     RunFolder.CONFIG,
     RunFolder.ENVIRONMENT,
@@ -42,8 +41,6 @@ MAX_FILE_BYTES = 8 << 20
 """Maximum size of a file that is read; logs are exempt."""
 MAX_FINDINGS = 50
 MAX_EPOCHS = 1 << 31
-RUNNING_SECONDS = 60.0
-"""A run counts as running for this long after its last log line, on systems that do not report held locks."""
 
 Stamp = tuple[int, int] | None
 """Size and modification time of a file; None if it does not exist."""
@@ -64,6 +61,7 @@ class LiveRun:
         is_finished: whether training is complete.
         best: epoch, name and value of the best validation score.
         findings: the doctor's findings.
+        is_broken: whether one of them is that the numbers became non-finite.
         summary: the run's entry in the list of runs.
         log: the log, or None if it is not in memory.
         sent: size of the log up to which changes were reported.
@@ -78,6 +76,7 @@ class LiveRun:
     is_finished: bool = False
     best: Mapping[str, Any] | None = None
     findings: list[dict[str, str]] = field(default_factory=list)
+    is_broken: bool = False
     summary: dict[str, Any] = field(default_factory=dict)
     log: LogTail | None = None
     sent: tuple[int, int, int] = (0, 0, 0)
@@ -138,22 +137,16 @@ class LiveRun:
             best = read_json_object(self.folder / RunFolder.MODEL).get("best")
             self.best = {key: best.get(key) for key in ("epoch", "score", "value")} if isinstance(best, dict) else None
         if RunFolder.FINDINGS in changed:
-            self.findings = _read_findings(self.folder / RunFolder.FINDINGS)
+            findings = read_json_object(self.folder / RunFolder.FINDINGS).get("findings")
+            self.findings, self.is_broken = _describe_findings(findings), is_nonfinite(findings)
 
     def _find_state(self, locked_inodes: set[int] | None) -> State:
         """Return the state of the run; it is running while a process holds its lock."""
         if self.is_finished:
             return "finished"
-        if locked_inodes is None:
-            stamp = self.stamps.get(RunFolder.EVENTS)
-            is_running = stamp is not None and time.time() - stamp[1] / 1e9 < RUNNING_SECONDS
-        else:
-            is_running = _inode(self.folder / LOCK) in locked_inodes
-        if is_running:
+        if is_running(self.folder, locked_inodes, self.folder / RunFolder.EVENTS):
             return "running"
-        is_broken = any(finding["check"] == "non-finite-loss" for finding in self.findings)
-        return "broken" if is_broken else "stopped"
-
+        return "broken" if self.is_broken else "stopped"
 
     def _find_phase(self, log: LogTail | None) -> Phase:
         """Return the phase of a running run, from the order in which its files are written.
@@ -197,7 +190,7 @@ class LiveRuns:
         mistakes changed).
         """
         with self._lock:
-            folders, locked_inodes = self._find_folders(), _find_locked_inodes()
+            folders, locked_inodes = self._find_folders(), find_locked_inodes()
             changes: list[Change] = [("removed", {"id": id}) for id in self._runs if id not in folders]
             self._runs = {id: self._runs.get(id) or LiveRun(id, path, self._name(path)) for id, path in folders.items()}
             for run in self._runs.values():
@@ -272,8 +265,7 @@ def _component_name(value: Any) -> str:
     return str(value.get("name", "") if isinstance(value, Mapping) else value or "")
 
 
-def _read_findings(path: Path) -> list[dict[str, str]]:
-    findings = read_json_object(path).get("findings")
+def _describe_findings(findings: Any) -> list[dict[str, str]]:
     if not isinstance(findings, list):
         return []
     objects = [finding for finding in findings if isinstance(finding, dict)][:MAX_FINDINGS]
@@ -315,25 +307,3 @@ def _stamp(path: Path) -> Stamp:
     except OSError:
         return None
     return status.st_size, status.st_mtime_ns
-
-
-def _inode(path: Path) -> int:
-    try:
-        return path.stat().st_ino
-    except OSError:
-        return -1
-
-
-def _find_locked_inodes() -> set[int] | None:
-    """Return the inodes of the files that any process has locked, or None if the system does not report them.
-
-    Only Linux reports them. Trying to take the lock would make a training run that starts at that moment fail.
-    """
-    if sys.platform != "linux":
-        return None
-    try:
-        lines = Path("/proc/locks").read_text("ascii", "replace").splitlines()
-    except OSError:
-        return None
-    files_of_locks = (word.rpartition(":")[2] for line in lines for word in line.split() if word.count(":") == 2)
-    return {int(inode) for inode in files_of_locks if inode.isdecimal()}
