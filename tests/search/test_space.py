@@ -68,6 +68,30 @@ def test_components_and_their_options_can_be_axes():
     assert build(clip_norm="none,1.0").config({"clip_norm": "none"}).clip_norm is None
 
 
+def test_numbers_and_words_of_the_data_can_be_axes():
+    space = build(data="polynomial", degree="1,3", noise="uniform(0,1)", **{"data.seed": "0,1"}, n="100")
+    assert [(axis.name, axis.key, axis.kind) for axis in space.axes] == [
+        ("degree", "data.degree", "choice"),
+        ("noise", "data.noise", "uniform"),
+        ("data.seed", "data.seed", "choice"),
+    ]
+    assert space.data_axes == space.axes
+    config = space.config({"degree": 3, "noise": 0.5, "data.seed": 1})
+    assert dict(config.data.options) == {"degree": 3, "noise": 0.5, "seed": 1, "n": 100}
+    assert build(data="polynomial", degree=[1, 3]).axes == build(data="polynomial", degree="1,3").axes
+
+
+def test_the_seed_of_the_config_is_not_that_of_the_data():
+    with pytest.raises(UsageError, match="seeds=3"):
+        build(data="polynomial", seed="0,1", lr="0.1,0.2")
+
+
+def test_names_and_notes_of_a_search_keep_their_commas():
+    space = build(name="first, second", notes="lr 0.1, 0.2", lr="0.1,0.2")
+    assert [axis.name for axis in space.axes] == ["lr"]
+    assert (space.config({"lr": 0.1}).name, space.config({"lr": 0.1}).notes) == ("first, second", "lr 0.1, 0.2")
+
+
 def test_options_of_the_data_keep_their_commas(tmp_path):
     table = tmp_path / "a.csv"
     table.write_text("x,z,y\n1,2,3\n")

@@ -85,11 +85,14 @@ class Trial(_Schema):
 
 
 class Search(_Schema):
-    """The contents of ``trials.json``."""
+    """The contents of ``trials.json``; ``data_axes`` are the names of the axes that are options of the data."""
 
     score: str = "loss"
     higher: bool = False
     axes: list[Axis] = []
+    data_axes: list[str] = []
+    same_rows: bool = True
+    notes: str | None = None
     trials: list[Trial] = []
     best: int | None = None
     chosen: int | None = None

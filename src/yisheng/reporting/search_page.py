@@ -65,11 +65,19 @@ def _summary_facts(search: Search) -> list[tuple[str, str]]:
     seconds = sum(t.seconds for t in search.trials if t.seconds is not None and 0 <= t.seconds < 1e12)
     executors = sorted({trial.executor for trial in search.trials if trial.executor})
     facts = {
+        "Notes": search.notes or "",
         "Search": search.search,
         "Trials": f"{len(search.trials):,} ({format_count(trainings, 'training')})",
         "Parameters": ", ".join(axis.name for axis in search.axes[:12]),
+        "Data options": _describe_data_options(search),
         "Score": f"validation {score_name(search.score)}, {'larger' if search.higher else 'smaller'} is better",
         "Training": ", ".join([format_duration(seconds), *executors]) if seconds else "",
         "State": "" if search.finished else "not finished",
     }
     return [(name, text) for name, text in facts.items() if text]
+
+
+def _describe_data_options(search: Search) -> str:
+    """Return the options of the data that vary, and whether all settings have the same rows."""
+    rows = "the same rows for all" if search.same_rows else "with other rows: part of a difference may be due to them"
+    return f"{', '.join(search.data_axes)} ({rows})" if search.data_axes else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import tomllib
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -113,6 +114,8 @@ def plan_search(
             "leave one out",
         )
     space = build_space(settings)
+    if any(space.config(setting).epochs == 0 for setting in itertools.islice(space.settings_to_check(), MAX_SETTINGS)):
+        raise UsageError("a search trains, and epochs=0 trains nothing", "leave epochs out, or use epochs=10")
     if search == AUTO:
         search = "random" if space.has_ranges or n is not None else "grid"
     sampler = registry.find(SAMPLERS, search)

@@ -17,11 +17,10 @@ from yisheng.core.run_environment import describe_environment
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.signals import handle_stop_signals
 from yisheng.core.types import Dataset
-from yisheng.data.fingerprint import fingerprint
 from yisheng.experiments import complete_run
-from yisheng.experiments.load_data import load_dataset
 from yisheng.experiments.search.plan import SearchPlan, read_plan, write_plan
 from yisheng.experiments.search.run_trials import require_buildable, run_trials
+from yisheng.experiments.search.search_data import SearchData
 from yisheng.experiments.search.trial_jobs import TrialJobs
 from yisheng.loggers.tensorboard import hparams
 from yisheng.reporting import search_page
@@ -44,13 +43,14 @@ def tune(plan: SearchPlan, *, data: Dataset | None = None, out: Path) -> Path:
         UsageError: a value does not fit the data.
     """
     config = plan.config
-    data = load_dataset(config) if data is None else data
-    jobs = TrialJobs(plan, data)
+    search_data = SearchData(plan, data)
+    data = search_data.first
+    jobs = TrialJobs(plan, search_data)
     device = machine.select_device(config.device)
-    assembly = require_buildable(plan, data, jobs)
+    assembly = require_buildable(plan, search_data, jobs)
     require_space(out, sum(value.nbytes for value in assembly.state.model.state_dict().values()))
     model = assembly.config.model.name if all(axis.key != "model" for axis in plan.space.axes) else "models"
-    environment = describe_environment(config, data, fingerprint(data), device)
+    environment = describe_environment(config, data, search_data.fingerprint(), device)
 
     def begin(folder: RunFolder) -> None:
         files.write_json(folder.file(RunFolder.ENVIRONMENT), environment)
@@ -65,7 +65,9 @@ def tune(plan: SearchPlan, *, data: Dataset | None = None, out: Path) -> Path:
         log_findings(data.findings)
         if note := _optimistic_test_note(plan, data, jobs):
             logger.info(note)
-        _Search(folder, plan, data, jobs).complete()
+        if plan.space.data_axes:
+            logger.info(_describe_data_axes(plan, jobs))
+        _Search(folder, plan, search_data, jobs).complete()
     return folder.path
 
 
@@ -90,11 +92,11 @@ def resume(folder: Path, *, epochs: int | None = None, force: bool = False, data
         if search_folder.environment.get("finished"):
             logger.info("the search is finished; there is nothing to do")
             return folder
-        data = load_dataset(plan.config) if data is None else data
+        search_data = SearchData(plan, data)
         if not force:
-            search_folder.require_unchanged(fingerprint(data), plan.config)
+            search_folder.require_unchanged(search_data.fingerprint(), plan.config)
         logger.info(f"continuing {folder}")
-        _Search(search_folder, plan, data, TrialJobs(plan, data), force=force).complete()
+        _Search(search_folder, plan, search_data, TrialJobs(plan, search_data), force=force).complete()
     return folder
 
 
@@ -107,6 +109,14 @@ def _optimistic_test_note(plan: SearchPlan, data: Dataset, jobs: TrialJobs) -> s
             "setting; its test scores are a little too optimistic (test=0 leaves no test part)"
         )
     return ""
+
+
+def _describe_data_axes(plan: SearchPlan, jobs: TrialJobs) -> str:
+    """Return which options of the data vary, and whether that changes the rows."""
+    names = ", ".join(axis.name for axis in plan.space.data_axes)
+    if jobs.have_same_rows():
+        return f"note: the data is loaded for each {names}; all settings are trained and scored on the same rows"
+    return f"note: the data is loaded for each {names}, with other rows: part of a difference may be due to the rows"
 
 
 class _Stop(BaseException):
@@ -134,7 +144,7 @@ class _Search:
 
     folder: RunFolder
     plan: SearchPlan
-    data: Dataset
+    data: SearchData
     jobs: TrialJobs
     force: bool = False
 
@@ -167,13 +177,14 @@ class _Search:
         """Train the chosen setting as an ordinary run, or continue it."""
         best = RunFolder(self.folder.file(RunFolder.BEST))
         logger.info(f"training the chosen setting: {best.path}")
+        data = self.data.load(job.config)
         try:
             if best.is_begun:
-                complete_run.resume(best.path, data=self.data, force=self.force)
+                complete_run.resume(best.path, data=data, force=self.force)
             else:
                 best.path.mkdir(exist_ok=True)
                 config = self._final_config(job)
-                complete_run.train(config, data=self.data, out=self.folder.path, folder=best.path)
+                complete_run.train(config, data=data, out=self.folder.path, folder=best.path)
         except StoppedError as error:
             name = signal.Signals(error.code - 128).name
             raise StoppedError(
@@ -191,8 +202,9 @@ class _Search:
         config = job.config
         if self.plan.config.folds is None:
             return config
-        resolved = config.resolve(self.data.spec, len(job.split.train))
-        has_official_validation = self.data.part is not None and bool((self.data.part == 1).any())
+        data = self.data.load(config)
+        resolved = config.resolve(data.spec, len(job.split.train))
+        has_official_validation = data.part is not None and bool((data.part == 1).any())
         validation = config.validation if has_official_validation else 0
         return config.model_copy(
             update={

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,17 +16,16 @@ from yisheng.core.logging import logger
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.seeds import isolated_generators
 from yisheng.core.signals import collect_signals
-from yisheng.core.types import Dataset
 from yisheng.experiments.search.plan import SearchPlan
+from yisheng.experiments.search.search_data import SearchData
 from yisheng.experiments.search.trial_jobs import TrialJobs
 from yisheng.reporting.formatting import format_number
 from yisheng.reporting.search_facts import format_value
 from yisheng.search import selection, trial_table
 from yisheng.search.executors import auto
-from yisheng.search.executors.serial import Trainer
 from yisheng.search.executors.stacked import chunks
 from yisheng.search.importance import compute_importance
-from yisheng.search.jobs import Job
+from yisheng.search.jobs import Job, Outcome
 from yisheng.search.trials import Trial
 from yisheng.training.setup import Assembly
 
@@ -38,12 +37,12 @@ TRIALS_AT_ONCE: Final = 1000
 """Trials whose jobs are planned together: enough to stack them, few enough for the memory."""
 
 
-def require_buildable(plan: SearchPlan, data: Dataset, jobs: TrialJobs) -> Assembly:
+def require_buildable(plan: SearchPlan, data: SearchData, jobs: TrialJobs) -> Assembly:
     """Build a network with every value of the space, to report values that do not fit before any training.
 
     Args:
         plan: of the search.
-        data: the data set.
+        data: of the search.
         jobs: of its trials.
 
     Returns:
@@ -53,10 +52,12 @@ def require_buildable(plan: SearchPlan, data: Dataset, jobs: TrialJobs) -> Assem
         UsageError: a value does not fit the data.
         DataError: the data cannot be trained on.
     """
-    trainer, first = Trainer(data), None
+    first: Assembly | None = None
     with isolated_generators():
         for setting in plan.space.settings_to_check():
-            assembly = trainer.assemble(jobs.build(Trial(0, setting))[0])
+            job = jobs.build(Trial(0, setting))[0]
+            assembly = data.trainer(job.config).assemble(job)
+            _require_comparable(first or assembly, assembly, setting)
             reason = chunks.explain_refused_config(assembly.config) or chunks.explain_refused_network(assembly)
             if plan.executor == "stacked" and reason:
                 raise UsageError(f"executor=stacked: these cannot be trained together: {reason}", "remove executor=")
@@ -65,13 +66,28 @@ def require_buildable(plan: SearchPlan, data: Dataset, jobs: TrialJobs) -> Assem
     return first
 
 
-def run_trials(folder: RunFolder, plan: SearchPlan, data: Dataset, jobs: TrialJobs) -> Trial | None:
+def _require_comparable(first: Assembly, assembly: Assembly, setting: Mapping[str, Any]) -> None:
+    """Refuse data with other classes or another score than the first: the scores could not be compared."""
+    for name, expected, actual in (
+        ("task", first.spec.task, assembly.spec.task),
+        ("classes", first.spec.classes, assembly.spec.classes),
+        ("score", first.score_key, assembly.score_key),
+    ):
+        if expected != actual:
+            values = " ".join(f"{key}={format_value(value)}" for key, value in setting.items())
+            raise UsageError(
+                f"{values}: its {name} differs from the first setting's, and the scores cannot be compared",
+                "search over options of the data that change its inputs only",
+            )
+
+
+def run_trials(folder: RunFolder, plan: SearchPlan, data: SearchData, jobs: TrialJobs) -> Trial | None:
     """Train every job that is not trained yet; return the chosen trial, or None if all trials failed.
 
     Args:
         folder: of the search.
         plan: of the search.
-        data: the data set.
+        data: of the search.
         jobs: of its trials.
     """
     with contextlib.closing(trial_table.JobLog(folder.path)) as job_log:
@@ -93,7 +109,7 @@ class TrialRunner:
     Args:
         folder: of the search.
         plan: of the search.
-        data: the data set.
+        data: of the search.
         jobs: of its trials.
         job_log: of the jobs that ended.
         trials: by number, those of all rounds so far.
@@ -102,14 +118,13 @@ class TrialRunner:
 
     folder: RunFolder
     plan: SearchPlan
-    data: Dataset
+    data: SearchData
     jobs: TrialJobs
     job_log: trial_table.JobLog
     trials: dict[int, Trial] = field(default_factory=dict)
     rows: dict[int, trial_table.TrialRow] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.trainer = Trainer(self.data)
         example = self._assemble(self.jobs.build_example())
         self.score, self.epochs = example.score_key, example.config.epochs
         self.higher = example.higher_is_better
@@ -163,6 +178,9 @@ class TrialRunner:
             "chosen": chosen,
             "importance": self._importance(plain_axes, plain_rows) if finished else None,
             "axes": plain_axes,
+            "data_axes": [axis.name for axis in self.plan.space.data_axes],
+            "same_rows": self.jobs.have_same_rows(),
+            "notes": self.plan.config.notes,
             "trials": plain_rows,
         }
         files.write_json(self.folder.file(RunFolder.TRIALS), content)
@@ -213,8 +231,7 @@ class TrialRunner:
         if not missing:
             return
         start = time.monotonic()
-        outcomes = auto.run_jobs(missing, self.data, executor=self.plan.executor, processes=self.plan.processes)
-        for trained_jobs, outcome in enumerate(outcomes, 1):
+        for trained_jobs, outcome in enumerate(self._run_jobs(missing), 1):
             trial = trial_of_job[outcome.key]
             with collect_signals() as caught:  # the table must list every job that the log lists
                 self.job_log.add(outcome, trial)
@@ -229,6 +246,15 @@ class TrialRunner:
                 self._log_trial(trial.number, (later_trials or trials)[-1].number, remaining_seconds)
             if time.monotonic() > self._next_table:
                 self.write_table(finished=False)
+
+    def _run_jobs(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+        """Train jobs, one data set after the other; yield the outcomes as they come."""
+        jobs_by_data: dict[str, list[Job]] = {}
+        for job in jobs:
+            jobs_by_data.setdefault(self.data.key(job.config), []).append(job)
+        for group in jobs_by_data.values():
+            data = self.data.load(group[0].config)
+            yield from auto.run_jobs(group, data, executor=self.plan.executor, processes=self.plan.processes)
 
     def _is_trained(self, job: Job, trial: Trial) -> bool:
         """Return whether a job was trained before.
@@ -254,8 +280,8 @@ class TrialRunner:
     def _sizes(self, job: Job) -> dict[str, int]:
         """Return the numbers of parameters and epochs of a trial."""
         config = job.config
-        epochs = config.resolve(self.data.spec, len(job.split.train)).epochs
-        network = repr((config.model, config.loss, config.scale))
+        epochs = config.resolve(self.data.load(config).spec, len(job.split.train)).epochs
+        network = repr((config.model, config.loss, config.scale, config.data))
         if network not in self._parameter_counts:
             model = self._assemble(job).state.model
             self._parameter_counts[network] = sum(parameter.numel() for parameter in model.parameters())
@@ -263,7 +289,7 @@ class TrialRunner:
 
     def _assemble(self, job: Job) -> Assembly:
         with isolated_generators():
-            return self.trainer.assemble(job)
+            return self.data.trainer(job.config).assemble(job)
 
     def _loss(self, trial: Trial) -> float | None:
         """Return the loss of a trial for the sampler: smaller is better; None for a failure."""
