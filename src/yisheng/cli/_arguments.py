@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from yisheng.core.errors import UsageError, suggest
 from yisheng.core.paths import parse_path
 
-FLAGS = {"json", "quiet", "help", "version"}
+FLAGS = {"json", "quiet", "help", "version", "yes"}
 """Keys that may be written without a value: ``--json``."""
 TRUE, FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
@@ -118,6 +119,21 @@ class Arguments:
                 f"{key} must be a whole number from {minimum} to 999999999, got {value!r}", f"write {key}={default}"
             )
         return int(value)
+
+    def decimal(self, key: str, default: float) -> float:
+        """Remove a positive finite number; return it.
+
+        Raises:
+            UsageError: the value is not such a number.
+        """
+        text = self.settings.pop(key, repr(default))
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not 0 < value < math.inf:
+            raise UsageError(f"{key} must be a number above 0, got {text!r}", f"write {key}={default:g}")
+        return value
 
     def require_no_more(self, *keys: str) -> None:
         """Raise an error if a setting was not taken.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from yisheng.cli._arguments import Arguments
+from yisheng.cli._terminal import wrap_table, wrap_text
 from yisheng.cli._values import format_value
 from yisheng.core import registry
 from yisheng.core.config import AUTO, KINDS, Choice, Config
-from yisheng.core.settings import MergedSettings, Setting, merge_settings, read_settings
-from yisheng.core.text_tables import format_table
+from yisheng.core.settings import AUTO_SCALES, MergedSettings, Setting, merge_settings, read_settings
 
 
 def parse_settings(arguments: Arguments) -> list[Setting]:
@@ -30,20 +30,24 @@ def parse_config(arguments: Arguments) -> MergedSettings:
     return merge_settings(parse_settings(arguments))
 
 
-def keys_help() -> str:
-    """Return all keys of the config with their defaults, and the options of the default choices."""
+def keys_help(width: int) -> str:
+    """Return all keys of the config with their defaults, and the options of the default choices.
+
+    Args:
+        width: of the terminal.
+    """
     keys = [["key", "default", "what it is"]]
     for key, info in Config.model_fields.items():
-        default = info.default[0] if isinstance(info.default, tuple) else info.default
+        default = next(iter(info.default), None) if isinstance(info.default, tuple) else info.default
         default = default.name if isinstance(default, Choice) else default
         keys.append([key, format_value(default), info.description or ""])
     options = [["option", "default", "what it is"]]
     for key, kind in KINDS.items():
         choice = Config.model_fields[key].default
         for entry in registry.entries(kind) if choice else ():
-            if choice.name == entry.name or (choice.name == AUTO and "default_for" in entry.meta):
-                options += [[f"{key}={entry.name} {o.name}", str(o.default), o.help] for o in entry.options.values()]
-    return (
-        f"\n{format_table(keys)}\n\nOptions of the default choices (for others see `yisheng models NAME` and "
-        f"`yisheng config optimizer=NAME`):\n\n{format_table(options)}"
-    )
+            is_default = entry.name in AUTO_SCALES if key == "scale" else "default_for" in entry.meta
+            if choice.name == entry.name or (choice.name == AUTO and is_default):
+                rows = [[f"{key}={entry.name} {o.name}", str(o.default), o.help] for o in entry.options.values()]
+                options += rows
+    text = "Options of the default choices (for others see `yisheng models NAME` and `yisheng config optimizer=NAME`):"
+    return "\n\n".join([wrap_table(keys, width), wrap_text(text, width), wrap_table(options, width)])

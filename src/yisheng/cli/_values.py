@@ -27,14 +27,3 @@ def format_fact(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return "unknown" if value is None else str(value)
-
-
-def shorten(text: str, max_length: int = 60, *, keep_end: bool = False) -> str:
-    """Return text of at most ``max_length`` characters: its beginning, or its end, as suits a path.
-
-    >>> shorten("optimizer", 6), shorten("runs/0001-digits", 9, keep_end=True)
-    ('opt...', '...digits')
-    """
-    if len(text) <= max_length:
-        return text
-    return f"...{text[3 - max_length :]}" if keep_end else f"{text[: max_length - 3]}..."

@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yisheng.cli._arguments import Arguments
-from yisheng.cli._values import shorten
 from yisheng.core.paths import parse_path
-from yisheng.core.text_tables import format_interval, format_number, format_table
+from yisheng.core.text_tables import format_interval, format_number, format_table, shorten
 
 if TYPE_CHECKING:
     from yisheng.core.types import Score

@@ -37,3 +37,10 @@ def run(arguments: Arguments) -> int:
 
 def _to_json(value: object) -> object:
     return value if isinstance(value, int | float | str | bool | type(None)) else format_value(value)
+
+
+def more_help(width: int) -> str:
+    """Return the keys of the config, wrapped to a width."""
+    from yisheng.cli._config import keys_help
+
+    return keys_help(width)
