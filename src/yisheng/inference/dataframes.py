@@ -11,6 +11,7 @@ from yisheng.core.errors import DataError
 from yisheng.core.types import Spec
 from yisheng.data.tables import files
 from yisheng.data.tables.encode import encode_columns
+from yisheng.data.tables.reading_options import ReadingOptions
 from yisheng.inference.rows import Rows, describe_unusable_values
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def read_dataframe(frame: pd.DataFrame, spec: Spec, name: str = "the DataFrame")
     if not len(frame):
         raise DataError(f"{name} has no rows", "give at least one")
     if any(column.source for column in spec.columns):
-        table = files.table_from_frame(frame)
+        table = files.table_from_frame(frame, ReadingOptions(is_later=True))
         x, unusable = encode_columns(dict(table.columns), spec.columns, name)
         notes = [finding.cause for finding in table.findings if finding.severity != "note"]
         return Rows(x, notes=(*notes, *describe_unusable_values(unusable)))

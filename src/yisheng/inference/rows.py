@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,17 @@ from yisheng.core.errors import DataError
 from yisheng.core.types import Spec
 from yisheng.data.tables import files
 from yisheng.data.tables.column_kinds import is_id_name
-from yisheng.data.tables.delimited import Table
 from yisheng.data.tables.encode import UnusableValues, encode_columns
+from yisheng.data.tables.later_tables import (
+    apply_number_format,
+    choose_later,
+    explain_missing_columns,
+    match_header,
+    source_names,
+)
 from yisheng.data.tables.raw_column import RawColumn, merge_categories
-from yisheng.data.tables.sniff import sniff_layout
+from yisheng.data.tables.reading_options import AUTOMATIC, ReadingOptions
+from yisheng.data.tables.table import ColumnChoices, Table
 
 MAX_TEXT_BYTES = 256 << 20
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
@@ -41,7 +47,7 @@ class Rows:
     notes: tuple[str, ...] = ()
 
 
-def read_rows(path: Path, spec: Spec, id: str = "") -> Rows:
+def read_rows(path: Path, spec: Spec, id: str = "", options: ReadingOptions = AUTOMATIC) -> Rows:
     """Read the rows of a table file (.csv, .tsv, also compressed; .parquet, .npz), and their names.
 
     The columns of a header row are matched by name, in any order, and further columns are ignored; without a header
@@ -53,15 +59,20 @@ def read_rows(path: Path, spec: Spec, id: str = "") -> Rows:
         spec: a contract for rows.
         id: the column with the names of the rows. By default, a column that the model does not take, has the name of
             an id (Id, user_id, ...) and holds a different value in every row, if there is one.
+        options: the user's choices about how the file is read; by default as the training table.
 
     Raises:
         DataError: a column is missing, a value is not a number or date as in training, or the file is unreadable.
     """
     if not any(column.source for column in spec.columns):
         return Rows(_read_numbers(path, spec))
-    table = _read_table(path, spec, id)
+    table = _read_table(path, spec, id, options)
     ids, id_name = _find_ids(table, spec, id, path)
-    x, unusable = encode_columns(table.columns, spec.columns, str(path))
+    try:
+        x, unusable = encode_columns(table.columns, apply_number_format(spec.columns, options), str(path))
+    except DataError as error:
+        has_all = set(source_names(spec)) <= set(table.columns)
+        raise (error if has_all else explain_missing_columns(error, table)) from None
     notes = [finding.cause for finding in table.findings if finding.severity != "note"]
     return Rows(x, ids, id_name, (*notes, *describe_unusable_values(unusable)))
 
@@ -96,11 +107,6 @@ def parse_rows(rows: list[list[str]], spec: Spec, source_name: str) -> np.ndarra
     return encode_columns(raw_columns, spec.columns, source_name)[0]
 
 
-def source_names(spec: Spec) -> list[str]:
-    """Return the raw columns of the training table; empty for a model that was not trained on one."""
-    return list(dict.fromkeys(column.source for column in spec.columns if column.source))
-
-
 def describe_unusable_values(unusable: Sequence[UnusableValues]) -> list[str]:
     """Return a sentence for each column about its values that became missing or unknown."""
     sentences = []
@@ -122,32 +128,17 @@ def is_finite_number(text: str) -> bool:
         return False
 
 
-def _read_table(path: Path, spec: Spec, id: str) -> Table:
+def _read_table(path: Path, spec: Spec, id: str, options: ReadingOptions) -> Table:
     """Return the file's columns by the names of training."""
-    sources = source_names(spec)
-    text_columns = {c.source for c in spec.columns if c.date_part or c.kind != "number"} | {id} - {""}
-    if path.suffix.lower() not in files.BINARY_SUFFIXES:
-        names = sniff_layout(path, known_names=sources).names
-        text_columns |= {name for name in names if name not in sources and is_id_name(name)}
-    table = files.read_table(path, known_names=sources, text_columns=text_columns)
-    if set(sources) <= set(table.columns):
-        return table
-    is_numbered = all(re.fullmatch(r"column-\d+", name) for name in sources)
-    if table.has_header and (set(sources) & set(table.columns) or not is_numbered):
-        return table  # encode_columns reports the missing columns
-    if table.has_header:
-        table = files.read_table(path, header=False, text_columns=text_columns)
-    if is_numbered and len(table.columns) != len(sources):
-        return table
-    if len(table.columns) != len(sources):
-        raise DataError(
-            f"{path}: row 1 has {len(table.columns)} values, the model takes {len(sources)}",
-            f"name the columns in a header row; the model was trained on {', '.join(sources[:10])}",
-        )
-    if not is_numbered:  # only now it is known which columns are text, so the file is read again
-        names_of_text = {name for name, source in zip(table.columns, sources, strict=True) if source in text_columns}
-        table = files.read_table(path, header=False, text_columns=names_of_text)
-    return Table(dict(zip(sources, table.columns.values(), strict=True)), table.findings, has_header=False)
+    options, sources = options.with_training(spec), source_names(spec)
+    if files.is_text(path, options):
+        options = match_header(path, spec, options)
+
+    def choose(names: Sequence[str]) -> ColumnChoices:
+        ids = {name for name in names if name not in sources and is_id_name(name)}
+        return choose_later(spec.columns, text={*ids, id})(names)
+
+    return files.read_table(path, options, known_names=sources, choose=choose)
 
 
 def _find_ids(table: Table, spec: Spec, id: str, path: Path) -> tuple[tuple[str, ...] | None, str]:

@@ -10,8 +10,9 @@ import numpy as np
 from yisheng.core.errors import DataError
 from yisheng.core.types import Column, Spec
 from yisheng.data.tables.encode import encode_columns
+from yisheng.data.tables.later_tables import source_names
 from yisheng.data.tables.raw_column import RawColumn, format_number, merge_categories
-from yisheng.inference.rows import describe_unusable_values, parse_rows, source_names
+from yisheng.inference.rows import describe_unusable_values, parse_rows
 
 MAX_NAMED_COLUMNS = 5
 

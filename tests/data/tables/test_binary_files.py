@@ -11,7 +11,7 @@ import pytest
 from tests.data.tables.text_tables import write
 from yisheng.core.errors import DataError, MissingPartError
 from yisheng.data import tables
-from yisheng.data.tables import files
+from yisheng.data.arrays import array_file
 
 
 def frame():
@@ -66,10 +66,10 @@ def test_npz_arrays_are_read(tmp_path):
     [
         ({"x": np.zeros((4, 2, 2, 2)), "y": np.zeros(4)}, "must hold rows"),
         ({"x": np.zeros((4, 2)), "y": np.zeros(5)}, "x has 4 rows, y has 5"),
-        ({"a": np.zeros((4, 2)), "b": np.zeros(4)}, "arrays 'a', 'b'"),
+        ({"a": np.zeros((4, 2)), "b": np.zeros((4, 3))}, r"it holds a \(4x2 of float64\), b"),
         ({"x": np.zeros((0, 2)), "y": np.zeros(0)}, "0 rows"),
         ({"x": np.array([[{}]], dtype=object), "y": np.zeros(1)}, "pickled objects"),
-        ({"x": np.zeros((4, 2), complex), "y": np.zeros(4)}, "numbers or text"),
+        ({"x": np.zeros((4, 2), complex), "y": np.zeros(4)}, "neither numbers nor text"),
     ],
 )
 def test_unsuitable_npz_arrays_are_refused(tmp_path, arrays, cause):
@@ -80,8 +80,8 @@ def test_unsuitable_npz_arrays_are_refused(tmp_path, arrays, cause):
 
 def test_large_and_damaged_npz_files_are_refused(tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros((1000, 1000)), y=np.zeros(1000))
-    monkeypatch.setattr(files, "MAX_VALUES", 1000)
-    with pytest.raises(DataError, match="more than is read"):
+    monkeypatch.setattr(array_file, "MAX_BYTES", 8000)
+    with pytest.raises(DataError, match="more than the 0 that are read"):
         tables.from_file(tmp_path / "a.npz")
     content = (tmp_path / "a.npz").read_bytes()
     for wrong in (b"", b"no zip", content[:100], content[:-100]):

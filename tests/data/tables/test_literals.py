@@ -55,7 +55,8 @@ def test_thousands_are_parsed_with_either_decimal_mark(values, sign):
         (["12%", "7"], None),
         (["$5", "€7"], None),
         (["1,2,3"], None),
-        (["1,23,456"], None),
+        (["1,23,456"], "."),  # India groups by two
+        (["0,375", "2"], ","),  # a group of thousands does not begin with 0
         (["12 kg"], None),
         (["1_000"], None),
         (["0x1f"], None),

@@ -13,8 +13,9 @@ from yisheng.data import hub
 from yisheng.data.datasets._catalog_facts import add_catalog_facts
 from yisheng.data.tables import files, table_dataset
 from yisheng.data.tables.column_roles import Roles
-from yisheng.data.tables.delimited import Table
 from yisheng.data.tables.raw_column import RawColumn
+from yisheng.data.tables.reading_options import ReadingOptions
+from yisheng.data.tables.table import Table
 
 PRICES = ("Open", "High", "Low", "Close", "Volume")
 
@@ -31,7 +32,7 @@ def load_prices(name: str, file: str, folder: Path | None, horizon: int) -> Data
     Raises:
         DataError: the file cannot be downloaded, or has other content.
     """
-    table = files.read_table(hub.fetch_file(name, file, folder), header=True)
+    table = files.read_table(hub.fetch_file(name, file, folder), ReadingOptions(header=True))
     values = {}
     for column in PRICES:
         raw = table.columns.get(column)

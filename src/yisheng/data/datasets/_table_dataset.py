@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from yisheng.core.errors import DataError
 from yisheng.core.types import Dataset, Task
 from yisheng.data import hub
 from yisheng.data.datasets._catalog_facts import add_catalog_facts
 from yisheng.data.tables import files, table_dataset
 from yisheng.data.tables.column_roles import Roles
-from yisheng.data.tables.delimited import Table
+from yisheng.data.tables.later_tables import choose_later
+from yisheng.data.tables.reading_options import ReadingOptions
 
 
 def load_table_dataset(
@@ -41,19 +41,9 @@ def load_table_dataset(
     Raises:
         DataError: the file cannot be downloaded, or has other content.
     """
-    table = files.read_table(hub.fetch_file(name, file, folder), header=not columns, text_columns=[id] if id else ())
-    if columns:
-        table = _name_columns(table, columns, file)
+    options = ReadingOptions(header=not columns, names=tuple(columns))
+    choose = choose_later((), text=[id] if id else ())
+    table = files.read_table(hub.fetch_file(name, file, folder), options, choose=choose)
     dataset = table_dataset.build_dataset(name, table, Roles((target,), id=id, task=task))
     findings = tuple(finding for finding in dataset.findings if finding.check != "header")
     return add_catalog_facts(replace(dataset, spec=replace(dataset.spec, unit=unit), findings=findings))
-
-
-def _name_columns(table: Table, columns: Sequence[str], file: str) -> Table:
-    """Return a table without a header with names for its columns."""
-    if len(table.columns) != len(columns):
-        raise DataError(
-            f"{file} should have {len(columns)} columns, got {len(table.columns)}", "use the set's own file"
-        )
-    raws = zip(columns, table.columns.values(), strict=True)
-    return Table({name: replace(raw, name=name) for name, raw in raws}, table.findings)

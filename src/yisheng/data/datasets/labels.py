@@ -14,10 +14,10 @@ from yisheng.data.images.resize import Fit
 
 def is_label_file(path: Path) -> bool:
     """Return whether a path is a CSV that lists image files; other tables are read by `table`."""
-    from yisheng.data.tables.files import TEXT_SUFFIXES, is_table
+    from yisheng.data.tables.files import is_table, is_text
     from yisheng.data.tables.sniff import lists_images
 
-    return is_table(path) and path.name.lower().endswith(TEXT_SUFFIXES) and path.is_file() and lists_images(path)
+    return path.is_file() and is_text(path) and is_table(path) and lists_images(path)
 
 
 @register(opens=is_label_file)
@@ -28,6 +28,7 @@ def labels(
     fit: Fit = "crop",
     color: Literal["auto", "gray", "rgb"] = "auto",
     strict: bool = False,
+    labels: tuple[str, ...] = (),
 ) -> Dataset:
     """Load images listed in a CSV: file and label, or file and several labels that are not exclusive.
 
@@ -43,13 +44,16 @@ def labels(
             or padded with black (pad). Prediction does the same.
         color: gray or rgb; auto is gray if all images are.
         strict: a missing or damaged image is an error; by default it is left out and reported.
+        labels: forms of the class names, with commas between them, by which two spellings are one class: strip-dot,
+            casefold, blanks, separators, unquote, nfkc.
 
     Raises:
         DataError: the CSV is damaged or has no labels, or none of its images exists.
         StorageError: the cache cannot be written to.
     """
+    from yisheng.data.class_names import parse_forms
     from yisheng.data.images import image_dataset
 
-    return image_dataset.load_label_file(
-        parse_path(path, "path"), image_dataset.parse_options(size, fit, color), strict=strict
-    )
+    options = image_dataset.parse_options(size, fit, color)
+    images = image_dataset.label_listed(parse_path(path, "path"), strict=strict, forms=parse_forms(labels))
+    return image_dataset.build_dataset(images, options, strict=strict)

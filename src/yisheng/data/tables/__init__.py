@@ -6,12 +6,14 @@
 
 The steps, file by file:
 
-- ``decoded_text``: the text in UTF-8.
-- ``sniff``: separator and header, from the first lines.
+- ``reading_options``: the user's choices; ``encodings``, ``decoded_text``: the text in UTF-8.
+- ``separators``, ``sniff``: lines above the table, separator and header, from the first lines.
 - ``scan``: check of all rows.
 - ``delimited``, ``column_builder``: parsing of text; ``files``: the other formats.
+- ``number_form``: decimal points or commas, decided by all columns together.
 - ``column_kinds``, ``literals``, ``dates``: the kind of each column; ``inferred_column``: the features of each kind.
 - ``column_roles``, ``targets``: the target, row names, time and groups.
+- ``training_tables``, ``later_tables``: how the columns of the training table, and of all later ones, are read.
 - ``encode``: the block of numbers that a network's transform takes. Prediction calls it with the columns that are saved
   in the run.
 - ``table_dataset``: all of it together, as a data set.
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from yisheng.core.types import Dataset, Task
-    from yisheng.data.tables.column_roles import Roles
-    from yisheng.data.tables.delimited import Table
 
 
 def from_frame(
@@ -43,6 +43,8 @@ def from_frame(
     task: Task | None = None,
     time: str = "",
     group: str = "",
+    labels: str | Sequence[str] = (),
+    missing: Sequence[str] = (),
     name: str = "table",
 ) -> Dataset:
     """Return a data set from a DataFrame.
@@ -58,6 +60,8 @@ def from_frame(
         task: classification, multilabel or regression; inferred from the target by default.
         time: a column of dates or numbers: the data is split in the order of time.
         group: a column whose equal values must stay in the same part.
+        labels: forms of the class names, as in ``strip-dot``; see `yisheng.data.class_names`.
+        missing: words that mean a missing value, in addition to the usual ones, and in the target too.
         name: name of the data set.
 
     Raises:
@@ -70,12 +74,17 @@ def from_frame(
     >>> data.spec.task, [(column.name, column.kind) for column in data.spec.columns]
     ('regression', [('size', 'number'), ('town', 'yes/no')])
     """
+    from yisheng.data.class_names import parse_forms
     from yisheng.data.tables import files, table_dataset
     from yisheng.data.tables.column_roles import Roles, parse_kinds
+    from yisheng.data.tables.reading_options import ReadingOptions
+    from yisheng.data.tables.training_tables import choose_columns, open_frame
 
-    roles = Roles(_to_tuple(target), id, time, group, tuple(drop), parse_kinds(kinds), task)
-    test_table = None if test is None else files.table_from_frame(test)
-    return table_dataset.build_dataset(name, files.table_from_frame(frame), roles, test_table)
+    options = ReadingOptions(missing=tuple(missing))
+    roles = Roles(_to_tuple(target), id, time, group, tuple(drop), parse_kinds(kinds), task, parse_forms(labels))
+    test_table = None if test is None else open_frame(test, options)
+    table = files.table_from_frame(frame, options, choose_columns(roles, test_table))
+    return table_dataset.build_dataset(name, table, roles, test_table)
 
 
 def from_file(
@@ -89,6 +98,7 @@ def from_file(
     task: Task | None = None,
     time: str = "",
     group: str = "",
+    labels: str | Sequence[str] = (),
     name: str = "",
     **reading: Any,
 ) -> Dataset:
@@ -105,8 +115,10 @@ def from_file(
         task: classification, multilabel or regression.
         time: a column of dates or numbers.
         group: a column whose equal values must stay in the same part.
+        labels: forms of the class names, as in ``strip-dot``.
         name: name of the data set; the file's name by default.
-        **reading: ``header``, ``separator`` and ``encoding`` of a file of text.
+        **reading: ``header``, ``separator``, ``encoding``, ``decimal``, ``thousands``, ``skip``, ``names`` and
+            ``missing``; see `yisheng.data.tables.reading_options`.
 
     Raises:
         UsageError: a column does not exist, or no target is obvious.
@@ -114,16 +126,22 @@ def from_file(
         MissingPartError: a format needs a package that is not installed.
     """
     from yisheng.core.paths import parse_path
+    from yisheng.data.class_names import parse_forms
     from yisheng.data.tables import files, table_dataset
     from yisheng.data.tables.column_roles import Roles, parse_kinds
+    from yisheng.data.tables.reading_options import ReadingOptions
+    from yisheng.data.tables.training_tables import choose_columns, open_file
 
     path = parse_path(path, "path")
-    roles = Roles(_to_tuple(target), id, time, group, tuple(drop), parse_kinds(kinds), task)
-    table = _read(path, roles, reading)
+    roles = Roles(_to_tuple(target), id, time, group, tuple(drop), parse_kinds(kinds), task, parse_forms(labels))
+    options = ReadingOptions.parse(reading)
     test_table = None
     if test is not None:
         test_path = resolve_test_path(path, parse_path(test, "test"))
-        test_table = _read(test_path, roles, {**reading, "header": table.has_header})
+        test_table = open_file(test_path, path, options, roles)
+    table = files.read_table(
+        path, options, known_names=roles.mentioned_columns, choose=choose_columns(roles, test_table)
+    )
     return table_dataset.build_dataset(name or files.dataset_name(path), table, roles, test_table)
 
 
@@ -148,7 +166,7 @@ def describe(
         kinds: the kind of a column by name.
         time: a column of dates or numbers.
         group: a column whose equal values must stay in the same part.
-        **reading: ``header``, ``separator`` and ``encoding`` of a file of text.
+        **reading: as of `from_file`.
 
     Returns:
         Rows with the keys ``column``, ``kind``, ``missing`` (number of rows without a value), ``values`` (range or
@@ -169,23 +187,22 @@ def describe(
     from yisheng.core.paths import parse_path
     from yisheng.data.tables import files, table_dataset
     from yisheng.data.tables.column_roles import Roles, parse_kinds
+    from yisheng.data.tables.reading_options import ReadingOptions
+    from yisheng.data.tables.training_tables import choose_columns
 
     roles = Roles(_to_tuple(target), id, time, group, tuple(drop), parse_kinds(kinds))
+    options = ReadingOptions.parse(reading)
+    choose = choose_columns(roles, target_required=bool(roles.target))
     if isinstance(table, str | Path):
-        return table_dataset.describe_columns(_read(parse_path(table, "data"), roles, reading), roles)
-    return table_dataset.describe_columns(files.table_from_frame(table), roles)
+        path = parse_path(table, "data")
+        read = files.read_table(path, options, known_names=roles.mentioned_columns, choose=choose)
+    else:
+        read = files.table_from_frame(table, options, choose)
+    return table_dataset.describe_columns(read, roles)
 
 
 def _to_tuple(target: str | Sequence[str]) -> tuple[str, ...]:
     return (target,) if isinstance(target, str) and target else tuple(target)
-
-
-def _read(path: Path, roles: Roles, reading: Mapping[str, Any]) -> Table:
-    from yisheng.data.tables import files
-
-    text_columns = {roles.id} - {""}
-    keep = {*roles.target, roles.time, roles.group, *roles.kinds}
-    return files.read_table(path, known_names=roles.mentioned_columns, text_columns=text_columns, keep=keep, **reading)
 
 
 def resolve_test_path(path: Path, test: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -83,14 +84,18 @@ class ColumnBuilder:
                 self.codes = [_mark_missing(chunk) for chunk in self.codes]
                 self.categories = {}
 
-    def build(self) -> RawColumn:
-        """Return the complete column."""
+    def build(self, missing_words: Collection[str] | None = None) -> RawColumn:
+        """Return the complete column.
+
+        Args:
+            missing_words: words that mean a missing value; see `RawColumn.normalize`.
+        """
         if self.numbers:
             return RawColumn(self.name, numbers=np.concatenate(self.numbers))
         codes = np.concatenate(self.codes)
         if self.is_free_text:
             return RawColumn(self.name, codes=codes, is_free_text=True)
-        return merge_categories(self.name, codes, list(self.categories)).normalize()
+        return merge_categories(self.name, codes, list(self.categories)).normalize(missing_words)
 
 
 def _mark_missing(codes: np.ndarray) -> np.ndarray:

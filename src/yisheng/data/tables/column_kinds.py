@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import re
+from collections.abc import Callable
 
 import numpy as np
 
@@ -22,8 +22,9 @@ from yisheng.data.tables.inferred_column import (
     parse_number_column,
     sort_categories,
 )
-from yisheng.data.tables.literals import infer_number_format, is_code, is_number, match_yes_no
+from yisheng.data.tables.literals import infer_number_format, is_code, make_number_parser, match_yes_no
 from yisheng.data.tables.raw_column import RawColumn
+from yisheng.data.tables.unicode_forms import normalize_text
 
 FEW_DISTINCT_VALUES = 20
 """Number of distinct texts up to which a column is a category, however few rows there are."""
@@ -84,7 +85,7 @@ def _infer_from_numbers(raw: RawColumn, is_only_column: bool) -> InferredColumn:
             texts = raw.as_text()
             if not np.isnan(dates.parse_dates(texts.categories, dates.COMPACT_FORMAT)).any():
                 return make_date(texts, dates.COMPACT_FORMAT)
-    return make_number(raw)
+    return make_number(raw, raw.number_format)
 
 
 def _infer_from_texts(raw: RawColumn) -> InferredColumn:
@@ -95,28 +96,73 @@ def _infer_from_texts(raw: RawColumn) -> InferredColumn:
     if pair:
         return make_yes_no(raw, pair)
     if not any(map(is_code, categories)):
-        number_format = infer_number_format(categories)
+        number_format, stray = find_number_format(raw)
         if number_format is not None:
-            return make_number(parse_number_column(raw, number_format), number_format)
-        stray = _find_stray_words(raw, present)
-        if stray:
-            return make_number(parse_number_column(raw, "", stray), "", stray)
-    date_format = dates.infer_date_format(categories)
-    if date_format is not None:
-        return make_date(raw, date_format)
+            return make_number(parse_number_column(raw, number_format, stray), number_format, stray)
+    date_format, stray = find_date_format(raw)
+    if date_format:
+        return make_date(raw, date_format, stray)
     if len(categories) == 2:
         return make_yes_no(raw, sort_categories(raw))
     return _category_or_text(raw, present)
 
 
-def _find_stray_words(raw: RawColumn, present: int) -> tuple[str, ...]:
-    """Return the few words in a column of numbers; empty if there are too many of them."""
-    words = (code for code, text in enumerate(raw.categories) if not is_number(text))
-    stray = list(itertools.islice(words, MAX_STRAY_WORDS + 1))
+def find_number_format(raw: RawColumn) -> tuple[str | None, tuple[str, ...]]:
+    """Return the format of a column of numbers, and the few words in it; None if it is not one.
+
+    Args:
+        raw: a column of texts.
+    """
+    texts = [normalize_text(text) for text in raw.categories]
+    number_format = infer_number_format(texts, raw.number_format)
+    if number_format is not None:
+        return number_format, ()
+    with_digits = [text for text in texts if any(map(str.isdigit, text))]
+    candidates = dict.fromkeys([infer_number_format(with_digits, raw.number_format), raw.number_format, ""])
+    for number_format in candidates:
+        if number_format is not None:
+            stray = find_stray_texts(raw, make_number_parser(number_format))
+            if stray:
+                return number_format, stray
+    return None, ()
+
+
+def find_date_format(raw: RawColumn) -> tuple[str, tuple[str, ...]]:
+    """Return the formats of a column of dates, joined by |, and the few texts that are none; empty if it is not one.
+
+    Args:
+        raw: a column of texts.
+    """
+    texts = [normalize_text(text) for text in raw.categories]
+    date_format = dates.infer_date_format(texts)
+    if date_format is not None:
+        return date_format, ()
+    for date_format in dates.propose_date_formats(texts):
+        stray = find_stray_texts(raw, dates.make_date_parser(date_format))
+        if stray:
+            return date_format, stray
+    return "", ()
+
+
+def find_stray_texts(raw: RawColumn, parse: Callable[[str], float]) -> tuple[str, ...]:
+    """Return the few texts that a parser rejects; empty if there are none, or too many of them to be mistakes.
+
+    Args:
+        raw: a column of texts.
+        parse: function that raises ValueError.
+    """
+    stray: list[int] = []
+    for code, text in enumerate(raw.categories):
+        try:
+            parse(normalize_text(text))
+        except ValueError:
+            stray.append(code)
+            if len(stray) > MAX_STRAY_WORDS:
+                return ()
     assert raw.codes is not None
-    if len(raw.categories) - len(stray) <= FEW_DISTINCT_VALUES or len(stray) > MAX_STRAY_WORDS:
+    if len(raw.categories) - len(stray) <= FEW_DISTINCT_VALUES:
         return ()
-    if np.isin(raw.codes, stray).sum() > MAX_STRAY_FRACTION * present:
+    if np.isin(raw.codes, stray).sum() > MAX_STRAY_FRACTION * (raw.codes >= 0).sum():
         return ()
     return tuple(raw.categories[code] for code in stray)
 
@@ -152,12 +198,14 @@ def _as_requested(raw: RawColumn, requested_kind: str) -> InferredColumn:
         return make_category(raw.as_text())
     if kind == "number":
         if raw.numbers is not None:
-            return make_number(raw)
-        number_format = infer_number_format(raw.categories) or ""
-        return make_number(parse_number_column(raw, number_format), number_format)
+            return make_number(raw, raw.number_format)
+        number_format, stray = find_number_format(raw)
+        number_format = number_format or raw.number_format
+        return make_number(parse_number_column(raw, number_format, stray), number_format, stray)
     texts = raw.as_text()
     if kind == "date":
-        return make_date(texts, date_format or dates.infer_date_format(texts.categories) or "%Y-%m-%d")
+        inferred, stray = find_date_format(texts) if not date_format else (date_format, ())
+        return make_date(texts, inferred or "%Y-%m-%d", stray)
     if len(texts.categories) > 2:
         examples = list_texts(texts.categories[:5])
         raise DataError(

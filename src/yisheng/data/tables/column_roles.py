@@ -26,6 +26,7 @@ class Roles:
         drop: columns to leave out.
         kinds: kind of a column by name, where the inferred one is wrong.
         task: the task, or None to infer it.
+        labels: forms of the labels; see `yisheng.data.class_names`.
     """
 
     target: tuple[str, ...] = ()
@@ -35,6 +36,7 @@ class Roles:
     drop: tuple[str, ...] = ()
     kinds: Mapping[str, str] = field(default_factory=dict)
     task: Task | None = None
+    labels: tuple[str, ...] = ()
 
     @property
     def mentioned_columns(self) -> tuple[str, ...]:

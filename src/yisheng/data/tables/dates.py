@@ -1,8 +1,8 @@
 """Dates as people write them, and the numbers that a network can learn from.
 
 ``pandas.to_datetime`` takes one exact format for all values, or guesses one for each value, which may swap month and
-day within a column. Here one format must read the whole column, while a time of day and a time zone are optional in
-each value.
+day within a column. Here one format must read the whole column, or a few that cannot be confused, while a time of day
+and a time zone are optional in each value.
 """
 
 from __future__ import annotations
@@ -41,41 +41,80 @@ _FIELDS = {
 }
 _TIME = (
     r"(?:(?:T|,? +)(?P<H>\d{1,2}):(?P<M>\d{2})(?::(?P<S>\d{2}(?:[.,]\d{1,9})?))?"
-    r"(?: ?(?P<p>[ap])\.?m\.?)?(?: ?(?P<z>Z|UTC|[+-]\d{2}:?\d{2}))?)?"
+    r"(?: ?(?P<p>[ap])\.?m\.?)?(?: ?(?P<z>Z|UTC|GMT|(?:UTC|GMT)?[+-]\d{1,2}(?::?\d{2})?))?)?"
 )
+_ZONE = re.compile(r":\d{2}(?:[.,]\d+)? ?(?:[ap]\.?m\.?)? ?(?:Z|UTC|GMT|(?:UTC|GMT)?[+-]\d{1,2}(?::?\d{2})?)$", re.I)
 _ISO = re.compile(r"(?:[12]\d{3}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)?\n)+", re.ASCII)
 _CHUNK_TEXTS = 1 << 14
-_FIRST_TEXTS = 100
-"""Texts that are tried before all of them are."""
+_FIRST_TEXTS, _PROPOSED_TEXTS = 100, 400
+"""Texts that are tried before all of them are, and texts by which several formats are chosen."""
 FORMATS = (
     *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%m-%d-%Y", "%d-%m-%Y"),
     *("%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%b %d %Y", "%d-%b-%y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y"),
-    *("%Y-%m", "%b %Y", "%b-%Y"),
+    *("%Y年%m月%d日", "%Y-%m", "%Y/%m", "%b %Y", "%b-%Y", "%Y年%m月"),
 )
 """Formats in the codes of ``strptime``; a time of day may follow each. The first that reads all values is taken."""
+ALTERNATIVES: Final = "|"
+"""Between the formats of a column that has several."""
+MAX_FORMATS = 4
+"""Formats that a column may have."""
 COMPACT_FORMAT: Final = "%Y%m%d"
 SWAPPED_FORMATS = {"%m/%d/%Y": "%d/%m/%Y", "%m-%d-%Y": "%d-%m-%Y", "%m/%d/%y": "%d/%m/%y"}
 """Formats with the month first, and the same with the day first."""
 
 
 def infer_date_format(texts: Sequence[str]) -> str | None:
-    """Return the first of `FORMATS` that reads all texts, or None.
+    """Return the first of `FORMATS` that reads all texts, or several that do together, joined by |; else None.
 
     Args:
         texts: the distinct values of a column, missing values left out.
 
     >>> infer_date_format(["2004-08-19", "2004-08-20 13:30"]), infer_date_format(["31/12/2020"])
     ('%Y-%m-%d', '%d/%m/%Y')
-    >>> infer_date_format(["12-345"]) is None
-    True
+    >>> infer_date_format(["12-345"]) is None, infer_date_format(["2004-08-19", "19.08.2004"])
+    (True, '%Y-%m-%d|%d.%m.%Y')
     """
     for format in FORMATS if texts else ():
-        if (
-            not np.isnan(parse_dates(texts[:_FIRST_TEXTS], format)).any()
-            and not np.isnan(parse_dates(texts, format)).any()
-        ):
+        if _reads_all(texts, format):
             return format
-    return None
+    several = (form for form in propose_date_formats(texts) if ALTERNATIVES in form)
+    return next((form for form in several if _reads_all(texts, form)), None)
+
+
+def propose_date_formats(texts: Sequence[str]) -> list[str]:
+    """Return formats that read most of the first texts: the best alone, and joined with others that read the rest.
+
+    Of formats that differ in the order of month and day only, one is taken: the one that reads more.
+
+    >>> propose_date_formats(["2004-08-19", "2004-08-20", "19.08.2004", "soon"])
+    ['%Y-%m-%d|%d.%m.%Y', '%Y-%m-%d']
+    """
+    sample = texts[:: max(1, len(texts) // _PROPOSED_TEXTS)] if texts else []
+    read = {format: ~np.isnan(parse_dates(sample, format)) for format in FORMATS}
+    chosen: list[str] = []
+    covered = np.zeros(len(sample), bool)
+    while len(chosen) < MAX_FORMATS:
+        open_formats = {format: mask for format, mask in read.items() if not _conflicts(format, chosen)}
+        gains = {format: int((mask & ~covered).sum()) for format, mask in open_formats.items()}
+        best = max(gains, key=lambda format: gains[format], default="")
+        if not best or not gains[best]:
+            break
+        chosen.append(best)
+        covered |= read[best]
+    if not chosen or covered.sum() * 2 < len(sample):
+        return []
+    return list(dict.fromkeys([ALTERNATIVES.join(chosen), chosen[0]]))
+
+
+def _reads_all(texts: Sequence[str], format: str) -> bool:
+    first = parse_dates(texts[:_FIRST_TEXTS], format)
+    return not np.isnan(first).any() and not np.isnan(parse_dates(texts, format)).any()
+
+
+def _conflicts(format: str, chosen: Sequence[str]) -> bool:
+    """Return whether a format reads the texts of a chosen one as other dates."""
+    shape = re.sub(r"%[md]", "%#", format)
+    return any(re.sub(r"%[md]", "%#", other) == shape for other in chosen)
 
 
 def parse_dates(texts: Sequence[str], format: str) -> np.ndarray:
@@ -121,9 +160,11 @@ def make_date_parser(format: str) -> Callable[[str], float]:
     Raises:
         ValueError: the format has unknown codes, or no year or month.
 
-    >>> make_date_parser("%d %b %Y")("2 Jan 1970 12:00")
-    1.5
+    >>> make_date_parser("%d %b %Y")("2 Jan 1970 12:00"), make_date_parser("%Y-%m-%d|%d.%m.%Y")("02.01.1970")
+    (1.5, 1.0)
     """
+    if ALTERNATIVES in format:
+        return _join_parsers([make_date_parser(alternative) for alternative in format.split(ALTERNATIVES)])
     pattern = re.escape(format).replace(r"\ ", " +")
     if format == COMPACT_FORMAT:
         pattern = r"(?P<Y>\d{4})(?P<m>\d{2})(?P<d>\d{2})"
@@ -146,6 +187,36 @@ def make_date_parser(format: str) -> Callable[[str], float]:
     return parse
 
 
+def _join_parsers(parsers: Sequence[Callable[[str], float]]) -> Callable[[str], float]:
+    """Return the function that parses a date by the first of several formats that reads it."""
+
+    def parse(text: str) -> float:
+        for parser in parsers:
+            with contextlib.suppress(ValueError):
+                return parser(text)
+        raise ValueError(text)
+
+    return parse
+
+
+def has_time(text: str) -> bool:
+    """Return whether a date has a time of day.
+
+    >>> has_time("2004-08-19 13:30"), has_time("2004-08-19")
+    (True, False)
+    """
+    return ":" in text
+
+
+def has_zone(text: str) -> bool:
+    """Return whether a date has a time zone.
+
+    >>> has_zone("2004-08-19T13:30Z"), has_zone("2004-08-19 13:30")
+    (True, False)
+    """
+    return _ZONE.search(text) is not None
+
+
 def _time_of_day(fields: dict[str, str | None], text: str) -> float:
     """Return the time as a fraction of a day, from the groups of `_TIME`."""
     hour, minute = int(fields["H"] or 0), int(fields["M"] or 0)
@@ -156,10 +227,11 @@ def _time_of_day(fields: dict[str, str | None], text: str) -> float:
         hour = hour % 12 + 12 * (fields["p"].lower() == "p")
     if hour > 23 or minute > 59 or second >= 61:
         raise ValueError(text)
-    zone = fields["z"]
+    zone = (fields["z"] or "").upper().removeprefix("UTC").removeprefix("GMT")
     if zone and zone[0] in "+-":
+        hours, _, minutes = zone[1:].partition(":") if ":" in zone else (zone[1:3], "", zone[3:])
         sign = -1 if zone[0] == "-" else 1
-        minute -= sign * (int(zone[1:3]) * 60 + int(zone[-2:]))
+        minute -= sign * (int(hours) * 60 + int(minutes or 0))
     return (hour * 3600 + minute * 60 + second) / 86400
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from yisheng.core.errors import DataError
-from yisheng.core.types import Finding
+from yisheng.core.types import Reading
 from yisheng.data.tables import decoded_text
 from yisheng.data.tables.column_builder import ColumnBuilder
-from yisheng.data.tables.literals import MISSING_WORDS
-from yisheng.data.tables.raw_column import RawColumn
+from yisheng.data.tables.layout_findings import report_layout
+from yisheng.data.tables.literals import MISSING_WORDS, find_decimal_marks, is_missing
+from yisheng.data.tables.number_form import infer_number_form, report_number_form, set_number_form
+from yisheng.data.tables.reading_options import AUTOMATIC, ReadingOptions
 from yisheng.data.tables.scan import scan_file
 from yisheng.data.tables.sniff import Layout, sniff_layout
+from yisheng.data.tables.table import ChooseColumns, Table, choose_nothing
+from yisheng.data.tables.unicode_forms import normalize_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,67 +28,39 @@ CHUNK_VALUES = 2_000_000
 """Values that are parsed at a time."""
 
 
-@dataclass(frozen=True)
-class Table:
-    """Columns as they were read, by name.
-
-    Args:
-        columns: the columns in the order of the file.
-        findings: what was noticed while reading.
-        has_header: whether the file names its columns.
-    """
-
-    columns: dict[str, RawColumn]
-    findings: tuple[Finding, ...] = ()
-    has_header: bool = True
-
-    @property
-    def row_count(self) -> int:
-        """Return the number of rows."""
-        return len(next(iter(self.columns.values()))) if self.columns else 0
-
-
 def read_delimited(
     path: Path,
+    options: ReadingOptions = AUTOMATIC,
     *,
-    header: bool | Literal["auto"] = "auto",
-    separator: str = decoded_text.AUTO,
-    encoding: str = decoded_text.AUTO,
     known_names: Collection[str] = (),
-    text_columns: Collection[str] = (),
-    keep: Collection[str] = (),
+    choose: ChooseColumns = choose_nothing,
 ) -> Table:
     """Read a delimited text file.
 
     Args:
         path: the file, compressed or not.
-        header: whether its first row names the columns.
-        separator: character between values, ``tab``, or ``auto``.
-        encoding: encoding of the text, or ``auto``.
+        options: the user's choices.
         known_names: names of columns, by which a header is recognized.
-        text_columns: columns to read as they are written, 007 and not 7.
-        keep: columns whose texts are kept, however many there are.
+        choose: function from the names of the columns to the choices about them.
 
     Raises:
         DataError: the file is missing, damaged or not a table; see `yisheng.data.tables.scan`.
         UsageError: the separator is not one character, or the encoding is unknown.
     """
-    layout = sniff_layout(path, header=header, separator=separator, encoding=encoding, known_names=known_names)
-    scan = scan_file(path, layout.separator, len(layout.names), encoding)
-    if encoding == decoded_text.AUTO and scan.encoding != "utf-8":
-        layout = sniff_layout(
-            path, header=header, separator=layout.separator, encoding=scan.encoding, known_names=known_names
-        )
+    layout = sniff_layout(path, options, known_names=known_names)
+    scan = scan_file(path, layout, options)
+    if options.encoding == decoded_text.AUTO and scan.encoding != decoded_text.UTF8:
+        layout = sniff_layout(path, options, known_names=known_names, encoding=scan.encoding)
     if not scan.row_count - layout.has_header:
         raise DataError(f"{path} has no rows below its header", "give at least a few rows")
-    texts = {n for n, name in enumerate(layout.names) if name in text_columns} | set(scan.code_columns)
-    builders = [ColumnBuilder(name, keep=name in keep or name in text_columns) for name in layout.names]
-    rows = _parse(path, layout, scan.encoding, builders, sorted(texts), range(len(builders)))
-    mixed = [n for n, builder in enumerate(builders) if builder.is_mixed]
-    if mixed:  # numbers first and texts later: read them again, as they are written
-        for n in mixed:
-            builders[n] = ColumnBuilder(layout.names[n], keep=builders[n].keep)
-        _parse(path, layout, scan.encoding, builders, mixed, mixed)
+    chosen = choose(layout.names)
+    file = _File(path, layout, scan.encoding, frozenset(chosen.words), options.missing)
+    texts = {n for n, name in enumerate(layout.names) if name in chosen.text} | set(scan.code_columns)
+    builders = [ColumnBuilder(name, keep=name in {*chosen.keep, *chosen.text}) for name in layout.names]
+    rows = _parse(file, builders, sorted(texts), range(len(builders)))
+    mixed = [n for n, builder in enumerate(builders) if builder.is_mixed]  # numbers first and texts later
+    _read_again(file, builders, mixed)
+    _read_again(file, builders, _find_open_columns(layout, builders, options))
     counted = scan.row_count - layout.has_header
     if len(layout.names) > 1 and rows != counted:
         raise DataError(
@@ -93,22 +69,85 @@ def read_delimited(
         )
     columns = {}
     for n, name in enumerate(layout.names):
-        columns[name] = builders[n].build()
+        words = options.missing if name in chosen.words else None
+        columns[name] = builders[n].build(words).mark_missing(options.missing)
         builders[n] = ColumnBuilder(name)  # frees the chunks of the old one
-    return Table(columns, report_layout(path, layout, scan.encoding if scan.is_guess else ""), layout.has_header)
+    form = infer_number_form(columns.values(), options)
+    findings = report_layout(path, layout, scan.encoding if scan.is_guess else "")
+    return Table(
+        set_number_form(columns, form.format),
+        (*findings, *report_number_form(path.name, form)),
+        layout.has_header,
+        make_reading(layout, scan.encoding, options),
+        scan.is_guess,
+    )
 
 
-def _parse(
-    path: Path,
-    layout: Layout,
-    encoding: str,
-    builders: list[ColumnBuilder],
-    text_columns: Collection[int],
-    columns: Collection[int],
-) -> int:
+def make_reading(layout: Layout, encoding: str, options: ReadingOptions) -> Reading:
+    """Return what a later file should be read by."""
+    separator = "" if options.separator == decoded_text.AUTO else options.separator
+    names = layout.names if options.names and not layout.has_header else ()
+    shows_itself = encoding.startswith("utf")  # by a byte order mark, or its zero bytes
+    return Reading("" if shows_itself else encoding, separator, names, options.missing)
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file with all that is known of it before it is parsed."""
+
+    path: Path
+    layout: Layout
+    encoding: str
+    word_columns: frozenset[str]
+    missing: tuple[str, ...]
+
+    @property
+    def missing_words(self) -> dict[int, list[str]]:
+        """Return the words for missing values by position of the column."""
+        usual = [*MISSING_WORDS, *self.missing]
+        return {
+            n: ["", *self.missing] if name in self.word_columns else usual for n, name in enumerate(self.layout.names)
+        }
+
+
+def _find_open_columns(layout: Layout, builders: Sequence[ColumnBuilder], options: ReadingOptions) -> list[int]:
+    """Return the columns that were read as numbers with decimal points, and may be whole numbers with points in them.
+
+    Between commas a decimal comma would need quotes, so only a column of such texts raises the question.
+    """
+    floats = [n for n, builder in enumerate(builders) if any(part.dtype.kind == "f" for part in builder.numbers)]
+    if not floats or options.is_later:
+        return []
+    if options.number_format:
+        return floats if options.number_format[0] == "," else []
+    samples = {n: _sample_texts(layout, n) for n in range(len(builders))}
+    texts = [n for n, builder in enumerate(builders) if builder.categories and not builder.is_free_text]
+    marks = {find_decimal_marks(list(builders[n].categories)) for n in texts}
+    if "," in marks:
+        return floats
+    has_points = "." in {find_decimal_marks(samples[n]) for n in floats} or "." in marks
+    return [] if layout.separator == "," or has_points else floats
+
+
+def _sample_texts(layout: Layout, column: int) -> list[str]:
+    cells = (normalize_text(row[column]) for row in layout.sample if len(row) > column)
+    return [cell for cell in dict.fromkeys(cells) if not is_missing(cell)]
+
+
+def _read_again(file: _File, builders: list[ColumnBuilder], columns: Sequence[int]) -> None:
+    """Read columns again, as they are written."""
+    if columns:
+        for n in columns:
+            builders[n] = ColumnBuilder(builders[n].name, keep=builders[n].keep)
+        _parse(file, builders, columns, columns)
+
+
+def _parse(file: _File, builders: list[ColumnBuilder], text_columns: Collection[int], columns: Collection[int]) -> int:
     """Parse the file into some of the columns, and return the number of rows."""
     rows = 0
-    for chunk in read_chunks(path, layout, encoding, text_columns, columns):
+    for chunk in read_chunks(
+        file.path, file.layout, file.encoding, text_columns, columns, missing_words=file.missing_words
+    ):
         rows += len(chunk)
         for n in columns:
             builders[n].add(chunk[n])
@@ -122,6 +161,7 @@ def read_chunks(
     text_columns: Collection[int],
     columns: Collection[int],
     chunk_rows: int = 0,
+    missing_words: Mapping[int, Sequence[str]] | None = None,
 ) -> Iterator[pd.DataFrame]:
     """Yield the rows of a file in chunks, with positions as column names.
 
@@ -132,6 +172,7 @@ def read_chunks(
         text_columns: positions of the columns to read as they are written.
         columns: positions of the columns to read.
         chunk_rows: rows at a time; 0 stands for as many as have `CHUNK_VALUES` values.
+        missing_words: words that mean a missing value, by position; the usual ones by default.
 
     Raises:
         DataError: the file cannot be read.
@@ -139,10 +180,11 @@ def read_chunks(
     import pandas as pd
 
     chunk_rows = chunk_rows or max(1, CHUNK_VALUES // len(layout.names))
+    words = missing_words or dict.fromkeys(range(len(layout.names)), MISSING_WORDS)
     options: dict[str, Any] = {"dtype": dict.fromkeys(text_columns, str), "chunksize": chunk_rows}
     try:
         with pd.read_csv(
-            io.BufferedReader(_ChunkStream(decoded_text.read_utf8_chunks(path, encoding)), decoded_text.CHUNK_BYTES),
+            io.BufferedReader(_ChunkStream(layout.read_chunks(path, encoding)), decoded_text.CHUNK_BYTES),
             sep=layout.separator,
             header=0 if layout.has_header else None,
             names=list(range(len(layout.names))),
@@ -150,7 +192,7 @@ def read_chunks(
             index_col=False,
             skipinitialspace=layout.separator != " ",
             keep_default_na=False,
-            na_values=list(MISSING_WORDS),
+            na_values={n: list(words[n]) for n in columns},  # type: ignore[misc]  # the columns are called by numbers
             low_memory=False,
             encoding="utf-8",
             **options,
@@ -160,49 +202,6 @@ def read_chunks(
         raise DataError(
             f"{path} cannot be read as a table: {' '.join(str(error).split())}", "correct the file as the message says"
         ) from None
-
-
-def report_layout(path: Path, layout: Layout, guessed_encoding: str) -> tuple[Finding, ...]:
-    """Return the findings about a file: a guessed encoding, renamed columns, no header.
-
-    Args:
-        path: the file.
-        layout: layout of the file.
-        guessed_encoding: its encoding if that is a guess, else empty.
-    """
-    findings = []
-    if guessed_encoding:
-        findings.append(
-            Finding(
-                "encoding",
-                "warning",
-                {"encoding": guessed_encoding},
-                f"{path.name} is not in UTF-8: it was read as {guessed_encoding}",
-                "if letters look wrong, name the encoding: encoding=gb18030, shift-jis, ...",
-            )
-        )
-    if layout.renamed:
-        names = ", ".join(layout.renamed[:5]) + " ..." * (len(layout.renamed) > 5)
-        findings.append(
-            Finding(
-                "header",
-                "warning",
-                {"columns": list(layout.renamed)},
-                f"{path.name} names columns twice or not at all: {names}; they were renamed",
-                "give every column a distinct name",
-            )
-        )
-    if not layout.has_header:
-        findings.append(
-            Finding(
-                "header",
-                "note",
-                {"columns": len(layout.names)},
-                f"{path.name} has no header: its columns are called column-1 to column-{len(layout.names)}",
-                "if its first row is a header, use header=true",
-            )
-        )
-    return tuple(findings)
 
 
 class _ChunkStream(io.RawIOBase):

@@ -11,8 +11,9 @@ from yisheng.core.errors import DataError
 from yisheng.core.types import Column
 from yisheng.data.tables import dates
 from yisheng.data.tables.inferred_column import MAX_FLOAT32, parse_date_column
-from yisheng.data.tables.literals import is_code, is_number, make_number_parser
+from yisheng.data.tables.literals import MISSING_WORDS, THOUSANDS_MARKS, is_code, is_number, make_number_parser
 from yisheng.data.tables.raw_column import RawColumn
+from yisheng.data.tables.unicode_forms import normalize_text
 
 
 class UnusableValues(NamedTuple):
@@ -39,7 +40,7 @@ def encode_columns(
         first_row: number of rows of the source before these.
 
     Returns:
-        float32 ``(N, D)``, and the values that became missing or unknown.
+        float32 ``(N, D)``, float64 if a column needs it; and the values that became missing or unknown.
 
     Raises:
         DataError: a column is missing, or a value is not a number or date as in training.
@@ -53,7 +54,8 @@ def encode_columns(
             "name the columns as in training; unknown values may be empty",
         )
     rows = len(raw_columns[next(iter(names))]) if names else 0
-    block, unusable = np.empty((rows, len(columns)), np.float32), list[UnusableValues]()
+    dtype = np.float64 if any(column.double for column in columns) else np.float32
+    block, unusable = np.empty((rows, len(columns)), dtype), list[UnusableValues]()
     for name in names:
         raw = raw_columns.pop(name)
         features = [(index, column) for index, column in enumerate(columns) if column.source == name]
@@ -79,27 +81,43 @@ def _parse_dates(raw: RawColumn, column: Column, source_name: str, first_row: in
     """Return days since 1970-01-01, float64 ``(N,)``."""
     texts = raw.as_text().normalize()
     days = parse_date_column(texts, column.format)
-    invalid = np.isnan(days) & ~texts.missing
+    assert texts.codes is not None
+    stray = [code for code, text in enumerate(texts.categories) if text in column.missing_words]
+    invalid = np.isnan(days) & ~texts.missing & ~np.isin(texts.codes, stray)
     if invalid.any():
-        _raise_invalid(texts, int(invalid.argmax()), source_name, first_row, f"is not a date like {column.format}")
+        form = column.format.replace("|", " or ")
+        _raise_invalid(texts, int(invalid.argmax()), source_name, first_row, f"is not a date like {form}")
     return days
 
 
 def _parse_numbers(raw: RawColumn, column: Column, source_name: str, first_row: int) -> np.ndarray:
     """Return numbers, float64 ``(N,)``."""
     if raw.numbers is not None:
-        return raw.numbers.astype(np.float64)
+        numbers = raw.numbers.astype(np.float64)
+        marked = [float(word) for word in column.missing_words if is_number(word)]
+        return np.where(np.isin(numbers, marked), np.nan, numbers) if marked else numbers
     texts = raw.normalize()
     numbers, rejected = texts.parse_numbers(make_number_parser(column.format))
     for code in rejected:
         if texts.categories[code] not in column.missing_words:
             row = int(np.argmax(texts.codes == code))
-            _raise_invalid(texts, row, source_name, first_row, "is not a number")
-    return numbers
+            _raise_invalid(texts, row, source_name, first_row, _describe_number(column.format))
+    words = [n for n, text in enumerate(texts.categories) if text in column.missing_words]
+    assert texts.codes is not None
+    return np.where(np.isin(texts.codes, words), np.nan, numbers)
+
+
+def _describe_number(number_format: str) -> str:
+    """Return how numbers are written in a column, for an error about one that is not."""
+    if not number_format:
+        return "is not a number"
+    example = {".": "1,234.5", ",": "1.234,5"}[number_format[0]] + number_format[1:].strip("".join(THOUSANDS_MARKS))
+    return f"is not a number as in training, like {example}"
 
 
 def _encode_categories(raw: RawColumn, column: Column, unusable: list[UnusableValues], first_row: int) -> np.ndarray:
     """Return category numbers, float64 ``(N,)``; another spelling of a category (YES, 1.0) is recognized."""
+    raw = raw.normalize({*MISSING_WORDS, *column.missing_words})
     number_of = {category: number for number, category in enumerate(column.categories)}
     number_of_key = {_spelling_key(category, column.kind): number for category, number in number_of.items()}
     numbers = [
@@ -120,7 +138,8 @@ def _encode_categories(raw: RawColumn, column: Column, unusable: list[UnusableVa
 
 
 def _spelling_key(category: str, kind: str) -> str:
-    """Return a text that is equal for all spellings of a category: 1 and 1.0, 0 and -0, and yes and YES."""
+    """Return a text that is equal for all spellings of a category: 1 and 1.0, 0 and -0, yes and YES, é and e + ´."""
+    category = normalize_text(category)
     if is_number(category) and not is_code(category):
         return repr(float(category) + 0.0)  # -0.0 + 0.0 is 0.0
     return category.casefold() if kind == "yes/no" else category
@@ -130,5 +149,8 @@ def _raise_invalid(raw: RawColumn, row: int, source_name: str, first_row: int, p
     assert raw.codes is not None
     raise DataError(
         f"{source_name}: row {first_row + row + 1}, {raw.name}: {raw.categories[raw.codes[row]][:40]!r} {problem}",
-        "correct it, or leave the cell empty if the value is unknown",
+        "correct it, or leave the cell empty if it is unknown; if this file writes numbers in another way, name it "
+        "with decimal= and thousands="
+        if "number" in problem
+        else "correct it, or leave the cell empty if the value is unknown",
     )

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from yisheng.core.errors import DataError, UsageError
+from yisheng.core.natural_sort import sort_naturally
 from yisheng.core.types import Column, Finding
-from yisheng.data.natural_sort import sort_naturally
 from yisheng.data.tables import dates
+from yisheng.data.tables.date_findings import check_dates
 from yisheng.data.tables.literals import make_number_parser
 from yisheng.data.tables.raw_column import RawColumn, format_number
 
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
-_PRECISION_MIN_VALUE, _PRECISION_MAX_FRACTION = 1e6, 0.01
-"""Single precision is too coarse for values above the first if its step exceeds this fraction of their deviation."""
+_PRECISION_MAX_FRACTION = 1e-4
+"""Single precision is too coarse for values if its step exceeds this fraction of their standard deviation."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,14 @@ def make_number(raw: RawColumn, number_format: str = "", stray_words: Sequence[s
     present = raw.numbers[~raw.missing].astype(np.float64)
     usable = present[np.abs(present) <= MAX_FLOAT32]
     values = f"{_format_short(usable.min())} to {_format_short(usable.max())}" if len(usable) else ""
-    column = Column(raw.name, "number", source=raw.name, format=number_format, missing_words=tuple(stray_words))
+    column = Column(
+        raw.name,
+        "number",
+        source=raw.name,
+        format=number_format,
+        missing_words=tuple(stray_words),
+        double=needs_double(present),
+    )
     findings = tuple(_check_numbers(raw, present, usable, stray_words))
     return InferredColumn(raw.name, "number", int(raw.missing.sum()), values, "a number", (column,), findings)
 
@@ -56,7 +64,7 @@ def make_number(raw: RawColumn, number_format: str = "", stray_words: Sequence[s
 def _check_numbers(
     raw: RawColumn, present: np.ndarray, usable: np.ndarray, stray_words: Sequence[str]
 ) -> list[Finding]:
-    """Return findings about infinite values, words among numbers, and values that single precision cannot hold."""
+    """Return findings about infinite values and words among numbers."""
     findings = []
     if len(usable) < len(present):
         count = len(present) - len(usable)
@@ -80,20 +88,19 @@ def _check_numbers(
                 f"they count as missing; correct them, or use kinds={raw.name}:category",
             )
         )
-    largest = np.abs(usable).max() if len(usable) else 0.0
-    if largest > _PRECISION_MIN_VALUE:
-        std = usable.std()
-        if np.spacing(np.float32(largest)) > _PRECISION_MAX_FRACTION * std > 0:
-            findings.append(
-                Finding(
-                    "precision",
-                    "warning",
-                    {"column": raw.name, "largest": float(largest), "std": float(std)},
-                    f"column {raw.name}: its values differ little for their size; most are equal in single precision",
-                    "subtract a constant from it, or give a date as a date",
-                )
-            )
     return findings
+
+
+def needs_double(values: np.ndarray) -> bool:
+    """Return whether the steps of single precision are too coarse for the differences between some values.
+
+    >>> needs_double(1.7e9 + np.arange(100)), needs_double(np.arange(100) / 7)
+    (True, False)
+    """
+    usable = values[np.abs(values) <= MAX_FLOAT32]
+    largest = np.abs(usable).max() if len(usable) else 0.0
+    std = usable.std() if len(usable) else 0.0
+    return bool(np.spacing(np.float32(largest)) > _PRECISION_MAX_FRACTION * std > 0)
 
 
 def parse_number_column(raw: RawColumn, number_format: str, stray_words: Sequence[str] = ()) -> RawColumn:
@@ -113,8 +120,13 @@ def parse_number_column(raw: RawColumn, number_format: str, stray_words: Sequenc
     return RawColumn(raw.name, numbers=numbers)
 
 
-def make_date(raw: RawColumn, date_format: str) -> InferredColumn:
+def make_date(raw: RawColumn, date_format: str, stray_texts: Sequence[str] = ()) -> InferredColumn:
     """Return a column of dates, whose features are the parts that vary.
+
+    Args:
+        raw: the column of texts.
+        date_format: its format, or several joined by |.
+        stray_texts: texts that are no dates, which count as missing.
 
     Raises:
         UsageError: the format has unknown codes, or no year or month.
@@ -124,9 +136,10 @@ def make_date(raw: RawColumn, date_format: str) -> InferredColumn:
         days = parse_date_column(raw, date_format)
     except ValueError as error:
         raise UsageError(str(error), "write it with %Y, %m, %d, %b or %y, as in date:%d/%m/%Y") from None
-    invalid = np.isnan(days) & ~raw.missing
+    assert raw.codes is not None
+    stray = [raw.categories.index(text) for text in stray_texts]
+    invalid = np.isnan(days) & ~raw.missing & ~np.isin(raw.codes, stray)
     if invalid.any():
-        assert raw.codes is not None
         row = int(invalid.argmax())
         raise DataError(
             f"column {raw.name}: {raw.categories[raw.codes[row]]!r} in row {row + 1} is not a date like {date_format}",
@@ -139,23 +152,21 @@ def make_date(raw: RawColumn, date_format: str) -> InferredColumn:
         if values.min() < values.max():
             varying.append(part)
     columns = tuple(
-        Column(f"{raw.name}.{part}", "number", source=raw.name, date_part=part, format=date_format) for part in varying
-    )
-    findings = []
-    if dates.is_ambiguous(date_format, raw.categories):
-        findings.append(
-            Finding(
-                "ambiguous dates",
-                "warning",
-                {"column": raw.name, "format": date_format},
-                f"column {raw.name}: month and day could be swapped; it was read as {date_format}",
-                f"if the day comes first, use kinds={raw.name}:date:{dates.SWAPPED_FORMATS[date_format]}",
-            )
+        Column(
+            f"{raw.name}.{part}",
+            "number",
+            source=raw.name,
+            date_part=part,
+            format=date_format,
+            missing_words=tuple(stray_texts),
         )
+        for part in varying
+    )
+    findings = check_dates(raw, date_format, stray_texts)
     first, last = (np.datetime64(int(np.floor(day)), "D") for day in (present.min(), present.max()))
     becomes = f"numbers: {', '.join(varying)}" if varying else "left out: one date only"
-    missing = int(raw.missing.sum())
-    return InferredColumn(raw.name, "date", missing, f"{first} to {last}", becomes, columns, tuple(findings))
+    missing = int(np.isnan(days).sum())
+    return InferredColumn(raw.name, "date", missing, f"{first} to {last}", becomes, columns, findings)
 
 
 def parse_date_column(raw: RawColumn, date_format: str) -> np.ndarray:

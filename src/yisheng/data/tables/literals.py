@@ -6,6 +6,7 @@ and knows neither percent nor currency signs, so the format of a column of numbe
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 
@@ -26,11 +27,13 @@ YES_NO_PAIRS = (
 )
 """Pairs of words in the order 0, 1, which is not always that of the alphabet."""
 _MISSING = frozenset(MISSING_WORDS)
-_PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,9})?|[+-]?inf(?:inity)?", re.ASCII | re.IGNORECASE)
+_EXPONENT = r"(?:[eE][+-]?\d{1,9})?"
+_PLAIN = re.compile(rf"[+-]?(?:\d+\.?\d*|\.\d+){_EXPONENT}|[+-]?inf(?:inity)?", re.ASCII | re.IGNORECASE)
 _CODE = re.compile(r"0\d*[1-9]\d*", re.ASCII)
-_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:[,' \u00a0\u202f]\d{3})+(?:\.\d+)?|[+-]?\d{1,3}(?:\.\d+)?", re.ASCII)
-_POINT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,9})?", re.ASCII)
-_COMMA = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:[.' \u00a0\u202f]\d{3})+)?(?:,\d*)?", re.ASCII)
+THOUSANDS_MARKS = (".", ",", " ", "'", "’", "\u00a0", "\u202f", "\u2009")
+"""Marks between groups of three digits."""
+NO_THOUSANDS = "_"
+"""In a number format: digits are not grouped."""
 _CURRENCIES = "$€£¥₹₽₩₺฿￥"
 _MAX_YES_NO_SPELLINGS = 8
 """Number of distinct texts up to which a column may be yes or no: no, No, NO, yes, ..."""
@@ -73,47 +76,58 @@ def match_yes_no(texts: Sequence[str]) -> tuple[str, str] | None:
     """
     if len(texts) > _MAX_YES_NO_SPELLINGS:
         return None
-    folded = {text.casefold(): text for text in texts}
+    folded = {text.casefold(): text for text in reversed(texts)}  # the first spelling of each
     for pair in (*YES_NO_PAIRS, ("0", "1")):
         if set(folded) == set(pair):
             return folded[pair[0]], folded[pair[1]]
     return None
 
 
-def infer_number_format(texts: Sequence[str]) -> str | None:
-    """Return the format in which all texts are numbers, or None if there is none or several fit.
+def infer_number_format(texts: Sequence[str], prior: str = "") -> str | None:
+    """Return the format in which all texts are numbers, or None if there is none.
 
     The format is empty for numbers as programs write them. Otherwise its first character is the decimal mark, followed
-    by the percent or currency sign. A column where only some values have a percent sign is not a column of numbers:
-    the others would be wrong by a factor of 100.
+    by the thousands mark if only one is allowed, and by the percent or currency sign. A column where only some values
+    have a percent sign is not a column of numbers: the others would be wrong by a factor of 100.
 
     Args:
         texts: the distinct values of a column, missing values left out.
+        prior: the format of the file, for texts that are numbers with either decimal mark; a point by default.
 
     >>> infer_number_format(["1", "2.5"]), infer_number_format(["$1,200.50", "$7"])
     ('', '.$')
     >>> infer_number_format(["1.234,5", "0,5"]), infer_number_format(["red"])
     (',', None)
-    >>> infer_number_format(["12%", "7%"]), infer_number_format(["12%", "7"])
-    ('.%', None)
+    >>> infer_number_format(["1.250"]), infer_number_format(["1.250"], prior=","), infer_number_format(["12%", "7"])
+    ('', ',', None)
     """
     # If the first texts are not numbers, the others need not be looked at.
-    if not texts or (len(texts) > 2 * _FIRST_TEXTS and infer_number_format(texts[:_FIRST_TEXTS]) is None):
+    if not texts or (len(texts) > 2 * _FIRST_TEXTS and infer_number_format(texts[:_FIRST_TEXTS], prior) is None):
         return None
-    if all(_PLAIN.fullmatch(text) for text in texts):
+    if not prior and all(_PLAIN.fullmatch(text) for text in texts):
         return ""
-    percent_count = sum("%" in text for text in texts)
-    currencies = sorted({char for text in texts for char in text if char in _CURRENCIES})
-    if percent_count not in (0, len(texts)) or len(currencies) > 1 or (percent_count and currencies):
+    bare, signs = _strip_all_signs(texts)
+    if not bare:
         return None
-    signs = "%" * bool(percent_count) + "".join(currencies)
-    bare = [_strip_signs(text) for text in texts]
-    if any(text is None for text in bare):
-        return None
-    for mark, pattern in ((".", _POINT), (".", _THOUSANDS), (",", _COMMA)):
-        if all(pattern.fullmatch(text) and any(map(str.isdigit, text)) for text in bare if text is not None):
-            return mark + signs
+    decimals = [prior[0]] if len(prior) > 1 else [*prior[:1], *("." if mark == "," else "," for mark in prior[:1])]
+    for decimal in decimals or (".", ","):
+        form = prior if prior and decimal == prior[0] else decimal
+        if _are_numbers(bare, form):
+            is_plain = decimal == "." != prior[:1] and not signs and all(_PLAIN.fullmatch(text) for text in texts)
+            return "" if is_plain else form + signs
     return None
+
+
+def find_decimal_marks(texts: Sequence[str]) -> str:
+    """Return the decimal marks with which all texts are numbers, if it makes a difference which one is meant.
+
+    >>> find_decimal_marks(["0,375", "2"]), find_decimal_marks(["1.250", "7"]), find_decimal_marks(["1", "2"])
+    (',', '.,', '')
+    """
+    bare, _ = _strip_all_signs(texts)
+    if not bare or not any("." in text or "," in text for text in bare):
+        return ""
+    return "".join(mark for mark in ".," if _are_numbers(bare, mark))
 
 
 def make_number_parser(format: str) -> Callable[[str], float]:
@@ -126,22 +140,64 @@ def make_number_parser(format: str) -> Callable[[str], float]:
     """
     if not format:
         return _parse_plain
-    mark, allowed_signs = format[0], set(format[1:])
+    mark, signs = format[0], {char for char in format[1:] if char in _CURRENCIES or char == "%"}
+    marks = [char for char in format[1:] if char not in signs]
+    patterns = _number_patterns(mark, marks[0] if marks else "")
 
     def parse(text: str) -> float:
-        if _PLAIN.fullmatch(text) and mark == ".":
-            return float(text)
         bare = _strip_signs(text)
-        signs = {char for char in text if char in _CURRENCIES or char == "%"}
-        if bare is None or not signs <= allowed_signs or not any(map(str.isdigit, bare)):
+        found = {char for char in text if char in _CURRENCIES or char == "%"}
+        if bare is None or not found <= signs or ("%" in signs and "%" not in found):
             raise ValueError(text)
-        for pattern in (_POINT, _THOUSANDS) if mark == "." else (_COMMA,):
-            if pattern.fullmatch(bare):
-                digits = re.sub(r"[' \u00a0\u202f]", "", bare).replace("." if mark == "," else ",", "")
-                return float(digits.replace(",", "."))
-        raise ValueError(text)
+        if _INFINITY.fullmatch(bare):
+            return float(bare)
+        if not any(pattern.fullmatch(bare) for pattern in patterns):
+            raise ValueError(text)
+        return float("".join("." if char == mark else char for char in bare if char not in _GROUP_MARKS[mark]))
 
     return parse
+
+
+def has_thousands(text: str, format: str) -> bool:
+    """Return whether a number of some format has groups of digits.
+
+    >>> has_thousands("1,234.5", "."), has_thousands("1234.5", ".")
+    (True, False)
+    """
+    return any(mark in text for mark in _GROUP_MARKS[format[:1] or "."])
+
+
+_INFINITY = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
+_GROUP_MARKS = {mark: frozenset(THOUSANDS_MARKS) - {mark} for mark in ".,"}
+
+
+@functools.cache
+def _number_patterns(mark: str, thousands: str) -> tuple[re.Pattern[str], ...]:
+    """Return the patterns of numbers, ungrouped and grouped, by decimal mark and thousands mark (any if empty)."""
+    decimals = rf"(?:{re.escape(mark)}\d*)?{_EXPONENT}"
+    ungrouped = rf"[+-]?(?:\d+{decimals}|{re.escape(mark)}\d+{_EXPONENT})"
+    if thousands == NO_THOUSANDS:
+        return (re.compile(ungrouped, re.ASCII),)
+    marks = re.escape(thousands or "".join(sorted(_GROUP_MARKS[mark])))
+    grouped = [rf"[+-]?[1-9]\d{{0,2}}([{marks}])\d{{3}}(?:\1\d{{3}})*{decimals}"]
+    if mark == "." and "," in (thousands or ","):
+        grouped.append(rf"[+-]?[1-9]\d?(?:,\d{{2}})+,\d{{3}}{decimals}")  # India: 12,34,567
+    return tuple(re.compile(pattern, re.ASCII) for pattern in (ungrouped, *grouped))
+
+
+def _are_numbers(bare: Sequence[str], form: str) -> bool:
+    patterns = _number_patterns(form[0], form[1:2])
+    return all(any(pattern.fullmatch(text) for pattern in patterns) or _INFINITY.fullmatch(text) for text in bare)
+
+
+def _strip_all_signs(texts: Sequence[str]) -> tuple[list[str], str]:
+    """Return the texts without percent and currency signs, and the sign; no texts if they differ in it."""
+    percent_count = sum("%" in text for text in texts)
+    currencies = sorted({char for text in texts for char in text if char in _CURRENCIES})
+    if percent_count not in (0, len(texts)) or len(currencies) > 1 or (percent_count and currencies):
+        return [], ""
+    bare = [text for text in map(_strip_signs, texts) if text is not None]
+    return (bare, "%" * bool(percent_count) + "".join(currencies)) if len(bare) == len(texts) else ([], "")
 
 
 def _parse_plain(text: str) -> float:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from yisheng.data.tables.literals import is_missing
+from yisheng.data.tables.literals import MISSING_WORDS, is_number
+from yisheng.data.tables.unicode_forms import choose_spellings, normalize_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +28,8 @@ class RawColumn:
         categories: the distinct texts, in any order.
         ordered: whether the order of the categories has a meaning and is kept.
         is_free_text: whether there were too many distinct texts to keep: ``codes`` then only marks missing values.
+        number_format: how the other columns of the file write numbers, for texts that leave it open; see
+            `yisheng.data.tables.literals.infer_number_format`.
     """
 
     name: str
@@ -35,6 +38,7 @@ class RawColumn:
     categories: tuple[str, ...] = ()
     ordered: bool = False
     is_free_text: bool = False
+    number_format: str = ""
 
     def __len__(self) -> int:
         return len(self._values)
@@ -70,7 +74,8 @@ class RawColumn:
         distinct, present_codes = np.unique(self.numbers[present], return_inverse=True)
         codes = np.full(len(self), -1, np.int32)
         codes[present] = present_codes
-        return RawColumn(self.name, codes=codes, categories=tuple(map(format_number, distinct.tolist())))
+        categories = tuple(map(format_number, distinct.tolist()))
+        return RawColumn(self.name, codes=codes, categories=categories, number_format=self.number_format)
 
     def parse_numbers(self, parse: Callable[[str], float]) -> tuple[np.ndarray, list[int]]:
         """Return texts as numbers.
@@ -85,25 +90,43 @@ class RawColumn:
         rejected = []
         for code, text in enumerate(self.categories):
             try:
-                table[code] = parse(text)
+                table[code] = parse(normalize_text(text))
             except ValueError:
                 rejected.append(code)
         numbers: np.ndarray = table[self._values]
         return numbers, rejected
 
-    def normalize(self) -> RawColumn:
-        """Strip the texts, set words for missing values to missing, and drop unused categories."""
+    def normalize(self, missing_words: Collection[str] | None = None) -> RawColumn:
+        """Strip the texts, merge those that look alike, drop words for missing values and unused categories.
+
+        Args:
+            missing_words: the words; those of `yisheng.data.tables.literals` by default.
+        """
         if self.numbers is not None or self.is_free_text:
             return self
         used = np.zeros(len(self.categories) + 1, bool)
         used[self._values] = True  # the last entry is for code -1
+        words = MISSING_WORDS if missing_words is None else missing_words
+        spellings = choose_spellings(text for code, text in enumerate(self.categories) if used[code])
         new_code: dict[str, int] = {}
         table = np.full(len(self.categories) + 1, -1, np.int32)
         for code, category in enumerate(self.categories):
-            text = category.strip()
-            if used[code] and not is_missing(text):
-                table[code] = new_code.setdefault(text, len(new_code))
+            key = normalize_text(category)
+            if used[code] and key and key not in words:
+                table[code] = new_code.setdefault(spellings[key], len(new_code))
         return replace(self, codes=table[self._values], categories=tuple(new_code))
+
+    def mark_missing(self, words: Collection[str]) -> RawColumn:
+        """Return the column without the values that a user calls missing: words, and numbers such as -999."""
+        if not words or self.is_free_text:
+            return self
+        if self.numbers is None:
+            return self.normalize({*words})
+        numbers = [float(word) for word in words if is_number(word)]
+        is_marked = np.isin(self.numbers, numbers)
+        if not is_marked.any():
+            return self
+        return replace(self, numbers=np.where(is_marked, np.nan, self.numbers.astype(np.float64)))
 
 
 def format_number(number: float) -> str:
@@ -117,17 +140,25 @@ def format_number(number: float) -> str:
     return str(number)
 
 
-def column_from_series(name: str, values: pd.Series) -> RawColumn:
-    """Return a column of a DataFrame, of any type; values that are neither number nor text become ``str(value)``."""
+def column_from_series(name: str, values: pd.Series, missing_words: Collection[str] | None = None) -> RawColumn:
+    """Return a column of a DataFrame, of any type; values that are neither number nor text become ``str(value)``.
+
+    Args:
+        name: name of the column.
+        values: the values.
+        missing_words: words that mean a missing value; see `RawColumn.normalize`.
+    """
     import pandas as pd
 
     dtype = values.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         categories = tuple(map(_to_text, values.cat.categories))
         codes = values.cat.codes.to_numpy().astype(np.int32)
-        return RawColumn(name, codes=codes, categories=categories, ordered=bool(values.cat.ordered)).normalize()
+        return RawColumn(name, codes=codes, categories=categories, ordered=bool(values.cat.ordered)).normalize(
+            missing_words
+        )
     if pd.api.types.is_bool_dtype(dtype) or not pd.api.types.is_numeric_dtype(dtype) or dtype.kind == "c":
-        return _text_column_from_series(name, values)
+        return _text_column_from_series(name, values).normalize(missing_words)
     if pd.api.types.is_integer_dtype(dtype) and not values.isna().any():
         return RawColumn(name, numbers=values.to_numpy(np.uint64 if dtype.kind == "u" else np.int64))
     return RawColumn(name, numbers=values.to_numpy(np.float64, na_value=np.nan))
@@ -141,12 +172,12 @@ def _text_column_from_series(name: str, values: pd.Series) -> RawColumn:
             values = values.dt.tz_convert("UTC").dt.tz_localize(None)
         codes, moments = pd.factorize(values.to_numpy())
         categories = tuple(np.datetime_as_string(moments).tolist())
-        return RawColumn(name, codes=codes.astype(np.int32), categories=categories).normalize()
+        return RawColumn(name, codes=codes.astype(np.int32), categories=categories)
     try:
         codes, distinct = pd.factorize(values)
     except TypeError:  # lists and dictionaries cannot be hashed
         codes, distinct = pd.factorize(values.map(_to_text, na_action="ignore"))
-    return merge_categories(name, codes, list(map(_to_text, distinct))).normalize()
+    return merge_categories(name, codes, list(map(_to_text, distinct)))
 
 
 def merge_categories(name: str, codes: np.ndarray, categories: Sequence[str]) -> RawColumn:
@@ -162,14 +193,16 @@ def concatenate_columns(raws: Sequence[RawColumn]) -> RawColumn:
     if len(raws) == 1:
         return first
     if all(raw.numbers is not None for raw in raws):
-        return RawColumn(first.name, numbers=np.concatenate([raw.numbers for raw in raws if raw.numbers is not None]))
+        numbers = np.concatenate([raw.numbers for raw in raws if raw.numbers is not None])
+        return RawColumn(first.name, numbers=numbers, number_format=first.number_format)
     texts = [raw.as_text() for raw in raws]
     if any(raw.is_free_text for raw in texts):
         codes = np.concatenate([np.minimum(raw._values, 0) for raw in texts])
         return RawColumn(first.name, codes=codes, is_free_text=True)
     offsets = np.cumsum([0, *(len(raw.categories) for raw in texts)])
     shifted = [np.where(raw._values < 0, -1, raw._values + offset) for raw, offset in zip(texts, offsets, strict=False)]
-    return merge_categories(first.name, np.concatenate(shifted), [text for raw in texts for text in raw.categories])
+    merged = merge_categories(first.name, np.concatenate(shifted), [text for raw in texts for text in raw.categories])
+    return replace(merged, number_format=first.number_format)
 
 
 def _to_text(value: Any) -> str:

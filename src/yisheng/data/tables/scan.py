@@ -18,6 +18,8 @@ import numpy as np
 from yisheng.core.errors import DataError
 from yisheng.data.tables import decoded_text
 from yisheng.data.tables.literals import is_code
+from yisheng.data.tables.reading_options import AUTOMATIC, ReadingOptions
+from yisheng.data.tables.sniff import Layout
 
 MAX_VALUES = 1 << 29
 """Rows x columns that are read: each takes 8 bytes while it is read and 4 afterwards."""
@@ -45,51 +47,53 @@ class ScanResult:
     code_columns: frozenset[int]
 
 
-def scan_file(path: Path, separator: str, width: int, encoding: str = decoded_text.AUTO) -> ScanResult:
+def scan_file(path: Path, layout: Layout, options: ReadingOptions = AUTOMATIC) -> ScanResult:
     """Read a file through once and check it.
 
     Args:
         path: the file.
-        separator: character between values.
-        width: number of values of every record, taken from the first one.
-        encoding: the user's choice, or ``auto``.
+        layout: its layout; every record has as many values as the first one.
+        options: the user's choices, among them the encoding.
 
     Raises:
         DataError: a row has more or fewer values, a quote is never closed, or the file is too large, damaged, or not
             in its encoding.
     """
-    if width > MAX_COLUMNS:
+    if len(layout.names) > MAX_COLUMNS:
         raise DataError(
-            f"{path} has {width:,} columns, more than the {MAX_COLUMNS:,} that are read",
+            f"{path} has {len(layout.names):,} columns, more than the {MAX_COLUMNS:,} that are read",
             "drop columns, or give the values as .npz",
         )
-    candidates = decoded_text.candidate_encodings(path, encoding)
-    for candidate in candidates:
+    candidate = ""
+    for candidate in decoded_text.candidate_encodings(path, options.encoding, options.prior_encoding):
         try:
-            row_count, code_columns = _scan(path, separator, width, candidate)
+            row_count, code_columns = _scan(path, layout, candidate)
         except UnicodeDecodeError:
             continue
-        is_guess = encoding == decoded_text.AUTO and candidate in decoded_text.DEFAULT_ENCODINGS[1:]
+        known = (decoded_text.UTF8, options.prior_encoding)
+        has_mark = candidate.startswith(("utf-16", "utf-32"))
+        is_guess = options.encoding == decoded_text.AUTO and candidate not in known and not has_mark
         return ScanResult(candidate, is_guess, row_count, frozenset(code_columns))
-    raise DataError(f"{path} is not in {candidates[-1]}", "name its encoding with encoding=, or save it as UTF-8")
+    raise DataError(f"{path} is not in {candidate}", "name its encoding with encoding=, or save it as UTF-8")
 
 
-def _scan(path: Path, separator: str, width: int, encoding: str) -> tuple[int, set[int]]:
+def _scan(path: Path, layout: Layout, encoding: str) -> tuple[int, set[int]]:
     """Return the number of records and the columns with codes, chunk by chunk."""
+    separator, width = layout.separator, len(layout.names)
     mark, rows, code_columns = ord(separator), 0, set[int]()
     held = b""
-    for chunk in decoded_text.read_utf8_chunks(path, encoding):
+    for chunk in layout.read_chunks(path, encoding):
         block = held + chunk
         count, end = _count_records(block, mark, width)
         held = block[end:]
         if count is None or len(held) > _MAX_RECORD_BYTES:
-            return _scan_exactly(path, separator, width, encoding)
+            return _scan_exactly(path, layout, encoding)
         rows += count
         _require_size(path, rows, width)
         code_columns |= _find_code_columns(block[:end], separator)
     count, end = _count_records(held + b"\n", mark, width)
     if count is None or end <= len(held):
-        return _scan_exactly(path, separator, width, encoding)
+        return _scan_exactly(path, layout, encoding)
     return rows + count, code_columns | _find_code_columns(held, separator)
 
 
@@ -150,11 +154,12 @@ def _find_code_columns(block: bytes, separator: str) -> set[int]:
     return columns
 
 
-def _scan_exactly(path: Path, separator: str, width: int, encoding: str) -> tuple[int, set[int]]:
+def _scan_exactly(path: Path, layout: Layout, encoding: str) -> tuple[int, set[int]]:
     """Do what `_scan` does record by record: it is slower, and knows the line."""
-    rows, code_columns, line = 0, set[int](), 1
+    rows, code_columns, line = 0, set[int](), layout.skip + 1
+    width = len(layout.names)
     record: list[str] = []
-    reader = _reader(_read_lines(path, encoding), separator)
+    reader = _reader(_read_lines(path, layout, encoding), layout.separator)
     old_limit = csv.field_size_limit(_MAX_VALUE_BYTES)
     try:
         for record in reader:
@@ -168,7 +173,7 @@ def _scan_exactly(path: Path, separator: str, width: int, encoding: str) -> tupl
                 rows += 1
                 _require_size(path, rows, width)
                 code_columns |= {n for n, value in enumerate(record) if value[:1] == "0" and is_code(value.strip())}
-            line = reader.line_num + 1
+            line = layout.skip + reader.line_num + 1
     except csv.Error as error:
         reason = f"a value of more than {_MAX_VALUE_BYTES >> 20} MiB" if "limit" in str(error) else str(error)
         raise DataError(
@@ -196,10 +201,10 @@ def _raise_wrong_width(path: Path, line: int, value_count: int, width: int, rows
     )
 
 
-def _read_lines(path: Path, encoding: str) -> Iterator[str]:
+def _read_lines(path: Path, layout: Layout, encoding: str) -> Iterator[str]:
     """Yield the lines with their ends, then a sentinel; if that becomes part of a value, a quote was open."""
     held = b""
-    for chunk in decoded_text.read_utf8_chunks(path, encoding):
+    for chunk in layout.read_chunks(path, encoding):
         complete, newline, held = (held + chunk).rpartition(b"\n")
         if newline:
             yield from io.StringIO((complete + newline).decode("utf-8"), newline="\n")

@@ -7,24 +7,35 @@ files; ``has_header`` knows neither missing values nor the names that the user g
 from __future__ import annotations
 
 import codecs
-import csv
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from yisheng.core.errors import DataError, UsageError
 from yisheng.data.tables import decoded_text
 from yisheng.data.tables.literals import is_missing, is_number
+from yisheng.data.tables.reading_options import AUTOMATIC, ReadingOptions
+from yisheng.data.tables.separators import (
+    Preamble,
+    Separator,
+    choose_separator,
+    find_preamble,
+    parse_records,
+    parse_separator,
+)
+from yisheng.data.tables.unicode_forms import normalize_text
 
-SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+TEXT_SUFFIXES = (".csv", ".tsv")
+"""Suffixes of files whose columns are never separated by blanks: one column of them may hold words."""
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 IMAGE_COLUMN_NAME = re.compile(r"(file|image|img|image|photo|pic)s?[ _-]?(name|path|file|id)?|(file ?)?path", re.I)
 """Names of a column of image files."""
-_HEAD_BYTES, _MAX_RECORDS = 1 << 18, 200
+_HEAD_BYTES = 1 << 18
 _IMAGE_LIST_ROWS = 20
 """Rows by which a list of images is recognized."""
+_MIN_TABLE_FRACTION = 0.95
+"""Fraction of the first lines of a .txt that must have as many values as its first line, if it is a table."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +43,15 @@ class Layout:
     """The layout of a file of text.
 
     Args:
-        separator: character between values.
+        separator: character between values; a tab where blanks are replaced by one.
         has_header: whether the first record names the columns.
         names: distinct names of the columns, ``column-1`` and so on if there is no header.
         renamed: names that the header has several times, and columns that it leaves without a name.
         sample: the first records, without the header.
+        skip: number of lines above the first record.
+        blanks: whether values are separated by any number of blanks.
+        title: the first of the skipped lines.
+        encoding: in which the first lines can be read.
     """
 
     separator: str
@@ -44,38 +59,72 @@ class Layout:
     names: tuple[str, ...]
     renamed: tuple[str, ...]
     sample: tuple[tuple[str, ...], ...]
+    skip: int = 0
+    blanks: bool = False
+    title: str = ""
+    encoding: str = decoded_text.UTF8
+
+    def read_chunks(self, path: Path, encoding: str) -> Iterator[bytes]:
+        """Yield the records of the file in UTF-8, one a line; see `decoded_text.read_utf8_chunks`."""
+        return decoded_text.read_utf8_chunks(path, encoding, skip=self.skip, blanks=self.blanks)
 
 
 def sniff_layout(
-    path: Path,
-    *,
-    header: bool | Literal["auto"] = "auto",
-    separator: str = decoded_text.AUTO,
-    encoding: str = decoded_text.AUTO,
-    known_names: Collection[str] = (),
+    path: Path, options: ReadingOptions = AUTOMATIC, *, known_names: Collection[str] = (), encoding: str = ""
 ) -> Layout:
     """Return the layout of a file, from its beginning.
 
     Args:
         path: a file of text, compressed or not.
-        header: whether the first record names the columns; ``auto`` decides by `_is_header`.
-        separator: the character between values, or ``tab``; ``auto`` tries commas, semicolons, tabs and bars.
-        encoding: encoding of the file; ``auto`` goes by its byte order mark and tries UTF-8 first.
+        options: the user's choices.
         known_names: names of columns: a first record that holds one of them is a header.
+        encoding: the encoding of the complete file if it is known.
 
     Raises:
-        DataError: the file is empty or cannot be read.
+        DataError: the file is empty or cannot be read, or has another number of columns than ``names=``.
         UsageError: the separator is not one character, or the encoding is unknown.
     """
-    lines = _read_first_lines(path, encoding)
-    mark = _choose_separator(lines, separator)
-    records = _parse_records(lines, mark)
+    lines, encoding = _read_first_lines(path, options, encoding)
+    preamble, separator = _find_beginning(path, lines, options, known_names)
+    below = [line for line in lines[preamble.skip :] if line.strip(" \n")]
+    if separator is None:
+        separator = choose_separator(
+            below, known_names, allow_blanks=_may_have_blanks(path), further=options.prior_separator
+        )
+    records = parse_records(below, separator)
     if not records:
         raise DataError(f"{path} is empty", "write the names of the columns in the first line, then one line per row")
-    first = [cell.strip() for cell in records[0]]
-    has_header = _is_header(first, records[1:], known_names) if header == "auto" else header
-    names, renamed = _distinct_names(first) if has_header else (tuple(f"column-{i + 1}" for i in range(len(first))), ())
-    return Layout(mark, has_header, names, renamed, tuple(map(tuple, records[int(has_header) :])))
+    first = [normalize_text(cell) for cell in records[0]]
+    has_header = _has_header(first, records[1:], options, known_names) and not preamble.header
+    given = options.names or preamble.header
+    if given and len(given) != len(first):
+        raise DataError(
+            f"{path} has {len(first)} columns, names= has {len(given)}: {', '.join(given[:10])}",
+            "give a name for each column, in the order of the file",
+        )
+    unnamed = tuple(f"column-{i + 1}" for i in range(len(first)))
+    names, renamed = _distinct_names(given or first) if has_header or given else (unnamed, ())
+    title = next((line.strip() for line in lines[: preamble.skip] if line.strip()), "")
+    sample = tuple(map(tuple, records[int(has_header) :]))
+    return Layout(separator.mark, has_header, names, renamed, sample, preamble.skip, separator.blanks, title, encoding)
+
+
+def is_text_table(path: Path) -> bool:
+    """Return whether a file of any suffix is a table of text: most of its first lines have as many values as the first.
+
+    It needs two columns, or one of numbers.
+    """
+    try:
+        layout = sniff_layout(path)
+    except (DataError, UsageError):
+        return False
+    if not layout.sample:
+        return False
+    width = len(layout.names)
+    if width == 1:
+        return all(is_number(row[0].strip()) or is_missing(row[0]) for row in layout.sample)
+    even = sum(len(row) == width for row in layout.sample)
+    return len(layout.sample) > 1 and even >= _MIN_TABLE_FRACTION * len(layout.sample)
 
 
 def lists_images(path: Path) -> bool:
@@ -106,10 +155,14 @@ def _exists(folder: Path, value: str) -> bool:
         return False
 
 
-def _read_first_lines(path: Path, encoding: str) -> list[str]:
-    """Return the first lines of a file; the last one only if it is complete."""
+def _read_first_lines(path: Path, options: ReadingOptions, encoding: str) -> tuple[list[str], str]:
+    """Return the first lines of a file, the last one only if it is complete; and their encoding."""
     start = decoded_text.read_head(path, _HEAD_BYTES)
-    for candidate in decoded_text.candidate_encodings(path, encoding):
+    candidates = (
+        [encoding] if encoding else decoded_text.candidate_encodings(path, options.encoding, options.prior_encoding)
+    )
+    candidate = ""
+    for candidate in candidates:
         try:
             text = codecs.getincrementaldecoder(candidate)().decode(start, final=len(start) < _HEAD_BYTES)
             break
@@ -118,49 +171,38 @@ def _read_first_lines(path: Path, encoding: str) -> list[str]:
     else:
         raise DataError(f"{path} is not in {candidate}", "name its encoding with encoding=, or save it as UTF-8")
     if "\0" in text:
-        raise DataError(
-            f"{path} cannot be read as a table: it holds zero bytes",
-            "if it is UTF-16 without a byte order mark, save it as UTF-8 or use encoding=utf-16-le; "
-            "otherwise it is damaged",
-        )
+        raise DataError(f"{path} cannot be read as a table: it holds zero bytes", "it is damaged; write it again")
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     lines = text.split("\n")
-    complete = lines[:-1] if len(start) == _HEAD_BYTES and len(lines) > 1 else lines
-    return [f"{line}\n" for line in complete if line.strip(" ")]
+    complete = lines[:-1] if (len(start) == _HEAD_BYTES and len(lines) > 1) or not lines[-1] else lines
+    return [f"{line}\n" for line in complete], candidate
 
 
-def _choose_separator(lines: Sequence[str], requested: str) -> str:
-    if requested != decoded_text.AUTO:
-        mark = {"tab": "\t", "\\t": "\t"}.get(requested, requested)
-        if len(mark) != 1 or mark in '"\n\r\0' or ord(mark) > 126:
-            raise UsageError(
-                f"the separator must be one ASCII character other than a quote, got {requested!r}",
-                'use separator=";" or separator=tab, for example',
-            )
-        return mark
-    return max(SEPARATORS, key=lambda mark: _rate_records(_parse_records(lines, mark)))
+def _find_beginning(
+    path: Path, lines: Sequence[str], options: ReadingOptions, known_names: Collection[str]
+) -> tuple[Preamble, Separator | None]:
+    """Return the lines above the table, and the separator if it is named."""
+    requested = None if options.separator == decoded_text.AUTO else parse_separator(options.separator)
+    if requested is None and path.name.lower().rpartition(".tsv")[2] in ("", ".gz", ".bz2", ".xz"):
+        requested = Separator("\t") if ".tsv" in path.name.lower() else None
+    if isinstance(options.skip, int):
+        return Preamble(options.skip), requested
+    preamble = find_preamble(lines, known_names, allow_blanks=_may_have_blanks(path))
+    return preamble, requested or preamble.separator
 
 
-def _rate_records(records: Sequence[Sequence[str]]) -> tuple[bool, float, int]:
-    """Return a rating to compare separators by: all records of equal width, the fraction that are, the width."""
-    widths = [len(record) for record in records]
-    if not widths or widths[0] < 2:
-        return (False, 0.0, 0)
-    fraction = sum(width == widths[0] for width in widths) / len(widths)
-    return (fraction == 1, round(fraction, 1), widths[0])
+def _may_have_blanks(path: Path) -> bool:
+    return not any(suffix in TEXT_SUFFIXES for suffix in map(str.lower, path.suffixes))
 
 
-def _parse_records(lines: Sequence[str], mark: str) -> list[list[str]]:
-    records: list[list[str]] = []
-    try:
-        for record in csv.reader(lines, delimiter=mark, skipinitialspace=mark != " "):
-            if record:
-                records.append(record)
-            if len(records) > _MAX_RECORDS:
-                break
-    except csv.Error:  # an unclosed quote is reported when the whole file is read
-        pass
-    return records
+def _has_header(
+    first: Sequence[str], below: Sequence[Sequence[str]], options: ReadingOptions, known_names: Collection[str]
+) -> bool:
+    if options.header != decoded_text.AUTO:
+        return bool(options.header)
+    if options.names:  # names= is for files without a header, except that one repeats it
+        return len(set(options.names) & set(first)) * 2 > len(first)
+    return _is_header(first, below, known_names)
 
 
 def _is_header(first: Sequence[str], below: Sequence[Sequence[str]], known_names: Collection[str]) -> bool:

@@ -1,4 +1,4 @@
-"""From columns as they were read to a data set."""
+"""Build a data set from the columns of a table: infer their kinds, read the target, encode the features."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ import numpy as np
 
 from yisheng.core.errors import DataError
 from yisheng.core.types import Column, Dataset, Finding, Spec
+from yisheng.data.class_names import FORMS, normalize_name
+from yisheng.data.part_labels import check_part_labels
 from yisheng.data.tables import dates
-from yisheng.data.tables.column_kinds import infer_column
+from yisheng.data.tables.column_kinds import find_date_format, infer_column
 from yisheng.data.tables.column_roles import Roles
-from yisheng.data.tables.delimited import Table
 from yisheng.data.tables.encode import encode_columns
 from yisheng.data.tables.inferred_column import InferredColumn, parse_date_column
+from yisheng.data.tables.later_tables import TestTable, choose_later
+from yisheng.data.tables.other_targets import add_test_targets
 from yisheng.data.tables.raw_column import RawColumn, concatenate_columns
+from yisheng.data.tables.table import Table
+from yisheng.data.tables.target_words import settle_test_words, settle_words
 from yisheng.data.tables.targets import Target, read_target
 
 _LEFT_OUT = "left out: "
@@ -23,79 +28,136 @@ TRAIN_PART, TEST_PART = 0, 2
 
 
 def describe_columns(table: Table, roles: Roles) -> list[dict[str, Any]]:
-    """Return a row for each column of a table: its kind, its missing values, its values, and what becomes of it.
+    """Return a dict for each column of a table: its kind, missing values, values, and how it is used.
 
-    No target is required. Keys: ``column``, ``kind``, ``missing``, ``values``, ``becomes``.
+    No target is required. Keys: ``column``, ``kind``, ``missing`` (a count), ``values`` (the range or the categories),
+    ``becomes`` (features, role, or why it is left out).
 
     Raises:
         UsageError: a role names a column that does not exist.
-        DataError: a column is not of the kind that the user gives it.
+        DataError: a column cannot be read as the kind that ``kinds=`` gives it.
     """
     resolved = roles.resolve(list(table.columns), target_required=bool(roles.target))
     return _describe(_infer_columns(table.columns, resolved))
 
 
-def build_dataset(name: str, table: Table, roles: Roles, test: Table | None = None) -> Dataset:
-    """Return the data set of a table, with a second table as its test part if one is given.
+def build_dataset(name: str, table: Table, roles: Roles, test: TestTable | None = None) -> Dataset:
+    """Return the data set of a table, with ``test`` as its test part if given.
 
-    Kinds and categories are inferred from the first table alone. The second one is read like any table in prediction,
-    so nothing of it leaks into training.
+    Kinds and categories are inferred from ``table`` alone. ``test`` is read as in prediction, so nothing leaks from it
+    into training.
 
     Args:
         name: name of the data set.
-        table: the columns; removed while they are read, so that their memory is freed.
-        roles: the user's choices.
-        test: a table of the same columns. With the target it is the official test part; without it, it is only
-            checked whether the model can read it.
+        table: the columns; it is emptied while they are encoded, to free their memory.
+        roles: the target and the other roles that the user chose.
+        test: a table of the same columns, read by their kinds. If it has the target, it is the official test part; if
+            not, it is only checked for values that the model cannot read.
 
     Raises:
-        UsageError: a role names a column that does not exist, or no target is obvious.
+        UsageError: a role names a column that does not exist, or the target is not given and cannot be inferred.
         DataError: no column is left to learn from, or the target cannot be learned.
     """
-    roles = roles.resolve(list(table.columns), None if test is None else list(test.columns))
-    has_test_part = test is not None and all(name in test.columns for name in roles.target)
+    roles = roles.resolve(list(table.columns), None if test is None else test.names)
+    has_test_part = test is not None and all(name in test.names for name in roles.target)
     raws, n = dict(table.columns), table.row_count
-    tables = [raws, test.columns] if test is not None and has_test_part else [raws]
-    target, usable, time, findings = _read_targets(tables, roles)
-    row_names, group = _read_row_names(tables, roles, usable), _read_groups(tables, roles, usable)
-    if not usable[:n].all():
-        train_rows = np.flatnonzero(usable[:n])
-        raws = {column: raw.take(train_rows).normalize() for column, raw in raws.items()}
-    inferred = _infer_columns(raws, roles)
-    columns = tuple(feature for column in inferred for feature in column.features)
+    raws, findings = settle_words(raws, roles)
+    train_usable, _, _ = _find_usable([raws], roles)
+    train_raws = raws
+    if not train_usable.all():
+        train_rows = np.flatnonzero(train_usable)
+        train_raws = {
+            column: raw.take(train_rows).normalize(() if column in roles.target else None)
+            for column, raw in raws.items()
+        }
+    inferred = _infer_columns(train_raws, roles)
+    columns = tuple(
+        replace(feature, missing_words=(*feature.missing_words, *table.reading.missing))
+        for column in inferred
+        for feature in column.features
+    )
     if not columns:
         reasons = "; ".join(f"{column.name} ({column.becomes})" for column in inferred[:10])
         raise DataError(
-            f"{name} has no column left to predict {', '.join(roles.target)} from: {reasons}", "check kinds="
+            f"{name} has no column left to predict {', '.join(roles.target)} from: {reasons}",
+            "add columns to the table, or override the kind of one with kinds=NAME:KIND",
         )
+    test_name = f"{name} (test table)"
+    tables, test_table = [raws], None
+    if test is not None:
+        written = [name for name in roles.target if raws[name].numbers is None or raws[name].number_format]
+        choose = choose_later(columns, text=[*written, roles.id], words=roles.target)
+        test_table = test.read(choose, table.reading)
+        if has_test_part:
+            tables.append(settle_test_words(test_table.columns, raws, roles))
+    usable, time, usable_findings = _find_usable(tables, roles)
+    target = _read_targets(tables, roles, usable, test_name)
+    findings += usable_findings
+    row_names, group = _read_row_names(tables, roles, usable), _read_groups(tables, roles, usable)
     table.columns.clear()
     tables[0] = {}
-    x, _ = encode_columns(raws, columns, name)
+    del raws
+    x, _ = encode_columns(train_raws, columns, name)
     part = None
-    if test is not None:
-        x_test, test_findings = _encode_test(test, columns, f"{name} (test table)")
+    if test_table is not None:
+        x_test, test_findings = _encode_test(test_table, columns, test_name)
         findings += test_findings
-        if has_test_part:
+        if not has_test_part:
+            findings += _report_similar_target(test_table, roles.target)
+        else:
             x = np.concatenate([x, x_test[usable[n:]]])
             counts = [int(usable[:n].sum()), int(usable[n:].sum())]
             part = np.repeat(np.array([TRAIN_PART, TEST_PART], np.int8), counts)
-    outputs = target.y.shape[1] if target.task == "regression" else 0
+    if target.task == "classification":
+        findings += check_part_labels(name, target.classes, target.y, part)
     findings += [finding for column in inferred for finding in column.findings]
     return Dataset(
         name,
-        Spec(target.task, (len(columns),), target.classes, columns, ", ".join(roles.target), outputs=outputs),
+        replace(_make_spec(target, columns), reading=table.reading),
         x,
         target.y,
         part,
         rows=row_names,
         group=group,
         time=time,
-        findings=(*table.findings, *findings, _summarize(inferred)),
+        findings=(*target.findings, *table.findings, *findings, _summarize(inferred)),
     )
 
 
+def _make_spec(target: Target, columns: tuple[Column, ...]) -> Spec:
+    return Spec(
+        target.task,
+        (len(columns),),
+        target.classes,
+        columns,
+        ", ".join(column.name for column in target.columns),
+        outputs=target.y.shape[1] if target.task == "regression" else 0,
+        target_columns=target.columns,
+        label_forms=target.forms,
+    )
+
+
+def _report_similar_target(test: Table, target: tuple[str, ...]) -> list[Finding]:
+    """Return a warning if a test table without the target has a column whose name differs from it only in form."""
+    names = {normalize_name(name, FORMS): name for name in test.columns}
+    similar = {name: names[form] for name in target if (form := normalize_name(name, FORMS)) in names}
+    similar = {name: column for name, column in similar.items() if name != column}
+    if not similar:
+        return []
+    pairs = ", ".join(f"{column!r} for {name!r}" for name, column in similar.items())
+    return [
+        Finding(
+            "test target",
+            "warning",
+            {"columns": similar},
+            f"the test table has no target, so its rows are not scored; it has {pairs}",
+            "name the column as in the training table, if it is the target",
+        )
+    ]
+
+
 def _infer_columns(raws: dict[str, RawColumn], roles: Roles) -> list[InferredColumn]:
-    """Return the kind of each column and the features that are made of it."""
+    """Return each column with its kind and the features that it becomes."""
     columns = []
     is_only_feature = sum(not roles.describe(name) for name in raws) == 1
     for name, raw in raws.items():
@@ -114,7 +176,7 @@ def _infer_columns(raws: dict[str, RawColumn], roles: Roles) -> list[InferredCol
 
 
 def _keep_repeating_parts(column: InferredColumn, *, dropped: bool) -> InferredColumn:
-    """Return the time column without the features that only grow, since the test part is in the future."""
+    """Return the time column with its recurring features (weekday, ...) only: the year of a test row is always new."""
     features = tuple(f for f in column.features if f.date_part and f.date_part not in dates.TREND_PARTS)
     if dropped or not features:
         return replace(column, becomes="the order of time", features=())
@@ -122,26 +184,49 @@ def _keep_repeating_parts(column: InferredColumn, *, dropped: bool) -> InferredC
     return replace(column, becomes=f"the order of time; numbers: {parts}", features=features)
 
 
-def _read_targets(
+def _find_usable(
     tables: list[dict[str, RawColumn]], roles: Roles
-) -> tuple[Target, np.ndarray, np.ndarray | None, list[Finding]]:
-    """Return the targets, the mask of rows that have one (and a time), their times, and findings on the other rows."""
+) -> tuple[np.ndarray, np.ndarray | None, list[Finding]]:
+    """Return the mask of rows that have a target (and a time), their times, and findings about the other rows."""
     targets = [_concatenate(tables, name) for name in roles.target]
     time = _parse_times(_concatenate(tables, roles.time), roles.kinds.get(roles.time, "")) if roles.time else None
     usable = ~np.any([raw.missing for raw in targets], axis=0)
     findings = _report_missing("target", ", ".join(roles.target), usable)
+    if not usable[: len(tables[0][roles.target[0]])].any():
+        raise DataError(
+            f"the target {', '.join(roles.target)} is missing in every row", "name another column with target="
+        )
     if time is not None:
         findings += _report_missing("time", roles.time, ~np.isnan(time))
         usable = usable & ~np.isnan(time)
         if not usable.any():
-            raise DataError(f"no row has both its target and its time ({roles.time})", "check target= and time=")
-    if usable.all():
-        return read_target(targets, roles.task), usable, time, findings
-    rows = np.flatnonzero(usable)
-    if not len(rows):
-        raise DataError(f"the target {', '.join(roles.target)} is missing in every row", "name another target=")
-    target = read_target([raw.take(rows).normalize() for raw in targets], roles.task)
-    return target, usable, None if time is None else time[rows], findings
+            raise DataError(
+                f"no row has both its target and its time ({roles.time})",
+                "fill in the missing values, or name other columns with target= and time=",
+            )
+        time = time[usable]
+    return usable, time, findings
+
+
+def _read_targets(tables: list[dict[str, RawColumn]], roles: Roles, usable: np.ndarray, test_name: str) -> Target:
+    """Return the targets of the usable rows.
+
+    Task, classes and number formats are those of the first table; the targets of the second are read as in it.
+    """
+    first, *others = (
+        [tables[n][name].take(rows).normalize(()) for name in roles.target]
+        for n, rows in enumerate(_rows_by_table(tables, usable, roles.target[0]))
+    )
+    target = read_target(first, roles.task, roles.labels)
+    for raws in others:
+        target = add_test_targets(target, raws, test_name)
+    return target
+
+
+def _rows_by_table(tables: list[dict[str, RawColumn]], usable: np.ndarray, column: str) -> list[np.ndarray]:
+    """Return the numbers of the usable rows in each table."""
+    ends = np.cumsum([len(raws[column]) for raws in tables])
+    return [np.flatnonzero(mask) for mask in np.split(usable, ends[:-1])]
 
 
 def _report_missing(role: str, name: str, present: np.ndarray) -> list[Finding]:
@@ -155,29 +240,29 @@ def _report_missing(role: str, name: str, present: np.ndarray) -> list[Finding]:
             "warning",
             {"column": name, "rows": count, "first": first},
             f"{count:,} of {len(present):,} rows have no {role} ({name}): they are left out",
-            f"fill it in where it is known (the first is row {first})",
+            f"fill in the missing values that you know (the first is in row {first})",
         )
     ]
 
 
 def _concatenate(tables: list[dict[str, RawColumn]], name: str) -> RawColumn:
-    """Return a column over all tables."""
+    """Return a column with the rows of all tables, in order."""
     for raws in tables[1:]:
         if name not in raws:
-            raise DataError(f"the test table lacks the column {name}", "give it the same columns")
+            raise DataError(f"the test table lacks the column {name}", "add this column to the test table")
     return concatenate_columns([raws[name] for raws in tables])
 
 
 def _parse_times(raw: RawColumn, requested_kind: str) -> np.ndarray:
-    """Return the time of each row, float64 ``(N,)``: days for dates, else the numbers themselves; NaN where missing."""
+    """Return the time of each row, float64 ``(N,)``: days for dates, numbers unchanged; NaN where missing."""
     column = infer_column(raw, requested_kind, is_only_column=True)
     if column.kind == "date" or (column.kind == "constant" and raw.numbers is None):
-        date_format = column.features[0].format if column.features else dates.infer_date_format(raw.categories)
-        if date_format is not None:
+        date_format = column.features[0].format if column.features else find_date_format(raw)[0]
+        if date_format:
             return parse_date_column(raw.as_text(), date_format)
     if raw.numbers is None or not (np.abs(raw.numbers[~raw.missing].astype(np.float64)) < np.inf).all():
         raise DataError(
-            f"time={raw.name} must hold dates or finite numbers, it is {column.kind}: {column.values}",
+            f"time={raw.name} must hold dates or finite numbers, got {column.kind}: {column.values}",
             f"give the format of the dates, as in kinds={raw.name}:date:%d/%m/%Y",
         )
     return raw.numbers.astype(np.float64)
@@ -198,7 +283,7 @@ def _read_row_names(tables: list[dict[str, RawColumn]], roles: Roles, usable: np
 
 
 def _read_groups(tables: list[dict[str, RawColumn]], roles: Roles, usable: np.ndarray) -> np.ndarray | None:
-    """Return the number of each row's group, int64 ``(N,)``; rows without a group get one each."""
+    """Return the group number of each row, int64 ``(N,)``; each row without a group is a group of its own."""
     if not roles.group:
         return None
     texts = _concatenate(tables, roles.group).as_text()
@@ -218,14 +303,14 @@ def _encode_test(test: Table, columns: tuple[Column, ...], source_name: str) -> 
             {"column": values.column, "rows": values.row_count, "first": values.first_row + 1},
             f"{source_name}: {values.column} {values.problem} "
             f"({values.row_count} rows, the first is row {values.first_row + 1})",
-            "check the test table; the model takes such a value as unknown",
+            "correct these values in the test table; otherwise the model treats them as unknown",
         )
         for values in unusable
     ]
 
 
 def _summarize(columns: list[InferredColumn]) -> Finding:
-    """Return a note with all columns as evidence, and the columns that are left out as text."""
+    """Return a note that counts the used columns and names those left out; its evidence lists all columns."""
     left_out = [column for column in columns if not column.features and column.becomes.startswith(_LEFT_OUT)]
     listed = ", ".join(f"{column.name} ({column.kind})" for column in left_out[:8]) + ", ..." * (len(left_out) > 8)
     used = [column for column in columns if column.features]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 import numpy as np
 
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.types import Task
-from yisheng.data.natural_sort import sort_naturally
+from yisheng.core.natural_sort import sort_naturally
+from yisheng.core.types import Column, Finding, Task
 from yisheng.data.tables import dates
 from yisheng.data.tables.inferred_column import MAX_FLOAT32
+from yisheng.data.tables.label_texts import merge_spellings, normalize_labels
 from yisheng.data.tables.literals import (
     infer_number_format,
     is_code,
@@ -21,6 +22,7 @@ from yisheng.data.tables.literals import (
     match_yes_no,
 )
 from yisheng.data.tables.raw_column import RawColumn, format_number
+from yisheng.data.tables.task_choice import report_task
 
 MAX_INTEGER_CLASSES, MIN_ROWS_PER_CLASS = 20, 5
 """Whole numbers are classes if there are at most 20 distinct ones, with 5 rows each on average."""
@@ -38,16 +40,22 @@ class Target:
         task: see `yisheng.core.types.Spec`.
         y: as in `yisheng.core.types.Dataset`, of the rows with a target alone.
         classes: names of the classes or labels.
-        has_target: mask of the rows with a target, bool ``(N,)``.
+        columns: the columns that were read, and the format of their numbers.
+        forms: forms of the labels; see `yisheng.data.class_names`.
+        ordered: whether the order of the classes is that of a pandas Categorical.
+        findings: a note on the task if it was inferred.
     """
 
     task: Task
     y: np.ndarray
     classes: tuple[str, ...]
-    has_target: np.ndarray
+    columns: tuple[Column, ...]
+    forms: tuple[str, ...] = ()
+    ordered: bool = False
+    findings: tuple[Finding, ...] = ()
 
 
-def read_target(raws: Sequence[RawColumn], task: Task | None = None) -> Target:
+def read_target(raws: Sequence[RawColumn], task: Task | None = None, forms: Sequence[str] = ()) -> Target:
     """Return the targets of a table.
 
     Texts are classes. Whole numbers are classes as in scikit-learn's ``type_of_target``, but only up to
@@ -57,6 +65,7 @@ def read_target(raws: Sequence[RawColumn], task: Task | None = None) -> Target:
     Args:
         raws: the columns to predict.
         task: the user's choice, or None to infer it.
+        forms: forms of the labels; see `yisheng.data.class_names`.
 
     Raises:
         DataError: a target of a regression is not a number, infinite, or the same in every row; or no row has one.
@@ -66,23 +75,29 @@ def read_target(raws: Sequence[RawColumn], task: Task | None = None) -> Target:
     names = ", ".join(raw.name for raw in raws)
     if not has_target.any():
         raise DataError(f"the target {names} is missing in every row", "name another column with target=")
+    if forms:
+        raws = [normalize_labels(raw, forms) for raw in raws]
     if task is None:
         task = _infer_task(raws, int(has_target.sum()))
+        findings = report_task(raws, task, [_distinct_numbers(raw) for raw in raws])
+        return replace(read_target(raws, task, forms), findings=findings)
+    columns = tuple(Column(raw.name, source=raw.name) for raw in raws)
     if task == "classification":
         if len(raws) > 1:
             raise UsageError(
                 f"classification predicts one column, got {len(raws)}: {names}",
                 "name one target, or use task=multilabel for several that are yes or no",
             )
-        return _read_classes(raws[0], has_target)
+        return replace(_read_classes(raws[0], has_target), columns=columns, forms=tuple(forms))
     if task == "multilabel":
-        labels = np.stack([_read_label(raw)[has_target] for raw in raws], axis=1)
-        return Target(task, labels, tuple(raw.name for raw in raws), has_target)
-    values = np.stack([_read_numbers(raw)[has_target] for raw in raws], axis=1).astype(np.float32)
+        labels = np.stack([read_label_column(raw)[has_target] for raw in raws], axis=1)
+        return Target(task, labels, tuple(raw.name for raw in raws), columns, tuple(forms))
+    columns = tuple(replace(column, format=_number_format(raw)) for column, raw in zip(columns, raws, strict=True))
+    values = np.stack([read_number_column(raw)[has_target] for raw in raws], axis=1)
     for raw, column in zip(raws, values.T, strict=True):
         if column.min() == column.max():
             _raise_constant(raw.name, format_number(float(column[0])))
-    return Target(task, values, (), has_target)
+    return Target(task, values, (), columns)
 
 
 def _infer_task(raws: Sequence[RawColumn], rows: int) -> Task:
@@ -91,13 +106,21 @@ def _infer_task(raws: Sequence[RawColumn], rows: int) -> Task:
     return "classification" if _are_classes(raws[0], rows) else "regression"
 
 
-def _are_classes(raw: RawColumn, rows: int) -> bool:
+def _distinct_numbers(raw: RawColumn) -> np.ndarray:
+    """Return the different numbers of a column, ascending; empty for a column of words or codes."""
     numbers = raw.numbers
     if numbers is None:
-        if raw.is_free_text or infer_number_format(raw.categories) is None or any(map(is_code, raw.categories)):
-            return True
+        number_format = infer_number_format(raw.categories, raw.number_format)
+        if raw.is_free_text or number_format is None or any(map(is_code, raw.categories)):
+            return np.empty(0)
         numbers = _parse_numbers(raw)
-    values = np.unique(numbers[~raw.missing])
+    return np.unique(numbers[~raw.missing])
+
+
+def _are_classes(raw: RawColumn, rows: int) -> bool:
+    values = _distinct_numbers(raw)
+    if not len(values):
+        return True
     if not np.isfinite(values).all() or (values != np.floor(values)).any():
         return False
     if set(values.tolist()) in BINARY_CODES:
@@ -107,11 +130,11 @@ def _are_classes(raw: RawColumn, rows: int) -> bool:
 
 def _read_classes(raw: RawColumn, has_target: np.ndarray) -> Target:
     if raw.numbers is not None:
-        _read_numbers(raw)  # raises if one is infinite
-    texts = raw.as_text()
+        read_number_column(raw)  # raises if one is infinite
+    texts = merge_spellings(raw.as_text())
     rows = int(has_target.sum())
     if texts.is_free_text or len(texts.categories) > min(MAX_CLASSES, max(MAX_INTEGER_CLASSES, rows / 2)):
-        _raise_too_many_classes(texts, rows)
+        raise_too_many_classes(texts, rows)
     if raw.numbers is None and dates.infer_date_format(texts.categories) is not None:
         raise DataError(
             f"the target {raw.name} holds dates, which are neither classes nor numbers",
@@ -125,10 +148,11 @@ def _read_classes(raw: RawColumn, has_target: np.ndarray) -> Target:
     number_of = {name.casefold() if pair else name: number for number, name in enumerate(names)}
     numbers = [number_of[text.casefold() if pair else text] for text in texts.categories]
     y = np.array(numbers, np.int64)[texts.codes[has_target]]
-    return Target("classification", y, tuple(names), has_target)
+    return Target("classification", y, tuple(names), (), ordered=raw.ordered)
 
 
-def _raise_too_many_classes(texts: RawColumn, rows: int) -> NoReturn:
+def raise_too_many_classes(texts: RawColumn, rows: int) -> NoReturn:
+    """Raise the error about a column with too many different texts for classes."""
     words = [code for code, text in enumerate(texts.categories) if not is_number(text)]
     if words and len(words) * 2 < len(texts.categories):  # a column of numbers with a few words in it
         _raise_not_a_number(texts, words[0])
@@ -140,13 +164,13 @@ def _raise_too_many_classes(texts: RawColumn, rows: int) -> NoReturn:
 
 
 def _is_label(raw: RawColumn) -> bool:
-    categories = raw.as_text().categories if not raw.is_free_text else ()
+    categories = merge_spellings(raw.as_text()).categories if not raw.is_free_text else ()
     return match_yes_no(categories) is not None or (len(categories) == 1 and categories[0] in ("0", "1"))
 
 
-def _read_label(raw: RawColumn) -> np.ndarray:
+def read_label_column(raw: RawColumn) -> np.ndarray:
     """Return zeros and ones, float32 ``(N,)``; the label may be the same in every row."""
-    texts = raw.as_text()
+    texts = merge_spellings(raw.as_text())
     pair = match_yes_no(texts.categories) or (("0", "1") if _is_label(raw) else None)
     if pair is None:
         examples = ", ".join(texts.categories[:5]) or "many texts"
@@ -160,11 +184,11 @@ def _read_label(raw: RawColumn) -> np.ndarray:
     return table[texts.codes]
 
 
-def _read_numbers(raw: RawColumn) -> np.ndarray:
-    """Return finite numbers, float64 ``(N,)``, NaN where missing."""
+def read_number_column(raw: RawColumn, number_format: str | None = None) -> np.ndarray:
+    """Return finite numbers, float64 ``(N,)``, NaN where missing; the format of texts is inferred by default."""
     if raw.is_free_text:
         raise DataError(f"the target {raw.name} is text, not numbers", "name another target=")
-    values = _parse_numbers(raw) if raw.numbers is None else raw.numbers.astype(np.float64)
+    values = _parse_numbers(raw, number_format) if raw.numbers is None else raw.numbers.astype(np.float64)
     too_large = np.abs(values) > MAX_FLOAT32
     if too_large.any():
         row = int(too_large.argmax())
@@ -172,8 +196,15 @@ def _read_numbers(raw: RawColumn) -> np.ndarray:
     return values
 
 
-def _parse_numbers(raw: RawColumn) -> np.ndarray:
-    numbers, rejected = raw.parse_numbers(make_number_parser(infer_number_format(raw.categories) or ""))
+def _number_format(raw: RawColumn) -> str:
+    if raw.numbers is not None:
+        return raw.number_format
+    return infer_number_format(raw.categories, raw.number_format) or ""
+
+
+def _parse_numbers(raw: RawColumn, number_format: str | None = None) -> np.ndarray:
+    number_format = _number_format(raw) if number_format is None else number_format
+    numbers, rejected = raw.parse_numbers(make_number_parser(number_format))
     if rejected:
         _raise_not_a_number(raw, rejected[0])
     return numbers

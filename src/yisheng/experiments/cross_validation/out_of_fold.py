@@ -123,7 +123,8 @@ def _predict_folds(folder: RunFolder, config: Config, data: Dataset, folds: Sequ
         descriptions[fold.name] = saved.description
     test = None
     if test_sum is not None:
-        test = Predictions(data.y[test_rows], (test_sum / len(folds)).astype(np.float32), test_rows)
+        dtype = validation[0].prediction.dtype
+        test = Predictions(data.y[test_rows], (test_sum / len(folds)).astype(dtype), test_rows)
     return _FoldPredictions(spec, validation, test, descriptions)
 
 
@@ -151,7 +152,8 @@ def _mean_by_row(by_fold: Sequence[Predictions], data: Dataset) -> Predictions:
         total[predictions.index] += predictions.prediction
         count[predictions.index] += 1
     rows = np.flatnonzero(count)  # with split=time the first rows are in no validation part
-    return Predictions(data.y[rows], (total[rows] / count[rows, None]).astype(np.float32), rows)
+    mean = (total[rows] / count[rows, None]).astype(by_fold[0].prediction.dtype)
+    return Predictions(data.y[rows], mean, rows)
 
 
 def _mean_over_folds(scores_by_fold: Sequence[Mapping[str, Score]], ratio: float) -> dict[str, Score]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,23 +11,33 @@ import numpy as np
 import pandas as pd
 
 from yisheng.core.errors import DataError
-from yisheng.core.types import Spec
-from yisheng.data.tables import decoded_text, files
+from yisheng.core.types import Reading, Spec
+from yisheng.data.tables import files
 from yisheng.data.tables.column_kinds import is_id_name
-from yisheng.data.tables.delimited import read_chunks, report_layout
+from yisheng.data.tables.delimited import read_chunks
 from yisheng.data.tables.encode import encode_columns
+from yisheng.data.tables.later_tables import (
+    apply_number_format,
+    explain_missing_columns,
+    match_header,
+    source_names,
+    text_sources,
+)
+from yisheng.data.tables.layout_findings import report_layout
 from yisheng.data.tables.raw_column import RawColumn, merge_categories
+from yisheng.data.tables.reading_options import AUTOMATIC, ReadingOptions
 from yisheng.data.tables.scan import ScanResult, scan_file
 from yisheng.data.tables.sniff import Layout, sniff_layout
+from yisheng.data.tables.table import Table
 from yisheng.inference.bulk.chunk import ROWS_PER_CHUNK, Chunk, Source, Tally, fingerprint_file, name_rows
 from yisheng.inference.bulk.numeric_rows import NumericRows
-from yisheng.inference.rows import Rows, read_rows, source_names
+from yisheng.inference.rows import Rows, read_rows
 
 MAX_ROWS_FOR_ID_COLUMN = 1 << 24
 """Rows up to which a column is checked for distinct values, which takes eight bytes per row."""
 
 
-def open_table(path: Path, spec: Spec, id: str = "") -> Source:
+def open_table(path: Path, spec: Spec, id: str = "", options: ReadingOptions = AUTOMATIC) -> Source:
     """Return the rows of a table file as a stream.
 
     Text is read chunk by chunk, whatever its size; .parquet and .npz are read at once, as their formats require.
@@ -37,6 +46,7 @@ def open_table(path: Path, spec: Spec, id: str = "") -> Source:
         path: the file.
         spec: a contract for rows.
         id: the column with the names of the rows; found by its name by default.
+        options: the user's choices about how the file is read; by default as the training table.
 
     Raises:
         DataError: the file cannot be read, or a column is missing.
@@ -44,11 +54,11 @@ def open_table(path: Path, spec: Spec, id: str = "") -> Source:
     if os.path.exists(path) and not path.is_file():  # noqa: PTH110  # never raises
         kind = "a folder" if path.is_dir() else "not a regular file, which could be read more than once"
         raise DataError(f"{path} cannot be read as a table: it is {kind}", "give a table's file")
-    if path.suffix.lower() in files.BINARY_SUFFIXES:
-        return InMemoryRows(path, read_rows(path, spec, id))
+    if not files.is_text(path, options):
+        return InMemoryRows(path, read_rows(path, spec, id, options))
     if not any(column.source for column in spec.columns):
         return NumericRows(path, spec)
-    return TextRows(path, spec, id)
+    return TextRows(path, spec, id, options)
 
 
 class InMemoryRows:
@@ -101,15 +111,16 @@ class TextRows:
         path: the file.
         spec: a contract for rows.
         id: the column with the names of the rows; found by its name if empty.
+        options: the user's choices about how the file is read.
 
     Raises:
         DataError: the file cannot be read, or a column is missing.
     """
 
-    def __init__(self, path: Path, spec: Spec, id: str) -> None:
-        self._path, self._spec = path, spec
+    def __init__(self, path: Path, spec: Spec, id: str, options: ReadingOptions = AUTOMATIC) -> None:
+        self._path, self._columns = path, apply_number_format(spec.columns, options)
         self.fingerprint = fingerprint_file(path) if os.path.isfile(path) else ""  # noqa: PTH113  # never raises
-        plan = self._plan = _plan_reading(path, spec, id)
+        plan = self._plan = _plan_reading(path, spec, id, options)
         self.id_name = "" if plan.id is None else plan.layout.names[plan.id]
         self.total = plan.scan.row_count - plan.layout.has_header
         guessed_encoding = plan.scan.encoding if plan.scan.is_guess else ""
@@ -125,62 +136,50 @@ class TextRows:
             if end <= tally.rows:
                 continue
             raw_columns = {name: _to_raw_column(name, frame[n]) for name, n in plan.positions.items()}
-            x, unusable = encode_columns(raw_columns, self._spec.columns, str(self._path), start)
+            x, unusable = encode_columns(raw_columns, self._columns, str(self._path), start)
             tally.count_unusable_values(unusable)
             ids = None if plan.id is None else _to_texts(frame[plan.id])
             yield Chunk(name_rows(self._path, range(start, end)), x, ids, [()] * len(frame))
 
 
-def _plan_reading(path: Path, spec: Spec, id: str) -> ReadPlan:
-    separator = "\t" if path.name.lower().endswith((".tsv", ".tsv.gz")) else decoded_text.AUTO
+def _plan_reading(path: Path, spec: Spec, id: str, options: ReadingOptions) -> ReadPlan:
     sources = source_names(spec)
-    layout = sniff_layout(path, known_names=sources, separator=separator)
-    positions = _find_positions(path, spec, sources, layout)
-    if positions is None:
-        layout = sniff_layout(path, header=False, separator=separator)
-        positions = _find_positions(path, spec, sources, layout) or {}
-    scan = scan_file(path, layout.separator, len(layout.names))
+    options = match_header(path, spec, options.with_training(spec))
+    layout = sniff_layout(path, options, known_names=sources)
+    scan = scan_file(path, layout, options)
     if scan.encoding != "utf-8":  # the layout was read with another encoding
-        layout = sniff_layout(
-            path,
-            header=layout.has_header,
-            separator=layout.separator,
-            encoding=scan.encoding,
-            known_names=sources,
-        )
-        positions = _find_positions(path, spec, sources, layout) or positions
+        layout = sniff_layout(path, options, known_names=sources, encoding=scan.encoding)
+    positions = _find_positions(path, spec, layout, scan)
     if not scan.row_count - layout.has_header:
         raise DataError(f"{path} has no rows below its header", "give at least a few rows")
     if id and id not in layout.names:
         raise DataError(f"{path} lacks the column {id} with the names of the rows", "name another with id=")
     may_be_id = [name == id if id else name not in sources and is_id_name(name) for name in layout.names]
     candidates = np.flatnonzero(may_be_id).tolist()
-    encoded_from_text = {positions[c.source] for c in spec.columns if c.date_part or c.kind != "number"}
-    text_columns = {*encoded_from_text, *candidates, *scan.code_columns}
+    as_written = {positions[name] for name in text_sources(spec.columns) if name in positions}
+    text_columns = {*as_written, *candidates, *scan.code_columns}
     plan = ReadPlan(layout, scan, positions, text_columns, candidates[0] if id else None)
     return _read_column_kinds(path, plan, [] if id else candidates)
 
 
-def _find_positions(path: Path, spec: Spec, sources: Sequence[str], layout: Layout) -> dict[str, int] | None:
-    """Return the positions of the model's columns in the file, or None if its first record is not a header.
+def _find_positions(path: Path, spec: Spec, layout: Layout, scan: ScanResult) -> dict[str, int]:
+    """Return the positions of the model's columns in the file.
 
     Raises:
         DataError: columns are missing.
     """
     positions = {name: position for position, name in enumerate(layout.names)}
-    is_numbered = all(re.fullmatch(r"column-\d+", name) for name in sources)
-    if set(sources) <= set(positions):
-        return {name: positions[name] for name in sources}
-    if layout.has_header and is_numbered and not set(sources) & set(positions):
-        return None
-    if layout.has_header or is_numbered:  # encode_columns reports the missing columns
-        encode_columns({name: RawColumn(name) for name in positions}, spec.columns, str(path))
-    if len(positions) != len(sources):
-        raise DataError(
-            f"{path}: row 1 has {len(positions)} values, the model takes {len(sources)}",
-            f"name the columns in a header row; the model was trained on {', '.join(sources[:10])}",
-        )
-    return {name: position for position, name in enumerate(sources)}
+    sources = source_names(spec)
+    if not set(sources) <= set(positions):
+        raws = {name: RawColumn(name) for name in positions}
+        try:
+            encode_columns(dict(raws), spec.columns, str(path))  # reports the missing columns
+        except DataError as error:
+            reading = Reading(scan.encoding)
+            raise explain_missing_columns(
+                error, Table(raws, reading=reading, is_guessed_encoding=scan.is_guess)
+            ) from None
+    return {name: positions[name] for name in sources}
 
 
 def _read_column_kinds(path: Path, plan: ReadPlan, id_candidates: Sequence[int]) -> ReadPlan:

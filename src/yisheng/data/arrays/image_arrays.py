@@ -1,0 +1,80 @@
+"""Arrays of images as one block ``(N, C, H, W)``, of bytes where they hold them exactly, else of floats."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from yisheng.core.errors import DataError
+
+CHANNELS = (1, 3, 4)
+MIN_SIDE = 2
+
+
+def to_block(x: np.ndarray, name: str, row_count: int | None = None) -> tuple[np.ndarray, str]:
+    """Return images as a block, and a note on how the array was understood.
+
+    Args:
+        x: ``(N, H, W)``, ``(N, H, W, C)``, ``(N, C, H, W)``, or MATLAB's ``(H, W, C, N)``; numbers.
+        name: of the array, for errors.
+        row_count: number of targets, by which the axis of the images is known.
+
+    Raises:
+        DataError: the array has another shape, or values that are no pixels.
+
+    >>> block, note = to_block(np.zeros((5, 8, 9, 3), np.uint8), "x")
+    >>> block.shape, note
+    ((5, 3, 8, 9), 'x holds 5 images of 8 x 9 pixels with 3 channels (N, H, W, C)')
+    """
+    block, form = _order_axes(x, name, row_count)
+    n, channels, height, width = block.shape
+    if min(n, height, width) < 1 or max(height, width) < MIN_SIDE:
+        raise DataError(f"{name} holds no images: its shape is {x.shape}", "give (N, H, W) or (N, H, W, C)")
+    pixels, scaled = to_pixels(block, name)
+    kind = f"{channels} channel{'s' * (channels > 1)}"
+    return pixels, f"{name} holds {n:,} images of {height} x {width} pixels with {kind} {form}{scaled}"
+
+
+def _order_axes(x: np.ndarray, name: str, row_count: int | None) -> tuple[np.ndarray, str]:
+    if x.ndim == 3:
+        return x[:, None], "(N, H, W)"
+    if x.ndim == 4 and row_count is not None and x.shape[3] == row_count != x.shape[0]:
+        return x.transpose(3, 2, 0, 1), "(H, W, C, N)"
+    if x.ndim == 4 and x.shape[3] in CHANNELS and (x.shape[1] not in CHANNELS or x.shape[1] == x.shape[2]):
+        return x.transpose(0, 3, 1, 2), "(N, H, W, C)"
+    if x.ndim == 4 and x.shape[1] in CHANNELS:
+        return x, "(N, C, H, W)"
+    if x.ndim == 4 and x.shape[3] in CHANNELS:
+        return x.transpose(0, 3, 1, 2), "(N, H, W, C)"
+    raise DataError(
+        f"{name} has the shape {x.shape}, which is not that of images",
+        "give (N, H, W), (N, H, W, C) or (N, C, H, W) with 1, 3 or 4 channels; for other inputs call "
+        "yisheng.train(data=(x, y))",
+    )
+
+
+def to_pixels(x: np.ndarray, name: str) -> tuple[np.ndarray, str]:
+    """Return a contiguous block of bytes if the values are such, or fractions of 255, else of float32; and a note.
+
+    Raises:
+        DataError: a value is no number, or NaN or infinite.
+    """
+    if x.dtype == np.uint8:
+        return np.ascontiguousarray(x), ""
+    if x.dtype == bool:
+        return np.ascontiguousarray(x).astype(np.uint8) * np.uint8(255), "; true is white"
+    if x.dtype.kind not in "fiu":
+        raise DataError(f"{name} holds {x.dtype}, not numbers", "give the values of the pixels")
+    low, high = float(x.min()), float(x.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise DataError(f"{name} contains NaN or infinite values", "fill them in, or drop these images")
+    if low >= 0 and 1 < high <= 255 and _are_whole(x):
+        return np.ascontiguousarray(x).astype(np.uint8), ""
+    if low >= 0 and high <= 1:
+        bytes_ = np.rint(np.multiply(x, 255, dtype=np.float64)).astype(np.uint8)
+        if np.abs(bytes_ / 255.0 - x).max() < 1e-6:
+            return np.ascontiguousarray(bytes_), "; 1 is white"
+    return np.ascontiguousarray(x, np.float32), f"; its values from {low:.4g} to {high:.4g} stay floats"
+
+
+def _are_whole(x: np.ndarray) -> bool:
+    return x.dtype.kind in "iu" or bool((x == np.rint(x)).all())

@@ -1,0 +1,62 @@
+"""Findings about the layout of a file of text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from yisheng.core.types import Finding
+from yisheng.data.tables.sniff import Layout
+
+
+def report_layout(path: Path, layout: Layout, guessed_encoding: str) -> tuple[Finding, ...]:
+    """Return the findings about a file: a guessed encoding, renamed columns, no header.
+
+    Args:
+        path: the file.
+        layout: layout of the file.
+        guessed_encoding: its encoding if that is a guess, else empty.
+    """
+    findings = []
+    if guessed_encoding:
+        findings.append(
+            Finding(
+                "encoding",
+                "warning",
+                {"encoding": guessed_encoding},
+                f"{path.name} is not in UTF-8: it was read as {guessed_encoding}",
+                "if letters look wrong, name the encoding: encoding=gb18030, shift-jis, ...",
+            )
+        )
+    if layout.skip and layout.title and not layout.title.strip('"').lower().startswith("sep="):
+        title = layout.title if len(layout.title) <= 60 else f"{layout.title[:57]}..."
+        findings.append(
+            Finding(
+                "lines above",
+                "note",
+                {"lines": layout.skip, "first": title},
+                f"{path.name}: {layout.skip} line{'s' * (layout.skip > 1)} above the table skipped: {title!r}",
+                "if they belong to the table, use skip=0",
+            )
+        )
+    if layout.renamed:
+        names = ", ".join(layout.renamed[:5]) + " ..." * (len(layout.renamed) > 5)
+        findings.append(
+            Finding(
+                "header",
+                "warning",
+                {"columns": list(layout.renamed)},
+                f"{path.name} names columns twice or not at all: {names}; they were renamed",
+                "give every column a distinct name",
+            )
+        )
+    if not layout.has_header and layout.names[0] == "column-1":
+        findings.append(
+            Finding(
+                "header",
+                "note",
+                {"columns": len(layout.names)},
+                f"{path.name} has no header: its columns are called column-1 to column-{len(layout.names)}",
+                "give them names with names=a,b,c; if its first row is a header, use header=true",
+            )
+        )
+    return tuple(findings)
