@@ -48,7 +48,7 @@ def draw_predicted_images(folder: Path, facts: RunFacts, data: Dataset | None, n
     predictions = predictor.build_predictions(predictor.compute_outputs(x), [str(row) for row in chosen], [()] * len(x))
     tiles = [make_tile(image, target, p, data.spec) for image, target, p in zip(x, y, predictions, strict=True)]
     count = f"{len(tiles)} images of the {part} part: true label above"
-    details = f"{count}, predicted label below" + (" (✗ wrong)" if data.spec.classes else "")
+    details = f"{count}, predicted label below" + (" (× wrong)" if data.spec.classes else "")
     return draw_image_sheet(tiles, facts.name, details, columns=IMAGES_IN_A_ROW)
 
 

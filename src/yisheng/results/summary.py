@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from yisheng.core.errors import DataError
 from yisheng.core.notebook_html import MUTED, escape, render_heading, render_table
+from yisheng.core.run_folder import RunFolder
 from yisheng.core.score_table import ScoreTable
 from yisheng.core.text_tables import format_number, format_table
 
@@ -66,7 +68,10 @@ def render_search(folder: Path, table: Mapping[str, Any]) -> str:
 def _read(folder: Path) -> RunFacts:
     from yisheng.reporting.run_facts import read_run_facts
 
-    return read_run_facts(folder)
+    facts = read_run_facts(folder)
+    if not facts.config:
+        raise DataError(f"{folder} has no {RunFolder.CONFIG}", "copy it from the complete run folder")
+    return facts
 
 
 def _describe_training(facts: RunFacts) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from yisheng.core.errors import DataError
 from yisheng.core.types import Spec
-from yisheng.inference.rows import source_names
+from yisheng.data.tables.later_tables import source_names
 
 COLOR_CHANNELS = (1, 3)
 """Numbers of channels that an image file or an image in memory can be converted to."""

@@ -9,6 +9,7 @@ import torch
 
 from yisheng.core.errors import DataError
 from yisheng.core.types import Spec
+from yisheng.transforms.none import none
 
 MAX_BYTE_FACTOR = 0.1
 """Bytes have a standard deviation above 10 in nearly all data sets, so their scaled values differ by less per unit."""
@@ -34,12 +35,10 @@ def find_white(scale: Any, spec: Spec) -> float | None:
     """
     if getattr(spec, "dtype", "") == "uint8":
         return 255.0
-    black = torch.zeros(1, spec.shape[0], 1, 1)
-    white = black + 255
-    scaled = scale.apply(white)
-    if torch.equal(scaled, white):  # nothing was scaled, so nothing is known
+    if isinstance(scale, none):  # nothing was fitted, so nothing is known
         return None
-    factor = float((scaled - scale.apply(black)).abs().mean()) / 255
+    black = torch.zeros(1, spec.shape[0], 1, 1)
+    factor = float((scale.apply(black + 255) - scale.apply(black)).abs().mean()) / 255
     return 255.0 if factor <= MAX_BYTE_FACTOR else 1.0 if factor >= MIN_FRACTION_FACTOR else None
 
 

@@ -51,7 +51,7 @@ class Layout:
         return f"{self.count} {kind} image{'s' * (self.count != 1)} of {self.size[1]}x{self.size[0]}"
 
 
-def read_image_array(x: np.ndarray, spec: Spec) -> InputBlock:
+def read_image_array(x: np.ndarray, spec: Spec, white: float | None = 255.0) -> InputBlock:
     """Return the images in an array, resized and inverted by the rules for files unless they are as in training.
 
     Args:
@@ -60,6 +60,8 @@ def read_image_array(x: np.ndarray, spec: Spec) -> InputBlock:
             of training, ``(D,)`` or ``(N, D)``. If several of these fit, those of the network's own size and
             channels win, and a note says so.
         spec: a contract for images.
+        white: value of white in training, from `yisheng.inference.inputs.brightness.find_white`; floats of the size of
+            training are taken as they are if it is not that of bytes.
 
     Raises:
         DataError: the shape is none of these, or fits several equally; the values are not those of images.
@@ -78,13 +80,18 @@ def read_image_array(x: np.ndarray, spec: Spec) -> InputBlock:
     note = (f"the array of shape {x.shape} was read as {layout.describe()}",) * is_ambiguous
     if layout.name == "flat":
         return InputBlock.from_array(x.reshape(-1, *spec.shape), note)
-    return _read_each(_split(x, layout), note, spec)
+    stack = _split(x, layout)
+    is_as_trained = white != 255.0 and stack.dtype.kind == "f" and layout.size == spec.shape[1:]
+    if is_as_trained and layout.channels in (1, spec.shape[0]) and spec.drawing is None:
+        planes = stack[:, None] if stack.ndim == 3 else np.moveaxis(stack, -1, 1)[:, : spec.shape[0]]
+        return InputBlock.from_array(np.broadcast_to(planes, (len(planes), *spec.shape)), note)
+    return _read_each(stack, note, spec)
 
 
 def _list_layouts(shape: tuple[int, ...], spec: Spec) -> Iterator[Layout]:
     """Yield the ways to read an array; equal ones once."""
     channels, height, width = spec.shape
-    if len(shape) <= 2 and shape[-1] == channels * height * width:
+    if len(shape) in (1, 2) and shape[-1] == channels * height * width:
         yield Layout("flat", math.prod(shape[:-1]), channels, (height, width))
     if channels not in COLOR_CHANNELS:  # an image of other channels cannot be read by the rules for files
         return

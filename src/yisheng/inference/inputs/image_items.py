@@ -40,12 +40,13 @@ def is_file(value: Any) -> bool:
     return callable(getattr(value, "read", None))
 
 
-def read_image_items(items: Sequence[Any], spec: Spec) -> InputBlock:
+def read_image_items(items: Sequence[Any], spec: Spec, white: float | None = 255.0) -> InputBlock:
     """Return images of any kinds, each read by the rules for files.
 
     Args:
         items: paths, PIL images, encoded bytes, open files, and arrays of one image each.
         spec: a contract for images.
+        white: value of white in training, see `read_image_array`.
 
     Raises:
         DataError: an item is not an image, damaged or too large.
@@ -53,7 +54,7 @@ def read_image_items(items: Sequence[Any], spec: Spec) -> InputBlock:
     blocks, names, notes = [], [], []
     with decode.silence_pillow():
         for number, item in enumerate(items):
-            block = _read_item(item, number, spec)
+            block = _read_item(item, number, spec, white)
             blocks.append(block.x)
             names.append(block.names[0])
             notes.append(block.notes[0])
@@ -102,11 +103,11 @@ def name_of(item: Any, number: int) -> str:
     return name if isinstance(name, str) and name else str(number)
 
 
-def _read_item(item: Any, number: int, spec: Spec) -> InputBlock:
+def _read_item(item: Any, number: int, spec: Spec, white: float | None) -> InputBlock:
     name = name_of(item, number)
     label = name if name != str(number) else f"input {number}"
     if isinstance(item, np.ndarray):
-        block = read_image_array(item, spec)
+        block = read_image_array(item, spec, white)
         if len(block.x) != 1:
             raise DataError(
                 f"{label} of the list is {describe(item)}: {len(block.x)} images", "give one image for each item"

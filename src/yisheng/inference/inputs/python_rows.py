@@ -10,9 +10,9 @@ import numpy as np
 
 from yisheng.core.errors import DataError
 from yisheng.core.types import Spec
+from yisheng.data.tables.later_tables import source_names
 from yisheng.inference.dataframes import read_dataframe
 from yisheng.inference.inputs.block import InputBlock, describe, place_on_first, refuse
-from yisheng.inference.rows import source_names
 
 if TYPE_CHECKING:
     import pandas as pd

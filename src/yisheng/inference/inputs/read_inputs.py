@@ -12,6 +12,7 @@ import numpy as np
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.paths import parse_path
 from yisheng.core.types import Spec
+from yisheng.data.tables.later_tables import source_names
 from yisheng.inference.dataframes import is_dataframe, is_series
 from yisheng.inference.inputs.block import InputBlock, describe, place_on_first, refuse
 from yisheng.inference.inputs.brightness import find_white, match_training
@@ -21,7 +22,6 @@ from yisheng.inference.inputs.python_rows import read_frame, read_mapping
 from yisheng.inference.inputs.python_rows import read_rows as read_python_rows
 from yisheng.inference.inputs.table_files import read_table_content, read_table_files
 from yisheng.inference.inputs.tensor_inputs import convert_values, from_tensor, read_several, read_tensor
-from yisheng.inference.rows import source_names
 
 
 def read_inputs(inputs: Any, spec: Spec, scale: Any) -> InputBlock:
@@ -45,8 +45,9 @@ def read_inputs(inputs: Any, spec: Spec, scale: Any) -> InputBlock:
     if spec.inputs:
         block = read_several(inputs, spec)
     elif spec.is_image:
-        block = _read_images(inputs, spec)
-        x, notes = match_training(block.x, find_white(scale, spec))
+        white = find_white(scale, spec)
+        block = _read_images(inputs, spec, white)
+        x, notes = match_training(block.x, white)
         first_notes = place_on_first(notes, len(x))
         block = InputBlock(x, block.names, [a + b for a, b in zip(first_notes, block.notes, strict=True)])
     elif spec.is_row:
@@ -72,19 +73,19 @@ def _normalize(inputs: Any) -> Any:
     return np.asarray(inputs) if hasattr(inputs, "__array__") else inputs
 
 
-def _read_images(inputs: Any, spec: Spec) -> InputBlock:
+def _read_images(inputs: Any, spec: Spec, white: float | None) -> InputBlock:
     if is_dataframe(inputs):  # a row of pixels for each image, as a CSV file of images holds them
-        return _read_images(inputs.to_numpy(), spec)
+        return _read_images(inputs.to_numpy(), spec, white)
     if isinstance(inputs, np.ndarray):
-        return read_image_array(_require_numbers(inputs, spec), spec)
+        return read_image_array(_require_numbers(inputs, spec), spec, white)
     if not isinstance(inputs, list | tuple):
         refuse(describe(inputs), spec)
     if any(is_image_item(item) for item in inputs):
-        return read_image_items(inputs, spec)
+        return read_image_items(inputs, spec, white)
     if all(isinstance(item, np.ndarray) for item in inputs) and len({item.shape for item in inputs}) > 1:
-        return read_image_items(inputs, spec)
+        return read_image_items(inputs, spec, white)
     try:
-        return _read_images(np.asarray(inputs), spec)
+        return _read_images(np.asarray(inputs), spec, white)
     except ValueError:  # nested lists of different lengths
         raise DataError("the lists of the input have different lengths", "give a list for each row of pixels") from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 import warnings
@@ -14,7 +15,6 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
-from PIL import ImageFont
 
 from yisheng.core import files
 from yisheng.core.errors import UsageError
@@ -24,7 +24,6 @@ from yisheng.reporting.svg import HEIGHT, MUTED, TEXT, WIDTH, Chart, clean_label
 FORMATS = ("png", "svg", "pdf")
 DPI = 100
 FILE_DPI = 150
-POINTS_PER_INCH = 72
 MARGIN = 0.2
 TITLE_HEIGHT = 0.5
 """Inches around a figure, and above it for its title."""
@@ -34,8 +33,8 @@ GUTTER = 0.2
 """Inches between neighboring charts."""
 MAX_COLUMNS = 3
 TITLE_SIZE, DETAILS_SIZE = 12, 9.5
-BOLD_WIDTH = 1.13
-"""Width of bold text relative to that of regular text."""
+SLACK = 1.04
+"""At other resolutions fonts are hinted differently."""
 
 
 class RunFigure(Figure):
@@ -64,7 +63,7 @@ def make_figure(width: float, height: float, title: str, details: str = "") -> R
         details: muted, after the title.
     """
     title, details = clean_label(title, 60), clean_label(details, 120)
-    title_width = BOLD_WIDTH * measure(title, TITLE_SIZE) + 0.2
+    title_width = measure(title, TITLE_SIZE, bold=True) + 0.2
     inner = max(width, title_width + measure(details, DETAILS_SIZE))
     figure = RunFigure(figsize=(inner + 2 * MARGIN, height + TITLE_HEIGHT + 2 * MARGIN), dpi=DPI, facecolor="white")
     x, y = place(figure, MARGIN, MARGIN + 0.22)
@@ -110,24 +109,32 @@ def place(figure: RunFigure, left: float, top: float) -> tuple[float, float]:
     return left / width, 1 - top / height
 
 
-def measure(text: str, size: float) -> float:
-    """Return the width of a text in inches."""
-    scale = 10  # fonts are measured at whole pixels: a large size is more exact
-    font = ImageFont.truetype(find_font_path(text), max(1, round(size * scale)))
-    return float(font.getlength(text)) / scale / POINTS_PER_INCH
+def measure(text: str, size: float, *, bold: bool = False) -> float:
+    """Return the width of a text in inches, as matplotlib draws it.
+
+    Args:
+        text: on one line.
+        size: of the font, in points.
+        bold: whether it is drawn in bold.
+    """
+    if not text:
+        return 0.0
+    with _drawing():
+        width, _, _ = _get_renderer().get_text_width_height_descent(text, _choose_font(text, size, bold=bold), False)
+    return SLACK * float(width) / DPI
 
 
-def shorten_to(text: str, size: float, width: float) -> str:
+def shorten_to(text: str, size: float, width: float, *, bold: bool = False) -> str:
     """Return a text that is cut at its end to a width in inches.
 
     >>> shorten_to("a very long name of a class", 10, 1.0)
     'a very long…'
     """
     text = clean_label(text, 200)
-    if measure(text, size) <= width:
+    if measure(text, size, bold=bold) <= width:
         return text
     kept = text
-    while len(kept) > 1 and measure(kept.rstrip() + "…", size) > width:
+    while len(kept) > 1 and measure(kept.rstrip() + "…", size, bold=bold) > width:
         kept = kept[:-1]
     return kept.rstrip() + "…"
 
@@ -181,6 +188,21 @@ def require_format(path: Path) -> str:
     if form not in FORMATS:
         raise UsageError(f"a figure ends in .png, .svg or .pdf, got {path}", f"use out={path.stem or 'figure'}.png")
     return form
+
+
+@functools.cache
+def _get_renderer() -> Any:
+    from matplotlib.backends.backend_agg import RendererAgg
+
+    return RendererAgg(1, 1, DPI)
+
+
+@functools.lru_cache(maxsize=1024)
+def _choose_font(text: str, size: float, *, bold: bool) -> FontProperties:
+    path = find_font_path(text)
+    if Path(path).name != DEFAULT_FONT:
+        return FontProperties(fname=path, size=size)
+    return FontProperties(family="DejaVu Sans", size=size, weight="bold" if bold else "normal")
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from yisheng.reporting.run_figures.figure import (
-    BOLD_WIDTH,
     MARGIN,
     TITLE_HEIGHT,
     RunFigure,
@@ -106,11 +105,12 @@ def _draw_image(figure: RunFigure, pixels: np.ndarray, left: float, top: float, 
 def _write_captions(figure: RunFigure, tile: Tile, center: float, top: float) -> None:
     is_wrong = tile.is_correct is False
     color = TEXT if tile.is_correct is None else SECOND_COLOR if is_wrong else FIRST_COLOR
-    lines = [(tile.true, TEXT, CAPTION_SIZE), ("✗ " * is_wrong + tile.predicted, color, CAPTION_SIZE)]
+    lines = [(tile.true, TEXT, CAPTION_SIZE), ("× " * is_wrong + tile.predicted, color, CAPTION_SIZE)]
     if tile.note:
         lines.append((tile.note, MUTED, NOTE_SIZE))
-    for number, (text, text_color, size) in enumerate(lines):
+    for number, (line, text_color, size) in enumerate(lines):
         x, y = place(figure, center, top + (number + 0.7) * LINE_HEIGHT)
-        weight = {"fontweight": "bold"} if number == 1 and is_wrong else {}
-        width = (TILE_WIDTH + GAP / 2) / (BOLD_WIDTH if weight else 1)
-        figure.text(x, y, shorten_to(text, size, width), ha="center", fontsize=size, color=text_color, **weight)
+        bold = number == 1 and is_wrong
+        text = shorten_to(line, size, TILE_WIDTH + GAP / 2, bold=bold)
+        weight = "bold" if bold else "normal"
+        figure.text(x, y, text, ha="center", fontsize=size, color=text_color, fontweight=weight)
