@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .peers
 
-.PHONY: demo test lint bench clean bench-startup bench-memory bench-loop bench-precision bench-budget bench-peers bench-busy
+.PHONY: demo test test-slow lint bench clean bench-startup bench-memory bench-loop bench-precision bench-budget bench-peers bench-busy
 
 demo: $(VENV)/ready
 	$(BIN)/python examples/demo.py
@@ -13,7 +13,12 @@ demo: $(VENV)/ready
 # They start hundreds of processes, which must not compile the sources each time where Python may not keep that.
 test: $(VENV)/ready
 	$(BIN)/python -m compileall -q src
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+# The tests marked slow: each takes more than a few seconds.
+test-slow: $(VENV)/ready
+	$(BIN)/python -m compileall -q src
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check

@@ -91,18 +91,18 @@ def test_shipped_sets_reach_the_closed_form(tmp_path: Path, name: str) -> None:
 def test_broken_off_and_resumed(tmp_path: Path) -> None:
     """The lists of past steps are in the checkpoint."""
 
-    class PowerCut(Exception): ...
+    class PowerCutError(Exception): ...
 
     def cut(events: Iterator[Event]) -> Iterator[Event]:
         for event in events:
             yield event
             if event.step == 5:
-                raise PowerCut
+                raise PowerCutError
 
     data = classes(3)
     settings = {"data": data, "model": "linear", "epochs": 9, "quiet": True, "checkpoint_every": 0}
     expected = yisheng.train(out=tmp_path / "a", **settings)
-    with pytest.raises(PowerCut):
+    with pytest.raises(PowerCutError):
         yisheng.train(out=tmp_path / "b", callbacks=[cut], **settings)
     (folder,) = (tmp_path / "b").iterdir()
     resumed = yisheng.resume(folder, data=data, quiet=True)

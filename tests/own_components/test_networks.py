@@ -24,7 +24,7 @@ from yisheng.training.state import State
 SETTINGS: dict[str, Any] = {"epochs": 2, "batch": 8, "quiet": True, "optimizer": "adam", "lr": 0.01, "seed": 1}
 
 
-class PowerCut(Exception):
+class PowerCutError(Exception):
     """What stops a training without any warning."""
 
 
@@ -33,14 +33,18 @@ def cut_power(events: Iterator[Event]) -> Iterator[Event]:
     for event in events:
         yield event
         if event.step == 6:
-            raise PowerCut
+            raise PowerCutError
 
 
 def hash_weights(run: yisheng.TrainedRun) -> str:
     return hashlib.sha256((run.path / "model.safetensors").read_bytes()).hexdigest()
 
 
-@pytest.fixture(params=NETWORKS)
+QUICK = ("view", "two inputs", "gru that returns its state", "tied weights", "lazy layers", "dictionary")
+"""Networks that stand for the others where those would take long."""
+
+
+@pytest.fixture(params=[name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS])
 def network(request: pytest.FixtureRequest) -> str:
     """Return the name of a network."""
     name: str = request.param
@@ -53,7 +57,7 @@ def test_train_break_off_resume(network: str, tmp_path: Path) -> None:
     data = (inputs(), targets())
     expected = yisheng.train(model=model, data=data, out=tmp_path / "undisturbed", **SETTINGS)
     assert expected.scores["test"]["accuracy"].value >= 0
-    with pytest.raises(PowerCut):
+    with pytest.raises(PowerCutError):
         yisheng.train(
             model=model, data=data, out=tmp_path / "broken", callbacks=[cut_power], checkpoint_every=0, **SETTINGS
         )
@@ -72,7 +76,7 @@ def test_instance_resumes_from_its_own_weights(network: str, tmp_path: Path) -> 
     data = (inputs(), targets())
     torch.manual_seed(5)
     module = model()
-    with pytest.raises(PowerCut):
+    with pytest.raises(PowerCutError):
         yisheng.train(
             model=module, data=data, out=tmp_path / "broken", callbacks=[cut_power], checkpoint_every=0, **SETTINGS
         )
