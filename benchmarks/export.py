@@ -136,6 +136,7 @@ def compare_export(
             spec=spec,
             fitted_transforms={"input": scale, "target": fitted["target"]},
             best={"epoch": 0, "score": "loss", "value": None},
+            parameters=sum(parameter.numel() for parameter in model.parameters()),
         )
         predictor, x = Predictor(folder), np.ascontiguousarray(test)
         session = onnx_file.load(yisheng.export(folder).path)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from yisheng.core.components import separate_components, supply_components
-from yisheng.core.config import IN_MEMORY
 from yisheng.core.errors import UsageError
 from yisheng.core.logging import show_on_stderr
 from yisheng.core.paths import parse_path
@@ -54,7 +53,7 @@ if TYPE_CHECKING:
 def train(
     *,
     config: str | Path | None = None,
-    data: str | Dataset | Mapping[str, Any] | None = None,
+    data: Any = None,
     out: str | Path = "runs",
     quiet: bool = False,
     fix: bool = False,
@@ -65,7 +64,9 @@ def train(
 
     Args:
         config: a config in TOML.
-        data: name of a data set, a mapping with ``name`` and options, or a `Dataset` in memory.
+        data: name or path of a data set, a mapping with ``name`` and options, or an object in memory: ``(x, y)``, a
+            DataFrame with ``target=``, a torch data set or loader, ...; see `yisheng.data.objects.to_dataset`. Rows for
+            ``validation`` and ``test`` may be given in the same way.
         out: folder in which the run's folder is created.
         quiet: show no messages and no progress.
         fix: apply the doctor's first remedy, train again, and return the better run; see `yisheng.experiments.fix`.
@@ -90,7 +91,8 @@ def train(
     from yisheng.experiments import dispatch, watch
     from yisheng.experiments import fix as fixing
 
-    dataset, keywords = _separate_dataset(data, gather_settings(**settings))
+    with show_on_stderr(quiet=quiet):
+        dataset, keywords = _separate_dataset(config, data, gather_settings(**settings))
     folder = parse_path(out, "out")
     merged = merge_settings(_collect_settings(config, keywords)).config
     if fix and callbacks:
@@ -127,7 +129,7 @@ def fit(
     """
     from yisheng.experiments.event_loop import Fit
 
-    dataset, keywords = _separate_dataset(data, gather_settings(**settings))
+    dataset, keywords = _separate_dataset(config, data, gather_settings(**settings))
     return Fit(merge_settings(_collect_settings(config, keywords)).config, dataset)
 
 
@@ -135,7 +137,7 @@ def fit(
 def tune(
     *,
     config: str | Path | None = None,
-    data: str | Dataset | Mapping[str, Any] | None = None,
+    data: Any = None,
     search: str | Mapping[str, Any] = "auto",
     n: int | None = None,
     seeds: int = 1,
@@ -150,7 +152,7 @@ def tune(
 
     Args:
         config: a config in TOML: the settings that all trials share.
-        data: name of a data set, a mapping with ``name`` and options, or a `Dataset` in memory.
+        data: as for `train`.
         search: ``grid``, ``random``, ``coarse``, ``halving`` or ``tpe``; a mapping with ``name`` and its options;
             ``auto`` is a grid if there are alternatives only and no ``n``, else random.
         n: number of trials, if the search takes a number (default 40).
@@ -177,7 +179,8 @@ def tune(
     from yisheng.experiments.search import run_search
     from yisheng.experiments.search.plan import plan_search
 
-    dataset, keywords = _separate_dataset(data, gather_search_settings(**settings))
+    with show_on_stderr(quiet=quiet):
+        dataset, keywords = _separate_dataset(config, data, gather_search_settings(**settings))
     options = dict(search) if isinstance(search, Mapping) else {"name": search}
     name = options.pop("name", None)
     if not isinstance(name, str):
@@ -203,7 +206,7 @@ def tune(
 def lr_find(
     *,
     config: str | Path | None = None,
-    data: str | Dataset | Mapping[str, Any] | None = None,
+    data: Any = None,
     low: float = 1e-6,
     high: float = 10.0,
     steps: int = 100,
@@ -236,7 +239,8 @@ def lr_find(
     """
     from yisheng.experiments.lr_find import find_lr
 
-    dataset, keywords = _separate_dataset(data, gather_common_settings(**settings))
+    with show_on_stderr(quiet=quiet):
+        dataset, keywords = _separate_dataset(config, data, gather_common_settings(**settings))
     merged = merge_settings(_collect_settings(config, keywords)).config
     folder = parse_path(out, "out")
     with show_on_stderr(quiet=quiet):
@@ -388,6 +392,9 @@ def resume(
     epochs: int | None = None,
     force: bool = False,
     data: Any = None,
+    validation: Any = None,
+    test: Any = None,
+    options: Mapping[str, Any] | None = None,
     callbacks: Sequence[EventCallback] = (),
     quiet: bool = False,
     **components: Unpack[OwnComponents],
@@ -395,21 +402,36 @@ def resume(
     """Continue a run that was stopped or killed; see `yisheng.experiments.dispatch.resume`.
 
     Components of your own are given again, under the keys that the training had them under (``model=Net``): a run
-    folder holds their names, and code is imported only when you name it.
+    folder holds their names, and code is imported only when you name it. So is data in memory: plain options such as
+    ``target`` are in the folder, objects are not.
+
+    Args:
+        path: the folder.
+        epochs: a larger number of epochs than the run began with.
+        force: continue although the data or the versions of the code changed.
+        data: the object that the run was trained on, if the config cannot name it.
+        validation: the object with the rows to validate on, if there was one.
+        test: that with the rows to test on, likewise.
+        options: options of the data that are no plain values, as ``{"sample_weight": array}``.
+        callbacks: as for `train`.
+        quiet: show no messages and no progress.
+        **components: components of your own.
 
     Raises:
         UsageError: an argument has the wrong type, or the run cannot be continued as it began.
         DataError: this is not a run folder, or the data changed.
     """
     from yisheng.experiments import dispatch, watch
+    from yisheng.experiments.memory_data import load_again
 
     if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int)):
         raise UsageError(f"epochs must be a whole number, got {epochs!r}", "give epochs=20")
     folder = parse_path(path, "path")
     with supply_components(**gather_components(**components)), show_on_stderr(quiet=quiet), watch.watch_resumed(folder):
-        dispatch.resume(folder, epochs=epochs, force=force, data=data, event_callbacks=tuple(callbacks))
+        dataset = load_again(folder, data, validation=validation, test=test, **(options or {}))
+        dispatch.resume(folder, epochs=epochs, force=force, data=dataset, event_callbacks=tuple(callbacks))
     copy_weights_back(folder, components.get("model"))
-    return TrainedRun(folder, data if isinstance(data, Dataset) else None, components.get("model"))
+    return TrainedRun(folder, dataset, components.get("model"))
 
 
 @isolated_generators()
@@ -432,7 +454,7 @@ def config(*, config: str | Path | None = None, data: Any = None, **settings: Un
     >>> config(model="mlp", lr=0.1)["optimizer"]
     {'name': 'auto', 'lr': 0.1}
     """
-    _, keywords = _separate_dataset(data, gather_settings(**settings))
+    _, keywords = _separate_dataset(config, data, gather_settings(**settings))
     return merge_settings(_collect_settings(config, keywords)).config.to_dict()
 
 
@@ -522,18 +544,16 @@ def copy_weights_back(folder: Path, network: Any) -> None:
         network.load_state_dict(read_weights(RunFolder(folder).file(RunFolder.WEIGHTS)))
 
 
-def _separate_dataset(data: Any, settings: Mapping[str, Any]) -> tuple[Dataset | None, dict[str, Any]]:
-    """Return the data set in memory, if there is one, and the settings with ``data``."""
-    if not (data is None or isinstance(data, str | Dataset | Mapping)):
-        raise UsageError(
-            f"data must be the name of a data set, a mapping with name, or a Dataset; got {type(data).__name__}",
-            "make one: yisheng.Dataset(name, yisheng.Spec(...), x, y)",
-        )
-    if data is None:
-        return None, dict(settings)
-    if isinstance(data, Dataset):
-        return data, {"data": IN_MEMORY, **settings}
-    return None, {"data": data, **settings}
+def _separate_dataset(
+    config: str | Path | None, data: Any, settings: Mapping[str, Any]
+) -> tuple[Dataset | None, dict[str, Any]]:
+    """Return the data set in memory, if data is an object, and the settings with ``data``."""
+    from yisheng.experiments.memory_data import separate_data
+
+    def file_keys() -> set[str]:
+        return {key for key, _, _ in _collect_settings(config, {})}
+
+    return separate_data(data, settings, names_model=config is not None, file_keys=file_keys)
 
 
 def _collect_settings(config: str | Path | None, settings: Mapping[str, Any]) -> list[Setting]:

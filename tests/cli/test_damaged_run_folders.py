@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save
 
 from yisheng.cli import main
-from yisheng.inference import artifact
+from yisheng.inference import model_files
 
 DAMAGES = {
     "gone": lambda path: path.unlink(),
@@ -87,7 +87,7 @@ def change(path, *keys, to):
         parent[keys[-1]] = to
     path.write_text(json.dumps(data))
     if path.name == "model.json":
-        artifact.write_checksums(path.parent)  # else its hash is refused before its content is read
+        model_files.write_checksums(path.parent)  # else its hash is refused before its content is read
 
 
 MODELS = [

@@ -97,6 +97,7 @@ def make_run_folder(folder, name, spec, options):
         spec=spec,
         fitted_transforms={"input": scale, "target": target},
         best={"epoch": 1, "score": "loss", "value": None},
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
     )
     return draw_example_inputs(spec, scale, 1000, seed=7)
 

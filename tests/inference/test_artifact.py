@@ -19,7 +19,7 @@ from yisheng.cli import main
 from yisheng.core.errors import DataError, StorageError
 from yisheng.core.run_folder import RunFolder
 from yisheng.experiments.run import resume
-from yisheng.inference import artifact
+from yisheng.inference import model_files
 
 TABLE = "size,town,built,price\n" + "".join(
     f"{50 + 7 * n % 90},{'abc'[n % 3]},{1950 + n % 60},{100 + 3 * (7 * n % 90)}\n" for n in range(120)
@@ -38,7 +38,7 @@ def artifact_folder(iris_run, tmp_path):
     """A folder with nothing but the files that prediction reads."""
     folder = tmp_path / "artifact"
     folder.mkdir()
-    for name in artifact.ARTIFACT_FILES:
+    for name in model_files.ARTIFACT_FILES:
         shutil.copy(iris_run / name, folder / name)
     return folder
 
@@ -62,7 +62,7 @@ def test_four_files_are_enough_to_predict(iris_run, artifact_folder):
     assert loaded.predict(x) == complete.predict(x)
     np.testing.assert_array_equal(loaded.outputs(x), complete.outputs(x))
     assert loaded.predictor.spec == complete.run.spec
-    assert {path.name for path in artifact_folder.iterdir()} == set(artifact.ARTIFACT_FILES)
+    assert {path.name for path in artifact_folder.iterdir()} == set(model_files.ARTIFACT_FILES)
 
 
 def test_missing_files_of_a_run_are_named(artifact_folder, capsys):
@@ -76,7 +76,7 @@ def test_missing_files_of_a_run_are_named(artifact_folder, capsys):
     assert main(["predict", str(artifact_folder), "rows=5,3,1,0"]) == 0
 
 
-@pytest.mark.parametrize("name", artifact.ARTIFACT_FILES)
+@pytest.mark.parametrize("name", model_files.ARTIFACT_FILES)
 @pytest.mark.parametrize("position", [0.02, 0.5, 0.98])
 def test_one_changed_bit_is_refused(artifact_folder, name, position, capsys):
     content = bytearray((artifact_folder / name).read_bytes())
@@ -90,7 +90,7 @@ def test_one_changed_bit_is_refused(artifact_folder, name, position, capsys):
     assert "Traceback" not in message
 
 
-@pytest.mark.parametrize("name", artifact.ARTIFACT_FILES)
+@pytest.mark.parametrize("name", model_files.ARTIFACT_FILES)
 def test_a_missing_file_is_refused(artifact_folder, name):
     (artifact_folder / name).unlink()
     with pytest.raises(DataError, match=name):
@@ -142,7 +142,7 @@ def test_a_cross_validation_and_its_fold_models_have_checksums(iris_cross_valida
         shutil.copy(iris_cross_validation / name, copied / name)
     for fold in folds:
         (copied / fold).mkdir()
-        for name in artifact.ARTIFACT_FILES:
+        for name in model_files.ARTIFACT_FILES:
             shutil.copy(iris_cross_validation / fold / name, copied / fold / name)
     x = np.ones((2, 4), np.float32)
     assert yisheng.load(copied).predict(x) == yisheng.load(iris_cross_validation).predict(x)
@@ -160,7 +160,7 @@ def test_checksums_that_cannot_be_written_leave_the_old_ones(iris_run, tmp_path,
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(StorageError):
-        artifact.write_checksums(run)
+        model_files.write_checksums(run)
     assert (run / "SHA256SUMS").read_bytes() == content
 
 

@@ -13,7 +13,7 @@ from tests.inference.conftest import train
 from yisheng.cli import main
 from yisheng.core.errors import DataError
 from yisheng.core.run_folder import FORMAT
-from yisheng.inference import artifact, ensemble
+from yisheng.inference import ensemble, model_files
 from yisheng.inference.predictor import Predictor
 
 
@@ -25,7 +25,7 @@ def cross_validation(iris_cross_validation, tmp_path):
 def change_description(folder, **values):
     path = folder / "model.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
-    artifact.write_checksums(folder)
+    model_files.write_checksums(folder)
 
 
 def test_fold_models_are_complete_with_their_own_scaling(cross_validation):
@@ -40,7 +40,7 @@ def test_fold_models_are_complete_with_their_own_scaling(cross_validation):
     np.testing.assert_allclose(outputs.sum(axis=1), 1, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", artifact.ARTIFACT_FILES)
+@pytest.mark.parametrize("name", model_files.ARTIFACT_FILES)
 @pytest.mark.parametrize("damage", ["missing", "truncated", "of another fold"])
 def test_a_damaged_fold_model_is_refused(cross_validation, name, damage):
     path = cross_validation / "fold-02" / name
@@ -55,7 +55,7 @@ def test_a_damaged_fold_model_is_refused(cross_validation, name, damage):
 
 
 def test_a_replaced_fold_model_is_refused_until_the_cross_validation_is_evaluated(cross_validation):
-    for name in artifact.ARTIFACT_FILES:
+    for name in model_files.ARTIFACT_FILES:
         shutil.copy(cross_validation / "fold-03" / name, cross_validation / "fold-02" / name)
     with pytest.raises(DataError, match="fold-02 is not the model that the cross-validation ended with"):
         Predictor(cross_validation)
@@ -65,7 +65,7 @@ def test_a_replaced_fold_model_is_refused_until_the_cross_validation_is_evaluate
 
 def test_a_fold_model_of_another_contract_is_refused(cross_validation, tmp_path):
     wine_run = train(data="wine", model="linear", epochs=1, out=tmp_path)
-    for name in artifact.ARTIFACT_FILES:
+    for name in model_files.ARTIFACT_FILES:
         shutil.copy(wine_run / name, cross_validation / "fold-01" / name)
     entries = json.loads((cross_validation / "model.json").read_text())["fold_models"]
     weights = cross_validation / "fold-01" / "model.safetensors"

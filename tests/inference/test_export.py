@@ -197,9 +197,9 @@ def test_without_its_data_a_run_is_verified_on_random_inputs(tmp_path):
     x, y = rng.normal(size=(60, 3)).astype(np.float32), rng.normal(size=(60, 1)).astype(np.float32)
     data = yisheng.Dataset("example", Spec("regression", (3,)), x, y)
     run = yisheng.train(data=data, model="linear", epochs=1, quiet=True, out=tmp_path)
-    assert "random inputs in the range of the training" in run.export(format="safetensors").samples
+    assert "random inputs in the range of the training" in yisheng.export(run.path, format="safetensors").samples
     exported = yisheng.export(run.path, format="torchscript", data=data)
-    assert exported.samples == "12 test rows"
+    assert exported.samples == run.export(format="onnx").samples == "12 test rows"
     with pytest.raises(UsageError, match="inputs of shape"):
         yisheng.export(run.path, format="torchscript", force=True, data=yisheng.data.load("iris"))
 

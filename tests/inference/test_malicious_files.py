@@ -20,7 +20,7 @@ from yisheng.cli import main
 from yisheng.core.errors import YishengError
 from yisheng.core.run_folder import RunFolder
 from yisheng.data import archives
-from yisheng.inference import artifact
+from yisheng.inference import model_files
 
 
 class PickleBomb:
@@ -107,14 +107,14 @@ def test_pickles_are_never_loaded(name, canary, tmp_path, runs, capsys):
 
 def test_pickles_in_the_files_of_a_run_are_never_loaded(canary, tmp_path, runs, capsys):
     run_files = ("config.toml", "environment.json", "scores.json", "events.jsonl")
-    for name in (*artifact.ARTIFACT_FILES, *run_files):
+    for name in (*model_files.ARTIFACT_FILES, *run_files):
         run = tmp_path / f"run-{name}"
         shutil.copytree(runs[0], run)
         (run / name).write_bytes(make_bombs(canary)["a.pkl"])
         for command in ("evaluate", "report", "resume", "reproduce"):
             assert main([command, str(run), "--json"]) in (0, 1, 3)
             assert "should not happen" not in capsys.readouterr().err
-        assert main(["predict", str(run), "rows=1,2,3,4"]) == (3 if name in artifact.ARTIFACT_FILES else 0)
+        assert main(["predict", str(run), "rows=1,2,3,4"]) == (3 if name in model_files.ARTIFACT_FILES else 0)
     checkpoints = list((runs[0] / "checkpoint").glob("*.safetensors"))
     run = tmp_path / "stopped"
     shutil.copytree(runs[0], run)
@@ -126,7 +126,7 @@ def test_pickles_in_the_files_of_a_run_are_never_loaded(canary, tmp_path, runs, 
 
 
 @pytest.mark.parametrize("name", ["a.pkl", "a.pth", "a.npz", "a.zip"])
-@pytest.mark.parametrize("file", [name for name in artifact.ARTIFACT_FILES if name != RunFolder.CHECKSUMS])
+@pytest.mark.parametrize("file", [name for name in model_files.ARTIFACT_FILES if name != RunFolder.CHECKSUMS])
 def test_pickles_with_a_valid_checksum_are_not_loaded(name, file, canary, tmp_path, runs):
     run = Path(shutil.copytree(runs[0], tmp_path / "run"))
     (run / file).write_bytes(make_bombs(canary)[name])
@@ -134,7 +134,7 @@ def test_pickles_with_a_valid_checksum_are_not_loaded(name, file, canary, tmp_pa
         description = json.loads((run / RunFolder.MODEL).read_text())
         description["sha256"] = hashlib.sha256((run / file).read_bytes()).hexdigest()
         (run / RunFolder.MODEL).write_text(json.dumps(description))
-    artifact.write_checksums(run)
+    model_files.write_checksums(run)
     with pytest.raises(YishengError, match=r"cannot be rebuilt|not JSON"):
         yisheng.load(run)
 

@@ -17,7 +17,7 @@ from yisheng.cli import main
 from yisheng.core.errors import DataError
 from yisheng.core.types import Column, Dataset, Spec
 from yisheng.data.batches import make_batches
-from yisheng.inference import _ood_features, artifact
+from yisheng.inference import _ood_features, artifact, model_files
 from yisheng.inference.fit_ood import fit_ood_detector
 from yisheng.inference.ood import QUANTILE_LEVELS, THRESHOLD, OODDetector, parse_ood_detector
 from yisheng.inference.predictor import Predictor
@@ -217,7 +217,7 @@ def test_a_run_without_a_detector_predicts_without_scores(digits_run, tmp_path):
     description = json.loads((folder / "model.json").read_text())
     (folder / "model.json").write_text(json.dumps({**description, "ood": None}))
     (folder / "ood.safetensors").unlink()
-    artifact.write_checksums(folder)
+    model_files.write_checksums(folder)
     prediction = Predictor(folder).predict(np.full((1, 1, 8, 8), 255, np.uint8))[0]
     assert prediction.ood_score is None
     assert prediction.notes == ()
@@ -266,14 +266,14 @@ MANIPULATIONS = {
 def test_a_manipulated_detector_is_refused(manipulation, digits_run, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
-    for name in artifact.ARTIFACT_FILES:
+    for name in model_files.ARTIFACT_FILES:
         shutil.copy(digits_run / name, folder / name)
     description = json.loads((folder / "model.json").read_text())
     tensors = load((folder / "ood.safetensors").read_bytes())
     tensors, components = MANIPULATIONS[manipulation](tensors, description["ood"])
     (folder / "ood.safetensors").write_bytes(save(tensors))
     (folder / "model.json").write_text(json.dumps({**description, "ood": components}))
-    artifact.write_checksums(folder)
+    model_files.write_checksums(folder)
     with pytest.raises(DataError, match="cannot be rebuilt"):
         artifact.load(folder)
 

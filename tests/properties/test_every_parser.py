@@ -25,7 +25,7 @@ from yisheng.core.errors import DataError, YishengError
 from yisheng.core.types import Column, Dataset, Drawing, Spec
 from yisheng.data import archive_names, idx
 from yisheng.data.hub import catalog
-from yisheng.inference import artifact, rows
+from yisheng.inference import artifact, model_files, rows
 from yisheng.reporting.history import read_history
 from yisheng.training import checkpoint
 from yisheng.training.state import State
@@ -254,7 +254,7 @@ def test_descriptions_of_models_are_read_or_refused(folder, run, data):
     (folder / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes())
     (folder / "model.json").write_text(json.dumps(changed))
     (folder / "ood.safetensors").write_bytes((run / "ood.safetensors").read_bytes())
-    artifact.write_checksums(folder)
+    model_files.write_checksums(folder)
     try:
         result = artifact.load(folder)
     except DataError as error:
@@ -283,7 +283,7 @@ def test_weights_files_are_read_or_refused(folder, run, content):
     description["sha256"] = hashlib.sha256(content).hexdigest()
     (folder / "model.json").write_text(json.dumps(description))
     (folder / "model.safetensors").write_bytes(content)
-    artifact.write_checksums(folder)
+    model_files.write_checksums(folder)
     with bounded(8), pytest.raises(DataError):
         artifact.load(folder)
 

@@ -1,10 +1,11 @@
 """Write a trained model as one file for other programs: ONNX, safetensors, TorchScript.
 
-usage: yisheng export RUN [format=onnx|safetensors|torchscript] [out=FILE] [force=true] [--json]
+usage: yisheng export RUN [format=onnx|safetensors|torchscript] [out=FILE] [force=true] [model=FILE.py:CLASS] [--json]
 
 The file takes raw inputs as in training and returns probabilities or values in their original units: scaling, network,
 softmax and the inverse scaling of the target are in it; for a cross-validation, the mean of its models. It is compared
-with the run at once, on rows of the run's test part, and deleted if the outputs differ.
+with the run at once, on rows of the run's test part, and deleted if the outputs differ. model= names a network of your
+own that could not be saved without its code.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from yisheng.cli._arguments import Arguments
 def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
     force, format, out = arguments.flag("force"), arguments.take("format") or "onnx", arguments.path("out")
-    folder = arguments.run_folder(("force", "format", "out"))
+    model = arguments.take("model")
+    folder = arguments.run_folder(("force", "format", "out", "model"))
 
     from yisheng.experiments.export import export
+    from yisheng.experiments.own_model import supply_model
 
-    exported = export(folder, format=format, out=out, force=force)
+    with supply_model(folder, model):
+        exported = export(folder, format=format, out=out, force=force)
     largest, allowed = exported.agreement.largest, exported.agreement.allowed
     if arguments.json:
         facts = {

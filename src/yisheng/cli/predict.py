@@ -1,7 +1,7 @@
 """Predict with a trained model for images, tables or rows.
 
-usage: yisheng predict RUN photo.png [more.png ...] [top=3] [--json]
-       yisheng predict RUN rows.csv [--json]
+usage: yisheng predict RUN photo.png [more.png ...] [top=3] [model=FILE.py:CLASS] [--json]
+       yisheng predict RUN rows.csv [encoding=...] [decimal=comma] [skip=2] [names=a,b,c] [--json]
        yisheng predict RUN rows=5.1,3.5,1.4,0.2 [--json]       (several rows: separate them with ;)
        yisheng predict RUN test.csv out=submission.csv [id=COLUMN] [format=prediction|probability] [force=true]
        yisheng predict RUN FOLDER|photo.png ... out=predictions.csv [format=...] [strict=true] [force=true]
@@ -11,7 +11,11 @@ predicts with the mean of its models. out= writes the predictions to a file: .cs
 the rows and the target, or .jsonl with all that is known of each. The file is written as a stream, so inputs may be
 larger than memory; if it is interrupted, the same command continues where it stopped (force=true begins again). Damaged
 images are named in the column error; with strict=true the first one is an error. With excel_safe=true text that a
-spreadsheet would take for a formula (it begins with =, +, - or @) gets an apostrophe before it.
+spreadsheet would take for a formula (it begins with =, +, - or @) gets an apostrophe before it. A network of your own
+that could not be saved without its code is named again (model=net.py:Net): code is imported only when you name it.
+
+A table is read as that of training was: in its encoding, numbers and dates in its forms. For a file of another form say
+what is different: encoding, separator, decimal, thousands, header, skip, names or missing, as for training.
 """
 
 from __future__ import annotations
@@ -25,28 +29,35 @@ from yisheng.cli._arguments import Arguments
 
 FILE_KEYS = ("id", "format", "strict", "force", "excel_safe")
 """Keys that need ``out=``."""
+READING_KEYS = ("header", "separator", "encoding", "decimal", "thousands", "skip", "names", "missing")
+"""Keys that say how a table is read, where it is not read as that of training."""
 
 
 def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
     arguments.require_inputs(1, 10**9, "a run folder and at least one input")
     top, rows, out = arguments.number("top", 3), arguments.take("rows"), arguments.path("out")
+    model = arguments.take("model")
     options: dict[str, Any] = {key: value for key in ("id", "format") if (value := arguments.take(key)) is not None}
     options |= {key: True for key in ("strict", "force", "excel_safe") if arguments.flag(key)}
-    arguments.require_no_more("top", "rows", "out", *FILE_KEYS)
+    reading = {key: value for key in READING_KEYS if (value := arguments.take(key)) is not None}
+    arguments.require_no_more("top", "rows", "out", "model", *FILE_KEYS, *READING_KEYS)
     folder, *inputs = arguments.input_paths("an input")
 
     from yisheng.core.errors import UsageError
+    from yisheng.experiments.own_model import supply_model
     from yisheng.experiments.predict import predict
 
     if out is not None:
         if rows is not None:
             raise UsageError("out= needs a table's file, not rows=", "write the rows to a file")
-        _write(arguments, folder, inputs, out, options)
+        with supply_model(folder, model):
+            _write(arguments, folder, inputs, out, {**options, "reading": reading})
         return 0
     if options:
         raise UsageError(f"{' and '.join(options)} are options of a file of predictions", "use out=submission.csv too")
-    predictions = predict(folder, inputs, rows)
+    with supply_model(folder, model):
+        predictions = predict(folder, inputs, rows, reading)
     if arguments.json:
         plain = [asdict(prediction) for prediction in predictions]
         print(json.dumps({"run": str(folder), "predictions": plain}, ensure_ascii=False))

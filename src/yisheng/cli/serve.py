@@ -1,7 +1,8 @@
 """Serve a trained model over HTTP, with a page to try it on.
 
 usage: yisheng serve RUN [port=8000] [host=127.0.0.1] [token=...] [hosts=NAME,NAME]
-                     [batch=64] [wait=2] [body=16] [pixels=64] [images=256] [rows=10000] [seconds=30] [--json]
+                     [batch=64] [wait=2] [body=16] [pixels=64] [images=256] [rows=10000] [seconds=30]
+                     [model=FILE.py:CLASS] [--json]
 
 It listens on this machine only. With another host= it can be reached from other machines, and then requires a token=;
 hosts= are the names that it is reached by (numeric addresses are accepted with host=0.0.0.0). port=0 takes a free port.
@@ -11,7 +12,8 @@ waits at most wait= milliseconds. A request may have body= MiB, images= images w
 rows= rows, and take seconds= seconds.
 
 POST /predict takes an image, a CSV, a form with files, or JSON; GET /openapi.json describes it. With --json the address
-is printed as {"address": ...}. Ctrl-C ends it (exit code 130).
+is printed as {"address": ...}. Ctrl-C ends it (exit code 130). model= names a network of your own that could not be
+saved without its code.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import json
 
 from yisheng.cli._arguments import Arguments
 
-KEYS = ("host", "token", "hosts", "port", "batch", "wait", "body", "pixels", "images", "rows", "seconds")
+KEYS = ("host", "token", "hosts", "port", "batch", "wait", "body", "pixels", "images", "rows", "seconds", "model")
 
 
 def run(arguments: Arguments) -> int:
@@ -31,24 +33,26 @@ def run(arguments: Arguments) -> int:
     wait = arguments.number("wait", 2, minimum=0)
     body, pixels = arguments.number("body", 16), arguments.number("pixels", 64)
     images, rows = arguments.number("images", 256), arguments.number("rows", 10_000)
-    seconds = arguments.number("seconds", 30)
+    seconds, model = arguments.number("seconds", 30), arguments.take("model")
     folder = arguments.run_folder(KEYS)
 
+    from yisheng.experiments.own_model import supply_model
     from yisheng.experiments.serve import Limits, serve
 
     def print_address(address: str) -> None:
         if arguments.json:
             print(json.dumps({"address": address}), flush=True)
 
-    serve(
-        folder,
-        host=host,
-        port=port,
-        token=token,
-        hosts=hosts,
-        batch=batch,
-        wait=wait,
-        limits=Limits(body=body << 20, pixels=pixels * 1_000_000, images=images, rows=rows, seconds=seconds),
-        ready=print_address,
-    )
+    with supply_model(folder, model):
+        serve(
+            folder,
+            host=host,
+            port=port,
+            token=token,
+            hosts=hosts,
+            batch=batch,
+            wait=wait,
+            limits=Limits(body=body << 20, pixels=pixels * 1_000_000, images=images, rows=rows, seconds=seconds),
+            ready=print_address,
+        )
     return 0

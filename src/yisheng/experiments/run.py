@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import signal
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias, cast
+
+import numpy as np
 
 from yisheng.core import machine
 from yisheng.core.components import is_custom
@@ -27,6 +30,8 @@ from yisheng.evaluation.scorer import make_scorer
 from yisheng.experiments.evaluate import evaluate_assembly
 from yisheng.experiments.load_data import load_dataset, split_dataset
 from yisheng.inference import artifact, fit_ood
+from yisheng.inference.ood import OODDetector
+from yisheng.inference.own_network import OwnNetwork, save_own_network
 from yisheng.loggers.attach import attach_loggers
 from yisheng.loggers.tensorboard import hparams
 from yisheng.training import checkpoint
@@ -34,6 +39,7 @@ from yisheng.training.budget import plan_budget
 from yisheng.training.callbacks import apply_callbacks, save_checkpoints
 from yisheng.training.event_log import EventLog, log_events
 from yisheng.training.fit_assembly import fit_assembly
+from yisheng.training.network import read_probe
 from yisheng.training.pretrained import load_pretrained
 from yisheng.training.progress import show_assembly_progress
 from yisheng.training.setup import Assembly, assemble
@@ -170,8 +176,14 @@ def resume(
                 f"use epochs={previous.epochs} or more, or train a new run",
             )
         is_longer = epochs is not None and epochs > previous.epochs
+        if is_longer and not previous.epochs:
+            raise UsageError(
+                f"the run in {folder} only scored its network (epochs=0): there is no training to continue",
+                f"train from its weights: yisheng train weights={folder} epochs={epochs} data=DATA",
+            )
         if run.environment.get("finished") and not is_longer:
-            logger.info(f"the run is finished: all {previous.epochs} epochs are trained; there is nothing to do")
+            done = f"all {previous.epochs} epochs are trained" if previous.epochs else "its network is scored (epochs=0)"
+            logger.info(f"the run is finished: {done}; there is nothing to do")
             return None
         data = load_dataset(previous) if data is None else data
         if not force:
@@ -205,10 +217,15 @@ def _restore(run: RunFolder, config: Config, data: Dataset, split: Split) -> Ass
 
 def _describe(assembly: Assembly, data: Dataset, split: Split) -> str:
     parameters = sum(parameter.numel() for parameter in assembly.state.model.parameters())
+    epochs = assembly.config.epochs
+    if not epochs:
+        rows = f"{len(split.test):,} test rows" if len(split.test) else f"{len(split.validation):,} validation rows"
+        name = short_name(assembly.config.model.name)
+        return f"{name} ({parameters:,} parameters) on {data.name} ({rows}), not trained: epochs=0"
     return (
         f"{short_name(assembly.config.model.name)} ({parameters:,} parameters) on {data.name} "
         f"({len(split.train):,} training, {len(split.validation):,} validation, {len(split.test):,} test rows), "
-        f"{assembly.config.epochs} epochs on {assembly.train.device}"
+        f"{epochs} epochs on {assembly.train.device}"
     )
 
 
@@ -318,7 +335,7 @@ class _Training:
         events = log_events(events, event_log, interval=config.log_every, clock=clock)
         events = attach_loggers(events, self.run.path, assembly)
         events = save_checkpoints(events, save, interval=config.checkpoint_every)
-        stream = progress_stream()
+        stream = progress_stream() if config.epochs else None
         return events if stream is None else show_assembly_progress(events, assembly, stream)
 
     def _save_model(self) -> None:
@@ -339,8 +356,18 @@ class _Training:
             spec=assembly.spec,
             fitted_transforms=assembly.transforms,
             best={"epoch": state.best.epoch, "score": assembly.score_key, "value": state.best.value},
+            parameters=sum(parameter.numel() for parameter in state.model.parameters()),
             ood_detector=detector,
+            own=self._record_own_network(detector) if is_custom(config.model) else None,
         )
+
+    def _record_own_network(self, detector: OODDetector | None) -> OwnNetwork:
+        """Return what is saved of a user's own network besides its weights."""
+        assembly, config = self.assembly, self.assembly.config
+        rows = np.concatenate([self.split.train, self.split.validation, self.split.test])
+        x = read_probe(self.data, replace(self.split, train=rows), assembly.transforms["input"])
+        model = copy.deepcopy(assembly.state.model).float() if config.precision == "fp64" else assembly.state.model
+        return save_own_network(config.model, model, x, output=config.output, detector=detector)
 
     def _raise_stopped(self, number: int) -> None:
         name = signal.Signals(number).name

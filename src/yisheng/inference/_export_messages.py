@@ -29,16 +29,17 @@ def silence_torch() -> Iterator[None]:
     def is_other_thread(record: logging.LogRecord) -> bool:
         return record.thread != thread
 
-    handlers = [*logging.getLogger("torch").handlers, *([logging.lastResort] if logging.lastResort else [])]
-    for handler in handlers:
-        handler.addFilter(is_other_thread)
+    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "torch"]
+    loggers = [logging.getLogger(name) for name in names]
+    for torch_logger in loggers:
+        torch_logger.addFilter(is_other_thread)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        for handler in handlers:
-            handler.removeFilter(is_other_thread)
+        for torch_logger in loggers:
+            torch_logger.removeFilter(is_other_thread)
 
 
 def explain_failure(error: BaseException) -> str:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,22 +16,27 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as parse_safetensors
-from safetensors.torch import save as serialize_safetensors
 from torch import nn
 
 from yisheng import transforms
 from yisheng.core import files, registry
+from yisheng.core.components import find_supplied
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.run_folder import FORMAT, INTACT_COPY, RunFolder
 from yisheng.core.seeds import isolated_generators
+from yisheng.core.tensor_bytes import serialize_tensors
 from yisheng.core.types import Spec
+from yisheng.inference.model_files import PROGRAM_FILES, format_checksums, verify_checksums
 from yisheng.inference.ood import OODDetector, parse_ood_detector
-
-ARTIFACT_FILES = (RunFolder.MODEL, RunFolder.WEIGHTS, RunFolder.OOD, RunFolder.CHECKSUMS)
-"""All files that prediction reads."""
-MAX_CHECKSUMS_BYTES = 1 << 16
-BUFFER_NAMES = ("running_mean", "running_var", "num_batches_tracked")
-"""Entries of a state dict that are not counted as parameters."""
+from yisheng.inference.own_network import (
+    OwnNetwork,
+    explain_registered,
+    plain_options,
+    read_own_program,
+    rebuild_own_network,
+    require_own_entry,
+)
+from yisheng.inference.program_data import Program
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class Artifact:
         target_scale: the fitted target transform, or None.
         description: contents of ``model.json``.
         ood_detector: the detector of out-of-distribution inputs, or None if the run has none.
+        program: a user's own network without its code; None for other networks, and if it could not be saved so.
     """
 
     model: nn.Module
@@ -53,6 +59,7 @@ class Artifact:
     target_scale: Any
     description: Mapping[str, Any]
     ood_detector: OODDetector | None = None
+    program: Program | None = None
 
 
 def save(
@@ -64,7 +71,9 @@ def save(
     spec: Spec,
     fitted_transforms: Mapping[str, Any],
     best: Mapping[str, Any],
+    parameters: int,
     ood_detector: OODDetector | None = None,
+    own: OwnNetwork | None = None,
 ) -> None:
     """Write the files of a model, and their SHA-256 in the format of ``sha256sum``.
 
@@ -73,24 +82,26 @@ def save(
     Args:
         folder: the run folder.
         weights: state dict of the best epoch.
-        name: the registered model.
+        name: the registered model, or the reference of a user's own network.
         options: its options.
         spec: the contract.
         fitted_transforms: by role (``input``, ``target``), None for a role without one.
         best: epoch, name and value of the validation score that chose these weights.
+        parameters: number of the network's parameters; tied ones count once.
         ood_detector: see `yisheng.inference.ood`.
+        own: what else is saved of a user's own network.
 
     Raises:
         StorageError: a file cannot be written.
     """
-    content = serialize_safetensors({key: value.detach().cpu().contiguous() for key, value in weights.items()})
+    content = serialize_tensors(weights)
     description = {
         "format": FORMAT,
         "spec": spec.to_json(),
         "transforms": {role: None if t is None else transforms.to_json(t) for role, t in fitted_transforms.items()},
-        "model": {"name": name, "options": dict(options)},
+        "model": {"name": name, "options": plain_options(options), **({} if own is None else {"own": own.to_json()})},
         "best": dict(best),
-        "parameters": sum(value.numel() for key, value in weights.items() if not _is_buffer(key)),
+        "parameters": parameters,
         "sha256": hashlib.sha256(content).hexdigest(),
         "ood": None if ood_detector is None else ood_detector.to_json(),
     }
@@ -98,52 +109,31 @@ def save(
     contents = {RunFolder.WEIGHTS: content, RunFolder.MODEL: text.encode()}
     if ood_detector is not None:
         contents[RunFolder.OOD] = ood_detector.to_bytes()
-    contents[RunFolder.CHECKSUMS] = _format_checksums(
+    if own is not None:
+        contents |= own.to_files()
+    contents[RunFolder.CHECKSUMS] = format_checksums(
         {file: hashlib.sha256(value).hexdigest() for file, value in contents.items()}
     )
     with contextlib.ExitStack() as stack:
         for file, value in contents.items():
             stack.enter_context(files.replace_file(folder / file)).write_bytes(value)
-    if ood_detector is None:
-        (folder / RunFolder.OOD).unlink(missing_ok=True)
+    for file in (RunFolder.OOD, *PROGRAM_FILES):
+        if file not in contents:
+            (folder / file).unlink(missing_ok=True)
 
 
-def write_checksums(folder: Path) -> None:
-    """Write the SHA-256 of the files of a run or cross-validation as they are now.
+def load(folder: Path, model: Any = None) -> Artifact:
+    """Return the model of a run folder, or of a folder with nothing but its files.
 
-    Raises:
-        StorageError: the list cannot be written.
-    """
-    paths = [folder / name for name in ARTIFACT_FILES if name != RunFolder.CHECKSUMS and (folder / name).is_file()]
-    files.write_file(folder / RunFolder.CHECKSUMS, _format_checksums({path.name: _hash(path) for path in paths}))
-
-
-def verify_checksums(folder: Path, *names: str) -> None:
-    """Refuse a file whose SHA-256 is not the one that was written with the model.
+    Args:
+        folder: the folder.
+        model: a user's own network, its class, a function that builds it, or its reference, whose code is imported;
+            what `yisheng.core.components.supply_components` gave by default, else the network's program is used.
 
     Raises:
-        DataError: a file or the list is missing or damaged, or the two do not belong together.
-    """
-    path = folder / RunFolder.CHECKSUMS
-    try:
-        text = (files.read_bytes(path, MAX_CHECKSUMS_BYTES) or b"").decode("ascii")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is damaged"
-        raise DataError(f"{path} cannot be read: {reason}; it lists the files' SHA-256", INTACT_COPY) from None
-    checksums = {name: value for value, _, name in (line.partition("  ") for line in text.splitlines())}
-    for name in names:
-        if _hash(folder / name) != checksums.get(name):
-            raise DataError(
-                f"{folder / name} is not the file that {RunFolder.CHECKSUMS} lists (SHA-256 differs)", INTACT_COPY
-            )
-
-
-def load(folder: Path) -> Artifact:
-    """Return the model of a run folder, or of a folder with nothing but the `ARTIFACT_FILES`.
-
-    Raises:
-        DataError: a file is missing, damaged, of another version, or not the one that was saved; or the network or
-            transform belongs to a plugin that is not installed.
+        DataError: a file is missing, damaged, of another version, or not the one that was saved; the network or
+            transform belongs to a plugin that is not installed; or the network is a user's own, and has no program.
+        UsageError: ``model`` cannot be built, or the run's network is a registered one.
     """
     description = _read_description(folder)
     content = (folder / RunFolder.WEIGHTS).read_bytes()
@@ -153,22 +143,49 @@ def load(folder: Path) -> Artifact:
             INTACT_COPY,
         )
     _require_registered(folder, description)
-    try:
+    with _explain_damage(folder):
+        network, weights = description["model"], parse_safetensors(content)
+        if _is_own(description):
+            require_own_entry(network)
         spec = _parse_spec(description["spec"])
         scale = transforms.from_json(description["transforms"]["input"])
         target_scale = _parse_optional_transform(description["transforms"]["target"])
         inner = transforms.transform_spec(scale, spec)
-        model = _build_model(description["model"], inner, parse_safetensors(content))
-        detector = None
-        if description.get("ood") is not None:
-            detector_content = (folder / RunFolder.OOD).read_bytes()
-            detector = parse_ood_detector(detector_content, description["ood"], model, spec, inner)
+        program = read_own_program(folder, network) if _is_own(description) else None
+    if _is_own(description):
+        given = find_supplied("model", network["name"]) if model is None else model
+        built = rebuild_own_network(folder, network, program, weights, given, spec=spec, inner=inner, scale=scale)
+    elif model is not None:
+        raise explain_registered(folder, network["name"])
+    else:
+        with _explain_damage(folder):
+            built = _build_model(network, inner, weights)
+    with _explain_damage(folder):
+        _require_finite(built)
+    detector = None
+    if description.get("ood") is not None:
+        with _explain_damage(folder):
+            content = (folder / RunFolder.OOD).read_bytes()
+            detector = parse_ood_detector(content, description["ood"], built, spec, inner)
+    return Artifact(built.eval(), spec, scale, target_scale, description, detector, program)
+
+
+@contextlib.contextmanager
+def _explain_damage(folder: Path) -> Iterator[None]:
+    """Turn what a damaged description raises into a DataError."""
+    try:
+        yield
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError, UsageError) as error:
         reason = error.problem if isinstance(error, UsageError) else str(error)
         raise DataError(
             f"the model in {folder} cannot be rebuilt: {' '.join(reason.split())[:300]}", INTACT_COPY
         ) from None
-    return Artifact(model.eval(), spec, scale, target_scale, description, detector)
+
+
+def _is_own(description: Mapping[str, Any]) -> bool:
+    """Return whether the network is a user's own."""
+    network = description.get("model")
+    return isinstance(network, Mapping) and "own" in network
 
 
 def _read_description(folder: Path) -> dict[str, Any]:
@@ -179,13 +196,24 @@ def _read_description(folder: Path) -> dict[str, Any]:
             f"the run in {folder} is not finished: it has no model yet", f"continue it: yisheng resume {folder}"
         )
     description = files.read_json(folder / RunFolder.MODEL)
-    has_detector = isinstance(description, dict) and description.get("ood") is not None
-    verify_checksums(folder, RunFolder.MODEL, RunFolder.WEIGHTS, *([RunFolder.OOD] if has_detector else []))
+    verify_checksums(folder, RunFolder.MODEL, RunFolder.WEIGHTS, *_list_optional_files(folder, description))
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise DataError(
             f"{folder / RunFolder.MODEL} is not of format {FORMAT}", "use the version of yisheng that wrote it"
         )
     return description
+
+
+def _list_optional_files(folder: Path, description: Any) -> list[str]:
+    """Return the files that the description requires besides the weights."""
+    if not isinstance(description, dict):
+        return []
+    names = [] if description.get("ood") is None else [RunFolder.OOD]
+    if _is_own(description):
+        own = description["model"]["own"]
+        names += [RunFolder.PROGRAM] if isinstance(own, dict) and own.get("has_program") else []
+        names += [RunFolder.PROGRAM_TENSORS] if (folder / RunFolder.PROGRAM_TENSORS).is_file() else []
+    return names
 
 
 def _parse_optional_transform(plain: Any) -> Any:
@@ -210,23 +238,12 @@ def _require_registered(folder: Path, description: Mapping[str, Any]) -> None:
         name: Any = description
         for key in keys:
             name = name.get(key) if isinstance(name, Mapping) else None
-        if isinstance(name, str) and registry.hyphenate(name) not in registry.names(kind):
+        is_own = kind == "models" and _is_own(description)
+        if isinstance(name, str) and not is_own and registry.hyphenate(name) not in registry.names(kind):
             raise DataError(
                 f"the model in {folder} cannot be rebuilt: unknown {registry.KIND_LABELS[kind]} {name!r}",
                 "if it belongs to a plugin, install the plugin here and name its package in YISHENG_PLUGINS",
             )
-
-
-def _format_checksums(checksums: Mapping[str, str]) -> bytes:
-    return "".join(f"{value}  {name}\n" for name, value in checksums.items()).encode()
-
-
-def _hash(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}", INTACT_COPY) from None
 
 
 def _parse_spec(plain: Any) -> Spec:
@@ -239,9 +256,6 @@ def _parse_spec(plain: Any) -> Spec:
 
 def _require_matching_weights(build: Callable[[], nn.Module], weights: Mapping[str, torch.Tensor]) -> None:
     """Compare the weights with those of the model before memory is allocated for a model of any size."""
-    for name, value in weights.items():
-        if value.is_floating_point() and not torch.isfinite(value).all():
-            raise ValueError(f"the weights {name} contain NaN or infinite values")
     try:
         with torch.device("meta"):
             expected = build().state_dict()
@@ -253,11 +267,14 @@ def _require_matching_weights(build: Callable[[], nn.Module], weights: Mapping[s
             raise ValueError(f"the weights {name} must be {expected_form}, got {actual_form}")
 
 
+def _require_finite(model: nn.Module) -> None:
+    """Check the parameters; a buffer may hold a mask of infinite values."""
+    for name, value in model.named_parameters():
+        if not torch.isfinite(value).all():
+            raise ValueError(f"the weights {name} contain NaN or infinite values")
+
+
 def _describe_tensor(tensor: torch.Tensor | None) -> str:
     if tensor is None:
         return "nothing"
     return f"{tuple(tensor.shape)} of {'floats' if tensor.is_floating_point() else 'integers'}"
-
-
-def _is_buffer(key: str) -> bool:
-    return key.rpartition(".")[2] in BUFFER_NAMES

@@ -12,7 +12,7 @@ from yisheng.core import files
 from yisheng.core.errors import DataError
 from yisheng.core.run_folder import FORMAT, INTACT_COPY, RunFolder
 from yisheng.core.types import Spec
-from yisheng.inference import artifact
+from yisheng.inference import artifact, model_files
 
 MAX_FOLD_MODELS = 1_000_000
 """There are at most a thousand folds and a thousand repeats."""
@@ -36,7 +36,7 @@ def save(folder: Path, spec: Spec, fold_models: Mapping[str, Mapping[str, Any]])
         "fold_models": [{"folder": name, "sha256": model["sha256"]} for name, model in fold_models.items()],
     }
     files.write_json(folder / RunFolder.MODEL, description)
-    artifact.write_checksums(folder)
+    model_files.write_checksums(folder)
 
 
 def read_description(folder: Path) -> Mapping[str, Any]:
@@ -53,7 +53,7 @@ def read_description(folder: Path) -> Mapping[str, Any]:
             f"continue it: yisheng resume {folder}",
         )
     description = files.read_json(path)
-    artifact.verify_checksums(folder, RunFolder.MODEL)
+    model_files.verify_checksums(folder, RunFolder.MODEL)
     fold_models = description.get("fold_models") if isinstance(description, dict) else None
     if (
         not isinstance(fold_models, list)
@@ -72,8 +72,12 @@ def read_description(folder: Path) -> Mapping[str, Any]:
     return description
 
 
-def load(folder: Path) -> list[artifact.Artifact]:
+def load(folder: Path, model: Any = None) -> list[artifact.Artifact]:
     """Return the models of a cross-validation, in the order of its folds.
+
+    Args:
+        folder: the cross-validation.
+        model: a user's own network; see `artifact.load`.
 
     Raises:
         DataError: the cross-validation is not finished; or a fold model is missing, damaged, not the one that the
@@ -84,7 +88,7 @@ def load(folder: Path) -> list[artifact.Artifact]:
     artifacts = []
     for entry in description["fold_models"]:
         path = folder / entry["folder"]
-        fold_model = artifact.load(path)
+        fold_model = artifact.load(path, model)
         if fold_model.description.get("sha256") != entry.get("sha256"):
             raise DataError(
                 f"{path} is not the model that the cross-validation ended with (SHA-256 differs)",

@@ -14,10 +14,12 @@ from yisheng.core import nested
 from yisheng.core.errors import UsageError
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Inputs
+from yisheng.data.tables.reading_options import ReadingOptions
 from yisheng.evaluation.predictions import apply_link
 from yisheng.inference import artifact, ensemble, rows
 from yisheng.inference.inputs.block import InputBlock, place_on_first
 from yisheng.inference.inputs.read_inputs import read_inputs
+from yisheng.inference.inputs.table_files import read_table_files
 from yisheng.inference.ood import THRESHOLD
 from yisheng.inference.prediction import Prediction, PredictionList
 
@@ -37,15 +39,17 @@ class Predictor:
 
     Args:
         folder: of a run, a cross-validation, or a search (its final run).
+        model: a user's own network, if it could not be saved without its code; see `yisheng.inference.artifact.load`.
 
     Raises:
         DataError: the folder does not hold a complete model; one damaged fold model is enough.
+        UsageError: ``model`` cannot be built, or the network is a registered one.
     """
 
-    def __init__(self, folder: Path) -> None:
-        model_folder = RunFolder(folder).model_folder
-        load = ensemble.load if model_folder.is_cross_validation else lambda path: [artifact.load(path)]
-        self.artifacts = load(model_folder.path)
+    def __init__(self, folder: Path, model: Any = None) -> None:
+        run = RunFolder(folder).model_folder
+        is_ensemble = run.is_cross_validation
+        self.artifacts = ensemble.load(run.path, model) if is_ensemble else [artifact.load(run.path, model)]
         self.spec = self.artifacts[0].spec
         self._ood_lock = threading.Lock()
 
@@ -65,6 +69,22 @@ class Predictor:
         block = self.read_inputs(inputs)
         return self._predict_block(block.x, block.names, block.notes)
 
+    def predict_files(self, paths: Sequence[Path], options: ReadingOptions) -> PredictionList:
+        """Return predictions for the rows of tables that are read in another way than the training table.
+
+        Args:
+            paths: the files.
+            options: the user's choices: encoding, decimal mark, ...
+
+        Raises:
+            DataError: a file cannot be read, or a column is missing.
+            UsageError: the model is not for rows, or there are no files.
+        """
+        if not self.spec.is_row or not paths:
+            raise UsageError("encoding=, decimal= and the like are for the files of tables", "leave them out")
+        block = read_table_files(paths, self.spec, options)
+        return self._predict_block(block.x, block.names, block.notes)
+
     def read_inputs(self, inputs: Any) -> InputBlock:
         """Return anything that `predict` takes as one block ``(N, *shape)``, with names and notes.
 
@@ -82,7 +102,7 @@ class Predictor:
             UsageError: there are no inputs.
         """
         raw = nested.from_numpy(self.read_inputs(inputs).x)
-        return nested.to_contiguous(self.artifacts[0].scale.apply(raw))
+        return nested.to_contiguous(nested.to_single(self.artifacts[0].scale.apply(raw)))
 
     def predict_table(self, path: Path, id: str = "") -> tuple[PredictionList, rows.Rows]:
         """Return predictions for the rows of a table, and the table with the names of its rows and the notes on it.
@@ -215,7 +235,7 @@ def _compute_outputs(
     with torch.inference_mode():
         for start in range(0, len(x), BATCH):
             raw = nested.from_numpy(x[start : start + BATCH])
-            scaled = nested.to_contiguous(model.scale.apply(raw))
+            scaled = nested.to_contiguous(nested.to_single(model.scale.apply(raw)))
             if ood_scores is None or model.ood_detector is None:
                 output = nested.call(model.model, scaled)
             else:
@@ -229,4 +249,4 @@ def _average(outputs: Sequence[np.ndarray]) -> np.ndarray:
     """Return the mean of the models' outputs; a single model's outputs are returned unchanged."""
     if len(outputs) == 1:
         return outputs[0]
-    return np.mean([block.astype(np.float64) for block in outputs], axis=0).astype(np.float32)
+    return np.mean([block.astype(np.float64) for block in outputs], axis=0).astype(outputs[0].dtype)

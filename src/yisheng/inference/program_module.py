@@ -100,6 +100,12 @@ class ProgramModule(nn.Module):
             capture(features)
         return fill_structure(self.program_data.result, values[: len(self._outputs)])
 
+    @property
+    def computes_sizes(self) -> bool:
+        """Return whether the program computes with the number of rows, or was recorded for one row."""
+        data = self.program_data
+        return data.batch is not None or any(node.op.startswith("aten.sym_") for node in data.nodes)
+
     def hook_features(
         self, sources: Sequence[FeatureSource], capture: Callable[[FeatureSource, torch.Tensor], object]
     ) -> RemovableHandle:

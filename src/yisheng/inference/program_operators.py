@@ -15,6 +15,8 @@ from typing import Any, Final
 
 import torch
 
+from yisheng.inference.program_checks import CHECKS
+
 ATEN: Final = frozenset(
     """
     abs absolute acos acosh add addbmm addcdiv addcmul addmm addmv addr angle asin asinh atan atan2 atanh baddbmm
@@ -43,7 +45,7 @@ ATEN: Final = frozenset(
     scatter_add scatter_reduce select select_scatter slice slice_scatter split split_with_sizes squeeze stack swapaxes
     swapdims t take take_along_dim tensor_split tile to transpose tril triu unbind unflatten unfold unsafe_chunk
     unsafe_split unsafe_split_with_sizes unsqueeze view view_as view_as_complex view_as_real view_copy vsplit vstack
-    _conj _reshape_alias _to_copy _unsafe_index _unsafe_view channel_shuffle native_channel_shuffle cartesian_prod
+    _conj _reshape_alias _to_copy _unsafe_index _unsafe_view channel_shuffle cartesian_prod
     combinations expand_copy permute_copy select_copy slice_copy squeeze_copy transpose_copy unsqueeze_copy
 
     arange complex eye full full_like linspace logspace meshgrid new_full new_ones new_zeros ones ones_like polar
@@ -51,21 +53,19 @@ ATEN: Final = frozenset(
     hann_window kaiser_window
 
     celu elu gelu glu hardshrink hardsigmoid hardswish hardtanh leaky_relu log_sigmoid log_softmax mish prelu relu relu6
-    selu sigmoid silu softmax softplus softshrink threshold _log_softmax _prelu_kernel _safe_softmax _softmax
+    selu sigmoid silu softmax softplus softshrink threshold _log_softmax _safe_softmax _softmax
 
     adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d
     adaptive_max_pool3d affine_grid_generator avg_pool1d avg_pool2d avg_pool3d batch_norm bilinear cdist col2im conv1d
-    conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d convolution cosine_similarity embedding
+    conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d cosine_similarity embedding
     embedding_bag embedding_renorm grid_sampler grid_sampler_2d grid_sampler_3d group_norm gru gru_cell
     im2col instance_norm layer_norm linear lstm lstm_cell max_pool1d max_pool1d_with_indices
-    max_pool2d max_pool2d_with_indices max_pool3d max_pool3d_with_indices max_unpool2d max_unpool3d native_group_norm
-    native_layer_norm norm_except_dim pairwise_distance pdist reflection_pad1d reflection_pad2d reflection_pad3d renorm
+    max_pool2d max_pool2d_with_indices max_pool3d max_pool3d_with_indices max_unpool2d max_unpool3d norm_except_dim pairwise_distance pdist reflection_pad1d reflection_pad2d reflection_pad3d renorm
     replication_pad1d replication_pad2d replication_pad3d rms_norm rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell
     scaled_dot_product_attention upsample_bicubic2d upsample_bilinear2d upsample_linear1d upsample_nearest1d
-    upsample_nearest2d upsample_nearest3d upsample_trilinear3d _adaptive_avg_pool2d _adaptive_avg_pool3d _cdist_forward
-    _euclidean_dist _native_batch_norm_legit_no_training _pad_circular _pad_enum _trilinear _upsample_bicubic2d_aa
+    upsample_nearest2d upsample_nearest3d upsample_trilinear3d _adaptive_avg_pool2d _adaptive_avg_pool3d
+    _euclidean_dist _native_batch_norm_legit_no_training _pad_circular _pad_enum _upsample_bicubic2d_aa
     _upsample_bilinear2d_aa _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d _weight_norm
-    _weight_norm_interface
 
     addbmm chain_matmul cholesky cholesky_inverse cholesky_solve corrcoef cov cross det einsum inner inverse kron
     linalg_cholesky linalg_cross linalg_det linalg_diagonal linalg_eigh linalg_eigvalsh linalg_inv linalg_lu_factor
@@ -170,6 +170,11 @@ def find_operator(name: str) -> Callable[..., Any]:
     """
     if name in FUNCTIONS:
         return FUNCTIONS[name]
+    operation = _find_aten(name)
+    return _check_first(CHECKS[name], operation) if name in CHECKS else operation
+
+
+def _find_aten(name: str) -> Callable[..., Any]:
     namespace, _, rest = name.partition(".")
     base, _, overload = rest.partition(".")
     is_writing = rest in WRITING or any(word.lower().startswith("out") for word in overload.split("_"))
@@ -180,6 +185,14 @@ def find_operator(name: str) -> Callable[..., Any]:
         raise ValueError(f"this version of torch has no operator {name[:100]!r}")
     operation: Callable[..., Any] = getattr(packet, overload)
     return operation
+
+
+def _check_first(check: Callable[..., None], operation: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*arguments: Any) -> Any:
+        check(*arguments)
+        return operation(*arguments)
+
+    return call
 
 
 def name_operator(target: Any) -> str | None:
@@ -193,7 +206,7 @@ def name_operator(target: Any) -> str | None:
     except (KeyError, TypeError):
         name = str(target)
         try:
-            return name if find_operator(name) is target else None
+            return name if _find_aten(name) is target else None
         except ValueError:
             return None
 

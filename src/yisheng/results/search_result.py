@@ -78,9 +78,9 @@ class SearchResult:
         """Return the scores of the chosen setting's run."""
         return self.run.scores
 
-    def predict(self, inputs: Any) -> PredictionList:
+    def predict(self, inputs: Any, **reading: Any) -> PredictionList:
         """Predict with the chosen setting's model; see `TrainedRun.predict`."""
-        return self.run.predict(inputs)
+        return self.run.predict(inputs, **reading)
 
     def plot(self, what: str = "trials", out: str | Path | None = None) -> RunFigure:
         """Return a figure of the search, which a notebook shows.

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from yisheng.core.components import supply_components
 from yisheng.core.errors import DataError, UsageError, YishengError
 from yisheng.core.paths import parse_path
 from yisheng.core.run_folder import RunFolder
@@ -41,15 +42,18 @@ class TrainedRun:
     Args:
         path: the folder.
         data: the data set in memory that the run was trained on, if the config cannot name it.
+        model: your own network, its class, a function that builds it, or its reference; by default the network is
+            rebuilt from the program that was saved of it.
 
     Raises:
         DataError: the search is not finished.
     """
 
-    def __init__(self, path: str | Path, data: Dataset | None = None) -> None:
+    def __init__(self, path: str | Path, data: Dataset | None = None, model: Any = None) -> None:
         self.path = RunFolder(parse_path(path, "path")).model_folder.path
         """The folder of the run or cross-validation."""
         self._data = data
+        self._model = model
 
     @functools.cached_property
     def run(self) -> Run:
@@ -70,7 +74,7 @@ class TrainedRun:
         """Return the model with its transforms; it is read once."""
         from yisheng.inference.predictor import Predictor
 
-        return Predictor(self.path)
+        return Predictor(self.path, self._model)
 
     @functools.cached_property
     def model(self) -> nn.Module:
@@ -85,7 +89,7 @@ class TrainedRun:
         from yisheng.inference import artifact
 
         self._require_single("model")
-        return artifact.load(self.path).model
+        return artifact.load(self.path, self._model).model
 
     @functools.cached_property
     def weights(self) -> Weights:
@@ -105,7 +109,7 @@ class TrainedRun:
 
         if not RunFolder(self.path).is_cross_validation:
             return []
-        return [TrainedRun(path, self._data) for path in list_runs(self.path).values()]
+        return [TrainedRun(path, self._data, self._model) for path in list_runs(self.path).values()]
 
     @functools.cached_property
     def config(self) -> ConfigTable:
@@ -178,15 +182,28 @@ class TrainedRun:
         from yisheng.experiments.plot import plot
 
         path = None if out is None else parse_path(out, "out")
-        return plot(self.path, what, out=path, data=self._data, n=n, seed=seed)
+        with supply_components(model=self._model):
+            return plot(self.path, what, out=path, data=self._data, n=n, seed=seed)
 
-    def predict(self, inputs: Any) -> PredictionList:
+    def predict(self, inputs: Any, **reading: Any) -> PredictionList:
         """Return predictions for one or several images, tables, rows or arrays; see docs/python.md.
+
+        Args:
+            inputs: the inputs.
+            **reading: how the file of a table is read, if not as the training table: ``encoding``, ``decimal``, ...;
+                see `yisheng.data.tables.reading_options`.
 
         Raises:
             DataError: an input cannot be read, or has the wrong shape; the remedy lists the accepted forms.
             UsageError: there are no inputs.
         """
+        if reading:
+            from yisheng.data.tables.reading_options import ReadingOptions
+
+            paths = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+            return self.predictor.predict_files(
+                [parse_path(path, "an input") for path in paths], ReadingOptions.parse(reading)
+            )
         return self.predictor.predict(inputs)
 
     def outputs(self, inputs: Any) -> np.ndarray:
@@ -231,11 +248,12 @@ class TrainedRun:
         from yisheng.experiments.dispatch import evaluate, evaluate_on
         from yisheng.experiments.other_data.load import Request
 
-        if data is None:
-            return evaluate(self.path, self._data)
-        forms = labels.split(",") if isinstance(labels, str) else labels
-        request = Request(data, options, part, forms)
-        return evaluate_on(self.path, request, name=name, write_predictions=predictions)
+        with supply_components(model=self._model):
+            if data is None:
+                return evaluate(self.path, self._data)
+            forms = labels.split(",") if isinstance(labels, str) else labels
+            request = Request(data, options, part, forms)
+            return evaluate_on(self.path, request, name=name, write_predictions=predictions)
 
     @property
     def evaluations(self) -> list[Evaluation]:
@@ -261,7 +279,9 @@ class TrainedRun:
         """Write the model as one file for other programs; see `yisheng.experiments.export.export`."""
         from yisheng.experiments.export import export
 
-        return export(self.path, format=format, out=None if out is None else parse_path(out, "out"), force=force)
+        path = None if out is None else parse_path(out, "out")
+        with supply_components(model=self._model):
+            return export(self.path, format=format, out=path, force=force, data=self._data)
 
     def report(self) -> Path:
         """Write ``report.html`` again; return its path, which a notebook shows as the page."""

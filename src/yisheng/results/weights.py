@@ -33,7 +33,7 @@ class Weights(Mapping[str, "np.ndarray | torch.Tensor"]):
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        from yisheng.inference.artifact import verify_checksums
+        from yisheng.inference.model_files import verify_checksums
 
         verify_checksums(folder, RunFolder.WEIGHTS)
         try:

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as parse
-from safetensors.torch import save as serialize
 
 from yisheng.core import files
 from yisheng.core.errors import DataError, NonFiniteError
+from yisheng.core.tensor_bytes import serialize_tensors
 from yisheng.training.state import State
 
 FORMAT = 1
@@ -45,8 +45,7 @@ def save(folder: Path, state: State) -> Path:
             )
     tensors, plain = state.dump()
     text = json.dumps({"format": FORMAT, **plain}, allow_nan=False).encode()
-    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    content = serialize({**tensors, "json": torch.frombuffer(bytearray(text), dtype=torch.uint8)})
+    content = serialize_tensors({**tensors, "json": torch.frombuffer(bytearray(text), dtype=torch.uint8)})
     path = folder / f"{state.step:09d}-{_hash(content)}.safetensors"
     try:
         folder.mkdir(exist_ok=True)

@@ -9,10 +9,8 @@ import numpy as np
 
 from yisheng.core import provenance
 from yisheng.inference.artifact import Artifact
+from yisheng.inference.export.graph_inputs import OUTPUT, describe_inputs
 from yisheng.transforms import to_json
-
-INPUT, OUTPUT = "input", "output"
-"""Names of the graph's input and output."""
 
 
 def build_metadata(artifacts: Sequence[Artifact], dtype: np.dtype[Any]) -> dict[str, Any]:
@@ -32,7 +30,7 @@ def build_metadata(artifacts: Sequence[Artifact], dtype: np.dtype[Any]) -> dict[
         "unit": spec.unit,
         "classes": list(spec.classes),
         "columns": spec.to_json()["columns"],
-        "input": {"name": INPUT, "dtype": dtype.name, "shape": ["N", *spec.shape]},
+        "inputs": describe_inputs(spec, dtype.name),
         "output": {"name": OUTPUT, "dtype": "float32", "shape": ["N", len(spec.classes) or spec.outputs], "is": kind},
         "spec": spec.to_json(),
         "models": [

@@ -15,8 +15,10 @@ import numpy as np
 import torch
 
 from yisheng.core.errors import MissingPartError, UsageError
+from yisheng.core.types import Spec
+from yisheng.inference._export_messages import explain_failure, silence_torch
 from yisheng.inference.export.full_model import FullModel
-from yisheng.inference.export.metadata import INPUT, OUTPUT
+from yisheng.inference.export.graph_inputs import OUTPUT, split_inputs
 
 SUFFIX = ".onnx"
 OPSET = 20
@@ -41,7 +43,7 @@ def require_packages() -> None:
             ) from None
 
 
-def write(path: Path, model: FullModel, example: torch.Tensor, metadata: Mapping[str, Any]) -> None:
+def write(path: Path, model: FullModel, example: tuple[torch.Tensor, ...], metadata: Mapping[str, Any]) -> None:
     """Write the file, for any number of inputs at a time.
 
     Args:
@@ -51,7 +53,7 @@ def write(path: Path, model: FullModel, example: torch.Tensor, metadata: Mapping
         metadata: written to the file's ``metadata_props``, each value as JSON.
 
     Raises:
-        UsageError: there are more weights than one file can hold.
+        UsageError: there are more weights than one file can hold, or the network cannot be converted.
     """
     size = sum(value.nbytes for value in model.tensors().values())
     if size > MAX_WEIGHT_BYTES:
@@ -61,19 +63,25 @@ def write(path: Path, model: FullModel, example: torch.Tensor, metadata: Mapping
         )
     from yisheng.inference.export._operators import OPERATORS
 
-    with _hide_exporter_messages(), torch.no_grad():
-        program = torch.onnx.export(
-            model,
-            (example,),
-            dynamo=True,
-            opset_version=OPSET,
-            dynamic_shapes=({0: torch.export.Dim("N")},),
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            custom_translation_table=OPERATORS,
-            external_data=False,
-            verbose=False,
-        )
+    with _hide_exporter_messages(), silence_torch(), torch.no_grad():
+        try:
+            program = torch.onnx.export(
+                model,
+                example,
+                dynamo=True,
+                opset_version=OPSET,
+                dynamic_shapes=(tuple({0: torch.export.Dim("N")} for _ in example),),
+                input_names=[item["name"] for item in metadata["inputs"]],
+                output_names=[OUTPUT],
+                custom_translation_table=OPERATORS,
+                external_data=False,
+                verbose=False,
+            )
+        except Exception as error:
+            raise UsageError(
+                f"the network cannot be converted to ONNX: {explain_failure(error)}",
+                "use format=torchscript, or change that part of the network",
+            ) from error
         assert program is not None
         for node in program.model.graph.all_nodes():
             node.metadata_props.clear()  # the exporter writes this machine's source paths into them
@@ -94,7 +102,15 @@ def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     options.log_severity_level = ERRORS_ONLY
     options.intra_op_num_threads = torch.get_num_threads()
     session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return lambda x: session.run([OUTPUT], {INPUT: x})[0]
+    spec = Spec.from_json(json.loads(session.get_modelmeta().custom_metadata_map["spec"]))
+    names = [item.name for item in session.get_inputs()]
+
+    def predict(x: np.ndarray) -> np.ndarray:
+        inputs = dict(zip(names, split_inputs(x, spec), strict=True))
+        outputs: np.ndarray = session.run([OUTPUT], {name: value.numpy() for name, value in inputs.items()})[0]
+        return outputs
+
+    return predict
 
 
 @contextlib.contextmanager

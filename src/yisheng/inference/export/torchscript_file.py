@@ -17,6 +17,7 @@ from yisheng.core.types import Spec
 from yisheng.inference._export_messages import explain_failure
 from yisheng.inference.export.full_model import FullModel
 from yisheng.inference.export.graph_inputs import split_inputs
+from yisheng.inference.program_module import ProgramModule
 
 SUFFIX = ".pt"
 METADATA_FILE = "yisheng.json"
@@ -39,6 +40,12 @@ def write(path: Path, model: FullModel, example: tuple[torch.Tensor, ...], metad
     Raises:
         UsageError: the network cannot be traced.
     """
+    for network in model.networks:
+        if isinstance(network, ProgramModule) and network.computes_sizes:  # the tracer takes sizes for constants
+            raise UsageError(
+                "the network computes with the number of rows, which TorchScript cannot follow without its code",
+                "name the network, as in model=net.py:Net, or use format=onnx",
+            )
     with _hide_torchscript_warnings(), torch.no_grad():
         try:
             traced = torch.jit.freeze(torch.jit.trace(model, example, check_trace=False))
