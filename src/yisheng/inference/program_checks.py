@@ -73,6 +73,17 @@ def check_batch_norm(x: torch.Tensor, *tensors: Any) -> None:
         _require(tensor is None or tuple(tensor.shape) == (x.shape[1],), "statistics")
 
 
+def check_weight_norm(v: torch.Tensor, g: torch.Tensor, dim: int = 0) -> None:
+    """Check direction ``v`` and length ``g`` of weights that are normalized along all axes but one.
+
+    Raises:
+        ValueError: there is not one length for each slice along the axis.
+    """
+    _require(v.ndim >= 1 and 0 <= dim < v.ndim, "axes")
+    _require(tuple(g.shape) == tuple(size if axis == dim else 1 for axis, size in enumerate(v.shape)), "weights")
+    _require(v.is_floating_point() and g.dtype == v.dtype, "types")
+
+
 def _require(condition: bool, what: str) -> None:
     if not condition:
         raise ValueError(f"the {what} of a layer do not fit one another")
@@ -88,6 +99,7 @@ CHECKS: Final[Mapping[str, Callable[..., None]]] = {
     "aten.rnn_tanh.input": _make_recurrent_check(1),
     "aten.rnn_relu.input": _make_recurrent_check(1),
     "aten.batch_norm.default": check_batch_norm,
+    "aten._weight_norm.default": check_weight_norm,
     "aten._native_batch_norm_legit_no_training.default": check_batch_norm,
 }
 """Checks by operator; each is called with its arguments, all of them by position."""

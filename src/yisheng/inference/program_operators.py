@@ -53,14 +53,15 @@ ATEN: Final = frozenset(
     hann_window kaiser_window
 
     celu elu gelu glu hardshrink hardsigmoid hardswish hardtanh leaky_relu log_sigmoid log_softmax mish prelu relu relu6
-    selu sigmoid silu softmax softplus softshrink threshold _log_softmax _safe_softmax _softmax
+    selu sigmoid silu softmax softplus softshrink threshold _log_softmax _softmax
 
     adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d
     adaptive_max_pool3d affine_grid_generator avg_pool1d avg_pool2d avg_pool3d batch_norm bilinear cdist col2im conv1d
     conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d cosine_similarity embedding
-    embedding_bag embedding_renorm grid_sampler grid_sampler_2d grid_sampler_3d group_norm gru gru_cell
-    im2col instance_norm layer_norm linear lstm lstm_cell max_pool1d max_pool1d_with_indices
-    max_pool2d max_pool2d_with_indices max_pool3d max_pool3d_with_indices max_unpool2d max_unpool3d norm_except_dim pairwise_distance pdist reflection_pad1d reflection_pad2d reflection_pad3d renorm
+    embedding_bag embedding_renorm grid_sampler grid_sampler_2d grid_sampler_3d group_norm gru gru_cell im2col
+    instance_norm layer_norm linear lstm lstm_cell max_pool1d max_pool1d_with_indices max_pool2d max_pool2d_with_indices
+    max_pool3d max_pool3d_with_indices max_unpool2d max_unpool3d norm_except_dim pairwise_distance pdist
+    reflection_pad1d reflection_pad2d reflection_pad3d renorm
     replication_pad1d replication_pad2d replication_pad3d rms_norm rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell
     scaled_dot_product_attention upsample_bicubic2d upsample_bilinear2d upsample_linear1d upsample_nearest1d
     upsample_nearest2d upsample_nearest3d upsample_trilinear3d _adaptive_avg_pool2d _adaptive_avg_pool3d
@@ -74,7 +75,7 @@ ATEN: Final = frozenset(
     linalg_vector_norm logdet matmul matrix_exp matrix_power mm mv outer pinverse slogdet tensordot vdot
 
     fft_fft fft_fft2 fft_fftfreq fft_fftn fft_fftshift fft_hfft fft_ifft fft_ifft2 fft_ifftn fft_ifftshift fft_ihfft
-    fft_irfft fft_irfft2 fft_irfftn fft_rfft fft_rfft2 fft_rfftfreq fft_rfftn istft stft _fft_c2c _fft_c2r _fft_r2c
+    fft_irfft fft_irfft2 fft_irfftn fft_rfft fft_rfft2 fft_rfftfreq fft_rfftn istft stft
 
     binary_cross_entropy binary_cross_entropy_with_logits cross_entropy_loss huber_loss kl_div l1_loss mse_loss
     nll_loss_nd smooth_l1_loss
