@@ -155,9 +155,8 @@ def list_options() -> dict[str, Field]:
     """Return the options of all registered components; one name may be an option of several, with several types."""
     texts: dict[str, list[str]] = {}
     helps: dict[str, dict[str, list[str]]] = {}
-    for key, kind in {**KINDS, AUGMENT: "transforms.augment"}.items():
-        if kind == "init" and key != "init":
-            continue
+    kinds = [(key, kind) for key, kind in KINDS.items() if kind != "init" or key == "init"]
+    for key, kind in [*kinds, (AUGMENT, "transforms.augment"), ("data", "data.objects")]:
         for entry in registry.entries(kind):
             for option in entry.options.values():
                 texts.setdefault(option.name, []).extend(type_texts(option.type))
@@ -290,9 +289,9 @@ if TYPE_CHECKING:
 
 else:
 
-    def {name}(**given: Any) -> dict[str, Any]:
+    def {name}(**keywords: Any) -> dict[str, Any]:
         """Return the keywords; an editor completes the parameters that are declared above."""
-        return given
+        return keywords
 
 '''
 

@@ -15,7 +15,7 @@ import yisheng
 
 ROOT = Path(__file__).parents[1]
 
-RIGHT = """
+CORRECT_SCRIPT = """
     import torch
     from torch import nn
 
@@ -53,7 +53,7 @@ RIGHT = """
     yisheng.config(data="iris", model="mlp", hidden=(8,))["epochs"]
     Classifier(model=Net, hidden=[8], lr=0.1, settings={"clip_norm": 1.0})
 """
-WRONG = """
+WRONG_SCRIPT = """
     import yisheng
     from yisheng.sklearn import Classifier
 
@@ -89,14 +89,14 @@ def test_the_types_of_the_settings_are_up_to_date():
 
 @pytest.mark.slow
 def test_mypy_accepts_a_right_script_and_names_each_wrong_keyword(tmp_path):
-    (tmp_path / "right.py").write_text(textwrap.dedent(RIGHT))
-    (tmp_path / "wrong.py").write_text(textwrap.dedent(WRONG))
+    (tmp_path / "right.py").write_text(textwrap.dedent(CORRECT_SCRIPT))
+    (tmp_path / "wrong.py").write_text(textwrap.dedent(WRONG_SCRIPT))
     cache = ["--cache-dir", str(ROOT / ".mypy_cache" / "scripts")]
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", *cache, "right.py", "wrong.py"]
     process = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert "right.py" not in process.stdout, process.stdout
     errors = {int(line): text for line, text in MESSAGE.findall(process.stdout)}
-    wrong = [number for number, line in enumerate(textwrap.dedent(WRONG).splitlines(), 1) if "(" in line]
+    wrong = [number for number, line in enumerate(textwrap.dedent(WRONG_SCRIPT).splitlines(), 1) if "(" in line]
     assert sorted(errors) == wrong, process.stdout
     assert 'Unexpected keyword argument "epohcs" for "train"; did you mean "epochs"?' in errors[wrong[0]]
 

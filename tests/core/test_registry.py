@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 from yisheng.core import discovery, registry
-from yisheng.core.errors import UsageError
+from yisheng.core.errors import DataError, UsageError
 from yisheng.core.registry import register
 
 KINDS = ("data.datasets", "models", "init", "losses", "metrics", "optim", "optim.schedules", "transforms")
@@ -163,3 +163,82 @@ def test_listing_imports_nothing():
     code = "from yisheng.core.registry import names; names('models'); import sys; print('torch' in sys.modules)"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert process.stdout.strip() == "False"
+
+
+def narrow(spec, *, width: int = 4): ...
+
+
+@pytest.mark.parametrize(
+    ("define", "message"),
+    [
+        (lambda: register(kind="model")(narrow), "no such kind\n  did you mean models"),
+        (lambda: register(narrow), "cannot tell the kind of a component in .*\n  name it, as in @register"),
+        (lambda: register("models"), "takes a function or class, got 'models'"),
+        (lambda: register(kind="models")(lambda spec: None), "a lambda has no name"),
+        (lambda: register(kind="models", fits=lambda spec: True)(narrow), "registered with fits alone\n  give both"),
+        (lambda: register(kind="transforms")(narrow), "has no fit and no apply and no invert"),
+        (lambda: register(kind="metrics")(narrow), r"called with \(y, prediction\), but is defined as narrow\(spec, "),
+    ],
+)
+def test_what_cannot_be_registered_is_refused_with_the_way(define, message):
+    with pytest.raises(UsageError, match=message):
+        define()
+
+
+def without_spec(): ...
+def with_default(width=8): ...
+def by_position(spec, width=8): ...
+def with_annotations(spec: str, width: "int" = 8) -> None: ...
+def keyword_spec(*, spec): ...
+def open_ended(*args, **options): ...
+
+
+@pytest.mark.parametrize(
+    ("function", "remedy"),
+    [
+        (without_spec, "without_spec(spec)"),
+        (with_default, "with_default(spec, *, width=8): options"),
+        (by_position, "by_position(spec, *, width=8): options"),
+        (with_annotations, "with_annotations(spec, *, width=8): options"),
+    ],
+)
+def test_a_wrong_signature_is_refused_with_the_right_one(function, remedy):
+    with pytest.raises(UsageError) as raised:
+        register(kind="models")(function)
+    assert raised.value.remedy.startswith(f"define it as {remedy}")
+
+
+def test_any_arguments_are_right_for_every_kind():
+    for kind in ("models", "losses", "data.datasets"):
+        assert register(kind=kind)(open_ended) is open_ended
+
+
+def test_a_metric_without_facts_is_for_any_data(tmp_path):
+    import yisheng
+
+    @register(kind="metrics")
+    def within_one(y, prediction):
+        """Fraction of rows that are at most one class away."""
+        return float((abs(y - prediction.argmax(1)) <= 1).mean())
+
+    run = yisheng.train(data="iris", score="within-one", epochs=1, out=tmp_path, quiet=True)
+    assert run.scores["test"]["within_one"].value <= 1
+    with pytest.raises(UsageError, match="did you mean within-one"):
+        yisheng.train(data="iris", score="within-on", epochs=1, out=tmp_path, quiet=True)
+
+
+def test_a_run_whose_component_is_not_known_here_says_so(tmp_path):
+    import yisheng
+
+    @register(kind="models")
+    def registered_here(spec):
+        from torch import nn
+
+        return nn.Linear(spec.shape[0], spec.outputs)
+
+    run = yisheng.train(data="iris", model="registered-here", epochs=1, out=tmp_path, quiet=True)
+    del registry._entries["models", "registered-here"]
+    for use in (yisheng.report, yisheng.resume, yisheng.evaluate):
+        with pytest.raises(DataError, match="'registered-here', which is not known here\n  register it") as raised:
+            use(run.path)
+        assert "damaged" not in raised.value.problem

@@ -286,12 +286,15 @@ class Config(BaseModel):
         return registry.find("metrics", name)
 
     def extra_metrics(self) -> list[registry.Entry]:
-        """Return the entries of ``metrics``; of a user's own without its code none.
+        """Return the entries of ``metrics``, and of ``score`` if it is a registered one.
 
-        They are called in Python only by a command that was given their code again.
+        A user's own metric is among them only if its code was given again to the present command.
         """
         available = [c for c in self.metrics if c.component is not None or not components.is_custom(c)]
-        return [components.find_component(METRICS, choice) for choice in available]
+        entries = [components.find_component(METRICS, choice) for choice in available]
+        score = registry.hyphenate(self.score)
+        is_new = score not in {entry.name for entry in entries}
+        return [*entries, registry.find(METRICS, score)] if is_new and score in registry.names(METRICS) else entries
 
     def _resolve_score(self, spec: Spec) -> str:
         score = registry.default("metrics", spec).name if self.score == AUTO else registry.hyphenate(self.score)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import importlib
 import importlib.util
@@ -97,9 +98,18 @@ def _folders(package: str) -> list[Path]:
 
 
 def _require_plugin(package: str) -> None:
-    """Import a plugin's package, so that whatever is wrong with it is reported as the plugin's error."""
+    """Import a plugin's package, so that whatever is wrong with it is reported as the plugin's error.
+
+    It may be in the present folder, as for ``python -m``; an installed package of the same name comes first.
+    """
     if all(part.isidentifier() for part in package.split(".")):
-        import_component(package)
+        folder = str(Path.cwd())
+        sys.path.append(folder)
+        try:
+            import_component(package)
+        finally:
+            with contextlib.suppress(ValueError):  # the plugin may have changed the path, too
+                sys.path.remove(folder)
     if not hasattr(sys.modules.get(package), "__path__"):
         raise UsageError(
             f"the plugin {package!r} is not a package", "set YISHENG_PLUGINS to names of packages, with commas"

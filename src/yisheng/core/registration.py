@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from yisheng.core.discovery import kind_of_module
@@ -23,13 +23,13 @@ ARGUMENTS: Final[Mapping[str, tuple[str, ...]]] = {
 TRANSFORM_METHODS: Final = ("fit", "apply", "invert")
 
 
-def check_registration(component: Any, kind: str | None, facts: Mapping[str, Any], labels: Mapping[str, str]) -> str:
+def check_registration(component: Any, kind: str | None, facts: Collection[str], labels: Mapping[str, str]) -> str:
     """Return the kind of a component, if it can be registered.
 
     Args:
         component: what `yisheng.core.registry.register` got.
         kind: the kind that was given; None for that of the component's file.
-        facts: what else `register` was given.
+        facts: names of what else `register` was given.
         labels: the kinds, and what a component of each is called.
 
     Raises:
@@ -51,7 +51,7 @@ def check_registration(component: Any, kind: str | None, facts: Mapping[str, Any
         )
     if kind is None:
         kind = kind_of_module(component.__module__)
-        source = f"{component.__module__} is in the folder {kind.replace('.', '/')}, which is no kind"
+        source = f"{component.__module__} is in {kind.replace('.', '/')}/, which is not the folder of a kind"
         remedy = "move it, or use register(kind=...)"
     else:
         source, remedy = f"register(kind={kind!r}): there is no such kind", ""
@@ -86,12 +86,12 @@ def _check_signature(component: Callable[..., Any], label: str, arguments: tuple
         return
     parameters = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
     by_position = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    given = [p for p in by_position if p.default is p.empty][: len(arguments)]
+    positional = [p for p in by_position if p.default is p.empty][: len(arguments)]
     takes_any = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    if len(given) == len(by_position) and (len(given) == len(arguments) or takes_any):
+    if len(positional) == len(by_position) and (len(positional) == len(arguments) or takes_any):
         return
-    options = [str(p) for p in parameters if p not in given and p.kind is not p.VAR_POSITIONAL]
-    names = [*(p.name for p in given), *arguments[len(given) :], *(["*", *options] if options else [])]
+    options = [str(p) for p in parameters if p not in positional and p.kind is not p.VAR_POSITIONAL]
+    names = [*(p.name for p in positional), *arguments[len(positional) :], *(["*", *options] if options else [])]
     name, plain = component.__name__, inspect.Signature(parameters)
     raise UsageError(
         f"the {label} is called with ({', '.join(arguments)}), but is defined as {name}{plain}",

@@ -53,6 +53,7 @@ __all__ = [
 
 KIND_LABELS = {
     "data.datasets": "data set",
+    "data.objects": "data in memory",
     "models": "model",
     "init": "initialization",
     "losses": "loss",
@@ -246,7 +247,8 @@ def _add(
     variants: Variants | None,
     meta: Mapping[str, Any],
 ) -> F:
-    kind = check_registration(component, kind, meta, KIND_LABELS)
+    fixed_facts = [fixed.meta for fixed in (variants or {}).values() if isinstance(fixed, Variant)]
+    kind = check_registration(component, kind, {*meta, *(fact for facts in fixed_facts for fact in facts)}, KIND_LABELS)
     if variants is None:
         _add_entry(Entry(kind, hyphenate(component.__name__), component, MappingProxyType(dict(meta))))
         return component

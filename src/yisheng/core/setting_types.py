@@ -85,7 +85,9 @@ if TYPE_CHECKING:
     Loss: TypeAlias = "LossName | str | Callable[..., Any] | Mapping[str, Any]"
     """Loss: its name, an object of your own, or a mapping with ``name`` and options."""
 
-    OptimizerName: TypeAlias = Literal["adam", "adamw", "auto", "momentum", "muon", "nesterov", "rmsprop", "sgd"]
+    OptimizerName: TypeAlias = Literal[
+        "adam", "adamw", "auto", "lbfgs", "momentum", "muon", "nesterov", "rmsprop", "sgd"
+    ]
     Optimizer: TypeAlias = (
         "OptimizerName | str | torch.optim.Optimizer | Callable[..., torch.optim.Optimizer] | Mapping[str, Any]"
     )
@@ -272,14 +274,20 @@ if TYPE_CHECKING:
         class_weight: Sequence[float] | Literal["balanced"] | None
         """A weight for each class, or balanced for n / (C n_c), which gives every class the same total weight and the
         training part a mean weight of 1 (loss=cross-entropy)."""
+        classes: Sequence[str]
+        """Names of the classes 0, 1, ... or of the labels (data=in-memory)."""
         clip: float | Literal["auto"]
         """Scaled numbers are bent so that they stay below it, x / sqrt(1 + (x/clip)²); 0 turns it off. auto is 3,
         RealMLP's, and 0 for numbers=none: otherwise a row far outside could move a network arbitrarily (scale=columns,
         target_scale=columns)."""
         color: Literal["auto", "gray", "rgb"]
         """gray or rgb; auto is gray if all images are (data=folder, data=labels)."""
+        columns: Sequence[str]
+        """The columns or keys to learn from; all others by default (data=in-memory)."""
         contrast: Sequence[float]
         """Smallest and largest factor (augment=jitter)."""
+        decimal: str
+        """The mark before decimals, point or comma; auto decides by all columns together (data=table)."""
         degree: int
         """Number of columns: 3 is right, 1 underfits, 20 overfits. The rows are the same for all (data=polynomial)."""
         delta: float
@@ -288,7 +296,7 @@ if TYPE_CHECKING:
         depth: int
         """Convolutions in each group (model=airbench)."""
         drop: Sequence[str]
-        """Columns to leave out, with commas between them (data=table)."""
+        """Columns to leave out, with commas between them (data=table, data=in-memory)."""
         dropout: float | Sequence[float]
         """Fraction of the hidden units set to zero in training, for all layers or for each; the many inputs make it
         necessary (model=embedded-mlp, model=mlp, model=tabm)."""
@@ -298,7 +306,8 @@ if TYPE_CHECKING:
         """Piecewise-linear: which of the number's bins are below it; periodic: sines and cosines (model=embedded-mlp,
         model=tabm)."""
         encoding: str
-        """Of a text file; auto tries its byte order mark, then UTF-8, then the Western encodings (data=table)."""
+        """Of a text file; auto goes by its byte order mark, then tries UTF-8, then the likeliest by its letters
+        (data=table)."""
         eps: float
         """Keeps the quotient finite if gradients vanish (optimizer=adam, optimizer=adamw, optimizer=rmsprop)."""
         factor: float
@@ -318,6 +327,8 @@ if TYPE_CHECKING:
         form: Literal["binary", "jpeg"] | None
         """binary, the published pixels, or jpeg, copies whose pixels differ a little; by default the one that is in the
         cache, or that a mirror holds, or binary (data=cifar10)."""
+        format: Literal["auto", "csv", "parquet", "npz"]
+        """csv, parquet or npz, for a file whose suffix does not say it (data=table)."""
         frequency: float | None
         """Standard deviation of the initial frequencies of periodic embeddings, in cycles per unit of the scaled
         number; 0.1 if not given. It sets the scale of the details that the network can learn; values from 0.01 to 1 are
@@ -325,32 +336,47 @@ if TYPE_CHECKING:
         gain: float
         """Compensates the activation's effect on the variance: 1 for the identity, 5/3 for tanh, √2 for relu
         (init=xavier-normal, init=xavier-uniform)."""
-        group: str | None
-        """A column whose equal values must stay in the same part and fold; it is not a feature (data=table)."""
+        group: str | Any | None
+        """A column whose equal values must stay in the same part and fold; it is not a feature (data=table,
+        data=in-memory)."""
         header: bool | Literal["auto"]
         """Whether the first line names the columns; without a header they are column-1, column-2, ... (data=table)."""
         hidden: Sequence[int]
         """Units of the hidden layers, from input to output (model=embedded-mlp, model=mlp)."""
+        history: int
+        """Number of past changes that H is built from (optimizer=lbfgs)."""
         hue: float
         """Largest rotation in either direction, as a fraction of the color circle; 0.5 is the opposite color. 0 by
         default, since colors often distinguish classes (augment=jitter)."""
         id: str | None
-        """A column that names the rows, for the submission file; it is not a feature (data=table)."""
+        """A column that names the rows, for the submission file; it is not a feature (data=table, data=in-memory)."""
+        ids: bool | Literal["auto"]
+        """Whether whole numbers are ids, which reach the network unscaled as int64; auto: those of one axis per row
+        (data=in-memory)."""
+        items: Sequence[str]
+        """What the positions of an item are, as in x,y,sample_weight (- is left out) (data=in-memory)."""
+        iterations: int
+        """Of the method in one update, each with one or two passes over the batch. With few of them the validation
+        score can choose among more intermediate weights, which regularizes (optimizer=lbfgs)."""
         k: float
         """Number of members; the paper uses 32, and 16 cost half (model=tabm, schedule=inverse)."""
+        keys: Mapping[str, str] | Sequence[str]
+        """The arrays by role, where their names do not show it, as in x:train_set_x,y:train_set_y; the roles are x, y,
+        x_validation, y_validation, x_test, y_test and classes (data=arrays)."""
         kinds: Mapping[str, str] | Sequence[str]
-        """Kinds of columns, if the detected ones are wrong, as in Year:category,Zip:identifier; the kinds are number,
-        category, yes/no, date (date:%d/%m/%Y), text, identifier and constant (data=table)."""
+        """Kinds of the columns of rows, as for a table (data=arrays, data=table, data=in-memory)."""
         labels: Sequence[str] | Literal["fine", "coarse", "breed", "species"]
         """Forms of the class names, with commas between them, by which two spellings are one class: strip-dot,
         casefold, blanks, separators, unquote, nfkc (data=cifar100, data=folder, data=labels and 2 others)."""
         lr: float
         """Learning rate, in units of the weights; 0.001 is the paper's, and is suitable for most networks
-        (optimizer=adam, optimizer=adamw, optimizer=momentum and 4 others)."""
+        (optimizer=adam, optimizer=adamw, optimizer=lbfgs and 5 others)."""
         max_categories: int
         """A column of this many categories or more keeps one less, the most frequent ones; the others count as
         infrequent, so that columns such as postcodes do not become thousands of inputs (scale=columns,
         target_scale=columns)."""
+        max_rows: int | None
+        """Number of items to read of an iterable data set; an epoch has as many (data=in-memory)."""
         mean: float | Sequence[float]
         """In units of pixel / 255, red, green, blue; one value is for all channels. The default is ImageNet's;
         GoogLeNet's weights need 0.5 for both (init=normal, scale=imagenet, target_scale=imagenet)."""
@@ -361,12 +387,16 @@ if TYPE_CHECKING:
         """In evaluation mode return the mean of the outputs for the image and its mirror image. It doubles the time,
         and is useful if a mirrored image has the same class, as in most photographs, but not for letters and digits
         (model=airbench)."""
+        missing: Sequence[str]
+        """Words that mean a missing value, in addition to the usual ones, and in the target too (data=table)."""
         mode: Literal["fan-in", "fan-out", "zeros", "reflect"]
         """Fan-in keeps the variance of the signals, fan-out that of the gradients; one of them is enough
         (init=kaiming-normal, init=kaiming-uniform, augment=crop)."""
         momentum: float
         """Fraction of the velocity that a step keeps; 0.9 averages over about 10 steps. 0 is `sgd` (optimizer=momentum,
         optimizer=muon, optimizer=nesterov)."""
+        names: Sequence[str]
+        """Names of the columns of rows (data=arrays, data=table)."""
         noise: float
         """Standard deviation of the noise (data=linear, data=polynomial, data=xor)."""
         nonlinearity: Literal["relu", "leaky-relu", "tanh", "sigmoid", "selu", "linear"]
@@ -384,8 +414,10 @@ if TYPE_CHECKING:
         pad: int
         """Pixels on each side; all (2 pad + 1)^2 places are equally likely. 4 is usual for images of 32x32
         (augment=crop)."""
+        part: Any
+        """A column, or an array that says train, validation or test for each row (data=in-memory)."""
         path: str
-        """The folder or zip (data=folder, data=labels, data=table)."""
+        """The file; data=images.npz is short for it (data=arrays, data=folder, data=labels and 1 others)."""
         pos_weight: float | Literal["balanced"]
         """Weight w of the second class, or of every true label; balanced is the ratio of false to true in the training
         part, for each label. 1 weights all rows alike (loss=binary-cross-entropy)."""
@@ -399,13 +431,17 @@ if TYPE_CHECKING:
         ratio: int | Sequence[float]
         """What the channels of the convolutions are divided by; 4 makes them about 16 times cheaper, and is the
         textbook's choice for Fashion-MNIST (model=vgg11, model=vgg11-bn, model=vgg13 and 7 others)."""
+        sample_weight: Any
+        """A column or key, or an array with the weight of each training row (data=in-memory)."""
         saturation: Sequence[float]
         """Smallest and largest factor; at 0 the image becomes gray (augment=jitter)."""
         separator: str
-        """Between the values: one character, or tab (data=table)."""
+        """Between the values: one character, tab, or blanks for any number of them (data=table)."""
         size: int | Sequence[int] | Literal["auto"] | None
         """Height and width of the inputs, one number for both; 224 is the size of networks trained on ImageNet
         (data=fashion-mnist, data=mnist, data=flowers-102 and 8 others)."""
+        skip: int | Literal["auto"]
+        """Number of lines above the table; auto skips titles, comments that begin with # and sep=; (data=table)."""
         smoothing: float
         """The target becomes y (1 - s) + s/2; 0 does not change it, 0.1 is usual (loss=binary-cross-entropy,
         loss=cross-entropy)."""
@@ -421,12 +457,17 @@ if TYPE_CHECKING:
         style: Literal["auto", "published", "small", "textbook", "modern", "classic"]
         """auto takes small for images up to 64 pixels and published for larger ones (model=alexnet, model=googlenet,
         model=resnet18 and 14 others)."""
-        target: Sequence[str] | str | int | None
-        """The column to predict (several, with commas, for several): a name, a number from 1, or last (data=table)."""
+        target: str | Sequence[str] | int | None
+        """A second file with the targets of a .npy; y.npy next to x.npy by default (data=arrays, data=table,
+        data=in-memory)."""
         task: Literal["auto", "classification", "multilabel", "regression"]
-        """What to learn; auto depends on the target: texts and few different integers are classes (data=table)."""
-        time: str | None
-        """A column of dates or numbers: the data is split in the order of time, never shuffled (data=table)."""
+        """What to learn; auto depends on the targets: texts and whole numbers are classes (data=arrays, data=table,
+        data=in-memory)."""
+        thousands: str
+        """The mark between groups of three digits: point, comma, space, apostrophe or none (data=table)."""
+        time: str | Any | None
+        """A column of dates or numbers: the data is split in the order of time, never shuffled (data=table,
+        data=in-memory)."""
         value: float
         """Of every weight; 0.01 is the size of the weights that `normal` draws (init=constant)."""
         w: Sequence[float]
@@ -443,6 +484,8 @@ if TYPE_CHECKING:
         widths: Sequence[int]
         """Channels of the groups; each halves an image that has more than one row and column, so three make 3 x 3 of 28
         x 28 (model=airbench)."""
+        workers: int
+        """Processes that read random items; the numbers do not depend on it (data=in-memory)."""
         learning_rate: float
         """The same as ``lr``."""
         wd: float
@@ -542,9 +585,12 @@ if TYPE_CHECKING:
         blocks: Varied[int]
         brightness: Varied[Sequence[float]]
         class_weight: Varied[Sequence[float] | Literal["balanced"] | None]
+        classes: Varied[Sequence[str]]
         clip: Varied[float | Literal["auto"]]
         color: Varied[Literal["auto", "gray", "rgb"]]
+        columns: Varied[Sequence[str]]
         contrast: Varied[Sequence[float]]
+        decimal: Varied[str]
         degree: Varied[int]
         delta: Varied[float]
         depth: Varied[int]
@@ -560,54 +606,68 @@ if TYPE_CHECKING:
         floor: Varied[float]
         folder: Varied[str | Path | None]
         form: Varied[Literal["binary", "jpeg"] | None]
+        format: Varied[Literal["auto", "csv", "parquet", "npz"]]
         frequency: Varied[float | None]
         gain: Varied[float]
-        group: Varied[str | None]
+        group: Varied[str | Any | None]
         header: Varied[bool | Literal["auto"]]
         hidden: Varied[Sequence[int]]
         high: Varied[float]
+        history: Varied[int]
         hue: Varied[float]
         id: Varied[str | None]
+        ids: Varied[bool | Literal["auto"]]
+        items: Varied[Sequence[str]]
+        iterations: Varied[int]
         k: Varied[float]
+        keys: Varied[Mapping[str, str] | Sequence[str]]
         kinds: Varied[Mapping[str, str] | Sequence[str]]
         labels: Varied[Sequence[str] | Literal["fine", "coarse", "breed", "species"]]
         low: Varied[float]
         lr: Varied[float]
         max_categories: Varied[int]
+        max_rows: Varied[int | None]
         mean: Varied[float | Sequence[float]]
         min_frequency: Varied[int]
         mirror: Varied[bool]
+        missing: Varied[Sequence[str]]
         mode: Varied[Literal["fan-in", "fan-out", "zeros", "reflect"]]
         momentum: Varied[float]
+        names: Varied[Sequence[str]]
         noise: Varied[float]
         nonlinearity: Varied[Literal["relu", "leaky-relu", "tanh", "sigmoid", "selu", "linear"]]
         ns_steps: Varied[int]
         numbers: Varied[Literal["standard", "robust", "quantile", "power", "none"]]
         p: Varied[float]
         pad: Varied[int]
+        part: Varied[Any]
         path: Varied[str]
         pos_weight: Varied[float | Literal["balanced"]]
         preactivation: Varied[bool]
         rate: Varied[float]
         ratio: Varied[int | Sequence[float]]
+        sample_weight: Varied[Any]
         saturation: Varied[Sequence[float]]
         separator: Varied[str]
         size: Varied[int | Sequence[int] | Literal["auto"] | None]
+        skip: Varied[int | Literal["auto"]]
         smoothing: Varied[float]
         start: Varied[float]
         std: Varied[float | Sequence[float]]
         step_size: Varied[int]
         strict: Varied[bool]
         style: Varied[Literal["auto", "published", "small", "textbook", "modern", "classic"]]
-        target: Varied[Sequence[str] | str | int | None]
+        target: Varied[str | Sequence[str] | int | None]
         task: Varied[Literal["auto", "classification", "multilabel", "regression"]]
-        time: Varied[str | None]
+        thousands: Varied[str]
+        time: Varied[str | Any | None]
         value: Varied[float]
         w: Varied[Sequence[float]]
         warmup: Varied[float]
         weight_decay: Varied[float]
         width: Varied[int]
         widths: Varied[Sequence[int]]
+        workers: Varied[int]
         learning_rate: Varied[float]
         wd: Varied[float]
         batch_size: Varied[int | Literal["auto"]]
@@ -697,9 +757,12 @@ COMMON_SETTINGS: Final = (
     "blocks",
     "brightness",
     "class_weight",
+    "classes",
     "clip",
     "color",
+    "columns",
     "contrast",
+    "decimal",
     "degree",
     "delta",
     "depth",
@@ -715,37 +778,49 @@ COMMON_SETTINGS: Final = (
     "floor",
     "folder",
     "form",
+    "format",
     "frequency",
     "gain",
     "group",
     "header",
     "hidden",
+    "history",
     "hue",
     "id",
+    "ids",
+    "items",
+    "iterations",
     "k",
+    "keys",
     "kinds",
     "labels",
     "lr",
     "max_categories",
+    "max_rows",
     "mean",
     "min_frequency",
     "mirror",
+    "missing",
     "mode",
     "momentum",
+    "names",
     "noise",
     "nonlinearity",
     "ns_steps",
     "numbers",
     "p",
     "pad",
+    "part",
     "path",
     "pos_weight",
     "preactivation",
     "rate",
     "ratio",
+    "sample_weight",
     "saturation",
     "separator",
     "size",
+    "skip",
     "smoothing",
     "start",
     "std",
@@ -754,6 +829,7 @@ COMMON_SETTINGS: Final = (
     "style",
     "target",
     "task",
+    "thousands",
     "time",
     "value",
     "w",
@@ -761,6 +837,7 @@ COMMON_SETTINGS: Final = (
     "weight_decay",
     "width",
     "widths",
+    "workers",
     "learning_rate",
     "wd",
     "batch_size",
@@ -830,9 +907,12 @@ if TYPE_CHECKING:
         blocks: Any = ...,
         brightness: Any = ...,
         class_weight: Any = ...,
+        classes: Any = ...,
         clip: Any = ...,
         color: Any = ...,
+        columns: Any = ...,
         contrast: Any = ...,
+        decimal: Any = ...,
         degree: Any = ...,
         delta: Any = ...,
         depth: Any = ...,
@@ -848,37 +928,49 @@ if TYPE_CHECKING:
         floor: Any = ...,
         folder: Any = ...,
         form: Any = ...,
+        format: Any = ...,
         frequency: Any = ...,
         gain: Any = ...,
         group: Any = ...,
         header: Any = ...,
         hidden: Any = ...,
+        history: Any = ...,
         hue: Any = ...,
         id: Any = ...,
+        ids: Any = ...,
+        items: Any = ...,
+        iterations: Any = ...,
         k: Any = ...,
+        keys: Any = ...,
         kinds: Any = ...,
         labels: Any = ...,
         lr: Any = ...,
         max_categories: Any = ...,
+        max_rows: Any = ...,
         mean: Any = ...,
         min_frequency: Any = ...,
         mirror: Any = ...,
+        missing: Any = ...,
         mode: Any = ...,
         momentum: Any = ...,
+        names: Any = ...,
         noise: Any = ...,
         nonlinearity: Any = ...,
         ns_steps: Any = ...,
         numbers: Any = ...,
         p: Any = ...,
         pad: Any = ...,
+        part: Any = ...,
         path: Any = ...,
         pos_weight: Any = ...,
         preactivation: Any = ...,
         rate: Any = ...,
         ratio: Any = ...,
+        sample_weight: Any = ...,
         saturation: Any = ...,
         separator: Any = ...,
         size: Any = ...,
+        skip: Any = ...,
         smoothing: Any = ...,
         start: Any = ...,
         std: Any = ...,
@@ -887,6 +979,7 @@ if TYPE_CHECKING:
         style: Any = ...,
         target: Any = ...,
         task: Any = ...,
+        thousands: Any = ...,
         time: Any = ...,
         value: Any = ...,
         w: Any = ...,
@@ -894,6 +987,7 @@ if TYPE_CHECKING:
         weight_decay: Any = ...,
         width: Any = ...,
         widths: Any = ...,
+        workers: Any = ...,
         learning_rate: Any = ...,
         wd: Any = ...,
         batch_size: Any = ...,
@@ -904,9 +998,9 @@ if TYPE_CHECKING:
 
 else:
 
-    def gather_common_settings(**given: Any) -> dict[str, Any]:
+    def gather_common_settings(**keywords: Any) -> dict[str, Any]:
         """Return the keywords; an editor completes the parameters that are declared above."""
-        return given
+        return keywords
 
 
 SETTINGS: Final = (
@@ -968,9 +1062,12 @@ SETTINGS: Final = (
     "blocks",
     "brightness",
     "class_weight",
+    "classes",
     "clip",
     "color",
+    "columns",
     "contrast",
+    "decimal",
     "degree",
     "delta",
     "depth",
@@ -986,40 +1083,52 @@ SETTINGS: Final = (
     "floor",
     "folder",
     "form",
+    "format",
     "frequency",
     "gain",
     "group",
     "header",
     "hidden",
     "high",
+    "history",
     "hue",
     "id",
+    "ids",
+    "items",
+    "iterations",
     "k",
+    "keys",
     "kinds",
     "labels",
     "low",
     "lr",
     "max_categories",
+    "max_rows",
     "mean",
     "min_frequency",
     "mirror",
+    "missing",
     "mode",
     "momentum",
     "n",
+    "names",
     "noise",
     "nonlinearity",
     "ns_steps",
     "numbers",
     "p",
     "pad",
+    "part",
     "path",
     "pos_weight",
     "preactivation",
     "rate",
     "ratio",
+    "sample_weight",
     "saturation",
     "separator",
     "size",
+    "skip",
     "smoothing",
     "start",
     "std",
@@ -1028,6 +1137,7 @@ SETTINGS: Final = (
     "style",
     "target",
     "task",
+    "thousands",
     "time",
     "value",
     "w",
@@ -1035,6 +1145,7 @@ SETTINGS: Final = (
     "weight_decay",
     "width",
     "widths",
+    "workers",
     "learning_rate",
     "wd",
     "batch_size",
@@ -1105,9 +1216,12 @@ if TYPE_CHECKING:
         blocks: Any = ...,
         brightness: Any = ...,
         class_weight: Any = ...,
+        classes: Any = ...,
         clip: Any = ...,
         color: Any = ...,
+        columns: Any = ...,
         contrast: Any = ...,
+        decimal: Any = ...,
         degree: Any = ...,
         delta: Any = ...,
         depth: Any = ...,
@@ -1123,40 +1237,52 @@ if TYPE_CHECKING:
         floor: Any = ...,
         folder: Any = ...,
         form: Any = ...,
+        format: Any = ...,
         frequency: Any = ...,
         gain: Any = ...,
         group: Any = ...,
         header: Any = ...,
         hidden: Any = ...,
         high: Any = ...,
+        history: Any = ...,
         hue: Any = ...,
         id: Any = ...,
+        ids: Any = ...,
+        items: Any = ...,
+        iterations: Any = ...,
         k: Any = ...,
+        keys: Any = ...,
         kinds: Any = ...,
         labels: Any = ...,
         low: Any = ...,
         lr: Any = ...,
         max_categories: Any = ...,
+        max_rows: Any = ...,
         mean: Any = ...,
         min_frequency: Any = ...,
         mirror: Any = ...,
+        missing: Any = ...,
         mode: Any = ...,
         momentum: Any = ...,
         n: Any = ...,
+        names: Any = ...,
         noise: Any = ...,
         nonlinearity: Any = ...,
         ns_steps: Any = ...,
         numbers: Any = ...,
         p: Any = ...,
         pad: Any = ...,
+        part: Any = ...,
         path: Any = ...,
         pos_weight: Any = ...,
         preactivation: Any = ...,
         rate: Any = ...,
         ratio: Any = ...,
+        sample_weight: Any = ...,
         saturation: Any = ...,
         separator: Any = ...,
         size: Any = ...,
+        skip: Any = ...,
         smoothing: Any = ...,
         start: Any = ...,
         std: Any = ...,
@@ -1165,6 +1291,7 @@ if TYPE_CHECKING:
         style: Any = ...,
         target: Any = ...,
         task: Any = ...,
+        thousands: Any = ...,
         time: Any = ...,
         value: Any = ...,
         w: Any = ...,
@@ -1172,6 +1299,7 @@ if TYPE_CHECKING:
         weight_decay: Any = ...,
         width: Any = ...,
         widths: Any = ...,
+        workers: Any = ...,
         learning_rate: Any = ...,
         wd: Any = ...,
         batch_size: Any = ...,
@@ -1182,9 +1310,9 @@ if TYPE_CHECKING:
 
 else:
 
-    def gather_settings(**given: Any) -> dict[str, Any]:
+    def gather_settings(**keywords: Any) -> dict[str, Any]:
         """Return the keywords; an editor completes the parameters that are declared above."""
-        return given
+        return keywords
 
 
 SEARCH_SETTINGS: Final = (
@@ -1245,9 +1373,12 @@ SEARCH_SETTINGS: Final = (
     "blocks",
     "brightness",
     "class_weight",
+    "classes",
     "clip",
     "color",
+    "columns",
     "contrast",
+    "decimal",
     "degree",
     "delta",
     "depth",
@@ -1263,39 +1394,51 @@ SEARCH_SETTINGS: Final = (
     "floor",
     "folder",
     "form",
+    "format",
     "frequency",
     "gain",
     "group",
     "header",
     "hidden",
     "high",
+    "history",
     "hue",
     "id",
+    "ids",
+    "items",
+    "iterations",
     "k",
+    "keys",
     "kinds",
     "labels",
     "low",
     "lr",
     "max_categories",
+    "max_rows",
     "mean",
     "min_frequency",
     "mirror",
+    "missing",
     "mode",
     "momentum",
+    "names",
     "noise",
     "nonlinearity",
     "ns_steps",
     "numbers",
     "p",
     "pad",
+    "part",
     "path",
     "pos_weight",
     "preactivation",
     "rate",
     "ratio",
+    "sample_weight",
     "saturation",
     "separator",
     "size",
+    "skip",
     "smoothing",
     "start",
     "std",
@@ -1304,6 +1447,7 @@ SEARCH_SETTINGS: Final = (
     "style",
     "target",
     "task",
+    "thousands",
     "time",
     "value",
     "w",
@@ -1311,6 +1455,7 @@ SEARCH_SETTINGS: Final = (
     "weight_decay",
     "width",
     "widths",
+    "workers",
     "learning_rate",
     "wd",
     "batch_size",
@@ -1380,9 +1525,12 @@ if TYPE_CHECKING:
         blocks: Any = ...,
         brightness: Any = ...,
         class_weight: Any = ...,
+        classes: Any = ...,
         clip: Any = ...,
         color: Any = ...,
+        columns: Any = ...,
         contrast: Any = ...,
+        decimal: Any = ...,
         degree: Any = ...,
         delta: Any = ...,
         depth: Any = ...,
@@ -1398,39 +1546,51 @@ if TYPE_CHECKING:
         floor: Any = ...,
         folder: Any = ...,
         form: Any = ...,
+        format: Any = ...,
         frequency: Any = ...,
         gain: Any = ...,
         group: Any = ...,
         header: Any = ...,
         hidden: Any = ...,
         high: Any = ...,
+        history: Any = ...,
         hue: Any = ...,
         id: Any = ...,
+        ids: Any = ...,
+        items: Any = ...,
+        iterations: Any = ...,
         k: Any = ...,
+        keys: Any = ...,
         kinds: Any = ...,
         labels: Any = ...,
         low: Any = ...,
         lr: Any = ...,
         max_categories: Any = ...,
+        max_rows: Any = ...,
         mean: Any = ...,
         min_frequency: Any = ...,
         mirror: Any = ...,
+        missing: Any = ...,
         mode: Any = ...,
         momentum: Any = ...,
+        names: Any = ...,
         noise: Any = ...,
         nonlinearity: Any = ...,
         ns_steps: Any = ...,
         numbers: Any = ...,
         p: Any = ...,
         pad: Any = ...,
+        part: Any = ...,
         path: Any = ...,
         pos_weight: Any = ...,
         preactivation: Any = ...,
         rate: Any = ...,
         ratio: Any = ...,
+        sample_weight: Any = ...,
         saturation: Any = ...,
         separator: Any = ...,
         size: Any = ...,
+        skip: Any = ...,
         smoothing: Any = ...,
         start: Any = ...,
         std: Any = ...,
@@ -1439,6 +1599,7 @@ if TYPE_CHECKING:
         style: Any = ...,
         target: Any = ...,
         task: Any = ...,
+        thousands: Any = ...,
         time: Any = ...,
         value: Any = ...,
         w: Any = ...,
@@ -1446,6 +1607,7 @@ if TYPE_CHECKING:
         weight_decay: Any = ...,
         width: Any = ...,
         widths: Any = ...,
+        workers: Any = ...,
         learning_rate: Any = ...,
         wd: Any = ...,
         batch_size: Any = ...,
@@ -1456,9 +1618,9 @@ if TYPE_CHECKING:
 
 else:
 
-    def gather_search_settings(**given: Any) -> dict[str, Any]:
+    def gather_search_settings(**keywords: Any) -> dict[str, Any]:
         """Return the keywords; an editor completes the parameters that are declared above."""
-        return given
+        return keywords
 
 
 OWN_COMPONENTS: Final = (
@@ -1490,6 +1652,6 @@ if TYPE_CHECKING:
 
 else:
 
-    def gather_components(**given: Any) -> dict[str, Any]:
+    def gather_components(**keywords: Any) -> dict[str, Any]:
         """Return the keywords; an editor completes the parameters that are declared above."""
-        return given
+        return keywords
