@@ -15,7 +15,7 @@ def test_a_figure_is_written_in_the_format_of_its_ending(image_run, workdir, cap
     assert main(["plot", "image-run", "confusion-matrix", f"out=figures.{suffix}", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
         "run": "image-run",
-        "what": "confusion-matrix",
+        "kind": "confusion-matrix",
         "out": f"figures.{suffix}",
     }
     start = (workdir / f"figures.{suffix}").read_bytes()[:64]

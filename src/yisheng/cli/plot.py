@@ -1,8 +1,8 @@
 """Draw a figure of a run, a cross-validation or a search as .png, .svg or .pdf.
 
-usage: yisheng plot RUN [WHAT] [out=RUN-WHAT.png] [n=18] [seed=0] [--json]
+usage: yisheng plot RUN [KIND] [out=RUN-KIND.png] [n=18] [seed=0] [--json]
 
-WHAT is one of:
+KIND is one of:
   curves            loss and scores by epoch, with the epoch whose weights are used (the default for a run)
   steps             training loss and learning rate by step
   confusion-matrix  how often each class was predicted as each other
@@ -14,7 +14,7 @@ WHAT is one of:
   trials            the score of each trial by each searched setting (the default for a search)
   trial-curves      the training loss of a search's best trials by epoch
 
-An unknown name (WHAT=?) lists the figures of this run. The same from Python: run.plot("images").
+An unknown name (yisheng plot RUN ?) lists the figures of this run. The same from Python: run.plot("images").
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def run(arguments: Arguments) -> int:
 
     from yisheng.experiments.plot import choose_default, plot
 
-    what = requested or choose_default(folder)
-    path = out or Path(f"{folder.resolve().name}-{what}.png")
-    plot(folder, what, out=path, n=n, seed=seed)
-    print(json.dumps({"run": str(folder), "what": what, "out": str(path)}) if arguments.json else path)
+    kind = requested or choose_default(folder)
+    path = out or Path(f"{folder.resolve().name}-{kind}.png")
+    plot(folder, kind, out=path, n=n, seed=seed)
+    print(json.dumps({"run": str(folder), "kind": kind, "out": str(path)}) if arguments.json else path)
     return 0

@@ -57,7 +57,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Kind:
+class FigureKind:
     """One kind of figure.
 
     Args:
@@ -73,7 +73,7 @@ class Kind:
 
 def plot(
     folder: Path,
-    what: str | None = None,
+    kind: str | None = None,
     *,
     out: Path | None = None,
     data: Dataset | None = None,
@@ -84,7 +84,7 @@ def plot(
 
     Args:
         folder: of the run, cross-validation or search.
-        what: a name of `list_kinds`; by default the curves of a run, the folds of a cross-validation, the trials of a
+        kind: a name of `list_kinds`; by default the curves of a run, the folds of a cross-validation, the trials of a
             search.
         out: file to write it to: .png, .svg or .pdf.
         data: the data set, for ``images`` of a run whose config cannot name it.
@@ -104,12 +104,12 @@ def plot(
     if n < 1:
         raise UsageError(f"n must be 1 or more, got {n}", "use n=18")
     run = RunFolder(folder)
-    what = what or choose_default(folder)
-    if run.is_search and what in search_plots.KINDS:
-        figure = search_plots.plot(folder, what)
+    kind = kind or choose_default(folder)
+    if run.is_search and kind in search_plots.KINDS:
+        figure = search_plots.plot(folder, kind)
     else:
         source = Source(run.model_folder.path, data, n, seed)
-        figure = find_kind(source, what, search_plots.KINDS if run.is_search else {}).draw(source)
+        figure = find_kind(source, kind, search_plots.KINDS if run.is_search else {}).draw(source)
     if out is not None:
         save_figure(figure, out)
     return figure
@@ -121,7 +121,7 @@ def choose_default(folder: Path) -> str:
     return "trials" if run.is_search else "folds" if run.is_cross_validation else "curves"
 
 
-def find_kind(source: Source, name: str, search_kinds: Mapping[str, str]) -> Kind:
+def find_kind(source: Source, name: str, search_kinds: Mapping[str, str]) -> FigureKind:
     """Return a kind of figure that a run has.
 
     Raises:
@@ -148,8 +148,8 @@ def list_kinds(folder: Path) -> dict[str, str]:
 
     run = RunFolder(folder)
     facts = read_run_facts(run.model_folder.path)
-    own = {name: kind.about for name, kind in KINDS.items() if not kind.explain_absence(facts)}
-    return {**search_plots.KINDS, **own} if run.is_search else own
+    figure_kinds = {name: figure.about for name, figure in KINDS.items() if not figure.explain_absence(facts)}
+    return {**search_plots.KINDS, **figure_kinds} if run.is_search else figure_kinds
 
 
 def _draw_charts(source: Source, charts: list[Chart], details: str = "") -> RunFigure:
@@ -268,14 +268,20 @@ def _explain_images(facts: RunFacts) -> str:
     return "" if facts.spec.is_image else "its inputs are not images"
 
 
-KINDS: Final[Mapping[str, Kind]] = {
-    "curves": Kind("loss and scores by epoch, with the epoch whose weights are used", _draw_curves, _explain_curves),
-    "steps": Kind("training loss and learning rate by step", _draw_steps, _explain_steps),
-    "confusion-matrix": Kind("how often each class was predicted as each other", _draw_confusion, _explain_confusion),
-    "images": Kind("images of the test part with their true and predicted labels", _draw_images, _explain_images),
-    "mistakes": Kind("the rows or images with the worst predictions", _draw_mistakes, _explain_mistakes),
-    "predicted": Kind("predicted against true values, and their differences", _draw_predicted, _explain_predicted),
-    "calibration": Kind("accuracy by predicted probability", _draw_calibration, _explain_calibration),
-    "folds": Kind("the scores of a cross-validation's folds", _draw_folds, _explain_folds),
+KINDS: Final[Mapping[str, FigureKind]] = {
+    "curves": FigureKind(
+        "loss and scores by epoch, with the epoch whose weights are used", _draw_curves, _explain_curves
+    ),
+    "steps": FigureKind("training loss and learning rate by step", _draw_steps, _explain_steps),
+    "confusion-matrix": FigureKind(
+        "how often each class was predicted as each other", _draw_confusion, _explain_confusion
+    ),
+    "images": FigureKind("images of the test part with their true and predicted labels", _draw_images, _explain_images),
+    "mistakes": FigureKind("the rows or images with the worst predictions", _draw_mistakes, _explain_mistakes),
+    "predicted": FigureKind(
+        "predicted against true values, and their differences", _draw_predicted, _explain_predicted
+    ),
+    "calibration": FigureKind("accuracy by predicted probability", _draw_calibration, _explain_calibration),
+    "folds": FigureKind("the scores of a cross-validation's folds", _draw_folds, _explain_folds),
 }
 """Figures of a run or a cross-validation by name."""

@@ -22,12 +22,12 @@ KINDS: Final[Mapping[str, str]] = {
 """What each figure of a search shows, by its name; those of its chosen run have their own names."""
 
 
-def plot(folder: Path, what: str) -> RunFigure:
+def plot(folder: Path, kind: str) -> RunFigure:
     """Return a figure of a search.
 
     Args:
         folder: of the search.
-        what: a name of `KINDS`.
+        kind: a name of `KINDS`.
 
     Raises:
         UsageError: the search has no trial with a score, or no curves.
@@ -37,8 +37,8 @@ def plot(folder: Path, what: str) -> RunFigure:
 
     search = read_search(folder)
     if not search.ranked:
-        raise UsageError(f"{folder} has no figure {what}: no trial has a score", f"run yisheng resume {folder}")
-    if what == "trials":
+        raise UsageError(f"{folder} has no figure {kind}: no trial has a score", f"run yisheng resume {folder}")
+    if kind == "trials":
         charts = [
             search_figures.plot_score_by_parameter(search, axis, number)
             for number, axis in enumerate(search.axes[:MAX_AXES], 1)
@@ -46,7 +46,7 @@ def plot(folder: Path, what: str) -> RunFigure:
     else:
         trials = search_figures.select_curves(search)
         if not trials:
-            raise UsageError(f"{folder} has no figure {what}: its trials have no curves", "use what=trials")
+            raise UsageError(f"{folder} has no figure {kind}: its trials have no curves", "use kind='trials'")
         charts = [search_figures.plot_training_loss(trials)]
     return draw_panels(charts, folder.resolve().name, _describe(search))
 

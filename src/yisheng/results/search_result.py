@@ -82,11 +82,11 @@ class SearchResult:
         """Predict with the chosen setting's model; see `TrainedRun.predict`."""
         return self.run.predict(inputs, **reading)
 
-    def plot(self, what: str = "trials", out: str | Path | None = None) -> RunFigure:
+    def plot(self, kind: str = "trials", out: str | Path | None = None) -> RunFigure:
         """Return a figure of the search, which a notebook shows.
 
         Args:
-            what: ``trials`` (the score of each trial by each setting) or ``trial-curves`` (training loss by epoch);
+            kind: ``trials`` (the score of each trial by each setting) or ``trial-curves`` (training loss by epoch);
                 any other figure is that of the chosen setting's run, see `TrainedRun.plot`.
             out: file to write it to: .png, .svg or .pdf.
 
@@ -96,7 +96,7 @@ class SearchResult:
         """
         from yisheng.experiments.plot import plot
 
-        return plot(self.path, what, out=None if out is None else parse_path(out, "out"), data=self._data)
+        return plot(self.path, kind, out=None if out is None else parse_path(out, "out"), data=self._data)
 
     def report(self) -> Path:
         """Write ``report.html`` again; return its path, which a notebook shows as the page."""

@@ -73,8 +73,8 @@ def refuse(inputs: str, spec: Spec) -> NoReturn:
     Raises:
         DataError: always; its remedy lists the accepted forms.
     """
-    what = "images" if spec.is_image else "inputs"
-    raise DataError(f"the model takes {what} of shape {spec.shape}, got {inputs}", list_forms(spec))
+    accepted = "images" if spec.is_image else "inputs"
+    raise DataError(f"the model takes {accepted} of shape {spec.shape}, got {inputs}", list_forms(spec))
 
 
 def describe(value: Any) -> str:

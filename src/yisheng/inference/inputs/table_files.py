@@ -11,6 +11,7 @@ import numpy as np
 
 from yisheng.core.errors import DataError
 from yisheng.core.types import Spec
+from yisheng.data.tables.reading_options import AUTOMATIC, ReadingOptions
 from yisheng.inference import rows
 from yisheng.inference.inputs.block import InputBlock, place_on_first
 from yisheng.inference.inputs.image_items import name_of, read_content
@@ -19,13 +20,18 @@ SUFFIX_OF_MAGIC = {b"PAR1": ".parquet", b"PK\x03\x04": ".npz", b"\x1f\x8b": ".cs
 """Suffix of a table file by its first bytes; other content is text."""
 
 
-def read_table_files(paths: Sequence[Path], spec: Spec) -> InputBlock:
+def read_table_files(paths: Sequence[Path], spec: Spec, options: ReadingOptions = AUTOMATIC) -> InputBlock:
     """Return the rows of tables, named ``file:row``.
+
+    Args:
+        paths: the files.
+        spec: a contract for rows.
+        options: the user's choices about how the files are read; by default as the training table.
 
     Raises:
         DataError: a file cannot be read, or a column is missing.
     """
-    tables = [rows.read_rows(path, spec) for path in paths]
+    tables = [rows.read_rows(path, spec, options=options) for path in paths]
     names = [f"{path}:{n + 1}" for path, table in zip(paths, tables, strict=True) for n in range(len(table.x))]
     notes = [note for table in tables for note in place_on_first(table.notes, len(table.x))]
     return InputBlock(np.concatenate([table.x for table in tables]), names, notes)

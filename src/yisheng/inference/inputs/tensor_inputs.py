@@ -130,9 +130,9 @@ def _order_inputs(value: Any, spec: Spec) -> Sequence[Any]:
     names = [item.name for item in spec.inputs]
     if isinstance(value, Mapping):
         if set(value) != set(names) or "" in names:
-            given = ", ".join(map(str, value)) or "none"
+            received = ", ".join(map(str, value)) or "none"
             raise DataError(
-                f"the model takes the inputs {', '.join(filter(None, names)) or 'by position'}, got {given}",
+                f"the model takes the inputs {', '.join(filter(None, names)) or 'by position'}, got {received}",
                 _list_several(spec),
             )
         return [value[name] for name in names]

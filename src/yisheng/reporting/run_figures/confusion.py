@@ -77,8 +77,8 @@ def _color_cells(counts: np.ndarray) -> np.ndarray:
     """Return the color of each cell, float ``(C, C, 3)``."""
     from matplotlib.colors import to_rgb
 
-    right, wrong = (np.asarray(to_rgb(color)) for color in (FIRST_COLOR, SECOND_COLOR))
-    colors = np.where(np.eye(len(counts), dtype=bool)[..., None], right, wrong)
+    correct_color, wrong_color = (np.asarray(to_rgb(color)) for color in (FIRST_COLOR, SECOND_COLOR))
+    colors = np.where(np.eye(len(counts), dtype=bool)[..., None], correct_color, wrong_color)
     depths = _depths(counts)[..., None]
     return 1 - depths * (1 - colors)
 

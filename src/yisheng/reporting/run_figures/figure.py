@@ -80,11 +80,11 @@ def draw_panels(charts: Sequence[Chart], title: str, details: str = "") -> RunFi
     with styled():
         figure = make_figure(columns * (WIDTH + GUTTER) - GUTTER, rows * HEIGHT, title, details)
         for number, chart in enumerate(charts):
-            left = MARGIN + number % columns * (WIDTH + GUTTER)
+            x_offset = MARGIN + number % columns * (WIDTH + GUTTER)
             top = MARGIN + TITLE_HEIGHT + number // columns * HEIGHT
             axes = add_axes(
                 figure,
-                left + PANEL[0] * WIDTH,
+                x_offset + PANEL[0] * WIDTH,
                 top + (1 - PANEL[1] - PANEL[3]) * HEIGHT,
                 PANEL[2] * WIDTH,
                 PANEL[3] * HEIGHT,
@@ -95,18 +95,18 @@ def draw_panels(charts: Sequence[Chart], title: str, details: str = "") -> RunFi
     return figure
 
 
-def add_axes(figure: RunFigure, left: float, top: float, width: float, height: float) -> Any:
+def add_axes(figure: RunFigure, x_offset: float, top: float, width: float, height: float) -> Any:
     """Return new axes at a place in inches from the top left corner."""
     full_width, full_height = figure.get_size_inches()
     return figure.add_axes(
-        (left / full_width, 1 - (top + height) / full_height, width / full_width, height / full_height)
+        (x_offset / full_width, 1 - (top + height) / full_height, width / full_width, height / full_height)
     )
 
 
-def place(figure: RunFigure, left: float, top: float) -> tuple[float, float]:
+def place(figure: RunFigure, x_offset: float, top: float) -> tuple[float, float]:
     """Return a point in inches from the top left corner in the figure's own coordinates."""
     width, height = figure.get_size_inches()
-    return left / width, 1 - top / height
+    return x_offset / width, 1 - top / height
 
 
 def measure(text: str, size: float, *, bold: bool = False) -> float:
@@ -133,10 +133,10 @@ def shorten_to(text: str, size: float, width: float, *, bold: bool = False) -> s
     text = clean_label(text, 200)
     if measure(text, size, bold=bold) <= width:
         return text
-    kept = text
-    while len(kept) > 1 and measure(kept.rstrip() + "…", size, bold=bold) > width:
-        kept = kept[:-1]
-    return kept.rstrip() + "…"
+    prefix = text
+    while len(prefix) > 1 and measure(prefix.rstrip() + "…", size, bold=bold) > width:
+        prefix = prefix[:-1]
+    return prefix.rstrip() + "…"
 
 
 def use_fonts(figure: RunFigure) -> None:

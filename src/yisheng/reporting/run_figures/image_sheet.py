@@ -67,10 +67,10 @@ def draw_image_sheet(tiles: Sequence[Tile], title: str, details: str, *, columns
         width = columns * (TILE_WIDTH + GAP) - GAP
         figure = make_figure(width, math.ceil(len(tiles) / columns) * step - GAP, title, details)
         for number, tile in enumerate(tiles):
-            left = MARGIN + number % columns * (TILE_WIDTH + GAP)
+            x_offset = MARGIN + number % columns * (TILE_WIDTH + GAP)
             top = MARGIN + TITLE_HEIGHT + number // columns * step
-            _draw_image(figure, tile.pixels, left, top + lines * LINE_HEIGHT, height)
-            _write_captions(figure, tile, left + TILE_WIDTH / 2, top)
+            _draw_image(figure, tile.pixels, x_offset, top + lines * LINE_HEIGHT, height)
+            _write_captions(figure, tile, x_offset + TILE_WIDTH / 2, top)
         use_fonts(figure)
     return figure
 
@@ -90,8 +90,8 @@ def to_pixels(image: np.ndarray) -> np.ndarray:
     return image.transpose(1, 2, 0) if len(image) == 3 else image.mean(axis=0).astype(np.uint8)
 
 
-def _draw_image(figure: RunFigure, pixels: np.ndarray, left: float, top: float, height: float) -> None:
-    axes = add_axes(figure, left, top, TILE_WIDTH, height)
+def _draw_image(figure: RunFigure, pixels: np.ndarray, x_offset: float, top: float, height: float) -> None:
+    axes = add_axes(figure, x_offset, top, TILE_WIDTH, height)
     smooth = max(pixels.shape[:2]) > MAX_SMOOTHED_SIDE
     axes.imshow(
         pixels, cmap="gray", vmin=0, vmax=255, interpolation="antialiased" if smooth else "nearest", aspect="equal"

@@ -56,8 +56,8 @@ def draw_worst_rows(
     with styled():
         width = name_width + CHART_WIDTH + 2 * COLUMN_GAP + value_width
         figure = make_figure(width, len(rows) * ROW_HEIGHT + AXIS_HEIGHT, title, details)
-        left = MARGIN + name_width + COLUMN_GAP
-        axes = add_axes(figure, left, MARGIN + TITLE_HEIGHT, CHART_WIDTH, len(rows) * ROW_HEIGHT)
+        x_offset = MARGIN + name_width + COLUMN_GAP
+        axes = add_axes(figure, x_offset, MARGIN + TITLE_HEIGHT, CHART_WIDTH, len(rows) * ROW_HEIGHT)
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.set_yticks([])
         axes.tick_params(length=0, pad=4)
@@ -65,13 +65,19 @@ def draw_worst_rows(
         axes.set_xlabel(label)
         if any(unusual):
             _write(
-                figure, UNUSUAL, left + CHART_WIDTH + COLUMN_GAP, MARGIN + TITLE_HEIGHT - 0.04, VALUE_SIZE, TEXT, "left"
+                figure,
+                UNUSUAL,
+                x_offset + CHART_WIDTH + COLUMN_GAP,
+                MARGIN + TITLE_HEIGHT - 0.04,
+                VALUE_SIZE,
+                TEXT,
+                "left",
             )
         for number, (name, note, text) in enumerate(zip(names, notes, unusual, strict=True)):
             top = MARGIN + TITLE_HEIGHT + number * ROW_HEIGHT
             _write(figure, name, MARGIN + name_width, top + 0.17, NAME_SIZE, TEXT, "right")
             _write(figure, note, MARGIN + name_width, top + 0.31, VALUE_SIZE, MUTED, "right")
-            _write(figure, text, left + CHART_WIDTH + COLUMN_GAP, top + 0.24, VALUE_SIZE, MUTED, "left")
+            _write(figure, text, x_offset + CHART_WIDTH + COLUMN_GAP, top + 0.24, VALUE_SIZE, MUTED, "left")
         use_fonts(figure)
     return figure
 
@@ -109,8 +115,8 @@ def _add_legend(axes: Any, rows: int) -> None:
     axes.legend(loc="upper left", bbox_to_anchor=(0, y), ncols=2, borderaxespad=0, handlelength=1.2, fontsize=9)
 
 
-def _write(figure: RunFigure, text: str, left: float, top: float, size: float, color: str, align: str) -> None:
-    x, y = place(figure, left, top)
+def _write(figure: RunFigure, text: str, x_offset: float, top: float, size: float, color: str, align: str) -> None:
+    x, y = place(figure, x_offset, top)
     figure.text(x, y, text, fontsize=size, color=color, ha=align)
 
 
