@@ -137,18 +137,18 @@ class PredictionList(list[Prediction]):
     def _repr_html_(self) -> str:
         if not self:
             return "<p>no predictions</p>"
-        parts = [render_table(self._tabulate(3, MAX_PRINTED), muted=(2,))]
+        parts = [render_table(self._tabulate(3, MAX_PRINTED, separator=", "), muted=(2,))]
         if len(self) > MAX_PRINTED:
             parts.append(f'<p style="{MUTED}">and {len(self) - MAX_PRINTED:,} more</p>')
         parts += [f'<p style="margin:.2em 0;{MUTED}">note: {escape(note)}</p>' for note in self._list_notes()]
         return f"<div>{''.join(parts)}</div>"
 
-    def _tabulate(self, top: int, limit: int | None) -> list[list[str]]:
+    def _tabulate(self, top: int, limit: int | None, separator: str = "  ") -> list[list[str]]:
         has_probabilities = bool(self[0].probabilities)
         rows = [["input", "prediction", *["probabilities"] * has_probabilities]]
         for prediction in list.__getitem__(self, slice(limit)):
             cells = [prediction.input, prediction.format_value(self.unit)]
-            rows.append([*cells, *[prediction.format_probabilities(top)] * has_probabilities])
+            rows.append([*cells, *[prediction.format_probabilities(top, separator)] * has_probabilities])
         return rows
 
     def _list_notes(self) -> list[str]:

@@ -164,11 +164,11 @@ class TrainedRun:
         index, columns = pd.Index(names, name="true"), pd.Index(names, name="predicted")
         return pd.DataFrame(facts.evaluation.confusion, index=index, columns=columns)
 
-    def plot(self, what: str | None = None, out: str | Path | None = None, *, n: int = 18, seed: int = 0) -> RunFigure:
+    def plot(self, kind: str | None = None, out: str | Path | None = None, *, n: int = 18, seed: int = 0) -> RunFigure:
         """Return a figure, which a notebook shows; it is a `matplotlib.figure.Figure` outside pyplot.
 
         Args:
-            what: ``curves``, ``steps``, ``confusion-matrix``, ``images``, ``mistakes``, ``predicted``, ``calibration``
+            kind: ``curves``, ``steps``, ``confusion-matrix``, ``images``, ``mistakes``, ``predicted``, ``calibration``
                 or ``folds``; by default the curves of a run, the folds of a cross-validation.
             out: file to write it to: .png, .svg or .pdf.
             n: number of ``images``.
@@ -183,7 +183,7 @@ class TrainedRun:
 
         path = None if out is None else parse_path(out, "out")
         with supply_components(model=self._model):
-            return plot(self.path, what, out=path, data=self._data, n=n, seed=seed)
+            return plot(self.path, kind, out=path, data=self._data, n=n, seed=seed)
 
     def predict(self, inputs: Any, **reading: Any) -> PredictionList:
         """Return predictions for one or several images, tables, rows or arrays; see docs/python.md.
@@ -217,7 +217,7 @@ class TrainedRun:
             DataError: an input cannot be read, or has the wrong shape.
             UsageError: this is a cross-validation, whose networks scale differently.
         """
-        self._require_single("scaling")
+        self._require_single("prepare")
         return self.predictor.prepare(inputs)
 
     def evaluate(
@@ -290,10 +290,10 @@ class TrainedRun:
         assert self.run  # reading it raises an error if a file is missing
         return ReportPath(write_report(self.path))
 
-    def _require_single(self, what: str) -> None:
+    def _require_single(self, attribute: str) -> None:
         if RunFolder(self.path).is_cross_validation:
             raise UsageError(
-                f"{self.path} is a cross-validation: each fold has its own {what}", f"use run.folds[0].{what}"
+                f"{self.path} is a cross-validation: each fold has its own {attribute}", f"use run.folds[0].{attribute}"
             )
 
     def __repr__(self) -> str:
