@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from yisheng.core.components import separate_components, supply_components
 from yisheng.core.errors import UsageError
-from yisheng.core.logging import show_on_stderr
+from yisheng.core.logging import logger, show_on_stderr
 from yisheng.core.paths import parse_path
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.seeds import isolated_generators
@@ -541,7 +541,10 @@ def copy_weights_back(folder: Path, network: Any) -> None:
     from yisheng.models.weights import read_weights
 
     if isinstance(network, nn.Module):
-        network.load_state_dict(read_weights(RunFolder(folder).file(RunFolder.WEIGHTS)))
+        weights = read_weights(RunFolder(folder).file(RunFolder.WEIGHTS))
+        without_place = network.load_state_dict(weights, strict=False).unexpected_keys
+        if without_place:  # layers that the network creates in its first forward pass
+            logger.info(f"the given network has no {', '.join(without_place)}; use run.model, which has")
 
 
 def _separate_dataset(
