@@ -187,8 +187,8 @@ def _require_consistent(plain: Mapping[str, Any]) -> None:
                     f"leave budget or {name} out",
                 )
     if plain.get("epochs") == 0:
-        for name in ("folds", "scratch", "patience", "finetune"):
-            if plain.get(name):
+        for name in ("folds", "scratch", "patience", "finetune", "boosting", "budget"):
+            if plain.get(name) not in (None, False, AUTO, 0):
                 raise UsageError(
                     f"epochs=0 trains nothing, so {name}={plain_value(plain[name])} has no meaning",
                     f"leave {name} out, or use epochs=10",
@@ -253,8 +253,10 @@ def _is_test_file(key: str, value: Any, data: Choice | None) -> bool:
 
 def _candidates(key: str, choice: Choice | None) -> list[registry.Entry]:
     """Return the components that a choice may become: all possible defaults for ``auto``."""
-    if choice is None or choice.name == IN_MEMORY or key == f"{AUGMENT}.{AUTO}":
+    if choice is None or key == f"{AUGMENT}.{AUTO}":
         return []
+    if choice.name == IN_MEMORY:
+        return [registry.find("data.objects", IN_MEMORY)] if key == "data" else []
     if choice.name == AUTO and key == "scale":
         return [registry.find(KINDS[key], name) for name in AUTO_SCALES]
     if choice.name == AUTO:
