@@ -77,7 +77,7 @@ def test_figures_use_the_colors_of_the_page(name: str) -> None:
 def test_figures_neither_use_nor_change_the_users_settings() -> None:
     import matplotlib
 
-    expected = FIGURES["loss"]()
+    expected = draw("loss")
     user_settings = {
         "axes.facecolor": "black",
         "font.size": 30,
@@ -86,7 +86,7 @@ def test_figures_neither_use_nor_change_the_users_settings() -> None:
         "axes.titleweight": "bold",
     }
     with matplotlib.rc_context(user_settings):
-        assert FIGURES["loss"]() == expected
+        assert draw("loss") == expected
         assert matplotlib.rcParams["font.size"] == 30
         assert matplotlib.rcParams["svg.fonttype"] == "path"
 

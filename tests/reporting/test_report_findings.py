@@ -72,7 +72,7 @@ def test_findings_precede_curves_with_evidence_remedy_and_symptoms(make_run: Mak
     assert "<details open>" in html
 
 
-def test_curves_have_thresholds_and_a_legend(make_run: MakeRun) -> None:
+def test_curves_have_thresholds_and_a_legend(make_run: MakeRun, draw_figures: None) -> None:
     html = render_section(make_run(), make_findings())
     assert html.count("threshold") >= 3
     assert html.count("first layer") == 2  # a single relu is called "layer"

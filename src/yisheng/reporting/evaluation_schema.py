@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from yisheng.reporting.other_data_schema import OtherData
+
 Label = str | int | float | list[str | int | float] | None
 Fraction = Annotated[float, Field(ge=0, le=1)] | None
 Count = Annotated[int, Field(ge=0)]
@@ -120,6 +122,12 @@ class Evaluation(_Schema):
     pairs: Pairs | None = None
     worst: list[Mistake] = []
     boosting: TreeBaseline | None = None
+    other_data: OtherData | None = None
+
+    @property
+    def origin(self) -> str:
+        """Return where the rows are from: ``the test part``, or the name of other data."""
+        return f"the {self.part} part" if self.other_data is None else self.other_data.data.name
 
     @model_validator(mode="after")
     def _square(self) -> Evaluation:

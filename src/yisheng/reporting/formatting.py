@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Callable, Sequence
 
@@ -153,7 +152,9 @@ def shorten_distinctly(names: Sequence[str], max_length: int) -> list[str]:
     def cut_middle(name: str) -> str:
         return f"{name[:half]}…{name[-half:]}"
 
-    common = os.path.commonprefix([name for name in dict.fromkeys(names) if len(name) > max_length])
+    long = [name for name in names if len(name) > max_length] or [""]
+    different = next((i for i, letters in enumerate(zip(*long, strict=False)) if len(set(letters)) > 1), None)
+    common = long[0][:different]
     word = max(common.rfind(separator, 0, len(common) - 1) for separator in " _-/")
     start = word + 1 if word > 0 else max(0, len(common) - 4)
 

@@ -21,8 +21,6 @@ from yisheng.reporting.run_facts import RunFacts
 
 Verdict = Literal["better", "unclear", "worse", "unknown"]
 SIGNS: dict[Verdict, str] = {"better": "✓", "unclear": "≈", "worse": "✗", "unknown": "…"}
-
-
 SIGNS_OF_SEVERITY: dict[Severity, str] = {"error": "✗", "warning": "!", "note": "i"}
 VERDICT_OF_SEVERITY: dict[Severity, Verdict] = {"error": "worse", "warning": "unclear"}
 """The verdict that a finding allows at best: no model is good whose training has an error."""
@@ -147,6 +145,8 @@ def _describe_unscored(facts: RunFacts) -> str:
 def _describe_epochs(facts: RunFacts) -> str:
     """Describe which epoch's weights are used, of how many, and whether the run stopped early."""
     epochs_done, epochs_requested = facts.epochs
+    if epochs_requested == 0:
+        return "Not trained here (epochs=0): the scores are of the weights that the network came with."
     if not facts.best_epoch:
         return ""
     stopped_early = (

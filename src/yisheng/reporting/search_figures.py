@@ -95,6 +95,7 @@ def select_curves(search: Search) -> list[Trial]:
 
 def plot_training_loss(trials: Sequence[Trial]) -> Chart:
     """Draw the training loss by epoch, a line per trial (at most as many as `CURVE_STYLES`)."""
+
     def paint(axes: Axes) -> None:
         losses: list[float] = []
         for trial, (color, dash, marker) in zip(trials, CURVE_STYLES, strict=False):

@@ -7,7 +7,6 @@ paper. Text is not converted to paths and uses the page's font.
 from __future__ import annotations
 
 import io
-import math
 import re
 import warnings
 from collections.abc import Callable
@@ -95,7 +94,9 @@ def label_counts(axes: Axes) -> None:
 
 def explain_empty(axes: Axes) -> None:
     """Say that no value is finite if none of the lines has a visible point."""
-    if not axes.lines or any(math.isfinite(float(y)) for line in axes.lines for y in line.get_ydata()):
+    import numpy as np
+
+    if not axes.lines or any(np.isfinite(np.asarray(line.get_ydata(), float)).any() for line in axes.lines):
         return
     axes.text(0.5, 0.5, "no value is finite", transform=axes.transAxes, ha="center", va="center", color=MUTED)
     axes.set_xticks([])

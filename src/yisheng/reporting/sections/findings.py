@@ -11,11 +11,10 @@ from yisheng.reporting import layer_figures
 from yisheng.reporting.findings_schema import Curves, LayerCurve
 from yisheng.reporting.findings_text import format_evidence, summarize_findings
 from yisheng.reporting.formatting import format_number
-from yisheng.reporting.headline import SIGNS_OF_SEVERITY
 from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, render, render_figure
 
-SIGNS = {**SIGNS_OF_SEVERITY, "none": "✓"}
+SIGNS: dict[str, str] = {"none": "✓", "error": "✗", "warning": "!", "note": "i"}
 TEMPLATE = """
 <p class="summary {{ worst }}"><span class="sign" aria-hidden="true">{{ signs[worst] }}</span> {{ summary }}</p>
 {% if findings.findings %}

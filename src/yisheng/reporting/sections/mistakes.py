@@ -22,7 +22,8 @@ them for wrong labels.</p>
 {{ card.predicted }}">
 {% endif %}
 <figcaption>
-<span class="way"><bdi>{{ card.true | breakable }}</bdi> <span class="arrow" role="img" aria-label="predicted as">→</span>
+<span class="way"><bdi>{{ card.true | breakable }}</bdi>
+<span class="arrow" role="img" aria-label="predicted as">→</span>
 <strong><bdi>{{ card.predicted | breakable }}</bdi></strong></span>
 <small>
 {% if card.mistake.probability is not none %}{{ card.mistake.probability | percent }} sure<br>{% endif %}
