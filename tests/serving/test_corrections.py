@@ -148,13 +148,16 @@ def test_corrections_are_limited_in_bytes(run, people_run, tmp_path):
     assert codes == [200, 200, 422]
     kept = sum(path.stat().st_size for path in (run / "corrections").rglob("*.png"))
     assert kept <= 1 << 20
-    assert ServiceClient(run, limits=Limits(correction_bytes=kept)).post(
-        "/wrong", json=make_correction(4, "4")
-    ).status_code == 422
+    assert (
+        ServiceClient(run, limits=Limits(correction_bytes=kept))
+        .post("/wrong", json=make_correction(4, "4"))
+        .status_code
+        == 422
+    )
 
     run = Path(shutil.copytree(people_run, tmp_path / "people"))
     client = ServiceClient(run, limits=Limits(correction_bytes=500))
     row = {"smoker": True, "town": "x" * 90, "joined": "2020-01-10"}
     codes = [client.post("/wrong", json={"row": {**row, "age": n}, "label": 1}).status_code for n in range(9)]
-    assert codes[0] == 200 and codes[-1] == 422
+    assert (codes[0], codes[-1]) == (200, 422)
     assert (run / "corrections" / "rows.csv").stat().st_size <= 500

@@ -18,6 +18,7 @@ from yisheng.core.errors import DataError, UsageError, suggest
 from yisheng.core.types import Spec
 from yisheng.data.images import decode
 from yisheng.serving.json_rows import column_names, format_row, format_value, parse_json_rows
+from yisheng.serving.json_tensors import takes_tensors
 
 FOLDER, TABLE = "corrections", "rows.csv"
 MAX_IMAGE_SIDE = 1024
@@ -105,6 +106,11 @@ class Corrections:
         """
         if self._spec.is_image:
             raise UsageError("the model takes images, got a row", "send the image")
+        if takes_tensors(self._spec):
+            raise UsageError(
+                f"corrections are kept for images and rows; the model takes {self._spec.description}",
+                "keep the sample in a file of your own",
+            )
         target = self._check_label(label)
         parse_json_rows([row], self._spec)
         texts = format_row(row, self._spec)
@@ -156,7 +162,7 @@ class Corrections:
         except OSError as error:
             raise files.explain_write_error(error, self.folder) from None
         table = _read_table(self.folder / TABLE)
-        return len(sizes) + max(0, table.count(b"\n") - 1), sum(sizes) + len(table)
+        return len(sizes) + max(0, len(table.splitlines()) - 1), sum(sizes) + len(table)
 
 
 def make_class_folders(classes: Sequence[str]) -> dict[str, str]:

@@ -196,8 +196,7 @@ function formatNamedScore(name, value) {
 function drawRun(run, details) {
   byId("state").hidden = !run;
   byId("report").hidden = !run?.report;
-  byId("progress").hidden = run?.state !== "running";
-  byId("progress").setAttribute("aria-label", `Progress: ${run ? nameState(run) : "no run"}`);
+  byId("progress").hidden = !run || !isTraining(run);
   byId("findings-title").parentElement.hidden = byId("mistakes-title").parentElement.hidden = !run;
   if (!run) return;
   document.title = `${isTraining(run) && run.progress ? `${formatPercent(run.progress)} · ` : ""}${run.name} · Yisheng`;
@@ -211,7 +210,7 @@ function drawRun(run, details) {
   }
   byId("facts").replaceChildren(...facts.filter(([, value]) => value).map(([name, value]) =>
     element("span", {}, `${name} `, element("b", {}, String(value)))));
-  if (Number.isFinite(run.progress) && isTraining(run)) byId("progress").value = run.progress;
+  if (Number.isFinite(run.progress)) byId("progress").value = run.progress;
   else byId("progress").removeAttribute("value");
   byId("status").textContent = formatStatus(run);
   drawFindings(run, details?.findings);

@@ -7,6 +7,8 @@ import { addOcclusionMap, renderPrediction, renderTable } from "./predictions.js
 
 const MAX_DRAWING_SIDE = 64; // pixels: larger images are not drawings
 const MAX_SELECT_OPTIONS = 300;
+const MAX_COLUMNS_AT_ONCE = 30; // more fields would make the page too long to find the button
+const MAX_ZEROS = 400; // values that a sample is filled with at first
 const RETRY_MODEL_MS = 3000, RETRY_SERVER_MS = 2000;
 const JSON_HEADERS = { "Content-Type": "application/json" };
 let model = null;
@@ -28,11 +30,12 @@ async function start() {
   byId("title").textContent = model.run;
   showFacts();
   const [channels, height, width] = model.shape;
-  const takesImages = model.shape.length === 3;
+  const takesImages = model.takes === "images";
   if (takesImages && channels === 1 && Math.max(height, width) <= MAX_DRAWING_SIDE) setUpDrawing();
   else if (takesImages) byId("drop-title").textContent = "An image";
+  else if (model.takes === "tensors") setUpSample();
   else setUpForm();
-  setUpFiles(takesImages);
+  if (model.takes !== "tensors") setUpFiles(takesImages);
 }
 
 function showFacts() {
@@ -69,12 +72,53 @@ function setUpForm() {
   const columns = model.columns.length ? model.columns
     : Array.from({ length: model.shape[0] }, (_, n) => ({ name: `x${n + 1}`, kind: "number", categories: [] }));
   byId("fields").replaceChildren(...columns.map((column) => element("label", {}, column.name, inputField(column))));
+  if (columns.length > MAX_COLUMNS_AT_ONCE) setUpColumnFilter(columns);
   byId("form").addEventListener("submit", (event) => {
     event.preventDefault();
     const values = [...byId("fields").querySelectorAll("input, select")].map((input, n) => parseValue(input.value, columns[n]));
     const row = model.columns.length ? Object.fromEntries(columns.map((column, n) => [column.name, values[n]])) : values;
     predict({ body: JSON.stringify({ rows: [row] }), headers: JSON_HEADERS, sample: { row } });
   });
+}
+
+/** Let a sample be typed as JSON: nested lists, or an object with one for each of several inputs. */
+function setUpSample() {
+  byId("row-input").hidden = false;
+  byId("row-title").textContent = "A sample";
+  byId("drop").closest("section").hidden = true;
+  const field = element("textarea", { rows: "8", spellcheck: "false", autocomplete: "off" });
+  const inputs = model.inputs.map((input) => `${input.name} ${input.dtype} of shape ${input.shape.join(" × ")}`.trim());
+  byId("fields").replaceChildren(element("label", {}, `JSON: ${inputs.join(", ")}`, field));
+  const named = model.inputs.map((input) => [input.name, makeZeros(input.shape)]);
+  if (model.inputs.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0) <= MAX_ZEROS) {
+    const isSingle = named.length === 1;
+    field.value = JSON.stringify(isSingle ? named[0][1] : named[0][0] ? Object.fromEntries(named) : named.map(([, zeros]) => zeros));
+  }
+  byId("form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    try {
+      predict({ body: JSON.stringify({ rows: [JSON.parse(field.value)] }), headers: JSON_HEADERS, title: "A sample" });
+    } catch {
+      showError(new RequestError("the sample is not JSON", "write numbers in nested lists, as in [[0, 1], [2, 3]]"));
+    }
+  });
+}
+
+function makeZeros([size, ...others]) {
+  return Array.from({ length: size }, () => (others.length ? makeZeros(others) : 0));
+}
+
+/** Let many fields scroll in their own box, below an input that shows only the columns whose names contain its text. */
+function setUpColumnFilter(columns) {
+  const labels = [...byId("fields").children];
+  const filter = element("input", { type: "search", id: "filter", autocomplete: "off", placeholder: `find one of ${columns.length} columns`,
+    "aria-label": "show the columns whose names contain", oninput: () => {
+      const text = filter.value.trim().toLowerCase();
+      labels.forEach((label, n) => { label.hidden = !columns[n].name.toLowerCase().includes(text); });
+    },
+    onkeydown: (event) => event.key === "Enter" && event.preventDefault() });
+  byId("fields").classList.add("many");
+  byId("fields").before(filter);
 }
 
 function inputField({ kind, categories }) {
