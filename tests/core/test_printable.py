@@ -18,8 +18,8 @@ def test_no_command_reaches_the_terminal(command):
     for escape in (escape_line, escape_text):
         escaped = escape(f"a{command}b")
         assert not any(unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") for c in escaped)
-        assert escaped.startswith("a") and escaped.endswith("b")
-        assert "\\" in escaped
+        assert escaped.startswith("a\\")
+        assert escaped.endswith("b")
 
 
 @pytest.mark.parametrize("text", ["cat", "é", "猫 狗", "می\u200cخواهم", "👩\u200d👧", "a b\u00a0c", "100 % \\n"])
@@ -30,8 +30,7 @@ def test_names_in_every_script_stay_as_they_are(text):
 @given(st.text())
 def test_escapes_are_those_of_json(text):
     assert json.loads(escape_text(json.dumps(text, ensure_ascii=False))) == text
-    line = escape_line(text)
-    assert "\n" not in line and line.isprintable() or not any(unicodedata.category(c) == "Cc" for c in line)
+    assert not any(unicodedata.category(c) == "Cc" for c in escape_line(text))
 
 
 def test_lines_stay_in_a_text_and_become_escapes_in_a_line():
@@ -52,7 +51,7 @@ class Broken(io.StringIO):
         return super().write(text)
 
 
-@pytest.mark.parametrize("error", [BrokenPipeError(32, "Broken pipe"), OSError(28, "No space left"), ValueError("closed")])
+@pytest.mark.parametrize("error", [BrokenPipeError(32, "Broken pipe"), OSError(28, "full"), ValueError("closed")])
 def test_a_stream_that_breaks_discards_what_follows(error):
     inner = Broken(error, room=6)
     stream = PrintedStream(inner)
@@ -60,7 +59,8 @@ def test_a_stream_that_breaks_discards_what_follows(error):
         print("hello", file=stream, flush=True)
     assert inner.getvalue() == "hello\n"
     assert isinstance(stream.error, OSError)
-    assert stream.writable() and not stream.isatty()
+    assert stream.writable()
+    assert not stream.isatty()
 
 
 def test_progress_may_move_the_cursor():

@@ -75,7 +75,8 @@ def test_every_command_refuses_a_folder_of_an_older_version(folder, finished, ca
 
 def test_folders_created_concurrently_are_numbered_without_gaps(tmp_path):
     with ThreadPoolExecutor(8) as pool:
-        folders = list(pool.map(lambda n: RunFolder.create(tmp_path, "data", f"model {n % 3}", write=lambda run: None), range(24)))
+        models = [f"model {n % 3}" for n in range(24)]
+        folders = list(pool.map(lambda model: RunFolder.create(tmp_path, "data", model, write=lambda _: None), models))
     assert sorted(folder.path.name[:4] for folder in folders) == [f"{n:04d}" for n in range(1, 25)]
     assert {folder.path.name[5:] for folder in folders} == {"data-model-0", "data-model-1", "data-model-2"}
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(folder.path.name for folder in folders)

@@ -67,9 +67,14 @@ def test_a_server_is_stopped_by_sigterm_after_a_hangup():
 
 
 def test_deferred_signals_are_raised_at_the_end():
-    done = False
-    with pytest.raises(StoppedError, match="stopped by SIGTERM after it") as error, defer_signals("after it", "again"):
-        signal.raise_signal(signal.SIGTERM)
-        done = True
-    assert done
+    done = []
+
+    def work():
+        with defer_signals("after it", "again"):
+            signal.raise_signal(signal.SIGTERM)
+            done.append(True)
+
+    with pytest.raises(StoppedError, match="stopped by SIGTERM after it") as error:
+        work()
+    assert done == [True]
     assert error.value.code == 143

@@ -104,7 +104,7 @@ def _printed_streams() -> Iterator[PrintedStream]:
     streams = (sys.stdout or io.StringIO(), sys.stderr or io.StringIO())  # a closed stream is None
     _accept_any_name(streams[0])
     stdout, stderr = map(PrintedStream, streams)
-    sys.stdout, sys.stderr = stdout, stderr  # type: ignore[assignment]  # a TextIOBase has all that is used
+    sys.stdout, sys.stderr = stdout, stderr
     try:
         yield stdout
     finally:

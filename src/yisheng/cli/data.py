@@ -9,8 +9,9 @@ usage: yisheng data list [--json]
        yisheng data verify [NAME] [--json]
        yisheng data bundle NAME[:FORM] ... out=FILE.zip [--json]
 
-NAME is a data set, or for info and show the path of your own folder, zip or table (photos/). Further keys of info and
-show are options of the data set (folder=..., degree=3). show augment=... draws images before and after augmentation;
+NAME is a data set, or for info and show the path of your own folder, zip, table or arrays (photos/). Further keys of
+info and show are options of the data set (folder=..., degree=3). info of a table without target= shows its columns, and
+which of them may be the target. show augment=... draws images before and after augmentation;
 its options are written as for training (pad=4, or augment.crop.pad=4).
 
 Training fetches the files that it needs; fetch does it in advance. Without a network: bundle the sets on a machine that

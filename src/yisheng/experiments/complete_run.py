@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from yisheng.core.config import Config
@@ -22,7 +21,7 @@ def train(
     folder: Path | None = None,
     threads: int | None = None,
     event_callbacks: Sequence[run.EventCallback] = (),
-    on_begin: Callable[[RunFolder], None] = lambda run: None,
+    on_begin: Callable[[RunFolder], None] | None = None,
 ) -> Path:
     """Train one model by a config without ``folds``; with ``scratch=true`` also the library's run. Return the folder.
 

@@ -76,7 +76,7 @@ def train(
     out: Path,
     folder: Path | None = None,
     threads: int | None = None,
-    on_begin: Callable[[RunFolder], None] = lambda run: None,
+    on_begin: Callable[[RunFolder], None] | None = None,
     event_callbacks: Sequence[EventCallback] = (),
     callbacks: Sequence[RunCallback] = (),
     finish: bool = True,
@@ -129,7 +129,8 @@ def train(
             run = RunFolder(folder)
             stack.enter_context(run.lock())
             begin(run)
-        on_begin(run)
+        if on_begin is not None:
+            on_begin(run)
         logger.info(_describe(assembly, data, split))
         log_findings(data.findings)
         for note in (*notes, *assembly.notes):

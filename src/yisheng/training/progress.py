@@ -132,7 +132,7 @@ def _describe_briefly(event: EpochEnd, epochs: int, score: str) -> str:
 def _print_lines(
     events: Iterator[Event], state: State, epochs: int, steps_per_epoch: int, score: str, stream: TextIO
 ) -> Iterator[Event]:
-    """Print a line every few seconds at most, later less often: 100 epochs of 20 ms do not fill a log with 100 lines."""
+    """Print a line every few seconds at most, later less often: short epochs do not fill a log with lines."""
     start, first_step, total = time.monotonic(), state.step, epochs * steps_per_epoch
     printed_at, line, pending = start, "", False
 
