@@ -126,3 +126,13 @@ def test_ids_and_several_inputs_need_a_network_of_the_user():
         assert "model=" in caught.value.remedy
         with pytest.raises(UsageError, match="needs"):
             Config(model=Choice(name="mlp")).resolve(spec, 40)
+
+
+def test_one_value_a_row_is_one_column():
+    ages, cities = np.array([1.0, 3.0], np.float32), np.array([4, 7])
+    block, inputs = nested.pack({"age": ages, "city": cities, "size": SIZES[:2]})
+    fitted = transforms.fit("standard", block, inputs=inputs)
+    scaled = fitted.apply(torch.from_numpy(block))
+    assert scaled["age"].tolist() == [-1.0, 1.0]
+    assert torch.equal(scaled["city"], torch.from_numpy(cities))
+    assert fitted.invert(scaled)["age"].tolist() == [1.0, 3.0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -63,14 +64,15 @@ class InputValues:
 
 
 def split_inputs(x: np.ndarray | RowSubset, inputs: Sequence[InputSpec]) -> list[Any]:
-    """Return each input of a packed block; the block itself if there is only one.
+    """Return each input of a packed block; the block itself if there is only one. One value a row is one column.
 
     Args:
         x: the block ``(N, ...)``, or some of its rows.
         inputs: what a row holds; empty for one input.
     """
     starts = np.cumsum([0, *(item.nbytes for item in inputs)]).tolist()
-    return [InputValues(x, item, start) for item, start in zip(inputs, starts, strict=False)] or [x]
+    with_axes = [replace(item, shape=item.shape or (1,)) for item in inputs]
+    return [InputValues(x, item, start) for item, start in zip(with_axes, starts, strict=False)] or [x]
 
 
 def count_columns(x: np.ndarray | RowSubset) -> int:

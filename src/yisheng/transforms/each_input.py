@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -105,16 +105,21 @@ class each_input:  # noqa: N801  # its name is the registered name
             x: a packed block ``(B, nbytes)``, or its tensors by `yisheng.core.nested.unpack`.
         """
         parts = nested.unpack(x, self.inputs) if isinstance(x, torch.Tensor) else x
-        scaled = zip(self.fitted, nested.tensors(parts), strict=True)
-        return nested.rebuild(parts, [transform.apply(values) for transform, values in scaled])
+        items = zip(self.fitted, nested.tensors(parts), self.shapes, strict=True)
+        return nested.rebuild(parts, [_use(transform.apply, values, shape) for transform, values, shape in items])
 
     def invert(self, x: Inputs) -> Inputs:
         """Return inputs in their original units."""
-        values = zip(self.fitted, nested.tensors(x), strict=True)
-        return nested.rebuild(x, [transform.invert(value) for transform, value in values])
+        items = zip(self.fitted, nested.tensors(x), self.shapes, strict=True)
+        return nested.rebuild(x, [_use(transform.invert, values, shape) for transform, values, shape in items])
 
     def spec(self, spec: Spec) -> Spec:
         """Return the spec with the types of the inputs that the network receives."""
         items = zip(self.inputs, self.scales, strict=True)
         inputs = tuple(item if scale["name"] == NO_SCALING else replace(item, dtype="float32") for item, scale in items)
         return replace(spec, shape=(sum(item.nbytes for item in inputs),), inputs=inputs)
+
+
+def _use(function: Callable[[torch.Tensor], torch.Tensor], values: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    """Return the values of one input after a function of columns; one value a row is one column."""
+    return function(values) if shape else function(values.unsqueeze(-1)).squeeze(-1)

@@ -77,8 +77,8 @@ def image_to_array(image: Any) -> np.ndarray:
 def store(array: np.ndarray, name: str, *, ids: bool | None = None) -> tuple[np.ndarray, InputType, list[Finding]]:
     """Return inputs in a type that a data set stores, the type that a network receives, and notes.
 
-    Floats become float32. Whole numbers of one axis per row are ids (of tokens, of categories), unless one is negative;
-    other whole numbers become float32, except bytes, which stay.
+    Floats become float32. Whole numbers of at most one axis per row are ids (of tokens, of a category), unless one is
+    negative; other whole numbers become float32, except bytes, which stay.
 
     Args:
         array: inputs ``(N, ...)``.
@@ -97,7 +97,7 @@ def store(array: np.ndarray, name: str, *, ids: bool | None = None) -> tuple[np.
     if kind == "f":
         return _store_floats(array, name)
     if kind in "iu" and array.dtype != np.uint8:
-        is_ids = ids if ids is not None else array.ndim == 2 and (not array.size or int(array.min()) >= 0)
+        is_ids = ids if ids is not None else array.ndim <= 2 and (not array.size or int(array.min()) >= 0)
         if is_ids:
             return _store_ids(array, name, chosen=ids is True)
     elif ids is True and kind == "u":

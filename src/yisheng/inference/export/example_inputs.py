@@ -36,7 +36,8 @@ def draw_example_inputs(spec: Spec, scale: Any, n: int, seed: int = 0) -> np.nda
     """
     if spec.inputs:
         items = zip(spec.inputs, scale.fitted, strict=True)
-        parts = [draw_example_inputs(_spec_of_input(item), fitted, n, seed) for item, fitted in items]
+        drawn = [(item, draw_example_inputs(_spec_of_input(item), fitted, n, seed)) for item, fitted in items]
+        parts = [values.reshape(n, *item.shape) for item, values in drawn]
         names = [item.name for item in spec.inputs]
         return nested.pack(dict(zip(names, parts, strict=True)) if names[0] else parts)[0]
     random = np.random.default_rng(seed)
@@ -64,8 +65,8 @@ def draw_example_inputs(spec: Spec, scale: Any, n: int, seed: int = 0) -> np.nda
 
 
 def _spec_of_input(item: InputSpec) -> Spec:
-    """Return the spec of one of several inputs; bytes are drawn as bytes."""
-    return Spec("regression", item.shape, dtype=item.dtype)
+    """Return the spec of one of several inputs, one value a row as one column; bytes are drawn as bytes."""
+    return Spec("regression", item.shape or (1,), dtype=item.dtype)
 
 
 def _read_ranges(fitted: dict[str, Any], D: int) -> tuple[np.ndarray, np.ndarray]:
