@@ -144,12 +144,12 @@ def test_own_metrics_equal_the_registered_ones(tmp_path: Path) -> None:
 def test_score_of_an_own_metric_chooses_the_best_epoch(tmp_path: Path) -> None:
     values = iter([1.0, 5.0, 3.0, *[0.0] * 10_000])
 
-    def rising(y_true: np.ndarray, y_pred: np.ndarray) -> float:  # noqa: ARG001  # a metric's signature
+    def rising(y_true: np.ndarray, y_pred: np.ndarray) -> float:  # a metric's signature
         return next(values)
 
     values_of_error = iter([4.0, 5.0, 3.0, *[0.0] * 10_000])
 
-    def my_error(y_true: np.ndarray, y_pred: np.ndarray) -> float:  # noqa: ARG001  # as above
+    def my_error(y_true: np.ndarray, y_pred: np.ndarray) -> float:  # as above
         return next(values_of_error)
 
     assert train(tmp_path, model=Net, score=rising, epochs=3).run.best["epoch"] == 2

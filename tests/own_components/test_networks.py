@@ -1,4 +1,4 @@
-"""Networks as people write them: trained, broken off, resumed to the same bits, predicted without their code, exported."""
+"""Networks as people write them: trained, broken off, resumed to the same bits, used without their code, exported."""
 
 from __future__ import annotations
 
@@ -117,7 +117,10 @@ def test_predict_in_a_process_without_the_code(network: str, tmp_path: Path) -> 
     model, inputs = NETWORKS[network]
     run = yisheng.train(model=model, data=(inputs(), targets()), out=tmp_path, **SETTINGS)
     x = inputs()
-    some = {k: v[:5] for k, v in x.items()} if isinstance(x, dict) else tuple(v[:5] for v in x) if isinstance(x, tuple) else x[:5]
+    if isinstance(x, dict):
+        some: Any = {key: value[:5] for key, value in x.items()}
+    else:
+        some = tuple(value[:5] for value in x) if isinstance(x, tuple) else x[:5]
     expected = yisheng.load(run.path, model=model).predict(some)
     result = subprocess.run(
         [sys.executable, "-c", PREDICT, str(run.path), str(save_inputs(inputs(), tmp_path / "x.npz"))],
@@ -152,8 +155,6 @@ def test_callback_of_state(tmp_path: Path) -> None:
         yield from events
 
     x = np.random.default_rng(0).normal(size=(ROWS, 6)).astype(np.float32)
-    yisheng.train(
-        model=nn.Linear(6, 3), data=(x, targets()), out=tmp_path, callbacks=[remember], **SETTINGS
-    )
+    yisheng.train(model=nn.Linear(6, 3), data=(x, targets()), out=tmp_path, callbacks=[remember], **SETTINGS)
     assert states[0].epoch == 2
     assert EpochEnd

@@ -19,14 +19,14 @@ def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
     force = arguments.flag("force")
     epochs = arguments.number("epochs", 1) if "epochs" in arguments.settings else None
-    own = {key: arguments.take(key) for key in KEYS}
+    components = {key: arguments.take(key) for key in KEYS}
     folder = arguments.run_folder(("force", "epochs", *KEYS))
 
     from yisheng.cli._summary import print_summary
     from yisheng.core.components import supply_components
     from yisheng.experiments import dispatch, watch
 
-    with supply_components(**own), watch.watch_resumed(folder):
+    with supply_components(**components), watch.watch_resumed(folder):
         folder = dispatch.resume(folder, epochs=epochs, force=force)
     print_summary(folder, arguments)
     return 0

@@ -52,8 +52,8 @@ def run(arguments: Arguments) -> int:
     from yisheng.experiments.search.plan import plan_search
     from yisheng.experiments.search.run_search import tune
 
-    settings, own = separate_components(parse_settings(arguments))
-    with supply_components(**own):
+    settings, components = separate_components(parse_settings(arguments))
+    with supply_components(**components):
         plan = plan_search(
             settings,
             search=search,

@@ -46,7 +46,7 @@ class CustomEntry(Entry):
     open_ended: bool = False
 
     @property
-    def options(self) -> Mapping[str, Option]:  # type: ignore[override]  # a cached property there
+    def options(self) -> Mapping[str, Option]:
         """Return the parameters that are not filled in by the package."""
         return self.parameters
 
@@ -244,7 +244,7 @@ def separate_components(settings: Iterable[tuple[str, Any, Any]]) -> tuple[list[
     ([('loss', 'math:dist', 'command line'), ('lr', 0.1, 'command line')], {'loss': [<built-in function dist>]})
     """
     plain: list[tuple[str, Any, Any]] = []
-    own: dict[str, Any] = {}
+    objects: dict[str, Any] = {}
     kinds = {key: kind for kind, key in KEY_OF_KIND.items()}
     for key, value, origin in settings:
         if key not in kinds:
@@ -257,11 +257,11 @@ def separate_components(settings: Iterable[tuple[str, Any, Any]]) -> tuple[list[
                 names.append(item)
                 continue
             name, component = read_component(kinds[key], item)
-            if any(short_name(name) == short_name(make_reference(known)) for known in own.get(key, ())):
+            if any(short_name(name) == short_name(make_reference(known)) for known in objects.get(key, ())):
                 raise UsageError(f"{key} has two components named {short_name(name)}", "give each a name of its own")
-            own.setdefault(key, []).append(component)
+            objects.setdefault(key, []).append(component)
             names.append(name)
         is_single = not isinstance(value, list | tuple | str)
         text = ",".join(names) if isinstance(value, str) else names
         plain.append((key, names[0] if is_single else text, origin))
-    return plain, own
+    return plain, objects

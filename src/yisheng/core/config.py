@@ -62,7 +62,7 @@ class Choice(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
     options: Mapping[str, Any] = {}
-    component: Any = Field(None, exclude=True, repr=False)
+    component: Annotated[Any, Field(exclude=True, repr=False)] = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return what another process builds the choice from: code that can be imported again is imported there."""
@@ -266,13 +266,13 @@ class Config(BaseModel):
 
     def own_components(self) -> dict[str, Any]:
         """Return the user's own components by key, for `yisheng.core.components.supply_components`."""
-        own: dict[str, Any] = {}
+        objects: dict[str, Any] = {}
         for key, choice in self.custom_choices().items():
             if choice.component is None:
                 continue
             head, dot, _ = key.partition(".")
-            own[head] = [*own.get(head, []), choice.component] if dot else choice.component
-        return own
+            objects[head] = [*objects.get(head, []), choice.component] if dot else choice.component
+        return objects
 
     def find_metric(self, name: str) -> registry.Entry:
         """Return a metric by name: one of ``metrics``, or a registered one.

@@ -185,7 +185,7 @@ def _resolve(module: str, name: str) -> object:
 
 def _describe(component: object) -> str:
     """Return an identifier for an object: its own name, or that of its class."""
-    name = getattr(component, "__name__", None)
+    name: Any = getattr(component, "__name__", None)
     if not isinstance(name, str):
         partial = getattr(component, "func", None)
         name = getattr(partial, "__name__", type(component).__name__)

@@ -145,8 +145,8 @@ class _Merger:
     def set_value(self, key: str, value: Any, origin: Origin) -> None:
         """Set a plain key of the config, or an option of one of the choices."""
         if key == "score" and (not isinstance(value, str) or is_reference(value)):
-            (choice,) = parse_metrics([value], self.import_code)
-            self.metrics, value = (*self.metrics, choice), short_name(choice.name)
+            (metric,) = parse_metrics([value], self.import_code)
+            self.metrics, value = (*self.metrics, metric), short_name(metric.name)
         if key in Config.model_fields and not _is_test_file(key, value, self.choices["data"]):
             self.plain[key] = _check_plain(key, value)
             self.origins[key] = origin

@@ -97,8 +97,9 @@ def _remove_reduction(component: Callable[..., Any]) -> Callable[..., Any]:
     """Return the loss without reduction, where it can be computed so."""
     if isinstance(component, nn.Module):
         if getattr(component, "reduction", None) == "mean":
-            component = copy.deepcopy(component)
-            component.reduction = "none"
+            unreduced = copy.deepcopy(component)
+            setattr(unreduced, "reduction", "none")  # noqa: B010  # modules accept text as well as tensors
+            return unreduced
         return component
     try:
         parameters = inspect.signature(component).parameters

@@ -240,6 +240,7 @@ def _require_outputs(tensor: torch.Tensor, spec: Spec) -> Spec:
         raise UsageError(
             "the network returns NaN before any training", "look for a division by zero, a logarithm or a root in it"
         )
+    expected: tuple[int, ...]
     if spec.task == "regression":
         expected, reason = (spec.outputs,), f"the target has {spec.outputs}"
     elif spec.task == "multilabel":

@@ -98,6 +98,7 @@ def make_update(
         UsageError: (from the update) the loss does not return one value for each sample.
     """
 
+    steps_by_closure: list[bool] = []  # found out once: it takes as long as a small update
     previous: list[tuple[torch.Tensor, int, int, Batch]] = []  # gradient sum, step, epoch and batch of one update
 
     def add_gradients(state: State, batch: Batch, loss: Loss, *, observed: bool) -> torch.Tensor:
@@ -131,7 +132,9 @@ def make_update(
     def step(state: State, batch: Batch, loss: Loss) -> torch.Tensor:
         if previous and not math.isfinite(previous[0][0].item()):
             raise explain_nonfinite_update(*previous[0][1:])
-        if needs_closure(state.optimizer):
+        if not steps_by_closure:
+            steps_by_closure.append(needs_closure(state.optimizer))
+        if steps_by_closure[0]:
             mean = _step_by_closure(state.optimizer, functools.partial(add_gradients, state, batch, loss))
         else:
             mean = add_gradients(state, batch, loss, observed=True)
@@ -142,12 +145,6 @@ def make_update(
     return step
 
 
-@functools.cache
-def _requires_closure(optimizer_class: type[torch.optim.Optimizer]) -> bool:
-    closure = inspect.signature(optimizer_class.step).parameters.get("closure")
-    return closure is not None and closure.default is inspect.Parameter.empty
-
-
 def needs_closure(optimizer: torch.optim.Optimizer) -> bool:
     """Return whether an optimizer computes the loss several times in one step, as L-BFGS does.
 
@@ -155,7 +152,8 @@ def needs_closure(optimizer: torch.optim.Optimizer) -> bool:
     >>> needs_closure(torch.optim.LBFGS([w])), needs_closure(torch.optim.SGD([w], lr=0.1))
     (True, False)
     """
-    return _requires_closure(type(optimizer))
+    closure = inspect.signature(type(optimizer).step).parameters.get("closure")
+    return closure is not None and closure.default is inspect.Parameter.empty
 
 
 def _step_by_closure(optimizer: torch.optim.Optimizer, add_gradients: Callable[..., torch.Tensor]) -> torch.Tensor:
