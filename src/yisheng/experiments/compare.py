@@ -14,13 +14,15 @@ from yisheng.core.errors import DataError, UsageError, suggest
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset
 from yisheng.evaluation.corrected_intervals import LEVEL
+from yisheng.experiments.other_data.result import Evaluation
 from yisheng.experiments.significance import ComparedRun, RunGroup, SignificanceTest, compare_groups
 from yisheng.reporting import comparison_page
 from yisheng.reporting.comparison_figures import Curves
-from yisheng.reporting.config_diff import IGNORED_KEYS, flatten
+from yisheng.reporting.config_diff import IGNORED_KEYS, LABEL_KEYS, flatten
 from yisheng.reporting.cv_schema import CrossValidation
 from yisheng.reporting.formatting import format_number, is_higher_better, score_name
 from yisheng.reporting.history import History, read_history
+from yisheng.reporting.search_facts import format_value
 
 DRAWABLE_SUFFIXES: Final = (".html", ".svg", ".png")
 DATA_KEY: Final = "data (SHA-256)"
@@ -155,7 +157,7 @@ def _make_labels(comparison: Comparison) -> list[str]:
 def _read_logs(run: ComparedRun) -> list[History]:
     """Return the log of a run, or those of all models of a cross-validation."""
     if run.cross_validation is None:
-        return [read_history(run.path)]
+        return [] if run.config.folds else [read_history(run.evaluated_run or run.path)]
     return [read_history(run.path / fold_model.folder) for fold_model in run.cross_validation.models]
 
 
@@ -182,6 +184,8 @@ def _read_group(paths: Sequence[Path]) -> RunGroup:
 
 def _read_compared_run(path: Path) -> ComparedRun:
     folder = RunFolder(path)
+    if path.resolve().parent.name == RunFolder.EVALUATIONS and not folder.is_begun:
+        return _read_evaluation(path)
     scores = folder.read_run().scores
     if not scores:
         raise DataError(f"{path} has no scores", f"use yisheng evaluate {path}")
@@ -194,6 +198,19 @@ def _read_compared_run(path: Path) -> ComparedRun:
         problem = error.errors()[0]["msg"]
         raise DataError(f"{cv_path} is damaged: {problem}", f"use yisheng evaluate {path}") from None
     return ComparedRun(path, folder.cross_validation_config, scores, folder.data_sha256, cross_validation)
+
+
+def _read_evaluation(path: Path) -> ComparedRun:
+    """Return an evaluation of a run or cross-validation on other data."""
+    evaluation = Evaluation(path)
+    run = path.resolve().parent.parent
+    folder = RunFolder(run)
+    config = folder.cross_validation_config if folder.is_cross_validation else folder.config
+    try:
+        sha256 = str((evaluation.other_data or {})["data"]["sha256"])
+    except (KeyError, TypeError):
+        raise DataError(f"{path} is damaged: it does not name its data", "evaluate the run again") from None
+    return ComparedRun(path, config, evaluation, sha256, None, run)
 
 
 def _choose_score(runs: Sequence[ComparedRun], requested: str | None) -> str:
@@ -214,8 +231,8 @@ def _find_differing(groups: Sequence[RunGroup]) -> dict[str, tuple[str, ...]]:
     """Return the keys of the configs, and the data, that differ between groups, with the value of each group."""
     configs = [[flatten(run.config.to_dict()) for run in group.runs] for group in groups]
     differing = {}
-    for key in dict.fromkeys(key for group in configs for config in group for key in config):
-        values = tuple(", ".join(dict.fromkeys(str(config.get(key, "none")) for config in group)) for group in configs)
+    for key in dict.fromkeys(key for group in configs for config in group for key in config if key not in LABEL_KEYS):
+        values = tuple(", ".join(dict.fromkeys(format_value(config.get(key)) for config in group)) for group in configs)
         if len(set(values)) > 1:
             differing[key] = values
     data = tuple((group.runs[0].data_sha256 or "unknown")[:12] for group in groups)

@@ -80,17 +80,14 @@ def plot_curves(axes: Axes, contenders: Sequence[Curves], panel: str | None) -> 
 
 
 def _label_axes(axes: Axes, title: str, *, log: bool) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axes.set_title(title, loc="left", x=-0.1)
     axes.set_xlabel("epoch")
     svg.label_counts(axes)
     axes.yaxis.set_major_locator(MaxNLocator(5))
     if log:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
-        axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.yaxis.set_tick_params(which="minor", length=0)
+        figures.set_log_axis(axes, "y")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
     if axes.get_legend_handles_labels()[1]:

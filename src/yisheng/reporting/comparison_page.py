@@ -140,7 +140,7 @@ def _render_curves(contenders: Sequence[Contender], score: str) -> Markup:
         caption = _describe_ends(curves, panel)
         alt = f"{comparison_figures.panel_title(panel).capitalize()} by epoch. {caption}"
         panels.append(render_figure(svg.Chart(f"panel{i}", paint), alt, caption))
-    key = [(comparison_figures.curve_color(i), contender.label) for i, contender in enumerate(curves)]
+    key = [(svg.page_color(comparison_figures.curve_color(i)), contender.label) for i, contender in enumerate(curves)]
     return render(CURVES, key=key, figures=Markup("").join(panels))
 
 

@@ -121,7 +121,7 @@ def plot_range_test(test: LearningRateTest) -> Chart:
             margin = 0.1 * ((high - low) or abs(high) or 1.0)
             axes.set_ylim(low - margin, high + 3 * margin)
         _label_axes(axes, "training loss", "learning rate", ())
-        _log_axis(axes, "x")
+        set_log_axis(axes, "x")
 
     return Chart("range-test", paint)
 
@@ -203,7 +203,7 @@ def plot_predicted_by_true(pairs: Pairs, unit: str = "") -> Chart:
         _plot_dots(axes, points)
         _label_axes(axes, _with_unit("predicted", unit), _with_unit("true", unit), values if low > 0 else ())
         if axes.get_yscale() == "log":
-            _log_axis(axes, "x")
+            set_log_axis(axes, "x")
 
     return Chart("pairs", paint)
 
@@ -271,14 +271,15 @@ def _label_axes(axes: Axes, title: str, x_label: str, values: Iterable[float]) -
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
     if spans_decades(values):
-        _log_axis(axes, "y")
+        set_log_axis(axes, "y")
     if axes.get_legend_handles_labels()[1]:
         position = {"loc": "lower right", "bbox_to_anchor": (1.01, 0.985), "ncols": 3}
         axes.legend(**position, handlelength=1.7, columnspacing=1.1, handletextpad=0.5, borderaxespad=0)
     explain_empty(axes)
 
 
-def _log_axis(axes: Axes, direction: str) -> None:
+def set_log_axis(axes: Axes, direction: str) -> None:
+    """Make an axis logarithmic, ``x`` or ``y``, with ticks that fit its range."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     (axes.set_yscale if direction == "y" else axes.set_xscale)("log")

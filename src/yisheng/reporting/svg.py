@@ -79,6 +79,15 @@ def draw_svg(name: str, paint: Callable[[Axes], None]) -> str:
     return _clean_svg(content.getvalue(), name)
 
 
+def page_color(color: str) -> str:
+    """Return a color as CSS: that of the page, where it has one for it.
+
+    >>> page_color(FIRST_COLOR), page_color("#009e73")
+    ('var(--first, #0072b2)', '#009e73')
+    """
+    return f"var(--{VARIABLES[color]}, {color})" if color in VARIABLES else color
+
+
 def label_counts(axes: Axes) -> None:
     """Give the x axis ticks at whole numbers, epochs or steps; a single one is in the middle."""
     from matplotlib.ticker import FixedLocator, MaxNLocator
@@ -180,7 +189,7 @@ def _clean_svg(text: str, name: str) -> str:
 def _rewrite_attribute(value: str, name: str) -> str:
     """Return an attribute's value with the page's colors and font, unique ids and two decimal places."""
     value = value.replace("font-family: 'DejaVu Sans'; ", "")
-    value = _COLOR.sub(lambda match: f"var(--{VARIABLES[match[0]]}, {match[0]})", value)
+    value = _COLOR.sub(lambda match: page_color(match[0]), value)
     if value.startswith(("#", "url(#")):
         value = _LINK.sub(f"#{name}-", value)
     return _DIGITS.sub(r"\1", value)
