@@ -49,9 +49,9 @@ def test_every_key_is_in_the_help(command, capsys, monkeypatch):
         assert main([command, *words.split(), "no_such_key=1"]) == 2
         error = capsys.readouterr().err
         assert "no_such_key" in error
-        known = re.search(r"[Kk]nown: (.*)", error)
-        assert known, error
-        keys = [key for key in known[1].split(", ") if key not in ("json", "quiet", "help")]
+        listing = re.search(r"[Kk]nown: (.*)", error)
+        assert listing, error
+        keys = [key for key in listing[1].split(", ") if key not in ("json", "quiet", "help")]
         missing = [key for key in keys if not re.search(rf"(?<!\w){re.escape(key)}(?![\w-])", text)]
         assert not missing or command in OPEN, missing
 

@@ -63,7 +63,7 @@ def test_all_kinds_are_listed_the_newest_first(out):
     entries = by_number(table)
     assert [entries[n].kind for n in range(1, 6)] == ["run", "run", "cross-validation", "search", "run"]
     assert [entries[n].state for n in range(1, 6)] == ["finished"] * 4 + ["failed"]
-    progress = [(entries[n].done, entries[n].total, entries[n].unit) for n in range(1, 5)]
+    progress = [(entries[n].completed, entries[n].total, entries[n].unit) for n in range(1, 5)]
     assert progress == [(2, 2, "epochs"), (2, 2, "epochs"), (2, 2, "folds"), (2, 2, "trials")]
     assert (entries[2].name, entries[2].notes) == ("base, line", "one\ntwo")
     assert Path(entries[2].path).name == "0002-base-line"
@@ -99,7 +99,7 @@ def test_unfinished_run_shows_its_last_epoch(out):
     (path / "events.jsonl").write_text("\n".join(events[: first + 1]) + '\n{"event": "st')
     entry = by_number(list_runs([out]))[1]
     expected = json.loads(events[first])
-    assert (entry.done, entry.total, entry.part) == (1, 2, "validation")
+    assert (entry.completed, entry.total, entry.part) == (1, 2, "validation")
     assert entry.value == expected["scores"][entry.score]
     assert (entry.low, entry.high, entry.problems) == (None, None, ())
 
@@ -109,7 +109,7 @@ def test_damaged_files_leave_gaps(out):
     for name in ("config.toml", "environment.json", "scores.json", "events.jsonl"):
         (path / name).write_bytes(b"\xff{")
     entry = by_number(list_runs([out]))[1]
-    assert (entry.data, entry.model, entry.value, entry.done) == (None, None, None, None)
+    assert (entry.data, entry.model, entry.value, entry.completed) == (None, None, None, None)
     assert len(entry.problems) == 3
     assert "0001-" in list_runs([out]).format()
     for name in ("config.toml", "environment.json", "scores.json"):
@@ -179,7 +179,9 @@ def test_run_folders_and_missing_folders(out, tmp_path, monkeypatch):
 def test_table_fits_the_terminal(out):
     table = list_runs([out])
     full = table.format()
-    assert {"run", "name", "data", "model", "done", "state", "score", "interval", "time", "date"} <= set(full.split())
+    assert {"run", "name", "data", "model", "completed", "state", "score", "interval", "time", "date"} <= set(
+        full.split()
+    )
     assert "2/2 folds" in full
     for width in (150, 120, 80, 60, 45):
         shown = table.format(width)
@@ -210,8 +212,8 @@ def test_listing_is_fast_and_imports_no_torch(out):
         "import sys; from pathlib import Path; from yisheng.experiments.run_folders.table import list_runs; "
         f"print(len(list_runs([Path({str(out)!r})], sort='accuracy')), 'torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["305", "False"]
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.split() == ["305", "False"]
     start = time.perf_counter()
     list_runs([out])
     assert time.perf_counter() - start < 5

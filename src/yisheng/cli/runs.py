@@ -14,15 +14,15 @@ patterns: data=fashion* or state=stopped,failed. A comparison of a score or numb
 it needs quotes in a shell.
 
 sort= is a score, the best first (accuracy, validation.rmse, or score for the one that chose the epoch), or a column
-(number, name, data, model, kind, state, done, total, seconds, date). With - before it the order is the other way round:
-sort=-accuracy. n= lists that number of runs at most.
+(number, name, data, model, kind, state, completed, total, seconds, date). With - before it the order is the other way
+round: sort=-accuracy. n= lists that number of runs at most.
 
 delete asks before it deletes, or needs --yes. It refuses folders that are not run folders, and those in which a process
 is training. export writes the whole folder as one zip file, with model=true only the files that prediction needs;
 force=true replaces an existing file.
 
-With --json each run is an object: path, number, name, kind, data, model, done, total, unit, state, score, part, value,
-low, high, seconds, started, notes, scores, problems.
+With --json each run is an object: path, number, name, kind, data, model, completed, total, unit, state, score, part,
+value, low, high, seconds, started, notes, scores, problems.
 """
 
 from __future__ import annotations

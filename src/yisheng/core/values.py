@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from typing import Annotated, Any, Literal
@@ -22,6 +23,8 @@ def validate_value(key: str, annotation: Any, value: Any) -> Any:
 
     >>> validate_value("hidden", tuple[int, ...], "64,32")
     (64, 32)
+    >>> validate_value("dropout", float | tuple[float, ...], "0.5")
+    0.5
     """
     from pydantic import TypeAdapter, ValidationError  # slow to import; the registry does not need it
 
@@ -30,7 +33,8 @@ def validate_value(key: str, annotation: Any, value: Any) -> Any:
     if isinstance(value, str):
         if value.strip().lower() in ("none", "null", "") and type(None) in typing.get_args(annotation):
             return None
-        if _is_sequence(annotation) and value not in _literals(annotation):
+        is_list = _is_sequence(annotation) and value not in _literals(annotation)
+        if is_list and not (_allows_number(annotation) and re.fullmatch(r"[^\[(,]*", value)):
             value = [part.strip() for part in value.strip("[]() ").split(",") if part.strip()]
     try:
         return TypeAdapter(annotation).validate_python(value)
@@ -52,6 +56,15 @@ def _is_sequence(annotation: Any) -> bool:
     if origin in (typing.Union, types.UnionType):
         return any(map(_is_sequence, typing.get_args(annotation)))
     return origin in (tuple, list)
+
+
+def _allows_number(annotation: Any) -> bool:
+    """Return whether a type allows a single number next to a list of them."""
+    if typing.get_origin(annotation) is Annotated:
+        return _allows_number(typing.get_args(annotation)[0])
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return any(map(_allows_number, typing.get_args(annotation)))
+    return annotation in (int, float)
 
 
 def _allows_bool(annotation: Any) -> bool:

@@ -32,8 +32,8 @@ import torch
 w = torch.randn(3, 10, requires_grad=True)
 penalty = 0.01 * torch.linalg.vector_norm(w, ord=1)
 """,
-    when="""If only some of the features matter: many weights come near zero (`yisheng train l1=0.001`). Gradient descent
-oscillates around zero; for exact zeros use scikit-learn's Lasso or LogisticRegression with an L1 penalty.""",
+    when="""If only some of the features matter: many weights come near zero (`yisheng train l1=0.001`). Gradient
+descent oscillates around zero; for exact zeros use scikit-learn's Lasso or LogisticRegression with an L1 penalty.""",
     plot=_plot,
 )
 def l1_penalty(w: Tensor, *, weight_decay: float = 0.01) -> Tensor:

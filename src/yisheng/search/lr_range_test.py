@@ -62,7 +62,7 @@ def run_range_test(assembly: Assembly, *, seed: int, low: float, high: float, st
         if not math.isfinite(unbiased) or unbiased > DIVERGENCE * smallest:
             diverged = rate
             break
-        smallest = min(smallest, max(unbiased, np.finfo(np.float32).tiny))
+        smallest = min(smallest, max(unbiased, float(np.finfo(np.float32).tiny)))
     smooth = smooth_losses(losses, max(1.0, SMOOTHING_FRACTION * steps))
     steepest, minimum = find_rates(rates[: len(losses)], smooth, skip=math.ceil(WARM_UP_FRACTION * steps))
     return RangeCurve(seed, tuple(rates[: len(losses)]), tuple(losses), tuple(smooth), steepest, minimum, diverged)

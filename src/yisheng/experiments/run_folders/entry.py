@@ -29,7 +29,7 @@ class RunEntry:
         kind: run, cross-validation or search.
         data: name of the data.
         model: name of the network; None for a search over several that is not finished.
-        done: finished epochs of a run, folds of a cross-validation, trials of a search.
+        completed: finished epochs of a run, folds of a cross-validation, trials of a search.
         total: all of them, or None if that is not known in advance.
         unit: ``epochs``, ``folds`` or ``trials``.
         state: running, stopped (it can be resumed), finished, or failed (the numbers became non-finite).
@@ -51,7 +51,7 @@ class RunEntry:
     kind: Kind
     data: str | None
     model: str | None
-    done: int | None
+    completed: int | None
     total: int | None
     unit: str
     state: State

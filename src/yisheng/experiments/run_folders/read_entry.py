@@ -59,11 +59,11 @@ class _Reader:
             plan = self.read_toml(self.folder / RunFolder.SEARCH)
             fixed = _fixed_settings(plan)
             settings = {**fixed, **self.config, **{key: fixed.get(key) for key in ("name", "notes")}}
-            done, total, unit, seconds = self.count_trials(plan)
+            completed, total, unit, seconds = self.count_trials(plan)
         elif self.kind == "cross-validation":
-            done, total, unit, seconds = self.count_folds()
+            completed, total, unit, seconds = self.count_folds()
         else:
-            done, total, unit, seconds = self.count_epochs()
+            completed, total, unit, seconds = self.count_epochs()
         scores, problems = parse_scores(self.read_json(self.model_folder / RunFolder.SCORES))
         self.problems += [f"{RunFolder.SCORES}: {problem}" for problem in problems[:1]]
         score, part, value = self.choose_score(scores)
@@ -79,10 +79,10 @@ class _Reader:
             kind=self.kind,
             data=_text(name) or _component(settings.get("data")),
             model=_component(settings.get("model")),
-            done=done,
+            completed=completed,
             total=total,
             unit=unit,
-            state=self.find_state(done, total),
+            state=self.find_state(completed, total),
             score=score,
             part=part,
             value=None if value is None else value.value,
@@ -98,10 +98,12 @@ class _Reader:
     def count_epochs(self) -> tuple[int | None, int | None, str, float | None]:
         """Return the finished and all epochs of a run, and the seconds of its last event."""
         events = self.last_events
-        done = next((e.get("epoch") for e in events if isinstance(e.get("epoch"), int)), 0 if self.config else None)
+        completed = next(
+            (e.get("epoch") for e in events if isinstance(e.get("epoch"), int)), 0 if self.config else None
+        )
         seconds = next((_number(e.get("seconds")) for e in events), None)
         total = self.config.get("epochs")
-        return done, total if isinstance(total, int) else None, "epochs", seconds
+        return completed, total if isinstance(total, int) else None, "epochs", seconds
 
     def count_folds(self) -> tuple[int | None, int | None, str, float | None]:
         """Return the trained and all folds of a cross-validation, and the seconds of the trained ones."""
@@ -139,7 +141,7 @@ class _Reader:
                 return key, "validation", Score(value)
         return key or None, None, None
 
-    def find_state(self, done: int | None, total: int | None) -> State:
+    def find_state(self, completed: int | None, total: int | None) -> State:
         """Return the state; a run without a record of its environment holds only the files of a model."""
         if self.environment.get("finished") is True or not self.environment:
             return "finished"
@@ -147,7 +149,7 @@ class _Reader:
         if is_running(self.folder, self.locked_inodes, self.folder / logs[self.kind]):
             return "running"
         if self.kind == "search":
-            has_failed = bool(total) and done == total and not self.config
+            has_failed = bool(total) and completed == total and not self.config
         elif self.kind == "cross-validation":
             has_failed = any(self.broke_off(path) for path in list_subfolders(self.folder) if is_run_folder(path))
         else:

@@ -17,9 +17,9 @@ from yisheng.reporting.formatting import is_higher_better
 
 GLOB_KEYS: Final = ("data", "model", "state", "name", "kind")
 """Columns that are filtered by patterns."""
-COLUMNS: Final = ("number", "name", "data", "model", "kind", "state", "done", "total", "seconds", "started")
+COLUMNS: Final = ("number", "name", "data", "model", "kind", "state", "completed", "total", "seconds", "started")
 """Columns that a list is sorted by, next to scores."""
-NUMBERS: Final = ("number", "done", "total", "seconds")
+NUMBERS: Final = ("number", "completed", "total", "seconds")
 NEWEST_FIRST: Final = "-number"
 PARTS: Final = ("test", "validation", "out_of_fold")
 OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
@@ -52,7 +52,7 @@ def filter_by_condition(entries: Sequence[RunEntry], condition: str) -> list[Run
         condition: ``accuracy>0.9``, ``validation.rmse<=2``, ``score>0.5``, ``seconds<60``.
 
     Raises:
-        UsageError: it is no comparison, or no run has such a score.
+        UsageError: it is not a comparison, or no run has such a score.
     """
     match = re.fullmatch(r"\s*([A-Za-z_][\w.-]*)\s*(>=|<=|>|<)\s*(.+?)\s*", condition)
     try:

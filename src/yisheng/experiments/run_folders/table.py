@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DEFAULT_FOLDER: Final = Path("runs")
-DROPPED_FIRST: Final = ("name", "95% interval", "time", "date", "part", "data", "done", "model", "state")
+DROPPED_FIRST: Final = ("name", "95% interval", "time", "date", "part", "data", "completed", "model", "state")
 """Columns in the order in which they are left out until a table fits the width of a terminal."""
 MIN_RUN_WIDTH: Final = 12
 """Characters of a folder's name that are shown on the narrowest terminal."""
@@ -59,8 +59,11 @@ class RunTable(list[RunEntry]):
             facts = asdict(entry)
             scores = facts.pop("scores")
             facts |= {f"{part}.{name}": score["value"] for part in scores for name, score in scores[part].items()}
-            rows.append({**facts, "started": pd.to_datetime(entry.started, errors="coerce", utc=True)})
-        return pd.DataFrame(rows)
+            rows.append(facts)
+        frame = pd.DataFrame(rows)
+        if rows:
+            frame["started"] = pd.to_datetime(frame["started"], errors="coerce", utc=True)
+        return frame
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the runs as plain data, with the names of `RunEntry`."""
@@ -95,7 +98,7 @@ class RunTable(list[RunEntry]):
         if not self:
             return "<p>no runs</p>"
         rows = _to_rows(self._tabulate())
-        numeric = [number for number, head in enumerate(rows[0]) if head in ("done", "time", self._score_head)]
+        numeric = [number for number, head in enumerate(rows[0]) if head in ("completed", "time", self._score_head)]
         return render_table(rows, numeric=numeric, muted=[rows[0].index("date")])
 
     @property
@@ -113,7 +116,7 @@ class RunTable(list[RunEntry]):
         columns["name"] = [entry.name or "" for entry in self]
         columns["data"] = [entry.data or "" for entry in self]
         columns["model"] = [entry.model or "" for entry in self]
-        columns["done"] = [_format_progress(entry) for entry in self]
+        columns["completed"] = [_format_progress(entry) for entry in self]
         columns["state"] = [entry.state for entry in self]
         scored = [find_score(entry, self._score) for entry in self]
         columns[head] = [
@@ -184,10 +187,10 @@ def _table_width(columns: Mapping[str, Sequence[str]]) -> int:
 
 def _format_progress(entry: RunEntry) -> str:
     """Return ``3/20``, with the unit if it is not epochs."""
-    if entry.done is None:
+    if entry.completed is None:
         return ""
     total = "" if entry.total is None else f"/{entry.total:,}"
-    return f"{entry.done:,}{total}" + ("" if entry.unit == "epochs" else f" {entry.unit}")
+    return f"{entry.completed:,}{total}" + ("" if entry.unit == "epochs" else f" {entry.unit}")
 
 
 def _format_score(entry: RunEntry, score: Score, head: str) -> str:
