@@ -186,8 +186,8 @@ def tune(
     if not isinstance(name, str):
         raise UsageError(f"search must be a name, got {name!r}", 'write search="random"')
     folder = parse_path(out, "out")
-    plain, own = separate_components(_collect_settings(config, keywords))
-    with supply_components(**own):
+    plain, components = separate_components(_collect_settings(config, keywords))
+    with supply_components(**components):
         plan = plan_search(
             plain,
             search=name,
@@ -347,8 +347,8 @@ def evaluate(
     if not isinstance(run, str | Path):
         if data is None:
             raise UsageError("a network is scored on data, and none is given", "give it: evaluate(network, data)")
-        given = options if metrics is None else {**options, "metrics": metrics}
-        return Evaluation(train(model=run, data=data, epochs=0, **given).path)
+        settings = options if metrics is None else {**options, "metrics": metrics}
+        return Evaluation(train(model=run, data=data, epochs=0, **settings).path)
     with supply_components(model=model, metrics=metrics):
         return TrainedRun(run).evaluate(data, **options)
 

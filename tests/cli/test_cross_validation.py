@@ -45,7 +45,7 @@ def test_resume_evaluate_and_report(folder, capsys):
     assert main(["resume", str(folder), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["scores"] == scores
     assert main(["evaluate", str(folder), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == scores
+    assert json.loads(capsys.readouterr().out) == {"evaluation": str(folder), "scores": scores}
     assert main(["report", str(folder)]) == 0
     assert 'id="folds"' in (folder / "report.html").read_text(encoding="utf-8")
 

@@ -26,7 +26,7 @@ WORDS = [
     ("train lr=0.1 --lr 0.1", 2, "given twice"),
     ("train batch-size=8 batch_size=9", 2, "given twice"),
     ("train json=perhaps", 2, "true or false"),
-    ("train epochs=0", 2, "epochs must be .*greater than or equal to 1"),
+    ("train epochs=-1", 2, "epochs must be .*greater than or equal to 0"),
     ("train epochs=-1", 2, "epochs must be"),
     ("train epochs=2.5", 2, "epochs must be"),
     ("train epochs=three", 2, "got 'three'"),

@@ -18,7 +18,7 @@ def test_models_and_data_are_built_by_name_with_checked_options():
         (lambda: yisheng.models.build("mlp", data.spec, dropout=2), "dropout must be"),
         (lambda: yisheng.models.build("lenet", Spec("regression", (3,))), "lenet needs images"),
         (lambda: yisheng.data.load("linear", n=-1), "n must be"),
-        (lambda: yisheng.config(epochs=0), "epochs must be"),
+        (lambda: yisheng.config(epochs=-1), "epochs must be"),
     ]:
         with pytest.raises(UsageError) as caught:
             call()

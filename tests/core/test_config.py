@@ -73,7 +73,7 @@ def test_another_choice_drops_the_options_of_the_previous_one(tmp_path):
         ("epoch=3", "did you mean epochs"),
         ("model=lenett", "did you mean lenet"),
         ("data=mnits", "did you mean mnist"),
-        ("epochs=0", "epochs must be"),
+        ("epochs=-1", "epochs must be"),
         ("epochs=many", "epochs must be"),
         ("lr=-1", "lr must be"),
         ("lr=nan", "lr must be"),

@@ -107,12 +107,12 @@ def test_data_in_memory_is_trained_and_must_be_given_again(tmp_path):
     assert run.scores["test"]["accuracy"].value > 0.8
     correct = sum(a.prediction == ("no", "yes")[c] for a, c in zip(run.predict(x), y, strict=True))
     assert correct > 240
+    loaded = yisheng.load(run.path)
     with pytest.raises(yisheng.DataError, match="in memory"):
-        run.evaluate()
-    negated = yisheng.Dataset("mine", data.spec, -x, y)
-    with pytest.raises(yisheng.DataError, match="not what it was in training"):
-        run.evaluate(negated)
-    assert run.evaluate(data)["test"]["accuracy"].value == run.scores["test"]["accuracy"].value
+        loaded.evaluate()
+    assert loaded.evaluate(data)["test"]["accuracy"].value == run.scores["test"]["accuracy"].value
+    negated = yisheng.Dataset("negated", data.spec, -x, y)  # other data: all rows, in a folder of its own
+    assert loaded.evaluate(negated).path == run.path / "evaluations" / "negated"
 
 
 def test_accumulation_clipping_and_early_stopping_work_together(tmp_path):

@@ -43,7 +43,8 @@ def _summarize_run(run: RunFolder) -> tuple[dict[str, Any], str]:
     best = trained.best
     score = str(best["score"]).replace("_", "-")
     value = "" if best["value"] is None else f" (validation {score} {format_number(best['value'])})"
-    text = f"best weights: epoch {best['epoch']}{value}\n\n{format_scores(trained.scores)}\n"
+    weights = f"best weights: epoch {best['epoch']}" if best["epoch"] else "not trained here (epochs=0)"
+    text = f"{weights}{value}\n\n{format_scores(trained.scores)}\n"
     return {"best": dict(best), "scores": files.read_json(run.file(RunFolder.SCORES))}, text
 
 

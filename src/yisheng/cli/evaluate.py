@@ -1,29 +1,112 @@
-"""Score a run's best weights again on its data; write its scores and report again.
+"""Score a run again on its own data, or on all rows of other data.
 
-usage: yisheng evaluate RUN [force=true] [--json]
+usage: yisheng evaluate RUN [model=FILE.py:CLASS] [--json]
+       yisheng evaluate RUN data=OTHER [part=train|validation|test] [labels=FORM,...] [name=NAME] [predictions=true]
+                        [key=value ...] [model=FILE.py:CLASS] [--json]
 
-force=true scores it although the data differs from the data of the training.
+Without data= the run's best weights are scored again on its own parts, and its scores and report are written again.
+With data= (a data set, or a folder, zip or table of yours) all its rows are scored, or those of one official part, by
+the run's own transforms, columns and class names. Classes are matched by name; what does not match is said first, and
+rows of classes that the run does not know are not scored. labels=strip-dot,casefold,blanks,... removes differences of
+spelling. Scores and a report are in RUN/evaluations/NAME/; the run's own files stay as they are. Further keys are
+options of the data set (target=income). A network or metrics of your own that the folder does not hold are named again
+(model=net.py:Net): code is imported only when you name it.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from yisheng.cli._arguments import Arguments
-from yisheng.core.text_tables import format_scores
+from yisheng.core.text_tables import format_interval, format_number, format_scores, format_table
+
+if TYPE_CHECKING:
+    from yisheng.experiments.other_data.result import Evaluation
+
+KEYS = ("part", "labels", "name", "predictions")
+"""Keys that need ``data=``."""
+OWN_KEYS = ("model", "metrics")
+"""Keys that name components of the user's own."""
 
 
 def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
-    force = arguments.flag("force")
-    folder = arguments.run_folder({"force"})
+    data = arguments.take("data")
+    components = {key: arguments.take(key) for key in OWN_KEYS}
+    if data is None:
+        require_data(arguments)
+        folder = arguments.run_folder({"data", *KEYS, *OWN_KEYS})
 
+    from yisheng.core.components import supply_components
     from yisheng.experiments.dispatch import evaluate
 
-    scores = evaluate(folder, force=force)
+    with supply_components(**components):
+        evaluation = evaluate(folder) if data is None else _evaluate_on(arguments, data)
     if arguments.json:
-        print(json.dumps({part: {n: asdict(s) for n, s in named.items()} for part, named in scores.items()}))
+        print(json.dumps(_to_json(evaluation), ensure_ascii=False))
     else:
-        print(format_scores(scores))
+        print(_format(evaluation))
     return 0
+
+
+def require_data(arguments: Arguments) -> None:
+    """Refuse keys about other data where none is named.
+
+    Raises:
+        UsageError: there are such keys.
+    """
+    from yisheng.core.errors import UsageError
+
+    misplaced = [key for key in KEYS if key in arguments.settings]
+    if misplaced:
+        raise UsageError(f"{misplaced[0]}= is about other data, and none is named", "use data=NAME or data=PATH too")
+
+
+def _evaluate_on(arguments: Arguments, data: str) -> Evaluation:
+    arguments.require_inputs(1, 1, "one run folder")
+    folder = arguments.input_paths("the run folder")[0]
+    part, labels, name = (arguments.take(key) for key in ("part", "labels", "name"))
+    write_predictions = arguments.flag("predictions")
+    options, arguments.settings = arguments.settings, {}
+
+    from yisheng.experiments.dispatch import evaluate_on
+    from yisheng.experiments.other_data.load import Request
+
+    request = Request(data, options, part, None if labels is None else labels.split(","))
+    return evaluate_on(folder, request, name=name, write_predictions=write_predictions)
+
+
+def _to_json(evaluation: Evaluation) -> dict[str, Any]:
+    scores = {part: {n: asdict(score) for n, score in named.items()} for part, named in evaluation.items()}
+    return {"evaluation": str(evaluation.path), "scores": scores, **(evaluation.other_data or {})}
+
+
+def _format(evaluation: Evaluation) -> str:
+    about = evaluation.other_data
+    if about is None:
+        return format_scores(evaluation)
+    run_scores = about["run"]["scores"]
+    rows = [["", about["data"]["name"], "95% interval", f"run's own {about['run']['part']}", "difference", "baseline"]]
+    for name, score in evaluation["test"].items():
+        difference = f"{score.value - run_scores[name]:+.4f}" if name in run_scores else "-"
+        baseline = evaluation["baseline"].get(name)
+        rows.append(
+            [
+                name.replace("_", "-"),
+                format_number(score.value),
+                format_interval(score),
+                format_number(run_scores[name]) if name in run_scores else "-",
+                difference,
+                format_number(baseline.value) if baseline else "-",
+            ]
+        )
+    scored, total = about["data"]["scored"], about["data"]["rows"]
+    lines = [f"{scored:,} rows" + f" of {total:,}" * (scored < total), "", format_table(rows), ""]
+    ood = about["out_of_distribution"]
+    if ood is not None:
+        lines.append(
+            f"out of distribution: {100 * ood['fraction']:.1f}% of the rows ({100 * ood['expected']:.1f}% expected)"
+        )
+    return "\n".join([*lines, f"report: {evaluation.report}", str(evaluation.path)])

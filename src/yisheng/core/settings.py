@@ -309,6 +309,9 @@ def _explain_unknown(key: str, choices: Mapping[str, Choice | None]) -> UsageErr
         keys = sorted({owner.split("=")[0] for owner in owners})
         chosen = ", ".join(f"{k}={names.get(k, 'none')}" for k in keys)
         return UsageError(f"{key} is not an option of {chosen}", f"it belongs to {', '.join(owners)}")
+    data = choices["data"]
+    if key in registry.find("data.objects", IN_MEMORY).options and data is not None and data.name != IN_MEMORY:
+        return UsageError(f"{key} is not an option of data={data.name}", "it is for data that is given as an object")
     options = {option for k in choices for entry in _candidates(k, choices[k]) for option in entry.options}
     return UsageError(f"unknown key {key!r}", suggest(key, {*Config.model_fields, *options}))
 

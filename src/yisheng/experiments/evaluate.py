@@ -55,13 +55,12 @@ def evaluate_assembly(run: RunFolder, assembly: Assembly, data: Dataset, split: 
     _evaluate(run, _Trained(assembly.config, assembly.state.model, assembly.spec, target_scale, parts), data, split)
 
 
-def evaluate_run(folder: Path, data: Dataset | None = None, *, force: bool = False) -> Scores:
+def evaluate_run(folder: Path, data: Dataset | None = None) -> Scores:
     """Score a run's best weights again on its own data and parts; write scores and report again.
 
     Args:
         folder: the run folder.
         data: the data set, if the config cannot name it.
-        force: score although the data differs from the data of the training; its parts may then differ too.
 
     Raises:
         DataError: the run or its data cannot be read, or the data differs from the data of the training.
@@ -73,10 +72,10 @@ def evaluate_run(folder: Path, data: Dataset | None = None, *, force: bool = Fal
     data = load_dataset(config) if data is None else data
     if data.spec.shape != saved.spec.shape or data.spec.classes != saved.spec.classes:
         raise DataError(f"{data.name} does not fit the run: shape or classes differ", "give the data of the training")
-    if not force and run.data_sha256 != fingerprint(data):
+    if run.data_sha256 != fingerprint(data):
         raise DataError(
             "the data is not what it was in training (SHA-256 differs): rows of training might be scored as test rows",
-            "restore the data, or use force=true to score it anyway",
+            f"restore the data; other data gets an evaluation of its own: yisheng evaluate {folder} data=DATA",
         )
     split = split_dataset(config, data)
     device = machine.select_device(config.device)
@@ -107,7 +106,8 @@ def _evaluate(run: RunFolder, trained: _Trained, data: Dataset, split: Split) ->
         name: predict(trained.model, part, spec, invert) for name, part in trained.parts.items() if len(part.rows)
     }
     scores: dict[str, Mapping[str, Score]] = {
-        name: compute_scores(spec, predictions, extra=trained.config.extra_metrics()) for name, predictions in predicted.items()
+        name: compute_scores(spec, predictions, extra=trained.config.extra_metrics())
+        for name, predictions in predicted.items()
     }
     if predicted:
         part: Part = "test" if "test" in predicted else "validation"

@@ -85,6 +85,8 @@ def train(config: Config, *, data: Dataset | None = None, out: Path) -> Path:
             f"fix=true fixes one run, folds={config.folds} is a cross-validation of many",
             f"fix it with fold=1/{config.folds} or without folds, and use the resulting config for the folds",
         )
+    if config.epochs == 0:
+        raise UsageError("fix=true trains again, and epochs=0 trains nothing", "leave one of them out")
     if config.doctor == "off":
         raise UsageError("fix=true needs the doctor, got doctor=off", "leave one of them out")
     data = load_dataset(config) if data is None else data

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from yisheng.core import registry
+from yisheng.core.components import is_custom
 from yisheng.core.config import IN_MEMORY, Config
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.types import Dataset, Split
+from yisheng.data.part_labels import check_part_labels
 from yisheng.data.split import hold_out, make_folds
 
 
@@ -24,9 +28,18 @@ def load_dataset(config: Config) -> Dataset:
 def split_dataset(config: Config, data: Dataset) -> Split:
     """Return the parts that a config asks for; they do not depend on the model.
 
+    A network of the user's own that is not trained here (``epochs=0``) has seen none of the rows: without official
+    parts and sizes, all rows are its test part, and also what baseline and out-of-distribution detector are fitted on.
+
     Raises:
         UsageError: sizes or fold do not fit the data or one another.
+        DataError: no label of the official test or validation rows is one of the training rows.
     """
+    if data.spec.task == "classification":
+        check_part_labels(data.name, data.spec.classes, data.y, data.part, has_forms=False)
+    if config.fold is None and _scores_all_rows(config, data):
+        rows = np.arange(len(data))
+        return Split(rows, rows[:0], rows)
     if config.fold is None:
         return hold_out(data, validation=config.validation, test=config.test, seed=config.seed, method=config.split)
     if config.validation != "auto":
@@ -39,3 +52,10 @@ def split_dataset(config: Config, data: Dataset) -> Split:
         raise UsageError(f"there is no fold {number} of {k}", f"use fold=1/{k} to fold={k}/{k}")
     splits = make_folds(data, k, test=config.test, seed=config.seed, method=config.split, repeats=config.repeat)
     return splits[(config.repeat - 1) * k + number - 1]
+
+
+def _scores_all_rows(config: Config, data: Dataset) -> bool:
+    """Return whether all rows are scored: nothing is trained, and nobody asks for parts."""
+    if config.epochs != 0 or not is_custom(config.model):
+        return False
+    return config.test == "auto" and config.validation == "auto" and (data.part is None or not data.part.any())

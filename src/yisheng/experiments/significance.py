@@ -26,7 +26,7 @@ RowsBySeed: TypeAlias = dict[int, bytes]
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """A run or cross-validation, read.
+    """A run, a cross-validation, or an evaluation of one on other data, read.
 
     Args:
         path: the folder.
@@ -34,6 +34,7 @@ class ComparedRun:
         scores: by part and name.
         data_sha256: fingerprint of its data, or None if that is not recorded.
         cross_validation: its folds, or None for a single run.
+        evaluated_run: of an evaluation, the folder of the run.
     """
 
     path: Path
@@ -41,6 +42,7 @@ class ComparedRun:
     scores: Scores
     data_sha256: str | None
     cross_validation: CrossValidation | None
+    evaluated_run: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -121,8 +123,12 @@ def compare_groups(
         data: the data set, if the configs cannot name it; needed for runs over seeds.
     """
     hashes = {run.data_sha256 for group in (first, second) for run in group.runs}
+    evaluated = {run.evaluated_run is not None for group in (first, second) for run in group.runs}
+    if len(evaluated) > 1:
+        return _unknown(first, second, "one of them is an evaluation on other data, the other a run on its own data")
     if len(hashes) > 1 or None in hashes:
-        return _unknown(first, second, "they were trained on different data, so their scores cannot be compared")
+        verb = "evaluated" if True in evaluated else "trained"
+        return _unknown(first, second, f"they were {verb} on different data, so their scores cannot be compared")
     if first.is_cross_validated and second.is_cross_validated:
         return _test_over_folds(first, second, score, higher_is_better, level)
     if first.is_cross_validated or second.is_cross_validated:
@@ -130,6 +136,9 @@ def compare_groups(
         return _unknown(first, second, message, _commands_to_compare(first, second))
     if min(len(first.runs), len(second.runs)) < 2:
         message = "the score of a single run does not show how much of it is due to its random seed"
+        if True in evaluated:
+            remedy = "train each with several seeds, evaluate all on this data: yisheng compare A1,A2,A3 B1,B2,B3"
+            return _unknown(first, second, message, (remedy,))
         return _unknown(first, second, message, _commands_to_compare(first, second))
     return _test_over_seeds(first, second, score, higher_is_better, level, data)
 
@@ -213,6 +222,8 @@ def _rows_by_seed(group: RunGroup, part: Part, data: Dataset | None) -> tuple[Ro
         YishengError: the data cannot be read, or differs from the data of the training.
     """
     config = group.runs[0].config
+    if group.runs[0].evaluated_run is not None:  # all on the same rows, which no run was trained on
+        return {run.config.seed: str(run.data_sha256).encode() for run in group.runs}, 0.0
     if data is None and config.data.name != IN_MEMORY:
         data = load_dataset(config)
     if data is None or fingerprint(data) != group.runs[0].data_sha256:

@@ -164,7 +164,9 @@ class TrainedRun:
         index, columns = pd.Index(names, name="true"), pd.Index(names, name="predicted")
         return pd.DataFrame(facts.evaluation.confusion, index=index, columns=columns)
 
-    def plot(self, kind: str | None = None, out: str | Path | None = None, *, n: int = 18, seed: int = 0) -> RunFigure:
+    def plot(
+        self, kind: str | None = None, out: str | Path | None = None, *, n: int = 18, seed: int = 0, data: Any = None
+    ) -> RunFigure:
         """Return a figure, which a notebook shows; it is a `matplotlib.figure.Figure` outside pyplot.
 
         Args:
@@ -173,17 +175,20 @@ class TrainedRun:
             out: file to write it to: .png, .svg or .pdf.
             n: number of ``images``.
             seed: which images.
+            data: the data of the training, for ``images`` of a loaded run whose data was an object in memory.
 
         Raises:
             UsageError: there is no such figure, or not of this run; the error lists those that it has.
             DataError: the data for ``images`` cannot be read.
             StorageError: the file cannot be written.
         """
+        from yisheng.experiments.memory_data import load_again
         from yisheng.experiments.plot import plot
 
         path = None if out is None else parse_path(out, "out")
+        dataset = self._data if data is None else load_again(self.path, data)
         with supply_components(model=self._model):
-            return plot(self.path, kind, out=path, data=self._data, n=n, seed=seed)
+            return plot(self.path, kind, out=path, data=dataset, n=n, seed=seed)
 
     def predict(self, inputs: Any, **reading: Any) -> PredictionList:
         """Return predictions for one or several images, tables, rows or arrays; see docs/python.md.

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+
+import torch
 
 from yisheng.core.types import Event
 from yisheng.training import callbacks
 from yisheng.training.loop import Scorer, fit
 from yisheng.training.setup import Assembly
+from yisheng.training.state import Best
+from yisheng.training.update import mean_loss
 
 MakeScorer = Callable[..., Scorer]
 """``(spec, loss, metrics, invert=..., bf16=...) -> scorer``; see `yisheng.evaluation.scorer.make_scorer`."""
@@ -16,24 +21,29 @@ MakeScorer = Callable[..., Scorer]
 def fit_assembly(assembly: Assembly, make_scorer: MakeScorer, *, choose_best: bool = True) -> Iterator[Event]:
     """Train an assembly from its present state to its end, and yield the events.
 
+    With ``epochs=0`` nothing is trained: there are no events, and the weights that the network has are the best ones.
+
     Args:
         assembly: the training.
         make_scorer: makes the scorer of the validation part.
         choose_best: whether the score chooses the best epoch; otherwise the last epoch is the best.
     """
     config, state, target = assembly.config, assembly.state, assembly.transforms["target"]
+    scorer = make_scorer(
+        assembly.spec,
+        assembly.loss,
+        [] if config.score == "loss" else [config.find_metric(config.score)],
+        invert=None if target is None else target.invert,
+        bf16=assembly.validates_in_bf16,
+    )
+    if config.epochs == 0:
+        return _score_untrained(assembly, scorer)
     events = fit(
         state,
         assembly.train,
         assembly.validation,
         loss=assembly.loss,
-        score=make_scorer(
-            assembly.spec,
-            assembly.loss,
-            [] if config.score == "loss" else [config.find_metric(config.score)],
-            invert=None if target is None else target.invert,
-            bf16=assembly.validates_in_bf16,
-        ),
+        score=scorer,
         epochs=config.epochs,
         schedule=assembly.schedule,
         step=assembly.step,
@@ -41,3 +51,33 @@ def fit_assembly(assembly: Assembly, make_scorer: MakeScorer, *, choose_best: bo
     score = assembly.score_key if choose_best else ""
     events = callbacks.keep_best(events, state, score=score, higher_is_better=assembly.higher_is_better)
     return callbacks.stop_early(events, state, config.patience) if config.patience else events
+
+
+def _score_untrained(assembly: Assembly, scorer: Scorer) -> Iterator[Event]:
+    """Yield nothing; make the weights that the network has the best ones, with their validation score.
+
+    The doctor, if it watches, is shown one batch of training rows, in eval mode, without an update.
+    """
+    state = assembly.state
+    if state.observe_loss is not None:
+        _show_batch(assembly, state.observe_loss)
+    scores = scorer(state.model, assembly.validation) if len(assembly.validation.rows) else {}
+    value = scores.get(assembly.score_key)
+    weights = {name: tensor.detach().clone() for name, tensor in state.model.state_dict().items()}
+    state.best = Best(0, None if value is None or math.isnan(value) else value, weights, scores.get("loss", math.inf))
+    yield from ()
+
+
+def _show_batch(assembly: Assembly, observe_loss: Callable[[torch.Tensor], None]) -> None:
+    model = assembly.state.model
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        loss = mean_loss(model, next(iter(assembly.train)), assembly.loss, assembly.config.precision)
+        if loss.requires_grad and bool(loss.isfinite()):
+            observe_loss(loss)
+            loss.backward()
+    finally:
+        model.zero_grad(set_to_none=True)
+        for module, mode in modes:
+            module.training = mode

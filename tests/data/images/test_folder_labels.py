@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yisheng.core.errors import DataError
+from yisheng.core.natural_sort import natural_key
 from yisheng.data.images.file_listing import Listing
 from yisheng.data.images.folder_labels import find_classes, list_images
 from yisheng.data.images.part_names import part_from_name
-from yisheng.data.natural_sort import natural_key
 
 
 def make_listing(*names, folders=(), other_files=(), links=()):
@@ -217,3 +217,16 @@ def test_a_folder_is_preferred_to_its_zip(tmp_path):
     labeled = find_classes(list_images(tmp_path))
     assert len(labeled.y) == 4
     assert checks(labeled)["files-left-out"].evidence["first"] == ["train.zip"]
+
+
+def test_classes_of_a_test_folder_in_another_form_are_refused_with_the_fix():
+    listing = make_listing("train/cat/1.jpg", "train/dog/1.jpg", "test/Cat/1.jpg", "test/Dog/1.jpg")
+    with pytest.raises(DataError, match="training rows have 'cat', 'dog'; test rows have 'Cat', 'Dog'") as error:
+        find_classes(listing)
+    assert "labels=casefold" in error.value.remedy
+    assert find_classes(listing, forms=["casefold"]).classes == ("cat", "dog")
+
+
+def test_one_class_is_enough_if_a_model_knows_others():
+    labeled = find_classes(make_listing("cat/1.jpg", "cat/2.jpg"), known_classes=["cat", "dog"])
+    assert (labeled.classes, labeled.y.tolist()) == (("cat", "dog"), [0, 0])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from yisheng.core.errors import DataError
 from yisheng.core.paths import parse_path
 from yisheng.core.registry import register
 from yisheng.core.types import Dataset
@@ -26,6 +25,7 @@ def folder(
     fit: Fit = "crop",
     color: Literal["auto", "gray", "rgb"] = "auto",
     strict: bool = False,
+    labels: tuple[str, ...] = (),
 ) -> Dataset:
     """Load images in a folder for each class, with or without folders for train, validation and test.
 
@@ -40,27 +40,15 @@ def folder(
             or padded with black (pad). Prediction does the same.
         color: gray or rgb; auto is gray if all images are.
         strict: a damaged image is an error; by default it is left out and reported.
+        labels: forms of the class names, with commas between them, by which two spellings are one class: strip-dot,
+            casefold, blanks, separators, unquote, nfkc.
 
     Raises:
         DataError: there are no images, fewer than two classes, or the class folders are not recognizable.
         StorageError: the cache cannot be written to.
     """
-    from yisheng.data.images import folder_labels, image_dataset
+    from yisheng.data.class_names import parse_forms
+    from yisheng.data.images import image_dataset
 
-    root = parse_path(path, "path")
-    if not root.exists():
-        raise DataError(f"{path} does not exist", "check the path")
-    listing = folder_labels.list_images(root)
-    files = folder_labels.find_classes(listing)
-    about = f"Images in class folders: {root.name}."
-    images = image_dataset.LabeledImages(
-        image_dataset.dataset_name(root),
-        listing,
-        files.file_indices,
-        files.y,
-        files.classes,
-        files.part,
-        files.findings,
-        about,
-    )
+    images = image_dataset.label_folder(parse_path(path, "path"), forms=parse_forms(labels))
     return image_dataset.build_dataset(images, image_dataset.parse_options(size, fit, color), strict=strict)

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from yisheng.core.natural_sort import sort_naturally
 from yisheng.core.types import Finding
 from yisheng.data.images.file_listing import Listing, sanitize_name
 from yisheng.data.images.part_names import PART_NAMES
@@ -52,12 +53,12 @@ def report_left_out(
             "put them into the folders of their classes",
         )
     if extra_folders:
-        names = ", ".join(sorted(extra_folders)[:MAX_EXAMPLES])
+        folders = sort_naturally(extra_folders)
         yield Finding(
             "folders-left-out",
             "warning",
-            {"images": extra_folders.total(), "folders": sorted(extra_folders)},
-            f"folders next to those of the parts were left out: {names}",
+            {"images": extra_folders.total(), "folders": folders},
+            f"folders next to those of the parts were left out: {', '.join(folders[:MAX_EXAMPLES])}",
             "move their images into the class folders of a part, if they belong to the data",
         )
     if listing.other_files:
@@ -96,8 +97,8 @@ def report_empty_classes(folders: Iterable[str], classes: Sequence[str]) -> Iter
         )
 
 
-def report_missing_classes(classes: Sequence[str], y: np.ndarray, part: np.ndarray) -> Iterable[Finding]:
-    """Yield findings about classes without images in a part.
+def report_unscored_classes(classes: Sequence[str], y: np.ndarray, part: np.ndarray) -> Iterable[Finding]:
+    """Yield findings about classes without images in the validation or test part.
 
     Args:
         classes: names of the classes.
@@ -105,15 +106,6 @@ def report_missing_classes(classes: Sequence[str], y: np.ndarray, part: np.ndarr
         part: part of each image ``(N,)``.
     """
     counts = np.stack([np.bincount(y[part == p], minlength=len(classes)) for p in range(len(PART_NAMES))])
-    untrained = [name for name, count in zip(classes, counts[0], strict=True) if not count]
-    if untrained:
-        yield make_finding(
-            "classes-not-in-training",
-            "warning",
-            untrained,
-            "classes have no training images, so they cannot be learned",
-            "add training images of them, or remove their folders; check the spelling of the folders",
-        )
     for p in (1, 2):
         missing = [name for name, count in zip(classes, counts[p], strict=True) if not count]
         if missing and counts[p].any():

@@ -11,17 +11,19 @@ from typing import NoReturn
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.natural_sort import natural_key
 from yisheng.core.types import Finding
+from yisheng.data.class_names import normalize_name
 from yisheng.data.images import folder_files, zip_files
 from yisheng.data.images.file_listing import Listing, join_listings, sanitize_name
 from yisheng.data.images.folder_findings import (
     report_deep_folders,
     report_empty_classes,
     report_left_out,
-    report_missing_classes,
+    report_unscored_classes,
 )
 from yisheng.data.images.part_names import PART_NAMES, part_from_name
-from yisheng.data.natural_sort import natural_key
+from yisheng.data.part_labels import check_part_labels
 
 _USE_CLASS_FOLDERS = (
     "put the images of each class into a folder, or list files and labels in a CSV and give that as data"
@@ -66,14 +68,20 @@ def list_images(path: Path) -> Listing:
     return join_listings(path, [("", listing), *zip_listings])
 
 
-def find_classes(listing: Listing) -> LabeledFiles:
+def find_classes(listing: Listing, *, forms: Sequence[str] = (), known_classes: Sequence[str] = ()) -> LabeledFiles:
     """Find the parts and classes of images.
 
     Class folders may be at the top, or in folders of parts; a single folder around all of them is ignored. Images
     further down belong to the class folder above them.
 
+    Args:
+        listing: the files.
+        forms: forms of the class names; see `yisheng.data.class_names`.
+        known_classes: further classes, of a model that is evaluated on the images; without them two or more are needed.
+
     Raises:
-        DataError: there are no images, no class folders, only one, or their meaning is ambiguous.
+        DataError: there are no images, no class folders, only one, or their meaning is ambiguous; or no class of a
+            test or validation folder is one of the training folder.
     """
     if not listing.names:
         other_files = f"; there are {len(listing.other_files)} other files" if listing.other_files else ""
@@ -86,21 +94,23 @@ def find_classes(listing: Listing) -> LabeledFiles:
     parts = _find_parts(listing, set(paths.values()))
     level = 0 if parts is None else 1  # depth of the class folders
     labeled = {f: path for f, path in paths.items() if len(path) > level and (parts is None or path[0] in parts)}
-    classes = sorted({path[level] for path in labeled.values()}, key=natural_key)
+    class_of = {folder: normalize_name(path[level], forms) for folder, path in labeled.items()}
+    classes = sorted({*class_of.values(), *known_classes}, key=natural_key)
     if len(classes) < 2:
         _raise_too_few(listing, classes)
     number_of = {name: number for number, name in enumerate(classes)}
     files: dict[tuple[int, int], list[int]] = defaultdict(list)
     for folder, path in labeled.items():
-        files[0 if parts is None else parts[path[0]], number_of[path[level]]] += images[folder]
+        files[0 if parts is None else parts[path[0]], number_of[class_of[folder]]] += images[folder]
     keys = sorted(files)
     part, y = (np.repeat(np.array(column), [len(files[key]) for key in keys]) for column in zip(*keys, strict=True))
     unlabeled = [(path, images[folder]) for folder, path in paths.items() if folder not in labeled]
     deep = [listing.names[i] for f, path in labeled.items() if len(path) > level + 1 for i in images[f]]
     findings = [
         *report_left_out(listing, unlabeled, parts),
-        *report_empty_classes(_list_class_folders(listing, wrappers, level, parts), classes),
-        *report_missing_classes(classes, y, part),
+        *report_empty_classes(_list_class_folders(listing, wrappers, level, parts, forms), classes),
+        *check_part_labels(str(listing.path), classes, y, part if part.any() else None),
+        *report_unscored_classes(classes, y, part),
         *report_deep_folders(deep),
     ]
     indices = [index for key in keys for index in sorted(files[key], key=listing.names.__getitem__)]
@@ -171,8 +181,14 @@ def _raise_too_few(listing: Listing, classes: Sequence[str]) -> NoReturn:
     raise DataError(f"{listing.path} holds {len(listing.names)} images, but no class folders", _USE_CLASS_FOLDERS)
 
 
-def _list_class_folders(listing: Listing, wrappers: int, level: int, parts: Mapping[str, int] | None) -> list[str]:
+def _list_class_folders(
+    listing: Listing, wrappers: int, level: int, parts: Mapping[str, int] | None, forms: Sequence[str]
+) -> list[str]:
     """Return the names of all class folders, with images or without, sorted."""
     paths = (sanitize_name(folder).split("/")[wrappers:] for folder in listing.folders)
-    names = {path[level] for path in paths if len(path) == level + 1 and (parts is None or path[0] in parts)}
+    names = {
+        normalize_name(path[level], forms)
+        for path in paths
+        if len(path) == level + 1 and (parts is None or path[0] in parts)
+    }
     return sorted(names, key=natural_key)

@@ -13,12 +13,13 @@ from annotated_types import Interval, Len
 
 from yisheng.core.errors import DataError
 from yisheng.core.types import Dataset, Finding, Spec, Task
-from yisheng.data.images import cache, duplicates, folder_files, label_files
+from yisheng.data.images import cache, duplicates, folder_files, folder_labels, label_files
 from yisheng.data.images.bulk_decode import DecodeOptions
 from yisheng.data.images.decode import Color
 from yisheng.data.images.file_listing import Listing, sanitize_name
 from yisheng.data.images.folder_findings import MAX_EXAMPLES, make_finding
 from yisheng.data.images.resize import Fit
+from yisheng.data.part_labels import check_part_labels
 
 Side = Annotated[int, Interval(ge=1, le=4096)]
 Size = Literal["auto"] | Side | Annotated[tuple[Side, ...], Len(1, 2)]
@@ -38,6 +39,7 @@ class LabeledImages:
         part: official part of each, or None.
         findings: what was left out or is unusual.
         about: description of the data set.
+        forms: forms of the class names; see `yisheng.data.class_names`.
     """
 
     name: str
@@ -48,6 +50,7 @@ class LabeledImages:
     part: np.ndarray | None
     findings: tuple[Finding, ...]
     about: str
+    forms: tuple[str, ...] = ()
 
 
 def parse_options(size: Size, fit: Fit, color: Color) -> DecodeOptions:
@@ -91,7 +94,14 @@ def build_dataset(labeled: LabeledImages, options: DecodeOptions, *, strict: boo
     findings += duplicates.report_duplicates(block.duplicates, rows, y, part)
     task: Task = "classification" if y.ndim == 1 else "multilabel"
     target = "class" if y.ndim == 1 else "labels"
-    spec = Spec(task, block.pixels.shape[1:], classes=labeled.classes, target=target, fit=options.fit)
+    spec = Spec(
+        task,
+        block.pixels.shape[1:],
+        classes=labeled.classes,
+        target=target,
+        fit=options.fit,
+        label_forms=labeled.forms,
+    )
     return Dataset(
         labeled.name,
         spec,
@@ -106,19 +116,44 @@ def build_dataset(labeled: LabeledImages, options: DecodeOptions, *, strict: boo
     )
 
 
-def load_label_file(path: Path, options: DecodeOptions, *, strict: bool) -> Dataset:
-    """Return the data set of a CSV that lists images.
+def label_folder(root: Path, *, forms: tuple[str, ...] = (), known_classes: Sequence[str] = ()) -> LabeledImages:
+    """Return the images in class folders with their labels.
+
+    Args:
+        root: the folder or zip.
+        forms: forms of the class names; see `yisheng.data.class_names`.
+        known_classes: further classes, of a model that is evaluated on the images.
+
+    Raises:
+        DataError: there are no images, or the class folders are not recognizable.
+    """
+    if not root.exists():
+        raise DataError(f"{root} does not exist", "check the path")
+    listing = folder_labels.list_images(root)
+    files = folder_labels.find_classes(listing, forms=forms, known_classes=known_classes)
+    about = f"Images in class folders: {root.name}."
+    name = dataset_name(root)
+    return LabeledImages(
+        name, listing, files.file_indices, files.y, files.classes, files.part, files.findings, about, forms
+    )
+
+
+def label_listed(
+    path: Path, *, strict: bool = False, forms: tuple[str, ...] = (), known_classes: Sequence[str] = ()
+) -> LabeledImages:
+    """Return the images that a CSV lists, with their labels.
 
     Args:
         path: the CSV.
-        options: size and colors of the images.
-        strict: raise an error for a missing or damaged image instead of leaving it out.
+        strict: raise an error for a missing image instead of leaving it out.
+        forms: forms of the labels; see `yisheng.data.class_names`.
+        known_classes: further classes, of a model that is evaluated on the images.
 
     Raises:
-        DataError: the CSV cannot be read, or none of its images.
-        StorageError: the cache cannot be written to.
+        DataError: the CSV cannot be read, or none of its images exists; or no label of the test or validation rows is
+            one of the training rows.
     """
-    table = label_files.read_labels(path)
+    table = label_files.read_labels(path, forms=forms, known_classes=known_classes)
     listing = folder_files.list_named_files(path.parent, table.files)
     exists = np.array(listing.sizes) != folder_files.ABSENT
     has_label = table.y != label_files.NO_CLASS if table.y.ndim == 1 else np.ones(len(exists), bool)
@@ -142,9 +177,9 @@ def load_label_file(path: Path, options: DecodeOptions, *, strict: bool) -> Data
     if y.ndim == 1 and len(classes) < 2:
         raise DataError(f"{path} lists images of one class only: {', '.join(classes)}", "list some of another class")
     part = None if table.part is None else table.part[indices]
+    findings += check_part_labels(str(path), classes, y, part, has_forms=table.has_words)
     about = f"Images listed in {path.name}."
-    images = LabeledImages(dataset_name(path), listing, indices, y, classes, part, tuple(findings), about)
-    return build_dataset(images, options, strict=strict)
+    return LabeledImages(dataset_name(path), listing, indices, y, classes, part, tuple(findings), about, forms)
 
 
 def report_damaged(reasons: Sequence[str], image_count: int, *, strict: bool) -> Finding:

@@ -131,13 +131,12 @@ def resume(folder: Path, *, epochs: int | None = None, force: bool = False, data
     return folder
 
 
-def evaluate(folder: Path, data: Dataset | None = None, *, force: bool = False) -> Scores:
+def evaluate(folder: Path, data: Dataset | None = None) -> Scores:
     """Score the models of all folds and the cross-validation again; write scores and reports again.
 
     Args:
         folder: of a finished cross-validation.
         data: the data set, if the config cannot name it.
-        force: score although the data differs from the data of the training.
 
     Raises:
         DataError: the cross-validation or its data cannot be read, or the data differs from the data of the training.
@@ -149,7 +148,7 @@ def evaluate(folder: Path, data: Dataset | None = None, *, force: bool = False) 
     folds = plan_folds(config, data)
     with run.lock():
         for fold in folds:
-            evaluate_run(folder / fold.name, data, force=force)
+            evaluate_run(folder / fold.name, data)
         results = {fold.name: read_fold_result(RunFolder(folder / fold.name)) for fold in folds}
         write_results(run, config, folds, results)
         scores = score_cross_validation(run, config, data, folds)
