@@ -29,12 +29,11 @@ def replace_row(values, row, to):
 
 
 SETTINGS = [
-    ({"data": 3}, "data must be .* got int"),
-    ({"data": pd.DataFrame({"a": [1, 2]})}, "got DataFrame"),
-    ({"data": X}, "got ndarray"),
-    ({"data": (X, Y)}, "got tuple"),
-    ({"data": {}}, "data must have a name"),
-    ({"data": {"name": 3}}, "data must be a name"),
+    ({"data": 3}, "data cannot be read from int"),
+    ({"data": pd.DataFrame({"a": [1, 2]})}, "which column is to be predicted|target"),
+    ({"data": X}, "the targets are missing"),
+    ({"data": (X, Y), "colour": 3}, "unknown key 'colour'"),
+    ({"data": "iris", "classes": ["a"]}, "classes is not an option of"),
     ({"data": {"name": "iris", "folder": "x"}}, "no option 'folder'"),
     ({"data": "mnits"}, "did you mean mnist"),
     ({"data": "iris", "dataset": "digits", "epoch": 3}, "epoch"),

@@ -71,23 +71,23 @@ def test_specs_that_contradict_are_refused(arguments, message):
 
 
 class Named(nn.Module):
-    def forward(self, left, right, scale=2):
-        return (left - right) * scale
+    def forward(self, first, second, scale=2):
+        return (first - second) * scale
 
 
-class Whole(nn.Module):
+class OneArgument(nn.Module):
     def forward(self, batch):
-        return batch["left"] - batch["right"]
+        return batch["first"] - batch["second"]
 
 
-class Any(nn.Module):
+class AnyKeyword(nn.Module):
     def forward(self, **values):
-        return values["left"] - values["right"]
+        return values["first"] - values["second"]
 
 
-@pytest.mark.parametrize("network", [Named(), Whole(), Any()])
+@pytest.mark.parametrize("network", [Named(), OneArgument(), AnyKeyword()])
 def test_a_dict_is_passed_by_keyword_or_as_one_argument(network):
-    x = {"right": torch.tensor([1.0]), "left": torch.tensor([3.0])}
+    x = {"second": torch.tensor([1.0]), "first": torch.tensor([3.0])}
     assert nested.call(network, x) in (2.0, 4.0)
 
 
@@ -100,8 +100,8 @@ def test_rows_are_taken_from_every_tensor():
     x = {"a": torch.arange(4), "b": torch.arange(8).view(4, 2)}
     part = nested.take(x, slice(1, 3))
     assert part["a"].tolist() == [1, 2]
-    whole = nested.concatenate([part, nested.take(x, torch.tensor([0]))])
-    assert whole["b"].tolist() == [[2, 3], [4, 5], [0, 1]]
+    joined = nested.concatenate([part, nested.take(x, torch.tensor([0]))])
+    assert joined["b"].tolist() == [[2, 3], [4, 5], [0, 1]]
 
 
 def test_ids_are_not_made_floating():

@@ -333,7 +333,7 @@ class Dataset:
         about: one or two sentences about the data and its origin.
         source: paper or URL.
         license: license of the data, in a few words.
-        stream: what reads the training rows anew in each epoch, because they are random; None if ``x`` is always the
+        stream: what reads the training rows again in each epoch, because they are random; None if ``x`` is always the
             same. ``x`` then holds the rows as they were read first.
 
     Raises:

@@ -117,7 +117,7 @@ class Batches:
         return self.rows[order.to(self.rows.device)]
 
     def _read_stream(self, stream: RowStream, epoch: int, start: int) -> Iterator[Batch]:
-        """Yield the batches of an epoch whose rows are read anew."""
+        """Yield the batches of an epoch whose rows are read again."""
         rows = self.rows if stream.keeps_order else self._shuffled_rows(epoch)
         batches = [rows[self._bounds(number)] for number in range(len(self))]
         blocks = stream.read([batch.cpu().numpy() for batch in batches], seed=self.seed, epoch=epoch, start=start)
@@ -179,7 +179,7 @@ def make_batches(
         seed: determines the order of the rows in each epoch, and the augmentations.
         augment: random changes of the shuffled batches.
         double: return inputs and real targets as float64.
-        training: whether the rows are trained on: random rows are then read anew in each epoch.
+        training: whether the rows are trained on: random rows are then read again in each epoch.
 
     Raises:
         UsageError: the rows have an order of their own, and these are not all of them.

@@ -48,18 +48,18 @@ def separate_data(
         return None, dict(keywords)
     if is_named(data):
         return None, {"data": str(data) if isinstance(data, Path) else data, **keywords}
-    rest = {key: value for key, value in keywords.items() if canonical_key(key) not in (*list_options(), *PARTS)}
+    settings = {key: value for key, value in keywords.items() if canonical_key(key) not in (*list_options(), *PARTS)}
     options = {canonical_key(key): value for key, value in keywords.items() if canonical_key(key) in list_options()}
     sizes, parts = _separate_parts(keywords)
     if isinstance(data, Dataset) and not parts and not options:
-        return data, {"data": IN_MEMORY, **rest, **sizes}
+        return data, {"data": IN_MEMORY, **settings, **sizes}
     if _may_hold_ids(data) and "ids" not in options and not (names_model or _is_own_network(keywords)):
         options["ids"] = False  # registered networks take numbers
     result = read_objects(data, **parts, **options)
-    known = {canonical_key(key) for key in rest} | {canonical_key(key) for key in file_keys()}
-    following = {key: value for key, value in result.settings.items() if key not in known and key not in sizes}
-    plain = {key: value for key, value in options.items() if _is_plain(key, value)}
-    return result.dataset, {"data": {"name": IN_MEMORY, **plain}, **rest, **sizes, **following}
+    set_keys = {canonical_key(key) for key in settings} | {canonical_key(key) for key in file_keys()}
+    following = {key: value for key, value in result.settings.items() if key not in set_keys and key not in sizes}
+    plain = {key: _to_plain(value) for key, value in options.items() if _is_plain(key, value)}
+    return result.dataset, {"data": {"name": IN_MEMORY, **plain}, **settings, **sizes, **following}
 
 
 def load_again(folder: Path, data: Any, **objects: Any) -> Dataset | None:
@@ -74,17 +74,17 @@ def load_again(folder: Path, data: Any, **objects: Any) -> Dataset | None:
         UsageError: the folder's data has a name, or an option does not fit the object.
         DataError: the object cannot be read.
     """
-    given = {key: value for key, value in objects.items() if value is not None}
+    options = {key: value for key, value in objects.items() if value is not None}
     if data is None:
-        if given:
-            raise UsageError(f"{', '.join(given)} belong to data=, which is missing", "give the data of the training")
+        if options:
+            raise UsageError(f"{', '.join(options)} belong to data=, which is missing", "give the data of the training")
         return None
-    if isinstance(data, Dataset) and not given:
+    if isinstance(data, Dataset) and not options:
         return data
     if is_named(data):
         raise UsageError(f"data={data}: the run's config names its data", "leave data= out")
     saved = {} if isinstance(data, Dataset) else _saved_options(folder)
-    return read_objects(data, **{**saved, **given}).dataset
+    return read_objects(data, **{**saved, **options}).dataset
 
 
 def list_options() -> Mapping[str, registry.Option]:
@@ -108,9 +108,9 @@ def _saved_options(folder: Path) -> dict[str, Any]:
 
 def _separate_parts(keywords: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return ``validation`` and ``test`` that are sizes, and those that are rows."""
-    given = {key: keywords[key] for key in PARTS if key in keywords and keywords[key] is not None}
-    parts = {key: value for key, value in given.items() if not _is_size(value)}
-    return {key: value for key, value in given.items() if key not in parts}, parts
+    values = {key: keywords[key] for key in PARTS if key in keywords and keywords[key] is not None}
+    parts = {key: value for key, value in values.items() if not _is_size(value)}
+    return {key: value for key, value in values.items() if key not in parts}, parts
 
 
 def _is_size(value: Any) -> bool:
@@ -133,6 +133,11 @@ def _is_own_network(keywords: Mapping[str, Any]) -> bool:
     if isinstance(model, Mapping):
         model = model.get("name")
     return model is not None and (not isinstance(model, str) or is_reference(model))
+
+
+def _to_plain(value: Any) -> Any:
+    """Return the value of an option as a config holds it: ``a:category`` for an entry of a mapping."""
+    return [f"{key}:{item}" for key, item in value.items()] if isinstance(value, Mapping) else value
 
 
 def _is_plain(key: str, value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Random items are read anew in each epoch: by seed, epoch and row, whatever reads them."""
+"""Random items are read again in each epoch: by seed, epoch and row, whatever reads them."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def values(batches):
 @pytest.mark.parametrize("dataset", [Noisy(), ShuffledRows()])
 def test_an_epoch_can_be_resumed_at_any_batch(dataset, size, seed, epoch, data):
     batches = batches_of(to_dataset(dataset, validation=HELD_OUT), size=size, seed=seed)
-    whole = list(batches.epoch(epoch))
-    assert len(whole) == len(batches)
+    batches_of_epoch = list(batches.epoch(epoch))
+    assert len(batches_of_epoch) == len(batches)
     start = data.draw(st.integers(0, len(batches) - 1))
     torch.rand(3)
-    assert torch.equal(values(batches.epoch(epoch, start)), values(whole[start:]))
+    assert torch.equal(values(batches.epoch(epoch, start)), values(batches_of_epoch[start:]))
 
 
 @pytest.mark.parametrize("dataset", [Noisy(), ShuffledRows()])
@@ -112,7 +112,7 @@ def test_an_iterable_keeps_its_order_and_length():
         )
 
 
-class Short(ShuffledRows):
+class PassesOfSeveralLengths(ShuffledRows):
     """Passes of different lengths."""
 
     def __iter__(self):
@@ -121,7 +121,7 @@ class Short(ShuffledRows):
 
 
 def test_a_short_pass_is_followed_by_the_next_one():
-    data = to_dataset(Short(), validation=HELD_OUT)
+    data = to_dataset(PassesOfSeveralLengths(), validation=HELD_OUT)
     count = int((data.part == 0).sum())
     for epoch in range(4):
         assert sum(len(batch) for batch in batches_of(data, size=5).epoch(epoch)) == count

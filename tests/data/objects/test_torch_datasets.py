@@ -116,7 +116,7 @@ def test_positions_of_an_item_may_be_named():
     np.testing.assert_array_equal(to_dataset(tensors, items=("x", "-", "y", "-")).x, X)
 
 
-class Pictures(Dataset):
+class Images(Dataset):
     """Images of Pillow."""
 
     def __len__(self):
@@ -127,7 +127,7 @@ class Pictures(Dataset):
 
 
 def test_images_become_blocks_of_bytes():
-    data = to_dataset(Pictures())
+    data = to_dataset(Images())
     assert data.x.dtype == np.uint8
     assert data.spec.shape == (3, 4, 5)
     assert data.spec.is_image

@@ -5,7 +5,7 @@ predicate of the objects that it reads. A kind of object that becomes a data set
 ``makes="dataset"`` and is ``f(value, validation, test, options) -> Dataset``. `in_memory` lists the options.
 
 A data set whose items are the same each time is read once into a block. One whose items are random is first read into a
-block, which serves the splits, the scaling, validation, tests and the fingerprint, and then anew in each epoch.
+block, which serves the splits, the scaling, validation, tests and the fingerprint, and then again in each epoch.
 """
 
 from __future__ import annotations

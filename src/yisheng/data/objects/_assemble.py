@@ -89,14 +89,14 @@ def assemble(train: Values, validation: Values | None, test: Values | None, opti
 
 
 def _read_part(train: Values, options: Options, *, has_parts: bool) -> np.ndarray | None:
-    given = options.part if options.part is not None else train.part
-    if given is None:
+    part = options.part if options.part is not None else train.part
+    if part is None:
         return None
     if has_parts:
         raise UsageError("part= and validation= or test= contradict: both say which rows are in a part", "give one")
-    if isinstance(given, str):
-        raise UsageError(f"part={given} names a column, but the data is no table", "give the part of each row")
-    return read_parts(given, len(train))
+    if isinstance(part, str):
+        raise UsageError(f"part={part} names a column, but the data is not a table", "give the part of each row")
+    return read_parts(part, len(train))
 
 
 def _require_parts(train: Values, validation: Values | None, options: Options) -> None:
@@ -108,9 +108,9 @@ def _require_parts(train: Values, validation: Values | None, options: Options) -
 
 
 def _read_weights(values: Sequence[Values], options: Options) -> np.ndarray | None:
-    given, train = options.sample_weight, values[0]
-    if given is not None and not isinstance(given, str):
-        weights = np.asarray(_arrays.to_array(given, "sample_weight"), np.float32).reshape(-1)
+    column, train = options.sample_weight, values[0]
+    if column is not None and not isinstance(column, str):
+        weights = np.asarray(_arrays.to_array(column, "sample_weight"), np.float32).reshape(-1)
         if len(weights) != len(train):
             raise DataError(
                 f"sample_weight has {len(weights)} values for {len(train)} training rows", "give one for each row"
@@ -119,11 +119,11 @@ def _read_weights(values: Sequence[Values], options: Options) -> np.ndarray | No
         return None
     else:
         weights = np.asarray(train.sample_weight, np.float32).reshape(-1)
-    others = [
+    held_out = [
         np.ones(len(part), np.float32) if part.sample_weight is None else part.sample_weight.reshape(-1)
         for part in values[1:]
     ]
-    return np.concatenate([weights, *others]).astype(np.float32)
+    return np.concatenate([weights, *held_out]).astype(np.float32)
 
 
 def _read_groups(options: Options, count: int) -> np.ndarray | None:
@@ -150,7 +150,7 @@ def _read_times(options: Options, count: int) -> np.ndarray | None:
 def _read_column(values: Any, name: str, count: int) -> np.ndarray:
     if isinstance(values, str):
         raise UsageError(
-            f"{name}={values} names a column, but the data is no table", "give an array with one value per row"
+            f"{name}={values} names a column, but the data is not a table", "give an array with one value per row"
         )
     array = _arrays.to_array(values, name).reshape(-1)
     if len(array) != count:

@@ -45,12 +45,12 @@ class GeneratorStates:
         np.random.set_state(self._numpy)
         torch.set_rng_state(self._torch)
 
-    def __eq__(self, other: object) -> bool:
+    def __eq__(self, value: object) -> bool:
         return (
-            isinstance(other, GeneratorStates)
-            and self._python == other._python
-            and all(map(np.array_equal, self._numpy, other._numpy))
-            and torch.equal(self._torch, other._torch)
+            isinstance(value, GeneratorStates)
+            and self._python == value._python
+            and all(map(np.array_equal, self._numpy, value._numpy))
+            and torch.equal(self._torch, value._torch)
         )
 
     __hash__ = None  # type: ignore[assignment]  # the states change

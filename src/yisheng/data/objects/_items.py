@@ -52,7 +52,7 @@ class ItemRule:
             name: of the item, for messages.
 
         Raises:
-            DataError: the item has another form than the first one, or a value is no array.
+            DataError: the item has another form than the first one, or a value is not an array.
         """
         try:
             x, y = self.read_input(item), item[self.y]
@@ -162,13 +162,13 @@ def _find_target(keys: Sequence[str], options: Options, name: str) -> str:
             named = ",".join(options.target)
             raise UsageError(f"target={named}: an item of {name} has no such key", suggest(options.target[0], keys))
         return options.target[0]
-    found = [key for key in keys if key.lower() in TARGET_KEYS]
-    if len(found) != 1:
+    candidates = [key for key in keys if key.lower() in TARGET_KEYS]
+    if len(candidates) != 1:
         raise UsageError(
             f"an item of {name} has the keys {', '.join(keys)}: which one is the target is not clear",
-            f"name it, as in target={(found or list(keys))[-1]}",
+            f"name it, as in target={(candidates or list(keys))[-1]}",
         )
-    return found[0]
+    return candidates[0]
 
 
 def describe_item(item: Any) -> str:

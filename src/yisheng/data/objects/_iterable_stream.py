@@ -1,4 +1,4 @@
-"""The items of an iterable data set, read anew in each epoch."""
+"""The items of an iterable data set, read again in each epoch."""
 
 from __future__ import annotations
 

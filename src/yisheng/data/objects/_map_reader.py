@@ -231,7 +231,7 @@ def _stack_inputs(inputs: Sequence[Arrays], rows: Sequence[int], name: str) -> A
 
 
 def _with_tuples(batch: Any) -> Any:
-    """Return a batch of torch's collate function, which makes a list of several inputs, with a tuple of them."""
+    """Return a batch with a tuple of several inputs, of which torch's ``default_collate`` makes a list."""
     if not isinstance(batch, list | tuple) or not batch or not isinstance(batch[0], list):
         return batch
     is_several = bool(batch[0]) and all(isinstance(part, torch.Tensor) for part in batch[0])

@@ -1,4 +1,4 @@
-"""The rows of a random map-style data set, read anew in each epoch."""
+"""The rows of a random map-style data set, read again in each epoch."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def read_parts(values: Any, count: int) -> np.ndarray:
         count: number of rows.
 
     Raises:
-        DataError: there is another number of values, one is no part, or no row is for training.
+        DataError: there is another number of values, one is not a part, or no row is for training.
 
     >>> read_parts(["train", "val", "test", "train"], 4).tolist()
     [0, 1, 2, 0]

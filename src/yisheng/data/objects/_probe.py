@@ -57,8 +57,8 @@ def _probe(reads: list[Callable[[], Any]]) -> Repetition:
         for read in reads:
             first, has_drawn = _read_seeded(read, FIRST_SEED)
             second, _ = _read_seeded(read, SECOND_SEED)
-            again, _ = _read_seeded(read, FIRST_SEED)
-            if not _are_equal(first, again):
+            repeated, _ = _read_seeded(read, FIRST_SEED)
+            if not _are_equal(first, repeated):
                 return "own generator"
             if has_drawn or not _are_equal(first, second):
                 result = "random"
@@ -70,9 +70,9 @@ def _probe(reads: list[Callable[[], Any]]) -> Repetition:
 def _read_seeded(read: Callable[[], Any], seed: int) -> tuple[Any, bool]:
     """Return what is read under a seed, and whether reading it drew a number."""
     seed_generators(seed)
-    before = GeneratorStates()
+    states = GeneratorStates()
     value = read()
-    return value, GeneratorStates() != before
+    return value, GeneratorStates() != states
 
 
 def _are_equal(first: Any, second: Any) -> bool:

@@ -45,8 +45,8 @@ class RowProgress:
         if self._total is None:
             return " rows"
         elapsed = time.monotonic() - self._start
-        left = elapsed * (self._total - self._count) / max(1, self._count)
-        return f" of {self._total:,} rows, {left:.0f} s left"
+        seconds = elapsed * (self._total - self._count) / max(1, self._count)
+        return f" of {self._total:,} rows, {seconds:.0f} s left"
 
     def __enter__(self) -> RowProgress:
         return self

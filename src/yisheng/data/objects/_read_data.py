@@ -36,11 +36,13 @@ def read_data(data: Any, validation: Any, test: Any, options: Options) -> Memory
     if entry.meta.get("makes") == "dataset":
         return MemoryData(entry.build(data, validation, test, options), {})
     train = _read(entry, data, options)
-    others = replace(options, sample_weight=options.sample_weight if isinstance(options.sample_weight, str) else None)
+    part_options = replace(
+        options, sample_weight=options.sample_weight if isinstance(options.sample_weight, str) else None
+    )
     return assemble(
         train,
-        None if validation is None else _read_part(validation, others, "validation"),
-        None if test is None else _read_part(test, others, "test"),
+        None if validation is None else _read_part(validation, part_options, "validation"),
+        None if test is None else _read_part(test, part_options, "test"),
         options,
     )
 
@@ -90,14 +92,14 @@ def _join_datasets(data: Dataset, validation: Dataset | None, test: Dataset | No
             )
     counts = [len(data), *(len(part) for _, part in parts)]
     numbers = np.repeat([0, *(number for number, _ in parts)], counts).astype(np.int8)
-    every = [data, *(part for _, part in parts)]
+    datasets = [data, *(part for _, part in parts)]
     weights = None
-    if any(part.weight is not None for part in every):
-        weights = np.concatenate([np.ones(len(p), np.float32) if p.weight is None else p.weight for p in every])
+    if any(part.weight is not None for part in datasets):
+        weights = np.concatenate([np.ones(len(p), np.float32) if p.weight is None else p.weight for p in datasets])
     joined = replace(
         data,
-        x=np.concatenate([part.x for part in every]),
-        y=np.concatenate([part.y for part in every]),
+        x=np.concatenate([part.x for part in datasets]),
+        y=np.concatenate([part.y for part in datasets]),
         part=numbers,
         weight=weights,
         rows=None,

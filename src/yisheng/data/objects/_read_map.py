@@ -1,4 +1,4 @@
-"""Reading a map-style data set: once into a block, or anew in each epoch if its items are random."""
+"""Reading a map-style data set: once into a block, or again in each epoch if its items are random."""
 
 from __future__ import annotations
 
@@ -117,9 +117,9 @@ def _list_columns(batch: RawBatch) -> list[tuple[Any, np.ndarray]]:
 
 def _require_shape(array: np.ndarray, block: GrowingBlock, key: Any, name: str, row: int) -> np.ndarray:
     if block.row_shape is not None and array.shape[1:] != block.row_shape:
-        what = "the target" if key[0] == "y" else "the input"
+        label = "the target" if key[0] == "y" else "the input"
         raise DataError(
-            f"{what} of {name} has the shape {array.shape[1:]} from row {row} on, and {block.row_shape} before",
+            f"{label} of {name} has the shape {array.shape[1:]} from row {row} on, and {block.row_shape} before",
             "bring all rows to one shape: pad or cut sequences, resize images",
         )
     return array
@@ -162,7 +162,7 @@ def _describe_way(repetition: Repetition, name: str, raw: RawBatch, workers: int
             "draw random numbers in __getitem__ if they should differ in each epoch",
         )
     return make_note(
-        f"{name} draws random numbers for its items: the training rows are read anew in each epoch with "
+        f"{name} draws random numbers for its items: the training rows are read again in each epoch with "
         f"workers={workers}, under the run's seeds; scores use the rows as they were read first",
         "give validation= and test= without random changes; use workers=4 if reading takes longer than training",
     )

@@ -68,7 +68,7 @@ class Values:
         rows: names of the rows, or None.
         notes: what the user should know about the reading.
         settings: settings of the config that follow from the object, where the user chose nothing else.
-        make_stream: returns what reads the rows anew in each epoch, or None if they are always the same.
+        make_stream: returns what reads the rows again in each epoch, or None if they are always the same.
     """
 
     name: str

@@ -43,7 +43,7 @@ def data_frame(frame: Any, validation: Any, test: Any, options: Options) -> Data
     """Read a DataFrame with a target column, by the rules for tables: kinds of columns, categories, missing values.
 
     Args:
-        frame: the rows to train on, and to split if no other parts are given.
+        frame: the rows to train on, and to split if no other parts are weight_source.
         validation: a DataFrame or a file of rows to validate on, or None.
         test: likewise, to test on.
         options: the user's choices.
@@ -54,20 +54,22 @@ def data_frame(frame: Any, validation: Any, test: Any, options: Options) -> Data
     """
     frame = _select_columns(to_pandas(frame), options)
     arguments = _list_arguments(options)
-    others = [(n, _read_part(part, name)) for n, part, name in _named(validation, test) if part is not None]
-    frame, others = _split_frame(frame, options, others)
+    held_out_parts = [(n, _read_part(part, name)) for n, part, name in _named(validation, test) if part is not None]
+    frame, held_out_parts = _split_frame(frame, options, held_out_parts)
     frame, weights = _pop_weights(frame, options)
-    if not others and weights is None:
+    if not held_out_parts and weights is None:
         return tables.from_frame(frame, **arguments, id=options.id)
-    held_out = _concatenate([part for _, part in others]) if others else None
-    numbers = np.concatenate([np.zeros(len(frame)), *(np.full(len(part), n) for n, part in others)]).astype(np.int8)
+    held_out = _concatenate([part for _, part in held_out_parts]) if held_out_parts else None
+    numbers = np.concatenate([np.zeros(len(frame)), *(np.full(len(part), n) for n, part in held_out_parts)]).astype(
+        np.int8
+    )
     _require_targets(held_out, options)
     data = _build_with_row_numbers(frame, held_out, arguments, options)
     rows = np.array([int(row) for row in data.rows or ()])
     weight = None if weights is None else np.append(weights, np.ones(len(numbers) - len(weights), np.float32))[rows]
     return replace(
         data,
-        part=numbers[rows] if others else None,
+        part=numbers[rows] if held_out_parts else None,
         weight=weight,
         rows=_name_rows(frame, held_out, options, rows),
         findings=tuple(map(_without_row_column, data.findings)),
@@ -122,15 +124,17 @@ def _select_columns(frame: Any, options: Options) -> Any:
     if missing:
         raise UsageError(f"columns={missing[0]}: there is no such column", suggest(missing[0], names))
     roles = (options.id, options.group, options.time, options.sample_weight, options.part)
-    kept = {*options.columns, *options.target, *(role for role in roles if isinstance(role, str))}
-    return frame[[name for name in frame.columns if str(name) in kept]]
+    selected = {*options.columns, *options.target, *(role for role in roles if isinstance(role, str))}
+    return frame[[name for name in frame.columns if str(name) in selected]]
 
 
-def _split_frame(frame: Any, options: Options, others: list[tuple[int, Any]]) -> tuple[Any, list[tuple[int, Any]]]:
+def _split_frame(
+    frame: Any, options: Options, held_out_parts: list[tuple[int, Any]]
+) -> tuple[Any, list[tuple[int, Any]]]:
     """Return the training rows and the rows of the other parts, if ``part=`` tells them."""
     if options.part is None:
-        return frame, others
-    if others:
+        return frame, held_out_parts
+    if held_out_parts:
         raise UsageError("part= and validation= or test= contradict: both say which rows are in a part", "give one")
     values: Any = options.part
     if isinstance(values, str):
@@ -178,13 +182,13 @@ def _require_targets(held_out: Any, options: Options) -> None:
 
 def _pop_weights(frame: Any, options: Options) -> tuple[Any, np.ndarray | None]:
     """Return the frame without its column of weights, and the weights."""
-    given = options.sample_weight
-    if given is None:
+    weight_source = options.sample_weight
+    if weight_source is None:
         return frame, None
-    if isinstance(given, str):
-        _require_column(frame, given, "sample_weight")
-        return frame.drop(columns=[given]), frame[given].to_numpy(np.float32)
-    weights = np.asarray(_arrays.to_array(given, "sample_weight"), np.float32).reshape(-1)
+    if isinstance(weight_source, str):
+        _require_column(frame, weight_source, "sample_weight")
+        return frame.drop(columns=[weight_source]), frame[weight_source].to_numpy(np.float32)
+    weights = np.asarray(_arrays.to_array(weight_source, "sample_weight"), np.float32).reshape(-1)
     if len(weights) != len(frame):
         raise DataError(f"sample_weight has {len(weights)} values for {len(frame)} training rows", "give one for each")
     return frame, weights
@@ -225,5 +229,5 @@ def _without_row_column(finding: Finding) -> Finding:
     columns = finding.evidence.get("columns")
     if finding.check != "columns" or not isinstance(columns, list):
         return finding
-    kept = [column for column in columns if column.get("column") != ROW]
-    return replace(finding, evidence={**finding.evidence, "columns": kept})
+    described = [column for column in columns if column.get("column") != ROW]
+    return replace(finding, evidence={**finding.evidence, "columns": described})

@@ -61,7 +61,7 @@ def read_iterable(
     if isinstance(dataset, Iterator):
         raise DataError(
             f"{name} is an iterator, which can be read only once",
-            "give list(...) of it, or a torch IterableDataset whose __iter__ starts anew",
+            "give list(...) of it, or a torch IterableDataset whose __iter__ starts again",
         )
     with preserve_generators():
         first = next(iterate_once(dataset, name), None)

@@ -24,7 +24,7 @@ def torch_dataset(dataset: Any, options: Options) -> Values:
     """Read a map-style data set of torch: its items are (x, y), or dicts.
 
     Tensors of a `TensorDataset`, also within `Subset` and `ConcatDataset`, are taken as they are. Any other is read
-    once if its items are the same each time, and anew in each epoch if they are random.
+    once if its items are the same each time and again in each epoch if they are random.
     """
     name, classes = describe_dataset(dataset)
     tensors = _find_tensors(dataset)
