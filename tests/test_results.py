@@ -41,6 +41,18 @@ class Balanced(HTMLParser):
         self.texts.append(data)
 
 
+class Recurrent(torch.nn.Module):
+    """An LSTM over sequences ``(T, D)``."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm = torch.nn.LSTM(3, 4, batch_first=True)
+        self.output = torch.nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.output(self.lstm(x)[0][:, -1])
+
+
 def parse(html):
     parser = Balanced()
     parser.feed(html)
@@ -280,5 +292,27 @@ def test_data_in_memory_is_kept_for_later(tmp_path):
     assert run.evaluate()["test"]["accuracy"].value == pytest.approx(run.scores["test"]["accuracy"].value)
     assert run.plot("images", n=4).axes
     assert run.diagnose(data=True)
-    with pytest.raises(DataError):
-        yisheng.load(run.path).plot("images")
+    loaded = yisheng.load(run.path)
+    with pytest.raises(DataError, match="data in memory") as error:
+        loaded.plot("images")
+    assert "data=" in error.value.remedy
+    assert loaded.plot("images", data=data).axes
+    with pytest.raises(DataError, match="SHA-256"):
+        loaded.plot("images", data=yisheng.data.load("digits"))
+
+
+def test_a_network_and_data_of_ones_own(tmp_path):
+    x = np.random.default_rng(0).normal(size=(60, 5, 3)).astype(np.float32)
+    y = np.where(x.sum((1, 2)) > 0, "up", "down")
+    run = yisheng.train(data=(x, y), model=Recurrent(), epochs=1, notes="a first try", out=tmp_path, quiet=True)
+    assert repr(run).startswith(f"{run.path.name}: Recurrent on ")
+    assert "a first try" in repr(run)
+    loaded = yisheng.load(run.path)
+    for inputs in (x[0], x[:1], torch.from_numpy(x[:1]), x[:1].tolist()):
+        assert loaded.predict(inputs)[0].prediction == run.predict(x)[0].prediction
+    with torch.no_grad():
+        assert np.allclose(run.model(run.prepare(x)).softmax(1), run.outputs(x), atol=1e-6)
+    assert set(run.weights) == set(run.model.state_dict())
+    assert run.confusion_matrix().columns.tolist() == ["down", "up"]
+    for kind in ("curves", "confusion-matrix", "calibration"):
+        assert run.plot(kind).axes

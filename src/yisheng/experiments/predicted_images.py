@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from yisheng.core.config import IN_MEMORY
 from yisheng.core.errors import DataError
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.seeds import derive
@@ -73,6 +74,11 @@ def _select_rows(run: RunFolder, data: Dataset | None) -> tuple[Dataset, np.ndar
     """Return the data of a run, the rows of its test part, and the model; of a cross-validation without one, a fold."""
     fold = run if not run.is_cross_validation else RunFolder(min(run.path.glob("fold-*")))
     config = fold.config
+    if data is None and config.data.name == IN_MEMORY:
+        raise DataError(
+            f"{run.path} was trained on data in memory, which its folder does not hold",
+            'give it again in Python: run.plot("images", data=...)',
+        )
     data = load_dataset(config) if data is None else data
     if run.data_sha256 != fingerprint(data):
         raise DataError(

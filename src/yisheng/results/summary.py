@@ -77,7 +77,10 @@ def _read(folder: Path) -> RunFacts:
 def _describe_training(facts: RunFacts) -> str:
     from yisheng.reporting.formatting import format_count
 
-    text = f"{facts.choice_name('model')} on {facts.choice_name('data')}"
+    recorded = facts.environment.get("data")
+    data = recorded.get("name") if isinstance(recorded, Mapping) else None
+    model = facts.choice_name("model").rpartition(":")[2]  # of a network of one's own the class, without its module
+    text = f"{model} on {data or facts.choice_name('data')}"
     if facts.cross_validation is not None:
         return f"{text}, {format_count(len(facts.cross_validation.models), 'model')} of a cross-validation"
     epochs_done, epochs_requested = facts.epochs
@@ -89,13 +92,14 @@ def _describe_training(facts: RunFacts) -> str:
 
 
 def _describe_findings(facts: RunFacts) -> list[str]:
-    """Return the number of findings worse than a note, and the first of them."""
+    """Return the run's notes, the number of findings, and the first one that is worse than a note."""
     from yisheng.reporting.findings_text import summarize_findings
 
+    notes = [str(facts.config["notes"])] if facts.config.get("notes") else []
     if facts.findings is None:
-        return []
+        return notes
     causes = [cause for cause in facts.findings.findings if cause.severity != "note"]
-    lines = [summarize_findings(facts.findings)]
+    lines = [*notes, summarize_findings(facts.findings)]
     if causes:
         lines.append(f"{causes[0].severity}: {causes[0].cause}")
     return lines
