@@ -12,7 +12,7 @@ from yisheng.core.config import Config
 from yisheng.core.errors import UsageError, suggest
 from yisheng.core.paths import is_path
 from yisheng.core.settings import Setting, merge_settings
-from yisheng.data import hub, preview
+from yisheng.data import hub, preview, tables
 from yisheng.data.hub import catalog
 from yisheng.experiments.load_data import load_dataset
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 N_SAMPLES, N_AUGMENTED = 40, 10
 """Images of a preview, and rows of one with augmentations, by default."""
+TARGET_OPTIONS = ("target", "test", "task", "labels")
+"""Options of a table that are about its target."""
 
 
 def list_data_sets() -> dict[str, dict[str, str]]:
@@ -121,6 +123,8 @@ def describe_status(status: FileStatus) -> dict[str, Any]:
 def describe_data_set(text: str, options: Mapping[str, str]) -> dict[str, Any]:
     """Return facts about a data set; see `yisheng.data.preview.describe`.
 
+    Of a table whose target is not named, the columns and those that may be the target.
+
     Args:
         text: name of a data set, or the path of a folder, zip or table.
         options: its options.
@@ -129,7 +133,11 @@ def describe_data_set(text: str, options: Mapping[str, str]) -> dict[str, Any]:
         UsageError: the name or an option is unknown.
         DataError: the data cannot be read.
     """
-    return preview.describe(load_dataset(_parse_config(text, options, augment=None)))
+    config = _parse_config(text, options, augment=None)
+    choice = config.data.options
+    if config.data.name == "table" and choice.get("path") and not tables.has_target(**choice):
+        return tables.outline(**{key: value for key, value in choice.items() if key not in TARGET_OPTIONS})
+    return preview.describe(load_dataset(config))
 
 
 def draw_data_set(

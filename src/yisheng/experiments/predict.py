@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from yisheng.core.errors import UsageError
+from yisheng.data.tables.reading_options import ReadingOptions
 from yisheng.inference import rows as typed_rows
 from yisheng.inference.prediction import PredictionList
 from yisheng.inference.predictor import Predictor
 
 
-def predict(folder: Path, inputs: Sequence[Path], rows: str | None = None) -> PredictionList:
+def predict(
+    folder: Path, inputs: Sequence[Path], rows: str | None = None, reading: Mapping[str, Any] | None = None
+) -> PredictionList:
     """Return the predictions of a model.
 
     Args:
         folder: of the run.
         inputs: images or tables.
         rows: instead of files, rows as text: ``5.1,3.5;4.9,3.0``.
+        reading: how tables are read, if not as the training table: ``encoding``, ``decimal``, ``names``, ...
 
     Raises:
         UsageError: there are no inputs, or they do not fit the model.
@@ -26,6 +31,8 @@ def predict(folder: Path, inputs: Sequence[Path], rows: str | None = None) -> Pr
     """
     predictor = Predictor(folder)
     spec = predictor.spec
+    if reading:
+        return predictor.predict_files([] if rows is not None else inputs, ReadingOptions.parse(reading))
     if rows is None:
         if spec.is_image and any(os.path.isdir(path) for path in inputs):  # noqa: PTH112  # never raises
             raise UsageError("predictions for a folder of images are written to a file", "use out=predictions.csv too")

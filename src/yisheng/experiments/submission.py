@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from yisheng.core.config import Config
 from yisheng.core.errors import UsageError, YishengError, suggest
@@ -14,6 +15,7 @@ from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Spec
 from yisheng.data import tables
 from yisheng.data.tables import files as table_files
+from yisheng.data.tables.reading_options import AUTOMATIC, TEXT_KEYS, ReadingOptions
 from yisheng.data.tables.sniff import sniff_layout
 from yisheng.experiments.bulk_prediction import SUFFIXES, TEXT_TABLE_SUFFIXES, PredictionFile, predict_to_file
 from yisheng.inference.bulk.chunk import Source
@@ -31,6 +33,7 @@ def submit(
     format: str = FORMATS[0],
     strict: bool = False,
     force: bool = False,
+    reading: Mapping[str, Any] | None = None,
     excel_safe: bool = False,
 ) -> PredictionFile:
     """Write predictions into a file, piece by piece; see `yisheng.experiments.bulk_prediction.predict_to_file`.
@@ -48,6 +51,7 @@ def submit(
             class).
         strict: a damaged image is an error, instead of a line with the reason in the file.
         force: begin again if a part of an earlier call is there.
+        reading: how a table is read, if not as the training table: ``encoding``, ``decimal``, ``names``, ...
         excel_safe: write an apostrophe before text that a spreadsheet would take for a formula.
 
     Raises:
@@ -62,7 +66,8 @@ def submit(
         raise UsageError(f"excel_safe=true is for .csv and .tsv, got out={out}", "leave it out")
     run = RunFolder(folder).model_folder
     predictor = Predictor(run.path)
-    source = _open_source(run, predictor.spec, [parse_path(path, "an input") for path in inputs], id, strict=strict)
+    paths, options = [parse_path(path, "an input") for path in inputs], ReadingOptions.parse(reading or {})
+    source = _open_source(run, predictor.spec, paths, id, options, strict=strict)
     return predict_to_file(predictor, source, out, format=format, force=force, excel_safe=excel_safe)
 
 
@@ -76,8 +81,12 @@ def _require_output(out: Path, inputs: Sequence[str | Path], format: str) -> Non
         raise UsageError(f"the predictions cannot be written to {out}: it is {reason}", "name another file with out=")
 
 
-def _open_source(run: RunFolder, spec: Spec, inputs: Sequence[Path], id: str | None, *, strict: bool) -> Source:
+def _open_source(
+    run: RunFolder, spec: Spec, inputs: Sequence[Path], id: str | None, options: ReadingOptions, *, strict: bool
+) -> Source:
     """Return the source of the inputs."""
+    if not spec.is_row and options != AUTOMATIC:
+        raise UsageError("encoding=, decimal= and the like are for the file of a table", "leave them out")
     if spec.is_image:
         if id is not None:
             raise UsageError(f"id={id} is for the rows of a table: images are named by their files", "leave it out")
@@ -88,7 +97,7 @@ def _open_source(run: RunFolder, spec: Spec, inputs: Sequence[Path], id: str | N
         raise UsageError(f"out= takes the rows of one table, got {len(inputs)} files", "give one table")
     from yisheng.inference.bulk.rows import open_table  # imports pandas, and every training imports this module
 
-    return open_table(inputs[0], spec, _id_column(run) if id is None else id)
+    return open_table(inputs[0], spec, _id_column(run) if id is None else id, options)
 
 
 def predict_test_table(run: RunFolder, config: Config) -> Path | None:
@@ -101,18 +110,19 @@ def predict_test_table(run: RunFolder, config: Config) -> Path | None:
         config: its config; only tables with ``test=`` have something to predict.
     """
     path, test = config.data.options.get("path"), config.data.options.get("test")
-    if not path or not test or config.fold is not None:
+    if config.data.name != "table" or not path or not test or config.fold is not None:
         return None
+    reading = {key: config.data.options[key] for key in TEXT_KEYS if key in config.data.options}
     table, out = (
         tables.resolve_test_path(parse_path(path, "data"), parse_path(test, "test")),
         run.file(RunFolder.SUBMISSION),
     )
     try:
         targets = Spec.from_json(run.description.get("spec", {})).target.split(", ")
-        if set(targets) & set(_read_column_names(table, targets)):
+        if set(targets) & set(_read_column_names(table, targets, ReadingOptions.parse(reading))):
             return None  # the table has targets: it is the test part
         with hide_messages(progress=False):
-            written = submit(run.path, [table], out)
+            written = submit(run.path, [table], out, reading=reading)
     except YishengError as error:
         logger.warning(f"warning: no {RunFolder.SUBMISSION}: {error.problem}; {error.remedy}")
         return None
@@ -120,10 +130,10 @@ def predict_test_table(run: RunFolder, config: Config) -> Path | None:
     return out
 
 
-def _read_column_names(path: Path, targets: list[str]) -> list[str]:
-    if path.suffix.lower() in table_files.BINARY_SUFFIXES:
-        return list(table_files.read_table(path).columns)
-    return list(sniff_layout(path, known_names=targets).names)
+def _read_column_names(path: Path, targets: list[str], options: ReadingOptions) -> list[str]:
+    if not table_files.is_text(path, options):
+        return list(table_files.read_table(path, options).columns)
+    return list(sniff_layout(path, options, known_names=targets).names)
 
 
 def _id_column(run: RunFolder) -> str:

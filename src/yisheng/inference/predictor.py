@@ -21,6 +21,7 @@ from yisheng.inference.inputs.block import InputBlock, place_on_first
 from yisheng.inference.inputs.read_inputs import read_inputs
 from yisheng.inference.inputs.table_files import read_table_files
 from yisheng.inference.ood import THRESHOLD
+from yisheng.inference.own_network import explain_failed_call
 from yisheng.inference.prediction import Prediction, PredictionList
 
 BATCH = 256
@@ -236,11 +237,12 @@ def _compute_outputs(
         for start in range(0, len(x), BATCH):
             raw = nested.from_numpy(x[start : start + BATCH])
             scaled = nested.to_contiguous(nested.to_single(model.scale.apply(raw)))
-            if ood_scores is None or model.ood_detector is None:
-                output = nested.call(model.model, scaled)
-            else:
-                output, scores = model.ood_detector.score(model.model, scaled, raw)
-                ood_scores.append(scores)
+            with explain_failed_call(model.description):
+                if ood_scores is None or model.ood_detector is None:
+                    output = nested.call(model.model, scaled)
+                else:
+                    output, scores = model.ood_detector.score(model.model, scaled, raw)
+                    ood_scores.append(scores)
             blocks.append(apply_link(output, model.spec, invert))
         return torch.cat(blocks).numpy()
 

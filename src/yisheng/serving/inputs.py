@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import math
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,10 +19,13 @@ from yisheng.core.errors import YishengError
 from yisheng.core.types import Spec
 from yisheng.data.compression import open_decompressed
 from yisheng.data.images import decode
+from yisheng.data.tables.decoded_text import find_encoding
+from yisheng.data.tables.reading_options import AUTOMATIC, ReadingOptions
 from yisheng.inference import images, rows
 from yisheng.serving.errors import ApiError, to_api_error
 from yisheng.serving.forms import parse_form
 from yisheng.serving.json_rows import parse_json_rows
+from yisheng.serving.json_tensors import parse_json_tensors, takes_tensors
 from yisheng.serving.limits import Limits
 
 FORM, JSON, CSV = "multipart/form-data", "application/json", "text/csv"
@@ -77,7 +81,9 @@ def parse_inputs(body: bytes, content_type: str, spec: Spec, limits: Limits) -> 
             return _decode_images(_read_files(body, content_type, kind), spec, limits)
         if kind == JSON:
             return _parse_rows(parse_json_list(body, "rows"), spec, limits)
-        return _parse_table(*_read_table_file(body, content_type, kind), spec, limits)
+        if takes_tensors(spec):
+            raise _wrong_type(kind, spec.description, (JSON,))
+        return _parse_table(*_read_table_file(body, content_type, kind), spec, limits, _read_charset(content_type))
     except YishengError as error:
         raise to_api_error(error) from None
 
@@ -210,7 +216,7 @@ def _too_many_pixels(limits: Limits) -> ApiError:
 
 def _parse_rows(values: Sequence[Any], spec: Spec, limits: Limits) -> Inputs:
     _check_row_count(len(values), spec, limits)
-    x, notes = parse_json_rows(values, spec)
+    x, notes = (parse_json_tensors(values, spec), ()) if takes_tensors(spec) else parse_json_rows(values, spec)
     return Inputs(x, _number_rows(len(x)), _notes_on_first_row(notes, len(x)))
 
 
@@ -226,7 +232,18 @@ def _read_table_file(body: bytes, content_type: str, kind: str) -> tuple[str, by
     return files[0]
 
 
-def _parse_table(name: str, content: bytes, spec: Spec, limits: Limits) -> Inputs:
+def _read_charset(content_type: str) -> ReadingOptions:
+    """Return how a table is read by the charset of its content type; UTF-8, which clients write anyway, says nothing.
+
+    Raises:
+        UsageError: there is no such encoding.
+    """
+    match = re.search(r'charset="?([\w.:-]{1,40})', content_type, re.IGNORECASE)
+    charset = find_encoding(match[1]) if match else "utf-8"
+    return AUTOMATIC if charset in ("utf-8", "ascii") else ReadingOptions(encoding=charset)
+
+
+def _parse_table(name: str, content: bytes, spec: Spec, limits: Limits, options: ReadingOptions) -> Inputs:
     _check_row_count(content.count(b"\n") - 1, spec, limits)
     if open_decompressed(io.BytesIO(content)) is not None:
         raise ApiError(415, "type", f"{name} is compressed", "decompress it first")
@@ -234,7 +251,7 @@ def _parse_table(name: str, content: bytes, spec: Spec, limits: Limits) -> Input
         path = Path(folder, "table.csv")
         path.write_bytes(content)
         try:
-            table = rows.read_rows(path, spec)
+            table = rows.read_rows(path, spec, options=options)
         except YishengError as error:
             problem, remedy = (text.replace(str(path), name) for text in (error.problem, error.remedy))
             raise ApiError(422, "input", problem, remedy) from None

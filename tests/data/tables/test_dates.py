@@ -7,7 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.data.tables.text_tables import read, write
+from yisheng.core.errors import DataError
 from yisheng.data.tables import dates
+from yisheng.data.tables.dates import parse_dates
+from yisheng.inference.rows import read_rows
 
 FOUR_DIGIT_YEARS = [date_format for date_format in dates.FORMATS if "%y" not in date_format]
 DAYS = st.dates(datetime.date(1000, 1, 1))
@@ -100,3 +104,68 @@ def test_any_text_is_a_date_format_or_raises(date_format):
         return
     with pytest.raises(ValueError, match="."):
         parse("no date at all")
+
+
+def _date_table(texts):
+    return "d,y\n" + "".join(f"{text},{n % 11}.5\n" for n, text in enumerate(texts))
+
+
+DAYS = [f"2024-{n % 12 + 1:02d}-{n % 28 + 1:02d}" for n in range(300)]
+
+
+@pytest.mark.parametrize("odd", ["2024-02-30", "soon", "0000-00-00", "2024-13-01", "n.v."])
+def test_one_odd_value_does_not_throw_a_column_of_dates_away(tmp_path, odd):
+    data = read(tmp_path, _date_table([*DAYS, odd]))
+    assert "d.month" in [column.name for column in data.spec.columns]
+    warning = next(finding for finding in data.findings if finding.check == "odd dates")
+    assert f"{odd!r} (row 301)" in warning.cause
+    assert np.isnan(data.x[300]).all()
+    later = read_rows(write(tmp_path, f"d\n{odd}\n2024-05-06\n", "p.csv"), data.spec)
+    assert np.isnan(later.x[0]).all()
+    assert later.x[1, 0] == 5
+    with pytest.raises(DataError, match="is not a date like"):
+        read_rows(write(tmp_path, "d\nnever\n", "p.csv"), data.spec)
+
+
+@pytest.mark.parametrize(
+    ("other", "month"),
+    [
+        ("06.05.2024", 5),
+        ("2024/05/06", 5),
+        ("6 May 2024", 5),
+        ("2024年5月6日", 5),
+        ("May 6, 2024", 5),
+        ("05/06/2024", 5),
+    ],
+)
+def test_dates_of_several_forms_are_read_with_a_warning(tmp_path, other, month):
+    data = read(tmp_path, _date_table([*DAYS, *[other] * 40]))
+    assert data.x[300, [column.name for column in data.spec.columns].index("d.month")] == month
+    warning = next(finding for finding in data.findings if finding.check == "date forms")
+    assert "(40)" in warning.cause or "(1)" in warning.cause
+    later = read_rows(write(tmp_path, f"d\n{other}\n2024-05-06\n", "p.csv"), data.spec).x
+    assert later[0].tolist() == later[1].tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "hour"),
+    [
+        ("2024-05-06 12:00+08:00", 4),
+        ("2024-05-06T12:00:00Z", 12),
+        ("2024-05-06 12:00 UTC+2", 10),
+        ("2024-05-06 12:00-0330", 15.5),
+        ("2024-05-06 12:00+08", 4),
+    ],
+)
+def test_time_zones_are_moved_to_utc(text, hour):
+    (days,) = parse_dates([text], "%Y-%m-%d")
+    assert days % 1 * 24 == pytest.approx(hour)
+
+
+def test_times_with_and_without_a_zone_are_a_warning(tmp_path):
+    texts = [f"{day} {n % 24:02d}:00{'+02:00' * (n % 2)}" for n, day in enumerate(DAYS)]
+    data = read(tmp_path, _date_table(texts))
+    assert "time zones" in {finding.check for finding in data.findings}
+    assert "time zones" not in {
+        finding.check for finding in read(tmp_path, _date_table([f"{t}Z" for t in texts if "+" not in t])).findings
+    }

@@ -3,6 +3,7 @@
     tables.from_frame(frame, target="SalePrice")     a data set from a DataFrame
     tables.from_file("train.csv", target="last")     the same from a file
     tables.describe("train.csv")                     the kind of each column, and what becomes of it
+    tables.outline("train.csv")                      the same, and the columns that may be the target
 
 The steps, file by file:
 
@@ -199,6 +200,77 @@ def describe(
     else:
         read = files.table_from_frame(table, options, choose)
     return table_dataset.describe_columns(read, roles)
+
+
+def outline(
+    path: str | Path,
+    *,
+    id: str = "",
+    drop: Sequence[str] = (),
+    kinds: Mapping[str, str] | Sequence[str] = (),
+    time: str = "",
+    group: str = "",
+    **reading: Any,
+) -> dict[str, Any]:
+    """Return facts about a table whose target is not known yet: its columns, and those that may be the target.
+
+    Args:
+        path: the file.
+        id: the column with the row names.
+        drop: columns to leave out.
+        kinds: the kind of a column by name.
+        time: a column of dates or numbers.
+        group: a column whose equal values must stay in the same part.
+        **reading: as of `from_file`.
+
+    Raises:
+        UsageError: a column does not exist.
+        DataError: the file cannot be read.
+    """
+    from yisheng.core.paths import parse_path
+    from yisheng.data.tables import files, table_dataset
+    from yisheng.data.tables.column_roles import Roles, parse_kinds
+    from yisheng.data.tables.reading_options import ReadingOptions
+    from yisheng.data.tables.training_tables import choose_columns
+
+    path = parse_path(path, "path")
+    roles = Roles((), id, time, group, tuple(drop), parse_kinds(kinds))
+    choose = choose_columns(roles, target_required=False)
+    options = ReadingOptions.parse(reading)
+    table = files.read_table(path, options, known_names=roles.mentioned_columns, choose=choose)
+    return table_dataset.outline_table(files.dataset_name(path), table, roles)
+
+
+def has_target(path: str | Path, **options: Any) -> bool:
+    """Return whether the target of a table is known: named, or obvious by the names of the columns.
+
+    Args:
+        path: the file.
+        **options: those of the data set `table`.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    from yisheng.core.errors import UsageError
+    from yisheng.core.paths import parse_path
+    from yisheng.data.tables import files
+    from yisheng.data.tables.column_roles import Roles
+    from yisheng.data.tables.reading_options import READING_KEYS, ReadingOptions
+    from yisheng.data.tables.sniff import sniff_layout
+
+    path = parse_path(path, "path")
+    if options.get("target") or options.get("test"):
+        return True
+    reading = ReadingOptions.parse({key: value for key, value in options.items() if key in READING_KEYS})
+    if files.is_text(path, reading):
+        names = sniff_layout(path, reading).names
+    else:
+        names = tuple(files.read_table(path, reading).columns)
+    try:
+        Roles((), options.get("id") or "", drop=tuple(options.get("drop") or ())).resolve(names)
+    except UsageError:
+        return False
+    return True
 
 
 def _to_tuple(target: str | Sequence[str]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ MAX_TEXT_BYTES = 8 << 30
 CHUNK_BYTES = 1 << 22
 AUTO = "auto"
 UTF8 = "utf-8"
-_SAMPLE_BYTES = 1 << 16
+_SAMPLE_BYTES = 1 << 14
 """Bytes of lines beyond ASCII by which an encoding is guessed."""
 _HEAD_BYTES = 1 << 12
 _MIN_VALID_UTF8 = 10

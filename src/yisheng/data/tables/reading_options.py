@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 AUTO: Literal["auto"] = "auto"
 NONE = "none"
+READING_KEYS = ("header", "separator", "encoding", "decimal", "thousands", "skip", "names", "missing", "format")
+TEXT_KEYS = ("separator", "encoding", "decimal", "thousands", "skip", "missing", "format")
+"""Options of a training table that hold for its test table as well: those that are not about its columns."""
 FORMATS = ("csv", "parquet", "npz")
 _WORDS_OF_MARKS = {"comma": ",", "point": ".", "dot": ".", "space": " ", "blank": " ", "apostrophe": "'"}
 

@@ -62,7 +62,10 @@ def choose_separator(
     marks = [Separator(mark) for mark in dict.fromkeys((*SEPARATORS, *further))]
     candidates = [*marks, Separator("\t", blanks=True)] if allow_blanks else marks
     records = {candidate: parse_records(lines, candidate) for candidate in candidates}
-    best = max(candidates, key=lambda candidate: _rate_records(records[candidate], known_names))
+    ratings = {candidate: _rate_records(records[candidate], known_names) for candidate in candidates}
+    if any(ratings[mark][1] for mark in marks):  # a character that separates all lines alike is before blanks
+        ratings.pop(Separator("\t", blanks=True), None)
+    best = max(ratings, key=lambda candidate: ratings[candidate])
     for other in candidates:
         if other != best and _explains(records[best], records[other], best, other):
             return other
@@ -165,7 +168,8 @@ def _skip_titles(lines: Sequence[str], start: int, known_names: Collection[str],
             break
         if not lines[first].strip():
             continue
-        records = parse_records(below, choose_separator(below[1:], known_names, allow_blanks=allow_blanks))
+        separator = choose_separator(below[len(below) // 2 :], known_names, allow_blanks=allow_blanks)
+        records = parse_records(below, separator)
         widths = [len(record) for record in records] or [0]
         filled = sum(bool(cell.strip()) for cell in records[0]) if records else 0
         if filled != 1 or max(widths) < 2 or (widths[0] > 1 and not records[0][0].strip()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from yisheng.core.types import Column, Dataset, Finding, Spec
 from yisheng.data.class_names import FORMS, normalize_name
 from yisheng.data.part_labels import check_part_labels
 from yisheng.data.tables import dates
-from yisheng.data.tables.column_kinds import find_date_format, infer_column
+from yisheng.data.tables.column_kinds import find_date_format, infer_column, is_id_name
 from yisheng.data.tables.column_roles import Roles
 from yisheng.data.tables.encode import encode_columns
 from yisheng.data.tables.inferred_column import InferredColumn, parse_date_column
@@ -20,11 +21,14 @@ from yisheng.data.tables.later_tables import TestTable, choose_later
 from yisheng.data.tables.other_targets import add_test_targets
 from yisheng.data.tables.raw_column import RawColumn, concatenate_columns
 from yisheng.data.tables.table import Table
+from yisheng.data.tables.target_suggestions import suggest_targets
 from yisheng.data.tables.target_words import settle_test_words, settle_words
 from yisheng.data.tables.targets import Target, read_target
 
 _LEFT_OUT = "left out: "
 TRAIN_PART, TEST_PART = 0, 2
+MAX_NAMED_ROWS = 200_000
+"""Rows that are named by an identifier that nobody asked for: the names of more would take much memory."""
 
 
 def describe_columns(table: Table, roles: Roles) -> list[dict[str, Any]]:
@@ -39,6 +43,36 @@ def describe_columns(table: Table, roles: Roles) -> list[dict[str, Any]]:
     """
     resolved = roles.resolve(list(table.columns), target_required=bool(roles.target))
     return _describe(_infer_columns(table.columns, resolved))
+
+
+def outline_table(name: str, table: Table, roles: Roles) -> dict[str, Any]:
+    """Return facts about a table without a target: rows, columns, columns that may be the target, and findings.
+
+    Args:
+        name: name of the data.
+        table: the columns.
+        roles: the user's choices; no target is required.
+
+    Raises:
+        UsageError: a role names a column that does not exist.
+        DataError: a column cannot be read as the kind that ``kinds=`` gives it.
+    """
+    resolved = roles.resolve(list(table.columns), target_required=False)
+    inferred = _infer_columns(table.columns, resolved)
+    suggestions = suggest_targets(table.columns, inferred, resolved)
+    findings = [*table.findings, *(finding for column in inferred for finding in column.findings)]
+    facts = {
+        "name": name,
+        "rows": table.row_count,
+        "columns": _describe(inferred),
+        "targets": [
+            {"target": f"target={item.column}", "task": item.task, "why": item.reason} for item in suggestions
+        ],
+        "findings": [
+            {"severity": f.severity, "check": f.check, "cause": f.cause, "remedy": f.remedy} for f in findings
+        ],
+    }
+    return {key: value for key, value in facts.items() if value != []}
 
 
 def build_dataset(name: str, table: Table, roles: Roles, test: TestTable | None = None) -> Dataset:
@@ -71,6 +105,8 @@ def build_dataset(name: str, table: Table, roles: Roles, test: TestTable | None 
             for column, raw in raws.items()
         }
     inferred = _infer_columns(train_raws, roles)
+    if not roles.id and n <= MAX_NAMED_ROWS:
+        roles = replace(roles, id=_find_id(inferred))
     columns = tuple(
         replace(feature, missing_words=(*feature.missing_words, *table.reading.missing))
         for column in inferred
@@ -266,6 +302,11 @@ def _parse_times(raw: RawColumn, requested_kind: str) -> np.ndarray:
             f"give the format of the dates, as in kinds={raw.name}:date:%d/%m/%Y",
         )
     return raw.numbers.astype(np.float64)
+
+
+def _find_id(columns: Sequence[InferredColumn]) -> str:
+    """Return the name of a column that identifies the rows and is called so, or an empty text."""
+    return next((c.name for c in columns if c.kind == "identifier" and is_id_name(c.name)), "")
 
 
 def _read_row_names(tables: list[dict[str, RawColumn]], roles: Roles, usable: np.ndarray) -> tuple[str, ...] | None:

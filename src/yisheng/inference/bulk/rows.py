@@ -120,6 +120,7 @@ class TextRows:
     def __init__(self, path: Path, spec: Spec, id: str, options: ReadingOptions = AUTOMATIC) -> None:
         self._path, self._columns = path, apply_number_format(spec.columns, options)
         self.fingerprint = fingerprint_file(path) if os.path.isfile(path) else ""  # noqa: PTH113  # never raises
+        self.fingerprint += "" if options == AUTOMATIC else f" {options}"
         plan = self._plan = _plan_reading(path, spec, id, options)
         self.id_name = "" if plan.id is None else plan.layout.names[plan.id]
         self.total = plan.scan.row_count - plan.layout.has_header
