@@ -53,7 +53,7 @@ def test_notebook_shows_curves_that_are_updated_in_place(tmp_path):
     images = [o for o in outputs if "image/svg+xml" in o.get("data", {})]
     assert len(images) == 1  # one display, redrawn
     assert "validation" in images[0]["data"]["image/svg+xml"]
-    assert any("TrainedRun" in o.get("data", {}).get("text/plain", "") for o in outputs)
+    assert any("accuracy" in o.get("data", {}).get("text/html", "") for o in outputs)  # the run itself
 
 
 def test_curves_show_steps_before_the_first_epoch_and_a_single_epoch():

@@ -1,6 +1,7 @@
 """One update: the mean loss, accumulation, clipping, and checks for non-finite values."""
 
 import copy
+import dataclasses
 import math
 
 import numpy as np
@@ -237,13 +238,27 @@ def test_bf16_computes_in_bfloat16_with_float32_weights():
     assert not torch.equal(value, exact)
 
 
-@pytest.mark.parametrize(
-    "reduce", [lambda losses: losses.mean(), lambda losses: losses[:, None], lambda losses: losses[:-1]]
-)
-def test_reduced_loss_is_refused(reduce):
+@pytest.mark.parametrize("reduce", [lambda losses: losses[:, None], lambda losses: losses[:-1]])
+def test_loss_of_another_shape_is_refused(reduce):
     s, initial = state(), weights(state())
     with pytest.raises(UsageError, match="one value for each of 21 outputs"):
         make_update()(s, batch(), lambda output, y: reduce(loss()(output, y)))
+    assert torch.equal(weights(s), initial)
+
+
+def test_loss_that_is_a_mean_makes_the_same_update():
+    s, expected = state(), state()
+    b = dataclasses.replace(batch(), weight=None)
+    make_update()(s, b, lambda output, y: loss()(output, y).mean())
+    make_update()(expected, b, loss())
+    torch.testing.assert_close(weights(s), weights(expected))
+
+
+def test_loss_that_is_a_mean_cannot_be_weighted():
+    s, initial = state(), weights(state())
+    b = dataclasses.replace(batch(), weight=torch.ones(len(batch())))
+    with pytest.raises(UsageError, match="cannot have weights"):
+        make_update()(s, b, lambda output, y: loss()(output, y).mean())
     assert torch.equal(weights(s), initial)
 
 
