@@ -219,6 +219,10 @@ CHANGES = {
     "missing tensor": lambda data: data["tensors"].pop(0),
     "tensor twice": lambda data: data["tensors"].append(data["tensors"][0]),
     "many nodes": lambda data: data.update(nodes=[data["nodes"][0]] * 100_001),
+    "type by a number": lambda data: data["nodes"][0].update(
+        op="aten.softmax.int", args=[{"node": data["inputs"][0]["name"]}, 1, -2]
+    ),
+    "type of a node": lambda data: data["nodes"][0]["kwargs"].update(dtype={"node": data["inputs"][0]["name"]}),
     "negative size": lambda data: data["inputs"][0].update(shape=[-1]),
 }
 

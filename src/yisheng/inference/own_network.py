@@ -6,9 +6,10 @@ It is built from its code if the user names it in the present call (``model=net.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,25 @@ def _report_changed_code(name: str, component: Any, network: Mapping[str, Any]) 
     saved, present = network["own"]["sha256"], hash_source(component)
     if saved is not None and present is not None and saved != present:
         logger.info(f"note: the code of {name} changed since the training; its weights still fit")
+
+
+@contextlib.contextmanager
+def explain_failed_call(description: Mapping[str, Any]) -> Iterator[None]:
+    """Turn what a user's own network raises for inputs that it cannot take into a DataError.
+
+    Args:
+        description: contents of ``model.json``; errors of registered networks are defects, and stay as they are.
+
+    Raises:
+        DataError: the network failed.
+    """
+    try:
+        yield
+    except (RuntimeError, IndexError, TypeError, ValueError) as error:
+        if "own" not in (description.get("model") or {}):
+            raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise DataError(f"the network cannot take these inputs: {reason}", "give inputs as in training") from error
 
 
 def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import torch
 
-from yisheng.inference.program_operators import MAX_INTEGER
+from yisheng.inference.program_operators import MAX_INTEGER, Device
 
 DTYPES: Final[Mapping[str, torch.dtype]] = {
     str(dtype).removeprefix("torch."): dtype
@@ -38,10 +38,6 @@ class Reference:
     """The result of an earlier node, by its number."""
 
     index: int
-
-
-class Device:
-    """Stands for the device of the network's inputs."""
 
 
 DEVICE: Final = Device()

@@ -20,11 +20,11 @@ from yisheng.core.run_folder import INTACT_COPY
 from yisheng.inference._ood_features import FeatureSource
 from yisheng.inference.program_data import ProgramData, TensorKind
 from yisheng.inference.program_json import (
-    Device,
     Reference,
     fill_structure,
     flatten_structure,
 )
+from yisheng.inference.program_operators import Device
 
 CONSTANTS = "program_constants"
 """Name of the submodule with the tensors that are not in the network's state dict."""

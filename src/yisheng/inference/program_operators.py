@@ -43,7 +43,7 @@ ATEN: Final = frozenset(
     masked_select mH moveaxis movedim mT narrow nonzero nonzero_numpy numpy_T one_hot pad permute pixel_shuffle
     pixel_unshuffle ravel repeat repeat_interleave reshape resolve_conj resolve_neg roll rot90 row_stack scatter
     scatter_add scatter_reduce select select_scatter slice slice_scatter split split_with_sizes squeeze stack swapaxes
-    swapdims t take take_along_dim tensor_split tile to transpose tril triu unbind unflatten unfold unsafe_chunk
+    swapdims t take take_along_dim tensor_split tile transpose tril triu unbind unflatten unfold unsafe_chunk
     unsafe_split unsafe_split_with_sizes unsqueeze view view_as view_as_complex view_as_real view_copy vsplit vstack
     _conj _reshape_alias _to_copy _unsafe_index _unsafe_view channel_shuffle cartesian_prod
     combinations expand_copy permute_copy select_copy slice_copy squeeze_copy transpose_copy unsqueeze_copy
@@ -87,11 +87,20 @@ ATEN: Final = frozenset(
 
 REWRITTEN: Final[Mapping[str, str]] = {"empty": "zeros", "empty_like": "zeros_like", "new_empty": "new_zeros"}
 """Operators that are replaced when a program is written: uninitialized memory must not reach a prediction."""
+LIST_WORDS: Final = frozenset({"Dict", "device", "enum", "left", "list", "right", "str", "t"})
+"""Words in overloads of lists and texts, which only TorchScript uses."""
+
 EVAL_ARGUMENTS: Final[Mapping[str, tuple[int, str, Any]]] = {
     **dict.fromkeys(("lstm.input", "gru.input", "rnn_tanh.input", "rnn_relu.input"), (6, "train", False)),
     "scaled_dot_product_attention.default": (4, "dropout_p", 0.0),
 }
 """Position and name of the argument that makes an operator draw random numbers, and its only allowed value."""
+TYPE_ARGUMENTS: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("log_softmax.int", "softmax.int", "special_softmax.default"), 2),
+    **dict.fromkeys(("view.dtype", "view_copy.dtype"), 1),
+}
+"""Position of the argument that is a type: torch would take any integer for one, and may never return."""
+TYPE_KEYWORDS: Final = frozenset({"dtype", "layout", "memory_format", "device"})
 STATISTICS: Final[Mapping[str, tuple[int, int, int]]] = {
     "batch_norm.default": (3, 4, 5),
     "instance_norm.default": (3, 4, 5),
@@ -101,10 +110,14 @@ WRITING: Final = frozenset(
     """
     kthvalue.values linalg_eigh.eigvals linalg_svd.U max.dim_max median.dim_values min.dim_min mode.values
     nanmedian.dim_values sort.Tensor sort.any sort.bool sort.float sort.int sort.str sort.values sort.values_stable
-    topk.values gru.data lstm.data rnn_relu.data rnn_tanh.data
+    topk.values gru.data lstm.data rnn_relu.data rnn_tanh.data addmm.dtype baddbmm.dtype bmm.dtype mm.dtype
     """.split()
 )
-"""Overloads that write into their arguments without an ``out`` in their name, or that read packed sequences."""
+"""Overloads that write into their arguments without an ``out`` in their name, read packed sequences, or need a type."""
+
+
+class Device:
+    """Stands for the device of the network's inputs."""
 
 
 def _compute_size(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -130,6 +143,7 @@ def _get_item(values: Any, index: Any) -> Any:
 
 
 MAX_INTEGER: Final = 2**63 - 1
+TYPES: Final = (torch.dtype, torch.layout, torch.memory_format, torch.device, Device)
 NUMBERS: Final = (int, float, bool, torch.SymInt, torch.SymFloat, torch.SymBool)
 SIZE_OPERATORS = (
     *("add", "sub", "mul", "floordiv", "truediv", "mod", "neg"),
@@ -178,8 +192,9 @@ def find_operator(name: str) -> Callable[..., Any]:
 def _find_aten(name: str) -> Callable[..., Any]:
     namespace, _, rest = name.partition(".")
     base, _, overload = rest.partition(".")
-    is_writing = rest in WRITING or any(word.lower().startswith("out") for word in overload.split("_"))
-    if namespace != "aten" or base not in ATEN or is_writing:
+    words = overload.split("_")
+    is_refused = rest in WRITING or any(word.lower().startswith("out") or word in LIST_WORDS for word in words)
+    if namespace != "aten" or base not in ATEN or is_refused:
         raise ValueError(f"the operator {name[:100]!r} is not allowed in a program")
     packet = getattr(torch.ops.aten, base, None)  # the name is in the list above
     if packet is None or overload not in packet.overloads():
@@ -219,6 +234,10 @@ def check_call(name: str, arguments: list[Any], keywords: Mapping[str, Any]) -> 
         ValueError: it would.
     """
     operation = name.removeprefix("aten.")
+    position = TYPE_ARGUMENTS.get(operation, len(arguments))
+    types = [*arguments[position : position + 1], *(keywords[key] for key in TYPE_KEYWORDS & set(keywords))]
+    if not all(value is None or isinstance(value, TYPES) for value in types):
+        raise ValueError(f"{name} needs a type")
     if operation in EVAL_ARGUMENTS:
         position, keyword, allowed = EVAL_ARGUMENTS[operation]
         values = [*arguments[position : position + 1], *([keywords[keyword]] if keyword in keywords else [])]

@@ -111,9 +111,11 @@ class BatchQueue:
         try:
             outputs = await self.run_in_network_thread(self.network, x)
         except Exception as error:
-            for pending in batch:
-                if not pending.outputs.cancelled():
-                    pending.outputs.set_exception(error)
+            if len(batch) > 1:  # the values of one request may be what the network refuses
+                for pending in batch:
+                    await self._compute_batch([pending])
+            elif not batch[0].outputs.cancelled():
+                batch[0].outputs.set_exception(error)
             return
         start = 0
         for pending in batch:

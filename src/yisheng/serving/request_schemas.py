@@ -5,16 +5,11 @@ The bodies themselves are parsed by `yisheng.serving.inputs`, whose errors name 
 
 from __future__ import annotations
 
-from typing import Any
-
 from yisheng.core.types import Column, Spec
 from yisheng.serving.inputs import CSV, FORM, IMAGES, JSON, max_rows
 from yisheng.serving.json_rows import column_names, columns_by_name
+from yisheng.serving.json_tensors import MAX_NUMBER, Schema, describe_tensor_row, takes_tensors
 from yisheng.serving.limits import Limits
-
-MAX_NUMBER = 3e38
-"""About the largest number in single precision."""
-Schema = dict[str, Any]
 
 IMAGE_IN_BASE64: Schema = {
     "type": "string",
@@ -29,14 +24,20 @@ def describe_predict_body(spec: Spec, limits: Limits) -> Schema:
     """Return the request body of ``/predict``, by content type."""
     max_files = limits.images if spec.is_image else 1
     form = _make_object({"file": {"type": "array", "items": FILE, "minItems": 1, "maxItems": max_files}})
+    if takes_tensors(spec):
+        return _make_body({JSON: _make_object({"rows": _describe_rows(spec, limits)})})
     if spec.is_image:
         images = {"type": "array", "items": IMAGE_IN_BASE64, "minItems": 1, "maxItems": max_files}
         schemas = {**dict.fromkeys(IMAGES, FILE), FORM: form, JSON: _make_object({"images": images})}
     else:
-        rows = {"type": "array", "items": describe_row(spec), "minItems": 1, "maxItems": max_rows(spec, limits)}
+        rows = _describe_rows(spec, limits)
         table = {"type": "string", "description": "the columns of training in any order, with a header row"}
         schemas = {CSV: table, FORM: form, JSON: _make_object({"rows": rows})}
     return _make_body(schemas)
+
+
+def _describe_rows(spec: Spec, limits: Limits) -> Schema:
+    return {"type": "array", "items": describe_row(spec), "minItems": 1, "maxItems": max_rows(spec, limits)}
 
 
 def describe_correction_body(spec: Spec) -> Schema:
@@ -47,7 +48,12 @@ def describe_correction_body(spec: Spec) -> Schema:
 
 
 def describe_row(spec: Spec) -> Schema:
-    """Return the schema of a row: an object with a value for each column, or a list in column order."""
+    """Return the schema of a row: an object with a value for each column, or a list in column order.
+
+    A row of a network that takes neither images nor rows of numbers is a nested list; see `json_tensors`.
+    """
+    if takes_tensors(spec):
+        return describe_tensor_row(spec)
     columns, names = columns_by_name(spec), column_names(spec)
     if any(column.source for column in spec.columns):
         cells = {name: _describe_cell(columns[name]) for name in names}

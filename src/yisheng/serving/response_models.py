@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from yisheng.core import files, provenance
 from yisheng.core.errors import DataError
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.types import Spec, Task
+from yisheng.core.types import InputSpec, InputType, Spec, Task
 from yisheng.inference import predictor
 from yisheng.serving.json_rows import column_names, columns_by_name
+from yisheng.serving.json_tensors import takes_tensors
 from yisheng.serving.limits import Limits
 
 Count = Annotated[int, Field(ge=0)]
@@ -65,13 +66,23 @@ class InputColumn(Model):
     categories: list[str]
 
 
+class InputTensor(Model):
+    """An input of a network that takes neither images nor rows of numbers."""
+
+    name: str
+    shape: list[Count]
+    dtype: InputType
+
+
 class ModelFacts(Model):
     """The served model: its contract, where it comes from, and its scores."""
 
     run: str
     version: str
     task: Task
+    takes: Literal["images", "rows", "tensors"]
     shape: list[Count]
+    inputs: list[InputTensor]
     classes: list[str]
     columns: list[InputColumn]
     target: str
@@ -149,6 +160,13 @@ def _finite_or_none(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def _describe_tensors(spec: Spec) -> list[InputTensor]:
+    if not takes_tensors(spec):
+        return []
+    items = spec.inputs or (InputSpec(spec.shape, spec.dtype),)
+    return [InputTensor(name=item.name, shape=list(item.shape), dtype=item.dtype) for item in items]
+
+
 def describe_model(folder: Path, spec: Spec, limits: Limits) -> ModelFacts:
     """Return the response of ``/model``.
 
@@ -173,7 +191,9 @@ def describe_model(folder: Path, spec: Spec, limits: Limits) -> ModelFacts:
         run=folder.resolve().name,
         version=provenance.versions()["yisheng"],
         task=spec.task,
+        takes="tensors" if takes_tensors(spec) else "images" if spec.is_image else "rows",
         shape=list(spec.shape),
+        inputs=_describe_tensors(spec),
         classes=list(spec.classes),
         columns=_describe_columns(spec),
         target=spec.target,
