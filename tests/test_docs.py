@@ -36,13 +36,16 @@ def test_the_commands_run(tmp_path):
 
 
 def test_the_python_runs(tmp_path):
-    (code,) = blocks(PAGES[0], "python")
-    assert "Score(value=" in run(["-c", code], tmp_path)
+    code = "\n".join(blocks(PAGES[0], "python"))
+    (tmp_path / "readme.py").write_text(code, encoding="utf-8")
+    assert run(["readme.py"], tmp_path).count("Score(value=") == 2
 
 
 def test_both_languages_say_the_same():
     english, chinese = (page.read_text(encoding="utf-8") for page in PAGES)
     assert blocks(PAGES[0], "sh") == blocks(PAGES[1], "sh")
+    codes = ["\n".join(blocks(page, "python")) for page in PAGES]
+    assert [re.sub(r"  # .*", "", code) for code in codes] == [re.sub(r"  # .*", "", codes[0])] * 2
     assert len(re.findall(r"^\|", english, re.MULTILINE)) == len(re.findall(r"^\|", chinese, re.MULTILINE))
 
 
