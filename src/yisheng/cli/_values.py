@@ -14,16 +14,3 @@ def format_value(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return "none" if value is None else str(value)
-
-
-def format_fact(value: object) -> str:
-    """Return a fact about the machine or a run, of nested plain data, in one line.
-
-    >>> format_fact({"total": 8, "gpus": []}), format_fact(None)
-    ('total 8, gpus none', 'unknown')
-    """
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {format_fact(v)}" for key, v in value.items())
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
-    return "unknown" if value is None else str(value)

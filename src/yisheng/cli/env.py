@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 
 from yisheng.cli._arguments import Arguments
-from yisheng.cli._values import format_fact
-from yisheng.core.text_tables import format_table
+from yisheng.core.text_tables import format_fact, format_table
 
 
 def run(arguments: Arguments) -> int:

@@ -74,7 +74,7 @@ def format_number(value: float) -> str:
     """
     if value == 0 or 0.01 <= abs(value) < 1000:
         return f"{value:.4f}"
-    return f"{value:.1f}" if 1000 <= abs(value) < 1e9 else f"{value:.4g}"
+    return f"{value:.1f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
 
 
 def format_interval(score: Score) -> str:
@@ -93,6 +93,19 @@ def shorten(text: str, max_length: int = 60, *, keep_end: bool = False) -> str:
     if len(text) <= max_length:
         return text
     return f"...{text[3 - max_length :]}" if keep_end else f"{text[: max_length - 3]}..."
+
+
+def format_fact(value: object) -> str:
+    """Return a fact about the machine or a run, of nested plain data, in one line.
+
+    >>> format_fact({"total": 8, "gpus": []}), format_fact(None)
+    ('total 8, gpus none', 'unknown')
+    """
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {format_fact(v)}" for key, v in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return "unknown" if value is None else str(value)
 
 
 def _fill(text: str, columns: int) -> str:

@@ -16,6 +16,7 @@ import torch
 from yisheng.core import files, machine
 from yisheng.core.errors import DataError, StoppedError, UsageError
 from yisheng.core.run_folder import INTACT_COPY, RunFolder
+from yisheng.core.text_tables import format_fact, format_table
 from yisheng.core.types import Dataset
 from yisheng.data.fingerprint import fingerprint
 from yisheng.experiments import complete_run
@@ -27,12 +28,19 @@ VARYING_KEYS: Final = ("started", "seconds")
 """Keys of ``environment.json`` that differ between any two runs."""
 
 
-@dataclass(frozen=True)
+NOTHING_CHANGED = (
+    "Nothing that the run recorded has changed. On a GPU, sums may be computed in another order each time. A run that\n"
+    "was resumed with more epochs began with another schedule. Or its files were changed: `yisheng evaluate RUN`\n"
+    "checks the weights against their hash."
+)
+
+
+@dataclass(frozen=True, repr=False)
 class Reproduction:
-    """The result of training again.
+    """The result of training again; it prints as ``yisheng reproduce`` does.
 
     Args:
-        same: whether weights, events and scores are all the same.
+        identical: whether weights, events and scores are all the same.
         parts: whether each of them is.
         changed: what the run depends on and differs now: old and new value, by name.
     """
@@ -40,6 +48,14 @@ class Reproduction:
     identical: bool
     parts: Mapping[str, bool]
     changed: Mapping[str, tuple[Any, Any]]
+
+    def __repr__(self) -> str:
+        different = [name for name, is_same in self.parts.items() if not is_same]
+        if not different:
+            return "the same: weights, events and scores"
+        rows = [[name, *map(format_fact, values)] for name, values in self.changed.items()]
+        explanation = format_table([["changed", "then", "now"], *rows]) if rows else NOTHING_CHANGED
+        return f"different: {', '.join(different)}\n\n{explanation}"
 
 
 def reproduce(folder: Path, *, force: bool = False, data: Dataset | None = None) -> Reproduction:
