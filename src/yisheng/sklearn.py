@@ -159,8 +159,7 @@ class Regressor(RegressorMixin, NetworkEstimator):
             x, y, columns = self._check_training_rows(X, y, multi_output=True, y_numeric=True)
             x, y, weight = apply_sample_weight(x, y, sample_weight)
             self._one_target = y.ndim == 1
-            with np.errstate(over="ignore"):  # values beyond float32 become infinite, which Dataset reports
-                targets = np.ascontiguousarray(y.reshape(len(y), -1), dtype=np.float32)
+            targets = np.ascontiguousarray(y.reshape(len(y), -1), dtype=np.float64)
             spec = Spec("regression", x.shape[1:], columns=columns, outputs=targets.shape[1])
             return self._train(x, targets, weight, spec)
 

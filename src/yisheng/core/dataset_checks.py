@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 INPUT_TYPES = {"float32": ("uint8", "float64", "float32"), "uint8": ("uint8",), "int64": ("int64",)}
 """Types of the stored inputs for each type that a network may receive."""
+MAX_TARGET = 3.4028234663852886e38
+"""The largest number of single precision."""
 
 
 def check_dataset(dataset: Dataset) -> None:
@@ -103,7 +105,7 @@ def _check_float_targets(dataset: Dataset) -> None:
             f"{dataset.name}: targets must be {required}, got {y.dtype} {y.shape}",
             "convert them, as in y.astype('float32').reshape(len(y), -1)",
         )
-    wrong = ~((y == 0) | (y == 1)) if labels else ~(abs(y) < float("inf"))
+    wrong = ~((y == 0) | (y == 1)) if labels else ~(abs(y) <= MAX_TARGET)
     if wrong.any():
         row = int(wrong.any(1).argmax())
         required = "0 or 1 for each label" if labels else "finite numbers"

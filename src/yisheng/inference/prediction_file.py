@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Spec
 
@@ -163,5 +165,9 @@ def format_json_lines(
 
 
 def _format_value(value: Any) -> str:
-    """Return a number with as many digits as single precision holds; text is unchanged."""
-    return f"{value:.9g}" if isinstance(value, float) else str(value)
+    """Return a number with as many digits as its precision holds; text is unchanged."""
+    if not isinstance(value, float):
+        return str(value)
+    with np.errstate(over="ignore"):
+        is_single = float(np.float32(value)) == value
+    return f"{value:.9g}" if is_single else f"{value:.15g}"

@@ -114,7 +114,7 @@ def test_rows_are_read_as_a_table(tmp_path):
 @pytest.mark.parametrize(
     ("x", "cause"),
     [
-        (np.zeros((4, 3, 5, 7)), "not that of images"),
+        (np.zeros((4, 5, 6, 7)), "not that of images"),
         (np.full((4, 3, 3), np.nan), "NaN or infinite"),
         (np.zeros((4, 3, 3), complex), "neither numbers nor text"),
         (np.zeros((4, 3, 3), dtype=object), "pickled objects"),

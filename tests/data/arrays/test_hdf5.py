@@ -85,8 +85,8 @@ def hostile(tmp_path, kind):
 @pytest.mark.parametrize(
     ("kind", "cause"),
     [
-        ("external-link", "no array of inputs|must hold rows|left"),
-        ("soft-link", "no array of inputs|must hold rows|left"),
+        ("external-link", "holds no targets for y: it holds y"),
+        ("soft-link", "holds no targets for y: it holds y"),
         ("external-storage", "values are in another file"),
         ("virtual", "values are in another file"),
         ("reference", "neither numbers nor text"),

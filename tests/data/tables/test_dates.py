@@ -107,7 +107,7 @@ def test_any_text_is_a_date_format_or_raises(date_format):
 
 
 def _date_table(texts):
-    return "d,y\n" + "".join(f"{text},{n % 11}.5\n" for n, text in enumerate(texts))
+    return "d,y\n" + "".join(f'"{text}",{n % 11}.5\n' for n, text in enumerate(texts))
 
 
 DAYS = [f"2024-{n % 12 + 1:02d}-{n % 28 + 1:02d}" for n in range(300)]
@@ -143,7 +143,7 @@ def test_dates_of_several_forms_are_read_with_a_warning(tmp_path, other, month):
     assert data.x[300, [column.name for column in data.spec.columns].index("d.month")] == month
     warning = next(finding for finding in data.findings if finding.check == "date forms")
     assert "(40)" in warning.cause or "(1)" in warning.cause
-    later = read_rows(write(tmp_path, f"d\n{other}\n2024-05-06\n", "p.csv"), data.spec).x
+    later = read_rows(write(tmp_path, f'd\n"{other}"\n2024-05-06\n', "p.csv"), data.spec).x
     assert later[0].tolist() == later[1].tolist()
 
 

@@ -88,6 +88,11 @@ def test_names_in_a_comment_are_the_header(tmp_path):
     assert len(tables.from_file(path, target="z")) == 20
 
 
+def test_a_title_of_words_above_aligned_columns_is_skipped(tmp_path):
+    path = write(tmp_path, "Measured in May of this year\n\nx  y   z\n" + HOUSING, "h.txt")
+    assert sniff_layout(path).names == ("x", "y", "z")
+
+
 def test_known_names_find_the_header():
     lines = ["some words\n", "a,b,y\n", "1,2,3\n", "4,5,6\n", "7,8,9\n"]
     assert find_preamble(lines, ["a", "y"], allow_blanks=False).skip == 1

@@ -142,8 +142,8 @@ def _find_by_shape(arrays: Mapping[str, StoredArray]) -> ArrayRoles:
         wide = list(arrays)
     if len(wide) != 1:
         return _find_numbered(arrays)
-    rows = arrays[wide[0]].shape[:1]
-    narrow = [name for name, array in arrays.items() if name != wide[0] and array.shape[:1] == rows]
+    rows = {arrays[wide[0]].shape[0], arrays[wide[0]].shape[-1]} if wide else set()  # MATLAB puts the images last
+    narrow = [name for name, array in arrays.items() if name != wide[0] and set(array.shape[:1]) & rows]
     return ArrayRoles({"train": wide[0]}, {"train": narrow[0]} if len(narrow) == 1 else {})
 
 

@@ -10,13 +10,15 @@ from yisheng.data.tables.raw_column import RawColumn, merge_categories
 
 
 def normalize_labels(raw: RawColumn, forms: Sequence[str]) -> RawColumn:
-    """Return a column with its texts in some forms of `yisheng.data.class_names`; numbers are unchanged.
+    """Return a column with its texts in some forms of `yisheng.data.class_names`; numbers only change by renaming.
 
     >>> import numpy as np
     >>> raw = RawColumn("y", codes=np.array([0, 1], np.int32), categories=("a", "a."))
     >>> normalize_labels(raw, ["strip-dot"]).categories
     ('a',)
     """
+    if raw.numbers is not None and any(":" in form for form in forms):  # numbers can be renamed, too
+        raw = raw.as_text()
     if not forms or raw.numbers is not None or raw.is_free_text:
         return raw
     assert raw.codes is not None

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from yisheng.core.errors import UsageError
 from yisheng.data.tables import decoded_text
+from yisheng.data.tables.literals import is_number
 
 SEPARATORS = (",", ";", "\t", "|")
 BLANKS = "blanks"
@@ -172,6 +173,9 @@ def _skip_titles(lines: Sequence[str], start: int, known_names: Collection[str],
         records = parse_records(below, separator)
         widths = [len(record) for record in records] or [0]
         filled = sum(bool(cell.strip()) for cell in records[0]) if records else 0
+        is_sentence = separator.blanks and widths[0] != widths[-1] and not any(map(is_number, records[0]))
+        if is_sentence:
+            continue
         if filled != 1 or max(widths) < 2 or (widths[0] > 1 and not records[0][0].strip()):
             is_table = len(set(widths)) == 1 and widths[0] > 1
             return first if is_table else start

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from yisheng.core import provenance
 from yisheng.inference.artifact import Artifact
@@ -13,12 +14,20 @@ from yisheng.inference.export.graph_inputs import OUTPUT, describe_inputs
 from yisheng.transforms import to_json
 
 
+def _output_type(artifact: Artifact) -> str:
+    """Return the type of the outputs: float64 where single precision is too coarse for the target."""
+    if artifact.spec.task != "regression" or artifact.target_scale is None:
+        return "float32"
+    outputs: torch.Tensor = artifact.target_scale.invert(torch.zeros(1, artifact.spec.outputs))
+    return str(outputs.dtype).removeprefix("torch.")
+
+
 def build_metadata(artifacts: Sequence[Artifact], dtype: np.dtype[Any]) -> dict[str, Any]:
     """Return contract, classes, columns, input and output, and the models with their fitted transforms.
 
     Args:
         artifacts: models of one contract.
-        dtype: of the raw inputs, uint8 or float32.
+        dtype: of the raw inputs: uint8, float32, ...
     """
     spec = artifacts[0].spec
     kind = "values" if spec.task == "regression" else "probabilities"
@@ -31,7 +40,12 @@ def build_metadata(artifacts: Sequence[Artifact], dtype: np.dtype[Any]) -> dict[
         "classes": list(spec.classes),
         "columns": spec.to_json()["columns"],
         "inputs": describe_inputs(spec, dtype.name),
-        "output": {"name": OUTPUT, "dtype": "float32", "shape": ["N", len(spec.classes) or spec.outputs], "is": kind},
+        "output": {
+            "name": OUTPUT,
+            "dtype": _output_type(artifacts[0]),
+            "shape": ["N", len(spec.classes) or spec.outputs],
+            "is": kind,
+        },
         "spec": spec.to_json(),
         "models": [
             {

@@ -65,9 +65,9 @@ def verify_export(
         inputs = x[:alone] if size == 1 else x
         batches = [inputs[start : start + size] for start in range(0, len(inputs), size)]
         actual = np.concatenate([predict(np.ascontiguousarray(batch)) for batch in batches])
-        if actual.shape != expected[: len(inputs)].shape or actual.dtype != np.float32:
+        if actual.shape != expected[: len(inputs)].shape or actual.dtype != expected.dtype:
             raise DataError(
-                f"the exported file returns {actual.dtype} {actual.shape}, the run float32 "
+                f"the exported file returns {actual.dtype} {actual.shape}, the run {expected.dtype} "
                 f"{expected[: len(inputs)].shape}",
                 "export in another format",
             )
