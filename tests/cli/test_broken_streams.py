@@ -152,17 +152,17 @@ def test_nohup_keeps_training(tmp_path):
 @needs_terminals
 def test_a_run_killed_at_its_begin_can_be_resumed_or_is_not_there(tmp_path):
     """Kill trainings at many moments of their first second: what is in the folder of runs can be resumed."""
-    seen = set()
+    earlier_names = set()
     for n in range(6):
         nowhere = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         process = subprocess.Popen([*YISHENG, *TRAIN], cwd=tmp_path, **nowhere)
         deadline = time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < deadline and not new_names(tmp_path, seen):
+        while process.poll() is None and time.monotonic() < deadline and not new_names(tmp_path, earlier_names):
             time.sleep(0.002)
         time.sleep(0.01 * n)
         process.kill()
         process.wait()
-        seen |= new_names(tmp_path, seen)
+        earlier_names |= new_names(tmp_path, earlier_names)
     for path in sorted((tmp_path / "runs").iterdir()):
         if not path.name.startswith("."):
             assert (path / "config.toml").is_file()
@@ -174,6 +174,6 @@ def test_a_run_killed_at_its_begin_can_be_resumed_or_is_not_there(tmp_path):
     assert [path.name for path in (tmp_path / "runs").iterdir() if path.name.startswith(".")] == []
 
 
-def new_names(folder, seen):
+def new_names(folder, earlier_names):
     runs = folder / "runs"
-    return {path.name for path in runs.iterdir()} - seen if runs.exists() else set()
+    return {path.name for path in runs.iterdir()} - earlier_names if runs.exists() else set()

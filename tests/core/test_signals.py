@@ -67,14 +67,14 @@ def test_a_server_is_stopped_by_sigterm_after_a_hangup():
 
 
 def test_deferred_signals_are_raised_at_the_end():
-    done = []
+    completed = []
 
     def work():
         with defer_signals("after it", "again"):
             signal.raise_signal(signal.SIGTERM)
-            done.append(True)
+            completed.append(True)
 
     with pytest.raises(StoppedError, match="stopped by SIGTERM after it") as error:
         work()
-    assert done == [True]
+    assert completed == [True]
     assert error.value.code == 143

@@ -28,7 +28,7 @@ def rename_to(path, process, machine=None):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot be asked")
 def test_what_a_dead_process_left_is_removed(tmp_path, dead_process):
-    own = [temporary.create_temporary_file(tmp_path / "model.json"), temporary.create_temporary_folder(tmp_path)]
+    own_paths = [temporary.create_temporary_file(tmp_path / "model.json"), temporary.create_temporary_folder(tmp_path)]
     abandoned = [
         rename_to(temporary.create_temporary_file(tmp_path / "a b.json"), dead_process),
         rename_to(temporary.create_temporary_folder(tmp_path), dead_process),
@@ -39,7 +39,7 @@ def test_what_a_dead_process_left_is_removed(tmp_path, dead_process):
         path.write_text("")
     temporary.remove_abandoned(tmp_path)
     assert [path.exists() for path in abandoned] == [False, False]
-    assert all(path.exists() for path in (*own, *others))
+    assert all(path.exists() for path in (*own_paths, *others))
 
 
 def test_other_machines_get_a_week(tmp_path, dead_process):
@@ -57,12 +57,12 @@ def test_a_missing_folder_has_nothing_to_remove(tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot be asked")
 def test_training_in_a_folder_removes_what_was_left_there(tmp_path, dead_process):
     (tmp_path / "checkpoint").mkdir()
-    left = [
+    abandoned = [
         rename_to(temporary.create_temporary_file(folder / "x.safetensors"), dead_process)
         for folder in (tmp_path, tmp_path / "checkpoint")
     ]
     with RunFolder(tmp_path).lock():
-        assert not any(path.exists() for path in left)
+        assert not any(path.exists() for path in abandoned)
 
 
 def test_long_names_can_be_written(tmp_path):
@@ -73,14 +73,14 @@ def test_long_names_can_be_written(tmp_path):
 
 
 def test_a_folder_appears_complete_or_not_at_all(tmp_path):
-    seen = []
+    visible_names = []
 
     def write(run):
-        seen.append([path.name for path in tmp_path.iterdir() if not path.name.startswith(".")])
+        visible_names.append([path.name for path in tmp_path.iterdir() if not path.name.startswith(".")])
         (run.path / "config.toml").write_text("epochs = 1\n")
 
     run = RunFolder.create(tmp_path, "iris", "mlp", write=write)
-    assert seen == [[]]
+    assert visible_names == [[]]
     assert [path.name for path in run.path.iterdir()] == ["config.toml"]
     with pytest.raises(ZeroDivisionError):
         RunFolder.create(tmp_path, "iris", "mlp", write=lambda run: 1 / 0)

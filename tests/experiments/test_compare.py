@@ -180,7 +180,7 @@ def test_differing_settings_are_listed(trained):
     comparison = compare([[trained["a0"], trained["a1"]], [trained["b0"]]])
     assert comparison.differing["model"] == ("linear", "mlp")
     assert comparison.differing["seed"] == ("0, 1", "0")
-    assert comparison.differing["model.hidden"] == ("none", "[32]")
+    assert comparison.differing["model.hidden"] == ("none", "32")
     assert "epochs" not in comparison.differing
     assert "data (SHA-256)" in compare([[trained["a0"]], [trained["iris"]]]).differing
 

@@ -146,10 +146,10 @@ def test_corrections_are_limited_in_bytes(run, people_run, tmp_path):
         correction = {"image": base64.b64encode(encode_png(noise)).decode(), "label": "1"}
         codes.append(client.post("/wrong", json=correction).status_code)
     assert codes == [200, 200, 422]
-    kept = sum(path.stat().st_size for path in (run / "corrections").rglob("*.png"))
-    assert kept <= 1 << 20
+    kept_bytes = sum(path.stat().st_size for path in (run / "corrections").rglob("*.png"))
+    assert kept_bytes <= 1 << 20
     assert (
-        ServiceClient(run, limits=Limits(correction_bytes=kept))
+        ServiceClient(run, limits=Limits(correction_bytes=kept_bytes))
         .post("/wrong", json=make_correction(4, "4"))
         .status_code
         == 422

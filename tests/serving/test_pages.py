@@ -208,6 +208,32 @@ def test_an_image_can_be_uploaded_and_dropped(drawing_page):
     assert dropped["predictions"][0]["probabilities"] == uploaded["predictions"][0]["probabilities"]
 
 
+def test_the_original_image_is_next_to_what_the_network_receives(drawing_page):
+    file = {"name": "zero.png", "mimeType": "image/png", "buffer": make_photo(ZERO)}
+    predict(drawing_page, lambda: drawing_page.locator("#file").set_input_files(file))
+    drawing_page.wait_for_selector("#occlusion-map")
+    sent, received = (drawing_page.locator(f"#images figure:has({id})") for id in ("#sent-image", "#occlusion-map"))
+    assert "your image, 200 × 200 pixels" in sent.inner_text()
+    assert "as the network receives it, 8 × 8 pixels" in received.inner_text()
+    tops = [figure.bounding_box()["y"] for figure in (sent, received)]
+    assert tops[0] == tops[1]
+    rendering = "e => getComputedStyle(e).imageRendering"
+    assert drawing_page.locator("#sent-image").evaluate(rendering) == "auto"  # a photograph is smooth
+    file = io.BytesIO()
+    Image.open(io.BytesIO(make_photo(ZERO))).save(file, "TIFF")
+    unknown = {"name": "a.tif", "mimeType": "image/tiff", "buffer": file.getvalue()}
+    predict(drawing_page, lambda: drawing_page.locator("#file").set_input_files(unknown))
+    drawing_page.wait_for_selector("figcaption:text('this browser cannot show your image')")
+
+
+def test_names_that_begin_a_formula_are_text_in_the_download(drawing_page):
+    files = [{"name": name, "mimeType": "image/png", "buffer": make_photo(ZERO)} for name in ("=1+1.png", "-5")]
+    predict(drawing_page, lambda: drawing_page.locator("#file").set_input_files(files))
+    with drawing_page.expect_download() as info:
+        drawing_page.get_by_role("button", name="Download as CSV").click()
+    assert [line.split(",")[0] for line in info.value.path().read_text().splitlines()[1:]] == ["'=1+1.png", "-5"]
+
+
 def test_several_images_make_a_table_that_can_be_downloaded(drawing_page):
     files = [{"name": f"{n}.png", "mimeType": "image/png", "buffer": make_photo(ZERO)} for n in range(3)]
     predict(drawing_page, lambda: drawing_page.locator("#file").set_input_files(files))
@@ -293,6 +319,27 @@ def test_a_row_can_be_filled_in_and_a_table_uploaded(browser, tmp_path):
         assert len(page.get_by_role("alert").inner_text()) > 20
 
 
+def test_many_columns_scroll_below_a_filter(browser, tmp_path):
+    rng = np.random.default_rng(0)
+    names = [f"column {n}" for n in range(1, 101)]
+    lines = [",".join(f"{value:.3f}" for value in rng.normal(size=101)) for _ in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join([",".join([*names, "target"]), *lines]))
+    settings = {"target": "target", "model": "linear", "epochs": 1, "out": tmp_path / "runs", "quiet": True}
+    run = yisheng.train(data=str(tmp_path / "t.csv"), **settings)
+    with serve_run(run.path) as address, open_page(browser) as page:
+        page.goto(address)
+        page.locator("#filter").wait_for()
+        assert page.locator("#fields label").all_inner_texts() == names  # in natural order
+        assert page.evaluate("document.documentElement.scrollHeight") < 1500
+        page.locator("#filter").fill("COLUMN 9")
+        visible = [label.inner_text() for label in page.locator("#fields label").all() if label.is_visible()]
+        assert visible == ["column 9", *(f"column {n}" for n in range(90, 100))]
+        page.locator("#fields label:not([hidden]) input").first.fill("1.5")
+        page.locator("#filter").fill("")
+        response = predict(page, lambda: page.get_by_role("button", name="Predict").click())
+        assert response["predictions"][0]["prediction"] is not None
+
+
 def test_categories_are_a_list_and_names_are_inserted_as_text(browser, tmp_path):
     rng, hostile = np.random.default_rng(0), "<img src=x onerror=alert(1)>"
     lines = [
@@ -337,13 +384,16 @@ def test_the_live_page_follows_a_run_to_its_end(page, tmp_path):
     with run_command("train", *words) as child:
         address = re.search(r"http://\S+", child.stderr.readline())[0]
         page.goto(address)
-        page.wait_for_selector("#state:text('running')")
+        page.wait_for_selector("#state:text('training')")
+        assert page.locator("#progress").is_visible()
         path = page.locator(".chart", has_text="Loss").locator(".curve.line path").first
         path.wait_for(state="attached")
         initial_path = path.get_attribute("d")
         page.wait_for_function(
             "path => document.querySelector('.curve.line path').getAttribute('d') !== path", arg=initial_path
         )
+        page.wait_for_selector("#state:text('scoring'), #state:text('writing the report'), #state:text('finished')")
+        assert page.locator("#progress").is_hidden()  # a full bar would say that nothing is left to do
         page.wait_for_selector("#connection:text('the training has ended')")
         child.wait(60)
     page.wait_for_selector("#state:text('finished')")

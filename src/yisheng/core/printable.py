@@ -19,7 +19,7 @@ _UNSAFE: Final = (
 )
 _UNSAFE_IN_LINE: Final = re.compile(f"[{_UNSAFE}]")
 _UNSAFE_IN_TEXT: Final = re.compile(f"(?![{_LINE_ENDS}])[{_UNSAFE}]")
-_SHORT: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_NAMED_ESCAPES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def escape_line(text: str) -> str:
@@ -47,8 +47,8 @@ def escape_text(text: str) -> str:
 
 def _escape(match: re.Match[str]) -> str:
     char = match[0]
-    if char in _SHORT:
-        return _SHORT[char]
+    if char in _NAMED_ESCAPES:
+        return _NAMED_ESCAPES[char]
     units = char.encode("utf-16-be")  # JSON writes characters beyond U+FFFF as two
     return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2))
 

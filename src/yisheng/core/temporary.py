@@ -66,8 +66,8 @@ def remove_abandoned(folder: Path) -> None:
 
 
 def _prefix(name: str) -> str:
-    short = os.fsdecode(os.fsencode(name)[:MAX_NAME_BYTES])
-    return f".{short}.{_machine()}-{os.getpid()}."
+    stem = os.fsdecode(os.fsencode(name)[:MAX_NAME_BYTES])
+    return f".{stem}.{_machine()}-{os.getpid()}."
 
 
 def _is_abandoned(path: Path, machine: str, process: int) -> bool:

@@ -159,13 +159,15 @@ def shorten_distinctly(names: Sequence[str], max_length: int) -> list[str]:
     start = word + 1 if word > 0 else max(0, len(common) - 4)
 
     def cut_beginning(name: str) -> str:
-        rest = name[start:]
-        return f"…{rest}" if len(rest) < max_length else f"…{rest[: max_length - 2]}…"
+        ending = name[start:]
+        return f"…{ending}" if len(ending) < max_length else f"…{ending[: max_length - 2]}…"
 
     def shorten(cut: Callable[[str], str]) -> list[str]:
         return [cut(name) if len(name) > max_length else name for name in names]
 
-    return max((shorten(cut) for cut in (cut_end, cut_middle, cut_beginning)), key=lambda short: len(set(short)))
+    return max(
+        (shorten(cut) for cut in (cut_end, cut_middle, cut_beginning)), key=lambda shortened: len(set(shortened))
+    )
 
 
 def replace_unprintable(text: str) -> str:

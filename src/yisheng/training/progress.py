@@ -142,9 +142,9 @@ def _print_lines(
         return f"{steps}  {format_remaining(seconds)}" if step < total else steps
 
     for event in events:
-        now, is_epoch = time.monotonic(), isinstance(event, EpochEnd)
+        time_now, is_epoch = time.monotonic(), isinstance(event, EpochEnd)
         interval = SECONDS_BETWEEN_EPOCH_LINES if is_epoch else SECONDS_BETWEEN_STEP_LINES
-        is_due = now - printed_at > max(interval, LINE_INTERVAL_FRACTION * (now - start))
+        is_due = time_now - printed_at > max(interval, LINE_INTERVAL_FRACTION * (time_now - start))
         if isinstance(event, EpochEnd):
             is_due, pending = is_due or event.epoch == epochs, True
             line = f"{describe_epoch(event, state, epochs, score)}  {describe_position(event.step)}"

@@ -126,7 +126,9 @@ def confusion(facts: RunFacts) -> Section | None:
         )
         return Section("confusion", "Confusion matrix", html)
     pairs = most_confused(evaluation.confusion, names)[:MAX_PAIRS]
-    html = render(PAIRS_TABLE, pairs=pairs, classes=len(names)) if pairs else render(NO_MISTAKES, origin=evaluation.origin)
+    html = (
+        render(PAIRS_TABLE, pairs=pairs, classes=len(names)) if pairs else render(NO_MISTAKES, origin=evaluation.origin)
+    )
     return Section("confusion", "Most confused classes", html)
 
 
