@@ -1,4 +1,4 @@
-"""A training with a user's own components makes the updates of a loop written by hand with torch."""
+"""A training with a user's own components makes the updates of a plain loop in torch."""
 
 from __future__ import annotations
 

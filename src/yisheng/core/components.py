@@ -84,10 +84,10 @@ def find_component(kind: str, choice: NamedComponent) -> Entry:
         return registry.find(kind, choice.name)
     if choice.component is None:
         label = registry.KIND_LABELS.get(kind, kind)
-        given = choice.name if not choice.name.startswith(f"{IN_MEMORY}:") else "the same object, from Python"
+        value = choice.name if not choice.name.startswith(f"{IN_MEMORY}:") else "the same object, from Python"
         raise UsageError(
             f"the {label} {choice.name} is code of your own, which is imported only when you name it",
-            f"give it again: {KEY_OF_KIND.get(kind, kind)}={given}",
+            f"give it again: {KEY_OF_KIND.get(kind, kind)}={value}",
         )
     make_entry: Callable[[Any, str], Entry] = importlib.import_module(f"yisheng.{kind}._custom").make_entry
     return make_entry(choice.component, choice.name)
@@ -182,17 +182,17 @@ _supplied: contextvars.ContextVar[Mapping[str, Any]] = contextvars.ContextVar("s
 
 
 @contextlib.contextmanager
-def supply_components(**given: Any) -> Iterator[None]:
+def supply_components(**components: Any) -> Iterator[None]:
     """Give the user's own components that the config of a run folder names, during the block.
 
     Args:
-        **given: objects, or references whose code is imported, by key of the config (``model=Net``); a list of them for
+        **components: objects, or references whose code is imported, by key of the config (``model=Net``); a list of them for
             ``metrics`` and ``augment``. None stands for nothing.
 
     Raises:
         UsageError: the code cannot be imported.
     """
-    supplied = {key: _import_all(value) for key, value in given.items() if value is not None}
+    supplied = {key: _import_all(value) for key, value in components.items() if value is not None}
     token = _supplied.set({**_supplied.get(), **supplied})
     try:
         yield
@@ -257,7 +257,7 @@ def separate_components(settings: Iterable[tuple[str, Any, Any]]) -> tuple[list[
                 names.append(item)
                 continue
             name, component = read_component(kinds[key], item)
-            if any(short_name(name) == short_name(make_reference(known)) for known in objects.get(key, ())):
+            if any(short_name(name) == short_name(make_reference(item)) for item in objects.get(key, ())):
                 raise UsageError(f"{key} has two components named {short_name(name)}", "give each a name of its own")
             objects.setdefault(key, []).append(component)
             names.append(name)

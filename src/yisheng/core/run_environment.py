@@ -101,8 +101,8 @@ def require_unchanged(environment: Mapping[str, Any], data_sha256: str, config: 
             )
     recorded_sources = environment.get("own_code")
     for key, source in describe_sources(config.custom_choices()).items():
-        before = recorded_sources.get(key) if isinstance(recorded_sources, Mapping) else None
-        if isinstance(before, Mapping) and before.get("sha256") != source["sha256"]:
+        recorded_source = recorded_sources.get(key) if isinstance(recorded_sources, Mapping) else None
+        if isinstance(recorded_source, Mapping) and recorded_source.get("sha256") != source["sha256"]:
             raise UsageError(
                 f"the source of {key}={source['reference']} changed since the run began: the result would not be "
                 "exactly the same",

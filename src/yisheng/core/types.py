@@ -90,6 +90,9 @@ class Drawing:
         box: longest side of the drawing, in pixels of the data set's images (20 of 28 for MNIST).
         center: which point of the drawing is at the center of the image: its center of ``mass`` (MNIST), or the center
             of its bounding ``box``.
+
+    >>> Spec("classification", (1, 28, 28), classes=("0", "1"), drawing=Drawing(20, "mass")).drawing
+    Drawing(box=20, center='mass')
     """
 
     box: int
@@ -157,8 +160,11 @@ class Spec:
     Raises:
         DataError: the fields contradict each other.
 
-    >>> Spec("classification", (1, 8, 8), classes=("0", "1", "2")).outputs
-    3
+    >>> spec = Spec("classification", (1, 8, 8), classes=("0", "1", "2"))
+    >>> spec.outputs, spec.with_outputs(1).outputs, Spec.from_json(spec.to_json()) == spec
+    (3, 1, True)
+    >>> spec.is_image, spec.has_maps, spec.is_row, spec.is_numeric, spec.is_double
+    (True, True, False, True, False)
     >>> Spec("regression", (32,), inputs=(InputSpec((4,)), InputSpec((2,), "int64"))).is_row
     False
     """
@@ -294,7 +300,7 @@ class Spec:
 
 
 class RowStream(Protocol):
-    """What reads the rows of a data set anew in each epoch, because they are random."""
+    """What reads the rows of a data set again in each epoch, because they are random."""
 
     @property
     def keeps_order(self) -> bool:
@@ -318,8 +324,8 @@ class Dataset:
     Args:
         name: name of the data set.
         spec: the contract.
-        x: inputs ``(N, *spec.shape)``: uint8 (images, 0..255) or float32 (float64 where that is too coarse: it is scaled
-            before it becomes float32); int64 for ids; with several inputs uint8 ``(N, nbytes)``, see
+        x: inputs ``(N, *spec.shape)``: uint8 (images, 0..255) or float32 (float64 where that is too coarse: it is
+            scaled before it becomes float32); int64 for ids; with several inputs uint8 ``(N, nbytes)``, see
             `yisheng.core.nested.pack`. It may be memory-mapped.
         y: int64 ``(N,)`` class numbers; float32 ``(N, L)`` of zeros and ones for labels; float32 or float64
             ``(N, T)`` for regression.
@@ -338,6 +344,12 @@ class Dataset:
 
     Raises:
         DataError: an array has the wrong type, shape or values.
+
+    >>> import numpy as np
+    >>> spec = Spec("classification", (2,), classes=("down", "up"))
+    >>> data = Dataset("points", spec, np.zeros((4, 2), np.float32), np.array([0, 1, 1, 0]))
+    >>> len(data), data.spec.classes[data.y[1]]
+    (4, 'up')
     """
 
     name: str
@@ -379,14 +391,17 @@ class Dataset:
         """
         import torch
 
-        from yisheng.core import nested
+        from yisheng.core.packed_rows import unpack
 
         if not -len(self) <= row < len(self):  # iteration over a data set ends with this error
             raise IndexError(f"row {row} of {len(self)}")
         rows = slice(row % len(self), row % len(self) + 1)
         block = torch.from_numpy(self.x[rows].copy())
-        x = nested.unpack(block, self.spec.inputs) if self.spec.inputs else block
-        return nested.map_tensors(lambda tensor: tensor[0], x), torch.from_numpy(self.y[rows].copy())[0]
+        y = torch.from_numpy(self.y[rows].copy())[0]
+        if not self.spec.inputs:
+            return block[0], y
+        x = unpack(block, self.spec.inputs)
+        return {key: value[0] for key, value in x.items()} if isinstance(x, dict) else tuple(v[0] for v in x), y
 
 
 @dataclass(frozen=True)
@@ -429,6 +444,12 @@ class StepEnd:
         lr: learning rate of the update.
         loss: mean loss over the batch, a detached scalar tensor.
         batch: the batch, so that a callback can report its rows.
+
+    >>> import torch
+    >>> batch = Batch(torch.zeros(2, 3), torch.zeros(2), index=torch.tensor([4, 7]))
+    >>> event = StepEnd(step=1, epoch=0, lr=0.1, loss=torch.tensor(0.5), batch=batch)
+    >>> float(event.loss), event.batch.index.tolist()
+    (0.5, [4, 7])
     """
 
     step: int
@@ -447,6 +468,9 @@ class EpochEnd:
         epoch: number of finished epochs, from 1.
         loss: mean training loss over the epoch's samples, each computed when it was trained on.
         scores: validation scores by name (``loss`` among them); empty without a validation part.
+
+    >>> EpochEnd(step=37, epoch=1, loss=0.5, scores={"loss": 0.4, "accuracy": 0.9}).scores["accuracy"]
+    0.9
     """
 
     step: int

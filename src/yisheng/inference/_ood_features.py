@@ -191,8 +191,8 @@ def _decompose_covariance(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         values, vectors = torch.linalg.eigh(x.T @ x / rows)
         return values, vectors
     if rows <= MAX_DENSE_SIZE:
-        values, left = torch.linalg.eigh(x @ x.T / rows)
-        directions = x.T @ left[:, -MAX_PRINCIPAL_COMPONENTS:]
+        values, row_vectors = torch.linalg.eigh(x @ x.T / rows)
+        directions = x.T @ row_vectors[:, -MAX_PRINCIPAL_COMPONENTS:]
         lengths = directions.norm(dim=0)
         return values[-MAX_PRINCIPAL_COMPONENTS:], directions / lengths.clamp_min(torch.finfo(x.dtype).tiny)
     from scipy.sparse.linalg import LinearOperator, eigsh

@@ -141,9 +141,9 @@ def _run(network: nn.Module, x: Any) -> Any:
         if has_lazy_parameters(network):
             return _forward(network, x)
         probe = copy.deepcopy(network)
-        before = describe_parameters(probe)
+        initial_parameters = describe_parameters(probe)
         result = _forward(probe, x)
-        if describe_parameters(probe) != before:
+        if describe_parameters(probe) != initial_parameters:
             return _forward(network, x)
     return result
 
