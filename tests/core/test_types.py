@@ -53,7 +53,7 @@ def test_a_data_set_checks_its_arrays():
         {"x": np.zeros((5, 3), np.float32)},
         {"y": y[:4]},
         {"part": np.zeros(4, np.int8)},
-        {"x": x.astype(np.float64)},
+        {"x": x.astype(np.float16)},
         {"x": x[:0], "y": y[:0]},
     ):
         with pytest.raises(DataError):

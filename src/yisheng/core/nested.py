@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from yisheng.core.errors import DataError
+from yisheng.core.packed_rows import unpack as unpack  # with `pack`; apart because `types` imports it
 from yisheng.core.types import Inputs, InputSpec, Spec
 
 
@@ -123,23 +124,6 @@ def pack(arrays: Sequence[np.ndarray] | Mapping[str, np.ndarray]) -> tuple[np.nd
     )
     rows = [np.ascontiguousarray(array).reshape(len(array), -1).view(np.uint8) for array in values]
     return np.concatenate(rows, axis=1), inputs
-
-
-def unpack(block: torch.Tensor, inputs: Sequence[InputSpec]) -> Inputs:
-    """Return the tensors of a block of bytes ``(B, nbytes)`` by `pack`: a dict if they have names, else a tuple.
-
-    >>> block, inputs = pack([np.array([[1.5]], np.float32), np.array([[7, 8]])])
-    >>> unpack(torch.from_numpy(block), inputs)
-    (tensor([[1.5000]]), tensor([[7, 8]]))
-    """
-    values, start = [], 0
-    for item in inputs:
-        part = block[:, start : start + item.nbytes].clone(memory_format=torch.contiguous_format)
-        values.append(part.view(-1).view(getattr(torch, item.dtype)).view(-1, *item.shape))  # a copy is aligned
-        start += item.nbytes
-    if inputs[0].name:
-        return {item.name: value for item, value in zip(inputs, values, strict=True)}
-    return tuple(values)
 
 
 def make_zeros(spec: Spec, n: int, *, device: torch.device, dtype: torch.dtype = torch.float32) -> Inputs:

@@ -51,10 +51,10 @@ def fit_ood_detector(
 
     For images it uses the Mahalanobis distance to the nearest class, in the means and standard deviations of the maps
     of up to three convolutions (without convolutions: of the image itself and its edges) and in the input of the last
-    layer; and the energy -log Σ exp(output). For sequences, ids and other inputs it uses the same of the network, but not
-    the input itself. For rows it uses the same distance in the scaled numbers, and how far a
-    value is outside its column's range, as a fraction of the range. Each score is scaled by its distribution on
-    held-out rows, and the largest one decides.
+    layer; and the energy -log Σ exp(output). For sequences, ids and other inputs it uses the same of the network, but
+    not the input itself. For rows it uses the same distance in the scaled numbers, and how far a value is outside its
+    column's range, as a fraction of the range. Each score is scaled by its distribution on held-out rows, and the
+    largest one decides.
 
     Weights, modes and global random generators are unchanged.
 
