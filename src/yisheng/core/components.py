@@ -186,8 +186,8 @@ def supply_components(**components: Any) -> Iterator[None]:
     """Give the user's own components that the config of a run folder names, during the block.
 
     Args:
-        **components: objects, or references whose code is imported, by key of the config (``model=Net``); a list of them for
-            ``metrics`` and ``augment``. None stands for nothing.
+        **components: objects, or references whose code is imported, by key of the config (``model=Net``); a list of
+            them for ``metrics`` and ``augment``. None stands for nothing.
 
     Raises:
         UsageError: the code cannot be imported.
@@ -257,7 +257,7 @@ def separate_components(settings: Iterable[tuple[str, Any, Any]]) -> tuple[list[
                 names.append(item)
                 continue
             name, component = read_component(kinds[key], item)
-            if any(short_name(name) == short_name(make_reference(item)) for item in objects.get(key, ())):
+            if any(short_name(name) == short_name(make_reference(earlier)) for earlier in objects.get(key, ())):
                 raise UsageError(f"{key} has two components named {short_name(name)}", "give each a name of its own")
             objects.setdefault(key, []).append(component)
             names.append(name)
