@@ -112,6 +112,11 @@ def test_own_network_is_left_as_it_was(tmp_path):
     assert test.curves[0].loss[0] > 0
 
 
+def test_a_range_that_ends_too_early_is_reported(tmp_path):
+    test = yisheng.lr_find(**SETTINGS, low=1e-4, high=0.05, steps=50, seeds=1, out=tmp_path)
+    assert test.caveats[0] == "The loss still fell near the largest rate: use a larger high= than 0.05."
+
+
 def test_nothing_is_suggested_if_the_loss_does_not_fall(tmp_path):
     test = yisheng.lr_find(**SETTINGS, low=1e-9, high=1e-8, steps=30, seeds=1, out=tmp_path)
     assert test.suggestion is None

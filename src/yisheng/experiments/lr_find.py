@@ -30,6 +30,8 @@ SEEDS: Final = 3
 MIN_STEPS, MAX_STEPS = 20, 100_000
 MAX_AGREEING_FACTOR: Final = 3.0
 """Seeds whose suggestions differ by a larger factor disagree."""
+LAST_STEPS: Final = 0.1
+"""Fraction of the steps at the end; a loss that is smallest there may fall further."""
 LONG_RUN: Final = 10
 """A run of this many times the test's steps is long compared with it."""
 
@@ -118,8 +120,9 @@ def explain_limits(test: LearningRateTest, assembly: Assembly) -> list[str]:
             f"The seeds disagree: their suggestions differ by a factor of {test.minimum_tenth.factor:.1f}. Use more "
             "steps= or seeds=, and compare some rates by complete trainings."
         )
-    if test.minimum_tenth is not None and all(curve.diverged is None for curve in test.curves):
-        sentences.append(f"The loss did not diverge up to {test.high:g}: use a larger high= to see where it does.")
+    last_rates = test.high * (test.low / test.high) ** LAST_STEPS
+    if any(curve.minimum is not None and curve.minimum >= last_rates for curve in test.curves):
+        sentences.append(f"The loss still fell near the largest rate: use a larger high= than {test.high:g}.")
     length = f"A run with this config makes {test.updates:,} updates. " if test.updates > LONG_RUN * test.steps else ""
     sentences += [
         f"The test sees the first {test.steps:,} updates only. {length}The rate with which the loss falls fastest at "
