@@ -118,6 +118,11 @@ def fit(
 
     Nothing is written and nothing is shown: what happens at an event is up to the loop. To stop, leave it.
 
+    Args:
+        config: a config in TOML.
+        data: as for `train`.
+        **settings: as for `train`.
+
     Raises:
         UsageError: an unknown key or name, or a value that is not allowed.
         DataError: the data cannot be read.
@@ -261,6 +266,11 @@ def load(path: str | Path, model: Any = None) -> TrainedRun:
         DataError: it is not a run folder, a file in it is damaged or differs from the one that was saved, the network's
             plugin is missing, or it is your own and could not be saved without its code.
         UsageError: ``model`` cannot be built, or the run's network is a registered one.
+
+    >>> import tempfile
+    >>> run = train(data="iris", model="linear", epochs=1, out=tempfile.mkdtemp(), quiet=True)
+    >>> load(run.path).predictor.spec.classes
+    ('setosa', 'versicolor', 'virginica')
     """
     run = TrainedRun(path, model=model)
     assert run.predictor  # reading it raises an error if a file is damaged
@@ -269,7 +279,21 @@ def load(path: str | Path, model: Any = None) -> TrainedRun:
 
 @isolated_generators()
 def predict(path: str | Path, inputs: Any, *, model: Any = None) -> PredictionList:
-    """Predict with the model in a folder; the same as ``load(path, model).predict(inputs)``."""
+    """Predict with the model in a folder; the same as ``load(path, model).predict(inputs)``.
+
+    Args:
+        path: the folder of a run, a cross-validation or a search, or of a model's files.
+        inputs: images, tables, rows or arrays; see docs/python.md.
+        model: your own network; see `load`.
+
+    Raises:
+        DataError: the model or an input cannot be read, or an input has the wrong shape.
+
+    >>> import tempfile
+    >>> run = train(data="iris", model="linear", epochs=1, out=tempfile.mkdtemp(), quiet=True)
+    >>> len(predict(run.path, [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]]))
+    2
+    """
     return load(path, model).predict(inputs)
 
 
@@ -297,6 +321,11 @@ def export(
         UsageError: the format is unknown, or the file exists.
         DataError: it is not a run folder, or the file's outputs differ from the run's.
         MissingPartError: the format needs an extra that is not installed.
+
+    >>> import tempfile
+    >>> run = train(data="iris", model="linear", epochs=1, out=tempfile.mkdtemp(), quiet=True)
+    >>> export(run.path, format="safetensors").path.name
+    'export.safetensors'
     """
     from yisheng.experiments import export as exporting
     from yisheng.experiments.own_model import supply_model
@@ -334,7 +363,7 @@ def evaluate(
         UsageError: a name, option or part is unknown.
         DataError: the run or the data cannot be read, or the data does not fit the run.
 
-    >>> import tempfile
+    >>> import tempfile, torch
     >>> network = torch.nn.Linear(4, 3)
     >>> evaluation = evaluate(network, "iris", out=tempfile.mkdtemp(), quiet=True)
     >>> sorted(evaluation)
@@ -357,8 +386,16 @@ def evaluate(
 def report(path: str | Path) -> Path:
     """Write the ``report.html`` of a run, a cross-validation or a search again; return its path.
 
+    Args:
+        path: the folder.
+
     Raises:
         DataError: it is not such a folder, or a file in it is damaged.
+
+    >>> import tempfile
+    >>> run = train(data="iris", model="linear", epochs=1, out=tempfile.mkdtemp(), quiet=True)
+    >>> report(run.path).name
+    'report.html'
     """
     folder = parse_path(path, "path")
     return SearchResult(folder).report() if RunFolder(folder).is_search else TrainedRun(folder).report()
@@ -377,8 +414,22 @@ def diagnose(
 
     See `yisheng.diagnosis.examination.examine`; for a run folder use `TrainedRun.diagnose`.
 
+    Args:
+        model: the network; it is not changed.
+        data: inputs and targets, or an iterable of batches ``x, y``.
+        loss: a function of outputs and targets.
+        optimizer: of the network's parameters.
+        steps: number of steps.
+
     Raises:
         UsageError: network, data, loss and optimizer do not fit one another.
+
+    >>> import torch
+    >>> net = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2), torch.nn.Softmax(1))
+    >>> data = torch.randn(64, 2), torch.zeros(64, dtype=torch.long)
+    >>> sgd = torch.optim.SGD(net.parameters(), lr=0.1)
+    >>> diagnose(net, data, torch.nn.functional.cross_entropy, sgd, steps=5).findings[0].check
+    'loss-pairing'
     """
     from yisheng.diagnosis.examination import examine
 
@@ -420,6 +471,11 @@ def resume(
     Raises:
         UsageError: an argument has the wrong type, or the run cannot be continued as it began.
         DataError: this is not a run folder, or the data changed.
+
+    >>> import tempfile
+    >>> run = train(data="iris", model="linear", epochs=1, out=tempfile.mkdtemp(), quiet=True)
+    >>> len(resume(run.path, epochs=2, quiet=True).history)
+    2
     """
     from yisheng.experiments import dispatch, watch
     from yisheng.experiments.memory_data import load_again
@@ -438,7 +494,23 @@ def resume(
 def reproduce(
     path: str | Path, *, force: bool = False, data: Dataset | None = None, quiet: bool = False
 ) -> Reproduction:
-    """Train again by a run's config and compare the results; see `yisheng.experiments.reproduce.reproduce`."""
+    """Train again by a run's config and compare the results; see `yisheng.experiments.reproduce.reproduce`.
+
+    Args:
+        path: the folder of a run.
+        force: train although the data or the versions of the code changed.
+        data: the data set, if the config cannot name it.
+        quiet: show no messages and no progress.
+
+    Raises:
+        DataError: it is not a run folder, or the data changed.
+        UsageError: the code changed.
+
+    >>> import tempfile
+    >>> run = train(data="iris", model="linear", epochs=1, out=tempfile.mkdtemp(), quiet=True)
+    >>> reproduce(run.path, quiet=True).identical
+    True
+    """
     from yisheng.experiments import reproduce as reproducing
 
     with show_on_stderr(quiet=quiet):
@@ -447,6 +519,11 @@ def reproduce(
 
 def config(*, config: str | Path | None = None, data: Any = None, **settings: Unpack[Settings]) -> dict[str, Any]:
     """Return the config that `train` would use with the same arguments, as plain data; nothing is trained.
+
+    Args:
+        config: a config in TOML.
+        data: as for `train`.
+        **settings: as for `train`.
 
     Raises:
         UsageError: an unknown key or name, or a value that is not allowed.
@@ -500,7 +577,11 @@ def runs(
 
 
 def env() -> dict[str, Any]:
-    """Return facts about this machine, and ``advice`` on what is missing; see `yisheng.experiments.environment`."""
+    """Return facts about this machine, and ``advice`` on what is missing; see `yisheng.experiments.environment`.
+
+    >>> {"torch", "cores", "advice"} <= env().keys()
+    True
+    """
     from yisheng.experiments.environment import advise, collect_facts
 
     machine = collect_facts()

@@ -30,19 +30,31 @@ class YishengError(Exception):
 
 
 class UsageError(YishengError):
-    """An unknown key or name, or a value that is not allowed (exit code 2)."""
+    """An unknown key or name, or a value that is not allowed (exit code 2).
+
+    >>> UsageError("unknown key 'epohcs'", "did you mean epochs?").remedy
+    'did you mean epochs?'
+    """
 
     code = 2
 
 
 class DataError(YishengError):
-    """Data that is missing, damaged or in another format than expected (exit code 3)."""
+    """Data that is missing, damaged or in another format than expected (exit code 3).
+
+    >>> DataError("a.csv is empty", "give a table with a header").code
+    3
+    """
 
     code = 3
 
 
 class NonFiniteError(YishengError):
-    """A loss, weight or gradient became NaN or infinite (exit code 4)."""
+    """A loss, weight or gradient became NaN or infinite (exit code 4).
+
+    >>> issubclass(NonFiniteError, YishengError), NonFiniteError.code
+    (True, 4)
+    """
 
     code = 4
 

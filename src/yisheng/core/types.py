@@ -49,6 +49,9 @@ class Column:
         missing_words: words that mean a missing value in this column, in addition to the usual ones.
         bins: for a scaled number: ascending bin edges; each bin holds about the same number of rows.
         double: whether single precision is too coarse for its values, so that they are scaled in double precision.
+
+    >>> Column("city", kind="category", categories=("Bern", "Zug"), source="City").categories
+    ('Bern', 'Zug')
     """
 
     name: str

@@ -35,8 +35,8 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
     ...         sgd.zero_grad()
     ...         nn.functional.cross_entropy(net(x).softmax(1), y).backward()
     ...         sgd.step()
-    >>> dr.findings[0].check
-    'loss-pairing'
+    >>> dr.findings[0].check, dr.diagnose().findings[0].severity
+    ('loss-pairing', 'error')
     """
 
     def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:

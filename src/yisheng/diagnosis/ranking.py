@@ -23,6 +23,10 @@ class Diagnosis:
         findings: causes, the most likely first.
         symptoms: findings that a cause explains, by the cause's check.
         unchecked: why a check could not run, by its name.
+
+    >>> print(Diagnosis((), {}, {"plateau": "it needs at least 500 losses, got 37"}))
+    nothing found
+    not checked: plateau (it needs at least 500 losses, got 37)
     """
 
     findings: tuple[Finding, ...]

@@ -38,6 +38,15 @@ class Fit:
 
     Raises:
         UsageError: a choice does not fit the data.
+
+    >>> import yisheng
+    >>> fit = yisheng.fit(data="iris", model="linear", epochs=2)
+    >>> [event.epoch for event in fit if isinstance(event, yisheng.EpochEnd)]
+    [1, 2]
+    >>> fit.config.epochs, fit.spec.classes, fit.state.best.epoch, fit.model.output
+    (2, ('setosa', 'versicolor', 'virginica'), 2, Linear(in_features=4, out_features=3, bias=True))
+    >>> sorted(fit.score("test"))
+    ['test']
     """
 
     def __init__(self, config: Config, data: Dataset | None = None) -> None:

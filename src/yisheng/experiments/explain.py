@@ -46,6 +46,14 @@ class Explanation:
         when: when to use it.
         source: paper or book.
         image: whether `draw` can draw an image.
+
+    >>> import tempfile
+    >>> explanation = explain("relu")
+    >>> print(explanation.equation)
+    relu(x) = max(x, 0)
+    derivative: 1 if x > 0, else 0
+    >>> explanation.draw(Path(tempfile.mkdtemp()) / "relu.png").name
+    'relu.png'
     """
 
     name: str

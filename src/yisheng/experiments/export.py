@@ -37,6 +37,12 @@ class Exported:
         size: its bytes.
         samples: what it was verified with, for people (``256 test rows``).
         agreement: how far its outputs are from the run's.
+
+    >>> import tempfile, yisheng
+    >>> run = yisheng.train(data="iris", model="linear", epochs=1, out=tempfile.mkdtemp(), quiet=True)
+    >>> exported = export(run.path, format="safetensors")
+    >>> exported.path.name, exported.samples, max(exported.agreement.largest.values()) < 1e-4
+    ('export.safetensors', '30 test rows', True)
     """
 
     path: Path

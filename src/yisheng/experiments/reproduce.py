@@ -43,6 +43,9 @@ class Reproduction:
         identical: whether weights, events and scores are all the same.
         parts: whether each of them is.
         changed: what the run depends on and differs now: old and new value, by name.
+
+    >>> Reproduction(True, {"weights": True, "events": True, "scores": True}, {})
+    the same: weights, events and scores
     """
 
     identical: bool

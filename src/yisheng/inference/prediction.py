@@ -53,7 +53,11 @@ class Prediction:
         return f"{', '.join(map(format_number, values))} {unit}".strip()
 
     def format_probabilities(self, top: int = 3, separator: str = "  ") -> str:
-        """Return the largest probabilities as text."""
+        """Return the largest probabilities as text.
+
+        >>> Prediction("a.png", "cat", {"cat": 0.9, "dog": 0.06, "cow": 0.04}).format_probabilities(top=2)
+        'cat 0.900  dog 0.060'
+        """
         return separator.join(f"{name} {value:.3f}" for name, value in list(self.probabilities.items())[:top])
 
     def __repr__(self) -> str:
@@ -89,6 +93,12 @@ class PredictionList(list[Prediction]):
         Args:
             top: number of classes whose probabilities are shown.
             limit: number of inputs that are shown; all by default.
+
+        >>> print(PredictionList([Prediction("0", 1.5), Prediction("1", 2.5)], unit="m").format(limit=1))
+        input  prediction
+        -----  ----------
+        0      1.5000 m
+        ... and 1 more
         """
         if not self:
             return "no predictions"

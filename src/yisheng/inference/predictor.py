@@ -45,6 +45,25 @@ class Predictor:
     Raises:
         DataError: the folder does not hold a complete model; one damaged fold model is enough.
         UsageError: ``model`` cannot be built, or the network is a registered one.
+
+    >>> import tempfile, yisheng
+    >>> run = yisheng.train(data="iris", model="linear", epochs=1, out=tempfile.mkdtemp(), quiet=True)
+    >>> predictor = Predictor(run.path)
+    >>> predictor.predict([5.1, 3.5, 1.4, 0.2])[0].prediction in predictor.spec.classes
+    True
+    >>> block = predictor.read_inputs([[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]])
+    >>> predictor.predict_outputs(block.x).shape, predictor.prepare(block.x).shape
+    ((2, 3), torch.Size([2, 4]))
+    >>> outputs, scores = predictor.compute_outputs_and_ood_scores(block.x)
+    >>> bool((outputs == predictor.compute_outputs(block.x)).all())
+    True
+    >>> notes = predictor.describe_ood(block.x, scores)
+    >>> [prediction.input for prediction in predictor.build_predictions(outputs, block.names, notes, scores)]
+    ['0', '1']
+    >>> table = Path(tempfile.mkdtemp()) / "flowers.csv"
+    >>> _ = table.write_text("sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)\\n5,3,1,0\\n")
+    >>> len(predictor.predict_files([table], ReadingOptions())), len(predictor.predict_table(table)[0])
+    (1, 1)
     """
 
     def __init__(self, folder: Path, model: Any = None) -> None:

@@ -67,6 +67,13 @@ class LearningRateTest:
         updates: updates of a run with this config.
         curves: a test for each seed.
         caveats: sentences on when the suggestion misleads, those that apply here.
+
+    >>> import tempfile, yisheng
+    >>> test = yisheng.lr_find(data="digits", model="linear", seeds=1, out=tempfile.mkdtemp(), quiet=True)
+    >>> 0.001 < test.suggestion < 10, test.suggestion == test.minimum_tenth.lr, test.steepest is None
+    (True, True, False)
+    >>> test.describe().endswith("a tenth of the rate with the smallest loss."), test.to_json()["model"]
+    (True, 'linear')
     """
 
     path: str

@@ -32,6 +32,17 @@ class SearchResult:
 
     Raises:
         DataError: it is not a finished search, or a file in it is damaged.
+
+    >>> import tempfile, yisheng
+    >>> settings = {"model": "linear", "lr": [0.01, 0.1], "epochs": 2}
+    >>> search = yisheng.tune(data="iris", **settings, out=tempfile.mkdtemp(), quiet=True)
+    >>> result = SearchResult(search.path)
+    >>> result.best["setting"], result.trials["lr"].tolist()
+    ({'lr': 0.1}, [0.01, 0.1])
+    >>> result.run.scores == result.scores, len(result.predict([[5.1, 3.5, 1.4, 0.2]]))
+    (True, 1)
+    >>> result.plot().axes[0].get_xlabel(), result.report().name
+    ('lr', 'report.html')
     """
 
     best: dict[str, Any]

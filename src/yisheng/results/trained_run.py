@@ -47,6 +47,27 @@ class TrainedRun:
 
     Raises:
         DataError: the search is not finished.
+
+    >>> import tempfile, numpy as np, yisheng
+    >>> folder = tempfile.mkdtemp()
+    >>> run = TrainedRun(yisheng.train(data="digits", model="linear", epochs=1, out=folder, quiet=True).path)
+    >>> run.path.name, run.config["model"], len(run.history), sorted(run.scores)
+    ('0001-digits-linear', 'linear', 1, ['baseline', 'test', 'validation'])
+    >>> images = np.eye(8)[None] * np.full((2, 1, 1), 255)
+    >>> run.predict(images)[0].prediction in run.predictor.spec.classes, run.outputs(images).shape
+    (True, (2, 10))
+    >>> run.model(run.prepare(images)).shape, run.weights["output.weight"].shape
+    (torch.Size([2, 10]), (10, 64))
+    >>> run.confusion_matrix().shape, len(run.findings.findings), run.folds
+    ((10, 10), 0, [])
+    >>> run.plot("curves", out=f"{folder}/curves.png").axes[0].get_xlabel()
+    'epoch'
+    >>> run.evaluate() == run.scores, run.evaluations, run.run.best["epoch"]
+    (True, [], 1)
+    >>> len(run.diagnose().findings)
+    0
+    >>> run.export(format="safetensors").path.name, run.report().name
+    ('export.safetensors', 'report.html')
     """
 
     def __init__(self, path: str | Path, data: Dataset | None = None, model: Any = None) -> None:
@@ -281,7 +302,17 @@ class TrainedRun:
         return diagnose(self.path, data=checked)
 
     def export(self, *, format: str = "onnx", out: str | Path | None = None, force: bool = False) -> Exported:
-        """Write the model as one file for other programs; see `yisheng.experiments.export.export`."""
+        """Write the model as one file for other programs; see `yisheng.experiments.export.export`.
+
+        Args:
+            format: ``onnx``, ``safetensors`` or ``torchscript``.
+            out: the file; by default ``export.onnx`` (.safetensors, .pt) in the folder.
+            force: replace an existing file.
+
+        Raises:
+            UsageError: the format is unknown, or the file exists.
+            MissingPartError: the format needs an extra that is not installed.
+        """
         from yisheng.experiments.export import export
 
         path = None if out is None else parse_path(out, "out")

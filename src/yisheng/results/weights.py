@@ -27,6 +27,11 @@ class Weights(Mapping[str, "np.ndarray | torch.Tensor"]):
 
     Raises:
         DataError: the file is missing, damaged, or not the one that was saved.
+
+    >>> import tempfile, yisheng
+    >>> run = yisheng.train(data="iris", model="linear", epochs=1, out=tempfile.mkdtemp(), quiet=True)
+    >>> [(name, values.shape) for name, values in Weights(run.path).items()]
+    [('output.bias', (3,)), ('output.weight', (3, 4))]
     """
 
     def __init__(self, folder: Path) -> None:

@@ -22,6 +22,13 @@ class Evaluation(ScoreTable):
 
     Raises:
         DataError: ``scores.json`` is damaged.
+
+    >>> import tempfile, yisheng
+    >>> run = yisheng.train(data="iris", model="linear", epochs=1, out=tempfile.mkdtemp(), quiet=True)
+    >>> rows = [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5], [6.1, 2.8, 4.7, 1.2]]
+    >>> evaluation = run.evaluate((rows, ["setosa", "virginica", "versicolor"]), name="three")
+    >>> evaluation.name, evaluation.report.name, evaluation.details["rows"], "notes" in evaluation.other_data
+    ('three', 'report.html', 3, True)
     """
 
     def __init__(self, path: Path) -> None:

@@ -44,6 +44,12 @@ class RunTable(list[RunEntry]):
 
     >>> RunTable([])
     no runs
+    >>> import tempfile, yisheng
+    >>> folder = tempfile.mkdtemp()
+    >>> run = yisheng.train(data="iris", model="linear", epochs=1, out=folder, quiet=True)
+    >>> table = yisheng.runs(folder)
+    >>> table.to_frame()["model"].tolist(), table.to_json()[0]["data"], len(table.format(width=80).splitlines())
+    (['linear'], 'iris', 3)
     """
 
     def __init__(self, entries: Iterable[RunEntry] = (), *, score: str = "score") -> None:
