@@ -28,7 +28,7 @@ from yisheng.core.setting_types import (
 )
 from yisheng.core.settings import Setting, keyword_settings, merge_settings, read_settings
 from yisheng.core.signatures import declare_keywords
-from yisheng.core.types import Dataset, Event, Scores
+from yisheng.core.types import Dataset, Event
 from yisheng.results import SearchResult, TrainedRun
 
 EventCallback: TypeAlias = Callable[..., Iterator[Event]]
