@@ -109,7 +109,7 @@ def plot(
         figure = search_plots.plot(folder, kind)
     else:
         source = Source(run.model_folder.path, data, n, seed)
-        figure = find_kind(source, kind, search_plots.KINDS if run.is_search else {}).draw(source)
+        figure = find_kind(source, kind, folder).draw(source)
     if out is not None:
         save_figure(figure, out)
     return figure
@@ -121,19 +121,23 @@ def choose_default(folder: Path) -> str:
     return "trials" if run.is_search else "folds" if run.is_cross_validation else "curves"
 
 
-def find_kind(source: Source, name: str, search_kinds: Mapping[str, str]) -> FigureKind:
+def find_kind(source: Source, name: str, folder: Path) -> FigureKind:
     """Return a kind of figure that a run has.
+
+    Args:
+        source: the run.
+        name: of the kind.
+        folder: of the run, or of the search whose run it is.
 
     Raises:
         UsageError: there is no such kind, or this run has no such figure.
     """
-    facts = source.facts
-    names = [kind for kind in KINDS if not KINDS[kind].explain_absence(facts)]
     if name not in KINDS:
-        raise UsageError(f"there is no figure {name!r}", suggest(name, [*names, *search_kinds]))
-    reason = KINDS[name].explain_absence(facts)
+        raise UsageError(f"there is no figure {name!r}", suggest(name, list_kinds(folder)))
+    reason = KINDS[name].explain_absence(source.facts)
     if reason:
-        remedy = f"this run has {', '.join([*names, *search_kinds])}" if names or search_kinds else "train it further"
+        names = ", ".join(list_kinds(folder))
+        remedy = f"this run has {names}" if names else "train it further"
         raise UsageError(f"{source.folder} has no figure {name}: {reason}", remedy)
     return KINDS[name]
 
