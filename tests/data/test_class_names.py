@@ -76,6 +76,12 @@ def test_unknown_forms_are_refused_with_a_suggestion():
     assert parse_forms("none") == ()
 
 
+def test_labels_can_be_renamed():
+    forms = parse_forms("1:ill,casefold,0:healthy")
+    assert forms == ("casefold", "1:ill", "0:healthy")
+    assert [normalize_name(name, forms) for name in ("1.0", "0", "Other")] == ["ill", "healthy", "other"]
+
+
 def test_names_that_differ_in_form_are_found_but_letters_are_not():
     assert find_merged(["cat", "Cat", "dog"]) == (("casefold",), (("cat", "Cat"),))
     assert find_merged(["a", "A", "b"]) == ((), ())

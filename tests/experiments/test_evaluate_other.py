@@ -77,6 +77,15 @@ def test_labels_of_another_form_are_refused_and_the_form_is_named(table_run):
     assert table_run.evaluate(table, labels="strip-dot", name="dots")["test"]["accuracy"].value > 0.8
 
 
+def test_labels_of_another_coding_are_renamed(table_run):
+    table = make_table(50, seed=9)
+    table["income"] = (table["income"] == ">50K").astype(int)
+    with pytest.raises(DataError) as error:
+        table_run.evaluate(table)
+    assert "labels=0:<=50K,1:>50K" in error.value.remedy
+    assert table_run.evaluate(table, labels="0:<=50K,1:>50K", name="coded")["test"]["accuracy"].value > 0.8
+
+
 def test_rows_of_unknown_classes_are_counted_and_left_out(table_run, caplog):
     table = make_table(50, seed=4)
     table.loc[:4, "income"] = "unknown"
@@ -242,6 +251,16 @@ def test_columns_in_memory_are_matched_by_name_and_category(table_run):
     evaluation = table_run.evaluate(data, name="in-memory")
     frame = table_run.evaluate(table.assign(town=table["town"].str.replace("kiel", "köln")), name="frame")
     assert evaluation["test"]["accuracy"] == frame["test"]["accuracy"]
+
+
+def test_arrays_are_read_as_in_training(tmp_path):
+    x = RANDOM.normal(size=(300, 4)).astype(np.float32)
+    y = (x[:, 0] > 0).astype(int)
+    run = yisheng.train(data=(x, y), model="linear", epochs=10, out=tmp_path, quiet=True)
+    assert run.evaluate((x[:40], y[:40]))["test"]["accuracy"].value > 0.9
+    positive = run.evaluate((x[y == 1], y[y == 1]), name="positive")  # one class is enough
+    assert positive.other_data["classes"]["absent"] == ["0"]
+    assert run.evaluate((x, y)).path == run.path  # the data of the training
 
 
 def test_a_cross_validation_is_evaluated_by_the_mean_of_its_models(tmp_path):

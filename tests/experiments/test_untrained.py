@@ -99,6 +99,33 @@ def test_it_is_finished_and_cannot_be_continued(run, caplog):
     assert (run.path / "scores.json").read_bytes() == scores
 
 
+def test_a_file_of_weights_is_scored_by_the_command(network, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    layers = "nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Dropout(0.1), nn.Linear(32, 10)"
+    (tmp_path / "net.py").write_text(f"from torch import nn\n\n\ndef build():\n    return nn.Sequential({layers})\n")
+    torch.save(network.state_dict(), tmp_path / "net.pth")
+    assert main(["train", "model=net.py:build", "weights=net.pth", "data=digits", "epochs=0", "name=net"]) == 0
+    assert "not trained here (epochs=0)" in capsys.readouterr().out
+    assert main(["evaluate", "runs/0001-net"]) == 0
+    assert main(["export", "runs/0001-net", "format=safetensors"]) == 0
+    assert main(["resume", "runs/0001-net", "epochs=2"]) == 2
+    remedy = capsys.readouterr().err.splitlines()[-1].strip().removeprefix("train from its weights: yisheng ")
+    assert main(remedy.split()) == 0
+
+
+def test_weights_without_a_last_layer_for_the_data_are_refused(tmp_path, capsys):
+    data = digits()
+    run = yisheng.train(data=data, model="lenet", epochs=1, out=tmp_path, quiet=True)
+    spec = yisheng.Spec("classification", (1, 8, 8), classes=("even", "odd"))
+    even = yisheng.Dataset("even", spec, data.x, data.y % 2)
+    weights = str(run.path / "model.safetensors")
+    with pytest.raises(UsageError, match="score a random one"):
+        yisheng.train(data=even, model="lenet", weights=weights, epochs=0, out=tmp_path, quiet=True)
+    with pytest.raises(UsageError, match="without the scaling") as error:
+        yisheng.train(data=even, weights=str(run.path), epochs=0, out=tmp_path, quiet=True)
+    assert "yisheng evaluate" in error.value.remedy
+
+
 def test_random_weights_are_said(tmp_path, caplog):
     caplog.set_level("INFO", "yisheng")
     yisheng.train(data="iris", epochs=0, out=tmp_path)

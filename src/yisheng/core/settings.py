@@ -187,7 +187,7 @@ def _require_consistent(plain: Mapping[str, Any]) -> None:
                     f"leave budget or {name} out",
                 )
     if plain.get("epochs") == 0:
-        for name in ("folds", "scratch", "patience", "finetune", "boosting", "budget"):
+        for name in ("folds", "scratch", "patience", "boosting", "budget"):
             if plain.get(name) not in (None, False, AUTO, 0):
                 raise UsageError(
                     f"epochs=0 trains nothing, so {name}={plain_value(plain[name])} has no meaning",

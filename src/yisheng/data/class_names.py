@@ -71,20 +71,23 @@ class ClassMatch:
 
 
 def parse_forms(forms: str | Sequence[str]) -> tuple[str, ...]:
-    """Return forms in the order in which they are applied, each once.
+    """Return forms in the order in which they are applied, each once, and then the renamings (``old:new``).
 
     Raises:
         UsageError: there is no such form.
 
-    >>> parse_forms("casefold,strip-dot")
-    ('strip-dot', 'casefold')
+    >>> parse_forms("0:healthy,casefold,strip-dot")
+    ('strip-dot', 'casefold', '0:healthy')
     """
     names = [name.strip() for name in (forms.split(",") if isinstance(forms, str) else forms)]
     names = [name for name in names if name not in ("", "none")]
+    renamings = list(dict.fromkeys(name for name in names if _split_renaming(name) is not None))
     for name in names:
-        if name not in FORMS:
-            raise UsageError(f"labels={name}: there is no such form of labels", suggest(name, FORMS))
-    return tuple(name for name in FORMS if name in names)
+        if name not in FORMS and name not in renamings:
+            raise UsageError(
+                f"labels={name}: there is no such form of labels", f"{suggest(name, FORMS)}; or rename: labels=OLD:NEW"
+            )
+    return (*(name for name in FORMS if name in names), *renamings)
 
 
 def normalize_name(name: str, forms: Collection[str]) -> str:
@@ -92,11 +95,23 @@ def normalize_name(name: str, forms: Collection[str]) -> str:
 
     >>> normalize_name("<=50K.", ["strip-dot"]), normalize_name(" Golden_Retriever", ["separators", "casefold"])
     ('<=50K', 'golden retriever')
+    >>> normalize_name("1.0", ["0:healthy", "1:ill"])
+    'ill'
     """
     for form, change in FORMS.items():
         if form in forms:
             name = change(name).strip() or name
+    for form in forms:
+        renaming = _split_renaming(form)
+        if renaming is not None and spelling_key(renaming[0]) == spelling_key(name):
+            return renaming[1]
     return name
+
+
+def _split_renaming(text: str) -> tuple[str, str] | None:
+    """Return the old and the new name of ``old:new``, or None if it is not a renaming."""
+    old, mark, new = (part.strip() for part in text.partition(":"))
+    return (old, new) if mark and old and new else None
 
 
 def spelling_key(name: str) -> str:
@@ -187,7 +202,12 @@ def suggest_forms(model: Sequence[str], rows: Sequence[str]) -> str:
 
     >>> suggest_forms(["a"], ["A"])
     'use labels=casefold (upper and lower case are the same)'
+    >>> suggest_forms(["healthy", "ill"], ["0", "1"])
+    'if they are the same classes, rename them: labels=0:healthy,1:ill'
     """
     forms = find_forms(model, rows)
+    if not forms and len(model) == len(rows) <= MAX_LISTED and not any("," in name or ":" in name for name in rows):
+        pairs = ",".join(f"{old}:{new}" for old, new in zip(rows, model, strict=True))
+        return f"if they are the same classes, rename them: labels={pairs}" if not set(model) & set(rows) else ""
     about = "; ".join(ABOUT_FORMS[form] for form in forms)
     return f"use labels={','.join(forms)} ({about})" if forms else ""

@@ -9,7 +9,7 @@ from yisheng.core.config import Config
 from yisheng.core.errors import UsageError
 from yisheng.core.logging import logger
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.types import Dataset
+from yisheng.core.types import Dataset, Spec
 from yisheng.experiments import complete_run
 from yisheng.experiments.cross_validation import cross_validate
 from yisheng.experiments.evaluate import evaluate_run
@@ -113,7 +113,7 @@ def evaluate_on(
         DataError: the run or the data cannot be read, or the data does not fit the run.
     """
     run = RunFolder(folder).model_folder
-    request = resolve_request(request)
+    request = resolve_request(request, Spec.from_json(run.description["spec"]))
     if not is_own_data(run, request):
         return evaluate_other(run.path, request, name=name, write_predictions=write_predictions)
     logger.info("this is the data of the training: the run's own parts are scored again, not all rows")

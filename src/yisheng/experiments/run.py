@@ -178,13 +178,14 @@ def resume(
             )
         is_longer = epochs is not None and epochs > previous.epochs
         if is_longer and not previous.epochs:
+            words = f"config={folder / RunFolder.CONFIG} weights={folder} epochs={epochs}"
             raise UsageError(
                 f"the run in {folder} only scored its network (epochs=0): there is no training to continue",
-                f"train from its weights: yisheng train weights={folder} epochs={epochs} data=DATA",
+                f"train from its weights: yisheng train {words}",
             )
         if run.environment.get("finished") and not is_longer:
-            done = f"all {previous.epochs} epochs are trained" if previous.epochs else "its network is scored (epochs=0)"
-            logger.info(f"the run is finished: {done}; there is nothing to do")
+            state = f"all {previous.epochs} epochs are trained" if previous.epochs else "its network is scored"
+            logger.info(f"the run is finished: {state}; there is nothing to do")
             return None
         data = load_dataset(previous) if data is None else data
         if not force:

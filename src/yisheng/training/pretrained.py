@@ -77,16 +77,23 @@ def _choose_model(model: Choice, name: str, tensors: Any) -> Choice:
 
 def _load_from_run(config: Config, run: RunFolder) -> tuple[Config, Pretrained]:
     """Return the config with the network of a run, and the run's best weights."""
+    if config.epochs == 0:
+        raise UsageError(
+            f"weights={run.path} with epochs=0 would score a run without the scaling that it was trained with",
+            f"evaluate the run: yisheng evaluate {run.path} data=DATA",
+        )
     tensors = published.read_weights(run.file(RunFolder.WEIGHTS))
     path = run.file(RunFolder.MODEL)
     description = files.read_json(path)
     try:
-        network = Choice.model_validate(description["model"])
+        network = Choice(name=description["model"]["name"], options=description["model"]["options"])
         spec, scale = Spec.from_json(description["spec"]), transforms.from_json(description["transforms"]["input"])
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is damaged: {error}", INTACT_COPY) from None
     model = config.model
-    if model.name in (AUTO, network.name):
+    if model.name == AUTO and is_custom(network):
+        raise UsageError(f"the network of {run.path} is code of your own", f"name it: model={network.name}")
+    if model.component is None and model.name in (AUTO, network.name):
         model = Choice(name=network.name, options={**network.options, **model.options})
     choice = None
     if spec.is_image:

@@ -41,7 +41,7 @@ def folder(
         color: gray or rgb; auto is gray if all images are.
         strict: a damaged image is an error; by default it is left out and reported.
         labels: forms of the class names, with commas between them, by which two spellings are one class: strip-dot,
-            casefold, blanks, separators, unquote, nfkc.
+            casefold, blanks, separators, unquote, nfkc; or old:new to rename one.
 
     Raises:
         DataError: there are no images, fewer than two classes, or the class folders are not recognizable.

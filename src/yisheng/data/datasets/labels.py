@@ -45,7 +45,7 @@ def labels(
         color: gray or rgb; auto is gray if all images are.
         strict: a missing or damaged image is an error; by default it is left out and reported.
         labels: forms of the class names, with commas between them, by which two spellings are one class: strip-dot,
-            casefold, blanks, separators, unquote, nfkc.
+            casefold, blanks, separators, unquote, nfkc; or old:new to rename one.
 
     Raises:
         DataError: the CSV is damaged or has no labels, or none of its images exists.

@@ -59,7 +59,7 @@ def table(
         time: a column of dates or numbers: the data is split in the order of time, never shuffled.
         group: a column whose equal values must stay in the same part and fold; it is not a feature.
         labels: forms of the class names, with commas between them, by which two spellings are one class: strip-dot,
-            casefold, blanks, separators, unquote, nfkc.
+            casefold, blanks, separators, unquote, nfkc; or old:new to rename one.
         header: whether the first line names the columns; without a header they are column-1, column-2, ...
         separator: between the values: one character, tab, or blanks for any number of them.
         encoding: of a text file; auto goes by its byte order mark, then tries UTF-8, then the likeliest by its letters.

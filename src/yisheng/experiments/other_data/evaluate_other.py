@@ -26,6 +26,7 @@ from yisheng.evaluation.baseline import score_baseline
 from yisheng.evaluation.details import collect_details
 from yisheng.evaluation.predictions import Predictions
 from yisheng.evaluation.scores import compute_scores
+from yisheng.evaluation.unusual_values import TypicalValues
 from yisheng.experiments.other_data.load import Request, load_rows, resolve_request
 from yisheng.experiments.other_data.result import Evaluation
 from yisheng.experiments.other_data.rows import OtherRows, keep_known_classes
@@ -79,7 +80,8 @@ def evaluate_other(
     name = None if name is None else _check_name(name)
     predictor = Predictor(run.path)
     config = _read_config(run)
-    rows = load_rows(resolve_request(request), predictor.spec, None if config is None else config.data)
+    request = resolve_request(request, predictor.spec)
+    rows = load_rows(request, predictor.spec, None if config is None else config.data)
     for sentence in describe_rows(rows, predictor.spec):  # before the scores: they depend on it
         logger.warning(sentence)
     scored = keep_known_classes(rows)
@@ -153,13 +155,14 @@ def _require_finite_inputs(rows: OtherRows, predictions: Predictions) -> None:
 
 
 def _collect_details(spec: Spec, rows: OtherRows, result: _Result) -> dict[str, Any]:
-    names = rows.rows
+    names, typical = rows.rows, TypicalValues.fit_rows(spec, rows.read, rows.index)
     return collect_details(
         spec,
         result.predictions,
         part="test",
         image=(lambda row: rows.read(np.array([row]))[0]) if _has_images(spec, rows) else None,
         name=(lambda row: names[row]) if names else None,
+        unusual=None if typical is None else lambda row: typical.describe(rows.read(np.array([row]))[0]),
     )
 
 

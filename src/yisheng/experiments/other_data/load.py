@@ -21,6 +21,7 @@ from yisheng.data.class_names import parse_forms
 from yisheng.data.fingerprint import fingerprint
 from yisheng.data.images import decode, image_dataset
 from yisheng.data.images.file_listing import sanitize_name
+from yisheng.data.objects import to_dataset
 from yisheng.data.tables import files
 from yisheng.experiments.load_data import load_dataset
 from yisheng.experiments.other_data.rows import OtherRows, adapt_dataset
@@ -60,8 +61,12 @@ def parse_choice(data: str | Mapping[str, Any], options: Mapping[str, Any]) -> C
     return merge_settings(settings).config.data
 
 
-def resolve_request(request: Request) -> Request:
+def resolve_request(request: Request, spec: Spec) -> Request:
     """Return a request with names and paths as a choice, and arrays in memory as a data set; DataFrames are kept.
+
+    Args:
+        request: the data as the user gives it.
+        spec: the contract of the run.
 
     Raises:
         UsageError: a name or an option is unknown.
@@ -74,7 +79,7 @@ def resolve_request(request: Request) -> Request:
         return replace(request, data=parse_choice(data, request.options), options={})
     if isinstance(data, Choice | Dataset) or _is_dataframe(data):
         return request
-    return replace(request, data=_convert_objects(data, request.options), options={})
+    return replace(request, data=_convert_objects(data, request.options, spec), options={})
 
 
 def is_own_data(run: RunFolder, request: Request) -> bool:
@@ -201,9 +206,17 @@ def _is_dataframe(value: Any) -> bool:
     return pandas is not None and isinstance(value, pandas.DataFrame)
 
 
-def _convert_objects(data: Any, options: Mapping[str, Any]) -> Dataset:
-    """Return arrays, tensors or a torch Dataset as a data set."""
-    from yisheng.data.objects import to_dataset
+def _convert_objects(data: Any, options: Mapping[str, Any], spec: Spec) -> Dataset:
+    """Return arrays, tensors or a torch Dataset as a data set, read as data of a run.
 
-    dataset: Dataset = to_dataset(data, **options)
-    return dataset
+    Targets that are the numbers of the run's classes may all be the same: rows of one class can be scored.
+    """
+    options = {"task": spec.task, "ids": spec.dtype == "int64", **options}
+    if spec.inputs:
+        options.pop("ids")
+    try:
+        return to_dataset(data, **options)
+    except DataError:
+        if spec.classes != tuple(map(str, range(len(spec.classes)))) or "classes" in options:
+            raise
+        return to_dataset(data, **options, classes=spec.classes)
