@@ -44,6 +44,7 @@ _TIME = (
     r"(?: ?(?P<p>[ap])\.?m\.?)?(?: ?(?P<z>Z|UTC|GMT|(?:UTC|GMT)?[+-]\d{1,2}(?::?\d{2})?))?)?"
 )
 _ZONE = re.compile(r":\d{2}(?:[.,]\d+)? ?(?:[ap]\.?m\.?)? ?(?:Z|UTC|GMT|(?:UTC|GMT)?[+-]\d{1,2}(?::?\d{2})?)$", re.I)
+_LOOKS_LIKE_DATE = re.compile(r"(?=.*\d).{6,45}", re.ASCII)
 _ISO = re.compile(r"(?:[12]\d{3}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)?\n)+", re.ASCII)
 _CHUNK_TEXTS = 1 << 14
 _FIRST_TEXTS, _PROPOSED_TEXTS = 100, 400
@@ -90,6 +91,10 @@ def propose_date_formats(texts: Sequence[str]) -> list[str]:
     ['%Y-%m-%d|%d.%m.%Y', '%Y-%m-%d']
     """
     sample = texts[:: max(1, len(texts) // _PROPOSED_TEXTS)] if texts else []
+    if sum(_LOOKS_LIKE_DATE.fullmatch(text) is not None for text in sample[:_FIRST_TEXTS]) * 2 < min(
+        len(sample), _FIRST_TEXTS
+    ):
+        return []
     read = {format: ~np.isnan(parse_dates(sample, format)) for format in FORMATS}
     chosen: list[str] = []
     covered = np.zeros(len(sample), bool)

@@ -173,8 +173,8 @@ def _skip_titles(lines: Sequence[str], start: int, known_names: Collection[str],
         records = parse_records(below, separator)
         widths = [len(record) for record in records] or [0]
         filled = sum(bool(cell.strip()) for cell in records[0]) if records else 0
-        is_sentence = separator.blanks and widths[0] != widths[-1] and not any(map(is_number, records[0]))
-        if is_sentence:
+        words = sum(not is_number(cell) for cell in records[0]) if records else 0
+        if separator.blanks and widths[0] != widths[-1] and words * 2 > widths[0]:  # a sentence above aligned columns
             continue
         if filled != 1 or max(widths) < 2 or (widths[0] > 1 and not records[0][0].strip()):
             is_table = len(set(widths)) == 1 and widths[0] > 1
