@@ -165,3 +165,14 @@ def test_names_that_the_cause_lists_are_not_repeated(make_run: MakeRun) -> None:
     assert html.count("eea9edfc54") == 3
     assert "of: 1000" in html
     assert "photos/<wbr>daisy/<wbr>0_<wbr>eea9edfc54_<wbr>n.jpg" in html
+
+
+def test_evidence_of_many_objects_is_a_table(make_run: MakeRun) -> None:
+    columns = [{"column": f"<b>column {n}", "kind": "number", "missing": n} for n in range(150)]
+    finding = {**FINDING, "evidence": {"columns": columns, "rows": 7}, "cause": "150 columns to learn from"}
+    html = render_section(make_run(), make_findings(findings=[finding]))
+    assert "<summary>Columns</summary>" in html
+    assert "The first 100 of 150." in html
+    assert html.count("&lt;b&gt;column") == 100
+    assert "rows: 7" in html
+    assert "entries" not in html

@@ -50,10 +50,21 @@ class TypicalValues:
             x: all rows ``(N, D)``.
             rows: the training rows.
         """
+        return cls.fit_rows(spec, lambda chosen_rows: x[chosen_rows], rows)
+
+    @classmethod
+    def fit_rows(cls, spec: Spec, read: Callable[[np.ndarray], np.ndarray], rows: np.ndarray) -> TypicalValues | None:
+        """Return the typical values of rows that are read, or None if the inputs are not rows of numbers.
+
+        Args:
+            spec: the contract of the raw data.
+            read: row numbers -> raw values ``(n, D)``.
+            rows: the rows; not more of them are read than are needed.
+        """
         if not spec.is_row or not len(rows):
             return None
         count = min(len(rows), max(MIN_ROWS, MAX_VALUES // spec.shape[0]))
-        sample = np.asarray(x[rows[np.arange(count) * len(rows) // count]], dtype=np.float32)
+        sample = np.asarray(read(rows[np.arange(count) * len(rows) // count]), dtype=np.float32)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # a column without any value
             first, center, third = np.nanquantile(sample, [0.25, 0.5, 0.75], axis=0)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 WIDTH: Final = 100
 MAX_LISTED_VALUES: Final = 8
+MAX_LISTED_OBJECTS: Final = 3
 SEVERITY_COLORS: Final = {"error": "#d1495b", "warning": "#d98500", "note": "#4a90c2"}
 """Colors of middle brightness, for light and for dark pages; the severity is also a word."""
 
@@ -99,9 +100,16 @@ def _is_quoted(value: Any, cause: str) -> bool:
     return any(re.search(rf"(?<![\w.,]){re.escape(text)}(?![\w]|[.,]\d)", cause) for text in spellings)
 
 
+def is_table(value: Any) -> bool:
+    """Return whether evidence is a list of objects that is too long for a line."""
+    return isinstance(value, list) and len(value) > MAX_LISTED_OBJECTS and all(isinstance(row, dict) for row in value)
+
+
 def _format_value(value: Any) -> str:
     if isinstance(value, dict):
         return f"({format_evidence(value)})"
+    if is_table(value):
+        return f"{len(value):,} entries"
     if isinstance(value, list):
         return ", ".join(map(_format_value, value[:MAX_LISTED_VALUES])) + (
             ", ..." if len(value) > MAX_LISTED_VALUES else ""

@@ -8,13 +8,14 @@ from typing import Any
 from markupsafe import Markup
 
 from yisheng.reporting import layer_figures
-from yisheng.reporting.findings_schema import Curves, LayerCurve
-from yisheng.reporting.findings_text import format_evidence, summarize_findings
+from yisheng.reporting.findings_schema import Cause, Curves, LayerCurve
+from yisheng.reporting.findings_text import format_evidence, is_table, summarize_findings
 from yisheng.reporting.formatting import format_number
 from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, render, render_figure
 
 SIGNS: dict[str, str] = {"none": "✓", "error": "✗", "warning": "!", "note": "i"}
+MAX_TABLE_ROWS = 100
 TEMPLATE = """
 <p class="summary {{ worst }}"><span class="sign" aria-hidden="true">{{ signs[worst] }}</span> {{ summary }}</p>
 {% if findings.findings %}
@@ -28,9 +29,25 @@ TEMPLATE = """
 <ul class="names">{% for name in names %}<li><bdi>{{ name | breakable }}</bdi></li>{% endfor %}</ul>
 {% endif %}
 <p>What to do: <bdi>{{ finding.remedy | breakable }}</bdi>.</p>
-{% set evidence = format_evidence(finding.evidence, finding.cause) %}
+{% set evidence = format_line(finding) %}
 <p class="note">{% if evidence %}{{ evidence | breakable }} (<code>{{ finding.check }}</code>)
 {%- else %}<code>{{ finding.check }}</code>{% endif %}</p>
+{% for name, rows in list_tables(finding.evidence) %}
+<details><summary>{{ name | capital }}</summary>
+{% call table(name | capital, "The first " ~ max_rows ~ " of " ~ (rows | length | count) ~ "."
+    if rows | length > max_rows else "") %}
+<thead><tr>{% for key in rows[0] %}{{ words(key | capital) }}{% endfor %}</tr></thead>
+<tbody>
+{% for row in rows[:max_rows] %}
+<tr>{% for key in rows[0] %}
+{% if loop.first %}<th scope="row"><bdi>{{ row.get(key, "") | breakable }}</bdi></th>
+{% else %}<td><bdi>{{ row.get(key, "") | breakable }}</bdi></td>{% endif %}
+{% endfor %}</tr>
+{% endfor %}
+</tbody>
+{% endcall %}
+</details>
+{% endfor %}
 {% if finding.symptoms %}
 <p>This explains:</p>
 <ul>{% for symptom in finding.symptoms %}<li><bdi>{{ symptom.cause | breakable }}</bdi></li>{% endfor %}</ul>
@@ -77,12 +94,25 @@ def findings(facts: RunFacts) -> Section | None:
         summary=summarize_findings(facts.findings),
         worst=facts.findings.worst_severity() or "none",
         signs=SIGNS,
-        format_evidence=format_evidence,
+        format_line=_format_line,
         split_names=_split_names,
+        list_tables=_list_tables,
+        max_rows=MAX_TABLE_ROWS,
         figures=Markup("").join(_draw_figures(facts.findings.curves)),
         probes=list(facts.findings.probes.items()),
     )
     return Section("findings", "Findings", html)
+
+
+def _format_line(finding: Cause) -> str:
+    """Return the evidence that fits on a line; the page shows the rest as tables."""
+    evidence = {name: value for name, value in finding.evidence.items() if not is_table(value)}
+    return format_evidence(evidence, finding.cause)
+
+
+def _list_tables(evidence: Mapping[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Return names and rows of the evidence that is a table, such as the columns of the data."""
+    return [(name, value) for name, value in evidence.items() if is_table(value)]
 
 
 def _split_names(cause: str, evidence: Mapping[str, Any]) -> tuple[str, list[str]]:
