@@ -16,7 +16,7 @@ MAX_BYTES = 20 << 20
 
 
 class ReportPath(SystemPath):
-    """A path; as the value of a notebook's cell it shows the page, apart from the notebook's own styles and scripts."""
+    """A path; as the value of a notebook's cell it shows the page, apart from the notebook's own styles."""
 
     def _repr_html_(self) -> str | None:
         if self.suffix != ".html" or not self.is_file() or self.stat().st_size > MAX_BYTES:
@@ -24,6 +24,6 @@ class ReportPath(SystemPath):
         page = html.escape(self.read_text(encoding="utf-8"))
         style = "width:100%;border:1px solid rgba(128,128,128,.35);border-radius:4px"
         return (
-            f'<iframe srcdoc="{page}" sandbox="allow-scripts allow-popups" title="report" height="{FRAME_HEIGHT}" '
+            f'<iframe srcdoc="{page}" sandbox="allow-popups" title="report" height="{FRAME_HEIGHT}" '
             f'style="{style}"></iframe>'
         )
