@@ -5,7 +5,7 @@ import pytest
 
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.paths import find_data_reader
-from yisheng.data.arrays import array_file
+from yisheng.data.arrays import stored_array
 from yisheng.data.arrays.dataset import find_target_file, load_arrays
 from yisheng.data.arrays.image_arrays import to_block, to_pixels
 from yisheng.data.arrays.roles import split_words
@@ -136,7 +136,7 @@ def test_damaged_and_large_files_are_refused(tmp_path, monkeypatch):
         with pytest.raises(DataError, match="cannot be read as .npy"):
             load_arrays(tmp_path / "x.npy")
     (tmp_path / "x.npy").write_bytes(content)
-    monkeypatch.setattr(array_file, "MAX_BYTES", 100)
+    monkeypatch.setattr(stored_array, "MAX_BYTES", 100)
     with pytest.raises(DataError, match="more than the 0 that are read"):
         load_arrays(tmp_path / "x.npy")
     with pytest.raises(DataError, match="does not exist"):

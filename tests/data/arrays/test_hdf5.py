@@ -116,8 +116,8 @@ def test_damaged_files_are_refused(tmp_path):
     content = path.read_bytes()
     for wrong in (b"", b"no file", content[:500], content[:-2000]):
         path.write_bytes(wrong)
-        with pytest.raises(DataError, match="cannot be read as HDF5"), open_arrays(path) as found:
-            next(iter(found.values())).read()
+        with pytest.raises(DataError, match="cannot be read as HDF5"), open_arrays(path) as stored:
+            next(iter(stored.values())).read()
 
 
 def test_groups_within_groups_are_bounded(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from tests.data.tables.text_tables import write
 from yisheng.core.errors import DataError, MissingPartError
 from yisheng.data import tables
-from yisheng.data.arrays import array_file
+from yisheng.data.arrays import stored_array
 
 
 def frame():
@@ -80,7 +80,7 @@ def test_unsuitable_npz_arrays_are_refused(tmp_path, arrays, cause):
 
 def test_large_and_damaged_npz_files_are_refused(tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros((1000, 1000)), y=np.zeros(1000))
-    monkeypatch.setattr(array_file, "MAX_BYTES", 8000)
+    monkeypatch.setattr(stored_array, "MAX_BYTES", 8000)
     with pytest.raises(DataError, match="more than the 0 that are read"):
         tables.from_file(tmp_path / "a.npz")
     content = (tmp_path / "a.npz").read_bytes()

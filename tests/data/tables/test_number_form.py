@@ -100,11 +100,11 @@ def test_a_later_table_is_read_by_the_form_of_training(tmp_path, text, value):
     """The form is that of the column, not that of the rows that happen to come."""
     data = read(tmp_path, table([f"{n}.{n * 7 % 1000:03d},50" for n in range(1, 20)]))
     assert data.spec.columns[0].format == ","
-    one = write(tmp_path, f"a;b;y\n{text};0,5;1\n", "one.csv")
+    later_path = write(tmp_path, f"a;b;y\n{text};0,5;1\n", "one.csv")
     readers = {
-        "predict": lambda: read_rows(one, data.spec).x,
-        "bulk": lambda: next(open_table(one, data.spec).chunks(Tally())).x,
-        "test": lambda: tables.from_file(tmp_path / "t.csv", target="y", test=one).x[-1:],
+        "predict": lambda: read_rows(later_path, data.spec).x,
+        "bulk": lambda: next(open_table(later_path, data.spec).chunks(Tally())).x,
+        "test": lambda: tables.from_file(tmp_path / "t.csv", target="y", test=later_path).x[-1:],
         "typed": lambda: parse_rows([[text, "0,5"]], data.spec, "rows="),
         "json": lambda: parse_json_rows([{"a": text, "b": "0,5"}], data.spec)[0],
         "frame": lambda: read_dataframe(pd.DataFrame({"a": [text], "b": ["0,5"]}), data.spec).x,
@@ -120,8 +120,8 @@ def test_a_later_table_is_read_by_the_form_of_training(tmp_path, text, value):
 
 def test_whole_numbers_of_a_file_with_decimal_commas_may_have_points_later(tmp_path):
     data = read(tmp_path, table([str(n * 100) for n in range(20)]))
-    one = write(tmp_path, "a;b\n4.900;0,5\n", "one.csv")
-    assert read_rows(one, data.spec).x[0, 0] == 4900
+    later_path = write(tmp_path, "a;b\n4.900;0,5\n", "one.csv")
+    assert read_rows(later_path, data.spec).x[0, 0] == 4900
     assert data.spec.columns[0].format == ","
 
 

@@ -22,7 +22,7 @@ def table(*targets, rows=30):
 
 
 def finding(data, check):
-    return next((found for found in data.findings if found.check == check), None)
+    return next((item for item in data.findings if item.check == check), None)
 
 
 @pytest.mark.parametrize("word", ["None", "NA", "NULL", "nan", "null", "N/A", "?"])
@@ -123,8 +123,8 @@ def test_targets_keep_their_differences(offset, step):
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 def test_composed_and_decomposed_letters_are_one(tmp_path, form):
     words = ["café", "thé", "Ａ型", "b\u00a0c"]
-    both = [*words, *(unicodedata.normalize("NFD", word) for word in words), "A型", "b c"]
-    text = "pré,y\n" + "".join(f"{both[n % len(both)]},{n / 2}\n" for n in range(60))
+    spellings = [*words, *(unicodedata.normalize("NFD", word) for word in words), "A型", "b c"]
+    text = "pré,y\n" + "".join(f"{spellings[n % len(spellings)]},{n / 2}\n" for n in range(60))
     data = read(tmp_path, text)
     assert sorted(data.spec.columns[0].categories) == sorted(["café", "thé", "A型", "b c"])
     later = "pré,x\n" + "".join(f"{unicodedata.normalize(form, word)},1\n" for word in words)
@@ -132,7 +132,9 @@ def test_composed_and_decomposed_letters_are_one(tmp_path, form):
     path = write(tmp_path, f"{unicodedata.normalize(form, header)}\n{rows}", "p.csv")
     read_back = read_rows(path, data.spec).x[:, 0]
     assert [data.spec.columns[0].categories[int(code)] for code in read_back] == ["café", "thé", "A型", "b c"]
-    classes = read(tmp_path, "a,y\n" + "".join(f"{n},{both[n % len(both)]}\n" for n in range(60))).spec.classes
+    classes = read(
+        tmp_path, "a,y\n" + "".join(f"{n},{spellings[n % len(spellings)]}\n" for n in range(60))
+    ).spec.classes
     assert len(classes) == 4
 
 

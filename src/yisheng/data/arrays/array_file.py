@@ -1,59 +1,29 @@
 """The arrays in a file: their names, shapes and types first, their values when asked for.
 
-Nothing is unpickled, and no array is read that claims more bytes than `MAX_BYTES`.
+Nothing is unpickled, and no array is read that claims more bytes than `stored_array.MAX_BYTES`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.data.arrays.stored_array import MAX_ARRAYS, TEXT, StoredArray, require_size
 
 NPZ_SUFFIX, NPY_SUFFIX, HDF5_SUFFIXES = ".npz", ".npy", (".h5", ".hdf5")
 SUFFIXES = (NPZ_SUFFIX, NPY_SUFFIX, *HDF5_SUFFIXES)
-MAX_BYTES = 4 << 30
-"""Bytes of an array that is read; it is converted in memory."""
-MAX_ARRAYS = 1000
 _ERRORS = (
     *(OSError, EOFError, ValueError, KeyError, SyntaxError, TypeError, MemoryError, OverflowError, RuntimeError),
     *(NotImplementedError, zipfile.BadZipFile, zlib.error),
 )
 """What reading a damaged file of NumPy's raises."""
-
-
-@dataclass(frozen=True)
-class StoredArray:
-    """An array in a file.
-
-    Args:
-        shape: its shape.
-        dtype: its type: ``uint8``, ``float32``, ``text``, ...
-        read: reads its values.
-    """
-
-    shape: tuple[int, ...]
-    dtype: str
-    read: Callable[[], np.ndarray]
-
-    @property
-    def is_text(self) -> bool:
-        """Return whether it holds texts."""
-        return self.dtype == TEXT
-
-    def __str__(self) -> str:
-        return f"{'x'.join(map(str, self.shape)) or 'a single value'} of {self.dtype}"
-
-
-TEXT = "text"
 
 
 @contextlib.contextmanager
@@ -85,20 +55,6 @@ def open_arrays(path: Path) -> Iterator[Mapping[str, StoredArray]]:
         raise DataError(f"{path} does not exist", "check the path") from None
     except _ERRORS as error:
         _refuse(path, error)
-
-
-def require_size(name: str, shape: tuple[int, ...], itemsize: int) -> None:
-    """Refuse an array that claims more bytes than are read.
-
-    Raises:
-        DataError: it does.
-    """
-    if math.prod(shape) * itemsize > MAX_BYTES:
-        raise DataError(
-            f"{name} holds {math.prod(shape) * itemsize / (1 << 30):,.1f} GiB, more than the {MAX_BYTES >> 30} that "
-            "are read",
-            "take a sample of its rows, or store bytes instead of floats",
-        )
 
 
 def _list_members(path: Path, archive: zipfile.ZipFile) -> dict[str, StoredArray]:

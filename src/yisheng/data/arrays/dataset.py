@@ -13,9 +13,10 @@ import numpy as np
 from yisheng.core.errors import DataError, YishengError
 from yisheng.core.types import Dataset, Finding, Spec, Task
 from yisheng.data.arrays import array_file, image_arrays
-from yisheng.data.arrays.array_file import StoredArray, open_arrays
+from yisheng.data.arrays.array_file import open_arrays
 from yisheng.data.arrays.roles import PARTS, find_roles, list_arrays
 from yisheng.data.arrays.rows import table_from_arrays
+from yisheng.data.arrays.stored_array import StoredArray
 from yisheng.data.objects._targets import TargetEncoder
 from yisheng.data.part_labels import check_part_labels
 from yisheng.data.tables import table_dataset

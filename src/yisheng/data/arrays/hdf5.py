@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from yisheng.core.errors import DataError, MissingPartError
-from yisheng.data.arrays.array_file import MAX_ARRAYS, TEXT, StoredArray, require_size
+from yisheng.data.arrays.stored_array import MAX_ARRAYS, TEXT, StoredArray, require_size
 
 ALLOWED_FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf"}
 """Filters that HDF5 or h5py contain; any other is code that would be loaded from a plugin."""

@@ -19,7 +19,7 @@ def to_block(x: np.ndarray, name: str, row_count: int | None = None) -> tuple[np
         row_count: number of targets, by which the axis of the images is known.
 
     Raises:
-        DataError: the array has another shape, or values that are no pixels.
+        DataError: the array has another shape, or values that are not pixels.
 
     >>> block, note = to_block(np.zeros((5, 8, 9, 3), np.uint8), "x")
     >>> block.shape, note
@@ -56,7 +56,7 @@ def to_pixels(x: np.ndarray, name: str) -> tuple[np.ndarray, str]:
     """Return a contiguous block of bytes if the values are such, or fractions of 255, else of float32; and a note.
 
     Raises:
-        DataError: a value is no number, or NaN or infinite.
+        DataError: a value is not a number, or NaN or infinite.
     """
     if x.dtype == np.uint8:
         return np.ascontiguousarray(x), ""

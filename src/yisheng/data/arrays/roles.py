@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from yisheng.core.errors import DataError, UsageError, suggest
-from yisheng.data.arrays.array_file import StoredArray
+from yisheng.data.arrays.stored_array import StoredArray
 
 INPUT_WORDS = frozenset(
     ("x", "image", "images", "img", "imgs", "data", "input", "inputs", "feature", "features", "pixels")
@@ -78,12 +78,12 @@ def find_roles(source_name: str, arrays: Mapping[str, StoredArray], keys: Mappin
             getattr(roles, letter)[part or "train"] = name
     if "x" in keys:
         return roles
-    found = _find_by_name(source_name, arrays)
-    if not found.x:
-        found = _find_by_shape(arrays)
-    if not found.x:
+    detected = _find_by_name(source_name, arrays)
+    if not detected.x:
+        detected = _find_by_shape(arrays)
+    if not detected.x:
         raise DataError(f"{source_name} holds no array of inputs: it holds {list_arrays(arrays)}", _how_to_name(arrays))
-    return ArrayRoles({**found.x, **roles.x}, {**found.y, **roles.y}, roles.classes or found.classes)
+    return ArrayRoles({**detected.x, **roles.x}, {**detected.y, **roles.y}, roles.classes or detected.classes)
 
 
 def list_arrays(arrays: Mapping[str, StoredArray]) -> str:
@@ -137,14 +137,15 @@ def _kind_of(words: Sequence[str]) -> str | None:
 
 def _find_by_shape(arrays: Mapping[str, StoredArray]) -> ArrayRoles:
     """Return the only array of two axes or more as inputs, and the only other one of as many rows as targets."""
-    wide = [name for name, array in arrays.items() if len(array.shape) > 1 and not array.is_text]
-    if len(arrays) == 1 and not wide:
-        wide = list(arrays)
-    if len(wide) != 1:
+    candidates = [name for name, array in arrays.items() if len(array.shape) > 1 and not array.is_text]
+    if len(arrays) == 1 and not candidates:
+        candidates = list(arrays)
+    if len(candidates) != 1:
         return _find_numbered(arrays)
-    rows = {arrays[wide[0]].shape[0], arrays[wide[0]].shape[-1]} if wide else set()  # MATLAB puts the images last
-    narrow = [name for name, array in arrays.items() if name != wide[0] and set(array.shape[:1]) & rows]
-    return ArrayRoles({"train": wide[0]}, {"train": narrow[0]} if len(narrow) == 1 else {})
+    shape = arrays[candidates[0]].shape
+    rows = {shape[0], shape[-1]}  # MATLAB puts the images last
+    targets = [name for name, array in arrays.items() if name != candidates[0] and set(array.shape[:1]) & rows]
+    return ArrayRoles({"train": candidates[0]}, {"train": targets[0]} if len(targets) == 1 else {})
 
 
 def _find_numbered(arrays: Mapping[str, StoredArray]) -> ArrayRoles:

@@ -77,5 +77,8 @@ def _split_columns(
         rows = rows.astype(np.float64)
     if names and len(names) != rows.shape[1]:
         raise DataError(f"{label} has {rows.shape[1]} columns, names= has {len(names)}", "give a name for each column")
-    given = list(names) or [f"{prefix}{n + 1}" for n in range(rows.shape[1])]
-    return {name: column_from_series(name, pd.Series(np.ascontiguousarray(rows[:, n]))) for n, name in enumerate(given)}
+    column_names = list(names) or [f"{prefix}{n + 1}" for n in range(rows.shape[1])]
+    return {
+        name: column_from_series(name, pd.Series(np.ascontiguousarray(rows[:, n])))
+        for n, name in enumerate(column_names)
+    }

@@ -34,9 +34,13 @@ def check_dates(raw: RawColumn, date_format: str, stray_texts: Sequence[str]) ->
 
 def _texts_of_format(texts: Sequence[str], formats: Sequence[str], form: str) -> list[str]:
     """Return the texts that a format reads, and no earlier one."""
-    earlier = [dates.make_date_parser(other) for other in formats[: formats.index(form)]]
+    earlier = [dates.make_date_parser(candidate) for candidate in formats[: formats.index(form)]]
     parse = dates.make_date_parser(form)
-    return [text for text in texts if _reads(parse, text) and not any(_reads(other, text) for other in earlier)]
+    return [
+        text
+        for text in texts
+        if _reads(parse, text) and not any(_reads(earlier_parse, text) for earlier_parse in earlier)
+    ]
 
 
 def _reads(parse: Callable[[str], float], text: str) -> bool:

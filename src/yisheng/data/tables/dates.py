@@ -119,7 +119,7 @@ def _reads_all(texts: Sequence[str], format: str) -> bool:
 def _conflicts(format: str, chosen: Sequence[str]) -> bool:
     """Return whether a format reads the texts of a chosen one as other dates."""
     shape = re.sub(r"%[md]", "%#", format)
-    return any(re.sub(r"%[md]", "%#", other) == shape for other in chosen)
+    return any(re.sub(r"%[md]", "%#", candidate) == shape for candidate in chosen)
 
 
 def parse_dates(texts: Sequence[str], format: str) -> np.ndarray:

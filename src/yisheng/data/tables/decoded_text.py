@@ -166,12 +166,12 @@ def _join_blanks(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 def _skip_lines(chunks: Iterator[bytes], count: int) -> Iterator[bytes]:
     for chunk in chunks:
-        rest = chunk
-        while count and rest:
-            _, newline, rest = rest.partition(b"\n")
+        remaining = chunk
+        while count and remaining:
+            _, newline, remaining = remaining.partition(b"\n")
             count -= bool(newline)
-        if rest:
-            yield rest
+        if remaining:
+            yield remaining
 
 
 def _decode_chunks(path: Path, encoding: str) -> Iterator[bytes]:

@@ -94,9 +94,9 @@ def match_header(path: Path, spec: Spec, options: ReadingOptions, targets: Colle
     """
     sources = source_names(spec)
     layout = sniff_layout(path, options, known_names={*sources, *targets})
-    found = set(sources) & set(layout.names)
+    matching = set(sources) & set(layout.names)
     is_numbered = all(_NUMBERED.fullmatch(name) for name in sources)
-    if len(found) == len(sources) or (layout.has_header and (found or not is_numbered)) or options.names:
+    if len(matching) == len(sources) or (layout.has_header and (matching or not is_numbered)) or options.names:
         return options
     if is_numbered:
         return replace(options, header=False)

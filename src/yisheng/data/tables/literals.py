@@ -144,16 +144,20 @@ def make_number_parser(format: str) -> Callable[[str], float]:
     marks = [char for char in format[1:] if char not in signs]
     patterns = _number_patterns(mark, marks[0] if marks else "")
 
+    table = str.maketrans({mark: ".", **dict.fromkeys(_GROUP_MARKS[mark])})
+
     def parse(text: str) -> float:
+        if "%" not in signs and any(pattern.fullmatch(text) for pattern in patterns):
+            return float(text.translate(table))
         bare = _strip_signs(text)
-        found = {char for char in text if char in _CURRENCIES or char == "%"}
-        if bare is None or not found <= signs or ("%" in signs and "%" not in found):
+        text_signs = {char for char in text if char in _CURRENCIES or char == "%"}
+        if bare is None or not text_signs <= signs or ("%" in signs and "%" not in text_signs):
             raise ValueError(text)
         if _INFINITY.fullmatch(bare):
             return float(bare)
         if not any(pattern.fullmatch(bare) for pattern in patterns):
             raise ValueError(text)
-        return float("".join("." if char == mark else char for char in bare if char not in _GROUP_MARKS[mark]))
+        return float(bare.translate(table))
 
     return parse
 
@@ -167,6 +171,7 @@ def has_thousands(text: str, format: str) -> bool:
     return any(mark in text for mark in _GROUP_MARKS[format[:1] or "."])
 
 
+_SIGN = re.compile(rf"[%()\u2212{_CURRENCIES}]| $|^ |[+-] ")
 _INFINITY = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
 _GROUP_MARKS = {mark: frozenset(THOUSANDS_MARKS) - {mark} for mark in ".,"}
 
@@ -192,6 +197,8 @@ def _are_numbers(bare: Sequence[str], form: str) -> bool:
 
 def _strip_all_signs(texts: Sequence[str]) -> tuple[list[str], str]:
     """Return the texts without percent and currency signs, and the sign; no texts if they differ in it."""
+    if not any(map(_SIGN.search, texts)):
+        return list(texts), ""
     percent_count = sum("%" in text for text in texts)
     currencies = sorted({char for text in texts for char in text if char in _CURRENCIES})
     if percent_count not in (0, len(texts)) or len(currencies) > 1 or (percent_count and currencies):

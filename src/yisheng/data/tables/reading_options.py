@@ -86,10 +86,10 @@ class ReadingOptions:
         >>> ReadingOptions.parse({"names": "a,b", "skip": "2", "decimal": "comma"}).names
         ('a', 'b')
         """
-        known = {field.name for field in fields(ReadingOptions) if not field.name.startswith(("prior", "is_"))}
-        unknown = sorted(set(values) - known)
+        keys = {field.name for field in fields(ReadingOptions) if not field.name.startswith(("prior", "is_"))}
+        unknown = sorted(set(values) - keys)
         if unknown:
-            raise UsageError(f"a table is not read with {unknown[0]}=", f"use one of {', '.join(sorted(known))}")
+            raise UsageError(f"a table is not read with {unknown[0]}=", f"use one of {', '.join(sorted(keys))}")
         parsed = {key: value for key, value in values.items() if value is not None}
         for key in {"names", "missing"} & set(parsed):
             if isinstance(parsed[key], str):

@@ -70,9 +70,9 @@ def scan_file(path: Path, layout: Layout, options: ReadingOptions = AUTOMATIC) -
             row_count, code_columns = _scan(path, layout, candidate)
         except UnicodeDecodeError:
             continue
-        known = (decoded_text.UTF8, options.prior_encoding)
+        trusted = (decoded_text.UTF8, options.prior_encoding)
         has_mark = candidate.startswith(("utf-16", "utf-32"))
-        is_guess = options.encoding == decoded_text.AUTO and candidate not in known and not has_mark
+        is_guess = options.encoding == decoded_text.AUTO and candidate not in trusted and not has_mark
         return ScanResult(candidate, is_guess, row_count, frozenset(code_columns))
     raise DataError(f"{path} is not in {candidate}", "name its encoding with encoding=, or save it as UTF-8")
 

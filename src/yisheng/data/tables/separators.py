@@ -67,9 +67,9 @@ def choose_separator(
     if any(ratings[mark][1] for mark in marks):  # a character that separates all lines alike is before blanks
         ratings.pop(Separator("\t", blanks=True), None)
     best = max(ratings, key=lambda candidate: ratings[candidate])
-    for other in candidates:
-        if other != best and _explains(records[best], records[other], best, other):
-            return other
+    for candidate in candidates:
+        if candidate != best and _explains(records[best], records[candidate], best, candidate):
+            return candidate
     return best
 
 
@@ -84,15 +84,15 @@ def _rate_records(records: Sequence[Sequence[str]], known_names: Collection[str]
 
 
 def _explains(
-    best: Sequence[Sequence[str]], other: Sequence[Sequence[str]], best_mark: Separator, other_mark: Separator
+    best: Sequence[Sequence[str]], records: Sequence[Sequence[str]], best_mark: Separator, mark: Separator
 ) -> bool:
     """Return whether the best separator splits numbers, or joins them, that another one keeps as they are."""
-    if {len(record) for record in other} != {len(other[0]) if other else 0} or not other or len(other[0]) < 2:
+    if not records or len(records[0]) < 2 or {len(record) for record in records} != {len(records[0])}:
         return False
     if best_mark.mark == ",":
-        split = [cell for record in other for cell in record if "," in cell]
+        split = [cell for record in records for cell in record if "," in cell]
         return bool(split) and all(_DECIMAL_COMMA.fullmatch(cell.strip()) for cell in split)
-    if other_mark.blanks:
+    if mark.blanks:
         columns = zip(*(record for record in best if len(record) == len(best[0])), strict=True)
         return any(all(_SEVERAL_NUMBERS.fullmatch(cell.strip()) for cell in column) for column in columns)
     return False

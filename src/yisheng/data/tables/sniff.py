@@ -96,14 +96,14 @@ def sniff_layout(
         raise DataError(f"{path} is empty", "write the names of the columns in the first line, then one line per row")
     first = [normalize_text(cell) for cell in records[0]]
     has_header = _has_header(first, records[1:], options, known_names) and not preamble.header
-    given = options.names or preamble.header
-    if given and len(given) != len(first):
+    chosen_names = options.names or preamble.header
+    if chosen_names and len(chosen_names) != len(first):
         raise DataError(
-            f"{path} has {len(first)} columns, names= has {len(given)}: {', '.join(given[:10])}",
+            f"{path} has {len(first)} columns, names= has {len(chosen_names)}: {', '.join(chosen_names[:10])}",
             "give a name for each column, in the order of the file",
         )
     unnamed = tuple(f"column-{i + 1}" for i in range(len(first)))
-    names, renamed = _distinct_names(given or first) if has_header or given else (unnamed, ())
+    names, renamed = _distinct_names(chosen_names or first) if has_header or chosen_names else (unnamed, ())
     title = next((line.strip() for line in lines[: preamble.skip] if line.strip()), "")
     sample = tuple(map(tuple, records[int(has_header) :]))
     return Layout(separator.mark, has_header, names, renamed, sample, preamble.skip, separator.blanks, title, encoding)

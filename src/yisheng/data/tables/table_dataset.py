@@ -65,9 +65,7 @@ def outline_table(name: str, table: Table, roles: Roles) -> dict[str, Any]:
         "name": name,
         "rows": table.row_count,
         "columns": _describe(inferred),
-        "targets": [
-            {"target": f"target={item.column}", "task": item.task, "why": item.reason} for item in suggestions
-        ],
+        "targets": [{"target": f"target={item.column}", "task": item.task, "why": item.reason} for item in suggestions],
         "findings": [
             {"severity": f.severity, "check": f.check, "cause": f.cause, "remedy": f.remedy} for f in findings
         ],
@@ -249,12 +247,12 @@ def _read_targets(tables: list[dict[str, RawColumn]], roles: Roles, usable: np.n
 
     Task, classes and number formats are those of the first table; the targets of the second are read as in it.
     """
-    first, *others = (
+    training_targets, *test_targets = (
         [tables[n][name].take(rows).normalize(()) for name in roles.target]
         for n, rows in enumerate(_rows_by_table(tables, usable, roles.target[0]))
     )
-    target = read_target(first, roles.task, roles.labels)
-    for raws in others:
+    target = read_target(training_targets, roles.task, roles.labels)
+    for raws in test_targets:
         target = add_test_targets(target, raws, test_name)
     return target
 

@@ -14,37 +14,37 @@ from yisheng.data.tables.raw_column import RawColumn
 
 
 def settle_words(raws: Mapping[str, RawColumn], roles: Roles) -> tuple[dict[str, RawColumn], list[Finding]]:
-    """Return the columns with words such as NA in the targets settled, and findings that name them.
+    """Return the columns, with words such as NA in the targets as classes or missing, and findings that name them.
 
     Args:
         raws: the columns of the training table; the targets hold every word as it is written.
         roles: the resolved roles.
     """
-    settled, findings = dict(raws), list[Finding]()
+    columns, findings = dict(raws), list[Finding]()
     for name in roles.target:
         raw = raws[name]
         words = _find_words(raw)
         if not words:
-            settled[name] = _as_numbers(raw, roles)
+            columns[name] = _as_numbers(raw, roles)
             continue
         are_missing = _are_missing(raw, words, roles)
         findings.append(_report_words(raw, words, are_missing=are_missing))
         if are_missing:
-            settled[name] = _as_numbers(raw.normalize(), roles)
-    return settled, findings
+            columns[name] = _as_numbers(raw.normalize(), roles)
+    return columns, findings
 
 
 def settle_test_words(
     test: Mapping[str, RawColumn], training: Mapping[str, RawColumn], roles: Roles
 ) -> dict[str, RawColumn]:
     """Return the columns of a test table, in whose targets a word is missing unless it is a class in training."""
-    settled = dict(test)
+    columns = dict(test)
     for name in roles.target:
         classes = training[name].categories
-        settled[name] = test[name].normalize({*MISSING_WORDS} - {*classes})
+        columns[name] = test[name].normalize({*MISSING_WORDS} - {*classes})
         if training[name].numbers is not None:
-            settled[name] = _as_numbers(settled[name], roles)
-    return settled
+            columns[name] = _as_numbers(columns[name], roles)
+    return columns
 
 
 def _find_words(raw: RawColumn) -> list[str]:
@@ -54,14 +54,14 @@ def _find_words(raw: RawColumn) -> list[str]:
 
 def _are_missing(raw: RawColumn, words: Collection[str], roles: Roles) -> bool:
     """Return whether the words are missing values: between numbers, and between the yes and no of several labels."""
-    others = [text for text in raw.categories if text not in words]
-    if not others or roles.task == "regression":
+    ordinary = [text for text in raw.categories if text not in words]
+    if not ordinary or roles.task == "regression":
         return True
     if roles.task == "multilabel" or len(roles.target) > 1:
-        return match_yes_no(others) is not None or infer_number_format(others) is not None
-    if roles.task == "classification" and not all(map(is_number, others)):
+        return match_yes_no(ordinary) is not None or infer_number_format(ordinary) is not None
+    if roles.task == "classification" and not all(map(is_number, ordinary)):
         return False
-    return not any(map(is_code, others)) and infer_number_format(others, raw.number_format) is not None
+    return not any(map(is_code, ordinary)) and infer_number_format(ordinary, raw.number_format) is not None
 
 
 def _as_numbers(raw: RawColumn, roles: Roles) -> RawColumn:

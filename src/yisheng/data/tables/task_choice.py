@@ -21,9 +21,9 @@ def report_task(raws: Sequence[RawColumn], task: Task, values: Sequence[np.ndarr
     names = ", ".join(raw.name for raw in raws)
     if len(raws) > 1:
         kind = "yes or no" if task == "multilabel" else "numbers"
-        other = "regression" if task == "multilabel" else "multilabel"
+        alternative = "regression" if task == "multilabel" else "multilabel"
         cause = f"task={task}: the targets {names} are {kind}"
-        return (Finding("task", "note", {"task": task}, cause, f"to change that, use task={other}"),)
+        return (Finding("task", "note", {"task": task}, cause, f"to change that, use task={alternative}"),)
     distinct = values[0]
     if not len(distinct) or (distinct != np.floor(distinct)).any():
         return ()
