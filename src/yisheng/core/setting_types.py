@@ -367,7 +367,8 @@ if TYPE_CHECKING:
         """Kinds of the columns of rows, as for a table (data=arrays, data=table, data=in-memory)."""
         labels: Sequence[str] | Literal["fine", "coarse", "breed", "species"]
         """Forms of the class names, with commas between them, by which two spellings are one class: strip-dot,
-        casefold, blanks, separators, unquote, nfkc (data=cifar100, data=folder, data=labels and 2 others)."""
+        casefold, blanks, separators, unquote, nfkc; or old:new to rename one (data=cifar100, data=folder, data=labels
+        and 2 others)."""
         lr: float
         """Learning rate, in units of the weights; 0.001 is the paper's, and is suitable for most networks
         (optimizer=adam, optimizer=adamw, optimizer=lbfgs and 5 others)."""

@@ -18,6 +18,7 @@ from yisheng.data.images.part_names import part_from_name
 from yisheng.data.tables import decoded_text
 from yisheng.data.tables.literals import is_number
 from yisheng.data.tables.sniff import sniff_layout
+from yisheng.data.tables.unicode_forms import normalize_text
 
 YES_WORDS, NO_WORDS = frozenset(("1", "1.0", "true", "yes")), frozenset(("0", "0.0", "false", "no", ""))
 PART_COLUMNS = frozenset(("part", "split", "set", "subset", "fold"))
@@ -65,7 +66,8 @@ def read_labels(path: Path, *, forms: Sequence[str] = (), known_classes: Sequenc
     rows = [row for row in rows if any(row)]
     _check_files(path, rows)
     width = max(len(header), *map(len, rows))
-    columns = [[row[i] if i < len(row) else "" for row in rows] for i in range(1, width)]
+    columns = [[normalize_text(row[i]) if i < len(row) else "" for row in rows] for i in range(1, width)]
+    header = list(map(normalize_text, header))
     names = [*header[1:], *([""] * (width - 1 - len(header[1:])))] if header else [""] * (width - 1)
     part, names, columns = _split_off_part(names, columns)
     has_words = not _are_indicators(columns)
