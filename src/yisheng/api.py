@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from yisheng.experiments.event_loop import Fit
     from yisheng.experiments.explain import Explanation
     from yisheng.experiments.export import Exported
+    from yisheng.experiments.other_data.result import Evaluation
     from yisheng.experiments.reproduce import Reproduction
     from yisheng.experiments.run_folders.table import RunTable
     from yisheng.inference.prediction import PredictionList
@@ -204,7 +205,7 @@ def tune(
             tensorboard=tensorboard,
         )
         with show_on_stderr(quiet=quiet):
-            return SearchResult(run_search.tune(plan, data=dataset, out=folder), dataset)
+            return SearchResult(run_search.tune(plan, data=dataset, out=folder), dataset, components.get("model"))
 
 
 @isolated_generators()
