@@ -67,3 +67,14 @@ def test_progress_may_move_the_cursor():
     inner = io.StringIO()
     PrintedStream(inner, escape=False).write("\r50%")
     assert inner.getvalue() == "\r50%"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text", "expected"),
+    [("utf-8", "a\udcffb é", "a\\udcffb é\n"), ("ascii", "é", "\\xe9\n")],
+)
+def test_names_that_cannot_be_encoded_are_written_as_escapes(encoding, text, expected):
+    file = io.BytesIO()
+    inner = io.TextIOWrapper(file, encoding, write_through=True)
+    print(text, file=PrintedStream(inner))
+    assert file.getvalue().decode() == expected

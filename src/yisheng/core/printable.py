@@ -82,7 +82,11 @@ class PrintedStream(io.TextIOBase):
         if self.error is not None:
             return
         try:
-            method(*arguments)
+            try:
+                method(*arguments)
+            except UnicodeEncodeError:  # a file name that is not text, or a character that the encoding lacks
+                encoding = self.stream.encoding or "ascii"
+                method(*(text.encode(encoding, "backslashreplace").decode(encoding) for text in arguments))
         except OSError as error:
             self.error = error
         except ValueError as error:  # the stream is closed
