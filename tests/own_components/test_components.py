@@ -272,3 +272,11 @@ def test_fit_scores_the_present_weights() -> None:
     assert fit.state.epoch == 2
     with pytest.raises(UsageError):
         fit.score("train")
+
+
+def test_own_metric_has_a_baseline_and_is_scored_in_folds(tmp_path: Path) -> None:
+    run = train(tmp_path, model=Net, score=macro)
+    assert run.scores["baseline"]["macro"].value == pytest.approx(run.scores["baseline"]["f1_macro"].value)
+    folds = train(tmp_path, model=Net, metrics=macro, folds=2)
+    for part in ("test", "validation", "out_of_fold", "baseline"):
+        assert folds.scores[part]["macro"].value == pytest.approx(folds.scores[part]["f1_macro"].value)

@@ -111,7 +111,8 @@ def _evaluate(run: RunFolder, trained: _Trained, data: Dataset, split: Split) ->
     }
     if predicted:
         part: Part = "test" if "test" in predicted else "validation"
-        scores["baseline"] = score_baseline(spec, data.y[split.train], data.y[getattr(split, part)])
+        y_train, y_scored = data.y[split.train], data.y[getattr(split, part)]
+        scores["baseline"] = score_baseline(spec, y_train, y_scored, extra=trained.config.extra_metrics())
         details = collect_details(
             spec,
             predicted[part],

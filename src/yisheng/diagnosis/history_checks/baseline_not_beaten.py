@@ -15,7 +15,10 @@ PARTS = ("test", "validation")
 
 def explain_skip(facts: RunFacts) -> str:
     """Return why the scores cannot be checked; empty if they can."""
-    return "" if facts.score and facts.scores.get("baseline") else "it needs the scores of a finished run"
+    baseline = facts.scores.get("baseline")
+    if not facts.score or not baseline:
+        return "it needs the scores of a finished run"
+    return "" if facts.score in baseline else f"the baseline has no {facts.score}"
 
 
 @register(needs=explain_skip, follows=True)

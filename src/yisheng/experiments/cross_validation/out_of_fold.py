@@ -11,6 +11,7 @@ import torch
 
 from yisheng.core import files, machine
 from yisheng.core.config import Config
+from yisheng.core.registry import Entry
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset, Score, Scores, Spec
 from yisheng.data.batches import make_batches
@@ -72,7 +73,7 @@ def score_cross_validation(folder: RunFolder, config: Config, data: Dataset, fol
     )
     files.write_json(folder.file(RunFolder.EVALUATION), details)
     scores_by_fold = [RunFolder(folder.file(fold.name)).scores for fold in folds]
-    scores = _combine_scores(predictions, out_of_fold, scores_by_fold, data, folds)
+    scores = _combine_scores(predictions, out_of_fold, scores_by_fold, data, folds, config.extra_metrics())
     folder.write_scores(scores)
     ensemble.save(folder.path, spec, predictions.descriptions)
     return scores
@@ -84,17 +85,18 @@ def _combine_scores(
     scores_by_fold: Sequence[Scores],
     data: Dataset,
     folds: Sequence[Fold],
+    extra: Sequence[Entry],
 ) -> Scores:
     spec, test = predictions.spec, predictions.test
     ratio = float(np.mean([len(fold.split.validation) / len(fold.split.train) for fold in folds]))
     scores: dict[str, Mapping[str, Score]] = {}
     if test is not None:
-        scores["test"] = compute_scores(spec, test)
+        scores["test"] = compute_scores(spec, test, extra=extra)
     scores["validation"] = _mean_over_folds([by_part["validation"] for by_part in scores_by_fold], ratio)
-    scores["out_of_fold"] = compute_scores(spec, out_of_fold)
+    scores["out_of_fold"] = compute_scores(spec, out_of_fold, extra=extra)
     if test is not None:
         training_rows = np.setdiff1d(np.arange(len(data)), test.index)
-        scores["baseline"] = score_baseline(spec, data.y[training_rows], test.y)
+        scores["baseline"] = score_baseline(spec, data.y[training_rows], test.y, extra=extra)
     else:
         scores["baseline"] = _mean_over_folds([by_part["baseline"] for by_part in scores_by_fold], ratio)
     if all("boosting" in by_part for by_part in scores_by_fold):

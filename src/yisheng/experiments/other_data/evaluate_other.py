@@ -91,7 +91,7 @@ def evaluate_other(
     metrics = [] if config is None else config.extra_metrics()
     scores = {
         "test": compute_scores(spec, result.predictions, extra=metrics),
-        "baseline": score_baseline(spec, scored.targets.y, scored.targets.y),
+        "baseline": score_baseline(spec, scored.targets.y, scored.targets.y, extra=metrics),
     }
     details = _collect_details(spec, scored, result)
     about = _describe(run, predictor, request, rows, scored, result)
