@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -175,8 +176,12 @@ def list_runs(
 def _find_run_folders(folders: Sequence[Path]) -> list[Path]:
     paths: dict[Path, None] = {}
     for folder in folders or [DEFAULT_FOLDER]:
-        if not folder.is_dir() and (folders or folder.exists()):
+        if not os.path.isdir(folder):  # noqa: PTH112  # never raises
+            if not folders and not os.path.lexists(folder):
+                continue
             raise DataError(f"there is no folder {folder}", "give a folder of runs, as in yisheng runs runs/")
+        if not os.access(folder, os.R_OK | os.X_OK):
+            raise DataError(f"{folder} cannot be read", "check its permissions")
         candidates = [folder, *list_subfolders(folder)]
         paths |= {path: None for path in candidates if is_run_folder(path)}
     return list(paths)
