@@ -78,6 +78,31 @@ def build_network(config: Config, resolved: ResolvedConfig, data: Spec, inputs: 
     return Network(model, resolved, spec)
 
 
+def require_channels_last(model: nn.Module, x: Any) -> None:
+    """Refuse a user's own network whose code relies on contiguous memory.
+
+    Args:
+        model: the network, in the memory format channels-last.
+        x: a few scaled inputs.
+
+    Raises:
+        UsageError: its forward pass fails.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    device = next(model.parameters()).device
+    try:
+        with torch.no_grad(), isolated_generators():
+            nested.call(model.eval(), nested.map_tensors(lambda tensor: tensor.to(device), x))
+    except RuntimeError as error:
+        raise UsageError(
+            f"the network does not support memory_format=channels-last: {' '.join(str(error).split())[:200]}",
+            "leave memory_format out, or use x.flatten(1) in place of x.view(...)",
+        ) from error
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
 def read_probe(dataset: Dataset, split: Split, scale: Any) -> Any:
     """Return a few scaled inputs of the training part, as the network gets them.
 

@@ -25,7 +25,7 @@ from yisheng.optim._custom import rebuild
 from yisheng.optim.parameter_groups import list_weights, make_parameter_groups
 from yisheng.training import finetune, from_scratch
 from yisheng.training.loop import Loss, Schedule, Step
-from yisheng.training.network import build_network, check_loss, read_probe
+from yisheng.training.network import build_network, check_loss, read_probe, require_channels_last
 from yisheng.training.precision import DEFAULT_FORMAT, MEMORY_FORMATS, search_precision
 from yisheng.training.state import State
 from yisheng.training.update import Penalty, make_l1_penalty, make_update, needs_closure
@@ -177,6 +177,8 @@ def assemble(
         )
     if compute.memory_format != "contiguous":
         model.to(memory_format=MEMORY_FORMATS[compute.memory_format])  # type: ignore[call-overload]  # not in the stub
+        if is_custom(resolved.model):
+            require_channels_last(model, read_probe(dataset, split, fitted.scale))
     if resolved.scratch:
         model = from_scratch.build_network(resolved, model)
     resolved = resolved.model_copy(
@@ -261,8 +263,8 @@ def _choose_from_data(
 ) -> dict[str, Choice]:
     """Return the choices for ``auto`` that depend on the data or on the pretrained weights.
 
-    A network that is not trained (``epochs=0``) gets its inputs as they are, bytes as 0 to 1, and its outputs are values
-    in the target's unit: a scaling that is fitted here is not the one that it was trained with.
+    A network that is not trained (``epochs=0``) gets its inputs as they are, bytes as 0 to 1, and its outputs are
+    values in the target's unit: a scaling that is fitted here is not the one that it was trained with.
     """
     choices: dict[str, Choice] = {}
     if not trains:

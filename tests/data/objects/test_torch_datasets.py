@@ -302,3 +302,8 @@ def test_a_full_disk_is_said(monkeypatch, tmp_path):
     with pytest.raises(Exception, match="file") as caught:
         to_dataset(Noisy())
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("data", [EXPECTED, Plain(), HuggingFace(vector=X.tolist(), label=Y.tolist())])
+def test_a_loader_reads_its_data_set_as_it_would_be_read_alone(data):
+    assert fingerprint(to_dataset(DataLoader(data, batch_size=8))) == fingerprint(to_dataset(data))

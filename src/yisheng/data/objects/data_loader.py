@@ -8,10 +8,11 @@ from typing import Any
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
+from yisheng.data.objects import find_reader
 from yisheng.data.objects._read_map import ROWS_PER_BATCH, read_map_style
 from yisheng.data.objects._values import Options, Values, make_note, make_warning
 from yisheng.data.objects.iterable_dataset import read_iterable
-from yisheng.data.objects.torch_dataset import describe_dataset, torch_dataset
+from yisheng.data.objects.torch_dataset import describe_dataset
 
 
 def _takes(value: Any) -> bool:
@@ -40,8 +41,10 @@ def data_loader(loader: Any, options: Options) -> Values:
         values = read_iterable(dataset, options, name=name, collate=collate, batch=batch)
     elif collate is not None:
         values = read_map_style(dataset, options, name=name, classes=classes, collate=collate, batch=batch)
-    else:
-        values = torch_dataset(dataset, options)
+    elif (reader := find_reader(dataset)).meta.get("makes") is None:
+        values = reader.build(dataset, options)
+    else:  # a table of Hugging Face
+        values = read_map_style(dataset, options, name=name, classes=classes)
     settings = {} if loader.batch_size is None else {"batch": int(loader.batch_size)}
     if settings:
         notes.append(make_note(f"batch={loader.batch_size}, as the DataLoader has it", "give batch= for another size"))
