@@ -274,6 +274,24 @@ def test_a_search_prints_its_best_trials(search):
     assert search.scores["test"]
 
 
+class Branching(torch.nn.Module):
+    """A network whose program cannot be saved without its code."""
+
+    def __init__(self):
+        super().__init__()
+        self.output = torch.nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.output(x) * (2 if float(x.sum()) > 1e9 else 1)
+
+
+def test_a_search_keeps_a_network_that_cannot_be_saved_without_its_code(tmp_path):
+    result = yisheng.tune(data="iris", model=Branching, lr=[0.01, 0.1], epochs=1, out=tmp_path, quiet=True)
+    assert result.predict([5.1, 3.5, 1.4, 0.2])
+    assert result.run.model.output.weight.shape == (3, 4)
+    assert result.plot("confusion-matrix").axes
+
+
 def test_report_is_a_path_that_a_notebook_shows(run):
     path = run.report()
     assert path == run.path / "report.html"

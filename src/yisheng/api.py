@@ -193,6 +193,7 @@ def tune(
         raise UsageError(f"search must be a name, got {name!r}", 'write search="random"')
     folder = parse_path(out, "out")
     plain, components = separate_components(_collect_settings(config, keywords))
+    networks = components.get("model", ())
     with supply_components(**components):
         plan = plan_search(
             plain,
@@ -205,7 +206,8 @@ def tune(
             tensorboard=tensorboard,
         )
         with show_on_stderr(quiet=quiet):
-            return SearchResult(run_search.tune(plan, data=dataset, out=folder), dataset, components.get("model"))
+            path = run_search.tune(plan, data=dataset, out=folder)
+        return SearchResult(path, dataset, networks[0] if len(networks) == 1 else None)
 
 
 @isolated_generators()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yisheng.core import files
+from yisheng.core.components import supply_components
 from yisheng.core.errors import DataError
 from yisheng.core.paths import parse_path
 from yisheng.core.run_folder import INTACT_COPY, RunFolder
@@ -29,6 +30,7 @@ class SearchResult:
     Args:
         path: the folder.
         data: the data set in memory that the search was made on, if the config cannot name it.
+        model: your own network, its class, a function that builds it, or its reference, as for `TrainedRun`.
 
     Raises:
         DataError: it is not a finished search, or a file in it is damaged.
@@ -50,7 +52,7 @@ class SearchResult:
     chosen: dict[str, Any]
     """The simplest trial within one standard error of the best; its model is trained."""
 
-    def __init__(self, path: str | Path, data: Dataset | None = None) -> None:
+    def __init__(self, path: str | Path, data: Dataset | None = None, model: Any = None) -> None:
         folder = RunFolder(parse_path(path, "path"))
         self.path = folder.path
         """The folder of the search."""
@@ -65,6 +67,8 @@ class SearchResult:
             self.best, self.chosen = (self._describe(self._table[key]) for key in ("best", "chosen"))
         except (KeyError, TypeError) as error:
             raise DataError(f"{table} is damaged: {type(error).__name__} {error}", INTACT_COPY) from None
+        is_chosen = "model" not in self.chosen["setting"]  # else the chosen network may be another one
+        self._model = model if is_chosen else None
 
     @property
     def trials(self) -> pd.DataFrame:
@@ -82,7 +86,7 @@ class SearchResult:
     @property
     def run(self) -> TrainedRun:
         """Return the run of the chosen setting."""
-        return TrainedRun(self.path, self._data)
+        return TrainedRun(self.path, self._data, self._model)
 
     @property
     def scores(self) -> ScoreTable:
@@ -107,7 +111,8 @@ class SearchResult:
         """
         from yisheng.experiments.plot import plot
 
-        return plot(self.path, kind, out=None if out is None else parse_path(out, "out"), data=self._data)
+        with supply_components(model=self._model):
+            return plot(self.path, kind, out=None if out is None else parse_path(out, "out"), data=self._data)
 
     def report(self) -> Path:
         """Write ``report.html`` again; return its path, which a notebook shows as the page."""
