@@ -23,6 +23,7 @@ SCORES = """
 {% set note %}
 Intervals are 95% confidence intervals over the scored rows. The baseline is {{ baseline }}.
 {% if has_own %}The run's own scores are those of its {{ part }} part.{% endif %}
+{% if has_absent %}Averages over classes count a class that no row has as 0 if rows are predicted as it.{% endif %}
 {% endset %}
 {% call table("Scores", note, "scores") %}
 <thead><tr>
@@ -127,6 +128,7 @@ def compared_scores(facts: RunFacts, comparison: OtherData) -> Section:
         name=comparison.data.name,
         part=comparison.run.part,
         has_own=bool(run_scores),
+        has_absent=bool(comparison.classes and comparison.classes.absent),
         baseline=BASELINES[facts.spec.task] if facts.spec else "a constant prediction",
     )
     return Section("scores", "Scores", html)
