@@ -88,6 +88,13 @@ def test_names_in_a_comment_are_the_header(tmp_path):
     assert len(tables.from_file(path, target="z")) == 20
 
 
+def test_names_replace_a_header(tmp_path):
+    data = tables.from_file(write(tmp_path, f"a,b,y\n{ROWS}"), names=("first", "second", "third"), target="third")
+    assert [column.name for column in data.spec.columns] == ["first", "second"]
+    assert len(data) == 20
+    assert read_rows(write(tmp_path, "first,second\n0.5,red\n"), data.spec).x.shape == (1, 2)
+
+
 def test_a_title_of_words_above_aligned_columns_is_skipped(tmp_path):
     path = write(tmp_path, "Measured in May 2024\n\nx  y   z\n" + HOUSING, "h.txt")
     assert sniff_layout(path).names == ("x", "y", "z")

@@ -56,6 +56,9 @@ _WESTERN = (
     _ICELANDIC,
 )
 _CENTRAL = _latin("ąćęłńóśźż", "áčďéěíňóřšťúůýž", "áäčďéíĺľňóôŕšťúýž", "áéíóöőúüű", "ăâîşţ", "čćđšž", "äöüß")
+_WESTERN += (dict.fromkeys((letter for letters in _WESTERN for letter in letters), 0.85),)
+_CENTRAL += (dict.fromkeys((letter for letters in _CENTRAL for letter in letters), 0.85),)
+"""Names of several languages in one column: their letters together, less likely than one language."""
 LANGUAGES: dict[str, tuple[dict[str, float], ...]] = {
     "cp1252": _WESTERN,
     "cp1250": _CENTRAL,

@@ -28,6 +28,8 @@ MULTIBYTE_ENCODINGS = ("gb18030", "cp950", "cp932", "cp949", "euc_jp")
 Japanese (EUC-JP)."""
 FALLBACK_ENCODINGS = ("cp1252", "latin-1")
 """Tried last; every byte is valid in latin-1."""
+OLD_ENCODINGS, _OLD_PENALTY = ("cp850", "cp852", "cp866", "iso8859_2", "iso8859_5", "mac_roman"), 0.12
+"""Encodings of DOS, old Macs and standards that few files have: they must explain a text better than the others."""
 _MIN_RATING = 0.35
 _MULTIBYTE_BONUS = 0.4
 """A text that is not in a multibyte encoding is rarely valid in it: most words end in the middle of a character."""
@@ -62,7 +64,7 @@ def guess_encodings(sample: bytes) -> tuple[str, ...]:
         text = _decode(sample, encoding)
         rating = -1.0 if text is None else _rate_letters(text, encoding)
         if rating >= _MIN_RATING:
-            ratings[encoding] = rating
+            ratings[encoding] = rating - _OLD_PENALTY * (encoding in OLD_ENCODINGS)
     ranked = sorted(ratings, key=lambda encoding: -ratings[encoding])  # stable: the first listed wins a tie
     return tuple(dict.fromkeys([*ranked, *FALLBACK_ENCODINGS]))
 

@@ -200,9 +200,23 @@ def _has_header(
 ) -> bool:
     if options.header != decoded_text.AUTO:
         return bool(options.header)
-    if options.names:  # names= is for files without a header, except that one repeats it
-        return len(set(options.names) & set(first)) * 2 > len(first)
+    if options.names:  # they replace a header: one that repeats them, or has a word above numbers
+        return len(set(options.names) & set(first)) * 2 > len(first) or _compare_with_numbers(first, below)[0]
     return _is_header(first, below, known_names)
+
+
+def _compare_with_numbers(first: Sequence[str], below: Sequence[Sequence[str]]) -> tuple[bool, bool]:
+    """Return whether the first record has a word above numbers, and whether it has a number above numbers."""
+    number_above_numbers = False
+    for index, cell in enumerate(first):
+        values = [row[index].strip() for row in below if len(row) > index]
+        values = [value for value in values if not is_missing(value)]
+        if values and all(map(is_number, values)):
+            if is_number(cell):
+                number_above_numbers = True
+            elif not is_missing(cell):
+                return True, number_above_numbers
+    return False, number_above_numbers
 
 
 def _is_header(first: Sequence[str], below: Sequence[Sequence[str]], known_names: Collection[str]) -> bool:
@@ -216,15 +230,9 @@ def _is_header(first: Sequence[str], below: Sequence[Sequence[str]], known_names
     unnamed = first[1:] if first[0] == "" else first if len(first) > 2 else ()
     if unnamed and list(unnamed) == [str(i) for i in range(len(unnamed))]:
         return True  # 0, 1, 2, ...: what pandas writes for columns without names
-    number_above_numbers = False
-    for index, cell in enumerate(first):
-        values = [row[index].strip() for row in below if len(row) > index]
-        values = [value for value in values if not is_missing(value)]
-        if values and all(map(is_number, values)):
-            if is_number(cell):
-                number_above_numbers = True
-            elif not is_missing(cell):
-                return True
+    word_above_numbers, number_above_numbers = _compare_with_numbers(first, below)
+    if word_above_numbers:
+        return True
     if number_above_numbers or any(map(is_number, first)):
         return False
     cells_below = {(i, value.strip()) for row in below for i, value in enumerate(row)}
