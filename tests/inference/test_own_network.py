@@ -243,12 +243,12 @@ def test_a_missing_program_is_refused(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "own", [None, 3, {}, {"sha256": 1}, {"sha256": None, "output": [], "has_program": True, "no_program": None}]
+    "entry", [None, 3, {}, {"sha256": 1}, {"sha256": None, "output": [], "has_program": True, "no_program": None}]
 )
-def test_a_damaged_entry_is_refused(run, tmp_path, own):
+def test_a_damaged_entry_is_refused(run, tmp_path, entry):
     changed = Path(shutil.copytree(run, tmp_path / "run"))
     plain = description(changed)
-    plain["model"]["own"] = own
+    plain["model"]["own"] = entry
     (changed / "model.json").write_text(json.dumps(plain))
     model_files.write_checksums(changed)
     with pytest.raises(DataError, match="cannot be rebuilt"):
@@ -350,8 +350,8 @@ def test_onnx_takes_the_inputs_by_name(pair_run, tmp_path):
         "ids": ("tensor(int64)", ["N", 3]),
     }
     (outputs,) = session.run(["output"], {name: value[:5] for name, value in x.items()})
-    some = {name: value[:5] for name, value in x.items()}
-    np.testing.assert_allclose(outputs, yisheng.load(run).outputs(some), rtol=1e-5, atol=1e-6)
+    sample = {name: value[:5] for name, value in x.items()}
+    np.testing.assert_allclose(outputs, yisheng.load(run).outputs(sample), rtol=1e-5, atol=1e-6)
 
 
 class Recurrent(nn.Module):

@@ -74,7 +74,7 @@ def test_a_network_and_its_program_return_the_same(recorded, name):
 
 
 def test_the_package_is_not_in_the_program(recorded):
-    """All of a program is names of torch's operators, names of nodes and numbers."""
+    """All of a program is operator names, node names and numbers."""
     _, _, program = recorded("transformer")
     text = json.dumps(program.data)
     for word in ("yisheng", "tests", "/", "lambda", "FullTransformer"):

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from tests.inference.program_networks import build
 from tests.inference.test_program import record
 from yisheng.core.errors import DataError
-from yisheng.inference.program_operators import ATEN, FUNCTIONS, find_operator, name_operator
+from yisheng.inference.program_operators import ATEN, find_operator, name_operator
 from yisheng.inference.program_reader import read_program
+from yisheng.inference.program_sizes import FUNCTIONS
 
 FUZZED = ("lstm", "sizes", "batch norm", "attention", "dict output", "buffers")
 
@@ -115,6 +116,58 @@ def test_sizes_do_not_grow_without_limit():
     assert FUNCTIONS["operator.mul"](2**40, 2**20) == 2**60
     with pytest.raises(ValueError, match="64 bits"):
         FUNCTIONS["operator.mul"](2**40, 2**40)
+
+
+def call(name, *arguments):
+    return find_operator(name)(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("aten.lstm.input", (torch.ones(3, 4, 5), [torch.ones(1, 2, 6)] * 2, [torch.ones(24, 5), torch.ones(24, 6)])),
+        ("aten.lstm.input", (torch.ones(3, 4, 5), [torch.ones(1, 3, 6)] * 2, [torch.ones(24, 5), torch.ones(24, 7)])),
+        ("aten.gru.input", (torch.ones(3, 4, 5), torch.ones(1, 3, 6), [torch.ones(24, 5), torch.ones(24, 6)])),
+    ],
+)
+def test_recurrent_layers_of_other_shapes_are_refused(name, arguments):
+    """torch itself would read and write memory that is not theirs."""
+    with pytest.raises(ValueError, match="do not fit one another"):
+        call(name, *arguments, False, 1, 0.0, False, False, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        (
+            "aten.batch_norm.default",
+            (torch.ones(2, 9), None, None, torch.ones(1), torch.ones(1), False, 0.1, 1e-5, False),
+        ),
+        (
+            "aten._native_batch_norm_legit_no_training.default",
+            (torch.ones(2, 9), None, None, torch.ones(1), torch.ones(1), 0.1, 1e-5),
+        ),
+        ("aten._weight_norm.default", (torch.ones(4, 3), torch.ones(1, 1), 0)),
+        ("aten._weight_norm.default", (torch.ones(0, 3), torch.ones(0, 1), 0)),
+        (
+            "aten.embedding_bag.padding_idx",
+            (
+                torch.ones(4, 3),
+                torch.ones(2, 0, dtype=torch.int64),
+                torch.ones(6, 0, 4),
+                False,
+                0,
+                False,
+                None,
+                True,
+                None,
+            ),
+        ),
+    ],
+)
+def test_other_layers_of_other_shapes_are_refused(name, arguments):
+    with pytest.raises(ValueError, match="do not fit one another"):
+        call(name, *arguments)
 
 
 def find_node(data, operation):

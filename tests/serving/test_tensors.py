@@ -42,7 +42,7 @@ class Tokens(nn.Module):
         return self.fc(self.embed(ids).mean(1))
 
 
-class Both(nn.Module):
+class Combined(nn.Module):
     def __init__(self):
         super().__init__()
         self.tokens, self.values = Tokens(), nn.Linear(4, 3)
@@ -63,7 +63,7 @@ def make_inputs(name):
     }[name]
 
 
-NETWORKS = {"sequences": Sequences, "tokens": Tokens, "by name": Both, "by position": Both}
+NETWORKS = {"sequences": Sequences, "tokens": Tokens, "by name": Combined, "by position": Combined}
 
 
 @pytest.fixture(scope="module")

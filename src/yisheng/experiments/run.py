@@ -360,7 +360,7 @@ class _Training:
             best={"epoch": state.best.epoch, "score": assembly.score_key, "value": state.best.value},
             parameters=sum(parameter.numel() for parameter in state.model.parameters()),
             ood_detector=detector,
-            own=self._record_own_network(detector) if is_custom(config.model) else None,
+            own_network=self._record_own_network(detector) if is_custom(config.model) else None,
         )
 
     def _record_own_network(self, detector: OODDetector | None) -> OwnNetwork:

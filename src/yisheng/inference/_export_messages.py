@@ -23,7 +23,7 @@ MAX_REASON = 300
 
 @contextlib.contextmanager
 def silence_torch() -> Iterator[None]:
-    """Hide warnings, log messages and printed graphs of torch's recorder in this thread."""
+    """Hide warnings, log messages and graphs that torch prints while it records, in this thread."""
     thread = threading.get_ident()
 
     def is_other_thread(record: logging.LogRecord) -> bool:

@@ -73,7 +73,7 @@ def save(
     best: Mapping[str, Any],
     parameters: int,
     ood_detector: OODDetector | None = None,
-    own: OwnNetwork | None = None,
+    own_network: OwnNetwork | None = None,
 ) -> None:
     """Write the files of a model, and their SHA-256 in the format of ``sha256sum``.
 
@@ -89,7 +89,7 @@ def save(
         best: epoch, name and value of the validation score that chose these weights.
         parameters: number of the network's parameters; tied ones count once.
         ood_detector: see `yisheng.inference.ood`.
-        own: what else is saved of a user's own network.
+        own_network: what else is saved of a user's own network.
 
     Raises:
         StorageError: a file cannot be written.
@@ -99,7 +99,11 @@ def save(
         "format": FORMAT,
         "spec": spec.to_json(),
         "transforms": {role: None if t is None else transforms.to_json(t) for role, t in fitted_transforms.items()},
-        "model": {"name": name, "options": plain_options(options), **({} if own is None else {"own": own.to_json()})},
+        "model": {
+            "name": name,
+            "options": plain_options(options),
+            **({} if own_network is None else {"own": own_network.to_json()}),
+        },
         "best": dict(best),
         "parameters": parameters,
         "sha256": hashlib.sha256(content).hexdigest(),
@@ -109,8 +113,8 @@ def save(
     contents = {RunFolder.WEIGHTS: content, RunFolder.MODEL: text.encode()}
     if ood_detector is not None:
         contents[RunFolder.OOD] = ood_detector.to_bytes()
-    if own is not None:
-        contents |= own.to_files()
+    if own_network is not None:
+        contents |= own_network.to_files()
     contents[RunFolder.CHECKSUMS] = format_checksums(
         {file: hashlib.sha256(value).hexdigest() for file, value in contents.items()}
     )
@@ -153,8 +157,8 @@ def load(folder: Path, model: Any = None) -> Artifact:
         inner = transforms.transform_spec(scale, spec)
         program = read_own_program(folder, network) if _is_own(description) else None
     if _is_own(description):
-        given = find_supplied("model", network["name"]) if model is None else model
-        built = rebuild_own_network(folder, network, program, weights, given, spec=spec, inner=inner, scale=scale)
+        supplied = find_supplied("model", network["name"]) if model is None else model
+        built = rebuild_own_network(folder, network, program, weights, supplied, spec=spec, inner=inner, scale=scale)
     elif model is not None:
         raise explain_registered(folder, network["name"])
     else:
@@ -210,8 +214,8 @@ def _list_optional_files(folder: Path, description: Any) -> list[str]:
         return []
     names = [] if description.get("ood") is None else [RunFolder.OOD]
     if _is_own(description):
-        own = description["model"]["own"]
-        names += [RunFolder.PROGRAM] if isinstance(own, dict) and own.get("has_program") else []
+        entry = description["model"]["own"]
+        names += [RunFolder.PROGRAM] if isinstance(entry, dict) and entry.get("has_program") else []
         names += [RunFolder.PROGRAM_TENSORS] if (folder / RunFolder.PROGRAM_TENSORS).is_file() else []
     return names
 

@@ -125,7 +125,7 @@ def rebuild_own_network(
     network: Mapping[str, Any],
     program: Program | None,
     weights: Mapping[str, torch.Tensor],
-    given: Any,
+    supplied: Any,
     *,
     spec: Spec,
     inner: Spec,
@@ -138,7 +138,7 @@ def rebuild_own_network(
         network: the entry ``model`` of ``model.json``.
         program: the network without its code, or None.
         weights: the trained weights.
-        given: the network, its class, a function or a reference, as the user gave it; None for the program.
+        supplied: the network, its class, a function or a reference, as the user gave it; None for the program.
         spec: the contract of the raw data.
         inner: that of the scaled data.
         scale: the fitted input transform.
@@ -147,7 +147,7 @@ def rebuild_own_network(
         UsageError: the given network cannot be built.
         DataError: it is not the one that was trained; or none is given, and there is no program.
     """
-    if given is None:
+    if supplied is None:
         if program is None:
             raise DataError(
                 f"the network of {folder} is {network['name']}, which could not be saved without its code: "
@@ -155,7 +155,7 @@ def rebuild_own_network(
                 f"give {describe_remedy(str(network['name']))}",
             )
         return read_program(program.data, weights, program.constants)
-    name, component = read_component("models", given)
+    name, component = read_component("models", supplied)
     options = {} if isinstance(component, nn.Module) else dict(network["options"])
     entry = find_component("models", Choice(name=name, options=options, component=component))
     for key in options:
@@ -234,12 +234,12 @@ def require_own_entry(network: Any) -> None:
     Raises:
         ValueError: it is damaged.
     """
-    own = network["own"]
+    entry = network["own"]
     is_valid = (
-        isinstance(own, dict)
-        and set(own) == {"sha256", "output", "has_program", "no_program"}
-        and isinstance(own["has_program"], bool)
-        and all(own[key] is None or isinstance(own[key], str) for key in ("sha256", "output", "no_program"))
+        isinstance(entry, dict)
+        and set(entry) == {"sha256", "output", "has_program", "no_program"}
+        and isinstance(entry["has_program"], bool)
+        and all(entry[key] is None or isinstance(entry[key], str) for key in ("sha256", "output", "no_program"))
         and isinstance(network["options"], dict)
     )
     if not is_valid:

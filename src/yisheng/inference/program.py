@@ -1,6 +1,6 @@
 """Save the graph of a network, so that it predicts without its code.
 
-`torch.export` records the operators that a network calls. The graph is written as JSON with the names of torch's own
+`torch.export` records the operators that a network calls. The graph is written as JSON with the names of the
 operators, and its constants as safetensors; `yisheng.inference.program_module` rebuilds it.
 
 ``torch.export.save`` is not used, because the reader must be safe with a file that anyone may have written:
@@ -81,17 +81,17 @@ def _export(
     reasons = []
     with ThreadPoolExecutor(1) as executor:
         for batch, strict in ((None, False), (None, True), (1, False)):
-            few = take_rows(inputs, batched, slice(0, batch or min(rows, EXAMPLE_ROWS)))
+            sample = take_rows(inputs, batched, slice(0, batch or min(rows, EXAMPLE_ROWS)))
             recorder = Recorder(network, structure, features, None if strict else executor)
             try:
-                exported = _record(recorder, few, batched, batch, strict=strict)
+                exported = _record(recorder, sample, batched, batch, strict=strict)
                 graph = GraphWriter(exported, features)
                 tensors, constants = graph.write_tensors(network)
                 data = {
                     "format": 1,
                     "torch": torch.__version__,
                     "batch": batch,
-                    "inputs": graph.write_inputs(few, batched),
+                    "inputs": graph.write_inputs(sample, batched),
                     "arguments": structure,
                     "tensors": tensors,
                     "nodes": graph.write_nodes(),
@@ -239,16 +239,16 @@ def _verify(program: Program, network: nn.Module, inputs: list[torch.Tensor], ba
     try:
         module = read_program(data, weights, program.constants)
         for rows in (slice(0, 1), slice(0, None)):
-            few = take_rows(inputs, batched, rows)
-            expected = _call_network(network, program.data["arguments"], few)[1]
-            repeated = _call_network(network, program.data["arguments"], few)[1]
-            actual = _call_network(module, program.data["arguments"], few)[1]
+            sample = take_rows(inputs, batched, rows)
+            expected = _call_network(network, program.data["arguments"], sample)[1]
+            repeated = _call_network(network, program.data["arguments"], sample)[1]
+            actual = _call_network(module, program.data["arguments"], sample)[1]
             for x, y, z in zip(actual, expected, repeated, strict=True):
                 if not is_close(y, z):
                     raise CannotRecordError("two calls with the same inputs return different outputs")
                 if not is_close(x, y):
                     raise CannotRecordError(
-                        f"what was recorded returns other values than the network for {len(few[0])} rows: "
+                        f"what was recorded returns other values than the network for {len(sample[0])} rows: "
                         "forward depends on the number of rows or on values of its inputs"
                     )
     except DataError as error:

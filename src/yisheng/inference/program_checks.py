@@ -55,7 +55,7 @@ def check_recurrent(
         _require(tuple(state.shape) == expected, "hidden state")
     for number in range(layers * directions):
         features = x.shape[2] if number < directions else output * directions
-        shapes = [(gates * size, features), (gates * size, output)]
+        shapes: list[tuple[int, ...]] = [(gates * size, features), (gates * size, output)]
         shapes += [(gates * size,)] * (2 * has_biases) + [(output, size)] * has_projection
         part = weights[number * per_direction : (number + 1) * per_direction]
         _require([tuple(weight.shape) for weight in part] == shapes, "weights")
@@ -79,14 +79,36 @@ def check_weight_norm(v: torch.Tensor, g: torch.Tensor, dim: int = 0) -> None:
     Raises:
         ValueError: there is not one length for each slice along the axis.
     """
-    _require(v.ndim >= 1 and 0 <= dim < v.ndim, "axes")
+    _require(v.ndim >= 1 and 0 <= dim < v.ndim and v.numel() > 0, "axes")
     _require(tuple(g.shape) == tuple(size if axis == dim else 1 for axis, size in enumerate(v.shape)), "weights")
     _require(v.is_floating_point() and g.dtype == v.dtype, "types")
 
 
-def _require(condition: bool, what: str) -> None:
+def check_embedding_bag(
+    weight: torch.Tensor,
+    indices: torch.Tensor,
+    offsets: torch.Tensor,
+    scale: bool,  # noqa: ARG001
+    mode: int,
+    sparse: bool,  # noqa: ARG001
+    sample_weights: torch.Tensor | None,
+    include_last: bool,  # noqa: ARG001
+    padding: int | None,  # noqa: ARG001
+) -> None:
+    """Check the arguments of an embedding bag.
+
+    Raises:
+        ValueError: they do not fit one another.
+    """
+    _require(weight.ndim == 2 and indices.ndim == offsets.ndim == 1 and mode in (0, 1, 2), "shapes")
+    _require(offsets.numel() > 0, "offsets")
+    _require(indices.dtype in (torch.int32, torch.int64) and offsets.dtype == indices.dtype, "types")
+    _require(sample_weights is None or tuple(sample_weights.shape) == tuple(indices.shape), "weights")
+
+
+def _require(condition: bool, parts: str) -> None:
     if not condition:
-        raise ValueError(f"the {what} of a layer do not fit one another")
+        raise ValueError(f"the {parts} of a layer do not fit one another")
 
 
 def _make_recurrent_check(gates: int) -> Callable[..., None]:
@@ -99,6 +121,7 @@ CHECKS: Final[Mapping[str, Callable[..., None]]] = {
     "aten.rnn_tanh.input": _make_recurrent_check(1),
     "aten.rnn_relu.input": _make_recurrent_check(1),
     "aten.batch_norm.default": check_batch_norm,
+    "aten.embedding_bag.padding_idx": check_embedding_bag,
     "aten._weight_norm.default": check_weight_norm,
     "aten._native_batch_norm_legit_no_training.default": check_batch_norm,
 }

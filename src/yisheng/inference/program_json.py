@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import torch
 
-from yisheng.inference.program_operators import MAX_INTEGER, Device
+from yisheng.inference.program_operators import Device
+from yisheng.inference.program_sizes import MAX_INTEGER
 
 DTYPES: Final[Mapping[str, torch.dtype]] = {
     str(dtype).removeprefix("torch."): dtype

@@ -217,15 +217,15 @@ def make_plan(steps: Sequence[Step], numbers: Sequence[int]) -> Plan:
     >>> [step.name for step in plan.steps], plan.released
     (['a', 'b'], ((0,), (1,)))
     """
-    required, kept = set(numbers), []
+    required, chosen = set(numbers), []
     released = []
     for step in reversed(steps):
         if step.target in required:
             references = set(_find_references([step.args, list(step.kwargs.values())]))
-            kept.append(step)
+            chosen.append(step)
             released.append(tuple(sorted(references - required)))
             required |= references
-    return Plan(tuple(reversed(kept)), tuple(reversed(released)))
+    return Plan(tuple(reversed(chosen)), tuple(reversed(released)))
 
 
 def _find_references(value: Any) -> list[int]:

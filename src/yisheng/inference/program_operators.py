@@ -7,15 +7,13 @@ arguments are not checked.
 
 from __future__ import annotations
 
-import functools
-import math
-import operator
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import torch
 
 from yisheng.inference.program_checks import CHECKS
+from yisheng.inference.program_sizes import FUNCTION_NAMES, FUNCTIONS
 
 ATEN: Final = frozenset(
     """
@@ -83,10 +81,22 @@ ATEN: Final = frozenset(
     item _local_scalar_dense sym_numel sym_size sym_storage_offset sym_stride
     """.split()
 )
-"""Names of operators of torch's namespace ``aten``."""
+"""Names of operators in the namespace ``aten``, torch's own."""
 
 REWRITTEN: Final[Mapping[str, str]] = {"empty": "zeros", "empty_like": "zeros_like", "new_empty": "new_zeros"}
 """Operators that are replaced when a program is written: uninitialized memory must not reach a prediction."""
+NUMBER_BINARY: Final = frozenset(
+    "add copysign div eq fmod ge gt ldexp le lt mul ne remainder sub".split()  # their default overload takes numbers
+)
+NUMBER_UNARY: Final = frozenset(
+    """
+    acos acosh angle asin asinh atan atanh ceil cos cosh erf erfc exp expm1 floor lgamma log log10 log1p neg round sin
+    sinh sqrt tan tanh
+    """.split()
+)
+NUMBER_OTHER: Final = frozenset("all any atan2 isfinite isinf isnan polar pow sum".split())
+"""Operators that have overloads for numbers alone, which only TorchScript uses; some end the process at a zero."""
+NUMBER_WORDS: Final = frozenset({"bool", "complex", "float", "int"})
 LIST_WORDS: Final = frozenset({"Dict", "device", "enum", "left", "list", "right", "str", "t"})
 """Words in overloads of lists and texts, which only TorchScript uses."""
 
@@ -110,63 +120,18 @@ WRITING: Final = frozenset(
     """
     kthvalue.values linalg_eigh.eigvals linalg_svd.U max.dim_max median.dim_values min.dim_min mode.values
     nanmedian.dim_values sort.Tensor sort.any sort.bool sort.float sort.int sort.str sort.values sort.values_stable
-    topk.values gru.data lstm.data rnn_relu.data rnn_tanh.data addmm.dtype baddbmm.dtype bmm.dtype mm.dtype
+    topk.values gru.data lstm.data rnn_relu.data rnn_tanh.data addmm.dtype
+    baddbmm.dtype bmm.dtype embedding_bag.default mm.dtype
     """.split()
 )
-"""Overloads that write into their arguments without an ``out`` in their name, read packed sequences, or need a type."""
+"""Overloads that write into their arguments without an ``out`` in their name, and others that are not needed."""
 
 
 class Device:
     """Stands for the device of the network's inputs."""
 
 
-def _compute_size(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that takes and returns numbers only, of at most 64 bits."""
-
-    @functools.wraps(function)
-    def compute(*arguments: Any) -> Any:
-        if not all(isinstance(value, NUMBERS) for value in arguments):
-            raise TypeError("sizes must be numbers")
-        result = function(*arguments)
-        if type(result) is int and not -MAX_INTEGER - 1 <= result <= MAX_INTEGER:
-            raise ValueError("a size has more than 64 bits")
-        return result
-
-    return compute
-
-
-def _get_item(values: Any, index: Any) -> Any:
-    """Return one of several results of an operator."""
-    if not isinstance(values, tuple | list) or type(index) is not int:
-        raise TypeError("only a result of several values has items")
-    return values[index]
-
-
-MAX_INTEGER: Final = 2**63 - 1
 TYPES: Final = (torch.dtype, torch.layout, torch.memory_format, torch.device, Device)
-NUMBERS: Final = (int, float, bool, torch.SymInt, torch.SymFloat, torch.SymBool)
-SIZE_OPERATORS = (
-    *("add", "sub", "mul", "floordiv", "truediv", "mod", "neg"),
-    *("eq", "ne", "lt", "le", "gt", "ge", "and_", "or_"),
-)
-_SIZE_FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
-    **{f"operator.{name}": getattr(operator, name) for name in SIZE_OPERATORS},
-    **{f"math.{name}": getattr(math, name) for name in ("ceil", "floor", "trunc")},
-    **{
-        f"torch.{name}": getattr(torch, name)
-        for name in ("sym_float", "sym_int", "sym_ite", "sym_max", "sym_min", "sym_not", "sym_sum")
-        if hasattr(torch, name)
-    },
-}
-"""Functions on sizes, under the names that a program gives them."""
-FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
-    "operator.getitem": _get_item,
-    **{name: _compute_size(function) for name, function in _SIZE_FUNCTIONS.items()},
-}
-_NAMES: Final[Mapping[Any, str]] = {
-    operator.getitem: "operator.getitem",
-    **{function: name for name, function in _SIZE_FUNCTIONS.items()},
-}
 
 
 def find_operator(name: str) -> Callable[..., Any]:
@@ -190,10 +155,12 @@ def find_operator(name: str) -> Callable[..., Any]:
 
 
 def _find_aten(name: str) -> Callable[..., Any]:
-    namespace, _, rest = name.partition(".")
-    base, _, overload = rest.partition(".")
+    namespace, _, qualified = name.partition(".")
+    base, _, overload = qualified.partition(".")
     words = overload.split("_")
-    is_refused = rest in WRITING or any(word.lower().startswith("out") or word in LIST_WORDS for word in words)
+    is_of_lists = "ord" not in words and bool(LIST_WORDS & set(words))
+    is_writing = qualified in WRITING or any(word.lower().startswith("out") for word in words)
+    is_refused = is_of_lists or is_writing or _takes_numbers_only(base, overload)
     if namespace != "aten" or base not in ATEN or is_refused:
         raise ValueError(f"the operator {name[:100]!r} is not allowed in a program")
     packet = getattr(torch.ops.aten, base, None)  # the name is in the list above
@@ -201,6 +168,15 @@ def _find_aten(name: str) -> Callable[..., Any]:
         raise ValueError(f"this version of torch has no operator {name[:100]!r}")
     operation: Callable[..., Any] = getattr(packet, overload)
     return operation
+
+
+def _takes_numbers_only(base: str, overload: str) -> bool:
+    """Return whether no argument of an overload is a tensor, among operators that have such overloads."""
+    if base not in NUMBER_BINARY | NUMBER_UNARY | NUMBER_OTHER:
+        return False
+    is_default = overload == ("default" if base in NUMBER_BINARY else "Scalar")
+    is_single = is_default and base not in NUMBER_OTHER
+    return is_single or overload == "Scalar_Scalar" or bool(set(overload.split("_")) & NUMBER_WORDS)
 
 
 def _check_first(check: Callable[..., None], operation: Callable[..., Any]) -> Callable[..., Any]:
@@ -214,11 +190,12 @@ def _check_first(check: Callable[..., None], operation: Callable[..., Any]) -> C
 def name_operator(target: Any) -> str | None:
     """Return the name of a function in a program, or None if it has none.
 
+    >>> import operator
     >>> name_operator(torch.ops.aten.relu.default), name_operator(operator.mul), name_operator(print)
     ('aten.relu.default', 'operator.mul', None)
     """
     try:
-        return _NAMES[target]
+        return FUNCTION_NAMES[target]
     except (KeyError, TypeError):
         name = str(target)
         try:

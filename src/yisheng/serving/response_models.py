@@ -14,7 +14,7 @@ from yisheng.core import files, provenance
 from yisheng.core.errors import DataError
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import InputSpec, InputType, Spec, Task
-from yisheng.inference import predictor
+from yisheng.inference.prediction import Prediction
 from yisheng.serving.json_rows import column_names, columns_by_name
 from yisheng.serving.json_tensors import takes_tensors
 from yisheng.serving.limits import Limits
@@ -142,7 +142,7 @@ def make_predictions_model(spec: Spec) -> Any:
     return create_model("Predictions", __base__=Model, predictions=(list[prediction], ...))  # type: ignore[valid-type]
 
 
-def format_prediction(prediction: predictor.Prediction, top: int | None, occlusion_map: str | None) -> dict[str, Any]:
+def format_prediction(prediction: Prediction, top: int | None, occlusion_map: str | None) -> dict[str, Any]:
     """Return a prediction as plain data, with the ``top`` most probable classes (all by default)."""
     value = prediction.prediction
     probabilities = itertools.islice(prediction.probabilities.items(), top)

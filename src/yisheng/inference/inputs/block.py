@@ -57,8 +57,9 @@ def list_forms(spec: Spec) -> str:
             "give a path, a PIL image, the bytes or the open file of an image, a list of these, or an array (H, W), "
             f"(H, W, 3), (N, H, W), (N, H, W, 3) or (N, {sizes})"
         )
-    if len(spec.shape) > 1:
-        return f"give an array, a tensor or nested lists of the shape (N, {sizes}), or ({sizes}) for one input"
+    if not spec.is_row:
+        form = f"give an array, a tensor or nested lists of the shape (N, {sizes}), or ({sizes}) for one input"
+        return form if spec.is_image else f"{form}; or a file of them (.npy, .npz, .h5, .json)"
     if any(column.source for column in spec.columns):
         return (
             "give a CSV file, a DataFrame, a dict or list of dicts by column name, or rows with the "

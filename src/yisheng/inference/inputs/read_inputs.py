@@ -14,6 +14,7 @@ from yisheng.core.paths import parse_path
 from yisheng.core.types import Spec
 from yisheng.data.tables.later_tables import source_names
 from yisheng.inference.dataframes import is_dataframe, is_series
+from yisheng.inference.inputs.array_files import read_array_files
 from yisheng.inference.inputs.block import InputBlock, describe, place_on_first, refuse
 from yisheng.inference.inputs.brightness import find_white, match_training
 from yisheng.inference.inputs.image_arrays import read_image_array
@@ -42,6 +43,8 @@ def read_inputs(inputs: Any, spec: Spec, scale: Any) -> InputBlock:
     inputs = _normalize(inputs)
     if isinstance(inputs, list | tuple | Mapping) and not len(inputs):
         raise UsageError("predict needs at least one input", "name an image, a CSV file, or rows=1.5,2.0")
+    if not (spec.is_image or spec.is_row):
+        inputs = read_array_files(inputs, spec)
     if spec.inputs:
         block = read_several(inputs, spec)
     elif spec.is_image:
