@@ -428,12 +428,42 @@ def test_wrong_parameters_are_refused_in_fit(parameters, message):
     assert isinstance(caught.value, yisheng.UsageError)
 
 
+class OwnNetwork(torch.nn.Module):
+    def __init__(self, in_features, num_classes, width=8):
+        super().__init__()
+        self.layers = torch.nn.Sequential(
+            torch.nn.Linear(in_features, width), torch.nn.ReLU(), torch.nn.Linear(width, num_classes)
+        )
+
+    def forward(self, x):
+        return {"logits": self.layers(x)}
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"model": OwnNetwork},
+        {"model": {"name": OwnNetwork, "width": 16}, "loss": torch.nn.CrossEntropyLoss()},
+        {"model": OwnNetwork(4, 3), "optimizer": torch.optim.Adagrad},
+    ],
+    ids=["class", "options", "module"],
+)
+def test_a_network_of_ones_own_is_cloned_trained_and_pickled(parameters):
+    X, y = load_iris(return_X_y=True)
+    model = Classifier(epochs=30, lr=0.05, random_state=0, **parameters)
+    assert cross_val_score(model, X, y, cv=3, error_score="raise").min() > 0.8
+    fitted = clone(model).fit(X, y)
+    again = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(fitted.predict_proba(X), again.predict_proba(X))
+
+
 def test_every_key_of_the_config_is_handled():
     """A new key is a parameter, is allowed in settings, or is refused there; it is never ignored."""
     handled = set(Classifier().get_params()) | set(UNUSED_KEYS)
     assert set(Config.model_fields) - handled == {
         *("weights", "finetune", "head_lr", "init", "init_linear", "init_conv", "target_scale", "augment"),
-        *("accumulate", "split", "score", "clip_norm", "clip_value", "precision", "memory_format", "decay_bias"),
+        *("accumulate", "split", "score", "output", "l1", "clip_norm", "clip_value", "precision", "memory_format"),
+        "decay_bias",
     }
 
 

@@ -39,6 +39,9 @@ UNUSED_KEYS = {
     "tensorboard": "use yisheng.train",
     "visdom": "use yisheng.train",
     "watch": "use yisheng.train",
+    "metrics": "compute them from the predictions, as by sklearn.metrics",
+    "name": "leave it out: no run folder is written",
+    "notes": "leave it out: no run folder is written",
     "log_every": "leave it out: no log is written",
     "checkpoint_every": "leave it out: no checkpoint is written",
 }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from yisheng import transforms
 from yisheng.core import machine
+from yisheng.core.components import is_custom
 from yisheng.core.config import AUTO, Config, ResolvedConfig
 from yisheng.core.errors import UsageError
 from yisheng.core.logging import logger, progress_stream
@@ -72,6 +73,7 @@ def fit(config: Config, dataset: Dataset) -> FitResult:
         assembly.spec,
         {role: None if t is None else transforms.to_json(t) for role, t in assembly.transforms.items()},
         {name: value.cpu().numpy() for name, value in best.weights.items()},
+        assembly.state.model.cpu() if is_custom(assembly.config.model) else None,
     )
     return FitResult(network, assembly.config, tuple(history), best.epoch)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -23,7 +24,7 @@ ROWS_PER_PASS = 8192
 
 @dataclass(frozen=True, eq=False)
 class FittedNetwork:
-    """A trained network that can be pickled without any pickled code.
+    """A trained network that can be pickled without any pickled code, unless the network is the user's own.
 
     Args:
         model: registered name of the network.
@@ -31,6 +32,7 @@ class FittedNetwork:
         spec: the contract of the raw data.
         transforms: the fitted transforms by role (``input``, ``target``) as plain data, or None.
         weights: the state dict, as arrays.
+        own: the user's own network, from which another copy is made; None for a registered one.
     """
 
     model: str
@@ -38,6 +40,7 @@ class FittedNetwork:
     spec: Spec
     transforms: Mapping[str, Any]
     weights: Mapping[str, np.ndarray]
+    own: nn.Module | None = None
 
     @functools.cached_property
     def network(self) -> nn.Module:
@@ -48,7 +51,11 @@ class FittedNetwork:
         """
         with isolated_generators():  # building draws initial weights, which are discarded
             inner = transforms.transform_spec(self.scale, self.spec)
-            network: nn.Module = registry.find("models", self.model).build(inner, **self.options)
+            network: nn.Module = (
+                registry.find("models", self.model).build(inner, **self.options)
+                if self.own is None
+                else copy.deepcopy(self.own)
+            )
         network.load_state_dict({name: torch.tensor(value) for name, value in self.weights.items()})
         return network.double().eval().requires_grad_(False)
 
