@@ -8,7 +8,7 @@ from typing import Any
 from yisheng.core import registry
 from yisheng.core.components import KEY_OF_KIND, find_component, find_supplied, is_custom, read_component
 from yisheng.core.config import AUGMENT, AUTO, IN_MEMORY, KINDS, METRICS, Choice, Config
-from yisheng.core.errors import UsageError
+from yisheng.core.errors import UsageError, suggest
 from yisheng.core.paths import find_data_reader, is_path
 from yisheng.core.references import is_reference, short_name
 
@@ -17,6 +17,8 @@ def choose(key: str, value: Any, current: Choice | None, import_code: bool) -> C
     """Return the choice that a name, path or object means; the current one keeps its options if it is named again."""
     if isinstance(value, Choice):
         return value
+    if not isinstance(value, str) and KINDS[key] not in KEY_OF_KIND:
+        raise UsageError(f"{key} must be a name, got {value!r}", suggest("", registry.names(KINDS[key])))
     if not isinstance(value, str) or (key != "data" and is_reference(value)):
         return _read_own_choice(KINDS[key], value, import_code)
     if key == "data" and registry.hyphenate(value) not in registry.names("data.datasets") and is_path(value):

@@ -122,6 +122,7 @@ def _read_row_array(x: np.ndarray, spec: Spec) -> InputBlock:
         return InputBlock.from_array(np.atleast_2d(x))
     if x.ndim in (1, 2) and x.size and (x.dtype.kind in "OUS" or x.shape[-1] == len(source_names(spec))):
         return read_python_rows(x.tolist(), spec)
+    _require_numbers(x, spec)
     raise DataError(
         f"inputs must have the shape (N, {', '.join(map(str, spec.shape))}), got {x.shape}",
         "give a row for each input, with the columns of training",
@@ -135,6 +136,8 @@ def _are_values(inputs: Sequence[Any], spec: Spec) -> bool:
 
 
 def _require_numbers(x: np.ndarray, spec: Spec) -> np.ndarray:
+    if x.dtype.kind not in "fiubOUS":
+        raise DataError(f"inputs must be numbers, got an array of {x.dtype}", "convert them, as in x.astype('float32')")
     if x.dtype.kind not in "fiub":
         refuse(f"{describe(x)} of {x.dtype}", spec)
     return x
