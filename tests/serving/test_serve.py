@@ -37,7 +37,9 @@ def serve_run(run, *words):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (getattr(signal, "SIGHUP", None), 129)]
+)
 @pytest.mark.skipif(os.name == "nt", reason="Windows does not have these signals")
 def test_it_serves_until_a_signal_comes(iris_run, number, code):
     with serve_run(iris_run) as (process, address), httpx.Client(base_url=address, timeout=60) as client:
