@@ -32,7 +32,7 @@ class FittedNetwork:
         spec: the contract of the raw data.
         transforms: the fitted transforms by role (``input``, ``target``) as plain data, or None.
         weights: the state dict, as arrays.
-        own: the user's own network, from which another copy is made; None for a registered one.
+        own_network: the user's own network, from which another copy is made; None for a registered one.
     """
 
     model: str
@@ -40,7 +40,7 @@ class FittedNetwork:
     spec: Spec
     transforms: Mapping[str, Any]
     weights: Mapping[str, np.ndarray]
-    own: nn.Module | None = None
+    own_network: nn.Module | None = None
 
     @functools.cached_property
     def network(self) -> nn.Module:
@@ -53,8 +53,8 @@ class FittedNetwork:
             inner = transforms.transform_spec(self.scale, self.spec)
             network: nn.Module = (
                 registry.find("models", self.model).build(inner, **self.options)
-                if self.own is None
-                else copy.deepcopy(self.own)
+                if self.own_network is None
+                else copy.deepcopy(self.own_network)
             )
         network.load_state_dict({name: torch.tensor(value) for name, value in self.weights.items()})
         return network.double().eval().requires_grad_(False)
