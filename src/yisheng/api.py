@@ -307,7 +307,7 @@ def export(
     format: str = "onnx",
     out: str | Path | None = None,
     force: bool = False,
-    data: Dataset | None = None,
+    data: Any = None,
     model: Any = None,
 ) -> Exported:
     """Write a trained model as one file for other programs; see `yisheng.experiments.export.export`.
@@ -317,7 +317,7 @@ def export(
         format: ``onnx``, ``safetensors`` or ``torchscript``.
         out: the file; by default ``export.onnx`` (.safetensors, .pt) in the folder.
         force: replace an existing file.
-        data: the data set for the samples that the file is verified with, if the config cannot name it.
+        data: the object that the run was trained on, for the samples that the file is verified with.
         model: your own network; see `load`.
 
     Raises:
@@ -331,12 +331,14 @@ def export(
     'export.safetensors'
     """
     from yisheng.experiments import export as exporting
+    from yisheng.experiments.memory_data import load_again
     from yisheng.experiments.own_model import supply_model
 
     file = None if out is None else parse_path(out, "out")
     folder = parse_path(path, "path")
     with supply_model(folder, model):
-        return exporting.export(folder, format=format, out=file, force=force, data=data)
+        dataset = load_again(folder, data)
+        return exporting.export(folder, format=format, out=file, force=force, data=dataset)
 
 
 @isolated_generators()
@@ -494,15 +496,13 @@ def resume(
 
 
 @isolated_generators()
-def reproduce(
-    path: str | Path, *, force: bool = False, data: Dataset | None = None, quiet: bool = False
-) -> Reproduction:
+def reproduce(path: str | Path, *, force: bool = False, data: Any = None, quiet: bool = False) -> Reproduction:
     """Train again by a run's config and compare the results; see `yisheng.experiments.reproduce.reproduce`.
 
     Args:
         path: the folder of a run.
         force: train although the data or the versions of the code changed.
-        data: the data set, if the config cannot name it.
+        data: the object that the run was trained on, if the config cannot name it.
         quiet: show no messages and no progress.
 
     Raises:
@@ -515,9 +515,11 @@ def reproduce(
     True
     """
     from yisheng.experiments import reproduce as reproducing
+    from yisheng.experiments.memory_data import load_again
 
+    folder = parse_path(path, "path")
     with show_on_stderr(quiet=quiet):
-        return reproducing.reproduce(parse_path(path, "path"), force=force, data=data)
+        return reproducing.reproduce(folder, force=force, data=load_again(folder, data))
 
 
 def config(*, config: str | Path | None = None, data: Any = None, **settings: Unpack[Settings]) -> dict[str, Any]:

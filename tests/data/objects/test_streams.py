@@ -312,3 +312,12 @@ def test_folds_of_random_rows_are_possible(tmp_path):
     assert run.scores
     with pytest.raises(UsageError, match="in its own order"):
         train(ShuffledRows(), tmp_path, validation=HELD_OUT, folds=2, epochs=1)
+
+
+def test_a_run_on_objects_is_reproduced_and_exported(tmp_path):
+    data = (X, Y)
+    run = yisheng.train(data=data, epochs=1, out=tmp_path, quiet=True)
+    assert yisheng.reproduce(run.path, data=data, quiet=True).identical
+    assert yisheng.export(run.path, format="safetensors", data=data).path.exists()
+    with pytest.raises(DataError, match="data"):
+        yisheng.reproduce(run.path, data=(X[:50], Y[:50]), quiet=True)
