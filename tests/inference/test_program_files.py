@@ -93,6 +93,8 @@ def test_no_allowed_operator_writes_files_or_memory_that_it_was_given():
             assert not schema.is_mutable, operation
             types = {str(argument.type) for argument in schema.arguments}
             assert not any("Generator" in kind or "Stream" in kind or "Storage" in kind for kind in types), operation
+            results = {str(result.type) for result in schema.returns}
+            assert any("Tensor" in kind for kind in types | results), operation  # numbers alone are TorchScript's
             assert "filename" not in {argument.name for argument in schema.arguments}, operation
             assert "nondeterministic_seeded" not in {tag.name for tag in operation.tags} or base in (
                 "lstm",
@@ -102,7 +104,7 @@ def test_no_allowed_operator_writes_files_or_memory_that_it_was_given():
                 "scaled_dot_product_attention",
             ), operation
             assert name_operator(operation) == f"aten.{base}.{overload}"
-    assert count > 700
+    assert count > 600
 
 
 @pytest.mark.parametrize("function", sorted(set(FUNCTIONS) - {"operator.getitem"}))
