@@ -253,6 +253,17 @@ def test_columns_in_memory_are_matched_by_name_and_category(table_run):
     assert evaluation["test"]["accuracy"] == frame["test"]["accuracy"]
 
 
+@pytest.mark.parametrize("settings", [{}, {"folds": 2}])
+def test_test_labels_without_training_rows_are_refused_before_training(tmp_path, settings):
+    spec = yisheng.Spec("classification", (2,), classes=("<=50K", ">50K", "<=50K.", ">50K."))
+    y = np.array([0, 1] * 20 + [2, 3] * 5)
+    part = np.repeat(np.array([0, 2], np.int8), [40, 10])
+    data = yisheng.Dataset("adult", spec, RANDOM.normal(size=(50, 2)).astype(np.float32), y, part)
+    with pytest.raises(DataError, match="no label of the test rows"):
+        yisheng.train(data=data, model="linear", epochs=1, out=tmp_path, quiet=True, **settings)
+    assert not list(tmp_path.iterdir())
+
+
 def test_arrays_are_read_as_in_training(tmp_path):
     x = RANDOM.normal(size=(300, 4)).astype(np.float32)
     y = (x[:, 0] > 0).astype(int)

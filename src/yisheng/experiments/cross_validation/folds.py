@@ -11,6 +11,7 @@ import numpy as np
 from yisheng.core.config import Config, ResolvedConfig
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Dataset, Split
+from yisheng.data.part_labels import check_part_labels
 from yisheng.data.split import make_folds
 
 
@@ -42,7 +43,10 @@ def plan_folds(config: Config, data: Dataset) -> list[Fold]:
 
     Raises:
         UsageError: they do not fit the data, or another key of the config contradicts them.
+        DataError: no label of the official test rows is one of the training rows.
     """
+    if data.spec.task == "classification":
+        check_part_labels(data.name, data.spec.classes, data.y, data.part, has_forms=False)
     k = config.folds
     assert k is not None
     for key in ("fold", "validation"):
