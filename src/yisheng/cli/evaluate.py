@@ -8,9 +8,9 @@ Without data= the run's best weights are scored again on its own parts, and its 
 With data= (a data set, or a folder, zip or table of yours) all its rows are scored, or those of one official part, by
 the run's own transforms, columns and class names. Classes are matched by name; what does not match is said first, and
 rows of classes that the run does not know are not scored. labels=strip-dot,casefold,blanks,... removes differences of
-spelling, labels=0:healthy,1:ill renames. Scores and a report are in RUN/evaluations/NAME/; the run's own files stay as they are. Further keys are
-options of the data set (target=income). A network or metrics of your own that the folder does not hold are named again
-(model=net.py:Net): code is imported only when you name it.
+spelling, labels=0:healthy,1:ill renames. Scores and a report are in RUN/evaluations/NAME/; the run's own files stay as
+they are. Further keys are options of the data set (target=income). A network or metrics of your own that the folder
+does not hold are named again (model=net.py:Net): code is imported only when you name it.
 """
 
 from __future__ import annotations
