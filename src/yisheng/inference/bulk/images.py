@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.natural_sort import natural_key
 from yisheng.core.types import Spec
 from yisheng.data.images import decode, folder_files
 from yisheng.data.images.file_listing import sanitize_name
-from yisheng.core.natural_sort import natural_key
 from yisheng.data.tables.files import is_table
 from yisheng.inference.bulk.chunk import Chunk, Tally, fingerprint_file
 from yisheng.inference.images import read_image
