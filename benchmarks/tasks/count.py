@@ -22,7 +22,8 @@ comments and imports. What is the same for all is given and not counted: the arr
 layers for Keras), the Dataset with augmentation, and the image file. A task may use what earlier ones made, so
 Lightning's module and the function that compiles a network of Keras count in the first one only. The line counts say
 nothing about what the results contain: Yisheng's runs are also folders with a report, intervals, checkpoints and the
-doctor's findings, and a killed training continues to the same bits, where the others continue from the last epoch that was saved.
+doctor's findings, and a killed training continues to the same bits, where the others continue from the last epoch that
+was saved.
 
 The tests run the code for Yisheng; that for skorch, Lightning and Keras (on torch) was run once with these versions;
 that for fastai was written by its source and not run. This page is written by `python benchmarks/tasks/count.py`.

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from yisheng.core.errors import DataError
+from yisheng.core.errors import DataError, UsageError
 from yisheng.core.packed_rows import unpack as unpack  # with `pack`; apart because `types` imports it
 from yisheng.core.types import Inputs, InputSpec, Spec
 
@@ -46,6 +46,20 @@ def rebuild(x: Inputs, values: Sequence[torch.Tensor]) -> Inputs:
     if isinstance(x, torch.Tensor):
         return values[0]
     return dict(zip(x, values, strict=True)) if isinstance(x, dict) else tuple(values)
+
+
+def only(x: Inputs) -> torch.Tensor:
+    """Return the inputs of a network that takes one tensor.
+
+    Raises:
+        UsageError: there are several.
+
+    >>> only(torch.ones(2))
+    tensor([1., 1.])
+    """
+    if isinstance(x, torch.Tensor):
+        return x
+    raise UsageError("this is for networks with one input", f"the data has {len(tensors(x))}")
 
 
 def take(x: Inputs, rows: Any) -> Inputs:

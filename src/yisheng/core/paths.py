@@ -90,7 +90,7 @@ def find_data_reader(value: str) -> tuple[str, str]:
         several = f": several data sets could read it ({', '.join(e.name for e in fitting)})" if fitting else ""
         raise DataError(
             f"{value} cannot be opened as data{several}",
-            "give a folder or zip of images in class folders, a table (.csv, .tsv, .txt, .parquet, ...) or arrays (.npz, "
-            ".npy, .h5); if it is a table of text, use data=table path=FILE format=csv",
+            "give a folder or zip of images in class folders, a table (.csv, .tsv, .txt, .parquet, ...) or arrays "
+            "(.npz, .npy, .h5); if it is a table of text, use data=table path=FILE format=csv",
         )
     return fitting[0].name, str(path)

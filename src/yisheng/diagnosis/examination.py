@@ -67,7 +67,8 @@ def examine(
             model_copy, optimizer_copy = copy.deepcopy((model, optimizer))
         except (RuntimeError, TypeError, ValueError) as error:
             raise UsageError(f"the network cannot be copied: {error}", "use yisheng.doctor around your loop") from None
-        wrong_backward = check_backward(model_copy, batches[0].x)
+        x = batches[0].x
+        wrong_backward = check_backward(model_copy, x) if isinstance(x, torch.Tensor) else None
         setup = build_setup_from_loop(model_copy, optimizer_copy, loss, batches, held_out)
         diagnosis, finished = _train_and_diagnose(setup, steps)
         if finished:

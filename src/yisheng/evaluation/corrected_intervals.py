@@ -85,6 +85,6 @@ def _moments(values: Sequence[float]) -> tuple[float, float, int]:
 
 def _t_quantile(level: float, freedom: float) -> float:
     """Return the number of standard errors from the mean to either end of the interval."""
-    from scipy.special import stdtrit  # type: ignore[import-untyped]
+    from scipy.special import stdtrit
 
     return float(stdtrit(freedom, (1 + level) / 2))

@@ -128,7 +128,7 @@ def is_skewed(y: np.ndarray) -> bool:
     >>> is_skewed(prices), is_skewed(np.log(prices) + 9)
     (True, False)
     """
-    from scipy.stats import skew  # type: ignore[import-untyped]
+    from scipy.stats import skew
 
     values = np.asarray(y, np.float64)
     if len(values) < 3 or not (values > 0).all() or not np.isfinite(values).all():

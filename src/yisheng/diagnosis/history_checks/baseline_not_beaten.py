@@ -50,9 +50,9 @@ def baseline_not_beaten(facts: RunFacts) -> Iterator[Finding]:
         {"score": facts.score, "value": score.value, "baseline": reference.value},
         f"the {facts.part} {score_name(facts.score)} of {format_number(score.value)} is {comparison} {description} "
         f"({format_number(reference.value)})",
-        "check that weights= are the trained ones, that scale= is the scaling that they were trained with, and that the "
-        "classes have the same order"
+        "check that weights= are the trained ones, that scale= is the scaling that they were trained with, and that "
+        "the classes have the same order"
         if facts.epochs[1] == 0
-        else "find out whether the target depends on the inputs at all: try model=linear, and check the data for leaks, "
-        "mixed-up rows or labels",
+        else "find out whether the target depends on the inputs at all: try model=linear, and check the data for "
+        "leaks, mixed-up rows or labels",
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from yisheng.core import machine
+from yisheng.core import machine, nested
 from yisheng.core.seeds import derive
 from yisheng.core.types import Batch
 from yisheng.data.batches import Batches
@@ -145,13 +145,13 @@ class StackedBatches:
             )
             for part in self._parts
         }
-        x = torch.cat([self._pad_columns(batch.x) for batch in batches])
+        x = torch.cat([self._pad_columns(nested.only(batch.x)) for batch in batches])
         weights = [batch.weight for batch in batches if batch.weight is not None]
         return x, torch.cat([batch.y for batch in batches]), torch.cat(weights) if weights else None, tuple(starts)
 
     def _stack(self, batches: Sequence[Batch]) -> StackedBatch:
         counts = tuple(map(len, batches))
-        x = [_pad(self._pad_columns(batch.x), max(counts)) for batch in batches]
+        x = [_pad(self._pad_columns(nested.only(batch.x)), max(counts)) for batch in batches]
         weights = [_pad(batch.weight, max(counts)) for batch in batches if batch.weight is not None]
         return StackedBatch(
             torch.stack(x),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from yisheng.core import nested
 from yisheng.core.components import find_component
 from yisheng.core.types import Batch
 from yisheng.data.batches import Batches
@@ -33,7 +34,7 @@ def join_batches(part: Batches, width: int) -> Batch | None:
         return None
     weights = [batch.weight for batch in batches if batch.weight is not None]
     return Batch(
-        torch.cat([pad_columns(batch.x, width) if width else batch.x for batch in batches]),
+        torch.cat([pad_columns(nested.only(batch.x), width) if width else nested.only(batch.x) for batch in batches]),
         torch.cat([batch.y for batch in batches]),
         torch.cat([batch.index for batch in batches]),
         torch.cat(weights) if weights else None,

@@ -10,6 +10,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from yisheng.core import nested
 from yisheng.core.types import Batch, EpochEnd
 from yisheng.search.executors.stacked.batches import StackedBatch, StackedBatches
 from yisheng.search.executors.stacked.layers import stack_network
@@ -175,7 +176,7 @@ class StackedState:
         rows = max((len(valid) for valid in self._validation if valid is not None), default=0)
         if not rows:
             return None
-        x = torch.stack([pad_rows(cast(Batch, valid).x, rows) for valid in self._validation])
+        x = torch.stack([pad_rows(nested.only(cast(Batch, valid).x), rows) for valid in self._validation])
         mask = self._batches.mask((0,) * len(x), 1)
         with torch.no_grad():
             outputs = [
