@@ -542,7 +542,7 @@ def config(*, config: str | Path | None = None, data: Any = None, **settings: Un
 
 def runs(
     *folders: str | Path,
-    where: str | Sequence[str] = (),
+    conditions: str | Sequence[str] = (),
     sort: str | None = None,
     n: int | None = None,
     **patterns: str,
@@ -551,7 +551,7 @@ def runs(
 
     Args:
         *folders: folders of runs; ``runs`` by default.
-        where: comparisons of scores or numbers that must hold, as ``"accuracy>0.9"``.
+        conditions: comparisons of scores or numbers that must hold, as ``"accuracy>0.9"``.
         sort: a score, the best first, or a column; with ``-`` before it the other way round. The newest first by
             default.
         n: number of runs at most.
@@ -575,7 +575,7 @@ def runs(
     return list_runs(
         [parse_path(folder, "folder") for folder in folders],
         patterns=patterns,
-        conditions=[where] if isinstance(where, str) else where,
+        conditions=[conditions] if isinstance(conditions, str) else conditions,
         sort=sort,
         n=n,
     )

@@ -195,7 +195,7 @@ def test_table_fits_the_terminal(out):
 
 
 def test_data_frame_and_json(out):
-    table = yisheng.runs(out, data="iris", where="accuracy>=0", sort="number")
+    table = yisheng.runs(out, data="iris", conditions="accuracy>=0", sort="number")
     frame = table.to_frame()
     assert frame["number"].tolist() == [1, 2, 3]
     assert frame["test.accuracy"].notna().all()

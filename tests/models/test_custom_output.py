@@ -106,7 +106,7 @@ def test_probe_changes_nothing() -> None:
 
 
 def test_several_inputs() -> None:
-    class Both(nn.Module):
+    class Sum(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.layer = nn.Linear(4, 3)
@@ -115,7 +115,7 @@ def test_several_inputs() -> None:
             return self.layer(a) + self.layer(b)
 
     for x in ((X, 2 * X), {"b": 2 * X, "a": X}):
-        network = Both()
+        network = Sum()
         fit_output(network, x, THREE)
         assert torch.equal(network(x), network.forward(X, 2 * X))
         assert torch.equal(network(X, 2 * X), network.forward(X, 2 * X))

@@ -40,8 +40,8 @@ def test_step_equals_torch() -> None:
         expected_loss = by_hand.step(closure)
         loss = step(state, Batch(x, y, torch.arange(20)), lambda o, t: F.mse_loss(o, t, reduction="none").mean(1))
         torch.testing.assert_close(loss, torch.as_tensor(expected_loss).detach())
-    for ours, theirs in zip(network.parameters(), expected.parameters(), strict=True):
-        torch.testing.assert_close(ours, theirs)
+    for parameter, expected_parameter in zip(network.parameters(), expected.parameters(), strict=True):
+        torch.testing.assert_close(parameter, expected_parameter)
 
 
 def ill_conditioned(rows: int = 120) -> Dataset:

@@ -132,8 +132,13 @@ class Accuracy:
 
 
 def test_own_metrics_equal_the_registered_ones(tmp_path: Path) -> None:
-    own = {"scorer": make_scorer(f1_score, average="macro"), "torch_accuracy": Accuracy(), "own": macro, "area": area}
-    test = train(tmp_path, model=Net, metrics=own, epochs=3).scores["test"]
+    metrics: dict[str, Any] = {
+        "scorer": make_scorer(f1_score, average="macro"),
+        "torch_accuracy": Accuracy(),
+        "own": macro,
+        "area": area,
+    }
+    test = train(tmp_path, model=Net, metrics=metrics, epochs=3).scores["test"]
     assert test["scorer"].value == pytest.approx(test["f1_macro"].value)
     assert test["own"].value == pytest.approx(test["f1_macro"].value)
     assert test["torch_accuracy"].value == pytest.approx(test["accuracy"].value)
@@ -202,16 +207,16 @@ def test_init_by_apply_and_by_tensor(tmp_path: Path) -> None:
 
 
 def test_callback_sees_the_events(tmp_path: Path) -> None:
-    seen: list[Event] = []
+    events_seen: list[Event] = []
 
     def log(events: Iterator[Event]) -> Iterator[Event]:
         for event in events:
-            seen.append(event)
+            events_seen.append(event)
             yield event
 
     train(tmp_path, model=Net, callbacks=[log], epochs=2)
-    assert [type(event) for event in seen].count(EpochEnd) == 2
-    assert sum(isinstance(event, StepEnd) for event in seen) == seen[-1].step
+    assert [type(event) for event in events_seen].count(EpochEnd) == 2
+    assert sum(isinstance(event, StepEnd) for event in events_seen) == events_seen[-1].step
 
 
 def test_callback_stops_the_training(tmp_path: Path) -> None:

@@ -62,12 +62,12 @@ OPTIMIZERS: dict[str, tuple[Any, Callable[[Any], torch.optim.Optimizer], dict[st
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_own_optimizer(tmp_path: Path, name: str) -> None:
-    given, build, options = OPTIMIZERS[name]
+    component, build, options = OPTIMIZERS[name]
     data, network = classes(), own_net(6, 3)
     expected = copy.deepcopy(network)
     train_by_hand(expected, data, F.cross_entropy, build(expected.parameters()))
     run = train(
-        tmp_path, data, model=network, optimizer=given, scale="none", loss=nn.CrossEntropyLoss(), epochs=EPOCHS,
+        tmp_path, data, model=network, optimizer=component, scale="none", loss=nn.CrossEntropyLoss(), epochs=EPOCHS,
         score="loss", validation=0.15, test=0.15, **options,
     )  # fmt: skip
     assert_last_weights_equal(run.path, expected)
@@ -116,13 +116,13 @@ SCHEDULERS: dict[str, tuple[Any, Callable[[Any], Any], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_own_schedule(tmp_path: Path, name: str) -> None:
-    given, build, options = SCHEDULERS[name]
+    component, build, options = SCHEDULERS[name]
     data, network = classes(), own_net(6, 3)
     expected = copy.deepcopy(network)
     optimizer = torch.optim.SGD(expected.parameters(), lr=0.1)
     train_by_hand(expected, data, F.cross_entropy, optimizer, build(optimizer))
     run = train(
-        tmp_path, data, model=network, optimizer=torch.optim.SGD, lr=0.1, schedule=given, scale="none", epochs=EPOCHS,
+        tmp_path, data, model=network, optimizer=torch.optim.SGD, lr=0.1, schedule=component, scale="none", epochs=EPOCHS,
         validation=0.15, test=0.15, **options,
     )  # fmt: skip
     assert_last_weights_equal(run.path, expected)
@@ -158,12 +158,12 @@ LOSSES: dict[str, tuple[Any, Callable[..., torch.Tensor], int]] = {
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_own_loss(tmp_path: Path, name: str) -> None:
-    given, by_hand, outputs = LOSSES[name]
+    component, by_hand, outputs = LOSSES[name]
     data, network = classes(2 if outputs == 1 else 3), own_net(6, outputs)
     expected = copy.deepcopy(network)
     train_by_hand(expected, data, by_hand, torch.optim.SGD(expected.parameters(), lr=0.1))
     run = train(
-        tmp_path, data, model=network, loss=given, optimizer=torch.optim.SGD, lr=0.1, scale="none", epochs=EPOCHS,
+        tmp_path, data, model=network, loss=component, optimizer=torch.optim.SGD, lr=0.1, scale="none", epochs=EPOCHS,
         validation=0.15, test=0.15,
     )  # fmt: skip
     assert_last_weights_equal(run.path, expected)

@@ -28,21 +28,21 @@ def exact(y_true: np.ndarray, y_pred: np.ndarray) -> float:
 
 
 ATTEMPTS: dict[str, Callable[..., yisheng.TrainedRun]] = {
-    "an instance": lambda **more: yisheng.train(model=Net(), data=(x, y), **more),
-    "a class": lambda **more: yisheng.train(model=Net, data=(x, y), **more),
-    "arrays": lambda **more: yisheng.train(data=(x, y), model="mlp", **more),
-    "a TensorDataset": lambda **more: yisheng.train(data=tensors, model=Net, **more),
-    "a DataFrame": lambda **more: yisheng.train(data=frame, target="label", **more),
-    "a loss": lambda **more: yisheng.train(data=(x, y), model=Net, loss=nn.CrossEntropyLoss(), **more),
-    "a lambda": lambda **more: yisheng.train(
-        data=(x, y), model=Net, loss=lambda output, y: nn.functional.cross_entropy(output, y), **more
+    "an instance": lambda **settings: yisheng.train(model=Net(), data=(x, y), **settings),
+    "a class": lambda **settings: yisheng.train(model=Net, data=(x, y), **settings),
+    "arrays": lambda **settings: yisheng.train(data=(x, y), model="mlp", **settings),
+    "a TensorDataset": lambda **settings: yisheng.train(data=tensors, model=Net, **settings),
+    "a DataFrame": lambda **settings: yisheng.train(data=frame, target="label", **settings),
+    "a loss": lambda **settings: yisheng.train(data=(x, y), model=Net, loss=nn.CrossEntropyLoss(), **settings),
+    "a lambda": lambda **settings: yisheng.train(
+        data=(x, y), model=Net, loss=lambda output, y: nn.functional.cross_entropy(output, y), **settings
     ),
-    "an optimizer": lambda **more: yisheng.train(data=(x, y), model=Net, optimizer=torch.optim.Adagrad, **more),
-    "a score": lambda **more: yisheng.train(data=(x, y), model=Net, score=exact, **more),
-    "lists": lambda **more: yisheng.train(data=(x.tolist(), y.tolist()), model=Net, **more),
-    "a loader": lambda **more: yisheng.train(data=DataLoader(tensors, 8, shuffle=True), model=Net, **more),
-    "a partial": lambda **more: yisheng.train(
-        data=(x, y), model=Net, optimizer=functools.partial(torch.optim.SGD, lr=0.1, momentum=0.9), **more
+    "an optimizer": lambda **settings: yisheng.train(data=(x, y), model=Net, optimizer=torch.optim.Adagrad, **settings),
+    "a score": lambda **settings: yisheng.train(data=(x, y), model=Net, score=exact, **settings),
+    "lists": lambda **settings: yisheng.train(data=(x.tolist(), y.tolist()), model=Net, **settings),
+    "a loader": lambda **settings: yisheng.train(data=DataLoader(tensors, 8, shuffle=True), model=Net, **settings),
+    "a partial": lambda **settings: yisheng.train(
+        data=(x, y), model=Net, optimizer=functools.partial(torch.optim.SGD, lr=0.1, momentum=0.9), **settings
     ),
 }
 

@@ -118,10 +118,10 @@ def test_predict_in_a_process_without_the_code(network: str, tmp_path: Path) -> 
     run = yisheng.train(model=model, data=(inputs(), targets()), out=tmp_path, **SETTINGS)
     x = inputs()
     if isinstance(x, dict):
-        some: Any = {key: value[:5] for key, value in x.items()}
+        rows: Any = {key: value[:5] for key, value in x.items()}
     else:
-        some = tuple(value[:5] for value in x) if isinstance(x, tuple) else x[:5]
-    expected = yisheng.load(run.path, model=model).predict(some)
+        rows = tuple(value[:5] for value in x) if isinstance(x, tuple) else x[:5]
+    expected = yisheng.load(run.path, model=model).predict(rows)
     result = subprocess.run(
         [sys.executable, "-c", PREDICT, str(run.path), str(save_inputs(inputs(), tmp_path / "x.npz"))],
         capture_output=True,

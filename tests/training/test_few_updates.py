@@ -22,7 +22,7 @@ def test_batch_larger_than_the_training_part_is_capped() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "few"),
+    ("settings", "is_said"),
     [
         ({"batch": 2000, "epochs": 3}, True),
         ({"batch": 16, "epochs": 2}, True),
@@ -31,8 +31,8 @@ def test_batch_larger_than_the_training_part_is_capped() -> None:
     ],
     ids=str,
 )
-def test_few_updates_are_said(settings: dict[str, Any], few: bool) -> None:
-    assert ("rarely enough" in notes(**settings)) is few
+def test_few_updates_are_said(settings: dict[str, Any], is_said: bool) -> None:
+    assert ("rarely enough" in notes(**settings)) is is_said
 
 
 def test_full_batches_of_line_searches_are_enough() -> None:

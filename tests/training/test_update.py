@@ -291,8 +291,8 @@ class TwoInputs(nn.Module):
         super().__init__()
         self.inner = model
 
-    def forward(self, left, right):
-        return self.inner(torch.cat([left, right], 1))
+    def forward(self, first, second):
+        return self.inner(torch.cat([first, second], 1))
 
 
 @pytest.mark.parametrize("form", ["tuple", "dict"])
@@ -301,19 +301,19 @@ def test_several_inputs_give_the_update_of_one(form, micro):
     plain, several = state(), state()
     several.model = TwoInputs(several.model)
     for seed in range(3):
-        whole = batch(seed=seed, weighted=True)
-        parts = {"right": whole.x[:, 2:], "left": whole.x[:, :2]}
-        x = parts if form == "dict" else (parts["left"], parts["right"])
-        make_update(micro_batch=micro)(plain, whole, loss())
-        make_update(micro_batch=micro)(several, Batch(x, whole.y, whole.index, whole.weight), loss())
+        full_batch = batch(seed=seed, weighted=True)
+        parts = {"second": full_batch.x[:, 2:], "first": full_batch.x[:, :2]}
+        x = parts if form == "dict" else (parts["first"], parts["second"])
+        make_update(micro_batch=micro)(plain, full_batch, loss())
+        make_update(micro_batch=micro)(several, Batch(x, full_batch.y, full_batch.index, full_batch.weight), loss())
     torch.testing.assert_close(weights(several), weights(plain), rtol=0, atol=0)
 
 
 def test_missing_values_of_one_of_several_inputs_are_named():
     s = state()
     s.model = TwoInputs(s.model)
-    whole = batch()
-    right = whole.x[:, 2:].clone()
-    right[3, 1] = math.nan
+    full_batch = batch()
+    second_input = full_batch.x[:, 2:].clone()
+    second_input[3, 1] = math.nan
     with pytest.raises(NonFiniteError, match="the inputs of row 3 are not finite"):
-        make_update()(s, Batch((whole.x[:, :2], right), whole.y, whole.index), loss())
+        make_update()(s, Batch((full_batch.x[:, :2], second_input), full_batch.y, full_batch.index), loss())

@@ -130,7 +130,7 @@ def explain(name: str) -> Explanation:
         return lr / (1 + k * epoch)
     """
     names = registry.names("scratch")
-    completed = [known for known in names if known.startswith(f"{registry.hyphenate(name)}-")]
+    completed = [concept for concept in names if concept.startswith(f"{registry.hyphenate(name)}-")]
     is_short = registry.hyphenate(name) not in names and len(completed) == 1
     entry = registry.find("scratch", completed[0] if is_short else name)
     doc = inspect.getdoc(entry.build) or ""

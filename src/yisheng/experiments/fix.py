@@ -141,15 +141,15 @@ class _Fixer:
 
     def _train(self, config: Config) -> Attempt:
         """Train in a new folder, and score the validation rows."""
-        begun: list[RunFolder] = []  # a training that breaks off returns no folder
+        folders: list[RunFolder] = []  # a training that breaks off returns no folder
         error = None
         try:
-            complete_run.train(config, data=self.data, out=self.out, on_begin=begun.append)
+            complete_run.train(config, data=self.data, out=self.out, on_begin=folders.append)
         except NonFiniteError as nonfinite:
-            if not begun:
+            if not folders:
                 raise
             error = nonfinite
-        (folder,) = begun
+        (folder,) = folders
         resolved = folder.config.resolve(self.data.spec, len(self.split.train))
         if error is not None:
             logger.info(f"{folder.path} broke off: {error.problem}")

@@ -127,8 +127,8 @@ def compare_groups(
     if len(evaluated) > 1:
         return _unknown(first, second, "one of them is an evaluation on other data, the other a run on its own data")
     if len(hashes) > 1 or None in hashes:
-        verb = "evaluated" if True in evaluated else "trained"
-        return _unknown(first, second, f"they were {verb} on different data, so their scores cannot be compared")
+        action = "evaluated" if True in evaluated else "trained"
+        return _unknown(first, second, f"they were {action} on different data, so their scores cannot be compared")
     if first.is_cross_validated and second.is_cross_validated:
         return _test_over_folds(first, second, score, higher_is_better, level)
     if first.is_cross_validated or second.is_cross_validated:
