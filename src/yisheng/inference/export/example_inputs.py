@@ -37,7 +37,7 @@ def draw_example_inputs(spec: Spec, scale: Any, n: int, seed: int = 0) -> np.nda
     if spec.inputs:
         items = zip(spec.inputs, scale.fitted, strict=True)
         drawn = [(item, draw_example_inputs(_spec_of_input(item), fitted, n, seed)) for item, fitted in items]
-        parts = [values.reshape(n, *item.shape) for item, values in drawn]
+        parts = [values.reshape(n, *item.shape).astype(item.dtype) for item, values in drawn]
         names = [item.name for item in spec.inputs]
         return nested.pack(dict(zip(names, parts, strict=True)) if names[0] else parts)[0]
     random = np.random.default_rng(seed)
