@@ -59,7 +59,7 @@ def parameters(function: Callable) -> set[str]:
 METHODS = [(cls, name) for cls, value in CLASSES.items() for name, _ in public_methods(value)]
 
 
-@pytest.mark.parametrize("name", [*PUBLIC, *(set(CLASSES) - set(PUBLIC))])
+@pytest.mark.parametrize("name", [*PUBLIC, *sorted(set(CLASSES) - set(PUBLIC))])
 def test_functions_and_classes_have_an_example(name):
     documented = PUBLIC.get(name) or CLASSES[name]
     text = documented.__doc__
