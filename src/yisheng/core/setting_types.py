@@ -478,7 +478,7 @@ if TYPE_CHECKING:
         before the steps are large. 0 starts at the peak (schedule=cosine, schedule=one-cycle)."""
         weight_decay: float
         """The factor λ of a penalty λ/2 |w|² in the loss. It is divided by √v̂ like the gradient, so it hardly affects
-        weights with large gradients; `adamw` avoids that (optimizer=adam, optimizer=adamw, optimizer=momentum and 4
+        weights with large gradients; `adamw` avoids that (optimizer=adam, optimizer=adamw, optimizer=lbfgs and 5
         others)."""
         width: int
         """Units of each hidden layer (model=tabm)."""

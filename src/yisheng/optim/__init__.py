@@ -5,5 +5,6 @@ groups, made by `yisheng.optim.parameter_groups`. A group with its own ``weight_
 the gradient of the batch's mean loss, w a weight, lr the learning rate of the step, which is the schedule's
 factor times the option ``lr``.
 
-Fact that `register` takes for an optimizer: ``default_for``, whether it is what ``optimizer=auto`` means for a spec.
+Facts that `register` takes for an optimizer: ``default_for``, whether it is what ``optimizer=auto`` means for a spec;
+``line_search``, whether it chooses the size of its steps itself.
 """

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import torch
 from annotated_types import Interval
 
 from yisheng.core.errors import UsageError
 from yisheng.core.registry import register
-from yisheng.optim._option_ranges import Groups, Rate
+from yisheng.optim._option_ranges import Decay, Groups, Rate
 
 
-@register
+@register(line_search=True)
 def lbfgs(
     groups: Groups,
     *,
     lr: Rate = 1.0,
     iterations: Annotated[int, Interval(ge=1, le=1000)] = 4,
     history: Annotated[int, Interval(ge=1, le=1000)] = 10,
+    weight_decay: Decay = 0.0,
 ) -> torch.optim.Optimizer:
     """Update by L-BFGS: w <- w - t H g, where H approximates the inverse of the second derivatives.
 
@@ -31,6 +33,7 @@ def lbfgs(
         iterations: of the method in one update, each with one or two passes over the batch. With few of them the
             validation score can choose among more intermediate weights, which regularizes.
         history: number of past changes that H is built from.
+        weight_decay: the factor λ of a penalty λ/2 |w|² in the loss; none by default.
 
     Raises:
         UsageError: layers have different learning rates, which the method does not have.
@@ -52,5 +55,26 @@ def lbfgs(
         raise UsageError(
             "optimizer=lbfgs has one learning rate for all layers, head_lr= asks for several", "use optimizer=adamw"
         )
+    decays = [group.get("weight_decay", weight_decay) for group in groups for _ in group["params"]]
     parameters = [parameter for group in groups for parameter in group["params"]]
-    return torch.optim.LBFGS(parameters, lr, max_iter=iterations, history_size=history, line_search_fn="strong_wolfe")
+    optimizer = _DecayingLBFGS(parameters, lr, max_iter=iterations, history_size=history, line_search_fn="strong_wolfe")
+    optimizer.param_groups[0] |= {"weight_decay": weight_decay, "decays": decays}
+    return optimizer
+
+
+class _DecayingLBFGS(torch.optim.LBFGS):
+    """L-BFGS with a weight decay for each parameter, ``decays`` of its only group."""
+
+    def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]  # as in torch
+        """Make a step on the loss of the closure and the penalty."""
+        (group,) = self.param_groups
+
+        def penalized() -> float:
+            loss = float(closure())
+            for parameter, decay in zip(group["params"], group["decays"], strict=True):
+                if decay and parameter.grad is not None:
+                    parameter.grad.add_(parameter.detach(), alpha=decay)
+                    loss += decay / 2 * float(parameter.detach().square().sum())
+            return loss
+
+        return super().step(penalized)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -170,7 +169,7 @@ def _start_workers(items: Any, convert: Any, batches: Sequence[Sequence[int]], w
                 generator=torch.Generator(),  # else it would draw a number from the global one
             )
             return iter(loader)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
+    except Exception as error:  # an error of pickling, or of the data set's own code when it is sent
         raise UsageError(
             f"workers={workers}: {items.name} cannot be sent to other processes: {error}",
             "define its class and functions at the top of a module (no lambdas), or use workers=0",
