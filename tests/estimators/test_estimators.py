@@ -409,7 +409,7 @@ def test_missing_values_are_learned_from():
     [
         ({"model": "lenett"}, "did you mean lenet"),
         ({"model": "lenet"}, "needs images"),
-        ({"epochs": 0}, "epochs must be"),
+        ({"epochs": -1}, "epochs must be"),
         ({"model": "linear", "hidden": (3,)}, "hidden is not an option of model=linear"),
         ({"settings": 3}, "settings must be a mapping"),
         ({"settings": {"nonsense": 1}}, "unknown key 'nonsense'"),
