@@ -393,7 +393,7 @@ def test_history_csv_holds_the_epochs_of_the_log(runs):
     table = pd.read_csv(runs[1] / "history.csv")
     epochs = read_log(runs[1], "epoch")
     assert list(table.columns) == [
-        *("epoch", "step", "seconds", "training_loss", "validation_loss", "validation_accuracy"),
+        *("epoch", "step", "seconds", "lr", "training_loss", "validation_loss", "validation_accuracy"),
     ]
     assert table["training_loss"].tolist() == [e["loss"] for e in epochs]
     assert table["validation_accuracy"].tolist() == [e["scores"]["accuracy"] for e in epochs]

@@ -158,15 +158,17 @@ def needs_closure(optimizer: torch.optim.Optimizer) -> bool:
 
 def _step_by_closure(optimizer: torch.optim.Optimizer, add_gradients: Callable[..., torch.Tensor]) -> torch.Tensor:
     """Make a step of an optimizer that needs a closure; return the loss before it."""
-    means: list[torch.Tensor] = []
+    mean = add_gradients(observed=True)  # before the step, so that its hooks see gradients
+    computed = [mean.item()]
 
     def closure() -> float:
+        if computed:
+            return computed.pop()
         optimizer.zero_grad()
-        means.append(add_gradients(observed=not means))
-        return means[-1].item()
+        return add_gradients(observed=False).item()
 
     optimizer.step(closure)
-    return means[0]
+    return mean
 
 
 def make_l1_penalty(weights: Iterable[torch.Tensor], l1: float) -> Penalty:
