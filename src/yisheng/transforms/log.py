@@ -89,9 +89,11 @@ class log:  # noqa: N801  # its name is the registered name
         Raises:
             DataError: the number of columns is not that of the fit.
         """
-        x = self._offset.invert(x)  # x + offset
+        dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+        x = self._offset.invert(x)  # x + offset, which may need float64
         knee = self._knee.invert(torch.zeros_like(x))
-        return self._affine.apply(torch.where(x < knee, knee.log() + (x - knee) / knee, x.clamp_min(knee).log()))
+        logs = torch.where(x < knee, knee.log() + (x - knee) / knee, x.clamp_min(knee).log())
+        return self._affine.apply(logs).to(dtype)
 
     def invert(self, x: torch.Tensor) -> torch.Tensor:
         """Return targets in their original units, finite for any finite logarithm."""
