@@ -171,7 +171,7 @@ def test_show_draws_images_before_and_after_augmentation(tmp_path, capsys, monke
     ("words", "cause"),
     [
         ("iris augment=flip", "images"),
-        ("iris augment=mixup", "rows of numbers"),
+        ("iris augment=mixup", "inputs of shape"),
         ("digits augment=flop", "did you mean flip"),
         ("digits augment=flip,erase p=1", "augment.flip.p"),
         ("digits augment=flip pad=3", "no option 'pad'"),

@@ -211,7 +211,7 @@ def test_a_search_that_does_not_fit_is_refused_before_a_folder_is_created(tmp_pa
         yisheng.tune(data="wine", lr="log(1e-4,1)", n="40", out=tmp_path, quiet=True)
     with pytest.raises(UsageError, match="search must be a name"):
         yisheng.tune(data="wine", lr="log(1e-4,1)", search={"eta": 3}, out=tmp_path, quiet=True)
-    with pytest.raises(UsageError, match="data must be"):
+    with pytest.raises(UsageError, match="data cannot be read"):
         yisheng.tune(data=3, lr="log(1e-4,1)", out=tmp_path, quiet=True)
     assert not list(tmp_path.iterdir())
 
