@@ -36,6 +36,7 @@ def check_part_labels(
     Traceback (most recent call last):
     yisheng.core.errors.DataError: adult: no label of the test rows is a label of a training row: \
 training rows have '<=50K', '>50K'; test rows have '<=50K.'
+      use labels=strip-dot (dots at the end of a name are removed)
     """
     findings = _check_forms(classes, y, part) if has_forms else []
     if part is None or not (part == 0).any():
