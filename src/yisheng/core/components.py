@@ -122,7 +122,7 @@ def read_component(kind: str, value: Any) -> tuple[str, Any]:
         component, name = import_reference(value), value.strip()
     else:
         component, name = value, make_reference(value)
-    if not callable(component) and not hasattr(component, "param_groups") and not hasattr(component, "update"):
+    if not callable(component) and not hasattr(component, "param_groups") and not hasattr(component, "compute"):
         raise UsageError(
             f"a {label} must be a name, a class or a callable, got {value!r}", suggest("", registry.names(kind))
         )
