@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import linecache
 import logging
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-TORCH = str(Path(torch.__file__).parent)
+TORCH = str(Path(inspect.getfile(torch)).parent)
 PYTHON = sysconfig.get_path("stdlib")
 PACKAGE = str(Path(__file__).parents[1])
 MAX_REASON = 300

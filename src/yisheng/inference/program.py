@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torch.export import Dim, ExportedProgram, export
 
-from yisheng.core import nested
+from yisheng.core import nested, provenance
 from yisheng.core.errors import DataError
 from yisheng.core.seeds import isolated_generators
 from yisheng.core.types import Inputs
@@ -89,7 +89,7 @@ def _export(
                 tensors, constants = graph.write_tensors(network)
                 data = {
                     "format": 1,
-                    "torch": torch.__version__,
+                    "torch": provenance.versions()["torch"],
                     "batch": batch,
                     "inputs": graph.write_inputs(sample, batched),
                     "arguments": structure,
