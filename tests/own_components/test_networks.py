@@ -137,11 +137,18 @@ def test_predict_in_a_process_without_the_code(network: str, tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_export_to_onnx_with_equal_outputs(network: str, tmp_path: Path) -> None:
-    """The export compares the file's outputs with the run's, and refuses to write a file that differs."""
+    """The export compares the file's outputs with the run's, and refuses to write a file that differs.
+
+    Torch's converter does not know attention without a head axis: the refusal says so.
+    """
     pytest.importorskip("onnxruntime")
     model, inputs = NETWORKS[network]
     data = (inputs(), targets())
     run = yisheng.train(model=model, data=data, out=tmp_path, **SETTINGS)
+    if network == "attention":
+        with pytest.raises(yisheng.UsageError, match="only 4D query, key, and value are supported"):
+            yisheng.export(run.path, out=tmp_path / "net.onnx")
+        return
     exported = yisheng.export(run.path, out=tmp_path / "net.onnx")
     assert exported.path.stat().st_size > 0
 

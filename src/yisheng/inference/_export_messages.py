@@ -63,6 +63,19 @@ def explain_failure(error: BaseException) -> str:
     return f"{reason} ({line})" if line else reason
 
 
+def explain_conversion_failure(error: BaseException) -> str:
+    """Return why torch's converter failed, as one sentence: the message of the first error in the chain.
+
+    >>> error = RuntimeError("Failed to convert")
+    >>> error.__cause__ = AssertionError("only 4D inputs are supported")
+    >>> explain_conversion_failure(error)
+    'only 4D inputs are supported'
+    """
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return explain_failure(type(error)(str(error)) if isinstance(error, AssertionError) else error)
+
+
 def _find_user_line(error: BaseException) -> str:
     """Return the last line of code outside torch and this package in an error's traceback, or an empty text."""
     frames = [

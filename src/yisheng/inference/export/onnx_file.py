@@ -16,7 +16,7 @@ import torch
 
 from yisheng.core.errors import MissingPartError, UsageError
 from yisheng.core.types import Spec
-from yisheng.inference._export_messages import explain_failure, silence_torch
+from yisheng.inference._export_messages import explain_conversion_failure, silence_torch
 from yisheng.inference.export.full_model import FullModel
 from yisheng.inference.export.graph_inputs import OUTPUT, split_inputs
 
@@ -79,7 +79,7 @@ def write(path: Path, model: FullModel, example: tuple[torch.Tensor, ...], metad
             )
         except Exception as error:
             raise UsageError(
-                f"the network cannot be converted to ONNX: {explain_failure(error)}",
+                f"the network cannot be converted to ONNX: {explain_conversion_failure(error)}",
                 "use format=torchscript, or change that part of the network",
             ) from error
         assert program is not None
