@@ -64,9 +64,7 @@ def test_every_kind_of_data_has_one_default(shape: tuple[int, ...], task: Task) 
 def test_the_loss_falls(entry: registry.Entry, dtype: torch.dtype) -> None:
     model, backward = make_task(dtype)
     optimizer = entry.build([{"params": list(model.parameters())}])
-    losses = []
-    for _ in range(150):
-        losses.append(make_step(optimizer, backward))
+    losses = [make_step(optimizer, backward) for _ in range(150)]
     assert losses[-1] < 0.9 * losses[0]
 
 

@@ -122,8 +122,8 @@ def test_own_schedule(tmp_path: Path, name: str) -> None:
     optimizer = torch.optim.SGD(expected.parameters(), lr=0.1)
     train_by_hand(expected, data, F.cross_entropy, optimizer, build(optimizer))
     run = train(
-        tmp_path, data, model=network, optimizer=torch.optim.SGD, lr=0.1, schedule=component, scale="none", epochs=EPOCHS,
-        validation=0.15, test=0.15, **options,
+        tmp_path, data, model=network, optimizer=torch.optim.SGD, lr=0.1, schedule=component, scale="none",
+        epochs=EPOCHS, validation=0.15, test=0.15, **options,
     )  # fmt: skip
     assert_last_weights_equal(run.path, expected)
 
