@@ -174,11 +174,17 @@ def call(model: nn.Module, x: Inputs) -> Any:
     >>> call(Pair(), {"right": torch.tensor(1), "left": torch.tensor(3)})
     tensor(2)
     """
-    if isinstance(x, torch.Tensor):
-        return model(x)
+    args, kwargs = arguments_of(model, x)
+    return model(*args, **kwargs)
+
+
+def arguments_of(model: nn.Module, x: Inputs) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the positional and keyword arguments with which `call` calls a network."""
     if isinstance(x, tuple):
-        return model(*x)
-    return model(**x) if _takes_keywords(type(model).forward, tuple(x)) else model(x)
+        return x, {}
+    if isinstance(x, dict) and _takes_keywords(type(model).forward, tuple(x)):
+        return (), x
+    return (x,), {}
 
 
 @functools.lru_cache(maxsize=256)

@@ -10,6 +10,7 @@ from torch import nn
 
 from yisheng.core import autocast
 from yisheng.core.errors import DataError
+from yisheng.core.modes import evaluation_mode
 from yisheng.core.types import Batch
 
 
@@ -44,10 +45,8 @@ def compute_outputs(model: nn.Module, batches: Iterable[Batch], *, bf16: bool = 
     Raises:
         DataError: there are no rows.
     """
-    modes = [(module, module.training) for module in model.modules()]
     outputs, targets, rows, weights = [], [], [], []
-    model.eval()
-    try:
+    with evaluation_mode(model):
         for batch in batches:
             # Not inference_mode: a tensor that a model computes once and caches could not be used in training.
             with torch.no_grad():
@@ -56,9 +55,6 @@ def compute_outputs(model: nn.Module, batches: Iterable[Batch], *, bf16: bool = 
             rows.append(batch.index)
             if batch.weight is not None:
                 weights.append(batch.weight)
-    finally:
-        for module, mode in modes:
-            module.training = mode
     if not outputs:
         raise DataError("there are no rows to evaluate", "give a part with at least one row")
     return Outputs(torch.cat(outputs), torch.cat(targets), torch.cat(rows), torch.cat(weights) if weights else None)

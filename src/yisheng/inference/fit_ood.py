@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -11,6 +10,7 @@ from torch import nn
 
 from yisheng import transforms
 from yisheng.core import nested
+from yisheng.core.modes import evaluation_mode
 from yisheng.core.seeds import generator
 from yisheng.core.types import Spec
 from yisheng.data.batches import Batches
@@ -206,7 +206,7 @@ def _read_features(
     """Return the features of a part by source, the network's output, and the targets, on the CPU."""
     features: dict[FeatureSource, list[torch.Tensor]] = {}
     outputs, targets = [], []
-    with _eval_mode(model), torch.no_grad():
+    with evaluation_mode(model), torch.no_grad():
         for batch in part:
             with capture_features(model, sources) as captured:
                 outputs.append(nested.call(model, batch.x).cpu())
@@ -214,15 +214,3 @@ def _read_features(
             for source, x in captured.items():
                 features.setdefault(source, []).append(x.cpu())
     return {source: torch.cat(blocks) for source, blocks in features.items()}, torch.cat(outputs), torch.cat(targets)
-
-
-@contextlib.contextmanager
-def _eval_mode(model: nn.Module) -> Iterator[None]:
-    """Put a model into eval mode during the block; afterwards every module has its own mode again."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode

@@ -7,15 +7,16 @@ saved weights keep the user's own names.
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
 from torch import nn
 
+from yisheng.core import nested
 from yisheng.core.errors import UsageError
+from yisheng.core.modes import evaluation_mode
 from yisheng.core.seeds import isolated_generators
 from yisheng.core.types import Spec
 from yisheng.models._custom import describe_parameters, has_lazy_parameters
@@ -68,34 +69,11 @@ class OutputHook:
         return self.rule.apply(output)
 
 
-class InputHook:
-    """A forward pre-hook that gives a batch of several inputs to ``forward`` as its arguments.
-
-    A tuple is given by position, a dictionary by name if ``forward`` has parameters of these names, else as it is.
-
-    Args:
-        network: the network that is called.
-        x: a batch, whose form is that of all batches.
-    """
-
-    def __init__(self, network: nn.Module, x: tuple[Any, ...] | Mapping[str, Any]) -> None:
-        parameters = inspect.signature(network.forward).parameters
-        self.by_name = isinstance(x, Mapping) and (
-            set(x) <= set(parameters) or any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-        )
-
-    def __call__(
-        self,
-        module: nn.Module,  # noqa: ARG002  # a hook of torch
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the arguments of ``forward``."""
-        if len(args) != 1 or kwargs:
-            return args, kwargs
-        if isinstance(args[0], tuple):
-            return args[0], {}
-        return ((), dict(args[0])) if self.by_name and isinstance(args[0], Mapping) else (args, kwargs)
+def _spread_inputs(
+    network: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Give a batch of several inputs to ``forward`` as its arguments: a forward pre-hook."""
+    return (args, kwargs) if len(args) != 1 or kwargs else nested.arguments_of(network, args[0])
 
 
 def fit_output(network: nn.Module, x: Any, spec: Spec, *, output: str | None = None) -> tuple[Spec, OutputRule]:
@@ -122,14 +100,11 @@ def fit_output(network: nn.Module, x: Any, spec: Spec, *, output: str | None = N
     """
     rows = len(next(iter(x.values())) if isinstance(x, Mapping) else x[0] if isinstance(x, tuple) else x)
     if isinstance(x, Mapping | tuple):
-        network.register_forward_pre_hook(InputHook(network, x), with_kwargs=True)
+        network.register_forward_pre_hook(_spread_inputs, with_kwargs=True)
     result = _run(network, x)
     path = _find_path(result, output)
-    for key in path:
-        result = _get(result, key)
-    rule = _fit_axes(result, rows, path)
-    tensor = rule.apply(result) if not path else replace(rule, path=()).apply(result)
-    fitted = _require_outputs(tensor, spec)
+    rule = _fit_axes(OutputRule(path).apply(result), rows, path)
+    fitted = _require_outputs(rule.apply(result), spec)
     if not rule.is_identity:
         network.register_forward_hook(OutputHook(rule))
     return fitted, rule
@@ -149,10 +124,8 @@ def _run(network: nn.Module, x: Any) -> Any:
 
 
 def _forward(network: nn.Module, x: Any) -> Any:
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
     try:
-        with torch.no_grad():
+        with evaluation_mode(network), torch.no_grad():
             return network(x)
     except Exception as error:
         shapes = _describe(x)
@@ -160,9 +133,6 @@ def _forward(network: nn.Module, x: Any) -> Any:
             f"the network cannot take inputs of {shapes}: {type(error).__name__}: {' '.join(str(error).split())[:300]}",
             "call it on a tensor of that shape to see where; the first axis is the batch",
         ) from error
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 def _find_path(result: Any, output: str | None) -> tuple[str | int, ...]:

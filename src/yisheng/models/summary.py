@@ -12,6 +12,7 @@ from torch import nn
 
 from yisheng import models
 from yisheng.core import nested
+from yisheng.core.modes import evaluation_mode
 from yisheng.core.types import Spec
 
 COUNTED_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -77,15 +78,12 @@ def summarize(model: nn.Module, spec: Spec) -> Summary:
         if name and (not any(True for _ in module.children()) or any(True for _ in module.parameters(recurse=False))):
             handles.append(module.register_forward_pre_hook(partial(_reserve_row, rows, open_calls)))
             handles.append(module.register_forward_hook(partial(_fill_row, rows, open_calls, counted, name)))
-    training = {module: module.training for module in model.modules()}
     try:
-        with torch.no_grad():
-            nested.call(model.eval(), nested.make_zeros(spec, 1, device=reference.device, dtype=reference.dtype))
+        with evaluation_mode(model), torch.no_grad():
+            nested.call(model, nested.make_zeros(spec, 1, device=reference.device, dtype=reference.dtype))
     finally:
         for handle in handles:
             handle.remove()
-        for module, mode in training.items():
-            module.training = mode
     layers = tuple(row for row in rows if row is not None)
     return Summary(layers, sum(p.numel() for p in model.parameters()), sum(row.multiply_adds for row in layers))
 

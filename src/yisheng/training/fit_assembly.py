@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from yisheng.core.modes import evaluation_mode
 from yisheng.core.types import Event
 from yisheng.training import callbacks
 from yisheng.training.loop import Scorer, fit
@@ -70,14 +71,11 @@ def _score_untrained(assembly: Assembly, scorer: Scorer) -> Iterator[Event]:
 
 def _show_batch(assembly: Assembly, observe_loss: Callable[[torch.Tensor], None]) -> None:
     model = assembly.state.model
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        loss = mean_loss(model, next(iter(assembly.train)), assembly.loss, assembly.config.precision)
-        if loss.requires_grad and bool(loss.isfinite()):
-            observe_loss(loss)
-            loss.backward()
-    finally:
-        model.zero_grad(set_to_none=True)
-        for module, mode in modes:
-            module.training = mode
+    with evaluation_mode(model):
+        try:
+            loss = mean_loss(model, next(iter(assembly.train)), assembly.loss, assembly.config.precision)
+            if loss.requires_grad and bool(loss.isfinite()):
+                observe_loss(loss)
+                loss.backward()
+        finally:
+            model.zero_grad(set_to_none=True)

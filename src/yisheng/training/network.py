@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from yisheng.core import autocast, nested, registry
+from yisheng.core import nested, registry
 from yisheng.core.components import find_component, is_custom
 from yisheng.core.config import AUTO, Choice, Config, ResolvedConfig
 from yisheng.core.errors import UsageError
+from yisheng.core.modes import evaluation_mode
 from yisheng.core.seeds import derive, isolated_generators, seed_everything
 from yisheng.core.types import Dataset, Spec, Split
 from yisheng.data.batches import Batches
@@ -88,19 +89,15 @@ def require_channels_last(model: nn.Module, x: Any) -> None:
     Raises:
         UsageError: its forward pass fails.
     """
-    modes = [(module, module.training) for module in model.modules()]
     device = next(model.parameters()).device
     try:
-        with torch.no_grad(), isolated_generators():
-            nested.call(model.eval(), nested.map_tensors(lambda tensor: tensor.to(device), x))
+        with evaluation_mode(model), torch.no_grad(), isolated_generators():
+            nested.call(model, nested.map_tensors(lambda tensor: tensor.to(device), x))
     except RuntimeError as error:
         raise UsageError(
             f"the network does not support memory_format=channels-last: {' '.join(str(error).split())[:200]}",
             "leave memory_format out, or use x.flatten(1) in place of x.view(...)",
         ) from error
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 def read_probe(dataset: Dataset, split: Split, scale: Any) -> Any:
@@ -126,10 +123,16 @@ def check_loss(loss: Loss, model: nn.Module, train: Batches) -> tuple[str, ...]:
         UsageError: the loss cannot take the outputs and targets, or returns something other than losses.
     """
     batch = next(iter(replace(train, size=min(train.size, MAX_LOSS_ROWS), augment=())))
+    dimensions: list[int] = []
+
+    def recorded(output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        losses = loss(output, y)
+        dimensions.append(losses.ndim)
+        return losses
+
     with isolated_generators(), torch.no_grad():
-        mean_loss(copy.deepcopy(model).eval(), batch, loss)
-        values = loss(autocast.forward(copy.deepcopy(model).eval(), batch.x, bf16=False), batch.y)
-    if values.ndim == 0:
+        mean_loss(copy.deepcopy(model).eval(), batch, recorded)
+    if dimensions == [0]:
         return ("the loss returns one number for a batch: rows cannot have weights, and no loss of a row is known",)
     return ()
 
