@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
-from typing import Any
 
-import numpy as np
-import torch
 from torch import nn
 
 from yisheng.core import machine
 from yisheng.core.config import Config, ResolvedConfig
 from yisheng.core.errors import UsageError
+from yisheng.core.generator_states import GeneratorStates
 from yisheng.core.seeds import isolated_generators
 from yisheng.core.types import Dataset, Event, Scores, Spec
 from yisheng.evaluation.predictions import predict
@@ -58,18 +55,15 @@ class Fit:
             split = split_dataset(config, data)
             config, weights = load_pretrained(config)
             self._assembly = assemble(config, data, split, machine.select_device(config.device), weights)
-            self._generators = _read_generators()
+            self._generators = GeneratorStates()
         self._events = fit_assembly(self._assembly, make_scorer)
 
     def __iter__(self) -> Iterator[Event]:
         return self
 
     def __next__(self) -> Event:
-        with isolated_generators():
-            _restore_generators(self._generators)
-            event = next(self._events)
-            self._generators = _read_generators()
-        return event
+        with isolated_generators(), self._generators.active():
+            return next(self._events)
 
     @property
     def config(self) -> ResolvedConfig:
@@ -103,13 +97,3 @@ class Fit:
         target = self._assembly.transforms["target"]
         predictions = predict(self.model, batches, self.spec, None if target is None else target.invert)
         return {part: compute_scores(self.spec, predictions, extra=self.config.extra_metrics())}
-
-
-def _read_generators() -> tuple[Any, Any, torch.Tensor]:
-    return random.getstate(), np.random.get_state(), torch.get_rng_state()
-
-
-def _restore_generators(states: tuple[Any, Any, torch.Tensor]) -> None:
-    random.setstate(states[0])
-    np.random.set_state(states[1])
-    torch.set_rng_state(states[2])

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from yisheng.core.errors import DataError, YishengError
+from yisheng.core.generator_states import GeneratorStates, preserve_generators, seed_generators
 from yisheng.core.seeds import derive
-from yisheng.data.objects._item_seeds import MAX_ERROR_LENGTH, GeneratorStates, preserve_generators, seed_generators
+from yisheng.data.objects._item_seeds import MAX_ERROR_LENGTH
 from yisheng.data.objects._map_reader import ItemReader
 
 

@@ -12,8 +12,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from yisheng.core.errors import DataError, UsageError, YishengError
+from yisheng.core.generator_states import preserve_generators, seed_generators
 from yisheng.core.seeds import derive
-from yisheng.data.objects._item_seeds import item_seed, preserve_generators, read_item, seed_generators
+from yisheng.data.objects._item_seeds import item_seed, read_item
 from yisheng.data.objects._items import ItemRule
 from yisheng.data.objects._values import Arrays, Encoders
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from yisheng.data.objects._item_seeds import GeneratorStates, preserve_generators, seed_generators
+from yisheng.core.generator_states import GeneratorStates, preserve_generators, seed_generators
 from yisheng.data.objects._items import ItemRule
 
 Repetition = Literal["equal", "random", "own generator"]

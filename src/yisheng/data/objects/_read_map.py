@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from yisheng.core.errors import DataError
+from yisheng.core.generator_states import preserve_generators
 from yisheng.core.types import Finding
 from yisheng.data.objects._blocks import GrowingBlock
-from yisheng.data.objects._item_seeds import preserve_generators, read_item
+from yisheng.data.objects._item_seeds import read_item
 from yisheng.data.objects._items import ItemRule, find_rule
 from yisheng.data.objects._map_reader import ItemReader, RawBatch, collate_items, read_batches
 from yisheng.data.objects._map_stream import MapStream
@@ -60,13 +61,19 @@ def read_map_style(
     if repetition != "equal":
         make_stream = functools.partial(_make_stream, dataset, rule, name, collate, options.workers)
         notes += _warn_of_own_generator(repetition, name)
-    target = rule.y if isinstance(rule.y, str) else "target"
+    return to_values(raw, rule, name, notes, make_stream, classes=classes)
+
+
+def to_values(
+    raw: RawBatch, rule: ItemRule, name: str, notes: Sequence[Finding], make_stream: Any, classes: tuple[str, ...] = ()
+) -> Values:
+    """Return what was read of the items of a data set."""
     return Values(
         name,
         raw.x,
         raw.y,
         classes=classes,
-        target=target,
+        target=rule.y if isinstance(rule.y, str) else "target",
         sample_weight=raw.weight,
         notes=tuple(notes),
         make_stream=make_stream,

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from yisheng.core.generator_states import preserve_generators
 from yisheng.core.registry import register
-from yisheng.data.objects._item_seeds import preserve_generators, read_item
+from yisheng.data.objects._item_seeds import read_item
 from yisheng.data.objects._items import find_rule
 from yisheng.data.objects._read_map import read_map_style
 from yisheng.data.objects._values import Options, Values

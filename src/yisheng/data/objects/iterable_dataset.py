@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from yisheng.core.errors import DataError
+from yisheng.core.generator_states import GeneratorStates, preserve_generators
 from yisheng.core.registry import register
 from yisheng.core.seeds import derive
-from yisheng.data.objects._item_seeds import GeneratorStates, preserve_generators
 from yisheng.data.objects._items import ItemRule, find_rule
 from yisheng.data.objects._iterable_stream import IterableStream, iterate_once
 from yisheng.data.objects._map_reader import ItemReader, RawBatch, collate_items
 from yisheng.data.objects._probe import probe_passes
-from yisheng.data.objects._read_map import FIRST_EPOCH, FIRST_SEED, ROWS_PER_BATCH, gather
+from yisheng.data.objects._read_map import FIRST_EPOCH, FIRST_SEED, ROWS_PER_BATCH, gather, to_values
 from yisheng.data.objects._values import Encoders, Options, Values, make_note, make_warning
 
 MAX_ITEMS = 1_000_000
@@ -82,7 +82,7 @@ def read_iterable(
                 "shuffle in it for another order",
             )
         )
-        return _to_values(raw, rule, name, notes)
+        return to_values(raw, rule, name, notes, None)
     notes.append(
         make_note(
             f"two passes over {name} differ: each epoch is a pass of its own of {len(raw.y):,} items, in its own "
@@ -99,20 +99,7 @@ def read_iterable(
             )
         )
     make_stream = functools.partial(_make_stream, dataset, rule, name, collate, len(raw.y))
-    return _to_values(raw, rule, name, notes, make_stream)
-
-
-def _to_values(raw: RawBatch, rule: ItemRule, name: str, notes: Any, make_stream: Any = None) -> Values:
-    target = rule.y if isinstance(rule.y, str) else "target"
-    return Values(
-        name,
-        raw.x,
-        raw.y,
-        target=target,
-        sample_weight=raw.weight,
-        notes=tuple(notes),
-        make_stream=make_stream,
-    )
+    return to_values(raw, rule, name, notes, make_stream)
 
 
 def _make_stream(
