@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from yisheng.core.types import Score
 from yisheng.reporting.formatting import (
     capitalize,
     decimal_places,
@@ -15,6 +14,7 @@ from yisheng.reporting.formatting import (
 )
 from yisheng.reporting.other_data_schema import OtherData
 from yisheng.reporting.run_facts import RunFacts
+from yisheng.reporting.score_row import ScoreRow
 from yisheng.reporting.section import Section, render
 
 MAX_CLASSES = 30
@@ -34,13 +34,7 @@ Intervals are 95% confidence intervals over the scored rows. The baseline is {{ 
 <tbody>
 {% for row in rows %}
 <tr{% if row.is_headline %} class="first"{% endif %}>
-<th scope="row">{{ row.name | score | capital }}{% if row.hint %} <small>{{ row.hint }}</small>{% endif %}</th>
-<td class="n strong">{{ row.score.value | exact(row.places) }}</td>
-<td class="n">
-{% if row.score.low is not none and row.score.high is not none %}
-{{ row.score.low | exact(row.places) }} to {{ row.score.high | exact(row.places) }}
-{% else %}–{% endif %}
-</td>
+{{ score_cells(row) }}
 {% if has_own %}
 <td class="n">{{ row.run_value | exact(row.places) if row.run_value is not none else "–" }}</td>
 <td class="n">{% if row.run_value is not none %}{{ "+" if row.difference > 0 }}{{ row.difference | exact(row.places) }}
@@ -90,36 +84,22 @@ SHIFT_FACTOR = 5
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(ScoreRow):
     """A score on the other data, on the run's own part, and of the baseline."""
 
-    name: str
-    score: Score
     run_value: float | None
-    baseline: Score | None
-    is_headline: bool
-
-    @property
-    def places(self) -> int:
-        """Return the decimal places of all numbers in the row."""
-        return decimal_places(self.score.value, self.score.low, self.score.high)
 
     @property
     def difference(self) -> float:
         """Return how much larger the score is than on the run's own part."""
         return 0.0 if self.run_value is None else self.score.value - self.run_value
 
-    @property
-    def hint(self) -> str:
-        """Return a hint if smaller values of the score are better."""
-        return "smaller is better" if is_higher_better(self.name) is False else ""
-
 
 def compared_scores(facts: RunFacts, comparison: OtherData) -> Section:
     """Return every score on the other data next to the run's own."""
     run_scores, baseline = comparison.run.scores, facts.scores.get("baseline", {})
     rows = [
-        Row(name, score, run_scores.get(name), baseline.get(name), name == facts.score)
+        Row(name, score, baseline.get(name), name == facts.score, run_scores.get(name))
         for name, score in facts.scores.get("test", {}).items()
     ]
     html = render(

@@ -147,7 +147,7 @@ def _make_environment() -> Environment:
     }
     environment.filters.update(filters)
     macros = environment.get_template("macros.html").module
-    environment.globals.update({name: getattr(macros, name) for name in ("table", "words", "numbers")})
+    environment.globals.update({name: getattr(macros, name) for name in ("table", "words", "numbers", "score_cells")})
     return environment
 
 

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 from yisheng.core.types import Score
-from yisheng.reporting.formatting import decimal_places, is_higher_better
 from yisheng.reporting.run_facts import RunFacts
+from yisheng.reporting.score_row import ScoreRow
 from yisheng.reporting.section import Section, explain_missing, render
 
 TEMPLATE = """
@@ -30,13 +30,7 @@ they are optimistic.{% endif %}
 <tbody>
 {% for row in rows %}
 <tr{% if row.is_headline %} class="first"{% endif %}>
-<th scope="row">{{ row.name | score | capital }}{% if row.hint %} <small>{{ row.hint }}</small>{% endif %}</th>
-<td class="n strong">{{ row.score.value | exact(row.places) }}</td>
-<td class="n">
-{% if row.score.low is not none and row.score.high is not none %}
-{{ row.score.low | exact(row.places) }} to {{ row.score.high | exact(row.places) }}
-{% else %}–{% endif %}
-</td>
+{{ score_cells(row) }}
 {% if has_validation %}
 <td class="n">{{ row.validation.value | exact(row.places) if row.validation else "–" }}</td>
 {% endif %}
@@ -71,25 +65,11 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(ScoreRow):
     """A score on each part, and that of the baseline and of boosted trees."""
 
-    name: str
-    score: Score
     validation: Score | None
-    baseline: Score | None
     boosting: Score | None
-    is_headline: bool
-
-    @property
-    def places(self) -> int:
-        """Return the decimal places of all numbers in the row."""
-        return decimal_places(self.score.value, self.score.low, self.score.high)
-
-    @property
-    def hint(self) -> str:
-        """Return a hint if smaller values of the score are better."""
-        return "smaller is better" if is_higher_better(self.name) is False else ""
 
     @property
     def bar(self) -> Bar | None:
@@ -120,7 +100,7 @@ def scores(facts: RunFacts) -> Section:
     validation = facts.scores.get("validation", {}) if facts.part == "test" else {}
     baseline, boosting = facts.scores.get("baseline", {}), facts.scores.get("boosting", {})
     rows = [
-        Row(name, score, validation.get(name), baseline.get(name), boosting.get(name), name == facts.score)
+        Row(name, score, baseline.get(name), name == facts.score, validation.get(name), boosting.get(name))
         for name, score in facts.scores[facts.part].items()
     ]
     html = render(
