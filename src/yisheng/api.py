@@ -90,22 +90,16 @@ def train(
     ['baseline', 'test', 'validation']
     """
     from yisheng.experiments import dispatch, watch
-    from yisheng.experiments import fix as fixing
 
     with show_on_stderr(quiet=quiet):
         dataset, keywords = _separate_dataset(config, data, gather_settings(**settings))
     folder = parse_path(out, "out")
     merged = merge_settings(_collect_settings(config, keywords)).config
-    if fix and callbacks:
-        raise UsageError("fix=True trains several times, callbacks are for one training", "leave one of them out")
     page = watch.watch_training(folder) if merged.watch else contextlib.nullcontext()
-    with supply_components(**merged.own_components()), show_on_stderr(quiet=quiet), page:
-        if fix:
-            path = fixing.train(merged, data=dataset, out=folder)
-        else:
-            path = dispatch.train(merged, data=dataset, out=folder, event_callbacks=tuple(callbacks))
+    with show_on_stderr(quiet=quiet), page:
+        path = dispatch.train(merged, data=dataset, out=folder, fix=fix, event_callbacks=tuple(callbacks))
     if merged.folds is None:
-        copy_weights_back(path, merged.model.component)
+        _copy_weights_back(path, merged.model.component)
     return TrainedRun(path, dataset, merged.model.component)
 
 
@@ -491,7 +485,7 @@ def resume(
     with supply_components(**gather_components(**components)), show_on_stderr(quiet=quiet), watch.watch_resumed(folder):
         dataset = load_again(folder, data, validation=validation, test=test, **(options or {}))
         dispatch.resume(folder, epochs=epochs, force=force, data=dataset, event_callbacks=tuple(callbacks))
-    copy_weights_back(folder, components.get("model"))
+    _copy_weights_back(folder, components.get("model"))
     return TrainedRun(folder, dataset, components.get("model"))
 
 
@@ -618,7 +612,7 @@ def explain(name: str, *, out: str | Path | None = None) -> Explanation:
     return explanation
 
 
-def copy_weights_back(folder: Path, network: Any) -> None:
+def _copy_weights_back(folder: Path, network: Any) -> None:
     """Load a run's best weights into the user's network, if the run was given one rather than its class."""
     if network is None or isinstance(network, str | type):
         return

@@ -28,15 +28,12 @@ def run(arguments: Arguments) -> int:
     config = parse_config(arguments).config
 
     from yisheng.cli._summary import print_summary
-    from yisheng.core.components import supply_components
-    from yisheng.experiments import diagnose, dispatch, fix, watch
+    from yisheng.experiments import diagnose, dispatch, watch
 
     if fail_on is not None:
         diagnose.require_doctor(config, fail_on)
-    train = fix.train if should_fix else dispatch.train
-    page = watch.watch_training(out) if config.watch else contextlib.nullcontext()
-    with supply_components(**config.own_components()), page:
-        folder = train(config, out=out)
+    with watch.watch_training(out) if config.watch else contextlib.nullcontext():
+        folder = dispatch.train(config, out=out, fix=should_fix)
     print_summary(folder, arguments)
     if fail_on is not None:
         diagnose.require_healthy(folder, fail_on)

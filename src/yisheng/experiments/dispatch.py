@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from yisheng.core.components import supply_components
 from yisheng.core.config import Config
 from yisheng.core.errors import UsageError
 from yisheng.core.logging import logger
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset, Spec
 from yisheng.experiments import complete_run
+from yisheng.experiments import fix as fixing
 from yisheng.experiments.cross_validation import cross_validate
 from yisheng.experiments.evaluate import evaluate_run
 from yisheng.experiments.other_data.evaluate_other import evaluate_other
@@ -22,14 +24,22 @@ from yisheng.reporting import run_page, search_page
 
 
 def train(
-    config: Config, *, data: Dataset | None = None, out: Path, event_callbacks: Sequence[EventCallback] = ()
+    config: Config,
+    *,
+    data: Dataset | None = None,
+    out: Path,
+    fix: bool = False,
+    event_callbacks: Sequence[EventCallback] = (),
 ) -> Path:
     """Train by a config, one model or with ``folds`` one for each fold; return the new folder.
+
+    The user's own components that the config holds are at hand for whatever reads the folder back.
 
     Args:
         config: every choice; ``auto`` is resolved for the data.
         data: the data set, if the config cannot name it.
         out: folder of runs.
+        fix: apply the doctor's remedies and train again; see `yisheng.experiments.fix`.
         event_callbacks: the user's own callbacks; see `yisheng.training.callbacks`.
 
     Raises:
@@ -37,14 +47,19 @@ def train(
         NonFiniteError: a loss or gradient became NaN or infinite.
         StorageError: there is too little space on the disk, or it became full.
     """
-    if config.folds is not None:
-        if event_callbacks:
-            raise UsageError(
-                f"callbacks are for one training, folds={config.folds} trains several",
-                f"use fold=1/{config.folds} for one of the folds, or leave callbacks out",
-            )
-        return cross_validate.train(config, data=data, out=out)
-    return complete_run.train(config, data=data, out=out, event_callbacks=event_callbacks)
+    if event_callbacks and fix:
+        raise UsageError("fix=True trains several times, callbacks are for one training", "leave one of them out")
+    if event_callbacks and config.folds is not None:
+        raise UsageError(
+            f"callbacks are for one training, folds={config.folds} trains several",
+            f"use fold=1/{config.folds} for one of the folds, or leave callbacks out",
+        )
+    with supply_components(**config.own_components()):
+        if fix:
+            return fixing.train(config, data=data, out=out)
+        if config.folds is not None:
+            return cross_validate.train(config, data=data, out=out)
+        return complete_run.train(config, data=data, out=out, event_callbacks=event_callbacks)
 
 
 def resume(
