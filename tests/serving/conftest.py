@@ -6,16 +6,8 @@ import threading
 import numpy as np
 import pytest
 
-import yisheng
-from tests.experiments.conftest import skip_reports
+from tests.inference.conftest import train
 from tests.serving.running_server import RunningServer
-
-
-def train(**settings):
-    """Train without a report, and return the run folder."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        skip_reports(monkeypatch)
-        return yisheng.train(quiet=True, **settings).path
 
 
 @pytest.fixture(scope="session")
