@@ -70,7 +70,7 @@ class _DecayingLBFGS(torch.optim.LBFGS):
         (group,) = self.param_groups
 
         def penalized() -> float:
-            loss = float(closure())
+            loss = float(torch.as_tensor(closure()).detach())
             for parameter, decay in zip(group["params"], group["decays"], strict=True):
                 if decay and parameter.grad is not None:
                     parameter.grad.add_(parameter.detach(), alpha=decay)
