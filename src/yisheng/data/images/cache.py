@@ -30,7 +30,7 @@ from yisheng.data.images.bulk_decode import DecodeOptions
 from yisheng.data.images.duplicates import group_duplicates
 from yisheng.data.images.file_listing import Listing
 
-CACHE_FORMAT = 2
+CACHE_FORMAT = 3
 """Version of the files in the cache; a change makes older blocks unreachable."""
 PIXELS_FILE, ENTRY_FILE, PART_PREFIX = "pixels", "entry.json", ".part-"
 _KEY_LENGTH = 32

@@ -1,7 +1,8 @@
 """Resizing of pixels: cropped, squashed or padded to the requested ratio of sides.
 
 Pillow's ``ImageOps.fit`` and ``ImageOps.pad`` do nearly the same, but crop at fractions of a pixel. Here the crop is at
-whole pixels, so an image that needs no scaling keeps its pixels.
+whole pixels, so an image that needs no scaling keeps its pixels. `yisheng.inference.export.resizing` does the same with
+operators of tensors, to the same pixels.
 """
 
 from __future__ import annotations
@@ -30,14 +31,21 @@ def resize(pixels: np.ndarray, size: tuple[int, int], fit: Fit) -> np.ndarray:
         pixels = crop_center(pixels, size)
     inner = fit_inside(pixels.shape[:2], size) if fit == "pad" else size
     if pixels.shape[:2] != inner:
-        image = Image.fromarray(np.ascontiguousarray(pixels))
-        pixels = np.asarray(image.resize(inner[::-1], Image.Resampling.BILINEAR))
+        pixels = _scale(pixels, inner)
     if inner == size:
         return pixels
     canvas = np.zeros((*size, *pixels.shape[2:]), np.uint8)
     y, x = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
     canvas[y : y + inner[0], x : x + inner[1]] = pixels
     return canvas
+
+
+def _scale(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return the pixels scaled in rows, then in columns; Pillow's versions differ in the order if they do both."""
+    height, width = size
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    image = image.resize((width, image.height), Image.Resampling.BILINEAR)
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
 
 
 def crop_center(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
