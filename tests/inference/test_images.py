@@ -31,10 +31,12 @@ def make_gradient(mode="RGB", size=(24, 16)):
 @pytest.mark.parametrize("spec", [COLOR, GRAY, DIGITS])
 def test_every_mode_can_be_read(tmp_path, mode, spec):
     path = tmp_path / "a.tif"
-    try:
-        make_gradient("L").convert("I").convert(mode).save(path) if mode == "I;16" else make_gradient(mode).save(path)
-    except (ValueError, OSError):
-        make_gradient("L").save(path)
+    gray = np.asarray(make_gradient("L"))
+    image = {
+        "I;16": Image.fromarray(gray.astype(np.uint16) * 257),
+        "F": Image.fromarray(gray.astype(np.float32) / 255),
+    }.get(mode) or make_gradient(mode)
+    image.save(path)
     x, _ = read_image(path, spec)
     assert x.shape == spec.shape
     assert x.dtype == np.uint8

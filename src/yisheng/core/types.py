@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Task = Literal["classification", "multilabel", "regression"]
 TASKS: tuple[Task, ...] = ("classification", "multilabel", "regression")
 ColumnKind = Literal["number", "category", "yes/no", "date", "text", "identifier", "constant"]
+PixelType = Literal["uint8", "int8", "uint16", "int16", "uint32", "int32", "float32"]
+"""Type of the values in an image file."""
 Part = Literal["train", "validation", "test"]
 Inputs: TypeAlias = "torch.Tensor | tuple[torch.Tensor, ...] | dict[str, torch.Tensor]"
 """What a network takes: one tensor, or several by position or by name."""
@@ -103,6 +105,44 @@ class Drawing:
 
 
 @dataclass(frozen=True)
+class ValueRange:
+    """The values of image files of one type, from black to white.
+
+    Args:
+        dtype: type of the values; 1 to 8 bits are ``uint8``.
+        low: value of black.
+        high: value of white.
+    """
+
+    dtype: PixelType = "uint8"
+    low: float = 0.0
+    high: float = 255.0
+
+
+@dataclass(frozen=True)
+class ImageValues:
+    """How the values of image files become pixels from 0 to 255, decided once on the training files.
+
+    Args:
+        ranges: one for each type of values among the training files, that of most files first.
+        stored: type of the pixels: ``uint8``, or ``float32`` where 8 bits would make different values equal.
+        background: gray level behind transparent parts; None if no training image has any (white is used then).
+
+    >>> ImageValues().is_plain, ImageValues((ValueRange("float32", 0.0, 1.0),), "float32").is_plain
+    (True, False)
+    """
+
+    ranges: tuple[ValueRange, ...] = (ValueRange(),)
+    stored: Literal["uint8", "float32"] = "uint8"
+    background: int | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Return whether all images had 8 bits, so that a pixel is the value in the file."""
+        return self.ranges == (ValueRange(),)
+
+
+@dataclass(frozen=True)
 class InputSpec:
     """One of several inputs of a network.
 
@@ -155,10 +195,11 @@ class Spec:
         inputs: the inputs, if there are several; all of them have a name, or none has.
         link: what the network's outputs are: ``logits`` (default), or already ``probabilities``. It has no meaning for
             a regression.
-        target_columns: the columns of a table that hold the targets, and the format of their numbers; empty for other
-            data.
+        target_columns: the columns of a table, or of a list of images, that hold the targets, and the format of their
+            numbers; empty for other data.
         label_forms: forms of the class names (``strip-dot``); see `yisheng.data.class_names`.
         reading: how the file of a table was read, so that later files are read in the same way.
+        image_values: how the values of image files become pixels, so that later files are read in the same way.
 
     Raises:
         DataError: the fields contradict each other.
@@ -187,6 +228,7 @@ class Spec:
     target_columns: tuple[Column, ...] = field(default=(), repr=False)
     label_forms: tuple[str, ...] = field(default=(), repr=False)
     reading: Reading = field(default_factory=Reading, repr=False)
+    image_values: ImageValues = field(default_factory=ImageValues, repr=False)
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -235,6 +277,21 @@ class Spec:
                 f"inputs of {sum(item.nbytes for item in self.inputs)} bytes do not fit the shape {self.shape}",
                 "pack them with yisheng.core.nested.pack",
             )
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """Return the name of each target of a regression, and of another task the single name of its target.
+
+        >>> Spec("regression", (3,), target="x, y", outputs=2).target_names
+        ('x', 'y')
+        >>> Spec("regression", (3,), outputs=2).target_names
+        ('target-1', 'target-2')
+        """
+        if self.task != "regression" or self.outputs == 1:
+            return (self.target,)
+        names = tuple(column.name for column in self.target_columns) or tuple(self.target.split(", "))
+        is_complete = len(names) == self.outputs == len(set(names))
+        return names if is_complete else tuple(f"{self.target}-{n + 1}" for n in range(self.outputs))
 
     @property
     def is_numeric(self) -> bool:
@@ -499,6 +556,21 @@ Scores = Mapping[str, Mapping[str, Score]]
 
 
 @dataclass(frozen=True)
+class Alternative:
+    """Another cause that remains possible, and what would distinguish it.
+
+    Args:
+        cause: what else could be wrong, as a clause.
+        experiment: what to try, and which outcome shows this cause.
+        result: the outcome, if the experiment was made; else empty.
+    """
+
+    cause: str
+    experiment: str
+    result: str = ""
+
+
+@dataclass(frozen=True)
 class Finding:
     """One problem or note that a check reports.
 
@@ -513,6 +585,9 @@ class Finding:
             and in a user's own loop. ``{"lr": "x 0.1"}`` multiplies the current value by 0.1, since a check does not
             know the config. `yisheng.experiments.remedies` applies changes and skips keys that the config does not
             have.
+        source: file and line of the user's program that caused it (``train.py:42``); empty if unknown.
+        alternatives: other causes that remain possible, the most likely first.
+        rows: numbers of the rows that it names, which a report of images shows.
     """
 
     check: str
@@ -521,6 +596,9 @@ class Finding:
     cause: str
     remedy: str
     change: Mapping[str, Any] = field(default_factory=dict)
+    source: str = ""
+    alternatives: tuple[Alternative, ...] = ()
+    rows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -13,7 +13,9 @@ from yisheng.core.errors import DataError
 from yisheng.core.files import read_bytes
 from yisheng.core.types import Drawing, Spec
 from yisheng.data.images import decode
+from yisheng.data.images.decode import DecodedImage
 from yisheng.data.images.file_listing import MAX_IMAGE_BYTES
+from yisheng.data.images.raw_values import RawImage
 
 MIN_CONTRAST = 16
 """Difference in brightness, of 255, below which an image counts as blank."""
@@ -29,10 +31,11 @@ def read_image(path: Path, spec: Spec) -> tuple[np.ndarray, list[str]]:
         spec: a contract for images.
 
     Returns:
-        uint8 ``(C, H, W)`` of ``spec.shape``, and notes for the user ("inverted: ...").
+        pixels from 0 to 255, in the type of training (uint8 or float32) ``(C, H, W)`` of ``spec.shape``, and notes for
+        the user ("inverted: ...").
 
     Raises:
-        DataError: the file is missing, not an image, damaged, or too large.
+        DataError: the file is missing, not an image, damaged, or too large; or its values are not those of training.
     """
     with decode.silence_pillow():
         return decode_input(read_image_bytes(path), str(path), spec)
@@ -47,35 +50,24 @@ def decode_input(content: bytes, name: str, spec: Spec) -> tuple[np.ndarray, lis
         spec: a contract for images.
 
     Raises:
-        DataError: the content is not an image, damaged, or too large.
+        DataError: the content is not an image, damaged, or too large; or its values are not those of training.
     """
-    if spec.drawing is not None:
-        gray = decode.decode_image(content, name, color="gray")
-        return _normalize_drawing(gray, name, spec.drawing, spec.shape)
-    color, (height, width) = _color_and_size(spec)
-    pixels, original_size = decode.decode_image_with_size(
-        content, name, color=color, size=(height, width), fit=spec.fit
-    )
-    return _channels_first(pixels, spec.shape[0]), _describe_resizing(original_size, (height, width))
+    return _to_input(functools.partial(decode.decode_with_facts, content), name, spec)
 
 
-def read_pil_image(image: Image.Image, name: str, spec: Spec) -> tuple[np.ndarray, list[str]]:
+def read_memory_image(image: Image.Image | RawImage, name: str, spec: Spec) -> tuple[np.ndarray, list[str]]:
     """Return an image in memory as the network takes it, as `read_image` does for a file.
 
     Args:
-        image: of any mode and size.
+        image: of any mode and size, or its values as a file would hold them.
         name: of the image in an error.
         spec: a contract for images.
 
     Raises:
-        DataError: the image is too large, or blank where a drawing is expected.
+        DataError: the image is too large, or blank where a drawing is expected; or its values are not those of
+            training.
     """
-    if spec.drawing is not None:
-        gray, _ = decode.convert_image(image, name, color="gray")
-        return _normalize_drawing(gray, name, spec.drawing, spec.shape)
-    color, (height, width) = _color_and_size(spec)
-    pixels, original_size = decode.convert_image(image, name, color=color, size=(height, width), fit=spec.fit)
-    return _channels_first(pixels, spec.shape[0]), _describe_resizing(original_size, (height, width))
+    return _to_input(functools.partial(decode.convert_image, image), name, spec)
 
 
 def fit_drawing(drawing: np.ndarray, layout: Drawing, height: int, width: int) -> np.ndarray:
@@ -125,13 +117,20 @@ def read_image_bytes(path: Path) -> bytes:
     return content
 
 
-def _color_and_size(spec: Spec) -> tuple[Literal["gray", "rgb"], tuple[int, int]]:
+def _to_input(read: Callable[..., DecodedImage], name: str, spec: Spec) -> tuple[np.ndarray, list[str]]:
+    """Return what a decoder reads as the network takes it, and notes."""
     channels, height, width = spec.shape
-    return "gray" if channels == 1 else "rgb", (height, width)
+    if spec.drawing is not None:
+        decoded = read(name, color="gray", values=None, best_background=True)  # only its shape counts
+        return _normalize_drawing(decoded.pixels, name, spec.drawing, spec.shape)
+    color = "gray" if channels == 1 else "rgb"
+    decoded = read(name, color=color, size=(height, width), fit=spec.fit, values=spec.image_values)
+    notes = [*decoded.notes, *_describe_resizing(decoded.original_size, (height, width))]
+    return _channels_first(decoded.pixels, channels), notes
 
 
-def _describe_resizing(original: Sequence[int], size: tuple[int, int]) -> list[str]:
-    return [] if tuple(original) == size else [f"resized from {original[1]}x{original[0]} to {size[1]}x{size[0]}"]
+def _describe_resizing(original: tuple[int, int], size: tuple[int, int]) -> list[str]:
+    return [] if original == size else [f"resized from {original[1]}x{original[0]} to {size[1]}x{size[0]}"]
 
 
 def _normalize_drawing(

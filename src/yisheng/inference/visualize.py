@@ -177,9 +177,13 @@ def draw_occlusion(artifact: Artifact, path: Path) -> Image.Image:
     x, input_tile = _read_input(artifact, path)
     with torch.inference_mode():
         output = artifact.model(nested.to_single(artifact.scale.apply(nested.from_numpy(x[None]))))
-    probabilities = apply_link(output, artifact.spec)[0]
-    is_regression = artifact.spec.task == "regression"
-    title = "the predicted number" if is_regression else artifact.spec.classes[int(probabilities.argmax())]
+    invert = None if artifact.target_scale is None else artifact.target_scale.invert
+    outputs = apply_link(output, artifact.spec, invert)[0]
+    if artifact.spec.task == "regression":
+        values = zip(artifact.spec.target_names, outputs.tolist(), strict=True)
+        title = ", ".join(f"{name} {value:.4g}" for name, value in values)
+    else:
+        title = artifact.spec.classes[int(outputs.argmax())]
     tiles: list[Tile] = [input_tile, ("occlusion map", draw_occlusion_map(artifact, x))]
     details = f"{path.name}: covering the orange parts changes the prediction most"
     return draw_contact_sheet(title, details, tiles, side=360, columns=2)
@@ -211,14 +215,15 @@ def _read_input(artifact: Artifact, path: Path) -> tuple[np.ndarray, Tile]:
     if not artifact.spec.is_image:
         raise UsageError("the network takes rows of numbers, not images", "give a run that was trained on images")
     x, _ = images.read_image(path, artifact.spec)
-    pixels = x.transpose(1, 2, 0) if len(x) == 3 else x.mean(axis=0).astype(np.uint8)
-    return x, ("input", pixels)
+    pixels = np.rint(np.clip(x, 0, 255)).astype(np.uint8)
+    return x, ("input", pixels.transpose(1, 2, 0) if len(x) == 3 else pixels.mean(axis=0).astype(np.uint8))
 
 
 def _read_gray(path: Path) -> np.ndarray:
     """Return an image file in gray, uint8 ``(H, W)``, scaled down to `MAX_EDGE_IMAGE_SIDE` if it is larger."""
     with decode.silence_pillow():
-        image = Image.fromarray(decode.decode_image(images.read_image_bytes(path), str(path), color="gray"))
+        content = images.read_image_bytes(path)
+        image = Image.fromarray(decode.decode_image(content, str(path), color="gray", values=None))
     image.thumbnail((MAX_EDGE_IMAGE_SIDE, MAX_EDGE_IMAGE_SIDE))
     return np.asarray(image)
 

@@ -115,8 +115,9 @@ def with_orientation(kind, orientation):
 def test_images_are_rotated_upright(kind, orientation):
     content = with_orientation(kind, orientation)
     expected = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
-    pixels, original_size = decode.decode_image_with_size(content, "a")
-    assert original_size == pixels.shape[:2] == ((60, 40) if orientation > 4 else (40, 60))
+    decoded = decode.decode_with_facts(content, "a")
+    pixels = decoded.pixels
+    assert decoded.original_size == pixels.shape[:2] == ((60, 40) if orientation > 4 else (40, 60))
     assert difference(pixels, expected).max() <= (MAX_DIFFERENCE if kind == "JPEG" else 0)
     assert not decode.decode_plain_jpeg(content, np.empty((40, 60, 3), np.uint8)) or orientation == 1
 
@@ -197,13 +198,12 @@ def test_sixteen_color_bits_become_eight():
     assert np.abs(decode.decode_image(content, "a") - values / 65535 * 255).max() <= 1
 
 
-def test_nonfinite_values_become_black():
-    values = np.full((4, 4), 100, np.float32)
+def test_nonfinite_values_are_refused():
+    values = np.full((4, 4), 0.5, np.float32)
     values[0] = np.nan
     values[1] = np.inf
-    values[2] = -np.inf
-    pixels = decode.decode_image(encode(Image.fromarray(values), "TIFF"), "a")
-    assert pixels[0].max() == pixels[2].max() == 0
+    with pytest.raises(DataError, match="8 of its 16 values are NaN or infinite"):
+        decode.decode_image(encode(Image.fromarray(values), "TIFF"), "a")
 
 
 def test_cmyk_pixels_equal_those_of_pillow():

@@ -1,7 +1,9 @@
 """All images of a data set decoded into one file, by all cores, in bounded memory.
 
 Size and colors under ``auto`` are guessed from a few images; if an image contradicts the guess, decoding starts again.
-So no file is read twice only for its header, and the result does not depend on the order of the threads.
+So no file is read twice only for its header, and the result does not depend on the order of the threads. That all
+images have 8 bits and no transparent parts is such a guess, too. If it is wrong, all files are read once more for their
+values before they are decoded.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -20,11 +22,14 @@ import numpy as np
 
 from yisheng.core import machine
 from yisheng.core.errors import DataError
+from yisheng.core.types import ImageValues
 from yisheng.data.hub import locations
 from yisheng.data.hub.progress import ByteProgress
 from yisheng.data.hub.resumable import open_unbuffered, write_all
 from yisheng.data.images import decode, duplicates
 from yisheng.data.images.file_listing import Listing, sanitize_name
+from yisheng.data.images.flatten import Color
+from yisheng.data.images.image_values import ValueFacts, decide_values
 from yisheng.data.images.resize import Fit
 
 T = TypeVar("T")
@@ -37,6 +42,7 @@ CHUNK_BYTES = 2 << 20
 SAMPLE_IMAGES = 16
 """Images by which size and colors are guessed."""
 _FILES_PER_HASH_CHUNK = 256
+_FILES_PER_SURVEY_CHUNK = 32
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
@@ -48,11 +54,13 @@ class DecodeOptions:
         size: height and width, or ``auto``.
         fit: how an image gets another size, see `yisheng.data.images.resize`.
         color: ``gray``, ``rgb``, or ``auto``: gray if all images are.
+        values: how the values in the files become pixels; None decides it on the training images.
     """
 
     size: tuple[int, int] | Literal["auto"] = "auto"
     fit: Fit = "crop"
-    color: decode.Color = "auto"
+    color: Color = "auto"
+    values: ImageValues | None = None
 
 
 @dataclass
@@ -61,12 +69,18 @@ class DecodeResult:
 
     Args:
         shape: shape of one image, ``(C, H, W)``.
+        values: how the values in the files became pixels.
+        types: number of files whose values have each type, if not all are bytes.
+        notes: position among the files and note, for each image that does not fit the values of the training images.
         damaged: position among the files and reason, for each file that was left out.
         digests: SHA-256 of each file's content, one after the other.
         image_hashes: see `yisheng.data.images.duplicates.hash_images`, a chunk each, of the decoded images.
     """
 
     shape: tuple[int, int, int]
+    values: ImageValues = field(default_factory=ImageValues)
+    types: dict[str, int] = field(default_factory=dict)
+    notes: list[tuple[int, str]] = field(default_factory=list)
     damaged: list[tuple[int, str]] = field(default_factory=list)
     digests: bytearray = field(default_factory=bytearray)
     image_hashes: list[np.ndarray] = field(default_factory=list)
@@ -74,7 +88,7 @@ class DecodeResult:
 
 @dataclass(frozen=True)
 class _Plan:
-    """The common shape of all images, and whether it is a guess."""
+    """What all images have in common, and what of it is a guess."""
 
     height: int
     width: int
@@ -82,6 +96,8 @@ class _Plan:
     fit: Fit
     size_guessed: bool
     gray_guessed: bool
+    values: ImageValues
+    values_guessed: bool
 
 
 class _WrongGuessError(Exception):
@@ -91,9 +107,14 @@ class _WrongGuessError(Exception):
         self.plan = plan
 
 
+class _OtherValuesError(Exception):
+    """An image has more than 8 bits or transparent parts, against the guess."""
+
+
 @dataclass
 class _DecodedChunk:
     pixels: np.ndarray
+    notes: list[tuple[int, str]]
     damaged: list[tuple[int, str]]
     digests: bytes
     image_hashes: np.ndarray
@@ -101,14 +122,20 @@ class _DecodedChunk:
 
 
 def decode_files(
-    listing: Listing, indices: Sequence[int], options: DecodeOptions, target: Path, name: str
+    listing: Listing,
+    indices: Sequence[int],
+    options: DecodeOptions,
+    target: Path,
+    name: str,
+    training: np.ndarray | None = None,
 ) -> DecodeResult:
-    """Decode files into a new file of pixels, uint8 ``(N, C, H, W)``, flushed to the disk.
+    """Decode files into a new file of pixels, uint8 or float32 ``(N, C, H, W)``, flushed to the disk.
 
     Args:
         listing: the files.
         indices: indices of the files to decode, in this order.
         options: size and colors.
+        training: which of these files are training images, bool ``(N,)``; None if all are.
         target: the new file.
         name: name of the data set for the progress bar.
 
@@ -118,12 +145,17 @@ def decode_files(
     """
     with decode.silence_pillow():
         plan = _guess_plan(listing, indices, options)
+        types: dict[str, int] = {}
         while True:
             try:
                 result = _decode_all(listing, indices, plan, target, name)
                 break
             except _WrongGuessError as error:
                 plan = error.plan
+            except _OtherValuesError:
+                values, types = _survey_values(listing, indices, training, name)
+                plan = replace(plan, values=values, values_guessed=False)
+        result.types = types
     if len(result.damaged) == len(indices):
         raise DataError(
             f"none of the {len(indices)} images in {listing.path} can be read: {result.damaged[0][1]}",
@@ -151,9 +183,9 @@ def hash_files(listing: Listing, indices: Sequence[int], name: str) -> bytes:
 
 
 def _decode_all(listing: Listing, indices: Sequence[int], plan: _Plan, target: Path, name: str) -> DecodeResult:
-    image_bytes = plan.channels * plan.height * plan.width
+    image_bytes = plan.channels * plan.height * plan.width * np.dtype(plan.values.stored).itemsize
     locations.require_space(target.parent, image_bytes * len(indices))
-    result = DecodeResult((plan.channels, plan.height, plan.width))
+    result = DecodeResult((plan.channels, plan.height, plan.width), plan.values)
     position = 0
     total_bytes = sum(listing.sizes[index] for index in indices)
     chunks = _map_on_all_cores(
@@ -168,6 +200,7 @@ def _decode_all(listing: Listing, indices: Sequence[int], plan: _Plan, target: P
         for chunk in chunks:
             write_all(out, target, chunk.pixels.reshape(-1).data)
             result.damaged += [(position + offset, reason) for offset, reason in chunk.damaged]
+            result.notes += [(position + offset, note) for offset, note in chunk.notes]
             result.digests += chunk.digests
             result.image_hashes.append(chunk.image_hashes)
             position += len(chunk.digests) // _DIGEST_BYTES
@@ -180,8 +213,10 @@ def _decode_all(listing: Listing, indices: Sequence[int], plan: _Plan, target: P
 
 def _decode_chunk(listing: Listing, indices: Sequence[int], plan: _Plan) -> _DecodedChunk:
     """Decode some images, in one thread."""
-    pixels = np.empty((len(indices), plan.height, plan.width, plan.channels), np.uint8)
+    pixels = np.empty((len(indices), plan.height, plan.width, plan.channels), plan.values.stored)
+    has_bytes = pixels.dtype == np.uint8 and plan.values.is_plain
     damaged: list[tuple[int, str]] = []
+    notes: list[tuple[int, str]] = []
     digests = []
     decoded = bytes_read = 0
     for offset, content in enumerate(listing.read(indices)):
@@ -191,25 +226,60 @@ def _decode_chunk(listing: Listing, indices: Sequence[int], plan: _Plan) -> _Dec
                 raise content
             bytes_read += len(content)
             out = pixels[decoded]
-            if not decode.decode_plain_jpeg(content, out):
-                _decode_as_planned(content, listing.names[indices[offset]], plan, out)
+            if not (has_bytes and decode.decode_plain_jpeg(content, out)):
+                name = listing.names[indices[offset]]
+                notes += [(offset, note) for note in _decode_as_planned(content, name, plan, out)]
             decoded += 1
         except DataError as error:
             damaged.append((offset, sanitize_name(error.problem)))
     block = np.ascontiguousarray(pixels[:decoded].transpose(0, 3, 1, 2))
-    return _DecodedChunk(block, damaged, b"".join(digests), duplicates.hash_images(block), bytes_read)
+    hashes = duplicates.hash_images(block)
+    return _DecodedChunk(block, notes, damaged, b"".join(digests), hashes, bytes_read)
 
 
-def _decode_as_planned(content: bytes, name: str, plan: _Plan, out: np.ndarray) -> None:
-    """Decode one image; raise `_WrongGuessError` if it contradicts the guess."""
+def _decode_as_planned(content: bytes, name: str, plan: _Plan, out: np.ndarray) -> tuple[str, ...]:
+    """Decode one image, and return notes on it; raise an error if it contradicts the guess."""
     size = None if plan.size_guessed else (plan.height, plan.width)
-    color: decode.Color = "auto" if plan.gray_guessed else "gray" if plan.channels == 1 else "rgb"
-    image = decode.decode_image(content, name, color=color, size=size, fit=plan.fit)
+    color: Color = "auto" if plan.gray_guessed else "gray" if plan.channels == 1 else "rgb"
+    values = None if plan.values_guessed else plan.values
+    decoded = decode.decode_with_facts(content, name, color=color, size=size, fit=plan.fit, values=values)
+    if plan.values_guessed and not decoded.facts.is_plain:
+        raise _OtherValuesError
+    image = decoded.pixels
     if plan.gray_guessed and image.ndim == 3:
         raise _WrongGuessError(replace(plan, channels=3, gray_guessed=False))
     if image.shape[:2] != (plan.height, plan.width):
         raise _WrongGuessError(replace(plan, height=DEFAULT_SIZE[0], width=DEFAULT_SIZE[1], size_guessed=False))
     out[:] = image.reshape(out.shape)
+    return decoded.notes
+
+
+def _survey_values(
+    listing: Listing, indices: Sequence[int], training: np.ndarray | None, name: str
+) -> tuple[ImageValues, dict[str, int]]:
+    """Read all files for their values; return how they become pixels, and the number of files of each type."""
+    is_training = np.ones(len(indices), bool) if training is None else training
+
+    def measure_chunk(positions: Sequence[int]) -> tuple[list[tuple[bool, ValueFacts]], int]:
+        chunk: list[tuple[bool, ValueFacts]] = []
+        bytes_read = 0
+        for position, content in zip(positions, listing.read([indices[p] for p in positions]), strict=True):
+            if not isinstance(content, DataError):
+                bytes_read += len(content)
+                with contextlib.suppress(DataError):  # decoding will report it
+                    facts = decode.read_facts(content, listing.names[indices[position]])
+                    chunk.append((bool(is_training[position]), facts))
+        return chunk, bytes_read
+
+    facts: list[tuple[bool, ValueFacts]] = []
+    chunks = _split_chunks(range(len(indices)), _FILES_PER_SURVEY_CHUNK)
+    with ByteProgress(f"measuring {name}", 0, sum(listing.sizes[index] for index in indices)) as progress:
+        for chunk, bytes_read in _map_on_all_cores(measure_chunk, chunks):
+            facts += chunk
+            progress.update(bytes_read)
+    training_facts = [measured for in_training, measured in facts if in_training]
+    values = decide_values(training_facts, [measured for in_training, measured in facts if not in_training])
+    return values, dict(Counter(measured.dtype for measured in training_facts).most_common())
 
 
 def _guess_plan(listing: Listing, indices: Sequence[int], options: DecodeOptions) -> _Plan:
@@ -228,7 +298,16 @@ def _guess_plan(listing: Listing, indices: Sequence[int], options: DecodeOptions
     size_guessed = size is None and len(sizes) == 1 and max(max(sizes)) <= MAX_KEPT_SIDE
     height, width = size or (max(sizes) if size_guessed else DEFAULT_SIZE)
     gray = options.color == "gray" or (options.color == "auto" and not has_color)
-    return _Plan(height, width, 1 if gray else 3, options.fit, size_guessed, gray and options.color == "auto")
+    return _Plan(
+        height,
+        width,
+        1 if gray else 3,
+        options.fit,
+        size_guessed,
+        gray and options.color == "auto",
+        options.values or ImageValues(),
+        options.values is None,
+    )
 
 
 def _decode_undamaged(listing: Listing, indices: Sequence[int]) -> Iterator[np.ndarray]:
@@ -237,7 +316,7 @@ def _decode_undamaged(listing: Listing, indices: Sequence[int]) -> Iterator[np.n
         for content in listing.read([index]):
             if not isinstance(content, DataError):
                 with contextlib.suppress(DataError):
-                    yield decode.decode_image(content, listing.names[index])
+                    yield decode.decode_image(content, listing.names[index], values=None)
 
 
 def _split_chunks(indices: Sequence[int], size: int) -> Iterator[Sequence[int]]:

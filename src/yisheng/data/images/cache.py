@@ -16,21 +16,23 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from yisheng.core.errors import DataError, StorageError
 from yisheng.core.files import read_json, write_json
+from yisheng.core.types import ImageValues
 from yisheng.data.hub import locations
 from yisheng.data.images import bulk_decode, decode
 from yisheng.data.images.bulk_decode import DecodeOptions
 from yisheng.data.images.duplicates import group_duplicates
 from yisheng.data.images.file_listing import Listing
 
-CACHE_FORMAT = 3
+CACHE_FORMAT = 4
 """Version of the files in the cache; a change makes older blocks unreachable."""
 PIXELS_FILE, ENTRY_FILE, PART_PREFIX = "pixels", "entry.json", ".part-"
 _KEY_LENGTH = 32
@@ -44,19 +46,31 @@ class ImageBlock:
     """Decoded images.
 
     Args:
-        pixels: uint8 ``(N, C, H, W)``, memory-mapped, read-only.
+        pixels: uint8 or float32 ``(N, C, H, W)``, memory-mapped, read-only.
         file_positions: position of each image among the requested files, int64 ``(N,)``.
         damaged: reasons why the other files were left out.
         duplicates: groups of rows that hold the same image.
+        values: how the values in the files became pixels.
+        types: number of training files whose values have each type, if not all are bytes.
+        notes: file position and note, for each image that does not fit the values of the training images.
     """
 
     pixels: np.ndarray
     file_positions: np.ndarray
     damaged: tuple[str, ...]
     duplicates: tuple[tuple[int, ...], ...]
+    values: ImageValues = field(default_factory=ImageValues)
+    types: dict[str, int] = field(default_factory=dict)
+    notes: tuple[tuple[int, str], ...] = ()
 
 
-def load_block(listing: Listing, indices: Sequence[int], options: DecodeOptions, name: str) -> ImageBlock:
+def load_block(
+    listing: Listing,
+    indices: Sequence[int],
+    options: DecodeOptions,
+    name: str,
+    training: np.ndarray | None = None,
+) -> ImageBlock:
     """Return images from the cache, after decoding them into it if necessary.
 
     Args:
@@ -64,12 +78,13 @@ def load_block(listing: Listing, indices: Sequence[int], options: DecodeOptions,
         indices: indices of the files to decode, in this order.
         options: size and colors.
         name: name of the data set for the progress bar.
+        training: which of these files are training images, bool ``(N,)``; None if all are.
 
     Raises:
         DataError: none of the files can be decoded.
         StorageError: the cache cannot be written to, or its disk is too small.
     """
-    file_set = _hash_file_set(listing, indices, options)
+    file_set = _hash_file_set(listing, indices, options, training)
     manifest = _hash_texts(file_set, listing.stamp)
     folder = locations.get_cache_folder() / "images" / file_set
     block = _find_block(folder, manifest, len(indices))
@@ -77,17 +92,20 @@ def load_block(listing: Listing, indices: Sequence[int], options: DecodeOptions,
         with locations.hold_lock(folder / ".lock", f"decoding {name}"):
             block = _find_block(folder, manifest, len(indices))  # another process may have been faster
             if block is None:
-                _add_block(folder, manifest, listing, indices, options, name)
+                _add_block(folder, manifest, listing, indices, options, name, training)
                 block = _find_block(folder, manifest, len(indices))
     if block is None:
         raise StorageError(f"{folder} does not hold what was written to it", "check the disk for errors")
     return block
 
 
-def _hash_file_set(listing: Listing, indices: Sequence[int], options: DecodeOptions) -> str:
+def _hash_file_set(
+    listing: Listing, indices: Sequence[int], options: DecodeOptions, training: np.ndarray | None
+) -> str:
     files = "\0".join(listing.names[index] for index in indices)
     sizes = ",".join(str(listing.sizes[index]) for index in indices)
-    return _hash_texts(CACHE_FORMAT, decode.DECODER_VERSIONS, *astuple(options), files, sizes)
+    parts = "" if training is None else np.packbits(training).tobytes().hex()
+    return _hash_texts(CACHE_FORMAT, decode.DECODER_VERSIONS, *astuple(options), files, sizes, parts)
 
 
 def _hash_texts(*values: object) -> str:
@@ -112,16 +130,27 @@ def _open_block(folder: Path, count: int) -> ImageBlock:
     shape = tuple(int(n) for n in entry["shape"])
     damaged = [(int(position), str(reason)) for position, reason in entry["damaged"]]
     positions = np.setdiff1d(np.arange(count), [position for position, _ in damaged])
+    values = TypeAdapter(ImageValues).validate_python(entry["values"])
+    dtype = np.dtype(values.stored)
     path = folder / PIXELS_FILE
-    if len(shape) != 4 or len(positions) != shape[0] or path.stat().st_size != np.prod(shape, dtype=object):
+    size = np.prod(shape, dtype=object) * dtype.itemsize
+    if len(shape) != 4 or len(positions) != shape[0] or path.stat().st_size != size:
         raise ValueError("the parts of the block do not fit together")
-    pixels = np.memmap(path, np.uint8, "r", shape=shape)
+    pixels = np.memmap(path, dtype, "r", shape=shape)
     groups = tuple(tuple(int(row) for row in group) for group in entry["duplicates"])
-    return ImageBlock(pixels, positions, tuple(reason for _, reason in damaged), groups)
+    types = {str(name): int(count) for name, count in entry["types"].items()}
+    notes = tuple((int(position), str(note)) for position, note in entry["notes"])
+    return ImageBlock(pixels, positions, tuple(reason for _, reason in damaged), groups, values, types, notes)
 
 
 def _add_block(
-    folder: Path, manifest: str, listing: Listing, indices: Sequence[int], options: DecodeOptions, name: str
+    folder: Path,
+    manifest: str,
+    listing: Listing,
+    indices: Sequence[int],
+    options: DecodeOptions,
+    name: str,
+    training: np.ndarray | None,
 ) -> None:
     """Decode the files unless their content is in the folder already, and write the manifest."""
     for part in folder.glob(f"{PART_PREFIX}*"):  # of a process that was stopped: this one holds the lock
@@ -130,7 +159,7 @@ def _add_block(
     if any(folder.glob(f"*/{ENTRY_FILE}")):
         content = _hash_texts(bulk_decode.hash_files(listing, indices, name).hex())
     if content is None or not _is_intact(folder / content, len(indices)):
-        content = _decode_block(folder, listing, indices, options, name)
+        content = _decode_block(folder, listing, indices, options, name, training)
     with locations.explain_write_errors(folder):
         write_json(folder / f"{manifest}.json", {"content": content})
 
@@ -142,20 +171,34 @@ def _is_intact(folder: Path, count: int) -> bool:
     return False
 
 
-def _decode_block(folder: Path, listing: Listing, indices: Sequence[int], options: DecodeOptions, name: str) -> str:
+def _decode_block(
+    folder: Path,
+    listing: Listing,
+    indices: Sequence[int],
+    options: DecodeOptions,
+    name: str,
+    training: np.ndarray | None,
+) -> str:
     """Decode the files into a new block, and return the hash of their content."""
     with locations.explain_write_errors(folder):
         part = Path(tempfile.mkdtemp(prefix=PART_PREFIX, dir=folder))
     try:
-        result = bulk_decode.decode_files(listing, indices, options, part / PIXELS_FILE, name)
+        result = bulk_decode.decode_files(listing, indices, options, part / PIXELS_FILE, name, training)
         count = len(indices) - len(result.damaged)
-        pixels = np.memmap(part / PIXELS_FILE, np.uint8, "r", shape=(count, *result.shape))
+        pixels = np.memmap(part / PIXELS_FILE, result.values.stored, "r", shape=(count, *result.shape))
         groups = group_duplicates(np.concatenate(result.image_hashes), pixels)
         del pixels  # Windows does not rename a folder with a mapped file
         content = _hash_texts(result.digests.hex())
         target = folder / content
         with locations.explain_write_errors(target):
-            entry = {"shape": [count, *result.shape], "damaged": result.damaged, "duplicates": groups}
+            entry = {
+                "shape": [count, *result.shape],
+                "damaged": result.damaged,
+                "duplicates": groups,
+                "values": asdict(result.values),
+                "types": result.types,
+                "notes": result.notes,
+            }
             write_json(part / ENTRY_FILE, entry)
             if target.exists():
                 shutil.rmtree(target)

@@ -13,13 +13,18 @@ import io
 import threading
 import warnings
 from collections.abc import Iterator
-from typing import Literal
+from dataclasses import dataclass, replace
 
 import numpy as np
 import PIL
 from PIL import Image, UnidentifiedImageError
 
 from yisheng.core.errors import DataError
+from yisheng.core.types import ImageValues
+from yisheng.data.images import flatten, image_values
+from yisheng.data.images.flatten import Color
+from yisheng.data.images.image_values import ValueFacts
+from yisheng.data.images.raw_values import RawImage, find_value_type, read_raw
 from yisheng.data.images.resize import Fit, resize
 
 try:
@@ -41,14 +46,39 @@ EXIF_ORIENTATION = 0x0112
 UPRIGHT = 1
 """EXIF's code for an image that is stored as it is shown; the codes above 4 swap width and height."""
 
+PLAIN_VALUES = ImageValues()
+"""Images of 8 bits, as nearly all sets have them."""
+
 _LARGE_IMAGE_SLOTS = threading.Semaphore(2)
-Color = Literal["auto", "gray", "rgb"]
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """A decoded image.
+
+    Args:
+        pixels: from 0 to 255, in the type of the set: uint8 or float32, ``(H, W)`` for gray, ``(H, W, 3)`` for RGB.
+        original_size: height and width of the upright image in the file.
+        facts: what it says about the values of a set.
+        notes: for people, where its values are not those of the set.
+    """
+
+    pixels: np.ndarray
+    original_size: tuple[int, int]
+    facts: ValueFacts = image_values.PLAIN
+    notes: tuple[str, ...] = ()
 
 
 def decode_image(
-    content: bytes, name: str, *, color: Color = "auto", size: tuple[int, int] | None = None, fit: Fit = "crop"
+    content: bytes,
+    name: str,
+    *,
+    color: Color = "auto",
+    size: tuple[int, int] | None = None,
+    fit: Fit = "crop",
+    values: ImageValues | None = PLAIN_VALUES,
 ) -> np.ndarray:
-    """Return the pixels of an image file, upright, transparent parts on white, eight bits a channel.
+    """Return the pixels of an image file from 0 to 255, upright, without transparency.
 
     Args:
         content: the file's bytes.
@@ -56,55 +86,107 @@ def decode_image(
         color: ``gray`` or ``rgb``; ``auto`` keeps what the image has.
         size: height and width of the result; None keeps the image's own.
         fit: how the image gets that size, see `yisheng.data.images.resize`.
+        values: how the values of the set become pixels; None for an image that belongs to no set, to show it.
 
     Returns:
-        uint8 ``(H, W)`` for gray, ``(H, W, 3)`` for RGB.
+        uint8 (or float32, if the set has more levels) ``(H, W)`` for gray, ``(H, W, 3)`` for RGB.
 
     Raises:
-        DataError: the file is not an image, damaged, or too large.
+        DataError: the file is not an image, damaged, or too large; or its values do not fit the set.
 
     >>> file = io.BytesIO()
     >>> Image.new("RGB", (30, 20), "red").save(file, "PNG")
     >>> decode_image(file.getvalue(), "red.png", size=(8, 8))[4, 4]
     array([255,   0,   0], dtype=uint8)
     """
-    return decode_image_with_size(content, name, color=color, size=size, fit=fit)[0]
+    return decode_with_facts(content, name, color=color, size=size, fit=fit, values=values).pixels
 
 
-def decode_image_with_size(
-    content: bytes, name: str, *, color: Color = "auto", size: tuple[int, int] | None = None, fit: Fit = "crop"
-) -> tuple[np.ndarray, tuple[int, int]]:
-    """Return the pixels as `decode_image` does, and the height and width of the upright image in the file."""
-    pixels, original_size = _decode_jpeg(content, color) or _decode_with_pillow(content, name, color)
-    return (pixels if size is None else resize(pixels, size, fit)), original_size
+def decode_with_facts(
+    content: bytes,
+    name: str,
+    *,
+    color: Color = "auto",
+    size: tuple[int, int] | None = None,
+    fit: Fit = "crop",
+    values: ImageValues | None = PLAIN_VALUES,
+    best_background: bool = False,
+) -> DecodedImage:
+    """Return the pixels as `decode_image` does, with the size in the file, notes, and facts about the values.
+
+    Args:
+        content: see `decode_image`.
+        name: see `decode_image`.
+        color: see `decode_image`.
+        size: see `decode_image`.
+        fit: see `decode_image`.
+        values: see `decode_image`.
+        best_background: choose what lies behind transparent parts for each image, for drawings of which only the
+            shape counts.
+
+    Raises:
+        DataError: see `decode_image`.
+    """
+    rules = flatten.Rules(values, color, best_background)
+    image = _decode_jpeg(content, name, rules) or _decode_with_pillow(content, name, rules)
+    return image if size is None else replace(image, pixels=resize(image.pixels, size, fit))
 
 
 def convert_image(
-    image: Image.Image, name: str, *, color: Color = "auto", size: tuple[int, int] | None = None, fit: Fit = "crop"
-) -> tuple[np.ndarray, tuple[int, int]]:
-    """Return the pixels of an image in memory, as `decode_image_with_size` returns those of a file.
+    image: Image.Image | RawImage,
+    name: str,
+    *,
+    color: Color = "auto",
+    size: tuple[int, int] | None = None,
+    fit: Fit = "crop",
+    values: ImageValues | None = PLAIN_VALUES,
+    best_background: bool = False,
+) -> DecodedImage:
+    """Return the pixels of an image in memory, as `decode_with_facts` returns those of a file.
 
     Args:
-        image: of any mode.
+        image: of any mode, or values as a file would hold them.
         name: of the image in an error.
         color: ``gray`` or ``rgb``; ``auto`` keeps what the image has.
         size: height and width of the result; None keeps the image's own.
         fit: how the image gets that size, see `yisheng.data.images.resize`.
+        values: see `decode_image`.
+        best_background: see `decode_with_facts`.
 
     Raises:
-        DataError: the image is too large, or its file is damaged or closed.
+        DataError: the image is too large, its file is damaged or closed, or its values do not fit the set.
     """
-    if image.width * image.height > MAX_PIXELS:
+    height, width = image.values.shape[:2] if isinstance(image, RawImage) else (image.height, image.width)
+    if width * height > MAX_PIXELS:
         raise DataError(
-            f"{name} has {image.width}x{image.height} pixels, more than the {MAX_PIXELS:,} that are read",
-            "scale it down first",
+            f"{name} has {width}x{height} pixels, more than the {MAX_PIXELS:,} that are read", "scale it down first"
         )
+    rules = flatten.Rules(values, color, best_background)
     try:
-        pixels = _read_pixels(image, color)
+        if isinstance(image, RawImage):
+            decoded = _describe(*flatten.flatten_raw(image, name, rules))
+        else:
+            decoded = _read_pixels(image, name, rules, flatten.read_lazy_file(image))
+    except DataError:
+        raise
     except Exception as error:  # see `_open_image`
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise DataError(f"{name} cannot be read: {reason}", "open the image again, or give its path") from None
-    return (pixels if size is None else resize(pixels, size, fit)), (pixels.shape[0], pixels.shape[1])
+    return decoded if size is None else replace(decoded, pixels=resize(decoded.pixels, size, fit))
+
+
+def read_facts(content: bytes, name: str) -> ValueFacts:
+    """Return what an image says about the values of a set; one of 8 bits without transparency is not decoded.
+
+    Raises:
+        DataError: the file is not an image, damaged, or too large.
+    """
+    if content.startswith(b"\xff\xd8\xff"):
+        return image_values.PLAIN
+    with _open_image(content, name) as image:
+        if find_value_type(image) == "uint8" and not flatten.may_be_transparent(image):
+            return image_values.PLAIN
+    return decode_with_facts(content, name, values=None).facts
 
 
 def read_size(content: bytes, name: str) -> tuple[int, int]:
@@ -161,8 +243,8 @@ def _start_of_frame(shape: tuple[int, int, int]) -> bytes:
     return b"\xff\xc0" + length.to_bytes(2, "big") + b"\x08" + sides + bytes([channels])
 
 
-def _decode_jpeg(content: bytes, color: Color) -> tuple[np.ndarray, tuple[int, int]] | None:
-    """Return the pixels of a JPEG and its size; None if Pillow must decode it."""
+def _decode_jpeg(content: bytes, name: str, rules: flatten.Rules) -> DecodedImage | None:
+    """Return the pixels of a JPEG; None if Pillow must decode it."""
     if simplejpeg is None or not content.startswith(b"\xff\xd8\xff"):
         return None
     try:
@@ -173,31 +255,42 @@ def _decode_jpeg(content: bytes, color: Color) -> tuple[np.ndarray, tuple[int, i
             return None
         orientation = _read_jpeg_orientation(content)
         original_size = (width, height) if orientation > 4 else (height, width)
-        gray = color == "gray" or (color == "auto" and color_space == "Gray")
+        gray = rules.color == "gray" or (rules.color == "auto" and color_space == "Gray")
         with _LARGE_IMAGE_SLOTS if height * width > LARGE_IMAGE_PIXELS else contextlib.nullcontext():
-            pixels = simplejpeg.decode_jpeg(content, "GRAY" if gray else "RGB")
+            pixels = simplejpeg.decode_jpeg(content, "GRAY" if color_space == "Gray" and gray else "RGB")
+            if gray and pixels.shape[2] == 3:  # not the file's luma, which other formats do not have
+                pixels = np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
     except ValueError:  # damaged or unusual: Pillow accepts more
         return None
-    return _rotate_upright(pixels[..., 0] if gray else pixels, orientation), original_size
+    pixels, notes = flatten.fit_bytes(pixels[..., 0] if gray else pixels, name, rules)
+    return DecodedImage(_rotate_upright(pixels, orientation), original_size, notes=notes)
 
 
-def _decode_with_pillow(content: bytes, name: str, color: Color) -> tuple[np.ndarray, tuple[int, int]]:
-    """Return the pixels of an image of any format, and its size."""
+def _decode_with_pillow(content: bytes, name: str, rules: flatten.Rules) -> DecodedImage:
+    """Return the pixels of an image of any format."""
     with _open_image(content, name) as image:
         if image.format in ("JPEG", "MPO") and _count_scans(content) > MAX_SCANS:
             raise DataError(f"{name} is a JPEG of more than {MAX_SCANS} scans", "save it again, as PNG or JPEG")
         with _LARGE_IMAGE_SLOTS if image.width * image.height > LARGE_IMAGE_PIXELS else contextlib.nullcontext():
-            pixels = _read_pixels(image, color)
-        return pixels, (pixels.shape[0], pixels.shape[1])
+            return _read_pixels(image, name, rules, content)
 
 
-def _read_pixels(image: Image.Image, color: Color) -> np.ndarray:
-    """Return the pixels of an opened image, upright, transparent parts on white."""
-    image.load()
-    flat = _flatten(image)
-    mode = {"auto": flat.mode, "gray": "L", "rgb": "RGB"}[color]
-    pixels = np.asarray(flat if flat.mode == mode else flat.convert(mode))
-    return _rotate_upright(pixels, _read_orientation(image))
+def _read_pixels(image: Image.Image, name: str, rules: flatten.Rules, content: bytes | None) -> DecodedImage:
+    """Return the pixels of an opened image, upright, without transparency."""
+    if content is None:
+        image.load()  # what is in memory has the type of its mode
+    dtype = find_value_type(image)
+    if dtype == "uint8":
+        image.load()
+        flat = flatten.flatten_bytes(image, name, rules)
+    else:
+        flat = flatten.flatten_raw(read_raw(image, dtype, content), name, rules)
+    pixels, facts, notes = flat
+    return _describe(_rotate_upright(pixels, _read_orientation(image)), facts, notes)
+
+
+def _describe(pixels: np.ndarray, facts: ValueFacts, notes: tuple[str, ...]) -> DecodedImage:
+    return DecodedImage(pixels, (pixels.shape[0], pixels.shape[1]), facts, notes)
 
 
 @contextlib.contextmanager
@@ -212,6 +305,11 @@ def _open_image(content: bytes, name: str) -> Iterator[Image.Image]:
                 )
             yield image
     except UnidentifiedImageError:
+        if content[:4] in (b"II*\0", b"MM\0*"):
+            raise DataError(
+                f"{name} is a TIFF of a kind that cannot be read, such as 16 or 64-bit floats, or floats in color",
+                "save it as 32-bit floats or 16 bits in gray, or as 8 or 16 bits in color",
+            ) from None
         raise DataError(f"{name} is not an image in a known format", "give PNG, JPEG, WebP, BMP, GIF or TIFF") from None
     except Image.DecompressionBombError:
         raise DataError(f"{name} decompresses to far more pixels than {MAX_PIXELS:,}", "scale it down first") from None
@@ -270,23 +368,3 @@ def _rotate_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
         7: pixels[::-1, ::-1],
         8: np.rot90(pixels),
     }.get(orientation, pixels)
-
-
-def _flatten(image: Image.Image) -> Image.Image:
-    """Return the image in gray or RGB, eight bits a channel, transparent parts on white."""
-    if image.mode.startswith(("I", "F")):
-        values = np.asarray(image, dtype=np.float32)
-        largest = 65535.0 if values.max(initial=0) > 255 else 255.0
-        return Image.fromarray(np.nan_to_num(np.clip(values / largest * 255, 0, 255)).astype(np.uint8))
-    mode = "L" if _is_gray(image) else "RGB"
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return image.convert("RGB").convert(mode) if image.mode == "P" else image.convert(mode)
-
-
-def _is_gray(image: Image.Image) -> bool:
-    if image.mode in ("P", "PA"):
-        palette = np.asarray(image.getpalette("RGB") or (), np.uint8).reshape(-1, 3)
-        return bool((palette == palette[:, :1]).all())
-    return image.mode in ("1", "L", "LA", "La")

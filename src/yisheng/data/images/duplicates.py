@@ -14,6 +14,9 @@ from yisheng.core.types import Finding
 from yisheng.data.images.folder_findings import MAX_EXAMPLES
 from yisheng.data.images.part_names import PART_NAMES
 
+MIN_STD = 2.5
+"""Standard deviation of pixels from 0 to 255 below which an image is blank, or nearly: such images are equal by chance,
+and say nothing about leaks or labels."""
 HASH_SEED = 0
 """Seed of the hash's weights, which are the same in every process."""
 
@@ -25,13 +28,14 @@ def hash_images(pixels: np.ndarray) -> np.ndarray:
     decoding a small image.
 
     Args:
-        pixels: uint8 ``(N, ...)``, contiguous.
+        pixels: uint8 or float32 ``(N, ...)``, contiguous.
 
     >>> a = hash_images(np.array([[1, 2], [1, 3], [1, 2]], np.uint8))
     >>> bool(a[0] == a[2] != a[1])
     True
     """
-    flat = pixels.reshape(len(pixels), math.prod(pixels.shape[1:]))
+    row_bytes = math.prod(pixels.shape[1:]) * pixels.dtype.itemsize
+    flat = pixels.view(np.uint8).reshape(len(pixels), row_bytes)
     if flat.shape[1] % 8:
         flat = np.pad(flat, ((0, 0), (0, -flat.shape[1] % 8)))
     words = flat.view(np.uint64)
@@ -41,18 +45,20 @@ def hash_images(pixels: np.ndarray) -> np.ndarray:
 
 
 def group_duplicates(hashes: np.ndarray, pixels: np.ndarray) -> list[list[int]]:
-    """Return groups of two or more rows that hold the same image.
+    """Return groups of two or more rows that hold the same image; blank images are in none.
 
     Args:
         hashes: numbers of `hash_images` ``(N,)``.
-        pixels: uint8 ``(N, ...)``; only rows with equal hashes are read.
+        pixels: from 0 to 255, uint8 or float32 ``(N, ...)``; only rows with equal hashes are read.
     """
     order = np.argsort(hashes, kind="stable")
     equals_next = hashes[order[:-1]] == hashes[order[1:]]
     candidates = np.union1d(order[:-1][equals_next], order[1:][equals_next])
     groups = defaultdict(list)
     for row in candidates.tolist():
-        groups[hashlib.sha256(np.ascontiguousarray(pixels[row]).data).digest()].append(row)
+        image = np.ascontiguousarray(pixels[row])
+        if image.std(dtype=np.float64) >= MIN_STD:
+            groups[hashlib.sha256(image.data).digest()].append(row)
     return sorted(rows for rows in groups.values() if len(rows) > 1)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from yisheng.core.errors import DataError
 
 IMAGE_SUFFIXES = frozenset(
-    "jpg jpeg jpe jfif mpo png webp bmp dib gif tif tiff ppm pgm pbm pnm avif".split()  # noqa: SIM905
+    "jpg jpeg jpe jfif mpo png webp bmp dib gif tif tiff ppm pgm pbm pnm pfm avif".split()  # noqa: SIM905
 )
 """Suffixes of files that are taken for images, in lower case."""
 SYSTEM_NAMES = frozenset(

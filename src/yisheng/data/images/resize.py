@@ -19,7 +19,7 @@ def resize(pixels: np.ndarray, size: tuple[int, int], fit: Fit) -> np.ndarray:
     """Return pixels at another size, bilinear with antialiasing.
 
     Args:
-        pixels: uint8 ``(H, W)`` or ``(H, W, 3)``.
+        pixels: uint8 or float32, ``(H, W)`` or ``(H, W, 3)``.
         size: height and width of the result.
         fit: ``crop`` cuts out the center at the requested ratio of sides; ``squash`` changes the ratio; ``pad`` keeps
             the complete image, and adds black borders.
@@ -34,7 +34,7 @@ def resize(pixels: np.ndarray, size: tuple[int, int], fit: Fit) -> np.ndarray:
         pixels = _scale(pixels, inner)
     if inner == size:
         return pixels
-    canvas = np.zeros((*size, *pixels.shape[2:]), np.uint8)
+    canvas = np.zeros((*size, *pixels.shape[2:]), pixels.dtype)
     y, x = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
     canvas[y : y + inner[0], x : x + inner[1]] = pixels
     return canvas
@@ -42,6 +42,8 @@ def resize(pixels: np.ndarray, size: tuple[int, int], fit: Fit) -> np.ndarray:
 
 def _scale(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return the pixels scaled in rows, then in columns; Pillow's versions differ in the order if they do both."""
+    if pixels.dtype == np.float32 and pixels.ndim == 3:  # Pillow has no colors of floats
+        return np.stack([_scale(pixels[..., channel], size) for channel in range(pixels.shape[2])], axis=2)
     height, width = size
     image = Image.fromarray(np.ascontiguousarray(pixels))
     image = image.resize((width, image.height), Image.Resampling.BILINEAR)

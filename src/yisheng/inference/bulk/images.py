@@ -47,7 +47,8 @@ class ImageFiles:
         fingerprints = [self._add(path) for path in inputs]
         self.total = len(self.paths)
         self.fingerprint = hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()
-        self.chunk_size = max(1, min(MAX_CHUNK_IMAGES, MAX_CHUNK_BYTES // int(np.prod(spec.shape))))
+        image_bytes = int(np.prod(spec.shape)) * np.dtype(spec.image_values.stored).itemsize
+        self.chunk_size = max(1, min(MAX_CHUNK_IMAGES, MAX_CHUNK_BYTES // image_bytes))
 
     def chunks(self, tally: Tally) -> Iterator[Chunk]:
         """Yield the images after the first ``tally.rows``; see `chunk.Source.chunks`.
@@ -95,7 +96,7 @@ class ImageFiles:
         return listing.stamp
 
     def _read(self, paths: Sequence[Path]) -> Chunk:
-        block = np.empty((len(paths), *self._spec.shape), np.uint8)
+        block = np.empty((len(paths), *self._spec.shape), self._spec.image_values.stored)
         notes: list[tuple[str, ...]] = []
         errors: dict[int, str] = {}
         for index, path in enumerate(paths):

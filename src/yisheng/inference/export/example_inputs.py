@@ -42,7 +42,8 @@ def draw_example_inputs(spec: Spec, scale: Any, n: int, seed: int = 0) -> np.nda
         return nested.pack(dict(zip(names, parts, strict=True)) if names[0] else parts)[0]
     random = np.random.default_rng(seed)
     if spec.is_image or spec.dtype == "uint8":
-        return random.integers(0, 256, (n, *spec.shape), dtype=np.uint8)
+        noise = random.integers(0, 256, (n, *spec.shape), dtype=np.uint8)
+        return noise.astype(spec.image_values.stored) if spec.is_image else noise
     fitted = {field.name: getattr(scale, field.name) for field in dataclasses.fields(scale)}
     if spec.dtype == "int64":
         return random.integers(int(fitted["low"]), int(fitted["high"]) + 1, (n, *spec.shape))

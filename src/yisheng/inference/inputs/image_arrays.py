@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -12,7 +12,7 @@ from PIL import Image
 from yisheng.core.types import Spec
 from yisheng.inference import images
 from yisheng.inference.inputs.block import COLOR_CHANNELS, InputBlock, describe, place_on_first, refuse
-from yisheng.inference.inputs.brightness import to_bytes
+from yisheng.inference.inputs.brightness import PIXEL_NOTE, is_pixels, to_bytes, to_raw_image
 
 ALPHA_CHANNELS = 4
 """Channels of a color image with transparency."""
@@ -63,14 +63,19 @@ def read_image_array(x: np.ndarray, spec: Spec, white: float | None = 255.0) -> 
         white: value of white in training, from `yisheng.inference.inputs.brightness.find_white`; floats of the size of
             training are taken as they are if it is not that of bytes.
 
+    If the training images were files of more than 8 bits, the values of an array are those of such files, except for
+    floats ``(N, C, H, W)`` that can only be pixels from 0 to 255 as the network takes them: a note says so.
+
     Raises:
         DataError: the shape is none of these, or fits several equally; the values are not those of images.
     """
     if not x.size:
         refuse(describe(x), spec)
-    if x.shape[1:] == spec.shape:
+    if not spec.image_values.is_plain and x.shape[-3:] == spec.shape and x.ndim in (3, 4) and is_pixels(x, spec):
+        return InputBlock.from_array(x.reshape(-1, *spec.shape).astype(np.float32), (PIXEL_NOTE,))
+    if spec.image_values.is_plain and x.shape[1:] == spec.shape:
         return InputBlock.from_array(x)
-    if x.shape == spec.shape:
+    if spec.image_values.is_plain and x.shape == spec.shape:
         return InputBlock.from_array(x[None])
     layouts = sorted(_list_layouts(x.shape, spec), key=lambda layout: -layout.rate(spec))
     if not layouts or (len(layouts) > 1 and layouts[0].rate(spec) == layouts[1].rate(spec)):
@@ -79,9 +84,12 @@ def read_image_array(x: np.ndarray, spec: Spec, white: float | None = 255.0) -> 
     is_ambiguous = len(layouts) > 1 or layout.name == "flat"
     note = (f"the array of shape {x.shape} was read as {layout.describe()}",) * is_ambiguous
     if layout.name == "flat":
-        return InputBlock.from_array(x.reshape(-1, *spec.shape), note)
+        if spec.image_values.is_plain:
+            return InputBlock.from_array(x.reshape(-1, *spec.shape), note)
+        x, layout = x.reshape(-1, *spec.shape), replace(layout, name="first")
     stack = _split(x, layout)
-    is_as_trained = white != 255.0 and stack.dtype.kind == "f" and layout.size == spec.shape[1:]
+    has_training_values = stack.dtype.kind in ("f" if white else "fiu") and white != 255.0
+    is_as_trained = has_training_values and layout.size == spec.shape[1:] and spec.image_values.is_plain
     if is_as_trained and layout.channels in (1, spec.shape[0]) and spec.drawing is None:
         planes = stack[:, None] if stack.ndim == 3 else np.moveaxis(stack, -1, 1)[:, : spec.shape[0]]
         return InputBlock.from_array(np.broadcast_to(planes, (len(planes), *spec.shape)), note)
@@ -119,11 +127,13 @@ def _split(x: np.ndarray, layout: Layout) -> np.ndarray:
 
 
 def _read_each(stack: np.ndarray, note: tuple[str, ...], spec: Spec) -> InputBlock:
-    pixels, value_notes = to_bytes(stack, "the array")
-    blocks, notes = [], place_on_first((*note, *value_notes), len(pixels))
-    for number, image in enumerate(pixels):
-        name = "the image" if len(pixels) == 1 else f"image {number}"
-        block, image_notes = images.read_pil_image(Image.fromarray(np.ascontiguousarray(image)), name, spec)
+    is_raw = stack.dtype == np.uint16 or (not spec.image_values.is_plain and stack.dtype not in (bool, np.uint8))
+    values, value_notes = (stack, ()) if is_raw else to_bytes(stack, "the array")
+    blocks, notes = [], place_on_first((*note, *value_notes), len(values))
+    for number, array in enumerate(values):
+        name = "the image" if len(values) == 1 else f"image {number}"
+        image = to_raw_image(array, name) if is_raw else Image.fromarray(np.ascontiguousarray(array))
+        block, image_notes = images.read_memory_image(image, name, spec)
         blocks.append(block)
         notes[number] += tuple(image_notes)
     return InputBlock(np.stack(blocks), [str(number) for number in range(len(blocks))], notes)

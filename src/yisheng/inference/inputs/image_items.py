@@ -116,7 +116,7 @@ def _read_item(item: Any, number: int, spec: Spec, white: float | None) -> Input
     if not is_image_item(item) or spec.shape[0] not in COLOR_CHANNELS:
         refuse(describe(item), spec)
     if is_pil_image(item):
-        x, notes = images.read_pil_image(item, label, spec)
+        x, notes = images.read_memory_image(item, label, spec)
     elif isinstance(item, str | os.PathLike):
         x, notes = images.decode_input(images.read_image_bytes(_parse_image_path(item, spec)), name, spec)
     else:
