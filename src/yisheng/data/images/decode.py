@@ -22,6 +22,7 @@ from PIL import Image, UnidentifiedImageError
 from yisheng.core.errors import DataError
 from yisheng.core.types import ImageValues
 from yisheng.data.images import flatten, image_values
+from yisheng.data.images.decode_limits import check_decoding_cost
 from yisheng.data.images.flatten import Color
 from yisheng.data.images.image_values import ValueFacts
 from yisheng.data.images.raw_values import RawImage, find_value_type, read_raw
@@ -38,8 +39,8 @@ MAX_PIXELS = 64_000_000
 """Largest image that is decoded (8,000 x 8,000): larger ones may be decompression bombs."""
 LARGE_IMAGE_PIXELS = 8_000_000
 """Pixels from which on only two threads decode at a time: Pillow holds such an image in several copies."""
-MAX_SCANS = 500
-"""Most scans of a JPEG: each covers the whole image, so that a small file could keep a core busy for hours."""
+MAX_PLAIN_SCANS = 4
+"""Scans of a JPEG that is decoded without an estimate of its cost."""
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "AVIF")
 """Formats that Pillow may recognize. It would pass EPS, for example, to another program."""
 EXIF_ORIENTATION = 0x0112
@@ -127,6 +128,7 @@ def decode_with_facts(
     Raises:
         DataError: see `decode_image`.
     """
+    check_decoding_cost(content, name)
     rules = flatten.Rules(values, color, best_background)
     image = _decode_jpeg(content, name, rules) or _decode_with_pillow(content, name, rules)
     return image if size is None else replace(image, pixels=resize(image.pixels, size, fit))
@@ -183,6 +185,7 @@ def read_facts(content: bytes, name: str) -> ValueFacts:
     """
     if content.startswith(b"\xff\xd8\xff"):
         return image_values.PLAIN
+    check_decoding_cost(content, name)
     with _open_image(content, name) as image:
         if find_value_type(image) == "uint8" and not flatten.may_be_transparent(image):
             return image_values.PLAIN
@@ -195,6 +198,7 @@ def read_size(content: bytes, name: str) -> tuple[int, int]:
     Raises:
         DataError: the file is not an image, or too large.
     """
+    check_decoding_cost(content, name)
     with _open_image(content, name) as image:
         return image.height, image.width
 
@@ -215,6 +219,8 @@ def decode_plain_jpeg(content: bytes, out: np.ndarray) -> bool:
     if simplejpeg is None or _start_of_frame(out.shape) not in content:
         return False
     if b"Exif\0" in content or b"Adobe" in content or b"tiff:Orientation" in content:
+        return False
+    if content.count(b"\xff\xda") > MAX_PLAIN_SCANS:
         return False
     try:
         pixels = simplejpeg.decode_jpeg(content, "RGB" if out.shape[2] == 3 else "GRAY", buffer=out)
@@ -251,8 +257,6 @@ def _decode_jpeg(content: bytes, name: str, rules: flatten.Rules) -> DecodedImag
         height, width, color_space, _ = simplejpeg.decode_jpeg_header(content)
         if color_space not in ("Gray", "YCbCr", "RGB") or height * width > MAX_PIXELS:
             return None
-        if _count_scans(content) > MAX_SCANS:
-            return None
         orientation = _read_jpeg_orientation(content)
         original_size = (width, height) if orientation > 4 else (height, width)
         gray = rules.color == "gray" or (rules.color == "auto" and color_space == "Gray")
@@ -269,8 +273,6 @@ def _decode_jpeg(content: bytes, name: str, rules: flatten.Rules) -> DecodedImag
 def _decode_with_pillow(content: bytes, name: str, rules: flatten.Rules) -> DecodedImage:
     """Return the pixels of an image of any format."""
     with _open_image(content, name) as image:
-        if image.format in ("JPEG", "MPO") and _count_scans(content) > MAX_SCANS:
-            raise DataError(f"{name} is a JPEG of more than {MAX_SCANS} scans", "save it again, as PNG or JPEG")
         with _LARGE_IMAGE_SLOTS if image.width * image.height > LARGE_IMAGE_PIXELS else contextlib.nullcontext():
             return _read_pixels(image, name, rules, content)
 
@@ -324,14 +326,6 @@ def _open_image(content: bytes, name: str) -> Iterator[Image.Image]:
 def _list_available_formats() -> tuple[str, ...]:
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
-
-
-def _count_scans(content: bytes) -> int:
-    """Return the number of scans of a JPEG, those of a thumbnail included.
-
-    The marker of a scan cannot occur inside one: there, a zero follows every 0xFF.
-    """
-    return content.count(b"\xff\xda")
 
 
 def _read_jpeg_orientation(content: bytes) -> int:
