@@ -1,6 +1,7 @@
 """Checkpoints: a training that stops at any event resumes to the same bits."""
 
 import json
+import os
 import random
 
 import numpy as np
@@ -103,6 +104,67 @@ def test_folder_without_checkpoints_gives_none(tmp_path):
     (tmp_path / "strange-name.safetensors").write_bytes(b"x")
     assert checkpoint.load(tmp_path, state) is None
     assert checkpoint.load(tmp_path / "none", state) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "²-abc.safetensors",  # str.isdigit() holds for it, int() refuses it
+        "٠٠٠٠٠٠٠٩٩-{sha256}.safetensors",  # int() reads these digits
+        "-.safetensors",
+        "000000099-{sha256}-copy.safetensors",
+        "{huge}-{sha256}.safetensors",
+        "000000099-{SHA256}.safetensors",
+    ],
+)
+@pytest.mark.parametrize("make", ["file", "folder", "link to nothing"])
+def test_other_files_in_the_folder_are_left_alone(tmp_path, name, make):
+    folder = tmp_path / "c"
+    newest = max(save_three(folder))
+    sha256 = newest.stem.partition("-")[2]
+    stranger = folder / name.format(sha256=sha256, SHA256=sha256.upper(), huge="9" * 100)
+    make_stranger(stranger, make)
+    if stranger == newest:
+        pytest.skip("the file system does not tell upper from lower case")
+    require_resumed_and_saved(folder, newest)
+    assert os.path.lexists(stranger)
+
+
+@pytest.mark.parametrize("make", ["folder", "link to nothing"])
+def test_what_only_has_the_name_of_a_checkpoint_is_skipped(tmp_path, make):
+    folder = tmp_path / "c"
+    newest = max(save_three(folder))
+    make_stranger(folder / f"000000099-{'0' * 32}.safetensors", make)
+    require_resumed_and_saved(folder, newest)
+
+
+def make_stranger(path, make):
+    if make == "file":
+        path.write_bytes(b"x")
+    elif make == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("nowhere")
+
+
+def require_resumed_and_saved(folder, newest):
+    state, train, valid = make_training()
+    assert checkpoint.load(folder, state) == newest
+    next(fit_and_keep_best(state, train, valid))
+    assert checkpoint.save(folder, state).exists()
+
+
+@pytest.mark.parametrize("step", [1, 99, 999_999_999])
+def test_a_checkpoint_under_the_name_of_another_step_is_skipped(tmp_path, step):
+    older, newer = save_three(tmp_path / "c")
+    content = older.read_bytes()
+    older.rename(older.with_name(f"{step:09d}-{older.stem.partition('-')[2]}.safetensors"))
+    state, _, _ = make_training()
+    assert checkpoint.load(tmp_path / "c", state) == newer
+    newer.write_bytes(b"")
+    assert checkpoint.load(tmp_path / "c", state) is None
+    older.write_bytes(content)  # under its own name it is read again
+    assert checkpoint.load(tmp_path / "c", state) == older
 
 
 def test_damaged_checkpoint_does_not_count_as_one_of_the_two(tmp_path):

@@ -138,7 +138,7 @@ def _forward(network: nn.Module, x: Any) -> Any:
 def _find_path(result: Any, output: str | None) -> tuple[str | int, ...]:
     """Return the path to the tensor that the loss gets."""
     if output is not None:
-        path: tuple[str | int, ...] = tuple(int(part) if part.isdigit() else part for part in output.split("."))
+        path: tuple[str | int, ...] = tuple(int(part) if part.isdecimal() else part for part in output.split("."))
         value = result
         for key in path:
             try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from yisheng.training.state import State
 FORMAT = 1
 MAX_CHECKPOINTS = 2
 """Checkpoints to keep: if the newest is damaged, a run resumes from the one before."""
+_NAME = re.compile(r"(?P<step>[0-9]{9,18})-(?P<sha256>[0-9a-f]{32})\.safetensors")
+"""Name of a checkpoint; other files in the folder are neither read nor deleted."""
 
 
 def save(folder: Path, state: State) -> Path:
@@ -95,28 +98,39 @@ def load_weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def _read_intact(folder: Path) -> Iterator[tuple[Path, dict[str, torch.Tensor], dict[str, Any]]]:
-    """Yield path, tensors and plain data of the intact checkpoints of this format, newest first."""
+    """Yield path, tensors and plain data of the intact checkpoints of this format, newest first.
+
+    A file is intact if its bytes have the hash and its state the step that its name says: a copy under the name of a
+    later step would otherwise be taken for the newest.
+    """
     for path in _list_newest_first(folder):
         try:
             content = path.read_bytes()
-            if _hash(content) != path.stem.partition("-")[2]:
+            if _hash(content) != _parse_name(path)["sha256"]:
                 continue
             tensors = parse(content)
             plain = json.loads(tensors.pop("json").numpy().tobytes())
         except (OSError, SafetensorError, KeyError, ValueError, TypeError, RecursionError):
             continue
-        if isinstance(plain, dict) and plain.pop("format", None) == FORMAT:
+        is_current = isinstance(plain, dict) and plain.pop("format", None) == FORMAT
+        if is_current and plain.get("step") == _step(path):
             yield path, tensors, plain
 
 
 def _list_newest_first(folder: Path) -> list[Path]:
     """Return the checkpoints by step, then by age: there are two of a step if the epoch's end was scored between."""
-    paths = [path for path in folder.glob("*-*.safetensors") if path.stem.partition("-")[0].isdigit()]
+    paths = [path for path in folder.glob("*.safetensors") if _NAME.fullmatch(path.name) and path.is_file()]
     return sorted(paths, key=lambda path: (_step(path), path.stat().st_mtime_ns), reverse=True)
 
 
+def _parse_name(path: Path) -> re.Match[str]:
+    match = _NAME.fullmatch(path.name)
+    assert match is not None
+    return match
+
+
 def _step(path: Path) -> int:
-    return int(path.stem.partition("-")[0])
+    return int(_parse_name(path)["step"])
 
 
 def _hash(content: bytes) -> str:
