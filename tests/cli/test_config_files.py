@@ -1,5 +1,7 @@
 """Config files that are wrong: each has its cause, its remedy and its exit code."""
 
+import os
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,39 @@ def test_wrong_config_files_are_refused(name, assert_error, workdir):
     content, cause = CONFIGS[name]
     (workdir / "run.toml").write_bytes(content)
     assert_error(["train", "config=run.toml"], 2, cause)
+
+
+WINDOWS_PATHS = [
+    r"C:\Users\me\a.csv",
+    r"C:\temp\new.csv",
+    r"D:\data",
+    r"C:\x",
+    r"C:\U",
+    r"\\server\share\a.csv",
+    r"data\train.csv",
+    r"..\fotos\neu",
+    r"C:/data\folds\rest.csv",
+]
+
+
+@pytest.mark.parametrize("key", ["data", "weights", "data.path"])
+@pytest.mark.parametrize("path", WINDOWS_PATHS)
+def test_backslashes_between_double_quotes_are_refused_with_the_right_line(workdir, assert_error, capsys, path, key):
+    (workdir / "run.toml").write_text(f'lr = 0.1\n{key} = "{path}"\n' if "." not in key else f'[data]\npath = "{path}"\n')
+    code = main(["config", "config=run.toml"])
+    remedy = capsys.readouterr().err.splitlines()[-1]
+    assert code == 2
+    key = key.rpartition(".")[2] if "." in key and "not TOML" in remedy else key
+    assert f"'{path}'" in remedy
+    line = remedy.rpartition("single quotes: ")[2]
+    assert tomllib.loads(line.replace("data.path", "path"))[key.rpartition(".")[2]] == path
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such file names")
+def test_names_with_control_characters_are_read(workdir, capsys):
+    (workdir / "a\tb.csv").write_text("x,y\n1,2\n" * 40)
+    (workdir / "run.toml").write_text('data = "./a\\tb.csv"\n[optimizer]\nname = "sgd"\n')
+    assert main(["config", "config=run.toml", "target=y"]) == 0, capsys.readouterr().err
 
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no /dev/zero here")

@@ -239,7 +239,7 @@ class RunFolder:
                 "give the path that `yisheng train` printed last",
             )
         try:
-            return merge_settings(read_settings(path), import_code=False).config
+            return merge_settings(read_settings(path, is_generated=True), import_code=False).config
         except UnknownNameError as error:
             record = self.file(self.ENVIRONMENT)
             environment = files.read_json(record) if record.is_file() else None

@@ -21,6 +21,7 @@ from yisheng.core.files import read_bytes
 from yisheng.core.paths import parse_path
 from yisheng.core.read_choices import choose, parse_augmentations, parse_metrics, require_plain
 from yisheng.core.references import is_reference, short_name
+from yisheng.core.toml_paths import require_no_escapes, suggest_literal_string
 from yisheng.core.values import validate_value
 
 AUTO_SCALES = ("standard", "columns")
@@ -48,22 +49,34 @@ class MergedSettings:
     origins: Mapping[str, Origin]
 
 
-def read_settings(path: Path) -> list[Setting]:
+def read_settings(path: Path, *, is_generated: bool = False) -> list[Setting]:
     """Read the settings of a TOML config file.
 
+    Args:
+        path: the file.
+        is_generated: whether a training wrote it, so that its escapes are meant.
+
     Raises:
-        UsageError: the file is missing, too large, or not TOML.
+        UsageError: the file is missing, too large, or not TOML; or a path in it has lost its backslashes.
     """
     try:
         content = read_bytes(path, MAX_CONFIG_BYTES)
         if content is None:
             raise UsageError(f"{path} is larger than 1 MiB: not a config", "give a config in TOML")
-        data = tomllib.loads(content.decode("utf-8-sig"))  # editors on Windows write a byte order mark
+        text = content.decode("utf-8-sig")  # editors on Windows write a byte order mark
+        data = tomllib.loads(text)
     except OSError as error:
         raise UsageError(f"config {path} cannot be read: {error.strerror}", "check the path after config=") from None
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"config {path} is not TOML: {error}", "fix that line; see configs/ for examples") from None
-    return list(_flatten(data, "file"))
+        remedy = suggest_literal_string(text) if isinstance(error, tomllib.TOMLDecodeError) else None
+        raise UsageError(
+            f"config {path} is not TOML: {error}", remedy or "fix that line; see configs/ for examples"
+        ) from None
+    settings = list(_flatten(data, "file"))
+    for key, value, _ in settings:
+        if not is_generated:
+            require_no_escapes(path, key, value)
+    return settings
 
 
 def keyword_settings(keywords: Mapping[str, Any]) -> Iterator[Setting]:

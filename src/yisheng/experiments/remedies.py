@@ -87,7 +87,7 @@ def _apply(
     run: RunFolder, config: ResolvedConfig, new_settings: Mapping[str, Any], data: Dataset, split: Split
 ) -> tuple[ResolvedConfig, dict[str, Any]]:
     """Return the config with those of the settings that it has, and what differs."""
-    settings: list[Setting] = read_settings(run.file(RunFolder.CONFIG))
+    settings: list[Setting] = read_settings(run.file(RunFolder.CONFIG), is_generated=True)
     changed, change = config, dict[str, Any]()
     for key, value in new_settings.items():
         setting: Setting = (key, _absolute_value(config, key, value), "command line")
