@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from yisheng.core import machine, process, provenance
 
-EXTRAS: Final = {"notebook": ("ipykernel", "IPython")}
-"""Extra -> the modules that it installs."""
+COLLECTIVE_EXTRAS: Final = ("all", "dev")
+"""Extras that repeat others."""
+INSTALLED: Final = "installed"
 MAX_LOAD_FRACTION: Final = 0.75
 """Load average per core above which the machine counts as busy."""
 MIN_MEMORY_GIB: Final = 2
@@ -25,8 +26,6 @@ def collect_facts() -> dict[str, Any]:
     ``threads_wait`` is how waiting threads wait; ``bfloat16``, whether the processor has instructions for it;
     ``keeps_memory``, whether freed memory stays with the process (see `yisheng.core.process.keep_memory`).
     """
-    import importlib.util
-
     import torch
 
     name, features = machine.describe_processor()
@@ -48,14 +47,34 @@ def collect_facts() -> dict[str, Any]:
         "device": str(device),
         "cuda_runtime": torch.version.cuda,
         "gpu": _describe_gpus(),
-        "extras": {
-            extra: "installed" if all(importlib.util.find_spec(m) for m in modules) else "missing"
-            for extra, modules in EXTRAS.items()
-        },
+        "extras": {extra: _describe_extra(packages) for extra, packages in list_extras().items()},
     }
     if hasattr(os, "getloadavg"):
         facts["load"] = round(os.getloadavg()[0], 2)
     return facts
+
+
+def list_extras() -> dict[str, list[str]]:
+    """Return extra -> the requirements (``onnx>=1.17``) that it installs, as the installed package declares them.
+
+    Empty if the package is not installed but only importable.
+    """
+    import importlib.metadata
+
+    from packaging.requirements import Requirement
+
+    extras: dict[str, list[str]] = {}
+    try:
+        declared = importlib.metadata.requires("yisheng") or []
+        names = importlib.metadata.metadata("yisheng").get_all("Provides-Extra") or []
+    except importlib.metadata.PackageNotFoundError:
+        return {}
+    for requirement in map(Requirement, declared):
+        for name in names:
+            is_wanted = requirement.marker is not None and requirement.marker.evaluate({"extra": name})
+            if is_wanted and name not in COLLECTIVE_EXTRAS:
+                extras.setdefault(name, []).append(f"{requirement.name}{requirement.specifier}")
+    return dict(sorted(extras.items()))
 
 
 def advise(facts: dict[str, Any]) -> list[str]:
@@ -109,8 +128,27 @@ def _advise_memory(facts: dict[str, Any]) -> Iterator[str]:
 
 def _advise_extras(facts: dict[str, Any]) -> Iterator[str]:
     for extra, state in facts["extras"].items():
-        if state == "missing":
-            yield f"Extra [{extra}] is not installed: pip install 'yisheng[{extra}]'."
+        if state != INSTALLED:
+            yield f"Extra [{extra}] is incomplete ({state}): pip install 'yisheng[{extra}]'."
+
+
+def _describe_extra(requirements: list[str]) -> str:
+    """Return ``installed``, or which packages are missing or too old."""
+    import importlib.metadata
+
+    from packaging.requirements import Requirement
+
+    missing, old = [], []
+    for requirement in map(Requirement, requirements):
+        try:
+            version = importlib.metadata.version(requirement.name)
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(requirement.name)
+            continue
+        if not requirement.specifier.contains(version, prereleases=True):
+            old.append(f"{requirement} (here: {version})")
+    parts = [f"missing: {', '.join(missing)}"] if missing else []
+    return "; ".join([*parts, *(["too old: " + ", ".join(old)] if old else [])]) or INSTALLED
 
 
 def _describe_waiting() -> str:
