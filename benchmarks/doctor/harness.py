@@ -49,20 +49,33 @@ class Trial:
         return [] if self.diagnosis is None else [finding.check for finding in self.diagnosis.findings]
 
     @contextlib.contextmanager
-    def doctor(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
-        """Run ``with yisheng.doctor(model, optimizer)`` around a training, and note its findings on the way."""
+    def doctor(self, model: nn.Module, optimizer: torch.optim.Optimizer, **rows: Any) -> Iterator[Any]:
+        """Run ``with yisheng.doctor(model, optimizer)`` around a training, and note its findings on the way.
+
+        Args:
+            model: the network.
+            optimizer: its optimizer.
+            rows: ``data=(x, y)`` and ``validation=(x, y)``, if the program gives them.
+        """
         if not self.diagnose:
-            yield
+            yield Undiagnosed()
             return
-        observer = doctor(model, optimizer)
+        observer = doctor(model, optimizer, **rows)
         counter = _PassCounter(self, observer)
         traced.add_listener(counter)  # before the doctor, so that it diagnoses after the doctor has seen the pass
         try:
             with observer:
-                yield
+                yield observer
         finally:
             traced.remove_listener(counter)
-        self.diagnosis = observer.diagnose()
+            self.diagnosis = observer.diagnose()
+
+
+class Undiagnosed:
+    """Takes the doctor's place in a run without it."""
+
+    def validation(self, **scores: float) -> None:
+        """Ignore the scores."""
 
 
 class _PassCounter:

@@ -122,14 +122,14 @@ class PeerTrial(Trial):
         self.was_diagnosed = False
 
     @contextlib.contextmanager
-    def doctor(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    def doctor(self, model: nn.Module, optimizer: torch.optim.Optimizer, **_: Any) -> Iterator[Any]:
         """Let the tool diagnose the training inside."""
         if self.tool == "torchtest2":  # it tests one batch before training: see `train_or_test`
-            yield
+            yield harness.Undiagnosed()
             return
         self.was_diagnosed = True
         with TOOLS[self.tool](model, optimizer) as read_messages:
-            yield
+            yield harness.Undiagnosed()
         self.messages += read_messages()
 
 

@@ -22,6 +22,14 @@ MODULE_NAMES = (
     "later_faulty",
     "later_healthy",
     "latest",
+    "unseen.faulty_sequences",
+    "unseen.faulty_targets",
+    "unseen.faulty_courses",
+    "unseen.faulty_pipelines",
+    "unseen.faulty_networks",
+    "unseen.healthy_networks",
+    "unseen.healthy_losses",
+    "unseen.healthy_rows",
 )
 MODULES = tuple(importlib.import_module(f"benchmarks.doctor.{name}") for name in MODULE_NAMES)
 __all__ = ["FAULTY", "HEALTHY", "MODULES"]

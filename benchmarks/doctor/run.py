@@ -1,11 +1,12 @@
 """Run the doctor on faulty and healthy trainings.
 
-    python -m benchmarks.doctor.run [part=development|held-out|later|latest|all] [seeds=3] [only=NAME,...] [--verbose]
+    python -m benchmarks.doctor.run [part=PART|all] [seeds=3] [only=NAME,...] [--verbose]
     python -m benchmarks.doctor.run verify [only=NAME,...]
 
 The first command counts how often the doctor finds anything, names the correct cause first or among the first three,
 after how many backward passes, and how often it finds something in healthy trainings. The thresholds are tuned on the
-development part only; the later programs were written after that, the latest ones with checks that came after them.
+development part only; the held-out part has the same kinds of faults, the later programs were written after that, the
+latest ones with checks that came after them, and the unseen ones in other kinds, before their diagnosis was known.
 `verify` trains each faulty program with and without its fault, with 5 seeds, and tests whether the fault does harm
 (Welch's t test).
 """
@@ -28,13 +29,13 @@ WORST_SCORE = -10.0
 """Score of a training whose score is not a number."""
 MAX_PASSES = 200
 """Backward passes within which the correct cause should be named."""
-PARTS = ("development", "held-out", "later", "latest")
+PARTS = ("development", "held-out", "later", "latest", "unseen")
 
 
 def part_of(program: Program) -> str:
     """Return the part of the benchmark that a program belongs to."""
-    module = program.run.__module__.rpartition(".")[2]
-    for part in ("later", "latest"):
+    module = program.run.__module__.removeprefix("benchmarks.doctor.")
+    for part in ("later", "latest", "unseen"):
         if module.startswith(part):
             return part
     return "development" if program.number % 2 else "held-out"

@@ -1,0 +1,1 @@
+"""Programs written before their diagnosis was looked at, in kinds that the other parts do not have."""
