@@ -32,6 +32,26 @@ def test_the_classic_style_equals_the_textbooks_network():
         assert torch.equal(model(x), book(x))
 
 
+def test_the_classic_style_has_the_papers_sizes_on_32_x_32():
+    model = lenet(images(1, 32, 32), style="classic")
+    x = torch.randn(2, 1, 32, 32)
+    shapes = {}
+    for name, module in model.named_children():
+        x = module(x)
+        shapes[name] = tuple(x.shape[1:])
+    assert shapes["conv1"] == (6, 28, 28)
+    assert shapes["conv2"] == (16, 10, 10)
+    assert shapes["flatten"] == (400,)
+    assert sum(p.numel() for p in model.parameters()) == 61_706
+
+
+def test_a_padded_image_gives_what_the_paper_gives():
+    padded, paper = (lenet(images(1, side, side), style="classic") for side in (28, 32))
+    paper.load_state_dict(padded.state_dict())
+    x = torch.randn(3, 1, 28, 28)
+    assert torch.allclose(padded(x), paper(nn.functional.pad(x, (2, 2, 2, 2))), atol=1e-6)
+
+
 def test_pooling_before_relu_gives_the_same_values():
     x = torch.randn(4, 6, 14, 14)
     pool, relu = nn.MaxPool2d(2), nn.ReLU()

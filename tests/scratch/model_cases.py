@@ -87,7 +87,8 @@ def make_backpropagation(rng: Generator) -> Pair:
 
 
 def make_lenet(rng: Generator) -> Pair:
-    spec = Spec("classification", (2, 16, 14), classes=tuple("abc"))
+    shape = (2, 16, 14) if draw_int(rng, 0, 1) else (2, 32, 33)  # padded, and not
+    spec = Spec("classification", shape, classes=tuple("abc"))
     net = models.build("lenet", spec, style="classic").double()
     weights = [draw_normal(rng, *p.shape) / p[0].numel() ** 0.5 for p in net.parameters()]
     names = [name for name, _ in net.named_parameters()]
@@ -99,7 +100,7 @@ def make_lenet(rng: Generator) -> Pair:
     def library(x: Tensor, *p: Tensor) -> Tensor:
         return torch.func.functional_call(net, dict(zip(names, p, strict=True)), (x,))
 
-    return run_both(scratch, library, draw_normal(rng, 3, 2, 16, 14), *weights)
+    return run_both(scratch, library, draw_normal(rng, 3, *shape), *weights)
 
 
 CASES = [

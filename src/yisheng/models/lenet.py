@@ -13,6 +13,8 @@ from yisheng.core.types import Spec
 
 MIN_SIDES = {"modern": 8, "classic": 12}
 """Smallest number of rows and columns of an image, by style."""
+PAPER_SIDE = 32
+"""Rows and columns of the paper's images: digits of 28 x 28 with a border of 2, which smaller images get by padding."""
 
 
 @register(
@@ -25,8 +27,9 @@ def lenet(spec: Spec, *, style: Literal["modern", "classic"] = "modern") -> nn.M
     """Build LeNet-5: two convolutions with pooling (6 and 16 channels), then layers of 120, 84 and O units.
 
     ``classic`` is the textbook's: sigmoid, average pooling, no padding in the second convolution; 61,706
-    parameters for ten classes on 28 x 28. Its loss does not fall in the first epochs of plain SGD, and it needs a
-    learning rate near 0.9.
+    parameters for ten classes on 28 x 28. The first convolution pads images below 32 x 32 by 2; those of 32 x 32 have
+    the paper's sizes (6 maps of 28 x 28, 16 of 5 x 5) and the same number of parameters. Its loss does not fall in the
+    first epochs of plain SGD, and it needs a learning rate near 0.9.
 
     ``modern`` has the same layers with later improvements: relu, max pooling and batch norm. Its second
     convolution is 3 x 3 and padded, so that it takes images from 8 x 8 on.
@@ -55,18 +58,19 @@ def lenet(spec: Spec, *, style: Literal["modern", "classic"] = "modern") -> nn.M
 
 
 def _make_classic(channels: int, height: int, width: int, outputs: int) -> nn.Module:
-    # 28 -> 28 -> 14 -> 10 -> 5
-    features = 16 * ((height // 2 - 4) // 2) * ((width // 2 - 4) // 2)
+    # 28, padded, and 32 -> 28 -> 14 -> 10 -> 5
+    padding = 2 if min(height, width) < PAPER_SIDE else 0
+    rows, columns = (((side + 2 * padding - 4) // 2 - 4) // 2 for side in (height, width))
     return nn.Sequential(
         OrderedDict(
-            conv1=nn.Conv2d(channels, 6, kernel_size=5, padding=2),
+            conv1=nn.Conv2d(channels, 6, kernel_size=5, padding=padding),
             activation1=nn.Sigmoid(),
             pool1=nn.AvgPool2d(2),
             conv2=nn.Conv2d(6, 16, kernel_size=5),
             activation2=nn.Sigmoid(),
             pool2=nn.AvgPool2d(2),
             flatten=nn.Flatten(),
-            linear3=nn.Linear(features, 120),
+            linear3=nn.Linear(16 * rows * columns, 120),
             activation3=nn.Sigmoid(),
             linear4=nn.Linear(120, 84),
             activation4=nn.Sigmoid(),

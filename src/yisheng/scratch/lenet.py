@@ -17,8 +17,8 @@ Layer = tuple[Tensor, Tensor]
 
 
 @register(
-    equation="""convolution 5 x 5, padding 2 → sigmoid → average pooling 2
-convolution 5 x 5            → sigmoid → average pooling 2
+    equation="""convolution 5 x 5, padding 2 below 32 x 32 → sigmoid → average pooling 2
+convolution 5 x 5                          → sigmoid → average pooling 2
 flatten → linear → sigmoid → linear → sigmoid → linear""",
     usual="""
 import torch
@@ -33,10 +33,10 @@ def lenet(x: Tensor, convolutions: Sequence[Layer], linears: Sequence[Layer]) ->
     """Compute LeNet-5 in its textbook form: two convolutions with pooling, then three linear layers.
 
     Args:
-        x: images (B, C, H, W), 28 x 28 in the textbook.
+        x: images (B, C, H, W), 28 x 28 in the textbook, which pads them by 2; 32 x 32 in the paper.
         convolutions: kernels and bias of two: (6, C, 5, 5), (6,) and (16, 6, 5, 5), (16,).
         linears: weights and bias of three: (120, 16 h w), (120,); (84, 120), (84,); (O, 84), (O,), with h x w the
-            size after the second pooling, 5 x 5 of 28 x 28.
+            size after the second pooling, 5 x 5 of 28 x 28 and of 32 x 32.
 
     Source: LeCun et al., "Gradient-based learning applied to document recognition", 1998, section II-B;
     Zhang et al., "Dive into Deep Learning", section 7.6.
@@ -47,7 +47,7 @@ def lenet(x: Tensor, convolutions: Sequence[Layer], linears: Sequence[Layer]) ->
     >>> lenet(torch.zeros(2, 1, 28, 28), convolutions, linears).shape
     torch.Size([2, 10])
     """
-    for (w, b), padding in zip(convolutions, (2, 0), strict=True):
+    for (w, b), padding in zip(convolutions, (2 if min(x.shape[2:]) < 32 else 0, 0), strict=True):
         x = average_pooling(sigmoid(cross_correlation(x, w, b, padding=padding)), 2)
     x = x.flatten(1)
     *hidden_layers, output_layer = linears
