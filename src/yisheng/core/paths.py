@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
 from yisheng.core import registry
 from yisheng.core.errors import DataError, UsageError, suggest
 
+INPUT = "an input"
+"""What `parse_path` calls an input of a prediction; it is read only, so its name need not be in UTF-8."""
 IMPOSSIBLE_NAME = {errno.ENAMETOOLONG, errno.EINVAL}
 """Errors of the system about a name that no file can have; Windows reports forbidden characters as EINVAL."""
 
@@ -23,7 +26,7 @@ def parse_path(value: Any, key: str) -> Path:
 
     Raises:
         UsageError: no file can have this path: it is empty or too long, has a NUL character or a character that file
-            names cannot hold, or there is no such home folder.
+            names cannot hold, or there is no such home folder; or it is not in UTF-8, unless it is an input.
 
     >>> parse_path("runs/0001", "out").as_posix()
     'runs/0001'
@@ -51,7 +54,50 @@ def parse_path(value: Any, key: str) -> Path:
     except OSError as error:
         if error.errno in IMPOSSIBLE_NAME:
             raise UsageError(f"{key} must be a path, got {text!r}: {error.strerror}", "use another name") from None
+    if key != INPUT:
+        _require_utf8(path, key)
     return path
+
+
+def _require_utf8(path: Path, key: str) -> None:
+    """Raise an error unless a path is text: configs, logs and reports, which name it, are in UTF-8."""
+    try:
+        absolute = os.path.abspath(path)  # noqa: PTH100  # the current folder may have such a name
+        absolute.encode()
+    except FileNotFoundError:  # the current folder was removed
+        return
+    except UnicodeEncodeError:
+        shown = absolute.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        raise UsageError(
+            f"{key} must be a path in UTF-8, got {shown}",
+            "rename the folder or file, for example with convmv, or give a link to it (ln -s)",
+        ) from None
+
+
+def parse_out_path(value: Any) -> Path:
+    """Return where the user wants something written (``out=``): a path of a file or folder, new or existing.
+
+    A link to a file is followed, so that the link stays and its file is replaced.
+
+    Raises:
+        UsageError: see `parse_path`; or the path is a link to nothing, a pipe or a device.
+
+    >>> parse_out_path("runs").as_posix()
+    'runs'
+    """
+    path = parse_path(value, "out")
+    try:
+        mode = path.stat().st_mode
+    except OSError:  # whoever writes there reports why not, unless something is there already
+        if path.is_symlink():
+            raise UsageError(
+                f"out={value} is a link to {path.readlink()}, where nothing is",
+                "create what it links to, remove the link, or name another out=",
+            ) from None
+        return path
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise UsageError(f"out={value} is a pipe or a device", "name a file or a folder with out=")
+    return Path(os.path.realpath(path)) if path.is_symlink() and stat.S_ISREG(mode) else path
 
 
 def is_path(value: str) -> bool:

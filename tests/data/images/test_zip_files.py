@@ -100,7 +100,6 @@ def test_hidden_files_are_ignored(tmp_path):
         "a/../../b.jpg",
         "/a.jpg",
         "C:/a.jpg",
-        "a\\b.jpg",
         "con/a.jpg",
         "con.jpg",
         "a/b\x01.jpg",
@@ -114,6 +113,39 @@ def test_names_that_are_not_safe_to_extract_are_refused(tmp_path, name):
     with pytest.raises(DataError, match="not safe") as list_error:
         zip_files.list_zip(path)
     assert list_error.value.problem == extract_error.value.problem
+
+
+@pytest.mark.parametrize(
+    "name", ["..\\a.jpg", "a\\..\\..\\b.jpg", "\\a.jpg", "\\\\host\\a.jpg", "C:\\a.jpg", "a\\/b.jpg"]
+)
+def test_unsafe_names_with_backslashes_are_refused(tmp_path, name):
+    with pytest.raises(DataError, match="not safe"):
+        zip_files.list_zip(write_zip(tmp_path, [(name, b"x"), ("a/2.jpg", b"y")]))
+
+
+def test_backslashes_separate_folders(tmp_path):
+    listing = zip_files.list_zip(
+        write_zip(tmp_path, [("train\\a\\1.jpg", b"x"), ("train\\b\\2.jpg", b"y"), ("c\\", b"")])
+    )
+    assert listing.names == ["train/a/1.jpg", "train/b/2.jpg"]
+    assert listing.folders == {"train", "train/a", "train/b", "c"}
+    assert list(listing.read([1])) == [b"y"]
+    with pytest.raises(DataError, match="twice"):
+        zip_files.list_zip(write_zip(tmp_path, [("a\\1.jpg", b"x"), ("a/1.jpg", b"y")]))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "names"),
+    [("gbk", ("猫", "狗", "图片")), ("cp932", ("ねこ", "いぬ", "鳥類")), ("cp949", ("고양이", "강아지", "사진"))],
+)
+def test_names_in_east_asian_encodings_are_decoded(tmp_path, encoding, names):
+    path = write_zip(tmp_path, [(f"{'x' * len(name.encode(encoding))}{n}/1.jpg", b"x") for n, name in enumerate(names)])
+    content = path.read_bytes()
+    for n, name in enumerate(names):
+        raw = name.encode(encoding)
+        content = content.replace(b"x" * len(raw) + b"%d/1.jpg" % n, raw + b"%d/1.jpg" % n)
+    path.write_bytes(content)
+    assert zip_files.list_zip(path).names == [f"{name}{n}/1.jpg" for n, name in enumerate(names)]
 
 
 def test_duplicate_names_are_refused(tmp_path):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from yisheng.core.errors import DataError
+from yisheng.data.images.file_names import NameDecoder
 
 IMAGE_SUFFIXES = frozenset(
     "jpg jpeg jpe jfif mpo png webp bmp dib gif tif tiff ppm pgm pbm pnm pfm avif".split()  # noqa: SIM905
@@ -79,14 +79,12 @@ def is_hidden(part: str) -> bool:
 
 
 def sanitize_name(name: str) -> str:
-    """Return a file's name as text that can be written anywhere, the same on every system.
+    """Return a file's name as text that can be written anywhere, the same on every system; bytes become escapes.
 
     >>> sanitize_name("a\\udcff/e\\u0301")
-    'a�/é'
+    'a\\\\xff/é'
     """
-    if name.isascii():
-        return name
-    return unicodedata.normalize("NFC", name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+    return NameDecoder().decode(name)
 
 
 def join_listings(path: Path, parts: Sequence[tuple[str, Listing]]) -> Listing:

@@ -6,8 +6,10 @@ import hashlib
 import io
 import os
 import stat
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 from yisheng.core.errors import DataError
 from yisheng.data.images.file_listing import (
@@ -18,9 +20,12 @@ from yisheng.data.images.file_listing import (
     is_hidden,
     is_image,
 )
+from yisheng.data.tables.encodings import FALLBACK_ENCODINGS, MULTIBYTE_ENCODINGS
 
 ABSENT = -1
 """Size of a file that does not exist."""
+_SPELLING_SAMPLE = 100
+"""Names by which the spelling of all is found."""
 
 
 def list_folder(root: Path) -> Listing:
@@ -52,21 +57,57 @@ def list_folder(root: Path) -> Listing:
 
 
 def list_named_files(root: Path, names: Iterable[str]) -> Listing:
-    """List image files by their paths relative to a folder; the size of a file that does not exist is `ABSENT`."""
+    """List image files by their paths relative to a folder; the size of a file that does not exist is `ABSENT`.
+
+    Names beyond ASCII may be on the disk in another form of Unicode or in another encoding than in the list.
+    """
     listing = _empty_listing(root)
     stamp = _start_stamp(root)
-    for name in names:
-        try:
-            status = (root / name).stat()
-        except (OSError, ValueError):
-            listing.add(name, ABSENT)
-            continue
-        if stat.S_ISREG(status.st_mode):
+    files = [(name, _stat_file(root, name)) for name in names]
+    spell = _find_spelling(root, [name for name, status in files if status is None and not name.isascii()])
+    for name, status in files:
+        if status is not None:
             _add_file(listing, name, status, stamp)
-        else:
+            continue
+        spelled = spell(name) if spell else name
+        status_of_spelled = _stat_file(root, spelled) if spelled != name else None
+        if status_of_spelled is None:
             listing.add(name, ABSENT)
+        else:
+            _add_file(listing, spelled, status_of_spelled, stamp)
     listing.stamp = stamp.hexdigest()
     return listing
+
+
+def _stat_file(root: Path, name: str) -> os.stat_result | None:
+    """Return the status of a file, or None if there is none of this name."""
+    try:
+        status = (root / name).stat()
+    except (OSError, ValueError):
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None
+
+
+def _find_spelling(root: Path, names: Sequence[str]) -> Callable[[str], str] | None:
+    """Return the spelling in which most of some names are those of files; None if none is."""
+    spellings = [*map(_normalize_as, ("NFC", "NFD")), *map(_encode_as, (*MULTIBYTE_ENCODINGS, *FALLBACK_ENCODINGS))]
+    sample = names[:_SPELLING_SAMPLE]
+    counts = [sum(_stat_file(root, spell(name)) is not None for name in sample) for spell in spellings]
+    return spellings[counts.index(max(counts))] if any(counts) else None
+
+
+def _normalize_as(form: Literal["NFC", "NFD"]) -> Callable[[str], str]:
+    return lambda name: unicodedata.normalize(form, name)
+
+
+def _encode_as(encoding: str) -> Callable[[str], str]:
+    def encode(name: str) -> str:
+        try:
+            return name.encode(encoding).decode("utf-8", "surrogateescape")
+        except UnicodeError:
+            return name
+
+    return encode
 
 
 def _empty_listing(root: Path) -> Listing:

@@ -79,6 +79,23 @@ def report_left_out(
         )
 
 
+def report_name_encoding(classes: Sequence[str], encoding: str) -> Iterable[Finding]:
+    """Yield a finding if folders have names that are not UTF-8.
+
+    Args:
+        classes: names of the classes, decoded.
+        encoding: in which they were read; empty if all names are UTF-8.
+    """
+    if encoding:
+        yield make_finding(
+            "names-not-utf-8",
+            "note",
+            [name for name in classes if not name.isascii()] or list(classes),
+            f"class folders were read with names in {encoding}, since they are not UTF-8",
+            "if that is wrong, rename the folders in UTF-8, for example with convmv",
+        )
+
+
 def report_empty_classes(folders: Iterable[str], classes: Sequence[str]) -> Iterable[Finding]:
     """Yield a finding if class folders have no image.
 

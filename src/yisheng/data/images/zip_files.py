@@ -20,6 +20,8 @@ from yisheng.core.errors import DataError
 from yisheng.data.archive_names import split_member_name
 from yisheng.data.archives import MIN_BOMB_BYTES, Limits
 from yisheng.data.images.file_listing import MAX_IMAGE_BYTES, Contents, Listing, is_hidden, is_image
+from yisheng.data.images.file_names import NameDecoder
+from yisheng.data.tables.encodings import MULTIBYTE_ENCODINGS
 
 LIMITS = Limits(max_total_bytes=1 << 44, max_file_bytes=MAX_IMAGE_BYTES, max_members=4_000_000)
 """The total may be large, since only pixels are written to the disk; a bomb is recognized by its ratio."""
@@ -58,18 +60,26 @@ class _Entry(NamedTuple):
     shift: int
 
 
+class _OtherEncodingError(Exception):
+    """A name is not UTF-8."""
+
+
 def list_zip(path: Path) -> Listing:
-    """List all image files of a zip.
+    """List all image files of a zip; backslashes, which old programs for Windows write, separate folders too.
 
     Raises:
         DataError: the zip is damaged, encrypted, not safe or a decompression bomb.
     """
-    members: list[_Member] = []
-    listing = Listing(path, lambda indices: _read_members(path, listing.names, members, indices))
+    listing, members = _start_listing(path)
     try:
         with path.open("rb") as stream:
             status = os.fstat(stream.fileno())
-            _fill_listing(stream, status.st_size, listing, members)
+            try:
+                _fill_listing(stream, status.st_size, listing, members, None)
+            except _OtherEncodingError:
+                listing, members = _start_listing(path)
+                decoder = _find_decoder(stream, status.st_size, path)
+                _fill_listing(stream, status.st_size, listing, members, decoder)
     except (OSError, struct.error, ValueError, OverflowError, MemoryError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise DataError(f"{path} cannot be read as a zip: {reason}", "download or copy it again") from None
@@ -78,11 +88,30 @@ def list_zip(path: Path) -> Listing:
     return listing
 
 
-def _fill_listing(stream: IO[bytes], size: int, listing: Listing, members: list[_Member]) -> None:
-    """Fill the listing and its members from the central directory, with all checks."""
+def _start_listing(path: Path) -> tuple[Listing, list[_Member]]:
+    members: list[_Member] = []
+    listing = Listing(path, lambda indices: _read_members(path, listing.names, members, indices))
+    return listing, members
+
+
+def _find_decoder(stream: IO[bytes], size: int, path: Path) -> NameDecoder:
+    """Return how the names that are not marked as UTF-8 are decoded: in code page 437, unless they are East Asian."""
+    entries = _read_directory(stream, size, path)
+    decoder = NameDecoder.from_names(_to_text(entry.name) for entry in entries if not entry.fields[3] & _UTF8_FLAG)
+    return decoder if decoder.encoding in MULTIBYTE_ENCODINGS else NameDecoder("cp437")
+
+
+def _fill_listing(
+    stream: IO[bytes], size: int, listing: Listing, members: list[_Member], decoder: NameDecoder | None
+) -> None:
+    """Fill the listing and its members from the central directory, with all checks.
+
+    Raises:
+        _OtherEncodingError: there is no decoder, and a name needs one.
+    """
     checks = _SafetyChecks(listing.path)
     for entry in _read_directory(stream, size, listing.path):
-        name = _decode_name(entry.name, entry.fields[3])
+        name = _decode_name(entry.name, entry.fields[3], decoder)
         folder, file_name = checks.check_name(name)
         if folder is None or not file_name or is_hidden(file_name):
             continue
@@ -167,14 +196,19 @@ def _read_zip64_numbers(extra: bytes) -> Iterator[int]:
     raise ValueError("its table of contents lacks a size")
 
 
-def _decode_name(name: bytes, flags: int) -> str:
+def _decode_name(name: bytes, flags: int, decoder: NameDecoder | None) -> str:
     """Return a member's name. Most programs write UTF-8, not all of them set the flag for it."""
     try:
-        return name.decode()
+        text = name.decode() if decoder is None or flags & _UTF8_FLAG else decoder.decode(_to_text(name))
     except UnicodeDecodeError:
         if flags & _UTF8_FLAG:
             raise
-        return name.decode("cp437")
+        raise _OtherEncodingError from None
+    return text.replace("\\", "/") if "\\" in text else text
+
+
+def _to_text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
 
 
 class _SafetyChecks:

@@ -16,6 +16,7 @@ from yisheng.core.natural_sort import natural_key
 from yisheng.core.types import Spec
 from yisheng.data.images import decode, folder_files
 from yisheng.data.images.file_listing import sanitize_name
+from yisheng.data.images.file_names import NameDecoder
 from yisheng.data.tables.files import is_table
 from yisheng.inference.bulk.chunk import Chunk, Tally, fingerprint_file
 from yisheng.inference.images import read_image
@@ -46,6 +47,7 @@ class ImageFiles:
         self.notes: list[str] = []
         fingerprints = [self._add(path) for path in inputs]
         self.total = len(self.paths)
+        self._decoder = NameDecoder.from_names(map(str, self.paths))
         self.fingerprint = hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()
         image_bytes = int(np.prod(spec.shape)) * np.dtype(spec.image_values.stored).itemsize
         self.chunk_size = max(1, min(MAX_CHUNK_IMAGES, MAX_CHUNK_BYTES // image_bytes))
@@ -89,7 +91,7 @@ class ImageFiles:
                 "give a folder with .png, .jpg, .webp, ... files",
             )
         if listing.other_files:
-            examples = ", ".join(listing.other_files[:3]) + " ..." * (len(listing.other_files) > 3)
+            examples = ", ".join(map(sanitize_name, listing.other_files[:3])) + " ..." * (len(listing.other_files) > 3)
             self.notes.append(f"{path}: {len(listing.other_files)} other files were ignored ({examples})")
         names = sorted(listing.names, key=lambda name: [natural_key(part) for part in name.split("/")])
         self.paths += [path / name for name in names]
@@ -107,5 +109,5 @@ class ImageFiles:
                 if self._strict:
                     raise
                 errors[index] = sanitize_name(error.problem)
-        names = [sanitize_name(str(path)) for path in paths]
+        names = [self._decoder.decode(str(path)) for path in paths]
         return Chunk(names, block[: len(notes)], names, notes, errors)

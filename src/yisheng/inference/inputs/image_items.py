@@ -14,7 +14,7 @@ from yisheng.core.errors import DataError
 from yisheng.core.paths import parse_path
 from yisheng.core.types import Spec
 from yisheng.data.images import decode
-from yisheng.data.images.file_listing import MAX_IMAGE_BYTES
+from yisheng.data.images.file_listing import MAX_IMAGE_BYTES, sanitize_name
 from yisheng.inference import images
 from yisheng.inference.inputs.block import COLOR_CHANNELS, InputBlock, describe, refuse
 from yisheng.inference.inputs.image_arrays import read_image_array
@@ -98,9 +98,9 @@ def name_of(item: Any, number: int) -> str:
     '3'
     """
     if isinstance(item, str | os.PathLike):
-        return str(item)
+        return sanitize_name(str(item))
     name = getattr(item, "filename", "") if is_pil_image(item) else getattr(item, "name", "")
-    return name if isinstance(name, str) and name else str(number)
+    return sanitize_name(name) if isinstance(name, str) and name else str(number)
 
 
 def _read_item(item: Any, number: int, spec: Spec, white: float | None) -> InputBlock:
