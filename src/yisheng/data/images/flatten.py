@@ -12,7 +12,7 @@ from PIL import Image
 
 from yisheng.core.errors import DataError
 from yisheng.core.types import ImageValues
-from yisheng.data.images import image_values
+from yisheng.data.images import bands, image_values
 from yisheng.data.images.image_values import BACKGROUNDS, DEFAULT_BACKGROUND, ValueFacts
 from yisheng.data.images.raw_values import RawImage, find_value_type
 
@@ -57,18 +57,23 @@ def flatten_bytes(image: Image.Image, name: str, rules: Rules) -> _Flat:
         DataError: it is blank on the background of its set.
     """
     mode = "L" if _is_gray(image) else "RGB"
-    facts = image_values.PLAIN
-    if may_be_transparent(image):
-        rgba = image.convert("RGBA")
-        visible = _measure_visibility(rgba)
-        if visible:
-            facts = replace(facts, visible=visible)
-            level = rules.find_background(visible)
-            rgba = Image.alpha_composite(Image.new("RGBA", rgba.size, (level, level, level, 255)), rgba)
-        image = rgba.convert("RGB")
-    flat = image.convert("RGB").convert(mode) if image.mode == "P" else image.convert(mode)
+    facts, level = image_values.PLAIN, None
+    has_alpha = may_be_transparent(image)
+    if has_alpha and (visible := _measure_visibility(image)):
+        facts = replace(facts, visible=visible)
+        level = rules.find_background(visible)
     target = {"auto": mode, "gray": "L", "rgb": "RGB"}[rules.color]
-    pixels = np.asarray(flat if mode == target else flat.convert(target))
+
+    def flatten_band(band: Image.Image) -> Image.Image:
+        if has_alpha:
+            band = band.convert("RGBA")
+            if level is not None:
+                band = Image.alpha_composite(Image.new("RGBA", band.size, (level, level, level, 255)), band)
+        for step in ("RGB", mode, target) if has_alpha or band.mode == "P" else (mode, target):
+            band = band if band.mode == step else band.convert(step)
+        return band
+
+    pixels = bands.convert_image(image, flatten_band)
     transparency_notes = _check_visibility(facts, pixels, name, rules)
     pixels, notes = fit_bytes(pixels, name, rules)
     return pixels, facts, (*notes, *transparency_notes)
@@ -89,7 +94,7 @@ def flatten_raw(raw: RawImage, name: str, rules: Rules) -> _Flat:
     if raw.alpha is not None:
         opaque = image_values.to_pixels(replace(raw, alpha=None), value_range, _FLOAT_VALUES, DEFAULT_BACKGROUND)
         facts = replace(facts, visible=image_values.measure_visibility(opaque, raw.alpha))
-    values = rules.values or image_values.ImageValues()
+    values = rules.values or ImageValues()
     pixels = image_values.to_pixels(raw, value_range, values, rules.find_background(facts.visible))
     if rules.color == "gray" and pixels.ndim == 3:
         pixels = image_values.as_stored(pixels.astype(np.float32) @ image_values.LUMA, values)
@@ -119,12 +124,14 @@ def read_lazy_file(image: Image.Image) -> bytes | None:
         return content if (reopened.mode, reopened.size) == (image.mode, image.size) else None
 
 
-def _measure_visibility(rgba: Image.Image) -> tuple[bool, ...]:
+def _measure_visibility(image: Image.Image) -> tuple[bool, ...]:
     """Return whether an image is visible on each background; empty if it is opaque."""
-    if rgba.getchannel("A").getextrema() == (255, 255):
+    alpha = bands.convert_image(image, lambda band: band.convert("RGBA").getchannel("A"))
+    if alpha.min() == 255:
         return ()
-    step = max(1, math.isqrt(rgba.width * rgba.height // _SAMPLED_PIXELS))
-    pixels = np.asarray(rgba)[::step, ::step]
+    step = max(1, math.isqrt(image.width * image.height // _SAMPLED_PIXELS))
+    sample = image if step == 1 else image.resize((image.width // step, image.height // step), Image.Resampling.NEAREST)
+    pixels = np.asarray(sample.convert("RGBA"))
     visible = image_values.measure_visibility(pixels[..., :3], pixels[..., 3] / np.float32(255))
     return visible or (True,) * len(BACKGROUNDS)  # the transparent parts were between the sampled pixels
 

@@ -90,7 +90,8 @@ def _stat_file(root: Path, name: str) -> os.stat_result | None:
 
 def _find_spelling(root: Path, names: Sequence[str]) -> Callable[[str], str] | None:
     """Return the spelling in which most of some names are those of files; None if none is."""
-    spellings = [*map(_normalize_as, ("NFC", "NFD")), *map(_encode_as, (*MULTIBYTE_ENCODINGS, *FALLBACK_ENCODINGS))]
+    encodings = (*MULTIBYTE_ENCODINGS, *FALLBACK_ENCODINGS)
+    spellings = [_normalize_as("NFC"), _normalize_as("NFD"), *map(_encode_as, encodings)]
     sample = names[:_SPELLING_SAMPLE]
     counts = [sum(_stat_file(root, spell(name)) is not None for name in sample) for spell in spellings]
     return spellings[counts.index(max(counts))] if any(counts) else None

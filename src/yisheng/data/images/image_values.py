@@ -15,6 +15,7 @@ import numpy as np
 
 from yisheng.core.errors import DataError
 from yisheng.core.types import ImageValues, PixelType, ValueRange
+from yisheng.data.images import bands
 from yisheng.data.images.raw_values import RawImage
 
 BACKGROUNDS = (255, 0, 128)
@@ -84,7 +85,9 @@ def measure_values(raw: RawImage) -> ValueFacts:
 
 def _are_multiples(values: np.ndarray, white: float) -> bool:
     flat = values.reshape(-1)
-    for block in (flat[:_CHECKED_VALUES], flat[_CHECKED_VALUES:]):
+    starts = (0, *range(_CHECKED_VALUES, len(flat), bands.BAND_VALUES))
+    for start in starts:
+        block = flat[start : _CHECKED_VALUES if start == 0 else start + bands.BAND_VALUES]
         if block.dtype.kind in "iu":
             if white < 255 or (block % (int(white) // 255)).any():
                 return False
@@ -152,7 +155,9 @@ def _find_range(dtype: PixelType, images: Sequence[ValueFacts]) -> ValueRange:
         return ValueRange(dtype, *_find_float_range(low, high))
     if dtype == "int8":
         return ValueRange(dtype, -128.0, 127.0)
-    if high > 255 and all(65535 in facts.exact_whites for facts in images):  # 8 bits, spread over 16
+    if (
+        dtype == "uint16" and high > 255 and all(65535 in facts.exact_whites for facts in images)
+    ):  # 8 bits, spread over 16
         return ValueRange(dtype, 0.0, 65535.0)
     if low >= 0:
         return ValueRange(dtype, 0.0, float(next((2**bits - 1 for bits in _BIT_DEPTHS if high < 2**bits), high)))
@@ -223,14 +228,18 @@ def to_pixels(raw: RawImage, value_range: ValueRange, values: ImageValues, backg
         background: gray level behind transparent parts.
     """
     is_wide = raw.values.dtype.itemsize > 2 and raw.values.dtype.kind in "iu"
-    pixels = raw.values.astype(np.float64 if is_wide else np.float32)
-    pixels -= value_range.low
-    pixels *= 255 / (value_range.high - value_range.low)
-    pixels = pixels.astype(np.float32, copy=False)
-    if raw.alpha is not None:
-        alpha = raw.alpha if pixels.ndim == 2 else raw.alpha[..., None]
-        pixels = pixels * alpha + np.float32(background) * (1 - alpha)
-    return as_stored(pixels, values)
+
+    def scale(rows: slice) -> np.ndarray:
+        pixels: np.ndarray = raw.values[rows].astype(np.float64 if is_wide else np.float32)
+        np.subtract(pixels, value_range.low, out=pixels)
+        np.multiply(pixels, 255 / (value_range.high - value_range.low), out=pixels)
+        pixels = pixels.astype(np.float32, copy=False)
+        if raw.alpha is not None:
+            alpha = raw.alpha[rows] if pixels.ndim == 2 else raw.alpha[rows][..., None]
+            pixels = pixels * alpha + np.float32(background) * (1 - alpha)
+        return as_stored(pixels, values)
+
+    return bands.map_rows(raw.values, scale)
 
 
 def as_stored(pixels: np.ndarray, values: ImageValues) -> np.ndarray:

@@ -10,11 +10,13 @@ import io
 import sys
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from yisheng.core.types import PixelType
+from yisheng.data.images import bands
 
 _SAMPLE_FORMAT, _BITS_PER_SAMPLE, _PHOTOMETRIC = 339, 258, 262
 """Tags of TIFF."""
@@ -126,9 +128,8 @@ def _read_color(image: Image.Image, content: bytes) -> RawImage:
         return _read_color_map(image, content)
     key = image.info.get("transparency")
     with Image.open(io.BytesIO(content), formats=[str(image.format)]) as lower:
-        lower.tile = [_swap_bytes(tile) for tile in getattr(lower, "tile", [])]
-        low_bytes = np.asarray(lower).astype(np.uint16)
-    values = np.asarray(image).astype(np.uint16) << np.uint16(8) | low_bytes
+        lower.tile = list(map(_swap_bytes, getattr(lower, "tile", [])))
+        values = _join_bytes(np.asarray(image), np.asarray(lower))
     if image.mode == "CMYK":
         fractions = 1 - values.astype(np.float32) / 65535
         return RawImage(np.rint(fractions[..., :3] * fractions[..., 3:] * 65535).astype(np.uint16), "uint16")
@@ -138,7 +139,12 @@ def _read_color(image: Image.Image, content: bytes) -> RawImage:
     return RawImage(values, "uint16", None if is_key is None else (~is_key).astype(np.float32))
 
 
-def _swap_bytes(tile: tuple) -> tuple:  # type: ignore[type-arg]
+def _join_bytes(high: np.ndarray, low: np.ndarray) -> np.ndarray:
+    """Return 16-bit values from their upper and lower bytes."""
+    return bands.map_rows(high, lambda rows: high[rows].astype(np.uint16) << np.uint16(8) | low[rows])
+
+
+def _swap_bytes(tile: Any) -> Any:
     """Return Pillow's plan for a part of a file with the bytes of each value swapped."""
     codec, extents, offset, args = tile
     rawmode, others = (args[0], args[1:]) if isinstance(args, tuple) else (args, None)
@@ -162,7 +168,7 @@ def _read_gray_alpha(content: bytes) -> RawImage:
 
 def _read_color_map(image: Image.Image, content: bytes) -> RawImage:
     """Return a PPM file of two bytes a value, scaled to 65,535 as Pillow scales PGM files."""
-    max_value, offset = _get_max_value(image), int(image.tile[0][2])  # type: ignore[attr-defined]
+    max_value, ((_, _, offset, _),) = _get_max_value(image), getattr(image, "tile", [])
     count = image.width * image.height * 3
     if len(content) < offset + 2 * count:
         raise ValueError("it ends too early")

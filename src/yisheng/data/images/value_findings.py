@@ -9,9 +9,7 @@ from yisheng.data.images.folder_findings import MAX_EXAMPLES
 from yisheng.data.images.image_values import describe_values
 
 
-def report_values(
-    values: ImageValues, types: Mapping[str, int], notes: Sequence[tuple[str, str]]
-) -> Iterable[Finding]:
+def report_values(values: ImageValues, types: Mapping[str, int], notes: Sequence[tuple[str, str]]) -> Iterable[Finding]:
     """Yield findings about the values in a set's files.
 
     Args:
