@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from yisheng.core.registry import register
     from yisheng.core.types import Column, Dataset, Drawing, EpochEnd, Spec, StepEnd
     from yisheng.diagnosis.doctor import doctor
+    from yisheng.diagnosis.row_checks import check_data
     from yisheng.results import SearchResult, TrainedRun
 
 _NAMES_OF_MODULE = {
@@ -46,6 +47,7 @@ _NAMES_OF_MODULE = {
     "yisheng.core.registry": ("register",),
     "yisheng.core.types": ("Column", "Dataset", "Drawing", "EpochEnd", "Spec", "StepEnd"),
     "yisheng.diagnosis.doctor": ("doctor",),
+    "yisheng.diagnosis.row_checks": ("check_data",),
     "yisheng.results": ("SearchResult", "TrainedRun"),
     "yisheng.api": (
         "config",
@@ -67,7 +69,7 @@ _NAMES_OF_MODULE = {
     ),
 }
 _MODULE_OF_NAME = {name: module for module, names in _NAMES_OF_MODULE.items() for name in names}
-_SUBMODULES = ("data", "models", "sklearn")
+_SUBMODULES = ("d2l", "data", "models", "sklearn")
 
 __all__ = [  # noqa: RUF022  # functions in the order of a model's life, then classes
     "train",
@@ -87,6 +89,7 @@ __all__ = [  # noqa: RUF022  # functions in the order of a model's life, then cl
     "explain",
     "diagnose",
     "doctor",
+    "check_data",
     "TrainedRun",
     "SearchResult",
     "register",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,11 @@ import torch
 from torch import nn
 
 from yisheng.diagnosis.pairing import Pairing
+from yisheng.diagnosis.probe import Probe, probe_network
+from yisheng.diagnosis.recorder.batch_order import BatchOrder
+from yisheng.diagnosis.recorder.course import Course
+from yisheng.diagnosis.recorder.evaluated import EvaluatedRows
+from yisheng.diagnosis.recorder.loss_calls import LossCall
 from yisheng.diagnosis.recorder.recorder import Recorder
 from yisheng.diagnosis.recorder.records import NonFiniteLoss, ParameterRecord, StepRecord
 
@@ -46,6 +51,16 @@ class Case:
         still_equal: names of the weights in ``equal_rows`` whose rows were still equal after some updates.
         begun_updates: updates that have begun; an optimizer that evaluates the loss several times makes several
             backward passes in one update.
+        loss_calls: calls of torch's loss functions in the first steps, and those that torch refused.
+        course: losses of evaluations, which make no updates.
+        sources: lines of the user's program by what they do; empty for a training by a config.
+        batch_order: the order of the batches.
+        data_rows: number of training rows that were given to the doctor; None if none were.
+        evaluated: inputs and predicted classes of evaluations.
+        foreign_writes: numbers of losses before which the weights were changed between two updates.
+        is_finished: whether the training is over.
+        began_trained: whether the weights had been trained before.
+        example: rows of the inputs to probe the network with; None while it is being trained, or if they are unknown.
     """
 
     model: nn.Module
@@ -62,6 +77,16 @@ class Case:
     unknown_parameters: Sequence[torch.Tensor] = ()
     still_equal: tuple[str, ...] = ()
     begun_updates: int = 0
+    loss_calls: Sequence[LossCall] = ()
+    course: Course = field(default_factory=Course)
+    sources: Mapping[str, str] = field(default_factory=dict)
+    batch_order: BatchOrder = field(default_factory=BatchOrder)
+    data_rows: int | None = None
+    evaluated: EvaluatedRows = field(default_factory=EvaluatedRows)
+    foreign_writes: Sequence[int] = ()
+    is_finished: bool = False
+    began_trained: bool = False
+    example: tuple[torch.Tensor, ...] | None = None
 
     @staticmethod
     def from_recorder(recorder: Recorder, *, from_config: bool = False) -> Case:
@@ -84,7 +109,21 @@ class Case:
             recorder.unchanged_unknown,
             recorder.still_equal,
             recorder.begun_updates,
+            recorder.loss_calls,
+            recorder.course,
+            recorder.find_sources(),
+            recorder.batch_order,
+            evaluated=recorder.evaluated,
+            foreign_writes=tuple(recorder.foreign_writes.at),
+            is_finished=recorder.is_finished,
+            began_trained=recorder.began_trained,
+            example=recorder.example if recorder.is_finished else None,
         )
+
+    @functools.cached_property
+    def probe(self) -> Probe:
+        """Return how the trained network behaves on the example."""
+        return probe_network(self.model, self.example)
 
     @functools.cached_property
     def pairing(self) -> Pairing | None:

@@ -17,9 +17,9 @@ from yisheng.reporting.headline import judge_score
 from yisheng.reporting.run_facts import RunFacts
 
 KIND = "diagnosis.data_checks"
-Cost = Literal["cheap", "trainings"]
-COSTS: tuple[Cost, ...] = ("cheap", "trainings")
-SCORES_TO_JUDGE = ("accuracy", "log_loss", "rmse")
+Cost = Literal["cheap", "scored", "trainings"]
+COSTS: tuple[Cost, ...] = ("cheap", "scored", "trainings")
+SCORES_TO_JUDGE = ("accuracy", "log_loss", "rmse", "r2")
 """Scores that beat the baseline only if something was learned."""
 NEEDS_TRAININGS = "it trains small models: use doctor=full, or yisheng diagnose RUN data=true"
 OUTRANKED_CAUSES = ("rate", "fit")
@@ -46,17 +46,23 @@ def run_checks(
     cost: Cost,
     *,
     reported: Collection[str] = (),
+    skipped: Collection[str] = (),
     progress: Callable[[str], None] | None = None,
 ) -> CheckResults:
     """Run the checks of one cost; a check that fails does not stop the others.
 
     Args:
         sample: the data.
-        cost: ``cheap`` or ``trainings``.
+        cost: ``cheap``, ``scored`` or ``trainings``.
         reported: checks that were reported when the data was read; the same is not reported twice.
+        skipped: checks to leave out.
         progress: called with the name of each check before it runs.
     """
-    entries = [entry for entry in _entries(cost) if _applies(entry, sample.spec)]
+    entries = [
+        entry
+        for entry in _entries(cost)
+        if _applies(entry, sample.spec) and entry.name not in skipped and (sample.raw or not entry.meta.get("raw"))
+    ]
     findings: list[Finding] = []
     unchecked: dict[str, str] = {}
     for entry in entries:
@@ -78,7 +84,8 @@ def run_checks(
 
 def skip_checks(cost: Cost, reason: str, spec: Spec | None) -> CheckResults:
     """Return the results of checks that are skipped for a reason; if the spec is known, of those that apply to it."""
-    names = [entry.name for entry in _entries(cost) if spec is None or _applies(entry, spec)]
+    entries = [entry for entry in _entries(cost) if not entry.meta.get("raw")]
+    names = [entry.name for entry in entries if spec is None or _applies(entry, spec)]
     return CheckResults(tuple(names), (), dict.fromkeys(names, reason))
 
 

@@ -2,34 +2,51 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from types import TracebackType
+from typing import Any
 
 import torch
 from torch import nn
 
-from yisheng.core.errors import UsageError
+from yisheng.core.errors import UsageError, YishengError
 from yisheng.core.types import Finding
+from yisheng.diagnosis.alternatives import add_alternatives
 from yisheng.diagnosis.case import Case
-from yisheng.diagnosis.ranking import Diagnosis, diagnose
+from yisheng.diagnosis.course_findings import CHECKS, find_in_course
+from yisheng.diagnosis.loop_error import LoopError, explain_loop_error
+from yisheng.diagnosis.ranking import Diagnosis, add_findings, diagnose
 from yisheng.diagnosis.recorder.recorder import Recorder
+from yisheng.diagnosis.recorder.source_lines import find_source_of_error
+from yisheng.diagnosis.row_checks import RowResults, examine_rows
+from yisheng.diagnosis.trained_network import find_label_noise
+
+MIN_GAIN_OVER_GUESS = 0.05
+"""Fraction by which the best evaluated loss must be below that of guessing to say that something was learned."""
 
 
 class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(model, optimizer) as dr
     """Record a plain PyTorch training loop and find what is wrong with it.
 
     The trained weights are the same to the bit: the doctor only observes, in each of the first steps and then ever
-    fewer.
+    fewer. Losses that are computed in evaluation (without gradients, or in evaluation mode) by one of torch's loss
+    functions are the course of the validation; others are reported with `validation`.
 
     Args:
         model: the network.
         optimizer: what updates it.
+        data: the training rows ``(x, y)``, a DataFrame, or another object that `yisheng.check_data` reads; they are
+            checked when the diagnosis is first asked for.
+        validation: rows of the validation part, likewise.
+        test: rows of the test part, likewise.
 
     Raises:
         UsageError: an argument is not a network or not an optimizer.
 
     >>> net = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 2))
     >>> sgd = torch.optim.SGD(net.parameters(), lr=0.1)
-    >>> x, y = torch.randn(16, 2), torch.zeros(16, dtype=torch.long)
+    >>> x, y = torch.randn(16, 2), torch.arange(16) % 2
     >>> with doctor(net, sgd) as dr:
     ...     for _ in range(5):
     ...         sgd.zero_grad()
@@ -37,16 +54,34 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
     ...         sgd.step()
     >>> dr.findings[0].check, dr.diagnose().findings[0].severity
     ('loss-pairing', 'error')
+    >>> print(dr.diagnose().summary)
+    training: 1 error; validation and data were not given
     """
 
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        *,
+        data: Any = None,
+        validation: Any = None,
+        test: Any = None,
+    ) -> None:
         if not isinstance(model, nn.Module) or not isinstance(optimizer, torch.optim.Optimizer):
             raise UsageError(
                 "the doctor requires a torch.nn.Module and a torch.optim.Optimizer, got "
                 f"{type(model).__name__} and {type(optimizer).__name__}",
                 "write: with yisheng.doctor(model, optimizer) as dr: ...",
             )
+        if data is None and not (validation is None and test is None):
+            raise UsageError(
+                "rows to validate or test on are given without the training rows",
+                "write: yisheng.doctor(model, optimizer, data=(x, y), validation=(xv, yv))",
+            )
         self._recorder = Recorder(model, optimizer)
+        self._data, self._validation, self._test = data, validation, test
+        self._row_results: RowResults | None = None
+        self._error: LoopError | None = None
 
     def __enter__(self) -> doctor:
         self._recorder.__enter__()
@@ -56,10 +91,65 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._recorder.__exit__(kind, error, trace)
+        if isinstance(error, Exception):
+            self._error = LoopError(error, find_source_of_error(trace))
+
+    def validation(self, loss: float | None = None, score: float | None = None) -> None:
+        """Report what was measured on validation rows, after any epoch; not necessary for torch's loss functions.
+
+        Args:
+            loss: their mean loss, the same as in training.
+            score: their score, where larger is better.
+
+        Raises:
+            UsageError: neither is given, or one is not a number.
+        """
+        values = [value for value in (loss, score) if value is not None]
+        try:
+            numbers = [float(value) for value in values]
+        except (TypeError, ValueError):
+            numbers = []
+        if not values or len(numbers) < len(values):
+            raise UsageError(
+                f"validation requires a loss or a score as a number, got loss={loss!r}, score={score!r}",
+                "write: dr.validation(loss=0.3), or dr.validation(score=accuracy)",
+            )
+        self._recorder.observe_validation(
+            None if loss is None else float(loss), None if score is None else float(score)
+        )
 
     def diagnose(self) -> Diagnosis:
-        """Run the training checks on what was recorded so far; this works during training, too."""
-        return diagnose(Case.from_recorder(self._recorder))
+        """Run all checks on what was recorded so far; this works during training, too."""
+        case = Case.from_recorder(self._recorder)
+        rows = None if self._data is None else self._examine_rows(case)
+        if rows is not None:
+            case = replace(case, data_rows=rows.rows or None)
+        diagnosis = diagnose(case)
+        course, course_reason = find_in_course(case)
+        missing = ["validation"] if course_reason == "not given" else []
+        examined = ["training", *([] if course_reason else ["validation"])]
+        unchecked = dict.fromkeys(CHECKS, course_reason) if course_reason and not missing else {}
+        findings = [*explain_loop_error(self._error, case, diagnosis), *course]
+        if rows is None:
+            missing.append("data")
+        else:
+            examined.append("data")
+            findings += [*rows.findings, *find_label_noise(self._recorder.model, rows, self._validation)]
+            unchecked |= rows.unchecked
+        diagnosis = replace(diagnosis, examined=tuple(examined), missing=tuple(missing))
+        return add_alternatives(add_findings(diagnosis, findings, unchecked), case)
+
+    def _examine_rows(self, case: Case) -> RowResults:
+        """Return the results of the checks of the rows; they are made once."""
+        if self._row_results is None:
+            x, y = self._data if _is_pair(self._data) else (self._data, None)
+            try:
+                self._row_results = examine_rows(
+                    x, y, validation=self._validation, test=self._test, beats_baseline=_beats_guess(case)
+                )
+            except YishengError as error:
+                self._row_results = RowResults(unchecked={"data": f"{error.problem}: {error.remedy}"})
+        return self._row_results
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -71,3 +161,15 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
 
     def _repr_html_(self) -> str:
         return self.diagnose()._repr_html_()
+
+
+def _is_pair(data: Any) -> bool:
+    return isinstance(data, tuple | list) and len(data) == 2
+
+
+def _beats_guess(case: Case) -> bool | None:
+    """Return whether an evaluated loss was clearly below that of guessing; None if that is unknown."""
+    losses = [e.loss for series in case.course.series.values() for e in series if math.isfinite(e.loss)]
+    if not losses or not case.baseline_loss > 0:
+        return None
+    return min(losses) < (1 - MIN_GAIN_OVER_GUESS) * case.baseline_loss

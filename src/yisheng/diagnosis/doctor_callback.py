@@ -14,6 +14,7 @@ from yisheng.core.logging import logger
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset, Finding, Split
 from yisheng.diagnosis import data_findings
+from yisheng.diagnosis.alternatives import add_alternatives_to_run
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.examination import build_setup_from_assembly
 from yisheng.diagnosis.experiments import ExperimentResults, run_experiments, verify_findings
@@ -21,8 +22,11 @@ from yisheng.diagnosis.ranking import Diagnosis, diagnose
 from yisheng.diagnosis.recorder import saved_state
 from yisheng.diagnosis.recorder.recorder import Recorder
 from yisheng.diagnosis.recorder.records import NonFiniteLoss
+from yisheng.diagnosis.row_images import add_images
+from yisheng.diagnosis.row_margins import RowMargins
 from yisheng.diagnosis.run_diagnosis import add_history_findings, build_findings
-from yisheng.diagnosis.sample import Sample
+from yisheng.diagnosis.sample import HeldOutPredictions, Sample
+from yisheng.diagnosis.trained_network import find_doubtful_labels, predict_validation
 from yisheng.reporting import run_facts
 from yisheng.reporting.findings_schema import Findings
 from yisheng.training.setup import Assembly
@@ -45,6 +49,7 @@ class DoctorCallback:
         self._saved_records = -1
         self._recorder_path = folder / RunFolder.CHECKPOINT / RECORDER_FILE
         self._recorder: Recorder | None = None
+        self._margins: RowMargins | None = None
         self._experiments = ExperimentResults()
         self._config = assembly.config
         if assembly.config.doctor == "off":
@@ -52,7 +57,9 @@ class DoctorCallback:
         self._sample = _build_sample(assembly, data)
         reported = [finding.check for finding in data.findings]
         self._cheap_results = data_findings.run_checks(self._sample, "cheap", reported=reported)
-        state = assembly.state
+        self._assembly, state = assembly, assembly.state
+        if assembly.config.doctor == "full" and RowMargins.fits(assembly, len(data)):
+            self._margins = RowMargins(assembly.spec, len(data))
         if assembly.config.doctor == "full" and state.step:
             self._experiments = ExperimentResults(_read_findings(folder).probes)
         elif assembly.config.doctor == "full":
@@ -61,6 +68,10 @@ class DoctorCallback:
         if state.step:
             with contextlib.suppress(OSError):
                 saved_state.load(self._recorder, self._recorder_path.read_bytes(), state.step)
+
+    def observe(self, assembly: Assembly) -> Assembly:
+        """Return the training with updates that record the margin of each row if ``doctor=full``; its bits stay."""
+        return assembly if self._margins is None else self._margins.observe(assembly)
 
     @contextlib.contextmanager
     def record_training(self) -> Iterator[None]:
@@ -99,19 +110,33 @@ class DoctorCallback:
         if self._recorder is None:
             return
         facts = run_facts.read_run_facts(self._folder)
+        case = Case.from_recorder(self._recorder, from_config=True)
         findings = self._build_findings(self._recorder, error)
-        results = [self._cheap_results, self._run_training_checks(facts, findings, error)]
+        predictions, classes = (None, []) if error is not None else predict_validation(self._assembly)
+        findings = findings.model_copy(update={"validation_classes": classes})
+        sample = data_findings.add_run_results(self._sample, facts, findings)
+        results = [
+            self._cheap_results,
+            data_findings.run_checks(sample, "scored") if error is None else data_findings.CheckResults(),
+            self._run_training_checks(replace(sample, network=self._predict_rows(predictions)), error),
+        ]
+        if predictions is not None:
+            results.append(find_doubtful_labels(sample, predictions, results))
         findings = data_findings.merge_findings(findings, results)
-        findings = data_findings.fold_symptoms(add_history_findings(findings, facts))
-        self._write(findings)
+        findings = add_history_findings(findings, replace(facts, findings=findings))
+        findings = add_alternatives_to_run(data_findings.fold_symptoms(findings), self._experiments, case)
+        self._write(add_images(findings, self._data))
         logged_before_training = {finding.cause for finding in self._data.findings}
         for cause in findings.findings:
             if cause.severity != "note" and cause.cause not in logged_before_training:
                 logger.warning(f"{cause.severity}: {cause.cause}; {cause.remedy}")
 
-    def _run_training_checks(
-        self, facts: run_facts.RunFacts, findings: Findings, error: YishengError | None
-    ) -> data_findings.CheckResults:
+    def _predict_rows(self, validation: HeldOutPredictions | None) -> HeldOutPredictions | None:
+        """Return what the network predicted for training rows before it knew them, or else for validation rows."""
+        training = None if self._margins is None else self._margins.predictions()
+        return training or validation
+
+    def _run_training_checks(self, sample: Sample, error: YishengError | None) -> data_findings.CheckResults:
         """Run the data checks that train small models if ``doctor=full``; in cross-validation for the first fold."""
         fold, reason = self._config.fold, ""
         if self._config.doctor != "full":
@@ -122,7 +147,6 @@ class DoctorCallback:
             reason = "it runs for the first fold only"
         if reason:
             return data_findings.skip_checks("trainings", reason, self._data.spec)
-        sample = data_findings.add_run_results(self._sample, facts, findings)
         return data_findings.run_checks(sample, "trainings", progress=data_findings.announce_check)
 
     def _build_findings(self, recorder: Recorder, error: YishengError | None) -> Findings:

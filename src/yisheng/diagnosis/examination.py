@@ -12,14 +12,22 @@ import torch
 from torch import nn
 
 from yisheng.core import nested
-from yisheng.core.errors import UsageError
+from yisheng.core.errors import UsageError, YishengError
 from yisheng.core.types import Batch, Finding
+from yisheng.diagnosis.alternatives import add_alternatives
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.example_batches import hold_out, preserve_loader_generators, split_batches
-from yisheng.diagnosis.experiments import EXPERIMENT_STEPS, TrainingSetup, run_experiments, verify_findings
+from yisheng.diagnosis.experiments import (
+    EXPERIMENT_STEPS,
+    ExperimentResults,
+    TrainingSetup,
+    run_experiments,
+    verify_findings,
+)
 from yisheng.diagnosis.gradcheck import check_backward
-from yisheng.diagnosis.ranking import Diagnosis, diagnose
+from yisheng.diagnosis.ranking import Diagnosis, add_findings, diagnose
 from yisheng.diagnosis.recorder.recorder import Recorder
+from yisheng.diagnosis.row_checks import examine_rows
 from yisheng.diagnosis.training_state import preserve_training_state
 from yisheng.training.setup import Assembly
 from yisheng.training.update import Precision, mean_loss
@@ -70,10 +78,10 @@ def examine(
         x = batches[0].x
         wrong_backward = check_backward(model_copy, x) if isinstance(x, torch.Tensor) else None
         setup = build_setup_from_loop(model_copy, optimizer_copy, loss, batches, held_out)
-        diagnosis, finished = _train_and_diagnose(setup, steps)
-        if finished:
-            diagnosis = verify_findings(diagnosis, run_experiments(setup))
-        return _add_wrong_backward(diagnosis, wrong_backward)
+        diagnosis, case, finished = _train_and_diagnose(setup, steps)
+        results = run_experiments(setup) if finished else ExperimentResults()
+        diagnosis = _add_wrong_backward(verify_findings(diagnosis, results), wrong_backward)
+        return add_alternatives(_add_row_findings(diagnosis, batches, held_out), case, results)
 
 
 def build_setup_from_loop(
@@ -107,8 +115,20 @@ def build_setup_from_assembly(assembly: Assembly) -> TrainingSetup:
     return TrainingSetup(state.model, state.optimizer, batches, held_out, update, measure)
 
 
-def _train_and_diagnose(setup: TrainingSetup, steps: int) -> tuple[Diagnosis, bool]:
-    """Return the diagnosis of a training, and whether it came to its end.
+def _add_row_findings(diagnosis: Diagnosis, batches: Sequence[Batch], held_out: Sequence[Batch]) -> Diagnosis:
+    """Return the diagnosis with the findings of the cheap checks of the rows; there are no parts to compare."""
+    parts = [(batch.x, batch.y) for batch in (*batches, *held_out) if isinstance(batch.x, torch.Tensor)]
+    diagnosis = replace(diagnosis, examined=("training", "data"), missing=("validation",))
+    try:
+        rows = examine_rows(torch.cat([x for x, _ in parts]).cpu(), torch.cat([y for _, y in parts]).cpu(), quick=True)
+    except (YishengError, RuntimeError) as error:  # several inputs, or rows of different sizes
+        problem = error.problem if isinstance(error, YishengError) else "the batches have different shapes"
+        return replace(diagnosis, unchecked={**diagnosis.unchecked, "data": problem}, examined=("training",))
+    return add_findings(diagnosis, rows.findings, rows.unchecked)
+
+
+def _train_and_diagnose(setup: TrainingSetup, steps: int) -> tuple[Diagnosis, Case, bool]:
+    """Return the diagnosis of a training, its records, and whether it came to its end.
 
     Raises:
         UsageError: not even the first update succeeds.
@@ -121,12 +141,14 @@ def _train_and_diagnose(setup: TrainingSetup, steps: int) -> tuple[Diagnosis, bo
                 setup.update(batch)
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
             if recorder.steps:  # the cause is in the training, and the checks can find it
-                return diagnose(Case.from_recorder(recorder)), False
+                case = Case.from_recorder(recorder)
+                return diagnose(case), case, False
             message = " ".join(str(error).split())[:MAX_ERROR_LENGTH]
             raise UsageError(
                 f"network, data and loss do not fit together: {message}", "try one batch: loss(model(x), y).backward()"
             ) from None
-        return diagnose(Case.from_recorder(recorder)), True
+        case = Case.from_recorder(recorder)
+        return diagnose(case), case, True
 
 
 def _add_wrong_backward(diagnosis: Diagnosis, finding: Finding | None) -> Diagnosis:

@@ -147,7 +147,7 @@ def verify_findings(diagnosis: Diagnosis, results: ExperimentResults) -> Diagnos
         findings.append(finding)
     if not findings:
         findings = list(_find_unfittable_batch(results))
-    return Diagnosis(tuple(findings), symptoms, diagnosis.unchecked)
+    return replace(diagnosis, findings=tuple(findings), symptoms=symptoms)
 
 
 def compute_held_out_loss(setup: TrainingSetup) -> float:

@@ -35,6 +35,24 @@ class InconclusiveError(Exception):
 
 
 @dataclass(frozen=True)
+class HeldOutPredictions:
+    """What a network predicted for rows before or without being trained on them.
+
+    Args:
+        rows: row numbers ``(n,)``.
+        probabilities: ``(n, C)``.
+        description: which rows they are, for the finding.
+        margins: mean distance of each label's score to the largest other one during the training (the area under the
+            margin) ``(n,)``, or None.
+    """
+
+    rows: np.ndarray
+    probabilities: np.ndarray
+    description: str
+    margins: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
 class Sample:
     """The rows of a data set in their parts.
 
@@ -49,6 +67,8 @@ class Sample:
         grouped: whether rows belong to groups of similar rows.
         test_score: accuracy (R² in regression) of the run on its test rows, if known.
         beats_baseline: whether the run is significantly better than its baseline; None if unknown.
+        raw: whether a network gets these inputs as they are; a config scales them.
+        network: held-out predictions of the network, if there are any.
     """
 
     spec: Spec
@@ -61,9 +81,20 @@ class Sample:
     grouped: bool = False
     test_score: Score | None = None
     beats_baseline: bool | None = None
+    raw: bool = False
+    network: HeldOutPredictions | None = None
 
     @classmethod
-    def from_dataset(cls, data: Dataset, split: Split, *, seed: int = 0, ordered: bool = False) -> Sample:
+    def from_dataset(
+        cls,
+        data: Dataset,
+        split: Split,
+        *,
+        seed: int = 0,
+        ordered: bool = False,
+        raw: bool = False,
+        beats_baseline: bool | None = None,
+    ) -> Sample:
         """Return the sample of a data set and its split.
 
         >>> data = Dataset("rows", Spec("regression", (1,)), np.zeros((4, 1), np.float32), np.zeros((4, 1), np.float32))
@@ -74,7 +105,18 @@ class Sample:
         grouped = data.group is not None
         if len(split.test) and np.array_equal(split.train, split.test):  # a network that is not trained on any row
             split = Split(split.train, split.validation, split.test[:0])
-        return cls(data.spec, data.x, data.y, split, data.rows, seed, ordered, grouped)
+        return cls(
+            data.spec,
+            data.x,
+            data.y,
+            split,
+            data.rows,
+            seed,
+            ordered,
+            grouped,
+            beats_baseline=beats_baseline,
+            raw=raw,
+        )
 
     def rows(self, part: Part) -> np.ndarray:
         """Return the row numbers of a part, int64 ``(n,)``."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from yisheng.core.types import Finding
+from yisheng.reporting.evaluation_schema import ClassRow
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
@@ -27,6 +28,21 @@ class _Schema(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class Alternative(_Schema):
+    """Another possible cause in its stored form; see `yisheng.core.types.Alternative`."""
+
+    cause: str
+    experiment: str
+    result: str = ""
+
+
+class RowImage(_Schema):
+    """The image of a row that a finding names: its name, and a PNG in base64."""
+
+    name: str
+    image: str
+
+
 class Symptom(_Schema):
     """A finding in its stored form; see `yisheng.core.types.Finding`. Its evidence is plain data."""
 
@@ -36,6 +52,10 @@ class Symptom(_Schema):
     cause: str
     remedy: str
     change: dict[str, Any] = {}
+    source: str = ""
+    alternatives: list[Alternative] = []
+    rows: list[int] = []
+    images: list[RowImage] = []
 
     @classmethod
     def from_finding(cls, finding: Finding) -> Self:
@@ -45,6 +65,8 @@ class Symptom(_Schema):
                 **vars(finding),
                 "evidence": to_plain_evidence(finding.evidence),
                 "change": to_plain_evidence(finding.change),
+                "alternatives": [vars(alternative) for alternative in finding.alternatives],
+                "rows": list(finding.rows),
             }
         )
 
@@ -91,6 +113,10 @@ class Findings(_Schema):
         steps: number of observed updates.
         curves: recorded quantities of the layers.
         probes: for each change tried before training, the loss of held-out rows; empty without these experiments.
+        examined: number of findings by severity of each examined part (training, validation, data), if only some of
+            them were examined; empty for a run.
+        missing: the parts that were not given.
+        validation_classes: rows and recall of each class in the validation part, of a finished run.
     """
 
     findings: list[Cause] = []
@@ -98,6 +124,9 @@ class Findings(_Schema):
     steps: Step = 0
     curves: Curves = Curves()
     probes: dict[str, Number] = {}
+    examined: dict[str, dict[Severity, int]] = {}
+    missing: list[str] = []
+    validation_classes: list[ClassRow] = []
 
     def count_severity(self, severity: Severity) -> int:
         """Return the number of causes with a severity."""

@@ -12,7 +12,11 @@ from yisheng.core.printable import escape_line
 from yisheng.reporting.formatting import format_count, format_number
 
 if TYPE_CHECKING:
-    from yisheng.reporting.findings_schema import Cause, Findings
+    from collections.abc import Mapping, Sequence
+
+    from yisheng.core.types import Alternative
+    from yisheng.reporting.findings_schema import Alternative as StoredAlternative
+    from yisheng.reporting.findings_schema import Cause, Findings, Severity
 
 WIDTH: Final = 100
 MAX_LISTED_VALUES: Final = 8
@@ -70,9 +74,40 @@ def summarize_findings(findings: Findings) -> str:
     >>> summarize_findings(Findings(steps=600))
     'No problems found in 600 steps of training.'
     """
+    if findings.examined:
+        return summarize_parts(findings.examined, findings.missing)
     counts = [format_count(n, name) for name, n in findings.count_severities().items() if n]
     steps = f" in {format_count(findings.steps, 'step')} of training" if findings.steps else ""
     return f"Found{steps}: {', '.join(counts)}." if counts else f"No problems found{steps}."
+
+
+def summarize_parts(examined: Mapping[str, Mapping[Severity, int]], missing: Sequence[str]) -> str:
+    """Return the number of findings in each examined part, and which parts were not given.
+
+    >>> summarize_parts({"training": {}}, ["validation", "data"])
+    'training: nothing found; validation and data were not given'
+    >>> summarize_parts({"training": {"error": 1, "note": 2}, "data": {}}, ["validation"])
+    'training: 1 error, 2 notes; data: nothing found; validation was not given'
+    """
+    clauses = []
+    for part, counts in examined.items():
+        described = [format_count(count, severity) for severity, count in counts.items() if count]
+        clauses.append(f"{part}: {', '.join(described) or 'nothing found'}")
+    if missing:
+        names = " and ".join([", ".join(missing[:-1]), missing[-1]]) if len(missing) > 1 else missing[0]
+        clauses.append(f"{names} {'was' if len(missing) == 1 else 'were'} not given")
+    return "; ".join(clauses)
+
+
+def format_alternative(alternative: Alternative | StoredAlternative) -> str:
+    """Return another possible cause as a line: the cause, and the experiment that shows it or its result.
+
+    >>> from yisheng.core.types import Alternative
+    >>> format_alternative(Alternative("the inputs are not scaled", "standardize them"))
+    'also possible: the inputs are not scaled (to find out: standardize them)'
+    """
+    how = f"tried: {alternative.result}" if alternative.result else f"to find out: {alternative.experiment}"
+    return f"also possible: {alternative.cause} ({how})"
 
 
 def format_evidence(evidence: Any, cause: str = "") -> str:
@@ -120,11 +155,15 @@ def _format_value(value: Any) -> str:
 
 
 def _render_cause(cause: Cause) -> str:
-    lines = [f"<strong>{escape(cause.severity)}: {escape(cause.cause)}</strong> <code>{escape(cause.check)}</code>"]
+    source = f" at <code>{escape(cause.source)}</code>" if cause.source else ""
+    lines = [
+        f"<strong>{escape(cause.severity)}: {escape(cause.cause)}</strong>{source} <code>{escape(cause.check)}</code>"
+    ]
     lines.append(f"do: {escape(cause.remedy)}")
     if evidence := format_evidence(cause.evidence, cause.cause):
         lines.append(f'<span style="{MUTED}">seen: {escape(evidence)}</span>')
     lines += [f'<span style="{MUTED}">explains: {escape(symptom.cause)}</span>' for symptom in cause.symptoms]
+    lines += [f'<span style="{MUTED}">{escape(format_alternative(other))}</span>' for other in cause.alternatives]
     color = SEVERITY_COLORS[cause.severity]
     style = f"margin:.5em 0;padding:.1em 0 .1em .7em;border-left:4px solid {color}"
     return f'<div style="{style}">{"<br>".join(lines)}</div>'
@@ -134,12 +173,15 @@ def _lines(findings: Findings) -> Iterator[str]:
     yield summarize_findings(findings)
     for number, cause in enumerate(findings.findings, 1):
         yield ""
-        yield from _wrap(f"{number}. {cause.severity}: {cause.cause} ({cause.check})", "   ")
+        source = f", at {cause.source}" if cause.source else ""
+        yield from _wrap(f"{number}. {cause.severity}: {cause.cause} ({cause.check}{source})", "   ")
         yield from _wrap(f"   do: {cause.remedy}", "       ")
         if evidence := format_evidence(cause.evidence, cause.cause):
             yield from _wrap(f"   seen: {evidence}", "       ")
         for symptom in cause.symptoms:
             yield from _wrap(f"   explains: {symptom.cause}", "       ")
+        for alternative in cause.alternatives:
+            yield from _wrap(f"   {format_alternative(alternative)}", "       ")
     if findings.unchecked:
         yield ""
         yield "not checked:"

@@ -10,7 +10,7 @@ import numpy as np
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.data_checks._quick_model import explain_skip, predict_probabilities, select_learnable
-from yisheng.diagnosis.sample import InconclusiveError, Sample
+from yisheng.diagnosis.sample import HeldOutPredictions, InconclusiveError, Sample
 from yisheng.diagnosis.wording import MAX_NAMES, format_fraction, join_names
 
 MAX_ROWS, TREES, MAX_EVIDENCE = 4000, 100, 20
@@ -27,6 +27,13 @@ EASY_REMAINING_ERRORS, STRICTNESS_TWO_CLASSES, STRICTNESS = 0.3, 0.65, 1.5
 other two: with several classes wrong labels cause fewer of the remaining errors."""
 UNLIKELY_RANK, MIN_CLASSES, MAX_ERRORS_FOR_RANK = 3, 6, 0.4
 """With this many classes, and fewer remaining errors, a label with this many more probable classes is wrong."""
+SURE_FRACTION, MIN_SURE_ROWS = 0.25, 30
+"""Fraction of the rows of each predicted class with the largest probability, and rows that are required, to compare
+the labels that contradict the network by how probable they are."""
+MIN_RANK_CLASSES, MIN_MEAN_RANK, MIN_RANDOM_NOISE = 4, 0.3, 0.05
+"""Classes from which on ranks are compared; mean rank of the contradicting labels among the other classes (0 for the
+next probable class, 1 for the least probable; random labels have 1/2, difficult rows about 1/10); and fraction of them,
+both as lower limits."""
 Z_90 = 1.2816
 """Quantile of a one-sided 90% confidence limit."""
 
@@ -43,12 +50,21 @@ def label_noise(sample: Sample) -> Iterator[Finding]:
     rows labeled k, a row labeled j probably belongs to class k != j if k is the most probable of the classes with
     p_k >= t_k; ordered by p_j - max p.
 
+    If the network's own held-out predictions are there, they are looked at first; see `find_contradicted_labels`.
+
     Args:
         sample: its rows of all parts, at most 4,000.
 
     Source: Northcutt, Jiang and Chuang, "Confident learning: estimating uncertainty in dataset labels", 2021, section
-    3; Liu and Tao, "Classification with noisy labels by importance reweighting", 2016 (rates from the surest rows).
+    3; Liu and Tao, "Classification with noisy labels by importance reweighting", 2016 (rates from the surest rows);
+    Pleiss et al., "Identifying mislabeled data using the area under the margin ranking", 2020; Arpit et al., "A closer
+    look at memorization in deep networks", 2017 (correct labels are learned first).
     """
+    if sample.network is not None:
+        finding = find_contradicted_labels(sample, sample.network)
+        if finding is not None:
+            yield finding
+            return
     rows, x, y = select_learnable(sample, sample.draw_rows_of_all_parts(MAX_ROWS))
     p = predict_probabilities(x, y, sample.seed, trees=TREES)
     wrong = p.argmax(1) != y
@@ -62,10 +78,77 @@ def label_noise(sample: Sample) -> Iterator[Finding]:
     confident = _confident_half(p)
     unlikely = _is_unlikely(p, y)[confident]
     noise = _estimate_noise(wrong[confident], unlikely, error=error, remaining=remaining, classes=p.shape[1])
+    if noise is not None:
+        class_numbers = np.unique(sample.y[rows])
+        yield _build_finding(sample, HeldOutPredictions(rows, p, "a quick model"), y, class_numbers, noise)
+
+
+def find_contradicted_labels(sample: Sample, predictions: HeldOutPredictions) -> Finding | None:
+    """Return the finding that labels contradict a network's own held-out predictions at random, or None.
+
+    Of each predicted class the quarter of the rows with the largest probability is used. A difficult row has a label
+    that is almost as probable as the predicted one; a wrong label may be any of the others.
+
+    Args:
+        sample: the data.
+        predictions: of the network.
+    """
+    labels, p = sample.y[predictions.rows], predictions.probabilities
+    if sample.spec.task != "classification" or p.shape != (len(labels), len(sample.spec.classes)):
+        return None
+    if not np.isfinite(p).all():
+        return None
+    noise = estimate_random_labels(p, labels)
     if noise is None:
-        return
-    suspects, suggested = _find_suspects(p, y)
-    class_numbers = np.unique(sample.y[rows])
+        return None
+    return _build_finding(sample, predictions, labels, np.arange(p.shape[1]), noise)
+
+
+def estimate_random_labels(p: np.ndarray, y: np.ndarray) -> float | None:
+    """Return the fraction of labels that are wrong at random, or None if there are none with certainty.
+
+    Args:
+        p: held-out probabilities ``(n, C)``.
+        y: labels ``(n,)``.
+
+    >>> draw = np.random.default_rng(0)
+    >>> true, p = draw.integers(0, 10, 2000), 0.04 + 0.01 * draw.random((2000, 10))
+    >>> p[np.arange(2000), true] += 0.5
+    >>> y = np.where(draw.random(2000) < 0.3, draw.integers(0, 10, 2000), true)
+    >>> round(estimate_random_labels(p, y), 1), estimate_random_labels(p, true)
+    (0.3, None)
+    """
+    classes = p.shape[1]
+    sure = _confident_part(p, SURE_FRACTION)
+    if classes < MIN_RANK_CLASSES or sure.sum() < MIN_SURE_ROWS:
+        return None
+    p_sure, y_sure = p[sure], y[sure]
+    wrong = p_sure.argmax(1) != y_sure
+    if wrong.sum() < 2 or _lower_limit(wrong) < MIN_RANDOM_NOISE:
+        return None
+    label = p_sure[wrong, y_sure[wrong]][:, None]
+    above, equal = (p_sure[wrong] > label).sum(1), (p_sure[wrong] == label).sum(1)
+    ranks = (above - 1 + (equal - 1) / 2) / (classes - 2)
+    limit = float(ranks.mean()) - Z_90 * float(ranks.std(ddof=1)) / math.sqrt(len(ranks))
+    return float(wrong.mean()) if limit >= MIN_MEAN_RANK else None
+
+
+def _build_finding(
+    sample: Sample, predictions: HeldOutPredictions, y: np.ndarray, class_numbers: np.ndarray, noise: float
+) -> Finding:
+    """Return the finding with the rows that are most likely mislabeled.
+
+    Args:
+        sample: the data.
+        predictions: held-out predictions.
+        y: labels ``(n,)``, as columns of the probabilities.
+        class_numbers: the class of each column.
+        noise: fraction of wrong labels.
+    """
+    rows = predictions.rows
+    suspects, suggested = _find_suspects(predictions.probabilities, y)
+    if predictions.margins is not None:
+        suspects = suspects[np.argsort(predictions.margins[suspects], kind="stable")]
     evidence = [
         {
             "row": sample.row_name(rows[i]),
@@ -75,21 +158,28 @@ def label_noise(sample: Sample) -> Iterator[Finding]:
         for i in suspects[:MAX_EVIDENCE]
     ]
     names = [f"{row['row']} (labeled {row['label']}, probably {row['likelier']})" for row in evidence]
-    yield Finding(
+    counts = {"likely wrong": len(suspects), "rows looked at": len(rows)}
+    return Finding(
         "label-noise",
         "warning",
-        {"fraction": noise, "likely wrong": len(suspects), "rows looked at": len(rows), "likeliest": evidence},
+        {"fraction": noise, **counts, "by": predictions.description, "likeliest": evidence},
         f"about {format_fraction(noise)} of the labels look wrong, most likely {join_names(names[:MAX_NAMES])}",
         "correct the labels of these rows first; until then label_smoothing= and patience= limit the harm",
+        rows=tuple(int(rows[i]) for i in suspects[:MAX_EVIDENCE]),
     )
 
 
 def _confident_half(p: np.ndarray) -> np.ndarray:
     """Return a mask of the half of the rows of each predicted class with the larger probability ``(N,)``."""
+    return _confident_part(p, 0.5)
+
+
+def _confident_part(p: np.ndarray, fraction: float) -> np.ndarray:
+    """Return a mask of this fraction of the rows of each predicted class, those with the largest probability."""
     predicted, confident = p.argmax(1), np.zeros(len(p), bool)
     for k in range(p.shape[1]):
         rows = np.flatnonzero(predicted == k)
-        confident[rows[np.argsort(-p[rows, k], kind="stable")[: (len(rows) + 1) // 2]]] = True
+        confident[rows[np.argsort(-p[rows, k], kind="stable")[: math.ceil(fraction * len(rows))]]] = True
     return confident
 
 
@@ -130,7 +220,7 @@ def _lower_limit(hits: np.ndarray, z: float = Z_90) -> float:
 
 def _find_suspects(p: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows that are probably mislabeled, the most likely first, and the suggested class of every row."""
-    thresholds = np.array([p[y == k, k].mean() for k in range(p.shape[1])])
+    thresholds = np.array([p[y == k, k].mean() if (y == k).any() else np.inf for k in range(p.shape[1])])
     candidates = np.where(p >= thresholds, p, -1.0)
     suggested = candidates.argmax(1)
     suspects = np.flatnonzero((candidates.max(1) >= 0) & (suggested != y))

@@ -1,33 +1,60 @@
-"""Training and validation losses of a run by epoch."""
+"""Training and validation losses of a training, and what they show."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from yisheng.reporting.findings_schema import Severity
 from yisheng.reporting.run_facts import RunFacts
 
 MIN_EPOCHS = 3
 LOG_LOSSES = ("cross-entropy", "binary-cross-entropy")
 """Losses whose value is the log-loss, unless an option changes it."""
+MIN_LOST_NOTE, MIN_LOST_WARNING = 0.2, 0.5
+"""Fraction of the gain on validation rows that was lost again after the best epoch."""
+MIN_RISE_NOTE, MIN_RISE_WARNING = 0.15, 0.4
+"""Rise of the validation loss relative to its best value."""
+MIN_VISIBLE_NOTE, MIN_VISIBLE_WARNING = 0.03, 0.1
+"""The same rise relative to the initial loss: a rise of a loss that is close to zero does no harm."""
+MIN_RISE_IN_NOISE = 3.0
+MIN_GENERALIZED = 0.5
+"""Gain on validation rows relative to that on training rows, below which it is a warning."""
+MIN_TRAINING_GAIN, MAX_UNFITTED = 0.1, 0.6
+"""Gain on training rows from which on the two are compared, and the loss on training rows, above which the network has
+not fitted them; both relative to the initial loss."""
+MIN_MEMORIZED, MAX_USEFUL_GAIN, MAX_GAIN_OVER_GUESS = 0.3, 0.05, 0.02
+"""Gain on training rows of a network that memorizes them; and gain on validation rows that shows nothing, over the
+initial loss and over that of guessing."""
+MAX_FLAT_FALL, MIN_UNLEARNED, MAX_GAP = 0.02, 0.4, 0.15
+"""Fall in the last third that is none; loss relative to the initial one, and gap between validation and training loss
+relative to the gain, of a network that is too small."""
+MAD_TO_STD = 1.4826
 
 
 @dataclass(frozen=True)
 class LossHistory:
-    """The losses of a run.
+    """The losses of a training.
 
     Args:
         start: loss of an untrained network: that of the baseline, or the first logged one if that is larger.
         training: training losses by epoch.
         validation: validation losses by epoch.
         best: index of the epoch with the smallest validation loss, from 0.
+        guess: loss of the best constant prediction; NaN if unknown.
+        unit: what the losses are counted in: epochs, or evaluations of a user's own loop.
     """
 
     start: float
     training: tuple[float, ...]
     validation: tuple[float, ...]
     best: int
+    guess: float = math.nan
+    unit: str = "epoch"
 
     @property
     def end(self) -> float:
@@ -35,9 +62,32 @@ class LossHistory:
         return statistics.median(self.validation[-max(MIN_EPOCHS, len(self.validation) // 10) :])
 
     @property
+    def training_end(self) -> float:
+        """Return the median training loss of the same epochs."""
+        return statistics.median(self.training[-max(MIN_EPOCHS, len(self.training) // 10) :])
+
+    @property
     def gain(self) -> float:
         """Return by how much the best epoch lowered the validation loss of an untrained network."""
         return self.start - self.validation[self.best]
+
+    @property
+    def noise(self) -> float:
+        """Return the standard deviation of the validation loss around its course, from consecutive differences."""
+        differences = [b - a for a, b in itertools.pairwise(self.validation[len(self.validation) // 3 :])]
+        if len(differences) < 2:
+            return 0.0
+        median = statistics.median(differences)
+        return MAD_TO_STD * statistics.median(abs(value - median) for value in differences) / math.sqrt(2)
+
+
+@dataclass(frozen=True)
+class Judgment:
+    """What the losses show: severity, evidence and cause of a finding."""
+
+    severity: Severity
+    evidence: Mapping[str, Any]
+    cause: str
 
 
 def read_loss_history(facts: RunFacts) -> LossHistory | None:
@@ -45,13 +95,33 @@ def read_loss_history(facts: RunFacts) -> LossHistory | None:
     epochs = [e for e in facts.history.epochs if math.isfinite(e.loss + e.scores.get("loss", math.nan))]
     if len(epochs) < MIN_EPOCHS:
         return None
-    validation = tuple(e.scores["loss"] for e in epochs)
     logged = [step.loss for step in facts.history.steps[:1] if math.isfinite(step.loss)]
     baseline = facts.scores.get("baseline", {}).get("log_loss")
-    baseline_loss = [baseline.value] if baseline is not None and facts.choice_name("loss") in LOG_LOSSES else []
-    start = max([*logged, *baseline_loss, epochs[0].loss, validation[0]])
+    is_log_loss = baseline is not None and facts.choice_name("loss") in LOG_LOSSES
+    guess = baseline.value if baseline is not None and is_log_loss else math.nan
+    return make_loss_history([e.loss for e in epochs], [e.scores["loss"] for e in epochs], logged, guess)
+
+
+def make_loss_history(
+    training: Sequence[float],
+    validation: Sequence[float],
+    first_losses: Sequence[float],
+    guess: float,
+    unit: str = "epoch",
+) -> LossHistory:
+    """Return the history of losses.
+
+    Args:
+        training: by epoch.
+        validation: by epoch.
+        first_losses: losses of the first update, if they are known.
+        guess: loss of the best constant prediction; NaN if unknown.
+        unit: what the losses are counted in.
+    """
+    known_guess = [guess] if math.isfinite(guess) else []
+    start = max([*first_losses, *known_guess, training[0], validation[0]])
     best = min(range(len(validation)), key=validation.__getitem__)
-    return LossHistory(start, tuple(e.loss for e in epochs), validation, best)
+    return LossHistory(start, tuple(training), tuple(validation), best, guess, unit)
 
 
 def explain_skip(facts: RunFacts) -> str:
@@ -61,3 +131,79 @@ def explain_skip(facts: RunFacts) -> str:
     if read_loss_history(facts) is None:
         return f"it needs at least {MIN_EPOCHS} epochs with a validation part"
     return ""
+
+
+def judge_overfitting(history: LossHistory) -> Judgment | None:
+    """Return how far the network fits its training rows only, or None.
+
+    With L0 the initial loss, Lv the validation and Lt the training loss: Lv(end) - Lv(best) relative to the gain
+    L0 - Lv(best), to Lv(best) and to L0, beyond the noise of Lv, while Lt falls; or (L0 - Lv) / (L0 - Lt) at the best
+    epoch, if the network has fitted its training rows.
+    """
+    best_loss = history.validation[history.best]
+    rise, scale = history.end - best_loss, max(abs(history.start), 1e-12)
+    lost = rise / max(history.gain, 1e-3 * scale)
+    relative = rise / max(abs(best_loss), 1e-3 * scale)
+    training_gain = history.start - history.training[history.best]
+    has_fitted = history.training_end < MAX_UNFITTED * scale
+    can_compare = training_gain > MIN_TRAINING_GAIN * scale and has_fitted
+    generalized = history.gain / training_gain if can_compare else 1.0
+    training_falls = history.training_end < history.training[history.best] or history.best == 0
+    is_beyond_noise = training_falls and rise > MIN_RISE_IN_NOISE * history.noise
+    is_warning = lost > MIN_LOST_WARNING or (relative > MIN_RISE_WARNING and rise > MIN_VISIBLE_WARNING * scale)
+    is_note = lost > MIN_LOST_NOTE or (relative > MIN_RISE_NOTE and rise > MIN_VISIBLE_NOTE * scale)
+    has_risen = is_beyond_noise and (is_warning or is_note)
+    if not has_risen and generalized >= MIN_GENERALIZED:
+        return None
+    number, count = history.best + 1, len(history.validation)
+    evidence = {
+        f"best {history.unit}": number,
+        "validation loss": best_loss,
+        "at the end": history.end,
+        "training loss at the end": history.training_end,
+        "fraction lost": lost,
+        "fraction that holds": generalized,
+    }
+    if has_risen and (is_warning or generalized >= MIN_GENERALIZED):
+        cause = (
+            f"after {history.unit} {number} of {count} the network overfits: the validation loss rose from "
+            f"{best_loss:.3g} to {history.end:.3g} while the training loss fell to {history.training_end:.3g}"
+        )
+    else:
+        cause = f"only {max(0.0, generalized):.0%} of the gain on training rows holds for validation rows"
+    return Judgment("warning" if is_warning or generalized < MIN_GENERALIZED else "note", evidence, cause)
+
+
+def judge_memorization(history: LossHistory) -> Judgment | None:
+    """Return that a network has learned its training rows and nothing that holds for other rows, or None."""
+    training_gain = (history.start - min(history.training)) / max(abs(history.start), 1e-12)
+    best = history.validation[history.best]
+    is_known = math.isfinite(history.guess) and history.guess > 0
+    useful = (history.guess - best) / history.guess if is_known else history.gain / max(abs(history.start), 1e-12)
+    if training_gain < MIN_MEMORIZED or useful > (MAX_GAIN_OVER_GUESS if is_known else MAX_USEFUL_GAIN):
+        return None
+    reference = f"guessing has {history.guess:.3g}" if is_known else f"it began at {history.start:.3g}"
+    return Judgment(
+        "warning",
+        {"training loss": min(history.training), "best validation loss": best, "guessing": history.guess},
+        f"the network memorizes its training rows (loss {min(history.training):.3g}), and nothing of it holds for "
+        f"others: their loss is {best:.3g} at best, and {reference}",
+    )
+
+
+def judge_capacity(history: LossHistory) -> Judgment | None:
+    """Return that both losses have leveled off together with much left, or None."""
+    scale = max(abs(history.start), 1e-12)
+    tail = history.training[-max(MIN_EPOCHS, len(history.training) // 3) :]
+    fall = max(tail[0], statistics.median(tail[:MIN_EPOCHS])) - history.training_end
+    gain = history.start - history.training_end
+    has_gap = history.end - history.training_end > MAX_GAP * max(gain, 0.0)
+    is_flat = fall < MAX_FLAT_FALL * scale
+    if not is_flat or has_gap or history.training_end < MIN_UNLEARNED * scale or gain <= 0:
+        return None
+    return Judgment(
+        "note",
+        {"training loss": history.training_end, "validation loss": history.end, "at first": history.start},
+        f"training and validation loss have leveled off together, at {history.training_end:.3g} and {history.end:.3g} "
+        f"of {history.start:.3g} at first: the network cannot fit more",
+    )

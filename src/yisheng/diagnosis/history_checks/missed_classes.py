@@ -13,10 +13,11 @@ from yisheng.metrics.wilson import compute_wilson_interval
 from yisheng.reporting.evaluation_schema import ClassRow
 from yisheng.reporting.run_facts import RunFacts
 
-MAX_RARE_FRACTION, MIN_ROWS = 0.5, 10
-"""Rows of a rare class relative to equal class sizes; and rows from which on its recall is known."""
+MAX_RARE_FRACTION = 0.5
+"""Rows of a rare class relative to equal class sizes."""
 MAX_RECALL, MIN_RECALL_GAP = 0.5, 0.2
-"""Recall of a missed class, and distance of its upper limit to the recall of the common classes."""
+"""Recall of a missed class, and distance of its interval's upper limit to the recall of the common classes: none of 8
+rows is evidence enough against 99%."""
 MAX_EVIDENCE = 10
 WEIGHT_OPTIONS = {"binary-cross-entropy": "pos_weight", "cross-entropy": "class_weight"}
 
@@ -30,13 +31,15 @@ def _explain_skip(facts: RunFacts) -> str:
 def missed_classes(facts: RunFacts) -> Iterator[Finding]:
     """Find rare classes with a recall below one half that is significantly lower than that of the common classes.
 
+    The rows of the test part and of the validation part are pooled.
+
     Args:
-        facts: support and recall of each class.
+        facts: support and recall of each class in each part.
 
     Source: He and Garcia, "Learning from imbalanced data", 2009, section 2.
     """
     assert facts.evaluation is not None  # ensured by needs
-    rows = [row for row in facts.evaluation.per_class if row.support and row.recall is not None]
+    rows = _pool_parts(facts)
     max_rare_rows = MAX_RARE_FRACTION * sum(row.support for row in rows) / max(1, len(rows))
     common = [row for row in rows if row.support >= max_rare_rows]
     correct = sum((row.recall or 0) * row.support for row in common)
@@ -44,7 +47,7 @@ def missed_classes(facts: RunFacts) -> Iterator[Finding]:
     missed = [
         row
         for row in rows
-        if MIN_ROWS <= row.support < max_rare_rows
+        if row.support < max_rare_rows
         and (row.recall or 0) < MAX_RECALL
         and _upper_recall(row) < common_recall - MIN_RECALL_GAP
     ]
@@ -64,6 +67,19 @@ def missed_classes(facts: RunFacts) -> Iterator[Finding]:
         f"use {option}=balanced" if option else "collect more rows of these classes, or merge them with others",
         change={option: "balanced"} if option else {},
     )
+
+
+def _pool_parts(facts: RunFacts) -> list[ClassRow]:
+    """Return the rows and the recall of each class in the test and the validation part together."""
+    assert facts.evaluation is not None  # ensured by needs
+    validation = facts.findings.validation_classes if facts.findings is not None else []
+    counts: dict[str, tuple[int, float]] = {}
+    for row in (*facts.evaluation.per_class, *(validation if facts.evaluation.part == "test" else ())):
+        if row.support and row.recall is not None:
+            support, correct = counts.get(row.name, (0, 0.0))
+            counts[row.name] = support + row.support, correct + row.recall * row.support
+    rows = [{"class": name, "support": n, "recall": min(1.0, correct / n)} for name, (n, correct) in counts.items()]
+    return [ClassRow.model_validate(row) for row in rows]
 
 
 def _upper_recall(row: ClassRow) -> float:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.history_checks import baseline_not_beaten
-from yisheng.diagnosis.history_checks._loss_history import explain_skip, read_loss_history
+from yisheng.diagnosis.history_checks._loss_history import explain_skip, judge_capacity, read_loss_history
 from yisheng.reporting.formatting import format_number, is_higher_better, score_name
 from yisheng.reporting.run_facts import RunFacts
 
@@ -17,9 +18,9 @@ MIN_TRAINING_GAIN = 0.1
 
 @register(needs=explain_skip, explains=("baseline-not-beaten",), follows=True)
 def underfitting(facts: RunFacts) -> Iterator[Finding]:
-    """Find a run that boosted trees on the same rows beat significantly, or that learned almost nothing.
+    """Find a run that boosted trees beat significantly, a linear model that levels off, or one that learned nothing.
 
-    The latter is reported only if the baseline is not beaten either: the rows may be noisy.
+    The last is reported only if the baseline is not beaten either: the rows may be noisy.
 
     Args:
         facts: the losses by epoch and the scores.
@@ -31,14 +32,27 @@ def underfitting(facts: RunFacts) -> Iterator[Finding]:
     if _trees_are_better(facts):
         score = facts.score or ""
         network, trees = facts.scores[facts.part][score], facts.scores["boosting"][score]
+        remedy, change = _choose_larger_model(facts)
         yield Finding(
             "underfitting",
             "warning",
             {"score": score, "network": network.value, "boosted trees": trees.value},
             f"boosted trees on the same rows reach {score_name(score)} {format_number(trees.value)}, the network only "
             f"{format_number(network.value)}: it has not learned what the data allows",
-            "try model=tabm, more epochs, a wider network (hidden=256,256), or a search: yisheng tune",
-            change={"model": "tabm"},
+            remedy,
+            change=change,
+        )
+        return
+    capacity = judge_capacity(history)
+    is_linear = facts.choice_name("model") == "linear"
+    if is_linear and capacity is not None and facts.spec is not None and facts.spec.is_image:
+        yield Finding(
+            "underfitting",
+            "warning",
+            capacity.evidence,
+            f"{capacity.cause}; a linear model compares pixels one by one and cannot recognize shapes",
+            "use a convolutional network, such as model=lenet or model=resnet",
+            change={"model": "lenet"},
         )
         return
     lowest = min(history.training)
@@ -51,6 +65,19 @@ def underfitting(facts: RunFacts) -> Iterator[Finding]:
             f"the network hardly learned even its training rows: their loss fell by {gain:.0%}",
             "try another lr (ten times larger, ten times smaller), more epochs, or a larger model",
         )
+
+
+def _choose_larger_model(facts: RunFacts) -> tuple[str, dict[str, Any]]:
+    """Return a remedy for a network that trees beat, in words and as settings."""
+    if facts.choice_name("model") == "tabm":
+        return (
+            "train longer, try another lr, or search for better settings: yisheng tune",
+            {"epochs": 3 * (facts.epochs[1] or facts.epochs[0])},
+        )
+    return (
+        "use model=tabm; otherwise more epochs, a wider network (hidden=256,256), or a search: yisheng tune",
+        {"model": "tabm"},
+    )
 
 
 def _trees_are_better(facts: RunFacts) -> bool:
@@ -68,7 +95,7 @@ def _trees_are_better(facts: RunFacts) -> bool:
 
 
 def _beats_baseline(facts: RunFacts) -> bool:
-    """Return whether the baseline is beaten in any score."""
+    """Return whether the baseline is beaten."""
     if baseline_not_beaten.explain_skip(facts):
         return False
     return not list(baseline_not_beaten.baseline_not_beaten(facts))

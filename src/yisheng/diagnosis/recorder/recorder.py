@@ -12,13 +12,14 @@ import functools
 import inspect
 import math
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 import torch
 from torch import nn
 
+from yisheng.diagnosis.initialization import have_structure
 from yisheng.diagnosis.loss_graph import (
     SCALING_NODES,
     Loss,
@@ -31,7 +32,20 @@ from yisheng.diagnosis.loss_graph import (
 )
 from yisheng.diagnosis.pairing import read_pairing
 from yisheng.diagnosis.recorder import traced
+from yisheng.diagnosis.recorder.batch_order import BatchOrder
+from yisheng.diagnosis.recorder.course import Course
+from yisheng.diagnosis.recorder.cuts import CutFinder
+from yisheng.diagnosis.recorder.evaluated import EvaluatedRows
+from yisheng.diagnosis.recorder.foreign_writes import ForeignWrites
+from yisheng.diagnosis.recorder.loss_calls import LossCall, describe_loss_call, output_and_target
 from yisheng.diagnosis.recorder.records import NonFiniteLoss, StepRecord
+from yisheng.diagnosis.recorder.source_lines import (
+    Variable,
+    find_call_path,
+    find_direct_source,
+    find_source,
+    find_variable,
+)
 from yisheng.diagnosis.recorder.statistics import (
     MAX_SAMPLES,
     describe_activation,
@@ -41,6 +55,7 @@ from yisheng.diagnosis.recorder.statistics import (
     describe_update,
     find_equal_rows,
     names_with_equal_rows,
+    take_example,
     targets_of_difference,
 )
 
@@ -61,6 +76,8 @@ MODE_DEPENDENT = (
 MIN_UPDATES_TO_JUDGE = 5
 """Updates after which equal rows stay equal, and after which a parameter that never changed counts as left out."""
 MAX_UNREAD_LOSSES = 512
+MAX_LOSS_CALLS = 16
+"""Calls of loss functions that are kept."""
 
 
 class Recorder:
@@ -87,6 +104,15 @@ class Recorder:
             version and the number of updates when first seen.
         changed_before: parameters that had changed before the training was stopped and continued.
         restored_unknown: copies of unknown parameters that had not changed before it was stopped.
+        loss_calls: calls of torch's loss functions in recorded steps, and those that torch refused.
+        course: losses of evaluations, which make no updates.
+        sources: lines of the user's program by what they do (``loss``, ``backward``, ``step``).
+        batch_order: the order of the batches.
+        evaluated: inputs and predicted classes of evaluations.
+        foreign_writes: changes of the weights between updates.
+        began_trained: whether the weights had been trained before the first update.
+        example: the first rows of the inputs of the last recorded step, one tensor for each argument; None if they
+            are not tensors, or large.
 
     >>> net = nn.Linear(2, 1)
     >>> sgd = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -113,10 +139,23 @@ class Recorder:
         self.unknown_parameters: dict[int, tuple[torch.Tensor, int, int]] = {}
         self.restored_unknown: list[torch.Tensor] = []
         self.changed_before: frozenset[str] = frozenset()
+        self.loss_calls: list[LossCall] = []
+        self.course = Course()
+        self.sources: dict[str, str] = {}
+        self._optimizer_variable: Variable | None = None
+        self.batch_order = BatchOrder()
+        self.evaluated = EvaluatedRows()
+        self.foreign_writes = ForeignWrites(model)
+        self.example: tuple[torch.Tensor, ...] | None = None
+        self.began_trained = False
+        self._cut_finder = CutFinder(self.sources)
+        self._last_input: torch.Tensor | None = None
         self._traces = traces
         # Autograd counts the in-place changes of a tensor; comparing counts is far cheaper than comparing values.
         self._versions = {name: p._version for name, p in model.named_parameters()}
-        self._mode_dependent = [part for part in model.modules() if isinstance(part, MODE_DEPENDENT)]
+        self._mode_dependent = [
+            part for part in model.modules() if isinstance(part, MODE_DEPENDENT) and getattr(part, "p", 1) > 0
+        ]
         self._unread: list[torch.Tensor | float] = []
         self._values: list[float] = []
         self._other_values: list[float] = []
@@ -135,12 +174,16 @@ class Recorder:
         self._untraced_loss: weakref.ref[torch.Tensor] | None = None
 
     def __enter__(self) -> Recorder:
+        if self._traces:
+            self._optimizer_variable = find_variable(self.optimizer)
+        self.began_trained = self.began_trained or (not self.steps and have_structure(self.model.parameters()))
         self._permanent_hooks = [self.optimizer.register_step_post_hook(self._after_update)]
         if self._mode_dependent:
             self._permanent_hooks.append(self.model.register_forward_pre_hook(self._note_mode))
         if self._traces:
             traced.add_listener(self)
             self._permanent_hooks.append(self.model.register_forward_hook(self._trace_output))
+            self._permanent_hooks.append(self.optimizer.register_step_pre_hook(self._note_foreign_write))
             self._permanent_hooks += self._hooks_on_gradients()
         self._next_step = next_recorded_step(self.steps)
         if self.steps + 1 >= self._next_step:
@@ -155,14 +198,21 @@ class Recorder:
         for handle in (*self._permanent_hooks, *self._step_hooks):
             handle.remove()
         self._permanent_hooks, self._step_hooks = [], []
+        self._cut_finder.stop()
+        traced.end_evaluation()
         self._end_record()
-        self._output = None
+        self._output = self._last_input = None
 
     @property
     def losses(self) -> list[float]:
         """Return the loss of every backward pass that reached the network; reading them waits for the device."""
         self._read_losses()
         return self._values or self._other_values
+
+    @property
+    def is_finished(self) -> bool:
+        """Return whether the training is over: no hook of the recorder is on the network."""
+        return not self._permanent_hooks
 
     @property
     def unchanged(self) -> frozenset[str]:
@@ -194,6 +244,11 @@ class Recorder:
         """Return the unfinished record of the present step, or None if the step is not recorded."""
         return self._record
 
+    def find_sources(self) -> dict[str, str]:
+        """Return the lines of the user's program by what they do, that of the optimizer's construction included."""
+        construction = "" if self._optimizer_variable is None else self._optimizer_variable.find_construction()
+        return {**self.sources, **({"optimizer": construction} if construction else {})}
+
     def observe_loss(self, loss: torch.Tensor) -> None:
         """Note a loss of our own loop, right before its backward pass.
 
@@ -203,6 +258,44 @@ class Recorder:
         value: torch.Tensor | float = loss.item() if loss.is_cpu else loss.detach()
         self._inspect(loss, value)
         self._unread.append(value)
+
+    def observe_loss_call(
+        self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any, error: BaseException | None
+    ) -> None:
+        """Note a call of a loss function on the network's output.
+
+        Args:
+            name: of the function.
+            args: its positional arguments.
+            kwargs: its other arguments.
+            result: its result, or None if it raised.
+            error: what it raised.
+        """
+        has_graph = torch.is_grad_enabled()
+        if error is not None or (self._record is not None and has_graph and len(self.loss_calls) < MAX_LOSS_CALLS):
+            call = describe_loss_call(name, args, kwargs, self._last_input, error)
+            if call is not None:
+                self.loss_calls.append(call)
+                self._note_source("loss", call.source)
+        if isinstance(result, torch.Tensor) and self._evaluates(has_graph):
+            output, target = output_and_target(args, kwargs)
+            self.evaluated.add_outputs(self.steps, name, output, target)
+            rows = len(output) if output.ndim else 1
+            mean = result.detach().mean() if result.ndim else result.detach()
+            if kwargs.get("reduction") == "sum":
+                mean = mean / max(1, rows)
+            losses_before = len(self._values) + len(self._unread)
+            loss = mean.item() if mean.is_cpu else mean
+            self.course.add_batch(find_call_path(), self.steps, losses_before, loss, rows)
+
+    def observe_validation(self, loss: float | None, score: float | None) -> None:
+        """Note what the user measured on validation rows."""
+        self.course.add_reported(self.steps, len(self._values) + len(self._unread), loss, score)
+
+    def note_cut(self) -> None:
+        """Note where the network's output leaves the graph, if nothing has been propagated back yet."""
+        if self._record is not None and not self.backwards and torch.is_grad_enabled():
+            self._note_source("cut after", find_direct_source)
 
     @contextlib.contextmanager
     def observing_backward(self, tensors: Any, grad_tensors: Any) -> Iterator[None]:
@@ -216,6 +309,9 @@ class Recorder:
         loss = tensors if is_tensor and tensors.numel() == 1 else combine_losses(tensors, grad_tensors)
         node = None if loss is None or loss.numel() != 1 else loss.grad_fn
         self._is_observing = True
+        if self._record is not None:
+            self._note_source("backward", find_source)
+        self.batch_order.add_loss(node, self.steps)
         try:
             if loss is None or node is None:
                 yield
@@ -239,6 +335,8 @@ class Recorder:
     def _begin_record(self) -> None:
         """Record the next step."""
         self._record = StepRecord(self.steps + 1, self.model.training)
+        if self.records and self._has_missing_gradient(self.records[-1]):
+            self._cut_finder.start(self.model)
         self._parameters = dict(self.model.named_parameters())
         self._step_hooks = [
             self.optimizer.register_step_pre_hook(self._before_update),
@@ -264,10 +362,37 @@ class Recorder:
     def _note_mode(self, module: nn.Module, _: tuple[Any, ...]) -> None:
         if not torch.is_grad_enabled() and module.training and any(part.training for part in self._mode_dependent):
             self.evaluated_in_training_mode += 1
+            self._note_source("evaluation", find_source)
 
-    def _trace_output(self, _module: nn.Module, _arguments: Any, output: Any) -> None:
-        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+    def _note_foreign_write(self, *_: Any) -> None:
+        self.foreign_writes.look(len(self._values) + len(self._unread))
+
+    def _trace_output(self, _module: nn.Module, arguments: Any, output: Any) -> None:
+        if torch.compiler.is_compiling():
+            return
+        if torch.is_grad_enabled():
+            traced.end_evaluation()
             traced.trace(output)
+        else:
+            traced.trace_evaluation(output)
+            self.batch_order.note_evaluation()
+            self.evaluated.add_inputs(self.steps, arguments)
+
+    def _note_source(self, event: str, source: str | Callable[[], str]) -> None:
+        """Note the line of the user's program where something happens first."""
+        if self._traces and event not in self.sources:
+            line = source if isinstance(source, str) else source()
+            if line:
+                self.sources[event] = line
+
+    def _evaluates(self, has_graph: bool) -> bool:
+        """Return whether the present pass is an evaluation: without a graph, or in evaluation mode."""
+        return not has_graph or (not self.model.training and not self.updated_in_evaluation_mode)
+
+    def _has_missing_gradient(self, record: StepRecord) -> bool:
+        """Return whether a parameter of the optimizer had no gradient in a recorded step."""
+        held = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
+        return any(p.gradient is None and id(self._parameters.get(p.name)) in held for p in record.parameters)
 
     def _hooks_on_gradients(self) -> list[Any]:
         """Watch the first and the last parameter for backward passes of losses that were not traced."""
@@ -296,6 +421,9 @@ class Recorder:
         is_tensor = arguments and isinstance(arguments[0], torch.Tensor)
         if record is not None and is_tensor and torch.is_grad_enabled():
             record.training = module.training
+            self._last_input = arguments[0].detach()
+            self.example = take_example(arguments)
+            self._note_source("forward", find_source)
             if record.inputs is None:
                 record.inputs = describe_inputs(arguments[0])
 
@@ -375,6 +503,7 @@ class Recorder:
             all(bool(torch.isfinite(x).all()) for x in layer_inputs(loss) if x.is_floating_point()),
             compared.target is None or bool(torch.isfinite(compared.target).all()),
             all(bool(torch.isfinite(p).all()) for p in self.model.parameters()),
+            str(getattr(loss, "dtype", "")).removeprefix("torch."),
         )
 
     def _note_carried(self, *, first: bool) -> None:
@@ -401,6 +530,7 @@ class Recorder:
     def _before_update(self, *_: Any) -> None:
         self.begun_updates += 1
         if self._record is not None:
+            self._note_source("step", find_source)
             self._note_carried(first=False)
             self._record.carried_gradients = tuple(self._carrying)
             self._record.lr = max(float(group.get("lr", 0.0)) for group in self.optimizer.param_groups)
@@ -409,6 +539,7 @@ class Recorder:
     def _after_update(self, *_: Any) -> None:
         self.steps += 1
         self.updated_in_evaluation_mode += not self.model.training
+        self.foreign_writes.note_update()
         if self._traces:
             traced.untrace_all()
         if self.steps == MIN_UPDATES_TO_JUDGE and self.equal_rows:

@@ -47,6 +47,10 @@ SAVED_SEPARATELY = (
     "changed_before",
     "steps",
     "backwards",
+    "loss_calls",
+    "course",
+    "sources",
+    "batch_order",
 )
 """Attributes of a recorder that are not saved as plain values: parts of this process, or saved in another form."""
 

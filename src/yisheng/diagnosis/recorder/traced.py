@@ -18,7 +18,13 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from yisheng.diagnosis.recorder.loss_calls import LOSS_FUNCTIONS
+
 PLAIN_TYPES = (torch.Tensor, nn.Parameter)
+CUTS = frozenset({"detach", "detach_", "numpy", "item", "tolist", "argmax", "round", "sign"})
+"""Names of functions whose results do not depend on the parameters any more."""
+MAX_REFERENCES = 4096
+"""Traced tensors that are remembered in an evaluation before those that are gone are dropped."""
 
 
 class Listener(Protocol):
@@ -26,6 +32,14 @@ class Listener(Protocol):
 
     def observing_backward(self, tensors: Any, grad_tensors: Any) -> contextlib.AbstractContextManager[None]:
         """Return a context that the backward pass of these tensors runs in."""
+
+    def observe_loss_call(
+        self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any, error: BaseException | None
+    ) -> None:
+        """Note a call of one of torch's loss functions: its result, or what it raised."""
+
+    def note_cut(self) -> None:
+        """Note that the graph was left: by ``detach``, ``numpy`` or the like."""
 
 
 class _Local(threading.local):
@@ -35,6 +49,7 @@ class _Local(threading.local):
         self.listeners: list[Listener] = []
         self.traced: list[weakref.ref[torch.Tensor]] = []
         self.inside = False
+        self.evaluating = False
 
 
 _local = _Local()
@@ -65,7 +80,8 @@ class TracedTensor(torch.Tensor):
     ) -> Any:
         """Run a torch function on the underlying tensors, and trace its floating-point results."""
         kwargs = kwargs or {}
-        if getattr(func, "__name__", "") == "backward":  # by name: a tool may have wrapped torch's function
+        name = getattr(func, "__name__", "")
+        if name == "backward":  # by name: a tool may have wrapped torch's function
             return _propagate(func, args, kwargs)
         if func in (torch.Tensor.__reduce_ex__, torch.Tensor.__deepcopy__):
             untrace(args[0])  # a copy or a file knows nothing of recorders
@@ -73,8 +89,26 @@ class TracedTensor(torch.Tensor):
         if not all(issubclass(kind, (cls, *PLAIN_TYPES)) for kind in types):
             untrace((*args, *kwargs.values()))  # a class of the caller's own decides alone
             return func(*args, **kwargs)
+        if name in LOSS_FUNCTIONS:
+            return _call_loss(func, name, args, kwargs)
+        if name in CUTS:
+            for listener in _local.listeners:
+                listener.note_cut()
         result = torch.Tensor.__torch_function__(func, (torch.Tensor,), args, kwargs)
-        return trace(result) if torch.is_grad_enabled() else result
+        return trace(result) if _local.evaluating or torch.is_grad_enabled() else result
+
+
+def trace_evaluation(output: Any) -> None:
+    """Trace an output without a graph, so that the loss of an evaluation is seen."""
+    _local.evaluating = True
+    if len(_local.traced) > MAX_REFERENCES:
+        _local.traced[:] = [reference for reference in _local.traced if reference() is not None]
+    trace(output)
+
+
+def end_evaluation() -> None:
+    """Undo the mode of `trace_evaluation`; training goes on."""
+    _local.evaluating = False
 
 
 def trace(value: Any) -> Any:
@@ -110,6 +144,19 @@ def untrace_all() -> None:
     for reference in _local.traced:
         untrace(reference())
     _local.traced.clear()
+
+
+def _call_loss(func: Callable[..., Any], name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Call a loss function, and have the recorders note its result or what it raises."""
+    try:
+        result = torch.Tensor.__torch_function__(func, (torch.Tensor,), args, kwargs)
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        for listener in _local.listeners:
+            listener.observe_loss_call(name, args, kwargs, None, error)
+        raise
+    for listener in _local.listeners:
+        listener.observe_loss_call(name, args, kwargs, result, None)
+    return trace(result) if torch.is_grad_enabled() else result
 
 
 def _propagate(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:

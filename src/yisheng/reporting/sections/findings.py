@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from yisheng.reporting import layer_figures
 from yisheng.reporting.findings_schema import Cause, Curves, LayerCurve
-from yisheng.reporting.findings_text import format_evidence, is_table, summarize_findings
+from yisheng.reporting.findings_text import format_alternative, format_evidence, is_table, summarize_findings
 from yisheng.reporting.formatting import format_number
 from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, render, render_figure
@@ -31,7 +31,16 @@ TEMPLATE = """
 <p>What to do: <bdi>{{ finding.remedy | breakable }}</bdi>.</p>
 {% set evidence = format_line(finding) %}
 <p class="note">{% if evidence %}{{ evidence | breakable }} (<code>{{ finding.check }}</code>)
-{%- else %}<code>{{ finding.check }}</code>{% endif %}</p>
+{%- else %}<code>{{ finding.check }}</code>{% endif %}
+{%- if finding.source %}, at <code>{{ finding.source | breakable }}</code>{% endif %}</p>
+{% if finding.images %}
+<ul class="cards">
+{% for row in finding.images %}
+<li><figure><img src="data:image/png;base64,{{ row.image }}" alt="{{ row.name }}">
+<figcaption><small><bdi>{{ row.name | breakable }}</bdi></small></figcaption></figure></li>
+{% endfor %}
+</ul>
+{% endif %}
 {% for name, rows in list_tables(finding.evidence) %}
 <details><summary>{{ name | capital }}</summary>
 {% call table(name | capital, "The first " ~ max_rows ~ " of " ~ (rows | length | count) ~ "."
@@ -51,6 +60,10 @@ TEMPLATE = """
 {% if finding.symptoms %}
 <p>This explains:</p>
 <ul>{% for symptom in finding.symptoms %}<li><bdi>{{ symptom.cause | breakable }}</bdi></li>{% endfor %}</ul>
+{% endif %}
+{% if finding.alternatives %}
+<ul>{% for other in finding.alternatives %}<li><bdi>{{ format_alternative(other) | capital | breakable }}</bdi></li>
+{% endfor %}</ul>
 {% endif %}
 </li>
 {% endfor %}
@@ -97,6 +110,7 @@ def findings(facts: RunFacts) -> Section | None:
         format_line=_format_line,
         split_names=_split_names,
         list_tables=_list_tables,
+        format_alternative=format_alternative,
         max_rows=MAX_TABLE_ROWS,
         figures=Markup("").join(_draw_figures(facts.findings.curves)),
         probes=list(facts.findings.probes.items()),

@@ -1,0 +1,66 @@
+"""An error that ended a user's own loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from yisheng.core.types import Finding
+from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.ranking import Diagnosis
+
+CHECK = "loop-error"
+MAX_MESSAGE = 300
+REMEDIES = {
+    "does not require grad": "look for detach(), .data, .item(), numpy() or no_grad() between the network and the loss",
+    "mat1 and mat2 shapes cannot be multiplied": "make in_features of that layer the size of its input: print(x.shape) "
+    "before it; images need flatten(1)",
+    "Given groups=": "make in_channels of that layer the number of channels of its input, axis 1 of (B, C, H, W)",
+    "Expected all tensors to be on the same device": "move network and batch to one device: model.to(device), "
+    "x.to(device), y.to(device)",
+    "must have the same dtype": "give inputs and weights one type: x.float()",
+    "backward through the graph a second time": "compute the loss again from a new forward pass, and detach what is "
+    "carried from one step to the next",
+    "modified by an inplace operation": "replace the in-place operation (+=, relu_, inplace=True) by one that makes a "
+    "new tensor",
+    "out of memory": "use smaller batches; keep loss.item() instead of the loss itself",
+}
+"""What to do about an error, by a part of torch's message."""
+
+
+@dataclass(frozen=True)
+class LoopError:
+    """The error that ended a loop.
+
+    Args:
+        error: what was raised.
+        source: line of the user's program.
+    """
+
+    error: Exception
+    source: str
+
+
+def explain_loop_error(loop_error: LoopError | None, case: Case, diagnosis: Diagnosis) -> Iterator[Finding]:
+    """Yield the error that ended a loop as a finding, unless a check has found its reason.
+
+    Args:
+        loop_error: what ended the loop, or None.
+        case: the training so far.
+        diagnosis: of the training.
+    """
+    if loop_error is None or any(finding.check == "refused-loss" for finding in diagnosis.findings):
+        return
+    message = " ".join(str(loop_error.error).split())[:MAX_MESSAGE]
+    remedy = next((text for part, text in REMEDIES.items() if part in message), "")
+    cut = case.sources.get("cut") or case.sources.get("cut after")
+    has_no_graph = "does not require grad" in message and cut
+    yield Finding(
+        CHECK,
+        "error",
+        {"updates": case.steps, "type": type(loop_error.error).__name__},
+        f"the loop ended after {case.steps:,} updates with {type(loop_error.error).__name__}: {message}"
+        + (f"; the graph is left at {cut}" if has_no_graph else ""),
+        remedy or "fix the error at this line; what else was found may be its reason",
+        source=loop_error.source,
+    )

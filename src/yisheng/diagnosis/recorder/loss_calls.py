@@ -1,0 +1,134 @@
+"""Calls of torch's loss functions on a network's output: what they compared, and what they refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from yisheng.diagnosis.recorder.source_lines import find_source
+
+LOSS_FUNCTIONS = frozenset(
+    {
+        "cross_entropy",
+        "nll_loss",
+        "mse_loss",
+        "l1_loss",
+        "smooth_l1_loss",
+        "huber_loss",
+        "binary_cross_entropy",
+        "binary_cross_entropy_with_logits",
+        "kl_div",
+        "gaussian_nll_loss",
+        "poisson_nll_loss",
+        "multilabel_margin_loss",
+        "multilabel_soft_margin_loss",
+        "multi_margin_loss",
+        "soft_margin_loss",
+        "hinge_embedding_loss",
+    }
+)
+"""Names of the functions of ``torch.nn.functional`` that compare an output with targets."""
+IGNORED = -100
+"""The class number that `torch.nn.functional.cross_entropy` leaves out by default."""
+MAX_VALUES, MAX_MESSAGE = 1 << 16, 300
+"""Values of the targets, and characters of torch's message, that are kept."""
+
+
+@dataclass(frozen=True)
+class LossCall:
+    """One call of a loss function.
+
+    Args:
+        function: its name.
+        output_shape: of the network's output.
+        target_shape: of the targets.
+        target_dtype: type of the targets, as ``int64``.
+        target: a copy of the targets of the first rows, or None if they were no tensor.
+        ignore_index: the class number that is left out.
+        equals_input: whether the targets are the network's input itself.
+        source: file and line of the call.
+        error: torch's message if it refused the call.
+        low: smallest target; 0 for targets that cannot be ordered.
+        high: largest target.
+        output_total: mean sum of the outputs of a row of a divergence, if none is negative; else None.
+    """
+
+    function: str
+    output_shape: tuple[int, ...]
+    target_shape: tuple[int, ...]
+    target_dtype: str
+    target: torch.Tensor | None
+    ignore_index: int = IGNORED
+    equals_input: bool = False
+    source: str = ""
+    error: str = ""
+    low: float = 0.0
+    high: float = 0.0
+    output_total: float | None = None
+
+
+@torch.no_grad()
+def describe_loss_call(
+    function: str,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    inputs: torch.Tensor | None,
+    error: BaseException | None = None,
+) -> LossCall | None:
+    """Return what a call of a loss function compared, or None if its output was no tensor.
+
+    Args:
+        function: name of the function.
+        args: its positional arguments.
+        kwargs: its other arguments.
+        inputs: the network's last input.
+        error: what torch raised.
+    """
+    output, target = output_and_target(args, kwargs)
+    if not isinstance(output, torch.Tensor):
+        return None
+    message = "" if error is None else " ".join(str(error).split())[:MAX_MESSAGE]
+    source = find_source()
+    if not isinstance(target, torch.Tensor):
+        return LossCall(function, tuple(output.shape), (), type(target).__name__, None, source=source, error=message)
+    rows = max(1, MAX_VALUES * len(target) // max(1, target.numel())) if target.ndim else 1
+    ordered = target.numel() > 0 and not target.is_complex()
+    return LossCall(
+        function,
+        tuple(output.shape),
+        tuple(target.shape),
+        str(target.dtype).removeprefix("torch."),
+        (target[:rows] if target.ndim else target).detach().clone(),
+        int(kwargs.get("ignore_index", IGNORED)),
+        _equal_ids(inputs, target),
+        source,
+        message,
+        float(target.min()) if ordered else 0.0,
+        float(target.max()) if ordered else 0.0,
+        _total_of_rows(output) if function == "kl_div" else None,
+    )
+
+
+def output_and_target(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return the first two arguments of a loss function."""
+    output = args[0] if args else kwargs.get("input")
+    target = args[1] if len(args) > 1 else kwargs.get("target")
+    return output, target
+
+
+def _total_of_rows(output: torch.Tensor) -> float | None:
+    """Return the mean sum of the outputs of a row, or None if one is negative, as logarithms of probabilities are."""
+    if output.ndim < 2 or not output.numel() or float(output.min()) < 0:
+        return None
+    return float(output.sum(1).mean())
+
+
+def _equal_ids(inputs: torch.Tensor | None, target: torch.Tensor) -> bool:
+    """Return whether the targets are whole numbers and equal the network's input, up to its shape."""
+    if inputs is None or inputs.is_floating_point() or target.is_floating_point() or target.numel() < 2:
+        return False
+    same_size = inputs.numel() == target.numel() and inputs.device == target.device
+    return same_size and bool((inputs.reshape(-1) == target.reshape(-1)).all())

@@ -1,0 +1,115 @@
+"""Targets that torch's loss function refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from yisheng.core.registry import register
+from yisheng.core.types import Finding
+from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.recorder.loss_calls import LossCall
+
+CLASS_LOSSES = ("cross_entropy", "nll_loss", "multi_margin_loss")
+Explanation = tuple[str, str]
+"""What was compared, and the remedy."""
+
+
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
+    if case.from_config:
+        return "the loss of a config is checked before training"
+    return "" if case.loss_calls else "no call of one of torch's loss functions was seen"
+
+
+@register(needs=explain_skip, when="first", cause="structure", explains=("missing-update", "unused-class"))
+def refused_loss(case: Case) -> Iterator[Finding]:
+    """Find a call of a loss function that torch refused: classes out of range, types or shapes that do not fit.
+
+    Args:
+        case: its calls of loss functions.
+
+    Source: PyTorch documentation, torch.nn.CrossEntropyLoss, BCELoss, BCEWithLogitsLoss ("Shape").
+    """
+    call = next((call for call in reversed(case.loss_calls) if call.error), None)
+    if call is None:
+        return
+    problem, remedy = explain_refusal(call)
+    yield Finding(
+        "refused-loss",
+        "error",
+        {"output": list(call.output_shape), "target": list(call.target_shape), "type": call.target_dtype},
+        f"{call.function} refused its arguments: {problem}",
+        remedy,
+        source=call.source,
+    )
+
+
+def explain_refusal(call: LossCall) -> Explanation:
+    """Return why a loss function refused a call, and what to do.
+
+    >>> call = LossCall("cross_entropy", (8, 10), (8,), "int64", None, low=1, high=10, error="out of bounds")
+    >>> explain_refusal(call)[1]
+    'subtract 1 from the class numbers: they must begin at 0'
+    """
+    is_integer = call.target_dtype.startswith(("int", "uint"))
+    same_rows = call.output_shape[:1] == call.target_shape[:1]
+    if not call.target_dtype.startswith(("int", "uint", "float", "bfloat", "bool")):
+        return f"the target is a {call.target_dtype}", "give the targets as a tensor"
+    if call.target_shape and not same_rows:
+        return (
+            f"the output has {call.output_shape[0] if call.output_shape else 1} rows and the target "
+            f"{call.target_shape[0]}",
+            "keep the batch as the first axis: reshape with x.flatten(1), not with view(-1, n)",
+        )
+    if call.function in CLASS_LOSSES:
+        return _explain_classes(call, is_integer)
+    if call.function.startswith("binary_cross_entropy"):
+        return _explain_binary(call, is_integer)
+    return _describe_error(call)
+
+
+def _explain_classes(call: LossCall, is_integer: bool) -> Explanation:
+    classes = call.output_shape[1] if len(call.output_shape) > 1 else 0
+    if is_integer and classes and len(call.target_shape) == len(call.output_shape) and call.target_shape[1:] == (1,):
+        return (
+            f"class numbers must have shape {call.target_shape[:1]}, got {call.target_shape}",
+            "use y.squeeze(1)",
+        )
+    if is_integer and classes and (call.high >= classes or call.low < 0):
+        seen = f"the class numbers go from {call.low:g} to {call.high:g}"
+        expected = f"the output has {classes} units, for the classes 0 to {classes - 1}"
+        if call.low >= 1 and call.high == classes:
+            return f"{seen}, and {expected}", "subtract 1 from the class numbers: they must begin at 0"
+        if call.low < 0:
+            return f"{seen}, and {expected}", f"give each row a class from 0 to {classes - 1}"
+        return (
+            f"{seen}, and {expected}",
+            f"give the last layer one unit per class ({call.high + 1:g}), or check how the classes are numbered",
+        )
+    if not is_integer and call.target_shape != call.output_shape:
+        return f"class numbers must be int64, got {call.target_dtype}", "use y.long()"
+    if is_integer and call.target_dtype not in ("int64", "uint8"):
+        return f"class numbers must be int64, got {call.target_dtype}", "use y.long()"
+    return _describe_error(call)
+
+
+def _explain_binary(call: LossCall, is_integer: bool) -> Explanation:
+    if call.target_shape != call.output_shape:
+        axes = len(call.output_shape) - len(call.target_shape)
+        remedy = "use output.squeeze(1)" if axes == 1 and call.output_shape[-1:] == (1,) else "use y.view_as(output)"
+        return f"the output has shape {call.output_shape} and the target {call.target_shape}", remedy
+    if is_integer:
+        return f"the targets must be of the type of the output, got {call.target_dtype}", "use y.float()"
+    if call.function == "binary_cross_entropy" and 0 <= call.low <= call.high <= 1:
+        return (
+            "the output is not between 0 and 1",
+            "use binary_cross_entropy_with_logits on the raw output, or apply a sigmoid first",
+        )
+    return _describe_error(call)
+
+
+def _describe_error(call: LossCall) -> Explanation:
+    return (
+        call.error,
+        f"compare output and target: shapes {call.output_shape} and {call.target_shape}, type {call.target_dtype}",
+    )

@@ -1,0 +1,53 @@
+"""Class numbers that begin at 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from yisheng.core.registry import register
+from yisheng.core.types import Finding
+from yisheng.diagnosis.case import Case
+
+MIN_CLASSES, MAX_CLASSES = 3, 1000
+"""Units of the output; a vocabulary may well begin with a token that is never a target."""
+MIN_ROWS_PER_CLASS = 5
+"""Rows of each other class: class 0 is then not absent at random."""
+
+
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
+    if case.from_config:
+        return "the classes of a config are numbered from 0"
+    pairing = case.pairing
+    if pairing is None or pairing.loss != "nll" or len(pairing.shape) < 2:
+        return "the loss does not compare class numbers"
+    return "" if MIN_CLASSES <= pairing.shape[1] <= MAX_CLASSES else f"the output has {pairing.shape[1]} units"
+
+
+@register(needs=explain_skip, when="first", cause="data")
+def unused_class(case: Case) -> Iterator[Finding]:
+    """Find targets in which class 0 never occurs, and every other class does: labels that begin at 1.
+
+    Args:
+        case: the targets of the recorded steps, and the number of its output units.
+
+    Source: PyTorch documentation, torch.nn.CrossEntropyLoss (classes 0 to C - 1).
+    """
+    pairing, targets = case.pairing, case.collect_targets()
+    if pairing is None or targets is None or targets.is_floating_point():
+        return
+    if any(call.ignore_index == 0 for call in case.loss_calls) or int(targets.min()) < 0:
+        return
+    units = pairing.shape[1]
+    counts = targets.bincount(minlength=units)
+    if len(counts) > units or int(counts[0]) or int(counts[1:].min()) < MIN_ROWS_PER_CLASS:
+        return
+    yield Finding(
+        "unused-class",
+        "warning",
+        {"rows": len(targets), "units": units, "least rows of a class": int(counts[1:].min())},
+        f"no target is 0, and all of 1 to {units - 1} occur: the class numbers begin at 1, and the output for class 0 "
+        "is never used",
+        f"subtract 1 from the class numbers, and give the last layer {units - 1} units",
+        source=case.sources.get("loss", ""),
+    )
