@@ -314,7 +314,7 @@ class _Training:
         if state.step == 0 and is_custom(self.assembly.config.model):
             save()  # the initial weights of a user's own network may exist nowhere else
         with contextlib.closing(event_log), doctor.record_training():
-            events = self._observe(event_log, save, clock)
+            events = self._observe(doctor, event_log, save, clock)
             with contextlib.closing(cast("Generator[Event]", events)):  # removes the progress bar before any message
                 for _ in events:
                     if caught:  # the state is between two updates
@@ -328,9 +328,11 @@ class _Training:
                 )
         return clock()
 
-    def _observe(self, event_log: EventLog, save: Callable[[], None], clock: Callable[[], float]) -> Iterator[Event]:
+    def _observe(
+        self, doctor: DoctorCallback, event_log: EventLog, save: Callable[[], None], clock: Callable[[], float]
+    ) -> Iterator[Event]:
         """Return the events of the training with everything that the config asks for attached."""
-        config, assembly = self.assembly.config, self.assembly
+        config, assembly = self.assembly.config, doctor.observe(self.assembly)
         # A cross-validation reports the scores of its folds: they must not choose the epoch they are measured at.
         events = fit_assembly(assembly, make_scorer, choose_best=config.fold is None)
         events = apply_callbacks(events, assembly.state, self.event_callbacks)
