@@ -99,6 +99,12 @@ class _PassCounter:
             checks = tuple(finding.check for finding in self._observer.findings)
             trial.checks_by_pass[trial.backward_passes] = checks
 
+    def observe_loss_call(self, *_: Any) -> None:
+        """Ignore calls of loss functions."""
+
+    def note_cut(self) -> None:
+        """Ignore where graphs are left."""
+
 
 @dataclass(frozen=True)
 class Program:

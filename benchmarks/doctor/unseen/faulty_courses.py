@@ -223,7 +223,7 @@ def least_squares_not_finished(t: Trial) -> float:
 # Schedules, clipping, accumulation, averages
 
 
-@faulty("low-learning-rate", "low-final-rate")
+@faulty("low-learning-rate")
 def warm_up_longer_than_training(t: Trial) -> float:
     """A warm-up of 20,000 steps in a training of 240."""
     data, net = images(t.seed), ConvNet()
@@ -243,7 +243,7 @@ def warm_up_longer_than_training(t: Trial) -> float:
     return accuracy(net, data)
 
 
-@faulty("low-learning-rate", "low-final-rate")
+@faulty("low-learning-rate")
 def plateau_schedule_of_the_loss_with_max(t: Trial) -> float:
     """ReduceLROnPlateau(mode="max") is given the loss, and divides the rate in nearly every epoch."""
     data, net = images(t.seed), ConvNet()
@@ -261,7 +261,7 @@ def plateau_schedule_of_the_loss_with_max(t: Trial) -> float:
     return accuracy(net, data)
 
 
-@faulty("low-learning-rate", "clipped-gradients")
+@faulty("low-learning-rate")
 def clipped_to_nothing(t: Trial) -> float:
     """Gradients are clipped to a norm of 0.001 and used by SGD."""
     data, net = images(t.seed), ConvNet()
@@ -269,7 +269,7 @@ def clipped_to_nothing(t: Trial) -> float:
     return accuracy(net, data)
 
 
-@faulty("high-learning-rate", "oscillation", "accumulated-gradients")
+@faulty("high-learning-rate", "oscillation")
 def sixteen_batches_added_up(t: Trial) -> float:
     """The gradients of 16 small batches are added, not averaged, at the rate of one batch."""
     data, net = images(t.seed), ConvNet()
@@ -287,7 +287,7 @@ def sixteen_batches_added_up(t: Trial) -> float:
     return accuracy(net, data)
 
 
-@faulty("high-learning-rate", "loss-sum", "target-scale")
+@faulty("high-learning-rate", "target-scale")
 def loss_summed_over_pixels(t: Trial) -> float:
     """An autoencoder whose loss is a sum over 32 images of 64 pixels, at a rate for means."""
     data = images(t.seed)
@@ -301,7 +301,7 @@ def loss_summed_over_pixels(t: Trial) -> float:
     return r2(net, data)
 
 
-@faulty("averaged-weights")
+@faulty("evaluated-network")
 def average_that_never_moves(t: Trial) -> float:
     """The average of the weights has a decay of 0.9999 in a training of 300 steps, and is what is used."""
     data, net = images(t.seed), ConvNet()
@@ -323,7 +323,7 @@ def average_that_never_moves(t: Trial) -> float:
     return accuracy(average, data)
 
 
-@faulty("reset-weights", "weights-reset")
+@faulty("weights-reset")
 def initialized_in_each_epoch(t: Trial) -> float:
     """`net.apply(initialize)` stands in the loop over the epochs instead of before it."""
     data, net = images(t.seed), ConvNet()

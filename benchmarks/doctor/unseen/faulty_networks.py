@@ -29,7 +29,7 @@ def pretrain(seed: int, shift: float = 0.0, scale: float = 1.0, norm: bool = Fal
     return net, Data(data.x[800:], data.y[800:] % 2, data.x_test, data.y_test % 2)
 
 
-@faulty("inputs", "pretrained-normalization")
+@faulty("inputs")
 def pretrained_with_other_normalization(t: Trial) -> float:
     """The frozen body expects standardized images, and gets images that were divided by 255 twice."""
     net, data = pretrain(t.seed, 0.3, 0.38, norm=True)
@@ -157,7 +157,7 @@ def pixel_balance(net: nn.Module, data: Data) -> float:
     return float(torch.stack([(out[data.y_test == k] == k).float().mean() for k in range(3)]).mean())
 
 
-@faulty("loss-axis", "loss-pairing")
+@faulty("loss-pairing")
 def classes_of_pixels_reshaped_not_permuted(t: Trial) -> float:
     """`out.reshape(-1, 3)` of (B, 3, H, W) mixes pixels and classes."""
     data, net = shapes(t.seed), Segmenter()
@@ -269,7 +269,7 @@ def vectors_of_zero(t: Trial) -> float:
     return r2(net, data)
 
 
-@faulty("collapse", "loss-pairing")
+@faulty("collapsed-outputs", "loss-pairing")
 def similar_pairs_only(t: Trial) -> float:
     """A contrastive loss without pairs that differ is smallest if all vectors are equal."""
     data = images(t.seed)
@@ -315,7 +315,7 @@ def generator_of_detached_images(t: Trial) -> float:
         return -float((maker(torch.randn(500, 4)).mean(0) - 1).norm())
 
 
-@faulty("loss-sign", "loss-pairing")
+@faulty("loss-pairing")
 def policy_gradient_with_the_wrong_sign(t: Trial) -> float:
     """The reward is minimized: the minus before the logarithm is missing."""
     g = generator(t.seed)
@@ -350,7 +350,7 @@ class Variational(nn.Module):
         return self.decoder(z), mean, log_variance
 
 
-@faulty("posterior-collapse", "collapse", "loss-weights")
+@faulty("collapsed-outputs")
 def divergence_summed_and_error_averaged(t: Trial) -> float:
     """The error is a mean over pixels, the divergence a sum: the code is ignored."""
     data, net = images(t.seed), Variational()

@@ -17,7 +17,7 @@ Adam, SGD = torch.optim.Adam, torch.optim.SGD
 # Order of the rows
 
 
-@faulty("sorted-batches")
+@faulty("sorted-targets")
 def regression_sorted_by_target(t: Trial) -> float:
     """The rows of a file are sorted by price and the loader does not shuffle."""
     data = nonlinear(t.seed)
@@ -28,7 +28,7 @@ def regression_sorted_by_target(t: Trial) -> float:
     return r2(net, data)
 
 
-@faulty("repeated-batch", "overfitting")
+@faulty("fixed-batches", "overfitting")
 def the_first_batch_each_time(t: Trial) -> float:
     """`next(iter(loader))` without shuffling is always the first batch."""
     data = digits(t.seed)
@@ -47,7 +47,7 @@ def the_first_batch_each_time(t: Trial) -> float:
     return accuracy(net, data)
 
 
-@faulty("unused-rows", "repeated-batch", "overfitting")
+@faulty("fixed-batches", "overfitting")
 def break_left_in_the_loop(t: Trial) -> float:
     """`if i == 2: break` is left from debugging, and the loader does not shuffle."""
     data = images(t.seed)
@@ -82,7 +82,7 @@ def missing_inputs_as_minus_9999(t: Trial) -> float:
     return r2(net, data)
 
 
-@faulty("constant-inputs", "inputs", "constant-columns", "no-signal")
+@faulty("inputs", "constant-columns", "no-signal")
 def images_cut_to_whole_numbers(t: Trial) -> float:
     """Images from 0 to 1 are cast to whole numbers, which leaves zeros."""
     data = images(t.seed)
@@ -109,7 +109,7 @@ def oversampled_before_the_split(t: Trial) -> float:
     return -abs(accuracy(net, data) - accuracy(net, unseen))
 
 
-@faulty("shifted-rows", "shifted-validation", "mode")
+@faulty("shifted-rows", "evaluated-inputs", "mode")
 def validation_rows_not_scaled(t: Trial) -> float:
     """Only the training rows are standardized."""
     data, raw = table("breast_cancer", t.seed), table("breast_cancer", t.seed, False)
@@ -122,7 +122,7 @@ def validation_rows_not_scaled(t: Trial) -> float:
 # Augmentation
 
 
-@faulty("augmentation", "underfitting")
+@faulty("evaluated-inputs", "underfitting")
 def crops_that_miss_the_object(t: Trial) -> float:
     """Images are moved by up to seven of eight pixels."""
 
@@ -137,7 +137,7 @@ def crops_that_miss_the_object(t: Trial) -> float:
     return accuracy(net, data)
 
 
-@faulty("augmentation", "underfitting")
+@faulty("evaluated-inputs", "underfitting")
 def noise_stronger_than_the_image(t: Trial) -> float:
     """Noise with ten times the standard deviation of the pixels is added."""
     data, net = images(t.seed), ConvNet()
@@ -148,7 +148,7 @@ def noise_stronger_than_the_image(t: Trial) -> float:
     return accuracy(net, data)
 
 
-@faulty("augmentation", "no-signal")
+@faulty("evaluated-inputs", "no-signal")
 def mixed_images_with_the_label_of_one(t: Trial) -> float:
     """Images are mixed half and half with others, but keep the label of the first or of the second at random."""
     data, net = images(t.seed), ConvNet()
@@ -239,7 +239,7 @@ class DropsOutput(nn.Module):
         return self.drop(self.net(x))
 
 
-@faulty("strong-dropout", "loss-pairing", "output-dropout")
+@faulty("strong-dropout", "loss-pairing")
 def dropout_after_the_last_layer(t: Trial) -> float:
     """A regression whose prediction is set to zero half of the time."""
     data = generate("regression", t.seed)

@@ -39,7 +39,7 @@ class Reader(nn.Module):
         return self.fc(out[torch.arange(len(x)), (x > 0).sum(1) - 1])
 
 
-@faulty("padding", "vanishing-gradients")
+@faulty("read-padding", "vanishing-gradients")
 def lstm_reads_the_padding(t: Trial) -> float:
     """The state after up to 37 padding tokens is classified, not that of the last word."""
     data = reviews(t.seed)
@@ -68,7 +68,7 @@ class Mean(nn.Module):
         return self.fc((h * keep).sum(1) / keep.sum(1))
 
 
-@faulty("padding")
+@faulty("read-padding")
 def attention_to_the_padding(t: Trial) -> float:
     """Padding tokens take part in the attention and in the mean."""
     data = reviews(t.seed, 80)
@@ -123,7 +123,7 @@ def train_language_model(t: Trial, net: nn.Module, x: torch.Tensor, shift: int =
                 optimizer.step()
 
 
-@faulty("causal-mask", "target-in-inputs", "suspicious-loss")
+@faulty("visible-target", "target-in-inputs", "instant-fit")
 def mask_of_the_future_forgotten(t: Trial) -> float:
     """Each position sees the token that it must predict."""
     x, net = chain(t.seed), Decoder(t.fixed)
@@ -131,7 +131,7 @@ def mask_of_the_future_forgotten(t: Trial) -> float:
     return next_token_accuracy(net, x[600:])
 
 
-@faulty("target-in-inputs", "suspicious-loss")
+@faulty("copied-targets", "target-in-inputs", "instant-fit")
 def language_targets_not_shifted(t: Trial) -> float:
     """The target of each position is its own token."""
     x, net = chain(t.seed), Decoder(True)
@@ -155,7 +155,7 @@ class Order(nn.Module):
         return self.fc(self.block(h).mean(1))
 
 
-@faulty("positions", "underfitting")
+@faulty("missing-positions", "underfitting")
 def transformer_without_positions(t: Trial) -> float:
     """Which of two tokens is first cannot be seen without positions."""
     g = generator(t.seed)

@@ -55,7 +55,7 @@ def regression_targets_cut_to_whole_numbers(t: Trial) -> float:
     return r2(net, data)
 
 
-@faulty("target-sums", "loss-pairing", "high-learning-rate")
+@faulty("soft-targets", "loss-pairing", "high-learning-rate")
 def votes_that_are_not_divided(t: Trial) -> float:
     """Counts of 20 to 60 votes are the targets of a cross-entropy, not their fractions."""
     data = images(t.seed)
@@ -74,7 +74,7 @@ def votes_that_are_not_divided(t: Trial) -> float:
     return accuracy(net, data)
 
 
-@faulty("target-scale", "target-sums")
+@faulty("target-scale", "soft-targets")
 def one_hot_of_255(t: Trial) -> float:
     """One-hot targets come from a mask file and are 0 and 255."""
     data = digits(t.seed)
@@ -90,7 +90,7 @@ def one_hot_of_255(t: Trial) -> float:
     return accuracy(net, data)
 
 
-@faulty("no-signal", "label-noise", "shifted-labels")
+@faulty("no-signal", "label-noise", "memorization")
 def labels_one_row_too_late(t: Trial) -> float:
     """The header of one of two files was read as a row: each row has the label of the row before."""
     data = digits(t.seed) if t.fixed else with_targets(digits(t.seed), lambda y: y.roll(1))
@@ -99,7 +99,7 @@ def labels_one_row_too_late(t: Trial) -> float:
     return accuracy(net, digits(t.seed))
 
 
-@faulty("no-signal", "label-noise", "shifted-labels")
+@faulty("no-signal", "label-noise", "memorization")
 def rows_and_targets_shuffled_apart(t: Trial) -> float:
     """Rows and targets are shuffled by two orders in each epoch."""
     data = nonlinear(t.seed)
@@ -118,7 +118,7 @@ def rows_and_targets_shuffled_apart(t: Trial) -> float:
     return r2(net, data)
 
 
-@faulty("label-order", "shifted-rows")
+@faulty("permuted-classes", "shifted-rows")
 def classes_numbered_otherwise_in_validation(t: Trial) -> float:
     """The folders of the validation images are numbered in another order than those of training."""
     data = images(t.seed)
@@ -142,7 +142,7 @@ def four_of_ten_labels_wrong(t: Trial) -> float:
     return accuracy(net, data)
 
 
-@faulty("target-in-inputs", "suspicious-loss")
+@faulty("target-in-inputs", "instant-fit")
 def future_value_in_the_window(t: Trial) -> float:
     """The window of a series ends with the value to predict, which is unknown (0) in use."""
     g = generator(t.seed)
@@ -239,7 +239,7 @@ def rare_defects_with_one_unit(t: Trial) -> float:
     return balanced_accuracy(net, data)
 
 
-@faulty("missed-classes", "class-weights", "class-imbalance")
+@faulty("missed-classes", "class-imbalance")
 def class_weights_upside_down(t: Trial) -> float:
     """The weights of the classes are their counts, not the inverse."""
     data = rare(t.seed + 90, 0.12)
@@ -292,13 +292,13 @@ def train_tags(t: Trial, data: Data, wrong: Loss, right: Loss = F.binary_cross_e
     return f1(net, data)
 
 
-@faulty("multilabel", "loss-pairing")
+@faulty("soft-targets", "loss-pairing")
 def several_labels_with_a_softmax(t: Trial) -> float:
     """A softmax makes the labels compete, although each row has several."""
     return train_tags(t, tags(t.seed), softmax_and_squares)
 
 
-@faulty("multilabel", "loss-pairing", "target-sums")
+@faulty("soft-targets", "loss-pairing")
 def several_labels_with_cross_entropy(t: Trial) -> float:
     """The cross-entropy of one class is given rows of several labels."""
     return train_tags(t, tags(t.seed, 8, 0.4), F.cross_entropy)

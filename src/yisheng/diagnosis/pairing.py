@@ -39,6 +39,8 @@ OPERATIONS = {
     "ClampBackward0": "clamp",
     "ClampBackward1": "clamp",
 }
+MOVING_NODES = ("PermuteBackward0", "TransposeBackward0", "TBackward0", "CloneBackward0")
+RESHAPING_NODES = ("ViewBackward0", "UnsafeViewBackward0", "ReshapeAliasBackward0")
 REDUCTIONS = ("none", "mean", "sum")
 """Reductions of a loss by torch's number for them."""
 MAX_PATH_LENGTH = 40
@@ -66,6 +68,8 @@ class Pairing:
         sign: 1 if the difference is output minus target, else -1.
         is_only_term: whether the loss is this one term, up to a factor.
         has_weights: whether classes or labels have weights.
+        flattened: shape ``(B, C, ...)`` of an output whose classes are on axis 1 and that was reshaped to ``(N, C)``
+            without moving that axis last; empty if none was.
     """
 
     loss: str
@@ -80,6 +84,7 @@ class Pairing:
     sign: int = 1
     is_only_term: bool = True
     has_weights: bool = False
+    flattened: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,12 +96,14 @@ class _Path:
         softmax_axis: axis of the first softmax.
         shape: shape of the output before broadcasting, or of the softmax's result.
         expanded_shape: shape after broadcasting.
+        reshaped_from: shape before the first reshape, if nothing moved its axes before; else empty.
     """
 
     operations: tuple[str, ...]
     softmax_axis: int | None
     shape: tuple[int, ...]
     expanded_shape: tuple[int, ...] | None
+    reshaped_from: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -140,7 +147,15 @@ def read_pairing(loss: Loss) -> Pairing:
         output,
         is_only_term=_is_only_path(nodes[0], node),
         has_weights=any(saved_tensor(node, name) is not None for name in ("weight", "pos_weight")),
+        flattened=_find_flattened(path, () if output is None else tuple(output.shape)),
     )
+
+
+def _find_flattened(path: _Path, compared: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of an output ``(B, C, ...)`` that became ``(N, C)`` by a reshape alone; empty if none did."""
+    shape = path.reshaped_from
+    is_mixed = len(shape) > 2 and len(compared) == 2 and shape[1] == compared[1] != shape[-1]
+    return shape if is_mixed else ()
 
 
 def _read_composed_loss(nodes: list[Any]) -> Pairing:
@@ -188,6 +203,8 @@ def _follow_to_layer(node: Any) -> _Path:
     axis: int | None = None
     shape: tuple[int, ...] = ()
     expanded_shape: tuple[int, ...] | None = None
+    reshaped_from: tuple[int, ...] = ()
+    has_moved = False
     child = first_child(node)
     for _ in range(MAX_PATH_LENGTH):
         if child is None or child.name().startswith(LAYER_PREFIXES) or "AccumulateGrad" in child.name():
@@ -201,8 +218,12 @@ def _follow_to_layer(node: Any) -> _Path:
             if name in ("softmax", "log_softmax") and axis is None:
                 axis, result_shape = _softmax_axis(child)
                 shape = shape or result_shape
+        elif child.name() in MOVING_NODES:
+            has_moved = True
+        elif child.name() in RESHAPING_NODES and not reshaped_from:
+            reshaped_from = tuple(int(size) for size in child._saved_self_sym_sizes)
         child = first_child(child)
-    return _Path(tuple(names), axis, shape, expanded_shape)
+    return _Path(tuple(names), axis, shape, expanded_shape, () if has_moved else reshaped_from)
 
 
 def _softmax_axis(node: Any) -> tuple[int, tuple[int, ...]]:

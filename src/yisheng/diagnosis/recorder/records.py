@@ -154,9 +154,11 @@ class NonFiniteLoss:
         inputs: whether the network's inputs were finite.
         targets: whether the targets were finite, as far as the graph keeps them.
         weights: whether all parameters were finite before the update.
+        dtype: type of the loss, as ``float16``; empty if it is a sum of several.
     """
 
     step: int
     inputs: bool
     targets: bool
     weights: bool
+    dtype: str = ""

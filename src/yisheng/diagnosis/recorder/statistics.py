@@ -22,6 +22,8 @@ MAX_SAMPLES = 4096
 """Values per unit of a layer that its statistics are computed from."""
 MAX_INPUT_VALUES = 1 << 16
 MAX_LAYER_VALUES = 1 << 14
+MAX_EXAMPLE_ROWS, MAX_EXAMPLE_VALUES = 16, 1 << 20
+"""Rows that are kept as an example of the inputs, and their values in all."""
 MIN_PRECISE_FLOAT16 = 2.0**-22
 """Below it float16, whose smallest positive number is 2^-24, holds a value in two bits or fewer."""
 
@@ -35,6 +37,19 @@ def describe_inputs(x: torch.Tensor) -> InputRecord:
     columns = torch.std_mean(values, 0, correction=0) if values.ndim == 2 else (None, None)
     mean, std = mean_and_std(values.flatten()[:MAX_INPUT_VALUES])
     return InputRecord(tuple(x.shape), mean, std, max_abs(values), *columns)
+
+
+@torch.no_grad()
+def take_example(arguments: Sequence[object]) -> tuple[torch.Tensor, ...] | None:
+    """Return a copy of the first rows of a network's inputs, or None if they are not tensors of rows, or large."""
+    tensors = [argument.detach() for argument in arguments if isinstance(argument, torch.Tensor)]
+    is_batch = len(tensors) == len(arguments) > 0 and all(tensor.ndim > 0 for tensor in tensors)
+    if not is_batch or len({len(tensor) for tensor in tensors}) > 1 or len(tensors[0]) < 2:
+        return None
+    rows = tuple(tensor[:MAX_EXAMPLE_ROWS] for tensor in tensors)
+    if sum(tensor.numel() for tensor in rows) > MAX_EXAMPLE_VALUES:
+        return None
+    return tuple(tensor.clone() for tensor in rows)
 
 
 @torch.no_grad()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Sequence
 
+import torch
+
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -15,6 +17,7 @@ from yisheng.diagnosis.wording import describe_shortage
 MIN_STEPS = 3
 FIRST_STEPS = 5
 """Recorded steps whose gradients count if the training learns: there was something to learn then."""
+LARGEST_FLOAT16, SMALLEST_FLOAT16 = 65504.0, 2.0**-24
 MAX_LOST_FRACTION = 0.5
 MAX_LEARNED_FRACTION = 0.5
 """In a training that has learned more than this, only the gradients of the first steps count."""
@@ -22,6 +25,8 @@ MAX_LEARNED_FRACTION = 0.5
 
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
+    if _find_lost_epsilon(case) or _has_overflown(case):
+        return ""
     count = sum(
         bool(record.gradients) or any(p.unchanged_fraction is not None for p in record.parameters)
         for record in case.records
@@ -33,10 +38,19 @@ def explain_skip(case: Case) -> str:
     needs=explain_skip,
     when="first",
     cause="structure",
-    explains=("vanishing-gradients", "low-learning-rate", "no-gradient", "plateau", "oscillation"),
+    explains=(
+        "vanishing-gradients",
+        "low-learning-rate",
+        "high-learning-rate",
+        "no-gradient",
+        "non-finite-loss",
+        "plateau",
+        "oscillation",
+        "target-scale",
+    ),
 )
 def half_precision(case: Case) -> Iterator[Finding]:
-    """Find float16 gradients close to its smallest number, or updates of 16-bit weights that are rounded away.
+    """Find what 16 bits cannot hold: small gradients and updates, the eps of an optimizer, and large losses.
 
     Gradients count in the first steps, and later if little is learned. With a loss scaler they are recorded with its
     factor, as they are propagated.
@@ -47,6 +61,10 @@ def half_precision(case: Case) -> Iterator[Finding]:
     Source: Micikevicius et al., "Mixed precision training", 2018, sections 3.1 (a copy of the weights in float32) and
     3.2 (loss scaling).
     """
+    epsilon = _find_lost_epsilon(case)
+    if epsilon or _has_overflown(case):
+        yield _explain_nonfinite(case, epsilon)
+        return
     fractions = [_subnormal_fraction(record.gradients) for record in case.records if record.gradients]
     last_step = None if case.learned_less_than(MAX_LEARNED_FRACTION) else FIRST_STEPS
     subnormal = statistics.median(fractions[:last_step]) if len(fractions) >= MIN_STEPS else 0.0
@@ -75,6 +93,47 @@ def half_precision(case: Case) -> Iterator[Finding]:
             "rounded away",
             "keep the weights in float32 and let torch.autocast compute in 16 bits",
         )
+
+
+def _find_lost_epsilon(case: Case) -> float:
+    """Return the eps that float16 rounds to zero in an optimizer that divides by it, if the numbers became NaN; else 0."""
+    if case.nonfinite_loss is None:
+        return 0.0
+    for group in case.optimizer.param_groups:
+        epsilon = float(group.get("eps", 0.0))
+        is_half = any(p.dtype == torch.float16 for p in group["params"])
+        if is_half and epsilon > 0 and float(torch.tensor(epsilon, dtype=torch.float16)) == 0:
+            return epsilon
+    return 0.0
+
+
+def _has_overflown(case: Case) -> bool:
+    """Return whether a loss in float16 became infinite from finite inputs, targets and weights."""
+    nonfinite = case.nonfinite_loss
+    return nonfinite is not None and nonfinite.dtype == "float16" and nonfinite.inputs and nonfinite.weights
+
+
+def _explain_nonfinite(case: Case, epsilon: float) -> Finding:
+    step = 0 if case.nonfinite_loss is None else case.nonfinite_loss.step
+    if epsilon:
+        return Finding(
+            "half-precision",
+            "error",
+            {"step": step, "eps": epsilon, "optimizer": type(case.optimizer).__name__},
+            f"the weights are float16, whose smallest number is {SMALLEST_FLOAT16:.2g}: the eps={epsilon:g} of "
+            f"{type(case.optimizer).__name__} is 0 there, and where the gradient is 0 it divides 0 by 0",
+            "keep the weights in float32 and use torch.autocast with torch.amp.GradScaler, or torch.bfloat16; in float16 "
+            "only eps=1e-4 works",
+        )
+    return Finding(
+        "half-precision",
+        "error",
+        {"step": step, "largest float16": LARGEST_FLOAT16},
+        f"the loss is computed in float16 and passes its largest number, {LARGEST_FLOAT16:,.0f}, at step {step}, from "
+        "finite inputs and weights",
+        "compute the loss in float32 (output.float()), as torch.autocast does, or use bfloat16; average instead of "
+        "summing",
+    )
 
 
 def _subnormal_fraction(gradients: Sequence[GradientRecord]) -> float:

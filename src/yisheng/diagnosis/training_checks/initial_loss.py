@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import NO_LOSS, Case
+from yisheng.diagnosis.initialization import have_structure
 
 MIN_RATIO, MIN_RATIO_IF_LEARNING = 3.0, 10.0
 """First loss over that of a uniform guess, if little is learned and otherwise."""
@@ -30,6 +31,8 @@ def explain_skip(case: Case) -> str:
 def initial_loss(case: Case) -> Iterator[Finding]:
     """Find a first loss of a classifier of three times that of a uniform guess that does not fall soon, or ten times.
 
+    Weights that were trained before may be confident about other classes, and are not reported.
+
     Args:
         case: its first loss and number of classes.
 
@@ -37,7 +40,7 @@ def initial_loss(case: Case) -> Iterator[Finding]:
     """
     guess = _uniform_guess_loss(case)
     ratio = MIN_RATIO if case.learned_less_than(MAX_LEARNED_FRACTION) else MIN_RATIO_IF_LEARNING
-    if not case.first_loss > ratio * guess:
+    if not case.first_loss > ratio * guess or not _began_untrained(case):
         return
     yield Finding(
         "initial-loss",
@@ -60,3 +63,9 @@ def _uniform_guess_loss(case: Case) -> float:
     if pairing.loss == "nll" and len(pairing.shape) > 1 and pairing.shape[1] > 1:
         return math.log(pairing.shape[1])
     return math.log(2) if pairing.loss.startswith("binary_cross_entropy") else math.nan
+
+
+def _began_untrained(case: Case) -> bool:
+    """Return whether neither the weights that learn nor those that are frozen had been trained before."""
+    frozen = [p for p in case.model.parameters() if p.ndim > 1 and not p.requires_grad]
+    return not case.began_trained and not have_structure(frozen)

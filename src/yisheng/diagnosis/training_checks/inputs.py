@@ -15,6 +15,7 @@ MAX_STD, MIN_STD = 10.0, 0.02
 MAX_MEAN_IN_STDS = 10.0
 MAX_COLUMN_RATIO = 1e3
 """Largest over smallest standard deviation of the columns."""
+MIN_CONSTANT_BATCHES = 3
 MAX_LEARNED_FRACTION = 0.7
 """In a training that has learned more than this, the scale did no visible harm."""
 
@@ -45,7 +46,9 @@ def explain_skip(case: Case) -> str:
     ),
 )
 def inputs(case: Case) -> Iterator[Finding]:
-    """Find missing or infinite inputs; or inputs far from mean 0 and standard deviation 1 while little is learned.
+    """Find missing, infinite or constant inputs; or inputs far from mean 0 and standard deviation 1 with little learned.
+
+    Numbers of words that go into an embedding have no scale.
 
     Args:
         case: the inputs of the recorded steps.
@@ -63,7 +66,28 @@ def inputs(case: Case) -> Iterator[Finding]:
         )
         return
     batch = next((record.inputs for record in case.records if record.inputs is not None), None)
-    if batch is None or not case.learned_less_than(MAX_LEARNED_FRACTION) or _begins_with_normalization(case):
+    if batch is None or not case.learned_less_than(MAX_LEARNED_FRACTION):
+        return
+    if _are_constant(case):
+        yield Finding(
+            "inputs",
+            "error",
+            {"value": batch.mean, "batches": sum(record.inputs is not None for record in case.records)},
+            f"every recorded input is {batch.mean:g}: the network sees nothing of the rows",
+            "look at how the inputs are made, such as a cast to whole numbers of values between 0 and 1",
+        )
+        return
+    if _are_ids(case) or _begins_with_normalization(case):
+        return
+    if case.example is not None and not case.example[0].is_floating_point() and batch.std > MAX_STD:
+        yield Finding(
+            "inputs",
+            "warning",
+            {"mean": batch.mean, "std": batch.std, "largest": batch.max_abs},
+            f"the inputs are whole numbers up to {batch.max_abs:g} that a layer multiplies, and the loss hardly falls: "
+            "numbers of words or categories have no size",
+            "use nn.Embedding for numbers that name something; scale the others",
+        )
         return
     evidence: dict[str, float] = {"mean": batch.mean, "std": batch.std}
     problem = _describe_scale(batch, evidence)
@@ -87,6 +111,19 @@ def _first_nonfinite_step(case: Case) -> int | None:
     if step is None and case.nonfinite_loss is not None and not case.nonfinite_loss.inputs:
         return case.nonfinite_loss.step
     return step
+
+
+def _are_constant(case: Case) -> bool:
+    """Return whether all values of at least three recorded batches are equal."""
+    batches = [record.inputs for record in case.records if record.inputs is not None]
+    return len(batches) >= MIN_CONSTANT_BATCHES and all(b.std == 0 and b.mean == batches[0].mean for b in batches)
+
+
+def _are_ids(case: Case) -> bool:
+    """Return whether the first layer with weights is an embedding: its inputs are numbers of words, which have no scale."""
+    layers = (layer for record in case.records for layer in record.layers)
+    layer = next((layer for layer in layers if layer.kind not in LAYERS_WITHOUT_WEIGHTS), None)
+    return layer is not None and "Embedding" in layer.kind
 
 
 def _begins_with_normalization(case: Case) -> bool:

@@ -14,6 +14,8 @@ from yisheng.diagnosis.pairing import Pairing
 
 MAX_LEARNED_FRACTION = 0.3
 """The squared error of a softmax is not reported if training has removed more than this fraction of the loss."""
+MIN_SEVERAL_LABELS = 0.05
+"""Fraction of the rows that do not have exactly one label."""
 USE_LOGITS = "pass the raw output (logits) of the last layer to the loss"
 NONNEGATIVE_LOSSES = ("mse", "smooth_l1", "huber", "squared", "absolute")
 SCORE_RANGES = {
@@ -78,6 +80,8 @@ def loss_pairing(case: Case) -> Iterator[Finding]:
 
 def _problems(pairing: Pairing, case: Case) -> Iterator[Problem]:
     yield from _shape_problems(pairing)
+    yield from _label_problems(pairing, case)
+    yield from _divergence_problems(case)
     if pairing.is_only_term and _has_wrong_sign(pairing, case):
         yield (
             {"loss at the end": case.final_loss},
@@ -100,6 +104,13 @@ def _shape_problems(pairing: Pairing) -> Iterator[Problem]:
             "compared with every target",
             "give output and target the same shape: target.view_as(output)",
         )
+    if pairing.flattened:
+        yield (
+            {"output": list(pairing.flattened), "compared": list(shape)},
+            f"an output of shape {pairing.flattened} was reshaped to {shape} as it is: the classes are on axis 1, so that "
+            "each row holds values of several positions instead of the classes of one",
+            "give cross_entropy the output (B, C, ...) itself, or movedim(1, -1) before the reshape",
+        )
     if pairing.softmax_axis is not None and shape:
         if shape[pairing.softmax_axis] == 1:
             yield (
@@ -113,6 +124,39 @@ def _shape_problems(pairing: Pairing) -> Iterator[Problem]:
                 "the softmax is over the samples of the batch instead of the classes",
                 "use dim=1 in the softmax",
             )
+
+
+def _label_problems(pairing: Pairing, case: Case) -> Iterator[Problem]:
+    """Yield a softmax, which gives each row a total of 1, that is compared with rows of several labels or none."""
+    if pairing.loss not in NONNEGATIVE_LOSSES or pairing.operations[:1] != ("softmax",):
+        return
+    targets = next((record.targets for record in case.records if record.targets is not None), None)
+    if targets is None or targets.ndim != 2 or targets.shape[1] < 2 or not _are_labels(targets):
+        return
+    sums = targets.sum(1)
+    several = float((sums != 1).float().mean())
+    if several > MIN_SEVERAL_LABELS:
+        yield (
+            {"rows without exactly one label": several, "labels": targets.shape[1]},
+            f"{several:.0%} of the rows have several labels or none, and the softmax gives each row a total of 1: the "
+            "labels compete",
+            "use binary_cross_entropy_with_logits on the raw output: each label then has a probability of its own",
+        )
+
+
+def _are_labels(targets: torch.Tensor) -> bool:
+    return bool(((targets == 0) | (targets == 1)).all())
+
+
+def _divergence_problems(case: Case) -> Iterator[Problem]:
+    """Yield a Kullback-Leibler divergence of probabilities instead of their logarithms."""
+    calls = [call for call in case.loss_calls if call.function == "kl_div" and not call.error]
+    if calls and all(call.output_total is not None and abs(call.output_total - 1) < 1e-2 for call in calls):
+        yield (
+            {"calls": len(calls), "sum of the output of a row": calls[0].output_total},
+            "kl_div requires log-probabilities, got probabilities: the outputs of a row sum to 1",
+            "use F.log_softmax(output, dim=1) instead of the softmax",
+        )
 
 
 def _has_wrong_sign(pairing: Pairing, case: Case) -> bool:

@@ -16,6 +16,8 @@ SMALL_UPDATE, MAX_TOTAL_UPDATE = 1e-3, 0.2
 MIN_LOSSES = 50
 MAX_LEARNED_FRACTION = 0.2
 """A training that has learned more than this is not reported."""
+MAX_LEARNED_WITHOUT_RATE = 0.9
+"""The same for a rate that vanished before half of the updates: what they could have learned is missing."""
 VANISHED_LR = 1e-3
 """Learning rate relative to its maximum that counts as none."""
 
@@ -36,25 +38,14 @@ def low_learning_rate(case: Case) -> Iterator[Finding]:
 
     Source: Goodfellow, Bengio and Courville, "Deep learning", 2016, section 11.4.1.
     """
+    finding = _examine_schedule(case)
+    if finding is not None:
+        yield finding
+        return
     reduction = case.loss_reduction
     if math.isnan(reduction) or reduction > MAX_LEARNED_FRACTION or case.learned_fraction > MAX_LEARNED_FRACTION:
         return
-    rates = [(record.step, record.lr) for record in case.records if record.lr > 0]
-    if len(rates) > 1 and rates[-1][1] > rates[-2][1]:
-        return  # a warm-up is not over
-    highest = max((rate for _, rate in rates), default=0.0)
-    decayed_at = next((step for step, rate in rates if rate < VANISHED_LR * highest and rates[0][1] > rate), None)
-    if decayed_at is not None and decayed_at < case.steps / 2:
-        yield _build_finding(
-            case,
-            {"step": decayed_at, "from": highest},
-            f"the learning rate is close to zero from step {decayed_at} on",
-            case.choose_remedy(
-                "use schedule=cosine, which falls more slowly",
-                "step the schedule once per epoch, not per batch, or decay less",
-            ),
-            case.config_change(schedule="cosine"),
-        )
+    if _rises_at_the_end(case):
         return
     ratios: dict[str, list[float]] = {}
     for _, p in case.weight_records():
@@ -69,6 +60,43 @@ def low_learning_rate(case: Case) -> Iterator[Finding]:
             case.choose_remedy("multiply lr by 10 to 100", "multiply the learning rate by 10 to 100"),
             case.config_change(lr="x 10"),
         )
+
+
+def _examine_schedule(case: Case) -> Finding | None:
+    """Return that the rate is close to zero for half of the training, or still rises at its end; None if it is not."""
+    rates = [(record.step, record.lr) for record in case.records if record.lr > 0]
+    highest = max((rate for _, rate in rates), default=0.0)
+    learned = case.learned_fraction
+    limit = VANISHED_LR * highest * (1 + 1e-6)
+    vanished_at = next((step for step, rate in rates if rate <= limit and rates[0][1] > rate), None)
+    if vanished_at is not None and vanished_at < case.steps / 2 and learned < MAX_LEARNED_WITHOUT_RATE:
+        return _build_finding(
+            case,
+            {"step": vanished_at, "from": highest},
+            f"the learning rate is close to zero from step {vanished_at} on",
+            case.choose_remedy(
+                "use schedule=cosine, which falls more slowly",
+                "step the schedule once per epoch, not per batch, or decay less; ReduceLROnPlateau needs mode='min' for "
+                "a loss",
+            ),
+            case.config_change(schedule="cosine"),
+        )
+    is_over = case.is_finished and case.steps >= MIN_LOSSES
+    if is_over and _rises_at_the_end(case) and learned < MAX_LEARNED_FRACTION and rates[-1][1] == highest:
+        return _build_finding(
+            case,
+            {"rate at the end": highest, "updates": case.steps},
+            f"the learning rate was still rising when training ended after {case.steps:,} updates, at {highest:.2g}",
+            "make the warm-up a few percent of all updates",
+            {},
+        )
+    return None
+
+
+def _rises_at_the_end(case: Case) -> bool:
+    """Return whether a warm-up is not over."""
+    rates = [record.lr for record in case.records if record.lr > 0]
+    return len(rates) > 1 and rates[-1] > rates[-2]
 
 
 def _build_finding(

@@ -17,6 +17,8 @@ MIN_UPDATES, MIN_UPDATE_FRACTION = 5, 0.25
 
 def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
+    if case.is_finished and case.probe.active_dropout:
+        return ""
     depends_on_mode = any(isinstance(module, MODE_DEPENDENT) for module in case.model.modules())
     return "" if depends_on_mode else "the network has neither dropout nor batch norm"
 
@@ -33,6 +35,18 @@ def mode(case: Case) -> Iterator[Finding]:
 
     Source: PyTorch documentation, torch.nn.Module.eval.
     """
+    if case.is_finished and case.probe.active_dropout:
+        function = case.probe.active_dropout
+        yield Finding(
+            "mode",
+            "error",
+            {"change in standard deviations": case.probe.chance or 0.0},
+            f"F.{function} drops values in evaluation mode, too: two predictions for the same row differ by "
+            f"{case.probe.chance or 0.0:.2g} standard deviations",
+            f"use F.{function}(x, p, training=self.training), or an nn.Dropout module",
+            source=case.sources.get("evaluation", "") or case.sources.get("forward", ""),
+        )
+        return
     modules = [(name, module) for name, module in case.model.named_modules() if isinstance(module, MODE_DEPENDENT)]
     learning = [name for name, module in modules if _is_active(module)]
     count = case.updated_in_evaluation_mode

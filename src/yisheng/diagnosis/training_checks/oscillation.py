@@ -22,6 +22,8 @@ MAX_DECREASE = 0.8
 """Median of the second half of the window over that of the first, below which the loss is still falling."""
 MIN_SWINGS, MIN_SWING_FACTOR, MIN_SWING_IN_NOISE = 4, 1.5, 3.0
 """Of an irregular loss: rises followed by a fall, by which factor, and by how many times the noise."""
+MIN_RARE_ROWS, MAX_RARE_CLASSES = 2.0, 10
+"""Rows of the rarest of a few classes in a batch, on average, below which they may be what moves the loss."""
 MEDIAN_WIDTH = 7
 """Losses in the running median that swings are counted in."""
 MAD_TO_STD = 1.4826
@@ -39,6 +41,9 @@ def explain_skip(case: Case) -> str:
     kinds = {(r.pairing.loss, r.pairing.shape[1:]) for r in case.records if r.pairing is not None}
     if len(kinds) > 1 or any(record.depends_on_others for record in case.records):
         return "several losses alternate, or the loss depends on another network"
+    rare = _expected_rare_rows(case)
+    if rare is not None and rare < MIN_RARE_ROWS:
+        return f"a batch holds {rare:.1f} rows of the rarest class on average, and the loss moves with them"
     batches = [(record.inputs.mean, record.inputs.std) for record in case.records if record.inputs is not None]
     if not batches or 1 < len(set(batches)) < len(batches):
         return "the batches have a fixed order or were not recorded, which may move the loss"
@@ -77,6 +82,21 @@ def oscillation(case: Case) -> Iterator[Finding]:
         case.choose_remedy("divide lr by 4", "divide the learning rate by 4, or let it decay"),
         change=_quarter_lr(case),
     )
+
+
+def _expected_rare_rows(case: Case) -> float | None:
+    """Return the mean number of rows of the rarest class in a batch, or None if the targets are not classes or labels.
+
+    Their number is a Poisson variable: below five it varies by half of its value and more from batch to batch.
+    """
+    batches = [record.targets for record in case.records if record.targets is not None]
+    targets = case.collect_targets()
+    if targets is None or not len(batches):
+        return None
+    if targets.is_floating_point() and not bool(((targets == 0) | (targets == 1)).all()):
+        return None
+    counts = targets.unique(return_counts=True)[1]
+    return float(counts.min()) / len(batches) if 1 < len(counts) <= MAX_RARE_CLASSES else None
 
 
 def _quarter_lr(case: Case) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from yisheng.core.registry import register
@@ -11,6 +12,8 @@ from yisheng.diagnosis.wording import describe_shortage
 
 MAX_REMAINING_FRACTION = 0.2
 """Size of a weight relative to its initial size."""
+MAX_UNEXPLAINED = 0.5
+"""Size that the decay alone would leave, relative to the initial size: if more, something else shrank the weights."""
 MAX_LEARNED_FRACTION = 0.3
 """A training that has learned more than this is not reported."""
 
@@ -36,6 +39,9 @@ def largest_weight_decay(case: Case) -> float:
 def strong_decay(case: Case) -> Iterator[Finding]:
     """Find weights that weight decay has shrunk to a small part of their initial size, while little is learned.
 
+    With learning rate r, decay d and momentum m, n updates alone leave exp(-n r d / (1 - m)) of a weight; that must be
+    half or less. Where the decay is part of the gradient and an adaptive optimizer scales it, an update may be r.
+
     Args:
         case: the sizes of its weights in the recorded steps.
 
@@ -47,7 +53,7 @@ def strong_decay(case: Case) -> Iterator[Finding]:
     initial = {p.name: p.weight for p in updates[0].parameters if len(p.shape) > 1 and p.weight > 0}
     final = {p.name: p.weight for p in updates[-1].parameters}
     fractions = [final[name] / weight for name, weight in initial.items() if name in final]
-    if fractions and max(fractions) < MAX_REMAINING_FRACTION:
+    if fractions and max(fractions) < MAX_REMAINING_FRACTION and _fraction_left_by_decay(case) < MAX_UNEXPLAINED:
         yield Finding(
             "strong-decay",
             "error",
@@ -57,3 +63,20 @@ def strong_decay(case: Case) -> Iterator[Finding]:
             case.choose_remedy("divide weight_decay by 100", "divide the optimizer's weight_decay by 100"),
             change=case.config_change(weight_decay="x 0.01"),
         )
+
+
+def _fraction_left_by_decay(case: Case) -> float:
+    """Return what the decay alone can have left of a weight, relative to its initial size."""
+    rates = [record.lr for record in case.records if record.parameters]
+    rate = max(rates, default=0.0)
+    left = 1.0
+    for group in case.optimizer.param_groups:
+        decay = float(group.get("weight_decay", 0.0))
+        is_adaptive = any(key in group for key in ("betas", "alpha", "rho", "lr_decay"))
+        is_decoupled = bool(group.get("decoupled_weight_decay", "AdamW" in type(case.optimizer).__name__))
+        if not decay > 0:
+            continue
+        if is_adaptive and not is_decoupled:
+            return 0.0
+        left = min(left, math.exp(-case.steps * rate * decay / max(1e-3, 1 - float(group.get("momentum", 0.0)))))
+    return left

@@ -1,0 +1,56 @@
+"""Running statistics of batch norm that hardly follow the batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from yisheng.core.registry import register
+from yisheng.core.types import Finding
+from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.wording import describe_shortage
+
+MIN_UPDATES = 20
+"""A few updates, as in a test of a loop, are not enough for the default momentum either."""
+MAX_INITIAL_FRACTION = 0.5
+"""Weight of the initial statistics, mean 0 and variance 1, in the running ones."""
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
+
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
+    if not any(isinstance(module, BATCH_NORMS) for module in case.model.modules()):
+        return "the network has no batch norm"
+    return describe_shortage(MIN_UPDATES, case.steps, "updates")
+
+
+@register(needs=explain_skip, when="during", cause="structure")
+def batch_norm_statistics(case: Case) -> Iterator[Finding]:
+    """Find batch norm whose running statistics still are mostly the initial ones: evaluation then differs from training.
+
+    After n updates with momentum m, (1 - m)^n of the initial mean 0 and variance 1 is left. torch's momentum is the
+    weight of the new batch; other libraries mean the old average by it (0.99 there is 0.01 here).
+
+    Args:
+        case: its network and the number of its updates.
+
+    Source: PyTorch documentation, torch.nn.BatchNorm1d (momentum).
+    """
+    worst, worst_name, momentum = 0.0, "", 0.0
+    for name, module in case.model.named_modules():
+        counts = isinstance(module, BATCH_NORMS) and module.track_running_stats and module.training
+        if not counts or module.momentum is None or module.num_batches_tracked is None:
+            continue
+        left = (1 - float(module.momentum)) ** int(module.num_batches_tracked)
+        if int(module.num_batches_tracked) >= MIN_UPDATES and left > worst:
+            worst, worst_name, momentum = left, name, float(module.momentum)
+    if worst > MAX_INITIAL_FRACTION:
+        yield Finding(
+            "batch-norm-statistics",
+            "error",
+            {"layer": worst_name, "momentum": momentum, "fraction of the initial values": worst},
+            f"with a momentum of {momentum:g}, the running statistics of {worst_name} still are the initial ones by "
+            f"{worst:.0%} after {case.steps:,} updates: in evaluation the network is a different one",
+            "use momentum=0.1 (the default): in torch it is the weight of the new batch",
+        )

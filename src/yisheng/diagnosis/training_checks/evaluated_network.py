@@ -1,0 +1,63 @@
+"""Validation of another network than the one that is trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from yisheng.core.registry import register
+from yisheng.core.types import Finding
+from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.recorder.course import REPORTED, Evaluation
+
+MIN_EVALUATIONS = 3
+MIN_TRAINING_GAIN, MAX_GAIN = 0.3, 0.02
+"""Fraction of the training loss that is gone, and of the validation loss or of the score's distance to 1, that shows
+that one network learns and the other one does not."""
+
+
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
+    if case.from_config:
+        return "a run evaluates its own weights"
+    if case.evaluated.passes:
+        return "the trained network itself is evaluated"
+    count = len(case.course.series.get(REPORTED, []))
+    return "" if count >= MIN_EVALUATIONS else f"it needs at least {MIN_EVALUATIONS} reported evaluations, got {count}"
+
+
+@register(needs=explain_skip, when="during", cause="structure")
+def evaluated_network(case: Case) -> Iterator[Finding]:
+    """Find reported evaluations that never improve and never call the network, while the network learns.
+
+    Another network is evaluated: an average of the weights that hardly moves, a copy, or one that was loaded. An
+    average with decay d still holds d^n of the initial weights after n updates.
+
+    Args:
+        case: its losses, and what was reported.
+
+    Source: Izmailov et al., "Averaging weights leads to wider optima and better generalization", 2018; PyTorch
+    documentation, torch.optim.swa_utils.get_ema_multi_avg_fn.
+    """
+    series = case.course.series.get(REPORTED, [])
+    if not case.loss_reduction > MIN_TRAINING_GAIN or not _never_improves(series):
+        return
+    decay = math.exp(-3 / case.steps) if case.steps else 0.0
+    yield Finding(
+        "evaluated-network",
+        "error",
+        {"evaluations": len(series), "updates": case.steps, "fraction of the training loss gone": case.loss_reduction},
+        f"the training loss fell by {case.loss_reduction:.0%}, but the {len(series)} reported evaluations did not "
+        "improve, and none of them called the trained network: another one is evaluated",
+        f"evaluate the trained network; if it is an average of the weights, lower its decay: after {case.steps:,} "
+        f"updates a decay of {decay:.4f} still holds 5% of the initial weights",
+    )
+
+
+def _never_improves(series: list[Evaluation]) -> bool:
+    """Return whether neither losses nor scores of the later evaluations are better than the first one's."""
+    losses = [evaluation.loss for evaluation in series if math.isfinite(evaluation.loss)]
+    scores = [evaluation.score for evaluation in series if math.isfinite(evaluation.score)]
+    if len(losses) >= MIN_EVALUATIONS:
+        return losses[0] - min(losses) < MAX_GAIN * abs(losses[0])
+    return len(scores) >= MIN_EVALUATIONS and max(scores) - scores[0] < MAX_GAIN * max(abs(1 - scores[0]), 1e-12)

@@ -1,0 +1,111 @@
+"""Rare classes that an evaluation never or hardly finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from yisheng.core.registry import register
+from yisheng.core.types import Finding
+from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.recorder.evaluated import Confusion
+from yisheng.diagnosis.wording import format_fraction, join_names
+
+MIN_ROWS = 8
+"""Rows of a class without which its recall is not known: none of 8 found is evidence against a recall of 1/3."""
+MAX_RECALL, MIN_OTHER_RECALL = 0.5, 0.6
+"""Upper end of the 95% interval of the recall of a missed class; mean recall of the other classes."""
+MAX_EQUAL_SHARE = 0.5
+"""Fraction of the training rows relative to that of equally frequent classes, below which a class is rare."""
+Z = 1.96
+
+
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
+    if case.from_config:
+        return "the predictions of a run are examined at its end"
+    return "" if case.evaluated.confusion is not None else "no evaluation with the loss of classes was seen"
+
+
+@register(
+    needs=explain_skip,
+    when="during",
+    cause="data",
+    explains=("oscillation", "plateau", "high-learning-rate"),
+)
+def missed_classes(case: Case) -> Iterator[Finding]:
+    """Find rare classes, or labels, that the last evaluation hardly predicted, while the others are recognized.
+
+    Args:
+        case: the classes and predictions of its last evaluation, and the targets of the recorded steps.
+
+    Source: He and Garcia, "Learning from imbalanced data", 2009, section 2; Wilson, "Probable inference", 1927 (the
+    interval).
+    """
+    confusion = case.evaluated.confusion
+    assert confusion is not None  # ensured by needs
+    counts = confusion.counts.double().cpu()
+    rows, hits = counts.sum(1), counts.diagonal()
+    share = _shares(case, confusion, rows)
+    rare = share < MAX_EQUAL_SHARE / len(share)
+    if confusion.is_multilabel:
+        rare[0] = False  # rows without a label
+    missed = rare & (rows >= MIN_ROWS) & (_upper_recall(hits, rows) < MAX_RECALL)
+    others = ~rare & (rows > 0)
+    if not bool(missed.any()) or not bool(others.any()):
+        return
+    if float((hits[others] / rows[others]).mean()) < MIN_OTHER_RECALL:
+        return
+    worst = int(torch.where(missed, hits / rows.clamp(min=1), 2.0).argmin())
+    has_weights = case.pairing is not None and case.pairing.has_weights
+    yield Finding(
+        "missed-classes",
+        "warning",
+        {
+            "classes": missed.nonzero()[:, 0].tolist(),
+            "rows": int(rows[worst]),
+            "found": int(hits[worst]),
+            "fraction of the training rows": float(share[worst]),
+        },
+        f"{_name(confusion, missed, worst)} {format_fraction(float(share[worst]))} of the training rows, and of "
+        f"{int(rows[worst])} evaluated rows {int(hits[worst])} are found: answering with the frequent classes is nearly "
+        "always right",
+        "the loss has weights already: give rare classes the larger ones, total / (classes * rows of the class)"
+        if has_weights
+        else "weight the classes: cross_entropy(weight=total / (classes * rows of each class)), or pos_weight=negative / "
+        "positive rows; or draw rare classes more often (WeightedRandomSampler)",
+        source=case.sources.get("loss", ""),
+    )
+
+
+def _name(confusion: Confusion, missed: torch.Tensor, worst: int) -> str:
+    if confusion.is_multilabel:
+        return "positive labels are"
+    names = [str(worst), *(str(k) for k in missed.nonzero()[:, 0].tolist() if k != worst)]
+    return f"class {names[0]} has" if len(names) == 1 else f"classes {join_names(names)} are rare: {names[0]} has"
+
+
+def _shares(case: Case, confusion: Confusion, rows: torch.Tensor) -> torch.Tensor:
+    """Return the fraction of the training rows in each class, or of the evaluated ones if targets are unknown."""
+    targets = case.collect_targets()
+    evaluated = rows / rows.sum().clamp(min=1)
+    if targets is None or not len(targets):
+        return evaluated
+    classes = len(rows)
+    if targets.is_floating_point() and not (classes == 2 and bool(((targets == 0) | (targets == 1)).all())):
+        return evaluated
+    numbers = targets.long().cpu()
+    numbers = numbers[(numbers >= 0) & (numbers < classes)]
+    if len(numbers) < MIN_ROWS * classes:
+        return evaluated
+    return numbers.bincount(minlength=classes).double() / len(numbers)
+
+
+def _upper_recall(hits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Return the upper ends of the 95% intervals of the recalls, by Wilson's formula."""
+    n = rows.clamp(min=1)
+    p = hits / n
+    center = p + Z**2 / (2 * n)
+    half = Z * (p * (1 - p) / n + Z**2 / (4 * n**2)).sqrt()
+    return (center + half) / (1 + Z**2 / n)

@@ -1,0 +1,60 @@
+"""Regression rows in the order of their targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from yisheng.core.registry import register
+from yisheng.core.types import Finding
+from yisheng.diagnosis.case import REGRESSION_LOSSES, Case
+from yisheng.diagnosis.wording import describe_shortage
+
+MIN_BATCHES, MIN_ROWS = 5, 8
+MAX_WITHIN_FRACTION = 0.2
+"""Variance within the batches over that of all targets: in shuffled batches of n rows it is 1 - 1/n."""
+
+
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
+    if case.pairing is None or case.pairing.loss not in REGRESSION_LOSSES:
+        return "the loss is not a regression loss"
+    return describe_shortage(MIN_BATCHES, len(_batches(case)), f"batches of {MIN_ROWS} targets")
+
+
+@register(
+    needs=explain_skip,
+    when="first",
+    cause="data",
+    explains=("high-learning-rate", "oscillation", "plateau", "target-scale", "low-learning-rate", "fixed-batches"),
+)
+def sorted_targets(case: Case) -> Iterator[Finding]:
+    """Find batches whose targets are nearly equal within, and differ between them: rows sorted by their target.
+
+    Args:
+        case: the targets of the recorded steps.
+
+    Source: Bottou, "Stochastic gradient descent tricks", 2012, section 2.2 (shuffle the examples).
+    """
+    batches = _batches(case)
+    total = float(torch.cat(batches).var())
+    within = sum(float(batch.var()) for batch in batches) / len(batches)
+    if not total > 0 or within > MAX_WITHIN_FRACTION * total:
+        return
+    yield Finding(
+        "sorted-targets",
+        "error",
+        {"variance within batches": within, "of all targets": total, "batches": len(batches)},
+        f"the targets of a batch are nearly equal: their variance is {within / total:.0%} of that of all targets, and "
+        "shuffled rows would give nearly 100%: the rows are sorted",
+        "shuffle the training rows in every epoch: DataLoader(..., shuffle=True)",
+        source=case.sources.get("loss", ""),
+    )
+
+
+def _batches(case: Case) -> list[torch.Tensor]:
+    """Return the targets of each recorded batch of one number per row."""
+    batches = [record.targets for record in case.records if record.targets is not None]
+    flat = [batch.flatten().double() for batch in batches if batch.numel() == len(batch)]
+    return [batch for batch in flat if len(batch) >= MIN_ROWS]

@@ -1,0 +1,64 @@
+"""Weights that something sets back during training."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator
+
+from yisheng.core.registry import register
+from yisheng.core.types import Finding
+from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.wording import describe_shortage
+
+WINDOW = 3
+"""Losses before and after a change whose medians are compared."""
+MIN_RESETS, MIN_REGAINED, MIN_FALL = 2, 0.5, 0.2
+"""Changes that set training back; loss that comes back, relative to what had been learned; and what must have been
+learned before, relative to the first loss. A restored best state or an average has a loss close to that before it."""
+
+
+def explain_skip(case: Case) -> str:
+    """Return why the check cannot run; empty if it can."""
+    if not case.foreign_writes:
+        return "only the optimizer changed the weights"
+    return describe_shortage(4 * WINDOW, len(case.losses), "losses")
+
+
+@register(
+    needs=explain_skip,
+    when="during",
+    cause="structure",
+    explains=("high-learning-rate", "oscillation", "plateau", "low-learning-rate"),
+)
+def weights_reset(case: Case) -> Iterator[Finding]:
+    """Find changes of the weights between two updates after which the loss is near its initial value again.
+
+    With L0 the first loss, and Lb and La the medians before and after the change: (La - Lb) / (L0 - Lb) >= 1/2.
+
+    Args:
+        case: when its weights were changed, and its losses.
+
+    Source: PyTorch documentation, torch.nn.Module.apply, torch.nn.Module.load_state_dict.
+    """
+    resets = [at for at in case.foreign_writes if _sets_back(case, at)]
+    if len(resets) < MIN_RESETS or len(resets) < len(case.foreign_writes) / 2:
+        return
+    yield Finding(
+        "weights-reset",
+        "error",
+        {"times": len(resets), "losses before": resets[:10]},
+        f"something else than the optimizer changed the weights {len(resets)} times between two updates, and the loss "
+        "was near its initial value again each time: the training starts over",
+        "initialize or load the weights once, before the loop over the epochs",
+        source=case.sources.get("step", ""),
+    )
+
+
+def _sets_back(case: Case, at: int) -> bool:
+    """Return whether the loss rises to near its initial value with the loss number `at`."""
+    before, after = case.losses[max(0, at - 1 - WINDOW) : at - 1], case.losses[at - 1 : at - 1 + WINDOW]
+    if len(before) < WINDOW or len(after) < WINDOW or not all(map(math.isfinite, (*before, *after))):
+        return False
+    low, high, first = statistics.median(before), statistics.median(after), case.first_loss
+    return first - low > MIN_FALL * abs(first) and high - low > MIN_REGAINED * (first - low)
