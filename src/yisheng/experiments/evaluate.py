@@ -19,6 +19,7 @@ from yisheng.data.batches import Batches, make_batches
 from yisheng.data.fingerprint import fingerprint
 from yisheng.evaluation.baseline import score_baseline
 from yisheng.evaluation.details import collect_details
+from yisheng.evaluation.png import has_pixels
 from yisheng.evaluation.predictions import Predictions, predict
 from yisheng.evaluation.scores import compute_scores
 from yisheng.evaluation.tree_baseline import train_tree_baseline
@@ -117,7 +118,7 @@ def _evaluate(run: RunFolder, trained: _Trained, data: Dataset, split: Split) ->
             spec,
             predicted[part],
             part=part,
-            image=(lambda row: data.x[row]) if spec.is_image and data.x.dtype == np.uint8 else None,
+            image=(lambda row: data.x[row]) if has_pixels(spec, data.x.dtype) else None,
             name=(lambda row: data.rows[row]) if data.rows else None,  # type: ignore[index]  # checked in this line
             unusual=describe_unusual_values(data, split.train),
         )

@@ -17,6 +17,7 @@ from yisheng.core.errors import YishengError
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import EpochEnd, Event, Spec
 from yisheng.data.batches import Batches
+from yisheng.evaluation.png import has_pixels
 from yisheng.evaluation.predictions import Predictions, predict
 from yisheng.evaluation.unusual_values import TypicalValues
 from yisheng.evaluation.worst_rows import Unusual, find_worst_rows
@@ -71,8 +72,8 @@ def find_worst_mistakes(assembly: Assembly, unusual: Unusual | None = None) -> d
         unusual: row number -> the unusual values of a row of a table; None leaves them out.
 
     Returns:
-        ``task``, the number of predicted ``rows``, and ``worst`` in the form of ``evaluation.json``; None if there is
-        no validation part, or if predictions are not finite.
+        ``task``, the names of the ``targets``, the number of predicted ``rows``, and ``worst`` in the form of
+        ``evaluation.json``; None if there is no validation part, or if predictions are not finite.
     """
     part, target = _subsample(assembly.validation), assembly.transforms["target"]
     if not len(part.rows):
@@ -83,7 +84,8 @@ def find_worst_mistakes(assembly: Assembly, unusual: Unusual | None = None) -> d
     if not np.isfinite(predictions.prediction).all():
         return None
     worst = _describe_worst_rows(assembly.spec, predictions, part, unusual)
-    return {"task": assembly.spec.task, "rows": len(predictions), "worst": worst}
+    targets = list(assembly.spec.target_names)
+    return {"task": assembly.spec.task, "targets": targets, "rows": len(predictions), "worst": worst}
 
 
 def _subsample(part: Batches) -> Batches:
@@ -106,6 +108,5 @@ def _describe_unusual_values(assembly: Assembly) -> Unusual | None:
 def _describe_worst_rows(
     spec: Spec, predictions: Predictions, part: Batches, unusual: Unusual | None
 ) -> list[dict[str, Any]]:
-    has_pixels = spec.is_image and part.x.dtype == torch.uint8
-    image = (lambda row: part.x[row].cpu().numpy()) if has_pixels else None
+    image = (lambda row: part.x[row].cpu().numpy()) if has_pixels(spec, part.x.dtype) else None
     return find_worst_rows(spec, predictions, MAX_MISTAKES, image, unusual=unusual)

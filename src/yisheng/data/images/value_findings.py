@@ -21,7 +21,7 @@ def report_values(values: ImageValues, types: Mapping[str, int], notes: Sequence
     if description:
         ranges = [{"dtype": known.dtype, "low": known.low, "high": known.high} for known in values.ranges]
         evidence = {"ranges": ranges, "stored": values.stored, "background": values.background}
-        yield Finding("image-values", "note", evidence, description, "nothing to do, if that is what the files hold")
+        yield Finding("image-values", "note", evidence, description, "save them again if they should hold something else")
     if len(values.ranges) > 1:
         counts = ", ".join(f"{count:,} of {dtype}" for dtype, count in types.items())
         yield Finding(

@@ -18,6 +18,7 @@ from yisheng.data.batches import make_batches
 from yisheng.evaluation.baseline import score_baseline
 from yisheng.evaluation.corrected_intervals import corrected_interval
 from yisheng.evaluation.details import collect_details
+from yisheng.evaluation.png import has_pixels
 from yisheng.evaluation.predictions import Predictions, predict
 from yisheng.evaluation.scores import compute_scores
 from yisheng.evaluation.unusual_values import describe_unusual_values
@@ -67,7 +68,7 @@ def score_cross_validation(folder: RunFolder, config: Config, data: Dataset, fol
         spec,
         out_of_fold,
         part="validation",
-        image=(lambda row: data.x[row]) if spec.is_image and data.x.dtype == np.uint8 else None,
+        image=(lambda row: data.x[row]) if has_pixels(spec, data.x.dtype) else None,
         name=(lambda row: data.rows[row]) if data.rows else None,  # type: ignore[index]  # checked in this line
         unusual=describe_unusual_values(data, np.arange(len(data))),
     )

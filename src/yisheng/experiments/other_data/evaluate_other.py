@@ -24,6 +24,7 @@ from yisheng.core.run_names import check_run_name, make_label
 from yisheng.core.types import Score, Spec
 from yisheng.evaluation.baseline import score_baseline
 from yisheng.evaluation.details import collect_details
+from yisheng.evaluation.png import has_pixels
 from yisheng.evaluation.predictions import Predictions
 from yisheng.evaluation.scores import compute_scores
 from yisheng.evaluation.unusual_values import TypicalValues
@@ -167,7 +168,7 @@ def _collect_details(spec: Spec, rows: OtherRows, result: _Result) -> dict[str, 
 
 
 def _has_images(spec: Spec, rows: OtherRows) -> bool:
-    return spec.is_image and rows.read(rows.index[:1]).dtype == np.uint8
+    return has_pixels(spec, rows.read(rows.index[:1]).dtype)
 
 
 def _describe(
@@ -259,8 +260,7 @@ def _write_predictions(path: Path, spec: Spec, rows: OtherRows, result: _Result)
         columns |= {"true": classes[predictions.y], "predicted": classes[predictions.prediction.argmax(1)]}
         columns |= {f"probability {name}": predictions.prediction[:, n] for n, name in enumerate(spec.classes)}
     else:
-        labels = spec.classes or tuple(column.name for column in spec.target_columns) or (spec.target,)
-        labels = labels if len(labels) == predictions.y.shape[1] else tuple(map(str, range(predictions.y.shape[1])))
+        labels = spec.classes or spec.target_names
         for number, label in enumerate(labels):
             columns |= {
                 f"true {label}": predictions.y[:, number],

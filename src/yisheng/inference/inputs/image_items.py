@@ -15,6 +15,7 @@ from yisheng.core.paths import parse_path
 from yisheng.core.types import Spec
 from yisheng.data.images import decode
 from yisheng.data.images.file_listing import MAX_IMAGE_BYTES, sanitize_name
+from yisheng.data.images.file_names import NameDecoder
 from yisheng.inference import images
 from yisheng.inference.inputs.block import COLOR_CHANNELS, InputBlock, describe, refuse
 from yisheng.inference.inputs.image_arrays import read_image_array
@@ -51,10 +52,11 @@ def read_image_items(items: Sequence[Any], spec: Spec, white: float | None = 255
     Raises:
         DataError: an item is not an image, damaged or too large.
     """
+    decoder = NameDecoder.from_names(str(item) for item in items if isinstance(item, str | os.PathLike))
     blocks, names, notes = [], [], []
     with decode.silence_pillow():
         for number, item in enumerate(items):
-            block = _read_item(item, number, spec, white)
+            block = _read_item(item, number, spec, white, decoder)
             blocks.append(block.x)
             names.append(block.names[0])
             notes.append(block.notes[0])
@@ -90,21 +92,26 @@ def read_content(file: Any, name: str, *, text: bool = False) -> bytes:
     return content
 
 
-def name_of(item: Any, number: int) -> str:
+def name_of(item: Any, number: int, decoder: NameDecoder | None = None) -> str:
     """Return the name of an input in predictions: that of its file, or its number.
+
+    Args:
+        item: the input.
+        number: its number.
+        decoder: of names that are not UTF-8; by default their bytes become escapes.
 
     >>> import io
     >>> name_of(io.BytesIO(b""), 3)
     '3'
     """
     if isinstance(item, str | os.PathLike):
-        return sanitize_name(str(item))
+        return (decoder or NameDecoder()).decode(str(item))
     name = getattr(item, "filename", "") if is_pil_image(item) else getattr(item, "name", "")
     return sanitize_name(name) if isinstance(name, str) and name else str(number)
 
 
-def _read_item(item: Any, number: int, spec: Spec, white: float | None) -> InputBlock:
-    name = name_of(item, number)
+def _read_item(item: Any, number: int, spec: Spec, white: float | None, decoder: NameDecoder) -> InputBlock:
+    name = name_of(item, number, decoder)
     label = name if name != str(number) else f"input {number}"
     if isinstance(item, np.ndarray):
         block = read_image_array(item, spec, white)
