@@ -118,7 +118,7 @@ def test_wrong_rates_are_found_and_their_remedy_is_measured(lr, check, change):
     x = torch.randn(512, 4)
     net = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 1))
     optimizer = torch.optim.SGD(net.parameters(), lr=lr)
-    diagnosis = yisheng.diagnose(net, (x, x[:, :1]), nn.functional.mse_loss, optimizer)
+    diagnosis = yisheng.diagnose(net, (x, x[:, :1] + x[:, 1:2]), nn.functional.mse_loss, optimizer)
     assert [finding.check for finding in diagnosis.findings] == ([check] if check else [])
     for finding in diagnosis.findings:
         tried = finding.evidence["tried"]

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -68,7 +69,7 @@ def test_training_loss_above_validation_loss_is_not_a_finding(make_run):
     assert find_causes(make_run(training, validation, scores=GOOD_SCORES)) == {}
 
 
-@pytest.mark.parametrize(("rise", "severity"), [(0.2, None), (0.6, "note"), (2.5, "warning")])
+@pytest.mark.parametrize(("rise", "severity"), [(0.03, None), (0.1, "note"), (0.6, "warning"), (2.5, "warning")])
 def test_overfitting_depends_on_the_rise_of_the_validation_loss(make_run, rise, severity):
     validation = [0.3 + abs(i - 6) * (0.28 if i < 6 else rise / 33) for i in range(40)]
     facts = make_run(make_falling_losses(40, end=0.01), validation, scores=GOOD_SCORES)
@@ -85,11 +86,35 @@ def test_overfitting_of_images_recommends_augmentation(make_run):
     assert "augment=" in find_causes(facts)["overfitting"].remedy
 
 
-def test_overfitting_explains_a_baseline_that_is_not_beaten(make_run):
+def test_overfitting_of_a_textbook_is_a_warning(make_run):
+    """The best of 400 epochs is the 37th, and from then on the validation loss rises to half as much again."""
+    training = [0.05 + 2.2 * math.exp(-i / 40) for i in range(400)]
+    validation = [1.44 + 0.02 * (36 - i) if i < 37 else 1.44 + 0.74 * (1 - math.exp(-(i - 36) / 80)) for i in range(400)]
+    cause = find_causes(make_run(training, validation, scores=GOOD_SCORES))["overfitting"]
+    assert cause.severity == "warning"
+    assert "after epoch 37 of 400" in cause.cause
+
+
+def test_noise_of_the_validation_loss_is_not_overfitting(make_run):
+    noisy = [value + 0.06 * (-1) ** (i // 2) for i, value in enumerate(make_falling_losses(60, end=0.4))]
+    assert find_causes(make_run(make_falling_losses(60, end=0.2), noisy, scores=GOOD_SCORES)) == {}
+
+
+def test_gap_of_a_network_that_does_not_fit_its_training_rows_is_not_overfitting(make_run):
+    """A linear model on images learns a little of them, and that little holds for others in part."""
+    training, validation = make_falling_losses(30, end=1.5), make_falling_losses(30, end=1.8)
+    assert "overfitting" not in find_causes(make_run(training, validation, scores=GOOD_SCORES))
+
+
+def test_memorization_is_not_called_overfitting(make_run):
+    """Shuffled labels: the training loss falls, and no validation loss is below that of guessing."""
     poor = {"test": (0.33, 0.28, 0.38), "baseline": (0.33, 0.3, 0.36)}
-    causes = find_causes(make_run(make_falling_losses(30, end=0.1), [1.95] * 15 + [2.4] * 15, scores=poor))
-    assert list(causes) == ["overfitting"]
-    assert [symptom.check for symptom in causes["overfitting"].symptoms] == ["baseline-not-beaten"]
+    losses = make_falling_losses(30, end=0.1), [1.95] * 15 + [2.4] * 15
+    causes = find_causes(make_run(*losses, scores=poor, name="poor"))
+    assert list(causes) == ["memorization"]
+    assert "shuffled labels" in causes["memorization"].remedy
+    assert [symptom.check for symptom in causes["memorization"].symptoms] == ["baseline-not-beaten"]
+    assert "memorization" not in find_causes(make_run(*losses, scores=GOOD_SCORES, name="good"))
 
 
 def test_falling_loss_at_the_end_means_too_few_epochs(make_run):
@@ -140,7 +165,8 @@ def test_underfitting_if_boosted_trees_are_significantly_better(make_run):
         ([("a", 950, 0.99), ("b", 50, 0.1)], "binary-cross-entropy", "pos_weight=balanced"),
         ([("a", 500, 0.99), ("b", 450, 0.9), ("c", 50, 0.1)], "cross-entropy", "class_weight=balanced"),
         ([("a", 500, 0.99), ("b", 450, 0.9), ("c", 50, 0.8)], "cross-entropy", None),
-        ([("a", 500, 0.99), ("b", 450, 0.9), ("c", 5, 0.0)], "cross-entropy", None),  # five rows prove nothing
+        ([("a", 500, 0.99), ("b", 450, 0.9), ("c", 8, 0.0)], "cross-entropy", "class_weight=balanced"),
+        ([("a", 500, 0.99), ("b", 450, 0.9), ("c", 1, 0.0)], "cross-entropy", None),  # a single row proves nothing
         ([("a", 50, 0.3), ("b", 50, 0.3), ("c", 50, 0.3)], "cross-entropy", None),  # poor, but not by imbalance
     ],
 )
@@ -149,6 +175,28 @@ def test_missed_rare_classes_recommend_class_weights(make_run, classes, loss, op
     facts = make_run(losses, losses, scores=GOOD_SCORES, classes=classes, loss=loss)
     cause = find_causes(facts).get("missed-classes")
     assert (cause.remedy if cause else None) == (f"use {option}" if option else None)
+
+
+@pytest.mark.parametrize(
+    ("intervals", "missed"),
+    [
+        ({"x": (0.8, 0.7, 0.9), "y": (0.6, 0.5, 0.7)}, None),
+        ({"x": (0.8, 0.7, 0.9), "y": (0.1, -0.1, 0.2)}, {"y": 0.1}),
+        ({"x": (0.8, 0.7, 0.9), "y": (-0.5, -0.6, -0.4), "z": (0.0, -0.1, 0.1)}, {"y": -0.5, "z": 0.0}),
+        ({"x": (0.0, -0.1, 0.1), "y": (0.1, -0.1, 0.2)}, None),  # none is learned: the baseline is not beaten
+        ({}, None),
+    ],
+)
+def test_missed_targets_are_named(make_run, tmp_path, intervals, missed):
+    losses = make_falling_losses(30)
+    make_run(losses, losses, scores=GOOD_SCORES)
+    scores = {f"r2[{name}]": dict(zip(("value", "low", "high"), v, strict=True)) for name, v in intervals.items()}
+    baseline = {f"r2[{name}]": {"value": 0.0} for name in intervals}
+    path = tmp_path / "run" / "scores.json"
+    path.write_text(json.dumps({"test": {"r2": {"value": 0.5}, **scores}, "baseline": baseline}))
+    cause = find_causes(run_facts.read_run_facts(tmp_path / "run")).get("missed-targets")
+    assert (dict(cause.evidence)["r2"] if cause else None) == missed
+    assert cause is None or all(name in cause.cause for name in missed)
 
 
 def test_cause_in_the_training_explains_the_history(make_run):
@@ -169,7 +217,9 @@ def test_skipped_checks_give_a_reason(make_run):
     assert findings.findings == []
     assert set(findings.unchecked) == {
         "baseline-not-beaten",
+        "memorization",
         "missed-classes",
+        "missed-targets",
         "overfitting",
         "too-few-epochs",
         "underfitting",
@@ -184,3 +234,36 @@ def test_every_history_check_yields_findings_of_its_name(make_run):
         for finding in [] if entry.meta["needs"](facts) else entry.build(facts):
             assert isinstance(finding, Finding)
             assert finding.check == entry.name
+
+
+@pytest.mark.parametrize(
+    ("scores", "severity"),
+    [
+        # A better rank of the classes is no better prediction: accuracy is below that of the commonest class.
+        ({"accuracy": (0.40, 0.36, 0.44), "roc_auc_ovr_macro": (0.8, 0.75, 0.85)}, "error"),
+        ({"accuracy": (0.40, 0.36, 0.44), "log_loss": (0.5, 0.4, 0.6)}, "error"),
+        ({"accuracy": (0.64, 0.60, 0.68), "roc_auc_ovr_macro": (0.8, 0.75, 0.85)}, "warning"),
+        ({"accuracy": (0.64, 0.60, 0.68), "log_loss": (0.5, 0.4, 0.6)}, None),
+        ({"accuracy": (0.80, 0.76, 0.84), "log_loss": (0.9, 0.8, 1.0)}, None),
+    ],
+)
+def test_baseline_is_judged_by_the_own_score_and_by_proper_scores(make_run, tmp_path, scores, severity):
+    losses = make_falling_losses(30, end=0.3)
+    make_run(losses, losses, scores=GOOD_SCORES)
+    baseline = {"accuracy": {"value": 0.63}, "roc_auc_ovr_macro": {"value": 0.5}, "log_loss": {"value": 0.66}}
+    test = {name: dict(zip(("value", "low", "high"), values, strict=True)) for name, values in scores.items()}
+    (tmp_path / "run" / "scores.json").write_text(json.dumps({"test": test, "baseline": baseline}))
+    cause = find_causes(run_facts.read_run_facts(tmp_path / "run")).get("baseline-not-beaten")
+    assert (cause and cause.severity) == severity
+
+
+def test_missed_classes_pool_the_parts(make_run):
+    """Two rows in the test part prove nothing, and ten with those of the validation part do."""
+    losses = make_falling_losses(30)
+    classes = [("a", 500, 0.99), ("b", 450, 0.99), ("c", 1, 0.0)]
+    facts = make_run(losses, losses, scores=GOOD_SCORES, classes=classes)
+    assert "missed-classes" not in find_causes(facts)
+    rows = [{"class": "a", "support": 400, "recall": 0.99}, {"class": "c", "support": 9, "recall": 0.0}]
+    findings = Findings(validation_classes=rows)
+    cause = find_causes(replace(facts, findings=findings), findings)["missed-classes"]
+    assert cause.evidence["classes"] == {"c": {"rows": 10, "recall": 0.0}}

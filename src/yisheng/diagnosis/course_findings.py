@@ -22,6 +22,8 @@ from yisheng.diagnosis.recorder.course import Evaluation
 CHECKS = ("overfitting", "memorization", "underfitting")
 """History checks that the losses of a loop can be examined by."""
 UNIT = "evaluation"
+MIN_UNLEARNED_BY_A_LINE = 0.8
+"""Loss relative to the initial one of a linear model that cannot separate the classes; a smaller one may be noise."""
 MIN_SCORES, MIN_FALL_IN_NOISE, MIN_FALL = 6, 4.0, 0.05
 """Scores that are required; and their fall from the best one, in their noise and relative to it."""
 
@@ -80,7 +82,7 @@ def _judge(case: Case, history: LossHistory) -> Finding | None:
     if capacity is None:
         return None
     weights = [p for p in case.model.parameters() if p.ndim > 1]
-    is_linear = len(weights) == 1
+    is_linear = len(weights) == 1 and history.training_end > MIN_UNLEARNED_BY_A_LINE * history.start
     return Finding(
         "underfitting",
         "warning" if is_linear else "note",

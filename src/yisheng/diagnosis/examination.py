@@ -47,8 +47,9 @@ def examine(
 ) -> Diagnosis:
     """Train a copy of a network for some steps, diagnose the training, and try the remedies.
 
-    Custom backward passes are compared with finite differences of their forward passes, too. Network, optimizer and
-    random generators are the same to the bit afterwards. The data is read once.
+    The rows are examined by the cheap checks of the data, and custom backward passes are compared with finite
+    differences of their forward passes. Network, optimizer and random generators are the same to the bit afterwards.
+    The data is read once.
 
     Args:
         model: the network.
@@ -63,7 +64,8 @@ def examine(
     >>> _ = torch.manual_seed(0)
     >>> x = torch.randn(256, 4)
     >>> net = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 1))
-    >>> found = examine(net, (x, x[:, :1]), nn.functional.mse_loss, torch.optim.SGD(net.parameters(), lr=1e-7))
+    >>> sgd, y = torch.optim.SGD(net.parameters(), lr=1e-7), x.sum(1, keepdim=True)
+    >>> found = examine(net, (x, y), nn.functional.mse_loss, sgd)
     >>> [finding.check for finding in found.findings], found.findings[0].evidence["tried"]["change"]
     (['low-learning-rate'], 'lr x 10000')
     """

@@ -30,7 +30,7 @@ not fitted them; both relative to the initial loss."""
 MIN_MEMORIZED, MAX_USEFUL_GAIN, MAX_GAIN_OVER_GUESS = 0.3, 0.05, 0.02
 """Gain on training rows of a network that memorizes them; and gain on validation rows that shows nothing, over the
 initial loss and over that of guessing."""
-MAX_FLAT_FALL, MIN_UNLEARNED, MAX_GAP = 0.02, 0.4, 0.15
+MAX_FLAT_FALL, MIN_UNLEARNED, MAX_GAP = 0.02, 0.6, 0.15
 """Fall in the last third that is none; loss relative to the initial one, and gap between validation and training loss
 relative to the gain, of a network that is too small."""
 MAD_TO_STD = 1.4826
