@@ -26,7 +26,7 @@ from yisheng.experiments import bulk_prediction
 from yisheng.experiments.submission import submit
 from yisheng.inference import rows as complete
 from yisheng.inference.bulk import chunk as chunks
-from yisheng.inference.bulk import numeric_rows, partial_output
+from yisheng.inference.bulk import partial_output
 from yisheng.inference.bulk import rows as stream_rows
 from yisheng.inference.bulk.chunk import Tally
 from yisheng.inference.bulk.images import ImageFiles
@@ -64,8 +64,7 @@ def runs(tmp_path_factory):
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Tables are read four rows at a time."""
-    for module in (stream_rows, numeric_rows):
-        monkeypatch.setattr(module, "ROWS_PER_CHUNK", 4)
+    monkeypatch.setattr(stream_rows, "ROWS_PER_CHUNK", 4)
 
 
 def write_table(path, rows, seed=1):
@@ -142,14 +141,15 @@ def test_numeric_rows_in_chunks_equal_the_complete_file(tmp_path, small_chunks, 
     ("text", "cause"),
     [
         ("a,b\n", "has no rows"),
-        ("", "cannot be read as CSV"),
+        ("", "is empty"),
         ("a,c\n1,2\n", "lacks the column b"),
         ("1,2,3\n", "row 1 has 3 values, the model takes 2"),
         ("a,b\n" + "1,2\n" * 9 + "1,x\n", "row 10, b: 'x' is not a number"),
-        ("a,b\n1,nan\n", "row 1, b: 'nan' is not a number"),
+        ("a,b\n1,nan\n", "row 1, b: the value is missing"),
+        ("a,b\n" + "1,2\n" * 9 + "1,1e99\n", "row 10, b: the value is missing or too large"),
         ("a,b\n1,1_0\n", "is not a number"),
-        ("1,2\n3\n", "is not a number"),
-        ("1,2\n3,4,5\n", "cannot be read as CSV"),
+        ("1,2\n3\n", "line 2 has 1 value"),
+        ("1,2\n3,4,5\n", "line 2 has 3 values"),
         ("a,b\n1,\0\n", "zero bytes"),
     ],
 )

@@ -78,7 +78,7 @@ def test_values_that_training_has_not_seen_are_missing_or_unknown(tmp_path, trai
         ("price,size,zip,paid,day,stars\n", "no rows"),
         ("price,size,zip,paid,day,stars\n$1,big,007,yes,,3\n", "row 1, size: 'big' is not a number"),
         ("price,size,zip,paid,day,stars\n$1,1,007,yes,,3\n€1,1,007,yes,,3\n", "row 2, price: '€1' is not a number"),
-        ("price,size,zip,paid,day,stars\n$1,1,007,yes,2020-12-31,3\n", "row 1, day: '2020-12-31' is not a date like"),
+        ("price,size,zip,paid,day,stars\n$1,1,007,yes,31.12.2020,3\n", "row 1, day: '31.12.2020' is not a date like"),
         ("1,2,3\n", "row 1 has 3 values, the model takes 6"),
         ("", "is empty"),
         ("price,size,zip,paid,day,stars\n$1,1,007\n", "line 2 has 3 values"),

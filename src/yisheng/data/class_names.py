@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from yisheng.core.errors import UsageError, suggest
-from yisheng.data.tables.literals import is_code, is_number, match_yes_no
+from yisheng.data.tables.literals import match_yes_no, spelling_key
 
 MAX_LISTED = 8
 """Class names that a message lists."""
@@ -112,15 +112,6 @@ def _split_renaming(text: str) -> tuple[str, str] | None:
     """Return the old and the new name of ``old:new``, or None if it is not a renaming."""
     old, mark, new = (part.strip() for part in text.partition(":"))
     return (old, new) if mark and old and new else None
-
-
-def spelling_key(name: str) -> str:
-    """Return a text that is equal for all spellings of a number; codes such as 007 are not numbers.
-
-    >>> spelling_key("1") == spelling_key("1.0"), spelling_key("007") == spelling_key("7"), spelling_key("-0")
-    (True, False, '0.0')
-    """
-    return repr(float(name) + 0.0) if is_number(name) and not is_code(name) else name
 
 
 def match_classes(model: Sequence[str], rows: Sequence[str]) -> ClassMatch:

@@ -19,7 +19,7 @@ from yisheng.evaluation.predictions import apply_link
 from yisheng.inference import artifact, ensemble, rows
 from yisheng.inference.inputs.block import InputBlock, place_on_first
 from yisheng.inference.inputs.read_inputs import read_inputs
-from yisheng.inference.inputs.table_files import read_table_files
+from yisheng.inference.inputs.table_files import read_tables
 from yisheng.inference.ood import THRESHOLD
 from yisheng.inference.own_network import explain_failed_call
 from yisheng.inference.prediction import Prediction, PredictionList
@@ -62,7 +62,7 @@ class Predictor:
     ['0', '1']
     >>> table = Path(tempfile.mkdtemp()) / "flowers.csv"
     >>> _ = table.write_text("sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)\\n5,3,1,0\\n")
-    >>> len(predictor.predict_files([table], ReadingOptions())), len(predictor.predict_table(table)[0])
+    >>> len(predictor.predict_files(table, ReadingOptions())), len(predictor.predict_table(table)[0])
     (1, 1)
     """
 
@@ -89,20 +89,18 @@ class Predictor:
         block = self.read_inputs(inputs)
         return self._predict_block(block.x, block.names, block.notes)
 
-    def predict_files(self, paths: Sequence[Path], options: ReadingOptions) -> PredictionList:
+    def predict_files(self, inputs: Any, options: ReadingOptions) -> PredictionList:
         """Return predictions for the rows of tables that are read in another way than the training table.
 
         Args:
-            paths: the files.
+            inputs: a path, several, an open file, or bytes.
             options: the user's choices: encoding, decimal mark, ...
 
         Raises:
             DataError: a file cannot be read, or a column is missing.
-            UsageError: the model is not for rows, or there are no files.
+            UsageError: the model is not for rows, or the inputs are no files.
         """
-        if not self.spec.is_row or not paths:
-            raise UsageError("encoding=, decimal= and the like are for the files of tables", "leave them out")
-        block = read_table_files(paths, self.spec, options)
+        block = read_tables(inputs, self.spec, options)
         return self._predict_block(block.x, block.names, block.notes)
 
     def read_inputs(self, inputs: Any) -> InputBlock:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from yisheng.core.errors import DataError
-from yisheng.core.types import Spec
+from yisheng.core.types import Column, Spec
 from yisheng.data.tables import files
 from yisheng.data.tables.column_kinds import is_id_name
 from yisheng.data.tables.encode import UnusableValues, encode_columns
@@ -19,15 +18,14 @@ from yisheng.data.tables.later_tables import (
     choose_later,
     explain_missing_columns,
     match_header,
+    name_columns,
     source_names,
 )
 from yisheng.data.tables.raw_column import RawColumn, merge_categories
 from yisheng.data.tables.reading_options import AUTOMATIC, ReadingOptions
 from yisheng.data.tables.table import ColumnChoices, Table
 
-MAX_TEXT_BYTES = 256 << 20
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
-PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,8 @@ def read_rows(path: Path, spec: Spec, id: str = "", options: ReadingOptions = AU
 
     The columns of a header row are matched by name, in any order, and further columns are ignored; without a header
     the columns must be in the order of training. A model that was trained on a table takes its raw columns:
-    categories, dates and missing values as the training file writes them. Other models take finite numbers only.
+    categories, dates and missing values as the training file writes them. Other models take finite numbers only, in
+    columns that are called as the features are.
 
     Args:
         path: the file.
@@ -64,15 +63,16 @@ def read_rows(path: Path, spec: Spec, id: str = "", options: ReadingOptions = AU
     Raises:
         DataError: a column is missing, a value is not a number or date as in training, or the file is unreadable.
     """
-    if not any(column.source for column in spec.columns):
-        return Rows(_read_numbers(path, spec))
-    table = _read_table(path, spec, id, options)
-    ids, id_name = _find_ids(table, spec, id, path)
+    named = name_columns(spec)
+    table = _read_table(path, named, id, options)
+    ids, id_name = _find_ids(table, named, id, path)
+    has_all = set(source_names(named)) <= set(table.columns)
     try:
-        x, unusable = encode_columns(table.columns, apply_number_format(spec.columns, options), str(path))
+        x, unusable = encode_columns(table.columns, apply_number_format(named.columns, options), str(path))
     except DataError as error:
-        has_all = set(source_names(spec)) <= set(table.columns)
         raise (error if has_all else explain_missing_columns(error, table)) from None
+    if not source_names(spec):
+        require_numbers(x, named.columns, str(path))
     notes = [finding.cause for finding in table.findings if finding.severity != "note"]
     return Rows(x, ids, id_name, (*notes, *describe_unusable_values(unusable)))
 
@@ -136,7 +136,7 @@ def _read_table(path: Path, spec: Spec, id: str, options: ReadingOptions) -> Tab
 
     def choose(names: Sequence[str]) -> ColumnChoices:
         ids = {name for name in names if name not in sources and is_id_name(name)}
-        return choose_later(spec.columns, text={*ids, id})(names)
+        return choose_later(apply_number_format(spec.columns, options), text={*ids, id})(names)
 
     return files.read_table(path, options, known_names=sources, choose=choose)
 
@@ -159,34 +159,25 @@ def _to_texts(raw: RawColumn) -> tuple[str, ...]:
     return tuple(raw.categories[code] if code >= 0 else "" for code in raw.codes)
 
 
-def _read_numbers(path: Path, spec: Spec) -> np.ndarray:
-    """Read rows of finite numbers, for a model that was not trained on a table."""
-    import pandas as pd
+def require_numbers(x: np.ndarray, columns: Sequence[Column], source_name: str, first_row: int = 0) -> None:
+    """Raise an error if a value of rows for a model that takes finite numbers is missing.
 
-    names = [column.name for column in spec.columns]
-    try:
-        table = pd.read_csv(
-            _read_text(path),
-            sep="\t" if path.suffix.lower() == ".tsv" else ",",
-            header=None,
-            dtype=str,
-            keep_default_na=False,
-            skipinitialspace=True,
+    Args:
+        x: the rows ``(N, D)``, NaN where a value is missing, infinite or too large.
+        columns: the features.
+        source_name: name of the source in the error.
+        first_row: number of rows of the source before these.
+
+    Raises:
+        DataError: a value is missing.
+    """
+    missing = np.argwhere(np.isnan(x))
+    if len(missing):
+        row, column = missing[0]
+        raise DataError(
+            f"{source_name}: row {first_row + row + 1}, {columns[column].name}: the value is missing or too large",
+            "give a finite number",
         )
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist", "check the path") from None
-    except (OSError, ValueError) as error:  # pandas' parser errors and decoding errors are ValueErrors
-        raise DataError(f"{path} cannot be read as CSV: {error}", "give a comma-separated text file in UTF-8") from None
-    header = [str(value).strip() for value in table.iloc[0]]
-    if set(header) & set(names) or not any(map(is_finite_number, header)):
-        missing = [name for name in names if name not in header]
-        if missing:
-            raise DataError(
-                f"{path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)} that the model was trained on",
-                "name the columns as in training, or leave the header row out and keep their order",
-            )
-        table = table.iloc[1:, [header.index(name) for name in names]]
-    return parse_rows(table.to_numpy(dtype=str).tolist(), spec, str(path))
 
 
 def _parse_numbers(rows: list[list[str]], spec: Spec, source_name: str) -> np.ndarray:
@@ -200,17 +191,3 @@ def _parse_numbers(rows: list[list[str]], spec: Spec, source_name: str) -> np.nd
                 )
             block[row_index, column_index] = float(text)
     return block
-
-
-def _read_text(path: Path) -> io.BytesIO:
-    """Return the bytes of a text file, read piece by piece: a pipe or device does not report its size."""
-    content = io.BytesIO()
-    with path.open("rb") as file:
-        while piece := file.read(PIECE_BYTES):
-            if b"\0" in piece:
-                raise DataError(f"{path} cannot be read as CSV: it contains zero bytes", "give a text file in UTF-8")
-            content.write(piece)
-            if content.tell() > MAX_TEXT_BYTES:
-                raise DataError(f"{path} is larger than {MAX_TEXT_BYTES >> 20} MiB", "split it")
-    content.seek(0)
-    return content

@@ -226,10 +226,7 @@ class TrainedRun:
         if reading:
             from yisheng.data.tables.reading_options import ReadingOptions
 
-            paths = [inputs] if isinstance(inputs, str | Path) else list(inputs)
-            return self.predictor.predict_files(
-                [parse_path(path, "an input") for path in paths], ReadingOptions.parse(reading)
-            )
+            return self.predictor.predict_files(inputs, ReadingOptions.parse(reading))
         return self.predictor.predict(inputs)
 
     def outputs(self, inputs: Any) -> np.ndarray:

@@ -12,9 +12,12 @@ from yisheng.core.types import Column, Spec
 from yisheng.data.tables.encode import encode_columns
 from yisheng.data.tables.later_tables import source_names
 from yisheng.data.tables.raw_column import RawColumn, format_number, merge_categories
+from yisheng.data.tables.unicode_forms import normalize_text
 from yisheng.inference.rows import describe_unusable_values, parse_rows
 
 MAX_NAMED_COLUMNS = 5
+MAX_EXACT_INTEGER, MAX_INTEGER = 2**53, 10**308
+"""Integers from which double precision loses digits, so that they are kept as texts; and the largest one."""
 
 
 def parse_json_rows(values: Sequence[Any], spec: Spec) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -86,6 +89,9 @@ def format_row(row: Any, spec: Spec) -> list[str]:
 def _list_values(row: Any, number: int, names: Sequence[str], width: int) -> list[Any]:
     """Return the values of a row in column order; the row's number is for errors."""
     if isinstance(row, dict) and names:
+        if any(name not in row for name in names):  # names that look alike are the same
+            spellings = {normalize_text(key): key for key in row}
+            row = {name: row[spellings[key]] for name in names if (key := normalize_text(name)) in spellings}
         missing = [name for name in names if name not in row]
         if missing:
             unnamed = len(missing) - MAX_NAMED_COLUMNS
@@ -111,9 +117,9 @@ def _list_values(row: Any, number: int, names: Sequence[str], width: int) -> lis
 def _to_raw_column(name: str, values: Sequence[Any], column: Column) -> RawColumn:
     """Return a column as if it had been read from a file."""
     if all(value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values):
-        try:
+        if not any(isinstance(value, int) and abs(value) >= MAX_EXACT_INTEGER for value in values):
             return RawColumn(name, numbers=np.array([np.nan if value is None else float(value) for value in values]))
-        except OverflowError:
-            raise DataError(f"{name}: an integer is too large", "send numbers below 1e308") from None
+        if any(isinstance(value, int) and abs(value) > MAX_INTEGER for value in values):
+            raise DataError(f"{name}: an integer is too large", "send numbers below 1e308")
     codes = np.array([-1 if value is None else index for index, value in enumerate(values)], np.int32)
     return merge_categories(name, codes, [format_value(value, column) for value in values]).normalize()

@@ -71,7 +71,8 @@ def test_separators_can_be_given(tmp_path):
     [
         ("a,b\n1,2\n", True),
         ("1,2\n3,4\n", False),
-        ("country,2019,2020\nFrance,1,2\n", False),  # years above numbers look like a row: header=true says otherwise
+        ("country,2019,2020\nFrance,1,2\n", True),  # years in a row are names, other numbers a row
+        ("country,20,30\nFrance,1,2\n", False),
         ("0,1,2\n5.5,6.1,7.2\n", True),  # what pandas writes for columns without names
         (",0,1\n0,5.5,6.1\n", True),
         ("name,colour\nAnna,red\nBob,blue\n", True),

@@ -60,7 +60,11 @@ def test_thousands_are_parsed_with_either_decimal_mark(values, sign):
         (["12 kg"], None),
         (["1_000"], None),
         (["0x1f"], None),
-        (["٣"], None),
+        (["٣", "１２", "\u22124"], ""),  # digits of other scripts, and other signs
+        (["١٢٫٥", "۱۲"], ""),
+        (["1.234,50-", "5"], ","),  # as SAP writes negative numbers
+        (["+49 170 123", "+49 170 456"], None),  # telephone numbers
+        (["1’234.5", "1'234"], "."),
         (["$"], None),
         (["-"], None),
         ([","], None),

@@ -45,7 +45,7 @@ def table(
     missing: tuple[str, ...] = (),
     format: Literal["auto", "csv", "parquet", "npz"] = "auto",
 ) -> Dataset:
-    """Load rows of a table in a file of yours: .csv, .tsv, .data, .dat, .txt (perhaps .gz), .parquet or .npz.
+    """Load rows of a table in a file of yours: .csv, .tsv, .data, .dat, .txt (perhaps .gz), .xlsx, .parquet or .npz.
 
     Args:
         path: the file; ``data=train.csv`` is short for it.

@@ -8,11 +8,12 @@
 The steps, file by file:
 
 - ``reading_options``: the user's choices; ``encodings``, ``decoded_text``: the text in UTF-8.
-- ``separators``, ``sniff``: lines above the table, separator and header, from the first lines.
+- ``separators``, ``headers``, ``sniff``: lines above the table, separator and header, from the first lines.
 - ``scan``: check of all rows.
-- ``delimited``, ``column_builder``: parsing of text; ``files``: the other formats.
+- ``delimited``, ``column_builder``: parsing of text; ``workbook``: Excel; ``files``: the other formats.
 - ``number_form``: decimal points or commas, decided by all columns together.
-- ``column_kinds``, ``literals``, ``dates``: the kind of each column; ``inferred_column``: the features of each kind.
+- ``column_kinds``, ``literals``, ``dates``: the kind of each column; ``inferred_column``: the features of each kind;
+  ``text_findings``: texts that may be numbers or dates.
 - ``column_roles``, ``targets``: the target, row names, time and groups.
 - ``training_tables``, ``later_tables``: how the columns of the training table, and of all later ones, are read.
 - ``encode``: the block of numbers that a network's transform takes. Prediction calls it with the columns that are saved
@@ -106,7 +107,7 @@ def from_file(
     """Return a data set from a file.
 
     Args:
-        path: .csv or .tsv (compressed or not), .parquet or .npz.
+        path: .csv or .tsv (compressed or not), .xlsx, .parquet or .npz.
         target: the column to predict, or several: names, numbers from 1, or ``last``.
         test: a second file with the same columns: with the target it is the official test part; without it, it is
             only checked whether the model can read it.

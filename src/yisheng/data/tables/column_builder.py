@@ -27,7 +27,7 @@ class ColumnBuilder:
     Args:
         name: name of the column.
         keep: whether its texts are kept, however many there are.
-        is_mixed: whether texts followed numbers: the column must be read again, as texts.
+        is_mixed: whether texts followed numbers, or pandas made True of true: the column must be read again, as texts.
         is_free_text: whether there are too many distinct texts: only missing values are marked.
         rows: rows so far.
         numbers: numbers of each chunk.
@@ -49,20 +49,23 @@ class ColumnBuilder:
         earlier_rows, self.rows = self.rows, self.rows + len(values)
         if self.is_mixed:
             return
-        if values.dtype.kind in "iuf":
+        if values.dtype.kind == "b":
+            self._set_mixed()
+        elif values.dtype.kind in "iuf":
             if not self.codes:
                 self.numbers.append(values.to_numpy())
             elif values.isna().all():
                 self.codes.append(np.full(len(values), -1, np.int32))
             else:
                 self._set_mixed()
-            return
-        if self.numbers:
+        elif self.numbers:
             if not all(chunk.dtype.kind == "f" and np.isnan(chunk).all() for chunk in self.numbers):
                 self._set_mixed()
                 return
             self.numbers, self.codes = [], [np.full(earlier_rows, -1, np.int32)]
-        self._add_texts(values)
+            self._add_texts(values)
+        else:
+            self._add_texts(values)
 
     def _set_mixed(self) -> None:
         self.is_mixed = True
@@ -72,6 +75,9 @@ class ColumnBuilder:
         import pandas as pd
 
         codes, distinct = pd.factorize(values)
+        if any(isinstance(value, bool) for value in distinct[:2]):
+            self._set_mixed()
+            return
         if self.is_free_text:
             self.codes.append(_mark_missing(codes))
             return

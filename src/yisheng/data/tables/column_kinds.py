@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from yisheng.data.tables.inferred_column import (
 )
 from yisheng.data.tables.literals import infer_number_format, is_code, make_number_parser, match_yes_no
 from yisheng.data.tables.raw_column import RawColumn
+from yisheng.data.tables.text_findings import check_texts
 from yisheng.data.tables.unicode_forms import normalize_text
 
 FEW_DISTINCT_VALUES = 20
@@ -104,7 +106,8 @@ def _infer_from_texts(raw: RawColumn) -> InferredColumn:
         return make_date(raw, date_format, stray)
     if len(categories) == 2:
         return make_yes_no(raw, sort_categories(raw))
-    return _category_or_text(raw, present)
+    column = _category_or_text(raw, present)
+    return replace(column, findings=check_texts(raw, column.kind))
 
 
 def find_number_format(raw: RawColumn) -> tuple[str | None, tuple[str, ...]]:

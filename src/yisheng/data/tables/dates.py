@@ -17,6 +17,8 @@ from typing import Final
 
 import numpy as np
 
+from yisheng.data.tables.literals import normalize_digits
+
 DATE_PARTS: Final = ("year", "month", "day", "weekday", "day-of-year", "days", "hour")
 """The numbers of a date: weekday is 0 on Monday, days are counted from 1970-01-01, hours have decimals."""
 _PANDAS_NAMES = {"weekday": "day_of_week", "day-of-year": "day_of_year"}
@@ -59,6 +61,7 @@ ALTERNATIVES: Final = "|"
 """Between the formats of a column that has several."""
 MAX_FORMATS = 4
 """Formats that a column may have."""
+ISO_FORMAT: Final = "%Y-%m-%d"
 COMPACT_FORMAT: Final = "%Y%m%d"
 SWAPPED_FORMATS = {"%m/%d/%Y": "%d/%m/%Y", "%m-%d-%Y": "%d-%m-%Y", "%m/%d/%y": "%d/%m/%y"}
 """Formats with the month first, and the same with the day first."""
@@ -132,10 +135,11 @@ def parse_dates(texts: Sequence[str], format: str) -> np.ndarray:
     [2.0, nan]
     """
     parse = make_date_parser(format)
+    texts = [text if text.isascii() else normalize_digits(text) for text in texts]
     days = np.full(len(texts), math.nan)
     for start in range(0, len(texts), _CHUNK_TEXTS):
         chunk = texts[start : start + _CHUNK_TEXTS]
-        if format == "%Y-%m-%d" and _ISO.fullmatch("\n".join([*chunk, ""])):
+        if format == ISO_FORMAT and _ISO.fullmatch("\n".join([*chunk, ""])):
             try:
                 days[start : start + _CHUNK_TEXTS] = np.array(chunk, "datetime64[us]").astype(np.int64) / 86_400_000_000
                 continue
@@ -145,6 +149,15 @@ def parse_dates(texts: Sequence[str], format: str) -> np.ndarray:
             with contextlib.suppress(ValueError):
                 days[index] = parse(text)
     return days
+
+
+def may_be_iso(format: str) -> bool:
+    """Return whether a date in ISO 8601 cannot be confused with one of a format.
+
+    >>> may_be_iso("%d.%m.%Y"), may_be_iso("%Y-%d-%m")
+    (True, False)
+    """
+    return not _conflicts(ISO_FORMAT, format.split(ALTERNATIVES))
 
 
 def is_ambiguous(format: str, texts: Sequence[str]) -> bool:

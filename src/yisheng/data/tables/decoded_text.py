@@ -60,6 +60,7 @@ def candidate_encodings(path: Path, encoding: str = AUTO, prior: str = "") -> It
     if utf16:
         yield utf16
         return
+    yield from encodings.find_escaped_encoding(head)
     if not prior or prior == UTF8:
         yield UTF8
     sample = encodings.collect_foreign_lines(_read_bytes(path, CHUNK_BYTES), _SAMPLE_BYTES)

@@ -18,7 +18,7 @@ from yisheng.data.tables.number_form import infer_number_form, report_number_for
 from yisheng.data.tables.reading_options import AUTOMATIC, ReadingOptions
 from yisheng.data.tables.scan import scan_file
 from yisheng.data.tables.sniff import Layout, sniff_layout
-from yisheng.data.tables.table import ChooseColumns, Table, choose_nothing
+from yisheng.data.tables.table import ChooseColumns, ColumnChoices, Table, choose_nothing
 from yisheng.data.tables.unicode_forms import normalize_text
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ def read_delimited(
     texts = {n for n, name in enumerate(layout.names) if name in chosen.text} | set(scan.code_columns)
     builders = [ColumnBuilder(name, keep=name in {*chosen.keep, *chosen.text}) for name in layout.names]
     rows = _parse(file, builders, sorted(texts), range(len(builders)))
-    mixed = [n for n, builder in enumerate(builders) if builder.is_mixed]  # numbers first and texts later
-    _read_again(file, builders, mixed)
+    written = [n for n, builder in enumerate(builders) if builder.is_mixed or _are_decimal_labels(builder, chosen)]
+    _read_again(file, builders, written)
     _read_again(file, builders, _find_open_columns(layout, builders, options))
     counted = scan.row_count - layout.has_header
     if len(layout.names) > 1 and rows != counted:
@@ -81,6 +81,11 @@ def read_delimited(
         make_reading(layout, scan.encoding, options),
         scan.is_guess,
     )
+
+
+def _are_decimal_labels(builder: ColumnBuilder, chosen: ColumnChoices) -> bool:
+    """Return whether numbers with decimals are the names of classes: 1.1 and 1.10 may be versions."""
+    return builder.name in chosen.labels and any((part % 1 > 0).any() for part in builder.numbers)
 
 
 def make_reading(layout: Layout, encoding: str, options: ReadingOptions) -> Reading:
@@ -116,10 +121,10 @@ def _find_open_columns(layout: Layout, builders: Sequence[ColumnBuilder], option
     Between commas a decimal comma would need quotes, so only a column of such texts raises the question.
     """
     floats = [n for n, builder in enumerate(builders) if any(part.dtype.kind == "f" for part in builder.numbers)]
-    if not floats or options.is_later:
-        return []
     if options.number_format:
         return floats if options.number_format[0] == "," else []
+    if not floats or options.is_later:
+        return []
     samples = {n: _sample_texts(layout, n) for n in range(len(builders))}
     texts = [n for n, builder in enumerate(builders) if builder.categories and not builder.is_free_text]
     marks = {find_decimal_marks(list(builders[n].categories)) for n in texts}

@@ -11,7 +11,16 @@ from yisheng.core.errors import DataError
 from yisheng.core.types import Column
 from yisheng.data.tables import dates
 from yisheng.data.tables.inferred_column import MAX_FLOAT32, parse_date_column
-from yisheng.data.tables.literals import MISSING_WORDS, THOUSANDS_MARKS, is_code, is_number, make_number_parser
+from yisheng.data.tables.literals import (
+    MISSING_WORDS,
+    NO_WORDS,
+    THOUSANDS_MARKS,
+    YES_WORDS,
+    is_number,
+    make_number_parser,
+    match_yes_no,
+    spelling_key,
+)
 from yisheng.data.tables.raw_column import RawColumn
 from yisheng.data.tables.unicode_forms import normalize_text
 
@@ -45,7 +54,9 @@ def encode_columns(
     Raises:
         DataError: a column is missing, or a value is not a number or date as in training.
     """
-    names = dict.fromkeys(column.source for column in columns)
+    names: dict[str, list[tuple[int, Column]]] = {}
+    for index, column in enumerate(columns):
+        names.setdefault(column.source, []).append((index, column))
     absent = [name for name in names if name not in raw_columns]
     if absent:
         listed = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
@@ -56,9 +67,8 @@ def encode_columns(
     rows = len(raw_columns[next(iter(names))]) if names else 0
     dtype = np.float64 if any(column.double for column in columns) else np.float32
     block, unusable = np.empty((rows, len(columns)), dtype), list[UnusableValues]()
-    for name in names:
+    for name, features in names.items():
         raw = raw_columns.pop(name)
-        features = [(index, column) for index, column in enumerate(columns) if column.source == name]
         is_date = bool(features[0][1].date_part)
         days = _parse_dates(raw, features[0][1], source_name, first_row) if is_date else None
         for index, column in features:
@@ -78,12 +88,15 @@ def encode_columns(
 
 
 def _parse_dates(raw: RawColumn, column: Column, source_name: str, first_row: int) -> np.ndarray:
-    """Return days since 1970-01-01, float64 ``(N,)``."""
+    """Return days since 1970-01-01, float64 ``(N,)``; dates of ISO 8601 are read in addition to those of training."""
     texts = raw.as_text().normalize()
-    days = parse_date_column(texts, column.format)
+    days = parse_date_column(texts, dates.ISO_FORMAT if raw.is_date else column.format)
     assert texts.codes is not None
     stray = [code for code, text in enumerate(texts.categories) if text in column.missing_words]
     invalid = np.isnan(days) & ~texts.missing & ~np.isin(texts.codes, stray)
+    if invalid.any() and dates.may_be_iso(column.format):
+        days = np.where(invalid, parse_date_column(texts, dates.ISO_FORMAT), days)
+        invalid &= np.isnan(days)
     if invalid.any():
         form = column.format.replace("|", " or ")
         _raise_invalid(texts, int(invalid.argmax()), source_name, first_row, f"is not a date like {form}")
@@ -103,8 +116,9 @@ def _parse_numbers(raw: RawColumn, column: Column, source_name: str, first_row: 
             row = int(np.argmax(texts.codes == code))
             _raise_invalid(texts, row, source_name, first_row, _describe_number(column.format))
     words = [n for n, text in enumerate(texts.categories) if text in column.missing_words]
+    marked = [float(word) for word in column.missing_words if is_number(word)]
     assert texts.codes is not None
-    return np.where(np.isin(texts.codes, words), np.nan, numbers)
+    return np.where(np.isin(texts.codes, words) | np.isin(numbers, marked), np.nan, numbers)
 
 
 def _describe_number(number_format: str) -> str:
@@ -120,6 +134,8 @@ def _encode_categories(raw: RawColumn, column: Column, unusable: list[UnusableVa
     raw = raw.normalize({*MISSING_WORDS, *column.missing_words})
     number_of = {category: number for number, category in enumerate(column.categories)}
     number_of_key = {_spelling_key(category, column.kind): number for category, number in number_of.items()}
+    if column.kind == "yes/no" and match_yes_no(column.categories):
+        number_of_key |= {**dict.fromkeys(NO_WORDS, 0), **dict.fromkeys(YES_WORDS, 1)}
     numbers = [
         number_of.get(category, number_of_key.get(_spelling_key(category, column.kind), -1))
         for category in raw.categories
@@ -138,11 +154,13 @@ def _encode_categories(raw: RawColumn, column: Column, unusable: list[UnusableVa
 
 
 def _spelling_key(category: str, kind: str) -> str:
-    """Return a text that is equal for all spellings of a category: 1 and 1.0, 0 and -0, yes and YES, é and e + ´."""
-    category = normalize_text(category)
-    if is_number(category) and not is_code(category):
-        return repr(float(category) + 0.0)  # -0.0 + 0.0 is 0.0
-    return category.casefold() if kind == "yes/no" else category
+    """Return a text that is equal for all spellings of a category: 1 and 1.0, yes and YES, true and True, é and e + ´.
+
+    1.1 and 1.10 are different, since they may be versions.
+    """
+    category = spelling_key(normalize_text(category))
+    folded = category.casefold()
+    return folded if kind == "yes/no" or folded in ("false", "true") else category
 
 
 def _raise_invalid(raw: RawColumn, row: int, source_name: str, first_row: int, problem: str) -> NoReturn:

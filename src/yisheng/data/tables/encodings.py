@@ -90,6 +90,19 @@ def guess_utf16(head: bytes) -> str:
     return encoding if is_half_zero and is_plausible else ""
 
 
+def find_escaped_encoding(head: bytes) -> tuple[str, ...]:
+    r"""Return the encoding of ISO 2022 whose escape sequences a text has, all of them ASCII; empty if it has none.
+
+    >>> find_escaped_encoding("東京".encode("iso2022_jp")), find_escaped_encoding("서울".encode("iso2022_kr"))
+    (('iso2022_jp_2',), ('iso2022_kr',))
+    """
+    if not head.isascii():
+        return ()
+    if b"\x1b$)C" in head:
+        return ("iso2022_kr",)
+    return ("iso2022_jp_2",) if re.search(rb"\x1b\$[@BA(]", head) else ()
+
+
 def rate_text(text: str) -> float:
     """Return how plausible the characters of a text are, from -1 to 1; 1 if all are ASCII.
 

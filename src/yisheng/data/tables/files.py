@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,19 +19,20 @@ from yisheng.data.tables.scan import MAX_COLUMNS, MAX_VALUES
 from yisheng.data.tables.sniff import IMAGE_SUFFIXES, TEXT_SUFFIXES, is_text_table
 from yisheng.data.tables.table import ChooseColumns, ColumnChoices, Table, choose_nothing
 from yisheng.data.tables.unicode_forms import normalize_text
+from yisheng.data.tables.workbook import WORKBOOK_SUFFIXES, read_workbook
 
 if TYPE_CHECKING:
     import pandas as pd
 
 OTHER_SUFFIXES = (
-    *(".zip", ".npy", ".h5", ".hdf5", ".mat", ".xlsx", ".xls", ".ods", ".json", ".jsonl", ".toml", ".yaml", ".yml"),
+    *(".zip", ".npy", ".h5", ".hdf5", ".mat", ".xls", ".ods", ".json", ".jsonl", ".toml", ".yaml", ".yml"),
     *(".py", ".ipynb", ".md", ".rst", ".html", ".xml", ".svg", ".pdf", ".pt", ".pth", ".pkl", ".safetensors", ".onnx"),
     *(".tar", ".tgz", ".7z", ".log", *IMAGE_SUFFIXES),
 )
 """Suffixes of files that are never tables of text, however they look; one of any other suffix is if it looks so."""
 COMPRESSED_SUFFIXES = (".gz", ".bz2", ".xz")
 ARRAY_SUFFIXES = (".npz", ".npy", ".h5", ".hdf5")
-BINARY_SUFFIXES = (".parquet", *ARRAY_SUFFIXES)
+BINARY_SUFFIXES = (".parquet", *ARRAY_SUFFIXES, *WORKBOOK_SUFFIXES)
 
 
 def is_table(path: Path) -> bool:
@@ -40,7 +42,7 @@ def is_table(path: Path) -> bool:
     (True, False)
     """
     suffix = table_suffix(path)
-    if suffix in (*TEXT_SUFFIXES, ".parquet", ".npz"):
+    if suffix in (*TEXT_SUFFIXES, ".parquet", ".npz", *WORKBOOK_SUFFIXES):
         return True
     return suffix not in OTHER_SUFFIXES and path.is_file() and is_text_table(path)
 
@@ -75,16 +77,20 @@ def read_table(
     """Read a table from a file.
 
     Args:
-        path: a .parquet or .npz file; any other is read as text, compressed or not.
+        path: a .parquet, .npz or .xlsx file; any other is read as text, compressed or not.
         options: the user's choices about text.
         known_names: names of columns, by which a header is recognized.
         choose: function from the names of the columns to the choices about them.
 
     Raises:
         DataError: the file is missing, damaged, too large, or not a table.
-        MissingPartError: it is Parquet, and pyarrow is not installed.
+        MissingPartError: it is Parquet or a workbook, and the package that reads it is not installed.
     """
     suffix = _suffix(path, options)
+    if suffix in WORKBOOK_SUFFIXES:
+        frame, has_header, findings = read_workbook(path, options)
+        table = table_from_frame(frame, options, choose, str(path))
+        return replace(table, has_header=has_header, findings=(*findings, *table.findings))
     if suffix == ".parquet":
         return _read_parquet(path, options, choose)
     if suffix in ARRAY_SUFFIXES:
@@ -95,7 +101,10 @@ def read_table(
 
 
 def table_from_frame(
-    frame: pd.DataFrame, options: ReadingOptions = AUTOMATIC, choose: ChooseColumns = choose_nothing
+    frame: pd.DataFrame,
+    options: ReadingOptions = AUTOMATIC,
+    choose: ChooseColumns = choose_nothing,
+    source_name: str = "the table",
 ) -> Table:
     """Return a table from a DataFrame; its index is left out.
 
@@ -103,6 +112,7 @@ def table_from_frame(
         frame: the table.
         options: the user's choices, of which those about numbers and missing values apply.
         choose: function from the names of the columns to the choices about them.
+        source_name: name of the source in an error or a finding.
 
     Raises:
         DataError: the frame has no rows, no columns, or a name twice.
@@ -114,7 +124,7 @@ def table_from_frame(
     _require_size("the table", len(frame), len(names))
     chosen = choose(names)
     columns = {name: _column_of_series(name, frame.iloc[:, n], chosen, options) for n, name in enumerate(names)}
-    return _finish("the table", columns, options)
+    return _finish(source_name, columns, options)
 
 
 def _column_of_series(name: str, values: pd.Series, chosen: ColumnChoices, options: ReadingOptions) -> RawColumn:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from yisheng.data.class_names import normalize_name, spelling_key
+from yisheng.data.class_names import normalize_name
+from yisheng.data.tables.literals import spelling_key
 from yisheng.data.tables.raw_column import RawColumn, merge_categories
 
 

@@ -35,6 +35,23 @@ class TestTable:
     read: Callable[[ChooseColumns, Reading], Table]
 
 
+def name_columns(spec: Spec) -> Spec:
+    """Return the contract of a model with the columns of a file that it takes.
+
+    One that was not trained on a table takes the columns that are called as its features are, or their numbers.
+
+    >>> name_columns(Spec("regression", (2,))).columns[1].source
+    'column-2'
+    """
+    if any(column.source for column in spec.columns):
+        return spec
+    if spec.columns:
+        return replace(spec, columns=tuple(replace(column, source=column.name) for column in spec.columns))
+    names = tuple(f"column-{number + 1}" for number in range(spec.shape[0]))
+    columns = tuple(Column(name, source=name) for name in names)
+    return replace(spec, columns=columns, reading=replace(spec.reading, names=names))
+
+
 def text_sources(columns: Iterable[Column]) -> set[str]:
     """Return the columns of a file that are read as they are written: all but numbers as programs write them.
 
@@ -96,10 +113,12 @@ def match_header(path: Path, spec: Spec, options: ReadingOptions, targets: Colle
     layout = sniff_layout(path, options, known_names={*sources, *targets})
     matching = set(sources) & set(layout.names)
     is_numbered = all(_NUMBERED.fullmatch(name) for name in sources)
-    if len(matching) == len(sources) or (layout.has_header and (matching or not is_numbered)) or options.names:
+    if options.names or (layout.has_header and (matching or not is_numbered)):
         return options
-    if is_numbered:
+    if is_numbered and not spec.reading.names:
         return replace(options, header=False)
+    if is_numbered and len(spec.reading.names) == len(layout.names):
+        return replace(options, names=spec.reading.names)  # of rows without names, which may have a header
     for names in (spec.reading.names, (*sources, *targets), sources):
         if len(names) == len(layout.names):
             return replace(options, header=False, names=tuple(names))

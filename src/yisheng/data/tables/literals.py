@@ -10,9 +10,12 @@ import functools
 import re
 from collections.abc import Callable, Sequence
 
+from yisheng.data.tables.unicode_forms import normalize_text
+
 MISSING_WORDS = (
     *("", "NA", "N/A", "n/a", "na", "#N/A", "<NA>", "NaN", "nan", "NAN", "-nan", "NULL", "Null", "null"),
-    *("None", "none", "NONE", "nil", "?", "-", "--", "."),
+    *("None", "none", "NONE", "nil", "?", "-", "--", "–", "—", "."),
+    *("#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!"),
 )
 """Words for a missing value. ``NA`` of a category that has no such thing (no garage) is one of them: it gets an
 indicator of its own when categories become indicators."""
@@ -23,20 +26,37 @@ YES_NO_PAIRS = (
     ("f", "t"),
     ("off", "on"),
     ("absent", "present"),
-    ("否", "是"),
+    *(("否", "是"), ("假", "真"), ("偽", "真"), ("いいえ", "はい"), ("아니요", "예"), ("거짓", "참")),
+    *(("nein", "ja"), ("falsch", "wahr"), ("nee", "ja"), ("nej", "ja"), ("onwaar", "waar")),
+    *(("non", "oui"), ("faux", "vrai"), ("no", "sí"), ("no", "si"), ("no", "sì"), ("não", "sim")),
+    *(("falso", "verdadero"), ("falso", "verdadeiro"), ("falso", "vero")),
+    *(("нет", "да"), ("ложь", "истина"), ("nie", "tak"), ("fałsz", "prawda"), ("ne", "ano"), ("nepravda", "pravda")),
+    *(("hayır", "evet"), ("yanliş", "doğru"), ("yanlış", "doğru"), ("ψευδεσ", "αληθεσ"), ("nem", "igen")),
 )
-"""Pairs of words in the order 0, 1, which is not always that of the alphabet."""
+"""Pairs of words in the order 0, 1, which is not always that of the alphabet; in the form of `str.casefold`."""
+NO_WORDS, YES_WORDS = (frozenset(words) for words in zip(*YES_NO_PAIRS, ("0", "1"), strict=True))
 _MISSING = frozenset(MISSING_WORDS)
 _EXPONENT = r"(?:[eE][+-]?\d{1,9})?"
 _PLAIN = re.compile(rf"[+-]?(?:\d+\.?\d*|\.\d+){_EXPONENT}|[+-]?inf(?:inity)?", re.ASCII | re.IGNORECASE)
+_INTEGER, _MAX_INTEGER = re.compile(r"[+-]?\d{1,300}", re.ASCII), 2.0**63
 _CODE = re.compile(r"0\d*[1-9]\d*", re.ASCII)
 THOUSANDS_MARKS = (".", ",", " ", "'", "’", "\u00a0", "\u202f", "\u2009")
-"""Marks between groups of three digits."""
+"""Marks between groups of three digits, as users name them; all blanks are one, and all apostrophes."""
 NO_THOUSANDS = "_"
 """In a number format: digits are not grouped."""
 _CURRENCIES = "$€£¥₹₽₩₺฿￥"
+_ZEROS = (0x660, 0x6F0, 0x966, 0x9E6, 0xA66, 0xAE6, 0xBE6, 0xC66, 0xCE6, 0xD66, 0xE50, 0xED0, 0x1040, 0x17E0)
+"""The zeros of scripts with digits of their own: Arabic, Persian, those of India and Southeast Asia."""
+_SIGNS = {
+    **{zero + digit: str(digit) for zero in _ZEROS for digit in range(10)},
+    **dict.fromkeys(map(ord, "\u2212\u2013\ufe63\u2010\u2011"), "-"),
+    **dict.fromkeys(map(ord, "’‘ʼ＇′"), "'"),
+    0x66B: ".",
+    0x66C: ",",
+}
 _MAX_YES_NO_SPELLINGS = 8
 """Number of distinct texts up to which a column may be yes or no: no, No, NO, yes, ..."""
+_MAX_NUMBER_LENGTH = 200
 _FIRST_TEXTS = 100
 """Texts that are tried before all of them are."""
 
@@ -65,7 +85,23 @@ def is_code(text: str) -> bool:
     >>> is_code("007"), is_code("0.5"), is_code("0")
     (True, False, False)
     """
-    return _CODE.fullmatch(text) is not None
+    return _CODE.fullmatch(normalize_digits(text)) is not None
+
+
+def spelling_key(text: str) -> str:
+    """Return a text that is equal for all spellings of a whole number; codes such as 007 are not numbers.
+
+    1.1 and 1.10 may be versions, so they are different.
+
+    >>> spelling_key("1") == spelling_key("1.0"), spelling_key("007") == spelling_key("7"), spelling_key("1.10")
+    (True, False, '1.10')
+    """
+    if not is_number(text) or is_code(text):
+        return text
+    if _INTEGER.fullmatch(text):
+        return str(int(text))
+    number = float(text)
+    return str(int(number)) if number.is_integer() and abs(number) < _MAX_INTEGER else text
 
 
 def match_yes_no(texts: Sequence[str]) -> tuple[str, str] | None:
@@ -81,6 +117,15 @@ def match_yes_no(texts: Sequence[str]) -> tuple[str, str] | None:
         if set(folded) == set(pair):
             return folded[pair[0]], folded[pair[1]]
     return None
+
+
+def normalize_digits(text: str) -> str:
+    r"""Return a number with the digits and signs of ASCII: those of all scripts are read, and any minus and apostrophe.
+
+    >>> normalize_digits("\u2212\u0663\u066b\u0665"), normalize_digits("１\u202f２３４")
+    ('-3.5', '1 234')
+    """
+    return text.strip() if text.isascii() else normalize_text(text).translate(_SIGNS).strip()
 
 
 def infer_number_format(texts: Sequence[str], prior: str = "") -> str | None:
@@ -101,6 +146,7 @@ def infer_number_format(texts: Sequence[str], prior: str = "") -> str | None:
     >>> infer_number_format(["1.250"]), infer_number_format(["1.250"], prior=","), infer_number_format(["12%", "7"])
     ('', ',', None)
     """
+    texts = list(map(normalize_digits, texts))
     # If the first texts are not numbers, the others need not be looked at.
     if not texts or (len(texts) > 2 * _FIRST_TEXTS and infer_number_format(texts[:_FIRST_TEXTS], prior) is None):
         return None
@@ -124,7 +170,7 @@ def find_decimal_marks(texts: Sequence[str]) -> str:
     >>> find_decimal_marks(["0,375", "2"]), find_decimal_marks(["1.250", "7"]), find_decimal_marks(["1", "2"])
     (',', '.,', '')
     """
-    bare, _ = _strip_all_signs(texts)
+    bare, _ = _strip_all_signs(list(map(normalize_digits, texts)))
     if not bare or not any("." in text or "," in text for text in bare):
         return ""
     return "".join(mark for mark in ".," if _are_numbers(bare, mark))
@@ -147,6 +193,7 @@ def make_number_parser(format: str) -> Callable[[str], float]:
     table = str.maketrans({mark: ".", **dict.fromkeys(_GROUP_MARKS[mark])})
 
     def parse(text: str) -> float:
+        text = normalize_digits(text)
         if "%" not in signs and any(pattern.fullmatch(text) for pattern in patterns):
             return float(text.translate(table))
         bare = _strip_signs(text)
@@ -168,12 +215,15 @@ def has_thousands(text: str, format: str) -> bool:
     >>> has_thousands("1,234.5", "."), has_thousands("1234.5", ".")
     (True, False)
     """
-    return any(mark in text for mark in _GROUP_MARKS[format[:1] or "."])
+    return any(mark in normalize_digits(text) for mark in _GROUP_MARKS[format[:1] or "."])
 
 
-_SIGN = re.compile(rf"[%()\u2212{_CURRENCIES}]| $|^ |[+-] ")
+_SIGN = re.compile(rf"[%(){_CURRENCIES}]|[+-] |-$")
+_SIGNED = re.compile(
+    rf"\s*([+-]?)\s*[{_CURRENCIES}]?\s*([+-]?)\s*(.*?)(-?)\s*[{_CURRENCIES}%]?(-?)\s*", re.DOTALL | re.ASCII
+)
 _INFINITY = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
-_GROUP_MARKS = {mark: frozenset(THOUSANDS_MARKS) - {mark} for mark in ".,"}
+_GROUP_MARKS = {".": frozenset(", '"), ",": frozenset(". '")}
 
 
 @functools.cache
@@ -183,8 +233,9 @@ def _number_patterns(mark: str, thousands: str) -> tuple[re.Pattern[str], ...]:
     ungrouped = rf"[+-]?(?:\d+{decimals}|{re.escape(mark)}\d+{_EXPONENT})"
     if thousands == NO_THOUSANDS:
         return (re.compile(ungrouped, re.ASCII),)
-    marks = re.escape(thousands or "".join(sorted(_GROUP_MARKS[mark])))
-    grouped = [rf"[+-]?[1-9]\d{{0,2}}([{marks}])\d{{3}}(?:\1\d{{3}})*{decimals}"]
+    marks = re.escape(normalize_digits(f"0{thousands}0")[1:-1] or "".join(sorted(_GROUP_MARKS[mark])))
+    sign = r"(?:-|\+(?!\d+ ))?"  # +49 170 123 is a telephone number
+    grouped = [rf"{sign}[1-9]\d{{0,2}}([{marks}])\d{{3}}(?:\1\d{{3}})*{decimals}"]
     if mark == "." and "," in (thousands or ","):
         grouped.append(rf"[+-]?[1-9]\d?(?:,\d{{2}})+,\d{{3}}{decimals}")  # India: 12,34,567
     return tuple(re.compile(pattern, re.ASCII) for pattern in (ungrouped, *grouped))
@@ -208,17 +259,19 @@ def _strip_all_signs(texts: Sequence[str]) -> tuple[list[str], str]:
 
 
 def _parse_plain(text: str) -> float:
+    text = normalize_digits(text)
     if not _PLAIN.fullmatch(text):
         raise ValueError(text)
     return float(text)
 
 
 def _strip_signs(text: str) -> str | None:
-    """Return a number without its percent or currency sign, or None; accounts write -5 as (5)."""
-    text = text.replace("\u2212", "-")
-    negative = text.startswith("(") and text.endswith(")")
-    text = text[1:-1] if negative else text
-    match = re.fullmatch(rf"([+-]?)\s*[{_CURRENCIES}]?\s*([+-]?)(.*?)\s*[{_CURRENCIES}%]?", text.strip(), re.DOTALL)
-    if match is None or sum(map(len, match.groups()[:2])) + negative > 1:
+    """Return a number without its percent or currency sign, or None; accounts write -5 as (5) or 5-."""
+    if len(text) > _MAX_NUMBER_LENGTH:
         return None
-    return ("-" if negative else match[1] or match[2]) + match[3]
+    is_negative = text.startswith("(") and text.endswith(")")
+    match = _SIGNED.fullmatch(text[1:-1] if is_negative else text)
+    if match is None:
+        return None
+    signs = "-" * is_negative + "".join(match.group(1, 2, 4, 5))
+    return signs + match[3] if len(signs) <= 1 else None

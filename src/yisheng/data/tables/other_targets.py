@@ -11,11 +11,9 @@ from yisheng.core.errors import DataError
 from yisheng.core.natural_sort import sort_naturally
 from yisheng.data.class_names import match_classes
 from yisheng.data.tables.label_texts import merge_spellings, normalize_labels
-from yisheng.data.tables.literals import YES_NO_PAIRS
+from yisheng.data.tables.literals import NO_WORDS, YES_WORDS
 from yisheng.data.tables.raw_column import RawColumn
 from yisheng.data.tables.targets import Target, raise_too_many_classes, read_label_column, read_number_column
-
-NO_WORDS, YES_WORDS = (frozenset(words) for words in zip(*YES_NO_PAIRS, ("0", "1"), strict=True))
 
 
 def add_test_targets(target: Target, raws: Sequence[RawColumn], source_name: str) -> Target:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ class RawColumn:
         categories: the distinct texts, in any order.
         ordered: whether the order of the categories has a meaning and is kept.
         is_free_text: whether there were too many distinct texts to keep: ``codes`` then only marks missing values.
+        is_date: whether the texts are dates of Python or pandas in ISO 8601, whatever form the file of training has.
         number_format: how the other columns of the file write numbers, for texts that leave it open; see
             `yisheng.data.tables.literals.infer_number_format`.
     """
@@ -38,6 +40,7 @@ class RawColumn:
     categories: tuple[str, ...] = ()
     ordered: bool = False
     is_free_text: bool = False
+    is_date: bool = False
     number_format: str = ""
 
     def __len__(self) -> int:
@@ -172,12 +175,13 @@ def _text_column_from_series(name: str, values: pd.Series) -> RawColumn:
             values = values.dt.tz_convert("UTC").dt.tz_localize(None)
         codes, moments = pd.factorize(values.to_numpy())
         categories = tuple(np.datetime_as_string(moments).tolist())
-        return RawColumn(name, codes=codes.astype(np.int32), categories=categories)
+        return RawColumn(name, codes=codes.astype(np.int32), categories=categories, is_date=True)
     try:
         codes, distinct = pd.factorize(values)
     except TypeError:  # lists and dictionaries cannot be hashed
         codes, distinct = pd.factorize(values.map(_to_text, na_action="ignore"))
-    return merge_categories(name, codes, list(map(_to_text, distinct)))
+    is_date = len(distinct) > 0 and all(isinstance(value, datetime.date) for value in distinct)
+    return replace(merge_categories(name, codes, list(map(_to_text, distinct))), is_date=is_date)
 
 
 def merge_categories(name: str, codes: np.ndarray, categories: Sequence[str]) -> RawColumn:
@@ -210,4 +214,4 @@ def _to_text(value: Any) -> str:
         return value.decode("utf-8", "replace")
     if isinstance(value, float | np.floating):
         return format_number(float(value))
-    return str(value)
+    return value.isoformat() if isinstance(value, datetime.date) else str(value)

@@ -6,6 +6,7 @@ rather than lines of the file. This pass reports the line; NumPy counts whole ch
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Iterable, Iterator
@@ -17,17 +18,18 @@ import numpy as np
 
 from yisheng.core.errors import DataError
 from yisheng.data.tables import decoded_text
-from yisheng.data.tables.literals import is_code
+from yisheng.data.tables.literals import is_code, is_number
 from yisheng.data.tables.reading_options import AUTOMATIC, ReadingOptions
 from yisheng.data.tables.sniff import Layout
 
 MAX_VALUES = 1 << 29
 """Rows x columns that are read: each takes 8 bytes while it is read and 4 afterwards."""
-MAX_COLUMNS = 20_000
+MAX_COLUMNS = 20_016
+"""20,000 inputs, and room for targets, names, weights and parts."""
 _QUOTE, _NEWLINE, _ZERO = ord('"'), ord("\n"), ord("0")
 _SENTINEL = "\x1f\x1e"
 _MAX_VALUE_BYTES, _MAX_RECORD_BYTES = 1 << 20, 1 << 26
-_MAX_CODES_PER_CHUNK = 50
+_NO_LINE = b"\0"
 
 
 @dataclass(frozen=True)
@@ -81,20 +83,58 @@ def _scan(path: Path, layout: Layout, encoding: str) -> tuple[int, set[int]]:
     """Return the number of records and the columns with codes, chunk by chunk."""
     separator, width = layout.separator, len(layout.names)
     mark, rows, code_columns = ord(separator), 0, set[int]()
-    held = b""
+    held, header, line = b"", b"", layout.skip + 1
     for chunk in layout.read_chunks(path, encoding):
         block = held + chunk
         count, end = _count_records(block, mark, width)
         held = block[end:]
         if count is None or len(held) > _MAX_RECORD_BYTES:
             return _scan_exactly(path, layout, encoding)
+        if count:
+            header = header or _header_line(block, layout)
+            _refuse_repeated_header(path, block[:end], header, line, is_first=not rows)
+            line += block.count(b"\n", 0, end)
         rows += count
         _require_size(path, rows, width)
-        code_columns |= _find_code_columns(block[:end], separator)
+        code_columns |= _find_code_columns(block[:end], mark)
     count, end = _count_records(held + b"\n", mark, width)
     if count is None or end <= len(held):
         return _scan_exactly(path, layout, encoding)
-    return rows + count, code_columns | _find_code_columns(held, separator)
+    return rows + count, code_columns | _find_code_columns(held, mark)
+
+
+def _header_line(block: bytes, layout: Layout) -> bytes:
+    """Return the line with the names of the columns; a word that cannot occur if there is none, or it cannot be told.
+
+    The names 0, 1, 2 may be values as well, and so may the name of a single column.
+    """
+    line = block[: block.find(b"\n") + 1]
+    is_distinct = layout.has_header and len(layout.names) > 1 and not all(map(is_number, layout.names))
+    return line if is_distinct and line.count(b'"') % 2 == 0 and line.strip() else _NO_LINE
+
+
+def _refuse_repeated_header(path: Path, block: bytes, header: bytes, first_line: int, *, is_first: bool) -> None:
+    """Raise an error if the names of the columns occur again: several files were joined into one.
+
+    Args:
+        path: the file.
+        block: complete records.
+        header: the first line of the table.
+        first_line: number of the block's first line.
+        is_first: whether the block begins with the table.
+    """
+    for line in (header, codecs.BOM_UTF8 + header):
+        is_at_start = block.startswith(line) and not is_first
+        position = 0 if is_at_start else block.find(b"\n" + line) + 1
+        if position or is_at_start:
+            _raise_repeated_header(path, first_line + block.count(b"\n", 0, position))
+
+
+def _raise_repeated_header(path: Path, line: int) -> NoReturn:
+    raise DataError(
+        f"{path} cannot be read as a table: line {line} repeats the names of the columns",
+        "remove that line; if the first line is a row rather than the names, use header=false",
+    )
 
 
 def _require_size(path: Path, rows: int, width: int) -> None:
@@ -111,15 +151,13 @@ def _count_records(block: bytes, mark: int, width: int) -> tuple[int | None, int
     ``width`` values; this is not certain, since a quote inside a value is text as well.
     """
     values = np.frombuffer(block, np.uint8)
-    is_end, is_mark = values == _NEWLINE, values == mark
     if b'"' in block:
         quotes = np.flatnonzero(values == _QUOTE)
         opening = quotes[::2]
         preceding = values[opening[opening > 0] - 1]
         if not ((preceding == mark) | (preceding == _NEWLINE) | (preceding == _QUOTE)).all():
             return None, 0
-        quoted = np.cumsum(values == _QUOTE, dtype=np.int32) % 2 == 1
-        is_end, is_mark = is_end & ~quoted, is_mark & ~quoted
+    is_end, is_mark = _find_ends_and_marks(block, mark)
     ends = np.flatnonzero(is_end)
     if not len(ends):
         return 0, 0
@@ -135,23 +173,40 @@ def _count_records(block: bytes, mark: int, width: int) -> tuple[int | None, int
     return int(len(ends) - blank.sum()), int(ends[-1]) + 1
 
 
-def _find_code_columns(block: bytes, separator: str) -> set[int]:
-    """Return the columns with codes such as 007, from the first lines of a block that hold one."""
+def _find_ends_and_marks(block: bytes, mark: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the masks of line ends and separators outside of quotes."""
     values = np.frombuffer(block, np.uint8)
-    zeros = np.flatnonzero(values[:-1] == _ZERO)
-    zeros = zeros[(values[zeros + 1] >= _ZERO) & (values[zeros + 1] <= _ZERO + 9)]
-    preceding = values[np.maximum(zeros - 1, 0)]
-    zeros = zeros[np.isin(preceding, [_NEWLINE, _QUOTE, ord(" "), ord(separator)]) | (zeros == 0)]
-    columns: set[int] = set()
-    for position in zeros[:_MAX_CODES_PER_CHUNK].tolist():
-        start, end = block.rfind(b"\n", 0, position) + 1, block.find(b"\n", position)
-        line = block[start : end if end >= 0 else None].decode("utf-8", "replace")
-        try:
-            record: list[str] = next(_reader([line], separator), [])
-        except csv.Error:  # a very long value
-            continue
-        columns |= {column for column, value in enumerate(record) if is_code(value.strip())}
-    return columns
+    is_end, is_mark = values == _NEWLINE, values == mark
+    if b'"' in block:
+        unquoted = np.cumsum(values == _QUOTE, dtype=np.int32) % 2 == 0
+        is_end, is_mark = is_end & unquoted, is_mark & unquoted
+    return is_end, is_mark
+
+
+def _find_code_columns(block: bytes, mark: int) -> set[int]:
+    """Return the columns of complete records that hold a code such as 007."""
+    values = np.frombuffer(block, np.uint8)
+    if len(values) < 2:
+        return set()
+    is_digit = (values >= _ZERO) & (values <= _ZERO + 9)
+    around = np.array([_NEWLINE, _QUOTE, ord(" "), mark], np.uint8)
+    zeros = np.flatnonzero((values[:-1] == _ZERO) & is_digit[1:])
+    zeros = zeros[np.isin(values[np.maximum(zeros - 1, 0)], around) | (zeros == 0)]
+    if not len(zeros):
+        return set()
+    non_digits = np.append(np.flatnonzero(~is_digit), len(values))
+    following = non_digits[np.searchsorted(non_digits, zeros)]  # the first character after the digits
+    is_whole = np.isin(np.append(values, _NEWLINE)[following], around)
+    nonzero_digits = np.cumsum(is_digit & (values != _ZERO), dtype=np.int32)
+    zeros = zeros[is_whole & (nonzero_digits[following - 1] > nonzero_digits[zeros])]
+    if not len(zeros):
+        return set()
+    is_end, is_mark = _find_ends_and_marks(block, mark)
+    marks = np.cumsum(is_mark, dtype=np.int32)
+    starts = np.concatenate([[0], np.flatnonzero(is_end) + 1])
+    records = starts[np.searchsorted(starts, zeros, side="right") - 1]
+    earlier_marks = np.where(records > 0, marks[np.maximum(records - 1, 0)], 0)
+    return set(np.unique(marks[zeros] - earlier_marks).tolist())
 
 
 def _scan_exactly(path: Path, layout: Layout, encoding: str) -> tuple[int, set[int]]:
@@ -159,6 +214,7 @@ def _scan_exactly(path: Path, layout: Layout, encoding: str) -> tuple[int, set[i
     rows, code_columns, line = 0, set[int](), layout.skip + 1
     width = len(layout.names)
     record: list[str] = []
+    header: list[str] = []
     reader = _reader(_read_lines(path, layout, encoding), layout.separator)
     old_limit = csv.field_size_limit(_MAX_VALUE_BYTES)
     try:
@@ -170,6 +226,10 @@ def _scan_exactly(path: Path, layout: Layout, encoding: str) -> tuple[int, set[i
             if len(record) > 1 or (record and record[0].strip()):  # otherwise it is a blank line
                 if len(record) != width:
                     _raise_wrong_width(path, line, len(record), width, rows)
+                if record == header:
+                    _raise_repeated_header(path, line)
+                if not rows and layout.has_header and width > 1 and not all(map(is_number, layout.names)):
+                    header = record
                 rows += 1
                 _require_size(path, rows, width)
                 code_columns |= {n for n, value in enumerate(record) if value[:1] == "0" and is_code(value.strip())}

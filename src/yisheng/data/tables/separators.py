@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 from yisheng.core.errors import UsageError
 from yisheng.data.tables import decoded_text
-from yisheng.data.tables.literals import is_number
+from yisheng.data.tables.literals import infer_number_format, is_number
+from yisheng.data.tables.unicode_forms import normalize_text
 
 SEPARATORS = (",", ";", "\t", "|")
 BLANKS = "blanks"
 """The separator of files whose columns are aligned with any number of blanks."""
 MAX_RECORDS = 200
-_DECIMAL_COMMA = re.compile(r"[+-]?\d{0,3}(?:[. ]?\d{3})*,\d+(?:[eE][+-]?\d+)?", re.ASCII)
 _SEVERAL_NUMBERS = re.compile(r"[+-]?[\d.]+(?: +[+-]?[\d.]+)+", re.ASCII)
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _MAX_TITLE_LINES = 20
@@ -67,6 +67,8 @@ def choose_separator(
     if any(ratings[mark][1] for mark in marks):  # a character that separates all lines alike is before blanks
         ratings.pop(Separator("\t", blanks=True), None)
     best = max(ratings, key=lambda candidate: ratings[candidate])
+    if not ratings[best][-1]:  # a single column, whose values may hold separators
+        return next((mark for mark in marks if not any(mark.mark in line for line in lines)), best)
     for candidate in candidates:
         if candidate != best and _explains(records[best], records[candidate], best, candidate):
             return candidate
@@ -91,11 +93,15 @@ def _explains(
         return False
     if best_mark.mark == ",":
         split = [cell for record in records for cell in record if "," in cell]
-        return bool(split) and all(_DECIMAL_COMMA.fullmatch(cell.strip()) for cell in split)
+        return bool(split) and all(_is_number_with_comma(cell.strip()) for cell in split)
     if mark.blanks:
         columns = zip(*(record for record in best if len(record) == len(best[0])), strict=True)
         return any(all(_SEVERAL_NUMBERS.fullmatch(cell.strip()) for cell in column) for column in columns)
     return False
+
+
+def _is_number_with_comma(text: str) -> bool:
+    return not text.endswith(",") and infer_number_format([text]) is not None
 
 
 def parse_records(lines: Sequence[str], separator: Separator) -> list[list[str]]:
@@ -163,6 +169,9 @@ def _read_comments(lines: Sequence[str], start: int, end: int, *, allow_blanks: 
 
 def _skip_titles(lines: Sequence[str], start: int, known_names: Collection[str], *, allow_blanks: bool) -> int:
     """Return the number of lines above the table: above the known names, or titles of a single cell."""
+    for first, line in enumerate(lines[start : start + _MAX_TITLE_LINES], start):
+        if _holds_names(line, known_names):
+            return first
     for first in range(start, min(len(lines), start + _MAX_TITLE_LINES)):
         below = [line for line in lines[first:] if line.strip()]
         if len(below) <= _MIN_ROWS_BELOW_TITLE:
@@ -179,7 +188,19 @@ def _skip_titles(lines: Sequence[str], start: int, known_names: Collection[str],
         if filled != 1 or max(widths) < 2 or (widths[0] > 1 and not records[0][0].strip()):
             is_table = len(set(widths)) == 1 and widths[0] > 1
             return first if is_table else start
+        if len(set(widths)) == 1 < len(records) and all(map(str.strip, records[1])) and any(map(is_number, records[1])):
+            return first  # a header whose further columns have no names: below a title is a header
     return start
+
+
+def _holds_names(line: str, known_names: Collection[str]) -> bool:
+    """Return whether a line is a header: it has several of the known names, and half of its cells are such names."""
+    for mark in SEPARATORS:
+        for record in parse_records([line], Separator(mark))[:1]:
+            count = len({normalize_text(cell) for cell in record} & set(known_names))
+            if count > 1 and count * 2 >= len(record):
+                return True
+    return False
 
 
 def _skip_blank(lines: Sequence[str], start: int) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from yisheng.core.errors import DataError, UsageError
 from yisheng.data.tables import decoded_text
+from yisheng.data.tables.headers import distinct_names, has_header
 from yisheng.data.tables.literals import is_missing, is_number
 from yisheng.data.tables.reading_options import AUTOMATIC, ReadingOptions
 from yisheng.data.tables.separators import (
@@ -95,7 +96,7 @@ def sniff_layout(
     if not records:
         raise DataError(f"{path} is empty", "write the names of the columns in the first line, then one line per row")
     first = [normalize_text(cell) for cell in records[0]]
-    has_header = _has_header(first, records[1:], options, known_names) and not preamble.header
+    is_named = has_header(first, records[1:], options, known_names) and not preamble.header
     chosen_names = options.names or preamble.header
     if chosen_names and len(chosen_names) != len(first):
         raise DataError(
@@ -103,10 +104,10 @@ def sniff_layout(
             "give a name for each column, in the order of the file",
         )
     unnamed = tuple(f"column-{i + 1}" for i in range(len(first)))
-    names, renamed = _distinct_names(chosen_names or first) if has_header or chosen_names else (unnamed, ())
+    names, renamed = distinct_names(chosen_names or first) if is_named or chosen_names else (unnamed, ())
     title = next((line.strip() for line in lines[: preamble.skip] if line.strip()), "")
-    sample = tuple(map(tuple, records[int(has_header) :]))
-    return Layout(separator.mark, has_header, names, renamed, sample, preamble.skip, separator.blanks, title, encoding)
+    sample = tuple(map(tuple, records[int(is_named) :]))
+    return Layout(separator.mark, is_named, names, renamed, sample, preamble.skip, separator.blanks, title, encoding)
 
 
 def is_text_table(path: Path) -> bool:
@@ -193,65 +194,3 @@ def _find_beginning(
 
 def _may_have_blanks(path: Path) -> bool:
     return not any(suffix in TEXT_SUFFIXES for suffix in map(str.lower, path.suffixes))
-
-
-def _has_header(
-    first: Sequence[str], below: Sequence[Sequence[str]], options: ReadingOptions, known_names: Collection[str]
-) -> bool:
-    if options.header != decoded_text.AUTO:
-        return bool(options.header)
-    if options.names:  # they replace a header: one that repeats them, or has a word above numbers
-        return len(set(options.names) & set(first)) * 2 > len(first) or _compare_with_numbers(first, below)[0]
-    return _is_header(first, below, known_names)
-
-
-def _compare_with_numbers(first: Sequence[str], below: Sequence[Sequence[str]]) -> tuple[bool, bool]:
-    """Return whether the first record has a word above numbers, and whether it has a number above numbers."""
-    number_above_numbers = False
-    for index, cell in enumerate(first):
-        values = [row[index].strip() for row in below if len(row) > index]
-        values = [value for value in values if not is_missing(value)]
-        if values and all(map(is_number, values)):
-            if is_number(cell):
-                number_above_numbers = True
-            elif not is_missing(cell):
-                return True, number_above_numbers
-    return False, number_above_numbers
-
-
-def _is_header(first: Sequence[str], below: Sequence[Sequence[str]], known_names: Collection[str]) -> bool:
-    """Return whether the first record names the columns.
-
-    A word above numbers speaks for a header, a number above numbers against it. Where there are only words, it is a
-    header if they are distinct, not empty, and do not occur below.
-    """
-    if set(known_names) & set(first):
-        return True
-    unnamed = first[1:] if first[0] == "" else first if len(first) > 2 else ()
-    if unnamed and list(unnamed) == [str(i) for i in range(len(unnamed))]:
-        return True  # 0, 1, 2, ...: what pandas writes for columns without names
-    word_above_numbers, number_above_numbers = _compare_with_numbers(first, below)
-    if word_above_numbers:
-        return True
-    if number_above_numbers or any(map(is_number, first)):
-        return False
-    cells_below = {(i, value.strip()) for row in below for i, value in enumerate(row)}
-    distinct = len(set(first)) == len(first) and all(first)
-    return distinct and not any((i, cell) in cells_below for i, cell in enumerate(first))
-
-
-def _distinct_names(first: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return distinct names and those that changed: a second ``a`` becomes ``a.1``, an empty one ``column-3``."""
-    names: list[str] = []
-    renamed: list[str] = []
-    used = set(first)
-    for index, cell in enumerate(first):
-        name = cell or f"column-{index + 1}"
-        if name in names:
-            renamed.append(name)
-            name = next(f"{name}.{i}" for i in range(1, len(first) + 2) if f"{name}.{i}" not in used)
-        elif not cell:
-            renamed.append(name)
-        used.add(name)
-        names.append(name)
-    return tuple(names), tuple(renamed)

@@ -41,11 +41,13 @@ class ColumnChoices:
         text: columns to read as they are written, 007 and not 7.
         keep: columns whose texts are kept, however many there are.
         words: columns where the usual words for a missing value are ordinary words: a target of classes.
+        labels: columns whose decimals are names, 1.10 and not 1.1.
     """
 
     text: Collection[str] = ()
     keep: Collection[str] = ()
     words: Collection[str] = ()
+    labels: Collection[str] = ()
 
 
 ChooseColumns = Callable[[Sequence[str]], ColumnChoices]

@@ -65,7 +65,10 @@ def _are_missing(raw: RawColumn, words: Collection[str], roles: Roles) -> bool:
 
 
 def _as_numbers(raw: RawColumn, roles: Roles) -> RawColumn:
-    """Return texts that are all numbers as programs write them as numbers: they would be, had there been no words."""
+    """Return texts that are all numbers as programs write them as numbers: they would be, had there been no words.
+
+    Classes with decimals stay texts: 1.1 and 1.10 may be versions.
+    """
     if raw.numbers is not None or raw.is_free_text or not raw.categories or roles.kinds.get(raw.name):
         return raw
     if raw.number_format or any(map(is_code, raw.categories)) or not all(map(is_number, raw.categories)):
@@ -73,6 +76,8 @@ def _as_numbers(raw: RawColumn, roles: Roles) -> RawColumn:
     table = np.array([*map(float, raw.categories), np.nan])
     assert raw.codes is not None
     numbers = table[raw.codes]
+    if roles.task == "classification" and (numbers != np.floor(numbers)).any():
+        return raw
     is_whole = bool((numbers == np.floor(numbers)).all()) and bool((np.abs(numbers) < 2**53).all())
     return replace(raw, numbers=numbers.astype(np.int64) if is_whole else numbers, codes=None, categories=())
 

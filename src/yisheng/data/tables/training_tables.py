@@ -34,7 +34,8 @@ def choose_columns(roles: Roles, test: TestTable | None = None, *, target_requir
         targets = roles.resolve(names, test_names, target_required=target_required).target
         as_written = {name for name, kind in roles.kinds.items() if kind != "number"}
         keep = {*targets, roles.time, roles.group, *roles.kinds}
-        return ColumnChoices({roles.id, *as_written} - {"", *targets}, keep, targets)
+        labels = targets if roles.task == "classification" else ()
+        return ColumnChoices({roles.id, *as_written} - {"", *targets}, keep, targets, labels)
 
     return choose
 

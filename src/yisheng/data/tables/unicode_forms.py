@@ -15,11 +15,13 @@ def normalize_text(text: str) -> str:
     r"""Return a text without surrounding blanks, in the form by which texts are compared.
 
     Letters are composed (NFC), full-width signs become ASCII, no-break and other wide blanks become blanks, and
-    characters without width disappear.
+    characters without width disappear. A line break within a text is a newline.
 
     >>> normalize_text("e\u0301te\u0301") == "\u00e9t\u00e9", normalize_text("Ａ１\u3000b\u200b")
     (True, 'A1 b')
     """
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
     if text.isascii():
         return text.strip()
     return unicodedata.normalize("NFC", text.translate(_TABLE)).strip()

@@ -11,11 +11,11 @@ from PIL import Image
 
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.types import Column, Dataset, Spec
-from yisheng.data.class_names import FORMS, normalize_name, spelling_key
+from yisheng.data.class_names import FORMS, normalize_name
 from yisheng.data.fingerprint import fingerprint
 from yisheng.data.images.part_names import PART_NAMES
 from yisheng.data.images.resize import resize
-from yisheng.data.tables.literals import is_number
+from yisheng.data.tables.literals import is_number, spelling_key
 from yisheng.data.tables.raw_column import format_number
 from yisheng.experiments.other_data.matching import MatchedTargets, match_targets
 from yisheng.inference.images import read_pil_image

@@ -20,6 +20,7 @@ from yisheng.data.tables.later_tables import (
     apply_number_format,
     explain_missing_columns,
     match_header,
+    name_columns,
     source_names,
     text_sources,
 )
@@ -30,8 +31,7 @@ from yisheng.data.tables.scan import ScanResult, scan_file
 from yisheng.data.tables.sniff import Layout, sniff_layout
 from yisheng.data.tables.table import Table
 from yisheng.inference.bulk.chunk import ROWS_PER_CHUNK, Chunk, Source, Tally, fingerprint_file, name_rows
-from yisheng.inference.bulk.numeric_rows import NumericRows
-from yisheng.inference.rows import Rows, read_rows
+from yisheng.inference.rows import Rows, read_rows, require_numbers
 
 MAX_ROWS_FOR_ID_COLUMN = 1 << 24
 """Rows up to which a column is checked for distinct values, which takes eight bytes per row."""
@@ -56,8 +56,6 @@ def open_table(path: Path, spec: Spec, id: str = "", options: ReadingOptions = A
         raise DataError(f"{path} cannot be read as a table: it is {kind}", "give a table's file")
     if not files.is_text(path, options):
         return InMemoryRows(path, read_rows(path, spec, id, options))
-    if not any(column.source for column in spec.columns):
-        return NumericRows(path, spec)
     return TextRows(path, spec, id, options)
 
 
@@ -118,10 +116,12 @@ class TextRows:
     """
 
     def __init__(self, path: Path, spec: Spec, id: str, options: ReadingOptions = AUTOMATIC) -> None:
-        self._path, self._columns = path, apply_number_format(spec.columns, options)
+        named = name_columns(spec)
+        self._path, self._columns = path, apply_number_format(named.columns, options)
+        self._requires_numbers = not source_names(spec)
         self.fingerprint = fingerprint_file(path) if os.path.isfile(path) else ""  # noqa: PTH113  # never raises
         self.fingerprint += "" if options == AUTOMATIC else f" {options}"
-        plan = self._plan = _plan_reading(path, spec, id, options)
+        plan = self._plan = _plan_reading(path, named, id, options)
         self.id_name = "" if plan.id is None else plan.layout.names[plan.id]
         self.total = plan.scan.row_count - plan.layout.has_header
         guessed_encoding = plan.scan.encoding if plan.scan.is_guess else ""
@@ -138,6 +138,8 @@ class TextRows:
                 continue
             raw_columns = {name: _to_raw_column(name, frame[n]) for name, n in plan.positions.items()}
             x, unusable = encode_columns(raw_columns, self._columns, str(self._path), start)
+            if self._requires_numbers:
+                require_numbers(x, self._columns, str(self._path), start)
             tally.count_unusable_values(unusable)
             ids = None if plan.id is None else _to_texts(frame[plan.id])
             yield Chunk(name_rows(self._path, range(start, end)), x, ids, [()] * len(frame))
@@ -157,7 +159,8 @@ def _plan_reading(path: Path, spec: Spec, id: str, options: ReadingOptions) -> R
         raise DataError(f"{path} lacks the column {id} with the names of the rows", "name another with id=")
     may_be_id = [name == id if id else name not in sources and is_id_name(name) for name in layout.names]
     candidates = np.flatnonzero(may_be_id).tolist()
-    as_written = {positions[name] for name in text_sources(spec.columns) if name in positions}
+    written = text_sources(apply_number_format(spec.columns, options))
+    as_written = {positions[name] for name in written if name in positions}
     text_columns = {*as_written, *candidates, *scan.code_columns}
     plan = ReadPlan(layout, scan, positions, text_columns, candidates[0] if id else None)
     return _read_column_kinds(path, plan, [] if id else candidates)

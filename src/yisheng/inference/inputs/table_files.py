@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,15 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from yisheng.core.errors import DataError
+from yisheng.core.errors import DataError, UsageError
+from yisheng.core.paths import parse_path
 from yisheng.core.types import Spec
 from yisheng.data.tables.reading_options import AUTOMATIC, ReadingOptions
 from yisheng.inference import rows
-from yisheng.inference.inputs.block import InputBlock, place_on_first
-from yisheng.inference.inputs.image_items import name_of, read_content
+from yisheng.inference.inputs.block import InputBlock, describe, place_on_first
+from yisheng.inference.inputs.image_items import is_file, name_of, read_content
 
 SUFFIX_OF_MAGIC = {b"PAR1": ".parquet", b"PK\x03\x04": ".npz", b"\x1f\x8b": ".csv.gz"}
 """Suffix of a table file by its first bytes; other content is text."""
+WORKBOOK_PART = b"[Content_Types].xml"
+"""The file in a .zip by which it is a workbook."""
 
 
 def read_table_files(paths: Sequence[Path], spec: Spec, options: ReadingOptions = AUTOMATIC) -> InputBlock:
@@ -37,8 +41,36 @@ def read_table_files(paths: Sequence[Path], spec: Spec, options: ReadingOptions 
     return InputBlock(np.concatenate([table.x for table in tables]), names, notes)
 
 
-def read_table_content(file: Any, spec: Spec) -> InputBlock:
+def read_tables(inputs: Any, spec: Spec, options: ReadingOptions) -> InputBlock:
+    """Return the rows of one or several table files, or of the content of one, read by the user's choices.
+
+    Args:
+        inputs: a path, several, an open file, or bytes.
+        spec: a contract for rows.
+        options: the user's choices.
+
+    Raises:
+        DataError: a file cannot be read, or a column is missing.
+        UsageError: the inputs are no files.
+    """
+    is_content = isinstance(inputs, bytes | bytearray | memoryview) or is_file(inputs)
+    if is_content and spec.is_row:
+        return read_table_content(inputs, spec, options)
+    paths = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+    is_list = isinstance(paths, list | tuple) and bool(paths) and all(isinstance(p, str | os.PathLike) for p in paths)
+    if not is_list or not spec.is_row:
+        kind = describe(inputs) if spec.is_row else "a model of other inputs"
+        raise UsageError(f"encoding=, decimal= and the like are for the files of tables, got {kind}", "leave them out")
+    return read_table_files([parse_path(path, "an input") for path in paths], spec, options)
+
+
+def read_table_content(file: Any, spec: Spec, options: ReadingOptions = AUTOMATIC) -> InputBlock:
     """Return the rows of a table from an open file or from bytes, named by their numbers.
+
+    Args:
+        file: the file, or the bytes.
+        spec: a contract for rows.
+        options: the user's choices about how it is read; by default as the training table.
 
     Raises:
         DataError: the content is not a table, or a column is missing.
@@ -47,11 +79,12 @@ def read_table_content(file: Any, spec: Spec) -> InputBlock:
     label = "the table" if label == "0" else label
     content = read_content(file, label, text=True)
     suffix = next((suffix for magic, suffix in SUFFIX_OF_MAGIC.items() if content.startswith(magic)), ".csv")
+    suffix = ".xlsx" if suffix == ".npz" and WORKBOOK_PART in content else suffix
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"table{suffix}")
         path.write_bytes(content)
         try:
-            table = rows.read_rows(path, spec)
+            table = rows.read_rows(path, spec, options=options)
         except DataError as error:
             raise DataError(error.problem.replace(str(path), label), error.remedy) from None
     names = [str(number) for number in range(len(table.x))]

@@ -1,0 +1,91 @@
+"""Findings about columns of texts that look like something else: numbers and words, unknown dates, units, codes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from yisheng.core.types import Finding
+from yisheng.data.tables.literals import infer_number_format, is_code, normalize_digits
+from yisheng.data.tables.raw_column import RawColumn
+
+MIN_NUMBER_FRACTION, MIN_DISTINCT_NUMBERS, MAX_WORDS = 0.5, 3, 20
+"""Fraction of the rows that hold numbers, and different numbers, from which a column of texts may be numbers; and
+different words among them up to which it is, unless nearly all rows hold numbers."""
+MIN_LIKE_FRACTION, MIN_DISTINCT_WITH_UNIT = 0.9, 10
+"""Fraction of the rows that look like dates, and different numbers with a unit, from which a column is reported."""
+_MAX_TEXTS = 1000
+"""Different texts that are tried."""
+_DATE_LIKE = re.compile(
+    r"(?:\d{4}([-/.])\d{1,2}\1\d{1,2}|\d{1,2}([-/.])\d{1,2}\2\d{4}|\d{1,2}([-/])\d{1,2}\3\d\d)(?!\d).*"
+)
+_WITH_UNIT = re.compile(r"((?:[^\W\d_]{1,5} |[^\W\d_]{0,2}[.$] ?)?)[+-]?\d[\d.,' ]*([^\W\d_]{0,6}[²³]?|°[CF])")
+
+
+def check_texts(raw: RawColumn, kind: str) -> tuple[Finding, ...]:
+    """Return a warning about a column of texts that may be numbers or dates, or nothing.
+
+    Args:
+        raw: a column of texts that no format of numbers or dates reads.
+        kind: the kind that it was given.
+    """
+    assert raw.codes is not None
+    step = -(-len(raw.categories) // _MAX_TEXTS)
+    texts = [normalize_digits(text) for text in raw.categories[::step]]
+    rows = np.bincount(raw.codes[raw.codes >= 0], minlength=len(raw.categories))[::step]
+    findings = _check_numbers(raw.name, texts, rows, kind) or _check_shapes(raw.name, texts, rows, kind)
+    return (findings,) if findings else ()
+
+
+def _check_numbers(name: str, texts: Sequence[str], rows: np.ndarray, kind: str) -> Finding | None:
+    """Return a finding about numbers with few words or codes among them, or in several forms."""
+    are_numbers = np.array([infer_number_format([text]) is not None for text in texts])
+    are_codes = np.array([is_code(text) for text in texts])
+    fraction = float(rows[are_numbers].sum() / rows.sum())
+    if fraction < MIN_NUMBER_FRACTION or are_numbers.sum() < MIN_DISTINCT_NUMBERS:
+        return None
+    if fraction == 1:
+        codes_fraction = float(rows[are_codes].sum() / rows.sum())
+        if codes_fraction > 1 - MIN_LIKE_FRACTION:  # telephone numbers, ZIP codes
+            return None
+        examples = [text for text, is_other in zip(texts, are_codes, strict=True) if is_other] or texts[:5]
+        reason = "codes, whose zeros a number would lose" if codes_fraction else "different forms"
+    else:
+        examples = [text for text, is_number in zip(texts, are_numbers, strict=True) if not is_number]
+        if len(examples) > MAX_WORDS and fraction < MIN_LIKE_FRACTION:
+            return None
+        reason = "words"
+    listed = ", ".join(repr(text[:30]) for text in examples[:5]) + ", ..." * (len(examples) > 5)
+    remedy = f"correct them, or name those that mean a missing value with missing=; or use kinds={name}:{kind}"
+    return Finding(
+        "numbers and texts",
+        "warning",
+        {"column": name, "numbers": round(fraction, 3), "examples": examples[:20]},
+        f"column {name} is {kind}: {fraction:.0%} of its rows are numbers, but it holds {reason}: {listed}",
+        remedy,
+    )
+
+
+def _check_shapes(name: str, texts: Sequence[str], rows: np.ndarray, kind: str) -> Finding | None:
+    """Return a finding about dates in an unknown form, or numbers with a unit."""
+    are_dates = np.array([_DATE_LIKE.fullmatch(text) is not None for text in texts])
+    if rows[are_dates].sum() > MIN_LIKE_FRACTION * rows.sum():
+        return Finding(
+            "unknown dates",
+            "warning",
+            {"column": name, "examples": list(texts[:5])},
+            f"column {name} is {kind}: it looks like dates, but no form reads {texts[0][:40]!r} and the others",
+            f"give their form, as in kinds={name}:date:%d-%m-%y; if they are none, use kinds={name}:{kind}",
+        )
+    units = [match[1].strip() or match[2] if (match := _WITH_UNIT.fullmatch(text)) else "" for text in texts]
+    if len(set(units)) == 1 and units[0] and len(texts) >= MIN_DISTINCT_WITH_UNIT:
+        return Finding(
+            "units",
+            "warning",
+            {"column": name, "unit": units[0]},
+            f"column {name} is {kind}: its numbers have the unit {units[0]!r}",
+            f"remove the unit from the values; if they are no numbers, use kinds={name}:{kind}",
+        )
+    return None
