@@ -17,7 +17,7 @@ LAYERS = (
     {"search", "diagnosis", "inference", "loggers"},
     {"serving"},
     {"experiments", "estimators"},
-    {"api", "results", "sklearn", "__init__"},
+    {"api", "results", "sklearn", "d2l", "__init__"},
     {"cli", "__main__"},
 )
 """Packages and modules directly in ``yisheng``, the lowest layer first."""

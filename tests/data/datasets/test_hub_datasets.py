@@ -29,8 +29,8 @@ def test_missing_files_are_an_error_with_a_remedy(name, monkeypatch, tmp_path):
 
 
 def test_every_image_set_of_the_catalog_is_registered():
-    tables_and_weights = {"adult", "weights"}  # a table without a reader; weights of networks
-    assert set(catalog.names()) - set(registry.names("data.datasets")) <= tables_and_weights
+    files_only = {"adult", "weights", "d2l"}  # a table without a reader; weights of networks; a book's archives
+    assert set(catalog.names()) - set(registry.names("data.datasets")) <= files_only
 
 
 @pytest.fixture(scope="module")

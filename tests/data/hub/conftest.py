@@ -196,6 +196,7 @@ def plugin_catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: Path) 
     folder.mkdir(parents=True)
     monkeypatch.syspath_prepend(str(tmp_path / "plugins"))
     monkeypatch.setenv("YISHENG_PLUGINS", "hubplug")
+    monkeypatch.delitem(sys.modules, "hubplug", raising=False)  # that of an earlier test, in another folder
     (tmp_path / "plugins" / "hubplug" / "__init__.py").write_text("", encoding="utf-8")
     return PluginCatalog(folder, home / "data")
 

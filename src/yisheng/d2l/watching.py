@@ -1,0 +1,66 @@
+"""The doctor in the book's training functions."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from yisheng.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from yisheng.diagnosis.ranking import Diagnosis
+
+
+@contextlib.contextmanager
+def watch(net: Any, updater: Any, doctor: bool) -> Iterator[Callable[[float], None]]:
+    """Watch the training inside with the doctor, if asked, and show its findings at the end.
+
+    Args:
+        net: the network.
+        updater: what updates it.
+        doctor: whether to watch.
+
+    Yields:
+        A function that takes the test accuracy after each epoch.
+
+    Raises:
+        UsageError: the network or the updater is a function, which the doctor cannot watch.
+    """
+    if not doctor:
+        yield lambda _: None
+        return
+    if not isinstance(net, nn.Module) or not isinstance(updater, torch.optim.Optimizer):
+        raise UsageError(
+            f"doctor=True requires a torch.nn.Module and a torch.optim.Optimizer, got {type(net).__name__} and "
+            f"{type(updater).__name__}",
+            "use nn.Sequential(...) and torch.optim.SGD(net.parameters(), lr), or leave doctor=True out",
+        )
+    from yisheng.diagnosis.doctor import doctor as doctor_context
+
+    recording = doctor_context(net, updater)
+    try:
+        with recording:
+            yield lambda accuracy: recording.validation(score=accuracy)
+    finally:
+        show_findings(recording.diagnose())
+
+
+def show_findings(diagnosis: Diagnosis) -> None:
+    """Show the doctor's findings: as a table in a notebook, as text elsewhere.
+
+    The checks that such a training gives no occasion for are left out; `yisheng.doctor` lists them.
+    """
+    from yisheng.d2l.figure_files import in_notebook
+
+    diagnosis = replace(diagnosis, unchecked={})
+    if in_notebook():
+        from IPython.display import display
+
+        display(diagnosis)
+    else:
+        print(diagnosis)
