@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 from yisheng.core.components import separate_components, supply_components
 from yisheng.core.errors import UsageError
 from yisheng.core.logging import logger, show_on_stderr
-from yisheng.core.paths import parse_path
+from yisheng.core.paths import parse_out_path, parse_path
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.seeds import isolated_generators
 from yisheng.core.setting_types import (
@@ -93,7 +93,7 @@ def train(
 
     with show_on_stderr(quiet=quiet):
         dataset, keywords = _separate_dataset(config, data, gather_settings(**settings))
-    folder = parse_path(out, "out")
+    folder = parse_out_path(out)
     merged = merge_settings(_collect_settings(config, keywords)).config
     page = watch.watch_training(folder) if merged.watch else contextlib.nullcontext()
     with show_on_stderr(quiet=quiet), page:
@@ -185,7 +185,7 @@ def tune(
     name = options.pop("name", None)
     if not isinstance(name, str):
         raise UsageError(f"search must be a name, got {name!r}", 'write search="random"')
-    folder = parse_path(out, "out")
+    folder = parse_out_path(out)
     plain, components = separate_components(_collect_settings(config, keywords))
     networks = components.get("model", ())
     with supply_components(**components):
@@ -244,7 +244,7 @@ def lr_find(
     with show_on_stderr(quiet=quiet):
         dataset, keywords = _separate_dataset(config, data, gather_common_settings(**settings))
     merged = merge_settings(_collect_settings(config, keywords)).config
-    folder = parse_path(out, "out")
+    folder = parse_out_path(out)
     with show_on_stderr(quiet=quiet):
         return find_lr(merged, data=dataset, out=folder, low=low, high=high, steps=steps, seeds=seeds)
 
@@ -301,6 +301,7 @@ def export(
     format: str = "onnx",
     out: str | Path | None = None,
     force: bool = False,
+    resize: bool = True,
     data: Any = None,
     model: Any = None,
 ) -> Exported:
@@ -311,6 +312,7 @@ def export(
         format: ``onnx``, ``safetensors`` or ``torchscript``.
         out: the file; by default ``export.onnx`` (.safetensors, .pt) in the folder.
         force: replace an existing file.
+        resize: take images of any size; False for programs that require one size.
         data: the object that the run was trained on, for the samples that the file is verified with.
         model: your own network; see `load`.
 
@@ -328,11 +330,11 @@ def export(
     from yisheng.experiments.memory_data import load_again
     from yisheng.experiments.own_model import supply_model
 
-    file = None if out is None else parse_path(out, "out")
+    file = None if out is None else parse_out_path(out)
     folder = parse_path(path, "path")
     with supply_model(folder, model):
         dataset = load_again(folder, data)
-        return exporting.export(folder, format=format, out=file, force=force, data=dataset)
+        return exporting.export(folder, format=format, out=file, force=force, resize=resize, data=dataset)
 
 
 @isolated_generators()
@@ -608,7 +610,7 @@ def explain(name: str, *, out: str | Path | None = None) -> Explanation:
         raise UsageError(f"a concept is named by text, got {type(name).__name__}", 'write yisheng.explain("adam")')
     explanation = explaining.explain(name)
     if out is not None:
-        explanation.draw(parse_path(out, "out"))
+        explanation.draw(parse_out_path(out))
     return explanation
 
 

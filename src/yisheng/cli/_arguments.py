@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from yisheng.core.errors import UsageError, suggest
-from yisheng.core.paths import parse_path
+from yisheng.core.paths import parse_out_path, parse_path
 
 FLAGS = {"json", "quiet", "help", "version", "yes"}
 """Keys that may be written without a value: ``--json``."""
@@ -72,7 +72,7 @@ class Arguments:
                     value = remaining.pop(0)
                 else:
                     raise UsageError(f"{word} needs a value", f"write {key}=VALUE or {word} VALUE")
-            elif word.startswith("-") and len(word) > 1 and not word[1].isdigit():
+            elif word.startswith("-") and len(word) > 1 and word[1] not in "0123456789":
                 raise UsageError(f"unknown option {word!r}", "write keys as key=value or --key value")
             else:
                 inputs.append(word)
@@ -94,15 +94,17 @@ class Arguments:
             UsageError: no file can have this path.
         """
         value = self.take(key)
-        return None if value is None else parse_path(value, key)
+        if value is None:
+            return None
+        return parse_out_path(value) if key == "out" else parse_path(value, key)
 
-    def flag(self, key: str) -> bool:
+    def flag(self, key: str, *, default: bool = False) -> bool:
         """Remove a yes/no setting; return its value.
 
         Raises:
             UsageError: the value is neither yes nor no.
         """
-        value = self.settings.pop(key, "false").lower()
+        value = self.settings.pop(key, str(default)).lower()
         if value not in TRUE | FALSE:
             raise UsageError(f"{key} must be true or false, got {value!r}", f"write --{key}, or leave it out")
         return value in TRUE

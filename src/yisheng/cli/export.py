@@ -1,11 +1,15 @@
 """Write a trained model as one file for other programs: ONNX, safetensors, TorchScript.
 
-usage: yisheng export RUN [format=onnx|safetensors|torchscript] [out=FILE] [force=true] [model=FILE.py:CLASS] [--json]
+usage: yisheng export RUN [format=onnx|safetensors|torchscript] [out=FILE] [force=true] [resize=false]
+                          [model=FILE.py:CLASS] [--json]
 
 The file takes raw inputs as in training and returns probabilities or values in their original units: scaling, network,
 softmax and the inverse scaling of the target are in it; for a cross-validation, the mean of its models. It is compared
 with the run at once, on rows of the run's test part, and deleted if the outputs differ. model= names a network of your
 own that could not be saved without its code.
+
+An ONNX or TorchScript file of images takes images of any size and resizes them as training did, unless resize=false.
+Where it does not (safetensors, handwritten digits and other drawings), a text next to it says how to prepare images.
 """
 
 from __future__ import annotations
@@ -18,14 +22,14 @@ from yisheng.cli._arguments import Arguments
 def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
     force, format, out = arguments.flag("force"), arguments.take("format") or "onnx", arguments.path("out")
-    model = arguments.take("model")
-    folder = arguments.run_folder(("force", "format", "out", "model"))
+    model, resize = arguments.take("model"), arguments.flag("resize", default=True)
+    folder = arguments.run_folder(("force", "format", "out", "model", "resize"))
 
     from yisheng.experiments.export import export
     from yisheng.experiments.own_model import supply_model
 
     with supply_model(folder, model):
-        exported = export(folder, format=format, out=out, force=force)
+        exported = export(folder, format=format, out=out, force=force, resize=resize)
     largest, allowed = exported.agreement.largest, exported.agreement.allowed
     if arguments.json:
         facts = {
@@ -35,10 +39,20 @@ def run(arguments: Arguments) -> int:
             "samples": exported.samples,
             "largest_difference": {str(size): value for size, value in largest.items()},
             "allowed": allowed,
+            "other_sizes": exported.agreement.other_sizes,
+            "image": exported.image,
+            "preparation": None if exported.preparation is None else str(exported.preparation),
         }
         print(json.dumps(facts, ensure_ascii=False))
         return 0
     batches = ", ".join(f"{value:.2g} in batches of {size}" for size, value in largest.items())
     print(f"checked on {exported.samples}: largest difference {batches} ({allowed:.2g} allowed)")
+    if exported.agreement.other_sizes is not None:
+        print(f"checked on images of other sizes: largest difference {exported.agreement.other_sizes:.2g}")
+    if exported.image is not None:
+        print("how to prepare an image:")
+        print("\n".join(f"  {number}. {step}" for number, step in enumerate(exported.image["steps"], 1)))
+    if exported.preparation is not None:
+        print(f"  (the same in {exported.preparation})")
     print(f"{exported.format}, {exported.size / 1e6:,.2f} MB:\n{exported.path}")
     return 0

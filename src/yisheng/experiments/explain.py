@@ -15,7 +15,7 @@ from typing import Any
 
 from yisheng.core import files, registry
 from yisheng.core.errors import UsageError
-from yisheng.core.paths import parse_path
+from yisheng.core.paths import parse_out_path
 
 IMAGE_FORMATS = ("pdf", "png", "svg")
 WIDTH = 100
@@ -76,7 +76,7 @@ class Explanation:
             UsageError: there is no image of this concept, or no such format.
             StorageError: the file cannot be written.
         """
-        path = parse_path(path, "out")
+        path = parse_out_path(path)
         form = path.suffix.lower().removeprefix(".")
         if not self.image:
             drawable = ", ".join(e.name for e in registry.entries("scratch") if "plot" in e.meta)

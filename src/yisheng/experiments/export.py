@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -18,13 +19,17 @@ from yisheng.experiments.load_data import load_dataset, split_dataset
 from yisheng.inference import ensemble
 from yisheng.inference.export.example_inputs import draw_example_inputs
 from yisheng.inference.export.full_model import FullModel, make_example_inputs
+from yisheng.inference.export.image_inputs import describe_scaling, format_preparation
 from yisheng.inference.export.metadata import build_metadata
-from yisheng.inference.export.verify import MAX_ROWS, Agreement, verify_export
+from yisheng.inference.export.resizing import can_resize
+from yisheng.inference.export.verify import MAX_ROWS, Agreement, verify_export, verify_resizing
 from yisheng.inference.predictor import Predictor
 
 FORMATS: Final = ("onnx", "safetensors", "torchscript")
 DEFAULT_STEM: Final = "export"
 """Name of the file in the run folder, without its suffix."""
+PREPARATION_SUFFIX: Final = ".preparation.txt"
+"""Follows the name of a file that does not resize images."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,8 @@ class Exported:
         size: its bytes.
         samples: what it was verified with, for people (``256 test rows``).
         agreement: how far its outputs are from the run's.
+        image: how it takes images, see `yisheng.inference.export.image_inputs`; None for other data.
+        preparation: a file next to it that says how images are prepared; None if the file does it all.
 
     >>> import tempfile, yisheng
     >>> run = yisheng.train(data="iris", model="linear", epochs=1, out=tempfile.mkdtemp(), quiet=True)
@@ -50,10 +57,18 @@ class Exported:
     size: int
     samples: str
     agreement: Agreement
+    image: Mapping[str, Any] | None = None
+    preparation: Path | None = None
 
 
 def export(
-    folder: Path, *, format: str = "onnx", out: Path | None = None, force: bool = False, data: Dataset | None = None
+    folder: Path,
+    *,
+    format: str = "onnx",
+    out: Path | None = None,
+    force: bool = False,
+    resize: bool = True,
+    data: Dataset | None = None,
 ) -> Exported:
     """Write preprocessing, network and output functions into one file, and verify that it predicts as the run does.
 
@@ -62,6 +77,8 @@ def export(
         format: ``onnx``, ``safetensors`` or ``torchscript``.
         out: the file; by default ``export.onnx`` (.safetensors, .pt) in the folder.
         force: replace an existing file.
+        resize: take images of any size. False: only of the network's size, for programs that know no sizes that vary,
+            or no double precision.
         data: the data set for the samples, if the config cannot name it.
 
     Raises:
@@ -78,13 +95,29 @@ def export(
     path = run.file(f"{DEFAULT_STEM}{writer.SUFFIX}") if out is None else out
     _require_free(path, force=force)
     predictor = Predictor(run.path)
+    spec = predictor.spec
+    if not resize and not spec.is_image:
+        raise UsageError(f"resize=false is for images; these are {spec.description}", "leave resize out")
     samples, x = _choose_samples(run, predictor, data)
-    model = FullModel(predictor.artifacts)
+    any_size = resize and writer.HOLDS_CODE and can_resize(spec)
+    model = FullModel(predictor.artifacts, resizes=any_size)
+    metadata = build_metadata(predictor.artifacts, x.dtype, any_size=any_size)
+    image = metadata["image"]
+    preparation = None if image is None or any_size else path.with_name(path.name + PREPARATION_SUFFIX)
+    if preparation is not None:
+        _require_free(preparation, force=force)
     with files.replace_file(path) as temporary:
-        writer.write(temporary, model, make_example_inputs(model, x), build_metadata(predictor.artifacts, x.dtype))
-        agreement = verify_export(writer.load(temporary), predictor.compute_outputs, x, predictor.spec)
+        writer.write(temporary, model, make_example_inputs(model, x), metadata)
+        predict = writer.load(temporary)
+        agreement = verify_export(predict, predictor.compute_outputs, x, spec)
+        if any_size:
+            difference = verify_resizing(predict, predictor.compute_outputs, spec, x.dtype)
+            agreement = replace(agreement, other_sizes=difference)
         size = temporary.stat().st_size
-    return Exported(path, format, size, samples, agreement)
+        if preparation is not None:
+            scaling = None if writer.HOLDS_CODE else describe_scaling(metadata["models"][0]["transforms"]["input"])
+            files.write_file(preparation, format_preparation(image, path.name, scaling))
+    return Exported(path, format, size, samples, agreement, image, preparation)
 
 
 def _require_free(path: Path, *, force: bool) -> None:
@@ -105,7 +138,7 @@ def _choose_samples(run: RunFolder, predictor: Predictor, data: Dataset | None) 
     """Return inputs to verify with and their description: rows of the run's parts, or random ones without its data."""
     single, spec = run, predictor.spec
     if run.is_cross_validation:
-        single = RunFolder(run.file(ensemble.read_description(run.path)["fold_models"][0]["folder"]))
+        single = RunFolder(ensemble.find_first_fold(run.path))
     try:
         config = single.config
         data = load_dataset(config) if data is None else data

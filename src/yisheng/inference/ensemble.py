@@ -72,6 +72,16 @@ def read_description(folder: Path) -> Mapping[str, Any]:
     return description
 
 
+def find_first_fold(folder: Path) -> Path:
+    """Return the folder of a cross-validation's first model, whatever else is in its folder.
+
+    Raises:
+        DataError: the cross-validation is not finished, or its description is damaged.
+    """
+    name: str = read_description(folder)["fold_models"][0]["folder"]
+    return folder / name
+
+
 def load(folder: Path, model: Any = None) -> list[artifact.Artifact]:
     """Return the models of a cross-validation, in the order of its folds.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from yisheng.core import files
 from yisheng.core.components import supply_components
 from yisheng.core.errors import DataError
-from yisheng.core.paths import parse_path
+from yisheng.core.paths import parse_out_path, parse_path
 from yisheng.core.run_folder import INTACT_COPY, RunFolder
 from yisheng.core.score_table import ScoreTable
 from yisheng.core.types import Dataset
@@ -112,7 +112,7 @@ class SearchResult:
         from yisheng.experiments.plot import plot
 
         with supply_components(model=self._model):
-            return plot(self.path, kind, out=None if out is None else parse_path(out, "out"), data=self._data)
+            return plot(self.path, kind, out=None if out is None else parse_out_path(out), data=self._data)
 
     def report(self) -> Path:
         """Write ``report.html`` again; return its path, which a notebook shows as the page."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from yisheng.core.components import supply_components
 from yisheng.core.errors import DataError, UsageError, YishengError
-from yisheng.core.paths import parse_path
+from yisheng.core.paths import parse_out_path, parse_path
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.score_table import ScoreTable
 from yisheng.core.types import Dataset, Inputs, Part, Run
@@ -206,7 +206,7 @@ class TrainedRun:
         from yisheng.experiments.memory_data import load_again
         from yisheng.experiments.plot import plot
 
-        path = None if out is None else parse_path(out, "out")
+        path = None if out is None else parse_out_path(out)
         dataset = self._data if data is None else load_again(self.path, data)
         with supply_components(model=self._model):
             return plot(self.path, kind, out=path, data=dataset, n=n, seed=seed)
@@ -298,13 +298,16 @@ class TrainedRun:
             return FindingsByFold({name: diagnose(path, data=checked) for name, path in list_runs(self.path).items()})
         return diagnose(self.path, data=checked)
 
-    def export(self, *, format: str = "onnx", out: str | Path | None = None, force: bool = False) -> Exported:
+    def export(
+        self, *, format: str = "onnx", out: str | Path | None = None, force: bool = False, resize: bool = True
+    ) -> Exported:
         """Write the model as one file for other programs; see `yisheng.experiments.export.export`.
 
         Args:
             format: ``onnx``, ``safetensors`` or ``torchscript``.
             out: the file; by default ``export.onnx`` (.safetensors, .pt) in the folder.
             force: replace an existing file.
+            resize: take images of any size; False for programs that require one size.
 
         Raises:
             UsageError: the format is unknown, or the file exists.
@@ -312,9 +315,9 @@ class TrainedRun:
         """
         from yisheng.experiments.export import export
 
-        path = None if out is None else parse_path(out, "out")
+        path = None if out is None else parse_out_path(out)
         with supply_components(model=self._model):
-            return export(self.path, format=format, out=path, force=force, data=self._data)
+            return export(self.path, format=format, out=path, force=force, resize=resize, data=self._data)
 
     def report(self) -> Path:
         """Write ``report.html`` again; return its path, which a notebook shows as the page."""

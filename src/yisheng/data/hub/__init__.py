@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 from yisheng.core.errors import DataError
-from yisheng.core.paths import parse_path
+from yisheng.core.paths import parse_out_path, parse_path
 from yisheng.data.hub import catalog, checksums, locations
 from yisheng.data.hub.cache import (
     add_to_cache,
@@ -165,7 +165,7 @@ def bundle(set_names: Sequence[str], out: str | os.PathLike[str]) -> Path:
     for set_name in set_names:
         name, _, form = set_name.partition(":")
         members += [(catalog.find(name).name, file, path) for file, path in fetch(name, form or None).items()]
-    return bundles.write_bundle(members, parse_path(out, "out"))
+    return bundles.write_bundle(members, parse_out_path(out))
 
 
 def verify(set_name: str | None = None) -> list[FileStatus]:

@@ -13,6 +13,7 @@ from yisheng.core.types import Inputs
 from yisheng.evaluation.predictions import apply_link
 from yisheng.inference.artifact import Artifact
 from yisheng.inference.export.graph_inputs import join_inputs, split_inputs
+from yisheng.inference.export.resizing import resize_images
 
 
 class FullModel(nn.Module):
@@ -20,6 +21,7 @@ class FullModel(nn.Module):
 
     Args:
         artifacts: the model of a run, or the fold models of a cross-validation; in eval mode.
+        resizes: take images of any size, and resize them first; see `yisheng.inference.export.resizing`.
 
     >>> from yisheng.core.types import Spec
     >>> from yisheng.transforms.standard import standard
@@ -29,8 +31,9 @@ class FullModel(nn.Module):
     tensor([[0.5000, 0.5000]])
     """
 
-    def __init__(self, artifacts: Sequence[Artifact]) -> None:
+    def __init__(self, artifacts: Sequence[Artifact], *, resizes: bool = False) -> None:
         super().__init__()
+        self.resizes = resizes
         self.networks = nn.ModuleList([artifact.model for artifact in artifacts])
         self.artifacts = tuple(artifacts)
         self.eval()
@@ -41,7 +44,10 @@ class FullModel(nn.Module):
         Args:
             *inputs: raw inputs ``(N, *shape)``: one tensor, or one for each of the network's inputs.
         """
-        x = join_inputs(inputs, self.artifacts[0].spec)
+        spec = self.artifacts[0].spec
+        if self.resizes:
+            inputs = (resize_images(inputs[0], (spec.shape[1], spec.shape[2]), spec.fit),)
+        x = join_inputs(inputs, spec)
         outputs = [_predict(artifact, net, x) for artifact, net in zip(self.artifacts, self.networks, strict=True)]
         if len(outputs) == 1:
             return outputs[0]
@@ -62,6 +68,8 @@ def make_example_inputs(model: FullModel, x: np.ndarray) -> tuple[torch.Tensor, 
     The transforms create their constants on first use; created while a graph is traced, they would not be constants.
     """
     example = split_inputs(x[[0, -1]], model.artifacts[0].spec)
+    if model.resizes:  # sizes that differ from each other and from the network's, so that none becomes a constant
+        example = tuple(torch.nn.functional.pad(images, (0, 5, 0, 3)) for images in example)
     with torch.no_grad():
         model(*example)
     return example

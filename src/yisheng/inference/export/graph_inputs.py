@@ -14,18 +14,20 @@ INPUT, OUTPUT = "input", "output"
 """Names of the graph's only input, and of its output."""
 
 
-def describe_inputs(spec: Spec, dtype: str) -> list[dict[str, Any]]:
+def describe_inputs(spec: Spec, dtype: str, *, any_size: bool = False) -> list[dict[str, Any]]:
     """Return name, type and shape of each input of a file.
 
     Args:
         spec: the contract of the raw data.
         dtype: type of the raw values of a single input.
+        any_size: whether the file takes images of any size.
 
     >>> describe_inputs(Spec("regression", (3,)), "float32")
     [{'name': 'input', 'dtype': 'float32', 'shape': ['N', 3]}]
     """
     if not spec.inputs:
-        return [{"name": INPUT, "dtype": dtype, "shape": ["N", *spec.shape]}]
+        shape = [spec.shape[0], "H", "W"] if any_size else spec.shape
+        return [{"name": INPUT, "dtype": dtype, "shape": ["N", *shape]}]
     return [
         {"name": item.name or f"{INPUT}_{number}", "dtype": item.dtype, "shape": ["N", *item.shape]}
         for number, item in enumerate(spec.inputs, 1)

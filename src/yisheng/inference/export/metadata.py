@@ -11,6 +11,7 @@ import torch
 from yisheng.core import provenance
 from yisheng.inference.artifact import Artifact
 from yisheng.inference.export.graph_inputs import OUTPUT, describe_inputs
+from yisheng.inference.export.image_inputs import describe_images
 from yisheng.transforms import to_json
 
 
@@ -22,12 +23,13 @@ def _output_type(artifact: Artifact) -> str:
     return str(outputs.dtype).removeprefix("torch.")
 
 
-def build_metadata(artifacts: Sequence[Artifact], dtype: np.dtype[Any]) -> dict[str, Any]:
+def build_metadata(artifacts: Sequence[Artifact], dtype: np.dtype[Any], *, any_size: bool = False) -> dict[str, Any]:
     """Return contract, classes, columns, input and output, and the models with their fitted transforms.
 
     Args:
         artifacts: models of one contract.
         dtype: of the raw inputs: uint8, float32, ...
+        any_size: whether the file takes images of any size.
     """
     spec = artifacts[0].spec
     kind = "values" if spec.task == "regression" else "probabilities"
@@ -36,10 +38,12 @@ def build_metadata(artifacts: Sequence[Artifact], dtype: np.dtype[Any]) -> dict[
         "yisheng": provenance.versions()["yisheng"],
         "task": spec.task,
         "target": spec.target,
+        "targets": list(spec.target_names),
         "unit": spec.unit,
         "classes": list(spec.classes),
         "columns": spec.to_json()["columns"],
-        "inputs": describe_inputs(spec, dtype.name),
+        "inputs": describe_inputs(spec, dtype.name, any_size=any_size),
+        "image": describe_images(spec, dtype.name, any_size=any_size),
         "output": {
             "name": OUTPUT,
             "dtype": _output_type(artifacts[0]),

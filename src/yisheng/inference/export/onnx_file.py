@@ -21,6 +21,8 @@ from yisheng.inference.export.full_model import FullModel
 from yisheng.inference.export.graph_inputs import OUTPUT, split_inputs
 
 SUFFIX = ".onnx"
+HOLDS_CODE = True
+"""Whether the file computes predictions by itself, so that it can resize images, too."""
 OPSET = 20
 MAX_WEIGHT_BYTES = (1 << 31) - (1 << 20)
 """Protobuf files end at 2 GiB, and the graph needs some of it."""
@@ -64,13 +66,16 @@ def write(path: Path, model: FullModel, example: tuple[torch.Tensor, ...], metad
     from yisheng.inference.export._operators import OPERATORS
 
     with _hide_exporter_messages(), silence_torch(), torch.no_grad():
+        dynamic = {0: torch.export.Dim("N")}
+        if model.resizes:
+            dynamic |= {2: torch.export.Dim("H"), 3: torch.export.Dim("W")}
         try:
             program = torch.onnx.export(
                 model,
                 example,
                 dynamo=True,
                 opset_version=OPSET,
-                dynamic_shapes=(tuple({0: torch.export.Dim("N")} for _ in example),),
+                dynamic_shapes=(tuple(dynamic for _ in example),),
                 input_names=[item["name"] for item in metadata["inputs"]],
                 output_names=[OUTPUT],
                 custom_translation_table=OPERATORS,

@@ -24,6 +24,8 @@ from yisheng.inference.program_module import CONSTANTS
 from yisheng.inference.program_reader import read_program
 
 SUFFIX = ".safetensors"
+HOLDS_CODE = False
+"""Whether the file computes predictions by itself, so that it can resize images, too."""
 METADATA_KEY = "yisheng"
 """The key of the header's metadata."""
 

@@ -20,6 +20,8 @@ from yisheng.inference.export.graph_inputs import split_inputs
 from yisheng.inference.program_module import ProgramModule
 
 SUFFIX = ".pt"
+HOLDS_CODE = True
+"""Whether the file computes predictions by itself, so that it can resize images, too."""
 METADATA_FILE = "yisheng.json"
 """The extra file in it with the metadata."""
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from yisheng.core.errors import DataError
 from yisheng.core.types import Spec
+from yisheng.data.images.resize import resize
 
 TOLERANCE = 1e-4
 """Largest difference that is allowed: of probabilities absolute, of numbers as a fraction of their range."""
@@ -29,11 +31,13 @@ class Agreement:
         rows: number of inputs.
         largest: the largest difference, by the size of the batches.
         allowed: the largest difference that is allowed.
+        other_sizes: the largest difference for images of other sizes; None if the file takes only one size.
     """
 
     rows: int
     largest: Mapping[int, float]
     allowed: float
+    other_sizes: float | None = None
 
 
 def verify_export(
@@ -80,6 +84,46 @@ def verify_export(
             "export in another format, and report it with the config of the run",
         )
     return Agreement(len(x), largest, allowed)
+
+
+def verify_resizing(
+    predict: Callable[[np.ndarray], np.ndarray],
+    predict_original: Callable[[np.ndarray], np.ndarray],
+    spec: Spec,
+    dtype: np.dtype[Any],
+) -> float:
+    """Compare a file's predictions for random images of several sizes with the run's for the same images, resized.
+
+    Args:
+        predict: of the file.
+        predict_original: of the run, for images of its own size.
+        spec: the contract, for images.
+        dtype: type of the raw pixels.
+
+    Returns:
+        The largest difference.
+
+    Raises:
+        DataError: a prediction differs by more than is allowed.
+    """
+    channels, height, width = spec.shape
+    sizes = (1, 1), (height // 2 + 1, width), (height, width + 1), (2 * height + 3, width), (height, 3 * width + 2)
+    random, largest = np.random.default_rng(0), 0.0
+    for size in sizes:
+        images = random.integers(0, 256, (2, channels, *size)).astype(dtype)
+        pixels = images[:, 0] if channels == 1 else images.transpose(0, 2, 3, 1)
+        resized = [resize(image, (height, width), spec.fit) for image in pixels]
+        x = np.stack([image.reshape(height, width, channels).transpose(2, 0, 1) for image in resized])
+        expected = predict_original(np.ascontiguousarray(x))
+        difference, allowed = compute_max_difference(predict(images), expected), _allowed_difference(expected, spec)
+        if not difference <= allowed:
+            raise DataError(
+                f"the exported file predicts differently from the run for images of {size[1]}x{size[0]}: by up to "
+                f"{difference:.3g}, {allowed:.3g} is allowed; nothing was written",
+                "use resize=false, and report it with the config of the run",
+            )
+        largest = max(largest, difference)
+    return largest
 
 
 def compute_max_difference(actual: np.ndarray, expected: np.ndarray) -> float:
