@@ -111,8 +111,8 @@ def test_an_evaluation_reads_the_images_by_the_run(trained, tmp_path):
         (tmp_path / "other" / path.parent.name).mkdir(parents=True, exist_ok=True)
         shutil.copy(path, tmp_path / "other" / path.parent.name)
     evaluation = run.evaluate(str(tmp_path / "other"))
-    right = probabilities(run.predict(darkest)).argmax(1) == 0
-    assert evaluation["test"]["accuracy"].value == pytest.approx(right.mean())
+    is_dark = probabilities(run.predict(darkest)).argmax(1) == 0
+    assert evaluation["test"]["accuracy"].value == pytest.approx(is_dark.mean())
 
 
 def test_the_report_shows_the_images(trained):

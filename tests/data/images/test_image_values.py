@@ -55,7 +55,7 @@ class Case:
     tolerance: float = 0.0
 
 
-def whole(low, high, dtype, shape=(HEIGHT, WIDTH)):
+def draw_integers(low, high, dtype, shape=(HEIGHT, WIDTH)):
     """Return a function that draws whole numbers, the smallest and largest among them."""
 
     def draw(random):
@@ -66,7 +66,7 @@ def whole(low, high, dtype, shape=(HEIGHT, WIDTH)):
     return draw
 
 
-def real(low, high):
+def draw_floats(low, high):
     def draw(random):
         values = random.uniform(low, high, (HEIGHT, WIDTH)).astype(np.float32)
         values.reshape(-1)[:2] = low, high
@@ -97,11 +97,11 @@ def write_inverted(values):
 
 
 def spread_bytes(random):
-    return whole(0, 255, np.uint16)(random) * np.uint16(257)
+    return draw_integers(0, 255, np.uint16)(random) * np.uint16(257)
 
 
 def draw_fractions(random):
-    return whole(0, 255, np.uint8)(random).astype(np.float32) / np.float32(255)
+    return draw_integers(0, 255, np.uint8)(random).astype(np.float32) / np.float32(255)
 
 
 def list_cases():
@@ -113,15 +113,15 @@ def list_cases():
         "ppm": partial(written_images.write_netpbm, max_value=255),
         **({"webp": pillow("WEBP", lossless=True)} if features.check("webp") else {}),
     }.items():
-        yield Case(f"8 bits gray {kind}", kind, whole(0, 255, np.uint8), encode, 0, 255, "uint8")
+        yield Case(f"8 bits gray {kind}", kind, draw_integers(0, 255, np.uint8), encode, 0, 255, "uint8")
         if kind != "gif":
-            yield Case(f"8 bits color {kind}", kind, whole(0, 255, np.uint8, COLOR), encode, 0, 255, "uint8")
+            yield Case(f"8 bits color {kind}", kind, draw_integers(0, 255, np.uint8, COLOR), encode, 0, 255, "uint8")
     for bits in (1, 2, 4):
         high = 2**bits - 1
         encode = partial(written_images.write_png, bits=bits)
-        yield Case(f"{bits} bits png", "png", whole(0, high, np.uint8), encode, 0, high, "uint8")
-    yield Case("8 bits tiff, big", "tif", whole(0, 255, np.uint8), WRITE_BIG, 0, 255, "uint8")
-    yield Case("8 bits dark", "png", whole(0, 9, np.uint8), written_images.write_png, 0, 255, "uint8")
+        yield Case(f"{bits} bits png", "png", draw_integers(0, high, np.uint8), encode, 0, high, "uint8")
+    yield Case("8 bits tiff, big", "tif", draw_integers(0, 255, np.uint8), WRITE_BIG, 0, 255, "uint8")
+    yield Case("8 bits dark", "png", draw_integers(0, 9, np.uint8), written_images.write_png, 0, 255, "uint8")
     encoders_16 = {
         "png": partial(written_images.write_png, bits=16),
         "tif": written_images.write_tiff,
@@ -129,18 +129,18 @@ def list_cases():
     }
     for (highest, white), (kind, encode) in itertools.product(RANGES_16, encoders_16.items()):
         stored = "uint8" if white == 255 else "float32"
-        draw = whole(0, highest, np.uint16)
+        draw = draw_integers(0, highest, np.uint16)
         yield Case(f"16 bits to {highest} {kind}", kind, draw, encode, 0, white, stored)
     for kind, encode in encoders_16.items():
-        yield Case(f"16 bits color {kind}", kind, whole(0, 4095, np.uint16, COLOR), encode, 0, 4095, "float32")
+        yield Case(f"16 bits color {kind}", kind, draw_integers(0, 4095, np.uint16, COLOR), encode, 0, 4095, "float32")
         yield Case(f"8 bits in 16 {kind}", kind, spread_bytes, encode, 0, 65535, "uint8")
     deflated = pillow("TIFF", compression="tiff_adobe_deflate")
-    yield Case("16 bits compressed tiff", "tif", whole(0, 65535, np.uint16), deflated, 0, 65535, "float32")
-    yield Case("16 bits, white is 0", "tif", whole(0, 65535, np.uint16), write_inverted, 0, 65535, "float32")
+    yield Case("16 bits compressed tiff", "tif", draw_integers(0, 65535, np.uint16), deflated, 0, 65535, "float32")
+    yield Case("16 bits, white is 0", "tif", draw_integers(0, 65535, np.uint16), write_inverted, 0, 65535, "float32")
     for max_value in (1023, 65535):
         encode = partial(written_images.write_netpbm, max_value=max_value)
         for kind, shape in (("pgm", (HEIGHT, WIDTH)), ("ppm", COLOR)):
-            draw = whole(0, max_value, np.uint16, shape)
+            draw = draw_integers(0, max_value, np.uint16, shape)
             yield Case(f"{max_value} {kind}", kind, draw, encode, 0, max_value, "float32", max_value / 65535)
     for low, high, dtype in (
         (-128, 127, np.int8),
@@ -156,7 +156,7 @@ def list_cases():
             if (dtype, order) == (np.uint32, "big"):
                 continue  # refused, see below
             white = {1000: 1023, 100_000: 2**24 - 1}.get(high, high)
-            draw = whole(low, high, dtype)
+            draw = draw_integers(low, high, dtype)
             name = f"{np.dtype(dtype)} {low}..{high} tiff, {order}"
             yield Case(name, "tif", draw, encode, low, white, "float32")
     for low, high, black, white in (
@@ -174,7 +174,7 @@ def list_cases():
             "tiff": WRITE_BIG,
             "pfm": partial(written_images.write_netpbm, max_value=1),
         }.items():
-            yield Case(f"floats {low}..{high} {kind}", kind, real(low, high), encode, black, white, "float32")
+            yield Case(f"floats {low}..{high} {kind}", kind, draw_floats(low, high), encode, black, white, "float32")
     yield Case("bytes / 255 as floats", "tif", draw_fractions, written_images.write_tiff, 0, 1, "uint8")
 
 
@@ -357,7 +357,7 @@ def test_a_test_part_is_read_by_the_training_part(tmp_path):
     contents = {}
     for part, high in (("train", 4095), ("test", 65535)):
         for label, n in itertools.product("ab", range(2)):
-            values = whole(0, high, np.uint16)(random)
+            values = draw_integers(0, high, np.uint16)(random)
             contents[f"{part}/{label}/{n}.png"] = written_images.write_png(values, 16)
     dataset = folder(path=str(write_files(tmp_path / "set", contents)))
     assert dataset.spec.image_values.ranges == (UINT12,)
@@ -370,8 +370,10 @@ def test_a_test_part_is_read_by_the_training_part(tmp_path):
 
 def test_several_types_in_one_set_are_reported_and_read_by_their_own_range(tmp_path):
     random = np.random.default_rng(0)
-    contents = {f"a/{n}.png": written_images.write_png(whole(0, 255, np.uint8)(random)) for n in range(3)}
-    contents |= {f"b/{n}.png": written_images.write_png(whole(0, 4095, np.uint16)(random), 16) for n in range(2)}
+    contents = {f"a/{n}.png": written_images.write_png(draw_integers(0, 255, np.uint8)(random)) for n in range(3)}
+    contents |= {
+        f"b/{n}.png": written_images.write_png(draw_integers(0, 4095, np.uint16)(random), 16) for n in range(2)
+    }
     dataset = folder(path=str(write_files(tmp_path / "set", contents)))
     assert dataset.spec.image_values == ImageValues((BYTES, UINT12), "float32")
     assert [x.max() for x in dataset.x] == [255] * 5
@@ -385,7 +387,9 @@ def test_several_types_in_one_set_are_reported_and_read_by_their_own_range(tmp_p
 
 def test_images_with_nan_are_left_out(tmp_path):
     random = np.random.default_rng(0)
-    contents = {f"{label}/{n}.tif": written_images.write_tiff(real(0, 1)(random)) for label in "ab" for n in range(2)}
+    contents = {
+        f"{label}/{n}.tif": written_images.write_tiff(draw_floats(0, 1)(random)) for label in "ab" for n in range(2)
+    }
     contents["a/nan.tif"] = written_images.write_tiff(np.full((HEIGHT, WIDTH), np.nan, np.float32))
     dataset = folder(path=str(write_files(tmp_path / "set", contents)))
     assert len(dataset) == 4
@@ -474,11 +478,13 @@ def test_a_decision_does_not_depend_on_the_order_and_holds_all_values(training, 
     shuffled = list(training)
     random.shuffle(shuffled)
     assert decide_values(shuffled) == values
-    known = {known.dtype: known for known in values.ranges}
+    range_of = {item.dtype: item for item in values.ranges}
     for item in training:
-        assert known[item.dtype].low < known[item.dtype].high
+        assert range_of[item.dtype].low < range_of[item.dtype].high
         if item.dtype not in ("uint8", "uint16") or item.low >= 0:
-            assert item.dtype == "uint8" or known[item.dtype].low <= item.low <= item.high <= known[item.dtype].high
+            assert (
+                item.dtype == "uint8" or range_of[item.dtype].low <= item.low <= item.high <= range_of[item.dtype].high
+            )
     visible = [item.visible for item in training if item.visible]
     assert (values.background is None) == (not visible)
     assert ImageValues() == decide_values([PLAIN] * len(training))

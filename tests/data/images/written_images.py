@@ -5,6 +5,8 @@ import zlib
 
 import numpy as np
 
+UINT16, UINT32 = 3, 4
+"""TIFF's types of whole numbers."""
 PNG_COLORS = {1: 0, 2: 4, 3: 2, 4: 6}
 """PNG's color type by number of channels."""
 
@@ -42,25 +44,24 @@ def write_tiff(values, order="<", photometric=None, extra=None):
     data = values.astype(values.dtype.newbyteorder(order)).tobytes()
     sample_format = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
     photometric = (1 if samples == 1 else 2) if photometric is None else photometric
-    short, long = 3, 4
     fields = [
-        (256, long, [width]),
-        (257, long, [height]),
-        (258, short, [values.dtype.itemsize * 8] * samples),
-        (259, short, [1]),
-        (262, short, [photometric]),
-        (273, long, [8]),
-        (277, short, [samples]),
-        (278, long, [height]),
-        (279, long, [len(data)]),
-        *([] if extra is None else [(338, short, [extra])]),
-        (339, short, [sample_format] * samples),
+        (256, UINT32, [width]),
+        (257, UINT32, [height]),
+        (258, UINT16, [values.dtype.itemsize * 8] * samples),
+        (259, UINT16, [1]),
+        (262, UINT16, [photometric]),
+        (273, UINT32, [8]),
+        (277, UINT16, [samples]),
+        (278, UINT32, [height]),
+        (279, UINT32, [len(data)]),
+        *([] if extra is None else [(338, UINT16, [extra])]),
+        (339, UINT16, [sample_format] * samples),
     ]
     directory_at = 8 + len(data) + len(data) % 2
     outside_at = directory_at + 2 + 12 * len(fields) + 4
     entries, outside = b"", b""
     for tag, kind, numbers in fields:
-        content = struct.pack(f"{order}{len(numbers)}{'H' if kind == short else 'I'}", *numbers)
+        content = struct.pack(f"{order}{len(numbers)}{'H' if kind == UINT16 else 'I'}", *numbers)
         if len(content) > 4:
             pointer = struct.pack(f"{order}I", outside_at + len(outside))
             outside += content

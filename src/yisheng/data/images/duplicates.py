@@ -15,8 +15,8 @@ from yisheng.data.images.folder_findings import MAX_EXAMPLES
 from yisheng.data.images.part_names import PART_NAMES
 
 MIN_STD = 2.5
-"""Standard deviation of pixels from 0 to 255 below which an image is blank, or nearly: such images are equal by chance,
-and say nothing about leaks or labels."""
+"""Standard deviation of pixels from 0 to 255 below which an image is blank, or nearly: such images are often equal,
+which says nothing about leaks or labels."""
 HASH_SEED = 0
 """Seed of the hash's weights, which are the same in every process."""
 

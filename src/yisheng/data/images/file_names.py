@@ -29,7 +29,7 @@ class NameDecoder:
 
     Args:
         encoding: of these names; empty writes their bytes as escapes.
-        has_chance_names: whether names that are valid UTF-8 by chance, as short ones in GBK are, are in it too.
+        has_chance_names: whether names that happen to be valid UTF-8, as short ones in GBK do, are in it too.
 
     >>> name = "图片/猫.png".encode("gbk").decode("utf-8", "surrogateescape")
     >>> NameDecoder("gb18030", True).decode(name), NameDecoder().decode("a\\udcff/e\\u0301")
@@ -61,7 +61,7 @@ class NameDecoder:
         return unicodedata.normalize("NFC", name)
 
     def _decode_part(self, part: str) -> str:
-        """Return a part of a name; one that is valid UTF-8 only by chance is in the encoding of the others."""
+        """Return a part of a name; one that happens to be valid UTF-8 is in the encoding of the others."""
         content = _to_bytes(part)
         try:
             text = content.decode(self.encoding) if self.encoding else ""
@@ -126,10 +126,10 @@ def refuse_equal_names(place: str, folders: Iterable[str], decoder: NameDecoder)
     first: dict[str, dict[str, str]] = defaultdict(dict)
     for folder in sorted(folders):
         parent, _, part = folder.rpartition("/")
-        other = first[parent].setdefault(decoder.decode(part), part)
-        if other != part and not (is_text(other) and is_text(part)):
+        other_part = first[parent].setdefault(decoder.decode(part), part)
+        if other_part != part and not (is_text(other_part) and is_text(part)):
             text = decoder.decode(folder)
-            encodings = ", the other in ".join("UTF-8" if is_text(p) else decoder.encoding for p in (other, part))
+            encodings = ", the other in ".join("UTF-8" if is_text(p) else decoder.encoding for p in (other_part, part))
             raise DataError(
                 f"{place} holds two folders that are called {text}: the name of one is in {encodings}",
                 "rename one of them, or move its images into the other",

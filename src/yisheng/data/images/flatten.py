@@ -41,7 +41,8 @@ class Rules:
     def find_background(self, visible: tuple[bool, ...]) -> int:
         """Return the gray level behind the transparent parts of an image."""
         if self.best_background or self.values is None:
-            return next((level for level, seen in zip(BACKGROUNDS, visible, strict=False) if seen), DEFAULT_BACKGROUND)
+            numbers = [number for number, is_visible in enumerate(visible) if is_visible]
+            return BACKGROUNDS[numbers[0]] if numbers else DEFAULT_BACKGROUND
         return DEFAULT_BACKGROUND if self.values.background is None else self.values.background
 
 

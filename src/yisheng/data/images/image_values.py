@@ -185,18 +185,17 @@ def find_range(facts: ValueFacts, values: ImageValues, name: str) -> tuple[Value
         DataError: the image's values do not fit those of the set, and what they mean is in doubt.
     """
     if facts.dtype == "uint8":
-        known = facts.dtype in [known.dtype for known in values.ranges]
         note = f"it has 8 bits, the training images {describe_range(values.ranges[0])}: 255 was read as white"
-        return ValueRange(), "" if known else note
+        return ValueRange(), "" if ValueRange() in values.ranges else note
     described = f"{facts.dtype} from {facts.low:g} to {facts.high:g}"
-    known_range = next((known for known in values.ranges if known.dtype == facts.dtype), None)
-    if known_range is not None:
-        if known_range.low <= facts.low and facts.high <= known_range.high:
-            return known_range, ""
-        outside = f"its values are {described}, those of the training images {describe_range(known_range)}"
+    trained_range = next((r for r in values.ranges if r.dtype == facts.dtype), None)
+    if trained_range is not None:
+        if trained_range.low <= facts.low and facts.high <= trained_range.high:
+            return trained_range, ""
+        outside = f"its values are {described}, those of the training images {describe_range(trained_range)}"
         if values.stored == "uint8":
             raise DataError(f"{name} cannot be used: {outside}", "save it with the values of the training images")
-        return known_range, f"{outside}: what is outside may be misjudged"
+        return trained_range, f"{outside}: what is outside may be misjudged"
     for similar in values.ranges:  # whole numbers in another type
         kinds = similar.dtype.lstrip("u")[:3], facts.dtype.lstrip("u")[:3]
         same_units = kinds == ("int", "int") and (similar.dtype, facts.dtype) != ("uint8", "uint16")

@@ -147,9 +147,9 @@ def _join_bytes(high: np.ndarray, low: np.ndarray) -> np.ndarray:
 def _swap_bytes(tile: Any) -> Any:
     """Return Pillow's plan for a part of a file with the bytes of each value swapped."""
     codec, extents, offset, args = tile
-    rawmode, others = (args[0], args[1:]) if isinstance(args, tuple) else (args, None)
+    rawmode, parameters = (args[0], args[1:]) if isinstance(args, tuple) else (args, None)
     swapped = rawmode[:-3] + _SWAPPED[rawmode[-3:]]
-    args = swapped if others is None else (swapped, *others)
+    args = swapped if parameters is None else (swapped, *parameters)
     return tile._replace(args=args) if hasattr(tile, "_replace") else (codec, extents, offset, args)
 
 

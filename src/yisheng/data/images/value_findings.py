@@ -19,9 +19,11 @@ def report_values(values: ImageValues, types: Mapping[str, int], notes: Sequence
     """
     description = describe_values(values)
     if description:
-        ranges = [{"dtype": known.dtype, "low": known.low, "high": known.high} for known in values.ranges]
+        ranges = [{"dtype": r.dtype, "low": r.low, "high": r.high} for r in values.ranges]
         evidence = {"ranges": ranges, "stored": values.stored, "background": values.background}
-        yield Finding("image-values", "note", evidence, description, "save them again if they should hold something else")
+        yield Finding(
+            "image-values", "note", evidence, description, "save them again if they should hold something else"
+        )
     if len(values.ranges) > 1:
         counts = ", ".join(f"{count:,} of {dtype}" for dtype, count in types.items())
         yield Finding(
