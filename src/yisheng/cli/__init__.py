@@ -11,11 +11,13 @@ import contextlib
 import errno
 import io
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from yisheng.core.printable import PrintedStream, escape_line
+from yisheng.core.signals import handle_stop_signals
 
 MAX_LINE_LENGTH = 1500
 """Characters of an error's line; longer ones are shortened in the middle."""
@@ -24,6 +26,14 @@ READER_IS_GONE = (errno.EPIPE, errno.EIO, None)
 
 
 def main(argv: list[str] | None = None) -> int:
+class _StoppedBySignal(BaseException):
+    """SIGTERM or SIGHUP came; as KeyboardInterrupt, it is not an `Exception`."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
     """Run one command; return its exit code.
 
     0 done, 2 usage, 3 bad data, 4 non-finite numbers, 5 missing optional part, 6 findings that ``fail_on=`` forbids,
@@ -32,7 +42,14 @@ def main(argv: list[str] | None = None) -> int:
     is raised instead of printed as two lines.
     """
     with _printed_streams() as stdout:
-        code = _run_and_report(list(sys.argv[1:] if argv is None else argv))
+    _occupy_standard_descriptors()
+        try:
+            with handle_stop_signals(_raise_stopped):
+                code = _run_and_report(list(sys.argv[1:] if argv is None else argv))
+        except KeyboardInterrupt:
+            code = _report_stop(signal.SIGINT)
+        except _StoppedBySignal as stop:
+            code = _report_stop(stop.number)
         stdout.flush()  # an error of a full disk appears here, while it can still be reported
         if stdout.error is not None and stdout.error.errno not in READER_IS_GONE:
             _print_error(f"the output cannot be written: {stdout.error.strerror}", "check the disk that it goes to")
@@ -49,9 +66,6 @@ def _run_and_report(argv: list[str]) -> int:
     except YishengError as error:
         _print_error(error.problem, error.remedy)
         return error.code
-    except KeyboardInterrupt:
-        print("yisheng: stopped", file=sys.stderr)
-        return 130
     except Exception as error:  # a defect, or an error of the system that no code above foresees
         if os.environ.get("YISHENG_DEBUG", "").strip() not in ("", "0"):
             raise
@@ -60,6 +74,16 @@ def _run_and_report(argv: list[str]) -> int:
 
 
 def _print_error(problem: str, remedy: str) -> None:
+def _raise_stopped(number: int) -> None:
+    """Stop what the command does, so that it removes its temporary files; a training handles signals itself."""
+    raise KeyboardInterrupt if number == signal.SIGINT else _StoppedBySignal(number)
+
+
+def _report_stop(number: int) -> int:
+    _print_error(f"stopped by {signal.Signals(number).name}", "run the command again")
+    return 128 + number
+
+
     print(f"yisheng: {escape_line(_shorten(problem))}\n  {escape_line(_shorten(remedy))}", file=sys.stderr)
 
 
@@ -95,6 +119,15 @@ def _shorten(text: str, max_length: int = MAX_LINE_LENGTH) -> str:
 
 
 @contextlib.contextmanager
+def _occupy_standard_descriptors() -> None:
+    """Open standard descriptors that are closed (``>&-``), or the next file would get the number of one of them."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number
+
+
 def _printed_streams() -> Iterator[PrintedStream]:
     """Make standard output and error safe for hostile names and lost readers during the block; yield the output.
 

@@ -109,7 +109,7 @@ def _confirm(folders: list[Path]) -> None:
 
     size = sum(map(measure_bytes, folders)) / 1e6
     subject = str(folders[0]) if len(folders) == 1 else f"{len(folders)} run folders"
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise UsageError(f"{subject} ({size:,.1f} MB) would be deleted, and nobody can be asked", "use --yes to delete")
     print(f"Delete {subject} ({size:,.1f} MB)? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):

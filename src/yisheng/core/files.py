@@ -108,6 +108,11 @@ def explain_write_error(error: OSError, path: str | os.PathLike[str]) -> Storage
     """Return the error that explains why ``path`` could not be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StorageError(f"no space left on the disk for {path}", "free some space, or write elsewhere with out=")
+    if error.errno == errno.EFBIG:
+        return StorageError(
+            f"{path} would be larger than a file may be",
+            "raise the limit (ulimit -f), or write to another disk with out=",
+        )
     return StorageError(f"{path} cannot be written: {error.strerror or error}", "check the folder and its permissions")
 
 

@@ -56,7 +56,7 @@ def create_numbered_folder(out: Path, label: str, write: Callable[[Path], None])
 def _rename_to_next_number(staging: Path, out: Path, label: str) -> Path:
     """Give a folder the next free number in ``out``; return its new path."""
     _remove_abandoned_claims(out)
-    numbers = (int(match[1]) for path in out.iterdir() if (match := re.match(r"(\d{4,})-", path.name)))
+    numbers = (int(match[1]) for path in out.iterdir() if (match := re.match(r"([0-9]{4,9})-", path.name)))
     number = 1 + max(numbers, default=0)
     while (path := _rename(staging, out, number, label)) is None:
         number += 1

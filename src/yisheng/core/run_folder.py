@@ -115,17 +115,24 @@ class RunFolder:
 
         Raises:
             UsageError: another process holds it.
+            StorageError: the folder cannot be written to.
         """
         from filelock import FileLock, Timeout
 
+        lock = FileLock(self.file(self.CHECKPOINT) / "lock", blocking=False)
         try:
             self.file(self.CHECKPOINT).mkdir(exist_ok=True)
-            with FileLock(self.file(self.CHECKPOINT) / "lock", blocking=False):
-                for folder in (self.path, self.file(self.CHECKPOINT)):
-                    remove_abandoned(folder)
-                yield
+            lock.acquire()
         except Timeout:
             raise UsageError(f"another process is training in {self.path}", "wait for it, or stop it") from None
+        except OSError as error:  # Timeout is one of them
+            raise files.explain_write_error(error, self.path) from error
+        try:
+            for folder in (self.path, self.file(self.CHECKPOINT)):
+                remove_abandoned(folder)
+            yield
+        finally:
+            lock.release()
 
     # Kind and state
 

@@ -85,7 +85,10 @@ class PartialOutput:
         try:
             yield
         finally:
-            self._file.close()
+            try:
+                self._file.close()  # writes what is buffered
+            except OSError as error:
+                raise files.explain_write_error(error, self.path) from error
 
     def append(self, text: str) -> None:
         """Write the text of the inputs that the tally counts; about once a second, write the state too.
