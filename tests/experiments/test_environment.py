@@ -37,7 +37,14 @@ def test_every_extra_of_the_package_is_listed(declared):
 
 
 def test_missing_and_old_packages_are_named(declared, monkeypatch):
-    versions = {"onnx": "1.17.0", "onnxscript": "0.1", "optuna": "5.0rc1", "ipykernel": "7", "ipython": "9"}
+    versions = {
+        "onnx": "1.17.0",
+        "onnxscript": "0.1",
+        "optuna": "5.0rc1",
+        "ipykernel": "7",
+        "ipython": "9",
+        "nbclient": "1",
+    }
 
     def version(name):
         if name not in versions:
