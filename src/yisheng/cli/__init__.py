@@ -25,7 +25,6 @@ READER_IS_GONE = (errno.EPIPE, errno.EIO, None)
 """Errors of a stream whose reader has ended: a pipe, a closed terminal, a closed stream."""
 
 
-def main(argv: list[str] | None = None) -> int:
 class _StoppedBySignal(BaseException):
     """SIGTERM or SIGHUP came; as KeyboardInterrupt, it is not an `Exception`."""
 
@@ -34,15 +33,16 @@ class _StoppedBySignal(BaseException):
         self.number = number
 
 
+def main(argv: list[str] | None = None) -> int:
     """Run one command; return its exit code.
 
     0 done, 2 usage, 3 bad data, 4 non-finite numbers, 5 missing optional part, 6 findings that ``fail_on=`` forbids,
     129, 130 or 143 stopped by a signal (the terminal was closed, Ctrl-C, SIGTERM), 1 anything else. A reader that goes
-    away changes nothing: the work is completed, and its code returned. With ``YISHENG_DEBUG=1`` an unforeseen exception
-    is raised instead of printed as two lines.
+    away changes nothing: the work is completed, and its code returned; `docs/reference.md` has a table. With
+    ``YISHENG_DEBUG=1`` an unforeseen exception is raised instead of printed as two lines.
     """
-    with _printed_streams() as stdout:
     _occupy_standard_descriptors()
+    with _printed_streams() as stdout:
         try:
             with handle_stop_signals(_raise_stopped):
                 code = _run_and_report(list(sys.argv[1:] if argv is None else argv))
@@ -73,7 +73,6 @@ def _run_and_report(argv: list[str]) -> int:
         return 1
 
 
-def _print_error(problem: str, remedy: str) -> None:
 def _raise_stopped(number: int) -> None:
     """Stop what the command does, so that it removes its temporary files; a training handles signals itself."""
     raise KeyboardInterrupt if number == signal.SIGINT else _StoppedBySignal(number)
@@ -84,6 +83,7 @@ def _report_stop(number: int) -> int:
     return 128 + number
 
 
+def _print_error(problem: str, remedy: str) -> None:
     print(f"yisheng: {escape_line(_shorten(problem))}\n  {escape_line(_shorten(remedy))}", file=sys.stderr)
 
 
@@ -118,7 +118,6 @@ def _shorten(text: str, max_length: int = MAX_LINE_LENGTH) -> str:
     return f"{text[: max_length // 2]} ... {text[-max_length // 2 :]}"
 
 
-@contextlib.contextmanager
 def _occupy_standard_descriptors() -> None:
     """Open standard descriptors that are closed (``>&-``), or the next file would get the number of one of them."""
     for descriptor in range(3):
@@ -128,6 +127,7 @@ def _occupy_standard_descriptors() -> None:
             os.open(os.devnull, os.O_RDWR)  # the lowest free number
 
 
+@contextlib.contextmanager
 def _printed_streams() -> Iterator[PrintedStream]:
     """Make standard output and error safe for hostile names and lost readers during the block; yield the output.
 
