@@ -128,7 +128,7 @@ def l2_of_adam(t: Trial) -> float:
     return accuracy(net, data)
 
 
-@faulty("overfitting")
+@faulty("overfitting", "memorization")
 def twenty_rows_of_two_hundred_columns(t: Trial) -> float:
     """A linear model with ten times as many weights as rows, without decay."""
     g = generator(t.seed)
@@ -199,7 +199,7 @@ class Narrow(nn.Module):
         return self.fc3(F.relu(self.fc2(self.fc1(x))))
 
 
-@faulty("underfitting")
+@faulty("underfitting", "narrow-layer")
 def two_units_in_the_middle(t: Trial) -> float:
     """Everything must pass two numbers."""
     data, net = digits(t.seed), Narrow(32 if t.fixed else 2)

@@ -350,7 +350,7 @@ class Variational(nn.Module):
         return self.decoder(z), mean, log_variance
 
 
-@faulty("collapsed-outputs")
+@faulty("collapsed-outputs", "constant-outputs")
 def divergence_summed_and_error_averaged(t: Trial) -> float:
     """The error is a mean over pixels, the divergence a sum: the code is ignored."""
     data, net = images(t.seed), Variational()

@@ -148,7 +148,7 @@ def noise_stronger_than_the_image(t: Trial) -> float:
     return accuracy(net, data)
 
 
-@faulty("evaluated-inputs", "no-signal")
+@faulty("evaluated-inputs", "no-signal", "underfitting")
 def mixed_images_with_the_label_of_one(t: Trial) -> float:
     """Images are mixed half and half with others, but keep the label of the first or of the second at random."""
     data, net = images(t.seed), ConvNet()

@@ -99,7 +99,7 @@ def labels_one_row_too_late(t: Trial) -> float:
     return accuracy(net, digits(t.seed))
 
 
-@faulty("no-signal", "label-noise", "memorization")
+@faulty("no-signal", "label-noise", "memorization", "underfitting")
 def rows_and_targets_shuffled_apart(t: Trial) -> float:
     """Rows and targets are shuffled by two orders in each epoch."""
     data = nonlinear(t.seed)

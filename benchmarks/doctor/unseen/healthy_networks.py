@@ -120,7 +120,7 @@ class Residual(nn.Module):
 @healthy
 def unseen_residual_network_of_group_norm(t: Trial) -> float:
     data, net = images(t.seed), Residual()
-    fit(t, net, Adam(net.parameters(), lr=4e-3), data, epochs=4, size=8)
+    fit(t, net, Adam(net.parameters(), lr=4e-3), data, epochs=8, size=16)
     return accuracy(net, data)
 
 
@@ -209,7 +209,7 @@ def unseen_trained_head_of_other_labels(t: Trial) -> float:
     net, _ = pretrain(t.seed)
     data = images(t.seed)
     data = Data(data.x[800:], 9 - data.y[800:], data.x_test, 9 - data.y_test)
-    fit(t, net, Adam(net.parameters(), lr=2e-3), data, epochs=6, size=16)
+    fit(t, net, Adam(net.parameters(), lr=2e-3), data, epochs=14, size=16)
     return accuracy(net, data)
 
 

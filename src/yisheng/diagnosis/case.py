@@ -57,6 +57,7 @@ class Case:
         batch_order: the order of the batches.
         data_rows: number of training rows that were given to the doctor; None if none were.
         evaluated: inputs and predicted classes of evaluations.
+        rate_vanished_at: the first update at a thousandth of the highest learning rate, or None.
         foreign_writes: numbers of losses before which the weights were changed between two updates.
         is_finished: whether the training is over.
         began_trained: whether the weights had been trained before.
@@ -84,6 +85,7 @@ class Case:
     data_rows: int | None = None
     evaluated: EvaluatedRows = field(default_factory=EvaluatedRows)
     foreign_writes: Sequence[int] = ()
+    rate_vanished_at: int | None = None
     is_finished: bool = False
     began_trained: bool = False
     example: tuple[torch.Tensor, ...] | None = None
@@ -115,6 +117,7 @@ class Case:
             recorder.batch_order,
             evaluated=recorder.evaluated,
             foreign_writes=tuple(recorder.foreign_writes.at),
+            rate_vanished_at=recorder.rate_watch.vanished_at,
             is_finished=recorder.is_finished,
             began_trained=recorder.began_trained,
             example=recorder.example if recorder.is_finished else None,
@@ -157,8 +160,8 @@ class Case:
 
         It is the entropy of the classes for cross-entropy, and the variance for the squared error.
         """
-        if self.pairing is None or not self.pairing.is_only_term or not self.is_mean:
-            return math.nan
+        if self.pairing is None or not self.pairing.is_only_term or not self.is_mean or self.pairing.has_weights:
+            return math.nan  # with weights of the classes it is another number than their entropy
         targets = [record.targets for record in self.records if record.targets is not None]
         if not targets or len({tuple(batch.shape[1:]) for batch in targets}) > 1:
             return math.nan

@@ -20,8 +20,12 @@ from yisheng.diagnosis.ranking import Diagnosis, add_findings, diagnose
 from yisheng.diagnosis.recorder.recorder import Recorder
 from yisheng.diagnosis.recorder.source_lines import find_source_of_error
 from yisheng.diagnosis.row_checks import RowResults, examine_rows
+from yisheng.diagnosis.row_findings_of_loops import select_for_loop
+from yisheng.diagnosis.trailing_network import find_trailing_network
 from yisheng.diagnosis.trained_network import find_label_noise
 
+MIN_LEARNED_TO_DOUBT = 0.3
+"""Fraction of the loss that must be gone before predictions that contradict a label speak against the label."""
 MIN_GAIN_OVER_GUESS = 0.05
 """Fraction by which the best evaluated loss must be below that of guessing to say that something was learned."""
 
@@ -134,7 +138,14 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
             missing.append("data")
         else:
             examined.append("data")
-            findings += [*rows.findings, *find_label_noise(self._recorder.model, rows, self._validation)]
+            findings += select_for_loop(rows.findings, case, self._data)
+            if not case.learned_less_than(MIN_LEARNED_TO_DOUBT):
+                findings += find_label_noise(self._recorder.model, rows, self._validation)
+            is_unexplained = not any(finding.severity != "note" for finding in (*diagnosis.findings, *findings))
+            if case.is_finished and is_unexplained:
+                trailing = list(find_trailing_network(case, rows, self._data, self._validation))
+                checks = {finding.check for finding in trailing}
+                findings = [finding for finding in findings if finding.check not in checks] + trailing
             unchecked |= rows.unchecked
         diagnosis = replace(diagnosis, examined=tuple(examined), missing=tuple(missing))
         return add_alternatives(add_findings(diagnosis, findings, unchecked), case)

@@ -13,8 +13,8 @@ UNIFORM_KURTOSIS = 1.8
 MAX_BLOCK, MIN_BLOCK, MAX_WEIGHTS = 128, 8, 4
 """Rows and columns of a weight, at most and at least, and weights that are examined for structure."""
 MIN_EXCESS = 1.25
-"""Largest singular value over that of independent random values, above which a weight has structure: for blocks of 8 by
-8 random values the ratio exceeds 1.15 once in a thousand times."""
+"""Largest singular value over that of independent random values, above which a weight has structure: of 1,200
+random blocks of 8 x 8 to 256 x 32 none had more than 1.11, and trained layers have 1.3 to 1.8."""
 
 
 def is_freshly_initialized(weight: torch.Tensor) -> bool:
@@ -50,7 +50,7 @@ def are_untrained(weights: Iterable[torch.Tensor]) -> bool:
 
 @torch.no_grad()
 def have_structure(weights: Iterable[torch.Tensor]) -> bool:
-    """Return whether most of some weights have been trained: their values depend on one another.
+    """Return whether some weights have been trained: the values of one of them depend on one another.
 
     The largest singular value of an n x m matrix of independent values with standard deviation s is near
     s (sqrt(n) + sqrt(m)); training adds larger ones. Orthogonal and scaled random weights have none.
@@ -67,8 +67,7 @@ def have_structure(weights: Iterable[torch.Tensor]) -> bool:
     """
     matrices = [p for p in weights if p.ndim > 1 and min(len(p), p[0].numel()) >= MIN_BLOCK and p.is_floating_point()]
     interval = max(1, len(matrices) // MAX_WEIGHTS)
-    excesses = [_excess(p) for p in matrices[::-1][::interval][:MAX_WEIGHTS]]
-    return bool(excesses) and sum(excess > MIN_EXCESS for excess in excesses) > len(excesses) / 2
+    return any(_excess(p) > MIN_EXCESS for p in matrices[::-1][::interval][:MAX_WEIGHTS])
 
 
 def _excess(weight: torch.Tensor) -> float:

@@ -184,14 +184,15 @@ def _read_difference(nodes: list[Any], names: list[str]) -> Pairing:
     compared = saved_tensor(power, "self")
     output_shape = _layer_output_shape(difference)
     compared_shape = None if compared is None else tuple(compared.shape)
-    is_broadcast = output_shape and compared_shape and math.prod(compared_shape) > math.prod(output_shape)
+    is_direct = difference in [child for child, _ in power.next_functions]
+    is_broadcast = is_direct and output_shape and compared_shape and math.prod(compared_shape) > math.prod(output_shape)
     return Pairing(
         "squared" if kind == "pow" else "absolute",
         path.operations,
         path.softmax_axis,
         output_shape if is_broadcast else path.shape or compared_shape or (),
         compared_shape if is_broadcast else None,
-        difference=compared if difference in [child for child, _ in power.next_functions] else None,
+        difference=compared if is_direct else None,
         sign=1 if difference.next_functions[0][0] is not None else -1,
         is_only_term=_is_only_path(nodes[0], difference),
     )

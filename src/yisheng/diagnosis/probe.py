@@ -1,8 +1,8 @@
 """Probe a trained network: how its predictions change if something changes that should, or should not, matter.
 
 A prediction for a row must not depend on the other rows of the batch, on chance, or on how much padding follows it; a
-prediction of the next token must not depend on it. A copy of the network in evaluation mode is asked, without gradients;
-the network and the random generators stay as they are.
+prediction of the next token must not depend on it. A copy of the network in evaluation mode is asked, without
+gradients; the network and the random generators stay as they are.
 """
 
 from __future__ import annotations
@@ -163,9 +163,17 @@ def _replace_other_rows(
     )
     if has_batch_statistics or (first.ndim == 2 and first.shape[1] == rows):
         return None  # one similarity for each pair of rows
-    changed = tuple(torch.cat([x[:half], x[:half], x[: rows - 2 * half]]) for x in example)
-    output = _predict(network, changed, rows)
-    return None if output is None else _difference(first[:half], output[:half], size)
+    # Both halves are examined: a recurrent network over the batch carries values in one direction only.
+    changes = []
+    for kept, other in ((slice(0, half), slice(rows - half, rows)), (slice(rows - half, rows), slice(0, half))):
+        changed = tuple(x.clone() for x in example)
+        for x, original in zip(changed, example, strict=True):
+            x[other] = original[kept]
+        output = _predict(network, changed, rows)
+        if output is None:
+            return None
+        changes.append(_difference(first[kept], output[kept], size))
+    return max(changes)
 
 
 def _cut_padding(

@@ -38,6 +38,7 @@ from yisheng.diagnosis.recorder.cuts import CutFinder
 from yisheng.diagnosis.recorder.evaluated import EvaluatedRows
 from yisheng.diagnosis.recorder.foreign_writes import ForeignWrites
 from yisheng.diagnosis.recorder.loss_calls import LossCall, describe_loss_call, output_and_target
+from yisheng.diagnosis.recorder.rate_watch import RateWatch
 from yisheng.diagnosis.recorder.records import NonFiniteLoss, StepRecord
 from yisheng.diagnosis.recorder.source_lines import (
     Variable,
@@ -110,6 +111,7 @@ class Recorder:
         batch_order: the order of the batches.
         evaluated: inputs and predicted classes of evaluations.
         foreign_writes: changes of the weights between updates.
+        rate_watch: when the learning rate vanished.
         began_trained: whether the weights had been trained before the first update.
         example: the first rows of the inputs of the last recorded step, one tensor for each argument; None if they
             are not tensors, or large.
@@ -138,6 +140,7 @@ class Recorder:
         self.has_other_losses = False
         self.unknown_parameters: dict[int, tuple[torch.Tensor, int, int]] = {}
         self.restored_unknown: list[torch.Tensor] = []
+        self._leaves: dict[int, torch.Tensor] = {}
         self.changed_before: frozenset[str] = frozenset()
         self.loss_calls: list[LossCall] = []
         self.course = Course()
@@ -146,6 +149,7 @@ class Recorder:
         self.batch_order = BatchOrder()
         self.evaluated = EvaluatedRows()
         self.foreign_writes = ForeignWrites(model)
+        self.rate_watch = RateWatch()
         self.example: tuple[torch.Tensor, ...] | None = None
         self.began_trained = False
         self._cut_finder = CutFinder(self.sources)
@@ -366,6 +370,7 @@ class Recorder:
 
     def _note_foreign_write(self, *_: Any) -> None:
         self.foreign_writes.look(len(self._values) + len(self._unread))
+        self.rate_watch.note(self.steps + 1, self.optimizer.param_groups[0].get("lr"))
 
     def _trace_output(self, _module: nn.Module, arguments: Any, output: Any) -> None:
         if torch.compiler.is_compiling():
@@ -463,7 +468,10 @@ class Recorder:
         record.depends_on_others |= len(reached) < len(parameters)
         for p in parameters:
             if id(p) not in held and id(p) not in self._names and id(p) not in self.unknown_parameters:
-                self._add_unknown(p)
+                # A leaf that is not a parameter may be an input of one step that a derivative is taken for.
+                if isinstance(p, nn.Parameter) or id(p) in self._leaves:
+                    self._add_unknown(p)
+                self._leaves[id(p)] = p
         if reached and self._probe is None:
             self._probe = reached[0]
         self.has_other_losses |= not reached

@@ -25,9 +25,11 @@ def explain_skip(case: Case) -> str:
     return describe_shortage(MIN_UPDATES, case.steps, "updates")
 
 
-@register(needs=explain_skip, when="during", cause="structure")
+@register(
+    needs=explain_skip, when="during", cause="structure", explains=("memorization", "overfitting", "underfitting")
+)
 def batch_norm_statistics(case: Case) -> Iterator[Finding]:
-    """Find batch norm whose running statistics still are mostly the initial ones: evaluation then differs from training.
+    """Find batch norm whose running statistics still are mostly the initial ones, so that evaluation differs.
 
     After n updates with momentum m, (1 - m)^n of the initial mean 0 and variance 1 is left. torch's momentum is the
     weight of the new batch; other libraries mean the old average by it (0.99 there is 0.01 here).
@@ -39,7 +41,7 @@ def batch_norm_statistics(case: Case) -> Iterator[Finding]:
     """
     worst, worst_name, momentum = 0.0, "", 0.0
     for name, module in case.model.named_modules():
-        counts = isinstance(module, BATCH_NORMS) and module.track_running_stats and module.training
+        counts = isinstance(module, BATCH_NORMS) and module.track_running_stats
         if not counts or module.momentum is None or module.num_batches_tracked is None:
             continue
         left = (1 - float(module.momentum)) ** int(module.num_batches_tracked)

@@ -58,28 +58,31 @@ def evaluated_inputs(case: Case) -> Iterator[Finding]:
         "evaluated-inputs",
         "warning",
         {"mean in training": mean, "std in training": std, "mean in evaluation": other_mean, "std": other_std},
-        f"the inputs of evaluation (mean {other_mean:.3g}, standard deviation {other_std:.3g}) are scaled otherwise than "
-        f"those of training (mean {mean:.3g}, standard deviation {std:.3g})",
+        f"the inputs of evaluation (mean {other_mean:.3g}, standard deviation {other_std:.3g}) are scaled otherwise "
+        f"than those of training (mean {mean:.3g}, standard deviation {std:.3g})",
         "apply the same transform to both; augmentation and noise must leave the scale of the inputs as it is",
         source=case.sources.get("forward", ""),
     )
 
 
 def _differ(training: Sequence[InputRecord], evaluated: Sequence[InputRecord]) -> bool:
-    columns = [_columns(records) for records in (training, evaluated)]
-    if columns[0] is not None and columns[1] is not None and len(columns[0][0]) == len(columns[1][0]):
-        (mean, std), (other_mean, other_std) = columns[0], columns[1]
-        varies = (std > 0) | (other_std > 0)
-        larger, smaller = torch.maximum(std, other_std), torch.minimum(std, other_std)
-        differs = (larger > MAX_RATIO * smaller) | ((mean - other_mean).abs() > MAX_SHIFT * larger)
-        return bool(varies.any()) and float(differs[varies].float().mean()) > MIN_COLUMNS_FRACTION
-    (mean, std), (other_mean, other_std) = (_summarize(records) for records in (training, evaluated))
-    larger, smaller = max(std, other_std), min(std, other_std)
-    return larger > MAX_RATIO * smaller or abs(mean - other_mean) > MAX_SHIFT * larger
+    columns, other_columns = _columns(training), _columns(evaluated)
+    if columns is None or other_columns is None or len(columns[0]) != len(other_columns[0]):
+        columns, other_columns = _as_one_column(training), _as_one_column(evaluated)
+    (mean, std), (other_mean, other_std) = columns, other_columns
+    varies = (std > 0) | (other_std > 0)
+    larger, smaller = torch.maximum(std, other_std), torch.minimum(std, other_std)
+    differs = (larger > MAX_RATIO * smaller) | ((mean - other_mean).abs() > MAX_SHIFT * larger)
+    return bool(varies.any()) and float(differs[varies].float().mean()) > MIN_COLUMNS_FRACTION
 
 
 def _summarize(records: Sequence[InputRecord]) -> tuple[float, float]:
     return statistics.median(r.mean for r in records), statistics.median(r.std for r in records)
+
+
+def _as_one_column(records: Sequence[InputRecord]) -> tuple[torch.Tensor, torch.Tensor]:
+    mean, std = _summarize(records)
+    return torch.tensor(mean), torch.tensor(std)
 
 
 def _columns(records: Sequence[InputRecord]) -> tuple[torch.Tensor, torch.Tensor] | None:

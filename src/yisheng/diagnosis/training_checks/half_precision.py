@@ -96,7 +96,7 @@ def half_precision(case: Case) -> Iterator[Finding]:
 
 
 def _find_lost_epsilon(case: Case) -> float:
-    """Return the eps that float16 rounds to zero in an optimizer that divides by it, if the numbers became NaN; else 0."""
+    """Return the eps of the optimizer that float16 rounds to zero, if the loss became NaN; else 0."""
     if case.nonfinite_loss is None:
         return 0.0
     for group in case.optimizer.param_groups:
@@ -122,8 +122,8 @@ def _explain_nonfinite(case: Case, epsilon: float) -> Finding:
             {"step": step, "eps": epsilon, "optimizer": type(case.optimizer).__name__},
             f"the weights are float16, whose smallest number is {SMALLEST_FLOAT16:.2g}: the eps={epsilon:g} of "
             f"{type(case.optimizer).__name__} is 0 there, and where the gradient is 0 it divides 0 by 0",
-            "keep the weights in float32 and use torch.autocast with torch.amp.GradScaler, or torch.bfloat16; in float16 "
-            "only eps=1e-4 works",
+            "keep the weights in float32 and use torch.autocast with torch.amp.GradScaler, or torch.bfloat16; in "
+            "float16 only eps=1e-4 works",
         )
     return Finding(
         "half-precision",

@@ -18,6 +18,9 @@ MIN_RISE, MIN_SPIKE = 1.2, 5.0
 LARGE_UPDATE = 0.3
 """Update relative to the weight that is reported if little is learned."""
 MAX_LEARNED_FRACTION, MAX_LEARNED_AFTER_LARGE_UPDATE = 0.5, 0.2
+MIN_JUMP, MAX_SPREAD, MAX_LEARNED_WITHOUT_INPUTS = 1.5, 0.001, 0.1
+"""Largest loss over the first one; and spread of the predictions over the rows relative to their size, and fraction of
+the loss that is gone, of a network that a jump has destroyed."""
 FIRST_UPDATES = 10
 """Recorded updates whose median size is the typical one: later ones may be smaller by a schedule."""
 
@@ -41,6 +44,7 @@ def explain_skip(case: Case) -> str:
         "no-gradient",
         "oscillation",
         "plateau",
+        "constant-outputs",
     ),
 )
 def high_learning_rate(case: Case) -> Iterator[Finding]:
@@ -117,6 +121,14 @@ def _describe_large_updates(case: Case, largest: float, typical: float) -> str:
     dead = find_dead_layer(case) if learns_little else None
     if dead is not None and not dead.dead_from_start:
         return f"the relu units {dead.layer} were alive in the first step and died, and the loss is {end:.4g}"
+    spread, peak = case.probe.between_rows, max(case.losses)
+    has_jumped = peak > MIN_JUMP * abs(case.first_loss) or largest > 1
+    has_learned = case.baseline_loss > 0 and not case.learned_less_than(MAX_LEARNED_WITHOUT_INPUTS)
+    if spread is not None and spread < MAX_SPREAD and has_jumped and not has_learned:
+        return (
+            f"the loss jumped from {case.first_loss:.4g} to {peak:.4g}, and at the end, at {end:.4g}, the predictions "
+            "are the same for all rows"
+        )
     if case.learned_less_than(MAX_LEARNED_AFTER_LARGE_UPDATE) and largest > 1:
         return f"the loss is {end:.4g} at the end, and nothing was learned after a large update"
     return ""

@@ -12,6 +12,8 @@ from yisheng.diagnosis.initialization import have_structure
 
 MIN_RATIO, MIN_RATIO_IF_LEARNING = 3.0, 10.0
 """First loss over that of a uniform guess, if little is learned and otherwise."""
+MIN_RATIO_OF_SQUARES = 30.0
+"""First squared error over that of predicting 0: a network whose outputs are as large as the targets has 2."""
 MAX_LEARNED_FRACTION = 0.8
 
 
@@ -19,7 +21,8 @@ def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     if case.pairing is None or not case.losses:
         return NO_LOSS
-    return "the loss is not a plain mean cross-entropy" if math.isnan(_uniform_guess_loss(case)) else ""
+    is_unknown = math.isnan(_uniform_guess_loss(case)) and math.isnan(_zero_prediction_loss(case))
+    return "the loss is neither a plain mean cross-entropy nor a mean squared error" if is_unknown else ""
 
 
 @register(
@@ -38,9 +41,27 @@ def initial_loss(case: Case) -> Iterator[Finding]:
 
     Source: Karpathy, https://karpathy.github.io/2019/04/25/recipe (verify loss at init).
     """
+    if not _began_untrained(case):
+        return
+    zero = _zero_prediction_loss(case)
+    if case.first_loss > MIN_RATIO_OF_SQUARES * zero and case.learned_less_than(MAX_LEARNED_FRACTION):
+        yield Finding(
+            "initial-loss",
+            "warning",
+            {"loss": case.first_loss, "predicting 0": zero},
+            f"the first loss is {case.first_loss:.3g}, and predicting 0 has {zero:.3g}: the outputs of the untrained "
+            "network are far too large",
+            case.choose_remedy(
+                "use init=default and scale=standard",
+                "use smaller initial weights (of a recurrent layer, orthogonal ones with a gain below 1), average "
+                "instead of adding over neighbors or positions, and scale the inputs",
+            ),
+            change=case.config_change(init="default", scale="standard"),
+        )
+        return
     guess = _uniform_guess_loss(case)
     ratio = MIN_RATIO if case.learned_less_than(MAX_LEARNED_FRACTION) else MIN_RATIO_IF_LEARNING
-    if not case.first_loss > ratio * guess or not _began_untrained(case):
+    if not case.first_loss > ratio * guess:
         return
     yield Finding(
         "initial-loss",
@@ -63,6 +84,15 @@ def _uniform_guess_loss(case: Case) -> float:
     if pairing.loss == "nll" and len(pairing.shape) > 1 and pairing.shape[1] > 1:
         return math.log(pairing.shape[1])
     return math.log(2) if pairing.loss.startswith("binary_cross_entropy") else math.nan
+
+
+def _zero_prediction_loss(case: Case) -> float:
+    """Return the mean squared error of predicting 0, or NaN if the loss is not a mean squared error or it is 0."""
+    pairing, targets = case.pairing, case.collect_targets()
+    if pairing is None or targets is None or pairing.loss != "mse" or not pairing.is_only_term or not case.is_mean:
+        return math.nan
+    square = float(targets.double().square().mean())
+    return square if square > 0 else math.nan
 
 
 def _began_untrained(case: Case) -> bool:

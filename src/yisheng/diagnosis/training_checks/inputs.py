@@ -46,7 +46,7 @@ def explain_skip(case: Case) -> str:
     ),
 )
 def inputs(case: Case) -> Iterator[Finding]:
-    """Find missing, infinite or constant inputs; or inputs far from mean 0 and standard deviation 1 with little learned.
+    """Find missing, infinite or constant inputs; or inputs far from mean 0 and standard deviation 1 that do harm.
 
     Numbers of words that go into an embedding have no scale.
 
@@ -120,7 +120,7 @@ def _are_constant(case: Case) -> bool:
 
 
 def _are_ids(case: Case) -> bool:
-    """Return whether the first layer with weights is an embedding: its inputs are numbers of words, which have no scale."""
+    """Return whether the first layer with weights is an embedding: numbers of words have no scale."""
     layers = (layer for record in case.records for layer in record.layers)
     layer = next((layer for layer in layers if layer.kind not in LAYERS_WITHOUT_WEIGHTS), None)
     return layer is not None and "Embedding" in layer.kind

@@ -68,7 +68,8 @@ def _examine_schedule(case: Case) -> Finding | None:
     highest = max((rate for _, rate in rates), default=0.0)
     learned = case.learned_fraction
     limit = VANISHED_LR * highest * (1 + 1e-6)
-    vanished_at = next((step for step, rate in rates if rate <= limit and rates[0][1] > rate), None)
+    recorded = next((step for step, rate in rates if rate <= limit and rates[0][1] > rate), None)
+    vanished_at = recorded if case.rate_vanished_at is None else case.rate_vanished_at
     if vanished_at is not None and vanished_at < case.steps / 2 and learned < MAX_LEARNED_WITHOUT_RATE:
         return _build_finding(
             case,
@@ -76,8 +77,8 @@ def _examine_schedule(case: Case) -> Finding | None:
             f"the learning rate is close to zero from step {vanished_at} on",
             case.choose_remedy(
                 "use schedule=cosine, which falls more slowly",
-                "step the schedule once per epoch, not per batch, or decay less; ReduceLROnPlateau needs mode='min' for "
-                "a loss",
+                "step the schedule once per epoch, not per batch, or decay less; ReduceLROnPlateau needs mode='min' "
+                "for a loss",
             ),
             case.config_change(schedule="cosine"),
         )

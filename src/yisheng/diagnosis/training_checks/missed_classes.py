@@ -47,7 +47,7 @@ def missed_classes(case: Case) -> Iterator[Finding]:
     assert confusion is not None  # ensured by needs
     counts = confusion.counts.double().cpu()
     rows, hits = counts.sum(1), counts.diagonal()
-    share = _shares(case, confusion, rows)
+    share = _shares(case, rows)
     rare = share < MAX_EQUAL_SHARE / len(share)
     if confusion.is_multilabel:
         rare[0] = False  # rows without a label
@@ -69,12 +69,12 @@ def missed_classes(case: Case) -> Iterator[Finding]:
             "fraction of the training rows": float(share[worst]),
         },
         f"{_name(confusion, missed, worst)} {format_fraction(float(share[worst]))} of the training rows, and of "
-        f"{int(rows[worst])} evaluated rows {int(hits[worst])} are found: answering with the frequent classes is nearly "
-        "always right",
+        f"{int(rows[worst])} evaluated rows {int(hits[worst])} are found: answering with the frequent classes is "
+        "nearly always right",
         "the loss has weights already: give rare classes the larger ones, total / (classes * rows of the class)"
         if has_weights
-        else "weight the classes: cross_entropy(weight=total / (classes * rows of each class)), or pos_weight=negative / "
-        "positive rows; or draw rare classes more often (WeightedRandomSampler)",
+        else "weight the classes: cross_entropy(weight=total / (classes * rows of each class)), or "
+        "pos_weight=negative / positive rows; or draw rare classes more often (WeightedRandomSampler)",
         source=case.sources.get("loss", ""),
     )
 
@@ -86,7 +86,7 @@ def _name(confusion: Confusion, missed: torch.Tensor, worst: int) -> str:
     return f"class {names[0]} has" if len(names) == 1 else f"classes {join_names(names)} are rare: {names[0]} has"
 
 
-def _shares(case: Case, confusion: Confusion, rows: torch.Tensor) -> torch.Tensor:
+def _shares(case: Case, rows: torch.Tensor) -> torch.Tensor:
     """Return the fraction of the training rows in each class, or of the evaluated ones if targets are unknown."""
     targets = case.collect_targets()
     evaluated = rows / rows.sum().clamp(min=1)

@@ -15,6 +15,8 @@ MIN_PERMUTED_ACCURACY, MIN_GAIN = 0.6, 0.3
 """Accuracy with the best assignment of the classes, and how far it must be above the accuracy as they are numbered: a
 network that has learned little has no such assignment."""
 MIN_CHANGED_ROWS = 5
+MIN_LEARNED_FRACTION = 0.5
+"""Loss of training that must be gone: a network that was trained before may still predict the classes of that time."""
 
 
 def explain_skip(case: Case) -> str:
@@ -44,6 +46,8 @@ def permuted_classes(case: Case) -> Iterator[Finding]:
     total = counts.sum()
     accuracy, permuted = counts.trace() / total, counts[true, predicted].sum() / total
     changed = [(c, k) for c, k in zip(true, predicted, strict=True) if c != k and counts[c, k] >= MIN_CHANGED_ROWS]
+    if not case.learned_fraction > MIN_LEARNED_FRACTION:
+        return
     if permuted < MIN_PERMUTED_ACCURACY or permuted - accuracy < MIN_GAIN or not changed:
         return
     examples = ", ".join(f"{c} as {k}" for c, k in changed[:3])
@@ -51,7 +55,7 @@ def permuted_classes(case: Case) -> Iterator[Finding]:
         "permuted-classes",
         "error",
         {"accuracy": float(accuracy), "with renumbered classes": float(permuted), "classes": len(changed)},
-        f"{len(changed)} classes are numbered otherwise in evaluation than in training ({examples}): with other numbers "
-        f"the accuracy is {permuted:.0%}, as they are {accuracy:.0%}",
+        f"{len(changed)} classes are numbered otherwise in evaluation than in training ({examples}): with other "
+        f"numbers the accuracy is {permuted:.0%}, as they are {accuracy:.0%}",
         "make one list of class names and use it for all parts (sorted names, or class_to_idx of the training part)",
     )

@@ -24,7 +24,7 @@ def explain_skip(case: Case) -> str:
     needs=explain_skip,
     when="during",
     cause="structure",
-    explains=("low-learning-rate", "plateau", "vanishing-gradients", "inputs"),
+    explains=("low-learning-rate", "plateau", "vanishing-gradients", "inputs", "missing-positions"),
 )
 def read_padding(case: Case) -> Iterator[Finding]:
     """Find one prediction per row that changes if padding is left out, while much is left to learn.
@@ -45,8 +45,8 @@ def read_padding(case: Case) -> Iterator[Finding]:
         "read-padding",
         "warning",
         {"change in standard deviations": probe.padding, "padding token": probe.padding_token},
-        f"the predictions change by {probe.padding:.2g} standard deviations if padding (token {probe.padding_token}) is "
-        "left out: the network reads it as words",
+        f"the predictions change by {probe.padding:.2g} standard deviations if padding (token {probe.padding_token}) "
+        "is left out: the network reads it as words",
         "use the state of the last word (pack_padded_sequence), and a mask of the padding in attention "
         "(key_padding_mask) and means",
         source=case.sources.get("forward", ""),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from torch import nn
+
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -36,7 +38,7 @@ def unused_class(case: Case) -> Iterator[Finding]:
     pairing, targets = case.pairing, case.collect_targets()
     if pairing is None or targets is None or targets.is_floating_point():
         return
-    if any(call.ignore_index == 0 for call in case.loss_calls) or int(targets.min()) < 0:
+    if _are_tokens(case) or any(call.ignore_index == 0 for call in case.loss_calls) or int(targets.min()) < 0:
         return
     units = pairing.shape[1]
     counts = targets.bincount(minlength=units)
@@ -50,4 +52,12 @@ def unused_class(case: Case) -> Iterator[Finding]:
         "is never used",
         f"subtract 1 from the class numbers, and give the last layer {units - 1} units",
         source=case.sources.get("loss", ""),
+    )
+
+
+def _are_tokens(case: Case) -> bool:
+    """Return whether the network reads tokens: number 0 is then a padding or start token that is never predicted."""
+    layers = (layer for record in case.records for layer in record.layers)
+    return any(isinstance(module, nn.Embedding) for module in case.model.modules()) or any(
+        "Embedding" in layer.kind for layer in layers
     )

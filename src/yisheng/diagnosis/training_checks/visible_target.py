@@ -39,8 +39,8 @@ def visible_target(case: Case) -> Iterator[Finding]:
         "visible-target",
         "error",
         {"change in standard deviations": change},
-        "the targets are the next tokens, and the predictions change if a later token changes: the network sees what it "
-        "must predict",
+        "the targets are the next tokens, and the predictions change if a later token changes: the network sees what "
+        "it must predict",
         "use a causal mask: nn.Transformer.generate_square_subsequent_mask(T), or is_causal=True in "
         "scaled_dot_product_attention",
         source=case.sources.get("forward", ""),

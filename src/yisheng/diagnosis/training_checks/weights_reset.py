@@ -12,7 +12,7 @@ from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.wording import describe_shortage
 
 WINDOW = 3
-"""Losses before and after a change whose medians are compared."""
+"""Losses before and after a change that are required."""
 MIN_RESETS, MIN_REGAINED, MIN_FALL = 2, 0.5, 0.2
 """Changes that set training back; loss that comes back, relative to what had been learned; and what must have been
 learned before, relative to the first loss. A restored best state or an average has a loss close to that before it."""
@@ -34,7 +34,8 @@ def explain_skip(case: Case) -> str:
 def weights_reset(case: Case) -> Iterator[Finding]:
     """Find changes of the weights between two updates after which the loss is near its initial value again.
 
-    With L0 the first loss, and Lb and La the medians before and after the change: (La - Lb) / (L0 - Lb) >= 1/2.
+    With L0 the first loss, Lb the median of three losses before the change and La the mean of two after it:
+    (La - Lb) / (L0 - Lb) > 1/2.
 
     Args:
         case: when its weights were changed, and its losses.
@@ -60,5 +61,5 @@ def _sets_back(case: Case, at: int) -> bool:
     before, after = case.losses[max(0, at - 1 - WINDOW) : at - 1], case.losses[at - 1 : at - 1 + WINDOW]
     if len(before) < WINDOW or len(after) < WINDOW or not all(map(math.isfinite, (*before, *after))):
         return False
-    low, high, first = statistics.median(before), statistics.median(after), case.first_loss
+    low, high, first = statistics.median(before), statistics.fmean(after[:2]), case.first_loss
     return first - low > MIN_FALL * abs(first) and high - low > MIN_REGAINED * (first - low)

@@ -1,0 +1,36 @@
+"""When the learning rate vanished."""
+
+from __future__ import annotations
+
+from typing import Any
+
+VANISHED = 1e-3
+"""Rate relative to the highest one so far that counts as none."""
+
+
+class RateWatch:
+    """Watch the first learning rate of an optimizer; rates on a device are not read, since that would wait for it.
+
+    Attributes:
+        highest: the highest rate so far.
+        vanished_at: the first update at a thousandth of the highest rate or less; None if there was none.
+
+    >>> watch = RateWatch()
+    >>> for step, rate in enumerate([0.1, 0.01, 1e-5], 1):
+    ...     watch.note(step, rate)
+    >>> watch.vanished_at
+    3
+    """
+
+    def __init__(self) -> None:
+        self.highest = 0.0
+        self.vanished_at: int | None = None
+
+    def note(self, step: int, rate: Any) -> None:
+        """Note the rate of an update, numbered from 1."""
+        if not isinstance(rate, float | int):
+            return
+        if rate > self.highest:
+            self.highest, self.vanished_at = float(rate), None
+        elif self.vanished_at is None and rate <= VANISHED * self.highest:
+            self.vanished_at = step

@@ -1,0 +1,42 @@
+"""Which findings about rows hold for a user's own loop, whose loss shows how the targets are used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from yisheng.core.types import Finding
+from yisheng.diagnosis.case import Case
+
+TARGET_KIND, READING, LEAK = "target-kind", "data in memory", "target-in-inputs"
+CLASS_LOSSES = ("nll", "soft_nll", "binary_cross_entropy", "binary_cross_entropy_with_logits")
+
+
+def select_for_loop(findings: Sequence[Finding], case: Case, data: Any) -> list[Finding]:
+    """Return the findings about rows without those about how Yisheng itself would read or learn them.
+
+    In an autoencoder the targets are the inputs, on purpose.
+
+    Args:
+        findings: of the checks of the rows.
+        case: the training, whose loss compares classes or numbers.
+        data: the training rows ``(x, y)``.
+    """
+    if _is_autoencoder(data):
+        findings = [finding for finding in findings if finding.check != LEAK]
+    kinds = [finding for finding in findings if finding.check == TARGET_KIND and finding.severity != "error"]
+    compares_classes = case.pairing is not None and case.pairing.loss in CLASS_LOSSES
+    dropped = kinds if compares_classes or len(kinds) > 1 else []
+    return [finding for finding in findings if finding.check != READING and finding not in dropped]
+
+
+def _is_autoencoder(data: Any) -> bool:
+    """Return whether the targets are the inputs themselves."""
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        return False
+    x, y = data
+    if not isinstance(x, torch.Tensor) or not isinstance(y, torch.Tensor) or x.numel() != y.numel():
+        return False
+    return y.ndim > 1 and x.dtype == y.dtype and torch.equal(x.reshape(-1), y.reshape(-1))

@@ -1,0 +1,259 @@
+"""Compare a user's trained network with quick models of the same rows, and try other learning rates if it trails."""
+
+from __future__ import annotations
+
+import copy
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F  # its common name
+
+from yisheng.core.modes import evaluation_mode
+from yisheng.core.types import Finding
+from yisheng.diagnosis.case import REGRESSION_LOSSES, Case
+from yisheng.diagnosis.row_checks import RowResults
+from yisheng.diagnosis.sample import InconclusiveError, Sample
+from yisheng.diagnosis.training_state import preserve_training_state
+
+MAX_ROWS, MAX_FEATURES, TREES = 2000, 400, 60
+MIN_HELD_OUT = 40
+MIN_GAP, MIN_GAP_IN_ERRORS = 0.2, 3.0
+"""Accuracy or R² that the network lacks, and the same in standard errors of the paired difference."""
+MAX_LEARNED_BY_CHANCE = 0.1
+"""Fraction of the loss that is gone in a training that has learned nothing."""
+MAX_FALL = 0.1
+"""Fall of the loss in the last quarter of the updates that is none."""
+BEFORE, PRESENT = 0.0, 1.0
+RATES, STEPS, BATCH = (PRESENT, 0.1, 10.0), 100, 32
+"""Factors of the learning rate that are tried from the present weights, updates of each, and rows of a batch."""
+MAX_REMAINING = 0.75
+"""Held-out loss relative to that at the present rate, below which a rate is better: repetitions differ by 10%."""
+LOSSES = {("nll", ("log_softmax",)): F.cross_entropy, ("mse", ()): F.mse_loss}
+
+
+@dataclass(frozen=True)
+class _QuickModel:
+    """A quick model's predictions of the held-out rows.
+
+    Args:
+        name: for the finding.
+        correct: gain of each row: 1 if its class is right, or minus the squared error over the variance.
+    """
+
+    name: str
+    correct: np.ndarray
+
+
+def find_trailing_network(case: Case, rows: RowResults, data: Any, validation: Any) -> Iterator[Finding]:
+    """Yield that trees or least squares on the same rows predict held-out rows far better than the network.
+
+    The gap must be a fifth in accuracy or R², and three standard errors. If it is, the training goes on for a hundred
+    updates on a copy, at a tenth of the learning rate, at the same and at ten times; if one is much better, the rate is
+    the cause.
+
+    Args:
+        case: the finished training.
+        rows: the rows as they were read.
+        data: the training rows ``(x, y)``.
+        validation: the held-out rows ``(x, y)``.
+
+    Source: Grinsztajn, Oyallon and Varoquaux, "Why do tree-based models still outperform deep learning on tabular
+    data?", 2022; Hastie, Tibshirani and Friedman, "The elements of statistical learning", 2009, section 3.2.
+    """
+    sample = rows.sample
+    if sample is None or not _are_tensors(data, validation) or not _predicts_targets(case):
+        return
+    output = _predict(case.model, validation[0])
+    network = None if output is None else _score(sample, output.numpy())
+    if network is None or not np.isfinite(network).all():
+        return
+    try:
+        quick = max(_fit_quick_models(sample), key=lambda model: model.correct.mean(), default=None)
+    except InconclusiveError:  # the inputs are no features, such as tokens
+        return
+    if quick is None:
+        return
+    gap = quick.correct - network
+    error = float(gap.std()) / math.sqrt(len(gap))
+    if gap.mean() < max(MIN_GAP, MIN_GAP_IN_ERRORS * error):
+        return
+    losses = _try_rates(case, data, validation)
+    factor = _find_better_rate(losses)
+    goes_on = losses.get(PRESENT, math.inf) < MAX_REMAINING * losses.get(BEFORE, 0.0)
+    trains_on_other_rows = case.learned_less_than(MAX_LEARNED_BY_CHANCE) or (goes_on and _is_flat(case))
+    if factor and not (goes_on and trains_on_other_rows):
+        yield _explain_rate(case, factor)
+    else:
+        yield _explain_gap(sample, network, quick, trains_on_other_rows)
+
+
+def _explain_rate(case: Case, factor: float) -> Finding:
+    check = "high-learning-rate" if factor < 1 else "low-learning-rate"
+    change = "divide the learning rate by 10, or let it decay" if factor < 1 else "multiply the learning rate by 10"
+    return Finding(
+        check,
+        "warning",
+        {"factor": factor, "updates tried": STEPS, "loss at the end": case.final_loss},
+        f"with {factor:g} times the learning rate, {STEPS} more updates of a copy lower the held-out loss by more than "
+        f"{1 - MAX_REMAINING:.0%} compared with the present rate: it is too {'high' if factor < 1 else 'low'}",
+        change,
+        source=case.sources.get("optimizer", ""),
+    )
+
+
+def _is_flat(case: Case) -> bool:
+    """Return whether the training loss has not fallen in its last quarter: more of the same would not help."""
+    quarter = len(case.losses) // 4
+    third, last = case.losses[-2 * quarter : -quarter], case.losses[-quarter:]
+    return bool(quarter) and statistics.median(last) > (1 - MAX_FALL) * statistics.median(third)
+
+
+def _explain_gap(sample: Sample, network: np.ndarray, quick: _QuickModel, trains_on_other_rows: bool) -> Finding:
+    is_class = sample.spec.task == "classification"
+    measure = "accuracy" if is_class else "R²"
+    own, other = (float(part.mean()) + (0 if is_class else 1) for part in (network, quick.correct))
+    if trains_on_other_rows:
+        remedy = (
+            "look at what the loop trains on: rows and targets that are shuffled apart, augmentation that destroys the "
+            "inputs, labels of other rows; then at the learning rate"
+        )
+    elif quick.name == "linear least squares":
+        remedy = "train it to its end: more epochs, a larger learning rate, or torch.linalg.lstsq, which solves it"
+    else:
+        remedy = "use a larger network or more epochs, and try other learning rates"
+    return Finding(
+        "underfitting",
+        "warning",
+        {"network": own, quick.name: other, "rows": len(network)},
+        f"{quick.name} on the same rows reach{'' if quick.name.endswith('s') else 'es'} a held-out {measure} of "
+        f"{other:.3g}, the network {own:.3g}",
+        remedy,
+    )
+
+
+def _predicts_targets(case: Case) -> bool:
+    """Return whether the outputs are scores of classes or predicted numbers, not parameters of a distribution."""
+    pairing = case.pairing
+    if pairing is None or not pairing.is_only_term:
+        return False
+    is_number = pairing.loss in REGRESSION_LOSSES and not pairing.operations
+    return is_number or pairing.loss in ("nll", "binary_cross_entropy_with_logits")
+
+
+def _are_tensors(*parts: Any) -> bool:
+    return all(
+        isinstance(part, tuple | list) and len(part) == 2 and all(isinstance(value, torch.Tensor) for value in part)
+        for part in parts
+    )
+
+
+@torch.no_grad()
+def _predict(model: nn.Module, x: torch.Tensor) -> torch.Tensor | None:
+    """Return the outputs ``(n, C)`` of some rows on the CPU, or None if the network gives no table."""
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    with evaluation_mode(model), torch.random.fork_rng(enabled=device.type == "cpu", devices=[]):
+        try:
+            outputs = [model(part.to(device)) for part in x.split(256)]
+        except (RuntimeError, TypeError, ValueError, IndexError):
+            return None
+    is_table = all(isinstance(output, torch.Tensor) and output.ndim in (1, 2) for output in outputs)
+    return torch.cat([output.float().reshape(len(output), -1) for output in outputs]).cpu() if is_table else None
+
+
+def _score(sample: Sample, output: np.ndarray) -> np.ndarray | None:
+    """Return the gain of each held-out row from the network's outputs; None if they are neither scores nor values."""
+    y = sample.y[sample.rows("validation")]
+    if len(y) != len(output) or len(y) < MIN_HELD_OUT:
+        return None
+    if sample.spec.task == "classification":
+        classes = len(sample.spec.classes)
+        if output.shape[1] == classes:
+            predicted = output.argmax(1)
+        elif output.shape[1] == 1 and classes == 2:
+            predicted = (output[:, 0] > 0).astype(int)
+        else:
+            return None
+        return (predicted == y).astype(float)
+    if sample.spec.outputs != 1 or output.shape[1] != 1:
+        return None
+    return -((y[:, 0] - output[:, 0]) ** 2) / max(float(y[:, 0].var()), 1e-30)
+
+
+def _fit_quick_models(sample: Sample) -> list[_QuickModel]:
+    """Return predictions of the held-out rows by trees, and for numbers by linear least squares."""
+    from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+
+    rows, held_out = sample.draw_rows("train", MAX_ROWS), sample.rows("validation")
+    x, x_held_out = sample.features(rows), sample.features(held_out)
+    if x.shape[1] > MAX_FEATURES:
+        return []
+    y, y_held_out = sample.y[rows], sample.y[held_out]
+    if sample.spec.task == "classification":
+        trees = ExtraTreesClassifier(TREES, random_state=0).fit(x, y)
+        return [_QuickModel("trees", (trees.predict(x_held_out) == y_held_out).astype(float))]
+    y, y_held_out = y[:, 0].astype(float), y_held_out[:, 0].astype(float)
+    variance = max(float(y_held_out.var()), 1e-30)
+    trees = ExtraTreesRegressor(TREES, random_state=0).fit(x, y)
+    design, design_held_out = (np.c_[part, np.ones(len(part))].astype(float) for part in (x, x_held_out))
+    line = design_held_out @ np.linalg.lstsq(design, y, rcond=None)[0]
+    return [
+        _QuickModel(name, -((y_held_out - prediction) ** 2) / variance)
+        for name, prediction in (("trees", trees.predict(x_held_out)), ("linear least squares", line))
+    ]
+
+
+def _try_rates(case: Case, data: Sequence[torch.Tensor], validation: Sequence[torch.Tensor]) -> dict[float, float]:
+    """Return the held-out loss of the network (`BEFORE`), and after more updates by the factor of the learning rate.
+
+    Nothing is returned if the loss is not one that can be repeated.
+    """
+    pairing = case.pairing
+    loss = None if pairing is None else LOSSES.get((pairing.loss, pairing.operations))
+    device = next((p.device for p in case.model.parameters()), torch.device("cpu"))
+    if loss is None or device.type != "cpu" or case.has_line_search:
+        return {}
+    try:
+        with preserve_training_state(case.model, case.optimizer):
+            losses = {factor: _go_on(case, factor, loss, data, validation) for factor in RATES}
+            return {BEFORE: _go_on(case, PRESENT, loss, data, validation, steps=0), **losses}
+    except (RuntimeError, TypeError, ValueError, IndexError):
+        return {}
+
+
+def _find_better_rate(losses: dict[float, float]) -> float:
+    """Return the factor of the learning rate with which the training goes on much better, or 0."""
+    others = {factor: loss for factor, loss in losses.items() if factor not in (BEFORE, PRESENT)}
+    best = min(others, key=others.__getitem__, default=0.0)
+    return best if best and others[best] < MAX_REMAINING * losses[PRESENT] else 0.0
+
+
+def _go_on(
+    case: Case,
+    factor: float,
+    loss: Any,
+    data: Sequence[torch.Tensor],
+    validation: Sequence[torch.Tensor],
+    steps: int = STEPS,
+) -> float:
+    """Return the held-out loss after some more updates of a copy at another rate."""
+    model, optimizer = copy.deepcopy((case.model, case.optimizer))
+    highest = max((record.lr for record in case.records), default=0.0)
+    for group in optimizer.param_groups:
+        group["lr"] = factor * max(float(group["lr"]), highest / 10)
+    model.train()
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(steps):
+        rows = torch.randint(0, len(data[0]), (BATCH,), generator=generator)
+        optimizer.zero_grad()
+        loss(model(data[0][rows]), data[1][rows]).backward()
+        optimizer.step()
+    model.eval()
+    with torch.no_grad():
+        value = float(loss(model(validation[0]), validation[1]))
+    return value if math.isfinite(value) else math.inf
