@@ -44,7 +44,8 @@ while head := sys.stdin.buffer.read(4):
     color, size, fit = json.loads(sys.stdin.buffer.readline())
     try:
         with decode.silence_pillow():
-            pixels = decode.decode_image(content, "a.jpg", color=color, size=size and tuple(size), fit=fit)
+            options = {"color": color, "size": size and tuple(size), "fit": fit}
+            pixels = decode.decode_image(content, "a.jpg", values=None, **options)
         answer = ["pixels", pixels.dtype.name, *pixels.shape]
     except DataError as error:
         answer = ["error", error.problem, error.remedy]

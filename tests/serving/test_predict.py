@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -28,6 +29,8 @@ from yisheng.inference.occlusion import draw_occlusion_map
 from yisheng.inference.predictor import Predictor
 from yisheng.inference.rows import parse_rows
 from yisheng.serving import json_rows
+from yisheng.serving.body_formats import decode_base64
+from yisheng.serving.errors import ApiError
 from yisheng.serving.limits import Limits
 
 
@@ -183,6 +186,74 @@ def test_a_cross_validation_predicts_with_its_mean(tmp_path):
     (prediction,) = read_predictions(client.post("/predict", json={"rows": row.tolist()}))
     assert client.get("/model").json()["model"] == "mlp"
     assert_same_prediction(prediction, Predictor(cross_validation).predict(row.astype(np.float32))[0])
+
+
+# ---- several images, some of them damaged
+
+
+def as_form(contents):
+    return {"files": [("file", (f"{n}.png", content)) for n, content in enumerate(contents)]}
+
+
+def as_json(contents):
+    return {"json": {"images": [base64.b64encode(content).decode() for content in contents]}}
+
+
+@pytest.mark.parametrize("encode", [as_form, as_json])
+@pytest.mark.parametrize("damaged", [(0,), (2,), (1, 3), (0, 1, 2)])
+def test_damaged_images_have_their_errors_in_place(digits_run, encode, damaged):
+    client = ServiceClient(digits_run)
+    contents = [encode_png(digit_pixels(n)) for n in range(4)]
+    expected = read_predictions(client.post("/predict", **encode(contents)))
+    contents = [content[:-30] if n in damaged else content for n, content in enumerate(contents)]
+    response = client.post("/predict", **encode(contents))
+    assert response.status_code == 200
+    predictions = response.json()["predictions"]
+    assert [prediction["input"] for prediction in predictions] == [prediction["input"] for prediction in expected]
+    for n, prediction in enumerate(predictions):
+        if n in damaged:
+            assert set(prediction) == {"input", "error"}
+            assert set(prediction["error"]) == {"problem", "remedy", "code"}
+            assert prediction["error"]["problem"].startswith(prediction["input"])
+        else:
+            assert prediction["prediction"] == expected[n]["prediction"]
+            assert prediction["probabilities"] == pytest.approx(expected[n]["probabilities"], abs=1e-5)
+
+
+def test_a_request_without_any_readable_image_is_refused(digits_run):
+    client = ServiceClient(digits_run)
+    response = client.post("/predict", **as_form([b"x", b"y"]))
+    assert error_code(response) == (422, "input")
+    assert response.json()["error"]["problem"].startswith("0.png")
+    assert error_code(client.post("/predict", json={"images": ["***", 7]})) == (422, "input")
+
+
+def test_a_text_that_is_not_base64_has_its_error_in_place(digits_run):
+    image = base64.b64encode(encode_png(digit_pixels(0))).decode()
+    response = ServiceClient(digits_run).post("/predict", json={"images": ["***", image, None]})
+    assert ["error" in prediction for prediction in response.json()["predictions"]] == [True, False, True]
+
+
+@given(st.binary(max_size=200), st.data())
+def test_base64_is_read_in_all_its_forms(content, data):
+    text = base64.b64encode(content).decode()
+    if data.draw(st.booleans(), "URL-safe"):
+        text = text.replace("+", "-").replace("/", "_")
+    if data.draw(st.booleans(), "without padding"):
+        text = text.rstrip("=")
+    width, line_break = data.draw(st.integers(1, 80)), data.draw(st.sampled_from(["", "\n", "\r\n", " ", "\t"]))
+    text = line_break.join(text[start : start + width] for start in range(0, len(text), width))
+    if data.draw(st.booleans(), "data URL"):
+        text = data.draw(st.sampled_from(["data:;base64,", "data:image/png;base64,", "DATA:image/png;BASE64,"])) + (
+            quote(text) if data.draw(st.booleans(), "percent") else text
+        )
+    assert decode_base64(text, "x") == content
+
+
+@pytest.mark.parametrize("text", ["a", "abcde", "a*b=", "ä", "=a", 7, None, [], "data:image/png;base64", "ab=c"])
+def test_other_texts_are_not_base64(text):
+    with pytest.raises(ApiError, match="not in base64"):
+        decode_base64(text, "x")
 
 
 # ---- invalid requests

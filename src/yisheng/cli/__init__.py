@@ -21,6 +21,7 @@ from yisheng.core.signals import handle_stop_signals
 
 MAX_LINE_LENGTH = 1500
 """Characters of an error's line; longer ones are shortened in the middle."""
+SERVING_COMMANDS = ("serve", "watch")
 READER_IS_GONE = (errno.EPIPE, errno.EIO, None)
 """Errors of a stream whose reader has ended: a pipe, a closed terminal, a closed stream."""
 
@@ -177,7 +178,7 @@ def _run(argv: list[str]) -> int:
     command = argv[0]
     if command not in list_commands():
         raise UsageError(f"unknown command {command!r}", suggest(command.lower(), list_commands()))
-    prepare()  # before any module imports torch
+    prepare(serves=command in SERVING_COMMANDS)  # before any module imports torch
     module = importlib.import_module(f"yisheng.cli.{command.replace('-', '_')}")
     arguments = Arguments.parse(command, argv[1:])
     if arguments.help:

@@ -22,6 +22,8 @@ import json
 
 from yisheng.cli._arguments import Arguments
 
+MAX_SHUTDOWN_SECONDS = 4.0
+"""Time from a signal to the end of the process, whatever it does then; requests in progress have less."""
 KEYS = ("host", "token", "hosts", "port", "batch", "wait", "body", "pixels", "images", "rows", "seconds", "model")
 
 
@@ -36,10 +38,12 @@ def run(arguments: Arguments) -> int:
     seconds, model = arguments.number("seconds", 30), arguments.take("model")
     folder = arguments.run_folder(KEYS)
 
+    from yisheng.core.process import end_after_signals
     from yisheng.experiments.own_model import supply_model
     from yisheng.experiments.serve import Limits, serve
 
     def print_address(address: str) -> None:
+        end_after_signals(MAX_SHUTDOWN_SECONDS)
         if arguments.json:
             print(json.dumps({"address": address}), flush=True)
 

@@ -18,11 +18,16 @@ MAX_KEPT_BYTES = 2**31 - 1
 _keeps_memory = False
 
 
-def prepare() -> None:
-    """Set up this process for training: the number of threads, how they wait, and what happens to freed memory."""
+def prepare(*, serves: bool = False) -> None:
+    """Set up this process: the number of threads, how they wait, and what happens to freed memory.
+
+    Args:
+        serves: whether it answers requests for a long time rather than training; it then returns freed memory.
+    """
     limit_threads()
     shorten_spinning()
-    keep_memory()
+    if not serves:
+        keep_memory()
 
 
 def limit_threads() -> None:
@@ -85,3 +90,34 @@ def keep_memory() -> bool:
 def keeps_memory() -> bool:
     """Return whether `keep_memory` was called in this process and had an effect."""
     return _keeps_memory
+
+
+def end_after_signals(seconds: float) -> None:
+    """End this process some time after Ctrl-C, SIGTERM or SIGHUP, even if a thread is still at work then.
+
+    Python waits for its threads, and handles a signal only between two instructions of the main thread; a library may
+    compute for minutes. Handlers that end the process earlier are not changed. Only the main thread may call it.
+
+    Args:
+        seconds: after the first signal.
+    """
+    import signal
+    import socket
+    import sys
+    import threading
+    import time
+
+    receiving, sending = socket.socketpair()
+    sending.setblocking(False)
+    signal.set_wakeup_fd(sending.fileno(), warn_on_full_buffer=False)  # written to at once, by the C handler
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+    def wait_for_signal() -> None:
+        assert sending  # stays open as long as this thread lives
+        while (number := receiving.recv(1)[0]) not in numbers:
+            pass
+        time.sleep(seconds)
+        print(f"yisheng: ended {seconds:g} seconds after {signal.Signals(number).name}", file=sys.stderr, flush=True)
+        os._exit(128 + number)
+
+    threading.Thread(target=wait_for_signal, name="end after signals", daemon=True).start()

@@ -19,8 +19,6 @@ from yisheng.serving.server import LOOPBACK
 
 __all__ = ["Limits", "serve"]
 
-__all__ = ["Limits", "serve"]
-
 MIN_TOKEN_LENGTH = 16
 """Of a token that other machines may try to guess."""
 
@@ -76,7 +74,7 @@ def serve(
     raise StoppedError(
         number,
         f"stopped by {signal.Signals(number).name}",
-        "all requests before it were answered; serve again: yisheng serve " + str(folder),
+        f"requests in progress had {server.SHUTDOWN_SECONDS} seconds; serve again: yisheng serve {folder}",
     )
 
 

@@ -106,9 +106,9 @@ def _add_endpoints(app: FastAPI, service: Service) -> None:
     async def predict(request: Request, top: Top = None, explain: Explain = False) -> Response:
         content_type = request.headers.get("content-type", "")
         async with abandon_if_slow_or_disconnected(request.receive, limits.seconds):
-            predictions = await service.predict(await request.body(), content_type, top=top, explain=explain)
+            content = await service.predict(await request.body(), content_type, top=top, explain=explain)
             # A response object, since FastAPI would validate every value again.
-            return errors.AsciiJSONResponse({"predictions": predictions})
+            return Response(content, media_type="application/json")
 
     @app.post(
         "/wrong",

@@ -100,7 +100,7 @@ class BatchQueue:
                 if batch:
                     await self._compute_batch(batch)
         finally:
-            self._network_thread.shutdown(cancel_futures=True)
+            self._network_thread.shutdown(wait=False, cancel_futures=True)  # a batch may take long
 
     async def run_in_network_thread(self, function: Callable[[np.ndarray], Result], x: np.ndarray) -> Result:
         """Call another function that uses the network, between two batches."""

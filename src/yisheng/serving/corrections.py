@@ -1,4 +1,4 @@
-"""Samples that a person corrected, kept for the next training: class folders of images, or a table."""
+"""Samples that a person corrected, kept for the next training: class folders of images, a list of them, or a table."""
 
 from __future__ import annotations
 
@@ -11,20 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from PIL import Image
-
 from yisheng.core import files
-from yisheng.core.errors import DataError, UsageError, suggest
+from yisheng.core.errors import UsageError, suggest
 from yisheng.core.types import Spec
-from yisheng.data.images import decode
-from yisheng.serving.json_rows import column_names, format_row, format_value, parse_json_rows
-from yisheng.serving.json_tensors import takes_tensors
+from yisheng.serving.correction_bodies import Correction
+from yisheng.serving.json_rows import column_names, format_value
 
 FOLDER, TABLE = "corrections", "rows.csv"
-MAX_IMAGE_SIDE = 1024
-"""Longest side of an image that is kept, in pixels; larger images are scaled down."""
-MAX_VALUE_LENGTH = 1000
-"""Characters of a value in a row that is kept."""
+IMAGE_FOLDER, IMAGE_LIST = "images", "images.csv"
+"""Images with numbers: their folder, and the list of their files and numbers."""
 MAX_LABEL_MAGNITUDE = 1e300
 MAX_QUOTED_CHARACTERS = 60
 MAX_FOLDER_NAME_LENGTH = 80
@@ -39,7 +34,10 @@ class SavedCorrection(NamedTuple):
 
 
 class Corrections:
-    """The corrections of a run, in ``RUN/corrections``; ``yisheng train data=RUN/corrections`` trains on images.
+    """The corrections of a run, in ``RUN/corrections``.
+
+    ``yisheng train data=RUN/corrections`` trains on images of classes, ``data=RUN/corrections/images.csv`` on images
+    with numbers.
 
     Args:
         folder: the run.
@@ -56,96 +54,95 @@ class Corrections:
         self._class_folders = make_class_folders(spec.classes)
         self._count, self._bytes = self._count_samples()
 
-    def save_image(self, content: bytes, label: Any) -> SavedCorrection:
-        """Keep an image, encoded as a new PNG; callers wrap it in `decode.silence_pillow`.
-
-        An image is kept once, and its last label counts.
-
-        Args:
-            content: an image file's bytes.
-            label: its class.
+    def save(self, correction: Correction) -> SavedCorrection:
+        """Keep a sample once; its last label counts.
 
         Raises:
-            DataError: the content is not an image.
-            UsageError: there is no such class, or the limit is reached.
-            StorageError: the file cannot be written.
+            UsageError: there is no such class, the value is not a number, or a limit is reached.
+            StorageError: the sample cannot be written.
         """
-        if not self._spec.is_image:
-            raise UsageError("the model takes rows, got an image", "send the row")
-        class_name = self._check_label(label)
-        png = _encode_png(decode.decode_image(content, "the image"))
-        filename = hashlib.sha256(png).hexdigest()[:32] + ".png"
+        targets = self._check_label(correction.label)
         with self._lock:
-            candidates = [self.folder / folder / filename for folder in self._class_folders.values()]
-            earlier = [path for path in candidates if path.exists()]
-            if not earlier:
-                self._check_limits(1, len(png))
-            path = self.folder / self._class_folders[class_name] / filename
-            _create_folder(path.parent)
-            files.write_file(path, png)
-            for duplicate in earlier:
-                if duplicate != path:
-                    duplicate.unlink(missing_ok=True)
-            if not earlier:
-                self._count, self._bytes = self._count + 1, self._bytes + len(png)
-            return SavedCorrection(path, self._count)
+            if not self._spec.is_image:
+                return self._save_row(correction.texts, targets)
+            if self._spec.task == "classification":
+                return self._save_image(correction.png, targets[0])
+            return self._save_listed_image(correction.png, targets)
 
-    def save_row(self, row: Any, label: Any) -> SavedCorrection:
-        """Keep a row in a table with the columns of training and the target's.
+    def _save_image(self, png: bytes, class_name: str) -> SavedCorrection:
+        """Keep an image in the folder of its class."""
+        filename = _name_image(png)
+        candidates = [self.folder / folder / filename for folder in self._class_folders.values()]
+        earlier = [path for path in candidates if path.exists()]
+        if not earlier:
+            self._check_limits(1, len(png))
+        path = self.folder / self._class_folders[class_name] / filename
+        _create_folder(path.parent)
+        files.write_file(path, png)
+        for duplicate in earlier:
+            if duplicate != path:
+                duplicate.unlink(missing_ok=True)
+        if not earlier:
+            self._count, self._bytes = self._count + 1, self._bytes + len(png)
+        return SavedCorrection(path, self._count)
 
-        A row is kept once, and its last label counts.
+    def _save_listed_image(self, png: bytes, targets: Sequence[str]) -> SavedCorrection:
+        """Keep an image, and its numbers in a list."""
+        path = self.folder / IMAGE_FOLDER / _name_image(png)
+        size = 0 if path.exists() else len(png)
+        header = ["file", *self._spec.target_names]
+        self._put_row(IMAGE_LIST, header, [f"{IMAGE_FOLDER}/{path.name}"], targets, size)
+        _create_folder(path.parent)
+        files.write_file(path, png)
+        self._bytes += size
+        return SavedCorrection(path, self._count)
 
-        Args:
-            row: as `parse_json_rows` accepts it.
-            label: its class, or the right value.
-
-        Raises:
-            DataError: the row does not fit the columns.
-            UsageError: there is no such class, the value is not a number, or the limit is reached.
-            StorageError: the table cannot be written.
-        """
-        if self._spec.is_image:
-            raise UsageError("the model takes images, got a row", "send the image")
-        if takes_tensors(self._spec):
-            raise UsageError(
-                f"corrections are kept for images and rows; the model takes {self._spec.description}",
-                "keep the sample in a file of your own",
-            )
-        target = self._check_label(label)
-        parse_json_rows([row], self._spec)
-        texts = format_row(row, self._spec)
-        unsuitable = [text for text in texts if len(text) > MAX_VALUE_LENGTH or not text.isprintable()]
-        if unsuitable:
-            raise DataError(f"{unsuitable[0][:40]!r} cannot be kept in a table", "send short text in one line")
-        path = self.folder / TABLE
+    def _save_row(self, texts: Sequence[str], targets: Sequence[str]) -> SavedCorrection:
+        """Keep a row in a table with the columns of training and the targets."""
         names = column_names(self._spec) or [f"x{n + 1}" for n in range(len(texts))]
-        with self._lock:
-            table = _read_table(path) or _format_line([*names, self._spec.target])
-            changed, is_new = _put_row(table, texts, target)
-            growth = len(changed) - (len(table) if path.exists() else 0)
-            self._check_limits(int(is_new), growth)
-            _create_folder(path.parent)
-            files.write_file(path, changed)
-            self._count, self._bytes = self._count + is_new, self._bytes + growth
-            return SavedCorrection(path, self._count)
+        path = self._put_row(TABLE, [*names, *self._spec.target_names], texts, targets)
+        return SavedCorrection(path, self._count)
 
-    def _check_label(self, label: Any) -> str:
-        """Return the name of the class, or the value as text."""
+    def _put_row(
+        self, filename: str, header: Sequence[str], texts: Sequence[str], targets: Sequence[str], extra_bytes: int = 0
+    ) -> Path:
+        """Write a row with its targets to a table; ``extra_bytes`` is what is written besides."""
+        path = self.folder / filename
+        table = _read_table(path) or _format_line(header)
+        changed, is_new = _put_row(table, texts, targets)
+        growth = len(changed) - (len(table) if path.exists() else 0)
+        self._check_limits(int(is_new), growth + extra_bytes)
+        _create_folder(path.parent)
+        files.write_file(path, changed)
+        self._count, self._bytes = self._count + is_new, self._bytes + growth
+        return path
+
+    def _check_label(self, label: Any) -> list[str]:
+        """Return the name of the class, or the value of each target as text."""
         spec = self._spec
         if spec.task == "classification":
             if not isinstance(label, str) or label not in spec.classes:
                 name = str(label)[:MAX_QUOTED_CHARACTERS]
                 raise UsageError(f"there is no class {name!r}", suggest(name, spec.classes))
-            return label
-        if spec.task == "multilabel" or spec.outputs > 1 or spec.is_image:
+            return [label]
+        if spec.task == "multilabel":
             raise UsageError(
-                f"corrections are kept for a class, or for one number of a row; this model is for {spec.task}",
+                "corrections are kept for a class or for numbers; this model is for several labels",
                 "keep the sample in a file of your own",
             )
-        is_number = isinstance(label, int | float) and not isinstance(label, bool)
-        if not is_number or not abs(label) < MAX_LABEL_MAGNITUDE:
-            raise UsageError("the right value must be a finite number", 'send it as in {"label": 1.5}')
-        return format_value(label)
+        values, names = [label], spec.target_names
+        if len(names) > 1:
+            if not isinstance(label, dict) or set(label) != set(names):
+                raise UsageError(
+                    f"the right values must be an object of {', '.join(names)}",
+                    f'send them as in {{"{names[0]}": 1.5, ...}}',
+                )
+            values = [label[name] for name in names]
+        for value in values:
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_number or not abs(value) < MAX_LABEL_MAGNITUDE:
+                raise UsageError("the right value must be a finite number", 'send it as in {"label": 1.5}')
+        return list(map(format_value, values))
 
     def _check_limits(self, samples: int, size: int) -> None:
         """Refuse further samples, or bytes, beyond the limits."""
@@ -161,8 +158,10 @@ class Corrections:
             sizes = [path.stat().st_size for path in self.folder.glob("*/*.png")]
         except OSError as error:
             raise files.explain_write_error(error, self.folder) from None
-        table = _read_table(self.folder / TABLE)
-        return len(sizes) + max(0, len(table.splitlines()) - 1), sum(sizes) + len(table)
+        table, image_list = _read_table(self.folder / TABLE), _read_table(self.folder / IMAGE_LIST)
+        listed = image_list if self._spec.task == "regression" else b""  # the images of classes are not listed
+        count = max(0, len(listed.splitlines()) - 1) if listed else len(sizes)
+        return count + max(0, len(table.splitlines()) - 1), sum(sizes) + len(table) + len(listed)
 
 
 def make_class_folders(classes: Sequence[str]) -> dict[str, str]:
@@ -188,12 +187,9 @@ def make_class_folders(classes: Sequence[str]) -> dict[str, str]:
     return folders
 
 
-def _encode_png(pixels: Any) -> bytes:
-    image = Image.fromarray(pixels)
-    image.thumbnail((MAX_IMAGE_SIDE, MAX_IMAGE_SIDE))
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
+def _name_image(png: bytes) -> str:
+    """Return a file name by the content, so that an image is kept once."""
+    return hashlib.sha256(png).hexdigest()[:32] + ".png"
 
 
 def _create_folder(folder: Path) -> None:
@@ -213,13 +209,13 @@ def _read_table(path: Path) -> bytes:
         raise files.explain_write_error(error, path) from None
 
 
-def _put_row(table: bytes, texts: Sequence[str], target: str) -> tuple[bytes, bool]:
-    """Return a table with a row at its end, or with the new target of a row that it has; and whether the row is new.
+def _put_row(table: bytes, texts: Sequence[str], targets: Sequence[str]) -> tuple[bytes, bool]:
+    """Return a table with a row at its end, or with the new targets of a row that it has; and whether the row is new.
 
     No value contains a line break, so that a row is a line, and equal rows begin with the same bytes.
     """
     table = table if table.endswith(b"\n") else table + b"\n"  # a person may have edited it
-    line = _format_line([*texts, target])
+    line = _format_line([*texts, *targets])
     start = table.find(b"\n" + _format_line([*texts, ""]).removesuffix(b"\n")) + 1
     if not start:
         return table + line, True

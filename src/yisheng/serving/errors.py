@@ -17,12 +17,17 @@ RETRY_AFTER = {"Retry-After": "1"}
 """Header of an error that a later request may not get, in seconds."""
 
 
+def encode_json(content: Any) -> bytes:
+    """Return plain data as JSON, which has no NaN or infinity."""
+    return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+
+
 class AsciiJSONResponse(JSONResponse):
     """JSON in ASCII: a message may quote half a surrogate pair, which UTF-8 cannot encode."""
 
     def render(self, content: Any) -> bytes:
-        """Encode the content; JSON has no NaN or infinity."""
-        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+        """Encode the content."""
+        return encode_json(content)
 
 
 class ApiError(HTTPException):

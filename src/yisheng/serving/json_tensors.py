@@ -7,10 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from yisheng.core import nested
 from yisheng.core.errors import DataError
 from yisheng.core.types import InputSpec, Spec
-from yisheng.inference.inputs.tensor_inputs import convert_values
 
 Schema = dict[str, Any]
 RANGES: Final = {"uint8": (0, 255), "int64": (-(2**53), 2**53)}
@@ -38,6 +36,8 @@ def parse_json_tensors(samples: Sequence[Any], spec: Spec) -> np.ndarray:
     >>> parse_json_tensors([[[1, 2]], [[3, 4.5]]], Spec("regression", (1, 2))).tolist()
     [[[1.0, 2.0]], [[3.0, 4.5]]]
     """
+    from yisheng.core import nested  # imports torch, which readers of other inputs do not need
+
     if not spec.inputs:
         item = InputSpec(spec.shape, spec.dtype)
         return np.stack([_parse_tensor(sample, item, f"row {n}") for n, sample in enumerate(samples, 1)])
@@ -96,6 +96,8 @@ def _split_sample(sample: Any, spec: Spec, number: int) -> list[Any]:
 
 def _parse_tensor(values: Any, item: InputSpec, name: str) -> np.ndarray:
     """Return the nested lists of one input as an array of its shape and type."""
+    from yisheng.inference.inputs.tensor_inputs import convert_values
+
     try:
         array = np.asarray(values)
     except (ValueError, TypeError, OverflowError):  # lists of different lengths

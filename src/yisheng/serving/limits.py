@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from yisheng.core.types import Spec
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -30,3 +32,12 @@ class Limits:
     corrections: int = 10_000
     correction_bytes: int = 256 << 20
     output_values: int = 1_000_000
+
+
+def max_rows(spec: Spec, limits: Limits) -> int:
+    """Return the number of rows that a request may have.
+
+    >>> max_rows(Spec("regression", (2,)), Limits(rows=5))
+    5
+    """
+    return min(limits.rows, limits.output_values // max(1, len(spec.classes)))

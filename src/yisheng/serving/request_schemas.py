@@ -6,10 +6,10 @@ The bodies themselves are parsed by `yisheng.serving.inputs`, whose errors name 
 from __future__ import annotations
 
 from yisheng.core.types import Column, Spec
-from yisheng.serving.inputs import CSV, FORM, IMAGES, JSON, max_rows
+from yisheng.serving.body_formats import CSV, FORM, IMAGES, JSON
 from yisheng.serving.json_rows import column_names, columns_by_name
 from yisheng.serving.json_tensors import MAX_NUMBER, Schema, describe_tensor_row, takes_tensors
-from yisheng.serving.limits import Limits
+from yisheng.serving.limits import Limits, max_rows
 
 IMAGE_IN_BASE64: Schema = {
     "type": "string",
@@ -43,6 +43,8 @@ def _describe_rows(spec: Spec, limits: Limits) -> Schema:
 def describe_correction_body(spec: Spec) -> Schema:
     """Return the request body of ``/wrong``, by content type."""
     label: Schema = {"enum": list(spec.classes)} if spec.task == "classification" else {"type": "number"}
+    if spec.task == "regression" and spec.outputs > 1:
+        label = _make_object(dict.fromkeys(spec.target_names, NUMBER))
     sample = {"image": IMAGE_IN_BASE64} if spec.is_image else {"row": describe_row(spec)}
     return _make_body({JSON: _make_object({**sample, "label": label})})
 

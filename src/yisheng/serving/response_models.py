@@ -44,6 +44,13 @@ class Error(Model):
     error: ErrorDetail
 
 
+class FailedInput(Model):
+    """An input of several that could not be read, in its place among the predictions."""
+
+    input: str = Field(description="name of the input")
+    error: ErrorDetail
+
+
 class SavedSample(Model):
     """A corrected sample that was kept."""
 
@@ -86,6 +93,7 @@ class ModelFacts(Model):
     classes: list[str]
     columns: list[InputColumn]
     target: str
+    targets: list[str]
     unit: str
     model: str
     parameters: Count
@@ -122,12 +130,12 @@ def make_predictions_model(spec: Spec) -> Any:
     elif spec.task == "multilabel":
         value = list[str]
     elif spec.outputs > 1:
-        value = list[FiniteNumber]
+        value = dict[str, FiniteNumber]
     prediction = create_model(
         "Prediction",
         __base__=Model,
         input=(str, Field(description="name of the input")),
-        prediction=(value, Field(description="class, labels or value; null if it is not finite")),
+        prediction=(value, Field(description="class, labels or value (of several targets by name); null: not finite")),
         probabilities=(dict[str, FiniteNumber], Field(description="by class, the most probable first")),
         notes=(list[str], Field(description="how the input was changed, and warnings")),
         ood_score=(
@@ -139,12 +147,15 @@ def make_predictions_model(spec: Spec) -> Any:
             Field(description="a PNG in base64 that marks the parts of the image that the prediction depends on"),
         ),
     )
-    return create_model("Predictions", __base__=Model, predictions=(list[prediction], ...))  # type: ignore[valid-type]
+    item = prediction | FailedInput if spec.is_image else prediction  # a table is read as a whole
+    return create_model("Predictions", __base__=Model, predictions=(list[item], ...))  # type: ignore[valid-type]
 
 
 def format_prediction(prediction: Prediction, top: int | None, occlusion_map: str | None) -> dict[str, Any]:
     """Return a prediction as plain data, with the ``top`` most probable classes (all by default)."""
     value = prediction.prediction
+    if isinstance(value, dict):
+        value = {name: _finite_or_none(number) for name, number in value.items()}
     probabilities = itertools.islice(prediction.probabilities.items(), top)
     return {
         "input": prediction.input,
@@ -154,6 +165,11 @@ def format_prediction(prediction: Prediction, top: int | None, occlusion_map: st
         "ood_score": _finite_or_none(prediction.ood_score),
         "occlusion_map": occlusion_map,
     }
+
+
+def format_failure(name: str, error: DataError) -> dict[str, Any]:
+    """Return the error of one input of several as plain data."""
+    return {"input": name, "error": {"problem": error.problem, "remedy": error.remedy, "code": "input"}}
 
 
 def _finite_or_none(value: Any) -> Any:
@@ -197,6 +213,7 @@ def describe_model(folder: Path, spec: Spec, limits: Limits) -> ModelFacts:
         classes=list(spec.classes),
         columns=_describe_columns(spec),
         target=spec.target,
+        targets=list(spec.target_names),
         unit=spec.unit,
         model=network["model"]["name"],
         parameters=description["parameters"],

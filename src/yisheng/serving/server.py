@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 """Names of this machine that only this machine can reach."""
-SHUTDOWN_SECONDS = 3
+SHUTDOWN_SECONDS = 2
 """Time for requests that are being processed when the server is stopped."""
 MAX_PENDING_CONNECTIONS = 512
 PACKAGES = ("fastapi", "uvicorn", "python_multipart")

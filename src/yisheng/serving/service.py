@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from fastapi import FastAPI
@@ -20,13 +20,16 @@ from yisheng.inference.occlusion import draw_occlusion_map
 from yisheng.inference.predictor import Predictor
 from yisheng.serving import inputs
 from yisheng.serving.batching import BatchQueue
+from yisheng.serving.body_formats import JSON, media_type
 from yisheng.serving.corrections import Corrections
-from yisheng.serving.errors import ApiError
+from yisheng.serving.errors import ApiError, encode_json
 from yisheng.serving.limits import Limits
-from yisheng.serving.response_models import SavedSample, describe_model, format_prediction
+from yisheng.serving.readers import ReaderPool
+from yisheng.serving.response_models import SavedSample, describe_model, format_failure, format_prediction
 
-READER_THREADS = 2
-"""Threads that decode images and read tables."""
+Result = TypeVar("Result")
+MIN_SLOW_VALUES = 20_000
+"""Values of a response that take long enough to format to do it in another thread."""
 
 
 class Service:
@@ -58,18 +61,21 @@ class Service:
         self._queue = BatchQueue(
             self._compute, batch=self._batch, wait=self._wait, max_queued=2 * self.limits.rows, threads=threads
         )
-        self._readers = ThreadPoolExecutor(READER_THREADS, "reader")
-        with decode.silence_pillow():  # for all threads that decode
+        self._readers = ReaderPool(self.spec, self.limits)
+        self._threads = ThreadPoolExecutor(2, "service")
+        with decode.silence_pillow():
+            self._readers.start()
             queue_task = asyncio.create_task(self._queue.run())
             try:
                 yield
             finally:
                 queue_task.cancel()
                 await asyncio.wait([queue_task])
-                self._readers.shutdown(cancel_futures=True)
+                await self._readers.close()
+                self._threads.shutdown(cancel_futures=True)
 
-    async def predict(self, body: bytes, content_type: str, *, top: int | None, explain: bool) -> list[dict[str, Any]]:
-        """Return the predictions for the inputs in a body, as plain data.
+    async def predict(self, body: bytes, content_type: str, *, top: int | None, explain: bool) -> bytes:
+        """Return the predictions for the inputs in a body, in JSON.
 
         Args:
             body: see `inputs.parse_inputs`.
@@ -85,13 +91,25 @@ class Service:
             problem = f"explain=true takes at most {self.limits.explained} images, got {len(parsed.x)}"
             raise ApiError(422, "too-many", problem, "send fewer, or leave explain=true out")
         outputs_and_scores = await self._queue.compute(parsed.x)
+        maps = await self._draw_occlusion_maps(parsed.x) if explain else [None] * len(parsed.x)
+        if outputs_and_scores.size < MIN_SLOW_VALUES:
+            return self._format(parsed, outputs_and_scores, top, maps)
+        return await self._run_in_thread(self._format, parsed, outputs_and_scores, top, maps)
+
+    def _format(
+        self, parsed: inputs.Inputs, outputs_and_scores: np.ndarray, top: int | None, maps: Sequence[str | None]
+    ) -> bytes:
+        """Return the predictions, and the errors of inputs without one in their places, in JSON."""
         outputs, scores = outputs_and_scores[:, :-1], outputs_and_scores[:, -1]
         ood_scores = None if np.isnan(scores[0]) else scores
         warnings = self.predictor.describe_ood(parsed.x, ood_scores)
         notes = [(*reading, *warning) for reading, warning in zip(parsed.notes, warnings, strict=True)]
         predictions = self.predictor.build_predictions(outputs, parsed.names, notes, ood_scores)
-        maps = await self._draw_occlusion_maps(parsed.x) if explain else [None] * len(predictions)
-        return [format_prediction(prediction, top, png) for prediction, png in zip(predictions, maps, strict=True)]
+        results = [format_prediction(prediction, top, png) for prediction, png in zip(predictions, maps, strict=True)]
+        for position, (name, error) in sorted(parsed.failures.items()):
+            results.insert(position, format_failure(name, error))
+        # One by one, since the encoder lets no other thread run.
+        return b'{"predictions":[' + b",".join(map(encode_json, results)) + b"]}"
 
     async def keep_correction(self, body: bytes, content_type: str) -> SavedSample:
         """Keep the sample and label in a body.
@@ -100,9 +118,15 @@ class Service:
             ApiError: the body is not JSON, or does not have a sample and a label.
             YishengError: see `Corrections`.
         """
-        if inputs.media_type(content_type) != inputs.JSON:
-            raise ApiError(415, "type", "a correction is sent as JSON", f"send it as {inputs.JSON}")
-        return await self._run_in_reader(self._keep_correction, body)
+        if media_type(content_type) != JSON:
+            raise ApiError(415, "type", "a correction is sent as JSON", f"send it as {JSON}")
+        correction = await self._readers.read_correction(body)
+        saved = await self._run_in_thread(self._corrections.save, correction)
+        path = saved.path.relative_to(self._corrections.folder.parent).as_posix()
+        return SavedSample(path=path, count=saved.total)
+
+    async def _run_in_thread(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
     def _compute(self, x: np.ndarray) -> np.ndarray:
         """Return the outputs, and in a last column the OOD scores, NaN without a detector."""
@@ -121,24 +145,6 @@ class Service:
 
     async def _parse(self, body: bytes, content_type: str) -> inputs.Inputs:
         with self._queue.expect_inputs():
-            if inputs.is_small(body, content_type):
+            if inputs.is_small(body, content_type, self.spec):
                 return inputs.parse_inputs(body, content_type, self.spec, self.limits)
-            return await self._run_in_reader(inputs.parse_inputs, body, content_type, self.spec, self.limits)
-
-    async def _run_in_reader(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, function, *arguments)
-
-    def _keep_correction(self, body: bytes) -> SavedSample:
-        content = inputs.parse_json_object(body)
-        sample = "image" if self.spec.is_image else "row"
-        if set(content) != {sample, "label"}:
-            problem = f"the body must have the keys {sample} and label, got {inputs.describe_keys(content)}"
-            raise ApiError(422, "input", problem, f'send {{"{sample}": ..., "label": ...}}')
-        if self.spec.is_image:
-            image = inputs.decode_base64(content["image"], "the image")
-            inputs.check_image_size(image, "the image", self.limits)
-            saved = self._corrections.save_image(image, content["label"])
-        else:
-            saved = self._corrections.save_row(content["row"], content["label"])
-        path = saved.path.relative_to(self._corrections.folder.parent).as_posix()
-        return SavedSample(path=path, count=saved.total)
+            return await self._readers.read_inputs(body, content_type)

@@ -23,6 +23,7 @@ from yisheng.core.errors import DataError
 from yisheng.core.types import ImageValues
 from yisheng.data.images import flatten, image_values
 from yisheng.data.images.decode_limits import check_decoding_cost
+from yisheng.data.images.decoding_cost import MAX_PIXELS as MAX_PIXELS
 from yisheng.data.images.flatten import Color
 from yisheng.data.images.image_values import ValueFacts
 from yisheng.data.images.raw_values import RawImage, find_value_type, read_raw
@@ -35,8 +36,6 @@ except Exception:  # a broken installation may raise anything; Pillow then decod
 
 DECODER_VERSIONS = f"Pillow {PIL.__version__}, simplejpeg {getattr(simplejpeg, '__version__', 'none')}"
 """The decoders: other versions may round differently."""
-MAX_PIXELS = 64_000_000
-"""Largest image that is decoded (8,000 x 8,000): larger ones may be decompression bombs."""
 LARGE_IMAGE_PIXELS = 8_000_000
 """Pixels from which on only two threads decode at a time: Pillow holds such an image in several copies."""
 MAX_PLAIN_SCANS = 4

@@ -14,6 +14,7 @@ from yisheng.core.errors import DataError
 from yisheng.data.images.decoding_cost import (
     BYTES_PER_PIXEL,
     BYTES_PER_RGBA_PIXEL,
+    MAX_PIXELS,
     MAX_SIDE,
     DecodingCost,
     ExcessiveFileError,
@@ -79,6 +80,9 @@ def check_cost(cost: DecodingCost, name: str) -> None:
     Raises:
         DataError: it is too high.
     """
+    if cost.pixels > MAX_PIXELS:
+        problem = f"{name} has {cost.pixels:,} pixels, more than the {MAX_PIXELS:,} that are read"
+        raise DataError(problem, "scale it down first")
     if cost.seconds > MAX_SECONDS:
         raise DataError(f"{name} would take about {cost.seconds:,.0f} seconds to decode", REMEDY)
     if cost.nbytes > MAX_BYTES:

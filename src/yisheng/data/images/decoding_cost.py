@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MAX_PIXELS = 64_000_000
+"""Largest image that is decoded (8,000 x 8,000): larger ones may be decompression bombs."""
 BYTES_PER_PIXEL = 10
 """Memory of decoding, per pixel: the decoder's own copy and the result, or the result while it is resized."""
 BYTES_PER_RGBA_PIXEL = 20

@@ -25,8 +25,12 @@ export function renderPrediction(model, prediction, image, keep) {
 function formatValue(model, value) {
   if (model.task === "multilabel") return value.length ? value.join(", ") : "none of the labels";
   if (model.task !== "regression") return String(value);
-  return [value].flat().map(formatNumber).join(", ") + (model.unit ? ` ${model.unit}` : "");
+  const numbers = isSeveral(value) ? Object.entries(value).map(([name, number]) => `${name} ${formatNumber(number)}`) : [formatNumber(value)];
+  return numbers.join(", ") + (model.unit ? ` ${model.unit}` : "");
 }
+
+/** Return whether a prediction has a value for each of several targets. */
+const isSeveral = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 
 function isOutOfDistribution({ ood_score: score, notes }) {
   return score > OOD_THRESHOLD || notes.some((note) => OOD_NOTE.test(note));
@@ -100,8 +104,8 @@ function noteList(notes) {
 /** Return a form for a wrong prediction: the sample is kept with the right label. */
 function correctionForm(model, prediction, keep) {
   const isClass = model.task === "classification";
-  const isNumberOfRow = model.task === "regression" && model.shape.length === 1 && !Array.isArray(prediction.prediction);
-  if (!isClass && !isNumberOfRow) return null;
+  const takesSample = model.takes !== "tensors";
+  if (!isClass && !(model.task === "regression" && takesSample)) return null;
   const status = element("p", { role: "status" });
   const send = async (label) => {
     status.className = "hint";
@@ -109,13 +113,14 @@ function correctionForm(model, prediction, keep) {
     try {
       const { path, count } = await keep(label);
       status.className = "notice good";
-      status.textContent = `Thank you. The sample was kept as ${label} in ${path} for the next training (${count} so far).`;
+      const kept = isSeveral(label) ? formatValue({ ...model, unit: "" }, label) : label;
+      status.textContent = `Thank you. The sample was kept as ${kept} in ${path} for the next training (${count} so far).`;
     } catch (error) {
       status.className = "notice bad";
       status.textContent = error instanceof RequestError ? `${error.message}: ${error.remedy}` : `this page has a defect: ${error.message}`;
     }
   };
-  const question = `Wrong? Choose the right ${isClass ? "class" : "value"}:`;
+  const question = isClass ? "Wrong? Choose the right class:" : `Wrong? Enter the right value${model.targets.length > 1 ? "s" : ""}:`;
   return element("div", { class: "correction", id: "correction" }, element("p", {}, question), labelChooser(model, send), status);
 }
 
@@ -124,20 +129,27 @@ function labelChooser(model, send) {
   if (isClass && model.classes.length <= MAX_CLASS_BUTTONS) {
     return element("div", { class: "row" }, model.classes.map((name) => element("button", { type: "button", onclick: () => send(name) }, name)));
   }
-  const input = isClass
-    ? element("select", { "aria-label": "the right class" }, model.classes.map((name) => element("option", { value: name }, name)))
-    : element("input", { inputmode: "decimal", "aria-label": "the right value", required: true });
-  const label = () => (isClass ? input.value : input.value.trim() === "" ? null : Number(input.value));
+  const isOne = model.targets.length === 1;
+  const inputs = isClass
+    ? [element("select", { "aria-label": "the right class" }, model.classes.map((name) => element("option", { value: name }, name)))]
+    : model.targets.map((name) => element("input", { inputmode: "decimal", "aria-label": isOne ? "the right value" : `the right ${name}`,
+      placeholder: isOne ? "" : name, required: true }));
+  const number = (input) => (input.value.trim() === "" ? null : Number(input.value));
+  const label = () => (isClass ? inputs[0].value : isOne ? number(inputs[0])
+    : Object.fromEntries(model.targets.map((name, n) => [name, number(inputs[n])])));
   return element("form", { class: "row", onsubmit: (event) => {
     event.preventDefault();
     send(label());
-  } }, input, element("button", {}, "Keep it"));
+  } }, inputs, element("button", {}, "Keep it"));
 }
 
-/** Return the elements of many predictions: a table that can be downloaded as a CSV file. */
-export function renderTable(model, predictions, title) {
+/** Return the elements of many predictions: a table that can be downloaded as a CSV file; some inputs may have an error instead. */
+export function renderTable(model, results, title) {
+  const predictions = results.filter((result) => !result.error);
+  const failedCount = results.length - predictions.length;
   const columns = model.classes.length ? ["input", "prediction", "probability"] : ["input", "prediction"];
-  const rows = predictions.map((prediction) => {
+  const rows = results.map((prediction) => {
+    if (prediction.error) return [prediction.input, prediction.error.problem, ...columns.slice(2).map(() => "")];
     const cells = [prediction.input, formatValue({ ...model, unit: "" }, prediction.prediction)];
     return model.classes.length ? [...cells, formatPercent(prediction.probabilities[[prediction.prediction].flat()[0]])] : cells;
   });
@@ -145,20 +157,27 @@ export function renderTable(model, predictions, title) {
   const body = element("tbody", {}, rows.slice(0, MAX_TABLE_ROWS).map((cells) => element("tr", {}, cells.map((cell) => element("td", {}, cell)))));
   return [
     element("p", { class: "result" }, `${predictions.length} predictions`, element("small", {}, title)),
+    failedCount ? element("p", { class: "notice bad" }, `${failedCount} of the inputs cannot be read.`) : null,
     oodCount ? element("p", { class: "notice" }, `${oodCount} of the inputs are out of distribution: they look different from the training data.`) : null,
     noteList([...new Set(predictions.flatMap((prediction) => prediction.notes))].slice(0, MAX_TABLE_NOTES)),
     element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "predictions" },
       element("table", {}, element("thead", {}, element("tr", {}, columns.map((name) => element("th", { scope: "col" }, name)))), body)),
     rows.length > MAX_TABLE_ROWS ? element("p", { class: "hint" }, `the table shows the first ${MAX_TABLE_ROWS}; the file has all`) : null,
-    downloadButton(model, predictions),
+    downloadButton(model, results),
   ].filter(Boolean);
 }
 
-function downloadButton(model, predictions) {
-  const header = ["input", "prediction", ...model.classes.map((name) => `P(${name})`), "ood_score"];
-  const rows = predictions.map((prediction) => [prediction.input, [prediction.prediction].flat().join(" "),
+function downloadButton(model, results) {
+  const hasSeveral = model.task === "regression" && model.targets.length > 1;
+  const header = ["input", ...(hasSeveral ? model.targets : ["prediction"]), ...model.classes.map((name) => `P(${name})`), "ood_score"];
+  const rows = results.map((prediction) => prediction.error ? [prediction.input] : [prediction.input,
+    ...(hasSeveral ? model.targets.map((name) => prediction.prediction[name]) : [[prediction.prediction].flat().join(" ")]),
     ...model.classes.map((name) => prediction.probabilities[name]), prediction.ood_score ?? ""]);
-  const text = [header, ...rows].map((cells) => cells.map(escapeFormula).map(quoteCell).join(",")).join("\n");
+  const isComplete = results.every((result) => !result.error);
+  const text = [isComplete ? header : [...header, "error"], ...rows.map((cells, n) =>
+    isComplete ? cells : [...cells, ...Array(header.length - cells.length).fill(""), results[n].error?.problem ?? ""])]
+    .map((cells) => cells.map(escapeFormula).map(quoteCell).join(","))
+    .join("\n");
   return element("button", { type: "button", id: "download", onclick: () => {
     const link = element("a", { href: URL.createObjectURL(new Blob([`${text}\n`], { type: "text/csv" })), download: "predictions.csv" });
     link.click();

@@ -1,0 +1,90 @@
+"""The body of a correction: a sample with its right label, made ready to be kept."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from yisheng.core.errors import DataError, UsageError
+from yisheng.core.types import Spec
+from yisheng.data.images import decode
+from yisheng.data.images.decode_limits import check_cost, estimate_decoding_cost
+from yisheng.serving.body_formats import decode_base64, describe_keys, parse_json_object
+from yisheng.serving.errors import ApiError
+from yisheng.serving.json_rows import format_row, parse_json_rows
+from yisheng.serving.json_tensors import takes_tensors
+from yisheng.serving.limits import Limits
+
+MAX_IMAGE_SIDE = 1024
+"""Longest side of an image that is kept, in pixels; larger images are scaled down."""
+MAX_VALUE_LENGTH = 1000
+"""Characters of a value in a row that is kept."""
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A sample with its right label.
+
+    Args:
+        label: as it was sent.
+        png: the image as a new PNG without metadata; empty for a row.
+        texts: the values of the row as a table contains them; empty for an image.
+    """
+
+    label: Any
+    png: bytes = b""
+    texts: tuple[str, ...] = ()
+
+
+def parse_correction(body: bytes, spec: Spec, limits: Limits) -> Correction:
+    """Return the correction in a body; callers wrap it in `decode.silence_pillow`.
+
+    Raises:
+        ApiError: the body is not JSON, or does not have a sample and a label; or the image is too large.
+        DataError: the content is not an image, or the row does not fit the columns.
+        UsageError: the model takes neither images nor rows.
+    """
+    content = parse_json_object(body)
+    sample = "image" if spec.is_image else "row"
+    if set(content) != {sample, "label"}:
+        problem = f"the body must have the keys {sample} and label, got {describe_keys(content)}"
+        raise ApiError(422, "input", problem, f'send {{"{sample}": ..., "label": ...}}')
+    if spec.is_image:
+        return Correction(content["label"], png=_read_image(content["image"], limits))
+    return Correction(content["label"], texts=_read_row(content["row"], spec))
+
+
+def _read_image(text: Any, limits: Limits) -> bytes:
+    content = decode_base64(text, "the image")
+    cost = estimate_decoding_cost(content, "the image")
+    if cost.pixels > limits.pixels:
+        raise ApiError(413, "too-large", f"an image has at most {limits.pixels:,} pixels", "scale it down first")
+    check_cost(cost, "the image")
+    return encode_png(decode.decode_image(content, "the image", values=None))
+
+
+def encode_png(pixels: np.ndarray) -> bytes:
+    """Return pixels as a PNG file of at most `MAX_IMAGE_SIDE` pixels a side."""
+    image = Image.fromarray(pixels)
+    image.thumbnail((MAX_IMAGE_SIDE, MAX_IMAGE_SIDE))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _read_row(row: Any, spec: Spec) -> tuple[str, ...]:
+    if takes_tensors(spec):
+        raise UsageError(
+            f"corrections are kept for images and rows; the model takes {spec.description}",
+            "keep the sample in a file of your own",
+        )
+    parse_json_rows([row], spec)
+    texts = format_row(row, spec)
+    unsuitable = [text for text in texts if len(text) > MAX_VALUE_LENGTH or not text.isprintable()]
+    if unsuitable:
+        raise DataError(f"{unsuitable[0][:40]!r} cannot be kept in a table", "send short text in one line")
+    return tuple(texts)
