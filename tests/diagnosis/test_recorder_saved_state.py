@@ -27,6 +27,12 @@ def record_training(steps=40, lr=0.1, softmax=False):
     return recorder
 
 
+def list_causes(recorder):
+    """Return what is found, without the lines of the program: only a user's own loop has them, and it is not resumed."""
+    diagnosis = diagnose(Case.from_recorder(recorder))
+    return [(finding.check, finding.severity, finding.cause, finding.remedy) for finding in diagnosis.findings]
+
+
 def equal(a, b):
     if isinstance(a, torch.Tensor):
         return torch.equal(a, b)
@@ -50,9 +56,9 @@ def test_the_same_is_said_of_it():
     recorder = record_training(softmax=True)
     restored = Recorder(recorder.model, recorder.optimizer)
     assert saved_state.load(restored, saved_state.dump(recorder), recorder.steps)
-    diagnoses = [diagnose(Case.from_recorder(item)) for item in (recorder, restored)]
-    assert diagnoses[0].findings[0].check == "loss-pairing"
-    assert str(diagnoses[0]) == str(diagnoses[1])
+    first, second = (list_causes(item) for item in (recorder, restored))
+    assert first[0][0] == "loss-pairing"
+    assert first == second
 
 
 def test_what_was_seen_after_a_step_is_forgotten():
@@ -162,7 +168,7 @@ def test_a_training_that_is_stopped_and_continued_is_seen_as_a_whole(build, stop
     )
     assert (recorder.still_equal, recorder.unchanged) == (expected.still_equal, expected.unchanged)
     assert [p.shape for p in recorder.unchanged_unknown] == [p.shape for p in expected.unchanged_unknown]
-    assert str(diagnose(Case.from_recorder(recorder))) == str(diagnose(Case.from_recorder(expected)))
+    assert list_causes(recorder) == list_causes(expected)
     assert build is plain or diagnose(Case.from_recorder(expected)).findings
 
 

@@ -51,6 +51,9 @@ SAVED_SEPARATELY = (
     "course",
     "sources",
     "batch_order",
+    "evaluated",
+    "foreign_writes",
+    "example",
 )
 """Attributes of a recorder that are not saved as plain values: parts of this process, or saved in another form."""
 
@@ -133,7 +136,19 @@ def _with_prefix(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, tor
 
 def _plain_attributes(recorder: Recorder) -> list[tuple[str, Any]]:
     """Return the public counters and notes of a recorder by name."""
-    return [(name, value) for name, value in vars(recorder).items() if name[0] != "_" and name not in SAVED_SEPARATELY]
+    return [
+        (name, value)
+        for name, value in vars(recorder).items()
+        if name[0] != "_" and name not in SAVED_SEPARATELY and _can_encode(value)
+    ]
+
+
+def _can_encode(value: Any) -> bool:
+    """Return whether a value is a plain one or a record; what an observer of its own keeps begins again on resuming."""
+    if isinstance(value, tuple | list):
+        return all(map(_can_encode, value))
+    is_plain = value is None or isinstance(value, str | bool | int | float | torch.Tensor)
+    return is_plain or type(value).__name__ in RECORD_TYPES
 
 
 def _encode(value: Any, tensors: dict[str, torch.Tensor]) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.initialization import is_freshly_initialized
 from yisheng.diagnosis.recorder.records import StepRecord
 from yisheng.diagnosis.wording import describe_shortage, join_names
 
@@ -53,7 +54,9 @@ def no_gradient(case: Case) -> Iterator[Finding]:
             "the backward pass and the update",
             "call optimizer.zero_grad() before loss.backward(), not between it and optimizer.step()",
         )
-    elif names and (not _are_unused(case, names) or case.learned_less_than(MAX_LEARNED_FRACTION)):
+    elif names and (
+        not _are_unused(case, names) or _are_cut_off(case, names) or case.learned_less_than(MAX_LEARNED_FRACTION)
+    ):
         yield Finding(
             "no-gradient",
             "error",
@@ -86,6 +89,12 @@ def _are_cleared(case: Case, updates: Sequence[StepRecord]) -> bool:
     relus = (unit.zero_fraction for record in updates for unit in record.activations)
     has_dead_layer = any(fraction is not None and bool((fraction == 1).all()) for fraction in relus)
     return not is_constant and not has_dead_layer
+
+
+def _are_cut_off(case: Case, names: Sequence[str]) -> bool:
+    """Return whether the graph is cut before parameters that still have their random initial values."""
+    parameters = dict(case.model.named_parameters())
+    return bool(case.sources.get("cut")) and any(is_freshly_initialized(parameters[name]) for name in names)
 
 
 def _are_unused(case: Case, names: Sequence[str]) -> bool:
