@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import re
@@ -24,7 +25,7 @@ from benchmarks.round_trips.writers import write_table
 from yisheng.core.errors import YishengError
 from yisheng.serving.errors import ApiError
 
-COMPLETE_EVERY = 100
+COMPLETE_EVERY = 500
 """Of so many cases one is trained by `yisheng.train`; the others are random linear models."""
 HALVES = (16, 30, 60)
 OUTCOMES = ("silent", "crash", "warned", "refused", "equal")
@@ -92,6 +93,15 @@ def rate(event: dict[str, Any]) -> int:
     return OUTCOMES.index(event["outcome"])
 
 
+def _run_in_folder(seed: int, *, complete: bool) -> tuple[Dialect, list[dict[str, Any]]]:
+    shared_memory = Path("/dev/shm")
+    folder = Path(tempfile.mkdtemp(prefix="round-trip-", dir=shared_memory if shared_memory.is_dir() else None))
+    try:
+        return run_case(seed, folder, complete=complete)
+    finally:
+        shutil.rmtree(folder)
+
+
 def main(arguments: list[str]) -> None:
     """Run cases and print how they ended."""
     options = {"cases": "5000", "seed": "0", "log": "", **dict(text.split("=", 1) for text in arguments)}
@@ -99,24 +109,24 @@ def main(arguments: list[str]) -> None:
     by_kind: dict[str, Counter[str]] = {outcome: Counter() for outcome in OUTCOMES}
     log = Path(options["log"]) if options["log"] else None
     start = time.perf_counter()
-    for number in range(int(options["cases"])):
-        seed = int(options["seed"]) * 1_000_000 + number
-        folder = Path(tempfile.mkdtemp(prefix="round-trip-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
-        try:
-            dialect, events = run_case(seed, folder, complete=number % COMPLETE_EVERY == COMPLETE_EVERY - 1)
-        finally:
-            shutil.rmtree(folder)
-        worst = min(map(rate, events), default=len(OUTCOMES) - 1)
-        counts[OUTCOMES[worst]] += 1
-        for event in events:
-            kind = event.get("flavor") or re.sub(r"\d", "0", event["problem"].rpartition("' ")[2])[:60]
-            by_kind[event["outcome"]][f"{event['way']} | {kind}"] += 1
-        if log:
-            lines = [json.dumps({"seed": seed, **event, **asdict(dialect)}, ensure_ascii=False) for event in events]
-            with log.open("a", encoding="utf-8") as file:
-                file.write("".join(f"{line}\n" for line in lines))
+    done = 0
+    with contextlib.suppress(KeyboardInterrupt):  # an interrupted run prints what it did
+        for number in range(int(options["cases"])):
+            seed = int(options["seed"]) * 1_000_000 + number
+            is_complete = number % COMPLETE_EVERY == COMPLETE_EVERY - 1
+            dialect, events = _run_in_folder(seed, complete=is_complete)
+            worst = min(map(rate, events), default=len(OUTCOMES) - 1)
+            counts[OUTCOMES[worst]] += 1
+            done += 1
+            for event in events:
+                kind = event.get("flavor") or re.sub(r"\d", "0", event["problem"].rpartition("' ")[2])[:60]
+                by_kind[event["outcome"]][f"{event['way']} | {kind}"] += 1
+            if log:
+                lines = [json.dumps({"seed": seed, **event, **asdict(dialect)}, ensure_ascii=False) for event in events]
+                with log.open("a", encoding="utf-8") as file:
+                    file.write("".join(f"{line}\n" for line in lines))
     seconds = time.perf_counter() - start
-    print(f"{options['cases']} cases in {seconds:.0f} s: " + ", ".join(f"{counts[o]} {o}" for o in OUTCOMES))
+    print(f"{done} cases in {seconds:.0f} s: " + ", ".join(f"{counts[o]} {o}" for o in OUTCOMES))
     for outcome, kinds in by_kind.items():
         for kind, count in kinds.most_common(25 if outcome in ("silent", "crash") else 8):
             print(f"  {outcome:8} {count:6} {kind}")

@@ -38,6 +38,8 @@ REQUESTABLE_KINDS = ("number", "category", "yes/no", "date", "text", "identifier
 _ID_NAME = re.compile(r"(id|index|key|uuid|guid|row ?names?|row|unnamed: \d+|.*[ _-]id|.*[a-z]I[dD])|.*_ID", re.DOTALL)
 _ID_WORDS = ("id", "index", "key", "uuid", "guid")
 _DATE_NAME = re.compile(r"date|day|time|when", re.IGNORECASE)
+UNNAMED_INDEX = "column-1"
+"""Name of a first column without one: where pandas writes the numbers of the rows."""
 _MIN_IDENTIFIER_ROWS = 5
 """Fewest rows in which distinct texts make an identifier."""
 
@@ -81,7 +83,8 @@ def _infer_from_numbers(raw: RawColumn, is_only_column: bool) -> InferredColumn:
         if is_id_name(raw.name) and not raw.missing.any() and len(np.unique(values)) == len(values):
             return make_identifier(raw, "a different number in every row", "number")
         counts_rows = low in (0, 1) and bool((np.diff(values) == 1).all())
-        if not is_only_column and has_integer_dtype and len(values) > FEW_DISTINCT_VALUES and counts_rows:
+        is_long = len(values) > FEW_DISTINCT_VALUES or raw.name == UNNAMED_INDEX
+        if not is_only_column and has_integer_dtype and is_long and counts_rows:
             return make_identifier(raw, "it counts the rows", "number")
         if _DATE_NAME.search(raw.name) and low >= 1_000_01_01 and high <= 9999_12_31:
             texts = raw.as_text()

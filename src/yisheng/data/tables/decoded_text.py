@@ -7,6 +7,7 @@ where the file is not UTF-8.
 from __future__ import annotations
 
 import codecs
+import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,13 +91,15 @@ def find_encoding(name: str) -> str:
 
 def _rank_by_plausibility(sample: bytes, prior: str) -> Iterator[str]:
     """Yield UTF-8 and the encoding of the training table: a short text may be valid in both."""
-    ratings: dict[str, float] = {}
+    texts: dict[str, str] = {}
     for encoding in (UTF8, prior):
-        try:
-            ratings[encoding] = encodings.rate_text(sample.decode(encoding))
-        except (UnicodeDecodeError, LookupError):
-            ratings[encoding] = -2.0
-    yield from sorted(ratings, key=lambda encoding: -ratings[encoding])
+        with contextlib.suppress(UnicodeDecodeError, LookupError):
+            texts[encoding] = sample.decode(encoding)
+    if len(texts) == 2:
+        yield from sorted(texts, key=lambda encoding: -encodings.rate_text(texts[encoding]))
+    else:
+        yield from texts
+        yield from {UTF8, prior} - set(texts)
 
 
 def _refuse_damaged_utf8(path: Path, sample: bytes) -> None:

@@ -169,16 +169,20 @@ def _read_comments(lines: Sequence[str], start: int, end: int, *, allow_blanks: 
 
 def _skip_titles(lines: Sequence[str], start: int, known_names: Collection[str], *, allow_blanks: bool) -> int:
     """Return the number of lines above the table: above the known names, or titles of a single cell."""
-    for first, line in enumerate(lines[start : start + _MAX_TITLE_LINES], start):
-        if _holds_names(line, known_names):
+    begins_record = _find_record_starts(lines)
+    candidates = [first for first in range(start, min(len(lines), start + _MAX_TITLE_LINES)) if begins_record[first]]
+    for first in candidates:
+        if _holds_names(lines[first : first + _MAX_TITLE_LINES], known_names):
             return first
-    for first in range(start, min(len(lines), start + _MAX_TITLE_LINES)):
+    for first in candidates:
         below = [line for line in lines[first:] if line.strip()]
         if len(below) <= _MIN_ROWS_BELOW_TITLE:
             break
         if not lines[first].strip():
             continue
-        separator = choose_separator(below[len(below) // 2 :], known_names, allow_blanks=allow_blanks)
+        middle = next((n for n in range((first + len(lines)) // 2, len(lines)) if begins_record[n]), first)
+        lower_half = [line for line in lines[middle:] if line.strip()]
+        separator = choose_separator(lower_half or below, known_names, allow_blanks=allow_blanks)
         records = parse_records(below, separator)
         widths = [len(record) for record in records] or [0]
         filled = sum(bool(cell.strip()) for cell in records[0]) if records else 0
@@ -193,10 +197,19 @@ def _skip_titles(lines: Sequence[str], start: int, known_names: Collection[str],
     return start
 
 
-def _holds_names(line: str, known_names: Collection[str]) -> bool:
-    """Return whether a line is a header: it has several of the known names, and half of its cells are such names."""
+def _find_record_starts(lines: Sequence[str]) -> list[bool]:
+    """Return for each line whether it begins a record, rather than being within quotes; True if quotes do not tell."""
+    starts, is_quoted = [], False
+    for line in lines:
+        starts.append(not is_quoted)
+        is_quoted ^= line.count('"') % 2 == 1
+    return starts if sum(starts) * 2 > len(lines) else [True] * len(lines)
+
+
+def _holds_names(lines: Sequence[str], known_names: Collection[str]) -> bool:
+    """Return whether the first record is a header: it has several known names, and half of its cells are such names."""
     for mark in SEPARATORS:
-        for record in parse_records([line], Separator(mark))[:1]:
+        for record in parse_records(lines, Separator(mark))[:1]:
             count = len({normalize_text(cell) for cell in record} & set(known_names))
             if count > 1 and count * 2 >= len(record):
                 return True
