@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import yisheng
 from tests.data.images import written_images
+from tests.experiments.conftest import skip_reports
 from tests.serving.conftest import train
 from tests.serving.service_client import ServiceClient, read_predictions
 from yisheng.cli import main
@@ -113,6 +115,27 @@ def test_an_evaluation_reads_the_images_by_the_run(trained, tmp_path):
     evaluation = run.evaluate(str(tmp_path / "other"))
     is_dark = probabilities(run.predict(darkest)).argmax(1) == 0
     assert evaluation["test"]["accuracy"].value == pytest.approx(is_dark.mean())
+
+
+def test_a_network_from_elsewhere_gets_values_from_0_to_1(trained, tmp_path):
+    _, values_of = trained
+    ranges = []
+
+    class Observer(torch.nn.Module):
+        def __init__(self, out_features):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(out_features))
+
+        def forward(self, x):
+            ranges.append((float(x.min()), float(x.max())))
+            return x.flatten(1).mean(1, keepdim=True) * self.weight
+
+    folder = str(next(iter(values_of)).parents[1])
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        skip_reports(monkeypatch)
+        yisheng.evaluate(Observer(2), folder, quiet=True, out=tmp_path)
+    assert min(low for low, _ in ranges) == 0
+    assert max(high for _, high in ranges) == pytest.approx(1, abs=0.03)
 
 
 def test_the_report_shows_the_images(trained):
