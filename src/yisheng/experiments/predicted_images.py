@@ -14,6 +14,7 @@ from yisheng.core.seeds import derive
 from yisheng.core.types import Dataset, Spec
 from yisheng.data.fingerprint import fingerprint
 from yisheng.experiments.load_data import load_dataset, split_dataset
+from yisheng.inference import ensemble
 from yisheng.inference.prediction import Prediction
 from yisheng.inference.predictor import Predictor
 from yisheng.reporting.formatting import format_percent
@@ -72,7 +73,7 @@ def make_tile(image: np.ndarray, target: np.ndarray, prediction: Prediction, spe
 
 def _select_rows(run: RunFolder, data: Dataset | None) -> tuple[Dataset, np.ndarray, str, Predictor]:
     """Return the data of a run, the rows of its test part, and the model; of a cross-validation without one, a fold."""
-    fold = run if not run.is_cross_validation else RunFolder(min(run.path.glob("fold-*")))
+    fold = run if not run.is_cross_validation else RunFolder(ensemble.find_first_fold(run.path))
     config = fold.config
     if data is None and config.data.name == IN_MEMORY:
         raise DataError(
