@@ -102,7 +102,7 @@ def test_missing_files_and_labels_are_reported(photos):
         ("img/1.png,1,0\nimg/2.png,0,1\n", "not a different name for each"),
         ("f,a,a\nimg/1.png,1,0\nimg/2.png,0,1\n", "not a different name for each"),
         ("f,label,width\nimg/1.png,a,640\nimg/2.png,b,480\n", "numbers, not labels, in the column width"),
-        ("img/1.png,a\nimg/2.png,a\n", "one class only: a"),
+        ("img/1.png,a\nimg/2.png,a\n", "the target label is a in every row|the target value is a in every row"),
         ('img/1.png,"a\nimg/2.png,b\n', "cannot be read"),
     ],
 )
@@ -156,12 +156,13 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory, content):
         labels = label_files.read_labels(path)
     except DataError:
         return
-    assert len(labels.files) == len(labels.y) > 0
+    targets = labels.targets
+    assert len(labels.files) == len(targets.y) == len(targets.is_labeled) > 0
     assert len(set(labels.files)) == len(labels.files)
-    if labels.y.ndim == 2:
-        assert labels.y.shape[1] == len(labels.classes)
+    if targets.task == "classification":
+        assert targets.y.max() < len(targets.classes)
     else:
-        assert labels.y.max() < len(labels.classes)
+        assert targets.y.shape[1] == len(targets.classes or targets.columns)
 
 
 def test_multilabel_dataset_trains_and_predicts(tmp_path):

@@ -25,6 +25,7 @@ def folder(
     fit: Fit = "crop",
     color: Literal["auto", "gray", "rgb"] = "auto",
     strict: bool = False,
+    task: Literal["auto", "classification", "regression"] = "auto",
     labels: tuple[str, ...] = (),
 ) -> Dataset:
     """Load images in a folder for each class, with or without folders for train, validation and test.
@@ -40,6 +41,7 @@ def folder(
             or padded with black (pad). Prediction does the same.
         color: gray or rgb; auto is gray if all images are.
         strict: a damaged image is an error; by default it is left out and reported.
+        task: classification by default; with regression the names of the class folders are numbers to predict.
         labels: forms of the class names, with commas between them, by which two spellings are one class: strip-dot,
             casefold, blanks, separators, unquote, nfkc; or old:new to rename one.
 
@@ -47,8 +49,8 @@ def folder(
         DataError: there are no images, fewer than two classes, or the class folders are not recognizable.
         StorageError: the cache cannot be written to.
     """
-    from yisheng.data.class_names import parse_forms
     from yisheng.data.images import image_dataset
+    from yisheng.data.images.label_choices import LabelChoices
 
-    images = image_dataset.label_folder(parse_path(path, "path"), forms=parse_forms(labels))
+    images = image_dataset.label_folder(parse_path(path, "path"), LabelChoices.parse({"task": task, "labels": labels}))
     return image_dataset.build_dataset(images, image_dataset.parse_options(size, fit, color), strict=strict)

@@ -28,13 +28,21 @@ def labels(
     fit: Fit = "crop",
     color: Literal["auto", "gray", "rgb"] = "auto",
     strict: bool = False,
+    target: tuple[str, ...] | str | int | None = None,
+    task: Literal["auto", "classification", "multilabel", "regression"] = "auto",
     labels: tuple[str, ...] = (),
+    encoding: str = "auto",
+    decimal: str = "auto",
+    thousands: str = "auto",
+    missing: tuple[str, ...] = (),
 ) -> Dataset:
-    """Load images listed in a CSV: file and label, or file and several labels that are not exclusive.
+    """Load images listed in a CSV: file and label, file and several labels, or file and one or several numbers.
 
-    With one column of labels the task is classification; with several it is multilabel, with a probability for each
-    label: the cells of a row are the names of its labels, or each column is a label, named in the header, and holds 0
-    or 1. A column ``split`` of train, validation and test gives official parts.
+    A column of words or of few different whole numbers is a classification, one of other numbers a regression, as for
+    tables. Several columns of numbers are a regression of several targets. Several of labels are multilabel, with a
+    probability for each label: the cells of a row are the names of its labels, or each column is a label, named in the
+    header, and holds yes or no (1 or 0). A column ``split`` of train, validation and test gives official parts; the
+    training part decides how the others are read.
 
     Args:
         path: the CSV; its file names are relative to its folder.
@@ -44,16 +52,25 @@ def labels(
             or padded with black (pad). Prediction does the same.
         color: gray or rgb; auto is gray if all images are.
         strict: a missing or damaged image is an error; by default it is left out and reported.
+        target: the column to predict (several, with commas, for several): a name, or a number from 1; all columns but
+            those of the file and the part by default.
+        task: what to learn; auto depends on the target.
         labels: forms of the class names, with commas between them, by which two spellings are one class: strip-dot,
             casefold, blanks, separators, unquote, nfkc; or old:new to rename one.
+        encoding: of the text; auto goes by its byte order mark, then tries UTF-8, then the likeliest by its letters.
+        decimal: the mark before decimals, point or comma; auto decides by all columns of numbers together.
+        thousands: the mark between groups of three digits: point, comma, space, apostrophe or none.
+        missing: words that mean a missing label; images without one are left out.
 
     Raises:
+        UsageError: a column does not exist, or an option is not allowed.
         DataError: the CSV is damaged or has no labels, or none of its images exists.
         StorageError: the cache cannot be written to.
     """
-    from yisheng.data.class_names import parse_forms
     from yisheng.data.images import image_dataset
+    from yisheng.data.images.label_choices import LabelChoices
 
-    options = image_dataset.parse_options(size, fit, color)
-    images = image_dataset.label_listed(parse_path(path, "path"), strict=strict, forms=parse_forms(labels))
-    return image_dataset.build_dataset(images, options, strict=strict)
+    reading = {"encoding": encoding, "decimal": decimal, "thousands": thousands, "missing": missing}
+    choices = LabelChoices.parse({"target": target, "task": task, "labels": labels, **reading})
+    images = image_dataset.label_listed(parse_path(path, "path"), choices, strict=strict)
+    return image_dataset.build_dataset(images, image_dataset.parse_options(size, fit, color), strict=strict)

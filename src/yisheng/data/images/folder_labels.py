@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -12,18 +12,23 @@ import numpy as np
 
 from yisheng.core.errors import DataError
 from yisheng.core.natural_sort import natural_key
-from yisheng.core.types import Finding
+from yisheng.core.types import Column, Finding
 from yisheng.data.class_names import normalize_name
 from yisheng.data.images import folder_files, zip_files
-from yisheng.data.images.file_listing import Listing, join_listings, sanitize_name
+from yisheng.data.images.file_listing import Listing, join_listings
+from yisheng.data.images.file_names import NameDecoder, refuse_equal_names
 from yisheng.data.images.folder_findings import (
     report_deep_folders,
     report_empty_classes,
     report_left_out,
+    report_name_encoding,
     report_unscored_classes,
 )
+from yisheng.data.images.label_choices import LabelChoices
+from yisheng.data.images.label_targets import read_folder_numbers
 from yisheng.data.images.part_names import PART_NAMES, part_from_name
 from yisheng.data.part_labels import check_part_labels
+from yisheng.data.tables.literals import is_code, is_number
 
 _USE_CLASS_FOLDERS = (
     "put the images of each class into a folder, or list files and labels in a CSV and give that as data"
@@ -36,9 +41,9 @@ class LabeledFiles:
 
     Args:
         file_indices: index of each file in the listing, int64 ``(N,)``.
-        y: class of each, int64 ``(N,)``.
+        y: class of each, int64 ``(N,)``, or its number, float64 ``(N, 1)``.
         part: official part of each, int8 ``(N,)``, or None.
-        classes: names of the classes.
+        classes: names of the classes; empty for numbers.
         findings: what was left out or is unusual.
     """
 
@@ -68,7 +73,50 @@ def list_images(path: Path) -> Listing:
     return join_listings(path, [("", listing), *zip_listings])
 
 
-def find_classes(listing: Listing, *, forms: Sequence[str] = (), known_classes: Sequence[str] = ()) -> LabeledFiles:
+def find_targets(listing: Listing, choices: LabelChoices) -> tuple[LabeledFiles, tuple[Column, ...]]:
+    """Return images with the classes or the numbers that their folders name, and the column of the numbers, if any.
+
+    Args:
+        listing: the files.
+        choices: the user's choices about the labels.
+
+    Raises:
+        DataError: as `find_classes`; or the folders of a regression are not named by numbers.
+    """
+    task = choices.task if choices.run is None else choices.run.task
+    if task != "regression":
+        known_classes = () if choices.run is None else choices.run.classes
+        files = find_classes(listing, forms=choices.forms, known_classes=known_classes)
+        return replace(files, findings=(*_report_classes(files.classes), *files.findings)), ()
+    files = find_classes(listing, are_numbers=True)
+    is_training = np.ones(len(files.y), bool) if files.part is None else files.part == 0
+    targets = read_folder_numbers(str(listing.path), files.classes, files.y, is_training, choices)
+    findings = (*targets.findings, *files.findings)
+    return replace(files, y=targets.y, classes=(), findings=findings), targets.columns
+
+
+def _report_classes(classes: Sequence[str]) -> tuple[Finding, ...]:
+    """Return a note if all classes are numbers."""
+    if not all(map(is_number, classes)) or any(map(is_code, classes)):
+        return ()
+    values = np.unique(np.array([float(name) for name in classes]))
+    if not np.isfinite(values).all():
+        return ()
+    return (
+        Finding(
+            "task",
+            "note",
+            {"task": "classification", "values": len(values), "low": float(values[0]), "high": float(values[-1])},
+            f"task=classification: the names of the class folders are {len(values):,} different numbers, "
+            f"{values[0]:g} to {values[-1]:g}; each is a class",
+            "to predict them as numbers, use task=regression",
+        ),
+    )
+
+
+def find_classes(
+    listing: Listing, *, forms: Sequence[str] = (), known_classes: Sequence[str] = (), are_numbers: bool = False
+) -> LabeledFiles:
     """Find the parts and classes of images.
 
     Class folders may be at the top, or in folders of parts; a single folder around all of them is ignored. Images
@@ -78,6 +126,7 @@ def find_classes(listing: Listing, *, forms: Sequence[str] = (), known_classes: 
         listing: the files.
         forms: forms of the class names; see `yisheng.data.class_names`.
         known_classes: further classes, of a model that is evaluated on the images; without them two or more are needed.
+        are_numbers: whether the names of the folders are numbers, so that there may be one only, and parts may differ.
 
     Raises:
         DataError: there are no images, no class folders, only one, or their meaning is ambiguous; or no class of a
@@ -90,13 +139,15 @@ def find_classes(listing: Listing, *, forms: Sequence[str] = (), known_classes: 
     for index, name in enumerate(listing.names):
         images[name.rpartition("/")[0]].append(index)
     wrappers = _count_wrappers(listing)
-    paths = {folder: tuple(sanitize_name(folder).split("/")[wrappers:]) if folder else () for folder in images}
+    decoder = NameDecoder.from_names(listing.folders)
+    refuse_equal_names(str(listing.path), listing.folders, decoder)
+    paths = {folder: tuple(decoder.decode(folder).split("/")[wrappers:]) if folder else () for folder in images}
     parts = _find_parts(listing, set(paths.values()))
     level = 0 if parts is None else 1  # depth of the class folders
     labeled = {f: path for f, path in paths.items() if len(path) > level and (parts is None or path[0] in parts)}
     class_of = {folder: normalize_name(path[level], forms) for folder, path in labeled.items()}
     classes = sorted({*class_of.values(), *known_classes}, key=natural_key)
-    if len(classes) < 2:
+    if len(classes) < 1 + (not are_numbers):
         _raise_too_few(listing, classes)
     number_of = {name: number for number, name in enumerate(classes)}
     files: dict[tuple[int, int], list[int]] = defaultdict(list)
@@ -107,10 +158,11 @@ def find_classes(listing: Listing, *, forms: Sequence[str] = (), known_classes: 
     unlabeled = [(path, images[folder]) for folder, path in paths.items() if folder not in labeled]
     deep = [listing.names[i] for f, path in labeled.items() if len(path) > level + 1 for i in images[f]]
     findings = [
+        *report_name_encoding(classes, decoder.encoding),
         *report_left_out(listing, unlabeled, parts),
         *report_empty_classes(_list_class_folders(listing, wrappers, level, parts, forms), classes),
-        *check_part_labels(str(listing.path), classes, y, part if part.any() else None),
-        *report_unscored_classes(classes, y, part),
+        *(() if are_numbers else check_part_labels(str(listing.path), classes, y, part if part.any() else None)),
+        *(() if are_numbers else report_unscored_classes(classes, y, part)),
         *report_deep_folders(deep),
     ]
     indices = [index for key in keys for index in sorted(files[key], key=listing.names.__getitem__)]
@@ -185,7 +237,8 @@ def _list_class_folders(
     listing: Listing, wrappers: int, level: int, parts: Mapping[str, int] | None, forms: Sequence[str]
 ) -> list[str]:
     """Return the names of all class folders, with images or without, sorted."""
-    paths = (sanitize_name(folder).split("/")[wrappers:] for folder in listing.folders)
+    decoder = NameDecoder.from_names(listing.folders)
+    paths = (decoder.decode(folder).split("/")[wrappers:] for folder in listing.folders)
     names = {
         normalize_name(path[level], forms)
         for path in paths

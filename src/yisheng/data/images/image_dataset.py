@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,13 +12,16 @@ import numpy as np
 from annotated_types import Interval, Len
 
 from yisheng.core.errors import DataError
-from yisheng.core.types import Dataset, Finding, Spec, Task
+from yisheng.core.types import Column, Dataset, Drawing, Finding, Reading, Spec, Task
 from yisheng.data.images import cache, duplicates, folder_files, folder_labels, label_files
 from yisheng.data.images.bulk_decode import DecodeOptions
-from yisheng.data.images.decode import Color
 from yisheng.data.images.file_listing import Listing, sanitize_name
+from yisheng.data.images.file_names import NameDecoder
+from yisheng.data.images.flatten import Color
 from yisheng.data.images.folder_findings import MAX_EXAMPLES, make_finding
+from yisheng.data.images.label_choices import DEFAULT_CHOICES, LabelChoices
 from yisheng.data.images.resize import Fit
+from yisheng.data.images.value_findings import report_values
 from yisheng.data.part_labels import check_part_labels
 
 Side = Annotated[int, Interval(ge=1, le=4096)]
@@ -34,12 +37,15 @@ class LabeledImages:
         name: name of the data set.
         listing: the files.
         file_indices: index of each image in the listing, int64 ``(N,)``.
-        y: class numbers int64 ``(N,)``, or labels float32 ``(N, L)``.
+        y: class numbers int64 ``(N,)``, labels float32 ``(N, L)``, or numbers float64 ``(N, T)``.
         classes: names of classes or labels.
         part: official part of each, or None.
         findings: what was left out or is unusual.
         about: description of the data set.
         forms: forms of the class names; see `yisheng.data.class_names`.
+        task: what is learned.
+        columns: the columns of numbers, and how they are written; empty for classes and labels.
+        reading: how the list of the images was read.
     """
 
     name: str
@@ -51,6 +57,25 @@ class LabeledImages:
     findings: tuple[Finding, ...]
     about: str
     forms: tuple[str, ...] = ()
+    task: Task = "classification"
+    columns: tuple[Column, ...] = ()
+    reading: Reading = field(default_factory=Reading)
+
+    def make_spec(self, shape: tuple[int, ...], *, fit: Fit = "crop", drawing: Drawing | None = None) -> Spec:
+        """Return the contract for images of this shape ``(C, H, W)``."""
+        target = {"classification": "class", "multilabel": "labels"}.get(self.task)
+        return Spec(
+            self.task,
+            shape,
+            classes=self.classes,
+            target=target or ", ".join(column.name for column in self.columns),
+            outputs=len(self.columns),
+            drawing=drawing,
+            fit=fit,
+            target_columns=self.columns,
+            label_forms=self.forms,
+            reading=self.reading,
+        )
 
 
 def parse_options(size: Size, fit: Fit, color: Color) -> DecodeOptions:
@@ -83,28 +108,22 @@ def build_dataset(labeled: LabeledImages, options: DecodeOptions, *, strict: boo
         DataError: no image can be decoded, or ``strict`` and one cannot.
         StorageError: the cache cannot be written to.
     """
-    block = cache.load_block(labeled.listing, labeled.file_indices.tolist(), options, labeled.name)
+    training = None if labeled.part is None else labeled.part == 0
+    block = cache.load_block(labeled.listing, labeled.file_indices.tolist(), options, labeled.name, training)
     findings = [*labeled.findings]
     if block.damaged:
         findings.append(report_damaged(block.damaged, len(labeled.file_indices), strict=strict))
     y = labeled.y[block.file_positions]
     part = None if labeled.part is None else labeled.part[block.file_positions]
     indices = labeled.file_indices[block.file_positions].tolist()
-    rows = tuple(sanitize_name(labeled.listing.names[index]) for index in indices)
+    decoder = NameDecoder.from_names(labeled.listing.names)
+    rows = tuple(decoder.decode(labeled.listing.names[index]) for index in indices)
+    notes = [(sanitize_name(labeled.listing.names[labeled.file_indices[n]]), note) for n, note in block.notes]
+    findings += report_values(block.values, block.types, notes)
     findings += duplicates.report_duplicates(block.duplicates, rows, y, part)
-    task: Task = "classification" if y.ndim == 1 else "multilabel"
-    target = "class" if y.ndim == 1 else "labels"
-    spec = Spec(
-        task,
-        block.pixels.shape[1:],
-        classes=labeled.classes,
-        target=target,
-        fit=options.fit,
-        label_forms=labeled.forms,
-    )
     return Dataset(
         labeled.name,
-        spec,
+        replace(labeled.make_spec(block.pixels.shape[1:], fit=options.fit), image_values=block.values),
         block.pixels,
         y,
         part,
@@ -116,70 +135,89 @@ def build_dataset(labeled: LabeledImages, options: DecodeOptions, *, strict: boo
     )
 
 
-def label_folder(root: Path, *, forms: tuple[str, ...] = (), known_classes: Sequence[str] = ()) -> LabeledImages:
-    """Return the images in class folders with their labels.
+def label_folder(root: Path, choices: LabelChoices = DEFAULT_CHOICES) -> LabeledImages:
+    """Return the images in class folders with their labels, or with the numbers that are the names of the folders.
 
     Args:
         root: the folder or zip.
-        forms: forms of the class names; see `yisheng.data.class_names`.
-        known_classes: further classes, of a model that is evaluated on the images.
+        choices: the user's choices about the labels; the folders are classes unless the task is a regression.
 
     Raises:
-        DataError: there are no images, or the class folders are not recognizable.
+        DataError: there are no images, the class folders are not recognizable, or a regression needs numbers as names.
     """
     if not root.exists():
         raise DataError(f"{root} does not exist", "check the path")
     listing = folder_labels.list_images(root)
-    files = folder_labels.find_classes(listing, forms=forms, known_classes=known_classes)
+    files, columns = folder_labels.find_targets(listing, choices)
     about = f"Images in class folders: {root.name}."
-    name = dataset_name(root)
+    task: Task = "regression" if columns else "classification"
     return LabeledImages(
-        name, listing, files.file_indices, files.y, files.classes, files.part, files.findings, about, forms
+        dataset_name(root),
+        listing,
+        files.file_indices,
+        files.y,
+        files.classes,
+        files.part,
+        files.findings,
+        about,
+        () if columns else choices.forms,
+        task,
+        columns,
     )
 
 
-def label_listed(
-    path: Path, *, strict: bool = False, forms: tuple[str, ...] = (), known_classes: Sequence[str] = ()
-) -> LabeledImages:
-    """Return the images that a CSV lists, with their labels.
+def label_listed(path: Path, choices: LabelChoices = DEFAULT_CHOICES, *, strict: bool = False) -> LabeledImages:
+    """Return the images that a CSV lists, with their labels or numbers.
 
     Args:
         path: the CSV.
+        choices: the user's choices about the labels.
         strict: raise an error for a missing image instead of leaving it out.
-        forms: forms of the labels; see `yisheng.data.class_names`.
-        known_classes: further classes, of a model that is evaluated on the images.
 
     Raises:
         DataError: the CSV cannot be read, or none of its images exists; or no label of the test or validation rows is
             one of the training rows.
     """
-    table = label_files.read_labels(path, forms=forms, known_classes=known_classes)
+    table = label_files.read_labels(path, choices)
+    targets = table.targets
     listing = folder_files.list_named_files(path.parent, table.files)
     exists = np.array(listing.sizes) != folder_files.ABSENT
-    has_label = table.y != label_files.NO_CLASS if table.y.ndim == 1 else np.ones(len(exists), bool)
     missing = [name for name, file_exists in zip(table.files, exists, strict=True) if not file_exists]
-    unlabeled = [name for name, labeled in zip(table.files, has_label, strict=True) if not labeled]
+    unlabeled = [name for name, labeled in zip(table.files, targets.is_labeled, strict=True) if not labeled]
     if len(missing) == len(exists) or (strict and missing):
         first = ", ".join(map(sanitize_name, missing[:MAX_EXAMPLES]))
         raise DataError(
             f"{len(missing)} of {len(exists)} images listed in {path} do not exist: {first}",
             f"write their paths relative to {path.parent}",
         )
-    findings = []
+    findings = [*targets.findings]
     if missing:
         remedy = "correct the list; strict=true makes it an error"
         findings.append(make_finding("missing-images", "warning", missing, "listed images do not exist", remedy))
     if unlabeled:
         cause = "listed images have no label and were left out"
         findings.append(make_finding("images-without-class", "warning", unlabeled, cause, "give each a label"))
-    indices = np.flatnonzero(exists & has_label)
-    y, classes = table.y[indices], table.classes
-    if y.ndim == 1 and len(classes) < 2:
-        raise DataError(f"{path} lists images of one class only: {', '.join(classes)}", "list some of another class")
+    indices = np.flatnonzero(exists & targets.is_labeled)
+    if not len(indices):
+        raise DataError(f"{path}: no image that exists has a label", "correct the list")
+    y, classes = targets.y[indices], targets.classes
     part = None if table.part is None else table.part[indices]
-    findings += check_part_labels(str(path), classes, y, part, has_forms=table.has_words)
-    about = f"Images listed in {path.name}."
-    return LabeledImages(dataset_name(path), listing, indices, y, classes, part, tuple(findings), about, forms)
+    if targets.task != "regression":
+        findings += check_part_labels(str(path), classes, y, part, has_forms=targets.has_words)
+    return LabeledImages(
+        dataset_name(path),
+        listing,
+        indices,
+        y,
+        classes,
+        part,
+        tuple(findings),
+        f"Images listed in {path.name}.",
+        choices.forms,
+        targets.task,
+        targets.columns,
+        targets.reading,
+    )
 
 
 def report_damaged(reasons: Sequence[str], image_count: int, *, strict: bool) -> Finding:

@@ -69,7 +69,7 @@ def read_labels(raw: RawColumn, classes: Sequence[str], forms: Sequence[str]) ->
 
 
 def read_values(raws: Sequence[RawColumn], target: Target, source_name: str) -> np.ndarray:
-    """Return the labels or numbers of another table, float32 ``(N, T)``, read as those of training.
+    """Return the labels of another table, float32 ``(N, L)``, or its numbers, float64 ``(N, T)``, read as in training.
 
     Args:
         raws: columns without missing values.
@@ -86,7 +86,7 @@ def read_values(raws: Sequence[RawColumn], target: Target, source_name: str) -> 
             values = [read_number_column(raw, column.format) for raw, column in zip(raws, target.columns, strict=True)]
     except DataError as error:
         raise DataError(f"{source_name}: {error.problem}", error.remedy) from None
-    return np.stack(values, axis=1).astype(np.float32)
+    return np.stack(values, axis=1)
 
 
 def _read_yes_no(raw: RawColumn) -> np.ndarray:

@@ -21,9 +21,10 @@ def report_task(raws: Sequence[RawColumn], task: Task, values: Sequence[np.ndarr
     names = ", ".join(raw.name for raw in raws)
     if len(raws) > 1:
         kind = "yes or no" if task == "multilabel" else "numbers"
-        alternative = "regression" if task == "multilabel" else "multilabel"
+        remedy = "use task=regression" if task == "multilabel" else f"name it with target={raws[0].name}"
+        remedy = f"to predict {'them as numbers' if task == 'multilabel' else 'one of them only'}, {remedy}"
         cause = f"task={task}: the targets {names} are {kind}"
-        return (Finding("task", "note", {"task": task}, cause, f"to change that, use task={alternative}"),)
+        return (Finding("task", "note", {"task": task}, cause, remedy),)
     distinct = values[0]
     if not len(distinct) or (distinct != np.floor(distinct)).any():
         return ()

@@ -21,6 +21,7 @@ from yisheng.data.class_names import parse_forms
 from yisheng.data.fingerprint import fingerprint
 from yisheng.data.images import decode, image_dataset
 from yisheng.data.images.file_listing import sanitize_name
+from yisheng.data.images.label_choices import LabelChoices
 from yisheng.data.objects import to_dataset
 from yisheng.data.tables import files
 from yisheng.experiments.load_data import load_dataset
@@ -160,13 +161,13 @@ def _load_images(choice: Choice, spec: Spec, forms: tuple[str, ...]) -> Dataset:
     options = choice.options
     path = parse_path(options.get("path", ""), "path")
     label = image_dataset.label_folder if choice.name == "folder" else image_dataset.label_listed
-    images = label(path, forms=forms, known_classes=spec.classes)
+    images = label(path, LabelChoices.parse(options, run=spec, forms=forms))
     if spec.drawing is not None and not options.get("size"):
         return _read_drawings(images, spec)
     channels, height, width = spec.shape
     size, fit = options.get("size", (height, width)), options.get("fit", spec.fit)
     color = options.get("color", "gray" if channels == 1 else "rgb")
-    decoding = image_dataset.parse_options(size, fit, color)
+    decoding = replace(image_dataset.parse_options(size, fit, color), values=spec.image_values)
     return image_dataset.build_dataset(images, decoding, strict=bool(options.get("strict", False)))
 
 
@@ -192,9 +193,7 @@ def _read_drawings(images: image_dataset.LabeledImages, spec: Spec) -> Dataset:
     if damaged:
         findings.append(image_dataset.report_damaged(damaged, len(indices), strict=False))
     names = tuple(sanitize_name(listing.names[indices[position]]) for position in readable)
-    image_spec = Spec(
-        "classification" if images.y.ndim == 1 else "multilabel", spec.shape, images.classes, drawing=spec.drawing
-    )
+    image_spec = images.make_spec(spec.shape, drawing=spec.drawing)
     part = None if images.part is None else images.part[readable]
     return Dataset(
         images.name, image_spec, block[: len(readable)], images.y[readable], part, rows=names, findings=tuple(findings)

@@ -108,7 +108,7 @@ def match_targets(dataset: Dataset, rows: np.ndarray, spec: Spec, forms: Sequenc
     if spec.task == "regression" and task == "regression":
         return _match_numbers(dataset, y, spec)
     if spec.task == "regression" and task == "classification" and all(map(is_number, dataset.spec.classes)):
-        values = np.array([float(name) for name in dataset.spec.classes], np.float32)
+        values = np.array([float(name) for name in dataset.spec.classes])
         return _match_numbers(dataset, values[y][:, None], spec)
     raise DataError(
         f"{dataset.name} is for {task} (target {dataset.spec.target}), the run for {spec.task} ({spec.target})",
