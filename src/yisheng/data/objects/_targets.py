@@ -213,7 +213,11 @@ def _to_plain(y: np.ndarray) -> list[Any]:
 
 def _sort_values(values: Sequence[Any]) -> list[Any]:
     """Return the distinct values: numbers in their order, texts in natural order."""
-    distinct = list(dict.fromkeys(values))
+    try:
+        distinct = list(dict.fromkeys(values))
+    except TypeError:  # lists and dictionaries
+        problem = f"y must hold a class or a number for each row, got {type(values[0]).__name__}: {values[0]!r:.40}"
+        raise DataError(problem, "give one value for each row") from None
     if all(isinstance(value, int | float) for value in distinct):
         return sorted(distinct)
     by_text = {str(value): value for value in distinct}

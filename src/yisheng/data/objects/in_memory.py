@@ -18,7 +18,7 @@ def in_memory(
     validation: Any = None,
     test: Any = None,
     *,
-    target: tuple[str, ...] | str | None = None,
+    target: tuple[str, ...] | str | int | None = None,
     task: Literal["auto", "classification", "multilabel", "regression"] = "auto",
     classes: tuple[str, ...] = (),
     columns: tuple[str, ...] = (),
@@ -37,7 +37,7 @@ def in_memory(
     """Read data in memory: arrays, a DataFrame, a torch data set or loader, a Hugging Face data set.
 
     Args:
-        target: the column or key to predict (several, with commas, for several).
+        target: the column or key to predict (several, with commas, for several); of a DataFrame also a number from 1.
         task: what to learn; auto depends on the target: whole numbers, texts and bools are classes, floats are numbers.
         classes: names of the classes 0, 1, ... or of the labels.
         columns: the columns or keys to learn from; all others by default.
@@ -53,7 +53,7 @@ def in_memory(
         workers: processes that read random items; the numbers do not depend on it.
         max_rows: number of items to read of an iterable data set; an epoch has as many.
     """
-    names = (target,) if isinstance(target, str) and target else tuple(target or ())
+    names = (str(target),) if isinstance(target, str | int) and target != "" else tuple(target or ())
     options = Options(
         target=names,
         task=None if task == "auto" else task,

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def from_frame(
     frame: pd.DataFrame,
     *,
-    target: str | Sequence[str] = (),
+    target: str | int | Sequence[str | int] | None = None,
     test: pd.DataFrame | None = None,
     id: str = "",
     drop: Sequence[str] = (),
@@ -53,7 +53,8 @@ def from_frame(
 
     Args:
         frame: the table; its index is left out.
-        target: the column to predict, or several; a column called target, label, class or y is the default.
+        target: the column to predict, or several: names, numbers from 1, or ``last``; a column called target, label,
+            class or y is the default.
         test: a table with the same columns for the official test part.
         id: the column with the row names.
         drop: columns to leave out.
@@ -76,14 +77,13 @@ def from_frame(
     >>> data.spec.task, [(column.name, column.kind) for column in data.spec.columns]
     ('regression', [('size', 'number'), ('town', 'yes/no')])
     """
-    from yisheng.data.class_names import parse_forms
     from yisheng.data.tables import files, table_dataset
-    from yisheng.data.tables.column_roles import Roles, parse_kinds
+    from yisheng.data.tables.column_roles import Roles
     from yisheng.data.tables.reading_options import ReadingOptions
     from yisheng.data.tables.training_tables import choose_columns, open_frame
 
     options = ReadingOptions(missing=tuple(missing))
-    roles = Roles(_to_tuple(target), id, time, group, tuple(drop), parse_kinds(kinds), task, parse_forms(labels))
+    roles = Roles.parse(target, id=id, time=time, group=group, drop=drop, kinds=kinds, task=task, labels=labels)
     test_table = None if test is None else open_frame(test, options)
     table = files.table_from_frame(frame, options, choose_columns(roles, test_table))
     return table_dataset.build_dataset(name, table, roles, test_table)
@@ -92,7 +92,7 @@ def from_frame(
 def from_file(
     path: str | Path,
     *,
-    target: str | Sequence[str] = (),
+    target: str | int | Sequence[str | int] | None = None,
     test: str | Path | None = None,
     id: str = "",
     drop: Sequence[str] = (),
@@ -128,14 +128,13 @@ def from_file(
         MissingPartError: a format needs a package that is not installed.
     """
     from yisheng.core.paths import parse_path
-    from yisheng.data.class_names import parse_forms
     from yisheng.data.tables import files, table_dataset
-    from yisheng.data.tables.column_roles import Roles, parse_kinds
+    from yisheng.data.tables.column_roles import Roles
     from yisheng.data.tables.reading_options import ReadingOptions
     from yisheng.data.tables.training_tables import choose_columns, open_file
 
     path = parse_path(path, "path")
-    roles = Roles(_to_tuple(target), id, time, group, tuple(drop), parse_kinds(kinds), task, parse_forms(labels))
+    roles = Roles.parse(target, id=id, time=time, group=group, drop=drop, kinds=kinds, task=task, labels=labels)
     options = ReadingOptions.parse(reading)
     test_table = None
     if test is not None:
@@ -150,7 +149,7 @@ def from_file(
 def describe(
     table: str | Path | pd.DataFrame,
     *,
-    target: str | Sequence[str] = (),
+    target: str | int | Sequence[str | int] | None = None,
     id: str = "",
     drop: Sequence[str] = (),
     kinds: Mapping[str, str] | Sequence[str] = (),
@@ -188,11 +187,11 @@ def describe(
 
     from yisheng.core.paths import parse_path
     from yisheng.data.tables import files, table_dataset
-    from yisheng.data.tables.column_roles import Roles, parse_kinds
+    from yisheng.data.tables.column_roles import Roles
     from yisheng.data.tables.reading_options import ReadingOptions
     from yisheng.data.tables.training_tables import choose_columns
 
-    roles = Roles(_to_tuple(target), id, time, group, tuple(drop), parse_kinds(kinds))
+    roles = Roles.parse(target, id=id, time=time, group=group, drop=drop, kinds=kinds)
     options = ReadingOptions.parse(reading)
     choose = choose_columns(roles, target_required=bool(roles.target))
     if isinstance(table, str | Path):
@@ -230,12 +229,12 @@ def outline(
     """
     from yisheng.core.paths import parse_path
     from yisheng.data.tables import files, table_dataset
-    from yisheng.data.tables.column_roles import Roles, parse_kinds
+    from yisheng.data.tables.column_roles import Roles
     from yisheng.data.tables.reading_options import ReadingOptions
     from yisheng.data.tables.training_tables import choose_columns
 
     path = parse_path(path, "path")
-    roles = Roles((), id, time, group, tuple(drop), parse_kinds(kinds))
+    roles = Roles.parse(id=id, time=time, group=group, drop=drop, kinds=kinds)
     choose = choose_columns(roles, target_required=False)
     options = ReadingOptions.parse(reading)
     table = files.read_table(path, options, known_names=roles.mentioned_columns, choose=choose)
@@ -268,14 +267,10 @@ def has_target(path: str | Path, **options: Any) -> bool:
     else:
         names = tuple(files.read_table(path, reading).columns)
     try:
-        Roles((), options.get("id") or "", drop=tuple(options.get("drop") or ())).resolve(names)
+        Roles.parse(id=options.get("id"), drop=options.get("drop")).resolve(names)
     except UsageError:
         return False
     return True
-
-
-def _to_tuple(target: str | Sequence[str]) -> tuple[str, ...]:
-    return (target,) if isinstance(target, str) and target else tuple(target)
 
 
 def resolve_test_path(path: Path, test: Path) -> Path:

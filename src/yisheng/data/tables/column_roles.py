@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import numbers
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from yisheng.core.errors import UsageError, suggest
-from yisheng.core.types import Task
+from yisheng.core.types import TASKS, Task
 
 TARGET_NAMES = ("target", "label", "labels", "class", "y", "outcome", "response")
 """Names by which a target is recognized that the user does not name."""
@@ -38,6 +40,41 @@ class Roles:
     task: Task | None = None
     labels: tuple[str, ...] = ()
 
+    @staticmethod
+    def parse(
+        target: Any = None,
+        *,
+        id: Any = None,
+        time: Any = None,
+        group: Any = None,
+        drop: Any = None,
+        kinds: Any = None,
+        task: Any = None,
+        labels: str | Sequence[str] = (),
+    ) -> Roles:
+        """Return the choices of a caller in Python, who may give numbers, one name or several, or None.
+
+        Raises:
+            UsageError: a value is not the name of a column, or there is no such task.
+
+        >>> Roles.parse(3, drop="size").target, Roles.parse(["a", 2]).target
+        (('3',), ('a', '2'))
+        """
+        from yisheng.data.class_names import parse_forms
+
+        if task is not None and task not in TASKS:
+            raise UsageError(f"task must be one of {', '.join(TASKS)}, got {task!r}", suggest(str(task), TASKS))
+        return Roles(
+            _parse_names(target, "target"),
+            _parse_name(id, "id"),
+            _parse_name(time, "time"),
+            _parse_name(group, "group"),
+            _parse_names(drop, "drop"),
+            parse_kinds(kinds or ()),
+            task,
+            parse_forms(labels),
+        )
+
     @property
     def mentioned_columns(self) -> tuple[str, ...]:
         """Return all names that the user gives, by which a header is recognized."""
@@ -60,22 +97,25 @@ class Roles:
         >>> Roles(target=("last",)).resolve(["a", "b"]).target, Roles().resolve(["y", "a"]).target
         (('b',), ('y',))
         """
-        target = tuple(_find_column(names, name, "target") for name in self.target)
+        target = tuple(_find_column(names, name, "target") for name in join_names(self.target, names))
+        drop = join_names(self.drop, names)
+        by_form = {_comma_form(name): name for name in names if "," in name}
+        kinds = {by_form.get(_comma_form(name), name): kind for name, kind in self.kinds.items()}
         if target_required and not target:
             target = _find_obvious_target(names, self, test_names)
         for key in ("id", "time", "group"):
             _find_column(names, getattr(self, key), key)
-        for name in self.drop:
+        for name in drop:
             _find_column(names, name, "drop")
-        for name in self.kinds:
+        for name in kinds:
             _find_column(names, name, "kinds")
         if len(set(target)) < len(target):
             raise UsageError(f"target= names a column twice: {', '.join(target)}", "name each column once")
-        for key, columns in (("id", [self.id]), ("time", [self.time]), ("group", [self.group]), ("drop", self.drop)):
+        for key, columns in (("id", [self.id]), ("time", [self.time]), ("group", [self.group]), ("drop", drop)):
             conflicts = set(columns) & set(target)
             if conflicts:
                 raise UsageError(f"{conflicts.pop()} is the target: it cannot be {key}= as well", "name another column")
-        return replace(self, target=target)
+        return replace(self, target=target, drop=drop, kinds=kinds)
 
     def describe(self, name: str) -> str:
         """Return the role of a column for people to read; empty for an ordinary feature."""
@@ -101,8 +141,16 @@ def parse_kinds(kinds: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
     """
     if isinstance(kinds, Mapping):
         return {str(name): str(kind) for name, kind in kinds.items()}
-    by_column = {}
-    for text in kinds:
+    if not isinstance(kinds, Iterable) or not all(isinstance(part, str) for part in kinds):
+        raise UsageError(f"kinds= must be NAME:KIND, got {kinds!r}", "use kinds=Year:category,Zip:identifier")
+    kinds = [kinds] if isinstance(kinds, str) else list(kinds)
+    by_column, beginning = {}, ""
+    for part in kinds:
+        text = f"{beginning}{part}"
+        if ":" not in text and part is not kinds[-1]:  # the comma is in the name of a column
+            beginning = f"{text},"
+            continue
+        beginning = ""
         name, mark, kind = text.partition(":date:")
         if not mark:
             name, mark, kind = text.rpartition(":")
@@ -112,6 +160,52 @@ def parse_kinds(kinds: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
             raise UsageError(f"kinds= must be NAME:KIND, got {text!r}", "use kinds=Year:category,Zip:identifier")
         by_column[name.strip()] = kind.strip()
     return by_column
+
+
+def _parse_names(value: Any, key: str) -> tuple[str, ...]:
+    """Return the names of one or several columns; a number is the name of a column, or counts the columns from 1."""
+    if value is None or (isinstance(value, str) and not value):
+        return ()
+    items = list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+    wrong = [item for item in items if isinstance(item, bool) or not isinstance(item, str | numbers.Real)]
+    if wrong:
+        raise UsageError(
+            f"{key} must be the name of a column, or several, got {wrong[0]!r}", f"use {key}='price', for example"
+        )
+    return tuple(map(str, items))
+
+
+def _parse_name(value: Any, key: str) -> str:
+    names = _parse_names(value, key)
+    if len(names) > 1:
+        raise UsageError(f"{key} must be the name of one column, got {', '.join(names)}", f"name one with {key}=")
+    return names[0] if names else ""
+
+
+def join_names(parts: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
+    """Return names of columns from a list whose commas may have split a name, the longest possible ones.
+
+    Args:
+        parts: what was between the commas.
+        names: names of the existing columns.
+
+    >>> join_names(["a", "Price", "EUR"], ["a", "Price, EUR"])
+    ('a', 'Price, EUR')
+    """
+    by_form = {_comma_form(name): name for name in names if "," in name}
+    joined: list[str] = []
+    start = 0
+    while start < len(parts):
+        ends = range(len(parts), start + 1, -1) if by_form else ()
+        end = next((n for n in ends if _comma_form(",".join(parts[start:n])) in by_form), start + 1)
+        text = ",".join(parts[start:end])
+        joined.append(by_form.get(_comma_form(text), text))
+        start = end
+    return tuple(joined)
+
+
+def _comma_form(name: str) -> str:
+    return ",".join(part.strip() for part in name.split(","))
 
 
 def _find_column(names: Sequence[str], name: str, key: str) -> str:

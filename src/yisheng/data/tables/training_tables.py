@@ -31,9 +31,10 @@ def choose_columns(roles: Roles, test: TestTable | None = None, *, target_requir
 
     def choose(names: Sequence[str]) -> ColumnChoices:
         test_names = None if test is None else test.names
-        targets = roles.resolve(names, test_names, target_required=target_required).target
-        as_written = {name for name, kind in roles.kinds.items() if kind != "number"}
-        keep = {*targets, roles.time, roles.group, *roles.kinds}
+        resolved = roles.resolve(names, test_names, target_required=target_required)
+        targets = resolved.target
+        as_written = {name for name, kind in resolved.kinds.items() if kind != "number"}
+        keep = {*targets, roles.time, roles.group, *resolved.kinds}
         labels = targets if roles.task == "classification" else ()
         return ColumnChoices({roles.id, *as_written} - {"", *targets}, keep, targets, labels)
 

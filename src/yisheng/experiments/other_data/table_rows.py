@@ -16,6 +16,7 @@ from yisheng.core.types import Column, Spec
 from yisheng.data.class_names import FORMS, list_names, normalize_name
 from yisheng.data.tables import files, resolve_test_path
 from yisheng.data.tables.column_kinds import is_id_name
+from yisheng.data.tables.column_roles import join_names
 from yisheng.data.tables.encode import encode_columns
 from yisheng.data.tables.later_tables import (
     choose_later,
@@ -139,8 +140,7 @@ def target_names(spec: Spec) -> tuple[str, ...]:
         return tuple(column.name for column in spec.target_columns)
     if spec.task == "multilabel":
         return spec.classes
-    names = tuple(spec.target.split(", "))
-    return names if spec.task == "regression" and len(names) == spec.outputs else (spec.target,)
+    return spec.target_names
 
 
 def _name_columns(table: Table, spec: Spec) -> dict[str, RawColumn]:
@@ -161,7 +161,8 @@ def _find_targets(
         DataError: a table has no such column.
     """
     first = columns[0]
-    names = [_resolve_position(first, target) for target in roles.target or target_names(spec)]
+    requested = join_names(roles.target, list(first)) or target_names(spec)
+    names = [_resolve_position(first, target) for target in requested]
     for raws in columns:
         missing = [target for target in names if target not in raws]
         if missing:
