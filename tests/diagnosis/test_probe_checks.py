@@ -310,6 +310,29 @@ def diverge_from_probabilities(fixed):
     return train(make_mlp(8, 32, 3), x, soft, loss, lr=1e-2)
 
 
+@program("narrow-layer")
+def pass_everything_through_one_unit(fixed):
+    model = nn.Sequential(
+        nn.Linear(8, 16 if fixed else 1), nn.Linear(16 if fixed else 1, 32), nn.ReLU(), nn.Linear(32, 8)
+    )
+    return train(model, *make_classes(classes=8), lr=1e-2, epochs=10)
+
+
+@program("constant-outputs")
+def outweigh_the_error_by_a_penalty(fixed):
+    x, y = make_line()
+    model = make_mlp(8, 32, 1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    with doctor(model, optimizer) as dr:
+        for _ in range(250):
+            rows = torch.randint(0, len(x), (32,))
+            optimizer.zero_grad()
+            penalty = sum(p.square().sum() for p in model.parameters() if p.ndim > 1)
+            (F.mse_loss(model(x[rows]), 5 + y[rows]) + (1e-4 if fixed else 30.0) * penalty).backward()
+            optimizer.step()
+    return dr
+
+
 CASES = [(check, run) for check, runs in PROGRAMS.items() for run in runs]
 
 
@@ -349,11 +372,72 @@ def test_linear_model_of_exclusive_or_is_not_blamed_on_its_weight_decay():
 def test_trained_weights_are_not_called_too_large():
     torch.manual_seed(0)
     x, y = make_classes(classes=6)
-    model = make_mlp(8, 32, 6)
+    model = make_mlp(8, 64, 64, 6)
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-2)
     for _ in range(300):
         optimizer.zero_grad()
         F.cross_entropy(model(x), y).backward()
         optimizer.step()
     dr = train(model, x, 5 - y, lr=1e-2, epochs=10)
-    assert dr.diagnose().findings == ()
+    assert "initial-loss" not in [finding.check for finding in dr.findings]
+
+
+def fit_with_rows(model, train_rows, validation, lr, change=None, epochs=6):
+    """Train with rows that the doctor is given; `change` makes other rows of them in the loop."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+    x, y = train_rows
+    with doctor(model, optimizer, data=train_rows, validation=validation) as dr:
+        for _ in range(epochs):
+            model.train()
+            for rows in torch.randperm(len(x)).split(32):
+                a, b = (x[rows], y[rows]) if change is None else change(x, y, rows)
+                optimizer.zero_grad()
+                F.mse_loss(model(a), b).backward()
+                optimizer.step()
+            model.eval()
+            with torch.no_grad():
+                F.mse_loss(model(validation[0]), validation[1])
+    return dr
+
+
+def make_parts(rows=480):
+    x, y = make_line(rows)
+    return (x[: rows * 2 // 3], y[: rows * 2 // 3]), (x[rows * 2 // 3 :], y[rows * 2 // 3 :])
+
+
+def test_line_that_is_not_trained_to_its_end_gets_a_higher_rate():
+    torch.manual_seed(0)
+    dr = fit_with_rows(nn.Linear(8, 1), *make_parts(), lr=2e-3)
+    finding = dr.findings[0]
+    assert finding.check == "low-learning-rate"
+    assert finding.evidence["factor"] == 10
+
+
+def test_rows_and_targets_that_are_shuffled_apart_are_not_blamed_on_the_rate():
+    def shuffle_apart(x, y, rows):
+        return x[rows], y[torch.randint(0, len(y), (len(rows),))]
+
+    torch.manual_seed(0)
+    finding = fit_with_rows(make_mlp(8, 32, 1), *make_parts(), lr=5e-3, change=shuffle_apart).findings[0]
+    assert finding.check == "underfitting"
+    assert "shuffled apart" in finding.remedy
+
+
+def test_network_that_learns_its_rows_is_not_compared():
+    torch.manual_seed(0)
+    assert fit_with_rows(make_mlp(8, 32, 1), *make_parts(), lr=1e-2, epochs=15).findings == ()
+
+
+def test_input_that_a_derivative_is_taken_for_is_no_parameter():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(1, 16), nn.Tanh(), nn.Linear(16, 1))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    with doctor(model, optimizer) as dr:
+        for _ in range(120):
+            time = torch.rand(64, 1, requires_grad=True)
+            u = model(time)
+            (slope,) = torch.autograd.grad(u.sum(), time, create_graph=True)
+            optimizer.zero_grad()
+            ((slope + u).square().mean() + (model(torch.zeros(1, 1)) - 1).square().mean()).backward()
+            optimizer.step()
+    assert dr.findings == ()

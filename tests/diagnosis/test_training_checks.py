@@ -6,9 +6,20 @@ from torch import nn
 from torch.nn import functional as F
 
 from tests.diagnosis.small_trainings import make_classes, make_line, make_mlp
+from tests.diagnosis.test_probe_checks import PROGRAMS as PROBE_PROGRAMS
 from yisheng.core import registry
 from yisheng.diagnosis.doctor import doctor
 
+LOOP_CHECKS = {
+    "constant-targets",
+    "copied-targets",
+    "fixed-batches",
+    "instant-fit",
+    "refused-loss",
+    "soft-targets",
+    "unused-class",
+}
+"""Checks of what a loop's calls of loss functions show: see test_loop_targets.py."""
 PROGRAMS = {}
 """By check: functions ``f(fixed, steps) -> doctor`` that train with or without the fault, and their steps."""
 
@@ -427,7 +438,7 @@ def test_check_finds_its_fault_first_and_nothing_once_it_is_fixed(check, run, st
 
 
 def test_every_check_has_a_program():
-    assert set(registry.names("diagnosis.training_checks")) == set(PROGRAMS)
+    assert set(registry.names("diagnosis.training_checks")) == {*PROGRAMS, *PROBE_PROGRAMS, *LOOP_CHECKS}
 
 
 def test_skipped_checks_give_a_reason():
@@ -442,16 +453,30 @@ def test_skipped_checks_give_a_reason():
     assert all(unchecked.values())
     diagnosis = train(model, optimizer, *make_classes(), steps=120).diagnose()
     assert set(diagnosis.unchecked) == {
+        "batch-norm-statistics",
+        "collapsed-outputs",
+        "evaluated-inputs",
+        "evaluated-network",
         "exploding-gradients",
         "half-precision",
+        "missed-classes",
+        "missing-positions",
         "mode",
+        "permuted-classes",
         "plateau",
+        "read-padding",
         "saturated-activation",
         "small-batch-norm",
+        "soft-targets",
+        "sorted-targets",
         "strong-decay",
+        "strong-dropout",
+        "target-outliers",
         "target-range",
         "target-scale",
         "vanishing-gradients",
+        "visible-target",
+        "weights-reset",
     }
     assert "no sigmoid or tanh was recorded" in str(diagnosis)
     assert "3 layers with weights" in diagnosis.unchecked["exploding-gradients"]
