@@ -282,3 +282,26 @@ def test_the_quantile_levels_contain_the_threshold():
     assert QUANTILE_LEVELS[-2] == THRESHOLD
     assert list(QUANTILE_LEVELS) == sorted(QUANTILE_LEVELS)
     assert OODDetector.__dataclass_params__.frozen
+
+
+@pytest.mark.parametrize("data", ["iris", "digits"])
+def test_without_a_detector_predictions_are_the_same_but_for_the_score(tmp_path, data):
+    settings = {"data": data, "model": "mlp", "hidden": [4], "epochs": 1, "out": tmp_path}
+    with_detector, without = train(**settings), train(**settings, ood=False)
+    assert not (without / "ood.safetensors").exists()
+    assert json.loads((without / "model.json").read_text())["ood"] is None
+    x = Predictor(without).read_inputs(np.full((3, *Predictor(without).spec.shape), 250, np.float32)).x
+    expected = Predictor(with_detector).predict(x)
+    for prediction, same in zip(Predictor(without).predict(x), expected, strict=True):
+        assert prediction.probabilities == same.probabilities
+        assert prediction.ood_score is None
+        assert same.ood_score is not None
+        assert not any("out of distribution" in note for note in prediction.notes)
+
+
+def test_the_detector_can_be_left_out_of_folds_and_searches(tmp_path):
+    folds = train(data="iris", model="linear", folds=2, epochs=1, ood=False, out=tmp_path)
+    assert not list(folds.rglob("ood.safetensors"))
+    assert main(["tune", "data=iris", "model=linear", "lr=0.1,0.2", "epochs=1", "ood=false", f"out={tmp_path}"]) == 0
+    assert not list(tmp_path.rglob("ood.safetensors"))
+    assert main(["tune", "data=iris", "model=linear", "ood=true,false", f"out={tmp_path}"]) == 2

@@ -182,6 +182,9 @@ class Config(BaseModel):
     doctor: Literal["off", "passive", "full"] = Field(
         "passive", description="watch the training for problems; full: also try remedies before it"
     )
+    ood: bool = Field(
+        True, description="after the training, fit a detector of inputs that are unlike the training data"
+    )
     tensorboard: bool = Field(
         False, description="also write the run for TensorBoard (`yisheng tensorboard runs/` shows it)"
     )

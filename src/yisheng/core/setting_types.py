@@ -216,6 +216,8 @@ if TYPE_CHECKING:
         """Train with layers, loss and optimizer written from scratch, and compare with the library's."""
         doctor: Literal["off", "passive", "full"]
         """Watch the training for problems; full: also try remedies before it."""
+        ood: bool
+        """After the training, fit a detector of inputs that are unlike the training data."""
         visdom: str | None
         """Address of a Visdom server that shows the curves, as http://localhost:8097."""
         watch: bool
@@ -552,6 +554,7 @@ if TYPE_CHECKING:
         memory_format: Varied[Literal["auto", "contiguous", "channels-last"]]
         scratch: bool
         doctor: Literal["off", "passive", "full"]
+        ood: bool
         visdom: str | None
         watch: bool
         decay_bias: Varied[bool]
@@ -738,6 +741,7 @@ COMMON_SETTINGS: Final = (
     "memory_format",
     "scratch",
     "doctor",
+    "ood",
     "visdom",
     "watch",
     "decay_bias",
@@ -888,6 +892,7 @@ if TYPE_CHECKING:
         memory_format: Any = ...,
         scratch: Any = ...,
         doctor: Any = ...,
+        ood: Any = ...,
         visdom: Any = ...,
         watch: Any = ...,
         decay_bias: Any = ...,
@@ -1042,6 +1047,7 @@ SETTINGS: Final = (
     "memory_format",
     "scratch",
     "doctor",
+    "ood",
     "tensorboard",
     "visdom",
     "watch",
@@ -1196,6 +1202,7 @@ if TYPE_CHECKING:
         memory_format: Any = ...,
         scratch: Any = ...,
         doctor: Any = ...,
+        ood: Any = ...,
         tensorboard: Any = ...,
         visdom: Any = ...,
         watch: Any = ...,
@@ -1354,6 +1361,7 @@ SEARCH_SETTINGS: Final = (
     "memory_format",
     "scratch",
     "doctor",
+    "ood",
     "visdom",
     "watch",
     "decay_bias",
@@ -1506,6 +1514,7 @@ if TYPE_CHECKING:
         memory_format: Any = ...,
         scratch: Any = ...,
         doctor: Any = ...,
+        ood: Any = ...,
         visdom: Any = ...,
         watch: Any = ...,
         decay_bias: Any = ...,

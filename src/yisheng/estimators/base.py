@@ -35,6 +35,7 @@ UNUSED_KEYS = {
     "budget": "use epochs=",
     "boosting": "compare with an estimator of scikit-learn",
     "doctor": "use yisheng.diagnose",
+    "ood": "leave it out: no detector is fitted",
     "scratch": "use yisheng.train",
     "tensorboard": "use yisheng.train",
     "visdom": "use yisheng.train",

@@ -348,7 +348,7 @@ class _Training:
         state = assembly.state
         state.model.load_state_dict(state.best.weights)
         detector = None  # the detector reads the layers of torch; a network from scratch has none
-        if not config.scratch:
+        if config.ood and not config.scratch:
             detector = fit_ood.fit_ood_detector(
                 state.model, assembly.spec, assembly.train, assembly.validation, seed=config.seed
             )

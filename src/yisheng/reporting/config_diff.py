@@ -7,7 +7,10 @@ from typing import Any
 
 LABEL_KEYS = ("name", "notes")
 """Keys that describe a run for people."""
-IGNORED_KEYS = ("device", "doctor", "tensorboard", "visdom", "watch", "log_every", "checkpoint_every", *LABEL_KEYS)
+IGNORED_KEYS = (
+    *("device", "doctor", "ood", "tensorboard", "visdom", "watch", "log_every", "checkpoint_every"),
+    *LABEL_KEYS,
+)
 """Keys that do not change the trained weights; the runs of a group may differ in them, and in the seed."""
 
 

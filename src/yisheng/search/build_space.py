@@ -42,6 +42,7 @@ NOT_SEARCHABLE = {
     "checkpoint_every": NO_EFFECT,
     "scratch": NO_EFFECT,
     "doctor": NO_EFFECT,
+    "ood": NO_EFFECT,
     "tensorboard": NO_EFFECT,
     "visdom": NO_EFFECT,
     "watch": NO_EFFECT,
