@@ -29,6 +29,7 @@ from yisheng.training.network import build_network, check_loss, read_probe, requ
 from yisheng.training.precision import DEFAULT_FORMAT, MEMORY_FORMATS, search_precision
 from yisheng.training.state import State
 from yisheng.training.update import Penalty, make_l1_penalty, make_update, needs_closure
+from yisheng.training.wide_tables import choose_for_wide_tables
 from yisheng.transforms._row_chunks import RowSubset, require_finite, split_inputs
 from yisheng.transforms.log import is_skewed
 
@@ -147,6 +148,8 @@ def assemble(
         DataError: a part contains values that are not finite, or the weights do not fit the network.
     """
     _require_assemblable(config, device)
+    config = choose_for_fitting(config, dataset.spec, len(split.train))
+    config, wide_notes = choose_for_wide_tables(config, dataset.spec)
     config = _choose_full_batches(config, dataset, split, pretrained)
     choices = _choose_from_data(dataset, split, pretrained, trains=config.epochs != 0)
     resolved = config.resolve(dataset.spec, len(split.train), auto=choices)
@@ -158,6 +161,7 @@ def assemble(
     model, resolved, spec = network.model, network.config, network.spec
     input_spec = input_spec.with_outputs(spec.outputs)
     head_lr, notes = _load_pretrained(model, pretrained, resolved, config.head_lr, fitted)
+    notes += wide_notes
     model.to(device, torch.float64 if resolved.precision == "fp64" else None)
     _require_rows_for_batch_norm(model, resolved.batch, len(split.train))
 

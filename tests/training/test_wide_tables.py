@@ -1,0 +1,62 @@
+"""Tables with thousands of columns: no embeddings by default, and an end in time."""
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import yisheng
+from yisheng.core.config import Choice, Config
+from yisheng.core.types import Column, Spec
+from yisheng.training.wide_tables import MAX_EMBEDDED_COLUMNS, choose_for_wide_tables
+
+
+def make_spec(numbers, others=0, source="x"):
+    columns = [Column(f"n{i}", source=source) for i in range(numbers)]
+    columns += [Column(f"c{i}", "category", ("a", "b"), source=source) for i in range(others)]
+    return Spec("regression", (len(columns),), columns=tuple(columns))
+
+
+@pytest.mark.parametrize("model", ["auto", "tabm", "embedded-mlp"])
+def test_only_wide_tables_lose_their_embeddings(model):
+    config = Config(model=Choice(name=model, options={"width": 32} if model != "auto" else {}))
+    assert choose_for_wide_tables(config, make_spec(MAX_EMBEDDED_COLUMNS, 500)) == (config, ())
+    wide, notes = choose_for_wide_tables(config, make_spec(MAX_EMBEDDED_COLUMNS + 1))
+    assert wide.model.options == {**config.model.options, "embeddings": "none"}
+    assert f"{MAX_EMBEDDED_COLUMNS + 1:,} columns" in notes[0]
+    assert "embeddings=piecewise-linear" in notes[0]
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        Choice(name="tabm", options={"embeddings": "piecewise-linear"}),
+        Choice(name="mlp"),
+        Choice(name="linear"),
+        Choice(name="net.py:Net"),
+    ],
+)
+def test_what_the_user_chose_stays(choice):
+    config = Config(model=choice)
+    assert choose_for_wide_tables(config, make_spec(5000)) == (config, ())
+
+
+def test_other_data_is_not_a_table():
+    config = Config(model=Choice(name="lenet"))
+    assert choose_for_wide_tables(config, Spec("regression", (1, 64, 64))) == (config, ())
+    assert choose_for_wide_tables(Config(), make_spec(5000, source=""))[1] == ()  # the default is then an MLP
+
+
+@pytest.mark.slow
+def test_a_table_of_60_rows_and_20_000_columns_ends_in_time(tmp_path):
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(60, 20_000)).round(3)
+    frame = pd.DataFrame(x, columns=[f"g{i}" for i in range(x.shape[1])])
+    frame["y"] = x[:, 0] + 0.1 * generator.normal(size=60)
+    frame.to_csv(tmp_path / "wide.csv", index=False)
+    start = time.perf_counter()
+    run = yisheng.train(data=tmp_path / "wide.csv", target="y", out=tmp_path, quiet=True)
+    assert time.perf_counter() - start < 300  # about a minute on two idle cores
+    assert run.config["model"]["embeddings"] == "none"
+    assert len(run.predict(frame.drop(columns="y").head(2))) == 2
