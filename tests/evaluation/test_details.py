@@ -126,8 +126,8 @@ def test_regression_contents() -> None:
         "rows": 3,
         "pairs": {"true": [1, 2, 3], "predicted": [1.5, -2, 4]},
         "worst": [
-            {"row": 6, "name": "6", "true": 2, "predicted": -2, "error": -4},
-            {"row": 7, "name": "7", "true": 3, "predicted": 4, "error": 1},
+            {"row": 6, "name": "6", "true": 2, "predicted": -2, "error": -4, "image": None},
+            {"row": 7, "name": "7", "true": 3, "predicted": 4, "error": 1, "image": None},
         ],
     }
 

@@ -61,6 +61,25 @@ def test_scores_are_plain_json_and_inside_their_intervals(spec: Spec, n: int) ->
         assert all(score.low is not None and score.low < score.high for score in scores.values())
 
 
+def test_several_targets_are_scored_each_in_its_own_unit() -> None:
+    spec = Spec("regression", (2,), target="age, price", outputs=2)
+    generator = np.random.default_rng(0)
+    y = generator.normal(0, 1, (80, 2)) * [10, 1e5]
+    predictions = Predictions(y, y + generator.normal(0, 1, (80, 2)) * [2, 5e4], np.arange(80))
+    scores = compute_scores(spec, predictions, extra=[registry.find("metrics", "mse")])
+    assert list(scores)[:3] == ["r2", "mse", "rmse[age]"]
+    assert not {"rmse", "mae", "log_rmse"} & set(scores)
+    for number, name in enumerate(spec.target_names):
+        single = Predictions(y[:, [number]], predictions.prediction[:, [number]], np.arange(80))
+        expected = compute_scores(NUMBER, single, extra=[registry.find("metrics", "mse")])
+        assert {key: scores[f"{key}[{name}]"] for key in expected} == expected
+    assert scores["r2"].value == pytest.approx(np.mean([scores["r2[age]"].value, scores["r2[price]"].value]))
+    assert registry.default("metrics", spec).key == "r2"
+    many = Spec("regression", (2,), outputs=200)
+    wide = np.ones((4, 200)) * np.arange(4)[:, None]
+    assert list(compute_scores(many, Predictions(wide, wide + 0.5, np.arange(4)))) == ["r2"]
+
+
 @pytest.mark.parametrize(
     ("spec", "names"),
     [
@@ -163,7 +182,8 @@ def test_classification_baseline_predicts_the_class_frequencies() -> None:
 def test_regression_baseline_predicts_the_training_mean() -> None:
     y_train, y_test = np.array([[1.0, 10.0], [3.0, 30.0]], np.float32), np.array([[4.0, 20.0], [2.0, 25.0]], np.float32)
     scores = score_baseline(PAIR, y_train, y_test)
-    assert scores["rmse"].value == pytest.approx((np.sqrt(2) + np.sqrt(12.5)) / 2)
+    assert scores["rmse[target-1]"].value == pytest.approx(np.sqrt(2))
+    assert scores["rmse[target-2]"].value == pytest.approx(np.sqrt(12.5))
     assert scores["r2"].value < 0
 
 

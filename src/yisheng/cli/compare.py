@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from yisheng.cli._arguments import Arguments
 from yisheng.core.paths import parse_path
+from yisheng.core.score_keys import display_score_key
 from yisheng.core.text_tables import format_interval, format_number, format_table, shorten
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def _parse_group(word: str) -> list[Path]:
 def _format(comparison: Comparison) -> str:
     from yisheng.experiments.compare import describe_test
 
-    name = comparison.score.replace("_", "-")
+    name = display_score_key(comparison.score)
     rows = [["run", "test", "", "validation", "", "baseline"]]
     for group in comparison.groups:
         row = [shorten(group.name, keep_end=True)]

@@ -20,6 +20,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from yisheng.cli._arguments import Arguments
+from yisheng.core.score_keys import display_score_key
 from yisheng.core.text_tables import format_interval, format_number, format_scores, format_table
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _format(evaluation: Evaluation) -> str:
         baseline = evaluation["baseline"].get(name)
         rows.append(
             [
-                name.replace("_", "-"),
+                display_score_key(name),
                 format_number(score.value),
                 format_interval(score),
                 format_number(run_scores[name]) if name in run_scores else "-",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from yisheng.core.notebook_html import render_table
+from yisheng.core.score_keys import display_score_key
 from yisheng.core.text_tables import format_interval, format_number, format_table, tabulate_scores
 from yisheng.core.types import Score, Scores
 
@@ -17,7 +18,7 @@ class PartScores(dict[str, Score]):
     """
 
     def _tabulate(self) -> list[list[str]]:
-        rows = [[name.replace("_", "-"), format_number(s.value), format_interval(s)] for name, s in self.items()]
+        rows = [[display_score_key(name), format_number(s.value), format_interval(s)] for name, s in self.items()]
         return [["", "value", "95% interval"], *rows]
 
     def __repr__(self) -> str:

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 from yisheng.core.printable import escape_line
+from yisheng.core.score_keys import display_score_key
 from yisheng.core.types import Score
 
 COMPARISONS = ("baseline", "boosting")
@@ -55,7 +56,7 @@ def tabulate_scores(scores: Mapping[str, Mapping[str, Score]]) -> list[list[str]
     heads = [head for part in parts for head in (part.replace("_", " "), "95% interval")]
     rows = [["", *heads, *comparisons]]
     for name in dict.fromkeys(name for part in parts for name in scores[part]):
-        row = [name.replace("_", "-")]
+        row = [display_score_key(name)]
         for part in parts:
             score = scores[part].get(name)
             row += [format_number(score.value), format_interval(score)] if score else ["-", ""]

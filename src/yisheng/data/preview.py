@@ -60,7 +60,9 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         ranges = _compute_ranges(dataset.x)
         facts["columns"] = [{"column": n, "kind": k, **r} for (n, k), r in zip(names, ranges, strict=True)]
     if spec.task == "regression":
-        facts["targets"] = _unwrap_single(_compute_ranges(dataset.y))
+        ranges = _compute_ranges(dataset.y)
+        named = [{"target": name, **r} for name, r in zip(spec.target_names, ranges, strict=True)]
+        facts["targets"] = named if len(named) > 1 else ranges[0]
     facts["findings"] = [
         {"severity": f.severity, "check": f.check, "cause": f.cause, "remedy": f.remedy} for f in dataset.findings
     ]

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from yisheng.core import registry
+from yisheng.core.score_keys import join_score_key
 from yisheng.core.types import Score, Spec
 from yisheng.evaluation.intervals import compute_interval
 from yisheng.evaluation.predictions import Predictions
 from yisheng.evaluation.scorer import find_metrics
+
+MAX_SCORED_TARGETS = 32
+"""Targets up to which each is scored; a table of more scores would not be read."""
 
 
 def compute_scores(
@@ -35,10 +42,14 @@ def compute_scores(
 
     Seeds are fixed: the same predictions give the same intervals. Fewer than 2 rows give no interval.
 
+    A regression of several targets has the mean R² over the targets, which does not depend on their units, and then
+    every metric of each target (``rmse[age]``); see `yisheng.core.score_keys`.
+
     Args:
         spec: the contract.
         predictions: the predictions.
-        names: metrics; None (default) for all that are reported for such data, the default score first.
+        names: metrics; None (default) for all that are reported for such data, the default score first. Metrics that
+            are named are computed for all targets together only.
         extra: more metrics after these.
 
     Returns:
@@ -56,14 +67,36 @@ def compute_scores(
     (0.75, 0.3, 0.95)
     """
     predictions.require_finite()
-    scores: dict[str, Score] = {}
     metrics = reported_metrics(spec) if names is None else find_metrics(spec, names)
-    for metric in {entry.key: entry for entry in (*metrics, *extra)}.values():
-        value = float(metric.build(predictions.y, predictions.prediction))
+    scores = _compute_metrics([*metrics, *extra], predictions.y, predictions.prediction)
+    return scores | _compute_by_target(spec, predictions, extra) if names is None else scores
+
+
+def _compute_metrics(metrics: Iterable[registry.Entry], y: np.ndarray, prediction: np.ndarray) -> dict[str, Score]:
+    scores: dict[str, Score] = {}
+    for metric in {entry.key: entry for entry in metrics}.values():
+        value = float(metric.build(y, prediction))
         if math.isfinite(value):
-            low, high = compute_interval(metric, predictions.y, predictions.prediction, value)
-            scores[metric.key] = Score(value, low, high)
+            scores[metric.key] = Score(value, *compute_interval(metric, y, prediction, value))
     return scores
+
+
+def _compute_by_target(spec: Spec, predictions: Predictions, extra: Sequence[registry.Entry]) -> dict[str, Score]:
+    """Return the scores of each of several targets, metric by metric; empty for a single target or very many."""
+    if spec.task != "regression" or not 1 < spec.outputs <= MAX_SCORED_TARGETS:
+        return {}
+    single = replace(spec, outputs=1, target_columns=())
+    metrics = [*reported_metrics(single), *(entry for entry in extra if not entry.meta.get("custom"))]
+    by_target = [
+        _compute_metrics(metrics, predictions.y[:, [number]], predictions.prediction[:, [number]])
+        for number in range(spec.outputs)
+    ]
+    return {
+        join_score_key(metric.key, name): scores[metric.key]
+        for metric in metrics
+        for name, scores in zip(spec.target_names, by_target, strict=True)
+        if metric.key in scores
+    }
 
 
 def reported_metrics(spec: Spec) -> list[registry.Entry]:

@@ -37,7 +37,7 @@ def find_worst_rows(
         unusual: row number -> its unusual values; None for images.
     """
     if spec.task == "regression":
-        rows = worst_regressions(predictions, count, name)
+        rows = worst_regressions(predictions, count, image, name)
     else:
         find = worst_multilabel if spec.task == "multilabel" else worst_classifications
         rows = find(spec, predictions, count, image, name)
@@ -89,7 +89,9 @@ def worst_multilabel(
     ]
 
 
-def worst_regressions(predictions: Predictions, count: int, name: Name | None) -> list[dict[str, Any]]:
+def worst_regressions(
+    predictions: Predictions, count: int, image: Image | None, name: Name | None
+) -> list[dict[str, Any]]:
     """Return the rows with the largest errors (prediction - target).
 
     Several targets are lists, ordered by the root mean square of the errors in units of the targets' standard
@@ -104,6 +106,7 @@ def worst_regressions(predictions: Predictions, count: int, name: Name | None) -
             "true": to_plain(predictions.y[i]),
             "predicted": to_plain(predictions.prediction[i]),
             "error": to_plain(error[i]),
+            "image": _encode_image(predictions, i, image),
         }
         for i in np.argsort(-size, kind="stable")[:count].tolist()
     ]

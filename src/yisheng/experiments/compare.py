@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from yisheng.core import files
 from yisheng.core.errors import DataError, UsageError, suggest
 from yisheng.core.run_folder import RunFolder
+from yisheng.core.score_keys import parse_score_key
 from yisheng.core.types import Dataset
 from yisheng.evaluation.corrected_intervals import LEVEL
 from yisheng.experiments.other_data.result import Evaluation
@@ -217,7 +218,7 @@ def _choose_score(runs: Sequence[ComparedRun], requested: str | None) -> str:
     """Return the score to compare, which all runs must have."""
     by_run = [{name for part in ("test", "validation") for name in run.scores.get(part, {})} for run in runs]
     common = set.intersection(*by_run)
-    name = (runs[0].config.score if requested is None else requested).strip().replace("-", "_").lower()
+    _, name = parse_score_key(runs[0].config.score if requested is None else requested)
     if requested is None and name not in common:  # with score=loss the loss chose the weights, but is not a score
         measured = [score for part in ("test", "validation") for score in runs[0].scores.get(part, {})]
         name = next((score for score in measured if score in common), name)

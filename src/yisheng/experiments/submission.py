@@ -118,7 +118,8 @@ def predict_test_table(run: RunFolder, config: Config) -> Path | None:
         run.file(RunFolder.SUBMISSION),
     )
     try:
-        targets = Spec.from_json(run.description.get("spec", {})).target.split(", ")
+        spec = Spec.from_json(run.description.get("spec", {}))
+        targets = [column.name for column in spec.target_columns] or [spec.target]
         if set(targets) & set(_read_column_names(table, targets, ReadingOptions.parse(reading))):
             return None  # the table has targets: it is the test part
         with hide_messages(progress=False):

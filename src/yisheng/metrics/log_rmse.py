@@ -22,7 +22,7 @@ def _interval(y: np.ndarray, prediction: np.ndarray) -> Bounds:
     fits=lambda spec: spec.task == "regression",
     requires="a number as its target",
     higher=False,
-    reported=lambda spec: spec.task == "regression",
+    reported=lambda spec: spec.task == "regression" and spec.outputs == 1,
     interval=_interval,
 )
 def log_rmse(y: np.ndarray, prediction: np.ndarray) -> float:

@@ -29,14 +29,15 @@ def _varying_targets(y: np.ndarray) -> np.ndarray:
 @register(
     fits=lambda spec: spec.task == "regression",
     requires="a number as its target",
+    default_for=lambda spec: spec.task == "regression" and spec.outputs > 1,
     reported=lambda spec: spec.task == "regression",
     interval=_interval,
 )
 def r2(y: np.ndarray, prediction: np.ndarray) -> float:
     """Compute the coefficient of determination: 1 - sum of (y' - y)² / sum of (y - mean y)², a mean over the targets.
 
-    Predicting the mean gives 0, and a worse prediction a negative value. Constant targets are left out; if all are
-    constant, it is NaN.
+    Predicting the mean gives 0, and a worse prediction a negative value. It has no unit, so that the mean over targets
+    of different units has a meaning. Constant targets are left out; if all are constant, it is NaN.
 
     Source: Wright, "Correlation and causation", Journal of Agricultural Research 20, 1921.
 

@@ -17,12 +17,15 @@ def _interval(y: np.ndarray, prediction: np.ndarray) -> Bounds:
     fits=lambda spec: spec.task == "regression",
     requires="a number as its target",
     higher=False,
-    default_for=lambda spec: spec.task == "regression",
-    reported=lambda spec: spec.task == "regression",
+    default_for=lambda spec: spec.task == "regression" and spec.outputs == 1,
+    reported=lambda spec: spec.task == "regression" and spec.outputs == 1,
     interval=_interval,
 )
 def rmse(y: np.ndarray, prediction: np.ndarray) -> float:
     """Compute the root mean squared error, in the target's unit: sqrt(mean of (y' - y)²), a mean over the targets.
+
+    The mean over several targets has a meaning only if they have the same unit, so it is not reported for them unless
+    ``score=rmse`` asks for it; the error of each target is.
 
     >>> round(rmse(np.array([[1.0], [2.0]]), np.array([[1.0], [4.0]])), 3)
     1.414

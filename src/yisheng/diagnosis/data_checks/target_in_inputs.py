@@ -47,7 +47,7 @@ def target_in_inputs(sample: Sample) -> Iterator[Finding]:
         return
     x = np.asarray(sample.x[rows], np.float64)
     targets = np.atleast_2d(sample.y[rows].T)
-    for number, y in enumerate(targets, 1):
+    for target, y in zip(sample.spec.target_names, targets, strict=True):
         if y.min() == y.max():
             continue
         is_classification = sample.spec.task == "classification"
@@ -56,7 +56,6 @@ def target_in_inputs(sample: Sample) -> Iterator[Finding]:
             continue
         columns, evidence = leak
         names = [sample.column_name(i) for i in columns]
-        target = sample.spec.target + (f" {number}" if len(targets) > 1 else "")
         yield Finding(
             "target-in-inputs",
             "warning",

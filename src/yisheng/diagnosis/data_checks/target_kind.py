@@ -46,19 +46,20 @@ def target_kind(sample: Sample) -> Iterator[Finding]:
 
 def _find_classes(sample: Sample, y: np.ndarray) -> Iterator[Finding]:
     """Find numeric targets that look like classes."""
-    for target in y.T:
+    for name, target in zip(sample.spec.target_names, y.T, strict=True):
         values = np.unique(target)
         too_many = len(values) > MAX_CLASSES or len(target) < MIN_ROWS_PER_CLASS * len(values)
         if too_many or (values != np.rint(values)).any():
             continue
-        names = [f"{value:g}" for value in values]
+        numbers = [f"{value:g}" for value in values]
         yield Finding(
             "target-kind",
             "warning" if len(values) == 2 else "note",
             {"values": [float(value) for value in values], "rows": len(target)},
-            f"{sample.spec.target} is learned as a number, but has only {len(values)} different integers "
-            f"({join_names(names)}), which look like classes",
-            "if they are classes, use task=classification for a table, or a Spec with classes= in Python",
+            f"{name} is learned as a number, but has only {len(values)} different integers "
+            f"({join_names(numbers)}), which look like classes",
+            "if they are classes, use task=classification for a file, or a Spec with classes= in Python"
+            + f"; and target={name} alone" * (sample.spec.outputs > 1),
         )
 
 

@@ -47,7 +47,7 @@ def write_out_of_fold_table(
 def _prediction_columns(spec: Spec, y: np.ndarray) -> list[str]:
     """Return the names of the columns of truth and prediction."""
     if spec.task == "regression":
-        suffixes = [""] if y.shape[1] == 1 else [f"_{target + 1}" for target in range(y.shape[1])]
+        suffixes = [""] if y.shape[1] == 1 else [f"_{name}" for name in spec.target_names]
         return [f"{name}{suffix}" for name in ("true", "predicted") for suffix in suffixes]
     return ["true", "predicted", *(f"probability_{name}" for name in spec.classes)]
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from yisheng.core.errors import UsageError, suggest
 from yisheng.core.natural_sort import natural_key
+from yisheng.core.score_keys import display_score_key, parse_score_key
 from yisheng.core.types import Score
 from yisheng.experiments.run_folders.entry import RunEntry
 from yisheng.reporting.formatting import is_higher_better
@@ -54,7 +55,7 @@ def filter_by_condition(entries: Sequence[RunEntry], condition: str) -> list[Run
     Raises:
         UsageError: it is not a comparison, or no run has such a score.
     """
-    match = re.fullmatch(r"\s*([A-Za-z_][\w.-]*)\s*(>=|<=|>|<)\s*(.+?)\s*", condition)
+    match = re.fullmatch(r"\s*([A-Za-z_][\w.-]*(?:\[.*\])?)\s*(>=|<=|>|<)\s*(.+?)\s*", condition)
     try:
         if match is None:
             raise ValueError
@@ -79,13 +80,14 @@ def sort_entries(entries: Sequence[RunEntry], key: str = NEWEST_FIRST) -> list[R
     Raises:
         UsageError: no run has such a score, or ``score`` means different ones.
     """
-    column, is_reversed = key.removeprefix("-").strip().lower(), key.startswith("-")
-    column = "started" if column == "date" else column
+    requested, is_reversed = key.removeprefix("-").strip(), key.startswith("-")
+    column = "started" if requested.lower() == "date" else requested.lower()
     present: list[RunEntry]
     if column in COLUMNS and column not in NUMBERS:
         present = [entry for entry in entries if getattr(entry, column) is not None]
         present.sort(key=lambda entry: natural_key(str(getattr(entry, column))), reverse=is_reversed)
     else:
+        column = column if column in NUMBERS else requested
         values = {id(entry): value for entry in entries if (value := _read_number(entry, column)) is not None}
         if column not in NUMBERS:
             _require_any(entries, column, list(values.values()))
@@ -103,7 +105,7 @@ def find_score(entry: RunEntry, key: str) -> tuple[str, Score] | None:
         entry: the run.
         key: name of the score, with or without its part (``validation.accuracy``); ``score`` is its own.
     """
-    part, _, name = key.replace("-", "_").lower().rpartition(".")
+    part, name = parse_score_key(key)
     if name == "score" and not part:
         return None if entry.value is None else (str(entry.part), Score(entry.value, entry.low, entry.high))
     for candidate in [part] if part else PARTS:
@@ -137,13 +139,13 @@ def _read_number(entry: RunEntry, key: str) -> float | None:
 def _require_any(entries: Sequence[RunEntry], key: str, values: Sequence[float | None]) -> None:
     """Raise an error if there are runs, but none has a score of this name."""
     if entries and all(value is None for value in values):
-        names = {name.replace("_", "-") for entry in entries for by_name in entry.scores.values() for name in by_name}
+        names = {display_score_key(name) for entry in entries for by_name in entry.scores.values() for name in by_name}
         raise UsageError(f"none of the runs has {key!r}", suggest(key, {*names, "score", *COLUMNS}))
 
 
 def _is_best_largest(entries: Sequence[RunEntry], key: str) -> bool:
     """Return whether larger values of a score are better; of an unknown one too."""
-    name = key.replace("-", "_").rpartition(".")[2]
+    _, name = parse_score_key(key)
     names = {str(entry.score) for entry in entries if entry.value is not None} if name == "score" else {name}
     directions = {is_higher_better(name) is not False for name in names}
     if len(directions) > 1:
