@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yisheng.reporting import figures
-from yisheng.reporting.evaluation_schema import Bin, Pairs
+from yisheng.reporting.evaluation_schema import Bin, Pairs, TargetPairs
 from yisheng.reporting.history import Epoch, History, Step
 from yisheng.reporting.svg import VARIABLES, Chart, clean_label
 
@@ -28,7 +28,7 @@ BINS = [
     Bin(low=0.5, high=1, confidence=0.8, accuracy=0.7, count=30),
     Bin(low=0.9, high=1, count=0),
 ]
-PAIRS = Pairs(true=[1.0, 2.0, 3.0], predicted=[1.1, 2.0, 2.5])
+PAIRS = TargetPairs([1.0, 2.0, 3.0], [1.1, 2.0, 2.5])
 FIGURES: dict[str, Callable[[], Chart]] = {
     "loss": lambda: figures.plot_loss_by_epoch(HISTORY, 7),
     "score": lambda: figures.plot_score_by_epoch(HISTORY, "accuracy", "accuracy", 7),
@@ -93,9 +93,10 @@ def test_figures_neither_use_nor_change_the_users_settings() -> None:
 
 def test_figures_do_not_import_pyplot() -> None:
     code = (
-        "import sys; from yisheng.reporting import figures; from yisheng.reporting.evaluation_schema import Pairs\n"
+        "import sys; from yisheng.reporting import figures\n"
+        "from yisheng.reporting.evaluation_schema import TargetPairs\n"
         "assert 'matplotlib' not in sys.modules\n"
-        "str(figures.plot_residuals(Pairs(true=[1, 2], predicted=[1, 3])))\n"
+        "str(figures.plot_residuals(TargetPairs([1, 2], [1, 3])))\n"
         "assert 'matplotlib.pyplot' not in sys.modules and 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
@@ -134,7 +135,7 @@ def test_any_numbers_are_drawn(values: list[float], best: int) -> None:
         steps=tuple(Step(i + 1, v, abs(v)) for i, v in enumerate(values)),
         epochs=tuple(Epoch(i + 1, i + 1, v, {"loss": v, "a": -v}) for i, v in enumerate(values)),
     )
-    pairs = Pairs(true=values, predicted=values[::-1])
+    pairs = TargetPairs(values, values[::-1])
     for chart in (
         figures.plot_loss_by_epoch(history, best),
         figures.plot_score_by_epoch(history, "a", "a", best, log=True),
@@ -157,3 +158,17 @@ def test_running_mean_equals_numpy() -> None:
         np.testing.assert_allclose(figures._running_mean(list(values), reach), windows)
     assert np.isnan(figures._running_mean([np.nan, 1.0, 3.0], 0)[0])
     assert figures._running_mean([np.nan, 1.0, 3.0], 1) == [1.0, 2.0, 2.0]
+
+
+def test_the_figures_of_one_of_several_targets_name_it() -> None:
+    labels = texts(figures.plot_predicted_by_true(PAIRS, "mm", "height"))
+    assert {"predicted height (mm)", "true height (mm)"} <= set(labels)
+    assert "predicted − true height" in texts(figures.plot_residuals(PAIRS, name="height"))
+
+
+def test_pairs_are_split_by_target() -> None:
+    pairs = Pairs(true=[[1, 2], [3, 4]], predicted=[[1.5, 2], [3, 5]])
+    assert pairs.by_target == [TargetPairs([1, 3], [1.5, 3]), TargetPairs([2, 4], [2, 5])]
+    assert Pairs(true=[1, 3], predicted=[2, 4]).by_target == [TargetPairs([1, 3], [2, 4])]
+    with pytest.raises(ValueError, match="the same number of targets"):
+        Pairs(true=[[1, 2], [3]], predicted=[[1, 2], [3, 4]])

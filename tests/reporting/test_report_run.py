@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reporting.pages import MakeRun, find_section, replace_random_value
 from yisheng.core.errors import DataError, StorageError
+from yisheng.evaluation.png import encode_png
 from yisheng.reporting import run_page, svg
 from yisheng.reporting.run_page import render_run_page, write_run_page
 
@@ -222,8 +224,25 @@ def test_mistakes_with_several_targets(make_run: MakeRun) -> None:
     (folder / "evaluation.json").write_text(json.dumps(evaluation))
     shown = find_section(render_checked(folder)[0], "mistakes")
     assert "row 3" in shown
-    assert "3.000, 4.000" in shown
-    assert '<data value="0.0">0.000</data>, <data value="1.0">1.000</data>' in " ".join(shown.split())
+    assert "target 1 3.000, target 2 4.000" in shown
+    assert "target 1 0.000, target 2 1.000" in shown
+
+
+def test_images_with_numbers_show_their_errors(make_run: MakeRun) -> None:
+    folder = make_run("regression")
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    pixels = encode_png(np.zeros((1, 4, 4), np.uint8))
+    evaluation["worst"] = [
+        {"row": 3, "name": "a.png", "true": 20.0, "predicted": 31.5, "error": 11.5, "image": pixels},
+        {"row": 4, "name": "b.png", "true": 25.0, "predicted": 24.0, "error": -1.0, "image": pixels},
+    ]
+    (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    shown = " ".join(find_section(render_checked(folder)[0], "mistakes").split())
+    assert "with the largest errors. Check them for wrong values" in shown
+    assert "predicted − true: <bdi>11.50</bdi>" in shown
+    assert "predicted − true: <bdi>−1.00</bdi>" in shown
+    assert shown.count("<img ") == 2
+    assert "% sure" not in shown
 
 
 def test_calibration_is_described(make_run: MakeRun) -> None:

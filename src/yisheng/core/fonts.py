@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import functools
+import unicodedata
 from pathlib import Path
+
+from yisheng.core.logging import logger
 
 DEFAULT_FONT = "DejaVuSans.ttf"
 """Part of matplotlib."""
+_warned_scripts: set[str] = set()
 MAX_FONT_FILES = 400
 """Most font files of the system that are opened in search of a character."""
 
@@ -25,7 +29,7 @@ def find_font_path(text: str) -> str:
     """Return the path of the font with most of the text's characters.
 
     It is matplotlib's own font if that has them all, or if no font of the system has more. Missing characters are drawn
-    as boxes.
+    as boxes, and a warning says once for each script which font to install.
     """
     import matplotlib
 
@@ -33,7 +37,27 @@ def find_font_path(text: str) -> str:
     characters = frozenset(map(ord, text))
     if characters <= _read_characters(default):
         return default
-    return max((default, *_list_system_fonts()), key=lambda path: len(characters & _read_characters(path)))
+    best = max((default, *_list_system_fonts()), key=lambda path: len(characters & _read_characters(path)))
+    missing = sorted(chr(code) for code in characters - _read_characters(best) if chr(code).isprintable())
+    for script, character in {_script_of(character): character for character in reversed(missing)}.items():
+        _warn_of_boxes(script, character)
+    return best
+
+
+def _script_of(character: str) -> str:
+    """Return the first word of a character's name: CJK, HANGUL, ARABIC, ..."""
+    return unicodedata.name(character, "UNNAMED").split(" ")[0]
+
+
+def _warn_of_boxes(script: str, character: str) -> None:
+    if script in _warned_scripts:
+        return
+    _warned_scripts.add(script)
+    logger.warning(
+        f"warning: no font of this machine has {character!r}, and perhaps others of its script: figures show boxes in "
+        "their place. Install a font that has them, such as Noto Sans CJK for Chinese, Japanese and Korean "
+        "(Debian and Ubuntu: apt-get install fonts-noto-cjk)"
+    )
 
 
 @functools.cache

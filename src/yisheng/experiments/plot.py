@@ -205,11 +205,17 @@ def _draw_calibration(source: Source) -> RunFigure:
 
 
 def _draw_predicted(source: Source) -> RunFigure:
+    from yisheng.reporting.sections.regression import MAX_TARGETS, name_targets
+
     evaluation, spec = source.facts.evaluation, source.facts.spec
     assert evaluation is not None
     assert evaluation.pairs is not None
-    unit = spec.unit if spec else ""
-    charts = [figures.plot_predicted_by_true(evaluation.pairs, unit), figures.plot_residuals(evaluation.pairs, unit)]
+    unit, by_target = spec.unit if spec else "", evaluation.pairs.by_target[:MAX_TARGETS]
+    charts = [
+        plot(pairs, unit, name)
+        for name, pairs in zip(name_targets(source.facts, len(evaluation.pairs.by_target)), by_target, strict=False)
+        for plot in (figures.plot_predicted_by_true, figures.plot_residuals)
+    ]
     return _draw_charts(source, charts)
 
 

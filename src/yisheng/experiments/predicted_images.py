@@ -19,7 +19,7 @@ from yisheng.inference.prediction import Prediction
 from yisheng.inference.predictor import Predictor
 from yisheng.reporting.formatting import format_percent
 from yisheng.reporting.run_facts import RunFacts
-from yisheng.reporting.section import format_label
+from yisheng.reporting.section import format_targets
 
 if TYPE_CHECKING:
     from yisheng.reporting.run_figures.figure import RunFigure
@@ -59,7 +59,8 @@ def make_tile(image: np.ndarray, target: np.ndarray, prediction: Prediction, spe
     from yisheng.reporting.run_figures.image_sheet import Tile, to_pixels
 
     if spec.task == "regression":
-        true = format_label(np.atleast_1d(target).tolist())
+        values = np.atleast_1d(target).tolist()
+        true = format_targets(values, spec.target_names, [None] * len(values))
         return Tile(to_pixels(image), true, prediction.format_value(spec.unit), None)
     if spec.task == "multilabel":
         labels = [name for name, present in zip(spec.classes, target, strict=True) if present > 0.5]

@@ -122,9 +122,11 @@ def write_curves(path: Path, contenders: Sequence[Curves], score: str) -> None:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
+    from yisheng.reporting.run_figures.figure import drawing_boxes, use_fonts
+
     panels = select_panels(contenders, score)
     content = io.BytesIO()
-    with matplotlib.rc_context(svg.matplotlib_style("compare")):
+    with matplotlib.rc_context(svg.matplotlib_style("compare")), drawing_boxes():
         figure = Figure(
             figsize=(PANEL_INCHES[0] * max(1, len(panels)), PANEL_INCHES[1] + 0.22 * len(contenders)), facecolor="white"
         )
@@ -139,6 +141,7 @@ def write_curves(path: Path, contenders: Sequence[Curves], score: str) -> None:
         handles = subplots[0].get_legend_handles_labels()[0]
         labels = [f"{number}: {svg.clean_label(contender.label, 90)}" for number, contender in enumerate(contenders, 1)]
         figure.legend(handles, labels[: len(handles)], loc="outside lower left", ncols=1)
+        use_fonts(figure)
         if path.suffix.lower() == ".svg":
             metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
             FigureCanvasSVG(figure).print_svg(content, metadata=metadata)

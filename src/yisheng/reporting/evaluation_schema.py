@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -14,7 +14,7 @@ from yisheng.reporting.other_data_schema import OtherData
 Label = str | int | float | list[str | int | float] | None
 Fraction = Annotated[float, Field(ge=0, le=1)] | None
 Count = Annotated[int, Field(ge=0)]
-Values = Annotated[list[float], BeforeValidator(lambda value: _flatten(value))]
+Values = Annotated[list[list[float]], BeforeValidator(lambda value: _to_rows(value))]
 MAX_IMAGE_CHARS = 1 << 20
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -72,6 +72,13 @@ class Mistake(_Schema):
     unusual: list[UnusualValue] = []
 
     @property
+    def errors(self) -> list[float]:
+        """Return the error of each target; empty for classes and labels."""
+        if self.error is None:
+            return []
+        return self.error if isinstance(self.error, list) else [self.error]
+
+    @property
     def display_name(self) -> str:
         """Return the row's name, or its number if it has no name."""
         if self.row is None:
@@ -91,17 +98,32 @@ class Mistake(_Schema):
         return (width, height) if content.startswith(_PNG_SIGNATURE) and 0 < width * height < 1 << 26 else None
 
 
+class TargetPairs(NamedTuple):
+    """True and predicted values of one target in the same order."""
+
+    true: list[float]
+    predicted: list[float]
+
+
 class Pairs(_Schema):
-    """True and predicted values of a regression in the same order."""
+    """True and predicted values of a regression, a list of one of each target for each row."""
 
     true: Values
     predicted: Values
 
     @model_validator(mode="after")
-    def _same_length(self) -> Pairs:
+    def _same_shape(self) -> Pairs:
         if len(self.true) != len(self.predicted):
             raise ValueError(f"{len(self.true)} true values and {len(self.predicted)} predicted ones cannot be paired")
+        if len({len(row) for row in (*self.true, *self.predicted)}) > 1:
+            raise ValueError("not all rows have the same number of targets")
         return self
+
+    @property
+    def by_target(self) -> list[TargetPairs]:
+        """Return the values of each target."""
+        columns = [[list(column) for column in zip(*rows, strict=True)] for rows in (self.true, self.predicted)]
+        return [TargetPairs(true, predicted) for true, predicted in zip(*columns, strict=True)]
 
 
 class TreeBaseline(_Schema):
@@ -144,8 +166,6 @@ class Best(_Schema):
     value: float | None = None
 
 
-def _flatten(value: Any) -> Any:
-    """Return the values of several targets per row as one flat list."""
-    if isinstance(value, list):
-        return [v for item in value for v in (item if isinstance(item, list) else [item])]
-    return value
+def _to_rows(value: Any) -> Any:
+    """Return a list for each row, of a single target too."""
+    return [item if isinstance(item, list) else [item] for item in value] if isinstance(value, list) else value

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from yisheng.reporting.evaluation_schema import Bin, Pairs
+from yisheng.reporting.evaluation_schema import Bin, TargetPairs
 from yisheng.reporting.formatting import format_tick
 from yisheng.reporting.history import History
 from yisheng.reporting.lr_find_facts import LearningRateTest
@@ -192,8 +192,14 @@ def plot_reliability(bins: Sequence[Bin]) -> Chart:
     return Chart("reliability", paint)
 
 
-def plot_predicted_by_true(pairs: Pairs, unit: str = "") -> Chart:
-    """Draw predicted against true values, with the diagonal of a perfect model."""
+def plot_predicted_by_true(pairs: TargetPairs, unit: str = "", name: str = "") -> Chart:
+    """Draw predicted against true values, with the diagonal of a perfect model.
+
+    Args:
+        pairs: the values of one target.
+        unit: of the target.
+        name: of the target if there are several.
+    """
 
     def paint(axes: Axes) -> None:
         points = _finite_pairs(pairs)
@@ -201,20 +207,26 @@ def plot_predicted_by_true(pairs: Pairs, unit: str = "") -> Chart:
         low, high = (min(values), max(values)) if values else (0.0, 1.0)
         axes.plot([low, high], [low, high], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), label="perfect")
         _plot_dots(axes, points)
-        _label_axes(axes, _with_unit("predicted", unit), _with_unit("true", unit), values if low > 0 else ())
+        _label_axes(axes, _label("predicted", name, unit), _label("true", name, unit), values if low > 0 else ())
         if axes.get_yscale() == "log":
             set_log_axis(axes, "x")
 
     return Chart("pairs", paint)
 
 
-def plot_residuals(pairs: Pairs, unit: str = "") -> Chart:
-    """Draw predicted minus true value by predicted value; a pattern is a dependence that the model has not learned."""
+def plot_residuals(pairs: TargetPairs, unit: str = "", name: str = "") -> Chart:
+    """Draw predicted minus true value by predicted value; a pattern is a dependence that the model has not learned.
+
+    Args:
+        pairs: the values of one target.
+        unit: of the target.
+        name: of the target if there are several.
+    """
 
     def paint(axes: Axes) -> None:
         axes.axhline(0, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
         _plot_dots(axes, [(predicted, predicted - true) for true, predicted in _finite_pairs(pairs)])
-        _label_axes(axes, _with_unit("predicted − true", unit), _with_unit("predicted", unit), ())
+        _label_axes(axes, _label("predicted − true", name, unit), _label("predicted", name, unit), ())
 
     return Chart("residuals", paint)
 
@@ -291,11 +303,13 @@ def set_log_axis(axes: Axes, direction: str) -> None:
     axis.set_tick_params(which="minor", length=0)
 
 
-def _with_unit(name: str, unit: str) -> str:
-    return f"{name} ({clean_label(unit, 20)})" if unit.strip() else name
+def _label(text: str, target: str, unit: str) -> str:
+    """Return the label of an axis, with the name of one of several targets and the unit."""
+    text = f"{text} {clean_label(target, 20)}" if target.strip() else text
+    return f"{text} ({clean_label(unit, 20)})" if unit.strip() else text
 
 
-def _finite_pairs(pairs: Pairs) -> list[tuple[float, float]]:
+def _finite_pairs(pairs: TargetPairs) -> list[tuple[float, float]]:
     pairs_of_values = zip(map(_drawable, pairs.true), map(_drawable, pairs.predicted), strict=True)
     return [(true, predicted) for true, predicted in pairs_of_values if math.isfinite(true + predicted)]
 

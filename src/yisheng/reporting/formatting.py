@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from yisheng.core import registry
 from yisheng.core.errors import YishengError
+from yisheng.core.score_keys import split_score_key
 
 MISSING = "–"
 SCORE_WORDS = {"auc": "AUC", "f1": "F1", "mae": "MAE", "mse": "MSE", "r2": "R²", "rmse": "RMSE", "roc": "ROC"}
@@ -108,7 +109,12 @@ def score_name(key: str) -> str:
 
     >>> score_name("log_rmse"), score_name("top_3_accuracy"), score_name("roc_auc_ovr_macro")
     ('log RMSE', 'top-3 accuracy', 'ROC AUC, one against the rest (macro)')
+    >>> score_name("rmse[body height]")
+    'RMSE of body height'
     """
+    metric, target = split_score_key(key)
+    if target:
+        return f"{score_name(metric)} of {target}"
     parts = key.split("_")
     name = " ".join(SCORE_WORDS.get(part, part) for part in parts if part not in AVERAGE_SUFFIXES)
     return re.sub(r"^top (?=\d)", "top-", name) + "".join(AVERAGE_SUFFIXES.get(part, "") for part in parts)
@@ -128,7 +134,7 @@ def is_higher_better(score: str) -> bool | None:
     if score == "loss":
         return False
     try:
-        return bool(registry.find("metrics", score).meta.get("higher", True))
+        return bool(registry.find("metrics", split_score_key(score)[0]).meta.get("higher", True))
     except (YishengError, ImportError):  # a metric of a plugin that is not installed
         return None
 

@@ -103,6 +103,25 @@ def format_label(label: Any, classes: tuple[str, ...] = (), decimals: int | None
     return label if isinstance(label, str) else format_number(label, decimals)
 
 
+def format_targets(values: Any, names: Sequence[str], decimals: Sequence[int | None]) -> str:
+    """Return the value of a target, or several with their names, as text.
+
+    Args:
+        values: a number, or a list of one of each target.
+        names: of the targets.
+        decimals: decimal places of each; None for as many as fit.
+
+    >>> format_targets(2.5, ["age"], [1]), format_targets([0.5, 3.25], ["x", "y"], [1, 2])
+    ('2.5', 'x 0.5, y 3.25')
+    """
+    if not isinstance(values, list) or len(values) != len(names) or len(decimals) != len(names):
+        return format_label(values, decimals=decimals[0] if len(decimals) == 1 else None)
+    if len(values) == 1:
+        return format_label(values[0], decimals=decimals[0])
+    numbers = (format_label(value, decimals=places) for value, places in zip(values, decimals, strict=True))
+    return ", ".join(f"{name} {number}" for name, number in zip(names, numbers, strict=True))
+
+
 def breakable(text: str) -> Markup:
     """Return text in which a browser may break long names and paths after their separators, not inside a word.
 

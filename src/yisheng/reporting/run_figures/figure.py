@@ -42,7 +42,7 @@ class RunFigure(Figure):
 
     def savefig(self, *args: Any, **kwargs: Any) -> None:
         """Save the figure as `matplotlib.figure.Figure.savefig` does; a missing character is drawn as a box."""
-        with _drawing():
+        with drawing_boxes():
             super().savefig(*args, **kwargs)
 
     def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
@@ -119,7 +119,7 @@ def measure(text: str, size: float, *, bold: bool = False) -> float:
     """
     if not text:
         return 0.0
-    with _drawing():
+    with drawing_boxes():
         width, _, _ = _get_renderer().get_text_width_height_descent(text, _choose_font(text, size, bold=bold), False)
     return SLACK * float(width) / DPI
 
@@ -139,7 +139,7 @@ def shorten_to(text: str, size: float, width: float, *, bold: bool = False) -> s
     return prefix.rstrip() + "…"
 
 
-def use_fonts(figure: RunFigure) -> None:
+def use_fonts(figure: Figure) -> None:
     """Give every text of a figure a font that has its characters."""
     for axes in figure.axes:
         axes.get_xticklabels()  # the texts of the ticks are made when they are asked for
@@ -206,7 +206,8 @@ def _choose_font(text: str, size: float, *, bold: bool) -> FontProperties:
 
 
 @contextmanager
-def _drawing() -> Iterator[None]:
+def drawing_boxes() -> Iterator[None]:
+    """Draw boxes for characters that no font has, without matplotlib's warnings: `find_font_path` has given one."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph|Matplotlib currently does not support", UserWarning)
         yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import statistics
 
 import numpy as np
 from PIL import Image
@@ -13,8 +14,8 @@ from yisheng.reporting.formatting import format_count, format_percent
 from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.run_figures.figure import RunFigure
 from yisheng.reporting.run_figures.image_sheet import Tile, draw_image_sheet
-from yisheng.reporting.run_figures.worst_rows import MAX_ROWS, draw_worst_rows
-from yisheng.reporting.section import format_label
+from yisheng.reporting.run_figures.worst_rows import MAX_ROWS, draw_worst_rows, draw_worst_targets
+from yisheng.reporting.section import format_label, format_targets
 
 
 def draw_mistakes(facts: RunFacts, count: int, columns: int) -> RunFigure:
@@ -27,9 +28,11 @@ def draw_mistakes(facts: RunFacts, count: int, columns: int) -> RunFigure:
     """
     evaluation, classes = facts.evaluation, facts.spec.classes if facts.spec else ()
     assert evaluation is not None
-    tiles = [tile for row in evaluation.worst[:count] if (tile := _make_tile(row, classes))]
+    names = facts.spec.target_names if facts.spec else ("target",)
+    tiles = [tile for row in evaluation.worst[:count] if (tile := _make_tile(row, classes, names))]
     if tiles:
-        details = f"most confident mistakes of the {evaluation.part} part: true label above, predicted label below"
+        kind, label = ("most confident mistakes", "label") if evaluation.pairs is None else ("largest errors", "value")
+        details = f"{kind} of the {evaluation.part} part: true {label} above, predicted {label} below"
         return draw_image_sheet(tiles, facts.name, details, columns=columns)
     rows = evaluation.worst[:MAX_ROWS]
     if evaluation.pairs is None:
@@ -38,10 +41,14 @@ def draw_mistakes(facts: RunFacts, count: int, columns: int) -> RunFigure:
     target = facts.spec.target if facts.spec else "target"
     unit = f" ({facts.spec.unit})" if facts.spec and facts.spec.unit else ""
     details = f"{format_count(len(rows), 'row')} of the {evaluation.part} part with the largest errors"
+    by_target = evaluation.pairs.by_target
+    if len(by_target) > 1:
+        deviations = [statistics.pstdev(pairs.true) or 1.0 for pairs in by_target]
+        return draw_worst_targets(rows, names, deviations, facts.name, details)
     return draw_worst_rows(rows, (), f"{target}{unit}", facts.name, details)
 
 
-def _make_tile(row: Mistake, classes: tuple[str, ...]) -> Tile | None:
+def _make_tile(row: Mistake, classes: tuple[str, ...], names: tuple[str, ...]) -> Tile | None:
     """Return the image of a mistake, or None if there is none that can be drawn."""
     if row.image_size is None or row.image is None:
         return None
@@ -50,5 +57,10 @@ def _make_tile(row: Mistake, classes: tuple[str, ...]) -> Tile | None:
             pixels = np.asarray(image if image.mode in ("L", "RGB") else image.convert("RGB"))
     except (OSError, ValueError, SyntaxError):  # Pillow raises SyntaxError for a damaged PNG
         return None
+    if row.error is not None:
+        places = [None] * len(names)
+        return Tile(
+            pixels, format_targets(row.true, names, places), format_targets(row.predicted, names, places), None
+        )
     note = "" if row.probability is None else f"{format_percent(row.probability)} sure"
     return Tile(pixels, format_label(row.true, classes), format_label(row.predicted, classes), False, note)

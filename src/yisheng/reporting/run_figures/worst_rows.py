@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from yisheng.reporting.evaluation_schema import Mistake
@@ -19,8 +19,8 @@ from yisheng.reporting.run_figures.figure import (
     styled,
     use_fonts,
 )
-from yisheng.reporting.section import format_label
-from yisheng.reporting.svg import BACKGROUND, FIRST_COLOR, MUTED, SECOND_COLOR, TEXT
+from yisheng.reporting.section import format_label, format_targets
+from yisheng.reporting.svg import BACKGROUND, FIRST_COLOR, MUTED, SECOND_COLOR, TEXT, clean_label
 
 MAX_ROWS = 16
 ROW_HEIGHT = 0.36
@@ -29,6 +29,9 @@ MAX_NAME_WIDTH, MAX_VALUES_WIDTH = 2.6, 3.4
 CHART_WIDTH = 3.6
 COLUMN_GAP = 0.25
 UNUSUAL = "most unusual values (typical)"
+MARKERS = "osD^"
+MAX_TARGETS = len(MARKERS)
+"""Targets whose errors are drawn."""
 AXIS_HEIGHT = 0.75
 """Inches below the rows for ticks, label and legend."""
 
@@ -46,9 +49,41 @@ def draw_worst_rows(
         details: after the title.
     """
     rows = mistakes[:MAX_ROWS]
-    is_regression = not classes
+    notes = [_describe_labels(row, classes) if classes else _describe_error(row) for row in rows]
+    return _draw(rows, notes, _draw_probabilities if classes else _draw_values, label, title, details)
+
+
+def draw_worst_targets(
+    mistakes: Sequence[Mistake], names: Sequence[str], deviations: Sequence[float], title: str, details: str
+) -> RunFigure:
+    """Return the rows with the worst predictions of several targets: the error of each, in its standard deviations.
+
+    Args:
+        mistakes: the worst first, at least one.
+        names: of the targets.
+        deviations: standard deviation of each target.
+        title: of the figure.
+        details: after the title.
+    """
+    rows = mistakes[:MAX_ROWS]
+    notes = [format_targets(row.errors, names, [None] * len(names)) for row in rows]
+
+    def paint(axes: Any, rows: Sequence[Mistake]) -> None:
+        _draw_errors(axes, rows, names, deviations)
+
+    return _draw(rows, notes, paint, "predicted − true, in standard deviations of the target", title, details)
+
+
+def _draw(
+    rows: Sequence[Mistake],
+    notes: Sequence[str],
+    paint: Callable[[Any, Sequence[Mistake]], None],
+    label: str,
+    title: str,
+    details: str,
+) -> RunFigure:
+    """Return a figure with a line for each row: its name and note, what ``paint`` draws, its most unusual values."""
     names = [shorten_to(row.display_name, NAME_SIZE, MAX_NAME_WIDTH) for row in rows]
-    notes = [_describe_error(row) if is_regression else _describe_labels(row, classes) for row in rows]
     notes = [shorten_to(note, VALUE_SIZE, MAX_NAME_WIDTH) for note in notes]
     unusual = [shorten_to(_describe_unusual(row), VALUE_SIZE, MAX_VALUES_WIDTH) for row in rows]
     name_width = max(*(measure(name, NAME_SIZE) for name in names), *(measure(note, VALUE_SIZE) for note in notes), 0.5)
@@ -61,7 +96,7 @@ def draw_worst_rows(
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.set_yticks([])
         axes.tick_params(length=0, pad=4)
-        (_draw_values if is_regression else _draw_probabilities)(axes, rows)
+        paint(axes, rows)
         axes.set_xlabel(label)
         if any(unusual):
             _write(
@@ -84,17 +119,33 @@ def draw_worst_rows(
 
 def _draw_values(axes: Any, rows: Sequence[Mistake]) -> None:
     """Draw true and predicted values as two dots with a line between them."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-    pairs = [(_largest(row, row.true), _largest(row, row.predicted)) for row in rows]
+    pairs = [(_to_number(row.true), _to_number(row.predicted)) for row in rows]
     positions = range(len(rows))
     axes.hlines(positions, [true for true, _ in pairs], [predicted for _, predicted in pairs], color=MUTED, linewidth=1)
     (ring,) = axes.plot([true for true, _ in pairs], positions, "o", color=BACKGROUND, label="true", markersize=7)
     ring.set(markeredgecolor=TEXT, markeredgewidth=1.4)
     axes.plot([predicted for _, predicted in pairs], positions, "o", color=SECOND_COLOR, label="predicted")
+    _format_ticks(axes)
+    _add_legend(axes, len(rows))
+
+
+def _draw_errors(axes: Any, rows: Sequence[Mistake], names: Sequence[str], deviations: Sequence[float]) -> None:
+    """Draw the error of each target as a dot; targets differ in their marker, too."""
+    axes.axvline(0, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+    colors = (FIRST_COLOR, SECOND_COLOR, MUTED)
+    for number, (name, deviation) in enumerate(zip(names[:MAX_TARGETS], deviations, strict=False)):
+        errors = [row.errors[number] / deviation for row in rows]
+        color = colors[number % len(colors)]
+        axes.plot(errors, range(len(rows)), MARKERS[number], color=color, label=clean_label(name, 12), alpha=0.85)
+    _format_ticks(axes)
+    _add_legend(axes, len(rows), columns=MAX_TARGETS)
+
+
+def _format_ticks(axes: Any) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
-    _add_legend(axes, len(rows))
 
 
 def _draw_probabilities(axes: Any, rows: Sequence[Mistake]) -> None:
@@ -109,10 +160,10 @@ def _draw_probabilities(axes: Any, rows: Sequence[Mistake]) -> None:
     _add_legend(axes, len(rows))
 
 
-def _add_legend(axes: Any, rows: int) -> None:
+def _add_legend(axes: Any, rows: int, columns: int = 2) -> None:
     """Add a legend below the axis label."""
     y = -0.48 / (rows * ROW_HEIGHT)
-    axes.legend(loc="upper left", bbox_to_anchor=(0, y), ncols=2, borderaxespad=0, handlelength=1.2, fontsize=9)
+    axes.legend(loc="upper left", bbox_to_anchor=(0, y), ncols=columns, borderaxespad=0, handlelength=1.2, fontsize=9)
 
 
 def _write(figure: RunFigure, text: str, x_offset: float, top: float, size: float, color: str, align: str) -> None:
@@ -126,7 +177,7 @@ def _describe_labels(row: Mistake, classes: tuple[str, ...]) -> str:
 
 
 def _describe_error(row: Mistake) -> str:
-    error = _largest(row, row.error)
+    error = _to_number(row.error)
     return f"error {format_number(error, decimal_places(error / 10))}"
 
 
@@ -134,9 +185,7 @@ def _describe_unusual(row: Mistake) -> str:
     return ", ".join(f"{item.column} {item.value} ({item.typical})" for item in row.unusual)
 
 
-def _largest(row: Mistake, values: Any) -> float:
-    """Return the value of the target with the largest error."""
-    if not isinstance(values, list):
-        return float(values or 0.0)
-    errors = row.error if isinstance(row.error, list) else [row.error or 0.0]
-    return float(values[max(range(len(errors)), key=lambda number: abs(errors[number]))])
+def _to_number(value: Any) -> float:
+    """Return the value of a single target, 0 if it is missing."""
+    value = value[0] if isinstance(value, list) and value else value
+    return float(value or 0.0)

@@ -67,7 +67,7 @@ for small folds.
 {% endif %}
 """
 MAX_ROWS = 50
-MAX_SCORES = 6
+MAX_SCORES = 12
 MAX_NAMED_REPEATS = 12
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from yisheng.core.types import Spec
 from yisheng.reporting.evaluation_schema import Mistake
 from yisheng.reporting.formatting import decimal_places
 from yisheng.reporting.run_facts import RunFacts
-from yisheng.reporting.section import Section, format_label, render
+from yisheng.reporting.section import Section, format_label, format_targets, render
 
 MAX_MISTAKES = 48
 IMAGES = """
-<p>The {{ cards | length | plural("row") }} of {{ origin }} with the most confident wrong predictions. Check
-them for wrong labels.</p>
+<p>The {{ cards | length | plural("row") }} of {{ origin }} with {{ description }}. Check
+them for wrong {{ "values" if errors else "labels" }}.</p>
 <ul class="cards">
 {% for card in cards %}
 <li><figure>
@@ -26,6 +28,7 @@ them for wrong labels.</p>
 <span class="arrow" role="img" aria-label="predicted as">→</span>
 <strong><bdi>{{ card.predicted | breakable }}</bdi></strong></span>
 <small>
+{% if card.error %}predicted − true: <bdi>{{ card.error }}</bdi><br>{% endif %}
 {% if card.mistake.probability is not none %}{{ card.mistake.probability | percent }} sure<br>{% endif %}
 {% if card.mistake.true_probability is not none %}
 {{ card.mistake.true_probability | percent }} for <bdi>{{ card.true }}</bdi><br>
@@ -58,7 +61,7 @@ The {{ cards | length | plural("row") }} of {{ origin }} with {{ description }}.
 <td{{ cell }}><bdi>{{ card.predicted | breakable }}</bdi></td>
 {% if errors %}
 <td class="n strong">
-{% for error in card.errors %}{{ error | exact(decimals) }}{{ ", " if not loop.last }}{% endfor %}
+{% if card.errors | length == 1 %}{{ card.errors[0] | exact(decimals[0]) }}{% else %}{{ card.error }}{% endif %}
 </td>
 {% endif %}
 {% if probabilities %}
@@ -84,13 +87,14 @@ NO_MISTAKES = """<p>All rows of {{ origin }} are predicted correctly.</p>"""
 
 @dataclass(frozen=True)
 class Card:
-    """A mistake with its labels as text, the size of its image, and its error for each target."""
+    """A mistake with its labels as text, the size of its image, and its error for each target, also as text."""
 
     mistake: Mistake
     true: str
     predicted: str
     size: tuple[int, int] | None
     errors: list[float]
+    error: str
 
 
 def mistakes(facts: RunFacts) -> Section | None:
@@ -99,37 +103,52 @@ def mistakes(facts: RunFacts) -> Section | None:
     if evaluation is None:
         return None
     worst, classes = evaluation.worst[:MAX_MISTAKES], facts.spec.classes if facts.spec else ()
-    largest = max((abs(error) for row in worst for error in _errors(row)), default=None)
-    decimals = None if largest is None else decimal_places(largest / 10)  # the same for all columns and rows
-    cards = [
-        Card(
-            row,
-            format_label(row.true, classes, decimals),
-            format_label(row.predicted, classes, decimals),
-            row.image_size,
-            _errors(row),
-        )
-        for row in worst
-    ]
-    if not cards:
+    if not worst:
         return Section("mistakes", "Worst mistakes", render(NO_MISTAKES, origin=evaluation.origin))
+    cards, decimals = _make_cards(worst, facts.spec, classes)
+    values = {
+        "cards": cards,
+        "origin": evaluation.origin,
+        "description": "the largest errors" if evaluation.pairs else "the most confident wrong predictions",
+        "errors": any(card.errors for card in cards),
+    }
     if any(card.size for card in cards):
-        return Section("mistakes", "Worst mistakes", render(IMAGES, cards=cards, origin=evaluation.origin))
+        return Section("mistakes", "Worst mistakes", render(IMAGES, **values))
     html = render(
         ROWS,
-        cards=cards,
+        **values,
         decimals=decimals,
-        origin=evaluation.origin,
-        description="the largest errors" if evaluation.pairs else "the most confident wrong predictions",
         numeric=evaluation.pairs is not None,
-        errors=any(card.errors for card in cards),
         probabilities=any(card.mistake.probability is not None for card in cards),
         unusual=any(card.mistake.unusual for card in cards),
     )
     return Section("mistakes", "Worst mistakes", html)
 
 
-def _errors(row: Mistake) -> list[float]:
-    if row.error is None:
-        return []
-    return row.error if isinstance(row.error, list) else [row.error]
+def _make_cards(
+    worst: Sequence[Mistake], spec: Spec | None, classes: tuple[str, ...]
+) -> tuple[list[Card], list[int | None]]:
+    """Return the mistakes with their texts, and the decimal places of each target, the same in all of them."""
+    errors = [row.errors for row in worst]
+    count = len(errors[0]) if errors[0] else 0
+    if not count or any(len(row) != count for row in errors):
+        cards = [
+            Card(row, format_label(row.true, classes), format_label(row.predicted, classes), row.image_size, [], "")
+            for row in worst
+        ]
+        return cards, [None]
+    names = spec.target_names if spec else ()
+    names = names if len(names) == count else tuple(f"target {number + 1}" for number in range(count))
+    decimals: list[int | None] = [decimal_places(max(map(abs, column)) / 10) for column in zip(*errors, strict=True)]
+    cards = [
+        Card(
+            row,
+            format_targets(row.true, names, decimals),
+            format_targets(row.predicted, names, decimals),
+            row.image_size,
+            row.errors,
+            format_targets(row.errors, names, decimals),
+        )
+        for row in worst
+    ]
+    return cards, decimals

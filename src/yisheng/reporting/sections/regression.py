@@ -7,6 +7,7 @@ import math
 from markupsafe import Markup
 
 from yisheng.reporting import figures as plots
+from yisheng.reporting.evaluation_schema import TargetPairs
 from yisheng.reporting.formatting import format_count, format_number
 from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, explain_missing, render, render_figure
@@ -14,8 +15,11 @@ from yisheng.reporting.section import Section, explain_missing, render, render_f
 TEMPLATE = """
 <p><bdi>{{ target | capital }}</bdi>{% if unit %} (<bdi>{{ unit }}</bdi>){% endif %}, {{ count }} of
 {{ origin }}.</p>
+{% if omitted %}<p class="note">{{ omitted | plural("more target") }} are not drawn.</p>{% endif %}
 <div class="plots">{{ figures }}</div>
 """
+MAX_TARGETS = 12
+"""Targets that are drawn."""
 
 
 def regression(facts: RunFacts) -> Section | None:
@@ -27,24 +31,46 @@ def regression(facts: RunFacts) -> Section | None:
         return Section(
             "regression", "Predicted and true values", explain_missing(facts, "The predicted values are missing.")
         )
-    pairs, unit = evaluation.pairs, facts.spec.unit if facts.spec else ""
+    unit, by_target = facts.spec.unit if facts.spec else "", evaluation.pairs.by_target
+    html = render(
+        TEMPLATE,
+        target=facts.spec.target if facts.spec else "target",
+        unit=unit,
+        count=format_count(len(evaluation.pairs.true), "row"),
+        origin=evaluation.origin,
+        omitted=len(by_target[MAX_TARGETS:]),
+        figures=Markup("").join(
+            figure
+            for name, pairs in zip(name_targets(facts, len(by_target)), by_target[:MAX_TARGETS], strict=False)
+            for figure in _draw_target(pairs, unit, name)
+        ),
+    )
+    return Section("regression", "Predicted and true values", html)
+
+
+def name_targets(facts: RunFacts, count: int) -> tuple[str, ...]:
+    """Return the names of several targets for figures; a single one needs no name, which is in the text above."""
+    if count == 1:
+        return ("",)
+    names = facts.spec.target_names if facts.spec else ()
+    return names if len(names) == count else tuple(f"target {number + 1}" for number in range(count))
+
+
+def _draw_target(pairs: TargetPairs, unit: str, name: str) -> list[Markup]:
+    """Return the figures of a target: predicted against true values, and residuals."""
     residuals = [p - t for t, p in zip(pairs.true, pairs.predicted, strict=True) if math.isfinite(p - t)]
     mean = sum(residuals) / len(residuals) if residuals else math.nan
     median = sorted(map(abs, residuals))[len(residuals) // 2] if residuals else math.nan
     summary = f"The median absolute error is {format_number(median)}; the mean error is {format_number(mean)}."
     legend = "Each dot is a row; the dashed line is a perfect prediction."
-    figures = [
-        render_figure(plots.plot_predicted_by_true(pairs, unit), f"Predicted against true values. {summary}", legend),
+    about = f" of {name}" if name else ""
+    return [
         render_figure(
-            plots.plot_residuals(pairs, unit), f"Predicted minus true, by predicted value. {summary}", summary
+            plots.plot_predicted_by_true(pairs, unit, name), f"Predicted against true values{about}. {summary}", legend
+        ),
+        render_figure(
+            plots.plot_residuals(pairs, unit, name),
+            f"Predicted minus true{about}, by predicted value. {summary}",
+            summary,
         ),
     ]
-    html = render(
-        TEMPLATE,
-        target=facts.spec.target if facts.spec else "target",
-        unit=unit,
-        count=format_count(len(pairs.true), "row"),
-        origin=evaluation.origin,
-        figures=Markup("").join(figures),
-    )
-    return Section("regression", "Predicted and true values", html)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from yisheng.core.score_keys import split_score_key
 from yisheng.core.types import Score
 from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.score_row import ScoreRow
@@ -13,6 +14,8 @@ from yisheng.reporting.section import Section, explain_missing, render
 TEMPLATE = """
 {% set note %}
 Intervals are 95% confidence intervals. The baseline is {{ baseline }}.
+{% if has_targets %}R² without the name of a target is the mean over the targets, which does not depend on their
+units; each target's errors are in its own unit.{% endif %}
 {% if trees %}Boosted trees are gradient boosting on the same training rows: {{ trees }}.{% endif %}
 {% if not has_test %}Without a test part, the scores are those of the validation part, which also chose the weights:
 they are optimistic.{% endif %}
@@ -109,6 +112,7 @@ def scores(facts: RunFacts) -> Section:
         part=facts.part,
         has_test=facts.part == "test",
         has_validation=bool(validation),
+        has_targets=any(split_score_key(name)[1] for name in facts.scores[facts.part]),
         trees=_describe_trees(facts) if boosting else "",
         baseline=BASELINES[facts.spec.task] if facts.spec else "a prediction without a model",
     )

@@ -244,7 +244,8 @@ function drawFindings(run, findings) {
       element("p", { class: "remedy" }, finding.remedy))) : [element("p", { class: "hint" }, hint)]));
 }
 
-const formatValues = (value) => [value].flat().map(formatNumber).join(", ");
+const formatValues = (value, names = []) =>
+  (Array.isArray(value) ? value.map((number, n) => `${names[n] ?? ""} ${formatNumber(number)}`.trim()).join(", ") : formatNumber(value));
 
 function drawMistakes(mistakes) {
   if (isUnchanged("mistakes", mistakes)) return;
@@ -254,8 +255,8 @@ function drawMistakes(mistakes) {
     : `The worst of ${mistakes.rows} validation rows, after epoch ${mistakes.epoch}.`;
   byId("mistakes").replaceChildren(...worst.map((mistake) => {
     const isNumber = mistake.error !== undefined;
-    const truth = isNumber ? formatValues(mistake.true) : String(mistake.true);
-    const predicted = isNumber ? formatValues(mistake.predicted) : String(mistake.predicted);
+    const truth = isNumber ? formatValues(mistake.true, mistakes.targets) : String(mistake.true);
+    const predicted = isNumber ? formatValues(mistake.predicted, mistakes.targets) : String(mistake.predicted);
     return element("li", {},
       mistake.image ? element("img", { src: `data:image/png;base64,${mistake.image}`, alt: `row ${mistake.row}` }) : null,
       element("span", {}, "true ", element("b", {}, truth), ", predicted ", element("b", { class: "wrong" }, predicted),
