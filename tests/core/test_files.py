@@ -50,3 +50,14 @@ def test_json_has_a_size_limit(tmp_path):
     path.write_text(" " * 100)
     with pytest.raises(DataError, match="larger"):
         files.read_json(path, limit=10)
+
+
+@pytest.mark.parametrize("count", [3, 300_000])
+def test_json_is_the_same_data_however_large(tmp_path, count):
+    data = {"text": "é", "numbers": list(range(count)), "none": None}
+    files.write_json(tmp_path / "a.json", data)
+    assert files.read_json(tmp_path / "a.json") == data
+    assert ("\n  " in (tmp_path / "a.json").read_text("utf-8")) == (count < 1000)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.write_json(tmp_path / "a.json", {"numbers": [float("nan")] * count})
+    assert files.read_json(tmp_path / "a.json") == data

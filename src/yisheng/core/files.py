@@ -15,6 +15,7 @@ from yisheng.core.temporary import create_temporary_file
 
 CHUNK_BYTES = 1 << 20
 MAX_JSON_BYTES = 256 << 20
+MAX_INDENTED_CHARACTERS = 1 << 20
 
 
 @contextlib.contextmanager
@@ -64,7 +65,21 @@ def write_json(path: str | os.PathLike[str], data: Any) -> None:
     Raises:
         StorageError: the disk is full, or the folder cannot be written to.
     """
-    write_file(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_file(path, format_json(data))
+
+
+def format_json(data: Any) -> str:
+    """Return plain data as JSON, indented for people; above 1 MB in one line, since Python indents slowly.
+
+    >>> print(format_json({"epochs": 2}), end="")
+    {
+      "epochs": 2
+    }
+    """
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False)
+    if len(text) <= MAX_INDENTED_CHARACTERS:
+        text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
+    return text + "\n"
 
 
 def read_bytes(path: Path, limit: int) -> bytes | None:

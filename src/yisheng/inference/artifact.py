@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import json
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -109,8 +108,7 @@ def save(
         "sha256": hashlib.sha256(content).hexdigest(),
         "ood": None if ood_detector is None else ood_detector.to_json(),
     }
-    text = json.dumps(description, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    contents = {RunFolder.WEIGHTS: content, RunFolder.MODEL: text.encode()}
+    contents = {RunFolder.WEIGHTS: content, RunFolder.MODEL: files.format_json(description).encode()}
     if ood_detector is not None:
         contents[RunFolder.OOD] = ood_detector.to_bytes()
     if own_network is not None:
