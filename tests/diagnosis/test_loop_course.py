@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F  # noqa: N812  # the usual name
+from torch.nn import functional as F  # the usual name
 
 import yisheng
 from yisheng.core.errors import UsageError
@@ -38,7 +38,8 @@ def evaluate_by_itself(_, net, x, y, half):
     net.eval()
     with torch.no_grad():
         for part in (slice(half), slice(half, None)):
-            total = sum(criterion(net(a), b).item() * len(a) for a, b in zip(x[part].split(64), y[part].split(64)))
+            batches = zip(x[part].split(64), y[part].split(64), strict=True)
+            total = sum(criterion(net(a), b).item() * len(a) for a, b in batches)
             assert total > 0
     net.train()
 

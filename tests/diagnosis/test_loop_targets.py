@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F  # noqa: N812  # the usual name
+from torch.nn import functional as F  # the usual name
 
 import yisheng
 

@@ -51,9 +51,11 @@ def run_program(folder, text):
     """Run a program as ``train.py`` and return what it prints."""
     path = folder / "train.py"
     path.write_text(text)
-    environment = {"PYTHONPATH": str(Path(__file__).parents[2] / "src"), "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
+    sources = str(Path(__file__).parents[2] / "src")
+    environment = {"PYTHONPATH": sources, "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, str(path)]
     done = subprocess.run(
-        [sys.executable, str(path)], capture_output=True, text=True, timeout=120, cwd=folder, env=environment, check=False
+        command, capture_output=True, text=True, timeout=120, cwd=folder, env=environment, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -69,7 +71,7 @@ def find_line(text, part):
     ("program", "check", "line"),
     [
         (HEAD + NET + SGD + LOOP.replace("(output, y", "(output.softmax(1), y"), "loss-pairing", "F.cross_entropy"),
-        (HEAD + NET + SGD + LOOP.replace("        optimizer.zero_grad()\n", ""), "carried-gradients", "loss.backward()"),
+        (HEAD + NET + SGD + LOOP.replace("optimizer.zero_grad()", "pass"), "carried-gradients", "loss.backward()"),
         (HEAD + NET + SGD + "net[2] = nn.Linear(32, 4)\n" + LOOP, "uncovered-parameters", "optimizer = torch"),
         (HEAD + MODULE + SGD + LOOP, "no-gradient", "hidden.detach()"),
         (HEAD + NO_GRAD + SGD + LOOP, "no-gradient", "F.relu(self.a(x))"),
@@ -86,7 +88,8 @@ def test_finding_names_the_line_that_caused_it(tmp_path, program, check, line):
 def test_line_of_a_loss_in_a_function_of_another_file(tmp_path):
     """The innermost line of the user's own code is named, in whichever of the files it is."""
     (tmp_path / "losses.py").write_text(
-        "import torch.nn.functional as F\n\ndef criterion(output, y):\n    return F.cross_entropy(output.softmax(1), y)\n"
+        "import torch.nn.functional as F\n\n"
+        "def criterion(output, y):\n    return F.cross_entropy(output.softmax(1), y)\n"
     )
     program = HEAD + "from losses import criterion\n" + NET + SGD + LOOP.replace("F.cross_entropy", "criterion") + SHOW
     assert run_program(tmp_path, program).strip() == "[('loss-pairing', 'losses.py:4')]"
@@ -113,6 +116,9 @@ def test_loss_that_torch_refuses_is_the_finding(tmp_path):
 
 @pytest.mark.slow
 def test_loop_that_ends_in_an_error_is_never_nothing_found(tmp_path):
-    program = HEAD + NET.replace("Linear(8", "Linear(9") + SGD + "dr = yisheng.doctor(net, optimizer)\ntry:\n    with dr:\n"
-    program += "        net(x)\nexcept RuntimeError:\n    pass\n" + SHOW
+    program = HEAD + NET.replace("Linear(8", "Linear(9") + SGD
+    program += (
+        "dr = yisheng.doctor(net, optimizer)\ntry:\n    with dr:\n        net(x)\nexcept RuntimeError:\n    pass\n"
+        + SHOW
+    )
     assert run_program(tmp_path, program).strip() == f"[('loop-error', {find_line(program, '        net(x)')!r})]"

@@ -16,6 +16,7 @@ from yisheng.core.types import Dataset, Finding, Split
 from yisheng.diagnosis import data_findings
 from yisheng.diagnosis.alternatives import add_alternatives_to_run
 from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.data_checks.label_noise import estimate_random_labels
 from yisheng.diagnosis.examination import build_setup_from_assembly
 from yisheng.diagnosis.experiments import ExperimentResults, run_experiments, verify_findings
 from yisheng.diagnosis.ranking import Diagnosis, diagnose
@@ -132,9 +133,15 @@ class DoctorCallback:
                 logger.warning(f"{cause.severity}: {cause.cause}; {cause.remedy}")
 
     def _predict_rows(self, validation: HeldOutPredictions | None) -> HeldOutPredictions | None:
-        """Return what the network predicted for training rows before it knew them, or else for validation rows."""
+        """Return what the network predicted for training rows before it knew them, or else for validation rows.
+
+        In later epochs it knows some of the training rows, so the validation rows show the fraction of wrong labels.
+        """
         training = None if self._margins is None else self._margins.predictions()
-        return training or validation
+        if training is None or validation is None:
+            return training or validation
+        labels = self._data.y[validation.rows]
+        return replace(training, noise=estimate_random_labels(validation.probabilities, labels))
 
     def _run_training_checks(self, sample: Sample, error: YishengError | None) -> data_findings.CheckResults:
         """Run the data checks that train small models if ``doctor=full``; in cross-validation for the first fold."""

@@ -44,12 +44,14 @@ class HeldOutPredictions:
         description: which rows they are, for the finding.
         margins: mean distance of each label's score to the largest other one during the training (the area under the
             margin) ``(n,)``, or None.
+        noise: fraction of wrong labels, if other rows of the same origin have shown it; None to estimate it.
     """
 
     rows: np.ndarray
     probabilities: np.ndarray
     description: str
     margins: np.ndarray | None = None
+    noise: float | None = None
 
 
 @dataclass(frozen=True)

@@ -30,10 +30,10 @@ UNLIKELY_RANK, MIN_CLASSES, MAX_ERRORS_FOR_RANK = 3, 6, 0.4
 SURE_FRACTION, MIN_SURE_ROWS = 0.25, 30
 """Fraction of the rows of each predicted class with the largest probability, and rows that are required, to compare
 the labels that contradict the network by how probable they are."""
-MIN_RANK_CLASSES, MIN_MEAN_RANK, MIN_RANDOM_NOISE = 4, 0.3, 0.05
-"""Classes from which on ranks are compared; mean rank of the contradicting labels among the other classes (0 for the
-next probable class, 1 for the least probable; random labels have 1/2, difficult rows about 1/10); and fraction of them,
-both as lower limits."""
+MIN_RANK_CLASSES, MIN_IMPROBABLE = 4, 0.03
+"""Classes from which on ranks are compared; and fraction of labels that are among the less probable half of the other
+classes, as a lower limit: half of the labels that are wrong at random are, and hardly any correct one of a difficult
+row."""
 Z_90 = 1.2816
 """Quantile of a one-sided 90% confidence limit."""
 
@@ -87,7 +87,8 @@ def find_contradicted_labels(sample: Sample, predictions: HeldOutPredictions) ->
     """Return the finding that labels contradict a network's own held-out predictions at random, or None.
 
     Of each predicted class the quarter of the rows with the largest probability is used. A difficult row has a label
-    that is almost as probable as the predicted one; a wrong label may be any of the others.
+    that is almost as probable as the predicted one; a wrong label may be any of the others, so half of the wrong ones
+    are among the less probable half of the classes.
 
     Args:
         sample: the data.
@@ -98,7 +99,7 @@ def find_contradicted_labels(sample: Sample, predictions: HeldOutPredictions) ->
         return None
     if not np.isfinite(p).all():
         return None
-    noise = estimate_random_labels(p, labels)
+    noise = predictions.noise if predictions.noise is not None else estimate_random_labels(p, labels)
     if noise is None:
         return None
     return _build_finding(sample, predictions, labels, np.arange(p.shape[1]), noise)
@@ -123,14 +124,13 @@ def estimate_random_labels(p: np.ndarray, y: np.ndarray) -> float | None:
     if classes < MIN_RANK_CLASSES or sure.sum() < MIN_SURE_ROWS:
         return None
     p_sure, y_sure = p[sure], y[sure]
-    wrong = p_sure.argmax(1) != y_sure
-    if wrong.sum() < 2 or _lower_limit(wrong) < MIN_RANDOM_NOISE:
+    label = p_sure[np.arange(len(y_sure)), y_sure][:, None]
+    above, equal = (p_sure > label).sum(1), (p_sure == label).sum(1)
+    ranks = (above - 1 + (equal - 1) / 2) / (classes - 2)  # -1/(C - 2) for the most probable class
+    if _lower_limit(ranks > 1 / 2) < MIN_IMPROBABLE:
         return None
-    label = p_sure[wrong, y_sure[wrong]][:, None]
-    above, equal = (p_sure[wrong] > label).sum(1), (p_sure[wrong] == label).sum(1)
-    ranks = (above - 1 + (equal - 1) / 2) / (classes - 2)
-    limit = float(ranks.mean()) - Z_90 * float(ranks.std(ddof=1)) / math.sqrt(len(ranks))
-    return float(wrong.mean()) if limit >= MIN_MEAN_RANK else None
+    improbable = float((ranks > 1 / 2).mean() + (ranks == 1 / 2).mean() / 2)
+    return min(float((above > 0).mean()), 2 * improbable)
 
 
 def _build_finding(
