@@ -14,7 +14,7 @@ def test_the_page_runs(tmp_path, monkeypatch):
     output = run_page(PAGE, tmp_path)
     assert "softmax" in output
     assert "torch.Size([3, 24, 24])" in output
-    assert len(list((tmp_path / "figures").glob("*.png"))) == 3
+    assert len(list((tmp_path / "figures").glob("*.png"))) == 4
 
 
 def test_the_page_lists_every_name():

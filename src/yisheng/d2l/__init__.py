@@ -54,17 +54,22 @@ if TYPE_CHECKING:
         zeros,
     )
     from yisheng.d2l.animation import Animator
+    from yisheng.d2l.data_modules import DataModule, FashionMNIST, KaggleHouse, SyntheticRegressionData
     from yisheng.d2l.devices import cpu, gpu, num_gpus, try_all_gpus, try_gpu
     from yisheng.d2l.evaluation import Accumulator, accuracy, evaluate_accuracy, evaluate_accuracy_gpu, evaluate_loss
     from yisheng.d2l.fashion_mnist import get_dataloader_workers, get_fashion_mnist_labels, load_data_fashion_mnist
     from yisheng.d2l.figures import plot, set_axes, set_figsize, show_images, use_svg_display
     from yisheng.d2l.hub_files import DATA_HUB, DATA_URL, download, download_all, download_extract
+    from yisheng.d2l.hyper_parameters import HyperParameters, add_to_class
     from yisheng.d2l.installation import install, uninstall
     from yisheng.d2l.kaggle_files import copyfile, read_csv_labels, reorg_test, reorg_train_valid
     from yisheng.d2l.linear_regression import linreg, load_array, sgd, squared_loss, synthetic_data
+    from yisheng.d2l.modules import SGD, Classifier, LeNet, LinearRegression, Module, ResNet, init_cnn
     from yisheng.d2l.networks import Residual, corr2d, resnet18
     from yisheng.d2l.pandas_compat import compat
+    from yisheng.d2l.progress_board import ProgressBoard
     from yisheng.d2l.timing import Benchmark, Timer
+    from yisheng.d2l.trainer import Trainer
     from yisheng.d2l.training_ch3 import predict_ch3, train_ch3, train_epoch_ch3
     from yisheng.d2l.training_ch6 import train_ch6
     from yisheng.d2l.training_ch13 import train_batch_ch13, train_ch13
@@ -76,17 +81,22 @@ _NAMES_OF_MODULE = {
         "tanh tensor to transpose zeros"
     ),
     "animation": "Animator",
+    "data_modules": "DataModule FashionMNIST KaggleHouse SyntheticRegressionData",
     "devices": "cpu gpu num_gpus try_all_gpus try_gpu",
     "evaluation": "Accumulator accuracy evaluate_accuracy evaluate_accuracy_gpu evaluate_loss",
     "fashion_mnist": "get_dataloader_workers get_fashion_mnist_labels load_data_fashion_mnist",
     "figures": "plot set_axes set_figsize show_images use_svg_display",
     "hub_files": "DATA_HUB DATA_URL download download_all download_extract",
+    "hyper_parameters": "HyperParameters add_to_class",
     "installation": "install uninstall",
     "kaggle_files": "copyfile read_csv_labels reorg_test reorg_train_valid",
     "linear_regression": "linreg load_array sgd squared_loss synthetic_data",
+    "modules": "Classifier LeNet LinearRegression Module ResNet SGD init_cnn",
     "networks": "Residual corr2d resnet18",
     "pandas_compat": "compat",
+    "progress_board": "ProgressBoard",
     "timing": "Benchmark Timer",
+    "trainer": "Trainer",
     "training_ch13": "train_batch_ch13 train_ch13",
     "training_ch3": "predict_ch3 train_ch3 train_epoch_ch3",
     "training_ch6": "train_ch6",
@@ -109,13 +119,27 @@ _PACKAGES = {
 __all__ = [
     "DATA_HUB",
     "DATA_URL",
+    "SGD",
     "Accumulator",
     "Animator",
     "Benchmark",
+    "Classifier",
+    "DataModule",
+    "FashionMNIST",
+    "HyperParameters",
+    "KaggleHouse",
+    "LeNet",
+    "LinearRegression",
+    "Module",
+    "ProgressBoard",
+    "ResNet",
     "Residual",
+    "SyntheticRegressionData",
     "Timer",
+    "Trainer",
     "abs",
     "accuracy",
+    "add_to_class",
     "arange",
     "argmax",
     "astype",
@@ -138,6 +162,7 @@ __all__ = [
     "get_dataloader_workers",
     "get_fashion_mnist_labels",
     "gpu",
+    "init_cnn",
     "install",
     "int32",
     "linreg",

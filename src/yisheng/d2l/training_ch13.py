@@ -15,7 +15,7 @@ from yisheng.d2l.evaluation import Accumulator, Loss, accuracy, evaluate_accurac
 from yisheng.d2l.notices import limit_epochs
 from yisheng.d2l.timing import Timer
 from yisheng.d2l.training_ch6 import is_drawn, require_batches
-from yisheng.d2l.watching import watch
+from yisheng.d2l.watching import create_lazy_layers, watch
 
 
 def train_batch_ch13(
@@ -86,6 +86,7 @@ def train_ch13(
     timer.times.clear()
     legend = ["train loss", "train acc", "test acc"]
     animator = Animator(xlabel="epoch", xlim=[1, num_epochs], ylim=[0, 1], legend=legend)
+    create_lazy_layers(net, train_iter)
     net.to(devices[0])
     parallel = nn.DataParallel(net, device_ids=devices) if len(devices) > 1 else net
     metric, test_acc = Accumulator(4), float("nan")

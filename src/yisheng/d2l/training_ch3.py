@@ -15,7 +15,7 @@ from yisheng.d2l.evaluation import Accumulator, Loss, Network, accuracy, evaluat
 from yisheng.d2l.fashion_mnist import get_fashion_mnist_labels
 from yisheng.d2l.figures import show_images
 from yisheng.d2l.notices import announce, announce_once, is_fast, limit_epochs
-from yisheng.d2l.watching import watch
+from yisheng.d2l.watching import create_lazy_layers, watch
 
 Updater = torch.optim.Optimizer | Callable[[int], Any]
 MAX_LOSS, MIN_ACCURACY = 0.5, 0.7
@@ -92,6 +92,7 @@ def train_ch3(
     legend = ["train loss", "train acc", "test acc"]
     animator = Animator(xlabel="epoch", xlim=[1, num_epochs], ylim=[0.3, 0.9], legend=legend)
     train_metrics, test_acc = (float("nan"), float("nan")), float("nan")
+    create_lazy_layers(net, train_iter)
     with watch(net, updater, doctor) as report_accuracy:
         for epoch in range(num_epochs):
             train_metrics = train_epoch_ch3(net, train_iter, loss, updater)

@@ -14,7 +14,7 @@ from yisheng.d2l.animation import Animator
 from yisheng.d2l.evaluation import Accumulator, accuracy, evaluate_accuracy_gpu, move_batch
 from yisheng.d2l.notices import limit_epochs
 from yisheng.d2l.timing import Timer
-from yisheng.d2l.watching import watch
+from yisheng.d2l.watching import create_lazy_layers, watch
 
 DRAWINGS_PER_EPOCH = 5
 
@@ -50,6 +50,7 @@ def train_ch6(
     """
     num_epochs = limit_epochs(num_epochs)
     require_batches(train_iter)
+    create_lazy_layers(net, train_iter)
     net.apply(_init_xavier)
     net.to(device)
     print("training on", device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from yisheng.core.errors import UsageError
+from yisheng.core.modes import evaluation_mode
 
 if TYPE_CHECKING:
     from yisheng.diagnosis.ranking import Diagnosis
@@ -48,6 +49,21 @@ def watch(net: Any, updater: Any, doctor: bool) -> Iterator[Callable[[float], No
             yield lambda accuracy: recording.validation(score=accuracy)
     finally:
         show_findings(recording.diagnose())
+
+
+def create_lazy_layers(net: Any, batches: Iterable[Any]) -> None:
+    """Create the lazy layers of a network by one batch; a network without lazy layers is left as it is.
+
+    Args:
+        net: the network.
+        batches: its inputs and labels.
+    """
+    if not isinstance(net, nn.Module) or not any(isinstance(p, nn.UninitializedParameter) for p in net.parameters()):
+        return
+    device = next((p.device for p in net.parameters()), None)
+    *inputs, _ = next(iter(batches))
+    with torch.no_grad(), evaluation_mode(net):
+        net(*(x.to(device) for x in inputs))
 
 
 def show_findings(diagnosis: Diagnosis) -> None:
