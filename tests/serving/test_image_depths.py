@@ -53,7 +53,7 @@ def trained(request, tmp_path_factory):
             values_of[path] = convert(image)
             path.write_bytes(encode(values_of[path]))
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setenv("YISHENG_CACHE", str(root / "cache"))
+        monkeypatch.setenv("YISHENG_HOME", str(root / "home"))
         folder = train(data=str(root / "set"), model="linear", epochs=3, doctor="off", seed=1, out=root / "runs")
         yield yisheng.load(folder), values_of
 

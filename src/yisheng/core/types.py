@@ -139,7 +139,7 @@ class ImageValues:
     @property
     def is_plain(self) -> bool:
         """Return whether all images had 8 bits, so that a pixel is the value in the file."""
-        return self.ranges == (ValueRange(),)
+        return len(self.ranges) == 1 and self.ranges[0].dtype == "uint8"
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ MAX_COMPARED_BYTES = 128 << 20
 """Bytes of inputs that are compared completely; of more, rows are drawn."""
 CHUNK_BYTES = 1 << 24
 """Bytes of inputs that are read at once."""
+MAX_BLANK_STD = 0.01
+"""Standard deviation of the pixels of a blank image, relative to the range of values."""
 MAX_FEATURE_ROWS = 4000
 MAX_HALF_ROWS = 20_000
 """Rows whose halves are compared to find out how often rows coincide."""
@@ -182,8 +184,14 @@ class Sample:
 
     @functools.cached_property
     def row_hashes(self) -> np.ndarray:
-        """Return a hash of each compared row, uint64; equal rows have equal hashes."""
-        return hash_rows(self.x, self.compared_rows, slice(None))
+        """Return a hash of each compared row, uint64; equal rows have equal hashes, except for blank images."""
+        hashes = hash_rows(self.x, self.compared_rows, slice(None))
+        if self.spec.is_image:
+            _, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+            repeated = np.flatnonzero(counts[inverse] > 1)
+            blank = repeated[find_blank_images(self.x, self.compared_rows[repeated])]
+            hashes[blank] = np.random.PCG64(derive(self.seed, "blank images")).random_raw(len(blank))
+        return hashes
 
     @functools.cached_property
     def has_coinciding_rows(self) -> bool:
@@ -259,6 +267,27 @@ def hash_rows(x: np.ndarray, rows: np.ndarray, columns: slice) -> np.ndarray:
             chunk = chunk + 0.0  # negative zero equals zero
         hashes.append(hash_images(np.ascontiguousarray(chunk).view(np.uint8)))
     return np.concatenate(hashes)
+
+
+def find_blank_images(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return which images are blank or nearly, bool ``(n,)``: their equality says nothing about copies or labels.
+
+    >>> x = np.array([[0, 0, 0], [0, 9, 200], [7, 7, 7]])[:, None, None]
+    >>> find_blank_images(x, np.arange(3)).tolist()
+    [True, False, True]
+    """
+    chunk_rows = max(1, CHUNK_BYTES // max(1, x[:1].nbytes))
+    lows, highs, stds = [np.empty(0)], [np.empty(0)], [np.empty(0)]
+    for start in range(0, len(rows), chunk_rows):
+        chunk = np.asarray(x[rows[start : start + chunk_rows]], np.float64).reshape(-1, int(np.prod(x.shape[1:])))
+        lows.append(chunk.min(1))
+        highs.append(chunk.max(1))
+        stds.append(chunk.std(1))
+    if not len(rows):
+        return np.empty(0, bool)
+    value_range = 255.0 if x.dtype == np.uint8 else float(np.concatenate(highs).max() - np.concatenate(lows).min())
+    result: np.ndarray = np.concatenate(stds) <= MAX_BLANK_STD * value_range
+    return result
 
 
 def average_pool(x: np.ndarray, rows: np.ndarray, side: int = MAX_SIDE) -> np.ndarray:

@@ -33,11 +33,6 @@ NAMES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def cache_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("YISHENG_CACHE", str(tmp_path / "cache"))
-
-
 def write_classes(root, folders, count=2, name=b"%d.png"):
     """Write class folders of images; the names are bytes, or text in UTF-8."""
     random = np.random.default_rng(0)

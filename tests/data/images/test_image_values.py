@@ -26,11 +26,6 @@ from yisheng.inference.inputs.image_items import read_image_items
 HEIGHT, WIDTH = 10, 12
 
 
-@pytest.fixture(autouse=True)
-def cache_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("YISHENG_CACHE", str(tmp_path / "cache"))
-
-
 @dataclass(frozen=True)
 class Case:
     """A format with a range of values.
