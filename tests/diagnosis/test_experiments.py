@@ -166,6 +166,7 @@ def test_confirmed_finding_gets_the_measured_losses():
     ("finding", "remains"),
     [
         (make_finding("inputs", "warning"), False),
+        (make_finding("inputs", "warning", std=73.0), True),  # bytes: 60 updates at the present rate acquit nothing
         (make_finding("low-learning-rate", "warning", **{"relative update": 1e-6}), False),
         (make_finding("low-learning-rate", "warning", step=10), True),  # decayed too early: experiments use one rate
         (make_finding("inputs", "error"), True),  # missing values: no experiment concerns these

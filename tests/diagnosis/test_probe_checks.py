@@ -441,3 +441,14 @@ def test_input_that_a_derivative_is_taken_for_is_no_parameter():
             ((slope + u).square().mean() + (model(torch.zeros(1, 1)) - 1).square().mean()).backward()
             optimizer.step()
     assert dr.findings == ()
+
+
+def test_relu_before_an_average_over_positions_is_no_fault():
+    """SqueezeNet and NiN end in a relu of one map per class and its average: each position has a slope of its own."""
+    torch.manual_seed(0)
+    y = torch.arange(240) % 3
+    x = 0.3 * torch.randn(240, 1, 6, 6) + y[:, None, None, None]
+    last = nn.Conv2d(8, 3, 1)
+    nn.init.ones_(last.bias)
+    model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), last, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    assert train(model, x, y, lr=2e-2, epochs=12, size=20).findings == ()

@@ -36,6 +36,10 @@ OPERATIONS = {
     "AddBackward0": "add",
     "MulBackward0": "mul",
     "DivBackward0": "div",
+    "MeanBackward1": "pool",
+    "AvgPool2DBackward0": "pool",
+    "AdaptiveAvgPool2DBackward0": "pool",
+    "MkldnnAdaptiveAvgPool2DBackward0": "pool",
     "ClampBackward0": "clamp",
     "ClampBackward1": "clamp",
 }
@@ -154,7 +158,9 @@ def read_pairing(loss: Loss) -> Pairing:
 def _find_flattened(path: _Path, compared: tuple[int, ...]) -> tuple[int, ...]:
     """Return the shape of an output ``(B, C, ...)`` that became ``(N, C)`` by a reshape alone; empty if none did."""
     shape = path.reshaped_from
-    is_mixed = len(shape) > 2 and len(compared) == 2 and shape[1] == compared[1] != shape[-1]
+    is_mixed = (
+        len(shape) > 2 and len(compared) == 2 and shape[1] == compared[1] != shape[-1] and shape[0] != compared[0]
+    )
     return shape if is_mixed else ()
 
 
