@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from yisheng.core.errors import UsageError
-from yisheng.d2l.vision import color, functional
+from yisheng.d2l.vision import color, functional, random_transforms
 from yisheng.d2l.vision import transforms as T
 
 SIDES = st.integers(1, 40)
@@ -221,7 +221,7 @@ def test_color_jitter_draws_from_its_ranges():
     order, factors = torch.randperm(4).tolist(), [torch.empty(1).uniform_(0.5, 1.5).item() for _ in range(3)]
     expected = image
     for position in [p for p in order if p < 3]:
-        expected = T._ADJUSTMENTS[position](expected, factors[position])
+        expected = random_transforms._ADJUSTMENTS[position](expected, factors[position])
     torch.manual_seed(1)
     assert np.array_equal(np.array(T.ColorJitter(0.5, 0.5, 0.5)(image)), np.array(expected))
     for wrong in ({"brightness": -1}, {"hue": 0.7}, {"contrast": (2, 1)}):

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         zeros,
     )
     from yisheng.d2l.animation import Animator
+    from yisheng.d2l.classifiers import Classifier, LeNet, ResNet, init_cnn
     from yisheng.d2l.data_modules import DataModule, FashionMNIST, KaggleHouse, SyntheticRegressionData
     from yisheng.d2l.devices import cpu, gpu, num_gpus, try_all_gpus, try_gpu
     from yisheng.d2l.evaluation import Accumulator, accuracy, evaluate_accuracy, evaluate_accuracy_gpu, evaluate_loss
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
     from yisheng.d2l.installation import install, uninstall
     from yisheng.d2l.kaggle_files import copyfile, read_csv_labels, reorg_test, reorg_train_valid
     from yisheng.d2l.linear_regression import linreg, load_array, sgd, squared_loss, synthetic_data
-    from yisheng.d2l.modules import SGD, Classifier, LeNet, LinearRegression, Module, ResNet, init_cnn
+    from yisheng.d2l.modules import SGD, LinearRegression, Module
     from yisheng.d2l.networks import Residual, corr2d, resnet18
     from yisheng.d2l.pandas_compat import compat
     from yisheng.d2l.progress_board import ProgressBoard
@@ -81,6 +82,7 @@ _NAMES_OF_MODULE = {
         "tanh tensor to transpose zeros"
     ),
     "animation": "Animator",
+    "classifiers": "Classifier LeNet ResNet init_cnn",
     "data_modules": "DataModule FashionMNIST KaggleHouse SyntheticRegressionData",
     "devices": "cpu gpu num_gpus try_all_gpus try_gpu",
     "evaluation": "Accumulator accuracy evaluate_accuracy evaluate_accuracy_gpu evaluate_loss",
@@ -91,7 +93,7 @@ _NAMES_OF_MODULE = {
     "installation": "install uninstall",
     "kaggle_files": "copyfile read_csv_labels reorg_test reorg_train_valid",
     "linear_regression": "linreg load_array sgd squared_loss synthetic_data",
-    "modules": "Classifier LeNet LinearRegression Module ResNet SGD init_cnn",
+    "modules": "LinearRegression Module SGD",
     "networks": "Residual corr2d resnet18",
     "pandas_compat": "compat",
     "progress_board": "ProgressBoard",
