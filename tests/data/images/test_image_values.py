@@ -504,3 +504,79 @@ def test_any_values_come_back_within_one_level(data):
         recovered = trained.low + pixels / 255 * (trained.high - trained.low)
         assert np.abs(recovered - image).max() <= (trained.high - trained.low) * 1e-6 + 1e-9
     assert image_values.describe_values(values).startswith("the images hold")
+
+
+def blend(values, white, background):
+    """Return colors from 0 to 255 with their last channel as opacity, on a gray background."""
+    fractions = values.astype(np.float64) / white
+    alpha = fractions[..., -1:]
+    return (fractions[..., :-1] * alpha + background / 255 * (1 - alpha)) * 255
+
+
+def mix_inks(values, white):
+    """Return CMYK as RGB from 0 to 255, as Pillow does."""
+    fractions = 1 - values.astype(np.float64) / white
+    return fractions[..., :3] * fractions[..., 3:] * 255
+
+
+def save(mode, kind, **options):
+    def encode(values):
+        file = io.BytesIO()
+        Image.fromarray(values).convert(mode).save(file, kind, **options)
+        return file.getvalue()
+
+    return encode
+
+
+def as_pillow_reads(mode):
+    return lambda values: np.asarray(Image.fromarray(values).convert(mode).convert("RGB")).astype(float)
+
+
+INKS, RGB, RGBA, GRAY_ALPHA = (HEIGHT, WIDTH, 4), COLOR, (HEIGHT, WIDTH, 4), (HEIGHT, WIDTH, 2)
+WRITE_16 = partial(written_images.write_png, bits=16)
+WRITE_ALPHA, WRITE_ALPHA_BIG = (partial(written_images.write_tiff, extra=2, order=order) for order in "<>")
+MODES = {
+    "1 png": (RGB, np.uint8, save("1", "PNG"), as_pillow_reads("1")),
+    "1 tiff": (RGB, np.uint8, save("1", "TIFF"), as_pillow_reads("1")),
+    "1 pbm": (RGB, np.uint8, save("1", "PPM"), as_pillow_reads("1")),
+    "1 bmp": (RGB, np.uint8, save("1", "BMP"), as_pillow_reads("1")),
+    "palette png": (RGB, np.uint8, save("P", "PNG"), as_pillow_reads("P")),
+    "palette gif": (RGB, np.uint8, save("P", "GIF"), as_pillow_reads("P")),
+    "palette tiff": (RGB, np.uint8, save("P", "TIFF"), as_pillow_reads("P")),
+    "YCbCr tiff": (RGB, np.uint8, save("YCbCr", "TIFF"), as_pillow_reads("YCbCr")),
+    "CMYK tiff": (INKS, np.uint8, partial(written_images.write_tiff, photometric=5), partial(mix_inks, white=255)),
+    "CMYK 16 tiff": (
+        INKS,
+        np.uint16,
+        partial(written_images.write_tiff, photometric=5),
+        partial(mix_inks, white=65535),
+    ),
+    "LA png": (GRAY_ALPHA, np.uint8, written_images.write_png, partial(blend, white=255)),
+    "LA 16 png": (GRAY_ALPHA, np.uint16, WRITE_16, partial(blend, white=65535)),
+    "RGBA png": (RGBA, np.uint8, written_images.write_png, partial(blend, white=255)),
+    "RGBA 16 png": (RGBA, np.uint16, WRITE_16, partial(blend, white=65535)),
+    "RGBA tiff": (RGBA, np.uint8, WRITE_ALPHA, partial(blend, white=255)),
+    "RGBA 16 tiff": (RGBA, np.uint16, WRITE_ALPHA, partial(blend, white=65535)),
+    "RGBA 16 tiff, big": (RGBA, np.uint16, WRITE_ALPHA_BIG, partial(blend, white=65535)),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_modes_become_color_within_one_level(tmp_path, mode):
+    shape, dtype, encode, expect = MODES[mode]
+    random = np.random.default_rng(0)
+    draw = draw_integers(0, np.iinfo(dtype).max, dtype, shape)
+    files = {f"{label}/{n}.{'png' if 'png' in mode else 'tif'}": draw(random) for label in "ab" for n in range(2)}
+    write_files(tmp_path / "set", {name: encode(values) for name, values in files.items()})
+    dataset = folder(path=str(tmp_path / "set"), color="rgb")
+    assert dataset.x.dtype == ("float32" if dtype == np.uint16 else "uint8")
+    for row, (name, values) in enumerate(files.items()):
+        background = dataset.spec.image_values.background
+        expected = expect(values) if background is None else expect(values, background=background)
+        level = 1.0 if dtype == np.uint8 else 0.01
+        assert (
+            np.abs(dataset.x[row].astype(float) - expected.reshape(HEIGHT, WIDTH, -1).transpose(2, 0, 1)).max() <= level
+        )
+        predicted, notes = read_image(tmp_path / "set" / name, dataset.spec)
+        assert np.array_equal(predicted, dataset.x[row])
+        assert notes == []
