@@ -40,7 +40,9 @@ SPECS = [
         Spec("regression", shape),
     )
 ]
-META = {"fits", "requires", "default_for", "stackable", "shape"}
+META = {"fits", "requires", "default_for", "stackable", "shape", "fitted"}
+NETWORKS = [entry for entry in registry.entries("models") if not entry.meta.get("fitted")]
+"""Models that are trained by gradient steps; the others are tested in `tests.models.test_fitted_models`."""
 MAX_SMALL_WEIGHTS = 300_000
 NARROW = {"ratio": 16}
 SIDES = (8, 32, 68)
@@ -105,7 +107,7 @@ def is_large(entry: registry.Entry) -> bool:
 
 def list_default_cases() -> Iterator[Any]:
     """Yield every model with its defaults on every spec, and with other options on two specs; a large one once."""
-    for entry in registry.entries("models"):
+    for entry in NETWORKS:
         if (smallest := find_smallest(entry.name)) is not None:
             yield make_case(entry, {}, smallest[0])
             continue
@@ -117,7 +119,7 @@ def list_default_cases() -> Iterator[Any]:
 
 def list_option_cases() -> Iterator[Any]:
     """Yield every large network with each option that changes its layers."""
-    for entry in filter(is_large, registry.entries("models")):
+    for entry in filter(is_large, NETWORKS):
         default = find_smallest(entry.name)
         for options in list_options(entry):
             smallest = find_smallest(entry.name, **options)
@@ -195,7 +197,7 @@ def test_shape_and_gradients(entry: registry.Entry, options: Mapping[str, Any], 
     assert model.eval()(draw_inputs(spec, n=1)).shape == (1, spec.outputs)
 
 
-@pytest.mark.parametrize("entry", list(filter(is_large, registry.entries("models"))), ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", list(filter(is_large, NETWORKS)), ids=lambda entry: entry.name)
 @pytest.mark.parametrize("spec", [s for s in SPECS if s.is_image and s.task != "classification"], ids=describe)
 def test_large_networks_fit_every_task(entry: registry.Entry, spec: Spec) -> None:
     with torch.device("meta"):

@@ -19,6 +19,7 @@ from yisheng.inference import artifact
 from yisheng.inference.export.example_inputs import draw_example_inputs
 from yisheng.inference.export.verify import verify_export
 from yisheng.inference.predictor import Predictor
+from yisheng.models._fitted_model import FitRows
 from yisheng.transforms import fit, transform_spec
 
 TEN = tuple("0123456789")
@@ -56,6 +57,10 @@ def choose_spec(name):
             continue
         return spec, options
     return TASKS["classification"], options
+
+
+NETWORKS = [entry.name for entry in registry.entries("models") if not entry.meta.get("fitted")]
+FITTED_MODELS = [entry.name for entry in registry.entries("models") if entry.meta.get("fitted")]
 
 
 def draw_rows(n=400):
@@ -114,7 +119,7 @@ def compare_outputs(folder, x, spec, alone=1000):
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[] if n in FAST_MODELS else [pytest.mark.slow]) for n in registry.names("models")],
+    [pytest.param(n, marks=[] if n in FAST_MODELS else [pytest.mark.slow]) for n in NETWORKS],
 )
 def test_onnxruntime_predictions_equal_torchs(tmp_path, name):
     spec, options = choose_spec(name)
@@ -136,3 +141,37 @@ def test_predictions_of_table_models_equal_torchs(tmp_path, name, task):
 def test_predictions_of_embeddings_equal_torchs(tmp_path, embeddings):
     x = make_run_folder(tmp_path, "tabm", TASKS["regression"], {"embeddings": embeddings})
     compare_outputs(tmp_path, x, TASKS["regression"])
+
+
+FITTED_TASKS = {"ridge": ("regression",), "logistic": ("classification", "binary", "multilabel")}
+
+
+@pytest.mark.parametrize(
+    ("name", "task"), [(name, task) for name in FITTED_MODELS for task in FITTED_TASKS.get(name, TASKS)]
+)
+def test_predictions_of_models_without_gradient_steps_equal_torchs(tmp_path, name, task):
+    spec, x = TASKS[task], draw_rows()
+    entry = registry.find("models", name)
+    scale = fit(entry.meta["fitted"], x, columns=spec.columns)
+    model = entry.build(transform_spec(scale, spec))
+    model.fit_stage(model.stages - 1, FitRows(scale.apply(torch.from_numpy(x)).numpy(), draw_targets(spec, x), None, 0))
+    artifact.save(
+        tmp_path,
+        weights=model.state_dict(),
+        name=name,
+        options={},
+        spec=spec,
+        fitted_transforms={"input": scale, "target": None},
+        best={"epoch": 1, "score": "loss", "value": None},
+        parameters=0,
+    )
+    compare_outputs(tmp_path, draw_example_inputs(spec, scale, 1000, seed=7), spec, alone=100)
+
+
+def draw_targets(spec, x):
+    signal = np.nan_to_num(x[:, 0], nan=50) + 30 * (x[:, 1] == 2)
+    if spec.task == "classification":
+        return np.digitize(signal, np.quantile(signal, np.linspace(0, 1, len(spec.classes) + 1)[1:-1]))
+    levels = np.quantile(signal, [0.3, 0.5, 0.7])[: spec.outputs]
+    values = signal[:, None] > levels if spec.task == "multilabel" else signal[:, None] * np.arange(1, spec.outputs + 1)
+    return values.astype(np.float32)

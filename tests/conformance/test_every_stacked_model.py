@@ -68,6 +68,8 @@ def assemble(name: str, options: dict[str, Any]) -> tuple[list[Job], Dataset]:
 
 def make_cases() -> Iterator[Any]:
     for entry in registry.entries("models"):
+        if entry.meta.get("fitted"):  # it has no gradient steps that could be stacked
+            continue
         marks = [pytest.mark.slow] if is_large(entry) else []
         yield pytest.param(entry.name, {}, id=entry.name, marks=marks)
         for option in entry.options.values():

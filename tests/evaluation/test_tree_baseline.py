@@ -184,3 +184,13 @@ def test_images_are_refused():
     data = Dataset("images", Spec("classification", (1, 8, 8), classes=("a", "b")), x, np.arange(9) % 2)
     with pytest.raises(UsageError, match="needs rows"):
         train_tree_baseline(data, split(9))
+
+
+@pytest.mark.parametrize("task", ["regression", "classification"])
+def test_a_column_without_values_in_the_training_part(task):
+    x = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
+    x[:40, 1] = np.nan
+    spec = Spec(task, (2,), classes=("a", "b") if task == "classification" else ())
+    y = (x[:, 0] > 0).astype(np.int64) if task == "classification" else x[:, :1]
+    trees = train_tree_baseline(Dataset("rows", spec, x, y), Split(np.arange(40), np.arange(0), np.arange(40, 60)))
+    assert trees.scores["test"]["r2" if task == "regression" else "accuracy"].value > 0.5

@@ -145,6 +145,7 @@ class _GradientBoosting:
     def fit(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray | None) -> Predict:
         """Fit the trees; return a function from rows to predictions in the form of `Predictions`."""
         x = self._mark_missing(x)
+        x[:, np.isnan(x).all(axis=0)] = 0.0  # scikit-learn cannot bin a column without values
         if self.spec.task == "classification":
             predict = self._fit_classes(x, y, len(self.spec.classes), weight)
             return lambda rows: predict(self._mark_missing(rows))

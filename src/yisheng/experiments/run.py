@@ -34,6 +34,7 @@ from yisheng.inference.ood import OODDetector
 from yisheng.inference.own_network import OwnNetwork, save_own_network
 from yisheng.loggers.attach import attach_loggers
 from yisheng.loggers.tensorboard import hparams
+from yisheng.models._fitted_model import FittedModel
 from yisheng.training import checkpoint
 from yisheng.training.budget import plan_budget
 from yisheng.training.callbacks import apply_callbacks, save_checkpoints
@@ -218,16 +219,19 @@ def _restore(run: RunFolder, config: Config, data: Dataset, split: Split) -> Ass
 
 
 def _describe(assembly: Assembly, data: Dataset, split: Split) -> str:
-    parameters = sum(parameter.numel() for parameter in assembly.state.model.parameters())
+    model = assembly.state.model
+    parameters = sum(parameter.numel() for parameter in model.parameters())
     epochs = assembly.config.epochs
     if not epochs:
         rows = f"{len(split.test):,} test rows" if len(split.test) else f"{len(split.validation):,} validation rows"
         name = short_name(assembly.config.model.name)
         return f"{name} ({parameters:,} parameters) on {data.name} ({rows}), not trained: epochs=0"
+    is_fitted = isinstance(model, FittedModel)
+    size, steps = ("no gradient steps", "stages") if is_fitted else (f"{parameters:,} parameters", "epochs")
     return (
-        f"{short_name(assembly.config.model.name)} ({parameters:,} parameters) on {data.name} "
+        f"{short_name(assembly.config.model.name)} ({size}) on {data.name} "
         f"({len(split.train):,} training, {len(split.validation):,} validation, {len(split.test):,} test rows), "
-        f"{epochs} epochs on {assembly.train.device}"
+        f"{epochs} {steps} on {assembly.train.device}"
     )
 
 

@@ -8,6 +8,8 @@ Facts that `register` takes for a model:
 
 - ``fits`` and ``requires``: where it can be used, as a predicate and in words.
 - ``default_for``: whether it is what ``model=auto`` means for a spec.
+- ``fitted``: it is a `yisheng.models._fitted_model.FittedModel`, fitted by a method of its own; the name of the scaling
+  that it takes.
 - ``stackable=False``: several of them cannot run as one under `torch.func.vmap`.
 - ``shape``: of the input for which `yisheng models NAME` prints it.
 """

@@ -6,5 +6,6 @@ the gradient of the batch's mean loss, w a weight, lr the learning rate of the s
 factor times the option ``lr``.
 
 Facts that `register` takes for an optimizer: ``default_for``, whether it is what ``optimizer=auto`` means for a spec;
-``line_search``, whether it chooses the size of its steps itself.
+``line_search``, whether it chooses the size of its steps itself;
+``updates=False`` if it has none, and no options.
 """

@@ -19,7 +19,9 @@ import torch
 
 from yisheng.core import autocast, machine, registry
 from yisheng.core.config import AUTO, Choice, Config
+from yisheng.core.errors import UsageError
 from yisheng.core.types import Dataset, Split
+from yisheng.training.fitted import is_fitted
 from yisheng.training.loop import set_lr
 from yisheng.training.setup import Assembly, FittedTransforms, Pretrained, assemble
 from yisheng.training.threads import count_free_threads
@@ -78,6 +80,10 @@ def plan_budget(
     """
     budget, finetune = config.budget, config.finetune
     assert budget is not None
+    if is_fitted(config):
+        raise UsageError(
+            f"model={config.model.name} has no gradient steps that budget= could plan", "use epochs= for its stages"
+        )
     min_epochs = 2 if finetune == "gradual" else 1
     # Timed as a long training computes; gradual unfreezing ends in training all layers.
     changes = {"budget": None, "epochs": MAX_EPOCHS, "finetune": "all" if finetune == "gradual" else finetune}

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from yisheng import transforms
+from yisheng.core import registry
 from yisheng.core.components import find_component, is_custom
 from yisheng.core.config import AUTO, Choice, Config, ResolvedConfig
 from yisheng.core.errors import UsageError
@@ -20,10 +21,12 @@ from yisheng.core.seeds import derive
 from yisheng.core.types import Dataset, Spec, Split
 from yisheng.data.batches import Batches, make_batches
 from yisheng.models import weights as trained
+from yisheng.models._fitted_model import FittedModel
 from yisheng.models.head import find_head
 from yisheng.optim._custom import rebuild
 from yisheng.optim.parameter_groups import list_weights, make_parameter_groups
 from yisheng.training import finetune, from_scratch
+from yisheng.training.fitted import choose_for_fitting, make_fit_step
 from yisheng.training.loop import Loss, Schedule, Step
 from yisheng.training.network import build_network, check_loss, read_probe, require_channels_last
 from yisheng.training.precision import DEFAULT_FORMAT, MEMORY_FORMATS, search_precision
@@ -191,6 +194,7 @@ def assemble(
 
     optimizer = _build_optimizer(resolved, model)
     notes += _describe_updates(config, resolved, len(train), len(split.train), optimizer)
+    notes += _describe_moved_targets(resolved, spec)
     torch.manual_seed(derive(resolved.seed, "train"))  # what the loop itself draws: dropout masks above all
     return Assembly(
         config=resolved,
@@ -276,6 +280,8 @@ def _choose_from_data(
             "scale": Choice(name="unit" if dataset.x.dtype == np.uint8 and not dataset.spec.inputs else "none"),
             "target_scale": Choice(name="none"),
         }
+        if dataset.spec.image_values.stored == "float32":  # pixels from 0 to 255, as bytes are
+            choices["scale"] = Choice(name="imagenet", options={"mean": (0.0,), "std": (1.0,)})
         if dataset.spec.dtype == "int64":
             choices.pop("scale")
     if pretrained is not None and dataset.spec.is_image:
@@ -378,6 +384,8 @@ def _build_optimizer(config: ResolvedConfig, model: nn.Module) -> torch.optim.Op
     component = config.optimizer.component
     if isinstance(component, torch.optim.Optimizer) and isinstance(config.model.component, nn.Module):
         return _add_initial_lr(rebuild(component, config.model.component, model))
+    if isinstance(model, FittedModel):
+        return _add_initial_lr(_build("optim", config.optimizer, []))
     build = from_scratch.build_optimizer if config.scratch else functools.partial(_build, "optim")
     head = None if config.head_lr is None else find_head(model)[1]
     make_groups = functools.partial(make_parameter_groups, model, head=head, head_lr=config.head_lr or 1.0)
@@ -417,12 +425,25 @@ def _describe_updates(
     if isinstance(config.batch, int) and config.batch > rows:
         notes = (f"batch={config.batch:,} is more than the {rows:,} training rows: each batch has all of them",)
     updates = batches * resolved.epochs
-    if 0 < updates < MIN_UPDATES_WITHOUT_NOTE and not needs_closure(optimizer):
+    takes_steps = config.optimizer.name != "none" and not needs_closure(optimizer)
+    if 0 < updates < MIN_UPDATES_WITHOUT_NOTE and takes_steps:
         notes += (
             f"warning: the weights are updated {updates} times in all, which is rarely enough to learn: "
             f"use a smaller batch= (now {resolved.batch:,}) or more epochs= (now {resolved.epochs:,})",
         )
     return notes
+
+
+def _describe_moved_targets(config: ResolvedConfig, spec: Spec) -> tuple[str, ...]:
+    """Return a note on augmentations that move what an image shows while its numbers stay the same."""
+    names = [choice.name for choice in config.augment if not is_custom(choice)]
+    moving = [name for name in names if registry.find("transforms.augment", name).meta.get("moves")]
+    if spec.task != "regression" or not moving:
+        return ()
+    return (
+        f"warning: augment={','.join(moving)} moves what the images show, and leaves {', '.join(spec.target_names)} as "
+        "they are: that is right for an age or a price, and wrong for a position or an angle",
+    )
 
 
 def _make_penalty(config: ResolvedConfig, model: nn.Module) -> Penalty | None:
@@ -435,6 +456,8 @@ def _make_penalty(config: ResolvedConfig, model: nn.Module) -> Penalty | None:
 
 def _build_step(config: ResolvedConfig, model: nn.Module, device: torch.device) -> Step:
     """Build the update of a config."""
+    if isinstance(model, FittedModel):
+        return make_fit_step(config.seed)
     step = make_update(
         micro_batch=config.batch if config.accumulate > 1 else None,
         clip_norm=config.clip_norm,

@@ -7,13 +7,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from yisheng.core import machine
+from yisheng.models._fitted_model import FittedModel
 
 if TYPE_CHECKING:
     from yisheng.training.setup import Assembly
 
 
 def count_useful_threads(assembly: Assembly) -> int:
-    """Return the number of threads that one forward pass can use."""
+    """Return the number of threads that one forward pass can use; a method that fits a model itself uses all."""
+    if isinstance(assembly.state.model, FittedModel):
+        return machine.count_cores()
     batch, weights = assembly.config.batch, sum(p.numel() for p in assembly.state.model.parameters())
     return machine.threads_worth(batch * math.prod(assembly.spec.shape), batch * weights)
 

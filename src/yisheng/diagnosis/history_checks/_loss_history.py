@@ -126,6 +126,8 @@ def make_loss_history(
 
 def explain_skip(facts: RunFacts) -> str:
     """Return why the losses cannot be checked; empty if they can."""
+    if facts.choice_name("optimizer") == "none":
+        return "the model is fitted in stages, without gradient steps"
     if facts.cross_validation is not None:
         return "each fold model is checked in its own run folder"
     if read_loss_history(facts) is None:

@@ -1,0 +1,184 @@
+"""Decision trees as tensors: many trees, all rows walk down all of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+MAX_CATEGORIES = 255
+"""Categories of a column that a split can divide into two sets."""
+MAX_PAIRS = 1 << 21
+"""Pairs of a row and a tree that are walked at once; bounds the memory to some 100 MB."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The nodes of one tree; node 0 is its root.
+
+    Args:
+        feature: column of each node's split, int64 ``(n,)``.
+        threshold: a row goes left if its value is at most this, float64 ``(n,)``.
+        left: number of the left child ``(n,)``; a leaf is its own child.
+        right: number of the right child.
+        missing_left: whether a missing value goes left, bool ``(n,)``.
+        left_categories: the codes that go left, bool ``(n, 256)``, or None without splits by category.
+        by_category: whether a node splits by category, bool ``(n,)``.
+        value: what is predicted in each leaf, float64 ``(n, V)``.
+        output: the output that a value of V = 1 is added to.
+        depth: number of splits on the longest way to a leaf.
+    """
+
+    feature: np.ndarray
+    threshold: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    missing_left: np.ndarray
+    left_categories: np.ndarray | None
+    by_category: np.ndarray
+    value: np.ndarray
+    output: int
+    depth: int
+
+
+class Trees(nn.Module):
+    """Trees whose leaves are added up: ``(B, D)`` to ``(B, O)``, float64.
+
+    A threshold is stored as the largest float32 number that is not above it, so the comparisons with float32 inputs
+    are those of the original.
+
+    Args:
+        outputs: number O of outputs.
+        values: numbers in a leaf: 1 (added to the output of its tree) or O.
+    """
+
+    feature: torch.Tensor
+    threshold: torch.Tensor
+    left: torch.Tensor
+    right: torch.Tensor
+    missing_left: torch.Tensor
+    category_set: torch.Tensor
+    left_categories: torch.Tensor
+    value: torch.Tensor
+    root: torch.Tensor
+    output: torch.Tensor
+    depth: torch.Tensor
+
+    def __init__(self, outputs: int, values: int = 1) -> None:
+        super().__init__()
+        self.outputs, self.values = outputs, values
+        for name, dtype in (("feature", torch.int32), ("left", torch.int32), ("right", torch.int32)):
+            self.register_buffer(name, torch.zeros(0, dtype=dtype))
+        self.register_buffer("threshold", torch.zeros(0))
+        self.register_buffer("missing_left", torch.zeros(0, dtype=torch.bool))
+        self.register_buffer("category_set", torch.zeros(0, dtype=torch.int32))
+        self.register_buffer("left_categories", torch.zeros(0, MAX_CATEGORIES + 1, dtype=torch.bool))
+        self.register_buffer("value", torch.zeros(0, values))
+        self.register_buffer("root", torch.zeros(0, dtype=torch.int32))
+        self.register_buffer("output", torch.zeros(0, dtype=torch.int32))
+        self.register_buffer("depth", torch.zeros((), dtype=torch.int32))
+
+    def __len__(self) -> int:
+        """Return the number of trees."""
+        return len(self.root)
+
+    def set_trees(self, trees: Sequence[Tree]) -> None:
+        """Replace all trees."""
+        sizes = np.array([len(tree.feature) for tree in trees], np.int64)
+        roots = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64) if trees else sizes
+        starts = np.repeat(roots, sizes)
+
+        def join(name: str, dtype: torch.dtype) -> torch.Tensor:
+            values = [getattr(tree, name) for tree in trees]
+            return torch.from_numpy(np.concatenate(values)).to(dtype) if values else getattr(self, name)[:0]
+
+        self.feature = join("feature", torch.int32)
+        self.threshold = _round_down(join("threshold", torch.float64))
+        self.left = join("left", torch.int64).add(torch.from_numpy(starts)).to(torch.int32)
+        self.right = join("right", torch.int64).add(torch.from_numpy(starts)).to(torch.int32)
+        self.missing_left = join("missing_left", torch.bool)
+        self.value = join("value", torch.float32)
+        by_category = torch.from_numpy(np.concatenate([np.zeros(0, bool), *(tree.by_category for tree in trees)]))
+        self.category_set = torch.where(by_category, by_category.cumsum(0) - 1, -1).to(torch.int32)
+        sets = [t.left_categories[t.by_category] for t in trees if t.left_categories is not None]
+        joined = torch.from_numpy(np.concatenate(sets)) if sets else self.left_categories[:0]
+        self.left_categories = joined
+        self.root = torch.from_numpy(roots).to(torch.int32)
+        self.output = torch.tensor([tree.output for tree in trees], dtype=torch.int32)
+        self.depth = torch.tensor(max((tree.depth for tree in trees), default=0), dtype=torch.int32)
+
+    def check(self, columns: int) -> None:
+        """Check that every walk stays inside the nodes.
+
+        Args:
+            columns: number D of input columns.
+
+        Raises:
+            ValueError: a number points outside, or the sizes contradict one another.
+        """
+        n = len(self.feature)
+        nodes = (self.threshold, self.left, self.right, self.missing_left, self.category_set, self.value)
+        if any(len(tensor) != n for tensor in nodes) or len(self.output) != len(self.root):
+            raise ValueError("the trees have different numbers of nodes")
+        bounds = [
+            (self.feature, 0, columns),
+            (self.left, 0, n),
+            (self.right, 0, n),
+            (self.root, 0, n),
+            (self.output, 0, self.outputs),
+            (self.category_set, -1, len(self.left_categories)),
+            (self.depth.reshape(1), 0, max(n, 1)),
+        ]
+        if any(
+            len(tensor) and not low <= int(tensor.min()) <= int(tensor.max()) < high for tensor, low, high in bounds
+        ):
+            raise ValueError("a node of a tree points to nothing")
+        if self.value.shape[1] != self.values or self.left_categories.shape[1] != MAX_CATEGORIES + 1:
+            raise ValueError(f"the leaves of a tree must have {self.values} values")
+        if not bool(self.value.isfinite().all()):
+            raise ValueError("the leaves of the trees contain NaN or infinite values")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the sum of the leaves ``(B, O)``, float64, that the rows ``(B, D)`` reach."""
+        rows_at_once = max(1, MAX_PAIRS // max(1, len(self)))
+        if torch.compiler.is_exporting() or torch.jit.is_tracing() or len(x) <= rows_at_once:
+            return self._add_leaves(x)
+        return torch.cat([self._add_leaves(rows) for rows in x.split(rows_at_once)])
+
+    def _add_leaves(self, x: torch.Tensor) -> torch.Tensor:
+        values = self.value[self._find_leaves(x)].double()
+        if self.values > 1:
+            return values.sum(1)
+        sums = [values[:, self.output == output, 0].sum(1) for output in range(self.outputs)]
+        return torch.stack(sums, 1)
+
+    def _find_leaves(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the number of the leaf of each row in each tree, int64 ``(B, T)``."""
+        node = self.root.long().unsqueeze(0).expand(len(x), -1)
+        feature, children = self.feature.long(), torch.stack([self.right, self.left], dim=1).flatten().long()
+        for _ in range(int(self.depth)):
+            value = x.gather(1, feature[node])
+            goes_left = torch.where(value.isnan(), self.missing_left[node], value <= self.threshold[node])
+            if len(self.left_categories):
+                goes_left = self._split_by_category(node, value, goes_left)
+            node = children[2 * node + goes_left]
+        return node
+
+    def _split_by_category(self, node: torch.Tensor, value: torch.Tensor, goes_left: torch.Tensor) -> torch.Tensor:
+        """Return where rows go, with the splits by category; a code outside the sets counts as missing."""
+        number = self.category_set[node].long()
+        code = value.nan_to_num(-1.0, -1.0, -1.0).long()
+        is_known = (code >= 0) & (code <= MAX_CATEGORIES)
+        in_set = self.left_categories[number.clamp_min(0), code.clamp(0, MAX_CATEGORIES)]
+        by_category = torch.where(is_known, in_set, self.missing_left[node])
+        return torch.where(number >= 0, by_category, goes_left)
+
+
+def _round_down(threshold: torch.Tensor) -> torch.Tensor:
+    """Return the largest float32 numbers that are not above the float64 ones."""
+    single = threshold.float()
+    below = torch.nextafter(single, torch.full_like(single, -torch.inf))
+    return torch.where(single.double() > threshold, below, single)

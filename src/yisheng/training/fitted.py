@@ -1,0 +1,130 @@
+"""Training of models that are fitted to rows by a method of their own: a stage for each epoch, no gradient steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from yisheng.core import registry
+from yisheng.core.components import is_custom
+from yisheng.core.config import AUTO, Choice, Config
+from yisheng.core.errors import UsageError
+from yisheng.core.modes import evaluation_mode
+from yisheng.core.seeds import derive
+from yisheng.core.types import Batch, Spec
+from yisheng.models._fitted_model import FitRows, FittedModel
+from yisheng.training.loop import Loss, Step
+from yisheng.training.state import State
+from yisheng.training.update import mean_loss
+
+GRADIENT_KEYS = (
+    "weights",
+    "finetune",
+    "head_lr",
+    "init",
+    "init_linear",
+    "init_conv",
+    "accumulate",
+    "l1",
+    "clip_norm",
+    "clip_value",
+    "scratch",
+    "decay_bias",
+    "augment",
+    "optimizer",
+    "schedule",
+    "batch",
+    "precision",
+    "memory_format",
+)
+"""Choices that belong to training by gradient steps."""
+FITTED_LOSSES = ("cross-entropy", "binary-cross-entropy", "mse")
+"""Losses that such models minimize."""
+
+
+def is_fitted(config: Config) -> bool:
+    """Return whether the model of a config is fitted by a method of its own."""
+    name = config.model.name
+    return name != AUTO and not is_custom(config.model) and bool(registry.find("models", name).meta.get("fitted"))
+
+
+def choose_for_fitting(config: Config, spec: Spec, rows: int) -> Config:
+    """Return the config with what such a model needs: all rows at once, and an epoch for each stage.
+
+    Args:
+        config: of any model; one that is trained by gradient steps is returned as it is.
+        spec: the contract of the data.
+        rows: number of training rows.
+
+    Raises:
+        UsageError: a choice belongs to gradient steps and the model has none, or the reverse.
+    """
+    if not is_fitted(config):
+        if config.optimizer.name == "none":
+            raise UsageError(
+                f"optimizer=none updates nothing, and model={config.model.name} is trained by updates",
+                "leave optimizer out",
+            )
+        return config
+    chosen: dict[str, Any] = {
+        "augment": (),
+        "optimizer": Choice(name="none"),
+        "schedule": Choice(name="constant"),
+        "batch": max(1, rows),
+        "precision": "fp32",
+        "memory_format": "contiguous",
+    }
+    _require_applicable(config, chosen)
+    if config.model.name == "boosting" and config.boosting == AUTO:
+        chosen["boosting"] = False  # it would be compared with itself
+    if config.scale.name == AUTO:
+        scale = registry.find("models", config.model.name).meta["fitted"]
+        chosen["scale"] = Choice(name=scale, options=config.scale.options)
+    if config.epochs == AUTO:
+        model: FittedModel = registry.build("models", config.model.name, spec, **config.model.options)
+        chosen["epochs"] = model.stages
+    return config.model_copy(update=chosen)
+
+
+def _require_applicable(config: Config, chosen: dict[str, Any]) -> None:
+    name = config.model.name
+    given = [
+        key for key in GRADIENT_KEYS if getattr(config, key) not in (Config.model_fields[key].default, chosen.get(key))
+    ]
+    if given:
+        given = [f"{key} or its options" if isinstance(getattr(config, key), Choice) else key for key in given]
+        raise UsageError(
+            f"model={name} is fitted by a method of its own, without gradient steps: {', '.join(given)} does not apply",
+            f"leave it out; `yisheng models {name}` lists the options of the model",
+        )
+    if config.loss.name not in (AUTO, *FITTED_LOSSES) or (config.loss.name == AUTO and config.loss.options):
+        raise UsageError(
+            f"model={name} minimizes the log loss or the squared error, it cannot minimize another loss",
+            "leave loss and its options out, or use a network",
+        )
+
+
+def make_fit_step(seed: int) -> Step:
+    """Make what takes the place of an update: it fits the next stage to all rows, and returns their mean loss.
+
+    Args:
+        seed: of the model's random choices.
+    """
+
+    def step(state: State, batch: Batch, loss: Loss) -> torch.Tensor:
+        from threadpoolctl import threadpool_limits
+
+        model = state.model
+        if not isinstance(model, FittedModel):
+            raise TypeError(f"{type(model).__name__} is not fitted in stages")
+        order = batch.index.argsort()  # the order of an epoch's batch is random
+        x, y = batch.x[order].cpu().numpy(), batch.y[order].cpu().numpy()
+        weight = None if batch.weight is None else batch.weight[order].cpu().numpy()
+        with threadpool_limits(torch.get_num_threads()):
+            model.fit_stage(state.epoch, FitRows(x, y, weight, derive(seed, "fit")))
+        model.to(batch.y.device)
+        with evaluation_mode(model), torch.no_grad():
+            return mean_loss(model, batch, loss)
+
+    return step
