@@ -129,6 +129,7 @@ def test_image_folders(tmp_path, monkeypatch, capsys):
     data = datasets.ImageFolder(tmp_path, transform=transforms.ToTensor(), target_transform=lambda y: -y)
     assert (data.classes, data.class_to_idx) == (["a", "b"], {"a": 0, "b": 1})
     assert (len(data), data.targets.count(1)) == (23, 3)
+    assert repr(data) == "Dataset ImageFolder\n    Number of datapoints: 23"
     image, target = data[22]
     assert (image.shape, target) == ((3, 5, 4), -1)
     monkeypatch.setenv("YISHENG_D2L_FAST", "1")

@@ -143,4 +143,5 @@ def _require_expected_results(train_loss: float, train_acc: float, test_acc: flo
     text = f"{'; '.join(problems)}\n  train longer, change the learning rate, or add doctor=True to see what is wrong"
     if not is_fast():
         raise AssertionError(text)
-    announce(text)
+    for line in text.splitlines():
+        announce(line)

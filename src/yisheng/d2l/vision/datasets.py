@@ -40,6 +40,12 @@ class _VisionDataset(Dataset[tuple[Any, Any]]):
         """Return the number of each class by its name."""
         return {name: number for number, name in enumerate(self.classes)}
 
+    def __repr__(self) -> str:
+        return f"Dataset {type(self).__name__}\n    Number of datapoints: {len(self)}"
+
+    def __len__(self) -> int:
+        raise NotImplementedError  # by each data set
+
     def _apply(self, image: Any, target: int) -> tuple[Any, Any]:
         if self.transform is not None:
             image = self.transform(image)
