@@ -56,7 +56,7 @@ def test_labels_are_written_with_spaces_between_them():
 
 def test_several_targets_have_a_column_each():
     two_targets = Spec("regression", (2,), target="a, b", outputs=2)
-    rows = write_and_read(PredictionTable(two_targets, "Id"), [Prediction("0", [1.5, 2.0])], ["x"])
+    rows = write_and_read(PredictionTable(two_targets, "Id"), [Prediction("0", {"a": 1.5, "b": 2.0})], ["x"])
     assert rows == [["Id", "a", "b"], ["x", "1.5", "2"]]
     assert PredictionTable(Spec("regression", (2,), target="a", outputs=2)).target_columns == ("a-1", "a-2")
 

@@ -25,7 +25,7 @@ class Prediction:
 
     Args:
         input: the file, or the row's number.
-        prediction: class name, list of labels, or value.
+        prediction: class name, list of labels, or value; of several targets the values by name.
         probabilities: by class name, the most probable first; empty for regression.
         notes: how the input was changed ("inverted: ..."), and a warning if it is out of distribution.
         ood_score: the fraction of held-out rows that were less unusual than this input, from 0 to 1; above 0.995 the
@@ -46,7 +46,12 @@ class Prediction:
 
         >>> Prediction("0", ["cat", "dog"], {"cat": 0.9}).format_value(), Prediction("0", 3.5).format_value("m")
         ('cat, dog', '3.5000 m')
+        >>> Prediction("0", {"x": 3.5, "y": 0.25}).format_value()
+        'x 3.5000, y 0.2500'
         """
+        if isinstance(self.prediction, dict):
+            named = ", ".join(f"{name} {format_number(value)}" for name, value in self.prediction.items())
+            return f"{named} {unit}".strip()
         values = self.prediction if isinstance(self.prediction, list) else [self.prediction]
         if self.probabilities:
             return ", ".join(map(str, values)) or "(none)"
@@ -111,8 +116,12 @@ class PredictionList(list[Prediction]):
     def to_frame(self) -> pd.DataFrame:
         """Return a DataFrame with a row for each input: its prediction, and a column for each class's probability.
 
+        Several targets have a column each instead of ``prediction``.
+
         >>> PredictionList([Prediction("a.png", "cat", {"cat": 0.9, "dog": 0.1})]).to_frame().columns.tolist()
         ['input', 'prediction', 'cat', 'dog', 'ood_score', 'notes']
+        >>> PredictionList([Prediction("a.png", {"x": 1.5, "y": 2.0})]).to_frame().columns.tolist()
+        ['input', 'x', 'y', 'ood_score', 'notes']
         """
         import pandas as pd
 
@@ -121,7 +130,7 @@ class PredictionList(list[Prediction]):
             [
                 {
                     "input": prediction.input,
-                    "prediction": prediction.prediction,
+                    **_to_columns(prediction.prediction),
                     **{name: prediction.probabilities[name] for name in classes},
                     "ood_score": prediction.ood_score,
                     "notes": "; ".join(prediction.notes),
@@ -171,3 +180,11 @@ class PredictionList(list[Prediction]):
             f"{', '.join(names[:MAX_NAMED_INPUTS])}{' ...' * (len(names) > MAX_NAMED_INPUTS)}: {note}"
             for note, names in inputs_of_note.items()
         ]
+
+
+def _to_columns(value: Any) -> dict[str, Any]:
+    """Return a prediction as columns: one for each of several targets."""
+    if not isinstance(value, dict):
+        return {"prediction": value}
+    reserved = ("input", "ood_score", "notes")
+    return {f"prediction {name}" if name in reserved else name: number for name, number in value.items()}

@@ -69,10 +69,7 @@ class PredictionTable:
         spec = self.spec
         if self.format == "probability":
             return (spec.target,) if self._is_binary else spec.classes
-        if spec.task != "regression" or spec.outputs == 1:
-            return (spec.target,)
-        names = tuple(spec.target.split(", "))
-        return names if len(names) == spec.outputs else tuple(f"{spec.target}-{n + 1}" for n in range(spec.outputs))
+        return spec.target_names
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -110,7 +107,7 @@ class PredictionTable:
             return [_format_value(prediction.probabilities[name]) for name in classes]
         if self.spec.task == "multilabel":
             return [" ".join(value)]
-        return [_format_value(number) for number in value] if isinstance(value, list) else [_format_value(value)]
+        return [_format_value(number) for number in (value.values() if isinstance(value, dict) else [value])]
 
     def _format_lines(self, rows: Sequence[Sequence[str]]) -> str:
         text = io.StringIO()

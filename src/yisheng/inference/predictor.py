@@ -219,8 +219,9 @@ class Predictor:
         self, row: np.ndarray, name: str, notes: tuple[str, ...], ood_score: float | None
     ) -> Prediction:
         if self.spec.task == "regression":
-            values = [float(value) for value in row]
-            return Prediction(name, values[0] if len(values) == 1 else values, notes=notes, ood_score=ood_score)
+            values = dict(zip(self.spec.target_names, map(float, row), strict=True))
+            value = values if len(values) > 1 else float(row[0])
+            return Prediction(name, value, notes=notes, ood_score=ood_score)
         order = np.argsort(-row, kind="stable")
         probabilities = {self.spec.classes[index]: float(row[index]) for index in order}
         if self.spec.task == "multilabel":

@@ -31,7 +31,7 @@ def import_pyarrow() -> Any:
 
 
 def convert_to_parquet(csv_path: Path, out: Path, table: PredictionTable) -> None:
-    """Write a file of predictions as Parquet: names as text, numbers in single precision, as they were computed.
+    """Write a file of predictions as Parquet: names as text, probabilities in single and values in double precision.
 
     Args:
         csv_path: comma-separated, as `PredictionTable` writes it.
@@ -39,7 +39,8 @@ def convert_to_parquet(csv_path: Path, out: Path, table: PredictionTable) -> Non
         table: the columns; the prediction for an input that could not be read becomes null.
     """
     arrow = import_pyarrow()
-    target_type = arrow.float32() if table.is_numeric else arrow.string()
+    number_type = arrow.float64() if table.spec.task == "regression" else arrow.float32()
+    target_type = number_type if table.is_numeric else arrow.string()
     types = [arrow.string(), *[target_type] * len(table.target_columns), *[arrow.string()] * table.has_errors]
     schema = arrow.schema(list(zip(table.columns, types, strict=True)))
     with csv_path.open(newline="", encoding="utf-8") as file, arrow.parquet.ParquetWriter(out, schema) as writer:
@@ -56,6 +57,6 @@ def _build_column(rows: list[list[str]], position: int, table: PredictionTable, 
         texts = [text or None for text in texts]
     elif table.has_errors and position:
         texts = [None if row[-1] else text for text, row in zip(texts, rows, strict=True)]
-    if kind == arrow.float32():
+    if kind != arrow.string():
         return arrow.array([None if text is None else float(text) for text in texts], kind)
     return arrow.array(texts, kind)
