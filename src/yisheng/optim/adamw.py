@@ -9,7 +9,8 @@ from yisheng.optim._fused import can_fuse
 from yisheng.optim._option_ranges import Average, Decay, Groups, Rate
 
 
-@register(default_for=lambda spec: not spec.has_maps)  # Adam tolerates columns of different scale
+# Adam tolerates columns of different scale, and the unbounded losses of numbers from images
+@register(default_for=lambda spec: not spec.has_maps or spec.task == "regression")
 def adamw(
     groups: Groups,
     *,

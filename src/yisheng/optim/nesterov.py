@@ -12,7 +12,7 @@ from yisheng.optim._fused import can_fuse
 from yisheng.optim._option_ranges import Decay, Groups, Rate
 
 
-@register(default_for=lambda spec: spec.has_maps)
+@register(default_for=lambda spec: spec.has_maps and spec.task != "regression")
 def nesterov(
     groups: Groups,
     *,
