@@ -16,5 +16,6 @@ changes a whole batch:
 Nothing is changed in place; an augmentation without effect (``p=0``) may return its inputs. Python code never loops
 over samples: random numbers are drawn for the batch at once, and applied by index arithmetic or one `grid_sample`.
 
-Only training batches are augmented. Keys of `register` for this kind: ``fits`` and ``requires``, as everywhere.
+Only training batches are augmented. Keys of `register` for this kind: ``fits`` and ``requires``, as everywhere, and
+``moves=True`` where what an image shows is mirrored or moved: numbers such as a position or an angle would be wrong.
 """

@@ -14,7 +14,7 @@ from yisheng.core.types import Spec
 from yisheng.transforms.augment._base import Augment
 
 
-@register(fits=lambda spec: spec.has_maps, requires="images")
+@register(fits=lambda spec: spec.has_maps, requires="images", moves=True)
 def crop(
     spec: Spec, *, pad: Annotated[int, Interval(ge=0, lt=4096)] = 4, mode: Literal["zeros", "reflect"] = "zeros"
 ) -> Augment:

@@ -43,7 +43,7 @@ def mixup(spec: Spec, *, alpha: Annotated[float, Interval(gt=0, le=100)] = 0.2) 
         partner_weight = 1 - _draw_beta(alpha, generator)
         if y.dtype == torch.int64:
             y = F.one_hot(y, len(spec.classes))
-        x, y = x.to(torch.float32), y.to(torch.float32)
+        x, y = x.to(torch.float32), y if y.dtype == torch.float64 else y.to(torch.float32)
         return torch.lerp(x, x[partner], partner_weight), torch.lerp(y, y[partner], partner_weight)
 
     return augment

@@ -11,7 +11,7 @@ from yisheng.transforms.augment._base import Augment, Fraction, Ratio, check_ran
 from yisheng.transforms.augment._random_boxes import Boxes, draw_boxes
 
 
-@register(fits=lambda spec: spec.has_maps, requires="images")
+@register(fits=lambda spec: spec.has_maps, requires="images", moves=True)
 def resized_crop(
     spec: Spec, *, area: tuple[Fraction, Fraction] = (0.08, 1.0), ratio: tuple[Ratio, Ratio] = (3 / 4, 4 / 3)
 ) -> Augment:

@@ -8,7 +8,7 @@ from yisheng.transforms.augment._base import Augment, Probability
 from yisheng.transforms.augment._mirror import mirror
 
 
-@register(fits=lambda spec: spec.has_maps, requires="images")
+@register(fits=lambda spec: spec.has_maps, requires="images", moves=True)
 def vertical_flip(spec: Spec, *, p: Probability = 0.5) -> Augment:  # noqa: ARG001  # any image can be mirrored
     """Mirror each image top to bottom with probability p.
 
