@@ -462,3 +462,25 @@ def test_the_server_stops_after_pages_were_closed(browser, tmp_path):
                 page.wait_for_selector("#connection.good")
         child.send_signal(signal.SIGINT)
         assert child.wait(30) == 130
+
+
+def test_an_image_with_several_numbers_is_predicted_and_corrected(browser, tmp_path):
+    random = np.random.default_rng(0)
+    with (tmp_path / "list.csv").open("w", encoding="utf-8") as file:
+        file.write("file,light,dark\n")
+        for number in range(60):
+            value = random.integers(30, 220)
+            Image.fromarray(np.full((48, 48, 3), value, np.uint8)).save(tmp_path / f"{number}.png")
+            file.write(f"{number}.png,{value * 100},{255 - value}\n")
+    run = yisheng.train(data=str(tmp_path / "list.csv"), model="linear", epochs=5, out=tmp_path / "runs", quiet=True)
+    with serve_run(run.path) as address, open_page(browser) as page:
+        page.goto(address)
+        predict(page, lambda: page.set_input_files("#file", str(tmp_path / "0.png")))
+        assert re.fullmatch(r"light [\d.,−-]+, dark [\d.,−-]+", get_result(page))
+        page.get_by_label("the right light").fill("12000")
+        page.get_by_label("the right dark").fill("0.5")
+        page.locator("#correction").get_by_role("button", name="Keep it").click()
+        page.wait_for_selector("#correction .notice.good")
+        lines = (run.path / "corrections" / "images.csv").read_text().splitlines()
+        assert lines[0] == "file,light,dark"
+        assert lines[1].endswith(",12000,0.5")
