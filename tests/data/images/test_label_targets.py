@@ -140,6 +140,10 @@ def test_numbers_are_read_in_the_form_of_their_columns(tmp_path):
     assert read(tmp_path, either, separator=";", choices=choices).y[0, 0] == 1250
     assert read(tmp_path, either, separator=";").y[0, 0] == 1.25
     assert "number form" in causes(read(tmp_path, either, separator=";"))
+    plain = read(tmp_path, {"x": [f"{n}.250" for n in range(COUNT)], "y": AGES})
+    assert (plain.y[3, 0], set(causes(plain))) == (3.25, {"task"})
+    quoted = read(tmp_path, {"x": [f"{n}.250" for n in range(1, COUNT + 1)], "y": [f"{n},5" for n in range(COUNT)]})
+    assert quoted.y[2].tolist() == [3250.0, 2.5]
     percent = read(tmp_path, {"share": [f"{n}.5 %" for n in range(COUNT)]})
     assert percent.y[3, 0] == 3.5
 

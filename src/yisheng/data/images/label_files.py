@@ -53,7 +53,8 @@ def read_labels(path: Path, choices: LabelChoices = DEFAULT_CHOICES) -> LabelTab
         DataError: the file is damaged, names an image twice, or has no labels.
         UsageError: a column does not exist, or the encoding is unknown.
     """
-    rows, encoding = _read_rows(path, choices.reading)
+    rows, separator, encoding = _read_rows(path, choices.reading)
+    choices = replace(choices, reading=replace(choices.reading, separator=separator))
     header = [] if not rows or is_image(rows[0][0]) else rows.pop(0)
     rows = [row for row in rows if any(row)]
     _check_files(path, rows)
@@ -85,8 +86,8 @@ def _check_files(path: Path, rows: Sequence[Sequence[str]]) -> None:
             raise DataError(f"{path} lists {row[0]} twice", "write one line for each image, with all its labels")
 
 
-def _read_rows(path: Path, options: ReadingOptions) -> tuple[list[list[str]], str]:
-    """Return the cells of each row, and the encoding of the file."""
+def _read_rows(path: Path, options: ReadingOptions) -> tuple[list[list[str]], str, str]:
+    """Return the cells of each row, and separator and encoding of the file."""
     layout = sniff_layout(path, options)
     for encoding in decoded_text.candidate_encodings(path, options.encoding, options.prior_encoding):
         try:
@@ -101,7 +102,7 @@ def _read_rows(path: Path, options: ReadingOptions) -> tuple[list[list[str]], st
             ) from None
         if len(rows) > MAX_IMAGES:
             raise DataError(f"{path} lists more than {MAX_IMAGES:,} images", "remove lines from it")
-        return rows, encoding
+        return rows, layout.separator, encoding
     raise DataError(f"{path} is in an unknown encoding", "name it with encoding=, or save the file as UTF-8")
 
 

@@ -19,8 +19,8 @@ from yisheng.data.images.label_choices import LabelChoices, LabelTargets
 from yisheng.data.images.label_words import are_indicators, read_indicators, read_words
 from yisheng.data.tables.column_roles import Roles, join_names
 from yisheng.data.tables.later_tables import drop_missing_words
-from yisheng.data.tables.literals import infer_number_format, is_code, is_missing
-from yisheng.data.tables.number_form import infer_number_form, report_number_form, set_number_form
+from yisheng.data.tables.literals import infer_number_format, is_code, is_missing, is_number
+from yisheng.data.tables.number_form import NumberForm, infer_number_form, report_number_form, set_number_form
 from yisheng.data.tables.other_targets import add_test_targets, read_values
 from yisheng.data.tables.raw_column import RawColumn, merge_categories
 from yisheng.data.tables.reading_options import ReadingOptions
@@ -119,7 +119,7 @@ def read_by_training(
         DataError: there is nothing to learn, or an image of another part has a target of another kind.
         UsageError: the task does not allow several columns.
     """
-    form = infer_number_form(raws.values(), choices.reading)
+    form = _infer_form(raws, choices.reading)
     raws = set_number_form(raws, form.format)
     roles = Roles(tuple(raws), task=choices.task, labels=choices.forms)
     missing = choices.reading.missing
@@ -152,6 +152,18 @@ def read_by_training(
         (*target.findings, *report_number_form(source, form), *findings),
         has_words=target.task == "classification",
     )
+
+
+def _infer_form(raws: Mapping[str, RawColumn], reading: ReadingOptions) -> NumberForm:
+    """Return the form of the numbers of a list.
+
+    Between commas a decimal comma needs quotes, so only a column with quoted ones raises the question for the others.
+    """
+    if reading.separator != ",":
+        return infer_number_form(raws.values(), reading)
+    quoted = [raw for raw in raws.values() if not all(is_number(text) or is_missing(text) for text in raw.categories)]
+    form = infer_number_form(quoted, reading)
+    return infer_number_form(raws.values(), reading) if form.format.startswith(",") else form
 
 
 def _add_later(target: Target, raws: Mapping[str, RawColumn], is_labeled: np.ndarray, source: str) -> Target:
