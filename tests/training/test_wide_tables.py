@@ -22,8 +22,8 @@ def make_spec(numbers, others=0, source="x"):
 def test_only_wide_tables_lose_their_embeddings(model):
     config = Config(model=Choice(name=model, options={"width": 32} if model != "auto" else {}))
     assert choose_for_wide_tables(config, make_spec(MAX_EMBEDDED_COLUMNS, 500)) == (config, ())
-    wide, notes = choose_for_wide_tables(config, make_spec(MAX_EMBEDDED_COLUMNS + 1))
-    assert wide.model.options == {**config.model.options, "embeddings": "none"}
+    resolved, notes = choose_for_wide_tables(config, make_spec(MAX_EMBEDDED_COLUMNS + 1))
+    assert resolved.model.options == {**config.model.options, "embeddings": "none"}
     assert f"{MAX_EMBEDDED_COLUMNS + 1:,} columns" in notes[0]
     assert "embeddings=piecewise-linear" in notes[0]
 
