@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from benchmarks.doctor.datasets import Data
 from torch import nn
 from torch.nn import functional as F
 
+from yisheng.core.types import Finding
 from yisheng.diagnosis.doctor import doctor
 from yisheng.diagnosis.ranking import Diagnosis
 from yisheng.diagnosis.recorder import traced
@@ -31,6 +32,7 @@ class Trial:
         diagnose: whether the doctor records the training.
         diagnose_often: whether it diagnoses the unfinished training, too.
         checks_by_pass: the checks that it named then, by the number of backward passes.
+        alarms: the checks of errors and warnings that it named then.
         diagnosis: the diagnosis at the end.
         backward_passes: their number so far.
     """
@@ -40,6 +42,7 @@ class Trial:
     diagnose: bool = False
     diagnose_often: bool = False
     checks_by_pass: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    alarms: set[str] = field(default_factory=set)
     diagnosis: Diagnosis | None = None
     backward_passes: int = 0
 
@@ -71,6 +74,11 @@ class Trial:
             self.diagnosis = observer.diagnose()
 
 
+def select_alarms(findings: Iterable[Finding]) -> set[str]:
+    """Return the checks whose finding is an error or a warning."""
+    return {finding.check for finding in findings if finding.severity != "note"}
+
+
 class Undiagnosed:
     """Takes the doctor's place in a run without it."""
 
@@ -96,8 +104,9 @@ class _PassCounter:
         trial = self._trial
         trial.backward_passes += 1
         if trial.diagnose_often and trial.backward_passes in DIAGNOSED_PASSES:
-            checks = tuple(finding.check for finding in self._observer.findings)
-            trial.checks_by_pass[trial.backward_passes] = checks
+            findings = self._observer.findings
+            trial.checks_by_pass[trial.backward_passes] = tuple(finding.check for finding in findings)
+            trial.alarms |= select_alarms(findings)
 
     def observe_loss_call(self, *_: Any) -> None:
         """Ignore calls of loss functions."""

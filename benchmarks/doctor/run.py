@@ -20,7 +20,7 @@ import warnings
 
 import numpy as np
 import torch
-from benchmarks.doctor.harness import Program, Trial
+from benchmarks.doctor.harness import Program, Trial, select_alarms
 from benchmarks.doctor.programs import FAULTY, HEALTHY
 from scipy import stats
 
@@ -111,27 +111,28 @@ def count_found_causes(programs: list[Program], seeds: int, verbose: bool) -> No
 
 
 def count_false_alarms(programs: list[Program], seeds: int) -> None:
-    """Print what the doctor finds in healthy programs."""
-    total = at_end = ever = 0
+    """Print what the doctor finds in healthy programs: errors and warnings are false alarms, notes are not."""
+    total = at_end = ever = notes = 0
     scores = []
     for program in programs:
         for seed in range(seeds):
             trial, score = run_program(program, seed, diagnose=True, diagnose_often=True)
-            named_earlier = {check for checks in trial.checks_by_pass.values() for check in checks}
-            earlier = sorted(named_earlier - set(trial.checks))
+            alarms = set() if trial.diagnosis is None else select_alarms(trial.diagnosis.findings)
+            earlier = sorted(trial.alarms - alarms)
             total += 1
             scores.append(f"{program.number}:{score:.2f}")
-            at_end += bool(trial.checks)
-            ever += bool(trial.checks or earlier)
-            if trial.checks or earlier:
+            at_end += bool(alarms)
+            notes += bool(set(trial.checks) - alarms)
+            ever += bool(alarms or earlier)
+            if alarms or earlier:
                 print(
-                    f"{program.number:3} {program.name:45} seed {seed}: {trial.checks} during training {earlier} "
+                    f"{program.number:3} {program.name:45} seed {seed}: {sorted(alarms)} during training {earlier} "
                     f"({score:.3f})",
                     flush=True,
                 )
     print(
         f"{len(programs)} healthy programs, {seeds} seeds: false alarms at the end {at_end} of {total}; "
-        f"at the end or during training {ever} of {total}"
+        f"at the end or during training {ever} of {total}; notes in {notes}"
     )
     print("scores:", " ".join(scores))
 

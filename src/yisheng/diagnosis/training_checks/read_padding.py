@@ -10,7 +10,7 @@ from yisheng.diagnosis.case import Case
 
 MIN_CHANGE = 0.1
 """Change of the predictions, in their standard deviations, without the padding that all padded rows have."""
-MAX_LEARNED_FRACTION = 0.8
+MAX_LEARNED_FRACTION = 0.5
 """A training that has learned more than this copes with the padding."""
 
 
