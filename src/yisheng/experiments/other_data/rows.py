@@ -18,7 +18,7 @@ from yisheng.data.images.resize import resize
 from yisheng.data.tables.literals import is_number, spelling_key
 from yisheng.data.tables.raw_column import format_number
 from yisheng.experiments.other_data.matching import MatchedTargets, match_targets
-from yisheng.inference.images import read_pil_image
+from yisheng.inference.images import read_memory_image
 
 Read = Callable[[np.ndarray], np.ndarray]
 
@@ -142,7 +142,7 @@ def _convert_image(pixels: np.ndarray, name: str, spec: Spec) -> np.ndarray:
     """Return an image ``(C, H, W)`` as prediction would give it to the network."""
     image = Image.fromarray(np.ascontiguousarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)))
     try:
-        return read_pil_image(image, name, spec)[0]
+        return read_memory_image(image, name, spec)[0]
     except DataError:  # a blank image has no drawing to fit
         gray = np.asarray(image.convert("L" if spec.shape[0] == 1 else "RGB"))
         resized = resize(gray, (spec.shape[1], spec.shape[2]), spec.fit)
