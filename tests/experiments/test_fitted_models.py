@@ -19,7 +19,10 @@ ONLY = {"ridge": ("price",), "logistic": ("sold", "town")}
 """Targets that a model is for, if not for all."""
 SMALL = {"boosting": {"rounds": 40}, "forest": {"trees": 40}}
 CASES = [(name, target) for name in MODELS for target in ONLY.get(name, ("price", "sold", "town"))]
-all_cases = pytest.mark.parametrize(("name", "target"), CASES)
+all_cases = pytest.mark.parametrize(
+    ("name", "target"),
+    [pytest.param(*case, marks=[] if case == ("boosting", "sold") else [pytest.mark.slow]) for case in CASES],
+)
 
 pytestmark = pytest.mark.usefixtures("without_reports")
 
@@ -68,6 +71,7 @@ def test_it_beats_the_baseline_and_predicts_the_same_from_its_folder(tmp_path, n
     assert loaded.predict(rows) == run.predict(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["boosting", "forest", "logistic"])
 def test_a_stopped_run_ends_as_if_it_had_not_stopped(tmp_path, name):
     finished = train(tmp_path / "finished", name, "sold")
@@ -126,6 +130,7 @@ def test_a_network_cannot_be_trained_without_an_optimizer(tmp_path):
         train(tmp_path, "mlp", "sold", optimizer="none")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["boosting", "logistic"])
 def test_folds_average_their_models(tmp_path, name):
     run = train(tmp_path, name, "sold", folds=3)
@@ -133,13 +138,15 @@ def test_folds_average_their_models(tmp_path, name):
     assert len(run.predict(draw_frame(5, seed=1).drop(columns=["price", "sold"]))) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_the_doctor_blames_no_learning_rate(tmp_path, name):
     run = train(tmp_path, name, "price" if name == "ridge" else "sold")
-    text = " ".join(finding.cause + finding.remedy for finding in run.findings)
+    text = " ".join(finding.cause + finding.remedy for finding in run.findings.findings)
     assert not [word for word in ("learning rate", "weight_decay", "dropout", "gradient", "lr=") if word in text]
 
 
+@pytest.mark.slow
 def test_a_search_tries_options_of_the_trees(tmp_path):
     frame = draw_frame().drop(columns="price")
     result = yisheng.tune(
