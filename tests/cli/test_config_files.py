@@ -64,8 +64,9 @@ WINDOWS_PATHS = [
 
 @pytest.mark.parametrize("key", ["data", "weights", "data.path"])
 @pytest.mark.parametrize("path", WINDOWS_PATHS)
-def test_backslashes_between_double_quotes_are_refused_with_the_right_line(workdir, assert_error, capsys, path, key):
-    (workdir / "run.toml").write_text(f'lr = 0.1\n{key} = "{path}"\n' if "." not in key else f'[data]\npath = "{path}"\n')
+def test_backslashes_between_double_quotes_are_refused_with_the_right_line(workdir, capsys, path, key):
+    content = f'lr = 0.1\n{key} = "{path}"\n' if "." not in key else f'[data]\npath = "{path}"\n'
+    (workdir / "run.toml").write_text(content)
     code = main(["config", "config=run.toml"])
     remedy = capsys.readouterr().err.splitlines()[-1]
     assert code == 2
