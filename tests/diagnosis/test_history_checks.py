@@ -89,7 +89,8 @@ def test_overfitting_of_images_recommends_augmentation(make_run):
 def test_overfitting_of_a_textbook_is_a_warning(make_run):
     """The best of 400 epochs is the 37th, and from then on the validation loss rises to half as much again."""
     training = [0.05 + 2.2 * math.exp(-i / 40) for i in range(400)]
-    validation = [1.44 + 0.02 * (36 - i) if i < 37 else 1.44 + 0.74 * (1 - math.exp(-(i - 36) / 80)) for i in range(400)]
+    rise = [0.74 * (1 - math.exp(-i / 80)) for i in range(364)]
+    validation = [1.44 + change for change in (*(0.02 * (36 - i) for i in range(36)), *rise)]
     cause = find_causes(make_run(training, validation, scores=GOOD_SCORES))["overfitting"]
     assert cause.severity == "warning"
     assert "after epoch 37 of 400" in cause.cause
@@ -239,7 +240,7 @@ def test_every_history_check_yields_findings_of_its_name(make_run):
 @pytest.mark.parametrize(
     ("scores", "severity"),
     [
-        # A better rank of the classes is no better prediction: accuracy is below that of the commonest class.
+        # A better rank of the classes does not improve the prediction: accuracy is below that of the commonest class.
         ({"accuracy": (0.40, 0.36, 0.44), "roc_auc_ovr_macro": (0.8, 0.75, 0.85)}, "error"),
         ({"accuracy": (0.40, 0.36, 0.44), "log_loss": (0.5, 0.4, 0.6)}, "error"),
         ({"accuracy": (0.64, 0.60, 0.68), "roc_auc_ovr_macro": (0.8, 0.75, 0.85)}, "warning"),

@@ -51,7 +51,7 @@ class Case:
         still_equal: names of the weights in ``equal_rows`` whose rows were still equal after some updates.
         begun_updates: updates that have begun; an optimizer that evaluates the loss several times makes several
             backward passes in one update.
-        loss_calls: calls of torch's loss functions in the first steps, and those that torch refused.
+        loss_calls: calls of PyTorch loss functions in the first steps, and those that torch refused.
         course: losses of evaluations, which make no updates.
         sources: lines of the user's program by what they do; empty for a training by a config.
         batch_order: the order of the batches.

@@ -24,7 +24,7 @@ from yisheng.diagnosis.row_findings_of_loops import select_for_loop
 from yisheng.diagnosis.trailing_network import find_trailing_network
 from yisheng.diagnosis.trained_network import find_label_noise
 
-MIN_LEARNED_TO_DOUBT = 0.3
+MIN_LEARNED_TO_DOUBT = 0.6
 """Fraction of the loss that must be gone before predictions that contradict a label speak against the label."""
 MIN_GAIN_OVER_GUESS = 0.05
 """Fraction by which the best evaluated loss must be below that of guessing to say that something was learned."""
@@ -34,8 +34,8 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
     """Record a plain PyTorch training loop and find what is wrong with it.
 
     The trained weights are the same to the bit: the doctor only observes, in each of the first steps and then ever
-    fewer. Losses that are computed in evaluation (without gradients, or in evaluation mode) by one of torch's loss
-    functions are the course of the validation; others are reported with `validation`.
+    fewer. Losses that are computed in evaluation (without gradients, or in evaluation mode) by one of PyTorch's
+    loss functions are the course of the validation; others are reported with `validation`.
 
     Args:
         model: the network.
@@ -99,7 +99,7 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
             self._error = LoopError(error, find_source_of_error(trace))
 
     def validation(self, loss: float | None = None, score: float | None = None) -> None:
-        """Report what was measured on validation rows, after any epoch; not necessary for torch's loss functions.
+        """Report what was measured on validation rows, after any epoch; not necessary for PyTorch's loss functions.
 
         Args:
             loss: their mean loss, the same as in training.

@@ -25,7 +25,7 @@ REMEDIES = {
     "new tensor",
     "out of memory": "use smaller batches; keep loss.item() instead of the loss itself",
 }
-"""What to do about an error, by a part of torch's message."""
+"""What to do about an error, by a part of its message."""
 
 
 @dataclass(frozen=True)

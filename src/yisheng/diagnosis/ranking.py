@@ -120,8 +120,8 @@ def add_findings(diagnosis: Diagnosis, findings: Sequence[Finding], unchecked: M
         findings: of other checks.
         unchecked: why other checks could not run.
     """
-    own = [*diagnosis.findings, *(symptom for symptoms in diagnosis.symptoms.values() for symptom in symptoms)]
-    ranked = rank([*own, *findings], {**diagnosis.unchecked, **unchecked})
+    symptoms = [symptom for group in diagnosis.symptoms.values() for symptom in group]
+    ranked = rank([*diagnosis.findings, *symptoms, *findings], {**diagnosis.unchecked, **unchecked})
     return replace(ranked, examined=diagnosis.examined, missing=diagnosis.missing)
 
 

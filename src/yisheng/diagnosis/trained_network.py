@@ -62,8 +62,8 @@ def find_label_noise(model: nn.Module, rows: RowResults, validation: Any) -> Ite
         validation: the validation rows ``(x, y)``.
     """
     sample = rows.sample
-    known = any(finding.check == LABEL_NOISE for finding in rows.findings)
-    if known or sample is None or sample.spec.task != "classification" or not _is_tensor_pair(validation):
+    is_reported = any(finding.check == LABEL_NOISE for finding in rows.findings)
+    if is_reported or sample is None or sample.spec.task != "classification" or not _is_tensor_pair(validation):
         return
     output = _compute_outputs(model, validation[0])
     if output is None or output.shape != (len(sample.rows("validation")), len(sample.spec.classes)):

@@ -163,7 +163,9 @@ def _render_cause(cause: Cause) -> str:
     if evidence := format_evidence(cause.evidence, cause.cause):
         lines.append(f'<span style="{MUTED}">seen: {escape(evidence)}</span>')
     lines += [f'<span style="{MUTED}">explains: {escape(symptom.cause)}</span>' for symptom in cause.symptoms]
-    lines += [f'<span style="{MUTED}">{escape(format_alternative(other))}</span>' for other in cause.alternatives]
+    lines += [
+        f'<span style="{MUTED}">{escape(format_alternative(alternative))}</span>' for alternative in cause.alternatives
+    ]
     color = SEVERITY_COLORS[cause.severity]
     style = f"margin:.5em 0;padding:.1em 0 .1em .7em;border-left:4px solid {color}"
     return f'<div style="{style}">{"<br>".join(lines)}</div>'

@@ -61,6 +61,6 @@ def _compare_columns(sample: Sample, x: np.ndarray, evidence: dict[str, float]) 
             f"the standard deviation of {sample.column_name(largest)} is {ratio:.3g} times that of "
             f"{sample.column_name(smallest)}"
         )
-    far = varying[np.abs(means[varying]) > MAX_MEAN_IN_STDS * stds[varying]]
-    names = [sample.column_name(number) for number in far]
-    return f"the mean of {join_names(names, MAX_NAMES)} is far from zero" if len(far) > len(varying) / 2 else ""
+    distant = varying[np.abs(means[varying]) > MAX_MEAN_IN_STDS * stds[varying]]
+    names = [sample.column_name(number) for number in distant]
+    return f"the mean of {join_names(names, MAX_NAMES)} is far from zero" if len(distant) > len(varying) / 2 else ""

@@ -42,10 +42,10 @@ def baseline_not_beaten(facts: RunFacts) -> Iterator[Finding]:
     assert facts.score is not None  # ensured by needs
     score, reference = facts.scores[facts.part][facts.score], baseline[facts.score]
     is_worse = judge_score(score, reference, is_higher_better(facts.score)) == "worse"
-    own = _collect_verdicts(facts, (facts.score,))
-    proper = _collect_verdicts(facts, PROPER_SCORES)
-    has_learned = "better" in own | proper and (not is_worse or _weights_classes(facts))
-    if has_learned or not (own | proper) - {"unknown"}:
+    run_verdicts = _collect_verdicts(facts, (facts.score,))
+    proper_verdicts = _collect_verdicts(facts, PROPER_SCORES)
+    has_learned = "better" in run_verdicts | proper_verdicts and (not is_worse or _weights_classes(facts))
+    if has_learned or not (run_verdicts | proper_verdicts) - {"unknown"}:
         return
     comparison = "worse than" if is_worse else "not shown to be better than"
     description = BASELINE_DESCRIPTIONS[facts.spec.task] if facts.spec else "a constant prediction"

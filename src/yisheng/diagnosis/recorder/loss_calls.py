@@ -1,4 +1,4 @@
-"""Calls of torch's loss functions on a network's output: what they compared, and what they refused."""
+"""Calls of PyTorch loss functions on a network's output: what they compared, and what they refused."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LOSS_FUNCTIONS = frozenset(
 IGNORED = -100
 """The class number that `torch.nn.functional.cross_entropy` leaves out by default."""
 MAX_VALUES, MAX_MESSAGE = 1 << 16, 300
-"""Values of the targets, and characters of torch's message, that are kept."""
+"""Values of the targets, and characters of a message, that are kept."""
 
 
 @dataclass(frozen=True)

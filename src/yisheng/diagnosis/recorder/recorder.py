@@ -105,7 +105,7 @@ class Recorder:
             version and the number of updates when first seen.
         changed_before: parameters that had changed before the training was stopped and continued.
         restored_unknown: copies of unknown parameters that had not changed before it was stopped.
-        loss_calls: calls of torch's loss functions in recorded steps, and those that torch refused.
+        loss_calls: calls of PyTorch loss functions in recorded steps, and those that torch refused.
         course: losses of evaluations, which make no updates.
         sources: lines of the user's program by what they do (``loss``, ``backward``, ``step``).
         batch_order: the order of the batches.

@@ -36,7 +36,7 @@ class Listener(Protocol):
     def observe_loss_call(
         self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], result: Any, error: BaseException | None
     ) -> None:
-        """Note a call of one of torch's loss functions: its result, or what it raised."""
+        """Note a call of a PyTorch loss function: its result, or what it raised."""
 
     def note_cut(self) -> None:
         """Note that the graph was left: by ``detach``, ``numpy`` or the like."""

@@ -14,7 +14,7 @@ MIN_CALLS = 2
 
 @register(needs=explain_skip, when="first", cause="structure", explains=("instant-fit",))
 def copied_targets(case: Case) -> Iterator[Finding]:
-    """Find token targets that equal the network's input, position by position: copying them is no task.
+    """Find token targets that equal the network's input, position by position: there is nothing to learn in copying.
 
     Args:
         case: its calls of loss functions, and its inputs.

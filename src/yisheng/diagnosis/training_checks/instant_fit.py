@@ -44,15 +44,15 @@ def instant_fit(case: Case) -> Iterator[Finding]:
         guess = math.log(pairing.shape[1])
     if not guess > 0 or not case.first_loss > MIN_FIRST_LOSS * guess:
         return
-    early, later = case.losses[MAX_STEPS : MAX_STEPS + 3], case.losses[MAX_STEPS:]
-    if max(early) >= MAX_LOSS * guess or sorted(later)[len(later) // 2] >= MAX_LOSS * guess:
+    next_losses, remaining = case.losses[MAX_STEPS : MAX_STEPS + 3], case.losses[MAX_STEPS:]
+    if max(next_losses) >= MAX_LOSS * guess or sorted(remaining)[len(remaining) // 2] >= MAX_LOSS * guess:
         return
     yield Finding(
         "instant-fit",
         "warning",
-        {"first loss": case.first_loss, "after": MAX_STEPS, "loss": early[-1], "guessing": guess},
-        f"the loss falls from {case.first_loss:.3g} to {max(early):.2g} in {MAX_STEPS} steps: the target seems to be "
-        "among the inputs, or all targets are equal",
+        {"first loss": case.first_loss, "after": MAX_STEPS, "loss": next_losses[-1], "guessing": guess},
+        f"the loss falls from {case.first_loss:.3g} to {max(next_losses):.2g} in {MAX_STEPS} steps: the target seems to "
+        "be among the inputs, or all targets are equal",
         "predict rows that were collected later; then look for a column, a file name or an order that gives the target "
         "away",
         source=case.sources.get("loss", ""),

@@ -18,7 +18,7 @@ def explain_skip(case: Case) -> str:
     """Return why the check cannot run; empty if it can."""
     if case.from_config:
         return "the loss of a config is checked before training"
-    return "" if case.loss_calls else "no call of one of torch's loss functions was seen"
+    return "" if case.loss_calls else "no call of a PyTorch loss function was seen"
 
 
 @register(needs=explain_skip, when="first", cause="structure", explains=("missing-update", "unused-class"))
@@ -76,14 +76,14 @@ def _explain_classes(call: LossCall, is_integer: bool) -> Explanation:
             "use y.squeeze(1)",
         )
     if is_integer and classes and (call.high >= classes or call.low < 0):
-        seen = f"the class numbers go from {call.low:g} to {call.high:g}"
+        numbers = f"the class numbers go from {call.low:g} to {call.high:g}"
         expected = f"the output has {classes} units, for the classes 0 to {classes - 1}"
         if call.low >= 1 and call.high == classes:
-            return f"{seen}, and {expected}", "subtract 1 from the class numbers: they must begin at 0"
+            return f"{numbers}, and {expected}", "subtract 1 from the class numbers: they must begin at 0"
         if call.low < 0:
-            return f"{seen}, and {expected}", f"give each row a class from 0 to {classes - 1}"
+            return f"{numbers}, and {expected}", f"give each row a class from 0 to {classes - 1}"
         return (
-            f"{seen}, and {expected}",
+            f"{numbers}, and {expected}",
             f"give the last layer one unit per class ({call.high + 1:g}), or check how the classes are numbered",
         )
     if not is_integer and call.target_shape != call.output_shape:
