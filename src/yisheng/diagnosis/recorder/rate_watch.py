@@ -6,6 +6,8 @@ from typing import Any
 
 VANISHED = 1e-3
 """Rate relative to the highest one so far that counts as none."""
+ROUNDING = 1 + 1e-6
+"""Three factors of 0.1 are not exactly 0.001."""
 
 
 class RateWatch:
@@ -32,5 +34,5 @@ class RateWatch:
             return
         if rate > self.highest:
             self.highest, self.vanished_at = float(rate), None
-        elif self.vanished_at is None and rate <= VANISHED * self.highest:
+        elif self.vanished_at is None and rate <= VANISHED * self.highest * ROUNDING:
             self.vanished_at = step
