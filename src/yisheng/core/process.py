@@ -96,11 +96,13 @@ def end_after_signals(seconds: float) -> None:
     """End this process some time after Ctrl-C, SIGTERM or SIGHUP, even if a thread is still at work then.
 
     Python waits for its threads, and handles a signal only between two instructions of the main thread; a library may
-    compute for minutes. Handlers that end the process earlier are not changed. Only the main thread may call it.
+    compute for minutes. Handlers that end the process earlier are not changed; Python's own end, which takes seconds on
+    a busy machine, is left out. Only the main thread may call it.
 
     Args:
         seconds: after the first signal.
     """
+    import atexit
     import signal
     import socket
     import sys
@@ -112,12 +114,22 @@ def end_after_signals(seconds: float) -> None:
     signal.set_wakeup_fd(sending.fileno(), warn_on_full_buffer=False)  # written to at once, by the C handler
     numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
+    caught: list[int] = []
+
+    def end() -> None:
+        if caught:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(128 + caught[0])
+
     def wait_for_signal() -> None:
         assert sending  # stays open as long as this thread lives
         while (number := receiving.recv(1)[0]) not in numbers:
             pass
+        caught.append(number)
         time.sleep(seconds)
         print(f"yisheng: ended {seconds:g} seconds after {signal.Signals(number).name}", file=sys.stderr, flush=True)
         os._exit(128 + number)
 
+    atexit.register(end)
     threading.Thread(target=wait_for_signal, name="end after signals", daemon=True).start()

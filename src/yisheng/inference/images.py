@@ -152,11 +152,12 @@ def _normalize_drawing(
         )
     if gray.shape == (height, width) and not is_dark_on_light:
         return _channels_first(gray, channels), notes
-    stretched = np.clip((gray - background) / (brightest - background) * 255, 0, 255)
-    strokes = stretched > 255 * STROKE_LEVEL
+    # Each level is computed once, not each pixel: a photograph has millions of them.
+    stretched = np.clip((np.arange(256) - background) / (brightest - background) * 255, 0, 255)
+    strokes = gray >= np.argmax(stretched > 255 * STROKE_LEVEL)
     rows, columns = np.flatnonzero(strokes.any(1)), np.flatnonzero(strokes.any(0))
     cleaned = np.where(stretched > 255 * BACKGROUND_LEVEL, stretched, 0).astype(np.uint8)
-    cropped = cleaned[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    cropped = cleaned[gray[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]]
     notes.append(f"cropped to the drawing and fitted into {width}x{height}")
     return _channels_first(fit_drawing(cropped, layout, height, width), channels), notes
 

@@ -23,7 +23,7 @@ async def abandon_if_slow_or_disconnected(receive: Receive, seconds: float) -> A
         seconds: for the block.
 
     Raises:
-        ApiError: the time is over, or the client disconnected (nobody reads that response).
+        ApiError: the time is over, the server is stopped, or the client disconnected (nobody reads that response).
     """
     try:
         async with asyncio.timeout(seconds), cancel_on_disconnect(receive):
@@ -31,6 +31,11 @@ async def abandon_if_slow_or_disconnected(receive: Receive, seconds: float) -> A
     except TimeoutError:
         problem = f"the service took more than {seconds:g} seconds"
         raise ApiError(503, "too-slow", problem, "send less at a time", RETRY_AFTER) from None
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        assert task is not None
+        task.uncancel()
+        raise ApiError(503, "stopping", "the service is being stopped", "try again later", RETRY_AFTER) from None
 
 
 @contextlib.asynccontextmanager

@@ -32,11 +32,11 @@ from yisheng.serving.limits import Limits
 from yisheng.serving.messages import describe_array, read_message, write_message
 from yisheng.serving.row_inputs import parse_rows
 
-QUICK_SECONDS, QUICK_BYTES = 0.25, 200_000_000
+QUICK_SECONDS, QUICK_BYTES = 0.4, 250_000_000
 """Estimated time and memory of a request that a quick reader decodes; it leaves others to the slow one."""
 MAX_QUICK_BODY_BYTES = 2 << 20
 """Bytes of rows that a quick reader parses."""
-MAX_QUICK_CPU_SECONDS = 0.5
+MAX_QUICK_CPU_SECONDS = 1.0
 """CPU time after which a quick reader is ended, because its estimate was wrong."""
 WALL_FACTOR = 4
 """Elapsed time that a reader has, in units of its CPU time; a busy machine gives it a part of a core."""

@@ -187,8 +187,9 @@ class _Lane:
             return
         if reader.is_alive:
             self._idle.append(reader)
-        elif not self._is_slow:
-            self.start_first_reader()
+        elif not self._is_slow and not self._idle:
+            with contextlib.suppress(OSError):
+                self._start_reader()  # before the next request needs it
         if self._idle_timer is not None:
             self._idle_timer.cancel()
         self._idle_timer = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._end_idle_readers)

@@ -33,7 +33,7 @@ def encode(mode, form, **options):
     return file.getvalue()
 
 def png(channels, depth, color, **options):
-    data = compress_zeros(side * (side * channels * depth // 8 + 1))
+    data = compress_zeros(side * (side * channels * depth // 8 + 8))
     return make_png(side, side, data, depth=depth, color=color, **options)
 
 def jpeg(mode, **options):

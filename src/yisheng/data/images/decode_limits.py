@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from yisheng.core.errors import DataError
 from yisheng.data.images.decoding_cost import (
+    BYTES_PER_DEEP_PIXEL,
     BYTES_PER_PIXEL,
     BYTES_PER_RGBA_PIXEL,
     MAX_PIXELS,
@@ -128,7 +129,8 @@ def _estimate_png(content: bytes) -> DecodingCost:
     depth, color, is_interlaced = (header[8], header[9], header[12] != 0) if header else (8, 0, False)
     raw_bytes = pixels * PNG_CHANNELS.get(color, 4) * depth // 8 + size[1]
     seconds = pixels * 10e-9 + raw_bytes * 6e-9 * (2 if is_interlaced else 1) + metadata * 3e-3 + count * 5e-6
-    return DecodingCost(pixels, seconds, pixels * BYTES_PER_PIXEL)
+    bytes_per_pixel = BYTES_PER_DEEP_PIXEL[PNG_CHANNELS.get(color, 4)] if depth > 8 else BYTES_PER_PIXEL
+    return DecodingCost(pixels, seconds, pixels * bytes_per_pixel)
 
 
 def _estimate_gif(content: bytes) -> DecodingCost:

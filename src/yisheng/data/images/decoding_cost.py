@@ -10,6 +10,10 @@ BYTES_PER_PIXEL = 10
 """Memory of decoding, per pixel: the decoder's own copy and the result, or the result while it is resized."""
 BYTES_PER_RGBA_PIXEL = 20
 """The same for WebP and AVIF, whose decoders keep several copies of four bytes."""
+BYTES_PER_DEEP_PIXEL = {1: 10, 2: 22, 3: 20, 4: 32}
+"""The same for 16 bits by the number of channels; colors are decoded twice, see `raw_values`."""
+BYTES_PER_FLOAT_PIXEL = 12
+"""The same for one channel of 32 bits."""
 MAX_SIDE = 65_535
 """Longest side of an image, in pixels: the longest of a JPEG."""
 

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from yisheng.data.images.decoding_cost import BYTES_PER_PIXEL, MAX_SIDE, DecodingCost, ExcessiveFileError
+from yisheng.data.images.decoding_cost import (
+    BYTES_PER_DEEP_PIXEL,
+    BYTES_PER_FLOAT_PIXEL,
+    BYTES_PER_PIXEL,
+    MAX_SIDE,
+    DecodingCost,
+    ExcessiveFileError,
+)
 
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"II\0*", b"MM*\0")
 MAX_TAGS = 4096
@@ -67,7 +74,18 @@ def estimate_tiff(content: bytes) -> DecodingCost:
         scans = max(units, content.count(b"\xff\xda"))
         seconds += scans * unit_width * unit_height * bytes_per_pixel * 5e-9
     unit_bytes = unit_width * unit_height * bytes_per_pixel * (3 if compression in _JPEG_COMPRESSIONS else 1)
-    return DecodingCost(pixels, seconds, int(max(pixels * BYTES_PER_PIXEL, pixels * 4 + unit_bytes)))
+    whole_bytes = pixels * _find_bytes_per_pixel(directory)
+    return DecodingCost(pixels, seconds, int(max(whole_bytes, pixels * 4 + unit_bytes)))
+
+
+def _find_bytes_per_pixel(directory: _Directory) -> int:
+    """Return the memory of decoding for each pixel by the layout of its values."""
+    bits, channels = directory.get(_BITS, 8), directory.get(_SAMPLES, 1)
+    if bits <= 8:
+        return BYTES_PER_PIXEL
+    if channels == 1:
+        return BYTES_PER_FLOAT_PIXEL if bits > 16 else BYTES_PER_DEEP_PIXEL[1]
+    return BYTES_PER_DEEP_PIXEL[min(4, channels)]
 
 
 def check_exif(content: bytes) -> None:
