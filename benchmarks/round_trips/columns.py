@@ -47,7 +47,8 @@ def draw_columns(dialect: Dialect, rows: int, draw: random.Random) -> list[TrueC
     draw.shuffle(kinds)
     names = _draw_names(dialect, len(kinds), draw)
     columns = [
-        _add_missing(make(name, dialect, rows, draw), dialect, draw) for make, name in zip(kinds, names, strict=False)
+        _add_missing(make(name, dialect, rows, draw), dialect, draw, is_alone=len(kinds) == 1)
+        for make, name in zip(kinds, names, strict=False)
     ]
     target = draw_categories if draw.random() < 0.3 else draw_numbers
     return [*columns, target("y", dialect, rows, draw)]
@@ -62,8 +63,9 @@ def _draw_names(dialect: Dialect, count: int, draw: random.Random) -> list[str]:
     return names
 
 
-def _add_missing(column: TrueColumn, dialect: Dialect, draw: random.Random) -> TrueColumn:
-    fraction = draw.choice((0, 0, 0.05, 0.3))
+def _add_missing(column: TrueColumn, dialect: Dialect, draw: random.Random, *, is_alone: bool) -> TrueColumn:
+    """Return a column with missing values; the last rows of a workbook do not exist if they are empty."""
+    fraction = draw.choice((0, 0, 0.05, 0.3)) * (dialect.program != "xlsx" or not is_alone)
     is_missing = [draw.random() < fraction for _ in column.values]
     return TrueColumn(
         column.name,

@@ -65,6 +65,8 @@ def test_thousands_are_parsed_with_either_decimal_mark(values, sign):
         (["1.234,50-", "5"], ","),  # as SAP writes negative numbers
         (["+49 170 123", "+49 170 456"], None),  # telephone numbers
         (["1’234.5", "1'234"], "."),
+        (["\\ 108,77", "¥7,5", "￥5"], ",¥"),  # the yen of Shift-JIS is the backslash of ASCII
+        (["¤ 5", "¤7"], ".¤"),  # the euro of ISO 8859-15 in Windows-1252
         (["$"], None),
         (["-"], None),
         ([","], None),

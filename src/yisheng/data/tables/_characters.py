@@ -29,7 +29,7 @@ FREQUENT_HANGUL = frozenset(
     "이다는에의을가고한지하로기사를은도어대자인나리시정수아해서일라그전부제보만주연원구장여소스상들과무성거면게선마유신계공경비동국조안되내세적방문화"
     "진우관오생치발물미분교현산위년월호당행결명바실격름별량날짜울남번품류색빨강파랑초록노검흰점판매회직업학력급종용요금층형태상태최저최고온습"
 )
-PUNCTUATION = frozenset("“”‘’„‚«»‹›–—…•·€£¥°²³µ§©®™±×÷½¼¾º ª\u00a0¿¡№†")
+PUNCTUATION = frozenset("“”‘’„‚«»‹›–—…•·€£¥°²³µ§©®™±×÷½¼¾º ª\u00a0¿¡№†¤−\u202f\u2009")
 _FREQUENT_LETTERS = frozenset("оеаинтсрвлкмдпуяαοιετσνηυρπκμλωςάίόאוילהמרתבשנاليمنرتبودسع")
 """More than half of the letters of a text in Cyrillic, Greek, Hebrew or Arabic."""
 

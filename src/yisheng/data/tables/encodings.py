@@ -34,7 +34,7 @@ _MIN_RATING = 0.35
 _MULTIBYTE_BONUS = 0.4
 """A text that is not in a multibyte encoding is rarely valid in it: most words end in the middle of a character."""
 _NUMBER_SIGNS, _SIGNS_RATING = frozenset("€£¥￥￡₩￦－−–’％°"), 0.7
-"""Signs that may be the only characters beyond ASCII in a table of numbers; their bytes are rarely anything else."""
+"""Signs that may be the only characters beyond ASCII, as full-width ones may; their bytes are rarely anything else."""
 _FREQUENT, _COMMON, _RARE, _EXTENSION = 1.0, 0.4, -0.2, -1.0
 _UTF16_SAMPLE_BYTES, _MIN_ZERO_BYTES = 1 << 12, 4
 _ODDITIES = re.compile(
@@ -130,7 +130,7 @@ def _rate_multibyte(text: str, encoding: str) -> float:
     An accented letter of a Western text swallows the letter that follows it, so that a character stands within a word.
     """
     ratings = [_rate_character(char, encoding) for char in text if char > "\x7f"]
-    if ratings and _NUMBER_SIGNS.issuperset(char for char in text if char > "\x7f"):
+    if ratings and all(char in _NUMBER_SIGNS or "\uff01" <= char <= "\uff5e" for char in text if char > "\x7f"):
         return _SIGNS_RATING
     if not ratings or (len(set(text)) - len(set(filter(str.isascii, text))) < 2 and max(ratings) < _FREQUENT):
         return 0.0

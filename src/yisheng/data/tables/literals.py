@@ -44,13 +44,17 @@ THOUSANDS_MARKS = (".", ",", " ", "'", "’", "\u00a0", "\u202f", "\u2009")
 """Marks between groups of three digits, as users name them; all blanks are one, and all apostrophes."""
 NO_THOUSANDS = "_"
 """In a number format: digits are not grouped."""
-_CURRENCIES = "$€£¥₹₽₩₺฿￥"
+_CURRENCIES = "$€£¥₹₽₩₺฿¤"
+_CURRENCY = f"[{re.escape(_CURRENCIES)}]"
 _ZEROS = (0x660, 0x6F0, 0x966, 0x9E6, 0xA66, 0xAE6, 0xBE6, 0xC66, 0xCE6, 0xD66, 0xE50, 0xED0, 0x1040, 0x17E0)
 """The zeros of scripts with digits of their own: Arabic, Persian, those of India and Southeast Asia."""
 _SIGNS = {
     **{zero + digit: str(digit) for zero in _ZEROS for digit in range(10)},
     **dict.fromkeys(map(ord, "\u2212\u2013\ufe63\u2010\u2011"), "-"),
     **dict.fromkeys(map(ord, "’‘ʼ＇′"), "'"),
+    0xFFE1: "£",
+    0xFFE5: "¥",
+    0xFFE6: "₩",
     0x66B: ".",
     0x66C: ",",
 }
@@ -125,7 +129,9 @@ def normalize_digits(text: str) -> str:
     >>> normalize_digits("\u2212\u0663\u066b\u0665"), normalize_digits("１\u202f２３４")
     ('-3.5', '1 234')
     """
-    return text.strip() if text.isascii() else normalize_text(text).translate(_SIGNS).strip()
+    if text.isascii():
+        return text.strip().replace("\\", "¥")  # its code in Shift-JIS
+    return normalize_text(text).translate(_SIGNS).strip()
 
 
 def infer_number_format(texts: Sequence[str], prior: str = "") -> str | None:
@@ -218,9 +224,9 @@ def has_thousands(text: str, format: str) -> bool:
     return any(mark in normalize_digits(text) for mark in _GROUP_MARKS[format[:1] or "."])
 
 
-_SIGN = re.compile(rf"[%(){_CURRENCIES}]|[+-] |-$")
+_SIGN = re.compile(rf"[%()]|{_CURRENCY}|[+-] |-$")
 _SIGNED = re.compile(
-    rf"\s*([+-]?)\s*[{_CURRENCIES}]?\s*([+-]?)\s*(.*?)(-?)\s*[{_CURRENCIES}%]?(-?)\s*", re.DOTALL | re.ASCII
+    rf"\s*([+-]?)\s*{_CURRENCY}?\s*([+-]?)\s*(.*?)(-?)\s*(?:{_CURRENCY}|%)?(-?)\s*", re.DOTALL | re.ASCII
 )
 _INFINITY = re.compile(r"[+-]?inf(?:inity)?", re.IGNORECASE)
 _GROUP_MARKS = {".": frozenset(", '"), ",": frozenset(". '")}

@@ -203,15 +203,16 @@ def _find_record_starts(lines: Sequence[str]) -> list[bool]:
     for line in lines:
         starts.append(not is_quoted)
         is_quoted ^= line.count('"') % 2 == 1
-    return starts if sum(starts) * 2 > len(lines) else [True] * len(lines)
+    is_plausible = not is_quoted or sum(starts) * 10 > len(lines)  # a stray quote turns all further lines around
+    return starts if is_plausible else [True] * len(lines)
 
 
 def _holds_names(lines: Sequence[str], known_names: Collection[str]) -> bool:
-    """Return whether the first record is a header: it has several known names, and half of its cells are such names."""
+    """Return whether the first record is a header: all of its cells are known names, or half of them and several."""
     for mark in SEPARATORS:
         for record in parse_records(lines, Separator(mark))[:1]:
             count = len({normalize_text(cell) for cell in record} & set(known_names))
-            if count > 1 and count * 2 >= len(record):
+            if count == len(record) or (count > 1 and count * 2 >= len(record)):
                 return True
     return False
 

@@ -21,7 +21,9 @@ _MAX_TEXTS = 1000
 _DATE_LIKE = re.compile(
     r"(?:\d{4}([-/.])\d{1,2}\1\d{1,2}|\d{1,2}([-/.])\d{1,2}\2\d{4}|\d{1,2}([-/])\d{1,2}\3\d\d)(?!\d).*"
 )
-_WITH_UNIT = re.compile(r"((?:[^\W\d_]{1,5} |[^\W\d_]{0,2}[.$] ?)?)[+-]?\d[\d.,' ]*([^\W\d_]{0,6}[²³]?|°[CF])")
+_WITH_UNIT = re.compile(
+    r"((?:[^\W\d_]{1,5} |[^\W\d_]{0,2}[.$] ?|[^\w\s.,+-]{1,3} ?)?)[+-]?\d[\d.,' ]*([^\W\d_]{0,6}[²³]?|°[CF])"
+)
 
 
 def check_texts(raw: RawColumn, kind: str) -> tuple[Finding, ...]:

@@ -40,7 +40,7 @@ def read_workbook(path: Path, options: ReadingOptions) -> tuple[pd.DataFrame, bo
     skip = options.skip if isinstance(options.skip, int) else _count_titles(rows)
     if skip:
         findings.append(_report_titles(path, rows[:skip]))
-    rows = [row for row in rows[skip:] if any(value is not None for value in row)]
+    rows = rows[skip:]
     width = max((_width(row) for row in rows), default=0)
     if not width:
         raise DataError(f"{path} has no table in its first sheet", "write names in the first row, and the rows below")
