@@ -28,7 +28,7 @@ def record_training(steps=40, lr=0.1, softmax=False):
 
 
 def list_causes(recorder):
-    """Return what is found, without the lines of the program: only a user's own loop has them, and it is not resumed."""
+    """Return what is found, without the lines of the program: only a user's own loop has them."""
     diagnosis = diagnose(Case.from_recorder(recorder))
     return [(finding.check, finding.severity, finding.cause, finding.remedy) for finding in diagnosis.findings]
 

@@ -15,6 +15,7 @@ from yisheng.data.fingerprint import fingerprint
 from yisheng.diagnosis import data_findings
 from yisheng.diagnosis.run_diagnosis import add_history_findings
 from yisheng.diagnosis.sample import Sample
+from yisheng.diagnosis.trained_network import LABEL_NOISE
 from yisheng.experiments.load_data import load_dataset, split_dataset
 from yisheng.reporting.findings_schema import SEVERITIES, Findings
 from yisheng.reporting.run_facts import RunFacts, read_run_facts
@@ -48,7 +49,10 @@ def diagnose(folder: Path, *, data: bool | Dataset = False) -> Findings:
             data_findings.run_checks(sample, cost, reported=reported, progress=data_findings.announce_check)
             for cost in data_findings.COSTS
         ]
+        by_network = [cause for cause in findings.findings if cause.check == LABEL_NOISE]
         findings = data_findings.merge_findings(findings, results)
+        if by_network and LABEL_NOISE not in {cause.check for cause in findings.findings}:  # the quick trees see less
+            findings = findings.model_copy(update={"findings": [*findings.findings, *by_network]})
     return data_findings.fold_symptoms(add_history_findings(findings, facts))
 
 

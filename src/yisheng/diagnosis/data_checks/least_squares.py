@@ -44,11 +44,11 @@ def least_squares(sample: Sample) -> Iterator[Finding]:
     assert network is not None  # ensured by needs
     limit = network.value if network.high is None else network.high
     rows, test = sample.draw_rows("train", MAX_ROWS), sample.rows("test")
-    x = sample.features(rows).astype(np.float64)
+    x, x_test = _extract_columns(sample, rows, test)
     if x.shape[1] > MAX_FEATURES or len(rows) < MIN_ROWS_PER_FEATURE * x.shape[1]:
         raise InconclusiveError(f"{len(rows):,} rows do not determine {x.shape[1]:,} weights")
     weights = np.linalg.lstsq(_add_constant(x), sample.y[rows, 0].astype(np.float64), rcond=None)[0]
-    prediction = _add_constant(sample.features(test).astype(np.float64)) @ weights
+    prediction = _add_constant(x_test) @ weights
     solution = r2(sample.y[test, 0].astype(np.float64), prediction)
     if solution < limit + MIN_GAIN:
         return
@@ -61,6 +61,17 @@ def least_squares(sample: Sample) -> Iterator[Finding]:
         "use model=linear optimizer=lbfgs, which solves it; with another optimizer use more epochs and a larger lr",
         change={"model": "linear", "optimizer": "lbfgs"},
     )
+
+
+def _extract_columns(sample: Sample, rows: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the standardized columns of training and test rows; features of a quick model if they are not numbers."""
+    x, x_test = (np.asarray(sample.x[part], np.float64) for part in (rows, test))
+    is_complete = bool(np.isfinite(x).all() and np.isfinite(x_test).all())
+    if not is_complete or any(column.kind == "category" for column in sample.spec.columns):
+        return sample.features(rows).astype(np.float64), sample.features(test).astype(np.float64)
+    std = x.std(0)
+    mean, std = x.mean(0), np.where(std > 0, std, 1.0)
+    return (x - mean) / std, (x_test - mean) / std
 
 
 def _add_constant(x: np.ndarray) -> np.ndarray:

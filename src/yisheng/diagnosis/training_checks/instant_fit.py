@@ -51,8 +51,8 @@ def instant_fit(case: Case) -> Iterator[Finding]:
         "instant-fit",
         "warning",
         {"first loss": case.first_loss, "after": MAX_STEPS, "loss": next_losses[-1], "guessing": guess},
-        f"the loss falls from {case.first_loss:.3g} to {max(next_losses):.2g} in {MAX_STEPS} steps: the target seems to "
-        "be among the inputs, or all targets are equal",
+        f"the loss falls from {case.first_loss:.3g} to {max(next_losses):.2g} in {MAX_STEPS} steps: the target seems "
+        "to be among the inputs, or all targets are equal",
         "predict rows that were collected later; then look for a column, a file name or an order that gives the target "
         "away",
         source=case.sources.get("loss", ""),
