@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -39,6 +40,7 @@ def leaking_rows(sample: Sample) -> Iterator[Finding]:
     """
     training = np.flatnonzero(sample.compared_parts == 0)
     hashes, first_occurrences = np.unique(sample.row_hashes[training], return_index=True)
+    leaks: list[_Leak] = []
     for number, part in reversed(list(enumerate(PART_ORDER))[1:]):
         rows = np.flatnonzero(sample.compared_parts == number)
         copies = rows[np.isin(sample.row_hashes[rows], hashes)]
@@ -52,36 +54,57 @@ def leaking_rows(sample: Sample) -> Iterator[Finding]:
                     strict=True,
                 )
             ]
-            yield _build_finding(sample, part, pairs, len(copies), len(rows))
+            leaks.append(_Leak(part, pairs, len(copies), len(rows)))
+    if leaks:
+        yield _build_finding(sample, leaks)
 
 
-def _build_finding(sample: Sample, part: Part, pairs: list[str], count: int, total: int) -> Finding:
-    """Return the finding of a part.
+@dataclass(frozen=True)
+class _Leak:
+    """The copies of training rows in a part.
 
     Args:
-        sample: the data.
-        part: the part with copies of training rows.
+        part: the part.
         pairs: names of the first copies and their originals.
         count: copies in the part.
         total: compared rows of the part.
     """
-    fraction = count / total
+
+    part: Part
+    pairs: list[str]
+    count: int
+    total: int
+
+    def __str__(self) -> str:
+        fraction = format_fraction(self.count / self.total)
+        return f"{self.count:,} of {self.total:,} {PART_NAMES[self.part]} rows ({fraction})"
+
+
+def _build_finding(sample: Sample, leaks: Sequence[_Leak]) -> Finding:
+    """Return one finding about all parts, the test part first; its evidence is that of the first part."""
+    leak, fraction = leaks[0], max(leak.count / leak.total for leak in leaks)
     severity: Severity = "error" if fraction >= MIN_ERROR else "warning" if fraction >= MIN_WARNING else "note"
     if sample.has_coinciding_rows:
         severity = "note"
         consequence = "; with so few values rows can be equal by coincidence"
         remedy = "check whether they are copies"
     else:
-        consequence = ", so its score is too good"
+        consequence = ", so its score is too good" if len(leaks) == 1 else ", so their scores are too good"
         when = "the data is split in time" if sample.ordered else "the data is split"
         remedy = f"remove the copies from one part, before {when}"
-    examples = join_names(pairs[:MAX_NAMES]) + (", ..." if count > MAX_NAMES else "")
-    evidence = {"part": part, "rows": count, "of": total, "fraction": fraction, "first": pairs}
+    examples = join_names(leak.pairs[:MAX_NAMES]) + (", ..." if leak.count > MAX_NAMES else "")
+    evidence = {
+        "part": leak.part,
+        "rows": leak.count,
+        "of": leak.total,
+        "fraction": leak.count / leak.total,
+        "first": leak.pairs,
+    }
+    more = {f"rows of the {other_leak.part} part": other_leak.count for other_leak in leaks[1:]}
     return Finding(
         "leaking-rows",
         severity,
-        {**evidence, **sample.comparison_evidence},
-        f"{count:,} of {total:,} {PART_NAMES[part]} rows ({format_fraction(fraction)}) are training rows, too"
-        f"{consequence}: {examples}",
+        {**evidence, **more, **sample.comparison_evidence},
+        f"{' and '.join(map(str, leaks))} are training rows, too{consequence}: {examples}",
         remedy,
     )
