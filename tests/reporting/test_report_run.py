@@ -243,6 +243,15 @@ def test_images_with_numbers_show_their_errors(make_run: MakeRun) -> None:
     assert "predicted − true: <bdi>−1.00</bdi>" in shown
     assert shown.count("<img ") == 2
     assert "% sure" not in shown
+    evaluation["worst"] = [
+        {"row": 3, "name": "a.png", "true": [2.0, 9e3], "predicted": [1.5, 9e3], "error": [-0.5, 0.0], "image": pixels}
+    ]
+    (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    shown = " ".join(find_section(render_checked(folder)[0], "mistakes").split())
+    assert "<bdi>target 1</bdi> 2.0000" in shown
+    assert "<strong>1.5000</strong>" in shown
+    assert "predicted − true: −0.5000" in shown
+    assert "<bdi>target 2</bdi> 9,000.000" in shown
 
 
 def test_calibration_is_described(make_run: MakeRun) -> None:

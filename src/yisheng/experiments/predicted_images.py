@@ -19,7 +19,6 @@ from yisheng.inference.prediction import Prediction
 from yisheng.inference.predictor import Predictor
 from yisheng.reporting.formatting import format_percent
 from yisheng.reporting.run_facts import RunFacts
-from yisheng.reporting.section import format_targets
 
 if TYPE_CHECKING:
     from yisheng.reporting.run_figures.figure import RunFigure
@@ -41,7 +40,7 @@ def draw_predicted_images(folder: Path, facts: RunFacts, data: Dataset | None, n
     Raises:
         DataError: the data cannot be read, or is not that of the training.
     """
-    from yisheng.reporting.run_figures.image_sheet import draw_image_sheet
+    from yisheng.reporting.run_figures.image_sheet import SEPARATOR, draw_image_sheet
 
     data, rows, part, predictor = _select_rows(RunFolder(folder), data)
     rng = np.random.Generator(np.random.PCG64(derive(seed, "plot")))
@@ -51,17 +50,19 @@ def draw_predicted_images(folder: Path, facts: RunFacts, data: Dataset | None, n
     tiles = [make_tile(image, target, p, data.spec) for image, target, p in zip(x, y, predictions, strict=True)]
     count = f"{len(tiles)} images of the {part} part: true label above"
     details = f"{count}, predicted label below" + (" (× wrong)" if data.spec.classes else "")
+    details += f" ({SEPARATOR.join(data.spec.target_names)})" if len(data.spec.target_names) > 1 else ""
     return draw_image_sheet(tiles, facts.name, details, columns=IMAGES_IN_A_ROW)
 
 
 def make_tile(image: np.ndarray, target: np.ndarray, prediction: Prediction, spec: Spec) -> Tile:
     """Return an image ``(C, H, W)`` with the labels of its target and of its prediction."""
-    from yisheng.reporting.run_figures.image_sheet import Tile, to_pixels
+    from yisheng.reporting.run_figures.image_sheet import Tile, format_numbers, to_pixels
 
     if spec.task == "regression":
-        values = np.atleast_1d(target).tolist()
-        true = format_targets(values, spec.target_names, [None] * len(values))
-        return Tile(to_pixels(image), true, prediction.format_value(spec.unit), None)
+        value = prediction.prediction
+        predicted = format_numbers(list(value.values())) if isinstance(value, dict) else format_numbers(value)
+        true = format_numbers(np.atleast_1d(target).tolist())
+        return Tile(to_pixels(image), true, f"{predicted} {spec.unit}".strip(), None)
     if spec.task == "multilabel":
         labels = [name for name, present in zip(spec.classes, target, strict=True) if present > 0.5]
         is_correct = set(labels) == set(prediction.prediction)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from yisheng.reporting.run_figures.figure import (
     styled,
     use_fonts,
 )
+from yisheng.reporting.section import format_label
 from yisheng.reporting.svg import FIRST_COLOR, GRID, MUTED, SECOND_COLOR, TEXT
 
 CAPTION_SIZE, NOTE_SIZE = 8.5, 7.5
@@ -26,6 +28,8 @@ LINE_HEIGHT = 0.155
 GAP = 0.16
 TILE_WIDTH = 1.05
 """Inches of an image and of its captions."""
+SEPARATOR = " · "
+"""Between the values of several targets; their names would not fit above an image."""
 MAX_SMOOTHED_SIDE = 64
 """Images up to this size are shown with square pixels."""
 
@@ -73,6 +77,15 @@ def draw_image_sheet(tiles: Sequence[Tile], title: str, details: str, *, columns
             _write_captions(figure, tile, x_offset + TILE_WIDTH / 2, top)
         use_fonts(figure)
     return figure
+
+
+def format_numbers(values: Any) -> str:
+    """Return the value of a target, or the values of several, for a caption.
+
+    >>> format_numbers(2.5), format_numbers([0.5, 1200.0])
+    ('2.50', '0.500 · 1,200')
+    """
+    return SEPARATOR.join(map(format_label, values if isinstance(values, list) else [values]))
 
 
 def to_pixels(image: np.ndarray) -> np.ndarray:

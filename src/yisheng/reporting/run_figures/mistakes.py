@@ -13,9 +13,9 @@ from yisheng.reporting.evaluation_schema import Mistake
 from yisheng.reporting.formatting import format_count, format_percent
 from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.run_figures.figure import RunFigure
-from yisheng.reporting.run_figures.image_sheet import Tile, draw_image_sheet
+from yisheng.reporting.run_figures.image_sheet import SEPARATOR, Tile, draw_image_sheet, format_numbers
 from yisheng.reporting.run_figures.worst_rows import MAX_ROWS, draw_worst_rows, draw_worst_targets
-from yisheng.reporting.section import format_label, format_targets
+from yisheng.reporting.section import format_label
 
 
 def draw_mistakes(facts: RunFacts, count: int, columns: int) -> RunFigure:
@@ -29,10 +29,11 @@ def draw_mistakes(facts: RunFacts, count: int, columns: int) -> RunFigure:
     evaluation, classes = facts.evaluation, facts.spec.classes if facts.spec else ()
     assert evaluation is not None
     names = facts.spec.target_names if facts.spec else ("target",)
-    tiles = [tile for row in evaluation.worst[:count] if (tile := _make_tile(row, classes, names))]
+    tiles = [tile for row in evaluation.worst[:count] if (tile := _make_tile(row, classes))]
     if tiles:
         kind, label = ("most confident mistakes", "label") if evaluation.pairs is None else ("largest errors", "value")
         details = f"{kind} of the {evaluation.part} part: true {label} above, predicted {label} below"
+        details += f" ({SEPARATOR.join(names)})" if evaluation.pairs and len(names) > 1 else ""
         return draw_image_sheet(tiles, facts.name, details, columns=columns)
     rows = evaluation.worst[:MAX_ROWS]
     if evaluation.pairs is None:
@@ -48,7 +49,7 @@ def draw_mistakes(facts: RunFacts, count: int, columns: int) -> RunFigure:
     return draw_worst_rows(rows, (), f"{target}{unit}", facts.name, details)
 
 
-def _make_tile(row: Mistake, classes: tuple[str, ...], names: tuple[str, ...]) -> Tile | None:
+def _make_tile(row: Mistake, classes: tuple[str, ...]) -> Tile | None:
     """Return the image of a mistake, or None if there is none that can be drawn."""
     if row.image_size is None or row.image is None:
         return None
@@ -58,9 +59,6 @@ def _make_tile(row: Mistake, classes: tuple[str, ...], names: tuple[str, ...]) -
     except (OSError, ValueError, SyntaxError):  # Pillow raises SyntaxError for a damaged PNG
         return None
     if row.error is not None:
-        places = [None] * len(names)
-        return Tile(
-            pixels, format_targets(row.true, names, places), format_targets(row.predicted, names, places), None
-        )
+        return Tile(pixels, format_numbers(row.true), format_numbers(row.predicted), None)
     note = "" if row.probability is None else f"{format_percent(row.probability)} sure"
     return Tile(pixels, format_label(row.true, classes), format_label(row.predicted, classes), False, note)

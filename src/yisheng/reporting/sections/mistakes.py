@@ -24,11 +24,17 @@ them for wrong {{ "values" if errors else "labels" }}.</p>
 {{ card.predicted }}">
 {% endif %}
 <figcaption>
+{% for name, value, prediction, error in card.targets %}
+<bdi>{{ name | breakable }}</bdi> {{ value }}
+<span class="arrow" role="img" aria-label="predicted as">→</span> <strong>{{ prediction }}</strong><br>
+<small>predicted − true: {{ error }}</small>
+{% else %}
 <span class="way"><bdi>{{ card.true | breakable }}</bdi>
 <span class="arrow" role="img" aria-label="predicted as">→</span>
 <strong><bdi>{{ card.predicted | breakable }}</bdi></strong></span>
+{% endfor %}
 <small>
-{% if card.error %}predicted − true: <bdi>{{ card.error }}</bdi><br>{% endif %}
+{% if card.error and not card.targets %}predicted − true: <bdi>{{ card.error }}</bdi><br>{% endif %}
 {% if card.mistake.probability is not none %}{{ card.mistake.probability | percent }} sure<br>{% endif %}
 {% if card.mistake.true_probability is not none %}
 {{ card.mistake.true_probability | percent }} for <bdi>{{ card.true }}</bdi><br>
@@ -87,7 +93,10 @@ NO_MISTAKES = """<p>All rows of {{ origin }} are predicted correctly.</p>"""
 
 @dataclass(frozen=True)
 class Card:
-    """A mistake with its labels as text, the size of its image, and its error for each target, also as text."""
+    """A mistake with its labels as text, the size of its image, and its error for each target, also as text.
+
+    Of several targets ``targets`` has the name, the true and the predicted value and the error of each.
+    """
 
     mistake: Mistake
     true: str
@@ -95,6 +104,7 @@ class Card:
     size: tuple[int, int] | None
     errors: list[float]
     error: str
+    targets: list[tuple[str, str, str, str]]
 
 
 def mistakes(facts: RunFacts) -> Section | None:
@@ -133,7 +143,7 @@ def _make_cards(
     count = len(errors[0]) if errors[0] else 0
     if not count or any(len(row) != count for row in errors):
         cards = [
-            Card(row, format_label(row.true, classes), format_label(row.predicted, classes), row.image_size, [], "")
+            Card(row, format_label(row.true, classes), format_label(row.predicted, classes), row.image_size, [], "", [])
             for row in worst
         ]
         return cards, [None]
@@ -148,7 +158,21 @@ def _make_cards(
             row.image_size,
             row.errors,
             format_targets(row.errors, names, decimals),
+            _list_targets(row, names, decimals) if count > 1 else [],
         )
         for row in worst
     ]
     return cards, decimals
+
+
+def _list_targets(
+    row: Mistake, names: Sequence[str], decimals: Sequence[int | None]
+) -> list[tuple[str, str, str, str]]:
+    """Return the name of each target with its true and predicted value and its error as text."""
+    if not (isinstance(row.true, list) and isinstance(row.predicted, list)):
+        return []
+    texts = (
+        [format_label(value, decimals=places) for value, places in zip(values, decimals, strict=False)]
+        for values in (row.true, row.predicted, row.errors)
+    )
+    return list(zip(names, *texts, strict=False))
