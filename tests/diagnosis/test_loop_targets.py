@@ -121,3 +121,17 @@ def test_loss_that_falls_to_nothing_in_a_dozen_steps():
     x = X.clone()
     x[:, :4] = 30 * ONE_HOT
     assert "instant-fit" in train(x, Y)
+
+
+def test_bfloat16_is_seen():
+    """Autocast in bfloat16 needs no scaling, and the doctor says so instead of "nothing ran in 16 bits"."""
+    net = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 4))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
+    with yisheng.doctor(net, optimizer) as doctor:
+        for _ in range(5):
+            optimizer.zero_grad()
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                loss = F.cross_entropy(net(X), Y)
+            loss.backward()
+            optimizer.step()
+    assert "bfloat16" in doctor.diagnose().unchecked["half-precision"]

@@ -56,6 +56,7 @@ class Case:
         sources: lines of the user's program by what they do; empty for a training by a config.
         batch_order: the order of the batches.
         data_rows: number of training rows that were given to the doctor; None if none were.
+        ran_in_bfloat16: whether a layer computed in bfloat16.
         evaluated: inputs and predicted classes of evaluations.
         rate_vanished_at: the first update at a thousandth of the highest learning rate, or None.
         foreign_writes: numbers of losses before which the weights were changed between two updates.
@@ -83,6 +84,7 @@ class Case:
     sources: Mapping[str, str] = field(default_factory=dict)
     batch_order: BatchOrder = field(default_factory=BatchOrder)
     data_rows: int | None = None
+    ran_in_bfloat16: bool = False
     evaluated: EvaluatedRows = field(default_factory=EvaluatedRows)
     foreign_writes: Sequence[int] = ()
     rate_vanished_at: int | None = None
@@ -115,6 +117,7 @@ class Case:
             recorder.course,
             recorder.find_sources(),
             recorder.batch_order,
+            ran_in_bfloat16=recorder.ran_in_bfloat16,
             evaluated=recorder.evaluated,
             foreign_writes=tuple(recorder.foreign_writes.at),
             rate_vanished_at=recorder.rate_watch.vanished_at,

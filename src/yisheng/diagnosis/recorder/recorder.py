@@ -109,6 +109,7 @@ class Recorder:
         course: losses of evaluations, which make no updates.
         sources: lines of the user's program by what they do (``loss``, ``backward``, ``step``).
         batch_order: the order of the batches.
+        ran_in_bfloat16: whether a layer computed in bfloat16.
         evaluated: inputs and predicted classes of evaluations.
         foreign_writes: changes of the weights between updates.
         rate_watch: when the learning rate vanished.
@@ -147,6 +148,7 @@ class Recorder:
         self.sources: dict[str, str] = {}
         self._optimizer_variable: Variable | None = None
         self.batch_order = BatchOrder()
+        self.ran_in_bfloat16 = False
         self.evaluated = EvaluatedRows()
         self.foreign_writes = ForeignWrites(model)
         self.rate_watch = RateWatch()
@@ -440,6 +442,7 @@ class Recorder:
         has_values = isinstance(output, torch.Tensor) and output.is_floating_point() and output.numel()
         if self._record is not None and has_values and torch.is_grad_enabled():
             self._record.layers.append(describe_layer(name, module, output.detach()))
+            self.ran_in_bfloat16 |= output.dtype == torch.bfloat16
             if output.dtype == torch.float16 and output.requires_grad:
                 output.register_hook(functools.partial(_record_gradient, self._record, name))
 

@@ -31,6 +31,8 @@ def explain_skip(case: Case) -> str:
         bool(record.gradients) or any(p.unchanged_fraction is not None for p in record.parameters)
         for record in case.records
     )
+    if not count and case.ran_in_bfloat16:
+        return "layers ran in bfloat16, which has the exponents of float32: no gradient is too small for it"
     return describe_shortage(MIN_STEPS, count, "recorded steps in 16 bits") if count else "nothing ran in 16 bits"
 
 
