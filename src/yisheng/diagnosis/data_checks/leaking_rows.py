@@ -100,11 +100,11 @@ def _build_finding(sample: Sample, leaks: Sequence[_Leak]) -> Finding:
         "fraction": leak.count / leak.total,
         "first": leak.pairs,
     }
-    more = {f"rows of the {other_leak.part} part": other_leak.count for other_leak in leaks[1:]}
+    counts = {f"rows of the {part_leak.part} part": part_leak.count for part_leak in leaks[1:]}
     return Finding(
         "leaking-rows",
         severity,
-        {**evidence, **more, **sample.comparison_evidence},
+        {**evidence, **counts, **sample.comparison_evidence},
         f"{' and '.join(map(str, leaks))} are training rows, too{consequence}: {examples}",
         remedy,
     )
