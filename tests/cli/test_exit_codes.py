@@ -264,9 +264,9 @@ def test_what_may_not_be_read_is_bad_data(read_only_folder, secret, words, code)
 
 SIGNALS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129, "SIGKILL": -9}
 LONG = {
-    "train": "train data=digits model=mlp hidden=16 epochs=60 checkpoint_every=0.2 boosting=false out=new",
-    "folds": "train data=digits model=mlp hidden=16 epochs=25 folds=2 checkpoint_every=0.2 boosting=false out=new",
-    "search": "tune data=digits model=mlp hidden=8,16 epochs=25 executor=serial out=new",
+    "train": "train data=digits model=mlp hidden=16 epochs=40 checkpoint_every=0.2 boosting=false out=new",
+    "folds": "train data=digits model=mlp hidden=16 epochs=15 folds=2 checkpoint_every=0.2 boosting=false out=new",
+    "search": "tune data=digits model=mlp hidden=8,16 epochs=15 executor=serial out=new",
 }
 RESULTS = ("model.safetensors", "scores.json", "fold-*/model.safetensors", "best/model.safetensors")
 
@@ -301,7 +301,7 @@ def test_a_stopped_training_is_resumed_to_the_same_bits(tmp_path, uninterrupted,
     expected = uninterrupted(name)
     words = [sys.executable, "-m", "yisheng", *LONG[name].split()]
     process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    wait_until(lambda: any(path.stat().st_size for path in tmp_path.glob("new/0*/**/events.jsonl")), process)
+    wait_until(lambda: any(path.stat().st_size for path in tmp_path.glob("new/0*/**/*.jsonl")), process)
     process.send_signal(getattr(signal, stop))
     _, error = process.communicate(timeout=120)
     assert process.returncode == SIGNALS[stop], error
@@ -310,7 +310,9 @@ def test_a_stopped_training_is_resumed_to_the_same_bits(tmp_path, uninterrupted,
         assert f"stopped by {stop}" in error
         assert re.search(r"yisheng resume \S+", error)
     (path,) = (tmp_path / "new").glob("0*")
-    resumed = subprocess.run([*words[:3], "resume", str(path)], cwd=tmp_path, capture_output=True, text=True)
+    resumed = subprocess.run(
+        [*words[:3], "resume", str(path), "force=true"], cwd=tmp_path, capture_output=True, text=True
+    )
     assert resumed.returncode == 0, resumed.stderr
     assert read_results(tmp_path) == expected
     assert list(tmp_path.rglob("*.part")) == []
