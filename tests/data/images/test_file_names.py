@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.data.images.written_images import write_png
+from yisheng.cli import main
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.paths import parse_path
 from yisheng.data.datasets.folder import folder
@@ -146,3 +147,24 @@ def test_relative_paths_in_a_folder_that_is_not_utf8_are_refused(tmp_path, monke
     monkeypatch.chdir(path)
     with pytest.raises(UsageError, match="UTF-8"):
         parse_path("runs", "out")
+
+
+@pytest.mark.slow
+def test_a_run_on_names_in_gbk_goes_through_every_command(tmp_path, capsys):
+    folders = ["猫".encode("gbk"), "狗".encode("gbk")]
+    data = write_classes(tmp_path / "set", folders, count=8, name=b"\xb9\xb7%d.png")
+    settings = ["model=linear", "epochs=1", f"out={tmp_path / 'runs'}"]
+    assert main(["train", f"data={data}", *settings, "--json"]) == 0
+    (run,) = (tmp_path / "runs").iterdir()
+    assert "猫" in (run / "report.html").read_text(encoding="utf-8")
+    image = os.path.join(data, os.fsdecode(folders[0]), os.fsdecode(b"\xb9\xb71.png"))  # noqa: PTH118
+    capsys.readouterr()
+    assert main(["predict", str(run), image, "--json"]) == 0
+    (prediction,) = json.loads(capsys.readouterr().out)["predictions"]
+    assert set(prediction["probabilities"]) == {"猫", "狗"}
+    assert prediction["input"].endswith("猫/狗1.png")
+    assert main(["predict", str(run), data, f"out={tmp_path / 'p.csv'}"]) == 0
+    assert "猫/狗1.png" in (tmp_path / "p.csv").read_text(encoding="utf-8")
+    assert main(["evaluate", str(run), f"data={data}"]) == 0
+    assert main(["train", f"data={os.path.join(data, os.fsdecode(folders[1]))}"]) == 3  # noqa: PTH118
+    assert "UTF-8" in capsys.readouterr().err
