@@ -1,7 +1,7 @@
 """Send hostile images to a service in another process while other clients send ordinary ones.
 
 Four clients send 200 files of about 40 kinds (see `benchmarks/hostile_images.py`) for a minute. Meanwhile three clients
-send a drawing, a picture of a web page's size and a photograph, and measure how long they wait. Then the memory of the
+send a drawing, a small image and a photograph, and measure how long they wait. Then the memory of the
 service with its readers is compared with that before, and it must end in 5 seconds after SIGTERM while it is busy.
 
     yisheng train data=mnist model=lenet epochs=1
@@ -75,7 +75,7 @@ def make_ordinary_images() -> dict[str, tuple[bytes, str]]:
     file = io.BytesIO()
     Image.fromarray(drawing).save(file, "PNG")
     images = {"drawing, 28x28 PNG": (file.getvalue(), "image/png")}
-    for name, size in (("picture, 500x375 JPEG", (500, 375)), ("photograph, 4000x3000 JPEG", (4000, 3000))):
+    for name, size in (("image, 500x375 JPEG", (500, 375)), ("photograph, 4000x3000 JPEG", (4000, 3000))):
         coarse = np.random.default_rng(0).integers(0, 255, (size[1] // 20, size[0] // 20, 3), np.uint8)
         file = io.BytesIO()
         Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).save(file, "JPEG", quality=90)

@@ -87,14 +87,14 @@ class Reader:
         correction = parse_correction(body, self._spec, self._limits)
         self._write({"label": correction.label, "texts": correction.texts}, correction.png)
 
-    def _read_images(self, body: bytes, content_type: str, done: int) -> None:
+    def _read_images(self, body: bytes, content_type: str, start: int) -> None:
         """Write an image after the other, so that those before one that ends this process are not lost."""
         files = read_files(body, content_type, self._limits)
         costs = estimate_costs(files, self._limits)
         self._write({"files": [name for name, _ in files]})
-        decoded = decode_files(files, costs, self._spec, done)
+        decoded = decode_files(files, costs, self._spec, start)
         seconds = 0.0
-        for cost in costs[done:]:
+        for cost in costs[start:]:
             if not isinstance(cost, DataError):
                 seconds += cost.seconds
                 if not self._is_slow and (seconds > QUICK_SECONDS or cost.nbytes > QUICK_BYTES):

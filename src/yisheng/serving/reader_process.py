@@ -14,7 +14,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import yisheng
 from yisheng.core.types import Spec
 from yisheng.serving.limits import Limits
 from yisheng.serving.messages import Message, read_message, write_message
@@ -94,7 +93,7 @@ class ReaderProcess:
 
 def _make_environment(folder: str) -> dict[str, str]:
     """Return the environment of a reader: this package, one thread for each library, and its own temporary folder."""
-    package_folder = str(Path(yisheng.__file__).parents[1])
+    package_folder = str(Path(__file__).parents[2])
     paths = [package_folder, *filter(None, [os.environ.get("PYTHONPATH")])]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     folders = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), folder)

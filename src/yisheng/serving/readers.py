@@ -195,8 +195,8 @@ class _Lane:
         self._idle_timer = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._end_idle_readers)
 
     def _end_idle_readers(self) -> None:
-        kept = 0 if self._is_slow else 1
-        while len(self._idle) > kept:
+        min_idle = 0 if self._is_slow else 1
+        while len(self._idle) > min_idle:
             self._threads.submit(self._idle.pop(0).close)
 
 

@@ -149,8 +149,8 @@ def _estimate_gif(content: bytes) -> DecodingCost:
         position += 1
         blocks += 1
     if position < len(content):
-        left, top, frame_width, frame_height = (_read_short(content, position + n) for n in (1, 3, 5, 7))
-        width, height = max(width, left + frame_width), max(height, top + frame_height)
+        x_offset, y_offset, frame_width, frame_height = (_read_short(content, position + n) for n in (1, 3, 5, 7))
+        width, height = max(width, x_offset + frame_width), max(height, y_offset + frame_height)
     pixels = _multiply_sides(width, height)
     return DecodingCost(pixels, pixels * 25e-9 + blocks * 5e-6, pixels * BYTES_PER_PIXEL)
 
