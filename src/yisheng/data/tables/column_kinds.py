@@ -119,7 +119,7 @@ def find_number_format(raw: RawColumn) -> tuple[str | None, tuple[str, ...]]:
     Args:
         raw: a column of texts.
     """
-    texts = [normalize_text(text) for text in raw.categories]
+    texts = raw.categories
     number_format = infer_number_format(texts, raw.number_format)
     if number_format is not None:
         return number_format, ()

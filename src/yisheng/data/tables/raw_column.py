@@ -93,7 +93,7 @@ class RawColumn:
         rejected = []
         for code, text in enumerate(self.categories):
             try:
-                table[code] = parse(normalize_text(text))
+                table[code] = parse(text)
             except ValueError:
                 rejected.append(code)
         numbers: np.ndarray = table[self._values]
