@@ -43,15 +43,20 @@ if TYPE_CHECKING:
         "airbench",
         "alexnet",
         "auto",
+        "boosting",
         "embedded-mlp",
+        "forest",
         "googlenet",
         "lenet",
         "linear",
+        "logistic",
         "mlp",
+        "neighbors",
         "nin",
         "resnet18",
         "resnet34",
         "resnet50",
+        "ridge",
         "squeezenet1-0",
         "squeezenet1-1",
         "tabm",
@@ -86,7 +91,7 @@ if TYPE_CHECKING:
     """Loss: its name, an object of your own, or a mapping with ``name`` and options."""
 
     OptimizerName: TypeAlias = Literal[
-        "adam", "adamw", "auto", "lbfgs", "momentum", "muon", "nesterov", "rmsprop", "sgd"
+        "adam", "adamw", "auto", "lbfgs", "momentum", "muon", "nesterov", "none", "rmsprop", "sgd"
     ]
     Optimizer: TypeAlias = (
         "OptimizerName | str | torch.optim.Optimizer | Callable[..., torch.optim.Optimizer] | Mapping[str, Any]"
@@ -98,7 +103,7 @@ if TYPE_CHECKING:
     """Schedule: its name, an object of your own, or a mapping with ``name`` and options."""
 
     ScaleName: TypeAlias = Literal[
-        "auto", "columns", "each-input", "imagenet", "log", "none", "raw", "standard", "unit"
+        "auto", "codes", "columns", "each-input", "imagenet", "log", "none", "raw", "standard", "unit"
     ]
     Scale: TypeAlias = "ScaleName | str | Mapping[str, Any]"
     """Scaling: its name, or a mapping with ``name`` and options."""
@@ -284,12 +289,16 @@ if TYPE_CHECKING:
         target_scale=columns)."""
         color: Literal["auto", "gray", "rgb"]
         """gray or rgb; auto is gray if all images are (data=folder, data=labels)."""
+        column_fraction: float | None
+        """Fraction of the columns, drawn anew at each split, that may be split; a third if not given, and at least
+        three columns (model=boosting, model=forest)."""
         columns: Sequence[str]
         """The columns or keys to learn from; all others by default (data=in-memory)."""
         contrast: Sequence[float]
         """Smallest and largest factor (augment=jitter)."""
         decimal: str
-        """The mark before decimals, point or comma; auto decides by all columns together (data=table)."""
+        """The mark before decimals, point or comma; auto decides by all columns of numbers together (data=labels,
+        data=table)."""
         degree: int
         """Number of columns: 3 is right, 1 underfits, 20 overfits. The rows are the same for all (data=polynomial)."""
         delta: float
@@ -308,8 +317,8 @@ if TYPE_CHECKING:
         """Piecewise-linear: which of the number's bins are below it; periodic: sines and cosines (model=embedded-mlp,
         model=tabm)."""
         encoding: str
-        """Of a text file; auto goes by its byte order mark, then tries UTF-8, then the likeliest by its letters
-        (data=table)."""
+        """Of the text; auto goes by its byte order mark, then tries UTF-8, then the likeliest by its letters
+        (data=labels, data=table)."""
         eps: float
         """Keeps the quotient finite if gradients vanish (optimizer=adam, optimizer=adamw, optimizer=rmsprop)."""
         factor: float
@@ -360,17 +369,26 @@ if TYPE_CHECKING:
         iterations: int
         """Of the method in one update, each with one or two passes over the batch. With few of them the validation
         score can choose among more intermediate weights, which regularizes (optimizer=lbfgs)."""
-        k: float
-        """Number of members; the paper uses 32, and 16 cost half (model=tabm, schedule=inverse)."""
+        k: float | None
+        """Number of neighbors; all rows if there are fewer. Rows that are as far away as the last one count too
+        (model=neighbors, model=tabm, schedule=inverse)."""
         keys: Mapping[str, str] | Sequence[str]
         """The arrays by role, where their names do not show it, as in x:train_set_x,y:train_set_y; the roles are x, y,
         x_validation, y_validation, x_test, y_test and classes (data=arrays)."""
         kinds: Mapping[str, str] | Sequence[str]
         """Kinds of the columns of rows, as for a table (data=arrays, data=table, data=in-memory)."""
+        l2: float | None
+        """Penalty λ/2 |value|² of the leaves (model=boosting, model=logistic, model=ridge)."""
         labels: Sequence[str] | Literal["fine", "coarse", "breed", "species"]
         """Forms of the class names, with commas between them, by which two spellings are one class: strip-dot,
         casefold, blanks, separators, unquote, nfkc; or old:new to rename one (data=cifar100, data=folder, data=labels
         and 2 others)."""
+        leaf_rows: int
+        """Fewest training rows in a leaf (model=boosting, model=forest)."""
+        learning_rate: float
+        """The same as ``lr``."""
+        leaves: int | None
+        """Largest number of leaves of a tree; one for about 150 rows if not given, from 8 to 31 (model=boosting)."""
         lr: float
         """Learning rate, in units of the weights; 0.001 is the paper's, and is suitable for most networks
         (optimizer=adam, optimizer=adamw, optimizer=lbfgs and 5 others)."""
@@ -383,6 +401,8 @@ if TYPE_CHECKING:
         mean: float | Sequence[float]
         """In units of pixel / 255, red, green, blue; one value is for all channels. The default is ImageNet's;
         GoogLeNet's weights need 0.5 for both (init=normal, scale=imagenet, target_scale=imagenet)."""
+        method: Literal["random", "extra"]
+        """Which chance makes the trees different (model=forest)."""
         min_frequency: int
         """A category in fewer rows of the training part than this is infrequent (scale=columns,
         target_scale=columns)."""
@@ -391,7 +411,7 @@ if TYPE_CHECKING:
         and is useful if a mirrored image has the same class, as in most photographs, but not for letters and digits
         (model=airbench)."""
         missing: Sequence[str]
-        """Words that mean a missing value, in addition to the usual ones, and in the target too (data=table)."""
+        """Words that mean a missing label; images without one are left out (data=labels, data=table)."""
         mode: Literal["fan-in", "fan-out", "zeros", "reflect"]
         """Fan-in keeps the variance of the signals, fan-out that of the gradients; one of them is enough
         (init=kaiming-normal, init=kaiming-uniform, augment=crop)."""
@@ -434,6 +454,8 @@ if TYPE_CHECKING:
         ratio: int | Sequence[float]
         """What the channels of the convolutions are divided by; 4 makes them about 16 times cheaper, and is the
         textbook's choice for Fashion-MNIST (model=vgg11, model=vgg11-bn, model=vgg13 and 7 others)."""
+        rounds: int | None
+        """Number of rounds in all; 600 if not given, fewer for many outputs (model=boosting)."""
         sample_weight: Any
         """A column or key, or an array with the weight of each training row (data=in-memory)."""
         saturation: Sequence[float]
@@ -461,16 +483,19 @@ if TYPE_CHECKING:
         """auto takes small for images up to 64 pixels and published for larger ones (model=alexnet, model=googlenet,
         model=resnet18 and 14 others)."""
         target: str | Sequence[str] | int | None
-        """A second file with the targets of a .npy; y.npy next to x.npy by default (data=arrays, data=table,
-        data=in-memory)."""
+        """A second file with the targets of a .npy; y.npy next to x.npy by default (data=arrays, data=labels,
+        data=table and 1 others)."""
         task: Literal["auto", "classification", "multilabel", "regression"]
-        """What to learn; auto depends on the targets: texts and whole numbers are classes (data=arrays, data=table,
-        data=in-memory)."""
+        """What to learn; auto depends on the targets: texts and whole numbers are classes (data=arrays, data=folder,
+        data=labels and 2 others)."""
         thousands: str
-        """The mark between groups of three digits: point, comma, space, apostrophe or none (data=table)."""
+        """The mark between groups of three digits: point, comma, space, apostrophe or none (data=labels,
+        data=table)."""
         time: str | Any | None
         """A column of dates or numbers: the data is split in the order of time, never shuffled (data=table,
         data=in-memory)."""
+        trees: int
+        """Number of trees in all (model=forest)."""
         value: float
         """Of every weight; 0.01 is the size of the weights that `normal` draws (init=constant)."""
         w: Sequence[float]
@@ -489,8 +514,6 @@ if TYPE_CHECKING:
         x 28 (model=airbench)."""
         workers: int
         """Processes that read random items; the numbers do not depend on it (data=in-memory)."""
-        learning_rate: float
-        """The same as ``lr``."""
         wd: float
         """The same as ``weight_decay``."""
         batch_size: int | Literal["auto"]
@@ -592,6 +615,7 @@ if TYPE_CHECKING:
         classes: Varied[Sequence[str]]
         clip: Varied[float | Literal["auto"]]
         color: Varied[Literal["auto", "gray", "rgb"]]
+        column_fraction: Varied[float | None]
         columns: Varied[Sequence[str]]
         contrast: Varied[Sequence[float]]
         decimal: Varied[str]
@@ -623,15 +647,20 @@ if TYPE_CHECKING:
         ids: Varied[bool | Literal["auto"]]
         items: Varied[Sequence[str]]
         iterations: Varied[int]
-        k: Varied[float]
+        k: Varied[float | None]
         keys: Varied[Mapping[str, str] | Sequence[str]]
         kinds: Varied[Mapping[str, str] | Sequence[str]]
+        l2: Varied[float | None]
         labels: Varied[Sequence[str] | Literal["fine", "coarse", "breed", "species"]]
+        leaf_rows: Varied[int]
+        learning_rate: Varied[float]
+        leaves: Varied[int | None]
         low: Varied[float]
         lr: Varied[float]
         max_categories: Varied[int]
         max_rows: Varied[int | None]
         mean: Varied[float | Sequence[float]]
+        method: Varied[Literal["random", "extra"]]
         min_frequency: Varied[int]
         mirror: Varied[bool]
         missing: Varied[Sequence[str]]
@@ -650,6 +679,7 @@ if TYPE_CHECKING:
         preactivation: Varied[bool]
         rate: Varied[float]
         ratio: Varied[int | Sequence[float]]
+        rounds: Varied[int | None]
         sample_weight: Varied[Any]
         saturation: Varied[Sequence[float]]
         separator: Varied[str]
@@ -665,6 +695,7 @@ if TYPE_CHECKING:
         task: Varied[Literal["auto", "classification", "multilabel", "regression"]]
         thousands: Varied[str]
         time: Varied[str | Any | None]
+        trees: Varied[int]
         value: Varied[float]
         w: Varied[Sequence[float]]
         warmup: Varied[float]
@@ -672,7 +703,6 @@ if TYPE_CHECKING:
         width: Varied[int]
         widths: Varied[Sequence[int]]
         workers: Varied[int]
-        learning_rate: Varied[float]
         wd: Varied[float]
         batch_size: Varied[int | Literal["auto"]]
         optimiser: Varied[Optimizer]
@@ -765,6 +795,7 @@ COMMON_SETTINGS: Final = (
     "classes",
     "clip",
     "color",
+    "column_fraction",
     "columns",
     "contrast",
     "decimal",
@@ -798,11 +829,16 @@ COMMON_SETTINGS: Final = (
     "k",
     "keys",
     "kinds",
+    "l2",
     "labels",
+    "leaf_rows",
+    "learning_rate",
+    "leaves",
     "lr",
     "max_categories",
     "max_rows",
     "mean",
+    "method",
     "min_frequency",
     "mirror",
     "missing",
@@ -821,6 +857,7 @@ COMMON_SETTINGS: Final = (
     "preactivation",
     "rate",
     "ratio",
+    "rounds",
     "sample_weight",
     "saturation",
     "separator",
@@ -836,6 +873,7 @@ COMMON_SETTINGS: Final = (
     "task",
     "thousands",
     "time",
+    "trees",
     "value",
     "w",
     "warmup",
@@ -843,7 +881,6 @@ COMMON_SETTINGS: Final = (
     "width",
     "widths",
     "workers",
-    "learning_rate",
     "wd",
     "batch_size",
     "optimiser",
@@ -916,6 +953,7 @@ if TYPE_CHECKING:
         classes: Any = ...,
         clip: Any = ...,
         color: Any = ...,
+        column_fraction: Any = ...,
         columns: Any = ...,
         contrast: Any = ...,
         decimal: Any = ...,
@@ -949,11 +987,16 @@ if TYPE_CHECKING:
         k: Any = ...,
         keys: Any = ...,
         kinds: Any = ...,
+        l2: Any = ...,
         labels: Any = ...,
+        leaf_rows: Any = ...,
+        learning_rate: Any = ...,
+        leaves: Any = ...,
         lr: Any = ...,
         max_categories: Any = ...,
         max_rows: Any = ...,
         mean: Any = ...,
+        method: Any = ...,
         min_frequency: Any = ...,
         mirror: Any = ...,
         missing: Any = ...,
@@ -972,6 +1015,7 @@ if TYPE_CHECKING:
         preactivation: Any = ...,
         rate: Any = ...,
         ratio: Any = ...,
+        rounds: Any = ...,
         sample_weight: Any = ...,
         saturation: Any = ...,
         separator: Any = ...,
@@ -987,6 +1031,7 @@ if TYPE_CHECKING:
         task: Any = ...,
         thousands: Any = ...,
         time: Any = ...,
+        trees: Any = ...,
         value: Any = ...,
         w: Any = ...,
         warmup: Any = ...,
@@ -994,7 +1039,6 @@ if TYPE_CHECKING:
         width: Any = ...,
         widths: Any = ...,
         workers: Any = ...,
-        learning_rate: Any = ...,
         wd: Any = ...,
         batch_size: Any = ...,
         optimiser: Any = ...,
@@ -1072,6 +1116,7 @@ SETTINGS: Final = (
     "classes",
     "clip",
     "color",
+    "column_fraction",
     "columns",
     "contrast",
     "decimal",
@@ -1106,12 +1151,17 @@ SETTINGS: Final = (
     "k",
     "keys",
     "kinds",
+    "l2",
     "labels",
+    "leaf_rows",
+    "learning_rate",
+    "leaves",
     "low",
     "lr",
     "max_categories",
     "max_rows",
     "mean",
+    "method",
     "min_frequency",
     "mirror",
     "missing",
@@ -1131,6 +1181,7 @@ SETTINGS: Final = (
     "preactivation",
     "rate",
     "ratio",
+    "rounds",
     "sample_weight",
     "saturation",
     "separator",
@@ -1146,6 +1197,7 @@ SETTINGS: Final = (
     "task",
     "thousands",
     "time",
+    "trees",
     "value",
     "w",
     "warmup",
@@ -1153,7 +1205,6 @@ SETTINGS: Final = (
     "width",
     "widths",
     "workers",
-    "learning_rate",
     "wd",
     "batch_size",
     "optimiser",
@@ -1227,6 +1278,7 @@ if TYPE_CHECKING:
         classes: Any = ...,
         clip: Any = ...,
         color: Any = ...,
+        column_fraction: Any = ...,
         columns: Any = ...,
         contrast: Any = ...,
         decimal: Any = ...,
@@ -1261,12 +1313,17 @@ if TYPE_CHECKING:
         k: Any = ...,
         keys: Any = ...,
         kinds: Any = ...,
+        l2: Any = ...,
         labels: Any = ...,
+        leaf_rows: Any = ...,
+        learning_rate: Any = ...,
+        leaves: Any = ...,
         low: Any = ...,
         lr: Any = ...,
         max_categories: Any = ...,
         max_rows: Any = ...,
         mean: Any = ...,
+        method: Any = ...,
         min_frequency: Any = ...,
         mirror: Any = ...,
         missing: Any = ...,
@@ -1286,6 +1343,7 @@ if TYPE_CHECKING:
         preactivation: Any = ...,
         rate: Any = ...,
         ratio: Any = ...,
+        rounds: Any = ...,
         sample_weight: Any = ...,
         saturation: Any = ...,
         separator: Any = ...,
@@ -1301,6 +1359,7 @@ if TYPE_CHECKING:
         task: Any = ...,
         thousands: Any = ...,
         time: Any = ...,
+        trees: Any = ...,
         value: Any = ...,
         w: Any = ...,
         warmup: Any = ...,
@@ -1308,7 +1367,6 @@ if TYPE_CHECKING:
         width: Any = ...,
         widths: Any = ...,
         workers: Any = ...,
-        learning_rate: Any = ...,
         wd: Any = ...,
         batch_size: Any = ...,
         optimiser: Any = ...,
@@ -1385,6 +1443,7 @@ SEARCH_SETTINGS: Final = (
     "classes",
     "clip",
     "color",
+    "column_fraction",
     "columns",
     "contrast",
     "decimal",
@@ -1419,12 +1478,17 @@ SEARCH_SETTINGS: Final = (
     "k",
     "keys",
     "kinds",
+    "l2",
     "labels",
+    "leaf_rows",
+    "learning_rate",
+    "leaves",
     "low",
     "lr",
     "max_categories",
     "max_rows",
     "mean",
+    "method",
     "min_frequency",
     "mirror",
     "missing",
@@ -1443,6 +1507,7 @@ SEARCH_SETTINGS: Final = (
     "preactivation",
     "rate",
     "ratio",
+    "rounds",
     "sample_weight",
     "saturation",
     "separator",
@@ -1458,6 +1523,7 @@ SEARCH_SETTINGS: Final = (
     "task",
     "thousands",
     "time",
+    "trees",
     "value",
     "w",
     "warmup",
@@ -1465,7 +1531,6 @@ SEARCH_SETTINGS: Final = (
     "width",
     "widths",
     "workers",
-    "learning_rate",
     "wd",
     "batch_size",
     "optimiser",
@@ -1538,6 +1603,7 @@ if TYPE_CHECKING:
         classes: Any = ...,
         clip: Any = ...,
         color: Any = ...,
+        column_fraction: Any = ...,
         columns: Any = ...,
         contrast: Any = ...,
         decimal: Any = ...,
@@ -1572,12 +1638,17 @@ if TYPE_CHECKING:
         k: Any = ...,
         keys: Any = ...,
         kinds: Any = ...,
+        l2: Any = ...,
         labels: Any = ...,
+        leaf_rows: Any = ...,
+        learning_rate: Any = ...,
+        leaves: Any = ...,
         low: Any = ...,
         lr: Any = ...,
         max_categories: Any = ...,
         max_rows: Any = ...,
         mean: Any = ...,
+        method: Any = ...,
         min_frequency: Any = ...,
         mirror: Any = ...,
         missing: Any = ...,
@@ -1596,6 +1667,7 @@ if TYPE_CHECKING:
         preactivation: Any = ...,
         rate: Any = ...,
         ratio: Any = ...,
+        rounds: Any = ...,
         sample_weight: Any = ...,
         saturation: Any = ...,
         separator: Any = ...,
@@ -1611,6 +1683,7 @@ if TYPE_CHECKING:
         task: Any = ...,
         thousands: Any = ...,
         time: Any = ...,
+        trees: Any = ...,
         value: Any = ...,
         w: Any = ...,
         warmup: Any = ...,
@@ -1618,7 +1691,6 @@ if TYPE_CHECKING:
         width: Any = ...,
         widths: Any = ...,
         workers: Any = ...,
-        learning_rate: Any = ...,
         wd: Any = ...,
         batch_size: Any = ...,
         optimiser: Any = ...,
