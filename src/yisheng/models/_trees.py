@@ -70,6 +70,7 @@ class Trees(nn.Module):
     def __init__(self, outputs: int, values: int = 1) -> None:
         super().__init__()
         self.outputs, self.values = outputs, values
+        self._steps = 0  # the depth as a plain number, which an exported graph needs
         for name, dtype in (("feature", torch.int32), ("left", torch.int32), ("right", torch.int32)):
             self.register_buffer(name, torch.zeros(0, dtype=dtype))
         self.register_buffer("threshold", torch.zeros(0))
@@ -108,10 +109,11 @@ class Trees(nn.Module):
         self.left_categories = joined
         self.root = torch.from_numpy(roots).to(torch.int32)
         self.output = torch.tensor([tree.output for tree in trees], dtype=torch.int32)
-        self.depth = torch.tensor(max((tree.depth for tree in trees), default=0), dtype=torch.int32)
+        self._steps = max((tree.depth for tree in trees), default=0)
+        self.depth = torch.tensor(self._steps, dtype=torch.int32)
 
     def check(self, columns: int) -> None:
-        """Check that every walk stays inside the nodes.
+        """Check that every walk stays inside the nodes, after they were loaded.
 
         Args:
             columns: number D of input columns.
@@ -140,11 +142,12 @@ class Trees(nn.Module):
             raise ValueError(f"the leaves of a tree must have {self.values} values")
         if not bool(self.value.isfinite().all()):
             raise ValueError("the leaves of the trees contain NaN or infinite values")
+        self._steps = int(self.depth)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the sum of the leaves ``(B, O)``, float64, that the rows ``(B, D)`` reach."""
         rows_at_once = max(1, MAX_PAIRS // max(1, len(self)))
-        if torch.compiler.is_exporting() or torch.jit.is_tracing() or len(x) <= rows_at_once:
+        if torch.compiler.is_exporting() or torch.jit.is_tracing() or x.shape[0] <= rows_at_once:
             return self._add_leaves(x)
         return torch.cat([self._add_leaves(rows) for rows in x.split(rows_at_once)])
 
@@ -157,11 +160,12 @@ class Trees(nn.Module):
 
     def _find_leaves(self, x: torch.Tensor) -> torch.Tensor:
         """Return the number of the leaf of each row in each tree, int64 ``(B, T)``."""
-        node = self.root.long().unsqueeze(0).expand(len(x), -1)
+        node = self.root.long().unsqueeze(0).expand(x.shape[0], -1)
         feature, children = self.feature.long(), torch.stack([self.right, self.left], dim=1).flatten().long()
-        for _ in range(int(self.depth)):
+        for _ in range(self._steps):
             value = x.gather(1, feature[node])
-            goes_left = torch.where(value.isnan(), self.missing_left[node], value <= self.threshold[node])
+            # Not torch.where, which onnxruntime lacks for booleans.
+            goes_left = (value <= self.threshold[node]) | (value.isnan() & self.missing_left[node])
             if len(self.left_categories):
                 goes_left = self._split_by_category(node, value, goes_left)
             node = children[2 * node + goes_left]
@@ -173,8 +177,9 @@ class Trees(nn.Module):
         code = value.nan_to_num(-1.0, -1.0, -1.0).long()
         is_known = (code >= 0) & (code <= MAX_CATEGORIES)
         in_set = self.left_categories[number.clamp_min(0), code.clamp(0, MAX_CATEGORIES)]
-        by_category = torch.where(is_known, in_set, self.missing_left[node])
-        return torch.where(number >= 0, by_category, goes_left)
+        by_category = (is_known & in_set) | (~is_known & self.missing_left[node])
+        splits_categories = number >= 0
+        return (splits_categories & by_category) | (~splits_categories & goes_left)
 
 
 def _round_down(threshold: torch.Tensor) -> torch.Tensor:

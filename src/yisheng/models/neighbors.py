@@ -16,6 +16,9 @@ COUNTS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 10)
 MAX_PAIRS = 1 << 22
 """Pairs of rows whose distance is computed at once; bounds the memory to some 100 MB."""
 
+TIE = 1e-9
+"""Rows as far away as the last neighbor, up to this relative difference, count too: no order decides among them."""
+
 
 @register(
     fits=lambda spec: spec.is_row,
@@ -30,7 +33,7 @@ def neighbors(spec: Spec, *, k: Annotated[int, Interval(ge=1, le=10**6)] | None 
     validation score chooses among them; in cross-validation, where it must not, k is 10.
 
     Args:
-        k: number of neighbors; all rows if there are fewer.
+        k: number of neighbors; all rows if there are fewer. Rows that are as far away as the last one count too.
 
     Source: Cover and Hart, "Nearest neighbor pattern classification", 1967.
 
@@ -64,6 +67,7 @@ class Neighbors(FittedModel):
         self.register_buffer("values", torch.zeros(0, self.width))
         self.register_buffer("weight", torch.zeros(0))
         self.register_buffer("k", torch.ones((), dtype=torch.int64))
+        self._count = 1  # k as a plain number, which an exported graph needs
 
     def check_buffers(self) -> None:
         """Check what `forward` relies on."""
@@ -72,6 +76,7 @@ class Neighbors(FittedModel):
             raise ValueError("the training rows of the nearest neighbors have other shapes than the columns")
         if not 1 <= int(self.k) <= n or not all(bool(t.isfinite().all()) for t in (self.x, self.values, self.weight)):
             raise ValueError(f"k must be from 1 to {n} training rows, which must be finite, got k={int(self.k)}")
+        self._count = int(self.k)
 
     def fit_stage(self, stage: int, rows: FitRows) -> None:
         """Keep the rows, and the number of neighbors of the stage."""
@@ -81,23 +86,24 @@ class Neighbors(FittedModel):
         self.x, self.values = torch.from_numpy(rows.x).float().clone(), values.float()
         weight = None if rows.weight is None else torch.from_numpy(rows.weight)
         self.weight = torch.ones(len(y)) if weight is None else weight.float().clamp_min(1e-12)
-        self.k = torch.tensor(min(self.counts[min(stage, len(self.counts) - 1)], len(y)))
+        self._count = min(self.counts[min(stage, len(self.counts) - 1)], len(y))
+        self.k = torch.tensor(self._count)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map scaled rows ``(B, D)`` to outputs ``(B, O)``."""
         rows_at_once = max(1, MAX_PAIRS // max(1, len(self.x)))
-        if torch.compiler.is_exporting() or torch.jit.is_tracing() or len(x) <= rows_at_once:
+        if torch.compiler.is_exporting() or torch.jit.is_tracing() or x.shape[0] <= rows_at_once:
             return self._predict(x)
         return torch.cat([self._predict(rows) for rows in x.split(rows_at_once)])
 
     def _predict(self, x: torch.Tensor) -> torch.Tensor:
-        k = int(self.k)
+        k = self._count
         # |a - b|² = |a|² - 2ab + |b|², where |a|² does not change the order; in float64, as the terms cancel.
         known = self.x.double()
         distance = known.square().sum(1) - 2 * x.double() @ known.T
-        nearest = distance.topk(k, dim=1, largest=False).indices
-        weight = self.weight.double()[nearest].unsqueeze(2)
-        mean = (self.values.double()[nearest] * weight).sum(1) / weight.sum(1)
+        limit = distance.topk(k, dim=1, largest=False).values[:, -1:]
+        weight = (distance <= limit + TIE * (1 + limit.abs())) * self.weight.double()
+        mean = weight @ self.values.double() / weight.sum(1, keepdim=True)
         if self.spec.task == "regression":
             return mean.to(x.dtype)
         smallest = 0.5 / (k + 1)  # less than one vote

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from scipy.optimize import linear_sum_assignment
-
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
@@ -39,6 +37,8 @@ def permuted_classes(case: Case) -> Iterator[Finding]:
 
     Source: Kuhn, "The Hungarian method for the assignment problem", 1955.
     """
+    from scipy.optimize import linear_sum_assignment  # a training imports scipy only where it needs it
+
     confusion = case.evaluated.confusion
     assert confusion is not None  # ensured by needs
     counts = confusion.counts.double().cpu().numpy()
