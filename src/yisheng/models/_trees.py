@@ -147,7 +147,7 @@ class Trees(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the sum of the leaves ``(B, O)``, float64, that the rows ``(B, D)`` reach."""
         rows_at_once = max(1, MAX_PAIRS // max(1, len(self)))
-        if torch.compiler.is_exporting() or torch.jit.is_tracing() or x.shape[0] <= rows_at_once:
+        if torch.compiler.is_exporting() or x.shape[0] <= rows_at_once:
             return self._add_leaves(x)
         return torch.cat([self._add_leaves(rows) for rows in x.split(rows_at_once)])
 

@@ -92,7 +92,7 @@ class Neighbors(FittedModel):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map scaled rows ``(B, D)`` to outputs ``(B, O)``."""
         rows_at_once = max(1, MAX_PAIRS // max(1, len(self.x)))
-        if torch.compiler.is_exporting() or torch.jit.is_tracing() or x.shape[0] <= rows_at_once:
+        if torch.compiler.is_exporting() or x.shape[0] <= rows_at_once:
             return self._predict(x)
         return torch.cat([self._predict(rows) for rows in x.split(rows_at_once)])
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from yisheng.core import registry
+from yisheng.core import nested, registry
 from yisheng.core.components import is_custom
 from yisheng.core.config import AUTO, Choice, Config
 from yisheng.core.errors import UsageError
@@ -113,13 +113,13 @@ def make_fit_step(seed: int) -> Step:
     """
 
     def step(state: State, batch: Batch, loss: Loss) -> torch.Tensor:
-        from threadpoolctl import threadpool_limits
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it comes with scikit-learn
 
         model = state.model
         if not isinstance(model, FittedModel):
             raise TypeError(f"{type(model).__name__} is not fitted in stages")
         order = batch.index.argsort()  # the order of an epoch's batch is random
-        x, y = batch.x[order].cpu().numpy(), batch.y[order].cpu().numpy()
+        x, y = nested.only(batch.x)[order].cpu().numpy(), batch.y[order].cpu().numpy()
         weight = None if batch.weight is None else batch.weight[order].cpu().numpy()
         with threadpool_limits(torch.get_num_threads()):
             model.fit_stage(state.epoch, FitRows(x, y, weight, derive(seed, "fit")))

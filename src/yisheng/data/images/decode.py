@@ -271,9 +271,13 @@ def _decode_jpeg(content: bytes, name: str, rules: flatten.Rules) -> DecodedImag
 
 def _decode_with_pillow(content: bytes, name: str, rules: flatten.Rules) -> DecodedImage:
     """Return the pixels of an image of any format."""
-    with _open_image(content, name) as image:
-        with _LARGE_IMAGE_SLOTS if image.width * image.height > LARGE_IMAGE_PIXELS else contextlib.nullcontext():
-            return _read_pixels(image, name, rules, content)
+    with _open_image(content, name) as image, _limit_large(image):
+        return _read_pixels(image, name, rules, content)
+
+
+def _limit_large(image: Image.Image) -> contextlib.AbstractContextManager[object]:
+    """Return a context that few large images can be in at a time."""
+    return _LARGE_IMAGE_SLOTS if image.width * image.height > LARGE_IMAGE_PIXELS else contextlib.nullcontext()
 
 
 def _read_pixels(image: Image.Image, name: str, rules: flatten.Rules, content: bytes | None) -> DecodedImage:
