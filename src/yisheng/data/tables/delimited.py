@@ -73,7 +73,7 @@ def read_delimited(
         columns[name] = builders[n].build(words).mark_missing(options.missing)
         builders[n] = ColumnBuilder(name)  # frees the chunks of the old one
     form = infer_number_form(columns.values(), options)
-    findings = report_layout(path, layout, scan.encoding if scan.is_guess else "")
+    findings = report_layout(path, layout, scan.encoding if scan.is_guess else "", scan.blank_count)
     return Table(
         set_number_form(columns, form.format),
         (*findings, *report_number_form(path.name, form)),
@@ -196,6 +196,7 @@ def read_chunks(
             usecols=list(columns),
             index_col=False,
             skipinitialspace=layout.separator != " ",
+            skip_blank_lines=len(layout.names) > 1,
             keep_default_na=False,
             na_values={n: list(words[n]) for n in columns},  # type: ignore[misc]  # the columns are called by numbers
             low_memory=False,

@@ -8,13 +8,14 @@ from yisheng.core.types import Finding
 from yisheng.data.tables.sniff import Layout
 
 
-def report_layout(path: Path, layout: Layout, guessed_encoding: str) -> tuple[Finding, ...]:
-    """Return the findings about a file: a guessed encoding, renamed columns, no header.
+def report_layout(path: Path, layout: Layout, guessed_encoding: str, blank_count: int = 0) -> tuple[Finding, ...]:
+    """Return the findings about a file: a guessed encoding, renamed columns, no header, blank lines that are rows.
 
     Args:
         path: the file.
         layout: layout of the file.
         guessed_encoding: its encoding if that is a guess, else empty.
+        blank_count: number of blank lines in a file of one column.
     """
     findings = []
     if guessed_encoding:
@@ -57,6 +58,17 @@ def report_layout(path: Path, layout: Layout, guessed_encoding: str) -> tuple[Fi
                 {"columns": len(layout.names)},
                 f"{path.name} has no header: its columns are called column-1 to column-{len(layout.names)}",
                 "give them names with names=a,b,c; if its first row is a header, use header=true",
+            )
+        )
+    if blank_count:
+        findings.append(
+            Finding(
+                "blank lines",
+                "warning",
+                {"lines": blank_count},
+                f"{path.name} has one column and {blank_count:,} blank line{'s' * (blank_count > 1)}: each is a row "
+                "without a value",
+                "remove the lines if they are no rows",
             )
         )
     return tuple(findings)

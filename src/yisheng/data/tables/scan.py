@@ -39,14 +39,17 @@ class ScanResult:
     Args:
         encoding: the encoding of the whole file.
         is_guess: whether the encoding is a guess: the file is not UTF-8 and has no byte order mark.
-        row_count: number of records, the header included, blank lines not.
+        row_count: number of records, the header included. Blank lines are none, except in a file of one column, whose
+            missing values look like that.
         code_columns: positions of the columns with codes such as 007, which would lose their zeros as numbers.
+        blank_count: number of blank lines that are records.
     """
 
     encoding: str
     is_guess: bool
     row_count: int
     code_columns: frozenset[int]
+    blank_count: int = 0
 
 
 def scan_file(path: Path, layout: Layout, options: ReadingOptions = AUTOMATIC) -> ScanResult:
@@ -69,20 +72,20 @@ def scan_file(path: Path, layout: Layout, options: ReadingOptions = AUTOMATIC) -
     candidate = ""
     for candidate in decoded_text.candidate_encodings(path, options.encoding, options.prior_encoding):
         try:
-            row_count, code_columns = _scan(path, layout, candidate)
+            row_count, code_columns, blank_count = _scan(path, layout, candidate)
         except UnicodeDecodeError:
             continue
         trusted = (decoded_text.UTF8, options.prior_encoding)
         has_mark = candidate.startswith(("utf-16", "utf-32"))
         is_guess = options.encoding == decoded_text.AUTO and candidate not in trusted and not has_mark
-        return ScanResult(candidate, is_guess, row_count, frozenset(code_columns))
+        return ScanResult(candidate, is_guess, row_count, frozenset(code_columns), blank_count)
     raise DataError(f"{path} is not in {candidate}", "name its encoding with encoding=, or save it as UTF-8")
 
 
-def _scan(path: Path, layout: Layout, encoding: str) -> tuple[int, set[int]]:
-    """Return the number of records and the columns with codes, chunk by chunk."""
+def _scan(path: Path, layout: Layout, encoding: str) -> tuple[int, set[int], int]:
+    """Return the number of records, the columns with codes and the number of blank records, chunk by chunk."""
     separator, width = layout.separator, len(layout.names)
-    mark, rows, code_columns = ord(separator), 0, set[int]()
+    mark, rows, code_columns, blank_count = ord(separator), 0, set[int](), 0
     held, header, line = b"", b"", layout.skip + 1
     for chunk in layout.read_chunks(path, encoding):
         block = held + chunk
@@ -95,12 +98,15 @@ def _scan(path: Path, layout: Layout, encoding: str) -> tuple[int, set[int]]:
             _refuse_repeated_header(path, block[:end], header, line, is_first=not rows)
             line += block.count(b"\n", 0, end)
         rows += count
+        blank_count += _count_blank_lines(block[:end]) if width == 1 else 0
         _require_size(path, rows, width)
         code_columns |= _find_code_columns(block[:end], mark)
+    if not held:
+        return rows, code_columns, blank_count
     count, end = _count_records(held + b"\n", mark, width)
     if count is None or end <= len(held):
         return _scan_exactly(path, layout, encoding)
-    return rows + count, code_columns | _find_code_columns(held, mark)
+    return rows + count, code_columns | _find_code_columns(held, mark), blank_count
 
 
 def _header_line(block: bytes, layout: Layout) -> bytes:
@@ -165,12 +171,20 @@ def _count_records(block: bytes, mark: int, width: int) -> tuple[int | None, int
     counts = np.add.reduceat(is_mark, starts, dtype=np.int64)
     counts[-1] = np.count_nonzero(is_mark[starts[-1] : ends[-1]])  # reduceat's last sum includes the incomplete record
     blank = ends == starts
+    if width == 1:
+        blank[:] = False
     spaces = b" \t".replace(bytes([mark]), b"")
     for row in np.flatnonzero((counts != width - 1) & ~blank):
         if block[starts[row] : ends[row]].strip(spaces):
             return None, 0
         blank[row] = True
     return int(len(ends) - blank.sum()), int(ends[-1]) + 1
+
+
+def _count_blank_lines(block: bytes) -> int:
+    """Return the number of empty lines of complete records, outside of quotes."""
+    is_end, _ = _find_ends_and_marks(block, _NEWLINE)
+    return int((np.diff(np.flatnonzero(is_end), prepend=-1) == 1).sum())
 
 
 def _find_ends_and_marks(block: bytes, mark: int) -> tuple[np.ndarray, np.ndarray]:
@@ -209,9 +223,9 @@ def _find_code_columns(block: bytes, mark: int) -> set[int]:
     return set(np.unique(marks[zeros] - earlier_marks).tolist())
 
 
-def _scan_exactly(path: Path, layout: Layout, encoding: str) -> tuple[int, set[int]]:
+def _scan_exactly(path: Path, layout: Layout, encoding: str) -> tuple[int, set[int], int]:
     """Do what `_scan` does record by record: it is slower, and knows the line."""
-    rows, code_columns, line = 0, set[int](), layout.skip + 1
+    rows, code_columns, blank_count, line = 0, set[int](), 0, layout.skip + 1
     width = len(layout.names)
     record: list[str] = []
     header: list[str] = []
@@ -220,10 +234,13 @@ def _scan_exactly(path: Path, layout: Layout, encoding: str) -> tuple[int, set[i
     try:
         for record in reader:
             if record == [_SENTINEL]:
-                return rows, code_columns
+                return rows, code_columns, blank_count
             if record and record[-1].endswith(_SENTINEL + "\n"):
                 break
-            if len(record) > 1 or (record and record[0].strip()):  # otherwise it is a blank line
+            if width == 1 and not "".join(record).strip():
+                rows += 1
+                blank_count += not record
+            elif len(record) > 1 or (record and record[0].strip()):  # otherwise it is a blank line
                 if len(record) != width:
                     _raise_wrong_width(path, line, len(record), width, rows)
                 if record == header:
