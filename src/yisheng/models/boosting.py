@@ -48,8 +48,8 @@ def boosting(
         learning_rate: the factor η; 0.05 if not given, higher for fewer rounds.
         leaves: largest number of leaves of a tree; one for about 150 rows if not given, from 8 to 31.
         leaf_rows: fewest training rows in a leaf.
-        column_fraction: fraction of the columns, drawn anew at each split, that may be split; a third if not given, and
-            at least three columns.
+        column_fraction: fraction of the columns, drawn again at each split, that may be split; a third if not given,
+            and at least three columns.
         l2: penalty λ/2 |value|² of the leaves.
 
     Source: Friedman, "Greedy function approximation: a gradient boosting machine", 2001; Ke et al., "LightGBM: a highly
@@ -60,8 +60,8 @@ def boosting(
     >>> for stage in range(model.stages):
     ...     model.fit_stage(stage, FitRows(x, (x > 0.5).astype(np.float32), None, seed=0))
     >>> model(torch.tensor([[0.1], [0.9]])).round(decimals=1)
-    tensor([[0.2],
-            [0.8]])
+    tensor([[0.],
+            [1.]])
     """
     groups = 1 if spec.task == "classification" and len(spec.classes) == 2 else spec.outputs
     rounds = rounds or int(np.clip(MAX_TREES // groups, 20, 600))
@@ -204,7 +204,7 @@ class Boosting(FittedModel):
     def _convert(self, predictor: Any, codes: list[np.ndarray], output: int) -> Tree:
         """Return a tree of scikit-learn with the columns and category codes of the scaled rows."""
         nodes = predictor.nodes
-        own = np.arange(len(nodes))
+        own_number = np.arange(len(nodes))
         is_leaf = nodes["is_leaf"].astype(bool)
         by_category = nodes["is_categorical"].astype(bool) & ~is_leaf
         feature = np.where(is_leaf, 0, nodes["feature_idx"]).astype(np.int64)
@@ -221,8 +221,8 @@ class Boosting(FittedModel):
         return Tree(
             feature=np.array(self._order)[feature],
             threshold=np.where(is_leaf | by_category, 0.0, nodes["num_threshold"]),
-            left=np.where(is_leaf, own, nodes["left"]),
-            right=np.where(is_leaf, own, nodes["right"]),
+            left_child=np.where(is_leaf, own_number, nodes["left"]),
+            right_child=np.where(is_leaf, own_number, nodes["right"]),
             missing_left=missing_left,
             left_categories=sets,
             by_category=by_category,
