@@ -110,6 +110,8 @@ def match_header(path: Path, spec: Spec, options: ReadingOptions, targets: Colle
         DataError: the file cannot be read, or has another number of columns than training.
     """
     sources = source_names(spec)
+    if not sources:  # of a built-in dataset or arrays: the file names its own columns
+        return options
     layout = sniff_layout(path, options, known_names={*sources, *targets})
     matching = set(sources) & set(layout.names)
     is_numbered = all(_NUMBERED.fullmatch(name) for name in sources)
