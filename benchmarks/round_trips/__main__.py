@@ -114,7 +114,7 @@ def main(arguments: list[str]) -> None:
     by_kind: dict[str, Counter[str]] = {outcome: Counter() for outcome in OUTCOMES}
     log = Path(options["log"]) if options["log"] else None
     start = time.perf_counter()
-    done = 0
+    case_count = 0
     with contextlib.suppress(KeyboardInterrupt):  # an interrupted run prints what it did
         for number in range(int(options["cases"])):
             seed = int(options["seed"]) * 1_000_000 + number
@@ -122,7 +122,7 @@ def main(arguments: list[str]) -> None:
             dialect, events = _run_in_folder(seed, complete=is_complete)
             worst = min(map(rate, events), default=len(OUTCOMES) - 1)
             counts[OUTCOMES[worst]] += 1
-            done += 1
+            case_count += 1
             for event in events:
                 kind = event.get("flavor") or re.sub(r"\d", "0", event["problem"].rpartition("' ")[2])[:60]
                 by_kind[event["outcome"]][f"{event['way']} | {kind}"] += 1
@@ -131,7 +131,7 @@ def main(arguments: list[str]) -> None:
                 with log.open("a", encoding="utf-8") as file:
                     file.write("".join(f"{line}\n" for line in lines))
     seconds = time.perf_counter() - start
-    print(f"{done} cases in {seconds:.0f} s: " + ", ".join(f"{counts[o]} {o}" for o in OUTCOMES))
+    print(f"{case_count} cases in {seconds:.0f} s: " + ", ".join(f"{counts[o]} {o}" for o in OUTCOMES))
     for outcome, kinds in by_kind.items():
         for kind, count in kinds.most_common(25 if outcome in ("silent", "crash") else 8):
             print(f"  {outcome:8} {count:6} {kind}")

@@ -9,7 +9,7 @@ from yisheng.diagnosis.data_checks.label_noise import estimate_random_labels
 from yisheng.reporting import run_facts
 
 
-def make_predictions(n, classes, *, right, seed=0):
+def make_predictions(n, classes, *, accuracy, seed=0):
     """Return probabilities whose most probable class is right for a fraction of the rows, and the true classes.
 
     If it is wrong, the true class is the second one, as with rows that are difficult.
@@ -18,7 +18,7 @@ def make_predictions(n, classes, *, right, seed=0):
     true, order = draw.integers(0, classes, n), draw.permuted(np.tile(np.arange(classes), (n, 1)), axis=1)
     for row, label in zip(order, true, strict=True):
         row[:] = [label, *(k for k in row if k != label)]
-    wrong = draw.random(n) > right
+    wrong = draw.random(n) > accuracy
     order[wrong, :2] = order[wrong, 1::-1]
     p = np.empty((n, classes))
     np.put_along_axis(p, order, 2.0 ** -np.arange(classes) * (1 + 0.1 * draw.random((n, 1))), axis=1)
@@ -26,18 +26,18 @@ def make_predictions(n, classes, *, right, seed=0):
 
 
 @pytest.mark.parametrize("noise", [0.1, 0.2, 0.4])
-@pytest.mark.parametrize("right", [0.95, 0.6])
-def test_noise_is_estimated_although_the_network_is_often_wrong(noise, right):
-    p, true = make_predictions(4000, 10, right=right)
+@pytest.mark.parametrize("accuracy", [0.95, 0.6])
+def test_noise_is_estimated_although_the_network_is_often_wrong(noise, accuracy):
+    p, true = make_predictions(4000, 10, accuracy=accuracy)
     draw = np.random.default_rng(1)
     y = np.where(draw.random(4000) < noise, (true + draw.integers(1, 10, 4000)) % 10, true)
     assert estimate_random_labels(p, y) == pytest.approx(noise, abs=0.05)
 
 
-@pytest.mark.parametrize("right", [1.0, 0.9, 0.6])
+@pytest.mark.parametrize("accuracy", [1.0, 0.9, 0.6])
 @pytest.mark.parametrize("classes", [4, 10])
-def test_difficult_rows_are_not_wrong_labels(right, classes):
-    p, true = make_predictions(4000, classes, right=right)
+def test_difficult_rows_are_not_wrong_labels(accuracy, classes):
+    p, true = make_predictions(4000, classes, accuracy=accuracy)
     assert estimate_random_labels(p, true) is None
 
 

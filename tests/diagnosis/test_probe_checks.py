@@ -1,4 +1,4 @@
-"""Checks that probe the trained network, and that watch its evaluations, find their fault and nothing in its twin."""
+"""Checks that probe the trained network, and that watch its evaluations, find their fault and nothing once repaired."""
 
 import copy
 

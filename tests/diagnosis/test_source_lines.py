@@ -54,11 +54,11 @@ def run_program(folder, text):
     sources = str(Path(__file__).parents[2] / "src")
     environment = {"PYTHONPATH": sources, "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
     command = [sys.executable, str(path)]
-    done = subprocess.run(
+    process = subprocess.run(
         command, capture_output=True, text=True, timeout=120, cwd=folder, env=environment, check=False
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert process.returncode == 0, process.stderr
+    return process.stdout
 
 
 def find_line(text, part):

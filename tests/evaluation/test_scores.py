@@ -75,9 +75,9 @@ def test_several_targets_are_scored_each_in_its_own_unit() -> None:
         assert {key: scores[f"{key}[{name}]"] for key in expected} == expected
     assert scores["r2"].value == pytest.approx(np.mean([scores["r2[age]"].value, scores["r2[price]"].value]))
     assert registry.default("metrics", spec).key == "r2"
-    many = Spec("regression", (2,), outputs=200)
-    wide = np.ones((4, 200)) * np.arange(4)[:, None]
-    assert list(compute_scores(many, Predictions(wide, wide + 0.5, np.arange(4)))) == ["r2"]
+    spec = Spec("regression", (2,), outputs=200)
+    y = np.ones((4, 200)) * np.arange(4)[:, None]
+    assert list(compute_scores(spec, Predictions(y, y + 0.5, np.arange(4)))) == ["r2"]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from yisheng.experiments.dispatch import resume
 MODELS = [entry.name for entry in registry.entries("models") if entry.meta.get("fitted")]
 ONLY = {"ridge": ("price",), "logistic": ("sold", "town")}
 """Targets that a model is for, if not for all."""
-SMALL = {"boosting": {"rounds": 40}, "forest": {"trees": 40}}
+SMALL_OPTIONS = {"boosting": {"rounds": 40}, "forest": {"trees": 40}}
 CASES = [(name, target) for name in MODELS for target in ONLY.get(name, ("price", "sold", "town"))]
 all_cases = pytest.mark.parametrize(
     ("name", "target"),
@@ -46,7 +46,7 @@ def draw_frame(n=300, seed=0):
 def train(tmp_path, name, target, **settings):
     others = {"price", "sold", "town"} - {target}
     frame = draw_frame().drop(columns=list({"price", "sold"} & others))
-    settings = {**SMALL.get(name, {}), **settings}
+    settings = {**SMALL_OPTIONS.get(name, {}), **settings}
     return yisheng.train(data=frame, target=target, model=name, out=tmp_path, quiet=True, **settings)
 
 

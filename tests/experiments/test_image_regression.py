@@ -192,8 +192,8 @@ def run_shell(*words):
 @pytest.mark.slow
 def test_a_killed_training_continues_to_the_same_bits(spots, tmp_path):
     settings = [f"data={spots[0]}", "model=mlp", "epochs=120", "checkpoint_every=0.05"]
-    whole = run_shell("train", *settings, f"out={tmp_path / 'whole'}", "--quiet")
-    assert whole.returncode == 0, whole.stderr
+    complete = run_shell("train", *settings, f"out={tmp_path / 'whole'}", "--quiet")
+    assert complete.returncode == 0, complete.stderr
     command = [sys.executable, "-m", "yisheng", "train", *settings, f"out={tmp_path / 'killed'}"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
@@ -204,7 +204,7 @@ def test_a_killed_training_continues_to_the_same_bits(spots, tmp_path):
     (killed,) = (tmp_path / "killed").glob("0001*")
     resumed = run_shell("resume", killed)
     assert resumed.returncode == 0, resumed.stderr
-    weights = Path(whole.stdout.strip().splitlines()[-1], "model.safetensors").read_bytes()
+    weights = Path(complete.stdout.strip().splitlines()[-1], "model.safetensors").read_bytes()
     assert (killed / "model.safetensors").read_bytes() == weights
 
 
@@ -220,8 +220,8 @@ def test_the_shell_predicts_as_python_does(run, spots, tmp_path):
     assert "across" in run_shell("predict", run.path, images[0]).stdout
     for suffix in ("csv", "jsonl", "parquet"):
         out = tmp_path / f"out.{suffix}"
-        done = run_shell("predict", run.path, *images, f"out={out}")
-        assert done.returncode == 0, done.stderr
+        process = run_shell("predict", run.path, *images, f"out={out}")
+        assert process.returncode == 0, process.stderr
     with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0])[1:3] == ["across", "down, mm"]

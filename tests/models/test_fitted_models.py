@@ -180,7 +180,7 @@ def test_a_loaded_model_is_the_same_and_does_not_depend_on_other_rows(name: str,
 
 
 @all_models
-@pytest.mark.parametrize("key", ["trees.feature", "trees.left", "trees.right", "trees.root", "trees.depth"])
+@pytest.mark.parametrize("key", ["trees.feature", "trees.left_child", "trees.right_child", "trees.root", "trees.depth"])
 def test_a_file_whose_nodes_point_outside_is_refused(name: str, key: str) -> None:
     spec = SPECS["classes"]
     weights = fit(name, spec, draw_rows(spec)).state_dict()
@@ -205,8 +205,8 @@ def test_rows_of_one_class_only(name: str, task: str) -> None:
 def test_a_class_without_training_rows_is_never_predicted(name: str) -> None:
     spec = SPECS["classes"]
     rows = draw_rows(spec)
-    kept = rows.y != 2
-    rows = FitRows(rows.x[kept], rows.y[kept], None, 0)
+    is_present = rows.y != 2
+    rows = FitRows(rows.x[is_present], rows.y[is_present], None, 0)
     probabilities = predict(fit(name, spec, rows), spec, rows.x)
     assert (probabilities.argmax(1) != 2).all()
     assert math.isclose(float(probabilities.sum(1).mean()), 1, abs_tol=1e-6)

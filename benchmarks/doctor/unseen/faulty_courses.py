@@ -154,7 +154,7 @@ def four_hundred_epochs(t: Trial) -> float:
     data = split(x, y, 100)
     net = Net(20, 2, hidden=128)
     optimizer = Adam(net.parameters(), lr=3e-3)
-    best, kept = float("inf"), copy.deepcopy(net.state_dict())
+    best, best_state = float("inf"), copy.deepcopy(net.state_dict())
     train_loader = loader(data)
     with t.doctor(net, optimizer, data=(data.x, data.y), validation=(data.x_test, data.y_test)) as dr:
         for epoch in range(120):
@@ -165,11 +165,11 @@ def four_hundred_epochs(t: Trial) -> float:
                 optimizer.step()
             loss = validate(net, data, F.cross_entropy, dr)
             if loss < best:
-                best, kept, best_epoch = loss, copy.deepcopy(net.state_dict()), epoch
+                best, best_state, best_epoch = loss, copy.deepcopy(net.state_dict()), epoch
             elif t.fixed and epoch > best_epoch + 5:
                 break
     if t.fixed:
-        net.load_state_dict(kept)
+        net.load_state_dict(best_state)
     with torch.no_grad():
         return -float(F.cross_entropy(net(data.x_test), data.y_test))
 
@@ -325,7 +325,7 @@ def average_that_never_moves(t: Trial) -> float:
 
 @faulty("weights-reset")
 def initialized_in_each_epoch(t: Trial) -> float:
-    """`net.apply(initialize)` stands in the loop over the epochs instead of before it."""
+    """`net.apply(initialize)` is called in the loop over the epochs instead of before it."""
     data, net = images(t.seed), ConvNet()
     optimizer = SGD(net.parameters(), lr=0.02, momentum=0.9)
 

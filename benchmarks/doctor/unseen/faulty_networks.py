@@ -400,8 +400,8 @@ def sums_over_a_hundred_neighbors(t: Trial) -> float:
     """A graph network adds its neighbors, up to a hundred, in each of three layers."""
     g = generator(t.seed)
     y = torch.randint(0, 4, (400,), generator=g)
-    near = torch.rand(400, 400, generator=g) < torch.where(y[:, None] == y, 0.5, 0.1)
-    adjacency = (near | near.T).float()
+    has_edge = torch.rand(400, 400, generator=g) < torch.where(y[:, None] == y, 0.5, 0.1)
+    adjacency = (has_edge | has_edge.T).float()
     adjacency = adjacency / adjacency.sum(1, keepdim=True) if t.fixed else adjacency
     x = 2 * torch.randn(4, 12, generator=g)[y] + torch.randn(400, 12, generator=g)
     net = Messages(adjacency)

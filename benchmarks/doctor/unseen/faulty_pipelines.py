@@ -128,9 +128,9 @@ def crops_that_miss_the_object(t: Trial) -> float:
 
     def move(x: torch.Tensor) -> torch.Tensor:
         reach = 1 if t.fixed else 7
-        wide = F.pad(x, (reach,) * 4)
+        padded = F.pad(x, (reach,) * 4)
         i, j = torch.randint(0, 2 * reach + 1, (2,)).tolist()
-        return wide[:, :, i : i + 8, j : j + 8]
+        return padded[:, :, i : i + 8, j : j + 8]
 
     data, net = images(t.seed), ConvNet()
     fit(t, net, Adam(net.parameters(), lr=2e-3), data, epochs=6, augment=move)

@@ -285,10 +285,10 @@ def softmax_and_squares(out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return F.mse_loss(out.softmax(1), y)
 
 
-def train_tags(t: Trial, data: Data, wrong: Loss, right: Loss = F.binary_cross_entropy_with_logits) -> float:
+def train_tags(t: Trial, data: Data, wrong: Loss, correct: Loss = F.binary_cross_entropy_with_logits) -> float:
     """Train with one of two losses; return the F1 score."""
     net = Net(20, data.y.shape[1])
-    fit(t, net, Adam(net.parameters(), lr=5e-3), data, right if t.fixed else wrong)
+    fit(t, net, Adam(net.parameters(), lr=5e-3), data, correct if t.fixed else wrong)
     return f1(net, data)
 
 

@@ -128,8 +128,8 @@ def unseen_residual_network_of_group_norm(t: Trial) -> float:
 def unseen_graph_network(t: Trial) -> float:
     g = generator(t.seed)
     y = torch.randint(0, 4, (300,), generator=g)
-    near = torch.rand(300, 300, generator=g) < torch.where(y[:, None] == y, 0.05, 0.01)
-    adjacency = (near | near.T | torch.eye(300, dtype=torch.bool)).float()
+    has_edge = torch.rand(300, 300, generator=g) < torch.where(y[:, None] == y, 0.05, 0.01)
+    adjacency = (has_edge | has_edge.T | torch.eye(300, dtype=torch.bool)).float()
     net = Messages(adjacency / adjacency.sum(1, keepdim=True))
     x = torch.randn(4, 12, generator=g)[y] + 1.5 * torch.randn(300, 12, generator=g)
     optimizer = Adam(net.parameters(), lr=1e-2, weight_decay=5e-4)

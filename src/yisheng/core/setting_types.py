@@ -290,7 +290,7 @@ if TYPE_CHECKING:
         color: Literal["auto", "gray", "rgb"]
         """gray or rgb; auto is gray if all images are (data=folder, data=labels)."""
         column_fraction: float | None
-        """Fraction of the columns, drawn anew at each split, that may be split; a third if not given, and at least
+        """Fraction of the columns, drawn again at each split, that may be split; a third if not given, and at least
         three columns (model=boosting, model=forest)."""
         columns: Sequence[str]
         """The columns or keys to learn from; all others by default (data=in-memory)."""

@@ -107,6 +107,14 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
 
         Raises:
             UsageError: neither is given, or one is not a number.
+
+        >>> net = nn.Linear(2, 2)
+        >>> with doctor(net, torch.optim.SGD(net.parameters(), lr=0.1)) as dr:
+        ...     dr.validation(loss=0.3)
+        ...     dr.validation()
+        Traceback (most recent call last):
+        yisheng.core.errors.UsageError: validation requires a loss or a score as a number, got loss=None, score=None
+          write: dr.validation(loss=0.3), or dr.validation(score=accuracy)
         """
         values = [value for value in (loss, score) if value is not None]
         try:

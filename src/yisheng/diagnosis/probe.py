@@ -116,7 +116,7 @@ def _probe(network: nn.Module, example: tuple[torch.Tensor, ...]) -> Probe:
         padding=_cut_padding(network, tokens, padding_token, first, size) if tokens is not None else None,
         next_token=_change_last_token(network, tokens, first, size) if is_sequence and tokens is not None else None,
         order=_reverse(network, tokens, first, size) if is_sequence and tokens is not None else None,
-        between_rows=_spread(first),
+        between_rows=_compute_relative_deviation(first),
         rows=rows,
         padding_token=padding_token,
         active_dropout=watch.active,
@@ -147,7 +147,7 @@ def _difference(first: torch.Tensor, second: torch.Tensor, size: float) -> float
     return float((first - second).square().mean().sqrt()) / size
 
 
-def _spread(output: torch.Tensor) -> float:
+def _compute_relative_deviation(output: torch.Tensor) -> float:
     """Return the standard deviation over the rows relative to the size of the values."""
     flat = output.flatten(1)
     return float(flat.std(0).square().mean().sqrt() / flat.square().mean().sqrt().clamp(min=1e-30))
@@ -165,14 +165,14 @@ def _replace_other_rows(
         return None  # one similarity for each pair of rows
     # Both halves are examined: a recurrent network over the batch carries values in one direction only.
     changes = []
-    for kept, other in ((slice(0, half), slice(rows - half, rows)), (slice(rows - half, rows), slice(0, half))):
+    for fixed, replaced in ((slice(0, half), slice(rows - half, rows)), (slice(rows - half, rows), slice(0, half))):
         changed = tuple(x.clone() for x in example)
         for x, original in zip(changed, example, strict=True):
-            x[other] = original[kept]
+            x[replaced] = original[fixed]
         output = _predict(network, changed, rows)
         if output is None:
             return None
-        changes.append(_difference(first[kept], output[kept], size))
+        changes.append(_difference(first[fixed], output[fixed], size))
     return max(changes)
 
 
@@ -209,8 +209,8 @@ def _change_last_token(network: nn.Module, tokens: torch.Tensor, first: torch.Te
     if output is None or output.shape != first.shape or not bool(differs.any()):
         return None
     keep = slice(0, length - 1)
-    before, after = (x[differs].movedim(axis, 1)[:, keep] for x in (first, output))
-    return _difference(before, after, size)
+    expected, actual = (x[differs].movedim(axis, 1)[:, keep] for x in (first, output))
+    return _difference(expected, actual, size)
 
 
 def _reverse(network: nn.Module, tokens: torch.Tensor, first: torch.Tensor, size: float) -> float | None:

@@ -31,9 +31,13 @@ class Diagnosis:
         examined: what was looked at: training, validation, data.
         missing: what was not given.
 
-    >>> print(Diagnosis((), {}, {"plateau": "it needs at least 500 losses, got 37"}, missing=("validation", "data")))
+    >>> unchecked = {"plateau": "it needs at least 500 losses, got 37"}
+    >>> diagnosis = Diagnosis((), {}, unchecked, missing=("validation", "data"))
+    >>> print(diagnosis)
     training: nothing found; validation and data were not given
     not checked: plateau (it needs at least 500 losses, got 37)
+    >>> diagnosis.summary, diagnosis.to_findings().missing
+    ('training: nothing found; validation and data were not given', ['validation', 'data'])
     """
 
     findings: tuple[Finding, ...]

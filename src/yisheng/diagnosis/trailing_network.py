@@ -29,7 +29,7 @@ MAX_LEARNED_BY_CHANCE = 0.1
 """Fraction of the loss that is gone in a training that has learned nothing."""
 MAX_FALL = 0.1
 """Fall of the loss in the last quarter of the updates that is none."""
-BEFORE, PRESENT = 0.0, 1.0
+NO_UPDATES, PRESENT = 0.0, 1.0
 RATES, STEPS, BATCH = (PRESENT, 0.1, 10.0), 100, 32
 """Factors of the learning rate that are tried from the present weights, updates of each, and rows of a batch."""
 MAX_REMAINING = 0.75
@@ -85,7 +85,7 @@ def find_trailing_network(case: Case, rows: RowResults, data: Any, validation: A
         return
     losses = _try_rates(case, data, validation)
     factor = _find_better_rate(losses)
-    goes_on = losses.get(PRESENT, math.inf) < MAX_REMAINING * losses.get(BEFORE, 0.0)
+    goes_on = losses.get(PRESENT, math.inf) < MAX_REMAINING * losses.get(NO_UPDATES, 0.0)
     trains_on_other_rows = case.learned_less_than(MAX_LEARNED_BY_CHANCE) or (goes_on and _is_flat(case))
     if factor and not (goes_on and trains_on_other_rows):
         yield _explain_rate(case, factor)
@@ -117,7 +117,7 @@ def _is_flat(case: Case) -> bool:
 def _explain_gap(sample: Sample, network: np.ndarray, quick: _QuickModel, trains_on_other_rows: bool) -> Finding:
     is_class = sample.spec.task == "classification"
     measure = "accuracy" if is_class else "R²"
-    own, other = (float(part.mean()) + (0 if is_class else 1) for part in (network, quick.correct))
+    network_score, quick_score = (float(part.mean()) + (0 if is_class else 1) for part in (network, quick.correct))
     if trains_on_other_rows:
         remedy = (
             "look at what the loop trains on: rows and targets that are shuffled apart, augmentation that destroys the "
@@ -130,9 +130,9 @@ def _explain_gap(sample: Sample, network: np.ndarray, quick: _QuickModel, trains
     return Finding(
         "underfitting",
         "warning",
-        {"network": own, quick.name: other, "rows": len(network)},
+        {"network": network_score, quick.name: quick_score, "rows": len(network)},
         f"{quick.name} on the same rows reach{'' if quick.name.endswith('s') else 'es'} a held-out {measure} of "
-        f"{other:.3g}, the network {own:.3g}",
+        f"{quick_score:.3g}, the network {network_score:.3g}",
         remedy,
     )
 
@@ -209,7 +209,7 @@ def _fit_quick_models(sample: Sample) -> list[_QuickModel]:
 
 
 def _try_rates(case: Case, data: Sequence[torch.Tensor], validation: Sequence[torch.Tensor]) -> dict[float, float]:
-    """Return the held-out loss of the network (`BEFORE`), and after more updates by the factor of the learning rate.
+    """Return the held-out loss of the network (`NO_UPDATES`), and after more updates by factor of the learning rate.
 
     Nothing is returned if the loss is not one that can be repeated.
     """
@@ -221,16 +221,16 @@ def _try_rates(case: Case, data: Sequence[torch.Tensor], validation: Sequence[to
     try:
         with preserve_training_state(case.model, case.optimizer):
             losses = {factor: _go_on(case, factor, loss, data, validation) for factor in RATES}
-            return {BEFORE: _go_on(case, PRESENT, loss, data, validation, steps=0), **losses}
+            return {NO_UPDATES: _go_on(case, PRESENT, loss, data, validation, steps=0), **losses}
     except (RuntimeError, TypeError, ValueError, IndexError):
         return {}
 
 
 def _find_better_rate(losses: dict[float, float]) -> float:
     """Return the factor of the learning rate with which the training goes on much better, or 0."""
-    others = {factor: loss for factor, loss in losses.items() if factor not in (BEFORE, PRESENT)}
-    best = min(others, key=others.__getitem__, default=0.0)
-    return best if best and others[best] < MAX_REMAINING * losses[PRESENT] else 0.0
+    other_losses = {factor: loss for factor, loss in losses.items() if factor not in (NO_UPDATES, PRESENT)}
+    best = min(other_losses, key=other_losses.__getitem__, default=0.0)
+    return best if best and other_losses[best] < MAX_REMAINING * losses[PRESENT] else 0.0
 
 
 def _go_on(

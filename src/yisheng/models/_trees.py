@@ -22,8 +22,8 @@ class Tree:
     Args:
         feature: column of each node's split, int64 ``(n,)``.
         threshold: a row goes left if its value is at most this, float64 ``(n,)``.
-        left: number of the left child ``(n,)``; a leaf is its own child.
-        right: number of the right child.
+        left_child: number of the left child ``(n,)``; a leaf is its own child.
+        right_child: number of the right child.
         missing_left: whether a missing value goes left, bool ``(n,)``.
         left_categories: the codes that go left, bool ``(n, 256)``, or None without splits by category.
         by_category: whether a node splits by category, bool ``(n,)``.
@@ -34,8 +34,8 @@ class Tree:
 
     feature: np.ndarray
     threshold: np.ndarray
-    left: np.ndarray
-    right: np.ndarray
+    left_child: np.ndarray
+    right_child: np.ndarray
     missing_left: np.ndarray
     left_categories: np.ndarray | None
     by_category: np.ndarray
@@ -57,8 +57,8 @@ class Trees(nn.Module):
 
     feature: torch.Tensor
     threshold: torch.Tensor
-    left: torch.Tensor
-    right: torch.Tensor
+    left_child: torch.Tensor
+    right_child: torch.Tensor
     missing_left: torch.Tensor
     category_set: torch.Tensor
     left_categories: torch.Tensor
@@ -71,7 +71,7 @@ class Trees(nn.Module):
         super().__init__()
         self.outputs, self.values = outputs, values
         self._steps = 0  # the depth as a plain number, which an exported graph needs
-        for name, dtype in (("feature", torch.int32), ("left", torch.int32), ("right", torch.int32)):
+        for name, dtype in (("feature", torch.int32), ("left_child", torch.int32), ("right_child", torch.int32)):
             self.register_buffer(name, torch.zeros(0, dtype=dtype))
         self.register_buffer("threshold", torch.zeros(0))
         self.register_buffer("missing_left", torch.zeros(0, dtype=torch.bool))
@@ -98,8 +98,8 @@ class Trees(nn.Module):
 
         self.feature = join("feature", torch.int32)
         self.threshold = _round_down(join("threshold", torch.float64))
-        self.left = join("left", torch.int64).add(torch.from_numpy(starts)).to(torch.int32)
-        self.right = join("right", torch.int64).add(torch.from_numpy(starts)).to(torch.int32)
+        self.left_child = join("left_child", torch.int64).add(torch.from_numpy(starts)).to(torch.int32)
+        self.right_child = join("right_child", torch.int64).add(torch.from_numpy(starts)).to(torch.int32)
         self.missing_left = join("missing_left", torch.bool)
         self.value = join("value", torch.float32)
         by_category = torch.from_numpy(np.concatenate([np.zeros(0, bool), *(tree.by_category for tree in trees)]))
@@ -122,13 +122,13 @@ class Trees(nn.Module):
             ValueError: a number points outside, or the sizes contradict one another.
         """
         n = len(self.feature)
-        nodes = (self.threshold, self.left, self.right, self.missing_left, self.category_set, self.value)
+        nodes = (self.threshold, self.left_child, self.right_child, self.missing_left, self.category_set, self.value)
         if any(len(tensor) != n for tensor in nodes) or len(self.output) != len(self.root):
             raise ValueError("the trees have different numbers of nodes")
         bounds = [
             (self.feature, 0, columns),
-            (self.left, 0, n),
-            (self.right, 0, n),
+            (self.left_child, 0, n),
+            (self.right_child, 0, n),
             (self.root, 0, n),
             (self.output, 0, self.outputs),
             (self.category_set, -1, len(self.left_categories)),
@@ -161,7 +161,8 @@ class Trees(nn.Module):
     def _find_leaves(self, x: torch.Tensor) -> torch.Tensor:
         """Return the number of the leaf of each row in each tree, int64 ``(B, T)``."""
         node = self.root.long().unsqueeze(0).expand(x.shape[0], -1)
-        feature, children = self.feature.long(), torch.stack([self.right, self.left], dim=1).flatten().long()
+        feature = self.feature.long()
+        children = torch.stack([self.right_child, self.left_child], dim=1).flatten().long()
         for _ in range(self._steps):
             value = x.gather(1, feature[node])
             # Not torch.where, which onnxruntime lacks for booleans.

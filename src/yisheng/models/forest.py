@@ -31,7 +31,7 @@ def forest(
     leaf_rows: Annotated[int, Interval(ge=1, le=10**6)] = 1,
     column_fraction: Annotated[float, Interval(gt=0, le=1)] | None = None,
 ) -> FittedModel:
-    """Build a forest: the average of many deep trees, each different by chance.
+    """Build a forest: the average of many deep trees, each different at random.
 
     The trees of a random forest are grown on rows drawn with replacement, those of extremely randomized trees (extra)
     on all rows with random thresholds. Classes are averaged as probabilities. scikit-learn grows the trees.
@@ -40,7 +40,7 @@ def forest(
         method: which chance makes the trees different.
         trees: number of trees in all.
         leaf_rows: fewest training rows in a leaf; more if the forest would have more than three million nodes.
-        column_fraction: fraction of the columns, drawn anew at each split, that may be split. If not given, all for
+        column_fraction: fraction of the columns, drawn again at each split, that may be split. If not given, all for
             numbers; for classes the square root of the number of columns, as Breiman.
 
     Source: Breiman, "Random forests", 2001; Geurts, Ernst and Wehenkel, "Extremely randomized trees", 2006.
@@ -128,13 +128,13 @@ class Forest(FittedModel):
 
     def _convert(self, tree: Any) -> Tree:
         n = tree.node_count
-        own = np.arange(n)
+        own_number = np.arange(n)
         is_leaf = tree.children_left < 0
         return Tree(
             feature=np.where(is_leaf, 0, tree.feature).astype(np.int64),
             threshold=np.where(is_leaf, 0.0, tree.threshold),
-            left=np.where(is_leaf, own, tree.children_left),
-            right=np.where(is_leaf, own, tree.children_right),
+            left_child=np.where(is_leaf, own_number, tree.children_left),
+            right_child=np.where(is_leaf, own_number, tree.children_right),
             missing_left=tree.missing_go_to_left.astype(bool),
             left_categories=None,
             by_category=np.zeros(n, bool),

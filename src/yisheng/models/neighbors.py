@@ -99,8 +99,8 @@ class Neighbors(FittedModel):
     def _predict(self, x: torch.Tensor) -> torch.Tensor:
         k = self._count
         # |a - b|² = |a|² - 2ab + |b|², where |a|² does not change the order; in float64, as the terms cancel.
-        known = self.x.double()
-        distance = known.square().sum(1) - 2 * x.double() @ known.T
+        training_rows = self.x.double()
+        distance = training_rows.square().sum(1) - 2 * x.double() @ training_rows.T
         limit = distance.topk(k, dim=1, largest=False).values[:, -1:]
         weight = (distance <= limit + TIE * (1 + limit.abs())) * self.weight.double()
         mean = weight @ self.values.double() / weight.sum(1, keepdim=True)

@@ -89,13 +89,13 @@ def choose_for_fitting(config: Config, spec: Spec, rows: int) -> Config:
 
 def _require_applicable(config: Config, chosen: dict[str, Any]) -> None:
     name = config.model.name
-    given = [
+    keys = [
         key for key in GRADIENT_KEYS if getattr(config, key) not in (Config.model_fields[key].default, chosen.get(key))
     ]
-    if given:
-        given = [f"{key} or its options" if isinstance(getattr(config, key), Choice) else key for key in given]
+    if keys:
+        keys = [f"{key} or its options" if isinstance(getattr(config, key), Choice) else key for key in keys]
         raise UsageError(
-            f"model={name} is fitted by a method of its own, without gradient steps: {', '.join(given)} does not apply",
+            f"model={name} is fitted by a method of its own, without gradient steps: {', '.join(keys)} does not apply",
             f"leave it out; `yisheng models {name}` lists the options of the model",
         )
     if config.loss.name not in (AUTO, *FITTED_LOSSES) or (config.loss.name == AUTO and config.loss.options):

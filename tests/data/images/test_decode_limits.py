@@ -69,8 +69,8 @@ def test_ordinary_files_are_decoded_and_their_pixels_counted(kind, options, size
 
 @pytest.mark.parametrize(("width", "height"), [(8000, 8000), (12_000, 5000)])
 def test_the_largest_ordinary_images_are_within_the_limits(width, height):
-    small = encode((64, 64), "JPEG", progressive=True, subsampling=0)
-    check_decoding_cost(resize_jpeg(small, width, height), "a")
+    progressive = encode((64, 64), "JPEG", progressive=True, subsampling=0)
+    check_decoding_cost(resize_jpeg(progressive, width, height), "a")
     check_decoding_cost(resize_jpeg(encode((64, 64), "JPEG"), width, height), "a")
     check_decoding_cost(make_png(width, height, b""), "a")
     check_decoding_cost(make_png(width, height, b"", color=6, interlace=1), "a")
@@ -172,11 +172,11 @@ def test_any_bytes_after_a_signature_have_a_cost(content, signature):
 
 
 def test_entries_of_a_directory_are_read_in_both_byte_orders():
-    little = make_directory([(256, 4, 1, 300), (257, 4, 1, 200), (258, 3, 1, 8)])
-    big = b"MM\0*" + struct.pack(">IH", 8, 3)
+    little_endian = make_directory([(256, 4, 1, 300), (257, 4, 1, 200), (258, 3, 1, 8)])
+    big_endian = b"MM\0*" + struct.pack(">IH", 8, 3)
     for tag, kind, value in ((256, 4, 300), (257, 4, 200), (258, 3, 8 << 16)):
-        big += struct.pack(">HHII", tag, kind, 1, value)
-    for content in (little, big + bytes(4)):
+        big_endian += struct.pack(">HHII", tag, kind, 1, value)
+    for content in (little_endian, big_endian + bytes(4)):
         assert estimate_decoding_cost(content, "a").pixels == 60_000
 
 

@@ -126,20 +126,20 @@ def test_words_such_as_none_are_classes_between_words(tmp_path):
     choices = LabelChoices.parse({"missing": ("None", "NA")})
     with pytest.raises(DataError, match="the target tag is cat in every row"):
         read(tmp_path, words, choices=choices)
-    known = read(tmp_path, {"tag": ["None", "dog", "cat"] * 20}, choices=choices)
-    assert known.classes == ("cat", "dog")
-    assert known.is_labeled.tolist() == [False, True, True] * 20
+    targets = read(tmp_path, {"tag": ["None", "dog", "cat"] * 20}, choices=choices)
+    assert targets.classes == ("cat", "dog")
+    assert targets.is_labeled.tolist() == [False, True, True] * 20
 
 
 def test_numbers_are_read_in_the_form_of_their_columns(tmp_path):
     columns = {"x": [f"{n},5" for n in range(COUNT)], "y": [f"1.{n:03d},25" for n in range(COUNT)]}
     targets = read(tmp_path, columns, separator=";")
     assert targets.y[:2].tolist() == [[0.5, 1000.25], [1.5, 1001.25]]
-    either = {"price": [f"{n + 1}.250" for n in range(COUNT)]}
+    prices = {"price": [f"{n + 1}.250" for n in range(COUNT)]}
     choices = LabelChoices.parse({"decimal": "comma"})
-    assert read(tmp_path, either, separator=";", choices=choices).y[0, 0] == 1250
-    assert read(tmp_path, either, separator=";").y[0, 0] == 1.25
-    assert "number form" in causes(read(tmp_path, either, separator=";"))
+    assert read(tmp_path, prices, separator=";", choices=choices).y[0, 0] == 1250
+    assert read(tmp_path, prices, separator=";").y[0, 0] == 1.25
+    assert "number form" in causes(read(tmp_path, prices, separator=";"))
     plain = read(tmp_path, {"x": [f"{n}.250" for n in range(COUNT)], "y": AGES})
     assert (plain.y[3, 0], set(causes(plain))) == (3.25, {"task"})
     quoted = read(tmp_path, {"x": [f"{n}.250" for n in range(1, COUNT + 1)], "y": [f"{n},5" for n in range(COUNT)]})
@@ -157,8 +157,8 @@ def test_large_numbers_keep_their_digits(tmp_path):
 
 def test_the_training_part_decides_how_the_others_are_read(tmp_path):
     parts = ["train"] * 50 + ["test"] * 10
-    few = [str(n % 5) for n in range(50)]
-    targets = read(tmp_path, {"grade": [*few, *(str(n) for n in range(90, 100))], "split": parts})
+    grades = [str(n % 5) for n in range(50)]
+    targets = read(tmp_path, {"grade": [*grades, *(str(n) for n in range(90, 100))], "split": parts})
     assert targets.task == "classification"  # by the grades 0 to 4 of the training part alone
     assert targets.classes == (*"01234", *map(str, range(90, 100)))
     assert targets.y[50:].tolist() == list(range(5, 15))

@@ -63,10 +63,15 @@ def read_labels(path: Path, choices: LabelChoices = DEFAULT_CHOICES) -> LabelTab
     header = list(map(normalize_text, header))
     names = [*header[1:], *([""] * (width - 1 - len(header[1:])))] if header else [""] * (width - 1)
     part_column, part = _find_part(names, columns)
-    kept = [n for n in range(len(columns)) if n != part_column]
+    target_columns = [n for n in range(len(columns)) if n != part_column]
     is_training = np.ones(len(rows), bool) if part is None else part == 0
     targets = read_columns(
-        str(path), [names[n] for n in kept], [n + 2 for n in kept], [columns[n] for n in kept], is_training, choices
+        str(path),
+        [names[n] for n in target_columns],
+        [n + 2 for n in target_columns],
+        [columns[n] for n in target_columns],
+        is_training,
+        choices,
     )
     reading = Reading("" if encoding.startswith("utf") else encoding, missing=choices.reading.missing)
     return LabelTable([row[0].replace("\\", "/") for row in rows], replace(targets, reading=reading), part)

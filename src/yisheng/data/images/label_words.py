@@ -37,27 +37,29 @@ def read_indicators(source: str, names: Sequence[str], columns: Sequence[Sequenc
 
 def read_words(source: str, columns: Sequence[Sequence[str]], choices: LabelChoices, task: Task | None) -> LabelTargets:
     """Return class numbers if every row has at most one label, else 0/1 indicators; and the sorted label names."""
-    known = () if choices.run is None else choices.run.classes
-    if known:  # a word that means missing elsewhere is a label only if training had it
-        columns = [["" if is_missing(cell) and cell not in known else cell for cell in column] for column in columns]
+    run_classes = () if choices.run is None else choices.run.classes
+    if run_classes:  # a word that means missing elsewhere is a label only if training had it
+        columns = [
+            ["" if is_missing(cell) and cell not in run_classes else cell for cell in column] for column in columns
+        ]
     missing = set(choices.reading.missing)
     rows = [
         dict.fromkeys(normalize_name(cell, choices.forms) for cell in row if cell and cell not in missing)
         for row in zip(*columns, strict=True)
     ]
-    classes = sorted({*known, *(label for row in rows for label in row)}, key=natural_key)
+    classes = sorted({*run_classes, *(label for row in rows for label in row)}, key=natural_key)
     number_of = {label: number for number, label in enumerate(classes)}
-    if not known and len(classes) > max(MAX_INTEGER_CLASSES, len(rows) / 2):
+    if not run_classes and len(classes) > max(MAX_INTEGER_CLASSES, len(rows) / 2):
         raise DataError(
             f"{source} has {len(classes):,} different labels in {len(rows):,} rows: too many",
             "name the columns to predict with target=",
         )
-    most = max(map(len, rows))
-    if task == "classification" and most > 1:
+    max_labels = max(map(len, rows))
+    if task == "classification" and max_labels > 1:
         raise DataError(
-            f"{source} has {most} labels for an image, a classification one", "name its column with target="
+            f"{source} has {max_labels} labels for an image, a classification one", "name its column with target="
         )
-    if task != "multilabel" and most <= 1:
+    if task != "multilabel" and max_labels <= 1:
         if len(classes) < 2:
             raise DataError(
                 f"{source} lists images of one class only: {', '.join(classes)}", "list some of another class"

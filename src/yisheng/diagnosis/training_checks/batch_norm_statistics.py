@@ -44,9 +44,9 @@ def batch_norm_statistics(case: Case) -> Iterator[Finding]:
         counts = isinstance(module, BATCH_NORMS) and module.track_running_stats
         if not counts or module.momentum is None or module.num_batches_tracked is None:
             continue
-        left = (1 - float(module.momentum)) ** int(module.num_batches_tracked)
-        if int(module.num_batches_tracked) >= MIN_UPDATES and left > worst:
-            worst, worst_name, momentum = left, name, float(module.momentum)
+        initial_fraction = (1 - float(module.momentum)) ** int(module.num_batches_tracked)
+        if int(module.num_batches_tracked) >= MIN_UPDATES and initial_fraction > worst:
+            worst, worst_name, momentum = initial_fraction, name, float(module.momentum)
     if worst > MAX_INITIAL_FRACTION:
         yield Finding(
             "batch-norm-statistics",

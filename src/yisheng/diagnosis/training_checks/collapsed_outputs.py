@@ -34,16 +34,16 @@ def collapsed_outputs(case: Case) -> Iterator[Finding]:
     Source: Hadsell, Chopra and LeCun, "Dimensionality reduction by learning an invariant mapping", 2006, section 2;
     Bardes, Ponce and LeCun, "VICReg", 2022, section 3.
     """
-    spread = case.probe.between_rows
-    if spread is None or spread > MAX_SPREAD or not case.loss_reduction > MIN_LOSS_REDUCTION:
+    deviation = case.probe.between_rows
+    if deviation is None or deviation > MAX_SPREAD or not case.loss_reduction > MIN_LOSS_REDUCTION:
         return
     if case.example is None or bool((case.example[0] == case.example[0][:1]).all()):
         return
     yield Finding(
         "collapsed-outputs",
         "error",
-        {"relative spread of the outputs": spread, "fraction of the loss gone": case.loss_reduction},
-        f"the outputs are the same for all rows, up to {spread:.1%}: the loss is small because nothing in it keeps "
+        {"relative spread of the outputs": deviation, "fraction of the loss gone": case.loss_reduction},
+        f"the outputs are the same for all rows, up to {deviation:.1%}: the loss is small because nothing in it keeps "
         "different rows apart",
         "add pairs that differ to the loss (cross_entropy of similarities, a margin), or a term for the variance",
         source=case.sources.get("loss", "") or case.sources.get("backward", ""),

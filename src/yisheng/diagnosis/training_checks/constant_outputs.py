@@ -34,8 +34,8 @@ def constant_outputs(case: Case) -> Iterator[Finding]:
 
     Source: Bowman et al., "Generating sentences from a continuous space", 2016, section 3.1 (a code that is ignored).
     """
-    spread, example, targets = case.probe.between_rows, case.example, case.collect_targets()
-    if spread is None or spread > MAX_SPREAD or example is None or targets is None:
+    deviation, example, targets = case.probe.between_rows, case.example, case.collect_targets()
+    if deviation is None or deviation > MAX_SPREAD or example is None or targets is None:
         return
     differs = bool((example[0] != example[0][:1]).any()) and bool((targets != targets[0]).any())
     is_known = case.baseline_loss > 0
@@ -46,9 +46,9 @@ def constant_outputs(case: Case) -> Iterator[Finding]:
     yield Finding(
         "constant-outputs",
         "warning",
-        {"relative spread of the predictions": spread, "rows": case.probe.rows, "updates": case.steps},
-        f"after {case.steps:,} updates the predictions are the same for all rows, up to {spread:.1%}: nothing of the "
-        "inputs reaches them",
+        {"relative spread of the predictions": deviation, "rows": case.probe.rows, "updates": case.steps},
+        f"after {case.steps:,} updates the predictions are the same for all rows, up to {deviation:.1%}: nothing of "
+        "the inputs reaches them",
         "divide the learning rate by 10 from the start; then look for units that died, and for a second term of the "
         "loss (a divergence, a penalty) that outweighs the error: average both in the same way",
     )

@@ -121,10 +121,10 @@ def _describe_large_updates(case: Case, largest: float, typical: float) -> str:
     dead = find_dead_layer(case) if learns_little else None
     if dead is not None and not dead.dead_from_start:
         return f"the relu units {dead.layer} were alive in the first step and died, and the loss is {end:.4g}"
-    spread, peak = case.probe.between_rows, max(case.losses)
+    deviation, peak = case.probe.between_rows, max(case.losses)
     has_jumped = peak > MIN_JUMP * abs(case.first_loss) or largest > 1
     has_learned = case.baseline_loss > 0 and not case.learned_less_than(MAX_LEARNED_WITHOUT_INPUTS)
-    if spread is not None and spread < MAX_SPREAD and has_jumped and not has_learned:
+    if deviation is not None and deviation < MAX_SPREAD and has_jumped and not has_learned:
         return (
             f"the loss jumped from {case.first_loss:.4g} to {peak:.4g}, and at the end, at {end:.4g}, the predictions "
             "are the same for all rows"

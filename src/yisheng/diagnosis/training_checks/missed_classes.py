@@ -47,15 +47,15 @@ def missed_classes(case: Case) -> Iterator[Finding]:
     assert confusion is not None  # ensured by needs
     counts = confusion.counts.double().cpu()
     rows, hits = counts.sum(1), counts.diagonal()
-    share = _shares(case, rows)
-    rare = share < MAX_EQUAL_SHARE / len(share)
+    fractions = _shares(case, rows)
+    rare = fractions < MAX_EQUAL_SHARE / len(fractions)
     if confusion.is_multilabel:
         rare[0] = False  # rows without a label
     missed = rare & (rows >= MIN_ROWS) & (_upper_recall(hits, rows) < MAX_RECALL)
-    others = ~rare & (rows > 0)
-    if not bool(missed.any()) or not bool(others.any()):
+    is_common = ~rare & (rows > 0)
+    if not bool(missed.any()) or not bool(is_common.any()):
         return
-    if float((hits[others] / rows[others]).mean()) < MIN_OTHER_RECALL:
+    if float((hits[is_common] / rows[is_common]).mean()) < MIN_OTHER_RECALL:
         return
     worst = int(torch.where(missed, hits / rows.clamp(min=1), 2.0).argmin())
     has_weights = case.pairing is not None and case.pairing.has_weights
@@ -66,9 +66,9 @@ def missed_classes(case: Case) -> Iterator[Finding]:
             "classes": missed.nonzero()[:, 0].tolist(),
             "rows": int(rows[worst]),
             "found": int(hits[worst]),
-            "fraction of the training rows": float(share[worst]),
+            "fraction of the training rows": float(fractions[worst]),
         },
-        f"{_name(confusion, missed, worst)} {format_fraction(float(share[worst]))} of the training rows, and of "
+        f"{_name(confusion, missed, worst)} {format_fraction(float(fractions[worst]))} of the training rows, and of "
         f"{int(rows[worst])} evaluated rows {int(hits[worst])} are found: answering with the frequent classes is "
         "nearly always right",
         "the loss has weights already: give rare classes the larger ones, total / (classes * rows of the class)"

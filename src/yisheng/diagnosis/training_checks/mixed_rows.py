@@ -11,10 +11,10 @@ from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 
 MIN_CHANGE = 0.01
-"""Change of a prediction, in standard deviations of all predictions, that is no rounding: 32-bit sums in another order
-differ by 1e-6, 16-bit ones by 1e-3."""
+"""Change of a prediction, in standard deviations of all predictions, larger than that of rounding: 32-bit sums in
+another order differ by 1e-6, 16-bit ones by 1e-3."""
 MAX_CHANCE = 0.1
-"""Change by chance relative to the change by other rows; above it, chance is the reason."""
+"""Random change relative to the change by other rows; above it, chance is the reason."""
 
 
 def explain_skip(case: Case) -> str:

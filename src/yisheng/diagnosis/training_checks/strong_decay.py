@@ -69,7 +69,7 @@ def _fraction_left_by_decay(case: Case) -> float:
     """Return what the decay alone can have left of a weight, relative to its initial size."""
     rates = [record.lr for record in case.records if record.parameters]
     rate = max(rates, default=0.0)
-    left = 1.0
+    fraction = 1.0
     for group in case.optimizer.param_groups:
         decay = float(group.get("weight_decay", 0.0))
         is_adaptive = any(key in group for key in ("betas", "alpha", "rho", "lr_decay"))
@@ -78,5 +78,6 @@ def _fraction_left_by_decay(case: Case) -> float:
             continue
         if is_adaptive and not is_decoupled:
             return 0.0
-        left = min(left, math.exp(-case.steps * rate * decay / max(1e-3, 1 - float(group.get("momentum", 0.0)))))
-    return left
+        damping = max(1e-3, 1 - float(group.get("momentum", 0.0)))
+        fraction = min(fraction, math.exp(-case.steps * rate * decay / damping))
+    return fraction

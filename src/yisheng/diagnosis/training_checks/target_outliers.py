@@ -54,18 +54,18 @@ def target_outliers(case: Case) -> Iterator[Finding]:
     fraction = float(is_far.double().mean())
     if not 0 < fraction <= MAX_FRACTION:
         return
-    far = values[is_far]
-    value = float(far[0])
-    same = bool((far == value).all())
+    outliers = values[is_far]
+    value = float(outliers[0])
+    is_constant = bool((outliers == value).all())
     yield Finding(
         "target-outliers",
         "error",
         {"fraction": fraction, "value": value, "median": median, "interquartile range": high - low},
         f"{format_fraction(fraction)} of the targets are {value:g}"
-        + ("" if same else " or as far")
+        + ("" if is_constant else " or as far")
         + f", and half of all are between {low:.3g} and {high:.3g}: they decide the loss",
         f"drop these rows, or fill them in: {value:g} looks like a missing value"
-        if same
+        if is_constant
         else "check the units and sources of these rows; for true outliers, use the logarithm or huber_loss",
         source=case.sources.get("loss", ""),
     )

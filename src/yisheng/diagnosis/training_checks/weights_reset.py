@@ -58,8 +58,8 @@ def weights_reset(case: Case) -> Iterator[Finding]:
 
 def _sets_back(case: Case, at: int) -> bool:
     """Return whether the loss rises to near its initial value with the loss number `at`."""
-    before, after = case.losses[max(0, at - 1 - WINDOW) : at - 1], case.losses[at - 1 : at - 1 + WINDOW]
-    if len(before) < WINDOW or len(after) < WINDOW or not all(map(math.isfinite, (*before, *after))):
+    previous, following = case.losses[max(0, at - 1 - WINDOW) : at - 1], case.losses[at - 1 : at - 1 + WINDOW]
+    if len(previous) < WINDOW or len(following) < WINDOW or not all(map(math.isfinite, (*previous, *following))):
         return False
-    low, high, first = statistics.median(before), statistics.fmean(after[:2]), case.first_loss
+    low, high, first = statistics.median(previous), statistics.fmean(following[:2]), case.first_loss
     return first - low > MIN_FALL * abs(first) and high - low > MIN_REGAINED * (first - low)
