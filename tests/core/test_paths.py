@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from yisheng.core import registry
 from yisheng.core.errors import DataError, UsageError
-from yisheng.core.paths import find_data_reader, is_path, parse_path
+from yisheng.core.paths import INPUT, find_data_reader, is_path, parse_path
 from yisheng.core.settings import merge_settings
 
 
@@ -100,10 +100,12 @@ def test_a_path_is_expanded_but_stays_relative(monkeypatch, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names that are not text exist on Linux only")
-def test_a_name_that_is_not_text_is_a_path(tmp_path):
+def test_a_name_that_is_not_text_is_a_path_of_inputs_only(tmp_path):
     path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png")
     Path(path).touch()
-    assert parse_path(path, "input").is_file()
+    assert parse_path(path, INPUT).is_file()
+    with pytest.raises(UsageError, match=r"weights must be a path in UTF-8, got .*\\xff\.png\n.*rename"):
+        parse_path(path, "weights")
 
 
 @given(st.one_of(st.text(), st.text("~/\\.\0a\udcff\ud800 "), st.binary(), st.integers(), st.none()))

@@ -22,7 +22,7 @@ def parse_path(value: Any, key: str) -> Path:
 
     Args:
         value: text or a path.
-        key: what it is called, for the error: ``out``, ``config``, ``input``.
+        key: what it is called, for the error: ``out``, ``config``, `INPUT`.
 
     Raises:
         UsageError: no file can have this path: it is empty or too long, has a NUL character or a character that file

@@ -126,7 +126,7 @@ class RunFolder:
         except Timeout:
             raise UsageError(f"another process is training in {self.path}", "wait for it, or stop it") from None
         except OSError as error:  # Timeout is one of them
-            raise files.explain_write_error(error, self.path) from error
+            raise files.explain_write_error(error, self.file(self.CHECKPOINT)) from error
         try:
             for folder in (self.path, self.file(self.CHECKPOINT)):
                 remove_abandoned(folder)
