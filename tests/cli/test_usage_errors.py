@@ -179,7 +179,7 @@ def test_words_that_no_shell_passes_are_refused(assert_error):
     assert_error(["train", "lr=0.1\n0.2"], 2, "lr must be")
     assert_error(["\n"], 2, "unknown command")
     assert_error(["evaluate", "one\ntwo"], 3, "not a run folder")
-    assert_error(["evaluate", "\udcff"], 3, "not a run folder")
+    assert_error(["evaluate", "\udcff"], 2, r"must be a path in UTF-8, got .*\\xff\n.*rename")
 
 
 def test_no_words_print_the_overview(capsys):
@@ -205,7 +205,7 @@ PROCESSES = [
     (["evaluate", "nowhere"], 3, b"not a run folder"),
     (["train", "config=."], 2, b"cannot be read|is a folder"),
     (["data", "bundle", "mnits", "out=a.zip"], 2, b"did you mean mnist"),
-    ([b"evaluate", b"\xff\xfe"], 3, b"not a run folder"),
+    ([b"evaluate", b"\xff\xfe"], 2, rb"must be a path in UTF-8, got .*\\xff\\xfe\n.*rename"),
 ]
 
 
