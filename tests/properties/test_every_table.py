@@ -8,7 +8,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from yisheng.core.errors import DataError, UsageError
@@ -81,6 +81,8 @@ def check_message(error):
 
 
 @given(malformed_csv() | st.binary(max_size=200), st.sampled_from([None, None, "classification", "regression"]))
+@example(content=b"a,b\n1,inf\n2,1.5\n3,1.10\n4,2\n", task="classification")
+@example(content=b"a,b\n1,inf\n2,inf\n3,1\n4,1\n", task=None)
 def test_tables_are_read_or_refused(tmp_path_factory, content, task):
     path = tmp_path_factory.getbasetemp() / "malformed.csv"
     path.write_bytes(content)

@@ -61,7 +61,8 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         facts["columns"] = [{"column": n, "kind": k, **r} for (n, k), r in zip(names, ranges, strict=True)]
     if spec.task == "regression":
         ranges = _compute_ranges(dataset.y)
-        named = [{"target": name, **r} for name, r in zip(spec.target_names, ranges, strict=True)]
+        targets = spec.with_outputs(len(ranges)).target_names  # outputs= of a spec may be left out
+        named = [{"target": name, **r} for name, r in zip(targets, ranges, strict=True)]
         facts["targets"] = named if len(named) > 1 else ranges[0]
     facts["findings"] = [
         {"severity": f.severity, "check": f.check, "cause": f.cause, "remedy": f.remedy} for f in dataset.findings

@@ -82,7 +82,7 @@ def _infer_from_numbers(raw: RawColumn, is_only_column: bool) -> InferredColumn:
             return make_yes_no(raw, ("0", "1"))
         if is_id_name(raw.name) and not raw.missing.any() and len(np.unique(values)) == len(values):
             return make_identifier(raw, "a different number in every row", "number")
-        counts_rows = low in (0, 1) and bool((np.diff(values) == 1).all())
+        counts_rows = low in (0, 1) and np.isfinite(high) and bool((np.diff(values) == 1).all())
         is_long = len(values) > FEW_DISTINCT_VALUES or raw.name == UNNAMED_INDEX
         if not is_only_column and has_integer_dtype and is_long and counts_rows:
             return make_identifier(raw, "it counts the rows", "number")

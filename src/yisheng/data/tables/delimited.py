@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from yisheng.core.errors import DataError
 from yisheng.core.types import Reading
 from yisheng.data.tables import decoded_text
@@ -85,7 +87,10 @@ def read_delimited(
 
 def _are_decimal_labels(builder: ColumnBuilder, chosen: ColumnChoices) -> bool:
     """Return whether numbers with decimals are the names of classes: 1.1 and 1.10 may be versions."""
-    return builder.name in chosen.labels and any((part % 1 > 0).any() for part in builder.numbers)
+    if builder.name not in chosen.labels:
+        return False
+    with np.errstate(invalid="ignore"):  # the remainder of an infinite number is none
+        return any((part % 1 > 0).any() for part in builder.numbers)
 
 
 def make_reading(layout: Layout, encoding: str, options: ReadingOptions) -> Reading:
