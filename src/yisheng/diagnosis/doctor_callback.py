@@ -34,6 +34,9 @@ from yisheng.training.setup import Assembly
 
 RECORDER_FILE = "watch.safetensors"
 """The state of the recorder, in the folder of the checkpoint."""
+MIN_LEARNED_TO_DOUBT = 0.1
+"""Fraction of the loss that must be gone before the network's predictions speak against a label: a network that has
+learned nothing contradicts labels at random."""
 
 
 class DoctorCallback:
@@ -115,11 +118,15 @@ class DoctorCallback:
         findings = self._build_findings(self._recorder, error)
         predictions, classes = (None, []) if error is not None else predict_validation(self._assembly)
         findings = findings.model_copy(update={"validation_classes": classes})
+        if case.learned_less_than(MIN_LEARNED_TO_DOUBT):
+            predictions = network = None
+        else:
+            network = self._predict_rows(predictions)
         sample = data_findings.add_run_results(self._sample, facts, findings)
         results = [
             self._cheap_results,
             data_findings.run_checks(sample, "scored") if error is None else data_findings.CheckResults(),
-            self._run_training_checks(replace(sample, network=self._predict_rows(predictions)), error),
+            self._run_training_checks(replace(sample, network=network), error),
         ]
         if predictions is not None:
             results.append(find_doubtful_labels(sample, predictions, results))
