@@ -72,6 +72,8 @@ def filter_by_condition(entries: Sequence[RunEntry], condition: str) -> list[Run
 def sort_entries(entries: Sequence[RunEntry], key: str = NEWEST_FIRST) -> list[RunEntry]:
     """Return the runs in the order of a column or score; runs without it come last.
 
+    Runs of the same second are in the order of their numbers.
+
     Args:
         entries: the runs.
         key: a column in rising order, or a score, the best first: ``accuracy``, ``validation.accuracy``, or ``score``
@@ -85,6 +87,8 @@ def sort_entries(entries: Sequence[RunEntry], key: str = NEWEST_FIRST) -> list[R
     present: list[RunEntry]
     if column in COLUMNS and column not in NUMBERS:
         present = [entry for entry in entries if getattr(entry, column) is not None]
+        if column == "started":
+            present.sort(key=lambda entry: entry.number or 0, reverse=is_reversed)
         present.sort(key=lambda entry: natural_key(str(getattr(entry, column))), reverse=is_reversed)
     else:
         column = column if column in NUMBERS else requested
