@@ -27,7 +27,7 @@ def test_models_and_data_are_built_by_name_with_checked_options():
 
 def test_the_public_names_of_the_package():
     assert yisheng.env()["cores"] >= 1
-    assert dir(yisheng) == sorted([*yisheng.__all__, "data", "models", "sklearn"])
+    assert dir(yisheng) == sorted([*yisheng.__all__, "d2l", "data", "models", "sklearn"])
     assert all(getattr(yisheng, name) is not None for name in dir(yisheng))
     with pytest.raises(AttributeError):
         _ = yisheng.no_such_name

@@ -163,13 +163,17 @@ def test_regression_predictions_are_averaged_in_original_units(tmp_path, without
     data = make_dataset()
     path = yisheng.train(data=data, folds=3, test=0, target_scale="standard", out=tmp_path, **TINY).path
     rows = read_out_of_fold(path)
-    assert list(rows[0]) == ["row", "name", "fold", "repeat", "true_1", "true_2", "predicted_1", "predicted_2"]
-    assert [float(row["true_2"]) for row in rows] == pytest.approx(data.y[:, 1].tolist())
+    targets = ["target-1", "target-2"]
+    columns = [f"{name}_{target}" for name in ("true", "predicted") for target in targets]
+    assert list(rows[0]) == ["row", "name", "fold", "repeat", *columns]
+    assert [float(row["true_target-2"]) for row in rows] == pytest.approx(data.y[:, 1].tolist())
     by_model = [Predictor(path / f"fold-{n:02d}").compute_outputs(data.x) for n in (1, 2, 3)]
     np.testing.assert_allclose(Predictor(path).compute_outputs(data.x), np.mean(by_model, axis=0), rtol=1e-6)
-    predicted = np.array([[row["predicted_1"], row["predicted_2"]] for row in rows], float)
-    expected = rmse(data.y, predicted)
-    assert read_json(path, "scores.json")["out_of_fold"]["rmse"]["value"] == pytest.approx(expected, rel=1e-5)
+    predicted = np.array([[row[f"predicted_{target}"] for target in targets] for row in rows], float)
+    scores = read_json(path, "scores.json")["out_of_fold"]
+    for n, target in enumerate(targets):
+        expected = rmse(data.y[:, [n]], predicted[:, [n]])
+        assert scores[f"rmse[{target}]"]["value"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_each_label_has_a_probability(tmp_path, without_reports):

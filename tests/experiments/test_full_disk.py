@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +161,7 @@ def test_fetch_and_bundle_on_a_full_disk_keep_the_old_files(free_kib, small_disk
     (catalog / "tiny.toml").write_text(f'[[files]]\nname = "a.bin"\nsums = ["file:sha256:{digest}"]\n')
     monkeypatch.syspath_prepend(str(tmp_path / "plugins"))
     monkeypatch.setenv("YISHENG_PLUGINS", "fullplug")
+    monkeypatch.delitem(sys.modules, "fullplug", raising=False)  # that of an earlier test, in another folder
     monkeypatch.setenv("YISHENG_MIRROR", mirror.parent.as_uri())
     assert main(["data", "fetch", "tiny"]) == 0
     (small_disk / "a.zip").write_bytes(b"old")

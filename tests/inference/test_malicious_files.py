@@ -140,10 +140,18 @@ def test_pickles_with_a_valid_checksum_are_not_loaded(name, file, canary, tmp_pa
 
 
 def test_the_package_never_unpickles():
-    """No source file calls anything that unpickles: the tests above do not know functions that are added later."""
+    """No source file calls anything that unpickles: the tests above do not know functions that are added later.
+
+    The cells of a notebook are executed, as that is what its user asks for (`yisheng.d2l.cells.run_cells`); they come
+    from source code, never from a pickle.
+    """
     source = Path(yisheng.__file__).parent
-    texts = {path: path.read_text(encoding="utf-8") for path in source.rglob("*.py")}
-    assert [f"{path}:{line}" for path, text in texts.items() for line in find_dangers(text)] == []
+    dangers = []
+    for path in source.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        lines = [text.split("\n")[line - 1].strip() for line in find_dangers(text)]
+        dangers += [(path.relative_to(source).as_posix(), line) for line in lines]
+    assert dangers == [("d2l/cells.py", "exec(code, namespace)")]
 
 
 def find_dangers(text):

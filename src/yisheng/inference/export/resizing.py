@@ -39,7 +39,7 @@ def resize_images(x: torch.Tensor, size: tuple[int, int], fit: str) -> torch.Ten
         ``(N, C, *size)`` of the same type.
 
     >>> resize_images(torch.tensor([[[[0, 100, 200]]]], dtype=torch.uint8), (1, 2), "squash")
-    tensor([[[[ 40, 160]]]], dtype=torch.uint8)
+    tensor([[[[ 38, 163]]]], dtype=torch.uint8)
 
     Source: Pillow, ``src/libImaging/Resample.c``.
     """
