@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,34 @@ class FitRows:
 
 CERTAIN_LOGIT = 30.0
 """Logit of the only class, and minus the logit of a class without training rows."""
+
+
+def to_outputs(mean: torch.Tensor, spec: Spec, *, votes: int) -> torch.Tensor:
+    """Return what averaged votes are as a network's outputs: logits ``(B, O)``, or the averaged numbers.
+
+    Args:
+        mean: fractions of the classes ``(B, C)`` or of the labels ``(B, L)``, or numbers ``(B, O)``.
+        spec: the contract of the scaled rows.
+        votes: number of votes; a fraction is limited to half a vote, so that no logit is infinite.
+
+    >>> to_outputs(torch.tensor([[0.0, 1.0]]), Spec("classification", (1,), classes=("no", "yes")), votes=4).exp()
+    tensor([[0.1250, 1.0000]])
+    """
+    if spec.task == "regression":
+        return mean
+    smallest = 0.5 / max(1, votes)
+    if spec.task == "multilabel":
+        fractions = mean.clamp(smallest, 1 - smallest)
+        return (fractions / (1 - fractions)).log()
+    logits = mean.clamp_min(smallest).log()
+    return logits[:, 1:] - logits[:, :1] if spec.outputs == 1 else logits
+
+
+def apply_to_chunks(function: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, size: int) -> torch.Tensor:
+    """Apply a function of rows to at most ``size`` rows at a time; to all at once in an exported graph."""
+    if torch.compiler.is_exporting() or x.shape[0] <= size:
+        return function(x)
+    return torch.cat([function(rows) for rows in x.split(size)])
 
 
 class FittedModel(nn.Module):

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from yisheng.models._fitted_model import apply_to_chunks
+
 MAX_CATEGORIES = 255
 """Categories of a column that a split can divide into two sets."""
 MAX_PAIRS = 1 << 21
@@ -146,10 +148,7 @@ class Trees(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the sum of the leaves ``(B, O)``, float64, that the rows ``(B, D)`` reach."""
-        rows_at_once = max(1, MAX_PAIRS // max(1, len(self)))
-        if torch.compiler.is_exporting() or x.shape[0] <= rows_at_once:
-            return self._add_leaves(x)
-        return torch.cat([self._add_leaves(rows) for rows in x.split(rows_at_once)])
+        return apply_to_chunks(self._add_leaves, x, max(1, MAX_PAIRS // max(1, len(self))))
 
     def _add_leaves(self, x: torch.Tensor) -> torch.Tensor:
         values = self.value[self._find_leaves(x)].double()

@@ -10,7 +10,7 @@ from annotated_types import Interval
 
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
-from yisheng.models._fitted_model import FitRows, FittedModel
+from yisheng.models._fitted_model import FitRows, FittedModel, to_outputs
 from yisheng.models._trees import Tree, Trees
 
 MAX_NODES = 3_000_000
@@ -68,7 +68,6 @@ class Forest(FittedModel):
     """
 
     stages = 10
-    count: torch.Tensor
 
     def __init__(self, spec: Spec, method: str, count: int, leaf_rows: int, column_fraction: float | None) -> None:
         super().__init__()
@@ -76,28 +75,16 @@ class Forest(FittedModel):
         self.tree_count, self.stages = count, min(type(self).stages, count)
         self.values = max(2, len(spec.classes)) if spec.task == "classification" else spec.outputs
         self.trees = Trees(self.values, self.values)
-        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
         self._estimator: Any = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map scaled rows ``(B, D)`` to outputs ``(B, O)``."""
-        mean = self.trees(x) / self.count.clamp_min(1)
-        if self.spec.task == "regression":
-            return mean.to(x.dtype)
-        smallest = 0.5 / self.count.clamp_min(1)  # less than what one of the trees contributes
-        if self.spec.task == "multilabel":
-            odds = mean.clamp(smallest, 1 - smallest)
-            return (odds / (1 - odds)).log().to(x.dtype)
-        logits = torch.maximum(mean, smallest).log()
-        if self.spec.outputs == 1:
-            logits = logits[:, 1:] - logits[:, :1]
-        return logits.to(x.dtype)
+        count = max(1, len(self.trees))
+        return to_outputs(self.trees(x) / count, self.spec, votes=count).to(x.dtype)
 
     def check_buffers(self) -> None:
         """Check what `forward` relies on."""
         self.trees.check(self.spec.shape[0])
-        if int(self.count) != len(self.trees):
-            raise ValueError(f"a forest of {len(self.trees)} trees says that it has {int(self.count)}")
 
     def fit_stage(self, stage: int, rows: FitRows) -> None:
         """Grow the next trees: as many as there are trees for each stage."""
@@ -110,7 +97,6 @@ class Forest(FittedModel):
         self._estimator.set_params(n_estimators=count)
         self._estimator.fit(rows.x, y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y, sample_weight=rows.weight)
         self.trees.set_trees([self._convert(tree.tree_) for tree in self._estimator.estimators_])
-        self.count = torch.tensor(count)
 
     def _make_estimator(self, rows: FitRows) -> Any:
         from sklearn import ensemble

@@ -9,7 +9,7 @@ from annotated_types import Interval
 
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
-from yisheng.models._fitted_model import FitRows, FittedModel
+from yisheng.models._fitted_model import FitRows, FittedModel, apply_to_chunks, to_outputs
 
 COUNTS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 10)
 """Numbers of neighbors by stage; the last one is used in cross-validation, where no score chooses."""
@@ -91,10 +91,7 @@ class Neighbors(FittedModel):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map scaled rows ``(B, D)`` to outputs ``(B, O)``."""
-        rows_at_once = max(1, MAX_PAIRS // max(1, len(self.x)))
-        if torch.compiler.is_exporting() or x.shape[0] <= rows_at_once:
-            return self._predict(x)
-        return torch.cat([self._predict(rows) for rows in x.split(rows_at_once)])
+        return apply_to_chunks(self._predict, x, max(1, MAX_PAIRS // max(1, len(self.x))))
 
     def _predict(self, x: torch.Tensor) -> torch.Tensor:
         k = self._count
@@ -104,13 +101,4 @@ class Neighbors(FittedModel):
         limit = distance.topk(k, dim=1, largest=False).values[:, -1:]
         weight = (distance <= limit + TIE * (1 + limit.abs())) * self.weight.double()
         mean = weight @ self.values.double() / weight.sum(1, keepdim=True)
-        if self.spec.task == "regression":
-            return mean.to(x.dtype)
-        smallest = 0.5 / (k + 1)  # less than one vote
-        if self.spec.task == "multilabel":
-            odds = mean.clamp(smallest, 1 - smallest)
-            return (odds / (1 - odds)).log().to(x.dtype)
-        logits = mean.clamp_min(smallest).log()
-        if self.spec.outputs == 1:
-            logits = logits[:, 1:] - logits[:, :1]
-        return logits.to(x.dtype)
+        return to_outputs(mean, self.spec, votes=k + 1).to(x.dtype)
