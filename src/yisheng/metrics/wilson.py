@@ -22,10 +22,18 @@ def compute_wilson_interval(successes: np.ndarray) -> Bounds:
     >>> round(low, 3), high
     (0.886, 1.0)
     """
-    n = len(successes)
+    return compute_wilson_bounds(int(np.count_nonzero(successes)), len(successes))
+
+
+def compute_wilson_bounds(successes: int, n: int) -> Bounds:
+    """Return Wilson's 95% interval of ``successes`` of ``n``; see `compute_wilson_interval`.
+
+    >>> [round(bound, 3) for bound in compute_wilson_bounds(0, 8)]
+    [0.0, 0.324]
+    """
     if n == 0:
         return math.nan, math.nan
-    p = float(successes.mean())
+    p = successes / n
     center = p + Z * Z / (2 * n)
     half_width = Z * math.sqrt(p * (1 - p) / n + Z * Z / (4 * n * n))
     scale = 1 + Z * Z / n

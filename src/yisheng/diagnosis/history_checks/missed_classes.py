@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.wording import join_names
-from yisheng.metrics.wilson import compute_wilson_interval
+from yisheng.metrics.wilson import compute_wilson_bounds
 from yisheng.reporting.evaluation_schema import ClassRow
 from yisheng.reporting.run_facts import RunFacts
 
@@ -84,7 +82,7 @@ def _pool_parts(facts: RunFacts) -> list[ClassRow]:
 
 def _upper_recall(row: ClassRow) -> float:
     """Return the upper limit of the recall's 95% interval."""
-    return compute_wilson_interval(np.arange(row.support) < round((row.recall or 0) * row.support))[1]
+    return compute_wilson_bounds(round((row.recall or 0) * row.support), row.support)[1]
 
 
 def _unused_weight_option(facts: RunFacts) -> str:

@@ -11,6 +11,7 @@ from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.recorder.evaluated import Confusion
 from yisheng.diagnosis.wording import format_fraction, join_names
+from yisheng.metrics.wilson import compute_wilson_bounds
 
 MIN_ROWS = 8
 """Rows of a class without which its recall is not known: none of 8 found is evidence against a recall of 1/3."""
@@ -18,7 +19,6 @@ MAX_RECALL, MIN_OTHER_RECALL = 0.5, 0.6
 """Upper end of the 95% interval of the recall of a missed class; mean recall of the other classes."""
 MAX_EQUAL_SHARE = 0.5
 """Fraction of the training rows relative to that of equally frequent classes, below which a class is rare."""
-Z = 1.96
 
 
 def explain_skip(case: Case) -> str:
@@ -103,9 +103,6 @@ def _shares(case: Case, rows: torch.Tensor) -> torch.Tensor:
 
 
 def _upper_recall(hits: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """Return the upper ends of the 95% intervals of the recalls, by Wilson's formula."""
-    n = rows.clamp(min=1)
-    p = hits / n
-    center = p + Z**2 / (2 * n)
-    half = Z * (p * (1 - p) / n + Z**2 / (4 * n**2)).sqrt()
-    return (center + half) / (1 + Z**2 / n)
+    """Return the upper ends of the 95% intervals of the recalls."""
+    pairs = zip(hits.tolist(), rows.clamp(min=1).tolist(), strict=True)
+    return torch.tensor([compute_wilson_bounds(int(hit), int(n))[1] for hit, n in pairs], dtype=torch.float64)
