@@ -264,7 +264,7 @@ def _require_matching_weights(build: Callable[[], nn.Module], weights: Mapping[s
             expected = build().state_dict()
     except (NotImplementedError, RuntimeError):
         return  # the model reads values while it is built; load_state_dict will report what does not fit
-    for name in (*expected, *weights):
+    for name in (*expected, *sorted(weights)):
         expected_form, actual_form = (_describe_tensor(tensors.get(name)) for tensors in (expected, weights))
         if expected_form != actual_form:
             raise ValueError(f"the weights {name} must be {expected_form}, got {actual_form}")

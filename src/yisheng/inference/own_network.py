@@ -182,7 +182,7 @@ def rebuild_own_network(
 
 def _find_mismatch(state: Mapping[str, torch.Tensor], weights: Mapping[str, torch.Tensor]) -> str:
     """Return how the first differing weight differs, or an empty text."""
-    for name in dict.fromkeys((*weights, *state)):
+    for name in (*state, *sorted(weights)):  # a safetensors file is read in no particular order
         if name not in state:
             return f"it has no weights {name}, the run has"
         if name not in weights:
