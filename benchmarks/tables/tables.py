@@ -1,0 +1,109 @@
+"""The tables of the benchmark, each split three times into the same training and test rows for all contestants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn import datasets
+
+TEST_FRACTION = 0.2
+TIME_CUTS = (0.7, 0.8, 0.9)
+"""Where the rows in time are cut: the test part is the tenth that follows, and a day between is left out."""
+LAGS = 10
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Args:
+        rows: all rows, the target among the columns.
+        target: name of the target's column.
+        score: ``accuracy``, ``rmse`` or ``log-rmse`` (of the logarithm of the target).
+        in_time: whether the rows are in time and are split in time.
+    """
+
+    rows: pd.DataFrame
+    target: str
+    score: str
+    in_time: bool = False
+
+    def split(self, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return the training and test rows of a split."""
+        n = len(self.rows)
+        if self.in_time:
+            cut = int(n * TIME_CUTS[seed % len(TIME_CUTS)])
+            return self.rows[: cut - 1], self.rows[cut : cut + n // 10]
+        order = np.random.default_rng(seed).permutation(n)
+        test = round(n * TEST_FRACTION)
+        return self.rows.iloc[np.sort(order[test:])], self.rows.iloc[np.sort(order[:test])]
+
+
+def read_house_prices(data: Path) -> Table:
+    """Read the house prices of Ames."""
+    rows = pd.read_csv(data / "house-prices/kaggle_house_pred_train.csv").drop(columns="Id")
+    return Table(rows, "SalePrice", "log-rmse")
+
+
+def read_california(data: Path) -> Table:
+    """Read the districts of California."""
+    return Table(pd.read_csv(data / "california-housing/housing.csv"), "median_house_value", "rmse")
+
+
+def read_titanic(data: Path) -> Table:
+    """Read the passengers of the Titanic."""
+    return Table(pd.read_csv(data / "titanic/train.csv").drop(columns="PassengerId"), "Survived", "accuracy")
+
+
+def read_pima(data: Path) -> Table:
+    """Read the diabetes table of the Pima."""
+    rows = pd.read_csv(data / "pima/diabetes.csv.gz", header=None)
+    rows.columns = [*(f"x{i}" for i in range(8)), "label"]
+    return Table(rows.astype({"label": int}), "label", "accuracy")
+
+
+def read_ohlc(data: Path) -> Table:
+    """Read a share's days: is the next day's close above this one's? From the changes of the last days."""
+    (path,) = (data / "ohlc").glob("*.csv")
+    days = pd.read_csv(path)
+    close = np.log(days["Close"])
+    change = close.diff()
+    columns = {f"change {lag}": change.shift(lag) for lag in range(LAGS)}
+    columns |= {
+        "range": np.log(days["High"] / days["Low"]),
+        "inside": np.log(days["Close"] / days["Open"]),
+        "volume": np.log(days["Volume"]).diff(),
+        "volatility": change.rolling(LAGS).std(),
+        "weekday": pd.to_datetime(days["Date"]).dt.weekday.astype(float),
+    }
+    rows = pd.DataFrame(columns)
+    rows["up"] = np.where(change.shift(-1) > 0, "yes", "no")
+    return Table(rows[LAGS + 1 : -1].reset_index(drop=True), "up", "accuracy", in_time=True)
+
+
+def _read_sklearn(load: Callable[..., object], score: str) -> Callable[[Path], Table]:
+    def read(_: Path) -> Table:
+        bunch = load(as_frame=True)
+        rows = bunch.data.copy()  # type: ignore[attr-defined]  # a Bunch
+        target = bunch.target.to_numpy()  # type: ignore[attr-defined]
+        rows["target"] = target if score == "rmse" else [f"class {label}" for label in target]
+        return Table(rows, "target", score)
+
+    return read
+
+
+TABLES: dict[str, Callable[[Path], Table]] = {
+    "house-prices": read_house_prices,
+    "california": read_california,
+    "titanic": read_titanic,
+    "pima": read_pima,
+    "ohlc": read_ohlc,
+    "diabetes": _read_sklearn(datasets.load_diabetes, "rmse"),
+    "breast-cancer": _read_sklearn(datasets.load_breast_cancer, "accuracy"),
+    "wine": _read_sklearn(datasets.load_wine, "accuracy"),
+    "digits": _read_sklearn(datasets.load_digits, "accuracy"),
+}
