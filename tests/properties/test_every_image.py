@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from PIL import Image, features
 
 from yisheng.data.images import decode
+from yisheng.data.images.orientation import EXIF_ORIENTATION
 
 MAX_MEMORY = 2 << 30
 """Bytes that the process may take: the largest image, 64 million pixels, in several copies."""
@@ -103,7 +104,7 @@ def encode(mode, kind, size=(24, 16), **options):
 
 def rotated():
     exif = Image.Exif()
-    exif[decode.EXIF_ORIENTATION] = 6
+    exif[EXIF_ORIENTATION] = 6
     return exif
 
 

@@ -1,5 +1,6 @@
 """A run on images of more than 8 bits answers the same through every door: Python, bulk, HTTP, ONNX, evaluation."""
 
+import base64
 import io
 import json
 import shutil
@@ -15,7 +16,7 @@ import yisheng
 from tests.data.images import written_images
 from tests.experiments.conftest import skip_reports
 from tests.serving.conftest import train
-from tests.serving.service_client import ServiceClient, read_predictions
+from tests.serving.service_client import ServiceClient, error_code, read_predictions
 from yisheng.cli import main
 from yisheng.core.run_folder import RunFolder
 
@@ -85,6 +86,21 @@ def test_every_door_gives_the_same_probabilities(trained, tmp_path):
         (prediction,) = read_predictions(client.post("/predict", path.read_bytes(), {"content-type": kind}))
         close([prediction["probabilities"][name] for name in ("dark", "light")], answer)
         assert prediction["notes"] == []
+
+
+def test_a_correction_keeps_the_values(trained):
+    run, values_of = trained
+    client = ServiceClient(run.path)
+    path, values = next(iter(values_of.items()))
+    correction = {"image": base64.b64encode(path.read_bytes()).decode(), "label": "light"}
+    if values.ndim == 3:
+        assert error_code(client.post("/wrong", json=correction)) == (422, "input")
+        return
+    kept = run.path / client.post("/wrong", json=correction).json()["path"]
+    with Image.open(kept) as image:
+        np.testing.assert_array_equal(np.asarray(image), values)
+    np.testing.assert_array_equal(probabilities(run.predict(kept)), probabilities(run.predict(path)))
+    shutil.rmtree(run.path / "corrections")
 
 
 @pytest.mark.slow

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.types import Spec
-from yisheng.data.images import decode
+from yisheng.data.images import decode, encode
 from yisheng.data.images.decode_limits import check_cost, estimate_decoding_cost
 from yisheng.serving.body_formats import decode_base64, describe_keys, parse_json_object
 from yisheng.serving.errors import ApiError
@@ -31,12 +27,12 @@ class Correction:
 
     Args:
         label: as it was sent.
-        png: the image as a new PNG without metadata; empty for a row.
+        image: the image as a new PNG or TIFF file without metadata; empty for a row.
         texts: the values of the row as a table contains them; empty for an image.
     """
 
     label: Any
-    png: bytes = b""
+    image: bytes = b""
     texts: tuple[str, ...] = ()
 
 
@@ -54,26 +50,22 @@ def parse_correction(body: bytes, spec: Spec, limits: Limits) -> Correction:
         problem = f"the body must have the keys {sample} and label, got {describe_keys(content)}"
         raise ApiError(422, "input", problem, f'send {{"{sample}": ..., "label": ...}}')
     if spec.is_image:
-        return Correction(content["label"], png=_read_image(content["image"], limits))
+        return Correction(content["label"], image=_read_image(content["image"], spec, limits))
     return Correction(content["label"], texts=_read_row(content["row"], spec))
 
 
-def _read_image(text: Any, limits: Limits) -> bytes:
+def _read_image(text: Any, spec: Spec, limits: Limits) -> bytes:
+    """Return the image as a new file; one of more than 8 bits keeps its values if those of the training had such."""
     content = decode_base64(text, "the image")
     cost = estimate_decoding_cost(content, "the image")
     if cost.pixels > limits.pixels:
         raise ApiError(413, "too-large", f"an image has at most {limits.pixels:,} pixels", "scale it down first")
     check_cost(cost, "the image")
-    return encode_png(decode.decode_image(content, "the image", values=None))
-
-
-def encode_png(pixels: np.ndarray) -> bytes:
-    """Return pixels as a PNG file of at most `MAX_IMAGE_SIDE` pixels a side."""
-    image = Image.fromarray(pixels)
-    image.thumbnail((MAX_IMAGE_SIDE, MAX_IMAGE_SIDE))
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
+    values = spec.image_values
+    raw = None if values.is_plain else decode.read_deep_image(content, "the image")
+    if raw is not None:
+        return encode.encode_raw(raw, values, "the image", MAX_IMAGE_SIDE)
+    return encode.encode_pixels(decode.decode_image(content, "the image", values=None), MAX_IMAGE_SIDE)
 
 
 def _read_row(row: Any, spec: Spec) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from yisheng.serving.json_rows import column_names, format_value
 FOLDER, TABLE = "corrections", "rows.csv"
 IMAGE_FOLDER, IMAGE_LIST = "images", "images.csv"
 """Images with numbers: their folder, and the list of their files and numbers."""
+PNG_SIGNATURE = b"\x89PNG"
 MAX_LABEL_MAGNITUDE = 1e300
 MAX_QUOTED_CHARACTERS = 60
 MAX_FOLDER_NAME_LENGTH = 80
@@ -66,34 +67,34 @@ class Corrections:
             if not self._spec.is_image:
                 return self._save_row(correction.texts, targets)
             if self._spec.task == "classification":
-                return self._save_image(correction.png, targets[0])
-            return self._save_listed_image(correction.png, targets)
+                return self._save_image(correction.image, targets[0])
+            return self._save_listed_image(correction.image, targets)
 
-    def _save_image(self, png: bytes, class_name: str) -> SavedCorrection:
+    def _save_image(self, content: bytes, class_name: str) -> SavedCorrection:
         """Keep an image in the folder of its class."""
-        filename = _name_image(png)
+        filename = _name_image(content)
         candidates = [self.folder / folder / filename for folder in self._class_folders.values()]
         earlier = [path for path in candidates if path.exists()]
         if not earlier:
-            self._check_limits(1, len(png))
+            self._check_limits(1, len(content))
         path = self.folder / self._class_folders[class_name] / filename
         _create_folder(path.parent)
-        files.write_file(path, png)
+        files.write_file(path, content)
         for duplicate in earlier:
             if duplicate != path:
                 duplicate.unlink(missing_ok=True)
         if not earlier:
-            self._count, self._bytes = self._count + 1, self._bytes + len(png)
+            self._count, self._bytes = self._count + 1, self._bytes + len(content)
         return SavedCorrection(path, self._count)
 
-    def _save_listed_image(self, png: bytes, targets: Sequence[str]) -> SavedCorrection:
+    def _save_listed_image(self, content: bytes, targets: Sequence[str]) -> SavedCorrection:
         """Keep an image, and its numbers in a list."""
-        path = self.folder / IMAGE_FOLDER / _name_image(png)
-        size = 0 if path.exists() else len(png)
+        path = self.folder / IMAGE_FOLDER / _name_image(content)
+        size = 0 if path.exists() else len(content)
         header = ["file", *self._spec.target_names]
         self._put_row(IMAGE_LIST, header, [f"{IMAGE_FOLDER}/{path.name}"], targets, size)
         _create_folder(path.parent)
-        files.write_file(path, png)
+        files.write_file(path, content)
         self._bytes += size
         return SavedCorrection(path, self._count)
 
@@ -155,7 +156,7 @@ class Corrections:
     def _count_samples(self) -> tuple[int, int]:
         """Return number and bytes of the samples that are kept."""
         try:
-            sizes = [path.stat().st_size for path in self.folder.glob("*/*.png")]
+            sizes = [path.stat().st_size for path in self.folder.glob("*/*") if path.suffix in (".png", ".tif")]
         except OSError as error:
             raise files.explain_write_error(error, self.folder) from None
         table, image_list = _read_table(self.folder / TABLE), _read_table(self.folder / IMAGE_LIST)
@@ -187,9 +188,9 @@ def make_class_folders(classes: Sequence[str]) -> dict[str, str]:
     return folders
 
 
-def _name_image(png: bytes) -> str:
+def _name_image(content: bytes) -> str:
     """Return a file name by the content, so that an image is kept once."""
-    return hashlib.sha256(png).hexdigest()[:32] + ".png"
+    return hashlib.sha256(content).hexdigest()[:32] + (".png" if content.startswith(PNG_SIGNATURE) else ".tif")
 
 
 def _create_folder(folder: Path) -> None:

@@ -85,7 +85,7 @@ class Reader:
         if not self._is_slow and len(body) > MAX_QUICK_BODY_BYTES:
             raise DeferredError
         correction = parse_correction(body, self._spec, self._limits)
-        self._write({"label": correction.label, "texts": correction.texts}, correction.png)
+        self._write({"label": correction.label, "texts": correction.texts}, correction.image)
 
     def _read_images(self, body: bytes, content_type: str, start: int) -> None:
         """Write an image after the other, so that those before one that ends this process are not lost."""

@@ -84,8 +84,8 @@ class ReaderPool:
             ApiError: see `yisheng.serving.correction_bodies.parse_correction`; or there are too many requests.
         """
         messages = await self._run({"task": "correction"}, body)
-        header, png = next(message for message in messages if "label" in message[0])
-        return Correction(header["label"], png, tuple(header["texts"]))
+        header, image = next(message for message in messages if "label" in message[0])
+        return Correction(header["label"], image, tuple(header["texts"]))
 
     async def _run(self, task: dict[str, Any], body: bytes) -> list[Message]:
         """Return what the readers wrote; an image that ends the slow reader is a failure, and the next ones follow."""

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps, features
 
 from yisheng.core.errors import DataError
 from yisheng.data.images import decode
+from yisheng.data.images.orientation import EXIF_ORIENTATION
 from yisheng.data.images.resize import resize
 
 MAX_DIFFERENCE = 2
@@ -106,7 +107,7 @@ def test_unusual_files_are_not_decoded_as_plain_jpegs(content, shape):
 
 def with_orientation(kind, orientation):
     exif = Image.Exif()
-    exif[decode.EXIF_ORIENTATION] = orientation
+    exif[EXIF_ORIENTATION] = orientation
     return encode(scene(), kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
 
 
@@ -125,7 +126,7 @@ def test_images_are_rotated_upright(kind, orientation):
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_scaled_images_are_rotated_upright(orientation):
     exif = Image.Exif()
-    exif[decode.EXIF_ORIENTATION] = orientation
+    exif[EXIF_ORIENTATION] = orientation
     content = encode(scene((600, 400)), "JPEG", exif=exif)
     expected = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
     for fit, size in (("squash", (30, 50)), ("crop", (50, 20)), ("pad", (50, 50))):

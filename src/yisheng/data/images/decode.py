@@ -26,6 +26,7 @@ from yisheng.data.images.decode_limits import check_decoding_cost
 from yisheng.data.images.decoding_cost import MAX_PIXELS as MAX_PIXELS
 from yisheng.data.images.flatten import Color
 from yisheng.data.images.image_values import ValueFacts
+from yisheng.data.images.orientation import read_jpeg_orientation, read_orientation, rotate_upright
 from yisheng.data.images.raw_values import RawImage, find_value_type, read_raw
 from yisheng.data.images.resize import Fit, resize
 
@@ -42,10 +43,6 @@ MAX_PLAIN_SCANS = 4
 """Scans of a JPEG that is decoded without an estimate of its cost."""
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "AVIF")
 """Formats that Pillow may recognize. It would pass EPS, for example, to another program."""
-EXIF_ORIENTATION = 0x0112
-UPRIGHT = 1
-"""EXIF's code for an image that is stored as it is shown; the codes above 4 swap width and height."""
-
 PLAIN_VALUES = ImageValues()
 """Images of 8 bits, as nearly all sets have them."""
 
@@ -176,6 +173,22 @@ def convert_image(
     return decoded if size is None else replace(decoded, pixels=resize(decoded.pixels, size, fit))
 
 
+def read_deep_image(content: bytes, name: str) -> RawImage | None:
+    """Return the values of an image of more than 8 bits (or of signed ones), upright; None for one of 8 bits.
+
+    Raises:
+        DataError: the file is not an image, damaged, or too large.
+    """
+    check_decoding_cost(content, name)
+    with _open_image(content, name) as image, _limit_large(image):
+        dtype = find_value_type(image)
+        if dtype == "uint8":
+            return None
+        raw, orientation = read_raw(image, dtype, content), read_orientation(image)
+        alpha = None if raw.alpha is None else rotate_upright(raw.alpha, orientation)
+        return RawImage(rotate_upright(raw.values, orientation), dtype, alpha)
+
+
 def read_facts(content: bytes, name: str) -> ValueFacts:
     """Return what an image says about the values of a set; one of 8 bits without transparency is not decoded.
 
@@ -256,7 +269,7 @@ def _decode_jpeg(content: bytes, name: str, rules: flatten.Rules) -> DecodedImag
         height, width, color_space, _ = simplejpeg.decode_jpeg_header(content)
         if color_space not in ("Gray", "YCbCr", "RGB") or height * width > MAX_PIXELS:
             return None
-        orientation = _read_jpeg_orientation(content)
+        orientation = read_jpeg_orientation(content)
         original_size = (width, height) if orientation > 4 else (height, width)
         gray = rules.color == "gray" or (rules.color == "auto" and color_space == "Gray")
         with _LARGE_IMAGE_SLOTS if height * width > LARGE_IMAGE_PIXELS else contextlib.nullcontext():
@@ -266,7 +279,7 @@ def _decode_jpeg(content: bytes, name: str, rules: flatten.Rules) -> DecodedImag
     except ValueError:  # damaged or unusual: Pillow accepts more
         return None
     pixels, notes = flatten.fit_bytes(pixels[..., 0] if gray else pixels, name, rules)
-    return DecodedImage(_rotate_upright(pixels, orientation), original_size, notes=notes)
+    return DecodedImage(rotate_upright(pixels, orientation), original_size, notes=notes)
 
 
 def _decode_with_pillow(content: bytes, name: str, rules: flatten.Rules) -> DecodedImage:
@@ -291,7 +304,7 @@ def _read_pixels(image: Image.Image, name: str, rules: flatten.Rules, content: b
     else:
         flat = flatten.flatten_raw(read_raw(image, dtype, content), name, rules)
     pixels, facts, notes = flat
-    return _describe(_rotate_upright(pixels, _read_orientation(image)), facts, notes)
+    return _describe(rotate_upright(pixels, read_orientation(image)), facts, notes)
 
 
 def _describe(pixels: np.ndarray, facts: ValueFacts, notes: tuple[str, ...]) -> DecodedImage:
@@ -329,39 +342,3 @@ def _open_image(content: bytes, name: str) -> Iterator[Image.Image]:
 def _list_available_formats() -> tuple[str, ...]:
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
-
-
-def _read_jpeg_orientation(content: bytes) -> int:
-    """Return the EXIF orientation of a JPEG; a file without the words for it is not parsed."""
-    if b"Exif\0" not in content and b"tiff:Orientation" not in content:
-        return UPRIGHT
-    try:
-        with Image.open(io.BytesIO(content), formats=("JPEG",)) as image:
-            return _read_orientation(image)
-    except Exception:  # see `_open_image`
-        return UPRIGHT
-
-
-def _read_orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8; damaged metadata is not a reason to refuse an image."""
-    try:
-        orientation = image.getexif().get(EXIF_ORIENTATION, UPRIGHT)
-    except Exception:  # see `_open_image`
-        return UPRIGHT
-    return orientation if orientation in range(1, 9) else UPRIGHT
-
-
-def _rotate_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Return the pixels upright: ``PIL.ImageOps.exif_transpose`` for arrays, which simplejpeg returns."""
-    if orientation == UPRIGHT:
-        return pixels
-    if orientation in (5, 7):
-        pixels = pixels.swapaxes(0, 1)
-    return {
-        2: pixels[:, ::-1],
-        3: pixels[::-1, ::-1],
-        4: pixels[::-1],
-        6: np.rot90(pixels, -1),
-        7: pixels[::-1, ::-1],
-        8: np.rot90(pixels),
-    }.get(orientation, pixels)
