@@ -61,6 +61,8 @@ def _run(
     seed: int,
 ) -> Iterator[dict[str, Any]]:
     first, second = range(half), range(half, 2 * half)
+    if dialect.suffix == ".xlsx":
+        second = _trim_blank_rows(columns[:-1], second)
     path = folder / f"first{dialect.suffix}"
     path.write_bytes(write_table(columns, first, dialect))
     try:
@@ -89,6 +91,11 @@ def _run(
             yield {"outcome": "refused", "way": way, "problem": problem}
         except Exception as error:
             yield {"outcome": "crash", "way": way, "problem": repr(error)}
+
+
+def _trim_blank_rows(columns: list[TrueColumn], rows: range) -> range:
+    """Return the rows up to the last with a value: a workbook keeps no trace of blank rows at its end."""
+    return range(rows.start, max(n for n in rows if any(column.values[n] is not None for column in columns)) + 1)
 
 
 def rate(event: dict[str, Any]) -> int:
