@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 PROFILE = {
-    "max_examples": int(os.environ.get("YISHENG_EXAMPLES", "200")),
+    "max_examples": int(os.environ.get("YISHENG_EXAMPLES", "100")),
     "deadline": None,
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.filter_too_much],
 }
