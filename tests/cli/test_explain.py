@@ -40,7 +40,8 @@ def test_the_page_names_every_concept_once():
 
 def test_the_text_about_adam(capsys):
     text = run_explain(capsys, "adam")
-    heads = ["adam", "equation", "arguments", "from scratch", "library", "when to use it", "source"]
+    assert text.startswith("adam (Adam算法, Adam优化器)\n")
+    heads = ["equation", "arguments", "from scratch", "library", "when to use it", "source"]
     positions = [re.search(rf"^{head}$", text, re.MULTILINE).start() for head in heads]
     assert positions == sorted(positions)
     assert "  w ← w − lr m̂ / (√v̂ + eps)" in text
@@ -62,6 +63,8 @@ def test_json_and_python_give_the_same(capsys):
     assert str(explanation) == repr(explanation)
     assert plain.pop("out") is None
     assert [a["name"] for a in plain.pop("arguments")] == ["x", "w", "b", "stride", "padding"]
+    for key in ("chinese", "aliases", "see"):
+        assert tuple(plain.pop(key)) == getattr(explanation, key)
     assert plain == {key: getattr(explanation, key) for key in plain}
     assert [a.default for a in explanation.arguments] == [None, None, "None", "1", "0"]
 

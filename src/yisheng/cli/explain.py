@@ -3,6 +3,8 @@
 usage: yisheng explain [--json]                           all concepts, one line each
        yisheng explain NAME [out=NAME.png] [--json]
 
+NAME is a concept (dropout), what a config takes (resnet18, loss.huber, epochs, lr, bf16), or another name of one of
+them: of torch (CrossEntropyLoss), an abbreviation (mse), or Chinese (权重衰减).
 out= writes the concept's image, if there is one, as .png, .svg or .pdf. Both the code from scratch and the library's
 call run as they are printed; docs/equivalence.md says how closely they agree.
 """
@@ -44,9 +46,13 @@ def run(arguments: Arguments) -> int:
 
 def _list(arguments: Arguments) -> None:
     from yisheng.core import registry
+    from yisheng.experiments.explain import find_page_term
+    from yisheng.experiments.explain_names import CONCEPT, Meaning
 
     entries = list(registry.entries("scratch"))
     if arguments.json:
         print(json.dumps({e.name: e.about for e in entries}, ensure_ascii=False))
-    else:
-        print(format_table([["concept", "what it is"], *([e.name, e.about] for e in entries)]))
+        return
+    terms = {e.name: find_page_term(Meaning(CONCEPT, e.name)) for e in entries}
+    rows = [[e.name, (term.chinese[0] if (term := terms[e.name]) else ""), e.about] for e in entries]
+    print(format_table([["concept", "in Chinese", "what it is"], *rows]))

@@ -105,3 +105,18 @@ def draw_signal_sizes(
         axes.semilogy(sizes, "o-", markersize=3, color=color, label=label)
     axes.set(xlabel="layer", ylabel="standard deviation of the signal", title=f"{activation.__name__}, {WIDTH} units")
     axes.legend()
+
+
+def draw_diagram(axes: Any, boxes: dict[str, tuple[float, float]], edges: list[tuple[str, str]]) -> None:
+    """Draw labeled boxes at places (x, y), and an arrow for each pair of labels."""
+    for start, end in edges:
+        axes.plot(*zip(boxes[start], boxes[end], strict=True), color="#c8c8c8", linewidth=1.2, zorder=1)
+        (x1, y1), (x2, y2) = boxes[start], boxes[end]
+        middle = (x1 + 0.45 * (x2 - x1), y1 + 0.45 * (y2 - y1)), (x1 + 0.55 * (x2 - x1), y1 + 0.55 * (y2 - y1))
+        axes.annotate("", middle[1], middle[0], arrowprops={"arrowstyle": "->", "color": "#505050"}, zorder=2)
+    frame = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": COLORS[0]}
+    for label, (x, y) in boxes.items():
+        axes.text(x, y, label, ha="center", va="center", fontsize=9, bbox=frame, zorder=3)
+    axes.margins(0.2)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)

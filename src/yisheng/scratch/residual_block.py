@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
+from typing import Any
+
 from torch import Tensor
 
 from yisheng.core.registry import register
+from yisheng.scratch import _plots
 from yisheng.scratch.batch_norm import batch_norm
 from yisheng.scratch.cross_correlation import cross_correlation
 from yisheng.scratch.relu import relu
 
 Layer = tuple[Tensor, Tensor, Tensor]
 """Kernels (O, C, h, w) of a convolution, scale (O,) and shift (O,) of the batch norm after it."""
+
+
+def _plot(axes: Any) -> None:
+    """Draw the layers, and the shortcut next to them."""
+    labels = ["x", "3 x 3 convolution\nbatch norm, relu", "3 x 3 convolution\nbatch norm", "+", "relu", "y"]
+    boxes = {label: (0.0, float(-i)) for i, label in enumerate(labels)}
+    boxes["identity, or\n1 x 1 convolution"] = (1.0, -1.5)
+    shortcut = [("x", "identity, or\n1 x 1 convolution"), ("identity, or\n1 x 1 convolution", "+")]
+    _plots.draw_diagram(axes, boxes, [*itertools.pairwise(labels), *shortcut])
 
 
 def _convolve_and_normalize(x: Tensor, layer: Layer, *, stride: int = 1, padding: int = 0) -> Tensor:
@@ -41,6 +54,7 @@ y = Block(4)(torch.randn(2, 4, 8, 8))
 """,
     when="""In convolutional networks of more than a dozen layers: through the sums, gradients reach the first layer
 undamped. In a shallow network it helps little.""",
+    plot=_plot,
 )
 def residual_block(
     x: Tensor, layer1: Layer, layer2: Layer, shortcut: Layer | None = None, *, stride: int = 1
