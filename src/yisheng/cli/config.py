@@ -1,8 +1,10 @@
 """Show every value of a config and its origin, without training.
 
 usage: yisheng config [config=FILE.toml] [key=value ...] [--json] [toml=true]
+       yisheng config schema [out=FILE.json]
 
-toml=true prints a config file with these values.
+toml=true prints a config file with these values. schema prints the JSON schema of config files (draft 2020-12), with
+which an editor completes and checks them; out= writes it to a file.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from yisheng.core.text_tables import format_table
 
 def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
-    arguments.require_inputs(0, 0, "keys and values only")
+    if arguments.inputs == ["schema"]:
+        return _print_schema(arguments)
+    arguments.require_inputs(0, 0, "keys and values only, or the word schema")
     as_toml = arguments.flag("toml")
 
     from yisheng.cli._config import parse_config
@@ -32,6 +36,26 @@ def run(arguments: Arguments) -> int:
     else:
         rows = [[key, format_value(value), origin] for key, (value, origin) in values.items()]
         print(format_table([["key", "value", "from"], *rows]))
+    return 0
+
+
+def _print_schema(arguments: Arguments) -> int:
+    """Print the schema of config files, or write it to the file of ``out=``."""
+    out = arguments.path("out")
+    arguments.require_no_more("out")
+
+    from yisheng.core import files
+    from yisheng.core.config_schema import make_config_schema
+
+    schema = make_config_schema()
+    if out is None:
+        print(json.dumps(schema, indent=None if arguments.json else 2, ensure_ascii=False))
+        return 0
+    files.write_json(out, schema)
+    if arguments.json:
+        print(json.dumps({"out": str(out)}))
+    elif not arguments.quiet:
+        print(f"The schema is in {out}")
     return 0
 
 
