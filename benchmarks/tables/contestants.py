@@ -107,7 +107,9 @@ def fit_tabm(folder: Path, table: dict[str, Any], _: float) -> Predict:
 
     def to_tensors(rows: pd.DataFrame) -> tuple[Any, Any]:
         scaled = scaler.transform(rows[numbers].fillna(medians).astype(np.float32)).astype(np.float32)
-        codes = np.stack([rows[name].cat.codes + 1 for name in categories], 1) if categories else np.zeros((len(rows), 0))
+        codes = (
+            np.stack([rows[name].cat.codes + 1 for name in categories], 1) if categories else np.zeros((len(rows), 0))
+        )
         return torch.from_numpy(scaled), torch.from_numpy(codes.astype(np.int64))
 
     torch.manual_seed(0)

@@ -1,11 +1,11 @@
-"""Compare what a user gets for tables: Yisheng's network, boosting and `budget=`, and other libraries, on the same rows.
+"""Compare what a user gets for tables: Yisheng's network, boosting and `budget=`, and other libraries, on equal rows.
 
-    python benchmarks/tables/run.py [data=FOLDER] [peers=.tables/bin/python] [seconds=60] [splits=3] [tables=titanic,wine]
-                                    [only="yisheng budget,LightGBM"] [out=results.json]
+    python benchmarks/tables/run.py [data=FOLDER] [peers=.tables/bin/python] [seconds=60] [splits=3]
+                                    [tables=titanic,wine] [only="yisheng budget,LightGBM"] [out=results.json]
 
 `data=` is the folder with the files of house prices, California, Titanic, Pima and OHLC; without it the tables of
-scikit-learn alone are compared. Contestants train one after the other, each in its own process, on all cores. Those with
-a budget (Yisheng's `budget=`, AutoGluon) get `seconds=`; a contestant whose package is not installed in the peers'
+scikit-learn alone are compared. Contestants train one after the other, each in its own process, on all cores. Those
+with a budget (Yisheng's `budget=`, AutoGluon) get `seconds=`; a contestant whose package is not installed in the peers'
 environment is skipped with a message. `out=` keeps the results, and a later call continues them.
 
 A ratio is how much worse a score is than the best of that split: score / best for an error, best / score for an
@@ -23,7 +23,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from contestants import CONTESTANTS, NOT_INSTALLED
+from contestants import CONTESTANTS
+
 from tables import TABLES, Table
 
 RESAMPLES = 2000
@@ -51,7 +52,10 @@ def main(words: list[str]) -> None:
                 if result is None:
                     continue
                 results[key] = result
-                print(f"{table_name}, split {seed}, {name}: {result['score']:.5g} ({result['training']:.1f} s)", flush=True)
+                print(
+                    f"{table_name}, split {seed}, {name}: {result['score']:.5g} ({result['training']:.1f} s)",
+                    flush=True,
+                )
                 if out:
                     out.write_text(json.dumps(results, indent=1))
     scores = {name: TABLES[name](Path(data or ".")).score for name in {key.split("|")[0] for key in results}}

@@ -60,7 +60,9 @@ def choose_spec(name):
 
 
 NETWORKS = [entry.name for entry in registry.entries("models") if not entry.meta.get("fitted")]
-FITTED_MODELS = [entry.name for entry in registry.entries("models") if entry.meta.get("fitted")]
+FITTED_MODELS = [
+    entry.name for entry in registry.entries("models") if entry.meta.get("fitted") and not entry.meta.get("composite")
+]
 
 
 def draw_rows(n=400):

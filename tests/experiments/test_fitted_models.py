@@ -17,7 +17,11 @@ from yisheng.experiments.dispatch import resume
 MODELS = [entry.name for entry in registry.entries("models") if entry.meta.get("fitted")]
 ONLY = {"ridge": ("price",), "logistic": ("sold", "town")}
 """Targets that a model is for, if not for all."""
-SMALL_OPTIONS = {"boosting": {"rounds": 40}, "forest": {"trees": 40}}
+SMALL_OPTIONS = {
+    "boosting": {"rounds": 40},
+    "forest": {"trees": 40},
+    "ensemble": {"candidates": ("linear", "extra-trees"), "bag_folds": 3},
+}
 CASES = [(name, target) for name in MODELS for target in ONLY.get(name, ("price", "sold", "town"))]
 all_cases = pytest.mark.parametrize(
     ("name", "target"),

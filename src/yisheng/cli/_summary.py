@@ -45,7 +45,31 @@ def _summarize_run(run: RunFolder) -> tuple[dict[str, Any], str]:
     value = "" if best["value"] is None else f" (validation {score} {format_number(best['value'])})"
     weights = f"best weights: epoch {best['epoch']}" if best["epoch"] else "not trained here (epochs=0)"
     text = f"{weights}{value}\n\n{format_scores(trained.scores)}\n"
-    return {"best": dict(best), "scores": files.read_json(run.file(RunFolder.SCORES))}, text
+    results = {"best": dict(best), "scores": files.read_json(run.file(RunFolder.SCORES))}
+    if run.file(RunFolder.LEADERBOARD).is_file():
+        board = files.read_json(run.file(RunFolder.LEADERBOARD))
+        results["leaderboard"] = board
+        text = f"{_format_leaderboard(board)}\n\n{format_scores(trained.scores)}\n"
+    return results, text
+
+
+def _format_leaderboard(board: Mapping[str, Any]) -> str:
+    """Return what an ensemble tried, in the order of the trials."""
+    rows = [["candidate", f"{board['score'].replace('_', '-')} out of fold", "95% interval", "seconds", "weight"]]
+    for candidate in [*board["candidates"], {"name": "ensemble", "seconds": None, **(board["ensemble"] or {})}]:
+        value, low, high = (candidate.get(key) for key in ("value", "low", "high"))
+        seconds, weight = candidate.get("seconds"), candidate.get("weight")
+        status = candidate.get("status", "trained")
+        rows.append(
+            [
+                candidate["name"],
+                format_number(value) if value is not None else "" if status == "trained" else status,
+                "" if low is None or high is None else f"{format_number(low)} to {format_number(high)}",
+                "" if seconds is None else f"{seconds:.1f}",
+                "" if not weight else f"{weight:.2f}",
+            ]
+        )
+    return format_table(rows)
 
 
 def _summarize_cross_validation(run: RunFolder) -> tuple[dict[str, Any], str]:

@@ -53,6 +53,8 @@ class RunFolder:
     FINDINGS: Final = "findings.json"
     FIX: Final = "fix.json"
     HISTORY: Final = "history.csv"
+    LEADERBOARD: Final = "leaderboard.json"
+    """What an ensemble tried."""
     MISTAKES: Final = "mistakes.json"
     REPORT: Final = "report.html"
     SUBMISSION: Final = "submission.csv"

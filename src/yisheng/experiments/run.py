@@ -41,6 +41,7 @@ from yisheng.training.callbacks import apply_callbacks, save_checkpoints
 from yisheng.training.event_log import EventLog, log_events
 from yisheng.training.fit_assembly import fit_assembly
 from yisheng.training.network import read_probe
+from yisheng.training.portfolio.plan import plan_ensemble
 from yisheng.training.pretrained import load_pretrained
 from yisheng.training.progress import show_assembly_progress
 from yisheng.training.setup import Assembly, assemble
@@ -104,10 +105,11 @@ def train(
     if config.tensorboard:
         hparams.require_tensorboard()  # before any work is spent
     data = load_dataset(config) if data is None else data
+    config, ensemble_notes = plan_ensemble(config, data.spec)
     split = split_dataset(config, data)
     device = machine.select_device(config.device)
     config, weights = load_pretrained(config)
-    notes: list[str] = []
+    notes = list(ensemble_notes)
     if config.budget is not None:
         config, note = plan_budget(config, data, split, device, weights)
         notes.append(note)

@@ -1,13 +1,30 @@
-"""What follows a run when it has ended or broken off: report, table of epochs, TensorBoard's last files, submission."""
+"""What follows a run when it has ended or broken off: leaderboard, report, table of epochs, submission and others."""
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
+from yisheng.core import files
+from yisheng.core.run_folder import RunFolder
 from yisheng.experiments import submission
 from yisheng.experiments.run import RunCallback, RunResult
 from yisheng.loggers.tensorboard import run_summary
 from yisheng.reporting import history_csv, run_page
+from yisheng.training.portfolio.leaderboard import make_leaderboard
+from yisheng.training.portfolio.plan import ENSEMBLE
+
+
+def write_leaderboard(result: RunResult) -> None:
+    """Write ``leaderboard.json``, what an ensemble tried, if the run has trained one."""
+    if result.error is not None or result.config.model.name != ENSEMBLE:
+        return
+    from safetensors import safe_open
+
+    with safe_open(result.folder.file(RunFolder.WEIGHTS), framework="pt") as tensors:
+        plain = json.loads(tensors.get_tensor("description").numpy().tobytes())
+    content = make_leaderboard(plain, result.config.score, result.data.spec)
+    files.write_json(result.folder.file(RunFolder.LEADERBOARD), content)
 
 
 def write_report(result: RunResult) -> None:
@@ -33,6 +50,7 @@ def write_submission(result: RunResult) -> None:
 
 
 CALLBACKS: Final[tuple[RunCallback, ...]] = (
+    write_leaderboard,
     write_report,
     write_history,
     write_tensorboard_summary,

@@ -10,6 +10,7 @@ Facts that `register` takes for a model:
 - ``default_for``: whether it is what ``model=auto`` means for a spec.
 - ``fitted``: it is a `yisheng.models._fitted_model.FittedModel`, fitted by a method of its own; the name of the scaling
   that it takes.
+- ``composite``: it is fitted, and made of models of other kinds; see `yisheng.training.portfolio`.
 - ``stackable=False``: several of them cannot run as one under `torch.func.vmap`.
 - ``shape``: of the input for which `yisheng models NAME` prints it.
 """

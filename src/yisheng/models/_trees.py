@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from yisheng.models._fitted_model import apply_to_chunks
+from yisheng.models._tree_walk import Nodes, TreeWalk
 
 MAX_CATEGORIES = 255
 """Categories of a column that a split can divide into two sets."""
@@ -73,6 +74,7 @@ class Trees(nn.Module):
         super().__init__()
         self.outputs, self.values = outputs, values
         self._steps = 0  # the depth as a plain number, which an exported graph needs
+        self._walk: TreeWalk | None = None
         for name, dtype in (("feature", torch.int32), ("left_child", torch.int32), ("right_child", torch.int32)):
             self.register_buffer(name, torch.zeros(0, dtype=dtype))
         self.register_buffer("threshold", torch.zeros(0))
@@ -90,6 +92,7 @@ class Trees(nn.Module):
 
     def set_trees(self, trees: Sequence[Tree]) -> None:
         """Replace all trees."""
+        self._walk = None
         sizes = np.array([len(tree.feature) for tree in trees], np.int64)
         roots = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64) if trees else sizes
         starts = np.repeat(roots, sizes)
@@ -145,10 +148,35 @@ class Trees(nn.Module):
         if not bool(self.value.isfinite().all()):
             raise ValueError("the leaves of the trees contain NaN or infinite values")
         self._steps = int(self.depth)
+        self._walk = self._prepare_walk()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the sum of the leaves ``(B, O)``, float64, that the rows ``(B, D)`` reach."""
+        is_traced = torch.compiler.is_exporting() or torch.jit.is_tracing()  # type: ignore[attr-defined]  # not in the stub
+        if x.device.type == "cpu" and not is_traced and len(self) and len(x):
+            return self._add_leaves_of_walk(x)
         return apply_to_chunks(self._add_leaves, x, max(1, MAX_PAIRS // max(1, len(self))))
+
+    def _prepare_walk(self) -> TreeWalk:
+        names = ("feature", "threshold", "left_child", "right_child", "missing_left", "category_set")
+        tensors = [getattr(self, name).cpu().numpy() for name in (*names, "left_categories", "root", "value")]
+        return TreeWalk(Nodes(*tensors), self._steps)
+
+    def _add_leaves_of_walk(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the sums ``(B, O)``, float64, on the processor."""
+        walk = self._walk = self._walk or self._prepare_walk()
+        value = walk.leaf_values
+        output = self.output[torch.from_numpy(walk.order)]
+        trees = [torch.nonzero(output == number)[:, 0] for number in range(self.outputs)]
+
+        def add(leaves: torch.Tensor) -> torch.Tensor:
+            values = value.index_select(0, leaves.view(-1))
+            if self.values > 1:
+                return values.view(*leaves.shape, -1).sum(0)
+            values = values.view(leaves.shape)
+            return torch.stack([values.index_select(0, own).sum(0) for own in trees], dim=1)
+
+        return walk.map_blocks(x, add)
 
     def _add_leaves(self, x: torch.Tensor) -> torch.Tensor:
         values = self.value[self._find_leaves(x)].double()

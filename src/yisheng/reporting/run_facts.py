@@ -22,6 +22,7 @@ from yisheng.reporting.findings_schema import Findings
 from yisheng.reporting.fix_schema import Fix
 from yisheng.reporting.formatting import is_higher_better
 from yisheng.reporting.history import History, read_history
+from yisheng.reporting.leaderboard_schema import Leaderboard
 from yisheng.reporting.scratch_comparison_schema import ScratchComparison
 
 MAX_JSON_BYTES = 64 << 20
@@ -48,6 +49,7 @@ class RunFacts:
         scratch_comparison: for a from-scratch run, its differences from the library's run; None before that is trained.
         library_history: for a from-scratch run, the history of the library's run.
         fix: for the result of ``fix=true``, the applied remedies; None for other runs.
+        leaderboard: what an ensemble tried; None for other models.
         file_problems: for each file that could not be read completely, the reason.
     """
 
@@ -66,6 +68,7 @@ class RunFacts:
     scratch_comparison: ScratchComparison | None = None
     library_history: History = field(default_factory=History)
     fix: Fix | None = None
+    leaderboard: Leaderboard | None = None
     file_problems: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -174,6 +177,12 @@ def read_run_facts(folder: Path) -> RunFacts:
         library_history=_read_history(folder / RunFolder.LIBRARY, f"{RunFolder.LIBRARY}/{RunFolder.EVENTS}", problems),
         fix=_validate(
             RunFolder.FIX, Fix.model_validate, _read_object(folder / RunFolder.FIX, problems) or None, problems
+        ),
+        leaderboard=_validate(
+            RunFolder.LEADERBOARD,
+            Leaderboard.model_validate,
+            _read_object(folder / RunFolder.LEADERBOARD, problems) or None,
+            problems,
         ),
         file_problems=problems,
     )

@@ -26,6 +26,7 @@ from yisheng.reporting.sections.environment import environment
 from yisheng.reporting.sections.findings import findings
 from yisheng.reporting.sections.fix import fix
 from yisheng.reporting.sections.folds import folds
+from yisheng.reporting.sections.leaderboard import leaderboard
 from yisheng.reporting.sections.mistakes import mistakes
 from yisheng.reporting.sections.regression import regression
 from yisheng.reporting.sections.scores import scores
@@ -41,6 +42,7 @@ SECTIONS: tuple[Callable[[RunFacts], Section | None], ...] = (
     fix,
     scores,
     folds,
+    leaderboard,
     curves,
     scratch_comparison,
     confusion,

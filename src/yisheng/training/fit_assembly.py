@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 
@@ -9,8 +10,10 @@ import torch
 
 from yisheng.core.modes import evaluation_mode
 from yisheng.core.types import Event
+from yisheng.models.ensemble import Ensemble
 from yisheng.training import callbacks
 from yisheng.training.loop import Scorer, fit
+from yisheng.training.portfolio.step import make_portfolio_step
 from yisheng.training.setup import Assembly
 from yisheng.training.state import Best
 from yisheng.training.update import mean_loss
@@ -27,7 +30,8 @@ def fit_assembly(assembly: Assembly, make_scorer: MakeScorer, *, choose_best: bo
     Args:
         assembly: the training.
         make_scorer: makes the scorer of the validation part.
-        choose_best: whether the score chooses the best epoch; otherwise the last epoch is the best.
+        choose_best: whether the score chooses the best epoch; otherwise the last epoch is the best, as it always is
+            for an ensemble, which has its weights then.
     """
     config, state, target = assembly.config, assembly.state, assembly.transforms["target"]
     scorer = make_scorer(
@@ -39,6 +43,10 @@ def fit_assembly(assembly: Assembly, make_scorer: MakeScorer, *, choose_best: bo
     )
     if config.epochs == 0:
         return _score_untrained(assembly, scorer)
+    step = assembly.step
+    if isinstance(state.model, Ensemble):
+        step = make_portfolio_step(assembly, functools.partial(fit_assembly, make_scorer=make_scorer))
+        choose_best = False
     events = fit(
         state,
         assembly.train,
@@ -47,7 +55,7 @@ def fit_assembly(assembly: Assembly, make_scorer: MakeScorer, *, choose_best: bo
         score=scorer,
         epochs=config.epochs,
         schedule=assembly.schedule,
-        step=assembly.step,
+        step=step,
     )
     score = assembly.score_key if choose_best else ""
     events = callbacks.keep_best(events, state, score=score, higher_is_better=assembly.higher_is_better)

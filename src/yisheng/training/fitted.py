@@ -76,8 +76,11 @@ def choose_for_fitting(config: Config, spec: Spec, rows: int) -> Config:
         "memory_format": "contiguous",
     }
     _require_applicable(config, chosen)
-    if config.model.name == "boosting" and config.boosting == AUTO:
+    if config.model.name in ("boosting", "ensemble") and config.boosting == AUTO:
         chosen["boosting"] = False  # it would be compared with itself
+    if registry.find("models", config.model.name).meta.get("composite"):
+        _require_own_scaling(config)
+        chosen["target_scale"] = Choice(name="none")
     if config.scale.name == AUTO:
         scale = registry.find("models", config.model.name).meta["fitted"]
         chosen["scale"] = Choice(name=scale, options=config.scale.options)
@@ -85,6 +88,16 @@ def choose_for_fitting(config: Config, spec: Spec, rows: int) -> Config:
         model: FittedModel = registry.build("models", config.model.name, spec, **config.model.options)
         chosen["epochs"] = model.stages
     return config.model_copy(update=chosen)
+
+
+def _require_own_scaling(config: Config) -> None:
+    """Refuse scalings for a model of models, each of which has its own."""
+    for key, allowed in (("scale", (AUTO, "codes")), ("target_scale", (AUTO, "none"))):
+        if getattr(config, key).name not in allowed:
+            raise UsageError(
+                f"model={config.model.name} is made of models with scalings of their own: {key} does not apply",
+                f"leave {key} out",
+            )
 
 
 def _require_applicable(config: Config, chosen: dict[str, Any]) -> None:

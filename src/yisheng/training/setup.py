@@ -95,6 +95,7 @@ class Assembly:
         step: one update.
         transforms: the fitted transforms by role: ``input``, and ``target`` (None if not scaled).
         notes: notes for the user.
+        dataset: the data.
     """
 
     config: ResolvedConfig
@@ -108,6 +109,7 @@ class Assembly:
     step: Step
     transforms: Mapping[str, Any]
     notes: tuple[str, ...] = ()
+    dataset: Dataset | None = None
 
     @property
     def score_key(self) -> str:
@@ -208,6 +210,7 @@ def assemble(
         step=_build_step(resolved, model, device),
         transforms={"input": fitted.scale, "target": fitted.target_scale},
         notes=notes,
+        dataset=dataset,
     )
 
 

@@ -12,11 +12,15 @@ from yisheng.models._fitted_model import FittedModel
 if TYPE_CHECKING:
     from yisheng.training.setup import Assembly
 
+MIN_FITTED_VALUES = 20_000
+"""Values of the training part below which the threads that fit a model wait longer than they compute."""
+
 
 def count_useful_threads(assembly: Assembly) -> int:
     """Return the number of threads that one forward pass can use; a method that fits a model itself uses all."""
     if isinstance(assembly.state.model, FittedModel):
-        return machine.count_cores()
+        values = len(assembly.train.rows) * math.prod(assembly.spec.shape)
+        return machine.count_cores() if values >= MIN_FITTED_VALUES else 1
     batch, weights = assembly.config.batch, sum(p.numel() for p in assembly.state.model.parameters())
     return machine.threads_worth(batch * math.prod(assembly.spec.shape), batch * weights)
 

@@ -1,0 +1,58 @@
+"""The schema of ``leaderboard.json``: what an ensemble tried."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from yisheng.reporting.formatting import is_higher_better
+
+
+class _Schema(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Interval(_Schema):
+    """A score of out-of-fold predictions with its 95% interval; None where it is undefined."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class Candidate(Interval):
+    """A setting that was tried.
+
+    Args:
+        name: its name.
+        status: ``trained``, or why it was not.
+        seconds: time that it took.
+        weight: its weight in the ensemble.
+    """
+
+    name: str
+    status: str
+    seconds: float
+    weight: float | None = 0.0
+
+
+class Leaderboard(_Schema):
+    """The candidates of an ensemble in the order in which they were tried.
+
+    Args:
+        score: key of the score.
+        ensemble: the score of the weighted mean.
+        candidates: what was tried.
+        temperature: divides the logits of the weighted mean.
+        offsets: added to the classes' logits; empty without.
+    """
+
+    score: str
+    ensemble: Interval | None = None
+    candidates: list[Candidate] = []
+    temperature: float = 1.0
+    offsets: list[float] = []
+
+    def sort(self) -> list[Candidate]:
+        """Return the candidates, the best first, those without a score last."""
+        sign = -1.0 if is_higher_better(self.score) else 1.0
+        return sorted(self.candidates, key=lambda c: (c.value is None, sign * (c.value or 0.0)))

@@ -1,0 +1,132 @@
+"""Train one fold of a candidate, and predict the rows that it was not trained on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from yisheng import transforms
+from yisheng.core.config import Config, plain_value
+from yisheng.core.durations import format_duration
+from yisheng.core.errors import NonFiniteError
+from yisheng.core.modes import evaluation_mode
+from yisheng.core.types import Dataset, EpochEnd, Event, Spec, Split
+from yisheng.models.ensemble import Member
+from yisheng.training.setup import Assembly, assemble
+
+Fit = Callable[[Assembly], Iterator[Event]]
+"""Trains an assembly to its end, with the best epoch by its validation part."""
+ROWS_PER_PASS = 4096
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The time of a training.
+
+    Args:
+        deadline: the clock's value at which it is stopped after the present epoch; the best epoch so far counts.
+        min_epochs: epochs that must fit before ``end``, or `TooSlow` is raised after the first one.
+        end: the clock's value at which all folds of the candidate must have ended.
+        folds: number of folds that are to be trained, with this one.
+        clock: returns the time in seconds.
+    """
+
+    deadline: float
+    min_epochs: int
+    end: float
+    folds: int
+    clock: Callable[[], float] = time.perf_counter
+
+
+class TooSlow(Exception):  # noqa: N818  # not an error: the candidate is left out
+    """The epochs of a candidate take too long for the time that is left."""
+
+
+@dataclass(frozen=True)
+class FittedMember:
+    """A trained fold.
+
+    Args:
+        plain: what `Member` is built from.
+        member: the model.
+        out_of_fold: predictions of the fold's validation rows ``(n, V)``, float32.
+        epoch: the epoch of the weights.
+    """
+
+    plain: Mapping[str, Any]
+    member: Member
+    out_of_fold: torch.Tensor
+    epoch: int
+
+
+def fit_member(
+    config: Config, data: Dataset, split: Split, spec: Spec, device: torch.device, fit: Fit, limits: Limits
+) -> FittedMember:
+    """Train a fold until its last epoch, its patience or its deadline ends it.
+
+    Args:
+        config: of the candidate.
+        data: all training rows, scaled.
+        split: training and validation rows of the fold.
+        spec: the contract of the ensemble's inputs.
+        device: where to train.
+        fit: trains an assembly.
+        limits: the time.
+
+    Raises:
+        TooSlow: see `Limits`.
+        NonFiniteError: a loss, a gradient or a prediction became NaN or infinite.
+        UsageError: the candidate does not fit the data.
+    """
+    assembly = assemble(config, data, split, device)
+    state = assembly.state
+    start = limits.clock()
+    for event in fit(assembly):
+        if not isinstance(event, EpochEnd):
+            continue
+        now = limits.clock()
+        if event.epoch == 1:
+            _require_speed(now - start, now, assembly.config.epochs, limits)
+        if now > limits.deadline:
+            break
+    choice = assembly.config.model
+    target = assembly.transforms["target"]
+    plain = {
+        "model": {"name": choice.name, "options": {key: plain_value(value) for key, value in choice.options.items()}},
+        "input": transforms.to_json(assembly.transforms["input"]),
+        "target": None if target is None else transforms.to_json(target),
+        "outputs": assembly.spec.outputs,
+        "weight": float(len(split.train)),
+    }
+    member = Member(spec, plain)  # built as it will be read, without what the training keeps
+    member.model.load_state_dict(state.best.weights)
+    member.to(device)
+    out_of_fold = predict_rows(member, data.x, split.validation, device)
+    if not bool(out_of_fold.isfinite().all()):
+        raise NonFiniteError("its predictions are not finite", "leave the candidate out")
+    return FittedMember(plain, member, out_of_fold, state.best.epoch)
+
+
+def predict_rows(member: torch.nn.Module, x: np.ndarray, rows: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Return a module's outputs for some rows ``(n, V)``, float32, on the CPU."""
+    with evaluation_mode(member), torch.no_grad():
+        blocks = [
+            member(torch.from_numpy(x[part]).to(device)).float().cpu()
+            for part in np.split(rows, range(ROWS_PER_PASS, len(rows), ROWS_PER_PASS))
+        ]
+    return torch.cat(blocks)
+
+
+def _require_speed(epoch_seconds: float, now: float, epochs: int, limits: Limits) -> None:
+    """Stop before much time is spent on what will not be finished."""
+    needed = epoch_seconds * (min(limits.min_epochs, epochs) * limits.folds - 1)
+    if now + needed > limits.end:
+        raise TooSlow(
+            f"an epoch takes {format_duration(epoch_seconds)}: {min(limits.min_epochs, epochs)} of them for each of "
+            f"{limits.folds} folds do not fit into the {format_duration(max(0.0, limits.end - now))} that it may use"
+        )

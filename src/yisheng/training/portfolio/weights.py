@@ -1,0 +1,106 @@
+"""Weights of an ensemble's models from out-of-fold predictions: greedy selection, guarded against overfitting them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from yisheng.training.portfolio.row_losses import Problem
+
+ROUNDS = 40
+"""Additions of a model at most."""
+FIRST_COPIES = 5
+"""Copies of the best model at the beginning: an addition of a sixth may help where that of a half does not."""
+BAGS = 8
+MIN_T = 0.3
+"""A model is added if the paired gain over the rows is more than this many standard errors."""
+MIN_WEIGHT = 0.02
+"""A model with less weight costs time and changes nothing."""
+MAX_ROWS = 20_000
+"""Rows that the selection reads, drawn at random from more."""
+
+
+def choose_weights(problem: Problem, folds: Sequence[np.ndarray], seed: int) -> np.ndarray:
+    """Return non-negative weights ``(M,)`` with sum 1.
+
+    Selection with replacement: the mean of the models begins with copies of the best one, and gets the model (again)
+    that lowers the loss most, until no paired gain over the rows is left. This is repeated with random weights of the
+    rows, and the weights are averaged. The guard: the same is done without the rows of each fold in turn; if the
+    averages chosen so are not better than the best single models chosen so, on the rows of the fold, the best model
+    alone is returned.
+
+    Args:
+        problem: predictions and loss.
+        folds: row numbers of each fold.
+        seed: of the random weights.
+
+    Source: Caruana, Niculescu-Mizil, Crew and Ksikes, "Ensemble selection from libraries of models", 2004.
+    """
+    rng = np.random.default_rng(seed % 2**32)
+    problem, rows = take_random_rows(problem, seed)
+    folds = [np.flatnonzero(np.isin(rows, fold)) for fold in folds]
+    single = _one_hot(problem.count, choose_best(problem))
+    if problem.count == 1 or not _wins_out_of_fold(problem, folds, rng):
+        return single
+    weights = _average_bags(problem, rng, BAGS)
+    weights[weights < MIN_WEIGHT] = 0.0
+    return weights / weights.sum()
+
+
+def take_random_rows(problem: Problem, seed: int) -> tuple[Problem, np.ndarray]:
+    """Return the problem of at most `MAX_ROWS` rows, and their numbers, ascending."""
+    count = len(problem.weight)
+    if count <= MAX_ROWS:
+        return problem, np.arange(count)
+    rows = np.sort(np.random.default_rng(seed % 2**32).choice(count, MAX_ROWS, replace=False))
+    return problem.take(rows), rows
+
+
+def choose_best(problem: Problem) -> int:
+    """Return the number of the model with the smallest mean loss."""
+    losses = [problem.row_losses(_one_hot(problem.count, m)).mean() for m in range(problem.count)]
+    return int(np.nanargmin(losses))
+
+
+def select_greedily(problem: Problem) -> np.ndarray:
+    """Return the fractions ``(M,)`` in which models were added, starting with the best one."""
+    counts = FIRST_COPIES * _one_hot(problem.count, choose_best(problem))
+    current = problem.row_losses(counts / counts.sum())
+    for _ in range(ROUNDS):
+        trials = [counts + _one_hot(problem.count, m) for m in range(problem.count)]
+        losses = [problem.row_losses(trial / trial.sum()) for trial in trials]
+        best = int(np.argmin([loss.mean() for loss in losses]))
+        gain = current - losses[best]
+        standard_error = gain.std() / np.sqrt(len(gain))
+        if gain.mean() <= 0 or gain.mean() <= MIN_T * standard_error:
+            break
+        counts, current = trials[best], losses[best]
+    return counts / counts.sum()
+
+
+def _average_bags(problem: Problem, rng: np.random.Generator, bags: int) -> np.ndarray:
+    """Return the mean weights over random weights of the rows (the Bayesian bootstrap)."""
+    rows = np.arange(len(problem.weight))
+    draws = [problem.take(rows, rng.standard_exponential(len(rows))) for _ in range(bags)]
+    mean: np.ndarray = np.mean([select_greedily(draw) for draw in draws], axis=0)
+    return mean
+
+
+def _wins_out_of_fold(problem: Problem, folds: Sequence[np.ndarray], rng: np.random.Generator) -> bool:
+    """Return whether selection is better than the best model, on rows that neither was chosen by."""
+    gains = []
+    for fold in folds:
+        others = np.setdiff1d(np.arange(len(problem.weight)), fold)
+        if not len(fold) or not len(others):
+            continue
+        rest, held_out = problem.take(others), problem.take(fold)
+        single, mean = _one_hot(problem.count, choose_best(rest)), _average_bags(rest, rng, 2)
+        gains.append(held_out.row_losses(single) - held_out.row_losses(mean))
+    return bool(gains) and float(np.concatenate(gains).mean()) > 0
+
+
+def _one_hot(count: int, number: int) -> np.ndarray:
+    weights = np.zeros(count)
+    weights[number] = 1.0
+    return weights
