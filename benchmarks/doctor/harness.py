@@ -34,7 +34,6 @@ class Trial:
         checks_by_pass: the checks that it named then, by the number of backward passes.
         alarms: the checks of errors and warnings that it named then.
         diagnosis: the diagnosis at the end.
-        backward_passes: their number so far.
     """
 
     seed: int
@@ -44,7 +43,6 @@ class Trial:
     checks_by_pass: dict[int, tuple[str, ...]] = field(default_factory=dict)
     alarms: set[str] = field(default_factory=set)
     diagnosis: Diagnosis | None = None
-    backward_passes: int = 0
 
     @property
     def checks(self) -> list[str]:
@@ -68,7 +66,11 @@ class Trial:
         traced.add_listener(counter)  # before the doctor, so that it diagnoses after the doctor has seen the pass
         try:
             with observer:
-                yield observer
+                hook = optimizer.register_step_post_hook(counter.after_update)
+                try:
+                    yield observer
+                finally:
+                    hook.remove()
         finally:
             traced.remove_listener(counter)
             self.diagnosis = observer.diagnose()
@@ -87,26 +89,31 @@ class Undiagnosed:
 
 
 class _PassCounter:
-    """Counts the backward passes of a trial, and diagnoses the unfinished training after some of them.
+    """Diagnoses the unfinished training of a trial after some of its backward passes.
 
-    Args:
-        trial: the trial.
-        observer: the doctor that records it.
+    The doctor follows a loss from the network only in some steps: the others are looked at after their update.
     """
 
     def __init__(self, trial: Trial, observer: doctor) -> None:
-        self._trial, self._observer = trial, observer
+        self._trial, self._observer, self._passes = trial, observer, 0
 
     @contextlib.contextmanager
     def observing_backward(self, *_: Any) -> Iterator[None]:
-        """Count a backward pass."""
+        """Diagnose after a backward pass that is followed."""
         yield
-        trial = self._trial
-        trial.backward_passes += 1
-        if trial.diagnose_often and trial.backward_passes in DIAGNOSED_PASSES:
+        self._diagnose_if_due()
+
+    def after_update(self, *_: Any) -> None:
+        """Diagnose after an update whose loss was not followed."""
+        self._diagnose_if_due()
+
+    def _diagnose_if_due(self) -> None:
+        previous, self._passes = self._passes, self._observer._recorder.loss_observer.backwards
+        due = [passes for passes in DIAGNOSED_PASSES if previous < passes <= self._passes]
+        if self._trial.diagnose_often and due:
             findings = self._observer.findings
-            trial.checks_by_pass[trial.backward_passes] = tuple(finding.check for finding in findings)
-            trial.alarms |= select_alarms(findings)
+            self._trial.checks_by_pass[due[-1]] = tuple(finding.check for finding in findings)
+            self._trial.alarms |= select_alarms(findings)
 
     def observe_loss_call(self, *_: Any) -> None:
         """Ignore calls of loss functions."""

@@ -152,8 +152,12 @@ def test_the_first_loss_that_is_no_number_is_traced():
             optimizer.zero_grad()
             net(nan_input).square().mean().backward()
             optimizer.step()
-    assert recorder.nonfinite_loss is not None
-    assert (recorder.nonfinite_loss.step, recorder.nonfinite_loss.inputs, recorder.nonfinite_loss.weights) == (
+    assert recorder.loss_observer.nonfinite_loss is not None
+    assert (
+        recorder.loss_observer.nonfinite_loss.step,
+        recorder.loss_observer.nonfinite_loss.inputs,
+        recorder.loss_observer.nonfinite_loss.weights,
+    ) == (
         13,
         False,
         True,
@@ -192,7 +196,7 @@ def test_a_loss_is_seen_once_however_it_is_propagated(propagate):
             propagate(a, b)
             optimizer.step()
     assert recorder.losses == pytest.approx(expected)
-    assert recorder.backwards == 14
+    assert recorder.loss_observer.backwards == 14
     assert recorder.records[0].pairing.loss == "nll"
     assert not recorder.records[0].pairing.is_only_term
     assert len(recorder.records[0].reached) == 4
@@ -238,7 +242,7 @@ def test_a_loss_of_parts_called_one_by_one_is_recorded_by_value():
             loss.backward()
             optimizer.step()
     assert recorder.losses == pytest.approx(values)
-    assert recorder.backwards == 12
+    assert recorder.loss_observer.backwards == 12
 
 
 @pytest.mark.parametrize("wrap", [lambda out: (out, out), lambda out: {"logits": out}, lambda out: [out]])
@@ -289,7 +293,7 @@ def test_recorders_of_other_threads_are_not_seen():
                 optimizer.zero_grad()
                 (net(x).square().mean() + seed).backward()
                 optimizer.step()
-        results[seed] = (recorder.backwards, len(recorder.losses), round(min(recorder.losses)))
+        results[seed] = (recorder.loss_observer.backwards, len(recorder.losses), round(min(recorder.losses)))
 
     results = {}
     threads = [threading.Thread(target=run, args=(seed, results)) for seed in (10, 20, 30)]
@@ -334,9 +338,9 @@ def test_a_network_that_is_met_late_is_given_time_before_it_is_called_lost():
             optimizer.zero_grad()
             output = net(x[:8])
             (other(output) if step >= 100 else output).square().mean().backward()
-            lost.append(len(recorder.unchanged_unknown))
+            lost.append(len(recorder.loss_observer.unknown.select_unchanged(recorder.steps)))
             optimizer.step()
             if step >= 100:
                 its.step()
-    assert len(recorder.unknown_parameters) == 2
+    assert len(recorder.loss_observer.unknown.first_seen) == 2
     assert max(lost) == 0

@@ -156,18 +156,20 @@ def test_a_training_that_is_stopped_and_continued_is_seen_as_a_whole(build, stop
             training = Training(build, 0.05).continued(training)
             recorder = training.make_recorder()
             assert saved_state.load(recorder, content, training.step)
-            assert [tuple(p.shape) for p in recorder.unchanged_unknown] == [
-                tuple(p.shape) for p in recorder.restored_unknown
+            assert [tuple(p.shape) for p in recorder.loss_observer.unknown.select_unchanged(recorder.steps)] == [
+                tuple(p.shape) for p in recorder.loss_observer.unknown.restored
             ]
     assert equal(recorder.records, expected.records)
     assert recorder.losses == expected.losses
-    assert (recorder.steps, recorder.backwards, recorder.begun_updates) == (
+    assert (recorder.steps, recorder.loss_observer.backwards, recorder.begun_updates) == (
         expected.steps,
-        expected.backwards,
+        expected.loss_observer.backwards,
         expected.begun_updates,
     )
     assert (recorder.still_equal, recorder.unchanged) == (expected.still_equal, expected.unchanged)
-    assert [p.shape for p in recorder.unchanged_unknown] == [p.shape for p in expected.unchanged_unknown]
+    assert [p.shape for p in recorder.loss_observer.unknown.select_unchanged(recorder.steps)] == [
+        p.shape for p in expected.loss_observer.unknown.select_unchanged(expected.steps)
+    ]
     assert list_causes(recorder) == list_causes(expected)
     assert build is plain or diagnose(Case.from_recorder(expected)).findings
 

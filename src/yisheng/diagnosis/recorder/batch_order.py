@@ -13,6 +13,8 @@ MAX_EPOCHS = 16
 MIN_REPETITIONS = 8
 """Batches that must repeat: earlier ones are no period yet."""
 MIN_EPOCHS = 3
+MIN_UNREADABLE = 5
+"""Updates without targets that can be read, after which none are expected."""
 
 Fingerprint = tuple[float, ...]
 
@@ -56,10 +58,29 @@ class BatchOrder:
         values = tuple(target.reshape(-1)[:MAX_VALUES].tolist())
         if step == 0:
             self.rows = len(target) if target.ndim else 1
-        if step < MAX_COMPARED:
+        if step < MAX_COMPARED and not self._is_decided:
             self._batches.append(values)
         if starts_epoch:
             self._epochs.append(values)
+
+    def is_complete(self, steps: int) -> bool:
+        """Return whether the targets of the next batch need not be compared.
+
+        Args:
+            steps: updates made.
+        """
+        if steps >= MAX_COMPARED:
+            return True
+        return self._is_decided if self._batches else steps >= MIN_UNREADABLE
+
+    @property
+    def _is_decided(self) -> bool:
+        """Return whether enough batches were compared to know the period.
+
+        Of a period of at most half of `MAX_COMPARED` the first batch has come again by then.
+        """
+        batches = self._batches
+        return len(batches) > MAX_COMPARED // 2 and (batches[0] not in batches[1:] or self.period > 0)
 
     @property
     def period(self) -> int:

@@ -9,7 +9,7 @@ MAX_WRITES = 64
 
 
 class ForeignWrites:
-    """Watch one weight for changes between an update and the next.
+    """Changes of one weight between an update and the next.
 
     Autograd counts the in-place changes of a tensor, so that a look costs no more than reading a number.
 
@@ -17,33 +17,21 @@ class ForeignWrites:
         model: the network; its first weight of two or more axes that requires a gradient is watched.
 
     Attributes:
+        weight: the weight; None if there is none.
+        version: of the weight after the last update; None before the first.
         at: numbers of losses that were recorded before the update that first saw a change.
-
-    >>> net = nn.Linear(2, 2)
-    >>> writes = ForeignWrites(net)
-    >>> writes.note_update()
-    >>> _ = nn.init.zeros_(net.weight)
-    >>> writes.look(7)
-    >>> writes.at
-    [7]
     """
 
     def __init__(self, model: nn.Module) -> None:
+        self.weight = next((p for p in model.parameters() if p.ndim > 1 and p.requires_grad), None)
+        self.version: int | None = None
         self.at: list[int] = []
-        self._weight = next((p for p in model.parameters() if p.ndim > 1 and p.requires_grad), None)
-        self._version: int | None = None
 
-    def note_update(self) -> None:
-        """Note that the optimizer has just changed the weight."""
-        self._version = None if self._weight is None else self._weight._version
-
-    def look(self, losses: int) -> None:
-        """Look at the weight right before an update.
+    def add(self, losses: int) -> None:
+        """Add a change.
 
         Args:
-            losses: number of losses so far, that of this update included.
+            losses: number of losses so far, that of the next update included.
         """
-        if self._weight is None or self._version is None or self._weight._version == self._version:
-            return
         if len(self.at) < MAX_WRITES:
             self.at.append(losses)

@@ -12,7 +12,7 @@ from safetensors.torch import load as parse
 from safetensors.torch import save as serialize
 
 from yisheng.diagnosis.pairing import Pairing
-from yisheng.diagnosis.recorder.recorder import MIN_UPDATES_TO_JUDGE, Recorder
+from yisheng.diagnosis.recorder.recorder import Recorder
 from yisheng.diagnosis.recorder.records import (
     ActivationRecord,
     GradientRecord,
@@ -22,6 +22,7 @@ from yisheng.diagnosis.recorder.records import (
     ParameterRecord,
     StepRecord,
 )
+from yisheng.diagnosis.recorder.schedule import MIN_UPDATES_TO_JUDGE
 
 FORMAT = 3
 RECORD_TYPES = {
@@ -42,18 +43,12 @@ SAVED_SEPARATELY = (
     "optimizer",
     "records",
     "equal_rows",
-    "unknown_parameters",
-    "restored_unknown",
     "changed_before",
     "steps",
     "backwards",
-    "loss_calls",
-    "course",
-    "sources",
-    "batch_order",
-    "evaluated",
-    "foreign_writes",
-    "example",
+    "probe",
+    "is_light",
+    "arguments",
 )
 """Attributes of a recorder that are not saved as plain values: parts of this process, or saved in another form."""
 
@@ -70,18 +65,20 @@ def dump(recorder: Recorder) -> bytes:
     >>> load(restored, dump(recorder), 1), restored.losses == recorder.losses, len(restored.records)
     (True, True, 1)
     """
-    recorder._read_losses()
-    tensors: dict[str, torch.Tensor] = {"losses": torch.tensor(recorder._values, dtype=torch.float64)}
+    losses = recorder.loss_observer
+    losses.log.read()
+    tensors: dict[str, torch.Tensor] = {"losses": torch.tensor(losses.log.values, dtype=torch.float64)}
     tensors |= {f"equal.{name}": row for name, row in recorder.equal_rows.items()}
-    tensors |= {f"unknown.{index}": p.detach().clone() for index, p in enumerate(recorder.unchanged_unknown)}
+    unknown = losses.unknown.select_unchanged(recorder.steps)
+    tensors |= {f"unknown.{index}": p.detach().clone() for index, p in enumerate(unknown)}
     plain = {
         "format": FORMAT,
         "steps": recorder.steps,
-        "backwards": recorder.backwards,
-        "other_losses": recorder._other_values,
+        "backwards": losses.backwards,
+        "other_losses": losses.log.other_values,
         "changed": sorted(recorder.changed),
-        "probe": None if recorder._probe is None else recorder._names.get(id(recorder._probe)),
-        "attributes": {name: _encode(value, tensors) for name, value in _plain_attributes(recorder)},
+        "probe": None if losses.probe is None else recorder.step_observer.names.get(id(losses.probe)),
+        "attributes": {name: _encode(value, tensors) for _, name, value in _plain_attributes(recorder)},
         "records": [_encode(record, tensors) for record in recorder.records],
     }
     content = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
@@ -102,31 +99,33 @@ def load(recorder: Recorder, content: bytes, step: int) -> bool:
         if plain["format"] != FORMAT:
             return False
         records = [_decode(record, tensors) for record in plain["records"]]
-        losses = tensors["losses"].tolist()
+        values = tensors["losses"].tolist()
         # A step has one loss, or one per piece of its batch: of a log that is cut the fraction is right for both.
         fraction = min(1.0, step / max(1, plain["steps"]))
-        count = round(len(losses) * fraction)
+        count = round(len(values) * fraction)
         records = [record for record in records if isinstance(record, StepRecord) and record.step <= step]
-        attributes = {name: _decode(plain["attributes"][name], tensors) for name, _ in _plain_attributes(recorder)}
+        attributes = [
+            (owner, name, _decode(plain["attributes"][name], tensors)) for owner, name, _ in _plain_attributes(recorder)
+        ]
         other_losses = [float(loss) for loss in plain["other_losses"]]
         backwards = round(int(plain["backwards"]) * fraction)
         changed = frozenset(map(str, plain["changed"]))
         probe = plain["probe"]
     except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError):
         return False
-    recorder.records = records
-    for name, value in attributes.items():
-        setattr(recorder, name, value)
-    recorder._values, recorder._other_values = losses[:count], other_losses
-    recorder.steps, recorder.backwards, recorder.changed_before = step, backwards, changed
+    recorder.records, recorder.steps, recorder.changed_before = records, step, changed
+    for owner, name, value in attributes:
+        setattr(owner, name, value)
     recorder.equal_rows = _with_prefix(tensors, "equal.")
-    unknown = sorted(_with_prefix(tensors, "unknown.").items(), key=lambda pair: int(pair[0]))
-    recorder.restored_unknown = [tensor for _, tensor in unknown]
-    recorder._probe = recorder._parameters.get(probe) if isinstance(probe, str) else None
     if step < MIN_UPDATES_TO_JUDGE:
         recorder.still_equal = ()
-    if recorder.nonfinite_loss is not None and recorder.nonfinite_loss.step > count:
-        recorder.nonfinite_loss = None
+    losses = recorder.loss_observer
+    losses.log.values, losses.log.other_values, losses.backwards = values[:count], other_losses, backwards
+    unknown = sorted(_with_prefix(tensors, "unknown.").items(), key=lambda pair: int(pair[0]))
+    losses.unknown.restored = [tensor for _, tensor in unknown]
+    losses.probe = recorder.step_observer.parameters.get(probe) if isinstance(probe, str) else None
+    if losses.nonfinite_loss is not None and losses.nonfinite_loss.step > count:
+        losses.nonfinite_loss = None
     return True
 
 
@@ -134,11 +133,13 @@ def _with_prefix(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, tor
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _plain_attributes(recorder: Recorder) -> list[tuple[str, Any]]:
-    """Return the public counters and notes of a recorder by name."""
+def _plain_attributes(recorder: Recorder) -> list[tuple[object, str, Any]]:
+    """Return the public counters and notes of a recorder: whose they are, name and value."""
+    owners: tuple[object, ...] = (recorder, recorder.loss_observer)
     return [
-        (name, value)
-        for name, value in vars(recorder).items()
+        (owner, name, value)
+        for owner in owners
+        for name, value in vars(owner).items()
         if name[0] != "_" and name not in SAVED_SEPARATELY and _can_encode(value)
     ]
 

@@ -34,7 +34,7 @@ def find_source() -> str:
     >>> find_source().rpartition(":")[2].isdigit()
     True
     """
-    frame = next(_user_frames(), None)
+    frame = next(user_frames(), None)
     return "" if frame is None else f"{_name_file(frame.f_code.co_filename)}:{frame.f_lineno}"
 
 
@@ -47,9 +47,9 @@ def find_direct_source() -> str:
     while frame is not None and frame.f_code.co_name != "__torch_function__":
         frame = frame.f_back
     frame = None if frame is None else frame.f_back
-    while frame is not None and _is_torch_file(frame.f_code.co_filename):
+    while frame is not None and is_torch_file(frame.f_code.co_filename):
         frame = frame.f_back
-    if frame is None or not _is_user_file(frame.f_code.co_filename):
+    if frame is None or not is_user_file(frame.f_code.co_filename):
         return ""
     return f"{_name_file(frame.f_code.co_filename)}:{frame.f_lineno}"
 
@@ -59,7 +59,7 @@ def find_call_path() -> tuple[tuple[int, int], ...]:
 
     Two calls of one function from different places have different paths, and the passes of a loop have the same.
     """
-    return tuple((id(frame.f_code), frame.f_lasti) for frame in _user_frames())
+    return tuple((id(frame.f_code), frame.f_lasti) for frame in user_frames())
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Variable:
 
 def find_variable(value: object) -> Variable | None:
     """Return the variable of the nearest caller that holds an object; None if the user's code does not call."""
-    frame = next(_user_frames(), None)
+    frame = next(user_frames(), None)
     if frame is None:
         return None
     scopes = (frame.f_locals, frame.f_globals)
@@ -119,29 +119,29 @@ def find_source_of_error(trace: TracebackType | None) -> str:
     source = ""
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
-        if _is_user_file(file):
+        if is_user_file(file):
             source = f"{_name_file(file)}:{trace.tb_lineno}"
         trace = trace.tb_next
     return source
 
 
-def _user_frames() -> Iterator[FrameType]:
+def user_frames() -> Iterator[FrameType]:
     frame = inspect.currentframe()
     for _ in range(MAX_FRAMES):
         if frame is None:
             return
-        if _is_user_file(frame.f_code.co_filename):
+        if is_user_file(frame.f_code.co_filename):
             yield frame
         frame = frame.f_back
 
 
 @functools.lru_cache(maxsize=1024)
-def _is_torch_file(file: str) -> bool:
+def is_torch_file(file: str) -> bool:
     return str(Path(file).resolve()).startswith(TORCH_FOLDER)
 
 
 @functools.lru_cache(maxsize=1024)
-def _is_user_file(file: str) -> bool:
+def is_user_file(file: str) -> bool:
     if file.startswith("<"):
         return not file.startswith(("<frozen", "<__array_function__", "<eval_with_key>"))
     return not str(Path(file).resolve()).startswith(LIBRARY_FOLDERS)

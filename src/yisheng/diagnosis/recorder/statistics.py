@@ -28,7 +28,6 @@ MIN_PRECISE_FLOAT16 = 2.0**-22
 """Below it float16, whose smallest positive number is 2^-24, holds a value in two bits or fewer."""
 
 
-@torch.no_grad()
 def describe_inputs(x: torch.Tensor) -> InputRecord:
     """Return the statistics of an input batch ``(B, ...)``."""
     values = x.detach()
@@ -39,7 +38,6 @@ def describe_inputs(x: torch.Tensor) -> InputRecord:
     return InputRecord(tuple(x.shape), mean, std, max_abs(values), *columns)
 
 
-@torch.no_grad()
 def take_example(arguments: Sequence[object]) -> tuple[torch.Tensor, ...] | None:
     """Return a copy of the first rows of a network's inputs, or None if they are not tensors of rows, or large."""
     tensors = [argument.detach() for argument in arguments if isinstance(argument, torch.Tensor)]
@@ -52,7 +50,6 @@ def take_example(arguments: Sequence[object]) -> tuple[torch.Tensor, ...] | None
     return tuple(tensor.clone() for tensor in rows)
 
 
-@torch.no_grad()
 def describe_layer(name: str, module: nn.Module, output: torch.Tensor) -> LayerRecord:
     """Return the statistics of a layer's output ``(B, units, ...)``."""
     sample = output[: max(1, MAX_LAYER_VALUES * len(output) // output.numel())] if output.ndim else output
@@ -60,7 +57,6 @@ def describe_layer(name: str, module: nn.Module, output: torch.Tensor) -> LayerR
     return LayerRecord(name, type(module).__name__, module.training, shape, *mean_and_std(sample), max_abs(output))
 
 
-@torch.no_grad()
 def describe_activation(activation: Activation) -> ActivationRecord:
     """Return how often the units of an activation ``(B, units, ...)`` are zero or saturated."""
     result = activation.result
@@ -107,7 +103,6 @@ def describe_half_gradient(name: str, gradient: torch.Tensor) -> GradientRecord:
     return GradientRecord(name, 1 - count / max(1, gradient.numel()), imprecise / max(1, count))
 
 
-@torch.no_grad()
 def targets_of_difference(pairing: Pairing, output: torch.Tensor | None) -> torch.Tensor | None:
     """Return the targets of a loss that is written out: the output minus the difference that the graph keeps."""
     if pairing.difference is None or output is None or pairing.expanded_shape is not None:

@@ -9,7 +9,7 @@ from torch import nn
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
-from yisheng.diagnosis.recorder.recorder import MODE_DEPENDENT
+from yisheng.diagnosis.recorder.evaluations import MODE_DEPENDENT
 
 MIN_UPDATES, MIN_UPDATE_FRACTION = 5, 0.25
 """Updates in evaluation mode that are reported, at least, and as a fraction of all."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
-from yisheng.diagnosis.recorder.recorder import MIN_UPDATES_TO_JUDGE
+from yisheng.diagnosis.recorder.schedule import MIN_UPDATES_TO_JUDGE
 from yisheng.diagnosis.recorder.statistics import has_equal_rows
 from yisheng.diagnosis.wording import describe_shortage, join_names
 

@@ -8,7 +8,7 @@ from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.initialization import are_untrained
-from yisheng.diagnosis.recorder.recorder import MIN_UPDATES_TO_JUDGE
+from yisheng.diagnosis.recorder.schedule import MIN_UPDATES_TO_JUDGE
 from yisheng.diagnosis.wording import describe_shortage, join_names
 
 MAX_LEARNED_FRACTION = 0.3

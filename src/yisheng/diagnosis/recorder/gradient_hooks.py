@@ -1,0 +1,60 @@
+"""Hooks on gradients that see the losses of backward passes that were not traced."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from yisheng.diagnosis.recorder.loss_log import find_propagated_loss
+
+
+class GradientHooks:
+    """Call a function with the loss of each backward pass, once the pass has reached a watched parameter.
+
+    Args:
+        note_loss: receives the loss ``()``, whose graph is being consumed.
+
+    >>> net, losses = nn.Linear(2, 1), []
+    >>> hooks = GradientHooks(losses.append)
+    >>> hooks.watch_ends(net)
+    >>> loss = net(torch.ones(3, 2)).sum()
+    >>> loss.backward()
+    >>> hooks.remove()
+    >>> [each is loss for each in losses]
+    [True]
+    """
+
+    def __init__(self, note_loss: Callable[[torch.Tensor], None]) -> None:
+        self._note_loss = note_loss
+        self._handles: list[Any] = []
+
+    def watch_ends(self, model: nn.Module) -> None:
+        """Watch the first and the last parameter of a network."""
+        trainable = [p for p in model.parameters() if p.requires_grad]
+        self._replace(trainable if len(trainable) < 2 else [trainable[0], trainable[-1]], self._note_loss)
+
+    def watch(self, parameter: torch.Tensor, note_loss: Callable[[torch.Tensor], None]) -> None:
+        """Watch one parameter, which every backward pass reaches, for another function."""
+        self._replace([parameter], note_loss)
+
+    def remove(self) -> None:
+        """Remove the hooks."""
+        self._replace([], self._note_loss)
+
+    def _replace(self, parameters: Sequence[torch.Tensor], note_loss: Callable[[torch.Tensor], None]) -> None:
+        for handle in self._handles:
+            handle.remove()
+        last: weakref.ref[torch.Tensor] | None = None
+
+        def after_gradient(_: torch.Tensor) -> None:
+            nonlocal last
+            loss = find_propagated_loss()
+            if loss is not None and (last is None or last() is not loss):
+                last = weakref.ref(loss)
+                note_loss(loss)
+
+        self._handles = [p.register_post_accumulate_grad_hook(after_gradient) for p in parameters]

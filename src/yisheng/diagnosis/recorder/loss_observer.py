@@ -1,0 +1,200 @@
+"""Observe the losses of a training: the value of each, and what those of the recorded steps are made of."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from math import isfinite
+from typing import Any
+
+import torch
+from torch import nn
+
+from yisheng.diagnosis.loss_graph import SCALING_NODES, Loss, combine_losses, inverse_factor
+from yisheng.diagnosis.recorder import traced
+from yisheng.diagnosis.recorder.batch_order import BatchOrder
+from yisheng.diagnosis.recorder.gradient_hooks import GradientHooks
+from yisheng.diagnosis.recorder.loss_log import LossLog
+from yisheng.diagnosis.recorder.loss_path import LossPath
+from yisheng.diagnosis.recorder.nonfinite import explain_by_graph, explain_by_variables
+from yisheng.diagnosis.recorder.program_notes import ProgramNotes
+from yisheng.diagnosis.recorder.records import NonFiniteLoss, StepRecord
+from yisheng.diagnosis.recorder.schedule import FIRST_STEPS
+from yisheng.diagnosis.recorder.source_lines import find_source
+from yisheng.diagnosis.recorder.step_observer import StepObserver
+from yisheng.diagnosis.recorder.unknown_parameters import UnknownParameters
+
+
+class LossObserver:
+    """See every loss of a training.
+
+    A loss that was followed from the network's output is known before its backward pass, with its graph. Of the others
+    a hook on a gradient reads the value during the pass. In a light step it is the only hook: no output is followed.
+
+    Args:
+        model: the network.
+        step: what observes a recorded step.
+        notes: receives the line of the backward pass.
+
+    Attributes:
+        log: the loss of every backward pass that reached the network.
+        backwards: backward passes.
+        nonfinite_loss: the first loss that was not finite.
+        has_other_losses: whether losses were seen that do not reach the network.
+        unknown: parameters that the loss depends on and neither network nor optimizer holds.
+        batch_order: the order of the batches.
+        probe: a parameter that losses reach, whose gradient shows whether a backward pass did.
+        is_light: whether the present step is light.
+        arguments: of the network in a light step.
+    """
+
+    def __init__(self, model: nn.Module, step: StepObserver, notes: ProgramNotes) -> None:
+        self.log = LossLog()
+        self.backwards = 0
+        self.nonfinite_loss: NonFiniteLoss | None = None
+        self.has_other_losses = False
+        self.unknown = UnknownParameters()
+        self.batch_order = BatchOrder()
+        self.probe: torch.Tensor | None = None
+        self.is_light = False
+        self.arguments: tuple[Any, ...] = ()
+        self._model, self._step, self._notes = model, step, notes
+        self._hooks = GradientHooks(self._note_untraced_loss)
+        self._path = LossPath()
+        self._is_observing = False
+        self._targets: torch.Tensor | None = None
+        self._values: list[float] = []
+
+    def begin(self) -> None:
+        """Watch gradients for losses that are not followed from the network's output."""
+        self._hooks.watch_ends(self._model)
+
+    def end(self) -> None:
+        """Remove the hooks, and let go of the last batch."""
+        self._hooks.remove()
+        self.arguments = ()
+
+    def observe_own_loss(self, loss: torch.Tensor, steps: int) -> None:
+        """Note a loss of our own loop, right before its backward pass.
+
+        Args:
+            loss: mean loss ``()`` of a batch or of a piece of it, with its graph.
+            steps: updates made before.
+        """
+        value: torch.Tensor | float = loss.item() if loss.is_cpu else loss.detach()
+        self._inspect(loss, value, steps)
+        self.log.add(value)
+
+    @contextlib.contextmanager
+    def observing_backward(self, tensors: Any, grad_tensors: Any, steps: int) -> Iterator[None]:
+        """Note what is propagated back before the pass, and whether it reached the network after it.
+
+        Args:
+            tensors: what ``torch.autograd.backward`` was given.
+            grad_tensors: its gradients, if any.
+            steps: updates made before.
+        """
+        is_tensor = isinstance(tensors, torch.Tensor)
+        loss = tensors if is_tensor and tensors.numel() == 1 else combine_losses(tensors, grad_tensors)
+        node = None if loss is None or loss.numel() != 1 else loss.grad_fn
+        self._is_observing = True
+        if self._step.record is not None:
+            self._notes.note_source("backward", find_source)
+        self.batch_order.add_loss(node, steps)
+        try:
+            if loss is None or node is None:
+                yield
+                return
+            value: torch.Tensor | float = loss.item() if loss.is_cpu else loss.detach()
+            scale = inverse_factor(loss) if node.name() in SCALING_NODES else None
+            if scale is not None:
+                value = value * (scale if isinstance(value, torch.Tensor) else scale.item())
+            reached = self._inspect(loss, value, steps)
+            if reached is not None:
+                self._path.add(loss, reached, has_factor=scale is not None)
+            gradient_version = self._gradient_version() if self.has_other_losses else None
+            yield
+            is_changed = not self.has_other_losses or gradient_version != self._gradient_version()
+            if reached or (reached is None and is_changed):
+                self.log.add(value)
+            else:
+                self.log.add_other(value)
+        finally:
+            self._is_observing = False
+
+    def end_step(self, record: StepRecord | None) -> None:
+        """Keep what a recorded step shows of the targets."""
+        if record is not None and self._targets is None:
+            self._targets = record.targets
+
+    def stop_light_steps(self) -> None:
+        """Follow every loss from now on, since the hook has missed one."""
+        self._path.exclude()
+        self.is_light = False
+        self._hooks.watch_ends(self._model)
+
+    def choose_observation(self, steps: int) -> None:
+        """Choose after an update whether the next step is followed to its loss, or only the value is read.
+
+        Args:
+            steps: updates made.
+        """
+        is_recorded = self._step.record is not None
+        parameter = self._path.parameter if steps >= FIRST_STEPS and not is_recorded else None
+        is_light = parameter is not None and self.batch_order.is_complete(steps)
+        if is_light == self.is_light:
+            return
+        self.is_light, self.arguments, self._values = is_light, (), self.log.values
+        if parameter is not None and is_light:
+            self._hooks.watch(parameter, self._read_light_loss)
+        else:
+            self._hooks.watch_ends(self._model)
+
+    def _note_untraced_loss(self, loss: torch.Tensor) -> None:
+        """Note the value of a loss that was not followed from the network's output.
+
+        It did not come from the network's `forward`, as of parts called one by one. Its graph is being consumed by
+        now.
+        """
+        if self._is_observing or traced.is_inside_backward():
+            return
+        self.backwards += 1
+        self._path.exclude()
+        self.log.add(loss.item() if loss.is_cpu else loss.detach())
+
+    def _read_light_loss(self, loss: torch.Tensor) -> None:
+        """Note the value of the loss of a light step, during its backward pass."""
+        if self._is_observing:
+            return
+        self.backwards += 1
+        value = loss.item()
+        self._values.append(value)
+        if not isfinite(value) and self.nonfinite_loss is None:
+            number = len(self._values)
+            self.nonfinite_loss = explain_by_variables(loss, number, self._model, self.arguments, self._targets)
+
+    def _inspect(self, loss: Loss, value: torch.Tensor | float, steps: int) -> list[torch.Tensor] | None:
+        """Look at a loss before its backward pass.
+
+        Returns:
+            the parameters of the optimizer that it reaches, or None if this step is not recorded.
+        """
+        self.backwards += 1
+        is_recorded = self._step.record is not None
+        # In the other steps reading a loss on another device would wait for it.
+        is_cheap = isinstance(value, float) or is_recorded
+        if self.nonfinite_loss is None and is_cheap and not isfinite(value):
+            self.nonfinite_loss = explain_by_graph(loss, len(self.log) + 1, self._model)
+        if not is_recorded:
+            return None
+        reached, unheld = self._step.add_loss(loss, accepts_unreached=self.probe is None)
+        self.unknown.add_leaves([p for p in unheld if id(p) not in self._step.names], steps)
+        if reached and self.probe is None:
+            self.probe = reached[0]
+        self.has_other_losses |= not reached
+        return reached
+
+    def _gradient_version(self) -> tuple[int, int] | None:
+        """Return what changes when a backward pass reaches the network."""
+        gradient = None if self.probe is None else self.probe.grad
+        return None if gradient is None else (id(gradient), gradient._version)

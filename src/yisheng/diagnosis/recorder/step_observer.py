@@ -1,0 +1,164 @@
+"""Observe one step of a training: its inputs, layers, loss and update."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from torch import nn
+
+from yisheng.diagnosis.loss_graph import Loss, find_activations, graph_nodes, leaf_tensors
+from yisheng.diagnosis.pairing import read_pairing
+from yisheng.diagnosis.recorder.carried_gradients import CarriedGradients
+from yisheng.diagnosis.recorder.records import StepRecord
+from yisheng.diagnosis.recorder.statistics import (
+    MAX_SAMPLES,
+    describe_activation,
+    describe_half_gradient,
+    describe_inputs,
+    describe_layer,
+    describe_update,
+    take_example,
+    targets_of_difference,
+)
+
+
+class StepObserver:
+    """Record a step by hooks that exist only during that step.
+
+    Args:
+        model: the network.
+        optimizer: what updates it.
+
+    Attributes:
+        record: of the present step, or None if it is not recorded.
+        names: names of the network's parameters by ``id``.
+        parameters: the network's parameters by name, as they were when the step began.
+        last_input: the first input of the network in the last recorded step.
+        example: the first rows of its inputs; None if they are not tensors, or large.
+        ran_in_bfloat16: whether a layer computed in bfloat16.
+    """
+
+    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        self.record: StepRecord | None = None
+        self.parameters = dict(model.named_parameters())
+        self.names = {id(p): name for name, p in self.parameters.items()}
+        self.last_input: torch.Tensor | None = None
+        self.example: tuple[torch.Tensor, ...] | None = None
+        self.ran_in_bfloat16 = False
+        self._model, self._optimizer = model, optimizer
+        self._output: torch.Tensor | None = None
+        self._weights_before: dict[str, torch.Tensor] = {}
+        self._carried = CarriedGradients()
+        self._handles: list[Any] = []
+
+    def begin(self, step: int, *, follows_update: bool) -> None:
+        """Record the next step.
+
+        Args:
+            step: its number, from 1.
+            follows_update: whether an update has just used the present gradients.
+        """
+        self.record = StepRecord(step, self._model.training)
+        self.parameters = dict(self._model.named_parameters())
+        if follows_update:
+            self._carried.note_used(self.parameters)
+        self._handles = [self._model.register_forward_pre_hook(self._record_inputs)]
+        for name, module in self._model.named_modules():
+            if next(module.children(), None) is None:
+                self._handles.append(module.register_forward_hook(functools.partial(self._record_layer, name)))
+
+    def end(self) -> StepRecord | None:
+        """Remove the hooks and return the record of the step, or None if nothing was recorded."""
+        record, self.record = self.record, None
+        self._weights_before.clear()
+        self._carried.clear()
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+        return record if record is not None and (record.pairing is not None or record.layers) else None
+
+    def forget_batch(self) -> None:
+        """Let go of the last inputs and outputs."""
+        self._output = self.last_input = None
+
+    def add_loss(self, loss: Loss, *, accepts_unreached: bool) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Record what a loss is made of, before its backward pass.
+
+        Args:
+            loss: with its graph.
+            accepts_unreached: whether to describe a loss that reaches no parameter of the optimizer.
+
+        Returns:
+            the parameters of the optimizer that it depends on, those nearest to it first; and its other leaves.
+        """
+        record = self.record
+        assert record is not None
+        held = self.find_held()
+        nodes = graph_nodes(loss)
+        parameters = leaf_tensors(nodes)
+        reached = [p for p in parameters if id(p) in held]
+        record.depends_on_others |= len(reached) < len(parameters)
+        if record.pairing is None and (reached or accepts_unreached):
+            self._describe_loss(record, loss, nodes)
+            record.reached = tuple(self.names[id(p)] for p in reached if id(p) in self.names)
+        if not record.carried_gradients:
+            self._carried.begin(self.parameters, held)
+        return reached, [p for p in parameters if id(p) not in held]
+
+    def before_update(self) -> None:
+        """Record gradients and weights right before an update."""
+        if self.record is not None:
+            self.record.carried_gradients = self._carried.finish(self.parameters)
+            self.record.lr = max(float(group.get("lr", 0.0)) for group in self._optimizer.param_groups)
+            self._weights_before = {n: p.detach().clone() for n, p in self.parameters.items() if p.requires_grad}
+
+    def after_update(self) -> None:
+        """Record what an update did."""
+        if self.record is not None:
+            weights_after = {name: self.parameters[name] for name in self._weights_before}
+            self.record.parameters = describe_update(self._weights_before, weights_after)
+
+    def record_output(self, _module: nn.Module, _arguments: Any, output: Any) -> None:
+        """Keep the output of the network, for the targets of a loss that is written out: a forward hook."""
+        if self.record is not None and isinstance(output, torch.Tensor) and torch.is_grad_enabled():
+            self._output = output.detach()
+
+    def find_held(self) -> set[int]:
+        """Return the ``id`` of each parameter that the optimizer holds."""
+        return {id(p) for group in self._optimizer.param_groups for p in group["params"]}
+
+    def _describe_loss(self, record: StepRecord, loss: Loss, nodes: list[Any]) -> None:
+        record.pairing = read_pairing(loss)
+        record.activations = [
+            describe_activation(activation)
+            for activation in find_activations(nodes, self.names)
+            if activation.result.ndim > 1
+        ]
+        target = record.pairing.target
+        record.targets = (
+            targets_of_difference(record.pairing, self._output) if target is None else target[:MAX_SAMPLES].clone()
+        )
+
+    def _record_inputs(self, module: nn.Module, arguments: tuple[Any, ...]) -> None:
+        record = self.record
+        is_tensor = arguments and isinstance(arguments[0], torch.Tensor)
+        if record is not None and is_tensor and torch.is_grad_enabled():
+            record.training = module.training
+            self.last_input = arguments[0].detach()
+            self.example = take_example(arguments)
+            if record.inputs is None:
+                record.inputs = describe_inputs(arguments[0])
+
+    def _record_layer(self, name: str, module: nn.Module, _arguments: Any, output: Any) -> None:
+        has_values = isinstance(output, torch.Tensor) and output.is_floating_point() and output.numel()
+        if self.record is not None and has_values and torch.is_grad_enabled():
+            self.record.layers.append(describe_layer(name, module, output.detach()))
+            self.ran_in_bfloat16 |= output.dtype == torch.bfloat16
+            if output.dtype == torch.float16 and output.requires_grad:
+                output.register_hook(functools.partial(_record_gradient, self.record, name))
+
+
+def _record_gradient(record: StepRecord, name: str, gradient: torch.Tensor) -> None:
+    record.gradients.append(describe_half_gradient(name, gradient))
