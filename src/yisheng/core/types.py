@@ -195,6 +195,7 @@ class Spec:
         inputs: the inputs, if there are several; all of them have a name, or none has.
         link: what the network's outputs are: ``logits`` (default), or already ``probabilities``. It has no meaning for
             a regression.
+        temperature: what logits are divided by before they become probabilities; see `yisheng.evaluation.temperature`.
         target_columns: the columns of a table, or of a list of images, that hold the targets, and the format of their
             numbers; empty for other data.
         label_forms: forms of the class names (``strip-dot``); see `yisheng.data.class_names`.
@@ -225,6 +226,7 @@ class Spec:
     dtype: InputType = field(default="float32", repr=False)
     inputs: tuple[InputSpec, ...] = field(default=(), repr=False)
     link: Literal["logits", "probabilities"] = field(default="logits", repr=False)
+    temperature: float = field(default=1.0, repr=False)
     target_columns: tuple[Column, ...] = field(default=(), repr=False)
     label_forms: tuple[str, ...] = field(default=(), repr=False)
     reading: Reading = field(default_factory=Reading, repr=False)
@@ -264,6 +266,8 @@ class Spec:
             )
         if self.columns and (self.inputs or self.dtype != "float32"):
             raise DataError("columns describe one input of numbers", "leave columns, or inputs and dtype, out")
+        if not 0 < self.temperature < math.inf:
+            raise DataError(f"a temperature must be above 0, got {self.temperature}", "train again")
         if not self.inputs:
             return
         names = {item.name for item in self.inputs if item.name}

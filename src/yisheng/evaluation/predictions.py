@@ -92,8 +92,9 @@ def apply_link(output: torch.Tensor, spec: Spec, invert: Invert | None = None) -
     """Convert outputs ``(..., O)`` to probabilities, or to numbers in the original unit.
 
     Classification: softmax over O = C units, or 1 - sigmoid and sigmoid of a single unit; multilabel: sigmoid;
-    regression: ``invert(output)``. Computed in float32 at least, without overflow. Outputs that are probabilities
-    already (``spec.link``) are passed through; a single unit is that of the second class.
+    regression: ``invert(output)``. Computed in float32 at least, without overflow; logits are divided by
+    ``spec.temperature`` first. Outputs that are probabilities already (``spec.link``) are passed through; a single unit
+    is that of the second class.
 
     >>> apply_link(torch.tensor([[0.0]]), Spec("classification", (1,), classes=("no", "yes"), outputs=1))
     tensor([[0.5000, 0.5000]])
@@ -105,6 +106,8 @@ def apply_link(output: torch.Tensor, spec: Spec, invert: Invert | None = None) -
     is_single_unit = spec.task == "classification" and spec.outputs == 1
     if spec.link == "probabilities":
         return torch.cat([1 - output, output], dim=-1) if is_single_unit else output
+    if spec.temperature != 1:
+        output = output / spec.temperature
     if spec.task == "multilabel":
         return output.sigmoid()
     if is_single_unit:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from yisheng.core.types import Dataset, Spec
+from yisheng.evaluation.column_values import format_cell, name_column
 
 MAX_VALUES = 1 << 20
 """Values of the training rows that typical values are estimated from."""
@@ -21,7 +21,6 @@ MIN_DISTANCE = 1.5
 farther."""
 NORMAL_IQR = 1.349
 """Interquartile range of a normal distribution, in standard deviations."""
-MISSING = "missing"
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ class TypicalValues:
         distances = self._distances(row)
         order = np.argsort(-distances, kind="stable")[:count]
         return [
-            {"column": self._name(i), "value": self._format(i, row[i]), "typical": self._format(i, self._typical(i))}
+            self._describe_value(i, row[i])
             for i in order.tolist()
             if distances[i] >= MIN_DISTANCE
         ]
@@ -103,8 +102,10 @@ class TypicalValues:
         distance[measured] = np.abs(row[measured] - self.center[measured]) / self.scale[measured]
         return distance
 
-    def _name(self, i: int) -> str:
-        return self.spec.columns[i].name if self.spec.columns else f"x{i + 1}"
+    def _describe_value(self, i: int, value: Any) -> dict[str, str]:
+        """Return name, value and typical value of a column."""
+        typical = format_cell(self.spec, i, self._typical(i))
+        return {"column": name_column(self.spec, i), "value": format_cell(self.spec, i, value), "typical": typical}
 
     def _typical(self, i: int) -> float:
         """Return the median of a number, the most frequent value of a category."""
@@ -113,13 +114,6 @@ class TypicalValues:
         values, counts = np.unique(self.sample[:, i], return_counts=True)
         return float(values[np.argmax(counts)])
 
-    def _format(self, i: int, value: Any) -> str:
-        if math.isnan(value):
-            return MISSING
-        categories = self.spec.columns[i].categories if self.spec.columns else ()
-        if categories:
-            return categories[int(value)] if 0 <= value < len(categories) else "unknown"
-        return f"{value:.6g}"
 
 
 def describe_unusual_values(data: Dataset, rows: np.ndarray) -> Callable[[int], list[dict[str, str]]] | None:
