@@ -275,23 +275,25 @@ def load(path: str | Path, model: Any = None) -> TrainedRun:
 
 
 @isolated_generators()
-def predict(path: str | Path, inputs: Any, *, model: Any = None) -> PredictionList:
-    """Predict with the model in a folder; the same as ``load(path, model).predict(inputs)``.
+def predict(path: str | Path, inputs: Any, *, model: Any = None, interval: float | None = None) -> PredictionList:
+    """Predict with the model in a folder; the same as ``load(path, model).predict(inputs, interval)``.
 
     Args:
         path: the folder of a run, a cross-validation or a search, or of a model's files.
         inputs: images, tables, rows or arrays; see docs/python.md.
         model: your own network; see `load`.
+        interval: with an interval for each value that contains the true one in this fraction of rows, as 0.9.
 
     Raises:
         DataError: the model or an input cannot be read, or an input has the wrong shape.
+        UsageError: the model has no intervals of this level.
 
     >>> import tempfile
     >>> run = train(data="iris", model="linear", epochs=1, out=tempfile.mkdtemp(), quiet=True)
     >>> len(predict(run.path, [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]]))
     2
     """
-    return load(path, model).predict(inputs)
+    return load(path, model).predict(inputs, interval)
 
 
 @isolated_generators()

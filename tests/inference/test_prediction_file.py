@@ -77,6 +77,7 @@ def test_json_lines_contain_everything_in_a_prediction():
         "probabilities": {"yes": 0.75, "no": 0.25},
         "notes": [],
         "ood_score": None,
+        "interval": None,
         "error": None,
     }
     assert (unreadable["input"], unreadable["prediction"], unreadable["error"]) == ("b", None, "damaged")

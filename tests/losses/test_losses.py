@@ -57,6 +57,8 @@ def compute_equation(name: str, spec: Spec, output: torch.Tensor, y: torch.Tenso
         return (error * error).sum(1) / error.shape[1] / 2
     if name == "l1":
         return error.abs().sum(1) / error.shape[1]
+    if name == "pinball":
+        return (error.abs() / 2).sum(1) / error.shape[1]
     if name == "huber":
         return torch.where(error.abs() <= 1, error**2 / 2, error.abs() - 0.5).sum(1) / error.shape[1]
     if name == "cross-entropy":
@@ -239,3 +241,18 @@ def test_values_on_a_gpu(name: str, spec: Spec) -> None:
     options = {"cross-entropy": {"class_weight": "balanced"}, "binary-cross-entropy": {"pos_weight": "balanced"}}
     loss = make_loss(name, spec, y, **options.get(name, {}))
     torch.testing.assert_close(loss(output.cuda(), y.cuda()).cpu(), loss(output, y), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("quantile", [0.05, 0.5, 0.9])
+def test_pinball_is_scikit_learns_and_its_minimum_is_the_quantile(quantile: float) -> None:
+    from sklearn.metrics import mean_pinball_loss
+
+    y = draw_targets(PAIR, 200)
+    output = draw_outputs((200, 2))
+    loss = make_loss("pinball", PAIR, y, quantile=quantile)
+    expected = mean_pinball_loss(y.numpy(), output.numpy(), alpha=quantile)
+    torch.testing.assert_close(float(loss(output, y).mean()), expected, rtol=1e-12, atol=1e-12)
+    candidates = torch.linspace(-3, 3, 601, dtype=torch.float64)
+    means = torch.stack([loss(c.expand(200, 2), y).mean() for c in candidates])
+    best = float(candidates[means.argmin()])
+    assert abs(float((y <= best).double().mean()) - quantile) < 0.02

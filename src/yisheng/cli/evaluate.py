@@ -1,8 +1,8 @@
 """Score a run again on its own data, or on all rows of other data.
 
-usage: yisheng evaluate RUN [model=FILE.py:CLASS] [--json]
+usage: yisheng evaluate RUN [groups=COLUMN] [model=FILE.py:CLASS] [--json]
        yisheng evaluate RUN data=OTHER [part=train|validation|test] [labels=FORM,...] [name=NAME] [predictions=true]
-                        [key=value ...] [model=FILE.py:CLASS] [--json]
+                        [groups=COLUMN] [key=value ...] [model=FILE.py:CLASS] [--json]
 
 Without data= the run's best weights are scored again on its own parts, and its scores and report are written again.
 With data= (a data set, or a folder, zip or table of yours) all its rows are scored, or those of one official part, by
@@ -11,6 +11,9 @@ rows of classes that the run does not know are not scored. labels=strip-dot,case
 spelling, labels=0:healthy,1:ill renames. Scores and a report are in RUN/evaluations/NAME/; the run's own files stay as
 they are. Further keys are options of the data set (target=income). A network or metrics of your own that the folder
 does not hold are named again (model=net.py:Net): code is imported only when you name it.
+
+groups=sex also scores the rows by their value in a column that the model uses, each group with its intervals; numbers
+are divided at their quartiles.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from yisheng.cli._arguments import Arguments
 from yisheng.core.score_keys import display_score_key
 from yisheng.core.text_tables import format_interval, format_number, format_scores, format_table
+from yisheng.core.types import Score
 
 if TYPE_CHECKING:
     from yisheng.experiments.other_data.result import Evaluation
@@ -30,21 +34,23 @@ KEYS = ("part", "labels", "name", "predictions")
 """Keys that need ``data=``."""
 OWN_KEYS = ("model", "metrics")
 """Keys that name components of the user's own."""
+MAX_GROUP_SCORES = 2
+"""Scores of each group that are printed; evaluation.json has all."""
 
 
 def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
     data = arguments.take("data")
-    components = {key: arguments.take(key) for key in OWN_KEYS}
+    components, groups = {key: arguments.take(key) for key in OWN_KEYS}, arguments.take("groups")
     if data is None:
         require_data(arguments)
-        folder = arguments.run_folder({"data", *KEYS, *OWN_KEYS})
+        folder = arguments.run_folder({"data", "groups", *KEYS, *OWN_KEYS})
 
     from yisheng.core.components import supply_components
     from yisheng.experiments.dispatch import evaluate
 
     with supply_components(**components):
-        evaluation = evaluate(folder) if data is None else _evaluate_on(arguments, data)
+        evaluation = evaluate(folder, groups=groups) if data is None else _evaluate_on(arguments, data, groups)
     if arguments.json:
         print(json.dumps(_to_json(evaluation), ensure_ascii=False))
     else:
@@ -65,7 +71,7 @@ def require_data(arguments: Arguments) -> None:
         raise UsageError(f"{misplaced[0]}= is about other data, and none is named", "use data=NAME or data=PATH too")
 
 
-def _evaluate_on(arguments: Arguments, data: str) -> Evaluation:
+def _evaluate_on(arguments: Arguments, data: str, groups: str | None) -> Evaluation:
     arguments.require_inputs(1, 1, "one run folder")
     folder = arguments.input_paths("the run folder")[0]
     part, labels, name = (arguments.take(key) for key in ("part", "labels", "name"))
@@ -76,18 +82,19 @@ def _evaluate_on(arguments: Arguments, data: str) -> Evaluation:
     from yisheng.experiments.other_data.load import Request
 
     request = Request(data, options, part, None if labels is None else labels.split(","))
-    return evaluate_on(folder, request, name=name, write_predictions=write_predictions)
+    return evaluate_on(folder, request, name=name, write_predictions=write_predictions, groups=groups)
 
 
 def _to_json(evaluation: Evaluation) -> dict[str, Any]:
     scores = {part: {n: asdict(score) for n, score in named.items()} for part, named in evaluation.items()}
-    return {"evaluation": str(evaluation.path), "scores": scores, **(evaluation.other_data or {})}
+    groups = {} if evaluation.groups is None else {"groups": evaluation.groups}
+    return {"evaluation": str(evaluation.path), "scores": scores, **groups, **(evaluation.other_data or {})}
 
 
 def _format(evaluation: Evaluation) -> str:
     about = evaluation.other_data
     if about is None:
-        return format_scores(evaluation)
+        return "\n\n".join([format_scores(evaluation), *_format_groups(evaluation)])
     run_scores = about["run"]["scores"]
     rows = [["", about["data"]["name"], "95% interval", f"run's own {about['run']['part']}", "difference", "baseline"]]
     for name, score in evaluation["test"].items():
@@ -105,9 +112,30 @@ def _format(evaluation: Evaluation) -> str:
         )
     scored, total = about["data"]["scored"], about["data"]["rows"]
     lines = [f"{scored:,} rows" + f" of {total:,}" * (scored < total), "", format_table(rows), ""]
+    lines += [line for text in _format_groups(evaluation) for line in (text, "")]
     ood = about["out_of_distribution"]
     if ood is not None:
         lines.append(
             f"out of distribution: {100 * ood['fraction']:.1f}% of the rows ({100 * ood['expected']:.1f}% expected)"
         )
     return "\n".join([*lines, f"report: {evaluation.report}", str(evaluation.path)])
+
+
+def _format_groups(evaluation: Evaluation) -> list[str]:
+    """Return the table of the scores by group; nothing without groups."""
+    groups = evaluation.groups
+    if not groups:
+        return []
+    names = list(dict.fromkeys(name for group in groups["groups"] for name in group["scores"]))[:MAX_GROUP_SCORES]
+    rows = [[groups["column"], "rows", *(cell for name in names for cell in (display_score_key(name), "95% interval"))]]
+    for group in groups["groups"]:
+        scores = [Score(**group["scores"][name]) if name in group["scores"] else None for name in names]
+        cells = [c for s in scores for c in ((format_number(s.value), format_interval(s)) if s else ("-", ""))]
+        rows.append([group["group"], f"{group['rows']:,}", *cells])
+    small_groups = [group["group"] for group in groups["groups"] if group["rows"] < groups["few_rows"]]
+    notes = []
+    if small_groups:
+        notes.append(f"note: fewer than {groups['few_rows']} rows, little is known: {', '.join(small_groups)}")
+    if groups["omitted"]:
+        notes.append(f"note: {groups['omitted']:,} smaller groups are left out")
+    return ["\n".join([format_table(rows), *notes])]

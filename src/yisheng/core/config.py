@@ -160,6 +160,17 @@ class Config(BaseModel):
     boosting: bool | Auto = Field(
         AUTO, description="compare with boosted trees on the same rows (auto: for tables from files)"
     )
+    importance: bool | Auto = Field(
+        AUTO, description="measure the importance of a table's columns, for the report (auto: for tables from files)"
+    )
+    groups: str | None = Field(
+        None, description="a column of the table by whose values the scores are reported too, as groups=sex"
+    )
+    calibrate: bool = Field(
+        False,
+        description="fit a temperature to the validation part that makes probabilities fit the accuracy, and keep it "
+        "with the model if it is better on rows that it was not fitted to",
+    )
     patience: Annotated[int, Field(ge=0)] = Field(
         0, description="stop after this number of epochs without a better score; 0: never (not with folds)"
     )
@@ -222,12 +233,19 @@ class Config(BaseModel):
         changes: dict[str, Any] = self._resolve_choices(spec, auto)
         if self.weights is not None:
             changes |= {"finetune": self.finetune or "all", "head_lr": self.head_lr or 10.0}
-        changes |= {"batch": self._resolve_batch(rows), "score": self._resolve_score(spec)}
+        loss = changes.get("loss", self.loss)
+        changes |= {"batch": self._resolve_batch(rows), "score": self._resolve_score(spec, loss)}
         changes["epochs"] = self._resolve_epochs(rows, changes["batch"])
         if self.boosting == AUTO:
             changes["boosting"] = self.epochs != 0 and spec.is_row and any(column.source for column in spec.columns)
         elif self.boosting and not spec.is_row:
             raise UsageError(f"boosting=true needs rows of numbers; these are {spec.description}", "leave boosting out")
+        if self.importance == AUTO:
+            changes["importance"] = self.epochs != 0 and spec.is_row and any(column.source for column in spec.columns)
+        elif self.importance and not spec.is_row:
+            raise UsageError(
+                f"importance=true needs rows of numbers; these are {spec.description}", "leave importance out"
+            )
         plain = {"precision": "fp32", "memory_format": "contiguous"}
         changes |= {key: value for key, value in plain.items() if getattr(self, key) == AUTO}
         return ResolvedConfig(**{**dict(self), **changes})
@@ -299,7 +317,10 @@ class Config(BaseModel):
         is_new = score not in {entry.name for entry in entries}
         return [*entries, registry.find(METRICS, score)] if is_new and score in registry.names(METRICS) else entries
 
-    def _resolve_score(self, spec: Spec) -> str:
+    def _resolve_score(self, spec: Spec, loss: Choice) -> str:
+        is_own = not components.is_custom(loss) and registry.find("losses", loss.name).meta.get("own_score", False)
+        if self.score == AUTO and is_own:
+            return "loss"
         score = registry.default("metrics", spec).name if self.score == AUTO else registry.hyphenate(self.score)
         if score == "loss":
             return score
@@ -354,6 +375,7 @@ class ResolvedConfig(Config):
     epochs: Epochs
     batch: Count
     boosting: bool
+    importance: bool
     precision: Literal["fp32", "bf16", "fp64"]
     memory_format: Literal["contiguous", "channels-last"]
 

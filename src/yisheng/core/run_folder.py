@@ -45,6 +45,8 @@ class RunFolder:
     PROGRAM: Final = "program.json"
     """The graph of a user's own network; see `yisheng.inference.program`."""
     PROGRAM_TENSORS: Final = "program.safetensors"
+    RESIDUALS: Final = "residuals.safetensors"
+    """Errors of a regression on held-out rows, for its prediction intervals."""
     CHECKSUMS: Final = "SHA256SUMS"
     SCORES: Final = "scores.json"
     EVALUATION: Final = "evaluation.json"

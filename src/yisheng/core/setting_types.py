@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         "auto",
         "boosting",
         "embedded-mlp",
+        "ensemble",
         "forest",
         "googlenet",
         "lenet",
@@ -86,7 +87,9 @@ if TYPE_CHECKING:
     Init: TypeAlias = "InitName | str | Callable[..., Any] | Mapping[str, Any]"
     """Initialization: its name, an object of your own, or a mapping with ``name`` and options."""
 
-    LossName: TypeAlias = Literal["auto", "binary-cross-entropy", "cross-entropy", "half-mse", "huber", "l1", "mse"]
+    LossName: TypeAlias = Literal[
+        "auto", "binary-cross-entropy", "cross-entropy", "half-mse", "huber", "l1", "mse", "pinball"
+    ]
     Loss: TypeAlias = "LossName | str | Callable[..., Any] | Mapping[str, Any]"
     """Loss: its name, an object of your own, or a mapping with ``name`` and options."""
 
@@ -204,6 +207,13 @@ if TYPE_CHECKING:
         """What the loss gets of a network of your own that returns several: a name or a position."""
         boosting: bool | Literal["auto"]
         """Compare with boosted trees on the same rows (auto: for tables from files)."""
+        importance: bool | Literal["auto"]
+        """Measure the importance of a table's columns, for the report (auto: for tables from files)."""
+        groups: str | None
+        """A column of the table by whose values the scores are reported too, as groups=sex."""
+        calibrate: bool
+        """Fit a temperature to the validation part that makes probabilities fit the accuracy, and keep it with the
+        model if it is better on rows that it was not fitted to."""
         patience: int
         """Stop after this number of epochs without a better score; 0: never (not with folds)."""
         l1: float
@@ -268,6 +278,9 @@ if TYPE_CHECKING:
         """Learning rate of the parameters whose steps are not orthogonalized, in multiples of lr (optimizer=muon)."""
         b: float
         """The true bias (data=linear)."""
+        bag_folds: int
+        """Number of folds of the training part; each candidate is trained without each of them once
+        (model=ensemble)."""
         batch_norm: bool | Literal["auto"]
         """Whether every convolution is normalized; auto: yes, except in the textbook's style, which therefore trains
         slowly at first (model=googlenet, model=mlp)."""
@@ -278,6 +291,22 @@ if TYPE_CHECKING:
         """Number of hidden layers (model=tabm)."""
         brightness: Sequence[float]
         """Smallest and largest factor (augment=jitter)."""
+        candidates: Sequence[
+            Literal[
+                "boosting",
+                "linear",
+                "extra-trees",
+                "tabm",
+                "boosting-small",
+                "boosting-deep",
+                "embedded-mlp",
+                "random-forest",
+                "neighbors",
+                "boosting-2",
+                "tabm-2",
+            ]
+        ]
+        """What is tried; all by default, in an order that depends on the number of rows (model=ensemble)."""
         class_weight: Sequence[float] | Literal["balanced"] | None
         """A weight for each class, or balanced for n / (C n_c), which gives every class the same total weight and the
         training part a mean weight of 1 (loss=cross-entropy)."""
@@ -418,6 +447,9 @@ if TYPE_CHECKING:
         momentum: float
         """Fraction of the velocity that a step keeps; 0.9 averages over about 10 steps. 0 is `sgd` (optimizer=momentum,
         optimizer=muon, optimizer=nesterov)."""
+        monotone: Mapping[str, str] | Sequence[str]
+        """Columns of numbers that the prediction may only rise or only fall with, as in area:up,age:down; of two
+        classes it is the probability of the second one (model=boosting)."""
         names: Sequence[str]
         """Names of the columns of rows (data=arrays, data=table)."""
         noise: float
@@ -448,6 +480,8 @@ if TYPE_CHECKING:
         """Whether batch norm and relu come before each convolution instead of after it; it helps deep networks more
         than shallow ones. Off, since the published weights have none (model=resnet18, model=resnet34,
         model=resnet50)."""
+        quantile: float
+        """The quantile q; 0.5 is the median (loss=pinball)."""
         rate: float
         """What an epoch multiplies the learning rate by; 0.95 leaves 60% after 10 epochs and 8% after 50
         (schedule=exponential)."""
@@ -460,6 +494,8 @@ if TYPE_CHECKING:
         """A column or key, or an array with the weight of each training row (data=in-memory)."""
         saturation: Sequence[float]
         """Smallest and largest factor; at 0 the image becomes gray (augment=jitter)."""
+        seconds: float | None
+        """Time for all candidates; those for which none is left are not tried. By default all are (model=ensemble)."""
         separator: str
         """Between the values: one character, tab, or blanks for any number of them (data=table)."""
         size: int | Sequence[int] | Literal["auto"] | None
@@ -569,6 +605,9 @@ if TYPE_CHECKING:
         metrics: Varied[Metric | Sequence[Metric] | Mapping[str, Callable[..., Any]]]
         output: Varied[str | int | None]
         boosting: bool | Literal["auto"]
+        importance: bool | Literal["auto"]
+        groups: str | None
+        calibrate: bool
         patience: Varied[int]
         l1: Varied[float]
         clip_norm: Varied[float | None]
@@ -607,10 +646,28 @@ if TYPE_CHECKING:
         area: Varied[Sequence[float]]
         aux_lr: Varied[float]
         b: Varied[float]
+        bag_folds: Varied[int]
         batch_norm: Varied[bool | Literal["auto"]]
         betas: Varied[Sequence[float]]
         blocks: Varied[int]
         brightness: Varied[Sequence[float]]
+        candidates: Varied[
+            Sequence[
+                Literal[
+                    "boosting",
+                    "linear",
+                    "extra-trees",
+                    "tabm",
+                    "boosting-small",
+                    "boosting-deep",
+                    "embedded-mlp",
+                    "random-forest",
+                    "neighbors",
+                    "boosting-2",
+                    "tabm-2",
+                ]
+            ]
+        ]
         class_weight: Varied[Sequence[float] | Literal["balanced"] | None]
         classes: Varied[Sequence[str]]
         clip: Varied[float | Literal["auto"]]
@@ -666,6 +723,7 @@ if TYPE_CHECKING:
         missing: Varied[Sequence[str]]
         mode: Varied[Literal["fan-in", "fan-out", "zeros", "reflect"]]
         momentum: Varied[float]
+        monotone: Varied[Mapping[str, str] | Sequence[str]]
         names: Varied[Sequence[str]]
         noise: Varied[float]
         nonlinearity: Varied[Literal["relu", "leaky-relu", "tanh", "sigmoid", "selu", "linear"]]
@@ -677,11 +735,13 @@ if TYPE_CHECKING:
         path: Varied[str]
         pos_weight: Varied[float | Literal["balanced"]]
         preactivation: Varied[bool]
+        quantile: Varied[float]
         rate: Varied[float]
         ratio: Varied[int | Sequence[float]]
         rounds: Varied[int | None]
         sample_weight: Varied[Any]
         saturation: Varied[Sequence[float]]
+        seconds: Varied[float | None]
         separator: Varied[str]
         size: Varied[int | Sequence[int] | Literal["auto"] | None]
         skip: Varied[int | Literal["auto"]]
@@ -763,6 +823,9 @@ COMMON_SETTINGS: Final = (
     "metrics",
     "output",
     "boosting",
+    "importance",
+    "groups",
+    "calibrate",
     "patience",
     "l1",
     "clip_norm",
@@ -787,10 +850,12 @@ COMMON_SETTINGS: Final = (
     "area",
     "aux_lr",
     "b",
+    "bag_folds",
     "batch_norm",
     "betas",
     "blocks",
     "brightness",
+    "candidates",
     "class_weight",
     "classes",
     "clip",
@@ -844,6 +909,7 @@ COMMON_SETTINGS: Final = (
     "missing",
     "mode",
     "momentum",
+    "monotone",
     "names",
     "noise",
     "nonlinearity",
@@ -855,11 +921,13 @@ COMMON_SETTINGS: Final = (
     "path",
     "pos_weight",
     "preactivation",
+    "quantile",
     "rate",
     "ratio",
     "rounds",
     "sample_weight",
     "saturation",
+    "seconds",
     "separator",
     "size",
     "skip",
@@ -921,6 +989,9 @@ if TYPE_CHECKING:
         metrics: Any = ...,
         output: Any = ...,
         boosting: Any = ...,
+        importance: Any = ...,
+        groups: Any = ...,
+        calibrate: Any = ...,
         patience: Any = ...,
         l1: Any = ...,
         clip_norm: Any = ...,
@@ -945,10 +1016,12 @@ if TYPE_CHECKING:
         area: Any = ...,
         aux_lr: Any = ...,
         b: Any = ...,
+        bag_folds: Any = ...,
         batch_norm: Any = ...,
         betas: Any = ...,
         blocks: Any = ...,
         brightness: Any = ...,
+        candidates: Any = ...,
         class_weight: Any = ...,
         classes: Any = ...,
         clip: Any = ...,
@@ -1002,6 +1075,7 @@ if TYPE_CHECKING:
         missing: Any = ...,
         mode: Any = ...,
         momentum: Any = ...,
+        monotone: Any = ...,
         names: Any = ...,
         noise: Any = ...,
         nonlinearity: Any = ...,
@@ -1013,11 +1087,13 @@ if TYPE_CHECKING:
         path: Any = ...,
         pos_weight: Any = ...,
         preactivation: Any = ...,
+        quantile: Any = ...,
         rate: Any = ...,
         ratio: Any = ...,
         rounds: Any = ...,
         sample_weight: Any = ...,
         saturation: Any = ...,
+        seconds: Any = ...,
         separator: Any = ...,
         size: Any = ...,
         skip: Any = ...,
@@ -1083,6 +1159,9 @@ SETTINGS: Final = (
     "metrics",
     "output",
     "boosting",
+    "importance",
+    "groups",
+    "calibrate",
     "patience",
     "l1",
     "clip_norm",
@@ -1108,10 +1187,12 @@ SETTINGS: Final = (
     "area",
     "aux_lr",
     "b",
+    "bag_folds",
     "batch_norm",
     "betas",
     "blocks",
     "brightness",
+    "candidates",
     "class_weight",
     "classes",
     "clip",
@@ -1167,6 +1248,7 @@ SETTINGS: Final = (
     "missing",
     "mode",
     "momentum",
+    "monotone",
     "n",
     "names",
     "noise",
@@ -1179,11 +1261,13 @@ SETTINGS: Final = (
     "path",
     "pos_weight",
     "preactivation",
+    "quantile",
     "rate",
     "ratio",
     "rounds",
     "sample_weight",
     "saturation",
+    "seconds",
     "separator",
     "size",
     "skip",
@@ -1245,6 +1329,9 @@ if TYPE_CHECKING:
         metrics: Any = ...,
         output: Any = ...,
         boosting: Any = ...,
+        importance: Any = ...,
+        groups: Any = ...,
+        calibrate: Any = ...,
         patience: Any = ...,
         l1: Any = ...,
         clip_norm: Any = ...,
@@ -1270,10 +1357,12 @@ if TYPE_CHECKING:
         area: Any = ...,
         aux_lr: Any = ...,
         b: Any = ...,
+        bag_folds: Any = ...,
         batch_norm: Any = ...,
         betas: Any = ...,
         blocks: Any = ...,
         brightness: Any = ...,
+        candidates: Any = ...,
         class_weight: Any = ...,
         classes: Any = ...,
         clip: Any = ...,
@@ -1329,6 +1418,7 @@ if TYPE_CHECKING:
         missing: Any = ...,
         mode: Any = ...,
         momentum: Any = ...,
+        monotone: Any = ...,
         n: Any = ...,
         names: Any = ...,
         noise: Any = ...,
@@ -1341,11 +1431,13 @@ if TYPE_CHECKING:
         path: Any = ...,
         pos_weight: Any = ...,
         preactivation: Any = ...,
+        quantile: Any = ...,
         rate: Any = ...,
         ratio: Any = ...,
         rounds: Any = ...,
         sample_weight: Any = ...,
         saturation: Any = ...,
+        seconds: Any = ...,
         separator: Any = ...,
         size: Any = ...,
         skip: Any = ...,
@@ -1411,6 +1503,9 @@ SEARCH_SETTINGS: Final = (
     "metrics",
     "output",
     "boosting",
+    "importance",
+    "groups",
+    "calibrate",
     "patience",
     "l1",
     "clip_norm",
@@ -1435,10 +1530,12 @@ SEARCH_SETTINGS: Final = (
     "area",
     "aux_lr",
     "b",
+    "bag_folds",
     "batch_norm",
     "betas",
     "blocks",
     "brightness",
+    "candidates",
     "class_weight",
     "classes",
     "clip",
@@ -1494,6 +1591,7 @@ SEARCH_SETTINGS: Final = (
     "missing",
     "mode",
     "momentum",
+    "monotone",
     "names",
     "noise",
     "nonlinearity",
@@ -1505,11 +1603,13 @@ SEARCH_SETTINGS: Final = (
     "path",
     "pos_weight",
     "preactivation",
+    "quantile",
     "rate",
     "ratio",
     "rounds",
     "sample_weight",
     "saturation",
+    "seconds",
     "separator",
     "size",
     "skip",
@@ -1571,6 +1671,9 @@ if TYPE_CHECKING:
         metrics: Any = ...,
         output: Any = ...,
         boosting: Any = ...,
+        importance: Any = ...,
+        groups: Any = ...,
+        calibrate: Any = ...,
         patience: Any = ...,
         l1: Any = ...,
         clip_norm: Any = ...,
@@ -1595,10 +1698,12 @@ if TYPE_CHECKING:
         area: Any = ...,
         aux_lr: Any = ...,
         b: Any = ...,
+        bag_folds: Any = ...,
         batch_norm: Any = ...,
         betas: Any = ...,
         blocks: Any = ...,
         brightness: Any = ...,
+        candidates: Any = ...,
         class_weight: Any = ...,
         classes: Any = ...,
         clip: Any = ...,
@@ -1654,6 +1759,7 @@ if TYPE_CHECKING:
         missing: Any = ...,
         mode: Any = ...,
         momentum: Any = ...,
+        monotone: Any = ...,
         names: Any = ...,
         noise: Any = ...,
         nonlinearity: Any = ...,
@@ -1665,11 +1771,13 @@ if TYPE_CHECKING:
         path: Any = ...,
         pos_weight: Any = ...,
         preactivation: Any = ...,
+        quantile: Any = ...,
         rate: Any = ...,
         ratio: Any = ...,
         rounds: Any = ...,
         sample_weight: Any = ...,
         saturation: Any = ...,
+        seconds: Any = ...,
         separator: Any = ...,
         size: Any = ...,
         skip: Any = ...,

@@ -209,6 +209,11 @@ def _require_consistent(plain: Mapping[str, Any]) -> None:
     for name, required, example in (("repeats", "folds", "5"), ("repeat", "fold", "1/5")):
         if plain.get(name, 1) != 1 and plain.get(required) is None:
             raise UsageError(f"{name}={plain[name]} needs {required}", f"use {required}={example} too")
+    if plain.get("calibrate") and (plain.get("folds") or plain.get("fold")):
+        raise UsageError(
+            "calibrate=true would fit the temperature to the very rows that a fold is scored on",
+            "leave calibrate out, or train a single run",
+        )
     if plain.get("patience") and (plain.get("folds") or plain.get("fold")):
         raise UsageError(
             "patience would choose an epoch by the very rows that a fold is scored on",

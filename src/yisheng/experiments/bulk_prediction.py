@@ -64,6 +64,7 @@ def predict_to_file(
     format: str = FORMATS[0],
     force: bool = False,
     excel_safe: bool = False,
+    interval: Any = None,
 ) -> PredictionFile:
     """Predict all inputs of a source into a file.
 
@@ -77,15 +78,17 @@ def predict_to_file(
         format: see `yisheng.inference.prediction_file.Form`.
         force: begin again if a part of an earlier call is there.
         excel_safe: write an apostrophe before text that a spreadsheet would take for a formula.
+        interval: write the bounds of an interval for each value that contains the true one in this fraction of rows.
 
     Raises:
-        UsageError: model, inputs or format differ from those of the existing part, or another process writes this
-            file.
+        UsageError: model, inputs or format differ from those of the existing part, another process writes this
+            file, or the model has no intervals of this level.
         DataError: an input cannot be read; the part is removed.
         StoppedError: a signal came; the part stays.
         StorageError: the file cannot be written; the part stays.
     """
-    writer = _Writer(predictor, source, out, format, excel_safe=excel_safe)
+    level = predictor.check_level(interval)
+    writer = _Writer(predictor, source, out, format, excel_safe=excel_safe, level=level)
     with _lock(writer.partial), collect_signals() as caught:
         if writer.partial.can_resume and not force:
             writer.resume()
@@ -102,8 +105,17 @@ def predict_to_file(
 class _Writer:
     """The file of predictions while it grows."""
 
-    def __init__(self, predictor: Predictor, source: Source, out: Path, format: str, *, excel_safe: bool) -> None:
-        self._predictor, self._source, self._out = predictor, source, out
+    def __init__(
+        self,
+        predictor: Predictor,
+        source: Source,
+        out: Path,
+        format: str,
+        *,
+        excel_safe: bool,
+        level: float | None,
+    ) -> None:
+        self._predictor, self._source, self._out, self._level = predictor, source, out, level
         name = out.name.lower()
         separator = "\t" if name.endswith(".tsv") else ","
         spec = predictor.spec
@@ -114,6 +126,7 @@ class _Writer:
             has_errors=spec.is_image,
             separator=separator,
             excel_safe=excel_safe,
+            has_intervals=level is not None,
         )
         self._as_json = name.endswith(JSON_LINES_SUFFIXES)
         self._as_parquet = name.endswith(parquet.SUFFIX)
@@ -121,6 +134,7 @@ class _Writer:
             parquet.import_pyarrow()
         self._provenance = _describe_provenance(predictor, source, out, format)
         self._provenance["excel_safe"] = str(excel_safe).lower()
+        self._provenance["interval"] = "" if level is None else f"{level!r} {predictor.intervals.fingerprint}"
         self.partial = PartialOutput(out)
 
     def resume(self) -> None:
@@ -142,7 +156,7 @@ class _Writer:
             for chunk in _show_progress(chunks, tally, self._source.total):
                 rows_before = tally.rows
                 tally.count_chunk(chunk)
-                predictions = _predict(self._predictor, chunk)
+                predictions = _predict(self._predictor, chunk, self._level)
                 tally.out_of_distribution += sum(
                     (prediction.ood_score or 0) > THRESHOLD for prediction in predictions if prediction
                 )
@@ -207,15 +221,15 @@ def _lock(partial: PartialOutput) -> Iterator[None]:
         lock.release()
 
 
-def _predict(predictor: Predictor, chunk: Chunk) -> list[Prediction | None]:
+def _predict(predictor: Predictor, chunk: Chunk, level: float | None) -> list[Prediction | None]:
     """Return a prediction for each input, None for those that could not be read."""
     readable = [name for index, name in enumerate(chunk.names) if index not in chunk.errors]
     if not readable:
         return [None] * len(chunk.names)
-    outputs, ood_scores = predictor.compute_outputs_and_ood_scores(chunk.x)
+    outputs, ood_scores, bounds = predictor.compute(chunk.x, level)
     warnings = predictor.describe_ood(chunk.x, ood_scores)
     notes = [(*reading, *warning) for reading, warning in zip(chunk.notes, warnings, strict=True)]
-    predictions = iter(predictor.build_predictions(outputs, readable, notes, ood_scores))
+    predictions = iter(predictor.build_predictions(outputs, readable, notes, ood_scores, bounds))
     return [None if index in chunk.errors else next(predictions) for index in range(len(chunk.names))]
 
 

@@ -93,25 +93,31 @@ def resume(
     return complete_run.resume(folder, epochs=epochs, force=force, data=data, event_callbacks=event_callbacks)
 
 
-def evaluate(folder: Path, data: Dataset | None = None) -> Evaluation:
+def evaluate(folder: Path, data: Dataset | None = None, *, groups: str | None = None) -> Evaluation:
     """Score the best weights of a run or of all folds again on their own parts; write scores and reports again.
 
     Args:
         folder: of the run, the cross-validation or the search (its final run).
         data: the data set, if the config cannot name it.
+        groups: a column by whose values the scores are reported too.
 
     Raises:
         DataError: the folder or its data cannot be read, or the data differs from the data of the training.
-        UsageError: another process is training in the folder.
+        UsageError: another process is training in the folder, or there is no such column.
     """
     run = RunFolder(folder).model_folder
     score = cross_validate.evaluate if run.is_cross_validation else evaluate_run
-    score(run.path, data)
+    score(run.path, data, groups=groups)
     return Evaluation(run.path)
 
 
 def evaluate_on(
-    folder: Path, request: Request, *, name: str | None = None, write_predictions: bool = False
+    folder: Path,
+    request: Request,
+    *,
+    name: str | None = None,
+    write_predictions: bool = False,
+    groups: str | None = None,
 ) -> Evaluation:
     """Score a run, a cross-validation or a search's final run on other data; the run's own files stay as they are.
 
@@ -122,6 +128,7 @@ def evaluate_on(
         request: the data; see `yisheng.experiments.other_data.load`.
         name: name of the evaluation; by default that of the data.
         write_predictions: also write the prediction of each row.
+        groups: a column by whose values the scores are reported too.
 
     Raises:
         UsageError: a name, an option or the part is unknown, or the name is taken.
@@ -130,9 +137,9 @@ def evaluate_on(
     run = RunFolder(folder).model_folder
     request = resolve_request(request, Spec.from_json(run.description["spec"]))
     if not is_own_data(run, request):
-        return evaluate_other(run.path, request, name=name, write_predictions=write_predictions)
+        return evaluate_other(run.path, request, name=name, write_predictions=write_predictions, groups=groups)
     logger.info("this is the data of the training: the run's own parts are scored again, not all rows")
-    return evaluate(run.path, request.data if isinstance(request.data, Dataset) else None)
+    return evaluate(run.path, request.data if isinstance(request.data, Dataset) else None, groups=groups)
 
 
 def write_report(folder: Path) -> Path:

@@ -15,7 +15,11 @@ from yisheng.inference.predictor import Predictor
 
 
 def predict(
-    folder: Path, inputs: Sequence[Path], rows: str | None = None, reading: Mapping[str, Any] | None = None
+    folder: Path,
+    inputs: Sequence[Path],
+    rows: str | None = None,
+    reading: Mapping[str, Any] | None = None,
+    interval: Any = None,
 ) -> PredictionList:
     """Return the predictions of a model.
 
@@ -24,6 +28,7 @@ def predict(
         inputs: images or tables.
         rows: instead of files, rows as text: ``5.1,3.5;4.9,3.0``.
         reading: how tables are read, if not as the training table: ``encoding``, ``decimal``, ``names``, ...
+        interval: with an interval for each value that contains the true one in this fraction of rows.
 
     Raises:
         UsageError: there are no inputs, or they do not fit the model.
@@ -32,12 +37,12 @@ def predict(
     predictor = Predictor(folder)
     spec = predictor.spec
     if reading:
-        return predictor.predict_files([] if rows is not None else inputs, ReadingOptions.parse(reading))
+        return predictor.predict_files([] if rows is not None else inputs, ReadingOptions.parse(reading), interval)
     if rows is None:
         if spec.is_image and any(os.path.isdir(path) for path in inputs):  # noqa: PTH112  # never raises
             raise UsageError("predictions for a folder of images are written to a file", "use out=predictions.csv too")
-        return predictor.predict(inputs)
+        return predictor.predict(inputs, interval)
     if inputs or not spec.is_row:
         raise UsageError("rows= is for a model of rows, instead of files", "give rows= or files")
     values = [[value.strip() for value in row.split(",")] for row in rows.split(";") if row.strip()]
-    return predictor.predict(typed_rows.parse_rows(values, spec, "rows="))
+    return predictor.predict(typed_rows.parse_rows(values, spec, "rows="), interval)

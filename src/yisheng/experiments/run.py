@@ -27,7 +27,9 @@ from yisheng.core.types import Dataset, Event, Split
 from yisheng.data.fingerprint import fingerprint
 from yisheng.diagnosis.doctor_callback import DoctorCallback
 from yisheng.evaluation.scorer import make_scorer
+from yisheng.experiments.calibrate import calibrate, require_calibration
 from yisheng.experiments.evaluate import evaluate_assembly
+from yisheng.experiments.groups import require_groups
 from yisheng.experiments.load_data import load_dataset, split_dataset
 from yisheng.inference import artifact, fit_ood
 from yisheng.inference.ood import OODDetector
@@ -113,7 +115,9 @@ def train(
     if config.budget is not None:
         config, note = plan_budget(config, data, split, device, weights)
         notes.append(note)
+    require_groups(config, data.spec)
     assembly = assemble(config, data, split, device, weights)
+    require_calibration(assembly.config, assembly.spec, split)
     require_space(out, sum(value.nbytes for value in assembly.state.model.state_dict().values()))
     if threads is None:
         threads, note = count_free_threads(assembly)
@@ -286,8 +290,8 @@ class _Training:
                 self._call_back(error)
                 raise
             start = time.perf_counter()
-            self._save_model()
-            evaluate_assembly(self.run, self.assembly, self.data, self.split)
+            assembly = self._save_model()
+            evaluate_assembly(self.run, assembly, self.data, self.split)
             doctor.write_report()
             seconds = {"training": round(training_seconds, 2), "evaluation": round(time.perf_counter() - start, 2)}
             result = self._call_back()
@@ -348,11 +352,12 @@ class _Training:
         stream = progress_stream() if config.epochs else None
         return events if stream is None else show_assembly_progress(events, assembly, stream)
 
-    def _save_model(self) -> None:
-        """Write the best weights with everything that prediction needs."""
+    def _save_model(self) -> Assembly:
+        """Write the best weights with everything that prediction needs; return the setup with its temperature."""
         assembly, config = self.assembly, self.assembly.config
         state = assembly.state
         state.model.load_state_dict(state.best.weights)
+        assembly, calibration = calibrate(assembly) if config.calibrate else (assembly, None)
         detector = None  # the detector reads the layers of torch; a network from scratch has none
         if config.ood and not config.scratch:
             detector = fit_ood.fit_ood_detector(
@@ -369,7 +374,9 @@ class _Training:
             parameters=sum(parameter.numel() for parameter in state.model.parameters()),
             ood_detector=detector,
             own_network=self._record_own_network(detector) if is_custom(config.model) else None,
+            calibration=calibration,
         )
+        return assembly
 
     def _record_own_network(self, detector: OODDetector | None) -> OwnNetwork:
         """Return what is saved of a user's own network besides its weights."""

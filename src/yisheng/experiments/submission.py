@@ -35,6 +35,7 @@ def submit(
     force: bool = False,
     reading: Mapping[str, Any] | None = None,
     excel_safe: bool = False,
+    interval: Any = None,
 ) -> PredictionFile:
     """Write predictions into a file, piece by piece; see `yisheng.experiments.bulk_prediction.predict_to_file`.
 
@@ -53,6 +54,7 @@ def submit(
         force: begin again if a part of an earlier call is there.
         reading: how a table is read, if not as the training table: ``encoding``, ``decimal``, ``names``, ...
         excel_safe: write an apostrophe before text that a spreadsheet would take for a formula.
+        interval: also write the bounds of an interval for each value; see `yisheng.evaluation.conformal`.
 
     Raises:
         UsageError: the suffix of ``out`` or the number of inputs does not fit, or the existing part is of other
@@ -68,7 +70,7 @@ def submit(
     predictor = Predictor(run.path)
     paths, options = [parse_path(path, "an input") for path in inputs], ReadingOptions.parse(reading or {})
     source = _open_source(run, predictor.spec, paths, id, options, strict=strict)
-    return predict_to_file(predictor, source, out, format=format, force=force, excel_safe=excel_safe)
+    return predict_to_file(predictor, source, out, format=format, force=force, excel_safe=excel_safe, interval=interval)
 
 
 def _require_output(out: Path, inputs: Sequence[str | Path], format: str) -> None:

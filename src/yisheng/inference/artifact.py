@@ -25,7 +25,7 @@ from yisheng.core.run_folder import FORMAT, INTACT_COPY, RunFolder
 from yisheng.core.seeds import isolated_generators
 from yisheng.core.tensor_bytes import serialize_tensors
 from yisheng.core.types import Spec
-from yisheng.inference.model_files import PROGRAM_FILES, format_checksums, verify_checksums
+from yisheng.inference.model_files import INTERVAL_FILES, PROGRAM_FILES, format_checksums, verify_checksums
 from yisheng.inference.ood import OODDetector, parse_ood_detector
 from yisheng.inference.own_network import (
     OwnNetwork,
@@ -73,6 +73,7 @@ def save(
     parameters: int,
     ood_detector: OODDetector | None = None,
     own_network: OwnNetwork | None = None,
+    calibration: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the files of a model, and their SHA-256 in the format of ``sha256sum``.
 
@@ -89,6 +90,7 @@ def save(
         parameters: number of the network's parameters; tied ones count once.
         ood_detector: see `yisheng.inference.ood`.
         own_network: what else is saved of a user's own network.
+        calibration: the temperature that was fitted, and whether it is kept; see `yisheng.evaluation.temperature`.
 
     Raises:
         StorageError: a file cannot be written.
@@ -107,6 +109,7 @@ def save(
         "parameters": parameters,
         "sha256": hashlib.sha256(content).hexdigest(),
         "ood": None if ood_detector is None else ood_detector.to_json(),
+        **({} if calibration is None else {"calibration": dict(calibration)}),
     }
     contents = {RunFolder.WEIGHTS: content, RunFolder.MODEL: files.format_json(description).encode()}
     if ood_detector is not None:
@@ -119,7 +122,7 @@ def save(
     with contextlib.ExitStack() as stack:
         for file, value in contents.items():
             stack.enter_context(files.replace_file(folder / file)).write_bytes(value)
-    for file in (RunFolder.OOD, *PROGRAM_FILES):
+    for file in (RunFolder.OOD, *PROGRAM_FILES, *INTERVAL_FILES):
         if file not in contents:
             (folder / file).unlink(missing_ok=True)
 

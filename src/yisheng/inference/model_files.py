@@ -14,6 +14,8 @@ ARTIFACT_FILES = (RunFolder.MODEL, RunFolder.WEIGHTS, RunFolder.OOD, RunFolder.C
 """The files that prediction reads."""
 PROGRAM_FILES = (RunFolder.PROGRAM, RunFolder.PROGRAM_TENSORS)
 """Files that it reads besides if the network is a user's own and was saved without its code."""
+INTERVAL_FILES = (RunFolder.RESIDUALS,)
+"""Files that it reads besides for intervals, if the model has any."""
 MAX_CHECKSUMS_BYTES = 1 << 16
 
 
@@ -23,7 +25,7 @@ def write_checksums(folder: Path) -> None:
     Raises:
         StorageError: the list cannot be written.
     """
-    names = (*ARTIFACT_FILES, *PROGRAM_FILES)
+    names = (*ARTIFACT_FILES, *PROGRAM_FILES, *INTERVAL_FILES)
     paths = [folder / name for name in names if name != RunFolder.CHECKSUMS and (folder / name).is_file()]
     files.write_file(folder / RunFolder.CHECKSUMS, format_checksums({path.name: _hash(path) for path in paths}))
 

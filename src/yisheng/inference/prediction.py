@@ -30,6 +30,7 @@ class Prediction:
         notes: how the input was changed ("inverted: ..."), and a warning if it is out of distribution.
         ood_score: the fraction of held-out rows that were less unusual than this input, from 0 to 1; above 0.995 the
             notes contain a warning. None if the run has no detector.
+        interval: with ``interval=``, the lower and upper bound of a value; of several targets by name. Else None.
 
     >>> Prediction("photo.png", "cat", {"cat": 0.9, "dog": 0.1})
     photo.png: cat (cat 0.900, dog 0.100)
@@ -40,6 +41,7 @@ class Prediction:
     probabilities: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     ood_score: float | None = None
+    interval: Any = None
 
     def format_value(self, unit: str = "") -> str:
         """Return the predicted class, labels or values as text.
@@ -57,6 +59,18 @@ class Prediction:
             return ", ".join(map(str, values)) or "(none)"
         return f"{', '.join(map(format_number, values))} {unit}".strip()
 
+    def format_bounds(self) -> str:
+        """Return the bounds of the interval as text; empty without one.
+
+        >>> Prediction("0", 3.5, interval=(2.0, 5.0)).format_bounds(), Prediction("0", 3.5).format_bounds()
+        ('2.0000 to 5.0000', '')
+        >>> Prediction("0", {"x": 3.5, "y": 1.0}, interval={"x": (2.0, 5.0), "y": (0.5, 2.0)}).format_bounds()
+        'x 2.0000 to 5.0000, y 0.5000 to 2.0000'
+        """
+        if isinstance(self.interval, dict):
+            return ", ".join(f"{name} {_format_pair(bounds)}" for name, bounds in self.interval.items())
+        return "" if self.interval is None else _format_pair(self.interval)
+
     def format_probabilities(self, top: int = 3, separator: str = "  ") -> str:
         """Return the largest probabilities as text.
 
@@ -67,8 +81,9 @@ class Prediction:
 
     def __repr__(self) -> str:
         probabilities = f" ({self.format_probabilities(separator=', ')})" if self.probabilities else ""
+        interval = f" ({self.format_bounds()})" if self.interval is not None else ""
         notes = "".join(f"\n  note: {note}" for note in map(escape_line, self.notes))
-        return escape_line(f"{self.input}: {self.format_value()}{probabilities}") + notes
+        return escape_line(f"{self.input}: {self.format_value()}{probabilities}{interval}") + notes
 
     def _repr_html_(self) -> str:
         return PredictionList([self])._repr_html_()
@@ -80,6 +95,7 @@ class PredictionList(list[Prediction]):
     Args:
         predictions: one for each input.
         unit: unit of a regression's target.
+        level: of the intervals, or None if the predictions have none.
 
     >>> PredictionList([Prediction("a.png", "cat", {"cat": 0.9, "dog": 0.1}, ("resized",))])
     input  prediction  probabilities
@@ -88,9 +104,10 @@ class PredictionList(list[Prediction]):
     note: a.png: resized
     """
 
-    def __init__(self, predictions: Iterable[Prediction] = (), unit: str = "") -> None:
+    def __init__(self, predictions: Iterable[Prediction] = (), unit: str = "", level: float | None = None) -> None:
         super().__init__(predictions)
         self.unit = unit
+        self.level = level
 
     def format(self, top: int = 3, limit: int | None = None) -> str:
         """Return the predictions as a table, and the notes on their inputs.
@@ -116,7 +133,8 @@ class PredictionList(list[Prediction]):
     def to_frame(self) -> pd.DataFrame:
         """Return a DataFrame with a row for each input: its prediction, and a column for each class's probability.
 
-        Several targets have a column each instead of ``prediction``.
+        Several targets have a column each instead of ``prediction``. Intervals are the columns ``low`` and ``high``, or
+        ``NAME low`` and ``NAME high``.
 
         >>> PredictionList([Prediction("a.png", "cat", {"cat": 0.9, "dog": 0.1})]).to_frame().columns.tolist()
         ['input', 'prediction', 'cat', 'dog', 'ood_score', 'notes']
@@ -131,6 +149,7 @@ class PredictionList(list[Prediction]):
                 {
                     "input": prediction.input,
                     **_to_columns(prediction.prediction),
+                    **_to_bound_columns(prediction.interval),
                     **{name: prediction.probabilities[name] for name in classes},
                     "ood_score": prediction.ood_score,
                     "notes": "; ".join(prediction.notes),
@@ -147,7 +166,7 @@ class PredictionList(list[Prediction]):
 
     def __getitem__(self, index: SupportsIndex | slice, /) -> Prediction | PredictionList:
         if isinstance(index, slice):
-            return PredictionList(list.__getitem__(self, index), self.unit)
+            return PredictionList(list.__getitem__(self, index), self.unit, self.level)
         return list.__getitem__(self, index)
 
     def __repr__(self) -> str:
@@ -156,7 +175,8 @@ class PredictionList(list[Prediction]):
     def _repr_html_(self) -> str:
         if not self:
             return "<p>no predictions</p>"
-        parts = [render_table(self._tabulate(3, MAX_PRINTED, separator=", "), muted=(2,))]
+        muted = (2,) if self[0].probabilities else ()
+        parts = [render_table(self._tabulate(3, MAX_PRINTED, separator=", "), muted=muted)]
         if len(self) > MAX_PRINTED:
             parts.append(f'<p style="{MUTED}">and {len(self) - MAX_PRINTED:,} more</p>')
         parts += [f'<p style="margin:.2em 0;{MUTED}">note: {escape(note)}</p>' for note in self._list_notes()]
@@ -164,10 +184,13 @@ class PredictionList(list[Prediction]):
 
     def _tabulate(self, top: int, limit: int | None, separator: str = "  ") -> list[list[str]]:
         has_probabilities = bool(self[0].probabilities)
-        rows = [["input", "prediction", *["probabilities"] * has_probabilities]]
+        has_interval = self.level is not None
+        interval_head = f"{self.level:.4g} interval" if has_interval else ""
+        rows = [["input", "prediction", *["probabilities"] * has_probabilities, *[interval_head] * has_interval]]
         for prediction in list.__getitem__(self, slice(limit)):
             cells = [prediction.input, prediction.format_value(self.unit)]
-            rows.append([*cells, *[prediction.format_probabilities(top, separator)] * has_probabilities])
+            cells += [prediction.format_probabilities(top, separator)] * has_probabilities
+            rows.append([*cells, *[prediction.format_bounds()] * has_interval])
         return rows
 
     def _list_notes(self) -> list[str]:
@@ -188,3 +211,19 @@ def _to_columns(value: Any) -> dict[str, Any]:
         return {"prediction": value}
     reserved = ("input", "ood_score", "notes")
     return {f"prediction {name}" if name in reserved else name: number for name, number in value.items()}
+
+
+def _to_bound_columns(interval: Any) -> dict[str, float]:
+    """Return an interval as columns."""
+    if interval is None:
+        return {}
+    pairs = interval.items() if isinstance(interval, dict) else [("", interval)]
+    return {
+        f"{name} {bound}".strip(): value
+        for name, bounds in pairs
+        for bound, value in zip(("low", "high"), bounds, strict=True)
+    }
+
+
+def _format_pair(bounds: tuple[float, float]) -> str:
+    return " to ".join(map(format_number, bounds))

@@ -35,6 +35,7 @@ class PredictionTable:
             then empty.
         separator: between the values.
         excel_safe: write an apostrophe before text that a spreadsheet would take for a formula.
+        has_intervals: add the bounds of the interval after each value, as ``NAME_low`` and ``NAME_high``.
 
     Raises:
         UsageError: the format is unknown, or does not fit the model.
@@ -49,6 +50,7 @@ class PredictionTable:
     has_errors: bool = False
     separator: str = ","
     excel_safe: bool = False
+    has_intervals: bool = False
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
@@ -65,11 +67,20 @@ class PredictionTable:
 
     @property
     def target_columns(self) -> tuple[str, ...]:
-        """Return the names of the columns with predictions."""
+        """Return the names of the columns with predictions, and with the bounds of their intervals."""
         spec = self.spec
         if self.format == "probability":
             return (spec.target,) if self._is_binary else spec.classes
-        return spec.target_names
+        if not self.has_intervals:
+            return spec.target_names
+        return tuple(column for name in spec.target_names for column in self._interval_columns(name))
+
+    def _interval_columns(self, name: str) -> tuple[str, str, str]:
+        """Return the columns of a value and its bounds, named as no other target is."""
+        mark = "_"
+        while {f"{name}{mark}low", f"{name}{mark}high"} & set(self.spec.target_names):
+            mark += "_"
+        return name, f"{name}{mark}low", f"{name}{mark}high"
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -107,7 +118,12 @@ class PredictionTable:
             return [_format_value(prediction.probabilities[name]) for name in classes]
         if self.spec.task == "multilabel":
             return [" ".join(value)]
-        return [_format_value(number) for number in (value.values() if isinstance(value, dict) else [value])]
+        values = list(value.values()) if isinstance(value, dict) else [value]
+        if not self.has_intervals:
+            return [_format_value(number) for number in values]
+        interval = prediction.interval
+        pairs = list(interval.values()) if isinstance(interval, dict) else [interval]
+        return [_format_value(number) for n, pair in zip(values, pairs, strict=True) for number in (n, *pair)]
 
     def _format_lines(self, rows: Sequence[Sequence[str]]) -> str:
         text = io.StringIO()
@@ -149,7 +165,7 @@ def format_json_lines(
         errors: why each input could not be read, or None; without this argument the objects have no ``error``.
     """
     lines = []
-    empty: dict[str, Any] = {"prediction": None, "probabilities": {}, "notes": (), "ood_score": None}
+    empty: dict[str, Any] = {"prediction": None, "probabilities": {}, "notes": (), "ood_score": None, "interval": None}
     for index, (prediction, name) in enumerate(zip(predictions, names, strict=True)):
         fields: dict[str, Any] = {
             "id": None if ids is None else ids[index],

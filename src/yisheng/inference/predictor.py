@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from yisheng.core.errors import UsageError
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Inputs
 from yisheng.data.tables.reading_options import ReadingOptions
+from yisheng.evaluation.conformal import IntervalBounds, parse_level
 from yisheng.evaluation.predictions import apply_link
 from yisheng.inference import artifact, ensemble, rows
 from yisheng.inference.inputs.block import InputBlock, place_on_first
@@ -23,9 +26,13 @@ from yisheng.inference.inputs.table_files import read_tables
 from yisheng.inference.ood import THRESHOLD
 from yisheng.inference.own_network import explain_failed_call
 from yisheng.inference.prediction import Prediction, PredictionList
+from yisheng.inference.residuals import ConformalIntervals, load_intervals
+from yisheng.models._fitted_model import FittedModel
 
 BATCH = 256
 """Inputs per forward pass."""
+FITTED_BATCH = 8192
+"""The same for models of rows that are fitted, not trained by gradient steps: they divide the rows themselves."""
 MAX_NAMED_COLUMNS = 5
 LABEL_THRESHOLD = 0.5
 """A multilabel model predicts the labels of at least this probability."""
@@ -60,10 +67,16 @@ class Predictor:
     >>> notes = predictor.describe_ood(block.x, scores)
     >>> [prediction.input for prediction in predictor.build_predictions(outputs, block.names, notes, scores)]
     ['0', '1']
+    >>> predictor.compute_model_outputs(block.x)[0][0].shape, predictor.compute(block.x)[2] is None
+    ((2, 3), True)
     >>> table = Path(tempfile.mkdtemp()) / "flowers.csv"
     >>> _ = table.write_text("sepal length (cm),sepal width (cm),petal length (cm),petal width (cm)\\n5,3,1,0\\n")
     >>> len(predictor.predict_files(table, ReadingOptions())), len(predictor.predict_table(table)[0])
     (1, 1)
+    >>> run = yisheng.train(data="diabetes", model="ridge", out=tempfile.mkdtemp(), quiet=True)
+    >>> predictor = Predictor(run.path)
+    >>> predictor.check_level("0.9"), predictor.intervals.rows > 50
+    (0.9, True)
     """
 
     def __init__(self, folder: Path, model: Any = None) -> None:
@@ -71,9 +84,20 @@ class Predictor:
         is_ensemble = run.is_cross_validation
         self.artifacts = ensemble.load(run.path, model) if is_ensemble else [artifact.load(run.path, model)]
         self.spec = self.artifacts[0].spec
+        self._folder = run.path
         self._ood_lock = threading.Lock()
 
-    def predict(self, inputs: Any) -> PredictionList:
+    @functools.cached_property
+    def intervals(self) -> ConformalIntervals:
+        """Return what prediction intervals are made of; it is read once.
+
+        Raises:
+            UsageError: the model does not predict numbers, or the run held out no rows.
+            DataError: a file is damaged.
+        """
+        return load_intervals(self._folder, self.artifacts)
+
+    def predict(self, inputs: Any, interval: Any = None) -> PredictionList:
         """Return predictions for one or several images, tables, rows or arrays.
 
         Args:
@@ -81,27 +105,31 @@ class Predictor:
                 or tensor of any usual layout; for rows a table's path or open file, a DataFrame, a dict by column name,
                 a row of values, a list of rows, or an array ``(N, D)``; for other networks an array of the shape of
                 training with or without a leading axis, or a tuple or dict of them.
+            interval: with an interval for each value that contains the true value in this fraction of rows, as 0.9.
 
         Raises:
             DataError: an input cannot be read, or has the wrong shape; the remedy lists the accepted forms.
-            UsageError: there are no inputs.
+            UsageError: there are no inputs, or the model has no intervals of this level.
         """
+        level = self.check_level(interval)
         block = self.read_inputs(inputs)
-        return self._predict_block(block.x, block.names, block.notes)
+        return self._predict_block(block.x, block.names, block.notes, level)
 
-    def predict_files(self, inputs: Any, options: ReadingOptions) -> PredictionList:
+    def predict_files(self, inputs: Any, options: ReadingOptions, interval: Any = None) -> PredictionList:
         """Return predictions for the rows of tables that are read in another way than the training table.
 
         Args:
             inputs: a path, several, an open file, or bytes.
             options: the user's choices: encoding, decimal mark, ...
+            interval: see `predict`.
 
         Raises:
             DataError: a file cannot be read, or a column is missing.
-            UsageError: the model is not for rows, or the inputs are no files.
+            UsageError: the model is not for rows or has no intervals of this level, or the inputs are no files.
         """
+        level = self.check_level(interval)
         block = read_tables(inputs, self.spec, options)
-        return self._predict_block(block.x, block.names, block.notes)
+        return self._predict_block(block.x, block.names, block.notes, level)
 
     def read_inputs(self, inputs: Any) -> InputBlock:
         """Return anything that `predict` takes as one block ``(N, *shape)``, with names and notes.
@@ -147,7 +175,7 @@ class Predictor:
 
     def compute_outputs(self, x: np.ndarray) -> np.ndarray:
         """Return probabilities ``(N, C)`` or predicted values ``(N, T)`` for inputs ``(N, *shape)``."""
-        return _average([_compute_outputs(model, x) for model in self.artifacts])
+        return average_outputs([_compute_outputs(model, x) for model in self.artifacts])
 
     def compute_outputs_and_ood_scores(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Return `compute_outputs` and the OOD score of each input, from one forward pass.
@@ -159,13 +187,48 @@ class Predictor:
             ``(N, C)`` or ``(N, T)``; and float64 ``(N,)``, the fraction of held-out rows that were less unusual, or
             None if the run has no detector.
         """
+        outputs, ood_scores = self.compute_model_outputs(x)
+        return average_outputs(outputs), ood_scores
+
+    def compute_model_outputs(self, x: np.ndarray) -> tuple[list[np.ndarray], np.ndarray | None]:
+        """Return the outputs of each model, and the OOD scores of the first; see `compute_outputs_and_ood_scores`."""
         first, *remaining = self.artifacts
         if first.ood_detector is None:
-            return self.compute_outputs(x), None
+            return [_compute_outputs(model, x) for model in self.artifacts], None
         scores: list[torch.Tensor] = []
         with self._ood_lock:  # the detector's hooks would capture the features of another thread's forward pass
             outputs = _compute_outputs(first, x, scores)
-        return _average([outputs, *(_compute_outputs(model, x) for model in remaining)]), torch.cat(scores).numpy()
+        return [outputs, *(_compute_outputs(model, x) for model in remaining)], torch.cat(scores).numpy()
+
+    def compute(
+        self, x: np.ndarray, level: float | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None, IntervalBounds | None]:
+        """Return `compute_outputs_and_ood_scores`, and with a level the interval of each value.
+
+        Args:
+            x: inputs ``(N, *shape)``.
+            level: the fraction of inputs whose true value should be in its interval; None for no intervals.
+
+        Raises:
+            UsageError: the model has no intervals of this level.
+        """
+        if level is None:
+            return *self.compute_outputs_and_ood_scores(x), None
+        outputs, ood_scores = self.compute_model_outputs(x)
+        mean = average_outputs(outputs)
+        return mean, ood_scores, self.intervals.compute(outputs, mean, level)
+
+    def check_level(self, interval: Any) -> float | None:
+        """Return the level of intervals as a number, or None without one; to be called before any work.
+
+        Raises:
+            UsageError: it is not a fraction, or the model has no intervals of this level.
+        """
+        if interval is None:
+            return None
+        level = parse_level(interval)
+        self.intervals.require(level)
+        return level
 
     def describe_ood(self, x: np.ndarray, ood_scores: np.ndarray | None) -> list[tuple[str, ...]]:
         """Return a warning for each input that is out of distribution, and nothing for the others.
@@ -199,6 +262,7 @@ class Predictor:
         names: Sequence[str],
         notes: Sequence[tuple[str, ...]],
         ood_scores: np.ndarray | None = None,
+        bounds: IntervalBounds | None = None,
     ) -> PredictionList:
         """Return the predictions that outputs stand for.
 
@@ -207,13 +271,24 @@ class Predictor:
             names: of the inputs.
             notes: on each input.
             ood_scores: of each input ``(N,)``, or None.
+            bounds: intervals of the values, or None.
         """
         scores = [None] * len(outputs) if ood_scores is None else ood_scores.astype(float).tolist()
         predictions = [
             self._build_prediction(row, name, note, score)
             for row, name, note, score in zip(outputs, names, notes, scores, strict=True)
         ]
-        return PredictionList(predictions, self.spec.unit)
+        if bounds is None:
+            return PredictionList(predictions, self.spec.unit)
+        pairs = np.stack([bounds.low, bounds.high], axis=-1).tolist()
+        predictions = [replace(p, interval=self._name_bounds(row)) for p, row in zip(predictions, pairs, strict=True)]
+        return PredictionList(predictions, self.spec.unit, bounds.level)
+
+    def _name_bounds(self, pairs: list[list[float]]) -> Any:
+        """Return the bounds of one input: a pair, or with several targets pairs by name."""
+        if len(pairs) == 1:
+            return tuple(pairs[0])
+        return dict(zip(self.spec.target_names, map(tuple, pairs), strict=True))
 
     def _build_prediction(
         self, row: np.ndarray, name: str, notes: tuple[str, ...], ood_score: float | None
@@ -230,12 +305,16 @@ class Predictor:
         return Prediction(name, next(iter(probabilities)), probabilities, notes, ood_score)
 
     def _predict_block(
-        self, x: np.ndarray, names: Sequence[str], reading_notes: Sequence[tuple[str, ...]]
+        self,
+        x: np.ndarray,
+        names: Sequence[str],
+        reading_notes: Sequence[tuple[str, ...]],
+        level: float | None = None,
     ) -> PredictionList:
-        outputs, ood_scores = self.compute_outputs_and_ood_scores(x)
+        outputs, ood_scores, bounds = self.compute(x, level)
         warnings = self.describe_ood(x, ood_scores)
         notes = [(*reading, *warning) for reading, warning in zip(reading_notes, warnings, strict=True)]
-        return self.build_predictions(outputs, names, notes, ood_scores)
+        return self.build_predictions(outputs, names, notes, ood_scores, bounds)
 
     def _read_table(self, path: Path, id: str = "") -> tuple[rows.Rows, list[str]]:
         """Return a table, and the names of its rows in predictions."""
@@ -252,8 +331,9 @@ def _compute_outputs(
     invert = model.target_scale.invert if model.target_scale is not None else None
     blocks = []
     with torch.inference_mode():
-        for start in range(0, len(x), BATCH):
-            raw = nested.from_numpy(x[start : start + BATCH])
+        size = FITTED_BATCH if isinstance(model.model, FittedModel) else BATCH
+        for start in range(0, len(x), size):
+            raw = nested.from_numpy(x[start : start + size])
             scaled = nested.to_contiguous(nested.to_single(model.scale.apply(raw)))
             with explain_failed_call(model.description):
                 if ood_scores is None or model.ood_detector is None:
@@ -265,7 +345,7 @@ def _compute_outputs(
         return torch.cat(blocks).numpy()
 
 
-def _average(outputs: Sequence[np.ndarray]) -> np.ndarray:
+def average_outputs(outputs: Sequence[np.ndarray]) -> np.ndarray:
     """Return the mean of the models' outputs; a single model's outputs are returned unchanged."""
     if len(outputs) == 1:
         return outputs[0]

@@ -9,4 +9,5 @@ Facts that `register` takes for a loss:
 - ``fits`` and ``requires``: where it can be used, as a predicate and in words.
 - ``default_for``: whether it is what ``loss=auto`` means for a spec.
 - ``outputs``: the number of output units, if not one per class or target.
+- ``own_score``: the loss itself is the default score, since other scores are worse on purpose where it is small.
 """

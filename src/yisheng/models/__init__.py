@@ -11,6 +11,7 @@ Facts that `register` takes for a model:
 - ``fitted``: it is a `yisheng.models._fitted_model.FittedModel`, fitted by a method of its own; the name of the scaling
   that it takes.
 - ``composite``: it is fitted, and made of models of other kinds; see `yisheng.training.portfolio`.
+- ``losses``: names of losses that a fitted model minimizes besides the log loss and the squared error.
 - ``stackable=False``: several of them cannot run as one under `torch.func.vmap`.
 - ``shape``: of the input for which `yisheng models NAME` prints it.
 """

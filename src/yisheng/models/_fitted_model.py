@@ -22,12 +22,14 @@ class FitRows:
         y: transformed targets: class numbers ``(N,)``, labels ``(N, L)`` of zeros and ones, or numbers ``(N, O)``.
         weight: weights of the rows ``(N,)``, or None.
         seed: of the model's random choices.
+        quantile: of the target that is to be predicted, with the pinball loss; None for the usual loss.
     """
 
     x: np.ndarray
     y: np.ndarray
     weight: np.ndarray | None
     seed: int
+    quantile: float | None = None
 
 
 CERTAIN_LOGIT = 30.0

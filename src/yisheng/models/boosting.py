@@ -11,6 +11,7 @@ from annotated_types import Interval
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
 from yisheng.models._fitted_model import CERTAIN_LOGIT, FitRows, FittedModel
+from yisheng.models._monotone import parse_monotone
 from yisheng.models._trees import MAX_CATEGORIES, Tree, Trees
 
 ROWS_PER_LEAF = 150
@@ -25,6 +26,7 @@ MAX_TREES = 1200
     requires="rows of a table",
     stackable=False,
     fitted="codes",
+    losses=("pinball",),
 )
 def boosting(
     spec: Spec,
@@ -35,13 +37,14 @@ def boosting(
     leaf_rows: Annotated[int, Interval(ge=1, le=10**6)] = 20,
     column_fraction: Annotated[float, Interval(gt=0, le=1)] | None = None,
     l2: Annotated[float, Interval(ge=0, le=1e9)] = 0.0,
+    monotone: dict[str, str] | tuple[str, ...] = (),
 ) -> FittedModel:
     """Build gradient-boosted trees: F_m(x) = F_{m-1}(x) + η h_m(x), where the tree h_m is fitted to the gradients.
 
     Each round adds one tree (one for each class of several, each label and each target) that is fitted by Newton's step
-    to the negative gradient of the loss at F_{m-1}: the log loss, or the squared error. scikit-learn's histogram
-    gradient boosting fits them; missing values and categories are split as they are. The rounds are added in stages,
-    the epochs of the training, and the validation score chooses the best stage.
+    to the negative gradient of the loss at F_{m-1}: the log loss, the squared error, or with ``loss=pinball`` that of a
+    quantile. scikit-learn's histogram gradient boosting fits them; missing values and categories are split as they are.
+    The rounds are added in stages, the epochs of the training, and the validation score chooses the best stage.
 
     Args:
         rounds: number of rounds in all; 600 if not given, fewer for many outputs.
@@ -51,6 +54,8 @@ def boosting(
         column_fraction: fraction of the columns, drawn again at each split, that may be split; a third if not given,
             and at least three columns.
         l2: penalty λ/2 |value|² of the leaves.
+        monotone: columns of numbers that the prediction may only rise or only fall with, as in area:up,age:down; of two
+            classes it is the probability of the second one.
 
     Source: Friedman, "Greedy function approximation: a gradient boosting machine", 2001; Ke et al., "LightGBM: a highly
     efficient gradient boosting decision tree", 2017.
@@ -71,6 +76,7 @@ def boosting(
         "min_samples_leaf": leaf_rows,
         "max_features": column_fraction or max(0.3, min(1.0, 3 / spec.shape[0])),
         "l2_regularization": l2,
+        "monotonic_cst": parse_monotone(monotone, spec),
     }
     return Boosting(spec, rounds, options)
 
@@ -144,8 +150,16 @@ class Boosting(FittedModel):
 
         make = HistGradientBoostingClassifier if self._is_classifier else HistGradientBoostingRegressor
         leaves = self.options["max_leaf_nodes"] or int(np.clip(len(rows.x) // ROWS_PER_LEAF, MIN_LEAVES, MAX_LEAVES))
+        constraints = self.options["monotonic_cst"]
+        options = {
+            **self.options,
+            "max_leaf_nodes": leaves,
+            "monotonic_cst": None if constraints is None else constraints[self._order],
+        }
+        if rows.quantile is not None:
+            options |= {"loss": "quantile", "quantile": rows.quantile}
         return make(
-            **{**self.options, "max_leaf_nodes": leaves},
+            **options,
             categorical_features=list(range(len(self._categorical))) or None,
             early_stopping=False,
             warm_start=True,

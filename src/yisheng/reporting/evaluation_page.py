@@ -22,6 +22,8 @@ from yisheng.reporting.section import Section, render_page
 from yisheng.reporting.sections.calibration import calibration
 from yisheng.reporting.sections.classes import classes
 from yisheng.reporting.sections.confusion import confusion
+from yisheng.reporting.sections.groups import groups
+from yisheng.reporting.sections.intervals import intervals
 from yisheng.reporting.sections.mistakes import mistakes
 from yisheng.reporting.sections.regression import regression
 
@@ -34,8 +36,10 @@ SHARED_SECTIONS: tuple[Callable[[RunFacts], Section | None], ...] = (
     confusion,
     classes,
     regression,
+    intervals,
     mistakes,
     calibration,
+    groups,
 )
 """Sections that the report of a run has, too."""
 

@@ -133,6 +133,108 @@ class TreeBaseline(_Schema):
     seconds: float = 0.0
 
 
+class TargetCoverage(_Schema):
+    """How often the true value of one target is in its interval, with the 95% interval of that fraction."""
+
+    target: str
+    coverage: Fraction = Field(default=None, alias="value")
+    low: Fraction = None
+    high: Fraction = None
+    median_width: float | None = None
+
+
+class LevelCoverage(_Schema):
+    """The coverage of the intervals of one level, for each target."""
+
+    level: float
+    targets: list[TargetCoverage] = []
+
+
+class Intervals(_Schema):
+    """What the prediction intervals of a run are made of, and their coverage on the test part."""
+
+    source: str = "validation"
+    rows: Count = 0
+    models: Count = 1
+    repeats: Count = 1
+    chose_epoch: bool = False
+    largest_level: float = 0.0
+    scored: Count = 0
+    levels: list[LevelCoverage] = []
+
+
+class ImportantColumn(_Schema):
+    """By how much the score becomes worse if the values of a column are exchanged between rows."""
+
+    column: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    deviation: float = 0.0
+
+
+class EffectOnOutput(_Schema):
+    """The predictions of one output by the value of a column: mean, and 10% and 90% quantile over the rows."""
+
+    name: str
+    mean: list[float]
+    low: list[float]
+    high: list[float]
+
+
+class ColumnEffect(_Schema):
+    """The partial dependence of the predictions on one column."""
+
+    column: str
+    is_number: bool
+    values: list[float | str]
+    outputs: Annotated[list[EffectOnOutput], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _same_length(self) -> ColumnEffect:
+        if any({len(o.mean), len(o.low), len(o.high)} != {len(self.values)} for o in self.outputs):
+            raise ValueError("an effect has a prediction for each value")
+        return self
+
+
+class Importance(_Schema):
+    """The importance of the columns of a table, and the effect of the most important ones."""
+
+    score: str
+    value: float
+    part: str = "test"
+    rows: Count = 0
+    repeats: Count = 1
+    columns: list[ImportantColumn] = []
+    omitted: Count = 0
+    dependence: list[ColumnEffect] = []
+
+
+class GroupScore(_Schema):
+    """The score of a group, with its 95% interval."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class GroupRow(_Schema):
+    """The rows with one value in a column, and their scores."""
+
+    group: str
+    rows: Count
+    scores: dict[str, GroupScore] = {}
+
+
+class Groups(_Schema):
+    """The scores by the values of a column."""
+
+    column: str
+    groups: list[GroupRow] = []
+    omitted: Count = 0
+    few_rows: Count = 0
+
+
 class Evaluation(_Schema):
     """The contents of ``evaluation.json``: what the report shows in addition to the scores."""
 
@@ -144,6 +246,9 @@ class Evaluation(_Schema):
     pairs: Pairs | None = None
     worst: list[Mistake] = []
     boosting: TreeBaseline | None = None
+    intervals: Intervals | None = None
+    importance: Importance | None = None
+    groups: Groups | None = None
     other_data: OtherData | None = None
 
     @property

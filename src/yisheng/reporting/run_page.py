@@ -26,6 +26,9 @@ from yisheng.reporting.sections.environment import environment
 from yisheng.reporting.sections.findings import findings
 from yisheng.reporting.sections.fix import fix
 from yisheng.reporting.sections.folds import folds
+from yisheng.reporting.sections.groups import groups
+from yisheng.reporting.sections.importance import importance
+from yisheng.reporting.sections.intervals import intervals
 from yisheng.reporting.sections.leaderboard import leaderboard
 from yisheng.reporting.sections.mistakes import mistakes
 from yisheng.reporting.sections.regression import regression
@@ -48,8 +51,11 @@ SECTIONS: tuple[Callable[[RunFacts], Section | None], ...] = (
     confusion,
     classes,
     regression,
+    intervals,
     mistakes,
     calibration,
+    groups,
+    importance,
     usage,
     config,
     environment,

@@ -24,10 +24,14 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import nn
 
+    from yisheng.evaluation.importance import ImportanceTable
+    from yisheng.experiments.column_effects import TableModel
     from yisheng.experiments.export import Exported
     from yisheng.experiments.other_data.result import Evaluation
+    from yisheng.inference.dependence import Dependence
     from yisheng.inference.prediction import PredictionList
     from yisheng.inference.predictor import Predictor
+    from yisheng.inference.reasons import Reasons
     from yisheng.reporting.findings_schema import Findings
     from yisheng.reporting.findings_text import FindingsByFold
     from yisheng.reporting.run_figures.figure import RunFigure
@@ -211,23 +215,25 @@ class TrainedRun:
         with supply_components(model=self._model):
             return plot(self.path, kind, out=path, data=dataset, n=n, seed=seed)
 
-    def predict(self, inputs: Any, **reading: Any) -> PredictionList:
+    def predict(self, inputs: Any, interval: float | None = None, **reading: Any) -> PredictionList:
         """Return predictions for one or several images, tables, rows or arrays; see docs/python.md.
 
         Args:
             inputs: the inputs.
+            interval: with an interval for each value that contains the true one in this fraction of rows, as 0.9; see
+                docs/uncertainty.md.
             **reading: how the file of a table is read, if not as the training table: ``encoding``, ``decimal``, ...;
                 see `yisheng.data.tables.reading_options`.
 
         Raises:
             DataError: an input cannot be read, or has the wrong shape; the remedy lists the accepted forms.
-            UsageError: there are no inputs.
+            UsageError: there are no inputs, or the model has no intervals of this level.
         """
         if reading:
             from yisheng.data.tables.reading_options import ReadingOptions
 
-            return self.predictor.predict_files(inputs, ReadingOptions.parse(reading))
-        return self.predictor.predict(inputs)
+            return self.predictor.predict_files(inputs, ReadingOptions.parse(reading), interval)
+        return self.predictor.predict(inputs, interval)
 
     def outputs(self, inputs: Any) -> np.ndarray:
         """Return probabilities ``(N, C)``, in the order of ``predictor.spec.classes``, or values ``(N, T)``."""
@@ -251,6 +257,7 @@ class TrainedRun:
         labels: str | Sequence[str] | None = None,
         name: str | None = None,
         predictions: bool = False,
+        groups: str | None = None,
         **options: Any,
     ) -> Evaluation:
         """Score the run again on its own data, or on all rows of other data; see docs/evaluation.md.
@@ -262,6 +269,7 @@ class TrainedRun:
             labels: forms of the class names, as in ``strip-dot``.
             name: name of the evaluation in ``evaluations/``; by default that of the data.
             predictions: also write the prediction of each row.
+            groups: a column by whose values the scores are reported too; see `Evaluation.groups`.
             **options: options of the data set, as in ``target="income"``.
 
         Raises:
@@ -273,10 +281,10 @@ class TrainedRun:
 
         with supply_components(model=self._model):
             if data is None:
-                return evaluate(self.path, self._data)
+                return evaluate(self.path, self._data, groups=groups)
             forms = labels.split(",") if isinstance(labels, str) else labels
             request = Request(data, options, part, forms)
-            return evaluate_on(self.path, request, name=name, write_predictions=predictions)
+            return evaluate_on(self.path, request, name=name, write_predictions=predictions, groups=groups)
 
     @property
     def evaluations(self) -> list[Evaluation]:
@@ -284,6 +292,79 @@ class TrainedRun:
         from yisheng.experiments.other_data.result import list_evaluations
 
         return list_evaluations(self.path)
+
+    def importance(self, *, repeats: int = 5, data: Any = None) -> ImportanceTable:
+        """Return by how much the score becomes worse if the values of a table's column are exchanged between rows.
+
+        Measured on the test part, or without one on the validation part or the folds; see docs/why.md.
+
+        Args:
+            repeats: exchanges of each column.
+            data: the data of the training, for a loaded run whose data was an object in memory.
+
+        Raises:
+            UsageError: the model is not for rows.
+            DataError: the data cannot be read or has changed, or the run held out no rows.
+
+        >>> import tempfile, yisheng
+        >>> run = yisheng.train(data="iris", model="linear", epochs=1, out=tempfile.mkdtemp(), quiet=True)
+        >>> len(run.importance(repeats=1))
+        4
+        """
+        from yisheng.experiments.column_effects import measure_importance
+
+        with supply_components(model=self._model):
+            return measure_importance(self._open_table(data), repeats=repeats)
+
+    def dependence(self, column: str, *, data: Any = None) -> Dependence:
+        """Return the mean prediction by the value of a column of the table (partial dependence).
+
+        Args:
+            column: its name.
+            data: the data of the training, for a loaded run whose data was an object in memory.
+
+        Raises:
+            UsageError: the model is not for rows, or there is no such column.
+            DataError: the data cannot be read or has changed.
+
+        >>> import tempfile, yisheng
+        >>> run = yisheng.train(data="iris", model="linear", epochs=1, out=tempfile.mkdtemp(), quiet=True)
+        >>> len(run.dependence("petal width (cm)").values) > 5
+        True
+        """
+        from yisheng.experiments.column_effects import measure_dependence
+
+        with supply_components(model=self._model):
+            return measure_dependence(self._open_table(data), column)
+
+    def reasons(self, row: Any, *, pairs: int = 100, seed: int = 0, data: Any = None) -> Reasons:
+        """Return what each column of a row contributes to its prediction: Shapley values with standard errors.
+
+        Args:
+            row: the number of a row of the data, or the row in any form that `predict` takes.
+            pairs: pairs of random orders of the columns; four times as many halve the standard errors.
+            seed: of the orders.
+            data: the data of the training, for a loaded run whose data was an object in memory.
+
+        Raises:
+            UsageError: the model is not for rows, or there is no such row, or there are several.
+            DataError: the data cannot be read or has changed, or the row does not fit the model.
+
+        >>> import tempfile, yisheng
+        >>> run = yisheng.train(data="iris", model="linear", epochs=1, out=tempfile.mkdtemp(), quiet=True)
+        >>> run.reasons(0, pairs=2).outputs
+        ('setosa', 'versicolor', 'virginica')
+        """
+        from yisheng.experiments.column_effects import explain_row
+
+        with supply_components(model=self._model):
+            return explain_row(self._open_table(data), row, pairs=pairs, seed=seed)
+
+    def _open_table(self, data: Any) -> TableModel:
+        from yisheng.experiments.column_effects import open_table_model
+        from yisheng.experiments.memory_data import load_again
+
+        return open_table_model(self.path, self._data if data is None else load_again(self.path, data))
 
     def diagnose(self, *, data: bool | Dataset = False) -> Findings | FindingsByFold:
         """Return the doctor's findings, with ``data`` also those about its rows; see `yisheng.experiments.diagnose`.

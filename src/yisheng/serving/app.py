@@ -50,6 +50,10 @@ Top = Annotated[
 Explain = Annotated[
     bool, BeforeValidator(_parse_true_or_false), Query(description="draw an occlusion map of each image")
 ]
+Interval = Annotated[
+    Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] | SkipJsonSchema[None],
+    Query(description="with an interval for each value that contains the true one in this fraction of rows"),
+]
 
 
 def create_app(
@@ -103,10 +107,14 @@ def _add_endpoints(app: FastAPI, service: Service) -> None:
         responses=describe_errors(415, 422, 503),
         openapi_extra={"requestBody": describe_predict_body(spec, limits)},
     )
-    async def predict(request: Request, top: Top = None, explain: Explain = False) -> Response:
+    async def predict(
+        request: Request, top: Top = None, explain: Explain = False, interval: Interval = None
+    ) -> Response:
         content_type = request.headers.get("content-type", "")
         async with abandon_if_slow_or_disconnected(request.receive, limits.seconds):
-            content = await service.predict(await request.body(), content_type, top=top, explain=explain)
+            content = await service.predict(
+                await request.body(), content_type, top=top, explain=explain, interval=interval
+            )
             # A response object, since FastAPI would validate every value again.
             return Response(content, media_type="application/json")
 

@@ -125,6 +125,8 @@ def describe_errors(*status_codes: int) -> dict[int | str, dict[str, Any]]:
 def make_predictions_model(spec: Spec) -> Any:
     """Return the model of the response of ``/predict``, for the type of this contract's predictions."""
     value: Any = FiniteNumber
+    pair = Annotated[list[FiniteNumber], Field(min_length=2, max_length=2)]
+    bounds: Any = dict[str, pair] if spec.task == "regression" and spec.outputs > 1 else pair
     if spec.task == "classification":
         value = str
     elif spec.task == "multilabel":
@@ -141,6 +143,10 @@ def make_predictions_model(spec: Spec) -> Any:
         ood_score=(
             FiniteNumber,
             Field(description="fraction of held-out rows that were less unusual; out of distribution above 0.995"),
+        ),
+        interval=(
+            bounds | None,
+            Field(description="with interval=: lower and upper bound of the value (of several targets by name)"),
         ),
         occlusion_map=(
             str | None,
@@ -163,8 +169,16 @@ def format_prediction(prediction: Prediction, top: int | None, occlusion_map: st
         "probabilities": {name: _finite_or_none(probability) for name, probability in probabilities},
         "notes": prediction.notes,
         "ood_score": _finite_or_none(prediction.ood_score),
+        "interval": _format_interval(prediction.interval),
         "occlusion_map": occlusion_map,
     }
+
+
+def _format_interval(interval: Any) -> Any:
+    """Return the bounds of an interval as a list, of several targets by name; None without one."""
+    if isinstance(interval, dict):
+        return {name: _format_interval(bounds) for name, bounds in interval.items()}
+    return None if interval is None else [_finite_or_none(bound) for bound in interval]
 
 
 def format_failure(name: str, error: DataError) -> dict[str, Any]:

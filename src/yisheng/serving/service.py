@@ -17,7 +17,7 @@ from yisheng.core import machine
 from yisheng.data.images import decode
 from yisheng.evaluation.png import encode_png
 from yisheng.inference.occlusion import draw_occlusion_map
-from yisheng.inference.predictor import Predictor
+from yisheng.inference.predictor import Predictor, average_outputs
 from yisheng.serving import inputs
 from yisheng.serving.batching import BatchQueue
 from yisheng.serving.body_formats import JSON, media_type
@@ -74,7 +74,9 @@ class Service:
                 await self._readers.close()
                 self._threads.shutdown(cancel_futures=True)
 
-    async def predict(self, body: bytes, content_type: str, *, top: int | None, explain: bool) -> bytes:
+    async def predict(
+        self, body: bytes, content_type: str, *, top: int | None, explain: bool, interval: float | None = None
+    ) -> bytes:
         """Return the predictions for the inputs in a body, in JSON.
 
         Args:
@@ -82,29 +84,39 @@ class Service:
             content_type: of the body.
             top: number of most probable classes; all by default.
             explain: draw occlusion maps of images.
+            interval: level of the interval of each value, or None.
 
         Raises:
             ApiError: an input is damaged or does not fit the model, or there are too many.
+            UsageError: the model has no intervals of this level.
         """
+        level = self.predictor.check_level(interval)
         parsed = await self._parse(body, content_type)
         if explain and self.spec.is_image and len(parsed.x) > self.limits.explained:
             problem = f"explain=true takes at most {self.limits.explained} images, got {len(parsed.x)}"
             raise ApiError(422, "too-many", problem, "send fewer, or leave explain=true out")
-        outputs_and_scores = await self._queue.compute(parsed.x)
+        computed = await self._queue.compute(parsed.x)
         maps = await self._draw_occlusion_maps(parsed.x) if explain else [None] * len(parsed.x)
-        if outputs_and_scores.size < MIN_SLOW_VALUES:
-            return self._format(parsed, outputs_and_scores, top, maps)
-        return await self._run_in_thread(self._format, parsed, outputs_and_scores, top, maps)
+        is_fast = level is None or not self._keeps_models
+        if is_fast and computed.size < MIN_SLOW_VALUES:
+            return self._format(parsed, computed, top, maps, level)
+        return await self._run_in_thread(self._format, parsed, computed, top, maps, level)
 
     def _format(
-        self, parsed: inputs.Inputs, outputs_and_scores: np.ndarray, top: int | None, maps: Sequence[str | None]
+        self,
+        parsed: inputs.Inputs,
+        computed: np.ndarray,
+        top: int | None,
+        maps: Sequence[str | None],
+        level: float | None,
     ) -> bytes:
         """Return the predictions, and the errors of inputs without one in their places, in JSON."""
-        outputs, scores = outputs_and_scores[:, :-1], outputs_and_scores[:, -1]
+        scores, outputs, by_model = self._split(computed)
         ood_scores = None if np.isnan(scores[0]) else scores
         warnings = self.predictor.describe_ood(parsed.x, ood_scores)
         notes = [(*reading, *warning) for reading, warning in zip(parsed.notes, warnings, strict=True)]
-        predictions = self.predictor.build_predictions(outputs, parsed.names, notes, ood_scores)
+        bounds = None if level is None else self.predictor.intervals.compute(by_model, outputs, level)
+        predictions = self.predictor.build_predictions(outputs, parsed.names, notes, ood_scores, bounds)
         results = [format_prediction(prediction, top, png) for prediction, png in zip(predictions, maps, strict=True)]
         for position, (name, error) in sorted(parsed.failures.items()):
             results.insert(position, format_failure(name, error))
@@ -129,10 +141,24 @@ class Service:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
     def _compute(self, x: np.ndarray) -> np.ndarray:
-        """Return the outputs, and in a last column the OOD scores, NaN without a detector."""
-        outputs, scores = self.predictor.compute_outputs_and_ood_scores(x)
+        """Return the OOD scores, NaN without a detector, and then the outputs; see `_split`."""
+        by_model, scores = self.predictor.compute_model_outputs(x)
         column = np.full(len(x), np.nan) if scores is None else scores
-        return np.concatenate([outputs, column[:, None]], axis=1, dtype=np.float64)
+        further = by_model if self._keeps_models else []
+        return np.concatenate([column[:, None], average_outputs(by_model), *further], axis=1, dtype=np.float64)
+
+    @property
+    def _keeps_models(self) -> bool:
+        """Return whether intervals are made of the outputs of each model, and not only of their mean."""
+        return self.spec.task == "regression" and len(self.predictor.artifacts) > 1
+
+    def _split(self, computed: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+        """Return OOD scores, mean outputs, and the outputs of each model of what `_compute` returned."""
+        outputs = computed[:, 1:]
+        if not self._keeps_models:
+            return computed[:, 0], outputs, [outputs]
+        mean, *by_model = np.split(outputs, len(self.predictor.artifacts) + 1, axis=1)
+        return computed[:, 0], mean, by_model
 
     async def _draw_occlusion_maps(self, x: np.ndarray) -> list[str | None]:
         """Return a PNG in base64 for each image, None for rows."""

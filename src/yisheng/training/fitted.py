@@ -111,18 +111,21 @@ def _require_applicable(config: Config, chosen: dict[str, Any]) -> None:
             f"model={name} is fitted by a method of its own, without gradient steps: {', '.join(keys)} does not apply",
             f"leave it out; `yisheng models {name}` lists the options of the model",
         )
-    if config.loss.name not in (AUTO, *FITTED_LOSSES) or (config.loss.name == AUTO and config.loss.options):
+    further = registry.find("models", name).meta.get("losses", ())
+    if config.loss.name not in (AUTO, *FITTED_LOSSES, *further) or (config.loss.name == AUTO and config.loss.options):
         raise UsageError(
-            f"model={name} minimizes the log loss or the squared error, it cannot minimize another loss",
+            f"model={name} minimizes the log loss{', ' * bool(further)}{', '.join(further)} or the squared error, it "
+            "cannot minimize another loss",
             "leave loss and its options out, or use a network",
         )
 
 
-def make_fit_step(seed: int) -> Step:
+def make_fit_step(seed: int, quantile: float | None = None) -> Step:
     """Make what takes the place of an update: it fits the next stage to all rows, and returns their mean loss.
 
     Args:
         seed: of the model's random choices.
+        quantile: of the pinball loss, or None with another loss.
     """
 
     def step(state: State, batch: Batch, loss: Loss) -> torch.Tensor:
@@ -135,7 +138,7 @@ def make_fit_step(seed: int) -> Step:
         x, y = nested.only(batch.x)[order].cpu().numpy(), batch.y[order].cpu().numpy()
         weight = None if batch.weight is None else batch.weight[order].cpu().numpy()
         with threadpool_limits(torch.get_num_threads()):
-            model.fit_stage(state.epoch, FitRows(x, y, weight, derive(seed, "fit")))
+            model.fit_stage(state.epoch, FitRows(x, y, weight, derive(seed, "fit"), quantile))
         model.to(batch.y.device)
         with evaluation_mode(model), torch.no_grad():
             return mean_loss(model, batch, loss)

@@ -460,7 +460,7 @@ def _make_penalty(config: ResolvedConfig, model: nn.Module) -> Penalty | None:
 def _build_step(config: ResolvedConfig, model: nn.Module, device: torch.device) -> Step:
     """Build the update of a config."""
     if isinstance(model, FittedModel):
-        return make_fit_step(config.seed)
+        return make_fit_step(config.seed, config.loss.options.get("quantile"))
     step = make_update(
         micro_batch=config.batch if config.accumulate > 1 else None,
         clip_norm=config.clip_norm,

@@ -30,6 +30,7 @@ from yisheng.experiments.cross_validation.fold_results import (
 from yisheng.experiments.cross_validation.folds import Fold, fold_config, plan_folds, shared_config
 from yisheng.experiments.cross_validation.out_of_fold import score_cross_validation
 from yisheng.experiments.evaluate import evaluate_run
+from yisheng.experiments.groups import require_groups
 from yisheng.experiments.load_data import load_dataset
 from yisheng.inference import ensemble
 from yisheng.reporting import run_page
@@ -61,6 +62,7 @@ def train(config: Config, *, data: Dataset | None = None, out: Path) -> Path:
             f"use fold=1/{config.folds} for one of the folds, or leave scratch out",
         )
     data = load_dataset(config) if data is None else data
+    require_groups(config, data.spec)
     folds = plan_folds(config, data)
     device = machine.select_device(config.device)
     named_config, weights = load_pretrained(config)
@@ -131,24 +133,27 @@ def resume(folder: Path, *, epochs: int | None = None, force: bool = False, data
     return folder
 
 
-def evaluate(folder: Path, data: Dataset | None = None) -> Scores:
+def evaluate(folder: Path, data: Dataset | None = None, *, groups: str | None = None) -> Scores:
     """Score the models of all folds and the cross-validation again; write scores and reports again.
 
     Args:
         folder: of a finished cross-validation.
         data: the data set, if the config cannot name it.
+        groups: a column by whose values the scores are reported too, instead of that of the config.
 
     Raises:
         DataError: the cross-validation or its data cannot be read, or the data differs from the data of the training.
     """
     run = RunFolder(folder)
     config = run.cross_validation_config
+    config = config if groups is None else config.model_copy(update={"groups": groups})
     ensemble.read_description(folder)  # reports an unfinished one
     data = load_dataset(config) if data is None else data
+    require_groups(config, data.spec)
     folds = plan_folds(config, data)
     with run.lock():
         for fold in folds:
-            evaluate_run(folder / fold.name, data)
+            evaluate_run(folder / fold.name, data, groups=groups)
         results = {fold.name: read_fold_result(RunFolder(folder / fold.name)) for fold in folds}
         write_results(run, config, folds, results)
         scores = score_cross_validation(run, config, data, folds)

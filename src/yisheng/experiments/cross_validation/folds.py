@@ -13,6 +13,7 @@ from yisheng.core.errors import UsageError
 from yisheng.core.types import Dataset, Split
 from yisheng.data.part_labels import check_part_labels
 from yisheng.data.split import make_folds
+from yisheng.training.fitted import choose_for_fitting
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def shared_config(config: Config, first: ResolvedConfig, data: Dataset, folds: l
     """
     unresolved = Config(**{**dict(first), "epochs": config.epochs, "batch": config.batch})
     sizes = sorted({len(fold.split.train) for fold in folds})
-    by_size = [unresolved.resolve(data.spec, size) for size in sizes]
+    by_size = [choose_for_fitting(unresolved, data.spec, size).resolve(data.spec, size) for size in sizes]
     equal = {
         key: getattr(first, key) if len({getattr(resolved, key) for resolved in by_size}) == 1 else "auto"
         for key in ("epochs", "batch")

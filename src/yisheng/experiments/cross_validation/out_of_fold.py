@@ -16,15 +16,20 @@ from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset, Score, Scores, Spec
 from yisheng.data.batches import make_batches
 from yisheng.evaluation.baseline import score_baseline
+from yisheng.evaluation.conformal import HeldOutErrors, compute_errors
 from yisheng.evaluation.corrected_intervals import corrected_interval
 from yisheng.evaluation.details import collect_details
 from yisheng.evaluation.png import has_pixels
 from yisheng.evaluation.predictions import Predictions, predict
 from yisheng.evaluation.scores import compute_scores
 from yisheng.evaluation.unusual_values import describe_unusual_values
+from yisheng.experiments.column_effects import summarize_run
 from yisheng.experiments.cross_validation.folds import Fold
 from yisheng.experiments.cross_validation.out_of_fold_table import write_out_of_fold_table
+from yisheng.experiments.groups import score_groups_of_column
+from yisheng.experiments.interval_facts import describe_intervals
 from yisheng.inference import artifact, ensemble
+from yisheng.inference.residuals import ConformalIntervals
 
 
 @dataclass(frozen=True)
@@ -36,12 +41,16 @@ class _FoldPredictions:
         validation: of each model, on its own fold.
         test: the mean over all models on the test part, or None without one.
         descriptions: contents of each model's ``model.json``, by folder.
+        held_out: of a regression, the errors of each model on its own fold.
+        test_outputs: of a regression, the predictions of each model for the test part.
     """
 
     spec: Spec
     validation: list[Predictions]
     test: Predictions | None
     descriptions: dict[str, Mapping[str, Any]]
+    held_out: list[HeldOutErrors]
+    test_outputs: list[np.ndarray]
 
 
 def score_cross_validation(folder: RunFolder, config: Config, data: Dataset, folds: Sequence[Fold]) -> Scores:
@@ -72,11 +81,25 @@ def score_cross_validation(folder: RunFolder, config: Config, data: Dataset, fol
         name=(lambda row: data.rows[row]) if data.rows else None,  # type: ignore[index]  # checked in this line
         unusual=describe_unusual_values(data, np.arange(len(data))),
     )
-    files.write_json(folder.file(RunFolder.EVALUATION), details)
+    if spec.task == "regression":
+        details["intervals"] = describe_intervals(
+            spec,
+            ConformalIntervals(predictions.held_out, config.repeats),
+            source="folds",
+            chose_epoch=False,
+            test=predictions.test,
+            outputs=predictions.test_outputs,
+            y=None if predictions.test is None else predictions.test.y,
+        )
     scores_by_fold = [RunFolder(folder.file(fold.name)).scores for fold in folds]
     scores = _combine_scores(predictions, out_of_fold, scores_by_fold, data, folds, config.extra_metrics())
     folder.write_scores(scores)
     ensemble.save(folder.path, spec, predictions.descriptions)
+    if config.groups is not None:
+        details["groups"] = score_groups_of_column(spec, out_of_fold, data.x, config)
+    if config.importance is True:
+        details["importance"] = summarize_run(folder, config, data)
+    files.write_json(folder.file(RunFolder.EVALUATION), details)
     return scores
 
 
@@ -113,6 +136,8 @@ def _predict_folds(folder: RunFolder, config: Config, data: Dataset, folds: Sequ
     device, test_rows = machine.select_device(config.device), folds[0].split.test
     validation: list[Predictions] = []
     test_sum: np.ndarray | None = None
+    held_out: list[HeldOutErrors] = []
+    test_outputs: list[np.ndarray] = []
     descriptions: dict[str, Mapping[str, Any]] = {}
     spec = data.spec
     for fold in folds:
@@ -120,15 +145,19 @@ def _predict_folds(folder: RunFolder, config: Config, data: Dataset, folds: Sequ
         saved, batch = artifact.load(run.path), run.config.batch
         validation.append(_predict_rows(saved, data, fold.split.validation, batch, device))
         if len(test_rows):
-            prediction = _predict_rows(saved, data, test_rows, batch, device).prediction.astype(np.float64)
-            test_sum = prediction + (0.0 if test_sum is None else test_sum)
+            prediction = _predict_rows(saved, data, test_rows, batch, device).prediction
+            test_sum = prediction.astype(np.float64) + (0.0 if test_sum is None else test_sum)
+            test_outputs += [prediction] if saved.spec.task == "regression" else []
+        if saved.spec.task == "regression":
+            fold_errors = compute_errors(validation[-1].y, validation[-1].prediction, saved.target_scale)
+            held_out.append(HeldOutErrors(fold_errors, saved.target_scale))
         spec = saved.spec
         descriptions[fold.name] = saved.description
     test = None
     if test_sum is not None:
         dtype = validation[0].prediction.dtype
         test = Predictions(data.y[test_rows], (test_sum / len(folds)).astype(dtype), test_rows)
-    return _FoldPredictions(spec, validation, test, descriptions)
+    return _FoldPredictions(spec, validation, test, descriptions, held_out, test_outputs)
 
 
 def _predict_rows(

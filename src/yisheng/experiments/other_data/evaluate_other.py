@@ -24,15 +24,18 @@ from yisheng.core.run_names import check_run_name, make_label
 from yisheng.core.types import Score, Spec
 from yisheng.evaluation.baseline import score_baseline
 from yisheng.evaluation.details import collect_details
+from yisheng.evaluation.group_scores import find_column, score_groups
 from yisheng.evaluation.png import has_pixels
 from yisheng.evaluation.predictions import Predictions
 from yisheng.evaluation.scores import compute_scores
 from yisheng.evaluation.unusual_values import TypicalValues
+from yisheng.experiments.interval_facts import Source, describe_intervals, find_out_of_fold_errors
 from yisheng.experiments.other_data.load import Request, load_rows, resolve_request
 from yisheng.experiments.other_data.result import Evaluation
 from yisheng.experiments.other_data.rows import OtherRows, keep_known_classes
 from yisheng.inference.ood import THRESHOLD
-from yisheng.inference.predictor import Predictor
+from yisheng.inference.predictor import Predictor, average_outputs
+from yisheng.inference.residuals import ConformalIntervals
 from yisheng.reporting import evaluation_page
 
 CHUNK_BYTES, MAX_CHUNK_ROWS = 64 << 20, 4096
@@ -47,10 +50,12 @@ class _Result:
     Args:
         predictions: with the true targets.
         ood_scores: fraction of held-out rows of training that were less unusual ``(N,)``, or None without a detector.
+        by_model: predictions of each model ``(N, ...)``.
     """
 
     predictions: Predictions
     ood_scores: np.ndarray | None
+    by_model: list[np.ndarray]
 
     def describe_ood(self) -> dict[str, Any] | None:
         """Return how many rows are out of distribution, as in ``evaluation.json``."""
@@ -61,7 +66,12 @@ class _Result:
 
 
 def evaluate_other(
-    folder: Path, request: Request, *, name: str | None = None, write_predictions: bool = False
+    folder: Path,
+    request: Request,
+    *,
+    name: str | None = None,
+    write_predictions: bool = False,
+    groups: str | None = None,
 ) -> Evaluation:
     """Score a run on all rows of other data, or on one of its official parts.
 
@@ -70,6 +80,7 @@ def evaluate_other(
         request: the data.
         name: name of the evaluation; by default that of the data, numbered if it exists with other content.
         write_predictions: also write the prediction of each row, as ``predictions.csv``.
+        groups: a column by whose values the scores are reported too.
 
     Raises:
         UsageError: a name, an option or the part is unknown, or the name is taken by an evaluation on other data.
@@ -80,6 +91,8 @@ def evaluate_other(
     run = RunFolder(folder).model_folder
     name = None if name is None else _check_name(name)
     predictor = Predictor(run.path)
+    if groups is not None:
+        find_column(predictor.spec, groups)  # before the work
     config = _read_config(run)
     request = resolve_request(request, predictor.spec)
     rows = load_rows(request, predictor.spec, None if config is None else config.data)
@@ -95,6 +108,19 @@ def evaluate_other(
         "baseline": score_baseline(spec, scored.targets.y, scored.targets.y, extra=metrics),
     }
     details = _collect_details(spec, scored, result)
+    if spec.task == "regression" and (intervals := _find_intervals(predictor)) is not None:
+        details["intervals"] = describe_intervals(
+            spec,
+            intervals,
+            source="folds" if run.is_cross_validation else _name_source(predictor),
+            chose_epoch=config is not None and not config.folds and config.fold is None,
+            test=result.predictions,
+            outputs=result.by_model,
+            y=result.predictions.y,
+        )
+    if groups is not None:
+        values = scored.read(scored.index)[:, find_column(spec, groups)]
+        details["groups"] = score_groups(spec, result.predictions, values, groups, extra=metrics)
     about = _describe(run, predictor, request, rows, scored, result)
     about["seconds"] = round(time.perf_counter() - start, 2)
     target = _choose_folder(run, rows.name, name, about)
@@ -103,6 +129,19 @@ def evaluate_other(
         _write_predictions(target.file(PREDICTIONS), spec, scored, result)
     evaluation_page.write_evaluation_page(target.path, run.path)
     return Evaluation(target.path)
+
+
+def _name_source(predictor: Predictor) -> Source:
+    """Return what rows the errors of a single model are of."""
+    return "ensemble" if len(find_out_of_fold_errors(predictor.artifacts[0].model)) else "validation"
+
+
+def _find_intervals(predictor: Predictor) -> ConformalIntervals | None:
+    """Return what the model's intervals are made of, or None if it has none."""
+    try:
+        return predictor.intervals
+    except UsageError:
+        return None
 
 
 def describe_rows(rows: OtherRows, spec: Spec) -> list[str]:
@@ -131,16 +170,17 @@ def _predict(predictor: Predictor, rows: OtherRows) -> _Result:
     """Predict the rows chunk by chunk."""
     first = rows.read(rows.index[:1])
     size = max(1, min(MAX_CHUNK_ROWS, CHUNK_BYTES // max(1, first.nbytes)))
-    outputs, ood_scores = [], []
+    blocks, ood_scores = [], []
     for start in range(0, len(rows), size):
         x = rows.read(rows.index[start : start + size])
-        output, scores = predictor.compute_outputs_and_ood_scores(x)
-        outputs.append(output)
+        by_model, scores = predictor.compute_model_outputs(x)
+        blocks.append(by_model)
         ood_scores += [] if scores is None else [scores]
-    predictions = Predictions(rows.targets.y, np.concatenate(outputs), rows.index)
+    outputs = [np.concatenate(parts) for parts in zip(*blocks, strict=True)]
+    predictions = Predictions(rows.targets.y, average_outputs(outputs), rows.index)
     if not np.isfinite(predictions.prediction).all():
         _require_finite_inputs(rows, predictions)
-    return _Result(predictions, np.concatenate(ood_scores) if ood_scores else None)
+    return _Result(predictions, np.concatenate(ood_scores) if ood_scores else None, outputs)
 
 
 def _require_finite_inputs(rows: OtherRows, predictions: Predictions) -> None:

@@ -29,6 +29,8 @@ class Evaluation(ScoreTable):
     >>> evaluation = run.evaluate((rows, ["setosa", "virginica", "versicolor"]), name="three")
     >>> evaluation.name, evaluation.report.name, evaluation.details["rows"], "notes" in evaluation.other_data
     ('three', 'report.html', 3, True)
+    >>> run.evaluate(groups="sepal length (cm)").groups["column"], evaluation.groups is None
+    ('sepal length (cm)', True)
     """
 
     def __init__(self, path: Path) -> None:
@@ -56,6 +58,12 @@ class Evaluation(ScoreTable):
         """Return what was evaluated and how it was matched with the run; None of a run on its own data."""
         about: dict[str, Any] | None = self.details.get("other_data")
         return about
+
+    @property
+    def groups(self) -> dict[str, Any] | None:
+        """Return the scores by the values of a column, with ``groups=``: ``column``, and a list of ``groups``."""
+        groups: dict[str, Any] | None = self.details.get("groups")
+        return groups
 
     @property
     def report(self) -> Path:

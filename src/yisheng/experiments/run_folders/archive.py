@@ -15,9 +15,9 @@ from yisheng.core.errors import DataError, UsageError
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.run_state import LOCK, find_locked_inodes, is_running
 from yisheng.experiments.run_folders.entry import is_run_folder, list_subfolders
-from yisheng.inference.model_files import ARTIFACT_FILES, PROGRAM_FILES
+from yisheng.inference.model_files import ARTIFACT_FILES, INTERVAL_FILES, PROGRAM_FILES
 
-MODEL_FILES: Final = (*ARTIFACT_FILES, *PROGRAM_FILES, RunFolder.CROSS_VALIDATION)
+MODEL_FILES: Final = (*ARTIFACT_FILES, *PROGRAM_FILES, *INTERVAL_FILES, RunFolder.CROSS_VALIDATION)
 """Files that prediction reads, as far as a folder has them."""
 STORED_SUFFIXES: Final = (".safetensors", ".png", ".zip")
 """Files that compression would hardly make smaller."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from yisheng.reporting import figures
 from yisheng.reporting.evaluation_schema import Bin, Calibration
 from yisheng.reporting.formatting import format_count, format_number
@@ -39,7 +41,7 @@ def calibration(facts: RunFacts) -> Section | None:
     filled = [b for b in bins.bins if b.count and b.confidence is not None and b.accuracy is not None] if bins else []
     if bins is None or not filled:
         return None
-    sentences = _describe_calibration(bins, filled)
+    sentences = [*_describe_calibration(bins, filled), *_describe_temperature(facts.model.get("calibration"))]
     svg = render_figure(figures.plot_reliability(filled), "Reliability diagram. " + " ".join(sentences))
     html = render(TEMPLATE, figure=svg, sentences=sentences, bins=filled)
     return Section("calibration", "Calibration", html)
@@ -65,3 +67,15 @@ def _describe_calibration(calibration: Calibration, filled: list[Bin]) -> list[s
     if rows < MIN_ROWS:
         sentences.append(f"With only {format_count(rows, 'row')}, a part of the error is random.")
     return sentences
+
+
+def _describe_temperature(recorded: Any) -> list[str]:
+    """Return what calibrate=true did; nothing for a run without it."""
+    if not isinstance(recorded, dict):
+        return []
+    gain, low, high = (format_number(recorded.get(key), 4) for key in ("gain", "low", "high"))
+    about = f"the log loss of validation rows that it was not fitted to by {gain} (95% interval {low} to {high})"
+    if recorded.get("kept"):
+        value = format_number(recorded.get("value"), 3)
+        return [f"Logits are divided by the temperature {value}, fitted to the validation part. It lowers {about}."]
+    return [f"No temperature is kept: one that was fitted to the validation part would lower {about}."]

@@ -1,0 +1,60 @@
+"""Calibrate a trained model's probabilities: ``calibrate=true``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from yisheng.core.config import Config
+from yisheng.core.errors import UsageError
+from yisheng.core.logging import logger
+from yisheng.core.types import Spec, Split
+from yisheng.evaluation.outputs import compute_outputs
+from yisheng.evaluation.temperature import MIN_ROWS, choose_temperature
+from yisheng.training.setup import Assembly
+
+
+def require_calibration(config: Config, spec: Spec, split: Split) -> None:
+    """Refuse ``calibrate=true`` where it cannot be done, before the training.
+
+    Args:
+        config: of the run.
+        spec: the contract, with what the network's outputs are.
+        split: the parts.
+
+    Raises:
+        UsageError: there are no probabilities, the network makes them itself, or the validation part is too small.
+    """
+    if not config.calibrate:
+        return
+    if spec.task == "regression":
+        raise UsageError(
+            "calibrate=true is for classes and labels; this is regression",
+            "leave it out: predictions have intervals with interval=0.9",
+        )
+    if spec.link == "probabilities":
+        raise UsageError("calibrate=true needs logits, and the network returns probabilities", "leave it out")
+    if len(split.validation) < MIN_ROWS:
+        raise UsageError(
+            f"calibrate=true needs a validation part of {MIN_ROWS} rows or more, got {len(split.validation)}",
+            "use validation=0.2, for example, or leave calibrate out",
+        )
+
+
+def calibrate(assembly: Assembly) -> tuple[Assembly, dict[str, Any] | None]:
+    """Return the training setup with the temperature that it keeps, and what ``model.json`` says of it.
+
+    Args:
+        assembly: after the training; its model has its best weights.
+    """
+    spec = assembly.spec
+    temperature = choose_temperature(compute_outputs(assembly.state.model, assembly.validation), spec)
+    if temperature is None:
+        return assembly, None
+    gain = f"{temperature.gain:.4f} (95% interval {temperature.low:.4f} to {temperature.high:.4f})"
+    if not temperature.is_better:
+        logger.info(f"calibrate: no temperature is kept; it would lower the log loss of other rows by {gain}")
+        return assembly, {**asdict(temperature), "kept": False}
+    logger.info(f"calibrate: temperature {temperature.value:.3f}; it lowers the log loss of other rows by {gain}")
+    calibrated = replace(assembly, spec=replace(spec, temperature=temperature.value))
+    return calibrated, {**asdict(temperature), "kept": True}

@@ -1,0 +1,308 @@
+"""Why a model of a table predicts what it does: importance of its columns, their effect, and the reasons of one row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from yisheng.core import registry
+from yisheng.core.config import Config
+from yisheng.core.errors import DataError, UsageError, YishengError, suggest
+from yisheng.core.logging import logger
+from yisheng.core.run_folder import RunFolder
+from yisheng.core.types import Dataset, Part, Spec, Split
+from yisheng.data.fingerprint import fingerprint
+from yisheng.evaluation.column_values import group_columns
+from yisheng.evaluation.importance import ImportanceTable, Predict, permutation_importance
+from yisheng.evaluation.partial_dependence import choose_grid, compute_partial_dependence
+from yisheng.evaluation.shapley import sample_shapley_values
+from yisheng.experiments.load_data import load_dataset, split_dataset
+from yisheng.inference import ensemble
+from yisheng.inference import rows as typed_rows
+from yisheng.inference.dependence import Dependence
+from yisheng.inference.predictor import Predictor
+from yisheng.inference.reasons import Reasons
+
+MAX_ROWS = 1000
+"""Held-out rows that the importance of a report is measured on."""
+MAX_PREDICTED_ROWS = 50_000
+"""Rows that are predicted for the importance of a report; more columns are measured on fewer rows."""
+MIN_ROWS = 100
+REPEATS = 5
+MAX_COLUMNS = 300
+"""Columns up to which a report has their importance."""
+SHOWN_COLUMNS, DRAWN_COLUMNS = 20, 3
+"""Columns that a report lists with an interval, and draws the effect of."""
+BACKGROUND_ROWS = 200
+"""Training rows that stand for the data in the reasons of a row and in the effect of a column."""
+
+
+@dataclass(frozen=True)
+class HeldOutRows:
+    """Rows that a run did not train on, and what predicts them.
+
+    Args:
+        x: raw rows ``(N, D)``.
+        y: their targets.
+        part: the part that they belong to.
+        predict: the predictions of all of these rows; of fold models that of the one that did not train on a row.
+        blocks: number of the fold model of each row, or None if one model predicts all.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    part: Part
+    predict: Predict
+    blocks: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class TableModel:
+    """A run or cross-validation on a table, with its data.
+
+    Args:
+        predictor: its model.
+        config: its config.
+        data: the data set of the training.
+        splits: its parts, or those of each fold.
+        folders: of the fold models; empty for a run.
+    """
+
+    predictor: Predictor
+    config: Config
+    data: Dataset
+    splits: Sequence[Split]
+    folders: Sequence[Path] = ()
+
+    @property
+    def spec(self) -> Spec:
+        """Return the contract of the model."""
+        return self.predictor.spec
+
+    def held_out(self, limit: int | None = None) -> HeldOutRows:
+        """Return the test part, or without one the validation part, or all folds.
+
+        Args:
+            limit: number of rows at most, drawn with a fixed seed.
+
+        Raises:
+            DataError: the run held out no rows.
+        """
+        split = self.splits[0]
+        if len(split.test) or not self.folders:
+            part: Part = "test" if len(split.test) else "validation"
+            rows = _draw(getattr(split, part), limit)
+            if not len(rows):
+                raise DataError(
+                    "the importance of columns is measured on rows that were held out, and the run has none",
+                    "train with a validation or test part",
+                )
+            return HeldOutRows(self.data.x[rows], self.data.y[rows], part, self.predictor.compute_outputs)
+        limit_by_fold = None if limit is None else -(-limit // len(self.splits))
+        rows_by_fold = [_draw(split.validation, limit_by_fold) for split in self.splits]
+        rows = np.concatenate(rows_by_fold)
+        blocks = np.repeat(np.arange(len(rows_by_fold)), list(map(len, rows_by_fold)))
+        predictors = [Predictor(folder) for folder in self.folders]
+
+        def predict(x: np.ndarray) -> np.ndarray:
+            return np.concatenate([p.compute_outputs(x[blocks == n]) for n, p in enumerate(predictors)])
+
+        return HeldOutRows(self.data.x[rows], self.data.y[rows], "validation", predict, blocks)
+
+    def draw_background(self, count: int = BACKGROUND_ROWS) -> np.ndarray:
+        """Return raw training rows ``(n, D)``, drawn with a fixed seed."""
+        rows = np.concatenate([self.splits[0].train, *([self.splits[0].validation] if self.folders else [])])
+        return np.asarray(self.data.x[_draw(rows, count)])
+
+    def find_metric(self) -> registry.Entry:
+        """Return the run's own score, or the default one where that is the loss."""
+        name = self.config.score
+        return registry.default("metrics", self.spec) if name in ("loss", "auto") else self.config.find_metric(name)
+
+
+def open_table_model(folder: Path, data: Dataset | None = None) -> TableModel:
+    """Return a run, cross-validation or search on a table with its data.
+
+    Args:
+        folder: of the run.
+        data: the data set, if the config cannot name it.
+
+    Raises:
+        UsageError: the model is not for rows.
+        DataError: the run or its data cannot be read, or the data differs from the data of the training.
+    """
+    run = RunFolder(folder).model_folder
+    predictor = Predictor(run.path)
+    if not predictor.spec.is_row:
+        raise UsageError(
+            f"columns are explained of models of tables, this one takes {predictor.spec.description}",
+            f"for an image use yisheng look {folder} photo.png explain=true",
+        )
+    config: Config = run.cross_validation_config if run.is_cross_validation else run.config
+    data = load_dataset(config) if data is None else data
+    if run.data_sha256 != fingerprint(data):
+        raise DataError(
+            "the data is not what it was in training (SHA-256 differs): its parts would be other rows",
+            "restore the data, or train again",
+        )
+    return build_table_model(run, predictor, config, data)
+
+
+def build_table_model(run: RunFolder, predictor: Predictor, config: Config, data: Dataset) -> TableModel:
+    """Return a model with its data; of a repeated cross-validation with the folds of the first repeat."""
+    if not run.is_cross_validation:
+        return TableModel(predictor, config, data, [split_dataset(config, data)])
+    entries = ensemble.read_description(run.path)["fold_models"]
+    folders = [run.file(entry["folder"]) for entry in entries[: config.folds]]
+    splits = [split_dataset(RunFolder(path).config, data) for path in folders]
+    return TableModel(predictor, config, data, splits, folders)
+
+
+def measure_importance(model: TableModel, *, repeats: int = REPEATS, seed: int = 0) -> ImportanceTable:
+    """Measure the permutation importance of every column, by the run's own score, on all held-out rows.
+
+    Raises:
+        DataError: the run held out no rows.
+    """
+    return _measure(model, model.held_out(), repeats=repeats, seed=seed)
+
+
+def _measure(
+    model: TableModel, rows: HeldOutRows, *, repeats: int, seed: int, with_interval: int | None = None
+) -> ImportanceTable:
+    metric = model.find_metric()
+    columns = permutation_importance(
+        rows.predict,
+        rows.x,
+        rows.y,
+        group_columns(model.spec),
+        metric,
+        repeats=repeats,
+        seed=seed,
+        blocks=rows.blocks,
+        with_interval=with_interval,
+    )
+    value = float(metric.build(rows.y, rows.predict(rows.x)))
+    return ImportanceTable(columns, metric.key, value, rows.part, len(rows.x))
+
+
+def measure_dependence(model: TableModel, name: str) -> Dependence:
+    """Measure the partial dependence of the predictions on one column.
+
+    Args:
+        model: the model.
+        name: of the column.
+
+    Raises:
+        UsageError: there is no such column, or it is a date, which is several input columns.
+    """
+    groups = group_columns(model.spec)
+    if name not in groups:
+        raise UsageError(f"the model has no column {name!r}", suggest(name, groups))
+    positions = groups[name]
+    if len(positions) > 1:
+        parts = {model.spec.columns[i].name: i for i in positions}
+        raise UsageError(f"{name} is a date, which the model gets as {', '.join(parts)}", "choose another column")
+    return _depend(model, model.draw_background(), name, positions[0])
+
+
+def _depend(model: TableModel, background: np.ndarray, name: str, position: int) -> Dependence:
+    grid = choose_grid(model.spec, background, position)
+    effect = compute_partial_dependence(model.predictor.compute_outputs, background, position, grid)
+    return Dependence(model.spec, name, position, effect)
+
+
+def explain_row(model: TableModel, row: Any, *, pairs: int = 100, seed: int = 0) -> Reasons:
+    """Estimate what each column of a row contributes to its prediction.
+
+    Args:
+        model: the model.
+        row: the number of a row of the data set, or the row itself in any form that prediction takes.
+        pairs: pairs of orders that are drawn; see `yisheng.evaluation.shapley.sample_shapley_values`.
+        seed: of the draws.
+
+    Raises:
+        UsageError: there is no such row, or there are several.
+        DataError: the row does not fit the model.
+    """
+    spec, name, x = model.spec, "", None
+    if isinstance(row, int | np.integer) and not isinstance(row, bool):
+        if not 0 <= row < len(model.data):
+            raise UsageError(
+                f"the data has the rows 0 to {len(model.data) - 1:,}, got row={row}",
+                "use one of them, or give the values of a row",
+            )
+        x = np.asarray(model.data.x[row])
+        name = model.data.rows[row] if model.data.rows else f"row {row}"
+    else:
+        block = model.predictor.read_inputs(row)
+        if len(block.x) != 1:
+            raise UsageError(f"the reasons of one row are explained, got {len(block.x):,} rows", "give one")
+        x, name = block.x[0], block.names[0]
+    values = sample_shapley_values(
+        model.predictor.compute_outputs, x, model.draw_background(), group_columns(spec), pairs=pairs, seed=seed
+    )
+    return Reasons(spec, name, x, values)
+
+
+def parse_row(text: str, spec: Spec) -> Any:
+    """Return ``row=`` of a command: a row number, or a row of values with commas between them.
+
+    Raises:
+        DataError: a value does not fit its column.
+    """
+    if text.strip().isdecimal() and len(group_columns(spec)) > 1:
+        return int(text)
+    return typed_rows.parse_rows([[value.strip() for value in text.split(",")]], spec, "row=")
+
+
+def summarize_run(run: RunFolder, config: Config, data: Dataset) -> dict[str, Any] | None:
+    """Return `summarize_columns` of a folder whose model was just written; None with a message if that is impossible.
+
+    Args:
+        run: the run or cross-validation.
+        config: its config.
+        data: the data set.
+    """
+    try:
+        return summarize_columns(build_table_model(run, Predictor(run.path), config, data))
+    except YishengError as error:
+        logger.info(f"the importance of columns is not in the report: {error.problem}")
+        return None
+
+
+def summarize_columns(model: TableModel) -> dict[str, Any] | None:
+    """Return what a report says about the columns, as plain data; None if there are too many, or no held-out rows."""
+    groups = group_columns(model.spec)
+    if len(groups) > MAX_COLUMNS:
+        return None
+    limit = int(np.clip(MAX_PREDICTED_ROWS // (len(groups) * REPEATS), MIN_ROWS, MAX_ROWS))
+    table = _measure(model, model.held_out(limit), repeats=REPEATS, seed=0, with_interval=SHOWN_COLUMNS)
+    if not np.isfinite([table.value, *(column.importance.value for column in table)]).all():
+        return None  # the rows do not define the score, as one class does not define the AUC
+    background = model.draw_background(MIN_ROWS)
+    single = [column.column for column in table if len(groups[column.column]) == 1 and column.importance.value > 0]
+    effects = [_depend(model, background, name, groups[name][0]).to_json() for name in single[:DRAWN_COLUMNS]]
+    return {
+        "score": table.score,
+        "value": table.value,
+        "part": table.part,
+        "rows": table.rows,
+        "repeats": REPEATS,
+        "columns": [
+            {"column": c.column, **asdict(c.importance), "deviation": c.deviation} for c in table[:SHOWN_COLUMNS]
+        ],
+        "omitted": max(0, len(table) - SHOWN_COLUMNS),
+        "dependence": effects,
+    }
+
+
+def _draw(rows: np.ndarray, limit: int | None) -> np.ndarray:
+    """Return rows in their order, at most ``limit`` of them, drawn with a fixed seed."""
+    if limit is None or len(rows) <= limit:
+        return rows
+    return np.sort(np.random.default_rng(0).choice(rows, limit, replace=False))
