@@ -1,5 +1,6 @@
 """Other causes that remain possible, and a network compared with least squares."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -95,6 +96,39 @@ def test_network_is_compared_with_least_squares(score, is_worse):
         residuals = y[340:] - np.c_[x[340:], np.ones(60)] @ weights
         expected = 1 - (residuals**2).sum() / ((y[340:] - y[340:].mean()) ** 2).sum()
         assert findings[0].evidence["least squares"] == pytest.approx(float(expected), abs=1e-4)
+
+
+def make_curve(n=200, terms=(1.2, -1.7, 0.93)):
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(n, 1)).astype(np.float32)
+    y = 5 + sum(w * x ** (i + 1) for i, w in enumerate(terms)) + 0.1 * draw.normal(size=(n, 1))
+    data = Dataset("curve", Spec("regression", (1,)), x, y.astype(np.float32))
+    return data, Sample.from_dataset(data, Split(*np.split(np.arange(n), [n // 2, n // 2 + 20])))
+
+
+@pytest.mark.parametrize(("terms", "degree"), [((2.0,), None), ((1.0, 3.0), 2), ((1.2, -1.7, 0.93), 3)])
+def test_curved_target_of_a_linear_model_is_named_with_its_degree(terms, degree):
+    data, sample = make_curve(terms=terms)
+    train, test = sample.rows("train"), sample.rows("test")
+    x, y = data.x[:, 0].astype(float), data.y[:, 0].astype(float)
+    line = np.polyval(np.polyfit(x[train], y[train], 1), x[test])
+    score = 1 - ((y[test] - line) ** 2).sum() / ((y[test] - y[test].mean()) ** 2).sum()
+    findings = list(least_squares(replace(sample, test_score=Score(score, score - 0.05, min(1.0, score + 0.02)))))
+    assert [finding.evidence["degree"] for finding in findings] == ([] if degree is None else [degree])
+    if degree is not None:
+        curve = np.polyval(np.polyfit(x[train], y[train], degree), x[test])
+        expected = 1 - ((y[test] - curve) ** 2).sum() / ((y[test] - y[test].mean()) ** 2).sum()
+        assert findings[0].evidence["least squares"] == pytest.approx(expected, abs=1e-6)
+        assert findings[0].change == {"model": "mlp"}
+
+
+@pytest.mark.slow
+def test_a_line_that_underfits_a_curve_is_replaced_by_a_network(tmp_path):
+    data, _ = make_curve(600)
+    run = yisheng.train(data=data, model="linear", fix=True, seed=0, out=tmp_path, quiet=True)
+    fix = json.loads((run.path / "fix.json").read_text())
+    assert fix["rounds"][0]["check"] == "least-squares"
+    assert fix["rounds"][0]["outcome"] == "better"
 
 
 @pytest.mark.slow

@@ -1,7 +1,8 @@
-"""A network that is worse than the solution of linear least squares."""
+"""A network that is worse than least squares, linear in its columns or in their squares and products."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,11 +12,13 @@ from yisheng.core.types import Finding
 from yisheng.diagnosis.data_checks._quick_model import r2
 from yisheng.diagnosis.sample import InconclusiveError, Sample
 
-MAX_ROWS, MAX_FEATURES = 20_000, 400
-"""Rows and features of the solution: it takes less than a second."""
+MAX_ROWS, MAX_CURVED_ROWS, MAX_FEATURES = 20_000, 4000, 400
+"""Rows of a linear and of a curved solution, and features: each takes less than a second."""
 MIN_ROWS_PER_FEATURE, MIN_TEST_ROWS = 3, 20
 MIN_GAIN = 0.01
 """R² of the solution above the upper limit of the network's."""
+DEGREES = (1, 2, 3)
+"""Degrees of the polynomials of the columns that are tried, as far as the rows determine their weights."""
 
 
 def _explain_skip(sample: Sample) -> str:
@@ -31,36 +34,73 @@ def _explain_skip(sample: Sample) -> str:
     explains=("underfitting", "too-few-epochs", "baseline-not-beaten"),
 )
 def least_squares(sample: Sample) -> Iterator[Finding]:
-    """Find a network whose test R² is below that of linear least squares, min |X w - y|², on the same rows.
+    """Find a network whose test R² is below that of least squares, min |X w - y|², on the same rows.
 
-    The solution needs no learning rate and no epochs, so a network that is worse has not been trained to its end.
+    The linear solution needs no learning rate and no epochs, so a network that is worse has not been trained to its
+    end. One with the squares and products of the columns, or also their third powers, that is better shows that the
+    target is curved and the network too simple or not trained to its end.
 
     Args:
         sample: its training and test rows, and the test score of the run.
 
-    Source: Hastie, Tibshirani and Friedman, "The elements of statistical learning", 2009, section 3.2.
+    Source: Hastie, Tibshirani and Friedman, "The elements of statistical learning", 2009, sections 3.2 and 5.1.
     """
     network = sample.test_score
     assert network is not None  # ensured by needs
     limit = network.value if network.high is None else network.high
     rows, test = sample.draw_rows("train", MAX_ROWS), sample.rows("test")
     x, x_test = _extract_columns(sample, rows, test)
-    if x.shape[1] > MAX_FEATURES or len(rows) < MIN_ROWS_PER_FEATURE * x.shape[1]:
+    degrees = [degree for degree in DEGREES if _is_determined(len(rows), x.shape[1], degree)]
+    if not degrees:
         raise InconclusiveError(f"{len(rows):,} rows do not determine {x.shape[1]:,} weights")
-    weights = np.linalg.lstsq(_add_constant(x), sample.y[rows, 0].astype(np.float64), rcond=None)[0]
-    prediction = _add_constant(x_test) @ weights
-    solution = r2(sample.y[test, 0].astype(np.float64), prediction)
-    if solution < limit + MIN_GAIN:
-        return
-    yield Finding(
+    y = sample.y[:, 0].astype(np.float64)
+    solutions = {degree: _score_polynomial(x, x_test, y, rows, test, degree) for degree in degrees}
+    best = max(solutions.values())
+    if best >= limit + MIN_GAIN:
+        degree = next(degree for degree in degrees if solutions[degree] >= best - MIN_GAIN)  # the simplest
+        yield _describe(degree, solutions[degree], network.value, x.shape[1])
+
+
+def _describe(degree: int, solution: float, network: float, features: int) -> Finding:
+    evidence = {"network": network, "least squares": solution, "features": features, "degree": degree}
+    if degree > 1:
+        terms = "squares and products" if degree == 2 else "squares, third powers and products"
+        return Finding(
+            "least-squares",
+            "warning",
+            evidence,
+            f"least squares with the {terms} of the columns reach R² {solution:.4g}, the network only {network:.4g}: "
+            "the target is curved, and the network too simple for it or not trained to its end",
+            "use a network with hidden layers (model=mlp), more epochs, or give these terms as columns",
+            change={"model": "mlp"},
+        )
+    return Finding(
         "least-squares",
         "warning",
-        {"network": network.value, "least squares": solution, "features": x.shape[1]},
-        f"linear least squares on the same rows reach R² {solution:.4g}, the network only {network.value:.4g}: it has "
+        evidence,
+        f"linear least squares on the same rows reach R² {solution:.4g}, the network only {network:.4g}: it has "
         "not been trained to its end",
         "use model=linear optimizer=lbfgs, which solves it; with another optimizer use more epochs and a larger lr",
         change={"model": "linear", "optimizer": "lbfgs"},
     )
+
+
+def _is_determined(rows: int, features: int, degree: int) -> bool:
+    """Return whether the rows determine the weights of all terms up to a degree."""
+    terms = math.comb(features + degree, degree) - 1
+    return terms <= MAX_FEATURES and min(rows, MAX_CURVED_ROWS) >= MIN_ROWS_PER_FEATURE * terms
+
+
+def _score_polynomial(
+    x: np.ndarray, x_test: np.ndarray, y: np.ndarray, rows: np.ndarray, test: np.ndarray, degree: int
+) -> float:
+    """Return the R² on the test rows of least squares in all terms of the columns up to a degree."""
+    from sklearn.preprocessing import PolynomialFeatures
+
+    polynomials = PolynomialFeatures(degree).fit(x)
+    interval = 1 if degree == 1 else -(-len(rows) // MAX_CURVED_ROWS)
+    weights = np.linalg.lstsq(polynomials.transform(x[::interval]), y[rows[::interval]], rcond=None)[0]
+    return r2(y[test], polynomials.transform(x_test) @ weights)
 
 
 def _extract_columns(sample: Sample, rows: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -72,7 +112,3 @@ def _extract_columns(sample: Sample, rows: np.ndarray, test: np.ndarray) -> tupl
     std = x.std(0)
     mean, std = x.mean(0), np.where(std > 0, std, 1.0)
     return (x - mean) / std, (x_test - mean) / std
-
-
-def _add_constant(x: np.ndarray) -> np.ndarray:
-    return np.concatenate([x, np.ones((len(x), 1))], axis=1)
