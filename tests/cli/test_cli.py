@@ -51,6 +51,7 @@ def test_train_writes_a_complete_run_folder_and_prints_it_last(runs):
         "findings.json",
         "environment.json",
         "report.html",
+        "README.md",
         "checkpoint",
     }
     scores = json.loads((folder / "scores.json").read_text())

@@ -15,6 +15,7 @@ from yisheng.core.durations import format_duration
 from yisheng.core.run_folder import RunFolder
 from yisheng.reporting.formatting import format_count, replace_unprintable
 from yisheng.reporting.headline import describe_result
+from yisheng.reporting.model_card import write_model_card
 from yisheng.reporting.run_facts import RunFacts, read_run_facts
 from yisheng.reporting.section import Section, render_page
 from yisheng.reporting.sections.calibration import calibration
@@ -84,7 +85,7 @@ def render_run_page(folder: Path) -> str:
 
 
 def write_run_page(folder: Path) -> Path:
-    """Write the page into the run folder as ``report.html``; return its path.
+    """Write the page into the run folder as ``report.html``, and the model card of a finished run; return the page.
 
     Raises:
         DataError: the folder is not a run folder.
@@ -92,6 +93,7 @@ def write_run_page(folder: Path) -> Path:
     """
     path = Path(folder) / RunFolder.REPORT
     files.write_file(path, render_run_page(folder))
+    write_model_card(folder)
     return path
 
 
