@@ -1,0 +1,100 @@
+"""Build the source archive and the wheel, and try the wheel in fresh environments, without our constraints.
+
+    python scripts/check_wheel.py [dist=dist] [python=python3.11,python3.12] [reuse=true]
+
+For each Python a new environment is made, the wheel installed with what it requires, and the demo trained in an empty
+folder. ``reuse=true`` takes what the wheel requires from the present environment instead of a package index. Nothing is
+uploaded.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import site
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+DEMO = ROOT / "examples" / "demo.py"
+
+
+def build_archives(dist: Path) -> Path:
+    """Build the source archive, and from it the wheel; return the wheel's path."""
+    subprocess.run([sys.executable, "-m", "build", "--outdir", dist, ROOT], check=True)
+    (wheel,) = dist.glob("yisheng-*.whl")
+    return wheel
+
+
+def check_contents(wheel: Path) -> list[str]:
+    """Return the files that a wheel lacks or should not have."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    sources = {
+        path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src" / "yisheng").rglob("*") if path.is_file()
+    }
+    expected = {name for name in sources if "__pycache__" not in name}
+    missing = sorted(expected - set(names))
+    foreign = [name for name in names if not name.startswith(("yisheng/", "yisheng-"))]
+    return [*(f"missing: {name}" for name in missing), *(f"foreign: {name}" for name in foreign)]
+
+
+def make_environment(folder: Path, python: str, wheel: Path, *, reuse: bool) -> Path:
+    """Make an environment with the wheel; return its Python."""
+    subprocess.run([python, "-m", "venv", folder], check=True)
+    executable = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    options = ["--no-deps", "--no-index"] if reuse else []
+    environment = {key: value for key, value in os.environ.items() if key != "PIP_CONSTRAINT"}
+    subprocess.run(
+        [executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *options, wheel],
+        check=True,
+        env=environment,
+    )
+    if reuse:  # the wheel's own package comes first
+        script = "import sysconfig; print(sysconfig.get_path('purelib'))"
+        packages = subprocess.run([executable, "-c", script], check=True, capture_output=True, text=True).stdout
+        Path(packages.strip(), "reused.pth").write_text("\n".join(site.getsitepackages()))
+    return executable
+
+
+def try_wheel(python: Path, folder: Path) -> None:
+    """Train the demo with an environment's Python, far from the sources."""
+    location = "import yisheng, pathlib; print(pathlib.Path(yisheng.__file__).parent)"
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    printed = subprocess.run(
+        [python, "-c", location], cwd=folder, env=environment, check=True, capture_output=True, text=True
+    ).stdout
+    if Path(printed.strip()).is_relative_to(ROOT / "src"):
+        raise SystemExit(f"{python} imports the sources, not the wheel")
+    script = shutil.copy(DEMO, folder)
+    subprocess.run([python, script], cwd=folder, env=environment, check=True)
+    subprocess.run([python, "-m", "yisheng", "explain", "dropout", "--json"], cwd=folder, env=environment, check=True)
+
+
+def main() -> int:
+    """Build, and try the wheel with each Python; return the exit code."""
+    settings = dict(word.partition("=")[::2] for word in sys.argv[1:])
+    if unknown := set(settings) - {"dist", "python", "reuse"}:
+        print(f"unknown: {', '.join(unknown)}\n{__doc__}", file=sys.stderr)
+        return 2
+    dist = Path(settings.get("dist", "dist")).absolute()
+    wheel = build_archives(dist)
+    problems = check_contents(wheel)
+    if problems:
+        print("\n".join(problems), file=sys.stderr)
+        return 1
+    for python in settings.get("python", sys.executable).split(","):
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder) / "empty"
+            place.mkdir()
+            executable = make_environment(Path(folder) / "venv", python, wheel, reuse=settings.get("reuse") == "true")
+            try_wheel(executable, place)
+        print(f"{wheel.name} works with {python}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
