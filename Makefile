@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .peers
 
-.PHONY: demo test test-slow lint bench clean bench-startup bench-memory bench-loop bench-precision bench-budget bench-peers bench-busy
+.PHONY: demo test test-slow lint docs bench clean bench-startup bench-memory bench-loop bench-precision bench-budget bench-peers bench-busy
 
 demo: $(VENV)/ready
 	$(BIN)/python examples/demo.py
@@ -24,6 +24,10 @@ lint: $(VENV)/ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+# The site in build/docs: the pages with the API reference, and the tutorials, which run. Warnings are errors.
+docs: $(VENV)/ready
+	$(BIN)/python scripts/build_docs.py
 
 # Each part can be had alone, as `make bench-startup`; all of them take about two hours on two cores.
 bench: bench-startup bench-memory bench-loop bench-precision bench-peers bench-busy bench-budget
