@@ -267,3 +267,38 @@ def test_an_exported_model_keeps_its_intervals(folds, tmp_path, capsys):
     zipfile.ZipFile(archive).extractall(tmp_path / "elsewhere")
     (copy,) = (tmp_path / "elsewhere").iterdir()
     assert yisheng.predict(copy, new_rows(5), interval=LEVEL) == yisheng.predict(folds, new_rows(5), interval=LEVEL)
+
+
+def test_an_ensemble_has_the_errors_of_its_out_of_fold_predictions(table, tmp_path_factory, tmp_path):
+    settings = {"model": "ensemble", "candidates": ["linear", "neighbors"], "bag_folds": 3}
+    path = train_on(table, tmp_path_factory, **settings)
+    errors = load_file(path / RunFolder.RESIDUALS)["errors"]
+    config = RunFolder(path).config
+    split = split_dataset(config, load_dataset(config))
+    assert errors.shape == (len(split.train), 1)
+    facts = json.loads((path / RunFolder.EVALUATION).read_text())["intervals"]
+    assert (facts["source"], facts["rows"], facts["chose_epoch"]) == ("ensemble", len(split.train), False)
+    frame = draw_table(tmp_path / "new.csv", 500, seed=6)
+    predictions = yisheng.predict(path, frame, interval=LEVEL)
+    inside = [low <= y <= high for y, (low, high) in zip(frame.price, (p.interval for p in predictions), strict=True)]
+    assert 0.7 < np.mean(inside) < 0.95
+    assert "chose the weights of the ensemble" in render_run_page(path)
+    (path / RunFolder.RESIDUALS).unlink()
+    assert yisheng.predict(path, frame, interval=LEVEL) == predictions
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [{"model": "ridge"}, {"model": "ridge", "folds": 5}], ids=["run", "folds"])
+def test_shuffled_targets_have_the_same_coverage_and_intervals_as_wide_as_the_target(tmp_path, settings):
+    frame = draw_table(tmp_path / "table.csv", 1500)
+    frame["price"] = np.random.default_rng(1).permutation(frame.price)
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    settings = {"target": "price", "drop": "rent", "boosting": False, "target_scale": "standard", **settings}
+    run = yisheng.train(data=str(tmp_path / "table.csv"), out=tmp_path, quiet=True, test=0.4, **settings)
+    levels = json.loads((run.path / RunFolder.EVALUATION).read_text())["intervals"]["levels"]
+    for level in levels:
+        (target,) = level["targets"]
+        assert target["value"] == pytest.approx(level["level"], abs=0.06)
+        outer = (1 - level["level"]) / 2
+        width = np.quantile(frame.price, 1 - outer) - np.quantile(frame.price, outer)
+        assert target["median_width"] > 0.85 * width

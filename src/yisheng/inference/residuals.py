@@ -137,7 +137,10 @@ def load_intervals(folder: Path, artifacts: Sequence[Artifact]) -> ConformalInte
             [HeldOutErrors(load_residuals(folder, spec), artifacts[0].target_scale)], uses_mean=len(artifacts) > 1
         )
     if not RunFolder(folder).is_cross_validation:
-        raise _explain_missing(folder)
+        errors = getattr(artifacts[0].model, "out_of_fold_errors", None)  # an ensemble without a test part
+        if errors is None or not len(errors):
+            raise _explain_missing(folder)
+        return ConformalIntervals([HeldOutErrors(errors.double().cpu().numpy(), artifacts[0].target_scale)])
     names = [entry["folder"] for entry in ensemble.read_description(folder)["fold_models"]]
     if not all(_has_residuals(folder / name) for name in names):
         raise _explain_missing(folder)

@@ -161,6 +161,8 @@ class Ensemble(FittedModel):
     """
 
     description: torch.Tensor
+    out_of_fold_errors: torch.Tensor
+    """Of a regression: absolute errors of the out-of-fold predictions, ascending ``(N, T)``, for intervals."""
 
     def __init__(self, spec: Spec, names: Sequence[str], folds: int, seconds: float | None) -> None:
         super().__init__()
@@ -169,6 +171,7 @@ class Ensemble(FittedModel):
         self.width = max(2, len(spec.classes)) if spec.task == "classification" else spec.outputs
         self.candidates = nn.ModuleList()
         self.register_buffer("description", torch.zeros(0, dtype=torch.uint8))
+        self.register_buffer("out_of_fold_errors", torch.zeros(0, self.width, dtype=torch.float64))
         self.describe({"candidates": [], "tried": [], "temperature": 1.0, "offsets": [], "finished": False})
 
     @property
@@ -217,6 +220,9 @@ class Ensemble(FittedModel):
         for module in self.modules():
             if isinstance(module, FittedModel) and module is not self:
                 module.check_buffers()
+        errors = self.out_of_fold_errors
+        if errors.shape[1] != self.width or not bool(errors.isfinite().all()) or bool((errors.diff(dim=0) < 0).any()):
+            raise ValueError("the out-of-fold errors of an ensemble must be finite and ascending")
         weights = self.candidate_weights
         if not all(math.isfinite(weight) and weight >= 0 for weight in weights):
             raise ValueError(f"the weights of an ensemble must be finite and not negative, got {weights}")

@@ -263,6 +263,9 @@ class Portfolio:
         folds = [np.searchsorted(rows, np.sort(fold)) for fold in self.rows.validation_rows]
         weights = choose_weights(self._make_problem(predictions), folds, derive(self._config.seed, "weights"))
         mean = self._set_weights(ensemble, weights, predictions)
+        if self.assembly.spec.task == "regression":
+            errors = np.sort(np.abs(self._truth.reshape(mean.shape) - mean), axis=0)
+            ensemble.out_of_fold_errors = torch.from_numpy(errors).to(ensemble.description.device)
         calibration = self._calibrate(mean, folds)
         by_name = {entry["name"]: entry["weight"] for entry in ensemble.plain["candidates"]}
         tried = [{**entry, "weight": by_name.get(entry["name"], 0.0)} for entry in ensemble.plain["tried"]]
