@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 import yisheng
 from yisheng.core.types import Dataset, Spec
@@ -81,3 +82,23 @@ def test_recording_margins_changes_no_bit(tmp_path):
         run = yisheng.train(data="digits", model="mlp", epochs=2, doctor=doctor, out=tmp_path, quiet=True)
         weights.append((run.path / "model.safetensors").read_bytes())
     assert weights[0] == weights[1]
+
+
+def test_a_network_of_a_loop_doubts_labels_only_after_its_training(monkeypatch):
+    calls = []
+    monkeypatch.setattr("yisheng.diagnosis.doctor.find_label_noise", lambda *_: calls.append(1) or iter(()))
+    torch.manual_seed(0)
+    x = torch.randn(120, 4)
+    y = (x[:, 0] > 0).long()
+    net = torch.nn.Linear(4, 2)
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.1)
+    with yisheng.doctor(net, optimizer, data=(x, y), validation=(x[:40], y[:40])) as dr:
+        for step in range(60):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(net(x), y).backward()
+            optimizer.step()
+            if step == 55:
+                assert dr.diagnose()
+                assert not calls
+    assert dr.diagnose()
+    assert calls == [1]

@@ -147,7 +147,7 @@ class doctor:  # noqa: N801  # it is used like a function: with yisheng.doctor(m
         else:
             examined.append("data")
             findings += select_for_loop(rows.findings, case, self._data)
-            if not case.learned_less_than(MIN_LEARNED_TO_DOUBT):
+            if case.is_finished and not case.learned_less_than(MIN_LEARNED_TO_DOUBT):
                 findings += find_label_noise(self._recorder.model, rows, self._validation)
             is_unexplained = not any(finding.severity != "note" for finding in (*diagnosis.findings, *findings))
             if case.is_finished and is_unexplained:
