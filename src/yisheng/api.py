@@ -59,6 +59,7 @@ def train(
     quiet: bool = False,
     fix: bool = False,
     callbacks: Sequence[EventCallback] = (),
+    processes: int | None = None,
     **settings: Unpack[Settings],
 ) -> TrainedRun:
     """Train by a config file, settings, or both (settings win); return the run.
@@ -73,6 +74,9 @@ def train(
         fix: apply the doctor's first remedy, train again, and return the better run; see `yisheng.experiments.fix`.
         callbacks: functions ``(events) -> events`` or ``(events, state) -> events`` that watch or stop the training;
             see `yisheng.training.callbacks`.
+        processes: number of processes on this machine for one training, to the same weights as one process with the
+            same ``shards``; a script must start its work below ``if __name__ == "__main__":``. By default those that
+            ``torchrun`` started, or this one alone. See docs/scaling.md.
         **settings: any key of the config or option of its choices (``model="mlp"``, ``hidden=[64]``,
             ``lr=0.1``), or a mapping with ``name`` and options for a choice. Where a name goes, an object of your own
             does too: ``model`` takes an ``nn.Module``, its class or a function, ``loss``, ``optimizer``, ``schedule``,
@@ -90,14 +94,18 @@ def train(
     ['baseline', 'test', 'validation']
     """
     from yisheng.experiments import dispatch, watch
+    from yisheng.experiments.processes import is_first_process
 
     with show_on_stderr(quiet=quiet):
         dataset, keywords = _separate_dataset(config, data, gather_settings(**settings))
     folder = parse_out_path(out)
     merged = merge_settings(_collect_settings(config, keywords)).config
-    page = watch.watch_training(folder) if merged.watch else contextlib.nullcontext()
+    is_watched = merged.watch and is_first_process()
+    page = watch.watch_training(folder) if is_watched else contextlib.nullcontext()
     with show_on_stderr(quiet=quiet), page:
-        path = dispatch.train(merged, data=dataset, out=folder, fix=fix, event_callbacks=tuple(callbacks))
+        path = dispatch.train(
+            merged, data=dataset, out=folder, fix=fix, event_callbacks=tuple(callbacks), processes=processes
+        )
     if merged.folds is None:
         _copy_weights_back(path, merged.model.component)
     return TrainedRun(path, dataset, merged.model.component)
@@ -450,6 +458,7 @@ def resume(
     test: Any = None,
     options: Mapping[str, Any] | None = None,
     callbacks: Sequence[EventCallback] = (),
+    processes: int | None = None,
     quiet: bool = False,
     **components: Unpack[OwnComponents],
 ) -> TrainedRun:
@@ -468,6 +477,7 @@ def resume(
         test: that with the rows to test on, likewise.
         options: options of the data that are no plain values, as ``{"sample_weight": array}``.
         callbacks: as for `train`.
+        processes: as for `train`; the number may differ from that of the beginning.
         quiet: show no messages and no progress.
         **components: components of your own.
 
@@ -488,7 +498,9 @@ def resume(
     folder = parse_path(path, "path")
     with supply_components(**gather_components(**components)), show_on_stderr(quiet=quiet), watch.watch_resumed(folder):
         dataset = load_again(folder, data, validation=validation, test=test, **(options or {}))
-        dispatch.resume(folder, epochs=epochs, force=force, data=dataset, event_callbacks=tuple(callbacks))
+        dispatch.resume(
+            folder, epochs=epochs, force=force, data=dataset, event_callbacks=tuple(callbacks), processes=processes
+        )
     _copy_weights_back(folder, components.get("model"))
     return TrainedRun(folder, dataset, components.get("model"))
 

@@ -1,10 +1,10 @@
 """Continue a run that was stopped or killed, exactly from its last checkpoint.
 
-usage: yisheng resume RUN [epochs=N] [force=true] [model=FILE.py:CLASS ...] [--json] [--quiet]
+usage: yisheng resume RUN [epochs=N] [force=true] [processes=N] [model=FILE.py:CLASS ...] [--json] [--quiet]
 
-epochs= may make the run longer. force=true continues although the data or the versions changed. Components of your own
-are named again (model=net.py:Net, also loss, optimizer, schedule, metrics, augment, init): code is imported only when
-you name it.
+epochs= may make the run longer. force=true continues although the data or the versions changed. processes= may
+differ from that of the beginning. Components of your own are named again (model=net.py:Net, also loss, optimizer,
+schedule, metrics, augment, init): code is imported only when you name it.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ def run(arguments: Arguments) -> int:
     """Run the command; return its exit code."""
     force = arguments.flag("force")
     epochs = arguments.number("epochs", 1) if "epochs" in arguments.settings else None
+    processes = arguments.number("processes", 1) if "processes" in arguments.settings else None
     components = {key: arguments.take(key) for key in KEYS}
-    folder = arguments.run_folder(("force", "epochs", *KEYS))
+    folder = arguments.run_folder(("force", "epochs", "processes", *KEYS))
 
     from yisheng.cli._summary import print_summary
     from yisheng.core.components import supply_components
     from yisheng.experiments import dispatch, watch
+    from yisheng.experiments.processes import is_first_process
 
     with supply_components(**components), watch.watch_resumed(folder):
-        folder = dispatch.resume(folder, epochs=epochs, force=force)
-    print_summary(folder, arguments)
+        folder = dispatch.resume(folder, epochs=epochs, force=force, processes=processes)
+    if is_first_process():
+        print_summary(folder, arguments)
     return 0

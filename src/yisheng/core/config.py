@@ -87,9 +87,16 @@ def _parse_seconds(value: Any) -> Any:
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
+def _require_power_of_two(value: int) -> int:
+    if value & (value - 1):
+        raise ValueError("a power of two (1, 2, 4, 8, ...)")
+    return value
+
+
 Auto = Literal["auto"]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 Epochs = Annotated[int, Field(ge=0, le=10**9)]
+Shards = Annotated[int, Field(ge=1, le=1024), AfterValidator(_require_power_of_two)]
 Size = Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seconds = Annotated[float, BeforeValidator(_parse_seconds), Field(ge=1, le=10**7, allow_inf_nan=False)]
@@ -136,6 +143,11 @@ class Config(BaseModel):
     )
     batch: Count | Auto = Field(AUTO, description="samples per forward pass")
     accumulate: Count = Field(1, description="forward passes per update: one update sees batch x accumulate samples")
+    shards: Shards | Auto = Field(
+        AUTO,
+        description="parts of each batch that are computed independently, a power of two: as many processes or fewer "
+        "give the same bits (auto: the number of processes)",
+    )
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="of every random generator")
     validation: Size | Auto = Field(AUTO, description="validation part: a fraction below 1, or a number of rows")
     test: Size | Auto = Field(AUTO, description="test part, where the data has no official one")
@@ -236,6 +248,7 @@ class Config(BaseModel):
         loss = changes.get("loss", self.loss)
         changes |= {"batch": self._resolve_batch(rows), "score": self._resolve_score(spec, loss)}
         changes["epochs"] = self._resolve_epochs(rows, changes["batch"])
+        changes["shards"] = 1 if self.shards == AUTO else self.shards
         if self.boosting == AUTO:
             changes["boosting"] = self.epochs != 0 and spec.is_row and any(column.source for column in spec.columns)
         elif self.boosting and not spec.is_row:
@@ -374,6 +387,7 @@ class ResolvedConfig(Config):
 
     epochs: Epochs
     batch: Count
+    shards: Shards
     boosting: bool
     importance: bool
     precision: Literal["fp32", "bf16", "fp64"]

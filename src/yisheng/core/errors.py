@@ -75,6 +75,10 @@ class StorageError(YishengError):
     """A file could not be written: disk full, no permission (exit code 1)."""
 
 
+class ProcessError(YishengError):
+    """Another process of the same training ended, or did not come (exit code 1)."""
+
+
 class StoppedError(YishengError):
     """A signal stopped the command; the exit code is 128 + its number (130 Ctrl-C, 143 SIGTERM, 129 SIGHUP)."""
 

@@ -183,6 +183,9 @@ if TYPE_CHECKING:
         """Samples per forward pass."""
         accumulate: int
         """Forward passes per update: one update sees batch x accumulate samples."""
+        shards: int | Literal["auto"]
+        """Parts of each batch that are computed independently, a power of two: as many processes or fewer give the same
+        bits (auto: the number of processes)."""
         seed: int
         """Of every random generator."""
         validation: Any
@@ -593,6 +596,7 @@ if TYPE_CHECKING:
         budget: Varied[float | str | None]
         batch: Varied[int | Literal["auto"]]
         accumulate: Varied[int]
+        shards: Varied[int | Literal["auto"]]
         seed: int
         validation: Any
         test: Any
@@ -811,6 +815,7 @@ COMMON_SETTINGS: Final = (
     "budget",
     "batch",
     "accumulate",
+    "shards",
     "seed",
     "validation",
     "test",
@@ -977,6 +982,7 @@ if TYPE_CHECKING:
         budget: Any = ...,
         batch: Any = ...,
         accumulate: Any = ...,
+        shards: Any = ...,
         seed: Any = ...,
         validation: Any = ...,
         test: Any = ...,
@@ -1147,6 +1153,7 @@ SETTINGS: Final = (
     "budget",
     "batch",
     "accumulate",
+    "shards",
     "seed",
     "validation",
     "test",
@@ -1317,6 +1324,7 @@ if TYPE_CHECKING:
         budget: Any = ...,
         batch: Any = ...,
         accumulate: Any = ...,
+        shards: Any = ...,
         seed: Any = ...,
         validation: Any = ...,
         test: Any = ...,
@@ -1491,6 +1499,7 @@ SEARCH_SETTINGS: Final = (
     "budget",
     "batch",
     "accumulate",
+    "shards",
     "seed",
     "validation",
     "test",
@@ -1659,6 +1668,7 @@ if TYPE_CHECKING:
         budget: Any = ...,
         batch: Any = ...,
         accumulate: Any = ...,
+        shards: Any = ...,
         seed: Any = ...,
         validation: Any = ...,
         test: Any = ...,

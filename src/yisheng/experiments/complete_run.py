@@ -11,6 +11,7 @@ from yisheng.core.types import Dataset
 from yisheng.experiments import run
 from yisheng.experiments.run_callbacks import CALLBACKS
 from yisheng.experiments.scratch_comparison import compare_with_library
+from yisheng.training.distributed import Peers
 
 
 def train(
@@ -22,6 +23,7 @@ def train(
     threads: int | None = None,
     event_callbacks: Sequence[run.EventCallback] = (),
     on_begin: Callable[[RunFolder], None] | None = None,
+    peers: Peers | None = None,
 ) -> Path:
     """Train one model by a config without ``folds``; with ``scratch=true`` also the library's run. Return the folder.
 
@@ -33,6 +35,7 @@ def train(
         threads: see `yisheng.experiments.run.train`.
         event_callbacks: see there.
         on_begin: called with the run's folder before the training.
+        peers: see there.
 
     Raises:
         StoppedError: a signal came; a checkpoint was written.
@@ -49,6 +52,7 @@ def train(
         on_begin=on_begin,
         callbacks=CALLBACKS,
         finish=not config.scratch,
+        peers=peers,
     )
     if config.scratch:
         compare_with_library(result, force=False)
@@ -62,6 +66,7 @@ def resume(
     force: bool = False,
     data: Dataset | None = None,
     event_callbacks: Sequence[run.EventCallback] = (),
+    peers: Peers | None = None,
 ) -> Path:
     """Continue a run, and the library's run of a run with ``scratch=true``; return the folder.
 
@@ -71,6 +76,7 @@ def resume(
         force: continue although the data or the versions of the code changed.
         data: the data set, if the config cannot name it.
         event_callbacks: see `yisheng.experiments.run.resume`.
+        peers: see there.
 
     Raises:
         DataError: this is not a run folder, or the data changed.
@@ -86,6 +92,7 @@ def resume(
         event_callbacks=event_callbacks,
         callbacks=CALLBACKS,
         finish=not scratch,
+        peers=peers,
     )
     if result is not None and scratch:
         compare_with_library(result, force=force)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from yisheng.core.components import supply_components
@@ -11,16 +12,25 @@ from yisheng.core.errors import UsageError
 from yisheng.core.logging import logger
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset, Spec
-from yisheng.experiments import complete_run
+from yisheng.experiments import complete_run, run
 from yisheng.experiments import fix as fixing
 from yisheng.experiments.cross_validation import cross_validate
 from yisheng.experiments.evaluate import evaluate_run
 from yisheng.experiments.other_data.evaluate_other import evaluate_other
 from yisheng.experiments.other_data.load import Request, is_own_data, resolve_request
 from yisheng.experiments.other_data.result import Evaluation
+from yisheng.experiments.processes import (
+    count_processes,
+    find_world_size,
+    join_processes,
+    list_references,
+    require_importable,
+)
 from yisheng.experiments.run import EventCallback
 from yisheng.experiments.search import run_search
 from yisheng.reporting import run_page, search_page
+from yisheng.training.distributed import Peers
+from yisheng.training.shardable import choose_shards
 
 
 def train(
@@ -30,6 +40,7 @@ def train(
     out: Path,
     fix: bool = False,
     event_callbacks: Sequence[EventCallback] = (),
+    processes: int | None = 1,
 ) -> Path:
     """Train by a config, one model or with ``folds`` one for each fold; return the new folder.
 
@@ -41,10 +52,13 @@ def train(
         out: folder of runs.
         fix: apply the doctor's remedies and train again; see `yisheng.experiments.fix`.
         event_callbacks: the user's own callbacks; see `yisheng.training.callbacks`.
+        processes: number of processes of one training; None for those that ``torchrun`` started. See
+            `yisheng.experiments.processes`.
 
     Raises:
         StoppedError: a signal came; a checkpoint was written.
         NonFiniteError: a loss or gradient became NaN or infinite.
+        ProcessError: another process of the training ended; a checkpoint was written.
         StorageError: there is too little space on the disk, or it became full.
     """
     if event_callbacks and fix:
@@ -54,12 +68,60 @@ def train(
             f"callbacks are for one training, folds={config.folds} trains several",
             f"use fold=1/{config.folds} for one of the folds, or leave callbacks out",
         )
+    count = count_processes(processes)
+    if count > 1:
+        config = _choose_for_processes(config, count, fix=fix, event_callbacks=event_callbacks)
     with supply_components(**config.own_components()):
         if fix:
             return fixing.train(config, data=data, out=out)
         if config.folds is not None:
             return cross_validate.train(config, data=data, out=out)
-        return complete_run.train(config, data=data, out=out, event_callbacks=event_callbacks)
+        follow = functools.partial(_follow_training, config, data, out)
+        with join_processes(count, follow) as peers:
+            path = complete_run.train(config, data=data, out=out, event_callbacks=event_callbacks, peers=peers)
+            _wait_for_first(peers)
+            return path
+
+
+def _choose_for_processes(
+    config: Config, processes: int, *, fix: bool, event_callbacks: Sequence[EventCallback]
+) -> Config:
+    """Return the config with its shards; refuse what several processes cannot do."""
+    if fix:
+        raise UsageError("fix=true trains several times, processes= is for one training", "leave one of them out")
+    _refuse_callbacks(event_callbacks)
+    config = choose_shards(config, processes)
+    if find_world_size() == 1:
+        require_importable(config)
+    return config
+
+
+def _refuse_callbacks(event_callbacks: Sequence[EventCallback]) -> None:
+    if event_callbacks:
+        raise UsageError(
+            "callbacks could stop one of several processes, and the others would wait for it",
+            "leave callbacks or processes= out",
+        )
+
+
+def _wait_for_first(peers: Peers | None) -> None:
+    """Let processes that `torchrun` started return when the run is complete."""
+    if peers is not None and find_world_size() > 1:
+        peers.wait_for_all()
+
+
+def _follow_training(config: Config, data: Dataset | None, out: Path, *, peers: Peers) -> None:
+    """Train in a process that the first one has started."""
+    with supply_components(**config.own_components()):
+        run.train(config, data=data, out=out, peers=peers)
+
+
+def _follow_resumed(
+    folder: Path, components: Mapping[str, str | list[str]], data: Dataset | None, *, peers: Peers
+) -> None:
+    """Continue a run in a process that the first one has started."""
+    with supply_components(**components):
+        run.resume(folder, data=data, peers=peers)
 
 
 def resume(
@@ -69,6 +131,7 @@ def resume(
     force: bool = False,
     data: Dataset | None = None,
     event_callbacks: Sequence[EventCallback] = (),
+    processes: int | None = 1,
 ) -> Path:
     """Continue a run, a cross-validation or a search; on a CPU to the same bits as if it had never stopped.
 
@@ -78,6 +141,7 @@ def resume(
         force: continue although the data or the versions of the code changed.
         data: the data set, if the config cannot name it.
         event_callbacks: the user's own callbacks, for a run.
+        processes: for a run, as in `train`; the number may differ from that of the beginning.
 
     Raises:
         DataError: this is not such a folder, or the data changed.
@@ -86,11 +150,23 @@ def resume(
     """
     kind = RunFolder(folder)
     kind.require_current_format()
+    count = count_processes(processes)
+    if count > 1 and (kind.is_search or kind.is_cross_validation):
+        raise UsageError("processes= is for one training, this folder has several", "leave processes= out")
     if kind.is_search:
         return run_search.resume(folder, epochs=epochs, force=force, data=data)
     if kind.is_cross_validation:
         return cross_validate.resume(folder, epochs=epochs, force=force, data=data)
-    return complete_run.resume(folder, epochs=epochs, force=force, data=data, event_callbacks=event_callbacks)
+    follow = None
+    if count > 1:
+        config = _choose_for_processes(kind.config, count, fix=False, event_callbacks=event_callbacks)
+        follow = functools.partial(_follow_resumed, folder.absolute(), list_references(config), data)
+    with join_processes(count, follow) as peers:
+        path = complete_run.resume(
+            folder, epochs=epochs, force=force, data=data, event_callbacks=event_callbacks, peers=peers
+        )
+        _wait_for_first(peers)
+        return path
 
 
 def evaluate(folder: Path, data: Dataset | None = None, *, groups: str | None = None) -> Evaluation:

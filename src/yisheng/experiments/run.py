@@ -16,7 +16,7 @@ import numpy as np
 from yisheng.core import machine
 from yisheng.core.components import is_custom
 from yisheng.core.config import Config, ResolvedConfig
-from yisheng.core.errors import NonFiniteError, StoppedError, UsageError, YishengError
+from yisheng.core.errors import NonFiniteError, ProcessError, StoppedError, UsageError, YishengError
 from yisheng.core.logging import log_findings, logger, progress_stream
 from yisheng.core.new_folder import require_space
 from yisheng.core.references import short_name
@@ -31,6 +31,13 @@ from yisheng.experiments.calibrate import calibrate, require_calibration
 from yisheng.experiments.evaluate import evaluate_assembly
 from yisheng.experiments.groups import require_groups
 from yisheng.experiments.load_data import load_dataset, split_dataset
+from yisheng.experiments.shared_run import (
+    assemble_together,
+    follow,
+    require_equal_weights,
+    share_config,
+    share_state,
+)
 from yisheng.inference import artifact, fit_ood
 from yisheng.inference.ood import OODDetector
 from yisheng.inference.own_network import OwnNetwork, save_own_network
@@ -40,6 +47,7 @@ from yisheng.models._fitted_model import FittedModel
 from yisheng.training import checkpoint
 from yisheng.training.budget import plan_budget
 from yisheng.training.callbacks import apply_callbacks, save_checkpoints
+from yisheng.training.distributed import Peers, describe_sharing
 from yisheng.training.event_log import EventLog, log_events
 from yisheng.training.fit_assembly import fit_assembly
 from yisheng.training.network import read_probe
@@ -47,6 +55,7 @@ from yisheng.training.portfolio.plan import plan_ensemble
 from yisheng.training.pretrained import load_pretrained
 from yisheng.training.progress import show_assembly_progress
 from yisheng.training.setup import Assembly, assemble
+from yisheng.training.shardable import choose_shards
 from yisheng.training.threads import count_free_threads, count_useful_threads
 
 
@@ -84,6 +93,7 @@ def train(
     event_callbacks: Sequence[EventCallback] = (),
     callbacks: Sequence[RunCallback] = (),
     finish: bool = True,
+    peers: Peers | None = None,
 ) -> RunResult:
     """Train one model by a config in a new run folder.
 
@@ -98,26 +108,36 @@ def train(
         event_callbacks: the user's own callbacks, in this order.
         callbacks: called in this order when the run has ended or broken off.
         finish: record the run as finished; False if more is to be trained in its folder.
+        peers: the processes of the training, or None for this one alone. Only the first one writes and shows; the
+            others return when they have trained.
 
     Raises:
         StoppedError: a signal came; a checkpoint was written.
         NonFiniteError: a loss or gradient became NaN or infinite.
+        ProcessError: another process ended; a checkpoint was written.
         StorageError: there is too little space on the disk, or it became full.
     """
     if config.tensorboard:
         hparams.require_tensorboard()  # before any work is spent
+    config = choose_shards(config, 1 if peers is None else peers.size)
     data = load_dataset(config) if data is None else data
     config, ensemble_notes = plan_ensemble(config, data.spec)
     split = split_dataset(config, data)
     device = machine.select_device(config.device)
     config, weights = load_pretrained(config)
     notes = list(ensemble_notes)
-    if config.budget is not None:
+    if config.budget is not None and (peers is None or peers.is_first):
         config, note = plan_budget(config, data, split, device, weights)
         notes.append(note)
     require_groups(config, data.spec)
-    assembly = assemble(config, data, split, device, weights)
+    if peers is not None:
+        config = share_config(config, peers)
+    assembly = assemble_together(config, data, split, device, weights, peers)
     require_calibration(assembly.config, assembly.spec, split)
+    if peers is not None:
+        share_state(assembly.state, peers)
+        if not peers.is_first:
+            return _follow(assembly, data, peers)
     require_space(out, sum(value.nbytes for value in assembly.state.model.state_dict().values()))
     if threads is None:
         threads, note = count_free_threads(assembly)
@@ -139,10 +159,26 @@ def train(
         if on_begin is not None:
             on_begin(run)
         logger.info(_describe(assembly, data, split))
+        if peers is not None:
+            logger.info(describe_sharing(assembly.config.shards, peers.size))
         log_findings(data.findings)
         for note in (*notes, *assembly.notes):
             logger.info(note)
-        return _Training(run, assembly, data, split, tuple(event_callbacks), tuple(callbacks), finish).complete()
+        if peers is not None:
+            _lead(run, threads, peers)
+        return _Training(run, assembly, data, split, tuple(event_callbacks), tuple(callbacks), finish, peers).complete()
+
+
+def _lead(run: RunFolder, threads: int, peers: Peers) -> None:
+    """Tell the other processes where the run is, and with how many threads each computes."""
+    peers.broadcast_json([str(run.path.absolute()), threads])
+
+
+def _follow(assembly: Assembly, data: Dataset, peers: Peers) -> RunResult:
+    """Train as a process that is not the first; see `yisheng.experiments.shared_run.follow`."""
+    path, threads = peers.broadcast_json()
+    follow(assembly, peers, Path(path), threads)
+    return RunResult(RunFolder(path), assembly.config, data)
 
 
 def resume(
@@ -154,6 +190,7 @@ def resume(
     event_callbacks: Sequence[EventCallback] = (),
     callbacks: Sequence[RunCallback] = (),
     finish: bool = True,
+    peers: Peers | None = None,
 ) -> RunResult | None:
     """Continue a run from its newest intact checkpoint; on a CPU to the same bits as if it had never stopped.
 
@@ -165,6 +202,7 @@ def resume(
         event_callbacks: the user's own callbacks, in this order.
         callbacks: called in this order when the run has ended or broken off.
         finish: record the run as finished; False if more is to be trained in its folder.
+        peers: see `train`; their number may differ from that of the beginning.
 
     Returns:
         The ended run, or None if it was finished before.
@@ -175,6 +213,8 @@ def resume(
             training in it.
     """
     run = RunFolder(folder)
+    if peers is not None and not peers.is_first:
+        return _follow_resumed(run, data, peers)
     config: Config = run.config  # reports what is not a run folder before `lock` writes into it
     with run.lock():
         previous = run.config
@@ -193,34 +233,57 @@ def resume(
         if run.environment.get("finished") and not is_longer:
             state = f"all {previous.epochs} epochs are trained" if previous.epochs else "its network is scored"
             logger.info(f"the run is finished: {state}; there is nothing to do")
+            if peers is not None:
+                peers.broadcast_json(False)
             return None
         data = load_dataset(previous) if data is None else data
         if not force:
             run.require_unchanged(fingerprint(data), previous)
         config = previous.model_copy(update={"epochs": epochs}) if is_longer else previous
         split = split_dataset(config, data)
-        assembly = _restore(run, config, data, split)
+        if peers is not None:
+            choose_shards(config, peers.size)
+            peers.broadcast_json(True)
+            config = share_config(config, peers)
+        assembly = _restore(run, config, data, split, peers)
         if is_longer:
             _require_patience(assembly)
             run.update_environment(finished=False)
             run.write_config(assembly.config)
             logger.info(_describe_longer_schedule(previous, assembly))
-        threads = run.threads  # another number would round differently
-        with machine.use_threads(count_useful_threads(assembly) if threads is None else threads):
-            return _Training(run, assembly, data, split, tuple(event_callbacks), tuple(callbacks), finish).complete()
+        threads = run.threads or count_useful_threads(assembly)  # another number would round differently
+        if peers is not None:
+            share_state(assembly.state, peers)
+            _lead(run, threads, peers)
+        with machine.use_threads(threads):
+            return _Training(
+                run, assembly, data, split, tuple(event_callbacks), tuple(callbacks), finish, peers
+            ).complete()
 
 
-def _restore(run: RunFolder, config: Config, data: Dataset, split: Split) -> Assembly:
+def _follow_resumed(run: RunFolder, data: Dataset | None, peers: Peers) -> RunResult | None:
+    """Continue a run as a process that is not the first."""
+    if not peers.broadcast_json():
+        return None  # it is finished
+    config = share_config(run.config, peers)
+    data = load_dataset(config) if data is None else data
+    device = machine.select_device(config.device)
+    assembly = assemble_together(config, data, split_dataset(config, data), device, None, peers)
+    share_state(assembly.state, peers)
+    return _follow(assembly, data, peers)
+
+
+def _restore(run: RunFolder, config: Config, data: Dataset, split: Split, peers: Peers | None) -> Assembly:
     """Return the training setup with the state of the newest intact checkpoint, or at its beginning without one."""
     device = machine.select_device(config.device)
-    assembly = assemble(config, data, split, device)
+    assembly = assemble_together(config, data, split, device, None, peers)
     if checkpoint.load(run.file(RunFolder.CHECKPOINT), assembly.state):
         state = assembly.state
         logger.info(f"continuing {run.path} from step {state.step} (epoch {state.epoch + 1})")
         return assembly
     logger.info(f"continuing {run.path} from the beginning: there is no intact checkpoint")
     if config.weights is not None:
-        assembly = assemble(config, data, split, device, load_pretrained(config)[1])
+        assembly = assemble(config, data, split, device, load_pretrained(config)[1], peers=peers)
     return assembly
 
 
@@ -278,6 +341,7 @@ class _Training:
     event_callbacks: tuple[EventCallback, ...]
     callbacks: tuple[RunCallback, ...]
     finish: bool
+    peers: Peers | None = None
 
     def complete(self) -> RunResult:
         """Train, evaluate, diagnose and call the callbacks; these are called for a training that breaks off too."""
@@ -285,7 +349,7 @@ class _Training:
         with collect_signals() as caught:
             try:
                 training_seconds = self._fit(doctor, caught)
-            except (NonFiniteError, StoppedError) as error:
+            except (NonFiniteError, StoppedError, ProcessError) as error:
                 doctor.write_report(error)
                 self._call_back(error)
                 raise
@@ -326,17 +390,38 @@ class _Training:
         with contextlib.closing(event_log), doctor.record_training():
             events = self._observe(doctor, event_log, save, clock)
             with contextlib.closing(cast("Generator[Event]", events)):  # removes the progress bar before any message
-                for _ in events:
-                    if caught:  # the state is between two updates
-                        break
+                number = self._train(events, caught, save)
             save()
-            if caught:
+            if number is not None:
                 raise StoppedError(
-                    caught[0],
-                    f"stopped by {signal.Signals(caught[0]).name} after step {state.step}; a checkpoint was written",
+                    number,
+                    f"stopped by {signal.Signals(number).name} after step {state.step}; a checkpoint was written",
                     f"continue with: yisheng resume {self.run.path}",
                 )
+            if self.peers is not None:
+                require_equal_weights(state, self.peers)
         return clock()
+
+    def _train(self, events: Iterator[Event], caught: list[int], save: Callable[[], None]) -> int | None:
+        """Train to the last event or a signal, which is returned; then the state is between two updates.
+
+        The processes of a training agree on a signal in an update, and all stop after it.
+
+        Raises:
+            ProcessError: another process ended; a checkpoint was written.
+        """
+        peers = self.peers
+        if peers is not None:
+            peers.caught = caught
+        try:
+            for _ in events:
+                number = next(iter(caught), None) if peers is None else peers.stop_signal
+                if number is not None:
+                    return number
+        except ProcessError as error:
+            save()  # the weights are those of the last complete update
+            raise ProcessError(error.problem, f"continue with: yisheng resume {self.run.path}") from error
+        return None
 
     def _observe(
         self, doctor: DoctorCallback, event_log: EventLog, save: Callable[[], None], clock: Callable[[], float]

@@ -46,9 +46,7 @@ def save(folder: Path, state: State) -> Path:
                 f"the weights {name} are not finite after step {state.step}: no checkpoint was written",
                 "use a lower lr or clip gradients (clip_norm=1); the previous checkpoint is intact",
             )
-    tensors, plain = state.dump()
-    text = json.dumps({"format": FORMAT, **plain}, allow_nan=False).encode()
-    content = serialize_tensors({**tensors, "json": torch.frombuffer(bytearray(text), dtype=torch.uint8)})
+    content = to_bytes(state)
     path = folder / f"{state.step:09d}-{_hash(content)}.safetensors"
     try:
         folder.mkdir(exist_ok=True)
@@ -57,6 +55,24 @@ def save(folder: Path, state: State) -> Path:
     files.write_file(path, content)
     _delete_old(folder, path, state.step)
     return path
+
+
+def to_bytes(state: State) -> bytes:
+    """Return the state as the content of a checkpoint."""
+    tensors, plain = state.dump()
+    text = json.dumps({"format": FORMAT, **plain}, allow_nan=False).encode()
+    return serialize_tensors({**tensors, "json": torch.frombuffer(bytearray(text), dtype=torch.uint8)})
+
+
+def load_bytes(content: bytes, state: State) -> None:
+    """Load what `to_bytes` returned in another process of the same training."""
+    tensors, plain = _parse(content)
+    state.load(tensors, plain)
+
+
+def _parse(content: bytes) -> tuple[dict[str, torch.Tensor], Any]:
+    tensors = parse(content)
+    return tensors, json.loads(tensors.pop("json").numpy().tobytes())
 
 
 def _delete_old(folder: Path, newest: Path, step: int) -> None:
@@ -108,8 +124,7 @@ def _read_intact(folder: Path) -> Iterator[tuple[Path, dict[str, torch.Tensor], 
             content = path.read_bytes()
             if _hash(content) != _parse_name(path)["sha256"]:
                 continue
-            tensors = parse(content)
-            plain = json.loads(tensors.pop("json").numpy().tobytes())
+            tensors, plain = _parse(content)
         except (OSError, SafetensorError, KeyError, ValueError, TypeError, RecursionError):
             continue
         is_current = isinstance(plain, dict) and plain.pop("format", None) == FORMAT

@@ -26,6 +26,7 @@ GRADIENT_KEYS = (
     "init_linear",
     "init_conv",
     "accumulate",
+    "shards",
     "l1",
     "clip_norm",
     "clip_value",
@@ -72,6 +73,7 @@ def choose_for_fitting(config: Config, spec: Spec, rows: int) -> Config:
         "optimizer": Choice(name="none"),
         "schedule": Choice(name="constant"),
         "batch": max(1, rows),
+        "shards": 1,
         "precision": "fp32",
         "memory_format": "contiguous",
     }

@@ -26,10 +26,13 @@ from yisheng.models.head import find_head
 from yisheng.optim._custom import rebuild
 from yisheng.optim.parameter_groups import list_weights, make_parameter_groups
 from yisheng.training import finetune, from_scratch
+from yisheng.training.distributed import Peers
 from yisheng.training.fitted import choose_for_fitting, make_fit_step
 from yisheng.training.loop import Loss, Schedule, Step
 from yisheng.training.network import build_network, check_loss, read_probe, require_channels_last
 from yisheng.training.precision import DEFAULT_FORMAT, MEMORY_FORMATS, search_precision
+from yisheng.training.shardable import require_shardable
+from yisheng.training.shards import Sharding
 from yisheng.training.state import State
 from yisheng.training.update import Penalty, make_l1_penalty, make_update, needs_closure
 from yisheng.training.wide_tables import choose_for_wide_tables
@@ -137,6 +140,7 @@ def assemble(
     pretrained: Pretrained | None = None,
     *,
     fitted: FittedTransforms | None = None,
+    peers: Peers | None = None,
 ) -> Assembly:
     """Build all parts of a training: transforms, batches, model, loss, optimizer, schedule and update.
 
@@ -147,6 +151,7 @@ def assemble(
         device: where to train.
         pretrained: weights to start from.
         fitted: the result of `fit_transforms` for the same training part and scaling; fitted here by default.
+        peers: the processes of the training, or None for this one alone.
 
     Raises:
         UsageError: a choice of the config does not fit the data.
@@ -195,6 +200,7 @@ def assemble(
     )
 
     optimizer = _build_optimizer(resolved, model)
+    require_shardable(resolved, model, optimizer, device, 1 if peers is None else peers.size)
     notes += _describe_updates(config, resolved, len(train), len(split.train), optimizer)
     notes += _describe_moved_targets(resolved, spec)
     torch.manual_seed(derive(resolved.seed, "train"))  # what the loop itself draws: dropout masks above all
@@ -207,7 +213,7 @@ def assemble(
         test=test,
         loss=loss,
         schedule=_build_schedule(resolved, optimizer),
-        step=_build_step(resolved, model, device),
+        step=_build_step(resolved, model, device, peers),
         transforms={"input": fitted.scale, "target": fitted.target_scale},
         notes=notes,
         dataset=dataset,
@@ -259,6 +265,7 @@ def _choose_full_batches(config: Config, dataset: Dataset, split: Split, pretrai
     columns, in a few hundred passes, where a default learning rate would stop far from it.
     """
     is_open = config.optimizer == Choice(name=AUTO) and config.batch == AUTO and config.accumulate == 1
+    is_open = is_open and config.shards in (AUTO, 1)
     is_small = dataset.spec.is_row and len(split.train) * dataset.spec.shape[0] <= MAX_FULL_BATCH_VALUES
     is_plain = pretrained is None and not config.scratch and config.precision in (AUTO, "fp32", "fp64")
     if config.model != Choice(name="linear") or not (is_open and is_small and is_plain):
@@ -457,17 +464,19 @@ def _make_penalty(config: ResolvedConfig, model: nn.Module) -> Penalty | None:
     return make(list_weights(model, decay_bias=config.decay_bias).values(), config.l1)
 
 
-def _build_step(config: ResolvedConfig, model: nn.Module, device: torch.device) -> Step:
+def _build_step(config: ResolvedConfig, model: nn.Module, device: torch.device, peers: Peers | None) -> Step:
     """Build the update of a config."""
     if isinstance(model, FittedModel):
         return make_fit_step(config.seed, config.loss.options.get("quantile"))
+    micro_batch = -(-config.batch // config.shards) if config.accumulate > 1 else None
     step = make_update(
-        micro_batch=config.batch if config.accumulate > 1 else None,
+        micro_batch=micro_batch,
         clip_norm=config.clip_norm,
         clip_value=config.clip_value,
         check_finite="before step" if device.type == "cpu" else "one step late",
         precision=config.precision,
         penalty=_make_penalty(config, model),
+        sharding=Sharding(config.shards, micro_batch, config.seed, peers) if config.shards > 1 else None,
     )
     if config.finetune is None:
         return step

@@ -12,17 +12,20 @@ from yisheng.models._fitted_model import FittedModel
 if TYPE_CHECKING:
     from yisheng.training.setup import Assembly
 
-MIN_FITTED_VALUES = 20_000
-"""Values of the training part below which the threads that fit a model wait longer than they compute."""
-
 
 def count_useful_threads(assembly: Assembly) -> int:
-    """Return the number of threads that one forward pass can use; a method that fits a model itself uses all."""
+    """Return the number of threads that one forward pass can use; a method that fits a model itself uses all.
+
+    Shards have the cores divided among them, whatever the number of processes: another number of threads rounds
+    differently.
+    """
     if isinstance(assembly.state.model, FittedModel):
-        values = len(assembly.train.rows) * math.prod(assembly.spec.shape)
-        return machine.count_cores() if values >= MIN_FITTED_VALUES else 1
+        return machine.threads_worth(len(assembly.train.rows) * math.prod(assembly.spec.shape))
     batch, weights = assembly.config.batch, sum(p.numel() for p in assembly.state.model.parameters())
-    return machine.threads_worth(batch * math.prod(assembly.spec.shape), batch * weights)
+    useful = machine.threads_worth(batch * math.prod(assembly.spec.shape), batch * weights)
+    if machine.user_set_threads():
+        return useful
+    return max(1, min(useful, machine.count_cores() // assembly.config.shards))
 
 
 def count_free_threads(assembly: Assembly, count_busy_cores: Callable[[], float] | None = None) -> tuple[int, str]:
@@ -35,7 +38,8 @@ def count_free_threads(assembly: Assembly, count_busy_cores: Callable[[], float]
         count_busy_cores: returns the number of cores that other programs use; measured now by default.
     """
     useful = count_useful_threads(assembly)
-    if useful == 1 or machine.user_set_threads() or assembly.train.device.type != "cpu":
+    is_fixed = machine.user_set_threads() or assembly.config.shards > 1
+    if useful == 1 or is_fixed or assembly.train.device.type != "cpu":
         return useful, ""
     busy = (count_busy_cores or machine.busy_cores)()
     free = max(1, min(useful, machine.count_cores() - round(busy)))

@@ -11,11 +11,13 @@ from typing import Literal
 import torch
 from torch import nn
 
-from yisheng.core import autocast, nested
+from yisheng.core import autocast
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Batch
 from yisheng.training.loop import Loss, Step
 from yisheng.training.nonfinite import explain_nonfinite_gradient, explain_nonfinite_loss, explain_nonfinite_update
+from yisheng.training.pieces import Piece, compute_pieces, split_batch, sum_weights
+from yisheng.training.shards import Sharding, compute_shards
 from yisheng.training.state import State
 
 Precision = Literal["fp32", "bf16", "fp64"]
@@ -60,13 +62,8 @@ def mean_loss(model: nn.Module, batch: Batch, loss: Loss, precision: Precision =
         losses = losses.view(-1, members).mean(1)
     if batch.weight is None:
         return losses.mean()
-    fractions = (batch.weight / _total(batch.weight)).to(losses.dtype)
+    fractions = (batch.weight / sum_weights(batch.weight)).to(losses.dtype)
     return (losses * fractions).sum()
-
-
-def _total(weight: torch.Tensor) -> torch.Tensor:
-    """Return the sum of the weights; samples that all have weight 0 have a loss of 0, not 0/0."""
-    return weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)
 
 
 def make_update(
@@ -77,12 +74,14 @@ def make_update(
     check_finite: Literal["before step", "one step late"] = "before step",
     precision: Precision = "fp32",
     penalty: Penalty | None = None,
+    sharding: Sharding | None = None,
 ) -> Step:
     """Make an update on the mean loss of a batch; it returns that mean, detached.
 
     Args:
         micro_batch: samples per forward pass. A larger batch is split into micro-batches whose gradients are
-            accumulated, so that it needs the memory of one micro-batch. (Batch norm normalizes each of them alone.)
+            accumulated in the order of a binary tree, so that it needs the memory of one micro-batch. (Batch norm
+            normalizes each of them alone.)
         clip_norm: the norm of all gradients together is scaled down to this (Pascanu et al., "On the
             difficulty of training recurrent neural networks", 2013, section 3.2).
         clip_value: every gradient is clipped to plus or minus this, before ``clip_norm`` is applied.
@@ -92,6 +91,7 @@ def make_update(
         precision: of the forward pass; see `mean_loss`.
         penalty: a function of the weights that is minimized together with the loss. Its gradient is added once per
             update, before clipping; like weight decay, it is not in the returned loss.
+        sharding: compute the batch in shards, perhaps in several processes; ``micro_batch`` is then without effect.
 
     Raises:
         NonFiniteError: (from the update) it names the step, the rows and the layer where the values began.
@@ -103,16 +103,22 @@ def make_update(
 
     def add_gradients(state: State, batch: Batch, loss: Loss, *, observed: bool) -> torch.Tensor:
         """Add the gradients of the batch, limited; return its mean loss."""
-        means = []
-        for part, fraction in _split_batch(batch, micro_batch):
-            part_mean = mean_loss(state.model, part, loss, precision)
-            mean = part_mean if fraction is None else part_mean * fraction
+
+        def compute(piece: Piece, *, is_observed: bool = observed) -> torch.Tensor:
+            part_mean = mean_loss(state.model, piece.batch, loss, precision)
+            mean = part_mean if piece.fraction is None else part_mean * piece.fraction
             if check_finite == "before step" and not math.isfinite(mean.item()):
-                raise explain_nonfinite_loss(state, part, mean.item())
-            if observed and state.observe_loss is not None:
+                raise explain_nonfinite_loss(state, piece.batch, mean.item())
+            if is_observed and state.observe_loss is not None:
                 state.observe_loss(part_mean)
             mean.backward()
-            means.append(mean.detach())
+            return mean.detach()
+
+        if sharding is not None:
+            mean = compute_shards(state, batch, sharding, compute)
+        else:
+            parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
+            mean = compute_pieces(split_batch(batch, micro_batch), parameters, compute)
         if penalty is not None and (value := penalty()).requires_grad:
             value.backward()
         parameters = [p for group in state.optimizer.param_groups for p in group["params"] if p.grad is not None]
@@ -127,7 +133,7 @@ def make_update(
             nn.utils.clip_grad_value_(parameters, clip_value)
         if clip_norm is not None:
             nn.utils.clip_grad_norm_(parameters, clip_norm)
-        return means[0] if len(means) == 1 else torch.stack(means).sum()
+        return mean
 
     def step(state: State, batch: Batch, loss: Loss) -> torch.Tensor:
         if previous and not math.isfinite(previous[0][0].item()):
@@ -191,22 +197,3 @@ def make_l1_penalty(weights: Iterable[torch.Tensor], l1: float) -> Penalty:
         return l1 * torch.stack(norms).sum() if norms else torch.zeros(())
 
     return penalty
-
-
-def _split_batch(batch: Batch, size: int | None) -> list[tuple[Batch, float | torch.Tensor | None]]:
-    """Split a batch into micro-batches, each with its fraction of the batch's mean; None for an unsplit batch."""
-    if size is None or len(batch) <= size:
-        return [(batch, None)]
-    starts = list(range(0, len(batch), size))
-    if len(batch) - starts[-1] == 1:
-        starts.pop()  # batch norm cannot normalize a single row
-    parts: list[tuple[Batch, float | torch.Tensor | None]] = []
-    for start, end in zip(starts, [*starts[1:], len(batch)], strict=True):
-        fraction: float | torch.Tensor = (end - start) / len(batch)
-        weight = None
-        if batch.weight is not None:
-            weight = batch.weight[start:end]
-            fraction = weight.sum() / _total(batch.weight)
-        rows = slice(start, end)
-        parts.append((Batch(nested.take(batch.x, rows), batch.y[rows], batch.index[rows], weight), fraction))
-    return parts

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from yisheng.core.components import find_component
-from yisheng.core.config import Choice, Config
+from yisheng.core.config import AUTO, Choice, Config
 from yisheng.core.types import Split
 from yisheng.search.executors.stacked import layers, update
 from yisheng.search.executors.stacked.layers import BATCH_NORMS
@@ -89,6 +89,7 @@ def explain_refused_config(config: Config) -> str:
         "they start from pretrained weights": config.weights is not None,
         "scratch=true trains each of them twice": config.scratch,
         f"accumulate={config.accumulate} adds up gradients of smaller batches": config.accumulate > 1,
+        f"shards={config.shards} adds up gradients of parts of a batch": config.shards not in (AUTO, 1),
         "precision=bf16 rounds differently in every order": config.precision == "bf16",
     }
     return next((reason for reason, applies in reasons.items() if applies), "")

@@ -1,0 +1,313 @@
+"""Several processes for one training: started here on this machine, or by ``torchrun`` on any number of machines."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+
+import torch.distributed as dist
+from torch.distributed import TCPStore  # type: ignore[attr-defined]  # public, but not in the stubs
+
+from yisheng.core import process
+from yisheng.core.child_process import LOST_OTHERS, SIGN_OF_LIFE, run_child
+from yisheng.core.config import Config
+from yisheng.core.errors import ProcessError, UsageError, YishengError
+from yisheng.core.logging import hide_messages
+from yisheng.core.references import IN_MEMORY
+from yisheng.training.distributed import Peers
+
+SILENT_SECONDS = 30.0
+"""Seconds without a sign of life after which a process that is started here counts as lost."""
+JOIN_SECONDS = 300.0
+"""Seconds that a process waits for others that are alive: they import and may share their cores with much else."""
+END_SECONDS = 10.0
+"""Seconds that the other processes have to end when the first one has ended."""
+KILL_SECONDS = 3.0
+"""Seconds between SIGTERM and SIGKILL for a process that does not end."""
+LOCAL_ADDRESS = "127.0.0.1"
+
+Follow = Callable[..., object]
+"""What the other processes do: called with ``peers=``. It must be importable."""
+
+
+def find_world_size() -> int:
+    """Return the number of processes that ``torchrun`` started for this training (``WORLD_SIZE``), or 1.
+
+    Raises:
+        UsageError: the variable is not a number.
+    """
+    text = os.environ.get("WORLD_SIZE", "1")
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"WORLD_SIZE={text!r} is not a number of processes", "start the program with torchrun")
+    return int(text)
+
+
+def count_processes(processes: int | None) -> int:
+    """Return the number of processes of a training: the given one, or that of ``torchrun``.
+
+    Raises:
+        UsageError: the number is not allowed, or differs from that of ``torchrun``.
+    """
+    world = find_world_size()
+    if processes is None:
+        return world
+    if isinstance(processes, bool) or not isinstance(processes, int) or processes < 1:
+        raise UsageError(f"processes must be a whole number from 1, got {processes!r}", "use processes=2")
+    if processes > 1 and world not in (1, processes):
+        raise UsageError(
+            f"processes={processes}, and torchrun started {world} (WORLD_SIZE)",
+            "leave processes= out, or give torchrun that number",
+        )
+    return processes
+
+
+def is_first_process() -> bool:
+    """Return whether this process shows results: all but those with a ``RANK`` above 0 that ``torchrun`` started."""
+    return find_world_size() == 1 or os.environ.get("RANK", "0") == "0"
+
+
+@contextlib.contextmanager
+def join_processes(processes: int, follow: Follow | None) -> Iterator[Peers | None]:
+    """Train in the block with several processes; yield them, or None for this one alone.
+
+    If ``torchrun`` started the processes, each of them enters the block. Otherwise they are started here, and this one
+    is the first; the others call ``follow``, and end at the latest with the block.
+
+    Args:
+        processes: see `count_processes`.
+        follow: what a process that is started here does; None if there is no other one.
+
+    Raises:
+        ProcessError: a process did not come, or ended.
+        UsageError: processes are not possible here.
+    """
+    if processes == 1:
+        yield None
+        return
+    _require_gloo()
+    if find_world_size() > 1:
+        with _join_launched() as peers:
+            yield peers
+        return
+    if dist.is_initialized():
+        raise UsageError(
+            "this process belongs to a process group of torch.distributed already, so no other one can be started",
+            "call torch.distributed.destroy_process_group() first, or start the program with torchrun",
+        )
+    assert follow is not None
+    with _start_workers(processes, follow) as peers:
+        yield peers
+
+
+def require_importable(config: Config) -> None:
+    """Refuse components that exist in this process only.
+
+    Raises:
+        UsageError: there is one.
+    """
+    for key, choice in config.custom_choices().items():
+        if choice.name.startswith(f"{IN_MEMORY}:"):
+            raise UsageError(
+                f"{key}={choice.name} exists in this process only, processes= trains in others, too",
+                "put it into a file (model=net.py:Net), or start the program with torchrun",
+            )
+
+
+def list_references(config: Config) -> dict[str, str | list[str]]:
+    """Return the references of the user's own components of a config, for `supply_components` in another process."""
+    references: dict[str, str | list[str]] = {}
+    for key, choice in config.custom_choices().items():
+        head, dot, _ = key.partition(".")
+        if choice.component is not None:
+            references[head] = [*references.get(head, []), choice.name] if dot else choice.name
+    return references
+
+
+def _require_gloo() -> None:
+    if sys.platform == "win32" or not dist.is_available() or not dist.is_gloo_available():
+        raise UsageError(
+            "several processes need torch.distributed with gloo, which this system does not have",
+            "use Linux or macOS, or processes=1: shards= gives the same weights in one process",
+        )
+
+
+@contextlib.contextmanager
+def _join_launched() -> Iterator[Peers]:
+    """Join the processes that ``torchrun`` started; all but the first are quiet."""
+    rank, size = int(os.environ.get("RANK", "0")), find_world_size()
+    quiet = hide_messages(progress=False) if rank else contextlib.nullcontext()
+    if dist.is_initialized():  # the user's program uses it, too
+        group = dist.new_group(backend="gloo", timeout=timedelta(seconds=JOIN_SECONDS))
+        with quiet:
+            yield Peers(group, dist.get_rank(), dist.get_world_size())
+        return
+    with quiet, _form_group(None, rank, size) as peers:
+        yield peers
+
+
+@contextlib.contextmanager
+def _form_group(store: TCPStore | None, rank: int, size: int) -> Iterator[Peers]:
+    """Form the process group; it is taken apart at the end of the block."""
+    timeout = timedelta(seconds=JOIN_SECONDS)
+    try:
+        dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=timeout)
+    except (RuntimeError, ValueError) as error:
+        raise ProcessError(
+            f"process {rank} of {size} waited {JOIN_SECONDS:g} seconds for the others ({str(error).splitlines()[0]})",
+            "start all processes at the same time, and check MASTER_ADDR and MASTER_PORT",
+        ) from error
+    try:
+        yield Peers(None, rank, size)
+    finally:
+        dist.destroy_process_group()
+
+
+class _Workers:
+    """The processes that this one has started: ranks 1 and above."""
+
+    def __init__(self) -> None:
+        self._processes: list[SpawnProcess] = []
+        self._connections: list[Connection] = []
+        self._seen: list[float] = []
+        self._errors: dict[int, str] = {}
+
+    def start(self, size: int, port: int, follow: Follow) -> None:
+        """Start the processes.
+
+        Raises:
+            UsageError: what they are to do cannot be sent to them.
+        """
+        context = multiprocessing.get_context("spawn")
+        for rank in range(1, size):
+            connection, child_end = context.Pipe()
+            worker = context.Process(target=run_child, args=(child_end,), daemon=True, name=f"yisheng-rank-{rank}")
+            worker.start()
+            child_end.close()
+            self._processes.append(worker)
+            self._connections.append(connection)
+            self._seen.append(time.monotonic())
+        for rank, connection in enumerate(self._connections, 1):
+            try:
+                connection.send(functools.partial(_follow_first, rank, size, port, follow))
+            except OSError:
+                continue  # it has ended; `wait_until_joined` explains it
+            except Exception as error:  # whatever an object of the user's own raises
+                raise UsageError(
+                    f"the data or a component cannot be sent to another process: {str(error).splitlines()[0]}",
+                    "put it into a file or a data set with a name, or start the program with torchrun",
+                ) from None
+
+    def wait_until_joined(self, store: TCPStore) -> None:
+        """Wait until all processes have come.
+
+        Raises:
+            ProcessError: one ended, or did not come in time.
+        """
+        end = time.monotonic() + JOIN_SECONDS
+        keys = {rank: _joined_key(rank) for rank in range(1, len(self._processes) + 1)}
+        while missing := [rank for rank, key in keys.items() if not store.check([key])]:
+            if reason := self.explain_end():
+                remedy = _MAIN_REMEDY if "exit code" in reason else "see its message, and train again"
+                raise ProcessError(reason, remedy)
+            if time.monotonic() > end:
+                raise ProcessError(
+                    f"process {missing[0]} of {len(keys) + 1} did not come within {JOIN_SECONDS:g} seconds",
+                    "see what the code of your own does when it is imported; train again when the machine is less busy",
+                )
+            silent = [rank for rank in missing if time.monotonic() - self._seen[rank - 1] > SILENT_SECONDS]
+            if silent:
+                raise ProcessError(
+                    f"process {silent[0]} of {len(keys) + 1} showed no sign of life for {SILENT_SECONDS:g} seconds",
+                    "train again when the machine is less busy, or with fewer processes",
+                )
+            time.sleep(0.02)
+
+    def explain_end(self, wait: float = 0.0) -> str:
+        """Return which process ended and why, or "" if none has."""
+        end = time.monotonic() + wait
+        while True:
+            for rank, (worker, connection) in enumerate(zip(self._processes, self._connections, strict=True), 1):
+                self._receive(rank, connection)
+                if rank in self._errors:
+                    return f"process {rank}: {self._errors[rank]}"
+                if worker.exitcode is not None and worker.exitcode < 0:
+                    name = signal.Signals(-worker.exitcode).name
+                    return f"process {rank} of {len(self._processes) + 1} was ended by {name}"
+                if worker.exitcode not in (None, 0, LOST_OTHERS):
+                    return f"process {rank} of {len(self._processes) + 1} ended (exit code {worker.exitcode})"
+            if time.monotonic() >= end:
+                return ""
+            time.sleep(0.02)
+
+    def _receive(self, rank: int, connection: Connection) -> None:
+        """Read the signs of life and the error of a process."""
+        with contextlib.suppress(EOFError, OSError):
+            while connection.poll():
+                text = connection.recv()
+                self._seen[rank - 1] = time.monotonic()
+                if text != SIGN_OF_LIFE:
+                    self._errors[rank] = text
+
+    def end(self, grace: float) -> None:
+        """Wait up to ``grace`` seconds for the processes to end by themselves, then end them."""
+        deadline = time.monotonic() + grace
+        for worker in self._processes:
+            worker.join(max(0.0, deadline - time.monotonic()))
+        for stop in (SpawnProcess.terminate, SpawnProcess.kill):
+            for worker in [worker for worker in self._processes if worker.is_alive()]:
+                stop(worker)
+                worker.join(KILL_SECONDS)
+        for connection in self._connections:
+            connection.close()
+
+
+_MAIN_REMEDY = 'start the work of a script below if __name__ == "__main__":, or use processes=1'
+
+
+@contextlib.contextmanager
+def _start_workers(size: int, follow: Follow) -> Iterator[Peers]:
+    """Start the other processes on this machine, and end them with the block."""
+    timeout = timedelta(seconds=JOIN_SECONDS)
+    store = TCPStore(LOCAL_ADDRESS, 0, size, is_master=True, timeout=timeout, wait_for_workers=False)
+    workers, grace = _Workers(), 0.0
+    try:
+        workers.start(size, store.port, follow)
+        workers.wait_until_joined(store)
+        grace = END_SECONDS
+        with _form_group(store, 0, size) as peers:
+            try:
+                yield peers
+            except ProcessError as error:
+                raise ProcessError(workers.explain_end(wait=1.0) or error.problem, error.remedy) from error
+    finally:
+        workers.end(grace)
+
+
+def _joined_key(rank: int) -> str:
+    return f"yisheng/joined/{rank}"
+
+
+def _follow_first(rank: int, size: int, port: int, follow: Follow, connection: Connection) -> None:
+    """Do the work of a process that was started here; send its error to the first one."""
+    process.keep_memory()
+    try:
+        timeout = timedelta(seconds=JOIN_SECONDS)
+        store = TCPStore(LOCAL_ADDRESS, port, size, is_master=False, timeout=timeout)
+        store.set(_joined_key(rank), "1")
+        with _form_group(store, rank, size) as peers:
+            follow(peers=peers)
+    except ProcessError:
+        sys.exit(LOST_OTHERS)  # the first process knows which one ended
+    except YishengError as error:
+        with contextlib.suppress(OSError):
+            connection.send(error.problem)
+        sys.exit(error.code)

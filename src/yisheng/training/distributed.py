@@ -1,0 +1,267 @@
+"""The processes of one training: sums in a fixed order, and small messages between them (gloo, on a CPU).
+
+Every process computes an aligned part of a binary tree of shards. The upper levels are added by recursive doubling: in
+round k a process exchanges its sum with the one whose rank differs in bit k, and both add the two. Addition of two
+numbers is commutative to the bit, so all processes have the same sum, which is that of a single process. In every round
+each process sends and receives all gradients: log2(N) times the bytes of the weights.
+
+Source: Thakur, Rabenseifner and Gropp, "Optimization of collective communication operations in MPICH", 2005, section
+4.5 (recursive doubling).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from yisheng.core.errors import ProcessError, UsageError
+from yisheng.training.pieces import Tensors, add_tensors
+
+TIMEOUT = timedelta(minutes=30)
+"""Time to wait for a process that is alive: the first one may plan, score or download for a while."""
+DIGEST_BYTES = 32
+ALIGNMENT = 16
+"""Bytes at whose multiples every tensor of a message begins; no dtype requires more."""
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What some shards contribute to an update.
+
+    Args:
+        sums: values that are added up over the shards.
+        firsts: values that count of the first shard only; None if these shards are empty.
+        failed: the first shard that failed, or None.
+    """
+
+    sums: Tensors
+    firsts: list[torch.Tensor] | None
+    failed: int | None = None
+
+
+class Peers:
+    """The processes of one training, seen from one of them.
+
+    Args:
+        group: torch's process group; its processes have the ranks 0 to ``size - 1``.
+        rank: of this process.
+        size: number of processes, a power of two.
+
+    Attributes:
+        caught: signals that this process has received; see `yisheng.core.signals.collect_signals`.
+        stop_signal: a signal that any process had received before the latest `add`, or None: the same in all of them.
+    """
+
+    def __init__(self, group: dist.ProcessGroup | None, rank: int, size: int) -> None:
+        self.rank, self.size = rank, size
+        self.caught: Sequence[int] = ()
+        self.stop_signal: int | None = None
+        self._group = group
+        self._messages: tuple[_Message, _Message] | None = None
+
+    @property
+    def is_first(self) -> bool:
+        """Return whether this is the process that writes and shows everything."""
+        return self.rank == 0
+
+    def add(
+        self, contribution: Contribution, sums_like: Sequence[torch.Tensor], firsts_like: Sequence[torch.Tensor]
+    ) -> Contribution:
+        """Return the contribution of all processes, the same in all of them.
+
+        Args:
+            contribution: of this process.
+            sums_like: tensors with the shapes and dtypes of ``sums``, on a CPU.
+            firsts_like: likewise of ``firsts``.
+
+        Raises:
+            ProcessError: another process ended.
+        """
+        outgoing, incoming = self._make_messages(sums_like, firsts_like)
+        signal = self.caught[0] if self.caught else 0
+        for distance in (1 << k for k in range(self.size.bit_length() - 1)):
+            partner = self.rank ^ distance
+            outgoing.write(contribution, signal)
+            self._transfer([(outgoing.content, partner)], [(incoming.content, partner)])
+            received, received_signal = incoming.read()
+            failures = [part.failed for part in (contribution, received) if part.failed is not None]
+            firsts = contribution.firsts
+            if received.firsts is not None and (partner < self.rank or firsts is None):
+                firsts = [value.clone() for value in received.firsts]
+            sums = add_tensors(contribution.sums, received.sums)
+            contribution = Contribution(sums, firsts, min(failures, default=None))
+            signal = max(signal, received_signal)
+        self.stop_signal = signal or None
+        return contribution
+
+    def broadcast(self, content: bytes | None = None, *, source: int = 0) -> bytes:
+        """Return the bytes of one process in all of them.
+
+        Args:
+            content: the bytes, in the source.
+            source: its rank.
+
+        Raises:
+            ProcessError: another process ended.
+        """
+        if self.rank == source:
+            assert content is not None
+            receivers = [rank for rank in range(self.size) if rank != source]
+            length = torch.tensor([len(content)])
+            data = torch.frombuffer(bytearray(content), dtype=torch.uint8) if content else torch.empty(0)
+            self._transfer([(length, rank) for rank in receivers], [])
+            if content:
+                self._transfer([(data, rank) for rank in receivers], [])
+            return content
+        length = torch.zeros(1, dtype=torch.int64)
+        self._transfer([], [(length, source)])
+        data = torch.empty(int(length), dtype=torch.uint8)
+        if int(length):
+            self._transfer([], [(data, source)])
+        return data.numpy().tobytes()
+
+    def broadcast_json(self, value: Any = None, *, source: int = 0) -> Any:
+        """Return plain data of one process in all of them; see `broadcast`."""
+        content = json.dumps(value).encode() if self.rank == source else None
+        return json.loads(self.broadcast(content, source=source))
+
+    def require_equal(self, values: Mapping[str, bytes], remedy: str) -> None:
+        """Raise an error in all processes unless all have the same values.
+
+        Args:
+            values: contents by what they are called in the error.
+            remedy: of the error.
+
+        Raises:
+            UsageError: a value differs.
+            ProcessError: another process ended.
+        """
+        digests = [hashlib.sha256(content).digest() for content in values.values()]
+        digest = torch.frombuffer(bytearray(b"".join(digests)), dtype=torch.uint8)
+        gathered = [digest, *(torch.empty_like(digest) for _ in range(1, self.size))]
+        differing: list[Any] | None = None
+        if self.is_first:
+            self._transfer([], [(gathered[rank], rank) for rank in range(1, self.size)])
+            for rank, (number, name) in itertools.product(range(1, self.size), enumerate(values)):
+                place = slice(DIGEST_BYTES * number, DIGEST_BYTES * (number + 1))
+                if differing is None and not torch.equal(gathered[rank][place], digest[place]):
+                    differing = [rank, name]
+        else:
+            self._transfer([(digest, 0)], [])
+        differing = self.broadcast_json(differing)
+        if differing is not None:
+            raise UsageError(f"process {differing[0]} has other {differing[1]} than process 0", remedy)
+
+    def wait_for_all(self) -> None:
+        """Wait until all processes are here.
+
+        Raises:
+            ProcessError: another process ended.
+        """
+        self.require_equal({"nothing": b""}, "")
+
+    def _make_messages(
+        self, sums_like: Sequence[torch.Tensor], firsts_like: Sequence[torch.Tensor]
+    ) -> tuple[_Message, _Message]:
+        """Return a message to send and one to receive; they are kept for the next update."""
+        if self._messages is None or not self._messages[0].fits(sums_like, firsts_like):
+            self._messages = _Message(sums_like, firsts_like), _Message(sums_like, firsts_like)
+        return self._messages
+
+    def _transfer(
+        self, outgoing: Sequence[tuple[torch.Tensor, int]], incoming: Sequence[tuple[torch.Tensor, int]]
+    ) -> None:
+        """Send tensors to ranks and receive tensors from ranks, all at the same time."""
+        with self._explain_lost_processes():
+            works = [dist.isend(tensor, rank, group=self._group) for tensor, rank in outgoing]
+            works += [dist.irecv(tensor, rank, group=self._group) for tensor, rank in incoming]
+            for work in works:
+                if work is not None:
+                    work.wait(TIMEOUT)
+
+    @contextlib.contextmanager
+    def _explain_lost_processes(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:  # gloo's error of a closed connection, and others of torch.distributed
+            reason = str(error).splitlines()[0][:200]
+            raise ProcessError(
+                f"another of the {self.size} processes of this training ended, or cannot be reached ({reason})",
+                "see the messages of the others; train again, or resume the run",
+            ) from error
+
+
+class _Message:
+    """The bytes of a contribution: whole numbers about it, then every tensor in a place of its own.
+
+    Args:
+        sums_like: tensors with the shapes and dtypes of the sums.
+        firsts_like: likewise of the firsts.
+    """
+
+    def __init__(self, sums_like: Sequence[torch.Tensor], firsts_like: Sequence[torch.Tensor]) -> None:
+        self._layout = self._describe(sums_like, firsts_like)
+        numbers = torch.empty(3 + len(sums_like), dtype=torch.int64)  # failed + 1, signal, has firsts, which sums
+        tensors = [numbers, *sums_like, *firsts_like]
+        offsets = [0]
+        for tensor in tensors:
+            offsets.append(offsets[-1] + -(-_count_bytes(tensor) // ALIGNMENT) * ALIGNMENT)
+        self.content = torch.zeros(offsets[-1], dtype=torch.uint8)
+        places = [
+            self.content[start : start + _count_bytes(tensor)].view(tensor.dtype).view(tensor.shape)
+            for start, tensor in zip(offsets, tensors, strict=False)
+        ]
+        self._numbers, self._sums, self._firsts = (
+            places[0],
+            places[1 : 1 + len(sums_like)],
+            places[1 + len(sums_like) :],
+        )
+
+    def fits(self, sums_like: Sequence[torch.Tensor], firsts_like: Sequence[torch.Tensor]) -> bool:
+        """Return whether tensors have the shapes and dtypes of this message."""
+        return self._layout == self._describe(sums_like, firsts_like)
+
+    @staticmethod
+    def _describe(*groups: Sequence[torch.Tensor]) -> list[list[tuple[torch.Size, torch.dtype]]]:
+        return [[(tensor.shape, tensor.dtype) for tensor in group] for group in groups]
+
+    @torch.no_grad()
+    def write(self, contribution: Contribution, signal: int) -> None:
+        """Write a contribution into the message."""
+        failed = 0 if contribution.failed is None else contribution.failed + 1
+        has_values = [value is not None for value in contribution.sums]
+        self._numbers.copy_(torch.tensor([failed, signal, contribution.firsts is not None, *has_values]))
+        for place, value in zip(self._sums, contribution.sums, strict=True):
+            if value is not None:
+                place.copy_(value)
+        for place, value in zip(self._firsts, contribution.firsts or (), strict=False):
+            place.copy_(value)
+
+    def read(self) -> tuple[Contribution, int]:
+        """Return the contribution in the message, in the message's memory, and the signal."""
+        failed, signal, has_firsts, *has_values = self._numbers.tolist()
+        sums = [place if has else None for place, has in zip(self._sums, has_values, strict=True)]
+        return Contribution(sums, self._firsts if has_firsts else None, failed - 1 if failed else None), signal
+
+
+def _count_bytes(tensor: torch.Tensor) -> int:
+    return math.prod(tensor.shape) * tensor.element_size()
+
+
+def describe_sharing(shards: int, processes: int) -> str:
+    """Return a note on who computes what.
+
+    >>> describe_sharing(4, 2)
+    '4 shards of each batch on 2 processes, 2 each'
+    """
+    return f"{shards} shards of each batch on {processes} processes, {shards // processes} each"

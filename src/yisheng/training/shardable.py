@@ -1,0 +1,105 @@
+"""What can be trained in shards and in several processes; everything else is refused before work is spent."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from yisheng.core.config import AUTO, Config, ResolvedConfig
+from yisheng.core.errors import UsageError
+from yisheng.training.update import needs_closure
+
+
+def choose_shards(config: Config, processes: int) -> Config:
+    """Return the config with its number of shards: as many as processes by default.
+
+    Args:
+        config: any config.
+        processes: number of processes of the training.
+
+    Raises:
+        UsageError: the processes do not divide the shards, or the training cannot be divided.
+
+    >>> choose_shards(Config(), 4).shards, choose_shards(Config(shards=8), 2).shards
+    (4, 8)
+    """
+    if processes & (processes - 1):
+        raise UsageError(
+            f"processes={processes} is not a power of two: gradients are added in pairs",
+            f"use processes={1 << processes.bit_length() - 1}",
+        )
+    shards = processes if config.shards == AUTO else config.shards
+    config = config.model_copy(update={"shards": shards})
+    if shards % processes:
+        raise UsageError(
+            f"processes={processes} does not divide shards={config.shards}: each process computes as many shards",
+            f"use processes={config.shards} or fewer, or shards={processes}",
+        )
+    if config.shards != 1:
+        require_plain_network(config)
+    if processes > 1:
+        _require_one_training(config)
+    return config
+
+
+def require_plain_network(config: Config) -> None:
+    """Refuse ``scratch=true`` with shards.
+
+    Raises:
+        UsageError: the config asks for both.
+    """
+    if config.scratch:
+        raise UsageError(
+            f"scratch=true trains twice on complete batches, shards={config.shards} divides them",
+            "leave shards= and processes= out, or use scratch=false",
+        )
+
+
+def _require_one_training(config: Config) -> None:
+    """Refuse what one process does alone while the others would wait."""
+    if config.folds is not None:
+        raise UsageError(
+            f"processes= is for one training, folds={config.folds} trains several",
+            f"use fold=1/{config.folds} for one of the folds, or leave processes= out",
+        )
+    if config.doctor == "full":
+        raise UsageError(
+            "doctor=full tries remedies in one process, and records the outputs of all rows there",
+            "use doctor=passive, or leave processes= out",
+        )
+    if config.epochs == 0:
+        raise UsageError("epochs=0 trains nothing that processes could share", "leave processes= out")
+
+
+def require_shardable(
+    config: ResolvedConfig, model: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device, processes: int
+) -> None:
+    """Refuse a network, an optimizer or a device whose updates cannot be computed in shards.
+
+    Args:
+        config: the resolved config.
+        model: the network.
+        optimizer: its optimizer.
+        device: where it computes.
+        processes: number of processes.
+
+    Raises:
+        UsageError: one of them cannot.
+    """
+    if config.shards == 1:
+        return
+    require_plain_network(config)
+    if processes > 1 and device.type != "cpu":
+        raise UsageError(
+            f"processes={processes} train on the CPU only, this is device={device}", "use device=cpu or processes=1"
+        )
+    if needs_closure(optimizer):
+        raise UsageError(
+            f"optimizer={config.optimizer.name} computes the loss several times in an update, on the complete batch",
+            "use optimizer=adam, or shards=1",
+        )
+    if any(isinstance(module, nn.SyncBatchNorm) for module in model.modules()):
+        raise UsageError(
+            "SyncBatchNorm normalizes over several GPUs, and a shard is normalized alone",
+            "use nn.BatchNorm2d, or shards=1",
+        )

@@ -1,0 +1,160 @@
+"""Updates over shards in one process: the same mean loss, and nothing that depends on who computes a shard."""
+
+import copy
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from yisheng.core.config import Config
+from yisheng.core.errors import NonFiniteError, UsageError
+from yisheng.core.types import Batch
+from yisheng.training.shardable import choose_shards
+from yisheng.training.shards import Sharding, bound_shards
+from yisheng.training.state import State
+from yisheng.training.update import make_update
+
+
+def loss(output, y):
+    return nn.functional.cross_entropy(output, y, reduction="none")
+
+
+def make_state(*layers, dtype=torch.float64):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), *layers, nn.Tanh(), nn.Linear(8, 4)).to(dtype)
+    return State(model, torch.optim.SGD(model.parameters(), lr=0.3, momentum=0.9))
+
+
+def make_batch(rows=21, weighted=False, seed=0):
+    torch.manual_seed(seed)
+    weight = torch.rand(rows).double() if weighted else None
+    return Batch(torch.randn(rows, 6).double(), torch.randint(0, 4, (rows,)), torch.arange(rows), weight)
+
+
+def update(state, batch, shards, micro_batch=None, **options):
+    return make_update(sharding=Sharding(shards, micro_batch, seed=0), **options)(state, batch, loss)
+
+
+def weights(state):
+    return {name: value.clone() for name, value in state.model.state_dict().items()}
+
+
+@given(st.integers(1, 300), st.integers(0, 6))
+def test_shards_have_all_rows_once_and_no_single_one(rows, exponent):
+    bounds = bound_shards(rows, 1 << exponent)
+    assert len(bounds) == 1 << exponent
+    assert [row for start, end in bounds for row in range(start, end)] == list(range(rows))
+    sizes = [end - start for start, end in bounds]
+    used = [size for size in sizes if size]
+    assert sizes == used + [0] * (len(sizes) - len(used))
+    assert max(used) - min(used) <= 1
+    assert min(used) >= min(rows, 2)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("micro_batch", [None, 3])
+@pytest.mark.parametrize("shards", [2, 4, 16])
+@pytest.mark.parametrize("options", [{}, {"clip_norm": 0.05, "clip_value": 0.01}])
+def test_an_update_over_shards_is_that_of_the_batch_up_to_rounding(shards, micro_batch, weighted, options):
+    sharded, plain = make_state(), make_state()
+    for seed, rows in enumerate((21, 21, 5)):
+        batch = make_batch(rows, weighted, seed)
+        value = update(sharded, batch, shards, micro_batch, **options)
+        expected = make_update(**options)(plain, batch, loss)
+        torch.testing.assert_close(value, expected)
+    for name, value in weights(plain).items():
+        torch.testing.assert_close(weights(sharded)[name], value, rtol=1e-12, atol=1e-12)
+
+
+def test_running_statistics_change_by_the_mean_of_the_shards():
+    """Each shard is normalized alone (a ghost batch), and the momentum is that of one update."""
+    state = make_state(nn.BatchNorm1d(8))
+    initial, batch = copy.deepcopy(state.model), make_batch(20)
+    update(state, batch, 4)
+    with torch.no_grad():
+        shards = [initial[0](batch.x[start : start + 5]) for start in range(0, 20, 5)]
+    mean = torch.stack([shard.mean(0) for shard in shards]).mean(0)
+    var = torch.stack([shard.var(0) for shard in shards]).mean(0)
+    torch.testing.assert_close(state.model[1].running_mean, 0.1 * mean)
+    torch.testing.assert_close(state.model[1].running_var, 0.9 + 0.1 * var)
+    assert state.model[1].num_batches_tracked == 1
+
+
+def test_buffers_that_nothing_changes_keep_their_bits():
+    state = make_state()
+    state.model.register_buffer("mask", torch.tensor([-math.inf, 0.1, -0.0, math.nan]))
+    before = state.model.mask.clone()
+    update(state, make_batch(), 4)
+    assert state.model.mask.numpy().tobytes() == before.numpy().tobytes()
+
+
+def test_random_numbers_depend_on_seed_step_and_shard_only():
+    states = [make_state(nn.Dropout(0.5)) for _ in range(2)]
+    for number, state in enumerate(states):
+        batch = make_batch()
+        torch.manual_seed(number)
+        update(state, batch, 4)
+    assert all(torch.equal(value, weights(states[1])[name]) for name, value in weights(states[0]).items())
+    later = make_state(nn.Dropout(0.5))
+    later.step = 1
+    update(later, make_batch(), 4)
+    assert not torch.equal(weights(later)["0.weight"], weights(states[0])["0.weight"])
+
+
+def test_random_generators_are_as_before_an_update():
+    state, batch = make_state(nn.Dropout(0.5)), make_batch()
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    update(state, batch, 2)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("row", [0, 7, 20])
+def test_a_shard_that_is_not_finite_changes_nothing(row):
+    state, batch = make_state(nn.BatchNorm1d(8)), make_batch()
+    batch.x[row, 2] = math.nan
+    before = weights(state)
+    with pytest.raises(NonFiniteError, match=f"the inputs of row {row} are not finite"):
+        update(state, batch, 4)
+    assert all(torch.equal(value, weights(state)[name]) for name, value in before.items())
+
+
+def test_the_doctor_sees_the_loss_of_the_first_shard():
+    state, batch, losses = make_state(), make_batch(20), []
+    state.observe_loss = lambda value: losses.append(float(value.detach()))
+    expected = float(loss(state.model(batch.x[:5]), batch.y[:5]).mean().detach())
+    update(state, batch, 4)
+    assert losses == pytest.approx([expected])
+
+
+def test_sparse_gradients_are_refused():
+    model = nn.Sequential(nn.Embedding(5, 4, sparse=True), nn.Flatten())
+    state = State(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    batch = Batch(torch.zeros(6, 1, dtype=torch.int64), torch.zeros(6, dtype=torch.int64), torch.arange(6))
+    with pytest.raises(UsageError, match="sparse"):
+        update(state, batch, 2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "processes", "message"),
+    [
+        ({"shards": 4}, 8, "processes=8 does not divide shards=4"),
+        ({"shards": 1}, 2, "processes=2 does not divide shards=1"),
+        ({}, 3, "not a power of two"),
+        ({"shards": 2, "scratch": True}, 1, "scratch=true"),
+        ({"scratch": True}, 2, "scratch=true"),
+        ({"folds": 5}, 2, "folds=5"),
+        ({"doctor": "full"}, 2, "doctor=full"),
+        ({"epochs": 0}, 2, "epochs=0"),
+    ],
+)
+def test_what_cannot_be_divided_is_refused(settings, processes, message):
+    with pytest.raises(UsageError, match=message):
+        choose_shards(Config(**settings), processes)
+
+
+def test_one_process_has_one_shard_by_default():
+    assert choose_shards(Config(), 1).shards == 1
