@@ -280,8 +280,9 @@ def summarize_columns(model: TableModel) -> dict[str, Any] | None:
     groups = group_columns(model.spec)
     if len(groups) > MAX_COLUMNS:
         return None
-    limit = int(np.clip(MAX_PREDICTED_ROWS // (len(groups) * REPEATS), MIN_ROWS, MAX_ROWS))
-    table = _measure(model, model.held_out(limit), repeats=REPEATS, seed=0, with_interval=SHOWN_COLUMNS)
+    held_out = model.held_out(int(np.clip(MAX_PREDICTED_ROWS // len(groups), MIN_ROWS, MAX_ROWS)))
+    repeats = int(np.clip(MAX_PREDICTED_ROWS // (len(groups) * len(held_out.x)), 1, REPEATS))  # more rows tell more
+    table = _measure(model, held_out, repeats=repeats, seed=0, with_interval=SHOWN_COLUMNS)
     if not np.isfinite([table.value, *(column.importance.value for column in table)]).all():
         return None  # the rows do not define the score, as one class does not define the AUC
     background = model.draw_background(MIN_ROWS)
@@ -292,7 +293,7 @@ def summarize_columns(model: TableModel) -> dict[str, Any] | None:
         "value": table.value,
         "part": table.part,
         "rows": table.rows,
-        "repeats": REPEATS,
+        "repeats": repeats,
         "columns": [
             {"column": c.column, **asdict(c.importance), "deviation": c.deviation} for c in table[:SHOWN_COLUMNS]
         ],
