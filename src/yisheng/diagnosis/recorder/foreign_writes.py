@@ -1,4 +1,4 @@
-"""Changes of the weights between updates, by something else than the optimizer."""
+"""Changes of the weights between an update and the next backward pass, by something else than the optimizer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MAX_WRITES = 64
 
 
 class ForeignWrites:
-    """Changes of one weight between an update and the next.
+    """Changes of one weight between an update and the next backward pass.
 
     Autograd counts the in-place changes of a tensor, so that a look costs no more than reading a number.
 
@@ -19,7 +19,16 @@ class ForeignWrites:
     Attributes:
         weight: the weight; None if there is none.
         version: of the weight after the last update; None before the first.
-        at: numbers of losses that were recorded before the update that first saw a change.
+        at: the number, from 1, of the first loss after each change.
+
+    >>> net = nn.Linear(2, 2)
+    >>> writes = ForeignWrites(net)
+    >>> writes.version = net.weight._version
+    >>> writes.look(6)
+    >>> _ = nn.init.zeros_(net.weight)
+    >>> writes.look(7)
+    >>> writes.at
+    [7]
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -27,11 +36,14 @@ class ForeignWrites:
         self.version: int | None = None
         self.at: list[int] = []
 
-    def add(self, losses: int) -> None:
-        """Add a change.
+    def look(self, number: int) -> None:
+        """Note whether the weight has changed since the last update.
 
         Args:
-            losses: number of losses so far, that of the next update included.
+            number: of the present loss, from 1.
         """
+        if self.weight is None or self.version is None or self.weight._version == self.version:
+            return
+        self.version = self.weight._version
         if len(self.at) < MAX_WRITES:
-            self.at.append(losses)
+            self.at.append(number)

@@ -17,9 +17,10 @@ class GradientHooks:
 
     Args:
         note_loss: receives the loss ``()``, whose graph is being consumed.
+        is_silent: whether a pass that reaches an end of the network is ignored; finding its loss would take longer.
 
     >>> net, losses = nn.Linear(2, 1), []
-    >>> hooks = GradientHooks(losses.append)
+    >>> hooks = GradientHooks(losses.append, lambda: False)
     >>> hooks.watch_ends(net)
     >>> loss = net(torch.ones(3, 2)).sum()
     >>> loss.backward()
@@ -28,26 +29,33 @@ class GradientHooks:
     [True]
     """
 
-    def __init__(self, note_loss: Callable[[torch.Tensor], None]) -> None:
-        self._note_loss = note_loss
+    def __init__(self, note_loss: Callable[[torch.Tensor], None], is_silent: Callable[[], bool]) -> None:
+        self._note_loss, self._is_silent = note_loss, is_silent
         self._handles: list[Any] = []
 
     def watch_ends(self, model: nn.Module) -> None:
         """Watch the first and the last parameter of a network."""
         trainable = [p for p in model.parameters() if p.requires_grad]
-        self._replace(trainable if len(trainable) < 2 else [trainable[0], trainable[-1]], self._note_loss)
+        ends = trainable if len(trainable) < 2 else [trainable[0], trainable[-1]]
+        find_and_note = self._make_hook(self._note_loss)
+        is_silent = self._is_silent
+        self._replace(ends, lambda p: None if is_silent() else find_and_note(p))
 
     def watch(self, parameter: torch.Tensor, note_loss: Callable[[torch.Tensor], None]) -> None:
         """Watch one parameter, which every backward pass reaches, for another function."""
-        self._replace([parameter], note_loss)
+        self._replace([parameter], self._make_hook(note_loss))
 
     def remove(self) -> None:
         """Remove the hooks."""
-        self._replace([], self._note_loss)
+        self._replace([], None)
 
-    def _replace(self, parameters: Sequence[torch.Tensor], note_loss: Callable[[torch.Tensor], None]) -> None:
+    def _replace(self, parameters: Sequence[torch.Tensor], hook: Callable[[torch.Tensor], None] | None) -> None:
         for handle in self._handles:
             handle.remove()
+        self._handles = [] if hook is None else [p.register_post_accumulate_grad_hook(hook) for p in parameters]
+
+    def _make_hook(self, note_loss: Callable[[torch.Tensor], None]) -> Callable[[torch.Tensor], None]:
+        """Return a hook that finds the loss of a pass, and notes it once."""
         last: weakref.ref[torch.Tensor] | None = None
 
         def after_gradient(_: torch.Tensor) -> None:
@@ -57,4 +65,4 @@ class GradientHooks:
                 last = weakref.ref(loss)
                 note_loss(loss)
 
-        self._handles = [p.register_post_accumulate_grad_hook(after_gradient) for p in parameters]
+        return after_gradient

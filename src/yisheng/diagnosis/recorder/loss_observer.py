@@ -13,6 +13,7 @@ from torch import nn
 from yisheng.diagnosis.loss_graph import SCALING_NODES, Loss, combine_losses, inverse_factor
 from yisheng.diagnosis.recorder import traced
 from yisheng.diagnosis.recorder.batch_order import BatchOrder
+from yisheng.diagnosis.recorder.foreign_writes import ForeignWrites
 from yisheng.diagnosis.recorder.gradient_hooks import GradientHooks
 from yisheng.diagnosis.recorder.loss_log import LossLog
 from yisheng.diagnosis.recorder.loss_path import LossPath
@@ -34,6 +35,7 @@ class LossObserver:
     Args:
         model: the network.
         step: what observes a recorded step.
+        writes: changes of the weights between an update and the next backward pass.
         notes: receives the line of the backward pass.
 
     Attributes:
@@ -48,7 +50,7 @@ class LossObserver:
         arguments: of the network in a light step.
     """
 
-    def __init__(self, model: nn.Module, step: StepObserver, notes: ProgramNotes) -> None:
+    def __init__(self, model: nn.Module, step: StepObserver, writes: ForeignWrites, notes: ProgramNotes) -> None:
         self.log = LossLog()
         self.backwards = 0
         self.nonfinite_loss: NonFiniteLoss | None = None
@@ -58,8 +60,8 @@ class LossObserver:
         self.probe: torch.Tensor | None = None
         self.is_light = False
         self.arguments: tuple[Any, ...] = ()
-        self._model, self._step, self._notes = model, step, notes
-        self._hooks = GradientHooks(self._note_untraced_loss)
+        self._model, self._step, self._writes, self._notes = model, step, writes, notes
+        self._hooks = GradientHooks(self._note_untraced_loss, lambda: self._is_observing or traced.is_inside_backward())
         self._path = LossPath()
         self._is_observing = False
         self._targets: torch.Tensor | None = None
@@ -117,6 +119,7 @@ class LossObserver:
             is_changed = not self.has_other_losses or gradient_version != self._gradient_version()
             if reached or (reached is None and is_changed):
                 self.log.add(value)
+                self._writes.look(len(self.log))
             else:
                 self.log.add_other(value)
         finally:
@@ -156,11 +159,10 @@ class LossObserver:
         It did not come from the network's `forward`, as of parts called one by one. Its graph is being consumed by
         now.
         """
-        if self._is_observing or traced.is_inside_backward():
-            return
         self.backwards += 1
         self._path.exclude()
         self.log.add(loss.item() if loss.is_cpu else loss.detach())
+        self._writes.look(len(self.log))
 
     def _read_light_loss(self, loss: torch.Tensor) -> None:
         """Note the value of the loss of a light step, during its backward pass."""
@@ -169,6 +171,9 @@ class LossObserver:
         self.backwards += 1
         value = loss.item()
         self._values.append(value)
+        writes = self._writes
+        if writes.weight is not None and writes.weight._version != writes.version:
+            writes.look(len(self._values))
         if not isfinite(value) and self.nonfinite_loss is None:
             number = len(self._values)
             self.nonfinite_loss = explain_by_variables(loss, number, self._model, self.arguments, self._targets)

@@ -82,9 +82,9 @@ class Recorder:
         self.ran_in_bfloat16 = self.began_trained = False
         self.notes = ProgramNotes(is_active=traces)
         self.step_observer = StepObserver(model, optimizer)
-        self.loss_observer = LossObserver(model, self.step_observer, self.notes)
-        self.evaluations = Evaluations(model)
         self.foreign_writes = ForeignWrites(model)
+        self.loss_observer = LossObserver(model, self.step_observer, self.foreign_writes, self.notes)
+        self.evaluations = Evaluations(model)
         self.rate_watch = RateWatch()
         self._traces = traces
         # Autograd counts the in-place changes of a tensor; comparing counts is far cheaper than comparing values.
@@ -103,7 +103,6 @@ class Recorder:
         if self._traces:
             traced.add_listener(self)
             self._hooks.append(self.model.register_forward_hook(self._after_forward))
-            self._hooks.append(self.optimizer.register_step_pre_hook(self._before_traced_update))
             self.loss_observer.begin()
         elif self.evaluations.depends_on_mode:
             self._hooks.append(self.model.register_forward_pre_hook(self._note_mode))
@@ -206,11 +205,9 @@ class Recorder:
         if self.records and self._has_missing_gradient(self.records[-1]):
             self.notes.find_cut(self.model)
         self.step_observer.begin(self.steps + 1, follows_update=follows_update)
+        self._step_hooks = [self.optimizer.register_step_pre_hook(self._before_update)]
         if not self._traces:
-            self._step_hooks = [
-                self.model.register_forward_hook(self.step_observer.record_output),
-                self.optimizer.register_step_pre_hook(self._before_update),
-            ]
+            self._step_hooks.append(self.model.register_forward_hook(self.step_observer.record_output))
 
     def _end_record(self) -> None:
         """Keep the record of the step if it has content, and remove the hooks of the step."""
@@ -260,16 +257,9 @@ class Recorder:
         held, parameters = self.step_observer.find_held(), self.step_observer.parameters
         return any(p.gradient is None and id(parameters.get(p.name)) in held for p in record.parameters)
 
-    def _before_traced_update(self, *_: Any) -> None:
-        writes = self.foreign_writes
-        if writes.version is not None and writes.weight is not None and writes.weight._version != writes.version:
-            writes.add(len(self.loss_observer.log))
-        if self.step_observer.record is not None:
-            self.notes.note_source("step", find_source)
-            self._before_update()
-
     def _before_update(self, *_: Any) -> None:
         self.begun_updates += 1
+        self.notes.note_source("step", find_source)
         self.step_observer.before_update()
 
     def _after_update(self, *_: Any) -> None:
