@@ -1,9 +1,10 @@
 """Build the source archive and the wheel, and try the wheel in fresh environments, without our constraints.
 
-    python scripts/check_wheel.py [dist=dist] [python=python3.11,python3.12] [reuse=true]
+    python scripts/check_wheel.py [dist=dist] [python=python3.11,python3.12] [first=REQUIREMENT] [reuse=true]
 
 For each Python a new environment is made, the wheel installed with what it requires, and the demo trained in an empty
-folder. ``reuse=true`` takes what the wheel requires from the present environment instead of a package index. Nothing is
+folder. ``first=torch==2.13.0+cpu`` installs that before the wheel: on Linux, PyPI's torch brings several GB for GPUs.
+``reuse=true`` takes what the wheel requires from the present environment instead of a package index. Nothing is
 uploaded.
 """
 
@@ -42,17 +43,23 @@ def check_contents(wheel: Path) -> list[str]:
     return [*(f"missing: {name}" for name in missing), *(f"foreign: {name}" for name in foreign)]
 
 
-def make_environment(folder: Path, python: str, wheel: Path, *, reuse: bool) -> Path:
-    """Make an environment with the wheel; return its Python."""
+def make_environment(folder: Path, python: str, wheel: Path, *, reuse: bool, first: str | None = None) -> Path:
+    """Make an environment with the wheel; return its Python.
+
+    Args:
+        folder: of the environment.
+        python: that makes it.
+        wheel: path of the wheel.
+        reuse: take what the wheel requires from the present environment.
+        first: what is installed before the wheel.
+    """
     subprocess.run([python, "-m", "venv", folder], check=True)
     executable = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
     options = ["--no-deps", "--no-index"] if reuse else []
     environment = {key: value for key, value in os.environ.items() if key != "PIP_CONSTRAINT"}
-    subprocess.run(
-        [executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *options, wheel],
-        check=True,
-        env=environment,
-    )
+    for requirement in filter(None, (first, wheel)):
+        command = [executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *options, requirement]
+        subprocess.run(command, check=True, env=environment)
     if reuse:  # the wheel's own package comes first
         script = "import sysconfig; print(sysconfig.get_path('purelib'))"
         packages = subprocess.run([executable, "-c", script], check=True, capture_output=True, text=True).stdout
@@ -60,8 +67,14 @@ def make_environment(folder: Path, python: str, wheel: Path, *, reuse: bool) -> 
     return executable
 
 
-def try_wheel(python: Path, folder: Path) -> None:
-    """Train the demo with an environment's Python, far from the sources."""
+def try_wheel(python: Path, folder: Path, script: Path = DEMO) -> None:
+    """Run a script with an environment's Python, far from the sources.
+
+    Args:
+        python: of the environment.
+        folder: an empty one.
+        script: the demo, which trains five networks.
+    """
     location = "import yisheng, pathlib; print(pathlib.Path(yisheng.__file__).parent)"
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     printed = subprocess.run(
@@ -69,15 +82,14 @@ def try_wheel(python: Path, folder: Path) -> None:
     ).stdout
     if Path(printed.strip()).is_relative_to(ROOT / "src"):
         raise SystemExit(f"{python} imports the sources, not the wheel")
-    script = shutil.copy(DEMO, folder)
-    subprocess.run([python, script], cwd=folder, env=environment, check=True)
+    subprocess.run([python, shutil.copy(script, folder)], cwd=folder, env=environment, check=True)
     subprocess.run([python, "-m", "yisheng", "explain", "dropout", "--json"], cwd=folder, env=environment, check=True)
 
 
 def main() -> int:
     """Build, and try the wheel with each Python; return the exit code."""
     settings = dict(word.partition("=")[::2] for word in sys.argv[1:])
-    if unknown := set(settings) - {"dist", "python", "reuse"}:
+    if unknown := set(settings) - {"dist", "python", "first", "reuse"}:
         print(f"unknown: {', '.join(unknown)}\n{__doc__}", file=sys.stderr)
         return 2
     dist = Path(settings.get("dist", "dist")).absolute()
@@ -90,7 +102,8 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder) / "empty"
             place.mkdir()
-            executable = make_environment(Path(folder) / "venv", python, wheel, reuse=settings.get("reuse") == "true")
+            reuse, first = settings.get("reuse") == "true", settings.get("first")
+            executable = make_environment(Path(folder) / "venv", python, wheel, reuse=reuse, first=first)
             try_wheel(executable, place)
         print(f"{wheel.name} works with {python}")
     return 0

@@ -115,5 +115,7 @@ def test_the_wheel_is_complete_and_works_in_a_fresh_environment(tmp_path):
     python = check.make_environment(tmp_path / "venv", sys.executable, wheel, reuse=True)
     place = tmp_path / "empty"
     place.mkdir()
-    check.try_wheel(python, place)
+    script = tmp_path / "train.py"
+    script.write_text("import yisheng\n\nyisheng.train(data='digits', epochs=1, quiet=True)\n")
+    check.try_wheel(python, place, script)
     assert list(place.glob("runs/*/report.html"))

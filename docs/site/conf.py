@@ -49,6 +49,15 @@ def escape_equations(app, what, name, obj, options, lines) -> None:  # noqa: ARG
             lines[i] = MATH.sub(lambda match: match[0].replace("|", r"\|").replace("_", r"\_"), line)
 
 
+def shorten_signature(app, what, name, obj, options, signature, returns):  # noqa: ARG001  # Sphinx gives them
+    """Write the settings of a config, which have no default of their own in a function, as ``**settings``."""
+    if signature is None or "=Ellipsis" not in signature:
+        return None
+    shortened = re.sub(r"(, )?\b\w+=Ellipsis", "", signature)
+    return f"{shortened.removesuffix(')')}, **settings)", returns
+
+
 def setup(app) -> None:
-    """Register the hook that Sphinx calls for each docstring."""
+    """Register the hooks that Sphinx calls for each docstring and signature."""
+    app.connect("autodoc-process-signature", shorten_signature)
     app.connect("autodoc-process-docstring", escape_equations, priority=900)
