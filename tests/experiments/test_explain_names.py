@@ -151,6 +151,13 @@ def test_every_name_of_the_glossary_has_one_meaning_and_leads_to_its_page():
             assert page in find_meanings(name), f"{name} does not lead to {page}"
 
 
+def test_related_pages_exist():
+    for term in glossary.read_glossary():
+        for page in term.see:
+            assert str(find_meanings(page)[0]) == page
+    assert explain("学习率").see == ("gradient-descent", "learning-rate-schedule")
+
+
 def test_no_term_gives_a_name_that_is_a_concept_of_its_own():
     for term in glossary.read_glossary():
         wrong = {

@@ -21,12 +21,14 @@ class Term:
         chinese: the usual Chinese terms, the preferred one first.
         aliases: other names of it.
         page: what `yisheng explain` shows for it; None if the term is for translation only.
+        see: further pages about it.
     """
 
     english: str
     chinese: tuple[str, ...]
     aliases: tuple[str, ...] = ()
     page: str | None = None
+    see: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -43,7 +45,7 @@ def read_glossary() -> tuple[Term, ...]:
     """
     text = resources.files("yisheng.core").joinpath("glossary.toml").read_text(encoding="utf-8")
     return tuple(
-        Term(term["english"], tuple(term["chinese"]), tuple(term.get("aliases", ())), term.get("page"))
+        Term(**{key: tuple(value) if isinstance(value, list) else value for key, value in term.items()})
         for term in tomllib.loads(text)["term"]
     )
 

@@ -43,7 +43,8 @@ def explain(name: str) -> Explanation:
     meaning, *further_meanings = find_meanings(name)
     term = find_page_term(meaning)
     names = {"chinese": term.chinese, "aliases": term.aliases} if term else {}
-    facts: dict[str, Any] = {**names, "see": tuple(map(str, further_meanings))}
+    see = dict.fromkeys([*map(str, further_meanings), *(term.see if term else ())])
+    facts: dict[str, Any] = {**names, "see": tuple(see)}
     if meaning.group == CONCEPT:
         return _explain_concept(registry.find("scratch", meaning.name), facts)
     if meaning.group == KEY:

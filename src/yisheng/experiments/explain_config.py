@@ -84,11 +84,13 @@ def explain_option(name: str, facts: dict[str, Any]) -> Explanation:
         option = entry.options[name]
         default = None if option.default is registry.REQUIRED else _format(option.default)
         arguments.append(Argument(f"{key}={entry.name}", default, _complete_help(option)))
+    meanings = {entry.options[name].help for _, entry in owners}
+    about = meanings.pop() if len(meanings) == 1 else "each component gives it a default and a meaning of its own."
     program = "tune" if keys == ["search"] else "train"
     return Explanation(
         name=name,
         group=OPTION,
-        about=f"Option of {', '.join(keys)}: {owners[0][1].options[name].help}",
+        about=f"Option of {', '.join(keys)}: {about}",
         arguments=tuple(arguments),
         command=f"yisheng {program} {owners[0][0]}={owners[0][1].name} {name}=VALUE",
         **facts,

@@ -42,7 +42,7 @@ class Explanation:
         command: how to use it in the shell; of others.
         when: when to use it; of concepts.
         source: paper or book.
-        see: other meanings of the name, each as `explain` takes it (``loss.huber``).
+        see: other meanings of the name and related pages, each as `explain` takes it (``loss.huber``).
         image: whether `draw` can draw an image.
 
     >>> import tempfile
