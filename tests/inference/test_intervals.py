@@ -302,3 +302,18 @@ def test_shuffled_targets_have_the_same_coverage_and_intervals_as_wide_as_the_ta
         outer = (1 - level["level"]) / 2
         width = np.quantile(frame.price, 1 - outer) - np.quantile(frame.price, outer)
         assert target["median_width"] > 0.85 * width
+
+
+@pytest.mark.parametrize("name", ["run", "folds"])
+def test_an_evaluation_on_other_data_has_the_coverage_there(request, tmp_path, name):
+    path = request.getfixturevalue(name)
+    frame = draw_table(tmp_path / "other.csv", 400, seed=7)
+    shutil.copytree(path, tmp_path / "run")
+    evaluation = yisheng.load(tmp_path / "run").evaluate(str(tmp_path / "other.csv"), target="price", name="other")
+    facts = evaluation.details["intervals"]
+    assert facts["scored"] == 400
+    predictions = yisheng.predict(path, frame, interval=LEVEL)
+    inside = [low <= y <= high for y, (low, high) in zip(frame.price, (p.interval for p in predictions), strict=True)]
+    level = next(level for level in facts["levels"] if level["level"] == LEVEL)
+    assert level["targets"][0]["value"] == pytest.approx(np.mean(inside), abs=0.003)
+    assert "Prediction intervals" in evaluation.report.read_text()
