@@ -92,7 +92,7 @@ def fit_lightgbm(folder: Path, table: dict[str, Any], _: float) -> Predict:
 
 
 def fit_tabm(folder: Path, table: dict[str, Any], _: float) -> Predict:
-    """Train TabM by its own package and its authors' recipe: AdamW 2e-3, batch 256, patience 16, piecewise-linear."""
+    """Train TabM by its own package with its authors' settings: AdamW 2e-3, patience 16, embedded numbers."""
     import torch
     from rtdl_num_embeddings import PiecewiseLinearEmbeddings, compute_bins
     from sklearn.preprocessing import QuantileTransformer
@@ -121,8 +121,8 @@ def fit_tabm(folder: Path, table: dict[str, Any], _: float) -> Predict:
     labels = sorted(set(y)) if is_classes else []
     mean, std = (0.0, 1.0) if is_classes else (float(np.mean(y[train])), float(np.std(y[train])) or 1.0)
     target = torch.tensor([labels.index(v) for v in y]) if is_classes else torch.tensor((y - mean) / std).float()
-    kept = [i for i in range(x_num.shape[1]) if len(x_num[train][:, i].unique()) > 1]
-    x_num = x_num[:, kept]
+    varying = [i for i in range(x_num.shape[1]) if len(x_num[train][:, i].unique()) > 1]
+    x_num = x_num[:, varying]
     embeddings = PiecewiseLinearEmbeddings(
         compute_bins(x_num[train], n_bins=min(48, len(train) // 2)), d_embedding=16, activation=False, version="B"
     )
@@ -170,7 +170,7 @@ def fit_tabm(folder: Path, table: dict[str, Any], _: float) -> Predict:
     def predict(test: pd.DataFrame) -> Any:
         rows_num, rows_cat = to_tensors(prepare_rows(test))
         with torch.no_grad():
-            output = run(rows_num[:, kept], rows_cat)
+            output = run(rows_num[:, varying], rows_cat)
         if is_classes:
             return [labels[i] for i in output.softmax(-1).mean(1).argmax(1)]
         return undo(output.mean(1).squeeze(-1).double().numpy() * std + mean, table)

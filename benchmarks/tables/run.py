@@ -28,7 +28,7 @@ from contestants import CONTESTANTS
 from tables import TABLES, Table
 
 RESAMPLES = 2000
-OWN = ("yisheng network", "yisheng boosting", "yisheng budget")
+YISHENG_CONTESTANTS = ("yisheng network", "yisheng boosting", "yisheng budget")
 NEEDS_DATA = ("house-prices", "california", "titanic", "pima", "ohlc")
 
 
@@ -48,7 +48,7 @@ def main(words: list[str]) -> None:
                 key = f"{table_name}|{seed}|{name}"
                 if key in results:
                     continue
-                result = measure(name, table, seed, seconds, sys.executable if name in OWN else peers)
+                result = measure(name, table, seed, seconds, sys.executable if name in YISHENG_CONTESTANTS else peers)
                 if result is None:
                     continue
                 results[key] = result

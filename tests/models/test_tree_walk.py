@@ -14,18 +14,18 @@ from yisheng.models._trees import MAX_CATEGORIES, Tree, Trees
 
 def grow(rng, columns, depth, values, *, chance=0.8):
     """Return a tree with random splits by number and by category."""
-    feature, left, right, leaf = [], [], [], []
+    feature, left_child, right_child, leaf = [], [], [], []
 
     def add(level):
         node = len(feature)
         feature.append(int(rng.integers(columns)))
-        left.append(node)
-        right.append(node)
+        left_child.append(node)
+        right_child.append(node)
         leaf.append(True)
         if level < depth and rng.random() < chance:
             leaf[node] = False
-            left[node] = add(level + 1)
-            right[node] = add(level + 1)
+            left_child[node] = add(level + 1)
+            right_child[node] = add(level + 1)
         return node
 
     add(0)
@@ -34,8 +34,8 @@ def grow(rng, columns, depth, values, *, chance=0.8):
     return Tree(
         feature=np.where(is_leaf, 0, feature).astype(np.int64),
         threshold=rng.choice([-1.0, 0.0, 0.5, 1.0, np.inf], n),
-        left_child=np.array(left),
-        right_child=np.array(right),
+        left_child=np.array(left_child),
+        right_child=np.array(right_child),
         missing_left=rng.random(n) < 0.5,
         left_categories=rng.random((n, MAX_CATEGORIES + 1)) < 0.5 if by_category.any() else None,
         by_category=by_category,

@@ -40,8 +40,8 @@ def test_the_best_weights_of_independent_errors_are_found():
 def test_copies_of_noise_get_no_weight():
     rng = np.random.default_rng(2)
     y = rng.normal(size=(100, 1))
-    good = y + 0.1 * rng.normal(size=y.shape)
-    predictions = [good, *(rng.normal(size=y.shape) for _ in range(20))]
+    precise = y + 0.1 * rng.normal(size=y.shape)
+    predictions = [precise, *(rng.normal(size=y.shape) for _ in range(20))]
     weights = choose_weights(make_problem(NUMBERS, predictions, y, None, "rmse"), make_folds(100), seed=0)
     assert weights[0] > 0.97
 
@@ -68,8 +68,8 @@ def test_the_temperature_of_probabilities_is_found(temperature):
     logits = rng.normal(size=(20_000, 3)) * 1.5
     p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     y = (p.cumsum(1) < rng.random((len(p), 1))).sum(1).clip(0, 2)
-    told = scale_probabilities(p, 1 / temperature)
-    assert choose_temperature(told, y, make_folds(len(y))) == pytest.approx(temperature, rel=0.08)
+    scaled = scale_probabilities(p, 1 / temperature)
+    assert choose_temperature(scaled, y, make_folds(len(y))) == pytest.approx(temperature, rel=0.08)
 
 
 def accuracy(y, p):
@@ -84,8 +84,8 @@ def test_offsets_undo_a_shift_of_the_logits():
     p = np.stack([1 - shifted, shifted], 1)
     offsets = choose_offsets(p, y, make_folds(4000), accuracy)
     assert offsets[1] == pytest.approx(1.0, abs=0.5)
-    right = np.stack([1 - 1 / (1 + np.exp(-logit)), 1 / (1 + np.exp(-logit))], 1)
-    assert not choose_offsets(right, y, make_folds(4000), accuracy) or offsets[1] == 0
+    calibrated = np.stack([1 - 1 / (1 + np.exp(-logit)), 1 / (1 + np.exp(-logit))], 1)
+    assert not choose_offsets(calibrated, y, make_folds(4000), accuracy) or offsets[1] == 0
 
 
 def test_nothing_is_chosen_for_random_classes():
@@ -95,7 +95,7 @@ def test_nothing_is_chosen_for_random_classes():
         rng = np.random.default_rng(seed)
         p = rng.dirichlet([5, 5], 300)
         wins += bool(choose_offsets(p, rng.integers(0, 2, 300), make_folds(300), accuracy))
-    assert wins <= 8  # by chance one in six or so
+    assert wins <= 8  # about one in six at random
 
 
 def test_every_candidate_is_in_both_orders_and_has_settings():

@@ -104,39 +104,39 @@ class TreeWalk:
     ) -> list[_CategoryColumn]:
         columns = []
         for feature in np.unique(nodes.feature[by_category]):
-            own = np.flatnonzero(by_category & (nodes.feature == feature))
-            lane[own] = self._lanes + np.arange(len(own))
-            rank[own] = 0
-            sets = nodes.left_categories[nodes.category_set[own]]
-            goes_right = ~np.concatenate([sets, nodes.missing_left[own, None]], axis=1)
-            lanes = torch.from_numpy(lane[own])
+            indices = np.flatnonzero(by_category & (nodes.feature == feature))
+            lane[indices] = self._lanes + np.arange(len(indices))
+            rank[indices] = 0
+            sets = nodes.left_categories[nodes.category_set[indices]]
+            goes_right = ~np.concatenate([sets, nodes.missing_left[indices, None]], axis=1)
+            lanes = torch.from_numpy(lane[indices])
             columns.append(_CategoryColumn(int(feature), torch.from_numpy(goes_right).to(torch.int32), lanes))
-            self._lanes += len(own)
+            self._lanes += len(indices)
         return columns
 
     def _number_nodes(
         self, nodes: Nodes, is_leaf: np.ndarray, lane: np.ndarray, rank: np.ndarray, max_depth: int
     ) -> None:
-        """Number the nodes level by level, both children of a node one after the other, the deepest trees first."""
+        """Assign numbers to the nodes level by level, both children of a node next to each other, deep trees first."""
         depth = _measure_depths(nodes, is_leaf, max_depth)
         self.order = np.argsort(-depth, kind="stable")
         self._active = [int((depth > level).sum()) for level in range(int(depth.max(initial=0)))]
         old = [nodes.root[self.order].astype(np.int64)]
-        left: list[np.ndarray] = []
+        left_numbers: list[np.ndarray] = []
         start = 0
         while len(old[-1]):
             level = old[-1]
             inner = ~is_leaf[level]
             following = start + len(level)
-            own = start + np.arange(len(level))
-            left.append(np.where(inner, following + 2 * (np.cumsum(inner) - 1), own))
+            leaf_numbers = start + np.arange(len(level))
+            left_numbers.append(np.where(inner, following + 2 * (np.cumsum(inner) - 1), leaf_numbers))
             parents = level[inner]
             old.append(np.stack([nodes.left_child[parents], nodes.right_child[parents]], axis=1).reshape(-1))
             start = following
         numbers = np.concatenate(old)
         value = torch.from_numpy(nodes.value[numbers]).double()
         self.leaf_values = value[:, 0].contiguous() if value.shape[1] == 1 else value
-        self._left = torch.from_numpy(np.concatenate([*left, np.zeros(0, np.int64)])).to(torch.int32)
+        self._left = torch.from_numpy(np.concatenate([*left_numbers, np.zeros(0, np.int64)])).to(torch.int32)
         self._lane = torch.from_numpy(lane[numbers]).to(torch.int32)
         self._rank = torch.from_numpy(rank[numbers]).to(torch.int32)
 
@@ -193,7 +193,8 @@ class TreeWalk:
         for active in self._active:
             present = node[:active].view(-1)
             place = starts.index_select(0, present).view(active, size).add_(row)
-            goes_right = flat.index_select(0, place.view(-1)) > self._rank.index_select(0, present)
+            value, limit = flat.index_select(0, place.view(-1)), self._rank.index_select(0, present)
+            goes_right = torch.gt(value, limit, out=place.view(-1))
             torch.add(self._left.index_select(0, present), goes_right, out=present)
         return node
 
@@ -202,12 +203,12 @@ def _rank_thresholds(nodes: Nodes, by_number: np.ndarray, lane: np.ndarray, rank
     """Return the columns that are compared with thresholds; write the nodes' lanes and ranks."""
     columns, count = [], 0
     for feature in np.unique(nodes.feature[by_number]):
-        own = np.flatnonzero(by_number & (nodes.feature == feature))
-        thresholds, places = np.unique(nodes.threshold[own], return_inverse=True)
-        rank[own] = places.reshape(-1)
-        sides = np.unique(nodes.missing_left[own])
+        indices = np.flatnonzero(by_number & (nodes.feature == feature))
+        thresholds, places = np.unique(nodes.threshold[indices], return_inverse=True)
+        rank[indices] = places.reshape(-1)
+        sides = np.unique(nodes.missing_left[indices])
         for number, side in enumerate(sides):
-            lane[own[nodes.missing_left[own] == side]] = count + number
+            lane[indices[nodes.missing_left[indices] == side]] = count + number
         lanes = range(count, count + len(sides))
         columns.append(_RankedColumn(int(feature), torch.from_numpy(thresholds), [bool(s) for s in sides], lanes))
         count += len(sides)

@@ -174,7 +174,7 @@ class Trees(nn.Module):
             if self.values > 1:
                 return values.view(*leaves.shape, -1).sum(0)
             values = values.view(leaves.shape)
-            return torch.stack([values.index_select(0, own).sum(0) for own in trees], dim=1)
+            return torch.stack([values.index_select(0, columns).sum(0) for columns in trees], dim=1)
 
         return walk.map_blocks(x, add)
 

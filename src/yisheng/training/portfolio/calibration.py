@@ -34,9 +34,9 @@ def choose_temperature(probabilities: np.ndarray, y: np.ndarray, folds: Sequence
     table = np.stack([losses(temperature) for temperature in TEMPERATURES])
     gains = []
     for fold in folds:
-        others = np.setdiff1d(np.arange(len(y)), fold)
-        if len(fold) and len(others):
-            chosen = int(table[:, others].mean(1).argmin())
+        other_rows = np.setdiff1d(np.arange(len(y)), fold)
+        if len(fold) and len(other_rows):
+            chosen = int(table[:, other_rows].mean(1).argmin())
             gains.append(losses(1.0)[fold] - table[chosen, fold])
     if not gains or np.concatenate(gains).mean() <= 0:
         return 1.0
@@ -74,10 +74,10 @@ def choose_offsets(probabilities: np.ndarray, y: np.ndarray, folds: Sequence[np.
         return []
     gains = []
     for fold in folds:
-        others = np.setdiff1d(np.arange(len(y)), fold)
-        if len(fold) < 2 or len(others) < 2:
+        other_rows = np.setdiff1d(np.arange(len(y)), fold)
+        if len(fold) < 2 or len(other_rows) < 2:
             continue
-        offsets = _search_offsets(logits[others], y[others], score)
+        offsets = _search_offsets(logits[other_rows], y[other_rows], score)
         gains.append(_score(logits[fold] + offsets, y[fold], score) - _score(logits[fold], y[fold], score))
     if len(gains) < 2:
         return []

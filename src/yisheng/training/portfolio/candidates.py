@@ -100,7 +100,7 @@ def make_candidate(name: str, spec: Spec, rows: int) -> Candidate:
         return Candidate(name, "boosting", _boosting_options(kind), {"patience": TREE_PATIENCE}, min_epochs=8)
     if kind == "linear":
         model = "ridge" if spec.task == "regression" else "logistic"
-        return Candidate(name, model, settings={"patience": 3})
+        return Candidate(name, model, settings={"patience": 3}, min_epochs=9)  # the strongest penalties come first
     if kind in ("extra-trees", "random-forest"):
         return _make_forest(name, rows)
     if kind == "neighbors":

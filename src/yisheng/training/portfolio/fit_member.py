@@ -89,10 +89,10 @@ def fit_member(
     for event in fit(assembly):
         if not isinstance(event, EpochEnd):
             continue
-        now = limits.clock()
+        seconds = limits.clock()
         if event.epoch == 1:
-            _require_speed(now - start, now, assembly.config.epochs, limits)
-        if now > limits.deadline:
+            _require_speed(seconds - start, seconds, assembly.config.epochs, limits)
+        if seconds > limits.deadline:
             break
     choice = assembly.config.model
     target = assembly.transforms["target"]
@@ -122,11 +122,11 @@ def predict_rows(member: torch.nn.Module, x: np.ndarray, rows: np.ndarray, devic
     return torch.cat(blocks)
 
 
-def _require_speed(epoch_seconds: float, now: float, epochs: int, limits: Limits) -> None:
+def _require_speed(epoch_seconds: float, seconds: float, epochs: int, limits: Limits) -> None:
     """Stop before much time is spent on what will not be finished."""
     needed = epoch_seconds * (min(limits.min_epochs, epochs) * limits.folds - 1)
-    if now + needed > limits.end:
+    if seconds + needed > limits.end:
         raise TooSlow(
             f"an epoch takes {format_duration(epoch_seconds)}: {min(limits.min_epochs, epochs)} of them for each of "
-            f"{limits.folds} folds do not fit into the {format_duration(max(0.0, limits.end - now))} that it may use"
+            f"{limits.folds} folds do not fit into the {format_duration(max(0.0, limits.end - seconds))} it may use"
         )

@@ -37,8 +37,8 @@ class Problem:
     def take(self, rows: np.ndarray, weight: np.ndarray | None = None) -> Problem:
         """Return the problem of some rows, with their weights multiplied by others if they are given."""
         loss = self.loss
-        own = self.weight[rows] if weight is None else self.weight[rows] * weight
-        return Problem(self.parts[:, rows], lambda parts, index: loss(parts, rows[index]), own)
+        product = self.weight[rows] if weight is None else self.weight[rows] * weight
+        return Problem(self.parts[:, rows], lambda parts, index: loss(parts, rows[index]), product)
 
     def row_losses(self, weights: np.ndarray) -> np.ndarray:
         """Return the weighted loss of each row ``(N,)`` of the mean with these weights ``(M,)``."""

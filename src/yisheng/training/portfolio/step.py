@@ -137,8 +137,8 @@ class Portfolio:
             return f"skipped: it is for {candidate.max_rows:,} rows or fewer"
         if ensemble.seconds is None or not len(ensemble.candidates):
             return "training"
-        left = USED_FRACTION * ensemble.seconds - self._elapsed()
-        return "training" if left > MIN_START_FRACTION * ensemble.seconds else "skipped: no time was left"
+        remaining = USED_FRACTION * ensemble.seconds - self._elapsed()
+        return "training" if remaining > MIN_START_FRACTION * ensemble.seconds else "skipped: no time was left"
 
     def _train_fold(self, ensemble: Ensemble, name: str, fold: int) -> None:
         rows, spec = self.rows, self.assembly.spec
@@ -174,11 +174,11 @@ class Portfolio:
             return Limits(math.inf, candidate.min_epochs, math.inf, 1)
         folds = len(self.rows.folds) - fold
         assert self._start is not None
-        now, end = time.perf_counter(), self._start + USED_FRACTION * ensemble.seconds
+        seconds, end = time.perf_counter(), self._start + USED_FRACTION * ensemble.seconds
         if fold == 0:
-            self._end = now + candidate.max_fraction * max(0.0, end - now)
+            self._end = seconds + candidate.max_fraction * max(0.0, end - seconds)
         end = min(end, self._end)
-        deadline = now + max(0.0, end - now) / folds
+        deadline = seconds + max(0.0, end - seconds) / folds
         is_bound = fold == 0 and not is_first
         return Limits(deadline, candidate.min_epochs, end if is_bound else math.inf, folds)
 
@@ -269,14 +269,14 @@ class Portfolio:
         calibration = self._calibrate(mean, folds)
         by_name = {entry["name"]: entry["weight"] for entry in ensemble.plain["candidates"]}
         tried = [{**entry, "weight": by_name.get(entry["name"], 0.0)} for entry in ensemble.plain["tried"]]
-        kept = [number for number, weight in enumerate(weights) if weight > 0]
-        ensemble.candidates = torch.nn.ModuleList([ensemble.candidates[number] for number in kept])
+        used = [number for number, weight in enumerate(weights) if weight > 0]
+        ensemble.candidates = torch.nn.ModuleList([ensemble.candidates[number] for number in used])
         for candidate in ensemble.fold_models:
             candidate.out_of_fold = torch.zeros(0, ensemble.width)
-        candidates = [ensemble.plain["candidates"][number] for number in kept]
+        candidates = [ensemble.plain["candidates"][number] for number in used]
         ensemble.describe({**ensemble.plain, **calibration, "candidates": candidates, "tried": tried, "finished": True})
         logger.info(
-            f"ensemble of {len(kept)} of {len(tried)} candidates in {format_duration(self._elapsed())}: "
+            f"ensemble of {len(used)} of {len(tried)} candidates in {format_duration(self._elapsed())}: "
             + ", ".join(f"{entry['name']} {entry['weight']:.2f}" for entry in candidates)
         )
 

@@ -91,11 +91,11 @@ def _wins_out_of_fold(problem: Problem, folds: Sequence[np.ndarray], rng: np.ran
     """Return whether selection is better than the best model, on rows that neither was chosen by."""
     gains = []
     for fold in folds:
-        others = np.setdiff1d(np.arange(len(problem.weight)), fold)
-        if not len(fold) or not len(others):
+        other_rows = np.setdiff1d(np.arange(len(problem.weight)), fold)
+        if not len(fold) or not len(other_rows):
             continue
-        rest, held_out = problem.take(others), problem.take(fold)
-        single, mean = _one_hot(problem.count, choose_best(rest)), _average_bags(rest, rng, 2)
+        fitting, held_out = problem.take(other_rows), problem.take(fold)
+        single, mean = _one_hot(problem.count, choose_best(fitting)), _average_bags(fitting, rng, 2)
         gains.append(held_out.row_losses(single) - held_out.row_losses(mean))
     return bool(gains) and float(np.concatenate(gains).mean()) > 0
 
