@@ -322,7 +322,7 @@ def test_failed_write_leaves_the_page_unchanged(make_run: MakeRun, monkeypatch: 
     with pytest.raises(StorageError, match="no space left"):
         write_run_page(folder)
     assert path.read_text(encoding="utf-8") == text
-    assert sorted(p.name for p in folder.iterdir()) == sorted([*FILES, "report.html"])
+    assert sorted(p.name for p in folder.iterdir()) == sorted([*FILES, "report.html", "README.md"])
 
 
 def test_sections_are_functions(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,13 @@ def read_glossary() -> tuple[Term, ...]:
     """
     text = resources.files("yisheng.core").joinpath("glossary.toml").read_text(encoding="utf-8")
     return tuple(
-        Term(**{key: tuple(value) if isinstance(value, list) else value for key, value in term.items()})
+        Term(
+            term["english"],
+            tuple(term["chinese"]),
+            tuple(term.get("aliases", ())),
+            term.get("page"),
+            tuple(term.get("see", ())),
+        )
         for term in tomllib.loads(text)["term"]
     )
 
