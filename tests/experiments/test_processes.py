@@ -27,12 +27,12 @@ MAX_SECONDS = 30
 """Until all processes have ended after one failed."""
 
 FAULTY_NETWORK = """
-import multiprocessing, os, signal, time
+import multiprocessing, os, pathlib, signal, time
 import torch
 from torch import nn
 
 RANK = multiprocessing.current_process().name.rpartition("-")[2]  # of a process that was started for a training
-IS_FAULTY = RANK == "1"
+IS_FAULTY = RANK == os.environ["FAULTY_RANK"]
 if IS_FAULTY and os.environ["FAULT"] == "hang":
     time.sleep(100)
 
@@ -44,7 +44,8 @@ class Net(nn.Module):
 
     def forward(self, x):
         self.passes += self.training
-        if IS_FAULTY and self.training and self.passes == 30:
+        if IS_FAULTY and self.training and self.passes == int(os.environ["FAULTY_PASS"]):
+            pathlib.Path(__file__).with_name("failed-at").write_text(str(time.time()))
             if os.environ["FAULT"] == "nan":
                 return self.linear(x) * torch.nan
             os.kill(os.getpid(), int(os.environ["FAULT"]))
@@ -52,13 +53,16 @@ class Net(nn.Module):
 """
 
 
-def train_faulty(tmp_path, monkeypatch, fault, **settings):
-    """Train a network that fails in the second of two processes; return the folder of the run."""
+def train_faulty(tmp_path, monkeypatch, fault, processes=1):
+    """Train a network that fails in the last process."""
     tmp_path.mkdir(exist_ok=True)
     (tmp_path / "net.py").write_text(FAULTY_NETWORK)
     monkeypatch.setenv("FAULT", str(fault))
+    monkeypatch.setenv("FAULTY_RANK", str(processes - 1))
+    monkeypatch.setenv("FAULTY_PASS", str(15 * 4 // processes))  # in the last shard of step 15
+    settings = {"epochs": 3, "shards": 4, "processes": processes, **PLAIN}
     model = f"{tmp_path / 'net.py'}:Net"
-    yisheng.train(data="digits", model=model, epochs=3, shards=4, out=tmp_path / "runs", **PLAIN, **settings)
+    yisheng.train(data="digits", model=model, out=tmp_path / "runs", **settings)
 
 
 def find_run(tmp_path):
@@ -105,18 +109,17 @@ def expected(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("fault", "error", "message"),
+    ("count", "fault", "error", "message"),
     [
-        ("nan", NonFiniteError, "the loss became nan at step 15"),
-        (int(signal.SIGTERM), StoppedError, "stopped by SIGTERM after step 15; a checkpoint was written"),
-        (int(signal.SIGKILL), ProcessError, "process 1 of 2 was ended by SIGKILL"),
+        (2, "nan", NonFiniteError, "the loss became nan at step 15"),
+        (2, int(signal.SIGTERM), StoppedError, "stopped by SIGTERM after step 15; a checkpoint was written"),
+        (4, int(signal.SIGKILL), ProcessError, "process 3 of 4 was ended by SIGKILL"),
     ],
 )
-def test_a_failure_of_one_process_ends_all(tmp_path, monkeypatch, fault, error, message):
-    start = time.monotonic()
+def test_a_failure_of_one_process_ends_all(tmp_path, monkeypatch, count, fault, error, message):
     with pytest.raises(error, match=message):
-        train_faulty(tmp_path, monkeypatch, fault, processes=2)
-    assert time.monotonic() - start < MAX_SECONDS
+        train_faulty(tmp_path, monkeypatch, fault, count)
+    assert time.time() - float((tmp_path / "failed-at").read_text()) < MAX_SECONDS
     assert not multiprocessing.active_children()
     run = find_run(tmp_path)
     if fault == "nan":
@@ -132,7 +135,7 @@ def test_a_failure_of_one_process_ends_all(tmp_path, monkeypatch, fault, error, 
 def test_a_process_that_never_comes_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "JOIN_SECONDS", 5.0)
     with pytest.raises(ProcessError, match="process 1 of 2 did not come within 5 seconds"):
-        train_faulty(tmp_path, monkeypatch, "hang", processes=2)
+        train_faulty(tmp_path, monkeypatch, "hang", 2)
     assert not multiprocessing.active_children()
 
 

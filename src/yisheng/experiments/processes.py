@@ -30,9 +30,9 @@ SILENT_SECONDS = 30.0
 JOIN_SECONDS = 300.0
 """Seconds that a process waits for others that are alive: they import and may share their cores with much else."""
 END_SECONDS = 10.0
-"""Seconds that the other processes have to end when the first one has ended."""
-KILL_SECONDS = 3.0
-"""Seconds between SIGTERM and SIGKILL for a process that does not end."""
+"""Seconds that the other processes have to end by themselves when the first one has ended."""
+END_SECONDS_AFTER_LOSS = 1.0
+"""The same when one of them was lost: others may wait for it."""
 LOCAL_ADDRESS = "127.0.0.1"
 
 Follow = Callable[..., object]
@@ -258,16 +258,17 @@ class _Workers:
                     self._errors[rank] = text
 
     def end(self, grace: float) -> None:
-        """Wait up to ``grace`` seconds for the processes to end by themselves, then end them."""
+        """Wait up to ``grace`` seconds for the processes to end by themselves, then end them; they write nothing."""
         deadline = time.monotonic() + grace
-        for worker in self._processes:
-            worker.join(max(0.0, deadline - time.monotonic()))
-        for stop in (SpawnProcess.terminate, SpawnProcess.kill):
-            for worker in [worker for worker in self._processes if worker.is_alive()]:
-                stop(worker)
-                worker.join(KILL_SECONDS)
-        for connection in self._connections:
-            connection.close()
+        try:
+            for worker in self._processes:
+                worker.join(max(0.0, deadline - time.monotonic()))
+        finally:  # a signal may end the wait
+            for worker in self._processes:
+                worker.kill()
+            for worker, connection in zip(self._processes, self._connections, strict=True):
+                worker.join()
+                connection.close()
 
 
 _MAIN_REMEDY = 'start the work of a script below if __name__ == "__main__":, or use processes=1'
@@ -287,6 +288,7 @@ def _start_workers(size: int, follow: Follow) -> Iterator[Peers]:
             try:
                 yield peers
             except ProcessError as error:
+                grace = END_SECONDS_AFTER_LOSS
                 raise ProcessError(workers.explain_end(wait=1.0) or error.problem, error.remedy) from error
     finally:
         workers.end(grace)

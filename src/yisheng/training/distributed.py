@@ -185,9 +185,12 @@ class Peers:
         with self._explain_lost_processes():
             works = [dist.isend(tensor, rank, group=self._group) for tensor, rank in outgoing]
             works += [dist.irecv(tensor, rank, group=self._group) for tensor, rank in incoming]
-            for work in works:
-                if work is not None:
-                    work.wait(TIMEOUT)
+            try:
+                for number in range(len(works)):
+                    if (work := works[number]) is not None:
+                        work.wait(TIMEOUT)
+            finally:
+                works, work = [], None  # they hold connections, and an error would hold them
 
     @contextlib.contextmanager
     def _explain_lost_processes(self) -> Iterator[None]:
