@@ -31,10 +31,10 @@ def draw_rows(n=400, seed=0):
     return x, y[:, None]
 
 
-def fit(spec, x, y, quantile=None, **options):
+def fit(spec, x, y, quantile=None, weight=None, **options):
     model = registry.build("models", "boosting", spec, **{"rounds": 40, "column_fraction": 1.0, **options})
     for stage in range(model.stages):
-        model.fit_stage(stage, FitRows(x, y, None, 0, quantile))
+        model.fit_stage(stage, FitRows(x, y, weight, 0, quantile))
     return model
 
 
@@ -52,10 +52,12 @@ def test_the_prediction_only_rises_or_falls(direction, sign):
     assert (sign * plain < -1e-3).any()
 
 
-def test_it_is_scikit_learns_model_with_the_same_constraints():
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_it_is_scikit_learns_model_with_the_same_constraints(is_weighted):
     x, y = draw_rows()
+    weight = np.random.default_rng(1).exponential(size=len(x)) if is_weighted else None
     spec = Spec("regression", (4,), columns=COLUMNS)
-    result = fit(spec, x, y, monotone={"area": "up", "age": "down"}, learning_rate=0.1, leaves=15)
+    result = fit(spec, x, y, weight=weight, monotone={"area": "up", "age": "down"}, learning_rate=0.1, leaves=15)
     reference = HistGradientBoostingRegressor(
         max_iter=40,
         learning_rate=0.1,
@@ -64,7 +66,7 @@ def test_it_is_scikit_learns_model_with_the_same_constraints():
         categorical_features=[0],
         early_stopping=False,
         random_state=0,
-    ).fit(x.astype(np.float64), y[:, 0])
+    ).fit(x.astype(np.float64), y[:, 0], sample_weight=weight)
     np.testing.assert_allclose(result(torch.from_numpy(x))[:, 0], reference.predict(x), rtol=1e-4, atol=1e-4)
 
 
