@@ -96,10 +96,10 @@ def test_a_correction_keeps_the_values(trained):
     if values.ndim == 3:
         assert error_code(client.post("/wrong", json=correction)) == (422, "input")
         return
-    kept = run.path / client.post("/wrong", json=correction).json()["path"]
-    with Image.open(kept) as image:
+    saved = run.path / client.post("/wrong", json=correction).json()["path"]
+    with Image.open(saved) as image:
         np.testing.assert_array_equal(np.asarray(image), values)
-    np.testing.assert_array_equal(probabilities(run.predict(kept)), probabilities(run.predict(path)))
+    np.testing.assert_array_equal(probabilities(run.predict(saved)), probabilities(run.predict(path)))
     shutil.rmtree(run.path / "corrections")
 
 

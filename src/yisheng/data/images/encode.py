@@ -47,12 +47,12 @@ def encode_raw(raw: RawImage, values: ImageValues, name: str, max_side: int) -> 
         pixels = np.asarray(shrunk).astype(np.float64)
     if raw.dtype == "float32":
         return _save(Image.fromarray(pixels.astype(np.float32)), "TIFF")
-    whole = np.rint(pixels)
+    rounded = np.rint(pixels)
     if raw.dtype == "uint16":
-        return _save(Image.fromarray(whole.astype(np.uint16)), "PNG")
-    if whole.max() > _INT32_MAX:
+        return _save(Image.fromarray(rounded.astype(np.uint16)), "PNG")
+    if rounded.max() > _INT32_MAX:
         raise DataError(f"{name} has values above {_INT32_MAX:,}, which are not kept", "save it in another unit")
-    return _save(Image.fromarray(whole.astype(np.int32)), "TIFF")
+    return _save(Image.fromarray(rounded.astype(np.int32)), "TIFF")
 
 
 def _fill_transparent(raw: RawImage, values: ImageValues, name: str) -> np.ndarray:
