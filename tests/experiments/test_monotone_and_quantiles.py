@@ -127,7 +127,7 @@ def test_a_run_keeps_its_constraint_in_the_folder(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
-    [{"model": "boosting", "rounds": 20, "learning_rate": 0.2}, {"model": "mlp", "epochs": 15}],
+    [{"model": "boosting", "rounds": 20}, {"model": "mlp", "epochs": 15}],
     ids=["boosting", "mlp"],
 )
 def test_a_run_with_the_pinball_loss_predicts_a_quantile(tmp_path, settings):
