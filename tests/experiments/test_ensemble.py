@@ -198,3 +198,43 @@ def test_a_damaged_description_is_reported(tmp_path):
     model_files.write_checksums(run.path)
     with pytest.raises(DataError, match="cannot be rebuilt"):
         yisheng.load(run.path)
+
+
+@pytest.mark.usefixtures("without_reports")
+@pytest.mark.parametrize("kind", ["time", "group"])
+def test_folds_keep_times_in_order_and_groups_together(tmp_path, kind, monkeypatch):
+    from yisheng.core.types import Dataset, Spec
+    from yisheng.training.portfolio import step
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, 2)).astype(np.float32)
+    labels = {"time": np.arange(120.0), "group": np.repeat(np.arange(12), 10)}[kind]
+    data = Dataset("rows", Spec("regression", (2,)), x, (x @ [[1.0], [2.0]]).astype(np.float32), **{kind: labels})
+    splits = []
+    make = step.make_fold_data
+
+    def record(assembly, folds):
+        rows = make(assembly, folds)
+        splits.extend((getattr(rows.data, kind), fold) for fold in rows.folds)
+        return rows
+
+    monkeypatch.setattr(step, "make_fold_data", record)
+    settings = {**SMALL_ENSEMBLE, "candidates": ("linear", "neighbors"), "bag_folds": 3}
+    run = yisheng.train(data=data, out=tmp_path, quiet=True, **settings)
+    assert run.scores["test"]["r2"].value > 0.9
+    assert len(splits) == 3
+    for values, fold in splits:
+        if kind == "time":
+            assert values[fold.train].max() < values[fold.validation].min()
+        else:
+            assert not set(values[fold.train]) & set(values[fold.validation])
+
+
+@pytest.mark.usefixtures("without_reports")
+def test_a_leaderboard_of_the_loss_has_no_scores(tmp_path, capsys):
+    from yisheng.cli._arguments import Arguments
+    from yisheng.cli._summary import print_summary
+
+    run = train(tmp_path, candidates=("linear",), score="loss")
+    print_summary(run.path, Arguments("train", [], {}))
+    assert "linear" in capsys.readouterr().out

@@ -25,6 +25,8 @@ def validate_value(key: str, annotation: Any, value: Any) -> Any:
     (64, 32)
     >>> validate_value("dropout", float | tuple[float, ...], "0.5")
     0.5
+    >>> validate_value("candidates", tuple[Literal["linear", "boosting"], ...], "linear")
+    ('linear',)
     """
     from pydantic import TypeAdapter, ValidationError  # slow to import; the registry does not need it
 
@@ -72,7 +74,9 @@ def _allows_bool(annotation: Any) -> bool:
 
 
 def _literals(annotation: Any) -> set[str]:
-    """Return the literal words that a type allows."""
+    """Return the literal words that a type allows in place of a list; those within a list are none of them."""
+    if typing.get_origin(annotation) in (tuple, list):
+        return set()
     if typing.get_origin(annotation) is Literal:
         return {word for word in typing.get_args(annotation) if isinstance(word, str)}
     return set().union(*map(_literals, typing.get_args(annotation)))
