@@ -1,11 +1,11 @@
 """Write the page of all checks: what each compares, its thresholds, and how often it alarms in healthy trainings.
 
-    python -m benchmarks.doctor.trust results=FILE [seeds=7] [minutes=N] [only=NAME,...]
+    python -m benchmarks.doctor.trust results=FILE [seeds=7] [minutes=N] [only=NAME,...] [commit=HASH]
 
 trains the healthy programs of all parts of the benchmark with these seeds, adds a line to the file for each run, and
 writes ``docs/doctor-trust.md`` from it. Runs that the file already has for the present commit are not repeated, so a
-run that was stopped (by `minutes=` or otherwise) is continued by the same command. Checks and thresholds are read from
-the source.
+run that was stopped (by `minutes=` or otherwise) is continued by the same command. With `commit=` the page is written
+from the runs of an earlier commit, and nothing is trained. Checks and thresholds are read from the source.
 """
 
 from __future__ import annotations
@@ -89,13 +89,13 @@ class Run:
 def main(arguments: list[str]) -> None:
     """Run the command line."""
     options = dict(argument.split("=", 1) for argument in arguments)
-    path, commit = Path(options["results"]), describe_commit()
+    path, commit = Path(options["results"]), options.get("commit") or describe_commit()
     runs = [run for run in read_runs(path) if run.commit == commit]
     deadline = time.monotonic() + 60 * float(options.get("minutes", "1e9"))
     names = set(options.get("only", "").split(",")) - {""}
     torch.set_num_threads(1)
     finished = {(run.program, run.seed) for run in runs}
-    for seed in range(int(options.get("seeds", 7))):
+    for seed in range(0 if "commit" in options else int(options.get("seeds", 7))):
         for program in HEALTHY:
             is_wanted = not names or program.name in names
             if is_wanted and (program.name, seed) not in finished and time.monotonic() < deadline:
@@ -193,7 +193,8 @@ def render_page(runs: list[Run]) -> str:
         "    python -m benchmarks.doctor.trust results=FILE [seeds=7]",
         "",
         "which trains the healthy programs of the benchmark, and reads checks and thresholds from the source. The",
-        "programs named `unseen_...` were written before the doctor's findings on them were known.",
+        "programs named `unseen_...` were written before the doctor's findings on them were known; some checks have",
+        "been changed since because of them.",
         "",
         "## Alarms in healthy trainings",
         "",
@@ -280,7 +281,7 @@ def _render_check(entry: registry.Entry) -> list[str]:
     lines = [f"### {entry.name}", "", " ".join(text)]
     thresholds = find_thresholds(entry)
     if thresholds:
-        lines += ["", "| threshold | value | why |", "|---|---|---|"]
+        lines += ["", "| threshold | value | meaning |", "|---|---|---|"]
         lines += [f"| `{t.name}` | {_format_value(t.value)} | {_escape(t.meaning)} |" for t in thresholds]
     return [*lines, "", f"Source: {source}"] if source else lines
 
