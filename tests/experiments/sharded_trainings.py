@@ -1,7 +1,7 @@
 """Train several small configs and print what they ended with: one JSON object per training, from the first process.
 
-    python tests/experiments/sharded_trainings.py FOLDER
-    torchrun --standalone --nproc-per-node=4 tests/experiments/sharded_trainings.py FOLDER
+python tests/experiments/sharded_trainings.py FOLDER
+torchrun --standalone --nproc-per-node=4 tests/experiments/sharded_trainings.py FOLDER
 """
 
 import contextlib

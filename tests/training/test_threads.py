@@ -9,9 +9,7 @@ from yisheng.training import threads
 
 
 def test_cores_of_other_programs_are_left_alone(monkeypatch):
-    assembly = SimpleNamespace(
-        train=SimpleNamespace(device=torch.device("cpu")), config=SimpleNamespace(shards=1)
-    )
+    assembly = SimpleNamespace(train=SimpleNamespace(device=torch.device("cpu")), config=SimpleNamespace(shards=1))
     monkeypatch.setattr(threads, "count_useful_threads", lambda _: 8)
     monkeypatch.setattr(machine, "count_cores", lambda: 8)
     monkeypatch.setattr(machine, "busy_cores", lambda: 2.6)

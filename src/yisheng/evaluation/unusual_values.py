@@ -86,11 +86,7 @@ class TypicalValues:
         """
         distances = self._distances(row)
         order = np.argsort(-distances, kind="stable")[:count]
-        return [
-            self._describe_value(i, row[i])
-            for i in order.tolist()
-            if distances[i] >= MIN_DISTANCE
-        ]
+        return [self._describe_value(i, row[i]) for i in order.tolist() if distances[i] >= MIN_DISTANCE]
 
     def _distances(self, row: np.ndarray) -> np.ndarray:
         """Return the distance of each value from the typical one, in standard deviations of a normal distribution."""
@@ -113,7 +109,6 @@ class TypicalValues:
             return float(self.center[i])
         values, counts = np.unique(self.sample[:, i], return_counts=True)
         return float(values[np.argmax(counts)])
-
 
 
 def describe_unusual_values(data: Dataset, rows: np.ndarray) -> Callable[[int], list[dict[str, str]]] | None:

@@ -4,12 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-
 from benchmarks.hostile_images import list_makers, make_hostile_images
+from PIL import Image
 
 pytestmark = pytest.mark.slow
 MAX_MEMORY = 2 << 30
@@ -54,6 +54,6 @@ def test_hostile_images_among_others_cost_bounded_memory(tmp_path):
     lines = list(map(json.loads, (tmp_path / "out" / "answers.jsonl").read_text(encoding="utf-8").splitlines()))
     assert len(lines) == healthy + len(hostile)
     for line in lines:
-        is_healthy = os.path.basename(line["input"]).startswith("healthy")
+        is_healthy = Path(line["input"]).name.startswith("healthy")
         assert bool(line["error"]) != (line["prediction"] is not None), line
         assert not (is_healthy and line["error"]), line
