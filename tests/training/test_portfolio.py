@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from yisheng.core.config import Choice, Config
+from yisheng.core.errors import UsageError
 from yisheng.core.types import Column, Spec
 from yisheng.models.ensemble import CANDIDATES
+from yisheng.training.fitted import choose_for_fitting
 from yisheng.training.portfolio.calibration import choose_offsets, choose_temperature, scale_probabilities
 from yisheng.training.portfolio.candidates import ORDER_OF_FEW, ORDER_OF_MANY, make_candidate, order_candidates
 from yisheng.training.portfolio.plan import plan_ensemble
@@ -138,3 +140,13 @@ def test_an_ensemble_is_trained_if_nothing_speaks_against_it(settings, model):
 def test_images_are_not_for_an_ensemble():
     spec = Spec("classification", (1, 28, 28), classes=("a", "b"))
     assert plan_ensemble(Config(budget=60), spec)[0].model.name == "auto"
+
+
+@pytest.mark.parametrize(("epochs", "folds", "is_refused"), [(4, 5, True), (2, 3, True), (5, 5, False), (3, 2, False)])
+def test_an_ensemble_needs_an_epoch_for_each_fold_of_a_candidate(epochs, folds, is_refused):
+    config = Config(model=Choice(name="ensemble", options={"bag_folds": folds}), epochs=epochs)
+    if is_refused:
+        with pytest.raises(UsageError, match=f"a candidate has {folds}: epochs={epochs} trains none"):
+            choose_for_fitting(config, NUMBERS, 100)
+    else:
+        assert choose_for_fitting(config, NUMBERS, 100).epochs == epochs

@@ -82,6 +82,7 @@ def choose_for_fitting(config: Config, spec: Spec, rows: int) -> Config:
         chosen["boosting"] = False  # it would be compared with itself
     if registry.find("models", config.model.name).meta.get("composite"):
         _require_own_scaling(config)
+        _require_stages(config, spec)
         chosen["target_scale"] = Choice(name="none")
     if config.scale.name == AUTO:
         scale = registry.find("models", config.model.name).meta["fitted"]
@@ -100,6 +101,17 @@ def _require_own_scaling(config: Config) -> None:
                 f"model={config.model.name} is made of models with scalings of their own: {key} does not apply",
                 f"leave {key} out",
             )
+
+
+def _require_stages(config: Config, spec: Spec) -> None:
+    """Refuse fewer epochs than the folds of one candidate: there would be no model."""
+    model = registry.build("models", config.model.name, spec, **config.model.options)
+    if config.epochs != AUTO and 0 < config.epochs < model.folds:
+        raise UsageError(
+            f"model={config.model.name} trains one fold of a candidate in an epoch, and a candidate has {model.folds}: "
+            f"epochs={config.epochs} trains none",
+            "leave epochs out, or use budget=1m",
+        )
 
 
 def _require_applicable(config: Config, chosen: dict[str, Any]) -> None:
