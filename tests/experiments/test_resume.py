@@ -15,7 +15,7 @@ import yisheng
 from yisheng.cli import main
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.run_folder import RunFolder
-from yisheng.experiments import run as experiments_run
+from yisheng.experiments import run_training
 from yisheng.experiments.dispatch import resume
 from yisheng.training.fit_assembly import fit_assembly
 
@@ -97,7 +97,7 @@ def test_a_resumed_run_uses_the_recorded_number_of_threads(run, monkeypatch, rec
         used_threads.append(torch.get_num_threads())
         return fit_assembly(*arguments, **options)
 
-    monkeypatch.setattr(experiments_run, "fit_assembly", fit)
+    monkeypatch.setattr(run_training, "fit_assembly", fit)
     resume(run, epochs=4)
     assert used_threads == [used]
     assert torch.get_num_threads() == threads

@@ -17,8 +17,7 @@ import yisheng
 from yisheng.core.errors import DataError, StoppedError, UsageError
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.settings import merge_settings
-from yisheng.experiments import dispatch, scratch_comparison
-from yisheng.experiments import run as experiments_run
+from yisheng.experiments import dispatch, run_training, scratch_comparison
 from yisheng.experiments.dispatch import resume
 from yisheng.reporting.scratch_comparison_schema import Difference
 from yisheng.training.fit_assembly import fit_assembly
@@ -177,7 +176,7 @@ def test_a_run_stopped_in_the_librarys_form_is_resumed(copy, finished, monkeypat
                 os.kill(os.getpid(), signal.SIGTERM)
             yield event
 
-    monkeypatch.setattr(experiments_run, "fit_assembly", fit_and_interrupt)
+    monkeypatch.setattr(run_training, "fit_assembly", fit_and_interrupt)
     with pytest.raises(StoppedError, match="stopped by SIGTERM in the library's form") as caught:
         resume(copy)
     monkeypatch.undo()

@@ -10,6 +10,7 @@ from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset
 from yisheng.experiments import run
 from yisheng.experiments.run_callbacks import CALLBACKS
+from yisheng.experiments.run_training import EventCallback
 from yisheng.experiments.scratch_comparison import compare_with_library
 from yisheng.training.distributed import Peers
 
@@ -21,7 +22,7 @@ def train(
     out: Path,
     folder: Path | None = None,
     threads: int | None = None,
-    event_callbacks: Sequence[run.EventCallback] = (),
+    event_callbacks: Sequence[EventCallback] = (),
     on_begin: Callable[[RunFolder], None] | None = None,
     peers: Peers | None = None,
 ) -> Path:
@@ -65,7 +66,7 @@ def resume(
     epochs: int | None = None,
     force: bool = False,
     data: Dataset | None = None,
-    event_callbacks: Sequence[run.EventCallback] = (),
+    event_callbacks: Sequence[EventCallback] = (),
     peers: Peers | None = None,
 ) -> Path:
     """Continue a run, and the library's run of a run with ``scratch=true``; return the folder.

@@ -26,7 +26,7 @@ from yisheng.experiments.processes import (
     list_references,
     require_importable,
 )
-from yisheng.experiments.run import EventCallback
+from yisheng.experiments.run_training import EventCallback
 from yisheng.experiments.search import run_search
 from yisheng.reporting import run_page, search_page
 from yisheng.training.distributed import Peers

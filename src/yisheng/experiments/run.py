@@ -3,83 +3,39 @@
 from __future__ import annotations
 
 import contextlib
-import copy
-import signal
-import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeAlias, cast
-
-import numpy as np
 
 from yisheng.core import machine
-from yisheng.core.components import is_custom
 from yisheng.core.config import Config, ResolvedConfig
-from yisheng.core.errors import NonFiniteError, ProcessError, StoppedError, UsageError, YishengError
-from yisheng.core.logging import log_findings, logger, progress_stream
+from yisheng.core.errors import UsageError
+from yisheng.core.logging import log_findings, logger
 from yisheng.core.new_folder import require_space
 from yisheng.core.references import short_name
 from yisheng.core.run_environment import describe_environment
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.signals import collect_signals
-from yisheng.core.types import Dataset, Event, Split
+from yisheng.core.types import Dataset, Split
 from yisheng.data.fingerprint import fingerprint
-from yisheng.diagnosis.doctor_callback import DoctorCallback
-from yisheng.evaluation.scorer import make_scorer
-from yisheng.experiments.calibrate import calibrate, require_calibration
-from yisheng.experiments.evaluate import evaluate_assembly
+from yisheng.experiments.calibrate import require_calibration
 from yisheng.experiments.groups import require_groups
 from yisheng.experiments.load_data import load_dataset, split_dataset
+from yisheng.experiments.run_training import EventCallback, RunCallback, RunResult, RunTraining
 from yisheng.experiments.shared_run import (
     assemble_together,
     follow,
-    require_equal_weights,
     share_config,
     share_state,
 )
-from yisheng.inference import artifact, fit_ood
-from yisheng.inference.ood import OODDetector
-from yisheng.inference.own_network import OwnNetwork, save_own_network
-from yisheng.loggers.attach import attach_loggers
 from yisheng.loggers.tensorboard import hparams
 from yisheng.models._fitted_model import FittedModel
 from yisheng.training import checkpoint
 from yisheng.training.budget import plan_budget
-from yisheng.training.callbacks import apply_callbacks, save_checkpoints
 from yisheng.training.distributed import Peers, describe_sharing
-from yisheng.training.event_log import EventLog, log_events
-from yisheng.training.fit_assembly import fit_assembly
-from yisheng.training.network import read_probe
 from yisheng.training.portfolio.plan import plan_ensemble
 from yisheng.training.pretrained import load_pretrained
-from yisheng.training.progress import show_assembly_progress
 from yisheng.training.setup import Assembly, assemble
 from yisheng.training.shardable import choose_shards
 from yisheng.training.threads import count_free_threads, count_useful_threads
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """A training that came to its end or broke off.
-
-    Args:
-        folder: of the run.
-        config: the resolved config.
-        data: the data set.
-        error: what broke it off, or None.
-    """
-
-    folder: RunFolder
-    config: ResolvedConfig
-    data: Dataset
-    error: YishengError | None = None
-
-
-EventCallback: TypeAlias = Callable[..., Iterator[Event]]
-"""A user's own callback: ``(events) -> events`` or ``(events, state) -> events``; see `yisheng.training.callbacks`."""
-RunCallback: TypeAlias = Callable[[RunResult], None]
-"""Called after training and evaluation, and with an ``error`` if the training broke off."""
 
 
 def train(
@@ -166,7 +122,9 @@ def train(
             logger.info(note)
         if peers is not None:
             _lead(run, threads, peers)
-        return _Training(run, assembly, data, split, tuple(event_callbacks), tuple(callbacks), finish, peers).complete()
+        return RunTraining(
+            run, assembly, data, split, tuple(event_callbacks), tuple(callbacks), finish, peers
+        ).complete()
 
 
 def _lead(run: RunFolder, threads: int, peers: Peers) -> None:
@@ -256,7 +214,7 @@ def resume(
             share_state(assembly.state, peers)
             _lead(run, threads, peers)
         with machine.use_threads(threads):
-            return _Training(
+            return RunTraining(
                 run, assembly, data, split, tuple(event_callbacks), tuple(callbacks), finish, peers
             ).complete()
 
@@ -325,156 +283,3 @@ def _describe_longer_schedule(previous: ResolvedConfig, assembly: Assembly) -> s
         f"{previous.epochs} -> {epochs} epochs: the schedule {assembly.config.schedule.name} now spans all of them; at "
         f"step {state.step} the learning rate {change}"
     )
-
-
-@dataclass(frozen=True)
-class _Training:
-    """One training from its current state to the end of its run.
-
-    fit to the end or a signal -> save the model -> evaluate -> diagnose -> callbacks -> finished
-    """
-
-    run: RunFolder
-    assembly: Assembly
-    data: Dataset
-    split: Split
-    event_callbacks: tuple[EventCallback, ...]
-    callbacks: tuple[RunCallback, ...]
-    finish: bool
-    peers: Peers | None = None
-
-    def complete(self) -> RunResult:
-        """Train, evaluate, diagnose and call the callbacks; these are called for a training that breaks off too."""
-        doctor = DoctorCallback(self.run.path, self.assembly, self.data)
-        with collect_signals() as caught:
-            try:
-                training_seconds = self._fit(doctor, caught)
-            except (NonFiniteError, StoppedError, ProcessError) as error:
-                doctor.write_report(error)
-                self._call_back(error)
-                raise
-            start = time.perf_counter()
-            assembly = self._save_model()
-            evaluate_assembly(self.run, assembly, self.data, self.split)
-            doctor.write_report()
-            seconds = {"training": round(training_seconds, 2), "evaluation": round(time.perf_counter() - start, 2)}
-            result = self._call_back()
-            self.run.update_environment(seconds=seconds, finished=self.finish)
-        if caught:
-            self._raise_stopped(caught[0])
-        return result
-
-    def _call_back(self, error: YishengError | None = None) -> RunResult:
-        result = RunResult(self.run, self.assembly.config, self.data, error)
-        for callback in self.callbacks:
-            callback(result)
-        return result
-
-    def _fit(self, doctor: DoctorCallback, caught: list[int]) -> float:
-        """Train to the last epoch or a signal, with a checkpoint at the end; return the seconds of training."""
-        state = self.assembly.state
-        event_log = EventLog(self.run.file(RunFolder.EVENTS), state.log_bytes)
-        start = time.perf_counter() - state.seconds
-
-        def clock() -> float:
-            return time.perf_counter() - start
-
-        def save() -> None:
-            # The checkpoint records the length of the log, so the log is written before it.
-            state.log_bytes, state.seconds = event_log.flush(sync=True), clock()
-            doctor.save_progress()
-            checkpoint.save(self.run.file(RunFolder.CHECKPOINT), state)
-
-        if state.step == 0 and is_custom(self.assembly.config.model):
-            save()  # the initial weights of a user's own network may exist nowhere else
-        with contextlib.closing(event_log), doctor.record_training():
-            events = self._observe(doctor, event_log, save, clock)
-            with contextlib.closing(cast("Generator[Event]", events)):  # removes the progress bar before any message
-                number = self._train(events, caught, save)
-            save()
-            if number is not None:
-                raise StoppedError(
-                    number,
-                    f"stopped by {signal.Signals(number).name} after step {state.step}; a checkpoint was written",
-                    f"continue with: yisheng resume {self.run.path}",
-                )
-            if self.peers is not None:
-                require_equal_weights(state, self.peers)
-        return clock()
-
-    def _train(self, events: Iterator[Event], caught: list[int], save: Callable[[], None]) -> int | None:
-        """Train to the last event or a signal, which is returned; then the state is between two updates.
-
-        The processes of a training agree on a signal in an update, and all stop after it.
-
-        Raises:
-            ProcessError: another process ended; a checkpoint was written.
-        """
-        peers = self.peers
-        if peers is not None:
-            peers.caught = caught
-        try:
-            for _ in events:
-                number = next(iter(caught), None) if peers is None else peers.stop_signal
-                if number is not None:
-                    return number
-        except ProcessError as error:
-            save()  # the weights are those of the last complete update
-            raise ProcessError(error.problem, f"continue with: yisheng resume {self.run.path}") from error
-        return None
-
-    def _observe(
-        self, doctor: DoctorCallback, event_log: EventLog, save: Callable[[], None], clock: Callable[[], float]
-    ) -> Iterator[Event]:
-        """Return the events of the training with everything that the config asks for attached."""
-        config, assembly = self.assembly.config, doctor.observe(self.assembly)
-        # A cross-validation reports the scores of its folds: they must not choose the epoch they are measured at.
-        events = fit_assembly(assembly, make_scorer, choose_best=config.fold is None)
-        events = apply_callbacks(events, assembly.state, self.event_callbacks)
-        events = log_events(events, event_log, interval=config.log_every, clock=clock)
-        events = attach_loggers(events, self.run.path, assembly)
-        events = save_checkpoints(events, save, interval=config.checkpoint_every)
-        stream = progress_stream() if config.epochs else None
-        return events if stream is None else show_assembly_progress(events, assembly, stream)
-
-    def _save_model(self) -> Assembly:
-        """Write the best weights with everything that prediction needs; return the setup with its temperature."""
-        assembly, config = self.assembly, self.assembly.config
-        state = assembly.state
-        state.model.load_state_dict(state.best.weights)
-        assembly, calibration = calibrate(assembly) if config.calibrate else (assembly, None)
-        detector = None  # the detector reads the layers of torch; a network from scratch has none
-        if config.ood and not config.scratch:
-            detector = fit_ood.fit_ood_detector(
-                state.model, assembly.spec, assembly.train, assembly.validation, seed=config.seed
-            )
-        artifact.save(
-            self.run.path,
-            weights=state.best.weights,
-            name=config.model.name,
-            options=config.model.options,
-            spec=assembly.spec,
-            fitted_transforms=assembly.transforms,
-            best={"epoch": state.best.epoch, "score": assembly.score_key, "value": state.best.value},
-            parameters=sum(parameter.numel() for parameter in state.model.parameters()),
-            ood_detector=detector,
-            own_network=self._record_own_network(detector) if is_custom(config.model) else None,
-            calibration=calibration,
-        )
-        return assembly
-
-    def _record_own_network(self, detector: OODDetector | None) -> OwnNetwork:
-        """Return what is saved of a user's own network besides its weights."""
-        assembly, config = self.assembly, self.assembly.config
-        rows = np.concatenate([self.split.train, self.split.validation, self.split.test])
-        x = read_probe(self.data, replace(self.split, train=rows), assembly.transforms["input"])
-        model = copy.deepcopy(assembly.state.model).float() if config.precision == "fp64" else assembly.state.model
-        return save_own_network(config.model, model, x, output=config.output, detector=detector)
-
-    def _raise_stopped(self, number: int) -> None:
-        name = signal.Signals(number).name
-        if self.finish:
-            problem, remedy = "the run is finished", f"see it in {self.run.path}"
-        else:
-            problem, remedy = "more is to be trained", f"continue with: yisheng resume {self.run.path}"
-        raise StoppedError(number, f"{name} came after the training; {problem}", remedy)

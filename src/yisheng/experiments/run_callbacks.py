@@ -8,7 +8,7 @@ from typing import Final
 from yisheng.core import files
 from yisheng.core.run_folder import RunFolder
 from yisheng.experiments import submission
-from yisheng.experiments.run import RunCallback, RunResult
+from yisheng.experiments.run_training import RunCallback, RunResult
 from yisheng.loggers.tensorboard import run_summary
 from yisheng.reporting import history_csv, run_page
 from yisheng.training.portfolio.leaderboard import make_leaderboard

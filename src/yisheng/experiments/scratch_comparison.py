@@ -16,8 +16,8 @@ from yisheng.core.logging import logger
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.signals import defer_signals
 from yisheng.experiments import run
-from yisheng.experiments.run import RunResult
 from yisheng.experiments.run_callbacks import CALLBACKS
+from yisheng.experiments.run_training import RunResult
 from yisheng.reporting import run_page
 from yisheng.reporting.scratch_comparison_schema import Difference, ScratchComparison
 from yisheng.training import checkpoint
