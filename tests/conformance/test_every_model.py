@@ -40,7 +40,7 @@ SPECS = [
         Spec("regression", shape),
     )
 ]
-META = {"fits", "requires", "default_for", "stackable", "shape", "fitted", "composite"}
+META = {"fits", "requires", "default_for", "stackable", "shape", "fitted", "composite", "losses"}
 NETWORKS = [entry for entry in registry.entries("models") if not entry.meta.get("fitted")]
 """Models that are trained by gradient steps; the others are tested in `tests.models.test_fitted_models`."""
 MAX_SMALL_WEIGHTS = 300_000

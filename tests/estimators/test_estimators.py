@@ -447,12 +447,18 @@ class OwnNetwork(torch.nn.Module):
         return {"logits": self.layers(x)}
 
 
+def make_network():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return OwnNetwork(4, 3)
+
+
 @pytest.mark.parametrize(
     "parameters",
     [
         {"model": OwnNetwork},
         {"model": {"name": OwnNetwork, "width": 16}, "loss": torch.nn.CrossEntropyLoss()},
-        {"model": OwnNetwork(4, 3), "optimizer": torch.optim.Adagrad},
+        {"model": make_network(), "optimizer": torch.optim.Adagrad},
     ],
     ids=["class", "options", "module"],
 )
