@@ -464,7 +464,7 @@ def make_network():
 )
 def test_a_network_of_ones_own_is_cloned_trained_and_pickled(parameters):
     X, y = load_iris(return_X_y=True)
-    model = Classifier(epochs=30, lr=0.05, random_state=0, **parameters)
+    model = Classifier(epochs=60, lr=0.05, random_state=0, **parameters)
     assert cross_val_score(model, X, y, cv=3, error_score="raise").min() > 0.8
     fitted = clone(model).fit(X, y)
     again = pickle.loads(pickle.dumps(fitted))
