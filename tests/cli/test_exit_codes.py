@@ -21,6 +21,7 @@ import pytest
 from tests.cli.conftest import list_tree
 from yisheng.cli import main
 from yisheng.core.run_folder import RunFolder
+from yisheng.reporting.model_card import MODEL_CARD
 
 resource = pytest.importorskip("resource", reason="Windows has no such limits and shells")
 YISHENG = f"{shlex.quote(sys.executable)} -m yisheng"
@@ -123,7 +124,7 @@ def require_nothing_lost(folder, before):
     """Check that the finished run is complete, and that there are no temporary files."""
     after = list_tree(folder / "run")
     assert before.keys() <= after.keys()
-    written_again = {RunFolder.REPORT, RunFolder.SCORES, RunFolder.EVALUATION, RunFolder.ENVIRONMENT}
+    written_again = {RunFolder.REPORT, MODEL_CARD, RunFolder.SCORES, RunFolder.EVALUATION, RunFolder.ENVIRONMENT}
     assert {name for name in before if before[name] != after[name]} <= written_again
     assert RunFolder(folder / "run").is_finished
     assert json.loads((folder / "run" / RunFolder.SCORES).read_text())
