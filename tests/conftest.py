@@ -1,6 +1,7 @@
 """Shared setup: one thread, hypothesis profiles, an empty home, and the real data for tests that are marked."""
 
 import os
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -23,11 +24,30 @@ MIRROR = os.environ.get("YISHENG_MIRROR") or (LOCAL_DATA.as_uri() if (LOCAL_DATA
 """A mirror of the hub with the real data sets, or None: then tests marked ``realdata`` are skipped."""
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
+    if os.environ.get("YISHENG_EVERY_CASE") != "1":
+        _deselect_half_of_the_sampled(config, items)
     if MIRROR is None:
         for item in items:
             if item.get_closest_marker("realdata"):
                 item.add_marker(pytest.mark.skip(reason="no real data: set YISHENG_MIRROR to a mirror of the hub"))
+
+
+def _deselect_half_of_the_sampled(config, items):
+    """Deselect every second slow case of each test that is marked ``sampled``: many cases of one kind.
+
+    The next such test keeps the other ones, so that tests with the same cases keep all of them together.
+    """
+    cases, deselected = defaultdict(list), []
+    for item in items:
+        if item.get_closest_marker("sampled") and item.get_closest_marker("slow"):
+            cases[item.path, item.originalname].append(item)
+    for number, of_test in enumerate(cases.values()):
+        deselected += of_test[1 - number % 2 :: 2]
+    if deselected:
+        config.hook.pytest_deselected(items=deselected)
+        removed = set(deselected)
+        items[:] = [item for item in items if item not in removed]
 
 
 @pytest.fixture(autouse=True)

@@ -119,6 +119,7 @@ def compare_outputs(folder, x, spec, alone=1000):
     return comparison
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "name",
     [pytest.param(n, marks=[] if n in FAST_MODELS else [pytest.mark.slow]) for n in NETWORKS],

@@ -45,6 +45,7 @@ def test_healthy_program_has_no_alarms(program):
     assert find_alarms(program) == set()
 
 
+@pytest.mark.sampled
 @pytest.mark.slow
 @pytest.mark.parametrize("program", [p for p in HEALTHY if p.name not in QUICK], ids=lambda p: p.name)
 def test_slow_healthy_program_has_no_alarms(program):

@@ -51,6 +51,7 @@ def network(request: pytest.FixtureRequest) -> str:
     return name
 
 
+@pytest.mark.sampled
 def test_train_break_off_resume(network: str, tmp_path: Path) -> None:
     """A class resumes to the weights of an undisturbed training, to the bit."""
     model, inputs = NETWORKS[network]
@@ -69,6 +70,7 @@ def test_train_break_off_resume(network: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.sampled
 def test_instance_resumes_from_its_own_weights(network: str, tmp_path: Path) -> None:
     model, inputs = NETWORKS[network]
     if network in ("dictionary", "timm"):
@@ -113,6 +115,7 @@ def save_inputs(x: Any, path: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.sampled
 def test_predict_in_a_process_without_the_code(network: str, tmp_path: Path) -> None:
     model, inputs = NETWORKS[network]
     run = yisheng.train(model=model, data=(inputs(), targets()), out=tmp_path, **SETTINGS)
@@ -136,6 +139,7 @@ def test_predict_in_a_process_without_the_code(network: str, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.sampled
 def test_export_to_onnx_with_equal_outputs(network: str, tmp_path: Path) -> None:
     """The export compares the file's outputs with the run's, and refuses to write a file that differs.
 

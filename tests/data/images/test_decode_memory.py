@@ -10,6 +10,7 @@ import pytest
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.sampled,
     pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells the peak of memory"),
 ]
 FIXED_BYTES = 24 << 20
