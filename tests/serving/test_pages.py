@@ -475,6 +475,7 @@ def test_an_image_with_several_numbers_is_predicted_and_corrected(browser, tmp_p
     run = yisheng.train(data=str(tmp_path / "list.csv"), model="linear", epochs=5, out=tmp_path / "runs", quiet=True)
     with serve_run(run.path) as address, open_page(browser) as page:
         page.goto(address)
+        page.wait_for_selector("#file:enabled")
         predict(page, lambda: page.set_input_files("#file", str(tmp_path / "0.png")))
         assert re.fullmatch(r"light [\d.,−-]+, dark [\d.,−-]+", get_result(page))
         page.get_by_label("the right light").fill("12000")

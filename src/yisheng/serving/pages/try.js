@@ -139,6 +139,7 @@ function parseValue(text, column) {
 
 function setUpFiles(takesImages) {
   const input = byId("file"), drop = byId("drop");
+  input.disabled = false; // until the model was known, a file would have been lost
   input.multiple = takesImages;
   input.accept = takesImages ? "image/*" : ".csv,.tsv,.txt,text/csv";
   byId("drop-hint").textContent = takesImages ? "images: PNG, JPEG, WebP, ..." : "a CSV with the columns of training";
