@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, cast, get_args
 
 import torch
 from annotated_types import Interval
@@ -31,19 +31,7 @@ Name = Literal[
     "boosting-2",
     "tabm-2",
 ]
-CANDIDATES: tuple[Name, ...] = (
-    "boosting",
-    "linear",
-    "extra-trees",
-    "tabm",
-    "boosting-small",
-    "boosting-deep",
-    "embedded-mlp",
-    "random-forest",
-    "neighbors",
-    "boosting-2",
-    "tabm-2",
-)
+CANDIDATES: tuple[Name, ...] = get_args(Name)
 """Names of the settings that are tried; `yisheng.training.portfolio.candidates` says what they are."""
 MIN_PROBABILITY = 1e-9
 """A probability is at least this, so that no logit is infinite."""
