@@ -30,6 +30,7 @@ MODULE_NAMES = (
     "unseen.healthy_networks",
     "unseen.healthy_losses",
     "unseen.healthy_rows",
+    "newest",
 )
 MODULES = tuple(importlib.import_module(f"benchmarks.doctor.{name}") for name in MODULE_NAMES)
 __all__ = ["FAULTY", "HEALTHY", "MODULES"]
