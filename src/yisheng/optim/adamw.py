@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from yisheng.core.registry import register
+from yisheng.optim._eager import AdamW
 from yisheng.optim._fused import can_fuse
 from yisheng.optim._option_ranges import Average, Decay, Groups, Rate
 
@@ -39,4 +40,4 @@ def adamw(
     >>> w  # 2 (1 - 0.1 * 0.5)
     tensor([1.9000], requires_grad=True)
     """
-    return torch.optim.AdamW(groups, lr, betas, eps, weight_decay=weight_decay, fused=can_fuse(groups))
+    return AdamW(groups, lr, betas, eps, weight_decay=weight_decay, fused=can_fuse(groups))

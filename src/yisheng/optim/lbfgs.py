@@ -10,6 +10,7 @@ from annotated_types import Interval
 
 from yisheng.core.errors import UsageError
 from yisheng.core.registry import register
+from yisheng.optim._eager import LBFGS
 from yisheng.optim._option_ranges import Decay, Groups, Rate
 
 
@@ -62,7 +63,7 @@ def lbfgs(
     return optimizer
 
 
-class _DecayingLBFGS(torch.optim.LBFGS):
+class _DecayingLBFGS(LBFGS):
     """L-BFGS with a weight decay for each parameter, ``decays`` of its only group."""
 
     def step(self, closure: Callable[[], Any]) -> Any:  # type: ignore[override]  # as in torch

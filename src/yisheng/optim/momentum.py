@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from yisheng.core.registry import register
+from yisheng.optim._eager import SGD
 from yisheng.optim._fused import can_fuse
 from yisheng.optim._option_ranges import Average, Decay, Groups, Rate
 
@@ -33,4 +34,4 @@ def momentum(
     >>> w  # 2 - 0.1 * 1 - 0.1 * 1.9
     tensor([1.7100], requires_grad=True)
     """
-    return torch.optim.SGD(groups, lr, momentum=momentum, weight_decay=weight_decay, fused=can_fuse(groups))
+    return SGD(groups, lr, momentum=momentum, weight_decay=weight_decay, fused=can_fuse(groups))

@@ -9,6 +9,7 @@ import torch
 from annotated_types import Interval
 
 from yisheng.core.registry import register
+from yisheng.optim._eager import EagerOptimizer
 from yisheng.optim._option_ranges import Decay, Groups, Rate
 
 NEWTON_SCHULZ_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -67,7 +68,7 @@ def muon(
     return Muon(marked_groups, options)
 
 
-class Muon(torch.optim.Optimizer):
+class Muon(EagerOptimizer):
     """The optimizer that `muon` makes.
 
     A group's ``orthogonalized`` are the indices of its parameters whose steps are orthogonalized.

@@ -8,6 +8,7 @@ import torch
 from annotated_types import Interval
 
 from yisheng.core.registry import register
+from yisheng.optim._eager import SGD
 from yisheng.optim._fused import can_fuse
 from yisheng.optim._option_ranges import Decay, Groups, Rate
 
@@ -43,6 +44,6 @@ def nesterov(
     >>> w  # 2 - 0.1 (1 + 0.9 * 1)
     tensor([1.8100], requires_grad=True)
     """
-    return torch.optim.SGD(
+    return SGD(
         groups, lr, momentum=momentum, weight_decay=weight_decay, nesterov=True, fused=can_fuse(groups)
     )

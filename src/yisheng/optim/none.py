@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from yisheng.core.registry import register
+from yisheng.optim._eager import SGD
 from yisheng.optim._option_ranges import Groups
 
 
@@ -17,4 +18,4 @@ def none(groups: Groups) -> torch.optim.Optimizer:  # noqa: ARG001  # every opti
     >>> [group["params"][0].numel() for group in none([]).param_groups]
     [0]
     """
-    return torch.optim.SGD([torch.zeros(0)], lr=1.0)
+    return SGD([torch.zeros(0)], lr=1.0)

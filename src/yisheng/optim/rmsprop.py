@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from yisheng.core.registry import register
+from yisheng.optim._eager import RMSprop
 from yisheng.optim._option_ranges import Average, Decay, Groups, Rate
 
 
@@ -36,4 +37,4 @@ def rmsprop(
     >>> w  # 2 - 0.1 / √0.25
     tensor([1.8000], requires_grad=True)
     """
-    return torch.optim.RMSprop(groups, lr, alpha=alpha, eps=eps, weight_decay=weight_decay)
+    return RMSprop(groups, lr, alpha=alpha, eps=eps, weight_decay=weight_decay)

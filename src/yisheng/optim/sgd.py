@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from yisheng.core.registry import register
+from yisheng.optim._eager import SGD
 from yisheng.optim._fused import can_fuse
 from yisheng.optim._option_ranges import Decay, Groups, Rate
 
@@ -28,4 +29,4 @@ def sgd(groups: Groups, *, lr: Rate = 0.1, weight_decay: Decay = 0.0) -> torch.o
     >>> w  # 2 - 0.5 (3 + 0.1 * 2)
     tensor([0.4000], requires_grad=True)
     """
-    return torch.optim.SGD(groups, lr, weight_decay=weight_decay, fused=can_fuse(groups))
+    return SGD(groups, lr, weight_decay=weight_decay, fused=can_fuse(groups))

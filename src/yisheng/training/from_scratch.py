@@ -14,6 +14,7 @@ from yisheng.core import registry
 from yisheng.core.config import Choice, Config
 from yisheng.core.errors import UsageError
 from yisheng.core.types import Spec
+from yisheng.optim._eager import EagerOptimizer
 from yisheng.scratch.l1_penalty import l1_penalty
 from yisheng.training._scratch_layers import Forward, scratch_forward
 from yisheng.training._scratch_losses import LOSSES
@@ -109,7 +110,7 @@ def make_l1_penalty(weights: Iterable[Tensor], l1: float) -> Penalty:
     return lambda: sum((l1_penalty(w, weight_decay=l1) for w in weights if w.requires_grad), torch.zeros(()))
 
 
-class _ScratchOptimizer(torch.optim.Optimizer):
+class _ScratchOptimizer(EagerOptimizer):
     """A pure update function behind torch's interface: checkpoints, schedules and parameter groups work as usual.
 
     Args:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import torch
 
 from yisheng.core import registry
+from yisheng.optim._eager import EagerOptimizer
 
 MAX_FROM_SCRATCH_WEIGHTS = {"fused": 6000, "plain": 18000}
 """Weights of a model up to which the from-scratch optimizer is faster than torch's, with and without a fused kernel;
@@ -55,7 +56,7 @@ def make_stacked_update(
 
 def is_stackable(optimizer: torch.optim.Optimizer) -> bool:
     """Return whether models with this optimizer can be stacked: torch's optimizers can."""
-    return type(optimizer).__module__.startswith("torch.optim.")
+    return type(optimizer).__module__.startswith(("torch.optim.", EagerOptimizer.__module__))
 
 
 class FromScratchUpdate:
