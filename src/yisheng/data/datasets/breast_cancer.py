@@ -5,6 +5,12 @@ from __future__ import annotations
 from yisheng.core.registry import register
 from yisheng.core.types import Dataset
 
+MEASURES = (
+    *("radius", "texture", "perimeter", "area", "smoothness"),
+    *("compactness", "concavity", "concave points", "symmetry", "fractal dimension"),
+)
+FORMS = ("mean {}", "{} error", "worst {}")
+
 
 @register
 def breast_cancer() -> Dataset:
@@ -16,13 +22,12 @@ def breast_cancer() -> Dataset:
 
     Source: Street, Wolberg and Mangasarian, Nuclear feature extraction for breast tumor diagnosis (1993).
     """
-    from sklearn.datasets import load_breast_cancer
-
     from yisheng.data.datasets._sklearn import make_dataset
 
     return make_dataset(
         "breast-cancer",
-        load_breast_cancer(),
+        "breast_cancer.csv",
+        tuple(form.format(measure) for form in FORMS for measure in MEASURES),
         classes=("malignant", "benign"),
         target="diagnosis",
         about="Cell nuclei in a fine needle aspirate of a breast mass: mean, standard error and worst of ten measures.",

@@ -22,15 +22,14 @@ def diabetes() -> Dataset:
 
     Source: Efron, Hastie, Johnstone and Tibshirani, Least Angle Regression, Annals of Statistics 32 (2004).
     """
-    from sklearn.datasets import load_diabetes
+    from yisheng.data.datasets._sklearn import read_rows
 
-    bunch = load_diabetes(scaled=False)
-    columns = tuple(Column(str(name)) for name in bunch.feature_names)
+    columns = tuple(map(Column, ("age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6")))
     return Dataset(
         "diabetes",
         Spec("regression", (len(columns),), columns=columns, target="disease progression", unit="points"),
-        np.ascontiguousarray(bunch.data, dtype=np.float32),
-        bunch.target.astype(np.float32)[:, None],
+        read_rows("diabetes_data_raw.csv.gz", separator=None).astype(np.float32),
+        read_rows("diabetes_target.csv.gz").astype(np.float32)[:, None],
         about="Age, sex, body mass index, blood pressure and six blood serum measures of 442 patients, and a measure "
         "of the progression of their disease one year later.",
         source="Efron, Hastie, Johnstone and Tibshirani, Least Angle Regression, Annals of Statistics 32 (2004)",

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 
 from yisheng.core.registry import register
@@ -24,7 +21,9 @@ def digits() -> Dataset:
 
     Source: Alpaydin and Kaynak, Cascading classifiers, Kybernetika 34 (1998); the test part of the UCI set.
     """
-    rows = _read_rows()
+    from yisheng.data.datasets._sklearn import read_rows
+
+    rows = read_rows("digits.csv.gz")
     x = np.rint(rows[:, :-1].reshape(-1, 1, 8, 8) * (255 / 16)).astype(np.uint8)
     spec = Spec(
         "classification", (1, 8, 8), classes=tuple("0123456789"), target="digit", drawing=Drawing(box=8, center="box")
@@ -38,19 +37,3 @@ def digits() -> Dataset:
         source="Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository (1998)",
         license="CC BY 4.0",
     )
-
-
-def _read_rows() -> np.ndarray:
-    """Return the counts of each digit's cells, then the digit ``(1797, 65)``.
-
-    The file is read directly if it is in its usual place, because importing scikit-learn takes longer than a training.
-    """
-    package = importlib.util.find_spec("sklearn")
-    for folder in (package and package.submodule_search_locations) or []:
-        path = Path(folder) / "datasets" / "data" / "digits.csv.gz"
-        if path.is_file():
-            return np.loadtxt(path, delimiter=",")
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    return np.column_stack([bunch.data, bunch.target])

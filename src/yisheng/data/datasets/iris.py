@@ -16,13 +16,12 @@ def iris() -> Dataset:
 
     Source: Fisher, The use of multiple measurements in taxonomic problems, Annals of Eugenics 7 (1936).
     """
-    from sklearn.datasets import load_iris
-
     from yisheng.data.datasets._sklearn import make_dataset
 
     return make_dataset(
         "iris",
-        load_iris(),
+        "iris.csv",
+        ("sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"),
         classes=("setosa", "versicolor", "virginica"),
         target="species",
         about="Sepals and petals of 50 flowers of each of three species, measured by Edgar Anderson.",

@@ -5,6 +5,11 @@ from __future__ import annotations
 from yisheng.core.registry import register
 from yisheng.core.types import Dataset
 
+COLUMNS = (
+    *("alcohol", "malic_acid", "ash", "alcalinity_of_ash", "magnesium", "total_phenols", "flavanoids"),
+    *("nonflavanoid_phenols", "proanthocyanins", "color_intensity", "hue", "od280/od315_of_diluted_wines", "proline"),
+)
+
 
 @register
 def wine() -> Dataset:
@@ -16,13 +21,12 @@ def wine() -> Dataset:
 
     Source: Aeberhard and Forina, Wine, UCI Machine Learning Repository (1992).
     """
-    from sklearn.datasets import load_wine
-
     from yisheng.data.datasets._sklearn import make_dataset
 
     return make_dataset(
         "wine",
-        load_wine(),
+        "wine_data.csv",
+        COLUMNS,
         classes=("cultivar 1", "cultivar 2", "cultivar 3"),
         target="cultivar",
         about="Chemical analysis of wines grown in one region of Italy from three cultivars of grapes.",
