@@ -21,7 +21,7 @@ JSON_VALUES = st.recursive(
 )
 
 
-def skip_drawing(name: str, paint: Callable[..., None]) -> str:
+def skip_drawing(name: str, paint: Callable[..., None], *, on_canvas: bool = False) -> str:
     """Stand in for `svg.draw_svg`: drawing takes nearly all the time of a page."""
     return EMPTY_SVG
 

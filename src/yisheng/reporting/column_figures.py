@@ -6,8 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from yisheng.reporting.evaluation_schema import ColumnEffect
-from yisheng.reporting.formatting import format_tick
-from yisheng.reporting.svg import FIRST_COLOR, MUTED, SECOND_COLOR, Chart, clean_label, explain_empty
+from yisheng.reporting.svg import FIRST_COLOR, MUTED, SECOND_COLOR, Chart, clean_label, explain_empty, set_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,8 +30,6 @@ def plot_dependence(effect: ColumnEffect, unit: str = "") -> Chart:
     """
 
     def paint(axes: Axes) -> None:
-        from matplotlib.ticker import FuncFormatter, MaxNLocator
-
         numbers = [value for value in effect.values if isinstance(value, float)]
         is_number = effect.is_number and len(numbers) == len(effect.values)
         xs = numbers if is_number else list(map(float, range(len(effect.values))))
@@ -47,11 +44,9 @@ def plot_dependence(effect: ColumnEffect, unit: str = "") -> Chart:
         name = "prediction" if len(effect.outputs) > 1 else clean_label(effect.outputs[0].name, 20)
         axes.set_title(f"{name} ({clean_label(unit, 20)})" if unit.strip() else name, loc="left", x=-0.1)
         axes.set_xlabel(clean_label(effect.column, 40))
-        axes.yaxis.set_major_locator(MaxNLocator(5))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
+        set_ticks(axes, "y", 5)
         if is_number:
-            axes.xaxis.set_major_locator(MaxNLocator(6))
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
+            set_ticks(axes, "x", 6)
         else:
             axes.set_xticks(xs, [clean_label(str(value), MAX_TICK_LENGTH) for value in effect.values])
             if len(xs) > math.ceil(60 / MAX_TICK_LENGTH):
@@ -60,4 +55,4 @@ def plot_dependence(effect: ColumnEffect, unit: str = "") -> Chart:
             axes.legend(loc="lower right", bbox_to_anchor=(1.01, 0.985), ncols=2, borderaxespad=0)
         explain_empty(axes)
 
-    return Chart("dependence", paint)
+    return Chart("dependence", paint, on_canvas=True)

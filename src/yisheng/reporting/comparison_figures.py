@@ -87,7 +87,7 @@ def _label_axes(axes: Axes, title: str, *, log: bool) -> None:
     svg.label_counts(axes)
     axes.yaxis.set_major_locator(MaxNLocator(5))
     if log:
-        figures.set_log_axis(axes, "y")
+        svg.set_log_axis(axes, "y")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
     if axes.get_legend_handles_labels()[1]:

@@ -24,6 +24,8 @@ from yisheng.reporting.svg import (
     clean_label,
     explain_empty,
     label_counts,
+    set_log_axis,
+    set_ticks,
 )
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ def plot_loss_by_epoch(history: History, best: int | None = None) -> Chart:
         _mark_best_epoch(axes, validation or training, best)
         _label_axes(axes, "loss", "epoch", [y for _, y in training + validation])
 
-    return Chart("loss", paint)
+    return Chart("loss", paint, on_canvas=True)
 
 
 def plot_score_by_epoch(
@@ -72,7 +74,7 @@ def plot_score_by_epoch(
         _mark_best_epoch(axes, points, best)
         _label_axes(axes, f"validation {clean_label(name)}", "epoch", [y for _, y in points] if log else ())
 
-    return Chart("score", paint)
+    return Chart("score", paint, on_canvas=True)
 
 
 def plot_loss_by_step(history: History) -> Chart:
@@ -85,7 +87,7 @@ def plot_loss_by_step(history: History) -> Chart:
         axes.plot([x for x, _ in points], smooth, color=FIRST_COLOR, label="running mean")
         _label_axes(axes, "training loss", "step", [y for _, y in points])
 
-    return Chart("step", paint)
+    return Chart("step", paint, on_canvas=True)
 
 
 def plot_lr_by_step(history: History) -> Chart:
@@ -97,7 +99,7 @@ def plot_lr_by_step(history: History) -> Chart:
         axes.set_ylim(0, 1.08 * max([r for r in rates if r > 0], default=1.0))
         _label_axes(axes, "learning rate", "step", ())
 
-    return Chart("rate", paint)
+    return Chart("rate", paint, on_canvas=True)
 
 
 def plot_range_test(test: LearningRateTest) -> Chart:
@@ -123,7 +125,7 @@ def plot_range_test(test: LearningRateTest) -> Chart:
         _label_axes(axes, "training loss", "learning rate", ())
         set_log_axis(axes, "x")
 
-    return Chart("range-test", paint)
+    return Chart("range-test", paint, on_canvas=True)
 
 
 def plot_two_losses(scratch_losses: Points, library_losses: Points, x_label: str) -> Chart:
@@ -143,7 +145,7 @@ def plot_two_losses(scratch_losses: Points, library_losses: Points, x_label: str
         )
         _label_axes(axes, "training loss", x_label, [y for points in curves for _, y in points])
 
-    return Chart("scratch-losses", paint)
+    return Chart("scratch-losses", paint, on_canvas=True)
 
 
 def plot_loss_difference(points: Points, x_label: str) -> Chart:
@@ -157,7 +159,7 @@ def plot_loss_difference(points: Points, x_label: str) -> Chart:
         axes.plot([x for x, _ in points], scaled, color=FIRST_COLOR, marker=marker, markersize=3, linewidth=1)
         _label_axes(axes, f"difference of the losses (in {format_tick(unit)})", x_label, scaled)
 
-    return Chart("loss-difference", paint)
+    return Chart("loss-difference", paint, on_canvas=True)
 
 
 def plot_reliability(bins: Sequence[Bin]) -> Chart:
@@ -189,7 +191,7 @@ def plot_reliability(bins: Sequence[Bin]) -> Chart:
         axes.set_ylim(0, 1.03)
         _label_axes(axes, "accuracy", "predicted probability", ())
 
-    return Chart("reliability", paint)
+    return Chart("reliability", paint, on_canvas=True)
 
 
 def plot_predicted_by_true(pairs: TargetPairs, unit: str = "", name: str = "") -> Chart:
@@ -211,7 +213,7 @@ def plot_predicted_by_true(pairs: TargetPairs, unit: str = "", name: str = "") -
         if axes.get_yscale() == "log":
             set_log_axis(axes, "x")
 
-    return Chart("pairs", paint)
+    return Chart("pairs", paint, on_canvas=True)
 
 
 def plot_residuals(pairs: TargetPairs, unit: str = "", name: str = "") -> Chart:
@@ -228,7 +230,7 @@ def plot_residuals(pairs: TargetPairs, unit: str = "", name: str = "") -> Chart:
         _plot_dots(axes, [(predicted, predicted - true) for true, predicted in _finite_pairs(pairs)])
         _label_axes(axes, _label("predicted − true", name, unit), _label("predicted", name, unit), ())
 
-    return Chart("residuals", paint)
+    return Chart("residuals", paint, on_canvas=True)
 
 
 def spans_decades(values: Iterable[float]) -> bool:
@@ -271,36 +273,19 @@ def _plot_dots(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
 
 def _label_axes(axes: Axes, title: str, x_label: str, values: Iterable[float]) -> None:
     """Add labels, ticks and legend. The label of the y axis is horizontal and above it, which is easier to read."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
     axes.set_title(title, loc="left", x=-0.1)
     axes.set_xlabel(x_label)
     if x_label in ("epoch", "step"):
         label_counts(axes)
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(6))
-    axes.yaxis.set_major_locator(MaxNLocator(5))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
+        set_ticks(axes, "x", 6)
+    set_ticks(axes, "y", 5)
     if spans_decades(values):
         set_log_axis(axes, "y")
     if axes.get_legend_handles_labels()[1]:
         position = {"loc": "lower right", "bbox_to_anchor": (1.01, 0.985), "ncols": 3}
         axes.legend(**position, handlelength=1.7, columnspacing=1.1, handletextpad=0.5, borderaxespad=0)
     explain_empty(axes)
-
-
-def set_log_axis(axes: Axes, direction: str) -> None:
-    """Make an axis logarithmic, ``x`` or ``y``, with ticks that fit its range."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    (axes.set_yscale if direction == "y" else axes.set_xscale)("log")
-    axis = axes.yaxis if direction == "y" else axes.xaxis
-    low, high = axes.get_ylim() if direction == "y" else axes.get_xlim()
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if math.log10(high / low) < 2.5 else (1,), numticks=8))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
-    axis.set_minor_formatter(NullFormatter())
-    axis.set_tick_params(which="minor", length=0)
 
 
 def _label(text: str, target: str, unit: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from yisheng.reporting.figures import MAX_DRAWABLE
 from yisheng.reporting.findings_schema import LayerCurve
 from yisheng.reporting.formatting import format_tick
-from yisheng.reporting.svg import FIRST_COLOR, MUTED, SECOND_COLOR, TEXT, Chart, clean_label
+from yisheng.reporting.svg import FIRST_COLOR, MUTED, SECOND_COLOR, TEXT, Chart, clean_label, format_ticks, set_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,7 +59,7 @@ def plot_layers_by_step(
         axes.set_xscale("symlog", linthresh=10)
         _label_axes(axes, title)
 
-    return Chart(name, paint)
+    return Chart(name, paint, on_canvas=True)
 
 
 def _limits(lines: Sequence[LayerCurve], log: bool) -> tuple[float, float]:
@@ -69,22 +69,17 @@ def _limits(lines: Sequence[LayerCurve], log: bool) -> tuple[float, float]:
 
 
 def _label_axes(axes: Axes, title: str) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
-
     axes.set_title(clean_label(title), loc="left", x=-0.1)
     axes.set_xlabel("step")
     axes.set_xlim(left=0)
     ticks = [0, 10, 100, 1000, 10_000, 100_000, 1_000_000]
     last_step = axes.get_xlim()[1]
     axes.set_xticks([tick for tick in ticks if tick <= last_step])
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
+    format_ticks(axes, "x", format_tick)
     if axes.get_yscale() == "log":
-        axes.yaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}".replace("e-0", "e-")))
+        format_ticks(axes, "y", lambda value: f"{value:.0e}".replace("e-0", "e-"))
     else:
-        axes.yaxis.set_major_locator(MaxNLocator(5))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
+        set_ticks(axes, "y", 5, format=lambda value: f"{value:.0%}")
     position = {"loc": "lower right", "bbox_to_anchor": (1.01, 0.985), "ncols": 4}
     axes.legend(**position, handlelength=1.1, columnspacing=0.6, handletextpad=0.3, borderaxespad=0, fontsize="small")
 

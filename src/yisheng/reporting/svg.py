@@ -1,4 +1,4 @@
-"""Figures as SVG text, drawn by matplotlib and colored by the page that contains them.
+"""Figures as SVG text, colored by the page that contains them; drawn without matplotlib where their charts allow it.
 
 Every color is a CSS variable with the light color as its fallback, so a figure fits a light page, a dark page and
 paper. Text is not converted to paths and uses the page's font.
@@ -7,14 +7,16 @@ paper. Text is not converted to paths and uses the page's font.
 from __future__ import annotations
 
 import io
+import math
 import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from xml.etree import ElementTree
 
-from yisheng.reporting.formatting import replace_unprintable
+from yisheng.reporting.canvas import Canvas
+from yisheng.reporting.formatting import format_tick, replace_unprintable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,22 +47,30 @@ class Chart:
     Args:
         name: prefix of every id in the SVG, so that one page can contain several charts.
         paint: draws on empty axes.
+        on_canvas: whether it needs no more than a `yisheng.reporting.canvas.Canvas`; its page is then drawn without
+            matplotlib, whose import takes longer than the drawing.
     """
 
     name: str
     paint: Callable[[Axes], None]
+    on_canvas: bool = False
 
     def __str__(self) -> str:
-        return draw_svg(self.name, self.paint)
+        return draw_svg(self.name, self.paint, on_canvas=self.on_canvas)
 
 
-def draw_svg(name: str, paint: Callable[[Axes], None]) -> str:
+def draw_svg(name: str, paint: Callable[[Axes], None], *, on_canvas: bool = False) -> str:
     """Return an SVG element, which is also a complete SVG file.
 
     Args:
         name: prefix of every id in the figure, so that one page can contain several figures.
         paint: draws on empty axes.
+        on_canvas: whether it is drawn without matplotlib.
     """
+    if on_canvas:
+        canvas = Canvas(name, page_color, text=TEXT, muted=MUTED, grid=GRID)
+        paint(canvas)  # type: ignore[arg-type]  # it has the methods that such charts use
+        return canvas.render()
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -88,24 +98,70 @@ def page_color(color: str) -> str:
     return f"var(--{VARIABLES[color]}, {color})" if color in VARIABLES else color
 
 
+def set_ticks(
+    axes: Axes, direction: str, count: int, *, integer: bool = False, format: Callable[[float], str] = format_tick
+) -> None:
+    """Give an axis round ticks.
+
+    Args:
+        axes: of matplotlib, or a `Canvas`.
+        direction: ``x`` or ``y``.
+        count: of intervals between the ticks, at most.
+        integer: whether they are whole numbers.
+        format: function from a value to the tick's label.
+    """
+    if isinstance(axes, Canvas):
+        axis = axes.x if direction == "x" else axes.y
+        axis.tick_count, axis.has_integer_ticks, axis.format = count, integer, format
+        return
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    axis = axes.xaxis if direction == "x" else axes.yaxis
+    axis.set_major_locator(MaxNLocator(count, integer=integer))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: format(value)))
+
+
+def format_ticks(axes: Axes, direction: str, format: Callable[[float], str]) -> None:
+    """Give the ticks of an axis other labels, and no minor ticks between them."""
+    if isinstance(axes, Canvas):
+        (axes.x if direction == "x" else axes.y).format = format
+        return
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    axis = axes.xaxis if direction == "x" else axes.yaxis
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: format(value)))
+
+
+def set_log_axis(axes: Axes, direction: str) -> None:
+    """Make an axis logarithmic, ``x`` or ``y``, with ticks that fit its range."""
+    (axes.set_yscale if direction == "y" else axes.set_xscale)("log")
+    if isinstance(axes, Canvas):
+        return
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis = axes.yaxis if direction == "y" else axes.xaxis
+    low, high = axes.get_ylim() if direction == "y" else axes.get_xlim()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if math.log10(high / low) < 2.5 else (1,), numticks=8))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: format_tick(value)))
+    axis.set_minor_formatter(NullFormatter())
+    axis.set_tick_params(which="minor", length=0)
+
+
 def label_counts(axes: Axes) -> None:
     """Give the x axis ticks at whole numbers, epochs or steps; a single one is in the middle."""
-    from matplotlib.ticker import FixedLocator, MaxNLocator
-
     low, high = axes.get_xlim()
-    if high - low >= 1:
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        return
-    count = round((low + high) / 2)
-    axes.set_xlim(count - 0.5, count + 0.5)
-    axes.xaxis.set_major_locator(FixedLocator([count]))
+    set_ticks(axes, "x", 6, integer=True)
+    if high - low < 1:
+        count = round((low + high) / 2)
+        axes.set_xlim(count - 0.5, count + 0.5)
+        axes.set_xticks([count])
 
 
 def explain_empty(axes: Axes) -> None:
     """Say that no value is finite if none of the lines has a visible point."""
-    import numpy as np
-
-    if not axes.lines or any(np.isfinite(np.asarray(line.get_ydata(), float)).any() for line in axes.lines):
+    values = [float(y) for line in axes.lines for y in cast("Any", line.get_ydata())]
+    if not axes.lines or any(map(math.isfinite, values)):
         return
     axes.text(0.5, 0.5, "no value is finite", transform=axes.transAxes, ha="center", va="center", color=MUTED)
     axes.set_xticks([])
