@@ -164,7 +164,7 @@ def newest_exponent_of_an_exponent(t: Trial) -> float:
     """The network returns rates (softplus), and `poisson_nll_loss` takes them for logarithms."""
     g = generator(t.seed)
     x = torch.randn(1200, 6, generator=g)
-    rate = torch.exp(1.2 * x[:, :1] + 0.6 * x[:, 1:2] * x[:, 2:3] + 0.5)
+    rate = torch.exp(0.8 * x[:, :1] + 0.4 * x[:, 1:2] * x[:, 2:3] - 1.5)
     data, net = split(x, torch.poisson(rate.clamp(max=40), generator=g), 800), Net(6, 1)
 
     def loss(out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

@@ -1,9 +1,10 @@
 """Run other packages that diagnose trainings on the programs of the benchmark.
 
     pip install torch==2.13.0 && pip install -r benchmarks/doctor/requirements-peers.txt && pip install -e .
-    python -m benchmarks.doctor.peers [part=held-out|development] [every=1] [only=TOOL,...] [--verbose]
+    python -m benchmarks.doctor.peers [part=held-out|development|unseen|newest] [every=1] [only=TOOL,...] [--verbose]
 
-Each tool gets a run of its own of each program, with the same seed, and is used as its README says. Its messages of
+Each tool gets a run of its own of each program, with the same seed, and is used as its README says: those that take a
+validation loss get the one that the program reports, and our doctor gets the rows that it gives. Its messages of
 severity "warning" or worse count; of our doctor all findings count. `MEANINGS` says which of our causes each message
 of a tool may mean: everything that it could mean, so that no tool is marked down for its own words.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import csv
+import functools
 import importlib
 import importlib.metadata
 import json
@@ -34,12 +36,32 @@ from benchmarks.doctor.datasets import Data
 from benchmarks.doctor.harness import Program, Trial
 from benchmarks.doctor.programs import FAULTY, HEALTHY, MODULES
 from benchmarks.doctor.run import part_of
+from benchmarks.doctor.unseen import loop
 from torch import nn
 from torch.nn import functional as F
 
-HIGH_RATE = ("high-learning-rate", "non-finite-loss", "exploding-gradients")
+import yisheng
+
+HIGH_RATE = ("high-learning-rate", "non-finite-loss", "exploding-gradients", "oscillation")
 SLOW_LEARNING = ("low-learning-rate", "vanishing-gradients", "saturated-activation", "dead-relu")
 NO_LEARNING = ("uncovered-parameters", "frozen-parameters", "no-gradient", "missing-update", "unregistered-parameters")
+NO_PROGRESS = (
+    *SLOW_LEARNING,
+    *NO_LEARNING,
+    "loss-pairing",
+    "symmetric-weights",
+    "target-range",
+    "underfitting",
+    "no-signal",
+    "missing-positions",
+    "mixed-rows",
+    "constant-outputs",
+    "strong-decay",
+    "strong-dropout",
+    "narrow-layer",
+    "evaluated-inputs",
+)
+FITS_TRAINING_ROWS = ("overfitting", "memorization", "label-noise", "fixed-batches", "no-signal", "evaluated-inputs")
 MEANINGS: dict[str, dict[str, tuple[str, ...]]] = {
     "torchmortem": {
         "Vanishing gradients": ("vanishing-gradients", "saturated-activation"),
@@ -50,28 +72,28 @@ MEANINGS: dict[str, dict[str, tuple[str, ...]]] = {
         "Update ratio too low": ("low-learning-rate", *NO_LEARNING),
         "Update ratio too high": (*HIGH_RATE, "carried-gradients"),
         "Training divergence": (*HIGH_RATE, "carried-gradients"),
-        "Loss plateau": (*SLOW_LEARNING, *NO_LEARNING, "loss-pairing", "symmetric-weights", "target-range"),
+        "Loss plateau": NO_PROGRESS,
         "Weight norm explosion": HIGH_RATE,
         "Stagnant weight norms": ("low-learning-rate", *NO_LEARNING),
         "Inter-layer weight norm imbalance": ("initial-loss",),
-        "Rank collapse": ("symmetric-weights", "dead-relu", "strong-decay"),
-        "High gradient noise": ("sorted-batches",),
+        "Rank collapse": ("symmetric-weights", "dead-relu", "strong-decay", "collapsed-outputs", "narrow-layer"),
+        "High gradient noise": ("sorted-batches", "sorted-targets", "target-outliers"),
     },
     "training-doctor": {
         "Learning rate likely too high": HIGH_RATE,
         "Learning rate may be too low": ("low-learning-rate", *NO_LEARNING),
-        "Training plateau": (*SLOW_LEARNING, *NO_LEARNING, "loss-pairing", "symmetric-weights", "target-range"),
-        "Early training plateau": (*SLOW_LEARNING, *NO_LEARNING, "loss-pairing", "symmetric-weights", "target-range"),
+        "Training plateau": NO_PROGRESS,
+        "Early training plateau": NO_PROGRESS,
         "Gradient instability": (*HIGH_RATE, "vanishing-gradients", "carried-gradients", "target-scale", "inputs"),
-        "Overfitting": ("overfitting",),
+        "Overfitting": FITS_TRAINING_ROWS,
     },
     "runmedic": {
         "non_finite": HIGH_RATE,
         "divergence": (*HIGH_RATE, "carried-gradients"),
-        "loss_spikes": (*HIGH_RATE, "sorted-batches", "carried-gradients"),
+        "loss_spikes": (*HIGH_RATE, "sorted-batches", "carried-gradients", "weights-reset", "target-outliers"),
         "grad_spikes": (*HIGH_RATE, "carried-gradients"),
-        "no_learning": (*SLOW_LEARNING, *NO_LEARNING, "loss-pairing", "symmetric-weights", "target-range", "inputs"),
-        "overfitting": ("overfitting",),
+        "no_learning": (*NO_PROGRESS, "inputs"),
+        "overfitting": FITS_TRAINING_ROWS,
     },
     "torchtest2": {
         "optimizer_coverage": ("uncovered-parameters", "unregistered-parameters"),
@@ -85,8 +107,8 @@ MEANINGS: dict[str, dict[str, tuple[str, ...]]] = {
         "output_finite": ("non-finite-loss",),
         "loss": ("non-finite-loss", "no-gradient", "loss-pairing"),
         "eval_determinism": ("mode",),
-        "batch_independence": ("loss-pairing", "mode"),
-        "input_dependency": ("inputs",),
+        "batch_independence": ("loss-pairing", "mode", "mixed-rows", "small-batch-norm", "batch-norm-statistics"),
+        "input_dependency": ("inputs", "constant-outputs", "collapsed-outputs"),
     },
     "torch-audit": {
         "TA100": ("non-finite-loss", "high-learning-rate", "exploding-gradients"),
@@ -104,7 +126,23 @@ MEANINGS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """By tool: the beginning of a message, and our causes that it may mean."""
 ReadMessages = Callable[[], list[str]]
-PLAIN_TRAIN = harness.train
+PLAIN_TRAIN, PLAIN_FIT = harness.train, loop.fit
+
+
+class Reports:
+    """What a program reports of its validation rows.
+
+    Attributes:
+        loss: the last loss; NaN before the first one.
+    """
+
+    def __init__(self) -> None:
+        self.loss = math.nan
+
+    def validation(self, loss: float | None = None, **_: float) -> None:
+        """Take a report; no tool takes a score."""
+        if loss is not None:
+            self.loss = loss
 
 
 class PeerTrial(Trial):
@@ -122,15 +160,26 @@ class PeerTrial(Trial):
         self.was_diagnosed = False
 
     @contextlib.contextmanager
-    def doctor(self, model: nn.Module, optimizer: torch.optim.Optimizer, **_: Any) -> Iterator[Any]:
+    def doctor(self, model: nn.Module, optimizer: torch.optim.Optimizer, **rows: Any) -> Iterator[Any]:
         """Let the tool diagnose the training inside."""
         if self.tool == "torchtest2":  # it tests one batch before training: see `train_or_test`
             yield harness.Undiagnosed()
             return
         self.was_diagnosed = True
-        with TOOLS[self.tool](model, optimizer) as read_messages:
-            yield harness.Undiagnosed()
-        self.messages += read_messages()
+        if self.tool == "yisheng":
+            observer = yisheng.doctor(model, optimizer, **rows)
+            try:
+                with observer:
+                    yield observer
+            finally:
+                self.messages += [finding.check for finding in observer.findings]
+            return
+        reports = Reports()
+        with TOOLS[self.tool](model, optimizer, reports) as read_messages:
+            try:
+                yield reports
+            finally:
+                self.messages += read_messages()
 
 
 @contextlib.contextmanager
@@ -158,7 +207,7 @@ def gradient_norm(model: nn.Module) -> float:
 
 
 @contextlib.contextmanager
-def torchmortem(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[ReadMessages]:
+def torchmortem(model: nn.Module, optimizer: torch.optim.Optimizer, _: Reports) -> Iterator[ReadMessages]:
     """Use ``with Autopsy(...)`` and a call after each step."""
     package: Any = importlib.import_module("torchmortem")
     autopsy = package.Autopsy(model, optimizer=optimizer)
@@ -173,7 +222,7 @@ def torchmortem(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[
 
 
 @contextlib.contextmanager
-def training_doctor(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[ReadMessages]:
+def training_doctor(model: nn.Module, optimizer: torch.optim.Optimizer, reports: Reports) -> Iterator[ReadMessages]:
     """Call ``doctor.log`` after each step, with the loss, the learning rate and the norm of the gradient."""
     package: Any = importlib.import_module("training_doctor")
     doctor, count = package.Doctor(), [0]
@@ -187,7 +236,7 @@ def training_doctor(model: nn.Module, optimizer: torch.optim.Optimizer) -> Itera
 
 
 @contextlib.contextmanager
-def runmedic(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[ReadMessages]:
+def runmedic(model: nn.Module, optimizer: torch.optim.Optimizer, reports: Reports) -> Iterator[ReadMessages]:
     """Run ``runmedic diagnose`` on a CSV file of the same numbers."""
     rows: list[list[float]] = []
 
@@ -211,7 +260,7 @@ def runmedic(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[Rea
 
 
 @contextlib.contextmanager
-def torch_audit(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[ReadMessages]:
+def torch_audit(model: nn.Module, optimizer: torch.optim.Optimizer, _: Reports) -> Iterator[ReadMessages]:
     """Use ``autopatch`` on every tenth step; its advice on speed (TA2...) is not about faults."""
     package: Any = importlib.import_module("torch_audit")
     auditor = package.autopatch(model, optimizer=optimizer, every_n_steps=10, reporters=[])
@@ -226,17 +275,7 @@ def torch_audit(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[
         auditor.unpatch()
 
 
-@contextlib.contextmanager
-def yisheng_doctor(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[ReadMessages]:
-    """Use ``with yisheng.doctor(...)``."""
-    from yisheng.diagnosis.doctor import doctor
-
-    with doctor(model, optimizer) as dr:
-        yield lambda: [finding.check for finding in dr.diagnose().findings]
-
-
 TOOLS: dict[str, Callable[..., contextlib.AbstractContextManager[ReadMessages]]] = {
-    "yisheng": yisheng_doctor,
     "torchmortem": torchmortem,
     "training-doctor": training_doctor,
     "runmedic": runmedic,
@@ -248,16 +287,17 @@ def train_or_test(
     t: Trial, model: nn.Module, optimizer: torch.optim.Optimizer, data: Data, *arguments: Any, **options: Any
 ) -> None:
     """Run the programs' plain loop; for torchtest2, test its first batch, loss and optimizer instead."""
+    is_fit = options.pop("is_fit", False)
     if isinstance(t, PeerTrial) and t.tool == "torchtest2":
         package: Any = importlib.import_module("torchtest2")
-        loss = arguments[0] if arguments else options.get("loss", F.cross_entropy)
+        loss = arguments[0] if arguments else options.get("criterion", options.get("loss", F.cross_entropy))
         x, y = next(harness.batches(data, options.get("size", 32), 1, t.seed))
         model.train()
         t.was_diagnosed = True
         report = package.check_model(model, x, y, loss_fn=loss, optimizer=optimizer)
         t.messages += [result.name for result in (*report.failures, *report.warnings)]
         return
-    PLAIN_TRAIN(t, model, optimizer, data, *arguments, **options)
+    (PLAIN_FIT if is_fit else PLAIN_TRAIN)(t, model, optimizer, data, *arguments, **options)
 
 
 def run_program(program: Program, tool: str, seed: int) -> tuple[PeerTrial, str]:
@@ -309,12 +349,13 @@ def main(arguments: list[str]) -> int:
     """Run the command line."""
     options = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
     part, interval = options.get("part", "held-out"), int(options.get("every", 1))
-    tools = options.get("only", ",".join([*TOOLS, "torchtest2"])).split(",")
+    tools = options.get("only", ",".join(["yisheng", *TOOLS, "torchtest2"])).split(",")
     torch.set_num_threads(1)
     logging.disable(logging.CRITICAL)
     for module in MODULES:
-        for name in [name for name, value in vars(module).items() if value is PLAIN_TRAIN]:
-            setattr(module, name, train_or_test)  # the programs import it by name
+        for name, value in list(vars(module).items()):  # the programs import the loops by name
+            if value is PLAIN_TRAIN or value is PLAIN_FIT:
+                setattr(module, name, functools.partial(train_or_test, is_fit=value is PLAIN_FIT))
     has_downloads = bool(os.environ.get("YISHENG_MIRROR"))
     selected = [
         program

@@ -142,7 +142,7 @@ def train_and_diagnose(program: Program, seed: int, commit: str) -> Run:
 
 
 def find_thresholds(entry: registry.Entry) -> list[Threshold]:
-    """Return the thresholds of a check: constants of its file, those that it imports, and its options.
+    """Return the thresholds of a check: constants of its file, those that it or a function of it imports, and options.
 
     >>> entry = registry.find("diagnosis.training_checks", "oscillation")
     >>> next(threshold.value for threshold in find_thresholds(entry) if threshold.name == "MIN_PERIODS")
@@ -152,11 +152,38 @@ def find_thresholds(entry: registry.Entry) -> list[Threshold]:
     thresholds = list(_constants_of(module))
     for node in ast.parse(inspect.getsource(module)).body:
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("yisheng.diagnosis"):
-            imported = {alias.name for alias in node.names}
             source = importlib.import_module(node.module)
-            thresholds += [constant for constant in _constants_of(source) if constant.name in imported]
+            used = _find_used_names(source, {alias.name for alias in node.names})
+            thresholds += [constant for constant in _constants_of(source) if constant.name in used]
     options = [option for option in entry.options.values() if _is_numeric(option.default)]
     return thresholds + [Threshold(option.name, option.default, option.help) for option in options]
+
+
+def _find_used_names(module: Any, imported: set[str]) -> set[str]:
+    """Return imported names, and all names of the module that imported functions use, directly or through others.
+
+    >>> module = importlib.import_module("yisheng.diagnosis.history_checks._loss_history")
+    >>> "MIN_GENERALIZED" in _find_used_names(module, {"judge_overfitting"}), _find_used_names(module, {"Judgment"})
+    (True, {'Judgment'})
+    """
+    body = ast.parse(inspect.getsource(module)).body
+    functions = {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
+    methods = {
+        node.name: node
+        for parent in body
+        if isinstance(parent, ast.ClassDef)
+        for node in parent.body
+        if isinstance(node, ast.FunctionDef)
+    }
+    queue, used = [name for name in imported if name in functions], set(imported)
+    while queue:
+        node = {**methods, **functions}.get(queue.pop())
+        parts = [] if node is None else list(ast.walk(node))
+        inner = {part.id for part in parts if isinstance(part, ast.Name)}
+        inner |= {part.attr for part in parts if isinstance(part, ast.Attribute)}
+        queue += inner - used
+        used |= inner
+    return used
 
 
 def _constants_of(module: Any) -> Iterator[Threshold]:

@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from yisheng.core import registry
@@ -94,6 +95,39 @@ def test_overfitting_of_a_textbook_is_a_warning(make_run):
     cause = find_causes(make_run(training, validation, scores=GOOD_SCORES))["overfitting"]
     assert cause.severity == "warning"
     assert "after epoch 37 of 400" in cause.cause
+
+
+def make_textbook_errors(start, noise, training_end=0.065):
+    """Return squared errors that begin anywhere, are best in epoch 37 of 400, and rise to half as much again."""
+    draw, epochs = np.random.default_rng(0), np.arange(400)
+    training = training_end + start * np.exp(-epochs / 5)
+    rise = 0.74 * (1 - np.exp(-np.maximum(0, epochs - 36) / 80))
+    validation = 1.44 + start * np.exp(-epochs / 2.5) + rise
+    return training, validation + noise * draw.normal(size=400)
+
+
+@pytest.mark.parametrize("start", [3.0, 300.0, 30_000.0])
+@pytest.mark.parametrize("noise", [0.0, 0.15])
+def test_rise_of_an_error_is_compared_with_the_error_itself(make_run, start, noise):
+    """Guessing may be any number of times as bad, and a network begins anywhere."""
+    training, validation = make_textbook_errors(start, noise)
+    cause = find_causes(make_run(training, validation, scores=GOOD_SCORES, loss="mse"))["overfitting"]
+    assert cause.severity == "warning"
+    assert noise or "after epoch 37 of 400" in cause.cause
+
+
+@pytest.mark.parametrize(
+    ("scale", "start", "loss", "training_end"),
+    [
+        (1.0, 300.0, "mse", 1.3),  # the training rows are not fitted much better
+        (1e-8, 2.0, "mse", 0.065),  # rounding
+        (0.02, 2.0, "cross-entropy", 0.065),  # a log-loss of 0.03 that becomes one of 0.04 does no harm
+    ],
+)
+def test_rise_of_an_error_that_does_no_harm_is_no_finding(make_run, scale, start, loss, training_end):
+    training, validation = make_textbook_errors(start / scale, 0.0, training_end)
+    facts = make_run(scale * training, scale * validation, scores=GOOD_SCORES, loss=loss)
+    assert "overfitting" not in find_causes(facts)
 
 
 def test_noise_of_the_validation_loss_is_not_overfitting(make_run):

@@ -1,5 +1,7 @@
 """The course of a user's own loop: evaluations are recognized or reported, and their losses are judged."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -107,6 +109,52 @@ def test_line_that_cannot_separate_the_classes():
     assert (finding.check, finding.severity) == ("underfitting", "warning")
     assert "hidden layer" in finding.remedy
     assert train(x, y, evaluate_both, lr=0.01, epochs=30).findings == ()
+
+
+@pytest.mark.parametrize("is_given", [True, False], ids=["rows given", "rows not given"])
+def test_a_few_enormous_rows_are_not_memorization(is_given):
+    """A column that is constant in training was divided by a tiny number: few rows have all of the mean loss."""
+    x, y = make_noisy_rows(noise=0.5, n=2000, width=8)
+    x = torch.cat([x, torch.zeros(len(x), 1)], 1)
+    x[1000:1004, 8] = 1e5
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(9, 64), nn.ReLU(), nn.Linear(64, 2))
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.003)
+    rows = {"data": (x[:1000], y[:1000]), "validation": (x[1000:], y[1000:])} if is_given else {}
+    with yisheng.doctor(net, optimizer, **rows) as doctor:
+        for _ in range(8):
+            for part in torch.randperm(1000).split(32):
+                optimizer.zero_grad()
+                F.cross_entropy(net(x[part]), y[part]).backward()
+                optimizer.step()
+            with torch.no_grad():
+                F.cross_entropy(net(x[1000:]), y[1000:])
+    diagnosis = doctor.diagnose()
+    assert diagnosis.findings[0].check == "evaluated-inputs"
+    assert "input column 8 is enormous in evaluation" in diagnosis.findings[0].cause
+    assert "memorization" not in str(diagnosis.to_findings().to_json())
+    assert ("constant-columns" in {f.check for f in diagnosis.findings if f.severity == "warning"}) == is_given
+
+
+@pytest.mark.parametrize(("decay", "checks"), [(0.9997, ["evaluated-network"]), (0.9, [])])
+def test_evaluated_average_that_hardly_moves(decay, checks):
+    """An average that has moved a few percent of the way improves a little, and learns nothing."""
+    x, y = make_noisy_rows(noise=0.5, n=2000, width=8)
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 2))
+    average, optimizer = copy.deepcopy(net), torch.optim.Adam(net.parameters(), lr=0.003)
+    with yisheng.doctor(net, optimizer) as doctor:
+        for _ in range(6):
+            for part in torch.randperm(1000).split(32):
+                optimizer.zero_grad()
+                F.cross_entropy(net(x[part]), y[part]).backward()
+                optimizer.step()
+                with torch.no_grad():
+                    for kept, p in zip(average.parameters(), net.parameters(), strict=True):
+                        kept.lerp_(p, 1 - decay)
+            with torch.no_grad():
+                doctor.validation(loss=float(F.cross_entropy(average(x[1000:]), y[1000:])))
+    assert [finding.check for finding in doctor.findings] == checks
 
 
 def test_falling_score_is_overfitting():

@@ -53,3 +53,14 @@ def test_a_loop_is_measured_with_and_without_the_doctor(name):
     line = loop_overhead.measure(name, 2, 6)
     assert line.startswith(f"| {name} | 6 | ")
     assert line.endswith("| yes |")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_threshold_says_why(kind):
+    unexplained = {
+        f"{entry.name}: {threshold.name}"
+        for entry in registry.entries(kind)
+        for threshold in trust.find_thresholds(entry)
+        if not threshold.meaning
+    }
+    assert unexplained == set()

@@ -116,6 +116,26 @@ def test_a_remedy_that_does_not_help_is_not_kept(tmp_path, monkeypatch):
     assert "the last remedy did not help" in messages
 
 
+def test_every_strength_of_a_remedy_is_tried_and_it_is_said_if_none_helps(tmp_path, monkeypatch):
+    """The weights of the best epoch are used already: neither dropout nor a decay is better on iris."""
+    cause = Cause(check="overfitting", severity="warning", cause="none", remedy="none", change={"dropout": 0.3})
+
+    def read(folder, read_facts=run_facts.read_run_facts):
+        return replace(read_facts(folder), findings=Findings(findings=[cause]))
+
+    monkeypatch.setattr(remedies, "read_run_facts", read)
+    folder, messages = train_and_fix(tmp_path, **IRIS, weight_decay=0.05)
+    rounds = read_fix(folder)["rounds"]
+    assert [round_["change"] for round_ in rounds] == [
+        {"dropout": 0.3},
+        {"weight_decay": 0.1},
+        {"weight_decay": 1.0},
+        {"weight_decay": 10.0},
+    ]
+    assert {round_["run_before"]["run"] for round_ in rounds} == {sorted(tmp_path.iterdir())[0].name}
+    assert "none of dropout=0.3, weight_decay=0.1, weight_decay=1, weight_decay=10 is shown to help" in messages
+
+
 @pytest.mark.parametrize(
     ("severity", "change"),
     [

@@ -202,6 +202,11 @@ class Case:
         return any(group.get("line_search_fn") is not None for group in self.optimizer.param_groups)
 
     @functools.cached_property
+    def is_linear(self) -> bool:
+        """Return whether the network has one weight of two or more axes, as a linear or softmax regression has."""
+        return sum(p.ndim > 1 for p in self.model.parameters()) == 1
+
+    @functools.cached_property
     def optimizer_ids(self) -> frozenset[int]:
         """Return the ``id`` of every parameter that the optimizer holds."""
         return frozenset(id(p) for group in self.optimizer.param_groups for p in group["params"])

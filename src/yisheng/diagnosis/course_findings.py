@@ -7,9 +7,10 @@ import math
 import statistics
 
 from yisheng.core.types import Finding
-from yisheng.diagnosis.case import Case
+from yisheng.diagnosis.case import REGRESSION_LOSSES, Case
 from yisheng.diagnosis.history_checks._loss_history import (
     MIN_EPOCHS,
+    Judgment,
     LossHistory,
     judge_capacity,
     judge_memorization,
@@ -18,11 +19,12 @@ from yisheng.diagnosis.history_checks._loss_history import (
 )
 from yisheng.diagnosis.history_checks.memorization import REMEDY as CHECK_LABELS
 from yisheng.diagnosis.recorder.course import Evaluation
+from yisheng.metrics.wilson import compute_wilson_bounds
 
 CHECKS = ("overfitting", "memorization", "underfitting")
 """History checks that the losses of a loop can be examined by."""
 UNIT = "evaluation"
-MIN_UNLEARNED_BY_A_LINE = 0.8
+MIN_UNSEPARATED = 0.8
 """Loss relative to the initial one of a linear model that cannot separate the classes; a smaller one may be noise."""
 MIN_SCORES, MIN_FALL_IN_NOISE, MIN_FALL = 6, 4.0, 0.05
 """Scores that are required; and their fall from the best one, in their noise and relative to it."""
@@ -59,13 +61,16 @@ def _read_history(case: Case, series: list[Evaluation]) -> LossHistory | None:
     if len(training) < MIN_EPOCHS:
         return None
     first = [loss for loss in case.losses[:1] if math.isfinite(loss)]
-    return make_loss_history(training, validation, first, case.baseline_loss, UNIT)
+    is_error = case.pairing is not None and case.pairing.loss in REGRESSION_LOSSES
+    return make_loss_history(training, validation, first, case.baseline_loss, UNIT, is_error=is_error)
 
 
 def _judge(case: Case, history: LossHistory) -> Finding | None:
     """Return the finding about one series of losses, or None."""
     memorization = judge_memorization(history)
-    if memorization is not None:
+    if memorization is not None and _has_more_columns_than_rows(case):
+        return _explain_columns(case, memorization)
+    if memorization is not None and not _recognizes_classes(case):
         return Finding("memorization", memorization.severity, memorization.evidence, memorization.cause, CHECK_LABELS)
     overfitting = judge_overfitting(history)
     if overfitting is not None:
@@ -78,20 +83,66 @@ def _judge(case: Case, history: LossHistory) -> Finding | None:
             f"keep the weights of {UNIT} {history.best + 1} (early stopping); more rows help most, then augmentation, "
             f"dropout or a weight_decay of {max(0.01, 10 * decay):g}",
         )
-    capacity = judge_capacity(history)
+    capacity = judge_capacity(history, is_linear=case.is_linear)
     if capacity is None:
         return None
-    weights = [p for p in case.model.parameters() if p.ndim > 1]
-    is_linear = len(weights) == 1 and history.training_end > MIN_UNLEARNED_BY_A_LINE * history.start
+    is_unseparated = case.is_linear and history.training_end > MIN_UNSEPARATED * history.start
+    if is_unseparated:
+        remedy = "add a hidden layer with a nonlinearity: a linear model can only draw a straight line between classes"
+    elif case.is_linear:
+        remedy = "add powers and products of the columns, or a hidden layer: a line can follow no curve"
+    else:
+        remedy = "use a larger network, or better inputs"
     return Finding(
         "underfitting",
-        "warning" if is_linear else "note",
-        {**capacity.evidence, "weights": len(weights)},
+        "warning" if is_unseparated else "note",
+        {**capacity.evidence, "weights": sum(p.ndim > 1 for p in case.model.parameters())},
         capacity.cause,
-        "add a hidden layer with a nonlinearity: a linear model can only draw a straight line between classes"
-        if is_linear
-        else "use a larger network, or better inputs; if boosted trees reach the same score, the rest is noise",
+        remedy if is_unseparated else f"{remedy}; if boosted trees reach the same score, the rest is noise",
     )
+
+
+def _count_rows_and_columns(case: Case) -> tuple[int, int]:
+    """Return the training rows of a linear model, at most those between two evaluations, and its columns."""
+    batch = next((record.inputs for record in case.records if record.inputs is not None), None)
+    steps = next(([e.step for e in series[:2]] for series in case.course.series.values() if len(series) > 1), [0, 0])
+    rows = 0 if batch is None else (steps[1] - steps[0]) * batch.shape[0]
+    columns = max((p.shape[1] for p in case.model.parameters() if p.ndim == 2), default=0)
+    return case.data_rows or rows, columns
+
+
+def _has_more_columns_than_rows(case: Case) -> bool:
+    """Return whether a linear model has a weight for each training row: it fits them all, and nothing follows."""
+    rows, columns = _count_rows_and_columns(case)
+    return case.is_linear and 0 < rows <= columns
+
+
+def _explain_columns(case: Case, memorization: Judgment) -> Finding:
+    rows, columns = _count_rows_and_columns(case)
+    return Finding(
+        "overfitting",
+        memorization.severity,
+        {**memorization.evidence, "rows": rows, "columns": columns},
+        f"{memorization.cause}; {rows:,} rows cannot determine {columns:,} weights",
+        "use a strong weight_decay (1 to 10 for a mean loss of so few rows), fewer columns, or more rows",
+    )
+
+
+def _recognizes_classes(case: Case) -> bool:
+    """Return whether the last evaluation predicted more rows correctly than the commonest class has.
+
+    A few rows that are far from all others may have any loss, and the mean with them. If rows of several parts were
+    evaluated after the same update, it is not known which of them were counted.
+    """
+    confusion = case.evaluated.confusion
+    if confusion is None or confusion.is_multilabel:
+        return False
+    evaluations = [series[-1] for series in case.course.series.values() if series[-1].step == confusion.step]
+    rows = int(confusion.counts.sum())
+    if [evaluation.rows for evaluation in evaluations if evaluation.rows > 1] != [rows]:
+        return False
+    correct, commonest = int(confusion.counts.diagonal().sum()), int(confusion.counts.sum(1).max())
+    return compute_wilson_bounds(correct, rows)[0] > commonest / rows
 
 
 def _judge_scores(scores: list[float]) -> Finding | None:

@@ -26,7 +26,7 @@ MIN_HELD_OUT = 40
 MIN_GAP, MIN_GAP_IN_ERRORS = 0.2, 3.0
 """Accuracy or R² that the network lacks, and the same in standard errors of the paired difference."""
 MAX_LEARNED_BY_CHANCE = 0.1
-"""Fraction of the loss that is gone in a training that has learned nothing."""
+"""Fraction of the loss that is gone in a training that has learned nothing, and gain over guessing."""
 MAX_FALL = 0.1
 """Fall of the loss in the last quarter of the updates that is none."""
 NO_UPDATES, PRESENT = 0.0, 1.0
@@ -86,11 +86,12 @@ def find_trailing_network(case: Case, rows: RowResults, data: Any, validation: A
     losses = _try_rates(case, data, validation)
     factor = _find_better_rate(losses)
     goes_on = losses.get(PRESENT, math.inf) < MAX_REMAINING * losses.get(NO_UPDATES, 0.0)
-    trains_on_other_rows = case.learned_less_than(MAX_LEARNED_BY_CHANCE) or (goes_on and _is_flat(case))
+    has_learned = not case.learned_less_than(MAX_LEARNED_BY_CHANCE) or _beats_guess(sample, network)
+    trains_on_other_rows = not has_learned or (goes_on and _is_flat(case))
     if factor and not (goes_on and trains_on_other_rows):
         yield _explain_rate(case, factor)
     else:
-        yield _explain_gap(sample, network, quick, trains_on_other_rows)
+        yield _explain_gap(case, sample, network, quick, trains_on_other_rows)
 
 
 def _explain_rate(case: Case, factor: float) -> Finding:
@@ -107,6 +108,14 @@ def _explain_rate(case: Case, factor: float) -> Finding:
     )
 
 
+def _beats_guess(sample: Sample, network: np.ndarray) -> bool:
+    """Return whether a network's predictions of the held-out rows are better than guessing."""
+    if sample.spec.task != "classification":
+        return 1 + float(network.mean()) > MAX_LEARNED_BY_CHANCE
+    y = sample.y[sample.rows("validation")]
+    return float(network.mean()) > float(np.bincount(y).max()) / len(y) + MAX_LEARNED_BY_CHANCE
+
+
 def _is_flat(case: Case) -> bool:
     """Return whether the training loss has not fallen in its last quarter: more of the same would not help."""
     quarter = len(case.losses) // 4
@@ -114,7 +123,9 @@ def _is_flat(case: Case) -> bool:
     return bool(quarter) and statistics.median(last) > (1 - MAX_FALL) * statistics.median(third)
 
 
-def _explain_gap(sample: Sample, network: np.ndarray, quick: _QuickModel, trains_on_other_rows: bool) -> Finding:
+def _explain_gap(
+    case: Case, sample: Sample, network: np.ndarray, quick: _QuickModel, trains_on_other_rows: bool
+) -> Finding:
     is_class = sample.spec.task == "classification"
     measure = "accuracy" if is_class else "R²"
     network_score, quick_score = (float(part.mean()) + (0 if is_class else 1) for part in (network, quick.correct))
@@ -125,6 +136,8 @@ def _explain_gap(sample: Sample, network: np.ndarray, quick: _QuickModel, trains
         )
     elif quick.name == "linear least squares":
         remedy = "train it to its end: more epochs, a larger learning rate, or torch.linalg.lstsq, which solves it"
+    elif case.is_linear and _is_flat(case):
+        remedy = "a line cannot follow the target: add powers and products of the columns, or a hidden layer"
     else:
         remedy = "use a larger network or more epochs, and try other learning rates"
     return Finding(

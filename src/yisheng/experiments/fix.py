@@ -5,6 +5,7 @@ run -> first finding with a change -> config with it -> run -> scores of the sam
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -35,9 +36,13 @@ from yisheng.reporting.fix_schema import (
     score_difference,
 )
 from yisheng.reporting.formatting import format_number, score_name
+from yisheng.reporting.run_facts import read_run_facts
 
 MAX_REMEDIES: Final = 3
 """What three remedies do not fix needs a person."""
+MISSED_CLASSES: Final = "missed-classes"
+RECALL: Final = "recall-macro"
+"""The score that sees what accuracy does not: classes that are missed."""
 
 
 @dataclass(frozen=True)
@@ -105,29 +110,34 @@ class _Fixer:
     out: Path
 
     def fix(self, config: Config) -> Path:
-        """Train, diagnose, apply a remedy and compare, up to `MAX_REMEDIES` times; return the best run."""
+        """Train, diagnose, apply a remedy and compare, up to `MAX_REMEDIES` times; return the best run.
+
+        Of a remedy that has several strengths, each is compared with the same run, and the best one is kept.
+        """
         best = current = self._train(config)
-        metric, tried, rounds = self._metric(current.config), [current.config], list[Round]()
+        metric, tried, rounds = self._choose_metric(current.folder, current.config), [current.config], list[Round]()
         end_reason = f"{MAX_REMEDIES} remedies were tried, which is the limit"
         for _ in range(MAX_REMEDIES):
             remedies = find_remedies(current.folder, current.config, self.data, self.split)
-            remedy = next((remedy for remedy in remedies if remedy.config not in tried), None)
-            if remedy is None:
+            untried = ([remedy for remedy in group if remedy.config not in tried] for group in remedies)
+            strengths = next(filter(None, untried), None)
+            if strengths is None:
                 end_reason = f"the doctor found nothing{' more' if rounds else ''} that a setting can fix"
                 break
-            change = format_settings(remedy.change)
-            logger.info(f"fix: {remedy.finding.check}: {format_settings(remedy.previous)} -> {change}")
+            first_round = len(rounds)
             try:
-                attempt = self._train(remedy.config)
+                attempt = self._try_strengths(strengths, current, metric, rounds)
             except UsageError as error:
-                end_reason = f"the next remedy ({change}) does not fit: {error.problem}"
+                end_reason = f"the next remedy does not fit: {error.problem}"
                 break
-            rounds.append(_compare(current, attempt, remedy, metric))
-            logger.info(_describe_round(rounds[-1], metric))
-            tried.append(attempt.config)
-            if _is_better(attempt, best, metric):
+            tried += [strength.config for strength in strengths]
+            is_better, has_helped = _is_better(attempt, best, metric), _has_helped(rounds[first_round:])
+            if is_better:
                 best = attempt
-            elif attempt.error is None or best.error is None:  # if both broke off, the next remedy may still help
+            if len(strengths) > 1 and not has_helped:
+                end_reason = _explain_end(rounds[first_round:])
+                break
+            if not is_better and (attempt.error is None or best.error is None):  # if both broke off, the next may help
                 end_reason = "the last remedy did not help"
                 break
             current = attempt
@@ -139,8 +149,38 @@ class _Fixer:
             raise best.error
         return best.folder.path
 
-    def _train(self, config: Config) -> Attempt:
-        """Train in a new folder, and score the validation rows."""
+    def _try_strengths(
+        self, strengths: Sequence[Remedy], current: Attempt, metric: registry.Entry, rounds: list[Round]
+    ) -> Attempt:
+        """Train with each strength of a remedy until one that helps is followed by a worse one; return the best.
+
+        Raises:
+            UsageError: its settings do not fit together.
+        """
+        first_round, best = len(rounds), self._apply(strengths[0], current, metric, rounds)
+        for strength in strengths[1:]:
+            attempt = self._apply(strength, current, metric, rounds)
+            if _is_better(attempt, best, metric):
+                best = attempt
+            elif _has_helped(rounds[first_round:]):
+                break
+        return best
+
+    def _apply(self, remedy: Remedy, current: Attempt, metric: registry.Entry, rounds: list[Round]) -> Attempt:
+        """Train with a remedy, and add its round.
+
+        Raises:
+            UsageError: its settings do not fit together.
+        """
+        change = format_settings(remedy.change)
+        logger.info(f"fix: {remedy.finding.check}: {format_settings(remedy.previous)} -> {change}")
+        attempt = self._train(remedy.config, metric)
+        rounds.append(_compare(current, attempt, remedy, metric))
+        logger.info(_describe_round(rounds[-1], metric))
+        return attempt
+
+    def _train(self, config: Config, metric: registry.Entry | None = None) -> Attempt:
+        """Train in a new folder, and score the validation rows, of the first run by the metric that is then chosen."""
         folders: list[RunFolder] = []  # a training that breaks off returns no folder
         error = None
         try:
@@ -155,7 +195,8 @@ class _Fixer:
             logger.info(f"{folder.path} broke off: {error.problem}")
             return Attempt(folder, resolved, error=error)
         predictions = self._predict_validation(folder, resolved)
-        (score,) = compute_scores(self.data.spec, predictions, [self._metric(resolved).name]).values() or (None,)
+        metric = self._choose_metric(folder, resolved) if metric is None else metric
+        (score,) = compute_scores(self.data.spec, predictions, [metric.name]).values() or (None,)
         plain = None if score is None else Score(value=score.value, low=score.low, high=score.high)
         return Attempt(folder, resolved, predictions, plain)
 
@@ -174,11 +215,17 @@ class _Fixer:
         invert = None if saved.target_scale is None else saved.target_scale.invert
         return predict(saved.model.to(device), part, saved.spec, invert)
 
-    def _metric(self, config: Config) -> registry.Entry:
-        """Return the metric that chooses epochs; not the loss, whose scale a remedy may change."""
-        if config.score == "loss":
-            return registry.default("metrics", self.data.spec)
-        return config.find_metric(config.score)
+    def _choose_metric(self, folder: RunFolder, config: Config) -> registry.Entry:
+        """Return the metric that chooses epochs; not the loss, whose scale a remedy may change.
+
+        If rare classes are missed, weights of the classes are the remedy, and these trade accuracy for recall.
+        """
+        default = registry.default("metrics", self.data.spec)
+        metric = default if config.score == "loss" else config.find_metric(config.score)
+        findings = read_run_facts(folder.path).findings
+        change = next((cause for cause in (findings.findings if findings else ()) if cause.change), None)
+        is_missed = change is not None and change.check == MISSED_CLASSES
+        return registry.find("metrics", RECALL) if is_missed and metric == default else metric
 
 
 def _is_better(attempt: Attempt, best: Attempt, metric: registry.Entry) -> bool:
@@ -187,6 +234,20 @@ def _is_better(attempt: Attempt, best: Attempt, metric: registry.Entry) -> bool:
         return attempt.score is not None
     gain = attempt.score.value - best.score.value
     return gain > 0 if metric.meta.get("higher", True) else gain < 0
+
+
+def _has_helped(rounds: Sequence[Round]) -> bool:
+    """Return whether a run is significantly better than the one without its remedy."""
+    return any(round_.outcome == "better" for round_ in rounds)
+
+
+def _explain_end(rounds: Sequence[Round]) -> str:
+    """Return that several strengths of a remedy did not help."""
+    changes = ", ".join(format_settings(round_.change) for round_ in rounds)
+    return (
+        f"none of {changes} is shown to help against {rounds[0].check}: the weights of the best epoch are used "
+        "already, and what helps is more rows"
+    )
 
 
 def _compare(previous: Attempt, attempt: Attempt, remedy: Remedy, metric: registry.Entry) -> Round:

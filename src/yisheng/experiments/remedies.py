@@ -22,6 +22,10 @@ from yisheng.training.setup import assemble
 
 FACTOR_PREFIX: Final = "x "
 """Prefix of a setting that multiplies the current value: ``x 0.1``."""
+OVERFITTING: Final = "overfitting"
+WEIGHT_DECAYS: Final = (0.01, 0.1, 1.0, 10.0)
+"""Weight decays that are tried against overfitting: which one is right depends on the number of rows and on the
+scale of the loss, so that one alone says little. A decay of 10 leaves next to nothing of a network."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,13 @@ class Remedy:
     previous: Mapping[str, Any]
 
 
-def find_remedies(run: RunFolder, config: ResolvedConfig, data: Dataset, split: Split) -> Iterator[Remedy]:
-    """Yield the remedies of the doctor's errors and warnings about a run, in the order of the findings.
+def find_remedies(run: RunFolder, config: ResolvedConfig, data: Dataset, split: Split) -> Iterator[list[Remedy]]:
+    """Yield the remedies of each of the doctor's errors and warnings about a run, in the order of the findings.
 
     Settings that do not exist in the config (an option of another network), or that it has already, are skipped; a
     finding without any remaining setting has no remedy. If a learning rate is to be multiplied and no experiment has
-    measured the factor, several rates are tried now (see `yisheng.diagnosis.experiments`).
+    measured the factor, several rates are tried now (see `yisheng.diagnosis.experiments`). Overfitting has several
+    remedies: each larger weight decay of `WEIGHT_DECAYS` is one.
 
     Args:
         run: the run folder.
@@ -61,9 +66,22 @@ def find_remedies(run: RunFolder, config: ResolvedConfig, data: Dataset, split: 
         settings = {**finding.change, **_measure_lr_factor(finding, config, data, split)}
         if "init" in settings:  # an init of one kind of layers would override it
             settings |= {"init_linear": "none", "init_conv": "none"}
-        changed, change = _apply(run, config, settings, data, split)
-        if change:
-            yield Remedy(finding, changed, change, {key: current_value(config, key) for key in change})
+        decays = _list_larger_decays(config) if finding.check == OVERFITTING else ()
+        applied = [_apply(run, config, choice, data, split) for choice in (settings, *decays)]
+        distinct = [pair for index, pair in enumerate(applied) if pair[1] and pair not in applied[:index]]
+        remedies = [
+            Remedy(finding, changed, change, {key: current_value(config, key) for key in change})
+            for changed, change in distinct
+        ]
+        if remedies:
+            yield remedies
+
+
+def _list_larger_decays(config: Config) -> Iterator[dict[str, Any]]:
+    """Yield the weight decays above the present one, as settings."""
+    present = current_value(config, "weight_decay")
+    if isinstance(present, int | float):
+        yield from ({"weight_decay": decay} for decay in WEIGHT_DECAYS if decay > present)
 
 
 def current_value(config: Config, key: str) -> Any:

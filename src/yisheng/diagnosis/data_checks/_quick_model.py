@@ -13,6 +13,7 @@ from yisheng.diagnosis.sample import InconclusiveError, Sample
 MAX_FEATURES = 2000
 """More features would take minutes."""
 MIN_CLASSIFIED_ROWS = 20
+"""Rows with out-of-bag predictions without which no error rate is known."""
 
 
 def has_single_target(spec: Spec) -> bool:

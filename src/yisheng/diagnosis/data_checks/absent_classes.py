@@ -12,7 +12,9 @@ from yisheng.diagnosis.sample import Sample
 from yisheng.diagnosis.wording import join_names
 
 MIN_TRAINING_ROWS = 5
+"""Rows of a class that say something about others of it; below, its recall is chance."""
 MAX_EVIDENCE = 20
+"""Entries of the evidence: those that a person looks at."""
 
 
 @register(cost="cheap", fits=lambda spec: spec.task != "regression")

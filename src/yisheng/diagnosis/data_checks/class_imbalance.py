@@ -14,6 +14,7 @@ from yisheng.diagnosis.wording import format_fraction, join_names
 MIN_RATIO = 0.1
 """Rows of the smallest class over rows of the largest."""
 MAX_EVIDENCE = 20
+"""Entries of the evidence: those that a person looks at."""
 
 
 @register(cost="cheap", fits=lambda spec: spec.task == "classification")

@@ -14,6 +14,7 @@ from yisheng.diagnosis.wording import MAX_NAMES, format_fraction, join_names
 MIN_COPIES, MIN_COINCIDENCES = 0.005, 0.05
 """Fraction of the rows with a wrong label from which on copies are a warning, and coincidences a note."""
 MAX_EVIDENCE = 20
+"""Entries of the evidence: those that a person looks at."""
 
 
 @register(cost="cheap", fits=lambda spec: spec.task != "regression", read_as="conflicting-labels")

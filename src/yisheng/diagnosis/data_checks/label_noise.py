@@ -14,6 +14,7 @@ from yisheng.diagnosis.sample import HeldOutPredictions, InconclusiveError, Samp
 from yisheng.diagnosis.wording import MAX_NAMES, format_fraction, join_names
 
 MAX_ROWS, TREES, MAX_EVIDENCE = 4000, 100, 20
+"""Rows and trees that take seconds, and likely wrong rows that are listed."""
 MIN_NOISE = 0.03
 """Fraction of wrong labels whose lower confidence limit must be above this to be reported."""
 MAX_REMAINING_ERRORS = 0.6

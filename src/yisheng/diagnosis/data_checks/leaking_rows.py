@@ -18,6 +18,7 @@ MIN_WARNING, MIN_ERROR = 0.01, 0.5
 MIN_COINCIDENCES = 0.05
 """Fraction of coincidences that is noted."""
 MAX_EVIDENCE = 20
+"""Entries of the evidence: those that a person looks at."""
 
 
 def _explain_skip(sample: Sample) -> str:

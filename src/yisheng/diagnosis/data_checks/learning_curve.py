@@ -20,6 +20,7 @@ from yisheng.diagnosis.data_checks._quick_model import (
 from yisheng.diagnosis.sample import Sample
 
 MIN_ROWS, MAX_ROWS, TREES = 200, 4000, 100
+"""Rows without which an eighth of them trains nothing, rows that take seconds, and trees."""
 SUBSETS = (8, 4, 2, 1)
 """Numbers of subsets that the rows are divided into; a model is trained on each, so all rows count at each size."""
 MIN_GAIN, MIN_GAIN_IN_ERRORS = 0.005, 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 
@@ -15,8 +16,9 @@ from yisheng.diagnosis.sample import InconclusiveError, Sample
 MAX_ROWS, MAX_CURVED_ROWS, MAX_FEATURES = 20_000, 4000, 400
 """Rows of a linear and of a curved solution, and features: each takes less than a second."""
 MIN_ROWS_PER_FEATURE, MIN_TEST_ROWS = 3, 20
-MIN_GAIN = 0.01
-"""R² of the solution above the upper limit of the network's."""
+"""Rows that determine a weight in spite of noise, and test rows without which R² is not known."""
+MIN_GAIN, MIN_ACCURACY_GAIN = 0.01, 0.02
+"""R² of the solution above the upper limit of the network's; and accuracy, whose rows are right or wrong."""
 DEGREES = (1, 2, 3)
 """Degrees of the polynomials of the columns that are tried, as far as the rows determine their weights."""
 
@@ -29,21 +31,22 @@ def _explain_skip(sample: Sample) -> str:
 
 @register(
     cost="scored",
-    fits=lambda spec: spec.task == "regression" and spec.outputs == 1 and spec.is_row,
+    fits=lambda spec: spec.is_row and (spec.task == "classification" or (spec.task, spec.outputs) == ("regression", 1)),
     needs=_explain_skip,
     explains=("underfitting", "too-few-epochs", "baseline-not-beaten"),
 )
 def least_squares(sample: Sample) -> Iterator[Finding]:
-    """Find a network whose test R² is below that of least squares, min |X w - y|², on the same rows.
+    """Find a network whose test R² or accuracy is below that of least squares, min |X w - y|², on the same rows.
 
     The linear solution needs no learning rate and no epochs, so a network that is worse has not been trained to its
     end. One with the squares and products of the columns, or also their third powers, that is better shows that the
-    target is curved and the network too simple or not trained to its end.
+    target is curved and the network too simple or not trained to its end. Of classes, y has a 1 in the column of the
+    class, and the largest prediction is the class.
 
     Args:
         sample: its training and test rows, and the test score of the run.
 
-    Source: Hastie, Tibshirani and Friedman, "The elements of statistical learning", 2009, sections 3.2 and 5.1.
+    Source: Hastie, Tibshirani and Friedman, "The elements of statistical learning", 2009, sections 3.2, 4.2 and 5.1.
     """
     network = sample.test_score
     assert network is not None  # ensured by needs
@@ -53,15 +56,16 @@ def least_squares(sample: Sample) -> Iterator[Finding]:
     degrees = [degree for degree in DEGREES if _is_determined(len(rows), x.shape[1], degree)]
     if not degrees:
         raise InconclusiveError(f"{len(rows):,} rows do not determine {x.shape[1]:,} weights")
-    y = sample.y[:, 0].astype(np.float64)
+    is_class = sample.spec.task == "classification"
+    y = np.eye(len(sample.spec.classes))[sample.y] if is_class else sample.y[:, 0].astype(np.float64)
     solutions = {degree: _score_polynomial(x, x_test, y, rows, test, degree) for degree in degrees}
-    best = max(solutions.values())
-    if best >= limit + MIN_GAIN:
-        degree = next(degree for degree in degrees if solutions[degree] >= best - MIN_GAIN)  # the simplest
-        yield _describe(degree, solutions[degree], network.value, x.shape[1])
+    best, min_gain = max(solutions.values()), MIN_ACCURACY_GAIN if is_class else MIN_GAIN
+    if best >= limit + min_gain:
+        degree = next(degree for degree in degrees if solutions[degree] >= best - min_gain)  # the simplest
+        yield _describe(degree, solutions[degree], network.value, x.shape[1], "accuracy" if is_class else "R²")
 
 
-def _describe(degree: int, solution: float, network: float, features: int) -> Finding:
+def _describe(degree: int, solution: float, network: float, features: int, measure: str) -> Finding:
     evidence = {"network": network, "least squares": solution, "features": features, "degree": degree}
     if degree > 1:
         terms = "squares and products" if degree == 2 else "squares, third powers and products"
@@ -69,8 +73,8 @@ def _describe(degree: int, solution: float, network: float, features: int) -> Fi
             "least-squares",
             "warning",
             evidence,
-            f"least squares with the {terms} of the columns reach R² {solution:.4g}, the network only {network:.4g}: "
-            "the target is curved, and the network too simple for it or not trained to its end",
+            f"least squares with the {terms} of the columns reach {measure} {solution:.4g}, the network only "
+            f"{network:.4g}: no line fits the target, and the network is too simple for it or not trained to its end",
             "use a network with hidden layers (model=mlp), more epochs, or give these terms as columns",
             change={"model": "mlp"},
         )
@@ -78,8 +82,8 @@ def _describe(degree: int, solution: float, network: float, features: int) -> Fi
         "least-squares",
         "warning",
         evidence,
-        f"linear least squares on the same rows reach R² {solution:.4g}, the network only {network:.4g}: it has "
-        "not been trained to its end",
+        f"linear least squares on the same rows reach {measure} {solution:.4g}, the network only {network:.4g}: it "
+        "has not been trained to its end",
         "use model=linear optimizer=lbfgs, which solves it; with another optimizer use more epochs and a larger lr",
         change={"model": "linear", "optimizer": "lbfgs"},
     )
@@ -94,13 +98,25 @@ def _is_determined(rows: int, features: int, degree: int) -> bool:
 def _score_polynomial(
     x: np.ndarray, x_test: np.ndarray, y: np.ndarray, rows: np.ndarray, test: np.ndarray, degree: int
 ) -> float:
-    """Return the R² on the test rows of least squares in all terms of the columns up to a degree."""
-    from sklearn.preprocessing import PolynomialFeatures
-
-    polynomials = PolynomialFeatures(degree).fit(x)
+    """Return R² (accuracy of classes) on the test rows of least squares in all terms of the columns up to a degree."""
     interval = 1 if degree == 1 else -(-len(rows) // MAX_CURVED_ROWS)
-    weights = np.linalg.lstsq(polynomials.transform(x[::interval]), y[rows[::interval]], rcond=None)[0]
-    return r2(y[test], polynomials.transform(x_test) @ weights)
+    weights = np.linalg.lstsq(expand_columns(x[::interval], degree), y[rows[::interval]], rcond=None)[0]
+    predicted = expand_columns(x_test, degree) @ weights
+    if y.ndim > 1:
+        return float((predicted.argmax(1) == y[test].argmax(1)).mean())
+    return r2(y[test], predicted)
+
+
+def expand_columns(x: np.ndarray, degree: int) -> np.ndarray:
+    """Return a 1 and all products of up to ``degree`` of the columns ``(N, D)``.
+
+    They are those of scikit-learn's ``PolynomialFeatures``, whose import takes longer than a training.
+
+    >>> expand_columns(np.array([[2.0, 3.0]]), 2).tolist()
+    [[1.0, 2.0, 3.0, 4.0, 6.0, 9.0]]
+    """
+    orders = (itertools.combinations_with_replacement(range(x.shape[1]), power) for power in range(degree + 1))
+    return np.stack([x[:, columns].prod(axis=1) for order in orders for columns in order], axis=1)
 
 
 def _extract_columns(sample: Sample, rows: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

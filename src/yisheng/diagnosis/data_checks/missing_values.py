@@ -14,6 +14,7 @@ from yisheng.diagnosis.wording import format_fraction, join_names
 MIN_MISSING, MIN_DIFFERENCE = 0.5, 0.3
 """Fraction of missing values of a mostly empty column, and difference between training and test rows."""
 MIN_ROWS, MAX_EVIDENCE = 20, 20
+"""Rows of each part without which a fraction is not known, and columns in the evidence."""
 
 
 @register(cost="cheap", fits=lambda spec: spec.is_row)

@@ -15,6 +15,7 @@ from yisheng.diagnosis.wording import format_fraction, join_names
 MAX_TEST_ROWS, MAX_TRAINING_ROWS, MAX_SIDE = 600, 10_000, 8
 """Rows that are compared, and pixels per side of an image."""
 MIN_TEST_ROWS = 20
+"""Rows without which a fraction of 2% cannot be seen."""
 NEAR_NEIGHBOR, FAR_NEIGHBOR = 20, 50
 """The neighbors that distances, and the dimension of the data, are measured by."""
 NEIGHBOR_INDICES = [0, NEAR_NEIGHBOR - 1, FAR_NEIGHBOR - 1]

@@ -20,6 +20,7 @@ from yisheng.diagnosis.data_checks._quick_model import (
 from yisheng.diagnosis.sample import Sample
 
 MAX_ROWS, TREES, PERMUTATIONS = 1500, 50, 19
+"""Rows and trees that take seconds; 19 permutations give p-values down to 1/20."""
 FIRST_PERMUTATIONS, CLEAR_DISTANCE = 5, 10.0
 """After the first permutations the test stops if the true score is this many standard deviations above theirs."""
 MAX_P_VALUE = 0.05

@@ -13,11 +13,13 @@ from yisheng.diagnosis.sample import Sample
 from yisheng.diagnosis.wording import join_names
 
 MIN_ROWS, MAX_ROWS, TREES = 50, 1500, 100
+"""Rows of each part without which the interval of the AUC holds 0.7 at random, rows that take seconds, and trees."""
 MIN_AUC, MIN_AUC_WARNING = 0.55, 0.7
 """Lower limit of the AUC's 95% interval that is a note, and a warning; 0.5 means equal distributions."""
 MIN_COLUMN_DISTANCE, MAX_COLUMNS = 0.1, 5
 """Kolmogorov-Smirnov statistic of the columns that are named, and their number."""
 Z_95 = 1.96
+"""Quantile of a two-sided 95% interval."""
 
 
 def _explain_skip(sample: Sample) -> str:

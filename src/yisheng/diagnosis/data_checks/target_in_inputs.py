@@ -14,11 +14,13 @@ from yisheng.diagnosis.wording import join_names
 MAX_VALUES, MIN_DRAWN_ROWS = 400_000, 300
 """Values that are examined, with at least this many rows."""
 MIN_ROWS = 20
+"""Rows without which a column determines the target at random."""
 MAX_LEAK_ERRORS, MIN_OTHER_ERRORS = 0.01, 0.2
 """Errors relative to those of a constant guess: of a column that determines the class, and of every other column."""
 MIN_LEAK_CORRELATION, MAX_OTHER_CORRELATION = 0.999, 0.99
 """Correlation with a numeric target: of a column that determines it, and of every other column."""
 BINS = 16
+"""Intervals of a column with many values: enough for a threshold, and 20 rows in each of 300."""
 MIN_ROWS_PER_VALUE = 10
 """A column with fewer rows per distinct value is examined in intervals."""
 Leak = tuple[list[int], dict[str, float]]

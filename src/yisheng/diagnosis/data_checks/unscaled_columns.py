@@ -15,6 +15,7 @@ MAX_STD, MAX_MEAN_IN_STDS, MAX_RATIO = 10.0, 10.0, 1e3
 """Standard deviation of all values; mean of a column in its standard deviations; largest over smallest standard
 deviation of the columns."""
 MAX_NAMES = 3
+"""Columns that the sentence names."""
 
 
 @register(cost="cheap", fits=lambda spec: spec.is_numeric, raw=True)

@@ -13,15 +13,26 @@ from yisheng.reporting.findings_schema import Severity
 from yisheng.reporting.run_facts import RunFacts
 
 MIN_EPOCHS = 3
+"""A best value, and one on each side of it."""
 LOG_LOSSES = ("cross-entropy", "binary-cross-entropy")
 """Losses whose value is the log-loss, unless an option changes it."""
+ERROR_LOSSES = ("mse", "half-mse", "l1", "huber", "pinball")
+"""Losses that measure errors: 0 is perfect, and twice the loss is twice the error, whatever guessing has."""
 MIN_LOST_NOTE, MIN_LOST_WARNING = 0.2, 0.5
 """Fraction of the gain on validation rows that was lost again after the best epoch."""
 MIN_RISE_NOTE, MIN_RISE_WARNING = 0.15, 0.4
 """Rise of the validation loss relative to its best value."""
 MIN_VISIBLE_NOTE, MIN_VISIBLE_WARNING = 0.03, 0.1
-"""The same rise relative to the initial loss: a rise of a loss that is close to zero does no harm."""
-MIN_RISE_IN_NOISE = 3.0
+"""The same rise relative to the initial loss: a rise of a log-loss that is close to zero does no harm."""
+MIN_GAP = 2.0
+"""Error on validation rows over that on training rows at the end, with which a rise of the error is overfitting: the
+network then fits its training rows in a way that does not hold for others."""
+MIN_ERROR, MIN_UNSCALED_ERROR = 1e-3, 1e-6
+"""Best error relative to that of guessing, below which a rise is one of the last updates; and if guessing is unknown,
+relative to the initial error, which may be any number of times as large: a rise of rounding."""
+MIN_RISE_IN_NOISE, MIN_SMOOTH_RISE_IN_NOISE = 3.0, 5.3
+"""Rise in standard deviations of the noise of an epoch; and of smoothed losses, in that noise over the root of their
+number: the difference of two medians varies by 1.8 of these, and three times that is rare."""
 MIN_GENERALIZED = 0.5
 """Gain on validation rows relative to that on training rows, below which it is a warning."""
 MIN_TRAINING_GAIN, MAX_UNFITTED = 0.1, 0.6
@@ -30,10 +41,13 @@ not fitted them; both relative to the initial loss."""
 MIN_MEMORIZED, MAX_USEFUL_GAIN, MAX_GAIN_OVER_GUESS = 0.3, 0.05, 0.02
 """Gain on training rows of a network that memorizes them; and gain on validation rows that shows nothing, over the
 initial loss and over that of guessing."""
+MIN_UNLEARNED_BY_A_LINE = 0.1
+"""Loss of a linear model relative to that of guessing: below it, a line follows nine tenths of the target."""
 MAX_FLAT_FALL, MIN_UNLEARNED, MAX_GAP = 0.02, 0.6, 0.15
 """Fall in the last third that is none; loss relative to the initial one, and gap between validation and training loss
 relative to the gain, of a network that is too small."""
 MAD_TO_STD = 1.4826
+"""Standard deviation over median absolute deviation of a normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +61,7 @@ class LossHistory:
         best: index of the epoch with the smallest validation loss, from 0.
         guess: loss of the best constant prediction; NaN if unknown.
         unit: what the losses are counted in: epochs, or evaluations of a user's own loop.
+        is_error: whether the loss is a squared or absolute error.
     """
 
     start: float
@@ -55,16 +70,34 @@ class LossHistory:
     best: int
     guess: float = math.nan
     unit: str = "epoch"
+    is_error: bool = False
 
     @property
     def end(self) -> float:
         """Return the median validation loss of the last tenth of the epochs, at least three."""
-        return statistics.median(self.validation[-max(MIN_EPOCHS, len(self.validation) // 10) :])
+        return statistics.median(self.validation[-self.window :])
+
+    @property
+    def window(self) -> int:
+        """Return the number of epochs whose losses are smoothed: a tenth, at least three."""
+        return max(MIN_EPOCHS, len(self.validation) // 10)
+
+    @property
+    def rises_beyond_noise(self) -> bool:
+        """Return whether the validation loss at the end is above its best by more than its noise.
+
+        Over many epochs the smoothed losses show a rise that is small compared with the noise of a single one.
+        """
+        if self.end - self.validation[self.best] > MIN_RISE_IN_NOISE * self.noise:
+            return True
+        starts = range(len(self.validation) - self.window + 1)
+        best = min(statistics.median(self.validation[start : start + self.window]) for start in starts)
+        return self.end - best > MIN_SMOOTH_RISE_IN_NOISE * self.noise / math.sqrt(self.window)
 
     @property
     def training_end(self) -> float:
         """Return the median training loss of the same epochs."""
-        return statistics.median(self.training[-max(MIN_EPOCHS, len(self.training) // 10) :])
+        return statistics.median(self.training[-self.window :])
 
     @property
     def gain(self) -> float:
@@ -99,7 +132,9 @@ def read_loss_history(facts: RunFacts) -> LossHistory | None:
     baseline = facts.scores.get("baseline", {}).get("log_loss")
     is_log_loss = baseline is not None and facts.choice_name("loss") in LOG_LOSSES
     guess = baseline.value if baseline is not None and is_log_loss else math.nan
-    return make_loss_history([e.loss for e in epochs], [e.scores["loss"] for e in epochs], logged, guess)
+    is_error = facts.choice_name("loss") in ERROR_LOSSES
+    validation = [e.scores["loss"] for e in epochs]
+    return make_loss_history([e.loss for e in epochs], validation, logged, guess, is_error=is_error)
 
 
 def make_loss_history(
@@ -108,6 +143,8 @@ def make_loss_history(
     first_losses: Sequence[float],
     guess: float,
     unit: str = "epoch",
+    *,
+    is_error: bool = False,
 ) -> LossHistory:
     """Return the history of losses.
 
@@ -117,11 +154,22 @@ def make_loss_history(
         first_losses: losses of the first update, if they are known.
         guess: loss of the best constant prediction; NaN if unknown.
         unit: what the losses are counted in.
+        is_error: whether the loss is a squared or absolute error.
     """
     known_guess = [guess] if math.isfinite(guess) else []
     start = max([*first_losses, *known_guess, training[0], validation[0]])
     best = min(range(len(validation)), key=validation.__getitem__)
-    return LossHistory(start, tuple(training), tuple(validation), best, guess, unit)
+    return LossHistory(start, tuple(training), tuple(validation), best, guess, unit, is_error)
+
+
+def count_rows_and_columns(facts: RunFacts) -> tuple[int, int]:
+    """Return the training rows (the last batch counts as a full one) and columns of a linear model; else zeros."""
+    batch = facts.config.get("batch")
+    is_linear = facts.choice_name("model") == "linear" and facts.spec is not None and facts.spec.is_row
+    if not is_linear or facts.spec is None or not facts.history.epochs:
+        return 0, 0
+    first = facts.history.epochs[0]
+    return first.step // max(1, first.epoch) * (batch if isinstance(batch, int) else 0), facts.spec.shape[0]
 
 
 def explain_skip(facts: RunFacts) -> str:
@@ -140,21 +188,25 @@ def judge_overfitting(history: LossHistory) -> Judgment | None:
 
     With L0 the initial loss, Lv the validation and Lt the training loss: Lv(end) - Lv(best) relative to the gain
     L0 - Lv(best), to Lv(best) and to L0, beyond the noise of Lv, while Lt falls; or (L0 - Lv) / (L0 - Lt) at the best
-    epoch, if the network has fitted its training rows.
+    epoch, if the network has fitted its training rows. A squared or absolute error is not compared with L0, which may
+    be any number of times as large; there Lv must be twice Lt at the end.
     """
     best_loss = history.validation[history.best]
     rise, scale = history.end - best_loss, max(abs(history.start), 1e-12)
     lost = rise / max(history.gain, 1e-3 * scale)
-    relative = rise / max(abs(best_loss), 1e-3 * scale)
+    relative = rise / max(abs(best_loss), 1e-12 if history.is_error else 1e-3 * scale)
     training_gain = history.start - history.training[history.best]
     has_fitted = history.training_end < MAX_UNFITTED * scale
     can_compare = training_gain > MIN_TRAINING_GAIN * scale and has_fitted
     generalized = history.gain / training_gain if can_compare else 1.0
     training_falls = history.training_end < history.training[history.best] or history.best == 0
-    is_beyond_noise = training_falls and rise > MIN_RISE_IN_NOISE * history.noise
-    is_warning = lost > MIN_LOST_WARNING or (relative > MIN_RISE_WARNING and rise > MIN_VISIBLE_WARNING * scale)
-    is_note = lost > MIN_LOST_NOTE or (relative > MIN_RISE_NOTE and rise > MIN_VISIBLE_NOTE * scale)
-    has_risen = is_beyond_noise and (is_warning or is_note)
+    is_warning = lost > MIN_LOST_WARNING or (
+        relative > MIN_RISE_WARNING and _is_visible(history, rise, MIN_VISIBLE_WARNING * scale)
+    )
+    is_note = lost > MIN_LOST_NOTE or (
+        relative > MIN_RISE_NOTE and _is_visible(history, rise, MIN_VISIBLE_NOTE * scale)
+    )
+    has_risen = training_falls and history.rises_beyond_noise and (is_warning or is_note)
     if not has_risen and generalized >= MIN_GENERALIZED:
         return None
     number, count = history.best + 1, len(history.validation)
@@ -176,11 +228,21 @@ def judge_overfitting(history: LossHistory) -> Judgment | None:
     return Judgment("warning" if is_warning or generalized < MIN_GENERALIZED else "note", evidence, cause)
 
 
+def _is_visible(history: LossHistory, rise: float, limit: float) -> bool:
+    """Return whether a rise of the validation loss matters: of an error, or of another loss above a limit."""
+    if not history.is_error:
+        return rise > limit
+    is_known = math.isfinite(history.guess)
+    least = MIN_ERROR * history.guess if is_known else MIN_UNSCALED_ERROR * history.start
+    return history.validation[history.best] > least and history.end > MIN_GAP * history.training_end
+
+
 def judge_memorization(history: LossHistory) -> Judgment | None:
     """Return that a network has learned its training rows and nothing that holds for other rows, or None."""
-    training_gain = (history.start - min(history.training)) / max(abs(history.start), 1e-12)
     best = history.validation[history.best]
     is_known = math.isfinite(history.guess) and history.guess > 0
+    reference_loss = history.guess if is_known else history.start  # to learn what guessing knows is no memorizing
+    training_gain = (reference_loss - min(history.training)) / max(abs(reference_loss), 1e-12)
     useful = (history.guess - best) / history.guess if is_known else history.gain / max(abs(history.start), 1e-12)
     if training_gain < MIN_MEMORIZED or useful > (MAX_GAIN_OVER_GUESS if is_known else MAX_USEFUL_GAIN):
         return None
@@ -193,15 +255,22 @@ def judge_memorization(history: LossHistory) -> Judgment | None:
     )
 
 
-def judge_capacity(history: LossHistory) -> Judgment | None:
-    """Return that both losses have leveled off together with much left, or None."""
-    scale = max(abs(history.start), 1e-12)
+def judge_capacity(history: LossHistory, *, is_linear: bool = False) -> Judgment | None:
+    """Return that both losses have leveled off together with much left, or None.
+
+    Args:
+        history: the losses.
+        is_linear: whether the network is a line, which can be too small for any target: less must be left.
+    """
+    is_known = is_linear and math.isfinite(history.guess) and history.guess > 0
+    scale = max(abs(history.guess if is_known else history.start), 1e-12)
+    min_unlearned = MIN_UNLEARNED_BY_A_LINE if is_known else MIN_UNLEARNED
     tail = history.training[-max(MIN_EPOCHS, len(history.training) // 3) :]
     fall = max(tail[0], statistics.median(tail[:MIN_EPOCHS])) - history.training_end
     gain = history.start - history.training_end
     has_gap = history.end - history.training_end > MAX_GAP * max(gain, 0.0)
     is_flat = fall < MAX_FLAT_FALL * scale
-    if not is_flat or has_gap or history.training_end < MIN_UNLEARNED * scale or gain <= 0:
+    if not is_flat or has_gap or history.training_end < min_unlearned * scale or gain <= 0:
         return None
     return Judgment(
         "note",

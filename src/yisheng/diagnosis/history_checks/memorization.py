@@ -6,7 +6,12 @@ from collections.abc import Iterator
 
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
-from yisheng.diagnosis.history_checks._loss_history import explain_skip, judge_memorization, read_loss_history
+from yisheng.diagnosis.history_checks._loss_history import (
+    count_rows_and_columns,
+    explain_skip,
+    judge_memorization,
+    read_loss_history,
+)
 from yisheng.reporting.formatting import is_higher_better
 from yisheng.reporting.headline import judge_score
 from yisheng.reporting.run_facts import RunFacts
@@ -21,7 +26,8 @@ REMEDY = (
 def memorization(facts: RunFacts) -> Iterator[Finding]:
     """Find a training loss that falls while no validation loss is below that of guessing: nothing generalizes.
 
-    A run whose score beats its baseline significantly has learned something.
+    A run whose score beats its baseline significantly has learned something. A linear model with as many columns as
+    rows fits any targets, so that nothing is said against these: that is `overfitting`.
 
     Args:
         facts: the losses by epoch, and the scores.
@@ -33,7 +39,8 @@ def memorization(facts: RunFacts) -> Iterator[Finding]:
     assert history is not None  # ensured by needs
     judgment = judge_memorization(history)
     score = facts.score
-    if judgment is None or (score is not None and _beats_baseline(facts, score)):
+    rows, columns = count_rows_and_columns(facts)
+    if judgment is None or 0 < rows <= columns or (score is not None and _beats_baseline(facts, score)):
         return
     yield Finding("memorization", judgment.severity, judgment.evidence, judgment.cause, REMEDY)
 

@@ -17,6 +17,7 @@ MAX_RECALL, MIN_RECALL_GAP = 0.5, 0.2
 """Recall of a missed class, and distance of its interval's upper limit to the recall of the common classes: none of 8
 rows is evidence enough against 99%."""
 MAX_EVIDENCE = 10
+"""Classes in the evidence; the sentence names fewer."""
 WEIGHT_OPTIONS = {"binary-cross-entropy": "pos_weight", "cross-entropy": "class_weight"}
 
 
@@ -25,7 +26,7 @@ def _explain_skip(facts: RunFacts) -> str:
     return "" if has_classes else "it needs the recall of each class"
 
 
-@register(needs=_explain_skip)
+@register(needs=_explain_skip, explains=("baseline-not-beaten",))
 def missed_classes(facts: RunFacts) -> Iterator[Finding]:
     """Find rare classes with a recall below one half that is significantly lower than that of the common classes.
 

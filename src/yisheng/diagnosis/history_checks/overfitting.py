@@ -8,6 +8,8 @@ from typing import Any
 from yisheng.core.registry import register
 from yisheng.core.types import Finding
 from yisheng.diagnosis.history_checks._loss_history import (
+    Judgment,
+    count_rows_and_columns,
     explain_skip,
     judge_memorization,
     judge_overfitting,
@@ -18,6 +20,8 @@ from yisheng.reporting.run_facts import RunFacts
 MAX_PADDING = 4
 """Pixels of padding of random crops, at most an eighth of the image."""
 MAX_DROPOUT, MIN_WEIGHT_DECAY = 0.3, 0.01
+"""Remedies: dropout between that of inputs (0.2) and of wide layers (0.5), and ten times torch's decay in AdamW
+for trainings without any."""
 
 
 @register(needs=explain_skip, explains=("baseline-not-beaten",))
@@ -34,8 +38,12 @@ def overfitting(facts: RunFacts) -> Iterator[Finding]:
     """
     history = read_loss_history(facts)
     assert history is not None  # ensured by needs
-    judgment = judge_overfitting(history)
-    if judgment is None or judge_memorization(history) is not None:
+    judgment, memorization = judge_overfitting(history), judge_memorization(history)
+    rows, columns = count_rows_and_columns(facts)
+    if memorization is not None and 0 < rows <= columns:
+        cause = f"{memorization.cause}; {rows:,} rows cannot determine {columns:,} weights"
+        judgment = Judgment(memorization.severity, {**memorization.evidence, "rows": rows, "columns": columns}, cause)
+    elif judgment is None or memorization is not None:
         return
     regularization, change = _choose_regularization(facts)
     smaller = "" if facts.choice_name("model") == "linear" else "a smaller model, "

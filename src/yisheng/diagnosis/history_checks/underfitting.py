@@ -16,7 +16,7 @@ MIN_TRAINING_GAIN = 0.1
 """Gain on training rows relative to the initial loss."""
 
 
-@register(needs=explain_skip, explains=("baseline-not-beaten",), follows=True)
+@register(needs=explain_skip, explains=("baseline-not-beaten", "plateau"), follows=True)
 def underfitting(facts: RunFacts) -> Iterator[Finding]:
     """Find a run that boosted trees beat significantly, a linear model that levels off, or one that learned nothing.
 

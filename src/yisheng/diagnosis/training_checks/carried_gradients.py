@@ -10,6 +10,7 @@ from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.wording import describe_shortage, join_names
 
 MIN_UPDATES = 2
+"""In the first update there are no gradients of an earlier one; a single second one may be a test of the loop."""
 
 
 def explain_skip(case: Case) -> str:

@@ -12,6 +12,7 @@ MAX_SPREAD = 0.1
 """Standard deviation of the outputs over the rows relative to their size: in a network that distinguishes rows it is
 near 1, and before training 0.3 to 0.9."""
 MIN_LOSS_REDUCTION = 0.9
+"""Fraction of the loss that must be gone: a collapse makes such a loss nearly as small as it can be."""
 
 
 def explain_skip(case: Case) -> str:

@@ -12,7 +12,9 @@ from yisheng.diagnosis.wording import describe_shortage
 MAX_SPREAD = 0.02
 """Standard deviation of the predictions over the rows relative to their size: rounding, or next to nothing."""
 MIN_UPDATES = 100
+"""Before that, the outputs of a deep network may still be close to its last bias."""
 MAX_LEARNED_FRACTION = 0.1
+"""A loss that has fallen by more than this says that the predictions differ where it matters."""
 
 
 def explain_skip(case: Case) -> str:

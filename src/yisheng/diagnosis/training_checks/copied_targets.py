@@ -10,6 +10,7 @@ from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.training_checks.refused_loss import CLASS_LOSSES, explain_skip
 
 MIN_CALLS = 2
+"""One batch of constant tokens, as of padding, may equal its targets at random; two do not."""
 
 
 @register(needs=explain_skip, when="first", cause="structure", explains=("instant-fit",))

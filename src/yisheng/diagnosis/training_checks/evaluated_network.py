@@ -11,9 +11,10 @@ from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.recorder.course import REPORTED, Evaluation
 
 MIN_EVALUATIONS = 3
-MIN_TRAINING_GAIN, MAX_GAIN = 0.3, 0.02
-"""Fraction of the training loss that is gone, and of the validation loss or of the score's distance to 1, that shows
-that one network learns and the other one does not."""
+"""The first one may come before anything is learned, and the second one may be worse by noise."""
+MIN_TRAINING_GAIN, MAX_GAIN = 0.3, 0.1
+"""Fraction of the training loss that is gone, and gain of the evaluations relative to it, that show that one network
+learns and the other one hardly does. An average of the weights that has moved a tenth of the way has gained less."""
 
 
 def explain_skip(case: Case) -> str:
@@ -26,9 +27,14 @@ def explain_skip(case: Case) -> str:
     return "" if count >= MIN_EVALUATIONS else f"it needs at least {MIN_EVALUATIONS} reported evaluations, got {count}"
 
 
-@register(needs=explain_skip, when="during", cause="structure")
+@register(
+    needs=explain_skip,
+    when="during",
+    cause="structure",
+    explains=("memorization", "overfitting", "underfitting", "permuted-classes"),
+)
 def evaluated_network(case: Case) -> Iterator[Finding]:
-    """Find reported evaluations that never improve and never call the network, while the network learns.
+    """Find reported evaluations that hardly improve and never call the network, while the network learns.
 
     Another network is evaluated: an average of the weights that hardly moves, a copy, or one that was loaded. An
     average with decay d still holds d^n of the initial weights after n updates.
@@ -40,24 +46,30 @@ def evaluated_network(case: Case) -> Iterator[Finding]:
     documentation, torch.optim.swa_utils.get_ema_multi_avg_fn.
     """
     series = case.course.series.get(REPORTED, [])
-    if not case.loss_reduction > MIN_TRAINING_GAIN or not _never_improves(series):
+    if not case.loss_reduction > MIN_TRAINING_GAIN or not _hardly_improves(case, series):
         return
     decay = math.exp(-3 / case.steps) if case.steps else 0.0
     yield Finding(
         "evaluated-network",
         "error",
         {"evaluations": len(series), "updates": case.steps, "fraction of the training loss gone": case.loss_reduction},
-        f"the training loss fell by {case.loss_reduction:.0%}, but the {len(series)} reported evaluations did not "
-        "improve, and none of them called the trained network: another one is evaluated",
+        f"the training loss fell by {case.loss_reduction:.0%}, but the {len(series)} reported evaluations "
+        "hardly improved, and none of them called the trained network: another one is evaluated",
         f"evaluate the trained network; if it is an average of the weights, lower its decay: after {case.steps:,} "
         f"updates a decay of {decay:.4f} still holds 5% of the initial weights",
     )
 
 
-def _never_improves(series: list[Evaluation]) -> bool:
-    """Return whether neither losses nor scores of the later evaluations are better than the first one's."""
+def _hardly_improves(case: Case, series: list[Evaluation]) -> bool:
+    """Return whether the best loss, or else the best score, is next to that of the first evaluation.
+
+    The best loss must also be next to the first one of training: a network may have learned most before the first
+    evaluation.
+    """
     losses = [evaluation.loss for evaluation in series if math.isfinite(evaluation.loss)]
     scores = [evaluation.score for evaluation in series if math.isfinite(evaluation.score)]
+    max_gain = MAX_GAIN * case.loss_reduction
     if len(losses) >= MIN_EVALUATIONS:
-        return losses[0] - min(losses) < MAX_GAIN * abs(losses[0])
-    return len(scores) >= MIN_EVALUATIONS and max(scores) - scores[0] < MAX_GAIN * max(abs(1 - scores[0]), 1e-12)
+        has_not_learned = case.first_loss - min(losses) < MAX_GAIN * (case.first_loss - case.final_loss)
+        return has_not_learned and losses[0] - min(losses) < max_gain * abs(losses[0])
+    return len(scores) >= MIN_EVALUATIONS and max(scores) - scores[0] < max_gain * max(abs(1 - scores[0]), 1e-12)

@@ -9,6 +9,7 @@ from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 
 MIN_STEPS = 16
+"""Steps that must repeat: sixteen shuffled batches do not come in the same order twice at random."""
 
 
 def explain_skip(case: Case) -> str:

@@ -14,6 +14,7 @@ from yisheng.diagnosis.initialization import is_freshly_initialized
 from yisheng.diagnosis.wording import join_names
 
 MIN_FROZEN_FRACTION = 0.1
+"""Fraction of the network's weights that are frozen: fewer, such as a scale, hardly matter."""
 MAX_LEARNED_FRACTION = 0.5
 """In a training that has learned more than this, parts that look frozen on purpose are not reported."""
 

@@ -15,10 +15,13 @@ from yisheng.diagnosis.recorder.statistics import MIN_PRECISE_FLOAT16
 from yisheng.diagnosis.wording import describe_shortage
 
 MIN_STEPS = 3
+"""Recorded steps that are required: the median of three is not decided by one unusual batch."""
 FIRST_STEPS = 5
 """Recorded steps whose gradients count if the training learns: there was something to learn then."""
 LARGEST_FLOAT16, SMALLEST_FLOAT16 = 65504.0, 2.0**-24
+"""The largest number of the type, and the smallest one above 0 (IEEE 754, binary16)."""
 MAX_LOST_FRACTION = 0.5
+"""More than half of the values: then the sum of the others no longer has the gradient's direction."""
 MAX_LEARNED_FRACTION = 0.5
 """In a training that has learned more than this, only the gradients of the first steps count."""
 

@@ -13,11 +13,13 @@ from yisheng.diagnosis.dead_units import find_dead_layer
 from yisheng.diagnosis.wording import describe_shortage
 
 MIN_LOSSES = 20
+"""A rate of divergence, a factor of two per step, shows in far fewer; noise of single batches needs some."""
 MIN_RISE, MIN_SPIKE = 1.2, 5.0
 """Factors between the first loss and the final one, or the largest one, that are reported."""
 LARGE_UPDATE = 0.3
 """Update relative to the weight that is reported if little is learned."""
 MAX_LEARNED_FRACTION, MAX_LEARNED_AFTER_LARGE_UPDATE = 0.5, 0.2
+"""Fraction of the loss that is gone in a training that stands its large updates, and one large update."""
 MIN_JUMP, MAX_SPREAD, MAX_LEARNED_WITHOUT_INPUTS = 1.5, 0.001, 0.1
 """Largest loss over the first one; and spread of the predictions over the rows relative to their size, and fraction of
 the loss that is gone, of a network that a jump has destroyed."""

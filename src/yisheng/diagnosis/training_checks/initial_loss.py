@@ -15,6 +15,7 @@ MIN_RATIO, MIN_RATIO_IF_LEARNING = 3.0, 10.0
 MIN_RATIO_OF_SQUARES = 30.0
 """First squared error over that of predicting 0: a network whose outputs are as large as the targets has 2."""
 MAX_LEARNED_FRACTION = 0.8
+"""A training that has learned more than this has recovered from its first loss."""
 
 
 def explain_skip(case: Case) -> str:

@@ -12,10 +12,14 @@ from yisheng.diagnosis.recorder.records import InputRecord
 
 LAYERS_WITHOUT_WEIGHTS = ("Flatten", "Identity", "Dropout", "Dropout2d")
 MAX_STD, MIN_STD = 10.0, 0.02
+"""Standard deviation of all values: bytes have 70, and what was divided by 255 twice has 0.001; networks that
+are made for 1 bear a factor of 10."""
 MAX_MEAN_IN_STDS = 10.0
+"""Beyond ten standard deviations, one direction of the loss is a hundred times as steep as the others."""
 MAX_COLUMN_RATIO = 1e3
 """Largest over smallest standard deviation of the columns."""
 MIN_CONSTANT_BATCHES = 3
+"""One batch of equal values may be padding; three are not."""
 MAX_LEARNED_FRACTION = 0.7
 """In a training that has learned more than this, the scale did no visible harm."""
 

@@ -14,6 +14,7 @@ from yisheng.diagnosis.wording import describe_shortage
 SMALL_UPDATE, MAX_TOTAL_UPDATE = 1e-3, 0.2
 """Update relative to the weight, and the sum of all updates if they had one direction."""
 MIN_LOSSES = 50
+"""A training of fewer steps has learned little at any rate."""
 MAX_LEARNED_FRACTION = 0.2
 """A training that has learned more than this is not reported."""
 MAX_LEARNED_WITHOUT_RATE = 0.9

@@ -32,7 +32,7 @@ def explain_skip(case: Case) -> str:
     needs=explain_skip,
     when="during",
     cause="data",
-    explains=("oscillation", "plateau", "high-learning-rate"),
+    explains=("oscillation", "plateau", "high-learning-rate", "memorization", "overfitting"),
 )
 def missed_classes(case: Case) -> Iterator[Finding]:
     """Find rare classes, or labels, that the last evaluation hardly predicted, while the others are recognized.

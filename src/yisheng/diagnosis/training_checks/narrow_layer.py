@@ -11,6 +11,7 @@ from yisheng.diagnosis.case import Case
 MIN_NARROWING = 4
 """Units of the layer before, at least, for one of the narrow layer."""
 MAX_LEARNED_FRACTION = 0.85
+"""A training that has learned more than this manages with the narrow layer."""
 
 
 def explain_skip(case: Case) -> str:

@@ -12,6 +12,7 @@ from yisheng.diagnosis.recorder.records import StepRecord
 from yisheng.diagnosis.wording import describe_shortage, join_names
 
 MIN_UPDATES = 5
+"""A part that is used in every other step, as in adversarial training, has had a gradient by then."""
 MAX_LEARNED_FRACTION = 0.3
 """In a training that has learned more than this, layers that are never called are not reported."""
 

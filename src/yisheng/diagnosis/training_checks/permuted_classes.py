@@ -9,10 +9,12 @@ from yisheng.core.types import Finding
 from yisheng.diagnosis.case import Case
 
 MIN_ROWS = 50
+"""Evaluated rows: with fewer, the best assignment of ten classes is above chance by itself."""
 MIN_PERMUTED_ACCURACY, MIN_GAIN = 0.6, 0.3
 """Accuracy with the best assignment of the classes, and how far it must be above the accuracy as they are numbered: a
 network that has learned little has no such assignment."""
 MIN_CHANGED_ROWS = 5
+"""Rows of a class that is predicted as another one: fewer may be ordinary errors."""
 MIN_LEARNED_FRACTION = 0.5
 """Loss of training that must be gone: a network that was trained before may still predict the classes of that time."""
 

@@ -12,6 +12,7 @@ from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.wording import describe_shortage
 
 MIN_LOSSES = 500
+"""Shorter trainings end before their noise shows whether they still fall."""
 MIN_LEARNED_FRACTION, MAX_LEARNED_FRACTION = 0.1, 0.95
 """Something must have been learned, and something must be left."""
 MAX_DECREASE, MAX_DECREASE_IN_ERRORS = 0.01, 2.0

@@ -12,6 +12,7 @@ from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.wording import describe_shortage
 
 MIN_STEPS = 3
+"""Recorded steps that are required: one batch may be unusual."""
 MIN_SATURATED_UNITS, MIN_SATURATED_SAMPLES = 0.5, 0.9
 """Fraction of a layer's units, and for each of them fraction of the samples, that are at an end of the range."""
 MAX_LEARNED_FRACTION = 0.9

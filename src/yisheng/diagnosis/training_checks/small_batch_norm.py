@@ -15,6 +15,7 @@ from yisheng.diagnosis.wording import describe_shortage, join_names
 MAX_VALUES, MAX_USELESS_VALUES = 4, 2
 """Values per channel that are too few; and so few that every output is one of two numbers."""
 MIN_STEPS = 3
+"""Recorded steps with few values: the last batch of an epoch is often a small one."""
 MAX_LEARNED_FRACTION = 0.5
 """In a training that has learned more than this, three or four values are a note."""
 

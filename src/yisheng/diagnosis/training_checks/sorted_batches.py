@@ -12,6 +12,7 @@ from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.wording import describe_shortage
 
 MIN_BATCHES, MIN_BATCH_ROWS = 5, 8
+"""Batches, and rows of each, below which shuffled batches lack as many classes at random."""
 MAX_CLASS_RATIO, MIN_MISSING_CLASSES = 0.6, 0.5
 """Classes in a batch, relative to those of shuffled rows and below them."""
 

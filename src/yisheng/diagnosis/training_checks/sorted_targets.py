@@ -12,6 +12,7 @@ from yisheng.diagnosis.case import REGRESSION_LOSSES, Case
 from yisheng.diagnosis.wording import describe_shortage
 
 MIN_BATCHES, MIN_ROWS = 5, 8
+"""Batches, and rows of each, below which the variance within a batch varies too much at random."""
 MAX_WITHIN_FRACTION = 0.2
 """Variance within the batches over that of all targets: in shuffled batches of n rows it is 1 - 1/n."""
 

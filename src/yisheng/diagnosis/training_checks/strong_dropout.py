@@ -16,6 +16,7 @@ MIN_PROBABILITY = 0.9
 MAX_LEARNED_FRACTION = 0.5
 """A training that has learned more than this stands the dropout."""
 MIN_OUTPUT_PROBABILITY = 0.05
+"""Probability behind the last layer: even a twentieth of predictions of 0 is an error that no weight can remove."""
 
 
 def explain_skip(case: Case) -> str:

@@ -12,9 +12,11 @@ from yisheng.diagnosis.case import REGRESSION_LOSSES, Case
 from yisheng.diagnosis.wording import describe_shortage, format_fraction
 
 MIN_TARGETS = 64
+"""Targets without which the quartiles are not known."""
 MIN_DISTANCE = 1000.0
 """Distance to the median in interquartile ranges: even heavy tails, as of incomes, end at some hundreds."""
 MAX_FRACTION = 0.05
+"""Above a twentieth the extreme values are a second group of rows, not a code for missing ones."""
 SQUARED = ("mse", "squared", "smooth_l1", "huber")
 
 

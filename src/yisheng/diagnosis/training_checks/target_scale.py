@@ -10,7 +10,9 @@ from yisheng.core.types import Finding
 from yisheng.diagnosis.case import REGRESSION_LOSSES, Case
 
 MAX_STD = 10.0
+"""A network whose outputs have a standard deviation near 1 must grow its weights by more than this factor."""
 MAX_MEAN, MAX_MEAN_IN_STDS = 5.0, 5.0
+"""Mean, and mean in standard deviations, that the last bias must travel at a rate for numbers near 1."""
 MAX_LEARNED_FRACTION = 0.05
 """A training that has learned more than this is not reported."""
 

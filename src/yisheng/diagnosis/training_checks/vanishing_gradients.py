@@ -14,6 +14,7 @@ from yisheng.diagnosis.case import Case
 from yisheng.diagnosis.wording import describe_shortage
 
 MIN_LAYERS, MIN_UPDATES = 3, 5
+"""Layers over which gradients can shrink by a power, and updates whose median is compared."""
 MAX_OUTPUT_STD = 1e-3
 """Standard deviation of the last layer's output relative to that of the input, if it falls from layer to layer."""
 MAX_RATIO = 1e-4
@@ -23,6 +24,7 @@ MAX_RATIO_IF_SLOW, SLOW_UPDATE = 1e-3, 1e-4
 NO_UPDATE = 1e-6
 """Relative update of the first weight that is reported even if the training learns."""
 MAX_LEARNED_FRACTION = 0.1
+"""A training that has learned more than this is not held up by its first layers."""
 LAYER_KINDS = ("Linear", "Conv1d", "Conv2d", "Conv3d")
 
 

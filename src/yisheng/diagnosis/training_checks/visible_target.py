@@ -13,6 +13,7 @@ from yisheng.diagnosis.case import Case
 MIN_CHANGE = 1e-3
 """Change of earlier predictions, in standard deviations: with a causal mask it is exactly 0."""
 MIN_EQUAL_FRACTION = 0.99
+"""Targets that are the next input token, or nearly: then the network predicts its own input."""
 
 
 def explain_skip(case: Case) -> str:
