@@ -189,9 +189,33 @@ def test_importing_the_package_is_light(code):
     assert completed.stderr.strip() == "[]"
 
 
-def test_a_training_imports_only_what_it_uses(tmp_path):
-    heavy = ("pandas", "sklearn", "scipy", "onnxscript", "tensorboard")
-    code = "from yisheng.cli import main; main(['train', 'data=digits', 'epochs=1', '--quiet'])"
-    check = f"{code}\nimport sys\nprint([m for m in {heavy} if m in sys.modules])"
-    completed = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert completed.stdout.splitlines()[-1] == "[]"
+SLOW_TO_IMPORT = (
+    *("torch", "torch._dynamo", "numpy", "pandas", "scipy", "sklearn", "matplotlib", "jinja2", "pydantic", "IPython"),
+    *("tensorboard", "onnx", "onnxruntime", "onnxscript", "optuna", "fastapi", "h5py", "tabm"),
+)
+"""Modules that take more than 0.05 s to import."""
+NETWORK, REPORT = {"torch", "numpy", "pydantic"}, {"jinja2"}
+COMMANDS = [
+    (["--help"], set()),
+    (["runs"], {"pydantic"}),
+    (["train", "data=digits", "epochs=1"], NETWORK | REPORT),
+    (["train", "data=iris", "epochs=1"], NETWORK | REPORT),
+    (["train", "data=table.csv", "epochs=1", "model=mlp", "boosting=false"], NETWORK | REPORT | {"pandas"}),
+    (["predict", "runs/0002-iris-mlp", "rows=5.1,3.5,1.4,0.2"], NETWORK),
+    (["predict", "runs/0003-table-mlp", "table.csv", "out=a.csv"], NETWORK | {"pandas"}),
+    (["explain", "softmax"], NETWORK),
+    (["runs"], {"pydantic"}),
+]
+"""Commands in their order, and what each may import of `SLOW_TO_IMPORT`."""
+
+
+@pytest.mark.slow
+def test_a_command_imports_only_what_it_uses(tmp_path):
+    (tmp_path / "table.csv").write_text("x,z,y\n" + "".join(f"{n % 7},{n % 5 / 2},{'ab'[n % 2]}\n" for n in range(200)))
+    for words, allowed in COMMANDS:
+        code = f"import sys; from yisheng.cli import main; assert main({[*words, '--quiet']}) == 0"
+        check = f"{code}\nprint([m for m in {SLOW_TO_IMPORT} if m in sys.modules], file=sys.stderr)"
+        completed = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, cwd=tmp_path)
+        assert completed.returncode == 0, (words, completed.stderr)
+        imported = set(ast.literal_eval(completed.stderr.splitlines()[-1]))
+        assert imported <= allowed, (words, imported - allowed)
