@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .peers
 
-.PHONY: demo test test-slow lint docs bench clean bench-startup bench-memory bench-loop bench-precision bench-budget bench-peers bench-busy
+.PHONY: demo test test-slow lint docs messages bench clean bench-startup bench-memory bench-loop bench-precision bench-budget bench-peers bench-busy
 
 demo: $(VENV)/ready
 	$(BIN)/python examples/demo.py
@@ -28,6 +28,10 @@ lint: $(VENV)/ready
 # The site in build/docs: the pages with the API reference, and the tutorials, which run. Warnings are errors.
 docs: $(VENV)/ready
 	$(BIN)/python scripts/build_docs.py
+
+# The catalogs of translations in src/yisheng/locale, from the texts of the sources; then translate what is new.
+messages: $(VENV)/ready
+	$(BIN)/python scripts/messages.py
 
 # Each part can be had alone, as `make bench-startup`; all of them take about two hours on two cores.
 bench: bench-startup bench-memory bench-loop bench-precision bench-peers bench-busy bench-budget

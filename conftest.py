@@ -1,6 +1,10 @@
 """Setup of all tests, those in docstrings among them."""
 
+import os
+
 import pytest
+
+os.environ["YISHENG_LANG"] = "en"  # whatever the locale of the developer
 
 
 @pytest.fixture(autouse=True)

@@ -56,6 +56,7 @@ def _isolated_environment(request, tmp_path, monkeypatch):
     monkeypatch.setenv("YISHENG_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("YISHENG_OFFLINE", "1")
     monkeypatch.delenv("YISHENG_PLUGINS", raising=False)
+    monkeypatch.setenv("YISHENG_LANG", "en")  # whatever the locale of the developer
     if MIRROR is not None and request.node.get_closest_marker("realdata"):
         monkeypatch.setenv("YISHENG_MIRROR", MIRROR)
     else:

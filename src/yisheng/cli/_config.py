@@ -7,6 +7,7 @@ from yisheng.cli._terminal import wrap_table, wrap_text
 from yisheng.cli._values import format_value
 from yisheng.core import registry
 from yisheng.core.config import AUTO, KINDS, Choice, Config
+from yisheng.core.messages import Message, as_message, translate
 from yisheng.core.settings import AUTO_SCALES, MergedSettings, Setting, merge_settings, read_settings
 
 
@@ -36,12 +37,12 @@ def keys_help(width: int) -> str:
     Args:
         width: of the terminal.
     """
-    keys = [["key", "default", "what it is"]]
+    keys: list[list[str]] = [[Message("key"), Message("default"), Message("what it is")]]
     for key, info in Config.model_fields.items():
         default = next(iter(info.default), None) if isinstance(info.default, tuple) else info.default
         default = default.name if isinstance(default, Choice) else default
-        keys.append([key, format_value(default), info.description or ""])
-    options = [["option", "default", "what it is"]]
+        keys.append([key, format_value(default), as_message(info.description or "")])
+    options: list[list[str]] = [[Message("option"), Message("default"), Message("what it is")]]
     for key, kind in KINDS.items():
         choice = Config.model_fields[key].default
         for entry in registry.entries(kind) if choice else ():
@@ -49,5 +50,7 @@ def keys_help(width: int) -> str:
             if choice.name == entry.name or (choice.name == AUTO and is_default):
                 rows = [[f"{key}={entry.name} {o.name}", str(o.default), o.help] for o in entry.options.values()]
                 options += rows
-    text = "Options of the default choices (for others see `yisheng models NAME` and `yisheng config optimizer=NAME`):"
-    return "\n\n".join([wrap_table(keys, width), wrap_text(text, width), wrap_table(options, width)])
+    text = Message(
+        "Options of the default choices (for others see `yisheng models NAME` and `yisheng config optimizer=NAME`):"
+    )
+    return "\n\n".join([wrap_table(keys, width), wrap_text(translate(text), width), wrap_table(options, width)])

@@ -15,6 +15,7 @@ import json
 from dataclasses import asdict
 
 from yisheng.cli._arguments import Arguments
+from yisheng.core.messages import Message, translate
 from yisheng.core.text_tables import format_table
 
 
@@ -38,9 +39,9 @@ def run(arguments: Arguments) -> int:
         return 0
     print(explanation)
     if out is not None:
-        print(f"\nIts image is in {out}")
+        print(f"\n{translate(Message('Its image is in {path}', path=out))}")
     elif explanation.image:
-        print(f"\nFor its image: yisheng explain {explanation.name} out={explanation.name}.png")
+        print(f"\n{translate(Message('For its image: yisheng explain {name} out={name}.png', name=explanation.name))}")
     return 0
 
 
@@ -55,4 +56,4 @@ def _list(arguments: Arguments) -> None:
         return
     terms = {e.name: find_page_term(Meaning(CONCEPT, e.name)) for e in entries}
     rows = [[e.name, (term.chinese[0] if (term := terms[e.name]) else ""), e.about] for e in entries]
-    print(format_table([["concept", "in Chinese", "what it is"], *rows]))
+    print(format_table([[Message("concept"), Message("in Chinese"), Message("what it is")], *rows]))

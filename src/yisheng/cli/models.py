@@ -15,6 +15,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from yisheng.cli._arguments import Arguments
+from yisheng.core.messages import Message, plural_message, translate
 from yisheng.core.text_tables import format_table
 
 if TYPE_CHECKING:
@@ -52,8 +53,14 @@ def run(arguments: Arguments) -> int:
         return 0
     _print_options(entry)
     settings = "".join(f", {key}={value}" for key, value in chosen.items())
-    outputs = f"{spec.outputs} output{'s' * (spec.outputs != 1)}"
-    print(f"\nOn inputs of {_format_shape(spec.shape)} with {outputs}{settings}:\n")
+    values = {"shape": _format_shape(spec.shape), "outputs": spec.outputs, "settings": settings}
+    about = plural_message(
+        spec.outputs,
+        "On inputs of {shape} with {outputs} output{settings}:",
+        "On inputs of {shape} with {outputs} outputs{settings}:",
+        **values,
+    )
+    print(f"\n{translate(about)}\n")
     layers = [
         [
             row.name,
@@ -64,8 +71,15 @@ def run(arguments: Arguments) -> int:
         ]
         for row in outline.rows
     ]
-    total = ["total", "", "", _format_count(outline.parameters), _format_count(outline.multiply_adds)]
-    print(format_table([["layer", "kind", "output", "parameters", "multiply-adds"], *layers, total]))
+    total = [Message("total"), "", "", _format_count(outline.parameters), _format_count(outline.multiply_adds)]
+    head = [
+        Message("layer"),
+        Message("kind"),
+        Message("output"),
+        Message("parameters"),
+        Message("multiply-adds"),
+    ]
+    print(format_table([head, *layers, total]))
     return 0
 
 
@@ -76,13 +90,14 @@ def _list(arguments: Arguments) -> None:
     if arguments.json:
         print(json.dumps({e.name: e.about for e in entries}))
     else:
-        print(format_table([["model", "what it is"], *([e.name, e.about] for e in entries)]))
+        print(format_table([[Message("model"), Message("what it is")], *([e.name, e.about] for e in entries)]))
 
 
 def _print_options(entry: Entry) -> None:
-    print(f"{entry.name}: {entry.about}\n")
+    print(translate(Message("{name}: {description}", name=entry.name, description=entry.about)), end="\n\n")
+    head = [Message("option"), Message("default"), Message("what it is")]
     rows = [[o.name, _format_default(o.default), o.help] for o in entry.options.values()]
-    print(format_table([["option", "default", "what it is"], *rows]) if rows else "It has no options.")
+    print(format_table([head, *rows]) if rows else translate(Message("It has no options.")))
 
 
 def _format_shape(shape: tuple[int, ...]) -> str:

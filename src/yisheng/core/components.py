@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from yisheng.core import registry
 from yisheng.core.errors import UsageError, suggest
+from yisheng.core.messages import Message, as_message
 from yisheng.core.references import IN_MEMORY, hash_source, import_reference, is_reference, make_reference, short_name
 from yisheng.core.registry import REQUIRED, Entry, Option
 from yisheng.core.values import validate_value
@@ -51,9 +52,9 @@ class CustomEntry(Entry):
         return self.parameters
 
     @property
-    def about(self) -> str:
+    def about(self) -> Message:
         """Return the first sentence of the component's docstring."""
-        return (inspect.getdoc(self.component) or "").split("\n\n")[0].replace("\n", " ")
+        return as_message((inspect.getdoc(self.component) or "").split("\n\n")[0].replace("\n", " "))
 
     def check_option(self, name: str, value: Any, key: str) -> Any:
         """Return the value of an option; text from the shell is read as Python's literal of the parameter's type.
@@ -152,7 +153,7 @@ def read_parameters(
             continue
         else:
             default = REQUIRED if parameter.default is inspect.Parameter.empty else parameter.default
-            options[parameter.name] = Option(parameter.name, _option_type(parameter), default, "")
+            options[parameter.name] = Option(parameter.name, _option_type(parameter), default, as_message(""))
     return options, open_ended
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from yisheng.core.messages import Message
+
 MISSING = "–"
 
 
@@ -16,11 +18,11 @@ def format_duration(seconds: float) -> str:
     if not math.isfinite(seconds):
         return MISSING
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return Message("{seconds} s", seconds=f"{seconds:.1f}")
     total = round(seconds)
     if total < 3600:
-        return f"{total // 60} min {total % 60} s"
-    return f"{total // 3600:,} h {total % 3600 // 60} min"
+        return Message("{minutes} min {seconds} s", minutes=total // 60, seconds=total % 60)
+    return Message("{hours} h {minutes} min", hours=f"{total // 3600:,}", minutes=total % 3600 // 60)
 
 
 def format_remaining(seconds: float) -> str:
@@ -30,9 +32,9 @@ def format_remaining(seconds: float) -> str:
     ('about 1 s left', 'about 75 s left', 'about 8 min left', 'about 25 h left')
     """
     if seconds < 100:
-        return f"about {max(1, math.ceil(seconds))} s left"
+        return Message("about {seconds} s left", seconds=max(1, math.ceil(seconds)))
     minutes = round(seconds / 60)
     if minutes < 100:
-        return f"about {minutes} min left"
+        return Message("about {minutes} min left", minutes=minutes)
     hours = f"{minutes / 60:.1f}" if minutes < 600 else f"{round(minutes / 60):,}"
-    return f"about {hours} h left"
+    return Message("about {hours} h left", hours=hours)

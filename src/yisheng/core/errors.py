@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from yisheng.core.messages import Message, translate
 from yisheng.core.natural_sort import sort_naturally
 
 
@@ -11,8 +12,8 @@ class YishengError(Exception):
     """Base class of errors that the user can fix; the command line prints them as two lines, without a traceback.
 
     Args:
-        problem: one line: the value and the rule that it breaks.
-        remedy: one line: a command or an edit that fixes it.
+        problem: one line: the value and the rule that it breaks; a `Message` is shown in the user's language.
+        remedy: one line: a command or an edit that fixes it, likewise.
 
     >>> str(UsageError("epochs must be at least 1, got 0", "give epochs=1 or more"))
     'epochs must be at least 1, got 0\\n  give epochs=1 or more'
@@ -26,7 +27,7 @@ class YishengError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"{self.problem}\n  {self.remedy}"
+        return f"{translate(self.problem)}\n  {translate(self.remedy)}"
 
 
 class UsageError(YishengError):
@@ -99,5 +100,7 @@ def suggest(word: str, choices: Iterable[str]) -> str:
 
     names = sort_naturally(choices)
     matches = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    listing = ", ".join(names) or "none"
-    return f"did you mean {matches[0]}? Known: {listing}" if matches else f"known: {listing}"
+    listing = ", ".join(names) or Message("none")
+    if matches:
+        return Message("did you mean {name}? Known: {names}", name=matches[0], names=listing)
+    return Message("known: {names}", names=listing)

@@ -17,11 +17,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TextIO, cast
 
+from yisheng.core.messages import Message, translate
 from yisheng.core.printable import PrintedStream, escape_line
 
 if TYPE_CHECKING:
     from yisheng.core.types import Finding
 
+SEVERITIES: Final = {"note": Message("note"), "warning": Message("warning"), "error": Message("error")}
+"""Severity of a finding -> how it is called."""
 logger: Final = logging.getLogger("yisheng")
 if logger.level == logging.NOTSET:
     logger.setLevel(logging.INFO)  # else the root logger's level, WARNING by default, would drop the notes
@@ -49,7 +52,8 @@ class _StderrHandler(logging.Handler):
         if not _output.get().messages:
             return
         try:
-            print(escape_line(self.format(record)), file=PrintedStream(sys.stderr), flush=True)
+            text = translate(record.msg) if isinstance(record.msg, Message) else self.format(record)
+            print(escape_line(text), file=PrintedStream(sys.stderr), flush=True)
         except Exception:
             self.handleError(record)
 
@@ -108,4 +112,5 @@ def log_findings(findings: Iterable[Finding]) -> None:
     """Log each finding with its remedy: notes at INFO, warnings and errors at WARNING."""
     for finding in findings:
         level = logging.INFO if finding.severity == "note" else logging.WARNING
-        logger.log(level, f"{finding.severity}: {finding.cause}; {finding.remedy}")
+        values = {"severity": SEVERITIES[finding.severity], "cause": finding.cause, "remedy": finding.remedy}
+        logger.log(level, Message("{severity}: {cause}; {remedy}", **values))

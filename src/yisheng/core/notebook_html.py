@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 from collections.abc import Collection, Sequence
 
+from yisheng.core.messages import translate
 from yisheng.core.printable import escape_line
 
 MUTED = "opacity:.7"
@@ -20,10 +21,12 @@ CELL = "padding:.15em .7em .15em 0;vertical-align:top;white-space:nowrap"
 def escape(text: object) -> str:
     """Return text as HTML on one line, in its own writing direction; controls become visible escapes.
 
+    Messages are translated.
+
     >>> escape("<b>\\n")
     '&lt;b&gt;\\\\n'
     """
-    return html.escape(escape_line(str(text)))
+    return html.escape(escape_line(translate(text) if isinstance(text, str) else str(text)))
 
 
 def render_heading(text: str, details: str = "") -> str:

@@ -29,6 +29,7 @@ from typing import Any, TypeVar
 
 from yisheng.core.discovery import hyphenate, import_component, list_modules
 from yisheng.core.errors import UsageError, YishengError, suggest
+from yisheng.core.messages import Message, as_message
 from yisheng.core.natural_sort import sort_naturally
 from yisheng.core.registration import check_registration
 from yisheng.core.values import validate_value
@@ -80,7 +81,7 @@ class Option:
     name: str
     type: Any
     default: Any
-    help: str
+    help: Message
 
 
 @dataclass(frozen=True)
@@ -135,11 +136,11 @@ class Entry:
         return "fits" not in self.meta or bool(self.meta["fits"](spec))
 
     @property
-    def about(self) -> str:
+    def about(self) -> Message:
         """Return the first sentence of the docstring, or the variant's line in its section ``Variants:``."""
         doc = inspect.getdoc(self.component) or ""
         sentence = doc.split("\n\n")[0].replace("\n", " ")
-        return argument_help(doc, "Variants").get(self.name, sentence) if self.variant else sentence
+        return as_message(argument_help(doc, "Variants").get(self.name, sentence) if self.variant else sentence)
 
     @functools.cached_property
     def options(self) -> Mapping[str, Option]:
@@ -151,7 +152,7 @@ class Entry:
         hints |= {name: typing.Literal[values] for name, values in variant.choices.items()}
         return MappingProxyType(
             {
-                p.name: Option(p.name, hints.get(p.name, Any), p.default, lines.get(p.name, ""))
+                p.name: Option(p.name, hints.get(p.name, Any), p.default, as_message(lines.get(p.name, "")))
                 for p in inspect.signature(self.component).parameters.values()
                 if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name not in variant.options
             }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from yisheng.core.messages import Message, translate
 from yisheng.core.notebook_html import render_table
 from yisheng.core.score_keys import display_score_key
 from yisheng.core.text_tables import format_interval, format_number, format_table, tabulate_scores
 from yisheng.core.types import Score, Scores
+
+NO_SCORES = Message("no scores")
 
 
 class PartScores(dict[str, Score]):
@@ -19,10 +22,10 @@ class PartScores(dict[str, Score]):
 
     def _tabulate(self) -> list[list[str]]:
         rows = [[display_score_key(name), format_number(s.value), format_interval(s)] for name, s in self.items()]
-        return [["", "value", "95% interval"], *rows]
+        return [["", Message("value"), Message("95% interval")], *rows]
 
     def __repr__(self) -> str:
-        return format_table(self._tabulate()) if self else "no scores"
+        return format_table(self._tabulate()) if self else translate(NO_SCORES)
 
     def _repr_html_(self) -> str:
         return render_table(self._tabulate(), numeric=(1,), muted=(2,))
@@ -48,11 +51,11 @@ class ScoreTable(dict[str, PartScores]):
 
     def __repr__(self) -> str:
         rows = tabulate_scores(self)
-        return format_table(rows) if rows else "no scores"
+        return format_table(rows) if rows else translate(NO_SCORES)
 
     def _repr_html_(self) -> str:
         rows = tabulate_scores(self)
         if not rows:
-            return "<p>no scores</p>"
+            return f"<p>{translate(NO_SCORES)}</p>"
         intervals = [column for column, head in enumerate(rows[0]) if head == "95% interval"]
         return render_table(rows, numeric=range(1, len(rows[0])), muted=intervals)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping, Sequence
 
+from yisheng.core.messages import Message, translate
 from yisheng.core.printable import escape_line
 from yisheng.core.score_keys import display_score_key
 from yisheng.core.types import Score
@@ -12,19 +13,27 @@ from yisheng.core.types import Score
 COMPARISONS = ("baseline", "boosting")
 """Keys of scores that are not parts: other predictors on the same rows."""
 PART_ORDER = {"test": 0, "validation": 1}
+NAMES = {
+    "test": Message("test"),
+    "validation": Message("validation"),
+    "out_of_fold": Message("out of fold"),
+    "baseline": Message("baseline"),
+    "boosting": Message("boosting"),
+}
+"""Part or comparison -> how it is called."""
 
 
 def format_table(rows: Sequence[Sequence[str]], *, head: bool = True) -> str:
     """Return rows as aligned columns, two spaces between them; wide characters count twice.
 
-    A cell is one line, whatever name it holds.
+    A cell is one line, whatever name it holds; messages are translated.
 
     >>> print(format_table([["name", "rows"], ["digits", "1797"]]))
     name    rows
     ------  ----
     digits  1797
     """
-    rows = [[escape_line(cell) for cell in row] for row in rows]
+    rows = [[escape_line(translate(cell)) for cell in row] for row in rows]
     widths = [max(map(text_width, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(_fill(cell, w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
     if head:
@@ -40,7 +49,9 @@ def text_width(text: str) -> int:
 def format_scores(scores: Mapping[str, Mapping[str, Score]]) -> str:
     """Return a table of scores: value and interval of each part, the baseline, and boosted trees if there are any."""
     rows = tabulate_scores(scores)
-    return format_table(rows) if rows else "no scores: there is neither a test nor a validation part"
+    if rows:
+        return format_table(rows)
+    return translate(Message("no scores: there is neither a test nor a validation part"))
 
 
 def tabulate_scores(scores: Mapping[str, Mapping[str, Score]]) -> list[list[str]]:
@@ -53,8 +64,8 @@ def tabulate_scores(scores: Mapping[str, Mapping[str, Score]]) -> list[list[str]
     if not parts:
         return []
     comparisons = [name for name in COMPARISONS if name == "baseline" or name in scores]
-    heads = [head for part in parts for head in (part.replace("_", " "), "95% interval")]
-    rows = [["", *heads, *comparisons]]
+    heads = [head for part in parts for head in (NAMES.get(part, part.replace("_", " ")), Message("95% interval"))]
+    rows = [["", *heads, *(NAMES[name] for name in comparisons)]]
     for name in dict.fromkeys(name for part in parts for name in scores[part]):
         row = [display_score_key(name)]
         for part in parts:
@@ -82,7 +93,7 @@ def format_interval(score: Score) -> str:
     """Return ``low to high``, or nothing if the score has no interval."""
     if score.low is None or score.high is None:
         return ""
-    return f"{format_number(score.low)} to {format_number(score.high)}"
+    return Message("{low} to {high}", low=format_number(score.low), high=format_number(score.high))
 
 
 def shorten(text: str, max_length: int = 60, *, keep_end: bool = False) -> str:

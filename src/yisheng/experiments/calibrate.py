@@ -8,6 +8,7 @@ from typing import Any
 from yisheng.core.config import Config
 from yisheng.core.errors import UsageError
 from yisheng.core.logging import logger
+from yisheng.core.messages import Message
 from yisheng.core.types import Spec, Split
 from yisheng.evaluation.outputs import compute_outputs
 from yisheng.evaluation.temperature import MIN_ROWS, choose_temperature
@@ -51,10 +52,23 @@ def calibrate(assembly: Assembly) -> tuple[Assembly, dict[str, Any] | None]:
     temperature = choose_temperature(compute_outputs(assembly.state.model, assembly.validation), spec)
     if temperature is None:
         return assembly, None
-    gain = f"{temperature.gain:.4f} (95% interval {temperature.low:.4f} to {temperature.high:.4f})"
+    values = {name: f"{getattr(temperature, name):.4f}" for name in ("gain", "low", "high")}
     if not temperature.is_better:
-        logger.info(f"calibrate: no temperature is kept; it would lower the log loss of other rows by {gain}")
+        logger.info(
+            Message(
+                "calibrate: no temperature is kept; it would lower the log loss of other rows by {gain} (95% interval "
+                "{low} to {high})",
+                **values,
+            )
+        )
         return assembly, {**asdict(temperature), "kept": False}
-    logger.info(f"calibrate: temperature {temperature.value:.3f}; it lowers the log loss of other rows by {gain}")
+    logger.info(
+        Message(
+            "calibrate: temperature {temperature}; it lowers the log loss of other rows by {gain} (95% interval {low} "
+            "to {high})",
+            temperature=f"{temperature.value:.3f}",
+            **values,
+        )
+    )
     calibrated = replace(assembly, spec=replace(spec, temperature=temperature.value))
     return calibrated, {**asdict(temperature), "kept": True}

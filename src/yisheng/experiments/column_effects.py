@@ -13,6 +13,7 @@ from yisheng.core import registry
 from yisheng.core.config import Config
 from yisheng.core.errors import DataError, UsageError, YishengError, suggest
 from yisheng.core.logging import logger
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset, Part, Spec, Split
 from yisheng.data.fingerprint import fingerprint
@@ -271,7 +272,7 @@ def summarize_run(run: RunFolder, config: Config, data: Dataset) -> dict[str, An
     try:
         return summarize_columns(build_table_model(run, Predictor(run.path), config, data))
     except YishengError as error:
-        logger.info(f"the importance of columns is not in the report: {error.problem}")
+        logger.info(Message("the importance of columns is not in the report: {problem}", problem=error.problem))
         return None
 
 

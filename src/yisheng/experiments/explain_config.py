@@ -8,6 +8,7 @@ from typing import Any
 
 from yisheng.core import registry
 from yisheng.core.config import METRICS, Choice, Config
+from yisheng.core.messages import Message, as_message
 from yisheng.experiments.explain_names import KEY, KIND_OF_KEY, OPTION, list_literals, list_options
 from yisheng.experiments.explanation import Argument, Explanation
 
@@ -57,13 +58,15 @@ def explain_key(key: str, facts: dict[str, Any]) -> Explanation:
     else:
         default = _format(info.default)
         literals = list_literals(info.annotation)
-        values = [Argument(word, None, "the default" if word == default else "") for word in literals]
+        values = [Argument(word, None, Message("the default") if word == default else "") for word in literals]
     default = info.default[0] if isinstance(info.default, tuple) and info.default else info.default
     text = _format(default.name if isinstance(default, Choice) else default)
     return Explanation(
         name=key,
         group=KEY,
-        about=f"{info.description} (default: {text})",
+        about=Message(
+            "{description} (default: {default})", description=as_message(info.description or ""), default=text
+        ),
         arguments=tuple(values),
         command=f"yisheng train {key}=VALUE",
         **facts,
@@ -85,12 +88,12 @@ def explain_option(name: str, facts: dict[str, Any]) -> Explanation:
         default = None if option.default is registry.REQUIRED else _format(option.default)
         arguments.append(Argument(f"{key}={entry.name}", default, _complete_help(option)))
     meanings = {entry.options[name].help for _, entry in owners}
-    about = meanings.pop() if len(meanings) == 1 else "each component gives it a default and a meaning of its own."
+    about = meanings.pop() if len(meanings) == 1 else Message("each component has a default and a meaning of its own.")
     program = "tune" if keys == ["search"] else "train"
     return Explanation(
         name=name,
         group=OPTION,
-        about=f"Option of {', '.join(keys)}: {about}",
+        about=Message("Option of {keys}: {description}", keys=", ".join(keys), description=about),
         arguments=tuple(arguments),
         command=f"yisheng {program} {owners[0][0]}={owners[0][1].name} {name}=VALUE",
         **facts,
@@ -109,7 +112,9 @@ def _read_details(doc: str) -> str:
 
 def _complete_help(option: registry.Option) -> str:
     words = list_literals(option.type)
-    return f"{option.help} (values: {', '.join(words)})" if words else option.help
+    if not words:
+        return option.help
+    return Message("{description} (values: {words})", description=option.help, words=", ".join(words))
 
 
 def _write_command(key: str, entry: registry.Entry) -> str:

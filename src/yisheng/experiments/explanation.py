@@ -9,7 +9,10 @@ from pathlib import Path
 
 from yisheng.core import files, registry
 from yisheng.core.errors import UsageError
+from yisheng.core.help_texts import translate_help
+from yisheng.core.messages import Message, as_message, translate
 from yisheng.core.paths import parse_out_path
+from yisheng.core.text_wrapping import fill_words
 
 IMAGE_FORMATS = ("pdf", "png", "svg")
 WIDTH = 100
@@ -101,24 +104,39 @@ class Explanation:
 
     def __str__(self) -> str:
         names = f" ({', '.join(self.chinese)})" if self.chinese else ""
-        heads = {"concept": ("arguments", "library"), "key": ("values", "")}.get(self.group, ("options", ""))
+        heads = {"concept": Message("arguments"), "key": Message("values")}
         parts = {
-            "in detail": self.details,
-            "equation": self.equation,
-            heads[0]: "\n".join(map(_format_argument, self.arguments)),
-            "from scratch": self.from_scratch,
-            heads[1]: self.usual,
-            "when to use it": textwrap.fill(self.when, WIDTH - 2),
-            "how to use it": self.command,
-            "source": textwrap.fill(self.source, WIDTH - 2),
-            "see also": "\n".join(f"yisheng explain {name}" for name in self.see),
+            Message("in detail"): _wrap_details(translate_help(self.details)),
+            Message("equation"): self.equation,
+            heads.get(self.group, Message("options")): "\n".join(map(_format_argument, self.arguments)),
+            Message("from scratch"): self.from_scratch,
+            Message("library"): self.usual,
+            Message("when to use it"): _fill(self.when),
+            Message("how to use it"): self.command,
+            Message("source"): textwrap.fill(self.source, WIDTH - 2),
+            Message("see also"): "\n".join(f"yisheng explain {name}" for name in self.see),
         }
-        sections = [f"{head}\n\n{textwrap.indent(text, '  ')}" for head, text in parts.items() if text]
-        return "\n\n".join([f"{self.name}{names}\n\n{textwrap.fill(self.about, WIDTH)}", *sections])
+        sections = [f"{translate(head)}\n\n{textwrap.indent(text, '  ')}" for head, text in parts.items() if text]
+        return "\n\n".join([f"{self.name}{names}\n\n{_fill(self.about, WIDTH)}", *sections])
 
     __repr__ = __str__
 
 
+def _fill(text: str, width: int = WIDTH - 2) -> str:
+    """Return a text in the current language, wrapped to a width."""
+    return fill_words(translate(as_message(text)), width)
+
+
+def _wrap_details(text: str) -> str:
+    """Return paragraphs with their prose and their lists wrapped; a table or a formula, which is indented, is kept."""
+    lines = text.split("\n")
+    return "\n".join(
+        line if line.startswith(" ") else fill_words(line, WIDTH - 2, subsequent_indent="  " * line.startswith("- "))
+        for line in lines
+    )
+
+
 def _format_argument(argument: Argument) -> str:
     default = "" if argument.default is None else f" = {argument.default}"
-    return textwrap.fill(f"{argument.name}{default}: {argument.help}", WIDTH - 2, subsequent_indent="    ")
+    line = Message("{name}: {description}", name=f"{argument.name}{default}", description=as_message(argument.help))
+    return fill_words(translate(line), WIDTH - 2, subsequent_indent="    ")

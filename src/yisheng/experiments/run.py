@@ -10,6 +10,7 @@ from yisheng.core import machine
 from yisheng.core.config import Config, ResolvedConfig
 from yisheng.core.errors import UsageError
 from yisheng.core.logging import log_findings, logger
+from yisheng.core.messages import Message
 from yisheng.core.new_folder import require_space
 from yisheng.core.references import short_name
 from yisheng.core.run_environment import describe_environment
@@ -189,8 +190,9 @@ def resume(
                 f"train from its weights: yisheng train {words}",
             )
         if run.environment.get("finished") and not is_longer:
-            state = f"all {previous.epochs} epochs are trained" if previous.epochs else "its network is scored"
-            logger.info(f"the run is finished: {state}; there is nothing to do")
+            state = Message("all {epochs} epochs are trained", epochs=previous.epochs)
+            state = state if previous.epochs else Message("its network is scored")
+            logger.info(Message("the run is finished: {state}; there is nothing to do", state=state))
             if peers is not None:
                 peers.broadcast_json(False)
             return None
@@ -237,28 +239,47 @@ def _restore(run: RunFolder, config: Config, data: Dataset, split: Split, peers:
     assembly = assemble_together(config, data, split, device, None, peers)
     if checkpoint.load(run.file(RunFolder.CHECKPOINT), assembly.state):
         state = assembly.state
-        logger.info(f"continuing {run.path} from step {state.step} (epoch {state.epoch + 1})")
+        values = {"run": run.path, "step": state.step, "epoch": state.epoch + 1}
+        logger.info(Message("continuing {run} from step {step} (epoch {epoch})", **values))
         return assembly
-    logger.info(f"continuing {run.path} from the beginning: there is no intact checkpoint")
+    logger.info(Message("continuing {run} from the beginning: there is no intact checkpoint", run=run.path))
     if config.weights is not None:
         assembly = assemble(config, data, split, device, load_pretrained(config)[1], peers=peers)
     return assembly
 
 
-def _describe(assembly: Assembly, data: Dataset, split: Split) -> str:
+def _describe(assembly: Assembly, data: Dataset, split: Split) -> Message:
     model = assembly.state.model
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    epochs = assembly.config.epochs
-    if not epochs:
-        rows = f"{len(split.test):,} test rows" if len(split.test) else f"{len(split.validation):,} validation rows"
-        name = short_name(assembly.config.model.name)
-        return f"{name} ({parameters:,} parameters) on {data.name} ({rows}), not trained: epochs=0"
-    is_fitted = isinstance(model, FittedModel)
-    size, steps = ("no gradient steps", "stages") if is_fitted else (f"{parameters:,} parameters", "epochs")
-    return (
-        f"{short_name(assembly.config.model.name)} ({size}) on {data.name} "
-        f"({len(split.train):,} training, {len(split.validation):,} validation, {len(split.test):,} test rows), "
-        f"{epochs} {steps} on {assembly.train.device}"
+    values = {
+        "model": short_name(assembly.config.model.name),
+        "parameters": f"{parameters:,}",
+        "data": data.name,
+        "training": f"{len(split.train):,}",
+        "validation": f"{len(split.validation):,}",
+        "test": f"{len(split.test):,}",
+        "epochs": assembly.config.epochs,
+        "device": assembly.train.device,
+    }
+    if not assembly.config.epochs and len(split.test):
+        return Message(
+            "{model} ({parameters} parameters) on {data} ({test} test rows), not trained: epochs=0", **values
+        )
+    if not assembly.config.epochs:
+        return Message(
+            "{model} ({parameters} parameters) on {data} ({validation} validation rows), not trained: epochs=0",
+            **values,
+        )
+    if isinstance(model, FittedModel):
+        return Message(
+            "{model} (no gradient steps) on {data} ({training} training, {validation} validation, {test} test rows), "
+            "{epochs} stages on {device}",
+            **values,
+        )
+    return Message(
+        "{model} ({parameters} parameters) on {data} ({training} training, {validation} validation, {test} test rows), "
+        "{epochs} epochs on {device}",
+        **values,
     )
 
 
@@ -272,14 +293,28 @@ def _require_patience(assembly: Assembly) -> None:
         )
 
 
-def _describe_longer_schedule(previous: ResolvedConfig, assembly: Assembly) -> str:
+def _describe_longer_schedule(previous: ResolvedConfig, assembly: Assembly) -> Message:
     """Return what more epochs do to the learning rate at the step where the run continues."""
     state, steps_per_epoch, epochs = assembly.state, len(assembly.train), assembly.config.epochs
     old, new = (
         assembly.schedule(state.step, count * steps_per_epoch, steps_per_epoch) for count in (previous.epochs, epochs)
     )
-    change = "stays as it was" if old == new else f"jumps from {old:.3g} to {new:.3g} times lr"
-    return (
-        f"{previous.epochs} -> {epochs} epochs: the schedule {assembly.config.schedule.name} now spans all of them; at "
-        f"step {state.step} the learning rate {change}"
+    values = {
+        "previous": previous.epochs,
+        "epochs": epochs,
+        "schedule": assembly.config.schedule.name,
+        "step": state.step,
+        "old": f"{old:.3g}",
+        "new": f"{new:.3g}",
+    }
+    if old == new:
+        return Message(
+            "{previous} -> {epochs} epochs: the schedule {schedule} now spans all of them; at step {step} the learning "
+            "rate stays as it was",
+            **values,
+        )
+    return Message(
+        "{previous} -> {epochs} epochs: the schedule {schedule} now spans all of them; at step {step} the learning "
+        "rate jumps from {old} to {new} times lr",
+        **values,
     )

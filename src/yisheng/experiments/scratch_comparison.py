@@ -13,6 +13,7 @@ import torch
 from yisheng.core import files
 from yisheng.core.errors import DataError, NonFiniteError, StoppedError
 from yisheng.core.logging import logger
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.signals import defer_signals
 from yisheng.experiments import run
@@ -66,7 +67,7 @@ def _train_library_form(scratch_run: RunResult, *, force: bool) -> None:
     library = RunFolder(folder.file(RunFolder.LIBRARY))
     if not library.is_begun:
         library.path.mkdir(exist_ok=True)
-        logger.info("the library's form, from the same weights on the same batches:")
+        logger.info(Message("the library's form, from the same weights on the same batches:"))
         run.train(
             config.model_copy(update={"scratch": False}),
             data=data,
@@ -116,16 +117,28 @@ def describe_comparison(comparison: ScratchComparison) -> str:
     >>> describe_comparison(ScratchComparison(epochs=(3, 3), steps=close, training=close, weights=weights))
     'from scratch and library: losses of 9 steps differ by at most 2.0e-09 (relative 1.0e-08), final weights by 0'
     """
-    losses, noun = (comparison.steps, "step") if comparison.steps.compared else (comparison.training, "epoch")
-    plural = "" if losses.compared == 1 else "s"
-    return (
-        f"from scratch and library: losses of {losses.compared:,} {noun}{plural} differ by at most "
-        f"{_format_difference(losses)}, final weights by {_format_difference(comparison.weights)}"
+    losses = comparison.steps if comparison.steps.compared else comparison.training
+    values = {
+        "count": f"{losses.compared:,}",
+        "losses": _format_difference(losses),
+        "weights": _format_difference(comparison.weights),
+    }
+    if comparison.steps.compared:
+        return Message(
+            "from scratch and library: losses of {count} steps differ by at most {losses}, final weights by {weights}",
+            **values,
+        )
+    return Message(
+        "from scratch and library: losses of {count} epochs differ by at most {losses}, final weights by {weights}",
+        **values,
     )
 
 
 def _format_difference(difference: Difference) -> str:
-    return f"{difference.absolute:.1e} (relative {difference.relative:.1e})" if difference.absolute else "0"
+    if not difference.absolute:
+        return "0"
+    values = {"absolute": f"{difference.absolute:.1e}", "relative": f"{difference.relative:.1e}"}
+    return Message("{absolute} (relative {relative})", **values)
 
 
 def _read_losses(path: Path) -> dict[str, dict[int, float]]:

@@ -10,6 +10,7 @@ from typing import Any
 from yisheng.core.config import Config
 from yisheng.core.errors import UsageError, YishengError, suggest
 from yisheng.core.logging import hide_messages, logger
+from yisheng.core.messages import Message
 from yisheng.core.paths import parse_path
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Spec
@@ -127,9 +128,11 @@ def predict_test_table(run: RunFolder, config: Config) -> Path | None:
         with hide_messages(progress=False):
             written = submit(run.path, [table], out, reading=reading)
     except YishengError as error:
-        logger.warning(f"warning: no {RunFolder.SUBMISSION}: {error.problem}; {error.remedy}")
+        values = {"file": RunFolder.SUBMISSION, "problem": error.problem, "remedy": error.remedy}
+        logger.warning(Message("warning: no {file}: {problem}; {remedy}", **values))
         return None
-    logger.info(f"predictions for the {written.rows:,} rows of {table.name}: {out}")
+    values = {"rows": f"{written.rows:,}", "table": table.name, "path": out}
+    logger.info(Message("predictions for the {rows} rows of {table}: {path}", **values))
     return out
 
 

@@ -16,6 +16,7 @@ from typing import IO
 
 from yisheng.core.errors import DataError, MissingPartError, StoppedError
 from yisheng.core.logging import logger
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.signals import collect_signals
 
@@ -81,9 +82,9 @@ def watch_training(out: Path) -> Iterator[None]:
         assert child.stdout is not None
         address = _read_address(child.stdout)
         if address is None:
-            logger.warning("the live page did not start; training continues without it")
+            logger.warning(Message("the live page did not start; training continues without it"))
         else:
-            logger.info(f"watch it at {address}")
+            logger.info(Message("watch it at {address}", address=address))
         yield
     finally:
         _stop(child)

@@ -10,6 +10,7 @@ from torch import nn
 
 from yisheng.core import registry
 from yisheng.core.errors import DataError, YishengError
+from yisheng.core.messages import Message, plural_message
 from yisheng.core.types import Spec
 from yisheng.models._weights_file import read_weights
 from yisheng.models.head import count_outputs, find_head
@@ -93,10 +94,15 @@ def load_weights(model: nn.Module, tensors: Mapping[str, torch.Tensor], *, name:
     new_head = source_head is not None and source_head.ndim > 0 and source_head.shape[0] != units
     if new_head:
         assert source_head is not None
-        plural = "s" * (units != 1)
         notes.append(
-            f"the head {head_name} is initialized at random: it has {units} output{plural}, and that of the weights "
-            f"has {source_head.shape[0]}"
+            plural_message(
+                units,
+                "the head {head} is initialized at random: it has {units} output, and that of the weights has {count}",
+                "the head {head} is initialized at random: it has {units} outputs, and that of the weights has {count}",
+                head=head_name,
+                units=units,
+                count=source_head.shape[0],
+            )
         )
         source = {key: value for key, value in source.items() if not key.startswith(f"{head_name}.")}
     _sum_color_filters(model, source, notes)
@@ -149,10 +155,20 @@ def _remove_wrappers(tensors: Mapping[str, torch.Tensor], notes: list[str]) -> d
     for prefix in WRAPPER_PREFIXES:
         if source and all(key.startswith(prefix) for key in source):
             source = {key.removeprefix(prefix): value for key, value in source.items()}
-            notes.append(f"the prefix {prefix!r} of the weights' names, from a wrapper of the network, is removed")
+            notes.append(
+                Message(
+                    "the prefix {prefix!r} of the weights' names, from a wrapper of the network, is removed",
+                    prefix=prefix,
+                )
+            )
     auxiliary = [key for key in source if key.startswith(AUXILIARY_PREFIXES)]
     if auxiliary:
-        notes.append(f"{len(auxiliary)} weights of auxiliary heads (aux1, aux2) are left out: only training needs them")
+        notes.append(
+            Message(
+                "{count} weights of auxiliary heads (aux1, aux2) are left out: only training needs them",
+                count=len(auxiliary),
+            )
+        )
     return {key: value for key, value in source.items() if key not in auxiliary}
 
 
@@ -166,7 +182,13 @@ def _sum_color_filters(model: nn.Module, source: dict[str, torch.Tensor], notes:
     if weight is None or weight.ndim != 4 or weight.shape[1] == 1:
         return
     source[f"{name}.weight"] = weight.sum(dim=1, keepdim=True)
-    notes.append(f"gray images: the filters of {name} are summed over their {weight.shape[1]} channels")
+    notes.append(
+        Message(
+            "gray images: the filters of {name} are summed over their {channels} channels",
+            name=name,
+            channels=weight.shape[1],
+        )
+    )
 
 
 def _describe_mismatch(target: Mapping[str, torch.Tensor], source: Mapping[str, torch.Tensor]) -> str:

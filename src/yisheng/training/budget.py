@@ -20,6 +20,7 @@ import torch
 from yisheng.core import autocast, machine, registry
 from yisheng.core.config import AUTO, Choice, Config
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.types import Dataset, Split
 from yisheng.training.fitted import is_fitted
 from yisheng.training.loop import set_lr
@@ -105,7 +106,12 @@ def plan_budget(
     if uses_preset:
         planned = _set_learning_rate(planned, epochs)
     planned = planned.model_copy(update={"epochs": epochs, "finetune": finetune})
-    return planned, f"budget of {budget:g} s: {epochs} epochs of about {seconds:.1f} s on this machine"
+    return planned, Message(
+        "budget of {budget} s: {epochs} epochs of about {seconds} s on this machine",
+        budget=f"{budget:g}",
+        epochs=epochs,
+        seconds=f"{seconds:.1f}",
+    )
 
 
 def _fits_preset(config: Config, dataset: Dataset) -> bool:

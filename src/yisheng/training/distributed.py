@@ -25,6 +25,7 @@ import torch
 import torch.distributed as dist
 
 from yisheng.core.errors import ProcessError, UsageError
+from yisheng.core.messages import Message
 from yisheng.training.pieces import Tensors, add_tensors
 
 TIMEOUT = timedelta(minutes=30)
@@ -267,4 +268,9 @@ def describe_sharing(shards: int, processes: int) -> str:
     >>> describe_sharing(4, 2)
     '4 shards of each batch on 2 processes, 2 each'
     """
-    return f"{shards} shards of each batch on {processes} processes, {shards // processes} each"
+    return Message(
+        "{shards} shards of each batch on {processes} processes, {each} each",
+        shards=shards,
+        processes=processes,
+        each=shards // processes,
+    )

@@ -16,6 +16,7 @@ from yisheng.core import nested, registry
 from yisheng.core.components import find_component, is_custom
 from yisheng.core.config import AUTO, Choice, Config, ResolvedConfig
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.modes import evaluation_mode
 from yisheng.core.seeds import derive, isolated_generators, seed_everything
 from yisheng.core.types import Dataset, Spec, Split
@@ -133,7 +134,9 @@ def check_loss(loss: Loss, model: nn.Module, train: Batches) -> tuple[str, ...]:
     with isolated_generators(), torch.no_grad():
         mean_loss(copy.deepcopy(model).eval(), batch, recorded)
     if dimensions == [0]:
-        return ("the loss returns one number for a batch: rows cannot have weights, and no loss of a row is known",)
+        return (
+            Message("the loss returns one number for a batch: rows cannot have weights, and no loss of a row is known"),
+        )
     return ()
 
 

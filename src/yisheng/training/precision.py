@@ -26,6 +26,7 @@ from torch import nn
 from yisheng.core import files, machine, provenance
 from yisheng.core.config import Config
 from yisheng.core.errors import StorageError, UsageError, YishengError
+from yisheng.core.messages import Message
 from yisheng.core.types import Batch, Spec
 from yisheng.data.batches import Batches
 from yisheng.data.hub import locations
@@ -69,11 +70,16 @@ class ComputeFormat:
     memory_format: MemoryFormat
     seconds: dict[str, float]
 
-    def __str__(self) -> str:
+    def describe(self) -> Message:
         """Return the choice and the relative times in one line."""
         default = next(iter(self.seconds.values()))
         times = ", ".join(f"{label} {seconds / default:.2f}" for label, seconds in self.seconds.items())
-        return f"computing with precision={self.precision} memory_format={self.memory_format}; relative times: {times}"
+        return Message(
+            "computing with precision={precision} memory_format={memory_format}; relative times: {times}",
+            precision=self.precision,
+            memory_format=self.memory_format,
+            times=times,
+        )
 
 
 def search_precision(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 from yisheng.core.durations import format_remaining
 from yisheng.core.logging import progress_stream
+from yisheng.core.messages import Message, translate
 from yisheng.core.types import EpochEnd, Event, StepEnd
 from yisheng.training.state import State
 
@@ -88,14 +89,19 @@ def show_progress(
 
 def describe_epoch(event: EpochEnd, state: State, epochs: int, score: str) -> str:
     """Describe an epoch in one line."""
-    text = f"epoch {event.epoch}/{epochs}  training loss {event.loss:.4g}"
+    parts: list[str] = [
+        Message("epoch {epoch}/{epochs}", epoch=event.epoch, epochs=epochs),
+        Message("training loss {loss}", loss=f"{event.loss:.4g}"),
+    ]
     if "loss" in event.scores:
-        text += f"  validation loss {event.scores['loss']:.4g}"
+        parts.append(Message("validation loss {loss}", loss=f"{event.scores['loss']:.4g}"))
     if score in event.scores and score != "loss":
-        text += f"  {score.replace('_', '-')} {event.scores[score]:.4f}"
+        parts.append(f"{score.replace('_', '-')} {event.scores[score]:.4f}")
     if state.best.value is not None:
-        text += f"  (best {state.best.value:.4f} in epoch {state.best.epoch})"
-    return text
+        parts.append(
+            Message("(best {value} in epoch {epoch})", value=f"{state.best.value:.4f}", epoch=state.best.epoch)
+        )
+    return "  ".join(map(translate, parts))
 
 
 def _show_bar(
@@ -122,9 +128,10 @@ def _show_bar(
 
 def _describe_briefly(event: EpochEnd, epochs: int, score: str) -> str:
     """Describe an epoch in about 40 columns at most, so that a bar fits next to it on 80."""
-    text = f"{event.epoch}/{epochs} loss {event.loss:.3g}"
+    loss = Message("loss {loss}", loss=f"{event.loss:.3g}")
+    text = f"{event.epoch}/{epochs} {translate(loss)}"
     if score in event.scores:
-        name = "valid" if score == "loss" else score.replace("_", "-")[:12]
+        name = translate(Message("valid")) if score == "loss" else score.replace("_", "-")[:12]
         text += f" {name} {event.scores[score]:.4g}"
     return text
 
@@ -137,9 +144,10 @@ def _print_lines(
     printed_at, line, pending = start, "", False
 
     def describe_position(step: int) -> str:
-        steps = f"step {step:,}/{total:,}" if total else f"step {step:,}"
+        position = f"{step:,}/{total:,}" if total else f"{step:,}"
+        steps = translate(Message("step {position}", position=position))
         seconds = (time.monotonic() - start) * (total - step) / max(1, step - first_step)
-        return f"{steps}  {format_remaining(seconds)}" if step < total else steps
+        return f"{steps}  {translate(format_remaining(seconds))}" if step < total else steps
 
     for event in events:
         time_now, is_epoch = time.monotonic(), isinstance(event, EpochEnd)
@@ -149,8 +157,9 @@ def _print_lines(
             is_due, pending = is_due or event.epoch == epochs, True
             line = f"{describe_epoch(event, state, epochs, score)}  {describe_position(event.step)}"
         elif is_due:  # reading the loss waits for the device
-            loss = f"loss {float(event.loss):.4g}"
-            line = f"epoch {event.epoch + 1}/{epochs}  {loss}  {describe_position(event.step)}"
+            epoch = Message("epoch {epoch}/{epochs}", epoch=event.epoch + 1, epochs=epochs)
+            loss = Message("loss {loss}", loss=f"{float(event.loss):.4g}")
+            line = f"{translate(epoch)}  {translate(loss)}  {describe_position(event.step)}"
         if is_due:
             print(line, file=stream, flush=True)
             printed_at, pending = time.monotonic(), False

@@ -17,6 +17,7 @@ from yisheng.core import registry
 from yisheng.core.components import find_component, is_custom
 from yisheng.core.config import AUTO, Choice, Config, ResolvedConfig
 from yisheng.core.errors import UsageError
+from yisheng.core.messages import Message
 from yisheng.core.seeds import derive
 from yisheng.core.types import Dataset, Spec, Split
 from yisheng.data.batches import Batches, make_batches
@@ -184,10 +185,12 @@ def assemble(
     searched = _choose_searched(config, resolved)
     compute = search_precision(searched, model, input_spec, train, loss, resolved.epochs * len(train))
     if (compute.precision, compute.memory_format) != DEFAULT_FORMAT and compute.seconds:
-        notes += (str(compute),)
+        notes += (compute.describe(),)
     if resolved.epochs == 0 and pretrained is None and not is_custom(resolved.model):
         notes += (
-            "the weights are random: with epochs=0 nothing is trained, and neither weights= nor a network is given",
+            Message(
+                "the weights are random: with epochs=0 nothing is trained, and neither weights= nor a network is given"
+            ),
         )
     if compute.memory_format != "contiguous":
         model.to(memory_format=MEMORY_FORMATS[compute.memory_format])  # type: ignore[call-overload]  # not in the stub
@@ -433,13 +436,19 @@ def _describe_updates(
     """Return notes on a batch larger than the training part, and on a training of few updates."""
     notes: tuple[str, ...] = ()
     if isinstance(config.batch, int) and config.batch > rows:
-        notes = (f"batch={config.batch:,} is more than the {rows:,} training rows: each batch has all of them",)
+        values = {"batch": f"{config.batch:,}", "rows": f"{rows:,}"}
+        notes = (Message("batch={batch} is more than the {rows} training rows: each batch has all of them", **values),)
     updates = batches * resolved.epochs
     takes_steps = config.optimizer.name != "none" and not needs_closure(optimizer)
     if 0 < updates < MIN_UPDATES_WITHOUT_NOTE and takes_steps:
         notes += (
-            f"warning: the weights are updated {updates} times in all, which is rarely enough to learn: "
-            f"use a smaller batch= (now {resolved.batch:,}) or more epochs= (now {resolved.epochs:,})",
+            Message(
+                "warning: the weights are updated {updates} times in all, which is rarely enough to learn: "
+                "use a smaller batch= (now {batch}) or more epochs= (now {epochs})",
+                updates=updates,
+                batch=f"{resolved.batch:,}",
+                epochs=f"{resolved.epochs:,}",
+            ),
         )
     return notes
 
@@ -451,8 +460,12 @@ def _describe_moved_targets(config: ResolvedConfig, spec: Spec) -> tuple[str, ..
     if spec.task != "regression" or not moving:
         return ()
     return (
-        f"warning: augment={','.join(moving)} moves what the images show, and leaves {', '.join(spec.target_names)} as "
-        "they are: that is right for an age or a price, and wrong for a position or an angle",
+        Message(
+            "warning: augment={names} moves what the images show, and leaves {targets} as they are: that is right for "
+            "an age or a price, and wrong for a position or an angle",
+            names=",".join(moving),
+            targets=", ".join(spec.target_names),
+        ),
     )
 
 
@@ -467,6 +480,7 @@ def _make_penalty(config: ResolvedConfig, model: nn.Module) -> Penalty | None:
 def _build_step(config: ResolvedConfig, model: nn.Module, device: torch.device, peers: Peers | None) -> Step:
     """Build the update of a config."""
     if isinstance(model, FittedModel):
+        model.require_packages()
         return make_fit_step(config.seed, config.loss.options.get("quantile"))
     micro_batch = -(-config.batch // config.shards) if config.accumulate > 1 else None
     step = make_update(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from yisheng.core import machine
+from yisheng.core.messages import Message
 from yisheng.models._fitted_model import FittedModel
 
 if TYPE_CHECKING:
@@ -45,4 +46,9 @@ def count_free_threads(assembly: Assembly, count_busy_cores: Callable[[], float]
     free = max(1, min(useful, machine.count_cores() - round(busy)))
     if free == useful:
         return useful, ""
-    return free, f"other programs keep {busy:.1f} of {machine.count_cores()} cores busy: {free} left to train on"
+    return free, Message(
+        "other programs keep {busy} of {cores} cores busy: {free} left to train on",
+        busy=f"{busy:.1f}",
+        cores=machine.count_cores(),
+        free=free,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from yisheng.core import registry
 from yisheng.core.components import is_custom
 from yisheng.core.config import AUTO, Choice, Config
+from yisheng.core.messages import Message
 from yisheng.core.types import Spec
 
 MAX_EMBEDDED_COLUMNS = 1000
@@ -38,8 +39,11 @@ def choose_for_wide_tables(config: Config, spec: Spec) -> tuple[Config, tuple[st
     if EMBEDDINGS not in registry.find("models", name).options or EMBEDDINGS in config.model.options:
         return config, ()
     model = Choice(name=config.model.name, options={**config.model.options, EMBEDDINGS: "none"})
-    note = (
-        f"{count:,} columns of numbers are more than {MAX_EMBEDDED_COLUMNS:,}: {name} takes them without embeddings "
-        "(embeddings=piecewise-linear has them, and takes several times as long)"
+    note = Message(
+        "{count} columns of numbers are more than {limit}: {model} takes them without embeddings "
+        "(embeddings=piecewise-linear has them, and takes several times as long)",
+        count=f"{count:,}",
+        limit=f"{MAX_EMBEDDED_COLUMNS:,}",
+        model=name,
     )
     return config.model_copy(update={"model": model}), (note,)

@@ -10,6 +10,7 @@ from yisheng.core import files
 from yisheng.core.config import Config
 from yisheng.core.durations import format_duration, format_remaining
 from yisheng.core.errors import DataError
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.experiments.cross_validation.folds import Fold
 from yisheng.reporting.formatting import format_number, score_name
@@ -72,12 +73,20 @@ def write_results(folder: RunFolder, config: Config, folds: Sequence[Fold], resu
     files.write_json(folder.file(RunFolder.CROSS_VALIDATION), content)
 
 
-def describe_progress(config: Config, results: FoldResults, name: str, remaining_seconds: float) -> str:
+def describe_progress(config: Config, results: FoldResults, name: str, remaining_seconds: float) -> Message:
     """Return the score of a fold that was just trained, the mean over the folds, its time and the remaining time."""
-    key, score = config.score.replace("-", "_"), ""
+    key = config.score.replace("-", "_")
+    time = Message("{duration}", duration=format_duration(results[name]["seconds"] or 0.0))
+    if remaining_seconds:
+        time = Message("{duration}, {remaining}", **time.values, remaining=format_remaining(remaining_seconds))
+    if key not in results[name]["scores"]:
+        return time
     values = [result["scores"][key] for result in results.values() if key in result["scores"]]
-    if key in results[name]["scores"]:
-        mean = f"mean of {len(values)}: {format_number(statistics.fmean(values))}"
-        score = f"{score_name(key)} {format_number(results[name]['scores'][key])} ({mean})  "
-    remaining = f", {format_remaining(remaining_seconds)}" if remaining_seconds else ""
-    return f"{score}{format_duration(results[name]['seconds'] or 0.0)}{remaining}"
+    return Message(
+        "{score} {value} (mean of {count}: {mean})  {time}",
+        score=score_name(key),
+        value=format_number(results[name]["scores"][key]),
+        count=len(values),
+        mean=format_number(statistics.fmean(values)),
+        time=time,
+    )
