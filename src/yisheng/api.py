@@ -60,6 +60,7 @@ def train(
     fix: bool = False,
     callbacks: Sequence[EventCallback] = (),
     processes: int | None = None,
+    cluster: str | None = None,
     **settings: Unpack[Settings],
 ) -> TrainedRun:
     """Train by a config file, settings, or both (settings win); return the run.
@@ -77,6 +78,7 @@ def train(
         processes: number of processes on this machine for one training, to the same weights as one process with the
             same ``shards``; a script must start its work below ``if __name__ == "__main__":``. By default those that
             ``torchrun`` started, or this one alone. See docs/scaling.md.
+        cluster: a cluster of Ray that trains the models of ``folds=``, as for `tune`.
         **settings: any key of the config or option of its choices (``model="mlp"``, ``hidden=[64]``,
             ``lr=0.1``), or a mapping with ``name`` and options for a choice. Where a name goes, an object of your own
             does too: ``model`` takes an ``nn.Module``, its class or a function, ``loss``, ``optimizer``, ``schedule``,
@@ -104,7 +106,13 @@ def train(
     page = watch.watch_training(folder) if is_watched else contextlib.nullcontext()
     with show_on_stderr(quiet=quiet), page:
         path = dispatch.train(
-            merged, data=dataset, out=folder, fix=fix, event_callbacks=tuple(callbacks), processes=processes
+            merged,
+            data=dataset,
+            out=folder,
+            fix=fix,
+            event_callbacks=tuple(callbacks),
+            processes=processes,
+            cluster=cluster,
         )
     if merged.folds is None:
         _copy_weights_back(path, merged.model.component)
@@ -151,6 +159,7 @@ def tune(
     seeds: int = 1,
     executor: str = "auto",
     processes: int = 1,
+    cluster: str | None = None,
     tensorboard: bool = False,
     out: str | Path = "runs",
     quiet: bool = False,
@@ -167,6 +176,7 @@ def tune(
         seeds: trainings of each trial on each fold; with few rows a single one is not informative.
         executor: ``auto``, ``serial`` or ``stacked``.
         processes: number of processes of serial training.
+        cluster: a cluster of Ray that trains the trials: ``local:4``, ``auto`` or ``HOST:PORT``; see docs/tuning.md.
         tensorboard: also write TensorBoard's files, for its HParams view.
         out: folder in which the search's folder is created.
         quiet: show no messages and no progress.
@@ -208,7 +218,7 @@ def tune(
             tensorboard=tensorboard,
         )
         with show_on_stderr(quiet=quiet):
-            path = run_search.tune(plan, data=dataset, out=folder)
+            path = run_search.tune(plan, data=dataset, out=folder, cluster=cluster)
         return SearchResult(path, dataset, networks[0] if len(networks) == 1 else None)
 
 
@@ -459,6 +469,7 @@ def resume(
     options: Mapping[str, Any] | None = None,
     callbacks: Sequence[EventCallback] = (),
     processes: int | None = None,
+    cluster: str | None = None,
     quiet: bool = False,
     **components: Unpack[OwnComponents],
 ) -> TrainedRun:
@@ -478,6 +489,7 @@ def resume(
         options: options of the data that are no plain values, as ``{"sample_weight": array}``.
         callbacks: as for `train`.
         processes: as for `train`; the number may differ from that of the beginning.
+        cluster: for a search or a cross-validation, as for `tune`.
         quiet: show no messages and no progress.
         **components: components of your own.
 
@@ -499,7 +511,13 @@ def resume(
     with supply_components(**gather_components(**components)), show_on_stderr(quiet=quiet), watch.watch_resumed(folder):
         dataset = load_again(folder, data, validation=validation, test=test, **(options or {}))
         dispatch.resume(
-            folder, epochs=epochs, force=force, data=dataset, event_callbacks=tuple(callbacks), processes=processes
+            folder,
+            epochs=epochs,
+            force=force,
+            data=dataset,
+            event_callbacks=tuple(callbacks),
+            processes=processes,
+            cluster=cluster,
         )
     _copy_weights_back(folder, components.get("model"))
     return TrainedRun(folder, dataset, components.get("model"))

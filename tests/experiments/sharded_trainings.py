@@ -40,6 +40,14 @@ def make_weighted_rows():
     return (x, y), random.integers(0, 3, 150).astype(np.float64)
 
 
+def make_images():
+    """Return a few colored images whose class is the brightest channel."""
+    x = np.random.default_rng(0).integers(0, 256, (120, 3, 32, 32), dtype=np.uint8)
+    y = np.arange(120) % 3
+    x[np.arange(120), y] //= 2
+    return x, y
+
+
 ROWS, WEIGHTS = make_weighted_rows()
 PLAIN = {"doctor": "off", "ood": False, "boosting": False, "quiet": True}
 TRAININGS = {
@@ -50,6 +58,7 @@ TRAININGS = {
         "augment": "crop,mixup",
         "epochs": 2,
     },
+    "resnet-18": {"data": make_images(), "model": "resnet18", "batch": 40, "epochs": 1},
     "tabm, a table": {"data": "wine", "model": "tabm", "batch": 50, "epochs": 3},
     "accumulation, clipping, l1": {
         "data": "digits",
@@ -111,7 +120,7 @@ def main(out):
     with own_group():
         for name, settings in TRAININGS.items():
             run = yisheng.train(**settings, **PLAIN, shards=4, out=Path(out) / name.replace(" ", "-"))
-            if os.environ.get("RANK", "0") == "0":
+            if os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0":
                 print(json.dumps({"name": name, **describe(run.path)}), flush=True)
 
 

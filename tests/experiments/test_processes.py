@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -100,6 +101,35 @@ def test_torchrun_trains_to_the_same_bits(tmp_path, count, expected):
     assert completed.stdout.splitlines() == expected
 
 
+@pytest.mark.slow
+def test_srun_trains_to_the_same_bits(tmp_path, expected):
+    """Slurm is not here: the variables that its manual promises are set, as for two tasks on one machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    script = str(ROOT / "tests" / "experiments" / "sharded_trainings.py")
+    step = {
+        "SLURM_STEP_NUM_TASKS": "2",
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_JOB_ID": "1",
+        "MASTER_PORT": str(port),
+    }
+    tasks = [
+        subprocess.Popen(
+            [sys.executable, script, str(tmp_path)],
+            env={**os.environ, "OMP_NUM_THREADS": "1", **step, "SLURM_PROCID": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    outputs = [task.communicate() for task in tasks]
+    assert [task.returncode for task in tasks] == [0, 0], outputs[0][1] + outputs[1][1]
+    assert outputs[0][0].splitlines() == expected
+    assert not outputs[1][0]
+
+
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory):
     """Return what one process prints."""
@@ -160,6 +190,14 @@ def test_a_process_that_does_not_run_is_reported(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_a_process_that_stops_in_mid_training_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "LOST_SECONDS", 5.0)
+    with pytest.raises(ProcessError, match="process 1: it showed no sign of life for 5 seconds, and was ended"):
+        train_faulty(tmp_path, monkeypatch, int(signal.SIGSTOP), 2)
+    assert not find_started()
+
+
+@pytest.mark.slow
 def test_processes_end_with_the_first_one(tmp_path):
     """The first process is killed: nobody is left to end the others."""
     command = [sys.executable, "-m", "yisheng", "train", "data=digits", "model=lenet", "epochs=1000", "processes=2"]
@@ -203,6 +241,8 @@ def test_what_processes_cannot_do_is_refused_before_work(tmp_path, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "4")
     with pytest.raises(UsageError, match="torchrun started 4"):
         yisheng.train(data="iris", out=tmp_path, quiet=True, processes=2)
+    with pytest.raises(UsageError, match="torchrun started 4"):
+        yisheng.tune(data="iris", model="linear", lr=[0.1, 0.2], out=tmp_path, quiet=True)
     monkeypatch.setattr(sys, "platform", "win32")
     with pytest.raises(UsageError, match="shards= gives the same weights in one process"):
         yisheng.train(data="iris", out=tmp_path, quiet=True, processes=4)

@@ -16,22 +16,37 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from yisheng.cli._language import language_of_process, take_language
+from yisheng.core.errors import UsageError
+from yisheng.core.messages import ENGLISH, Message, translate, use_language
 from yisheng.core.printable import PrintedStream, escape_line
-from yisheng.core.signals import handle_stop_signals
+from yisheng.core.signals import StopSignal, handle_stop_signals
 
 MAX_LINE_LENGTH = 1500
 """Characters of an error's line; longer ones are shortened in the middle."""
 SERVING_COMMANDS = ("serve", "watch")
+SHARED_COMMANDS = ("train", "resume", "env")
+"""Commands that several processes of `torchrun` or `srun` run together; each of them would do all of another one."""
+OVERVIEW = """Yisheng: a supervised model's whole life, from its data to its use.
+
+usage: yisheng COMMAND [input ...] [key=value ...]     (--key value means the same)
+
+commands:
+{commands}
+
+With --json a command prints one JSON object; with --quiet it shows no messages and no progress. Texts are in Chinese
+with lang=zh, in English with lang=en, and by default in the language of the system.
+
+examples:
+  yisheng train data=digits
+  yisheng train data=fashion-mnist model=lenet epochs=10 lr=0.1
+  yisheng train config=run.toml lr=0.05
+  yisheng predict runs/0001-digits-lenet photo.png
+
+`yisheng COMMAND --help` describes a command.
+"""
 READER_IS_GONE = (errno.EPIPE, errno.EIO, None)
 """Errors of a stream whose reader has ended: a pipe, a closed terminal, a closed stream."""
-
-
-class _StoppedBySignal(BaseException):
-    """SIGTERM or SIGHUP came; as KeyboardInterrupt, it is not an `Exception`."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -43,17 +58,25 @@ def main(argv: list[str] | None = None) -> int:
     ``YISHENG_DEBUG=1`` an unforeseen exception is raised instead of printed as two lines.
     """
     _occupy_standard_descriptors()
-    with _printed_streams() as stdout:
+    with _printed_streams() as stdout, contextlib.ExitStack() as stack:
+        try:
+            language, words = take_language(list(sys.argv[1:] if argv is None else argv))
+            stack.enter_context(language_of_process(language))
+        except UsageError as error:
+            with use_language(ENGLISH):
+                _print_error(error.problem, error.remedy)
+            return error.code
         try:
             with handle_stop_signals(_raise_stopped):
-                code = _run_and_report(list(sys.argv[1:] if argv is None else argv))
+                code = _run_and_report(words)
         except KeyboardInterrupt:
             code = _report_stop(signal.SIGINT)
-        except _StoppedBySignal as stop:
+        except StopSignal as stop:
             code = _report_stop(stop.number)
         stdout.flush()  # an error of a full disk appears here, while it can still be reported
         if stdout.error is not None and stdout.error.errno not in READER_IS_GONE:
-            _print_error(f"the output cannot be written: {stdout.error.strerror}", "check the disk that it goes to")
+            problem = Message("the output cannot be written: {reason}", reason=stdout.error.strerror)
+            _print_error(problem, Message("check the disk that it goes to"))
             code = code or 1
     return code
 
@@ -76,16 +99,17 @@ def _run_and_report(argv: list[str]) -> int:
 
 def _raise_stopped(number: int) -> None:
     """Stop what the command does, so that it removes its temporary files; a training handles signals itself."""
-    raise KeyboardInterrupt if number == signal.SIGINT else _StoppedBySignal(number)
+    raise KeyboardInterrupt if number == signal.SIGINT else StopSignal(number)
 
 
 def _report_stop(number: int) -> int:
-    _print_error(f"stopped by {signal.Signals(number).name}", "run the command again")
+    _print_error(Message("stopped by {signal}", signal=signal.Signals(number).name), Message("run the command again"))
     return 128 + number
 
 
 def _print_error(problem: str, remedy: str) -> None:
-    print(f"yisheng: {escape_line(_shorten(problem))}\n  {escape_line(_shorten(remedy))}", file=sys.stderr)
+    lines = [escape_line(_shorten(translate(text))) for text in (problem, remedy)]
+    print(f"yisheng: {lines[0]}\n  {lines[1]}", file=sys.stderr)
 
 
 def list_commands() -> dict[str, str]:
@@ -105,11 +129,14 @@ def _describe_unforeseen(error: Exception) -> tuple[str, str]:
     """Return problem and remedy of an exception that no code foresees."""
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or "can't allocate memory" in text or "out of memory" in text:
-        return "there is not enough memory", "close other programs, or use a smaller batch, model or data set"
+        return (
+            Message("there is not enough memory"),
+            Message("close other programs, or use a smaller batch, model or data set"),
+        )
     if isinstance(error, OSError) and error.errno is not None:
-        return text, "check the path, its permissions and the disk; YISHENG_DEBUG=1 shows where it happened"
+        return text, Message("check the path, its permissions and the disk; YISHENG_DEBUG=1 shows where it happened")
     problem = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return problem, "this is a defect: run it again with YISHENG_DEBUG=1, and report what it shows"
+    return problem, Message("this is a defect: run it again with YISHENG_DEBUG=1, and report what it shows")
 
 
 def _shorten(text: str, max_length: int = MAX_LINE_LENGTH) -> str:
@@ -171,22 +198,27 @@ def _run(argv: list[str]) -> int:
 
     from yisheng.cli._arguments import Arguments
     from yisheng.cli._terminal import terminal_width, wrap_text
-    from yisheng.core.errors import UsageError, suggest
+    from yisheng.core.errors import suggest
+    from yisheng.core.help_texts import translate_help
+    from yisheng.core.launch import require_one_process
     from yisheng.core.logging import show_on_stderr
     from yisheng.core.process import prepare
 
     command = argv[0]
     if command not in list_commands():
-        raise UsageError(f"unknown command {command!r}", suggest(command.lower(), list_commands()))
+        problem = Message("unknown command {command!r}", command=command)
+        raise UsageError(problem, suggest(command.lower(), list_commands()))
     prepare(serves=command in SERVING_COMMANDS)  # before any module imports torch
     module = importlib.import_module(f"yisheng.cli.{command.replace('-', '_')}")
     arguments = Arguments.parse(command, argv[1:])
     if arguments.help:
         width = terminal_width()
-        print(wrap_text(module.__doc__ or "", width))
+        print(wrap_text(translate_help(module.__doc__ or ""), width))
         if hasattr(module, "more_help"):
             print(f"\n{module.more_help(width)}")
         return 0
+    if command not in SHARED_COMMANDS:
+        require_one_process(f"yisheng {command}")
     with show_on_stderr(quiet=arguments.quiet):
         code: int = module.run(arguments)
     return code
@@ -194,26 +226,7 @@ def _run(argv: list[str]) -> int:
 
 def _overview() -> str:
     from yisheng.cli._terminal import terminal_width, wrap_text
+    from yisheng.core.help_texts import translate_help
 
-    lines = [f"  {name:<10} {about}" for name, about in list_commands().items()]
-    text = "\n".join(
-        [
-            "Yisheng: a supervised model's whole life, from its data to its use.",
-            "",
-            "usage: yisheng COMMAND [input ...] [key=value ...]     (--key value means the same)",
-            "",
-            "commands:",
-            *lines,
-            "",
-            "With --json a command prints one JSON object; with --quiet it shows no messages and no progress.",
-            "",
-            "examples:",
-            "  yisheng train data=digits",
-            "  yisheng train data=fashion-mnist model=lenet epochs=10 lr=0.1",
-            "  yisheng train config=run.toml lr=0.05",
-            "  yisheng predict runs/0001-digits-lenet photo.png",
-            "",
-            "`yisheng COMMAND --help` describes a command.",
-        ]
-    )
-    return wrap_text(text, terminal_width())
+    commands = "\n".join(f"  {name:<11}  {about}" for name, about in list_commands().items())
+    return wrap_text(translate_help(OVERVIEW.format(commands=commands)), terminal_width())

@@ -1,10 +1,12 @@
 """Continue a run that was stopped or killed, exactly from its last checkpoint.
 
-usage: yisheng resume RUN [epochs=N] [force=true] [processes=N] [model=FILE.py:CLASS ...] [--json] [--quiet]
+usage: yisheng resume RUN [epochs=N] [force=true] [processes=N] [cluster=local:4|auto|HOST:PORT]
+                      [model=FILE.py:CLASS ...] [--json] [--quiet]
 
 epochs= may make the run longer. force=true continues although the data or the versions changed. processes= may
-differ from that of the beginning. Components of your own are named again (model=net.py:Net, also loss, optimizer,
-schedule, metrics, augment, init): code is imported only when you name it.
+differ from that of the beginning. cluster= is for a search or folds, as in `yisheng tune`. Components of your own are
+named again (model=net.py:Net, also loss, optimizer, schedule, metrics, augment, init): code is imported only when you
+name it.
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ def run(arguments: Arguments) -> int:
     force = arguments.flag("force")
     epochs = arguments.number("epochs", 1) if "epochs" in arguments.settings else None
     processes = arguments.number("processes", 1) if "processes" in arguments.settings else None
+    cluster = arguments.take("cluster")
     components = {key: arguments.take(key) for key in KEYS}
-    folder = arguments.run_folder(("force", "epochs", "processes", *KEYS))
+    folder = arguments.run_folder(("force", "epochs", "processes", "cluster", *KEYS))
 
     from yisheng.cli._summary import print_summary
     from yisheng.core.components import supply_components
@@ -29,7 +32,7 @@ def run(arguments: Arguments) -> int:
     from yisheng.experiments.processes import is_first_process
 
     with supply_components(**components), watch.watch_resumed(folder):
-        folder = dispatch.resume(folder, epochs=epochs, force=force, processes=processes)
+        folder = dispatch.resume(folder, epochs=epochs, force=force, processes=processes, cluster=cluster)
     if is_first_process():
         print_summary(folder, arguments)
     return 0

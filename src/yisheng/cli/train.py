@@ -1,14 +1,15 @@
 """Train a model on a data set, evaluate it, and write a run folder with a report.
 
 usage: yisheng train [config=FILE.toml] [key=value ...] [out=runs] [fail_on=error|warning] [fix=true]
-                     [processes=N] [--json] [--quiet]
+                     [processes=N] [cluster=local:4|auto|HOST:PORT] [--json] [--quiet]
 
 Keys are those of the config and the options of its choices; see the list below and `yisheng config`.
 The last line printed is the path of the run folder. With fail_on= a finished run with findings of that severity or
 worse ends in exit code 6. With fix=true the doctor's first remedy is applied, the run is trained again, and both are
 compared. With watch=true a page in the browser follows the run. With processes=2 two processes
 of this machine compute the shards of each batch: the same weights as one process with shards=2. `torchrun ... -m
-yisheng train ...` does so on several machines.
+yisheng train ...` does so on several machines. cluster= trains the models of folds= on a cluster of Ray, as in `yisheng
+tune`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ def run(arguments: Arguments) -> int:
     arguments.require_inputs(0, 0, "keys and values only (data=NAME, not a bare NAME)")
     should_fix, fail_on = arguments.flag("fix"), arguments.take("fail_on")
     processes = arguments.number("processes", 1) if "processes" in arguments.settings else None
+    cluster = arguments.take("cluster")
     out = arguments.path("out") or Path("runs")
 
     from yisheng.cli._config import parse_config
@@ -37,7 +39,7 @@ def run(arguments: Arguments) -> int:
     if fail_on is not None:
         diagnose.require_doctor(config, fail_on)
     with watch.watch_training(out) if config.watch and is_first_process() else contextlib.nullcontext():
-        folder = dispatch.train(config, out=out, fix=should_fix, processes=processes)
+        folder = dispatch.train(config, out=out, fix=should_fix, processes=processes, cluster=cluster)
     if not is_first_process():
         return 0
     print_summary(folder, arguments)

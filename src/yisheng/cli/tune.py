@@ -2,8 +2,8 @@
 
 usage: yisheng tune [config=FILE.toml] lr=0.01,0.1 [weight_decay=log(1e-6,1e-2)] [key=value ...] [n=40]
                     [search=grid|random|coarse|halving|tpe] [folds=5] [seeds=3]
-                    [executor=auto|serial|stacked] [processes=1] [tensorboard=true]
-                    [out=runs] [--json] [--quiet]
+                    [executor=auto|serial|stacked] [processes=1] [cluster=local:4|auto|HOST:PORT]
+                    [tensorboard=true] [out=runs] [--json] [--quiet]
 
 Keys are those of the config, as for `yisheng train`; a key may have several values, or a range:
 
@@ -22,6 +22,7 @@ alternatives only, else random. Its options are written search.eta=4.
 
 Every setting is trained on each of the folds with each of the seeds. The folder has trials.csv, a report, and in best/
 the chosen setting's model; `yisheng predict` takes the folder, and `yisheng resume` continues it.
+cluster= trains on a cluster of Ray (https://docs.ray.io): local:4 starts four processes here.
 The last line printed is its path.
 """
 
@@ -39,6 +40,7 @@ def run(arguments: Arguments) -> int:
     n = arguments.number("n", 1) if "n" in arguments.settings else None
     seeds, processes = arguments.number("seeds", 1), arguments.number("processes", 1)
     tensorboard = arguments.flag("tensorboard")
+    cluster = arguments.take("cluster")
     search, executor = arguments.take("search") or "auto", arguments.take("executor") or "auto"
     options = {
         key.removeprefix("search."): arguments.settings.pop(key)
@@ -64,7 +66,7 @@ def run(arguments: Arguments) -> int:
             options=options,
             tensorboard=tensorboard,
         )
-        folder = tune(plan, out=out)
+        folder = tune(plan, out=out, cluster=cluster)
     print_summary(folder, arguments)
     return 0
 

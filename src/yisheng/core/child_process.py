@@ -1,4 +1,4 @@
-"""What a process runs that was started for this one: it shows that it is alive while it imports what it needs.
+"""What a process runs that was started for this one: it shows that it is alive.
 
 This module imports only the standard library, so that a process shows itself at once, however busy the machine is.
 """
@@ -9,18 +9,36 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from multiprocessing.connection import Connection, wait
 from typing import Final
 
 LOST_OTHERS: Final = 75
 """Exit code of a process that ended because another one did."""
 SIGN_OF_LIFE: Final = ""
-"""Message of a process that has not begun its work yet; any other text is its error."""
+"""Message of a process that is not stopped; any other text is its error."""
 SECONDS_BETWEEN_SIGNS = 1.0
 
 
+class Parent:
+    """The process that started this one, as several threads may send text to it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+
+    def send(self, text: str) -> None:
+        """Send text.
+
+        Raises:
+            OSError: the parent has ended.
+        """
+        with self._lock:
+            self._connection.send(text)
+
+
 def run_child(connection: Connection) -> None:
-    """Receive a function, and call it with the connection; until then show signs of life.
+    """Receive a function, and call it with the `Parent`; show signs of life until this process ends.
 
     Args:
         connection: to the process that started this one; it may send one function, and receives text.
@@ -28,21 +46,19 @@ def run_child(connection: Connection) -> None:
     for number in (signal.SIGINT, getattr(signal, "SIGHUP", None)):
         if number is not None:
             signal.signal(number, signal.SIG_IGN)  # a terminal sends them to all; the first process passes them on
-    received = threading.Event()
-    for function in (lambda: _show_life(connection, received), _end_with_parent):
+    parent = Parent(connection)
+    for function in (lambda: _show_life(parent), _end_with_parent):
         threading.Thread(target=function, daemon=True).start()
-    task = connection.recv()
-    received.set()
-    task(connection)
+    connection.recv()(parent)
 
 
-def _show_life(connection: Connection, received: threading.Event) -> None:
-    while not received.is_set():
+def _show_life(parent: Parent) -> None:
+    while True:
         try:
-            connection.send(SIGN_OF_LIFE)
+            parent.send(SIGN_OF_LIFE)
         except OSError:
             return
-        received.wait(SECONDS_BETWEEN_SIGNS)
+        time.sleep(SECONDS_BETWEEN_SIGNS)
 
 
 def _end_with_parent() -> None:

@@ -6,7 +6,9 @@ them; a Python program that imports `yisheng` keeps its process as it is, and ma
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 from yisheng.core import machine
 
@@ -90,6 +92,39 @@ def keep_memory() -> bool:
 def keeps_memory() -> bool:
     """Return whether `keep_memory` was called in this process and had an effect."""
     return _keeps_memory
+
+
+@contextlib.contextmanager
+def set_variables(**values: str | None) -> Iterator[None]:
+    """Set environment variables for processes that are started in the block, and put the previous ones back after it.
+
+    Args:
+        values: by name; those that are set already are kept. None for one that the block itself may set.
+    """
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update({name: value for name, value in values.items() if value is not None and before[name] is None})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def keep_signal_handlers() -> Iterator[None]:
+    """Put the handlers of Ctrl-C and SIGTERM back after a block in which a library sets its own."""
+    import signal
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            if handler is not None and signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
 
 
 def end_after_signals(seconds: float) -> None:

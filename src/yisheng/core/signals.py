@@ -45,6 +45,29 @@ def handle_stop_signals(handle: Callable[[int], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+class StopSignal(BaseException):
+    """A signal that asks to end, raised wherever the program is; as KeyboardInterrupt, it is not an `Exception`.
+
+    Args:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@contextlib.contextmanager
+def raise_stop_signals() -> Iterator[None]:
+    """Raise `StopSignal` for the first Ctrl-C, SIGTERM or SIGHUP during the block; see `handle_stop_signals`."""
+
+    def stop(number: int) -> None:
+        raise StopSignal(number)
+
+    with handle_stop_signals(stop):
+        yield
+
+
 @contextlib.contextmanager
 def collect_signals(*, with_server: bool = False) -> Iterator[list[int]]:
     """Collect the first Ctrl-C, SIGTERM or SIGHUP during the block; see `handle_stop_signals`.

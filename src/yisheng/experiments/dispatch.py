@@ -9,6 +9,7 @@ from pathlib import Path
 from yisheng.core.components import supply_components
 from yisheng.core.config import Config
 from yisheng.core.errors import UsageError
+from yisheng.core.launch import find_launch
 from yisheng.core.logging import logger
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.types import Dataset, Spec
@@ -21,7 +22,6 @@ from yisheng.experiments.other_data.load import Request, is_own_data, resolve_re
 from yisheng.experiments.other_data.result import Evaluation
 from yisheng.experiments.processes import (
     count_processes,
-    find_world_size,
     join_processes,
     list_references,
     require_importable,
@@ -41,6 +41,7 @@ def train(
     fix: bool = False,
     event_callbacks: Sequence[EventCallback] = (),
     processes: int | None = 1,
+    cluster: str | None = None,
 ) -> Path:
     """Train by a config, one model or with ``folds`` one for each fold; return the new folder.
 
@@ -52,8 +53,9 @@ def train(
         out: folder of runs.
         fix: apply the doctor's remedies and train again; see `yisheng.experiments.fix`.
         event_callbacks: the user's own callbacks; see `yisheng.training.callbacks`.
-        processes: number of processes of one training; None for those that ``torchrun`` started. See
+        processes: number of processes of one training; None for those that a launcher started. See
             `yisheng.experiments.processes`.
+        cluster: where the models of ``folds`` are trained; see `yisheng.search.executors.cluster.require_cluster`.
 
     Raises:
         StoppedError: a signal came; a checkpoint was written.
@@ -68,6 +70,8 @@ def train(
             f"callbacks are for one training, folds={config.folds} trains several",
             f"use fold=1/{config.folds} for one of the folds, or leave callbacks out",
         )
+    if cluster is not None and (fix or config.folds is None):
+        raise UsageError("cluster= is for many trainings: folds= or a search", "add folds=5, or leave cluster= out")
     count = count_processes(processes)
     if count > 1:
         config = _choose_for_processes(config, count, fix=fix, event_callbacks=event_callbacks)
@@ -75,7 +79,7 @@ def train(
         if fix:
             return fixing.train(config, data=data, out=out)
         if config.folds is not None:
-            return cross_validate.train(config, data=data, out=out)
+            return cross_validate.train(config, data=data, out=out, cluster=cluster)
         follow = functools.partial(_follow_training, config, data, out)
         with join_processes(count, follow) as peers:
             path = complete_run.train(config, data=data, out=out, event_callbacks=event_callbacks, peers=peers)
@@ -91,7 +95,7 @@ def _choose_for_processes(
         raise UsageError("fix=true trains several times, processes= is for one training", "leave one of them out")
     _refuse_callbacks(event_callbacks)
     config = choose_shards(config, processes)
-    if find_world_size() == 1:
+    if find_launch() is None:
         require_importable(config)
     return config
 
@@ -105,8 +109,8 @@ def _refuse_callbacks(event_callbacks: Sequence[EventCallback]) -> None:
 
 
 def _wait_for_first(peers: Peers | None) -> None:
-    """Let processes that `torchrun` started return when the run is complete."""
-    if peers is not None and find_world_size() > 1:
+    """Let processes that a launcher started return when the run is complete."""
+    if peers is not None and find_launch() is not None:
         peers.wait_for_all()
 
 
@@ -132,6 +136,7 @@ def resume(
     data: Dataset | None = None,
     event_callbacks: Sequence[EventCallback] = (),
     processes: int | None = 1,
+    cluster: str | None = None,
 ) -> Path:
     """Continue a run, a cross-validation or a search; on a CPU to the same bits as if it had never stopped.
 
@@ -142,6 +147,7 @@ def resume(
         data: the data set, if the config cannot name it.
         event_callbacks: the user's own callbacks, for a run.
         processes: for a run, as in `train`; the number may differ from that of the beginning.
+        cluster: for a search or a cross-validation, as in `train`.
 
     Raises:
         DataError: this is not such a folder, or the data changed.
@@ -154,9 +160,11 @@ def resume(
     if count > 1 and (kind.is_search or kind.is_cross_validation):
         raise UsageError("processes= is for one training, this folder has several", "leave processes= out")
     if kind.is_search:
-        return run_search.resume(folder, epochs=epochs, force=force, data=data)
+        return run_search.resume(folder, epochs=epochs, force=force, data=data, cluster=cluster)
     if kind.is_cross_validation:
-        return cross_validate.resume(folder, epochs=epochs, force=force, data=data)
+        return cross_validate.resume(folder, epochs=epochs, force=force, data=data, cluster=cluster)
+    if cluster is not None:
+        raise UsageError("cluster= is for many trainings, this folder has one", "leave cluster= out")
     follow = None
     if count > 1:
         config = _choose_for_processes(kind.config, count, fix=False, event_callbacks=event_callbacks)

@@ -1,13 +1,13 @@
-"""Several processes for one training: started here on this machine, or by ``torchrun`` on any number of machines."""
+"""Several processes for one training: started here, or by ``torchrun`` or ``srun`` on any number of machines."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import multiprocessing
-import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -18,15 +18,18 @@ import torch.distributed as dist
 from torch.distributed import TCPStore  # type: ignore[attr-defined]  # public, but not in the stubs
 
 from yisheng.core import process
-from yisheng.core.child_process import LOST_OTHERS, SIGN_OF_LIFE, run_child
+from yisheng.core.child_process import LOST_OTHERS, SIGN_OF_LIFE, Parent, run_child
 from yisheng.core.config import Config
 from yisheng.core.errors import ProcessError, UsageError, YishengError
+from yisheng.core.launch import Launch, find_launch
 from yisheng.core.logging import hide_messages
 from yisheng.core.references import IN_MEMORY
 from yisheng.training.distributed import Peers
 
 SILENT_SECONDS = 30.0
 """Seconds without a sign of life after which a process that is started here counts as lost."""
+LOST_SECONDS = 120.0
+"""The same during the training: Python code that never lets another thread run may take a while then."""
 JOIN_SECONDS = 300.0
 """Seconds that a process waits for others that are alive: they import and may share their cores with much else."""
 END_SECONDS = 10.0
@@ -39,47 +42,36 @@ Follow = Callable[..., object]
 """What the other processes do: called with ``peers=``. It must be importable."""
 
 
-def find_world_size() -> int:
-    """Return the number of processes that ``torchrun`` started for this training (``WORLD_SIZE``), or 1.
-
-    Raises:
-        UsageError: the variable is not a number.
-    """
-    text = os.environ.get("WORLD_SIZE", "1")
-    if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"WORLD_SIZE={text!r} is not a number of processes", "start the program with torchrun")
-    return int(text)
-
-
 def count_processes(processes: int | None) -> int:
-    """Return the number of processes of a training: the given one, or that of ``torchrun``.
+    """Return the number of processes of a training: the given one, or that of the launcher.
 
     Raises:
-        UsageError: the number is not allowed, or differs from that of ``torchrun``.
+        UsageError: the number is not allowed, or differs from that of the launcher.
     """
-    world = find_world_size()
+    launch = find_launch()
     if processes is None:
-        return world
+        return launch.size if launch else 1
     if isinstance(processes, bool) or not isinstance(processes, int) or processes < 1:
         raise UsageError(f"processes must be a whole number from 1, got {processes!r}", "use processes=2")
-    if processes > 1 and world not in (1, processes):
+    if processes > 1 and launch is not None and launch.size != processes:
         raise UsageError(
-            f"processes={processes}, and torchrun started {world} (WORLD_SIZE)",
-            "leave processes= out, or give torchrun that number",
+            f"processes={processes}, and {launch.launcher} started {launch.size}",
+            f"leave processes= out, or give {launch.launcher} that number",
         )
     return processes
 
 
 def is_first_process() -> bool:
-    """Return whether this process shows results: all but those with a ``RANK`` above 0 that ``torchrun`` started."""
-    return find_world_size() == 1 or os.environ.get("RANK", "0") == "0"
+    """Return whether this process shows results: all but those that a launcher started with a rank above 0."""
+    launch = find_launch()
+    return launch is None or launch.rank == 0
 
 
 @contextlib.contextmanager
 def join_processes(processes: int, follow: Follow | None) -> Iterator[Peers | None]:
     """Train in the block with several processes; yield them, or None for this one alone.
 
-    If ``torchrun`` started the processes, each of them enters the block. Otherwise they are started here, and this one
+    If a launcher started the processes, each of them enters the block. Otherwise they are started here, and this one
     is the first; the others call ``follow``, and end at the latest with the block.
 
     Args:
@@ -94,8 +86,8 @@ def join_processes(processes: int, follow: Follow | None) -> Iterator[Peers | No
         yield None
         return
     _require_gloo()
-    if find_world_size() > 1:
-        with _join_launched() as peers:
+    if launch := find_launch():
+        with _join_launched(launch) as peers:
             yield peers
         return
     if dist.is_initialized():
@@ -141,17 +133,35 @@ def _require_gloo() -> None:
 
 
 @contextlib.contextmanager
-def _join_launched() -> Iterator[Peers]:
-    """Join the processes that ``torchrun`` started; all but the first are quiet."""
-    rank, size = int(os.environ.get("RANK", "0")), find_world_size()
-    quiet = hide_messages(progress=False) if rank else contextlib.nullcontext()
+def _join_launched(launch: Launch) -> Iterator[Peers]:
+    """Join the processes that a launcher started; all but the first are quiet."""
+    quiet = hide_messages(progress=False) if launch.rank else contextlib.nullcontext()
     if dist.is_initialized():  # the user's program uses it, too
         group = dist.new_group(backend="gloo", timeout=timedelta(seconds=JOIN_SECONDS))
         with quiet:
             yield Peers(group, dist.get_rank(), dist.get_world_size())
         return
-    with quiet, _form_group(None, rank, size) as peers:
+    with quiet, _form_group(_open_store(launch), launch.rank, launch.size) as peers:
         yield peers
+
+
+def _open_store(launch: Launch) -> TCPStore | None:
+    """Return the store where the processes meet, or None if the environment tells torch where it is.
+
+    Raises:
+        ProcessError: the first process cannot be reached.
+    """
+    if launch.address is None:
+        return None
+    host, port = launch.address
+    is_first, timeout = launch.rank == 0, timedelta(seconds=JOIN_SECONDS)
+    try:
+        return TCPStore(host, port, launch.size, is_first, timeout=timeout, wait_for_workers=False)
+    except RuntimeError as error:  # `DistError` of torch
+        raise ProcessError(
+            f"process {launch.rank} of {launch.size} cannot open or reach {host}:{port} ({str(error).splitlines()[0]})",
+            "set MASTER_ADDR to a name of the first machine that all others reach, and MASTER_PORT to a free port",
+        ) from error
 
 
 @contextlib.contextmanager
@@ -179,6 +189,7 @@ class _Workers:
         self._connections: list[Connection] = []
         self._seen: list[float] = []
         self._errors: dict[int, str] = {}
+        self._reading = threading.Lock()
 
     def start(self, size: int, port: int, follow: Follow) -> None:
         """Start the processes.
@@ -248,9 +259,31 @@ class _Workers:
                 return ""
             time.sleep(0.02)
 
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """End a process that is stopped during the block, so that the others do not wait for it."""
+        left = threading.Event()
+        watcher = threading.Thread(target=self._end_silent, args=(left,), daemon=True)
+        now = time.monotonic()
+        self._seen = [now] * len(self._seen)
+        watcher.start()
+        try:
+            yield
+        finally:
+            left.set()
+            watcher.join()
+
+    def _end_silent(self, left: threading.Event) -> None:
+        while not left.wait(1.0):
+            for rank, (worker, connection) in enumerate(zip(self._processes, self._connections, strict=True), 1):
+                self._receive(rank, connection)
+                if worker.is_alive() and time.monotonic() - self._seen[rank - 1] > LOST_SECONDS:
+                    self._errors[rank] = f"it showed no sign of life for {LOST_SECONDS:g} seconds, and was ended"
+                    worker.kill()
+
     def _receive(self, rank: int, connection: Connection) -> None:
         """Read the signs of life and the error of a process."""
-        with contextlib.suppress(EOFError, OSError):
+        with self._reading, contextlib.suppress(EOFError, OSError):
             while connection.poll():
                 text = connection.recv()
                 self._seen[rank - 1] = time.monotonic()
@@ -284,7 +317,7 @@ def _start_workers(size: int, follow: Follow) -> Iterator[Peers]:
         workers.start(size, store.port, follow)
         workers.wait_until_joined(store)
         grace = END_SECONDS
-        with _form_group(store, 0, size) as peers:
+        with _form_group(store, 0, size) as peers, workers.watched():
             try:
                 yield peers
             except ProcessError as error:
@@ -298,7 +331,7 @@ def _joined_key(rank: int) -> str:
     return f"yisheng/joined/{rank}"
 
 
-def _follow_first(rank: int, size: int, port: int, follow: Follow, connection: Connection) -> None:
+def _follow_first(rank: int, size: int, port: int, follow: Follow, parent: Parent) -> None:
     """Do the work of a process that was started here; send its error to the first one."""
     process.keep_memory()
     try:
@@ -311,5 +344,5 @@ def _follow_first(rank: int, size: int, port: int, follow: Follow, connection: C
         sys.exit(LOST_OTHERS)  # the first process knows which one ended
     except YishengError as error:
         with contextlib.suppress(OSError):
-            connection.send(error.problem)
+            parent.send(error.problem)
         sys.exit(error.code)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from yisheng.core import files, machine
 from yisheng.core.config import Config
 from yisheng.core.errors import NonFiniteError, StoppedError, UsageError
 from yisheng.core.logging import hide_messages, log_findings, logger, progress_stream
+from yisheng.core.messages import Message
 from yisheng.core.new_folder import require_space
 from yisheng.core.references import short_name
 from yisheng.core.run_environment import describe_environment
 from yisheng.core.run_folder import RunFolder
-from yisheng.core.signals import defer_signals
+from yisheng.core.signals import StopSignal, defer_signals, raise_stop_signals
 from yisheng.core.types import Dataset, Scores
 from yisheng.data.fingerprint import fingerprint
 from yisheng.experiments import complete_run, submission
@@ -27,6 +29,7 @@ from yisheng.experiments.cross_validation.fold_results import (
     read_fold_result,
     write_results,
 )
+from yisheng.experiments.cross_validation.fold_tasks import train_folds
 from yisheng.experiments.cross_validation.folds import Fold, fold_config, plan_folds, shared_config
 from yisheng.experiments.cross_validation.out_of_fold import score_cross_validation
 from yisheng.experiments.evaluate import evaluate_run
@@ -34,12 +37,13 @@ from yisheng.experiments.groups import require_groups
 from yisheng.experiments.load_data import load_dataset
 from yisheng.inference import ensemble
 from yisheng.reporting import run_page
+from yisheng.search.executors.cluster import Cluster, Loader, open_if_given, require_cluster
 from yisheng.training.pretrained import load_pretrained
 from yisheng.training.progress import detect_display
 from yisheng.training.setup import Assembly, assemble
 
 
-def train(config: Config, *, data: Dataset | None = None, out: Path) -> Path:
+def train(config: Config, *, data: Dataset | None = None, out: Path, cluster: str | None = None) -> Path:
     """Train a model for each fold by a config with ``folds``; return the folder of the cross-validation.
 
     Each fold is a complete run in its own folder, the same to the bit as one trained with ``fold=2/5``. The data is
@@ -49,8 +53,11 @@ def train(config: Config, *, data: Dataset | None = None, out: Path) -> Path:
         config: every choice; ``auto`` is resolved for each fold.
         data: the data set, if the config cannot name it.
         out: folder of runs.
+        cluster: where the folds are trained; see `yisheng.search.executors.cluster.require_cluster`. None for this
+            process.
 
     Raises:
+        ProcessError: the cluster cannot be reached, or a training was lost there again and again.
         StoppedError: a signal came; a checkpoint was written.
         NonFiniteError: a loss or gradient became NaN or infinite in one of the folds.
         StorageError: there is too little space on the disk, or it became full.
@@ -61,6 +68,9 @@ def train(config: Config, *, data: Dataset | None = None, out: Path) -> Path:
             f"scratch=true compares two runs of one model, folds={config.folds} trains many models",
             f"use fold=1/{config.folds} for one of the folds, or leave scratch out",
         )
+    if cluster is not None:
+        require_cluster(cluster)
+    load = functools.partial(load_dataset, config) if data is None else None
     data = load_dataset(config) if data is None else data
     require_groups(config, data.spec)
     folds = plan_folds(config, data)
@@ -79,27 +89,51 @@ def train(config: Config, *, data: Dataset | None = None, out: Path) -> Path:
         write_results(folder, config, folds, {})
         folder.begin(config, environment)
 
-    folder = RunFolder.create(out, data.name, label, config.name, write=begin)
-    with folder.lock():
-        _log_beginning(config, data, folds, first)
-        del first  # the models of the folds are built one by one
-        _CrossValidation(folder, config, data, folds).complete()
+    with open_if_given(cluster) as opened:
+        folder = RunFolder.create(out, data.name, label, config.name, write=begin)
+        with folder.lock():
+            _log_beginning(config, data, folds, first)
+            del first  # the models of the folds are built one by one
+            _CrossValidation(folder, config, data, folds, opened, load).complete()
     return folder.path
 
 
 def _log_beginning(config: Config, data: Dataset, folds: Sequence[Fold], first: Assembly) -> None:
-    repeats = f" x {config.repeats} repeats" if config.repeats > 1 else ""
     test_rows = len(folds[0].split.test)
-    logger.info(
-        f"{config.model.name} on {data.name}: {config.folds} folds{repeats}, {len(folds)} models "
-        f"({len(data) - test_rows:,} rows, {test_rows:,} test rows) on {first.train.device}"
-    )
+    values = {
+        "model": config.model.name,
+        "data": data.name,
+        "folds": config.folds,
+        "repeats": config.repeats,
+        "models": len(folds),
+        "rows": f"{len(data) - test_rows:,}",
+        "test": f"{test_rows:,}",
+        "device": first.train.device,
+    }
+    if config.repeats > 1:
+        about = Message(
+            "{model} on {data}: {folds} folds x {repeats} repeats, {models} models ({rows} rows, {test} test rows) on "
+            "{device}",
+            **values,
+        )
+    else:
+        about = Message(
+            "{model} on {data}: {folds} folds, {models} models ({rows} rows, {test} test rows) on {device}", **values
+        )
+    logger.info(about)
     log_findings(data.findings)
     for note in first.notes:
         logger.info(note)
 
 
-def resume(folder: Path, *, epochs: int | None = None, force: bool = False, data: Dataset | None = None) -> Path:
+def resume(
+    folder: Path,
+    *,
+    epochs: int | None = None,
+    force: bool = False,
+    data: Dataset | None = None,
+    cluster: str | None = None,
+) -> Path:
     """Continue a cross-validation: finished folds are kept, an interrupted one continues from its checkpoint.
 
     On a CPU it ends with the same scores and weights as if it had never stopped.
@@ -109,6 +143,7 @@ def resume(folder: Path, *, epochs: int | None = None, force: bool = False, data
         epochs: refused: a cross-validation cannot be made longer.
         force: continue although the data or the versions of the code changed.
         data: the data set, if the config cannot name it.
+        cluster: as in `train`, for the folds that have not begun.
 
     Raises:
         DataError: this is not a cross-validation, or the data changed.
@@ -121,15 +156,23 @@ def resume(folder: Path, *, epochs: int | None = None, force: bool = False, data
         raise UsageError("a cross-validation cannot be made longer", f"train again: {command}")
     with run.lock():
         if run.environment.get("finished"):
-            logger.info(f"the cross-validation is finished: all {config.folds} folds are trained; nothing is to do")
+            logger.info(
+                Message(
+                    "the cross-validation is finished: all {folds} folds are trained; nothing is to do",
+                    folds=config.folds,
+                )
+            )
             return folder
+        load = functools.partial(load_dataset, config) if data is None else None
         data = load_dataset(config) if data is None else data
         if not force:
             run.require_unchanged(fingerprint(data), config)
         folds = plan_folds(config, data)
         finished = sum(RunFolder(folder / fold.name).is_finished for fold in folds)
-        logger.info(f"continuing {folder}: {finished} of {len(folds)} folds are trained")
-        _CrossValidation(run, config, data, folds, force=force).complete()
+        values = {"folder": folder, "finished": finished, "folds": len(folds)}
+        logger.info(Message("continuing {folder}: {finished} of {folds} folds are trained", **values))
+        with open_if_given(cluster) as opened:
+            _CrossValidation(run, config, data, folds, opened, load, force=force).complete()
     return folder
 
 
@@ -169,6 +212,8 @@ class _CrossValidation:
     config: Config
     data: Dataset
     folds: list[Fold]
+    cluster: Cluster | None = None
+    load: Loader | None = None
     force: bool = False
 
     def complete(self) -> None:
@@ -185,20 +230,50 @@ class _CrossValidation:
     def _train_remaining(self) -> FoldResults:
         runs = {fold.name: RunFolder(self.folder.file(fold.name)) for fold in self.folds}
         results = {name: read_fold_result(run) for name, run in runs.items() if run.is_finished}
-        start, trained = time.perf_counter(), 0
-        for number, fold in enumerate(self.folds, 1):
-            if fold.name in results:
-                continue
-            label = f"fold {number} of {len(self.folds)}"
-            with self._explain_errors(runs[fold.name], label), _show_progress_bars_only():
-                self._train_fold(runs[fold.name], fold)
+        labels = {
+            fold.name: Message("fold {number} of {folds}", number=number, folds=len(self.folds))
+            for number, fold in enumerate(self.folds, 1)
+        }
+        start = time.perf_counter()
+        missing = [fold for fold in self.folds if fold.name not in results]
+        for trained, fold in enumerate(self._train(missing, runs, labels), 1):
             results[fold.name] = read_fold_result(runs[fold.name])
-            trained += 1
             remaining = (time.perf_counter() - start) / trained * (len(self.folds) - len(results))
+            label = labels[fold.name]
             with defer_signals(f"after {label}", f"continue with: yisheng resume {self.folder.path}"):
                 write_results(self.folder, self.config, self.folds, results)
-                logger.info(f"{label}  {describe_progress(self.config, results, fold.name, remaining)}")
+                progress = describe_progress(self.config, results, fold.name, remaining)
+                logger.info(Message("{fold}  {progress}", fold=label, progress=progress))
         return results
+
+    def _train(self, folds: Sequence[Fold], runs: Mapping[str, RunFolder], labels: Mapping[str, str]) -> Iterator[Fold]:
+        """Train folds; yield each when it is trained. Those that have begun are continued here."""
+        for_cluster = [fold for fold in folds if self.cluster is not None and not runs[fold.name].is_begun]
+        names = {fold.name for fold in for_cluster}
+        for fold in folds:
+            if fold.name not in names:
+                with self._explain_errors(runs[fold.name], labels[fold.name]), _show_progress_bars_only():
+                    self._train_fold(runs[fold.name], fold)
+                yield fold
+        if self.cluster is not None and for_cluster:
+            cores = self.cluster.count_cores()
+            logger.info(Message("cluster: {folds} folds on {cores} cores", folds=len(for_cluster), cores=cores))
+            labeled = [(labels[fold.name], fold) for fold in for_cluster]
+            trained = train_folds(self.cluster, self.config, labeled, self.data, self.load, self.folder.path)
+            while (ended := self._wait_for(trained)) is not None:
+                yield ended
+
+    def _wait_for(self, trained: Iterator[Fold]) -> Fold | None:
+        """Return the next fold that a cluster has trained, or None after the last."""
+        try:
+            with raise_stop_signals():
+                return next(trained, None)
+        except StopSignal as stop:
+            raise StoppedError(
+                stop.number,
+                f"stopped by {signal.Signals(stop.number).name}; the folds that had ended are kept",
+                f"continue with: yisheng resume {self.folder.path}",
+            ) from None
 
     def _train_fold(self, run: RunFolder, fold: Fold) -> None:
         if run.is_begun:

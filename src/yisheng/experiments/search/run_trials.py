@@ -13,6 +13,7 @@ from yisheng.core import files
 from yisheng.core.durations import format_duration, format_remaining
 from yisheng.core.errors import DataError, UsageError
 from yisheng.core.logging import logger
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.core.seeds import isolated_generators
 from yisheng.core.signals import collect_signals
@@ -23,6 +24,7 @@ from yisheng.reporting.formatting import format_number
 from yisheng.reporting.search_facts import format_value
 from yisheng.search import selection, trial_table
 from yisheng.search.executors import auto
+from yisheng.search.executors.cluster import Cluster
 from yisheng.search.executors.stacked import chunks
 from yisheng.search.importance import compute_importance
 from yisheng.search.jobs import Job, Outcome
@@ -81,7 +83,9 @@ def _require_comparable(first: Assembly, assembly: Assembly, setting: Mapping[st
             )
 
 
-def run_trials(folder: RunFolder, plan: SearchPlan, data: SearchData, jobs: TrialJobs) -> Trial | None:
+def run_trials(
+    folder: RunFolder, plan: SearchPlan, data: SearchData, jobs: TrialJobs, cluster: Cluster | None = None
+) -> Trial | None:
     """Train every job that is not trained yet; return the chosen trial, or None if all trials failed.
 
     Args:
@@ -89,9 +93,10 @@ def run_trials(folder: RunFolder, plan: SearchPlan, data: SearchData, jobs: Tria
         plan: of the search.
         data: of the search.
         jobs: of its trials.
+        cluster: where to train, or None for this machine.
     """
     with contextlib.closing(trial_table.JobLog(folder.path)) as job_log:
-        search = TrialRunner(folder, plan, data, jobs, job_log)
+        search = TrialRunner(folder, plan, data, jobs, job_log, cluster)
         finished = False
         try:
             search.run_rounds()
@@ -112,6 +117,7 @@ class TrialRunner:
         data: of the search.
         jobs: of its trials.
         job_log: of the jobs that ended.
+        cluster: where to train, or None for this machine.
         trials: by number, those of all rounds so far.
         rows: by number, of the trials that ended.
     """
@@ -121,6 +127,7 @@ class TrialRunner:
     data: SearchData
     jobs: TrialJobs
     job_log: trial_table.JobLog
+    cluster: Cluster | None = None
     trials: dict[int, Trial] = field(default_factory=dict)
     rows: dict[int, trial_table.TrialRow] = field(default_factory=dict)
 
@@ -201,9 +208,16 @@ class TrialRunner:
         best, chosen = self.choose()
         if best is None or chosen is None:
             return
-        logger.info(f"best:   trial {best}: {self._describe(best)}")
-        reason = "the best itself" if best == chosen else "the simplest within one standard error of the best"
-        logger.info(f"chosen: trial {chosen}: {self._describe(chosen)} ({reason})")
+        logger.info(Message("best:   trial {trial}: {setting}", trial=best, setting=self._describe(best)))
+        values = {"trial": chosen, "setting": self._describe(chosen)}
+        if best == chosen:
+            logger.info(Message("chosen: trial {trial}: {setting} (the best itself)", **values))
+        else:
+            logger.info(
+                Message(
+                    "chosen: trial {trial}: {setting} (the simplest within one standard error of the best)", **values
+                )
+            )
 
     def _train(self, trials: Sequence[Trial], later_trials: Sequence[Trial]) -> None:
         """Train the jobs of some trials that are not trained yet; rows are written as the trials end.
@@ -227,7 +241,7 @@ class TrialRunner:
             if not remaining_jobs[trial.number]:
                 self._add_row(trial, planned[trial.number], sizes[trial.number])
         if trained := sum(map(len, planned.values())) - len(missing):
-            logger.info(f"{trained:,} trainings are done already")
+            logger.info(Message("{count} trainings are done already", count=f"{trained:,}"))
         if not missing:
             return
         start = time.monotonic()
@@ -253,8 +267,15 @@ class TrialRunner:
         for job in jobs:
             jobs_by_data.setdefault(self.data.key(job.config), []).append(job)
         for group in jobs_by_data.values():
-            data = self.data.load(group[0].config)
-            yield from auto.run_jobs(group, data, executor=self.plan.executor, processes=self.plan.processes)
+            data, load = self.data.load(group[0].config), self.data.loader(group[0].config)
+            yield from auto.run_jobs(
+                group,
+                data,
+                executor=self.plan.executor,
+                processes=self.plan.processes,
+                cluster=self.cluster,
+                load=load,
+            )
 
     def _is_trained(self, job: Job, trial: Trial) -> bool:
         """Return whether a job was trained before.
@@ -297,15 +318,23 @@ class TrialRunner:
         return None if mean is None else -mean if self.higher else mean
 
     def _log_trial(self, trial_number: int, last_number: int, remaining_seconds: float) -> None:
-        seconds = format_duration(self.rows[trial_number].seconds)
-        remaining = f", {format_remaining(remaining_seconds)}" if remaining_seconds else ""
-        logger.info(f"trial {trial_number} of {last_number}: {self._describe(trial_number)}  {seconds}{remaining}")
+        values = {
+            "trial": trial_number,
+            "last": last_number,
+            "setting": self._describe(trial_number),
+            "duration": format_duration(self.rows[trial_number].seconds),
+            "remaining": format_remaining(remaining_seconds),
+        }
+        if remaining_seconds:
+            logger.info(Message("trial {trial} of {last}: {setting}  {duration}, {remaining}", **values))
+        else:
+            logger.info(Message("trial {trial} of {last}: {setting}  {duration}", **values))
 
     def _describe(self, trial_number: int) -> str:
         """Return a trial's setting and score as text."""
         row = self.rows[trial_number]
         setting = " ".join(f"{key}={format_value(value)}" for key, value in row.setting.items())
         if row.failure:
-            return f"{setting}  failed: {row.failure}"
+            return Message("{setting}  failed: {reason}", setting=setting, reason=row.failure)
         deviation = "" if row.sd is None else f" ± {format_number(row.sd)}"
         return f"{setting}  {self.score.replace('_', '-')} {format_number(row.mean)}{deviation}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -52,6 +54,10 @@ class SearchData:
             DataError: it cannot be read, or was given in memory to an earlier call.
         """
         return self._entry(config).data
+
+    def loader(self, config: Config) -> Callable[[], Dataset] | None:
+        """Return what loads the data of a config in another process; None if it was given in memory."""
+        return functools.partial(load_dataset, config) if self._given is None else None
 
     def trainer(self, config: Config) -> Trainer:
         """Return the trainer of a config's data."""

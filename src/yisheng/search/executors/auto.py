@@ -17,6 +17,7 @@ from yisheng.core import machine
 from yisheng.core.errors import NonFiniteError
 from yisheng.core.logging import logger
 from yisheng.core.types import Dataset
+from yisheng.search.executors.cluster import Cluster, Loader
 from yisheng.search.executors.serial import Trainer, train_serial
 from yisheng.search.executors.stacked import chunks, layers
 from yisheng.search.executors.stacked.chunks import Group
@@ -39,7 +40,13 @@ MAX_SMALL_CHAIN_WEIGHTS = 500_000
 
 
 def run_jobs(
-    jobs: Sequence[Job], data: Dataset, *, executor: Executor = "auto", processes: int = 1
+    jobs: Sequence[Job],
+    data: Dataset,
+    *,
+    executor: Executor = "auto",
+    processes: int = 1,
+    cluster: Cluster | None = None,
+    load: Loader | None = None,
 ) -> Iterator[Outcome]:
     """Train all jobs, each group of them by the faster executor; yield each outcome as soon as it is ready.
 
@@ -49,10 +56,16 @@ def run_jobs(
         executor: ``serial``: one job after the other; ``stacked``: many jobs in one pass, or an error if that is not
             possible; ``auto``: time both and choose.
         processes: number of processes for serial training.
+        cluster: trains all jobs, whatever the executor.
+        load: loads the data in a process of the cluster; None if only this one has it.
 
     Raises:
         UsageError: jobs that cannot be stacked with ``executor="stacked"``.
     """
+    if cluster is not None:
+        logger.info(f"cluster: {_count(jobs)} on {cluster.count_cores()} cores")
+        yield from cluster.train(jobs, data, load)
+        return
     if executor == "serial":
         logger.info(f"serial: {_count(jobs)}, as requested")
         yield from train_serial(jobs, data, processes=processes)

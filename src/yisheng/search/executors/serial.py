@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from yisheng.core import machine
+from yisheng.core.config import Config
 from yisheng.core.errors import NonFiniteError, UsageError, YishengError
 from yisheng.core.references import IN_MEMORY
 from yisheng.core.types import Dataset, EpochEnd, Split
@@ -47,18 +48,22 @@ def train_serial(jobs: Iterable[Job], data: Dataset, *, processes: int = 1) -> I
             yield trainer.train(job)
         return
     jobs = list(jobs)
-    _require_importable(jobs)
+    require_importable(job.config for job in jobs)
     yield from _train_in_processes(jobs, data, processes)
 
 
-def _require_importable(jobs: Sequence[Job]) -> None:
-    """Refuse components that another process cannot import."""
-    for job in jobs:
-        for key, choice in job.config.custom_choices().items():
+def require_importable(configs: Iterable[Config]) -> None:
+    """Refuse components that another process cannot import.
+
+    Raises:
+        UsageError: there is one.
+    """
+    for config in configs:
+        for key, choice in config.custom_choices().items():
             if choice.name.startswith(f"{IN_MEMORY}:"):
                 raise UsageError(
-                    f"{key}={choice.name} exists in this process only, processes= trains in others",
-                    "put it into a file (model=net.py:Net), or use processes=1",
+                    f"{key}={choice.name} exists in this process only, processes= and cluster= train in others",
+                    "put it into a file (model=net.py:Net), or train in this process",
                 )
 
 

@@ -1,0 +1,417 @@
+"""The cluster executor: jobs as tasks of Ray, in processes of this machine or on others.
+
+Only Ray's tasks are used. What was trained is known from the outcomes that came back, never from Ray's state, so a lost
+task, machine or cluster costs the trainings that ran there and nothing else.
+
+Source: Moritz et al., "Ray: A distributed framework for emerging AI applications", 2018; Ray's documentation of the
+fault tolerance of tasks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.util
+import logging
+import math
+import pickle
+import re
+import secrets
+import statistics
+import sys
+import tempfile
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeAlias
+
+import torch
+
+from yisheng.core import process, provenance
+from yisheng.core.components import describe_sources
+from yisheng.core.config import Config
+from yisheng.core.errors import DataError, MissingPartError, ProcessError, UsageError, YishengError
+from yisheng.core.logging import logger
+from yisheng.core.types import Dataset, Split
+from yisheng.data.fingerprint import fingerprint
+from yisheng.search.executors.serial import Trainer, require_importable
+from yisheng.search.jobs import Job, Outcome
+
+Loader: TypeAlias = Callable[[], Dataset]
+"""Loads a data set; it can be sent to another process."""
+AUTO: Final = "auto"
+RETRIES: Final = 3
+"""How often a task is started again whose process or machine was lost."""
+MIN_TASK_SECONDS: Final = 1.0
+"""A task trains as many jobs as take this long: one of Ray takes a few milliseconds by itself."""
+WAITING_TASKS: Final = 2
+"""Tasks that wait on the cluster, so that no core waits for the driver."""
+MAX_SENT_BYTES: Final = 1 << 30
+"""Larger data is not sent: each process loads it from where the config says, and compares its fingerprint."""
+_LOCAL = re.compile(r"local:([1-9][0-9]{0,3})")
+_ADDRESS = re.compile(r"(?!local:)[^\s:/]+:[0-9]{1,5}|\[[0-9a-fA-F:]+\]:[0-9]{1,5}")
+REMEDY: Final = "use cluster=local:2 for processes of this machine, cluster=auto or HOST:PORT for a cluster of Ray"
+
+
+def is_installed() -> bool:
+    """Return whether Ray can be imported."""
+    return importlib.util.find_spec("ray") is not None
+
+
+def require_cluster(place: str) -> None:
+    """Refuse a cluster that cannot be used here.
+
+    Args:
+        place: ``local:N``, ``auto`` or ``HOST:PORT``.
+
+    Raises:
+        UsageError: it has another form, or this is Windows.
+        MissingPartError: Ray is not installed.
+    """
+    if place != AUTO and not _LOCAL.fullmatch(place) and not _ADDRESS.fullmatch(place):
+        raise UsageError(f"cluster={place!r} is no cluster", REMEDY)
+    if sys.platform == "win32":
+        raise UsageError("cluster= is for Linux and macOS: Ray on Windows was never tried", "use processes=2")
+    if not is_installed():
+        raise MissingPartError("cluster= needs Ray", 'pip install "yisheng[cluster]"')
+
+
+@contextlib.contextmanager
+def open_cluster(place: str) -> Iterator[Cluster]:
+    """Connect to a cluster, or start one of this machine's processes; it ends with the block.
+
+    Args:
+        place: see `require_cluster`.
+
+    Raises:
+        ProcessError: there is no cluster, or it cannot be reached.
+        UsageError: see `require_cluster`.
+    """
+    require_cluster(place)
+    import ray
+
+    if ray.is_initialized():  # by the program that calls this
+        yield Cluster(ray)
+        return
+    local = _LOCAL.fullmatch(place)
+    with _own_cluster(int(local[1])) if local else contextlib.nullcontext({"address": place}) as where:
+        try:
+            with process.keep_signal_handlers(), _silence(logging.getLogger("ray")):
+                ray.init(**where, log_to_driver=False, configure_logging=False, logging_level=logging.CRITICAL)
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+            reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+            raise ProcessError(f"cluster={place} cannot be reached ({reason})", REMEDY) from error
+        try:
+            yield Cluster(ray)
+        finally:
+            ray.shutdown()
+
+
+@contextlib.contextmanager
+def _own_cluster(cores: int) -> Iterator[dict[str, Any]]:
+    """Yield the options of a cluster that only this process knows: no dashboard, a secret token, no logs afterwards."""
+    variables = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_TOKEN": _make_token(), "RAY_AUTH_MODE": None}
+    with process.set_variables(**variables), tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        yield {"address": "local", "num_cpus": cores, "include_dashboard": False, "_temp_dir": folder}
+
+
+@contextlib.contextmanager
+def _silence(log: logging.Logger) -> Iterator[None]:
+    """Hide what a library logs in the block; its errors are raised, too."""
+    level = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
+@functools.cache
+def _make_token() -> str:
+    """Return the token of all clusters of this process: Ray reads it once."""
+    return secrets.token_hex(32)
+
+
+def open_if_given(place: str | None) -> contextlib.AbstractContextManager[Cluster | None]:
+    """Return `open_cluster` of a place, or nothing to enter for None."""
+    return contextlib.nullcontext() if place is None else open_cluster(place)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the results of a process depend on, beside its jobs.
+
+    Args:
+        versions: of Python and of the packages that compute.
+        sources: hash of the code of this package and its plugins.
+    """
+
+    versions: Mapping[str, str]
+    sources: str
+
+    def explain_difference(self, other: Origin) -> str:
+        """Return in what another process differs, or ""."""
+        for name in sorted({*self.versions, *other.versions}):
+            if self.versions.get(name) != other.versions.get(name):
+                return f"{name} {other.versions.get(name)} instead of {self.versions.get(name)}"
+        return "" if self.sources == other.sources else "other sources of yisheng or of a plugin"
+
+
+@functools.cache
+def find_origin() -> Origin:
+    """Return the origin of this process."""
+    return Origin(provenance.versions(), provenance.hash_sources())
+
+
+@dataclass(frozen=True)
+class SentData:
+    """A data set for other processes: the data itself, or how to load it.
+
+    Args:
+        token: a name of this data that no other has.
+        data: the data; None if it is too large to be sent.
+        load: returns it, in another process too.
+        sha256: its fingerprint, to compare what was loaded.
+    """
+
+    token: str
+    data: Dataset | None
+    load: Loader | None = None
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class _Task:
+    """The pickled arguments of a task, and how often it was lost although Ray had repeated it."""
+
+    arguments: bytes
+    losses: int = 0
+
+
+class Cluster:
+    """A cluster of Ray that this process is connected to.
+
+    Args:
+        ray: the module, connected.
+    """
+
+    def __init__(self, ray: Any) -> None:
+        self._ray = ray
+        self._task = ray.remote(num_cpus=1, max_retries=RETRIES, retry_exceptions=False)(_call)
+
+    def count_cores(self) -> int:
+        """Return the number of cores of all machines that are there now."""
+        return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+
+    def run(
+        self, function: Callable[[Any, Any], Any], shared: Any, next_arguments: Callable[[int], Any | None]
+    ) -> Iterator[Any]:
+        """Call a function in tasks of one thread each.
+
+        Args:
+            function: of a module; called with ``shared`` and the arguments of a task.
+            shared: sent to each machine once.
+            next_arguments: returns the arguments of the next task, given the number of cores; None if there is none.
+
+        Returns:
+            The results, in the order in which the tasks end. Those that still run end with the iterator.
+
+        Raises:
+            UsageError: a machine has other versions or code.
+            YishengError: the function raised it.
+            ProcessError: a task was lost again and again.
+        """
+        origin, sent = find_origin(), self._ray.put(shared)
+        running: dict[Any, _Task] = {}
+        try:
+            while True:
+                cores = self.count_cores()
+                while len(running) < cores + WAITING_TASKS and (arguments := next_arguments(cores)) is not None:
+                    task = _Task(pickle.dumps(arguments))
+                    running[self._task.remote(origin, function, sent, task.arguments)] = task
+                if not running:
+                    return
+                (ready,), _ = self._ray.wait(list(running), num_returns=1)
+                task = running.pop(ready)
+                try:
+                    result = self._ray.get(ready)
+                except self._ray.exceptions.RayError as error:
+                    task = self._explain_or_repeat(task, error)
+                    sent = self._ray.put(shared)  # it may be what was lost
+                    running[self._task.remote(origin, function, sent, task.arguments)] = task
+                    continue
+                if isinstance(result, YishengError):
+                    raise result
+                yield result
+        finally:
+            for reference in running:
+                with contextlib.suppress(self._ray.exceptions.RayError):
+                    self._ray.cancel(reference, force=True)
+
+    def _explain_or_repeat(self, task: _Task, error: Exception) -> _Task:
+        """Return a task that was lost, for another try; raise what its code raised, or that it was lost too often."""
+        cause = getattr(error, "cause", None)
+        if isinstance(error, self._ray.exceptions.RayTaskError) and not isinstance(
+            cause, self._ray.exceptions.RayError
+        ):
+            raise RuntimeError(str(cause)) from error  # of code that is not ours
+        if task.losses == RETRIES:
+            reason = " ".join(str(error).split())[:200]
+            raise ProcessError(
+                f"a task of the cluster was lost {RETRIES + 1} times, with its process or machine ({reason})",
+                "resume the run; if it happens again, look for a machine with too little memory",
+            ) from error
+        return replace(task, losses=task.losses + 1)
+
+    def train(self, jobs: Sequence[Job], data: Dataset, load: Loader | None = None) -> Iterator[Outcome]:
+        """Train every job with one thread, as several processes of `yisheng.search.executors.serial` do.
+
+        Args:
+            jobs: the jobs.
+            data: their data.
+            load: loads the data in another process; None if only this process has it.
+
+        Returns:
+            An outcome for each job, in the order in which they end.
+
+        Raises:
+            UsageError: a choice of a config does not fit the data; see also `run`.
+            DataError: the data cannot be trained on, or a machine has other data.
+            ProcessError: see `run`.
+        """
+        require_importable(job.config for job in jobs)
+        splits = list({id(job.split): job.split for job in jobs}.values())
+        number = {id(split): n for n, split in enumerate(splits)}
+        pending = deque((job.key, job.config, number[id(job.split)]) for job in jobs)
+        seconds: list[float] = []
+
+        def next_chunk(cores: int) -> list[_SentJob] | None:
+            size = min(len(pending), _chunk_size(seconds, len(pending), cores))
+            chunk = [pending.popleft() for _ in range(size)]
+            return [_SentJob(key, config, find_sources(config), n) for key, config, n in chunk] or None
+
+        for results in self.run(_train_chunk, (describe_data(data, load), splits), next_chunk):
+            for outcome, arrays in results:
+                seconds.append(outcome.seconds)
+                yield replace(outcome, weights={name: torch.from_numpy(a.copy()) for name, a in arrays.items()})
+
+
+def _call(origin: Origin, function: Callable[[Any, Any], Any], shared: Any, pickled_arguments: bytes) -> Any:
+    """Call a function in a process of the cluster; return its result, or the error that the user is to see."""
+    torch.set_num_threads(1)
+    try:
+        if difference := origin.explain_difference(find_origin()):
+            raise UsageError(
+                f"a machine of the cluster has {difference}: the results could not be compared",
+                "install the same versions everywhere",
+            )
+        return function(shared, pickle.loads(pickled_arguments))  # sent by the driver
+    except YishengError as error:
+        return error
+
+
+def find_sources(config: Config) -> dict[str, Any]:
+    """Return the hashes of the files of the user's own components, by key."""
+    return describe_sources(config.custom_choices())
+
+
+def require_equal_sources(config: Config, expected: Mapping[str, Any]) -> None:
+    """Refuse own components that differ from those of the driver.
+
+    Args:
+        config: the config, in a process of the cluster.
+        expected: see `find_sources`.
+
+    Raises:
+        UsageError: one differs.
+    """
+    actual = find_sources(config)
+    for key, source in expected.items():
+        if actual.get(key, {}).get("sha256") != source["sha256"]:
+            raise UsageError(
+                f"a machine of the cluster has another {key}={source['reference']}", "copy the file to all machines"
+            )
+
+
+def describe_data(data: Dataset, load: Loader | None) -> SentData:
+    """Return what is sent of a data set.
+
+    Args:
+        data: the data set.
+        load: loads it in another process; None if only this one has it.
+
+    Raises:
+        UsageError: it is too large, and only this process has it.
+    """
+    nbytes = sum(getattr(data, name).nbytes for name in ("x", "y") if getattr(data, name) is not None)
+    if nbytes <= MAX_SENT_BYTES:
+        return SentData(uuid.uuid4().hex, data)
+    if load is None:
+        raise UsageError(
+            f"the data has {nbytes / 2**30:.1f} GB, and more than {MAX_SENT_BYTES >> 30} GB is not sent to a cluster",
+            "put it into files that all machines reach, and name them with data=",
+        )
+    logger.info(f"{nbytes / 2**30:.1f} GB of data: each process loads it by itself")
+    return SentData(uuid.uuid4().hex, None, load, fingerprint(data))
+
+
+def _chunk_size(seconds: Sequence[float], pending: int, cores: int) -> int:
+    """Return the number of jobs of the next task: as many as take `MIN_TASK_SECONDS`, few enough for all cores.
+
+    >>> _chunk_size([], 100, 4), _chunk_size([0.1], 100, 4), _chunk_size([0.1], 12, 4), _chunk_size([5.0], 9, 2)
+    (1, 10, 3, 1)
+    """
+    if not seconds:
+        return 1
+    wanted = math.ceil(MIN_TASK_SECONDS / max(statistics.median(seconds), 1e-6))
+    return max(1, min(wanted, pending // cores))
+
+
+@dataclass(frozen=True)
+class _SentJob:
+    """A job, with the number of its split, and what `find_sources` returned for its config."""
+
+    key: str
+    config: Config
+    sources: Mapping[str, Any]
+    split: int
+
+
+_latest: list[tuple[str, Trainer, Sequence[Split]]] = []
+"""In a process of the cluster: the latest data by its token, its trainer, and the splits, whose identity it goes by."""
+
+
+def _train_chunk(
+    shared: tuple[SentData, Sequence[Split]], jobs: Sequence[_SentJob]
+) -> list[tuple[Outcome, dict[str, Any]]]:
+    """Train some jobs in a process of the cluster; return outcomes and weights."""
+    sent, splits = shared
+    if not _latest or _latest[0][0] != sent.token:
+        _latest[:] = [(sent.token, Trainer(receive_data(sent)), splits)]
+    _, trainer, splits = _latest[0]
+    results = []
+    for job in jobs:
+        require_equal_sources(job.config, job.sources)
+        outcome = trainer.train(Job(job.key, job.config, splits[job.split]))
+        arrays = {name: value.cpu().numpy() for name, value in outcome.weights.items()}
+        results.append((replace(outcome, weights={}, executor="cluster"), arrays))
+    return results
+
+
+def receive_data(sent: SentData) -> Dataset:
+    """Return the data in a process of the cluster.
+
+    Raises:
+        DataError: this machine has other data in the place that the config names.
+    """
+    if sent.data is not None:
+        return sent.data
+    assert sent.load is not None
+    data = sent.load()
+    if fingerprint(data) != sent.sha256:
+        raise DataError(
+            "a machine of the cluster has other data in the place that the config names",
+            "copy the same files to all machines",
+        )
+    return data

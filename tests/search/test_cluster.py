@@ -1,0 +1,269 @@
+"""Searches on a real cluster of Ray: the same table as on one machine, whatever is lost on the way."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from sklearn.datasets import load_wine
+
+import yisheng
+from yisheng.core.errors import DataError, MissingPartError, ProcessError, UsageError
+from yisheng.core.settings import merge_settings
+from yisheng.experiments import load_data
+from yisheng.search.executors import cluster as clusters
+from yisheng.search.executors.cluster import Origin, open_cluster, require_cluster
+from yisheng.search.executors.serial import train_serial
+from yisheng.search.jobs import Job
+
+needs_ray = pytest.mark.skipif(not clusters.is_installed(), reason="Ray is not installed")
+SEARCH = {
+    "data": "wine",
+    "model": "mlp",
+    "hidden": [16],
+    "epochs": 3,
+    "lr": [0.003, 0.01, 0.03],
+    "folds": 3,
+    "seeds": 2,
+}
+SLOW_SEARCH = {**SEARCH, "seeds": 1, "folds": 4, "epochs": 150, "executor": "serial"}
+
+
+def read_table(folder):
+    """Return the rows of a search without what differs from machine to machine."""
+    content = json.loads((Path(folder) / "trials.json").read_text())
+    for row in content["trials"]:
+        for key in ("seconds", "executor"):
+            row.pop(key)
+    return content["trials"], content["best"], content["chosen"]
+
+
+def read_jobs(folder):
+    path = Path(folder) / "jobs.jsonl"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+@pytest.mark.parametrize("place", ["", "local", "local:0", "local:-1", "ray://host:1", "http://host", "host", "a:b"])
+def test_other_forms_are_refused(place):
+    with pytest.raises(UsageError, match="is no cluster"):
+        require_cluster(place)
+
+
+def test_windows_and_a_missing_package_are_refused(monkeypatch):
+    monkeypatch.setattr(clusters, "is_installed", lambda: False)
+    with pytest.raises(MissingPartError, match="needs Ray"):
+        require_cluster("local:2")
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(UsageError, match="processes=2"):
+        require_cluster("local:2")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"processes": 2}, "processes=2 and cluster="), ({"executor": "stacked"}, "executor=stacked and cluster=")],
+)
+def test_contradictions_are_refused(tmp_path, monkeypatch, settings, message):
+    monkeypatch.setattr(clusters, "is_installed", lambda: True)
+    with pytest.raises(UsageError, match=message):
+        yisheng.tune(
+            data="iris", model="linear", lr=[0.1, 0.2], cluster="local:2", out=tmp_path, quiet=True, **settings
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_origin_is_explained():
+    here = Origin({"torch": "2.13.0", "numpy": "2.4"}, "abc")
+    assert (
+        here.explain_difference(Origin({"torch": "2.12.0", "numpy": "2.4"}, "abc")) == "torch 2.12.0 instead of 2.13.0"
+    )
+    assert here.explain_difference(Origin({"numpy": "2.4"}, "abc")) == "torch None instead of 2.13.0"
+    assert "sources" in here.explain_difference(Origin(dict(here.versions), "abd"))
+    assert not here.explain_difference(Origin(dict(here.versions), "abc"))
+
+
+@pytest.fixture
+def two_nodes(monkeypatch):
+    """Return a cluster of two nodes, each with one core and processes of its own."""
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    small = {"num_cpus": 1, "object_store_memory": 100 << 20, "include_dashboard": False}
+    nodes = Cluster(initialize_head=True, head_node_args=small)
+    small.pop("include_dashboard")
+    nodes.second = nodes.add_node(**small)
+    yield nodes
+    nodes.shutdown()
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_cluster_of_this_machine_gives_the_same_table(tmp_path):
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    alone = yisheng.tune(**SEARCH, executor="serial", out=tmp_path / "alone", quiet=True)
+    shared = yisheng.tune(**SEARCH, cluster="local:2", out=tmp_path / "shared", quiet=True)
+    assert read_table(alone.path) == read_table(shared.path)
+    assert shared.trials["executor"].unique().tolist() == ["cluster"]
+    assert handlers == {number: signal.getsignal(number) for number in handlers}
+    assert "RAY_USAGE_STATS_ENABLED" not in os.environ
+    import ray
+
+    assert not ray.is_initialized()
+
+
+@needs_ray
+@pytest.mark.slow
+def test_outcomes_equal_those_of_this_process_to_the_bit():
+    settings = {"data": "wine", "model": "mlp", "hidden": [8], "dropout": 0.2, "epochs": 2}
+    configs = [
+        merge_settings([(k, v, "command line") for k, v in {**settings, "fold": f"{fold}/3", "lr": lr}.items()]).config
+        for fold in (1, 2, 3)
+        for lr in (0.01, 1e30)
+    ]
+    data = load_data.load_dataset(configs[0])
+    splits = {config.fold: load_data.split_dataset(config, data) for config in configs}
+    jobs = [Job(f"{n}", config, splits[config.fold]) for n, config in enumerate(configs)]
+    expected = list(train_serial(jobs, data))
+    with open_cluster("local:1") as cluster:
+        outcomes = sorted(cluster.train(jobs, data), key=lambda outcome: outcome.key)
+    for a, b in zip(expected, outcomes, strict=True):
+        assert (a.key, dict(a.scores), a.epoch, a.history, a.failure) == (
+            b.key,
+            dict(b.scores),
+            b.epoch,
+            b.history,
+            b.failure,
+        )
+        assert all(torch.equal(value, b.weights[name]) for name, value in a.weights.items())
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_lost_node_costs_nothing_but_time(tmp_path, two_nodes):
+    alone = yisheng.tune(**SLOW_SEARCH, out=tmp_path / "alone", quiet=True)
+    command = [sys.executable, "-c", _tune_program(tmp_path / "shared", two_nodes.address)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as driver:
+        folder = _wait_for_jobs(tmp_path / "shared", driver, 3)
+        two_nodes.remove_node(two_nodes.second, allow_graceful=False)
+        errors = driver.communicate()[1]
+    assert driver.returncode == 0, errors
+    assert read_table(folder) == read_table(alone.path)
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_killed_driver_is_resumed_here_or_there(tmp_path, two_nodes):
+    alone = yisheng.tune(**SLOW_SEARCH, out=tmp_path / "alone", quiet=True)
+    command = [sys.executable, "-c", _tune_program(tmp_path / "shared", two_nodes.address)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as driver:
+        folder = _wait_for_jobs(tmp_path / "shared", driver, 3)
+        driver.kill()
+        driver.communicate()
+    done = read_jobs(folder)
+    assert 3 <= len(done) < 12
+    with open_cluster(two_nodes.address):  # a second driver may use the cluster at the same time
+        yisheng.resume(folder, cluster=two_nodes.address, quiet=True)
+    assert read_jobs(folder)[: len(done)] == done
+    assert read_table(folder) == read_table(alone.path)
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_mix_of_versions_or_data_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(clusters, "find_origin", lambda: Origin({"torch": "1.0"}, "other"))
+    with pytest.raises(UsageError, match=r"a machine of the cluster has .* instead of"):
+        yisheng.tune(**SEARCH, cluster="local:1", out=tmp_path / "versions", quiet=True)
+    monkeypatch.undo()
+    monkeypatch.setattr(clusters, "MAX_SENT_BYTES", 100)
+    monkeypatch.setattr(clusters, "fingerprint", lambda data: "another")
+    with pytest.raises(DataError, match="other data in the place that the config names"):
+        yisheng.tune(**SEARCH, cluster="local:1", out=tmp_path / "data", quiet=True)
+    with pytest.raises(UsageError, match="more than 0 GB is not sent"):
+        yisheng.tune(
+            **SEARCH | {"data": load_wine(return_X_y=True)}, cluster="local:1", out=tmp_path / "own", quiet=True
+        )
+
+
+@needs_ray
+@pytest.mark.slow
+def test_large_data_is_loaded_by_each_process(tmp_path, monkeypatch):
+    alone = yisheng.tune(**SEARCH, executor="serial", out=tmp_path / "alone", quiet=True)
+    monkeypatch.setattr(clusters, "MAX_SENT_BYTES", 100)
+    shared = yisheng.tune(**SEARCH, cluster="local:1", out=tmp_path / "shared", quiet=True)
+    assert read_table(alone.path) == read_table(shared.path)
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_cluster_that_is_not_there_is_reported_before_a_folder_is_made(tmp_path):
+    with pytest.raises(ProcessError, match=r"cluster=127\.0\.0\.1:9 cannot be reached"):
+        yisheng.tune(**SEARCH, cluster="127.0.0.1:9", out=tmp_path, quiet=True)
+    assert not list(tmp_path.iterdir())
+
+
+def _tune_program(out, address):
+    return f"import yisheng\nyisheng.tune(**{SLOW_SEARCH!r}, cluster={address!r}, out={str(out)!r}, quiet=True)"
+
+
+def _wait_for_jobs(out, driver, count):
+    """Return the folder of a search when some of its trainings have ended."""
+    while True:
+        assert driver.poll() is None, driver.stderr.read()
+        folders = list(out.glob("*")) if out.exists() else []
+        if folders and len(read_jobs(folders[0])) >= count:
+            return folders[0]
+        time.sleep(0.05)
+
+
+def _read_weights(folder):
+    return {path.parent.name: path.read_bytes() for path in sorted(Path(folder).glob("fold-*/model.safetensors"))}
+
+
+@needs_ray
+@pytest.mark.slow
+def test_folds_on_a_cluster_equal_those_of_one_machine(tmp_path, monkeypatch):
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n"
+        "class Net(nn.Sequential):\n"
+        "    def __init__(self):\n"
+        "        super().__init__(nn.Linear(13, 8), nn.Dropout(0.2), nn.ReLU(), nn.Linear(8, 3))\n"
+    )
+    settings = {"data": "wine", "model": f"{tmp_path / 'net.py'}:Net", "epochs": 3, "folds": 4, "quiet": True}
+    alone = yisheng.train(**settings, out=tmp_path / "alone")
+    shared = yisheng.train(**settings, out=tmp_path / "shared", cluster="local:2")
+    assert len(_read_weights(alone.path)) == 4
+    assert _read_weights(alone.path) == _read_weights(shared.path)
+    assert alone.scores["validation"] == shared.scores["validation"]
+    assert not list(shared.path.glob(".*.part"))
+
+
+@needs_ray
+@pytest.mark.slow
+def test_killed_folds_are_resumed(tmp_path):
+    settings = {"data": "digits", "model": "mlp", "epochs": 40, "folds": 5, "ood": False, "quiet": True}
+    alone = yisheng.train(**settings, out=tmp_path / "alone")
+    program = f"import yisheng\nyisheng.train(**{settings!r}, cluster='local:1', out={str(tmp_path / 'shared')!r})"
+    with subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True) as driver:
+        while not list((tmp_path / "shared").glob("*/fold-*/model.safetensors")):
+            assert driver.poll() is None, driver.stderr.read()
+            time.sleep(0.05)
+        driver.kill()
+        driver.communicate()
+    (folder,) = (tmp_path / "shared").iterdir()
+    assert len(_read_weights(folder)) < 5
+    yisheng.resume(folder, cluster="local:1", quiet=True)
+    assert _read_weights(folder) == _read_weights(alone.path)
+
+
+def test_a_cluster_for_one_training_is_refused(tmp_path):
+    for settings in ({}, {"folds": 2, "fix": True}):
+        with pytest.raises(UsageError, match="cluster= is for many trainings"):
+            yisheng.train(data="iris", cluster="local:2", out=tmp_path, quiet=True, **settings)
+    run = yisheng.train(data="iris", model="linear", epochs=1, out=tmp_path, quiet=True)
+    with pytest.raises(UsageError, match="this folder has one"):
+        yisheng.resume(run.path, cluster="local:2")
