@@ -36,7 +36,7 @@ Tally = Counter[tuple[str, str]]
 
 def describe_process(process: int) -> str:
     """Return the resident memory and the number of open files of a process."""
-    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    pages = int(Path(f"/proc/{process}/statm").read_text(encoding="utf-8").split()[1])
     return f"{pages * 4096 / (1 << 20):.0f} MiB, {len(list(Path(f'/proc/{process}/fd').iterdir()))} open files"
 
 
@@ -189,7 +189,7 @@ def main(words: list[str]) -> None:
         run_copy = shutil.copytree(run, Path(folder, "run"))  # the service stores corrections in the folder
         command = [str(Path(sys.executable).with_name("yisheng")), "serve", str(run_copy), "port=0", "--json"]
         with (
-            Path(folder, "stderr").open("w+") as stderr,
+            Path(folder, "stderr").open("w+", encoding="utf-8") as stderr,
             subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as service,
         ):
             assert service.stdout is not None

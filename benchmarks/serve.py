@@ -108,13 +108,13 @@ def make_requests(count: int = 200) -> list[tuple[bytes, bytes]]:
 
 def resident_mib(process: int) -> float:
     """Return the resident memory of a process in MiB."""
-    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    pages = int(Path(f"/proc/{process}/statm").read_text(encoding="utf-8").split()[1])
     return pages * 4096 / (1 << 20)
 
 
 def cpu_seconds(process: int) -> float:
     """Return the CPU seconds of a process."""
-    user, system = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[11:13]
+    user, system = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 

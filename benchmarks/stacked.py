@@ -139,7 +139,7 @@ def speed(words: dict[str, str]) -> None:
                 for name, function in functions.items():
                     duration = measure(function)
                     if name in PEERS.values():  # measured by the peer, without the start of Python
-                        duration = json.loads(Path(folder, "seconds.json").read_text())
+                        duration = json.loads(Path(folder, "seconds.json").read_text(encoding="utf-8"))
                     seconds[name].append(duration)
         stacked_seconds = statistics.median(seconds["one pass"])
         for name, values in seconds.items():
@@ -213,7 +213,7 @@ def ray(words: dict[str, str]) -> None:
 
 
 def _save_seconds(words: dict[str, str], seconds: float) -> None:
-    Path(words["parts"], "seconds.json").write_text(json.dumps(seconds))
+    Path(words["parts"], "seconds.json").write_text(json.dumps(seconds), encoding="utf-8")
 
 
 def equal(words: dict[str, str]) -> None:

@@ -63,7 +63,7 @@ def make_environment(folder: Path, python: str, wheel: Path, *, reuse: bool, fir
     if reuse:  # the wheel's own package comes first
         script = "import sysconfig; print(sysconfig.get_path('purelib'))"
         packages = subprocess.run([executable, "-c", script], check=True, capture_output=True, text=True).stdout
-        Path(packages.strip(), "reused.pth").write_text("\n".join(site.getsitepackages()))
+        Path(packages.strip(), "reused.pth").write_text("\n".join(site.getsitepackages()), encoding="utf-8")
     return executable
 
 

@@ -33,6 +33,20 @@ def test_every_page_is_in_the_contents():
     assert sorted(listed) == sorted(set(pages) - {"index"})
 
 
+@pytest.mark.parametrize("page", sorted(path.name for path in (DOCS / "zh").glob("*.md") if path.name != "index.md"))
+def test_a_page_says_the_same_in_both_languages(page):
+    """Blocks of code, headings, rows of tables and items of lists agree."""
+    structures = []
+    for folder in (DOCS, DOCS / "zh"):
+        text = (folder / page).read_text(encoding="utf-8")
+        blocks = re.findall(r"^```.*?^```$", text, re.DOTALL | re.MULTILINE)
+        marks = re.findall(
+            r"^(#+ |\||- )", re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE), re.MULTILINE
+        )
+        structures.append((blocks, marks))
+    assert structures[0] == structures[1]
+
+
 class Page(HTMLParser):
     """The links and anchors of a page."""
 

@@ -92,7 +92,7 @@ def busy_cores(seconds: float = 0.3) -> float:
 
 def _busy_seconds(names: set[str]) -> float:
     """Return the seconds that these cores have worked for any process since the system started."""
-    lines = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
+    lines = [line.split() for line in Path("/proc/stat").read_text(encoding="utf-8").splitlines()]
     busy = [sum(map(int, (*line[1:4], *line[6:9]))) for line in lines if line[0] in names]
     return float(sum(busy) / os.sysconf("SC_CLK_TCK"))
 
@@ -169,7 +169,7 @@ def count_cores(groups: Path = PROCESS_GROUPS, root: Path = ALL_GROUPS) -> int:
 def memory_sizes() -> tuple[int, int] | None:
     """Return total and available memory in bytes, with the container's limit; None if unknown."""
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
         values = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith("kB")}
         total, free = values["MemTotal"], values["MemAvailable"]
     except (OSError, KeyError, ValueError):
@@ -203,7 +203,7 @@ def _container_memory(groups: Path = PROCESS_GROUPS, root: Path = ALL_GROUPS) ->
 def _control_groups(controller: str, groups: Path, root: Path) -> Iterator[tuple[Path, bool]]:
     """Yield the folders of this process's control group and its parents, and whether they are of version 1."""
     try:
-        lines = [line.split(":", 2) for line in groups.read_text().splitlines()]
+        lines = [line.split(":", 2) for line in groups.read_text(encoding="utf-8").splitlines()]
     except OSError:
         return  # no control groups here
     for _, controllers, path in lines:
@@ -220,7 +220,7 @@ def _control_groups(controller: str, groups: Path, root: Path) -> Iterator[tuple
 
 def _file_cache_bytes(path: Path, names: tuple[str, ...]) -> int:
     try:
-        values = dict(line.split(maxsplit=1) for line in path.read_text().splitlines())
+        values = dict(line.split(maxsplit=1) for line in path.read_text(encoding="utf-8").splitlines())
         return sum(int(values.get(name, 0)) for name in names)
     except (OSError, ValueError):
         return 0
@@ -229,7 +229,7 @@ def _file_cache_bytes(path: Path, names: tuple[str, ...]) -> int:
 def describe_processor() -> tuple[str, list[str]]:
     """Return the name of the processor and those of its instruction sets that matter for training."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine(), []
     values = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}

@@ -172,7 +172,9 @@ def _driver_version() -> str | None:
     """Return the version of the NVIDIA driver, if there is one."""
     try:
         command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-        completed = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        completed = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", timeout=10, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return completed.stdout.splitlines()[0].strip() if completed.stdout else None
