@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from yisheng.core.messages import Message
 from yisheng.reporting.other_data_schema import OtherData
 
 Label = str | int | float | list[str | int | float] | None
@@ -17,6 +18,14 @@ Count = Annotated[int, Field(ge=0)]
 Values = Annotated[list[list[float]], BeforeValidator(lambda value: _to_rows(value))]
 MAX_IMAGE_CHARS = 1 << 20
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+ORIGINS = {
+    "test": Message("the test part"),
+    "validation": Message("the validation part"),
+    "training": Message("the training part"),
+}
+"""Part -> how a sentence names it."""
 
 
 class _Schema(BaseModel):
@@ -254,7 +263,9 @@ class Evaluation(_Schema):
     @property
     def origin(self) -> str:
         """Return where the rows are from: ``the test part``, or the name of other data."""
-        return f"the {self.part} part" if self.other_data is None else self.other_data.data.name
+        if self.other_data is not None:
+            return self.other_data.data.name
+        return ORIGINS.get(self.part) or Message("the {part} part", part=self.part)
 
     @model_validator(mode="after")
     def _square(self) -> Evaluation:

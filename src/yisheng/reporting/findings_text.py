@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+from yisheng.core.logging import SEVERITIES
+from yisheng.core.messages import Message, plural_message, translate
 from yisheng.core.notebook_html import MUTED, escape, render_heading
 from yisheng.core.printable import escape_line
+from yisheng.core.text_wrapping import wrap_words
 from yisheng.reporting.formatting import format_count, format_number
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 WIDTH: Final = 100
 MAX_LISTED_VALUES: Final = 8
 MAX_LISTED_OBJECTS: Final = 3
+EXAMINED: Final = {"training": Message("training"), "validation": Message("validation"), "data": Message("data")}
+"""Part that can be examined -> how it is called."""
 SEVERITY_COLORS: Final = {"error": "#d1495b", "warning": "#d98500", "note": "#4a90c2"}
 """Colors of middle brightness, for light and for dark pages; the severity is also a word."""
 
@@ -50,8 +54,9 @@ def render_findings(findings: Findings) -> str:
         items = "".join(
             f"<li><code>{escape(name)}</code>: {escape(reason)}</li>" for name, reason in findings.unchecked.items()
         )
+        skipped = Message("{checks} not run", checks=format_count(len(findings.unchecked), "check"))
         parts.append(
-            f'<details style="{MUTED}"><summary>{format_count(len(findings.unchecked), "check")} not run</summary>'
+            f'<details style="{MUTED}"><summary>{escape(skipped)}</summary>'
             f'<ul style="margin:.3em 0">{items}</ul></details>'
         )
     return f"<div>{''.join(parts)}</div>"
@@ -76,9 +81,23 @@ def summarize_findings(findings: Findings) -> str:
     """
     if findings.examined:
         return summarize_parts(findings.examined, findings.missing)
-    counts = [format_count(n, name) for name, n in findings.count_severities().items() if n]
-    steps = f" in {format_count(findings.steps, 'step')} of training" if findings.steps else ""
-    return f"Found{steps}: {', '.join(counts)}." if counts else f"No problems found{steps}."
+    counts = _join_counts(findings.count_severities())
+    steps = format_count(findings.steps, "step")
+    if counts and findings.steps:
+        return Message("Found in {steps} of training: {counts}.", steps=steps, counts=counts)
+    if counts:
+        return Message("Found: {counts}.", counts=counts)
+    if findings.steps:
+        return Message("No problems found in {steps} of training.", steps=steps)
+    return Message("No problems found.")
+
+
+def _join_counts(counts: Mapping[Severity, int]) -> str:
+    """Return the counts that are not zero, separated by commas."""
+    text = ""
+    for count in (format_count(count, severity) for severity, count in counts.items() if count):
+        text = Message("{counts}, {count}", counts=text, count=count) if text else count
+    return text
 
 
 def summarize_parts(examined: Mapping[str, Mapping[Severity, int]], missing: Sequence[str]) -> str:
@@ -89,14 +108,22 @@ def summarize_parts(examined: Mapping[str, Mapping[Severity, int]], missing: Seq
     >>> summarize_parts({"training": {"error": 1, "note": 2}, "data": {}}, ["validation"])
     'training: 1 error, 2 notes; data: nothing found; validation was not given'
     """
-    clauses = []
+    clauses: list[str] = []
     for part, counts in examined.items():
-        described = [format_count(count, severity) for severity, count in counts.items() if count]
-        clauses.append(f"{part}: {', '.join(described) or 'nothing found'}")
+        described = _join_counts(counts) or Message("nothing found")
+        clauses.append(Message("{part}: {counts}", part=EXAMINED.get(part, part), counts=described))
     if missing:
-        names = " and ".join([", ".join(missing[:-1]), missing[-1]]) if len(missing) > 1 else missing[0]
-        clauses.append(f"{names} {'was' if len(missing) == 1 else 'were'} not given")
-    return "; ".join(clauses)
+        names: str = EXAMINED.get(missing[0], missing[0])
+        for name in missing[1:]:
+            last = EXAMINED.get(name, name)
+            is_last = name == missing[-1]
+            names = (Message("{names} and {last}", names=names, last=last) if is_last
+                     else Message("{names}, {last}", names=names, last=last))  # fmt: skip
+        clauses.append(plural_message(len(missing), "{names} was not given", "{names} were not given", names=names))
+    text = clauses[0] if clauses else ""
+    for clause in clauses[1:]:
+        text = Message("{clauses}; {clause}", clauses=text, clause=clause)
+    return text
 
 
 def format_alternative(alternative: Alternative | StoredAlternative) -> str:
@@ -106,8 +133,11 @@ def format_alternative(alternative: Alternative | StoredAlternative) -> str:
     >>> format_alternative(Alternative("the inputs are not scaled", "standardize them"))
     'also possible: the inputs are not scaled (to find out: standardize them)'
     """
-    how = f"tried: {alternative.result}" if alternative.result else f"to find out: {alternative.experiment}"
-    return f"also possible: {alternative.cause} ({how})"
+    if alternative.result:
+        values = {"cause": alternative.cause, "result": alternative.result}
+        return Message("also possible: {cause} (tried: {result})", **values)
+    values = {"cause": alternative.cause, "experiment": alternative.experiment}
+    return Message("also possible: {cause} (to find out: {experiment})", **values)
 
 
 def format_evidence(evidence: Any, cause: str = "") -> str:
@@ -155,14 +185,15 @@ def _format_value(value: Any) -> str:
 
 
 def _render_cause(cause: Cause) -> str:
-    source = f" at <code>{escape(cause.source)}</code>" if cause.source else ""
-    lines = [
-        f"<strong>{escape(cause.severity)}: {escape(cause.cause)}</strong>{source} <code>{escape(cause.check)}</code>"
-    ]
-    lines.append(f"do: {escape(cause.remedy)}")
+    source = f" <code>{escape(cause.source)}</code>" if cause.source else ""
+    lines = [f"<strong>{escape(_name_cause(cause))}</strong>{source} <code>{escape(cause.check)}</code>"]
+    lines.append(escape(Message("do: {remedy}", remedy=cause.remedy)))
     if evidence := format_evidence(cause.evidence, cause.cause):
-        lines.append(f'<span style="{MUTED}">seen: {escape(evidence)}</span>')
-    lines += [f'<span style="{MUTED}">explains: {escape(symptom.cause)}</span>' for symptom in cause.symptoms]
+        lines.append(f'<span style="{MUTED}">{escape(Message("seen: {evidence}", evidence=evidence))}</span>')
+    lines += [
+        f'<span style="{MUTED}">{escape(Message("explains: {cause}", cause=symptom.cause))}</span>'
+        for symptom in cause.symptoms
+    ]
     lines += [
         f'<span style="{MUTED}">{escape(format_alternative(alternative))}</span>' for alternative in cause.alternatives
     ]
@@ -171,27 +202,31 @@ def _render_cause(cause: Cause) -> str:
     return f'<div style="{style}">{"<br>".join(lines)}</div>'
 
 
+def _name_cause(cause: Cause) -> Message:
+    return Message("{severity}: {cause}", severity=SEVERITIES[cause.severity], cause=cause.cause)
+
+
 def _lines(findings: Findings) -> Iterator[str]:
-    yield summarize_findings(findings)
+    yield translate(summarize_findings(findings))
     for number, cause in enumerate(findings.findings, 1):
         yield ""
-        source = f", at {cause.source}" if cause.source else ""
-        yield from _wrap(f"{number}. {cause.severity}: {cause.cause} ({cause.check}{source})", "   ")
-        yield from _wrap(f"   do: {cause.remedy}", "       ")
+        values = {"cause": _name_cause(cause), "check": cause.check, "source": cause.source}
+        head = Message("{cause} ({check}, at {source})", **values)
+        head = head if cause.source else Message("{cause} ({check})", **values)
+        yield from _wrap(f"{number}. ", head, "   ")
+        yield from _wrap("   ", Message("do: {remedy}", remedy=cause.remedy), "       ")
         if evidence := format_evidence(cause.evidence, cause.cause):
-            yield from _wrap(f"   seen: {evidence}", "       ")
+            yield from _wrap("   ", Message("seen: {evidence}", evidence=evidence), "       ")
         for symptom in cause.symptoms:
-            yield from _wrap(f"   explains: {symptom.cause}", "       ")
+            yield from _wrap("   ", Message("explains: {cause}", cause=symptom.cause), "       ")
         for alternative in cause.alternatives:
-            yield from _wrap(f"   {format_alternative(alternative)}", "       ")
+            yield from _wrap("   ", format_alternative(alternative), "       ")
     if findings.unchecked:
         yield ""
-        yield "not checked:"
+        yield translate(Message("not checked:"))
         for name, reason in findings.unchecked.items():
-            yield from _wrap(f"  {name}: {reason}", "    ")
+            yield from _wrap("  ", Message("{name}: {description}", name=name, description=reason), "    ")
 
 
-def _wrap(line: str, indent: str) -> list[str]:
-    return textwrap.wrap(
-        escape_line(line), WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )
+def _wrap(start: str, text: str, indent: str) -> list[str]:
+    return wrap_words(f"{start}{escape_line(translate(text))}", WIDTH, subsequent_indent=indent)

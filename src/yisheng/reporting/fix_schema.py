@@ -7,10 +7,15 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from yisheng.core.messages import Message
 from yisheng.reporting.formatting import format_number
 
 Outcome = Literal["better", "worse", "unclear"]
-VERDICTS: dict[Outcome, str] = {"better": "better", "worse": "worse", "unclear": "not shown to be better"}
+VERDICTS: dict[Outcome, Message] = {
+    "better": Message("better"),
+    "worse": Message("worse"),
+    "unclear": Message("not shown to be better"),
+}
 
 
 class _Schema(BaseModel):
@@ -96,10 +101,15 @@ def score_difference(round_: Round) -> str:
     difference = round_.difference
     if difference is None:
         return ""
-    text = f"difference {format_number(difference.value)}"
+    value = format_number(difference.value)
     if difference.low is None:
-        return text
-    return f"{text}, 95% interval {format_number(difference.low)} to {format_number(difference.high)}"
+        return Message("difference {value}", value=value)
+    return Message(
+        "difference {value}, 95% interval {low} to {high}",
+        value=value,
+        low=format_number(difference.low),
+        high=format_number(difference.high),
+    )
 
 
 def _format_value(value: Any) -> str:

@@ -8,22 +8,32 @@ from collections.abc import Callable, Sequence
 
 from yisheng.core import registry
 from yisheng.core.errors import YishengError
+from yisheng.core.messages import Message, plural_message, translate
 from yisheng.core.score_keys import split_score_key
 
 MISSING = "–"
 SCORE_WORDS = {"auc": "AUC", "f1": "F1", "mae": "MAE", "mse": "MSE", "r2": "R²", "rmse": "RMSE", "roc": "ROC"}
 """Spellings of words in the keys of scores."""
-AVERAGE_SUFFIXES = {
-    "macro": " (macro)",
-    "micro": " (micro)",
-    "weighted": " (weighted)",
-    "ovr": ", one against the rest",
-}
+AVERAGE_SUFFIXES = ("ovr", "macro", "micro", "weighted")
 """Words in the keys of scores that describe averaging; they follow the name."""
+SCORE_NAMES = {
+    "accuracy": Message("accuracy"),
+    "calibration error": Message("calibration error"),
+    "hamming loss": Message("hamming loss"),
+    "log loss": Message("log loss"),
+    "log RMSE": Message("log RMSE"),
+    "loss": Message("loss"),
+    "precision": Message("precision"),
+    "recall": Message("recall"),
+    "subset accuracy": Message("subset accuracy"),
+    "top-3 accuracy": Message("top-3 accuracy"),
+    "top-5 accuracy": Message("top-5 accuracy"),
+}
+"""Names of scores that are words, as they are in a sentence."""
 BASELINE_DESCRIPTIONS = {
-    "classification": "guessing the most frequent class",
-    "multilabel": "guessing each label's most frequent value",
-    "regression": "predicting the mean",
+    "classification": Message("guessing the most frequent class"),
+    "multilabel": Message("guessing each label's most frequent value"),
+    "regression": Message("predicting the mean"),
 }
 """The baseline of each task in words."""
 
@@ -60,9 +70,9 @@ def format_number(value: float | None, decimals: int | None = None) -> str:
     if value is None:
         return MISSING
     if math.isnan(value):
-        return "not a number"
+        return Message("not a number")
     if math.isinf(value):
-        return "infinite" if value > 0 else "minus infinite"
+        return Message("infinite") if value > 0 else Message("minus infinite")
     if value and not 1e-5 <= abs(value) < 1e9:
         return _use_minus_sign(f"{value:.3g}")
     text = f"{value:,.{decimal_places(value) if decimals is None else decimals}f}"
@@ -101,7 +111,23 @@ def format_count(count: int, noun: str) -> str:
     >>> format_count(1, "row"), format_count(1797, "row")
     ('1 row', '1,797 rows')
     """
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    n = f"{count:,}"
+    messages = {
+        "row": plural_message(count, "{n} row", "{n} rows", n=n),
+        "parameter": plural_message(count, "{n} parameter", "{n} parameters", n=n),
+        "step": plural_message(count, "{n} step", "{n} steps", n=n),
+        "check": plural_message(count, "{n} check", "{n} checks", n=n),
+        "error": plural_message(count, "{n} error", "{n} errors", n=n),
+        "warning": plural_message(count, "{n} warning", "{n} warnings", n=n),
+        "note": plural_message(count, "{n} note", "{n} notes", n=n),
+        "model": plural_message(count, "{n} model", "{n} models", n=n),
+        "fold": plural_message(count, "{n} fold", "{n} folds", n=n),
+        "group": plural_message(count, "{n} group", "{n} groups", n=n),
+        "trial": plural_message(count, "{n} trial", "{n} trials", n=n),
+        "draw": plural_message(count, "{n} draw", "{n} draws", n=n),
+        "candidate": plural_message(count, "{n} candidate", "{n} candidates", n=n),
+    }
+    return messages.get(noun) or (f"{n} {noun}" if count == 1 else f"{n} {noun}s")
 
 
 def score_name(key: str) -> str:
@@ -114,18 +140,26 @@ def score_name(key: str) -> str:
     """
     metric, target = split_score_key(key)
     if target:
-        return f"{score_name(metric)} of {target}"
+        return Message("{metric} of {target}", metric=score_name(metric), target=target)
     parts = key.split("_")
-    name = " ".join(SCORE_WORDS.get(part, part) for part in parts if part not in AVERAGE_SUFFIXES)
-    return re.sub(r"^top (?=\d)", "top-", name) + "".join(AVERAGE_SUFFIXES.get(part, "") for part in parts)
+    words = " ".join(SCORE_WORDS.get(part, part) for part in parts if part not in AVERAGE_SUFFIXES)
+    words = re.sub(r"^top (?=\d)", "top-", words)
+    name: str = SCORE_NAMES.get(words, words)
+    for part in (part for part in AVERAGE_SUFFIXES if part in parts):
+        if part == "ovr":
+            name = Message("{metric}, one against the rest", metric=name)
+        else:
+            name = Message("{metric} ({average})", metric=name, average=part)
+    return name
 
 
 def capitalize(text: str) -> str:
-    """Return the text with a capital first letter.
+    """Return the text with a capital first letter, a message in the current language.
 
     >>> capitalize("accuracy"), capitalize("R²")
     ('Accuracy', 'R²')
     """
+    text = translate(text)
     return text[:1].upper() + text[1:]
 
 

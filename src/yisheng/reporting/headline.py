@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from yisheng.core.messages import Message
 from yisheng.core.types import Score
 from yisheng.reporting.findings_schema import Severity
 from yisheng.reporting.formatting import (
@@ -25,6 +26,20 @@ SIGNS_OF_SEVERITY: dict[Severity, str] = {"error": "✗", "warning": "!", "note"
 VERDICT_OF_SEVERITY: dict[Severity, Verdict] = {"error": "worse", "warning": "unclear"}
 """The verdict that a finding allows at best: no model is good whose training has an error."""
 RANKS: tuple[Verdict, ...] = ("better", "unknown", "unclear", "worse")
+
+PARTS = {"test": Message("Test"), "validation": Message("Validation")}
+"""Part of the rows -> how a sentence begins with it."""
+MEANINGS: dict[tuple[Verdict, bool, bool], Message] = {
+    ("better", True, True): Message("Better than the baseline: the whole interval is above it."),
+    ("better", True, False): Message("Better than the baseline: the whole interval is below it."),
+    ("better", False, True): Message("Better than the baseline: the score is above it."),
+    ("better", False, False): Message("Better than the baseline: the score is below it."),
+    ("worse", True, True): Message("Worse than the baseline: the whole interval is above it."),
+    ("worse", True, False): Message("Worse than the baseline: the whole interval is below it."),
+    ("worse", False, True): Message("Worse than the baseline: the score is above it."),
+    ("worse", False, False): Message("Worse than the baseline: the score is below it."),
+}
+"""Verdict, whether the score has an interval, whether it is above the baseline -> the sentence."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +80,10 @@ def describe_result(facts: RunFacts) -> Headline:
     if facts.findings is None:
         return headline
     counts = {name: facts.findings.count_severity(name) for name in VERDICT_OF_SEVERITY}
-    text = " and ".join(format_count(count, name) for name, count in counts.items() if count)
+    texts = [format_count(count, name) for name, count in counts.items() if count]
+    text = texts[0] if texts else ""
+    if len(texts) == 2:
+        text = Message("{errors} and {warnings}", errors=texts[0], warnings=texts[1])
     return replace(headline, findings=text, severity=facts.findings.worst_severity())
 
 
@@ -75,15 +93,32 @@ def _describe_score(facts: RunFacts) -> Headline:
         return Headline("unknown", _describe_unscored(facts), "", _describe_epochs(facts))
     measured, base = facts.scores[facts.part][score], facts.scores.get("baseline", {}).get(score)
     decimals = decimal_places(measured.value, measured.low, measured.high)
-    result = f"{capitalize(facts.part)} {score_name(score)} {format_number(measured.value, decimals)}"
+    result = Message(
+        "{part} {score} {value}",
+        part=PARTS.get(facts.part, capitalize(facts.part)),
+        score=score_name(score),
+        value=format_number(measured.value, decimals),
+    )
     if measured.low is not None and measured.high is not None:
-        result += f" (95% interval {format_number(measured.low, decimals)} to {format_number(measured.high, decimals)})"
+        result = Message(
+            "{result} (95% interval {low} to {high})",
+            result=result,
+            low=format_number(measured.low, decimals),
+            high=format_number(measured.high, decimals),
+        )
     if base:
-        result += f"; {_describe_baseline(facts)} gives {format_number(base.value, decimals)}"
+        result = Message(
+            "{result}; {baseline} gives {value}.",
+            result=result,
+            baseline=_describe_baseline(facts),
+            value=format_number(base.value, decimals),
+        )
+    else:
+        result = Message("{result}.", result=result)
     verdict = judge_score(measured, base, is_higher_better(score))
     return Headline(
         verdict,
-        f"{result}.",
+        result,
         _describe_verdict(verdict, measured, base, is_higher_better(score)),
         _describe_epochs(facts),
     )
@@ -113,46 +148,55 @@ def judge_score(measured: Score, base: Score | None, upward: bool | None) -> Ver
 
 def _describe_verdict(verdict: Verdict, measured: Score, base: Score | None, upward: bool | None) -> str:
     """Return what the verdict means, as a sentence."""
-    interval = "the whole interval" if measured.low is not None else "the score"
-    side, opposite = ("above", "below") if upward else ("below", "above")
     if verdict == "unknown":
-        return "No baseline to compare with." if base is None else ""
-    return {
-        "better": f"Better than the baseline: {interval} is {side} it.",
-        "unclear": "Not shown to be better than the baseline: the interval includes it.",
-        "worse": f"Worse than the baseline: {interval} is {opposite} it.",
-    }[verdict]
+        return Message("No baseline to compare with.") if base is None else ""
+    if verdict == "unclear":
+        return Message("Not shown to be better than the baseline: the interval includes it.")
+    is_above, has_interval = bool(upward) == (verdict == "better"), measured.low is not None
+    return MEANINGS[verdict, has_interval, is_above]
 
 
 def _describe_baseline(facts: RunFacts) -> str:
-    return BASELINE_DESCRIPTIONS[facts.spec.task] if facts.spec else "the baseline"
+    return BASELINE_DESCRIPTIONS[facts.spec.task] if facts.spec else Message("the baseline")
 
 
 def _describe_unscored(facts: RunFacts) -> str:
     """Describe the progress of a run without scores."""
     epochs_done, epochs_requested = facts.epochs
     if facts.is_finished:
-        return "Trained, but not scored yet."
-    total = f" of {epochs_requested:,}" if epochs_requested else ""
-    text = f"Not scored: the run is not finished ({epochs_done:,}{total} epochs are done)."
+        return Message("Trained, but not scored yet.")
+    values = {"done": f"{epochs_done:,}", "requested": f"{epochs_requested:,}" if epochs_requested else ""}
+    if epochs_requested:
+        text = Message("Not scored: the run is not finished ({done} of {requested} epochs are done).", **values)
+    else:
+        text = Message("Not scored: the run is not finished ({done} epochs are done).", **values)
     score = facts.watched_score
     best = facts.history.best_epoch(score, higher=is_higher_better(score) is not False)
-    if best:
-        text += f" Best validation {score_name(score)} so far: {format_number(best.scores[score])}."
-    return text
+    if not best:
+        return text
+    return Message(
+        "{progress} Best validation {score} so far: {value}.",
+        progress=text,
+        score=score_name(score),
+        value=format_number(best.scores[score]),
+    )
 
 
 def _describe_epochs(facts: RunFacts) -> str:
     """Describe which epoch's weights are used, of how many, and whether the run stopped early."""
     epochs_done, epochs_requested = facts.epochs
     if epochs_requested == 0:
-        return "Not trained here (epochs=0): the scores are of the weights that the network came with."
+        return Message("Not trained here (epochs=0): the scores are of the weights that the network came with.")
     if not facts.best_epoch:
         return ""
-    stopped_early = (
-        f", stopped early ({epochs_requested:,} were requested)"
-        if facts.is_finished and epochs_requested and epochs_done < epochs_requested
-        else ""
-    )
-    label = "Best weights" if facts.is_finished else "Best so far"
-    return f"{label}: epoch {facts.best_epoch:,} of {epochs_done or facts.best_epoch:,}{stopped_early}."
+    values = {"epoch": f"{facts.best_epoch:,}", "epochs": f"{epochs_done or facts.best_epoch:,}"}
+    if not facts.is_finished:
+        return Message("Best so far: epoch {epoch} of {epochs}.", **values)
+    if epochs_requested and epochs_done < epochs_requested:
+        requested = f"{epochs_requested:,}"
+        return Message(
+            "Best weights: epoch {epoch} of {epochs}, stopped early ({requested} were requested).",
+            **values,
+            requested=requested,
+        )
+    return Message("Best weights: epoch {epoch} of {epochs}.", **values)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from yisheng.core import files
 from yisheng.core.durations import format_duration
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.reporting.formatting import format_count, replace_unprintable
 from yisheng.reporting.headline import describe_result
@@ -38,8 +39,9 @@ from yisheng.reporting.sections.scratch_comparison import scratch_comparison
 from yisheng.reporting.sections.usage import usage
 
 MONTHS = (
-    *("January", "February", "March", "April", "May", "June"),
-    *("July", "August", "September", "October", "November", "December"),
+    *(Message("January"), Message("February"), Message("March"), Message("April"), Message("May"), Message("June")),
+    *(Message("July"), Message("August"), Message("September"), Message("October")),
+    *(Message("November"), Message("December")),
 )
 SECTIONS: tuple[Callable[[RunFacts], Section | None], ...] = (
     findings,
@@ -105,19 +107,27 @@ def _summary_facts(facts: RunFacts) -> list[tuple[str, str]]:
     seconds = durations.get("training") if isinstance(durations, dict) else None
     if seconds is None and facts.history.epochs:
         seconds = facts.history.epochs[-1].seconds
-    labels = {title: facts.config.get(key) for title, key in (("Name", "name"), ("Notes", "notes"))}
+    labels = {Message("Name"): facts.config.get("name"), Message("Notes"): facts.config.get("notes")}
+    rows = _format_count(data.get("rows"), "row")
+    parameters = _format_count(facts.model.get("parameters"), "parameter")
     texts = {
         **{title: text for title, text in labels.items() if isinstance(text, str)},
-        "Data": _join(data.get("name") or facts.choice_name("data"), _format_count(data.get("rows"), "row")),
-        "Model": _join(facts.choice_name("model"), _format_count(facts.model.get("parameters"), "parameter")),
-        "Training": _join(_format_seconds(seconds), _format_device(facts), separator=" "),
-        "Started": _format_date(facts.environment.get("started")),
+        Message("Data"): _join(str(data.get("name") or facts.choice_name("data")), rows),
+        Message("Model"): _join(facts.choice_name("model"), parameters),
+        Message("Training"): _describe_training(_format_seconds(seconds), facts.environment.get("device")),
+        Message("Started"): _format_date(facts.environment.get("started")),
     }
     return [(name, text) for name, text in texts.items() if text]
 
 
-def _join(*parts: object, separator: str = ", ") -> str:
-    return separator.join(str(part) for part in parts if part)
+def _join(name: str, count: str) -> str:
+    return Message("{name}, {count}", name=name, count=count) if name and count else name or count
+
+
+def _describe_training(duration: str, device: object) -> str:
+    if not isinstance(device, str) or not device:
+        return duration
+    return Message("{duration} on {device}", duration=duration, device=device) if duration else device
 
 
 def _format_count(count: object, noun: str) -> str:
@@ -126,11 +136,6 @@ def _format_count(count: object, noun: str) -> str:
 
 def _format_seconds(seconds: object) -> str:
     return format_duration(seconds) if isinstance(seconds, int | float) else ""
-
-
-def _format_device(facts: RunFacts) -> str:
-    device = facts.environment.get("device")
-    return f"on {device}" if isinstance(device, str) and device else ""
 
 
 def _format_date(started: object) -> str:
@@ -145,4 +150,10 @@ def _format_date(started: object) -> str:
         date = datetime.fromisoformat(started)
     except ValueError:
         return started
-    return f"{date.day} {MONTHS[date.month - 1]} {date.year}, {date:%H:%M} {date.tzname() or ''}".strip()
+    return Message(
+        "{day} {month} {year}, {time}",
+        day=date.day,
+        month=MONTHS[date.month - 1],
+        year=date.year,
+        time=f"{date:%H:%M} {date.tzname() or ''}".strip(),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from yisheng.core.messages import Message
 from yisheng.core.types import Score
 from yisheng.reporting.formatting import decimal_places, is_higher_better
 
@@ -32,4 +33,4 @@ class ScoreRow:
     @property
     def hint(self) -> str:
         """Return a hint if smaller values of the score are better."""
-        return "smaller is better" if is_higher_better(self.name) is False else ""
+        return Message("smaller is better") if is_higher_better(self.name) is False else ""

@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from yisheng.core.durations import format_duration
+from yisheng.core.messages import Message, as_message, current_language, translate
 from yisheng.reporting.formatting import (
     capitalize,
     decimal_places,
@@ -53,9 +54,12 @@ def render(template: str, **values: Any) -> Markup:
 
 
 def render_page(name: str, *, styles: Sequence[str] = ("style.css",), **values: Any) -> str:
-    """Return HTML from a template file in ``templates/``, with the style sheets of that folder inlined."""
+    """Return HTML from a template file in ``templates/``, with the style sheets of that folder inlined.
+
+    It is in the current language; so are the texts of its sections, which are rendered before.
+    """
     style = "".join((TEMPLATES / sheet).read_text(encoding="utf-8") for sheet in styles)
-    return _make_environment().get_template(name).render(**values, style=Markup(style))
+    return _make_environment().get_template(name).render(**values, style=Markup(style), language=current_language())
 
 
 def render_figure(chart: Chart, alt: str, caption: str = "") -> Markup:
@@ -79,13 +83,40 @@ def render_figure(chart: Chart, alt: str, caption: str = "") -> Markup:
 def explain_missing(facts: RunFacts, problem: str) -> Markup:
     """Return a paragraph that says what is missing and which command makes it."""
     return render(
-        """<p class="missing">{{ problem }}
-{%- if trained %} Run <code>yisheng evaluate {{ run }}</code>.{% else %} Training is not finished.
-{% endif %}</p>""",
+        """<p class="missing">{{ problem }} {% if trained %}
+{{ message("Run {command}.", command=code("yisheng evaluate " ~ run)) }}
+{%- else %}{{ message("Training is not finished.") }}{% endif %}</p>""",
         problem=problem,
         trained=facts.is_finished,
         run=facts.shell_path,
     )
+
+
+def format_message(template: str, /, **values: Any) -> Message | Markup:
+    """Return a text of a template in HTML; values that are `Markup` stay HTML, and everything else is escaped.
+
+    >>> format_message("the file {file} of {run}", file=format_code("a<b"), run="<r>")
+    Markup('the file <code>a&lt;b</code> of &lt;r&gt;')
+    """
+    template = " ".join(template.split())  # in a template file it may have several lines
+    if not any(isinstance(value, Markup) for value in values.values()):
+        return as_message(template, **values)
+    shown = {name: translate(value) if isinstance(value, Message) else value for name, value in values.items()}
+    return escape(translate(as_message(template))).format(**shown)
+
+
+def _format_plural(count: int, singular: str, plural: str, /, **values: Any) -> Message | Markup:
+    return format_message(singular if count == 1 else plural, **values)
+
+
+def format_code(text: str) -> Markup:
+    """Return text as code."""
+    return Markup("<code>{}</code>").format(text)
+
+
+def isolate(text: str) -> Markup:
+    """Return text that a user may have written, in its own writing direction."""
+    return Markup("<bdi>{}</bdi>").format(translate(text))
 
 
 def format_label(label: Any, classes: tuple[str, ...] = (), decimals: int | None = None) -> str:
@@ -97,7 +128,7 @@ def format_label(label: Any, classes: tuple[str, ...] = (), decimals: int | None
     ('2.50', '–')
     """
     if isinstance(label, list):
-        return ", ".join(format_label(name, classes, decimals) for name in label) or "none"
+        return ", ".join(format_label(name, classes, decimals) for name in label) or Message("none")
     if isinstance(label, int) and 0 <= label < len(classes):
         return classes[label]
     return label if isinstance(label, str) else format_number(label, decimals)
@@ -130,7 +161,7 @@ def breakable(text: str) -> Markup:
     >>> breakable("a daisy")
     Markup('a daisy')
     """
-    words = re.split(r"(\s+)", str(text))
+    words = re.split(r"(\s+)", translate(text) if isinstance(text, str) else str(text))
     return Markup("").join(
         Markup("<wbr>").join(_SEPARATOR.split(word)) if len(word) > MAX_UNBROKEN else escape(word) for word in words
     )
@@ -140,7 +171,7 @@ def _format_exact(value: float | None, decimals: int | None = None) -> Markup:
     """Return a rounded number as an element that also contains the exact value."""
     if value is None:
         return Markup("<span>{}</span>").format(format_number(None))
-    return Markup('<data value="{}">{}</data>').format(repr(value), format_number(value, decimals))
+    return Markup('<data value="{}">{}</data>').format(repr(value), translate(format_number(value, decimals)))
 
 
 @functools.cache
@@ -151,6 +182,7 @@ def _make_environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_translate_value,
     )
     filters: Mapping[str, Any] = {
         "breakable": breakable,
@@ -165,9 +197,21 @@ def _make_environment() -> Environment:
         "score": score_name,
     }
     environment.filters.update(filters)
+    functions: Mapping[str, Any] = {
+        "bdi": isolate,
+        "code": format_code,
+        "message": format_message,
+        "plural_message": _format_plural,
+    }
+    environment.globals.update(functions)
     macros = environment.get_template("macros.html").module
     environment.globals.update({name: getattr(macros, name) for name in ("table", "words", "numbers", "score_cells")})
     return environment
+
+
+def _translate_value(value: Any) -> Any:
+    """Return what a template shows of a value: messages in the current language."""
+    return translate(value) if isinstance(value, Message) else value
 
 
 @functools.cache

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from yisheng.core.messages import Message
 from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, explain_missing, render
 
 MAX_ROWS = 100
 TEMPLATE = """
 {% set note %}
-Lowest F1 first. Precision: the fraction of the rows predicted as the {{ kind }} that belong to it. Recall: the fraction
-of the rows of the {{ kind }} that are predicted as it. F1: the harmonic mean of both.
-{% if omitted %}The {{ omitted | count }} best ones are in <code>evaluation.json</code> only.{% endif %}
+{{ about }}
+{% if omitted %}{{ message("The {n} best ones are in {file} only.", n=omitted | count, file=code("evaluation.json")) }}
+{% endif %}
 {% endset %}
-{% call table("Scores by " ~ kind, note, "meters") %}
+{% call table(label, note, "meters") %}
 <thead><tr>
-{{ words(kind | capital) }}{{ numbers("Rows") }}{{ numbers("Precision") }}{{ numbers("Recall") }}{{ numbers("F1") }}
+{{ words(kind) }}{{ numbers(message("Rows")) }}{{ numbers(message("Precision")) }}{{ numbers(message("Recall")) }}
+{{ numbers("F1") }}
 <th scope="col" class="wide" aria-hidden="true"></th>
 </tr></thead>
 <tbody>
@@ -31,6 +33,26 @@ of the rows of the {{ kind }} that are predicted as it. F1: the harmonic mean of
 </tbody>
 {% endcall %}
 """
+CLASS_TEXTS = {
+    "title": Message("Classes"),
+    "kind": Message("Class"),
+    "label": Message("Scores by class"),
+    "missing": Message("The scores by class are missing."),
+    "about": Message(
+        "Lowest F1 first. Precision: the fraction of the rows predicted as the class that belong to it. Recall: the "
+        "fraction of the rows of the class that are predicted as it. F1: the harmonic mean of both."
+    ),
+}
+LABEL_TEXTS = {
+    "title": Message("Labels"),
+    "kind": Message("Label"),
+    "label": Message("Scores by label"),
+    "missing": Message("The scores by label are missing."),
+    "about": Message(
+        "Lowest F1 first. Precision: the fraction of the rows predicted as the label that belong to it. Recall: the "
+        "fraction of the rows of the label that are predicted as it. F1: the harmonic mean of both."
+    ),
+}
 
 
 def classes(facts: RunFacts) -> Section | None:
@@ -38,10 +60,9 @@ def classes(facts: RunFacts) -> Section | None:
     evaluation = facts.evaluation
     if evaluation is None or evaluation.pairs or (facts.spec and facts.spec.task == "regression"):
         return None
-    kind = "label" if facts.spec and facts.spec.task == "multilabel" else "class"
-    title = "Labels" if kind == "label" else "Classes"
+    texts = LABEL_TEXTS if facts.spec and facts.spec.task == "multilabel" else CLASS_TEXTS
     if not evaluation.per_class:
-        return Section("classes", title, explain_missing(facts, f"The scores by {kind} are missing."))
+        return Section("classes", texts["title"], explain_missing(facts, texts["missing"]))
     rows = sorted(evaluation.per_class, key=lambda row: 2.0 if row.f1 is None else row.f1)
-    html = render(TEMPLATE, kind=kind, rows=rows[:MAX_ROWS], omitted=max(0, len(rows) - MAX_ROWS))
-    return Section("classes", title, html)
+    html = render(TEMPLATE, **texts, rows=rows[:MAX_ROWS], omitted=max(0, len(rows) - MAX_ROWS))
+    return Section("classes", texts["title"], html)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from yisheng.core.messages import Message
 from yisheng.reporting.evaluation_schema import Evaluation
 from yisheng.reporting.formatting import format_count, format_percent, shorten_distinctly
 from yisheng.reporting.run_facts import RunFacts
@@ -20,22 +21,24 @@ MIN_DEEP = 0.85
 
 MATRIX = """
 {% set note %}
-Rows are true classes, columns are predicted classes; correct predictions are blue, wrong ones orange. The color depth
-is the square root of the fraction of the row, so that rare mistakes are visible. The tooltip of a cell shows its count
-and fraction.
+{{ about }}
 {% endset %}
-{% call table("Confusion matrix", note, kind) %}
+{% call table(message("Confusion matrix"), note, kind) %}
 <thead><tr>
-<th scope="col" class="corner">true \\ predicted</th>
+<th scope="col" class="corner">{{ message("true / predicted") }}</th>
 {% for name in names %}
-<th scope="col" title="predicted {{ name }}"><span><bdi>{{ heads[loop.index0] }}</bdi></span></th>
+<th scope="col" title="{{ message("predicted {name}", name=name) }}">
+<span><bdi>{{ heads[loop.index0]
+}}</bdi></span></th>
 {% endfor %}
-<th scope="col" class="n sum"><span>rows</span></th>
+<th scope="col" class="n sum"><span>{{ message("rows") }}</span></th>
 </tr></thead>
 <tbody>
 {% for row in rows %}
 <tr>
-<th scope="row" title="true {{ row.name }}"><bdi>{{ labels[loop.index0] | breakable }}</bdi></th>
+<th scope="row" title="{{ message("true {name}", name=row.name) }}">
+<bdi>{{ labels[loop.index0] | breakable
+}}</bdi></th>
 {% for cell in row.cells %}
 <td class="{{ cell.css_classes }}"{% if cell.depth %} style="--a:{{ cell.depth }}"{% endif %} title="{{ cell.title }}">
 {%- if cell.count %}{{ cell.count | count }}{% else %}<span class="zero">0</span>{% endif %}</td>
@@ -48,12 +51,13 @@ and fraction.
 """
 PAIRS_TABLE = """
 {% set note %}
-The {{ pairs | length }} most confused pairs of {{ classes }} classes; the complete matrix is in
-<code>evaluation.json</code>.
+{{ message("The {pairs} most confused pairs of {classes} classes; the complete matrix is in {file}.",
+    pairs=pairs | length, classes=classes, file=code("evaluation.json")) }}
 {% endset %}
-{% call table("Most confused classes", note) %}
+{% call table(message("Most confused classes"), note) %}
 <thead><tr>
-{{ words("True class") }}{{ words("Predicted as") }}{{ numbers("Rows") }}{{ numbers("Fraction of the true class") }}
+{{ words(message("True class")) }}{{ words(message("Predicted as")) }}{{ numbers(message("Rows")) }}
+{{ numbers(message("Fraction of the true class")) }}
 </tr></thead>
 <tbody>
 {% for pair in pairs %}
@@ -65,7 +69,12 @@ The {{ pairs | length }} most confused pairs of {{ classes }} classes; the compl
 </tbody>
 {% endcall %}
 """
-NO_MISTAKES = """<p>All rows of {{ origin }} are predicted correctly.</p>"""
+NO_MISTAKES = """<p>{{ message("All rows of {part} are predicted correctly.", part=origin) }}</p>"""
+ABOUT = Message(
+    "Rows are true classes, columns are predicted classes; correct predictions are blue, wrong ones orange. The color "
+    "depth is the square root of the fraction of the row, so that rare mistakes are visible. The tooltip of a cell "
+    "shows its count and fraction."
+)
 
 
 @dataclass(frozen=True)
@@ -110,7 +119,8 @@ def confusion(facts: RunFacts) -> Section | None:
     if not evaluation.confusion:
         if evaluation.pairs or not evaluation.per_class:
             return None
-        return Section("confusion", "Confusion matrix", explain_missing(facts, "The confusion matrix is missing."))
+        missing = explain_missing(facts, Message("The confusion matrix is missing."))
+        return Section("confusion", Message("Confusion matrix"), missing)
     names = class_names(facts, evaluation)
     if len(names) <= MAX_MATRIX_CLASSES:
         max_length = max(map(len, names))
@@ -118,18 +128,19 @@ def confusion(facts: RunFacts) -> Section | None:
         kind = f"confusion{' many' if len(names) > 12 else ''}{' tall' if tall else ''}"
         html = render(
             MATRIX,
+            about=ABOUT,
             names=names,
             heads=shorten_distinctly(names, MAX_HEAD_LENGTH if tall else MAX_LABEL_LENGTH),
             labels=shorten_distinctly(names, MAX_LABEL_LENGTH),
             rows=_matrix_rows(evaluation.confusion, names),
             kind=kind,
         )
-        return Section("confusion", "Confusion matrix", html)
+        return Section("confusion", Message("Confusion matrix"), html)
     pairs = most_confused(evaluation.confusion, names)[:MAX_PAIRS]
     html = (
         render(PAIRS_TABLE, pairs=pairs, classes=len(names)) if pairs else render(NO_MISTAKES, origin=evaluation.origin)
     )
-    return Section("confusion", "Most confused classes", html)
+    return Section("confusion", Message("Most confused classes"), html)
 
 
 def class_names(facts: RunFacts, evaluation: Evaluation) -> list[str]:
@@ -154,8 +165,14 @@ def _matrix_rows(matrix: list[list[int]], names: list[str]) -> list[MatrixRow]:
         cells = []
         for j, (predicted, count) in enumerate(zip(names, row, strict=True)):
             fraction = count / total if total else 0.0
-            counts = f"{count:,} of {format_count(total, 'row')} ({format_percent(fraction)})"
-            title = f"true {name}, predicted {predicted}: {counts}"
+            title = Message(
+                "true {true}, predicted {predicted}: {count} of {rows} ({percent})",
+                true=name,
+                predicted=predicted,
+                count=f"{count:,}",
+                rows=format_count(total, "row"),
+                percent=format_percent(fraction),
+            )
             cells.append(Cell(count, title, round(math.sqrt(fraction), 2), i == j))
         rows.append(MatrixRow(name, cells, total))
     return rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
+from yisheng.core.messages import Message
 from yisheng.reporting import figures
 from yisheng.reporting.formatting import format_number, format_tick, is_higher_better, score_name
 from yisheng.reporting.history import Epoch, Step
@@ -15,14 +16,15 @@ TEMPLATE = """
 <div class="plots">{{ figures }}</div>
 {% if rows %}
 {% set note %}
-{% if thinned %}Some of the epochs; all are in <code>events.jsonl</code>.{% else %}Every epoch.{% endif %}
-{% if best %}The weights of epoch {{ best }} are used.{% endif %}
+{% if thinned %}{{ message("Some of the epochs; all are in {file}.", file=code("events.jsonl")) }}
+{% else %}{{ message("Every epoch.") }}{% endif %}
+{% if best %}{{ message("The weights of epoch {epoch} are used.", epoch=best) }}{% endif %}
 {% endset %}
-<details><summary>Numbers by epoch</summary>
-{% call table("Losses and scores by epoch", note) %}
+<details><summary>{{ message("Numbers by epoch") }}</summary>
+{% call table(message("Losses and scores by epoch"), note) %}
 <thead><tr>
-{{ numbers("Epoch") }}{{ numbers("Training loss") }}
-{% for name in names %}{{ numbers("Validation " ~ (name | score)) }}{% endfor %}
+{{ numbers(message("Epoch")) }}{{ numbers(message("Training loss")) }}
+{% for name in names %}{{ numbers(message("Validation {score}", score=name | score)) }}{% endfor %}
 </tr></thead>
 <tbody>
 {% for row in rows %}
@@ -47,8 +49,8 @@ def curves(facts: RunFacts) -> Section | None:
     history, best = facts.history, facts.best_epoch
     epochs = history.epochs
     if not epochs and not history.steps:
-        warning = "The log contains neither an epoch nor a step, so nothing can be drawn."
-        return Section("curves", "Learning curves", render(TEMPLATE, warning=warning, figures="", rows=()))
+        warning = Message("The log contains neither an epoch nor a step, so nothing can be drawn.")
+        return Section("curves", Message("Learning curves"), render(TEMPLATE, warning=warning, figures="", rows=()))
     stride = max(1, -(-len(epochs) // MAX_TABLE_ROWS))
     rows = [e for i, e in enumerate(epochs) if i % stride == 0 or e.epoch == best or e is epochs[-1]]
     html = render(
@@ -60,7 +62,7 @@ def curves(facts: RunFacts) -> Section | None:
         names=history.scores()[:MAX_SCORES],
         best=best,
     )
-    return Section("curves", "Learning curves", html)
+    return Section("curves", Message("Learning curves"), html)
 
 
 def _describe_interruption(facts: RunFacts) -> str:
@@ -68,7 +70,8 @@ def _describe_interruption(facts: RunFacts) -> str:
     epochs_done, epochs_requested = facts.epochs
     if facts.is_finished or not epochs_requested or epochs_done >= epochs_requested:
         return ""
-    return f"The run stopped in epoch {epochs_done + 1:,} of {epochs_requested:,}; the curves end there."
+    values = {"epoch": f"{epochs_done + 1:,}", "epochs": f"{epochs_requested:,}"}
+    return Message("The run stopped in epoch {epoch} of {epochs}; the curves end there.", **values)
 
 
 def _draw_figures(facts: RunFacts) -> list[Markup]:
@@ -77,48 +80,74 @@ def _draw_figures(facts: RunFacts) -> list[Markup]:
     drawn: list[Markup] = []
     if history.epochs:
         caption = _describe_loss(history.epochs, best)
-        drawn.append(render_figure(figures.plot_loss_by_epoch(history, best), f"Loss by epoch. {caption}", caption))
+        about = Message("Loss by epoch. {caption}", caption=caption)
+        drawn.append(render_figure(figures.plot_loss_by_epoch(history, best), about, caption))
         key = score if score != "loss" else next((name for name in history.scores() if name != "loss"), "")
         if key in history.scores():
             name = score_name(key)
             chart = figures.plot_score_by_epoch(history, key, name, best, log=is_higher_better(key) is False)
             caption = _describe_score(history.epochs, key, best)
-            drawn.append(render_figure(chart, f"Validation {name} by epoch. {caption}", caption))
+            about = Message("Validation {score} by epoch. {caption}", score=name, caption=caption)
+            drawn.append(render_figure(chart, about, caption))
     if len(history.steps) > 1:
         caption = _describe_step_loss(history.steps)
-        drawn.append(render_figure(figures.plot_loss_by_step(history), f"Training loss by step. {caption}", caption))
+        about = Message("Training loss by step. {caption}", caption=caption)
+        drawn.append(render_figure(figures.plot_loss_by_step(history), about, caption))
         caption = _describe_lr(history.steps)
-        drawn.append(render_figure(figures.plot_lr_by_step(history), f"Learning rate by step. {caption}", caption))
+        about = Message("Learning rate by step. {caption}", caption=caption)
+        drawn.append(render_figure(figures.plot_lr_by_step(history), about, caption))
     return drawn
 
 
 def _describe_step_loss(steps: tuple[Step, ...]) -> str:
-    start, end = (f"{format_number(step.loss)} at step {step.step:,}" for step in (steps[0], steps[-1]))
-    return f"Loss of single batches, from {start} to {end}."
+    return Message(
+        "Loss of single batches, from {first} at step {first_step} to {last} at step {last_step}.",
+        first=format_number(steps[0].loss),
+        first_step=f"{steps[0].step:,}",
+        last=format_number(steps[-1].loss),
+        last_step=f"{steps[-1].step:,}",
+    )
 
 
 def _describe_lr(steps: tuple[Step, ...]) -> str:
     rates = [step.lr for step in steps]
     if min(rates) < max(rates):
-        return f"The maximum learning rate was {format_tick(max(rates), 3)}, the final one {format_tick(rates[-1], 3)}."
-    return f"The learning rate was constant: {format_tick(rates[0], 3)}."
+        values = {"largest": format_tick(max(rates), 3), "last": format_tick(rates[-1], 3)}
+        return Message("The maximum learning rate was {largest}, the final one {last}.", **values)
+    return Message("The learning rate was constant: {lr}.", lr=format_tick(rates[0], 3))
 
 
 def _describe_loss(epochs: tuple[Epoch, ...], best: int | None) -> str:
-    ends = dict.fromkeys(f"{format_number(epoch.loss)} in epoch {epoch.epoch:,}" for epoch in (epochs[0], epochs[-1]))
-    text = f"Training loss: {', '.join(ends)}."
+    values = {
+        "first": format_number(epochs[0].loss),
+        "first_epoch": f"{epochs[0].epoch:,}",
+        "last": format_number(epochs[-1].loss),
+        "last_epoch": f"{epochs[-1].epoch:,}",
+    }
+    text = Message("Training loss: {first} in epoch {first_epoch}.", **values)
+    if len(epochs) > 1:
+        text = Message("Training loss: {first} in epoch {first_epoch}, {last} in epoch {last_epoch}.", **values)
     final_scores = epochs[-1].scores
     if "loss" not in final_scores:
         return text
-    text += f" Validation loss at the end: {format_number(final_scores['loss'])}"
+    final = format_number(final_scores["loss"])
     best_epoch = next((e for e in epochs if e.epoch == best and "loss" in e.scores), None)
-    if best_epoch and best_epoch is not epochs[-1]:
-        text += f"; in epoch {best:,}: {format_number(best_epoch.scores['loss'])}"
-    return f"{text}."
+    if best_epoch is None or best_epoch is epochs[-1]:
+        return Message("{training} Validation loss at the end: {final}.", training=text, final=final)
+    return Message(
+        "{training} Validation loss at the end: {final}; in epoch {epoch}: {best}.",
+        training=text,
+        final=final,
+        epoch=f"{best:,}",
+        best=format_number(best_epoch.scores["loss"]),
+    )
 
 
 def _describe_score(epochs: tuple[Epoch, ...], score: str, best: int | None) -> str:
     scored = [e for e in epochs if score in e.scores]
     best_epoch = next((e for e in scored if e.epoch == best), None)
-    text = f"In epoch {best:,}: {format_number(best_epoch.scores[score])}; at" if best_epoch else "At"
-    return f"{text} the end: {format_number(scored[-1].scores[score])}."
+    final = format_number(scored[-1].scores[score])
+    if best_epoch is None:
+        return Message("At the end: {final}.", final=final)
+    value = format_number(best_epoch.scores[score])
+    return Message("In epoch {epoch}: {best}; at the end: {final}.", epoch=f"{best:,}", best=value, final=final)

@@ -7,15 +7,21 @@ from typing import Any
 
 from markupsafe import Markup
 
+from yisheng.core.logging import SEVERITIES
+from yisheng.core.messages import Message
 from yisheng.reporting import layer_figures
 from yisheng.reporting.findings_schema import Cause, Curves, LayerCurve
 from yisheng.reporting.findings_text import format_alternative, format_evidence, is_table, summarize_findings
 from yisheng.reporting.formatting import format_number
 from yisheng.reporting.run_facts import RunFacts
-from yisheng.reporting.section import Section, render, render_figure
+from yisheng.reporting.section import Section, breakable, render, render_figure
 
 SIGNS: dict[str, str] = {"none": "✓", "error": "✗", "warning": "!", "note": "i"}
 MAX_TABLE_ROWS = 100
+ABOUT_CURVES = Message(
+    "Recorded at each of the first steps, then at increasing intervals. Dotted: the threshold of a check, which "
+    "reports a finding only if several steps are beyond it and other conditions hold."
+)
 TEMPLATE = """
 <p class="summary {{ worst }}"><span class="sign" aria-hidden="true">{{ signs[worst] }}</span> {{ summary }}</p>
 {% if findings.findings %}
@@ -24,15 +30,17 @@ TEMPLATE = """
 <li class="{{ finding.severity }}">
 <p><span class="sign" aria-hidden="true">{{ signs[finding.severity] }}</span>
 {% set sentence, names = split_names(finding.cause, finding.evidence) %}
-<strong>{{ finding.severity | capital }}: <bdi>{{ sentence | breakable }}</bdi>{{ ":" if names else "." }}</strong></p>
+{% set severity, cause = severities[finding.severity] | capital, bdi_breakable(sentence) %}
+<strong>{% if names %}{{ message("{severity}: {cause}:", severity=severity, cause=cause) }}
+{% else %}{{ message("{severity}: {cause}.", severity=severity, cause=cause) }}{% endif %}</strong></p>
 {% if names %}
 <ul class="names">{% for name in names %}<li><bdi>{{ name | breakable }}</bdi></li>{% endfor %}</ul>
 {% endif %}
-<p>What to do: <bdi>{{ finding.remedy | breakable }}</bdi>.</p>
+<p>{{ message("What to do: {remedy}.", remedy=bdi_breakable(finding.remedy)) }}</p>
 {% set evidence = format_line(finding) %}
 <p class="note">{% if evidence %}{{ evidence | breakable }} (<code>{{ finding.check }}</code>)
 {%- else %}<code>{{ finding.check }}</code>{% endif %}
-{%- if finding.source %}, at <code>{{ finding.source | breakable }}</code>{% endif %}</p>
+{%- if finding.source %}{{ message(", at {line}", line=code(finding.source)) }}{% endif %}</p>
 {% if finding.images %}
 <ul class="cards">
 {% for row in finding.images %}
@@ -43,7 +51,7 @@ TEMPLATE = """
 {% endif %}
 {% for name, rows in list_tables(finding.evidence) %}
 <details><summary>{{ name | capital }}</summary>
-{% call table(name | capital, "The first " ~ max_rows ~ " of " ~ (rows | length | count) ~ "."
+{% call table(name | capital, message("The first {n} of {rows}.", n=max_rows, rows=rows | length | count)
     if rows | length > max_rows else "") %}
 <thead><tr>{% for key in rows[0] %}{{ words(key | capital) }}{% endfor %}</tr></thead>
 <tbody>
@@ -58,7 +66,7 @@ TEMPLATE = """
 </details>
 {% endfor %}
 {% if finding.symptoms %}
-<p>This explains:</p>
+<p>{{ message("This explains:") }}</p>
 <ul>{% for symptom in finding.symptoms %}<li><bdi>{{ symptom.cause | breakable }}</bdi></li>{% endfor %}</ul>
 {% endif %}
 {% if finding.alternatives %}
@@ -71,26 +79,26 @@ TEMPLATE = """
 {% endif %}
 {% if figures %}
 <details{% if findings.findings %} open{% endif %}>
-<summary>Gradients, updates and activations by step</summary>
-<p class="note">Recorded at each of the first steps, then at increasing intervals. Dotted: the threshold of a check,
-which reports a finding only if several steps are beyond it and other conditions hold.</p>
+<summary>{{ message("Gradients, updates and activations by step") }}</summary>
+<p class="note">{{ about_curves }}</p>
 <div class="plots">{{ figures }}</div>
 </details>
 {% endif %}
 {% if probes %}
-<details><summary>Experiments before training</summary>
-{% call table("Experiments", "Loss of held-out training rows after the same number of steps, with one change each.") %}
-<thead><tr>{{ words("Change") }}{{ numbers("Loss") }}</tr></thead>
+<details><summary>{{ message("Experiments before training") }}</summary>
+{% call table(message("Experiments"),
+    message("Loss of held-out training rows after the same number of steps, with one change each.")) %}
+<thead><tr>{{ words(message("Change")) }}{{ numbers(message("Loss")) }}</tr></thead>
 <tbody>
 {% for name, loss in probes %}<tr><th scope="row">{{ name }}</th>
-<td class="n">{% if loss is none %}not finite{% else %}{{ loss | exact }}{% endif %}</td></tr>
+<td class="n">{% if loss is none %}{{ message("not finite") }}{% else %}{{ loss | exact }}{% endif %}</td></tr>
 {% endfor %}
 </tbody>
 {% endcall %}
 </details>
 {% endif %}
 {% if findings.unchecked %}
-<details><summary>Skipped checks</summary>
+<details><summary>{{ message("Skipped checks") }}</summary>
 <ul>{% for name, reason in findings.unchecked.items() %}<li><code>{{ name }}</code>: {{ reason }}</li>{% endfor %}</ul>
 </details>
 {% endif %}
@@ -107,6 +115,9 @@ def findings(facts: RunFacts) -> Section | None:
         summary=summarize_findings(facts.findings),
         worst=facts.findings.worst_severity() or "none",
         signs=SIGNS,
+        severities=SEVERITIES,
+        about_curves=ABOUT_CURVES,
+        bdi_breakable=_isolate_breakable,
         format_line=_format_line,
         split_names=_split_names,
         list_tables=_list_tables,
@@ -115,7 +126,11 @@ def findings(facts: RunFacts) -> Section | None:
         figures=Markup("").join(_draw_figures(facts.findings.curves)),
         probes=list(facts.findings.probes.items()),
     )
-    return Section("findings", "Findings", html)
+    return Section("findings", Message("Findings"), html)
+
+
+def _isolate_breakable(text: str) -> Markup:
+    return Markup("<bdi>{}</bdi>").format(breakable(text))
 
 
 def _format_line(finding: Cause) -> str:
@@ -154,21 +169,27 @@ def _draw_figures(curves: Curves) -> list[Markup]:
         chart = layer_figures.plot_layers_by_step(
             "gradients", "gradient", curves.steps, curves.gradients, _gradient_threshold(curves), log=True
         )
-        caption = _describe_ends("Root mean square of the gradient", curves.gradients)
+        caption = _describe_ends(Message("Root mean square of the gradient"), curves.gradients)
         drawn.append(render_figure(chart, caption, caption))
     if curves.updates:
         chart = layer_figures.plot_layers_by_step(
             "updates", "relative update", curves.steps, curves.updates, thresholds.get("updates"), log=True
         )
-        caption = _describe_ends("Root mean square of the update, relative to that of the weight", curves.updates)
+        quantity = Message("Root mean square of the update, relative to that of the weight")
+        caption = _describe_ends(quantity, curves.updates)
         drawn.append(render_figure(chart, caption, caption))
     for name, lines, title, quantity in (
-        ("dead", curves.dead, "dead units", "relu units that are zero for all samples"),
-        ("saturated", curves.saturated, "saturated units", "sigmoid and tanh units at a limit"),
+        ("dead", curves.dead, "dead units", Message("Fraction of relu units that are zero for all samples")),
+        (
+            "saturated",
+            curves.saturated,
+            "saturated units",
+            Message("Fraction of sigmoid and tanh units at a limit"),
+        ),
     ):
         if lines:
             chart = layer_figures.plot_layers_by_step(name, title, curves.steps, lines, thresholds.get(name), log=False)
-            caption = _describe_ends(f"Fraction of {quantity}", lines)
+            caption = _describe_ends(quantity, lines)
             drawn.append(render_figure(chart, caption, caption))
     return drawn
 
@@ -187,5 +208,7 @@ def _describe_ends(quantity: str, lines: list[LayerCurve]) -> str:
     ends = [
         (line.name, next((v for v in reversed(line.values) if v is not None), None)) for line in (lines[0], lines[-1])
     ]
-    texts = [f"{format_number(value)} ({name})" for name, value in dict.fromkeys(ends)]
-    return f"{quantity}, at the end: {' and '.join(texts)}."
+    first, *last = [f"{format_number(value)} ({name})" for name, value in dict.fromkeys(ends)]
+    if not last:
+        return Message("{quantity}, at the end: {first}.", quantity=quantity, first=first)
+    return Message("{quantity}, at the end: {first} and {last}.", quantity=quantity, first=first, last=last[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
+from yisheng.core.messages import Message
 from yisheng.reporting.fix_schema import VERDICTS, FixedRun, format_settings, score_difference
 from yisheng.reporting.formatting import format_number
 from yisheng.reporting.run_facts import RunFacts
@@ -11,13 +12,14 @@ from yisheng.reporting.section import Section, render
 
 TEMPLATE = """
 {% if fix.rounds %}
-<p>This run was trained with <code>fix=true</code>: the doctor's findings were fixed by changing settings, and the run
-was trained again with the same seed on the same rows.</p>
+<p>{{ message("This run was trained with {setting}: the doctor's findings were fixed by changing settings, and the run
+was trained again with the same seed on the same rows.", setting=code("fix=true")) }}</p>
 <ol>{% for round in fix.rounds %}<li><bdi>{{ round.cause | capital }}</bdi> (<code>{{ round.check }}</code>).</li>
 {% endfor %}</ol>
-{% call table("Remedies", "The " ~ (fix.score | score) ~ " of the best epoch on the validation rows, before and " ~
-    "after. The interval of the difference covers the choice of rows, not that of the seed.") %}
-<thead><tr>{{ words("Change") }}{{ words("Before") }}{{ words("After") }}{{ words("Verdict") }}</tr></thead>
+{% call table(message("Remedies"), message("The {score} of the best epoch on the validation rows, before and after.
+The interval of the difference covers the choice of rows, not that of the seed.", score=fix.score | score)) %}
+<thead><tr>{{ words(message("Change")) }}{{ words(message("Before")) }}{{ words(message("After")) }}
+{{ words(message("Verdict")) }}</tr></thead>
 <tbody>
 {% for round in fix.rounds %}
 <tr><th scope="row"><code>{{ format_settings(round.previous) }}</code> &rarr;
@@ -26,13 +28,15 @@ was trained again with the same seed on the same rows.</p>
 <a href="../{{ end.run | urlencode }}/report.html"><code>{{ end.run }}</code></a>
 {%- else %}<code>{{ end.run }}</code>{% endif %}</td>
 {% endfor %}
-<td>{{ verdicts[round.outcome] }}{% if round.difference %}: {{ score_difference(round) }}{% endif %}</td></tr>
+<td>{% if round.difference %}
+{{ message("{verdict}: {difference}", verdict=verdicts[round.outcome], difference=score_difference(round)) }}
+{% else %}{{ verdicts[round.outcome] }}{% endif %}</td></tr>
 {% endfor %}
 </tbody>
 {% endcall %}
-{% else %}<p>This run was trained with <code>fix=true</code>; nothing was changed.</p>
+{% else %}<p>{{ message("This run was trained with {setting}; nothing was changed.", setting=code("fix=true")) }}</p>
 {% endif %}
-{% if fix.end_reason %}<p>It ended because <bdi>{{ fix.end_reason }}</bdi>.</p>{% endif %}
+{% if fix.end_reason %}<p>{{ message("It ended because {reason}.", reason=bdi(fix.end_reason)) }}</p>{% endif %}
 """
 
 
@@ -49,11 +53,11 @@ def fix(facts: RunFacts) -> Section | None:
         score_difference=score_difference,
         verdicts=VERDICTS,
     )
-    return Section("fix", "Fixed by the doctor", html)
+    return Section("fix", Message("Fixed by the doctor"), html)
 
 
 def _format_score(run: FixedRun) -> str:
-    return "stopped by an error" if run.score is None else format_number(run.score.value)
+    return Message("stopped by an error") if run.score is None else format_number(run.score.value)
 
 
 def _has_link(run: str, best: str) -> bool:

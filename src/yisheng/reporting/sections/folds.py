@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from yisheng.core.messages import Message
 from yisheng.reporting.cv_schema import CrossValidation
 from yisheng.reporting.formatting import (
     decimal_places,
@@ -24,23 +25,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TEMPLATE = """
-<p>{{ cv.trained_models | length | plural("model") }} of {{ cv.models | length | count }}, each validated on another
-fold of the rows{% if cv.repeats > 1 %}; the rows were split into folds {{ cv.repeats | count }} times{% endif %}.
-Validation scores are means over the folds; their intervals come from the corrected resampled t-test, because the folds
-share training rows.
-{% if chosen %}
-The best epoch of each fold model was chosen on the same fold that scores it, so the scores are optimistic, especially
-for small folds.
-{% endif %}
-{% if tested %}Test scores are computed on the mean prediction of all models.
-{% else %}A prediction is the mean of the predictions of all models.{% endif %}</p>
+<p>{% for sentence in sentences %}{{ sentence }} {% endfor %}</p>
 {% if figures %}<div class="plots">{{ figures }}</div>{% endif %}
-{% call table("Folds", "The folder of each model is a run folder with its own report.") %}
+{% call table(message("Folds"), message("The folder of each model is a run folder with its own report.")) %}
 <thead><tr>
-{{ words("Model") }}{{ words("Fold") }}{% if cv.repeats > 1 %}{{ numbers("Repeat") }}{% endif %}
-{{ numbers("Training rows") }}{{ numbers("Validation rows") }}
+{{ words(message("Model")) }}{{ words(message("Fold")) }}
+{% if cv.repeats > 1 %}{{ numbers(message("Repeat")) }}{% endif %}
+{{ numbers(message("Training rows")) }}{{ numbers(message("Validation rows")) }}
 {% for name in names %}{{ numbers(name | score | capital) }}{% endfor %}
-{{ numbers("Epoch") }}{{ numbers("Seconds") }}
+{{ numbers(message("Epoch")) }}{{ numbers(message("Seconds")) }}
 </tr></thead>
 <tbody>
 {% for model in models %}
@@ -53,7 +46,7 @@ for small folds.
 <td class="n">{{ model.seconds | number(1) }}</td>
 </tr>
 {% endfor %}
-{% for label, values in (("Mean", cv.mean), ("Standard deviation", cv.sd)) %}
+{% for label, values in ((message("Mean"), cv.mean), (message("Standard deviation"), cv.sd)) %}
 <tr class="first"><th scope="row">{{ label }}</th><td></td>{% if cv.repeats > 1 %}<td></td>{% endif %}
 <td></td><td></td>
 {% for name in names %}<td class="n">{{ values.get(name) | exact(decimals[name]) }}</td>{% endfor %}
@@ -62,8 +55,8 @@ for small folds.
 </tbody>
 {% endcall %}
 {% if models | length < cv.models | length %}
-<p class="note">The first {{ models | length | count }} of {{ cv.models | length | plural("fold") }}; all are in
-<code>cv.json</code>.</p>
+<p class="note">{{ message("The first {n} of {folds}; all are in {file}.", n=models | length | count,
+    folds=cv.models | length | plural("fold"), file=code("cv.json")) }}</p>
 {% endif %}
 """
 MAX_ROWS = 50
@@ -82,13 +75,49 @@ def folds(facts: RunFacts) -> Section | None:
         TEMPLATE,
         cv=cv,
         models=cv.models[:MAX_ROWS],
-        chosen=any(fold_model.chosen for fold_model in cv.models),
+        sentences=_describe(cv, is_tested=facts.part == "test" and bool(facts.scores.get("test"))),
         names=names,
         decimals={name: _score_decimals(cv, name) for name in names},
         figures=_draw_figure(cv, main_score) if main_score else "",
-        tested=facts.part == "test" and bool(facts.scores.get("test")),
     )
-    return Section("folds", "Folds", html)
+    return Section("folds", Message("Folds"), html)
+
+
+def _describe(cv: CrossValidation, *, is_tested: bool) -> list[Message]:
+    """Return what was trained, and what the scores are of."""
+    values = {
+        "trained": format_count(len(cv.trained_models), "model"),
+        "models": f"{len(cv.models):,}",
+        "repeats": f"{cv.repeats:,}",
+    }
+    if cv.repeats > 1:
+        sentences = [
+            Message(
+                "{trained} of {models}, each validated on another fold of the rows; the rows were split into folds "
+                "{repeats} times.",
+                **values,
+            )
+        ]
+    else:
+        sentences = [Message("{trained} of {models}, each validated on another fold of the rows.", **values)]
+    sentences.append(
+        Message(
+            "Validation scores are means over the folds; their intervals come from the corrected resampled t-test, "
+            "because the folds share training rows."
+        )
+    )
+    if any(fold_model.chosen for fold_model in cv.models):
+        sentences.append(
+            Message(
+                "The best epoch of each fold model was chosen on the same fold that scores it, so the scores are "
+                "optimistic, especially for small folds."
+            )
+        )
+    if is_tested:
+        sentences.append(Message("Test scores are computed on the mean prediction of all models."))
+    else:
+        sentences.append(Message("A prediction is the mean of the predictions of all models."))
+    return sentences
 
 
 def plot_folds(cv: CrossValidation, score: str, name: str) -> Chart:
@@ -129,15 +158,17 @@ def _draw_figure(cv: CrossValidation, score: str) -> Markup:
         return Markup("")
     name, decimals = score_name(score), _score_decimals(cv, score)
     best, worst = (max, min) if is_higher_better(score) is not False else (min, max)
-    statistics_by_name = {
-        "mean": statistics.fmean(values),
-        "standard deviation": statistics.stdev(values),
-        "best": best(values),
-        "worst": worst(values),
-    }
-    numbers = ", ".join(f"{key} {format_number(value, decimals)}" for key, value in statistics_by_name.items())
-    caption = f"Validation {name} of {format_count(len(values), 'fold')}: {numbers}."
-    return render_figure(plot_folds(cv, score, name), f"{name} by fold. {caption}", caption)
+    caption = Message(
+        "Validation {score} of {folds}: mean {mean}, standard deviation {sd}, best {best}, worst {worst}.",
+        score=name,
+        folds=format_count(len(values), "fold"),
+        mean=format_number(statistics.fmean(values), decimals),
+        sd=format_number(statistics.stdev(values), decimals),
+        best=format_number(best(values), decimals),
+        worst=format_number(worst(values), decimals),
+    )
+    about = Message("{score} by fold. {caption}", score=name, caption=caption)
+    return render_figure(plot_folds(cv, score, name), about, caption)
 
 
 def _score_decimals(cv: CrossValidation, score: str) -> int:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from yisheng.core.messages import Message
 from yisheng.reporting.formatting import format_count, is_higher_better, score_name
 from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, render
 
 TEMPLATE = """
 {% set note %}
-Scores of the rows of {{ origin }} by their value of <bdi>{{ column }}</bdi>; intervals are 95% confidence intervals.
-{% if small %}Of groups with fewer than {{ few_rows }} rows little is known: <bdi>{{ small | join(", ") }}</bdi>.
+{{ message("Scores of the rows of {part} by their value of {column}; intervals are 95% confidence intervals.",
+    part=origin, column=bdi(column)) }}
+{% if small %}{{ message("Of groups with fewer than {n} rows little is known: {groups}.", n=few_rows,
+    groups=bdi(small | join(", "))) }}
 {% endif %}
-{% if omitted %}{{ omitted | plural("smaller group") }} are left out.{% endif %}
+{% if omitted %}{{ plural_message(omitted, "{n} smaller group is left out.", "{n} smaller groups are left out.",
+    n=omitted | count) }}{% endif %}
 {% endset %}
-{% call table("Scores by group", note, "scores") %}
+{% call table(message("Scores by group"), note, "scores") %}
 <thead><tr>
-{{ words("Group") }}{{ numbers("Rows") }}
-{% for name in names %}{{ numbers(name | score | capital) }}{{ numbers("95% interval") }}{% endfor %}
+{{ words(message("Group")) }}{{ numbers(message("Rows")) }}
+{% for name in names %}{{ numbers(name | score | capital) }}{{ numbers(message("95% interval")) }}{% endfor %}
 </tr></thead>
 <tbody>
 {% for group in groups %}
@@ -27,7 +31,8 @@ Scores of the rows of {{ origin }} by their value of <bdi>{{ column }}</bdi>; in
 {% set places = score.value | places(score.low, score.high) %}
 <td class="n strong">{{ score.value | exact(places) }}</td>
 <td class="n">{% if score.low is not none and score.high is not none %}
-{{ score.low | exact(places) }} to {{ score.high | exact(places) }}{% else %}–{% endif %}</td>
+{{ message("{low} to {high}", low=score.low | exact(places), high=score.high | exact(places)) }}
+{% else %}–{% endif %}</td>
 {% else %}<td class="n">–</td><td class="n">–</td>{% endif %}
 {% endfor %}
 </tr>
@@ -58,7 +63,7 @@ def groups(facts: RunFacts) -> Section | None:
         omitted=recorded.omitted,
         sentences=_compare(facts, names[0]) if names else [],
     )
-    return Section("groups", "Scores by group", html)
+    return Section("groups", Message("Scores by group"), html)
 
 
 def _compare(facts: RunFacts, name: str) -> list[str]:
@@ -79,6 +84,11 @@ def _compare(facts: RunFacts, name: str) -> list[str]:
         return []
     count = format_count(len(facts.evaluation.groups.groups), "group")
     return [
-        f"Worse than all rows together beyond their interval, by {score_name(name)}: {', '.join(worse_groups)}. "
-        f"Of {count}, about 1 in 40 would be so at random."
+        Message(
+            "Worse than all rows together beyond their interval, by {score}: {worse}. Of {groups}, about 1 in 40 "
+            "would be so at random.",
+            score=score_name(name),
+            worse=", ".join(worse_groups),
+            groups=count,
+        )
     ]

@@ -7,20 +7,23 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from yisheng.core.messages import Message
 from yisheng.reporting.column_figures import plot_dependence
-from yisheng.reporting.evaluation_schema import ColumnEffect, ImportantColumn
+from yisheng.reporting.evaluation_schema import ORIGINS, ColumnEffect, ImportantColumn
 from yisheng.reporting.formatting import decimal_places, format_count, format_number, score_name
 from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, render, render_figure
 
 TEMPLATE = """
-<p>By how much the {{ score }} becomes worse if the values of a column are exchanged at random between
-{{ rows }} of the {{ part }} part, the mean of {{ repeats | plural("draw") }}; {{ score }} with all columns in place:
-{{ value | exact }}. A column whose interval contains 0 may be of no use. Of two columns that tell the same, each seems
-less important than both are together. It is what the model uses, not what causes the target.</p>
-{% call table("Importance of the columns", "Intervals are 95% confidence intervals over the rows.", "scores") %}
+<p>{{ message("By how much the {score} becomes worse if the values of a column are exchanged at random between {rows}
+of {part}, the mean of {repeats}; {score} with all columns in place: {value}. A column whose interval contains 0 may be
+of no use. Of two columns that tell the same, each seems less important than both are together. It is what the model
+uses, not what causes the target.", score=score, rows=rows, part=part, repeats=repeats | plural("draw"),
+    value=value | exact) }}</p>
+{% call table(message("Importance of the columns"), message("Intervals are 95% confidence intervals over the rows."),
+    "scores") %}
 <thead><tr>
-{{ words("Column") }}{{ numbers("Importance") }}{{ numbers("95% interval") }}
+{{ words(message("Column")) }}{{ numbers(message("Importance")) }}{{ numbers(message("95% interval")) }}
 <th scope="col" class="wide" aria-hidden="true"></th>
 </tr></thead>
 <tbody>
@@ -29,7 +32,8 @@ less important than both are together. It is what the model uses, not what cause
 <th scope="row"><bdi>{{ row.column.column | breakable }}</bdi></th>
 <td class="n strong">{{ row.column.value | exact(places) }}</td>
 <td class="n">{% if row.column.low is not none and row.column.high is not none %}
-{{ row.column.low | exact(places) }} to {{ row.column.high | exact(places) }}{% else %}–{% endif %}</td>
+{{ message("{low} to {high}", low=row.column.low | exact(places), high=row.column.high | exact(places)) }}
+{% else %}–{% endif %}</td>
 <td class="wide" aria-hidden="true">{% if row.bar %}
 <span class="range"><i class="span" style="left:{{ row.bar.low }}%;width:{{ row.bar.width }}%"></i>
 <i class="base" style="left:{{ row.bar.zero }}%"></i><i class="dot" style="left:{{ row.bar.value }}%"></i></span>
@@ -38,14 +42,15 @@ less important than both are together. It is what the model uses, not what cause
 {% endfor %}
 </tbody>
 {% endcall %}
-{% if omitted %}<p class="note">{{ omitted | plural("less important column") }} are not listed.</p>{% endif %}
+{% if omitted %}<p class="note">{{ plural_message(omitted, "{n} less important column is not listed.",
+    "{n} less important columns are not listed.", n=omitted | count) }}</p>{% endif %}
 {% if figures %}
-<p>The mean prediction if a column has the same value in all rows (partial dependence); the band contains 80% of the
-rows.</p>
+<p>{{ message("The mean prediction if a column has the same value in all rows (partial dependence); the band contains
+80% of the rows.") }}</p>
 <div class="plots">{{ figures }}</div>
 {% endif %}
-<p>The reasons of one prediction: <code>yisheng look {{ run }} row=0</code>; the effect of another column:
-<code>yisheng look {{ run }} column=NAME</code>.</p>
+<p>{{ message("The reasons of one prediction: {row}; the effect of another column: {column}.",
+    row=code("yisheng look " ~ run ~ " row=0"), column=code("yisheng look " ~ run ~ " column=NAME")) }}</p>
 """
 
 
@@ -78,7 +83,7 @@ def importance(facts: RunFacts) -> Section | None:
         TEMPLATE,
         score=score_name(recorded.score),
         value=recorded.value,
-        part=recorded.part,
+        part=ORIGINS.get(recorded.part, recorded.part),
         rows=format_count(recorded.rows, "row"),
         repeats=recorded.repeats,
         places=decimal_places(recorded.columns[0].value),
@@ -87,7 +92,7 @@ def importance(facts: RunFacts) -> Section | None:
         figures=Markup("").join(_draw(effect, unit) for effect in recorded.dependence),
         run=facts.shell_path,
     )
-    return Section("importance", "Importance of the columns", html)
+    return Section("importance", Message("Importance of the columns"), html)
 
 
 def _place(column: ImportantColumn, start: float, end: float) -> Bar | None:
@@ -102,8 +107,11 @@ def _place(column: ImportantColumn, start: float, end: float) -> Bar | None:
 
 def _draw(effect: ColumnEffect, unit: str) -> Markup:
     first = effect.outputs[0]
-    text = (
-        f"Mean prediction of {first.name} by {effect.column}: from {format_number(min(first.mean))} to "
-        f"{format_number(max(first.mean))}."
+    text = Message(
+        "Mean prediction of {name} by {column}: from {low} to {high}.",
+        name=first.name,
+        column=effect.column,
+        low=format_number(min(first.mean)),
+        high=format_number(max(first.mean)),
     )
     return render_figure(plot_dependence(effect, unit), text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from yisheng.core.messages import Message
 from yisheng.reporting.evaluation_schema import Intervals, TargetCoverage
 from yisheng.reporting.formatting import format_count, format_percent
 from yisheng.reporting.run_facts import RunFacts
@@ -14,13 +15,15 @@ TEMPLATE = """
 {% for sentence in sentences %}<p>{{ sentence }}</p>{% endfor %}
 {% if rows %}
 {% set note %}
-Fraction of {{ scored | plural("row") }} of {{ origin }} whose true value is in its interval; the 95% interval of that
-fraction is Wilson's.{% if unit %} The width is in {{ unit }}.{% endif %}
+{{ message("Fraction of {rows} of {part} whose true value is in its interval; the 95% interval of that fraction is
+Wilson's.",
+    rows=scored | plural("row"), part=origin) }}
+{% if unit %}{{ message("The width is in {unit}.", unit=unit) }}{% endif %}
 {% endset %}
-{% call table("Coverage", note) %}
+{% call table(message("Coverage"), note) %}
 <thead><tr>
-{{ words("Interval") }}{% if has_targets %}{{ words("Target") }}{% endif %}
-{{ numbers("Coverage") }}{{ numbers("95% interval") }}{{ numbers("Median width") }}
+{{ words(message("Interval")) }}{% if has_targets %}{{ words(message("Target")) }}{% endif %}
+{{ numbers(message("Coverage")) }}{{ numbers(message("95% interval")) }}{{ numbers(message("Median width")) }}
 </tr></thead>
 <tbody>
 {% for row in rows %}
@@ -28,14 +31,15 @@ fraction is Wilson's.{% if unit %} The width is in {{ unit }}.{% endif %}
 <th scope="row">{{ row.level | percent }}</th>
 {% if has_targets %}<td><bdi>{{ row.coverage.target }}</bdi></td>{% endif %}
 <td class="n">{{ row.coverage.coverage | percent }}</td>
-<td class="n">{{ row.coverage.low | percent }} to {{ row.coverage.high | percent }}</td>
+<td class="n">
+{{ message("{low} to {high}", low=row.coverage.low | percent, high=row.coverage.high | percent) }}</td>
 <td class="n">{{ row.coverage.median_width | exact }}</td>
 </tr>
 {% endfor %}
 </tbody>
 {% endcall %}
 {% endif %}
-<p>Use them with <code>yisheng predict {{ run }} rows.csv interval=0.9</code>.</p>
+<p>{{ message("Use them with {command}.", command=code("yisheng predict " ~ run ~ " rows.csv interval=0.9")) }}</p>
 """
 MAX_TARGETS = 12
 """Targets whose coverage is listed."""
@@ -65,33 +69,38 @@ def intervals(facts: RunFacts) -> Section | None:
         unit=facts.spec.unit if facts.spec else "",
         run=facts.shell_path,
     )
-    return Section("intervals", "Prediction intervals", html)
+    return Section("intervals", Message("Prediction intervals"), html)
 
 
-def _describe(recorded: Intervals) -> Iterator[str]:
+def _describe(recorded: Intervals) -> Iterator[Message]:
     count = format_count(recorded.rows, "row")
     if recorded.source == "folds":
-        yield (
-            f"Conformal intervals from cross-validation (CV+): the errors of {recorded.models} fold models on the "
-            f"{count} that they were not fitted to."
+        yield Message(
+            "Conformal intervals from cross-validation (CV+): the errors of {models} fold models on the {rows} that "
+            "they were not fitted to.",
+            models=recorded.models,
+            rows=count,
         )
     elif recorded.source == "ensemble":
-        yield (
-            f"Conformal intervals: the errors on the {count} of the training part, each predicted by the models of the "
-            "ensemble that were trained without it. The same rows chose the weights of the ensemble."
+        yield Message(
+            "Conformal intervals: the errors on the {rows} of the training part, each predicted by the models of the "
+            "ensemble that were trained without it. The same rows chose the weights of the ensemble.",
+            rows=count,
         )
     else:
-        yield (
-            f"Conformal intervals: the errors on the {count} of the validation part, which the model was not fitted to."
+        yield Message(
+            "Conformal intervals: the errors on the {rows} of the validation part, which the model was not fitted to.",
+            rows=count,
         )
     if recorded.chose_epoch:
-        yield (
+        yield Message(
             "These rows also chose the epoch of the weights, so the intervals may be slightly too narrow; folds=5 "
             "gives intervals from rows that chose nothing."
         )
-    yield (
+    yield Message(
         "They hold for rows that are drawn as those of the data were, on average over them: not for each kind of row, "
-        f"and not if the data changes. Levels up to {format_percent(recorded.largest_level)} are possible."
+        "and not if the data changes. Levels up to {level} are possible.",
+        level=format_percent(recorded.largest_level),
     )
     if not recorded.scored:
-        yield "There is no test part, so the coverage is not measured."
+        yield Message("There is no test part, so the coverage is not measured.")

@@ -5,39 +5,40 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from yisheng.core.messages import Message
 from yisheng.core.types import Spec
 from yisheng.reporting.evaluation_schema import Mistake
-from yisheng.reporting.formatting import decimal_places
+from yisheng.reporting.formatting import decimal_places, format_count
 from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, format_label, format_targets, render
 
 MAX_MISTAKES = 48
 IMAGES = """
-<p>The {{ cards | length | plural("row") }} of {{ origin }} with {{ description }}. Check
-them for wrong {{ "values" if errors else "labels" }}.</p>
+<p>{{ description }} {{ advice }}</p>
 <ul class="cards">
 {% for card in cards %}
 <li><figure>
 {% if card.size %}
 <img src="data:image/png;base64,{{ card.mistake.image }}" width="{{ card.size[0] }}" height="{{ card.size[1] }}"
-{% if card.size[0] <= 96 %}class="pixels"{% endif %} alt="{{ card.mistake.display_name }}: {{ card.true }}, predicted as
-{{ card.predicted }}">
+{% if card.size[0] <= 96 %}class="pixels"{% endif %} alt="{{ message("{name}: {true}, predicted as {predicted}",
+    name=card.mistake.display_name, true=card.true, predicted=card.predicted) }}">
 {% endif %}
 <figcaption>
 {% for name, value, prediction, error in card.targets %}
 <bdi>{{ name | breakable }}</bdi> {{ value }}
 <span class="arrow" role="img" aria-label="predicted as">→</span> <strong>{{ prediction }}</strong><br>
-<small>predicted − true: {{ error }}</small>
+<small>{{ message("predicted − true: {error}", error=error) }}</small>
 {% else %}
 <span class="way"><bdi>{{ card.true | breakable }}</bdi>
 <span class="arrow" role="img" aria-label="predicted as">→</span>
 <strong><bdi>{{ card.predicted | breakable }}</bdi></strong></span>
 {% endfor %}
 <small>
-{% if card.error and not card.targets %}predicted − true: <bdi>{{ card.error }}</bdi><br>{% endif %}
-{% if card.mistake.probability is not none %}{{ card.mistake.probability | percent }} sure<br>{% endif %}
+{% if card.error and not card.targets %}{{ message("predicted − true: {error}", error=bdi(card.error)) }}<br>{% endif %}
+{% if card.mistake.probability is not none %}
+{{ message("{percent} sure", percent=card.mistake.probability | percent) }}<br>{% endif %}
 {% if card.mistake.true_probability is not none %}
-{{ card.mistake.true_probability | percent }} for <bdi>{{ card.true }}</bdi><br>
+{{ message("{percent} for {name}", percent=card.mistake.true_probability | percent, name=bdi(card.true)) }}<br>
 {% endif %}
 <bdi>{{ card.mistake.display_name | breakable }}</bdi>
 </small>
@@ -47,17 +48,15 @@ them for wrong {{ "values" if errors else "labels" }}.</p>
 </ul>
 """
 ROWS = """
-{% set note %}
-The {{ cards | length | plural("row") }} of {{ origin }} with {{ description }}.
-{% endset %}
 {% set heading = numbers if numeric else words %}
 {% set cell = ' class="n"' | safe if numeric else "" %}
-{% call table("Worst mistakes", note) %}
+{% call table(message("Worst mistakes"), description) %}
 <thead><tr>
-{{ words("Row") }}{{ heading("True") }}{{ heading("Predicted") }}
-{% if errors %}{{ numbers("Predicted − true") }}{% endif %}
-{% if probabilities %}{{ numbers("Probability") }}{{ numbers("Probability of the true label") }}{% endif %}
-{% if unusual %}{{ words("Most unusual values (typical)") }}{% endif %}
+{{ words(message("Row")) }}{{ heading(message("True")) }}{{ heading(message("Predicted")) }}
+{% if errors %}{{ numbers(message("Predicted − true")) }}{% endif %}
+{% if probabilities %}{{ numbers(message("Probability")) }}{{ numbers(message("Probability of the true label")) }}
+{% endif %}
+{% if unusual %}{{ words(message("Most unusual values (typical)")) }}{% endif %}
 </tr></thead>
 <tbody>
 {% for card in cards %}
@@ -79,7 +78,7 @@ The {{ cards | length | plural("row") }} of {{ origin }} with {{ description }}.
 {% for item in card.mistake.unusual %}
 <span><bdi>{{ item.column | breakable }}</bdi> <strong><bdi>{{ item.value | breakable }}</bdi></strong>
 <small>(<bdi>{{ item.typical | breakable }}</bdi>)</small></span>
-{% else %}<small>none</small>
+{% else %}<small>{{ message("none") }}</small>
 {% endfor %}
 </td>
 {% endif %}
@@ -88,7 +87,7 @@ The {{ cards | length | plural("row") }} of {{ origin }} with {{ description }}.
 </tbody>
 {% endcall %}
 """
-NO_MISTAKES = """<p>All rows of {{ origin }} are predicted correctly.</p>"""
+NO_MISTAKES = """<p>{{ message("All rows of {part} are predicted correctly.", part=origin) }}</p>"""
 
 
 @dataclass(frozen=True)
@@ -114,16 +113,19 @@ def mistakes(facts: RunFacts) -> Section | None:
         return None
     worst, classes = evaluation.worst[:MAX_MISTAKES], facts.spec.classes if facts.spec else ()
     if not worst:
-        return Section("mistakes", "Worst mistakes", render(NO_MISTAKES, origin=evaluation.origin))
+        return Section("mistakes", Message("Worst mistakes"), render(NO_MISTAKES, origin=evaluation.origin))
     cards, decimals = _make_cards(worst, facts.spec, classes)
-    values = {
-        "cards": cards,
-        "origin": evaluation.origin,
-        "description": "the largest errors" if evaluation.pairs else "the most confident wrong predictions",
-        "errors": any(card.errors for card in cards),
-    }
+    count, has_errors = format_count(len(cards), "row"), any(card.errors for card in cards)
+    if evaluation.pairs:
+        text = Message("The {rows} of {part} with the largest errors.", rows=count, part=evaluation.origin)
+    else:
+        text = Message(
+            "The {rows} of {part} with the most confident wrong predictions.", rows=count, part=evaluation.origin
+        )
+    values = {"cards": cards, "description": text, "errors": has_errors}
     if any(card.size for card in cards):
-        return Section("mistakes", "Worst mistakes", render(IMAGES, **values))
+        advice = Message("Check them for wrong values.") if has_errors else Message("Check them for wrong labels.")
+        return Section("mistakes", Message("Worst mistakes"), render(IMAGES, **values, advice=advice))
     html = render(
         ROWS,
         **values,
@@ -132,7 +134,7 @@ def mistakes(facts: RunFacts) -> Section | None:
         probabilities=any(card.mistake.probability is not None for card in cards),
         unusual=any(card.mistake.unusual for card in cards),
     )
-    return Section("mistakes", "Worst mistakes", html)
+    return Section("mistakes", Message("Worst mistakes"), html)
 
 
 def _make_cards(

@@ -6,6 +6,7 @@ import math
 
 from markupsafe import Markup
 
+from yisheng.core.messages import Message
 from yisheng.reporting import figures as plots
 from yisheng.reporting.evaluation_schema import TargetPairs
 from yisheng.reporting.formatting import format_count, format_number
@@ -13,9 +14,13 @@ from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.section import Section, explain_missing, render, render_figure
 
 TEMPLATE = """
-<p><bdi>{{ target | capital }}</bdi>{% if unit %} (<bdi>{{ unit }}</bdi>){% endif %}, {{ count }} of
-{{ origin }}.</p>
-{% if omitted %}<p class="note">{{ omitted | plural("more target") }} are not drawn.</p>{% endif %}
+<p>{% if unit %}
+{{ message("{target} ({unit}), {rows} of {part}.", target=bdi(target | capital), unit=bdi(unit), rows=count,
+    part=origin) }}
+{% else %}
+{{ message("{target}, {rows} of {part}.", target=bdi(target | capital), rows=count, part=origin) }}{% endif %}</p>
+{% if omitted %}<p class="note">{{ plural_message(omitted, "{n} more target is not drawn.",
+    "{n} more targets are not drawn.", n=omitted | count) }}</p>{% endif %}
 <div class="plots">{{ figures }}</div>
 """
 MAX_TARGETS = 12
@@ -29,7 +34,9 @@ def regression(facts: RunFacts) -> Section | None:
         return None
     if evaluation.pairs is None or not evaluation.pairs.true:
         return Section(
-            "regression", "Predicted and true values", explain_missing(facts, "The predicted values are missing.")
+            "regression",
+            Message("Predicted and true values"),
+            explain_missing(facts, Message("The predicted values are missing.")),
         )
     unit, by_target = facts.spec.unit if facts.spec else "", evaluation.pairs.by_target
     html = render(
@@ -45,7 +52,7 @@ def regression(facts: RunFacts) -> Section | None:
             for figure in _draw_target(pairs, unit, name)
         ),
     )
-    return Section("regression", "Predicted and true values", html)
+    return Section("regression", Message("Predicted and true values"), html)
 
 
 def name_targets(facts: RunFacts, count: int) -> tuple[str, ...]:
@@ -61,16 +68,20 @@ def _draw_target(pairs: TargetPairs, unit: str, name: str) -> list[Markup]:
     residuals = [p - t for t, p in zip(pairs.true, pairs.predicted, strict=True) if math.isfinite(p - t)]
     mean = sum(residuals) / len(residuals) if residuals else math.nan
     median = sorted(map(abs, residuals))[len(residuals) // 2] if residuals else math.nan
-    summary = f"The median absolute error is {format_number(median)}; the mean error is {format_number(mean)}."
-    legend = "Each dot is a row; the dashed line is a perfect prediction."
-    about = f" of {name}" if name else ""
+    summary = Message(
+        "The median absolute error is {median}; the mean error is {mean}.",
+        median=format_number(median),
+        mean=format_number(mean),
+    )
+    legend = Message("Each dot is a row; the dashed line is a perfect prediction.")
+    if name:
+        values = {"name": name, "summary": summary}
+        predicted = Message("Predicted against true values of {name}. {summary}", **values)
+        residual = Message("Predicted minus true of {name}, by predicted value. {summary}", **values)
+    else:
+        predicted = Message("Predicted against true values. {summary}", summary=summary)
+        residual = Message("Predicted minus true, by predicted value. {summary}", summary=summary)
     return [
-        render_figure(
-            plots.plot_predicted_by_true(pairs, unit, name), f"Predicted against true values{about}. {summary}", legend
-        ),
-        render_figure(
-            plots.plot_residuals(pairs, unit, name),
-            f"Predicted minus true{about}, by predicted value. {summary}",
-            summary,
-        ),
+        render_figure(plots.plot_predicted_by_true(pairs, unit, name), predicted, legend),
+        render_figure(plots.plot_residuals(pairs, unit, name), residual, summary),
     ]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from yisheng.core.messages import Message
 from yisheng.core.score_keys import split_score_key
+from yisheng.core.text_tables import NAMES
 from yisheng.core.types import Score
 from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.score_row import ScoreRow
@@ -13,21 +15,23 @@ from yisheng.reporting.section import Section, explain_missing, render
 
 TEMPLATE = """
 {% set note %}
-Intervals are 95% confidence intervals. The baseline is {{ baseline }}.
-{% if has_targets %}R² without the name of a target is the mean over the targets, which does not depend on their
-units; each target's errors are in its own unit.{% endif %}
-{% if trees %}Boosted trees are gradient boosting on the same training rows: {{ trees }}.{% endif %}
-{% if not has_test %}Without a test part, the scores are those of the validation part, which also chose the weights:
-they are optimistic.{% endif %}
+{{ message("Intervals are 95% confidence intervals. The baseline is {baseline}.", baseline=baseline) }}
+{% if has_targets %}{{ message("R² without the name of a target is the mean over the targets, which does not depend on
+their units; each target's errors are in its own unit.") }}{% endif %}
+{% if trees %}
+{{ message("Boosted trees are gradient boosting on the same training rows: {settings}.", settings=trees) }}{% endif %}
+{% if not has_test %}{{ message("Without a test part, the scores are those of the validation part, which also chose the
+weights: they are optimistic.") }}{% endif %}
 {% endset %}
-{% call table("Scores", note, "scores") %}
+{% call table(message("Scores"), note, "scores") %}
 <thead><tr>
-{{ words("Score") }}{{ numbers(part | capital) }}{{ numbers("95% interval") }}
-{% if has_validation %}{{ numbers("Validation") }}{% endif %}
-{{ numbers("Baseline") }}
-{% if trees %}{{ numbers("Boosted trees") }}{% endif %}
+{{ words(message("Score")) }}{{ numbers(part | capital) }}{{ numbers(message("95% interval")) }}
+{% if has_validation %}{{ numbers(message("Validation")) }}{% endif %}
+{{ numbers(message("Baseline")) }}
+{% if trees %}{{ numbers(message("Boosted trees")) }}{% endif %}
 <th scope="col" class="wide" aria-hidden="true">
-<span class="key"><i class="k-dot"></i>{{ part }}</span> <span class="key"><i class="k-base"></i>baseline</span>
+<span class="key"><i class="k-dot"></i>{{ part }}</span>
+<span class="key"><i class="k-base"></i>{{ message("baseline") }}</span>
 </th>
 </tr></thead>
 <tbody>
@@ -51,9 +55,9 @@ they are optimistic.{% endif %}
 {% endcall %}
 """
 BASELINES = {
-    "classification": "the most frequent class of the training part, predicted for every row",
-    "multilabel": "the most frequent value of each label in the training part, predicted for every row",
-    "regression": "the mean of the training part, predicted for every row",
+    "classification": Message("the most frequent class of the training part, predicted for every row"),
+    "multilabel": Message("the most frequent value of each label in the training part, predicted for every row"),
+    "regression": Message("the mean of the training part, predicted for every row"),
 }
 
 
@@ -93,13 +97,13 @@ class Row(ScoreRow):
 def _describe_trees(facts: RunFacts) -> str:
     """Describe the settings of the boosted trees, which ``evaluation.json`` records."""
     trees = facts.evaluation.boosting if facts.evaluation else None
-    return trees.about if trees else "not tuned"
+    return trees.about if trees else Message("not tuned")
 
 
 def scores(facts: RunFacts) -> Section:
     """Return every score on the test and validation parts and of the baseline."""
     if not facts.scores.get(facts.part):
-        return Section("scores", "Scores", explain_missing(facts, "No scores yet."))
+        return Section("scores", Message("Scores"), explain_missing(facts, Message("No scores yet.")))
     validation = facts.scores.get("validation", {}) if facts.part == "test" else {}
     baseline, boosting = facts.scores.get("baseline", {}), facts.scores.get("boosting", {})
     rows = [
@@ -109,11 +113,11 @@ def scores(facts: RunFacts) -> Section:
     html = render(
         TEMPLATE,
         rows=sorted(rows, key=lambda row: not row.is_headline),
-        part=facts.part,
+        part=NAMES.get(facts.part, facts.part),
         has_test=facts.part == "test",
         has_validation=bool(validation),
         has_targets=any(split_score_key(name)[1] for name in facts.scores[facts.part]),
         trees=_describe_trees(facts) if boosting else "",
-        baseline=BASELINES[facts.spec.task] if facts.spec else "a prediction without a model",
+        baseline=BASELINES[facts.spec.task] if facts.spec else Message("a prediction without a model"),
     )
-    return Section("scores", "Scores", html)
+    return Section("scores", Message("Scores"), html)

@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from yisheng.core.messages import Message
 from yisheng.core.run_folder import RunFolder
 from yisheng.reporting import figures as plots
 from yisheng.reporting.formatting import format_number
@@ -16,22 +17,23 @@ from yisheng.reporting.run_facts import RunFacts
 from yisheng.reporting.scratch_comparison_schema import Difference, ScratchComparison
 from yisheng.reporting.section import Section, render, render_figure
 
-TITLE = "From scratch and with the library"
+TITLE = Message("From scratch and with the library")
 TEMPLATE = """
-<p>This model was trained with from-scratch layers, loss and optimizer. The library's run of the same config, with
-the same initial weights and the same batches, is in
-<a href="{{ library }}/report.html"><code>{{ library }}/</code></a>.
+{% set link %}<a href="{{ library }}/report.html"><code>{{ library }}/</code></a>{% endset %}
+<p>{{ message("This model was trained with from-scratch layers, loss and optimizer. The library's run of the same
+config,
+with the same initial weights and the same batches, is in {folder}.", folder=link) }}
 {% if warning %}</p><p class="missing">{{ warning }}{% endif %}</p>
 <div class="plots">{{ figures }}</div>
 {% if rows %}
 {% set note %}
-Relative differences are divided by the larger of both numbers; for weights, by the largest one in the same tensor. Both
-runs do the same arithmetic in a different order, so they round differently.
+{{ message("Relative differences are divided by the larger of both numbers; for weights, by the largest one in the same
+tensor. Both runs do the same arithmetic in a different order, so they round differently.") }}
 {% endset %}
-{% call table("Largest differences", note) %}
+{% call table(message("Largest differences"), note) %}
 <thead><tr>
-{{ words("Quantity") }}{{ numbers("Compared") }}{{ numbers("Absolute") }}{{ numbers("Relative") }}
-{{ words("Position") }}
+{{ words(message("Quantity")) }}{{ numbers(message("Compared")) }}{{ numbers(message("Absolute")) }}
+{{ numbers(message("Relative")) }}{{ words(message("Position")) }}
 </tr></thead>
 <tbody>
 {% for name, row, position in rows %}
@@ -42,7 +44,7 @@ runs do the same arithmetic in a different order, so they round differently.
 {% endcall %}
 {% endif %}
 """
-NOT_COMPARED = "The library's run is not finished, so the runs are not compared yet."
+NOT_COMPARED = Message("The library's run is not finished, so the runs are not compared yet.")
 
 
 def scratch_comparison(facts: RunFacts) -> Section | None:
@@ -65,17 +67,20 @@ def _compare_epochs(comparison: ScratchComparison) -> str:
     scratch_epochs, library_epochs = comparison.epochs
     if scratch_epochs == library_epochs:
         return ""
-    epochs = f"{scratch_epochs:,} from scratch, {library_epochs:,} with the library"
-    return f"Early stopping ended the runs at different epochs: {epochs}."
+    return Message(
+        "Early stopping ended the runs at different epochs: {scratch} from scratch, {library} with the library.",
+        scratch=f"{scratch_epochs:,}",
+        library=f"{library_epochs:,}",
+    )
 
 
 def _table_rows(comparison: ScratchComparison) -> list[tuple[str, Difference, str]]:
     """Return name, difference and position of each compared quantity."""
     quantities = (
-        ("losses of single batches", "step", comparison.steps),
-        ("training losses", "epoch", comparison.training),
-        ("validation losses", "epoch", comparison.validation),
-        ("final weights", "", comparison.weights),
+        (Message("losses of single batches"), "step", comparison.steps),
+        (Message("training losses"), "epoch", comparison.training),
+        (Message("validation losses"), "epoch", comparison.validation),
+        (Message("final weights"), "", comparison.weights),
     )
     return [
         (name, difference, _describe_position(difference, unit))
@@ -86,8 +91,15 @@ def _table_rows(comparison: ScratchComparison) -> list[tuple[str, Difference, st
 
 def _describe_position(difference: Difference, unit: str) -> str:
     if difference.at is None:
-        return "none: bit-identical"
-    return f"{unit} {difference.at:,}" if isinstance(difference.at, int) else difference.at
+        return Message("none: bit-identical")
+    if not isinstance(difference.at, int):
+        return difference.at
+    return _format_position(difference.at, unit)
+
+
+def _format_position(position: int, unit: str) -> Message:
+    text = f"{position:,}"
+    return Message("step {position}", position=text) if unit == "step" else Message("epoch {position}", position=text)
 
 
 def _draw_figures(scratch: History, library: History) -> list[Markup]:
@@ -99,12 +111,17 @@ def _draw_figures(scratch: History, library: History) -> list[Markup]:
     if not differences:
         return []
     largest, position = max((abs(difference), x) for x, difference in differences)
-    caption = f"Both training losses, by {unit}. Largest difference: {format_number(largest)} ({unit} {position:,})."
+    values = {"largest": format_number(largest), "position": _format_position(position, unit)}
+    if unit == "step":
+        caption = Message("Both training losses, by step. Largest difference: {largest} ({position}).", **values)
+    else:
+        caption = Message("Both training losses, by epoch. Largest difference: {largest} ({position}).", **values)
     chart = plots.plot_two_losses(list(scratch_losses.items()), list(library_losses.items()), unit)
     drawn = [render_figure(chart, caption, caption)]
     if largest:
         identical = sum(not difference for _, difference in differences)
-        caption = f"Difference of the losses, by {unit}; {identical:,} of {len(differences):,} are bit-identical."
+        values = {"identical": f"{identical:,}", "compared": f"{len(differences):,}"}
+        caption = Message("Difference of the losses; {identical} of {compared} are bit-identical.", **values)
         drawn.append(render_figure(plots.plot_loss_difference(differences, unit), caption, caption))
     return drawn
 
