@@ -6,6 +6,7 @@ and, if it has the option, fewer channels.
 """
 
 import functools
+import importlib.util
 
 import numpy as np
 import pytest
@@ -60,8 +61,11 @@ def choose_spec(name):
 
 
 NETWORKS = [entry.name for entry in registry.entries("models") if not entry.meta.get("fitted")]
+HAS_LIGHTGBM = importlib.util.find_spec("lightgbm") is not None
 FITTED_MODELS = [
-    entry.name for entry in registry.entries("models") if entry.meta.get("fitted") and not entry.meta.get("composite")
+    entry.name
+    for entry in registry.entries("models")
+    if entry.meta.get("fitted") and not entry.meta.get("composite") and (entry.name != "lightgbm" or HAS_LIGHTGBM)
 ]
 
 

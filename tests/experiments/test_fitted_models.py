@@ -1,5 +1,6 @@
 """Models without gradient steps through a whole life: trained, stopped, resumed, predicted with, refused."""
 
+import importlib.util
 import os
 import signal
 
@@ -14,11 +15,14 @@ from yisheng.core.errors import StoppedError, UsageError
 from yisheng.core.run_folder import RunFolder
 from yisheng.experiments.dispatch import resume
 
-MODELS = [entry.name for entry in registry.entries("models") if entry.meta.get("fitted")]
+HAS_LIGHTGBM = importlib.util.find_spec("lightgbm") is not None
+FITTED = [entry.name for entry in registry.entries("models") if entry.meta.get("fitted")]
+MODELS = [name for name in FITTED if name != "lightgbm" or HAS_LIGHTGBM]
 ONLY = {"ridge": ("price",), "logistic": ("sold", "town")}
 """Targets that a model is for, if not for all."""
 SMALL_OPTIONS = {
     "boosting": {"rounds": 40},
+    "lightgbm": {"rounds": 40},
     "forest": {"trees": 40},
     "ensemble": {"candidates": ("linear", "extra-trees"), "bag_folds": 3},
 }
@@ -76,7 +80,7 @@ def test_it_beats_the_baseline_and_predicts_the_same_from_its_folder(tmp_path, n
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["boosting", "forest", "logistic"])
+@pytest.mark.parametrize("name", ["boosting", "forest", "logistic", *["lightgbm"] * HAS_LIGHTGBM])
 def test_a_stopped_run_ends_as_if_it_had_not_stopped(tmp_path, name):
     finished = train(tmp_path / "finished", name, "sold")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from typing import Any
 
@@ -28,8 +29,13 @@ SPECS = {
     "classes": Spec("classification", (4,), columns=COLUMNS, classes=("a", "b", "c", "d")),
     "labels": Spec("multilabel", (4,), columns=COLUMNS, classes=("p", "q", "r")),
 }
-MODELS = ("boosting", "forest")
-OPTIONS: dict[str, dict[str, Any]] = {"boosting": {"rounds": 15, "leaf_rows": 5}, "forest": {"trees": 12}}
+HAS_LIGHTGBM = importlib.util.find_spec("lightgbm") is not None
+MODELS = ("boosting", "forest", *["lightgbm"] * HAS_LIGHTGBM)
+OPTIONS: dict[str, dict[str, Any]] = {
+    "boosting": {"rounds": 15, "leaf_rows": 5},
+    "forest": {"trees": 12},
+    "lightgbm": {"rounds": 15, "leaf_rows": 5},
+}
 all_models = pytest.mark.parametrize("name", MODELS)
 all_specs = pytest.mark.parametrize("task", SPECS)
 

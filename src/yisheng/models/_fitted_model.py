@@ -57,6 +57,28 @@ def to_outputs(mean: torch.Tensor, spec: Spec, *, votes: int) -> torch.Tensor:
     return logits[:, 1:] - logits[:, :1] if spec.outputs == 1 else logits
 
 
+def make_certain_logits(spec: Spec, label: int, number: int) -> np.ndarray:
+    """Return the logits ``(O,)`` where all rows have one class.
+
+    Args:
+        spec: the contract of the scaled rows.
+        label: the class; of labels 0 or 1.
+        number: which label; the others get 0.
+
+    >>> make_certain_logits(Spec("classification", (1,), classes=("a", "b", "c")), 1, 0)
+    array([-30.,   0., -30.])
+    """
+    logits = np.zeros(spec.outputs)
+    if spec.task == "multilabel":
+        logits[number] = CERTAIN_LOGIT if label else -CERTAIN_LOGIT
+    elif spec.outputs == 1:
+        logits[0] = CERTAIN_LOGIT if label else -CERTAIN_LOGIT
+    else:
+        logits[:] = -CERTAIN_LOGIT
+        logits[label] = 0.0
+    return logits
+
+
 def apply_to_chunks(function: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, size: int) -> torch.Tensor:
     """Apply a function of rows to at most ``size`` rows at a time; to all at once in an exported graph."""
     if torch.compiler.is_exporting() or x.shape[0] <= size:
@@ -82,6 +104,13 @@ class FittedModel(nn.Module):
             rows: the training part, in the same order at each stage.
         """
         raise NotImplementedError
+
+    def require_packages(self) -> None:
+        """Check that the optional packages that fitting needs are installed; prediction needs none.
+
+        Raises:
+            MissingPartError: one is not.
+        """
 
     def check_buffers(self) -> None:
         """Check what `forward` relies on.

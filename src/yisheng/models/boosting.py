@@ -10,7 +10,7 @@ from annotated_types import Interval
 
 from yisheng.core.registry import register
 from yisheng.core.types import Spec
-from yisheng.models._fitted_model import CERTAIN_LOGIT, FitRows, FittedModel
+from yisheng.models._fitted_model import CERTAIN_LOGIT, FitRows, FittedModel, make_certain_logits
 from yisheng.models._monotone import parse_monotone
 from yisheng.models._trees import MAX_CATEGORIES, Tree, Trees
 
@@ -128,7 +128,7 @@ class Boosting(FittedModel):
         for number, (estimator, y) in enumerate(zip(self._estimators, self._split_targets(rows.y), strict=True)):
             classes = np.unique(y) if self._is_classifier else None
             if classes is not None and len(classes) == 1:
-                base += self._one_class_logits(int(classes[0]), number)
+                base += make_certain_logits(self.spec, int(classes[0]), number)
                 continue
             estimator.set_params(max_iter=rounds).fit(x, y, sample_weight=rows.weight)
             outputs = self._list_outputs(classes, number)
@@ -194,18 +194,6 @@ class Boosting(FittedModel):
         if len(classes) > 2:
             return [int(label) for label in classes]
         return [0] if self.spec.outputs == 1 else [int(classes[1])]
-
-    def _one_class_logits(self, label: int, number: int) -> np.ndarray:
-        """Return the logits where all rows have one class."""
-        logits = np.zeros(self.spec.outputs)
-        if self.spec.task == "multilabel":
-            logits[number] = CERTAIN_LOGIT if label else -CERTAIN_LOGIT
-        elif self.spec.outputs == 1:
-            logits[0] = CERTAIN_LOGIT if label else -CERTAIN_LOGIT
-        else:
-            logits[:] = -CERTAIN_LOGIT
-            logits[label] = 0.0
-        return logits
 
     def _initial_outputs(self, estimator: Any, outputs: list[int], classes: np.ndarray | None) -> np.ndarray:
         """Return the outputs before the first tree."""

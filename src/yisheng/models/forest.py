@@ -109,6 +109,7 @@ class Forest(FittedModel):
             min_samples_leaf=max(self.leaf_rows, smallest_leaf),
             max_features=self.column_fraction or (1.0 if is_regression else "sqrt"),
             warm_start=True,
+            n_jobs=torch.get_num_threads(),
             random_state=rows.seed % 2**31,
         )
 

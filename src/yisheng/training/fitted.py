@@ -42,6 +42,8 @@ GRADIENT_KEYS = (
 """Choices that belong to training by gradient steps."""
 FITTED_LOSSES = ("cross-entropy", "binary-cross-entropy", "mse")
 """Losses that such models minimize."""
+MAX_LOSS_ROWS = 2048
+"""The training loss after a stage is that of all rows, or of so many evenly spaced ones if there are more."""
 
 
 def is_fitted(config: Config) -> bool:
@@ -78,7 +80,7 @@ def choose_for_fitting(config: Config, spec: Spec, rows: int) -> Config:
         "memory_format": "contiguous",
     }
     _require_applicable(config, chosen)
-    if config.model.name in ("boosting", "ensemble") and config.boosting == AUTO:
+    if config.model.name in ("boosting", "lightgbm", "ensemble") and config.boosting == AUTO:
         chosen["boosting"] = False  # it would be compared with itself
     if registry.find("models", config.model.name).meta.get("composite"):
         _require_own_scaling(config)
@@ -137,6 +139,8 @@ def _require_applicable(config: Config, chosen: dict[str, Any]) -> None:
 def make_fit_step(seed: int, quantile: float | None = None) -> Step:
     """Make what takes the place of an update: it fits the next stage to all rows, and returns their mean loss.
 
+    It is the mean over all rows, or over 2,048 evenly spaced ones if there are more.
+
     Args:
         seed: of the model's random choices.
         quantile: of the pinball loss, or None with another loss.
@@ -155,6 +159,16 @@ def make_fit_step(seed: int, quantile: float | None = None) -> Step:
             model.fit_stage(state.epoch, FitRows(x, y, weight, derive(seed, "fit"), quantile))
         model.to(batch.y.device)
         with evaluation_mode(model), torch.no_grad():
-            return mean_loss(model, batch, loss)
+            return mean_loss(model, _take_evenly(batch, order), loss)
 
     return step
+
+
+def _take_evenly(batch: Batch, order: torch.Tensor) -> Batch:
+    """Return all rows of a batch, or `MAX_LOSS_ROWS` of them, evenly spaced in their order."""
+    if len(batch) <= MAX_LOSS_ROWS:
+        return batch
+    places = torch.linspace(0, len(batch) - 1, MAX_LOSS_ROWS, dtype=torch.float64, device=order.device).round().long()
+    rows = order[places]
+    weight = None if batch.weight is None else batch.weight[rows]
+    return Batch(nested.only(batch.x)[rows], batch.y[rows], batch.index[rows], weight)
